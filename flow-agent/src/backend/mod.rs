@@ -1,0 +1,133 @@
+//! EDGE kernel: counters that somebody keeps for us, and how they are read.
+
+pub mod ebpf;
+pub mod interfaces;
+pub mod scripted;
+
+use std::collections::BTreeSet;
+
+use crate::ledger::reading::{Moment, Reading, Unseen};
+use crate::ledger::record::{BackendKind, CountMode};
+
+/// What a seal says of the counters behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub kind: BackendKind,
+    pub count: CountMode,
+    /// One life of these counters; a retired epoch never comes back.
+    pub epoch: String,
+    /// Whether counting goes on without this process, and a successor can adopt the counters.
+    pub pinned: bool,
+}
+
+/// A set of live counters. Counters are cumulative and never zeroed while they are live.
+///
+/// A port's life: [`add`](Backend::add) -> counts -> [`drain`](Backend::drain) -> its last reading is sealed ->
+/// [`release`](Backend::release). Added again while draining, it goes on with the same counters.
+pub trait Backend {
+    /// What a seal says of these counters.
+    fn identity(&self) -> Identity;
+
+    /// The interfaces that are counted now, sorted.
+    fn interfaces(&self) -> Vec<String>;
+
+    /// The ports that are counted now, without those that drain.
+    fn ports(&self) -> BTreeSet<u16>;
+
+    /// Every counter as it is now, those of draining ports too. `at` is asked right before the counters are read.
+    ///
+    /// # Errors
+    /// When the counters cannot be read, or are not ours any more.
+    fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError>;
+
+    /// Begins to count `ports`, from zero unless they are draining; those that are counted already stay as they are.
+    ///
+    /// # Errors
+    /// [`BackendError::Full`] when a larger set of counters must be made (see [`Backend::replace`]): nothing was done.
+    fn add(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError>;
+
+    /// Stops counting `ports`. When it returns their counters stand still and stay in every reading until `release`.
+    ///
+    /// # Errors
+    /// When the kernel refuses; ports that were not stopped are still counted.
+    fn drain(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError>;
+
+    /// Forgets the counters of `ports`, which drained and whose last reading is sealed and synced.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn release(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError>;
+
+    /// Makes a new set of counters (a new epoch) for `ports`, lets it count, and stops the present one, which is
+    /// handed back to be read a last time, sealed, and deleted.
+    ///
+    /// # Errors
+    /// When the new set cannot be made: the present one goes on.
+    fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError>;
+
+    /// Looks whether everything that was attached still is, is ours, and is first; follows the interfaces that came,
+    /// went, or were made again; mends what can be mended. What could not be seen meanwhile is returned, from the last
+    /// time it was known to be well until now.
+    ///
+    /// # Errors
+    /// When it cannot be looked at all. What could not be mended is an [`Unseen`] at every call until it is.
+    fn inspect(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError>;
+}
+
+/// Counters of a former layout, mode, size or backend that this instance owns: detached, standing still.
+pub trait Retired {
+    /// What a seal says of these counters.
+    fn identity(&self) -> Identity;
+
+    /// The interfaces that were counted, sorted.
+    fn interfaces(&self) -> Vec<String>;
+
+    /// The last reading: every port of it is draining.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError>;
+
+    /// Removes the counters; only after their last reading is sealed and synced.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn delete(self: Box<Self>) -> Result<(), BackendError>;
+}
+
+/// A backend that counts, and what it found of its predecessors.
+pub struct Started {
+    pub backend: Box<dyn Backend>,
+    /// To be read, sealed and deleted, in this order, before the first bucket of `backend` is sealed.
+    pub retired: Vec<Box<dyn Retired>>,
+    /// Known to have been unseen at the start (an adopted program that somebody had detached, an interface that had
+    /// gone and come back).
+    pub unseen: Vec<Unseen>,
+}
+
+/// What a backend needs to know to start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Random id made once in the state directory: names our pins and chains.
+    pub instance: String,
+    /// Where bpffs is, or is to be, mounted.
+    pub bpffs: std::path::PathBuf,
+    /// Names, globs, or `auto`.
+    pub interfaces: Vec<String>,
+    pub count: CountMode,
+    /// Ceiling for the number of ports.
+    pub max_ports: u32,
+    /// The ports to begin with.
+    pub ports: BTreeSet<u16>,
+    /// Epochs that have a baseline (a seal or checkpoint) in this state directory: only their counters are adopted or
+    /// retired; others of this instance are named and left alone.
+    pub known_epochs: BTreeSet<String>,
+}
+
+/// Why a backend cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// More ports than this set of counters has room for.
+    #[error("{wanted} ports do not fit into {slots} slots")]
+    Full { wanted: usize, slots: u32 },
+}

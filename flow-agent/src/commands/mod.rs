@@ -1,0 +1,4 @@
+//! The only place that joins the edges. One file a command: its arguments, and `execute`.
+
+pub mod rollup;
+pub mod run;

@@ -1,0 +1,86 @@
+//! Exit codes (a contract), and how an error is shown to the person who reads it.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+/// What the exit code says. Usage errors (2) come from the argument parser itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Code {
+    Done = 0,
+    Unexpected = 1,
+    Usage = 2,
+    /// The config, or a port file that is missing at the first start.
+    Config = 3,
+    /// Kernel, permission, interface, or somebody else's attachment.
+    Kernel = 4,
+    /// Store or lock.
+    Store = 5,
+    /// The work is done, but a node or day is missing, a bucket was rejected, or coverage is too low.
+    Incomplete = 6,
+    Mail = 7,
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        Self::from(code as u8)
+    }
+}
+
+/// A command's failure: the chain of causes, the exit code, and what to do.
+#[derive(Debug)]
+pub struct Failure {
+    pub code: Code,
+    pub error: anyhow::Error,
+    /// What the reader can do about it.
+    pub help: Option<String>,
+}
+
+impl Failure {
+    pub fn new(code: Code, error: impl Into<anyhow::Error>) -> Self {
+        Self { code, error: error.into(), help: None }
+    }
+
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// `error: …`, one `caused by: …` a cause, and `help: …`.
+    pub fn render(&self) -> String {
+        let mut text = format!("error: {}", self.error);
+        for cause in self.error.chain().skip(1) {
+            write!(text, "\n  caused by: {cause}").expect("writing to a String cannot fail");
+        }
+        if let Some(help) = &self.help {
+            write!(text, "\n  help: {help}").expect("writing to a String cannot fail");
+        }
+        text
+    }
+}
+
+/// Errors without a code of their own are unexpected.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(Code::Unexpected, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_reads_top_down() {
+        let error =
+            Err::<(), _>(std::io::Error::other("operation not permitted")).context("failed to attach to `eth0`");
+        let failure = Failure::new(Code::Kernel, error.unwrap_err()).help("run as root");
+        assert_eq!(
+            failure.render(),
+            "error: failed to attach to `eth0`\n  caused by: operation not permitted\n  help: run as root"
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! PURE: what readings mean. No clock, file, process or environment; `now` is an argument.
+
+pub mod calendar;
+pub mod counters;
+pub mod reading;
+pub mod record;
+pub mod rollup;
+pub mod seal;
+pub mod statement;
+pub mod units;
+pub mod usage;

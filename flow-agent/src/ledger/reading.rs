@@ -1,0 +1,40 @@
+//! A reading: what the counters said at one moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::counters::{Counters, Device, Others};
+
+/// One moment on both clocks. The wall only names buckets; intervals are measured with the boot-time clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    pub wall: DateTime<Utc>,
+    /// `CLOCK_BOOTTIME`, in nanoseconds: never set, and runs on while the machine sleeps.
+    pub boot_ns: u64,
+}
+
+/// Cumulative counters of one epoch. Never zeroed: usage is the difference between two readings of one epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// One life of one set of counters; opaque. A retired epoch never comes back.
+    pub epoch: String,
+    pub at: Moment,
+    /// Every port that has counters, the draining ones too.
+    pub ports: BTreeMap<u16, Counters>,
+    /// The ports of `ports` that are no longer watched and whose last bytes these are.
+    pub draining: BTreeSet<u16>,
+    pub others: Others,
+    /// The devices' own counters, cumulative since the device was made; read right after the cells.
+    pub devices: Vec<Device>,
+}
+
+/// A time that nobody saw: what passed an interface then is not known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    pub start: Moment,
+    pub end: Moment,
+    pub interface: String,
+    /// Why, in words for the person who reads the bill: `interface was deleted`, `program was detached by …`.
+    pub why: String,
+}

@@ -1,0 +1,45 @@
+//! The two sums that make a block of lines whole: SHA-256 over its lines, CRC-32C over its seal.
+
+use sha2::{Digest, Sha256};
+
+/// Lower-case hex SHA-256 of `bytes`, as `sha256sum` prints it.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Gives a seal its own sum: `{…}` becomes `{…,"check":"1f2e3d4c"}`, where the sum is the CRC-32C (Castagnoli) of all
+/// bytes before `,"check"`.
+///
+/// # Panics
+/// Never for what serde makes of a struct: it ends in `}`.
+pub fn with_check(seal_json: &str) -> String {
+    let body = seal_json.strip_suffix('}').expect("a JSON object ends in a brace");
+    format!("{body},\"check\":\"{:08x}\"}}", crc32c::crc32c(body.as_bytes()))
+}
+
+/// Whether a seal's own sum holds; `None` when the line carries none (it is optional).
+pub fn check_holds(line: &str) -> Option<bool> {
+    let (body, tail) = line.rsplit_once(",\"check\":\"")?;
+    let digits = tail.trim_end().strip_suffix("\"}")?;
+    Some(digits == format!("{:08x}", crc32c::crc32c(body.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sums_are_the_standard_ones() {
+        // RFC 3720, B.4: 32 bytes of zeros. FIPS 180-2: "abc".
+        assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn a_check_holds_until_a_byte_changes() {
+        let line = with_check(r#"{"v":1,"kind":"seal"}"#);
+        assert_eq!(check_holds(&line), Some(true));
+        assert_eq!(check_holds(&line.replace("seal", "sea1")), Some(false));
+        assert_eq!(check_holds(r#"{"v":1}"#), None);
+    }
+}

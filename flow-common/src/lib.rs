@@ -1,0 +1,8 @@
+//! What the kernel and user space of flow-agent share: the types in the maps, and the frame parser.
+//!
+//! `no_std`, no dependencies, no kernel: the same code runs in the classifiers, in user space, in the tests and in the
+//! fuzzer.
+#![no_std]
+
+pub mod frame;
+pub mod wire;
