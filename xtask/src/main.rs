@@ -1,2 +1,33 @@
-//! The workshop.
-fn main() {}
+//! The workshop of flow-agent: `cargo xtask --help`.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the workshop runs programs and writes files; the rooms are flow-agent's"
+)]
+
+mod lint;
+mod packages;
+mod process;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "The workshop of flow-agent")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One file each, with `Options` and `run`.
+#[derive(Subcommand)]
+enum Command {
+    Lint(lint::Options),
+    Test(test::Options),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Lint(options) => lint::run(options),
+        Command::Test(options) => test::run(options),
+    }
+}

@@ -1,0 +1,81 @@
+//! `cargo xtask test`: installs what the tests need, and runs them all, none skipped.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+
+use crate::packages;
+use crate::process::{command, shown};
+
+/// Installs what the tests need (Debian, Ubuntu; root) and runs every test, none skipped
+#[derive(clap::Args)]
+pub struct Options {
+    /// Only tests whose name contains this
+    filter: Option<String>,
+}
+
+/// How the runs of all test binaries ended.
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Tally {
+    /// Takes in `test result: ok. 12 passed; 0 failed; 1 ignored; …`; other lines say nothing.
+    fn take_in(&mut self, line: &str) {
+        let Some(counts) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else { return };
+        for part in counts.1.split("; ") {
+            match part.split_once(' ') {
+                Some((number, "passed")) => self.passed += number.parse().unwrap_or(0),
+                Some((number, "failed")) => self.failed += number.parse().unwrap_or(0),
+                Some((number, "ignored")) => self.ignored += number.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Runs unit, property, CLI, kernel and report tests; ends with `N passed, N failed`.
+pub fn run(options: Options) -> Result<()> {
+    packages::install(packages::FOR_TESTS)?;
+    let mut cargo = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);
+    if let Some(filter) = &options.filter {
+        cargo.args(["--", filter]);
+    }
+    // With this set a missing real part (root, a package) fails a test instead of skipping it.
+    cargo.env("FLOW_AGENT_TEST_REQUIRE", "1").stdout(Stdio::piped());
+    let shown = shown(&cargo);
+    eprintln!("$ {shown}");
+    let mut child = cargo.spawn().with_context(|| format!("failed to start `{shown}`"))?;
+    let mut tally = Tally::default();
+    let stdout = child.stdout.take().expect("stdout is piped");
+    for line in BufReader::new(stdout).split(b'\n') {
+        let line = line?;
+        std::io::stdout().write_all(&line)?;
+        println!();
+        tally.take_in(&String::from_utf8_lossy(&line));
+    }
+    let status = child.wait()?;
+    println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.ignored);
+    if !status.success() {
+        bail!("`{shown}` failed: {status}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tally_adds_up_the_test_binaries() {
+        let mut tally = Tally::default();
+        tally.take_in("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.1s");
+        tally.take_in("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
+        tally.take_in("running 4 tests");
+        assert_eq!((tally.passed, tally.failed, tally.ignored), (14, 1, 1));
+    }
+}
