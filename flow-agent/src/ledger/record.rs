@@ -250,6 +250,22 @@ pub struct MonthSeal {
     pub sha256: String,
 }
 
+/// `checkpoint.json`: the newest reading, for the case that the counters are lost with a power cut or a reboot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub v: u32,
+    /// The seal that this reading follows; 0 before the first.
+    pub seq: u64,
+    #[serde(with = "stamp")]
+    pub at: DateTime<FixedOffset>,
+    pub epoch: String,
+    /// Cumulative, in the order of the eight; only ports whose counters differ from that seal's.
+    pub totals: BTreeMap<u16, [u64; 8]>,
+    /// Cumulative.
+    #[serde(default)]
+    pub other_total: Others,
+}
+
 /// RFC 3339 with whole seconds and a numeric offset, as in `2026-10-05T13:00:00+08:00`.
 pub mod stamp {
     use chrono::{DateTime, FixedOffset};
