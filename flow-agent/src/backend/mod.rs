@@ -66,12 +66,22 @@ pub trait Backend {
     fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError>;
 
     /// Looks whether everything that was attached still is, is ours, and is first; follows the interfaces that came,
-    /// went, or were made again; mends what can be mended. What could not be seen meanwhile is returned, from the last
-    /// time it was known to be well until now.
+    /// went, or were made again; mends what can be mended. Counters that somebody destroyed are made anew, with a new
+    /// epoch: [`identity`](Backend::identity) tells, and what is left of the old ones is handed back.
     ///
     /// # Errors
     /// When it cannot be looked at all. What could not be mended is an [`Unseen`] at every call until it is.
-    fn inspect(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError>;
+    fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError>;
+}
+
+/// What [`Backend::inspect`] found.
+#[derive(Default)]
+pub struct Inspection {
+    /// What could not be seen, from the last time all was known to be well until now.
+    pub unseen: Vec<Unseen>,
+    /// Counters that somebody destroyed, and that were made anew: the last that is known of the old epoch. To be read,
+    /// sealed and deleted, in this order, before the next bucket of the backend is sealed.
+    pub retired: Vec<Box<dyn Retired>>,
 }
 
 /// Counters of a former layout, mode, size or backend that this instance owns: detached, standing still.
