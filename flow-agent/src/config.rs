@@ -2,18 +2,34 @@
 //!
 //! `config::file` reads the TOML; this file says what comes out of it. An edge is handed its own section, never the whole.
 
+mod check;
+mod error;
+mod file;
+mod load;
+mod users;
+pub mod value;
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
 use rust_decimal::Decimal;
+use serde::Deserialize;
+
+pub use error::{ConfigError, Overlap, Place};
+pub use load::{DEFAULT_PATH, load, reload_users};
 
 use crate::ledger::record::CountMode;
 
+/// The defaults, with every key documented. It is itself a configuration.
+pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
+
 /// Everything that `config.toml` says, with defaults filled in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// The file that this was read from; `None` when there is none and all of it is defaults.
+    pub path: Option<PathBuf>,
     pub node: String,
     pub state_dir: PathBuf,
     /// Days and months are cut in it.
@@ -25,12 +41,16 @@ pub struct Config {
     pub ports: PortsConfig,
     /// From `[[users]]` and `users_file`; their ports do not overlap on any node.
     pub users: Vec<UserConfig>,
+    /// Where the users that are not in `[[users]]` are; re-read with [`reload_users`] when it changes.
+    pub users_file: Option<PathBuf>,
     pub nodes: Vec<NodeConfig>,
     pub report: ReportConfig,
     pub mail: Option<MailConfig>,
+    /// `[[users]]` with their places, to hold a changed `users_file` against.
+    declared: Vec<users::Declared>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CountConfig {
     pub backend: BackendChoice,
     /// Names, globs, or `auto`.
@@ -43,14 +63,15 @@ pub struct CountConfig {
     pub max_ports: u32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BackendChoice {
     Auto,
     Ebpf,
     Iptables,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PortsConfig {
     pub watch: BTreeSet<u16>,
     /// Also the ports that somebody listens on.
@@ -64,7 +85,8 @@ pub struct PortFile {
     pub format: PortFileFormat,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PortFileFormat {
     /// A JSON array of objects with at least `port` and `user`.
     Mudb,
@@ -84,14 +106,16 @@ pub struct UserConfig {
     pub nodes: BTreeSet<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum Language {
     #[default]
+    #[serde(rename = "en")]
     English,
+    #[serde(rename = "zh")]
     Chinese,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeConfig {
     pub name: String,
     pub aliases: Vec<String>,
@@ -99,7 +123,7 @@ pub struct NodeConfig {
     pub state_dir: PathBuf,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum NodeSource {
     /// On this machine.
     Local,
@@ -111,7 +135,7 @@ pub enum NodeSource {
     },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ReportConfig {
     pub known_hosts: PathBuf,
     /// For gathering from one node.
@@ -126,7 +150,8 @@ pub struct ReportConfig {
     pub incomplete: IncompleteLetters,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum IncompleteLetters {
     /// Sent, and marked provisional.
     #[default]
@@ -136,7 +161,8 @@ pub enum IncompleteLetters {
 }
 
 /// Which bytes are billed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Billed {
     #[default]
     Both,
@@ -154,7 +180,7 @@ pub struct Price {
     pub currency: String,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MailConfig {
     pub server: MailServer,
     pub username: Option<String>,
@@ -180,3 +206,6 @@ pub enum MailSecurity {
     /// `smtp+insecure://`: in clear; loopback only.
     Insecure,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,3 @@
-//! ports
+//! Which ports are watched, and whose they are.
+
+pub mod spec;

@@ -1,0 +1,199 @@
+//! PURE: from the keys of the file to the configuration: fills in the defaults, and checks what concerns several keys.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use toml::Spanned;
+
+use super::error::{ConfigError, Place};
+use super::file::{self, File};
+use super::users::{self, Declared};
+use super::value::{NodeName, Text, Value as _};
+use super::{
+    BackendChoice, Config, CountConfig, MailConfig, NodeConfig, NodeSource, PortFile, PortsConfig, Price, ReportConfig,
+    UserConfig,
+};
+
+const STATE_DIR: &str = "/var/lib/flow-agent";
+
+/// What the system says where the file says nothing.
+#[derive(Clone, Debug)]
+pub(super) struct System {
+    pub(super) host_name: String,
+    pub(super) zone: SystemZone,
+}
+
+/// Which zone the system is in.
+#[derive(Clone, Debug)]
+pub(super) enum SystemZone {
+    Known(Tz),
+    /// Its name is no IANA name.
+    Unknown(String),
+    /// There is one, and nothing says which.
+    Unnamed,
+}
+
+/// The file that is checked: its place, and its text to find lines in.
+pub(super) struct Source<'a> {
+    pub(super) path: &'a Path,
+    pub(super) text: &'a str,
+}
+
+impl Source<'_> {
+    fn place<T>(&self, value: &Spanned<T>) -> Place {
+        Place::of(self.path, self.text, &value.span())
+    }
+
+    /// A relative path is meant from the directory of the file that names it.
+    fn resolve(&self, path: Text<PathBuf>) -> PathBuf {
+        match self.path.parent() {
+            Some(directory) => directory.join(path.0),
+            None => path.0,
+        }
+    }
+}
+
+/// The configuration that `file` and `system` make; the users of `users_file` are not in it yet.
+pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<Config, ConfigError> {
+    let declared = file.users.into_iter().map(|user| declare(user, source)).collect::<Vec<_>>();
+    Ok(Config {
+        path: Some(source.path.to_owned()),
+        node: node_name(file.node, system)?,
+        state_dir: file.state_dir.map_or_else(|| PathBuf::from(STATE_DIR), |path| source.resolve(path)),
+        timezone: zone(file.timezone, system)?,
+        month_start_day: file.month_start_day.map_or(1, |day| day.0),
+        bpffs: file.bpffs.map_or_else(|| PathBuf::from("/sys/fs/bpf"), |path| source.resolve(path)),
+        count: count(file.count),
+        ports: ports(file.ports, source),
+        users: users::merge(&declared, &[])?,
+        users_file: file.users_file.map(|path| source.resolve(path)),
+        nodes: nodes(file.nodes, source)?,
+        report: report(file.report, source),
+        mail: file.mail.map(|mail| self::mail(mail, source)).transpose()?,
+        declared,
+    })
+}
+
+fn node_name(name: Option<Text<NodeName>>, system: &System) -> Result<String, ConfigError> {
+    if let Some(name) = name {
+        return Ok(name.0.0);
+    }
+    match NodeName::parse(&system.host_name) {
+        Ok(name) => Ok(name.0),
+        Err(_) => Err(ConfigError::HostName { found: system.host_name.clone() }),
+    }
+}
+
+fn zone(zone: Option<Text<Tz>>, system: &System) -> Result<Tz, ConfigError> {
+    match (zone, &system.zone) {
+        (Some(zone), _) => Ok(zone.0),
+        (None, SystemZone::Known(zone)) => Ok(*zone),
+        (None, SystemZone::Unknown(name)) => Err(ConfigError::UnknownSystemZone { found: name.clone() }),
+        (None, SystemZone::Unnamed) => Err(ConfigError::SystemZone),
+    }
+}
+
+fn count(count: file::Count) -> CountConfig {
+    CountConfig {
+        backend: count.backend.unwrap_or(BackendChoice::Auto),
+        interfaces: match count.interfaces {
+            Some(interfaces) => interfaces.0.into_iter().map(|interface| interface.0.0).collect(),
+            None => vec!["auto".to_owned()],
+        },
+        count: count.count.unwrap_or_default(),
+        bucket: count.bucket.map_or(Duration::from_secs(3600), |bucket| bucket.0.0),
+        checkpoint: count.checkpoint.map_or(Duration::from_secs(30), |checkpoint| checkpoint.0.0),
+        max_ports: count.max_ports.map_or(65_530, |ports| ports.0),
+    }
+}
+
+fn ports(ports: file::WatchedPorts, source: &Source<'_>) -> PortsConfig {
+    let file = |file: file::PortFile| PortFile { path: source.resolve(file.path), format: file.format };
+    PortsConfig {
+        watch: ports.watch.into_iter().flat_map(|range| range.0).collect(),
+        listening: ports.listening,
+        files: ports.files.into_iter().map(file).collect(),
+    }
+}
+
+fn declare(user: file::User, source: &Source<'_>) -> Declared {
+    Declared {
+        at: source.place(&user.name),
+        ports: user.ports.iter().map(|range| (range.get_ref().0.clone(), source.place(range))).collect(),
+        user: UserConfig {
+            name: user.name.into_inner().0.0,
+            ports: user.ports.into_iter().flat_map(|range| range.into_inner().0).collect(),
+            email: user.email.map(|address| address.0.0),
+            quota: user.quota.map(|quota| quota.0.0),
+            language: user.language.unwrap_or_default(),
+            nodes: user.nodes.into_iter().map(|node| node.0.0).collect(),
+        },
+    }
+}
+
+fn nodes(nodes: Vec<file::Node>, source: &Source<'_>) -> Result<Vec<NodeConfig>, ConfigError> {
+    // A name is a directory of the main node, and an alias leads there too: each may stand for one node only.
+    let mut places = BTreeMap::new();
+    for name in nodes.iter().flat_map(|node| std::iter::once(&node.name).chain(&node.aliases)) {
+        let (place, name) = (source.place(name), name.get_ref().0.0.clone());
+        if let Some(first) = places.insert(name.clone(), place.clone()) {
+            return Err(ConfigError::Twice { place, what: "node", name, first });
+        }
+    }
+    nodes.into_iter().map(|node| self::node(node, source)).collect()
+}
+
+fn node(node: file::Node, source: &Source<'_>) -> Result<NodeConfig, ConfigError> {
+    let place = source.place(&node.name);
+    let name = node.name.into_inner().0.0;
+    let node_source = match (node.local, node.host) {
+        (true, None) => NodeSource::Local,
+        (false, Some(host)) => NodeSource::Ssh {
+            host: host.0.0,
+            user: node.user.map(|user| user.0.0),
+            port: node.port.map_or(22, |port| u16::try_from(port.0).expect("a port of the file is at most 65535")),
+            identity_file: node.identity_file.map(|path| source.resolve(path)),
+        },
+        (true, Some(_)) => return Err(ConfigError::NodeSource { place, name, found: "both" }),
+        (false, None) => return Err(ConfigError::NodeSource { place, name, found: "neither" }),
+    };
+    Ok(NodeConfig {
+        name,
+        aliases: node.aliases.into_iter().map(|alias| alias.into_inner().0.0).collect(),
+        source: node_source,
+        state_dir: node.state_dir.map_or_else(|| PathBuf::from(STATE_DIR), |path| source.resolve(path)),
+    })
+}
+
+fn report(report: file::Report, source: &Source<'_>) -> ReportConfig {
+    let price = |price: file::Price| Price { per: price.per.0.0, amount: price.amount.0, currency: price.currency.0.0 };
+    ReportConfig {
+        known_hosts: report
+            .known_hosts
+            .map_or_else(|| PathBuf::from("/etc/flow-agent/known_hosts"), |path| source.resolve(path)),
+        deadline: report.deadline.map_or(Duration::from_secs(600), |deadline| deadline.0.0),
+        min_coverage: report.min_coverage.map_or(0.999, |share| share.0),
+        billed: report.billed.unwrap_or_default(),
+        price: report.price.map(price),
+        templates: report.templates.map(|path| source.resolve(path)),
+        incomplete: report.incomplete.unwrap_or_default(),
+    }
+}
+
+fn mail(mail: file::Mail, source: &Source<'_>) -> Result<MailConfig, ConfigError> {
+    let half = |place, given, missing| ConfigError::HalfLogin { place, given, missing };
+    match (&mail.username, &mail.password_file) {
+        (Some(name), None) => return Err(half(source.place(name), "username", "password_file")),
+        (None, Some(path)) => return Err(half(source.place(path), "password_file", "username")),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    Ok(MailConfig {
+        server: mail.server.0,
+        username: mail.username.map(|name| name.into_inner().0.0),
+        password_file: mail.password_file.map(|path| source.resolve(path.into_inner())),
+        from: mail.from.0.0,
+        admins: mail.admins.into_iter().map(|admin| admin.0.0).collect(),
+    })
+}

@@ -1,0 +1,109 @@
+//! Why a configuration is refused: where, what was found, what was expected.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// A place in a file, as editors and terminals understand it: `FILE:LINE:COLUMN`, both from one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub path: PathBuf,
+    pub line: usize,
+    pub column: usize,
+}
+
+impl Place {
+    /// Where the byte `span` of `text`, the content of `path`, begins. Columns are characters.
+    pub(super) fn of(path: &Path, text: &str, span: &Range<usize>) -> Self {
+        let before = text.get(..span.start).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self {
+            path: path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path.display(), self.line, self.column)
+    }
+}
+
+/// Why there is no configuration to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("failed to read `{}`", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, or a value that is not what its key wants.
+    #[error("{place}: {message}")]
+    Value { place: Place, message: String },
+    #[error("{place}: unknown key `{key}`")]
+    UnknownKey { place: Place, key: String, known: Vec<String> },
+    #[error(transparent)]
+    Overlap(#[from] Box<Overlap>),
+    #[error("{place}: {what} `{name}` is there twice, first at {first}")]
+    Twice { place: Place, what: &'static str, name: String, first: Place },
+    #[error("{place}: node `{name}` has {found}, expected either `host` or `local = true`")]
+    NodeSource { place: Place, name: String, found: &'static str },
+    #[error("{place}: `{given}` without `{missing}`, expected both or neither")]
+    HalfLogin { place: Place, given: &'static str, missing: &'static str },
+    #[error("the host name {found:?} cannot be the node's name")]
+    HostName { found: String },
+    /// `/etc/localtime` is there, but nothing says which zone it is.
+    #[error("the system's time zone has no name")]
+    SystemZone,
+    #[error("the system's time zone is {found:?}, which is not an IANA time zone")]
+    UnknownSystemZone { found: String },
+}
+
+/// One port, two users, one node.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: port {port} belongs to `{user}` here and to `{other}` at {other_place}, on {}", nodes(node.as_deref()))]
+pub struct Overlap {
+    pub place: Place,
+    pub port: u16,
+    pub user: String,
+    pub other: String,
+    pub other_place: Place,
+    /// `None`: on every node.
+    pub node: Option<String>,
+}
+
+impl ConfigError {
+    /// What the reader can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => Some("check the path given with --config, and that this user may read it".to_owned()),
+            Self::UnknownKey { key, known, .. } => Some(match nearest(key, known) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("known here: {}", known.join(", ")),
+            }),
+            Self::Overlap(_) => Some("give each port to one user, or keep the users apart with `nodes`".to_owned()),
+            Self::HostName { .. } => Some("set `node` in the configuration".to_owned()),
+            Self::SystemZone | Self::UnknownSystemZone { .. } => {
+                Some("set `timezone` in the configuration, for example timezone = \"Asia/Shanghai\"".to_owned())
+            }
+            Self::Value { .. } | Self::Twice { .. } | Self::NodeSource { .. } | Self::HalfLogin { .. } => None,
+        }
+    }
+}
+
+fn nodes(node: Option<&str>) -> String {
+    node.map_or_else(|| "every node".to_owned(), |node| format!("node `{node}`"))
+}
+
+/// The known word that `word` was probably meant to be.
+fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
+    known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(word, name), name.as_str()))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}

@@ -1,0 +1,144 @@
+//! PURE: the shape of `config.toml`: its keys, and what each of them has to be. Nothing is defaulted here.
+
+use std::path::{Path, PathBuf};
+
+use chrono_tz::Tz;
+use rust_decimal::Decimal;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::error::{ConfigError, Place};
+use super::value::{
+    Address, Bucket, ByteCount, Currency, Interfaces, Mailbox, NodeName, Operand, Ports, PricedBytes, Seconds, Share,
+    Text, UserName, Whole,
+};
+use super::{BackendChoice, Billed, IncompleteLetters, Language, MailServer, PortFileFormat};
+use crate::ledger::record::CountMode;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) node: Option<Text<NodeName>>,
+    pub(super) state_dir: Option<Text<PathBuf>>,
+    pub(super) timezone: Option<Text<Tz>>,
+    pub(super) month_start_day: Option<Whole<1, 28>>,
+    pub(super) bpffs: Option<Text<PathBuf>>,
+    pub(super) users_file: Option<Text<PathBuf>>,
+    #[serde(default)]
+    pub(super) count: Count,
+    #[serde(default)]
+    pub(super) ports: WatchedPorts,
+    #[serde(default)]
+    pub(super) users: Vec<User>,
+    #[serde(default)]
+    pub(super) nodes: Vec<Node>,
+    #[serde(default)]
+    pub(super) report: Report,
+    pub(super) mail: Option<Mail>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Count {
+    pub(super) backend: Option<BackendChoice>,
+    pub(super) interfaces: Option<Interfaces>,
+    pub(super) count: Option<CountMode>,
+    pub(super) bucket: Option<Text<Bucket>>,
+    pub(super) checkpoint: Option<Text<Seconds>>,
+    pub(super) max_ports: Option<Whole<1, 65_530>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WatchedPorts {
+    #[serde(default)]
+    pub(super) watch: Vec<Ports>,
+    #[serde(default)]
+    pub(super) listening: bool,
+    #[serde(default)]
+    pub(super) files: Vec<PortFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PortFile {
+    pub(super) path: Text<PathBuf>,
+    pub(super) format: PortFileFormat,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct User {
+    pub(super) name: Spanned<Text<UserName>>,
+    #[serde(default)]
+    pub(super) ports: Vec<Spanned<Ports>>,
+    pub(super) email: Option<Text<Address>>,
+    pub(super) quota: Option<Text<ByteCount>>,
+    pub(super) language: Option<Language>,
+    #[serde(default)]
+    pub(super) nodes: Vec<Text<NodeName>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Node {
+    pub(super) name: Spanned<Text<NodeName>>,
+    #[serde(default)]
+    pub(super) aliases: Vec<Spanned<Text<NodeName>>>,
+    #[serde(default)]
+    pub(super) local: bool,
+    pub(super) host: Option<Text<Operand>>,
+    pub(super) user: Option<Text<Operand>>,
+    pub(super) port: Option<Whole<1, 65_535>>,
+    pub(super) identity_file: Option<Text<PathBuf>>,
+    pub(super) state_dir: Option<Text<PathBuf>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Report {
+    pub(super) known_hosts: Option<Text<PathBuf>>,
+    pub(super) deadline: Option<Text<Seconds>>,
+    pub(super) min_coverage: Option<Share>,
+    pub(super) billed: Option<Billed>,
+    pub(super) price: Option<Price>,
+    pub(super) templates: Option<Text<PathBuf>>,
+    pub(super) incomplete: Option<IncompleteLetters>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Price {
+    pub(super) per: Text<PricedBytes>,
+    pub(super) amount: Text<Decimal>,
+    pub(super) currency: Text<Currency>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Mail {
+    pub(super) server: Text<MailServer>,
+    pub(super) username: Option<Spanned<Text<UserName>>>,
+    pub(super) password_file: Option<Spanned<Text<PathBuf>>>,
+    pub(super) from: Text<Mailbox>,
+    #[serde(default)]
+    pub(super) admins: Vec<Text<Mailbox>>,
+}
+
+/// Reads the keys of `text`, the content of `path`.
+pub(super) fn read(path: &Path, text: &str) -> Result<File, ConfigError> {
+    toml::from_str(text).map_err(|error| refuse(path, text, &error))
+}
+
+fn refuse(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let place = Place::of(path, text, &error.span().unwrap_or_default());
+    // serde tells of an unknown key in words only: "unknown field `x`, expected one of `a`, `b`".
+    match error.message().strip_prefix("unknown field ") {
+        Some(rest) => {
+            let mut names = rest.split('`').skip(1).step_by(2).map(str::to_owned);
+            let key = names.next().unwrap_or_default();
+            ConfigError::UnknownKey { place, key, known: names.collect() }
+        }
+        None => ConfigError::Value { place, message: error.message().to_owned() },
+    }
+}

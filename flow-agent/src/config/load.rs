@@ -1,0 +1,80 @@
+//! EDGE files and environment: where the configuration lies, and what the system says where it says nothing.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use chrono_tz::Tz;
+
+use super::check::{self, Source, System, SystemZone};
+use super::error::ConfigError;
+use super::{Config, file, users};
+
+/// Read where no other file is named, and where it exists.
+pub const DEFAULT_PATH: &str = "/etc/flow-agent/config.toml";
+
+/// The configuration of `path`; without one that of [`DEFAULT_PATH`] where it exists, else the defaults, with which
+/// every port is watched that somebody listens on. `state_dir` overrides what the file says.
+///
+/// # Errors
+/// When a file cannot be read, or anything in it is not as it has to be: nothing is guessed, nothing skipped.
+pub fn load(path: Option<&Path>, state_dir: Option<&Path>) -> Result<Config, ConfigError> {
+    let mut config = match path {
+        Some(path) => parse(&absolute(path)?, &read(path)?)?,
+        None => match read(Path::new(DEFAULT_PATH)) {
+            Ok(text) => parse(Path::new(DEFAULT_PATH), &text)?,
+            Err(ConfigError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => without_file()?,
+            Err(error) => return Err(error),
+        },
+    };
+    if let Some(state_dir) = state_dir {
+        config.state_dir = absolute(state_dir)?;
+    }
+    reload_users(&config)
+}
+
+/// `config` with the users that its `users_file` holds now.
+///
+/// # Errors
+/// When the file cannot be read, a line of it is wrong, or one of its users is in the way of another; `config` is as
+/// good as before.
+pub fn reload_users(config: &Config) -> Result<Config, ConfigError> {
+    let from_file = match &config.users_file {
+        Some(path) => users::from_csv(path, &read(path)?)?,
+        None => Vec::new(),
+    };
+    let users = users::merge(&config.declared, &from_file)?;
+    Ok(Config { users, ..config.clone() })
+}
+
+fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
+    check::check(file::read(path, text)?, &Source { path, text }, &system())
+}
+
+fn without_file() -> Result<Config, ConfigError> {
+    let mut config = parse(Path::new(DEFAULT_PATH), "")?;
+    config.path = None;
+    config.ports.listening = true;
+    Ok(config)
+}
+
+fn read(path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn system() -> System {
+    System { host_name: rustix::system::uname().nodename().to_string_lossy().into_owned(), zone: system_zone() }
+}
+
+fn system_zone() -> SystemZone {
+    match iana_time_zone::get_timezone() {
+        Ok(name) => name.parse().map_or(SystemZone::Unknown(name), SystemZone::Known),
+        // A system without any zone is in UTC, as its C library says, too.
+        Err(_) if !Path::new("/etc/localtime").exists() => SystemZone::Known(Tz::UTC),
+        Err(_) => SystemZone::Unnamed,
+    }
+}

@@ -1,0 +1,401 @@
+//! PURE: single values of the configuration, and what each of them has to be.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use super::{Language, MailSecurity, MailServer};
+use crate::ledger::name;
+use crate::ports::spec;
+
+/// A value that is written as text.
+pub trait Value: Sized {
+    /// What it has to be: `expected …`.
+    const EXPECTED: &'static str;
+
+    /// The value, or why it is none, with what was expected.
+    fn parse(text: &str) -> Result<Self, ValueError>;
+}
+
+/// Why a text is not the value that its key wants.
+#[derive(Debug, thiserror::Error)]
+pub enum ValueError {
+    #[error("{found:?} is not {expected}")]
+    Other { found: String, expected: &'static str },
+    #[error("unknown time zone {found:?}, expected {}", Tz::EXPECTED)]
+    Zone { found: String },
+    #[error("{found:?} does not divide an hour, expected {}", Bucket::EXPECTED)]
+    Bucket { found: String },
+    #[error("{found:?} is {}, expected at least 1s", if *zero { "no time at all" } else { "not in whole seconds" })]
+    Seconds { found: String, zero: bool },
+    #[error(
+        "smtp+insecure:// sends in clear, and {host:?} is not this machine; expected localhost, 127.0.0.1 or [::1]"
+    )]
+    InsecureServer { host: String },
+    #[error(transparent)]
+    Name(#[from] name::NameError),
+    #[error(transparent)]
+    Ports(#[from] spec::SpecError),
+}
+
+fn other<T: Value>(found: &str) -> ValueError {
+    ValueError::Other { found: found.to_owned(), expected: T::EXPECTED }
+}
+
+/// Reads `T` from a string of the file; what is wrong with it points at its place.
+#[derive(Clone, Debug)]
+pub(super) struct Text<T>(pub(super) T);
+
+impl<'de, T: Value> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor<T>(PhantomData<T>);
+
+        impl<T: Value> Visitor<'_> for TextVisitor<T> {
+            type Value = Text<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(T::EXPECTED)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<T>, E> {
+                T::parse(text).map(Text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(TextVisitor(PhantomData))
+    }
+}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole<const MIN: u32, const MAX: u32>(pub(super) u32);
+
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WholeVisitor<const MIN: u32, const MAX: u32>;
+
+        impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
+            type Value = Whole<MIN, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a number from {MIN} to {MAX}")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                match u32::try_from(number) {
+                    Ok(whole) if (MIN..=MAX).contains(&whole) => Ok(Whole(whole)),
+                    _ => Err(E::custom(format_args!("{number} is out of range, expected {MIN} to {MAX}"))),
+                }
+            }
+        }
+
+        deserializer.deserialize_i64(WholeVisitor)
+    }
+}
+
+/// A part of a whole: 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share(pub(super) f64);
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let share = f64::deserialize(deserializer)?;
+        match (0.0..=1.0).contains(&share) {
+            true => Ok(Self(share)),
+            false => Err(D::Error::custom(format_args!("{share} is out of range, expected 0 to 1, such as 0.999"))),
+        }
+    }
+}
+
+/// Interfaces, at least one.
+#[derive(Clone, Debug)]
+pub(super) struct Interfaces(pub(super) Vec<Text<Interface>>);
+
+impl<'de> Deserialize<'de> for Interfaces {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let interfaces = Vec::deserialize(deserializer)?;
+        match interfaces.is_empty() {
+            true => Err(D::Error::custom("no interface given, expected names, globs, or [\"auto\"]")),
+            false => Ok(Self(interfaces)),
+        }
+    }
+}
+
+/// Ports in one item of a list: a number, or a range as text.
+#[derive(Clone, Debug)]
+pub(super) struct Ports(pub(super) std::ops::RangeInclusive<u16>);
+
+impl<'de> Deserialize<'de> for Ports {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PortsVisitor;
+
+        impl Visitor<'_> for PortsVisitor {
+            type Value = Ports;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a port such as 443, or a range such as \"8000-8100\"")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Ports, E> {
+                spec::port(number).map(|port| Ports(port..=port)).map_err(E::custom)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Ports, E> {
+                spec::range(text).map(Ports).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(PortsVisitor)
+    }
+}
+
+impl Value for Tz {
+    const EXPECTED: &'static str = "an IANA name such as \"Asia/Shanghai\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        text.parse().map_err(|_| ValueError::Zone { found: text.to_owned() })
+    }
+}
+
+/// The length of a bucket: whole seconds, a divisor of an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bucket(pub Duration);
+
+impl Value for Bucket {
+    const EXPECTED: &'static str = "a divisor of an hour such as \"1h\", \"15m\" or \"10s\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let length = humantime::parse_duration(text).map_err(|_| other::<Self>(text))?;
+        let divides = length.subsec_nanos() == 0 && length.as_secs() > 0 && 3600 % length.as_secs() == 0;
+        divides.then_some(Self(length)).ok_or_else(|| ValueError::Bucket { found: text.to_owned() })
+    }
+}
+
+/// A time of whole seconds, one at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(pub Duration);
+
+impl Value for Seconds {
+    const EXPECTED: &'static str = "a time such as \"30s\" or \"10m\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let time = humantime::parse_duration(text).map_err(|_| other::<Self>(text))?;
+        match (time.as_secs(), time.subsec_nanos()) {
+            (1.., 0) => Ok(Self(time)),
+            (_, nanos) => Err(ValueError::Seconds { found: text.to_owned(), zero: nanos == 0 }),
+        }
+    }
+}
+
+/// The name of a node: `^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`, so that it can be a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeName(pub String);
+
+impl Value for NodeName {
+    const EXPECTED: &'static str =
+        "a node's name of at most 63 letters, digits, dots, underscores and dashes that begins with a letter or digit";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let fits = (1..=63).contains(&text.len())
+            && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+/// The name of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserName(pub String);
+
+impl Value for UserName {
+    const EXPECTED: &'static str = "a user's name";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        name::check(text)?;
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// An interface's name, a glob over names, or `auto`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface(pub String);
+
+impl Value for Interface {
+    const EXPECTED: &'static str = "an interface's name, a glob such as \"wg*\", or \"auto\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let plain = !text.is_empty() && !text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
+        let fits = plain && globset::Glob::new(text).is_ok();
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+/// Where something lies; a relative path is meant from the directory of the file that names it.
+impl Value for PathBuf {
+    const EXPECTED: &'static str = "a path";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let fits = !text.is_empty() && !text.contains('\0');
+        fits.then(|| Self::from(text)).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+/// A host's name or address, or a name to log in with: an operand of ssh, so nothing that could be an option.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operand(pub String);
+
+impl Value for Operand {
+    const EXPECTED: &'static str = "a name or address without spaces that does not begin with a dash";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "._-:%[]".contains(c));
+        let fits = plain && !text.is_empty() && text.len() <= 255 && !text.starts_with('-');
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+/// A bare mail address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address(pub String);
+
+impl Value for Address {
+    const EXPECTED: &'static str = "a mail address such as \"ops@example.com\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let fits = name::hidden(text).is_none() && text.parse::<lettre::Address>().is_ok();
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+/// A mail address with or without a name before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailbox(pub String);
+
+impl Value for Mailbox {
+    const EXPECTED: &'static str = "a mail address such as \"Flow Agent <report@example.com>\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let fits = name::hidden(text).is_none() && text.parse::<lettre::message::Mailbox>().is_ok();
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+/// A number of bytes with its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteCount(pub u64);
+
+impl Value for ByteCount {
+    const EXPECTED: &'static str = "a number of bytes such as \"500 GiB\" or \"1.5 TB\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+        let factor = match unit {
+            "" | "B" => 1,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "TiB" => 1 << 40,
+            "kB" => 1_000,
+            "MB" => 1_000_000,
+            "GB" => 1_000_000_000,
+            "TB" => 1_000_000_000_000,
+            _ => return Err(other::<Self>(text)),
+        };
+        let number: u64 = number.trim().parse().map_err(|_| other::<Self>(text))?;
+        number.checked_mul(factor).map(Self).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+/// What an amount of money buys: a unit, or a number of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PricedBytes(pub u64);
+
+impl Value for PricedBytes {
+    const EXPECTED: &'static str = "a unit of bytes such as \"GiB\" or \"100 GB\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let one = if text.starts_with(|c: char| c.is_ascii_alphabetic()) { "1 " } else { "" };
+        match ByteCount::parse(&format!("{one}{text}")) {
+            Ok(ByteCount(bytes)) if bytes > 0 => Ok(Self(bytes)),
+            _ => Err(other::<Self>(text)),
+        }
+    }
+}
+
+/// A currency's code: three capital letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Currency(pub String);
+
+impl Value for Currency {
+    const EXPECTED: &'static str = "a currency's code such as \"CNY\" or \"EUR\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let fits = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase());
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+/// What a price costs: a decimal number that is not negative.
+impl Value for rust_decimal::Decimal {
+    const EXPECTED: &'static str = "an amount as text, such as \"0.10\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        match Self::from_str_exact(text) {
+            Ok(amount) if !amount.is_sign_negative() => Ok(amount),
+            _ => Err(other::<Self>(text)),
+        }
+    }
+}
+
+impl Value for Language {
+    const EXPECTED: &'static str = "en or zh";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "en" => Ok(Self::English),
+            "zh" => Ok(Self::Chinese),
+            _ => Err(other::<Self>(text)),
+        }
+    }
+}
+
+impl Value for MailServer {
+    const EXPECTED: &'static str =
+        "smtps://HOST, smtp://HOST or smtp+insecure://HOST, with :PORT where it is not the usual one";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let not_one = || other::<Self>(text);
+        let (scheme, rest) = text.split_once("://").ok_or_else(not_one)?;
+        let (security, usual_port) = match scheme {
+            "smtps" => (MailSecurity::Tls, 465),
+            "smtp" => (MailSecurity::StartTls, 587),
+            "smtp+insecure" => (MailSecurity::Insecure, 25),
+            _ => return Err(not_one()),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(bracketed) => {
+                let (address, after) = bracketed.split_once(']').ok_or_else(not_one)?;
+                address.parse::<std::net::Ipv6Addr>().map_err(|_| not_one())?;
+                (address, after)
+            }
+            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
+        };
+        let port = match port.strip_prefix(':') {
+            Some(digits) => digits.parse().ok().and_then(|number| spec::port(number).ok()).ok_or_else(not_one)?,
+            None if port.is_empty() => usual_port,
+            None => return Err(not_one()),
+        };
+        Operand::parse(host).map_err(|_| not_one())?;
+        let is_here =
+            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        if security == MailSecurity::Insecure && !is_here {
+            return Err(ValueError::InsecureServer { host: host.to_owned() });
+        }
+        Ok(Self { host: host.to_owned(), port, security })
+    }
+}

@@ -1,0 +1,68 @@
+//! What may stand as a user's name in a file, a table or a letter.
+
+/// Longest name, in bytes of UTF-8.
+pub const MAX_BYTES: usize = 128;
+
+/// Why a text may not be a name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("an empty name")]
+    Empty,
+    #[error("a name of {bytes} bytes, expected at most {MAX_BYTES}")]
+    TooLong { bytes: usize },
+    /// A control or bidirectional character: it could hide or turn around what is read beside it.
+    #[error("U+{code:04X} in {found:?}, expected no control or bidirectional characters", code = u32::from(*.character))]
+    Hidden { character: char, found: String },
+}
+
+/// Checks a user's name: 1 to 128 bytes, nothing in it that [`hidden`] finds.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn check(name: &str) -> Result<(), NameError> {
+    if name.trim().is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > MAX_BYTES {
+        return Err(NameError::TooLong { bytes: name.len() });
+    }
+    match hidden(name) {
+        Some(character) => Err(NameError::Hidden { character, found: name.to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// The first character that does not stay within its own place on the page: controls, line and paragraph separators,
+/// and the explicit bidirectional marks of Unicode (UAX #9, section 2).
+pub fn hidden(text: &str) -> Option<char> {
+    text.chars().find(|c| {
+        c.is_control()
+            || matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_people_pass() {
+        for name in ["acct-8388", "张三", "Ángel O'Neil <x>", "=1+1", "hk-1/8388", &"é".repeat(64)] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_hides_or_turns_the_text_is_refused() {
+        for hidden in ['\0', '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{61c}', '\u{200f}', '\u{202e}', '\u{2069}'] {
+            let name = format!("a{hidden}b");
+            assert_eq!(check(&name), Err(NameError::Hidden { character: hidden, found: name.clone() }));
+        }
+        assert_eq!(
+            check("a\u{202e}b").unwrap_err().to_string(),
+            "U+202E in \"a\\u{202e}b\", expected no control or bidirectional characters"
+        );
+        assert_eq!(check(" "), Err(NameError::Empty));
+        assert_eq!(check(&"é".repeat(65)), Err(NameError::TooLong { bytes: 130 }));
+    }
+}

@@ -1,0 +1,132 @@
+//! PURE: ports as people write them: `443`, `8000-8100`, and sets of both.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+/// Why a text is no port, range or set of them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    #[error("{found:?} is not a port, expected 1 to 65535 or a range such as 8000-8100")]
+    NotAPort { found: String },
+    #[error("port {found} is out of range, expected 1 to 65535")]
+    OutOfRange { found: String },
+    #[error("range {first}-{last} runs backwards, expected {last}-{first}")]
+    Backwards { first: u16, last: u16 },
+    #[error("no port given, expected ports or ranges such as 443 or 8000-8100")]
+    Empty,
+}
+
+/// A port from a number that was written somewhere.
+///
+/// # Errors
+/// [`SpecError::OutOfRange`] for what is not 1 to 65535.
+pub fn port(number: i64) -> Result<u16, SpecError> {
+    match u16::try_from(number) {
+        Ok(port) if port != 0 => Ok(port),
+        _ => Err(SpecError::OutOfRange { found: number.to_string() }),
+    }
+}
+
+/// One port or range: `443` or `8000-8100`. Spaces around the numbers are allowed.
+///
+/// # Errors
+/// For all else, and for a range that runs backwards.
+pub fn range(text: &str) -> Result<RangeInclusive<u16>, SpecError> {
+    let text = text.trim();
+    let Some((first, last)) = text.split_once('-') else {
+        let port = number(text, text)?;
+        return Ok(port..=port);
+    };
+    let (first, last) = (number(first.trim(), text)?, number(last.trim(), text)?);
+    if first > last {
+        return Err(SpecError::Backwards { first, last });
+    }
+    Ok(first..=last)
+}
+
+/// Ports and ranges between commas, semicolons or white space: `443, 8000-8100`. What is named twice counts once.
+///
+/// # Errors
+/// The first part that is neither, or [`SpecError::Empty`].
+pub fn set(text: &str) -> Result<BTreeSet<u16>, SpecError> {
+    let mut ports = BTreeSet::new();
+    for part in text.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|part| !part.is_empty()) {
+        ports.extend(range(part)?);
+    }
+    if ports.is_empty() { Err(SpecError::Empty) } else { Ok(ports) }
+}
+
+/// The shortest text that [`set`] reads back: `443,8000-8100`. Also what `ip_local_reserved_ports` takes.
+pub fn text(ports: impl IntoIterator<Item = u16>) -> String {
+    let mut ranges: Vec<(u16, u16)> = Vec::new();
+    for port in ports.into_iter().collect::<BTreeSet<_>>() {
+        match ranges.last_mut() {
+            Some((_, last)) if port - 1 == *last => *last = port,
+            _ => ranges.push((port, port)),
+        }
+    }
+    let parts = ranges.into_iter().map(|(first, last)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    });
+    parts.collect::<Vec<_>>().join(",")
+}
+
+fn number(digits: &str, whole: &str) -> Result<u16, SpecError> {
+    // Only digits: `+443` parses as a number elsewhere.
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(SpecError::NotAPort { found: whole.to_owned() });
+    }
+    match digits.parse() {
+        Ok(port) if port != 0 => Ok(port),
+        _ => Err(SpecError::OutOfRange { found: digits.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn set_of(ports: &[u16]) -> BTreeSet<u16> {
+        ports.iter().copied().collect()
+    }
+
+    #[test]
+    fn ports_ranges_and_sets_are_read() {
+        assert_eq!(range("443"), Ok(443..=443));
+        assert_eq!(range(" 8000 - 8002 "), Ok(8000..=8002));
+        assert_eq!(set("443, 8000-8002;53 443"), Ok(set_of(&[53, 443, 8000, 8001, 8002])));
+        assert_eq!(set("1-65535").map(|ports| ports.len()), Ok(65_535));
+    }
+
+    #[test]
+    fn what_is_no_port_is_named() {
+        let message = |text: &str| set(text).unwrap_err().to_string();
+        assert_eq!(message("0"), "port 0 is out of range, expected 1 to 65535");
+        assert_eq!(message("443,70000"), "port 70000 is out of range, expected 1 to 65535");
+        assert_eq!(message("99999999999999999999"), "port 99999999999999999999 is out of range, expected 1 to 65535");
+        assert_eq!(message("8100-8000"), "range 8100-8000 runs backwards, expected 8000-8100");
+        for text in ["http", "-1", "+443", "443-", "1-2-3", "4.5", "٤٤٣"] {
+            assert_eq!(
+                message(text),
+                format!("{text:?} is not a port, expected 1 to 65535 or a range such as 8000-8100")
+            );
+        }
+        assert_eq!(message(" , "), "no port given, expected ports or ranges such as 443 or 8000-8100");
+    }
+
+    #[test]
+    fn a_text_is_as_short_as_it_can_be() {
+        assert_eq!(text([8001, 443, 8000, 8002, 65_535, 65_534]), "443,8000-8002,65534-65535");
+        assert_eq!(text([]), "");
+    }
+
+    proptest! {
+        #[test]
+        fn every_set_comes_back_from_its_text(ports in prop::collection::btree_set(1_u16.., 1..200)) {
+            prop_assert_eq!(set(&text(ports.iter().copied())), Ok(ports));
+        }
+    }
+}
