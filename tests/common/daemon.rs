@@ -1,0 +1,77 @@
+//! A server that a test started: known by its process id, ended when dropped.
+
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+/// A child process that ends with this value. It is asked to (SIGTERM), and killed when it does not within two seconds.
+pub struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    /// Starts `command`.
+    pub fn start(command: &mut Command) -> io::Result<Self> {
+        Ok(Self { child: command.spawn()? })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    /// Sends SIGTERM, and waits for the end: its exit code, `None` when a signal ended it.
+    pub fn terminate(mut self) -> io::Result<Option<i32>> {
+        self.signal(rustix::process::Signal::TERM);
+        Ok(self.child.wait()?.code())
+    }
+
+    /// Sends a signal; a process that has ended already is left alone.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        // ESRCH: it ended by itself, which is what the signal was for.
+        let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal);
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if self.has_ended() {
+            return;
+        }
+        self.signal(rustix::process::Signal::TERM);
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while Instant::now() < deadline {
+            if self.has_ended() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // Nothing more can be done in a destructor when this fails.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `program`, in the network namespace `netns` and with the mounts of this process (`ip netns exec` would hide bpffs).
+pub fn in_netns(netns: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={}", Path::new("/run/netns").join(netns).display())).arg("--").arg(program);
+    command
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When it does not within `timeout`; says what was waited for.
+pub fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + timeout;
+    while !condition() {
+        assert!(Instant::now() < deadline, "gave up after {timeout:?} waiting until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

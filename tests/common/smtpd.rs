@@ -1,0 +1,69 @@
+//! A real mail server (OpenSMTPD) in a network namespace, that keeps every letter to example.com in a maildir.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+use std::{fs, io};
+
+use super::daemon::{Daemon, in_netns, wait_until};
+
+/// Listens on 127.0.0.1 of its namespace, in clear.
+pub struct Smtpd {
+    maildirs: PathBuf,
+    pub port: u16,
+    _daemon: Daemon,
+}
+
+impl Smtpd {
+    /// Starts it in `netns`, whose loopback is up; its files lie in `dir`, its log in `dir/smtpd.log`.
+    pub fn start(netns: &str, dir: &Path, port: u16) -> io::Result<Self> {
+        let maildirs = dir.join("maildirs");
+        fs::create_dir_all(&maildirs)?;
+        // Letters are delivered as `nobody`, who must get here and write here.
+        std::os::unix::fs::chown(&maildirs, Some(65_534), Some(65_534))?;
+        let config = dir.join("smtpd.conf");
+        fs::write(
+            &config,
+            format!(
+                "table receivers {{ \"@\" = nobody }}\n\
+                 listen on 127.0.0.1 port {port}\n\
+                 action \"keep\" maildir \"{}/%{{rcpt.user}}\" virtual <receivers>\n\
+                 match from any for domain \"example.com\" action \"keep\"\n",
+                maildirs.display()
+            ),
+        )?;
+        // Its spool and control socket have fixed paths: a mount namespace of its own keeps it apart from the machine's.
+        let script = "mount -t tmpfs -o mode=755 tmpfs /var/spool && mount -t tmpfs -o mode=755 tmpfs /run && \
+                      mkdir -m 711 /var/spool/smtpd && exec /usr/sbin/smtpd -d -f \"$0\"";
+        let log = fs::File::create(dir.join("smtpd.log"))?;
+        let mut command = in_netns(netns, "unshare");
+        command.args(["--mount", "--", "sh", "-c", script]).arg(&config);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let mut daemon = Daemon::start(&mut command)?;
+        wait_until("the mail server listens", Duration::from_secs(20), || {
+            assert!(!daemon.has_ended(), "the mail server ended: see {}", dir.join("smtpd.log").display());
+            listens(netns, port)
+        });
+        Ok(Self { maildirs, port, _daemon: daemon })
+    }
+
+    /// Every letter that `user@example.com` has received, oldest first, as received.
+    pub fn letters(&self, user: &str) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(self.maildirs.join(user).join("new")) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        paths.sort();
+        paths.iter().filter_map(|path| fs::read(path).ok()).map(|text| String::from_utf8_lossy(&text).into()).collect()
+    }
+
+    /// Where the letters lie, one maildir a user.
+    pub fn maildirs(&self) -> &Path {
+        &self.maildirs
+    }
+}
+
+/// Whether somebody in `netns` listens on the TCP port.
+pub fn listens(netns: &str, port: u16) -> bool {
+    let filter = format!("sport = :{port}");
+    let output = in_netns(netns, "ss").args(["-Hltn", &filter]).stderr(Stdio::inherit()).output();
+    output.is_ok_and(|output| !output.stdout.is_empty())
+}
