@@ -1,1 +1,1 @@
-//! ebpf
+//! The eBPF backend.

@@ -1,1 +1,243 @@
-//! interfaces
+//! Which interfaces are counted: pure selection over what the kernel lists.
+
+use std::collections::BTreeSet;
+
+use globset::{Glob, GlobMatcher};
+
+use super::BackendError;
+
+/// A network device as the kernel lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub index: u32,
+    pub name: String,
+    /// `ARPHRD_…`: what its frames begin with.
+    pub device_type: u16,
+    /// Whether a default route (IPv4 or IPv6, main table) leaves through it.
+    pub default_route: bool,
+}
+
+/// What the frames of a device begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkLayer {
+    /// An Ethernet header.
+    Ethernet,
+    /// The IP header itself.
+    Ip,
+}
+
+impl Interface {
+    /// Which programs can read this device's frames; `None`: none of ours.
+    pub fn link_layer(&self) -> Option<LinkLayer> {
+        // The numbers are those of include/uapi/linux/if_arp.h.
+        match self.device_type {
+            // ETHER, LOOPBACK
+            1 | 772 => Some(LinkLayer::Ethernet),
+            // NONE (tun, WireGuard), RAWIP, PPP, SIT, TUNNEL, TUNNEL6
+            0xfffe | 519 | 512 | 776 | 768 | 769 => Some(LinkLayer::Ip),
+            _ => None,
+        }
+    }
+}
+
+/// What the configuration names: `auto`, names and globs.
+#[derive(Clone, Debug)]
+pub struct Patterns(Vec<Pattern>);
+
+#[derive(Clone, Debug)]
+enum Pattern {
+    Auto,
+    Name(String),
+    Glob(GlobMatcher),
+}
+
+/// What is to be counted now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Sorted by name, each once.
+    pub chosen: Vec<Interface>,
+    /// Named literally, and not there.
+    pub absent: BTreeSet<String>,
+    /// Matched by a glob, with a device type whose frames cannot be read.
+    pub unreadable: BTreeSet<String>,
+}
+
+impl Patterns {
+    /// Reads names, globs and `auto`.
+    ///
+    /// # Errors
+    /// [`BackendError::Pattern`] for what can be no interface.
+    pub fn parse(patterns: &[String]) -> Result<Self, BackendError> {
+        patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Picks from `present`. `auto` without any default route keeps what it has picked before (`counted`, by index):
+    /// a route that is being renewed is no reason to stop.
+    ///
+    /// # Errors
+    /// [`BackendError::DeviceType`] when a device that is named, or carries a default route, cannot be read.
+    pub fn select(&self, present: &[Interface], counted: &BTreeSet<u32>) -> Result<Selection, BackendError> {
+        let mut selection = Selection::default();
+        let mut chosen = BTreeSet::new();
+        let routed = present.iter().any(Interface::is_default);
+        for pattern in &self.0 {
+            if let Pattern::Name(name) = pattern
+                && !present.iter().any(|interface| interface.name == *name)
+            {
+                selection.absent.insert(name.clone());
+            }
+            for interface in present.iter().filter(|interface| pattern.picks(interface, routed, counted)) {
+                match (interface.link_layer(), pattern) {
+                    (Some(_), _) => {
+                        chosen.insert(interface.index);
+                    }
+                    (None, Pattern::Glob(_)) => {
+                        selection.unreadable.insert(interface.name.clone());
+                    }
+                    (None, Pattern::Auto | Pattern::Name(_)) => {
+                        let (interface, device_type) = (interface.name.clone(), interface.device_type);
+                        return Err(BackendError::DeviceType { interface, device_type });
+                    }
+                }
+            }
+        }
+        selection.chosen = present.iter().filter(|interface| chosen.contains(&interface.index)).cloned().collect();
+        selection.chosen.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(selection)
+    }
+}
+
+impl Pattern {
+    fn parse(text: &str) -> Result<Self, BackendError> {
+        let bad = |source| BackendError::Pattern { pattern: text.to_owned(), source };
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        // What the kernel takes as a name (dev_valid_name), plus what a glob adds.
+        let is_glob = text.contains(['*', '?', '[', '{']);
+        let fits = is_glob || text.len() < 16;
+        let forbidden = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+        if text.is_empty() || text == "." || text == ".." || text.contains(forbidden) || !fits {
+            return Err(bad(None));
+        }
+        if is_glob {
+            let glob = Glob::new(text).map_err(|error| bad(Some(Box::new(error))))?;
+            return Ok(Self::Glob(glob.compile_matcher()));
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+
+    fn picks(&self, interface: &Interface, routed: bool, counted: &BTreeSet<u32>) -> bool {
+        match self {
+            Self::Auto if routed => interface.is_default(),
+            Self::Auto => counted.contains(&interface.index) && !interface.is_loopback(),
+            Self::Name(name) => interface.name == *name,
+            Self::Glob(glob) => glob.is_match(&interface.name),
+        }
+    }
+}
+
+impl Interface {
+    fn is_loopback(&self) -> bool {
+        self.name == "lo"
+    }
+
+    fn is_default(&self) -> bool {
+        self.default_route && !self.is_loopback()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(index: u32, name: &str, device_type: u16, default_route: bool) -> Interface {
+        Interface { index, name: name.into(), device_type, default_route }
+    }
+
+    fn present() -> Vec<Interface> {
+        vec![
+            interface(1, "lo", 772, false),
+            interface(2, "eth0", 1, true),
+            interface(3, "eth1", 1, false),
+            interface(4, "wg0", 0xfffe, false),
+            interface(5, "ib0", 32, false),
+        ]
+    }
+
+    fn select(patterns: &[&str], present: &[Interface], counted: &[u32]) -> Result<Selection, BackendError> {
+        let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+        Patterns::parse(&patterns)?.select(present, &counted.iter().copied().collect())
+    }
+
+    fn names(selection: &Selection) -> Vec<&str> {
+        selection.chosen.iter().map(|interface| interface.name.as_str()).collect()
+    }
+
+    #[test]
+    fn auto_is_what_carries_a_default_route() {
+        assert_eq!(names(&select(&["auto"], &present(), &[]).unwrap()), ["eth0"]);
+        let mut both = present();
+        both[2].default_route = true;
+        assert_eq!(names(&select(&["auto"], &both, &[]).unwrap()), ["eth0", "eth1"]);
+    }
+
+    #[test]
+    fn auto_never_picks_loopback() {
+        let only_loopback = [interface(1, "lo", 772, true)];
+        assert!(select(&["auto"], &only_loopback, &[1]).unwrap().chosen.is_empty());
+    }
+
+    #[test]
+    fn auto_follows_a_moved_route_but_not_a_vanished_one() {
+        let mut moved = present();
+        moved[1].default_route = false;
+        assert_eq!(names(&select(&["auto"], &moved, &[2]).unwrap()), ["eth0"]);
+        moved[2].default_route = true;
+        assert_eq!(names(&select(&["auto"], &moved, &[2]).unwrap()), ["eth1"]);
+    }
+
+    #[test]
+    fn names_and_globs_pick_each_interface_once() {
+        let selection = select(&["eth*", "eth1", "wg[0-9]", "auto"], &present(), &[]).unwrap();
+        assert_eq!(names(&selection), ["eth0", "eth1", "wg0"]);
+    }
+
+    #[test]
+    fn loopback_is_counted_when_it_is_named() {
+        assert_eq!(names(&select(&["lo"], &present(), &[]).unwrap()), ["lo"]);
+    }
+
+    #[test]
+    fn an_absent_name_is_said_and_an_absent_glob_is_not() {
+        let selection = select(&["eth9", "tun*"], &present(), &[]).unwrap();
+        assert_eq!(selection.absent, ["eth9".to_owned()].into());
+        assert!(selection.chosen.is_empty());
+    }
+
+    #[test]
+    fn an_unreadable_device_is_refused_by_name_and_skipped_by_a_glob() {
+        let error = select(&["ib0"], &present(), &[]).unwrap_err();
+        assert!(matches!(error, BackendError::DeviceType { device_type: 32, .. }));
+        let selection = select(&["ib*", "eth0"], &present(), &[]).unwrap();
+        assert_eq!(names(&selection), ["eth0"]);
+        assert_eq!(selection.unreadable, ["ib0".to_owned()].into());
+    }
+
+    #[test]
+    fn the_device_type_decides_the_programs() {
+        let layer = |device_type| interface(9, "x", device_type, false).link_layer();
+        assert_eq!((layer(1), layer(772)), (Some(LinkLayer::Ethernet), Some(LinkLayer::Ethernet)));
+        for raw in [0xfffe, 519, 512, 776, 768, 769] {
+            assert_eq!(layer(raw), Some(LinkLayer::Ip), "{raw}");
+        }
+        assert_eq!(layer(801), None);
+    }
+
+    #[test]
+    fn what_can_be_no_interface_is_refused() {
+        for bad in ["", "a/b", "eth0:1", "sixteen-letters-", "a b", "..", "[a"] {
+            assert!(matches!(select(&[bad], &[], &[]), Err(BackendError::Pattern { .. })), "{bad}");
+        }
+    }
+}

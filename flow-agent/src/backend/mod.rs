@@ -1,10 +1,14 @@
 //! EDGE kernel: counters that somebody keeps for us, and how they are read.
 
 pub mod ebpf;
+mod error;
 pub mod interfaces;
 pub mod scripted;
 
+pub use error::{BackendError, Cause};
+
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::{BackendKind, CountMode};
@@ -72,6 +76,15 @@ pub trait Backend {
     /// # Errors
     /// When it cannot be looked at all. What could not be mended is an [`Unseen`] at every call until it is.
     fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError>;
+
+    /// Says that a bucket of this epoch is sealed and synced; cheap, so say it after every bucket. From then on a start
+    /// that does not know the epoch has lost its files, and must not bill from zero what the counters hold.
+    ///
+    /// # Errors
+    /// When the mark cannot be left.
+    fn sealed(&mut self) -> Result<(), BackendError> {
+        Ok(())
+    }
 }
 
 /// What [`Backend::inspect`] found.
@@ -107,12 +120,17 @@ pub trait Retired {
 
 /// A backend that counts, and what it found of its predecessors.
 pub struct Started {
+    /// A port that a predecessor left draining drains still, even if it is among those to begin with: its counters
+    /// stand, so that they can be held against its last line before [`Backend::add`] lets them go on.
     pub backend: Box<dyn Backend>,
     /// To be read, sealed and deleted, in this order, before the first bucket of `backend` is sealed.
     pub retired: Vec<Box<dyn Retired>>,
     /// Known to have been unseen at the start (an adopted program that somebody had detached, an interface that had
     /// gone and come back).
     pub unseen: Vec<Unseen>,
+    /// Counters of this instance that have no baseline in this state directory and may have been billed: neither
+    /// adopted nor touched, to be named.
+    pub unadopted: Vec<PathBuf>,
 }
 
 /// What a backend needs to know to start.
@@ -121,7 +139,7 @@ pub struct Options {
     /// Random id made once in the state directory: names our pins and chains.
     pub instance: String,
     /// Where bpffs is, or is to be, mounted.
-    pub bpffs: std::path::PathBuf,
+    pub bpffs: PathBuf,
     /// Names, globs, or `auto`.
     pub interfaces: Vec<String>,
     pub count: CountMode,
@@ -129,15 +147,23 @@ pub struct Options {
     pub max_ports: u32,
     /// The ports to begin with.
     pub ports: BTreeSet<u16>,
-    /// Epochs that have a baseline (a seal or checkpoint) in this state directory: only their counters are adopted or
-    /// retired; others of this instance are named and left alone.
+    /// Epochs that have a baseline (a seal or checkpoint) in this state directory: their counters are adopted or
+    /// retired. So are those that were never sealed, from zero; others of this instance are named and left alone.
     pub known_epochs: BTreeSet<String>,
+    /// The newest reading on disk: what was unseen while no agent ran began no earlier. None: nothing was counted yet.
+    pub last_known: Option<Moment>,
+    /// Where the programs are attached.
+    pub place: Place,
+    /// Let the programs log the frames that they cannot parse.
+    pub log: bool,
 }
 
-/// Why a backend cannot start or go on.
-#[derive(Debug, thiserror::Error)]
-pub enum BackendError {
-    /// More ports than this set of counters has room for.
-    #[error("{wanted} ports do not fit into {slots} slots")]
-    Full { wanted: usize, slots: u32 },
+/// Where in a device's path the programs are attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// TCX where the kernel has it (6.6), else clsact.
+    #[default]
+    Auto,
+    Tcx,
+    Clsact,
 }
