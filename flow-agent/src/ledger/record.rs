@@ -266,6 +266,40 @@ pub struct Checkpoint {
     pub other_total: Others,
 }
 
+/// What became of a letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MailState {
+    /// Intended; written before the server is spoken to. As the last word it means the same as `unknown`.
+    Sending,
+    /// The server took it.
+    Sent,
+    /// The server refused it, or was not reached: it did not take it.
+    Failed,
+    /// The connection was lost after the letter was handed over: nobody can tell.
+    Unknown,
+}
+
+/// `sent.jsonl`: one step of one letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MailLine {
+    pub v: u32,
+    pub kind: String,
+    #[serde(with = "stamp")]
+    pub at: DateTime<FixedOffset>,
+    /// The billing month, as `2026-10`.
+    pub month: String,
+    /// Whose statement it is; `null` for the admins' summary.
+    pub user: Option<String>,
+    /// Of the statement: 0 at first, one more each time that late data changed it.
+    pub rev: u32,
+    pub message_id: String,
+    pub state: MailState,
+    /// The server's words, or the error's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+}
+
 /// RFC 3339 with whole seconds and a numeric offset, as in `2026-10-05T13:00:00+08:00`.
 pub mod stamp {
     use chrono::{DateTime, FixedOffset};

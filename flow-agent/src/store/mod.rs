@@ -1,1 +1,19 @@
-//! store
+//! EDGE files: what is kept in the state directory, written so that a crash or a full disk loses nothing that was sealed.
+//!
+//! Every durable write goes through [`disk`]; who may write what is said by the type of the lock ([`lock`]).
+
+pub mod append;
+pub mod checkpoint;
+pub mod damage;
+pub mod disk;
+pub mod document;
+pub mod error;
+pub mod instance;
+pub mod layout;
+pub mod lock;
+pub mod ports;
+pub mod sent;
+
+pub use error::StoreError;
+pub use layout::StateDir;
+pub use lock::{DailyLock, ReportLock, RunLock};

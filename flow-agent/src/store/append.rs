@@ -1,0 +1,129 @@
+//! A file that only grows, and what to do when growing fails: what was there stays, what failed leaves no trace.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{self, Disk, Replacement, open_to_read};
+use super::error::StoreError;
+
+/// Appends whole pieces to one file. The file is opened anew for every piece: a file that was moved away or edited
+/// meanwhile is noticed instead of written to.
+#[derive(Debug)]
+pub struct Appender {
+    path: PathBuf,
+    /// How many bytes are known to be whole, and on disk.
+    good: u64,
+    /// A write failed: bytes after `good` are ours, and rubbish.
+    rubbish: bool,
+    /// A sync failed: the kernel may have dropped bytes of this file and would not tell again. It is written anew.
+    poisoned: bool,
+    /// The file's name is on disk.
+    named: bool,
+}
+
+impl Appender {
+    /// Goes on after the first `good` bytes of `path`, which are whole and synced. The file need not exist.
+    pub fn new(path: PathBuf, good: u64) -> Self {
+        Self { path, good, rubbish: false, poisoned: false, named: false }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How many bytes are known to be whole, and on disk.
+    pub fn good(&self) -> u64 {
+        self.good
+    }
+
+    /// Appends `bytes` and waits until they, and the file's name, are on disk.
+    ///
+    /// # Errors
+    /// The file is then as before, or will be cut to that before the next piece: the same bytes may be tried again.
+    /// [`StoreError::Changed`] when it is not as long as it was left; nothing was written.
+    pub fn append(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Result<(), StoreError> {
+        if self.poisoned {
+            return self.rewrite(disk, bytes);
+        }
+        let mut handle = self.open(disk)?;
+        self.rubbish = true;
+        if let Err(source) = handle.append(bytes) {
+            // Where even the cut fails, it is made up for before the next piece.
+            self.rubbish = handle.truncate(self.good).is_err();
+            return Err(StoreError::io("append to", &self.path)(source));
+        }
+        if let Err(error) = handle.sync() {
+            tracing::error!(path = %self.path.display(), %error, "the disk refused to keep what was written: the file is written anew");
+            self.poisoned = true;
+            // So that a reader does not take for sealed what may not be there tomorrow; best effort.
+            self.rubbish = handle.truncate(self.good).is_err();
+            drop(handle);
+            return self.rewrite(disk, bytes);
+        }
+        if !self.named {
+            if let Err(source) = disk.sync_dir(disk::parent(&self.path)) {
+                self.rubbish = handle.truncate(self.good).is_err();
+                return Err(StoreError::io("sync the directory of", &self.path)(source));
+            }
+            self.named = true;
+        }
+        self.rubbish = false;
+        self.good += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Waits until what is there is on disk, for a file that another process may have left unsynced.
+    ///
+    /// # Errors
+    /// When neither the file can be synced nor a new one be written in its place.
+    pub fn settle(&mut self, disk: &dyn Disk) -> Result<(), StoreError> {
+        let mut handle = self.open(disk)?;
+        if handle.sync().is_err() {
+            self.poisoned = true;
+            drop(handle);
+            return self.rewrite(disk, &[]);
+        }
+        disk.sync_dir(disk::parent(&self.path)).map_err(StoreError::io("sync the directory of", &self.path))?;
+        self.named = true;
+        Ok(())
+    }
+
+    fn open(&mut self, disk: &dyn Disk) -> Result<Box<dyn disk::Handle>, StoreError> {
+        let opened = match disk.open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.good == 0 => {
+                self.named = false;
+                disk.create(&self.path)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::Changed { path: self.path.clone(), expected: self.good, found: 0 });
+            }
+            other => other,
+        };
+        let mut handle = opened.map_err(StoreError::io("open", &self.path))?;
+        let found = handle.length().map_err(StoreError::io("look at", &self.path))?;
+        if found > self.good && self.rubbish {
+            handle.truncate(self.good).map_err(StoreError::io("cut", &self.path))?;
+        } else if found != self.good {
+            return Err(StoreError::Changed { path: self.path.clone(), expected: self.good, found });
+        }
+        self.rubbish = false;
+        Ok(handle)
+    }
+
+    /// Puts a new file with the good bytes and `bytes` in the place of the old.
+    fn rewrite(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Result<(), StoreError> {
+        let fresh = || -> io::Result<()> {
+            let mut replacement = Replacement::begin(disk, &self.path)?;
+            if self.good > 0 {
+                replacement.copy(&mut open_to_read(&self.path)?, self.good)?;
+            }
+            replacement.write(bytes)?;
+            replacement.commit()
+        };
+        fresh().map_err(StoreError::io("write anew", &self.path))?;
+        self.good += bytes.len() as u64;
+        (self.poisoned, self.rubbish, self.named) = (false, false, true);
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! Small files of one JSON object, replaced whole, with a sum that tells when a byte changed.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::disk::{self, Disk, open_to_read};
+use super::error::StoreError;
+use crate::ledger::record::VERSION;
+use crate::ledger::seal;
+
+/// More than any of ours can have; a file that is larger is not ours.
+const LIMIT_BYTES: u64 = 64 << 20;
+
+/// Replaces the file at `path` by `value` as one line, with its `check`.
+///
+/// # Errors
+/// As [`disk::replace`].
+pub fn write<T: Serialize>(disk: &dyn Disk, path: &Path, value: &T) -> Result<(), StoreError> {
+    let json = serde_json::to_string(value).expect("our documents have only string keys and finite numbers");
+    let line = seal::with_check(&json) + "\n";
+    disk::replace(disk, path, line.as_bytes()).map_err(StoreError::io("replace", path))
+}
+
+/// What the file at `path` holds; `None` when there is none.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when it is not whole, its sum does not hold, or its `v` is not ours; [`StoreError::Io`].
+pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
+    let Some(text) = read_text(path)? else { return Ok(None) };
+    let damaged = |what, source| StoreError::Damaged { path: path.to_owned(), what, source };
+    if seal::check_holds(&text) == Some(false) {
+        return Err(damaged("its check does not hold", None));
+    }
+    let version: Version = serde_json::from_str(&text).map_err(|error| damaged("not JSON of ours", Some(error)))?;
+    if version.v != VERSION {
+        return Err(damaged("of a version that is not known here", None));
+    }
+    serde_json::from_str(&text).map(Some).map_err(|error| damaged("not JSON of ours", Some(error)))
+}
+
+/// The text of a small file; `None` when there is none.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when it is not UTF-8 or larger than any of ours; [`StoreError::Io`].
+pub fn read_text(path: &Path) -> Result<Option<String>, StoreError> {
+    let file = match open_to_read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(StoreError::io("open", path))?,
+    };
+    let damaged = |what| StoreError::Damaged { path: path.to_owned(), what, source: None };
+    let mut bytes = Vec::new();
+    file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
+    if bytes.len() as u64 > LIMIT_BYTES {
+        return Err(damaged("larger than any of ours"));
+    }
+    String::from_utf8(bytes).map(Some).map_err(|_| damaged("not UTF-8"))
+}
+
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}

@@ -1,0 +1,49 @@
+//! What can go wrong with the files.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why something in the state directory could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The system refused.
+    #[error("failed to {action} `{}`", path.display())]
+    Io {
+        /// As in "failed to … `path`".
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    /// Somebody else writes there.
+    #[error("another flow-agent{} holds `{}`", holder.map_or(String::new(), |pid| format!(" (pid {pid})")), path.display())]
+    Locked {
+        path: PathBuf,
+        /// The process that said it took the lock; `None` when the lock file does not say.
+        holder: Option<u32>,
+    },
+    /// A file that is only ever appended to by us is not as long as we left it.
+    #[error("`{}` has {found} bytes, not {expected}: it was changed by somebody else", path.display())]
+    Changed { path: PathBuf, expected: u64, found: u64 },
+    /// A small file (checkpoint, port list, instance) that does not hold what it must.
+    #[error("`{}` is damaged: {what}", path.display())]
+    Damaged {
+        path: PathBuf,
+        what: &'static str,
+        #[source]
+        source: Option<serde_json::Error>,
+    },
+}
+
+impl StoreError {
+    /// Makes an [`StoreError::Io`] of an [`io::Error`], for `map_err`.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Whether the disk, or the writer's quota, is full: space may come back, and the write may be tried again.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. }
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+}

@@ -1,0 +1,42 @@
+//! `instance`: the random id of a state directory, made once; pins and chains in the kernel bear it.
+
+use super::disk;
+use super::document::read_text;
+use super::error::StoreError;
+use super::layout::StateDir;
+use super::lock::RunLock;
+
+/// Hex digits of an id. Few enough for the name of an iptables chain, and enough that no two are ever the same.
+const DIGITS: usize = 16;
+
+/// The id of this state directory: 16 lower-case hex digits. It is made, durably, where there is none.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when the file holds something else: what bears the id in the kernel cannot be found without
+/// it, so no new one is made; [`StoreError::Io`].
+pub fn ensure(lock: &RunLock) -> Result<String, StoreError> {
+    let state = lock.state();
+    if let Some(id) = read(state)? {
+        return Ok(id);
+    }
+    let mut id = uuid::Uuid::new_v4().simple().to_string();
+    id.truncate(DIGITS);
+    let path = state.instance();
+    disk::replace(state.disk(), &path, format!("{id}\n").as_bytes()).map_err(StoreError::io("replace", &path))?;
+    Ok(id)
+}
+
+/// The id of this state directory; `None` when nothing ever ran here.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn read(state: &StateDir) -> Result<Option<String>, StoreError> {
+    let path = state.instance();
+    let Some(text) = read_text(&path)? else { return Ok(None) };
+    let id = text.trim_end();
+    if id.len() == DIGITS && id.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        Ok(Some(id.to_owned()))
+    } else {
+        Err(StoreError::Damaged { path, what: "not 16 hex digits", source: None })
+    }
+}

@@ -1,0 +1,173 @@
+//! Where everything lies in the state directory (a contract: other tools read it).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chrono::{Datelike, NaiveDate};
+
+use super::disk::{self, Disk, RealDisk};
+use super::error::StoreError;
+use super::lock::{DailyLock, ReportLock, RunLock};
+
+/// The state directory, and the disk it is on. Cheap to clone.
+///
+/// Reading needs nothing more; writing needs the lock of what is written, taken here.
+#[derive(Clone, Debug)]
+pub struct StateDir {
+    root: PathBuf,
+    disk: Arc<dyn Disk>,
+}
+
+impl StateDir {
+    /// The state directory at `root`, on the real disk. Nothing is touched.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self::on(root, Arc::new(RealDisk))
+    }
+
+    /// The state directory at `root`, written by way of `disk`.
+    pub fn on(root: impl Into<PathBuf>, disk: Arc<dyn Disk>) -> Self {
+        Self { root: root.into(), disk }
+    }
+
+    /// The directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What durable writes go through.
+    pub fn disk(&self) -> &dyn Disk {
+        self.disk.as_ref()
+    }
+
+    /// Takes `run.lock`: the right to write the hourly log, the checkpoint, the port list, and the instance.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] at once when another process holds it; or the directory or file cannot be made.
+    pub fn lock_run(&self) -> Result<RunLock, StoreError> {
+        RunLock::take(self)
+    }
+
+    /// Takes `daily.lock`: the right to write `daily/`.
+    ///
+    /// # Errors
+    /// As [`StateDir::lock_run`].
+    pub fn lock_daily(&self) -> Result<DailyLock, StoreError> {
+        DailyLock::take(self)
+    }
+
+    /// Takes `report.lock`: the right to write `monthly/`, `nodes/`, `reports/`, and `sent.jsonl`.
+    ///
+    /// # Errors
+    /// As [`StateDir::lock_run`].
+    pub fn lock_report(&self) -> Result<ReportLock, StoreError> {
+        ReportLock::take(self)
+    }
+
+    /// Makes `dir`, one of ours, if it is not there, and what is missing above it.
+    ///
+    /// # Errors
+    /// When a directory cannot be made.
+    pub fn create_dir(&self, dir: &Path) -> Result<(), StoreError> {
+        disk::create_dirs(self.disk(), dir).map_err(StoreError::io("make the directory", dir))
+    }
+
+    /// `hourly/`
+    pub fn hourly_dir(&self) -> PathBuf {
+        self.root.join("hourly")
+    }
+
+    /// `hourly/2026-10-05.jsonl`: the buckets whose `start` bears this date.
+    pub fn hourly(&self, date: NaiveDate) -> PathBuf {
+        self.hourly_dir().join(format!("{}.jsonl", date.format("%Y-%m-%d")))
+    }
+
+    /// `daily/`
+    pub fn daily_dir(&self) -> PathBuf {
+        self.root.join("daily")
+    }
+
+    /// `daily/2026-10.jsonl`: the days of the calendar month in which `day` lies.
+    pub fn daily(&self, day: NaiveDate) -> PathBuf {
+        self.daily_dir().join(month_file(day))
+    }
+
+    /// `monthly/2026.jsonl`: the billing months named after this year.
+    pub fn monthly(&self, year: i32) -> PathBuf {
+        self.root.join("monthly").join(format!("{year:04}.jsonl"))
+    }
+
+    /// `nodes/NAME/daily/`: what was gathered from a node. `node` is a checked name (no slash, no leading dot).
+    pub fn node_daily_dir(&self, node: &str) -> PathBuf {
+        self.root.join("nodes").join(node).join("daily")
+    }
+
+    /// `nodes/NAME/daily/2026-10.jsonl`
+    pub fn node_daily(&self, node: &str, day: NaiveDate) -> PathBuf {
+        self.node_daily_dir(node).join(month_file(day))
+    }
+
+    /// `reports/2026-10/`, of the billing month of that name.
+    pub fn reports(&self, month: &str) -> PathBuf {
+        self.root.join("reports").join(month)
+    }
+
+    /// `checkpoint.json`
+    pub fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint.json")
+    }
+
+    /// `ports.json`
+    pub fn ports(&self) -> PathBuf {
+        self.root.join("ports.json")
+    }
+
+    /// `instance`
+    pub fn instance(&self) -> PathBuf {
+        self.root.join("instance")
+    }
+
+    /// `sent.jsonl`
+    pub fn sent(&self) -> PathBuf {
+        self.root.join("sent.jsonl")
+    }
+}
+
+fn month_file(day: NaiveDate) -> String {
+    format!("{:04}-{:02}.jsonl", day.year(), day.month())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paths_are_those_of_the_contract() {
+        let state = StateDir::new("/var/lib/flow-agent");
+        let day = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
+        let paths = [
+            state.hourly(day),
+            state.daily(day),
+            state.monthly(2026),
+            state.node_daily("hk-1", day),
+            state.reports("2026-10"),
+            state.checkpoint(),
+            state.ports(),
+            state.instance(),
+            state.sent(),
+        ];
+        let expected = [
+            "hourly/2026-10-05.jsonl",
+            "daily/2026-10.jsonl",
+            "monthly/2026.jsonl",
+            "nodes/hk-1/daily/2026-10.jsonl",
+            "reports/2026-10",
+            "checkpoint.json",
+            "ports.json",
+            "instance",
+            "sent.jsonl",
+        ];
+        for (path, expected) in paths.iter().zip(expected) {
+            assert_eq!(path.strip_prefix("/var/lib/flow-agent").unwrap(), Path::new(expected));
+        }
+    }
+}

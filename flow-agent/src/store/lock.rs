@@ -1,0 +1,130 @@
+//! Who may write: one lock a kind of file, each of a type of its own.
+//!
+//! The locks are the kernel's (`flock`): a process that dies lets go of them.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use super::error::StoreError;
+use super::layout::StateDir;
+
+macro_rules! lock {
+    ($(#[$doc:meta])* $name:ident, $file:literal) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $name {
+            state: StateDir,
+            /// Open for as long as the lock is held.
+            _file: File,
+        }
+
+        impl $name {
+            pub(super) fn take(state: &StateDir) -> Result<Self, StoreError> {
+                state.create_dir(state.root())?;
+                Ok(Self { _file: take(&state.root().join($file))?, state: state.clone() })
+            }
+
+            /// The directory that this lock gives the right to write to.
+            pub fn state(&self) -> &StateDir {
+                &self.state
+            }
+        }
+    };
+}
+
+lock! {
+    /// `run.lock`: the right to write the hourly log, the checkpoint, the port list, and the instance.
+    RunLock, "run.lock"
+}
+
+lock! {
+    /// `daily.lock`: the right to write `daily/`.
+    DailyLock, "daily.lock"
+}
+
+lock! {
+    /// `report.lock`: the right to write `monthly/`, `nodes/`, `reports/`, and `sent.jsonl`.
+    ReportLock, "report.lock"
+}
+
+fn take(path: &Path) -> Result<File, StoreError> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .custom_flags(i32::try_from(flags.bits()).expect("the kernel takes these flags as an int"))
+        .open(path)
+        .map_err(StoreError::io("open", path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            return Err(StoreError::Locked { path: path.to_owned(), holder: holder(&mut file) });
+        }
+        Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),
+    }
+    write_pid(&mut file).map_err(StoreError::io("write", path))?;
+    Ok(file)
+}
+
+/// The process that the lock file names. It is for people only: the lock itself is the kernel's.
+fn holder(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    match writeln!(file, "{}", std::process::id()) {
+        // The lock holds without it, and a full disk must not keep an agent from counting.
+        Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_agent_is_refused_and_told_who_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        let first = state.lock_run().unwrap();
+        let refused = state.lock_run().unwrap_err();
+        let me = std::process::id();
+        assert_eq!(
+            refused.to_string(),
+            format!("another flow-agent (pid {me}) holds `{}`", dir.path().join("run.lock").display())
+        );
+        drop(first);
+        state.lock_run().unwrap();
+    }
+
+    #[test]
+    fn each_lock_leaves_the_others_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        let _run = state.lock_run().unwrap();
+        let _daily = state.lock_daily().unwrap();
+        let _report = state.lock_report().unwrap();
+    }
+
+    #[test]
+    fn a_symlink_in_the_place_of_a_lock_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let victim = dir.path().join("victim");
+        std::fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, dir.path().join("run.lock")).unwrap();
+        StateDir::new(dir.path()).lock_run().unwrap_err();
+        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+    }
+}

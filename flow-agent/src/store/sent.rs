@@ -1,0 +1,109 @@
+//! `sent.jsonl`: who was mailed what, append only, on disk before a letter is handed over and after.
+
+use std::io::{self, BufRead, BufReader};
+
+use super::append::Appender;
+use super::damage::{Damage, set_aside};
+use super::disk::open_to_read;
+use super::error::StoreError;
+use super::layout::StateDir;
+use super::lock::ReportLock;
+use crate::ledger::record::{MailLine, VERSION};
+use crate::ledger::seal;
+
+/// The ledger, open to be written.
+#[derive(Debug)]
+pub struct Sent {
+    state: StateDir,
+    appender: Appender,
+}
+
+/// What the ledger holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// In the order of the file: of one letter the last word holds.
+    pub lines: Vec<MailLine>,
+    /// Lines that cannot be read any more. What they said of a letter is not known: it must not be sent again unasked.
+    pub damages: Vec<Damage>,
+}
+
+impl Sent {
+    /// Opens the ledger. A last line that was not finished (the letter it speaks of was not handed over, or its
+    /// `sending` stands without an outcome) is copied aside and cut.
+    ///
+    /// # Errors
+    /// When the file cannot be read, cut or synced.
+    pub fn open(lock: &ReportLock) -> Result<(Self, History), StoreError> {
+        let state = lock.state();
+        let path = state.sent();
+        let (history, whole, length) = scan(state)?;
+        if length > whole {
+            let aside = set_aside(state.disk(), &path, whole, length)?;
+            tracing::warn!(path = %path.display(), aside = %aside.display(), "the last line was not finished; it is cut");
+            let mut handle = state.disk().open(&path).map_err(StoreError::io("open", &path))?;
+            handle.truncate(whole).map_err(StoreError::io("cut", &path))?;
+        }
+        let mut appender = Appender::new(path, whole);
+        if whole > 0 {
+            appender.settle(state.disk())?;
+        }
+        Ok((Self { state: state.clone(), appender }, history))
+    }
+
+    /// What the ledger holds, without the right to write it. An unfinished last line is passed over.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(state: &StateDir) -> Result<History, StoreError> {
+        scan(state).map(|(history, _, _)| history)
+    }
+
+    /// Writes one step of one letter, and waits until it is on disk.
+    ///
+    /// # Errors
+    /// When it cannot be written: the letter must not be handed over. The same line may be tried again.
+    pub fn append(&mut self, line: &MailLine) -> Result<(), StoreError> {
+        let json = serde_json::to_string(line).expect("a mail line has only strings and integers");
+        let bytes = seal::with_check(&json) + "\n";
+        self.appender.append(self.state.disk(), bytes.as_bytes())
+    }
+}
+
+/// The lines, how many bytes end in a newline, and how many there are.
+fn scan(state: &StateDir) -> Result<(History, u64, u64), StoreError> {
+    let path = state.sent();
+    let mut history = History::default();
+    let mut reader = match open_to_read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((history, 0, 0)),
+        other => BufReader::new(other.map_err(StoreError::io("open", &path))?),
+    };
+    let (mut whole, mut number, mut bytes) = (0, 0, Vec::new());
+    loop {
+        bytes.clear();
+        let read = reader.read_until(b'\n', &mut bytes).map_err(StoreError::io("read", &path))? as u64;
+        if !bytes.ends_with(b"\n") {
+            return Ok((history, whole, whole + read));
+        }
+        whole += read;
+        number += 1;
+        match parse(&bytes) {
+            Ok(line) => history.lines.push(line),
+            Err(what) => {
+                history.damages.push(Damage { path: path.clone(), first_line: number, last_line: number, what });
+            }
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<MailLine, String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    if seal::check_holds(text) == Some(false) {
+        return Err("its check does not hold".into());
+    }
+    let line: MailLine = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    if line.v == VERSION && line.kind == "mail" {
+        Ok(line)
+    } else {
+        Err("of a kind or version that is not known here".into())
+    }
+}
