@@ -4,6 +4,9 @@
     reason = "the workshop runs programs and writes files; the rooms are flow-agent's"
 )]
 
+#[path = "../../tests/common/mod.rs"]
+mod common;
+mod demo;
 mod lint;
 mod packages;
 mod process;
@@ -21,12 +24,14 @@ struct Cli {
 /// One file each, with `Options` and `run`.
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Options),
     Lint(lint::Options),
     Test(test::Options),
 }
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
+        Command::Demo(options) => demo::run(options),
         Command::Lint(options) => lint::run(options),
         Command::Test(options) => test::run(options),
     }

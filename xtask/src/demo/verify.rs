@@ -1,0 +1,68 @@
+//! Holds the month's totals, and the letters that arrived, against the observers.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::Node;
+use super::agents::MainNode;
+use super::observer::{Counted, Observer};
+use crate::common::smtpd::Smtpd;
+
+/// Bytes by (node, port, protocol, direction).
+type Totals = BTreeMap<(String, u16, &'static str, &'static str), u64>;
+
+/// Prints the comparison; fails when a figure differs or a letter is missing.
+pub fn run(main: &MainNode, smtpd: &Smtpd, nodes: &[Node], observers: &[Observer]) -> Result<()> {
+    let billed = billed(main)?;
+    let mut observed = Totals::new();
+    for (node, observer) in nodes.iter().zip(observers) {
+        let counted: Counted = observer.read()?;
+        for ((port, protocol, direction), bytes) in counted {
+            observed.insert((node.name.to_owned(), port, protocol, direction), bytes);
+        }
+    }
+    println!("{:<8}{:>6}  {:<4} {:<4}{:>16}{:>16}", "node", "port", "", "", "billed", "iptables");
+    for ((node, port, protocol, direction), bytes) in &observed {
+        let key = (node.clone(), *port, *protocol, *direction);
+        let figure = billed.get(&key).copied().unwrap_or(0);
+        println!("{node:<8}{port:>6}  {protocol:<4} {direction:<4}{figure:>16}{bytes:>16}");
+        ensure!(
+            figure == *bytes,
+            "{node} port {port} {protocol} {direction}: billed {figure}, iptables counted {bytes}"
+        );
+    }
+    ensure!(observed.values().sum::<u64>() > 0, "the observers saw nothing");
+    for user in ["acct-443", "acct-4433", "acct-8388", "ops"] {
+        let letters = smtpd.letters(user).len();
+        ensure!(letters == 1, "{user}@example.com received {letters} letters, not 1");
+    }
+    println!("equal to the byte; every user and the admin have received one letter");
+    Ok(())
+}
+
+/// What the monthly log says; a demo user has one port, so its figures by node are the port's.
+fn billed(main: &MainNode) -> Result<Totals> {
+    let mut totals = Totals::new();
+    let dir = main.state_dir().join("monthly");
+    for entry in fs::read_dir(&dir).with_context(|| format!("failed to read {}", dir.display()))? {
+        for line in fs::read_to_string(entry?.path())?.lines() {
+            let line: Value = serde_json::from_str(line)?;
+            if line["kind"] != "month" {
+                continue;
+            }
+            let port =
+                line["ports"][0].as_u64().and_then(|port| u16::try_from(port).ok()).context("a line without a port")?;
+            for (node, numbers) in line["by_node"].as_object().context("a line without nodes")? {
+                for (protocol, direction) in [("tcp", "in"), ("tcp", "out"), ("udp", "in"), ("udp", "out")] {
+                    let bytes =
+                        numbers[format!("{protocol}_{direction}_bytes")].as_u64().context("a figure is missing")?;
+                    totals.insert((node.clone(), port, protocol, direction), bytes);
+                }
+            }
+        }
+    }
+    Ok(totals)
+}
