@@ -1,1 +1,3 @@
-//! cli tests.
+//! What the program says and how it exits, without root.
+
+mod config;

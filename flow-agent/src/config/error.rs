@@ -79,7 +79,7 @@ impl ConfigError {
     /// What the reader can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Read { .. } => Some("check the path given with --config, and that this user may read it".to_owned()),
+            Self::Read { .. } => Some("check that the file is there, and that this user may read it".to_owned()),
             Self::UnknownKey { key, known, .. } => Some(match nearest(key, known) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("known here: {}", known.join(", ")),

@@ -38,7 +38,7 @@ pub(super) struct File {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section")]
 pub(super) struct Count {
     pub(super) backend: Option<BackendChoice>,
     pub(super) interfaces: Option<Interfaces>,
@@ -49,7 +49,7 @@ pub(super) struct Count {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section")]
 pub(super) struct WatchedPorts {
     #[serde(default)]
     pub(super) watch: Vec<Ports>,
@@ -60,14 +60,14 @@ pub(super) struct WatchedPorts {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a port file such as { path = \"…\", format = \"mudb\" }")]
 pub(super) struct PortFile {
     pub(super) path: Text<PathBuf>,
     pub(super) format: PortFileFormat,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a user: a table with at least `name`")]
 pub(super) struct User {
     pub(super) name: Spanned<Text<UserName>>,
     #[serde(default)]
@@ -80,7 +80,7 @@ pub(super) struct User {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a node: a table with at least `name`")]
 pub(super) struct Node {
     pub(super) name: Spanned<Text<NodeName>>,
     #[serde(default)]
@@ -95,7 +95,7 @@ pub(super) struct Node {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section")]
 pub(super) struct Report {
     pub(super) known_hosts: Option<Text<PathBuf>>,
     pub(super) deadline: Option<Text<Seconds>>,
@@ -107,7 +107,7 @@ pub(super) struct Report {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a price such as { per = \"GiB\", amount = \"0.10\", currency = \"CNY\" }")]
 pub(super) struct Price {
     pub(super) per: Text<PricedBytes>,
     pub(super) amount: Text<Decimal>,
@@ -115,7 +115,7 @@ pub(super) struct Price {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a section")]
 pub(super) struct Mail {
     pub(super) server: Text<MailServer>,
     pub(super) username: Option<Spanned<Text<UserName>>>,
@@ -139,6 +139,18 @@ fn refuse(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
             let key = names.next().unwrap_or_default();
             ConfigError::UnknownKey { place, key, known: names.collect() }
         }
-        None => ConfigError::Value { place, message: error.message().to_owned() },
+        None => ConfigError::Value { place, message: in_words_of_the_file(error.message()) },
     }
+}
+
+/// serde's words for things as its readers call them, in those of whoever writes the file.
+fn in_words_of_the_file(message: &str) -> String {
+    [
+        ("unknown variant", "unknown value"),
+        ("missing field", "missing key"),
+        ("a sequence", "a list in brackets"),
+        ("a boolean", "true or false"),
+    ]
+    .iter()
+    .fold(message.to_owned(), |message, (theirs, ours)| message.replace(theirs, ours))
 }

@@ -16,17 +16,45 @@ fn the_documented_defaults_are_the_defaults() {
     assert_eq!(parse(DEFAULT_CONFIG).unwrap(), parse("").unwrap());
 }
 
+/// The documentation with its examples made real. A comment begins with `# `; right after the `#` stands an example.
+fn examples() -> String {
+    let line = |line: &'static str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
+    DEFAULT_CONFIG.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn every_documented_example_parses() {
-    // A comment begins with `# `; an example is a key or a section right after the `#`.
-    let uncommented = DEFAULT_CONFIG
-        .lines()
-        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
-        .collect::<Vec<_>>()
-        .join("\n");
-    // `host` and `local` exclude each other; the example says so in a comment.
-    let config = parse(&uncommented).unwrap();
+    let config = parse(&examples()).unwrap();
     assert_eq!(config.users[0].quota, Some(500 * 1024 * 1024 * 1024));
     assert_eq!(config.nodes[0].aliases, ["hk-old"]);
     assert_eq!(config.mail.unwrap().server.port, 465);
+}
+
+#[test]
+fn every_key_is_documented() {
+    let documented: toml::Table = examples().parse().unwrap();
+    let first = |value: &toml::Value| match value {
+        toml::Value::Array(items) => items[0].as_table().unwrap().clone(),
+        value => value.as_table().unwrap().clone(),
+    };
+    let mut sections = vec![(String::new(), documented.clone())];
+    for (name, header) in [
+        ("count", "[count]"),
+        ("ports", "[ports]"),
+        ("users", "[[users]]"),
+        ("nodes", "[[nodes]]"),
+        ("report", "[report]"),
+        ("mail", "[mail]"),
+    ] {
+        sections.push((header.to_owned(), first(&documented[name])));
+    }
+    for (header, documented) in sections {
+        let Err(ConfigError::UnknownKey { known, .. }) = parse(&format!("{header}\nno_such_key = 1")) else {
+            panic!("an unknown key in {header:?} is accepted");
+        };
+        for key in known {
+            // Named in the comment to `host`, which it excludes.
+            assert!(documented.contains_key(&key) || key == "local", "{key} of {header:?} is not documented");
+        }
+    }
 }

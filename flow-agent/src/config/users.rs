@@ -73,7 +73,6 @@ fn common_node<'a>(left: &'a BTreeSet<String>, right: &'a BTreeSet<String>) -> O
 
 /// A row of the CSV; its header names the columns, in any order.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Row {
     name: String,
     #[serde(default)]
@@ -90,21 +89,44 @@ struct Row {
 /// empty; ports stand in one field, between spaces, semicolons, or (quoted) commas. `#` begins a comment line.
 pub(super) fn from_csv(path: &Path, text: &str) -> Result<Vec<Declared>, ConfigError> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
-    let place =
-        |line: u64| Place { path: path.to_owned(), line: usize::try_from(line).unwrap_or(usize::MAX), column: 1 };
-    let refuse = |error: csv::Error| {
-        let line = error.position().map_or(1, csv::Position::line);
-        ConfigError::Value { place: place(line), message: csv_message(&error) }
-    };
+    let place = |position: Option<&csv::Position>| first_line(path, text, position);
+    let refuse =
+        |error: csv::Error| ConfigError::Value { place: place(error.position()), message: csv_message(&error) };
     let headers = reader.headers().map_err(refuse)?.clone();
+    check_header(&headers).map_err(|message| ConfigError::Value { place: place(None), message })?;
     let mut users = Vec::new();
     let mut record = csv::StringRecord::new();
     while reader.read_record(&mut record).map_err(refuse)? {
         let row: Row = record.deserialize(Some(&headers)).map_err(refuse)?;
-        let at = place(record.position().map_or(1, csv::Position::line));
+        let at = place(record.position());
         users.push(declare(row, &at).map_err(|error| ConfigError::Value { place: at, message: error.to_string() })?);
     }
     Ok(users)
+}
+
+/// Where the row begins that was read from `position` on: the reader passes over empty lines and comments first.
+fn first_line(path: &Path, text: &str, position: Option<&csv::Position>) -> Place {
+    let mut at = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
+    while let Some(line) = text.get(at..).and_then(|rest| rest.split_inclusive('\n').next()) {
+        if !line.trim_start_matches('\u{feff}').trim().is_empty() && !line.starts_with('#') {
+            break;
+        }
+        at += line.len();
+    }
+    Place::of(path, text, &(at..at))
+}
+
+/// A file without its header would lose its first user, and all others with it.
+fn check_header(headers: &csv::StringRecord) -> Result<(), String> {
+    const COLUMNS: [&str; 5] = ["name", "ports", "email", "language", "quota"];
+    let expected = COLUMNS.join(",");
+    if let Some(unknown) = headers.iter().find(|column| !COLUMNS.contains(column)) {
+        return Err(format!("unknown column {unknown:?}, expected a header of {expected}"));
+    }
+    if headers.iter().all(|column| column != "name") {
+        return Err(format!("no column \"name\", expected a header of {expected}"));
+    }
+    Ok(())
 }
 
 fn declare(row: Row, at: &Place) -> Result<Declared, ValueError> {

@@ -30,8 +30,11 @@ pub enum ValueError {
     Zone { found: String },
     #[error("{found:?} does not divide an hour, expected {}", Bucket::EXPECTED)]
     Bucket { found: String },
-    #[error("{found:?} is {}, expected at least 1s", if *zero { "no time at all" } else { "not in whole seconds" })]
-    Seconds { found: String, zero: bool },
+    #[error("{found:?} is not a time of whole seconds, expected 1s at least")]
+    Seconds { found: String },
+    /// The login is not shown: messages end up in logs.
+    #[error("a login in the server's address, expected it in `username` and `password_file`")]
+    LoginInServer,
     #[error(
         "smtp+insecure:// sends in clear, and {host:?} is not this machine; expected localhost, 127.0.0.1 or [::1]"
     )]
@@ -86,6 +89,10 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                self.visit_i128(number.into())
+            }
+
+            fn visit_i128<E: Error>(self, number: i128) -> Result<Self::Value, E> {
                 match u32::try_from(number) {
                     Ok(whole) if (MIN..=MAX).contains(&whole) => Ok(Whole(whole)),
                     _ => Err(E::custom(format_args!("{number} is out of range, expected {MIN} to {MAX}"))),
@@ -141,6 +148,10 @@ impl<'de> Deserialize<'de> for Ports {
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Ports, E> {
+                self.visit_i128(number.into())
+            }
+
+            fn visit_i128<E: Error>(self, number: i128) -> Result<Ports, E> {
                 spec::port(number).map(|port| Ports(port..=port)).map_err(E::custom)
             }
 
@@ -184,10 +195,8 @@ impl Value for Seconds {
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let time = humantime::parse_duration(text).map_err(|_| other::<Self>(text))?;
-        match (time.as_secs(), time.subsec_nanos()) {
-            (1.., 0) => Ok(Self(time)),
-            (_, nanos) => Err(ValueError::Seconds { found: text.to_owned(), zero: nanos == 0 }),
-        }
+        let fits = time.as_secs() > 0 && time.subsec_nanos() == 0;
+        fits.then_some(Self(time)).ok_or_else(|| ValueError::Seconds { found: text.to_owned() })
     }
 }
 
@@ -377,6 +386,9 @@ impl Value for MailServer {
             _ => return Err(not_one()),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains('@') {
+            return Err(ValueError::LoginInServer);
+        }
         let (host, port) = match rest.strip_prefix('[') {
             Some(bracketed) => {
                 let (address, after) = bracketed.split_once(']').ok_or_else(not_one)?;
@@ -386,7 +398,7 @@ impl Value for MailServer {
             None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
         };
         let port = match port.strip_prefix(':') {
-            Some(digits) => digits.parse().ok().and_then(|number| spec::port(number).ok()).ok_or_else(not_one)?,
+            Some(digits) => digits.parse().ok().and_then(|number: i128| spec::port(number).ok()).ok_or_else(not_one)?,
             None if port.is_empty() => usual_port,
             None => return Err(not_one()),
         };

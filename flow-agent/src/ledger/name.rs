@@ -6,7 +6,7 @@ pub const MAX_BYTES: usize = 128;
 /// Why a text may not be a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    #[error("an empty name")]
+    #[error("an empty name, expected 1 to {MAX_BYTES} bytes")]
     Empty,
     #[error("a name of {bytes} bytes, expected at most {MAX_BYTES}")]
     TooLong { bytes: usize },

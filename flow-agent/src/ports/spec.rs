@@ -20,7 +20,7 @@ pub enum SpecError {
 ///
 /// # Errors
 /// [`SpecError::OutOfRange`] for what is not 1 to 65535.
-pub fn port(number: i64) -> Result<u16, SpecError> {
+pub fn port(number: i128) -> Result<u16, SpecError> {
     match u16::try_from(number) {
         Ok(port) if port != 0 => Ok(port),
         _ => Err(SpecError::OutOfRange { found: number.to_string() }),

@@ -1,0 +1,142 @@
+//! Every configuration in `fixtures/config/valid` is accepted, every one in `invalid` is refused with known words.
+#![expect(clippy::disallowed_methods, reason = "tests: files")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flow_agent::config::{
+    BackendChoice, Billed, Config, ConfigError, CountConfig, IncompleteLetters, Language, MailConfig, MailSecurity,
+    MailServer, NodeSource, PortFile, PortFileFormat, PortsConfig, Price, ReportConfig, UserConfig, load,
+};
+use flow_agent::ledger::record::CountMode;
+
+fn fixtures(kind: &str) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/config").join(kind);
+    let directory = directory.canonicalize().unwrap();
+    let mut files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.sort();
+    files
+}
+
+fn load_file(path: &Path) -> Result<Config, ConfigError> {
+    load(Some(path), Some(Path::new("/var/lib/flow-agent")))
+}
+
+#[test]
+fn every_invalid_configuration_is_refused_with_its_place_and_what_was_expected() {
+    let mut messages = String::new();
+    for path in fixtures("invalid") {
+        let error = load_file(&path).expect_err(&format!("{} is valid", path.display()));
+        let mut message = error.to_string();
+        if let Some(source) = std::error::Error::source(&error) {
+            message += &format!("\n  caused by: {source}");
+        }
+        if let Some(help) = error.help() {
+            message += &format!("\n  help: {help}");
+        }
+        messages += &message.replace(&format!("{}/", path.parent().unwrap().display()), "");
+        messages += "\n";
+    }
+    insta::assert_snapshot!(messages);
+}
+
+/// `tests/fixtures/config/valid/NAME`.
+fn valid(name: &str) -> Config {
+    let path = fixtures("valid").into_iter().find(|path| path.ends_with(name)).unwrap();
+    load_file(&path).unwrap()
+}
+
+#[test]
+fn every_key_of_a_node_arrives() {
+    let config = valid("node.toml");
+    let directory = config.path.as_ref().unwrap().parent().unwrap().to_owned();
+    assert_eq!(config.node, "hk-1");
+    assert_eq!(config.timezone, chrono_tz::Asia::Kathmandu);
+    assert_eq!(config.month_start_day, 15);
+    let count = CountConfig {
+        backend: BackendChoice::Iptables,
+        interfaces: vec!["eth0".to_owned(), "wg*".to_owned()],
+        count: CountMode::Wire,
+        bucket: Duration::from_secs(10),
+        checkpoint: Duration::from_secs(1),
+        max_ports: 2000,
+    };
+    assert_eq!(config.count, count);
+    let ports = PortsConfig {
+        watch: BTreeSet::from([443, 8000, 8001, 8002]),
+        listening: true,
+        files: vec![
+            PortFile { path: PathBuf::from("/home/ssr/mudb.json"), format: PortFileFormat::Mudb },
+            PortFile { path: directory.join("more.list"), format: PortFileFormat::List },
+        ],
+    };
+    assert_eq!(config.ports, ports);
+    assert_eq!(config.users_file, Some(directory.join("csv/users.csv")));
+}
+
+#[test]
+fn a_users_file_as_spreadsheets_write_it_is_read() {
+    // With a byte order mark, CR LF, a quoted field, and names that are not ASCII.
+    let config = valid("node.toml");
+    let first = UserConfig {
+        name: "acct-1".to_owned(),
+        ports: BTreeSet::from([8388, 9000, 9001]),
+        email: Some("one@example.com".to_owned()),
+        quota: Some(3_221_225_472),
+        language: Language::Chinese,
+        nodes: BTreeSet::new(),
+    };
+    let second = UserConfig {
+        name: "张三".to_owned(),
+        ports: BTreeSet::from([9100, 9102]),
+        email: None,
+        quota: None,
+        language: Language::English,
+        nodes: BTreeSet::new(),
+    };
+    assert_eq!(config.users, [first, second]);
+}
+
+#[test]
+fn every_key_of_a_main_node_arrives() {
+    let config = valid("main-node.toml");
+    let directory = config.path.as_ref().unwrap().parent().unwrap().to_owned();
+    assert_eq!(config.users[0].quota, Some(500_000_000_000));
+    assert_eq!(config.users[1].ports, BTreeSet::from([443]));
+    assert_eq!(config.nodes[0].source, NodeSource::Local);
+    let ssh = NodeSource::Ssh {
+        host: "2001:db8::7".to_owned(),
+        user: Some("flow".to_owned()),
+        port: 2222,
+        identity_file: Some(directory.join("id_ed25519")),
+    };
+    assert_eq!(config.nodes[1].source, ssh);
+    assert_eq!(config.nodes[1].aliases, ["sg-0"]);
+    let report = ReportConfig {
+        known_hosts: PathBuf::from("/etc/flow-agent/known_hosts"),
+        deadline: Duration::from_secs(90),
+        min_coverage: 1.0,
+        billed: Billed::Max,
+        price: Some(Price { per: 1 << 30, amount: "0.10".parse().unwrap(), currency: "CNY".to_owned() }),
+        templates: None,
+        incomplete: IncompleteLetters::Withhold,
+    };
+    assert_eq!(config.report, report);
+    let mail = MailConfig {
+        server: MailServer { host: "::1".to_owned(), port: 2525, security: MailSecurity::Insecure },
+        username: None,
+        password_file: None,
+        from: "Flow Agent <report@example.com>".to_owned(),
+        admins: vec!["ops@example.com".to_owned()],
+    };
+    assert_eq!(config.mail, Some(mail));
+}
+
+#[test]
+fn an_empty_file_is_a_configuration() {
+    let config = valid("empty.toml");
+    assert_eq!(config.count.interfaces, ["auto"]);
+    assert!(!config.ports.listening);
+}
