@@ -107,3 +107,6 @@ fn parse(bytes: &[u8]) -> Result<MailLine, String> {
         Err("of a kind or version that is not known here".into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ mod real;
 
 #[cfg(test)]
 pub mod crash;
+#[cfg(test)]
+pub mod sweep;
 
 use std::fmt;
 use std::fs::File;
