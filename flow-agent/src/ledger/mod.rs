@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod counters;
+pub mod month;
 pub mod name;
 pub mod reading;
 pub mod record;

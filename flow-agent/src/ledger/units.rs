@@ -1,1 +1,162 @@
-//! units
+//! Bytes in units that people read and write, in whole numbers throughout.
+
+use std::fmt;
+
+/// Binary units, small to large.
+const BINARY: [(&str, u64); 7] = [
+    ("B", 1),
+    ("KiB", 1 << 10),
+    ("MiB", 1 << 20),
+    ("GiB", 1 << 30),
+    ("TiB", 1 << 40),
+    ("PiB", 1 << 50),
+    ("EiB", 1 << 60),
+];
+
+/// Decimal units, as hosting providers use them.
+const DECIMAL: [(&str, u64); 6] = [
+    ("kB", 1_000),
+    ("MB", 1_000_000),
+    ("GB", 1_000_000_000),
+    ("TB", 1_000_000_000_000),
+    ("PB", 1_000_000_000_000_000),
+    ("EB", 1_000_000_000_000_000_000),
+];
+
+/// Shows bytes in the largest binary unit that makes them at least one, with two decimals, rounded half up:
+/// `0 B`, `1023 B`, `1.50 GiB`. To be read, never to be reckoned with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Human(pub u128);
+
+impl fmt::Display for Human {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 1 << 10 {
+            return f.pad(&format!("{} B", self.0));
+        }
+        let largest = BINARY.len() - 1;
+        let mut index = BINARY.iter().rposition(|(_, unit)| self.0 >= u128::from(*unit)).unwrap_or(0);
+        let mut hundredths = hundredths_of(self.0, BINARY[index].1);
+        if hundredths >= 102_400 && index < largest {
+            // 1,023.996 KiB is not 1024.00 KiB but 1.00 MiB.
+            index += 1;
+            hundredths = hundredths_of(self.0, BINARY[index].1);
+        }
+        f.pad(&format!("{}.{:02} {}", hundredths / 100, hundredths % 100, BINARY[index].0))
+    }
+}
+
+fn hundredths_of(bytes: u128, unit: u64) -> u128 {
+    let unit = u128::from(unit);
+    // Whole units first: 100 * bytes could pass 2^128.
+    (bytes / unit) * 100 + ((bytes % unit) * 100 + unit / 2) / unit
+}
+
+/// Why a text is not a number of bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnitError {
+    #[error("{text:?} is not a number of bytes such as \"500 GiB\", \"2 TB\" or \"1048576\"")]
+    NotBytes { text: String },
+    #[error("{unit:?} is not a unit; known are B, KiB to EiB, and kB to EB")]
+    UnknownUnit { unit: String },
+    #[error("{text:?} is more than 2^64 - 1 bytes")]
+    TooLarge { text: String },
+}
+
+/// Reads `500 GiB`, `1.5 TB` or plain bytes. A unit's case does not matter, but for what it says: `GiB` is binary, `GB`
+/// decimal. What remains below a byte (`0.1 GiB`) is cut.
+///
+/// # Errors
+/// When the text is not a number with a known unit, or is more than a u64 holds.
+pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
+    let not_bytes = || UnitError::NotBytes { text: text.to_owned() };
+    let trimmed = text.trim();
+    let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(end);
+    let unit = match unit.trim() {
+        "" => 1,
+        unit => unit_bytes(unit)?,
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if whole.is_empty() || fraction.is_empty() || fraction.contains('.') || fraction.len() > 9 {
+        return Err(not_bytes());
+    }
+    let too_large = || UnitError::TooLarge { text: text.to_owned() };
+    let whole: u64 = whole.parse().map_err(|_| too_large())?;
+    let parts: u128 = fraction.parse().map_err(|_| not_bytes())?;
+    let scale = 10_u128.pow(u32::try_from(fraction.len()).map_err(|_| not_bytes())?);
+    // Less than 2^128: each factor is less than 2^64.
+    let bytes = u128::from(whole) * u128::from(unit) + parts * u128::from(unit) / scale;
+    u64::try_from(bytes).map_err(|_| too_large())
+}
+
+/// How many bytes a unit has: `GiB` is 2^30, `GB` is 10^9.
+///
+/// # Errors
+/// When there is no such unit.
+pub fn unit_bytes(unit: &str) -> Result<u64, UnitError> {
+    BINARY
+        .iter()
+        .chain(&DECIMAL)
+        .find(|(name, _)| name.eq_ignore_ascii_case(unit))
+        .map(|(_, bytes)| *bytes)
+        .ok_or_else(|| UnitError::UnknownUnit { unit: unit.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_in_the_unit_that_fits() {
+        for (bytes, shown) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1.00 KiB"),
+            (1_536, "1.50 KiB"),
+            (1_048_570, "1023.99 KiB"),
+            (1_048_571, "1.00 MiB"),
+            (1_048_575, "1.00 MiB"),
+            (1_073_741_824, "1.00 GiB"),
+            (5_905_580_032, "5.50 GiB"),
+            (549_755_813_888, "512.00 GiB"),
+            (u128::from(u64::MAX), "16.00 EiB"),
+            (1 << 71, "2048.00 EiB"),
+            (u128::MAX, "295147905179352825856.00 EiB"),
+        ] {
+            assert_eq!(Human(bytes).to_string(), shown, "{bytes}");
+        }
+        assert_eq!(format!("{:>10}|", Human(1)), "       1 B|");
+    }
+
+    #[test]
+    fn what_people_write_is_read_exactly() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("1048576", 1_048_576),
+            ("500 GiB", 536_870_912_000),
+            ("500GiB", 536_870_912_000),
+            ("2 TB", 2_000_000_000_000),
+            ("1.5 GiB", 1_610_612_736),
+            ("0.1 KiB", 102),
+            ("18446744073709551615", u64::MAX),
+            ("16777215.999999999 TiB", 18_446_744_073_709_550_516),
+            (" 7 kib ", 7_168),
+        ] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_of_bytes_is_refused() {
+        for text in ["", "GiB", "-1", "1e9", "1.", ".5", "1.2.3", "٣", "1.0000000001 GiB"] {
+            assert!(
+                matches!(parse_bytes(text), Err(UnitError::NotBytes { .. } | UnitError::UnknownUnit { .. })),
+                "{text}"
+            );
+        }
+        assert!(matches!(parse_bytes("5 apples"), Err(UnitError::UnknownUnit { .. })));
+        for text in ["18446744073709551616", "16 EiB", "99999999999999999999 B"] {
+            assert!(matches!(parse_bytes(text), Err(UnitError::TooLarge { .. })), "{text}");
+        }
+    }
+}

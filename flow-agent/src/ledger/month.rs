@@ -1,0 +1,181 @@
+//! Billing months: which days one has, and which is the last that is complete.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{Datelike as _, Days, Months, NaiveDate};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// A month, named by the one in which it begins: with `month_start_day` = 15, 2026-10 is 15 October to 14 November.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Month {
+    /// The first of the month it is named after.
+    first: NaiveDate,
+}
+
+impl Month {
+    /// `None` unless `year` has four digits and `month` is 1 to 12.
+    pub fn new(year: i32, month: u32) -> Option<Self> {
+        if !(1..=9_998).contains(&year) {
+            return None;
+        }
+        NaiveDate::from_ymd_opt(year, month, 1).map(|first| Self { first })
+    }
+
+    /// The calendar month of `day`: the one whose daily file holds it.
+    pub fn of(day: NaiveDate) -> Self {
+        Self::containing(day, 1)
+    }
+
+    /// The billing month of `day`.
+    pub fn containing(day: NaiveDate, month_start_day: u32) -> Self {
+        let first = day.with_day(1).expect("every month has a first");
+        let month = Self { first };
+        if day.day() < month_start_day { month.previous() } else { month }
+    }
+
+    /// The last month that is over when `today` has begun.
+    pub fn last_complete(today: NaiveDate, month_start_day: u32) -> Self {
+        Self::containing(today, month_start_day).previous()
+    }
+
+    /// The year in its name: whose monthly file holds it.
+    pub fn year(self) -> i32 {
+        self.first.year()
+    }
+
+    /// Its first day.
+    ///
+    /// # Panics
+    /// When `month_start_day` is not 1 to 28, which the configuration refuses.
+    pub fn first_day(self, month_start_day: u32) -> NaiveDate {
+        self.first.with_day(month_start_day).expect("month_start_day is 1 to 28, and every month has those")
+    }
+
+    /// Its last day.
+    pub fn last_day(self, month_start_day: u32) -> NaiveDate {
+        self.next().first_day(month_start_day) - Days::new(1)
+    }
+
+    /// Its days, in order.
+    pub fn days(self, month_start_day: u32) -> impl Iterator<Item = NaiveDate> {
+        let last = self.last_day(month_start_day);
+        self.first_day(month_start_day).iter_days().take_while(move |day| *day <= last)
+    }
+
+    /// The calendar months that its days lie in, one or two: whose daily files hold it.
+    pub fn calendar_months(self, month_start_day: u32) -> impl Iterator<Item = Self> {
+        let second = (month_start_day > 1).then(|| self.next());
+        std::iter::once(self).chain(second)
+    }
+
+    /// The month after.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self { first: self.first + Months::new(1) }
+    }
+
+    /// The month before.
+    #[must_use]
+    pub fn previous(self) -> Self {
+        Self { first: self.first - Months::new(1) }
+    }
+}
+
+impl fmt::Display for Month {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04}-{:02}", self.first.year(), self.first.month())
+    }
+}
+
+/// Not a month's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a month such as 2026-10")]
+pub struct MonthError {
+    pub text: String,
+}
+
+impl FromStr for Month {
+    type Err = MonthError;
+
+    fn from_str(text: &str) -> Result<Self, MonthError> {
+        let digits = |part: &str, count| part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
+        text.split_once('-')
+            .filter(|(year, month)| digits(year, 4) && digits(month, 2))
+            .and_then(|(year, month)| Self::new(year.parse().ok()?, month.parse().ok()?))
+            .ok_or_else(|| MonthError { text: text.to_owned() })
+    }
+}
+
+impl Serialize for Month {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Month {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(year: i32, month: u32, day: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(year, month, day).unwrap()
+    }
+
+    #[test]
+    fn a_month_may_begin_on_any_day_that_every_month_has() {
+        let october: Month = "2026-10".parse().unwrap();
+        assert_eq!((october.first_day(1), october.last_day(1)), (day(2026, 10, 1), day(2026, 10, 31)));
+        assert_eq!((october.first_day(15), october.last_day(15)), (day(2026, 10, 15), day(2026, 11, 14)));
+        let february: Month = "2028-02".parse().unwrap();
+        assert_eq!(february.last_day(1), day(2028, 2, 29));
+        assert_eq!((february.first_day(28), february.last_day(28)), (day(2028, 2, 28), day(2028, 3, 27)));
+        assert_eq!("2026-12".parse::<Month>().unwrap().last_day(2), day(2027, 1, 1));
+    }
+
+    #[test]
+    fn every_day_is_in_the_one_month_that_has_it() {
+        for start_day in 1..=28 {
+            let mut month: Month = "2027-11".parse().unwrap();
+            for _ in 0..6 {
+                for date in month.days(start_day) {
+                    assert_eq!(Month::containing(date, start_day), month, "{date} from day {start_day}");
+                }
+                assert_eq!(month.last_day(start_day) + Days::new(1), month.next().first_day(start_day));
+                month = month.next();
+            }
+        }
+    }
+
+    #[test]
+    fn the_last_complete_month_is_over() {
+        assert_eq!(Month::last_complete(day(2026, 11, 1), 1).to_string(), "2026-10");
+        assert_eq!(Month::last_complete(day(2026, 10, 31), 1).to_string(), "2026-09");
+        assert_eq!(Month::last_complete(day(2026, 11, 14), 15).to_string(), "2026-09");
+        assert_eq!(Month::last_complete(day(2026, 11, 15), 15).to_string(), "2026-10");
+        assert_eq!(Month::last_complete(day(2027, 1, 1), 1).to_string(), "2026-12");
+    }
+
+    #[test]
+    fn a_month_lies_in_one_or_two_daily_files() {
+        let december: Month = "2026-12".parse().unwrap();
+        let names = |start_day| december.calendar_months(start_day).map(|m| m.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(1), ["2026-12"]);
+        assert_eq!(names(2), ["2026-12", "2027-01"]);
+    }
+
+    #[test]
+    fn only_a_months_name_is_one() {
+        for text in ["2026-1", "2026-13", "2026-00", "26-10", "2026/10", "2026-10-05", "+026-10", "", "0000-01"] {
+            assert!(text.parse::<Month>().is_err(), "{text}");
+        }
+        assert_eq!(serde_json::to_string(&Month::new(2026, 1).unwrap()).unwrap(), r#""2026-01""#);
+        assert_eq!(serde_json::from_str::<Month>(r#""2026-01""#).unwrap(), Month::new(2026, 1).unwrap());
+    }
+}
