@@ -166,4 +166,7 @@ pub struct Device {
     pub rx_packets: u64,
     pub tx_bytes: u64,
     pub tx_packets: u64,
+    /// Bytes of link-layer header that the device counts in every packet; absent means Ethernet's 14.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link_header_bytes: Option<u8>,
 }

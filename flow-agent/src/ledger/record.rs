@@ -8,10 +8,37 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use serde::{Deserialize, Serialize};
 
-use super::counters::{Device, Others};
+use super::counters::{Counters, Device, Others};
+use super::month::Month;
 
 /// Version of every line's meaning. A new optional field keeps it.
 pub const VERSION: u32 = 1;
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Hour,
+    Day,
+    Month,
+    /// The last line of a block of those above.
+    Seal,
+    /// A step of a letter, in `sent.jsonl`.
+    Mail,
+}
+
+impl Kind {
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Seal => "seal",
+            Self::Mail => "mail",
+        }
+    }
+}
 
 /// How well a bucket is known. The first that applies, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,7 +86,7 @@ macro_rules! counted_line {
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub struct $name {
             pub v: u32,
-            pub kind: String,
+            pub kind: Kind,
             $($(#[$m])* pub $field: $type,)*
             pub tcp_in_bytes: u64,
             pub tcp_in_packets: u64,
@@ -74,8 +101,8 @@ macro_rules! counted_line {
 
         impl $name {
             /// The eight numbers.
-            pub fn counters(&self) -> super::counters::Counters {
-                super::counters::Counters {
+            pub fn counters(&self) -> Counters {
+                Counters {
                     tcp_in_bytes: self.tcp_in_bytes,
                     tcp_in_packets: self.tcp_in_packets,
                     tcp_out_bytes: self.tcp_out_bytes,
@@ -88,7 +115,7 @@ macro_rules! counted_line {
             }
 
             /// Sets the eight numbers.
-            pub fn set_counters(&mut self, counters: super::counters::Counters) {
+            pub fn set_counters(&mut self, counters: Counters) {
                 self.tcp_in_bytes = counters.tcp_in_bytes;
                 self.tcp_in_packets = counters.tcp_in_packets;
                 self.tcp_out_bytes = counters.tcp_out_bytes;
@@ -137,14 +164,13 @@ counted_line! {
 counted_line! {
     /// `monthly/YEAR.jsonl`: what one user, or one port that has none, moved in one billing month.
     pub struct MonthLine {
-        /// `2026-10`.
-        pub month: String,
+        pub month: Month,
         /// `null` for an unassigned port.
         pub user: Option<String>,
         pub ports: Vec<u16>,
         ;
         /// The same eight numbers by node.
-        pub by_node: BTreeMap<String, super::counters::Counters>,
+        pub by_node: BTreeMap<String, Counters>,
         /// Seconds covered / seconds in the month, pooled over the configured nodes; 0 to 1.
         pub coverage: f64,
     }
@@ -165,7 +191,7 @@ pub struct Gap {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HourSeal {
     pub v: u32,
-    pub kind: String,
+    pub kind: Kind,
     /// Order of the buckets; absent means the order of the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
@@ -198,6 +224,12 @@ pub struct HourSeal {
     /// The devices' own counters over this bucket.
     #[serde(default)]
     pub devices: Vec<Device>,
+    /// The cumulative reading behind `devices`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_total: Option<Vec<Device>>,
+    /// The boot-time clock at `end`, in milliseconds: a successor sees by it whether the wall was set meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_ms: Option<u64>,
     /// Of the bytes of exactly those hour lines, newlines included.
     pub sha256: String,
 }
@@ -206,7 +238,7 @@ pub struct HourSeal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaySeal {
     pub v: u32,
-    pub kind: String,
+    pub kind: Kind,
     pub day: NaiveDate,
     pub node: String,
     /// IANA name of the zone in which days are cut.
@@ -243,8 +275,8 @@ pub struct LateBucket {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MonthSeal {
     pub v: u32,
-    pub kind: String,
-    pub month: String,
+    pub kind: Kind,
+    pub month: Month,
     /// How many month lines lie right before this seal.
     pub lines: u32,
     pub sha256: String,
@@ -256,6 +288,9 @@ pub struct Checkpoint {
     pub v: u32,
     /// The seal that this reading follows; 0 before the first.
     pub seq: u64,
+    /// Where the open bucket begins: needed where this is all that is left of an epoch that was never sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
+    pub start: Option<DateTime<FixedOffset>>,
     #[serde(with = "stamp")]
     pub at: DateTime<FixedOffset>,
     pub epoch: String,
@@ -284,7 +319,7 @@ pub enum MailState {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailLine {
     pub v: u32,
-    pub kind: String,
+    pub kind: Kind,
     #[serde(with = "stamp")]
     pub at: DateTime<FixedOffset>,
     /// The billing month, as `2026-10`.
@@ -314,6 +349,31 @@ pub mod stamp {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<FixedOffset>, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         DateTime::parse_from_rfc3339(&text).map_err(D::Error::custom)
+    }
+}
+
+/// The same, where there may be none.
+mod optional_stamp {
+    use chrono::{DateTime, FixedOffset};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    struct Stamp(#[serde(with = "super::stamp")] DateTime<FixedOffset>);
+
+    pub(super) fn serialize<S: Serializer>(
+        at: &Option<DateTime<FixedOffset>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match at {
+            Some(at) => super::stamp::serialize(at, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<DateTime<FixedOffset>>, D::Error> {
+        Ok(Option::<Stamp>::deserialize(deserializer)?.map(|stamp| stamp.0))
     }
 }
 

@@ -8,7 +8,7 @@ use super::disk::open_to_read;
 use super::error::StoreError;
 use super::layout::StateDir;
 use super::lock::ReportLock;
-use crate::ledger::record::{MailLine, VERSION};
+use crate::ledger::record::{Kind, MailLine, VERSION};
 use crate::ledger::seal;
 
 /// The ledger, open to be written.
@@ -101,7 +101,7 @@ fn parse(bytes: &[u8]) -> Result<MailLine, String> {
         return Err("its check does not hold".into());
     }
     let line: MailLine = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if line.v == VERSION && line.kind == "mail" {
+    if line.v == VERSION && line.kind == Kind::Mail {
         Ok(line)
     } else {
         Err("of a kind or version that is not known here".into())

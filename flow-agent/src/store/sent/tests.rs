@@ -12,7 +12,7 @@ use crate::store::disk::sweep::at_every_operation;
 fn line(user: &str, state: MailState) -> MailLine {
     MailLine {
         v: VERSION,
-        kind: "mail".into(),
+        kind: Kind::Mail,
         at: DateTime::parse_from_rfc3339("2026-11-01T00:11:00+08:00").unwrap(),
         month: "2026-10".into(),
         user: Some(user.into()),
