@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::{Datelike, NaiveDate};
+use chrono::NaiveDate;
 
 use super::disk::{self, Disk, RealDisk};
 use super::error::StoreError;
 use super::lock::{DailyLock, ReportLock, RunLock};
+use crate::ledger::month::Month;
 
 /// The state directory, and the disk it is on. Cheap to clone.
 ///
@@ -86,12 +87,12 @@ impl StateDir {
         self.root.join("daily")
     }
 
-    /// `daily/2026-10.jsonl`: the days of the calendar month in which `day` lies.
-    pub fn daily(&self, day: NaiveDate) -> PathBuf {
-        self.daily_dir().join(month_file(day))
+    /// `daily/2026-10.jsonl`: the days of a calendar month ([`Month::of`] a day).
+    pub fn daily(&self, month: Month) -> PathBuf {
+        self.daily_dir().join(format!("{month}.jsonl"))
     }
 
-    /// `monthly/2026.jsonl`: the billing months named after this year.
+    /// `monthly/2026.jsonl`: the billing months of a year.
     pub fn monthly(&self, year: i32) -> PathBuf {
         self.root.join("monthly").join(format!("{year:04}.jsonl"))
     }
@@ -101,14 +102,14 @@ impl StateDir {
         self.root.join("nodes").join(node).join("daily")
     }
 
-    /// `nodes/NAME/daily/2026-10.jsonl`
-    pub fn node_daily(&self, node: &str, day: NaiveDate) -> PathBuf {
-        self.node_daily_dir(node).join(month_file(day))
+    /// `nodes/NAME/daily/2026-10.jsonl`: the days of a calendar month.
+    pub fn node_daily(&self, node: &str, month: Month) -> PathBuf {
+        self.node_daily_dir(node).join(format!("{month}.jsonl"))
     }
 
-    /// `reports/2026-10/`, of the billing month of that name.
-    pub fn reports(&self, month: &str) -> PathBuf {
-        self.root.join("reports").join(month)
+    /// `reports/2026-10/`: what was made of a billing month.
+    pub fn reports(&self, month: Month) -> PathBuf {
+        self.root.join("reports").join(month.to_string())
     }
 
     /// `checkpoint.json`
@@ -132,10 +133,6 @@ impl StateDir {
     }
 }
 
-fn month_file(day: NaiveDate) -> String {
-    format!("{:04}-{:02}.jsonl", day.year(), day.month())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,12 +141,13 @@ mod tests {
     fn the_paths_are_those_of_the_contract() {
         let state = StateDir::new("/var/lib/flow-agent");
         let day = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
+        let month = Month::of(day);
         let paths = [
             state.hourly(day),
-            state.daily(day),
+            state.daily(month),
             state.monthly(2026),
-            state.node_daily("hk-1", day),
-            state.reports("2026-10"),
+            state.node_daily("hk-1", month),
+            state.reports(month),
             state.checkpoint(),
             state.ports(),
             state.instance(),
