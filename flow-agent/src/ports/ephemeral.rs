@@ -1,0 +1,89 @@
+//! EDGE files: which ports the kernel gives to outgoing connections, in this network namespace.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use super::spec;
+
+const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
+const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
+
+/// The ports from which the kernel picks, but for those that are reserved. It holds for IPv6, too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ephemeral {
+    pub range: RangeInclusive<u16>,
+    pub reserved: BTreeSet<u16>,
+}
+
+/// Why it is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum EphemeralError {
+    #[error("failed to read `{path}`")]
+    Io {
+        path: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{path}` holds {found:?}, which is not understood")]
+    Content { path: &'static str, found: String },
+}
+
+impl Ephemeral {
+    /// Whether an outgoing connection may be given `port`.
+    pub fn may_take(&self, port: u16) -> bool {
+        self.range.contains(&port) && !self.reserved.contains(&port)
+    }
+
+    /// What the kernel says now.
+    ///
+    /// # Errors
+    /// When `/proc/sys` cannot be read.
+    pub fn read() -> Result<Self, EphemeralError> {
+        let range = content(RANGE)?;
+        let reserved = content(RESERVED)?;
+        let unclear = |path, found: &str| EphemeralError::Content { path, found: found.trim().to_owned() };
+        Ok(Self {
+            range: parse_range(&range).ok_or_else(|| unclear(RANGE, &range))?,
+            reserved: parse_reserved(&reserved).ok_or_else(|| unclear(RESERVED, &reserved))?,
+        })
+    }
+}
+
+fn content(path: &'static str) -> Result<String, EphemeralError> {
+    std::fs::read_to_string(path).map_err(|source| EphemeralError::Io { path, source })
+}
+
+fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let mut numbers = text.split_whitespace().map(str::parse);
+    match (numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Ok(first)), Some(Ok(last)), None) => Some(first..=last),
+        _ => None,
+    }
+}
+
+fn parse_reserved(text: &str) -> Option<BTreeSet<u16>> {
+    if text.trim().is_empty() { Some(BTreeSet::new()) } else { spec::set(text).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_files_are_understood() {
+        assert_eq!(parse_range("32768\t60999\n"), Some(32_768..=60_999));
+        assert_eq!(parse_range("32768\n"), None);
+        assert_eq!(parse_reserved("\n"), Some(BTreeSet::new()));
+        assert_eq!(parse_reserved("8388,40000-40002\n"), Some(BTreeSet::from([8388, 40_000, 40_001, 40_002])));
+        let ephemeral = Ephemeral::read().unwrap();
+        assert!(ephemeral.range.start() < ephemeral.range.end());
+    }
+
+    #[test]
+    fn a_reserved_port_is_not_taken() {
+        let ephemeral = Ephemeral { range: 32_768..=60_999, reserved: BTreeSet::from([40_000]) };
+        assert!(ephemeral.may_take(32_768) && ephemeral.may_take(60_999));
+        assert!(!ephemeral.may_take(40_000) && !ephemeral.may_take(443) && !ephemeral.may_take(61_000));
+    }
+}

@@ -1,0 +1,114 @@
+//! EDGE files: the ports that somebody listens on, in the network namespace of the calling thread.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind};
+use std::net::SocketAddr;
+
+use procfs::ProcError;
+use procfs::net::{TcpNetEntries, TcpState, UdpNetEntries, UdpState};
+
+use super::ephemeral::Ephemeral;
+
+/// Why the sockets are not known.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to read the sockets in `{path}`")]
+pub struct ListeningError {
+    pub path: String,
+    #[source]
+    pub source: ProcError,
+}
+
+/// Ports of TCP sockets that listen, and of UDP sockets that are bound and not connected, each on an address that others
+/// can reach. UDP ports that the kernel hands out are left out: behind them are clients that wait for an answer.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn listening(ephemeral: &Ephemeral) -> Result<BTreeSet<u16>, ListeningError> {
+    let mut ports = BTreeSet::new();
+    for table in ["tcp", "tcp6"] {
+        let listeners = table_of::<TcpNetEntries>(table, "0A")?.0.into_iter();
+        let listeners = listeners.filter(|socket| socket.state == TcpState::Listen);
+        ports.extend(listeners.filter_map(|socket| reachable(socket.local_address)));
+    }
+    for table in ["udp", "udp6"] {
+        let unconnected = table_of::<UdpNetEntries>(table, "07")?.0.into_iter();
+        let unconnected = unconnected.filter(|socket| socket.state == UdpState::Close);
+        let bound = unconnected.filter_map(|socket| reachable(socket.local_address));
+        ports.extend(bound.filter(|port| !ephemeral.may_take(*port)));
+    }
+    Ok(ports)
+}
+
+fn reachable(local: SocketAddr) -> Option<u16> {
+    (!local.ip().to_canonical().is_loopback() && local.port() != 0).then_some(local.port())
+}
+
+/// The sockets of `/proc/net/TABLE` in one state. Others are dropped line by line: a busy server has a few listeners
+/// among some hundred thousand connections. (`/proc/net` is that of the process, `thread-self` that of this thread.)
+fn table_of<T: procfs::FromBufReadSI>(table: &str, state: &str) -> Result<T, ListeningError> {
+    let path = format!("/proc/thread-self/net/{table}");
+    let failed = |source| ListeningError { path: path.clone(), source };
+    let text = match File::open(&path) {
+        Ok(file) => lines_in_state(BufReader::new(file), state).map_err(|error| failed(ProcError::from(error)))?,
+        // No IPv6 in this kernel.
+        Err(error) if error.kind() == ErrorKind::NotFound && table.ends_with('6') => "header\n".to_owned(),
+        Err(error) => return Err(failed(ProcError::from(error))),
+    };
+    T::from_buf_read(text.as_bytes(), procfs::current_system_info()).map_err(failed)
+}
+
+fn lines_in_state(mut table: impl BufRead, state: &str) -> std::io::Result<String> {
+    let (mut kept, mut line) = (String::new(), String::new());
+    // The header first; it has no state.
+    table.read_line(&mut kept)?;
+    while table.read_line(&mut line)? > 0 {
+        if line.split_ascii_whitespace().nth(3) == Some(state) {
+            kept.push_str(&line);
+        }
+        line.clear();
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
+    use super::*;
+
+    #[test]
+    fn listeners_are_found_where_others_can_reach_them() {
+        // Port 0: the kernel gives ports of the ephemeral range; to it they are fixed ports here.
+        let fixed = Ephemeral { range: 1..=1, reserved: BTreeSet::new() };
+        let everywhere = TcpListener::bind("0.0.0.0:0").unwrap();
+        let everywhere6 = TcpListener::bind("[::]:0").unwrap();
+        let here = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here6 = TcpListener::bind("[::1]:0").unwrap();
+        let mapped = TcpListener::bind("[::ffff:127.0.0.1]:0").unwrap();
+        let datagrams = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let datagrams_here = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let connected = UdpSocket::bind("0.0.0.0:0").unwrap();
+        connected.connect(datagrams_here.local_addr().unwrap()).unwrap();
+
+        let ports = listening(&fixed).unwrap();
+
+        let port = |socket: &TcpListener| socket.local_addr().unwrap().port();
+        assert!(ports.contains(&port(&everywhere)) && ports.contains(&port(&everywhere6)));
+        assert!(!ports.contains(&port(&here)) && !ports.contains(&port(&here6)) && !ports.contains(&port(&mapped)));
+        assert!(ports.contains(&datagrams.local_addr().unwrap().port()));
+        assert!(!ports.contains(&datagrams_here.local_addr().unwrap().port()));
+        assert!(!ports.contains(&connected.local_addr().unwrap().port()));
+    }
+
+    #[test]
+    fn datagram_sockets_on_ephemeral_ports_are_clients() {
+        let client = UdpSocket::bind("0.0.0.0:0").unwrap();
+        let port = client.local_addr().unwrap().port();
+        let all = Ephemeral { range: 1..=65_535, reserved: BTreeSet::new() };
+        assert!(!listening(&all).unwrap().contains(&port));
+        let reserved = Ephemeral { reserved: BTreeSet::from([port]), ..all };
+        assert!(listening(&reserved).unwrap().contains(&port));
+    }
+}

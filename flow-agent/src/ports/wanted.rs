@@ -1,0 +1,173 @@
+//! PURE: which ports are to be counted, and for whom: what the configuration, the files and the sockets say together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::ephemeral::{Ephemeral, EphemeralError};
+use super::file::PortFileError;
+use super::listening::ListeningError;
+use super::{Listed, Owners, spec};
+use crate::config::{PortsConfig, UserConfig};
+use crate::ledger::name::NameError;
+
+/// What was found, as it was found.
+pub struct Sources<'a> {
+    /// The name of this node: users of other nodes are left out.
+    pub node: &'a str,
+    pub config: &'a PortsConfig,
+    pub users: &'a [UserConfig],
+    /// `count.max_ports`.
+    pub max_ports: u32,
+    /// Every file of `config`, as it reads now.
+    pub files: Vec<(PathBuf, Result<Listed, PortFileError>)>,
+    /// What every file said when it was last good.
+    pub last_good: &'a BTreeMap<PathBuf, Owners>,
+    /// Empty unless `config` asks for them.
+    pub listening: BTreeSet<u16>,
+    pub ephemeral: &'a Ephemeral,
+}
+
+/// What is to be counted.
+#[derive(Debug)]
+pub struct Wanted {
+    pub ports: Owners,
+    /// What every file said when it was last good: to be kept, for the time when it is not.
+    pub files: BTreeMap<PathBuf, Owners>,
+    pub warnings: Vec<Warning>,
+}
+
+/// What a person should look at; counting goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum Warning {
+    #[error("{}: its last good list of {ports} ports stays", problem(error))]
+    FileUnread { ports: usize, error: PortFileError },
+    #[error("port {port} of `{}` is counted without an owner: {error}", path.display())]
+    UnfitName { path: PathBuf, port: u16, error: NameError },
+    #[error("port {port} is counted for {owner:?}: `{}` says that it is {other:?}'s", path.display())]
+    Disputed { port: u16, owner: String, other: String, path: PathBuf },
+    /// An outgoing connection that happens to get one of these ports is billed to its owner.
+    #[error(
+        "{} may be given to outgoing connections, which are then counted there; keep them free: sysctl -w {sysctl}",
+        ports_text(ports)
+    )]
+    Ephemeral {
+        ports: BTreeSet<u16>,
+        /// `net.ipv4.ip_local_reserved_ports=…`, with what is reserved already.
+        sysctl: String,
+    },
+}
+
+/// Why it is not known what to count.
+#[derive(Debug, thiserror::Error)]
+pub enum WantedError {
+    /// There is no last good list either: this is the first start.
+    #[error(transparent)]
+    File(#[from] PortFileError),
+    #[error(transparent)]
+    Listening(#[from] ListeningError),
+    #[error(transparent)]
+    Ephemeral(#[from] EphemeralError),
+    #[error("{wanted} ports are to be counted, `max_ports` is {max_ports}")]
+    TooMany { wanted: usize, max_ports: u32 },
+    #[error("no ports are to be counted, and nothing is named that could bring some")]
+    Nothing,
+}
+
+impl WantedError {
+    /// What the reader can do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::File(_) => "mend the file, or take it out of `ports.files`".to_owned(),
+            Self::Listening(_) | Self::Ephemeral(_) => "mount /proc, and let this user read it".to_owned(),
+            Self::TooMany { .. } => "watch fewer ports, or raise `count.max_ports`".to_owned(),
+            Self::Nothing => {
+                "name ports with --ports or in `ports.watch`, a file in `ports.files`, or set `ports.listening`"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// Joins what was found. Where several name an owner, `[[users]]` comes first, then the files in their order.
+///
+/// # Errors
+/// When a file cannot be read and never could, or there is too much or nothing at all to count.
+pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
+    let mut warnings = Vec::new();
+    let mut ports: Owners = sources.config.watch.iter().map(|port| (*port, None)).collect();
+    ports.extend(sources.listening.into_iter().map(|port| (port, None)));
+    let here = |user: &&UserConfig| user.nodes.is_empty() || user.nodes.contains(sources.node);
+    for user in sources.users.iter().filter(here) {
+        ports.extend(user.ports.iter().map(|port| (*port, Some(user.name.clone()))));
+    }
+    let is_static = sources.config.files.is_empty() && !sources.config.listening;
+    let mut files = BTreeMap::new();
+    for (path, listed) in sources.files {
+        let owners = match listed {
+            Ok(listed) => {
+                let unfit = listed.unfit_names.into_iter();
+                warnings.extend(unfit.map(|(port, error)| Warning::UnfitName { path: path.clone(), port, error }));
+                listed.owners
+            }
+            Err(error) => match sources.last_good.get(&path) {
+                Some(owners) => {
+                    warnings.push(Warning::FileUnread { ports: owners.len(), error });
+                    owners.clone()
+                }
+                None => return Err(error.into()),
+            },
+        };
+        merge(&mut ports, &owners, &path, &mut warnings);
+        files.insert(path, owners);
+    }
+    if ports.is_empty() && is_static {
+        return Err(WantedError::Nothing);
+    }
+    if ports.len() > sources.max_ports as usize {
+        return Err(WantedError::TooMany { wanted: ports.len(), max_ports: sources.max_ports });
+    }
+    warnings.extend(ephemeral_warning(ports.keys().copied(), sources.ephemeral));
+    Ok(Wanted { ports, files, warnings })
+}
+
+fn merge(ports: &mut Owners, owners: &Owners, path: &Path, warnings: &mut Vec<Warning>) {
+    for (port, other) in owners {
+        match (ports.entry(*port).or_default(), other) {
+            (Some(owner), Some(other)) if owner != other => {
+                let (owner, other) = (owner.clone(), other.clone());
+                warnings.push(Warning::Disputed { port: *port, owner, other, path: path.to_owned() });
+            }
+            (owner @ None, Some(other)) => *owner = Some(other.clone()),
+            (Some(_), Some(_)) | (_, None) => {}
+        }
+    }
+}
+
+/// Warns of the ports that the kernel may give away.
+pub fn ephemeral_warning(ports: impl Iterator<Item = u16>, ephemeral: &Ephemeral) -> Option<Warning> {
+    let ports: BTreeSet<u16> = ports.filter(|port| ephemeral.may_take(*port)).collect();
+    if ports.is_empty() {
+        return None;
+    }
+    let reserved = spec::text(ports.union(&ephemeral.reserved).copied());
+    Some(Warning::Ephemeral { ports, sysctl: format!("net.ipv4.ip_local_reserved_ports={reserved}") })
+}
+
+fn ports_text(ports: &BTreeSet<u16>) -> String {
+    let text = spec::text(ports.iter().copied());
+    if ports.len() == 1 { format!("port {text}") } else { format!("ports {text}") }
+}
+
+/// The error and its causes on one line.
+fn problem(error: &PortFileError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text += &format!(": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

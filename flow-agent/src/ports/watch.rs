@@ -1,0 +1,186 @@
+//! EDGE files: tells when one of some files may have changed.
+//!
+//! The directories are watched, not the files, so that a file that is renamed over another is seen. What inotify cannot
+//! see (a network file system, a directory that is itself replaced, a link that is turned) is seen by looking, later.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
+
+/// How often the files are looked at, besides.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// Writing a file makes several events: it has changed when for this long there were no more, but see [`AT_MOST`].
+const QUIET: Duration = Duration::from_millis(50);
+
+/// A change is told after this long, whatever goes on.
+const AT_MOST: Duration = Duration::from_secs(1);
+
+/// Some files, and when they change.
+pub struct Watch {
+    /// `None` where the kernel gives none: then looking has to do.
+    inotify: Option<AsyncFd<Inotify>>,
+    /// Which names in which watched directory are ours.
+    names: Vec<(WatchDescriptor, OsString)>,
+    seen: BTreeMap<PathBuf, Stamp>,
+    look: Interval,
+    /// The first and the latest event that was not told yet.
+    pending: Option<(Instant, Instant)>,
+}
+
+/// What changes whenever a file does; `None` where there is none that can be seen.
+type Stamp = Option<[i64; 7]>;
+
+impl Watch {
+    /// Watches `files`, which need not exist. Within a tokio runtime.
+    pub fn new(files: impl IntoIterator<Item = PathBuf>) -> Self {
+        Self::looking_every(files, LOOK_EVERY)
+    }
+
+    fn looking_every(files: impl IntoIterator<Item = PathBuf>, period: Duration) -> Self {
+        let inotify = Inotify::init().and_then(|inotify| {
+            // SAFETY: an `Inotify` owns its descriptor, never changes it, and closes it only when it is dropped, which
+            // `AsyncFd` does after it has forgotten it.
+            unsafe { AsyncFd::register(inotify) }.map_err(Into::into)
+        });
+        if let Err(error) = &inotify {
+            tracing::warn!(%error, "no inotify: changes of files are seen within {LOOK_EVERY:?}");
+        }
+        let mut look = interval_at(Instant::now() + period, period);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut watch = Self { inotify: inotify.ok(), names: Vec::new(), seen: BTreeMap::new(), look, pending: None };
+        watch.set_files(files);
+        watch
+    }
+
+    /// Watches `files` from now on, and no others.
+    pub fn set_files(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.seen = files.into_iter().map(|path| (path, None)).collect();
+        self.arm();
+    }
+
+    /// Returns when one of the files may have changed, been replaced, appeared or gone. May be dropped at any time.
+    pub async fn changed(&mut self) {
+        loop {
+            let told_at = self.pending.map(|(first, latest)| (latest + QUIET).min(first + AT_MOST));
+            tokio::select! {
+                () = until(told_at) => {
+                    self.pending = None;
+                    self.arm();
+                    return;
+                }
+                () = readable(self.inotify.as_ref()) => self.take_events(),
+                _ = self.look.tick() => {
+                    let before = self.seen.clone();
+                    self.arm();
+                    if before != self.seen {
+                        self.pending = None;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Watches the directories as they are now, and notes how the files are now.
+    fn arm(&mut self) {
+        // The watch first: what changes after it is told, what changed before it is noted.
+        if let Some(inotify) = &self.inotify {
+            let mut watches = inotify.get_ref().watches();
+            let mut names = Vec::new();
+            for path in self.seen.keys() {
+                // Where the path is a link, also where it leads.
+                for place in [Some(path.clone()), path.canonicalize().ok()].into_iter().flatten() {
+                    let (Some(directory), Some(name)) = (place.parent(), place.file_name()) else { continue };
+                    match watches.add(directory, mask()) {
+                        Ok(descriptor) => names.push((descriptor, name.to_owned())),
+                        // Looked for again at the next look.
+                        Err(error) => tracing::debug!(%error, directory = %directory.display(), "cannot watch"),
+                    }
+                }
+            }
+            for (gone, _) in self.names.iter().filter(|(old, _)| names.iter().all(|(new, _)| new != old)) {
+                if let Err(error) = watches.remove(gone.clone()) {
+                    tracing::debug!(%error, "the watch had gone with its directory");
+                }
+            }
+            self.names = names;
+        }
+        for (path, seen) in &mut self.seen {
+            *seen = stamp(path);
+        }
+    }
+
+    /// Takes the events that wait, and notes whether one of them is about us.
+    fn take_events(&mut self) {
+        let Some(inotify) = &mut self.inotify else { return };
+        let mut buffer = [0; 4096];
+        loop {
+            match inotify.get_mut().read_events(&mut buffer) {
+                Ok(events) => {
+                    for event in events {
+                        // An overflow, or something about a directory itself, concerns every name.
+                        let ours = event.name.is_none_or(|name| {
+                            self.names.iter().any(|(watch, ours)| *watch == event.wd && ours == name)
+                        });
+                        if ours && !event.mask.contains(EventMask::IGNORED) {
+                            let now = Instant::now();
+                            self.pending = Some((self.pending.map_or(now, |(first, _)| first), now));
+                        }
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    tracing::warn!(%error, "inotify failed: changes of files are seen within {LOOK_EVERY:?}");
+                    self.inotify = None;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn mask() -> WatchMask {
+    WatchMask::CLOSE_WRITE
+        | WatchMask::MOVE
+        | WatchMask::CREATE
+        | WatchMask::DELETE
+        | WatchMask::ATTRIB
+        | WatchMask::DELETE_SELF
+        | WatchMask::MOVE_SELF
+        | WatchMask::ONLYDIR
+}
+
+fn stamp(path: &Path) -> Stamp {
+    let file = std::fs::metadata(path).ok()?;
+    // The change time is also set by what makes a file readable.
+    let (dev, ino, size) = (file.dev().cast_signed(), file.ino().cast_signed(), file.size().cast_signed());
+    Some([dev, ino, size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()])
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn readable(inotify: Option<&AsyncFd<Inotify>>) {
+    let Some(inotify) = inotify else { return std::future::pending().await };
+    match inotify.readable().await {
+        // The events are taken until there are none, so the next wait is for new ones.
+        Ok(mut guard) => guard.clear_ready(),
+        // The runtime is shutting down.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests;
