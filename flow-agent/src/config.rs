@@ -20,6 +20,7 @@ use serde::Deserialize;
 pub use error::{ConfigError, Overlap, Place};
 pub use load::{DEFAULT_PATH, load, reload_users};
 
+use crate::ledger::calendar::BucketLength;
 use crate::ledger::record::CountMode;
 
 /// The defaults, with every key documented. It is itself a configuration.
@@ -56,8 +57,7 @@ pub struct CountConfig {
     /// Names, globs, or `auto`.
     pub interfaces: Vec<String>,
     pub count: CountMode,
-    /// A divisor of an hour, one second at least.
-    pub bucket: Duration,
+    pub bucket: BucketLength,
     pub checkpoint: Duration,
     /// 1 to 65,530.
     pub max_ports: u32,

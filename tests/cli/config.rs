@@ -9,6 +9,7 @@ use flow_agent::config::{
     BackendChoice, Billed, Config, ConfigError, CountConfig, IncompleteLetters, Language, MailConfig, MailSecurity,
     MailServer, NodeSource, PortFile, PortFileFormat, PortsConfig, Price, ReportConfig, UserConfig, load,
 };
+use flow_agent::ledger::calendar::BucketLength;
 use flow_agent::ledger::record::CountMode;
 
 fn fixtures(kind: &str) -> Vec<PathBuf> {
@@ -59,7 +60,7 @@ fn every_key_of_a_node_arrives() {
         backend: BackendChoice::Iptables,
         interfaces: vec!["eth0".to_owned(), "wg*".to_owned()],
         count: CountMode::Wire,
-        bucket: Duration::from_secs(10),
+        bucket: BucketLength::try_from(Duration::from_secs(10)).unwrap(),
         checkpoint: Duration::from_secs(1),
         max_ports: 2000,
     };
@@ -84,7 +85,7 @@ fn a_users_file_as_spreadsheets_write_it_is_read() {
         name: "acct-1".to_owned(),
         ports: BTreeSet::from([8388, 9000, 9001]),
         email: Some("one@example.com".to_owned()),
-        quota: Some(3_221_225_472),
+        quota: Some(1_610_612_736),
         language: Language::Chinese,
         nodes: BTreeSet::new(),
     };

@@ -15,6 +15,7 @@ use super::{
     BackendChoice, Config, CountConfig, MailConfig, NodeConfig, NodeSource, PortFile, PortsConfig, Price, ReportConfig,
     UserConfig,
 };
+use crate::ledger::calendar::BucketLength;
 
 const STATE_DIR: &str = "/var/lib/flow-agent";
 
@@ -103,7 +104,7 @@ fn count(count: file::Count) -> CountConfig {
             None => vec!["auto".to_owned()],
         },
         count: count.count.unwrap_or_default(),
-        bucket: count.bucket.map_or(Duration::from_secs(3600), |bucket| bucket.0.0),
+        bucket: count.bucket.map_or(BucketLength::HOUR, |bucket| bucket.0),
         checkpoint: count.checkpoint.map_or(Duration::from_secs(30), |checkpoint| checkpoint.0.0),
         max_ports: count.max_ports.map_or(65_530, |ports| ports.0),
     }

@@ -9,10 +9,11 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Place};
 use super::value::{
-    Address, Bucket, ByteCount, Currency, Interfaces, Mailbox, NodeName, Operand, Ports, PricedBytes, Seconds, Share,
-    Text, UserName, Whole,
+    Address, ByteCount, Currency, Interfaces, Mailbox, NodeName, Operand, Ports, PricedBytes, Seconds, Share, Text,
+    UserName, Whole,
 };
 use super::{BackendChoice, Billed, IncompleteLetters, Language, MailServer, PortFileFormat};
+use crate::ledger::calendar::BucketLength;
 use crate::ledger::record::CountMode;
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,7 +44,7 @@ pub(super) struct Count {
     pub(super) backend: Option<BackendChoice>,
     pub(super) interfaces: Option<Interfaces>,
     pub(super) count: Option<CountMode>,
-    pub(super) bucket: Option<Text<Bucket>>,
+    pub(super) bucket: Option<Text<BucketLength>>,
     pub(super) checkpoint: Option<Text<Seconds>>,
     pub(super) max_ports: Option<Whole<1, 65_530>>,
 }

@@ -9,7 +9,8 @@ use chrono_tz::Tz;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{Language, MailSecurity, MailServer};
-use crate::ledger::name;
+use crate::ledger::calendar::BucketLength;
+use crate::ledger::{name, units};
 use crate::ports::spec;
 
 /// A value that is written as text.
@@ -28,7 +29,7 @@ pub enum ValueError {
     Other { found: String, expected: &'static str },
     #[error("unknown time zone {found:?}, expected {}", Tz::EXPECTED)]
     Zone { found: String },
-    #[error("{found:?} does not divide an hour, expected {}", Bucket::EXPECTED)]
+    #[error("{found:?} does not divide an hour, expected {}", BucketLength::EXPECTED)]
     Bucket { found: String },
     #[error("{found:?} is not a time of whole seconds, expected 1s at least")]
     Seconds { found: String },
@@ -43,6 +44,8 @@ pub enum ValueError {
     Name(#[from] name::NameError),
     #[error(transparent)]
     Ports(#[from] spec::SpecError),
+    #[error(transparent)]
+    Bytes(#[from] units::UnitError),
 }
 
 fn other<T: Value>(found: &str) -> ValueError {
@@ -172,17 +175,12 @@ impl Value for Tz {
     }
 }
 
-/// The length of a bucket: whole seconds, a divisor of an hour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bucket(pub Duration);
-
-impl Value for Bucket {
+impl Value for BucketLength {
     const EXPECTED: &'static str = "a divisor of an hour such as \"1h\", \"15m\" or \"10s\"";
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let length = humantime::parse_duration(text).map_err(|_| other::<Self>(text))?;
-        let divides = length.subsec_nanos() == 0 && length.as_secs() > 0 && 3600 % length.as_secs() == 0;
-        divides.then_some(Self(length)).ok_or_else(|| ValueError::Bucket { found: text.to_owned() })
+        Self::try_from(length).map_err(|_| ValueError::Bucket { found: text.to_owned() })
     }
 }
 
@@ -293,7 +291,7 @@ impl Value for Mailbox {
     }
 }
 
-/// A number of bytes with its unit.
+/// A number of bytes, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteCount(pub u64);
 
@@ -301,21 +299,11 @@ impl Value for ByteCount {
     const EXPECTED: &'static str = "a number of bytes such as \"500 GiB\" or \"1.5 TB\"";
 
     fn parse(text: &str) -> Result<Self, ValueError> {
-        let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-        let factor = match unit {
-            "" | "B" => 1,
-            "KiB" => 1 << 10,
-            "MiB" => 1 << 20,
-            "GiB" => 1 << 30,
-            "TiB" => 1 << 40,
-            "kB" => 1_000,
-            "MB" => 1_000_000,
-            "GB" => 1_000_000_000,
-            "TB" => 1_000_000_000_000,
-            _ => return Err(other::<Self>(text)),
-        };
-        let number: u64 = number.trim().parse().map_err(|_| other::<Self>(text))?;
-        number.checked_mul(factor).map(Self).ok_or_else(|| other::<Self>(text))
+        match units::parse_bytes(text)? {
+            // Nothing at all, or no limit? Whoever wants no limit leaves the key out.
+            0 => Err(other::<Self>(text)),
+            bytes => Ok(Self(bytes)),
+        }
     }
 }
 
@@ -329,8 +317,8 @@ impl Value for PricedBytes {
     fn parse(text: &str) -> Result<Self, ValueError> {
         let one = if text.starts_with(|c: char| c.is_ascii_alphabetic()) { "1 " } else { "" };
         match ByteCount::parse(&format!("{one}{text}")) {
-            Ok(ByteCount(bytes)) if bytes > 0 => Ok(Self(bytes)),
-            _ => Err(other::<Self>(text)),
+            Ok(ByteCount(bytes)) => Ok(Self(bytes)),
+            Err(_) => Err(other::<Self>(text)),
         }
     }
 }
