@@ -93,7 +93,7 @@ pub struct FragmentKey {
     pub destination: [u8; 16],
     pub identification: u32,
     pub interface: u32,
-    /// TCP or UDP.
+    /// The IPv4 header's protocol; zero for IPv6, whose fragments need not agree on it.
     pub protocol: u8,
     /// 0 = ingress, 1 = egress.
     pub direction: u8,
@@ -110,7 +110,9 @@ pub struct FragmentValue {
     pub seen_at: u64,
     /// The local port, in host byte order.
     pub port: u16,
-    pub padding: [u8; 6],
+    /// The number of TCP or UDP.
+    pub protocol: u8,
+    pub padding: [u8; 5],
 }
 
 /// Fragments of datagrams that began longer ago are `fragment_unmatched`: the identification may be in use again.
