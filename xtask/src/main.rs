@@ -7,6 +7,7 @@
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod demo;
+mod ebpf;
 mod lint;
 mod packages;
 mod process;
@@ -25,6 +26,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Demo(demo::Options),
+    Ebpf(ebpf::Options),
     Lint(lint::Options),
     Test(test::Options),
 }
@@ -32,6 +34,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Demo(options) => demo::run(options),
+        Command::Ebpf(options) => ebpf::run(options),
         Command::Lint(options) => lint::run(options),
         Command::Test(options) => test::run(options),
     }
