@@ -1,0 +1,186 @@
+//! The maps, and the classifiers that count into them.
+
+use core::intrinsics::{AtomicOrdering, atomic_xadd};
+
+use aya_ebpf::Global;
+use aya_ebpf::bindings::{__sk_buff, BPF_F_MMAPABLE, TC_ACT_UNSPEC};
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
+use aya_ebpf::macros::{classifier, map};
+use aya_ebpf::maps::{Array, LruHashMap};
+use aya_ebpf::programs::TcContext;
+use aya_log_ebpf::warn;
+use flow_common::frame::{Charge, Count, Direction, Entry, Frame, Link, Owner, Protocol, parse};
+use flow_common::wire::{
+    Cell, FRAGMENT_ENTRIES, FRAGMENT_TIMEOUT_NS, FragmentKey, FragmentValue, Line, PortSlots, Reserved, SlotOwner,
+    reserved_line,
+};
+
+use crate::skb::{Linear, Whole};
+
+#[map]
+static PORT_SLOT: Array<PortSlots> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Index `cpu * LINES + line`; the loader sets the size.
+#[map]
+static CELLS: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Made here so that it lives and dies with the cells; only user space touches it. The loader sets the size.
+#[map]
+static SLOT_OWNER: Array<SlotOwner> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+#[map]
+static FRAGMENTS: LruHashMap<FragmentKey, FragmentValue> = LruHashMap::with_max_entries(FRAGMENT_ENTRIES, 0);
+
+#[unsafe(no_mangle)]
+static LINES: Global<u32> = Global::new(1);
+#[unsafe(no_mangle)]
+static COUNT_WIRE: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static ATOMIC: Global<u32> = Global::new(0);
+#[unsafe(no_mangle)]
+static LOG: Global<u32> = Global::new(0);
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "license")]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[classifier]
+fn ingress_eth(ctx: TcContext) -> i32 {
+    count(ctx.skb.skb, Link::Ethernet, Direction::Ingress)
+}
+
+#[classifier]
+fn egress_eth(ctx: TcContext) -> i32 {
+    count(ctx.skb.skb, Link::Ethernet, Direction::Egress)
+}
+
+#[classifier]
+fn ingress_ip(ctx: TcContext) -> i32 {
+    count(ctx.skb.skb, Link::Ip, Direction::Ingress)
+}
+
+#[classifier]
+fn egress_ip(ctx: TcContext) -> i32 {
+    count(ctx.skb.skb, Link::Ip, Direction::Egress)
+}
+
+/// The verdict is always "go on": a counter never decides the fate of a packet.
+#[inline(always)]
+fn count(skb: *mut __sk_buff, link: Link, direction: Direction) -> i32 {
+    let mut datagram = FragmentKey::default();
+    let Entry { owner, protocol, port, charge, .. } = parse(&Linear(skb), link, direction, counted(), &mut datagram);
+    match owner {
+        Owner::Port => add_to_port(port, protocol, direction, charge),
+        Owner::Nobody(line @ (Reserved::OtherIp | Reserved::NonIp)) => add_to_nobody(line, direction, charge),
+        Owner::FirstFragment | Owner::LaterFragment | Owner::Nobody(_) => settle(skb, link, direction),
+    }
+    TC_ACT_UNSPEC
+}
+
+/// The long way, for fragments and for frames whose headers do not lie in direct reach.
+#[inline(never)]
+#[unsafe(no_mangle)]
+fn settle(skb: *mut __sk_buff, link: Link, direction: Direction) {
+    let mut datagram = FragmentKey::default();
+    let entry = parse(&Whole(skb), link, direction, counted(), &mut datagram);
+    match entry.owner {
+        Owner::Port => add_to_port(entry.port, entry.protocol, direction, entry.charge),
+        Owner::FirstFragment => {
+            remember(&datagram, entry.port, entry.protocol);
+            add_to_port(entry.port, entry.protocol, direction, entry.charge);
+        }
+        Owner::LaterFragment => match recall(&datagram) {
+            Some((port, protocol)) => add_to_port(port, protocol, direction, entry.charge),
+            None => add_to_nobody(Reserved::FragmentUnmatched, direction, entry.alone),
+        },
+        Owner::Nobody(line) => {
+            if line == Reserved::Unparsed && LOG.load() != 0 {
+                log_unparsed(skb);
+            }
+            add_to_nobody(line, direction, entry.charge);
+        }
+    }
+}
+
+#[inline(always)]
+fn counted() -> Count {
+    if COUNT_WIRE.load() == 0 { Count::Ip } else { Count::Wire }
+}
+
+fn remember(datagram: &FragmentKey, port: u16, protocol: Protocol) {
+    // SAFETY: the helper has no preconditions.
+    let seen_at = unsafe { bpf_ktime_get_ns() };
+    let first = FragmentValue { seen_at, port, protocol: protocol as u8, padding: [0; 5] };
+    // Where the kernel has no memory for it, the other fragments are `fragment_unmatched`: seen, though nobody's.
+    let _ = FRAGMENTS.insert(datagram, first, 0);
+}
+
+/// The port and protocol of a datagram whose first fragment passed a short while ago.
+fn recall(datagram: &FragmentKey) -> Option<(u16, Protocol)> {
+    // SAFETY: the elements are preallocated. One that is taken for another datagram meanwhile can name a wrong port only
+    // if 4,096 datagrams began between the lookup and the next two lines.
+    let first = unsafe { FRAGMENTS.get(datagram) }?;
+    let protocol = if first.protocol == Protocol::Tcp as u8 { Protocol::Tcp } else { Protocol::Udp };
+    // SAFETY: the helper has no preconditions.
+    let age = unsafe { bpf_ktime_get_ns() }.wrapping_sub(first.seen_at);
+    (age < FRAGMENT_TIMEOUT_NS).then_some((first.port, protocol))
+}
+
+#[inline(never)]
+#[unsafe(no_mangle)]
+fn log_unparsed(skb: *mut __sk_buff) {
+    let ctx = TcContext::new(skb);
+    let frame = Whole(skb);
+    warn!(
+        &ctx,
+        "unparsed frame: interface {}, protocol {:x}, {} bytes",
+        frame.interface(),
+        frame.protocol(),
+        frame.length()
+    );
+}
+
+/// A frame that is no port's goes to the first cells of its line.
+#[inline(always)]
+fn add_to_nobody(line: Reserved, direction: Direction, charge: Charge) {
+    add(reserved_line(LINES.load(), line), Protocol::Tcp, direction, charge);
+}
+
+#[inline(always)]
+fn add_to_port(port: u16, protocol: Protocol, direction: Direction, charge: Charge) {
+    if let Some(slots) = PORT_SLOT.get_ptr(0) {
+        // SAFETY: the element has one entry for each `u16`. User space stores single entries while we read.
+        let slot = unsafe { (&raw const (*slots)[usize::from(port)]).read_volatile() };
+        add(u32::from(slot), protocol, direction, charge);
+    }
+}
+
+/// Adds to this CPU's own line. Plain adds are exact: TC programs run with bottom halves disabled, so that no other one
+/// interrupts this one here.
+#[inline(always)]
+fn add(line: u32, protocol: Protocol, direction: Direction, charge: Charge) {
+    // SAFETY: the helper has no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
+    let Some(line) = CELLS.get_ptr_mut(cpu * LINES.load() + line) else { return };
+    // SAFETY: `line` points to a live element; both additions stay within it.
+    unsafe {
+        let cell: *mut Cell = match (protocol, direction) {
+            (Protocol::Tcp, Direction::Ingress) => &raw mut (*line).tcp_in,
+            (Protocol::Tcp, Direction::Egress) => &raw mut (*line).tcp_out,
+            (Protocol::Udp, Direction::Ingress) => &raw mut (*line).udp_in,
+            (Protocol::Udp, Direction::Egress) => &raw mut (*line).udp_out,
+        };
+        if ATOMIC.load() == 0 {
+            (*cell).bytes += charge.bytes;
+            (*cell).packets += charge.packets;
+        } else {
+            atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*cell).bytes, charge.bytes);
+            atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*cell).packets, charge.packets);
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}
