@@ -81,7 +81,7 @@ pub enum CountMode {
 /// Defines a line with the eight numbers in it. (`serde(flatten)` would say it shorter, but buffers every line when it
 /// reads: three times the cost where a month of a hundred nodes is summed.)
 macro_rules! counted_line {
-    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$m:meta])* pub $field:ident: $type:ty,)* ; $($(#[$m2:meta])* pub $after:ident: $type2:ty,)* }) => {
+    ($(#[$doc:meta])* pub struct $name:ident: $kind:ident { $($(#[$m:meta])* pub $field:ident: $type:ty,)* ; $($(#[$m2:meta])* pub $after:ident: $type2:ty,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         pub struct $name {
@@ -100,6 +100,24 @@ macro_rules! counted_line {
         }
 
         impl $name {
+            /// A line of this version and kind.
+            pub fn new($($field: $type,)* counters: Counters, $($after: $type2,)*) -> Self {
+                Self {
+                    v: VERSION,
+                    kind: Kind::$kind,
+                    $($field,)*
+                    tcp_in_bytes: counters.tcp_in_bytes,
+                    tcp_in_packets: counters.tcp_in_packets,
+                    tcp_out_bytes: counters.tcp_out_bytes,
+                    tcp_out_packets: counters.tcp_out_packets,
+                    udp_in_bytes: counters.udp_in_bytes,
+                    udp_in_packets: counters.udp_in_packets,
+                    udp_out_bytes: counters.udp_out_bytes,
+                    udp_out_packets: counters.udp_out_packets,
+                    $($after,)*
+                }
+            }
+
             /// The eight numbers.
             pub fn counters(&self) -> Counters {
                 Counters {
@@ -131,7 +149,7 @@ macro_rules! counted_line {
 
 counted_line! {
     /// `hourly/DATE.jsonl`: what one port moved in one bucket. Zeros are written too.
-    pub struct HourLine {
+    pub struct HourLine: Hour {
         #[serde(with = "stamp")]
         pub start: DateTime<FixedOffset>,
         #[serde(with = "stamp")]
@@ -152,7 +170,7 @@ counted_line! {
 
 counted_line! {
     /// `daily/MONTH.jsonl`: what one port moved for one user on one day.
-    pub struct DayLine {
+    pub struct DayLine: Day {
         pub day: NaiveDate,
         pub port: u16,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,7 +181,7 @@ counted_line! {
 
 counted_line! {
     /// `monthly/YEAR.jsonl`: what one user, or one port that has none, moved in one billing month.
-    pub struct MonthLine {
+    pub struct MonthLine: Month {
         pub month: Month,
         /// `null` for an unassigned port.
         pub user: Option<String>,
@@ -342,7 +360,12 @@ pub mod stamp {
 
     /// Writes whole seconds; UTC is `+00:00`.
     pub fn serialize<S: Serializer>(at: &DateTime<FixedOffset>, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&at.format("%Y-%m-%dT%H:%M:%S%:z"))
+        serializer.collect_str(&show(*at))
+    }
+
+    /// The text itself. A fraction of a second is cut.
+    pub fn show(at: DateTime<FixedOffset>) -> impl std::fmt::Display {
+        at.format("%Y-%m-%dT%H:%M:%S%:z")
     }
 
     /// Reads any RFC 3339 instant.

@@ -1,0 +1,246 @@
+//! Reads blocks as their bytes come, believes only whole ones, and names the rest.
+//!
+//! A bad line costs its own block and no other, for a seal counts the lines right before it. Lines are kept as they came
+//! until a seal does; then they are summed, and only then parsed, each once.
+
+use std::borrow::Cow;
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use serde::Deserialize;
+
+use super::Block;
+use super::fault::{Damage, Fault};
+use super::kind::BlockKind;
+use super::waiting::Waiting;
+use crate::ledger::record::{Kind, VERSION};
+use crate::ledger::seal::{check_holds, sha256_hex};
+
+/// Longest line that is read: a seal may list many gaps.
+pub const MAX_LINE_BYTES: usize = 1 << 20;
+
+/// A whole block, and where it lies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<K: BlockKind> {
+    pub block: Block<K>,
+    /// The number of its first line, from 1.
+    pub line: u64,
+    /// Its bytes in the file, seal and newline included.
+    pub bytes: Range<u64>,
+}
+
+/// What a seal brought to an end.
+#[derive(Debug)]
+pub enum Event<K: BlockKind> {
+    Block(Found<K>),
+    Damage(Damage),
+}
+
+/// What waits at the end of a file for a seal that never came: to be cut before anything is appended.
+#[derive(Debug)]
+pub struct Tail {
+    /// Where it begins, what it is.
+    pub damage: Damage,
+    /// Whether its last line has no newline: it was cut off while it was written.
+    pub torn: bool,
+}
+
+/// Reads the blocks of one file. Holds one line and the lines of one block, at most [`BlockKind::MAX_BYTES`].
+#[derive(Debug)]
+pub struct Decoder<K: BlockKind> {
+    /// The begin of a line whose end has not come yet.
+    partial: Vec<u8>,
+    /// How many bytes of that line were dropped because it is too long.
+    dropped: usize,
+    pub(super) waiting: Waiting,
+    kind: PhantomData<K>,
+}
+
+/// What every line has.
+#[derive(Deserialize)]
+struct Header<'a> {
+    v: u64,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+}
+
+impl<K: BlockKind> Default for Decoder<K> {
+    fn default() -> Self {
+        Self { partial: Vec::new(), dropped: 0, waiting: Waiting::default(), kind: PhantomData }
+    }
+}
+
+impl<K: BlockKind> Decoder<K> {
+    /// At the beginning of a file.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes of the file, however many, and tells which blocks they complete.
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Event<K>> {
+        let mut events = Vec::new();
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let ends = piece.ends_with(b"\n");
+            if ends && self.partial.is_empty() && self.dropped == 0 && piece.len() <= MAX_LINE_BYTES {
+                self.line(piece, &mut events);
+            } else {
+                self.piece(piece);
+                if ends {
+                    self.assembled(&mut events);
+                }
+            }
+        }
+        events
+    }
+
+    /// What is left when the file has ended.
+    pub fn finish(mut self) -> Option<Tail> {
+        let cut_off = self.partial.len() + self.dropped;
+        if cut_off > 0 {
+            self.waiting.drop_line(cut_off, Fault::Torn);
+        }
+        let damage = self.waiting.reject::<K>(None)?;
+        Some(Tail { damage, torn: cut_off > 0 })
+    }
+
+    /// Adds to the line that is being put together, or drops it when it grows too long.
+    fn piece(&mut self, piece: &[u8]) {
+        if self.dropped > 0 || self.partial.len() + piece.len() > MAX_LINE_BYTES {
+            self.dropped += self.partial.len() + piece.len();
+            self.partial.clear();
+        } else {
+            self.partial.extend_from_slice(piece);
+        }
+    }
+
+    fn assembled(&mut self, events: &mut Vec<Event<K>>) {
+        if self.dropped > 0 {
+            self.waiting.drop_line(self.dropped, Fault::TooLong { limit: MAX_LINE_BYTES });
+            self.dropped = 0;
+            events.extend(self.waiting.reject::<K>(None).map(Event::Damage));
+        } else {
+            let line = std::mem::take(&mut self.partial);
+            self.line(&line, events);
+            // Its capacity serves the next one.
+            self.partial = line;
+            self.partial.clear();
+        }
+    }
+
+    /// One line with its newline.
+    fn line(&mut self, line: &[u8], events: &mut Vec<Event<K>>) {
+        if line.starts_with(K::BEGIN) {
+            return self.wait(line, None, events);
+        }
+        match classify::<K>(line) {
+            Ok(Kind::Seal) => self.seal(line, events),
+            Ok(_) => self.wait(line, None, events),
+            Err(fault) => match split_after_check(line) {
+                // A seal whose newline became another byte: the line that follows belongs to another block.
+                Some((seal, next)) => {
+                    self.seal(seal, events);
+                    self.waiting.skip_byte();
+                    self.line(next, events);
+                }
+                None => self.wait(line, Some(fault), events),
+            },
+        }
+    }
+
+    fn wait(&mut self, line: &[u8], fault: Option<Fault>, events: &mut Vec<Event<K>>) {
+        if self.waiting.bytes().len() + line.len() > K::MAX_BYTES {
+            let fault = Fault::TooLong { limit: K::MAX_BYTES };
+            events.extend(self.waiting.reject::<K>(Some((self.waiting.next_line(), fault))).map(Event::Damage));
+        }
+        self.waiting.take(line, fault);
+    }
+
+    fn seal(&mut self, line: &[u8], events: &mut Vec<Event<K>>) {
+        let number = self.waiting.next_line();
+        let seal = match read_seal::<K>(line) {
+            Ok(seal) => seal,
+            Err(fault) => {
+                self.waiting.take(line, None);
+                events.extend(self.waiting.reject::<K>(Some((number, fault))).map(Event::Damage));
+                return;
+            }
+        };
+        let count = usize::try_from(K::count(&seal)).unwrap_or(usize::MAX);
+        if let Some(extra) = self.waiting.len().checked_sub(count).filter(|extra| *extra > 0) {
+            events.extend(self.waiting.reject_first::<K>(extra).map(Event::Damage));
+        }
+        let result = self.lines_under(&seal, number);
+        let (first_line, begin) = (self.waiting.first_line(), self.waiting.offset());
+        self.waiting.take(line, None);
+        match result {
+            Ok(lines) => {
+                let bytes = begin..self.waiting.end();
+                self.waiting.clear();
+                events.push(Event::Block(Found { block: Block { lines, seal }, line: first_line, bytes }));
+            }
+            Err(culprit) => events.extend(self.waiting.reject::<K>(Some(culprit)).map(Event::Damage)),
+        }
+    }
+
+    /// Verifies and parses everything that waits; else the number of the line that is wrong, and what is.
+    fn lines_under(&mut self, seal: &K::Seal, seal_number: u64) -> Result<Vec<K::Line>, (u64, Fault)> {
+        if let Some(culprit) = self.waiting.take_fault() {
+            return Err(culprit);
+        }
+        let (sealed, found) = (K::count(seal), self.waiting.len());
+        if usize::try_from(sealed) != Ok(found) {
+            let found = u32::try_from(found).unwrap_or(u32::MAX);
+            return Err((seal_number, Fault::Count { sealed, found }));
+        }
+        let summed = sha256_hex(self.waiting.bytes()) == K::sha256(seal);
+        let scan = K::scanner(seal);
+        let mut lines = Vec::with_capacity(found);
+        for (number, line) in self.waiting.lines() {
+            let parsed = match scan(line) {
+                Some(parsed) => parsed,
+                None => serde_json::from_slice(line).map_err(|error| (number, json_fault(error)))?,
+            };
+            // Where the sum does not hold, this only finds out which line is to blame.
+            K::check_line(seal, &parsed).map_err(|fault| (number, fault))?;
+            lines.push(parsed);
+        }
+        if summed { Ok(lines) } else { Err((seal_number, Fault::Sha256)) }
+    }
+}
+
+fn read_seal<K: BlockKind>(line: &[u8]) -> Result<K::Seal, Fault> {
+    let text = std::str::from_utf8(line).map_err(|_| Fault::Check)?;
+    if check_holds(text) == Some(false) {
+        return Err(Fault::Check);
+    }
+    let seal = serde_json::from_str(text).map_err(json_fault)?;
+    K::check_seal(&seal)?;
+    Ok(seal)
+}
+
+/// What kind of line it is, of those that may be here.
+fn classify<K: BlockKind>(line: &[u8]) -> Result<Kind, Fault> {
+    let header: Header<'_> = serde_json::from_slice(line).map_err(json_fault)?;
+    if header.v != u64::from(VERSION) {
+        return Err(Fault::Version { found: header.v });
+    }
+    match header.kind {
+        kind if kind == Kind::Seal.name() => Ok(Kind::Seal),
+        kind if kind == K::LINE.name() => Ok(K::LINE),
+        kind => Err(Fault::Kind { found: kind.chars().take(32).collect() }),
+    }
+}
+
+fn json_fault(error: serde_json::Error) -> Fault {
+    if error.is_data() { Fault::Field(error) } else { Fault::NotJson(error) }
+}
+
+/// `{…,"check":"1f2e3d4c"}?{…`: the seal and what follows the byte after it.
+fn split_after_check(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    const CHECK: &[u8] = br#","check":""#;
+    let check = line.windows(CHECK.len()).position(|window| window == CHECK)?;
+    let end = check + CHECK.len() + r#"1f2e3d4c"}"#.len();
+    let (seal, rest) = line.split_at_checked(end)?;
+    let next = rest.get(1..).filter(|next| next.starts_with(b"{"))?;
+    seal.ends_with(b"\"}").then_some((seal, next))
+}

@@ -1,0 +1,192 @@
+//! What tells an hour's block from a day's and a month's.
+
+use std::fmt::Debug;
+
+use chrono::{DateTime, FixedOffset};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::fault::Fault;
+use super::scan;
+use crate::ledger::name;
+use crate::ledger::record::{DayLine, DaySeal, HourLine, HourSeal, Kind, MonthLine, MonthSeal};
+
+/// Start and end of a bucket.
+pub type Span = (DateTime<FixedOffset>, DateTime<FixedOffset>);
+
+/// Reads a line that this program wrote without a JSON parser; `None` when it is anything else.
+pub type Scanner<'a, Line> = Box<dyn Fn(&[u8]) -> Option<Line> + 'a>;
+
+/// What tells one kind of block from another.
+pub trait BlockKind: Clone + Debug + PartialEq {
+    type Line: Serialize + DeserializeOwned + Clone + Debug + PartialEq;
+    type Seal: Serialize + DeserializeOwned + Clone + Debug + PartialEq;
+
+    /// The kind that its lines have.
+    const LINE: Kind;
+
+    /// How such a line begins when this program wrote it.
+    const BEGIN: &[u8];
+
+    /// Most bytes that the lines of one block may have: a reader holds no more.
+    const MAX_BYTES: usize;
+
+    /// How many lines the seal says there are.
+    fn count(seal: &Self::Seal) -> u32;
+
+    /// The sum of the lines that the seal says.
+    fn sha256(seal: &Self::Seal) -> &str;
+
+    /// Writes both into the seal.
+    fn complete(seal: &mut Self::Seal, lines: u32, sha256: String);
+
+    /// Whether what the seal says is possible, and its names may stand in a table or a letter.
+    fn check_seal(seal: &Self::Seal) -> Result<(), Fault>;
+
+    /// The same for a line under this seal.
+    fn check_line(seal: &Self::Seal, line: &Self::Line) -> Result<(), Fault>;
+
+    /// The fast way to read the lines under this seal.
+    fn scanner(seal: &Self::Seal) -> Scanner<'_, Self::Line>;
+
+    /// The bucket that a line speaks of, where it is one of a bucket.
+    fn span(line: &Self::Line) -> Option<Span>;
+}
+
+/// The kind of `hourly/DATE.jsonl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hourly {}
+
+impl BlockKind for Hourly {
+    type Line = HourLine;
+    type Seal = HourSeal;
+    const LINE: Kind = Kind::Hour;
+    const BEGIN: &[u8] = br#"{"v":1,"kind":"hour","#;
+    const MAX_BYTES: usize = 64 << 20;
+
+    fn count(seal: &HourSeal) -> u32 {
+        seal.ports
+    }
+
+    fn sha256(seal: &HourSeal) -> &str {
+        &seal.sha256
+    }
+
+    fn complete(seal: &mut HourSeal, lines: u32, sha256: String) {
+        seal.ports = lines;
+        seal.sha256 = sha256;
+    }
+
+    fn check_seal(seal: &HourSeal) -> Result<(), Fault> {
+        check_name(&seal.node)?;
+        if seal.start <= seal.end { Ok(()) } else { Err(Fault::Contradiction) }
+    }
+
+    fn check_line(seal: &HourSeal, line: &HourLine) -> Result<(), Fault> {
+        line.user.as_deref().map_or(Ok(()), check_name)?;
+        if (line.start, line.end) == (seal.start, seal.end) { Ok(()) } else { Err(Fault::Contradiction) }
+    }
+
+    fn scanner(seal: &HourSeal) -> Scanner<'_, HourLine> {
+        scan::hour(seal)
+    }
+
+    fn span(line: &HourLine) -> Option<Span> {
+        Some((line.start, line.end))
+    }
+}
+
+/// The kind of `daily/MONTH.jsonl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Daily {}
+
+impl BlockKind for Daily {
+    type Line = DayLine;
+    type Seal = DaySeal;
+    const LINE: Kind = Kind::Day;
+    const BEGIN: &[u8] = br#"{"v":1,"kind":"day","#;
+    /// These come from other machines, too, whose word is not taken for how much memory they need.
+    const MAX_BYTES: usize = 32 << 20;
+
+    fn count(seal: &DaySeal) -> u32 {
+        seal.ports
+    }
+
+    fn sha256(seal: &DaySeal) -> &str {
+        &seal.sha256
+    }
+
+    fn complete(seal: &mut DaySeal, lines: u32, sha256: String) {
+        seal.ports = lines;
+        seal.sha256 = sha256;
+    }
+
+    fn check_seal(seal: &DaySeal) -> Result<(), Fault> {
+        check_name(&seal.node)?;
+        check_name(&seal.zone)?;
+        if seal.seconds_covered <= seal.seconds_in_day { Ok(()) } else { Err(Fault::Contradiction) }
+    }
+
+    fn check_line(seal: &DaySeal, line: &DayLine) -> Result<(), Fault> {
+        line.user.as_deref().map_or(Ok(()), check_name)?;
+        if line.day == seal.day { Ok(()) } else { Err(Fault::Contradiction) }
+    }
+
+    fn scanner(seal: &DaySeal) -> Scanner<'_, DayLine> {
+        scan::day(seal)
+    }
+
+    fn span(_line: &DayLine) -> Option<Span> {
+        None
+    }
+}
+
+/// The kind of `monthly/YEAR.jsonl`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Monthly {}
+
+impl BlockKind for Monthly {
+    type Line = MonthLine;
+    type Seal = MonthSeal;
+    const LINE: Kind = Kind::Month;
+    const BEGIN: &[u8] = br#"{"v":1,"kind":"month","#;
+    const MAX_BYTES: usize = 64 << 20;
+
+    fn count(seal: &MonthSeal) -> u32 {
+        seal.lines
+    }
+
+    fn sha256(seal: &MonthSeal) -> &str {
+        &seal.sha256
+    }
+
+    fn complete(seal: &mut MonthSeal, lines: u32, sha256: String) {
+        seal.lines = lines;
+        seal.sha256 = sha256;
+    }
+
+    fn check_seal(_seal: &MonthSeal) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn check_line(seal: &MonthSeal, line: &MonthLine) -> Result<(), Fault> {
+        line.user.as_deref().map_or(Ok(()), check_name)?;
+        line.by_node.keys().try_for_each(|node| check_name(node))?;
+        if line.month == seal.month { Ok(()) } else { Err(Fault::Contradiction) }
+    }
+
+    fn scanner(_seal: &MonthSeal) -> Scanner<'_, MonthLine> {
+        // One line a user and month: nobody is in a hurry.
+        Box::new(|_| None)
+    }
+
+    fn span(_line: &MonthLine) -> Option<Span> {
+        None
+    }
+}
+
+fn check_name(text: &str) -> Result<(), Fault> {
+    // Nearly every name is plain ASCII: no need to look its characters up.
+    let plain = (1..=name::MAX_BYTES).contains(&text.len()) && text.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+    if plain { Ok(()) } else { name::check(text).map_err(Fault::Name) }
+}

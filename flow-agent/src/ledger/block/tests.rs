@@ -1,0 +1,382 @@
+use std::ops::Range;
+
+use chrono::{DateTime, FixedOffset};
+use proptest::prelude::*;
+
+use super::*;
+use crate::ledger::counters::{Counters, Flow, Others};
+use crate::ledger::record::{DayLine, DaySeal, HourLine, HourSeal, Kind, Quality, VERSION};
+
+fn at(text: &str) -> DateTime<FixedOffset> {
+    DateTime::parse_from_rfc3339(text).unwrap()
+}
+
+fn eight(first: u64) -> Counters {
+    Counters::from_array(std::array::from_fn(|index| first + index as u64))
+}
+
+/// A bucket of an hour of 5 October with a line for each of `ports`.
+fn bucket(hour: u32, ports: Range<u16>) -> HourBlock {
+    let (start, end) =
+        (at(&format!("2026-10-05T{hour:02}:00:00+08:00")), at(&format!("2026-10-05T{:02}:00:00+08:00", hour + 1)));
+    let lines = ports
+        .map(|port| {
+            let total = Some(eight(1_000 * u64::from(port)).to_array());
+            HourLine::new(start, end, port, Some(format!("acct-{port}")), eight(u64::from(hour)), total, port == 443)
+        })
+        .collect();
+    let seal = HourSeal {
+        v: VERSION,
+        kind: Kind::Seal,
+        seq: Some(u64::from(hour)),
+        start,
+        end,
+        // A letter whose neighbour by one bit is a newline.
+        node: "JH-1".into(),
+        epoch: "boot.map".into(),
+        backend: None,
+        count: None,
+        pinned: Some(true),
+        quality: Quality::Exact,
+        gaps: Vec::new(),
+        interfaces: vec!["eth0".into()],
+        ports: 0,
+        other: Others { non_ip: Flow { in_bytes: 5, ..Flow::default() }, ..Others::default() },
+        other_total: None,
+        devices: Vec::new(),
+        device_total: None,
+        boot_ms: Some(7),
+        sha256: String::new(),
+    };
+    Block { lines, seal }
+}
+
+fn day(number: u32, lines: u16) -> DayBlock {
+    let day = chrono::NaiveDate::from_ymd_opt(2026, 10, number).unwrap();
+    let lines = (0..lines).map(|port| DayLine::new(day, port, None, eight(u64::from(number)))).collect();
+    let seal = DaySeal {
+        v: VERSION,
+        kind: Kind::Seal,
+        day,
+        node: "hk-1".into(),
+        zone: "Asia/Shanghai".into(),
+        ports: 0,
+        seconds_in_day: 86_400,
+        seconds_covered: 86_400,
+        buckets_expected: 24,
+        buckets_sealed: 24,
+        quality: [(Quality::Exact, 24)].into(),
+        gaps: Vec::new(),
+        late: None,
+        sha256: String::new(),
+    };
+    Block { lines, seal }
+}
+
+struct Outcome<K: BlockKind> {
+    found: Vec<Found<K>>,
+    damages: Vec<Damage>,
+    tail: Option<Tail>,
+}
+
+impl<K: BlockKind> Outcome<K> {
+    fn blocks(&self) -> Vec<Block<K>> {
+        self.found.iter().map(|found| found.block.clone()).collect()
+    }
+
+    fn only_damage(&self) -> &Damage {
+        assert_eq!(self.damages.len(), 1, "{:?}", self.damages);
+        &self.damages[0]
+    }
+}
+
+fn decode_in<K: BlockKind>(bytes: &[u8], chunk: usize) -> Outcome<K> {
+    let mut decoder = Decoder::<K>::new();
+    let (mut found, mut damages) = (Vec::new(), Vec::new());
+    for chunk in bytes.chunks(chunk) {
+        for event in decoder.feed(chunk) {
+            match event {
+                Event::Block(block) => found.push(block),
+                Event::Damage(damage) => damages.push(damage),
+            }
+        }
+    }
+    Outcome { found, damages, tail: decoder.finish() }
+}
+
+fn decode<K: BlockKind>(bytes: &[u8]) -> Outcome<K> {
+    decode_in(bytes, 1 << 16)
+}
+
+#[test]
+fn what_is_written_is_what_the_contract_shows() {
+    let mut block = bucket(13, 8_388..8_389);
+    block.lines[0].total = None;
+    block.seal.boot_ms = None;
+    let text = block.encode();
+    let (line, seal) = text.split_once('\n').unwrap();
+    assert_eq!(
+        line,
+        r#"{"v":1,"kind":"hour","start":"2026-10-05T13:00:00+08:00","end":"2026-10-05T14:00:00+08:00","port":8388,"user":"acct-8388","tcp_in_bytes":13,"tcp_in_packets":14,"tcp_out_bytes":15,"tcp_out_packets":16,"udp_in_bytes":17,"udp_in_packets":18,"udp_out_bytes":19,"udp_out_packets":20}"#
+    );
+    // `sha256sum` of that line, and CRC-32C of the seal before `,"check"`, both by other programs.
+    let flow = |bytes| format!(r#"{{"in_bytes":{bytes},"in_packets":0,"out_bytes":0,"out_packets":0}}"#);
+    let zero = flow(0);
+    assert_eq!(
+        seal,
+        [
+            r#"{"v":1,"kind":"seal","seq":13,"start":"2026-10-05T13:00:00+08:00","end":"2026-10-05T14:00:00+08:00","#,
+            r#""node":"JH-1","epoch":"boot.map","pinned":true,"quality":"exact","gaps":[],"interfaces":["eth0"],"ports":1,"#,
+            &format!(r#""other":{{"other_ports":{zero},"other_ip":{zero},"non_ip":{},"#, flow(5)),
+            &format!(r#""other_host":{zero},"fragment_unmatched":{zero},"unparsed":{zero}}},"devices":[],"#),
+            r#""sha256":"1dcbeb7781f5c146ab8f91a8d31b82d7f3db0cd1635d8c37d695f33299090589","check":"63856e6e"}"#,
+            "\n",
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn what_was_written_is_read_again_whatever_the_pieces() {
+    let mut blocks = [bucket(13, 443..447), bucket(14, 0..0), bucket(15, 443..444)];
+    let text: String = blocks.iter_mut().map(Block::encode).collect();
+    for chunk in [1, 7, 100, 1_000, 1 << 20] {
+        let outcome = decode_in::<Hourly>(text.as_bytes(), chunk);
+        assert_eq!(outcome.blocks(), blocks, "in pieces of {chunk}");
+        assert!(outcome.damages.is_empty() && outcome.tail.is_none());
+        assert_eq!(outcome.found.iter().map(|found| found.line).collect::<Vec<_>>(), [1, 6, 7]);
+        let ends: Vec<_> = outcome.found.iter().map(|found| found.bytes.clone()).collect();
+        assert_eq!((ends[0].start, ends[0].end, ends[1].end), (0, ends[1].start, ends[2].start));
+        assert_eq!(ends[2].end, text.len() as u64);
+    }
+}
+
+#[test]
+fn a_file_cut_at_any_length_keeps_its_complete_blocks_and_shows_where_to_cut() {
+    let mut blocks = [bucket(13, 443..446), bucket(14, 443..446)];
+    let first = blocks[0].encode();
+    let text = first.clone() + &blocks[1].encode();
+    for length in 0..=text.len() {
+        let outcome = decode::<Hourly>(&text.as_bytes()[..length]);
+        let whole = [first.len(), text.len()].iter().filter(|end| length >= **end).count();
+        assert_eq!(outcome.blocks(), blocks[..whole], "cut at {length}");
+        assert!(outcome.damages.is_empty(), "cut at {length}");
+        let sound = [0, first.len(), text.len()][whole];
+        match outcome.tail {
+            Some(tail) => {
+                assert_eq!(tail.damage.bytes, sound as u64..length as u64, "cut at {length}");
+                assert_eq!(tail.torn, !text[..length].ends_with('\n'));
+            }
+            None => assert_eq!(length, sound),
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_costs_its_own_block_at_most_and_nothing_wrong_is_believed() {
+    let mut blocks = [bucket(13, 443..445), bucket(14, 443..445), bucket(15, 443..445)];
+    let texts = [blocks[0].encode(), blocks[1].encode(), blocks[2].encode()];
+    let (middle, end) = (texts[0].len(), texts[0].len() + texts[1].len());
+    let text = texts.concat();
+    let mut kept = 0;
+    for index in middle..end {
+        for bit in 0..8 {
+            let mut bytes = text.clone().into_bytes();
+            bytes[index] ^= 1 << bit;
+            let outcome = decode::<Hourly>(&bytes);
+            let found = outcome.blocks();
+            assert!(outcome.tail.is_none());
+            assert_eq!((&found[0], &found[found.len() - 1]), (&blocks[0], &blocks[2]), "byte {index}, bit {bit}");
+            match found.len() {
+                2 => assert!(!outcome.damages.is_empty(), "byte {index}, bit {bit}"),
+                3 => {
+                    // The check's own name, or the newline after it, says nothing of the bucket.
+                    assert_eq!(found[1], blocks[1], "byte {index}, bit {bit}");
+                    kept += 1;
+                }
+                other => panic!("{other} blocks, byte {index}, bit {bit}"),
+            }
+            for damage in &outcome.damages {
+                assert!(damage.bytes.start >= middle as u64 && damage.bytes.end <= end as u64 + 1, "{damage:?}");
+            }
+        }
+    }
+    // The letters of `,"check":"` and its closing quote and brace, eight bits each, and the newline.
+    assert!(kept <= 8 * 12, "{kept}");
+}
+
+#[test]
+fn each_fault_is_named_with_its_line() {
+    let mut blocks = [bucket(13, 443..446), bucket(14, 443..446)];
+    let text: String = blocks.iter_mut().map(Block::encode).collect();
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let with = |number: usize, line: &str| {
+        let mut lines = lines.clone();
+        lines[number - 1] = line;
+        decode::<Hourly>(lines.concat().as_bytes())
+    };
+    let edited = |number: usize, from: &str, to: &str| with(number, &lines[number - 1].replace(from, to));
+
+    type Expected = fn(&Fault) -> bool;
+    let cases: [(u64, u64, Outcome<Hourly>, Expected); 12] = [
+        (2, 2, with(2, "}\n"), |fault| matches!(fault, Fault::NotJson(_))),
+        (2, 2, with(2, "\n"), |fault| matches!(fault, Fault::NotJson(_))),
+        (2, 2, edited(2, "\"v\":1", "\"v\":2"), |fault| matches!(fault, Fault::Version { found: 2 })),
+        (2, 2, edited(2, "\"hour\"", "\"day\""), |fault| matches!(fault, Fault::Kind { found } if found == "day")),
+        (2, 2, edited(2, "\"tcp_in_bytes\":13", "\"tcp_in_bytes\":-1"), |fault| matches!(fault, Fault::Field(_))),
+        (2, 2, edited(2, "bytes\":13", "bytes\":18446744073709551616"), |fault| matches!(fault, Fault::Field(_))),
+        (2, 2, edited(2, "bytes\":13", "bytes\":1e30"), |fault| matches!(fault, Fault::Field(_))),
+        (2, 2, edited(2, "\"port\":444", "\"port\":70000"), |fault| matches!(fault, Fault::Field(_))),
+        (2, 2, edited(2, "acct", "\u{202e}"), |fault| matches!(fault, Fault::Name(_))),
+        (2, 4, edited(2, "bytes\":13", "bytes\":14"), |fault| matches!(fault, Fault::Sha256)),
+        (2, 4, with(2, ""), |fault| matches!(fault, Fault::Count { sealed: 3, found: 2 })),
+        (4, 4, edited(4, "JH-1", "JH-2"), |fault| matches!(fault, Fault::Check)),
+    ];
+    for (changed, named, outcome, expected) in cases {
+        let damage = outcome.only_damage();
+        assert!(expected(&damage.fault), "line {changed}: {:?}", damage.fault);
+        let missing = u64::from(matches!(damage.fault, Fault::Count { .. }));
+        assert_eq!(damage.line, named - missing, "{:?}", damage.fault);
+        assert_eq!((damage.lines, damage.bytes.start), (4 - missing, 0));
+        assert_eq!(damage.span, Some((blocks[0].seal.start, blocks[0].seal.end)));
+        assert_eq!(outcome.blocks(), blocks[1..], "the other bucket is kept");
+    }
+}
+
+#[test]
+fn lines_without_a_seal_are_not_taken_for_the_next_buckets() {
+    let mut blocks = [bucket(13, 443..446), bucket(14, 443..446)];
+    let first = blocks[0].encode();
+    let unsealed = first.len() - first.lines().last().unwrap().len() - 1;
+    let text = first[..unsealed].to_owned() + &blocks[1].encode();
+    let outcome = decode::<Hourly>(text.as_bytes());
+    assert_eq!(outcome.blocks(), blocks[1..]);
+    let damage = outcome.only_damage();
+    assert!(matches!(damage.fault, Fault::Unsealed));
+    assert_eq!((damage.line, damage.lines, damage.bytes.clone()), (1, 3, 0..unsealed as u64));
+    assert_eq!(outcome.found[0].line, 4);
+}
+
+#[test]
+fn a_check_is_verified_only_where_there_is_one() {
+    let mut block = bucket(13, 443..444);
+    let text = block.encode();
+    let at = text.find(",\"check\"").unwrap();
+    let foreign = text[..at].to_owned() + ", \"later\": {\"x\": [1]}}\n";
+    assert_eq!(decode::<Hourly>(foreign.as_bytes()).blocks(), [block]);
+}
+
+#[test]
+fn a_line_may_be_written_in_another_order() {
+    let day_line = |user: &str| {
+        format!(
+            r#"{{ "kind": "day", "v": 1, "port": 1, "day": "2026-10-05", {user} "tcp_out_bytes": 2, "tcp_in_bytes": 1,
+               "tcp_in_packets": 3, "tcp_out_packets": 4, "udp_in_bytes": 5, "udp_in_packets": 6, "udp_out_bytes": 7,
+               "udp_out_packets": 8, "new": null}}"#
+        )
+        .replace('\n', "")
+            + "\n"
+    };
+    let lines = day_line("") + &day_line(r#""user": "\u5f20","#);
+    let mut block = day(5, 0);
+    let seal = block.encode().replace("\"ports\":0", "\"ports\":2");
+    let seal = seal.replace(&block.seal.sha256, &sha256_hex(lines.as_bytes()));
+    let text = lines + &seal[..seal.find(",\"check\"").unwrap()] + "}\n";
+    let outcome = decode::<Daily>(text.as_bytes());
+    assert!(outcome.damages.is_empty(), "{:?}", outcome.damages);
+    let lines = &outcome.found[0].block.lines;
+    assert_eq!(lines[0].counters().to_array(), [1, 3, 2, 4, 5, 6, 7, 8]);
+    assert_eq!((lines[0].user.as_deref(), lines[1].user.as_deref()), (None, Some("张")));
+}
+
+#[test]
+fn a_line_under_another_days_seal_is_not_believed() {
+    let mut block = day(5, 2);
+    block.lines[1].day = chrono::NaiveDate::from_ymd_opt(2026, 10, 6).unwrap();
+    let outcome = decode::<Daily>(block.encode().as_bytes());
+    assert!(matches!(outcome.only_damage().fault, Fault::Contradiction));
+    assert_eq!(outcome.only_damage().line, 2);
+    let mut boastful = day(5, 1);
+    boastful.seal.seconds_covered = 86_401;
+    assert!(matches!(decode::<Daily>(boastful.encode().as_bytes()).only_damage().fault, Fault::Contradiction));
+}
+
+#[test]
+fn a_line_without_end_takes_no_memory_and_costs_its_own_block() {
+    let mut blocks = [bucket(13, 443..444), bucket(14, 443..444)];
+    let mut text = blocks[0].encode().into_bytes();
+    text.extend(std::iter::repeat_n(b'x', 3 * MAX_LINE_BYTES));
+    text.push(b'\n');
+    text.extend(blocks[1].encode().bytes());
+    for chunk in [4_096, 1 << 30] {
+        let outcome = decode_in::<Hourly>(&text, chunk);
+        assert_eq!(outcome.blocks(), blocks);
+        let damage = outcome.only_damage();
+        assert!(matches!(damage.fault, Fault::TooLong { .. }));
+        assert_eq!((damage.line, damage.bytes.end - damage.bytes.start), (3, 3 * MAX_LINE_BYTES as u64 + 1));
+        assert_eq!(outcome.found[1].line, 4);
+    }
+}
+
+#[test]
+fn a_block_without_end_takes_bounded_memory() {
+    let mut decoder = Decoder::<Daily>::new();
+    let lines = day(5, 200).encode();
+    let lines = &lines[..lines.find("{\"v\":1,\"kind\":\"seal\"").unwrap()];
+    let mut limits = 0;
+    for _ in 0..2 * Daily::MAX_BYTES / lines.len() + 2 {
+        limits += decoder.feed(lines.as_bytes()).len();
+        assert!(decoder.waiting.bytes().len() <= Daily::MAX_BYTES);
+    }
+    assert_eq!(limits, 2);
+}
+
+proptest! {
+    #[test]
+    fn the_fast_way_reads_what_the_parser_reads(
+        numbers in prop::array::uniform8(prop_oneof![any::<u64>(), 0..20_u64, Just(u64::MAX)]),
+        total in prop::option::of(prop::array::uniform8(any::<u64>())),
+        port: u16,
+        user in prop::option::of("[a-z\"\\\\/é张 .-]{1,12}"),
+        closed: bool,
+    ) {
+        let mut block = bucket(13, 0..0);
+        let (start, end) = (block.seal.start, block.seal.end);
+        block.lines = vec![HourLine::new(start, end, port, user.clone(), Counters::from_array(numbers), total, closed)];
+        let text = block.encode();
+        let line = text.split_inclusive('\n').next().unwrap().as_bytes();
+        let parsed: HourLine = serde_json::from_slice(line).unwrap();
+        prop_assert_eq!(&parsed, &block.lines[0]);
+        let escaped = user.is_some_and(|user| user.contains(['"', '\\']));
+        match Hourly::scanner(&block.seal)(line) {
+            Some(scanned) => prop_assert_eq!(scanned, parsed),
+            None => prop_assert!(escaped, "left to the parser without need"),
+        }
+    }
+
+    #[test]
+    fn the_fast_way_takes_nothing_that_the_parser_refuses(
+        index in 0..1_000_usize, with: u8, remove in 0..3_usize, port: u16,
+    ) {
+        let mut block = day(5, 0);
+        block.lines = vec![DayLine::new(block.seal.day, port, Some("ab".into()), eight(9))];
+        let text = block.encode();
+        let mut line = text.split_inclusive('\n').next().unwrap().as_bytes().to_vec();
+        let index = index % line.len();
+        line.splice(index..(index + remove).min(line.len()), [with]);
+        if let Some(scanned) = Daily::scanner(&block.seal)(&line) {
+            let parsed: DayLine = serde_json::from_slice(&line).unwrap();
+            prop_assert_eq!(scanned, parsed);
+        }
+    }
+
+    #[test]
+    fn garbage_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..300), chunk in 1..50_usize) {
+        let mut good = bucket(13, 443..445);
+        let mut text = bytes;
+        text.push(b'\n');
+        text.extend(good.encode().bytes());
+        let outcome = decode_in::<Hourly>(&text, chunk);
+        prop_assert_eq!(outcome.blocks(), vec![good]);
+    }
+}
