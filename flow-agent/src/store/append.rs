@@ -11,7 +11,7 @@ use super::error::StoreError;
 #[derive(Debug)]
 pub struct Appender {
     path: PathBuf,
-    /// How many bytes are known to be whole, and on disk.
+    /// How many bytes are known to be whole.
     good: u64,
     /// A write failed: bytes after `good` are ours, and rubbish.
     rubbish: bool,
@@ -22,7 +22,7 @@ pub struct Appender {
 }
 
 impl Appender {
-    /// Goes on after the first `good` bytes of `path`, which are whole and synced. The file need not exist.
+    /// Goes on after the first `good` bytes of `path`, which are whole. The file need not exist.
     pub fn new(path: PathBuf, good: u64) -> Self {
         Self { path, good, rubbish: false, poisoned: false, named: false }
     }
@@ -32,9 +32,9 @@ impl Appender {
         &self.path
     }
 
-    /// How many bytes are known to be whole, and on disk.
-    pub fn good(&self) -> u64 {
-        self.good
+    /// Whether something failed here that the next piece must make up for.
+    pub fn is_hurt(&self) -> bool {
+        self.rubbish || self.poisoned
     }
 
     /// Appends `bytes` and waits until they, and the file's name, are on disk.
@@ -113,15 +113,23 @@ impl Appender {
 
     /// Puts a new file with the good bytes and `bytes` in the place of the old.
     fn rewrite(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Result<(), StoreError> {
-        let fresh = || -> io::Result<()> {
+        let io = || StoreError::io("write anew", &self.path);
+        let changed = |found| StoreError::Changed { path: self.path.clone(), expected: self.good, found };
+        let mut old = match open_to_read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed(0)),
+            other => other.map_err(io())?,
+        };
+        let found = old.metadata().map_err(io())?.len();
+        if found < self.good {
+            return Err(changed(found));
+        }
+        let mut fresh = || -> io::Result<()> {
             let mut replacement = Replacement::begin(disk, &self.path)?;
-            if self.good > 0 {
-                replacement.copy(&mut open_to_read(&self.path)?, self.good)?;
-            }
+            replacement.copy(&mut old, self.good)?;
             replacement.write(bytes)?;
             replacement.commit()
         };
-        fresh().map_err(StoreError::io("write anew", &self.path))?;
+        fresh().map_err(io())?;
         self.good += bytes.len() as u64;
         (self.poisoned, self.rubbish, self.named) = (false, false, true);
         Ok(())

@@ -1,50 +1,87 @@
-//! What a reader could not use, by file and line, and how it is kept for a person to look at.
+//! What a reader could not use, by file and line, and how its bytes are kept for a person to look at.
 
+use std::error::Error;
 use std::fmt;
 use std::io::{self, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, Replacement, open_to_read};
 use super::error::StoreError;
+use crate::ledger::block::{self, Span};
 
 /// Lines that do not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     pub path: PathBuf,
-    /// From 1.
-    pub first_line: u64,
-    pub last_line: u64,
+    /// The line that is to blame, from 1.
+    pub line: u64,
+    /// How many lines are lost with it, itself included.
+    pub lines: u64,
+    /// The bucket that is lost, as far as what is left of it says.
+    pub span: Option<Span>,
+    /// Why, with its causes.
     pub what: String,
 }
 
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path.display(), self.first_line)?;
-        if self.last_line > self.first_line {
-            write!(f, "-{}", self.last_line)?;
+impl Damage {
+    /// The same, of a file.
+    pub fn of_block(path: &Path, damage: &block::Damage) -> Self {
+        let mut what = damage.fault.to_string();
+        let mut cause = damage.fault.source();
+        while let Some(error) = cause {
+            what = format!("{what}: {error}");
+            cause = error.source();
         }
-        write!(f, ": {}", self.what)
+        Self { path: path.to_owned(), line: damage.line, lines: damage.lines, span: damage.span, what }
     }
 }
 
-/// Copies bytes `from..to` of `path` to a file beside it, `NAME.torn` (or `NAME.2.torn` and so on), durably.
+/// `hourly/2026-10-05.jsonl:12: the seal's check does not hold (3 lines do not count)`
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.path.display(), self.line, self.what)?;
+        match self.lines {
+            1 => Ok(()),
+            lines => write!(f, " ({lines} lines do not count)"),
+        }
+    }
+}
+
+/// Copies the bytes of a torn tail to a file beside `path`, `NAME.torn` (or `NAME.2.torn` and so on), durably.
 ///
 /// # Errors
 /// When the copy cannot be made; nothing is left of it then.
-pub fn set_aside(disk: &dyn Disk, path: &Path, from: u64, to: u64) -> Result<PathBuf, StoreError> {
+pub fn keep_torn(disk: &dyn Disk, path: &Path, bytes: Range<u64>) -> Result<PathBuf, StoreError> {
     let aside = (1..)
         .map(|n| with_suffix(path, &if n == 1 { ".torn".into() } else { format!(".{n}.torn") }))
         .find(|aside| !aside.exists())
         .expect("there are fewer files than numbers");
+    copy(disk, path, bytes, &aside)?;
+    Ok(aside)
+}
+
+/// Copies damaged bytes from the middle of a file to `NAME.FROM-TO.damaged` beside it, once, durably.
+///
+/// # Errors
+/// As [`keep_torn`].
+pub fn keep_damaged(disk: &dyn Disk, path: &Path, bytes: Range<u64>) -> Result<PathBuf, StoreError> {
+    let aside = with_suffix(path, &format!(".{}-{}.damaged", bytes.start, bytes.end));
+    if !aside.exists() {
+        copy(disk, path, bytes, &aside)?;
+    }
+    Ok(aside)
+}
+
+fn copy(disk: &dyn Disk, path: &Path, bytes: Range<u64>, aside: &Path) -> Result<(), StoreError> {
     let copy = || -> io::Result<()> {
         let mut file = open_to_read(path)?;
-        file.seek(SeekFrom::Start(from))?;
-        let mut replacement = Replacement::begin(disk, &aside)?;
-        replacement.copy(&mut file, to.saturating_sub(from))?;
+        file.seek(SeekFrom::Start(bytes.start))?;
+        let mut replacement = Replacement::begin(disk, aside)?;
+        replacement.copy(&mut file, bytes.end.saturating_sub(bytes.start))?;
         replacement.commit()
     };
-    copy().map_err(StoreError::io("write", &aside))?;
-    Ok(aside)
+    copy().map_err(StoreError::io("write", aside))
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

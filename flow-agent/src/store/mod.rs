@@ -3,11 +3,13 @@
 //! Every durable write goes through [`disk`]; who may write what is said by the type of the lock ([`lock`]).
 
 pub mod append;
+pub mod blocks;
 pub mod checkpoint;
 pub mod damage;
 pub mod disk;
 pub mod document;
 pub mod error;
+pub mod hours;
 pub mod instance;
 pub mod layout;
 pub mod lock;

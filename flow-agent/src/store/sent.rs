@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader};
 
 use super::append::Appender;
-use super::damage::{Damage, set_aside};
+use super::damage::{Damage, keep_torn};
 use super::disk::open_to_read;
 use super::error::StoreError;
 use super::layout::StateDir;
@@ -38,7 +38,7 @@ impl Sent {
         let path = state.sent();
         let (history, whole, length) = scan(state)?;
         if length > whole {
-            let aside = set_aside(state.disk(), &path, whole, length)?;
+            let aside = keep_torn(state.disk(), &path, whole..length)?;
             tracing::warn!(path = %path.display(), aside = %aside.display(), "the last line was not finished; it is cut");
             let mut handle = state.disk().open(&path).map_err(StoreError::io("open", &path))?;
             handle.truncate(whole).map_err(StoreError::io("cut", &path))?;
@@ -89,7 +89,7 @@ fn scan(state: &StateDir) -> Result<(History, u64, u64), StoreError> {
         match parse(&bytes) {
             Ok(line) => history.lines.push(line),
             Err(what) => {
-                history.damages.push(Damage { path: path.clone(), first_line: number, last_line: number, what });
+                history.damages.push(Damage { path: path.clone(), line: number, lines: 1, span: None, what });
             }
         }
     }

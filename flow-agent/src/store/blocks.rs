@@ -1,0 +1,87 @@
+//! Reads the blocks of one file as a stream: whole ones, and what is wrong with the rest.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::disk::open_to_read;
+use super::error::StoreError;
+use crate::ledger::block::{self, BlockKind, Decoder, Event, Found, Tail};
+
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What comes next in a file.
+#[derive(Debug)]
+pub enum Item<K: BlockKind> {
+    Block(Found<K>),
+    Damage(block::Damage),
+    /// Comes last, if at all: what waits for a seal. It may be what a writer is writing right now.
+    Tail(Tail),
+}
+
+/// The blocks of one file, in its order. Holds one block at a time.
+#[derive(Debug)]
+pub struct Blocks<K: BlockKind> {
+    path: PathBuf,
+    file: File,
+    /// `None` once the file has ended.
+    decoder: Option<Decoder<K>>,
+    ready: VecDeque<Item<K>>,
+    chunk: Box<[u8]>,
+}
+
+impl<K: BlockKind> Blocks<K> {
+    /// Opens `path`; `None` when there is no such file.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is not a regular file.
+    pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
+        let file = match open_to_read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(StoreError::io("open", path))?,
+        };
+        Ok(Some(Self {
+            path: path.to_owned(),
+            file,
+            decoder: Some(Decoder::new()),
+            ready: VecDeque::new(),
+            chunk: vec![0; CHUNK_BYTES].into(),
+        }))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn read(&mut self, decoder: &mut Decoder<K>) -> Result<usize, StoreError> {
+        let read = loop {
+            match self.file.read(&mut self.chunk) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other.map_err(StoreError::io("read", &self.path))?,
+            }
+        };
+        self.ready.extend(decoder.feed(&self.chunk[..read]).into_iter().map(|event| match event {
+            Event::Block(found) => Item::Block(found),
+            Event::Damage(damage) => Item::Damage(damage),
+        }));
+        Ok(read)
+    }
+}
+
+impl<K: BlockKind> Iterator for Blocks<K> {
+    type Item = Result<Item<K>, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while self.ready.is_empty() {
+            let mut decoder = self.decoder.take()?;
+            match self.read(&mut decoder) {
+                Ok(0) => self.ready.extend(decoder.finish().map(Item::Tail)),
+                Ok(_) => self.decoder = Some(decoder),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        self.ready.pop_front().map(Ok)
+    }
+}

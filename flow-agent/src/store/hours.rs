@@ -1,0 +1,145 @@
+//! Reads the hourly log: the buckets of a range of dates, as a stream, and what does not count.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use chrono::NaiveDate;
+
+use super::blocks::{Blocks, Item};
+use super::damage::Damage;
+use super::error::StoreError;
+use super::layout::StateDir;
+use crate::ledger::block::{HourBlock, Hourly};
+
+/// What comes next in the hourly log.
+#[derive(Debug)]
+pub enum Hour {
+    /// A whole bucket; of two of the same epoch and `seq` only the first that is met.
+    Bucket(Box<HourBlock>),
+    /// Lines that do not count.
+    Damage(Damage),
+    /// A bucket without its seal at the end of the newest file. While an agent runs, it is being written; at rest, torn.
+    Unfinished(Damage),
+}
+
+/// The buckets of a range of dates, in the order of the files. Holds one bucket at a time.
+#[derive(Debug)]
+pub struct Hours {
+    state: StateDir,
+    dates: std::vec::IntoIter<NaiveDate>,
+    newest: Option<PathBuf>,
+    file: Option<Blocks<Hourly>>,
+    seen: HashMap<(String, u64), String>,
+}
+
+impl Hours {
+    /// The buckets whose files bear a date in `range`: the date written in their `start`.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn read(state: &StateDir, range: RangeInclusive<NaiveDate>) -> Result<Self, StoreError> {
+        let mut dates = dates(state)?;
+        let newest = dates.last().map(|date| state.hourly(*date));
+        dates.retain(|date| range.contains(date));
+        Ok(Self { state: state.clone(), dates: dates.into_iter(), newest, file: None, seen: HashMap::new() })
+    }
+
+    fn take(&mut self, item: Item<Hourly>) -> Option<Hour> {
+        let path = self.file.as_ref()?.path();
+        match item {
+            Item::Damage(damage) => Some(Hour::Damage(Damage::of_block(path, &damage))),
+            Item::Tail(tail) => {
+                let damage = Damage::of_block(path, &tail.damage);
+                let is_newest = self.newest.as_deref() == Some(path);
+                Some(if is_newest { Hour::Unfinished(damage) } else { Hour::Damage(damage) })
+            }
+            Item::Block(found) => {
+                let seal = &found.block.seal;
+                let Some(seq) = seal.seq else { return Some(Hour::Bucket(Box::new(found.block))) };
+                match self.seen.insert((seal.epoch.clone(), seq), seal.sha256.clone()) {
+                    None => Some(Hour::Bucket(Box::new(found.block))),
+                    // Copied twice into the log: it is known already.
+                    Some(before) if before == seal.sha256 => None,
+                    Some(_) => Some(Hour::Damage(Damage {
+                        path: path.to_owned(),
+                        line: found.line,
+                        lines: u64::from(seal.ports) + 1,
+                        span: Some((seal.start, seal.end)),
+                        what: format!("bucket {seq} of this epoch was already read, with other figures"),
+                    })),
+                }
+            }
+        }
+    }
+}
+
+impl Iterator for Hours {
+    type Item = Result<Hour, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.file.as_mut().and_then(Blocks::next) {
+                Some(Ok(item)) => {
+                    if let Some(hour) = self.take(item) {
+                        return Some(Ok(hour));
+                    }
+                }
+                Some(Err(error)) => return Some(Err(error)),
+                None => match Blocks::open(&self.state.hourly(self.dates.next()?)) {
+                    // None: removed since the directory was read.
+                    Ok(file) => self.file = file,
+                    Err(error) => return Some(Err(error)),
+                },
+            }
+        }
+    }
+}
+
+/// The dates that have a file, in order.
+///
+/// # Errors
+/// When the directory cannot be read; there being none is no error.
+pub fn dates(state: &StateDir) -> Result<Vec<NaiveDate>, StoreError> {
+    let dir = state.hourly_dir();
+    let entries = match fs::read_dir(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(StoreError::io("read", &dir))?,
+    };
+    let mut dates = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(StoreError::io("read", &dir))?.file_name();
+        dates.extend(name.to_str().and_then(date_of));
+    }
+    dates.sort_unstable();
+    Ok(dates)
+}
+
+/// `2026-10-05.jsonl`, and nothing that only looks like it.
+fn date_of(name: &str) -> Option<NaiveDate> {
+    let text = name.strip_suffix(".jsonl")?;
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    (date.format("%Y-%m-%d").to_string() == text).then_some(date)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_of_the_log_are_read() {
+        assert_eq!(date_of("2026-10-05.jsonl"), NaiveDate::from_ymd_opt(2026, 10, 5));
+        for name in [
+            "2026-10-5.jsonl",
+            ".2026-10-05.jsonl.new",
+            "2026-10-05.jsonl.torn",
+            "2026-02-30.jsonl",
+            "+2026-10-05.jsonl",
+        ] {
+            assert_eq!(date_of(name), None, "{name}");
+        }
+    }
+}
