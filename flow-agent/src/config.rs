@@ -14,14 +14,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use rust_decimal::Decimal;
 use serde::Deserialize;
 
 pub use error::{ConfigError, Overlap, Place};
 pub use load::{DEFAULT_PATH, load, reload_users};
 
+pub use crate::ledger::billing::{Billed, Price};
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::record::CountMode;
+pub use crate::render::Language;
 
 /// The defaults, with every key documented. It is itself a configuration.
 pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
@@ -106,15 +107,6 @@ pub struct UserConfig {
     pub nodes: BTreeSet<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum Language {
-    #[default]
-    #[serde(rename = "en")]
-    English,
-    #[serde(rename = "zh")]
-    Chinese,
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeConfig {
     pub name: String,
@@ -158,26 +150,6 @@ pub enum IncompleteLetters {
     Provisional,
     /// Not sent until the month is complete.
     Withhold,
-}
-
-/// Which bytes are billed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Billed {
-    #[default]
-    Both,
-    Out,
-    In,
-    /// The larger of in and out.
-    Max,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Price {
-    /// Bytes that `amount` buys.
-    pub per: u64,
-    pub amount: Decimal,
-    pub currency: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,6 @@
 //! PURE: what readings mean. No clock, file, process or environment; `now` is an argument.
 
+pub mod billing;
 pub mod block;
 pub mod calendar;
 pub mod counters;
