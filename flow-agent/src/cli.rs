@@ -1,16 +1,22 @@
 //! The command line (a contract): which commands there are, and what they all accept.
 
+pub mod log;
+pub mod output;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands;
+use crate::config::{self, Config};
 use crate::exit::{Code, Failure};
 
 /// Counts the bytes that every port moved, keeps exact logs, and mails the monthly statement.
 #[derive(Debug, Parser)]
-#[command(name = "flow-agent", version, max_term_width = 100)]
+#[command(name = "flow-agent", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 unexpected, 2 usage, 3 configuration, 4 kernel or permission, \
+                        5 files or a lock, 6 incomplete, 7 mail.")]
 pub struct Cli {
     #[command(flatten)]
     pub common: Common,
@@ -27,6 +33,22 @@ pub struct Common {
     /// Where the logs are kept [default: /var/lib/flow-agent, or what the configuration says]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Says more on stderr; twice: even more. RUST_LOG overrides it
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Says only what a person should look at; twice: only errors
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
+    pub quiet: u8,
+}
+
+impl Common {
+    /// The configuration that these arguments name.
+    ///
+    /// # Errors
+    /// With code 3, where it is not as it has to be.
+    pub fn load(&self) -> Result<Config, Failure> {
+        Ok(config::load(self.config.as_deref(), self.state_dir.as_deref())?)
+    }
 }
 
 /// One file in `commands` each: its arguments, and `execute`.
@@ -34,15 +56,23 @@ pub struct Common {
 pub enum Command {
     Run(commands::run::Args),
     Rollup(commands::rollup::Args),
+    Check(commands::check::Args),
 }
 
 /// Parses the command line, runs the command, prints its failure, and gives the exit code.
 pub fn main() -> ExitCode {
     // A usage error exits with 2 from within.
     let cli = Cli::parse();
+    // Who runs on and on tells what it does; who answers a question only what stands in the way.
+    let usual = match &cli.command {
+        Command::Run(_) => tracing::Level::INFO,
+        Command::Rollup(_) | Command::Check(_) => tracing::Level::WARN,
+    };
+    log::start(usual, cli.common.verbose, cli.common.quiet);
     let outcome = match cli.command {
         Command::Run(args) => commands::run::execute(&cli.common, args),
         Command::Rollup(args) => commands::rollup::execute(&cli.common, args),
+        Command::Check(args) => commands::check::execute(&cli.common, args),
     };
     finish(outcome)
 }
@@ -51,8 +81,20 @@ fn finish(outcome: Result<Code, Failure>) -> ExitCode {
     match outcome {
         Ok(code) => code.into(),
         Err(failure) => {
-            eprintln!("{}", failure.render());
+            output::complain(&failure.render());
             failure.code.into()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
     }
 }

@@ -1,4 +1,6 @@
 //! The only place that joins the edges. One file a command: its arguments, and `execute`.
 
+pub mod check;
+mod failure;
 pub mod rollup;
 pub mod run;

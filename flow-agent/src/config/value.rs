@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{Language, MailSecurity, MailServer};
+use crate::backend::interfaces::Patterns;
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::{name, units};
 use crate::ports::spec;
@@ -235,8 +236,7 @@ impl Value for Interface {
     const EXPECTED: &'static str = "an interface's name, a glob such as \"wg*\", or \"auto\"";
 
     fn parse(text: &str) -> Result<Self, ValueError> {
-        let plain = !text.is_empty() && !text.contains(|c: char| c == '/' || c.is_whitespace() || c.is_control());
-        let fits = plain && globset::Glob::new(text).is_ok();
+        let fits = Patterns::parse(&[text.to_owned()]).is_ok();
         fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
     }
 }

@@ -1,0 +1,47 @@
+//! EDGE environment: where log lines go, and which of them.
+#![expect(clippy::disallowed_methods, reason = "edge: environment")]
+
+use std::env;
+use std::io::{IsTerminal as _, stderr};
+
+use tracing::Level;
+use tracing_subscriber::EnvFilter;
+
+/// Sends log lines to stderr from now on: ours from `usual` up, moved by `verbose` and `quiet`, others' only where a
+/// person should look; RUST_LOG overrides both. Colours on a terminal only, and no times where the journal has its own.
+pub fn start(usual: Level, verbose: u8, quiet: u8) {
+    let ours = level(usual, verbose, quiet);
+    let filter = match env::var("RUST_LOG") {
+        Ok(wish) if !wish.is_empty() => EnvFilter::builder().parse_lossy(wish),
+        Ok(_) | Err(_) => EnvFilter::new(format!("{},flow_agent={ours}", ours.min(Level::WARN))),
+    };
+    let coloured = stderr().is_terminal() && env::var("NO_COLOR").map_or(true, |wish| wish.is_empty());
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(coloured);
+    let started = if env::var("JOURNAL_STREAM").is_ok() {
+        lines.with_target(false).without_time().try_init()
+    } else {
+        lines.with_target(false).try_init()
+    };
+    started.expect("nobody else sets a subscriber");
+}
+
+/// More verbose is greater, as `tracing` orders its levels.
+fn level(usual: Level, verbose: u8, quiet: u8) -> Level {
+    const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
+    let at = LEVELS.iter().position(|level| *level == usual).unwrap_or(1);
+    LEVELS[(at + usize::from(verbose)).saturating_sub(usize::from(quiet)).min(LEVELS.len() - 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbose_and_quiet_move_the_usual_level() {
+        assert_eq!(level(Level::INFO, 0, 0), Level::INFO);
+        assert_eq!(level(Level::INFO, 1, 0), Level::DEBUG);
+        assert_eq!(level(Level::WARN, 9, 0), Level::TRACE);
+        assert_eq!(level(Level::INFO, 0, 1), Level::WARN);
+        assert_eq!(level(Level::WARN, 0, 9), Level::ERROR);
+    }
+}

@@ -1,0 +1,55 @@
+//! Section config: is it as it has to be, and does it hang together.
+
+use std::collections::BTreeSet;
+
+use super::finding::{Finding, Section};
+use crate::cli::Common;
+use crate::config::{self, Config};
+
+/// What is to say of the configuration, and the configuration where there is one.
+pub(super) fn findings(common: &Common) -> (Vec<Finding>, Option<Config>) {
+    match config::load(common.config.as_deref(), common.state_dir.as_deref()) {
+        Ok(config) => (of(&config), Some(config)),
+        Err(error) => (vec![Finding::error(Section::Config, &error).help(error.help())], None),
+    }
+}
+
+fn of(config: &Config) -> Vec<Finding> {
+    let file = match &config.path {
+        Some(path) => path.display().to_string(),
+        None => format!("no {}: defaults, every listening port", config::DEFAULT_PATH),
+    };
+    let what = format!("{file}: node `{}`, days in {}", config.node, config.timezone);
+    let mut findings = vec![Finding::ok(Section::Config, what)];
+    if !config.users.is_empty() {
+        let addresses = config.users.iter().filter(|user| user.email.is_some()).count();
+        let what = format!("{} users, {addresses} of them with an address", config.users.len());
+        findings.push(Finding::ok(Section::Config, what));
+    }
+    findings.extend(unknown_nodes(config));
+    findings
+}
+
+/// A user's `nodes` that are nowhere: a slip of the pen there leaves the user without a statement.
+fn unknown_nodes(config: &Config) -> Option<Finding> {
+    // A node's own configuration has no list of nodes to compare with.
+    if config.nodes.is_empty() {
+        return None;
+    }
+    let known: BTreeSet<&str> = config
+        .nodes
+        .iter()
+        .flat_map(|node| std::iter::once(&node.name).chain(&node.aliases))
+        .chain([&config.node])
+        .map(String::as_str)
+        .collect();
+    let named = config.users.iter().flat_map(|user| user.nodes.iter().map(move |node| (&user.name, node)));
+    let unknown: Vec<_> = named
+        .filter(|(_, node)| !known.contains(node.as_str()))
+        .map(|(user, node)| format!("`{node}` of user `{user}`"))
+        .collect();
+    (!unknown.is_empty()).then(|| {
+        Finding::warn(Section::Config, format!("no such node: {}", unknown.join(", ")))
+            .help(format!("known are: {}", known.into_iter().collect::<Vec<_>>().join(", ")))
+    })
+}

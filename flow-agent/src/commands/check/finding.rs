@@ -1,0 +1,174 @@
+//! PURE: what `check` found, how it reads, and which exit code it means.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::exit::Code;
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    pub section: Section,
+    pub status: Status,
+    pub what: String,
+    /// What the reader can do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// What a finding is about, in the order in which it is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Section {
+    Config,
+    Kernel,
+    Interfaces,
+    Ports,
+    State,
+    Nodes,
+    Mail,
+}
+
+impl Section {
+    /// The exit code of a failure here.
+    pub fn code(self) -> Code {
+        match self {
+            Self::Config | Self::Ports => Code::Config,
+            Self::Kernel | Self::Interfaces => Code::Kernel,
+            Self::State => Code::Store,
+            Self::Nodes => Code::Incomplete,
+            Self::Mail => Code::Mail,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Config => "config",
+            Self::Kernel => "kernel",
+            Self::Interfaces => "interfaces",
+            Self::Ports => "ports",
+            Self::State => "state",
+            Self::Nodes => "nodes",
+            Self::Mail => "mail",
+        }
+    }
+}
+
+/// How it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    Ok,
+    /// Works, and a person should look at it.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+impl Status {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl Finding {
+    pub fn ok(section: Section, what: impl Into<String>) -> Self {
+        Self { section, status: Status::Ok, what: what.into(), help: None }
+    }
+
+    pub fn warn(section: Section, what: impl Into<String>) -> Self {
+        Self { status: Status::Warn, ..Self::ok(section, what) }
+    }
+
+    pub fn fail(section: Section, what: impl Into<String>) -> Self {
+        Self { status: Status::Fail, ..Self::ok(section, what) }
+    }
+
+    /// A failure as `error` tells it, with its causes.
+    pub fn error(section: Section, error: &(dyn std::error::Error + 'static)) -> Self {
+        let chain = std::iter::successors(Some(error), |error| error.source());
+        Self::fail(section, chain.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    }
+
+    #[must_use]
+    pub fn help(mut self, help: impl Into<Option<String>>) -> Self {
+        self.help = help.into();
+        self
+    }
+}
+
+/// The code of the first section in which something fails.
+pub fn code(findings: &[Finding]) -> Code {
+    let failed = findings.iter().filter(|finding| finding.status == Status::Fail);
+    failed.map(|finding| finding.section).min().map_or(Code::Done, Section::code)
+}
+
+/// One JSON object a line.
+pub fn json(findings: &[Finding]) -> String {
+    let line = |finding| serde_json::to_string(finding).expect("a finding has only text in it") + "\n";
+    findings.iter().map(line).collect()
+}
+
+/// A line a finding, the section named once, what to do below it.
+pub fn table(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    let mut section = None;
+    for finding in findings {
+        let name = if section == Some(finding.section) { "" } else { finding.section.name() };
+        section = Some(finding.section);
+        let (status, what) = (finding.status.name(), &finding.what);
+        writeln!(text, "{name:<10}  {status:<4}  {what}").expect("writing to a String cannot fail");
+        if let Some(help) = &finding.help {
+            writeln!(text, "{:18}help: {help}", "").expect("writing to a String cannot fail");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings() -> Vec<Finding> {
+        vec![
+            Finding::ok(Section::Config, "/etc/flow-agent/config.toml"),
+            Finding::ok(Section::Kernel, "6.18.15"),
+            Finding::warn(Section::Kernel, "no bpffs").help("mount it".to_owned()),
+            Finding::fail(Section::State, "`/x` is locked"),
+            Finding::fail(Section::Interfaces, "interface `eth9` does not exist"),
+        ]
+    }
+
+    #[test]
+    fn the_first_section_that_fails_gives_the_code() {
+        assert_eq!(code(&findings()), Code::Kernel);
+        assert_eq!(code(&findings()[..4]), Code::Store);
+        assert_eq!(code(&findings()[..3]), Code::Done);
+    }
+
+    #[test]
+    fn a_table_names_each_section_once() {
+        let expected = "\
+config      ok    /etc/flow-agent/config.toml
+kernel      ok    6.18.15
+            warn  no bpffs
+                  help: mount it
+state       fail  `/x` is locked
+interfaces  fail  interface `eth9` does not exist
+";
+        assert_eq!(table(&findings()), expected);
+    }
+
+    #[test]
+    fn json_is_one_object_a_line() {
+        let expected = r#"{"section":"kernel","status":"warn","what":"no bpffs","help":"mount it"}
+{"section":"state","status":"fail","what":"`/x` is locked"}
+"#;
+        assert_eq!(json(&findings()[2..4]), expected);
+    }
+}

@@ -1,0 +1,224 @@
+//! Section kernel: can eBPF count here, and with which hooks. Facts are read first, then judged.
+#![expect(clippy::disallowed_methods, reason = "edge: kernel")]
+
+use std::path::Path;
+
+use procfs::process::Process;
+
+use super::finding::{Finding, Section};
+use crate::config::{BackendChoice, CountConfig};
+
+/// First series whose clsact path is supported, and first with TCX.
+const OLDEST: (u32, u32) = (5, 10);
+const TCX: (u32, u32) = (6, 6);
+
+/// `BPF_FS_MAGIC` of include/uapi/linux/magic.h.
+const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
+
+/// What the kernel says of itself and of this process.
+#[derive(Clone, Debug)]
+struct Facts {
+    release: String,
+    /// `CAP_…` numbers as bits; `None` when /proc does not tell.
+    effective: Option<u64>,
+    /// Whether root here is root of the machine.
+    first_user_namespace: bool,
+    is_bpffs: bool,
+    realtime: bool,
+    jit: bool,
+}
+
+/// What is to say of the kernel for counting as `count` wants it.
+pub(super) fn findings(count: &CountConfig, bpffs: &Path) -> Vec<Finding> {
+    judge(&Facts::read(bpffs), count.backend, bpffs)
+}
+
+impl Facts {
+    fn read(bpffs: &Path) -> Self {
+        let content = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        let magic = rustix::fs::statfs(bpffs).map(|found| u64::try_from(found.f_type).unwrap_or(0));
+        Self {
+            release: rustix::system::uname().release().to_string_lossy().into_owned(),
+            effective: Process::myself().and_then(|process| process.status()).map(|status| status.capeff).ok(),
+            first_user_namespace: content("/proc/self/uid_map").split_whitespace().eq(["0", "0", "4294967295"]),
+            is_bpffs: magic == Ok(BPF_FS_MAGIC),
+            realtime: content("/sys/kernel/realtime").trim() == "1",
+            jit: content("/proc/sys/net/core/bpf_jit_enable").trim() != "0",
+        }
+    }
+
+    fn has(&self, capability: Capability) -> bool {
+        // Root of the machine's old right holds for the newer, finer ones, but not for the network.
+        let bits = capability.bit() | if capability == Capability::NetAdmin { 0 } else { Capability::SysAdmin.bit() };
+        self.first_user_namespace && self.effective.is_some_and(|effective| effective & bits != 0)
+    }
+}
+
+/// Numbers of include/uapi/linux/capability.h.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Capability {
+    NetAdmin = 12,
+    SysAdmin = 21,
+    Perfmon = 38,
+    Bpf = 39,
+}
+
+impl Capability {
+    fn bit(self) -> u64 {
+        1 << self as u32
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::NetAdmin => "CAP_NET_ADMIN",
+            Self::SysAdmin => "CAP_SYS_ADMIN",
+            Self::Perfmon => "CAP_PERFMON",
+            Self::Bpf => "CAP_BPF",
+        }
+    }
+}
+
+fn judge(facts: &Facts, backend: BackendChoice, bpffs: &Path) -> Vec<Finding> {
+    let mut findings = vec![capabilities(facts, backend)];
+    if backend != BackendChoice::Iptables {
+        findings.insert(0, release(facts, backend));
+        findings.push(pins(facts, bpffs));
+        if facts.realtime {
+            let what = "a realtime kernel: cells are added to atomically, which costs a few ns a packet";
+            findings.push(Finding::ok(Section::Kernel, what));
+        }
+        if !facts.jit {
+            let finding = Finding::warn(Section::Kernel, "eBPF programs are interpreted, which makes them slow");
+            findings.push(finding.help("sysctl -w net.core.bpf_jit_enable=1".to_owned()));
+        }
+    }
+    findings
+}
+
+fn release(facts: &Facts, backend: BackendChoice) -> Finding {
+    let found = &facts.release;
+    match series(found) {
+        Some(series) if series >= TCX => Finding::ok(Section::Kernel, format!("{found}: eBPF on TCX")),
+        Some(series) if series >= OLDEST => Finding::ok(Section::Kernel, format!("{found}: eBPF on clsact")),
+        Some(_) | None => {
+            let what = format!("{found}: eBPF is supported from {}.{} on", OLDEST.0, OLDEST.1);
+            let finding = match backend {
+                BackendChoice::Ebpf => Finding::fail(Section::Kernel, what),
+                BackendChoice::Auto | BackendChoice::Iptables => Finding::warn(Section::Kernel, what),
+            };
+            finding.help("use --backend iptables, or a newer kernel".to_owned())
+        }
+    }
+}
+
+fn capabilities(facts: &Facts, backend: BackendChoice) -> Finding {
+    let for_ebpf = [Capability::Bpf, Capability::Perfmon];
+    let needed =
+        [Capability::NetAdmin].into_iter().chain(for_ebpf.into_iter().filter(|_| backend != BackendChoice::Iptables));
+    let missing: Vec<_> = needed.filter(|capability| !facts.has(*capability)).collect();
+    if missing.is_empty() {
+        return Finding::ok(Section::Kernel, "the capabilities that counting needs are there");
+    }
+    let names = missing.iter().map(|capability| capability.name()).collect::<Vec<_>>().join(", ");
+    let where_missing =
+        if facts.first_user_namespace { "" } else { " (this is a user namespace: the machine's are meant)" };
+    let what = format!("missing: {names}{where_missing}");
+    if backend == BackendChoice::Auto && !missing.contains(&Capability::NetAdmin) {
+        return Finding::warn(Section::Kernel, format!("{what}; `auto` falls back to iptables"))
+            .help("run as root, or grant them to count with eBPF".to_owned());
+    }
+    Finding::fail(Section::Kernel, what).help("run as root, or grant them".to_owned())
+}
+
+fn pins(facts: &Facts, bpffs: &Path) -> Finding {
+    let place = bpffs.display();
+    if facts.is_bpffs {
+        return Finding::ok(Section::Kernel, format!("bpffs is mounted at `{place}`: counters outlive the agent"));
+    }
+    let what = format!("`{place}` is no bpffs");
+    match facts.has(Capability::SysAdmin) {
+        true => Finding::ok(Section::Kernel, format!("{what}: `run` mounts it")),
+        false => Finding::warn(Section::Kernel, format!("{what}: counters end with the agent"))
+            .help(format!("mount -t bpf -o mode=0700 bpf {place}")),
+    }
+}
+
+/// `6.18` of `6.18.15-cloud-amd64`.
+fn series(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::check::finding::Status;
+
+    fn facts(release: &str, capabilities: &[Capability]) -> Facts {
+        Facts {
+            release: release.to_owned(),
+            effective: Some(capabilities.iter().map(|capability| capability.bit()).sum()),
+            first_user_namespace: true,
+            is_bpffs: true,
+            realtime: false,
+            jit: true,
+        }
+    }
+
+    const ALL: [Capability; 3] = [Capability::Bpf, Capability::NetAdmin, Capability::Perfmon];
+
+    fn lines(facts: &Facts, backend: BackendChoice) -> Vec<String> {
+        let findings = judge(facts, backend, Path::new("/sys/fs/bpf"));
+        findings.iter().map(|finding| format!("{:?}: {}", finding.status, finding.what)).collect()
+    }
+
+    #[test]
+    fn the_release_decides_the_hook() {
+        for (release, expected) in [
+            ("6.18.15+deb14-cloud-amd64", "Ok: 6.18.15+deb14-cloud-amd64: eBPF on TCX"),
+            ("6.6.0", "Ok: 6.6.0: eBPF on TCX"),
+            ("6.5.13", "Ok: 6.5.13: eBPF on clsact"),
+            ("5.10.0-46-amd64", "Ok: 5.10.0-46-amd64: eBPF on clsact"),
+            ("5.4.0", "Warn: 5.4.0: eBPF is supported from 5.10 on"),
+        ] {
+            assert_eq!(lines(&facts(release, &ALL), BackendChoice::Auto)[0], expected);
+        }
+        assert!(lines(&facts("5.4.0", &ALL), BackendChoice::Ebpf)[0].starts_with("Fail"));
+    }
+
+    #[test]
+    fn missing_capabilities_are_named_and_auto_can_do_without_some() {
+        let only_net = facts("6.18.0", &[Capability::NetAdmin]);
+        let status = |facts: &Facts, backend| capabilities(facts, backend).status;
+        assert_eq!(capabilities(&only_net, BackendChoice::Ebpf).what, "missing: CAP_BPF, CAP_PERFMON");
+        assert_eq!(status(&only_net, BackendChoice::Ebpf), Status::Fail);
+        assert_eq!(status(&only_net, BackendChoice::Auto), Status::Warn);
+        assert_eq!(status(&only_net, BackendChoice::Iptables), Status::Ok);
+        assert_eq!(status(&facts("6.18.0", &[]), BackendChoice::Auto), Status::Fail);
+        assert_eq!(status(&facts("6.18.0", &ALL), BackendChoice::Ebpf), Status::Ok);
+        let old_right = facts("6.18.0", &[Capability::SysAdmin, Capability::NetAdmin]);
+        assert_eq!(status(&old_right, BackendChoice::Ebpf), Status::Ok);
+    }
+
+    #[test]
+    fn root_of_a_user_namespace_is_not_root() {
+        let contained = Facts { first_user_namespace: false, ..facts("6.18.0", &ALL) };
+        let finding = capabilities(&contained, BackendChoice::Auto);
+        assert_eq!(finding.status, Status::Fail);
+        assert!(finding.what.ends_with("(this is a user namespace: the machine's are meant)"), "{}", finding.what);
+    }
+
+    #[test]
+    fn without_bpffs_counters_end_with_the_agent_unless_it_can_mount_it() {
+        let none = Facts { is_bpffs: false, ..facts("6.18.0", &ALL) };
+        assert_eq!(pins(&none, Path::new("/x")).help.unwrap(), "mount -t bpf -o mode=0700 bpf /x");
+        let root = Facts { is_bpffs: false, ..facts("6.18.0", &[Capability::SysAdmin]) };
+        assert_eq!(pins(&root, Path::new("/x")).what, "`/x` is no bpffs: `run` mounts it");
+    }
+
+    #[test]
+    fn this_kernel_is_understood() {
+        let facts = Facts::read(Path::new("/proc"));
+        assert!(series(&facts.release).is_some() && facts.effective.is_some() && !facts.is_bpffs);
+    }
+}

@@ -1,0 +1,108 @@
+//! Section state: can the state directory be written, who does, and is what lies there whole.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use procfs::{LockKind, LockType};
+use rustix::fs::{Access, AtFlags, CWD};
+
+use super::finding::{Finding, Section};
+use crate::config::Config;
+use crate::ledger::units::Human;
+use crate::store::{self, StateDir, StoreError};
+
+/// Some weeks of a few hundred ports; a warning before the disk is full.
+const LITTLE_SPACE_BYTES: u64 = 256 << 20;
+
+/// What is to say of the state directory.
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let state = StateDir::new(&config.state_dir);
+    let mut findings = vec![directory(state.root())];
+    if !state.root().is_dir() {
+        return findings;
+    }
+    findings.extend(space(state.root()));
+    findings.extend(holders(state.root()));
+    findings.extend(document("the last good port list", store::ports::read(&state)));
+    findings.extend(document("the checkpoint", store::checkpoint::read(&state)));
+    findings
+}
+
+fn directory(root: &Path) -> Finding {
+    let shown = root.display();
+    match std::fs::metadata(root) {
+        Ok(found) if !found.is_dir() => Finding::fail(Section::State, format!("`{shown}` is no directory")),
+        Ok(_) => match rustix::fs::accessat(CWD, root, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
+            Ok(()) => Finding::ok(Section::State, format!("`{shown}`")),
+            Err(error) => Finding::fail(Section::State, format!("`{shown}` cannot be written: {error}"))
+                .help("run as its owner".to_owned()),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Finding::ok(Section::State, format!("`{shown}` is not there yet: `run` makes it"))
+        }
+        Err(error) => Finding::fail(Section::State, format!("`{shown}` cannot be looked at: {error}")),
+    }
+}
+
+fn space(root: &Path) -> Option<Finding> {
+    let found = rustix::fs::statvfs(root).ok()?;
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    (free < LITTLE_SPACE_BYTES).then(|| {
+        Finding::warn(Section::State, format!("only {} are free", Human(free.into())))
+            .help("make room: buckets that cannot be written stay in memory".to_owned())
+    })
+}
+
+/// Who writes there. The kernel's list of locks tells; taking a lock to see would keep an agent from starting.
+fn holders(root: &Path) -> Vec<Finding> {
+    let Ok(locks) = procfs::locks() else { return Vec::new() };
+    let doing = [("run.lock", "an agent runs"), ("daily.lock", "a rollup runs"), ("report.lock", "a report runs")];
+    let holder = |(file, what): (&str, &str)| {
+        let found = std::fs::metadata(root.join(file)).ok()?;
+        let (major, minor) = (rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
+        let lock = locks.iter().find(|lock| {
+            let is_lock = matches!(lock.lock_type, LockType::FLock) && matches!(lock.kind, LockKind::Write);
+            is_lock && lock.inode == found.ino() && (lock.devmaj, lock.devmin) == (major, minor)
+        })?;
+        let pid = lock.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+        Some(Finding::ok(Section::State, format!("{what}{pid}")))
+    };
+    doing.into_iter().filter_map(holder).collect()
+}
+
+fn document<T>(what: &str, found: Result<Option<T>, StoreError>) -> Option<Finding> {
+    let error = found.err()?;
+    let finding = Finding::error(Section::State, &error);
+    Some(match error {
+        StoreError::Damaged { .. } => Finding::warn(Section::State, finding.what)
+            .help(format!("{what} is made anew by the next `run`, without this one")),
+        StoreError::Io { .. } | StoreError::Locked { .. } | StoreError::Changed { .. } => finding,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::check::finding::Status;
+
+    #[test]
+    fn who_holds_a_lock_is_seen_without_taking_it() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(holders(directory.path()), []);
+        let lock = StateDir::new(directory.path()).lock_run().unwrap();
+        let expected = Finding::ok(Section::State, format!("an agent runs (pid {})", std::process::id()));
+        assert_eq!(holders(directory.path()), [expected]);
+        drop(lock);
+        assert_eq!(holders(directory.path()), []);
+    }
+
+    #[test]
+    fn a_directory_that_is_not_there_is_made_later_and_a_file_in_its_place_is_not() {
+        let place = tempfile::tempdir().unwrap();
+        assert_eq!(directory(place.path()).status, Status::Ok);
+        assert_eq!(directory(&place.path().join("later")).status, Status::Ok);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(directory(file.path()).status, Status::Fail);
+    }
+}

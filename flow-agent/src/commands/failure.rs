@@ -1,0 +1,26 @@
+//! Which exit code each room's errors mean, and the help that goes with them.
+
+use crate::config::ConfigError;
+use crate::exit::{Code, Failure};
+use crate::ports::wanted::WantedError;
+use crate::store::StoreError;
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        let help = error.help();
+        Self { help, ..Self::new(Code::Config, error) }
+    }
+}
+
+impl From<WantedError> for Failure {
+    fn from(error: WantedError) -> Self {
+        let help = error.help();
+        Self::new(Code::Config, error).help(help)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(Code::Store, error)
+    }
+}
