@@ -376,26 +376,23 @@ pub mod stamp {
 }
 
 /// The same, where there may be none.
-mod optional_stamp {
+pub mod optional_stamp {
     use chrono::{DateTime, FixedOffset};
     use serde::{Deserialize, Deserializer, Serializer};
 
     #[derive(Deserialize)]
     struct Stamp(#[serde(with = "super::stamp")] DateTime<FixedOffset>);
 
-    pub(super) fn serialize<S: Serializer>(
-        at: &Option<DateTime<FixedOffset>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    /// As [`super::stamp::serialize`].
+    pub fn serialize<S: Serializer>(at: &Option<DateTime<FixedOffset>>, serializer: S) -> Result<S::Ok, S::Error> {
         match at {
             Some(at) => super::stamp::serialize(at, serializer),
             None => serializer.serialize_none(),
         }
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<DateTime<FixedOffset>>, D::Error> {
+    /// As [`super::stamp::deserialize`].
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<FixedOffset>>, D::Error> {
         Ok(Option::<Stamp>::deserialize(deserializer)?.map(|stamp| stamp.0))
     }
 }

@@ -1,0 +1,124 @@
+//! Who is billed for a line: a user of the configuration, a user that only the node knows, or nobody.
+
+use std::collections::{BTreeSet, HashMap};
+
+/// Who is billed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// By a name of the configuration, or `NODE/NAME`.
+    User(String),
+    /// A port that nobody is known to own, on all nodes together.
+    Port(u16),
+}
+
+/// What the configuration of the main node says of a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserEntry {
+    pub name: String,
+    pub ports: BTreeSet<u16>,
+    /// Names of nodes; empty: all.
+    pub nodes: BTreeSet<String>,
+    /// Bytes a billing month.
+    pub quota_bytes: Option<u64>,
+}
+
+impl UserEntry {
+    fn is_on(&self, node: &str) -> bool {
+        self.nodes.is_empty() || self.nodes.contains(node)
+    }
+}
+
+/// All users of the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Directory {
+    users: Vec<UserEntry>,
+    by_name: HashMap<String, usize>,
+    by_port: HashMap<u16, Vec<usize>>,
+}
+
+impl Directory {
+    /// Of `users`, whose names differ and whose ports do not overlap on any node.
+    pub fn new(users: Vec<UserEntry>) -> Self {
+        let mut directory = Self::default();
+        for (index, user) in users.iter().enumerate() {
+            directory.by_name.insert(user.name.clone(), index);
+            for port in &user.ports {
+                directory.by_port.entry(*port).or_default().push(index);
+            }
+        }
+        directory.users = users;
+        directory
+    }
+
+    /// Its users.
+    pub fn users(&self) -> &[UserEntry] {
+        &self.users
+    }
+
+    /// The user of that name.
+    pub fn user(&self, name: &str) -> Option<&UserEntry> {
+        self.by_name.get(name).map(|index| &self.users[*index])
+    }
+
+    /// Who is billed for a line of `node` about `port` that says `user`.
+    ///
+    /// Who owned a port was known on the node at the time, so a name on a line is never re-assigned. It means the user of
+    /// that name here where there is one on that node; any other, and a port's own number, is that node's own.
+    pub fn owner(&self, node: &str, port: u16, user: Option<&str>) -> Owner {
+        match user {
+            Some(name) => {
+                let is_here = self.user(name).is_some_and(|entry| entry.is_on(node)) && name != port.to_string();
+                Owner::User(if is_here { name.to_owned() } else { format!("{node}/{name}") })
+            }
+            None => {
+                let candidates = self.by_port.get(&port).into_iter().flatten();
+                let entry = candidates.map(|index| &self.users[*index]).find(|entry| entry.is_on(node));
+                entry.map_or(Owner::Port(port), |entry| Owner::User(entry.name.clone()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(name: &str, ports: &[u16], nodes: &[&str]) -> UserEntry {
+        UserEntry {
+            name: name.to_owned(),
+            ports: ports.iter().copied().collect(),
+            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+            quota_bytes: None,
+        }
+    }
+
+    fn named(name: &str) -> Owner {
+        Owner::User(name.to_owned())
+    }
+
+    #[test]
+    fn a_name_on_a_line_is_never_reassigned() {
+        let directory = Directory::new(vec![user("bob", &[443], &[]), user("alice", &[], &[])]);
+        assert_eq!(directory.owner("hk-1", 443, Some("alice")), named("alice"));
+        assert_eq!(directory.owner("hk-1", 443, Some("carol")), named("hk-1/carol"));
+        assert_eq!(directory.owner("hk-1", 443, None), named("bob"));
+    }
+
+    #[test]
+    fn a_name_that_is_the_ports_number_belongs_to_the_node() {
+        let directory = Directory::new(vec![user("8388", &[8388], &[]), user("443", &[], &[])]);
+        assert_eq!(directory.owner("hk-1", 8388, Some("8388")), named("hk-1/8388"));
+        assert_eq!(directory.owner("hk-1", 8388, None), named("8388"));
+        // 443 as the name of whoever owns 8388 is a name like any other.
+        assert_eq!(directory.owner("hk-1", 8388, Some("443")), named("443"));
+    }
+
+    #[test]
+    fn a_user_is_looked_for_on_its_own_nodes_only() {
+        let directory = Directory::new(vec![user("alice", &[443], &["hk-1"]), user("bob", &[443], &["fr-1"])]);
+        assert_eq!(directory.owner("hk-1", 443, None), named("alice"));
+        assert_eq!(directory.owner("fr-1", 443, None), named("bob"));
+        assert_eq!(directory.owner("us-1", 443, None), Owner::Port(443));
+        assert_eq!(directory.owner("fr-1", 443, Some("alice")), named("fr-1/alice"));
+    }
+}

@@ -1,0 +1,85 @@
+//! Holds a report against what was said of its month before: what changed becomes a revision, never a silent change.
+
+use std::collections::HashMap;
+
+use super::{MonthlyReport, Said, State, Statement};
+use crate::ledger::counters::Counters;
+
+impl MonthlyReport {
+    /// This report as the successor of `former`. `was_told` says whether a letter of that user (`None`: the summary) and
+    /// revision was, or may have been, handed to the mail server.
+    ///
+    /// Figures that were said, in the report of a month that was over or in a letter, get a new revision when they
+    /// change. A report that says nothing new is `former` itself, so that the same month reported again is the same to
+    /// the byte.
+    #[must_use]
+    pub fn revise(mut self, former: Option<Self>, was_told: impl Fn(Option<&str>, u32) -> bool) -> Self {
+        let Some(former) = former else { return self };
+        let was_over = former.state != State::InProgress;
+        let now = self.made_at;
+        let ends = !was_over && self.state != State::InProgress;
+        let mut said: HashMap<_, &Statement> = former.statements.iter().map(|old| (old.owner(), old)).collect();
+        for statement in &mut self.statements {
+            if let Some(old) = said.remove(&statement.owner()) {
+                let was_said = was_over || was_told(old.user.as_deref(), old.rev);
+                statement.follow(old, &former, was_said && (ends || statement.differs(old)));
+            }
+        }
+        // Whoever had figures and has none any more must not just vanish.
+        for old in former.statements.iter().filter(|old| said.contains_key(&old.owner())) {
+            if was_over || was_told(old.user.as_deref(), old.rev) {
+                let mut statement = old.emptied();
+                statement.follow(old, &former, statement.differs(old));
+                self.statements.push(statement);
+            }
+        }
+        self.statements.sort_by_cached_key(Statement::owner);
+        self.first_made_at = former.first_made_at.or(self.first_made_at);
+        (self.rev, self.made_at) = (former.rev, former.made_at);
+        if self == former {
+            return former;
+        }
+        self.made_at = now;
+        if was_over || was_told(None, former.rev) {
+            self.rev += 1;
+        }
+        self
+    }
+}
+
+impl Statement {
+    /// Whether the bill is another one.
+    fn differs(&self, old: &Self) -> bool {
+        (self.total, self.billed_bytes, &self.money) != (old.total, old.billed_bytes, &old.money)
+    }
+
+    fn follow(&mut self, old: &Self, former: &MonthlyReport, is_revision: bool) {
+        self.rev = old.rev;
+        self.history.clone_from(&old.history);
+        if is_revision {
+            self.rev += 1;
+            self.history.push(Said {
+                rev: old.rev,
+                at: former.made_at,
+                state: former.state,
+                total: old.total,
+                billed_bytes: old.billed_bytes,
+                money: old.money.clone(),
+            });
+        }
+    }
+
+    fn emptied(&self) -> Self {
+        Self {
+            total: Counters::default(),
+            by_node: Default::default(),
+            days: vec![(0, 0); self.days.len()],
+            billed_bytes: 0,
+            money: self
+                .money
+                .clone()
+                .map(|money| crate::ledger::billing::Money { amount: Default::default(), ..money }),
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Adds up one node's days, line by line; what is kept grows with users and days, not with lines.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use chrono::NaiveDate;
+
+use super::owner::{Directory, Owner};
+use crate::ledger::block::DayBlock;
+use crate::ledger::counters::Counters;
+use crate::ledger::month::Month;
+use crate::ledger::record::DaySeal;
+
+/// What no host moves in a day: 2^57 bytes are 13 Tbit/s, day and night. Below it the sums of a month's days, of all
+/// users and both ways, are far from 2^64.
+const MOST_IN_A_DAY: u128 = 1 << 57;
+
+/// More different users than this on one node are made up: it has 65,535 ports, and few of them change hands in a month.
+const MOST_OWNERS: usize = 1 << 17;
+
+/// Why a day cannot be added.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SumError {
+    #[error("{day}: {figure} is more than any host can move in a day")]
+    Implausible { day: NaiveDate, figure: u128 },
+    #[error("{day} is there twice")]
+    Twice { day: NaiveDate },
+    #[error("more than {MOST_OWNERS} different users until {day}")]
+    TooManyOwners { day: NaiveDate },
+}
+
+/// Whether the figures of a day are possible at all.
+///
+/// # Errors
+/// [`SumError::Implausible`].
+pub fn check_day(block: &DayBlock) -> Result<(), SumError> {
+    let figure: u128 = block.lines.iter().flat_map(|line| line.counters().to_array()).map(u128::from).sum();
+    if figure > MOST_IN_A_DAY { Err(SumError::Implausible { day: block.seal.day, figure }) } else { Ok(()) }
+}
+
+/// One node's part of a billing month.
+#[derive(Clone, Debug)]
+pub struct NodeMonth<'d> {
+    pub(super) node: String,
+    directory: &'d Directory,
+    first_day: NaiveDate,
+    days: usize,
+    pub(super) sums: Vec<OwnerSum>,
+    by_owner: HashMap<Owner, usize>,
+    /// By port, and by the name on the line: whose sum it goes to.
+    cache: HashMap<u16, Vec<(Option<String>, usize)>>,
+    pub(super) seals: BTreeMap<NaiveDate, DaySeal>,
+}
+
+/// What was added up for one owner on one node.
+#[derive(Clone, Debug)]
+pub(super) struct OwnerSum {
+    pub(super) owner: Owner,
+    pub(super) ports: BTreeSet<u16>,
+    pub(super) total: Counters,
+    /// In and out of each day of the month.
+    pub(super) days: Vec<(u64, u64)>,
+}
+
+impl<'d> NodeMonth<'d> {
+    /// Nothing of `month` yet, on the node that the configuration calls `node`.
+    pub fn new(node: &str, directory: &'d Directory, month: Month, month_start_day: u32) -> Self {
+        Self {
+            node: node.to_owned(),
+            directory,
+            first_day: month.first_day(month_start_day),
+            days: month.days(month_start_day).count(),
+            sums: Vec::new(),
+            by_owner: HashMap::new(),
+            cache: HashMap::new(),
+            seals: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a day; one of another billing month adds nothing.
+    ///
+    /// # Errors
+    /// When the day was added before, or its figures are not possible; nothing of it is added then.
+    pub fn add(&mut self, block: &DayBlock) -> Result<(), SumError> {
+        let day = block.seal.day;
+        let Ok(index) = usize::try_from((day - self.first_day).num_days()) else { return Ok(()) };
+        if index >= self.days {
+            return Ok(());
+        }
+        if self.seals.contains_key(&day) {
+            return Err(SumError::Twice { day });
+        }
+        check_day(block)?;
+        if self.sums.len() > MOST_OWNERS {
+            return Err(SumError::TooManyOwners { day });
+        }
+        for line in &block.lines {
+            let counters = line.counters();
+            let sum = self.sum_of(line.port, line.user.as_deref());
+            sum.total = sum.total.checked_add(counters).expect("31 days of at most 2^57 are less than 2^62");
+            sum.days[index].0 += counters.in_bytes();
+            sum.days[index].1 += counters.out_bytes();
+        }
+        self.seals.insert(day, block.seal.clone());
+        Ok(())
+    }
+
+    /// Whether it has a block of that day.
+    pub fn has(&self, day: NaiveDate) -> bool {
+        self.seals.contains_key(&day)
+    }
+
+    fn sum_of(&mut self, port: u16, user: Option<&str>) -> &mut OwnerSum {
+        let cached = self.cache.entry(port).or_default();
+        let found = cached.iter().find(|(name, _)| name.as_deref() == user).map(|(_, index)| *index);
+        let index = found.unwrap_or_else(|| {
+            let owner = self.directory.owner(&self.node, port, user);
+            let index = *self.by_owner.entry(owner.clone()).or_insert_with(|| {
+                let days = vec![(0, 0); self.days];
+                self.sums.push(OwnerSum { owner, ports: BTreeSet::new(), total: Counters::default(), days });
+                self.sums.len() - 1
+            });
+            self.sums[index].ports.insert(port);
+            cached.push((user.map(str::to_owned), index));
+            index
+        });
+        &mut self.sums[index]
+    }
+}

@@ -1,0 +1,444 @@
+use chrono::Utc;
+use proptest::prelude::*;
+
+use super::*;
+use crate::ledger::block::DayBlock;
+use crate::ledger::record::{DayLine, DaySeal};
+
+const MONTH: &str = "2026-10";
+const GIB: u64 = 1 << 30;
+
+fn day(date: &str) -> NaiveDate {
+    date.parse().unwrap()
+}
+
+fn at(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+}
+
+/// A line with `tcp` bytes in and out, and `udp` bytes out.
+fn line(date: &str, port: u16, user: Option<&str>, tcp: (u64, u64), udp_out: u64) -> DayLine {
+    let counters = Counters {
+        tcp_in_bytes: tcp.0,
+        tcp_in_packets: 1,
+        tcp_out_bytes: tcp.1,
+        tcp_out_packets: 2,
+        udp_out_bytes: udp_out,
+        udp_out_packets: u64::from(udp_out > 0),
+        ..Counters::default()
+    };
+    DayLine::new(day(date), port, user.map(str::to_owned), counters)
+}
+
+fn block(date: &str, covered: u32, lines: Vec<DayLine>) -> DayBlock {
+    let seal = DaySeal {
+        v: VERSION,
+        kind: Kind::Seal,
+        day: day(date),
+        node: "whatever".to_owned(),
+        zone: "Asia/Shanghai".to_owned(),
+        ports: 0,
+        seconds_in_day: 86_400,
+        seconds_covered: covered,
+        buckets_expected: 24,
+        buckets_sealed: 24,
+        quality: BTreeMap::from([(Quality::Exact, 24)]),
+        gaps: Vec::new(),
+        late: None,
+        sha256: String::new(),
+    };
+    DayBlock { lines, seal }
+}
+
+/// All of October, of which the given days have lines.
+fn october<'d>(node: &str, directory: &'d Directory, busy: &[DayBlock]) -> NodeMonth<'d> {
+    let mut figures = NodeMonth::new(node, directory, MONTH.parse().unwrap(), 1);
+    for number in 1..=31 {
+        let date = format!("2026-10-{number:02}");
+        let found = busy.iter().find(|block| block.seal.day == day(&date)).cloned();
+        figures.add(&found.unwrap_or_else(|| block(&date, 86_400, Vec::new()))).unwrap();
+    }
+    figures
+}
+
+fn basis<'a>(directory: &'a Directory, price: Option<&'a Price>) -> Basis<'a> {
+    Basis {
+        month: MONTH.parse().unwrap(),
+        month_start_day: 1,
+        zone: chrono_tz::Asia::Shanghai,
+        now: at("2026-11-01T00:11:00+08:00"),
+        billed: Billed::Both,
+        price,
+        directory,
+        before: None,
+    }
+}
+
+fn gathered(figures: NodeMonth<'_>) -> NodeOutcome<'_> {
+    NodeOutcome { figures, why: None }
+}
+
+fn user(name: &str, ports: &[u16]) -> UserEntry {
+    UserEntry { name: name.to_owned(), ports: ports.iter().copied().collect(), ..UserEntry::default() }
+}
+
+fn statement<'a>(report: &'a MonthlyReport, owner: &str) -> &'a Statement {
+    let is_it = |statement: &&Statement| match &statement.user {
+        Some(name) => name == owner,
+        None => statement.ports == [owner.parse().unwrap_or(0)],
+    };
+    report.statements.iter().find(is_it).expect("there is such a statement")
+}
+
+fn nobody_was_told(_user: Option<&str>, _rev: u32) -> bool {
+    false
+}
+
+#[test]
+fn a_users_bytes_are_added_over_ports_nodes_and_days() {
+    let directory = Directory::new(vec![UserEntry { quota_bytes: Some(10 * GIB), ..user("alice", &[443, 8443]) }]);
+    let price = Price { per: GIB, amount: "0.10".parse().unwrap(), currency: "CNY".to_owned() };
+    let hk = october(
+        "hk-1",
+        &directory,
+        &[
+            block(
+                "2026-10-01",
+                86_400,
+                vec![line("2026-10-01", 443, None, (GIB, 2 * GIB), 5), line("2026-10-01", 4433, None, (7, 70), 0)],
+            ),
+            block("2026-10-31", 86_400, vec![line("2026-10-31", 8443, None, (1, 10), 100)]),
+        ],
+    );
+    let fr = october(
+        "fr-1",
+        &directory,
+        &[block("2026-10-31", 86_400, vec![line("2026-10-31", 443, Some("alice"), (3, 30), 300)])],
+    );
+    let report = assemble(&basis(&directory, Some(&price)), vec![gathered(hk), gathered(fr)]);
+
+    assert_eq!(report.state, State::Final);
+    assert!(!report.is_incomplete(1.0));
+    assert_eq!(report.coverage, Coverage { seconds_covered: 2 * 31 * 86_400, seconds: 2 * 31 * 86_400 });
+    let alice = statement(&report, "alice");
+    assert_eq!(alice.ports, [443, 8443]);
+    assert_eq!(
+        alice.total,
+        Counters {
+            tcp_in_bytes: GIB + 4,
+            tcp_in_packets: 3,
+            tcp_out_bytes: 2 * GIB + 40,
+            tcp_out_packets: 6,
+            udp_out_bytes: 405,
+            udp_out_packets: 3,
+            ..Counters::default()
+        }
+    );
+    assert_eq!(alice.billed_bytes, 3 * GIB + 449);
+    // 3.0000004 GiB at 0.10.
+    assert_eq!(alice.money.as_ref().unwrap().amount.to_string(), "0.30");
+    assert_eq!((alice.days[0], alice.days[1], alice.days[30]), ((GIB, 2 * GIB + 5), (0, 0), (4, 440)));
+    assert_eq!(alice.by_node["fr-1"].bytes(), 333);
+    assert_eq!(alice.quota_bytes, Some(10 * GIB));
+    let nobodys = statement(&report, "4433");
+    assert_eq!((nobodys.user.as_ref(), nobodys.billed_bytes), (None, 77));
+    assert_eq!(report.total().bytes(), 3 * GIB + 449 + 77);
+}
+
+#[test]
+fn a_port_that_changed_hands_bills_both_hands() {
+    let directory = Directory::new(vec![user("alice", &[]), user("bob", &[443])]);
+    let hk = october(
+        "hk-1",
+        &directory,
+        &[
+            block(
+                "2026-10-10",
+                86_400,
+                vec![
+                    line("2026-10-10", 443, Some("alice"), (1, 0), 0),
+                    line("2026-10-10", 443, Some("bob"), (20, 0), 0),
+                ],
+            ),
+            block("2026-10-11", 86_400, vec![line("2026-10-11", 443, Some("bob"), (300, 0), 0)]),
+        ],
+    );
+    let report = assemble(&basis(&directory, None), vec![gathered(hk)]);
+    assert_eq!(statement(&report, "alice").billed_bytes, 1);
+    assert_eq!(statement(&report, "bob").billed_bytes, 320);
+}
+
+#[test]
+fn whoever_is_configured_has_a_statement_even_of_nothing() {
+    let directory = Directory::new(vec![user("alice", &[443])]);
+    let report = assemble(&basis(&directory, None), vec![gathered(october("hk-1", &directory, &[]))]);
+    assert_eq!(statement(&report, "alice").billed_bytes, 0);
+    assert_eq!(report.month_block().lines.len(), 1);
+}
+
+#[test]
+fn what_is_missing_is_said() {
+    let directory = Directory::default();
+    let mut half = NodeMonth::new("fr-1", &directory, MONTH.parse().unwrap(), 1);
+    for number in 1..=30 {
+        half.add(&block(&format!("2026-10-{number:02}"), 86_400, Vec::new())).unwrap();
+    }
+    let nothing = NodeMonth::new("us-1", &directory, MONTH.parse().unwrap(), 1);
+    let lossy = october("hk-1", &directory, &[block("2026-10-05", 86_400 - 3_600, Vec::new())]);
+    let nodes = vec![
+        gathered(lossy),
+        gathered(half),
+        NodeOutcome { figures: nothing, why: Some("connection refused".to_owned()) },
+    ];
+    let report = assemble(&basis(&directory, None), nodes);
+
+    assert_eq!(report.state, State::Provisional);
+    let [hk, fr, us] = &report.nodes[..] else { panic!("three nodes") };
+    assert_eq!((hk.state, hk.coverage.seconds_covered), (NodeState::Gathered, 31 * 86_400 - 3_600));
+    // 3,600 of 2,678,400 seconds are 0.134 %.
+    assert!(hk.is_incomplete(0.999) && !hk.is_incomplete(0.998));
+    assert_eq!(fr.days_missing, [day("2026-10-31")]);
+    assert!(fr.is_incomplete(0.0));
+    assert_eq!((us.state, us.days_missing.len()), (NodeState::Missing, 31));
+    assert_eq!(report.coverage, Coverage { seconds_covered: 61 * 86_400 - 3_600, seconds: 93 * 86_400 });
+}
+
+#[test]
+fn what_was_gathered_before_is_used_and_named() {
+    let directory = Directory::default();
+    let kept = NodeOutcome { figures: october("hk-1", &directory, &[]), why: Some("no route to host".to_owned()) };
+    let report = assemble(&basis(&directory, None), vec![kept]);
+    assert_eq!(report.nodes[0].state, NodeState::Kept);
+    assert_eq!(report.state, State::Final, "no day is missing");
+    assert!(report.is_incomplete(0.0), "but the node was not reached");
+}
+
+#[test]
+fn a_month_in_progress_counts_up_to_now() {
+    let directory = Directory::default();
+    let mut figures = NodeMonth::new("hk-1", &directory, MONTH.parse().unwrap(), 1);
+    figures.add(&block("2026-10-01", 86_400, Vec::new())).unwrap();
+    figures.add(&block("2026-10-02", 43_200, Vec::new())).unwrap();
+    let now = at("2026-10-02T12:00:10+08:00");
+    let report = assemble(&Basis { now, ..basis(&directory, None) }, vec![gathered(figures)]);
+    assert_eq!(report.state, State::InProgress);
+    assert_eq!(report.coverage, Coverage { seconds_covered: 129_600, seconds: 129_610 });
+    assert!(report.nodes[0].days_missing.is_empty());
+}
+
+#[test]
+fn a_billing_month_takes_its_days_from_two_calendar_months() {
+    let directory = Directory::default();
+    let mut figures = NodeMonth::new("hk-1", &directory, MONTH.parse().unwrap(), 15);
+    for (date, bytes) in [("2026-10-14", 1), ("2026-10-15", 20), ("2026-11-14", 300), ("2026-11-15", 4_000)] {
+        figures.add(&block(date, 86_400, vec![line(date, 443, None, (bytes, 0), 0)])).unwrap();
+    }
+    let basis = Basis { month_start_day: 15, now: at("2026-11-15T00:11:00+08:00"), ..basis(&directory, None) };
+    let report = assemble(&basis, vec![gathered(figures)]);
+    assert_eq!((report.first_day, report.last_day), (day("2026-10-15"), day("2026-11-14")));
+    assert_eq!(report.statements[0].billed_bytes, 320);
+    assert_eq!(report.nodes[0].days_missing.len(), 29);
+}
+
+#[test]
+fn a_node_in_another_zone_is_named_and_covers_its_own_days() {
+    let directory = Directory::default();
+    let mut figures = NodeMonth::new("fr-1", &directory, MONTH.parse().unwrap(), 1);
+    for number in 1..=31 {
+        let mut block = block(&format!("2026-10-{number:02}"), 86_400, Vec::new());
+        block.seal.zone = "Europe/Paris".to_owned();
+        // The clock goes back on the 25th.
+        if number == 25 {
+            (block.seal.seconds_in_day, block.seal.seconds_covered) = (90_000, 90_000);
+        }
+        figures.add(&block).unwrap();
+    }
+    let basis = Basis { now: at("2026-11-02T00:00:00Z"), ..basis(&directory, None) };
+    let report = assemble(&basis, vec![gathered(figures)]);
+    assert_eq!(report.nodes[0].other_zone.as_deref(), Some("Europe/Paris"));
+    assert_eq!(report.coverage, Coverage { seconds_covered: 745 * 3_600, seconds: 745 * 3_600 });
+}
+
+#[test]
+fn a_bucket_over_the_months_edge_is_named_with_both_ends() {
+    let directory = Directory::default();
+    let late = |start: &str, end: &str| {
+        let parse = |text| DateTime::parse_from_rfc3339(text).unwrap();
+        Some(LateBucket { start: parse(start), end: parse(end), bytes: 77 })
+    };
+    let mut within = block("2026-10-10", 86_400, Vec::new());
+    within.seal.late = late("2026-10-10T23:00:00+08:00", "2026-10-11T00:30:00+08:00");
+    let mut over = block("2026-10-31", 86_400, Vec::new());
+    over.seal.late = late("2026-10-31T23:00:00+08:00", "2026-11-01T00:05:00+08:00");
+    let report =
+        assemble(&basis(&directory, None), vec![gathered(october("hk-1", &directory, &[within, over.clone()]))]);
+    assert_eq!(report.nodes[0].late, over.seal.late);
+}
+
+#[test]
+fn the_month_before_is_compared() {
+    let directory = Directory::new(vec![user("alice", &[443]), user("bob", &[80])]);
+    let line = |user: &str, bytes| {
+        let total = Counters { tcp_in_bytes: bytes, ..Counters::default() };
+        MonthLine::new("2026-09".parse().unwrap(), Some(user.to_owned()), vec![443], total, BTreeMap::new(), 1.0)
+    };
+    let seal = MonthSeal { v: 1, kind: Kind::Seal, month: "2026-09".parse().unwrap(), lines: 1, sha256: String::new() };
+    let before = MonthBlock { lines: vec![line("alice", 500)], seal };
+    let basis = Basis { before: Some(&before), ..basis(&directory, None) };
+    let report = assemble(&basis, vec![gathered(october("hk-1", &directory, &[]))]);
+    assert_eq!(statement(&report, "alice").billed_bytes_before, Some(500));
+    assert_eq!(statement(&report, "bob").billed_bytes_before, Some(0));
+}
+
+#[test]
+fn lies_do_not_overflow_and_harm_nobody_else() {
+    let directory = Directory::default();
+    let mut liar = NodeMonth::new("hk-1", &directory, MONTH.parse().unwrap(), 1);
+    let lie = block("2026-10-01", 86_400, vec![line("2026-10-01", 443, None, (u64::MAX, u64::MAX), 0)]);
+    assert!(matches!(liar.add(&lie), Err(SumError::Implausible { .. })));
+    assert!(!liar.has(day("2026-10-01")));
+
+    // The most that a node may say, and enough nodes that say it: 31 * 2^57 is a quarter of 2^64.
+    let busiest: Vec<_> = (1..=31)
+        .map(|number| {
+            let date = format!("2026-10-{number:02}");
+            // `line` adds three packets.
+            block(&date, 86_400, vec![line(&date, 443, None, ((1 << 57) - 3, 0), 0)])
+        })
+        .collect();
+    let nodes = ["a", "b", "c", "d", "e"].map(|name| gathered(october(name, &directory, &busiest)));
+    let report = assemble(&basis(&directory, None), nodes.into());
+    let taken: Vec<_> = report.nodes.iter().map(|node| node.why.is_none()).collect();
+    assert_eq!(taken, [true, true, true, true, false]);
+    assert_eq!(report.total().bytes(), 4 * 31 * ((1 << 57) - 3));
+}
+
+#[test]
+fn a_day_is_added_once() {
+    let directory = Directory::default();
+    let mut figures = october("hk-1", &directory, &[]);
+    let again = block("2026-10-01", 86_400, vec![line("2026-10-01", 443, None, (1, 1), 1)]);
+    assert_eq!(figures.add(&again), Err(SumError::Twice { day: day("2026-10-01") }));
+}
+
+/// A report of `bytes` for alice on hk-1, gathered at `now`; without `fr-1`, which has 5 bytes more, it is provisional.
+fn report_of(directory: &Directory, now: &str, bytes: u64, has_fr: bool) -> MonthlyReport {
+    let hk = block("2026-10-05", 86_400, vec![line("2026-10-05", 443, None, (bytes, 0), 0)]);
+    let fr = block("2026-10-05", 86_400, vec![line("2026-10-05", 443, None, (5, 0), 0)]);
+    let fr = if has_fr {
+        gathered(october("fr-1", directory, &[fr]))
+    } else {
+        let nothing = NodeMonth::new("fr-1", directory, MONTH.parse().unwrap(), 1);
+        NodeOutcome { figures: nothing, why: Some("connection refused".to_owned()) }
+    };
+    let nodes = vec![gathered(october("hk-1", directory, &[hk])), fr];
+    assemble(&Basis { now: at(now), ..basis(directory, None) }, nodes)
+}
+
+const FIRST: &str = "2026-11-01T00:11:00+08:00";
+const LATER: &str = "2026-11-02T00:11:00+08:00";
+
+#[test]
+fn the_same_month_again_is_the_same_report() {
+    let directory = Directory::new(vec![user("alice", &[443])]);
+    let first = report_of(&directory, FIRST, 100, true);
+    let again = report_of(&directory, LATER, 100, true).revise(Some(first.clone()), |_, _| true);
+    assert_eq!(again, first);
+}
+
+#[test]
+fn late_data_make_a_revision_that_says_what_changed() {
+    let directory = Directory::new(vec![user("alice", &[443]), user("bob", &[80])]);
+    let first = report_of(&directory, FIRST, 100, false);
+    let second = report_of(&directory, LATER, 100, true).revise(Some(first.clone()), |_, _| true);
+    let alice = statement(&second, "alice");
+    assert_eq!((alice.rev, alice.billed_bytes), (1, 105));
+    let [said] = &alice.history[..] else { panic!("one earlier revision") };
+    assert_eq!((said.rev, said.billed_bytes, said.state), (0, 100, State::Provisional));
+    assert_eq!(said.at, first.made_at);
+    assert_eq!((statement(&second, "bob").rev, second.rev, second.state), (0, 1, State::Final));
+    assert_eq!(second.first_made_at, Some(first.made_at));
+}
+
+#[test]
+fn a_month_that_was_over_is_revised_even_if_nobody_was_told() {
+    let directory = Directory::new(vec![user("alice", &[443])]);
+    let first = report_of(&directory, FIRST, 100, true);
+    let second = report_of(&directory, LATER, 90, true).revise(Some(first), nobody_was_told);
+    assert_eq!((statement(&second, "alice").rev, second.rev), (1, 1));
+}
+
+#[test]
+fn a_month_in_progress_is_revised_only_where_it_was_told() {
+    let directory = Directory::new(vec![user("alice", &[443])]);
+    let before = report_of(&directory, "2026-10-20T12:00:00+08:00", 100, true);
+    assert_eq!(before.state, State::InProgress);
+    let end = || report_of(&directory, FIRST, 100, true);
+
+    let untold = end().revise(Some(before.clone()), nobody_was_told);
+    assert_eq!((statement(&untold, "alice").rev, untold.rev), (0, 0));
+    // Whoever had a letter of a month in progress gets one of the whole month, even of the same figures.
+    let told = end().revise(Some(before), |_, _| true);
+    assert_eq!((statement(&told, "alice").rev, told.rev), (1, 1));
+    assert_eq!(told.first_made_at, Some(told.made_at));
+}
+
+#[test]
+fn figures_that_vanish_are_revised_to_nothing() {
+    let directory = Directory::default();
+    let hk = |lines| gathered(october("hk-1", &directory, &[block("2026-10-05", 86_400, lines)]));
+    let first = assemble(&basis(&directory, None), vec![hk(vec![line("2026-10-05", 443, Some("carol"), (9, 0), 0)])]);
+    let second = assemble(&basis(&directory, None), vec![hk(Vec::new())]).revise(Some(first), |_, _| true);
+    let carol = statement(&second, "hk-1/carol");
+    assert_eq!((carol.rev, carol.billed_bytes, carol.history[0].billed_bytes), (1, 0, 9));
+    // And stay so.
+    let third = assemble(&basis(&directory, None), vec![hk(Vec::new())]).revise(Some(second.clone()), |_, _| true);
+    assert_eq!(third, second);
+}
+
+#[test]
+fn a_report_reads_back_as_it_was_written() {
+    let directory = Directory::new(vec![user("alice", &[443])]);
+    let price = Price { per: GIB, amount: "0.10".parse().unwrap(), currency: "CNY".to_owned() };
+    let first = report_of(&directory, FIRST, 100, false);
+    let mut report = report_of(&directory, LATER, 7 * GIB, true).revise(Some(first), |_, _| true);
+    report.price = Some(price);
+    let json = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<MonthlyReport>(&json).unwrap(), report);
+}
+
+proptest! {
+    /// No byte appears or vanishes, whoever it is billed to and in whatever order it comes.
+    #[test]
+    fn all_statements_add_up_to_all_lines(
+        lines in prop::collection::vec((1_u32..=31, 440_u16..446, 0_usize..4, 0_u64..1 << 40, 0_u64..1 << 40), 0..60),
+        nodes in 1_usize..4,
+    ) {
+        let names = [None, Some("alice"), Some("carol"), Some("443")];
+        let directory = Directory::new(vec![user("alice", &[440, 441]), user("bob", &[442])]);
+        let mut expected = Counters::default();
+        let mut outcomes = Vec::new();
+        for node in 0..nodes {
+            let mut busy = BTreeMap::<u32, DayBlock>::new();
+            for (number, port, name, input, output) in lines.iter().skip(node).step_by(nodes) {
+                let date = format!("2026-10-{number:02}");
+                let line = line(&date, *port, names[*name], (*input, *output), 1);
+                expected = expected.checked_add(line.counters()).unwrap();
+                busy.entry(*number).or_insert_with(|| block(&date, 86_400, Vec::new())).lines.push(line);
+            }
+            let busy: Vec<_> = busy.into_values().rev().collect();
+            outcomes.push(gathered(october(&format!("n{node}"), &directory, &busy)));
+        }
+        let report = assemble(&basis(&directory, None), outcomes);
+        let sum = |parts: Vec<Counters>| {
+            parts.into_iter().fold(Counters::default(), |sum, part| sum.checked_add(part).unwrap())
+        };
+        prop_assert_eq!(sum(report.statements.iter().map(|statement| statement.total).collect()), expected);
+        prop_assert_eq!(report.total(), expected);
+        for statement in &report.statements {
+            prop_assert_eq!(sum(statement.by_node.values().copied().collect()), statement.total);
+            let (input, output) = statement.days.iter().fold((0, 0), |sum, day| (sum.0 + day.0, sum.1 + day.1));
+            prop_assert_eq!((input, output), (statement.total.in_bytes(), statement.total.out_bytes()));
+        }
+    }
+}
