@@ -2,5 +2,17 @@
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 pub mod daemon;
+pub mod netns;
 pub mod smtpd;
 pub mod sshd;
+
+/// Whether this is root; says on stderr what is skipped when it is not, and fails where nothing may be skipped.
+pub fn have_root(for_what: &str) -> bool {
+    if rustix::process::geteuid().is_root() {
+        return true;
+    }
+    let required = std::env::var_os("FLOW_AGENT_TEST_REQUIRE").is_some_and(|value| value == "1");
+    assert!(!required, "{for_what} need root, and FLOW_AGENT_TEST_REQUIRE=1 allows no skipping");
+    eprintln!("SKIPPED: {for_what} need root");
+    false
+}

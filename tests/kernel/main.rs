@@ -1,1 +1,7 @@
-//! kernel tests.
+//! The backends on a real kernel: root, in network namespaces and on a bpffs of their own.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod attach;
+mod support;

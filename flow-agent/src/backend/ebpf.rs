@@ -1,1 +1,21 @@
-//! The eBPF backend.
+//! EDGE kernel: the counters of the TC classifiers. Only this file and those below it name aya.
+
+mod attach;
+mod counting;
+mod foreign;
+mod inspect;
+mod kernel;
+mod layout;
+mod lock;
+mod log;
+mod pins;
+mod plan;
+mod retired;
+mod set;
+mod slots;
+mod start;
+mod tables;
+mod uninstall;
+
+pub use start::start;
+pub use uninstall::{Survey, SurveyedAttachment, SurveyedSet, survey, uninstall};

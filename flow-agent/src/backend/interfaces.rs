@@ -60,6 +60,8 @@ pub struct Selection {
     pub absent: BTreeSet<String>,
     /// Matched by a glob, with a device type whose frames cannot be read.
     pub unreadable: BTreeSet<String>,
+    /// Named literally, or carrying a default route, with such a device type.
+    pub refused: Vec<Interface>,
 }
 
 impl Patterns {
@@ -73,10 +75,7 @@ impl Patterns {
 
     /// Picks from `present`. `auto` without any default route keeps what it has picked before (`counted`, by index):
     /// a route that is being renewed is no reason to stop.
-    ///
-    /// # Errors
-    /// [`BackendError::DeviceType`] when a device that is named, or carries a default route, cannot be read.
-    pub fn select(&self, present: &[Interface], counted: &BTreeSet<u32>) -> Result<Selection, BackendError> {
+    pub fn select(&self, present: &[Interface], counted: &BTreeSet<u32>) -> Selection {
         let mut selection = Selection::default();
         let mut chosen = BTreeSet::new();
         let routed = present.iter().any(Interface::is_default);
@@ -94,16 +93,24 @@ impl Patterns {
                     (None, Pattern::Glob(_)) => {
                         selection.unreadable.insert(interface.name.clone());
                     }
-                    (None, Pattern::Auto | Pattern::Name(_)) => {
-                        let (interface, device_type) = (interface.name.clone(), interface.device_type);
-                        return Err(BackendError::DeviceType { interface, device_type });
-                    }
+                    (None, Pattern::Auto | Pattern::Name(_)) if selection.refused.contains(interface) => {}
+                    (None, Pattern::Auto | Pattern::Name(_)) => selection.refused.push(interface.clone()),
                 }
             }
         }
         selection.chosen = present.iter().filter(|interface| chosen.contains(&interface.index)).cloned().collect();
         selection.chosen.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(selection)
+        selection
+    }
+
+    /// Whether the default routes matter.
+    pub fn follow_routes(&self) -> bool {
+        self.0.iter().any(|pattern| matches!(pattern, Pattern::Auto))
+    }
+
+    /// Whether `name` is picked because it is named.
+    pub fn name_literally(&self, name: &str) -> bool {
+        self.0.iter().any(|pattern| matches!(pattern, Pattern::Name(literal) if literal == name))
     }
 }
 
@@ -167,7 +174,7 @@ mod tests {
 
     fn select(patterns: &[&str], present: &[Interface], counted: &[u32]) -> Result<Selection, BackendError> {
         let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
-        Patterns::parse(&patterns)?.select(present, &counted.iter().copied().collect())
+        Ok(Patterns::parse(&patterns)?.select(present, &counted.iter().copied().collect()))
     }
 
     fn names(selection: &Selection) -> Vec<&str> {
@@ -217,8 +224,8 @@ mod tests {
 
     #[test]
     fn an_unreadable_device_is_refused_by_name_and_skipped_by_a_glob() {
-        let error = select(&["ib0"], &present(), &[]).unwrap_err();
-        assert!(matches!(error, BackendError::DeviceType { device_type: 32, .. }));
+        let refused = select(&["ib0", "ib0"], &present(), &[]).unwrap().refused;
+        assert_eq!(refused.iter().map(|interface| interface.device_type).collect::<Vec<_>>(), [32]);
         let selection = select(&["ib*", "eth0"], &present(), &[]).unwrap();
         assert_eq!(names(&selection), ["eth0"]);
         assert_eq!(selection.unreadable, ["ib0".to_owned()].into());

@@ -3,9 +3,11 @@
 pub mod ebpf;
 mod error;
 pub mod interfaces;
+mod netlink;
 pub mod scripted;
 
 pub use error::{BackendError, Cause};
+pub use netlink::InterfaceEvents;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

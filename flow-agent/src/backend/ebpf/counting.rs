@@ -1,0 +1,221 @@
+//! The eBPF backend at work: one set of counters, and the devices that feed it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::attach::{Attacher, Attachment};
+use super::kernel;
+use super::layout::{self, SetName};
+use super::lock::InterfaceLock;
+use super::pins;
+use super::retired::RetiredSet;
+use super::set::{Constants, Programs, Set};
+use crate::backend::interfaces::{Interface, LinkLayer, Patterns};
+use crate::backend::netlink::{self, Direction};
+use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
+use crate::ledger::reading::{Moment, Reading};
+
+/// The eBPF backend.
+pub struct Counting {
+    pub(super) attacher: Attacher,
+    pub(super) bpffs: PathBuf,
+    pub(super) patterns: Patterns,
+    pub(super) max_ports: u32,
+    pub(super) constants: Constants,
+    pub(super) set: Set,
+    pub(super) programs: Programs,
+    /// By the device's index.
+    pub(super) counted: BTreeMap<u32, Counted>,
+    pub(super) watch: Watch,
+    /// Whether it is marked that a bucket was sealed.
+    pub(super) sealed: bool,
+}
+
+/// A device that is counted, or should be.
+pub(super) struct Counted {
+    pub(super) name: String,
+    pub(super) layer: LinkLayer,
+    /// One for each direction, fewer while one of them could not be attached.
+    pub(super) attachments: Vec<(Direction, Attachment)>,
+    pub(super) _lock: InterfaceLock,
+    /// The last time at which both were seen to be well.
+    pub(super) well_at: Moment,
+}
+
+/// What the inspections remember of devices that are not counted.
+pub(super) struct Watch {
+    /// The last inspection.
+    pub(super) looked_at: Moment,
+    /// Since when devices that should be counted could not be, by name.
+    pub(super) missing: BTreeMap<String, Moment>,
+    /// What was said already, so that it is not said again every ten seconds.
+    pub(super) said: BTreeSet<String>,
+}
+
+impl Backend for Counting {
+    fn identity(&self) -> Identity {
+        self.set.identity()
+    }
+
+    fn interfaces(&self) -> Vec<String> {
+        self.names().into_iter().collect()
+    }
+
+    fn ports(&self) -> BTreeSet<u16> {
+        self.set.owners().map(|owners| owners.active()).unwrap_or_default()
+    }
+
+    fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
+        self.programs.flush_log();
+        let mut reading = self.set.read(now)?;
+        for (index, counted) in &self.counted {
+            // One that went away meanwhile is told by the next inspection.
+            if let Some(mut device) = netlink::device(*index)? {
+                device.name.clone_from(&counted.name);
+                reading.devices.push(device);
+            }
+        }
+        reading.devices.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(reading)
+    }
+
+    fn add(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        let owners = self.set.owners()?;
+        let wanted = owners.active().union(ports).count();
+        layout::slots_for(wanted, self.max_ports)?;
+        self.set.apply(&owners.plan_add(ports)?)
+    }
+
+    fn drain(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        self.set.apply(&self.set.owners()?.plan_drain(ports))
+    }
+
+    fn release(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        self.set.apply(&self.set.owners()?.plan_release(ports))
+    }
+
+    fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError> {
+        let slots = layout::slots_for(ports.len(), self.max_ports)?;
+        let name = SetName { slots, id: new_id(), ..self.set.name.clone() };
+        let (set, mut programs) = new_set(&self.attacher, name, self.constants)?;
+        let prepared = set.owners().and_then(|owners| owners.plan_add(ports)).and_then(|steps| set.apply(&steps));
+        // All that could refuse is done before the first packet meets the new programs.
+        let loaded = self.layers().into_iter().try_for_each(|layer| {
+            Direction::BOTH.into_iter().try_for_each(|direction| programs.get(layer, direction).map(drop))
+        });
+        if let Err(error) = prepared.and(loaded) {
+            if let Some(path) = &set.path {
+                pins::remove_directory(path)?;
+            }
+            return Err(error);
+        }
+        for counted in self.counted.values_mut() {
+            for (direction, attachment) in &mut counted.attachments {
+                let program = programs.get(counted.layer, *direction)?;
+                if let Err(error) = self.attacher.update(attachment, program, &set.name) {
+                    // It is not as it should be now, which the next inspection sees and mends.
+                    tracing::warn!(interface = counted.name, %direction, error = %error, "not moved to the new counters");
+                }
+            }
+        }
+        kernel::grace();
+        self.programs = programs;
+        self.sealed = false;
+        let set = std::mem::replace(&mut self.set, set);
+        Ok(Box::new(RetiredSet { set, interfaces: self.names() }))
+    }
+
+    fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
+        self.programs.flush_log();
+        Ok(Inspection { unseen: self.look_around(now)?, retired: Vec::new() })
+    }
+
+    fn sealed(&mut self) -> Result<(), BackendError> {
+        self.mark_sealed()
+    }
+}
+
+impl Drop for Counting {
+    /// Pinned counters go on; others end here, and must leave nothing that counts for nobody.
+    fn drop(&mut self) {
+        if self.attacher.pins.is_some() {
+            return;
+        }
+        for (index, counted) in std::mem::take(&mut self.counted) {
+            if let Err(error) = counted.detach(&self.attacher) {
+                tracing::warn!(interface = index, error = %error, "not detached");
+            }
+        }
+    }
+}
+
+impl Counting {
+    /// Everything that is present now.
+    pub(super) fn present(&self) -> Result<Vec<Interface>, BackendError> {
+        present(&self.patterns)
+    }
+
+    /// Marks in the pins that a bucket was sealed.
+    pub(super) fn mark_sealed(&mut self) -> Result<(), BackendError> {
+        if let (Some(path), false) = (&self.set.path, self.sealed) {
+            pins::ensure_directory(&path.join(layout::SEALED))?;
+        }
+        self.sealed = true;
+        Ok(())
+    }
+
+    fn names(&self) -> BTreeSet<String> {
+        self.counted.values().map(|counted| counted.name.clone()).collect()
+    }
+
+    fn layers(&self) -> Vec<LinkLayer> {
+        let used = |layer| self.counted.values().any(|counted| counted.layer == layer);
+        [LinkLayer::Ethernet, LinkLayer::Ip].into_iter().filter(|layer| used(*layer)).collect()
+    }
+}
+
+impl Counted {
+    pub(super) fn detach(self, attacher: &Attacher) -> Result<(), BackendError> {
+        let detached: Vec<_> =
+            self.attachments.into_iter().map(|(_, attachment)| attacher.detach(attachment)).collect();
+        detached.into_iter().collect()
+    }
+}
+
+/// The devices of this network namespace; with their default routes where these matter.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub(super) fn present(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
+    let routes = if patterns.follow_routes() { netlink::default_routes()? } else { BTreeSet::new() };
+    netlink::interfaces(&routes)
+}
+
+/// Makes a set that is like no other.
+///
+/// # Errors
+/// When the kernel refuses: nothing is left of it.
+pub(super) fn new_set(
+    attacher: &Attacher,
+    name: SetName,
+    constants: Constants,
+) -> Result<(Set, Programs), BackendError> {
+    let path = attacher.pins.as_ref().map(|pins| pins.set_path(&name));
+    if let Some(path) = &path {
+        pins::ensure_directory(path)?;
+    }
+    Set::load(name, path.clone(), constants).inspect_err(|_| {
+        if let Some(path) = &path
+            && let Err(error) = pins::remove_directory(path)
+        {
+            tracing::warn!(path = %path.display(), error = %error, "remains stay");
+        }
+    })
+}
+
+/// The id of a new life of maps: 16 random hexadecimal digits.
+pub(super) fn new_id() -> String {
+    let mut id = uuid::Uuid::new_v4().simple().to_string();
+    id.truncate(16);
+    id
+}

@@ -1,0 +1,88 @@
+//! EDGE kernel: whether the counter of another instance is attached to a device.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use aya::programs::SchedClassifier;
+use aya::programs::tc::TcAttachType;
+
+use super::attach::{Attacher, link_at};
+use super::kernel;
+use super::layout;
+use super::pins::{self, Pins};
+use super::set::PROGRAMS;
+use crate::backend::BackendError;
+use crate::backend::netlink::{self, Direction};
+
+/// Refuses a device to which somebody else's counter is attached; `own` are the ids of our links.
+///
+/// # Errors
+/// [`BackendError::Foreign`] with the owner, as far as one can see who it is.
+pub fn refuse(
+    attacher: &Attacher,
+    bpffs: &Path,
+    (index, interface): (u32, &str),
+    own: &BTreeSet<u32>,
+) -> Result<(), BackendError> {
+    for direction in Direction::BOTH {
+        let owner = match filter_owner(attacher, index, direction)? {
+            Some(owner) => Some(owner),
+            None => link_owner(attacher, bpffs, (index, interface), direction, own)?,
+        };
+        if let Some(owner) = owner {
+            let (interface, direction) = (interface.to_owned(), direction.name());
+            return Err(BackendError::Foreign { interface, direction, owner });
+        }
+    }
+    Ok(())
+}
+
+fn filter_owner(attacher: &Attacher, index: u32, direction: Direction) -> Result<Option<String>, BackendError> {
+    let filters = netlink::filters(index, direction)
+        .map_err(|source| BackendError::Netlink { action: "list the filters", source })?;
+    Ok(filters
+        .iter()
+        .filter_map(|filter| layout::filter_owner(&filter.name))
+        .find(|owner| *owner != attacher.instance)
+        .map(|owner| format!("instance {owner}")))
+}
+
+fn link_owner(
+    attacher: &Attacher,
+    bpffs: &Path,
+    (index, interface): (u32, &str),
+    direction: Direction,
+    own: &BTreeSet<u32>,
+) -> Result<Option<String>, BackendError> {
+    // A kernel without TCX has no links.
+    let Ok(Some(hook)) = kernel::query_tcx(index, direction) else { return Ok(None) };
+    let strangers: Vec<(u32, u32)> = hook.attached.into_iter().filter(|(_, link)| !own.contains(link)).collect();
+    if strangers.is_empty() {
+        return Ok(None);
+    }
+    let others = pins::instances(bpffs).into_iter().filter(|instance| *instance != attacher.instance);
+    for instance in others {
+        // What others keep from us can only be told by the programs' names.
+        let Ok(Some(pins)) = Pins::existing(bpffs, &instance) else { continue };
+        for found in pins.links()? {
+            let here = (attacher.netns, index, direction);
+            if (found.name.netns, found.name.index, found.name.direction) == here
+                && link_at(&found.path).is_ok_and(|link| strangers.iter().any(|(_, stranger)| *stranger == link))
+            {
+                return Ok(Some(format!("instance {instance}")));
+            }
+        }
+    }
+    let attach_type = match direction {
+        Direction::Ingress => TcAttachType::Ingress,
+        Direction::Egress => TcAttachType::Egress,
+    };
+    // Names can be asked for with CAP_SYS_ADMIN only; without it the locks and the pins must do.
+    let Ok((_, programs)) = SchedClassifier::query_tcx(interface, attach_type) else { return Ok(None) };
+    let is_stranger = |id| strangers.iter().any(|(program, _)| *program == id);
+    Ok(programs
+        .iter()
+        .filter(|program| is_stranger(program.id()))
+        .find(|program| program.name_as_str().is_some_and(|name| PROGRAMS.contains(&name)))
+        .map(|program| format!("program {} of an instance whose pins are not in {}", program.id(), bpffs.display())))
+}

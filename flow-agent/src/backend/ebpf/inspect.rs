@@ -1,0 +1,168 @@
+//! Following the devices: those that come, go, are made again or renamed, and what others do to our attachments.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::attach::Sight;
+use super::counting::{Counted, Counting};
+use super::foreign;
+use super::lock::InterfaceLock;
+use super::start::is_untouched;
+use crate::backend::BackendError;
+use crate::backend::interfaces::Interface;
+use crate::backend::netlink::Direction;
+use crate::ledger::reading::{Moment, Unseen};
+
+impl Counting {
+    /// Looks at everything once, and mends it.
+    pub(super) fn look_around(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError> {
+        let present = self.present()?;
+        let selection = self.patterns.select(&present, &self.counted.keys().copied().collect());
+        let mut unseen = Vec::new();
+        self.leave(&selection.chosen);
+        for interface in &selection.chosen {
+            let seen = if self.counted.contains_key(&interface.index) {
+                self.look_at(interface, now)
+            } else {
+                self.join(interface, now)
+            };
+            unseen.extend(seen);
+        }
+        for name in &selection.absent {
+            unseen.push(self.miss(name, "the interface does not exist", now));
+        }
+        for interface in &selection.refused {
+            let (name, device_type) = (interface.name.clone(), interface.device_type);
+            let why = BackendError::DeviceType { interface: name.clone(), device_type }.to_string();
+            unseen.push(self.miss(&name, &why, now));
+        }
+        let expected: BTreeSet<&str> = selection.chosen.iter().map(|interface| interface.name.as_str()).collect();
+        let lacking = |name: &str| {
+            expected.contains(name)
+                || selection.absent.contains(name)
+                || selection.refused.iter().any(|interface| interface.name == name)
+        };
+        self.watch.missing.retain(|name, _| lacking(name));
+        self.watch.looked_at = now;
+        Ok(unseen)
+    }
+
+    /// Takes leave of the devices that are gone, or are not to be counted any more.
+    fn leave(&mut self, chosen: &[Interface]) {
+        let stay: BTreeSet<u32> = chosen.iter().map(|interface| interface.index).collect();
+        let (stay, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            std::mem::take(&mut self.counted).into_iter().partition(|(index, _)| stay.contains(index));
+        self.counted = stay;
+        for counted in gone.into_values() {
+            let (name, well_at) = (counted.name.clone(), counted.well_at);
+            match counted.detach(&self.attacher) {
+                Ok(()) => tracing::info!(interface = name, "not counted any more"),
+                Err(error) => tracing::warn!(interface = name, error = %error, "not detached"),
+            }
+            // What is named must be there: until it is again, it is missed from the last time it was well. Another
+            // device under its name is found below.
+            if self.patterns.name_literally(&name) || chosen.iter().any(|interface| interface.name == name) {
+                self.watch.missing.insert(name, well_at);
+            }
+        }
+    }
+
+    /// Looks at a device that is counted.
+    fn look_at(&mut self, interface: &Interface, now: Moment) -> Option<Unseen> {
+        let counted = self.counted.get_mut(&interface.index).expect("it was found there");
+        if counted.name != interface.name {
+            tracing::info!(interface = interface.name, before = counted.name, "renamed");
+            counted.name.clone_from(&interface.name);
+        }
+        let mut reasons = Vec::new();
+        for direction in Direction::BOTH {
+            let position = counted.attachments.iter().position(|(attached, _)| *attached == direction);
+            let sight = match position {
+                Some(position) => self.attacher.look(&counted.attachments[position].1),
+                None => Ok(Sight::Unwell(format!("the counter could not be attached ({direction})"))),
+            };
+            let why = match sight {
+                Ok(Sight::Well) => continue,
+                Ok(Sight::Unwell(why)) => why,
+                Err(error) => error.to_string(),
+            };
+            let mended = self.programs.get(counted.layer, direction).and_then(|program| {
+                if let Some(position) = position {
+                    self.attacher.detach(counted.attachments.remove(position).1)?;
+                }
+                let device = (interface.index, interface.name.as_str());
+                self.attacher.attach(program, device, direction, &self.set.name)
+            });
+            reasons.push(match mended {
+                Ok(attachment) => {
+                    counted.attachments.push((direction, attachment));
+                    why
+                }
+                Err(error) => format!("{why}; {error}"),
+            });
+        }
+        let start = std::mem::replace(&mut counted.well_at, now);
+        if reasons.is_empty() {
+            return None;
+        }
+        let why = reasons.join("; ");
+        tracing::warn!(interface = interface.name, why, "a time was not seen");
+        Some(Unseen { start, end: now, interface: interface.name.clone(), why })
+    }
+
+    /// Begins to count a device.
+    fn join(&mut self, interface: &Interface, now: Moment) -> Option<Unseen> {
+        let missed = self.watch.missing.get(&interface.name).copied();
+        let start = missed.unwrap_or(self.watch.looked_at);
+        match self.count(interface, now) {
+            Ok(()) => {
+                self.watch.missing.remove(&interface.name);
+                self.watch.said.remove(&interface.name);
+                tracing::info!(interface = interface.name, "counted");
+                // A new device that has not moved a packet when its counter is in place hid nothing.
+                if missed.is_none() && is_untouched(interface.index) {
+                    return None;
+                }
+                let why = if missed.is_some() { "the interface was made again" } else { "the interface appeared" };
+                Some(Unseen { start, end: now, interface: interface.name.clone(), why: why.into() })
+            }
+            Err(error) => {
+                self.watch.missing.entry(interface.name.clone()).or_insert(start);
+                Some(self.miss(&interface.name, &error.to_string(), now))
+            }
+        }
+    }
+
+    /// Locks and attaches; all or nothing.
+    pub(super) fn count(&mut self, interface: &Interface, now: Moment) -> Result<(), BackendError> {
+        let layer = interface.link_layer().expect("only devices that can be read are chosen");
+        let device = (interface.index, interface.name.as_str());
+        let lock = InterfaceLock::take(self.attacher.netns, device.0, device.1, &self.attacher.instance)?;
+        foreign::refuse(&self.attacher, &self.bpffs, device, &BTreeSet::new())?;
+        let mut counted =
+            Counted { name: interface.name.clone(), layer, attachments: Vec::new(), _lock: lock, well_at: now };
+        for direction in Direction::BOTH {
+            let attached = self
+                .programs
+                .get(layer, direction)
+                .and_then(|program| self.attacher.attach(program, device, direction, &self.set.name));
+            match attached {
+                Ok(attachment) => counted.attachments.push((direction, attachment)),
+                Err(error) => {
+                    counted.detach(&self.attacher)?;
+                    return Err(error);
+                }
+            }
+        }
+        self.counted.insert(interface.index, counted);
+        Ok(())
+    }
+
+    /// A device that should be counted and is not: unseen since it was missed first, and from now on again.
+    fn miss(&mut self, name: &str, why: &str, now: Moment) -> Unseen {
+        let start = self.watch.missing.insert(name.to_owned(), now).unwrap_or(self.watch.looked_at);
+        if self.watch.said.insert(name.to_owned()) {
+            tracing::warn!(interface = name, why, "not counted");
+        }
+        Unseen { start, end: now, interface: name.to_owned(), why: why.to_owned() }
+    }
+}

@@ -1,0 +1,156 @@
+//! EDGE kernel: what this kernel is, and the two system calls that no library of ours makes.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::thread;
+use std::time::Duration;
+
+use rustix::thread::{MembarrierCommand, membarrier};
+
+use crate::backend::BackendError;
+use crate::backend::netlink::Direction;
+
+// include/uapi/linux/bpf.h
+const BPF_PROG_QUERY: libc::c_int = 16;
+const BPF_TCX_INGRESS: u32 = 46;
+const BPF_TCX_EGRESS: u32 = 47;
+/// Most programs at one hook (kernel/bpf/mprog.c).
+const MPROG_MAX: usize = 64;
+
+/// Whether this is a realtime kernel, on which two programs may interleave on one CPU.
+pub fn is_realtime() -> bool {
+    fs::read_to_string("/sys/kernel/realtime").is_ok_and(|text| text.trim() == "1")
+}
+
+/// CPUs that may ever come online: the kernel counts on each of them.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn possible_cpus() -> Result<u32, BackendError> {
+    let cpus = aya::util::nr_cpus().map_err(|(path, source)| BackendError::Path {
+        action: "read",
+        path: path.into(),
+        source,
+    })?;
+    Ok(u32::try_from(cpus).expect("no machine has 2^32 CPUs"))
+}
+
+/// The id of this boot: no set of counters outlives it.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn boot_id() -> Result<String, BackendError> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    match fs::read_to_string(path) {
+        Ok(id) => Ok(id.trim().to_owned()),
+        Err(source) => Err(BackendError::Path { action: "read", path: path.into(), source }),
+    }
+}
+
+/// The inode of this thread's network namespace: unlike any other that lives.
+///
+/// # Errors
+/// When /proc is not there.
+pub fn netns() -> Result<u64, BackendError> {
+    let path = "/proc/thread-self/ns/net";
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.ino()),
+        Err(source) => Err(BackendError::Path { action: "look at", path: path.into(), source }),
+    }
+}
+
+/// Returns when every program that ran when it was called has ended.
+///
+/// `membarrier(GLOBAL)` is `synchronize_rcu()`, and classifiers run with bottom halves off, for which RCU waits too. It
+/// is refused with `nohz_full`, and returns at once with one CPU, on which only a realtime kernel would have let us in
+/// while a program runs: then a second is longer than any program.
+pub fn grace() {
+    if is_realtime() || membarrier(MembarrierCommand::Global).is_err() {
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// Gives back to the system what parsing the kernel's types has taken.
+pub fn trim_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it takes no pointers, and may be called at any time from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// What is attached to one TCX hook, in the order in which packets meet it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hook {
+    /// Program id and link id (0: attached without a link).
+    pub attached: Vec<(u32, u32)>,
+}
+
+/// Asks what is attached to a TCX hook of a device of this network namespace. `None`: there is no such device.
+///
+/// # Errors
+/// `EINVAL` where the kernel knows no TCX.
+pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
+    /// The member `query` of `union bpf_attr`.
+    #[repr(C)]
+    struct Query {
+        target_ifindex: u32,
+        attach_type: u32,
+        query_flags: u32,
+        attach_flags: u32,
+        prog_ids: u64,
+        prog_cnt: u32,
+        padding: u32,
+        prog_attach_flags: u64,
+        link_ids: u64,
+        link_attach_flags: u64,
+        revision: u64,
+    }
+    let mut programs = [0_u32; MPROG_MAX];
+    let mut links = [0_u32; MPROG_MAX];
+    let mut query = Query {
+        target_ifindex: index,
+        attach_type: match direction {
+            Direction::Ingress => BPF_TCX_INGRESS,
+            Direction::Egress => BPF_TCX_EGRESS,
+        },
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: programs.as_mut_ptr().expose_provenance() as u64,
+        prog_cnt: MPROG_MAX as u32,
+        padding: 0,
+        prog_attach_flags: 0,
+        link_ids: links.as_mut_ptr().expose_provenance() as u64,
+        link_attach_flags: 0,
+        revision: 0,
+    };
+    // SAFETY: the attribute is initialised, as long as is said, and lives over the call, as do the two arrays, of whose
+    // length it tells; the kernel writes to these three alone.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut query, size_of::<Query>()) };
+    if result < 0 {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::ENODEV) => Ok(None),
+            // Nothing was ever attached there.
+            Some(libc::ENOENT) => Ok(Some(Hook::default())),
+            _ => Err(error),
+        };
+    }
+    let attached = programs.into_iter().zip(links).take(query.prog_cnt as usize).collect();
+    Ok(Some(Hook { attached }))
+}
+
+/// Whether this kernel has TCX (6.6 and on).
+///
+/// # Errors
+/// When it may not be asked.
+pub fn has_tcx() -> io::Result<bool> {
+    // Whether there is such a device does not matter: a kernel without TCX refuses before it looks.
+    match query_tcx(1, Direction::Ingress) {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

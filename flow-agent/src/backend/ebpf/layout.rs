@@ -1,0 +1,238 @@
+//! PURE: what a set of counters is called, how large it is, and what its pins are called.
+//!
+//! ```text
+//! <bpffs>/flow-agent/<instance>/
+//!   v1-ip-s64-c2-9f86d081884c7d65/   a set: layout version, mode, slots, CPUs, and the id of the maps' life
+//!     PORT_SLOT CELLS SLOT_OWNER FRAGMENTS
+//!     sealed/                        a bucket of it was sealed
+//!   links/<netns>-<index>-in-<name>  what is attached: a pinned TCX link, or a directory that stands for a filter
+//!   clsact/<netns>-<index>/          the qdisc there was made by us
+//! ```
+//! bpffs takes no dots in names, which interfaces may have: a byte that is not `[A-Za-z0-9_]` is written as `=XX`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use flow_common::wire;
+
+use crate::backend::BackendError;
+use crate::backend::netlink::Direction;
+use crate::ledger::record::CountMode;
+
+/// Directory below bpffs.
+pub const ROOT: &str = "flow-agent";
+/// Directory of what is attached.
+pub const LINKS: &str = "links";
+/// Directory of the qdiscs that were made by us.
+pub const CLSACT: &str = "clsact";
+/// Directory in a set that says that a bucket of it was sealed.
+pub const SEALED: &str = "sealed";
+
+/// Fewest slots: a few more ports need no new set.
+const MIN_SLOTS: u32 = 64;
+
+/// What a set of counters is, and which one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetName {
+    pub count: CountMode,
+    pub slots: u32,
+    /// Possible CPUs.
+    pub cpus: u32,
+    /// Random; one life of one set of maps.
+    pub id: String,
+}
+
+/// A set that a newer release made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Newer {
+    pub layout: u32,
+}
+
+impl SetName {
+    /// Lines that each CPU has.
+    pub fn lines(&self) -> u32 {
+        wire::lines_for(self.slots)
+    }
+
+    /// Reads a directory's name; `None` when it is no set of any release.
+    pub fn parse(text: &str) -> Option<Result<Self, Newer>> {
+        let (version, rest) = text.strip_prefix('v')?.split_once('-')?;
+        let layout: u32 = version.parse().ok()?;
+        if layout > wire::LAYOUT_VERSION {
+            return Some(Err(Newer { layout }));
+        }
+        let mut parts = rest.split('-');
+        let name = Self {
+            count: match parts.next()? {
+                "ip" => CountMode::Ip,
+                "wire" => CountMode::Wire,
+                _ => return None,
+            },
+            slots: number(parts.next()?, 's')?,
+            cpus: number(parts.next()?, 'c')?,
+            id: parts.next().filter(|id| id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))?.to_owned(),
+        };
+        (parts.next().is_none() && (1..=wire::MAX_SLOTS).contains(&name.slots) && name.cpus > 0).then_some(Ok(name))
+    }
+}
+
+impl fmt::Display for SetName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = match self.count {
+            CountMode::Ip => "ip",
+            CountMode::Wire => "wire",
+        };
+        write!(f, "v{}-{count}-s{}-c{}-{}", wire::LAYOUT_VERSION, self.slots, self.cpus, self.id)
+    }
+}
+
+fn number(text: &str, prefix: char) -> Option<u32> {
+    text.strip_prefix(prefix).and_then(|digits| u32::from_str(digits).ok())
+}
+
+/// How many slots a new set for `ports` ports has: a quarter more than the ports, 64 at least, `max_ports` at most.
+///
+/// # Errors
+/// [`BackendError::TooManyPorts`] beyond `max_ports`.
+pub fn slots_for(ports: usize, max_ports: u32) -> Result<u32, BackendError> {
+    let max_ports = max_ports.min(wire::MAX_SLOTS);
+    match u32::try_from(ports) {
+        Ok(count) if count <= max_ports => {
+            Ok(count.saturating_add(count.div_ceil(4)).max(MIN_SLOTS).min(max_ports).max(1))
+        }
+        _ => Err(BackendError::TooManyPorts { wanted: ports, max_ports }),
+    }
+}
+
+/// One attachment as its pin is called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LinkName {
+    /// Inode of the network namespace.
+    pub netns: u64,
+    /// The device's index there.
+    pub index: u32,
+    pub direction: Direction,
+    /// The device's name when it was attached.
+    pub interface: String,
+}
+
+impl LinkName {
+    /// Reads a pin's name; `None` when it is none of ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(4, '-');
+        Some(Self {
+            netns: parts.next()?.parse().ok()?,
+            index: parts.next()?.parse().ok()?,
+            direction: match parts.next()? {
+                "in" => Direction::Ingress,
+                "out" => Direction::Egress,
+                _ => return None,
+            },
+            interface: decode(parts.next()?)?,
+        })
+    }
+}
+
+impl fmt::Display for LinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = match self.direction {
+            Direction::Ingress => "in",
+            Direction::Egress => "out",
+        };
+        write!(f, "{}-{}-{direction}-{}", self.netns, self.index, encode(&self.interface))
+    }
+}
+
+fn encode(name: &str) -> String {
+    name.bytes()
+        .map(|byte| match byte {
+            byte if byte.is_ascii_alphanumeric() || byte == b'_' => char::from(byte).to_string(),
+            byte => format!("={byte:02x}"),
+        })
+        .collect()
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'=' => {
+                let (high, low) = (char::from(rest.next()?).to_digit(16)?, char::from(rest.next()?).to_digit(16)?);
+                u8::try_from(high << 4 | low).expect("two hexadecimal digits are a byte")
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// What our filters on clsact are called, so that everybody sees whose they are and which counters they feed.
+pub fn filter_name(instance: &str, set: &SetName) -> String {
+    format!("{ROOT}/{instance}/{}", set.id)
+}
+
+/// Whose filter it is, when an agent made it.
+pub fn filter_owner(name: &str) -> Option<&str> {
+    name.strip_prefix(ROOT)?.strip_prefix('/')?.split('/').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "9f86d081884c7d65";
+
+    #[test]
+    fn a_set_is_called_by_its_layout() {
+        let name = SetName { count: CountMode::Wire, slots: 125, cpus: 2, id: ID.into() };
+        assert_eq!(name.to_string(), format!("v1-wire-s125-c2-{ID}"));
+        assert_eq!(SetName::parse(&name.to_string()), Some(Ok(name.clone())));
+        // Line 0, the slots, and five reserved ones.
+        assert_eq!(name.lines(), 131);
+    }
+
+    #[test]
+    fn a_newer_layout_is_known_as_such_however_its_name_goes_on() {
+        assert_eq!(SetName::parse("v2-whatever"), Some(Err(Newer { layout: 2 })));
+        assert_eq!(SetName::parse("v10-ip-s64-c2-x"), Some(Err(Newer { layout: 10 })));
+    }
+
+    #[test]
+    fn what_is_no_set_is_not_taken_for_one() {
+        let short = format!("v1-ip-s64-c2-{}", &ID[1..]);
+        let zero = format!("v1-ip-s0-c2-{ID}");
+        let more = format!("v1-ip-s64-c2-{ID}-x");
+        for name in ["links", "clsact", "v1-ip", "v-ip-s64-c2", &short, &zero, &more] {
+            assert_eq!(SetName::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn slots_are_a_quarter_more_than_ports() {
+        let slots = |ports, max_ports| slots_for(ports, max_ports).unwrap();
+        assert_eq!([slots(0, 65_530), slots(51, 65_530), slots(52, 65_530), slots(1_001, 65_530)], [64, 64, 65, 1_252]);
+        assert_eq!([slots(60_000, 65_530), slots(65_530, 65_530), slots(10, 20)], [65_530, 65_530, 20]);
+        let error = slots_for(21, 20).unwrap_err();
+        assert!(matches!(error, BackendError::TooManyPorts { wanted: 21, max_ports: 20 }));
+    }
+
+    #[test]
+    fn a_link_is_called_by_its_place_without_dots() {
+        let link =
+            LinkName { netns: 4_026_531_840, index: 3, direction: Direction::Egress, interface: "eth0.1-x".into() };
+        assert_eq!(link.to_string(), "4026531840-3-out-eth0=2e1=2dx");
+        assert_eq!(LinkName::parse(&link.to_string()), Some(link));
+        for other in ["x", "1-2-up-eth0", "1-2-in-=z", "1-2-in-=2"] {
+            assert_eq!(LinkName::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_filter_says_whose_it_is() {
+        let set = SetName { count: CountMode::Ip, slots: 64, cpus: 2, id: ID.into() };
+        assert_eq!(filter_owner(&filter_name("abc", &set)), Some("abc"));
+        assert_eq!(filter_owner("flow-agentx/abc"), None);
+        assert_eq!(filter_owner("ingress_eth"), None);
+    }
+}

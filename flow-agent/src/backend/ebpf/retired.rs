@@ -1,0 +1,39 @@
+//! A set of counters that stands still: read a last time, then deleted.
+
+use std::collections::BTreeSet;
+
+use super::pins;
+use super::set::Set;
+use crate::backend::{BackendError, Identity, Retired};
+use crate::ledger::reading::{Moment, Reading};
+
+/// A set that nothing feeds any more.
+pub struct RetiredSet {
+    pub set: Set,
+    /// What it counted.
+    pub interfaces: BTreeSet<String>,
+}
+
+impl Retired for RetiredSet {
+    fn identity(&self) -> Identity {
+        self.set.identity()
+    }
+
+    fn interfaces(&self) -> Vec<String> {
+        self.interfaces.iter().cloned().collect()
+    }
+
+    fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
+        let mut reading = self.set.read(now)?;
+        reading.draining = reading.ports.keys().copied().collect();
+        Ok(reading)
+    }
+
+    fn delete(self: Box<Self>) -> Result<(), BackendError> {
+        match &self.set.path {
+            Some(path) => pins::remove_directory(path),
+            // It goes with what maps it.
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! EDGE kernel: one set of counters, its maps and the programs that feed them.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use aya::maps::{Map, MapData, MapInfo, MapType};
+use aya::programs::SchedClassifier;
+use aya::{Ebpf, EbpfLoader};
+use flow_common::wire::{self, FragmentKey, FragmentValue, Line, PortSlots, SlotOwner};
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::kernel;
+use super::layout::SetName;
+use super::log::ProgramLog;
+use super::pins::{self, FoundSet};
+use super::slots::{self, Owners, Step};
+use super::tables::Tables;
+use crate::backend::interfaces::LinkLayer;
+use crate::backend::netlink::Direction;
+use crate::backend::{BackendError, Identity};
+use crate::ledger::reading::{Moment, Reading};
+use crate::ledger::record::{BackendKind, CountMode};
+
+/// The built classifiers.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../flow-ebpf/object/flow-ebpf.o");
+
+/// The programs: ingress and egress of devices with an Ethernet header, and of those without one.
+pub const PROGRAMS: [&str; 4] = ["ingress_eth", "egress_eth", "ingress_ip", "egress_ip"];
+
+const PORT_SLOT: &str = "PORT_SLOT";
+const CELLS: &str = "CELLS";
+const SLOT_OWNER: &str = "SLOT_OWNER";
+const FRAGMENTS: &str = "FRAGMENTS";
+/// The ring of the programs' log lines, and its size in bytes: a page, for the few lines a second that are read.
+const LOG_RING: (&str, u32) = ("AYA_LOGS", 4_096);
+
+const BPF_F_MMAPABLE: u32 = 0x400;
+
+/// The maps of a set and what is known of them; enough to read it.
+pub struct Set {
+    pub name: SetName,
+    /// Where its pins lie, if it has any.
+    pub path: Option<PathBuf>,
+    pub epoch: String,
+    tables: Tables,
+}
+
+/// How the programs of a set are to work.
+#[derive(Clone, Copy, Debug)]
+pub struct Constants {
+    /// Two programs may interleave on one CPU.
+    pub atomic: bool,
+    /// They say which frames they could not parse.
+    pub log: bool,
+}
+
+/// The programs that feed a set; each is loaded when it is first asked for.
+pub struct Programs {
+    ebpf: Ebpf,
+    log: Option<ProgramLog>,
+}
+
+impl Set {
+    /// Makes a new set, or takes up the one that is pinned at `path`, and the programs that feed it.
+    ///
+    /// # Errors
+    /// When a pinned map is not what the set's name says, or the kernel refuses.
+    pub fn load(name: SetName, path: Option<PathBuf>, constants: Constants) -> Result<(Self, Programs), BackendError> {
+        allow_locked_memory();
+        let expected = expected_maps(&name);
+        let lines = name.lines();
+        let count_wire = u32::from(name.count == CountMode::Wire);
+        let (atomic, log) = (u32::from(constants.atomic), u32::from(constants.log));
+        let mut loader = EbpfLoader::new();
+        loader
+            .override_global("LINES", &lines, true)
+            .override_global("COUNT_WIRE", &count_wire, true)
+            .override_global("ATOMIC", &atomic, true)
+            .override_global("LOG", &log, true)
+            .map_max_entries(LOG_RING.0, LOG_RING.1);
+        for map in &expected {
+            loader.map_max_entries(map.name, map.max_entries);
+            if let Some(path) = &path {
+                let pin = path.join(map.name);
+                if pins::exists(&pin)? {
+                    map.verify(&pin)?;
+                }
+                loader.map_pin_path(map.name, pin);
+            }
+        }
+        let mut ebpf = loader
+            .load(OBJECT)
+            .map_err(|source| BackendError::Load { what: "maps".into(), source: Box::new(source) })?;
+        drop(loader);
+        kernel::trim_memory();
+        let map = |name| ebpf.map(name).and_then(map_data).expect("the built object has this array");
+        let tables = Tables::map(
+            map(PORT_SLOT).fd().as_fd(),
+            map(SLOT_OWNER).fd().as_fd(),
+            map(CELLS).fd().as_fd(),
+            name.cpus,
+            lines,
+        )
+        .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
+        let epoch = epoch(&name)?;
+        let log = if constants.log { Some(ProgramLog::open(&mut ebpf)?) } else { None };
+        Ok((Self { name, path, epoch, tables }, Programs { ebpf, log }))
+    }
+
+    /// Opens a pinned set to be read, without programs.
+    ///
+    /// # Errors
+    /// When a pinned map is not what the set's name says, or the kernel refuses.
+    pub fn open(found: &FoundSet) -> Result<Self, BackendError> {
+        let name = found.name.clone();
+        for map in expected_maps(&name) {
+            map.verify(&found.path.join(map.name))?;
+        }
+        let open = |map| {
+            MapData::from_pin(found.path.join(map))
+                .map_err(|source| BackendError::Load { what: format!("pinned map {map}"), source: Box::new(source) })
+        };
+        let (routes, owners, cells) = (open(PORT_SLOT)?, open(SLOT_OWNER)?, open(CELLS)?);
+        let tables = Tables::map(routes.fd().as_fd(), owners.fd().as_fd(), cells.fd().as_fd(), name.cpus, name.lines())
+            .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
+        let epoch = epoch(&name)?;
+        Ok(Self { name, path: Some(found.path.clone()), epoch, tables })
+    }
+
+    /// What a seal says of these counters.
+    pub fn identity(&self) -> Identity {
+        Identity {
+            kind: BackendKind::Ebpf,
+            count: self.name.count,
+            epoch: self.epoch.clone(),
+            pinned: self.path.is_some(),
+        }
+    }
+
+    /// Who owns which slot.
+    ///
+    /// # Errors
+    /// [`BackendError::SlotTable`] when the table contradicts itself.
+    pub fn owners(&self) -> Result<Owners, BackendError> {
+        self.tables.owners().map_err(|why| {
+            let path = self.path.clone().unwrap_or_else(|| "memory".into());
+            BackendError::SlotTable { path, why }
+        })
+    }
+
+    /// Changes the slots.
+    ///
+    /// # Errors
+    /// As [`slots::apply`].
+    pub fn apply(&self, steps: &[Step]) -> Result<(), BackendError> {
+        slots::apply(&self.tables, steps, &kernel::grace)
+    }
+
+    /// Ends what a dead predecessor had begun with the slots.
+    ///
+    /// # Errors
+    /// [`BackendError::SlotTable`] when the table contradicts itself.
+    pub fn recover(&self) -> Result<(), BackendError> {
+        self.apply(&self.owners()?.plan_recovery(&self.tables.routes()))
+    }
+
+    /// Every counter as it is now, without the devices' own.
+    ///
+    /// # Errors
+    /// [`BackendError::SlotTable`] when the table contradicts itself.
+    pub fn read(&self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
+        let owners = self.owners()?;
+        let active = owners.active();
+        let at = now();
+        let ports = owners
+            .owned()
+            .filter_map(|(slot, owner)| owner.port().map(|port| (port, self.tables.counters(slot))))
+            .collect::<std::collections::BTreeMap<_, _>>();
+        let draining = ports.keys().copied().filter(|port| !active.contains(port)).collect();
+        let others = self.tables.others();
+        Ok(Reading { epoch: self.epoch.clone(), at, ports, draining, others, devices: Vec::new() })
+    }
+}
+
+impl Programs {
+    /// The program for devices of this kind and packets of this direction, loaded.
+    ///
+    /// # Errors
+    /// When the kernel refuses it.
+    pub fn get(&mut self, layer: LinkLayer, direction: Direction) -> Result<&mut SchedClassifier, BackendError> {
+        let [ingress_eth, egress_eth, ingress_ip, egress_ip] = PROGRAMS;
+        let name = match (direction, layer) {
+            (Direction::Ingress, LinkLayer::Ethernet) => ingress_eth,
+            (Direction::Egress, LinkLayer::Ethernet) => egress_eth,
+            (Direction::Ingress, LinkLayer::Ip) => ingress_ip,
+            (Direction::Egress, LinkLayer::Ip) => egress_ip,
+        };
+        let program = self.ebpf.program_mut(name).expect("the built object has this program");
+        let program: &mut SchedClassifier = program.try_into().expect("the built object's programs are classifiers");
+        if program.fd().is_err() {
+            program
+                .load()
+                .map_err(|source| BackendError::Load { what: format!("program {name}"), source: Box::new(source) })?;
+        }
+        Ok(program)
+    }
+}
+
+impl Programs {
+    /// Writes what the programs had to say into our own log.
+    pub fn flush_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
+}
+
+/// What a map of a set must be.
+struct ExpectedMap {
+    name: &'static str,
+    map_type: MapType,
+    key_bytes: usize,
+    value_bytes: usize,
+    max_entries: u32,
+    flags: u32,
+}
+
+fn expected_maps(name: &SetName) -> [ExpectedMap; 4] {
+    let array = |map, value_bytes, max_entries| ExpectedMap {
+        name: map,
+        map_type: MapType::Array,
+        key_bytes: size_of::<u32>(),
+        value_bytes,
+        max_entries,
+        flags: BPF_F_MMAPABLE,
+    };
+    [
+        array(PORT_SLOT, size_of::<PortSlots>(), 1),
+        array(CELLS, size_of::<Line>(), name.cpus.saturating_mul(name.lines())),
+        array(SLOT_OWNER, size_of::<SlotOwner>(), name.slots + 1),
+        ExpectedMap {
+            name: FRAGMENTS,
+            map_type: MapType::LruHash,
+            key_bytes: size_of::<FragmentKey>(),
+            value_bytes: size_of::<FragmentValue>(),
+            max_entries: wire::FRAGMENT_ENTRIES,
+            flags: 0,
+        },
+    ]
+}
+
+impl ExpectedMap {
+    fn verify(&self, pin: &Path) -> Result<(), BackendError> {
+        let load = |source| BackendError::Load { what: format!("pinned map {}", self.name), source };
+        let info = MapInfo::from_pin(pin).map_err(|source| load(Box::new(source)))?;
+        // A kind that aya does not know is certainly none of ours.
+        let found_type = info.map_type().map_or(u64::MAX, |map_type| map_type as u64);
+        let facts = [
+            ("type", found_type, self.map_type as u64),
+            ("key size", info.key_size().into(), self.key_bytes as u64),
+            ("value size", info.value_size().into(), self.value_bytes as u64),
+            ("entries", info.max_entries().into(), self.max_entries.into()),
+            ("flags", info.map_flags().into(), self.flags.into()),
+        ];
+        match facts.into_iter().find(|(_, found, expected)| found != expected) {
+            Some((what, found, expected)) => {
+                Err(BackendError::PinnedMap { path: pin.to_owned(), what, found, expected })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether all maps of a set are pinned; a start that died may have left some only.
+///
+/// # Errors
+/// When it cannot be looked.
+pub fn is_complete(found: &FoundSet) -> Result<bool, BackendError> {
+    for map in expected_maps(&found.name) {
+        if !pins::exists(&found.path.join(map.name))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The epoch of a set: the boot, which it does not outlive, and the id of its life.
+///
+/// # Errors
+/// When the kernel does not say its boot's id.
+pub fn epoch(name: &SetName) -> Result<String, BackendError> {
+    Ok(format!("{}:{}", kernel::boot_id()?, name.id))
+}
+
+fn map_data(map: &Map) -> Option<&MapData> {
+    match map {
+        Map::Array(data) => Some(data),
+        _ => None,
+    }
+}
+
+/// Kernels before 5.11 account maps to the locked memory of the process.
+fn allow_locked_memory() {
+    let unlimited = Rlimit { current: None, maximum: None };
+    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
+        tracing::debug!(%error, "locked memory stays limited, which matters before Linux 5.11");
+    }
+}

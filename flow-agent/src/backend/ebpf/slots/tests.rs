@@ -1,0 +1,172 @@
+use std::cell::RefCell;
+
+use super::*;
+
+const A: u16 = 443;
+const B: u16 = 8388;
+/// Bytes of a packet of each port: told apart in any sum of fewer than a million packets.
+const A_BYTES: u64 = 1;
+const B_BYTES: u64 = 1_000_000;
+
+/// Two CPUs on which packets of A and B arrive all the time: before each step one of each is looked up, and it is
+/// counted as late as the kernel allows, which is at the end of the next grace.
+struct Flood<'a> {
+    tables: &'a Tables,
+    under_way: RefCell<Vec<Box<dyn FnOnce() + 'a>>>,
+}
+
+impl<'a> Flood<'a> {
+    fn on(tables: &'a Tables) -> Self {
+        Self { tables, under_way: RefCell::default() }
+    }
+
+    fn arrive(&self) {
+        let mut under_way = self.under_way.borrow_mut();
+        under_way.push(Box::new(self.tables.packet(0, A, A_BYTES)));
+        under_way.push(Box::new(self.tables.packet(1, B, B_BYTES)));
+    }
+
+    fn grace(&self) {
+        self.under_way.borrow_mut().drain(..).for_each(|count| count());
+    }
+
+    /// Does at most `most` steps under the flood; whether that was all of them.
+    fn run(&self, steps: &[Step], most: &mut usize) -> bool {
+        for step in steps {
+            if *most == 0 {
+                return false;
+            }
+            *most -= 1;
+            self.arrive();
+            apply(self.tables, &[*step], &|| self.grace()).unwrap();
+        }
+        true
+    }
+
+    /// What an agent does that comes after a dead one.
+    fn recover(&self) {
+        let owners = self.tables.owners().unwrap();
+        self.arrive();
+        apply(self.tables, &owners.plan_recovery(&self.tables.routes()), &|| self.grace()).unwrap();
+    }
+
+    /// No port holds a byte of the other.
+    fn check(&self, when: &str) {
+        for (slot, owner) in self.tables.owners().unwrap().owned() {
+            let bytes = self.tables.counters(slot).tcp_in_bytes;
+            match owner.port() {
+                Some(A) => assert_eq!(bytes / B_BYTES, 0, "A holds {bytes} {when}"),
+                Some(B) => assert_eq!(bytes % B_BYTES, 0, "B holds {bytes} {when}"),
+                other => panic!("nobody added {other:?} {when}"),
+            }
+        }
+    }
+}
+
+fn add(tables: &Tables, port: u16) -> Vec<Step> {
+    tables.owners().unwrap().plan_add(&[port].into()).unwrap()
+}
+
+#[test]
+fn wherever_the_agent_dies_nobody_gets_anothers_bytes() {
+    // One slot, so that B gets the very one that A had: A comes, goes, is forgotten, B comes, goes, comes again.
+    let mut died = true;
+    let mut stop = 0;
+    while died {
+        let tables = Tables::own(2, 1);
+        let flood = Flood::on(&tables);
+        let mut most = stop;
+        died = !live(&flood, &mut most);
+        let when = format!("when the agent dies after step {stop}");
+        flood.check(&when);
+        flood.recover();
+        flood.check(&format!("{when}, and is succeeded"));
+        // The successor ends what was begun, and gives the slot to B.
+        let mut unbounded = usize::MAX;
+        let owners = tables.owners().unwrap();
+        flood.run(&owners.plan_drain(&[A].into()), &mut unbounded);
+        flood.run(&tables.owners().unwrap().plan_release(&[A].into()), &mut unbounded);
+        flood.run(&add(&tables, B), &mut unbounded);
+        flood.arrive();
+        flood.grace();
+        flood.check(&format!("{when}, is succeeded, and B has the slot"));
+        assert_eq!(tables.owners().unwrap().active(), [B].into());
+        stop += 1;
+    }
+    // 5 to add A, 3 to drain it, 1 to release it, 5 to add B, 3 to drain it, 2 to let it go on.
+    assert_eq!(stop - 1, 19);
+}
+
+/// A whole life of the slot, as far as `most` steps go; whether it came to its end.
+fn live(flood: &Flood<'_>, most: &mut usize) -> bool {
+    let tables = flood.tables;
+    flood.run(&add(tables, A), most)
+        && flood.run(&tables.owners().unwrap().plan_drain(&[A].into()), most)
+        && flood.run(&tables.owners().unwrap().plan_release(&[A].into()), most)
+        && flood.run(&add(tables, B), most)
+        && flood.run(&tables.owners().unwrap().plan_drain(&[B].into()), most)
+        && flood.run(&add(tables, B), most)
+}
+
+#[test]
+fn a_drained_slot_stands_still_and_holds_every_packet_that_was_under_way() {
+    let tables = Tables::own(2, 4);
+    let flood = Flood::on(&tables);
+    let mut unbounded = usize::MAX;
+    flood.run(&add(&tables, A), &mut unbounded);
+    flood.arrive();
+    // One packet was looked up before the first step of the drain, and one before each of its three steps; those that
+    // came after the port was routed away are not A's any more.
+    flood.run(&tables.owners().unwrap().plan_drain(&[A].into()), &mut unbounded);
+    assert_eq!(tables.counters(1).tcp_in_packets, 3);
+    flood.arrive();
+    flood.grace();
+    assert_eq!(tables.counters(1).tcp_in_packets, 3);
+}
+
+#[test]
+fn a_port_that_is_added_again_while_it_drains_goes_on_where_it_stood() {
+    let tables = Tables::own(1, 4);
+    let once = |steps: &[Step]| apply(&tables, steps, &|| {}).unwrap();
+    once(&add(&tables, A));
+    tables.packet(0, A, 100)();
+    once(&tables.owners().unwrap().plan_drain(&[A].into()));
+    tables.packet(0, A, 7)();
+    once(&add(&tables, A));
+    tables.packet(0, A, 20)();
+    assert_eq!(tables.counters(1).tcp_in_bytes, 120);
+    assert_eq!(tables.others().other_ports.in_bytes, 7);
+}
+
+#[test]
+fn too_few_free_slots_plan_nothing() {
+    let owners = Owners::new(vec![Owner::Active(1), Owner::Draining(2), Owner::Free]).unwrap();
+    assert!(owners.have_room_for(&[1, 2, 3].into()));
+    assert!(!owners.have_room_for(&[3, 4].into()));
+    let error = owners.plan_add(&[2, 3, 4].into()).unwrap_err();
+    assert!(matches!(error, BackendError::Full { wanted: 4, slots: 3 }));
+}
+
+#[test]
+fn a_table_that_contradicts_itself_is_refused() {
+    assert!(Owners::new(vec![Owner::Active(5), Owner::Draining(5)]).is_err());
+    assert_eq!(Owner::from_wire(SlotOwner { port: 5, state: 9, padding: 0 }), None);
+}
+
+#[test]
+fn a_slot_that_does_not_stay_zero_is_not_given_away() {
+    let tables = Tables::own(1, 1);
+    tables.set_route(A, 1);
+    let steps = add(&tables, B);
+    let error = apply(&tables, &steps, &|| tables.packet(0, A, 1)()).unwrap_err();
+    assert!(matches!(error, BackendError::SlotInUse { slot: 1 }));
+    assert_eq!(tables.owners().unwrap().active(), BTreeSet::new());
+}
+
+#[test]
+fn a_route_that_nobody_owns_is_taken_back() {
+    let tables = Tables::own(1, 2);
+    tables.set_route(A, 2);
+    let steps = tables.owners().unwrap().plan_recovery(&tables.routes());
+    assert_eq!(steps, [Step::Route { port: A, slot: OTHER_PORTS }, Step::Grace]);
+}

@@ -1,0 +1,213 @@
+//! The three maps as memory: read and written with relaxed atomics, no system call.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+
+use flow_common::wire::{self, Line, OTHER_PORTS, PORTS, PortSlots, Reserved, SlotOwner};
+use memmap2::{MmapOptions, MmapRaw};
+
+use super::slots::{Owner, Owners};
+use crate::ledger::counters::{Counters, Flow, Others};
+
+/// 64-bit words in a line.
+const LINE_WORDS: usize = size_of::<Line>() / size_of::<u64>();
+
+/// `PORT_SLOT`, `SLOT_OWNER` and `CELLS` of one set.
+pub struct Tables {
+    routes: Memory,
+    owners: Memory,
+    cells: Memory,
+    cpus: usize,
+    lines: usize,
+}
+
+/// Shared memory: a map of the kernel's, or, in tests, our own.
+enum Memory {
+    Map(MmapRaw),
+    #[cfg(test)]
+    Own(Vec<AtomicU64>),
+}
+
+impl Tables {
+    /// Maps the three maps, which were verified to have these sizes and the flag for it.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn map(routes: impl AsFd, owners: impl AsFd, cells: impl AsFd, cpus: u32, lines: u32) -> std::io::Result<Self> {
+        let (cpus, lines) = (cpus as usize, lines as usize);
+        let slots = lines - wire::lines_for(0) as usize;
+        Ok(Self {
+            routes: Memory::map(&routes, size_of::<PortSlots>())?,
+            owners: Memory::map(&owners, (slots + 1) * size_of::<SlotOwner>())?,
+            cells: Memory::map(&cells, cpus * lines * size_of::<Line>())?,
+            cpus,
+            lines,
+        })
+    }
+
+    /// Who owns which slot.
+    ///
+    /// # Errors
+    /// Says what is wrong when the table contradicts itself.
+    pub fn owners(&self) -> Result<Owners, String> {
+        let words = &self.owners.words()[1..=self.slots()];
+        let owners = (1..).zip(words).map(|(slot, word)| {
+            Owner::from_wire(unpack(word.load(Ordering::Relaxed)))
+                .ok_or_else(|| format!("slot {slot} has an unknown state"))
+        });
+        Owners::new(owners.collect::<Result<_, _>>()?)
+    }
+
+    /// The ports that are routed to a slot of their own, and to which.
+    pub fn routes(&self) -> BTreeMap<u16, u16> {
+        let routes = self.route_table().iter().map(|slot| slot.load(Ordering::Relaxed));
+        (0..=u16::MAX).zip(routes).filter(|(_, slot)| *slot != OTHER_PORTS).collect()
+    }
+
+    /// The eight numbers of a slot.
+    pub fn counters(&self, slot: u16) -> Counters {
+        let [a, b, c, d, e, f, g, h] = self.sum(usize::from(slot));
+        Counters {
+            tcp_in_bytes: a,
+            tcp_in_packets: b,
+            tcp_out_bytes: c,
+            tcp_out_packets: d,
+            udp_in_bytes: e,
+            udp_in_packets: f,
+            udp_out_bytes: g,
+            udp_out_packets: h,
+        }
+    }
+
+    /// What belonged to no watched port.
+    pub fn others(&self) -> Others {
+        let reserved = |reserved| {
+            let lines = u32::try_from(self.lines).expect("lines are at most 65,536");
+            flow(self.sum(wire::reserved_line(lines, reserved) as usize))
+        };
+        Others {
+            other_ports: flow(self.sum(usize::from(OTHER_PORTS))),
+            other_ip: reserved(Reserved::OtherIp),
+            non_ip: reserved(Reserved::NonIp),
+            other_host: reserved(Reserved::OtherHost),
+            fragment_unmatched: reserved(Reserved::FragmentUnmatched),
+            unparsed: reserved(Reserved::Unparsed),
+        }
+    }
+
+    pub(super) fn set_owner(&self, slot: u16, owner: Owner) {
+        self.owners.words()[usize::from(slot)].store(pack(owner.to_wire()), Ordering::Release);
+    }
+
+    pub(super) fn set_route(&self, port: u16, slot: u16) {
+        self.route_table()[usize::from(port)].store(slot, Ordering::Release);
+    }
+
+    pub(super) fn zero(&self, slot: u16) {
+        for cpu in 0..self.cpus {
+            self.line(cpu, usize::from(slot)).iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        }
+    }
+
+    pub(super) fn is_zero(&self, slot: u16) -> bool {
+        self.sum(usize::from(slot)) == [0; LINE_WORDS]
+    }
+
+    fn slots(&self) -> usize {
+        self.lines - wire::lines_for(0) as usize
+    }
+
+    /// Sums a line over the CPUs. 2^64 bytes take a 400 Gbit/s link eleven years: a sum that wraps is not a sum.
+    fn sum(&self, line: usize) -> [u64; LINE_WORDS] {
+        let mut sum = [0_u64; LINE_WORDS];
+        for cpu in 0..self.cpus {
+            for (total, word) in sum.iter_mut().zip(self.line(cpu, line)) {
+                *total = total.wrapping_add(word.load(Ordering::Relaxed));
+            }
+        }
+        sum
+    }
+
+    fn line(&self, cpu: usize, line: usize) -> &[AtomicU64] {
+        let start = (cpu * self.lines + line) * LINE_WORDS;
+        &self.cells.words()[start..start + LINE_WORDS]
+    }
+
+    fn route_table(&self) -> &[AtomicU16] {
+        let words = self.routes.words();
+        // SAFETY: the memory is that of `words`, four 16-bit cells for each 64-bit one and aligned for them. It is
+        // shared with the kernel, which only reads it, and is accessed by nobody here except through these cells.
+        unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<AtomicU16>(), PORTS) }
+    }
+}
+
+impl Memory {
+    fn map(fd: &impl AsFd, bytes: usize) -> std::io::Result<Self> {
+        MmapOptions::new().len(bytes).map_raw(fd.as_fd().as_raw_fd()).map(Self::Map)
+    }
+
+    fn words(&self) -> &[AtomicU64] {
+        match self {
+            // SAFETY: the mapping is readable and writable, page-aligned, `len()` bytes long, and lives as long as
+            // `self`; the kernel changes it at any time, which is what atomics are for.
+            Self::Map(map) => unsafe {
+                std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicU64>(), map.len() / size_of::<u64>())
+            },
+            #[cfg(test)]
+            Self::Own(words) => words,
+        }
+    }
+}
+
+/// A reserved line holds only an in and an out.
+fn flow(
+    [in_bytes, in_packets, out_bytes, out_packets, udp_in_bytes, udp_in_packets, udp_out_bytes, udp_out_packets]: [u64; LINE_WORDS],
+) -> Flow {
+    Flow {
+        in_bytes: in_bytes.wrapping_add(udp_in_bytes),
+        in_packets: in_packets.wrapping_add(udp_in_packets),
+        out_bytes: out_bytes.wrapping_add(udp_out_bytes),
+        out_packets: out_packets.wrapping_add(udp_out_packets),
+    }
+}
+
+/// As the eight bytes lie in the map, so that one store changes them all.
+fn pack(owner: SlotOwner) -> u64 {
+    let mut bytes = [0; 8];
+    bytes[..2].copy_from_slice(&owner.port.to_ne_bytes());
+    bytes[2..4].copy_from_slice(&owner.state.to_ne_bytes());
+    u64::from_ne_bytes(bytes)
+}
+
+fn unpack(word: u64) -> SlotOwner {
+    let [p, q, r, s, ..] = word.to_ne_bytes();
+    SlotOwner { port: u16::from_ne_bytes([p, q]), state: u16::from_ne_bytes([r, s]), padding: 0 }
+}
+
+#[cfg(test)]
+impl Tables {
+    /// Tables in our own memory.
+    pub(super) fn own(cpus: usize, slots: usize) -> Self {
+        let words = |count: usize| Memory::Own((0..count).map(|_| AtomicU64::new(0)).collect());
+        let lines = slots + wire::lines_for(0) as usize;
+        Self {
+            routes: words(PORTS / 4),
+            owners: words(slots + 1),
+            cells: words(cpus * lines * LINE_WORDS),
+            cpus,
+            lines,
+        }
+    }
+
+    /// What a program does on `cpu`: looks up the slot now, and adds when the result is called.
+    pub(super) fn packet(&self, cpu: usize, port: u16, bytes: u64) -> impl FnOnce() + '_ {
+        let slot = usize::from(self.route_table()[usize::from(port)].load(Ordering::Relaxed));
+        move || {
+            let line = self.line(cpu, slot);
+            line[0].fetch_add(bytes, Ordering::Relaxed);
+            line[1].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! EDGE kernel: rtnetlink, asked synchronously, in the network namespace of the calling thread.
+//!
+//! Only the few fields that the backend needs are read: a kernel that says more, or says it anew, does not disturb.
+
+mod devices;
+mod events;
+mod filters;
+
+pub use devices::{default_routes, device, interfaces};
+pub use events::InterfaceEvents;
+pub use filters::{Direction, Filter, add_clsact, delete_clsact, delete_filter, filters, ingress_qdisc, set_filter};
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use netlink_packet_core::{NLA_TYPE_MASK, NetlinkBuffer, NlasIterator};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with};
+
+// include/uapi/linux/netlink.h
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u16 = 0x4;
+const NLM_F_DUMP_INTR: u16 = 0x10;
+const NLM_F_DUMP: u16 = 0x300;
+const NLM_F_EXCL: u16 = 0x200;
+const NLM_F_CREATE: u16 = 0x400;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+
+/// `struct nlmsghdr`.
+const NETLINK_HEADER_LEN: usize = 16;
+/// How often a listing that changed under way is asked for again before it is taken as it is.
+const ATTEMPTS: u32 = 5;
+
+/// Larger than any message that the kernel builds for a listing.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// The bodies of messages, with their types.
+type Bodies = Vec<(u16, Vec<u8>)>;
+
+/// A request in the making: the body of one message.
+struct Request {
+    message_type: u16,
+    flags: u16,
+    body: Vec<u8>,
+}
+
+impl Request {
+    fn new(message_type: u16, flags: u16, header: &[u8]) -> Self {
+        Self { message_type, flags, body: header.to_vec() }
+    }
+
+    /// Appends an attribute.
+    fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+        push_attribute(&mut self.body, kind, value);
+        self
+    }
+
+    /// Sends it, and gives back the bodies of the answers with their types.
+    fn ask(&self) -> io::Result<Bodies> {
+        let mut attempt = 1;
+        loop {
+            let (answers, interrupted) = self.ask_once()?;
+            if !interrupted || attempt == ATTEMPTS {
+                return Ok(answers);
+            }
+            attempt += 1;
+        }
+    }
+
+    fn ask_once(&self) -> io::Result<(Bodies, bool)> {
+        let socket = open(0, SocketFlags::CLOEXEC)?;
+        send(&socket, &self.encode(), SendFlags::empty())?;
+        let mut answers = Answers::default();
+        let mut buffer = vec![0; BUFFER_BYTES];
+        while !answers.complete {
+            let (_, length) = recv(&socket, buffer.as_mut_slice(), RecvFlags::TRUNC)?;
+            let datagram = buffer.get(..length).ok_or_else(|| io::Error::other("an answer was cut short"))?;
+            answers.take(datagram)?;
+        }
+        Ok((answers.bodies, answers.interrupted))
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let length = NETLINK_HEADER_LEN + self.body.len();
+        let mut bytes = vec![0; length];
+        let mut packet = NetlinkBuffer::new(&mut bytes);
+        packet.set_length(u32::try_from(length).expect("requests are short"));
+        packet.set_message_type(self.message_type);
+        packet.set_flags(NLM_F_REQUEST | self.flags);
+        bytes[NETLINK_HEADER_LEN..].copy_from_slice(&self.body);
+        bytes
+    }
+}
+
+/// The answers to one request, as they come in.
+#[derive(Default)]
+struct Answers {
+    bodies: Bodies,
+    complete: bool,
+    interrupted: bool,
+}
+
+impl Answers {
+    fn take(&mut self, mut datagram: &[u8]) -> io::Result<()> {
+        while !datagram.is_empty() {
+            let packet = NetlinkBuffer::new_checked(datagram).map_err(io::Error::other)?;
+            self.interrupted |= packet.flags() & NLM_F_DUMP_INTR != 0;
+            let payload = packet.payload();
+            match packet.message_type() {
+                // Its first field is the negated error; zero is an acknowledgement.
+                NLMSG_ERROR => match read_u32(payload, 0).map(u32::cast_signed) {
+                    Some(0) => self.complete = true,
+                    Some(code) => return Err(io::Error::from_raw_os_error(code.saturating_neg())),
+                    None => return Err(io::Error::other("an error without a code")),
+                },
+                NLMSG_DONE => self.complete = true,
+                message_type => self.bodies.push((message_type, payload.to_vec())),
+            }
+            let aligned = (packet.length() as usize).next_multiple_of(4).min(datagram.len());
+            datagram = &datagram[aligned..];
+        }
+        Ok(())
+    }
+}
+
+/// Opens a route socket that hears the multicast `groups` (a mask).
+fn open(groups: u32, flags: SocketFlags) -> io::Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+    bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    Ok(socket)
+}
+
+fn push_attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let length = u16::try_from(value.len() + 4).expect("attributes are short");
+    body.extend(length.to_ne_bytes());
+    body.extend(kind.to_ne_bytes());
+    body.extend(value);
+    body.resize(body.len().next_multiple_of(4), 0);
+}
+
+/// The attributes behind a header of `skip` bytes; what is malformed ends the list.
+fn attributes(body: &[u8], skip: usize) -> impl Iterator<Item = (u16, &[u8])> {
+    let attributes = body.get(skip..).unwrap_or_default();
+    NlasIterator::new(attributes).map_while(Result::ok).map(move |attribute| {
+        let start = attribute.into_inner();
+        let length = usize::from(u16::from_ne_bytes([start[0], start[1]]));
+        (u16::from_ne_bytes([start[2], start[3]]) & NLA_TYPE_MASK, &start[4..length])
+    })
+}
+
+fn read_u16(bytes: &[u8], offset: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(offset..offset + 2)?.try_into().ok()?))
+}
+
+fn read_u32(bytes: &[u8], offset: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(offset..offset + 4)?.try_into().ok()?))
+}
+
+fn read_u64(bytes: &[u8], offset: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(offset..offset + 8)?.try_into().ok()?))
+}
+
+/// A C string in an attribute.
+fn read_text(bytes: &[u8]) -> String {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    String::from_utf8_lossy(&bytes[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_a_header_and_padded_attributes() {
+        let mut request = Request::new(18, NLM_F_DUMP, &[7; 4]);
+        request.attribute(3, b"ab\0");
+        let bytes = request.encode();
+        // 16 of netlink's header, 4 of the body, 4 of the attribute's header, 3 of its value, 1 of padding.
+        assert_eq!(bytes.len(), 28);
+        assert_eq!((read_u32(&bytes, 0), read_u16(&bytes, 4), read_u16(&bytes, 6)), (Some(28), Some(18), Some(0x301)));
+        assert_eq!(&bytes[20..], [7, 0, 3, 0, b'a', b'b', 0, 0]);
+        assert_eq!(attributes(&bytes[16..], 4).collect::<Vec<_>>(), [(3, b"ab\0".as_slice())]);
+    }
+
+    #[test]
+    fn an_error_is_an_errno_and_an_acknowledgement_is_an_end() {
+        let mut message = Request::new(NLMSG_ERROR, 0, &(-19_i32).to_ne_bytes()).encode();
+        let error = Answers::default().take(&message).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(19));
+        message[16..20].copy_from_slice(&[0; 4]);
+        let mut answers = Answers::default();
+        answers.take(&message).unwrap();
+        assert!(answers.complete);
+    }
+
+    #[test]
+    fn a_torn_answer_is_an_error_and_a_torn_attribute_an_end() {
+        let message = Request::new(16, 0, &[0; 16]).encode();
+        assert!(Answers::default().take(&message[..20]).is_err());
+        assert_eq!(attributes(&[0, 0, 0, 0, 9, 0, 1, 0, 5], 4).count(), 0);
+        assert_eq!(attributes(&[1, 2], 4).count(), 0);
+    }
+}

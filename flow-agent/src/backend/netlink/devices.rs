@@ -1,0 +1,201 @@
+//! Which devices there are, which of them carry a default route, and what they count themselves.
+
+use std::collections::BTreeSet;
+
+use super::{NLM_F_DUMP, Request, attributes, read_text, read_u16, read_u32, read_u64};
+use crate::backend::BackendError;
+use crate::backend::interfaces::{Interface, LinkLayer};
+use crate::ledger::counters::Device;
+
+// include/uapi/linux/rtnetlink.h, if_link.h
+const RTM_NEWLINK: u16 = 16;
+const RTM_GETLINK: u16 = 18;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_GETROUTE: u16 = 26;
+const IFLA_IFNAME: u16 = 3;
+const IFLA_STATS64: u16 = 23;
+const IFLA_EXT_MASK: u16 = 29;
+const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+const RTA_OIF: u16 = 4;
+const RTA_MULTIPATH: u16 = 9;
+const RTA_TABLE: u16 = 15;
+const RT_TABLE_MAIN: u32 = 254;
+const RTN_UNICAST: u8 = 1;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+/// `struct ifinfomsg`: family, padding, type (at 2), index (at 4), flags, change.
+const LINK_HEADER: usize = 16;
+/// `struct rtmsg`: family, destination's length (at 1), …, table (at 4), protocol, scope, type (at 7), flags.
+const ROUTE_HEADER: usize = 12;
+/// `struct rtnexthop`: length, flags, hops, index (at 4).
+const NEXT_HOP_HEADER: usize = 8;
+
+/// All devices of this network namespace; `default_routes` are the indices of those that carry one.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn interfaces(default_routes: &BTreeSet<u32>) -> Result<Vec<Interface>, BackendError> {
+    let mut request = Request::new(RTM_GETLINK, NLM_F_DUMP, &[0; LINK_HEADER]);
+    request.attribute(IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+    let answers = request.ask().map_err(|source| BackendError::Netlink { action: "list the interfaces", source })?;
+    Ok(answers
+        .iter()
+        .filter(|(message_type, _)| *message_type == RTM_NEWLINK)
+        .filter_map(|(_, body)| interface(body, default_routes))
+        .collect())
+}
+
+/// The indices of the devices through which a default route of the main table leaves, IPv4 or IPv6.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn default_routes() -> Result<BTreeSet<u32>, BackendError> {
+    let mut indices = BTreeSet::new();
+    for family in [AF_INET, AF_INET6] {
+        let mut header = [0; ROUTE_HEADER];
+        header[0] = family;
+        let answers = match Request::new(RTM_GETROUTE, NLM_F_DUMP, &header).ask() {
+            Ok(answers) => answers,
+            // A kernel without IPv6.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::OPNOTSUPP.raw_os_error()) => continue,
+            Err(source) => return Err(BackendError::Netlink { action: "list the routes", source }),
+        };
+        indices.extend(answers.iter().filter(|(kind, _)| *kind == RTM_NEWROUTE).flat_map(|(_, body)| leaves(body)));
+    }
+    Ok(indices)
+}
+
+/// What the device counts itself since it was made; `None` when there is no such device.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn device(index: u32) -> Result<Option<Device>, BackendError> {
+    let mut header = [0; LINK_HEADER];
+    header[4..8].copy_from_slice(&index.to_ne_bytes());
+    match Request::new(RTM_GETLINK, super::NLM_F_ACK, &header).ask() {
+        Ok(answers) => Ok(answers.iter().find_map(|(_, body)| counters(body))),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => Ok(None),
+        Err(source) => Err(BackendError::Netlink { action: "read the counters of an interface", source }),
+    }
+}
+
+fn interface(body: &[u8], default_routes: &BTreeSet<u32>) -> Option<Interface> {
+    let index = read_u32(body, 4)?;
+    Some(Interface {
+        index,
+        name: name(body)?,
+        device_type: read_u16(body, 2)?,
+        default_route: default_routes.contains(&index),
+    })
+}
+
+fn name(body: &[u8]) -> Option<String> {
+    attributes(body, LINK_HEADER).find(|(kind, _)| *kind == IFLA_IFNAME).map(|(_, value)| read_text(value))
+}
+
+/// `struct rtnl_link_stats64` begins with rx_packets, tx_packets, rx_bytes, tx_bytes.
+fn counters(body: &[u8]) -> Option<Device> {
+    let (_, stats) = attributes(body, LINK_HEADER).find(|(kind, _)| *kind == IFLA_STATS64)?;
+    let interface = interface(body, &BTreeSet::new())?;
+    Some(Device {
+        link_header_bytes: match interface.link_layer() {
+            Some(LinkLayer::Ip) => Some(0),
+            Some(LinkLayer::Ethernet) | None => None,
+        },
+        name: interface.name,
+        rx_packets: read_u64(stats, 0)?,
+        tx_packets: read_u64(stats, 8)?,
+        rx_bytes: read_u64(stats, 16)?,
+        tx_bytes: read_u64(stats, 24)?,
+    })
+}
+
+/// Through which devices a route leaves, if it is a default route of the main table.
+fn leaves(body: &[u8]) -> Vec<u32> {
+    let mut table = body.get(4).map(|table| u32::from(*table));
+    let mut indices = Vec::new();
+    for (kind, value) in attributes(body, ROUTE_HEADER) {
+        match kind {
+            RTA_TABLE => table = read_u32(value, 0),
+            RTA_OIF => indices.extend(read_u32(value, 0)),
+            RTA_MULTIPATH => indices.extend(next_hops(value)),
+            _ => {}
+        }
+    }
+    let is_default = body.get(1) == Some(&0) && body.get(7) == Some(&RTN_UNICAST);
+    if is_default && table == Some(RT_TABLE_MAIN) { indices } else { Vec::new() }
+}
+
+fn next_hops(mut hops: &[u8]) -> Vec<u32> {
+    let mut indices = Vec::new();
+    while let (Some(length), Some(index)) = (read_u16(hops, 0), read_u32(hops, 4)) {
+        indices.push(index);
+        let length = usize::from(length).max(NEXT_HOP_HEADER).next_multiple_of(4).min(hops.len());
+        hops = &hops[length..];
+    }
+    indices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::push_attribute;
+    use super::*;
+
+    fn route(destination_length: u8, table: u8, route_type: u8) -> Vec<u8> {
+        vec![AF_INET, destination_length, 0, 0, table, 0, 0, route_type, 0, 0, 0, 0]
+    }
+
+    #[test]
+    fn a_default_route_of_the_main_table_tells_its_device() {
+        let mut body = route(0, 254, RTN_UNICAST);
+        push_attribute(&mut body, RTA_OIF, &7_u32.to_ne_bytes());
+        assert_eq!(leaves(&body), [7]);
+    }
+
+    #[test]
+    fn other_prefixes_tables_and_types_are_no_default_routes() {
+        for mut body in [route(24, 254, RTN_UNICAST), route(0, 255, RTN_UNICAST), route(0, 254, 7)] {
+            push_attribute(&mut body, RTA_OIF, &7_u32.to_ne_bytes());
+            assert!(leaves(&body).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_table_over_255_is_read_from_its_attribute() {
+        let mut body = route(0, 252, RTN_UNICAST);
+        push_attribute(&mut body, RTA_OIF, &7_u32.to_ne_bytes());
+        push_attribute(&mut body, RTA_TABLE, &51_820_u32.to_ne_bytes());
+        assert!(leaves(&body).is_empty());
+    }
+
+    #[test]
+    fn every_next_hop_of_a_multipath_route_counts() {
+        // Two hops; the first has an attribute of 8 bytes (RTA_GATEWAY) behind its header.
+        let mut hops = vec![16, 0, 0, 0, 3, 0, 0, 0, 8, 0, 5, 0, 10, 0, 0, 1];
+        hops.extend([8, 0, 0, 0, 9, 0, 0, 0]);
+        let mut body = route(0, 254, RTN_UNICAST);
+        push_attribute(&mut body, RTA_MULTIPATH, &hops);
+        assert_eq!(leaves(&body), [3, 9]);
+    }
+
+    #[test]
+    fn a_device_is_its_index_type_and_name() {
+        let mut body = vec![0; LINK_HEADER];
+        body[2..4].copy_from_slice(&772_u16.to_ne_bytes());
+        body[4..8].copy_from_slice(&1_u32.to_ne_bytes());
+        push_attribute(&mut body, IFLA_IFNAME, b"lo\0");
+        let loopback = interface(&body, &[1].into()).unwrap();
+        assert_eq!((loopback.index, loopback.name.as_str(), loopback.device_type), (1, "lo", 772));
+        assert!(loopback.default_route);
+    }
+
+    #[test]
+    fn the_kernel_lists_loopback() {
+        let interfaces = interfaces(&BTreeSet::new()).unwrap();
+        let loopback = interfaces.iter().find(|interface| interface.name == "lo").unwrap();
+        assert_eq!(loopback.device_type, 772);
+        assert_eq!(device(loopback.index).unwrap().unwrap().name, "lo");
+        assert!(device(u32::MAX >> 1).unwrap().is_none());
+        default_routes().unwrap();
+    }
+}

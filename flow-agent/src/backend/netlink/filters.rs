@@ -1,0 +1,235 @@
+//! The clsact qdisc and its filters, for kernels without TCX.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, Request, attributes, push_attribute, read_text, read_u32,
+};
+
+// include/uapi/linux/rtnetlink.h, pkt_sched.h, pkt_cls.h
+const RTM_NEWQDISC: u16 = 36;
+const RTM_DELQDISC: u16 = 37;
+const RTM_GETQDISC: u16 = 38;
+const RTM_NEWTFILTER: u16 = 44;
+const RTM_DELTFILTER: u16 = 45;
+const RTM_GETTFILTER: u16 = 46;
+const TC_H_CLSACT: u32 = 0xffff_fff1;
+const TC_H_MIN_INGRESS: u32 = 0xfff2;
+const TC_H_MIN_EGRESS: u32 = 0xfff3;
+const CLSACT_HANDLE: u32 = 0xffff_0000;
+const TCA_KIND: u16 = 1;
+const TCA_OPTIONS: u16 = 2;
+const TCA_BPF_FD: u16 = 6;
+const TCA_BPF_NAME: u16 = 7;
+const TCA_BPF_FLAGS: u16 = 8;
+const TCA_BPF_ID: u16 = 11;
+const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
+const NLA_F_NESTED: u16 = 0x8000;
+const ETH_P_ALL: u16 = 3;
+/// `struct tcmsg`: family, padding, index (at 4), handle (at 8), parent (at 12), info (at 16).
+const TC_HEADER: usize = 20;
+
+/// Our place among the filters: the first priority.
+const PRIORITY: u16 = 1;
+/// Our handle there, so that a restart replaces instead of adding ("fa", spelled in hexadecimal).
+const HANDLE: u32 = 0xfa;
+
+/// Which way packets go, as the host sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    Ingress,
+    Egress,
+}
+
+impl Direction {
+    /// Both, in the order in which they are attached.
+    pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
+
+    /// `ingress` or `egress`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+
+    fn parent(self) -> u32 {
+        match self {
+            Self::Ingress => CLSACT_HANDLE | TC_H_MIN_INGRESS,
+            Self::Egress => CLSACT_HANDLE | TC_H_MIN_EGRESS,
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A filter on clsact. The kernel lists them in the order in which packets meet them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    pub priority: u16,
+    pub handle: u32,
+    /// `bpf`, `flower`, …
+    pub kind: String,
+    /// What the one who made it called it; only of `bpf`.
+    pub name: String,
+    /// Only of `bpf`.
+    pub program: u32,
+}
+
+impl Filter {
+    /// Whether it lies where ours would lie.
+    pub fn is_at_our_place(&self) -> bool {
+        (self.priority, self.handle, self.kind.as_str()) == (PRIORITY, HANDLE, "bpf")
+    }
+
+    /// Whether it keeps ours from its place: a priority holds filters of one kind only.
+    pub fn blocks_our_place(&self) -> bool {
+        self.priority == PRIORITY && self.kind != "bpf"
+    }
+}
+
+/// What lies at the ingress hook of a device: `clsact`, `ingress`, or nothing.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn ingress_qdisc(index: u32) -> io::Result<Option<String>> {
+    let answers = Request::new(RTM_GETQDISC, NLM_F_DUMP, &header(index, 0, 0, 0)).ask()?;
+    Ok(answers
+        .iter()
+        .filter(|(kind, body)| {
+            *kind == RTM_NEWQDISC && read_u32(body, 4) == Some(index) && read_u32(body, 8) == Some(CLSACT_HANDLE)
+        })
+        .find_map(|(_, body)| text(body, TCA_KIND)))
+}
+
+/// Makes the clsact qdisc; `EEXIST` when something is there.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn add_clsact(index: u32) -> io::Result<()> {
+    let header = header(index, CLSACT_HANDLE, TC_H_CLSACT, 0);
+    let mut request = Request::new(RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &header);
+    request.attribute(TCA_KIND, b"clsact\0").ask().map(drop)
+}
+
+/// Removes the clsact qdisc and every filter on it.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn delete_clsact(index: u32) -> io::Result<()> {
+    let header = header(index, CLSACT_HANDLE, TC_H_CLSACT, 0);
+    Request::new(RTM_DELQDISC, NLM_F_ACK, &header).ask().map(drop)
+}
+
+/// The filters of one direction, in the order in which packets meet them; none where there is no clsact or no device.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn filters(index: u32, direction: Direction) -> io::Result<Vec<Filter>> {
+    if ingress_qdisc(index)?.as_deref() != Some("clsact") {
+        return Ok(Vec::new());
+    }
+    let header = header(index, 0, direction.parent(), 0);
+    let answers = match Request::new(RTM_GETTFILTER, NLM_F_DUMP, &header).ask() {
+        Ok(answers) => answers,
+        // The qdisc or the device went away meanwhile.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    Ok(answers
+        .iter()
+        .filter(|(kind, _)| *kind == RTM_NEWTFILTER)
+        .filter_map(|(_, body)| filter(body))
+        // A priority is listed once without a handle, then with each of its filters.
+        .filter(|filter| filter.handle != 0)
+        .collect())
+}
+
+/// Puts `program` at our place under `name`: in one step instead of the one that is there, or as a new one.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn set_filter(
+    index: u32,
+    direction: Direction,
+    program: BorrowedFd<'_>,
+    name: &str,
+    replace: bool,
+) -> io::Result<()> {
+    let flags = NLM_F_ACK | if replace { 0 } else { NLM_F_CREATE | NLM_F_EXCL };
+    let mut options = Vec::new();
+    push_attribute(&mut options, TCA_BPF_FD, &program.as_raw_fd().to_ne_bytes());
+    push_attribute(&mut options, TCA_BPF_NAME, &[name.as_bytes(), &[0]].concat());
+    push_attribute(&mut options, TCA_BPF_FLAGS, &TCA_BPF_FLAG_ACT_DIRECT.to_ne_bytes());
+    let mut request = Request::new(RTM_NEWTFILTER, flags, &our_header(index, direction));
+    request.attribute(TCA_KIND, b"bpf\0").attribute(TCA_OPTIONS | NLA_F_NESTED, &options).ask().map(drop)
+}
+
+/// Removes the filter at our place.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn delete_filter(index: u32, direction: Direction) -> io::Result<()> {
+    let mut request = Request::new(RTM_DELTFILTER, NLM_F_ACK, &our_header(index, direction));
+    request.attribute(TCA_KIND, b"bpf\0").ask().map(drop)
+}
+
+fn our_header(index: u32, direction: Direction) -> [u8; TC_HEADER] {
+    let info = u32::from(PRIORITY) << 16 | u32::from(ETH_P_ALL.to_be());
+    header(index, HANDLE, direction.parent(), info)
+}
+
+fn header(index: u32, handle: u32, parent: u32, info: u32) -> [u8; TC_HEADER] {
+    let mut bytes = [0; TC_HEADER];
+    for (field, value) in bytes[4..].chunks_exact_mut(4).zip([index, handle, parent, info]) {
+        field.copy_from_slice(&value.to_ne_bytes());
+    }
+    bytes
+}
+
+fn filter(body: &[u8]) -> Option<Filter> {
+    let options = attributes(body, TC_HEADER).find(|(kind, _)| *kind == TCA_OPTIONS).map(|(_, value)| value);
+    let option = |wanted| attributes(options.unwrap_or_default(), 0).find(|(kind, _)| *kind == wanted);
+    Some(Filter {
+        priority: u16::try_from(read_u32(body, 16)? >> 16).expect("16 bits are left"),
+        handle: read_u32(body, 8)?,
+        kind: text(body, TCA_KIND)?,
+        name: option(TCA_BPF_NAME).map(|(_, value)| read_text(value)).unwrap_or_default(),
+        program: option(TCA_BPF_ID).and_then(|(_, value)| read_u32(value, 0)).unwrap_or_default(),
+    })
+}
+
+fn text(body: &[u8], wanted: u16) -> Option<String> {
+    attributes(body, TC_HEADER).find(|(kind, _)| *kind == wanted).map(|(_, value)| read_text(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_filter_is_found_and_others_are_told_apart() {
+        let mut body = our_header(4, Direction::Egress).to_vec();
+        push_attribute(&mut body, TCA_KIND, b"bpf\0");
+        let mut options = Vec::new();
+        push_attribute(&mut options, TCA_BPF_NAME, b"ours\0");
+        push_attribute(&mut options, TCA_BPF_ID, &77_u32.to_ne_bytes());
+        push_attribute(&mut body, TCA_OPTIONS, &options);
+        let ours = filter(&body).unwrap();
+        assert_eq!((ours.name.as_str(), ours.program), ("ours", 77));
+        assert!(ours.is_at_our_place() && !ours.blocks_our_place());
+        let flower = Filter { kind: "flower".into(), ..ours };
+        assert!(!flower.is_at_our_place() && flower.blocks_our_place());
+    }
+
+    #[test]
+    fn the_protocol_is_in_network_order() {
+        assert_eq!(our_header(4, Direction::Ingress)[16..], [0, 3, 1, 0]);
+    }
+}
