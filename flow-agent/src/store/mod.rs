@@ -9,8 +9,11 @@ pub mod damage;
 pub mod disk;
 pub mod document;
 pub mod error;
+#[cfg(test)]
+pub mod fixtures;
 pub mod hours;
 pub mod instance;
+pub mod journal;
 pub mod layout;
 pub mod lock;
 pub mod ports;

@@ -49,6 +49,7 @@ struct State {
     root: PathBuf,
     operations: usize,
     plan: Option<(usize, Fault)>,
+    afterwards: Option<(usize, Fault)>,
     dead: bool,
     full: bool,
     files: Vec<Content>,
@@ -86,6 +87,16 @@ impl CrashDisk {
         state.plan = Some((state.operations + at, fault));
     }
 
+    /// After the planned fault lets the `at`-th operation after it (0 is the next) fail, too.
+    pub fn plan_also(&self, at: usize, fault: Fault) {
+        self.state().afterwards = Some((at, fault));
+    }
+
+    /// Space is there again; what is planned stays planned.
+    pub fn make_room(&self) {
+        self.state().full = false;
+    }
+
     /// How many operations there were.
     pub fn operations(&self) -> usize {
         self.state().operations
@@ -101,6 +112,13 @@ impl CrashDisk {
         let mut state = self.state();
         state.full = false;
         state.plan = None;
+        state.afterwards = None;
+    }
+
+    /// Another process begins on the same disk, with everything that the last one wrote, synced or not.
+    pub fn begin_again(&self) {
+        self.heal();
+        self.state().dead = false;
     }
 
     /// Makes the directory what would be found after a power cut now.
@@ -171,7 +189,7 @@ impl State {
         self.operations += 1;
         match self.plan {
             Some((at, fault)) if at == now => {
-                self.plan = None;
+                self.plan = self.afterwards.take().map(|(after, fault)| (self.operations + after, fault));
                 let error = match fault {
                     Fault::Die => {
                         self.dead = true;

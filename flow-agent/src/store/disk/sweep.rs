@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::crash::{CrashDisk, Fault, POWER_CUTS, PowerCut};
+use crate::store::fixtures;
 use crate::store::{StateDir, StoreError};
 
 /// What was done, what struck, and what is left.
@@ -29,7 +30,7 @@ pub fn at_every_operation<T>(
     for fault in [Fault::Die, Fault::Io, Fault::Full] {
         for cut in [None].into_iter().chain(POWER_CUTS.map(Some)) {
             for at in 0.. {
-                let dir = tempfile::tempdir().unwrap();
+                let dir = fixtures::dir();
                 prepare(&StateDir::new(dir.path()));
                 let disk = CrashDisk::new(dir.path());
                 disk.plan(at, fault);

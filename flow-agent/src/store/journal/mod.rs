@@ -1,0 +1,132 @@
+//! `hourly/`: the truth. Buckets are appended, each at once and synced, and what a crash left is put right at the start.
+
+mod recovery;
+mod scan;
+mod tail;
+
+use std::path::Path;
+
+use recovery::{Cut, recover};
+pub use recovery::{Overlap, Recovery};
+use scan::scan;
+
+use super::append::Appender;
+use super::damage::{keep_damaged, keep_torn};
+use super::error::StoreError;
+use super::layout::StateDir;
+use super::lock::RunLock;
+use crate::ledger::block::HourBlock;
+use crate::ledger::record::Quality;
+
+/// The hourly log, open to be written by the one that holds `run.lock`.
+#[derive(Debug)]
+pub struct Journal {
+    state: StateDir,
+    next_seq: u64,
+    /// The file of the last bucket, and any other in which a write failed.
+    appenders: Vec<Appender>,
+}
+
+impl Journal {
+    /// Opens the log. An unfinished end is copied aside, synced, then cut; damage in the middle is copied aside and stays;
+    /// the last seal is made durable, for who wrote it may have died before.
+    ///
+    /// # Errors
+    /// When the log cannot be read or put right. A full disk is no error here: what is unfinished waits for the next
+    /// bucket.
+    pub fn open(lock: &RunLock) -> Result<(Self, Recovery), StoreError> {
+        let state = lock.state().clone();
+        state.create_dir(&state.hourly_dir())?;
+        let (mut recovery, repairs) = recover(&state)?;
+        let mut journal = Self { state, next_seq: recovery.next_seq, appenders: Vec::new() };
+        for Cut { path, bytes } in &repairs.damaged {
+            if let Err(error) = keep_damaged(journal.state.disk(), path, bytes.clone()) {
+                tracing::warn!(path = %path.display(), %error, "damaged lines stay where they are; they could not be copied");
+            }
+        }
+        let mut waits = false;
+        for cut in &repairs.cuts {
+            match journal.cut(cut) {
+                Ok(kept) => recovery.kept.push(kept),
+                Err(error) if error.is_full() => {
+                    tracing::warn!(path = %cut.path.display(), %error, "an unfinished bucket stays until there is space");
+                    waits |= repairs.newest.as_ref().is_some_and(|(newest, _)| *newest == cut.path);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        if let Some((path, length)) = repairs.newest.filter(|_| !waits) {
+            let mut appender = Appender::new(path, length);
+            appender.settle(journal.state.disk())?;
+            journal.appenders.push(appender);
+        }
+        Ok((journal, recovery))
+    }
+
+    /// What the next bucket will be numbered.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// Numbers the bucket (an imported one gets no number), appends it to the file of the date in its `start`, and waits
+    /// until it is on disk.
+    ///
+    /// # Errors
+    /// Then the log is as before: the same bucket may be tried again, or another in its place.
+    /// [`StoreError::is_full`] tells whether space is all that is missing.
+    pub fn append(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
+        let imported = bucket.seal.quality == Quality::Import;
+        bucket.seal.seq = (!imported).then_some(self.next_seq);
+        let text = bucket.encode();
+        let path = self.state.hourly(bucket.seal.start.date_naive());
+        let mut appended = self.try_append(&path, text.as_bytes());
+        if let Err(StoreError::Changed { .. }) = &appended {
+            tracing::warn!(path = %path.display(), "the hourly log was changed by somebody else: it is verified anew");
+            self.appenders.retain(|appender| appender.path() != path);
+            appended = self.try_append(&path, text.as_bytes());
+        }
+        appended?;
+        self.next_seq += u64::from(!imported);
+        // Files of other dates are done with, but for those that still have something to make up for.
+        self.appenders.retain(|appender| appender.path() == path || appender.is_hurt());
+        Ok(())
+    }
+
+    fn try_append(&mut self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let known = self.appenders.iter().position(|appender| appender.path() == path);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let appender = self.verified(path)?;
+                self.appenders.push(appender);
+                self.appenders.len() - 1
+            }
+        };
+        self.appenders[index].append(self.state.disk(), bytes)
+    }
+
+    /// Makes sure that `path` ends with a finished line of a sealed bucket, or does not exist.
+    fn verified(&mut self, path: &Path) -> Result<Appender, StoreError> {
+        let Some(scan) = scan(path)? else {
+            self.state.create_dir(&self.state.hourly_dir())?;
+            return Ok(Appender::new(path.to_owned(), 0));
+        };
+        let end = scan.unsealed.unwrap_or(scan.length);
+        if end < scan.length {
+            self.cut(&Cut { path: path.to_owned(), bytes: end..scan.length })?;
+        }
+        Ok(Appender::new(path.to_owned(), end))
+    }
+
+    fn cut(&self, Cut { path, bytes }: &Cut) -> Result<std::path::PathBuf, StoreError> {
+        let disk = self.state.disk();
+        let kept = keep_torn(disk, path, bytes.clone())?;
+        let mut handle = disk.open(path).map_err(StoreError::io("open", path))?;
+        handle.truncate(bytes.start).map_err(StoreError::io("cut", path))?;
+        tracing::warn!(path = %path.display(), bytes = bytes.end - bytes.start, kept = %kept.display(), "an unfinished bucket was cut");
+        Ok(kept)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! How an hourly file begins and ends, without reading the rest of it.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::ledger::block::MAX_LINE_BYTES;
+use crate::ledger::record::{Kind, Quality};
+use crate::ledger::seal::check_holds;
+use crate::store::disk::open_to_read;
+
+/// What the last line claims; the lines before it are not looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Tail {
+    Empty,
+    /// The seal of an imported bucket: it has no number.
+    Imported,
+    /// A seal, and its number.
+    Seal(u64),
+    /// Neither: the end of the file is what a crash left, or has rotted.
+    Doubtful,
+}
+
+/// Looks at the last line of `path`.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn last(path: &Path) -> io::Result<Tail> {
+    let mut file = open_to_read(path)?;
+    let length = file.metadata()?.len();
+    if length == 0 {
+        return Ok(Tail::Empty);
+    }
+    Ok(match last_line(&mut file, length)?.and_then(|line| claim(&line)) {
+        Some(Claim { seq: Some(seq), .. }) => Tail::Seal(seq),
+        Some(Claim { quality: Some(Quality::Import), .. }) => Tail::Imported,
+        Some(_) | None => Tail::Doubtful,
+    })
+}
+
+/// The `seq` that the first seal of `path` claims, if there is a seal and it has one.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn first_seq(path: &Path) -> io::Result<Option<u64>> {
+    let mut reader = BufReader::new(open_to_read(path)?);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let limit = MAX_LINE_BYTES as u64;
+        if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+            return Ok(None);
+        }
+        if let Some(claim) = claim(&line) {
+            return Ok(claim.seq);
+        }
+    }
+}
+
+/// The last line; `None` when it is unfinished, or longer than any of ours.
+fn last_line(file: &mut File, length: u64) -> io::Result<Option<Vec<u8>>> {
+    for reach in [4 << 10, 64 << 10, MAX_LINE_BYTES as u64] {
+        let from = length.saturating_sub(reach);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.take(reach).read_to_end(&mut bytes)?;
+        if bytes.pop() != Some(b'\n') {
+            return Ok(None);
+        }
+        match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) => return Ok(Some(bytes.split_off(newline + 1))),
+            None if from == 0 => return Ok(Some(bytes)),
+            None => {}
+        }
+    }
+    Ok(None)
+}
+
+#[derive(Deserialize)]
+struct Claim {
+    kind: Kind,
+    #[serde(default)]
+    seq: Option<u64>,
+    #[serde(default)]
+    quality: Option<Quality>,
+}
+
+/// What a seal says whose own sum holds, if it has one.
+fn claim(line: &[u8]) -> Option<Claim> {
+    let text = std::str::from_utf8(line).ok().filter(|text| check_holds(text) != Some(false))?;
+    serde_json::from_str(text).ok().filter(|claim: &Claim| claim.kind == Kind::Seal)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ends_of_a_file_are_read_as_they_stand() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("2026-10-05.jsonl");
+        let long = format!("{{\"kind\":\"seal\",\"seq\":9,\"x\":\"{}\"}}\n", "x".repeat(100_000));
+        let cases: [(&[u8], Tail, Option<u64>); 12] = [
+            (b"", Tail::Empty, None),
+            (b"{\"kind\":\"hour\"}\n{\"kind\":\"seal\",\"seq\":42}\n", Tail::Seal(42), Some(42)),
+            (b"{\"kind\":\"seal\",\"seq\":42}\n", Tail::Seal(42), Some(42)),
+            (b"{\"kind\":\"seal\",\"seq\":1}\n{\"kind\":\"seal\",\"seq\":2}\n", Tail::Seal(2), Some(1)),
+            (b"{\"kind\":\"seal\",\"quality\":\"import\"}\n", Tail::Imported, None),
+            (b"{\"kind\":\"seal\",\"quality\":\"exact\"}\n", Tail::Doubtful, None),
+            (b"{\"kind\":\"seal\",\"seq\":42,\"check\":\"00000000\"}\n", Tail::Doubtful, None),
+            (b"{\"kind\":\"seal\",\"seq\":42}", Tail::Doubtful, Some(42)),
+            (b"{\"kind\":\"seal\",\"seq\":42}\n{\"kind\":\"hour\"}\n", Tail::Doubtful, Some(42)),
+            (b"{\"kind\":\"seal\",\"seq\":42}\n\0\0\0\0", Tail::Doubtful, Some(42)),
+            (b"\n", Tail::Doubtful, None),
+            (long.as_bytes(), Tail::Seal(9), Some(9)),
+        ];
+        for (bytes, tail, first) in cases {
+            std::fs::write(&path, bytes).unwrap();
+            let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(80)]);
+            assert_eq!((last(&path).unwrap(), first_seq(&path).unwrap()), (tail, first), "{shown:?}");
+        }
+    }
+}

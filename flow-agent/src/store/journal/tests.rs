@@ -1,0 +1,519 @@
+//! The hourly log under faults, cuts, flipped bits, and other hands.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use chrono::NaiveDate;
+
+use super::*;
+use crate::ledger::counters::Others;
+use crate::ledger::record::{Checkpoint, VERSION};
+use crate::store::checkpoint;
+use crate::store::disk::crash::{CrashDisk, Fault, POWER_CUTS, PowerCut};
+use crate::store::disk::sweep::at_every_operation;
+use crate::store::fixtures::{self, bucket, instant, total_of};
+use crate::store::hours::{Hour, Hours};
+
+const ONE: &str = "2026-10-05T22:00:00+08:00";
+const TWO: &str = "2026-10-05T23:00:00+08:00";
+const NEXT_DAY: &str = "2026-10-06T00:00:00+08:00";
+const LAST: &str = "2026-10-06T01:00:00+08:00";
+
+struct Log {
+    _dir: tempfile::TempDir,
+    state: StateDir,
+}
+
+impl Log {
+    fn new() -> Self {
+        let dir = fixtures::dir();
+        Self { state: StateDir::new(dir.path()), _dir: dir }
+    }
+
+    /// Two buckets of 100 and 200 bytes a port on one day.
+    fn of_two() -> Self {
+        let log = Self::new();
+        two(&log.state);
+        log
+    }
+
+    fn path(&self, date: &str) -> PathBuf {
+        self.state.hourly(date.parse::<NaiveDate>().unwrap())
+    }
+}
+
+fn open(state: &StateDir) -> Result<(Journal, Recovery), StoreError> {
+    Journal::open(&state.lock_run()?)
+}
+
+fn two(state: &StateDir) {
+    let (mut journal, _) = open(state).unwrap();
+    journal.append(&mut bucket(ONE, "a", 0, 100)).unwrap();
+    journal.append(&mut bucket(TWO, "a", 100, 300)).unwrap();
+}
+
+/// The `seq` and the bytes of port 443 of every bucket that a reader accepts, and what it does not.
+fn read(state: &StateDir) -> (Vec<(u64, u64)>, Vec<String>) {
+    let (mut buckets, mut damages) = (Vec::new(), Vec::new());
+    for hour in Hours::read(state, NaiveDate::MIN..=NaiveDate::MAX).unwrap() {
+        match hour.unwrap() {
+            Hour::Bucket(bucket) => buckets.push((bucket.seal.seq.unwrap_or(0), bucket.lines[0].tcp_in_bytes)),
+            Hour::Damage(damage) | Hour::Unfinished(damage) => damages.push(damage.to_string()),
+        }
+    }
+    (buckets, damages)
+}
+
+fn last_total(recovery: &Recovery) -> u64 {
+    recovery.last().map_or(0, total_of)
+}
+
+/// Goes on as an agent does whose counters stand at `total`, and expects that no byte is lost, and none is there twice.
+fn goes_on(state: &StateDir, start: &str, total: u64, context: &str) {
+    let (mut journal, recovery) = open(state).unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert_eq!(recovery.overlap, None, "{context}");
+    let before = last_total(&recovery);
+    journal.append(&mut bucket(start, "a", before, total)).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let (buckets, damages) = read(state);
+    assert_eq!(damages, Vec::<String>::new(), "{context}");
+    assert_eq!(buckets.iter().map(|(_, bytes)| bytes).sum::<u64>(), total, "{context}: {buckets:?}");
+    let numbers: BTreeSet<u64> = buckets.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(numbers, (1..=buckets.len() as u64).collect(), "{context}");
+}
+
+#[test]
+fn buckets_lie_in_the_file_of_the_date_in_their_start() {
+    let log = Log::of_two();
+    let (mut journal, recovery) = open(&log.state).unwrap();
+    assert_eq!((last_total(&recovery), journal.next_seq(), recovery.damages.len()), (300, 3, 0));
+    journal.append(&mut bucket(NEXT_DAY, "a", 300, 400)).unwrap();
+    let lines = |date| fs::read_to_string(log.path(date)).unwrap().lines().count();
+    assert_eq!((lines("2026-10-05"), lines("2026-10-06")), (6, 3));
+    assert_eq!(read(&log.state).0, [(1, 100), (2, 200), (3, 100)]);
+}
+
+#[test]
+fn any_fault_at_any_operation_of_an_append_loses_no_byte_and_counts_none_twice() {
+    // To open is: open, sync, sync the directory. To append: open, write, sync; to a new file: find that there is none,
+    // make it, write, sync, sync the directory.
+    for (start, date, expected) in [(TWO, "the same file", 3 + 3), (NEXT_DAY, "a new file", 3 + 5)] {
+        let operations = at_every_operation(
+            |state| open(state).unwrap().0.append(&mut bucket(ONE, "a", 0, 100)).unwrap(),
+            |state, _| open(state)?.0.append(&mut bucket(start, "a", 100, 300)),
+            |after| {
+                let context = format!("{date}: {after:?}");
+                let (_, recovery) = open(&after.state).unwrap();
+                assert_eq!(last_total(&recovery), if after.outcome.is_ok() { 300 } else { last_total(&recovery) });
+                assert!([100, 300].contains(&last_total(&recovery)), "{context}");
+                goes_on(&after.state, LAST, 1_000, &context);
+            },
+        );
+        assert_eq!(operations, expected, "{date}");
+    }
+}
+
+#[test]
+fn any_fault_at_any_operation_of_the_first_bucket_ever_leaves_nothing_or_all_of_it() {
+    at_every_operation(
+        |_| {},
+        |state, _| open(state)?.0.append(&mut bucket(ONE, "a", 0, 100)),
+        |after| {
+            let (_, recovery) = open(&after.state).unwrap();
+            assert!(recovery.last().is_some() || after.outcome.is_err(), "{after:?}");
+            goes_on(&after.state, TWO, 1_000, &format!("{after:?}"));
+        },
+    );
+}
+
+#[test]
+fn a_bucket_that_failed_is_there_once_when_it_was_tried_again() {
+    for start in [TWO, NEXT_DAY] {
+        at_every_operation(
+            |state| open(state).unwrap().0.append(&mut bucket(ONE, "a", 0, 100)).unwrap(),
+            |state, disk| {
+                let mut journal = match open(state) {
+                    Err(_) => {
+                        disk.heal();
+                        open(state)?.0
+                    }
+                    opened => opened?.0,
+                };
+                if let Err(error) = journal.append(&mut bucket(start, "a", 100, 300)) {
+                    // Readers never saw a bucket that was not acknowledged and is not tried again.
+                    assert!(disk.struck(), "{error}");
+                    disk.heal();
+                    journal.append(&mut bucket(start, "a", 100, 300))?;
+                }
+                Ok(())
+            },
+            |after| {
+                if after.outcome.is_ok() {
+                    assert_eq!(read(&after.state).0, [(1, 100), (2, 200)], "{after:?}");
+                }
+                goes_on(&after.state, LAST, 1_000, &format!("{after:?}"));
+            },
+        );
+    }
+}
+
+#[test]
+fn two_faults_in_one_bucket_are_survived_too() {
+    // The second one strikes the mending of the first.
+    for (first, second) in [(Fault::Io, Fault::Io), (Fault::Io, Fault::Full), (Fault::Full, Fault::Io)] {
+        for (at, then) in (0..14).flat_map(|at| (0..8).map(move |then| (at, then))) {
+            for cut in [None].into_iter().chain(POWER_CUTS.map(Some)) {
+                let log = Log::new();
+                open(&log.state).unwrap().0.append(&mut bucket(ONE, "a", 0, 100)).unwrap();
+                let disk = CrashDisk::new(log.state.root());
+                let state = StateDir::on(log.state.root(), Arc::new(disk.clone()));
+                let (mut journal, _) = open(&state).unwrap();
+                disk.plan(at, first);
+                disk.plan_also(then, second);
+                let mut outcome = journal.append(&mut bucket(TWO, "a", 100, 300));
+                for _ in 0..3 {
+                    if outcome.is_err() {
+                        disk.make_room();
+                        outcome = journal.append(&mut bucket(TWO, "a", 100, 300));
+                    }
+                }
+                let context = format!("{first:?} at {at}, {second:?} {then} later, then {cut:?}: {outcome:?}");
+                assert!(outcome.is_ok(), "{context}");
+                if let Some(cut) = cut {
+                    disk.cut_power(cut);
+                }
+                assert_eq!(read(&log.state).0, [(1, 100), (2, 200)], "{context}");
+                goes_on(&log.state, LAST, 1_000, &context);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_start_went_on_from_survives_a_power_cut_after_it() {
+    // The first process dies between write and sync; the second one reads the bucket, and must not trust it unsynced.
+    for cut in POWER_CUTS {
+        let log = Log::new();
+        open(&log.state).unwrap().0.append(&mut bucket(ONE, "a", 0, 100)).unwrap();
+        let disk = CrashDisk::new(log.state.root());
+        let state = StateDir::on(log.state.root(), Arc::new(disk.clone()));
+        let (mut journal, _) = open(&state).unwrap();
+        // Open, write, sync.
+        disk.plan(2, Fault::Die);
+        journal.append(&mut bucket(TWO, "a", 100, 300)).unwrap_err();
+        assert_eq!(read(&log.state).0.len(), 2, "the bucket is written");
+        disk.begin_again();
+        let (_, recovery) = open(&state).unwrap();
+        assert_eq!(last_total(&recovery), 300);
+        disk.cut_power(cut);
+        assert_eq!(read(&log.state).0, [(1, 100), (2, 200)], "{cut:?}");
+    }
+}
+
+#[test]
+fn the_last_two_buckets_cut_at_every_length_keep_every_complete_bucket() {
+    let log = Log::of_two();
+    let path = log.path("2026-10-05");
+    let bytes = fs::read(&path).unwrap();
+    let first = fs::read_to_string(&path).unwrap().split_inclusive('\n').take(3).map(str::len).sum::<usize>();
+    for length in 0..=bytes.len() {
+        let log = Log::new();
+        let path = log.path("2026-10-05");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &bytes[..length]).unwrap();
+        let whole = [0, first, bytes.len()].into_iter().rfind(|end| *end <= length).unwrap();
+        let (_, recovery) = open(&log.state).unwrap();
+        assert_eq!(
+            last_total(&recovery),
+            if whole == 0 {
+                0
+            } else if whole == first {
+                100
+            } else {
+                300
+            }
+        );
+        assert_eq!(fs::read(&path).unwrap(), &bytes[..whole], "cut at {length}");
+        let kept: Vec<u8> = recovery.kept.iter().flat_map(|kept| fs::read(kept).unwrap()).collect();
+        assert_eq!(kept, &bytes[whole..length], "cut at {length}");
+        assert_eq!(recovery.damages.len(), usize::from(length > whole), "cut at {length}");
+        goes_on(&log.state, LAST, 1_000, &format!("cut at {length}"));
+    }
+}
+
+/// Flips every bit of the bytes in `lines` of the log of two; a bucket is accepted as it was written, or not at all.
+fn flip_every_bit(lines: std::ops::Range<usize>, untouched: (u64, u64)) {
+    let log = Log::of_two();
+    let path = log.path("2026-10-05");
+    let text = fs::read_to_string(&path).unwrap();
+    let length = |lines: usize| text.split_inclusive('\n').take(lines).map(str::len).sum::<usize>();
+    for bit in length(lines.start) * 8..length(lines.end) * 8 {
+        let mut bytes = text.clone().into_bytes();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &bytes).unwrap();
+        let (before, damages) = read(&log.state);
+        assert!(before.contains(&untouched), "bit {bit}: {before:?}");
+        assert!(before.iter().all(|found| [(1, 100), (2, 200)].contains(found)), "bit {bit}: {before:?}");
+        assert!(before.len() == 2 || !damages.is_empty(), "bit {bit}");
+        let (_, recovery) = open(&log.state).unwrap();
+        let already = last_total(&recovery);
+        assert_eq!(already, if before.contains(&(2, 200)) { 300 } else { 100 }, "bit {bit}");
+        assert_eq!(read(&log.state).0, before, "bit {bit}");
+        // A last bucket that rotted is counted again from the counters; one in the middle is lost, and named.
+        let logged: u64 = before.iter().map(|(_, bytes)| bytes).sum();
+        assert!(logged == already || before.len() == 1 && already == 300, "bit {bit}: {logged} of {already}");
+        for entry in fs::read_dir(log.state.hourly_dir()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn no_flipped_bit_of_a_middle_bucket_is_accepted() {
+    flip_every_bit(1..3, (2, 200));
+}
+
+#[test]
+fn no_flipped_bit_of_the_last_bucket_is_accepted() {
+    flip_every_bit(4..6, (1, 100));
+}
+
+#[test]
+fn damage_in_the_middle_stays_is_copied_aside_once_and_named() {
+    let log = Log::of_two();
+    let path = log.path("2026-10-05");
+    let text = fs::read_to_string(&path).unwrap().replacen("\"tcp_in_bytes\":100", "\"tcp_in_bytes\":900", 1);
+    fs::write(&path, &text).unwrap();
+    for _ in 0..2 {
+        let (_, recovery) = open(&log.state).unwrap();
+        let named: Vec<String> = recovery.damages.iter().map(ToString::to_string).collect();
+        let expected = format!("{}:3: the lines do not have the seal's sha256 (3 lines do not count)", path.display());
+        assert_eq!(named, [expected]);
+        assert_eq!((last_total(&recovery), recovery.kept.len()), (300, 0));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    }
+    let first = text.split_inclusive('\n').take(3).map(str::len).sum::<usize>();
+    let aside = fs::read(format!("{}.0-{first}.damaged", path.display())).unwrap();
+    assert_eq!(aside, &text.as_bytes()[..first]);
+}
+
+#[test]
+fn an_unfinished_end_is_kept_through_any_fault_while_it_is_cut() {
+    let torn = |state: &StateDir| {
+        two(state);
+        let path = state.hourly(NaiveDate::from_ymd_opt(2026, 10, 5).unwrap());
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
+    };
+    let log = Log::new();
+    torn(&log.state);
+    let whole = fs::read_to_string(log.path("2026-10-05")).unwrap();
+    let end = &whole[whole.split_inclusive('\n').take(3).map(str::len).sum()..];
+    at_every_operation(
+        torn,
+        |state, _| open(state).map(drop),
+        |after| {
+            let files = fs::read_dir(after.state.hourly_dir()).unwrap();
+            let texts: Vec<String> = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+            assert!(texts.iter().any(|text| text.ends_with(end)), "{after:?}: {texts:?}");
+            goes_on(&after.state, LAST, 1_000, &format!("{after:?}"));
+        },
+    );
+}
+
+#[test]
+fn a_full_disk_at_the_start_does_not_keep_the_agent_from_counting() {
+    let log = Log::of_two();
+    let path = log.path("2026-10-05");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
+    let disk = CrashDisk::new(log.state.root());
+    let state = StateDir::on(log.state.root(), Arc::new(disk.clone()));
+    disk.plan(0, Fault::Full);
+    let (mut journal, recovery) = open(&state).unwrap();
+    assert_eq!(last_total(&recovery), 100);
+    assert!(journal.append(&mut bucket(TWO, "a", 100, 400)).unwrap_err().is_full());
+    disk.heal();
+    journal.append(&mut bucket(TWO, "a", 100, 400)).unwrap();
+    assert_eq!(read(&log.state), (vec![(1, 100), (2, 300)], vec![]));
+    assert_eq!(fs::read(path.with_extension("jsonl.torn")).unwrap().len(), bytes.len() - 5 - bytes.len() / 2);
+}
+
+#[test]
+fn an_error_of_the_disk_is_made_up_for_by_a_new_file() {
+    let log = Log::of_two();
+    let disk = CrashDisk::new(log.state.root());
+    let state = StateDir::on(log.state.root(), Arc::new(disk.clone()));
+    let (mut journal, _) = open(&state).unwrap();
+    // Open, write, sync.
+    disk.plan(2, Fault::Io);
+    journal.append(&mut bucket("2026-10-05T21:00:00+08:00", "a", 300, 400)).unwrap();
+    assert!(disk.struck());
+    disk.cut_power(PowerCut::KeepsSynced);
+    assert_eq!(read(&log.state).0, [(1, 100), (2, 200), (3, 100)]);
+}
+
+#[test]
+fn a_log_that_was_removed_or_cut_or_written_to_meanwhile_is_verified_anew() {
+    let log = Log::of_two();
+    let path = log.path("2026-10-05");
+    let (mut journal, _) = open(&log.state).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
+    journal.append(&mut bucket("2026-10-05T20:00:00+08:00", "a", 300, 400)).unwrap();
+    assert_eq!(read(&log.state), (vec![(1, 100), (3, 100)], vec![]));
+    fs::write(&path, [fs::read(&path).unwrap().as_slice(), b"# what is this?\n"].concat()).unwrap();
+    journal.append(&mut bucket("2026-10-05T21:00:00+08:00", "a", 400, 450)).unwrap();
+    assert_eq!(read(&log.state), (vec![(1, 100), (3, 100), (4, 50)], vec![]));
+    fs::remove_dir_all(log.state.hourly_dir()).unwrap();
+    journal.append(&mut bucket(TWO, "a", 450, 500)).unwrap();
+    assert_eq!(read(&log.state), (vec![(5, 50)], vec![]));
+}
+
+#[test]
+fn a_fifo_or_symlink_in_the_place_of_a_log_is_refused_without_waiting() {
+    let log = Log::of_two();
+    let other = log.path("2026-10-06");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &other, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    let named = |error: StoreError| assert!(error.to_string().contains("2026-10-06.jsonl"), "{error}");
+    named(open(&log.state).unwrap_err());
+    fs::remove_file(&other).unwrap();
+    let (mut journal, _) = open(&log.state).unwrap();
+    let victim = log.state.root().join("victim");
+    fs::write(&victim, "precious").unwrap();
+    std::os::unix::fs::symlink(&victim, &other).unwrap();
+    named(journal.append(&mut bucket(NEXT_DAY, "a", 300, 400)).unwrap_err());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    fs::remove_file(&other).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, &other, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+    named(journal.append(&mut bucket(NEXT_DAY, "a", 300, 400)).unwrap_err());
+}
+
+#[test]
+fn an_epoch_of_yesterday_is_known_and_an_imported_bucket_is_nobodys_counters() {
+    let log = Log::of_two();
+    let (mut journal, _) = open(&log.state).unwrap();
+    journal.append(&mut bucket(NEXT_DAY, "b", 0, 50)).unwrap();
+    let mut imported = bucket("2020-01-01T00:00:00+08:00", "legacy", 0, 7);
+    imported.seal.quality = Quality::Import;
+    journal.append(&mut imported).unwrap();
+    let (journal, recovery) = open(&log.state).unwrap();
+    let known: Vec<(&str, u64)> =
+        recovery.epochs.iter().map(|(epoch, bucket)| (epoch.as_str(), total_of(bucket))).collect();
+    assert_eq!(known, [("a", 300), ("b", 50)]);
+    assert_eq!((recovery.last_epoch.as_deref(), journal.next_seq()), (Some("b"), 4));
+    assert_eq!(read(&log.state).0[0], (0, 7));
+}
+
+#[test]
+fn the_last_seal_is_the_one_with_the_highest_number_wherever_the_clock_was() {
+    let log = Log::of_two();
+    let (mut journal, _) = open(&log.state).unwrap();
+    journal.append(&mut bucket("2038-01-19T03:00:00+08:00", "a", 300, 310)).unwrap();
+    journal.append(&mut bucket("2026-10-05T21:00:00+08:00", "a", 310, 360)).unwrap();
+    journal.append(&mut bucket(NEXT_DAY, "a", 360, 400)).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!((last_total(&recovery), recovery.next_seq), (400, 6));
+    assert_eq!(recovery.overlap, None);
+    // What a crash then leaves in that file is cut as well.
+    let path = log.path("2026-10-06");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, [bytes.as_slice(), &bytes[..100]].concat()).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!((last_total(&recovery), recovery.kept.len()), (400, 1));
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+fn checkpoint_after(state: &StateDir, seq: u64) {
+    let checkpoint = Checkpoint {
+        v: VERSION,
+        seq,
+        start: None,
+        at: instant(NEXT_DAY),
+        epoch: "a".into(),
+        totals: [(443, [999, 1, 0, 0, 0, 0, 0, 0])].into(),
+        other_total: Others::default(),
+    };
+    checkpoint::write(&state.lock_run().unwrap(), &checkpoint).unwrap();
+}
+
+#[test]
+fn a_log_older_than_its_checkpoint_is_told_from_one_whose_last_seal_rotted() {
+    let log = Log::of_two();
+    checkpoint_after(&log.state, 2);
+    assert_eq!(open(&log.state).unwrap().1.overlap, None);
+    let path = log.path("2026-10-05");
+    let text = fs::read_to_string(&path).unwrap();
+    let first = text.split_inclusive('\n').take(3).collect::<String>();
+    // An older copy of the file: the second bucket is simply not there.
+    fs::write(&path, &first).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!(recovery.overlap, Some(Overlap::Behind { checkpoint: 2, log: 1 }));
+    assert_eq!(recovery.next_seq, 3);
+    assert_eq!(
+        recovery.overlap.unwrap().to_string(),
+        "the checkpoint was written after bucket 2, but the hourly log ends with bucket 1: an older log was put back, \
+         and what it lacks would be counted again"
+    );
+    // A rotten one.
+    fs::write(&path, text.replacen("\"seq\":2", "\"seq\":6", 1)).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!((recovery.overlap, recovery.next_seq), (None, 3));
+}
+
+#[test]
+fn two_mixed_histories_are_noticed() {
+    let log = Log::of_two();
+    let path = log.path("2026-10-05");
+    let newer = fs::read_to_string(&path).unwrap();
+    // A copy from after the first bucket is put back, and goes on; then the newer file is put back, too.
+    fs::write(&path, newer.split_inclusive('\n').take(3).collect::<String>()).unwrap();
+    open(&log.state).unwrap().0.append(&mut bucket(LAST, "a", 100, 500)).unwrap();
+    fs::write(&path, newer).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    let expected = Overlap::Twice { seq: 2, one: log.path("2026-10-05"), other: log.path("2026-10-06") };
+    let overlap = recovery.overlap.unwrap();
+    let swapped = Overlap::Twice { seq: 2, one: log.path("2026-10-06"), other: log.path("2026-10-05") };
+    assert!(overlap == expected || overlap == swapped, "{overlap}");
+    assert!(
+        read(&log.state).1[0]
+            .ends_with("bucket 2 of this epoch was already read, with other figures (3 lines do not count)")
+    );
+}
+
+#[test]
+fn mixed_histories_far_back_are_noticed_by_their_numbers() {
+    let log = Log::of_two();
+    let (mut journal, _) = open(&log.state).unwrap();
+    let days = ["2026-10-06", "2026-10-07", "2026-10-08", "2026-10-09"];
+    for (day, before) in days.iter().zip([300, 400, 500, 600]) {
+        journal.append(&mut bucket(&format!("{day}T00:00:00+08:00"), "a", before, before + 100)).unwrap();
+    }
+    // The 5th and 6th as a second history numbers them, on a later date.
+    let other = Log::of_two();
+    open(&other.state).unwrap().0.append(&mut bucket("2026-10-10T00:00:00+08:00", "a", 300, 900)).unwrap();
+    fs::copy(other.path("2026-10-10"), log.path("2026-10-10")).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    let Some(Overlap::Twice { seq: 3, .. }) = recovery.overlap else { panic!("{:?}", recovery.overlap) };
+}
+
+#[test]
+fn a_file_that_was_copied_onto_itself_counts_once() {
+    let log = Log::of_two();
+    let path = log.path("2026-10-05");
+    let text = fs::read(&path).unwrap();
+    fs::write(&path, text.repeat(2)).unwrap();
+    assert_eq!(read(&log.state), (vec![(1, 100), (2, 200)], vec![]));
+    assert_eq!(open(&log.state).unwrap().1.overlap, None);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_gone_on_without() {
+    let log = Log::of_two();
+    fs::write(log.state.checkpoint(), "{\"v\":1,").unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!((recovery.checkpoint, recovery.next_seq), (None, 3));
+    assert!(recovery.damages[0].to_string().contains("checkpoint.json"), "{:?}", recovery.damages);
+}
