@@ -12,19 +12,9 @@ pub use netlink::InterfaceEvents;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+pub use crate::ledger::reading::Identity;
 use crate::ledger::reading::{Moment, Reading, Unseen};
-use crate::ledger::record::{BackendKind, CountMode};
-
-/// What a seal says of the counters behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    pub kind: BackendKind,
-    pub count: CountMode,
-    /// One life of these counters; a retired epoch never comes back.
-    pub epoch: String,
-    /// Whether counting goes on without this process, and a successor can adopt the counters.
-    pub pinned: bool,
-}
+use crate::ledger::record::CountMode;
 
 /// A set of live counters. Counters are cumulative and never zeroed while they are live.
 ///

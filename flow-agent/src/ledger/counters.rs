@@ -57,6 +57,19 @@ impl Counters {
         self.zip(before, u64::checked_sub)
     }
 
+    /// Number by number, staying at the highest number where that is passed: what 2^64 bytes would mean is not worth a
+    /// panic in the middle of counting.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
+        self.zip(other, |left, right| Some(left.saturating_add(right))).unwrap_or_default()
+    }
+
+    /// What was added since `before`, and whether a number is less than before: then somebody zeroed the counters, and
+    /// all eight new values are what was added. Never taken for a number that wrapped.
+    pub fn since(self, before: Self) -> (Self, bool) {
+        self.checked_sub(before).map_or((self, true), |usage| (usage, false))
+    }
+
     /// True when all eight are zero.
     pub fn is_zero(self) -> bool {
         self == Self::default()
@@ -116,6 +129,15 @@ impl Flow {
             out_packets: self.out_packets.checked_sub(before.out_packets)?,
         })
     }
+
+    fn saturating_add(self, other: Self) -> Self {
+        Self {
+            in_bytes: self.in_bytes.saturating_add(other.in_bytes),
+            in_packets: self.in_packets.saturating_add(other.in_packets),
+            out_bytes: self.out_bytes.saturating_add(other.out_bytes),
+            out_packets: self.out_packets.saturating_add(other.out_packets),
+        }
+    }
 }
 
 /// Everything that was seen and belongs to no watched port, so that nothing disappears unseen.
@@ -144,6 +166,21 @@ impl Others {
     /// Flow by flow; `None` where one of them is less than before.
     pub fn checked_sub(self, before: Self) -> Option<Self> {
         self.zip(before, Flow::checked_sub)
+    }
+
+    /// Flow by flow, staying at the highest number where that is passed.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
+        self.zip(other, |left, right| Some(left.saturating_add(right))).unwrap_or_default()
+    }
+
+    /// What was added since `before`, and whether a flow is less than before: somebody zeroed it, and its four new
+    /// values are what was added.
+    pub fn since(self, before: Self) -> (Self, bool) {
+        match self.checked_sub(before) {
+            Some(usage) => (usage, false),
+            None => (self.zip(before, |now, then| now.checked_sub(then).or(Some(now))).unwrap_or_default(), true),
+        }
     }
 
     fn zip(self, other: Self, f: impl Fn(Flow, Flow) -> Option<Flow>) -> Option<Self> {

@@ -5,6 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::counters::{Counters, Device, Others};
+use super::record::{BackendKind, CountMode};
+
+/// What a seal says of the counters behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub kind: BackendKind,
+    pub count: CountMode,
+    /// One life of these counters; a retired epoch never comes back.
+    pub epoch: String,
+    /// Whether counting goes on without this process, and a successor can adopt the counters.
+    pub pinned: bool,
+}
 
 /// One moment on both clocks. The wall only names buckets; intervals are measured with the boot-time clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

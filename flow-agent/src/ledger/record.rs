@@ -306,6 +306,9 @@ pub struct Checkpoint {
     pub v: u32,
     /// The seal that this reading follows; 0 before the first.
     pub seq: u64,
+    /// The boot-time clock at `at`, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_ms: Option<u64>,
     /// Where the open bucket begins: needed where this is all that is left of an epoch that was never sealed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
     pub start: Option<DateTime<FixedOffset>>,

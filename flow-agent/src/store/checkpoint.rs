@@ -39,6 +39,7 @@ mod tests {
     fn checkpoint(seq: u64) -> Checkpoint {
         Checkpoint {
             v: VERSION,
+            boot_ms: None,
             start: None,
             seq,
             at: DateTime::parse_from_rfc3339("2026-10-05T13:00:30+08:00").unwrap(),

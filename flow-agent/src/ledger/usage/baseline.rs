@@ -1,0 +1,137 @@
+//! From where a start goes on: the last seal of each epoch, and the checkpoint.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::tally::Tally;
+use crate::ledger::block::HourBlock;
+use crate::ledger::counters::Counters;
+use crate::ledger::reading::{Moment, Reading};
+use crate::ledger::record::{Checkpoint, HourSeal, Quality};
+
+/// The newest seal of an epoch, and what its lines say of the counters then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastSeal {
+    pub seal: HourSeal,
+    /// 0 where the journal has buckets without one only.
+    pub seq: u64,
+    /// Cumulative, of the ports that were not closed.
+    pub totals: BTreeMap<u16, Counters>,
+    /// Ports whose closed line this is: their counters, if they are still there, hold nothing new.
+    pub closed: BTreeSet<u16>,
+}
+
+/// What the journal and the checkpoint say of the counters.
+#[derive(Clone, Debug, Default)]
+pub struct Baseline {
+    epochs: BTreeMap<String, LastSeal>,
+    /// Of all epochs, the highest, and when its bucket ended.
+    last: Option<(u64, DateTime<Utc>, Option<u64>)>,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Baseline {
+    /// Looks at a bucket of the journal; the order does not matter where they have a `seq`. Imported ones say nothing
+    /// of counters.
+    pub fn take(&mut self, block: &HourBlock) {
+        let seal = &block.seal;
+        if seal.quality == Quality::Import {
+            return;
+        }
+        // Without one, the order of the file is the order.
+        let seq = seal.seq.unwrap_or(self.last.map_or(0, |(seq, ..)| seq));
+        if self.last.is_none_or(|(last, ..)| seq >= last) {
+            self.last = Some((seq, seal.end.to_utc(), seal.boot_ms));
+        }
+        if self.epochs.get(&seal.epoch).is_some_and(|known| known.seq > seq) {
+            return;
+        }
+        let mut last = LastSeal { seal: seal.clone(), seq, totals: BTreeMap::new(), closed: BTreeSet::new() };
+        for line in &block.lines {
+            match line.total {
+                _ if line.closed => {
+                    last.closed.insert(line.port);
+                }
+                Some(total) => {
+                    last.totals.insert(line.port, Counters::from_array(total));
+                }
+                None => {}
+            }
+        }
+        self.epochs.insert(seal.epoch.clone(), last);
+    }
+
+    /// What `checkpoint.json` says.
+    pub fn set_checkpoint(&mut self, checkpoint: Option<Checkpoint>) {
+        self.checkpoint = checkpoint;
+    }
+
+    /// The epochs whose counters may be adopted: those of which something was written.
+    pub fn epochs(&self) -> BTreeSet<String> {
+        self.epochs.keys().chain(self.checkpoint.iter().map(|checkpoint| &checkpoint.epoch)).cloned().collect()
+    }
+
+    /// The newest seal of `epoch`.
+    pub fn seal_of(&self, epoch: &str) -> Option<&LastSeal> {
+        self.epochs.get(epoch)
+    }
+
+    /// The highest `seq` that was sealed; 0 before the first bucket.
+    pub fn seq(&self) -> u64 {
+        self.last.map_or(0, |(seq, ..)| seq)
+    }
+
+    /// When the newest reading on disk was taken; the boot-time clock is 0 where it is not known.
+    pub fn last_known(&self) -> Option<Moment> {
+        let moment =
+            |wall, boot_ms: Option<u64>| Moment { wall, boot_ns: boot_ms.unwrap_or(0).saturating_mul(1_000_000) };
+        let sealed = self.last.map(|(_, end, boot_ms)| moment(end, boot_ms));
+        match &self.checkpoint {
+            Some(checkpoint) if self.is_later(checkpoint) => Some(moment(checkpoint.at.to_utc(), checkpoint.boot_ms)),
+            Some(_) | None => sealed,
+        }
+    }
+
+    /// Whether the clock says less than it said at the last seal: it was not set yet, and names would be given twice.
+    pub fn is_ahead_of(&self, now: Moment) -> bool {
+        self.sealed_until().is_some_and(|end| now.wall < end)
+    }
+
+    /// The end of the last bucket.
+    pub(super) fn sealed_until(&self) -> Option<DateTime<Utc>> {
+        self.last.map(|(_, end, _)| end)
+    }
+
+    /// The checkpoint, where it is a later reading than the last seal of its epoch.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint.as_ref().filter(|checkpoint| self.is_later(checkpoint))
+    }
+
+    fn is_later(&self, checkpoint: &Checkpoint) -> bool {
+        self.epochs.get(&checkpoint.epoch).is_none_or(|sealed| checkpoint.seq >= sealed.seq)
+    }
+
+    /// A tally that goes on from the last seal of `epoch`; without one, from zero.
+    pub(super) fn tally(&self, epoch: &str) -> Tally {
+        let Some(last) = self.epochs.get(epoch) else { return Tally::default() };
+        let others = last.seal.other_total.unwrap_or_default();
+        Tally::resume(last.totals.clone(), last.closed.clone(), others, last.seal.device_total.clone())
+    }
+
+    /// What the checkpoint saw, as a reading: a port that it does not name stands where the seal left it.
+    pub(super) fn checkpoint_reading(&self, checkpoint: &Checkpoint) -> Reading {
+        let last = self.epochs.get(&checkpoint.epoch);
+        let mut ports = last.map(|last| last.totals.clone()).unwrap_or_default();
+        ports.extend(checkpoint.totals.iter().map(|(port, total)| (*port, Counters::from_array(*total))));
+        let boot_ns = checkpoint.boot_ms.unwrap_or(0).saturating_mul(1_000_000);
+        Reading {
+            epoch: checkpoint.epoch.clone(),
+            at: Moment { wall: checkpoint.at.to_utc(), boot_ns },
+            ports,
+            draining: BTreeSet::new(),
+            others: checkpoint.other_total,
+            devices: Vec::new(),
+        }
+    }
+}

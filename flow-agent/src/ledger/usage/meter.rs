@@ -1,0 +1,225 @@
+//! The state between two buckets: shown readings, it gives buckets.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, FixedOffset, SubsecRound as _, Utc};
+use chrono_tz::Tz;
+
+use super::baseline::Baseline;
+use super::pen::Pen;
+use super::tally::Tally;
+use super::window::Window;
+use crate::ledger::block::HourBlock;
+use crate::ledger::calendar::{self, BucketLength};
+use crate::ledger::reading::{Identity, Moment, Reading, Unseen};
+use crate::ledger::record::{Checkpoint, VERSION};
+
+/// What does not change while an agent runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub node: String,
+    pub zone: Tz,
+    pub bucket: BucketLength,
+}
+
+/// A set of counters and what it said.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    pub identity: Identity,
+    /// Those that it counts, or counted.
+    pub interfaces: Vec<String>,
+    pub reading: Reading,
+}
+
+/// What is known beside the readings when a bucket is closed.
+#[derive(Clone, Copy, Debug)]
+pub struct Closing<'a> {
+    /// Who owned which port since the last bucket. When that changes, close before.
+    pub users: &'a BTreeMap<u16, String>,
+    /// What was not seen since the last bucket, as far as it is known; what lies outside the bucket is cut off.
+    pub unseen: &'a [Unseen],
+}
+
+/// A reading of other counters than those that are open: see [`Meter::replace`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a reading of epoch {found:?} while {expected:?} is open")]
+pub struct ForeignEpoch {
+    pub expected: String,
+    pub found: String,
+}
+
+/// Turns readings into buckets. There is one a journal; it numbers them.
+#[derive(Debug)]
+pub struct Meter {
+    settings: Settings,
+    /// Of the last bucket.
+    seq: u64,
+    open: Open,
+}
+
+/// One set of counters and its open bucket.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) identity: Identity,
+    pub(super) interfaces: Vec<String>,
+    pub(super) window: Window,
+    pub(super) tally: Tally,
+    /// The newest reading's.
+    pub(super) read_at: Moment,
+    /// Nothing on disk tells of this epoch: a checkpoint is owed even if nothing moved.
+    pub(super) unknown: bool,
+}
+
+impl Meter {
+    /// Goes on where the journal ends: with `live`, which counts now, after the last readings of `retired` sets that
+    /// stand still. Gives the meter and the buckets to append and sync, in this order, before anything else is written.
+    pub fn resume(
+        settings: Settings,
+        baseline: &Baseline,
+        retired: Vec<Counted>,
+        live: Counted,
+        closing: Closing<'_>,
+    ) -> (Self, Vec<HourBlock>) {
+        let mut pen = Pen { settings: &settings, seq: baseline.seq(), closing };
+        let mut buckets = Vec::new();
+        let lost = |checkpoint: &&Checkpoint| {
+            let readable = |counted: &Counted| counted.reading.epoch == checkpoint.epoch;
+            !readable(&live) && !retired.iter().any(readable)
+        };
+        buckets.extend(baseline.checkpoint().filter(lost).map(|checkpoint| pen.lost(baseline, checkpoint)));
+        let mut handed_over = None;
+        for counted in retired {
+            let mut open = Open::resume(&settings, baseline, counted);
+            if !open.tally.is_spent() {
+                buckets.push(pen.close(&mut open));
+                handed_over = Some(open.window);
+            }
+        }
+        let mut open = Open::resume(&settings, baseline, live);
+        if let (true, Some(window)) = (open.unknown, handed_over) {
+            // It began to count before the others stopped.
+            open.window = window;
+        }
+        let seq = pen.seq;
+        (Self { settings, seq, open }, buckets)
+    }
+
+    /// Whether the bucket must be closed now: its end has come, somebody set the wall, or counters were zeroed.
+    pub fn due(&mut self, now: Moment) -> bool {
+        self.open.window.due(now) || self.open.tally.was_reset()
+    }
+
+    /// When the open bucket ends, if nothing happens until then.
+    pub fn planned_end(&self) -> DateTime<Utc> {
+        self.open.window.planned_end()
+    }
+
+    /// Closes the bucket with `reading` and opens the next.
+    ///
+    /// # Errors
+    /// When the reading is of other counters than those that are open; nothing is done.
+    pub fn close(
+        &mut self,
+        interfaces: Vec<String>,
+        reading: &Reading,
+        closing: Closing<'_>,
+    ) -> Result<HourBlock, ForeignEpoch> {
+        self.open.observe(reading)?;
+        self.open.interfaces = interfaces;
+        Ok(self.write(closing))
+    }
+
+    /// Takes note of `reading`: what must be written so that a power cut loses no more than what comes after. `None`
+    /// when nothing moved since the last one.
+    ///
+    /// # Errors
+    /// When the reading is of other counters than those that are open; nothing is done.
+    pub fn checkpoint(&mut self, reading: &Reading) -> Result<Option<Checkpoint>, ForeignEpoch> {
+        self.open.observe(reading)?;
+        let changed = self.open.tally.take_changed();
+        if !changed && !self.open.unknown {
+            return Ok(None);
+        }
+        self.open.unknown = false;
+        let (totals, other_total) = self.open.tally.unsealed_totals();
+        let fraction = reading.at.wall - reading.at.wall.trunc_subsecs(0);
+        let boot_ms = reading.at.boot_ns / 1_000_000;
+        Ok(Some(Checkpoint {
+            v: VERSION,
+            seq: self.seq,
+            at: calendar::local(self.settings.zone, reading.at.wall.trunc_subsecs(0)),
+            boot_ms: Some(boot_ms.saturating_sub(u64::try_from(fraction.num_milliseconds()).unwrap_or(0))),
+            start: Some(self.open.window.start()),
+            epoch: self.open.identity.epoch.clone(),
+            totals,
+            other_total,
+        }))
+    }
+
+    /// Goes on with `live` after other counters: closes the open bucket with their `last` reading, or, where nothing is
+    /// left of them, with the newest that was seen.
+    ///
+    /// # Errors
+    /// When `last` is of other counters than those that are open; nothing is done.
+    pub fn replace(
+        &mut self,
+        last: Option<Counted>,
+        live: Counted,
+        closing: Closing<'_>,
+    ) -> Result<HourBlock, ForeignEpoch> {
+        if let Some(last) = last {
+            self.open.observe(&last.reading)?;
+            self.open.interfaces = last.interfaces;
+        }
+        let bucket = self.write(closing);
+        let mut open = Open::resume(&self.settings, &Baseline::default(), live);
+        // It began to count before the other stopped; what was not seen between lies in its bucket.
+        open.window.clone_from(&self.open.window);
+        self.open = open;
+        Ok(bucket)
+    }
+
+    fn write(&mut self, closing: Closing<'_>) -> HourBlock {
+        let mut pen = Pen { settings: &self.settings, seq: self.seq, closing };
+        let bucket = pen.close(&mut self.open);
+        self.seq = pen.seq;
+        bucket
+    }
+}
+
+impl Open {
+    /// Goes on from the last seal of its epoch; without one, from zero.
+    fn resume(settings: &Settings, baseline: &Baseline, counted: Counted) -> Self {
+        let Counted { identity, interfaces, reading } = counted;
+        let (zone, bucket, now) = (settings.zone, settings.bucket, reading.at);
+        let sealed = baseline.seal_of(&reading.epoch).map(|last| (last.seal.end, last.seal.boot_ms));
+        let begun = baseline.checkpoint().filter(|checkpoint| checkpoint.epoch == reading.epoch).and_then(begin_of);
+        let mut window = match sealed.or(begun) {
+            Some((start, boot_ms)) => Window::resume(zone, bucket, start.to_utc(), boot_ms, now),
+            None => Window::open(zone, bucket, now.wall, now),
+        };
+        if let Some(until) = baseline.sealed_until().filter(|until| now.wall < *until) {
+            window.suspect_until(until);
+        }
+        let mut tally = baseline.tally(&reading.epoch);
+        tally.observe(&reading);
+        let unknown = !baseline.epochs().contains(&reading.epoch);
+        Self { identity, interfaces, window, tally, read_at: now, unknown }
+    }
+
+    fn observe(&mut self, reading: &Reading) -> Result<(), ForeignEpoch> {
+        if reading.epoch != self.identity.epoch {
+            return Err(ForeignEpoch { expected: self.identity.epoch.clone(), found: reading.epoch.clone() });
+        }
+        self.tally.observe(reading);
+        self.read_at = reading.at;
+        Ok(())
+    }
+}
+
+/// Where the bucket began that a checkpoint is of, on both clocks.
+fn begin_of(checkpoint: &Checkpoint) -> Option<(DateTime<FixedOffset>, Option<u64>)> {
+    let start = checkpoint.start?;
+    let boot_ms = checkpoint.boot_ms.and_then(|ms| ms.checked_add_signed((start - checkpoint.at).num_milliseconds()));
+    Some((start, boot_ms))
+}

@@ -1,0 +1,127 @@
+//! Writes a bucket: its lines, its seal, and how well it is known.
+
+use std::collections::BTreeMap;
+
+use super::baseline::Baseline;
+use super::meter::{Closing, Open, Settings};
+use super::tally::{Figures, PortUsage};
+use super::window::Closed;
+use crate::ledger::block::HourBlock;
+use crate::ledger::calendar;
+use crate::ledger::counters::Counters;
+use crate::ledger::name;
+use crate::ledger::record::{BackendKind, Checkpoint, CountMode, Gap, HourLine, HourSeal, Kind, Quality, VERSION};
+
+/// The open bucket, as far as the newest reading on disk tells of it: what `show` can say while an agent counts. `None`
+/// when nothing came after the last seal.
+pub fn open_bucket(settings: &Settings, baseline: &Baseline, users: &BTreeMap<u16, String>) -> Option<HourBlock> {
+    let checkpoint = baseline.checkpoint()?;
+    let closing = Closing { users, unseen: &[] };
+    Some(Pen { settings, seq: baseline.seq(), closing }.lost(baseline, checkpoint))
+}
+
+/// Writes buckets, one `seq` after the other.
+pub(super) struct Pen<'a> {
+    pub(super) settings: &'a Settings,
+    pub(super) seq: u64,
+    pub(super) closing: Closing<'a>,
+}
+
+/// What a seal says of the counters, as far as it is known.
+struct Source<'a> {
+    epoch: &'a str,
+    backend: Option<BackendKind>,
+    count: Option<CountMode>,
+    pinned: Option<bool>,
+    interfaces: Vec<String>,
+}
+
+impl Pen<'_> {
+    /// The open bucket, up to the newest reading.
+    pub(super) fn close(&mut self, open: &mut Open) -> HourBlock {
+        let times = open.window.close(open.read_at);
+        let figures = open.tally.close();
+        open.unknown = false;
+        let gaps = times.gaps(self.settings.zone, self.closing.unseen);
+        let quality = match () {
+            () if !gaps.is_empty() => Quality::Gap,
+            () if figures.reset => Quality::Reset,
+            () if times.clock => Quality::Clock,
+            () if times.late => Quality::Late,
+            () => Quality::Exact,
+        };
+        let identity = &open.identity;
+        let source = Source {
+            epoch: &identity.epoch,
+            backend: Some(identity.kind),
+            count: Some(identity.count),
+            pinned: Some(identity.pinned),
+            interfaces: open.interfaces.clone(),
+        };
+        self.bucket(source, times, quality, gaps, figures)
+    }
+
+    /// What `checkpoint` says of counters that are gone, beyond their last seal.
+    pub(super) fn lost(&mut self, baseline: &Baseline, checkpoint: &Checkpoint) -> HourBlock {
+        let mut tally = baseline.tally(&checkpoint.epoch);
+        tally.observe(&baseline.checkpoint_reading(checkpoint));
+        let figures = tally.close();
+        let sealed = baseline.seal_of(&checkpoint.epoch).map(|last| &last.seal);
+        let begun = sealed.map(|seal| seal.end).or(checkpoint.start).unwrap_or(checkpoint.at);
+        let times = Closed::between(begun.to_utc(), checkpoint.at.to_utc(), checkpoint.boot_ms);
+        let quality = if figures.reset { Quality::Reset } else { Quality::Restart };
+        let source = Source {
+            epoch: &checkpoint.epoch,
+            backend: sealed.and_then(|seal| seal.backend),
+            count: sealed.and_then(|seal| seal.count),
+            pinned: sealed.and_then(|seal| seal.pinned),
+            interfaces: sealed.map(|seal| seal.interfaces.clone()).unwrap_or_default(),
+        };
+        self.bucket(source, times, quality, Vec::new(), figures)
+    }
+
+    fn bucket(
+        &mut self,
+        source: Source<'_>,
+        times: Closed,
+        quality: Quality,
+        gaps: Vec<Gap>,
+        figures: Figures,
+    ) -> HourBlock {
+        self.seq += 1;
+        let zone = self.settings.zone;
+        let (start, end) = (calendar::local(zone, times.start), calendar::local(zone, times.end));
+        // A name that must not be written would cost the bucket: rather nobody's port than nobody's bytes.
+        let owner = |port| self.closing.users.get(&port).filter(|user| name::check(user).is_ok()).cloned();
+        let lines: Vec<HourLine> = figures
+            .ports
+            .into_iter()
+            .map(|PortUsage { port, usage, total, closed }| {
+                HourLine::new(start, end, port, owner(port), usage, total.map(Counters::to_array), closed)
+            })
+            .collect();
+        let seal = HourSeal {
+            v: VERSION,
+            kind: Kind::Seal,
+            seq: Some(self.seq),
+            start,
+            end,
+            node: self.settings.node.clone(),
+            epoch: source.epoch.to_owned(),
+            backend: source.backend,
+            count: source.count,
+            pinned: source.pinned,
+            quality,
+            gaps,
+            interfaces: source.interfaces,
+            ports: 0,
+            other: figures.others,
+            other_total: Some(figures.other_total),
+            devices: figures.devices,
+            device_total: (!figures.device_total.is_empty()).then_some(figures.device_total),
+            boot_ms: times.boot_ms,
+            sha256: String::new(),
+        };
+        HourBlock { lines, seal }
+    }
+}

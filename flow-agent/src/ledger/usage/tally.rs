@@ -1,0 +1,198 @@
+//! What one epoch's counters moved since the last seal. Every reading adds what came after the one before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ledger::counters::{Counters, Device, Others};
+use crate::ledger::reading::Reading;
+
+/// Usage of the open bucket, and the readings that it is the difference of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    /// At the last seal; the ports that are not here count from zero.
+    sealed: BTreeMap<u16, Counters>,
+    /// At the newest reading.
+    last: BTreeMap<u16, Counters>,
+    /// Since the last seal.
+    usage: BTreeMap<u16, Counters>,
+    /// Ports that are in the newest reading and whose last bytes these are.
+    draining: BTreeSet<u16>,
+    /// Ports whose closed line is sealed, and where they stand: while they drain on, they hold nothing new.
+    closed: BTreeMap<u16, Counters>,
+    others: Difference<Others>,
+    /// `None` until a reading says where they stand.
+    devices: Option<Vec<Difference<Device>>>,
+    reset: bool,
+    changed: bool,
+}
+
+/// What was added since the last seal, and up to what.
+#[derive(Clone, Debug, Default)]
+struct Difference<T> {
+    last: T,
+    usage: T,
+}
+
+/// A port's part of a closed bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PortUsage {
+    pub(super) port: u16,
+    pub(super) usage: Counters,
+    /// `None` for a port whose counters vanished: there is nothing to go on from.
+    pub(super) total: Option<Counters>,
+    pub(super) closed: bool,
+}
+
+/// A closed bucket's figures.
+#[derive(Clone, Debug)]
+pub(super) struct Figures {
+    pub(super) ports: Vec<PortUsage>,
+    pub(super) others: Others,
+    pub(super) other_total: Others,
+    pub(super) devices: Vec<Device>,
+    pub(super) device_total: Vec<Device>,
+    pub(super) reset: bool,
+}
+
+impl Tally {
+    /// Goes on from what a seal says; ports that are not in `totals` count from zero.
+    pub(super) fn resume(
+        totals: BTreeMap<u16, Counters>,
+        closed: BTreeSet<u16>,
+        others: Others,
+        devices: Option<Vec<Device>>,
+    ) -> Self {
+        let goes_on = |device: Device| Difference { usage: zero(&device), last: device };
+        Self {
+            sealed: totals.clone(),
+            last: totals,
+            closed: closed.into_iter().map(|port| (port, Counters::default())).collect(),
+            others: Difference { last: others, usage: Others::default() },
+            devices: devices.map(|devices| devices.into_iter().map(goes_on).collect()),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what `reading` has more than the one before.
+    pub(super) fn observe(&mut self, reading: &Reading) {
+        self.closed.retain(|port, _| reading.draining.contains(port));
+        let vanished: Vec<u16> = self.last.keys().copied().filter(|port| !reading.ports.contains_key(port)).collect();
+        for port in vanished {
+            // Without having drained: its counters are gone, as if somebody had zeroed them.
+            self.last.remove(&port);
+            self.draining.remove(&port);
+            self.reset = true;
+            self.changed = true;
+        }
+        for (port, now) in &reading.ports {
+            if let Some(stands) = self.closed.get_mut(port) {
+                *stands = *now;
+                continue;
+            }
+            let (added, reset) = now.since(self.last.get(port).copied().unwrap_or_default());
+            let usage = self.usage.entry(*port).or_default();
+            *usage = usage.saturating_add(added);
+            self.reset |= reset;
+            self.changed |= reset || !added.is_zero();
+            self.last.insert(*port, *now);
+        }
+        self.draining = reading.draining.clone();
+        self.observe_others(reading.others);
+        self.observe_devices(&reading.devices);
+    }
+
+    fn observe_others(&mut self, now: Others) {
+        let (added, reset) = now.since(self.others.last);
+        self.reset |= reset;
+        self.changed |= now != self.others.last;
+        self.others = Difference { last: now, usage: self.others.usage.saturating_add(added) };
+    }
+
+    /// A device that is new here counts from now on: what it moved before is not known to lie in this bucket.
+    fn observe_devices(&mut self, now: &[Device]) {
+        let before = self.devices.take().unwrap_or_default();
+        let observe = |now: &Device| {
+            let Some(before) = before.iter().find(|before| before.last.name == now.name) else {
+                return Difference { last: now.clone(), usage: zero(now) };
+            };
+            // A device that was made again begins at zero.
+            let add = |usage: u64, now: u64, then: u64| usage.saturating_add(now.checked_sub(then).unwrap_or(now));
+            let usage = Device {
+                name: now.name.clone(),
+                rx_bytes: add(before.usage.rx_bytes, now.rx_bytes, before.last.rx_bytes),
+                rx_packets: add(before.usage.rx_packets, now.rx_packets, before.last.rx_packets),
+                tx_bytes: add(before.usage.tx_bytes, now.tx_bytes, before.last.tx_bytes),
+                tx_packets: add(before.usage.tx_packets, now.tx_packets, before.last.tx_packets),
+                link_header_bytes: now.link_header_bytes,
+            };
+            Difference { last: now.clone(), usage }
+        };
+        self.devices = Some(now.iter().map(observe).collect());
+    }
+
+    /// Whether a counter was zeroed since the last seal.
+    pub(super) fn was_reset(&self) -> bool {
+        self.reset
+    }
+
+    /// Whether anything moved since this was asked, or since the last seal.
+    pub(super) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// The counters of the newest reading that are not what the last seal says, and the others'.
+    pub(super) fn unsealed_totals(&self) -> (BTreeMap<u16, [u64; 8]>, Others) {
+        let differs = |(port, now): &(&u16, &Counters)| self.sealed.get(port).copied().unwrap_or_default() != **now;
+        let totals = self.last.iter().filter(differs).map(|(port, now)| (*port, now.to_array())).collect();
+        (totals, self.others.last)
+    }
+
+    /// Whether there is nothing in it that a line could say: no port but those that were closed before.
+    pub(super) fn is_spent(&self) -> bool {
+        self.usage.is_empty() && self.last.is_empty() && self.others.usage == Others::default()
+    }
+
+    /// Closes the bucket at the newest reading, and begins the next there.
+    pub(super) fn close(&mut self) -> Figures {
+        let usage = std::mem::take(&mut self.usage);
+        let mut ports: Vec<PortUsage> = usage
+            .into_iter()
+            .filter(|(port, usage)| self.last.contains_key(port) || !usage.is_zero())
+            .map(|(port, usage)| {
+                let total = self.last.get(&port).copied();
+                PortUsage { port, usage, total, closed: total.is_some() && self.draining.contains(&port) }
+            })
+            .collect();
+        // As long as closed counters are there, the newest seal says so: a successor must not count them from zero.
+        ports.extend(self.closed.iter().map(|(port, stands)| PortUsage {
+            port: *port,
+            usage: Counters::default(),
+            total: Some(*stands),
+            closed: true,
+        }));
+        ports.sort_by_key(|port| port.port);
+        for port in ports.iter().filter(|port| port.closed) {
+            self.closed.extend(port.total.map(|total| (port.port, total)));
+            self.last.remove(&port.port);
+        }
+        self.sealed = self.last.clone();
+        let devices = self.devices.iter().flatten();
+        let figures = Figures {
+            ports,
+            others: self.others.usage,
+            other_total: self.others.last,
+            devices: devices.clone().map(|device| device.usage.clone()).collect(),
+            device_total: devices.map(|device| device.last.clone()).collect(),
+            reset: self.reset,
+        };
+        self.others.usage = Others::default();
+        self.devices.iter_mut().flatten().for_each(|device| device.usage = zero(&device.last));
+        self.reset = false;
+        self.changed = false;
+        figures
+    }
+}
+
+/// The same device with nothing counted.
+fn zero(device: &Device) -> Device {
+    Device { name: device.name.clone(), link_header_bytes: device.link_header_bytes, ..Device::default() }
+}

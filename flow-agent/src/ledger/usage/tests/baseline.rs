@@ -1,0 +1,281 @@
+//! Where a start goes on.
+
+use super::*;
+
+/// Two buckets sealed, 100 and 20 bytes on port 443, at 14:00.
+fn sealed() -> (Node, Meter) {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.pass(443, tcp_in(100));
+    node.wait_until("2026-10-05T13:00:00Z");
+    node.close(&mut meter);
+    node.pass(443, tcp_in(20));
+    node.wait_until("2026-10-05T14:00:00Z");
+    node.close(&mut meter);
+    (node, meter)
+}
+
+#[test]
+fn a_killed_agent_goes_on_from_its_last_seal() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(3));
+    node.wait_until("2026-10-05T14:10:00Z");
+    assert!(node.checkpoint(&mut meter));
+    node.pass(443, tcp_in(4));
+    node.wait_until("2026-10-05T14:20:00Z");
+    let (mut meter, first) = node.start();
+    assert!(first.is_empty(), "the counters are there: the checkpoint is not used");
+    node.wait_until("2026-10-05T15:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((time(&bucket).as_str(), bytes(&bucket)[0]), ("14:00:00-15:00:00 exact", (443, 7)));
+    assert_eq!(bucket.seal.seq, Some(3));
+}
+
+#[test]
+fn a_reboot_keeps_what_the_checkpoint_saw() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(3));
+    node.others.other_ip.in_bytes = 9;
+    node.wait_until("2026-10-05T14:10:00.7Z");
+    assert!(node.checkpoint(&mut meter));
+    node.pass(443, tcp_in(1_000));
+    node.wait_until("2026-10-05T14:30:00Z");
+    node.reboot("boot-2");
+    node.pass(443, tcp_in(6));
+    let (mut meter, first) = node.start();
+    let [restart] = &first[..] else { panic!("{first:?}") };
+    assert_eq!((time(restart).as_str(), bytes(restart)), ("14:00:00-14:10:00 restart", vec![(443, 3), (4433, 0)]));
+    assert_eq!((restart.seal.seq, restart.seal.epoch.as_str()), (Some(3), "boot-1"));
+    assert_eq!(restart.seal.other.other_ip.in_bytes, 9);
+    assert_eq!((restart.seal.backend, restart.seal.interfaces.len()), (Some(BackendKind::Ebpf), 1));
+    node.wait_until("2026-10-05T15:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((time(&bucket).as_str(), bytes(&bucket)[0]), ("14:30:00-15:00:00 exact", (443, 6)));
+    assert_eq!((bucket.seal.seq, bucket.seal.epoch.as_str()), (Some(4), "boot-2"));
+}
+
+#[test]
+fn the_checkpoints_bucket_is_written_once() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(3));
+    node.wait_until("2026-10-05T14:10:00Z");
+    node.checkpoint(&mut meter);
+    node.reboot("boot-2");
+    assert_eq!(node.start().1.len(), 1);
+    // Killed before the new epoch's first checkpoint: the old one is still there.
+    assert!(node.start().1.is_empty());
+    node.reboot("boot-3");
+    assert!(node.start().1.is_empty());
+}
+
+#[test]
+fn an_epoch_that_was_never_sealed_is_not_lost_either() {
+    let (mut node, _) = sealed();
+    node.wait_until("2026-10-05T14:30:00Z");
+    node.reboot("boot-2");
+    let (mut meter, _) = node.start();
+    assert!(node.checkpoint(&mut meter), "a new epoch makes itself known at once");
+    assert!(node.baseline.epochs().contains("boot-2"));
+    node.pass(443, tcp_in(50));
+    node.wait_until("2026-10-05T14:40:00Z");
+    assert!(node.checkpoint(&mut meter));
+
+    node.wait_until("2026-10-05T14:45:00Z");
+    let (_, adopted) = node.start();
+    assert!(adopted.is_empty());
+    node.reboot("boot-3");
+    let (_, first) = node.start();
+    assert_eq!(first.iter().map(time).collect::<Vec<_>>(), ["14:30:00-14:40:00 restart"]);
+    assert_eq!(bytes(&first[0]), [(443, 50)], "ports that moved nothing are not in a checkpoint");
+}
+
+#[test]
+fn an_adopted_epoch_without_a_seal_begins_where_it_began() {
+    let mut node = Node::new();
+    node.wait_until("2026-10-05T12:10:00Z");
+    let (mut meter, _) = node.start();
+    node.checkpoint(&mut meter);
+    node.pass(443, tcp_in(50));
+    node.wait_until("2026-10-05T12:50:00Z");
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((time(&bucket).as_str(), bytes(&bucket)[0]), ("12:10:00-13:00:00 exact", (443, 50)));
+}
+
+#[test]
+fn a_checkpoint_tells_what_differs_and_only_when_something_moved() {
+    let (mut node, mut meter) = sealed();
+    assert!(!node.checkpoint(&mut meter), "nothing moved since the seal");
+    node.pass(443, tcp_in(3));
+    node.wait_until("2026-10-05T14:10:00.7Z");
+    let checkpoint = meter.checkpoint(&node.reading()).unwrap().unwrap();
+    assert_eq!(checkpoint.totals, BTreeMap::from([(443, [123, 3, 0, 0, 0, 0, 0, 0])]));
+    assert_eq!((checkpoint.seq, checkpoint.at.to_utc()), (2, at("2026-10-05T14:10:00Z")));
+    // The machine has been up for two hours and ten minutes when the wall showed `at`.
+    assert_eq!(checkpoint.boot_ms, Some(7_800_000));
+    assert!(meter.checkpoint(&node.reading()).unwrap().is_none());
+    node.wait_until("2026-10-05T15:00:00Z");
+    node.close(&mut meter);
+    assert!(meter.checkpoint(&node.reading()).unwrap().is_none());
+}
+
+#[test]
+fn a_port_that_comes_counts_from_zero_and_one_that_goes_says_so() {
+    let (mut node, mut meter) = sealed();
+    node.ports.insert(8_388, Counters::default());
+    node.pass(8_388, tcp_in(11));
+    node.pass(443, tcp_in(5));
+    node.wait_until("2026-10-05T14:20:00Z");
+    node.draining.insert(443);
+    let bucket = node.close(&mut meter);
+    assert_eq!(
+        (time(&bucket).as_str(), bytes(&bucket)),
+        ("14:00:00-14:20:00 exact", vec![(443, 5), (4433, 0), (8_388, 11)])
+    );
+    assert_eq!(bucket.lines.iter().map(|line| line.closed).collect::<Vec<_>>(), [true, false, false]);
+}
+
+#[test]
+fn a_closed_port_that_is_opened_again_counts_from_zero() {
+    let (mut node, mut meter) = sealed();
+    node.draining.insert(443);
+    node.wait_until("2026-10-05T14:20:00Z");
+    node.close(&mut meter);
+    // Released, and given a slot of its own again.
+    node.draining.clear();
+    node.ports.insert(443, tcp_in(1_000));
+    node.wait_until("2026-10-05T15:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((bytes(&bucket)[0], bucket.lines[0].closed), ((443, 1_000), false));
+    assert_eq!(bucket.seal.quality, Quality::Exact);
+}
+
+#[test]
+fn closed_counters_that_are_not_released_yet_are_not_counted_again() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(5));
+    node.draining.insert(443);
+    node.wait_until("2026-10-05T14:20:00Z");
+    assert_eq!(bytes(&node.close(&mut meter))[0], (443, 5));
+    // Killed before the release; and the next one, too, after a seal of its own.
+    for end in ["2026-10-05T15:00:00Z", "2026-10-05T16:00:00Z"] {
+        let (mut meter, first) = node.start();
+        assert!(first.is_empty());
+        node.wait_until(end);
+        let bucket = node.close(&mut meter);
+        assert_eq!((bytes(&bucket)[0], bucket.lines[0].closed), ((443, 0), true));
+        assert_eq!(bucket.lines[0].total, Some([125, 3, 0, 0, 0, 0, 0, 0]));
+    }
+}
+
+#[test]
+fn a_port_added_again_while_it_drains_goes_on() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(5));
+    node.draining.insert(443);
+    assert!(node.checkpoint(&mut meter));
+    node.draining.clear();
+    node.pass(443, tcp_in(6));
+    node.wait_until("2026-10-05T15:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((bytes(&bucket)[0], bucket.lines[0].closed), ((443, 11), false));
+}
+
+#[test]
+fn a_retired_set_is_sealed_against_its_own_last_seal() {
+    let (mut node, _) = sealed();
+    node.pass(443, tcp_in(9));
+    node.draining = node.ports.keys().copied().collect();
+    node.wait_until("2026-10-05T14:05:00Z");
+    let old = node.counted();
+    node.reboot("boot-1/larger");
+    node.now = old.reading.at;
+    node.pass(443, tcp_in(2));
+    let (mut meter, first) = node.start_after(vec![old.clone()]);
+    let [last] = &first[..] else { panic!("{first:?}") };
+    assert_eq!((time(last).as_str(), bytes(last)), ("14:00:00-14:05:00 exact", vec![(443, 9), (4433, 0)]));
+    assert!(last.lines.iter().all(|line| line.closed));
+    assert_eq!(last.seal.epoch, "boot-1");
+    drop(meter);
+    // Killed before the old set was deleted: it has nothing more to say.
+    node.wait_until("2026-10-05T14:06:00Z");
+    (meter, _) = node.start_after(vec![old]);
+    node.wait_until("2026-10-05T15:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!(bytes(&bucket)[0], (443, 2));
+    assert_eq!((bucket.seal.seq, bucket.seal.epoch.as_str()), (Some(4), "boot-1/larger"));
+}
+
+#[test]
+fn counters_are_replaced_without_a_seam() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(9));
+    node.wait_until("2026-10-05T14:05:00.9Z");
+    let last = node.counted();
+    node.reboot("boot-1/larger");
+    node.now = last.reading.at;
+    node.wait(TimeDelta::milliseconds(200));
+    node.pass(443, tcp_in(2));
+    let sealed = meter.replace(Some(last), node.counted(), node.closing()).unwrap();
+    assert_eq!((time(&sealed).as_str(), bytes(&sealed)[0]), ("14:00:00-14:05:00 exact", (443, 9)));
+    node.wait_until("2026-10-05T15:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((time(&bucket).as_str(), bytes(&bucket)[0]), ("14:05:00-15:00:00 exact", (443, 2)));
+    assert_eq!((sealed.seal.seq, bucket.seal.seq), (Some(3), Some(4)));
+}
+
+#[test]
+fn of_counters_that_somebody_destroyed_the_newest_reading_is_kept() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(9));
+    node.wait_until("2026-10-05T14:05:00Z");
+    node.checkpoint(&mut meter);
+    node.pass(443, tcp_in(1_000));
+    let known = node.now;
+    node.wait_until("2026-10-05T14:06:00Z");
+    let now = node.now;
+    node.reboot("chain-2");
+    node.now = now;
+    node.unseen = vec![Unseen { start: known, end: now, interface: "eth0".into(), why: "rules were flushed".into() }];
+    let sealed = meter.replace(None, node.counted(), node.closing()).unwrap();
+    assert_eq!((time(&sealed).as_str(), bytes(&sealed)[0]), ("14:00:00-14:05:00 exact", (443, 9)));
+    node.wait_until("2026-10-05T15:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((time(&bucket).as_str(), bytes(&bucket)[0]), ("14:05:00-15:00:00 gap", (443, 0)));
+    assert_eq!(bucket.seal.gaps.len(), 1);
+}
+
+#[test]
+fn a_reading_of_other_counters_is_refused() {
+    let (mut node, mut meter) = sealed();
+    node.epoch = "somebody-elses".into();
+    let refused = meter.checkpoint(&node.reading()).unwrap_err();
+    assert_eq!(refused.to_string(), r#"a reading of epoch "somebody-elses" while "boot-1" is open"#);
+    assert!(meter.close(Vec::new(), &node.reading(), node.closing()).is_err());
+}
+
+#[test]
+fn what_is_open_can_be_shown_from_what_is_on_disk() {
+    let (mut node, mut meter) = sealed();
+    assert!(open_bucket(&node.settings, &node.baseline, &node.users).is_none());
+    node.pass(443, tcp_in(3));
+    node.wait_until("2026-10-05T14:10:00Z");
+    node.checkpoint(&mut meter);
+    let open = open_bucket(&node.settings, &node.baseline, &node.users).unwrap();
+    assert_eq!((bytes(&open)[0], open.lines[0].user.as_deref()), ((443, 3), Some("ada")));
+    assert_eq!(open.seal.end.to_utc(), at("2026-10-05T14:10:00Z"));
+    node.wait_until("2026-10-05T15:00:00Z");
+    node.close(&mut meter);
+    assert!(open_bucket(&node.settings, &node.baseline, &node.users).is_none(), "sealed since");
+}
+
+#[test]
+fn imported_buckets_say_nothing_of_the_counters() {
+    let (mut node, mut meter) = sealed();
+    let mut imported = node.close(&mut meter);
+    imported.seal.quality = Quality::Import;
+    imported.seal.seq = Some(1_000);
+    node.baseline.take(&imported);
+    assert_eq!(node.baseline.seq(), 3);
+}

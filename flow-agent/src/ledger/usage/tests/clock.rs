@@ -1,0 +1,225 @@
+//! Which names buckets get when clocks do what they should not.
+
+use super::*;
+
+/// Every bucket that an agent writes which looks at its clocks each second, until the wall shows `until`.
+fn run(node: &mut Node, meter: &mut Meter, until: &str) -> Vec<String> {
+    let mut buckets = Vec::new();
+    loop {
+        if meter.due(node.now) {
+            buckets.push(time(&node.close(meter)));
+        }
+        if node.now.wall >= at(until) {
+            return buckets;
+        }
+        node.wait(TimeDelta::seconds(1));
+    }
+}
+
+#[test]
+fn a_reading_within_a_second_after_a_boundary_is_one_at_the_boundary() {
+    for (read_at, shown) in [
+        ("2026-10-05T13:00:00.999Z", "12:00:00-13:00:00 exact"),
+        ("2026-10-05T13:00:01Z", "12:00:00-13:00:01 late"),
+        ("2026-10-05T13:59:00Z", "12:00:00-13:59:00 late"),
+        ("2026-10-05T12:59:59.999Z", "12:00:00-12:59:59 exact"),
+    ] {
+        let mut node = Node::new();
+        let (mut meter, _) = node.start();
+        node.wait_until(read_at);
+        assert_eq!(time(&node.close(&mut meter)), shown);
+    }
+}
+
+#[test]
+fn a_machine_that_slept_has_one_late_bucket_and_goes_on() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T12:30:00Z");
+    assert!(!meter.due(node.now));
+    node.wait_until("2026-10-05T13:59:00Z");
+    assert_eq!(
+        run(&mut node, &mut meter, "2026-10-05T15:00:00Z"),
+        ["12:00:00-13:59:00 late", "13:59:00-14:00:00 exact", "14:00:00-15:00:00 exact"]
+    );
+}
+
+#[test]
+fn an_agent_that_was_away_writes_one_late_bucket() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    node.close(&mut meter);
+    node.wait_until("2026-10-06T02:20:10.5Z");
+    let (mut meter, _) = node.start();
+    assert!(meter.due(node.now));
+    let bucket = node.close(&mut meter);
+    assert_eq!(time(&bucket), "13:00:00-02:20:10 late");
+    assert_eq!(meter.planned_end(), at("2026-10-06T03:00:00Z"));
+}
+
+#[test]
+fn a_step_of_two_seconds_is_no_step() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    node.close(&mut meter);
+    node.set_clock("2026-10-05T12:59:58.5Z");
+    assert_eq!(run(&mut node, &mut meter, "2026-10-05T14:00:00Z"), ["13:00:00-14:00:00 exact"]);
+    node.wait(TimeDelta::seconds(1));
+    node.set_clock("2026-10-05T14:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!(time(&bucket), "14:00:00-14:00:00 exact", "a bucket of no time, never of less");
+}
+
+#[test]
+fn a_step_back_inside_the_bucket_leaves_it_open() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T12:50:00Z");
+    assert!(!meter.due(node.now));
+    node.set_clock("2026-10-05T12:05:00Z");
+    assert_eq!(
+        run(&mut node, &mut meter, "2026-10-05T14:00:00Z"),
+        ["12:00:00-13:00:00 clock", "13:00:00-14:00:00 exact"]
+    );
+}
+
+#[test]
+fn a_step_forward_inside_the_bucket_leaves_it_open() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T12:05:00Z");
+    assert!(!meter.due(node.now));
+    node.set_clock("2026-10-05T12:50:00Z");
+    assert_eq!(run(&mut node, &mut meter, "2026-10-05T13:00:00Z"), ["12:00:00-13:00:00 clock"]);
+}
+
+#[test]
+fn a_larger_step_closes_the_bucket_where_the_old_clock_stood() {
+    for (steps_to, until, expected) in [
+        // An hour back, an hour forth, a day back, a day forth, to 1970, past 2038.
+        ("2026-10-05T11:30:00Z", "2026-10-05T12:00:00Z", ["12:00:00-12:30:00 clock", "11:30:00-12:00:00 exact"]),
+        ("2026-10-05T13:30:00Z", "2026-10-05T14:00:00Z", ["12:00:00-12:30:00 clock", "13:30:00-14:00:00 exact"]),
+        ("2026-10-04T12:30:00Z", "2026-10-04T13:00:00Z", ["12:00:00-12:30:00 clock", "12:30:00-13:00:00 exact"]),
+        ("2026-10-06T12:30:00Z", "2026-10-06T13:00:00Z", ["12:00:00-12:30:00 clock", "12:30:00-13:00:00 exact"]),
+        ("1970-01-01T00:00:05Z", "1970-01-01T01:00:00Z", ["12:00:00-12:30:00 clock", "00:00:05-01:00:00 exact"]),
+        ("2038-01-19T03:14:06Z", "2038-01-19T04:00:00Z", ["12:00:00-12:30:00 clock", "03:14:06-04:00:00 exact"]),
+    ] {
+        let mut node = Node::new();
+        let (mut meter, _) = node.start();
+        node.wait_until("2026-10-05T12:30:00Z");
+        assert!(!meter.due(node.now));
+        node.set_clock(steps_to);
+        assert_eq!(run(&mut node, &mut meter, until), expected, "{steps_to}");
+    }
+}
+
+#[test]
+fn a_step_while_no_agent_ran_is_seen() {
+    for (steps_to, expected) in [
+        // 13:00 sealed, killed, stepped at 13:20 of the old clock, started ten minutes later.
+        ("2026-10-05T11:00:00Z", ["13:00:00-13:30:00 clock", "11:10:00-12:00:00 clock"]),
+        ("2026-10-05T20:00:00Z", ["13:00:00-13:30:00 clock", "20:10:00-21:00:00 exact"]),
+    ] {
+        let mut node = Node::new();
+        let (mut meter, _) = node.start();
+        node.wait_until("2026-10-05T13:00:00Z");
+        node.close(&mut meter);
+        node.wait_until("2026-10-05T13:20:00Z");
+        node.set_clock(steps_to);
+        node.wait(TimeDelta::minutes(10));
+        let (mut meter, _) = node.start();
+        assert!(meter.due(node.now));
+        let closed = time(&node.close(&mut meter));
+        node.wait_until(&meter.planned_end().to_rfc3339());
+        assert_eq!([closed, time(&node.close(&mut meter))], expected, "{steps_to}");
+    }
+}
+
+#[test]
+fn a_seal_that_does_not_tell_the_boot_clock_still_cannot_end_before_it_begins() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    let mut bucket = node.close(&mut meter);
+    bucket.seal.boot_ms = None;
+    node.baseline = Baseline::default();
+    node.baseline.take(&bucket);
+    node.set_clock("2026-10-05T11:10:00Z");
+    let (mut meter, _) = node.start();
+    assert!(meter.due(node.now));
+    assert_eq!(time(&node.close(&mut meter)), "13:00:00-13:00:00 clock");
+    assert_eq!(meter.planned_end(), at("2026-10-05T12:00:00Z"));
+}
+
+#[test]
+fn a_clock_that_lies_before_the_last_seal_at_boot_is_suspect_until_it_is_past() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    node.close(&mut meter);
+    node.reboot("boot-2");
+    node.set_clock("2026-10-05T11:10:00Z");
+    assert!(node.baseline.is_ahead_of(node.now));
+    let (mut meter, first) = node.start();
+    assert!(first.is_empty());
+    assert_eq!(
+        run(&mut node, &mut meter, "2026-10-05T14:00:00Z"),
+        ["11:10:00-12:00:00 clock", "12:00:00-13:00:00 clock", "13:00:00-14:00:00 exact"]
+    );
+    node.wait_until("2026-10-05T14:00:01Z");
+    assert!(!node.baseline.is_ahead_of(node.now));
+}
+
+#[test]
+fn a_clock_that_is_set_after_the_boot_names_the_next_bucket() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    node.close(&mut meter);
+    node.reboot("boot-2");
+    node.set_clock("1970-01-01T00:00:10Z");
+    let (mut meter, _) = node.start();
+    node.wait(TimeDelta::seconds(50));
+    node.set_clock("2026-10-05T13:20:00Z");
+    assert_eq!(
+        run(&mut node, &mut meter, "2026-10-05T14:00:00Z"),
+        ["00:00:10-00:01:00 clock", "13:20:00-14:00:00 exact"]
+    );
+}
+
+#[test]
+fn a_night_of_two_two_o_clocks_has_a_bucket_for_each() {
+    let mut node = Node::new();
+    node.settings.zone = Tz::Europe__Berlin;
+    node.set_clock("2026-10-24T23:00:00Z");
+    let (mut meter, _) = node.start();
+    let mut starts = Vec::new();
+    for _ in 0..4 {
+        node.now.boot_ns += u64::try_from((meter.planned_end() - node.now.wall).num_nanoseconds().unwrap()).unwrap();
+        node.now.wall = meter.planned_end();
+        let bucket = node.close(&mut meter);
+        assert_eq!(bucket.seal.quality, Quality::Exact);
+        starts.push(bucket.seal.start.format("%H:%M%:z").to_string());
+    }
+    assert_eq!(starts, ["01:00+02:00", "02:00+02:00", "02:00+01:00", "03:00+01:00"]);
+}
+
+#[test]
+fn a_gap_is_placed_by_the_clock_that_nobody_sets() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T12:10:00Z");
+    let start = node.now;
+    node.wait_until("2026-10-05T12:20:00Z");
+    // The wall is set a day back while the interface is away: the bucket ends by its own clock, and so does the gap.
+    node.set_clock("2026-10-04T12:20:00Z");
+    assert!(meter.due(node.now));
+    node.wait(TimeDelta::seconds(5));
+    node.unseen = vec![Unseen { start, end: node.now, interface: "eth0".into(), why: "interface was deleted".into() }];
+    let bucket = node.close(&mut meter);
+    assert_eq!(time(&bucket), "12:00:00-12:20:05 gap");
+    let gap = &bucket.seal.gaps[0];
+    assert_eq!((gap.start.to_utc(), gap.end.to_utc()), (at("2026-10-05T12:10:00Z"), at("2026-10-05T12:20:05Z")));
+}

@@ -1,0 +1,175 @@
+//! How well a bucket is known, and which word comes first.
+
+use super::*;
+
+fn unseen(node: &Node, from: &str, to: &str) -> Unseen {
+    // The node's clocks were not set: each instant of one is an instant of the other.
+    let moment = |text: &str| {
+        let ago = (node.now.wall - at(text)).num_nanoseconds().unwrap();
+        Moment { wall: at(text), boot_ns: node.now.boot_ns - u64::try_from(ago).unwrap() }
+    };
+    Unseen { start: moment(from), end: moment(to), interface: "eth0".into(), why: "interface was deleted".into() }
+}
+
+#[test]
+fn a_counter_that_is_less_was_reset_and_its_new_values_are_taken() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.pass(443, Counters::from_array([100, 1, 200, 2, 0, 0, 0, 0]));
+    node.pass(4433, tcp_in(70));
+    node.wait_until("2026-10-05T13:00:00Z");
+    node.close(&mut meter);
+    // Only what comes in was zeroed: all eight values of this port are taken, and no wrap is imagined.
+    node.ports.insert(443, Counters::from_array([5, 1, 200, 2, 0, 0, 0, 0]));
+    node.pass(4433, tcp_in(1));
+    node.wait_until("2026-10-05T14:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!(time(&bucket), "13:00:00-14:00:00 reset");
+    assert_eq!(bucket.lines[0].counters().to_array(), [5, 1, 200, 2, 0, 0, 0, 0]);
+    assert_eq!(bytes(&bucket)[1], (4433, 1));
+    node.wait_until("2026-10-05T15:00:00Z");
+    assert_eq!(node.close(&mut meter).seal.quality, Quality::Exact);
+}
+
+#[test]
+fn what_was_read_before_a_reset_is_not_lost() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.pass(443, tcp_in(100));
+    node.wait_until("2026-10-05T12:30:00Z");
+    node.checkpoint(&mut meter);
+    assert!(!meter.due(node.now));
+    node.ports.insert(443, tcp_in(7));
+    node.wait_until("2026-10-05T12:30:30Z");
+    node.checkpoint(&mut meter);
+    assert!(meter.due(node.now), "continuity is broken: close at once");
+    let bucket = node.close(&mut meter);
+    assert_eq!((time(&bucket).as_str(), bytes(&bucket)[0]), ("12:00:00-12:30:30 reset", (443, 107)));
+    assert!(!meter.due(node.now));
+}
+
+#[test]
+fn counters_that_vanish_without_having_drained_were_reset() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.pass(443, tcp_in(100));
+    node.checkpoint(&mut meter);
+    node.ports.remove(&443);
+    node.ports.remove(&4433);
+    node.wait_until("2026-10-05T13:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((time(&bucket).as_str(), bytes(&bucket)), ("12:00:00-13:00:00 reset", vec![(443, 100)]));
+    assert_eq!(bucket.lines[0].total, None, "nothing to go on from");
+}
+
+#[test]
+fn other_counters_are_counted_and_reset_by_flow() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.others.other_ports.in_bytes = 50;
+    node.others.non_ip.out_bytes = 8;
+    node.wait_until("2026-10-05T13:00:00Z");
+    node.close(&mut meter);
+    node.others.other_ports.in_bytes = 20;
+    node.others.non_ip.out_bytes = 9;
+    node.wait_until("2026-10-05T14:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!(bucket.seal.quality, Quality::Reset);
+    assert_eq!((bucket.seal.other.other_ports.in_bytes, bucket.seal.other.non_ip.out_bytes), (20, 1));
+    assert_eq!(bucket.seal.other_total, Some(node.others));
+}
+
+#[test]
+fn a_gap_is_listed_in_whole_seconds_and_within_its_bucket() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    node.unseen = vec![
+        unseen(&node, "2026-10-05T12:10:00.6Z", "2026-10-05T12:11:00.2Z"),
+        unseen(&node, "2026-10-05T12:59:59.5Z", "2026-10-05T13:00:00Z"),
+    ];
+    let bucket = node.close(&mut meter);
+    let shown = |bucket: &HourBlock| {
+        let show = |at: DateTime<chrono::FixedOffset>| at.format("%H:%M:%S").to_string();
+        bucket.seal.gaps.iter().map(|gap| (show(gap.start), show(gap.end))).collect::<Vec<_>>()
+    };
+    let expected = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect::<Vec<_>>();
+    assert_eq!(time(&bucket), "12:00:00-13:00:00 gap");
+    assert_eq!(shown(&bucket), expected(&[("12:10:00", "12:11:01"), ("12:59:59", "13:00:00")]));
+    // It lasts: the next bucket has its part.
+    node.wait_until("2026-10-05T14:00:00Z");
+    node.unseen = vec![unseen(&node, "2026-10-05T12:59:59.5Z", "2026-10-05T13:20:00Z")];
+    assert_eq!(shown(&node.close(&mut meter)), expected(&[("13:00:00", "13:20:00")]));
+    node.wait_until("2026-10-05T15:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((bucket.seal.quality, bucket.seal.gaps.len()), (Quality::Exact, 0), "it was over before");
+}
+
+#[test]
+fn the_worst_word_comes_first() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    let mut qualities = Vec::new();
+    node.pass(443, tcp_in(100));
+    for round in 0..5 {
+        let wall = node.now.wall;
+        node.wait(TimeDelta::minutes(100));
+        let whole = node.unseen.len();
+        assert_eq!(whole, 0);
+        if round < 1 {
+            let end = node.now;
+            let start = Moment { wall, boot_ns: end.boot_ns - 6_000_000_000_000 };
+            node.unseen = vec![Unseen { start, end, interface: "eth0".into(), why: "…".into() }];
+        }
+        if round < 2 {
+            node.checkpoint(&mut meter);
+            node.ports.insert(443, Counters::default());
+            node.checkpoint(&mut meter);
+            node.pass(443, tcp_in(100));
+        }
+        if round < 3 {
+            node.now.wall += TimeDelta::seconds(3);
+        }
+        if round == 4 {
+            node.now.wall = meter.planned_end();
+        }
+        qualities.push(node.close(&mut meter).seal.quality);
+        node.unseen.clear();
+    }
+    assert_eq!(qualities, [Quality::Gap, Quality::Reset, Quality::Clock, Quality::Late, Quality::Clock]);
+}
+
+#[test]
+fn a_device_is_counted_over_the_same_time() {
+    let mut node = Node::new();
+    let eth0 = |rx_bytes| Device { name: "eth0".into(), rx_bytes, ..Device::default() };
+    let received = |bucket: &HourBlock| {
+        bucket.seal.devices.iter().map(|device| (device.name.clone(), device.rx_bytes)).collect::<Vec<_>>()
+    };
+    node.devices = vec![eth0(1_000)];
+    let (mut meter, _) = node.start();
+    node.devices = vec![eth0(1_500)];
+    node.wait_until("2026-10-05T13:00:00Z");
+    assert_eq!(received(&node.close(&mut meter)), [("eth0".into(), 500)]);
+    // Over a restart, too; and a device that comes counts from where it is first seen.
+    node.devices = vec![eth0(1_600), Device { name: "wg0".into(), rx_bytes: 9, ..Device::default() }];
+    let (mut meter, _) = node.start();
+    node.devices[1].rx_bytes = 10;
+    node.wait_until("2026-10-05T14:00:00Z");
+    assert_eq!(received(&node.close(&mut meter)), [("eth0".into(), 100), ("wg0".into(), 1)]);
+    // Made again: from zero.
+    node.devices = vec![eth0(40)];
+    node.wait_until("2026-10-05T15:00:00Z");
+    assert_eq!(received(&node.close(&mut meter)), [("eth0".into(), 40)]);
+}
+
+#[test]
+fn a_name_that_cannot_be_written_does_not_cost_its_bytes() {
+    let mut node = Node::new();
+    node.users.insert(443, "\u{202e}ada".into());
+    let (mut meter, _) = node.start();
+    node.pass(443, tcp_in(1));
+    node.wait_until("2026-10-05T13:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!((bucket.lines[0].user.as_deref(), bytes(&bucket)[0]), (None, (443, 1)));
+}

@@ -1,0 +1,188 @@
+//! The time of the open bucket. The boot-time clock measures it, the wall names it.
+
+use chrono::{DateTime, FixedOffset, SubsecRound as _, TimeDelta, Utc};
+use chrono_tz::Tz;
+
+use crate::ledger::calendar::{self, BucketLength};
+use crate::ledger::reading::{Moment, Unseen};
+use crate::ledger::record::Gap;
+
+/// The clocks may differ by this much; more is a step of the wall.
+const TOLERANCE: TimeDelta = TimeDelta::seconds(2);
+
+/// When the boot-time clock was zero, by the wall: it moves only when somebody moves the wall.
+fn booted_at(at: Moment) -> DateTime<Utc> {
+    at.wall - since_boot(at)
+}
+
+fn since_boot(at: Moment) -> TimeDelta {
+    // An i64 of nanoseconds holds 292 years.
+    TimeDelta::nanoseconds(i64::try_from(at.boot_ns).unwrap_or(i64::MAX))
+}
+
+/// The open bucket's time.
+#[derive(Clone, Debug)]
+pub(super) struct Window {
+    zone: Tz,
+    bucket: BucketLength,
+    /// Whole seconds.
+    start: DateTime<Utc>,
+    planned_end: DateTime<Utc>,
+    /// [`booted_at`] where the bucket began; `None` when its seal did not say.
+    booted_at_start: Option<DateTime<Utc>>,
+    /// The same at the newest moment that was seen.
+    booted_at_last: DateTime<Utc>,
+    /// The same before the wall was set to a time outside the bucket.
+    stepped_from: Option<DateTime<Utc>>,
+    /// Names before this are suspect: the clock was behind the journal when it was resumed.
+    suspect_until: Option<DateTime<Utc>>,
+}
+
+/// The time of a closed bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Closed {
+    pub(super) start: DateTime<Utc>,
+    pub(super) end: DateTime<Utc>,
+    /// The boot-time clock at `end`, where it is known.
+    pub(super) boot_ms: Option<u64>,
+    /// The wall is not to be trusted for this bucket.
+    pub(super) clock: bool,
+    /// It spans more than one bucket.
+    pub(super) late: bool,
+    /// By what the boot-time clock is turned into the bucket's own wall.
+    booted_at: DateTime<Utc>,
+}
+
+impl Window {
+    /// A bucket that begins at `start`, by the wall that was right at `now`.
+    pub(super) fn open(zone: Tz, bucket: BucketLength, start: DateTime<Utc>, now: Moment) -> Self {
+        let booted_at = booted_at(now);
+        let start = whole_second(start);
+        Self {
+            zone,
+            bucket,
+            start,
+            planned_end: calendar::next_boundary(zone, bucket, start),
+            booted_at_start: Some(booted_at),
+            booted_at_last: booted_at,
+            stepped_from: None,
+            suspect_until: None,
+        }
+    }
+
+    /// The bucket after a seal of the same epoch, which ended at `end` when the boot-time clock said `boot_ms`.
+    pub(super) fn resume(
+        zone: Tz,
+        bucket: BucketLength,
+        end: DateTime<Utc>,
+        boot_ms: Option<u64>,
+        now: Moment,
+    ) -> Self {
+        let mut window = Self::open(zone, bucket, end, now);
+        window.booted_at_start = boot_ms.map(|ms| end - TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX)));
+        match window.booted_at_start {
+            Some(booted_at) => window.booted_at_last = booted_at,
+            // How far the wall was set back is not known: nothing is known of the time since the seal.
+            None if now.wall < window.start - TOLERANCE => {
+                window.stepped_from = Some(booted_at(now) + (window.start - now.wall));
+            }
+            None => {}
+        }
+        window.see(now);
+        window
+    }
+
+    /// Marks every bucket that begins before `until`.
+    pub(super) fn suspect_until(&mut self, until: DateTime<Utc>) {
+        self.suspect_until = Some(until);
+    }
+
+    pub(super) fn start(&self) -> DateTime<FixedOffset> {
+        calendar::local(self.zone, self.start)
+    }
+
+    pub(super) fn planned_end(&self) -> DateTime<Utc> {
+        self.planned_end
+    }
+
+    /// Looks at the clocks: did somebody set the wall to a time outside the bucket?
+    pub(super) fn see(&mut self, now: Moment) {
+        let booted_at = booted_at(now);
+        let stepped = (booted_at - self.booted_at_last).abs() > TOLERANCE;
+        let inside = (self.start..self.planned_end).contains(&now.wall);
+        if stepped && !inside && self.stepped_from.is_none() {
+            self.stepped_from = Some(self.booted_at_last);
+        }
+        self.booted_at_last = booted_at;
+    }
+
+    /// Whether the bucket must be closed.
+    pub(super) fn due(&mut self, now: Moment) -> bool {
+        self.see(now);
+        self.stepped_from.is_some() || now.wall >= self.planned_end
+    }
+
+    /// Closes the bucket with a reading of `at`, and opens the next.
+    pub(super) fn close(&mut self, at: Moment) -> Closed {
+        self.see(at);
+        let booted_now = booted_at(at);
+        // In whole seconds, a reading within a second after a boundary is one at the boundary.
+        let by_the_wall = whole_second(at.wall);
+        let booted_at = self.stepped_from.unwrap_or(booted_now);
+        let end = whole_second(at.wall + (booted_at - booted_now)).max(self.start);
+        let differ = self.booted_at_start.is_some_and(|then| (booted_now - then).abs() > TOLERANCE);
+        let suspect = self.suspect_until.is_some_and(|until| self.start < until);
+        let closed = Closed {
+            start: self.start,
+            end,
+            boot_ms: u64::try_from((end - booted_at).num_milliseconds()).ok(),
+            clock: self.stepped_from.is_some() || differ || suspect,
+            late: end > self.planned_end,
+            booted_at,
+        };
+        let next = if self.stepped_from.is_some() { by_the_wall } else { end };
+        let suspect_until = self.suspect_until;
+        *self = Self::open(self.zone, self.bucket, next, at);
+        self.suspect_until = suspect_until;
+        closed
+    }
+}
+
+impl Closed {
+    /// The time between two moments on disk.
+    pub(super) fn between(start: DateTime<Utc>, end: DateTime<Utc>, boot_ms: Option<u64>) -> Self {
+        let (start, end) = (whole_second(start), whole_second(end).max(whole_second(start)));
+        Self { start, end, boot_ms, clock: false, late: false, booted_at: end }
+    }
+
+    /// The parts of `unseen` that lie in the bucket, in whole seconds, sorted.
+    pub(super) fn gaps(&self, zone: Tz, unseen: &[Unseen]) -> Vec<Gap> {
+        let named = |at: Moment| self.booted_at + since_boot(at);
+        let mut gaps: Vec<Gap> = unseen
+            .iter()
+            .filter_map(|unseen| {
+                let start = whole_second(named(unseen.start)).max(self.start);
+                let end = next_whole_second(named(unseen.end)).min(self.end);
+                (start < end).then(|| Gap {
+                    start: calendar::local(zone, start),
+                    end: calendar::local(zone, end),
+                    interface: unseen.interface.clone(),
+                    why: unseen.why.clone(),
+                })
+            })
+            .collect();
+        gaps.sort_by(|a, b| (a.start, a.end, &a.interface, &a.why).cmp(&(b.start, b.end, &b.interface, &b.why)));
+        gaps.dedup();
+        gaps
+    }
+}
+
+/// The last whole second that is not after `at`.
+pub(super) fn whole_second(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.trunc_subsecs(0)
+}
+
+fn next_whole_second(at: DateTime<Utc>) -> DateTime<Utc> {
+    let second = whole_second(at);
+    if second < at { second + TimeDelta::seconds(1) } else { second }
+}
