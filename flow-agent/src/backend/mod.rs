@@ -3,6 +3,7 @@
 pub mod ebpf;
 mod error;
 pub mod interfaces;
+pub mod iptables;
 mod netlink;
 pub mod scripted;
 

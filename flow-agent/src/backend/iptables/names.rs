@@ -1,0 +1,289 @@
+//! PURE: what our chains are called. A name says whose chain it is, which set of counters it belongs to, and its place.
+//!
+//! `flow-k3v9qa-1h2j4k-ti-1f40`: the instance (six characters of its sum), the set (a digit for the layout of its chains
+//! and five random characters), the place. No name is longer than the 28 characters that iptables takes.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::shape::Node;
+
+/// What all our chains begin with.
+const PREFIX: &str = "flow-";
+/// The layout of the chains that this release makes and understands.
+pub const LAYOUT: u8 = 1;
+const TAG_CHARS: usize = 6;
+const ID_CHARS: usize = 5;
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// Which way a packet goes, as the host sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Direction {
+    In,
+    Out,
+}
+
+impl Direction {
+    pub const BOTH: [Self; 2] = [Self::In, Self::Out];
+
+    /// The built-in chain that its packets pass.
+    pub fn hook(self) -> &'static str {
+        match self {
+            Self::In => "INPUT",
+            Self::Out => "OUTPUT",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::In => "in",
+            Self::Out => "out",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    pub const BOTH: [Self; 2] = [Self::Tcp, Self::Udp];
+
+    /// As iptables calls it, and its match.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// One of the four trees of a family: the ports of one protocol in one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tree {
+    pub protocol: Protocol,
+    pub direction: Direction,
+}
+
+impl Tree {
+    pub const ALL: [Self; 4] = [
+        Self { protocol: Protocol::Tcp, direction: Direction::In },
+        Self { protocol: Protocol::Tcp, direction: Direction::Out },
+        Self { protocol: Protocol::Udp, direction: Direction::In },
+        Self { protocol: Protocol::Udp, direction: Direction::Out },
+    ];
+
+    fn letters(self) -> &'static str {
+        match (self.protocol, self.direction) {
+            (Protocol::Tcp, Direction::In) => "ti",
+            (Protocol::Tcp, Direction::Out) => "to",
+            (Protocol::Udp, Direction::In) => "ui",
+            (Protocol::Udp, Direction::Out) => "uo",
+        }
+    }
+}
+
+/// One set of counters of one instance: all of its chains share this part of their names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SetName {
+    instance: String,
+    layout: u8,
+    id: String,
+}
+
+impl SetName {
+    /// A set for the instance that [`instance_tag`] names; `random` decides its id.
+    pub fn new(instance: String, random: u32) -> Self {
+        Self { instance, layout: LAYOUT, id: letters(random, ID_CHARS) }
+    }
+
+    /// Whose set it is: see [`instance_tag`].
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The layout of its chains; one beyond [`LAYOUT`] is of a newer release.
+    pub fn layout(&self) -> u8 {
+        self.layout
+    }
+
+    /// The set's own part of an epoch: unique among the sets that this boot has seen.
+    pub fn id(&self) -> String {
+        format!("{}{}", self.layout, self.id)
+    }
+
+    /// The name of its chain at `place`.
+    pub fn chain(&self, place: &Place) -> String {
+        format!("{self}{place}")
+    }
+
+    /// The set that the chain `name` belongs to, and what follows; `None` for a chain that no agent made.
+    pub fn parse(name: &str) -> Option<(Self, &str)> {
+        let mut parts = name.strip_prefix(PREFIX)?.splitn(3, '-');
+        let (instance, set, place) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_word = |text: &str, chars| text.len() == chars && text.bytes().all(|byte| ALPHABET.contains(&byte));
+        let layout = set.bytes().next().filter(u8::is_ascii_digit)? - b'0';
+        let id = &set[1..];
+        (is_word(instance, TAG_CHARS) && is_word(id, ID_CHARS))
+            .then(|| (Self { instance: instance.to_owned(), layout, id: id.to_owned() }, place))
+    }
+}
+
+impl fmt::Display for SetName {
+    /// What the names of its chains begin with.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}-{}{}-", self.instance, self.layout, self.id)
+    }
+}
+
+/// How the instance `id` is written in names: the first 30 bits of its SHA-256.
+pub fn instance_tag(id: &str) -> String {
+    let sum = Sha256::digest(id.as_bytes());
+    letters(u32::from_be_bytes([sum[0], sum[1], sum[2], sum[3]]), TAG_CHARS)
+}
+
+/// The highest bits of `number`, five a character.
+fn letters(number: u32, chars: usize) -> String {
+    (0..chars).map(|i| char::from(ALPHABET[(number >> (27 - 5 * i)) as usize & 31])).collect()
+}
+
+/// The place of a chain in its set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Entered from `INPUT` or `OUTPUT`: picks the counted interfaces.
+    Entry(Direction),
+    /// Picks the fragments out, where nobody reassembles them.
+    Fragments,
+    /// Counts the fragments after the first, whose port nobody knows.
+    LateFragments,
+    /// Picks TCP and UDP, and counts the rest.
+    Split(Direction),
+    /// Part of a tree: picks a range of ports, or counts ports.
+    Node(Tree, Node),
+    /// Counts TCP and UDP of the ports that nobody watches.
+    Rest(Direction),
+    /// Never entered: its rule needs reassembled fragments, so the kernel reassembles them.
+    Reassembly,
+    /// Never entered: what was not there before us.
+    Made(Made),
+    /// Never entered: a bucket of this set was sealed.
+    Sealed,
+}
+
+/// What was not there before us, and is ours to remove: the nft variant makes tables and built-in chains on demand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Made {
+    pub table: bool,
+    pub input: bool,
+    pub output: bool,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry(direction) => f.write_str(direction.word()),
+            Self::Fragments => f.write_str("frag"),
+            Self::LateFragments => f.write_str("late"),
+            Self::Split(direction) => write!(f, "ip-{}", direction.word()),
+            Self::Node(tree, Node { bound, level: 0 }) => write!(f, "{}-{bound:04x}", tree.letters()),
+            Self::Node(tree, Node { bound, level }) => write!(f, "{}-{bound:04x}-{level}", tree.letters()),
+            Self::Rest(direction) => write!(f, "rest-{}", direction.word()),
+            Self::Reassembly => f.write_str("reasm"),
+            Self::Made(Made { table, input, output }) => {
+                f.write_str("made-")?;
+                [(table, "t"), (input, "i"), (output, "o")]
+                    .into_iter()
+                    .filter(|(made, _)| **made)
+                    .try_for_each(|(_, letter)| f.write_str(letter))
+            }
+            Self::Sealed => f.write_str("sealed"),
+        }
+    }
+}
+
+impl Place {
+    /// Reads what follows a set's name; `None` for what this layout does not have.
+    pub fn parse(text: &str) -> Option<Self> {
+        let direction = |word: &str| Direction::BOTH.into_iter().find(|direction| direction.word() == word);
+        if let Some(direction) = direction(text) {
+            return Some(Self::Entry(direction));
+        }
+        match text {
+            "frag" => return Some(Self::Fragments),
+            "late" => return Some(Self::LateFragments),
+            "reasm" => return Some(Self::Reassembly),
+            "sealed" => return Some(Self::Sealed),
+            _ => {}
+        }
+        let (word, rest) = text.split_once('-')?;
+        let place = match word {
+            "ip" => Self::Split(direction(rest)?),
+            "rest" => Self::Rest(direction(rest)?),
+            "made" => {
+                Self::Made(Made { table: rest.contains('t'), input: rest.contains('i'), output: rest.contains('o') })
+            }
+            letters => {
+                let tree = Tree::ALL.into_iter().find(|tree| tree.letters() == letters)?;
+                let (bound, level) = rest.split_once('-').unwrap_or((rest, "0"));
+                Self::Node(tree, Node { bound: u16::from_str_radix(bound, 16).ok()?, level: level.parse().ok()? })
+            }
+        };
+        // One chain, one name: what we would write otherwise is not ours.
+        (place.to_string() == text).then_some(place)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set() -> SetName {
+        SetName::new(instance_tag("5c1e0f6e-7a52-4a0f-9d5b-0a8f0d0f6f11"), 0xdead_beef)
+    }
+
+    #[test]
+    fn every_name_fits_and_reads_back() {
+        let node = |bound, level| Node { bound, level };
+        let mut places = vec![
+            Place::Fragments,
+            Place::LateFragments,
+            Place::Reassembly,
+            Place::Sealed,
+            Place::Made(Made::default()),
+            Place::Made(Made { table: true, input: true, output: true }),
+            Place::Made(Made { table: false, input: false, output: true }),
+        ];
+        for direction in Direction::BOTH {
+            places.extend([Place::Entry(direction), Place::Split(direction), Place::Rest(direction)]);
+        }
+        for tree in Tree::ALL {
+            places.extend([node(0, 0), node(443, 0), node(0xffff, 5)].map(|node| Place::Node(tree, node)));
+        }
+        for place in places {
+            let name = set().chain(&place);
+            assert!(name.len() <= 28, "{name}");
+            let (parsed, rest) = SetName::parse(&name).unwrap();
+            assert_eq!((parsed, Place::parse(rest)), (set(), Some(place)));
+        }
+    }
+
+    #[test]
+    fn names_of_others_are_not_ours() {
+        for name in ["INPUT", "ufw-before-input", "flow-", "flow-control", "flow-abc-def-in", "flow-k3v9qa-xh2j4k-in"] {
+            assert_eq!(SetName::parse(name), None, "{name}");
+        }
+        for place in ["ti-443", "ti-01BB", "ti-01bb-0", "xi-01bb", "made-ot", "ip-", ""] {
+            assert_eq!(Place::parse(place), None, "{place}");
+        }
+    }
+
+    #[test]
+    fn instances_and_layouts_are_told_apart() {
+        assert_ne!(instance_tag("a"), instance_tag("b"));
+        let (newer, _) = SetName::parse("flow-abcdef-2ghijk-whatever").unwrap();
+        assert_eq!((newer.layout(), newer.id()), (2, "2ghijk".to_owned()));
+    }
+}

@@ -1,0 +1,147 @@
+//! PURE: what a saved table says of our sets, whole or not: whose chains are there, how packets enter them, what is left
+//! of their counters.
+
+use std::collections::BTreeMap;
+
+use super::names::{Direction, Made, Place, Protocol, SetName, Tree};
+use super::parse::{SavedRule, Table};
+use super::rule::{Match, Rule, Target};
+use super::script;
+use crate::ledger::counters::{Counters, Flow, Others};
+
+/// Whether packets of a built-in chain enter the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// Before any rule that could decide.
+    First,
+    /// Behind a rule of somebody else that could.
+    Behind(String),
+    Absent,
+}
+
+/// What the never-entered chains of a set say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    pub made: Made,
+    /// A bucket of it was sealed.
+    pub sealed: bool,
+}
+
+/// The names of all sets in a table, with the chains of each.
+pub fn sets<'a>(table: &'a Table<'_>) -> BTreeMap<SetName, Vec<&'a str>> {
+    let mut sets: BTreeMap<SetName, Vec<&str>> = BTreeMap::new();
+    for chain in table.chains.keys() {
+        if let Some((name, _)) = SetName::parse(chain) {
+            sets.entry(name).or_default().push(chain);
+        }
+    }
+    sets
+}
+
+/// The marks of a set.
+pub fn marks(table: &Table<'_>, name: &SetName) -> Marks {
+    let mut marks = Marks::default();
+    for (place, _) in places(table, name) {
+        match place {
+            Place::Made(made) => marks.made = made,
+            Place::Sealed => marks.sealed = true,
+            Place::Entry(_)
+            | Place::Fragments
+            | Place::LateFragments
+            | Place::Split(_)
+            | Place::Node(..)
+            | Place::Rest(_)
+            | Place::Reassembly => {}
+        }
+    }
+    marks
+}
+
+/// How the packets of `direction` enter a set. Rules without a target, and jumps into sets of ours, decide nothing.
+pub fn entrance(table: &Table<'_>, name: &SetName, direction: Direction) -> Entrance {
+    let mut before = None;
+    let jump = script::jump(name, direction);
+    for rule in rules(table, direction.hook()) {
+        match read(rule) {
+            Some(rule) if rule == jump => return before.map_or(Entrance::First, Entrance::Behind),
+            Some(Rule { target: Target::Next, .. }) => {}
+            Some(Rule { target: Target::Jump(chain), .. }) if SetName::parse(&chain).is_some() => {}
+            Some(_) => before = before.or_else(|| Some(rule.text.to_owned())),
+            None if has_target(rule) => before = before.or_else(|| Some(rule.text.to_owned())),
+            None => {}
+        }
+    }
+    Entrance::Absent
+}
+
+/// How often the jump of `direction` into a set is there.
+pub fn jumps(table: &Table<'_>, name: &SetName, direction: Direction) -> usize {
+    let jump = script::jump(name, direction);
+    rules(table, direction.hook()).iter().filter(|rule| read(rule).as_ref() == Some(&jump)).count()
+}
+
+/// What is left of the counters of a set, whole or not; only ports of which all four counters are there.
+pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
+    let mut seen: BTreeMap<u16, BTreeMap<Tree, (u64, u64)>> = BTreeMap::new();
+    for (place, rules) in places(table, name) {
+        let Place::Node(tree, _) = place else { continue };
+        for saved in rules {
+            if let Some(Rule { matching: Match::Port(_, port), target: Target::Return }) = read(saved) {
+                seen.entry(port).or_default().insert(tree, (saved.bytes, saved.packets));
+            }
+        }
+    }
+    seen.into_iter().filter(|(_, trees)| trees.len() == Tree::ALL.len()).map(|(port, t)| (port, eight(&t))).collect()
+}
+
+/// What is left of the counters of a set that belong to no port.
+pub fn remaining_others(table: &Table<'_>, name: &SetName) -> Others {
+    let rules = |place: Place| rules(table, &name.chain(&place));
+    let flow = |incoming: Option<&SavedRule<'_>>, outgoing: Option<&SavedRule<'_>>| Flow {
+        in_bytes: incoming.map_or(0, |rule| rule.bytes),
+        in_packets: incoming.map_or(0, |rule| rule.packets),
+        out_bytes: outgoing.map_or(0, |rule| rule.bytes),
+        out_packets: outgoing.map_or(0, |rule| rule.packets),
+    };
+    Others {
+        other_ports: flow(rules(Place::Rest(Direction::In)).first(), rules(Place::Rest(Direction::Out)).first()),
+        // Behind the rules for TCP and UDP.
+        other_ip: flow(rules(Place::Split(Direction::In)).get(2), rules(Place::Split(Direction::Out)).get(2)),
+        fragment_unmatched: flow(rules(Place::LateFragments).first(), None),
+        ..Others::default()
+    }
+}
+
+/// The chains of a set that this layout knows, with their rules.
+pub(super) fn places<'t, 'a>(
+    table: &'t Table<'a>,
+    name: &SetName,
+) -> impl Iterator<Item = (Place, &'t [SavedRule<'a>])> {
+    table.chains.iter().filter_map(move |(chain, rules)| {
+        let (set, place) = SetName::parse(chain)?;
+        (set == *name).then_some(())?;
+        Some((Place::parse(place)?, rules.as_slice()))
+    })
+}
+
+pub(super) fn rules<'t, 'a>(table: &'t Table<'a>, chain: &str) -> &'t [SavedRule<'a>] {
+    table.chains.get(chain).map_or(&[], Vec::as_slice)
+}
+
+/// A rule, if it is one of ours; none of ours has a quote in it.
+pub(super) fn read(saved: &SavedRule<'_>) -> Option<Rule> {
+    Rule::read(&saved.text.split_ascii_whitespace().collect::<Vec<_>>())
+}
+
+/// Whether a rule of somebody else could decide; what cannot be read could.
+fn has_target(saved: &SavedRule<'_>) -> bool {
+    saved.words().is_none_or(|words| words.iter().any(|word| word == "-j" || word == "-g"))
+}
+
+/// From (bytes, packets) of the four trees; a tree that is missing has none.
+pub(super) fn eight(trees: &BTreeMap<Tree, (u64, u64)>) -> Counters {
+    let of = |protocol, direction| trees.get(&Tree { protocol, direction }).copied().unwrap_or_default();
+    let (tcp_in, tcp_out) = (of(Protocol::Tcp, Direction::In), of(Protocol::Tcp, Direction::Out));
+    let (udp_in, udp_out) = (of(Protocol::Udp, Direction::In), of(Protocol::Udp, Direction::Out));
+    Counters::from_array([tcp_in.0, tcp_in.1, tcp_out.0, tcp_out.1, udp_in.0, udp_in.1, udp_out.0, udp_out.1])
+}

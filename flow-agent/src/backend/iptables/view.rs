@@ -1,0 +1,159 @@
+//! PURE: a set of counters as a saved table holds it, verified to be as we made it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::layout::{Fragments, Layout};
+use super::names::{Direction, Place, SetName, Tree};
+use super::parse::{SavedRule, Table};
+use super::rule::Match;
+use super::saved::{self, eight, places, read};
+use super::shape::{Node, Shape};
+use crate::ledger::counters::{Counters, Others};
+
+/// One set of counters in one family, verified: every chain is there and every rule is as we made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Its ports are those that have counters, the draining ones too.
+    pub layout: Layout,
+    /// Their counters are shielded.
+    pub draining: BTreeSet<u16>,
+    pub counters: BTreeMap<u16, Counters>,
+    pub others: Others,
+}
+
+/// Why a set is not as we made it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("chain {chain} {why}")]
+pub struct Damage {
+    pub chain: String,
+    pub why: &'static str,
+}
+
+impl View {
+    /// Reads the set `name`, and holds every chain of it against what we would have made.
+    ///
+    /// # Errors
+    /// When a chain is missing, or a rule is missing, foreign, or in the wrong place.
+    pub fn read(table: &Table<'_>, name: &SetName) -> Result<Self, Damage> {
+        let places: BTreeMap<Place, &[SavedRule<'_>]> = places(table, name).collect();
+        let damage = |place: &Place, why| Damage { chain: name.chain(place), why };
+        let entry = Place::Entry(Direction::In);
+        let interfaces = interfaces(places.get(&entry).ok_or_else(|| damage(&entry, "is gone"))?)
+            .ok_or_else(|| damage(&entry, "has a rule that is not ours"))?;
+        let fragments = match (places.get(&Place::Reassembly), places.get(&Place::Fragments)) {
+            (Some(_), _) => Fragments::Reassembled,
+            (None, Some(_)) => Fragments::Apart,
+            (None, None) => Fragments::Delivered,
+        };
+        let bounds = places.keys().filter_map(|place| match place {
+            Place::Node(tree, Node { bound, level: 0 }) if *tree == Tree::ALL[0] => Some(*bound),
+            _ => None,
+        });
+        let first_leaf = Place::Node(Tree::ALL[0], Node { bound: 0, level: 0 });
+        let shape = Shape::from_bounds(&bounds.collect()).ok_or_else(|| damage(&first_leaf, "is gone"))?;
+        let empty = Layout { name: name.clone(), interfaces, shape, ports: BTreeSet::new(), fragments };
+
+        let mut leaves = Leaves::default();
+        let mut expected = 0;
+        for (place, rules) in empty.chains() {
+            let saved = places.get(&place).ok_or_else(|| damage(&place, "is gone"))?;
+            expected += 1;
+            match place {
+                Place::Node(tree, node @ Node { level: 0, .. }) => {
+                    leaves.read(&empty, tree, node, saved).map_err(|why| damage(&place, why))?;
+                }
+                _ if rules.len() != saved.len() => return Err(damage(&place, "has lost or gained rules")),
+                _ => {
+                    let same = rules.iter().zip(*saved).all(|(rule, saved)| read(saved).as_ref() == Some(rule));
+                    same.then_some(()).ok_or_else(|| damage(&place, "has a rule that is not ours"))?;
+                }
+            }
+        }
+        let marks = places.keys().filter(|place| matches!(place, Place::Made(_) | Place::Sealed)).count();
+        if let Some(odd) = saved::sets(table).get(name).filter(|chains| chains.len() != expected + marks) {
+            let chain = odd.iter().find(|chain| !is_of(&empty, chain)).unwrap_or(&odd[0]);
+            return Err(Damage { chain: (*chain).to_owned(), why: "is not one of this set" });
+        }
+        let (counters, draining) = leaves.finish().map_err(|why| damage(&first_leaf, why))?;
+        let layout = Layout { ports: counters.keys().copied().collect(), ..empty };
+        Ok(Self { layout, draining, counters, others: saved::remaining_others(table, name) })
+    }
+}
+
+/// What the leaf chains of the four trees hold.
+#[derive(Default)]
+struct Leaves {
+    counters: BTreeMap<Tree, BTreeMap<u16, (u64, u64)>>,
+    shields: BTreeMap<Tree, BTreeSet<u16>>,
+}
+
+impl Leaves {
+    fn read(&mut self, layout: &Layout, tree: Tree, leaf: Node, saved: &[SavedRule<'_>]) -> Result<(), &'static str> {
+        let (last, ports) = saved.split_last().ok_or("is empty")?;
+        if read(last) != Some(layout.rest(tree)) {
+            return Err("does not end as it should");
+        }
+        for saved in ports {
+            let rule = read(saved).ok_or("has a rule that is not ours")?;
+            let Match::Port(_, port) = rule.matching else { return Err("has a rule that is not ours") };
+            if layout.shape.leaf_of(port) != leaf {
+                return Err("has a port of another range");
+            }
+            let counters = self.counters.entry(tree).or_default();
+            if rule == layout.counter(tree, port) {
+                if counters.insert(port, (saved.bytes, saved.packets)).is_some() {
+                    return Err("counts a port twice");
+                }
+            } else if rule != layout.shield(tree, port) {
+                return Err("has a rule that is not ours");
+            } else if counters.contains_key(&port) || !self.shields.entry(tree).or_default().insert(port) {
+                return Err("has a shield in the wrong place");
+            }
+        }
+        Ok(())
+    }
+
+    /// The four trees hold the same ports.
+    fn finish(mut self) -> Result<(BTreeMap<u16, Counters>, BTreeSet<u16>), &'static str> {
+        let trees = Tree::ALL.map(|tree| self.counters.remove(&tree).unwrap_or_default());
+        let shields = Tree::ALL.map(|tree| self.shields.remove(&tree).unwrap_or_default());
+        let [draining, others @ ..] = shields;
+        if trees.iter().any(|tree| !tree.keys().eq(trees[0].keys()))
+            || others.iter().any(|shields| *shields != draining)
+        {
+            return Err("and its siblings count different ports");
+        }
+        if draining.iter().any(|port| !trees[0].contains_key(port)) {
+            return Err("or a sibling shields a port that it does not count");
+        }
+        let counters = trees[0].keys().map(|port| {
+            let numbers = Tree::ALL.into_iter().zip(trees.iter().map(|tree| tree[port])).collect();
+            (*port, eight(&numbers))
+        });
+        Ok((counters.collect(), draining))
+    }
+}
+
+fn is_of(layout: &Layout, chain: &str) -> bool {
+    let place = SetName::parse(chain).and_then(|(_, place)| Place::parse(place));
+    place.is_some_and(|place| {
+        matches!(place, Place::Made(_) | Place::Sealed) || layout.chains().iter().any(|(known, _)| *known == place)
+    })
+}
+
+fn interfaces(entry: &[SavedRule<'_>]) -> Option<Vec<String>> {
+    let name = |saved| match read(saved)?.matching {
+        Match::Interface(_, name) => Some(name),
+        Match::All
+        | Match::Protocol(_)
+        | Match::Port(..)
+        | Match::UpTo(..)
+        | Match::Fragment
+        | Match::FirstFragment
+        | Match::Socket => None,
+    };
+    entry.iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests;
