@@ -77,9 +77,10 @@ impl Baseline {
         self.epochs.get(epoch)
     }
 
-    /// The highest `seq` that was sealed; 0 before the first bucket.
+    /// The highest `seq` that is known to be taken, be its seal lost; 0 before the first bucket.
     pub fn seq(&self) -> u64 {
-        self.last.map_or(0, |(seq, ..)| seq)
+        let followed = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq);
+        self.last.map_or(0, |(seq, ..)| seq).max(followed)
     }
 
     /// When the newest reading on disk was taken; the boot-time clock is 0 where it is not known.

@@ -430,6 +430,7 @@ fn checkpoint_after(state: &StateDir, seq: u64) {
     let checkpoint = Checkpoint {
         v: VERSION,
         seq,
+        boot_ms: None,
         start: None,
         at: instant(NEXT_DAY),
         epoch: "a".into(),
