@@ -6,7 +6,6 @@ mod foreign;
 mod inspect;
 mod kernel;
 mod layout;
-mod lock;
 mod log;
 mod pins;
 mod plan;

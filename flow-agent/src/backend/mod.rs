@@ -2,8 +2,10 @@
 
 pub mod ebpf;
 mod error;
+mod host;
 pub mod interfaces;
 pub mod iptables;
+mod lock;
 mod netlink;
 pub mod scripted;
 

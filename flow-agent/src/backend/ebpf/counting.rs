@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::attach::{Attacher, Attachment};
-use super::kernel;
 use super::layout::{self, SetName};
-use super::lock::InterfaceLock;
 use super::pins;
 use super::retired::RetiredSet;
 use super::set::{Constants, Programs, Set};
+use crate::backend::host;
 use crate::backend::interfaces::{Interface, LinkLayer, Patterns};
+use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::{self, Direction};
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
 use crate::ledger::reading::{Moment, Reading};
@@ -118,7 +118,7 @@ impl Backend for Counting {
                 }
             }
         }
-        kernel::grace();
+        host::grace();
         self.programs = programs;
         self.sealed = false;
         let set = std::mem::replace(&mut self.set, set);
@@ -152,7 +152,7 @@ impl Drop for Counting {
 impl Counting {
     /// Everything that is present now.
     pub(super) fn present(&self) -> Result<Vec<Interface>, BackendError> {
-        present(&self.patterns)
+        host::present(&self.patterns)
     }
 
     /// Marks in the pins that a bucket was sealed.
@@ -180,15 +180,6 @@ impl Counted {
             self.attachments.into_iter().map(|(_, attachment)| attacher.detach(attachment)).collect();
         detached.into_iter().collect()
     }
-}
-
-/// The devices of this network namespace; with their default routes where these matter.
-///
-/// # Errors
-/// When the kernel does not answer.
-pub(super) fn present(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
-    let routes = if patterns.follow_routes() { netlink::default_routes()? } else { BTreeSet::new() };
-    netlink::interfaces(&routes)
 }
 
 /// Makes a set that is like no other.

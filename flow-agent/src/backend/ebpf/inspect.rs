@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::attach::Sight;
 use super::counting::{Counted, Counting};
 use super::foreign;
-use super::lock::InterfaceLock;
 use super::start::is_untouched;
 use crate::backend::BackendError;
 use crate::backend::interfaces::Interface;
+use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::ledger::reading::{Moment, Unseen};
 

@@ -1,13 +1,6 @@
-//! EDGE kernel: what this kernel is, and the two system calls that no library of ours makes.
-#![expect(clippy::disallowed_methods, reason = "edge: files")]
+//! EDGE kernel: what eBPF needs to know of this kernel, and the system call that no library of ours makes.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::thread;
-use std::time::Duration;
-
-use rustix::thread::{MembarrierCommand, membarrier};
 
 use crate::backend::BackendError;
 use crate::backend::netlink::Direction;
@@ -18,11 +11,6 @@ const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
 /// Most programs at one hook (kernel/bpf/mprog.c).
 const MPROG_MAX: usize = 64;
-
-/// Whether this is a realtime kernel, on which two programs may interleave on one CPU.
-pub fn is_realtime() -> bool {
-    fs::read_to_string("/sys/kernel/realtime").is_ok_and(|text| text.trim() == "1")
-}
 
 /// CPUs that may ever come online: the kernel counts on each of them.
 ///
@@ -35,41 +23,6 @@ pub fn possible_cpus() -> Result<u32, BackendError> {
         source,
     })?;
     Ok(u32::try_from(cpus).expect("no machine has 2^32 CPUs"))
-}
-
-/// The id of this boot: no set of counters outlives it.
-///
-/// # Errors
-/// When the kernel does not say.
-pub fn boot_id() -> Result<String, BackendError> {
-    let path = "/proc/sys/kernel/random/boot_id";
-    match fs::read_to_string(path) {
-        Ok(id) => Ok(id.trim().to_owned()),
-        Err(source) => Err(BackendError::Path { action: "read", path: path.into(), source }),
-    }
-}
-
-/// The inode of this thread's network namespace: unlike any other that lives.
-///
-/// # Errors
-/// When /proc is not there.
-pub fn netns() -> Result<u64, BackendError> {
-    let path = "/proc/thread-self/ns/net";
-    match fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.ino()),
-        Err(source) => Err(BackendError::Path { action: "look at", path: path.into(), source }),
-    }
-}
-
-/// Returns when every program that ran when it was called has ended.
-///
-/// `membarrier(GLOBAL)` is `synchronize_rcu()`, and classifiers run with bottom halves off, for which RCU waits too. It
-/// is refused with `nohz_full`, and returns at once with one CPU, on which only a realtime kernel would have let us in
-/// while a program runs: then a second is longer than any program.
-pub fn grace() {
-    if is_realtime() || membarrier(MembarrierCommand::Global).is_err() {
-        thread::sleep(Duration::from_secs(1));
-    }
 }
 
 /// Gives back to the system what parsing the kernel's types has taken.

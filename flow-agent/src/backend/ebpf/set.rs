@@ -15,6 +15,7 @@ use super::log::ProgramLog;
 use super::pins::{self, FoundSet};
 use super::slots::{self, Owners, Step};
 use super::tables::Tables;
+use crate::backend::host;
 use crate::backend::interfaces::LinkLayer;
 use crate::backend::netlink::Direction;
 use crate::backend::{BackendError, Identity};
@@ -153,7 +154,7 @@ impl Set {
     /// # Errors
     /// As [`slots::apply`].
     pub fn apply(&self, steps: &[Step]) -> Result<(), BackendError> {
-        slots::apply(&self.tables, steps, &kernel::grace)
+        slots::apply(&self.tables, steps, &host::grace)
     }
 
     /// Ends what a dead predecessor had begun with the slots.
@@ -289,7 +290,7 @@ pub fn is_complete(found: &FoundSet) -> Result<bool, BackendError> {
 /// # Errors
 /// When the kernel does not say its boot's id.
 pub fn epoch(name: &SetName) -> Result<String, BackendError> {
-    Ok(format!("{}:{}", kernel::boot_id()?, name.id))
+    Ok(format!("{}:{}", host::boot_id()?, name.id))
 }
 
 fn map_data(map: &Map) -> Option<&MapData> {

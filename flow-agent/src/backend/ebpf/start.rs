@@ -7,12 +7,13 @@ use super::counting::{self, Counted, Counting, Watch};
 use super::foreign;
 use super::kernel;
 use super::layout::{self, SetName};
-use super::lock::InterfaceLock;
 use super::pins::{self, FoundLink, FoundSet, Pins};
 use super::plan::{self, Candidate, Fate, Wanted};
 use super::retired::RetiredSet;
 use super::set::{self, Constants, Programs, Set};
+use crate::backend::host;
 use crate::backend::interfaces::{Interface, Patterns};
+use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::{self, Direction};
 use crate::backend::{BackendError, Options, Place, Retired, Started};
 use crate::ledger::reading::{Moment, Unseen};
@@ -29,7 +30,7 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
     layout::slots_for(options.ports.len(), options.max_ports)?;
     let attacher = Attacher {
         mechanism: mechanism(options.place)?,
-        netns: kernel::netns()?,
+        netns: host::netns()?,
         instance: options.instance.clone(),
         pins: open_pins(options)?,
     };
@@ -40,7 +41,7 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
     }
     let mut sets = Sets::sort(&before.sets, options)?;
 
-    let constants = Constants { atomic: kernel::is_realtime(), log: options.log };
+    let constants = Constants { atomic: host::is_realtime(), log: options.log };
     let (set, programs) = sets.current(&attacher, options, constants)?;
     prepare_slots(&set, &options.ports)?;
     let mut counting = Counting {
@@ -74,7 +75,7 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
 
 /// What is to be counted, if all of it is there and can be read.
 fn choose(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
-    let present = counting::present(patterns)?;
+    let present = host::present(patterns)?;
     let selection = patterns.select(&present, &BTreeSet::new());
     if let Some(interface) = selection.absent.into_iter().next() {
         let present = present.into_iter().map(|interface| interface.name).collect();
@@ -255,7 +256,7 @@ impl Sets {
     fn retire(&mut self, before: &Before) -> Vec<Box<dyn Retired>> {
         let sets = std::mem::take(&mut self.retired);
         if !sets.is_empty() {
-            kernel::grace();
+            host::grace();
         }
         let retire = |set| -> Box<dyn Retired> { Box::new(RetiredSet { set, interfaces: before.interfaces() }) };
         sets.into_iter().map(retire).collect()

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::attach::{self, Attacher, Mechanism};
-use super::kernel;
 use super::layout::{self, LinkName};
-use super::lock::InterfaceLock;
 use super::pins::{self, FoundLink, Pins};
 use super::set::{self, Set};
 use crate::backend::BackendError;
+use crate::backend::host;
+use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::{self, Direction};
 use crate::ledger::record::CountMode;
 
@@ -81,7 +81,7 @@ pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
 /// [`BackendError::Busy`] while an agent runs: nothing was removed. Else as [`survey`].
 pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendError> {
     let pins = Pins::existing(bpffs, instance)?;
-    let netns = kernel::netns()?;
+    let netns = host::netns()?;
     let (sets, links) = match &pins {
         Some(pins) => (pins.sets()?, pins.links()?),
         None => (Vec::new(), Vec::new()),
@@ -152,7 +152,7 @@ fn remove_empty_clsact(index: u32) -> Result<bool, BackendError> {
 }
 
 fn is_live(instance: &str, found: &FoundLink) -> Result<bool, BackendError> {
-    let netns = kernel::netns()?;
+    let netns = host::netns()?;
     if found.name.netns != netns {
         return Ok(false);
     }

@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::backend::BackendError;
+use super::BackendError;
 
 const DIRECTORY: &str = "/run/flow-agent";
 

@@ -1,0 +1,62 @@
+//! EDGE kernel: what every backend asks of this host.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::thread;
+use std::time::Duration;
+
+use rustix::thread::{MembarrierCommand, membarrier};
+
+use super::interfaces::{Interface, Patterns};
+use super::{BackendError, netlink};
+
+/// Whether this is a realtime kernel, on which two programs may interleave on one CPU.
+pub fn is_realtime() -> bool {
+    fs::read_to_string("/sys/kernel/realtime").is_ok_and(|text| text.trim() == "1")
+}
+
+/// The id of this boot: no set of counters outlives it.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn boot_id() -> Result<String, BackendError> {
+    let path = "/proc/sys/kernel/random/boot_id";
+    match fs::read_to_string(path) {
+        Ok(id) => Ok(id.trim().to_owned()),
+        Err(source) => Err(BackendError::Path { action: "read", path: path.into(), source }),
+    }
+}
+
+/// The inode of this thread's network namespace: unlike any other that lives.
+///
+/// # Errors
+/// When /proc is not there.
+pub fn netns() -> Result<u64, BackendError> {
+    let path = "/proc/thread-self/ns/net";
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.ino()),
+        Err(source) => Err(BackendError::Path { action: "look at", path: path.into(), source }),
+    }
+}
+
+/// Returns when every program that ran when it was called has ended.
+///
+/// `membarrier(GLOBAL)` is `synchronize_rcu()`, and classifiers run with bottom halves off, for which RCU waits too. It
+/// is refused with `nohz_full`, and returns at once with one CPU, on which only a realtime kernel would have let us in
+/// while a program runs: then a second is longer than any program.
+pub fn grace() {
+    if is_realtime() || membarrier(MembarrierCommand::Global).is_err() {
+        thread::sleep(Duration::from_secs(1));
+    }
+}
+
+/// The devices of this network namespace; with their default routes where these matter.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn present(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
+    let routes = if patterns.follow_routes() { netlink::default_routes()? } else { BTreeSet::new() };
+    netlink::interfaces(&routes)
+}
