@@ -1,10 +1,13 @@
-//! For tests: buckets whose figures are plain to see.
+//! For tests: buckets, days and months whose figures are plain to see.
 
 use chrono::{DateTime, Duration, FixedOffset};
 
-use crate::ledger::block::HourBlock;
+use crate::ledger::block::{DayBlock, HourBlock, MonthBlock};
 use crate::ledger::counters::{Counters, Others};
-use crate::ledger::record::{BackendKind, CountMode, HourLine, HourSeal, Kind, Quality, VERSION};
+use crate::ledger::month::Month;
+use crate::ledger::record::{
+    BackendKind, CountMode, DayLine, DaySeal, HourLine, HourSeal, Kind, MonthLine, MonthSeal, Quality, VERSION,
+};
 
 /// A directory in memory where there is one: what is on disk is kept by the tests themselves, and they sync a lot.
 pub fn dir() -> tempfile::TempDir {
@@ -52,4 +55,40 @@ pub fn bucket(start: &str, epoch: &str, before: u64, total: u64) -> HourBlock {
 /// What port 443 had counted at the end of a bucket.
 pub fn total_of(bucket: &HourBlock) -> u64 {
     bucket.lines[0].total.unwrap()[0]
+}
+
+/// The seal of a day of which so many seconds are covered.
+pub fn day_seal(day: &str, seconds_covered: u32) -> DaySeal {
+    DaySeal {
+        v: VERSION,
+        kind: Kind::Seal,
+        day: day.parse().unwrap(),
+        node: "hk-1".into(),
+        zone: "Asia/Hong_Kong".into(),
+        ports: 0,
+        seconds_in_day: 86_400,
+        seconds_covered,
+        buckets_expected: 24,
+        buckets_sealed: seconds_covered / 3_600,
+        quality: [(Quality::Exact, seconds_covered / 3_600)].into(),
+        gaps: Vec::new(),
+        late: None,
+        sha256: String::new(),
+    }
+}
+
+/// A day on which port 443 took in so many bytes.
+pub fn day(day: &str, seconds_covered: u32, bytes: u64) -> DayBlock {
+    let seal = day_seal(day, seconds_covered);
+    let used = Counters { tcp_in_bytes: bytes, tcp_in_packets: 1, ..Counters::default() };
+    DayBlock { lines: vec![DayLine::new(seal.day, 443, None, used)], seal }
+}
+
+/// A billing month in which one user took in so many bytes.
+pub fn month(month: &str, bytes: u64) -> MonthBlock {
+    let month: Month = month.parse().unwrap();
+    let used = Counters { tcp_in_bytes: bytes, tcp_in_packets: 1, ..Counters::default() };
+    let line = MonthLine::new(month, Some("acct-8388".into()), vec![8388], used, [("hk-1".into(), used)].into(), 1.0);
+    let seal = MonthSeal { v: VERSION, kind: Kind::Seal, month, lines: 1, sha256: String::new() };
+    MonthBlock { lines: vec![line], seal }
 }

@@ -18,6 +18,7 @@ pub mod layout;
 pub mod lock;
 pub mod ports;
 pub mod sent;
+pub mod table;
 
 pub use error::StoreError;
 pub use layout::StateDir;

@@ -1,0 +1,155 @@
+//! `daily/`, `monthly/`, `nodes/NAME/daily/`: derived files. A block takes the place of the one of the same day or
+//! month, the others stay byte for byte, and the whole file is replaced at once.
+
+mod days;
+mod months;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+pub use days::{Day, Kept, put_days, put_gathered};
+pub use months::put_month;
+
+use super::blocks::{Blocks, Item};
+use super::damage::{Damage, keep_damaged};
+use super::disk::{Disk, Replacement, open_to_read};
+use super::error::StoreError;
+use crate::ledger::block::{Block, BlockKind, Found};
+
+/// What a block is found by.
+trait Keyed: BlockKind {
+    type Key: Ord + Copy;
+
+    fn key(seal: &Self::Seal) -> Self::Key;
+}
+
+/// One file, with blocks that are to be put into it.
+struct Table<K: Keyed> {
+    path: PathBuf,
+    pieces: BTreeMap<K::Key, Piece<K>>,
+    /// What cannot be read in the file as it is; it is not taken over.
+    damaged: Vec<(Range<u64>, Damage)>,
+    changed: bool,
+}
+
+/// A block of the file as it will be.
+struct Piece<K: Keyed> {
+    seal: K::Seal,
+    source: Source,
+}
+
+/// Where its bytes are.
+enum Source {
+    /// In the file as it is.
+    Old(Range<u64>),
+    /// In another file.
+    Elsewhere(PathBuf, Range<u64>),
+    New(String),
+}
+
+impl<K: Keyed> Table<K> {
+    /// Reads which blocks `path` has; it need not exist.
+    fn open(path: PathBuf) -> Result<Self, StoreError> {
+        let mut table = Self { pieces: BTreeMap::new(), damaged: Vec::new(), changed: false, path };
+        for item in Blocks::<K>::open(&table.path)?.into_iter().flatten() {
+            let damage = match item? {
+                Item::Block(found) => {
+                    let seal = found.block.seal;
+                    // Of two the later one holds, and the other is not taken over.
+                    let piece = Piece { source: Source::Old(found.bytes), seal };
+                    table.changed |= table.pieces.insert(K::key(&piece.seal), piece).is_some();
+                    continue;
+                }
+                Item::Damage(damage) => damage,
+                Item::Tail(tail) => tail.damage,
+            };
+            table.damaged.push((damage.bytes.clone(), Damage::of_block(&table.path, &damage)));
+        }
+        Ok(table)
+    }
+
+    /// The seal of the block that the file will have, if it will have one.
+    fn seal(&self, key: K::Key) -> Option<&K::Seal> {
+        self.pieces.get(&key).map(|piece| &piece.seal)
+    }
+
+    /// Puts a block in. The same bytes again are no change, and `false`.
+    fn put(&mut self, mut block: Block<K>) -> Result<bool, StoreError> {
+        let text = block.encode();
+        let same = self.same(K::key(&block.seal), &mut text.as_bytes())?;
+        if !same {
+            self.set(block.seal, Source::New(text));
+        }
+        Ok(!same)
+    }
+
+    /// Puts a block of another file in. The same bytes again are no change, and `false`.
+    fn put_from(&mut self, path: &Path, found: Found<K>) -> Result<bool, StoreError> {
+        let mut there = part(path, &found.bytes).map_err(StoreError::io("read", path))?;
+        let same = self.same(K::key(&found.block.seal), &mut there)?;
+        if !same {
+            self.set(found.block.seal, Source::Elsewhere(path.to_owned(), found.bytes));
+        }
+        Ok(!same)
+    }
+
+    fn set(&mut self, seal: K::Seal, source: Source) {
+        self.pieces.insert(K::key(&seal), Piece { seal, source });
+        self.changed = true;
+    }
+
+    /// Whether the file has these very bytes for a block.
+    fn same(&self, key: K::Key, new: &mut dyn Read) -> Result<bool, StoreError> {
+        let Some(Piece { source: Source::Old(old), .. }) = self.pieces.get(&key) else { return Ok(false) };
+        let (mut before, mut now) = (Vec::new(), Vec::new());
+        let mut read = || -> io::Result<()> {
+            part(&self.path, old)?.read_to_end(&mut before)?;
+            new.read_to_end(&mut now)?;
+            Ok(())
+        };
+        read().map_err(StoreError::io("read", &self.path))?;
+        Ok(before == now)
+    }
+
+    /// Replaces the file, if anything changed. What could not be read is copied aside first, and told.
+    fn commit(self, disk: &dyn Disk) -> Result<Vec<Damage>, StoreError> {
+        if self.changed {
+            for (bytes, _) in &self.damaged {
+                keep_damaged(disk, &self.path, bytes.clone())?;
+            }
+            self.write(disk).map_err(StoreError::io("replace", &self.path))?;
+        }
+        Ok(self.damaged.into_iter().map(|(_, damage)| damage).collect())
+    }
+
+    fn write(&self, disk: &dyn Disk) -> io::Result<()> {
+        let mut replacement = Replacement::begin(disk, &self.path)?;
+        for piece in self.pieces.values() {
+            let (path, bytes) = match &piece.source {
+                Source::New(text) => {
+                    replacement.write(text.as_bytes())?;
+                    continue;
+                }
+                Source::Old(bytes) => (&self.path, bytes),
+                Source::Elsewhere(path, bytes) => (path, bytes),
+            };
+            let mut file = open_to_read(path)?;
+            file.seek(SeekFrom::Start(bytes.start))?;
+            replacement.copy(&mut file, bytes.end - bytes.start)?;
+        }
+        replacement.commit()
+    }
+}
+
+/// The bytes of a part of a file.
+fn part(path: &Path, bytes: &Range<u64>) -> io::Result<io::Take<File>> {
+    let mut file = open_to_read(path)?;
+    file.seek(SeekFrom::Start(bytes.start))?;
+    Ok(file.take(bytes.end - bytes.start))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,33 @@
+//! Billing months, put into the file of their year.
+
+use super::{Keyed, Table};
+use crate::ledger::block::{MonthBlock, Monthly};
+use crate::ledger::month::Month;
+use crate::ledger::record::MonthSeal;
+use crate::store::damage::Damage;
+use crate::store::disk;
+use crate::store::error::StoreError;
+use crate::store::lock::ReportLock;
+
+impl Keyed for Monthly {
+    type Key = Month;
+
+    fn key(seal: &MonthSeal) -> Month {
+        seal.month
+    }
+}
+
+/// Puts a month into `monthly/`, in place of the one that is there. Gives whether that changed the file, and what could
+/// not be read in it (and was copied aside).
+///
+/// # Errors
+/// When the file cannot be read or replaced.
+pub fn put_month(lock: &ReportLock, month: MonthBlock) -> Result<(bool, Vec<Damage>), StoreError> {
+    let state = lock.state();
+    let path = state.monthly(month.seal.month.year());
+    state.create_dir(disk::parent(&path))?;
+    let mut table = Table::<Monthly>::open(path)?;
+    let changed = table.put(month)?;
+    let damages = table.commit(state.disk())?;
+    Ok((changed, damages))
+}

@@ -1,0 +1,194 @@
+//! Derived files: replaced whole, never by less, whatever fails.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::fs;
+
+use chrono::NaiveDate;
+
+use super::*;
+use crate::ledger::block::{Daily, DayBlock, Monthly};
+use crate::ledger::month::Month;
+use crate::store::StateDir;
+use crate::store::disk::sweep::at_every_operation;
+use crate::store::fixtures::{self, day, month};
+
+const FULL: u32 = 86_400;
+
+fn october() -> Month {
+    "2026-10".parse().unwrap()
+}
+
+fn date(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// Puts one day in whose hourly file is there.
+fn put(state: &StateDir, text: &str, seconds: u32, bytes: u64, force: bool) -> Result<Day, StoreError> {
+    fs::create_dir_all(state.hourly_dir()).unwrap();
+    fs::write(state.hourly(date(text)), "").unwrap();
+    let (outcomes, _) = put_days(&state.lock_daily()?, vec![day(text, seconds, bytes)], force)?;
+    Ok(outcomes[&date(text)])
+}
+
+/// Each day of a file with its bytes, and how many damages there are.
+fn days(path: &Path) -> (Vec<(String, u64)>, usize) {
+    let (mut days, mut damages) = (Vec::new(), 0);
+    for item in Blocks::<Daily>::open(path).unwrap().into_iter().flatten() {
+        match item.unwrap() {
+            Item::Block(found) => days.push((found.block.seal.day.to_string(), found.block.lines[0].tcp_in_bytes)),
+            Item::Damage(_) | Item::Tail(_) => damages += 1,
+        }
+    }
+    (days, damages)
+}
+
+fn expected(days: &[(&str, u64)]) -> (Vec<(String, u64)>, usize) {
+    (days.iter().map(|(day, bytes)| ((*day).to_owned(), *bytes)).collect(), 0)
+}
+
+#[test]
+fn a_day_takes_the_place_of_the_one_before_and_the_others_stay_byte_for_byte() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    for (text, bytes) in [("2026-10-07", 7), ("2026-10-05", 5), ("2026-10-06", 6)] {
+        assert_eq!(put(&state, text, FULL, bytes, false).unwrap(), Day::Written);
+    }
+    let path = state.daily(october());
+    assert_eq!(days(&path), expected(&[("2026-10-05", 5), ("2026-10-06", 6), ("2026-10-07", 7)]));
+    let before = fs::read_to_string(&path).unwrap();
+    assert_eq!(put(&state, "2026-10-06", FULL, 600, false).unwrap(), Day::Written);
+    let after = fs::read_to_string(&path).unwrap();
+    let lines = |text: &str, range: Range<usize>| text.lines().collect::<Vec<_>>()[range].join("\n");
+    assert_eq!(days(&path), expected(&[("2026-10-05", 5), ("2026-10-06", 600), ("2026-10-07", 7)]));
+    assert_eq!((lines(&before, 0..2), lines(&before, 4..6)), (lines(&after, 0..2), lines(&after, 4..6)));
+}
+
+#[test]
+fn the_same_day_again_does_not_touch_the_file() {
+    use std::os::unix::fs::MetadataExt as _;
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    put(&state, "2026-10-05", FULL, 5, false).unwrap();
+    let inode = || fs::metadata(state.daily(october())).unwrap().ino();
+    let before = inode();
+    assert_eq!(put(&state, "2026-10-05", FULL, 5, false).unwrap(), Day::Unchanged);
+    assert_eq!(inode(), before);
+}
+
+#[test]
+fn a_day_that_covers_less_is_refused_unless_forced_and_never_where_its_hours_are_gone() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    put(&state, "2026-10-05", FULL, 5, false).unwrap();
+    let less = Day::Kept(Kept::CoversMore { before: FULL, now: 3_600 });
+    assert_eq!(put(&state, "2026-10-05", 3_600, 1, false).unwrap(), less);
+    assert_eq!(days(&state.daily(october())), expected(&[("2026-10-05", 5)]));
+    assert_eq!(put(&state, "2026-10-05", 3_600, 1, true).unwrap(), Day::Written);
+    assert_eq!(days(&state.daily(october())), expected(&[("2026-10-05", 1)]));
+    fs::remove_file(state.hourly(date("2026-10-05"))).unwrap();
+    let (outcomes, _) = put_days(&state.lock_daily().unwrap(), vec![day("2026-10-05", FULL, 9)], true).unwrap();
+    assert_eq!(outcomes[&date("2026-10-05")], Day::Kept(Kept::HourlyGone));
+    assert_eq!(days(&state.daily(october())), expected(&[("2026-10-05", 1)]));
+}
+
+#[test]
+fn days_of_two_months_go_into_two_files_at_once() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let blocks = vec![day("2026-11-01", FULL, 2), day("2026-10-31", FULL, 1)];
+    let (outcomes, _) = put_days(&state.lock_daily().unwrap(), blocks, false).unwrap();
+    assert_eq!(outcomes.into_values().collect::<Vec<_>>(), [Day::Written, Day::Written]);
+    assert_eq!(days(&state.daily(october())), expected(&[("2026-10-31", 1)]));
+    assert_eq!(days(&state.daily(october().next())), expected(&[("2026-11-01", 2)]));
+}
+
+#[test]
+fn after_any_fault_there_is_the_old_table_or_the_new_one() {
+    let blocks = || vec![day("2026-10-05", FULL, 55), day("2026-10-06", FULL, 66)];
+    let operations = at_every_operation(
+        |state| {
+            put(state, "2026-10-04", FULL, 4, false).unwrap();
+            put(state, "2026-10-05", FULL, 5, false).unwrap();
+            fs::write(state.hourly(date("2026-10-06")), "").unwrap();
+        },
+        |state, _| put_days(&state.lock_daily()?, blocks(), false),
+        |after| {
+            let path = after.state.daily(october());
+            let old = expected(&[("2026-10-04", 4), ("2026-10-05", 5)]);
+            let new = expected(&[("2026-10-04", 4), ("2026-10-05", 55), ("2026-10-06", 66)]);
+            let found = days(&path);
+            assert!(found == new || after.outcome.is_err() && found == old, "{after:?}: {found:?}");
+            put_days(&after.state.lock_daily().unwrap(), blocks(), false).unwrap();
+            assert_eq!(days(&path), new, "{after:?}");
+        },
+    );
+    // Make aside, write three days, sync, rename, sync the directory.
+    assert_eq!(operations, 7);
+}
+
+#[test]
+fn what_cannot_be_read_is_copied_aside_named_and_not_taken_over() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    for (text, bytes) in [("2026-10-05", 5), ("2026-10-06", 6)] {
+        put(&state, text, FULL, bytes, false).unwrap();
+    }
+    let path = state.daily(october());
+    let text = fs::read_to_string(&path).unwrap().replace("\"tcp_in_bytes\":6,", "\"tcp_in_bytes\":8,");
+    fs::write(&path, &text).unwrap();
+    let hours = date("2026-10-07");
+    let (_, damages) = put_days(&state.lock_daily().unwrap(), vec![day("2026-10-07", FULL, 7)], false).unwrap();
+    assert_eq!(damages.len(), 1);
+    assert_eq!(
+        damages[0].to_string(),
+        format!("{}:4: the lines do not have the seal's sha256 (2 lines do not count)", path.display())
+    );
+    assert_eq!(days(&path), expected(&[("2026-10-05", 5), (&hours.to_string(), 7)]));
+    let first = text.split_inclusive('\n').take(2).map(str::len).sum::<usize>();
+    let aside = format!("{}.{first}-{}.damaged", path.display(), text.len());
+    assert_eq!(fs::read(aside).unwrap(), &text.as_bytes()[first..]);
+}
+
+#[test]
+fn a_gathered_file_never_makes_a_day_worse() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let fetched = dir.path().join("fetched.jsonl");
+    let gather = |blocks: &mut [DayBlock]| {
+        let text: String = blocks.iter_mut().map(|block| block.encode()).collect();
+        fs::write(&fetched, text).unwrap();
+        put_gathered(&state.lock_report().unwrap(), "hk-1", october(), &fetched)
+            .unwrap()
+            .0
+            .into_values()
+            .collect::<Vec<_>>()
+    };
+    let first = gather(&mut [day("2026-10-05", FULL, 5), day("2026-10-06", 3_600, 6), day("2026-11-01", FULL, 1)]);
+    assert_eq!(first, [Day::Written, Day::Written]);
+    let second = gather(&mut [day("2026-10-05", 7_200, 2), day("2026-10-06", FULL, 66), day("2026-10-07", FULL, 7)]);
+    assert_eq!(second, [Day::Kept(Kept::CoversMore { before: FULL, now: 7_200 }), Day::Written, Day::Written]);
+    let path = state.node_daily("hk-1", october());
+    assert_eq!(days(&path), expected(&[("2026-10-05", 5), ("2026-10-06", 66), ("2026-10-07", 7)]));
+    assert_eq!(gather(&mut [day("2026-10-06", FULL, 66)]), [Day::Unchanged]);
+    assert_eq!(days(&path).0.len(), 3);
+}
+
+#[test]
+fn running_a_month_again_replaces_that_month_alone() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let put = |name, bytes| put_month(&state.lock_report().unwrap(), month(name, bytes)).unwrap().0;
+    assert_eq!(
+        (put("2026-10", 10), put("2026-09", 9), put("2026-10", 11), put("2026-10", 11)),
+        (true, true, true, false)
+    );
+    assert!(put("2027-01", 1));
+    let blocks = Blocks::<Monthly>::open(&state.monthly(2026)).unwrap().unwrap();
+    let found: Vec<(String, u64)> = blocks
+        .map(|item| match item.unwrap() {
+            Item::Block(found) => (found.block.seal.month.to_string(), found.block.lines[0].tcp_in_bytes),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(found, [("2026-09".to_owned(), 9), ("2026-10".to_owned(), 11)]);
+}
