@@ -1,5 +1,6 @@
 //! Which exit code each room's errors mean, and the help that goes with them.
 
+use crate::backend::BackendError;
 use crate::config::ConfigError;
 use crate::exit::{Code, Failure};
 use crate::ports::wanted::WantedError;
@@ -9,6 +10,13 @@ impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let help = error.help();
         Self { help, ..Self::new(Code::Config, error) }
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        let help = error.help();
+        Self { help, ..Self::new(Code::Kernel, error) }
     }
 }
 

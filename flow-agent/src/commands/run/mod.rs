@@ -1,0 +1,100 @@
+//! `flow-agent run`: count, until stopped.
+
+mod agent;
+mod events;
+mod outbox;
+mod say;
+mod setup;
+mod unseen;
+mod watched;
+
+use std::time::Duration;
+
+use crate::cli::Common;
+use crate::config::value::{self, Value as _};
+use crate::config::{BackendChoice, Config};
+use crate::exit::{Code, Failure};
+use crate::ledger::calendar::BucketLength;
+use crate::ports::spec;
+
+/// Count, until stopped: SIGHUP re-reads ports and users, SIGTERM writes a last bucket and leaves
+///
+/// The counters are in the kernel: counting goes on while no agent runs, and the next one takes it up.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What counts [default: auto, or what the configuration says]
+    #[arg(long, value_name = "BACKEND", value_parser = backend)]
+    backend: Option<BackendChoice>,
+    /// Count on these interfaces: names, globs, or `auto` for those with a default route
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    interface: Vec<String>,
+    /// Watch these ports and ranges, as in 443 8000-8100, instead of those that the configuration names
+    #[arg(long, value_name = "SPEC", num_args = 1..)]
+    ports: Vec<String>,
+    /// How long a bucket is: a divisor of an hour
+    #[arg(long, value_name = "TIME", value_parser = bucket)]
+    bucket: Option<BucketLength>,
+    /// How often the newest reading is kept, for the case that the machine loses its power
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    checkpoint: Option<Duration>,
+    /// Take one reading, write one bucket, and leave
+    #[arg(long)]
+    once: bool,
+    /// Go on although the state directory is older than the counters, as after a backup was put back: what was sealed
+    /// since then is counted again
+    #[arg(long)]
+    accept_overlap: bool,
+}
+
+/// Counts until a signal asks it to leave, or for one reading.
+///
+/// # Errors
+/// With the documented exit code: 3 for the configuration, 4 for the kernel and the interfaces, 5 for the files.
+pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
+    let config = configured(common, &args)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from(anyhow::Error::new(error).context("failed to start the event loop")))?;
+    runtime.block_on(async {
+        let mut agent = setup::start(config, args.accept_overlap).await?;
+        if args.once { agent.leave() } else { events::run(&mut agent, &|| configured(common, &args)).await }
+    })?;
+    Ok(Code::Done)
+}
+
+/// The configuration, with what the command line says in its place.
+fn configured(common: &Common, args: &Args) -> Result<Config, Failure> {
+    let mut config = common.load()?;
+    if let Some(backend) = args.backend {
+        config.count.backend = backend;
+    }
+    if !args.interface.is_empty() {
+        config.count.interfaces.clone_from(&args.interface);
+    }
+    if !args.ports.is_empty() {
+        let specs = args.ports.iter().map(|text| spec::set(text)).collect::<Result<Vec<_>, _>>();
+        let specs = specs.map_err(|error| Failure::new(Code::Usage, error))?;
+        config.ports.watch = specs.into_iter().flatten().collect();
+        config.ports.listening = false;
+    }
+    config.count.bucket = args.bucket.unwrap_or(config.count.bucket);
+    config.count.checkpoint = args.checkpoint.unwrap_or(config.count.checkpoint);
+    Ok(config)
+}
+
+fn backend(text: &str) -> Result<BackendChoice, String> {
+    match text {
+        "auto" => Ok(BackendChoice::Auto),
+        "ebpf" => Ok(BackendChoice::Ebpf),
+        _ => Err("expected auto or ebpf".to_owned()),
+    }
+}
+
+fn bucket(text: &str) -> Result<BucketLength, value::ValueError> {
+    BucketLength::parse(text)
+}
+
+fn seconds(text: &str) -> Result<Duration, value::ValueError> {
+    value::Seconds::parse(text).map(|seconds| seconds.0)
+}

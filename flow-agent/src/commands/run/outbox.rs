@@ -1,0 +1,94 @@
+//! Buckets on their way to the disk, in order, and what may be let go once each is there.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::say;
+use crate::backend::{Backend, Retired};
+use crate::exit::{Failure, chain};
+use crate::ledger::block::HourBlock;
+use crate::store::journal::Journal;
+
+/// What to do when a bucket is sealed and synced, and not before.
+pub enum Then {
+    Nothing,
+    /// Ports that it closed are released.
+    Release,
+    /// The counters that it is the last bucket of are removed.
+    Delete(Box<dyn Retired>),
+}
+
+/// Buckets that are not on disk yet. A full disk keeps them here; if the agent dies meanwhile, the counters still hold
+/// what they say, and it becomes one late bucket.
+pub struct Outbox {
+    journal: Journal,
+    waiting: VecDeque<(HourBlock, Then)>,
+    /// Ports whose last line is on disk, and whose counters could not be let go yet.
+    unreleased: BTreeSet<u16>,
+}
+
+impl Outbox {
+    pub fn new(journal: Journal) -> Self {
+        Self { journal, waiting: VecDeque::new(), unreleased: BTreeSet::new() }
+    }
+
+    pub fn push(&mut self, bucket: HourBlock, then: Then) {
+        self.waiting.push_back((bucket, then));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Ports that must not be given counters yet: their last line is not written, or what it says is not let go, and
+    /// would be counted again.
+    pub fn draining(&self) -> BTreeSet<u16> {
+        let waiting = self.waiting.iter().flat_map(|(bucket, _)| closed(bucket));
+        waiting.chain(self.unreleased.iter().copied()).collect()
+    }
+
+    /// Writes what waits, in order, and does what was to be done then.
+    ///
+    /// # Errors
+    /// When a bucket cannot be written: it and those after it stay.
+    pub fn write_all(&mut self, backend: &mut dyn Backend) -> Result<(), Failure> {
+        while let Some((bucket, _)) = self.waiting.front_mut() {
+            self.journal.append(bucket)?;
+            let Some((bucket, then)) = self.waiting.pop_front() else { break };
+            say::tell(&say::bucket(&bucket));
+            let done = match then {
+                Then::Nothing => Ok(()),
+                // The counters of an epoch that was replaced meanwhile go with their set.
+                Then::Release if bucket.seal.epoch != backend.identity().epoch => Ok(()),
+                Then::Release => {
+                    self.unreleased.extend(closed(&bucket));
+                    backend.sealed()
+                }
+                Then::Delete(retired) => retired.delete(),
+            };
+            // The bucket is safe; what stays in the kernel is found, and let go, at the next start.
+            if let Err(error) = done {
+                tracing::error!(error = %chain(&error), "counters that are no longer needed stay in the kernel");
+            }
+        }
+        self.release(backend);
+        Ok(())
+    }
+
+    fn release(&mut self, backend: &mut dyn Backend) {
+        if self.unreleased.is_empty() {
+            return;
+        }
+        match backend.release(&self.unreleased) {
+            Ok(()) => self.unreleased.clear(),
+            Err(error) => tracing::error!(error = %chain(&error), "counters of closed ports stay; it is tried again"),
+        }
+    }
+}
+
+fn closed(bucket: &HourBlock) -> impl Iterator<Item = u16> {
+    bucket.lines.iter().filter(|line| line.closed).map(|line| line.port)
+}

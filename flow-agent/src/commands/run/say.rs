@@ -1,0 +1,120 @@
+//! What `run` tells the person at the terminal: once what it counts where, then one line a bucket.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use chrono::{DateTime, FixedOffset};
+use chrono_tz::Tz;
+
+use crate::backend::Identity;
+use crate::cli::output;
+use crate::ledger::block::HourBlock;
+use crate::ledger::counters::Counters;
+use crate::ledger::record::{BackendKind, CountMode, Quality};
+use crate::ledger::units::Human;
+use crate::ports::{Owners, spec};
+
+/// Tells the person at the terminal. An agent counts on where nobody listens.
+pub fn tell(text: &str) {
+    if let Err(failure) = output::print(&format!("{text}\n")) {
+        tracing::debug!("{}", failure.render());
+    }
+}
+
+/// What is counted where: `counting 3 ports (443, 8000-8001) on eth0 with eBPF …`.
+pub fn begin(node: &str, owners: &Owners, interfaces: &[String], identity: &Identity, zone: Tz, logs: &Path) -> String {
+    let ports = match owners.len() {
+        1 => "1 port".to_owned(),
+        count => format!("{count} ports"),
+    };
+    let backend = match identity.kind {
+        BackendKind::Ebpf => "eBPF",
+        BackendKind::Iptables => "iptables",
+    };
+    let bytes = match identity.count {
+        CountMode::Ip => "IP bytes",
+        CountMode::Wire => "IP bytes as on the wire",
+    };
+    let interfaces = if interfaces.is_empty() { "no interface yet".to_owned() } else { interfaces.join(", ") };
+    let mut text = format!("{node}: counting {ports} on {interfaces} with {backend} ({bytes})");
+    write!(text, "\n  ports  {}", shortened(&spec::text(owners.keys().copied()))).expect("a String takes all");
+    write!(text, "\n  logs   {} (days in {zone})", logs.display()).expect("a String takes all");
+    if !identity.pinned {
+        text.push_str("\n  the counters are not pinned: what passes while no agent runs is not counted");
+    }
+    text
+}
+
+/// One line a bucket: `14:00 to 15:00  3 ports  1.20 GiB in  3.40 GiB out  exact`.
+pub fn bucket(block: &HourBlock) -> String {
+    let seal = &block.seal;
+    // A sum for people: the exact figures are in the lines.
+    let sum = |bytes: fn(Counters) -> u64| {
+        Human(block.lines.iter().map(|line| u128::from(bytes(line.counters()))).sum::<u128>()).to_string()
+    };
+    format!(
+        "{} to {}  {} ports  {} in  {} out  {}",
+        instant(&seal.start),
+        clock(&seal.end),
+        block.lines.len(),
+        sum(Counters::in_bytes),
+        sum(Counters::out_bytes),
+        quality(seal.quality),
+    )
+}
+
+fn instant(at: &DateTime<FixedOffset>) -> String {
+    at.format("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+fn clock(at: &DateTime<FixedOffset>) -> String {
+    at.format("%H:%M:%S").to_string()
+}
+
+fn quality(quality: Quality) -> &'static str {
+    match quality {
+        Quality::Exact => "exact",
+        Quality::Late => "late: one reading spans several buckets",
+        Quality::Gap => "gap: there was time that nobody saw",
+        Quality::Reset => "reset: somebody zeroed counters",
+        Quality::Restart => "restart: the counters were lost; known up to the last checkpoint",
+        Quality::Clock => "clock: the clock was set",
+        Quality::Import => "import",
+    }
+}
+
+/// A list that fits on a line.
+fn shortened(text: &str) -> String {
+    const LONGEST: usize = 100;
+    match text.char_indices().nth(LONGEST) {
+        None => text.to_owned(),
+        Some((at, _)) => {
+            let cut = text[..at].rfind(',').unwrap_or(at);
+            format!("{}, …", &text[..cut])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_words_say_what_is_counted_where() {
+        let owners = [(443, None), (8000, Some("acct-8000".to_owned())), (8001, None)].into();
+        let identity = Identity { kind: BackendKind::Ebpf, count: CountMode::Ip, epoch: "e".into(), pinned: true };
+        let text =
+            begin("hk-1", &owners, &["eth0".into()], &identity, Tz::Asia__Shanghai, Path::new("/var/lib/flow-agent"));
+        assert_eq!(
+            text,
+            "hk-1: counting 3 ports on eth0 with eBPF (IP bytes)\n  ports  443,8000-8001\n  logs   /var/lib/flow-agent (days in Asia/Shanghai)"
+        );
+    }
+
+    #[test]
+    fn a_long_list_of_ports_is_cut_between_two_of_them() {
+        let ports = spec::text((1..400).step_by(2));
+        let short = shortened(&ports);
+        assert!(short.len() <= 105 && short.ends_with(", …"), "{short}");
+    }
+}

@@ -1,0 +1,66 @@
+//! What could not be seen since the last bucket.
+
+use crate::ledger::reading::Unseen;
+
+/// Collects what inspections tell until the next bucket is closed.
+#[derive(Debug, Default)]
+pub struct UnseenList(Vec<Unseen>);
+
+impl UnseenList {
+    /// Adds `found`. What lasts over several inspections is one, and is said once.
+    pub fn add(&mut self, found: Vec<Unseen>) {
+        for unseen in found {
+            let same = self.0.iter_mut().find(|known| {
+                known.interface == unseen.interface
+                    && known.why == unseen.why
+                    && unseen.start.boot_ns <= known.end.boot_ns
+                    && known.start.boot_ns <= unseen.end.boot_ns
+            });
+            match same {
+                Some(known) => {
+                    if unseen.start.boot_ns < known.start.boot_ns {
+                        known.start = unseen.start;
+                    }
+                    if unseen.end.boot_ns > known.end.boot_ns {
+                        known.end = unseen.end;
+                    }
+                }
+                None => {
+                    tracing::warn!(interface = unseen.interface, why = unseen.why, "there is time that nobody saw");
+                    self.0.push(unseen);
+                }
+            }
+        }
+    }
+
+    /// All of it, for the bucket that is closed now.
+    pub fn take(&mut self) -> Vec<Unseen> {
+        std::mem::take(&mut self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::ledger::reading::Moment;
+
+    fn unseen(interface: &str, start_secs: u64, end_secs: u64) -> Unseen {
+        let moment = |secs: u64| Moment {
+            wall: DateTime::from_timestamp(1_790_000_000 + i64::try_from(secs).unwrap(), 0).unwrap(),
+            boot_ns: secs * 1_000_000_000,
+        };
+        Unseen { start: moment(start_secs), end: moment(end_secs), interface: interface.into(), why: "gone".into() }
+    }
+
+    #[test]
+    fn what_lasts_over_several_inspections_is_one() {
+        let mut list = UnseenList::default();
+        list.add(vec![unseen("eth0", 10, 15)]);
+        list.add(vec![unseen("eth0", 10, 20), unseen("eth1", 10, 20)]);
+        list.add(vec![unseen("eth0", 30, 35)]);
+        assert_eq!(list.take(), [unseen("eth0", 10, 20), unseen("eth1", 10, 20), unseen("eth0", 30, 35)]);
+        assert_eq!(list.take(), []);
+    }
+}
