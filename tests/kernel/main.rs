@@ -3,5 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod agent;
 mod attach;
+mod counted;
 mod support;

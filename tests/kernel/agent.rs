@@ -1,0 +1,130 @@
+//! The real program, run in a host: started, waited for, ended, and what it wrote.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::common::daemon::{Daemon, in_netns, wait_until};
+use crate::common::netns::Pair;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-agent");
+
+/// A node: its directory and its configuration, and the agent that runs there, or none.
+pub struct Node {
+    netns: String,
+    dir: tempfile::TempDir,
+    config: PathBuf,
+    agent: Option<Daemon>,
+}
+
+impl Node {
+    /// A node in the pair's host that watches `ports`; `extra` is appended to its configuration.
+    pub fn new(pair: &Pair, ports: &[u16], extra: &str) -> Self {
+        let dir = tempfile::Builder::new().prefix("flow-agent-node").tempdir().unwrap();
+        let config = dir.path().join("config.toml");
+        let node = Self { netns: pair.host.clone(), dir, config, agent: None };
+        let mut text = format!("node = \"node\"\ntimezone = \"UTC\"\nstate_dir = {:?}\n", node.state_dir());
+        write!(text, "bpffs = {:?}\n\n[count]\nbucket = \"1h\"\n\n[ports]\nwatch = {ports:?}\n{extra}", pair.bpffs)
+            .unwrap();
+        fs::write(&node.config, text).unwrap();
+        node
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// Runs the program with `arguments` and this node's configuration, to its end.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = in_netns(&self.netns, PROGRAM);
+        command.args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Starts the agent with `arguments` after `run`, and waits until it counts.
+    pub fn start(&mut self, arguments: &[&str]) {
+        assert!(self.agent.is_none(), "one agent a node");
+        let log = self.path("agent.log");
+        let file = fs::File::create(&log).unwrap();
+        let mut command = in_netns(&self.netns, PROGRAM);
+        command.arg("run").args(arguments).arg("--config").arg(&self.config);
+        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        let mut agent = Daemon::start(&mut command).unwrap();
+        wait_until("the agent counts", Duration::from_secs(30), || {
+            assert!(!agent.has_ended(), "the agent ended:\n{}", fs::read_to_string(&log).unwrap());
+            fs::read_to_string(&log).unwrap().contains(": counting ")
+        });
+        self.agent = Some(agent);
+    }
+
+    /// Asks the agent to leave, and waits until it has.
+    pub fn stop(&mut self) {
+        let code = self.agent.take().expect("an agent runs").terminate().unwrap();
+        assert_eq!(code, Some(0), "{}", self.log());
+    }
+
+    /// Kills the agent, as `kill -9` does.
+    pub fn kill(&mut self) {
+        let mut agent = self.agent.take().expect("an agent runs");
+        agent.signal(rustix::process::Signal::KILL);
+        wait_until("the killed agent is gone", Duration::from_secs(5), || agent.has_ended());
+    }
+
+    /// Asks the agent to read its configuration again.
+    pub fn reload(&self) {
+        self.agent.as_ref().expect("an agent runs").signal(rustix::process::Signal::HUP);
+    }
+
+    /// What the last agent said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("agent.log")).unwrap_or_default()
+    }
+
+    /// Every line of the hourly log.
+    pub fn hourly(&self) -> Vec<Value> {
+        files(&self.state_dir().join("hourly")).iter().flat_map(|path| lines(path)).collect()
+    }
+
+    /// The eight numbers of each port over the whole hourly log, by name.
+    pub fn totals(&self) -> BTreeMap<u16, BTreeMap<String, u64>> {
+        let mut totals: BTreeMap<u16, BTreeMap<String, u64>> = BTreeMap::new();
+        for line in self.hourly().iter().filter(|line| line["kind"] == "hour") {
+            let port = u16::try_from(line["port"].as_u64().unwrap()).unwrap();
+            for (name, value) in line.as_object().unwrap() {
+                if name.ends_with("_bytes") || name.ends_with("_packets") {
+                    *totals.entry(port).or_default().entry(name.clone()).or_default() += value.as_u64().unwrap();
+                }
+            }
+        }
+        totals
+    }
+
+    /// One reserved line over the whole hourly log, as `(in_bytes, in_packets, out_bytes, out_packets)`.
+    pub fn other(&self, name: &str) -> (u64, u64, u64, u64) {
+        let seals = self.hourly().into_iter().filter(|line| line["kind"] == "seal").collect::<Vec<_>>();
+        let sum = |field: &str| seals.iter().map(|seal| seal["other"][name][field].as_u64().unwrap()).sum();
+        (sum("in_bytes"), sum("in_packets"), sum("out_bytes"), sum("out_packets"))
+    }
+}
+
+/// The `.jsonl` files of a directory, in order.
+pub fn files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    paths.sort();
+    paths
+}
+
+fn lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
