@@ -7,6 +7,7 @@ pub mod counters;
 pub mod month;
 pub mod name;
 pub mod reading;
+pub mod reconcile;
 pub mod record;
 pub mod rollup;
 pub mod seal;

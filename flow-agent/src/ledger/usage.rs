@@ -24,4 +24,4 @@ pub use meter::{Closing, Counted, ForeignEpoch, Meter, Settings};
 pub use pen::open_bucket;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

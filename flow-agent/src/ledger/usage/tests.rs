@@ -136,6 +136,15 @@ impl Node {
     }
 }
 
+/// A bucket in which the ports moved that much.
+pub(in crate::ledger) fn bucket_of(usage: &[(u16, Counters)]) -> HourBlock {
+    let mut node = Node::new();
+    node.ports = usage.iter().copied().collect();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    node.close(&mut meter)
+}
+
 /// `12:00:00-13:00:00 exact`.
 fn time(bucket: &HourBlock) -> String {
     let seal = &bucket.seal;

@@ -1,0 +1,146 @@
+//! Which seconds of a day lie inside sealed buckets, each counted once.
+
+/// From the first second up to, not including, the second.
+type Interval = (i64, i64);
+
+/// The seconds of one day that buckets cover, and those that nobody saw all the same.
+#[derive(Clone, Debug)]
+pub(super) struct Coverage {
+    day: Interval,
+    covered: Vec<Interval>,
+    unseen: Vec<Interval>,
+}
+
+impl Coverage {
+    /// Nothing of the day from `start` to `end`, in seconds since 1970.
+    pub(super) fn new(start: i64, end: i64) -> Self {
+        Self { day: (start, end), covered: Vec::new(), unseen: Vec::new() }
+    }
+
+    pub(super) fn day(&self) -> Interval {
+        self.day
+    }
+
+    pub(super) fn cover(&mut self, start: i64, end: i64) {
+        let interval = self.within_day(start, end);
+        self.covered.extend(interval);
+    }
+
+    /// Takes out what was not seen, whichever bucket it lies in.
+    pub(super) fn uncover(&mut self, start: i64, end: i64) {
+        let interval = self.within_day(start, end);
+        self.unseen.extend(interval);
+    }
+
+    /// How many seconds were seen.
+    pub(super) fn seconds(&self) -> i64 {
+        let seen = union(&self.covered);
+        let unseen = union(&self.unseen);
+        length(&seen) - length(&intersection(&seen, &unseen))
+    }
+
+    /// Where the newest bucket ends that reaches into the day.
+    pub(super) fn newest(&self) -> Option<i64> {
+        self.covered.iter().map(|(_, end)| *end).max()
+    }
+
+    /// What no bucket covers, up to `until`.
+    pub(super) fn holes(&self, until: i64) -> Vec<Interval> {
+        let whole = (self.day.0, until.min(self.day.1));
+        let mut holes = vec![whole];
+        holes.retain(|(start, end)| start < end);
+        for covered in union(&self.covered) {
+            let Some(last) = holes.pop() else { break };
+            holes.extend(without(last, covered));
+        }
+        holes
+    }
+
+    fn within_day(&self, start: i64, end: i64) -> Option<Interval> {
+        let interval = (start.max(self.day.0), end.min(self.day.1));
+        (interval.0 < interval.1).then_some(interval)
+    }
+}
+
+/// What is left of `interval` before and after `cut`.
+pub(super) fn without(interval: Interval, cut: Interval) -> impl Iterator<Item = Interval> {
+    let before = (interval.0, interval.1.min(cut.0));
+    let after = (interval.0.max(cut.1), interval.1);
+    [before, after].into_iter().filter(|(start, end)| start < end)
+}
+
+/// The same seconds, sorted and apart from each other.
+fn union(intervals: &[Interval]) -> Vec<Interval> {
+    let mut sorted = intervals.to_vec();
+    sorted.sort_unstable();
+    let mut union: Vec<Interval> = Vec::new();
+    for (start, end) in sorted {
+        match union.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            Some(_) | None => union.push((start, end)),
+        }
+    }
+    union
+}
+
+/// The seconds that are in both; each sorted and apart.
+fn intersection(left: &[Interval], right: &[Interval]) -> Vec<Interval> {
+    let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+    let mut both = Vec::new();
+    while let (Some(a), Some(b)) = (left.peek(), right.peek()) {
+        let common = (a.0.max(b.0), a.1.min(b.1));
+        if common.0 < common.1 {
+            both.push(common);
+        }
+        if a.1 < b.1 {
+            left.next()
+        } else {
+            right.next()
+        };
+    }
+    both
+}
+
+fn length(intervals: &[Interval]) -> i64 {
+    intervals.iter().map(|(start, end)| end - start).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_second_that_two_buckets_cover_counts_once() {
+        let mut coverage = Coverage::new(100, 200);
+        for (start, end) in [(150, 250), (90, 120), (110, 115), (160, 170)] {
+            coverage.cover(start, end);
+        }
+        assert_eq!(coverage.seconds(), 70);
+        assert_eq!(coverage.holes(200), [(120, 150)]);
+        assert_eq!(coverage.holes(130), [(120, 130)]);
+        coverage.uncover(115, 155);
+        coverage.uncover(114, 116);
+        assert_eq!(coverage.seconds(), 70 - 6 - 5);
+    }
+
+    proptest! {
+        #[test]
+        fn it_counts_like_one_who_looks_at_every_second(
+            covered in prop::collection::vec((0..60_i64, 0..30_i64), 0..8),
+            unseen in prop::collection::vec((0..60_i64, 0..10_i64), 0..8),
+            until in 0..80_i64,
+        ) {
+            let mut coverage = Coverage::new(10, 70);
+            covered.iter().for_each(|(start, length)| coverage.cover(*start, start + length));
+            unseen.iter().for_each(|(start, length)| coverage.uncover(*start, start + length));
+            let lies_in = |second: i64, list: &[(i64, i64)]| list.iter().any(|(start, length)| (*start..start + length).contains(&second));
+            let expected = (10..70).filter(|second| lies_in(*second, &covered) && !lies_in(*second, &unseen)).count();
+            prop_assert_eq!(coverage.seconds(), i64::try_from(expected).unwrap());
+            let holes: Vec<i64> = coverage.holes(until).into_iter().flat_map(|(start, end)| start..end).collect();
+            let expected: Vec<i64> = (10..until.min(70)).filter(|second| !lies_in(*second, &covered)).collect();
+            prop_assert_eq!(holes, expected);
+        }
+    }
+}
