@@ -25,6 +25,9 @@ pub enum StoreError {
     /// A file that is only ever appended to by us is not as long as we left it.
     #[error("`{}` has {found} bytes, not {expected}: it was changed by somebody else", path.display())]
     Changed { path: PathBuf, expected: u64, found: u64 },
+    /// Buckets are appended in their order, each once.
+    #[error("bucket {seq} is in the hourly log already: the next is {next}")]
+    Numbered { seq: u64, next: u64 },
     /// A small file (checkpoint, port list, instance) that does not hold what it must.
     #[error("`{}` is damaged: {what}", path.display())]
     Damaged {

@@ -77,7 +77,10 @@ fn document<T>(what: &str, found: Result<Option<T>, StoreError>) -> Option<Findi
     Some(match error {
         StoreError::Damaged { .. } => Finding::warn(Section::State, finding.what)
             .help(format!("{what} is made anew by the next `run`, without this one")),
-        StoreError::Io { .. } | StoreError::Locked { .. } | StoreError::Changed { .. } => finding,
+        StoreError::Io { .. }
+        | StoreError::Locked { .. }
+        | StoreError::Changed { .. }
+        | StoreError::Numbered { .. } => finding,
     })
 }
 

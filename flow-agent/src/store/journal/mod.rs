@@ -68,15 +68,18 @@ impl Journal {
         self.next_seq
     }
 
-    /// Numbers the bucket (an imported one gets no number), appends it to the file of the date in its `start`, and waits
-    /// until it is on disk.
+    /// Appends a bucket to the file of the date in its `start`, and waits until it is on disk. One that bears no number
+    /// gets the next; an imported one keeps none, for it is nobody's counters.
     ///
     /// # Errors
-    /// Then the log is as before: the same bucket may be tried again, or another in its place.
-    /// [`StoreError::is_full`] tells whether space is all that is missing.
+    /// [`StoreError::Numbered`] when its number was given already. In any case the log is as before: the same bucket may
+    /// be tried again, or another in its place. [`StoreError::is_full`] tells whether space is all that is missing.
     pub fn append(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
-        let imported = bucket.seal.quality == Quality::Import;
-        bucket.seal.seq = (!imported).then_some(self.next_seq);
+        bucket.seal.seq = match bucket.seal.seq {
+            _ if bucket.seal.quality == Quality::Import => None,
+            Some(seq) if seq < self.next_seq => return Err(StoreError::Numbered { seq, next: self.next_seq }),
+            seq => seq.or(Some(self.next_seq)),
+        };
         let text = bucket.encode();
         let path = self.state.hourly(bucket.seal.start.date_naive());
         let mut appended = self.try_append(&path, text.as_bytes());
@@ -86,7 +89,9 @@ impl Journal {
             appended = self.try_append(&path, text.as_bytes());
         }
         appended?;
-        self.next_seq += u64::from(!imported);
+        if let Some(seq) = bucket.seal.seq {
+            self.next_seq = seq + 1;
+        }
         // Files of other dates are done with, but for those that still have something to make up for.
         self.appenders.retain(|appender| appender.path() == path || appender.is_hurt());
         Ok(())

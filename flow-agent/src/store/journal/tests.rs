@@ -96,6 +96,20 @@ fn buckets_lie_in_the_file_of_the_date_in_their_start() {
 }
 
 #[test]
+fn a_number_is_given_once() {
+    let log = Log::of_two();
+    let (mut journal, _) = open(&log.state).unwrap();
+    let mut numbered = bucket(NEXT_DAY, "a", 300, 400);
+    numbered.seal.seq = Some(2);
+    let refused = journal.append(&mut numbered).unwrap_err();
+    assert_eq!(refused.to_string(), "bucket 2 is in the hourly log already: the next is 3");
+    numbered.seal.seq = Some(3);
+    journal.append(&mut numbered).unwrap();
+    journal.append(&mut numbered).unwrap_err();
+    assert_eq!(read(&log.state).0, [(1, 100), (2, 200), (3, 100)]);
+}
+
+#[test]
 fn any_fault_at_any_operation_of_an_append_loses_no_byte_and_counts_none_twice() {
     // To open is: open, sync, sync the directory. To append: open, write, sync; to a new file: find that there is none,
     // make it, write, sync, sync the directory.
