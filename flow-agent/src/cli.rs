@@ -56,6 +56,7 @@ impl Common {
 pub enum Command {
     Run(commands::run::Args),
     Rollup(commands::rollup::Args),
+    Show(commands::show::Args),
     Check(commands::check::Args),
 }
 
@@ -66,12 +67,13 @@ pub fn main() -> ExitCode {
     // Who runs on and on tells what it does; who answers a question only what stands in the way.
     let usual = match &cli.command {
         Command::Run(_) => tracing::Level::INFO,
-        Command::Rollup(_) | Command::Check(_) => tracing::Level::WARN,
+        Command::Rollup(_) | Command::Show(_) | Command::Check(_) => tracing::Level::WARN,
     };
     log::start(usual, cli.common.verbose, cli.common.quiet);
     let outcome = match cli.command {
         Command::Run(args) => commands::run::execute(&cli.common, args),
         Command::Rollup(args) => commands::rollup::execute(&cli.common, args),
+        Command::Show(args) => commands::show::execute(&cli.common, args),
         Command::Check(args) => commands::check::execute(&cli.common, args),
     };
     finish(outcome)

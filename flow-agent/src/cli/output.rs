@@ -6,14 +6,15 @@ use anyhow::Context as _;
 
 use crate::exit::Failure;
 
-/// Writes results to stdout. Somebody who read enough and went (`… | head`) is no error: what is left is not wanted.
+/// Writes results to stdout; false when its reader is gone. Somebody who read enough (`… | head`) is no error: what is
+/// left is not wanted.
 ///
 /// # Errors
 /// When stdout takes nothing for any other reason: a result that is lost is not done.
-pub fn print(text: &str) -> Result<(), Failure> {
+pub fn print(text: &str) -> Result<bool, Failure> {
     match write(&mut stdout().lock(), text) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        other => Ok(other.context("failed to write to stdout")?),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        other => Ok(other.map(|()| true).context("failed to write to stdout")?),
     }
 }
 

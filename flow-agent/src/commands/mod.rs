@@ -4,3 +4,4 @@ pub mod check;
 mod failure;
 pub mod rollup;
 pub mod run;
+pub mod show;

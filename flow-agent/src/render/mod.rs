@@ -1,5 +1,8 @@
 //! PURE: what people read: tables, letters, the page of a month.
 
+pub mod figures;
+pub mod table;
+
 use serde::Deserialize;
 
 /// The languages that letters are written in.

@@ -1,0 +1,132 @@
+//! `flow-agent show`: what was counted, from the logs on disk. Nothing is written, no lock is taken.
+
+mod days;
+pub mod open;
+pub mod period;
+pub mod read;
+pub mod sum;
+mod views;
+
+use std::collections::BTreeSet;
+
+use clap::ValueEnum;
+
+use crate::cli::Common;
+use crate::clock;
+use crate::exit::{Code, Failure};
+use crate::ports::spec;
+use crate::store::StateDir;
+use period::{Here, When};
+use read::{Line, Log};
+
+/// Shows what was counted, the open hour included
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to show; without it today and this month at a glance
+    #[arg(value_enum)]
+    pub view: Option<View>,
+    /// Only these ports, such as 443 or 8000-8100,9000
+    #[arg(long, value_name = "P", value_parser = spec::set)]
+    pub port: Option<BTreeSet<u16>>,
+    /// Only this user
+    #[arg(long, value_name = "U")]
+    pub user: Option<String>,
+    /// From when: today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00
+    #[arg(long, value_name = "T")]
+    pub from: Option<When>,
+    /// Until when; a day or month that is named belongs to it
+    #[arg(long, value_name = "T")]
+    pub to: Option<When>,
+    /// At most so many rows, the newest or largest; 0: all [default: 50 of a table, 10 of top, else all]
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+    /// One JSON object a row, with every byte
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// CSV with a header, with every byte
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// What can be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum View {
+    /// What each port moved, hour by hour (the last 24)
+    Hours,
+    /// What each port moved, day by day (the last 31)
+    Days,
+    /// What each user moved, month by month (the last 12)
+    Months,
+    /// Who moved most (this month)
+    Top,
+    /// All of it, and what belongs to nobody (this month)
+    Total,
+}
+
+/// How it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Table,
+    Json,
+    Csv,
+}
+
+impl Args {
+    fn form(&self) -> Form {
+        match (self.json, self.csv) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Csv,
+            (false, false) => Form::Table,
+        }
+    }
+
+    /// How many rows at most.
+    fn limit(&self, usual: usize) -> usize {
+        match self.limit {
+            Some(0) => usize::MAX,
+            Some(limit) => limit,
+            None => usual,
+        }
+    }
+
+    /// How many rows of a view that goes on and on.
+    fn rows(&self) -> usize {
+        self.limit(if self.form() == Form::Table { 50 } else { usize::MAX })
+    }
+
+    fn asks_for(&self, port: u16, user: Option<&str>) -> bool {
+        self.port.as_ref().is_none_or(|ports| ports.contains(&port))
+            && self.user.as_deref().is_none_or(|name| user == Some(name))
+    }
+
+    fn keep_asked_for(&self, lines: &mut Vec<Line>) {
+        lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
+    }
+
+    /// Whether it is asked for some ports only.
+    fn is_narrow(&self) -> bool {
+        self.port.is_some() || self.user.is_some()
+    }
+}
+
+/// Prints it.
+///
+/// # Errors
+/// When the configuration or a file cannot be read (3, 5). Lines that cannot be used are named on stderr, and the code
+/// is 6 then.
+pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
+    let config = common.load()?;
+    let here = Here { now: clock::now().wall, zone: config.timezone, month_start_day: config.month_start_day };
+    let mut log = Log::new(StateDir::new(&config.state_dir))?;
+    // Whoever names a time wants to see that time.
+    let usual = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
+    match args.view.or(usual) {
+        Some(View::Hours) => views::hours(&args, &mut log, &here)?,
+        Some(View::Days) => views::days(&args, &mut log, &here)?,
+        Some(View::Months) => views::months(&args, &mut log, &here)?,
+        Some(View::Top) => views::top(&args, &mut log, &here)?,
+        Some(View::Total) => views::total(&args, &mut log, &here)?,
+        None => views::glance(&args, &mut log, &here)?,
+    }
+    Ok(log.finish())
+}

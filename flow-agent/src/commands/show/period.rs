@@ -1,0 +1,284 @@
+//! PURE: from when to when, as people say it.
+
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use chrono::{DateTime, Days, FixedOffset, Months, NaiveDate, NaiveDateTime, TimeZone as _, Utc};
+use chrono_tz::Tz;
+
+use crate::ledger::calendar::{Month, day_end, day_start, local};
+
+/// A time as it is written on the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum When {
+    Today,
+    Yesterday,
+    /// `6h`: so long before now.
+    Ago(Duration),
+    /// `2026-10`: the billing month.
+    Month(Month),
+    /// `2026-10-05`
+    Day(NaiveDate),
+    /// `2026-10-05T13:00`, on the clocks of the configured zone.
+    Local(NaiveDateTime),
+    /// `2026-10-05T13:00:00+08:00`
+    Instant(DateTime<FixedOffset>),
+}
+
+/// Why a text is no time.
+#[derive(Debug, thiserror::Error)]
+#[error("expected today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00 or an RFC 3339 instant")]
+pub struct WhenError;
+
+impl FromStr for When {
+    type Err = WhenError;
+
+    fn from_str(text: &str) -> Result<Self, WhenError> {
+        let local = || {
+            let formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"];
+            formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok()).map(Self::Local)
+        };
+        let named = match text {
+            "today" => Some(Self::Today),
+            "yesterday" => Some(Self::Yesterday),
+            "now" => Some(Self::Ago(Duration::ZERO)),
+            _ => None,
+        };
+        named
+            .or_else(|| text.parse().ok().map(Self::Month))
+            .or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Self::Day))
+            .or_else(|| DateTime::parse_from_rfc3339(text).ok().map(Self::Instant))
+            .or_else(local)
+            .or_else(|| humantime::parse_duration(text).ok().map(Self::Ago))
+            .ok_or(WhenError)
+    }
+}
+
+/// Where and when it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Here {
+    pub now: DateTime<Utc>,
+    pub zone: Tz,
+    pub month_start_day: u32,
+}
+
+impl Here {
+    /// The date that the clocks show.
+    pub fn today(&self) -> NaiveDate {
+        local(self.zone, self.now).date_naive()
+    }
+
+    /// The billing month in progress.
+    pub fn month(&self) -> Month {
+        self.month_of(self.today())
+    }
+
+    /// The billing month of `day`.
+    pub fn month_of(&self, day: NaiveDate) -> Month {
+        Month::containing(day, self.month_start_day)
+    }
+}
+
+/// What is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Period {
+    /// Buckets by the date that is written in their start.
+    Days(RangeInclusive<NaiveDate>),
+    /// Buckets that begin at or after `from` and before `to`.
+    Instants { from: DateTime<Utc>, to: DateTime<Utc> },
+}
+
+/// What is looked at where nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usual {
+    /// The last 24 hours.
+    Hours,
+    /// The last 31 days, today included.
+    Days,
+    /// The last 12 billing months, this one included.
+    Months,
+    /// This billing month up to now.
+    Month,
+}
+
+impl Period {
+    /// From `from` to `to`, each where it is given. A day or month that is named as the end belongs to it.
+    pub fn new(from: Option<&When>, to: Option<&When>, usual: Usual, here: &Here) -> Self {
+        let end = to.map_or(Bound::Day(here.today()..=here.today()), |to| to.bound(here));
+        let start = from.map_or_else(|| usual.start(&end, here), |from| from.bound(here));
+        match (start, end) {
+            (Bound::Day(start), Bound::Day(end)) => Self::Days(*start.start()..=*end.end()),
+            (start, end) => Self::Instants { from: start.first(here), to: end.last(here) },
+        }
+    }
+
+    /// The dates whose files may hold such buckets: a start is written as the clocks showed it then.
+    pub fn dates(&self) -> RangeInclusive<NaiveDate> {
+        match self {
+            Self::Days(days) => days.clone(),
+            // No zone is further than a day from any other.
+            Self::Instants { from, to } => from.date_naive() - Days::new(1)..=to.date_naive() + Days::new(1),
+        }
+    }
+
+    /// Whether a bucket that begins at `start` is looked at.
+    pub fn holds(&self, start: DateTime<FixedOffset>) -> bool {
+        match self {
+            Self::Days(days) => days.contains(&start.date_naive()),
+            Self::Instants { from, to } => (*from..*to).contains(&start.to_utc()),
+        }
+    }
+}
+
+/// A time on the command line names a day, or an instant.
+enum Bound {
+    Day(RangeInclusive<NaiveDate>),
+    Instant(DateTime<Utc>),
+}
+
+impl Bound {
+    fn first(&self, here: &Here) -> DateTime<Utc> {
+        match self {
+            Self::Day(days) => day_start(here.zone, *days.start()),
+            Self::Instant(at) => *at,
+        }
+    }
+
+    fn last(&self, here: &Here) -> DateTime<Utc> {
+        match self {
+            Self::Day(days) => day_end(here.zone, *days.end()),
+            Self::Instant(at) => *at,
+        }
+    }
+}
+
+impl When {
+    fn bound(&self, here: &Here) -> Bound {
+        let day = |day: NaiveDate| Bound::Day(day..=day);
+        match self {
+            Self::Today => day(here.today()),
+            Self::Yesterday => day(here.today() - Days::new(1)),
+            Self::Day(date) => day(*date),
+            Self::Month(month) => {
+                Bound::Day(month.first_day(here.month_start_day)..=month.last_day(here.month_start_day))
+            }
+            // Longer than there were clocks: from the beginning.
+            Self::Ago(time) => Bound::Instant(
+                chrono::TimeDelta::from_std(*time)
+                    .ok()
+                    .and_then(|time| here.now.checked_sub_signed(time))
+                    .unwrap_or(DateTime::UNIX_EPOCH),
+            ),
+            Self::Instant(at) => Bound::Instant(at.to_utc()),
+            // Of two instants with this name the first; a time that the clocks skipped is the day's first after it.
+            Self::Local(at) => Bound::Instant(
+                here.zone
+                    .from_local_datetime(at)
+                    .earliest()
+                    .map_or_else(|| day_start(here.zone, at.date()), |at| at.to_utc()),
+            ),
+        }
+    }
+}
+
+impl Usual {
+    fn start(self, end: &Bound, here: &Here) -> Bound {
+        let last_day = match end {
+            Bound::Day(days) => *days.end(),
+            Bound::Instant(at) => local(here.zone, *at).date_naive(),
+        };
+        let first_day = match self {
+            Self::Hours => {
+                let end = end.last(here).min(here.now);
+                return Bound::Instant(end - chrono::TimeDelta::days(1));
+            }
+            Self::Days => last_day - Days::new(30),
+            Self::Months => {
+                let month = Month::containing(last_day, here.month_start_day);
+                month.first_day(here.month_start_day) - Months::new(11)
+            }
+            Self::Month => Month::containing(last_day, here.month_start_day).first_day(here.month_start_day),
+        };
+        Bound::Day(first_day..=first_day)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here() -> Here {
+        // 20:30 on 23 November in Kathmandu.
+        let now = DateTime::parse_from_rfc3339("2026-11-23T14:45:00Z").unwrap().to_utc();
+        Here { now, zone: chrono_tz::Asia::Kathmandu, month_start_day: 15 }
+    }
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    fn period(from: Option<&str>, to: Option<&str>, usual: Usual) -> Period {
+        let when = |text: Option<&str>| text.map(|text| text.parse::<When>().unwrap());
+        Period::new(when(from).as_ref(), when(to).as_ref(), usual, &here())
+    }
+
+    fn instants(from: &str, to: &str) -> Period {
+        let utc = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().to_utc();
+        Period::Instants { from: utc(from), to: utc(to) }
+    }
+
+    #[test]
+    fn named_days_and_months_are_in_it_as_a_whole() {
+        let days = |from: &str, to: &str| Period::Days(day(from)..=day(to));
+        let of = |from, to| period(Some(from), Some(to), Usual::Days);
+        assert_eq!(of("2026-10-05", "2026-10-07"), days("2026-10-05", "2026-10-07"));
+        assert_eq!(of("yesterday", "today"), days("2026-11-22", "2026-11-23"));
+        // The month begins on the 15th.
+        assert_eq!(of("2026-10", "2026-10"), days("2026-10-15", "2026-11-14"));
+    }
+
+    #[test]
+    fn instants_are_meant_on_the_clocks_of_the_zone() {
+        let expected = instants("2026-10-05T07:15:00Z", "2026-10-05T09:15:00Z");
+        assert_eq!(period(Some("2026-10-05T13:00"), Some("2026-10-05 15:00:00"), Usual::Hours), expected);
+        let with_offset = period(Some("2026-10-05T15:15:00+08:00"), Some("2026-10-05T09:15:00Z"), Usual::Hours);
+        assert_eq!(with_offset, expected);
+        assert_eq!(
+            period(Some("6h"), Some("now"), Usual::Hours),
+            instants("2026-11-23T08:45:00Z", "2026-11-23T14:45:00Z")
+        );
+        // Half and half: to the end of that day, which is 18:15 in UTC.
+        assert_eq!(
+            period(Some("6h"), Some("today"), Usual::Hours),
+            instants("2026-11-23T08:45:00Z", "2026-11-23T18:15:00Z")
+        );
+    }
+
+    #[test]
+    fn what_is_usual_ends_today_or_where_it_is_said() {
+        assert_eq!(period(None, None, Usual::Hours), instants("2026-11-22T14:45:00Z", "2026-11-23T18:15:00Z"));
+        assert_eq!(period(None, None, Usual::Days), Period::Days(day("2026-10-24")..=day("2026-11-23")));
+        assert_eq!(period(None, None, Usual::Month), Period::Days(day("2026-11-15")..=day("2026-11-23")));
+        assert_eq!(period(None, None, Usual::Months), Period::Days(day("2025-12-15")..=day("2026-11-23")));
+        assert_eq!(period(None, Some("2026-10-20"), Usual::Month), Period::Days(day("2026-10-15")..=day("2026-10-20")));
+    }
+
+    #[test]
+    fn a_bucket_belongs_to_the_date_in_its_own_start() {
+        let days = Period::Days(day("2026-10-05")..=day("2026-10-05"));
+        let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap();
+        assert!(days.holds(at("2026-10-05T23:00:00+08:00")));
+        assert!(!days.holds(at("2026-10-06T00:00:00+08:00")));
+        let hours = instants("2026-10-05T07:00:00Z", "2026-10-05T09:00:00Z");
+        assert!(hours.holds(at("2026-10-05T15:00:00+08:00")) && !hours.holds(at("2026-10-05T17:00:00+08:00")));
+        assert_eq!(hours.dates(), day("2026-10-04")..=day("2026-10-06"));
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in ["", "tomorrow", "2026-13", "2026-02-30", "13:00", "05/10/2026"] {
+            assert!(text.parse::<When>().is_err(), "{text}");
+        }
+    }
+}

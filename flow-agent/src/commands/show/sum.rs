@@ -1,0 +1,87 @@
+//! PURE: adds buckets up: in all, and by who moved them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::read::Bucket;
+use crate::ledger::counters::Counters;
+use crate::ledger::statement::Owner;
+use crate::render::figures::{Kind, Sums, TopRow, TotalRow};
+
+/// What was added up so far.
+#[derive(Clone, Debug, Default)]
+pub struct Sum {
+    total: TotalRow,
+    counters: Counters,
+    owners: BTreeMap<Owner, OwnerSum>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct OwnerSum {
+    ports: BTreeSet<u16>,
+    counters: Counters,
+}
+
+impl Sum {
+    /// Adds a bucket. `other`, what belonged to no port, is left out where only some ports are asked for.
+    pub fn add(&mut self, bucket: &Bucket, with_other: bool) {
+        let total = &mut self.total;
+        total.start = Some(total.start.map_or(bucket.start, |start| start.min(bucket.start)));
+        total.end = Some(total.end.map_or(bucket.end, |end| end.max(bucket.end)));
+        match bucket.quality {
+            Some(quality) => *total.quality.entry(quality).or_default() += 1,
+            None => total.open = true,
+        }
+        if with_other {
+            total.other = total.other.checked_add(bucket.other).unwrap_or(total.other);
+        }
+        for line in &bucket.lines {
+            self.add_line(line.port, line.user.as_deref(), line.counters);
+        }
+    }
+
+    /// Adds what a port moved.
+    pub fn add_line(&mut self, port: u16, user: Option<&str>, counters: Counters) {
+        let owner = user.map_or(Owner::Port(port), |user| Owner::User(user.to_owned()));
+        let sum = self.owners.entry(owner).or_default();
+        sum.ports.insert(port);
+        sum.counters = plus(sum.counters, counters);
+        self.counters = plus(self.counters, counters);
+    }
+
+    /// All of it; `damages` is how much could not be read.
+    pub fn total(&self, kind: Kind, damages: usize) -> TotalRow {
+        let ports: BTreeSet<_> = self.owners.values().flat_map(|sum| &sum.ports).collect();
+        TotalRow { kind, sums: self.counters.into(), ports: ports.len(), damages, ..self.total.clone() }
+    }
+
+    /// What each owner moved, by name, ports that have none by number.
+    pub fn by_owner(&self) -> impl Iterator<Item = (Option<String>, Vec<u16>, Sums)> {
+        self.owners.iter().map(|(owner, sum)| (name(owner), sum.ports.iter().copied().collect(), sum.counters.into()))
+    }
+
+    /// The `limit` owners that moved most, both ways; of equals the first by name. Who moved nothing is left out.
+    pub fn top(&self, limit: usize) -> Vec<TopRow> {
+        let mut owners: Vec<_> = self.by_owner().filter(|(.., sums)| *sums != Sums::default()).collect();
+        // The sort keeps the order of equals.
+        owners.sort_by_key(|(.., sums)| Reverse(sums.bytes));
+        let owners = owners.into_iter().take(limit).zip(1..);
+        owners.map(|((user, ports, sums), rank)| TopRow { kind: Kind::Top, rank, user, ports, sums }).collect()
+    }
+}
+
+fn name(owner: &Owner) -> Option<String> {
+    match owner {
+        Owner::User(name) => Some(name.clone()),
+        Owner::Port(_) => None,
+    }
+}
+
+/// For display: sums that would pass 2^64 stay there.
+pub fn plus(left: Counters, right: Counters) -> Counters {
+    let mut numbers = left.to_array();
+    for (number, more) in numbers.iter_mut().zip(right.to_array()) {
+        *number = number.saturating_add(more);
+    }
+    Counters::from_array(numbers)
+}

@@ -1,0 +1,249 @@
+//! One function a view: reads what it is made of, and prints it.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::days::Day;
+use super::period::{Here, Period, Usual};
+use super::read::{Bucket, Log};
+use super::sum::Sum;
+use super::{Args, Form};
+use crate::cli::output;
+use crate::exit::Failure;
+use crate::ledger::calendar::{Month, day_start, seconds_in_month};
+use crate::ledger::record::MonthLine;
+use crate::render::figures::{self, DayRow, HourRow, Kind, MonthRow, Row};
+use crate::render::table;
+
+const TOP: usize = 10;
+/// At a glance.
+const FEW: usize = 5;
+
+/// `show hours`
+pub(super) fn hours(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
+    let mut rows = Rows::new(args, table::hours);
+    rows.begin()?;
+    log.buckets(&period(args, Usual::Hours, here), |mut bucket| {
+        args.keep_asked_for(&mut bucket.lines);
+        rows.take(hour_rows(bucket), |row| row.sums.bytes)
+    })?;
+    rows.end()
+}
+
+fn hour_rows(bucket: Bucket) -> impl Iterator<Item = HourRow> {
+    let Bucket { start, end, quality, lines, .. } = bucket;
+    lines.into_iter().map(move |line| HourRow {
+        kind: Kind::Hour,
+        start,
+        end,
+        port: line.port,
+        user: line.user,
+        sums: line.counters.into(),
+        quality,
+        open: quality.is_none(),
+    })
+}
+
+/// `show days`
+pub(super) fn days(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
+    let mut rows = Rows::new(args, table::days);
+    rows.begin()?;
+    log.days(period(args, Usual::Days, here).dates(), here, |mut day| {
+        args.keep_asked_for(&mut day.lines);
+        rows.take(day_rows(day), |row| row.sums.bytes).map(|_| ())
+    })?;
+    rows.end()
+}
+
+fn day_rows(day: Day) -> impl Iterator<Item = DayRow> {
+    let Day { day, lines, seconds_covered, seconds_in_day, open } = day;
+    lines.into_iter().map(move |line| DayRow {
+        kind: Kind::Day,
+        day,
+        port: line.port,
+        user: line.user,
+        sums: line.counters.into(),
+        seconds_covered,
+        seconds_in_day,
+        open,
+    })
+}
+
+/// `show months`
+pub(super) fn months(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
+    let days = period(args, Usual::Months, here).dates();
+    let (first, last) = (here.month_of(*days.start()), here.month_of(*days.end()));
+    let mut reported = BTreeMap::new();
+    for year in first.year()..=last.year() {
+        reported.extend(log.reported_months(year)?.into_iter().map(|block| (block.seal.month, block.lines)));
+    }
+    let mut rows = Rows::new(args, table::months);
+    rows.begin()?;
+    let mut month = first;
+    while month <= last {
+        let of_month = match reported.remove(&month) {
+            Some(lines) => lines.into_iter().map(|line| reported_row(line, month >= here.month())).collect(),
+            None => own_rows(args, log, month, here)?,
+        };
+        let asked_for = |row: &MonthRow| match row.ports.as_slice() {
+            [] => args.asks_for(0, row.user.as_deref()),
+            ports => ports.iter().any(|port| args.asks_for(*port, row.user.as_deref())),
+        };
+        rows.take(of_month.into_iter().filter(asked_for), |row| row.sums.bytes)?;
+        month = month.next();
+    }
+    rows.end()
+}
+
+fn reported_row(line: MonthLine, open: bool) -> MonthRow {
+    let sums = line.counters().into();
+    let MonthLine { month, user, ports, coverage, .. } = line;
+    MonthRow { kind: Kind::Month, month, user, ports, sums, coverage, reported: true, open }
+}
+
+/// What this node itself counted in a month that was not reported here.
+fn own_rows(args: &Args, log: &mut Log, month: Month, here: &Here) -> Result<Vec<MonthRow>, Failure> {
+    let (mut sum, mut covered) = (Sum::default(), 0_u64);
+    let days = month.first_day(here.month_start_day)..=month.last_day(here.month_start_day);
+    log.days(days.clone(), here, |mut day| {
+        covered += u64::from(day.seconds_covered);
+        args.keep_asked_for(&mut day.lines);
+        day.lines.iter().for_each(|line| sum.add_line(line.port, line.user.as_deref(), line.counters));
+        Ok(())
+    })?;
+    let open = month >= here.month();
+    let seconds = if open {
+        let passed = here.now - day_start(here.zone, *days.start());
+        u64::try_from(passed.num_seconds()).unwrap_or(0)
+    } else {
+        seconds_in_month(here.zone, month, here.month_start_day)
+    };
+    // A display of parts of a whole; counting is in whole seconds.
+    let coverage = if seconds == 0 { 0.0 } else { (covered as f64 / seconds as f64).min(1.0) };
+    let row =
+        |(user, ports, sums)| MonthRow { kind: Kind::Month, month, user, ports, sums, coverage, reported: false, open };
+    Ok(sum.by_owner().map(row).collect())
+}
+
+/// `show top`
+pub(super) fn top(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
+    let sum = sum(args, log, &period(args, Usual::Month, here))?;
+    let rows = sum.top(args.limit(TOP));
+    match args.form() {
+        Form::Table => output::print(&table::top(&rows, sum.total(Kind::Total, 0).sums.bytes))?,
+        form => output::print(&all(&rows, form))?,
+    };
+    Ok(())
+}
+
+/// `show total`
+pub(super) fn total(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
+    let sum = sum(args, log, &period(args, Usual::Month, here))?;
+    let row = sum.total(Kind::Total, log.damages());
+    match args.form() {
+        Form::Table => output::print(&table::total(&row))?,
+        form => output::print(&all(&[row], form))?,
+    };
+    Ok(())
+}
+
+/// `show`
+pub(super) fn glance(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
+    let today = sum(args, log, &Period::Days(here.today()..=here.today()))?.total(Kind::Today, log.damages());
+    let mut month = Sum::default();
+    log.days(here.month().first_day(here.month_start_day)..=here.today(), here, |mut day| {
+        args.keep_asked_for(&mut day.lines);
+        day.lines.iter().for_each(|line| month.add_line(line.port, line.user.as_deref(), line.counters));
+        Ok(())
+    })?;
+    let this_month = month.total(Kind::ThisMonth, log.damages());
+    let form = args.form();
+    if form != Form::Table {
+        output::print(&all(&[today, this_month], form))?;
+        return Ok(());
+    }
+    let mut text = String::new();
+    if let Some(last) = log.last() {
+        text += &table::newest(&last.seal, log.open().map(|open| (open.start, open.end)));
+    }
+    text += &table::glance(&today, &this_month);
+    let top = month.top(args.limit(FEW));
+    if !top.is_empty() {
+        text += &format!("\nmost this month:\n{}", table::top(&top, this_month.sums.bytes));
+    }
+    output::print(&text)?;
+    Ok(())
+}
+
+fn period(args: &Args, usual: Usual, here: &Here) -> Period {
+    Period::new(args.from.as_ref(), args.to.as_ref(), usual, here)
+}
+
+fn sum(args: &Args, log: &mut Log, period: &Period) -> Result<Sum, Failure> {
+    let mut sum = Sum::default();
+    log.buckets(period, |mut bucket| {
+        args.keep_asked_for(&mut bucket.lines);
+        sum.add(&bucket, !args.is_narrow());
+        Ok(true)
+    })?;
+    Ok(sum)
+}
+
+/// Rows of a view that goes on and on: printed as they come where all of them are wanted, since a year of a thousand ports
+/// does not fit into memory; else the newest.
+struct Rows<'a, R> {
+    args: &'a Args,
+    table: fn(&[R]) -> String,
+    kept: VecDeque<R>,
+    /// How many older ones there were.
+    dropped: usize,
+}
+
+impl<'a, R: Row> Rows<'a, R> {
+    fn new(args: &'a Args, table: fn(&[R]) -> String) -> Self {
+        Self { args, table, kept: VecDeque::new(), dropped: 0 }
+    }
+
+    fn begin(&self) -> Result<(), Failure> {
+        if self.args.form() == Form::Csv {
+            output::print(&figures::csv_header::<R>())?;
+        }
+        Ok(())
+    }
+
+    /// False when nobody wants more.
+    fn take(&mut self, rows: impl Iterator<Item = R>, bytes: fn(&R) -> u64) -> Result<bool, Failure> {
+        let (form, limit) = (self.args.form(), self.args.rows());
+        if form != Form::Table && limit == usize::MAX {
+            return output::print(&rows.map(|row| line(&row, form)).collect::<String>());
+        }
+        // A table of a thousand silent ports tells nobody anything.
+        let shown = |row: &R| form != Form::Table || self.args.is_narrow() || bytes(row) > 0;
+        self.kept.extend(rows.filter(shown));
+        let older = self.kept.len().saturating_sub(limit);
+        self.kept.drain(..older);
+        self.dropped += older;
+        Ok(true)
+    }
+
+    fn end(mut self) -> Result<(), Failure> {
+        let rows = self.kept.make_contiguous();
+        let text = match (self.args.form(), self.dropped) {
+            (Form::Table, 0) => (self.table)(rows),
+            (Form::Table, dropped) => {
+                format!("{dropped} earlier rows are left out; --limit 0 shows all\n{}", (self.table)(rows))
+            }
+            (form @ (Form::Json | Form::Csv), _) => rows.iter().map(|row| line(row, form)).collect(),
+        };
+        output::print(&text)?;
+        Ok(())
+    }
+}
+
+fn all<R: Row>(rows: &[R], form: Form) -> String {
+    let header = if form == Form::Csv { figures::csv_header::<R>() } else { String::new() };
+    rows.iter().fold(header, |text, row| text + &line(row, form))
+}
+
+fn line<R: Row>(row: &R, form: Form) -> String {
+    if form == Form::Csv { figures::csv(row) } else { figures::json(row) }
+}

@@ -1,0 +1,268 @@
+//! PURE: the rows of `show`, as JSON objects and as CSV, with every integer exact.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use serde::Serialize;
+
+use crate::ledger::calendar::Month;
+use crate::ledger::counters::{Counters, Others};
+use crate::ledger::record::{Quality, optional_stamp, stamp};
+
+/// A row that can be written in any of the ways.
+pub trait Row: Serialize {
+    /// The columns of the CSV.
+    const HEADER: &[&str];
+
+    /// The fields of the CSV, in the order of the header.
+    fn fields(&self) -> Vec<String>;
+}
+
+/// What a row is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Hour,
+    Day,
+    Month,
+    Top,
+    #[default]
+    Total,
+    Today,
+    ThisMonth,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Month => "month",
+            Self::Top => "top",
+            Self::Total => "total",
+            Self::Today => "today",
+            Self::ThisMonth => "this_month",
+        }
+    }
+}
+
+/// The eight numbers, and their sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sums {
+    #[serde(flatten)]
+    pub counters: Counters,
+    pub in_bytes: u64,
+    pub out_bytes: u64,
+    /// Both ways, both protocols.
+    pub bytes: u64,
+}
+
+impl From<Counters> for Sums {
+    fn from(counters: Counters) -> Self {
+        let (in_bytes, out_bytes, bytes) = (counters.in_bytes(), counters.out_bytes(), counters.bytes());
+        Self { counters, in_bytes, out_bytes, bytes }
+    }
+}
+
+impl Sums {
+    fn fields(&self) -> impl Iterator<Item = String> {
+        let sums = [self.in_bytes, self.out_bytes, self.bytes];
+        self.counters.to_array().into_iter().chain(sums).map(|number| number.to_string())
+    }
+}
+
+/// Gives a row its columns: those before the sums, those after.
+macro_rules! header {
+    ([$($before:literal),*], [$($after:literal),*]) => {
+        &[
+            $($before,)*
+            "tcp_in_bytes", "tcp_in_packets", "tcp_out_bytes", "tcp_out_packets",
+            "udp_in_bytes", "udp_in_packets", "udp_out_bytes", "udp_out_packets",
+            "in_bytes", "out_bytes", "bytes",
+            $($after,)*
+        ]
+    };
+}
+
+/// What one port moved in one bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct HourRow {
+    pub kind: Kind,
+    #[serde(with = "stamp")]
+    pub start: DateTime<FixedOffset>,
+    #[serde(with = "stamp")]
+    pub end: DateTime<FixedOffset>,
+    pub port: u16,
+    pub user: Option<String>,
+    #[serde(flatten)]
+    pub sums: Sums,
+    /// `None` as long as the bucket is open.
+    pub quality: Option<Quality>,
+    /// The bucket is not sealed; `end` is when it was last read.
+    pub open: bool,
+}
+
+impl Row for HourRow {
+    const HEADER: &[&str] = header!(["start", "end", "port", "user"], ["quality", "open"]);
+
+    fn fields(&self) -> Vec<String> {
+        let (start, end) = (self.start.to_rfc3339(), self.end.to_rfc3339());
+        let before = [start, end, self.port.to_string(), user(self.user.as_deref())];
+        let quality = self.quality.map_or_else(String::new, |quality| quality_name(quality).to_owned());
+        before.into_iter().chain(self.sums.fields()).chain([quality, self.open.to_string()]).collect()
+    }
+}
+
+/// What one port moved for one user on one day.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DayRow {
+    pub kind: Kind,
+    pub day: NaiveDate,
+    pub port: u16,
+    pub user: Option<String>,
+    #[serde(flatten)]
+    pub sums: Sums,
+    /// Of the whole day, that were seen.
+    pub seconds_covered: u32,
+    pub seconds_in_day: u32,
+    /// The day is not over, and the bucket that is open is in it.
+    pub open: bool,
+}
+
+impl Row for DayRow {
+    const HEADER: &[&str] = header!(["day", "port", "user"], ["seconds_covered", "seconds_in_day", "open"]);
+
+    fn fields(&self) -> Vec<String> {
+        let before = [self.day.to_string(), self.port.to_string(), user(self.user.as_deref())];
+        let after = [self.seconds_covered.to_string(), self.seconds_in_day.to_string(), self.open.to_string()];
+        before.into_iter().chain(self.sums.fields()).chain(after).collect()
+    }
+}
+
+/// What one user, or one port that has none, moved in one billing month.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MonthRow {
+    pub kind: Kind,
+    pub month: Month,
+    pub user: Option<String>,
+    pub ports: Vec<u16>,
+    #[serde(flatten)]
+    pub sums: Sums,
+    /// Part of the month that was seen, 0 to 1; of a month in progress: of what is over.
+    pub coverage: f64,
+    /// From the statement of all nodes; else summed up here, from this node's own days.
+    pub reported: bool,
+    /// The month is not over.
+    pub open: bool,
+}
+
+impl Row for MonthRow {
+    const HEADER: &[&str] = header!(["month", "user", "ports"], ["coverage", "reported", "open"]);
+
+    fn fields(&self) -> Vec<String> {
+        let before = [self.month.to_string(), user(self.user.as_deref()), ports(&self.ports)];
+        let after = [self.coverage.to_string(), self.reported.to_string(), self.open.to_string()];
+        before.into_iter().chain(self.sums.fields()).chain(after).collect()
+    }
+}
+
+/// A user, or a port that has none, by what it moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TopRow {
+    pub kind: Kind,
+    /// From one.
+    pub rank: usize,
+    pub user: Option<String>,
+    pub ports: Vec<u16>,
+    #[serde(flatten)]
+    pub sums: Sums,
+}
+
+impl Row for TopRow {
+    const HEADER: &[&str] = header!(["rank", "user", "ports"], []);
+
+    fn fields(&self) -> Vec<String> {
+        let before = [self.rank.to_string(), user(self.user.as_deref()), ports(&self.ports)];
+        before.into_iter().chain(self.sums.fields()).collect()
+    }
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TotalRow {
+    pub kind: Kind,
+    /// Of the first bucket; `None` when there is none.
+    #[serde(serialize_with = "optional_stamp::serialize")]
+    pub start: Option<DateTime<FixedOffset>>,
+    /// Of the last bucket, or when the open one was read.
+    #[serde(serialize_with = "optional_stamp::serialize")]
+    pub end: Option<DateTime<FixedOffset>>,
+    #[serde(flatten)]
+    pub sums: Sums,
+    /// Of which some belong to nobody.
+    pub ports: usize,
+    /// What belonged to no watched port.
+    pub other: Others,
+    /// How many sealed buckets there are of each.
+    pub quality: BTreeMap<Quality, u32>,
+    /// Whether the bucket that is open is in it.
+    pub open: bool,
+    /// Lines and blocks that could not be used; what they said is missing here.
+    pub damages: usize,
+}
+
+impl Row for TotalRow {
+    const HEADER: &[&str] = header!(["kind", "start", "end", "ports"], ["buckets", "open", "damages"]);
+
+    fn fields(&self) -> Vec<String> {
+        let stamp = |at: Option<DateTime<FixedOffset>>| at.map_or_else(String::new, |at| at.to_rfc3339());
+        let kind = self.kind.name().to_owned();
+        let before = [kind, stamp(self.start), stamp(self.end), self.ports.to_string()];
+        let buckets: u32 = self.quality.values().sum();
+        let after = [buckets.to_string(), self.open.to_string(), self.damages.to_string()];
+        before.into_iter().chain(self.sums.fields()).chain(after).collect()
+    }
+}
+
+/// One row as a JSON object and a line feed.
+pub fn json<R: Row>(row: &R) -> String {
+    serde_json::to_string(row).expect("a row has only text, integers and finite fractions in it") + "\n"
+}
+
+/// The header of the CSV as a line.
+pub fn csv_header<R: Row>() -> String {
+    csv_line(R::HEADER)
+}
+
+/// One row as a line of the CSV.
+pub fn csv<R: Row>(row: &R) -> String {
+    csv_line(&row.fields())
+}
+
+fn csv_line<F: AsRef<[u8]>>(fields: &[F]) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(fields).expect("writing to memory cannot fail");
+    let bytes = writer.into_inner().expect("writing to memory cannot fail");
+    String::from_utf8(bytes).expect("text goes in")
+}
+
+/// As it is written in the files.
+pub fn quality_name(quality: Quality) -> &'static str {
+    match quality {
+        Quality::Gap => "gap",
+        Quality::Reset => "reset",
+        Quality::Restart => "restart",
+        Quality::Clock => "clock",
+        Quality::Late => "late",
+        Quality::Import => "import",
+        Quality::Exact => "exact",
+    }
+}
+
+fn user(user: Option<&str>) -> String {
+    user.unwrap_or_default().to_owned()
+}
+
+fn ports(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,204 @@
+//! PURE: tables for the terminal, in units that people read.
+
+use chrono::{DateTime, FixedOffset};
+use comfy_table::presets::NOTHING;
+use comfy_table::{Cell, CellAlignment, Table};
+
+use super::figures::{DayRow, HourRow, MonthRow, Sums, TopRow, TotalRow, quality_name};
+use crate::ledger::counters::{Flow, Others};
+use crate::ledger::record::{BackendKind, HourSeal, Quality};
+use crate::ledger::units::Human;
+
+/// A column, and which side its cells keep to.
+type Column = (&'static str, CellAlignment);
+
+const LEFT: CellAlignment = CellAlignment::Left;
+const RIGHT: CellAlignment = CellAlignment::Right;
+const SUMS: [Column; 3] = [("in", RIGHT), ("out", RIGHT), ("total", RIGHT)];
+
+/// What ports moved, bucket by bucket.
+pub fn hours(rows: &[HourRow]) -> String {
+    let columns = [("hour", LEFT), ("port", RIGHT), ("user", LEFT)].into_iter().chain(SUMS).chain([("", LEFT)]);
+    build(
+        columns,
+        rows.iter().map(|row| {
+            let note = match row.quality {
+                None => format!("open, read at {}", clock(row.end)),
+                Some(Quality::Exact) => String::new(),
+                Some(quality) => quality_name(quality).to_owned(),
+            };
+            let before = [span(row.start, row.end), row.port.to_string(), user(row.user.as_deref())];
+            before.into_iter().chain(sums(&row.sums)).chain([note]).collect()
+        }),
+    )
+}
+
+/// What ports moved, day by day.
+pub fn days(rows: &[DayRow]) -> String {
+    let columns = [("day", LEFT), ("port", RIGHT), ("user", LEFT)].into_iter().chain(SUMS);
+    build(
+        columns.chain([("seen", RIGHT), ("", LEFT)]),
+        rows.iter().map(|row| {
+            let before = [row.day.to_string(), row.port.to_string(), user(row.user.as_deref())];
+            let seen = percent(row.seconds_covered.into(), row.seconds_in_day.into());
+            before.into_iter().chain(sums(&row.sums)).chain([seen, open(row.open)]).collect()
+        }),
+    )
+}
+
+/// What users moved, month by month.
+pub fn months(rows: &[MonthRow]) -> String {
+    let columns = [("month", LEFT), ("user", LEFT), ("ports", LEFT)].into_iter().chain(SUMS);
+    build(
+        columns.chain([("seen", RIGHT), ("", LEFT)]),
+        rows.iter().map(|row| {
+            let before = [row.month.to_string(), user(row.user.as_deref()), ports(&row.ports)];
+            let seen = format!("{:.2} %", (row.coverage * 10_000.0).floor() / 100.0);
+            before.into_iter().chain(sums(&row.sums)).chain([seen, open(row.open)]).collect()
+        }),
+    )
+}
+
+/// Who moved most.
+pub fn top(rows: &[TopRow], all_bytes: u64) -> String {
+    let columns = [("", RIGHT), ("user", LEFT), ("ports", LEFT)].into_iter().chain(SUMS).chain([("share", RIGHT)]);
+    build(
+        columns,
+        rows.iter().map(|row| {
+            let before = [row.rank.to_string(), user(row.user.as_deref()), ports(&row.ports)];
+            before.into_iter().chain(sums(&row.sums)).chain([percent(row.sums.bytes, all_bytes)]).collect()
+        }),
+    )
+}
+
+/// All of it: what was counted for ports, what belonged to none, and what is not known.
+pub fn total(row: &TotalRow) -> String {
+    let c = &row.sums.counters;
+    let mut lines: Vec<Vec<String>> = [
+        ("tcp", c.tcp_in_bytes, c.tcp_out_bytes),
+        ("udp", c.udp_in_bytes, c.udp_out_bytes),
+        ("all ports", row.sums.in_bytes, row.sums.out_bytes),
+    ]
+    .into_iter()
+    .map(|(name, inward, outward)| line(name, inward, outward))
+    .collect();
+    let others = others(&row.other).into_iter().filter(|(_, flow)| *flow != Flow::default());
+    lines.extend(others.map(|(name, flow)| line(name, flow.in_bytes, flow.out_bytes)));
+    let qualities = row.quality.iter().map(|(quality, buckets)| format!("{buckets} {}", quality_name(*quality)));
+    let qualities = qualities.chain((row.open).then(|| "1 open".to_owned())).collect::<Vec<_>>().join(", ");
+    let head = match (row.start, row.end) {
+        (Some(start), Some(end)) => format!("{}, buckets: {qualities}", span(start, end)),
+        _ => "nothing was counted".to_owned(),
+    };
+    format!("{head}\n{}", build([("", LEFT)].into_iter().chain(SUMS), lines.into_iter()))
+}
+
+/// What counts, and how far it is on disk: the newest bucket, and when the open one began and was read.
+pub fn newest(seal: &HourSeal, open: Option<(DateTime<FixedOffset>, DateTime<FixedOffset>)>) -> String {
+    let backend = match seal.backend {
+        Some(BackendKind::Ebpf) => " with eBPF",
+        Some(BackendKind::Iptables) => " with iptables",
+        None => "",
+    };
+    let interfaces = if seal.interfaces.is_empty() { "-".to_owned() } else { seal.interfaces.join(", ") };
+    let (node, ports, quality) = (&seal.node, seal.ports, quality_name(seal.quality));
+    let mut text = format!("{node}: {ports} ports on {interfaces}{backend}\n");
+    text += &format!("newest bucket: {}, {quality}\n", span(seal.start, seal.end));
+    if let Some((start, end)) = open {
+        text += &format!("open bucket:   {}\n", span(start, end));
+    }
+    text + "\n"
+}
+
+/// Today, and the billing month so far.
+pub fn glance(today: &TotalRow, month: &TotalRow) -> String {
+    let rows = [("today", today), ("this month", month)];
+    let rows = rows.into_iter().map(|(name, row)| line(name, row.sums.in_bytes, row.sums.out_bytes));
+    build([("", LEFT)].into_iter().chain(SUMS), rows)
+}
+
+fn line(name: &str, in_bytes: u64, out_bytes: u64) -> Vec<String> {
+    let both = u128::from(in_bytes) + u128::from(out_bytes);
+    vec![name.to_owned(), human(in_bytes), human(out_bytes), Human(both).to_string()]
+}
+
+fn others(others: &Others) -> [(&'static str, Flow); 6] {
+    [
+        ("other ports", others.other_ports),
+        ("other IP", others.other_ip),
+        ("not IP", others.non_ip),
+        ("for other hosts", others.other_host),
+        ("lost fragments", others.fragment_unmatched),
+        ("not understood", others.unparsed),
+    ]
+}
+
+fn build(columns: impl Iterator<Item = Column>, rows: impl Iterator<Item = Vec<String>>) -> String {
+    let columns: Vec<_> = columns.collect();
+    let cell = |(text, column): (String, &Column)| Cell::new(text).set_alignment(column.1);
+    let mut table = Table::new();
+    table.load_style(NOTHING);
+    table.set_header(columns.iter().map(|column| cell((column.0.to_owned(), column))));
+    for row in rows {
+        table.add_row(row.into_iter().zip(&columns).map(cell));
+    }
+    // The first column begins at the edge, and no line ends in spaces.
+    let lines = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n");
+    lines.collect()
+}
+
+fn sums(sums: &Sums) -> [String; 3] {
+    [human(sums.in_bytes), human(sums.out_bytes), human(sums.bytes)]
+}
+
+fn human(bytes: u64) -> String {
+    Human(bytes.into()).to_string()
+}
+
+fn user(user: Option<&str>) -> String {
+    user.unwrap_or("-").to_owned()
+}
+
+fn open(open: bool) -> String {
+    if open { "open".to_owned() } else { String::new() }
+}
+
+/// The first few, and how many more.
+fn ports(ports: &[u16]) -> String {
+    const SHOWN: usize = 4;
+    let mut text = ports.iter().take(SHOWN).map(u16::to_string).collect::<Vec<_>>().join(" ");
+    if let Some(more) = ports.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        text += &format!(" +{more}");
+    }
+    text
+}
+
+/// With two decimals, cut and not rounded: only what is whole is 100 %.
+fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 {
+        return "-".to_owned();
+    }
+    let hundredths = u128::from(part) * 10_000 / u128::from(whole);
+    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
+}
+
+/// `2026-10-05 13:00 - 14:00`; the end's date where it is another, the offset where it changes in between.
+fn span(start: DateTime<FixedOffset>, end: DateTime<FixedOffset>) -> String {
+    let is_same_day = start.date_naive() == end.date_naive();
+    let until = if is_same_day { clock(end) } else { format!("{} {}", end.date_naive(), clock(end)) };
+    let offsets = if start.offset() == end.offset() {
+        [String::new(), String::new()]
+    } else {
+        [format!(" {}", start.offset()), format!(" {}", end.offset())]
+    };
+    format!("{} {}{} - {until}{}", start.date_naive(), clock(start), offsets[0], offsets[1])
+}
+
+/// Seconds only where there are some.
+fn clock(at: DateTime<FixedOffset>) -> String {
+    use chrono::Timelike as _;
+    at.format(if at.second() == 0 { "%H:%M" } else { "%H:%M:%S" }).to_string()
+}
+
+#[cfg(test)]
+mod tests;
