@@ -1,7 +1,6 @@
 //! `flow-agent show`: what was counted, from the logs on disk. Nothing is written, no lock is taken.
 
 mod days;
-pub mod open;
 pub mod period;
 pub mod read;
 pub mod sum;
@@ -14,6 +13,7 @@ use clap::ValueEnum;
 use crate::cli::Common;
 use crate::clock;
 use crate::exit::{Code, Failure};
+use crate::ledger::usage::Settings;
 use crate::ports::spec;
 use crate::store::StateDir;
 use period::{Here, When};
@@ -117,7 +117,8 @@ impl Args {
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let here = Here { now: clock::now().wall, zone: config.timezone, month_start_day: config.month_start_day };
-    let mut log = Log::new(StateDir::new(&config.state_dir))?;
+    let settings = Settings { node: config.node, zone: config.timezone, bucket: config.count.bucket };
+    let mut log = Log::new(StateDir::new(&config.state_dir), &settings)?;
     // Whoever names a time wants to see that time.
     let usual = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
     match args.view.or(usual) {

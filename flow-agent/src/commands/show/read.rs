@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, FixedOffset};
 
-use super::open::{Open, open};
 use super::period::Period;
 use crate::cli::output;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::record::{Gap, HourLine, Quality};
+use crate::ledger::usage::{Baseline, Settings, open_bucket};
 use crate::store::damage::Damage;
 use crate::store::hours::{self, Hour, Hours};
 use crate::store::{self, StateDir, StoreError};
@@ -50,13 +50,6 @@ impl From<HourBlock> for Bucket {
     }
 }
 
-impl From<Open> for Bucket {
-    fn from(open: Open) -> Self {
-        let lines = open.lines.into_iter().map(|(port, user, counters)| Line { port, user, counters }).collect();
-        Self { start: open.start, end: open.end, quality: None, lines, other: open.other, gaps: Vec::new() }
-    }
-}
-
 /// The logs of a state directory.
 pub struct Log {
     state: StateDir,
@@ -70,7 +63,7 @@ impl Log {
     ///
     /// # Errors
     /// When there is no such directory, or it cannot be read.
-    pub fn new(state: StateDir) -> Result<Self, Failure> {
+    pub fn new(state: StateDir, settings: &Settings) -> Result<Self, Failure> {
         if !state.root().is_dir() {
             let error = anyhow::anyhow!("`{}` is not there: nothing was counted yet", state.root().display());
             let help = "start `flow-agent run`, or name another directory with --state-dir";
@@ -78,9 +71,13 @@ impl Log {
         }
         let mut log = Self { state, last: None, open: None, damages: Vec::new() };
         let checkpoint = log.document(store::checkpoint::read)?;
-        let owners = log.document(store::ports::read)?.map(|list| list.ports).unwrap_or_default();
-        log.last = log.find_last(checkpoint.as_ref().map(|checkpoint| checkpoint.seq))?;
-        log.open = checkpoint.and_then(|checkpoint| open(log.last.as_ref(), &checkpoint, &owners)).map(Bucket::from);
+        let users = log.document(store::ports::read)?.map(|list| list.ports).unwrap_or_default();
+        let users = users.into_iter().filter_map(|(port, user)| Some((port, user?))).collect();
+        let mut baseline = Baseline::default();
+        log.read_newest(checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq), &mut baseline)?;
+        baseline.set_checkpoint(checkpoint);
+        let open = open_bucket(settings, &baseline, &users);
+        log.open = open.map(|block| Bucket { quality: None, ..Bucket::from(block) });
         Ok(log)
     }
 
@@ -169,23 +166,22 @@ impl Log {
         }
     }
 
-    /// The bucket with the highest number, looked for from the newest file back until there is one that `seq` follows:
-    /// after a clock was set back the newest bucket is not in the newest file.
-    fn find_last(&self, seq: Option<u64>) -> Result<Option<HourBlock>, StoreError> {
-        let mut last: Option<Box<HourBlock>> = None;
-        for date in hours::dates(&self.state)?.into_iter().rev() {
-            for hour in Hours::read(&self.state, date..=date)? {
-                // Damage is noted where it is read for its figures.
-                if let Hour::Bucket(block) = hour?
-                    && last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq)
-                {
-                    last = Some(block);
-                }
-            }
-            if last.as_ref().is_some_and(|last| last.seal.seq >= seq) {
+    /// Reads the newest files until there is the seal that the checkpoint follows: after a clock was set back it is not
+    /// in the newest. Two at least, as an epoch may have ended in the one before.
+    fn read_newest(&mut self, seq: u64, baseline: &mut Baseline) -> Result<(), StoreError> {
+        for (read, date) in hours::dates(&self.state)?.into_iter().rev().enumerate() {
+            if read >= 2 && baseline.seq() >= seq {
                 break;
             }
+            for hour in Hours::read(&self.state, date..=date)? {
+                // Damage is noted where it is read for its figures.
+                let Hour::Bucket(block) = hour? else { continue };
+                baseline.take(&block);
+                if self.last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) {
+                    self.last = Some(*block);
+                }
+            }
         }
-        Ok(last.map(|last| *last))
+        Ok(())
     }
 }
