@@ -1,5 +1,6 @@
 //! What the tests and the demo share: real hosts, real servers, independent observers.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub mod daemon;
 pub mod netns;

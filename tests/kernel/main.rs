@@ -1,4 +1,9 @@
 //! The backends on a real kernel: root, in network namespaces and on a bpffs of their own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on has failed, and tests stand outside the rooms"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

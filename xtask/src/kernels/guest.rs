@@ -1,0 +1,94 @@
+//! What a guest holds: the tests, the programs that they call, the kernel's modules, and the script that is its `init`.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::image::Image;
+use super::kernel::Kernel;
+use super::suite::{self, Suite};
+
+/// The programs that `init.sh` and the tests call, of the host.
+const PROGRAMS: &[&str] = &[
+    "/bin/cat",
+    "/bin/dmesg",
+    "/bin/mount",
+    "/bin/sleep",
+    "/bin/umount",
+    "/bin/uname",
+    "/sbin/ip",
+    "/sbin/modprobe",
+    "/sbin/sysctl",
+    "/sbin/tc",
+    "/usr/bin/nsenter",
+    "/usr/bin/setpriv",
+    "/usr/bin/ss",
+    "/usr/bin/unshare",
+    "/usr/sbin/bpftool",
+    "/usr/sbin/ip6tables-legacy",
+    "/usr/sbin/ip6tables-legacy-restore",
+    "/usr/sbin/ip6tables-legacy-save",
+    "/usr/sbin/ip6tables-nft",
+    "/usr/sbin/ip6tables-nft-restore",
+    "/usr/sbin/ip6tables-nft-save",
+    "/usr/sbin/iptables-legacy",
+    "/usr/sbin/iptables-legacy-restore",
+    "/usr/sbin/iptables-legacy-save",
+    "/usr/sbin/iptables-nft",
+    "/usr/sbin/iptables-nft-restore",
+    "/usr/sbin/iptables-nft-save",
+    "/usr/sbin/nft",
+];
+
+/// What the programs load by name.
+const PLUGINS: &[&str] = &["/usr/lib/x86_64-linux-gnu/xtables"];
+
+/// The modules that the tests' networks and packet filters, and whatever those need, come from.
+const MODULES: &[&str] = &["kernel/arch", "kernel/crypto", "kernel/drivers/net", "kernel/lib", "kernel/net"];
+
+/// Writes the first root file system of a guest with `kernel` to `to`.
+///
+/// # Errors
+/// When a program is not there, or a file cannot be read or written.
+pub fn write(kernel: &Kernel, suite: &Suite, to: &Path) -> Result<()> {
+    let mut image = Image::merged_usr();
+    for directory in ["/dev", "/proc", "/root", "/run", "/sys", "/tmp", "/var/lib", "/etc"] {
+        image.directory(Path::new(directory));
+    }
+    image.text(Path::new("/init"), include_str!("init.sh"));
+    // The shell of `init`; its own `ip` and `tc` would stand before the real ones if it were busybox.
+    image.program(Path::new("/bin/dash"))?;
+    image.link(Path::new("/usr/bin/sh"), Path::new("dash"));
+    for program in PROGRAMS {
+        image.program(Path::new(program))?;
+    }
+    for plugins in PLUGINS {
+        image.copy_tree(Path::new(plugins), Path::new(plugins))?;
+    }
+    image.copy(&suite.tests, Path::new("/tests/kernel"));
+    image.copy(&suite.agent, &suite.agent);
+    let skipped: Vec<String> = suite::skipped().map(|name| format!("--skip {name}\n")).collect();
+    image.text(Path::new("/tests/arguments"), skipped.concat());
+    modules(&mut image, kernel)?;
+    let file = File::create(to).with_context(|| format!("failed to create {}", to.display()))?;
+    let mut file = BufWriter::new(file);
+    image.write(&mut file)?;
+    file.into_inner()?;
+    Ok(())
+}
+
+fn modules(image: &mut Image, kernel: &Kernel) -> Result<()> {
+    let place = Path::new("/usr/lib/modules").join(&kernel.release);
+    for part in MODULES {
+        image.copy_tree(&kernel.modules.join(part), &place.join(part))?;
+    }
+    for entry in kernel.modules.read_dir()? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("modules.") {
+            image.copy(&entry.path(), &place.join(entry.file_name()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,25 @@
+#!/bin/sh
+# The first and only process of a guest: makes the system that the kernel tests expect, runs them, and says how they ended.
+export PATH=/usr/sbin:/usr/bin HOME=/root FLOW_AGENT_TEST_REQUIRE=1
+
+mount -t devtmpfs dev /dev
+exec </dev/null >/dev/console 2>&1
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t tmpfs run /run
+mount -t tmpfs tmp /tmp
+mount -t bpf bpf /sys/fs/bpf
+mount -t cgroup2 cgroup /sys/fs/cgroup
+mount -t securityfs security /sys/kernel/security
+mount -t tracefs trace /sys/kernel/tracing
+ip link set lo up
+
+echo "fact: kernel=$(uname -r)"
+# Words, one a test that is left out.
+# shellcheck disable=SC2046
+/tests/kernel --test-threads=1 --show-output $(cat /tests/arguments)
+echo "guest verdict: exit=$?"
+# Whatever the kernel complained of, for the reader.
+dmesg --level emerg,alert,crit,err,warn
+echo o >/proc/sysrq-trigger
+sleep 60

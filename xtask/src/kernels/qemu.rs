@@ -1,0 +1,130 @@
+//! The machine that a kernel boots on: QEMU's own emulation, which needs neither KVM nor a network.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::apt::Apt;
+use super::verdict;
+use crate::process::{command, root, shown};
+
+const PROGRAM: &str = "qemu-system-x86_64";
+/// The 7.2 of Debian 12 corrupts the memory of a 6.12 guest.
+const OLDEST_MAJOR: u32 = 10;
+
+/// Installs QEMU, from the backports of this Debian where its own is too old.
+///
+/// # Errors
+/// When this is not Debian, or apt-get fails.
+pub fn install() -> Result<()> {
+    let version = command(PROGRAM, ["--version"]).output();
+    let found = version.ok().and_then(|version| major(&String::from_utf8_lossy(&version.stdout)));
+    if found.is_some_and(|major| major >= OLDEST_MAJOR) {
+        return Ok(());
+    }
+    let release = fs::read_to_string("/etc/os-release").context("failed to read /etc/os-release")?;
+    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    let Some(codename) = codename.filter(|_| release.lines().any(|line| line == "ID=debian")) else {
+        bail!("this is not Debian: install {PROGRAM} {OLDEST_MAJOR} or newer yourself");
+    };
+    let backports = format!("{codename}-backports");
+    eprintln!("installing {PROGRAM} from {backports}");
+    let suites = [codename, &format!("{codename}-updates"), &format!("{codename}-security"), &backports];
+    Apt::update(root().join("target/kernels/qemu"), &suites)?.install("qemu-system-x86", &backports)
+}
+
+/// The major version in `QEMU emulator version 10.0.2 (Debian …)`.
+fn major(version: &str) -> Option<u32> {
+    let (_, number) = version.split_once("version ")?;
+    number.split('.').next()?.parse().ok()
+}
+
+/// Boots `kernel` on `initramfs`, shows how it gets on, keeps what its console says in `log`, and returns that when the
+/// machine is off.
+///
+/// # Errors
+/// When QEMU cannot be started, or the machine is not off by the deadline; the console's log is kept.
+pub fn boot(kernel: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> Result<String> {
+    let mut machine = command(PROGRAM, ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"]);
+    machine.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
+    machine.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
+    // A panic ends the machine, as `-no-reboot` has it; messages below an error would tear the tests' lines apart.
+    machine.args(["-append", "console=ttyS0 panic=-1 loglevel=4"]);
+    let shown = shown(&machine);
+    eprintln!("$ {shown}");
+    let child = machine.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut machine = Machine(child.with_context(|| format!("failed to start `{shown}`"))?);
+    let console = machine.0.stdout.take().expect("stdout is piped");
+    let mut kept = File::create(log).with_context(|| format!("failed to create {}", log.display()))?;
+    let lines = lines(console);
+    let end = Instant::now() + deadline;
+    let mut said = String::new();
+    loop {
+        match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                kept.write_all(line.as_bytes())?;
+                if verdict::is_progress(&line) {
+                    eprint!("  | {line}");
+                }
+                said.push_str(&line);
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                bail!("not off after {} s; its console: {}", deadline.as_secs(), log.display())
+            }
+        }
+    }
+    let status = machine.0.wait()?;
+    if !status.success() {
+        bail!("`{shown}` failed: {status}");
+    }
+    Ok(said)
+}
+
+/// QEMU, ended when dropped.
+struct Machine(Child);
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // It has ended already, unless its time was up.
+        if let Ok(None) = self.0.try_wait()
+            && let Err(error) = self.0.kill().and_then(|()| self.0.wait())
+        {
+            eprintln!("warning: failed to end {PROGRAM} {}: {error}", self.0.id());
+        }
+    }
+}
+
+/// The lines of `console` as they come; disconnected at its end.
+fn lines(console: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut console = BufReader::new(console);
+        let mut line = Vec::new();
+        while console.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            line.clear();
+            if sender.send(text).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_major_version_is_read() {
+        assert_eq!(major("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)\nCopyright"), Some(10));
+        assert_eq!(major("QEMU emulator version 7.2.17"), Some(7));
+        assert_eq!(major("nothing"), None);
+    }
+}

@@ -1,0 +1,106 @@
+//! Which Debian package holds the kernel of a series, and in which suite it lies.
+
+use anyhow::{Result, bail};
+
+/// A series of kernels that people have, and the package that its tests were last seen to pass with.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Series {
+    /// As `--kernels` names it.
+    pub name: &'static str,
+    /// The Debian suites that publish it.
+    pub suites: &'static [&'static str],
+    /// The package to boot, while a suite still has it.
+    pub package: &'static str,
+}
+
+/// Oldest first: what Debian 11, 12 and 13 run, and what their backports offer.
+pub const KNOWN: &[Series] = &[
+    Series { name: "5.10", suites: &["bullseye-security"], package: "linux-image-5.10.0-46-cloud-amd64" },
+    Series { name: "6.1", suites: &["bookworm", "bookworm-security"], package: "linux-image-6.1.0-56-cloud-amd64" },
+    Series { name: "6.12", suites: &["trixie", "trixie-security"], package: "linux-image-6.12.117+deb13-cloud-amd64" },
+    Series { name: "6.18", suites: &["trixie-backports"], package: "linux-image-6.18.15+deb13-cloud-amd64" },
+    Series { name: "7.3", suites: &["trixie-backports"], package: "linux-image-7.3.4+deb13-cloud-amd64" },
+];
+
+/// The series called `name`.
+///
+/// # Errors
+/// When there is no package for it in [`KNOWN`].
+pub fn named(name: &str) -> Result<&'static Series> {
+    let found = KNOWN.iter().find(|series| series.name == name);
+    let Some(series) = found else {
+        let names: Vec<&str> = KNOWN.iter().map(|series| series.name).collect();
+        bail!("no kernel `{name}`; there are: {}", names.join(", "));
+    };
+    Ok(series)
+}
+
+impl Series {
+    /// The pinned package where `published` has it, else the newest of the series, else none.
+    pub fn choose<'a>(&self, published: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        let ours: Vec<&str> = published.into_iter().filter(|package| self.holds(package)).collect();
+        let pinned = ours.iter().find(|package| **package == self.package);
+        let newest = || ours.iter().max_by_key(|package| numbers(package));
+        pinned.or_else(newest).map(|package| (*package).to_owned())
+    }
+
+    /// Whether the package is a kernel of this series: `linux-image-6.1.0-56-cloud-amd64` is of 6.1, and neither the
+    /// metapackage `linux-image-6.1-cloud-amd64` nor a 6.12 is.
+    fn holds(&self, package: &str) -> bool {
+        let version = package.strip_prefix("linux-image-").and_then(|rest| rest.strip_suffix("-cloud-amd64"));
+        version.and_then(|version| version.strip_prefix(self.name)).is_some_and(|patch| patch.starts_with('.'))
+    }
+}
+
+/// Every number in a package's name, which orders `6.12.100+deb13` after `6.12.95+deb13`.
+fn numbers(package: &str) -> Vec<u64> {
+    let digits = package.trim_end_matches("-cloud-amd64").split(|character: char| !character.is_ascii_digit());
+    digits.filter_map(|number| number.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLISHED: &[&str] = &[
+        "linux-image-6.1-cloud-amd64",
+        "linux-image-6.1.0-9-cloud-amd64",
+        "linux-image-6.1.0-55-cloud-amd64",
+        "linux-image-6.1.0-55-cloud-amd64-unsigned",
+        "linux-image-6.1.0-56-cloud-amd64",
+        "linux-image-6.1.0-57-cloud-amd64-unsigned",
+        "linux-image-6.12.117+deb13-cloud-amd64",
+        "linux-image-6.1.0-58-amd64",
+    ];
+
+    #[test]
+    fn the_pinned_package_comes_before_a_newer_one() {
+        let series = Series { name: "6.1", suites: &[], package: "linux-image-6.1.0-55-cloud-amd64" };
+        assert_eq!(series.choose(PUBLISHED.iter().copied()).as_deref(), Some("linux-image-6.1.0-55-cloud-amd64"));
+    }
+
+    #[test]
+    fn the_newest_of_the_series_takes_the_place_of_a_package_that_is_gone() {
+        let series = Series { name: "6.1", suites: &[], package: "linux-image-6.1.0-1-cloud-amd64" };
+        assert_eq!(series.choose(PUBLISHED.iter().copied()).as_deref(), Some("linux-image-6.1.0-56-cloud-amd64"));
+    }
+
+    #[test]
+    fn another_series_never_takes_its_place() {
+        let series = Series { name: "6.18", suites: &[], package: "linux-image-6.18.15+deb13-cloud-amd64" };
+        assert_eq!(series.choose(PUBLISHED.iter().copied()), None);
+    }
+
+    #[test]
+    fn every_pinned_package_is_of_its_series() {
+        for series in KNOWN {
+            assert!(series.holds(series.package), "{series:?}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_series_is_refused_with_those_that_there_are() {
+        let refusal = named("4.19").unwrap_err().to_string();
+        assert_eq!(refusal, "no kernel `4.19`; there are: 5.10, 6.1, 6.12, 6.18, 7.3");
+    }
+}
