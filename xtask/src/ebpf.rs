@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::{command, root, run as run_command};
+use crate::process::{command, output, root, run as run_command};
 
 const OBJECT: &str = "flow-ebpf/object/flow-ebpf.o";
 const LINKER: &str = "bpf-linker";
@@ -107,12 +107,4 @@ fn cargo(verb: &str, path: &std::ffi::OsStr) -> Command {
         cargo.env_remove(variable);
     }
     cargo
-}
-
-fn output(command: &mut Command) -> Result<String> {
-    let output = command.output()?;
-    if !output.status.success() {
-        bail!("{:?}: {}", command.get_program(), output.status);
-    }
-    Ok(String::from_utf8(output.stdout)?)
 }

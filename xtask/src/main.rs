@@ -8,6 +8,7 @@
 mod common;
 mod demo;
 mod ebpf;
+mod kernels;
 mod lint;
 mod packages;
 mod process;

@@ -5,14 +5,17 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
-use crate::packages;
 use crate::process::{command, shown};
+use crate::{kernels, packages};
 
 /// Installs what the tests need (Debian, Ubuntu; root) and runs every test, none skipped
 #[derive(clap::Args)]
 pub struct Options {
     /// Only tests whose name contains this
     filter: Option<String>,
+    /// Run the kernel tests, and only those, on these kernels in QEMU: 5.10, 6.1, 6.12, 6.18, 7.3
+    #[arg(long, value_name = "SERIES", value_delimiter = ',', conflicts_with = "filter")]
+    kernels: Vec<String>,
 }
 
 /// How the runs of all test binaries ended.
@@ -40,6 +43,9 @@ impl Tally {
 
 /// Runs unit, property, CLI, kernel and report tests; ends with `N passed, N failed`.
 pub fn run(options: Options) -> Result<()> {
+    if !options.kernels.is_empty() {
+        return kernels::run(&options.kernels);
+    }
     packages::install(packages::FOR_TESTS)?;
     let mut cargo = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);
     if let Some(filter) = &options.filter {
