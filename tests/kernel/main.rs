@@ -12,3 +12,4 @@ mod agent;
 mod attach;
 mod counted;
 mod support;
+mod verifier;
