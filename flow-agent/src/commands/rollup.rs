@@ -1,13 +1,147 @@
-//! `flow-agent rollup`.
+//! `flow-agent rollup`: the days, from the hours. Derived, and so made anew any number of times.
 
-use crate::cli::Common;
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+
+use crate::cli::{Common, output};
+use crate::clock;
+use crate::config::Config;
 use crate::exit::{Code, Failure};
+use crate::ledger::block::DayBlock;
+use crate::ledger::calendar::{self, Month};
+use crate::ledger::reading::Moment;
+use crate::ledger::record::DaySeal;
+use crate::ledger::rollup::{DayRollup, DayRules};
+use crate::store::hours::{self, Hour, Hours};
+use crate::store::table::{Day, Kept, put_days};
+use crate::store::{StateDir, StoreError};
 
-/// rollup
+/// Make the daily logs anew from the hourly ones
+///
+/// A day is replaced whole, never by one that covers less of it, and not when its hourly log is gone.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Only the days of this billing month, as in 2026-10 [default: every day that has an hourly log]
+    #[arg(long, value_name = "MONTH", conflicts_with = "day")]
+    month: Option<Month>,
+    /// Only this day, as in 2026-10-05
+    #[arg(long, value_name = "DAY")]
+    day: Option<NaiveDate>,
+    /// Let a day take the place of one that covers more of it
+    #[arg(long)]
+    force: bool,
+}
 
-/// rollup
-pub fn execute(_common: &Common, _args: Args) -> Result<Code, Failure> {
-    Ok(Code::Done)
+/// What was rolled up.
+#[derive(Debug, Default)]
+pub struct RolledUp {
+    pub days: BTreeMap<NaiveDate, (DaySeal, Day)>,
+    /// Parts of the logs that do not count, as `file:line: why`.
+    pub damages: Vec<String>,
+}
+
+/// Rolls up what the arguments say, and says what became of each day.
+///
+/// # Errors
+/// Exit code 3 for the configuration, 5 for the files. Done, but code 6: a bucket was rejected, or a day that is over is
+/// covered less than `report.min_coverage` says.
+pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
+    let config = common.load()?;
+    let now = clock::now();
+    let mut days: BTreeSet<NaiveDate> = hours::dates(&StateDir::new(&config.state_dir))?.into_iter().collect();
+    if let Some(month) = args.month {
+        let (first, last) = (month.first_day(config.month_start_day), month.last_day(config.month_start_day));
+        days.retain(|day| (first..=last).contains(day));
+    }
+    days.retain(|day| args.day.is_none_or(|only| *day == only));
+    if days.is_empty() {
+        return Err(Failure::new(Code::Incomplete, anyhow::anyhow!("there is no hourly log of that time"))
+            .help(format!("the hourly logs are in {}", config.state_dir.join("hourly").display())));
+    }
+    let rolled_up = roll_up(&config, &days, now, args.force)?;
+    let today = calendar::local(config.timezone, now.wall).date_naive();
+    let mut incomplete = !rolled_up.damages.is_empty();
+    for (day, (seal, outcome)) in &rolled_up.days {
+        output::print(&format!("{}\n", line(*day, seal, *outcome)))?;
+        let covered = f64::from(seal.seconds_covered) / f64::from(seal.seconds_in_day.max(1));
+        incomplete |= *day < today && covered < config.report.min_coverage;
+    }
+    Ok(if incomplete { Code::Incomplete } else { Code::Done })
+}
+
+/// Rolls up `days`. What does not count in the hourly logs is named in the log, and listed in the day as a gap.
+///
+/// # Errors
+/// When the files cannot be read or written, or another rollup is at work.
+pub fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment, force: bool) -> Result<RolledUp, Failure> {
+    let state = StateDir::new(&config.state_dir);
+    let lock = state.lock_daily()?;
+    let dates = hours::dates(&state)?;
+    let mut rolled_up = RolledUp::default();
+    let mut months: BTreeMap<Month, Vec<DayBlock>> = BTreeMap::new();
+    for day in days {
+        let block = day_of(config, &state, &dates, *day, now, &mut rolled_up.damages)?;
+        months.entry(Month::of(*day)).or_default().push(block);
+    }
+    for blocks in months.into_values() {
+        let seals: Vec<DaySeal> = blocks.iter().map(|block| block.seal.clone()).collect();
+        let (outcomes, damages) = put_days(&lock, blocks, force)?;
+        rolled_up.damages.extend(damages.iter().map(ToString::to_string));
+        let seals = seals.into_iter().filter_map(|seal| Some((seal.day, (seal.clone(), *outcomes.get(&seal.day)?))));
+        rolled_up.days.extend(seals);
+    }
+    rolled_up.damages.sort();
+    rolled_up.damages.dedup();
+    for damage in &rolled_up.damages {
+        tracing::warn!("does not count: {damage}");
+    }
+    Ok(rolled_up)
+}
+
+/// One day: of its own file, and of the newest before it, whose last bucket may reach into it.
+fn day_of(
+    config: &Config,
+    state: &StateDir,
+    dates: &[NaiveDate],
+    day: NaiveDate,
+    now: Moment,
+    damages: &mut Vec<String>,
+) -> Result<DayBlock, StoreError> {
+    let rules = DayRules { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
+    let mut rollup = DayRollup::new(rules, day);
+    let before = dates.iter().copied().filter(|date| *date < day).max().unwrap_or(day);
+    for hour in Hours::read(state, before..=day)? {
+        match hour? {
+            Hour::Bucket(bucket) => {
+                if let Err(twice) = rollup.take(&bucket) {
+                    damages.push(twice.to_string());
+                }
+            }
+            Hour::Damage(damage) => {
+                if let Some(span) = damage.span {
+                    rollup.reject(span, &damage.what);
+                }
+                damages.push(damage.to_string());
+            }
+            // An agent is writing it right now, or will put it right at its next start.
+            Hour::Unfinished(_) => {}
+        }
+    }
+    Ok(rollup.finish(now.wall))
+}
+
+fn line(day: NaiveDate, seal: &DaySeal, outcome: Day) -> String {
+    let outcome = match outcome {
+        Day::Written => "written".to_owned(),
+        Day::Unchanged => "unchanged".to_owned(),
+        Day::Kept(Kept::CoversMore { before, now }) => {
+            format!("kept: the one that is there covers {before} s, this one {now} s (see --force)")
+        }
+        Day::Kept(Kept::HourlyGone) => "kept: its hourly log is gone".to_owned(),
+    };
+    format!(
+        "{day}  {} of {} buckets  {} of {} s  {outcome}",
+        seal.buckets_sealed, seal.buckets_expected, seal.seconds_covered, seal.seconds_in_day
+    )
 }

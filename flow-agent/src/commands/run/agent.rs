@@ -12,6 +12,7 @@ use super::unseen::UnseenList;
 use super::watched::Watched;
 use crate::backend::{Backend, Retired};
 use crate::clock;
+use crate::commands::rollup;
 use crate::config::Config;
 use crate::exit::{Code, Failure, chain};
 use crate::ledger::calendar;
@@ -28,6 +29,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 
 /// Sockets that listen are looked for this often; nothing tells of them.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// The day of a bucket is rolled up when it is over, and before that so often.
+const ROLL_UP_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Counts until it is told to leave.
 pub struct Agent {
@@ -50,6 +54,7 @@ pub(super) struct Timers {
     inspect_at: u64,
     look_at: u64,
     retry_at: u64,
+    roll_up_at: u64,
 }
 
 impl Timers {
@@ -59,6 +64,7 @@ impl Timers {
             inspect_at: after(now, INSPECT_EVERY),
             look_at: after(now, LOOK_EVERY),
             retry_at: now.boot_ns,
+            roll_up_at: now.boot_ns,
         }
     }
 }
@@ -195,6 +201,7 @@ impl Agent {
         let reading = self.backend.read(&clock::now)?;
         self.seal(&reading)?;
         self.outbox.write_all(self.backend.as_mut())?;
+        self.roll_up_written(true);
         Ok(())
     }
 
@@ -235,6 +242,21 @@ impl Agent {
                 failure.render()
             );
             self.timers.retry_at = after(clock::now(), RETRY_AFTER);
+        }
+        self.roll_up_written(false);
+    }
+
+    fn roll_up_written(&mut self, all: bool) {
+        let now = clock::now();
+        let today = calendar::local(self.config.timezone, now.wall).date_naive();
+        let hourly = now.boot_ns >= self.timers.roll_up_at;
+        let dates: BTreeSet<_> = self.outbox.take_dates(|date| all || hourly || date < today);
+        if dates.is_empty() {
+            return;
+        }
+        self.timers.roll_up_at = after(now, ROLL_UP_EVERY);
+        if let Err(failure) = rollup::roll_up(&self.config, &dates, now, false) {
+            tracing::warn!("the days are not rolled up: they can be at any time\n{}", failure.render());
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use chrono::NaiveDate;
+
 use super::say;
 use crate::backend::{Backend, Retired};
 use crate::exit::{Failure, chain};
@@ -24,11 +26,13 @@ pub struct Outbox {
     waiting: VecDeque<(HourBlock, Then)>,
     /// Ports whose last line is on disk, and whose counters could not be let go yet.
     unreleased: BTreeSet<u16>,
+    /// Days that were written to and not rolled up yet.
+    dates: BTreeSet<NaiveDate>,
 }
 
 impl Outbox {
     pub fn new(journal: Journal) -> Self {
-        Self { journal, waiting: VecDeque::new(), unreleased: BTreeSet::new() }
+        Self { journal, waiting: VecDeque::new(), unreleased: BTreeSet::new(), dates: BTreeSet::new() }
     }
 
     pub fn push(&mut self, bucket: HourBlock, then: Then) {
@@ -59,6 +63,7 @@ impl Outbox {
             self.journal.append(bucket)?;
             let Some((bucket, then)) = self.waiting.pop_front() else { break };
             say::tell(&say::bucket(&bucket));
+            self.dates.extend([bucket.seal.start.date_naive(), bucket.seal.end.date_naive()]);
             let done = match then {
                 Then::Nothing => Ok(()),
                 // The counters of an epoch that was replaced meanwhile go with their set.
@@ -86,6 +91,18 @@ impl Outbox {
             Ok(()) => self.unreleased.clear(),
             Err(error) => tracing::error!(error = %chain(&error), "counters of closed ports stay; it is tried again"),
         }
+    }
+
+    /// Days that may not have been rolled up when the last agent ended.
+    pub fn owe(&mut self, dates: impl IntoIterator<Item = NaiveDate>) {
+        self.dates.extend(dates);
+    }
+
+    /// The days that were written to and that `due` says are to be rolled up; they are not given again.
+    pub fn take_dates(&mut self, due: impl Fn(NaiveDate) -> bool) -> BTreeSet<NaiveDate> {
+        let (due, later) = std::mem::take(&mut self.dates).into_iter().partition(|date| due(*date));
+        self.dates = later;
+        due
     }
 }
 

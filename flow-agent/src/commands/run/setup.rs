@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::exit::{Code, Failure, chain};
 use crate::ledger::usage::{Baseline, Closing, Counted, Meter, Settings};
 use crate::store::journal::{Journal, Recovery};
-use crate::store::{StateDir, instance, ports};
+use crate::store::{StateDir, hours, instance, ports};
 
 /// A clock that lies before the journal's end is waited for this long.
 const CLOCK_PATIENCE: Duration = Duration::from_secs(300);
@@ -76,6 +76,8 @@ pub async fn start(config: Config, accept_overlap: bool) -> Result<Agent, Failur
     let (meter, buckets) = Meter::resume(settings, &baseline, last_readings, live, closing);
 
     let mut outbox = Outbox::new(journal);
+    // The last agent may have ended before it rolled up the newest days.
+    outbox.owe(hours::dates(&state)?.into_iter().rev().take(2));
     for bucket in buckets {
         let behind = sets.iter().position(|set| set.identity().epoch == bucket.seal.epoch);
         let then = behind.map_or(Then::Nothing, |index| Then::Delete(sets.remove(index)));
