@@ -13,11 +13,12 @@ use clap::ValueEnum;
 use crate::cli::Common;
 use crate::clock;
 use crate::exit::{Code, Failure};
+use crate::ledger::block::{Daily, Hourly};
 use crate::ledger::usage::Settings;
 use crate::ports::spec;
 use crate::store::StateDir;
 use period::{Here, When};
-use read::{Line, Log};
+use read::{Log, Seen};
 
 /// Shows what was counted, the open hour included
 #[derive(Debug, clap::Args)]
@@ -99,8 +100,13 @@ impl Args {
             && self.user.as_deref().is_none_or(|name| user == Some(name))
     }
 
-    fn keep_asked_for(&self, lines: &mut Vec<Line>) {
-        lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
+    /// Leaves out the lines that are not asked for.
+    fn narrow_hour(&self, seen: &mut Seen<Hourly>) {
+        seen.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
+    }
+
+    fn narrow_day(&self, seen: &mut Seen<Daily>) {
+        seen.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
     }
 
     /// Whether it is asked for some ports only.
@@ -118,7 +124,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let here = Here { now: clock::now().wall, zone: config.timezone, month_start_day: config.month_start_day };
     let settings = Settings { node: config.node, zone: config.timezone, bucket: config.count.bucket };
-    let mut log = Log::new(StateDir::new(&config.state_dir), &settings)?;
+    let mut log = Log::new(StateDir::new(&config.state_dir), settings)?;
     // Whoever names a time wants to see that time.
     let usual = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
     match args.view.or(usual) {

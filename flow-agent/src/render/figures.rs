@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::ledger::calendar::Month;
 use crate::ledger::counters::{Counters, Others};
+use crate::ledger::reconcile::{Compared, Reconciliation};
 use crate::ledger::record::{Quality, optional_stamp, stamp};
 
 /// A row that can be written in any of the ways.
@@ -203,6 +204,9 @@ pub struct TotalRow {
     pub ports: usize,
     /// What belonged to no watched port.
     pub other: Others,
+    /// What all cells counted beside what the devices did, over the sealed buckets; `None` where it is not known.
+    #[serde(serialize_with = "reconciliation", skip_serializing_if = "Option::is_none")]
+    pub reconciliation: Option<Reconciliation>,
     /// How many sealed buckets there are of each.
     pub quality: BTreeMap<Quality, u32>,
     /// Whether the bucket that is open is in it.
@@ -257,6 +261,25 @@ pub fn quality_name(quality: Quality) -> &'static str {
         Quality::Import => "import",
         Quality::Exact => "exact",
     }
+}
+
+/// One direction of it.
+#[derive(Serialize)]
+struct ComparedBytes {
+    cells_bytes: u128,
+    devices_bytes: u128,
+    difference_bytes: i128,
+}
+
+/// As `{"in":{…},"out":{…}}`.
+fn reconciliation<S: Serializer>(compared: &Option<Reconciliation>, serializer: S) -> Result<S::Ok, S::Error> {
+    let of = |compared: Compared| ComparedBytes {
+        cells_bytes: compared.cells_bytes,
+        devices_bytes: compared.devices_bytes,
+        difference_bytes: compared.difference_bytes(),
+    };
+    let both = compared.map(|compared| [("in", of(compared.incoming)), ("out", of(compared.outgoing))]);
+    serializer.collect_map(both.into_iter().flatten())
 }
 
 fn user(user: Option<&str>) -> String {

@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 
 use super::figures::{DayRow, HourRow, MonthRow, Sums, TopRow, TotalRow, quality_name};
 use crate::ledger::counters::{Flow, Others};
+use crate::ledger::reconcile::{Compared, Reconciliation};
 use crate::ledger::record::{BackendKind, HourSeal, Quality};
 use crate::ledger::units::Human;
 
@@ -90,11 +91,29 @@ pub fn total(row: &TotalRow) -> String {
         (Some(start), Some(end)) => format!("{}, buckets: {qualities}", span(start, end)),
         _ => "nothing was counted".to_owned(),
     };
-    format!("{head}\n{}", build([("", LEFT)].into_iter().chain(SUMS), lines.into_iter()))
+    let foot = row.reconciliation.as_ref().map(reconciliation).unwrap_or_default();
+    format!("{head}\n{}{foot}", build([("", LEFT)].into_iter().chain(SUMS), lines.into_iter()))
+}
+
+/// What all cells counted, beside what the devices did.
+pub fn reconciliation(compared: &Reconciliation) -> String {
+    let row = |name: &str, compared: Compared| {
+        let percent = compared.difference_percent().map_or("-".to_owned(), |percent| format!("{percent:+.4} %"));
+        vec![
+            name.to_owned(),
+            Human(compared.cells_bytes).to_string(),
+            Human(compared.devices_bytes).to_string(),
+            format!("{:+} B", compared.difference_bytes()),
+            percent,
+        ]
+    };
+    let columns = [("sealed", LEFT), ("all cells", RIGHT), ("devices", RIGHT), ("difference", RIGHT), ("", RIGHT)];
+    let rows = [row("in", compared.incoming), row("out", compared.outgoing)];
+    format!("\n{}", build(columns.into_iter(), rows.into_iter()))
 }
 
 /// What counts, and how far it is on disk: the newest bucket, and when the open one began and was read.
-pub fn newest(seal: &HourSeal, open: Option<(DateTime<FixedOffset>, DateTime<FixedOffset>)>) -> String {
+pub fn newest(seal: &HourSeal, open: Option<&HourSeal>) -> String {
     let backend = match seal.backend {
         Some(BackendKind::Ebpf) => " with eBPF",
         Some(BackendKind::Iptables) => " with iptables",
@@ -104,8 +123,8 @@ pub fn newest(seal: &HourSeal, open: Option<(DateTime<FixedOffset>, DateTime<Fix
     let (node, ports, quality) = (&seal.node, seal.ports, quality_name(seal.quality));
     let mut text = format!("{node}: {ports} ports on {interfaces}{backend}\n");
     text += &format!("newest bucket: {}, {quality}\n", span(seal.start, seal.end));
-    if let Some((start, end)) = open {
-        text += &format!("open bucket:   {}\n", span(start, end));
+    if let Some(open) = open {
+        text += &format!("open bucket:   {}\n", span(open.start, open.end));
     }
     text + "\n"
 }

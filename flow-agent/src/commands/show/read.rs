@@ -1,60 +1,28 @@
 //! Reads the logs for `show`, and remembers what of them could not be used.
 
-use chrono::{DateTime, FixedOffset};
-
 use super::period::Period;
 use crate::cli::output;
 use crate::exit::{Code, Failure};
-use crate::ledger::block::HourBlock;
-use crate::ledger::counters::{Counters, Others};
-use crate::ledger::record::{Gap, HourLine, Quality};
+use crate::ledger::block::{Block, BlockKind, HourBlock, Hourly};
 use crate::ledger::usage::{Baseline, Settings, open_bucket};
 use crate::store::damage::Damage;
 use crate::store::hours::{self, Hour, Hours};
 use crate::store::{self, StateDir, StoreError};
 
-/// A bucket, sealed or open.
+/// What is handed out: a block of the log, or the one that is open.
 #[derive(Clone, Debug)]
-pub struct Bucket {
-    pub start: DateTime<FixedOffset>,
-    pub end: DateTime<FixedOffset>,
-    /// `None`: it is open.
-    pub quality: Option<Quality>,
-    pub lines: Vec<Line>,
-    pub other: Others,
-    /// Times of it that nobody saw.
-    pub gaps: Vec<Gap>,
-}
-
-/// What one port moved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
-    pub port: u16,
-    pub user: Option<String>,
-    pub counters: Counters,
-}
-
-impl From<HourBlock> for Bucket {
-    fn from(block: HourBlock) -> Self {
-        let seal = block.seal;
-        let line = |line: HourLine| Line { port: line.port, counters: line.counters(), user: line.user };
-        let lines = block.lines.into_iter().map(line).collect();
-        Self {
-            start: seal.start,
-            end: seal.end,
-            quality: Some(seal.quality),
-            lines,
-            other: seal.other,
-            gaps: seal.gaps,
-        }
-    }
+pub struct Seen<K: BlockKind> {
+    pub block: Block<K>,
+    /// It is not sealed, or what is not sealed is in it.
+    pub open: bool,
 }
 
 /// The logs of a state directory.
 pub struct Log {
     state: StateDir,
+    settings: Settings,
     last: Option<HourBlock>,
-    open: Option<Bucket>,
+    open: Option<HourBlock>,
     damages: Vec<String>,
 }
 
@@ -63,26 +31,34 @@ impl Log {
     ///
     /// # Errors
     /// When there is no such directory, or it cannot be read.
-    pub fn new(state: StateDir, settings: &Settings) -> Result<Self, Failure> {
+    pub fn new(state: StateDir, settings: Settings) -> Result<Self, Failure> {
         if !state.root().is_dir() {
             let error = anyhow::anyhow!("`{}` is not there: nothing was counted yet", state.root().display());
             let help = "start `flow-agent run`, or name another directory with --state-dir";
             return Err(Failure::new(Code::Store, error).help(help));
         }
-        let mut log = Self { state, last: None, open: None, damages: Vec::new() };
+        let mut log = Self { state, settings, last: None, open: None, damages: Vec::new() };
         let checkpoint = log.document(store::checkpoint::read)?;
         let users = log.document(store::ports::read)?.map(|list| list.ports).unwrap_or_default();
         let users = users.into_iter().filter_map(|(port, user)| Some((port, user?))).collect();
         let mut baseline = Baseline::default();
         log.read_newest(checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq), &mut baseline)?;
         baseline.set_checkpoint(checkpoint);
-        let open = open_bucket(settings, &baseline, &users);
-        log.open = open.map(|block| Bucket { quality: None, ..Bucket::from(block) });
+        log.open = open_bucket(&log.settings, &baseline, &users);
         Ok(log)
     }
 
     pub(super) fn state(&self) -> &StateDir {
         &self.state
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether `block` was sealed after the open bucket was looked up: then it is in that.
+    pub(super) fn is_in_open(&self, block: &HourBlock) -> bool {
+        self.open.as_ref().is_some_and(|open| block.seal.seq >= open.seal.seq)
     }
 
     /// Remembers what could not be used.
@@ -96,7 +72,7 @@ impl Log {
     }
 
     /// The bucket that is open, as far as it was read.
-    pub fn open(&self) -> Option<&Bucket> {
+    pub fn open(&self) -> Option<&HourBlock> {
         self.open.as_ref()
     }
 
@@ -107,15 +83,14 @@ impl Log {
     pub fn buckets(
         &mut self,
         period: &Period,
-        mut take: impl FnMut(Bucket) -> Result<bool, Failure>,
+        mut take: impl FnMut(Seen<Hourly>) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        let last = self.last.as_ref().and_then(|block| block.seal.seq);
         for hour in Hours::read(&self.state, period.dates())? {
             match hour? {
                 // What was sealed since the open bucket was looked up is in it.
-                Hour::Bucket(block) if self.open.is_some() && block.seal.seq > last => {}
+                Hour::Bucket(block) if self.is_in_open(&block) => {}
                 Hour::Bucket(block) if period.holds(block.seal.start) => {
-                    if !take(Bucket::from(*block))? {
+                    if !take(Seen { block: *block, open: false })? {
                         return Ok(());
                     }
                 }
@@ -123,8 +98,8 @@ impl Log {
                 Hour::Damage(damage) => self.note(&damage),
             }
         }
-        if let Some(open) = self.open.as_ref().filter(|open| period.holds(open.start)) {
-            take(open.clone())?;
+        if let Some(open) = self.open.as_ref().filter(|open| period.holds(open.seal.start)) {
+            take(Seen { block: open.clone(), open: true })?;
         }
         Ok(())
     }

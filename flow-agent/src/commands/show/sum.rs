@@ -3,8 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::read::Bucket;
+use super::read::Seen;
+use crate::ledger::block::Hourly;
 use crate::ledger::counters::Counters;
+use crate::ledger::reconcile::reconcile;
 use crate::ledger::statement::Owner;
 use crate::render::figures::{Kind, Sums, TopRow, TotalRow};
 
@@ -23,20 +25,24 @@ struct OwnerSum {
 }
 
 impl Sum {
-    /// Adds a bucket. `other`, what belonged to no port, is left out where only some ports are asked for.
-    pub fn add(&mut self, bucket: &Bucket, with_other: bool) {
-        let total = &mut self.total;
-        total.start = Some(total.start.map_or(bucket.start, |start| start.min(bucket.start)));
-        total.end = Some(total.end.map_or(bucket.end, |end| end.max(bucket.end)));
-        match bucket.quality {
-            Some(quality) => *total.quality.entry(quality).or_default() += 1,
-            None => total.open = true,
+    /// Adds a bucket, of which some lines may have been left out; `whole` says that none were.
+    pub fn add(&mut self, seen: &Seen<Hourly>, whole: bool) {
+        let (total, seal) = (&mut self.total, &seen.block.seal);
+        total.start = Some(total.start.map_or(seal.start, |start| start.min(seal.start)));
+        total.end = Some(total.end.map_or(seal.end, |end| end.max(seal.end)));
+        match seen.open {
+            true => total.open = true,
+            false => *total.quality.entry(seal.quality).or_default() += 1,
         }
-        if with_other {
-            total.other = total.other.checked_add(bucket.other).unwrap_or(total.other);
+        if whole {
+            // For display: what would pass 2^64 is left out.
+            total.other = total.other.checked_add(seal.other).unwrap_or(total.other);
+            if let Some(more) = reconcile(&seen.block).filter(|_| !seen.open) {
+                total.reconciliation.get_or_insert_default().add(more);
+            }
         }
-        for line in &bucket.lines {
-            self.add_line(line.port, line.user.as_deref(), line.counters);
+        for line in &seen.block.lines {
+            self.add_line(line.port, line.user.as_deref(), line.counters());
         }
     }
 

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::days::Day;
 use super::period::{Here, Period, Usual};
-use super::read::{Bucket, Log};
+use super::read::{Log, Seen};
 use super::sum::Sum;
 use super::{Args, Form};
 use crate::cli::output;
 use crate::exit::Failure;
+use crate::ledger::block::{Daily, DayBlock, HourBlock, Hourly};
 use crate::ledger::calendar::{Month, day_start, seconds_in_month};
+use crate::ledger::reconcile::{Reconciliation, reconcile};
 use crate::ledger::record::MonthLine;
 use crate::render::figures::{self, DayRow, HourRow, Kind, MonthRow, Row};
 use crate::render::table;
@@ -22,24 +23,28 @@ const FEW: usize = 5;
 pub(super) fn hours(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
     let mut rows = Rows::new(args, table::hours);
     rows.begin()?;
-    log.buckets(&period(args, Usual::Hours, here), |mut bucket| {
-        args.keep_asked_for(&mut bucket.lines);
-        rows.take(hour_rows(bucket), |row| row.sums.bytes)
+    let mut compared: Option<Reconciliation> = None;
+    log.buckets(&period(args, Usual::Hours, here), |mut seen| {
+        if let Some(more) = reconcile(&seen.block).filter(|_| !seen.open && !args.is_narrow()) {
+            compared.get_or_insert_default().add(more);
+        }
+        args.narrow_hour(&mut seen);
+        rows.take(hour_rows(seen), |row| row.sums.bytes)
     })?;
-    rows.end()
+    rows.end(&compared.map(|compared| table::reconciliation(&compared)).unwrap_or_default())
 }
 
-fn hour_rows(bucket: Bucket) -> impl Iterator<Item = HourRow> {
-    let Bucket { start, end, quality, lines, .. } = bucket;
+fn hour_rows(seen: Seen<Hourly>) -> impl Iterator<Item = HourRow> {
+    let Seen { block: HourBlock { lines, seal }, open } = seen;
     lines.into_iter().map(move |line| HourRow {
         kind: Kind::Hour,
-        start,
-        end,
+        start: seal.start,
+        end: seal.end,
         port: line.port,
+        sums: line.counters().into(),
         user: line.user,
-        sums: line.counters.into(),
-        quality,
-        open: quality.is_none(),
+        quality: (!open).then_some(seal.quality),
+        open,
     })
 }
 
@@ -47,23 +52,23 @@ fn hour_rows(bucket: Bucket) -> impl Iterator<Item = HourRow> {
 pub(super) fn days(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
     let mut rows = Rows::new(args, table::days);
     rows.begin()?;
-    log.days(period(args, Usual::Days, here).dates(), here, |mut day| {
-        args.keep_asked_for(&mut day.lines);
-        rows.take(day_rows(day), |row| row.sums.bytes).map(|_| ())
+    log.days(period(args, Usual::Days, here).dates(), here, |mut seen| {
+        args.narrow_day(&mut seen);
+        rows.take(day_rows(seen), |row| row.sums.bytes)
     })?;
-    rows.end()
+    rows.end("")
 }
 
-fn day_rows(day: Day) -> impl Iterator<Item = DayRow> {
-    let Day { day, lines, seconds_covered, seconds_in_day, open } = day;
+fn day_rows(seen: Seen<Daily>) -> impl Iterator<Item = DayRow> {
+    let Seen { block: DayBlock { lines, seal }, open } = seen;
     lines.into_iter().map(move |line| DayRow {
         kind: Kind::Day,
-        day,
+        day: seal.day,
         port: line.port,
+        sums: line.counters().into(),
         user: line.user,
-        sums: line.counters.into(),
-        seconds_covered,
-        seconds_in_day,
+        seconds_covered: seal.seconds_covered,
+        seconds_in_day: seal.seconds_in_day,
         open,
     })
 }
@@ -91,7 +96,7 @@ pub(super) fn months(args: &Args, log: &mut Log, here: &Here) -> Result<(), Fail
         rows.take(of_month.into_iter().filter(asked_for), |row| row.sums.bytes)?;
         month = month.next();
     }
-    rows.end()
+    rows.end("")
 }
 
 fn reported_row(line: MonthLine, open: bool) -> MonthRow {
@@ -104,11 +109,11 @@ fn reported_row(line: MonthLine, open: bool) -> MonthRow {
 fn own_rows(args: &Args, log: &mut Log, month: Month, here: &Here) -> Result<Vec<MonthRow>, Failure> {
     let (mut sum, mut covered) = (Sum::default(), 0_u64);
     let days = month.first_day(here.month_start_day)..=month.last_day(here.month_start_day);
-    log.days(days.clone(), here, |mut day| {
-        covered += u64::from(day.seconds_covered);
-        args.keep_asked_for(&mut day.lines);
-        day.lines.iter().for_each(|line| sum.add_line(line.port, line.user.as_deref(), line.counters));
-        Ok(())
+    log.days(days.clone(), here, |mut seen| {
+        covered += u64::from(seen.block.seal.seconds_covered);
+        args.narrow_day(&mut seen);
+        seen.block.lines.iter().for_each(|line| sum.add_line(line.port, line.user.as_deref(), line.counters()));
+        Ok(true)
     })?;
     let open = month >= here.month();
     let seconds = if open {
@@ -150,10 +155,10 @@ pub(super) fn total(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failu
 pub(super) fn glance(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
     let today = sum(args, log, &Period::Days(here.today()..=here.today()))?.total(Kind::Today, log.damages());
     let mut month = Sum::default();
-    log.days(here.month().first_day(here.month_start_day)..=here.today(), here, |mut day| {
-        args.keep_asked_for(&mut day.lines);
-        day.lines.iter().for_each(|line| month.add_line(line.port, line.user.as_deref(), line.counters));
-        Ok(())
+    log.days(here.month().first_day(here.month_start_day)..=here.today(), here, |mut seen| {
+        args.narrow_day(&mut seen);
+        seen.block.lines.iter().for_each(|line| month.add_line(line.port, line.user.as_deref(), line.counters()));
+        Ok(true)
     })?;
     let this_month = month.total(Kind::ThisMonth, log.damages());
     let form = args.form();
@@ -163,7 +168,7 @@ pub(super) fn glance(args: &Args, log: &mut Log, here: &Here) -> Result<(), Fail
     }
     let mut text = String::new();
     if let Some(last) = log.last() {
-        text += &table::newest(&last.seal, log.open().map(|open| (open.start, open.end)));
+        text += &table::newest(&last.seal, log.open().map(|open| &open.seal));
     }
     text += &table::glance(&today, &this_month);
     let top = month.top(args.limit(FEW));
@@ -180,9 +185,9 @@ fn period(args: &Args, usual: Usual, here: &Here) -> Period {
 
 fn sum(args: &Args, log: &mut Log, period: &Period) -> Result<Sum, Failure> {
     let mut sum = Sum::default();
-    log.buckets(period, |mut bucket| {
-        args.keep_asked_for(&mut bucket.lines);
-        sum.add(&bucket, !args.is_narrow());
+    log.buckets(period, |mut seen| {
+        args.narrow_hour(&mut seen);
+        sum.add(&seen, !args.is_narrow());
         Ok(true)
     })?;
     Ok(sum)
@@ -225,12 +230,14 @@ impl<'a, R: Row> Rows<'a, R> {
         Ok(true)
     }
 
-    fn end(mut self) -> Result<(), Failure> {
+    /// `foot` goes below a table.
+    fn end(mut self, foot: &str) -> Result<(), Failure> {
         let rows = self.kept.make_contiguous();
         let text = match (self.args.form(), self.dropped) {
-            (Form::Table, 0) => (self.table)(rows),
+            (Form::Table, 0) => (self.table)(rows) + foot,
             (Form::Table, dropped) => {
-                format!("{dropped} earlier rows are left out; --limit 0 shows all\n{}", (self.table)(rows))
+                let head = format!("{dropped} earlier rows are left out; --limit 0 shows all\n");
+                head + &(self.table)(rows) + foot
             }
             (form @ (Form::Json | Form::Csv), _) => rows.iter().map(|row| line(row, form)).collect(),
         };

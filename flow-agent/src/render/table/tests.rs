@@ -115,6 +115,10 @@ fn everything() -> TotalRow {
             unparsed: Flow { in_bytes: 60, in_packets: 1, out_bytes: 0, out_packets: 0 },
             ..Others::default()
         },
+        reconciliation: Some(Reconciliation {
+            incoming: Compared { cells_bytes: 1 << 30, devices_bytes: (1 << 30) + 1_000 },
+            outgoing: Compared { cells_bytes: 5 << 29, devices_bytes: 5 << 29 },
+        }),
         quality: BTreeMap::from([(Quality::Exact, 13), (Quality::Gap, 1)]),
         open: true,
         damages: 2,
