@@ -75,3 +75,19 @@ pub fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> 
         std::thread::sleep(Duration::from_millis(20));
     }
 }
+
+/// Waits until both are equal, five seconds at most: packets may still be under way from one observer to the other.
+///
+/// # Panics
+/// When they are not by then; shows both.
+pub fn assert_settles<T: PartialEq + std::fmt::Debug>(mut left: impl FnMut() -> T, mut right: impl FnMut() -> T) {
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let (left, right) = (left(), right());
+        if left == right || Instant::now() >= deadline {
+            assert_eq!(left, right);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

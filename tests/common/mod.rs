@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub mod daemon;
+pub mod flood;
 pub mod netns;
+pub mod observer;
 pub mod smtpd;
 pub mod sshd;
 

@@ -1,7 +1,21 @@
-//! Attaching: what passes is counted, exactly, in both directions, and the program outlives the agent.
+//! Attaching: what passes is counted, exactly, first in order, once.
 
-use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside};
-use crate::support::{options, read, send, start};
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::Command;
+use std::time::Duration;
+
+use flow_agent::backend::{BackendError, Options, Place};
+use flow_agent::clock;
+use flow_agent::ledger::counters::Others;
+use flow_agent::ledger::reading::Reading;
+
+use crate::common::daemon::{assert_settles, wait_until};
+use crate::common::flood::Flood;
+use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside, run};
+use crate::common::observer::Observer;
+use crate::stranger::{TCX_INGRESS, TCX_NEXT, TCX_PASS, attach_first};
+use crate::support::{as_observed, index_of, options, read, read_all, refusal, send, start, succeed};
 
 #[test]
 fn datagrams_are_counted_to_the_byte_in_both_families() {
@@ -10,6 +24,8 @@ fn datagrams_are_counted_to_the_byte_in_both_families() {
         let started = start(&options(&pair, &[443, 4433])).unwrap();
         let mut backend = started.backend;
         assert!(started.unseen.is_empty() && started.retired.is_empty() && started.unadopted.is_empty());
+        assert_eq!((backend.interfaces(), backend.ports()), (vec![WAN.to_owned()], [443, 4433].into()));
+        assert!(backend.identity().pinned);
         inside(&pair.peer, || {
             send(PEER4, (HOST4, 443), 100, 10);
             send(PEER6, (HOST6, 443), 100, 10);
@@ -20,8 +36,220 @@ fn datagrams_are_counted_to_the_byte_in_both_families() {
         assert_eq!((counters.udp_in_bytes, counters.udp_in_packets), (1_280 + 1_480, 20));
         assert_eq!((counters.udp_out_bytes, counters.tcp_in_bytes), (0, 0));
         assert!(read(&mut *backend, 4433).is_zero());
-        let others = backend.read(&flow_agent::clock::now).unwrap().others;
+        let others = read_all(&mut *backend).others;
         // 3 x (20 + 8 + 50)
         assert_eq!((others.other_ports.in_bytes, others.other_ports.in_packets), (234, 3));
+    });
+}
+
+#[test]
+fn a_stream_is_counted_as_iptables_counts_it() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let observer = Observer::install(&pair.host, &[443, 4433]);
+        let mut backend = start(&options(&pair, &[443, 4433])).unwrap().backend;
+        let listener = TcpListener::bind((HOST4, 443)).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+            stream.write_all(&vec![b'd'; 3_000_000]).unwrap();
+        });
+        inside(&pair.peer, || {
+            let mut stream = TcpStream::connect((HOST4, 443)).unwrap();
+            stream.write_all(&vec![b'u'; 1_000_000]).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).unwrap();
+            assert_eq!(answer.len(), 3_000_000);
+        });
+        server.join().unwrap();
+        assert_settles(|| as_observed(read_all(&mut *backend).ports), || observer.read());
+        let counters = read(&mut *backend, 443);
+        assert!(counters.tcp_in_bytes > 1_000_000 && counters.tcp_out_bytes > 3_000_000);
+    });
+}
+
+/// All cells together, in and out: what the device should have counted without its link-layer headers.
+fn all_bytes(reading: &Reading) -> (u64, u64) {
+    let Others { other_ports, other_ip, non_ip, other_host, fragment_unmatched, unparsed } = reading.others;
+    let others = [other_ports, other_ip, non_ip, other_host, fragment_unmatched, unparsed];
+    let bytes_in = others.iter().map(|flow| flow.in_bytes).sum::<u64>();
+    let bytes_out = others.iter().map(|flow| flow.out_bytes).sum::<u64>();
+    reading.ports.values().fold((bytes_in, bytes_out), |(bytes_in, bytes_out), counters| {
+        (bytes_in + counters.in_bytes(), bytes_out + counters.out_bytes())
+    })
+}
+
+#[test]
+fn all_cells_together_are_what_the_device_counted() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        know_each_other(&pair);
+        // From here on nobody sends but the flood, except to ask whether the other is still there, which is counted too.
+        for netns in [&pair.host, &pair.peer] {
+            inside(netns, || std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
+        }
+        let before = pair.host_counters(WAN);
+        let mut backend = start(&options(&pair, &[443])).unwrap().backend;
+        let flood = Flood::begin(&pair, &[443, 9000]);
+        flood.pass(5_000);
+        flood.end();
+        let device = || {
+            let after = pair.host_counters(WAN);
+            (after.ip_in_since(before), after.ip_out_since(before))
+        };
+        assert_settles(|| all_bytes(&read_all(&mut *backend)), device);
+        let (reading, after) = (read_all(&mut *backend), pair.host_counters(WAN));
+        let [device] = reading.devices.as_slice() else { panic!("{:?}", reading.devices) };
+        assert_eq!((device.rx_bytes, device.tx_packets), (after.rx_bytes, after.tx_packets));
+        assert!(reading.others.other_ports.in_bytes > 100_000 && reading.ports[&443].udp_in_bytes > 100_000);
+    });
+}
+
+#[test]
+fn ten_restarts_on_clsact_leave_one_filter_a_direction_and_lose_nothing() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let observer = Observer::install(&pair.host, &[443, 4433]);
+        let options = Options { place: Place::Clsact, ..options(&pair, &[443, 4433]) };
+        let mut backend = start(&options).unwrap().backend;
+        let flood = Flood::begin(&pair, &[443, 4433]);
+        for _ in 0..10 {
+            flood.pass(1_000);
+            let started = succeed(backend, &options);
+            assert_eq!((started.unseen, started.retired.len()), (vec![], 0));
+            backend = started.backend;
+        }
+        flood.end();
+        for direction in ["ingress", "egress"] {
+            let filters = pair.host_tc(&["filter", "show", "dev", WAN, direction]);
+            assert_eq!(filters.matches("handle 0xfa").count(), 1, "{filters}");
+            assert_eq!(filters.matches("direct-action").count(), 1, "{filters}");
+        }
+        assert_settles(|| as_observed(read_all(&mut *backend).ports), || observer.read());
+    });
+}
+
+#[test]
+fn a_foreign_ingress_qdisc_is_not_replaced() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        pair.host_tc(&["qdisc", "add", "dev", WAN, "handle", "ffff:", "ingress"]);
+        let clsact = Options { place: Place::Clsact, ..options(&pair, &[443]) };
+        let error = refusal(&clsact);
+        assert_eq!(
+            error.to_string(),
+            "interface `wan` has an `ingress` qdisc where `clsact` is needed; it is not replaced"
+        );
+        assert!(pair.host_tc(&["qdisc", "show", "dev", WAN]).contains("qdisc ingress ffff:"));
+        // Nothing is left of the start that failed, and TCX needs no qdisc.
+        start(&options(&pair, &[443])).unwrap();
+    });
+}
+
+#[test]
+fn a_foreign_filter_at_our_place_is_not_replaced() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        pair.host_tc(&["qdisc", "add", "dev", WAN, "clsact"]);
+        pair.host_tc(&[
+            "filter", "add", "dev", WAN, "egress", "prio", "1", "u32", "match", "u32", "0", "0", "classid", "1:1",
+        ]);
+        let clsact = Options { place: Place::Clsact, ..options(&pair, &[443]) };
+        assert!(matches!(refusal(&clsact), BackendError::FilterPlace { direction: "egress", .. }));
+        assert!(pair.host_tc(&["filter", "show", "dev", WAN, "egress"]).contains("u32"));
+        assert_eq!(pair.host_tc(&["filter", "show", "dev", WAN, "ingress"]), "");
+    });
+}
+
+#[test]
+fn it_is_first_even_where_somebody_was_before() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let _stranger = attach_first(index_of(WAN), TCX_INGRESS, TCX_PASS).unwrap();
+        let mut backend = start(&options(&pair, &[443])).unwrap().backend;
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+        assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
+        assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+    });
+}
+
+#[test]
+fn a_program_that_came_before_is_overtaken_and_the_time_told() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let started_at = clock::now();
+        let mut backend = start(&options(&pair, &[443])).unwrap().backend;
+        let _stranger = attach_first(index_of(WAN), TCX_INGRESS, TCX_PASS).unwrap();
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+        assert!(read(&mut *backend, 443).is_zero(), "the stranger hides what passes");
+        let now = clock::now();
+        let unseen = backend.inspect(now).unwrap().unseen;
+        let [told] = unseen.as_slice() else { panic!("{unseen:?}") };
+        assert_eq!((told.interface.as_str(), told.end), (WAN, now));
+        assert!(told.start.boot_ns >= started_at.boot_ns && told.start.boot_ns < now.boot_ns);
+        assert!(told.why.contains("came before the counter (ingress)"), "{}", told.why);
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+        assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
+        assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+    });
+}
+
+/// Each learns the other's hardware address, so that nothing depends on it later.
+fn know_each_other(pair: &Pair) {
+    send(HOST4, (PEER4, 9), 1, 1);
+    wait_until("the peer is known", Duration::from_secs(5), || {
+        run(Command::new("ip").args(["-n", &pair.host, "neigh", "show", "dev", WAN])).contains("REACHABLE")
+    });
+}
+
+#[test]
+fn programs_behind_are_left_to_decide() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        // TC_ACT_SHOT: what it drops was counted before, and does not arrive.
+        know_each_other(&pair);
+        let _stranger = attach_first(index_of(WAN), TCX_INGRESS, 2).unwrap();
+        let receiver = std::net::UdpSocket::bind((HOST4, 443)).unwrap();
+        receiver.set_nonblocking(true).unwrap();
+        let mut backend = start(&options(&pair, &[443])).unwrap().backend;
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+        assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
+        assert!(receiver.recv(&mut [0; 200]).is_err());
+    });
+}
+
+#[test]
+fn a_program_that_somebody_detached_is_attached_again_and_the_time_told() {
+    for place in [Place::Tcx, Place::Clsact] {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let mut backend = start(&Options { place, ..options(&pair, &[443]) }).unwrap().backend;
+            if place == Place::Clsact {
+                pair.host_tc(&["qdisc", "del", "dev", WAN, "clsact"]);
+            } else {
+                for link in std::fs::read_dir(crate::support::pins(&pair).join("links")).unwrap() {
+                    run(Command::new("bpftool").args(["link", "detach", "pinned"]).arg(link.unwrap().path()));
+                }
+            }
+            inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+            let unseen = backend.inspect(clock::now()).unwrap().unseen;
+            assert_eq!(unseen.len(), 1, "{unseen:?}");
+            assert_eq!(unseen[0].why, "the counter was detached (ingress); the counter was detached (egress)");
+            inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
+            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+        });
+    }
+}
+
+#[test]
+fn a_program_behind_ours_changes_nothing() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let _stranger = attach_first(index_of(WAN), TCX_INGRESS, TCX_NEXT).unwrap();
+        let mut backend = start(&options(&pair, &[443])).unwrap().backend;
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+        assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
     });
 }

@@ -8,8 +8,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod adopt;
 mod agent;
 mod attach;
 mod counted;
+mod interfaces;
+mod pins;
+mod ports;
+mod stranger;
 mod support;
 mod verifier;

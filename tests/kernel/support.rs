@@ -1,52 +1,112 @@
 //! What these tests share: options, starts, readings, and traffic of known size.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::PathBuf;
 
 use flow_agent::backend::{Backend, BackendError, Options, Place, Started, ebpf};
 use flow_agent::clock;
 use flow_agent::ledger::counters::Counters;
+use flow_agent::ledger::reading::Reading;
 use flow_agent::ledger::record::CountMode;
 
 use crate::common::netns::{Pair, WAN};
+use crate::common::observer::Observed;
+
+pub const INSTANCE: &str = "test-instance";
 
 /// Options of an agent in the pair's host that counts `ports` on its WAN.
 pub fn options(pair: &Pair, ports: &[u16]) -> Options {
     Options {
-        instance: "test-instance".into(),
+        instance: INSTANCE.into(),
         bpffs: pair.bpffs.clone(),
         interfaces: vec![WAN.into()],
         count: CountMode::Ip,
         max_ports: 65_530,
         ports: ports.iter().copied().collect(),
-        known_epochs: [].into(),
+        known_epochs: BTreeSet::new(),
         last_known: None,
         place: Place::Auto,
         log: false,
     }
 }
 
-/// Starts an agent's backend; in the host's namespace.
+/// Starts an agent's backend; in the namespace of the calling thread.
 pub fn start(options: &Options) -> Result<Started, BackendError> {
     ebpf::start(options, clock::now())
 }
 
+/// Why an agent's backend does not start.
+pub fn refusal(options: &Options) -> BackendError {
+    match start(options) {
+        Ok(_) => panic!("it started"),
+        Err(error) => error,
+    }
+}
+
+/// Starts a successor of the agent whose counters these are, after it was killed: its backend is gone, what it had in the
+/// kernel is not.
+pub fn succeed(killed: Box<dyn Backend>, options: &Options) -> Started {
+    let known_epochs = [killed.identity().epoch].into();
+    drop(killed);
+    start(&Options { known_epochs, ..options.clone() }).unwrap()
+}
+
+pub fn read_all(backend: &mut dyn Backend) -> Reading {
+    backend.read(&clock::now).unwrap()
+}
+
 /// The counters of one port as they are now.
 pub fn read(backend: &mut dyn Backend, port: u16) -> Counters {
-    backend.read(&clock::now).unwrap().ports[&port]
+    read_all(backend).ports[&port]
+}
+
+/// A reading as the independent observer would put it: UDP only, bytes and packets.
+pub fn as_observed(ports: impl IntoIterator<Item = (u16, Counters)>) -> Observed {
+    let mut observed = Observed::new();
+    for (port, counters) in ports {
+        let [tcp_in, tcp_in_packets, tcp_out, tcp_out_packets, udp_in, udp_in_packets, udp_out, udp_out_packets] =
+            counters.to_array();
+        for (protocol, chain, numbers) in [
+            ("tcp", "INPUT", (tcp_in, tcp_in_packets)),
+            ("tcp", "OUTPUT", (tcp_out, tcp_out_packets)),
+            ("udp", "INPUT", (udp_in, udp_in_packets)),
+            ("udp", "OUTPUT", (udp_out, udp_out_packets)),
+        ] {
+            observed.insert((port, protocol.into(), chain.into()), numbers);
+        }
+    }
+    observed
 }
 
 /// Sends `count` datagrams of `payload` bytes. IPv4 adds 28 bytes of headers to each, IPv6 48.
 pub fn send(from: IpAddr, to: (IpAddr, u16), payload: usize, count: usize) {
     let socket = UdpSocket::bind((from, 0)).unwrap();
-    socket.connect(SocketAddr::from(to)).unwrap();
     for _ in 0..count {
-        match socket.send(&vec![b'x'; payload]) {
-            Ok(_) => {}
-            // The ICMP error of an earlier datagram: nobody listens. Nothing was sent, so it is sent again.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-                socket.send(&vec![b'x'; payload]).unwrap();
-            }
-            Err(error) => panic!("{error}"),
-        }
+        // Not connected, so that the refusal of an earlier one, to which nobody listened, does not come back.
+        socket.send_to(&vec![b'x'; payload], SocketAddr::from(to)).unwrap();
     }
+}
+
+/// The directory of the instance's pins.
+pub fn pins(pair: &Pair) -> PathBuf {
+    pair.bpffs.join("flow-agent").join(INSTANCE)
+}
+
+/// The sets that are pinned, by their names.
+pub fn pinned_sets(pair: &Pair) -> Vec<String> {
+    let entries = std::fs::read_dir(pins(pair)).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("v1-"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// The index of a device of the calling thread's namespace.
+pub fn index_of(device: &str) -> u32 {
+    let text = std::fs::read_to_string("/proc/thread-self/net/dev_mcast").unwrap();
+    let line = text.lines().find(|line| line.split_whitespace().nth(1) == Some(device));
+    line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
 }

@@ -75,7 +75,7 @@ impl Attacher {
         let pin = self.pins.as_ref().map(|pins| pins.link_path(&name));
         if let Some(pin) = &pin {
             // What is left of an attachment that ended.
-            pins::remove(pin)?;
+            remove_pin(pin)?;
         }
         let hold = match self.mechanism {
             Mechanism::Tcx => {
@@ -139,7 +139,7 @@ impl Attacher {
         if !found.is_tcx && found.name.netns == self.netns && self.own_filter(&found.name)? {
             remove_filter(&found.name)?;
         }
-        pins::remove(&found.path)
+        remove_pin(&found.path)
     }
 
     /// Lets `program` take the place of the attached one, in one step: each packet meets exactly one of them.
@@ -202,12 +202,12 @@ impl Attacher {
     /// When the kernel refuses.
     pub fn detach(&self, attachment: Attachment) -> Result<(), BackendError> {
         match attachment.hold {
-            Hold::Pin { path, .. } => pins::remove(&path),
+            Hold::Pin { path, .. } => remove_pin(&path),
             // Closing the link detaches it.
             Hold::Process { .. } => Ok(()),
             Hold::Filter { path } => {
                 remove_filter(&attachment.name)?;
-                path.map_or(Ok(()), |path| pins::remove(&path))
+                path.map_or(Ok(()), |path| remove_pin(&path))
             }
         }
     }
@@ -297,6 +297,15 @@ pub fn remove_filter(name: &LinkName) -> Result<(), BackendError> {
         netlink::delete_filter(name.index, name.direction).map_err(netlink)?;
     }
     Ok(())
+}
+
+/// Removes the pin of an attachment; a link is detached first. What is gone already is removed.
+fn remove_pin(pin: &Path) -> Result<(), BackendError> {
+    if !pins::exists(pin)? || pin.is_dir() {
+        return pins::remove(pin);
+    }
+    kernel::detach_link(pin).map_err(|source| BackendError::Path { action: "detach", path: pin.to_owned(), source })?;
+    pins::remove(pin)
 }
 
 fn attach_link(program: &mut SchedClassifier, name: &LinkName, pin: Option<PathBuf>) -> Result<Hold, Cause> {

@@ -1,12 +1,18 @@
-//! EDGE kernel: what eBPF needs to know of this kernel, and the system call that no library of ours makes.
+//! EDGE kernel: what eBPF needs to know of this kernel, and the system calls that no library of ours makes.
 
+use std::ffi::CString;
 use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::backend::BackendError;
 use crate::backend::netlink::Direction;
 
 // include/uapi/linux/bpf.h
+const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_QUERY: libc::c_int = 16;
+const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
 /// Most programs at one hook (kernel/bpf/mprog.c).
@@ -79,11 +85,10 @@ pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
         link_attach_flags: 0,
         revision: 0,
     };
-    // SAFETY: the attribute is initialised, as long as is said, and lives over the call, as do the two arrays, of whose
-    // length it tells; the kernel writes to these three alone.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_QUERY, &raw mut query, size_of::<Query>()) };
-    if result < 0 {
-        let error = io::Error::last_os_error();
+    // SAFETY: this is the member of `union bpf_attr` for the command; the two arrays live over the call and are as long
+    // as it tells.
+    let result = unsafe { bpf(BPF_PROG_QUERY, &mut query) };
+    if let Err(error) = result {
         return match error.raw_os_error() {
             Some(libc::ENODEV) => Ok(None),
             // Nothing was ever attached there.
@@ -93,6 +98,48 @@ pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
     }
     let attached = programs.into_iter().zip(links).take(query.prog_cnt as usize).collect();
     Ok(Some(Hook { attached }))
+}
+
+/// Detaches the link that is pinned there, and returns when no packet meets its program any more. Removing the pin would
+/// do so some time later, while a new attachment counts already. A link that is detached already stays so.
+///
+/// # Errors
+/// When it cannot be opened, or is no link.
+pub fn detach_link(pin: &Path) -> io::Result<()> {
+    /// The member of `union bpf_attr` that opens pins.
+    #[repr(C)]
+    struct ObjectGet {
+        pathname: u64,
+        bpf_fd: u32,
+        file_flags: u32,
+    }
+    let path = CString::new(pin.as_os_str().as_bytes())?;
+    let pathname = path.as_ptr().expose_provenance() as u64;
+    let mut get = ObjectGet { pathname, bpf_fd: 0, file_flags: 0 };
+    // SAFETY: this is the member of `union bpf_attr` for the command, and the path lives over the call.
+    let fd = unsafe { bpf(BPF_OBJ_GET, &mut get) }?;
+    // SAFETY: the kernel has just made it for us.
+    let link = unsafe { OwnedFd::from_raw_fd(fd) };
+    let mut detach = link.as_raw_fd().cast_unsigned();
+    // SAFETY: this is the member of `union bpf_attr` for the command.
+    match unsafe { bpf(BPF_LINK_DETACH, &mut detach) } {
+        Err(error) if error.raw_os_error() != Some(libc::ENOLINK) => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// The system call.
+///
+/// # Safety
+/// `attribute` is the member of `union bpf_attr` that belongs to the command, and what it points to is valid for what the
+/// kernel does with it.
+unsafe fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32> {
+    // SAFETY: the attribute is as long as is said and lives over the call; the rest is the caller's promise.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attribute), size_of::<T>()) };
+    match i32::try_from(result) {
+        Ok(result) if result >= 0 => Ok(result),
+        Ok(_) | Err(_) => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Whether this kernel has TCX (6.6 and on).

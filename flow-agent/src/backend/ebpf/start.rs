@@ -168,10 +168,26 @@ impl Before {
         self.links.iter().map(|(found, _)| found.name.interface.clone()).collect()
     }
 
-    /// What is said to be attached to one direction of a device.
-    fn at(&self, netns: u64, index: u32, direction: Direction) -> impl Iterator<Item = &(FoundLink, Option<u32>)> {
-        let place = (netns, index, direction);
-        self.links.iter().filter(move |(found, _)| (found.name.netns, found.name.index, found.name.direction) == place)
+    /// What is attached to one direction of a device and can be taken up; what cannot is removed.
+    fn take_live(
+        &self,
+        attacher: &Attacher,
+        index: u32,
+        direction: Direction,
+    ) -> Result<Option<&FoundLink>, BackendError> {
+        let place = (attacher.netns, index, direction);
+        let mut live = None;
+        for (found, link) in &self.links {
+            if (found.name.netns, found.name.index, found.name.direction) != place {
+                continue;
+            }
+            if live.is_none() && attacher.is_live(found, *link)? {
+                live = Some(found);
+            } else {
+                attacher.remove(found)?;
+            }
+        }
+        Ok(live)
     }
 
     /// Why a device that has to be attached to anew was not seen, if it should have been.
@@ -309,23 +325,23 @@ impl Counting {
             Counted { name: interface.name.clone(), layer, attachments: Vec::new(), _lock: lock, well_at: now };
         let mut why = None;
         for direction in Direction::BOTH {
-            let mut live = None;
-            for (found, link) in before.at(self.attacher.netns, interface.index, direction) {
-                if live.is_none() && self.attacher.is_live(found, *link)? {
-                    live = Some(found);
-                } else {
-                    self.attacher.remove(found)?;
-                }
-            }
             let program = self.programs.get(layer, direction)?;
-            let attachment = match live {
-                Some(found) => self.attacher.adopt(found, program, &self.set.name)?,
+            let live = before.take_live(&self.attacher, interface.index, direction)?;
+            let attached = match live {
+                Some(found) => self.attacher.adopt(found, program, &self.set.name),
                 None => {
                     why = why.or(before.why_unseen(interface, self.attacher.netns, &self.patterns));
-                    self.attacher.attach(program, device, direction, &self.set.name)?
+                    self.attacher.attach(program, device, direction, &self.set.name)
                 }
             };
-            counted.attachments.push((direction, attachment));
+            match attached {
+                Ok(attachment) => counted.attachments.push((direction, attachment)),
+                Err(error) => {
+                    // To be taken back with the others, if they are.
+                    self.counted.insert(interface.index, counted);
+                    return Err(error);
+                }
+            }
         }
         self.counted.insert(interface.index, counted);
         Ok(why.filter(|_| !is_untouched(interface.index)))

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::net::{RecvFlags, SocketFlags, recv};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, sleep_until};
 
 use crate::backend::BackendError;
 
@@ -17,7 +19,13 @@ const RTMGRP_IPV6_ROUTE: u32 = 0x400;
 
 /// Tells when it is time for [`inspect`](crate::backend::Backend::inspect): devices that come, go, change or are renamed,
 /// routes, qdiscs and filters, in the network namespace of the thread that made it.
-pub struct InterfaceEvents(AsyncFd<OwnedFd>);
+pub struct InterfaceEvents {
+    socket: AsyncFd<OwnedFd>,
+    told_at: Option<Instant>,
+}
+
+/// One change causes many messages, and a router's table changes all the time: it is told so often at most.
+const PAUSE: Duration = Duration::from_millis(250);
 
 impl InterfaceEvents {
     /// Listens from now on; within a tokio runtime.
@@ -31,7 +39,7 @@ impl InterfaceEvents {
                 // SAFETY: the socket is owned by what is registered, so its number stays its own until that is dropped.
                 unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)
             })
-            .map(Self)
+            .map(|socket| Self { socket, told_at: None })
             .map_err(|source| BackendError::Netlink { action: "listen for changed interfaces", source })
     }
 
@@ -45,8 +53,12 @@ impl InterfaceEvents {
 
     async fn wait(&mut self) -> io::Result<()> {
         loop {
-            let mut ready = self.0.readable().await?;
+            let mut ready = self.socket.readable().await?;
+            if let Some(told_at) = self.told_at {
+                sleep_until(told_at + PAUSE).await;
+            }
             if drain(ready.get_inner())? {
+                self.told_at = Some(Instant::now());
                 return Ok(());
             }
             ready.clear_ready();
