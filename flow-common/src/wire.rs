@@ -88,9 +88,9 @@ pub const SLOT_DRAINING: u16 = 2;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FragmentKey {
-    /// IPv4 addresses lie in the first four bytes, the rest is zero.
-    pub source: [u8; 16],
-    pub destination: [u8; 16],
+    /// An IPv4 address lies in the first two words, the rest is zero.
+    pub source: [u16; 8],
+    pub destination: [u16; 8],
     pub identification: u32,
     pub interface: u32,
     /// The IPv4 header's protocol; zero for IPv6, whose fragments need not agree on it.

@@ -9,7 +9,7 @@ use aya_ebpf::macros::{classifier, map};
 use aya_ebpf::maps::{Array, LruHashMap};
 use aya_ebpf::programs::TcContext;
 use aya_log_ebpf::warn;
-use flow_common::frame::{Charge, Count, Direction, Entry, Frame, Link, Owner, Protocol, parse};
+use flow_common::frame::{Charge, Count, Direction, Frame, Link, Owner, Protocol, parse, parse_plain};
 use flow_common::wire::{
     Cell, FRAGMENT_ENTRIES, FRAGMENT_TIMEOUT_NS, FragmentKey, FragmentValue, Line, PortSlots, Reserved, SlotOwner,
     reserved_line,
@@ -67,20 +67,17 @@ fn egress_ip(ctx: TcContext) -> i32 {
 /// The verdict is always "go on": a counter never decides the fate of a packet.
 #[inline(always)]
 fn count(skb: *mut __sk_buff, link: Link, direction: Direction) -> i32 {
-    let mut datagram = FragmentKey::default();
-    let Entry { owner, protocol, port, charge, .. } = parse(&Linear(skb), link, direction, counted(), &mut datagram);
-    match owner {
-        Owner::Port => add_to_port(port, protocol, direction, charge),
-        Owner::Nobody(line @ (Reserved::OtherIp | Reserved::NonIp)) => add_to_nobody(line, direction, charge),
-        Owner::FirstFragment | Owner::LaterFragment | Owner::Nobody(_) => settle(skb, link, direction),
+    match parse_plain(&Linear(skb), link, direction, counted()) {
+        Some(entry) => add_to_port(entry.port, entry.protocol, direction, entry.charge),
+        None => count_other(skb, link, direction),
     }
     TC_ACT_UNSPEC
 }
 
-/// The long way, for fragments and for frames whose headers do not lie in direct reach.
+/// Counts what is not a plain packet in direct reach.
 #[inline(never)]
 #[unsafe(no_mangle)]
-fn settle(skb: *mut __sk_buff, link: Link, direction: Direction) {
+fn count_other(skb: *mut __sk_buff, link: Link, direction: Direction) {
     let mut datagram = FragmentKey::default();
     let entry = parse(&Whole(skb), link, direction, counted(), &mut datagram);
     match entry.owner {
@@ -102,6 +99,7 @@ fn settle(skb: *mut __sk_buff, link: Link, direction: Direction) {
     }
 }
 
+/// Fixed at load time, so that the verifier removes what the other mode needs.
 #[inline(always)]
 fn counted() -> Count {
     if COUNT_WIRE.load() == 0 { Count::Ip } else { Count::Wire }

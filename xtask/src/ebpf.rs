@@ -100,8 +100,13 @@ fn cargo(verb: &str, path: &std::ffi::OsStr) -> Command {
     // The pinned stable toolchain builds `core` too, once it is told that it may.
     cargo.env("RUSTC_BOOTSTRAP", "1").env("PATH", path);
     // Nothing but these, whatever the environment or the user's configuration add: the object is compared byte for byte.
-    // v3 is the instruction set of every kernel since 5.1.
-    let flags = ["-Clinker=bpf-linker", "-Ctarget-cpu=v3", "--cfg=bpf_target_arch=\"x86_64\""];
+    // v3 is the instruction set of every kernel since 5.1. Small copies are to be instructions, not calls in a loop.
+    let flags = [
+        "-Clinker=bpf-linker",
+        "-Clink-arg=--disable-expand-memcpy-in-order",
+        "-Ctarget-cpu=v3",
+        "--cfg=bpf_target_arch=\"x86_64\"",
+    ];
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     for variable in ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CARGO_BUILD_TARGET_DIR"] {
         cargo.env_remove(variable);

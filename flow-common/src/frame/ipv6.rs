@@ -1,13 +1,13 @@
 //! IPv6, with extension headers and fragments.
 
 use super::transport::{Packet, Part};
-use super::{Entry, Frame, Parser, unparsed};
+use super::{Entry, Frame, Parser, ip_bytes, unparsed};
 use crate::wire::FragmentKey;
 
 /// Most extension headers that are walked; a packet with more of them is `unparsed`.
 pub const MOST_EXTENSIONS: u32 = 8;
 
-const HEADER: u32 = 40;
+pub(super) const HEADER: u32 = 40;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
@@ -25,45 +25,43 @@ impl<F: Frame> Parser<'_, F> {
     #[inline(always)]
     pub(super) fn ipv6(&mut self, start: u32) -> Entry {
         // All but the addresses.
-        let Some(header) = self.frame.read::<8>(start) else { return unparsed(self.ip_bytes(start, 0)) };
-        let payload = u32::from(u16::from_be_bytes([header[4], header[5]]));
-        let bytes = self.ip_bytes(start, if payload == 0 { 0 } else { HEADER + payload });
-        if header[0] >> 4 != 6 || bytes < HEADER {
+        let Some([version, _, payload, next]) = self.frame.read(start) else { return unparsed(self.rest(start)) };
+        let bytes = ip_bytes(self.frame, start, said(payload));
+        if version >> 12 != 6 || bytes < HEADER {
             return unparsed(bytes);
         }
         let mut packet = Packet { start, bytes, headers: HEADER, fragment_header: 0 };
-        let mut protocol = header[6];
+        let mut protocol = (next >> 8) as u8;
         let mut part = Part::Whole;
         for _ in 0..=MOST_EXTENSIONS {
-            if !is_extension(protocol) || part == Part::Later {
+            if part == Part::Later || !is_extension(protocol) {
                 return self.transport(packet, protocol, part);
             }
-            if !F::WALKS_EXTENSIONS {
-                break;
-            }
-            let Some(extension) = self.frame.read::<8>(start + packet.headers) else { return unparsed(bytes) };
+            // Every one begins with the next header's number and its own length.
+            let Some([next, fragment, high, low]) = self.frame.read(start + packet.headers) else {
+                return unparsed(bytes);
+            };
+            let length = u32::from(next & 0xff);
             packet.headers += match protocol {
                 FRAGMENT => FRAGMENT_HEADER,
-                AUTHENTICATION => (u32::from(extension[1]) + 2) * 4,
-                _ => (u32::from(extension[1]) + 1) * 8,
+                AUTHENTICATION => (length + 2) * 4,
+                _ => (length + 1) * 8,
             };
             if packet.headers > bytes {
                 return unparsed(bytes);
             }
             if protocol == FRAGMENT {
                 packet.fragment_header = FRAGMENT_HEADER;
-                let identification = u32::from_be_bytes([extension[4], extension[5], extension[6], extension[7]]);
-                if self.name_datagram(start, identification).is_none() {
+                if self.name_datagram(start, u32::from(high) << 16 | u32::from(low)).is_none() {
                     return unparsed(bytes);
                 }
-                let fragment = u16::from_be_bytes([extension[2], extension[3]]);
                 if fragment & FRAGMENT_OFFSET != 0 {
                     part = Part::Later;
                 } else if fragment & MORE_FRAGMENTS != 0 {
                     part = Part::First;
                 }
             }
-            protocol = extension[0];
+            protocol = (next >> 8) as u8;
         }
         unparsed(bytes)
     }
@@ -84,6 +82,12 @@ impl<F: Frame> Parser<'_, F> {
         };
         Some(())
     }
+}
+
+/// The packet's bytes by its payload length, which is 0 when the header does not say.
+#[inline(always)]
+pub(super) fn said(payload: u16) -> u32 {
+    if payload == 0 { 0 } else { HEADER + u32::from(payload) }
 }
 
 /// Headers that stand between the IPv6 header and the transport header. ESP is not one: what follows it is encrypted.

@@ -14,22 +14,23 @@
 mod ethernet;
 mod ipv4;
 pub mod ipv6;
+mod plain;
 #[cfg(test)]
 mod tests;
 mod transport;
+
+pub use plain::parse_plain;
 
 use crate::wire::{FragmentKey, Reserved};
 
 /// A frame as somebody holds it: the kernel's packet, or a slice.
 pub trait Frame {
-    /// Whether IPv6 extension headers are walked. Where they are not, such a packet is `unparsed`.
-    const WALKS_EXTENSIONS: bool = true;
-
     /// Bytes from the link-layer header (where there is one) to the end, as the device counts them.
     fn length(&self) -> u32;
 
-    /// `N` bytes at `offset` from the start of the frame, or `None` where they cannot be read.
-    fn read<const N: usize>(&self, offset: u32) -> Option<[u8; N]>;
+    /// `N` words of 16 bits, in network byte order, at `offset` bytes from the start of the frame; `None` where they
+    /// cannot be read. Every header that is read here begins at an even offset and is made of such words.
+    fn read<const N: usize>(&self, offset: u32) -> Option<[u16; N]>;
 
     /// What the kernel takes the frame for (an EtherType). Only asked where there is no link-layer header.
     fn protocol(&self) -> u16;
@@ -149,16 +150,25 @@ impl<F: Frame> Parser<'_, F> {
         match ethertype {
             ETHERTYPE_IPV4 => self.ipv4(start),
             ETHERTYPE_IPV6 => self.ipv6(start),
-            _ => nobody(Reserved::NonIp, self.ip_bytes(start, 0)),
+            _ => nobody(Reserved::NonIp, self.rest(start)),
         }
     }
 
-    /// The bytes of the IP packet at `start`, whose header says that they are `said` (0: it does not say).
+    /// All bytes from `start` on.
     #[inline(always)]
-    fn ip_bytes(&self, start: u32, said: u32) -> u32 {
-        let present = self.frame.length().saturating_sub(start);
-        if said != 0 && said <= present { said } else { present }
+    fn rest(&self, start: u32) -> u32 {
+        self.frame.length().saturating_sub(start)
     }
+}
+
+/// The bytes of the IP packet at `start`, whose header has been read and says that they are `said` (0: it does not
+/// say).
+#[inline(always)]
+fn ip_bytes<F: Frame>(frame: &F, start: u32, said: u32) -> u32 {
+    // What has been read lies within the frame.
+    let present = frame.length().wrapping_sub(start);
+    // Of 0 this makes the largest number.
+    if said.wrapping_sub(1) < present { said } else { present }
 }
 
 #[inline(always)]

@@ -5,11 +5,11 @@ use core::num::NonZero;
 use super::{Charge, Count, Direction, Entry, Frame, Owner, Parser, Protocol, ipv6, nobody, one_packet, unparsed};
 use crate::wire::Reserved;
 
-const TCP: u8 = Protocol::Tcp as u8;
-const UDP: u8 = Protocol::Udp as u8;
+pub(super) const TCP: u8 = Protocol::Tcp as u8;
+pub(super) const UDP: u8 = Protocol::Udp as u8;
 const UDP_HEADER: u32 = 8;
 /// Both ports lie in the first four bytes of either header.
-const PORTS: u32 = 4;
+pub(super) const PORTS: u32 = 4;
 
 /// An IP packet whose own headers have been read.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ impl<F: Frame> Parser<'_, F> {
             Direction::Ingress => header + 2,
             Direction::Egress => header,
         };
-        let Some(port) = self.frame.read(local_port).map(u16::from_be_bytes) else { return unparsed(packet.bytes) };
+        let Some([port]) = self.frame.read(local_port) else { return unparsed(packet.bytes) };
         let charge = match self.count {
             Count::Ip => one_packet(packet.bytes - packet.fragment_header),
             Count::Wire => match self.on_the_wire(packet, protocol) {
@@ -87,8 +87,8 @@ impl<F: Frame> Parser<'_, F> {
         let Some(gso_size) = NonZero::new(self.frame.gso_size()) else { return Some(one_packet(packet.bytes)) };
         let transport = match protocol {
             Protocol::Tcp => {
-                let [data_offset, _flags] = self.frame.read(packet.start + packet.headers + 12)?;
-                u32::from(data_offset >> 4) * 4
+                let [data_offset] = self.frame.read(packet.start + packet.headers + 12)?;
+                u32::from(data_offset >> 12) * 4
             }
             Protocol::Udp => UDP_HEADER,
         };

@@ -1,0 +1,82 @@
+//! The plain packet, which nearly all are: the answer of [`super::parse`] in fewer steps.
+
+use super::transport::{PORTS, TCP, UDP};
+use super::{
+    Count, Direction, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Entry, Frame, Link, Owner, Protocol, ethernet, ip_bytes, ipv4,
+    ipv6, one_packet,
+};
+
+/// What [`super::parse`] says of a TCP or UDP packet that has no VLAN tag, IPv4 options or IPv6 extension headers, is not
+/// a fragment, and not to be told apart into segments. `None` for every other frame, and where it cannot be read.
+///
+/// All headers are read at once, so that their bounds are checked once.
+#[inline(always)]
+pub fn parse_plain<F: Frame>(frame: &F, link: Link, direction: Direction, count: Count) -> Option<Entry> {
+    if frame.is_for_other_host() || (count == Count::Wire && frame.gso_size() != 0) {
+        return None;
+    }
+    match link {
+        Link::Ethernet => {
+            let [_, _, _, _, _, _, ethertype, headers @ ..] = frame.read::<19>(0)?;
+            match ethertype {
+                ETHERTYPE_IPV4 => ipv4(frame, ethernet::HEADER, headers, direction),
+                ETHERTYPE_IPV6 => {
+                    let [_, _, _, _, _, _, _, headers @ ..] = frame.read::<29>(0)?;
+                    ipv6(frame, ethernet::HEADER, headers, direction)
+                }
+                _ => None,
+            }
+        }
+        Link::Ip => match frame.protocol() {
+            ETHERTYPE_IPV4 => ipv4(frame, 0, frame.read(0)?, direction),
+            ETHERTYPE_IPV6 => ipv6(frame, 0, frame.read(0)?, direction),
+            _ => None,
+        },
+    }
+}
+
+/// The IPv4 header and the ports.
+#[inline(always)]
+fn ipv4<F: Frame>(frame: &F, start: u32, headers: [u16; 12], direction: Direction) -> Option<Entry> {
+    let [version, length, _, fragment, protocol, .., source, destination] = headers;
+    if version >> 8 != 0x45 || fragment & ipv4::FRAGMENT != 0 {
+        return None;
+    }
+    let bytes = ip_bytes(frame, start, u32::from(length));
+    transport(protocol as u8, bytes, ipv4::SMALLEST_HEADER + PORTS, [source, destination], direction)
+}
+
+/// The IPv6 header and the ports.
+#[inline(always)]
+fn ipv6<F: Frame>(frame: &F, start: u32, headers: [u16; 22], direction: Direction) -> Option<Entry> {
+    let [version, _, payload, protocol, .., source, destination] = headers;
+    if version >> 12 != 6 {
+        return None;
+    }
+    let bytes = ip_bytes(frame, start, ipv6::said(payload));
+    transport((protocol >> 8) as u8, bytes, ipv6::HEADER + PORTS, [source, destination], direction)
+}
+
+#[inline(always)]
+fn transport(
+    protocol: u8,
+    bytes: u32,
+    headers: u32,
+    [source, destination]: [u16; 2],
+    direction: Direction,
+) -> Option<Entry> {
+    if bytes < headers {
+        return None;
+    }
+    let protocol = match protocol {
+        TCP => Protocol::Tcp,
+        UDP => Protocol::Udp,
+        _ => return None,
+    };
+    let port = match direction {
+        Direction::Ingress => destination,
+        Direction::Egress => source,
+    };
+    let charge = one_packet(bytes);
+    Some(Entry { owner: Owner::Port, protocol, port, charge, alone: charge })
+}
