@@ -1,9 +1,18 @@
 //! PURE: what people read: tables, letters, the page of a month.
 
+mod dates;
 pub mod figures;
+pub mod letter;
+mod numbers;
+mod remarks;
 pub mod table;
+mod templates;
+mod view;
+mod words;
 
 use serde::Deserialize;
+
+pub use templates::{TEMPLATE_NAMES, TemplateError, Templates};
 
 /// The languages that letters are written in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -13,4 +22,14 @@ pub enum Language {
     English,
     #[serde(rename = "zh")]
     Chinese,
+}
+
+impl Language {
+    /// `en`, `zh`
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh",
+        }
+    }
 }

@@ -173,6 +173,16 @@ impl<'disk> Replacement<'disk> {
     }
 }
 
+impl Write for Replacement<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.handle.append(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl Drop for Replacement<'_> {
     fn drop(&mut self) {
         if !self.committed

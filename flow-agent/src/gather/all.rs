@@ -1,0 +1,159 @@
+//! All nodes, several at a time, none longer than it may.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::error::{FetchError, GatherError};
+use super::local::LocalFetcher;
+use super::scp::{Remote, ScpFetcher};
+use super::verify;
+use super::{LogFetcher, file_name};
+use crate::config::{NodeConfig, NodeSource};
+use crate::ledger::month::Month;
+
+/// How many nodes are asked at a time.
+const AT_A_TIME: usize = 8;
+
+/// All nodes together may take this many times what one may.
+const DEADLINE_OF_ALL: u32 = 6;
+
+/// What to gather, and under which rules.
+#[derive(Clone, Debug)]
+pub struct GatherConfig {
+    pub known_hosts: PathBuf,
+    /// For one node.
+    pub deadline: Duration,
+    /// Calendar months.
+    pub months: Vec<Month>,
+    /// A private directory for what comes.
+    pub into: PathBuf,
+}
+
+/// A daily file that was fetched and is whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DailyFile {
+    pub month: Month,
+    pub path: PathBuf,
+}
+
+/// What was had of one node.
+#[derive(Debug)]
+pub struct NodeFiles {
+    /// Its name in our configuration.
+    pub node: String,
+    /// Those that are whole.
+    pub files: Vec<DailyFile>,
+    /// Why it is not all of them.
+    pub error: Option<GatherError>,
+}
+
+/// Fetches the files of all `nodes`; the result is in their order. `done` is told of every node that is finished.
+pub async fn gather(config: &GatherConfig, nodes: &[NodeConfig], done: impl Fn(&NodeFiles)) -> Vec<NodeFiles> {
+    let shared = Arc::new(Shared {
+        config: config.clone(),
+        places: Semaphore::new(AT_A_TIME),
+        verifying: Mutex::new(()),
+        until: Instant::now() + config.deadline * DEADLINE_OF_ALL,
+    });
+    let mut tasks = JoinSet::new();
+    for (index, node) in nodes.iter().cloned().enumerate() {
+        let shared = Arc::clone(&shared);
+        tasks.spawn(async move { (index, one(&shared, &node).await) });
+    }
+    let mut gathered: Vec<Option<NodeFiles>> = nodes.iter().map(|_| None).collect();
+    while let Some(ended) = tasks.join_next().await {
+        let (index, files) = ended.expect("gathering does not panic and is not cancelled");
+        done(&files);
+        gathered[index] = Some(files);
+    }
+    gathered.into_iter().flatten().collect()
+}
+
+struct Shared {
+    config: GatherConfig,
+    places: Semaphore,
+    /// One file is verified at a time: it may take as much memory as a reader has for a block.
+    verifying: Mutex<()>,
+    until: Instant,
+}
+
+async fn one(shared: &Arc<Shared>, node: &NodeConfig) -> NodeFiles {
+    let mut files = Vec::new();
+    let deadline = shared.config.deadline;
+    let work = async {
+        let _place = shared.places.acquire().await.expect("the semaphore is never closed");
+        match timeout(deadline, fetch_all(shared, node, &mut files)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(GatherError::Deadline { deadline }),
+        }
+    };
+    let error = match timeout_at(shared.until, work).await {
+        Ok(result) => result.err(),
+        Err(_elapsed) => Some(GatherError::DeadlineOfAll { deadline: deadline * DEADLINE_OF_ALL }),
+    };
+    NodeFiles { node: node.name.clone(), files, error }
+}
+
+/// All months of one node; what is whole stays even if another is not.
+async fn fetch_all(shared: &Arc<Shared>, node: &NodeConfig, files: &mut Vec<DailyFile>) -> Result<(), GatherError> {
+    let fetcher = fetcher(&shared.config, node);
+    let mut first_error = None;
+    for month in &shared.config.months {
+        match fetch_one(shared, node, fetcher.as_ref(), *month).await {
+            Ok(file) => files.push(file),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    first_error.map_or(Ok(()), Err)
+}
+
+async fn fetch_one(
+    shared: &Arc<Shared>,
+    node: &NodeConfig,
+    fetcher: &dyn LogFetcher,
+    month: Month,
+) -> Result<DailyFile, GatherError> {
+    let path = shared.config.into.join(format!("{}-{}", node.name, file_name(month)));
+    fetcher.fetch(month, &path).await?;
+    let names: Vec<String> = std::iter::once(&node.name).chain(&node.aliases).cloned().collect();
+    let (shared, fetched) = (Arc::clone(shared), path.clone());
+    let verified = spawn_blocking(move || {
+        let _turn = shared.verifying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        verify_file(&fetched, &names, month)
+    });
+    verified.await.expect("verifying does not panic and is not cancelled")?;
+    Ok(DailyFile { month, path })
+}
+
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
+fn verify_file(path: &Path, names: &[String], month: Month) -> Result<(), GatherError> {
+    let failed = |source| FetchError::Io { action: "open", path: path.to_owned(), source };
+    // Ours, in a directory of ours, and just made.
+    let file = File::open(path).map_err(failed)?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    verify::verify(file, &names, month)
+        .map_err(|source| GatherError::Rejected { name: format!("daily/{}", file_name(month)), source })
+}
+
+fn fetcher(config: &GatherConfig, node: &NodeConfig) -> Box<dyn LogFetcher> {
+    let state_dir = node.state_dir.clone();
+    match &node.source {
+        NodeSource::Local => Box::new(LocalFetcher { state_dir }),
+        NodeSource::Ssh { host, user, port, identity_file } => Box::new(ScpFetcher {
+            remote: Remote {
+                host: host.clone(),
+                user: user.clone(),
+                port: *port,
+                identity_file: identity_file.clone(),
+                known_hosts: config.known_hosts.clone(),
+            },
+            state_dir,
+        }),
+    }
+}

@@ -1,0 +1,36 @@
+//! A node that is reached by ssh: its files are fetched with the system's scp.
+
+mod arguments;
+mod process;
+mod said;
+
+use std::path::{Path, PathBuf};
+
+pub use arguments::Remote;
+
+use super::error::FetchError;
+use super::{Fetching, LogFetcher, file_name};
+use crate::ledger::month::Month;
+
+/// Fetches with scp.
+#[derive(Clone, Debug)]
+pub(super) struct ScpFetcher {
+    pub(super) remote: Remote,
+    /// On the node.
+    pub(super) state_dir: PathBuf,
+}
+
+impl LogFetcher for ScpFetcher {
+    fn fetch<'a>(&'a self, month: Month, target: &'a Path) -> Fetching<'a> {
+        Box::pin(async move {
+            let source = self.state_dir.join("daily").join(file_name(month));
+            let ended = process::run("scp", &arguments::scp(&self.remote, &source, target)).await?;
+            match said::failure(&ended, &source) {
+                Some(error) => Err(error),
+                None if target.exists() => Ok(()),
+                // It says that all went well, and nothing is there.
+                None => Err(FetchError::Scp { said: "it said nothing, and fetched nothing".to_owned() }),
+            }
+        })
+    }
+}

@@ -1,0 +1,176 @@
+//! PURE: what scp is called with.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// A node as ssh reaches it. No part begins with a dash; the configuration refuses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remote {
+    pub host: String,
+    /// `None`: as ssh decides.
+    pub user: Option<String>,
+    pub port: u16,
+    pub identity_file: Option<PathBuf>,
+    /// The only keys that are believed.
+    pub known_hosts: PathBuf,
+}
+
+/// Fetches the one file `source` to the new file `target`: no recursion, no globs, no configuration of whoever runs it.
+pub(super) fn scp(remote: &Remote, source: &Path, target: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = vec!["-q".into()];
+    arguments.extend(options(remote));
+    arguments.push("-P".into());
+    arguments.push(remote.port.to_string().into());
+    arguments.push("--".into());
+    arguments.push(operand(remote, source));
+    // An absolute path: no colon in it can make it a host.
+    arguments.push(target.into());
+    arguments
+}
+
+/// What ssh itself is told: never ask, believe only enrolled keys, offer only the named key, do not wait for ever.
+fn options(remote: &Remote) -> Vec<OsString> {
+    let mut options: Vec<OsString> = vec!["-F".into(), "/dev/null".into()];
+    let mut known_hosts = OsString::from("UserKnownHostsFile=");
+    known_hosts.push(quoted(&remote.known_hosts));
+    let set = [
+        "BatchMode=yes",
+        "StrictHostKeyChecking=yes",
+        "GlobalKnownHostsFile=/dev/null",
+        "UpdateHostKeys=no",
+        "CheckHostIP=no",
+        "ConnectTimeout=10",
+        "ServerAliveInterval=15",
+        "ServerAliveCountMax=3",
+        "IdentitiesOnly=yes",
+        "ForwardAgent=no",
+        "ClearAllForwardings=yes",
+        "PermitLocalCommand=no",
+        "LogLevel=ERROR",
+    ];
+    for option in set.into_iter().map(OsString::from).chain([known_hosts]) {
+        options.push("-o".into());
+        options.push(option);
+    }
+    if let Some(identity_file) = &remote.identity_file {
+        options.push("-i".into());
+        options.push(identity_file.into());
+    }
+    options
+}
+
+/// ssh splits this option's value at spaces, and replaces what follows a percent sign.
+fn quoted(path: &Path) -> OsString {
+    let text = path.to_string_lossy().replace('%', "%%").replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{text}\"").into()
+}
+
+/// `user@host:path`; an IPv6 address in brackets; what is a pattern to sftp is escaped.
+fn operand(remote: &Remote, path: &Path) -> OsString {
+    let host = match remote.host.strip_prefix('[') {
+        None if remote.host.contains(':') => format!("[{}]", remote.host),
+        Some(_) | None => remote.host.clone(),
+    };
+    let user = remote.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+    let mut exact = String::new();
+    for c in path.to_string_lossy().chars() {
+        if "*?[]{}\\".contains(c) {
+            exact.push('\\');
+        }
+        exact.push(c);
+    }
+    format!("{user}{host}:{exact}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote() -> Remote {
+        Remote {
+            host: "203.0.113.7".to_owned(),
+            user: Some("flow".to_owned()),
+            port: 2222,
+            identity_file: Some("/etc/flow-agent/id_ed25519".into()),
+            known_hosts: "/etc/flow-agent/known_hosts".into(),
+        }
+    }
+
+    fn words(remote: &Remote) -> Vec<String> {
+        let source = Path::new("/var/lib/flow-agent/daily/2026-10.jsonl");
+        let words = scp(remote, source, Path::new("/tmp/new/hk-1.jsonl"));
+        words.into_iter().map(|word| word.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn scp_is_told_everything_and_asks_nothing() {
+        assert_eq!(
+            words(&remote()),
+            [
+                "-q",
+                "-F",
+                "/dev/null",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "StrictHostKeyChecking=yes",
+                "-o",
+                "GlobalKnownHostsFile=/dev/null",
+                "-o",
+                "UpdateHostKeys=no",
+                "-o",
+                "CheckHostIP=no",
+                "-o",
+                "ConnectTimeout=10",
+                "-o",
+                "ServerAliveInterval=15",
+                "-o",
+                "ServerAliveCountMax=3",
+                "-o",
+                "IdentitiesOnly=yes",
+                "-o",
+                "ForwardAgent=no",
+                "-o",
+                "ClearAllForwardings=yes",
+                "-o",
+                "PermitLocalCommand=no",
+                "-o",
+                "LogLevel=ERROR",
+                "-o",
+                "UserKnownHostsFile=\"/etc/flow-agent/known_hosts\"",
+                "-i",
+                "/etc/flow-agent/id_ed25519",
+                "-P",
+                "2222",
+                "--",
+                "flow@203.0.113.7:/var/lib/flow-agent/daily/2026-10.jsonl",
+                "/tmp/new/hk-1.jsonl",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_ipv6_address_stands_in_brackets() {
+        for host in ["2001:db8::7", "[2001:db8::7]"] {
+            let remote = Remote { host: host.to_owned(), user: None, ..remote() };
+            let words = words(&remote);
+            assert_eq!(words[words.len() - 2], "[2001:db8::7]:/var/lib/flow-agent/daily/2026-10.jsonl");
+        }
+    }
+
+    #[test]
+    fn a_path_is_one_path_and_no_pattern() {
+        let path = Path::new("/srv/a b/[x]*/daily/2026-10.jsonl");
+        assert_eq!(operand(&remote(), path), r"flow@203.0.113.7:/srv/a b/\[x\]\*/daily/2026-10.jsonl");
+        assert_eq!(quoted(Path::new("/a b/%d\"")), r#""/a b/%%d\"""#);
+    }
+
+    #[test]
+    fn whatever_the_host_is_called_it_comes_after_the_dashes() {
+        let remote = Remote { host: "-oProxyCommand=touch x".to_owned(), user: None, ..remote() };
+        let words = words(&remote);
+        let dashes = words.iter().position(|word| word == "--").unwrap();
+        let host = words.iter().position(|word| word.contains("ProxyCommand")).unwrap();
+        assert!(dashes < host, "{words:?}");
+    }
+}

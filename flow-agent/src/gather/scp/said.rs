@@ -1,0 +1,102 @@
+//! PURE: what it means how scp ended.
+
+use std::path::Path;
+
+use super::process::Ended;
+use crate::gather::error::FetchError;
+use crate::ledger::name;
+
+/// Longest part of its words that is passed on, in characters.
+const MOST_CHARS: usize = 300;
+
+/// SIGXFSZ: it tried to make a file larger than it may.
+const FILE_SIZE_SIGNAL: i32 = 25;
+
+/// Why it failed; `None` when it did not.
+pub(super) fn failure(ended: &Ended, source: &Path) -> Option<FetchError> {
+    use std::os::unix::process::ExitStatusExt;
+    if ended.status.success() {
+        return None;
+    }
+    if ended.status.signal() == Some(FILE_SIZE_SIGNAL) {
+        return Some(FetchError::TooLarge);
+    }
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    Some(if stderr.contains("REMOTE HOST IDENTIFICATION HAS CHANGED") {
+        FetchError::HostKeyChanged
+    } else if stderr.contains("Host key verification failed") {
+        FetchError::HostKeyUnknown
+    } else if stderr.contains("Permission denied (") {
+        FetchError::KeyRefused { said: in_one_line(&stderr) }
+    } else if stderr.contains("File too large") {
+        FetchError::TooLarge
+    } else if stderr.contains("No such file or directory") {
+        FetchError::Absent { path: source.to_owned() }
+    } else {
+        let said = in_one_line(&stderr);
+        FetchError::Scp { said: if said.is_empty() { ended.status.to_string() } else { said } }
+    })
+}
+
+/// The node chose these words: nothing in them may move the cursor or turn the text.
+fn in_one_line(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let line = lines.collect::<Vec<_>>().join("; ");
+    let harmless = |c: char| if name::hidden(c.encode_utf8(&mut [0; 4])).is_some() { '\u{fffd}' } else { c };
+    let mut short: String = line.chars().map(harmless).take(MOST_CHARS).collect();
+    if line.chars().nth(MOST_CHARS).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::ExitStatus;
+
+    use super::*;
+
+    fn said(status: i32, stderr: &str) -> Option<String> {
+        let ended = Ended { status: ExitStatus::from_raw(status), stderr: stderr.into() };
+        failure(&ended, Path::new("/state/daily/2026-10.jsonl")).map(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_end_has_its_meaning() {
+        let exit_1 = 1 << 8;
+        for (status, stderr, expected) in [
+            (0, "whatever it says", None),
+            (exit_1, "scp: /x: No such file or directory\r\n", Some("it has no `/state/daily/2026-10.jsonl`")),
+            (
+                exit_1,
+                "@@@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\n",
+                Some("its host key is not the one that was enrolled"),
+            ),
+            (exit_1, "Host key verification failed.\nscp: Connection closed\n", Some("its host key is not known")),
+            (
+                exit_1,
+                "flow@10.0.0.2: Permission denied (publickey).\r\nscp: Connection closed\r\n",
+                Some(
+                    "it does not accept our key (flow@10.0.0.2: Permission denied (publickey).; scp: Connection closed)",
+                ),
+            ),
+            (FILE_SIZE_SIGNAL, "", Some("more than 1073741824 bytes")),
+            (exit_1, "", Some("scp failed (exit status: 1)")),
+            (
+                exit_1,
+                "ssh: connect to host 10.0.0.2 port 22: Connection refused\nscp: Connection closed\n",
+                Some("scp failed (ssh: connect to host 10.0.0.2 port 22: Connection refused; scp: Connection closed)"),
+            ),
+        ] {
+            assert_eq!(said(status, stderr).as_deref(), expected, "{stderr}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_node_are_harmless() {
+        let words = said(1 << 8, &format!("\x1b[2Jgone\u{202e}{}", "x".repeat(10_000))).unwrap();
+        assert!(words.starts_with("scp failed (\u{fffd}[2Jgone\u{fffd}xxx"), "{words}");
+        assert_eq!(words.chars().count(), "scp failed (".len() + MOST_CHARS + "…)".chars().count());
+    }
+}

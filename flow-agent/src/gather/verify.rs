@@ -1,0 +1,60 @@
+//! PURE: whether a daily file is whole, and of the node and month that it should be of.
+
+use std::io::Read;
+
+use chrono::NaiveDate;
+
+use super::error::Rejected;
+use crate::ledger::block::{Daily, Decoder, Event, Found};
+use crate::ledger::month::Month;
+use crate::ledger::statement::check_day;
+
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// Reads the whole file, one day at a time.
+///
+/// # Errors
+/// At the first thing that is not as it must be: every line in a sealed block of a known version, days in order, each
+/// once and of `month`, sealed by a node of one of these `names`, with figures that are possible.
+pub(super) fn verify(mut file: impl Read, names: &[&str], month: Month) -> Result<(), Rejected> {
+    let mut decoder = Decoder::<Daily>::new();
+    let mut last = None;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = match file.read(&mut chunk) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            other => other.map_err(Rejected::Io)?,
+        };
+        if read == 0 {
+            break;
+        }
+        for event in decoder.feed(&chunk[..read]) {
+            match event {
+                Event::Damage(damage) => return Err(Rejected::Line { line: damage.line, fault: damage.fault }),
+                Event::Block(found) => {
+                    last = Some(check(&found, last, names, month)?);
+                }
+            }
+        }
+    }
+    if let Some(tail) = decoder.finish() {
+        return Err(Rejected::Line { line: tail.damage.line, fault: tail.damage.fault });
+    }
+    if last.is_none() { Err(Rejected::Empty) } else { Ok(()) }
+}
+
+fn check(found: &Found<Daily>, last: Option<NaiveDate>, names: &[&str], month: Month) -> Result<NaiveDate, Rejected> {
+    let Found { block, line, .. } = found;
+    let (seal, line) = (&block.seal, *line);
+    if !names.contains(&seal.node.as_str()) {
+        return Err(Rejected::OtherNode { line, found: seal.node.clone() });
+    }
+    if Month::of(seal.day) != month {
+        return Err(Rejected::OtherMonth { line, day: seal.day });
+    }
+    if let Some(last) = last.filter(|last| *last >= seal.day) {
+        return Err(Rejected::Order { line, day: seal.day, after: last });
+    }
+    check_day(block).map_err(|source| Rejected::Figures { line, source })?;
+    Ok(seal.day)
+}

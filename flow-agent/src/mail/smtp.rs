@@ -1,0 +1,266 @@
+//! The mail server, by SMTP: lettre's connection, stage by stage.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::future::Future;
+use std::time::Duration;
+
+use lettre::Address;
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
+use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
+use tokio::time::timeout;
+
+use super::compose::Letter;
+use super::error::{Delivery, MailerError, Refusal, Scope};
+use super::{Mailer, reply};
+use crate::config::{MailConfig, MailSecurity, MailServer};
+
+/// How long the server may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// For each step before the letter.
+    pub step: Duration,
+    /// For its answer to the letter.
+    pub answer: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self { step: Duration::from_secs(60), answer: Duration::from_secs(300) }
+    }
+}
+
+/// Hands letters to one mail server, over one connection as long as that lasts.
+pub struct SmtpMailer {
+    server: MailServer,
+    credentials: Option<Credentials>,
+    /// `None` only for a server on this machine that is spoken to in clear.
+    tls: Option<TlsParameters>,
+    timing: Timing,
+    connection: Option<AsyncSmtpConnection>,
+    /// Recipients of the present offer that were refused while others were not.
+    left_out: Vec<String>,
+    /// The server has given leave to send the letter.
+    has_offered: bool,
+}
+
+impl SmtpMailer {
+    /// Prepares everything but the connection.
+    ///
+    /// # Errors
+    /// When the password cannot be read, or this system has no certificates to trust.
+    pub fn new(config: &MailConfig, timing: Timing) -> Result<Self, MailerError> {
+        let credentials = match (&config.username, &config.password_file) {
+            (Some(username), Some(path)) => {
+                let password = std::fs::read_to_string(path)
+                    .map_err(|source| MailerError::Password { path: path.clone(), source })?;
+                Some(Credentials::new(username.clone(), password.trim_end_matches(['\r', '\n']).to_owned()))
+            }
+            (None, _) | (_, None) => None,
+        };
+        let server = config.server.clone();
+        let tls = match server.security {
+            MailSecurity::Insecure => None,
+            MailSecurity::Tls | MailSecurity::StartTls => {
+                let parameters = TlsParameters::new_rustls(server.host.clone());
+                Some(parameters.map_err(|source| MailerError::Tls { host: server.host.clone(), source })?)
+            }
+        };
+        Ok(Self { server, credentials, tls, timing, connection: None, left_out: Vec::new(), has_offered: false })
+    }
+
+    async fn connect(&self) -> Result<AsyncSmtpConnection, Refusal> {
+        let (hello, step) = (ClientId::default(), self.timing.step);
+        let address = (self.server.host.as_str(), self.server.port);
+        let from_the_start = match self.server.security {
+            MailSecurity::Tls => self.tls.clone(),
+            MailSecurity::StartTls | MailSecurity::Insecure => None,
+        };
+        let connecting = AsyncSmtpConnection::connect_tokio1(address, Some(step), &hello, from_the_start, None);
+        let mut connection =
+            limited(step, connecting).await.map_err(|failure| failure.stop(Scope::Server, "connect").refusal)?;
+        if self.server.security == MailSecurity::StartTls {
+            if !connection.can_starttls() {
+                return Err(Refusal {
+                    scope: Scope::Server,
+                    is_transient: false,
+                    reply: "STARTTLS: the server does not offer it, and nothing is sent in clear".to_owned(),
+                });
+            }
+            let parameters = self.tls.clone().expect("made for every server that is not insecure");
+            let upgrade = connection.starttls(parameters, &hello);
+            limited(step, upgrade).await.map_err(|failure| failure.stop(Scope::Server, "STARTTLS").refusal)?;
+        }
+        if let Some(credentials) = &self.credentials {
+            let login = connection.auth(DEFAULT_MECHANISMS, credentials);
+            limited(step, login).await.map_err(|failure| failure.stop(Scope::Server, "login").refusal)?;
+        }
+        Ok(connection)
+    }
+
+    /// From whom and to whom, on a connection.
+    async fn try_offer(&mut self, connection: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), Stop> {
+        let step = self.timing.step;
+        let is_ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();
+        let mut parameters = Vec::new();
+        if !std::iter::once(&letter.from).chain(&letter.to).all(is_ascii) {
+            if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+                let reply = "the server takes no addresses beyond ASCII (SMTPUTF8)".to_owned();
+                let refusal = Refusal { scope: Scope::Letter, is_transient: false, reply };
+                return Err(Stop { refusal, is_connected: true });
+            }
+            parameters.push(MailParameter::SmtpUtfEight);
+        }
+        let mail = Mail::new(Some(letter.from.clone()), parameters);
+        limited(step, connection.command(mail)).await.map_err(|failure| failure.stop(Scope::Server, "sender"))?;
+        self.left_out.clear();
+        let mut refused = None;
+        for address in &letter.to {
+            let recipient = Rcpt::new(address.clone(), Vec::new());
+            if let Err(failure) = limited(step, connection.command(recipient)).await {
+                let stop = failure.stop(Scope::Letter, "");
+                if !stop.is_connected {
+                    return Err(stop);
+                }
+                self.left_out.push(format!("{}: {}", address.domain(), stop.refusal.reply));
+                refused = Some(stop);
+            }
+        }
+        if let Some(stop) = refused.filter(|_| self.left_out.len() == letter.to.len()) {
+            return Err(stop);
+        }
+        match limited(step, connection.command(Data)).await {
+            Ok(response) if response.has_code(354) => Ok(()),
+            Ok(response) => {
+                let reply = format!("DATA: {}", reply::of_response(&response));
+                let refusal = Refusal { scope: Scope::Letter, is_transient: true, reply };
+                Err(Stop { refusal, is_connected: false })
+            }
+            Err(failure) => Err(failure.stop(Scope::Letter, "")),
+        }
+    }
+
+    /// Keeps a connection on which a letter was refused, if the server is still there.
+    async fn reset(&mut self, mut connection: AsyncSmtpConnection) {
+        if limited(self.timing.step, connection.command(Rset)).await.is_ok() {
+            self.connection = Some(connection);
+        }
+    }
+}
+
+impl Mailer for SmtpMailer {
+    async fn offer(&mut self, letter: &Letter) -> Result<(), Refusal> {
+        let mut used = self.connection.take();
+        loop {
+            let is_used = used.is_some();
+            let mut connection = match used.take() {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            match self.try_offer(&mut connection, letter).await {
+                Ok(()) => {
+                    self.connection = Some(connection);
+                    self.has_offered = true;
+                    return Ok(());
+                }
+                Err(stop) if stop.is_connected => {
+                    self.reset(connection).await;
+                    return Err(stop.refusal);
+                }
+                // A server that takes only so many letters over one connection: one more is tried.
+                Err(stop) if is_used && stop.refusal.is_transient => {}
+                Err(stop) => return Err(stop.refusal),
+            }
+        }
+    }
+
+    async fn deliver(&mut self, letter: &Letter) -> Delivery {
+        let offered = std::mem::take(&mut self.has_offered);
+        let Some(mut connection) = self.connection.take().filter(|_| offered) else {
+            let reply = "nothing was offered".to_owned();
+            return Delivery::Refused(Refusal { scope: Scope::Letter, is_transient: true, reply });
+        };
+        match limited(self.timing.answer, connection.message(&letter.bytes)).await {
+            Ok(response) if reply::is_completed(&response) => {
+                self.connection = Some(connection);
+                let mut reply = reply::of_response(&response);
+                for refused in &self.left_out {
+                    reply = format!("{reply}; not to {refused}");
+                }
+                Delivery::Accepted { reply }
+            }
+            Ok(response) => Delivery::Unknown { why: reply::of_response(&response) },
+            Err(failure) if failure.code().is_some() => {
+                let stop = failure.stop(Scope::Letter, "");
+                if stop.is_connected {
+                    self.reset(connection).await;
+                }
+                Delivery::Refused(stop.refusal)
+            }
+            Err(failure) => Delivery::Unknown { why: format!("no answer to the letter: {}", failure.words()) },
+        }
+    }
+
+    async fn leave(&mut self) {
+        let is_offered = std::mem::take(&mut self.has_offered);
+        // After an offer the server takes every word for the letter's: a connection that just ends accepts nothing.
+        if let Some(mut connection) = self.connection.take().filter(|_| !is_offered)
+            && let Err(failure) = limited(self.timing.step, connection.quit()).await
+        {
+            // It is courtesy: every letter was answered before.
+            tracing::debug!(error = failure.words(), "the mail server did not say good-bye");
+        }
+    }
+}
+
+/// Why a letter cannot be offered on a connection.
+struct Stop {
+    refusal: Refusal,
+    /// Whether the server still listens on it.
+    is_connected: bool,
+}
+
+/// Why a step did not succeed.
+enum Failure {
+    Smtp(Error),
+    Silence(Duration),
+}
+
+impl Failure {
+    fn stop(&self, scope: Scope, stage: &str) -> Stop {
+        let words = self.words();
+        let reply = if stage.is_empty() { words } else { format!("{stage}: {words}") };
+        let is_transient = match self {
+            // TLS that is not as it must be stays so, and what the server does not know how to do, too.
+            Self::Smtp(error) => !(error.is_permanent() || error.is_tls() || error.is_client()),
+            Self::Silence(_) => true,
+        };
+        // 421 says that it closes the connection.
+        let is_connected = self.code().is_some_and(|code| code != 421);
+        Stop { refusal: Refusal { scope, is_transient, reply }, is_connected }
+    }
+
+    /// With which code the server said no; `None` when it did not say so.
+    fn code(&self) -> Option<u16> {
+        match self {
+            Self::Smtp(error) => error.status().map(u16::from),
+            Self::Silence(_) => None,
+        }
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Smtp(error) => reply::of_error(error),
+            Self::Silence(limit) => format!("no answer within {}", humantime::format_duration(*limit)),
+        }
+    }
+}
+
+async fn limited<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
+    match timeout(limit, step).await {
+        Ok(result) => result.map_err(Failure::Smtp),
+        Err(_elapsed) => Err(Failure::Silence(limit)),
+    }
+}

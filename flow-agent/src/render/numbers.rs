@@ -1,0 +1,105 @@
+//! Figures as people read them.
+
+use std::fmt::Write as _;
+
+/// `1,234,567`
+pub(super) fn grouped(number: u128) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A part of a whole in percent with `decimals` digits after the point, cut and not rounded: 100 % is said only of all.
+pub(super) fn percent(part: u64, whole: u64, decimals: u32) -> String {
+    if whole == 0 {
+        return if part == 0 { "0 %".to_owned() } else { "∞ %".to_owned() };
+    }
+    let scale = 10_u128.pow(decimals);
+    let scaled = u128::from(part) * 100 * scale / u128::from(whole);
+    let (units, rest) = (scaled / scale, scaled % scale);
+    if rest == 0 && u128::from(part) * 100 % u128::from(whole) == 0 {
+        return format!("{} %", grouped(units));
+    }
+    let mut text = grouped(units);
+    let digits = decimals as usize;
+    write!(text, ".{rest:0digits$} %").expect("writing to a String cannot fail");
+    text
+}
+
+/// How much more or less, in percent with one decimal: `+12.3 %`, `−4.0 %`; `None` where there was nothing before.
+pub(super) fn change(before: u64, after: u64) -> Option<String> {
+    if before == 0 {
+        return None;
+    }
+    let (more, sign) = if after >= before { (after - before, '+') } else { (before - after, '−') };
+    let tenths = (u128::from(more) * 2_000 / u128::from(before)).div_ceil(2);
+    Some(format!("{sign}{}.{} %", grouped(tenths / 10), tenths % 10))
+}
+
+/// `443, 8000-8100`
+pub(super) fn ports(ports: &[u16]) -> String {
+    let mut runs: Vec<(u16, u16)> = Vec::new();
+    for port in ports {
+        match runs.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(*port) => *last = *port,
+            Some(_) | None => runs.push((*port, *port)),
+        }
+    }
+    let run = |(first, last): &(u16, u16)| match last - first {
+        0 => first.to_string(),
+        1 => format!("{first}, {last}"),
+        _ => format!("{first}-{last}"),
+    };
+    runs.iter().map(run).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_kept_apart() {
+        for (number, shown) in [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(number), shown);
+        }
+        assert_eq!(grouped(u64::MAX.into()), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn all_is_said_only_of_all() {
+        for (part, whole, shown) in [
+            (100, 100, "100 %"),
+            (2_678_399, 2_678_400, "99.99 %"),
+            (0, 100, "0 %"),
+            (1, 3, "33.33 %"),
+            (1, 2, "50 %"),
+            (1, 100_000, "0.00 %"),
+            (30, 2, "1,500 %"),
+            (0, 0, "0 %"),
+        ] {
+            assert_eq!(percent(part, whole, 2), shown, "{part} of {whole}");
+        }
+    }
+
+    #[test]
+    fn a_change_has_its_sign() {
+        assert_eq!(change(1_000, 1_123).as_deref(), Some("+12.3 %"));
+        assert_eq!(change(1_000, 960).as_deref(), Some("−4.0 %"));
+        assert_eq!(change(1_000, 1_000).as_deref(), Some("+0.0 %"));
+        assert_eq!(change(3, 4).as_deref(), Some("+33.3 %"));
+        assert_eq!(change(0, 5), None);
+    }
+
+    #[test]
+    fn neighbouring_ports_are_a_range() {
+        assert_eq!(ports(&[443, 8000, 8001, 8002, 9000, 9001]), "443, 8000-8002, 9000, 9001");
+        assert_eq!(ports(&[65_534, 65_535]), "65534, 65535");
+        assert_eq!(ports(&[]), "");
+    }
+}

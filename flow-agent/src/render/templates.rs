@@ -1,0 +1,107 @@
+//! The templates: embedded, and overridden by those of a directory.
+
+use std::collections::BTreeMap;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use serde::Serialize;
+
+use super::Language;
+use super::words::{self, Words};
+
+/// The embedded files, by name.
+const EMBEDDED: [(&str, &str); 6] = [
+    ("letter.txt", include_str!("../../templates/letter.txt")),
+    ("letter.html", include_str!("../../templates/letter.html")),
+    ("summary.txt", include_str!("../../templates/summary.txt")),
+    ("summary.html", include_str!("../../templates/summary.html")),
+    ("words.en.toml", include_str!("../../templates/words.en.toml")),
+    ("words.zh.toml", include_str!("../../templates/words.zh.toml")),
+];
+
+/// What a directory of templates may hold.
+pub const TEMPLATE_NAMES: [&str; 6] =
+    [EMBEDDED[0].0, EMBEDDED[1].0, EMBEDDED[2].0, EMBEDDED[3].0, EMBEDDED[4].0, EMBEDDED[5].0];
+
+/// Why a template cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    #[error("template `{name}`")]
+    Template {
+        name: String,
+        #[source]
+        source: minijinja::Error,
+    },
+    #[error("words `{name}`")]
+    Words {
+        name: &'static str,
+        #[source]
+        source: toml::de::Error,
+    },
+}
+
+/// Templates and words, ready to be used.
+#[derive(Debug)]
+pub struct Templates {
+    environment: Environment<'static>,
+    english: Words,
+    chinese: Words,
+}
+
+impl Templates {
+    /// The embedded ones, and those of `overrides` (name to content) in their place. Words that an override leaves out
+    /// are the embedded ones.
+    ///
+    /// # Errors
+    /// When one of `overrides` cannot be read as a template.
+    pub fn new(overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|name| match name.ends_with(".html") {
+            true => AutoEscape::Html,
+            false => AutoEscape::None,
+        });
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
+        for (name, embedded) in EMBEDDED.iter().filter(|(name, _)| !name.ends_with(".toml")) {
+            let text = overrides.get(*name).map_or(*embedded, String::as_str);
+            environment
+                .add_template_owned(*name, text.to_owned())
+                .map_err(|source| TemplateError::Template { name: (*name).to_owned(), source })?;
+        }
+        Ok(Self {
+            environment,
+            english: words_of(Language::English, overrides)?,
+            chinese: words_of(Language::Chinese, overrides)?,
+        })
+    }
+
+    /// The words of a language.
+    pub(super) fn words(&self, language: Language) -> &Words {
+        match language {
+            Language::English => &self.english,
+            Language::Chinese => &self.chinese,
+        }
+    }
+
+    /// Fills template `name` with `view`; `t` in it says words of `language`.
+    pub(super) fn fill(&self, name: &str, language: Language, view: &impl Serialize) -> Result<String, TemplateError> {
+        let failed = |source| TemplateError::Template { name: name.to_owned(), source };
+        let words = self.words(language).clone();
+        let t: BTreeMap<&String, String> = words.keys().map(|key| (key, words.say(key, &[]))).collect();
+        let template = self.environment.get_template(name).map_err(failed)?;
+        template.render(minijinja::context! { t => Value::from(Serde(&t)), ..Value::from(Serde(view)) }).map_err(failed)
+    }
+}
+
+fn words_of(language: Language, overrides: &BTreeMap<String, String>) -> Result<Words, TemplateError> {
+    let name = words::file_name(language);
+    let embedded = EMBEDDED.iter().find(|(embedded, _)| *embedded == name).expect("both languages are embedded").1;
+    let parse = |text| Words::parse(text).map_err(|source| TemplateError::Words { name, source });
+    let embedded = parse(embedded)?;
+    Ok(match overrides.get(name) {
+        Some(text) => parse(text)?.or(embedded),
+        None => embedded,
+    })
+}

@@ -1,0 +1,79 @@
+//! The words of the letters, by language; `{name}` in them is a place to be filled.
+
+use std::collections::BTreeMap;
+
+use super::Language;
+
+/// The words of one language.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Words {
+    words: BTreeMap<String, String>,
+}
+
+impl Words {
+    /// From a file of `key = "text"`.
+    pub(super) fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        Ok(Self { words: toml::from_str(text)? })
+    }
+
+    /// The text of `key` with its places filled; the key itself where there is none, so that it is seen.
+    pub(super) fn say(&self, key: &str, values: &[(&str, String)]) -> String {
+        let Some(text) = self.words.get(key) else { return format!("[{key}]") };
+        let mut said = String::with_capacity(text.len());
+        let mut rest = text.as_str();
+        // One pass: a value that holds braces is not filled again.
+        while let Some((before, after)) = rest.split_once('{') {
+            said.push_str(before);
+            match after
+                .split_once('}')
+                .and_then(|(name, after)| Some((values.iter().find(|(n, _)| *n == name)?, after)))
+            {
+                Some(((_, value), after)) => {
+                    said.push_str(value);
+                    rest = after;
+                }
+                None => {
+                    said.push('{');
+                    rest = after;
+                }
+            }
+        }
+        said.push_str(rest);
+        said
+    }
+
+    /// All keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &String> {
+        self.words.keys()
+    }
+
+    /// Its words, and for what it does not have those of `other`.
+    #[must_use]
+    pub(super) fn or(mut self, other: Self) -> Self {
+        for (key, text) in other.words {
+            self.words.entry(key).or_insert(text);
+        }
+        self
+    }
+}
+
+/// The file that has the words of a language.
+pub(super) fn file_name(language: Language) -> &'static str {
+    match language {
+        Language::English => "words.en.toml",
+        Language::Chinese => "words.zh.toml",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_filled_once() {
+        let words = Words::parse(r#"used = "{part} of {whole} {unknown} {""#).unwrap();
+        let values = [("part", "{whole}".to_owned()), ("whole", "10".to_owned())];
+        assert_eq!(words.say("used", &values), "{whole} of 10 {unknown} {");
+        assert_eq!(words.say("nothing", &values), "[nothing]");
+    }
+}

@@ -1,0 +1,85 @@
+//! `reports/MONTH/`: the statement of a month, its page, and its letters.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use super::disk::{Disk, Replacement, open_to_read, replace};
+use super::error::StoreError;
+use super::layout::StateDir;
+use super::lock::ReportLock;
+use crate::ledger::month::Month;
+use crate::ledger::record::VERSION;
+use crate::ledger::statement::MonthlyReport;
+
+const REPORT: &str = "report.json";
+
+/// Writes `report.json`.
+///
+/// # Errors
+/// When it cannot be replaced; the former one may still be there.
+pub fn write_report(lock: &ReportLock, report: &MonthlyReport) -> Result<(), StoreError> {
+    let state = lock.state();
+    let dir = state.reports(report.month);
+    state.create_dir(&dir)?;
+    let path = dir.join(REPORT);
+    write_json(state.disk(), &path, report).map_err(StoreError::io("replace", &path))
+}
+
+fn write_json(disk: &dyn Disk, path: &Path, report: &MonthlyReport) -> io::Result<()> {
+    let mut file = BufWriter::with_capacity(1 << 20, Replacement::begin(disk, path)?);
+    serde_json::to_writer(&mut file, report)?;
+    file.write_all(b"\n")?;
+    file.into_inner().map_err(io::IntoInnerError::into_error)?.commit()
+}
+
+/// The report of `month` that was written last; `None` when there is none.
+///
+/// # Errors
+/// [`StoreError::Damaged`] when it cannot be read any more: what was said of that month is not known then.
+pub fn read_report(state: &StateDir, month: Month) -> Result<Option<MonthlyReport>, StoreError> {
+    let path = state.reports(month).join(REPORT);
+    let file = match open_to_read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other.map_err(StoreError::io("open", &path))?,
+    };
+    let damaged = |what, source| StoreError::Damaged { path: path.clone(), what, source };
+    let report: MonthlyReport =
+        serde_json::from_reader(BufReader::new(file)).map_err(|error| damaged("not a report of ours", Some(error)))?;
+    if report.v == VERSION && report.month == month {
+        Ok(Some(report))
+    } else {
+        Err(damaged("of another version or month", None))
+    }
+}
+
+/// Writes one file of a report: the page, or a letter.
+///
+/// # Errors
+/// When it cannot be replaced.
+pub fn write_file(lock: &ReportLock, month: Month, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let state = lock.state();
+    let dir = state.reports(month);
+    state.create_dir(&dir)?;
+    let path = dir.join(name);
+    replace(state.disk(), &path, bytes).map_err(StoreError::io("replace", &path))
+}
+
+/// Removes the letters that are not among `names`: those of users that moved up or down the list.
+///
+/// # Errors
+/// When the directory cannot be read, or a letter not removed.
+pub fn remove_other_letters(lock: &ReportLock, month: Month, names: &BTreeSet<String>) -> Result<(), StoreError> {
+    let state = lock.state();
+    let dir = state.reports(month);
+    for entry in fs::read_dir(&dir).map_err(StoreError::io("read", &dir))? {
+        let path = entry.map_err(StoreError::io("read", &dir))?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.ends_with(".eml") && !name.starts_with('.') && !names.contains(name) {
+            state.disk().remove(&path).map_err(StoreError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
