@@ -15,6 +15,7 @@ mod ethernet;
 mod ipv4;
 pub mod ipv6;
 mod plain;
+pub mod slice;
 #[cfg(test)]
 mod tests;
 mod transport;
