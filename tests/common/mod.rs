@@ -4,6 +4,7 @@
 
 pub mod daemon;
 pub mod flood;
+pub mod foreign;
 pub mod netns;
 pub mod observer;
 pub mod smtpd;
@@ -17,5 +18,18 @@ pub fn have_root(for_what: &str) -> bool {
     let required = std::env::var_os("FLOW_AGENT_TEST_REQUIRE").is_some_and(|value| value == "1");
     assert!(!required, "{for_what} need root, and FLOW_AGENT_TEST_REQUIRE=1 allows no skipping");
     eprintln!("SKIPPED: {for_what} need root");
+    false
+}
+
+/// Whether there is such a program; says on stderr what is skipped when there is not, and fails where nothing may be
+/// skipped.
+pub fn have_program(program: &str, for_what: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if std::env::split_paths(&path).any(|directory| directory.join(program).is_file()) {
+        return true;
+    }
+    let required = std::env::var_os("FLOW_AGENT_TEST_REQUIRE").is_some_and(|value| value == "1");
+    assert!(!required, "{for_what} need {program}, and FLOW_AGENT_TEST_REQUIRE=1 allows no skipping");
+    eprintln!("SKIPPED: {for_what} need {program}");
     false
 }
