@@ -12,9 +12,12 @@ mod adopt;
 mod agent;
 mod attach;
 mod counted;
+#[path = "../common/hourly.rs"]
+mod hourly;
 mod interfaces;
 mod pins;
 mod ports;
+mod store;
 mod stranger;
 mod support;
 mod verifier;
