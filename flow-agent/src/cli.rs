@@ -58,6 +58,7 @@ pub enum Command {
     Rollup(commands::rollup::Args),
     Show(commands::show::Args),
     Check(commands::check::Args),
+    Uninstall(commands::uninstall::Args),
 }
 
 /// Parses the command line, runs the command, prints its failure, and gives the exit code.
@@ -67,7 +68,7 @@ pub fn main() -> ExitCode {
     // Who runs on and on tells what it does; who answers a question only what stands in the way.
     let usual = match &cli.command {
         Command::Run(_) => tracing::Level::INFO,
-        Command::Rollup(_) | Command::Show(_) | Command::Check(_) => tracing::Level::WARN,
+        Command::Rollup(_) | Command::Show(_) | Command::Check(_) | Command::Uninstall(_) => tracing::Level::WARN,
     };
     log::start(usual, cli.common.verbose, cli.common.quiet);
     let outcome = match cli.command {
@@ -75,6 +76,7 @@ pub fn main() -> ExitCode {
         Command::Rollup(args) => commands::rollup::execute(&cli.common, args),
         Command::Show(args) => commands::show::execute(&cli.common, args),
         Command::Check(args) => commands::check::execute(&cli.common, args),
+        Command::Uninstall(args) => commands::uninstall::execute(&cli.common, args),
     };
     finish(outcome)
 }

@@ -35,6 +35,12 @@ impl Node {
         node
     }
 
+    /// Appends to the configuration: keys of `[ports]`, then tables.
+    pub fn append_config(&self, text: &str) {
+        let config = fs::read_to_string(&self.config).unwrap();
+        fs::write(&self.config, config + text).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -12,11 +12,11 @@ mod adopt;
 mod agent;
 mod attach;
 mod counted;
-#[path = "../common/hourly.rs"]
 mod hourly;
 mod interfaces;
 mod pins;
 mod ports;
+mod soak;
 mod store;
 mod stranger;
 mod support;

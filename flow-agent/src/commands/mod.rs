@@ -5,3 +5,4 @@ mod failure;
 pub mod rollup;
 pub mod run;
 pub mod show;
+pub mod uninstall;

@@ -52,15 +52,24 @@ pub struct Args {
 /// With the documented exit code: 3 for the configuration, 4 for the kernel and the interfaces, 5 for the files.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = configured(common, &args)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::from(anyhow::Error::new(error).context("failed to start the event loop")))?;
-    runtime.block_on(async {
+    event_loop()?.block_on(async {
         let mut agent = setup::start(config, args.accept_overlap).await?;
         if args.once { agent.leave() } else { events::run(&mut agent, &|| configured(common, &args)).await }
     })?;
     Ok(Code::Done)
+}
+
+/// Takes one reading, and writes one bucket.
+///
+/// # Errors
+/// As [`execute`].
+pub fn once(config: Config) -> Result<(), Failure> {
+    event_loop()?.block_on(async { setup::start(config, false).await?.leave() })
+}
+
+fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
+    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    built.map_err(|error| Failure::from(anyhow::Error::new(error).context("failed to start the event loop")))
 }
 
 /// The configuration, with what the command line says in its place.
