@@ -84,11 +84,6 @@ impl Node {
         wait_until("the killed agent is gone", Duration::from_secs(5), || agent.has_ended());
     }
 
-    /// Asks the agent to read its configuration again.
-    pub fn reload(&self) {
-        self.agent.as_ref().expect("an agent runs").signal(rustix::process::Signal::HUP);
-    }
-
     /// What the last agent said.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("agent.log")).unwrap_or_default()

@@ -10,6 +10,7 @@ mod watched;
 
 use std::time::Duration;
 
+use crate::backend::Place;
 use crate::cli::Common;
 use crate::config::value::{self, Value as _};
 use crate::config::{BackendChoice, Config};
@@ -40,6 +41,9 @@ pub struct Args {
     /// Take one reading, write one bucket, and leave
     #[arg(long)]
     once: bool,
+    /// Where the program is attached: auto (tcx where the kernel has it, 6.6 and later), tcx, or clsact
+    #[arg(long, hide = true, value_name = "PLACE", default_value = "auto", value_parser = attach)]
+    attach: Place,
     /// Go on although the state directory is older than the counters, as after a backup was put back: what was sealed
     /// since then is counted again
     #[arg(long)]
@@ -53,7 +57,7 @@ pub struct Args {
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = configured(common, &args)?;
     event_loop()?.block_on(async {
-        let mut agent = setup::start(config, args.accept_overlap).await?;
+        let mut agent = setup::start(config, args.attach, args.accept_overlap).await?;
         if args.once { agent.leave() } else { events::run(&mut agent, &|| configured(common, &args)).await }
     })?;
     Ok(Code::Done)
@@ -64,7 +68,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 /// # Errors
 /// As [`execute`].
 pub fn once(config: Config) -> Result<(), Failure> {
-    event_loop()?.block_on(async { setup::start(config, false).await?.leave() })
+    event_loop()?.block_on(async { setup::start(config, Place::Auto, false).await?.leave() })
 }
 
 fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
@@ -97,6 +101,15 @@ fn backend(text: &str) -> Result<BackendChoice, String> {
         "auto" => Ok(BackendChoice::Auto),
         "ebpf" => Ok(BackendChoice::Ebpf),
         _ => Err("expected auto or ebpf".to_owned()),
+    }
+}
+
+fn attach(text: &str) -> Result<Place, String> {
+    match text {
+        "auto" => Ok(Place::Auto),
+        "tcx" => Ok(Place::Tcx),
+        "clsact" => Ok(Place::Clsact),
+        _ => Err("expected auto, tcx or clsact".to_owned()),
     }
 }
 

@@ -21,7 +21,7 @@ const CLOCK_PATIENCE: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// With the documented exit code; nothing that was counted is lost.
-pub async fn start(config: Config, accept_overlap: bool) -> Result<Agent, Failure> {
+pub async fn start(config: Config, place: Place, accept_overlap: bool) -> Result<Agent, Failure> {
     let state = StateDir::new(&config.state_dir);
     let lock = state.lock_run()?;
     let instance = instance::ensure(&lock)?;
@@ -48,7 +48,7 @@ pub async fn start(config: Config, accept_overlap: bool) -> Result<Agent, Failur
         ports: owners.keys().copied().collect(),
         known_epochs: baseline.epochs(),
         last_known: baseline.last_known(),
-        place: Place::Auto,
+        place,
         log: tracing::enabled!(tracing::Level::DEBUG),
     };
     let Started { mut backend, retired, unseen, unadopted } = backend::ebpf::start(&options, clock::now())?;
