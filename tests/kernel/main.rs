@@ -12,7 +12,6 @@ mod adopt;
 mod agent;
 mod attach;
 mod counted;
-mod hourly;
 mod interfaces;
 mod pins;
 mod ports;
