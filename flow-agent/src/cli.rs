@@ -26,6 +26,7 @@ pub struct Cli {
 
 /// What every command accepts.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Common {
     /// The configuration; without it /etc/flow-agent/config.toml where that exists, else the defaults
     #[arg(long, global = true, value_name = "FILE")]
@@ -33,10 +34,10 @@ pub struct Common {
     /// Where the logs are kept [default: /var/lib/flow-agent, or what the configuration says]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Says more on stderr; twice: even more. RUST_LOG overrides it
+    /// Say more on stderr; twice: even more. RUST_LOG overrides it
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Says only what a person should look at; twice: only errors
+    /// Say only what a person should look at; twice: only errors
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
 }

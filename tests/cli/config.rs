@@ -1,5 +1,4 @@
 //! Every configuration in `fixtures/config/valid` is accepted, every one in `invalid` is refused with known words.
-#![expect(clippy::disallowed_methods, reason = "tests: files")]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

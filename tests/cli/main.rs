@@ -8,7 +8,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod check;
 mod config;
+mod help;
 #[path = "../common/hourly.rs"]
 mod hourly;
+mod program;
+mod refusals;
+mod show;
+mod state;
 mod store;

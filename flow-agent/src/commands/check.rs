@@ -10,7 +10,7 @@ use crate::cli::{Common, output};
 use crate::commands::check::finding::Finding;
 use crate::exit::{Code, Failure};
 
-/// Looks at everything that counting needs: what works, what does not, what to do
+/// Look at everything that counting needs: what works, what does not, what to do
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// One JSON object a finding

@@ -20,7 +20,7 @@ use crate::store::StateDir;
 use period::{Here, When};
 use read::{Log, Seen};
 
-/// Shows what was counted, the open hour included
+/// Show what was counted, the open hour included
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to show; without it today and this month at a glance

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::exit::Code;
+use crate::exit::{Code, chain};
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -90,9 +90,8 @@ impl Finding {
     }
 
     /// A failure as `error` tells it, with its causes.
-    pub fn error(section: Section, error: &(dyn std::error::Error + 'static)) -> Self {
-        let chain = std::iter::successors(Some(error), |error| error.source());
-        Self::fail(section, chain.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    pub fn error(section: Section, error: &dyn std::error::Error) -> Self {
+        Self::fail(section, chain(error))
     }
 
     #[must_use]

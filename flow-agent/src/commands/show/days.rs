@@ -49,6 +49,25 @@ impl Log {
         Ok(())
     }
 
+    /// Hands those days of `days` to `take` whose hours are gone.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn days_without_hours(
+        &mut self,
+        days: &RangeInclusive<NaiveDate>,
+        mut take: impl FnMut(DayBlock),
+    ) -> Result<(), Failure> {
+        let counted = hours::dates(self.state())?;
+        let mut month = Month::of(*days.start());
+        while month <= Month::of(*days.end()) {
+            let blocks = self.table(month)?.into_iter();
+            blocks.filter(|(day, _)| days.contains(day) && !counted.contains(day)).for_each(|(_, block)| take(block));
+            month = month.next();
+        }
+        Ok(())
+    }
+
     fn table(&mut self, month: Month) -> Result<BTreeMap<NaiveDate, DayBlock>, Failure> {
         let blocks = self.blocks::<Daily>(&self.state().daily(month))?;
         Ok(blocks.into_iter().map(|block| (block.seal.day, block)).collect())

@@ -3,8 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono_tz::Tz;
+
 use super::read::Seen;
-use crate::ledger::block::Hourly;
+use crate::ledger::block::{DayBlock, Hourly};
+use crate::ledger::calendar::{day_end, day_start, local};
 use crate::ledger::counters::Counters;
 use crate::ledger::reconcile::reconcile;
 use crate::ledger::statement::Owner;
@@ -42,6 +45,21 @@ impl Sum {
             }
         }
         for line in &seen.block.lines {
+            self.add_line(line.port, line.user.as_deref(), line.counters());
+        }
+    }
+
+    /// Adds a day whose buckets are gone, of which some lines may have been left out.
+    pub fn add_day(&mut self, block: &DayBlock, zone: Tz) {
+        let (total, seal) = (&mut self.total, &block.seal);
+        let start = local(zone, day_start(zone, seal.day));
+        let end = local(zone, day_end(zone, seal.day));
+        total.start = Some(total.start.map_or(start, |first| first.min(start)));
+        total.end = Some(total.end.map_or(end, |last| last.max(end)));
+        for (quality, buckets) in &seal.quality {
+            *total.quality.entry(*quality).or_default() += buckets;
+        }
+        for line in &block.lines {
             self.add_line(line.port, line.user.as_deref(), line.counters());
         }
     }

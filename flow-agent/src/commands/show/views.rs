@@ -131,7 +131,7 @@ fn own_rows(args: &Args, log: &mut Log, month: Month, here: &Here) -> Result<Vec
 
 /// `show top`
 pub(super) fn top(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
-    let sum = sum(args, log, &period(args, Usual::Month, here))?;
+    let sum = sum(args, log, &period(args, Usual::Month, here), here)?;
     let rows = sum.top(args.limit(TOP));
     match args.form() {
         Form::Table => output::print(&table::top(&rows, sum.total(Kind::Total, 0).sums.bytes))?,
@@ -142,7 +142,7 @@ pub(super) fn top(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure
 
 /// `show total`
 pub(super) fn total(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
-    let sum = sum(args, log, &period(args, Usual::Month, here))?;
+    let sum = sum(args, log, &period(args, Usual::Month, here), here)?;
     let row = sum.total(Kind::Total, log.damages());
     match args.form() {
         Form::Table => output::print(&table::total(&row))?,
@@ -153,7 +153,7 @@ pub(super) fn total(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failu
 
 /// `show`
 pub(super) fn glance(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
-    let today = sum(args, log, &Period::Days(here.today()..=here.today()))?.total(Kind::Today, log.damages());
+    let today = sum(args, log, &Period::Days(here.today()..=here.today()), here)?.total(Kind::Today, log.damages());
     let mut month = Sum::default();
     log.days(here.month().first_day(here.month_start_day)..=here.today(), here, |mut seen| {
         args.narrow_day(&mut seen);
@@ -183,13 +183,21 @@ fn period(args: &Args, usual: Usual, here: &Here) -> Period {
     Period::new(args.from.as_ref(), args.to.as_ref(), usual, here)
 }
 
-fn sum(args: &Args, log: &mut Log, period: &Period) -> Result<Sum, Failure> {
+/// The buckets of `period`, and its days whose buckets are gone.
+fn sum(args: &Args, log: &mut Log, period: &Period, here: &Here) -> Result<Sum, Failure> {
     let mut sum = Sum::default();
     log.buckets(period, |mut seen| {
         args.narrow_hour(&mut seen);
         sum.add(&seen, !args.is_narrow());
         Ok(true)
     })?;
+    if let Period::Days(days) = period {
+        log.days_without_hours(days, |block| {
+            let mut seen = Seen { block, open: false };
+            args.narrow_day(&mut seen);
+            sum.add_day(&seen.block, here.zone);
+        })?;
+    }
     Ok(sum)
 }
 

@@ -1,0 +1,73 @@
+//! `flow-agent check`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::program::{flow_agent, flow_agent_as_nobody, open_to_all};
+
+fn place(config: &str) -> tempfile::TempDir {
+    let directory = tempfile::Builder::new().prefix("flow-agent-cli").tempdir().unwrap();
+    open_to_all(directory.path());
+    let config = format!("node = \"hk-1\"\ntimezone = \"UTC\"\nstate_dir = \"state\"\n{config}");
+    fs::write(directory.path().join("config.toml"), config).unwrap();
+    directory
+}
+
+fn findings(stdout: &str) -> Vec<Value> {
+    stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_configuration_that_is_wrong_is_a_finding_and_code_3() {
+    let place = place("[count]\nbukcet = \"1h\"\n");
+    let config = place.path().join("config.toml");
+    let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
+    let expected = serde_json::json!({
+        "section": "config",
+        "status": "fail",
+        "what": format!("{}:5:1: unknown key `bukcet`", config.display()),
+        "help": "did you mean `bucket`?",
+    });
+    assert_eq!((said.code, findings(&said.stdout)), (Some(3), vec![expected]));
+}
+
+#[test]
+fn a_port_file_that_is_missing_is_a_finding_of_the_ports() {
+    let place = place("[ports]\nfiles = [{ path = \"mudb.json\", format = \"mudb\" }]\n");
+    let config = place.path().join("config.toml");
+    let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
+    let failed: Vec<_> = findings(&said.stdout).into_iter().filter(|finding| finding["section"] == "ports").collect();
+    assert_eq!(failed.len(), 1, "{}", said.stdout);
+    assert_eq!(failed[0]["status"], "fail");
+    let what = format!(
+        "failed to read the port file `{}`: No such file or directory (os error 2)",
+        place.path().join("mudb.json").display()
+    );
+    assert_eq!(failed[0]["what"], what.as_str());
+    assert!(!place.path().join("state").exists(), "check made the state directory");
+}
+
+#[test]
+fn who_is_not_root_is_told_so_and_code_4() {
+    let place = place("[ports]\nwatch = [443]\n");
+    let config = place.path().join("config.toml");
+    let said = flow_agent_as_nobody(&["check", "--json", "--config", config.to_str().unwrap()]);
+    assert_eq!(said.code, Some(4), "{}", said.stdout);
+    let missing = |finding: &Value| {
+        finding["section"] == "kernel"
+            && finding["status"] == "fail"
+            && finding["what"].as_str().is_some_and(|what| what.starts_with("missing: CAP_NET_ADMIN"))
+    };
+    assert!(findings(&said.stdout).iter().any(missing), "{}", said.stdout);
+}
+
+#[test]
+fn what_is_well_is_said_in_a_table() {
+    let place = place("[ports]\nwatch = [443, \"8000-8002\"]\n\n[[users]]\nname = \"one\"\nports = [8388]\n");
+    let config = place.path().join("config.toml");
+    let said = flow_agent(&["check", "--config", config.to_str().unwrap()]);
+    assert!(said.stdout.contains("5 ports, 1 with an owner: 443,8000-8002,8388\n"), "{}", said.stdout);
+    assert!(said.stdout.starts_with("config      ok    "), "{}", said.stdout);
+    assert_eq!(said.stderr, "");
+}

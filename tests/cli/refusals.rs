@@ -1,0 +1,141 @@
+//! Bad input: a clear text, the documented code, and nothing begun.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use crate::program::{Said, flow_agent, flow_agent_as_nobody, open_to_all};
+
+/// A directory that everybody may use, with a configuration in it.
+struct Place(TempDir);
+
+impl Place {
+    fn with(config: &str) -> Self {
+        let directory = tempfile::Builder::new().prefix("flow-agent-cli").tempdir().unwrap();
+        open_to_all(directory.path());
+        let place = Self(directory);
+        fs::write(place.path("config.toml"), format!("node = \"hk-1\"\ntimezone = \"UTC\"\n{config}")).unwrap();
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn arguments(&self) -> [PathBuf; 5] {
+        let (config, state) = (self.path("config.toml"), self.path("state"));
+        ["run".into(), "--config".into(), config, "--state-dir".into(), state]
+    }
+
+    fn run(&self) -> Said {
+        self.without_path(flow_agent(&self.arguments()))
+    }
+
+    fn run_as_nobody(&self) -> Said {
+        self.without_path(flow_agent_as_nobody(&self.arguments()))
+    }
+
+    fn without_path(&self, mut said: Said) -> Said {
+        said.stderr = said.stderr.replace(&format!("{}/", self.0.path().display()), "");
+        said
+    }
+}
+
+#[track_caller]
+fn refused(said: &Said, code: i32, text: &str) {
+    assert_eq!((said.stderr.as_str(), said.code), (text, Some(code)));
+    assert_eq!(said.stdout, "");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line() {
+    let place = Place::with("[count]\nbukcet = \"1h\"\n");
+    let text = "error: config.toml:4:1: unknown key `bukcet`\n  help: did you mean `bucket`?\n";
+    refused(&place.run(), 3, text);
+    assert!(!place.path("state").exists(), "something was begun");
+}
+
+#[test]
+fn port_70000_is_refused_with_its_line() {
+    let place = Place::with("[ports]\nwatch = [\n  443,\n  70000,\n]\n");
+    refused(&place.run(), 3, "error: config.toml:6:3: port 70000 is out of range, expected 1 to 65535\n");
+}
+
+#[test]
+fn overlapping_users_are_refused_with_both_lines() {
+    let place = Place::with(
+        "[[users]]\nname = \"one\"\nports = [8388]\n\n[[users]]\nname = \"two\"\nports = [\"8000-9000\"]\n",
+    );
+    let text = "error: config.toml:9:10: port 8388 belongs to `two` here and to `one` at config.toml:5:10, \
+                on every node\n  help: give each port to one user, or keep the users apart with `nodes`\n";
+    refused(&place.run(), 3, text);
+}
+
+#[test]
+fn a_missing_configuration_is_refused() {
+    let place = Place::with("");
+    fs::remove_file(place.path("config.toml")).unwrap();
+    let text = "error: failed to read `config.toml`\n  caused by: No such file or directory (os error 2)\n  \
+                help: check that the file is there, and that this user may read it\n";
+    refused(&place.run(), 3, text);
+}
+
+const FILES: &str = "[ports]\nfiles = [{ path = \"mudb.json\", format = \"mudb\" }]\n";
+
+#[test]
+fn a_missing_port_file_is_refused_at_the_first_start() {
+    let text = "error: failed to read the port file `mudb.json`\n  \
+                caused by: No such file or directory (os error 2)\n  \
+                help: mend the file, or take it out of `ports.files`\n";
+    refused(&Place::with(FILES).run(), 3, text);
+}
+
+#[test]
+fn an_unreadable_port_file_is_refused_at_the_first_start() {
+    let place = Place::with(FILES);
+    fs::write(place.path("mudb.json"), "[]").unwrap();
+    fs::set_permissions(place.path("mudb.json"), fs::Permissions::from_mode(0o000)).unwrap();
+    let text = "error: failed to read the port file `mudb.json`\n  \
+                caused by: Permission denied (os error 13)\n  \
+                help: mend the file, or take it out of `ports.files`\n";
+    refused(&place.run_as_nobody(), 3, text);
+}
+
+#[test]
+fn half_a_port_file_is_refused_at_the_first_start() {
+    let place = Place::with(FILES);
+    fs::write(place.path("mudb.json"), "[\n  {\"port\": 8388, \"user\": \"one\"},\n  {\"port\": 83").unwrap();
+    let text = "error: failed to read the port file `mudb.json`\n  \
+                caused by: it ends in the middle, at line 3: it is being written, or was cut\n  \
+                help: mend the file, or take it out of `ports.files`\n";
+    refused(&place.run(), 3, text);
+}
+
+#[test]
+fn a_port_file_with_a_port_as_text_is_refused_with_its_line() {
+    let place = Place::with(FILES);
+    fs::write(place.path("mudb.json"), "[\n  {\"port\": \"8388\", \"user\": \"one\"}\n]\n").unwrap();
+    let text = "error: failed to read the port file `mudb.json`\n  \
+                caused by: expected a JSON array of objects with `port` and `user`\n  \
+                caused by: invalid type: string \"8388\", expected a port from 1 to 65535 as a number at line 2 column 17\n  \
+                help: mend the file, or take it out of `ports.files`\n";
+    refused(&place.run(), 3, text);
+}
+
+#[test]
+fn nothing_to_count_is_refused() {
+    let text = "error: no ports are to be counted, and nothing is named that could bring some\n  \
+                help: name ports with --ports or in `ports.watch`, a file in `ports.files`, or set `ports.listening`\n";
+    refused(&Place::with("").run(), 3, text);
+}
+
+#[test]
+fn who_is_not_root_is_told_what_is_missing() {
+    let place = Place::with("[count]\nbackend = \"ebpf\"\ninterfaces = [\"lo\"]\n\n[ports]\nwatch = [443]\n");
+    let said = place.run_as_nobody();
+    assert_eq!(said.code, Some(4), "{}", said.stderr);
+    let help = "  help: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
+    assert!(said.stderr.starts_with("error: ") && said.stderr.contains(help), "{}", said.stderr);
+}
