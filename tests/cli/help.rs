@@ -1,18 +1,22 @@
 //! The help texts, and what is said of a command line that is none.
 
+use clap::CommandFactory as _;
+use flow_agent::cli::Cli;
+
 use crate::program::flow_agent;
 
 #[test]
 fn every_command_has_its_help() {
-    let mut text = String::new();
-    for arguments in
-        [&["--help"][..], &["run", "--help"], &["rollup", "--help"], &["show", "--help"], &["check", "--help"]]
-    {
-        let said = flow_agent(arguments);
-        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
-        text += &format!("$ flow-agent {}\n{}\n", arguments.join(" "), said.stdout);
+    let program = Cli::command();
+    let commands = program.get_subcommands().map(|command| vec![command.get_name().to_owned()]);
+    for mut arguments in commands.chain([Vec::new()]) {
+        // One snapshot each, so that a new command is a new file.
+        let name = format!("help {}", arguments.join(" "));
+        arguments.push("--help".to_owned());
+        let said = flow_agent(&arguments);
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{name}");
+        insta::assert_snapshot!(name.trim().replace(' ', "_"), said.stdout);
     }
-    insta::assert_snapshot!(text);
 }
 
 #[test]
