@@ -12,6 +12,8 @@ mod adopt;
 mod agent;
 mod attach;
 mod counted;
+#[path = "../common/hourly.rs"]
+mod hourly;
 mod interfaces;
 mod pins;
 mod ports;
