@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use flow_agent::backend::{BackendError, Options, Place};
@@ -14,6 +15,7 @@ use crate::common::daemon::{assert_settles, wait_until};
 use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside, run};
 use crate::common::observer::Observer;
+use crate::frames::{IPV4, datagram, frame, host_address, put};
 use crate::stranger::{TCX_INGRESS, TCX_NEXT, TCX_PASS, attach_first};
 use crate::support::{as_observed, index_of, options, read, read_all, refusal, send, start, succeed};
 
@@ -67,6 +69,68 @@ fn a_stream_is_counted_as_iptables_counts_it() {
         let counters = read(&mut *backend, 443);
         assert!(counters.tcp_in_bytes > 1_000_000 && counters.tcp_out_bytes > 3_000_000);
     });
+}
+
+#[test]
+fn padding_is_nobodys_traffic() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let observer = Observer::install(&pair.host, &[443]);
+        let mut backend = start(&options(&pair, &[443])).unwrap().backend;
+        // One byte of payload, 29 of IP, in a frame of 60: the device sees 46 after its header.
+        put(&pair, &frame(host_address(&pair), IPV4, &datagram(443, 1)), 100);
+        assert_settles(|| as_observed(read_all(&mut *backend).ports), || observer.read());
+        assert_eq!(read(&mut *backend, 443).udp_in_bytes, 2_900);
+    });
+}
+
+#[test]
+fn a_frame_for_another_host_counts_for_nobody() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        pair.host_ip(&["link", "set", WAN, "promisc", "on"]);
+        let mut backend = start(&options(&pair, &[443])).unwrap().backend;
+        put(&pair, &frame([2, 0, 0, 0, 0, 9], IPV4, &datagram(443, 100)), 10);
+        assert!(read(&mut *backend, 443).is_zero());
+        let other_host = read_all(&mut *backend).others.other_host;
+        assert_eq!((other_host.in_bytes, other_host.in_packets), (1_280, 10));
+    });
+}
+
+#[test]
+fn frames_that_cannot_be_parsed_are_counted_and_told_when_asked_for() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut backend = start(&Options { log: true, ..options(&pair, &[443]) }).unwrap().backend;
+            // IPv4 with a header of two words.
+            put(&pair, &frame(host_address(&pair), IPV4, &[0x42; 46]), 3);
+            let unparsed = read_all(&mut *backend).others.unparsed;
+            assert_eq!((unparsed.in_bytes, unparsed.in_packets), (3 * 46, 3));
+            backend.inspect(clock::now()).unwrap();
+        });
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let told = text.lines().filter(|line| line.contains("program=")).count();
+        assert_eq!(told, 3, "{text}");
+    });
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 /// All cells together, in and out: what the device should have counted without its link-layer headers.

@@ -4,9 +4,10 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::process::Command;
 
 use flow_agent::backend::{BackendError, Options, Place, ebpf};
+use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside, run};
-use crate::support::{INSTANCE, options, pinned_sets, pins, read, refusal, send, start};
+use crate::support::{INSTANCE, options, pinned_sets, pins, read, read_all, refusal, send, start, succeed};
 
 fn distrusted(options: &Options) -> String {
     match refusal(options) {
@@ -205,4 +206,37 @@ fn without_bpffs_it_counts_as_long_as_it_lives_and_says_so() {
             start(&Options { instance: "second-instance".into(), ..options }).unwrap();
         });
     }
+}
+
+#[test]
+fn three_capabilities_are_enough() {
+    for place in [Place::Tcx, Place::Clsact] {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let three = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
+            let sets = CapabilitySets { effective: three, permitted: three, inheritable: CapabilitySet::empty() };
+            // Of this thread alone, which ends with the test.
+            set_capabilities(None, sets).unwrap();
+            let options = Options { place, ..options(&pair, &[443]) };
+            let backend = start(&options).unwrap().backend;
+            let mut started = succeed(backend, &options);
+            assert_eq!(started.unseen, []);
+            assert_eq!(started.backend.inspect(flow_agent::clock::now()).unwrap().unseen, []);
+            started.backend.replace(&[443, 4433].into()).unwrap().delete().unwrap();
+            assert_eq!(read_all(&mut *started.backend).ports.len(), 2);
+            drop(started);
+            ebpf::uninstall(&pair.bpffs, INSTANCE).unwrap();
+        });
+    }
+}
+
+#[test]
+fn without_capabilities_the_error_says_which() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let none = CapabilitySet::empty();
+        set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).unwrap();
+        let error = refusal(&options(&pair, &[443]));
+        assert!(error.help().unwrap().contains("CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON"), "{error}");
+    });
 }

@@ -1,6 +1,7 @@
 //! Ports come and go under traffic, and nobody gets another's bytes.
 
 use std::collections::BTreeMap;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::time::Duration;
 
 use flow_agent::backend::Backend;
@@ -8,9 +9,9 @@ use flow_agent::ledger::counters::Counters;
 
 use crate::common::daemon::wait_until;
 use crate::common::flood::Flood;
-use crate::common::netns::{Pair, inside};
+use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::common::observer::Observer;
-use crate::support::{options, read_all, start};
+use crate::support::{options, pinned_sets, pins, read_all, send, start};
 
 const PORTS: [u16; 4] = [443, 4433, 8388, 9000];
 /// Bytes of a datagram of the flood on each: 28 of headers, and 100, 101, ….
@@ -40,7 +41,7 @@ fn ports_that_come_and_go_under_flood_get_their_own_bytes_only() {
         let mut backend = start(&options(&pair, &PORTS)).unwrap().backend;
         let flood = Flood::begin(&pair, &PORTS);
         let mut ledger = Ledger::default();
-        for round in 0..100 {
+        for round in 0..400 {
             // One port is taken away and brought back: at once, or when its slot may have gone to the next.
             let port = PORTS[round % PORTS.len()];
             let next = PORTS[(round + 1) % PORTS.len()];
@@ -60,7 +61,7 @@ fn ports_that_come_and_go_under_flood_get_their_own_bytes_only() {
                 }
             }
             assert_eq!(backend.ports(), PORTS.into());
-            flood.pass(200);
+            flood.pass(50);
         }
         flood.end();
         wait_until("the last datagrams have arrived", Duration::from_secs(5), || {
@@ -85,5 +86,78 @@ fn ports_that_come_and_go_under_flood_get_their_own_bytes_only() {
         }
         // What passed while a port was not watched was not lost either. The flood's other ends are no port of ours.
         assert_eq!((others.in_bytes, others.out_bytes), missing);
+    });
+}
+
+/// A pinned map as memory, to put it into the state in which a dying agent may leave it.
+struct Pinned(memmap2::MmapMut);
+
+impl Pinned {
+    fn open(pair: &Pair, map: &str, bytes: usize) -> Self {
+        let [set] = pinned_sets(pair).try_into().unwrap();
+        let map = aya::maps::MapData::from_pin(pins(pair).join(set).join(map)).unwrap();
+        let raw = map.fd().as_fd().as_raw_fd();
+        // SAFETY: nobody else is there to change it: the agent is dead, and no packet passes.
+        Self(unsafe { memmap2::MmapOptions::new().len(bytes).map_mut(raw) }.unwrap())
+    }
+
+    fn write(&mut self, offset: usize, value: &[u8]) {
+        self.0[offset..offset + value.len()].copy_from_slice(value);
+    }
+}
+
+/// Owner of slot 1, as it lies in the map.
+fn owner(port: u16, state: u16) -> Vec<u8> {
+    [port.to_ne_bytes(), state.to_ne_bytes()].concat()
+}
+
+#[test]
+fn wherever_the_agent_died_its_successor_keeps_everybodys_bytes_apart() {
+    use flow_common::wire::{SLOT_ACTIVE, SLOT_DRAINING, SLOT_FREE};
+    let routed = 1_u16.to_ne_bytes();
+    let nowhere = 0_u16.to_ne_bytes();
+    // Where it died; owner of slot 1 and route of port 443 as it left them; packets of 443 that the successor finds, of
+    // the five that passed before; whether they drain; and what it has after seven more.
+    let deaths = [
+        ("before it owned the slot", owner(0, SLOT_FREE), nowhere, None, false, Some(7)),
+        ("before the port was routed to its slot", owner(443, SLOT_ACTIVE), nowhere, Some(5), false, Some(12)),
+        ("before the port was routed away", owner(443, SLOT_DRAINING), routed, Some(5), true, Some(5)),
+        ("before the drained port was released", owner(443, SLOT_DRAINING), nowhere, Some(5), true, Some(5)),
+    ];
+    for (death, owner, route, found, drains, after) in deaths {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let options = options(&pair, &[443]);
+            drop(start(&options).unwrap());
+            inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+            Pinned::open(&pair, "SLOT_OWNER", 65 * 8).write(8, &owner);
+            Pinned::open(&pair, "PORT_SLOT", 131_072).write(443 * 2, &route);
+            let mut backend = start(&options).unwrap().backend;
+            let reading = read_all(&mut *backend);
+            assert_eq!(reading.ports[&443].udp_in_packets, found.unwrap_or(0), "died {death}");
+            assert_eq!(reading.draining.contains(&443), drains, "died {death}");
+            inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
+            let last = read_all(&mut *backend);
+            assert_eq!(last.ports.get(&443).map(|counters| counters.udp_in_packets), after, "died {death}");
+            let elsewhere = if drains { 7 } else { 0 };
+            assert_eq!(last.others.other_ports.in_packets, elsewhere, "died {death}");
+        });
+    }
+}
+
+#[test]
+fn a_slot_that_was_given_back_does_not_hand_on_its_bytes() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let mut backend = start(&options(&pair, &[443])).unwrap().backend;
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+        backend.drain(&[443].into()).unwrap();
+        backend.release(&[443].into()).unwrap();
+        // It is the first free one again.
+        backend.add(&[4433].into()).unwrap();
+        inside(&pair.peer, || send(PEER4, (HOST4, 4433), 100, 7));
+        let reading = read_all(&mut *backend);
+        assert_eq!(reading.ports.keys().copied().collect::<Vec<_>>(), [4433]);
+        assert_eq!(reading.ports[&4433].udp_in_packets, 7);
     });
 }

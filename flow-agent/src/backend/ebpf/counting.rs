@@ -62,12 +62,12 @@ impl Backend for Counting {
     }
 
     fn ports(&self) -> BTreeSet<u16> {
-        self.set.owners().map(|owners| owners.active()).unwrap_or_default()
+        self.set.active()
     }
 
     fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
         self.programs.flush_log();
-        let mut reading = self.set.read(now)?;
+        let mut reading = self.set.read(now);
         for (index, counted) in &self.counted {
             // One that went away meanwhile is told by the next inspection.
             if let Some(mut device) = netlink::device(*index)? {

@@ -1,5 +1,6 @@
 //! EDGE kernel: one set of counters, its maps and the programs that feed them.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use super::kernel;
 use super::layout::SetName;
 use super::log::ProgramLog;
 use super::pins::{self, FoundSet};
-use super::slots::{self, Owners, Step};
+use super::slots::{self, Owner, Owners, Step};
 use super::tables::Tables;
 use crate::backend::host;
 use crate::backend::interfaces::LinkLayer;
@@ -165,21 +166,36 @@ impl Set {
         self.apply(&self.owners()?.plan_recovery(&self.tables.routes()))
     }
 
+    /// The ports that count.
+    pub fn active(&self) -> BTreeSet<u16> {
+        let active = |(_, owner)| if let Owner::Active(port) = owner { Some(port) } else { None };
+        self.tables.owned().filter_map(active).collect()
+    }
+
     /// Every counter as it is now, without the devices' own.
-    ///
-    /// # Errors
-    /// [`BackendError::SlotTable`] when the table contradicts itself.
-    pub fn read(&self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
-        let owners = self.owners()?;
-        let active = owners.active();
+    pub fn read(&self, now: &dyn Fn() -> Moment) -> Reading {
         let at = now();
-        let ports = owners
-            .owned()
-            .filter_map(|(slot, owner)| owner.port().map(|port| (port, self.tables.counters(slot))))
-            .collect::<std::collections::BTreeMap<_, _>>();
-        let draining = ports.keys().copied().filter(|port| !active.contains(port)).collect();
+        let mut ports = Vec::new();
+        let mut draining = BTreeSet::new();
+        for (slot, owner) in self.tables.owned() {
+            match owner {
+                Owner::Free => {}
+                Owner::Active(port) => ports.push((port, self.tables.counters(slot))),
+                Owner::Draining(port) => {
+                    draining.insert(port);
+                    ports.push((port, self.tables.counters(slot)));
+                }
+            }
+        }
         let others = self.tables.others();
-        Ok(Reading { epoch: self.epoch.clone(), at, ports, draining, others, devices: Vec::new() })
+        Reading {
+            epoch: self.epoch.clone(),
+            at,
+            ports: ports.into_iter().collect(),
+            draining,
+            others,
+            devices: Vec::new(),
+        }
     }
 }
 

@@ -60,6 +60,16 @@ impl Tables {
         Owners::new(owners.collect::<Result<_, _>>()?)
     }
 
+    /// Every slot that holds a port's bytes, and its owner. Cheaper than [`Tables::owners`]: the table was found to be
+    /// sound when it was taken up, and is written by us alone.
+    pub fn owned(&self) -> impl Iterator<Item = (u16, Owner)> {
+        let words = &self.owners.words()[1..=self.slots()];
+        (1..).zip(words).filter_map(|(slot, word)| {
+            let owner = Owner::from_wire(unpack(word.load(Ordering::Relaxed)))?;
+            (owner != Owner::Free).then_some((slot, owner))
+        })
+    }
+
     /// The ports that are routed to a slot of their own, and to which.
     pub fn routes(&self) -> BTreeMap<u16, u16> {
         let routes = self.route_table().iter().map(|slot| slot.load(Ordering::Relaxed));

@@ -1,0 +1,80 @@
+//! Frames as a test makes them, byte by byte, put on the wire by a packet socket.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use crate::common::netns::{LAN, Pair, WAN, inside};
+use crate::support::index_of;
+
+/// EtherType of IPv4.
+pub const IPV4: u16 = 0x0800;
+
+/// A frame to `destination`, padded with zeros to the 60 bytes that real Ethernet wants.
+pub fn frame(destination: [u8; 6], ether_type: u16, payload: &[u8]) -> Vec<u8> {
+    let mut frame = destination.to_vec();
+    frame.extend([2, 0, 0, 0, 0, 1]);
+    frame.extend(ether_type.to_be_bytes());
+    frame.extend(payload);
+    frame.resize(frame.len().max(60), 0);
+    frame
+}
+
+/// An IPv4 datagram to the host's `port` with `payload` bytes behind its 28 bytes of headers.
+pub fn datagram(port: u16, payload: u16) -> Vec<u8> {
+    let mut packet = vec![0x45, 0];
+    packet.extend((28 + payload).to_be_bytes());
+    packet.extend([0, 0, 0, 0, 64, 17, 0, 0, 10, 99, 0, 1, 10, 99, 0, 2]);
+    let sum: u32 = packet.chunks_exact(2).map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]]))).sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    packet[10..12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
+    packet.extend(5_000_u16.to_be_bytes());
+    packet.extend(port.to_be_bytes());
+    packet.extend((8 + payload).to_be_bytes());
+    packet.extend([0, 0]);
+    packet.resize(28 + usize::from(payload), b'x');
+    packet
+}
+
+/// The hardware address of the host's WAN.
+pub fn host_address(pair: &Pair) -> [u8; 6] {
+    let text = crate::common::netns::run(
+        std::process::Command::new("ip").args(["-n", &pair.host, "-j", "link", "show", "dev", WAN]),
+    );
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let octets = json[0]["address"].as_str().unwrap().split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap());
+    octets.collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// Puts the frame on the wire, from the peer to the host, `count` times.
+pub fn put(pair: &Pair, frame: &[u8], count: usize) {
+    inside(&pair.peer, || {
+        let address = libc::sockaddr_ll {
+            sll_family: libc::AF_PACKET as u16,
+            sll_protocol: 0,
+            sll_ifindex: index_of(LAN).cast_signed(),
+            sll_hatype: 0,
+            sll_pkttype: 0,
+            sll_halen: 6,
+            sll_addr: [0; 8],
+        };
+        // SAFETY: a system call without pointers.
+        let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
+        assert!(socket >= 0, "{}", io::Error::last_os_error());
+        // SAFETY: the kernel has just made it for us.
+        let socket = unsafe { OwnedFd::from_raw_fd(socket) };
+        for _ in 0..count {
+            // SAFETY: frame and address live over the call and are as long as is said.
+            let sent = unsafe {
+                libc::sendto(
+                    socket.as_raw_fd(),
+                    frame.as_ptr().cast(),
+                    frame.len(),
+                    0,
+                    (&raw const address).cast(),
+                    size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+                )
+            };
+            assert_eq!(usize::try_from(sent).ok(), Some(frame.len()), "{}", io::Error::last_os_error());
+        }
+    });
+}
