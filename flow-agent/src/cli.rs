@@ -57,6 +57,7 @@ impl Common {
 pub enum Command {
     Run(commands::run::Args),
     Rollup(commands::rollup::Args),
+    Report(commands::report::Args),
     Show(commands::show::Args),
     Check(commands::check::Args),
     Uninstall(commands::uninstall::Args),
@@ -69,12 +70,15 @@ pub fn main() -> ExitCode {
     // Who runs on and on tells what it does; who answers a question only what stands in the way.
     let usual = match &cli.command {
         Command::Run(_) => tracing::Level::INFO,
-        Command::Rollup(_) | Command::Show(_) | Command::Check(_) | Command::Uninstall(_) => tracing::Level::WARN,
+        Command::Rollup(_) | Command::Report(_) | Command::Show(_) | Command::Check(_) | Command::Uninstall(_) => {
+            tracing::Level::WARN
+        }
     };
     log::start(usual, cli.common.verbose, cli.common.quiet);
     let outcome = match cli.command {
         Command::Run(args) => commands::run::execute(&cli.common, args),
         Command::Rollup(args) => commands::rollup::execute(&cli.common, args),
+        Command::Report(args) => commands::report::execute(&cli.common, args),
         Command::Show(args) => commands::show::execute(&cli.common, args),
         Command::Check(args) => commands::check::execute(&cli.common, args),
         Command::Uninstall(args) => commands::uninstall::execute(&cli.common, args),

@@ -1,1 +1,13 @@
-//! report tests.
+//! The monthly statement, with a real sshd on every node and a real mail server: root, in namespaces of their own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on has failed, and tests stand outside the rooms"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod days;
+mod fleet;
+mod month;

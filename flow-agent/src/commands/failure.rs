@@ -3,7 +3,9 @@
 use crate::backend::BackendError;
 use crate::config::ConfigError;
 use crate::exit::{Code, Failure};
+use crate::mail::{ComposeError, MailerError};
 use crate::ports::wanted::WantedError;
+use crate::render::TemplateError;
 use crate::store::StoreError;
 
 impl From<ConfigError> for Failure {
@@ -30,5 +32,23 @@ impl From<WantedError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::new(Code::Store, error)
+    }
+}
+
+impl From<TemplateError> for Failure {
+    fn from(error: TemplateError) -> Self {
+        Self::new(Code::Config, error).help("correct it, or remove it from the directory that `report.templates` names")
+    }
+}
+
+impl From<ComposeError> for Failure {
+    fn from(error: ComposeError) -> Self {
+        Self::new(Code::Mail, error)
+    }
+}
+
+impl From<MailerError> for Failure {
+    fn from(error: MailerError) -> Self {
+        Self::new(Code::Mail, error)
     }
 }

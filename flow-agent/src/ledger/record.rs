@@ -354,6 +354,9 @@ pub struct MailLine {
     /// The server's words, or the error's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
+    /// Of a failed one: the server will not take it another time either.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub permanent: bool,
 }
 
 /// RFC 3339 with whole seconds and a numeric offset, as in `2026-10-05T13:00:00+08:00`.

@@ -11,18 +11,19 @@ use super::Language;
 use super::words::{self, Words};
 
 /// The embedded files, by name.
-const EMBEDDED: [(&str, &str); 6] = [
+const EMBEDDED: [(&str, &str); 7] = [
     ("letter.txt", include_str!("../../templates/letter.txt")),
     ("letter.html", include_str!("../../templates/letter.html")),
     ("summary.txt", include_str!("../../templates/summary.txt")),
     ("summary.html", include_str!("../../templates/summary.html")),
+    ("page.html", include_str!("../../templates/page.html")),
     ("words.en.toml", include_str!("../../templates/words.en.toml")),
     ("words.zh.toml", include_str!("../../templates/words.zh.toml")),
 ];
 
 /// What a directory of templates may hold.
-pub const TEMPLATE_NAMES: [&str; 6] =
-    [EMBEDDED[0].0, EMBEDDED[1].0, EMBEDDED[2].0, EMBEDDED[3].0, EMBEDDED[4].0, EMBEDDED[5].0];
+pub const TEMPLATE_NAMES: [&str; 7] =
+    ["letter.txt", "letter.html", "summary.txt", "summary.html", "page.html", "words.en.toml", "words.zh.toml"];
 
 /// Why a template cannot be used.
 #[derive(Debug, thiserror::Error)]

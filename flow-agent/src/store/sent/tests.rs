@@ -20,6 +20,7 @@ fn line(user: &str, state: MailState) -> MailLine {
         message_id: format!("<2026-10.{user}.0@hk-1>"),
         state,
         reply: None,
+        permanent: false,
     }
 }
 

@@ -1,0 +1,23 @@
+//! Writes what a report is made of. `report.json` comes last: while it is not there, the month is not reported.
+
+use std::collections::BTreeSet;
+
+use super::letters::Letters;
+use crate::ledger::statement::MonthlyReport;
+use crate::store::reports::{remove_other_letters, write_file, write_report};
+use crate::store::table::put_month;
+use crate::store::{ReportLock, StoreError};
+
+pub(super) fn keep(lock: &ReportLock, report: &MonthlyReport, letters: &Letters) -> Result<(), StoreError> {
+    let (_, damages) = put_month(lock, report.month_block())?;
+    for damage in damages {
+        tracing::warn!(%damage, "lines of the monthly log do not count, and were copied aside");
+    }
+    for (name, letter) in letters.files() {
+        write_file(lock, report.month, name, &letter.bytes)?;
+    }
+    write_file(lock, report.month, "report.html", letters.page.as_bytes())?;
+    let names: BTreeSet<String> = letters.files().map(|(name, _)| name.to_owned()).collect();
+    remove_other_letters(lock, report.month, &names)?;
+    write_report(lock, report)
+}

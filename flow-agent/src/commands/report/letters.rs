@@ -1,0 +1,156 @@
+//! The letters of a report, and which of them are due.
+
+use std::collections::BTreeMap;
+
+use super::told::Told;
+use super::{Job, withholds};
+use crate::config::{Config, Language, UserConfig};
+use crate::exit::{Code, Failure};
+use crate::ledger::record::MailState;
+use crate::ledger::seal::sha256_hex;
+use crate::ledger::statement::{MonthlyReport, Statement};
+use crate::mail::{Attachment, Content, Header, Letter, compose, message_id};
+use crate::render::letter::LetterText;
+use crate::render::{TEMPLATE_NAMES, Templates, letter, page, summary};
+
+/// What stands for the summary where a user is named.
+pub(super) const ADMINS: &str = "@admins";
+
+/// Without a mail server letters are written all the same, to be looked at.
+const FROM_NOBODY: &str = "flow-agent@localhost";
+
+/// A letter of a report.
+pub(super) struct Addressed {
+    /// `None`: the summary.
+    pub(super) user: Option<String>,
+    pub(super) rev: u32,
+    pub(super) file: String,
+    pub(super) letter: Letter,
+}
+
+/// All of a report that people read.
+pub(super) struct Letters {
+    /// Users' first, the summary last.
+    pub(super) all: Vec<Addressed>,
+    pub(super) page: String,
+}
+
+impl Letters {
+    /// Lays them out.
+    pub(super) fn of(job: &Job, templates: &Templates, report: &MonthlyReport, told: &Told) -> Result<Self, Failure> {
+        let mut all = Vec::new();
+        for (number, statement) in (1..).zip(&report.statements) {
+            let Some(user) = &statement.user else { continue };
+            let Some((address, language)) = address(&job.config, user) else { continue };
+            let told = told.rev_told_before(Some(user), statement.rev);
+            let text = letter::statement(templates, report, statement, told, language)?;
+            all.push(Addressed {
+                user: Some(user.clone()),
+                rev: statement.rev,
+                file: file_name(number, user),
+                letter: compose_letter(job, report, statement, address, text)?,
+            });
+        }
+        let admins = job.config.mail.as_ref().map(|mail| mail.admins.clone()).unwrap_or_default();
+        if !admins.is_empty() {
+            let text = summary::summary(templates, report, Language::English)?;
+            let csv = Attachment {
+                name: format!("flow-agent-{}.csv", report.month),
+                media_type: "text/csv",
+                text: summary::csv(report),
+            };
+            let header = Header {
+                from: from(&job.config),
+                to: &admins,
+                message_id: &message_id(&job.config.node, from(&job.config), report.month, None, report.rev),
+                at: report.made_at,
+            };
+            let content = Content { attachments: vec![csv], ..content(text) };
+            let letter = compose(&header, &content)?;
+            all.push(Addressed { user: None, rev: report.rev, file: "summary.eml".to_owned(), letter });
+        }
+        Ok(Self { all, page: page::page(templates, report, Language::English)? })
+    }
+
+    /// Their files.
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Letter)> {
+        self.all.iter().map(|addressed| (addressed.file.as_str(), &addressed.letter))
+    }
+
+    /// Those that are to be handed over now.
+    pub(super) fn due(&self, job: &Job, report: &MonthlyReport, told: &Told) -> Vec<&Addressed> {
+        self.all.iter().filter(|letter| is_due(job, report, told, letter)).collect()
+    }
+}
+
+pub(super) fn is_due(job: &Job, report: &MonthlyReport, told: &Told, letter: &Addressed) -> bool {
+    let user = letter.user.as_deref();
+    if job.resend.iter().any(|wanted| wanted == user.unwrap_or(ADMINS)) {
+        return true;
+    }
+    if user.is_some() && withholds(job, report) {
+        return false;
+    }
+    match told.last(user, letter.rev) {
+        // What a damaged ledger said of it is not known: rather none than two.
+        None => told.damages.is_empty(),
+        Some(MailState::Failed) => job.is_asked_for || !told.is_settled(user, letter.rev),
+        Some(MailState::Sending | MailState::Sent | MailState::Unknown) => false,
+    }
+}
+
+/// Where a user's letters go.
+pub(super) fn address<'a>(config: &'a Config, user: &str) -> Option<(&'a String, Language)> {
+    let user: &UserConfig = config.users.iter().find(|candidate| candidate.name == user)?;
+    Some((user.email.as_ref()?, user.language))
+}
+
+/// The templates, with those of the operator in place of ours.
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
+pub(super) fn templates(config: &Config) -> Result<Templates, Failure> {
+    let mut overrides = BTreeMap::new();
+    if let Some(directory) = &config.report.templates {
+        for name in TEMPLATE_NAMES {
+            let path = directory.join(name);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => drop(overrides.insert(name.to_owned(), text)),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound && directory.is_dir() => {}
+                Err(error) => {
+                    let error = anyhow::Error::new(error).context(format!("failed to read `{}`", path.display()));
+                    return Err(Failure::new(Code::Config, error));
+                }
+            }
+        }
+    }
+    Ok(Templates::new(&overrides)?)
+}
+
+fn compose_letter(
+    job: &Job,
+    report: &MonthlyReport,
+    statement: &Statement,
+    address: &str,
+    text: LetterText,
+) -> Result<Letter, Failure> {
+    let user = statement.user.as_deref();
+    let header = Header {
+        from: from(&job.config),
+        to: &[address.to_owned()],
+        message_id: &message_id(&job.config.node, from(&job.config), report.month, user, statement.rev),
+        at: report.made_at,
+    };
+    Ok(compose(&header, &content(text))?)
+}
+
+fn content(text: LetterText) -> Content {
+    Content { subject: text.subject, text: text.text, html: text.html, attachments: Vec::new() }
+}
+
+fn from(config: &Config) -> &str {
+    config.mail.as_ref().map_or(FROM_NOBODY, |mail| &mail.from)
+}
+
+/// `0007-1f2e3d4c5b6a7988.eml`: the name itself could be anything.
+fn file_name(number: usize, user: &str) -> String {
+    format!("{number:04}-{}.eml", &sha256_hex(user.as_bytes())[..16])
+}

@@ -1,0 +1,193 @@
+//! Hands letters over, and keeps the ledger: on disk before, and after.
+
+use std::time::Duration;
+
+use chrono_tz::Tz;
+use tokio::time::sleep;
+
+use super::letters::Addressed;
+use super::told::Told;
+use crate::clock;
+use crate::ledger::calendar;
+use crate::ledger::month::Month;
+use crate::ledger::record::{Kind, MailLine, MailState, VERSION};
+use crate::mail::{Delivery, Mailer, Refusal, Scope};
+use crate::store::StoreError;
+use crate::store::sent::Sent;
+
+/// How long to wait before a letter is tried again that was refused for the moment.
+pub(super) const DELAYS: &[Duration] =
+    &[Duration::from_secs(2), Duration::from_secs(8), Duration::from_secs(30), Duration::from_secs(60)];
+
+/// What became of the letters of this run.
+#[derive(Debug, Default)]
+pub(super) struct Posted {
+    pub(super) sent: u64,
+    /// Whose (`None`: the summary), and why.
+    pub(super) failed: Vec<(Option<String>, String)>,
+    pub(super) unknown: Vec<(Option<String>, String)>,
+    /// The ledger is damaged: letters are held back.
+    pub(super) held_back: bool,
+}
+
+impl Posted {
+    /// Whether a person should look.
+    pub(super) fn has_failed(&self) -> bool {
+        !self.failed.is_empty() || !self.unknown.is_empty() || self.held_back
+    }
+}
+
+/// The letters of a month, and the ledger that knows of them.
+pub(super) struct Post<'s> {
+    pub(super) month: Month,
+    pub(super) zone: Tz,
+    pub(super) sent: &'s mut Sent,
+}
+
+/// What became of one letter in one attempt.
+enum Attempt {
+    Done,
+    Later(Refusal),
+    Refused(Refusal),
+}
+
+impl Post<'_> {
+    /// Writes `unknown` for the letters of `all` that were on their way when an earlier run was killed, and are not `due`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub(super) fn settle(&mut self, all: &[Addressed], due: &[&Addressed], told: &Told) -> Result<Posted, StoreError> {
+        let mut posted = Posted { held_back: !told.damages.is_empty(), ..Posted::default() };
+        let is_due = |letter: &Addressed| due.iter().any(|due| std::ptr::eq(*due, letter));
+        let was_sending =
+            |letter: &Addressed| told.last(letter.user.as_deref(), letter.rev) == Some(MailState::Sending);
+        for letter in all.iter().filter(|letter| was_sending(letter) && !is_due(letter)) {
+            let why = "the run before ended while it was handed over".to_owned();
+            self.write(letter, MailState::Unknown, Some(why.clone()), false)?;
+            posted.unknown.push((letter.user.clone(), why));
+        }
+        Ok(posted)
+    }
+
+    /// Hands over the letters that are `due`, and adds to `posted` what became of them.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written: nothing more is handed over then.
+    pub(super) async fn post(
+        &mut self,
+        mailer: &mut impl Mailer,
+        due: Vec<&Addressed>,
+        delays: &[Duration],
+        mut posted: Posted,
+    ) -> Result<Posted, StoreError> {
+        let mut waiting = due;
+        let mut delays = delays.iter();
+        let mut refusals: Vec<Refusal> = Vec::new();
+        while !waiting.is_empty() {
+            refusals.clear();
+            let mut later = Vec::new();
+            let mut rest = waiting.into_iter();
+            while let Some(letter) = rest.next() {
+                match self.attempt(mailer, letter, &mut posted).await? {
+                    Attempt::Done => {}
+                    Attempt::Later(refusal) => {
+                        let is_about_all = refusal.scope == Scope::Server;
+                        later.push(letter);
+                        refusals.push(refusal.clone());
+                        if is_about_all {
+                            for letter in rest.by_ref() {
+                                later.push(letter);
+                                refusals.push(refusal.clone());
+                            }
+                        }
+                    }
+                    Attempt::Refused(refusal) => {
+                        let is_about_all = refusal.scope == Scope::Server;
+                        self.fail(letter, &refusal, &mut posted)?;
+                        if is_about_all {
+                            for letter in rest.by_ref().chain(std::mem::take(&mut later)) {
+                                self.fail(letter, &refusal, &mut posted)?;
+                            }
+                        }
+                    }
+                }
+            }
+            waiting = later;
+            match delays.next() {
+                Some(delay) if !waiting.is_empty() => sleep(*delay).await,
+                Some(_) => {}
+                None => break,
+            }
+        }
+        for (letter, refusal) in waiting.into_iter().zip(&refusals) {
+            self.fail(letter, refusal, &mut posted)?;
+        }
+        mailer.leave().await;
+        Ok(posted)
+    }
+
+    async fn attempt(
+        &mut self,
+        mailer: &mut impl Mailer,
+        letter: &Addressed,
+        posted: &mut Posted,
+    ) -> Result<Attempt, StoreError> {
+        if let Err(refusal) = mailer.offer(&letter.letter).await {
+            return Ok(Self::refused(refusal));
+        }
+        // From here on the server may accept it before we know: this line tells whoever comes after us.
+        if let Err(error) = self.write(letter, MailState::Sending, None, false) {
+            mailer.leave().await;
+            return Err(error);
+        }
+        match mailer.deliver(&letter.letter).await {
+            Delivery::Accepted { reply } => {
+                self.write(letter, MailState::Sent, Some(reply), false)?;
+                posted.sent += 1;
+                Ok(Attempt::Done)
+            }
+            Delivery::Unknown { why } => {
+                self.write(letter, MailState::Unknown, Some(why.clone()), false)?;
+                posted.unknown.push((letter.user.clone(), why));
+                Ok(Attempt::Done)
+            }
+            Delivery::Refused(refusal) => {
+                // Not accepted, and certain: the ledger must not say `sending` while it waits.
+                self.write(letter, MailState::Failed, Some(refusal.reply.clone()), false)?;
+                Ok(Self::refused(refusal))
+            }
+        }
+    }
+
+    fn refused(refusal: Refusal) -> Attempt {
+        if refusal.is_transient { Attempt::Later(refusal) } else { Attempt::Refused(refusal) }
+    }
+
+    fn fail(&mut self, letter: &Addressed, refusal: &Refusal, posted: &mut Posted) -> Result<(), StoreError> {
+        let permanent = refusal.scope == Scope::Letter && !refusal.is_transient;
+        self.write(letter, MailState::Failed, Some(refusal.reply.clone()), permanent)?;
+        posted.failed.push((letter.user.clone(), refusal.reply.clone()));
+        Ok(())
+    }
+
+    fn write(
+        &mut self,
+        letter: &Addressed,
+        state: MailState,
+        reply: Option<String>,
+        permanent: bool,
+    ) -> Result<(), StoreError> {
+        self.sent.append(&MailLine {
+            v: VERSION,
+            kind: Kind::Mail,
+            at: calendar::local(self.zone, clock::now().wall),
+            month: self.month.to_string(),
+            user: letter.user.clone(),
+            rev: letter.rev,
+            message_id: letter.letter.message_id.clone(),
+            state,
+            reply,
+            permanent,
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! What `report` says on the terminal, or to cron.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Job;
+use super::letters::{ADMINS, Letters};
+use super::post::Posted;
+use super::told::Told;
+use crate::ledger::record::MailState;
+use crate::ledger::statement::{MonthlyReport, NodeState, State};
+use crate::ledger::units::Human;
+use crate::render::summary;
+
+/// How many nodes are done; on a terminal only.
+pub(super) struct Progress {
+    bar: ProgressBar,
+}
+
+impl Progress {
+    pub(super) fn new(nodes: usize) -> Self {
+        let is_seen = std::io::stderr().is_terminal();
+        let target = if is_seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(nodes as u64), target);
+        let style = ProgressStyle::with_template("gathering {pos} of {len} nodes {bar:24} {elapsed} {msg}");
+        bar.set_style(style.expect("the template is a fixed one"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Self { bar }
+    }
+
+    pub(super) fn done(&self, node: &str) {
+        self.bar.set_message(node.to_owned());
+        self.bar.inc(1);
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// The month, its nodes, and what is wrong.
+pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
+    let state = match report.state {
+        State::InProgress => "not over yet",
+        State::Provisional => "provisional",
+        State::Final => "final",
+    };
+    let mut text = format!(
+        "{} ({} to {}, {}): {state}, revision {}\n{} of {} users and {} unassigned ports; {} of the time was seen\n",
+        report.month,
+        report.first_day,
+        report.last_day,
+        report.zone,
+        report.rev,
+        Human(report.total().bytes().into()),
+        report.statements.iter().filter(|statement| statement.user.is_some()).count(),
+        report.statements.iter().filter(|statement| statement.user.is_none()).count(),
+        summary::coverage(report.coverage),
+    );
+    let width = report.nodes.iter().map(|node| node.name.len()).max().unwrap_or(0);
+    for node in &report.nodes {
+        let state = match node.state {
+            NodeState::Gathered => "gathered",
+            NodeState::Kept => "KEPT from an earlier time",
+            NodeState::Missing => "MISSING",
+        };
+        let bytes = Human(node.total.bytes().into());
+        write!(text, "  {:width$}  {bytes:>12}  seen {:>8}  {state}", node.name, summary::coverage(node.coverage))
+            .expect("writing to a String cannot fail");
+        if !node.days_missing.is_empty() {
+            write!(text, ", {} days missing", node.days_missing.len()).expect("writing to a String cannot fail");
+        }
+        text.push('\n');
+    }
+    for problem in problems {
+        text.push_str("! ");
+        text.push_str(problem);
+        text.push('\n');
+    }
+    text
+}
+
+/// What became of the letters.
+pub(super) fn posted(posted: &Posted, told: &Told) -> String {
+    let mut text =
+        format!("letters: {} sent, {} failed, {} unknown\n", posted.sent, posted.failed.len(), posted.unknown.len());
+    for (user, reply) in &posted.failed {
+        push_line(&mut text, format_args!("! not sent to {}: {reply}", name(user)));
+    }
+    for (user, why) in &posted.unknown {
+        let user = name(user);
+        push_line(
+            &mut text,
+            format_args!("! nobody knows whether {user} got a letter ({why}); to send it again: --resend {user}"),
+        );
+    }
+    if posted.held_back {
+        for damage in &told.damages {
+            push_line(&mut text, format_args!("! {damage}"));
+        }
+        text.push_str(
+            "! what these lines of the mail ledger said is not known: letters are held back until they are removed\n",
+        );
+    }
+    text
+}
+
+/// What would be mailed to whom.
+pub(super) fn plan(letters: &Letters, told: &Told, job: &Job) -> String {
+    let mut text = String::new();
+    for letter in &letters.all {
+        let user = name(&letter.user);
+        let state = match told.last(letter.user.as_deref(), letter.rev) {
+            None | Some(MailState::Failed) => "would be mailed",
+            Some(MailState::Sent) => "was mailed",
+            Some(MailState::Sending | MailState::Unknown) => "may have been mailed",
+        };
+        push_line(&mut text, format_args!("{state}: {user}, revision {}", letter.rev));
+    }
+    if job.config.mail.is_none() {
+        text.push_str("no mail: there is no [mail] in the configuration\n");
+    }
+    text
+}
+
+fn name(user: &Option<String>) -> &str {
+    user.as_deref().unwrap_or(ADMINS)
+}
+
+fn push_line(text: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(text, "{line}").expect("writing to a String cannot fail");
+}

@@ -1,0 +1,179 @@
+//! The summary for the admins: all users, the nodes' health, and the figures as CSV.
+
+use serde::Serialize;
+
+use super::letter::LetterText;
+use super::view::{Bytes, rule};
+use super::{Language, TemplateError, Templates, dates, numbers, remarks};
+use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, State, Statement};
+
+/// A letter lists no more users than these; the page and the CSV have them all.
+const MOST_USERS: usize = 50;
+
+#[derive(Debug, Serialize)]
+struct View {
+    language: &'static str,
+    period: String,
+    state: State,
+    rev: u32,
+    billed_rule: String,
+    total: Bytes,
+    coverage: String,
+    users: usize,
+    unassigned: usize,
+    money: Option<String>,
+    nodes: Vec<Node>,
+    rows: Vec<Row>,
+    omitted: usize,
+    remarks: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Node {
+    name: String,
+    state: NodeState,
+    why: Option<String>,
+    coverage: String,
+    bytes: Bytes,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    billed: Bytes,
+    quota: Option<String>,
+    money: Option<String>,
+    change: Option<String>,
+    rev: u32,
+}
+
+/// Writes the summary.
+///
+/// # Errors
+/// When a template of the operator does not fit what is filled in.
+pub fn summary(templates: &Templates, report: &MonthlyReport, language: Language) -> Result<LetterText, TemplateError> {
+    let words = templates.words(language);
+    let mut ranked: Vec<&Statement> = report.statements.iter().collect();
+    ranked.sort_by_key(|statement| std::cmp::Reverse(statement.billed_bytes));
+    let users = report.statements.iter().filter(|statement| statement.user.is_some()).count();
+    let view = View {
+        language: language.code(),
+        period: dates::period(language, report.first_day, report.last_day),
+        state: report.state,
+        rev: report.rev,
+        billed_rule: rule(report.billed, words),
+        total: Bytes::new(report.total().bytes()),
+        coverage: coverage(report.coverage),
+        users,
+        unassigned: report.statements.len() - users,
+        money: money(report),
+        nodes: report.nodes.iter().map(node).collect(),
+        omitted: ranked.len().saturating_sub(MOST_USERS),
+        rows: ranked.into_iter().take(MOST_USERS).map(row).collect(),
+        remarks: remarks::of_report(report, language, words, |_| true),
+    };
+    let is_incomplete = report.state == State::Provisional || report.nodes.iter().any(|node| node.why.is_some());
+    let key = match report.state {
+        State::InProgress => "summary_subject_in_progress",
+        State::Provisional | State::Final if is_incomplete => "summary_subject_incomplete",
+        State::Provisional | State::Final => "summary_subject",
+    };
+    let values = [("period", view.period.clone()), ("billed", view.total.human.clone()), ("users", users.to_string())];
+    Ok(LetterText {
+        subject: words.say(key, &values),
+        text: templates.fill("summary.txt", language, &view)?,
+        html: templates.fill("summary.html", language, &view)?,
+    })
+}
+
+fn node(node: &crate::ledger::statement::NodeStatement) -> Node {
+    Node {
+        name: node.name.clone(),
+        state: node.state,
+        why: node.why.as_deref().map(remarks::harmless),
+        coverage: coverage(node.coverage),
+        bytes: Bytes::new(node.total.bytes()),
+    }
+}
+
+fn row(statement: &Statement) -> Row {
+    Row {
+        name: name(statement),
+        billed: Bytes::new(statement.billed_bytes),
+        quota: statement.quota_bytes.map(|quota| numbers::percent(statement.billed_bytes, quota, 1)),
+        money: statement.money.as_ref().map(|money| format!("{} {}", money.amount, money.currency)),
+        change: statement.billed_bytes_before.and_then(|before| numbers::change(before, statement.billed_bytes)),
+        rev: statement.rev,
+    }
+}
+
+/// What users pay together: the sum of the rounded amounts.
+fn money(report: &MonthlyReport) -> Option<String> {
+    let currency = &report.price.as_ref()?.currency;
+    let amounts = report.statements.iter().filter(|statement| statement.user.is_some());
+    let mut amounts = amounts.filter_map(|statement| statement.money.as_ref());
+    let sum = amounts.try_fold(rust_decimal::Decimal::ZERO, |sum, money| sum.checked_add(money.amount))?;
+    Some(format!("{sum} {currency}"))
+}
+
+fn name(statement: &Statement) -> String {
+    statement.user.clone().unwrap_or_else(|| format!(":{}", numbers::ports(&statement.ports)))
+}
+
+/// `99.98 %`
+pub fn coverage(coverage: Coverage) -> String {
+    numbers::percent(coverage.seconds_covered, coverage.seconds, 2)
+}
+
+/// All statements, one a line.
+pub fn csv(report: &MonthlyReport) -> String {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let header = [
+        "month",
+        "user",
+        "ports",
+        "billed_bytes",
+        "in_bytes",
+        "out_bytes",
+        "tcp_in_bytes",
+        "tcp_out_bytes",
+        "udp_in_bytes",
+        "udp_out_bytes",
+        "quota_bytes",
+        "amount",
+        "currency",
+        "billed_bytes_before",
+        "revision",
+    ];
+    writer.write_record(header).expect("writing to memory cannot fail");
+    for statement in &report.statements {
+        let total = statement.total;
+        let optional = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        let money = statement.money.as_ref();
+        let record = [
+            report.month.to_string(),
+            inert(statement.user.as_deref().unwrap_or_default()),
+            statement.ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" "),
+            statement.billed_bytes.to_string(),
+            total.in_bytes().to_string(),
+            total.out_bytes().to_string(),
+            total.tcp_in_bytes.to_string(),
+            total.tcp_out_bytes.to_string(),
+            total.udp_in_bytes.to_string(),
+            total.udp_out_bytes.to_string(),
+            optional(statement.quota_bytes),
+            money.map(|money| money.amount.to_string()).unwrap_or_default(),
+            money.map(|money| money.currency.clone()).unwrap_or_default(),
+            optional(statement.billed_bytes_before),
+            statement.rev.to_string(),
+        ];
+        writer.write_record(record).expect("every record has the fields of the header");
+    }
+    let bytes = writer.into_inner().expect("writing to memory cannot fail");
+    String::from_utf8(bytes).expect("what was written was text")
+}
+
+/// A spreadsheet takes what begins like this for a formula: a quote before it keeps it text.
+fn inert(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
