@@ -1,6 +1,6 @@
 //! A billing month as it is billed: who moved what and where, and what is not known about it.
 //!
-//! [`NodeMonth`] adds up one node's day lines, [`assemble`] puts the nodes together, [`MonthlyReport::revise`] holds the
+//! [`NodeMonth`] adds up one node's day lines, [`assemble()`] puts the nodes together, [`MonthlyReport::revise`] holds the
 //! result against what was said of this month before.
 
 mod assemble;
