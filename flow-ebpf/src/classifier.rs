@@ -1,5 +1,6 @@
 //! The maps, and the classifiers that count into them.
 
+use core::arch::asm;
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::Global;
@@ -148,9 +149,19 @@ fn add_to_nobody(line: Reserved, direction: Direction, charge: Charge) {
 fn add_to_port(port: u16, protocol: Protocol, direction: Direction, charge: Charge) {
     if let Some(slots) = PORT_SLOT.get_ptr(0) {
         // SAFETY: the element has one entry for each `u16`. User space stores single entries while we read.
-        let slot = unsafe { (&raw const (*slots)[usize::from(port)]).read_volatile() };
+        let slot = unsafe { slots.cast::<u16>().add(index_of(port)).read_volatile() };
         add(u32::from(slot), protocol, direction, charge);
     }
+}
+
+/// The port as an index that every verifier sees to be below 65,536. That of Linux 5.10 forgets the bounds
+/// of a `u16` that was swapped or spilled, and the compiler, which does not forget, removes a mask that it understands.
+#[inline(always)]
+fn index_of(port: u16) -> usize {
+    let mut index = usize::from(port);
+    // SAFETY: it touches nothing but its operand, which it leaves as it is.
+    unsafe { asm!("{index} &= 0xffff", index = inout(reg) index, options(pure, nomem, nostack)) };
+    index
 }
 
 /// Adds to this CPU's own line. Plain adds are exact: TC programs run with bottom halves disabled, so that no other one
