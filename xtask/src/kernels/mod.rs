@@ -72,7 +72,6 @@ fn test(series: &'static Series, suite: &Suite) -> Result<Row> {
     guest::write(&kernel, suite, &initramfs)?;
     let log = directory.join("console.log");
     let booted = qemu::boot(&kernel.image, &initramfs, &log, DEADLINE);
-    fs::remove_file(&initramfs)?;
     let (outcome, mut objection) = match booted {
         Ok(said) => {
             let outcome = Outcome::read(&said);
