@@ -5,6 +5,7 @@
 pub mod daemon;
 pub mod flood;
 pub mod foreign;
+pub mod frames;
 pub mod netns;
 pub mod observer;
 pub mod smtpd;
