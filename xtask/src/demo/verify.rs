@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -9,6 +10,7 @@ use serde_json::Value;
 use super::Node;
 use super::agents::MainNode;
 use super::observer::{Counted, Observer};
+use crate::common::daemon::wait_until;
 use crate::common::smtpd::Smtpd;
 
 /// Bytes by (node, port, protocol, direction).
@@ -35,7 +37,12 @@ pub fn run(main: &MainNode, smtpd: &Smtpd, nodes: &[Node], observers: &[Observer
         );
     }
     ensure!(observed.values().sum::<u64>() > 0, "the observers saw nothing");
-    for user in ["acct-443", "acct-4433", "acct-8388", "ops"] {
+    let users = ["acct-443", "acct-4433", "acct-8388", "ops"];
+    // The mail server has taken them all; it puts them into the maildirs a little later.
+    wait_until("the letters are delivered", Duration::from_secs(20), || {
+        users.iter().all(|user| !smtpd.letters(user).is_empty())
+    });
+    for user in users {
         let letters = smtpd.letters(user).len();
         ensure!(letters == 1, "{user}@example.com received {letters} letters, not 1");
     }
