@@ -1,6 +1,6 @@
 //! The state between two buckets: shown readings, it gives buckets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, FixedOffset, SubsecRound as _, Utc};
 use chrono_tz::Tz;
@@ -112,6 +112,12 @@ impl Meter {
     /// When the open bucket ends, if nothing happens until then.
     pub fn planned_end(&self) -> DateTime<Utc> {
         self.open.window.planned_end()
+    }
+
+    /// Whether the last bucket closed one of `ports`. Before such a port is added again, close another bucket and sync
+    /// it: else a successor takes the port's new bytes, if it drains by then, for the old ones.
+    pub fn has_closed(&self, ports: &BTreeSet<u16>) -> bool {
+        self.open.tally.has_closed(ports)
     }
 
     /// Closes the bucket with `reading` and opens the next.

@@ -18,6 +18,8 @@ pub(super) struct Tally {
     draining: BTreeSet<u16>,
     /// Ports whose closed line is sealed, and where they stand: while they drain on, they hold nothing new.
     closed: BTreeMap<u16, Counters>,
+    /// Ports whose closed line is in the last seal, whether they drain on or not.
+    closed_by_seal: BTreeSet<u16>,
     others: Difference<Others>,
     /// `None` until a reading says where they stand.
     devices: Option<Vec<Difference<Device>>>,
@@ -65,7 +67,8 @@ impl Tally {
         Self {
             sealed: totals.clone(),
             last: totals,
-            closed: closed.into_iter().map(|port| (port, Counters::default())).collect(),
+            closed: closed.iter().map(|port| (*port, Counters::default())).collect(),
+            closed_by_seal: closed,
             others: Difference { last: others, usage: Others::default() },
             devices: devices.map(|devices| devices.into_iter().map(goes_on).collect()),
             ..Self::default()
@@ -129,6 +132,11 @@ impl Tally {
         self.devices = Some(now.iter().map(observe).collect());
     }
 
+    /// Whether one of `ports` was closed by the last seal.
+    pub(super) fn has_closed(&self, ports: &BTreeSet<u16>) -> bool {
+        !ports.is_disjoint(&self.closed_by_seal)
+    }
+
     /// Whether a counter was zeroed since the last seal.
     pub(super) fn was_reset(&self) -> bool {
         self.reset
@@ -170,6 +178,7 @@ impl Tally {
             closed: true,
         }));
         ports.sort_by_key(|port| port.port);
+        self.closed_by_seal = ports.iter().filter(|port| port.closed).map(|port| port.port).collect();
         for port in ports.iter().filter(|port| port.closed) {
             self.closed.extend(port.total.map(|total| (port.port, total)));
             self.last.remove(&port.port);

@@ -2,6 +2,7 @@
 
 mod baseline;
 mod clock;
+mod model;
 mod quality;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use chrono_tz::Tz;
 use super::*;
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar::BucketLength;
-use crate::ledger::counters::{Counters, Device, Others};
+use crate::ledger::counters::{Counters, Device, Flow, Others};
 use crate::ledger::reading::{Identity, Moment, Reading, Unseen};
 use crate::ledger::record::{BackendKind, CountMode, Quality};
 

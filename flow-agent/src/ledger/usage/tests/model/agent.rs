@@ -1,0 +1,234 @@
+//! What the agent's loop does, in its order, step by step.
+
+use super::disk::{Disk, Known};
+use super::kernel::{Kernel, Owner, Set};
+use super::*;
+
+/// How an agent ends before its time.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Crash {
+    Kill,
+    /// `luck` tells how much survives of what was written and not synced.
+    PowerCut {
+        luck: u16,
+    },
+}
+
+/// What an agent works with; it outlives the agent.
+pub(super) struct Machine<'a> {
+    pub(super) kernel: &'a mut Kernel,
+    pub(super) disk: &'a mut Disk,
+    pub(super) ledger: &'a mut Ledger,
+}
+
+impl Machine<'_> {
+    fn live(&mut self) -> &mut Set {
+        self.kernel.live.as_mut().expect("an agent has counters")
+    }
+
+    /// What somebody destroyed under an agent that did not live to write down what it knew.
+    pub(super) fn forget_destroyed(&mut self) {
+        for epoch in self.kernel.take_destroyed() {
+            self.ledger.lose(&epoch);
+        }
+    }
+
+    /// A reading of the live counters, and what had passed then.
+    fn read(&mut self) -> (Counted, Passed) {
+        let now = self.kernel.now;
+        let counted = self.live().counted(now, false);
+        let passed = self.ledger.passed(&counted.reading.epoch);
+        (counted, passed)
+    }
+}
+
+pub(super) struct Agent {
+    meter: Meter,
+    wanted: BTreeSet<u16>,
+    /// What had passed at the newest reading that the meter saw.
+    seen: Passed,
+    pub(super) dies: Option<(u32, Crash)>,
+}
+
+type Step = Result<(), Crash>;
+
+/// A place at which it may be over.
+fn step(dies: &mut Option<(u32, Crash)>) -> Step {
+    match dies {
+        Some((0, how)) => Err(*how),
+        Some((left, _)) => {
+            *left -= 1;
+            Ok(())
+        }
+        None => Ok(()),
+    }
+}
+
+const NOTHING_UNSEEN: &[Unseen] = &[];
+
+fn closing(users: &BTreeMap<u16, String>) -> Closing<'_> {
+    Closing { users, unseen: NOTHING_UNSEEN }
+}
+
+impl Agent {
+    pub(super) fn start(
+        m: &mut Machine<'_>,
+        settings: Settings,
+        wanted: BTreeSet<u16>,
+        layout: u32,
+        mut dies: Option<(u32, Crash)>,
+    ) -> Result<Self, Crash> {
+        let baseline = m.disk.recover(m.ledger);
+        m.forget_destroyed();
+        step(&mut dies)?;
+        if m.kernel.live.as_ref().is_some_and(|set| set.layout == layout) {
+            for port in m.live().active().difference(&wanted).copied().collect::<Vec<_>>() {
+                m.live().own(Owner::Active(port), Owner::Draining(port));
+                step(&mut dies)?;
+            }
+        } else {
+            m.kernel.make(layout, &wanted);
+            step(&mut dies)?;
+        }
+        let now = m.kernel.now;
+        let retired: Vec<Counted> = m.kernel.retired.iter().map(|set| set.counted(now, true)).collect();
+        let (live, seen) = m.read();
+        let must_close = !live.reading.draining.is_empty();
+        let users = BTreeMap::new();
+        let (meter, buckets) = Meter::resume(settings, &baseline, retired, live, closing(&users));
+        let mut agent = Self { meter, wanted: wanted.clone(), seen, dies };
+        for bucket in buckets {
+            let epoch = bucket.seal.epoch.clone();
+            let lost = bucket.seal.quality == Quality::Restart;
+            let passed = if lost { Passed::new() } else { m.ledger.passed(&epoch) };
+            agent.append(bucket, Known { epoch, passed, last: false }, m)?;
+        }
+        while m.kernel.retired.pop().is_some() {
+            step(&mut agent.dies)?;
+        }
+        if must_close {
+            agent.close(m)?;
+        }
+        agent.apply_ports(wanted, m)?;
+        agent.checkpoint(m)?;
+        Ok(agent)
+    }
+
+    pub(super) fn tick(&mut self, m: &mut Machine<'_>) -> Step {
+        if self.meter.due(m.kernel.now) { self.close(m) } else { Ok(()) }
+    }
+
+    pub(super) fn close(&mut self, m: &mut Machine<'_>) -> Step {
+        let (counted, passed) = m.read();
+        let Counted { interfaces, reading, .. } = counted;
+        let bucket = self.meter.close(interfaces, &reading, closing(&BTreeMap::new())).unwrap();
+        self.seen.clone_from(&passed);
+        self.append(bucket, Known { epoch: reading.epoch, passed, last: false }, m)?;
+        for port in reading.draining {
+            m.live().own(Owner::Draining(port), Owner::Free);
+            step(&mut self.dies)?;
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, mut bucket: HourBlock, known: Known, m: &mut Machine<'_>) -> Step {
+        let text = bucket.encode();
+        let (begin, end) = text.split_at(text.len() / 2);
+        m.disk.write(begin.as_bytes());
+        step(&mut self.dies)?;
+        m.disk.write(end.as_bytes());
+        m.disk.written(known);
+        step(&mut self.dies)?;
+        m.disk.sync(m.ledger);
+        step(&mut self.dies)
+    }
+
+    pub(super) fn checkpoint(&mut self, m: &mut Machine<'_>) -> Step {
+        let (counted, passed) = m.read();
+        self.seen = passed;
+        if let Some(checkpoint) = self.meter.checkpoint(&counted.reading).unwrap() {
+            step(&mut self.dies)?;
+            m.disk.checkpoint = Some(checkpoint);
+            m.ledger.keep(&counted.reading.epoch, &self.seen);
+            step(&mut self.dies)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply_ports(&mut self, wanted: BTreeSet<u16>, m: &mut Machine<'_>) -> Step {
+        self.wanted = wanted;
+        let counted = m.live().active();
+        let gone: Vec<u16> = counted.difference(&self.wanted).copied().collect();
+        for port in &gone {
+            m.live().own(Owner::Active(*port), Owner::Draining(*port));
+            step(&mut self.dies)?;
+        }
+        if !gone.is_empty() {
+            self.close(m)?;
+        }
+        let new: BTreeSet<u16> = self.wanted.difference(&counted).copied().collect();
+        if self.meter.has_closed(&new) {
+            self.close(m)?;
+        }
+        for port in &new {
+            // Zeroed while it is free: a death in between gives nobody another's bytes.
+            let slot = m.live().slot(Owner::Free).expect("more slots than ports");
+            slot.1 = 0;
+            step(&mut self.dies)?;
+            m.live().own(Owner::Free, Owner::Active(*port));
+            step(&mut self.dies)?;
+        }
+        Ok(())
+    }
+
+    /// The port drains, and goes on before its last line was written.
+    pub(super) fn waver(&mut self, port: u16, m: &mut Machine<'_>) -> Step {
+        if m.live().active().contains(&port) {
+            m.live().own(Owner::Active(port), Owner::Draining(port));
+            step(&mut self.dies)?;
+            self.checkpoint(m)?;
+            m.live().own(Owner::Draining(port), Owner::Active(port));
+            step(&mut self.dies)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn replace(&mut self, layout: u32, m: &mut Machine<'_>) -> Step {
+        m.kernel.make(layout, &self.wanted);
+        step(&mut self.dies)?;
+        let old = m.kernel.retired.last().expect("these counters were live").counted(m.kernel.now, true);
+        let (epoch, passed) = (old.reading.epoch.clone(), m.ledger.passed(&old.reading.epoch));
+        self.go_on(Some(old), Known { epoch, passed, last: false }, m)?;
+        m.kernel.retired.pop();
+        step(&mut self.dies)
+    }
+
+    pub(super) fn counters_destroyed(&mut self, m: &mut Machine<'_>) -> Step {
+        let epoch = m.live().epoch.clone();
+        let layout = m.kernel.destroy().expect("an agent has counters");
+        m.kernel.make(layout, &self.wanted);
+        step(&mut self.dies)?;
+        let passed = self.seen.clone();
+        self.go_on(None, Known { epoch, passed, last: true }, m)
+    }
+
+    fn go_on(&mut self, old: Option<Counted>, known: Known, m: &mut Machine<'_>) -> Step {
+        let (live, passed) = m.read();
+        let bucket = self.meter.replace(old, live, closing(&BTreeMap::new())).unwrap();
+        self.seen = passed;
+        self.append(bucket, known, m)?;
+        self.checkpoint(m)
+    }
+
+    pub(super) fn reset(&mut self, port: u16, m: &mut Machine<'_>) -> Step {
+        let epoch = m.live().epoch.clone();
+        let Some(slot) = m.live().slot(Owner::Active(port)) else { return Ok(()) };
+        slot.1 = 0;
+        let passed = m.ledger.passed(&epoch).get(&port).copied().unwrap_or(0);
+        let unread = passed - self.seen.get(&port).copied().unwrap_or(0);
+        *m.ledger.lost.entry(port).or_default() += unread;
+        m.ledger.zeroed.insert(port);
+        self.checkpoint(m)?;
+        self.tick(m)
+    }
+}
