@@ -140,7 +140,8 @@ pub struct Options {
     pub count: CountMode,
     /// Ceiling for the number of ports.
     pub max_ports: u32,
-    /// The ports to begin with.
+    /// The ports to begin with. Adopted counters of a known epoch go on with those of them that they have; the others
+    /// come by [`Backend::add`], for a port that the last bucket closed must not count before another bucket is sealed.
     pub ports: BTreeSet<u16>,
     /// Epochs that have a baseline (a seal or checkpoint) in this state directory: their counters are adopted or
     /// retired. So are those that were never sealed, from zero; others of this instance are named and left alone.

@@ -75,8 +75,10 @@ impl Script {
         }
         let gone = kernel.live.counting.keys().copied().filter(|port| !options.ports.contains(port)).collect();
         kernel.live.drain(&gone);
-        let new = options.ports.iter().copied().filter(|port| !kernel.live.draining.contains_key(port)).collect();
-        kernel.add(&new)?;
+        if !options.known_epochs.contains(&kernel.live.epoch) {
+            let new = options.ports.iter().copied().filter(|port| !kernel.live.draining.contains_key(port)).collect();
+            kernel.add(&new)?;
+        }
         let retired = std::mem::take(&mut kernel.retired);
         let retired = retired.into_iter().map(|set| self.retire(set)).collect();
         let unseen = std::mem::take(&mut kernel.unseen);

@@ -43,7 +43,7 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
 
     let constants = Constants { atomic: host::is_realtime(), log: options.log };
     let (set, programs) = sets.current(&attacher, options, constants)?;
-    prepare_slots(&set, &options.ports)?;
+    prepare_slots(&set, &options.ports, sets.adopted_is_known)?;
     let mut counting = Counting {
         attacher,
         bpffs: options.bpffs.clone(),
@@ -124,12 +124,16 @@ fn lock(attacher: &Attacher, chosen: &[Interface]) -> Result<BTreeMap<u32, Inter
     chosen.iter().map(lock).collect()
 }
 
-/// Gives every port its slot, and drains those that are not wanted any more. What a predecessor left draining drains on.
-fn prepare_slots(set: &Set, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+/// Gives every port its slot, and drains those that are not wanted any more. What a predecessor left draining drains on;
+/// to counters of a `known` epoch no port is added yet.
+fn prepare_slots(set: &Set, ports: &BTreeSet<u16>, known: bool) -> Result<(), BackendError> {
     set.recover()?;
     let owners = set.owners()?;
     let gone = owners.active().difference(ports).copied().collect();
     set.apply(&owners.plan_drain(&gone))?;
+    if known {
+        return Ok(());
+    }
     let owners = set.owners()?;
     let draining: BTreeSet<u16> = owners.owned().filter_map(|(_, owner)| owner.port()).collect();
     let new = ports.difference(&draining).copied().collect();
