@@ -16,7 +16,11 @@
 //! lie in reach, saved half of that and made the verifier walk 330,000 instructions instead of 10,000.
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 // `core::sync::atomic` offers no additions for this target, which has no compare-and-swap.
-#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch, core_intrinsics), expect(internal_features, reason = "atomic_xadd"))]
+#![cfg_attr(
+    target_arch = "bpf",
+    feature(asm_experimental_arch, core_intrinsics),
+    expect(internal_features, reason = "atomic_xadd")
+)]
 
 #[cfg(target_arch = "bpf")]
 mod classifier;
