@@ -16,5 +16,7 @@ mod start;
 mod tables;
 mod uninstall;
 
+pub use kernel::possible_cpus;
+pub use layout::slots_for;
 pub use start::start;
 pub use uninstall::{Survey, SurveyedAttachment, SurveyedSet, survey, uninstall};

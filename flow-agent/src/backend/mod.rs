@@ -2,7 +2,7 @@
 
 pub mod ebpf;
 mod error;
-mod host;
+pub mod host;
 pub mod interfaces;
 pub mod iptables;
 mod lock;

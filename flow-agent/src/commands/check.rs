@@ -2,11 +2,14 @@
 
 mod config;
 pub mod finding;
+mod interfaces;
 mod kernel;
+mod log;
 mod ports;
 mod state;
 
 use crate::cli::{Common, output};
+use crate::clock;
 use crate::commands::check::finding::Finding;
 use crate::exit::{Code, Failure};
 
@@ -33,7 +36,8 @@ fn look(common: &Common) -> Vec<Finding> {
     // Without a configuration it is not known what to look at.
     let Some(config) = config else { return findings };
     findings.extend(kernel::findings(&config.count, &config.bpffs));
+    findings.extend(interfaces::findings(&config));
     findings.extend(ports::findings(&config));
-    findings.extend(state::findings(&config));
+    findings.extend(state::findings(&config, clock::now().wall));
     findings
 }

@@ -1,5 +1,4 @@
 //! Section ports: how many are counted, for whom, what stands in the way, and how much memory it takes.
-#![expect(clippy::disallowed_methods, reason = "edge: kernel")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,13 +6,12 @@ use std::path::PathBuf;
 use flow_common::wire;
 
 use super::finding::{Finding, Section};
+use crate::backend::{BackendError, ebpf};
 use crate::config::{BackendChoice, Config};
 use crate::ledger::units::Human;
 use crate::ports::wanted::{Wanted, Warning};
 use crate::ports::{Owners, find, spec};
 use crate::store::{self, StateDir};
-
-const POSSIBLE_CPUS: &str = "/sys/devices/system/cpu/possible";
 
 /// What is to say of the ports that `config` wants counted.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
@@ -45,12 +43,8 @@ fn of(config: &Config, wanted: &Wanted) -> Vec<Finding> {
     let what = format!("{count} port{plural}, {owned} with an owner{colon}{text}");
     let mut findings = vec![Finding::ok(Section::Ports, what)];
     findings.extend(wanted.warnings.iter().map(warning));
-    if config.count.backend != BackendChoice::Iptables
-        && let Some(cpus) = std::fs::read_to_string(POSSIBLE_CPUS).ok().and_then(|text| count_cpus(&text))
-    {
-        let bytes = map_bytes(cpus, wanted.ports.len(), config.count.max_ports);
-        let what = format!("the maps take {} on {cpus} possible CPUs", Human(bytes.into()));
-        findings.push(Finding::ok(Section::Ports, what));
+    if config.count.backend != BackendChoice::Iptables {
+        findings.push(memory(wanted.ports.len(), config.count.max_ports));
     }
     findings
 }
@@ -59,21 +53,23 @@ fn warning(warning: &Warning) -> Finding {
     Finding::warn(Section::Ports, warning.to_string())
 }
 
-/// Bytes of the cells and the port table, all of them resident.
-fn map_bytes(cpus: u64, ports: usize, max_ports: u32) -> u64 {
-    let ports = u64::try_from(ports).unwrap_or(u64::MAX);
-    let slots = (ports + ports.div_ceil(4)).clamp(64, u64::from(max_ports.max(64)));
-    let lines = u64::from(wire::lines_for(u32::try_from(slots).expect("at most max_ports, a u32")));
-    cpus * lines * size_of::<wire::Line>() as u64 + size_of::<wire::PortSlots>() as u64
+/// How much the maps will take, all of it resident.
+fn memory(ports: usize, max_ports: u32) -> Finding {
+    let size = || Ok((ebpf::possible_cpus()?, ebpf::slots_for(ports, max_ports)?));
+    match size() {
+        Ok((cpus, slots)) => {
+            let bytes = Human(map_bytes(cpus, slots).into());
+            let what = format!("the maps take {bytes}: {slots} slots on each of {cpus} possible CPUs");
+            Finding::ok(Section::Ports, what)
+        }
+        Err::<_, BackendError>(error) => Finding::error(Section::Ports, &error).help(error.help()),
+    }
 }
 
-/// How many CPUs `0-3,8` are.
-fn count_cpus(text: &str) -> Option<u64> {
-    let count = |part: &str| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        Some(last.parse::<u64>().ok()?.checked_sub(first.parse().ok()?)? + 1)
-    };
-    text.trim().split(',').map(count).sum()
+/// Bytes of the cells and the port table.
+fn map_bytes(cpus: u32, slots: u32) -> u64 {
+    let lines = u64::from(cpus) * u64::from(wire::lines_for(slots));
+    lines * size_of::<wire::Line>() as u64 + size_of::<wire::PortSlots>() as u64
 }
 
 #[cfg(test)]
@@ -81,20 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn possible_cpus_are_counted() {
-        assert_eq!(count_cpus("0-63\n"), Some(64));
-        assert_eq!(count_cpus("0\n"), Some(1));
-        assert_eq!(count_cpus("0-3,8,10-11\n"), Some(7));
-        assert_eq!(count_cpus("\n"), None);
-    }
-
-    #[test]
     fn the_maps_take_a_line_for_every_cpu_and_slot() {
-        // 1,000 ports take 1,250 slots, and 6 lines more: 64 x 1,256 x 64 + 131,072.
-        assert_eq!(map_bytes(64, 1_000, 65_530), 5_275_648);
-        // One port takes 64 slots: 2 x 70 x 64 + 131,072.
-        assert_eq!(map_bytes(2, 1, 65_530), 140_032);
-        // All ports fit into all slots: 1 x 65,536 x 64 + 131,072.
-        assert_eq!(map_bytes(1, 65_530, 65_530), 4_325_376);
+        // 64 x 1,256 x 64 + 131,072: 1,250 slots for 1,000 ports, and 6 lines more.
+        assert_eq!(map_bytes(64, 1_250), 5_275_648);
+        // 2 x 70 x 64 + 131,072.
+        assert_eq!(map_bytes(2, 64), 140_032);
     }
 }

@@ -4,10 +4,12 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use procfs::{LockKind, LockType};
 use rustix::fs::{Access, AtFlags, CWD};
 
 use super::finding::{Finding, Section};
+use super::log;
 use crate::config::Config;
 use crate::ledger::units::Human;
 use crate::store::{self, StateDir, StoreError};
@@ -15,16 +17,25 @@ use crate::store::{self, StateDir, StoreError};
 /// Some weeks of a few hundred ports; a warning before the disk is full.
 const LITTLE_SPACE_BYTES: u64 = 256 << 20;
 
+const RUN_LOCK: &str = "run.lock";
+
 /// What is to say of the state directory.
-pub(super) fn findings(config: &Config) -> Vec<Finding> {
+pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let state = StateDir::new(&config.state_dir);
     let mut findings = vec![directory(state.root())];
     if !state.root().is_dir() {
         return findings;
     }
     findings.extend(space(state.root()));
-    findings.extend(holders(state.root()));
+    let holders = holders(state.root());
+    let runs = holders.iter().any(|(file, _)| *file == RUN_LOCK);
+    findings.extend(holders.into_iter().map(|(_, finding)| finding));
+    match log::findings(&state, config, now, runs) {
+        Ok(of_log) => findings.extend(of_log),
+        Err(error) => findings.push(Finding::error(Section::State, &error)),
+    }
     findings.extend(document("the last good port list", store::ports::read(&state)));
+    findings.extend(document("the instance", store::instance::read(&state)));
     findings.extend(document("the checkpoint", store::checkpoint::read(&state)));
     findings
 }
@@ -55,10 +66,10 @@ fn space(root: &Path) -> Option<Finding> {
 }
 
 /// Who writes there. The kernel's list of locks tells; taking a lock to see would keep an agent from starting.
-fn holders(root: &Path) -> Vec<Finding> {
+fn holders(root: &Path) -> Vec<(&'static str, Finding)> {
     let Ok(locks) = procfs::locks() else { return Vec::new() };
-    let doing = [("run.lock", "an agent runs"), ("daily.lock", "a rollup runs"), ("report.lock", "a report runs")];
-    let holder = |(file, what): (&str, &str)| {
+    let doing = [(RUN_LOCK, "an agent runs"), ("daily.lock", "a rollup runs"), ("report.lock", "a report runs")];
+    let holder = |(file, what): (&'static str, &str)| {
         let found = std::fs::metadata(root.join(file)).ok()?;
         let (major, minor) = (rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
         let lock = locks.iter().find(|lock| {
@@ -66,7 +77,7 @@ fn holders(root: &Path) -> Vec<Finding> {
             is_lock && lock.inode == found.ino() && (lock.devmaj, lock.devmin) == (major, minor)
         })?;
         let pid = lock.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-        Some(Finding::ok(Section::State, format!("{what}{pid}")))
+        Some((file, Finding::ok(Section::State, format!("{what}{pid}"))))
     };
     doing.into_iter().filter_map(holder).collect()
 }
@@ -94,7 +105,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         assert_eq!(holders(directory.path()), []);
         let lock = StateDir::new(directory.path()).lock_run().unwrap();
-        let expected = Finding::ok(Section::State, format!("an agent runs (pid {})", std::process::id()));
+        let expected = (RUN_LOCK, Finding::ok(Section::State, format!("an agent runs (pid {})", std::process::id())));
         assert_eq!(holders(directory.path()), [expected]);
         drop(lock);
         assert_eq!(holders(directory.path()), []);

@@ -1,0 +1,140 @@
+//! Section interfaces: which are counted, which cannot be, and what is attached there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::finding::{Finding, Section};
+use crate::backend::ebpf::{Survey, survey};
+use crate::backend::interfaces::{Interface, Patterns, Selection};
+use crate::backend::{BackendError, host};
+use crate::config::{BackendChoice, Config};
+use crate::store::{StateDir, instance};
+
+/// What is to say of the interfaces that `config` wants counted.
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let mut findings = match selection(&config.count.interfaces) {
+        Ok((present, selection)) => of(&present, &selection),
+        Err(error) => vec![Finding::error(Section::Interfaces, &error).help(error.help())],
+    };
+    if config.count.backend != BackendChoice::Iptables {
+        findings.extend(attached(&config.bpffs, &config.state_dir));
+    }
+    findings
+}
+
+fn selection(names: &[String]) -> Result<(Vec<Interface>, Selection), BackendError> {
+    let patterns = Patterns::parse(names)?;
+    let present = host::present(&patterns)?;
+    let selection = patterns.select(&present, &BTreeSet::new());
+    Ok((present, selection))
+}
+
+fn of(present: &[Interface], selection: &Selection) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let names = |interfaces: &[Interface]| {
+        interfaces.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    for name in &selection.absent {
+        let finding = Finding::fail(Section::Interfaces, format!("interface `{name}` does not exist"));
+        findings.push(finding.help(format!("there are: {}", names(present))));
+    }
+    for interface in &selection.refused {
+        let (name, device_type) = (&interface.name, interface.device_type);
+        let what = format!("interface `{name}` has device type {device_type}, whose frames cannot be read");
+        findings.push(Finding::fail(Section::Interfaces, what).help("name other interfaces".to_owned()));
+    }
+    for name in &selection.unreadable {
+        let what = format!("`{name}` matches, but its frames cannot be read: it is not counted");
+        findings.push(Finding::warn(Section::Interfaces, what));
+    }
+    if !selection.chosen.is_empty() {
+        findings.push(Finding::ok(Section::Interfaces, format!("counted: {}", names(&selection.chosen))));
+    } else if findings.is_empty() {
+        let finding = Finding::warn(Section::Interfaces, "none to count yet: no default route, or no match for a glob");
+        findings.push(finding.help(format!("there are: {}", names(present))));
+    }
+    findings
+}
+
+/// What this state directory's agent has in the kernel.
+fn attached(bpffs: &Path, state_dir: &Path) -> Vec<Finding> {
+    // That the file is damaged is said of the state directory; without one nothing was ever attached.
+    let Ok(Some(instance)) = instance::read(&StateDir::new(state_dir)) else { return Vec::new() };
+    match survey(bpffs, &instance) {
+        Ok(survey) => of_survey(&survey),
+        // Who is not root cannot look; the kernel's section says so.
+        Err(BackendError::Path { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Vec::new(),
+        Err(error) => vec![Finding::error(Section::Interfaces, &error).help(error.help())],
+    }
+}
+
+fn of_survey(survey: &Survey) -> Vec<Finding> {
+    let mut directions: BTreeMap<(&str, bool), Vec<&str>> = BTreeMap::new();
+    for attachment in &survey.attachments {
+        directions.entry((&attachment.interface, attachment.live)).or_default().push(attachment.direction);
+    }
+    let attachment = |((interface, live), directions): (&(&str, bool), &Vec<&str>)| {
+        let directions = directions.join(" and ");
+        match live {
+            true => Finding::ok(Section::Interfaces, format!("attached to `{interface}`: {directions}")),
+            false => Finding::warn(Section::Interfaces, format!("no longer attached to `{interface}`: {directions}"))
+                .help("a running agent attaches again within seconds; else start `flow-agent run`".to_owned()),
+        }
+    };
+    let mut findings: Vec<_> = directions.iter().map(attachment).collect();
+    for set in &survey.sets {
+        let (path, ports) = (set.path.display(), set.ports.len());
+        findings.push(Finding::ok(Section::Interfaces, format!("counters of {ports} ports in `{path}`")));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::ebpf::SurveyedAttachment;
+
+    fn interface(name: &str, device_type: u16) -> Interface {
+        Interface { index: device_type.into(), name: name.to_owned(), device_type, default_route: false }
+    }
+
+    fn lines(findings: &[Finding]) -> Vec<String> {
+        findings.iter().map(|finding| format!("{:?}: {}", finding.status, finding.what)).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_counted_is_named_before_what_is() {
+        let present = [interface("eth0", 1), interface("ib0", 32)];
+        let patterns = ["eth9", "eth0", "ib0"].map(str::to_owned);
+        let selection = Patterns::parse(&patterns).unwrap().select(&present, &BTreeSet::new());
+        let findings = of(&present, &selection);
+        let expected = [
+            "Fail: interface `eth9` does not exist",
+            "Fail: interface `ib0` has device type 32, whose frames cannot be read",
+            "Ok: counted: eth0",
+        ];
+        assert_eq!(lines(&findings), expected);
+        assert_eq!(findings[0].help.as_deref(), Some("there are: eth0, ib0"));
+    }
+
+    #[test]
+    fn nothing_to_count_yet_is_a_warning() {
+        let patterns = Patterns::parse(&["auto".to_owned()]).unwrap();
+        let findings = of(&[interface("eth0", 1)], &patterns.select(&[interface("eth0", 1)], &BTreeSet::new()));
+        assert_eq!(lines(&findings), ["Warn: none to count yet: no default route, or no match for a glob"]);
+    }
+
+    #[test]
+    fn a_program_that_is_gone_is_a_warning() {
+        let attachment =
+            |interface: &str, direction, live| SurveyedAttachment { interface: interface.to_owned(), direction, live };
+        let attachments = vec![
+            attachment("eth0", "ingress", true),
+            attachment("eth0", "egress", true),
+            attachment("eth1", "ingress", false),
+        ];
+        let findings = of_survey(&Survey { sets: Vec::new(), attachments });
+        let expected = ["Ok: attached to `eth0`: ingress and egress", "Warn: no longer attached to `eth1`: ingress"];
+        assert_eq!(lines(&findings), expected);
+    }
+}

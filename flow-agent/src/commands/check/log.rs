@@ -1,0 +1,135 @@
+//! Section state, the hourly log: how far it is, what of it does not count, and how it compares with the devices.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::finding::{Finding, Section};
+use crate::config::Config;
+use crate::ledger::block::HourBlock;
+use crate::ledger::calendar::local;
+use crate::ledger::reconcile::{Compared, reconcile};
+use crate::ledger::record::Quality;
+use crate::ledger::units::Human;
+use crate::render::figures::quality_name;
+use crate::store::hours::{self, Hour, Hours};
+use crate::store::{StateDir, StoreError};
+
+/// So many of the newest files are looked at: the rest was looked at when it was new.
+const FILES: usize = 2;
+
+/// A bucket that is late by more than this, while an agent runs, was not written.
+const PATIENCE: TimeDelta = TimeDelta::minutes(1);
+
+/// What is to say of the hourly log; `runs`: an agent counts.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn findings(
+    state: &StateDir,
+    config: &Config,
+    now: DateTime<Utc>,
+    runs: bool,
+) -> Result<Vec<Finding>, StoreError> {
+    let dates = hours::dates(state)?;
+    let (mut last, mut damages): (Option<Box<HourBlock>>, _) = (None, Vec::new());
+    let newest = dates.iter().rev().take(FILES).min().zip(dates.last());
+    if let Some((first, until)) = newest {
+        for hour in Hours::read(state, *first..=*until)? {
+            match hour? {
+                Hour::Bucket(block) if last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) => {
+                    last = Some(block);
+                }
+                Hour::Bucket(_) => {}
+                Hour::Damage(damage) => damages.push(damage.to_string()),
+                // It is being written; or the next start sees to it.
+                Hour::Unfinished(_) => {}
+            }
+        }
+    }
+    let Some(last) = last else {
+        let mut findings = vec![Finding::ok(Section::State, "nothing is sealed yet")];
+        findings.extend(damages.into_iter().map(damaged));
+        return Ok(findings);
+    };
+    let mut findings = vec![newest_bucket(&last, config, now, runs)];
+    findings.extend(compared(&last));
+    findings.extend(damages.into_iter().map(damaged));
+    Ok(findings)
+}
+
+fn newest_bucket(last: &HourBlock, config: &Config, now: DateTime<Utc>, runs: bool) -> Finding {
+    let seal = &last.seal;
+    let until = local(config.timezone, seal.end.to_utc()).format("%Y-%m-%d %H:%M:%S");
+    let what = format!("the newest bucket ends {until}, {}", quality_name(seal.quality));
+    let length = TimeDelta::seconds(config.count.bucket.seconds().into());
+    if runs && now - seal.end.to_utc() > length + PATIENCE {
+        return Finding::warn(Section::State, format!("{what}: the next is overdue"))
+            .help("look at what the agent says; is there room on the disk?".to_owned());
+    }
+    match seal.quality {
+        Quality::Gap | Quality::Reset | Quality::Clock => Finding::warn(Section::State, what)
+            .help(seal.gaps.first().map(|gap| format!("`{}` was not seen: {}", gap.interface, gap.why))),
+        Quality::Restart | Quality::Late | Quality::Import | Quality::Exact => Finding::ok(Section::State, what),
+    }
+}
+
+fn compared(last: &HourBlock) -> Option<Finding> {
+    let compared = reconcile(last)?;
+    let of = |name: &str, of: Compared| {
+        let percent = of.difference_percent().map_or_else(String::new, |percent| format!(" ({percent:+.4} %)"));
+        format!("{name} {}, {:+} B{percent}", Human(of.cells_bytes), of.difference_bytes())
+    };
+    let (incoming, outgoing) = (of("in", compared.incoming), of("out", compared.outgoing));
+    Some(Finding::ok(Section::State, format!("it counted, beside the devices: {incoming}; {outgoing}")))
+}
+
+fn damaged(damage: String) -> Finding {
+    Finding::warn(Section::State, damage).help("what these lines said is missing from every sum".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::check::finding::Status;
+    use crate::config;
+    use crate::store::fixtures::{bucket, dir, instant};
+    use crate::store::journal::Journal;
+
+    /// What is said at `now` of a log with the hour from 13:00 to 14:00.
+    fn said(now: &str, runs: bool, spoil: impl FnOnce(&StateDir)) -> Vec<(Status, String)> {
+        let dir = dir();
+        let state = StateDir::new(dir.path());
+        let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+        let mut hour = bucket("2026-10-05T13:00:00+08:00", "boot-1", 0, 10);
+        hour.seal.seq = Some(journal.next_seq());
+        journal.append(&mut hour).unwrap();
+        spoil(&state);
+        let text = config::DEFAULT_CONFIG.replace("month_start_day", "timezone = \"Asia/Shanghai\"\nmonth_start_day");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
+        let config = config::load(Some(file.path()), None).unwrap();
+        let findings = findings(&state, &config, instant(now).to_utc(), runs).unwrap();
+        findings.into_iter().map(|finding| (finding.status, finding.what)).collect()
+    }
+
+    const SEALED: &str = "the newest bucket ends 2026-10-05 14:00:00, exact";
+
+    #[test]
+    fn a_bucket_that_an_agent_should_have_written_is_missed() {
+        let at = |now: &str, runs| said(now, runs, |_| ());
+        assert_eq!(at("2026-10-05T15:00:30+08:00", true), [(Status::Ok, SEALED.to_owned())]);
+        let overdue = format!("{SEALED}: the next is overdue");
+        assert_eq!(at("2026-10-05T15:01:30+08:00", true), [(Status::Warn, overdue)]);
+        assert_eq!(at("2026-10-06T15:01:30+08:00", false), [(Status::Ok, SEALED.to_owned())]);
+    }
+
+    #[test]
+    fn lines_that_do_not_count_are_named() {
+        let found = said("2026-10-05T15:00:30+08:00", true, |state| {
+            let path = state.hourly("2026-10-05".parse().unwrap());
+            let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+            std::io::Write::write_all(&mut file, b"what is this\n{\"v\":1,\"kind\":\"seal\"}\n").unwrap();
+        });
+        assert!(found.len() > 1 && found[1..].iter().all(|(status, _)| *status == Status::Warn), "{found:?}");
+        assert!(found[1].1.contains("2026-10-05.jsonl:5: "), "{found:?}");
+    }
+}
