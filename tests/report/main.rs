@@ -9,5 +9,7 @@
 mod common;
 
 mod days;
+mod faults;
 mod fleet;
 mod month;
+mod stub;

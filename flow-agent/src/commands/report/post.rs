@@ -114,7 +114,11 @@ impl Post<'_> {
             }
             waiting = later;
             match delays.next() {
-                Some(delay) if !waiting.is_empty() => sleep(*delay).await,
+                Some(delay) if !waiting.is_empty() => {
+                    // A fresh connection may find a server in a better mood.
+                    mailer.leave().await;
+                    sleep(*delay).await;
+                }
                 Some(_) => {}
                 None => break,
             }

@@ -1,0 +1,292 @@
+//! The mail server fails at every stage, in every way: nobody gets two letters, nobody none, and what nobody can know is
+//! recorded as unknown.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use flow_agent::config::{MailConfig, MailSecurity, MailServer};
+use flow_agent::mail::{Content, Delivery, Header, Letter, Mailer as _, Scope, SmtpMailer, Timing, compose};
+use serde_json::Value;
+
+use crate::days::{Month, month_of, moved, put};
+use crate::fleet::{Ended, PROGRAM, lines};
+use crate::stub::{Fault, Stage, Stub};
+
+/// A main node that is its own only node, with two users and one admin.
+struct Alone {
+    dir: tempfile::TempDir,
+    month: Month,
+}
+
+const ADDRESSES: [&str; 3] = ["alice@example.com", "bob@example.com", "ops@example.com"];
+
+impl Alone {
+    fn new(server: &str, extra: &str) -> Self {
+        let alone = Self { dir: tempfile::tempdir().unwrap(), month: Month::last_complete() };
+        let mut text = format!("node = \"alone\"\ntimezone = \"UTC\"\nstate_dir = {:?}\n", alone.state_dir());
+        for (user, port) in [("alice", 443), ("bob", 80)] {
+            writeln!(text, "[[users]]\nname = \"{user}\"\nports = [{port}]\nemail = \"{user}@example.com\"").unwrap();
+        }
+        write!(
+            text,
+            "[mail]\nserver = \"{server}\"\nfrom = \"report@example.com\"\nadmins = [\"ops@example.com\"]\n{extra}"
+        )
+        .unwrap();
+        fs::write(alone.dir.path().join("config.toml"), text).unwrap();
+        let month = month_of("alone", &alone.month, &[moved(443, None, [1, 2, 3, 4]), moved(80, None, [5, 6, 7, 8])]);
+        put(&alone.state_dir(), &alone.month, &month);
+        alone
+    }
+
+    fn with(stub: &Stub) -> Self {
+        Self::new(&format!("smtp+insecure://127.0.0.1:{}", stub.port), "")
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    fn report(&self, arguments: &[&str]) -> Ended {
+        let mut command = Command::new(PROGRAM);
+        command.arg("report").args(arguments).arg("--config").arg(self.dir.path().join("config.toml"));
+        command.stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// The last state of each letter in the ledger, by user (`-`: the summary).
+    fn last_states(&self) -> Vec<(String, String)> {
+        let mut last = std::collections::BTreeMap::new();
+        for line in lines(&self.state_dir().join("sent.jsonl")) {
+            let user = line["user"].as_str().unwrap_or("-").to_owned();
+            last.insert(user, line["state"].as_str().unwrap().to_owned());
+        }
+        last.into_iter().collect()
+    }
+}
+
+fn states(list: &[(&str, &str)]) -> Vec<(String, String)> {
+    list.iter().map(|(user, state)| ((*user).to_owned(), (*state).to_owned())).collect()
+}
+
+fn all_sent() -> Vec<(String, String)> {
+    states(&[("-", "sent"), ("alice", "sent"), ("bob", "sent")])
+}
+
+#[test]
+fn what_fails_for_the_moment_is_tried_again_in_the_same_run() {
+    let passing = [
+        (Stage::Connect, Fault::Drop),
+        (Stage::Banner, Fault::Transient),
+        (Stage::Banner, Fault::Drop),
+        (Stage::Banner, Fault::Nonsense),
+        (Stage::Ehlo, Fault::Transient),
+        (Stage::Ehlo, Fault::Drop),
+        (Stage::Mail, Fault::Transient),
+        (Stage::Mail, Fault::Drop),
+        (Stage::Mail, Fault::Nonsense),
+        (Stage::Rcpt, Fault::Transient),
+        (Stage::Rcpt, Fault::Drop),
+        (Stage::Data, Fault::Transient),
+        (Stage::Data, Fault::Drop),
+        (Stage::LetterLost, Fault::Transient),
+    ];
+    // Each waits for its two seconds: all of them at once.
+    std::thread::scope(|scope| {
+        for fault in passing {
+            scope.spawn(move || {
+                let stub = Stub::start(&[fault]);
+                let alone = Alone::with(&stub);
+                let ended = alone.report(&[]);
+                assert_eq!(ended.code, Some(0), "{fault:?}: {ended:?}");
+                for address in ADDRESSES {
+                    assert_eq!(stub.taken_for(address), 1, "{fault:?} {address}");
+                }
+                assert_eq!(alone.last_states(), all_sent(), "{fault:?}");
+            });
+        }
+    });
+}
+
+#[test]
+fn what_the_server_refuses_for_good_is_not_tried_again_in_the_same_run() {
+    for stage in [Stage::Banner, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data, Stage::LetterLost] {
+        let stub = Stub::start(&[(stage, Fault::Permanent)]);
+        let alone = Alone::with(&stub);
+        let ended = alone.report(&[]).with_code(7);
+        assert!(ended.stdout.contains("554 5.0.0 never"), "{stage:?}: {}", ended.stdout);
+        assert!(stub.taken().len() < 3, "{stage:?}");
+        // It was the whole server, or one letter: after that is mended, another run makes up for it.
+        alone.report(&["--month", &alone.month.name()]).with_code(0);
+        for address in ADDRESSES {
+            assert_eq!(stub.taken_for(address), 1, "{stage:?} {address}");
+        }
+        assert_eq!(alone.last_states(), all_sent(), "{stage:?}");
+    }
+}
+
+#[test]
+fn a_connection_lost_after_the_letter_is_unknown_and_never_sent_again_unasked() {
+    for (stage, fault) in
+        [(Stage::LetterTaken, Fault::Drop), (Stage::LetterLost, Fault::Drop), (Stage::LetterTaken, Fault::Nonsense)]
+    {
+        let stub = Stub::start(&[(stage, fault)]);
+        let alone = Alone::with(&stub);
+        let ended = alone.report(&[]).with_code(7);
+        assert!(ended.stdout.contains("--resend alice"), "{}", ended.stdout);
+        let expected = states(&[("-", "sent"), ("alice", "unknown"), ("bob", "sent")]);
+        assert_eq!(alone.last_states(), expected, "{stage:?} {fault:?}");
+        let before = stub.taken_for("alice@example.com");
+        alone.report(&[]).with_code(0);
+        alone.report(&["--month", &alone.month.name()]);
+        assert_eq!(stub.taken_for("alice@example.com"), before, "{stage:?} {fault:?}");
+        assert_eq!(stub.taken_for("bob@example.com"), 1);
+
+        alone.report(&["--resend", "alice"]).with_code(0);
+        assert_eq!(stub.taken_for("alice@example.com"), before + 1);
+        assert_eq!(alone.last_states(), all_sent());
+        if before == 1 {
+            // Whoever has both can tell: it is the same letter, under the same name.
+            let letters: Vec<_> =
+                stub.taken().into_iter().filter(|letter| letter.to == ["alice@example.com"]).collect();
+            assert_eq!(letters[0], letters[1]);
+        }
+    }
+}
+
+#[test]
+fn one_bad_address_stops_nobody_elses_letter() {
+    let stub = Stub::start(&[]);
+    stub.refuse("alice@example.com");
+    let alone = Alone::with(&stub);
+    let ended = alone.report(&[]).with_code(7);
+    assert!(ended.stdout.contains("not sent to alice: 550 5.1.1 no such user"), "{}", ended.stdout);
+    assert_eq!(alone.last_states(), states(&[("-", "sent"), ("alice", "failed"), ("bob", "sent")]));
+    // Said once; cron is not told every day, and nobody else gets another.
+    let ended = alone.report(&[]).with_code(0);
+    assert_eq!(ended.stdout, "");
+    assert_eq!(stub.taken().len(), 2);
+}
+
+#[test]
+fn nothing_is_said_in_clear_where_tls_is_required() {
+    let secret = "correct-horse";
+    let dir = tempfile::tempdir().unwrap();
+    let password_file = dir.path().join("password");
+    fs::write(&password_file, secret).unwrap();
+    let login = format!("username = \"report@example.com\"\npassword_file = {password_file:?}\n");
+    // The stub offers no STARTTLS, as a man in the middle would.
+    let stub = Stub::start(&[]);
+    let alone = Alone::new(&format!("smtp://127.0.0.1:{}", stub.port), &login);
+    let ended = alone.report(&[]).with_code(7);
+    assert!(ended.stdout.contains("STARTTLS"), "{}", ended.stdout);
+    let verbs: Vec<_> = stub.said().iter().map(|line| line[..4].to_owned()).collect();
+    assert!(verbs.iter().all(|verb| verb == "EHLO" || verb == "QUIT"), "{verbs:?}");
+    assert!(stub.taken().is_empty());
+    assert_eq!(alone.last_states(), states(&[("-", "failed"), ("alice", "failed"), ("bob", "failed")]));
+}
+
+#[test]
+fn the_password_is_offered_and_never_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let password_file = dir.path().join("password");
+    fs::write(&password_file, "correct-horse\n").unwrap();
+    let login = format!("username = \"report@example.com\"\npassword_file = {password_file:?}\n");
+    let stub = Stub::start(&[(Stage::Auth, Fault::Permanent)]);
+    let alone = Alone::new(&format!("smtp+insecure://127.0.0.1:{}", stub.port), &login);
+    let ended = alone.report(&["-vv"]).with_code(7);
+    assert!(ended.stdout.contains("login: 554 5.0.0 never"), "{}", ended.stdout);
+    // `printf '\0report@example.com\0correct-horse' | base64`
+    let offered = "AUTH PLAIN AHJlcG9ydEBleGFtcGxlLmNvbQBjb3JyZWN0LWhvcnNl";
+    assert!(stub.said().iter().any(|line| line == offered), "{:?}", stub.said());
+    let ledger = fs::read_to_string(alone.state_dir().join("sent.jsonl")).unwrap();
+    for text in [&ended.stdout, &ended.stderr, &ledger] {
+        assert!(!text.contains("correct-horse") && !text.contains("Y29ycmVjd"), "{text}");
+    }
+    alone.report(&[]).with_code(0);
+    assert_eq!(stub.taken().len(), 3);
+}
+
+#[test]
+fn a_damaged_ledger_holds_letters_back() {
+    let stub = Stub::start(&[]);
+    let alone = Alone::with(&stub);
+    alone.report(&["--no-mail"]).with_code(0);
+    let ledger = alone.state_dir().join("sent.jsonl");
+    fs::write(&ledger, "{\"v\":1,\"kind\":\"mail\",\"user\":\"ali\n").unwrap();
+    let ended = alone.report(&[]).with_code(7);
+    assert!(ended.stdout.contains("sent.jsonl:1"), "{}", ended.stdout);
+    assert!(stub.taken().is_empty());
+    fs::write(&ledger, "").unwrap();
+    alone.report(&[]).with_code(0);
+    assert_eq!(stub.taken().len(), 3);
+}
+
+fn letter() -> Letter {
+    let at = chrono::DateTime::parse_from_rfc3339("2026-11-01T00:11:00+08:00").unwrap();
+    let to = ["alice@example.com".to_owned()];
+    let header = Header { from: "report@example.com", to: &to, message_id: "<x@example.com>", at };
+    let content = Content {
+        subject: "x".to_owned(),
+        text: ".\n..\nQUIT\n".to_owned(),
+        html: "<p>x</p>".to_owned(),
+        attachments: Vec::new(),
+    };
+    compose(&header, &content).unwrap()
+}
+
+fn mailer(stub: &Stub) -> SmtpMailer {
+    let server = MailServer { host: "127.0.0.1".to_owned(), port: stub.port, security: MailSecurity::Insecure };
+    let from = "report@example.com".to_owned();
+    let config = MailConfig { server, username: None, password_file: None, from, admins: Vec::new() };
+    let limit = Duration::from_millis(300);
+    SmtpMailer::new(&config, Timing { step: limit, answer: limit }).unwrap()
+}
+
+#[test]
+fn a_server_that_hangs_is_not_waited_for_for_ever() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for stage in [Stage::Banner, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data] {
+        let stub = Stub::start(&[(stage, Fault::Hang)]);
+        let mut mailer = mailer(&stub);
+        let refusal = runtime.block_on(mailer.offer(&letter())).unwrap_err();
+        assert!(refusal.is_transient && refusal.reply.contains("no answer within 300ms"), "{stage:?}: {refusal:?}");
+        let about_all = matches!(stage, Stage::Banner | Stage::Ehlo | Stage::Mail);
+        assert_eq!(refusal.scope == Scope::Server, about_all, "{stage:?}");
+        // Another connection, another try.
+        runtime.block_on(mailer.offer(&letter())).unwrap();
+        assert!(matches!(runtime.block_on(mailer.deliver(&letter())), Delivery::Accepted { .. }));
+        assert_eq!(stub.taken_for("alice@example.com"), 1);
+    }
+    for stage in [Stage::LetterLost, Stage::LetterTaken] {
+        let stub = Stub::start(&[(stage, Fault::Hang)]);
+        let mut mailer = mailer(&stub);
+        runtime.block_on(mailer.offer(&letter())).unwrap();
+        let delivery = runtime.block_on(mailer.deliver(&letter()));
+        assert!(matches!(delivery, Delivery::Unknown { .. }), "{stage:?}: {delivery:?}");
+    }
+}
+
+#[test]
+fn an_offer_that_is_taken_back_accepts_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stub = Stub::start(&[]);
+    let mut mailer = mailer(&stub);
+    runtime.block_on(mailer.offer(&letter())).unwrap();
+    runtime.block_on(mailer.leave());
+    drop(mailer);
+    assert!(stub.taken().is_empty());
+    assert!(matches!(runtime.block_on(self::mailer(&stub).deliver(&letter())), Delivery::Refused(_)));
+}
+
+#[test]
+fn a_letter_arrives_as_it_was_written_dots_and_all() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stub = Stub::start(&[]);
+    let mut mailer = mailer(&stub);
+    runtime.block_on(mailer.offer(&letter())).unwrap();
+    runtime.block_on(mailer.deliver(&letter()));
+    let parsed: Value = crate::fleet::parsed(&stub.taken()[0].text);
+    assert_eq!(parsed["text"].as_str().unwrap().trim_end(), ".\n..\nQUIT");
+}
