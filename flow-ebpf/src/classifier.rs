@@ -1,7 +1,6 @@
 //! The maps, and the classifiers that count into them.
 
 use core::arch::asm;
-use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MMAPABLE, TC_ACT_UNSPEC};
@@ -183,10 +182,20 @@ fn add(line: u32, protocol: Protocol, direction: Direction, charge: Charge) {
             (*cell).bytes += charge.bytes;
             (*cell).packets += charge.packets;
         } else {
-            atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*cell).bytes, charge.bytes);
-            atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(&raw mut (*cell).packets, charge.packets);
+            atomic_add(&raw mut (*cell).bytes, charge.bytes);
+            atomic_add(&raw mut (*cell).packets, charge.packets);
         }
     }
+}
+
+/// `core::sync::atomic` offers no additions for this target, which has no compare-and-swap.
+///
+/// # Safety
+/// `number` points to a live number in a map.
+#[inline(always)]
+unsafe fn atomic_add(number: *mut u64, value: u64) {
+    // SAFETY: the caller's word.
+    unsafe { asm!("lock *(u64 *)({number} + 0) += {value}", number = in(reg) number, value = in(reg) value) };
 }
 
 #[panic_handler]

@@ -14,13 +14,7 @@
 //! that inline array lookups and the CPU's number), no atomic instruction. Every other frame is read through a helper, in
 //! a program of its own: 10 to 30 ns more, and more for fragments. Reading those directly as well, wherever their headers
 //! lie in reach, saved half of that and made the verifier walk 330,000 instructions instead of 10,000.
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
-// `core::sync::atomic` offers no additions for this target, which has no compare-and-swap.
-#![cfg_attr(
-    target_arch = "bpf",
-    feature(asm_experimental_arch, core_intrinsics),
-    expect(internal_features, reason = "atomic_xadd")
-)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
 mod classifier;
