@@ -33,7 +33,7 @@ impl Observer {
 
     /// The counters now.
     pub fn read(&self) -> Observed {
-        let saved = inside(&self.netns, || run(Command::new("iptables-save").arg("-c")));
+        let saved = inside(&self.netns, || run(Command::new("iptables-save").args(["-c", "-t", "filter"])));
         saved.lines().filter(|line| line.starts_with('[')).map(parse).collect()
     }
 }
