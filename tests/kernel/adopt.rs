@@ -268,3 +268,41 @@ fn a_port_that_is_not_wanted_any_more_drains_from_the_start() {
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 16);
     });
 }
+
+#[test]
+fn an_interface_that_is_not_asked_for_any_more_is_let_go() {
+    for place in [Place::Tcx, Place::Clsact] {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            pair.join("wan2", "lan2");
+            let both = Options { place, interfaces: vec!["wan".into(), "wan2".into()], ..options(&pair, &[443]) };
+            let backend = start(&both).unwrap().backend;
+            assert_eq!(backend.interfaces(), ["wan", "wan2"]);
+            let one = Options { interfaces: vec!["wan".into()], ..both.clone() };
+            let started = succeed(backend, &one);
+            assert_eq!((started.backend.interfaces(), started.unseen), (vec!["wan".to_owned()], vec![]));
+            assert_eq!(std::fs::read_dir(pins(&pair).join("links")).unwrap().count(), 2);
+            assert!(!pair.host_tc(&["filter", "show", "dev", "wan2", "ingress"]).contains("bpf"));
+            // Asked for again by its name, nothing was missed: nobody had asked for it.
+            let started = succeed(started.backend, &both);
+            assert_eq!((started.backend.interfaces().len(), started.unseen), (2, vec![]));
+        });
+    }
+}
+
+#[test]
+fn another_place_takes_over_and_the_moment_is_told() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let options = options(&pair, &[443]);
+        let mut backend = start(&Options { place: Place::Clsact, ..options.clone() }).unwrap().backend;
+        for place in [Place::Tcx, Place::Clsact] {
+            let started = succeed(backend, &Options { place, ..options.clone() });
+            assert_eq!(started.unseen.len(), 1, "{:?}", started.unseen);
+            backend = started.backend;
+            let before = read(&mut *backend, 443).udp_in_packets;
+            inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, before + 5, "counted once: {place:?}");
+        }
+    });
+}

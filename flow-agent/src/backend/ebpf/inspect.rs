@@ -83,7 +83,11 @@ impl Counting {
             let why = match sight {
                 Ok(Sight::Well) => continue,
                 Ok(Sight::Unwell(why)) => why,
-                Err(error) => error.to_string(),
+                // Not to be seen is no reason to take it away: it may count all the same.
+                Err(error) => {
+                    reasons.push(error.to_string());
+                    continue;
+                }
             };
             let mended = self.programs.get(counted.layer, direction).and_then(|program| {
                 if let Some(position) = position {

@@ -1,6 +1,7 @@
 //! The start: finds what predecessors left, takes it up, and counts.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use super::attach::{self, Attacher, Mechanism};
 use super::counting::{self, Counted, Counting, Watch};
@@ -100,20 +101,32 @@ fn mechanism(place: Place) -> Result<Mechanism, BackendError> {
         Place::Auto => {
             let asked = kernel::has_tcx();
             let has_tcx =
-                asked.map_err(|source| BackendError::Load { what: "hooks".into(), source: Box::new(source) })?;
+                asked.map_err(|source| BackendError::Load { what: "programs".into(), source: Box::new(source) })?;
             Ok(if has_tcx { Mechanism::Tcx } else { Mechanism::Clsact })
         }
     }
 }
 
-/// The pins, unless there is no bpffs and none can be mounted: then counting ends with this process.
+/// The pins, unless there is no bpffs and none can be mounted, or we may not write there: then counting ends with this
+/// process.
 fn open_pins(options: &Options) -> Result<Option<Pins>, BackendError> {
-    if let Err(error) = pins::mount_bpffs(&options.bpffs) {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        tracing::warn!(error = %error, cause, "counters are not pinned: what passes while no agent runs is not counted");
-        return Ok(None);
+    let opened = match pins::mount_bpffs(&options.bpffs) {
+        Ok(()) => Pins::open(&options.bpffs, &options.instance),
+        Err(error) => return Ok(without_pins(&error)),
+    };
+    match opened {
+        Ok(pins) => Ok(Some(pins)),
+        Err(BackendError::Path { action, path, source }) if source.kind() == io::ErrorKind::PermissionDenied => {
+            Ok(without_pins(&BackendError::Path { action, path, source }))
+        }
+        Err(error) => Err(error),
     }
-    Pins::open(&options.bpffs, &options.instance).map(Some)
+}
+
+fn without_pins(error: &BackendError) -> Option<Pins> {
+    let cause = std::error::Error::source(error).map(ToString::to_string);
+    tracing::warn!(%error, cause, "counters are not pinned: what passes while no agent runs is not counted");
+    None
 }
 
 fn lock(attacher: &Attacher, chosen: &[Interface]) -> Result<BTreeMap<u32, InterfaceLock>, BackendError> {
