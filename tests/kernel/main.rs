@@ -16,6 +16,7 @@ mod frames;
 #[path = "../common/hourly.rs"]
 mod hourly;
 mod interfaces;
+mod iptables;
 mod parts;
 mod pins;
 mod ports;

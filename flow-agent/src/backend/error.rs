@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::iptables::IptablesError;
+
 /// Any error of the eBPF library or of a system call, boxed: they are large, and only shown.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -110,6 +112,10 @@ pub enum BackendError {
     /// A slot that was zeroed does not stay zero: somebody else's bytes would be billed.
     #[error("slot {slot} does not stay zero")]
     SlotInUse { slot: u32 },
+
+    /// Counting by rules.
+    #[error(transparent)]
+    Iptables(#[from] IptablesError),
 }
 
 impl BackendError {
@@ -145,6 +151,7 @@ impl BackendError {
             {
                 PRIVILEGES.into()
             }
+            Self::Iptables(error) => return error.help(),
             Self::Load { .. } => "`flow-agent check` says what this kernel lacks; or use --backend iptables".into(),
             Self::Full { .. }
             | Self::Netlink { .. }

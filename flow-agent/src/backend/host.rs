@@ -60,3 +60,9 @@ pub fn present(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
     let routes = if patterns.follow_routes() { netlink::default_routes()? } else { BTreeSet::new() };
     netlink::interfaces(&routes)
 }
+
+/// Whether a device has not moved a packet since it was made: nothing on it was missed.
+pub fn is_untouched(index: u32) -> bool {
+    netlink::device(index)
+        .is_ok_and(|device| device.is_some_and(|device| device.rx_packets == 0 && device.tx_packets == 0))
+}

@@ -1,10 +1,35 @@
 //! EDGE kernel: counters in rules of iptables, where eBPF is not to be had.
+//!
+//! A set of counters is a few chains in each family, entered by one jump at the head of `INPUT` and `OUTPUT`. They pick
+//! the counted interfaces, TCP or UDP, and then, by a tree of port ranges, the one rule that counts a port; whatever
+//! happens, the packet comes back to the rule after the jump as it was. Nothing here accepts, drops or marks.
+//!
+//! The pure half: `names`, `shape`, `layout`, `rule` and `script` say what is written, `parse`, `saved` and `view` what is
+//! read, `plan` what becomes of what is found.
 
+mod before;
+mod counting;
+mod error;
+mod fingerprint;
+mod found;
+mod inspect;
 pub mod layout;
 pub mod names;
 pub mod parse;
+mod plan;
+mod process;
+mod retired;
 pub mod rule;
 pub mod saved;
 pub mod script;
+mod set;
 pub mod shape;
+mod start;
+mod tools;
+mod uninstall;
 pub mod view;
+mod xtables_lock;
+
+pub use error::IptablesError;
+pub use start::{find_retired, start, start_with};
+pub use uninstall::{SurveyedSet, survey, uninstall};

@@ -1,21 +1,25 @@
-//! EDGE kernel: rtnetlink, asked synchronously, in the network namespace of the calling thread.
+//! EDGE kernel: rtnetlink and nf_tables, asked synchronously, in the network namespace of the calling thread.
 //!
 //! Only the few fields that the backend needs are read: a kernel that says more, or says it anew, does not disturb.
 
 mod devices;
 mod events;
 mod filters;
+mod nftables;
 
 pub use devices::{default_routes, device, interfaces};
 pub use events::InterfaceEvents;
 pub use filters::{Direction, Filter, add_clsact, delete_clsact, delete_filter, filters, ingress_qdisc, set_filter};
+pub use nftables::{base_chains, has_table, remove_unused, ruleset_generation};
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 use netlink_packet_core::{NLA_TYPE_MASK, NetlinkBuffer, NlasIterator};
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
+};
 
 // include/uapi/linux/netlink.h
 const NLM_F_REQUEST: u16 = 0x1;
@@ -40,6 +44,8 @@ type Bodies = Vec<(u16, Vec<u8>)>;
 
 /// A request in the making: the body of one message.
 struct Request {
+    /// `None`: rtnetlink.
+    protocol: Option<Protocol>,
     message_type: u16,
     flags: u16,
     body: Vec<u8>,
@@ -47,7 +53,7 @@ struct Request {
 
 impl Request {
     fn new(message_type: u16, flags: u16, header: &[u8]) -> Self {
-        Self { message_type, flags, body: header.to_vec() }
+        Self { protocol: None, message_type, flags, body: header.to_vec() }
     }
 
     /// Appends an attribute.
@@ -69,15 +75,7 @@ impl Request {
     }
 
     fn ask_once(&self) -> io::Result<(Bodies, bool)> {
-        let socket = open(0, SocketFlags::CLOEXEC)?;
-        send(&socket, &self.encode(), SendFlags::empty())?;
-        let mut answers = Answers::default();
-        let mut buffer = vec![0; BUFFER_BYTES];
-        while !answers.complete {
-            let (_, length) = recv(&socket, buffer.as_mut_slice(), RecvFlags::TRUNC)?;
-            let datagram = buffer.get(..length).ok_or_else(|| io::Error::other("an answer was cut short"))?;
-            answers.take(datagram)?;
-        }
+        let answers = exchange(self.protocol, &self.encode())?;
         Ok((answers.bodies, answers.interrupted))
     }
 
@@ -124,9 +122,23 @@ impl Answers {
     }
 }
 
-/// Opens a route socket that hears the multicast `groups` (a mask).
-fn open(groups: u32, flags: SocketFlags) -> io::Result<OwnedFd> {
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+/// Sends messages, and takes the answers to the last of them, up to its acknowledgement or the listing's end.
+fn exchange(protocol: Option<Protocol>, messages: &[u8]) -> io::Result<Answers> {
+    let socket = open(protocol, 0, SocketFlags::CLOEXEC)?;
+    send(&socket, messages, SendFlags::empty())?;
+    let mut answers = Answers::default();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    while !answers.complete {
+        let (_, length) = recv(&socket, buffer.as_mut_slice(), RecvFlags::TRUNC)?;
+        let datagram = buffer.get(..length).ok_or_else(|| io::Error::other("an answer was cut short"))?;
+        answers.take(datagram)?;
+    }
+    Ok(answers)
+}
+
+/// Opens a socket of `protocol` (`None`: rtnetlink) that hears the multicast `groups` (a mask).
+fn open(protocol: Option<Protocol>, groups: u32, flags: SocketFlags) -> io::Result<OwnedFd> {
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
     bind(&socket, &SocketAddrNetlink::new(0, groups))?;
     Ok(socket)
 }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::attach::Sight;
 use super::counting::{Counted, Counting};
 use super::foreign;
-use super::start::is_untouched;
 use crate::backend::BackendError;
+use crate::backend::host;
 use crate::backend::interfaces::Interface;
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
@@ -123,7 +123,7 @@ impl Counting {
                 self.watch.said.remove(&interface.name);
                 tracing::info!(interface = interface.name, "counted");
                 // A new device that has not moved a packet when its counter is in place hid nothing.
-                if missed.is_none() && is_untouched(interface.index) {
+                if missed.is_none() && host::is_untouched(interface.index) {
                     return None;
                 }
                 let why = if missed.is_some() { "the interface was made again" } else { "the interface appeared" };

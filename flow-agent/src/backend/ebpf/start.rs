@@ -15,7 +15,7 @@ use super::set::{self, Constants, Programs, Set};
 use crate::backend::host;
 use crate::backend::interfaces::{Interface, Patterns};
 use crate::backend::lock::InterfaceLock;
-use crate::backend::netlink::{self, Direction};
+use crate::backend::netlink::Direction;
 use crate::backend::{BackendError, Options, Place, Retired, Started};
 use crate::ledger::reading::{Moment, Unseen};
 
@@ -361,7 +361,7 @@ impl Counting {
             }
         }
         self.counted.insert(interface.index, counted);
-        Ok(why.filter(|_| !is_untouched(interface.index)))
+        Ok(why.filter(|_| !host::is_untouched(interface.index)))
     }
 
     /// Takes back a first start that failed.
@@ -376,10 +376,4 @@ impl Counting {
             tracing::warn!(error = %error, "remains stay");
         }
     }
-}
-
-/// Whether a device has not moved a packet since it was made: nothing on it was missed.
-pub(super) fn is_untouched(index: u32) -> bool {
-    netlink::device(index)
-        .is_ok_and(|device| device.is_some_and(|device| device.rx_packets == 0 && device.tx_packets == 0))
 }

@@ -181,6 +181,14 @@ pub struct Made {
     pub output: bool,
 }
 
+impl Made {
+    /// What either of them made.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { table: self.table || other.table, input: self.input || other.input, output: self.output || other.output }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

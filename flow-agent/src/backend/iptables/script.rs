@@ -8,28 +8,23 @@ use super::names::{Direction, Place, SetName, Tree};
 use super::rule::{Match, Rule};
 
 /// A transaction in the making.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Script {
     /// The chains to be made, or emptied: they must be known before any rule.
     declared: String,
     /// Everything else, in order.
     commands: String,
-    table: &'static str,
 }
 
 impl Script {
-    pub fn new(table: &'static str) -> Self {
-        Self { declared: String::new(), commands: String::new(), table }
-    }
-
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.declared.is_empty() && self.commands.is_empty()
     }
 
     /// The text for `iptables-restore`.
-    pub fn render(&self) -> String {
-        format!("*{}\n{}{}COMMIT\n", self.table, self.declared, self.commands)
+    pub fn render(&self, table: &str) -> String {
+        format!("*{table}\n{}{}COMMIT\n", self.declared, self.commands)
     }
 
     /// Makes every chain of `layout`. Nothing enters them yet.

@@ -34,7 +34,7 @@ impl InterfaceEvents {
     /// When the kernel gives no such socket.
     pub fn listen() -> Result<Self, BackendError> {
         let groups = RTMGRP_LINK | RTMGRP_TC | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
-        super::open(groups, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+        super::open(None, groups, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
             .and_then(|socket| {
                 // SAFETY: the socket is owned by what is registered, so its number stays its own until that is dropped.
                 unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)

@@ -1,0 +1,183 @@
+//! What predecessors left in the kernel, and what becomes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+
+use super::counting::Counting;
+use super::error::IptablesError;
+use super::found::{self, Piece};
+use super::names::{SetName, instance_tag};
+use super::plan::{self, Candidate, Fate};
+use super::retired::RetiredSet;
+use super::script::Script;
+use super::set::{Last, Set, Side};
+use super::tools::Tools;
+use crate::backend::interfaces::Interface;
+use crate::backend::{BackendError, Options, Retired, host};
+use crate::ledger::reading::{Moment, Unseen};
+
+/// What predecessors left, and what becomes of it.
+pub struct Before {
+    pub sets: BTreeMap<SetName, Vec<Piece>>,
+    pub fates: BTreeMap<SetName, Fate>,
+}
+
+impl Before {
+    /// `tools` are those that would be used now; `None`: nothing is to be adopted.
+    pub fn find(options: &Options, path: &OsStr, tools: Option<&[Tools]>) -> Result<Self, BackendError> {
+        let sets = found::everywhere(path, &instance_tag(&options.instance))?;
+        let mut candidates = Vec::new();
+        for (name, pieces) in &sets {
+            candidates.push(Candidate {
+                id: name.id(),
+                epoch: found::epoch(name)?,
+                sealed: pieces.iter().any(|piece| piece.marks.sealed),
+                fits: tools.is_some_and(|tools| fits(pieces, tools, options)),
+                entered: pieces.iter().all(|piece| piece.jumps.iter().all(|jumps| *jumps > 0)),
+            });
+        }
+        let fates = plan::decide(&candidates, &options.known_epochs);
+        let fates = sets.keys().cloned().zip(fates).collect();
+        Ok(Self { sets, fates })
+    }
+
+    pub fn ids(&self) -> BTreeSet<String> {
+        self.sets.keys().map(SetName::id).collect()
+    }
+
+    pub fn with_fate(&self, fate: Fate) -> impl Iterator<Item = &SetName> {
+        self.fates.iter().filter(move |(_, found)| **found == fate).map(|(name, _)| name)
+    }
+
+    pub fn pieces(&self, name: &SetName) -> &[Piece] {
+        self.sets.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// What was not seen since `since`, if it should have been.
+    pub fn unseen(&self, new: &Counting, picked: &[Interface], since: Moment) -> Vec<Unseen> {
+        let until = new.watch.well_at;
+        let ours = || self.with_fate(Fate::Adopt).chain(self.with_fate(Fate::Retire));
+        if ours().next().is_none() {
+            return Vec::new();
+        }
+        let reasons: Vec<String> = new
+            .set
+            .sides
+            .iter()
+            .filter_map(|side| {
+                let family = side.tools.family;
+                let pieces = || ours().flat_map(|name| self.pieces(name)).filter(|piece| piece.tools.family == family);
+                if pieces().any(|piece| piece.is_entered_first() && piece.view.is_ok()) {
+                    return None;
+                }
+                Some(match pieces().next().map(|piece| (&piece.view, &piece.entrances)) {
+                    None => format!("the {} counters were removed while no agent ran", family.name()),
+                    Some((Err(damage), _)) => format!("somebody changed the {} counters: {damage}", family.name()),
+                    Some((Ok(_), entrances)) => {
+                        entrances.iter().find_map(|entrance| found::describe(family, entrance)).unwrap_or_default()
+                    }
+                })
+            })
+            .collect();
+        if !reasons.is_empty() {
+            let why = reasons.join("; ");
+            return picked.iter().map(|interface| gap(since, until, &interface.name, &why)).collect();
+        }
+        let known: BTreeSet<&String> = ours()
+            .flat_map(|name| self.pieces(name))
+            .filter_map(|piece| piece.view.as_ref().ok())
+            .flat_map(|view| &view.layout.interfaces)
+            .collect();
+        // A name may have been added to the configuration; what a glob matches was asked for before.
+        let appeared = picked.iter().filter(|interface| {
+            !known.contains(&interface.name)
+                && !new.patterns.name_literally(&interface.name)
+                && !host::is_untouched(interface.index)
+        });
+        appeared
+            .map(|interface| gap(since, until, &interface.name, "the interface appeared while no agent ran"))
+            .collect()
+    }
+
+    /// The pieces that packets are not to enter any more.
+    pub fn leaving(&self) -> impl Iterator<Item = &Piece> {
+        let names = self.with_fate(Fate::Retire).chain(self.with_fate(Fate::Discard));
+        names.flat_map(|name| self.pieces(name))
+    }
+
+    pub fn is_elsewhere(&self, name: &SetName, set: &Set) -> bool {
+        let here = |piece: &Piece| set.sides.iter().any(|side| side.tools.place() == piece.tools.place());
+        self.pieces(name).iter().any(|piece| !here(piece) && piece.jumps != [0, 0])
+    }
+
+    pub fn detach(&self, name: &SetName) -> Result<(), IptablesError> {
+        for piece in self.pieces(name) {
+            let mut script = Script::default();
+            piece.leave(&mut script);
+            piece.tools.restore(&script)?;
+        }
+        Ok(())
+    }
+
+    /// The sets to be read a last time. `interfaces` are those that count now, for a set that does not say its own.
+    pub fn retired(&self, interfaces: Option<&[String]>) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+        let mut retired: Vec<Box<dyn Retired>> = Vec::new();
+        for (name, fate) in &self.fates {
+            let stands_still = match fate {
+                Fate::Retire => true,
+                Fate::Adopt => interfaces.is_none(),
+                Fate::Leave | Fate::Discard => false,
+            };
+            if stands_still {
+                let mut set = RetiredSet::found(name.clone(), found::epoch(name)?, self.pieces(name));
+                if set.interfaces.is_empty() {
+                    set.interfaces = interfaces.unwrap_or_default().to_vec();
+                }
+                retired.push(Box::new(set));
+            }
+        }
+        Ok(retired)
+    }
+}
+
+/// Whether a set can go on: whole in every family, in the variant that is in use, and with room for the ports.
+fn fits(pieces: &[Piece], tools: &[Tools], options: &Options) -> bool {
+    let is_there = |tools: &Tools| {
+        pieces.iter().any(|piece| (piece.tools.family, piece.tools.variant) == (tools.family, tools.variant))
+    };
+    let views: Option<Vec<_>> = pieces.iter().map(|piece| piece.view.as_ref().ok()).collect();
+    let Some([first, others @ ..]) = views.as_deref() else { return false };
+    let held = first.layout.ports.union(&options.ports).copied().collect();
+    let same = others.iter().all(|view| {
+        (&view.layout.shape, &view.layout.ports, &view.layout.interfaces, &view.draining)
+            == (&first.layout.shape, &first.layout.ports, &first.layout.interfaces, &first.draining)
+    });
+    pieces.len() == tools.len() && tools.iter().all(is_there) && same && first.layout.shape.has_room_for(&held)
+}
+
+/// A set that fits, as it is.
+pub fn adopt(name: &SetName, pieces: &[Piece]) -> Option<Set> {
+    let views: Option<Vec<_>> = pieces.iter().map(|piece| Some((piece, piece.view.as_ref().ok()?))).collect();
+    let views = views?;
+    let (_, first) = views.first()?;
+    Some(Set {
+        name: name.clone(),
+        shape: first.layout.shape.clone(),
+        interfaces: first.layout.interfaces.clone(),
+        ports: first.layout.ports.difference(&first.draining).copied().collect(),
+        draining: first.draining.clone(),
+        sides: views
+            .iter()
+            .map(|(piece, view)| Side {
+                tools: piece.tools.clone(),
+                fragments: view.layout.fragments,
+                last: Last { ports: view.counters.clone(), others: view.others },
+            })
+            .collect(),
+    })
+}
+
+/// A time that nobody saw.
+pub fn gap(start: Moment, end: Moment, interface: &str, why: &str) -> Unseen {
+    Unseen { start, end, interface: interface.to_owned(), why: why.to_owned() }
+}

@@ -1,0 +1,255 @@
+//! The iptables backend at work: one set of counters in rules, and the interfaces that they are limited to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::IptablesError;
+use super::fingerprint::Fingerprint;
+use super::found;
+use super::names::{Direction, Place, SetName, instance_tag};
+use super::retired::{RetiredSet, identity};
+use super::script::Script;
+use super::set::{Numbers, Set};
+use super::tools::Tools;
+use crate::backend::interfaces::{Interface, Patterns};
+use crate::backend::lock::InterfaceLock;
+use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host, netlink};
+use crate::ledger::reading::{Moment, Reading};
+
+/// The iptables backend.
+pub struct Counting {
+    pub(super) instance: String,
+    pub(super) netns: u64,
+    pub(super) patterns: Patterns,
+    pub(super) max_ports: u32,
+    pub(super) epoch: String,
+    pub(super) set: Set,
+    /// By name: rules know no others.
+    pub(super) counted: BTreeMap<String, Counted>,
+    pub(super) watch: Watch,
+    /// Whether it is marked that a bucket was sealed.
+    pub(super) sealed: bool,
+    /// The ids that no new set may have.
+    pub(super) taken: BTreeSet<String>,
+}
+
+/// An interface that is counted.
+pub(super) struct Counted {
+    pub(super) index: u32,
+    pub(super) _lock: InterfaceLock,
+}
+
+/// What the inspections remember.
+pub(super) struct Watch {
+    /// The last time at which every rule was seen to be as it should be.
+    pub(super) well_at: Moment,
+    /// How the rules were then, one for each side; `None`: look again.
+    pub(super) fingerprints: Option<Vec<Fingerprint>>,
+    /// The last time at which the interfaces were looked at.
+    pub(super) followed_at: Moment,
+    /// Interfaces that should be counted and cannot be, since when.
+    pub(super) missing: BTreeMap<String, Moment>,
+}
+
+impl Backend for Counting {
+    fn identity(&self) -> Identity {
+        identity(self.epoch.clone())
+    }
+
+    fn interfaces(&self) -> Vec<String> {
+        self.set.interfaces.clone()
+    }
+
+    fn ports(&self) -> BTreeSet<u16> {
+        self.set.ports.clone()
+    }
+
+    fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
+        let fingerprints = self.fingerprints();
+        self.watch.fingerprints = None;
+        let Numbers { at, ports, others } = self.set.read(now)?;
+        self.watch.well_at = at;
+        self.watch.fingerprints = fingerprints;
+        let mut devices = Vec::new();
+        for (name, counted) in &self.counted {
+            // One that went away meanwhile is found by the next inspection.
+            if let Some(mut device) = netlink::device(counted.index)? {
+                device.name.clone_from(name);
+                devices.push(device);
+            }
+        }
+        let (epoch, draining) = (self.epoch.clone(), self.set.draining.clone());
+        Ok(Reading { epoch, at, ports, draining, others, devices })
+    }
+
+    fn add(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        let back: BTreeSet<u16> = ports.intersection(&self.set.draining).copied().collect();
+        let fresh: BTreeSet<u16> =
+            ports.iter().copied().filter(|port| !self.set.ports.contains(port) && !back.contains(port)).collect();
+        let counted: BTreeSet<u16> = self.set.ports.union(ports).copied().collect();
+        refuse_too_many(counted.len(), self.max_ports)?;
+        let all = counted.union(&self.set.draining).copied().collect();
+        if !self.set.shape.has_room_for(&all) {
+            let slots = u32::try_from(self.set.shape.capacity()).unwrap_or(u32::MAX);
+            return Err(BackendError::Full { wanted: all.len(), slots });
+        }
+        self.set.change(
+            |script, layout| {
+                script.unshield(layout, &back).add(layout, &fresh);
+            },
+            |script, layout| {
+                script.remove(layout, &fresh).shield(layout, &back);
+            },
+        )?;
+        self.set.draining.retain(|port| !back.contains(port));
+        self.set.ports = counted;
+        Ok(())
+    }
+
+    fn drain(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        let gone: BTreeSet<u16> = ports.intersection(&self.set.ports).copied().collect();
+        self.set.change(
+            |script, layout| {
+                script.shield(layout, &gone);
+            },
+            |script, layout| {
+                script.unshield(layout, &gone);
+            },
+        )?;
+        host::grace();
+        self.set.ports.retain(|port| !gone.contains(port));
+        self.set.draining.extend(gone);
+        Ok(())
+    }
+
+    fn release(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        let gone: BTreeSet<u16> = ports.intersection(&self.set.draining).copied().collect();
+        self.set.change(
+            |script, layout| {
+                script.unshield(layout, &gone).remove(layout, &gone);
+            },
+            // Where it was released already it would begin from zero: there it stays gone, and the next inspection sees it.
+            |_, _| {},
+        )?;
+        self.set.draining.retain(|port| !gone.contains(port));
+        Ok(())
+    }
+
+    fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError> {
+        refuse_too_many(ports.len(), self.max_ports)?;
+        let tools: Vec<Tools> = self.set.sides.iter().map(|side| side.tools.clone()).collect();
+        let mut pieces = Vec::new();
+        for side in &self.set.sides {
+            pieces.extend(self.set.piece(side)?);
+        }
+        let before: Vec<_> = pieces.iter().collect();
+        let name = new_name(&self.instance, &mut self.taken);
+        let epoch = found::epoch(&name)?;
+        let set = Set::make(name, tools, self.set.interfaces.clone(), ports.clone(), &before)?;
+        if let Err(error) = self.switch(&set) {
+            // What it counted meanwhile is found by the next start, for no bucket of it was ever sealed.
+            return Err(error.into());
+        }
+        host::grace();
+        self.sealed = false;
+        let old = std::mem::replace(&mut self.set, set);
+        let epoch = std::mem::replace(&mut self.epoch, epoch);
+        self.watch.fingerprints = None;
+        let parts = old.sides.into_iter().map(|side| (side.tools, side.last)).collect();
+        Ok(Box::new(RetiredSet { name: old.name, epoch, interfaces: old.interfaces, parts }))
+    }
+
+    fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
+        self.look_around(now)
+    }
+
+    fn sealed(&mut self) -> Result<(), BackendError> {
+        if !self.sealed {
+            for side in &self.set.sides {
+                let mut script = Script::default();
+                script.mark(&self.set.name, &Place::Sealed);
+                side.tools.restore(&script)?;
+            }
+        }
+        self.sealed = true;
+        Ok(())
+    }
+}
+
+impl Counting {
+    /// How the rules of every side are now; `None` when the kernel does not say.
+    pub(super) fn fingerprints(&self) -> Option<Vec<Fingerprint>> {
+        self.set.sides.iter().map(|side| Fingerprint::take(&side.tools).ok()).collect()
+    }
+
+    /// Leads packets into `new` and not into the present set any more, at once in each family.
+    fn switch(&self, new: &Set) -> Result<(), IptablesError> {
+        let lead = |from: &Set, to: &Set, side: &super::set::Side| {
+            let mut script = Script::default();
+            if let Some(piece) = from.piece(side)? {
+                piece.leave(&mut script);
+            }
+            script.enter(&to.name);
+            side.tools.restore(&script)
+        };
+        for (index, side) in self.set.sides.iter().enumerate() {
+            let Err(error) = lead(&self.set, new, side) else { continue };
+            for side in &self.set.sides[..index] {
+                if let Err(error) = lead(new, &self.set, side) {
+                    tracing::error!(family = side.tools.family.name(), %error, "not led back to the counters");
+                }
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Makes the jump of every direction of a side the first rule.
+    ///
+    /// # Errors
+    /// When the table cannot be read or changed.
+    pub(super) fn enter_first(&self, side: &super::set::Side) -> Result<(), IptablesError> {
+        let jumps = self.set.piece(side)?.map_or([0, 0], |piece| piece.jumps);
+        let mut script = Script::default();
+        for (direction, jumps) in Direction::BOTH.into_iter().zip(jumps) {
+            script.enter_first(&self.set.name, direction, jumps);
+        }
+        side.tools.restore(&script)
+    }
+}
+
+/// # Errors
+/// [`BackendError::TooManyPorts`].
+pub(super) fn refuse_too_many(wanted: usize, max_ports: u32) -> Result<(), BackendError> {
+    if u32::try_from(wanted).is_ok_and(|wanted| wanted <= max_ports) {
+        return Ok(());
+    }
+    Err(BackendError::TooManyPorts { wanted, max_ports })
+}
+
+/// The name of a set that is like none in `taken`, to which it is added.
+pub(super) fn new_name(instance: &str, taken: &mut BTreeSet<String>) -> SetName {
+    loop {
+        let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+        let name = SetName::new(instance_tag(instance), u32::try_from(random >> 32).expect("32 bits are left"));
+        if taken.insert(name.id()) {
+            return name;
+        }
+    }
+}
+
+/// The devices that the patterns pick. Rules look at IP packets: what a device's frames begin with does not matter.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub(super) fn pick(
+    patterns: &Patterns,
+    present: &[Interface],
+    counted: &BTreeSet<u32>,
+) -> (Vec<Interface>, BTreeSet<String>) {
+    let selection = patterns.select(present, counted);
+    let mut picked = selection.chosen;
+    picked.extend(selection.refused);
+    picked.extend(present.iter().filter(|interface| selection.unreadable.contains(&interface.name)).cloned());
+    picked.sort_by(|a, b| a.name.cmp(&b.name));
+    (picked, selection.absent)
+}

@@ -1,0 +1,115 @@
+//! Why counting by rules cannot start or go on, and what a person can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::parse::ParseError;
+use super::view::Damage;
+
+/// Why counting by rules cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum IptablesError {
+    /// A program of a family that this host has.
+    #[error("`{program}` is not installed")]
+    Missing { program: &'static str },
+
+    #[error("failed to run {}", program.display())]
+    Run {
+        program: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+
+    /// It said why on stderr, which is not ours to reword.
+    #[error("{} failed ({status}): {stderr}", program.display())]
+    Failed { program: PathBuf, status: String, stderr: String },
+
+    #[error("{} did not end within {secs} s", program.display())]
+    Hung { program: PathBuf, secs: u64 },
+
+    /// Another program that changes rules.
+    #[error("another program holds {} for more than {secs} s", path.display())]
+    Locked { path: PathBuf, secs: u64 },
+
+    #[error("failed to {action} {}", path.display())]
+    Path {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error("failed to {action} over nf_tables netlink")]
+    Nftables {
+        action: &'static str,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error("what {} printed cannot be read", program.display())]
+    Output {
+        program: PathBuf,
+        #[source]
+        source: ParseError,
+    },
+
+    /// Somebody changed our rules; the next inspection makes them anew.
+    #[error("the counters were changed by somebody else ({family})")]
+    Damaged {
+        family: &'static str,
+        #[source]
+        source: Damage,
+    },
+
+    /// Packets may pass before they are counted; the next inspection mends it.
+    #[error("{why}")]
+    NotFirst { why: String },
+
+    /// The table exists, but iptables cannot show it.
+    #[error("{} does not show table `{table}`: {stderr}", program.display())]
+    Hidden { program: PathBuf, table: &'static str, stderr: String },
+
+    #[error("count = \"wire\" needs eBPF: iptables sees packets before they are cut for the wire")]
+    WireBytes,
+
+    #[error("interface `{interface}` has a name that cannot stand in a rule")]
+    InterfaceName { interface: String },
+}
+
+impl IptablesError {
+    /// What the reader can do about it, where there is something to say.
+    pub fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::Missing { program } if program.starts_with("ip6") => {
+                format!("install iptables with {program}, or boot without IPv6: what it does not count is not billed")
+            }
+            Self::Missing { .. } => "install iptables, or use --backend ebpf".into(),
+            Self::Failed { stderr, .. } if is_denied(stderr) => {
+                "run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW".into()
+            }
+            Self::Run { source, .. } | Self::Path { source, .. } | Self::Nftables { source, .. }
+                if source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                "run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW".into()
+            }
+            Self::Locked { .. } => "see who holds it with `fuser -v` on that file; nothing is lost meanwhile".into(),
+            Self::Hidden { .. } => {
+                "somebody added rules with `nft` that iptables does not know: move them elsewhere".into()
+            }
+            Self::WireBytes => "set count = \"ip\", or use --backend ebpf".into(),
+            Self::InterfaceName { .. } => "rename it, count other interfaces, or use --backend ebpf".into(),
+            Self::Run { .. }
+            | Self::Failed { .. }
+            | Self::Hung { .. }
+            | Self::Path { .. }
+            | Self::Nftables { .. }
+            | Self::Output { .. }
+            | Self::Damaged { .. }
+            | Self::NotFirst { .. } => return None,
+        })
+    }
+}
+
+fn is_denied(stderr: &str) -> bool {
+    ["Permission denied", "Operation not permitted", "must be root"].iter().any(|words| stderr.contains(words))
+}

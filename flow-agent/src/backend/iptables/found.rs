@@ -1,0 +1,170 @@
+//! EDGE kernel: the sets of counters that are in the kernel, whoever left them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::IptablesError;
+use super::names::{Direction, Made, SetName};
+use super::saved::{self, Entrance, Marks};
+use super::script::Script;
+use super::tools::{Family, Quiet, Tools, Variant};
+use super::view::{Damage, View};
+use crate::backend::{BackendError, host, netlink};
+use crate::ledger::counters::{Counters, Others};
+
+/// The part of a set that lies in one table.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    pub tools: Tools,
+    pub name: SetName,
+    pub view: Result<View, Damage>,
+    /// As [`Direction::BOTH`].
+    pub entrances: [Entrance; 2],
+    /// How often packets are led into it; as [`Direction::BOTH`].
+    pub jumps: [usize; 2],
+    pub marks: Marks,
+    /// What is left of its counters, whole or not.
+    pub remains: BTreeMap<u16, Counters>,
+    pub others: Others,
+    chains: Vec<String>,
+}
+
+impl Piece {
+    /// Lets no packet enter it any more.
+    pub fn leave(&self, script: &mut Script) {
+        for (direction, jumps) in Direction::BOTH.into_iter().zip(self.jumps) {
+            for _ in 0..jumps {
+                script.leave(&self.name, direction);
+            }
+        }
+    }
+
+    /// Whether every packet enters it, before anybody could decide.
+    pub fn is_entered_first(&self) -> bool {
+        self.entrances.iter().all(|entrance| *entrance == Entrance::First)
+    }
+
+    /// Removes it, and the table and built-in chains that were made for it, unless somebody uses them now.
+    ///
+    /// # Errors
+    /// When its chains cannot be removed: nothing was.
+    pub fn delete(&self) -> Result<(), IptablesError> {
+        let mut script = Script::default();
+        self.leave(&mut script);
+        script.delete(self.chains.iter().map(String::as_str));
+        self.tools.restore(&script)?;
+        unmake(&self.tools, self.marks.made)
+    }
+}
+
+/// All pieces that the instance whose tag this is has in the table of `tools`.
+///
+/// # Errors
+/// When the table cannot be read.
+pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>, IptablesError> {
+    tools.save(quiet, |table| {
+        let sets = saved::sets(table).into_iter().filter(|(name, _)| name.instance() == instance);
+        let piece = |(name, chains): (SetName, Vec<&str>)| Piece {
+            tools: tools.clone(),
+            view: View::read(table, &name),
+            entrances: Direction::BOTH.map(|direction| saved::entrance(table, &name, direction)),
+            jumps: Direction::BOTH.map(|direction| saved::jumps(table, &name, direction)),
+            marks: saved::marks(table, &name),
+            remains: saved::remains(table, &name),
+            others: saved::remaining_others(table, &name),
+            chains: chains.into_iter().map(str::to_owned).collect(),
+            name,
+        };
+        sets.map(piece).collect()
+    })
+}
+
+/// All sets of an instance, wherever they lie.
+///
+/// # Errors
+/// [`BackendError::NewerLayout`] for a set of a newer release; when a table that this host uses cannot be read.
+pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<SetName, Vec<Piece>>, BackendError> {
+    let mut sets: BTreeMap<SetName, Vec<Piece>> = BTreeMap::new();
+    for tools in Tools::everywhere(path) {
+        let found = Quiet::wait(&[&tools]).and_then(|quiet| pieces(&tools, &quiet, instance));
+        let found = match found {
+            Ok(found) => found,
+            // A variant that nobody uses here may be without its kernel side.
+            Err(error) if !tools.is_in_use => {
+                tracing::debug!(family = tools.family.name(), table = tools.table, %error, "not looked at");
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        for piece in found {
+            if piece.name.layout() > super::names::LAYOUT {
+                let path = format!("{}*", piece.name).into();
+                let (layout, known) = (piece.name.layout().into(), super::names::LAYOUT.into());
+                return Err(BackendError::NewerLayout { path, layout, known });
+            }
+            sets.entry(piece.name.clone()).or_default().push(piece);
+        }
+    }
+    Ok(sets)
+}
+
+/// The epoch of a set: the boot, which it does not outlive, and the id in the names of its chains.
+///
+/// # Errors
+/// When the kernel does not say its boot's id.
+pub fn epoch(name: &SetName) -> Result<String, BackendError> {
+    Ok(format!("{}:{}", host::boot_id()?, name.id()))
+}
+
+/// What the first rule in the table of `tools` will make that is not there yet.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn to_be_made(tools: &Tools) -> Result<Made, IptablesError> {
+    if tools.variant == Variant::Legacy {
+        return Ok(Made::default());
+    }
+    let family = tools.family.number();
+    let error = |source| IptablesError::Nftables { action: "look at the tables", source };
+    if !netlink::has_table(family, tools.table).map_err(error)? {
+        return Ok(Made { table: true, input: true, output: true });
+    }
+    let chains: BTreeSet<String> =
+        netlink::base_chains(family, tools.table).map_err(error)?.into_iter().map(|chain| chain.name).collect();
+    let is_missing = |direction: Direction| !chains.contains(direction.hook());
+    Ok(Made { table: false, input: is_missing(Direction::In), output: is_missing(Direction::Out) })
+}
+
+/// Removes what was made for us. What somebody uses meanwhile stays, and is no error.
+fn unmake(tools: &Tools, made: Made) -> Result<(), IptablesError> {
+    if tools.variant == Variant::Legacy || made == Made::default() {
+        return Ok(());
+    }
+    let family = tools.family.number();
+    let error = |source| IptablesError::Nftables { action: "remove an empty table", source };
+    let base = netlink::base_chains(family, tools.table).map_err(error)?;
+    let is_ours = |name: &str| match name {
+        "INPUT" => made.input,
+        "OUTPUT" => made.output,
+        // Older releases of iptables make all of a table's at once.
+        _ => made.table,
+    };
+    let idle: Vec<&str> =
+        base.iter().filter(|chain| chain.is_idle && is_ours(&chain.name)).map(|chain| chain.name.as_str()).collect();
+    let with_table = made.table && idle.len() == base.len();
+    match netlink::remove_unused(family, tools.table, &idle, with_table) {
+        Err(source) if matches!(source.kind(), std::io::ErrorKind::ResourceBusy | std::io::ErrorKind::NotFound) => {
+            tracing::info!(family = tools.family.name(), table = tools.table, "somebody uses the table now: it stays");
+            Ok(())
+        }
+        result => result.map_err(error),
+    }
+}
+
+/// For the one who reads a log.
+pub fn describe(family: Family, entrance: &Entrance) -> Option<String> {
+    match entrance {
+        Entrance::First => None,
+        Entrance::Behind(rule) => Some(format!("another {} rule came before the counters: {rule}", family.name())),
+        Entrance::Absent => Some(format!("somebody removed the {} rule that leads to the counters", family.name())),
+    }
+}

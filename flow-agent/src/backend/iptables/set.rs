@@ -1,0 +1,221 @@
+//! EDGE kernel: one set of counters in all families: made, entered, changed and read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::IptablesError;
+use super::found::{self, Piece};
+use super::layout::{Fragments, Layout};
+use super::names::{Direction, Made, Place, SetName};
+use super::saved;
+use super::script::Script;
+use super::shape::Shape;
+use super::tools::{Family, Quiet, Tools};
+use super::view::{Damage, View};
+use crate::ledger::counters::{Counters, Others};
+use crate::ledger::reading::Moment;
+
+/// A set of counters as we know it, and where it lies.
+#[derive(Clone, Debug)]
+pub struct Set {
+    pub name: SetName,
+    pub shape: Shape,
+    /// Sorted.
+    pub interfaces: Vec<String>,
+    pub ports: BTreeSet<u16>,
+    pub draining: BTreeSet<u16>,
+    /// One for each family.
+    pub sides: Vec<Side>,
+}
+
+/// The part of a set that lies in one family's table.
+#[derive(Clone, Debug)]
+pub struct Side {
+    pub tools: Tools,
+    pub fragments: Fragments,
+    /// What it counted when it was last read.
+    pub last: Last,
+}
+
+/// The last that is known of a part of a set.
+#[derive(Clone, Debug, Default)]
+pub struct Last {
+    pub ports: BTreeMap<u16, Counters>,
+    pub others: Others,
+}
+
+/// What was read.
+pub struct Numbers {
+    pub at: Moment,
+    pub ports: BTreeMap<u16, Counters>,
+    pub others: Others,
+}
+
+impl Set {
+    /// Makes a set that no packet enters yet. `before` are the pieces that this instance has already.
+    ///
+    /// # Errors
+    /// When the kernel or a program refuses: nothing is left of it.
+    pub fn make(
+        name: SetName,
+        tools: Vec<Tools>,
+        interfaces: Vec<String>,
+        ports: BTreeSet<u16>,
+        before: &[&Piece],
+    ) -> Result<Self, IptablesError> {
+        let (shape, draining) = (Shape::balanced(&ports), BTreeSet::new());
+        let mut set = Self { name, shape, interfaces, ports, draining, sides: Vec::new() };
+        for tools in tools {
+            if let Err(error) = set.make_side(tools, before) {
+                set.abandon();
+                return Err(error);
+            }
+        }
+        Ok(set)
+    }
+
+    fn make_side(&mut self, tools: Tools, before: &[&Piece]) -> Result<(), IptablesError> {
+        let here: Vec<_> = before.iter().filter(|piece| piece.tools.place() == tools.place()).collect();
+        let made = match here.as_slice() {
+            [] => found::to_be_made(&tools)?,
+            pieces => pieces.iter().fold(Made::default(), |made, piece| made.or(piece.marks.made)),
+        };
+        let make = |fragments| {
+            let mut script = Script::default();
+            script.make(&self.layout(fragments), &[Place::Made(made)]);
+            tools.restore(&script)
+        };
+        let fragments = match tools.family {
+            Family::V4 => {
+                make(Fragments::Delivered)?;
+                Fragments::Delivered
+            }
+            Family::V6 => match make(Fragments::Reassembled) {
+                Ok(()) => Fragments::Reassembled,
+                Err(refused) => {
+                    // Whatever else was wrong is wrong still.
+                    make(Fragments::Apart).map_err(|_| {
+                        tracing::debug!("nor without reassembly");
+                        refused
+                    })?;
+                    tracing::warn!(
+                        "this host has no `-m socket`: IPv6 fragments that come in are not reassembled; those after \
+                         the first are counted as fragment_unmatched"
+                    );
+                    Fragments::Apart
+                }
+            },
+        };
+        self.sides.push(Side { tools, fragments, last: Last::default() });
+        Ok(())
+    }
+
+    /// Takes back what was made of a set that no packet entered.
+    pub fn abandon(&self) {
+        for side in &self.sides {
+            let removed = self.piece(side).and_then(|piece| piece.map_or(Ok(()), |piece| piece.delete()));
+            if let Err(error) = removed {
+                tracing::warn!(family = side.tools.family.name(), %error, "chains stay: `flow-agent uninstall` removes them");
+            }
+        }
+    }
+
+    /// What is found of a side; `None` when nothing is.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub fn piece(&self, side: &Side) -> Result<Option<Piece>, IptablesError> {
+        let quiet = Quiet::wait(&[&side.tools])?;
+        let pieces = found::pieces(&side.tools, &quiet, self.name.instance())?;
+        Ok(pieces.into_iter().find(|piece| piece.name == self.name))
+    }
+
+    /// The set as the rules of a side with these fragments have it, with all of its counters.
+    pub fn layout(&self, fragments: Fragments) -> Layout {
+        Layout {
+            name: self.name.clone(),
+            interfaces: self.interfaces.clone(),
+            shape: self.shape.clone(),
+            ports: self.ports.union(&self.draining).copied().collect(),
+            fragments,
+        }
+    }
+
+    /// Changes every side, one transaction each; when one refuses, those before it are changed back.
+    ///
+    /// # Errors
+    /// When a side refuses.
+    pub fn change(
+        &self,
+        change: impl Fn(&mut Script, &Layout),
+        back: impl Fn(&mut Script, &Layout),
+    ) -> Result<(), IptablesError> {
+        for (index, side) in self.sides.iter().enumerate() {
+            let mut script = Script::default();
+            change(&mut script, &self.layout(side.fragments));
+            let Err(error) = side.tools.restore(&script) else { continue };
+            for side in &self.sides[..index] {
+                let mut script = Script::default();
+                back(&mut script, &self.layout(side.fragments));
+                if let Err(error) = side.tools.restore(&script) {
+                    tracing::error!(family = side.tools.family.name(), %error, "not changed back");
+                }
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Reads every counter, after having seen that everything is as it should be: nothing unseen has passed it.
+    ///
+    /// # Errors
+    /// [`IptablesError::Damaged`] or [`IptablesError::NotFirst`] when it is not; when it cannot be read.
+    pub fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Numbers, IptablesError> {
+        let quiet = Quiet::wait(&self.tools())?;
+        let at = now();
+        let mut numbers = Numbers { at, ports: BTreeMap::new(), others: Others::default() };
+        let mut lasts = Vec::new();
+        for side in &self.sides {
+            let family = side.tools.family;
+            let (view, entrances) = side.tools.save(&quiet, |table| {
+                let entrances = Direction::BOTH.map(|direction| saved::entrance(table, &self.name, direction));
+                (View::read(table, &self.name), entrances)
+            })?;
+            let view = view.and_then(|view| self.verify(side, view));
+            let view = view.map_err(|source| IptablesError::Damaged { family: family.name(), source })?;
+            if let Some(why) = entrances.iter().find_map(|entrance| found::describe(family, entrance)) {
+                return Err(IptablesError::NotFirst { why });
+            }
+            lasts.push(Last { ports: view.counters, others: view.others });
+        }
+        for last in &lasts {
+            numbers.add(last);
+        }
+        self.sides.iter_mut().zip(lasts).for_each(|(side, last)| side.last = last);
+        Ok(numbers)
+    }
+
+    /// A whole set may still not be the one that we made last.
+    pub fn verify(&self, side: &Side, view: View) -> Result<View, Damage> {
+        let same = view.layout == self.layout(side.fragments) && view.draining == self.draining;
+        let entry = || self.name.chain(&Place::Entry(Direction::In));
+        same.then_some(view).ok_or_else(|| Damage { chain: entry(), why: "leads to other ports or interfaces" })
+    }
+
+    pub fn tools(&self) -> Vec<&Tools> {
+        self.sides.iter().map(|side| &side.tools).collect()
+    }
+}
+
+impl Numbers {
+    /// Adds what one part counted.
+    pub fn add(&mut self, last: &Last) {
+        for (port, counters) in &last.ports {
+            let sum = self.ports.entry(*port).or_default();
+            let pairs = sum.to_array().into_iter().zip(counters.to_array());
+            // 2^64 bytes are out of reach, but not of somebody who restores counters of his own making.
+            let mut numbers = pairs.map(|(a, b)| a.saturating_add(b));
+            *sum = Counters::from_array(std::array::from_fn(|_| numbers.next().unwrap_or_default()));
+        }
+        self.others = self.others.checked_add(last.others).unwrap_or(last.others);
+    }
+}

@@ -1,0 +1,222 @@
+//! The start: finds what predecessors left, takes it up, and counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+
+use super::before::{Before, adopt, gap};
+use super::counting::{Counted, Counting, Watch, new_name, pick, refuse_too_many};
+use super::error::IptablesError;
+use super::found::{self, Piece};
+use super::names::{Direction, SetName};
+use super::plan::Fate;
+use super::rule;
+use super::script::Script;
+use super::set::{Set, Side};
+use super::tools::Tools;
+use crate::backend::interfaces::{Interface, Patterns};
+use crate::backend::lock::InterfaceLock;
+use crate::backend::{Backend as _, BackendError, Options, Retired, Started, host};
+use crate::ledger::reading::Moment;
+use crate::ledger::record::CountMode;
+
+/// Starts to count, or goes on where a predecessor of this instance left off. Everything that can be refused is refused
+/// before anything is changed.
+///
+/// # Errors
+/// A literal interface that is absent, another agent, iptables or ip6tables missing, no privilege, a lock that somebody
+/// holds for too long, chains of a newer release, or a kernel that refuses.
+pub fn start(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+    start_with(options, now, &search_path())
+}
+
+/// [`start`], with the programs that are found in `path`.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
+    let begun_at = now();
+    if options.count == CountMode::Wire {
+        return Err(IptablesError::WireBytes.into());
+    }
+    refuse_too_many(options.ports.len(), options.max_ports)?;
+    let patterns = Patterns::parse(&options.interfaces)?;
+    let picked = choose(&patterns)?;
+    let netns = host::netns()?;
+    let lock = |interface: &Interface| {
+        let lock = InterfaceLock::take(netns, interface.index, &interface.name, &options.instance)?;
+        Ok((interface.name.clone(), Counted { index: interface.index, _lock: lock }))
+    };
+    let counted: BTreeMap<String, Counted> = picked.iter().map(lock).collect::<Result<_, BackendError>>()?;
+    let tools = Tools::in_use(path)?;
+    let before = Before::find(options, path, Some(&tools))?;
+
+    let mut taken = before.ids();
+    taken.extend(options.known_epochs.iter().filter_map(|epoch| epoch.rsplit_once(':')).map(|(_, id)| id.to_owned()));
+    let interfaces: Vec<String> = picked.iter().map(|interface| interface.name.clone()).collect();
+    let new = Counting {
+        instance: options.instance.clone(),
+        netns,
+        patterns,
+        max_ports: options.max_ports,
+        epoch: String::new(),
+        set: before.current(options, tools, interfaces, &mut taken)?,
+        counted,
+        watch: Watch { well_at: begun_at, fingerprints: None, followed_at: begun_at, missing: BTreeMap::new() },
+        sealed: false,
+        taken,
+    };
+    before.go_on(new, options, &picked, now)
+}
+
+/// Detaches the counters of this instance that its files know, or that were never sealed, and hands them back: for a start
+/// of another backend. Others are left alone.
+///
+/// # Errors
+/// When a table that this host uses cannot be read or changed. A host without iptables has none.
+pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+    let before = Before::find(options, &search_path(), None)?;
+    for (name, fate) in &before.fates {
+        match fate {
+            Fate::Retire | Fate::Adopt => before.detach(name)?,
+            Fate::Discard => before.pieces(name).iter().try_for_each(Piece::delete)?,
+            Fate::Leave => {}
+        }
+    }
+    before.retired(None)
+}
+
+pub(super) fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
+}
+
+/// What is to be counted, if all of it is there.
+fn choose(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
+    let present = host::present(patterns)?;
+    let (picked, absent) = pick(patterns, &present, &BTreeSet::new());
+    if let Some(interface) = absent.into_iter().next() {
+        let present = present.into_iter().map(|interface| interface.name).collect();
+        return Err(BackendError::NoSuchInterface { interface, present });
+    }
+    picked.iter().try_for_each(|interface| refuse_name(&interface.name))?;
+    if picked.is_empty() {
+        tracing::warn!("no interface to count yet: waiting for one");
+    }
+    Ok(picked)
+}
+
+/// # Errors
+/// [`IptablesError::InterfaceName`].
+pub(super) fn refuse_name(interface: &str) -> Result<(), IptablesError> {
+    if rule::can_name(interface) {
+        return Ok(());
+    }
+    Err(IptablesError::InterfaceName { interface: interface.to_owned() })
+}
+
+impl Before {
+    /// The set that counts from now on, as it is, or made and not entered yet.
+    fn current(
+        &self,
+        options: &Options,
+        tools: Vec<Tools>,
+        interfaces: Vec<String>,
+        taken: &mut BTreeSet<String>,
+    ) -> Result<Set, BackendError> {
+        if let Some(set) = self.with_fate(Fate::Adopt).find_map(|name| adopt(name, self.pieces(name))) {
+            return Ok(set);
+        }
+        let all: Vec<&Piece> = self.sets.values().flatten().collect();
+        let name = new_name(&options.instance, taken);
+        Ok(Set::make(name, tools, interfaces, options.ports.clone(), &all)?)
+    }
+
+    /// Leads packets into the current set and out of all others; what lies in the same table in one transaction.
+    fn go_on(
+        &self,
+        mut new: Counting,
+        options: &Options,
+        picked: &[Interface],
+        now: &dyn Fn() -> Moment,
+    ) -> Result<Started, BackendError> {
+        new.epoch = found::epoch(&new.set.name)?;
+        let begun_at = new.watch.well_at;
+        let mut unseen = self.unseen(&new, picked, options.last_known.unwrap_or(begun_at));
+
+        // Elsewhere first: a packet is missed rather than counted twice.
+        let elsewhere: Vec<&SetName> =
+            self.with_fate(Fate::Retire).filter(|name| self.is_elsewhere(name, &new.set)).collect();
+        let left_at = now();
+        for name in &elsewhere {
+            self.detach(name)?;
+        }
+        let change = Change::plan(&new.set, picked, &options.ports);
+        for side in &new.set.sides {
+            let mut script = Script::default();
+            for piece in self.leaving().filter(|piece| piece.tools.place() == side.tools.place()) {
+                piece.leave(&mut script);
+            }
+            change.write(&mut script, &new.set, side);
+            let piece = self.pieces(&new.set.name).iter().find(|piece| piece.tools.place() == side.tools.place());
+            if !piece.is_some_and(Piece::is_entered_first) {
+                let jumps = piece.map_or([0, 0], |piece| piece.jumps);
+                for (direction, jumps) in Direction::BOTH.into_iter().zip(jumps) {
+                    script.enter_first(&new.set.name, direction, jumps);
+                }
+            }
+            if let Err(error) = side.tools.restore(&script) {
+                if self.sets.is_empty() {
+                    new.set.abandon();
+                }
+                return Err(error.into());
+            }
+        }
+        change.apply(&mut new.set);
+        host::grace();
+        if !elsewhere.is_empty() {
+            let why = "the counters moved to another kind of table";
+            unseen.extend(new.set.interfaces.iter().map(|name| gap(left_at, now(), name, why)));
+        }
+        for name in self.with_fate(Fate::Discard) {
+            self.pieces(name).iter().try_for_each(Piece::delete)?;
+        }
+        if options.known_epochs.contains(&new.epoch) {
+            new.sealed()?;
+        }
+        let unadopted = self.with_fate(Fate::Leave).map(|name| format!("{name}*").into()).collect();
+        let retired = self.retired(Some(&new.set.interfaces))?;
+        Ok(Started { backend: Box::new(new), retired, unseen, unadopted })
+    }
+}
+
+/// What the set that goes on has to change: nothing where it was made for this start.
+struct Change {
+    interfaces: Vec<String>,
+    added: BTreeSet<u16>,
+    gone: BTreeSet<u16>,
+}
+
+impl Change {
+    fn plan(set: &Set, picked: &[Interface], ports: &BTreeSet<u16>) -> Self {
+        let held: BTreeSet<u16> = set.ports.union(&set.draining).copied().collect();
+        Self {
+            interfaces: picked.iter().map(|interface| interface.name.clone()).collect(),
+            added: ports.difference(&held).copied().collect(),
+            gone: set.ports.difference(ports).copied().collect(),
+        }
+    }
+
+    fn write(&self, script: &mut Script, set: &Set, side: &Side) {
+        let layout = set.layout(side.fragments);
+        if self.interfaces != set.interfaces {
+            script.follow(&layout, &self.interfaces);
+        }
+        script.shield(&layout, &self.gone).add(&layout, &self.added);
+    }
+
+    fn apply(self, set: &mut Set) {
+        set.interfaces = self.interfaces;
+        set.ports.retain(|port| !self.gone.contains(port));
+        set.ports.extend(self.added);
+        set.draining.extend(self.gone);
+    }
+}

@@ -1,0 +1,278 @@
+//! EDGE kernel: the programs of iptables, of the variant that this host uses, for one family and table.
+#![expect(clippy::disallowed_methods, reason = "edge: files and environment")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::error::IptablesError;
+use super::parse::{self, Table};
+use super::process;
+use super::script::Script;
+use super::xtables_lock::XtablesLock;
+
+/// Where iptables lies, also for a cron job whose path does not say.
+const MORE_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
+/// How long a change waits for another program that changes rules.
+pub const LOCK_SECS: u64 = 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// For a person.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
+    /// As the kernel numbers it: `AF_INET`, `AF_INET6`.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::V4 => 2,
+            Self::V6 => 10,
+        }
+    }
+
+    /// Whether this network namespace has it.
+    pub fn is_present(self) -> bool {
+        match self {
+            Self::V4 => true,
+            Self::V6 => Path::new("/proc/thread-self/net/if_inet6").exists(),
+        }
+    }
+
+    fn save_program(self, variant: Option<Variant>) -> &'static str {
+        match (self, variant) {
+            (Self::V4, None) => "iptables-save",
+            (Self::V4, Some(Variant::Nft)) => "iptables-nft-save",
+            (Self::V4, Some(Variant::Legacy)) => "iptables-legacy-save",
+            (Self::V6, None) => "ip6tables-save",
+            (Self::V6, Some(Variant::Nft)) => "ip6tables-nft-save",
+            (Self::V6, Some(Variant::Legacy)) => "ip6tables-legacy-save",
+        }
+    }
+
+    fn restore_program(self, variant: Option<Variant>) -> &'static str {
+        match (self, variant) {
+            (Self::V4, None) => "iptables-restore",
+            (Self::V4, Some(Variant::Nft)) => "iptables-nft-restore",
+            (Self::V4, Some(Variant::Legacy)) => "iptables-legacy-restore",
+            (Self::V6, None) => "ip6tables-restore",
+            (Self::V6, Some(Variant::Nft)) => "ip6tables-nft-restore",
+            (Self::V6, Some(Variant::Legacy)) => "ip6tables-legacy-restore",
+        }
+    }
+
+    /// The tables that the legacy kernel side has in this network namespace: none appears until somebody uses it.
+    fn legacy_tables(self) -> String {
+        let path = match self {
+            Self::V4 => "/proc/thread-self/net/ip_tables_names",
+            Self::V6 => "/proc/thread-self/net/ip6_tables_names",
+        };
+        // Not there, or not to be read: then there is nothing of ours either.
+        fs::read_to_string(path).unwrap_or_default()
+    }
+}
+
+/// Which kernel side the programs speak to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Variant {
+    Nft,
+    Legacy,
+}
+
+/// The programs for one family, and the table that they are used on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tools {
+    pub family: Family,
+    pub variant: Variant,
+    pub table: &'static str,
+    /// They are what this host means by `iptables`.
+    pub is_in_use: bool,
+    save: PathBuf,
+    restore: PathBuf,
+}
+
+impl std::fmt::Display for Tools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let variant = match self.variant {
+            Variant::Nft => "nft",
+            Variant::Legacy => "legacy",
+        };
+        write!(f, "{} {} ({variant})", self.family.name(), self.table)
+    }
+}
+
+/// Nobody changes legacy rules as long as it lives.
+///
+/// The legacy kernel side swaps the whole table when anybody changes a rule, and gets the counters back a moment later:
+/// read in between, they are too small, and the next time they would be counted again.
+#[derive(Debug)]
+pub struct Quiet(Option<XtablesLock>);
+
+impl Quiet {
+    /// Waits for whoever changes rules now. The nft variant's changes are transactions: there is nothing to wait for.
+    ///
+    /// # Errors
+    /// [`IptablesError::Locked`] when that takes longer than [`LOCK_SECS`] seconds.
+    pub fn wait(tools: &[&Tools]) -> Result<Self, IptablesError> {
+        let is_needed = tools.iter().any(|tools| tools.variant == Variant::Legacy);
+        Ok(Self(if is_needed { Some(XtablesLock::take(LOCK_SECS)?) } else { None }))
+    }
+}
+
+/// The tables that our chains may lie in.
+const TABLES: [&str; 2] = ["mangle", "filter"];
+
+impl Tools {
+    /// The programs that this host uses, one for each family that it has. `path` is where to look, as in `PATH`.
+    ///
+    /// # Errors
+    /// [`IptablesError::Missing`] when a family has no programs.
+    pub fn in_use(path: &OsStr) -> Result<Vec<Self>, IptablesError> {
+        let families = Family::BOTH.into_iter().filter(|family| family.is_present());
+        families.map(|family| Self::find(path, family, None)).collect()
+    }
+
+    /// Every table of every variant in which our chains could lie. Nothing is looked at that would be made by looking.
+    pub fn everywhere(path: &OsStr) -> Vec<Self> {
+        let mut found: Vec<Self> = Vec::new();
+        for family in Family::BOTH.into_iter().filter(|family| family.is_present()) {
+            // Hosts before 1.8 have but one variant, under the plain names.
+            for variant in [None, Some(Variant::Nft), Some(Variant::Legacy)] {
+                let Ok(tools) = Self::find(path, family, variant) else { continue };
+                for table in TABLES {
+                    let tools = Self { table, ..tools.clone() };
+                    let is_new = found.iter().all(|other| other.place() != tools.place());
+                    if is_new && tools.table_may_exist() {
+                        found.push(tools);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// What makes two of them speak of the same rules.
+    pub fn place(&self) -> (Family, Variant, &'static str) {
+        (self.family, self.variant, self.table)
+    }
+
+    fn find(path: &OsStr, family: Family, variant: Option<Variant>) -> Result<Self, IptablesError> {
+        let look = |program: &'static str| find_program(path, program).ok_or(IptablesError::Missing { program });
+        let (save, restore) = (look(family.save_program(variant))?, look(family.restore_program(variant))?);
+        let is_in_use = variant.is_none();
+        let variant = match variant {
+            Some(variant) => variant,
+            None => asked_variant(&restore)?,
+        };
+        let table = preferred_table(variant, &family.legacy_tables());
+        Ok(Self { family, variant, table, is_in_use, save, restore })
+    }
+
+    fn table_may_exist(&self) -> bool {
+        match self.variant {
+            Variant::Nft => true,
+            Variant::Legacy => self.family.legacy_tables().lines().any(|table| table == self.table),
+        }
+    }
+
+    /// What the table holds, counters too, as `look` sees it.
+    ///
+    /// # Errors
+    /// When the program fails, or prints what cannot be read.
+    pub fn save<T>(&self, quiet: &Quiet, look: impl FnOnce(&Table<'_>) -> T) -> Result<T, IptablesError> {
+        debug_assert!(self.variant == Variant::Nft || quiet.0.is_some(), "legacy rules are read while it is quiet");
+        let output = process::run(&self.save, &["-c", "-t", self.table], "")?;
+        if !output.status.success() {
+            return Err(self.failed(&self.save, &output));
+        }
+        let parsed = parse::parse(&output.stdout);
+        let mut tables = parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source })?;
+        match tables.remove(self.table) {
+            Some(table) => Ok(look(&table)),
+            // The nft variant says so in a comment when the table holds what it cannot show.
+            None if output.stdout.contains("incompatible") => Err(IptablesError::Hidden {
+                program: self.save.clone(),
+                table: self.table,
+                stderr: output.stdout.lines().find(|line| line.contains("incompatible")).unwrap_or_default().to_owned(),
+            }),
+            None => Ok(look(&Table::default())),
+        }
+    }
+
+    /// Does what `script` says, all of it or nothing.
+    ///
+    /// # Errors
+    /// [`IptablesError::Locked`] when another program changes rules for more than [`LOCK_SECS`] seconds.
+    pub fn restore(&self, script: &Script) -> Result<(), IptablesError> {
+        if script.is_empty() {
+            return Ok(());
+        }
+        let wait = LOCK_SECS.to_string();
+        let arguments = match self.variant {
+            Variant::Nft => vec!["--noflush"],
+            Variant::Legacy => vec!["--noflush", "-w", &wait],
+        };
+        let output = process::run(&self.restore, &arguments, &script.render(self.table))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        if output.stderr.contains("holding the xtables lock") {
+            return Err(IptablesError::Locked { path: XtablesLock::path(), secs: LOCK_SECS });
+        }
+        Err(self.failed(&self.restore, &output))
+    }
+
+    fn failed(&self, program: &Path, output: &process::Output) -> IptablesError {
+        IptablesError::Failed {
+            program: program.to_owned(),
+            status: output.status.to_string(),
+            stderr: output.stderr.clone(),
+        }
+    }
+}
+
+/// The nft variant makes tables on demand and lets us take them away again: there it is `mangle`, which comes before every
+/// firewall's `filter` rules, and which neither `iptables -F` nor a firewall's own rules touch. The legacy kernel side
+/// never gives up a table that was used once, and its hooks cost every packet: there it is `mangle` too, unless only
+/// `filter` is in use.
+fn preferred_table(variant: Variant, legacy_tables: &str) -> &'static str {
+    let in_use = |name| legacy_tables.lines().any(|table| table == name);
+    match variant {
+        Variant::Legacy if in_use("filter") && !in_use("mangle") => "filter",
+        Variant::Legacy | Variant::Nft => "mangle",
+    }
+}
+
+fn find_program(path: &OsStr, program: &str) -> Option<PathBuf> {
+    let directories = std::env::split_paths(path).chain(MORE_DIRECTORIES.map(PathBuf::from));
+    directories.map(|directory| directory.join(program)).find(|file| file.is_file())
+}
+
+/// Asks the program itself; what says nothing of nf_tables is from before it, or legacy.
+fn asked_variant(restore: &Path) -> Result<Variant, IptablesError> {
+    let output = process::run(restore, &["--version"], "")?;
+    Ok(if output.stdout.contains("nf_tables") { Variant::Nft } else { Variant::Legacy })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mangle_unless_it_would_have_to_be_made_for_good() {
+        assert_eq!(preferred_table(Variant::Nft, "filter\n"), "mangle");
+        assert_eq!(preferred_table(Variant::Legacy, "filter\nnat\n"), "filter");
+        assert_eq!(preferred_table(Variant::Legacy, "filter\nmangle\n"), "mangle");
+        assert_eq!(preferred_table(Variant::Legacy, ""), "mangle");
+    }
+}

@@ -1,0 +1,81 @@
+//! What an instance has in the kernel: to be shown, and to be removed.
+
+use std::collections::BTreeSet;
+
+use super::found;
+use super::names::instance_tag;
+use super::start::search_path;
+use crate::backend::lock::InterfaceLock;
+use crate::backend::{BackendError, host, netlink};
+
+/// A set of counters in rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SurveyedSet {
+    /// What the names of its chains begin with.
+    pub chains: String,
+    pub epoch: String,
+    /// Where it lies, as `IPv4 mangle`.
+    pub tables: Vec<String>,
+    pub interfaces: Vec<String>,
+    /// The ports that it counts, and those whose last bytes it still holds.
+    pub ports: BTreeSet<u16>,
+    /// Packets enter it.
+    pub live: bool,
+    /// A bucket of it was sealed.
+    pub sealed: bool,
+}
+
+/// Looks at what `instance` has in the tables of this network namespace. Changes nothing.
+///
+/// # Errors
+/// When a table cannot be read, or holds chains of a newer release.
+pub fn survey(instance: &str) -> Result<Vec<SurveyedSet>, BackendError> {
+    let mut surveyed = Vec::new();
+    for (name, pieces) in found::everywhere(&search_path(), &instance_tag(instance))? {
+        let views = || pieces.iter().filter_map(|piece| piece.view.as_ref().ok());
+        surveyed.push(SurveyedSet {
+            epoch: found::epoch(&name)?,
+            tables: pieces.iter().map(|piece| piece.tools.to_string()).collect(),
+            interfaces: views()
+                .flat_map(|view| view.layout.interfaces.clone())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
+            ports: pieces.iter().flat_map(|piece| piece.remains.keys().copied()).collect(),
+            live: pieces.iter().any(|piece| piece.jumps != [0, 0]),
+            sealed: pieces.iter().any(|piece| piece.marks.sealed),
+            chains: format!("{name}*"),
+        });
+    }
+    Ok(surveyed)
+}
+
+/// Removes every chain and rule of `instance`, and the tables and built-in chains that were made for them and are empty.
+/// What was removed is told, a line each.
+///
+/// # Errors
+/// [`BackendError::Busy`] while an agent runs: nothing was removed. Else as [`survey`].
+pub fn uninstall(instance: &str) -> Result<Vec<String>, BackendError> {
+    let sets = found::everywhere(&search_path(), &instance_tag(instance))?;
+    let entered: BTreeSet<&String> = sets
+        .values()
+        .flatten()
+        .filter_map(|piece| piece.view.as_ref().ok())
+        .flat_map(|view| &view.layout.interfaces)
+        .collect();
+    let netns = host::netns()?;
+    let present = netlink::interfaces(&BTreeSet::new())?;
+    let _locks: Vec<InterfaceLock> = present
+        .iter()
+        .filter(|interface| entered.contains(&interface.name))
+        .map(|interface| InterfaceLock::take(netns, interface.index, &interface.name, instance))
+        .collect::<Result<_, _>>()?;
+    let mut removed = Vec::new();
+    for (name, pieces) in &sets {
+        for piece in pieces {
+            piece.delete()?;
+            removed.push(format!("chains {name}* of {}", piece.tools));
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,267 @@
+//! What others do to the rules: firewalls that reload, admins who flush, zero, or come first.
+
+use std::process::Command;
+
+use flow_agent::backend::{Backend, Options, iptables};
+use flow_agent::clock;
+use flow_agent::ledger::reading::Unseen;
+
+use super::Variant;
+use crate::common::netns::{HOST4, PEER4, Pair, inside, run};
+use crate::support::{INSTANCE, options, read, read_all, send};
+
+/// Rules as ufw and Docker make them, and some of an admin's own.
+const FOREIGN: &str = include_str!("../../fixtures/iptables/foreign.rules");
+
+fn install_foreign(variant: &Variant) {
+    let mut restore = Command::new(variant.program("iptables-restore"));
+    let mut child = restore.arg("--noflush").stdin(std::process::Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), FOREIGN.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+fn packets(pair: &Pair, count: usize) {
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, count));
+}
+
+/// Inspects once, and expects to be told one thing of the WAN.
+fn told(backend: &mut dyn Backend) -> (Unseen, Vec<Box<dyn flow_agent::backend::Retired>>) {
+    let inspection = backend.inspect(clock::now()).unwrap();
+    let [unseen] = inspection.unseen.as_slice() else { panic!("{:?}", inspection.unseen) };
+    assert_eq!(unseen.interface, "wan");
+    (unseen.clone(), inspection.retired)
+}
+
+#[test]
+fn uninstall_leaves_every_ruleset_as_it_was() {
+    for variant in Variant::both() {
+        for foreign in [false, true] {
+            let Some(pair) = Pair::make() else { return };
+            inside(&pair.host, || {
+                if foreign {
+                    install_foreign(&variant);
+                } else if variant.name == "legacy" {
+                    // A legacy table that was used once cannot be given back.
+                    for program in ["iptables", "ip6tables"] {
+                        variant.iptables(program, "-t filter -L");
+                    }
+                }
+                if variant.name == "legacy" {
+                    variant.iptables("ip6tables", "-t filter -L");
+                }
+                let before = Variant::everything();
+                let mut backend = variant.start(&options(&pair, &[443, 4433])).unwrap().backend;
+                assert_ne!(Variant::everything(), before);
+                backend.sealed().unwrap();
+                let retired = backend.replace(&(8000..8100).collect()).unwrap();
+                drop((backend, retired));
+                let removed = iptables::uninstall(INSTANCE).unwrap();
+                // Two sets in two families.
+                assert_eq!(removed.len(), 4, "{removed:?}");
+                assert_eq!(Variant::everything(), before, "{} foreign: {foreign}", variant.name);
+                assert_eq!(iptables::uninstall(INSTANCE).unwrap(), [""; 0]);
+            });
+        }
+    }
+}
+
+#[test]
+fn tables_that_were_made_for_us_and_are_used_meanwhile_stay() {
+    let Some(nft) = Variant::both().into_iter().next() else { return };
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        drop(nft.start(&options(&pair, &[443])).unwrap());
+        nft.iptables("iptables", "-t mangle -A INPUT -p tcp --dport 22 -j MARK --set-mark 1");
+        iptables::uninstall(INSTANCE).unwrap();
+        let left = run(Command::new("nft").args(["list", "ruleset"]));
+        assert!(left.contains("tcp dport 22") && left.contains("chain INPUT"), "{left}");
+        assert!(!left.contains("flow-") && !left.contains("ip6") && !left.contains("OUTPUT"), "{left}");
+    });
+}
+
+#[test]
+fn uninstall_is_refused_while_an_agent_runs() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            let error = iptables::uninstall(INSTANCE).unwrap_err().to_string();
+            assert!(error.starts_with("another agent counts on `wan`: process "), "{error}");
+            packets(&pair, 3);
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 3);
+        });
+    }
+}
+
+#[test]
+fn a_flush_is_noticed_and_the_counters_are_made_anew() {
+    for variant in Variant::both() {
+        let flush = [
+            // What an admin types, and what firewalld and others do when they reload.
+            vec!["iptables -t mangle -F"],
+            vec!["iptables -t mangle -F", "iptables -t mangle -X"],
+            vec!["iptables -t mangle -F", "iptables -t mangle -X", "ip6tables -t mangle -F", "ip6tables -t mangle -X"],
+        ];
+        for commands in flush {
+            let Some(pair) = Pair::make() else { return };
+            inside(&pair.host, || {
+                let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+                packets(&pair, 3);
+                assert_eq!(read(&mut *backend, 443).udp_in_packets, 3);
+                let well_at = clock::now();
+                let epoch = backend.identity().epoch;
+                for command in &commands {
+                    let (program, arguments) = command.split_once(' ').unwrap();
+                    variant.iptables(program, arguments);
+                }
+                packets(&pair, 5);
+                assert!(backend.read(&clock::now).is_err());
+                let (unseen, mut retired) = told(&mut *backend);
+                assert!(unseen.start.boot_ns <= well_at.boot_ns && unseen.end.boot_ns > well_at.boot_ns);
+                assert!(unseen.why.starts_with("somebody changed the IPv4 counters: chain flow-"), "{}", unseen.why);
+                let [old] = retired.as_mut_slice() else { panic!("{}", retired.len()) };
+                // What was known before is not lost.
+                let last = old.read(&clock::now).unwrap();
+                assert_eq!((last.epoch, last.ports[&443].udp_in_packets), (epoch.clone(), 3));
+                assert_ne!(backend.identity().epoch, epoch);
+                packets(&pair, 7);
+                assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
+                retired.pop().unwrap().delete().unwrap();
+                assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+                assert_eq!(iptables::survey(INSTANCE).unwrap().len(), 1);
+            });
+        }
+    }
+}
+
+#[test]
+fn a_flush_of_the_whole_ruleset_is_noticed_and_the_counters_are_made_anew() {
+    let Some(nft) = Variant::both().into_iter().next() else { return };
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let before = Variant::everything();
+        let mut backend = nft.start(&options(&pair, &[443])).unwrap().backend;
+        packets(&pair, 3);
+        assert_eq!(read(&mut *backend, 443).udp_in_packets, 3);
+        run(Command::new("nft").args(["flush", "ruleset"]));
+        packets(&pair, 5);
+        let (_, mut retired) = told(&mut *backend);
+        assert_eq!(retired[0].read(&clock::now).unwrap().ports[&443].udp_in_packets, 3);
+        retired.pop().unwrap().delete().unwrap();
+        packets(&pair, 7);
+        assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
+        drop(backend);
+        iptables::uninstall(INSTANCE).unwrap();
+        assert_eq!(Variant::everything(), before);
+    });
+}
+
+#[test]
+fn a_plain_flush_or_zeroing_of_the_filter_table_does_not_touch_the_counters() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            packets(&pair, 3);
+            for arguments in ["-F", "-X", "-Z"] {
+                variant.iptables("iptables", arguments);
+            }
+            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 3);
+        });
+    }
+}
+
+#[test]
+fn a_rule_that_comes_first_is_noticed_and_we_are_first_again() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            packets(&pair, 3);
+            read_all(&mut *backend);
+            let epoch = backend.identity().epoch;
+            variant.iptables("iptables", "-t mangle -I INPUT -p udp --dport 443 -j ACCEPT");
+            packets(&pair, 5);
+            assert!(backend.read(&clock::now).is_err());
+            let (unseen, retired) = told(&mut *backend);
+            assert_eq!(unseen.why, "another IPv4 rule came before the counters: -p udp -m udp --dport 443 -j ACCEPT");
+            assert!(retired.is_empty());
+            packets(&pair, 7);
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 10);
+            assert_eq!(backend.identity().epoch, epoch);
+            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            // It is theirs: it stays.
+            assert!(Variant::everything().contains("dport 443 -j ACCEPT"));
+        });
+    }
+}
+
+#[test]
+fn somebodys_zeroing_shows_as_less() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            packets(&pair, 5);
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
+            variant.iptables("iptables", "-t mangle -Z");
+            packets(&pair, 2);
+            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 2);
+        });
+    }
+}
+
+#[test]
+fn another_agents_rules_before_ours_hide_nothing() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            pair.join("second", "second-peer");
+            let mut ours = variant.start(&options(&pair, &[443])).unwrap().backend;
+            let other =
+                Options { instance: "another".into(), interfaces: vec!["second".into()], ..options(&pair, &[443]) };
+            let mut theirs = variant.start(&other).unwrap().backend;
+            packets(&pair, 5);
+            for _ in 0..2 {
+                assert_eq!(ours.inspect(clock::now()).unwrap().unseen, []);
+                assert_eq!(theirs.inspect(clock::now()).unwrap().unseen, []);
+            }
+            assert_eq!(read(&mut *ours, 443).udp_in_packets, 5);
+            assert!(read(&mut *theirs, 443).is_zero());
+            drop(theirs);
+            iptables::uninstall("another").unwrap();
+            assert_eq!(ours.inspect(clock::now()).unwrap().unseen, []);
+        });
+    }
+}
+
+#[test]
+fn foreign_rules_are_not_touched_while_we_count() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            install_foreign(&variant);
+            let foreign = || {
+                let saved = Variant::everything();
+                let lines = saved.lines().filter(|line| !line.contains("flow-") || line.contains("flow-control"));
+                let rules: Vec<String> = lines.filter(|line| line.contains("-A ")).map(str::to_owned).collect();
+                rules
+            };
+            let before = foreign();
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            packets(&pair, 4);
+            backend.add(&[4433].into()).unwrap();
+            backend.drain(&[443].into()).unwrap();
+            backend.release(&[443].into()).unwrap();
+            backend.replace(&[443].into()).unwrap().delete().unwrap();
+            assert_eq!(foreign(), before);
+            let mut saved = run(Command::new(variant.program("iptables-save")).args(["-t", "mangle"]));
+            saved.retain(|c| c != '"');
+            let input: Vec<&str> = saved.lines().filter(|line| line.starts_with("-A INPUT")).collect();
+            assert_eq!(input.len(), 2, "{saved}");
+            assert!(input[0].starts_with("-A INPUT -j flow-"), "{saved}");
+        });
+    }
+}
