@@ -19,6 +19,7 @@ mod interfaces;
 mod iptables;
 mod parts;
 mod pins;
+mod portfiles;
 mod ports;
 mod program;
 mod soak;

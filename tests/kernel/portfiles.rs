@@ -1,0 +1,77 @@
+//! A port file under a running agent: written in place, half written, replaced, gone; and over a restart.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::agent::Node;
+use crate::common::daemon::wait_until;
+use crate::common::netns::{HOST4, PEER4, Pair, inside};
+use crate::support::send;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+/// A datagram of 100 bytes with its IP and UDP headers.
+const DATAGRAM: u64 = 100 + 20 + 8;
+
+fn mudb(ports: &[(u16, &str)]) -> String {
+    let entry = |(port, user): &(u16, &str)| format!("{{\"port\": {port}, \"user\": \"{user}\", \"enable\": 1}}");
+    format!("[\n  {}\n]\n", ports.iter().map(entry).collect::<Vec<_>>().join(",\n  "))
+}
+
+fn datagrams(pair: &Pair, port: u16, count: usize) {
+    inside(&pair.peer, || send(PEER4, (HOST4, port), 100, count));
+}
+
+#[test]
+fn half_a_port_file_keeps_the_last_good_list_also_over_a_restart() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[], "files = [{ path = \"mudb.json\", format = \"mudb\" }]\n");
+    let file = node.path("mudb.json");
+    fs::write(&file, mudb(&[(443, "one")])).unwrap();
+    node.start(&[]);
+    datagrams(&pair, 443, 3);
+
+    // Written in place, as its writer does.
+    let both = mudb(&[(443, "one"), (4433, "two")]);
+    fs::write(&file, &both).unwrap();
+    wait_until("the new port is counted", DEADLINE, || {
+        node.log().contains("the ports changed added=1 removed=0 counted=2")
+    });
+    datagrams(&pair, 4433, 5);
+
+    fs::write(&file, &both[..both.len() - 10]).unwrap();
+    wait_until("half a file is noticed", DEADLINE, || {
+        node.log().contains("it is being written, or was cut: its last good list of 2 ports stays")
+    });
+    datagrams(&pair, 4433, 7);
+    node.stop();
+
+    // The next agent finds the same half.
+    node.start(&[]);
+    assert!(node.log().contains("its last good list of 2 ports stays"), "{}", node.log());
+    datagrams(&pair, 443, 11);
+    datagrams(&pair, 4433, 13);
+
+    // Gone is no better than half.
+    fs::remove_file(&file).unwrap();
+    wait_until("the missing file is noticed", DEADLINE, || node.log().contains("No such file or directory"));
+    datagrams(&pair, 4433, 17);
+
+    // Renamed into its place, and 443 is gone from it.
+    fs::write(node.path("new"), mudb(&[(4433, "two")])).unwrap();
+    fs::rename(node.path("new"), &file).unwrap();
+    wait_until("the port is no longer counted", DEADLINE, || {
+        node.log().contains("the ports changed added=0 removed=1 counted=1")
+    });
+    datagrams(&pair, 443, 19);
+    datagrams(&pair, 4433, 23);
+    node.stop();
+
+    let totals = node.totals();
+    assert_eq!(totals[&443]["udp_in_bytes"], (3 + 11) * DATAGRAM);
+    assert_eq!(totals[&4433]["udp_in_bytes"], (5 + 7 + 13 + 17 + 23) * DATAGRAM);
+    // What came to 443 when it was nobody's.
+    assert_eq!(node.other("other_ports").0, 19 * DATAGRAM);
+    let users = node.hourly();
+    let users = users.iter().filter(|line| line["kind"] == "hour").map(|line| (&line["port"], &line["user"]));
+    assert!(users.into_iter().all(|(port, user)| *user == if *port == 443 { "one" } else { "two" }));
+}
