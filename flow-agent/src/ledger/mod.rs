@@ -4,6 +4,10 @@ pub mod billing;
 pub mod block;
 pub mod calendar;
 pub mod counters;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod laws;
 pub mod month;
 pub mod name;
 pub mod reading;
