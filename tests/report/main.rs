@@ -8,8 +8,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod alone;
 mod days;
 mod faults;
 mod fleet;
+mod kills;
 mod month;
 mod stub;
