@@ -23,6 +23,7 @@ const SMTP_PORT: u16 = 2525;
 /// A node: where it keeps its logs, and how it is reached.
 pub struct Node {
     pub name: &'static str,
+    pub netns: String,
     pub address: String,
     pub state_dir: PathBuf,
     pub sshd: Option<Sshd>,
@@ -66,7 +67,7 @@ impl Fleet {
             let sshd_dir = fleet.dir.path().join(format!("sshd-{name}"));
             let sshd = Sshd::start(&netns, &sshd_dir, &address, 22, "").unwrap();
             let state_dir = fleet.dir.path().join(format!("node-{name}"));
-            fleet.nodes.push(Node { name, address, state_dir, sshd: Some(sshd) });
+            fleet.nodes.push(Node { name, netns, address, state_dir, sshd: Some(sshd) });
         }
         Some(fleet)
     }
@@ -78,6 +79,19 @@ impl Fleet {
         fs::create_dir_all(&dir).unwrap();
         fleet.smtpd = Some(Smtpd::start(&fleet.main, &dir, SMTP_PORT).unwrap());
         Some(fleet)
+    }
+
+    /// Ends the sshd of the last node.
+    pub fn silence_last(&mut self) {
+        self.nodes.last_mut().unwrap().sshd = None;
+    }
+
+    /// Gives the last node another sshd, with other keys; `extra` is appended to its configuration.
+    pub fn replace_last(&mut self, extra: &str) {
+        self.silence_last();
+        let dir = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
+        let node = self.nodes.last_mut().unwrap();
+        node.sshd = Some(Sshd::start(&node.netns, &dir, &node.address, 22, extra).unwrap());
     }
 
     fn add_netns(&mut self, name: &str) {

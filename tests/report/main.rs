@@ -12,6 +12,7 @@ mod alone;
 mod days;
 mod faults;
 mod fleet;
+mod hostile;
 mod kills;
 mod month;
 mod stub;

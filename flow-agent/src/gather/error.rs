@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 
 use super::MOST_FILE_BYTES;
-use crate::ledger::block::Fault;
+use crate::ledger::block::{Fault, MAX_LINE_BYTES};
 use crate::ledger::statement::SumError;
 
 /// Why a node's files were not taken, or not all of them.
@@ -84,6 +84,8 @@ pub enum Rejected {
         #[source]
         source: SumError,
     },
+    #[error("a line of more than {MAX_LINE_BYTES} bytes")]
+    LongLine,
     #[error("it is empty")]
     Empty,
     #[error("it cannot be read")]

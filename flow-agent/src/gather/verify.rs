@@ -5,7 +5,7 @@ use std::io::Read;
 use chrono::NaiveDate;
 
 use super::error::Rejected;
-use crate::ledger::block::{Daily, Decoder, Event, Found};
+use crate::ledger::block::{Daily, Decoder, Event, Found, MAX_LINE_BYTES};
 use crate::ledger::month::Month;
 use crate::ledger::statement::check_day;
 
@@ -20,6 +20,7 @@ pub(super) fn verify(mut file: impl Read, names: &[&str], month: Month) -> Resul
     let mut decoder = Decoder::<Daily>::new();
     let mut last = None;
     let mut chunk = vec![0; CHUNK_BYTES];
+    let mut line_bytes = 0;
     loop {
         let read = match file.read(&mut chunk) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
@@ -27,6 +28,14 @@ pub(super) fn verify(mut file: impl Read, names: &[&str], month: Month) -> Resul
         };
         if read == 0 {
             break;
+        }
+        // A line without an end is not waited for: what comes after it cannot make the file whole.
+        line_bytes = match chunk[..read].iter().rposition(|byte| *byte == b'\n') {
+            Some(newline) => read - newline - 1,
+            None => line_bytes + read,
+        };
+        if line_bytes > MAX_LINE_BYTES {
+            return Err(Rejected::LongLine);
         }
         for event in decoder.feed(&chunk[..read]) {
             match event {

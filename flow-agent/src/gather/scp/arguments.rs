@@ -17,8 +17,8 @@ pub struct Remote {
 
 /// Fetches the one file `source` to the new file `target`: no recursion, no globs, no configuration of whoever runs it.
 pub(super) fn scp(remote: &Remote, source: &Path, target: &Path) -> Vec<OsString> {
-    let mut arguments: Vec<OsString> = vec!["-q".into()];
-    arguments.extend(options(remote));
+    // Not `-q`: it would keep ssh from saying why it stops.
+    let mut arguments = options(remote);
     arguments.push("-P".into());
     arguments.push(remote.port.to_string().into());
     arguments.push("--".into());
@@ -107,7 +107,6 @@ mod tests {
         assert_eq!(
             words(&remote()),
             [
-                "-q",
                 "-F",
                 "/dev/null",
                 "-o",

@@ -1,0 +1,258 @@
+//! A node in strange hands: whatever it sends is never imported and never executed, costs little memory and no more time
+//! than it may, harms no other node's report, and is named.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::common::daemon::{Daemon, in_netns, wait_until};
+use crate::common::smtpd::listens;
+use crate::days::{Month, line, month_of, moved, put, sealed, sealed_with};
+use crate::fleet::Fleet;
+
+/// A good node and an evil one, and what the good one moved a day.
+struct Siege {
+    fleet: Fleet,
+    month: Month,
+    deadline: Duration,
+}
+
+const GOOD_BYTES: u64 = 4_321;
+
+impl Siege {
+    fn begin() -> Option<Self> {
+        let fleet = Fleet::make(&["good", "evil"])?;
+        let month = Month::last_complete();
+        let moved = [moved(443, None, [1, 20, 300, 4_000])];
+        put(&fleet.node("good").state_dir, &month, &month_of("good", &month, &moved));
+        fleet.configure("", "deadline = \"4s\"");
+        fs::create_dir_all(fleet.node("evil").state_dir.join("daily")).unwrap();
+        Some(Self { fleet, month, deadline: Duration::from_secs(4) })
+    }
+
+    /// The daily file that the evil node has.
+    fn file(&self) -> PathBuf {
+        self.fleet.node("evil").state_dir.join("daily").join(format!("{}.jsonl", self.month.name()))
+    }
+
+    /// Reports, and asserts that nothing of the evil node was taken; gives why, as the report says it.
+    #[track_caller]
+    fn repelled(&self, what: &str) -> String {
+        let began = Instant::now();
+        // It never overwrote what was there before, and is no part of what is there now.
+        let _ = fs::remove_dir_all(self.fleet.state_dir());
+        let command = self.fleet.command(&["--no-mail", "--month", &self.month.name()]);
+        let (ended, kib) = with_memory(&command);
+        assert_eq!(ended.0, Some(6), "{what}: {}", ended.1);
+        // Most of it is what a debug build and its threads take by themselves.
+        assert!(kib < 64 << 10, "{what} took {kib} KiB");
+        // The deadline of a node, and what everything else takes on a busy machine.
+        assert!(began.elapsed() < self.deadline + Duration::from_secs(30), "{what} took {:?}", began.elapsed());
+        let path = self.fleet.state_dir().join("reports").join(self.month.name()).join("report.json");
+        let report: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let node = |name: &str| report["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).unwrap();
+        let days = u64::try_from(self.month.days().count()).unwrap();
+        assert_eq!(node("good")["total"]["tcp_in_bytes"], days, "{what}");
+        assert_eq!(report["statements"][0]["billed_bytes"], days * GOOD_BYTES, "{what}");
+        assert_eq!(report["statements"].as_array().unwrap().len(), 1, "{what}: {report:#}");
+        assert_eq!((&node("good")["state"], &node("evil")["state"]), (&"gathered".into(), &"missing".into()), "{what}");
+        let kept = fs::read_dir(self.fleet.state_dir().join("nodes")).unwrap();
+        let kept: Vec<_> = kept.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(kept, ["good"], "{what}");
+        let why = node("evil")["why"].as_str().unwrap().to_owned();
+        assert!(ended.1.contains(&format!("node evil: {why}")), "{what}: {}", ended.1);
+        why
+    }
+}
+
+/// Runs it, and asks Python how much memory it and its children had at most, in KiB.
+fn with_memory(command: &Command) -> ((Option<i32>, String), u64) {
+    const SCRIPT: &str = "
+import resource, subprocess, sys
+ended = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL, capture_output=True)
+print(ended.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.stdout.flush()
+sys.stdout.buffer.write(ended.stdout + ended.stderr)
+";
+    let mut python = Command::new("python3");
+    python.args(["-c", SCRIPT]).arg(command.get_program()).args(command.get_args());
+    let output = python.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (first, said) = text.split_once('\n').unwrap();
+    let (code, kib) = first.split_once(' ').unwrap();
+    ((code.parse().ok(), said.to_owned()), kib.parse().unwrap())
+}
+
+#[test]
+fn a_file_that_is_not_whole_is_never_imported() {
+    let Some(siege) = Siege::begin() else { return };
+    let month = &siege.month;
+    let day = month.first;
+    let moved_bytes = [moved(443, None, [5, 6, 7, 8]), moved(80, Some("mallory"), [9, 9, 9, 9])];
+    let lines: Vec<String> = moved_bytes.iter().map(|moved| line(day, moved)).collect();
+    let whole = month_of("evil", month, &moved_bytes);
+    let replaced = |from: &str, to: &str| {
+        let lines: Vec<String> = lines.iter().map(|line| line.replace(from, to)).collect();
+        sealed("evil", day, &lines)
+    };
+    let next = day.succ_opt().unwrap();
+    let flipped = {
+        let mut bytes = whole.clone().into_bytes();
+        let digit = whole.find("tcp_in_bytes\":").unwrap() + "tcp_in_bytes\":".len();
+        bytes[digit] ^= 1;
+        String::from_utf8(bytes).unwrap()
+    };
+    for (what, text, why) in [
+        ("an empty file", String::new(), "it is empty"),
+        ("a truncated file", whole[..whole.len() - 200].to_owned(), "cut off"),
+        ("a file cut at a line", whole.lines().take(4).map(|line| format!("{line}\n")).collect(), "without a seal"),
+        ("a flipped byte", flipped, "the lines do not have the seal's sha256"),
+        ("another node's file", month_of("good", month, &moved_bytes), "it says that it is of node \"good\""),
+        ("2^64", replaced("\"tcp_in_bytes\":5", "\"tcp_in_bytes\":18446744073709551616"), "out of range"),
+        ("-1", replaced("\"tcp_in_bytes\":5", "\"tcp_in_bytes\":-1"), "out of range"),
+        ("1e30", replaced("\"tcp_in_bytes\":5", "\"tcp_in_bytes\":1e30"), "out of range"),
+        ("2^64 - 1", replaced("\"tcp_in_bytes\":5", "\"tcp_in_bytes\":18446744073709551615"), "more than any host can"),
+        ("port 70000", replaced("\"port\":443", "\"port\":70000"), "out of range"),
+        ("a name that turns the text", replaced("mallory", "mal\u{202e}lory"), "U+202E"),
+        ("a name with an escape", replaced("mallory", "mal\\u001b[2Jlory"), "U+001B"),
+        ("a name of 1,000 bytes", replaced("mallory", &"m".repeat(1_000)), "1000 bytes"),
+        ("another version", replaced("\"v\":1", "\"v\":2"), "version 2"),
+        ("a day twice", format!("{0}{0}", sealed("evil", day, &lines)), "comes after"),
+        ("days in disorder", sealed("evil", next, &[]) + &sealed("evil", day, &[]), "comes after"),
+        ("a day of another month", sealed("evil", day.pred_opt().unwrap(), &[]), "is not a day of this file"),
+        ("more seconds than a day has", sealed_with("evil", day, &lines, 90_000, "UTC"), "contradicts itself"),
+        ("not JSON", "<html>502 Bad Gateway</html>\n".to_owned(), "not JSON"),
+        ("binary", String::from_utf8_lossy(&[0, 159, 146, 150, 10, 0, 255]).into_owned(), "not JSON"),
+    ] {
+        fs::write(siege.file(), text).unwrap();
+        let said = siege.repelled(what);
+        assert!(said.contains(why) && said.contains(&month.name()), "{what}: {said}");
+    }
+    // The same node with a file that is whole is taken: what was told apart was the file.
+    fs::write(siege.file(), whole).unwrap();
+    siege.fleet.report(&["--no-mail", "--month", &month.name()]).with_code(0);
+}
+
+#[test]
+fn what_is_no_file_is_never_followed() {
+    let Some(siege) = Siege::begin() else { return };
+    let secret = siege.fleet.dir.path().join("secret");
+    fs::write(&secret, "root:$6$salt$hash\n").unwrap();
+    symlink(&secret, siege.file()).unwrap();
+    let said = siege.repelled("a symlink to a secret");
+    assert!(!said.contains("salt"), "{said}");
+
+    fs::remove_file(siege.file()).unwrap();
+    symlink("/dev/zero", siege.file()).unwrap();
+    siege.repelled("a symlink to an endless device");
+
+    fs::remove_file(siege.file()).unwrap();
+    assert!(Command::new("mkfifo").arg(siege.file()).status().unwrap().success());
+    siege.repelled("a FIFO that nobody writes to");
+
+    fs::remove_file(siege.file()).unwrap();
+    fs::create_dir(siege.file()).unwrap();
+    fs::write(siege.file().join("x"), "x").unwrap();
+    siege.repelled("a directory");
+}
+
+#[test]
+fn a_file_without_end_is_bounded() {
+    let Some(mut siege) = Siege::begin() else { return };
+    siege.deadline = Duration::from_secs(300);
+    siege.fleet.configure("", "deadline = \"5m\"");
+    // Sparse: a line of a billion bytes, and a file beyond the limit.
+    for (what, bytes, why) in
+        [("a line of 1 GB", 1_000_000_000, "more than"), ("2 GiB", 2 << 30, "more than 1073741824")]
+    {
+        fs::File::create(siege.file()).unwrap().set_len(bytes).unwrap();
+        let said = siege.repelled(what);
+        assert!(said.contains(why), "{what}: {said}");
+        fs::remove_file(siege.file()).unwrap();
+    }
+}
+
+#[test]
+fn a_node_that_stalls_is_given_up() {
+    let Some(mut siege) = Siege::begin() else { return };
+    let month = &siege.month;
+    let many: Vec<_> = (1..500).map(|port| moved(port, None, [1, 1, 1, 1])).collect();
+    fs::write(siege.file(), month_of("evil", month, &many)).unwrap();
+    // 64 KiB of the conversation pass, then nothing more.
+    siege.fleet.replace_last("ForceCommand /usr/lib/openssh/sftp-server | (head -c 65536; exec sleep 1000)");
+    siege.fleet.configure("", "deadline = \"4s\"");
+    let said = siege.repelled("a stall in the middle of the file");
+    assert_eq!(said, "it took longer than 4s");
+
+    // Lets in, and says nothing.
+    siege.fleet.replace_last("ForceCommand sleep 1000");
+    siege.fleet.configure("", "deadline = \"4s\"");
+    assert_eq!(siege.repelled("silence after the login"), "it took longer than 4s");
+
+    // Accepts the connection, and says nothing, not even its banner.
+    siege.fleet.silence_last();
+    let node = siege.fleet.nodes.last().unwrap();
+    let listen = format!(
+        "import socket, time\ns = socket.create_server(({:?}, 22))\nc = s.accept()\ntime.sleep(1000)\n",
+        node.address
+    );
+    let mut command = in_netns(&node.netns, "python3");
+    let _silent = Daemon::start(command.args(["-c", &listen])).unwrap();
+    wait_until("somebody listens", Duration::from_secs(10), || listens(&node.netns, 22));
+    assert_eq!(siege.repelled("silence before the banner"), "it took longer than 4s");
+    assert!(no_scp_is_left(siege.fleet.dir.path()), "a scp that was given up still runs");
+}
+
+/// Whether no process of this test's still fetches.
+fn no_scp_is_left(dir: &Path) -> bool {
+    let dir = dir.to_str().unwrap();
+    let is_ours = |pid: &str| {
+        let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&command_line).replace('\0', " ");
+        (words.starts_with("scp ") || words.contains("/ssh ") || words.starts_with("ssh ")) && words.contains(dir)
+    };
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let pids = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        if !pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())).any(|pid| is_ours(&pid)) {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_node_that_is_not_who_it_was_is_not_believed() {
+    let Some(mut siege) = Siege::begin() else { return };
+    fs::write(siege.file(), month_of("evil", &siege.month, &[moved(443, None, [1, 1, 1, 1])])).unwrap();
+    let before = fs::read_to_string(siege.fleet.known_hosts()).unwrap();
+    siege.fleet.replace_last("");
+    siege.fleet.configure("", "");
+    fs::write(siege.fleet.known_hosts(), &before).unwrap();
+    assert_eq!(siege.repelled("another host key"), "its host key is not the one that was enrolled");
+
+    let good = before.lines().next().unwrap();
+    fs::write(siege.fleet.known_hosts(), format!("{good}\n")).unwrap();
+    assert_eq!(siege.repelled("an unknown host key"), "its host key is not known");
+
+    siege.fleet.replace_last("DenyUsers root");
+    siege.fleet.configure("", "");
+    assert!(siege.repelled("a refused key").starts_with("it does not accept our key"));
+
+    siege.fleet.silence_last();
+    assert!(siege.repelled("nobody there").contains("Connection refused"));
+
+    // What it says at the door goes no further than one harmless line.
+    let shout = "printf '\\033[2J\\r\\n%s\\n' \"$(head -c 100000 /dev/zero | tr '\\0' x)\" >&2; exit 1";
+    siege.fleet.replace_last(&format!("ForceCommand {shout}"));
+    siege.fleet.configure("", "");
+    let said = siege.repelled("shouting");
+    assert!(said.len() < 1_000 && !said.contains('\u{1b}'), "{said}");
+}
