@@ -1,30 +1,96 @@
 //! The hourly log on a real file system that runs full.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use flow_agent::ledger::record::Checkpoint;
 use flow_agent::store::journal::Journal;
 use flow_agent::store::{StateDir, checkpoint, instance, ports};
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::ioctl::{Opcode, Setter, ioctl, opcode};
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use crate::common::foreign::verify_seals;
-use crate::common::have_root;
+use crate::common::{have_program, have_root};
 use crate::hourly::{bucket, go_on, read};
 
 const PORTS: u16 = 100;
 
-/// A file system of 1 MiB that only the calling thread sees, and that goes with it.
-fn small_file_system() -> Option<PathBuf> {
+/// Where file systems are mounted that only the calling thread sees.
+const PLACE: &str = "/mnt";
+
+/// Gives the calling thread its own view of mounts, which go with it. `false` without root.
+fn own_mounts() -> bool {
     if !have_root("mounts") {
-        return None;
+        return false;
     }
-    let place = Path::new("/mnt");
     // SAFETY: the thread's own view of mounts; no file descriptor table is shared or split by it.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
-    mount("flow-agent-test", place, "tmpfs", MountFlags::empty(), c"size=1m").unwrap();
-    Some(place.to_owned())
+    true
+}
+
+/// A file system of 1 MiB.
+fn small_file_system() -> Option<PathBuf> {
+    if !own_mounts() {
+        return None;
+    }
+    mount("flow-agent-test", PLACE, "tmpfs", MountFlags::empty(), c"size=1m").unwrap();
+    Some(PLACE.into())
+}
+
+/// An ext4 whose power can be cut.
+struct Ext4 {
+    directory: tempfile::TempDir,
+}
+
+impl Ext4 {
+    fn make() -> Option<Self> {
+        if !own_mounts() || !have_program("mkfs.ext4", "power cuts") {
+            return None;
+        }
+        let ext4 = Self { directory: tempfile::tempdir().unwrap() };
+        fs::File::create(ext4.image()).unwrap().set_len(16 << 20).unwrap();
+        run(Command::new("mkfs.ext4").arg("-qF").arg(ext4.image()));
+        ext4.mount();
+        Some(ext4)
+    }
+
+    fn image(&self) -> PathBuf {
+        self.directory.path().join("image")
+    }
+
+    fn mount(&self) {
+        run(Command::new("mount").args(["-o", "loop"]).arg(self.image()).arg(PLACE));
+    }
+
+    /// Nothing that is not on disk by now will be; then the machine starts again.
+    fn cut_power(&self) {
+        const FS_IOC_SHUTDOWN: Opcode = opcode::read::<u32>(b'X', 125);
+        const NO_LOG_FLUSH: u32 = 2;
+        let root = fs::File::open(PLACE).unwrap();
+        // SAFETY: the request reads one u32, and that is what it is given.
+        unsafe { ioctl(&root, Setter::<FS_IOC_SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }.unwrap();
+        drop(root);
+        unmount(PLACE, UnmountFlags::empty()).unwrap();
+        self.mount();
+    }
+}
+
+impl Drop for Ext4 {
+    fn drop(&mut self) {
+        // The loop device goes with the mount.
+        if let Err(error) = unmount(PLACE, UnmountFlags::empty()) {
+            eprintln!("{PLACE} stays mounted until this thread ends: {error}");
+        }
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Takes all space but about `leave` bytes, with a file of this name.
@@ -34,6 +100,14 @@ fn fill(root: &Path, name: &str, leave: u64) -> PathBuf {
     let free = stat.f_bavail * stat.f_frsize;
     fs::write(&filler, vec![0; usize::try_from(free.saturating_sub(leave)).unwrap()]).unwrap();
     filler
+}
+
+/// A checkpoint that follows a bucket.
+fn point(seq: u64) -> Checkpoint {
+    let text = format!(
+        r#"{{"v":1,"seq":{seq},"at":"2026-10-05T13:00:30+08:00","epoch":"a","totals":{{"443":[1,2,3,4,5,6,7,8]}}}}"#
+    );
+    serde_json::from_str(&text).unwrap()
 }
 
 /// The hour that follows so many others.
@@ -105,12 +179,6 @@ fn the_small_files_stay_as_they_were_on_a_full_disk() {
     let state = StateDir::new(root.join("state"));
     let lock = state.lock_run().unwrap();
     let id = instance::ensure(&lock).unwrap();
-    let point = |seq: u64| {
-        let text = format!(
-            r#"{{"v":1,"seq":{seq},"at":"2026-10-05T13:00:30+08:00","epoch":"a","totals":{{"443":[1,2,3,4,5,6,7,8]}}}}"#
-        );
-        serde_json::from_str(&text).unwrap()
-    };
     let list = |port: u16| {
         let text = format!(r#"{{"v":1,"at":"2026-10-05T13:00:30+08:00","ports":{{"{port}":null}}}}"#);
         serde_json::from_str(&text).unwrap()
@@ -129,4 +197,39 @@ fn the_small_files_stay_as_they_were_on_a_full_disk() {
     fs::remove_file(filler).unwrap();
     checkpoint::write(&lock, &point(2)).unwrap();
     assert_eq!(checkpoint::read(&state).unwrap(), Some(point(2)));
+}
+
+#[test]
+fn what_was_acknowledged_survives_a_power_cut_of_a_real_file_system() {
+    let Some(ext4) = Ext4::make() else { return };
+    let root = Path::new(PLACE).join("state");
+    let state = StateDir::new(&root);
+    let steps: [&dyn Fn(); 5] = [
+        &|| go_on(&root, &hour(0), PORTS, 100).unwrap(),
+        &|| go_on(&root, &hour(1), PORTS, 300).unwrap(),
+        // A new file.
+        &|| go_on(&root, &hour(24), PORTS, 600).unwrap(),
+        &|| checkpoint::write(&state.lock_run().unwrap(), &point(3)).unwrap(),
+        &|| checkpoint::write(&state.lock_run().unwrap(), &point(4)).unwrap(),
+    ];
+    let id = instance::ensure(&state.lock_run().unwrap()).unwrap();
+    for (number, step) in steps.into_iter().enumerate() {
+        step();
+        // What nobody waited for: half a bucket, and a file.
+        let mut log = fs::OpenOptions::new().append(true).open(state.hourly("2026-10-05".parse().unwrap())).unwrap();
+        log.write_all(b"{\"v\":1,\"kind\":\"hour\",").unwrap();
+        fs::write(state.hourly("2026-10-07".parse().unwrap()), "{\"v\":1,").unwrap();
+        drop(log);
+        ext4.cut_power();
+        let acknowledged: &[u64] = &[100, 200, 300][..(number + 1).min(3)];
+        assert_eq!(read(&state).0, acknowledged, "after step {number}");
+        assert_eq!(
+            checkpoint::read(&state).unwrap().map(|found| found.seq),
+            [None, None, None, Some(3), Some(4)][number]
+        );
+        let lock = state.lock_run().unwrap();
+        assert_eq!(instance::ensure(&lock).unwrap(), id);
+        Journal::open(&lock).unwrap();
+        assert_eq!(read(&state), (acknowledged.to_vec(), vec![]), "after step {number}, put right");
+    }
 }

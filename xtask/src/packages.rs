@@ -13,10 +13,12 @@ use crate::process::{command, run};
 /// Network namespaces, both iptables, real ssh and mail servers, and the foreign tools that check our files.
 pub const FOR_TESTS: &[&str] = &[
     "bpftool",
+    "e2fsprogs",
     "iproute2",
     "iptables",
     "jq",
     "libcap2-bin",
+    "mount",
     "nftables",
     "openssh-client",
     "openssh-server",
