@@ -41,6 +41,14 @@ impl Node {
         fs::write(&self.config, config + text).unwrap();
     }
 
+    /// Puts a new `ports.list` in the place of the former one.
+    pub fn write_list(&self, ports: &[u16]) {
+        let lines: String = ports.iter().map(|port| format!("{port} user-{port}\n")).collect();
+        // An empty file is one that is being written: that nothing is meant must be said.
+        fs::write(self.path("ports.new"), format!("# ports\n{lines}")).unwrap();
+        fs::rename(self.path("ports.new"), self.path("ports.list")).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
@@ -51,8 +59,21 @@ impl Node {
 
     /// Runs the program with `arguments` and this node's configuration, to its end.
     pub fn command(&self, arguments: &[&str]) -> Output {
-        let mut command = in_netns(&self.netns, PROGRAM);
-        command.args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null()).output().unwrap()
+        self.command_under(&[], arguments)
+    }
+
+    /// The same, run by the program and arguments of `wrapper`.
+    pub fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Output {
+        let words: Vec<&str> = wrapper.iter().copied().chain([PROGRAM]).collect();
+        let mut command = in_netns(&self.netns, words[0]);
+        command
+            .args(&words[1..])
+            .args(arguments)
+            .arg("--config")
+            .arg(&self.config)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
     }
 
     /// Starts the agent with `arguments` after `run`, and waits until it counts.

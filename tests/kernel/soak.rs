@@ -2,8 +2,15 @@
 //! in all is what iptables counted in the same namespace.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use crate::agent::Node;
+use crate::common::daemon::wait_until;
 use crate::common::flood::Flood;
 use crate::common::netns::{Pair, inside};
 use crate::common::observer::Observer;
@@ -49,22 +56,117 @@ fn compare_at_rest(node: &Node, observer: &Observer) {
 }
 
 #[test]
-fn two_hundred_kills_under_flood_lose_nothing_and_count_nothing_twice() {
+fn two_hundred_kills_and_port_changes_under_flood_lose_nothing_and_count_nothing_twice() {
+    const FAST: [&str; 4] = ["--bucket", "1s", "--checkpoint", "1s"];
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &PORTS, "");
-    node.start(&["--bucket", "1s", "--checkpoint", "1s"]);
+    // These come and go, and move nothing: slots are drained, sealed, freed and given away while the others count.
+    let extra = |node: &Node, ports: &[u16]| node.write_list(ports);
+    extra(&node, &[]);
+    node.append_config(&format!("files = [{{ path = {:?}, format = \"list\" }}]\n", node.path("ports.list")));
+    node.start(&FAST);
     let observer = Observer::install(&pair.host, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
     let mut dice = Dice(20_261_123);
     for _ in 0..200 {
-        flood.pass(dice.roll(3_000));
+        flood.pass(dice.roll(1_500));
+        let some: Vec<u16> = (10_000..10_008).filter(|_| dice.roll(2) == 0).collect();
+        extra(&node, &some);
+        flood.pass(dice.roll(1_500));
         node.kill();
         flood.pass(dice.roll(300));
-        node.start(&["--bucket", "1s", "--checkpoint", "1s"]);
+        node.start(&FAST);
     }
     flood.end();
     node.stop();
     compare_at_rest(&node, &observer);
+}
+
+#[test]
+fn an_agent_that_is_killed_at_every_system_call_of_a_bucket_loses_nothing() {
+    let Some(pair) = Pair::make() else { return };
+    let node = Node::new(&pair, &PORTS, "");
+    assert!(node.command(&["run", "--once"]).status.success());
+    let observer = Observer::install(&pair.host, &PORTS);
+    let flood = Flood::begin(&pair, &PORTS);
+    let mut kills = 0;
+    for syscall in ["write", "fsync", "ftruncate", "rename", "mkdir", "bpf", "unlink"] {
+        for nth in 1.. {
+            flood.pass(50);
+            let inject = format!("inject={syscall}:signal=SIGKILL:when={nth}");
+            let trace = format!("trace={syscall}");
+            let output = node.command_under(
+                &["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject],
+                &["run", "--once"],
+            );
+            if output.status.code() == Some(0) {
+                break;
+            }
+            assert_eq!(output.status.code(), None, "killed, or done: {}", String::from_utf8_lossy(&output.stderr));
+            kills += 1;
+            assert!(nth < 500, "{syscall} has no end");
+        }
+    }
+    flood.end();
+    let output = node.command(&["run", "--once"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(kills >= 20, "only {kills} calls were reached");
+    compare_at_rest(&node, &observer);
+}
+
+#[test]
+fn a_full_disk_is_told_within_a_bucket_and_loses_nothing() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &PORTS, "");
+    let disk = SmallDisk::mount(node.state_dir());
+    node.start(&["--bucket", "1s", "--checkpoint", "1s"]);
+    let observer = Observer::install(&pair.host, &PORTS);
+    let flood = Flood::begin(&pair, &PORTS);
+    flood.pass(1_000);
+    disk.fill();
+    let full = || node.log().contains("could not be written");
+    wait_until("the alarm is raised", Duration::from_secs(10), full);
+    flood.pass(10_000);
+    // Killed with buckets in memory: the counters still hold them.
+    node.kill();
+    flood.pass(1_000);
+    disk.free();
+    node.start(&["--bucket", "1s", "--checkpoint", "1s"]);
+    disk.fill();
+    let full = || node.log().contains("could not be written");
+    wait_until("the alarm is raised again", Duration::from_secs(10), full);
+    flood.pass(10_000);
+    disk.free();
+    flood.end();
+    node.stop();
+    compare_at_rest(&node, &observer);
+}
+
+/// A disk of 1 MiB in memory, gone when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: PathBuf) -> Self {
+        fs::create_dir_all(&at).unwrap();
+        mount("tmpfs", &at, "tmpfs", MountFlags::empty(), c"size=1m").unwrap();
+        Self(at)
+    }
+
+    fn fill(&self) {
+        let mut file = fs::File::create(self.0.join("ballast")).unwrap();
+        while file.write_all(&[0; 4_096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.0.join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // In a destructor nothing more can be done when it fails.
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
 }
 
 /// Restarts, half of them kills.
@@ -102,16 +204,10 @@ fn twenty_restarts_on_clsact_lose_nothing_and_count_nothing_twice() {
 #[test]
 fn ports_that_come_and_go_under_flood_get_their_own_bytes_and_no_others() {
     let Some(pair) = Pair::make() else { return };
-    let list = |dir: &Node| dir.path("ports.list");
     let mut node = Node::new(&pair, &[443], "");
-    let write = |node: &Node, ports: &[u16]| {
-        let text: String = ports.iter().map(|port| format!("{port} user-{port}\n")).collect();
-        let new = node.path("ports.new");
-        std::fs::write(&new, text).unwrap();
-        std::fs::rename(&new, list(node)).unwrap();
-    };
+    let write = |node: &Node, ports: &[u16]| node.write_list(ports);
     write(&node, &PORTS);
-    node.append_config(&format!("files = [{{ path = {:?}, format = \"list\" }}]\n", list(&node)));
+    node.append_config(&format!("files = [{{ path = {:?}, format = \"list\" }}]\n", node.path("ports.list")));
     node.start(&["--bucket", "1s", "--checkpoint", "1s"]);
     let observer = Observer::install(&pair.host, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
