@@ -1,0 +1,7 @@
+//! The frame parser on whatever comes to mind.
+#![no_main]
+
+#[path = "../laws/frame.rs"]
+mod laws;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| laws::hold(input));
