@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::netns::{inside, run};
 
-/// IPv4 bytes and packets by (port, protocol, `INPUT` or `OUTPUT`).
+/// Bytes and packets by (port, protocol, `INPUT` or `OUTPUT`).
 pub type Observed = BTreeMap<(u16, String, String), (u64, u64)>;
 
 /// Rules in a namespace's INPUT and OUTPUT chains; they go with it. None has a target: they decide nothing.
@@ -22,19 +22,28 @@ impl Observer {
             }
         }
         rules += "COMMIT\n";
-        inside(netns, || {
-            let mut restore = Command::new("iptables-restore");
-            let mut child = restore.arg("--noflush").stdin(std::process::Stdio::piped()).spawn().unwrap();
-            std::io::Write::write_all(&mut child.stdin.take().unwrap(), rules.as_bytes()).unwrap();
-            assert!(child.wait().unwrap().success(), "iptables-restore failed");
-        });
+        for program in ["iptables-restore", "ip6tables-restore"] {
+            inside(netns, || {
+                let mut restore = Command::new(program);
+                let mut child = restore.arg("--noflush").stdin(std::process::Stdio::piped()).spawn().unwrap();
+                std::io::Write::write_all(&mut child.stdin.take().unwrap(), rules.as_bytes()).unwrap();
+                assert!(child.wait().unwrap().success(), "{program} failed");
+            });
+        }
         Self { netns: netns.to_owned() }
     }
 
-    /// The counters now.
+    /// The counters now, both families together.
     pub fn read(&self) -> Observed {
-        let saved = inside(&self.netns, || run(Command::new("iptables-save").args(["-c", "-t", "filter"])));
-        saved.lines().filter(|line| line.starts_with('[')).map(parse).collect()
+        let mut observed = Observed::new();
+        for program in ["iptables-save", "ip6tables-save"] {
+            let saved = inside(&self.netns, || run(Command::new(program).args(["-c", "-t", "filter"])));
+            for (key, (bytes, packets)) in saved.lines().filter(|line| line.starts_with('[')).map(parse) {
+                let sum = observed.entry(key).or_default();
+                *sum = (sum.0 + bytes, sum.1 + packets);
+            }
+        }
+        observed
     }
 }
 

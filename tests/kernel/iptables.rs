@@ -2,6 +2,7 @@
 
 mod adopt;
 mod counted;
+mod failures;
 mod foreign;
 mod ports;
 
@@ -32,10 +33,20 @@ impl Variant {
 
     fn new(name: &'static str) -> Self {
         let programs = tempfile::Builder::new().prefix("flow-agent-iptables").tempdir().unwrap();
-        for program in ["iptables-save", "iptables-restore", "ip6tables-save", "ip6tables-restore"] {
-            symlink(format!("/usr/sbin/xtables-{name}-multi"), programs.path().join(program)).unwrap();
+        let variant = Self { name, programs };
+        for family in ["iptables", "ip6tables"] {
+            for job in ["save", "restore"] {
+                variant.link(&format!("{family}-{job}"), name);
+                for other in ["nft", "legacy"] {
+                    variant.link(&format!("{family}-{other}-{job}"), other);
+                }
+            }
         }
-        Self { name, programs }
+        variant
+    }
+
+    fn link(&self, name: &str, variant: &str) {
+        symlink(format!("/usr/sbin/xtables-{variant}-multi"), self.program(name)).unwrap();
     }
 
     /// Where to look for the programs.
@@ -45,6 +56,24 @@ impl Variant {
 
     pub fn program(&self, name: &str) -> std::path::PathBuf {
         self.programs.path().join(name)
+    }
+
+    /// Takes a program away.
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.program(name)).unwrap();
+    }
+
+    /// Lets a program fail whenever its input has `words` in it.
+    pub fn refuse(&self, name: &str, words: &str) {
+        let real = std::fs::read_link(self.program(name)).unwrap();
+        self.remove(name);
+        let script = format!(
+            "#!/bin/bash\ninput=$(cat)\nif grep -q -e '{words}' <<< \"$input\"; then echo 'no such match' >&2; exit 2; fi\n\
+             exec -a {name} {} \"$@\" <<< \"$input\"\n",
+            real.display()
+        );
+        std::fs::write(self.program(name), script).unwrap();
+        std::fs::set_permissions(self.program(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
 
     pub fn start(&self, options: &Options) -> Result<Started, BackendError> {

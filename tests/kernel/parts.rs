@@ -13,11 +13,11 @@ use crate::common::observer::Observer;
 use crate::support::{as_observed, options, read, read_all, send, start};
 
 /// `ETHTOOL_STSO` and `ETHTOOL_SGRO` of linux/ethtool.h.
-const SEGMENTATION: u32 = 0x1f;
+pub const SEGMENTATION: u32 = 0x1f;
 const COALESCING: u32 = 0x2c;
 
 /// Switches an offload of a device of this namespace off.
-fn switch_off(device: &str, offload: u32) {
+pub fn switch_off(device: &str, offload: u32) {
     let mut value = [offload, 0];
     let mut request = [0_u8; 40];
     request[..device.len()].copy_from_slice(device.as_bytes());
@@ -30,7 +30,7 @@ fn switch_off(device: &str, offload: u32) {
 }
 
 /// Sends one buffer as datagrams of `segment` bytes each: one super-packet for the kernel.
-fn send_segmented(from: (IpAddr, u16), to: SocketAddr, segment: u16, bytes: usize) {
+pub fn send_segmented(from: (IpAddr, u16), to: SocketAddr, segment: u16, bytes: usize) {
     let socket = UdpSocket::bind(from).unwrap();
     // SAFETY: the option's value is an int that lives over the call.
     let result = unsafe {

@@ -1,12 +1,16 @@
-//! What rules count is what passed, to the byte and packet.
+//! What rules count is what passed, to the byte and packet, and what eBPF counts.
 
-use std::net::UdpSocket;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
+use flow_agent::backend::{Options, Started};
 use flow_agent::clock;
 
 use super::Variant;
-use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside};
-use crate::support::{options, read_all, send};
+use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside};
+use crate::common::observer::Observer;
+use crate::parts::{SEGMENTATION, send_segmented, switch_off};
+use crate::support::{self, as_observed, options, read_all, send};
 
 #[test]
 fn datagrams_count_their_ip_bytes_in_both_families_and_directions() {
@@ -37,6 +41,137 @@ fn datagrams_count_their_ip_bytes_in_both_families_and_directions() {
             let others = reading.others.other_ports;
             assert_eq!((others.in_bytes, others.in_packets), (both(5, 300), 10));
             assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+        });
+    }
+}
+
+/// A stream of `length` bytes from the peer to the host, and half as much back.
+fn stream(pair: &Pair, host: IpAddr, port: u16, length: usize) {
+    let listener = TcpListener::bind((host, port)).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        stream.write_all(&received[..length / 2]).unwrap();
+    });
+    inside(&pair.peer, || {
+        let mut stream = TcpStream::connect(SocketAddr::from((host, port))).unwrap();
+        stream.write_all(&vec![b'u'; length]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), length / 2);
+    });
+    server.join().unwrap();
+}
+
+/// Everything that passes in practice, on 443, 4433 and 98 ports more; the observer and the backend must agree.
+fn scenario(start: &(dyn Fn(&Options) -> Started + Sync)) {
+    let Some(pair) = Pair::make() else { return };
+    let ports: Vec<u16> = [443, 4433].into_iter().chain(8_000..8_098).collect();
+    inside(&pair.host, || {
+        let observer = Observer::install(&pair.host, &ports);
+        let mut backend = start(&options(&pair, &ports)).backend;
+        let bind = |ip: IpAddr, port: u16| UdpSocket::bind((ip, port)).unwrap();
+        let _sinks = inside(&pair.peer, || [PEER4, PEER6].map(|ip| bind(ip, 9)));
+        let mut by_hand = 0;
+        for (from, to, header) in [(PEER4, HOST4, 28), (PEER6, HOST6, 48)] {
+            for (index, port) in ports.iter().copied().enumerate() {
+                let socket = bind(to, port);
+                // Each port has a length of its own, in and out.
+                inside(&pair.peer, || send(from, (to, port), 200 + index, 3));
+                socket.send_to(&vec![b'x'; 500 + index], (from, 9)).unwrap();
+                by_hand += 3 * (200 + index as u64 + header);
+            }
+        }
+        let read = read_all(&mut *backend);
+        assert_eq!(read.ports.values().map(|counters| counters.udp_in_bytes).sum::<u64>(), by_hand);
+        assert!(read.ports.values().all(|counters| (counters.udp_in_packets, counters.udp_out_packets) == (6, 2)));
+
+        for (host, peer) in [(HOST4, PEER4), (HOST6, PEER6)] {
+            stream(&pair, host, 443, 3_000_000);
+            stream(&pair, host, 4433, 2_000_000);
+            // One buffer that leaves as five datagrams, once for the host.
+            send_segmented((host, 8_001), (peer, 9).into(), 1200, 6_000);
+        }
+        // Fragments: 4 kB do not fit into one frame.
+        let socket = bind(HOST4, 8_002);
+        for _ in 0..20 {
+            socket.send_to(&[b'x'; 4_000], (PEER4, 9)).unwrap();
+        }
+        inside(&pair.peer, || send(PEER4, (HOST4, 8_002), 4_000, 20));
+        // Without super-packets.
+        switch_off(WAN, SEGMENTATION);
+        inside(&pair.peer, || switch_off("lan", SEGMENTATION));
+        for host in [HOST4, HOST6] {
+            stream(&pair, host, 443, 1_000_000);
+            stream(&pair, host, 4433, 500_000);
+        }
+        let reading = read_all(&mut *backend);
+        assert!(reading.ports[&443].tcp_in_bytes > 8_000_000);
+        assert_eq!(as_observed(reading.ports), observer.read());
+        assert_eq!(reading.others.fragment_unmatched.in_bytes, 0);
+        assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+    });
+}
+
+#[test]
+fn rules_count_what_an_observer_counts_to_the_byte_and_packet() {
+    for variant in Variant::both() {
+        scenario(&|options| variant.start(options).unwrap());
+    }
+}
+
+#[test]
+fn ebpf_counts_what_an_observer_counts_to_the_byte_and_packet() {
+    scenario(&|options| support::start(options).unwrap());
+}
+
+#[test]
+fn fragments_that_come_in_count_as_if_they_came_in_one_piece() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            let sockets = [HOST4, HOST6].map(|ip| UdpSocket::bind((ip, 443)).unwrap());
+            for (from, to) in [(PEER4, HOST4), (PEER6, HOST6)] {
+                inside(&pair.peer, || send(from, (to, 443), 4_000, 100));
+            }
+            for (socket, to) in sockets.iter().zip([PEER4, PEER6]) {
+                for _ in 0..50 {
+                    socket.send_to(&[b'x'; 4_000], (to, 9)).unwrap();
+                }
+            }
+            let reading = read_all(&mut *backend);
+            let both = |count: u64| count * (4_000 + 28) + count * (4_000 + 48);
+            assert_eq!(reading.ports[&443].to_array(), [0, 0, 0, 0, both(100), 200, both(50), 100]);
+            assert_eq!(reading.others.fragment_unmatched.in_packets, 0);
+        });
+    }
+}
+
+#[test]
+fn fragments_that_nobody_reassembles_are_told_apart() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        // A host whose iptables or kernel has no `-m socket`.
+        variant.refuse("ip6tables-restore", "-m socket");
+        inside(&pair.host, || {
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            let _socket = UdpSocket::bind((HOST6, 443)).unwrap();
+            inside(&pair.peer, || {
+                send(PEER6, (HOST6, 443), 4_000, 100);
+                send(PEER6, (HOST6, 443), 100, 10);
+            });
+            let reading = read_all(&mut *backend);
+            // Of each datagram of three fragments only the first has a port: 40 bytes of IP, 8 of the fragment header,
+            // and 1,448 of UDP, which is what fits into 1,500. The others carry the remaining 2,560 behind 48 each.
+            let counters = reading.ports[&443];
+            assert_eq!((counters.udp_in_bytes, counters.udp_in_packets), (100 * 1_496 + 10 * 148, 110));
+            let late = reading.others.fragment_unmatched;
+            assert_eq!((late.in_bytes, late.in_packets), (100 * (4_008 - 1_448 + 2 * 48), 200));
+            assert_eq!(reading.others.other_ports.in_packets, 0);
+            // A successor takes it up as it is.
+            let started = variant.succeed(backend, &options(&pair, &[443]));
+            assert_eq!((started.unseen, started.retired.len()), (vec![], 0));
         });
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use super::before::{Before, adopt, gap};
 use super::counting::{Counted, Counting, Watch, new_name, pick, refuse_too_many};
@@ -41,14 +42,14 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
     refuse_too_many(options.ports.len(), options.max_ports)?;
     let patterns = Patterns::parse(&options.interfaces)?;
     let picked = choose(&patterns)?;
+    let tools = Tools::in_use(path)?;
+    let before = Before::find(options, path, Some(&tools))?;
     let netns = host::netns()?;
     let lock = |interface: &Interface| {
         let lock = InterfaceLock::take(netns, interface.index, &interface.name, &options.instance)?;
         Ok((interface.name.clone(), Counted { index: interface.index, _lock: lock }))
     };
     let counted: BTreeMap<String, Counted> = picked.iter().map(lock).collect::<Result<_, BackendError>>()?;
-    let tools = Tools::in_use(path)?;
-    let before = Before::find(options, path, Some(&tools))?;
 
     let mut taken = before.ids();
     taken.extend(options.known_epochs.iter().filter_map(|epoch| epoch.rsplit_once(':')).map(|(_, id)| id.to_owned()));
@@ -85,8 +86,11 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
     before.retired(None)
 }
 
+/// Where the programs are looked for: also where they lie, for a cron job whose path does not say.
 pub(super) fn search_path() -> OsString {
-    std::env::var_os("PATH").unwrap_or_default()
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let more = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    std::env::join_paths(std::env::split_paths(&path).chain(more)).unwrap_or(path)
 }
 
 /// What is to be counted, if all of it is there.

@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::IptablesError;
@@ -11,8 +12,6 @@ use super::process;
 use super::script::Script;
 use super::xtables_lock::XtablesLock;
 
-/// Where iptables lies, also for a cron job whose path does not say.
-const MORE_DIRECTORIES: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
 /// How long a change waits for another program that changes rules.
 pub const LOCK_SECS: u64 = 20;
 
@@ -72,13 +71,15 @@ impl Family {
     }
 
     /// The tables that the legacy kernel side has in this network namespace: none appears until somebody uses it.
-    fn legacy_tables(self) -> String {
+    fn legacy_tables(self) -> Result<String, IptablesError> {
         let path = match self {
             Self::V4 => "/proc/thread-self/net/ip_tables_names",
             Self::V6 => "/proc/thread-self/net/ip6_tables_names",
         };
-        // Not there, or not to be read: then there is nothing of ours either.
-        fs::read_to_string(path).unwrap_or_default()
+        match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            result => result.map_err(|source| IptablesError::Path { action: "read", path: path.into(), source }),
+        }
     }
 }
 
@@ -152,7 +153,7 @@ impl Tools {
                 for table in TABLES {
                     let tools = Self { table, ..tools.clone() };
                     let is_new = found.iter().all(|other| other.place() != tools.place());
-                    if is_new && tools.table_may_exist() {
+                    if is_new && tools.may_have_table() {
                         found.push(tools);
                     }
                 }
@@ -174,14 +175,20 @@ impl Tools {
             Some(variant) => variant,
             None => asked_variant(&restore)?,
         };
-        let table = preferred_table(variant, &family.legacy_tables());
+        let table = match variant {
+            Variant::Nft => "mangle",
+            Variant::Legacy => preferred_legacy_table(&family.legacy_tables()?),
+        };
         Ok(Self { family, variant, table, is_in_use, save, restore })
     }
 
-    fn table_may_exist(&self) -> bool {
+    /// Looking at a legacy table makes it, so it is looked at only where it is.
+    fn may_have_table(&self) -> bool {
         match self.variant {
             Variant::Nft => true,
-            Variant::Legacy => self.family.legacy_tables().lines().any(|table| table == self.table),
+            Variant::Legacy => {
+                self.family.legacy_tables().is_ok_and(|tables| tables.lines().any(|table| table == self.table))
+            }
         }
     }
 
@@ -245,17 +252,13 @@ impl Tools {
 /// firewall's `filter` rules, and which neither `iptables -F` nor a firewall's own rules touch. The legacy kernel side
 /// never gives up a table that was used once, and its hooks cost every packet: there it is `mangle` too, unless only
 /// `filter` is in use.
-fn preferred_table(variant: Variant, legacy_tables: &str) -> &'static str {
-    let in_use = |name| legacy_tables.lines().any(|table| table == name);
-    match variant {
-        Variant::Legacy if in_use("filter") && !in_use("mangle") => "filter",
-        Variant::Legacy | Variant::Nft => "mangle",
-    }
+fn preferred_legacy_table(in_use: &str) -> &'static str {
+    let is_in_use = |name| in_use.lines().any(|table| table == name);
+    if is_in_use("filter") && !is_in_use("mangle") { "filter" } else { "mangle" }
 }
 
 fn find_program(path: &OsStr, program: &str) -> Option<PathBuf> {
-    let directories = std::env::split_paths(path).chain(MORE_DIRECTORIES.map(PathBuf::from));
-    directories.map(|directory| directory.join(program)).find(|file| file.is_file())
+    std::env::split_paths(path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
 /// Asks the program itself; what says nothing of nf_tables is from before it, or legacy.
@@ -270,9 +273,8 @@ mod tests {
 
     #[test]
     fn mangle_unless_it_would_have_to_be_made_for_good() {
-        assert_eq!(preferred_table(Variant::Nft, "filter\n"), "mangle");
-        assert_eq!(preferred_table(Variant::Legacy, "filter\nnat\n"), "filter");
-        assert_eq!(preferred_table(Variant::Legacy, "filter\nmangle\n"), "mangle");
-        assert_eq!(preferred_table(Variant::Legacy, ""), "mangle");
+        assert_eq!(preferred_legacy_table("filter\nnat\n"), "filter");
+        assert_eq!(preferred_legacy_table("filter\nmangle\n"), "mangle");
+        assert_eq!(preferred_legacy_table(""), "mangle");
     }
 }

@@ -1,0 +1,188 @@
+//! What is missing, refused or held: said clearly, waited for, and nothing is lost.
+
+use std::fs::File;
+use std::time::{Duration, Instant};
+
+use flow_agent::backend::{BackendError, Options, iptables};
+use flow_agent::clock;
+use flow_agent::exit::Failure;
+use flow_agent::ledger::record::CountMode;
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
+
+use super::Variant;
+use crate::common::flood::Flood;
+use crate::common::netns::{HOST4, PEER4, Pair, inside};
+use crate::common::observer::Observer;
+use crate::support::{as_observed, options, read, read_all, send};
+
+fn refusal(variant: &Variant, options: &Options) -> BackendError {
+    match variant.start(options) {
+        Ok(_) => panic!("it started"),
+        Err(error) => error,
+    }
+}
+
+/// As the program shows it.
+fn shown(error: BackendError) -> String {
+    let failure = Failure::from(error);
+    assert_eq!(failure.code as u8, 4);
+    failure.render()
+}
+
+#[test]
+fn missing_programs_are_named() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let options = options(&pair, &[443]);
+            variant.remove("ip6tables-save");
+            assert_eq!(
+                shown(refusal(&variant, &options)),
+                "error: `ip6tables-save` is not installed\n  help: install iptables with ip6tables-save, or boot \
+                 without IPv6: what it does not count is not billed"
+            );
+            variant.remove("iptables-restore");
+            assert_eq!(
+                shown(refusal(&variant, &options)),
+                "error: `iptables-restore` is not installed\n  help: install iptables, or use --backend ebpf"
+            );
+            assert_eq!(Variant::everything(), "");
+        });
+    }
+}
+
+#[test]
+fn a_missing_privilege_is_named_and_nothing_is_left() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let before = Variant::everything();
+            let error = std::thread::scope(|scope| {
+                let thread = scope.spawn(|| {
+                    // SAFETY: the bare system calls change this thread alone, which ends here.
+                    let results = unsafe {
+                        [
+                            libc::syscall(libc::SYS_setgroups, 0, 0),
+                            libc::syscall(libc::SYS_setresgid, 65534, 65534, 65534),
+                            libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534),
+                        ]
+                    };
+                    assert_eq!(results, [0; 3]);
+                    refusal(&variant, &options(&pair, &[443]))
+                });
+                thread.join().unwrap()
+            });
+            let shown = shown(error);
+            assert!(shown.contains("Permission denied") || shown.contains("Operation not permitted"), "{shown}");
+            assert!(shown.ends_with("help: run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW"), "{shown}");
+            assert_eq!(Variant::everything(), before);
+        });
+    }
+}
+
+#[test]
+fn what_rules_cannot_do_is_refused() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let wire = Options { count: CountMode::Wire, ..options(&pair, &[443]) };
+            assert!(shown(refusal(&variant, &wire)).starts_with("error: count = \"wire\" needs eBPF"));
+            let absent = Options { interfaces: vec!["eth9".into()], ..options(&pair, &[443]) };
+            assert!(shown(refusal(&variant, &absent)).starts_with("error: interface `eth9` does not exist"));
+            pair.join("odd+", "odd-peer");
+            let odd = Options { interfaces: vec!["odd+".into()], ..options(&pair, &[443]) };
+            assert!(shown(refusal(&variant, &odd)).starts_with("error: interface `odd+` has a name"));
+            assert_eq!(Variant::everything(), "");
+        });
+    }
+}
+
+/// Gives the calling thread a lock file of iptables that no other process has.
+fn own_lock(pair: &Pair) -> File {
+    let file = File::create(pair.bpffs.with_file_name("xtables.lock")).unwrap();
+    let shared = File::options().append(true).create(true).open("/run/xtables.lock").unwrap();
+    drop(shared);
+    // SAFETY: this thread shares its directory and its mounts with others, and needs neither of theirs.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.unwrap();
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+    mount_bind(pair.bpffs.with_file_name("xtables.lock"), "/run/xtables.lock").unwrap();
+    file
+}
+
+#[test]
+fn a_lock_that_somebody_holds_delays_and_loses_nothing() {
+    let held = Duration::from_secs(5);
+    for variant in Variant::both().into_iter().filter(|variant| variant.name == "legacy") {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let lock = own_lock(&pair);
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            let packets = |count| inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, count));
+            packets(3);
+            for what in ["read", "add", "inspect"] {
+                lock.lock().unwrap();
+                let begun_at = Instant::now();
+                std::thread::scope(|scope| {
+                    scope.spawn(|| {
+                        std::thread::sleep(held);
+                        lock.unlock().unwrap();
+                    });
+                    packets(4);
+                    match what {
+                        "read" => assert_eq!(read(&mut *backend, 443).udp_in_packets, 7),
+                        "add" => backend.add(&[4433].into()).unwrap(),
+                        _ => assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []),
+                    }
+                });
+                assert!(begun_at.elapsed() >= held, "{what}");
+            }
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 15);
+        });
+    }
+}
+
+#[test]
+fn changes_by_others_while_we_read_make_no_counter_smaller() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let ports: Vec<u16> = (8_000..8_100).collect();
+            let observer = Observer::install(&pair.host, &ports);
+            let mut backend = variant.start(&options(&pair, &ports)).unwrap().backend;
+            let flood = Flood::begin(&pair, &ports);
+            let stop = std::sync::atomic::AtomicBool::new(false);
+            std::thread::scope(|scope| {
+                let changes = scope.spawn(|| {
+                    let mut changes = 0;
+                    inside(&pair.host, || {
+                        while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                            variant.iptables("iptables", "-w -t mangle -A FORWARD -p tcp --dport 22");
+                            variant.iptables("iptables", "-w -t mangle -D FORWARD -p tcp --dport 22");
+                            changes += 2;
+                        }
+                    });
+                    changes
+                });
+                let mut before = read_all(&mut *backend).ports;
+                for _ in 0..100 {
+                    let now = read_all(&mut *backend).ports;
+                    for (port, counters) in &now {
+                        assert!(counters.checked_sub(before[port]).is_some(), "port {port} has less than before");
+                    }
+                    before = now;
+                }
+                stop.store(true, std::sync::atomic::Ordering::Relaxed);
+                assert!(changes.join().unwrap() > 20);
+            });
+            flood.end();
+            crate::common::daemon::assert_settles(|| as_observed(read_all(&mut *backend).ports), || observer.read());
+        });
+    }
+}
+
+#[test]
+fn a_host_without_iptables_has_nothing_to_retire() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || assert!(iptables::find_retired(&options(&pair, &[443])).unwrap().is_empty()));
+}
