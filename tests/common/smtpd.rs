@@ -11,7 +11,7 @@ use super::daemon::{Daemon, in_netns, wait_until};
 pub struct Smtpd {
     maildirs: PathBuf,
     pub port: u16,
-    _daemon: Daemon,
+    daemon: Daemon,
 }
 
 impl Smtpd {
@@ -44,11 +44,17 @@ impl Smtpd {
             assert!(!daemon.has_ended(), "the mail server ended: see {}", dir.join("smtpd.log").display());
             listens(netns, port)
         });
-        Ok(Self { maildirs, port, _daemon: daemon })
+        Ok(Self { maildirs, port, daemon })
     }
 
-    /// Every letter that `user@example.com` has received, oldest first, as received.
+    /// Every letter that `user@example.com` has received, oldest first, as received. Waits for those that were taken and
+    /// are not delivered yet.
     pub fn letters(&self, user: &str) -> Vec<String> {
+        // Its spool, as it sees it.
+        let spool = Path::new("/proc").join(self.daemon.id().to_string()).join("root/var/spool/smtpd");
+        wait_until("the mail server has delivered what it took", Duration::from_secs(20), || {
+            ["incoming", "queue"].iter().all(|dir| files_in(&spool.join(dir)) == 0)
+        });
         let Ok(entries) = fs::read_dir(self.maildirs.join(user).join("new")) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
         paths.sort();
@@ -59,6 +65,12 @@ impl Smtpd {
     pub fn maildirs(&self) -> &Path {
         &self.maildirs
     }
+}
+
+/// How many files there are in a directory and below it.
+fn files_in(dir: &Path) -> usize {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| if entry.path().is_dir() { files_in(&entry.path()) } else { 1 }).sum()
 }
 
 /// Whether somebody in `netns` listens on the TCP port.

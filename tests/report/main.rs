@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod again;
 mod alone;
 mod days;
 mod faults;

@@ -84,7 +84,7 @@ fn three_nodes_become_a_month_and_a_letter_each() {
 }
 
 /// `1,683,951`
-fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =
         digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
