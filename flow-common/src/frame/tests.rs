@@ -223,9 +223,15 @@ fn what_is_cut_off_before_its_ports_is_unparsed() {
         // Both the options and the extension headers end 20 bytes before the frame does.
         let ports_end = frame.len() - 20 + 4;
         for cut in 0..frame.len() {
-            let owner = ingress(&frame[..cut]).owner;
             let expected = if cut < ports_end { Owner::Nobody(Reserved::Unparsed) } else { Owner::Port };
-            assert_eq!(owner, expected, "cut to {cut} bytes");
+            // Cut short itself, or only as far as it can be read.
+            for length in [cut, frame.len()] {
+                let slice = Slice { length: length as u32, ..Slice::new(&frame[..cut]) };
+                for direction in [Direction::Ingress, Direction::Egress] {
+                    let (entry, _) = look(&slice, Link::Ethernet, direction, Count::Ip);
+                    assert_eq!(entry.owner, expected, "{cut} of {length} bytes, {direction:?}");
+                }
+            }
         }
     }
 }

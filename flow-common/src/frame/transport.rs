@@ -47,12 +47,13 @@ impl<F: Frame> Parser<'_, F> {
         if packet.headers + PORTS > packet.bytes {
             return unparsed(packet.bytes);
         }
-        let header = packet.start + packet.headers;
-        let local_port = match self.direction {
-            Direction::Ingress => header + 2,
-            Direction::Egress => header,
+        let Some([source, destination]) = self.frame.read(packet.start + packet.headers) else {
+            return unparsed(packet.bytes);
         };
-        let Some([port]) = self.frame.read(local_port) else { return unparsed(packet.bytes) };
+        let port = match self.direction {
+            Direction::Ingress => destination,
+            Direction::Egress => source,
+        };
         let charge = match self.count {
             Count::Ip => one_packet(packet.bytes - packet.fragment_header),
             Count::Wire => match self.on_the_wire(packet, protocol) {
