@@ -35,7 +35,14 @@ impl Counting {
         if !self.is_unchanged(now) {
             self.look_at_rules(now, &mut inspection)?;
         }
-        inspection.unseen.extend(self.follow(now)?);
+        match self.follow(now) {
+            Ok(unseen) => inspection.unseen.extend(unseen),
+            // What was found of the rules must be told: it is not found again.
+            Err(error) if !inspection.unseen.is_empty() => {
+                tracing::error!(%error, "failed to look at the interfaces; it is tried again");
+            }
+            Err(error) => return Err(error),
+        }
         Ok(inspection)
     }
 
