@@ -31,7 +31,8 @@ impl From<WantedError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::new(Code::Store, error)
+        let help = error.help();
+        Self { help, ..Self::new(Code::Store, error) }
     }
 }
 

@@ -44,9 +44,41 @@ impl StoreError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
+    /// What the reader can do about it, where we know.
+    pub fn help(&self) -> Option<String> {
+        let help = match self {
+            Self::Locked { .. } => "stop that one first, or name another directory with --state-dir".to_owned(),
+            Self::Io { .. } if self.is_full() => "make room on that file system, or raise the quota".to_owned(),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "run as the user that owns the state directory, or name another with --state-dir".to_owned()
+            }
+            Self::Io { .. } | Self::Changed { .. } | Self::Numbered { .. } => return None,
+            Self::Damaged { path, .. } => format!("put `{}` back from a copy, or move it away", path.display()),
+        };
+        Some(help)
+    }
+
     /// Whether the disk, or the writer's quota, is full: space may come back, and the write may be tried again.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Io { source, .. }
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_and_where_and_what_to_do() {
+        let path = PathBuf::from("/state/run.lock");
+        let locked = StoreError::Locked { path: path.clone(), holder: Some(7) };
+        assert_eq!(locked.to_string(), "another flow-agent (pid 7) holds `/state/run.lock`");
+        assert!(locked.help().unwrap().starts_with("stop that one first"));
+        let full = StoreError::io("append to", &path)(io::ErrorKind::StorageFull.into());
+        assert_eq!(full.to_string(), "failed to append to `/state/run.lock`");
+        assert!(full.is_full() && full.help().unwrap().starts_with("make room"));
+        let other = StoreError::io("append to", &path)(io::ErrorKind::NotFound.into());
+        assert!(!other.is_full() && other.help().is_none());
     }
 }
