@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_agent::backend::{BackendError, Options, Place};
+use flow_agent::backend::{BackendError, Options, Place, ebpf};
 use flow_agent::clock;
 use flow_agent::ledger::counters::Counters;
 use flow_agent::ledger::record::CountMode;
@@ -305,4 +305,25 @@ fn another_place_takes_over_and_the_moment_is_told() {
             assert_eq!(read(&mut *backend, 443).udp_in_packets, before + 5, "counted once: {place:?}");
         }
     });
+}
+
+#[test]
+fn another_backend_is_handed_what_was_counted_and_nothing_counts_on() {
+    for place in [Place::Tcx, Place::Clsact] {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let options = Options { place, ..options(&pair, &[443]) };
+            let backend = start(&options).unwrap().backend;
+            inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+            let known = Options { known_epochs: [backend.identity().epoch].into(), ..options.clone() };
+            drop(backend);
+            let [mut retired] = ebpf::find_retired(&known).unwrap().try_into().ok().unwrap();
+            inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
+            assert_eq!(retired.read(&clock::now).unwrap().ports[&443].udp_in_packets, 5);
+            assert_eq!(std::fs::read_dir(pins(&pair).join("links")).unwrap().count(), 0);
+            retired.delete().unwrap();
+            assert!(ebpf::find_retired(&known).unwrap().is_empty());
+            assert!(pinned_sets(&pair).is_empty());
+        });
+    }
 }

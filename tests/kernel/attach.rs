@@ -15,9 +15,9 @@ use crate::common::daemon::{assert_settles, wait_until};
 use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside, run};
 use crate::common::observer::Observer;
-use crate::frames::{IPV4, datagram, frame, host_address, put};
 use crate::stranger::{TCX_INGRESS, TCX_NEXT, TCX_PASS, attach_first};
 use crate::support::{as_observed, index_of, options, read, read_all, refusal, send, start, succeed};
+use crate::wire::{IPV4, datagram, frame_to, host_address, put};
 
 #[test]
 fn datagrams_are_counted_to_the_byte_in_both_families() {
@@ -78,7 +78,7 @@ fn padding_is_nobodys_traffic() {
         let observer = Observer::install(&pair.host, &[443]);
         let mut backend = start(&options(&pair, &[443])).unwrap().backend;
         // One byte of payload, 29 of IP, in a frame of 60: the device sees 46 after its header.
-        put(&pair, &frame(host_address(&pair), IPV4, &datagram(443, 1)), 100);
+        put(&pair, &frame_to(host_address(&pair), IPV4, &datagram(443, 1)), 100);
         assert_settles(|| as_observed(read_all(&mut *backend).ports), || observer.read());
         assert_eq!(read(&mut *backend, 443).udp_in_bytes, 2_900);
     });
@@ -90,7 +90,7 @@ fn a_frame_for_another_host_counts_for_nobody() {
     inside(&pair.host, || {
         pair.host_ip(&["link", "set", WAN, "promisc", "on"]);
         let mut backend = start(&options(&pair, &[443])).unwrap().backend;
-        put(&pair, &frame([2, 0, 0, 0, 0, 9], IPV4, &datagram(443, 100)), 10);
+        put(&pair, &frame_to([2, 0, 0, 0, 0, 9], IPV4, &datagram(443, 100)), 10);
         assert!(read(&mut *backend, 443).is_zero());
         let other_host = read_all(&mut *backend).others.other_host;
         assert_eq!((other_host.in_bytes, other_host.in_packets), (1_280, 10));
@@ -107,7 +107,7 @@ fn frames_that_cannot_be_parsed_are_counted_and_told_when_asked_for() {
         tracing::subscriber::with_default(subscriber, || {
             let mut backend = start(&Options { log: true, ..options(&pair, &[443]) }).unwrap().backend;
             // IPv4 with a header of two words.
-            put(&pair, &frame(host_address(&pair), IPV4, &[0x42; 46]), 3);
+            put(&pair, &frame_to(host_address(&pair), IPV4, &[0x42; 46]), 3);
             let unparsed = read_all(&mut *backend).others.unparsed;
             assert_eq!((unparsed.in_bytes, unparsed.in_packets), (3 * 46, 3));
             backend.inspect(clock::now()).unwrap();
@@ -305,6 +305,27 @@ fn a_program_that_somebody_detached_is_attached_again_and_the_time_told() {
             assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
         });
     }
+}
+
+#[test]
+fn a_program_that_came_before_while_no_agent_ran_is_overtaken_at_the_start() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let options = options(&pair, &[443]);
+        let backend = start(&options).unwrap().backend;
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
+        let (last_known, epoch) = (clock::now(), backend.identity().epoch);
+        drop(backend);
+        let _stranger = attach_first(index_of(WAN), TCX_INGRESS, TCX_PASS).unwrap();
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+        let known = Options { known_epochs: [epoch].into(), last_known: Some(last_known), ..options };
+        let mut started = start(&known).unwrap();
+        let [told] = started.unseen.as_slice() else { panic!("{:?}", started.unseen) };
+        assert_eq!(told.start, last_known);
+        assert!(told.why.ends_with("came before the counter (ingress) while no agent ran"), "{}", told.why);
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
+        assert_eq!(read(&mut *started.backend, 443).udp_in_packets, 10);
+    });
 }
 
 #[test]

@@ -12,7 +12,6 @@ mod adopt;
 mod agent;
 mod attach;
 mod counted;
-mod frames;
 #[path = "../common/hourly.rs"]
 mod hourly;
 mod interfaces;
@@ -28,3 +27,4 @@ mod stranger;
 mod support;
 mod translated;
 mod verifier;
+mod wire;

@@ -1,16 +1,20 @@
 //! EDGE kernel: the counters of the TC classifiers. Only this file and those below it name aya.
 
 mod attach;
+mod before;
 mod counting;
+mod filter;
 mod foreign;
 mod inspect;
 mod kernel;
 mod layout;
 mod log;
+mod maps;
 mod pins;
 mod plan;
 mod retired;
 mod set;
+mod sets;
 mod slots;
 mod start;
 mod tables;
@@ -18,5 +22,5 @@ mod uninstall;
 
 pub use kernel::possible_cpus;
 pub use layout::slots_for;
-pub use start::start;
+pub use start::{find_retired, start};
 pub use uninstall::{Survey, SurveyedAttachment, SurveyedSet, survey, uninstall};

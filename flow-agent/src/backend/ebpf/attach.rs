@@ -1,14 +1,14 @@
 //! EDGE kernel: attaching the programs, first in order, by TCX links or by filters on clsact.
 
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use aya::programs::links::{FdLink, PinnedLink};
 use aya::programs::tc::{SchedClassifierLink, TcAttachOptions, TcAttachType};
 use aya::programs::{LinkOrder, SchedClassifier};
 
+use super::filter::remove_filter;
 use super::kernel;
-use super::layout::{self, LinkName, SetName};
+use super::layout::{LinkName, SetName};
 use super::pins::{self, FoundLink, Pins};
 use crate::backend::netlink::{self, Direction};
 use crate::backend::{BackendError, Cause};
@@ -85,7 +85,10 @@ impl Attacher {
                 }
                 attach_link(program, &name, pin).map_err(|source| failed(&name, source))?
             }
-            Mechanism::Clsact => self.attach_filter(program, &name, set, pin)?,
+            Mechanism::Clsact => {
+                self.attach_filter(program, &name, set, pin.as_deref())?;
+                Hold::Filter { path: pin }
+            }
         };
         let program = program_id(program).map_err(|source| failed(&name, source))?;
         Ok(Attachment { name, program, hold })
@@ -211,71 +214,6 @@ impl Attacher {
             }
         }
     }
-
-    /// Whether the filter at our place there is one of this instance.
-    fn own_filter(&self, name: &LinkName) -> Result<bool, BackendError> {
-        let filters = netlink::filters(name.index, name.direction)
-            .map_err(|source| BackendError::Netlink { action: "list the filters", source })?;
-        let is_own = |filter: &netlink::Filter| layout::filter_owner(&filter.name) == Some(&self.instance);
-        Ok(filters.iter().any(|filter| filter.is_at_our_place() && is_own(filter)))
-    }
-
-    fn attach_filter(
-        &self,
-        program: &SchedClassifier,
-        name: &LinkName,
-        set: &SetName,
-        pin: Option<PathBuf>,
-    ) -> Result<Hold, BackendError> {
-        let netlink = |source| BackendError::Netlink { action: "list the filters", source };
-        self.ensure_clsact(name)?;
-        let filters = netlink::filters(name.index, name.direction).map_err(netlink)?;
-        if let Some(blocking) = filters.iter().find(|filter| filter.blocks_our_place()) {
-            let (interface, kind) = (name.interface.clone(), blocking.kind.clone());
-            return Err(BackendError::FilterPlace { interface, direction: name.direction.name(), kind });
-        }
-        let present = filters.iter().find(|filter| filter.is_at_our_place());
-        if let Some(foreign) = present
-            && layout::filter_owner(&foreign.name) != Some(&self.instance)
-        {
-            let (interface, owner) = (name.interface.clone(), format!("filter {}", foreign.name));
-            return Err(BackendError::Foreign { interface, direction: name.direction.name(), owner });
-        }
-        if let Some(pin) = &pin {
-            pins::ensure_directory(pin)?;
-        }
-        self.set_filter(program, name, set, present.is_some()).map_err(|source| failed(name, source))?;
-        Ok(Hold::Filter { path: pin })
-    }
-
-    fn set_filter(
-        &self,
-        program: &SchedClassifier,
-        name: &LinkName,
-        set: &SetName,
-        replace: bool,
-    ) -> Result<(), Cause> {
-        let filter = layout::filter_name(&self.instance, set);
-        Ok(netlink::set_filter(name.index, name.direction, program.fd()?.as_fd(), &filter, replace)?)
-    }
-
-    /// Makes the qdisc where there is none, and writes down that it was us.
-    fn ensure_clsact(&self, name: &LinkName) -> Result<(), BackendError> {
-        let netlink = |source| BackendError::Netlink { action: "list the qdiscs", source };
-        match netlink::ingress_qdisc(name.index).map_err(netlink)?.as_deref() {
-            Some("clsact") => return Ok(()),
-            Some(kind) => {
-                let (interface, kind) = (name.interface.clone(), kind.to_owned());
-                return Err(BackendError::Qdisc { interface, kind });
-            }
-            None => {}
-        }
-        // Written down first: a qdisc of ours that nobody knows of would never go away.
-        if let Some(pins) = &self.pins {
-            pins::ensure_directory(&pins.clsact_path(self.netns, name.index))?;
-        }
-        netlink::add_clsact(name.index).map_err(|source| failed(name, Box::new(source)))
-    }
 }
 
 /// The id of the link that is pinned there.
@@ -284,19 +222,6 @@ impl Attacher {
 /// When it cannot be opened, or is no link.
 pub fn link_at(path: &Path) -> Result<u32, Cause> {
     Ok(open_link(path)?.info()?.id())
-}
-
-/// Removes the filter at our place, whoever made it. Where there is no device or no filter, it is removed.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn remove_filter(name: &LinkName) -> Result<(), BackendError> {
-    let netlink = |source| BackendError::Netlink { action: "remove a filter", source };
-    let filters = netlink::filters(name.index, name.direction).map_err(netlink)?;
-    if filters.iter().any(netlink::Filter::is_at_our_place) {
-        netlink::delete_filter(name.index, name.direction).map_err(netlink)?;
-    }
-    Ok(())
 }
 
 /// Removes the pin of an attachment; a link is detached first. What is gone already is removed.
@@ -345,6 +270,7 @@ fn program_id(program: &SchedClassifier) -> Result<u32, Cause> {
     Ok(program.info()?.id())
 }
 
-fn failed(name: &LinkName, source: Cause) -> BackendError {
+/// The error of an attachment.
+pub(super) fn failed(name: &LinkName, source: Cause) -> BackendError {
     BackendError::Attach { interface: name.interface.clone(), direction: name.direction.name(), source }
 }

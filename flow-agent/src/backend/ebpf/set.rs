@@ -2,17 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use aya::maps::{Map, MapData, MapInfo, MapType};
+use aya::maps::{Map, MapData};
 use aya::programs::SchedClassifier;
 use aya::{Ebpf, EbpfLoader};
-use flow_common::wire::{self, FragmentKey, FragmentValue, Line, PortSlots, SlotOwner};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::kernel;
 use super::layout::SetName;
 use super::log::ProgramLog;
+use super::maps::{CELLS, PORT_SLOT, SLOT_OWNER, expected_maps};
 use super::pins::{self, FoundSet};
 use super::slots::{self, Owner, Owners, Step};
 use super::tables::Tables;
@@ -29,14 +29,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../flow-ebpf/object
 /// The programs: ingress and egress of devices with an Ethernet header, and of those without one.
 pub const PROGRAMS: [&str; 4] = ["ingress_eth", "egress_eth", "ingress_ip", "egress_ip"];
 
-const PORT_SLOT: &str = "PORT_SLOT";
-const CELLS: &str = "CELLS";
-const SLOT_OWNER: &str = "SLOT_OWNER";
-const FRAGMENTS: &str = "FRAGMENTS";
 /// The ring of the programs' log lines, and its size in bytes: a page, for the few lines a second that are read.
 const LOG_RING: (&str, u32) = ("AYA_LOGS", 4_096);
-
-const BPF_F_MMAPABLE: u32 = 0x400;
 
 /// The maps of a set and what is known of them; enough to read it.
 pub struct Set {
@@ -230,75 +224,6 @@ impl Programs {
             log.flush();
         }
     }
-}
-
-/// What a map of a set must be.
-struct ExpectedMap {
-    name: &'static str,
-    map_type: MapType,
-    key_bytes: usize,
-    value_bytes: usize,
-    max_entries: u32,
-    flags: u32,
-}
-
-fn expected_maps(name: &SetName) -> [ExpectedMap; 4] {
-    let array = |map, value_bytes, max_entries| ExpectedMap {
-        name: map,
-        map_type: MapType::Array,
-        key_bytes: size_of::<u32>(),
-        value_bytes,
-        max_entries,
-        flags: BPF_F_MMAPABLE,
-    };
-    [
-        array(PORT_SLOT, size_of::<PortSlots>(), 1),
-        array(CELLS, size_of::<Line>(), name.cpus.saturating_mul(name.lines())),
-        array(SLOT_OWNER, size_of::<SlotOwner>(), name.slots + 1),
-        ExpectedMap {
-            name: FRAGMENTS,
-            map_type: MapType::LruHash,
-            key_bytes: size_of::<FragmentKey>(),
-            value_bytes: size_of::<FragmentValue>(),
-            max_entries: wire::FRAGMENT_ENTRIES,
-            flags: 0,
-        },
-    ]
-}
-
-impl ExpectedMap {
-    fn verify(&self, pin: &Path) -> Result<(), BackendError> {
-        let load = |source| BackendError::Load { what: format!("pinned map {}", self.name), source };
-        let info = MapInfo::from_pin(pin).map_err(|source| load(Box::new(source)))?;
-        // A kind that aya does not know is certainly none of ours.
-        let found_type = info.map_type().map_or(u64::MAX, |map_type| map_type as u64);
-        let facts = [
-            ("type", found_type, self.map_type as u64),
-            ("key size", info.key_size().into(), self.key_bytes as u64),
-            ("value size", info.value_size().into(), self.value_bytes as u64),
-            ("entries", info.max_entries().into(), self.max_entries.into()),
-            ("flags", info.map_flags().into(), self.flags.into()),
-        ];
-        match facts.into_iter().find(|(_, found, expected)| found != expected) {
-            Some((what, found, expected)) => {
-                Err(BackendError::PinnedMap { path: pin.to_owned(), what, found, expected })
-            }
-            None => Ok(()),
-        }
-    }
-}
-
-/// Whether all maps of a set are pinned; a start that died may have left some only.
-///
-/// # Errors
-/// When it cannot be looked.
-pub fn is_complete(found: &FoundSet) -> Result<bool, BackendError> {
-    for map in expected_maps(&found.name) {
-        if !pins::exists(&found.path.join(map.name))? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// The epoch of a set: the boot, which it does not outlive, and the id of its life.

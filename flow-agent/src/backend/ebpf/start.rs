@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::attach::{self, Attacher, Mechanism};
-use super::counting::{self, Counted, Counting, Watch};
+use super::attach::{Attacher, Mechanism, Sight};
+use super::before::Before;
+use super::counting::{Counted, Counting, Watch};
 use super::foreign;
 use super::kernel;
-use super::layout::{self, SetName};
-use super::pins::{self, FoundLink, FoundSet, Pins};
-use super::plan::{self, Candidate, Fate, Wanted};
-use super::retired::RetiredSet;
-use super::set::{self, Constants, Programs, Set};
+use super::layout;
+use super::pins::{self, Pins};
+use super::set::{Constants, Set};
+use super::sets::Sets;
 use crate::backend::host;
 use crate::backend::interfaces::{Interface, Patterns};
 use crate::backend::lock::InterfaceLock;
@@ -72,6 +72,26 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
     };
     let retired = sets.retire(&before);
     Ok(Started { backend: Box::new(counting), retired, unseen, unadopted: sets.left })
+}
+
+/// Detaches the counters of this instance that its files know, or that were never sealed, and hands them back: for a start
+/// of another backend. Others are left alone.
+///
+/// # Errors
+/// When the pins are not to be trusted, are of a newer release, or the kernel refuses. Without bpffs there are none.
+pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+    let pins = Pins::existing(&options.bpffs, &options.instance)?;
+    if pins.is_none() {
+        return Ok(Vec::new());
+    }
+    // How the counters were attached is told by their pins.
+    let mechanism = Mechanism::Tcx;
+    let attacher = Attacher { mechanism, netns: host::netns()?, instance: options.instance.clone(), pins };
+    let before = Before::find(&attacher)?;
+    let mut sets = Sets::sort(&before.sets, options)?;
+    sets.retire_all()?;
+    before.links.iter().try_for_each(|(found, _)| attacher.remove(found))?;
+    Ok(sets.retire(&before))
 }
 
 /// What is to be counted, if all of it is there and can be read.
@@ -153,149 +173,6 @@ fn prepare_slots(set: &Set, ports: &BTreeSet<u16>, known: bool) -> Result<(), Ba
     set.apply(&owners.plan_add(&new)?)
 }
 
-/// What predecessors left.
-struct Before {
-    sets: Vec<FoundSet>,
-    /// With the ids of those that are links.
-    links: Vec<(FoundLink, Option<u32>)>,
-}
-
-impl Before {
-    fn find(attacher: &Attacher) -> Result<Self, BackendError> {
-        let Some(pins) = &attacher.pins else { return Ok(Self { sets: Vec::new(), links: Vec::new() }) };
-        let sets = pins.sets()?;
-        let mut links = Vec::new();
-        for found in pins.links()? {
-            let id = if found.is_tcx {
-                let opened = attach::link_at(&found.path);
-                Some(opened.map_err(|source| BackendError::Load { what: "pinned link".into(), source })?)
-            } else {
-                None
-            };
-            links.push((found, id));
-        }
-        Ok(Self { sets, links })
-    }
-
-    fn link_ids(&self) -> BTreeSet<u32> {
-        self.links.iter().filter_map(|(_, id)| *id).collect()
-    }
-
-    fn interfaces(&self) -> BTreeSet<String> {
-        self.links.iter().map(|(found, _)| found.name.interface.clone()).collect()
-    }
-
-    /// What is attached to one direction of a device and can be taken up; what cannot is removed.
-    fn take_live(
-        &self,
-        attacher: &Attacher,
-        index: u32,
-        direction: Direction,
-    ) -> Result<Option<&FoundLink>, BackendError> {
-        let place = (attacher.netns, index, direction);
-        let mut live = None;
-        for (found, link) in &self.links {
-            if (found.name.netns, found.name.index, found.name.direction) != place {
-                continue;
-            }
-            if live.is_none() && attacher.is_live(found, *link)? {
-                live = Some(found);
-            } else {
-                attacher.remove(found)?;
-            }
-        }
-        Ok(live)
-    }
-
-    /// Why a device that has to be attached to anew was not seen, if it should have been.
-    fn why_unseen(&self, interface: &Interface, netns: u64, patterns: &Patterns) -> Option<&'static str> {
-        let same_device = |found: &FoundLink| (found.name.netns, found.name.index) == (netns, interface.index);
-        if self.links.iter().any(|(found, _)| same_device(found)) {
-            return Some("the counter was detached while no agent ran");
-        }
-        if self.links.iter().any(|(found, _)| found.name.interface == interface.name) {
-            return Some("the interface was made again while no agent ran");
-        }
-        if self.sets.is_empty() {
-            return None;
-        }
-        if self.links.is_empty() {
-            return Some("nothing was attached any more");
-        }
-        // A name may have been added to the configuration; what a glob matches was asked for before.
-        (!patterns.name_literally(&interface.name)).then_some("the interface appeared while no agent ran")
-    }
-}
-
-/// The sets that were found, sorted by what becomes of them.
-struct Sets {
-    adopted: Option<FoundSet>,
-    adopted_is_known: bool,
-    retired: Vec<Set>,
-    discarded: Vec<FoundSet>,
-    left: Vec<std::path::PathBuf>,
-}
-
-impl Sets {
-    fn sort(found: &[FoundSet], options: &Options) -> Result<Self, BackendError> {
-        let mut candidates = Vec::new();
-        for set in found {
-            let known = options.known_epochs.contains(&set::epoch(&set.name)?);
-            let leave = set.sealed && !known;
-            let owners = if !leave && set::is_complete(set)? { Some(Set::open(set)?.owners()?) } else { None };
-            candidates.push(Candidate { name: set.name.clone(), known, sealed: set.sealed, owners });
-        }
-        let wanted = Wanted { count: options.count, cpus: kernel::possible_cpus()?, ports: options.ports.clone() };
-        let mut sorted =
-            Self { adopted: None, adopted_is_known: false, retired: vec![], discarded: vec![], left: vec![] };
-        let fates = plan::decide(&candidates, &wanted);
-        for ((set, candidate), fate) in found.iter().zip(candidates).zip(fates) {
-            match fate {
-                Fate::Adopt => {
-                    sorted.adopted_is_known = candidate.known;
-                    sorted.adopted = Some(set.clone());
-                }
-                Fate::Retire => sorted.retired.push(Set::open(set)?),
-                Fate::Leave => sorted.left.push(set.path.clone()),
-                Fate::Discard => sorted.discarded.push(set.clone()),
-            }
-        }
-        Ok(sorted)
-    }
-
-    /// The set that counts from now on, and its programs.
-    fn current(
-        &self,
-        attacher: &Attacher,
-        options: &Options,
-        constants: Constants,
-    ) -> Result<(Set, Programs), BackendError> {
-        for remains in &self.discarded {
-            pins::remove_directory(&remains.path)?;
-        }
-        if let Some(found) = &self.adopted {
-            return Set::load(found.name.clone(), Some(found.path.clone()), constants);
-        }
-        let name = SetName {
-            count: options.count,
-            slots: layout::slots_for(options.ports.len(), options.max_ports)?,
-            cpus: kernel::possible_cpus()?,
-            id: counting::new_id(),
-        };
-        counting::new_set(attacher, name, constants)
-    }
-
-    /// The sets that nothing feeds any more, once the last program that did has ended.
-    fn retire(&mut self, before: &Before) -> Vec<Box<dyn Retired>> {
-        let sets = std::mem::take(&mut self.retired);
-        if !sets.is_empty() {
-            host::grace();
-        }
-        let retire = |set| -> Box<dyn Retired> { Box::new(RetiredSet { set, interfaces: before.interfaces() }) };
-        sets.into_iter().map(retire).collect()
-    }
-}
-
 impl Counting {
     fn begin_all(
         &mut self,
@@ -310,12 +187,7 @@ impl Counting {
             let lock = locks.remove(&interface.index).expect("every chosen device was locked");
             let why = self.begin(interface, lock, before, now)?;
             let start = last_known.unwrap_or(now);
-            unseen.extend(why.map(|why| Unseen {
-                start,
-                end: now,
-                interface: interface.name.clone(),
-                why: why.into(),
-            }));
+            unseen.extend(why.map(|why| Unseen { start, end: now, interface: interface.name.clone(), why }));
         }
         // What else was attached: devices that are not to be counted any more, or are gone.
         let chosen: BTreeSet<u32> = chosen.iter().map(|interface| interface.index).collect();
@@ -335,7 +207,7 @@ impl Counting {
         lock: InterfaceLock,
         before: &Before,
         now: Moment,
-    ) -> Result<Option<&'static str>, BackendError> {
+    ) -> Result<Option<String>, BackendError> {
         let layer = interface.link_layer().expect("only devices that can be read are chosen");
         let device = (interface.index, interface.name.as_str());
         let mut counted =
@@ -343,11 +215,16 @@ impl Counting {
         let mut why = None;
         for direction in Direction::BOTH {
             let program = self.programs.get(layer, direction)?;
-            let live = before.take_live(&self.attacher, interface.index, direction)?;
-            let attached = match live {
-                Some(found) => self.attacher.adopt(found, program, &self.set.name),
+            let attached = match before.take_live(&self.attacher, interface.index, direction)? {
+                Some(found) => self.attacher.adopt(found, program, &self.set.name).and_then(|attachment| {
+                    let Sight::Unwell(reason) = self.attacher.look(&attachment)? else { return Ok(attachment) };
+                    why = Some(format!("{reason} while no agent ran"));
+                    self.attacher.detach(attachment)?;
+                    self.attacher.attach(program, device, direction, &self.set.name)
+                }),
                 None => {
-                    why = why.or(before.why_unseen(interface, self.attacher.netns, &self.patterns));
+                    let reason = before.why_unseen(interface, self.attacher.netns, &self.patterns);
+                    why = why.or(reason.map(ToOwned::to_owned));
                     self.attacher.attach(program, device, direction, &self.set.name)
                 }
             };

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::attach::{self, Attacher, Mechanism};
+use super::filter;
 use super::layout::{self, LinkName};
+use super::maps;
 use super::pins::{self, FoundLink, Pins};
 use super::set::{self, Set};
 use crate::backend::BackendError;
@@ -52,7 +54,7 @@ pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
     let Some(pins) = Pins::existing(bpffs, instance)? else { return Ok(Survey::default()) };
     let mut survey = Survey::default();
     for found in pins.sets()? {
-        let ports = if set::is_complete(&found)? {
+        let ports = if maps::is_complete(&found)? {
             Set::open(&found)?.owners()?.owned().filter_map(|(_, owner)| owner.port()).collect()
         } else {
             BTreeSet::new()
@@ -130,7 +132,7 @@ fn remove_filters(instance: &str, netns: u64) -> Result<Vec<String>, BackendErro
             if filters.iter().any(is_own) {
                 let (index, interface) = (interface.index, interface.name.clone());
                 removed.push(format!("filter on {interface} ({direction})"));
-                attach::remove_filter(&LinkName { netns, index, direction, interface })?;
+                filter::remove_filter(&LinkName { netns, index, direction, interface })?;
             }
         }
     }

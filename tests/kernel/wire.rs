@@ -1,21 +1,20 @@
-//! Frames as a test makes them, byte by byte, put on the wire by a packet socket.
+//! Frames put on the wire from the peer to the host, by a packet socket.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::Command;
 
-use crate::common::netns::{LAN, Pair, WAN, inside};
+use crate::common::frames::{ethernet, padded};
+use crate::common::netns::{LAN, Pair, WAN, inside, run};
 use crate::support::index_of;
 
 /// EtherType of IPv4.
 pub const IPV4: u16 = 0x0800;
 
-/// A frame to `destination`, padded with zeros to the 60 bytes that real Ethernet wants.
-pub fn frame(destination: [u8; 6], ether_type: u16, payload: &[u8]) -> Vec<u8> {
-    let mut frame = destination.to_vec();
-    frame.extend([2, 0, 0, 0, 0, 1]);
-    frame.extend(ether_type.to_be_bytes());
-    frame.extend(payload);
-    frame.resize(frame.len().max(60), 0);
+/// A frame to `destination`, padded to the 60 bytes that real Ethernet wants.
+pub fn frame_to(destination: [u8; 6], ether_type: u16, packet: &[u8]) -> Vec<u8> {
+    let mut frame = padded(ethernet(ether_type, packet));
+    frame[..6].copy_from_slice(&destination);
     frame
 }
 
@@ -37,9 +36,7 @@ pub fn datagram(port: u16, payload: u16) -> Vec<u8> {
 
 /// The hardware address of the host's WAN.
 pub fn host_address(pair: &Pair) -> [u8; 6] {
-    let text = crate::common::netns::run(
-        std::process::Command::new("ip").args(["-n", &pair.host, "-j", "link", "show", "dev", WAN]),
-    );
+    let text = run(Command::new("ip").args(["-n", &pair.host, "-j", "link", "show", "dev", WAN]));
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     let octets = json[0]["address"].as_str().unwrap().split(':').map(|octet| u8::from_str_radix(octet, 16).unwrap());
     octets.collect::<Vec<_>>().try_into().unwrap()

@@ -1,0 +1,102 @@
+//! EDGE kernel: the place on clsact, for kernels without TCX.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use aya::programs::SchedClassifier;
+
+use super::attach::{Attacher, failed};
+use super::layout::{self, LinkName, SetName};
+use super::pins;
+use crate::backend::netlink;
+use crate::backend::{BackendError, Cause};
+
+impl Attacher {
+    /// Whether the filter at our place there is one of this instance.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub(super) fn own_filter(&self, name: &LinkName) -> Result<bool, BackendError> {
+        let filters = netlink::filters(name.index, name.direction)
+            .map_err(|source| BackendError::Netlink { action: "list the filters", source })?;
+        let is_own = |filter: &netlink::Filter| layout::filter_owner(&filter.name) == Some(&self.instance);
+        Ok(filters.iter().any(|filter| filter.is_at_our_place() && is_own(filter)))
+    }
+
+    /// Puts `program` at our place, and makes the qdisc where there is none; `pin` is the directory that stands for it.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or a foreign qdisc or filter is in the way.
+    pub(super) fn attach_filter(
+        &self,
+        program: &SchedClassifier,
+        name: &LinkName,
+        set: &SetName,
+        pin: Option<&Path>,
+    ) -> Result<(), BackendError> {
+        let netlink = |source| BackendError::Netlink { action: "list the filters", source };
+        self.ensure_clsact(name)?;
+        let filters = netlink::filters(name.index, name.direction).map_err(netlink)?;
+        if let Some(blocking) = filters.iter().find(|filter| filter.blocks_our_place()) {
+            let (interface, kind) = (name.interface.clone(), blocking.kind.clone());
+            return Err(BackendError::FilterPlace { interface, direction: name.direction.name(), kind });
+        }
+        let present = filters.iter().find(|filter| filter.is_at_our_place());
+        if let Some(foreign) = present
+            && layout::filter_owner(&foreign.name) != Some(&self.instance)
+        {
+            let (interface, owner) = (name.interface.clone(), format!("filter {}", foreign.name));
+            return Err(BackendError::Foreign { interface, direction: name.direction.name(), owner });
+        }
+        if let Some(pin) = pin {
+            pins::ensure_directory(pin)?;
+        }
+        self.set_filter(program, name, set, present.is_some()).map_err(|source| failed(name, source))
+    }
+
+    /// Sets the filter at our place to `program`, in one step where there is one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn set_filter(
+        &self,
+        program: &SchedClassifier,
+        name: &LinkName,
+        set: &SetName,
+        replace: bool,
+    ) -> Result<(), Cause> {
+        let filter = layout::filter_name(&self.instance, set);
+        Ok(netlink::set_filter(name.index, name.direction, program.fd()?.as_fd(), &filter, replace)?)
+    }
+
+    /// Makes the qdisc where there is none, and writes down that it was us.
+    fn ensure_clsact(&self, name: &LinkName) -> Result<(), BackendError> {
+        let netlink = |source| BackendError::Netlink { action: "list the qdiscs", source };
+        match netlink::ingress_qdisc(name.index).map_err(netlink)?.as_deref() {
+            Some("clsact") => return Ok(()),
+            Some(kind) => {
+                let (interface, kind) = (name.interface.clone(), kind.to_owned());
+                return Err(BackendError::Qdisc { interface, kind });
+            }
+            None => {}
+        }
+        // Written down first: a qdisc of ours that nobody knows of would never go away.
+        if let Some(pins) = &self.pins {
+            pins::ensure_directory(&pins.clsact_path(self.netns, name.index))?;
+        }
+        netlink::add_clsact(name.index).map_err(|source| failed(name, Box::new(source)))
+    }
+}
+
+/// Removes the filter at our place, whoever made it. Where there is no device or no filter, it is removed.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove_filter(name: &LinkName) -> Result<(), BackendError> {
+    let netlink = |source| BackendError::Netlink { action: "remove a filter", source };
+    let filters = netlink::filters(name.index, name.direction).map_err(netlink)?;
+    if filters.iter().any(netlink::Filter::is_at_our_place) {
+        netlink::delete_filter(name.index, name.direction).map_err(netlink)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! The sets of counters that predecessors left, and what becomes of each.
+
+use std::path::PathBuf;
+
+use super::attach::Attacher;
+use super::before::Before;
+use super::counting;
+use super::kernel;
+use super::layout::{self, SetName};
+use super::maps;
+use super::pins::{self, FoundSet};
+use super::plan::{self, Candidate, Fate, Wanted};
+use super::retired::RetiredSet;
+use super::set::{self, Constants, Programs, Set};
+use crate::backend::{BackendError, Options, Retired, host};
+
+/// The sets that were found, sorted by what becomes of them.
+pub struct Sets {
+    adopted: Option<FoundSet>,
+    /// Whether the one that goes on has a baseline.
+    pub adopted_is_known: bool,
+    retired: Vec<Set>,
+    discarded: Vec<FoundSet>,
+    /// Those that are named and left alone.
+    pub left: Vec<PathBuf>,
+}
+
+impl Sets {
+    /// Decides what becomes of each; nothing is changed yet.
+    ///
+    /// # Errors
+    /// When a pinned map is not what its set's name says, or a slot table contradicts itself.
+    pub fn sort(found: &[FoundSet], options: &Options) -> Result<Self, BackendError> {
+        let mut candidates = Vec::new();
+        for set in found {
+            let known = options.known_epochs.contains(&set::epoch(&set.name)?);
+            let leave = set.sealed && !known;
+            let owners = if !leave && maps::is_complete(set)? { Some(Set::open(set)?.owners()?) } else { None };
+            candidates.push(Candidate { name: set.name.clone(), known, sealed: set.sealed, owners });
+        }
+        let wanted = Wanted { count: options.count, cpus: kernel::possible_cpus()?, ports: options.ports.clone() };
+        let mut sorted =
+            Self { adopted: None, adopted_is_known: false, retired: vec![], discarded: vec![], left: vec![] };
+        let fates = plan::decide(&candidates, &wanted);
+        for ((set, candidate), fate) in found.iter().zip(candidates).zip(fates) {
+            match fate {
+                Fate::Adopt => {
+                    sorted.adopted_is_known = candidate.known;
+                    sorted.adopted = Some(set.clone());
+                }
+                Fate::Retire => sorted.retired.push(Set::open(set)?),
+                Fate::Leave => sorted.left.push(set.path.clone()),
+                Fate::Discard => sorted.discarded.push(set.clone()),
+            }
+        }
+        Ok(sorted)
+    }
+
+    /// The set that counts from now on, and its programs.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn current(
+        &self,
+        attacher: &Attacher,
+        options: &Options,
+        constants: Constants,
+    ) -> Result<(Set, Programs), BackendError> {
+        self.remove_discarded()?;
+        if let Some(found) = &self.adopted {
+            return Set::load(found.name.clone(), Some(found.path.clone()), constants);
+        }
+        let name = SetName {
+            count: options.count,
+            slots: layout::slots_for(options.ports.len(), options.max_ports)?,
+            cpus: kernel::possible_cpus()?,
+            id: counting::new_id(),
+        };
+        counting::new_set(attacher, name, constants)
+    }
+
+    /// Lets none go on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn retire_all(&mut self) -> Result<(), BackendError> {
+        self.remove_discarded()?;
+        if let Some(found) = self.adopted.take() {
+            self.retired.push(Set::open(&found)?);
+        }
+        Ok(())
+    }
+
+    fn remove_discarded(&self) -> Result<(), BackendError> {
+        self.discarded.iter().try_for_each(|remains| pins::remove_directory(&remains.path))
+    }
+
+    /// The sets that nothing feeds any more, once the last program that did has ended.
+    pub fn retire(&mut self, before: &Before) -> Vec<Box<dyn Retired>> {
+        let sets = std::mem::take(&mut self.retired);
+        if !sets.is_empty() {
+            host::grace();
+        }
+        let retire = |set| -> Box<dyn Retired> { Box::new(RetiredSet { set, interfaces: before.interfaces() }) };
+        sets.into_iter().map(retire).collect()
+    }
+}
