@@ -17,3 +17,4 @@ mod hostile;
 mod kills;
 mod month;
 mod stub;
+mod tls;

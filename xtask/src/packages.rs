@@ -22,6 +22,7 @@ pub const FOR_TESTS: &[&str] = &[
     "nftables",
     "openssh-client",
     "openssh-server",
+    "openssl",
     "opensmtpd",
     "python3",
     "strace",

@@ -1,7 +1,9 @@
 //! The mail server, by SMTP: lettre's connection, stage by stage.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
+use std::error::Error as _;
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
 use lettre::Address;
@@ -234,7 +236,7 @@ impl Failure {
         let reply = if stage.is_empty() { words } else { format!("{stage}: {words}") };
         let is_transient = match self {
             // TLS that is not as it must be stays so, and what the server does not know how to do, too.
-            Self::Smtp(error) => !(error.is_permanent() || error.is_tls() || error.is_client()),
+            Self::Smtp(error) => !(error.is_permanent() || is_of_tls(error) || error.is_client()),
             Self::Silence(_) => true,
         };
         // 421 says that it closes the connection.
@@ -256,6 +258,19 @@ impl Failure {
             Self::Silence(limit) => format!("no answer within {}", humantime::format_duration(*limit)),
         }
     }
+}
+
+/// Whether the handshake failed. lettre tells some of these as errors of the connection; what rustls finds wrong is always
+/// invalid data.
+fn is_of_tls(error: &Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData) {
+            return true;
+        }
+        cause = error.source();
+    }
+    error.is_tls()
 }
 
 async fn limited<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
