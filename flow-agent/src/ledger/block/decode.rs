@@ -79,8 +79,12 @@ impl<K: BlockKind> Decoder<K> {
     /// Takes the next bytes of the file, however many, and tells which blocks they complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Event<K>> {
         let mut events = Vec::new();
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let ends = piece.ends_with(b"\n");
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let newline = memchr::memchr(b'\n', rest);
+            let (piece, after) = rest.split_at(newline.map_or(rest.len(), |newline| newline + 1));
+            rest = after;
+            let ends = newline.is_some();
             if ends && self.partial.is_empty() && self.dropped == 0 && piece.len() <= MAX_LINE_BYTES {
                 self.line(piece, &mut events);
             } else {
