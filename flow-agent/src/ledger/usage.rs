@@ -10,7 +10,7 @@
 //! 3. Whenever [`Meter::due`], and before continuity breaks (ports drained, users changed, leaving): inspect, read,
 //!    [`Meter::close`], append and sync. Ports whose closed line is synced are released **before** any is added again,
 //!    and before one is added that [`Meter::has_closed`], another bucket is closed.
-//! 4. Every 30 seconds: read, [`Meter::checkpoint`], write what it gives. Not while a bucket waits to be synced: a
+//! 4. Every 30 seconds: read, [`Meter::checkpoint`], write what it gives, [`Meter::checkpoint_kept`]. Not while a bucket waits to be synced: a
 //!    checkpoint says what came after a seal, so that seal must be there.
 //! 5. When counters were replaced: [`Meter::replace`], and on as in 2.
 

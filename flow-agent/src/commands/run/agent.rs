@@ -267,7 +267,11 @@ impl Agent {
         }
         let kept = self.backend.read(&clock::now).map_err(Failure::from).and_then(|reading| {
             let checkpoint = self.meter.checkpoint(&reading).map_err(|error| Failure::new(Code::Unexpected, error))?;
-            Ok(checkpoint.map_or(Ok(()), |checkpoint| checkpoint::write(&self.lock, &checkpoint))?)
+            if let Some(checkpoint) = checkpoint {
+                checkpoint::write(&self.lock, &checkpoint)?;
+                self.meter.checkpoint_kept();
+            }
+            Ok(())
         });
         if let Err(failure) = kept {
             tracing::warn!("no checkpoint\n{}", failure.render());

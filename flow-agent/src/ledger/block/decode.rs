@@ -19,6 +19,9 @@ use crate::ledger::seal::{check_holds, sha256_hex};
 /// Longest line that is read: a seal may list many gaps.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
 
+/// Most lines that are kept waiting for a seal: twice as many as there are ports.
+const MAX_LINES: usize = 1 << 17;
+
 /// A whole block, and where it lies.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found<K: BlockKind> {
@@ -152,8 +155,10 @@ impl<K: BlockKind> Decoder<K> {
     }
 
     fn wait(&mut self, line: &[u8], fault: Option<Fault>, events: &mut Vec<Event<K>>) {
-        if self.waiting.bytes().len() + line.len() > K::MAX_BYTES {
-            let fault = Fault::TooLong { limit: K::MAX_BYTES };
+        let too_long = self.waiting.bytes().len() + line.len() > K::MAX_BYTES;
+        if too_long || self.waiting.len() >= MAX_LINES {
+            let fault =
+                if too_long { Fault::TooLong { limit: K::MAX_BYTES } } else { Fault::TooMany { limit: MAX_LINES } };
             events.extend(self.waiting.reject::<K>(Some((self.waiting.next_line(), fault))).map(Event::Damage));
         }
         self.waiting.take(line, fault);
@@ -182,7 +187,12 @@ impl<K: BlockKind> Decoder<K> {
                 self.waiting.clear();
                 events.push(Event::Block(Found { block: Block { lines, seal }, line: first_line, bytes }));
             }
-            Err(culprit) => events.extend(self.waiting.reject::<K>(Some(culprit)).map(Event::Damage)),
+            Err(culprit) => {
+                let damage = self.waiting.reject::<K>(Some(culprit));
+                // What the seal says, whose own check holds, is better than what is left of its lines.
+                let damage = damage.map(|damage| Damage { span: K::seal_span(&seal).or(damage.span), ..damage });
+                events.extend(damage.map(Event::Damage));
+            }
         }
     }
 

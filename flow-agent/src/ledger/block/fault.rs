@@ -34,6 +34,8 @@ pub enum Fault {
     Torn,
     #[error("more than {limit} bytes")]
     TooLong { limit: usize },
+    #[error("more than {limit} lines without a seal")]
+    TooMany { limit: usize },
 }
 
 /// What was rejected, where it lies, and why.

@@ -51,6 +51,9 @@ pub trait BlockKind: Clone + Debug + PartialEq {
 
     /// The bucket that a line speaks of, where it is one of a bucket.
     fn span(line: &Self::Line) -> Option<Span>;
+
+    /// The bucket that a seal speaks of, where it is one of a bucket.
+    fn seal_span(seal: &Self::Seal) -> Option<Span>;
 }
 
 /// The kind of `hourly/DATE.jsonl`.
@@ -94,6 +97,10 @@ impl BlockKind for Hourly {
     fn span(line: &HourLine) -> Option<Span> {
         Some((line.start, line.end))
     }
+
+    fn seal_span(seal: &HourSeal) -> Option<Span> {
+        Some((seal.start, seal.end))
+    }
 }
 
 /// The kind of `daily/MONTH.jsonl`.
@@ -106,7 +113,7 @@ impl BlockKind for Daily {
     const LINE: Kind = Kind::Day;
     const BEGIN: &[u8] = br#"{"v":1,"kind":"day","#;
     /// These come from other machines, too, whose word is not taken for how much memory they need.
-    const MAX_BYTES: usize = 32 << 20;
+    const MAX_BYTES: usize = 24 << 20;
 
     fn count(seal: &DaySeal) -> u32 {
         seal.ports
@@ -137,6 +144,10 @@ impl BlockKind for Daily {
     }
 
     fn span(_line: &DayLine) -> Option<Span> {
+        None
+    }
+
+    fn seal_span(_seal: &DaySeal) -> Option<Span> {
         None
     }
 }
@@ -181,6 +192,10 @@ impl BlockKind for Monthly {
     }
 
     fn span(_line: &MonthLine) -> Option<Span> {
+        None
+    }
+
+    fn seal_span(_seal: &MonthSeal) -> Option<Span> {
         None
     }
 }

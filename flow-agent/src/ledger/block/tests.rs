@@ -331,6 +331,27 @@ fn a_block_without_end_takes_bounded_memory() {
     assert_eq!(limits, 2);
 }
 
+#[test]
+fn lines_without_number_take_bounded_memory() {
+    let mut decoder = Decoder::<Daily>::new();
+    let events: Vec<_> = (0..4).flat_map(|_| decoder.feed("\n".repeat(100_000).as_bytes())).collect();
+    assert!(decoder.waiting.len() <= 1 << 17);
+    assert_eq!(events.len(), 3);
+    for event in events {
+        let Event::Damage(damage) = event else { panic!("a block of nothing") };
+        assert!(matches!(damage.fault, Fault::TooMany { .. }));
+        assert_eq!(damage.lines, 1 << 17);
+    }
+}
+
+#[test]
+fn a_rejected_bucket_is_named_by_its_seal_where_its_lines_are_gone() {
+    let mut block = bucket(13, 443..444);
+    let text = block.encode().replacen("{\"v\"", "#", 1);
+    let outcome = decode::<Hourly>(text.as_bytes());
+    assert_eq!(outcome.only_damage().span, Some((block.seal.start, block.seal.end)));
+}
+
 proptest! {
     #[test]
     fn the_fast_way_reads_what_the_parser_reads(

@@ -26,9 +26,17 @@ pub struct LastSeal {
 #[derive(Clone, Debug, Default)]
 pub struct Baseline {
     epochs: BTreeMap<String, LastSeal>,
-    /// Of all epochs, the highest, and when its bucket ended.
-    last: Option<(u64, DateTime<Utc>, Option<u64>)>,
+    /// Of all epochs.
+    newest: Option<Newest>,
     checkpoint: Option<Checkpoint>,
+}
+
+/// The seal with the highest `seq`: where its bucket ended, on both clocks.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    seq: u64,
+    end: DateTime<Utc>,
+    boot_ms: Option<u64>,
 }
 
 impl Baseline {
@@ -40,9 +48,9 @@ impl Baseline {
             return;
         }
         // Without one, the order of the file is the order.
-        let seq = seal.seq.unwrap_or(self.last.map_or(0, |(seq, ..)| seq));
-        if self.last.is_none_or(|(last, ..)| seq >= last) {
-            self.last = Some((seq, seal.end.to_utc(), seal.boot_ms));
+        let seq = seal.seq.unwrap_or(self.sealed_seq());
+        if seq >= self.sealed_seq() {
+            self.newest = Some(Newest { seq, end: seal.end.to_utc(), boot_ms: seal.boot_ms });
         }
         if self.epochs.get(&seal.epoch).is_some_and(|known| known.seq > seq) {
             return;
@@ -80,18 +88,23 @@ impl Baseline {
     /// The highest `seq` that is known to be taken, be its seal lost; 0 before the first bucket.
     pub fn seq(&self) -> u64 {
         let followed = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq);
-        self.last.map_or(0, |(seq, ..)| seq).max(followed)
+        self.sealed_seq().max(followed)
+    }
+
+    fn sealed_seq(&self) -> u64 {
+        self.newest.map_or(0, |newest| newest.seq)
     }
 
     /// When the newest reading on disk was taken; the boot-time clock is 0 where it is not known.
     pub fn last_known(&self) -> Option<Moment> {
-        let moment =
-            |wall, boot_ms: Option<u64>| Moment { wall, boot_ns: boot_ms.unwrap_or(0).saturating_mul(1_000_000) };
-        let sealed = self.last.map(|(_, end, boot_ms)| moment(end, boot_ms));
-        match &self.checkpoint {
-            Some(checkpoint) if self.is_later(checkpoint) => Some(moment(checkpoint.at.to_utc(), checkpoint.boot_ms)),
-            Some(_) | None => sealed,
-        }
+        let (wall, boot_ms) = match (&self.checkpoint, self.newest) {
+            (Some(checkpoint), _) if checkpoint.seq >= self.sealed_seq() => {
+                (checkpoint.at.to_utc(), checkpoint.boot_ms)
+            }
+            (_, Some(newest)) => (newest.end, newest.boot_ms),
+            (_, None) => return None,
+        };
+        Some(Moment { wall, boot_ns: boot_ms.unwrap_or(0).saturating_mul(1_000_000) })
     }
 
     /// Whether the clock says less than it said at the last seal: it was not set yet, and names would be given twice.
@@ -101,7 +114,7 @@ impl Baseline {
 
     /// The end of the last bucket.
     pub(super) fn sealed_until(&self) -> Option<DateTime<Utc>> {
-        self.last.map(|(_, end, _)| end)
+        self.newest.map(|newest| newest.end)
     }
 
     /// The checkpoint, where it is a later reading than the last seal of its epoch.
@@ -109,8 +122,11 @@ impl Baseline {
         self.checkpoint.as_ref().filter(|checkpoint| self.is_later(checkpoint))
     }
 
+    /// Of an epoch without a seal here, only while nothing was sealed since: else its seals may lie in files that were
+    /// not looked at, and its bytes would be counted from zero once more.
     fn is_later(&self, checkpoint: &Checkpoint) -> bool {
-        self.epochs.get(&checkpoint.epoch).is_none_or(|sealed| checkpoint.seq >= sealed.seq)
+        let sealed = self.epochs.get(&checkpoint.epoch).map_or(self.sealed_seq(), |sealed| sealed.seq);
+        checkpoint.seq >= sealed
     }
 
     /// A tally that goes on from the last seal of `epoch`; without one, from zero.

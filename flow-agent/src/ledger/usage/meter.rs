@@ -136,17 +136,15 @@ impl Meter {
     }
 
     /// Takes note of `reading`: what must be written so that a power cut loses no more than what comes after. `None`
-    /// when nothing moved since the last one.
+    /// when nothing moved since the last one that was kept ([`Meter::checkpoint_kept`]).
     ///
     /// # Errors
     /// When the reading is of other counters than those that are open; nothing is done.
     pub fn checkpoint(&mut self, reading: &Reading) -> Result<Option<Checkpoint>, ForeignEpoch> {
         self.open.observe(reading)?;
-        let changed = self.open.tally.take_changed();
-        if !changed && !self.open.unknown {
+        if !self.open.tally.has_changed() && !self.open.unknown {
             return Ok(None);
         }
-        self.open.unknown = false;
         let (totals, other_total) = self.open.tally.unsealed_totals();
         let fraction = reading.at.wall - reading.at.wall.trunc_subsecs(0);
         let boot_ms = reading.at.boot_ns / 1_000_000;
@@ -160,6 +158,12 @@ impl Meter {
             totals,
             other_total,
         }))
+    }
+
+    /// The last checkpoint is on disk.
+    pub fn checkpoint_kept(&mut self) {
+        self.open.tally.forget_changes();
+        self.open.unknown = false;
     }
 
     /// Goes on with `live` after other counters: closes the open bucket with their `last` reading, or, where nothing is

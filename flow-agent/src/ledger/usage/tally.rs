@@ -142,9 +142,14 @@ impl Tally {
         self.reset
     }
 
-    /// Whether anything moved since this was asked, or since the last seal.
-    pub(super) fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    /// Whether anything moved since the last seal or kept checkpoint.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// What moved until now is on disk.
+    pub(super) fn forget_changes(&mut self) {
+        self.changed = false;
     }
 
     /// The counters of the newest reading that are not what the last seal says, and the others'.

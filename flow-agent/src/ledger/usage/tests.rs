@@ -132,6 +132,7 @@ impl Node {
         let written = checkpoint.is_some();
         if written {
             self.baseline.set_checkpoint(checkpoint);
+            meter.checkpoint_kept();
         }
         written
     }

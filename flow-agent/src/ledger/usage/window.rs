@@ -79,7 +79,10 @@ impl Window {
         now: Moment,
     ) -> Self {
         let mut window = Self::open(zone, bucket, end, now);
-        window.booted_at_start = boot_ms.map(|ms| end - TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX)));
+        window.booted_at_start = boot_ms.and_then(|ms| {
+            // More than a clock can hold is no reading of it.
+            end.checked_sub_signed(TimeDelta::try_milliseconds(i64::try_from(ms).ok()?)?)
+        });
         match window.booted_at_start {
             Some(booted_at) => window.booted_at_last = booted_at,
             // How far the wall was set back is not known: nothing is known of the time since the seal.

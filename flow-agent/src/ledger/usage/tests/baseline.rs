@@ -90,6 +90,29 @@ fn an_epoch_that_was_never_sealed_is_not_lost_either() {
 }
 
 #[test]
+fn an_old_checkpoint_of_an_epoch_whose_seals_were_not_looked_at_counts_nothing() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(3));
+    node.wait_until("2026-10-05T14:10:00Z");
+    node.checkpoint(&mut meter);
+    let old = node.baseline.checkpoint().cloned();
+    node.wait_until("2026-10-05T15:00:00Z");
+    node.close(&mut meter);
+    node.reboot("boot-2");
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T16:00:00Z");
+    let newest = node.close(&mut meter);
+    // Checkpoints could not be written since, and only the newest file is looked at.
+    node.baseline = Baseline::default();
+    node.baseline.take(&newest);
+    node.baseline.set_checkpoint(old);
+    assert!(node.baseline.checkpoint().is_none());
+    assert_eq!(node.baseline.last_known().map(|known| known.wall), Some(at("2026-10-05T16:00:00Z")));
+    node.reboot("boot-3");
+    assert!(node.start().1.is_empty());
+}
+
+#[test]
 fn an_adopted_epoch_without_a_seal_begins_where_it_began() {
     let mut node = Node::new();
     node.wait_until("2026-10-05T12:10:00Z");
@@ -114,6 +137,7 @@ fn a_checkpoint_tells_what_differs_and_only_when_something_moved() {
     assert_eq!((checkpoint.seq, checkpoint.at.to_utc()), (2, at("2026-10-05T14:10:00Z")));
     // The machine has been up for two hours and ten minutes when the wall showed `at`.
     assert_eq!(checkpoint.boot_ms, Some(7_800_000));
+    assert!(node.checkpoint(&mut meter), "it was not kept: once more");
     assert!(meter.checkpoint(&node.reading()).unwrap().is_none());
     node.wait_until("2026-10-05T15:00:00Z");
     node.close(&mut meter);

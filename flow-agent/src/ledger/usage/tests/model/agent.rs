@@ -149,6 +149,7 @@ impl Agent {
         if let Some(checkpoint) = self.meter.checkpoint(&counted.reading).unwrap() {
             step(&mut self.dies)?;
             m.disk.checkpoint = Some(checkpoint);
+            self.meter.checkpoint_kept();
             m.ledger.keep(&counted.reading.epoch, &self.seen);
             step(&mut self.dies)?;
         }
