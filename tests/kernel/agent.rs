@@ -98,6 +98,12 @@ impl Node {
         assert_eq!(code, Some(0), "{}", self.log());
     }
 
+    /// Waits until the agent that runs has written so many buckets.
+    pub fn wait_for_buckets(&self, count: usize) {
+        let written = || self.log().lines().filter(|line| line.contains(" in  ") && line.contains(" out  ")).count();
+        wait_until("buckets are written", Duration::from_secs(30), || written() >= count);
+    }
+
     /// Kills the agent, as `kill -9` does.
     pub fn kill(&mut self) {
         let mut agent = self.agent.take().expect("an agent runs");

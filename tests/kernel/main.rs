@@ -25,6 +25,7 @@ mod soak;
 mod store;
 mod stranger;
 mod support;
+mod switch;
 mod translated;
 mod verifier;
 mod wire;

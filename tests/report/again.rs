@@ -96,7 +96,7 @@ fn a_late_node_makes_a_revision_for_whom_it_concerns() {
     let second = letters.iter().find(|letter| subject(letter).contains("orrection")).expect("a correction");
     let body = text(second);
     for figure in [days * 105, days * 100, days * 5] {
-        assert!(body.contains(&format!("{}", crate::month::thousands(figure))), "{figure} in {body}");
+        assert!(body.contains(&crate::month::thousands(figure).to_string()), "{figure} in {body}");
     }
     assert!(!body.contains("Provisional"));
     assert_ne!(letters[0]["headers"]["Message-ID"], letters[1]["headers"]["Message-ID"]);

@@ -12,6 +12,7 @@ mod log;
 mod maps;
 mod pins;
 mod plan;
+mod probe;
 mod retired;
 mod set;
 mod sets;
@@ -22,5 +23,6 @@ mod uninstall;
 
 pub use kernel::possible_cpus;
 pub use layout::slots_for;
+pub use probe::probe;
 pub use start::{find_retired, start};
 pub use uninstall::{Survey, SurveyedAttachment, SurveyedSet, survey, uninstall};

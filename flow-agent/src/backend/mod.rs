@@ -8,9 +8,11 @@ pub mod iptables;
 mod lock;
 mod netlink;
 pub mod scripted;
+mod start;
 
 pub use error::{BackendError, Cause};
 pub use netlink::InterfaceEvents;
+pub use start::start;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,13 +1,13 @@
 //! `flow-agent uninstall`: takes what this instance has in the kernel out of it, and keeps the logs.
 
-use crate::backend::ebpf;
+use crate::backend::{ebpf, iptables};
 use crate::cli::{Common, output};
 use crate::commands::run;
 use crate::config::Config;
-use crate::exit::{Code, Failure};
+use crate::exit::{Code, Failure, chain};
 use crate::store::{StateDir, instance};
 
-/// Take links, filters and pins of this state directory's agent out of the kernel; the logs stay
+/// Take links, filters, pins and chains of this state directory's agent out of the kernel; the logs stay
 ///
 /// What was counted since the last bucket is written first. Stop the agent before.
 #[derive(Debug, clap::Args)]
@@ -25,10 +25,20 @@ pub fn execute(common: &Common, _args: Args) -> Result<Code, Failure> {
         return Ok(Code::Done);
     };
     drop(state.lock_run().map_err(|error| Failure::from(error).help("stop the agent first: it writes a last bucket"))?);
-    if !ebpf::survey(&config.bpffs, &id)?.sets.is_empty() {
+    let rules = match iptables::survey(&id) {
+        Ok(sets) => sets.len(),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "iptables cannot be asked: if rules of ours are there, they stay");
+            0
+        }
+    };
+    if rules > 0 || !ebpf::survey(&config.bpffs, &id)?.sets.is_empty() {
         write_last_bucket(&config);
     }
-    let removed = ebpf::uninstall(&config.bpffs, &id)?;
+    let mut removed = ebpf::uninstall(&config.bpffs, &id)?;
+    if rules > 0 {
+        removed.extend(iptables::uninstall(&id)?);
+    }
     let mut text: String = removed.iter().map(|what| format!("removed: {what}\n")).collect();
     if removed.is_empty() {
         text += "nothing of this agent is in the kernel\n";

@@ -223,10 +223,10 @@ impl Agent {
     /// Makes a bucket of the time up to `reading`, to be written.
     fn seal(&mut self, reading: &Reading) -> Result<(), Failure> {
         let users = users(&self.owners);
-        let unseen = self.unseen.take();
-        let closing = Closing { users: &users, unseen: &unseen };
+        let closing = Closing { users: &users, unseen: self.unseen.all() };
         let bucket = self.meter.close(self.backend.interfaces(), reading, closing);
         let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
+        self.unseen.forget_until(bucket.seal.end.to_utc());
         self.outbox.push(bucket, Then::Release);
         Ok(())
     }
@@ -353,9 +353,9 @@ impl Agent {
             reading: self.backend.read(&clock::now)?,
         };
         let users = users(&self.owners);
-        let unseen = self.unseen.take();
-        let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: &unseen });
+        let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all() });
         let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
+        self.unseen.forget_until(bucket.seal.end.to_utc());
         self.outbox.push(bucket, set.map_or(Then::Nothing, Then::Delete));
         self.write_out();
         Ok(())

@@ -23,9 +23,13 @@ use crate::ports::spec;
 /// The counters are in the kernel: counting goes on while no agent runs, and the next one takes it up.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What counts [default: auto, or what the configuration says]
+    /// What counts: auto (eBPF where the kernel lets us, else iptables), ebpf, or iptables [default: auto, or what the
+    /// configuration says]
     #[arg(long, value_name = "BACKEND", value_parser = backend)]
     backend: Option<BackendChoice>,
+    /// Count with iptables rules: short for --backend iptables
+    #[arg(long, conflicts_with = "backend")]
+    iptables: bool,
     /// Count on these interfaces: names, globs, or `auto` for those with a default route
     #[arg(long, value_name = "NAME", num_args = 1..)]
     interface: Vec<String>,
@@ -79,7 +83,7 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
 /// The configuration, with what the command line says in its place.
 fn configured(common: &Common, args: &Args) -> Result<Config, Failure> {
     let mut config = common.load()?;
-    if let Some(backend) = args.backend {
+    if let Some(backend) = args.backend.or(args.iptables.then_some(BackendChoice::Iptables)) {
         config.count.backend = backend;
     }
     if !args.interface.is_empty() {
@@ -100,7 +104,8 @@ fn backend(text: &str) -> Result<BackendChoice, String> {
     match text {
         "auto" => Ok(BackendChoice::Auto),
         "ebpf" => Ok(BackendChoice::Ebpf),
-        _ => Err("expected auto or ebpf".to_owned()),
+        "iptables" => Ok(BackendChoice::Iptables),
+        _ => Err("expected auto, ebpf or iptables".to_owned()),
     }
 }
 

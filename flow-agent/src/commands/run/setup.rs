@@ -51,7 +51,8 @@ pub async fn start(config: Config, place: Place, accept_overlap: bool) -> Result
         place,
         log: tracing::enabled!(tracing::Level::DEBUG),
     };
-    let Started { mut backend, retired, unseen, unadopted } = backend::ebpf::start(&options, clock::now())?;
+    let Started { mut backend, retired, unseen, unadopted } =
+        backend::start(config.count.backend, &options, &clock::now)?;
     for path in unadopted {
         tracing::warn!(
             path = %path.display(),

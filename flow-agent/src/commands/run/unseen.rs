@@ -1,5 +1,7 @@
 //! What could not be seen since the last bucket.
 
+use chrono::{DateTime, Utc};
+
 use crate::ledger::reading::Unseen;
 
 /// Collects what inspections tell until the next bucket is closed.
@@ -34,15 +36,19 @@ impl UnseenList {
     }
 
     /// All of it, for the bucket that is closed now.
-    pub fn take(&mut self) -> Vec<Unseen> {
-        std::mem::take(&mut self.0)
+    pub fn all(&self) -> &[Unseen] {
+        &self.0
+    }
+
+    /// Forgets what ended before `end`, which a bucket has told of. What goes on, if only for a part of a second that no
+    /// bucket has yet, is the next one's too.
+    pub fn forget_until(&mut self, end: DateTime<Utc>) {
+        self.0.retain(|unseen| unseen.end.wall > end);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-
     use super::*;
     use crate::ledger::reading::Moment;
 
@@ -60,7 +66,16 @@ mod tests {
         list.add(vec![unseen("eth0", 10, 15)]);
         list.add(vec![unseen("eth0", 10, 20), unseen("eth1", 10, 20)]);
         list.add(vec![unseen("eth0", 30, 35)]);
-        assert_eq!(list.take(), [unseen("eth0", 10, 20), unseen("eth1", 10, 20), unseen("eth0", 30, 35)]);
-        assert_eq!(list.take(), []);
+        assert_eq!(list.all(), [unseen("eth0", 10, 20), unseen("eth1", 10, 20), unseen("eth0", 30, 35)]);
+    }
+
+    #[test]
+    fn what_goes_on_after_a_bucket_is_the_next_ones_too() {
+        let mut list = UnseenList::default();
+        list.add(vec![unseen("eth0", 10, 20), unseen("eth1", 10, 21)]);
+        list.forget_until(unseen("eth0", 10, 20).end.wall);
+        assert_eq!(list.all(), [unseen("eth1", 10, 21)]);
+        list.forget_until(unseen("eth0", 10, 21).end.wall);
+        assert_eq!(list.all(), []);
     }
 }

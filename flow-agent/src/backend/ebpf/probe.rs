@@ -1,0 +1,26 @@
+//! Whether the kernel lets us count with eBPF, found out by doing it for nobody.
+
+use super::set::{Constants, Set};
+use super::{counting, kernel, layout};
+use crate::backend::interfaces::LinkLayer;
+use crate::backend::netlink::Direction;
+use crate::backend::{BackendError, Options, host};
+
+/// Loads the maps and programs, attaches nothing, and lets them go.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn probe(options: &Options) -> Result<(), BackendError> {
+    let name = layout::SetName {
+        count: options.count,
+        slots: layout::slots_for(1, options.max_ports)?,
+        cpus: kernel::possible_cpus()?,
+        id: counting::new_id(),
+    };
+    let constants = Constants { atomic: host::is_realtime(), log: false };
+    let (_set, mut programs) = Set::load(name, None, constants)?;
+    for direction in Direction::BOTH {
+        programs.get(LinkLayer::Ethernet, direction)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! Which backend counts: eBPF where the kernel lets us, iptables where it does not. What the other one left is retired.
+
+use super::{BackendError, Options, Started, ebpf, iptables};
+use crate::config::BackendChoice;
+use crate::ledger::reading::{Moment, Unseen};
+use crate::ledger::record::BackendKind;
+
+/// Starts the backend of `choice`. Counters that the other backend left are stopped first, so that no packet is counted
+/// by both; what passes until the new ones count is unseen.
+///
+/// # Errors
+/// What the backend refuses. `auto` falls back to iptables only where the kernel refuses eBPF, and says why.
+pub fn start(choice: BackendChoice, options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+    match choice {
+        BackendChoice::Ebpf => with_ebpf(options, now),
+        BackendChoice::Iptables => with_iptables(options, now),
+        BackendChoice::Auto => match with_ebpf(options, now) {
+            Err(error) if is_for_iptables(&error) => {
+                let why = crate::exit::chain(&error);
+                let help = error.help();
+                tracing::warn!(why, help, "no eBPF here: counting with iptables");
+                with_iptables(options, now)
+            }
+            outcome => outcome,
+        },
+    }
+}
+
+fn with_ebpf(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+    if !has_rules(options) {
+        return ebpf::start(options, now());
+    }
+    // Not before it is known that eBPF can take over: where it cannot, the rules count on.
+    ebpf::probe(options)?;
+    let stopped_at = now();
+    let mut retired = iptables::find_retired(options)?;
+    let mut started = ebpf::start(options, now())?;
+    started.unseen.extend(switched(&started, !retired.is_empty(), BackendKind::Iptables, stopped_at, now()));
+    retired.append(&mut started.retired);
+    Ok(Started { retired, ..started })
+}
+
+fn with_iptables(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+    let stopped_at = now();
+    let mut retired = ebpf::find_retired(options)?;
+    let mut started = iptables::start(options, now)?;
+    started.unseen.extend(switched(&started, !retired.is_empty(), BackendKind::Ebpf, stopped_at, now()));
+    retired.append(&mut started.retired);
+    Ok(Started { retired, ..started })
+}
+
+/// The time between two backends, on every interface.
+fn switched(started: &Started, was_counting: bool, from: BackendKind, start: Moment, end: Moment) -> Vec<Unseen> {
+    if !was_counting {
+        return Vec::new();
+    }
+    let why = match from {
+        BackendKind::Ebpf => "switched from eBPF to iptables",
+        BackendKind::Iptables => "switched from iptables to eBPF",
+    };
+    let interfaces = started.backend.interfaces().into_iter();
+    interfaces.map(|interface| Unseen { start, end, interface, why: why.to_owned() }).collect()
+}
+
+/// Whether this instance has rules. A host whose tables cannot be read has none of ours that could be let go.
+fn has_rules(options: &Options) -> bool {
+    iptables::survey(&options.instance).is_ok_and(|sets| !sets.is_empty())
+}
+
+/// Whether iptables can do what eBPF could not. What is wrong with the request, or with what somebody else left, is wrong
+/// for both.
+fn is_for_iptables(error: &BackendError) -> bool {
+    match error {
+        BackendError::Load { .. }
+        | BackendError::Attach { .. }
+        | BackendError::DeviceType { .. }
+        | BackendError::Qdisc { .. }
+        | BackendError::FilterPlace { .. }
+        | BackendError::Path { .. } => true,
+        BackendError::Full { .. }
+        | BackendError::TooManyPorts { .. }
+        | BackendError::NoSuchInterface { .. }
+        | BackendError::Pattern { .. }
+        | BackendError::Netlink { .. }
+        | BackendError::Busy { .. }
+        | BackendError::Lock { .. }
+        | BackendError::Foreign { .. }
+        | BackendError::NewerLayout { .. }
+        | BackendError::Untrusted { .. }
+        | BackendError::PinnedMap { .. }
+        | BackendError::SlotTable { .. }
+        | BackendError::SlotInUse { .. }
+        | BackendError::Iptables(_) => false,
+    }
+}

@@ -1,0 +1,92 @@
+//! eBPF to iptables and back, with the same state directory: each byte in one bucket, and what nobody saw is said.
+
+use crate::agent::Node;
+use crate::common::flood::Flood;
+use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside};
+use crate::common::observer::{Observed, Observer};
+use crate::support::send;
+
+const PORTS: [u16; 3] = [443, 4433, 8388];
+const BACKENDS: [&str; 2] = ["ebpf", "iptables"];
+
+/// (logged, seen by iptables) for each port, protocol and chain.
+fn figures(node: &Node, observed: Observed) -> Vec<(String, u64, u64)> {
+    let totals = node.totals();
+    let figure = |((port, protocol, chain), (bytes, _)): ((u16, String, String), (u64, u64))| {
+        let direction = if chain == "INPUT" { "in" } else { "out" };
+        (format!("{port} {protocol} {direction}"), totals[&port][&format!("{protocol}_{direction}_bytes")], bytes)
+    };
+    observed.into_iter().map(figure).collect()
+}
+
+#[test]
+fn twenty_switches_of_the_backend_count_every_byte_once() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &PORTS, "");
+    let observer = Observer::install(&pair.host, &PORTS);
+    for round in 0..20 {
+        node.start(&["--backend", BACKENDS[round % 2]]);
+        // Only while an agent counts: nothing may be missing.
+        let flood = Flood::begin(&pair, &PORTS);
+        flood.pass(500);
+        flood.end();
+        node.stop();
+    }
+    for (what, logged, seen) in figures(&node, observer.read()) {
+        assert_eq!(logged, seen, "{what}");
+    }
+    let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
+    for backend in BACKENDS {
+        assert!(seals.iter().filter(|seal| seal["backend"] == backend).count() >= 10, "{backend} has counted");
+    }
+}
+
+#[test]
+fn what_passes_during_a_switch_is_a_gap_and_never_counted_twice() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &PORTS, "");
+    node.start(&["--bucket", "1s", "--backend", "ebpf"]);
+    let observer = Observer::install(&pair.host, &PORTS);
+    let flood = Flood::begin(&pair, &PORTS);
+    for round in 1..=6 {
+        // One that the switch before closed, and one of a whole second.
+        node.wait_for_buckets(3);
+        node.stop();
+        node.start(&["--bucket", "1s", "--backend", BACKENDS[round % 2]]);
+    }
+    node.wait_for_buckets(3);
+    flood.end();
+    node.stop();
+    let mut unseen = 0;
+    for (what, logged, seen) in figures(&node, observer.read()) {
+        assert!(logged <= seen, "{what}: {logged} logged, {seen} seen by iptables");
+        unseen += seen - logged;
+    }
+    eprintln!("{unseen} bytes passed during six switches");
+    let gaps = node.hourly().iter().filter(|line| line["quality"] == "gap").count();
+    assert!(gaps >= 6, "each switch is marked: {gaps}");
+}
+
+#[test]
+fn iptables_counts_what_ebpf_counts() {
+    let Some(pair) = Pair::make() else { return };
+    let mut figures = Vec::new();
+    for backend in BACKENDS {
+        let mut node = Node::new(&pair, &PORTS, "");
+        node.start(&["--backend", backend]);
+        for (from, to) in [(PEER4, HOST4), (PEER6, HOST6)] {
+            inside(&pair.peer, || {
+                send(from, (to, 443), 100, 10);
+                send(from, (to, 4433), 1_000, 7);
+            });
+        }
+        node.stop();
+        assert!(node.command(&["uninstall"]).status.success());
+        figures.push(node.totals());
+    }
+    assert_eq!(figures[0], figures[1]);
+    // By hand: IPv4 adds 28 bytes to each datagram, IPv6 48.
+    assert_eq!(figures[1][&443]["udp_in_bytes"], 10 * 128 + 10 * 148);
+    assert_eq!(figures[1][&4433]["udp_in_bytes"], 7 * 1_028 + 7 * 1_048);
+    assert_eq!(figures[1][&8388]["udp_in_bytes"], 0);
+}
