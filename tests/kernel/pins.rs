@@ -7,7 +7,7 @@ use flow_agent::backend::{BackendError, Options, Place, ebpf};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside, run};
-use crate::support::{INSTANCE, options, pinned_sets, pins, read, read_all, refusal, send, start, succeed};
+use crate::support::{INSTANCE, options, pinned_sets, pins, places, read, read_all, refusal, send, start, succeed};
 
 fn distrusted(options: &Options) -> String {
     match refusal(options) {
@@ -124,7 +124,7 @@ fn two_agents_share_a_host_when_they_count_different_interfaces() {
 
 #[test]
 fn uninstalling_leaves_nothing_of_ours_and_everything_of_others() {
-    for place in [Place::Tcx, Place::Clsact] {
+    for place in places() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let options = Options { place, ..options(&pair, &[443]) };
@@ -186,7 +186,7 @@ impl Drop for Unmount {
 
 #[test]
 fn without_bpffs_it_counts_as_long_as_it_lives_and_says_so() {
-    for place in [Place::Tcx, Place::Clsact] {
+    for place in places() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             // A file is no place to mount on.
@@ -210,7 +210,7 @@ fn without_bpffs_it_counts_as_long_as_it_lives_and_says_so() {
 
 #[test]
 fn three_capabilities_are_enough() {
-    for place in [Place::Tcx, Place::Clsact] {
+    for place in places() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let three = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;

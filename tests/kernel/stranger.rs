@@ -1,10 +1,14 @@
 //! Somebody else's program: a classifier of two instructions, attached where ours is.
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 // include/uapi/linux/bpf.h
 const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 pub const TCX_INGRESS: u32 = 46;
@@ -37,7 +41,23 @@ pub fn attach_first(index: u32, hook: u32, verdict: i32) -> io::Result<OwnedFd> 
         padding: 0,
         expected_revision: 0,
     };
-    bpf(BPF_LINK_CREATE, &mut attribute)
+    // SAFETY: the command returns a new file descriptor, which is ours.
+    bpf(BPF_LINK_CREATE, &mut attribute).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Pins a program that returns `verdict`, for `tc` to take.
+pub fn pin(verdict: i32, path: &Path) -> io::Result<()> {
+    let program = load(verdict)?;
+    #[repr(C)]
+    struct ObjectPin {
+        pathname: u64,
+        bpf_fd: u32,
+        file_flags: u32,
+    }
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let pathname = path.as_ptr().expose_provenance() as u64;
+    let mut attribute = ObjectPin { pathname, bpf_fd: program.as_raw_fd().cast_unsigned(), file_flags: 0 };
+    bpf(BPF_OBJ_PIN, &mut attribute).map(drop)
 }
 
 fn load(verdict: i32) -> io::Result<OwnedFd> {
@@ -66,16 +86,15 @@ fn load(verdict: i32) -> io::Result<OwnedFd> {
         kern_version: 0,
         prog_flags: 0,
     };
-    bpf(BPF_PROG_LOAD, &mut attribute)
+    // SAFETY: the command returns a new file descriptor, which is ours.
+    bpf(BPF_PROG_LOAD, &mut attribute).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<OwnedFd> {
+fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32> {
     // SAFETY: the attribute is initialised, as long as is said, and what it points to lives over the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attribute), size_of::<T>()) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
-    let fd = i32::try_from(result).expect("a file descriptor is an int");
-    // SAFETY: both commands return a new file descriptor, which is ours.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(i32::try_from(result).expect("an int"))
 }

@@ -31,6 +31,22 @@ pub fn options(pair: &Pair, ports: &[u16]) -> Options {
     }
 }
 
+/// Whether this kernel has TCX; says on stderr when it has not.
+pub fn has_tcx() -> bool {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version < (6, 6) {
+        eprintln!("NOT HERE: TCX, which Linux {release} has not");
+    }
+    version >= (6, 6)
+}
+
+/// The places at which programs can be attached on this kernel.
+pub fn places() -> Vec<Place> {
+    if has_tcx() { vec![Place::Tcx, Place::Clsact] } else { vec![Place::Clsact] }
+}
+
 /// Starts an agent's backend; in the namespace of the calling thread.
 pub fn start(options: &Options) -> Result<Started, BackendError> {
     ebpf::start(options, clock::now())
