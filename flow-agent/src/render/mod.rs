@@ -1,5 +1,6 @@
 //! PURE: what people read: tables, letters, the page of a month.
 
+mod chart;
 mod dates;
 pub mod figures;
 pub mod letter;
@@ -35,3 +36,6 @@ impl Language {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

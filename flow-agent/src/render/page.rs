@@ -1,14 +1,22 @@
-//! `report.html`: the month on one page.
+//! `report.html`: the month on one page that needs nothing else.
 
 use serde::Serialize;
 
-use super::{Language, TemplateError, Templates, dates};
+use super::summary::{self, view};
+use super::{Language, TemplateError, Templates, chart, dates};
 use crate::ledger::statement::MonthlyReport;
+
+/// More rows than these no browser sorts with pleasure; the CSV has them all.
+const MOST_ROWS: usize = 5_000;
 
 #[derive(Debug, Serialize)]
 struct View {
-    language: &'static str,
-    period: String,
+    #[serde(flatten)]
+    month: summary::View,
+    first_day: String,
+    last_day: String,
+    zone: &'static str,
+    chart: String,
 }
 
 /// Writes the page.
@@ -16,6 +24,21 @@ struct View {
 /// # Errors
 /// When a template of the operator does not fit what is filled in.
 pub fn page(templates: &Templates, report: &MonthlyReport, language: Language) -> Result<String, TemplateError> {
-    let view = View { language: language.code(), period: dates::period(language, report.first_day, report.last_day) };
+    let mut days = vec![(0_u64, 0_u64); report.first_day.iter_days().take_while(|day| *day <= report.last_day).count()];
+    for statement in &report.statements {
+        for (total, day) in days.iter_mut().zip(&statement.days) {
+            // To be drawn, not to be billed.
+            *total = (total.0.saturating_add(day.0), total.1.saturating_add(day.1));
+        }
+    }
+    let labels: Vec<String> =
+        report.first_day.iter_days().take(days.len()).map(|day| dates::short(language, day)).collect();
+    let view = View {
+        month: view(report, language, templates.words(language), MOST_ROWS),
+        first_day: report.first_day.to_string(),
+        last_day: report.last_day.to_string(),
+        zone: report.zone.name(),
+        chart: chart::days(&days, &labels),
+    };
     templates.fill("page.html", language, &view)
 }

@@ -4,14 +4,16 @@ use serde::Serialize;
 
 use super::letter::LetterText;
 use super::view::{Bytes, rule};
-use super::{Language, TemplateError, Templates, dates, numbers, remarks};
+use super::words::Words;
+use super::{Language, TemplateError, Templates, chart, dates, numbers, remarks};
 use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, State, Statement};
 
 /// A letter lists no more users than these; the page and the CSV have them all.
 const MOST_USERS: usize = 50;
 
+/// What the summary and the page show.
 #[derive(Debug, Serialize)]
-struct View {
+pub(super) struct View {
     language: &'static str,
     period: String,
     state: State,
@@ -40,11 +42,33 @@ struct Node {
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
-    billed: Bytes,
+    billed: Figure,
+    input: Figure,
+    output: Figure,
     quota: Option<String>,
+    /// What the page sorts by: thousandths of the quota, of what was before; the amount.
+    quota_raw: String,
     money: Option<String>,
+    money_raw: String,
     change: Option<String>,
+    change_raw: String,
     rev: u32,
+    spark: String,
+}
+
+/// A number of bytes that can be sorted by.
+#[derive(Debug, Serialize)]
+struct Figure {
+    human: String,
+    exact: String,
+    raw: String,
+}
+
+impl Figure {
+    fn new(bytes: u64) -> Self {
+        let Bytes { human, exact } = Bytes::new(bytes);
+        Self { human, exact, raw: bytes.to_string() }
+    }
 }
 
 /// Writes the summary.
@@ -53,10 +77,28 @@ struct Row {
 /// When a template of the operator does not fit what is filled in.
 pub fn summary(templates: &Templates, report: &MonthlyReport, language: Language) -> Result<LetterText, TemplateError> {
     let words = templates.words(language);
+    let view = view(report, language, words, MOST_USERS);
+    let is_incomplete = report.state == State::Provisional || report.nodes.iter().any(|node| node.why.is_some());
+    let key = match report.state {
+        State::InProgress => "summary_subject_in_progress",
+        State::Provisional | State::Final if is_incomplete => "summary_subject_incomplete",
+        State::Provisional | State::Final => "summary_subject",
+    };
+    let values =
+        [("period", view.period.clone()), ("billed", view.total.human.clone()), ("users", view.users.to_string())];
+    Ok(LetterText {
+        subject: words.say(key, &values),
+        text: templates.fill("summary.txt", language, &view)?,
+        html: templates.fill("summary.html", language, &view)?,
+    })
+}
+
+/// The month with its busiest users, at most `most_rows`.
+pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, most_rows: usize) -> View {
     let mut ranked: Vec<&Statement> = report.statements.iter().collect();
     ranked.sort_by_key(|statement| std::cmp::Reverse(statement.billed_bytes));
     let users = report.statements.iter().filter(|statement| statement.user.is_some()).count();
-    let view = View {
+    View {
         language: language.code(),
         period: dates::period(language, report.first_day, report.last_day),
         state: report.state,
@@ -68,22 +110,10 @@ pub fn summary(templates: &Templates, report: &MonthlyReport, language: Language
         unassigned: report.statements.len() - users,
         money: money(report),
         nodes: report.nodes.iter().map(node).collect(),
-        omitted: ranked.len().saturating_sub(MOST_USERS),
-        rows: ranked.into_iter().take(MOST_USERS).map(row).collect(),
+        omitted: ranked.len().saturating_sub(most_rows),
+        rows: ranked.into_iter().take(most_rows).map(row).collect(),
         remarks: remarks::of_report(report, language, words, |_| true),
-    };
-    let is_incomplete = report.state == State::Provisional || report.nodes.iter().any(|node| node.why.is_some());
-    let key = match report.state {
-        State::InProgress => "summary_subject_in_progress",
-        State::Provisional | State::Final if is_incomplete => "summary_subject_incomplete",
-        State::Provisional | State::Final => "summary_subject",
-    };
-    let values = [("period", view.period.clone()), ("billed", view.total.human.clone()), ("users", users.to_string())];
-    Ok(LetterText {
-        subject: words.say(key, &values),
-        text: templates.fill("summary.txt", language, &view)?,
-        html: templates.fill("summary.html", language, &view)?,
-    })
+    }
 }
 
 fn node(node: &crate::ledger::statement::NodeStatement) -> Node {
@@ -97,13 +127,23 @@ fn node(node: &crate::ledger::statement::NodeStatement) -> Node {
 }
 
 fn row(statement: &Statement) -> Row {
+    let billed = statement.billed_bytes;
+    let thousandths = |of: u64| (of > 0).then(|| u128::from(billed) * 1_000 / u128::from(of));
+    let raw = |of: Option<u64>| of.and_then(thousandths).map(|raw| raw.to_string()).unwrap_or_default();
+    let money = statement.money.as_ref();
     Row {
         name: name(statement),
-        billed: Bytes::new(statement.billed_bytes),
-        quota: statement.quota_bytes.map(|quota| numbers::percent(statement.billed_bytes, quota, 1)),
-        money: statement.money.as_ref().map(|money| format!("{} {}", money.amount, money.currency)),
-        change: statement.billed_bytes_before.and_then(|before| numbers::change(before, statement.billed_bytes)),
+        billed: Figure::new(billed),
+        input: Figure::new(statement.total.in_bytes()),
+        output: Figure::new(statement.total.out_bytes()),
+        quota: statement.quota_bytes.map(|quota| numbers::percent(billed, quota, 1)),
+        quota_raw: raw(statement.quota_bytes),
+        money: money.map(|money| format!("{} {}", money.amount, money.currency)),
+        money_raw: money.map(|money| money.amount.to_string()).unwrap_or_default(),
+        change: statement.billed_bytes_before.and_then(|before| numbers::change(before, billed)),
+        change_raw: raw(statement.billed_bytes_before),
         rev: statement.rev,
+        spark: chart::spark(&statement.days),
     }
 }
 
