@@ -6,7 +6,6 @@
 
 mod agents;
 mod hosts;
-mod observer;
 mod traffic;
 mod verify;
 
@@ -17,13 +16,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::common::daemon::wait_until;
+use crate::common::observer::Observer;
 use crate::common::smtpd::Smtpd;
 use crate::common::sshd::Sshd;
 use crate::packages;
 use crate::process::{command, root, run as run_command};
 use agents::{MainNode, NodeAgent};
 use hosts::Hosts;
-use observer::Observer;
 
 /// Two nodes, a main node, traffic, ssh, letters; the totals are held against iptables' counters (root)
 #[derive(clap::Args)]
@@ -76,7 +75,7 @@ pub fn run(_options: Options) -> Result<()> {
     for node in NODES {
         let (host, node_dir) = (hosts.node(node.name), dir.join(node.name));
         let ports: Vec<u16> = node.plan.iter().map(|plan| plan.port).collect();
-        observers.push(Observer::install(&host.netns, &ports)?);
+        observers.push(Observer::install(&host.netns, &ports));
         sshds.push(Sshd::start(&host.netns, &node_dir.join("sshd"), &host.address.to_string(), 22, "")?);
         agents.push(NodeAgent::start(&program, host, &node_dir, &ports)?);
     }
@@ -87,7 +86,7 @@ pub fn run(_options: Options) -> Result<()> {
         traffic::play(&hosts.main, &host.netns, &[host.address, host.address6], node.plan)?;
     }
     for observer in &observers {
-        wait_until("the last segments have passed", Duration::from_secs(10), || observer.is_quiet());
+        wait_until("the last segments have passed", Duration::from_secs(10), || is_quiet(observer));
     }
     // One more bucket, so that the letters are not all about a single one.
     wait_until("a bucket was sealed", Duration::from_secs(15), || agents.iter().all(NodeAgent::has_sealed));
@@ -106,6 +105,13 @@ pub fn run(_options: Options) -> Result<()> {
     verify::run(&main, &smtpd, NODES, &observers)?;
     print_places(&dir, &main, &smtpd);
     Ok(())
+}
+
+/// Whether nothing was counted for a third of a second.
+fn is_quiet(observer: &Observer) -> bool {
+    let before = observer.read();
+    std::thread::sleep(Duration::from_millis(300));
+    before == observer.read()
 }
 
 fn say(what: &str) {

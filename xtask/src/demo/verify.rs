@@ -9,26 +9,26 @@ use serde_json::Value;
 
 use super::Node;
 use super::agents::MainNode;
-use super::observer::{Counted, Observer};
 use crate::common::daemon::wait_until;
+use crate::common::observer::Observer;
 use crate::common::smtpd::Smtpd;
 
 /// Bytes by (node, port, protocol, direction).
-type Totals = BTreeMap<(String, u16, &'static str, &'static str), u64>;
+type Totals = BTreeMap<(String, u16, String, String), u64>;
 
 /// Prints the comparison; fails when a figure differs or a letter is missing.
 pub fn run(main: &MainNode, smtpd: &Smtpd, nodes: &[Node], observers: &[Observer]) -> Result<()> {
     let billed = billed(main)?;
     let mut observed = Totals::new();
     for (node, observer) in nodes.iter().zip(observers) {
-        let counted: Counted = observer.read()?;
-        for ((port, protocol, direction), bytes) in counted {
-            observed.insert((node.name.to_owned(), port, protocol, direction), bytes);
+        for ((port, protocol, chain), (bytes, _)) in observer.read() {
+            let direction = if chain == "INPUT" { "in" } else { "out" };
+            observed.insert((node.name.to_owned(), port, protocol, direction.to_owned()), bytes);
         }
     }
     println!("{:<8}{:>6}  {:<4} {:<4}{:>16}{:>16}", "node", "port", "", "", "billed", "iptables");
     for ((node, port, protocol, direction), bytes) in &observed {
-        let key = (node.clone(), *port, *protocol, *direction);
+        let key = (node.clone(), *port, protocol.clone(), direction.clone());
         let figure = billed.get(&key).copied().unwrap_or(0);
         println!("{node:<8}{port:>6}  {protocol:<4} {direction:<4}{figure:>16}{bytes:>16}");
         ensure!(
@@ -66,7 +66,7 @@ fn billed(main: &MainNode) -> Result<Totals> {
                 for (protocol, direction) in [("tcp", "in"), ("tcp", "out"), ("udp", "in"), ("udp", "out")] {
                     let bytes =
                         numbers[format!("{protocol}_{direction}_bytes")].as_u64().context("a figure is missing")?;
-                    totals.insert((node.clone(), port, protocol, direction), bytes);
+                    totals.insert((node.clone(), port, protocol.to_owned(), direction.to_owned()), bytes);
                 }
             }
         }
