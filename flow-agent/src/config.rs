@@ -6,6 +6,8 @@ mod check;
 mod error;
 mod file;
 mod load;
+pub mod mail;
+mod shape;
 mod users;
 pub mod value;
 

@@ -9,8 +9,9 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Place};
 use super::file::{self, File};
+use super::shape::Text;
 use super::users::{self, Declared};
-use super::value::{NodeName, Text, Value as _};
+use super::value::{NodeName, Value as _};
 use super::{
     BackendChoice, Config, CountConfig, MailConfig, NodeConfig, NodeSource, PortFile, PortsConfig, Price, ReportConfig,
     UserConfig,

@@ -8,10 +8,9 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Place};
-use super::value::{
-    Address, ByteCount, Currency, Interfaces, Mailbox, NodeName, Operand, Ports, PricedBytes, Seconds, Share, Text,
-    UserName, Whole,
-};
+use super::mail::{Address, Mailbox};
+use super::shape::{Interfaces, Ports, Share, Text, Whole};
+use super::value::{ByteCount, Currency, NodeName, Operand, PricedBytes, Seconds, UserName};
 use super::{BackendChoice, Billed, IncompleteLetters, Language, MailServer, PortFileFormat};
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::record::CountMode;

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::error::{ConfigError, Overlap, Place};
-use super::value::{Address, ByteCount, UserName, Value, ValueError};
+use super::mail::Address;
+use super::value::{ByteCount, UserName, Value, ValueError};
 use super::{Language, UserConfig};
 use crate::ports::spec;
 

@@ -1,14 +1,11 @@
 //! PURE: single values of the configuration, and what each of them has to be.
 
-use std::fmt;
-use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono_tz::Tz;
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::{Language, MailSecurity, MailServer};
+use super::Language;
 use crate::backend::interfaces::Patterns;
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::{name, units};
@@ -49,123 +46,8 @@ pub enum ValueError {
     Bytes(#[from] units::UnitError),
 }
 
-fn other<T: Value>(found: &str) -> ValueError {
+pub(super) fn other<T: Value>(found: &str) -> ValueError {
     ValueError::Other { found: found.to_owned(), expected: T::EXPECTED }
-}
-
-/// Reads `T` from a string of the file; what is wrong with it points at its place.
-#[derive(Clone, Debug)]
-pub(super) struct Text<T>(pub(super) T);
-
-impl<'de, T: Value> Deserialize<'de> for Text<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor<T>(PhantomData<T>);
-
-        impl<T: Value> Visitor<'_> for TextVisitor<T> {
-            type Value = Text<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(T::EXPECTED)
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Text<T>, E> {
-                T::parse(text).map(Text).map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_str(TextVisitor(PhantomData))
-    }
-}
-
-/// A whole number from `MIN` to `MAX`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Whole<const MIN: u32, const MAX: u32>(pub(super) u32);
-
-impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WholeVisitor<const MIN: u32, const MAX: u32>;
-
-        impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
-            type Value = Whole<MIN, MAX>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a number from {MIN} to {MAX}")
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-                self.visit_i128(number.into())
-            }
-
-            fn visit_i128<E: Error>(self, number: i128) -> Result<Self::Value, E> {
-                match u32::try_from(number) {
-                    Ok(whole) if (MIN..=MAX).contains(&whole) => Ok(Whole(whole)),
-                    _ => Err(E::custom(format_args!("{number} is out of range, expected {MIN} to {MAX}"))),
-                }
-            }
-        }
-
-        deserializer.deserialize_i64(WholeVisitor)
-    }
-}
-
-/// A part of a whole: 0 to 1.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Share(pub(super) f64);
-
-impl<'de> Deserialize<'de> for Share {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let share = f64::deserialize(deserializer)?;
-        match (0.0..=1.0).contains(&share) {
-            true => Ok(Self(share)),
-            false => Err(D::Error::custom(format_args!("{share} is out of range, expected 0 to 1, such as 0.999"))),
-        }
-    }
-}
-
-/// Interfaces, at least one.
-#[derive(Clone, Debug)]
-pub(super) struct Interfaces(pub(super) Vec<Text<Interface>>);
-
-impl<'de> Deserialize<'de> for Interfaces {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let interfaces = Vec::deserialize(deserializer)?;
-        match interfaces.is_empty() {
-            true => Err(D::Error::custom("no interface given, expected names, globs, or [\"auto\"]")),
-            false => Ok(Self(interfaces)),
-        }
-    }
-}
-
-/// Ports in one item of a list: a number, or a range as text.
-#[derive(Clone, Debug)]
-pub(super) struct Ports(pub(super) std::ops::RangeInclusive<u16>);
-
-impl<'de> Deserialize<'de> for Ports {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PortsVisitor;
-
-        impl Visitor<'_> for PortsVisitor {
-            type Value = Ports;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a port such as 443, or a range such as \"8000-8100\"")
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Ports, E> {
-                self.visit_i128(number.into())
-            }
-
-            fn visit_i128<E: Error>(self, number: i128) -> Result<Ports, E> {
-                spec::port(number).map(|port| Ports(port..=port)).map_err(E::custom)
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Ports, E> {
-                spec::range(text).map(Ports).map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_any(PortsVisitor)
-    }
 }
 
 impl Value for Tz {
@@ -265,32 +147,6 @@ impl Value for Operand {
     }
 }
 
-/// A bare mail address.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address(pub String);
-
-impl Value for Address {
-    const EXPECTED: &'static str = "a mail address such as \"ops@example.com\"";
-
-    fn parse(text: &str) -> Result<Self, ValueError> {
-        let fits = name::hidden(text).is_none() && text.parse::<lettre::Address>().is_ok();
-        fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
-    }
-}
-
-/// A mail address with or without a name before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mailbox(pub String);
-
-impl Value for Mailbox {
-    const EXPECTED: &'static str = "a mail address such as \"Flow Agent <report@example.com>\"";
-
-    fn parse(text: &str) -> Result<Self, ValueError> {
-        let fits = name::hidden(text).is_none() && text.parse::<lettre::message::Mailbox>().is_ok();
-        fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
-    }
-}
-
 /// A number of bytes, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ByteCount(pub u64);
@@ -357,45 +213,5 @@ impl Value for Language {
             "zh" => Ok(Self::Chinese),
             _ => Err(other::<Self>(text)),
         }
-    }
-}
-
-impl Value for MailServer {
-    const EXPECTED: &'static str =
-        "smtps://HOST, smtp://HOST or smtp+insecure://HOST, with :PORT where it is not the usual one";
-
-    fn parse(text: &str) -> Result<Self, ValueError> {
-        let not_one = || other::<Self>(text);
-        let (scheme, rest) = text.split_once("://").ok_or_else(not_one)?;
-        let (security, usual_port) = match scheme {
-            "smtps" => (MailSecurity::Tls, 465),
-            "smtp" => (MailSecurity::StartTls, 587),
-            "smtp+insecure" => (MailSecurity::Insecure, 25),
-            _ => return Err(not_one()),
-        };
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains('@') {
-            return Err(ValueError::LoginInServer);
-        }
-        let (host, port) = match rest.strip_prefix('[') {
-            Some(bracketed) => {
-                let (address, after) = bracketed.split_once(']').ok_or_else(not_one)?;
-                address.parse::<std::net::Ipv6Addr>().map_err(|_| not_one())?;
-                (address, after)
-            }
-            None => rest.split_at(rest.find(':').unwrap_or(rest.len())),
-        };
-        let port = match port.strip_prefix(':') {
-            Some(digits) => digits.parse().ok().and_then(|number: i128| spec::port(number).ok()).ok_or_else(not_one)?,
-            None if port.is_empty() => usual_port,
-            None => return Err(not_one()),
-        };
-        Operand::parse(host).map_err(|_| not_one())?;
-        let is_here =
-            host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        if security == MailSecurity::Insecure && !is_here {
-            return Err(ValueError::InsecureServer { host: host.to_owned() });
-        }
-        Ok(Self { host: host.to_owned(), port, security })
     }
 }

@@ -16,42 +16,23 @@ pub struct Ephemeral {
     pub reserved: BTreeSet<u16>,
 }
 
-/// Why it is not known.
-#[derive(Debug, thiserror::Error)]
-pub enum EphemeralError {
-    #[error("failed to read `{path}`")]
-    Io {
-        path: &'static str,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("`{path}` holds {found:?}, which is not understood")]
-    Content { path: &'static str, found: String },
-}
-
 impl Ephemeral {
     /// Whether an outgoing connection may be given `port`.
     pub fn may_take(&self, port: u16) -> bool {
         self.range.contains(&port) && !self.reserved.contains(&port)
     }
 
-    /// What the kernel says now.
-    ///
-    /// # Errors
-    /// When `/proc/sys` cannot be read.
-    pub fn read() -> Result<Self, EphemeralError> {
-        let range = content(RANGE)?;
-        let reserved = content(RESERVED)?;
-        let unclear = |path, found: &str| EphemeralError::Content { path, found: found.trim().to_owned() };
-        Ok(Self {
-            range: parse_range(&range).ok_or_else(|| unclear(RANGE, &range))?,
-            reserved: parse_reserved(&reserved).ok_or_else(|| unclear(RESERVED, &reserved))?,
-        })
+    /// What the kernel says now; where it does not say (a container without `/proc/sys`), what it says by default.
+    pub fn read() -> Self {
+        Self {
+            range: content(RANGE).and_then(|text| parse_range(&text)).unwrap_or(32_768..=60_999),
+            reserved: content(RESERVED).and_then(|text| parse_reserved(&text)).unwrap_or_default(),
+        }
     }
 }
 
-fn content(path: &'static str) -> Result<String, EphemeralError> {
-    std::fs::read_to_string(path).map_err(|source| EphemeralError::Io { path, source })
+fn content(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok()
 }
 
 fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
@@ -76,7 +57,7 @@ mod tests {
         assert_eq!(parse_range("32768\n"), None);
         assert_eq!(parse_reserved("\n"), Some(BTreeSet::new()));
         assert_eq!(parse_reserved("8388,40000-40002\n"), Some(BTreeSet::from([8388, 40_000, 40_001, 40_002])));
-        let ephemeral = Ephemeral::read().unwrap();
+        let ephemeral = Ephemeral::read();
         assert!(ephemeral.range.start() < ephemeral.range.end());
     }
 

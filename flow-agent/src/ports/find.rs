@@ -20,7 +20,7 @@ pub fn find(
     max_ports: u32,
     last_good: &BTreeMap<PathBuf, Owners>,
 ) -> Result<Wanted, WantedError> {
-    let ephemeral = Ephemeral::read()?;
+    let ephemeral = Ephemeral::read();
     let listening = if config.listening { listening(&ephemeral)? } else { BTreeSet::new() };
     let files = config.files.iter().map(|file| (file.path.clone(), file::read(file))).collect();
     wanted(Sources { node, config, users, max_ports, files, last_good, listening, ephemeral: &ephemeral })

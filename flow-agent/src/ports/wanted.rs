@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::ephemeral::{Ephemeral, EphemeralError};
+use super::ephemeral::Ephemeral;
 use super::file::PortFileError;
 use super::listening::ListeningError;
 use super::{Listed, Owners, spec};
@@ -65,8 +65,6 @@ pub enum WantedError {
     File(#[from] PortFileError),
     #[error(transparent)]
     Listening(#[from] ListeningError),
-    #[error(transparent)]
-    Ephemeral(#[from] EphemeralError),
     #[error("{wanted} ports are to be counted, `max_ports` is {max_ports}")]
     TooMany { wanted: usize, max_ports: u32 },
     #[error("no ports are to be counted, and nothing is named that could bring some")]
@@ -78,7 +76,7 @@ impl WantedError {
     pub fn help(&self) -> String {
         match self {
             Self::File(_) => "mend the file, or take it out of `ports.files`".to_owned(),
-            Self::Listening(_) | Self::Ephemeral(_) => "mount /proc, and let this user read it".to_owned(),
+            Self::Listening(_) => "mount /proc, and let this user read it".to_owned(),
             Self::TooMany { .. } => "watch fewer ports, or raise `count.max_ports`".to_owned(),
             Self::Nothing => {
                 "name ports with --ports or in `ports.watch`, a file in `ports.files`, or set `ports.listening`"

@@ -1,0 +1,124 @@
+//! PURE: how values stand in the file: as text, as whole numbers, as lists; what is wrong with one points at its place.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+use super::value::{Interface, Value};
+use crate::ports::spec;
+
+/// Reads `T` from a string of the file.
+#[derive(Clone, Debug)]
+pub(super) struct Text<T>(pub(super) T);
+
+impl<'de, T: Value> Deserialize<'de> for Text<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor<T>(PhantomData<T>);
+
+        impl<T: Value> Visitor<'_> for TextVisitor<T> {
+            type Value = Text<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(T::EXPECTED)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<T>, E> {
+                T::parse(text).map(Text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(TextVisitor(PhantomData))
+    }
+}
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Whole<const MIN: u32, const MAX: u32>(pub(super) u32);
+
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WholeVisitor<const MIN: u32, const MAX: u32>;
+
+        impl<const MIN: u32, const MAX: u32> Visitor<'_> for WholeVisitor<MIN, MAX> {
+            type Value = Whole<MIN, MAX>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a number from {MIN} to {MAX}")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                self.visit_i128(number.into())
+            }
+
+            fn visit_i128<E: Error>(self, number: i128) -> Result<Self::Value, E> {
+                match u32::try_from(number) {
+                    Ok(whole) if (MIN..=MAX).contains(&whole) => Ok(Whole(whole)),
+                    _ => Err(E::custom(format_args!("{number} is out of range, expected {MIN} to {MAX}"))),
+                }
+            }
+        }
+
+        deserializer.deserialize_i64(WholeVisitor)
+    }
+}
+
+/// A part of a whole: 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share(pub(super) f64);
+
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let share = f64::deserialize(deserializer)?;
+        match (0.0..=1.0).contains(&share) {
+            true => Ok(Self(share)),
+            false => Err(D::Error::custom(format_args!("{share} is out of range, expected 0 to 1, such as 0.999"))),
+        }
+    }
+}
+
+/// Interfaces, at least one.
+#[derive(Clone, Debug)]
+pub(super) struct Interfaces(pub(super) Vec<Text<Interface>>);
+
+impl<'de> Deserialize<'de> for Interfaces {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let interfaces = Vec::deserialize(deserializer)?;
+        match interfaces.is_empty() {
+            true => Err(D::Error::custom("no interface given, expected names, globs, or [\"auto\"]")),
+            false => Ok(Self(interfaces)),
+        }
+    }
+}
+
+/// Ports in one item of a list: a number, or a range as text.
+#[derive(Clone, Debug)]
+pub(super) struct Ports(pub(super) std::ops::RangeInclusive<u16>);
+
+impl<'de> Deserialize<'de> for Ports {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PortsVisitor;
+
+        impl Visitor<'_> for PortsVisitor {
+            type Value = Ports;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a port such as 443, or a range such as \"8000-8100\"")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Ports, E> {
+                self.visit_i128(number.into())
+            }
+
+            fn visit_i128<E: Error>(self, number: i128) -> Result<Ports, E> {
+                spec::port(number).map(|port| Ports(port..=port)).map_err(E::custom)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Ports, E> {
+                spec::range(text).map(Ports).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(PortsVisitor)
+    }
+}
