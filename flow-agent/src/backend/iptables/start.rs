@@ -153,7 +153,9 @@ impl Before {
         for name in &elsewhere {
             self.detach(name)?;
         }
-        let change = Change::plan(&new.set, picked, &options.ports);
+        // To counters of a known epoch no port is added yet: see `Options::ports`.
+        let known = options.known_epochs.contains(&new.epoch);
+        let change = Change::plan(&new.set, picked, &options.ports, known);
         for side in &new.set.sides {
             let mut script = Script::default();
             for piece in self.leaving().filter(|piece| piece.tools.place() == side.tools.place()) {
@@ -183,7 +185,7 @@ impl Before {
         for name in self.with_fate(Fate::Discard) {
             self.pieces(name).iter().try_for_each(Piece::delete)?;
         }
-        if options.known_epochs.contains(&new.epoch) {
+        if known {
             new.sealed()?;
         }
         let unadopted = self.with_fate(Fate::Leave).map(|name| format!("{name}*").into()).collect();
@@ -200,11 +202,12 @@ struct Change {
 }
 
 impl Change {
-    fn plan(set: &Set, picked: &[Interface], ports: &BTreeSet<u16>) -> Self {
+    fn plan(set: &Set, picked: &[Interface], ports: &BTreeSet<u16>, known: bool) -> Self {
         let held: BTreeSet<u16> = set.ports.union(&set.draining).copied().collect();
+        let added = if known { BTreeSet::new() } else { ports.difference(&held).copied().collect() };
         Self {
             interfaces: picked.iter().map(|interface| interface.name.clone()).collect(),
-            added: ports.difference(&held).copied().collect(),
+            added,
             gone: set.ports.difference(ports).copied().collect(),
         }
     }
