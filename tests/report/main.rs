@@ -11,6 +11,7 @@ mod common;
 mod again;
 mod alone;
 mod days;
+mod enroll;
 mod faults;
 mod fleet;
 mod hostile;

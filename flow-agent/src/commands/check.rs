@@ -1,10 +1,13 @@
 //! `flow-agent check`: looks at everything that counting and reporting need, and says what to do about what is missing.
 
 mod config;
+mod enroll;
 pub mod finding;
 mod interfaces;
 mod kernel;
 mod log;
+mod mail;
+mod nodes;
 mod ports;
 mod state;
 
@@ -16,6 +19,12 @@ use crate::exit::{Code, Failure};
 /// Look at everything that counting needs: what works, what does not, what to do
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Show the host key of this node of the configuration, ask, and believe it from now on
+    #[arg(long, value_name = "NODE", conflicts_with_all = ["send_test", "json"])]
+    pub enroll: Option<String>,
+    /// Mail a short letter to this address
+    #[arg(long, value_name = "ADDRESS")]
+    pub send_test: Option<String>,
     /// One JSON object a finding
     #[arg(long)]
     pub json: bool,
@@ -26,18 +35,24 @@ pub struct Args {
 /// # Errors
 /// When the result cannot be written.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
-    let findings = look(common);
+    if let Some(node) = &args.enroll {
+        return enroll::enroll(&common.load()?, node);
+    }
+    let findings = look(common, args.send_test.as_deref());
     output::print(&if args.json { finding::json(&findings) } else { finding::table(&findings) })?;
     Ok(finding::code(&findings))
 }
 
-fn look(common: &Common) -> Vec<Finding> {
+fn look(common: &Common, send_test: Option<&str>) -> Vec<Finding> {
     let (mut findings, config) = config::findings(common);
     // Without a configuration it is not known what to look at.
     let Some(config) = config else { return findings };
     findings.extend(kernel::findings(&config.count, &config.bpffs));
     findings.extend(interfaces::findings(&config));
     findings.extend(ports::findings(&config));
-    findings.extend(state::findings(&config, clock::now().wall));
+    let now = clock::now().wall;
+    findings.extend(state::findings(&config, now));
+    findings.extend(nodes::findings(&config, now));
+    findings.extend(mail::findings(&config, now, send_test));
     findings
 }

@@ -2,7 +2,7 @@
 
 mod collect;
 mod keep;
-mod letters;
+pub(super) mod letters;
 mod post;
 mod say;
 mod told;

@@ -45,6 +45,8 @@ pub enum FetchError {
     HostKeyChanged,
     #[error("its host key is not known")]
     HostKeyUnknown,
+    #[error("nobody there shows a host key")]
+    NoHostKey,
     #[error("it does not accept our key ({said})")]
     KeyRefused { said: String },
     #[error("more than {MOST_FILE_BYTES} bytes")]
@@ -108,6 +110,7 @@ impl GatherError {
             }
             Self::Fetch(FetchError::Start { program, .. }) => Some(format!("install `{program}` (openssh-client)")),
             Self::Rejected { .. } => Some("run `flow-agent rollup` on the node".to_owned()),
+            Self::Fetch(FetchError::NoHostKey) => Some("check `host` and `port`, and that its sshd runs".to_owned()),
             Self::Fetch(FetchError::TooLarge | FetchError::Scp { .. } | FetchError::Io { .. })
             | Self::Deadline { .. }
             | Self::DeadlineOfAll { .. } => None,

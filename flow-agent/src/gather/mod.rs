@@ -4,8 +4,10 @@
 //! anything is made of it, and can only ever stand for the node that our configuration calls by that name.
 
 mod all;
+pub mod enroll;
 mod error;
 mod local;
+mod process;
 mod scp;
 mod verify;
 

@@ -1,7 +1,6 @@
 //! A node that is reached by ssh: its files are fetched with the system's scp.
 
 mod arguments;
-mod process;
 mod said;
 
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::path::{Path, PathBuf};
 pub use arguments::Remote;
 
 use super::error::FetchError;
+use super::process;
 use super::{Fetching, LogFetcher, file_name};
 use crate::ledger::month::Month;
 
@@ -24,7 +24,7 @@ impl LogFetcher for ScpFetcher {
     fn fetch<'a>(&'a self, month: Month, target: &'a Path) -> Fetching<'a> {
         Box::pin(async move {
             let source = self.state_dir.join("daily").join(file_name(month));
-            let ended = process::run("scp", &arguments::scp(&self.remote, &source, target)).await?;
+            let ended = process::run("scp", &arguments::scp(&self.remote, &source, target), None).await?;
             match said::failure(&ended, &source) {
                 Some(error) => Err(error),
                 None if target.exists() => Ok(()),

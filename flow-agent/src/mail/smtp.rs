@@ -73,6 +73,16 @@ impl SmtpMailer {
         Ok(Self { server, credentials, tls, timing, connection: None, left_out: Vec::new(), has_offered: false })
     }
 
+    /// Connects, encrypts and logs in as it must be before a letter, and takes leave.
+    ///
+    /// # Errors
+    /// Where that stops, and why.
+    pub async fn greet(&mut self) -> Result<(), Refusal> {
+        self.connection = Some(self.connect().await?);
+        self.leave().await;
+        Ok(())
+    }
+
     async fn connect(&self) -> Result<AsyncSmtpConnection, Refusal> {
         let (hello, step) = (ClientId::default(), self.timing.step);
         let address = (self.server.host.as_str(), self.server.port);

@@ -107,7 +107,7 @@ pub(super) fn address<'a>(config: &'a Config, user: &str) -> Option<(&'a String,
 
 /// The templates, with those of the operator in place of ours.
 #[expect(clippy::disallowed_methods, reason = "edge: files")]
-pub(super) fn templates(config: &Config) -> Result<Templates, Failure> {
+pub(in crate::commands) fn templates(config: &Config) -> Result<Templates, Failure> {
     let mut overrides = BTreeMap::new();
     if let Some(directory) = &config.report.templates {
         for name in TEMPLATE_NAMES {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::process::Ended;
 use crate::gather::error::FetchError;
+use crate::gather::process::Ended;
 use crate::ledger::name;
 
 /// Longest part of its words that is passed on, in characters.
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn said(status: i32, stderr: &str) -> Option<String> {
-        let ended = Ended { status: ExitStatus::from_raw(status), stderr: stderr.into() };
+        let ended = Ended { status: ExitStatus::from_raw(status), stdout: Vec::new(), stderr: stderr.into() };
         failure(&ended, Path::new("/state/daily/2026-10.jsonl")).map(|error| error.to_string())
     }
 

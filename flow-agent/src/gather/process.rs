@@ -5,31 +5,37 @@ use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, set_parent_process_death_signal, setrlimit};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
-use crate::gather::MOST_FILE_BYTES;
-use crate::gather::error::FetchError;
+use super::MOST_FILE_BYTES;
+use super::error::FetchError;
 
 /// More is read, so that the program is not held up, and thrown away.
-const MOST_STDERR_BYTES: usize = 8 << 10;
+const MOST_SAID_BYTES: usize = 16 << 10;
 
 /// How a program ended, and what it said.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) status: ExitStatus,
     /// Its first words, as they came.
+    pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
 }
 
-/// Runs `program` to its end, without input, and with no right to make a file larger than [`MOST_FILE_BYTES`].
+/// Runs `program` to its end, with `input` or none, and with no right to make a file larger than [`MOST_FILE_BYTES`].
 /// Dropping the future kills it, and everything that it started.
 ///
 /// # Errors
 /// When it cannot be started.
-pub(super) async fn run(program: &'static str, arguments: &[OsString]) -> Result<Ended, FetchError> {
+pub(super) async fn run(
+    program: &'static str,
+    arguments: &[OsString],
+    input: Option<&str>,
+) -> Result<Ended, FetchError> {
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+    command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Messages are told apart by their words, and a display would let ssh ask with a window.
     command.env("LC_ALL", "C").env_remove("DISPLAY").env_remove("SSH_ASKPASS").env_remove("SSH_AUTH_SOCK");
     command.process_group(0);
@@ -46,15 +52,27 @@ pub(super) async fn run(program: &'static str, arguments: &[OsString]) -> Result
     }
     let started = |source| FetchError::Start { program, source };
     let mut group = Group { child: command.spawn().map_err(started)? };
-    let mut pipe = group.child.stderr.take().expect("stderr is piped");
-    let (mut stderr, mut chunk) = (Vec::new(), [0; 1024]);
+    let stdout = group.child.stdout.take().expect("stdout is piped");
+    let stderr = group.child.stderr.take().expect("stderr is piped");
+    if let (Some(mut stdin), Some(input)) = (group.child.stdin.take(), input) {
+        // A program that does not want it says so by how it ends.
+        if let Err(error) = stdin.write_all(input.as_bytes()).await {
+            tracing::debug!(program, %error, "it did not read what it was given");
+        }
+    }
+    let (stdout, stderr) = tokio::join!(first_words(stdout), first_words(stderr));
+    let status = group.child.wait().await.map_err(started)?;
+    Ok(Ended { status, stdout, stderr })
+}
+
+async fn first_words(mut pipe: impl AsyncRead + Unpin) -> Vec<u8> {
+    let (mut said, mut chunk) = (Vec::new(), [0; 1024]);
     // The end of a pipe whose other end nobody holds any more is all that its errors could say.
     while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
-        let rest = MOST_STDERR_BYTES.saturating_sub(stderr.len());
-        stderr.extend_from_slice(&chunk[..read.min(rest)]);
+        let rest = MOST_SAID_BYTES.saturating_sub(said.len());
+        said.extend_from_slice(&chunk[..read.min(rest)]);
     }
-    let status = group.child.wait().await.map_err(started)?;
-    Ok(Ended { status, stderr })
+    said
 }
 
 /// A child and its descendants.

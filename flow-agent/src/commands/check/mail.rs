@@ -1,0 +1,71 @@
+//! Section mail: are there templates to write letters with, and a server that takes them.
+
+use chrono::{DateTime, Utc};
+
+use super::finding::{Finding, Section};
+use crate::commands::report::letters;
+use crate::config::{Config, MailConfig};
+use crate::ledger::calendar;
+use crate::mail::{Content, Delivery, Header, Letter, Mailer as _, Refusal, SmtpMailer, Timing, compose};
+
+/// Speaks to the mail server up to the point where a letter would begin; with an address, to the end.
+pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&str>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(directory) = &config.report.templates {
+        findings.push(match letters::templates(config) {
+            Ok(_) => Finding::ok(Section::Config, format!("the templates in `{}` can be used", directory.display())),
+            Err(failure) => Finding::fail(Section::Config, format!("{:#}", failure.error)).help(failure.help),
+        });
+    }
+    let Some(mail) = &config.mail else {
+        if send_test.is_some() {
+            findings.push(Finding::fail(Section::Mail, "there is no [mail] in the configuration"));
+        }
+        return findings;
+    };
+    let server = format!("{}:{}", mail.server.host, mail.server.port);
+    findings.push(match speak(config, mail, now, send_test) {
+        Ok(said) => Finding::ok(Section::Mail, format!("{server}: {said}")),
+        Err(why) => Finding::fail(Section::Mail, format!("{server}: {why}")),
+    });
+    findings
+}
+
+fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Option<&str>) -> Result<String, String> {
+    let mut mailer = SmtpMailer::new(mail, Timing::default()).map_err(|error| crate::exit::chain(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| error.to_string())?;
+    let words = |refusal: Refusal| refusal.reply;
+    let Some(address) = send_test else {
+        return runtime.block_on(mailer.greet()).map(|()| "connects and lets in".to_owned()).map_err(words);
+    };
+    let letter = test_letter(config, mail, now, address)?;
+    runtime.block_on(async {
+        mailer.offer(&letter).await.map_err(words)?;
+        let delivery = mailer.deliver(&letter).await;
+        mailer.leave().await;
+        match delivery {
+            Delivery::Accepted { reply } => Ok(format!("took the letter to {address}: {reply}")),
+            Delivery::Refused(refusal) => Err(refusal.reply),
+            Delivery::Unknown { why } => Err(why),
+        }
+    })
+}
+
+fn test_letter(config: &Config, mail: &MailConfig, now: DateTime<Utc>, address: &str) -> Result<Letter, String> {
+    let domain = mail.from.rsplit('@').next().unwrap_or_default().trim_end_matches('>');
+    let text = format!("Letters of flow-agent on {} arrive here.\n\nflow-agent 的信件可以送达此处。\n", config.node);
+    let header = Header {
+        from: &mail.from,
+        to: &[address.to_owned()],
+        message_id: &format!("<flow-agent.test.{}.{}@{domain}>", now.timestamp_micros(), config.node),
+        at: calendar::local(config.timezone, now),
+    };
+    let content = Content {
+        subject: "flow-agent: test".to_owned(),
+        html: format!("<p>{}</p>", text.trim().replace("\n\n", "</p><p>")),
+        text,
+        attachments: Vec::new(),
+    };
+    compose(&header, &content).map_err(|error| crate::exit::chain(&error))
+}

@@ -1,0 +1,54 @@
+//! Section nodes: can the main node have their days, and are these whole.
+
+use chrono::{DateTime, Utc};
+
+use super::finding::{Finding, Section};
+use crate::config::{Config, NodeSource};
+use crate::exit::chain;
+use crate::gather::{FetchError, GatherConfig, GatherError, gather};
+use crate::ledger::calendar;
+use crate::ledger::month::Month;
+
+/// What confines the key of the main node on a node, for whoever sets it up.
+pub(super) const CONFINEMENT: &str = "\
+on the node: a user of its own that may read `daily/` and nothing else; its key behind `restrict,from=\"MAIN\"` in \
+authorized_keys; in sshd_config `Match User`, `ChrootDirectory` and `ForceCommand internal-sftp -R`. \
+An scp older than OpenSSH 9 does not speak SFTP by itself";
+
+/// Fetches this month's file of every node, to a place that is gone afterwards.
+pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
+    if config.nodes.is_empty() {
+        return Vec::new();
+    }
+    let fetched = tempfile::tempdir().map_err(|error| error.to_string()).and_then(|into| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let month = Month::of(calendar::local(config.timezone, now).date_naive());
+        let rules = GatherConfig {
+            known_hosts: config.report.known_hosts.clone(),
+            deadline: config.report.deadline,
+            months: vec![month],
+            into: into.path().to_owned(),
+        };
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        Ok((month, runtime.block_on(gather(&rules, &config.nodes, |_| {}))))
+    });
+    let (month, nodes) = match fetched {
+        Ok(fetched) => fetched,
+        Err(error) => return vec![Finding::fail(Section::Nodes, error)],
+    };
+    let mut findings = Vec::new();
+    for files in nodes {
+        let node = &files.node;
+        findings.push(match &files.error {
+            None => Finding::ok(Section::Nodes, format!("{node}: `daily/{month}.jsonl` is there and whole")),
+            Some(error @ GatherError::Fetch(FetchError::Absent { .. })) => {
+                Finding::warn(Section::Nodes, format!("{node}: reached, but {error}")).help(error.help(node))
+            }
+            Some(error) => Finding::fail(Section::Nodes, format!("{node}: {}", chain(error))).help(error.help(node)),
+        });
+    }
+    if config.nodes.iter().any(|node| matches!(node.source, NodeSource::Ssh { .. })) {
+        findings.push(Finding::ok(Section::Nodes, format!("what confines the key of this main node {CONFINEMENT}")));
+    }
+    findings
+}

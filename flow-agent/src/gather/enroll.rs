@@ -1,0 +1,95 @@
+//! A node's host key: asked for, shown, and put among the keys that are believed.
+
+use std::ffi::OsString;
+
+use super::error::FetchError;
+use super::process;
+
+/// A host key that a node shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostKey {
+    /// Its line for known_hosts.
+    pub line: String,
+    /// `256 SHA256:… (ED25519)`
+    pub fingerprint: String,
+}
+
+/// Asks whoever answers at `host` for its key. Nothing says yet that it is the node: that is for a person to compare.
+///
+/// # Errors
+/// When nobody answers, or a program is missing.
+pub async fn host_key(host: &str, port: u16) -> Result<HostKey, FetchError> {
+    let scanned = process::run("ssh-keyscan", &scan_arguments(host, port), None).await?;
+    let text = String::from_utf8_lossy(&scanned.stdout).into_owned();
+    let Some(key) = best_key(&text) else { return Err(FetchError::NoHostKey) };
+    let line = format!("{} {key}", pattern(host, port));
+    let told = process::run("ssh-keygen", &["-l".into(), "-f".into(), "-".into()], Some(&line)).await?;
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    let words: Vec<&str> = told.split_whitespace().collect();
+    match words[..] {
+        [bits, hash, .., kind] => Ok(HostKey { line, fingerprint: format!("{bits} {hash} {kind}") }),
+        _ => Err(FetchError::NoHostKey),
+    }
+}
+
+/// `known` with the key of `line` in the place of what it had for that host.
+pub fn believing(known: &str, line: &str) -> String {
+    let pattern = |line: &str| line.split_whitespace().next().map(str::to_owned);
+    let whose = pattern(line);
+    let others = known.lines().filter(|other| other.starts_with('#') || pattern(other) != whose);
+    others.chain([line]).flat_map(|line| [line, "\n"]).collect()
+}
+
+fn scan_arguments(host: &str, port: u16) -> Vec<OsString> {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    ["-T", "10", "-p", &port.to_string(), "-t", "ed25519,ecdsa,rsa", "--", bare].map(OsString::from).into()
+}
+
+/// How known_hosts names a host.
+fn pattern(host: &str, port: u16) -> String {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    if port == 22 { bare.to_owned() } else { format!("[{bare}]:{port}") }
+}
+
+/// The key of a kind that ssh prefers, without the host before it; comments are the server's greeting.
+fn best_key(scanned: &str) -> Option<String> {
+    let key = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let (kind, blob) = (words.next()?, words.next()?);
+        let is_plain = blob.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+        is_plain.then(|| (kind.to_owned(), format!("{kind} {blob}")))
+    };
+    let keys: Vec<_> = scanned.lines().filter(|line| !line.starts_with('#')).filter_map(key).collect();
+    let kinds = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
+    kinds.iter().find_map(|wanted| keys.iter().find(|(kind, _)| kind == wanted)).map(|(_, key)| key.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_that_ssh_prefers_is_taken() {
+        let scanned = "# 10.0.0.2:22 SSH-2.0-OpenSSH_9.2\n10.0.0.2 ssh-rsa AAAAB3\n10.0.0.2 ssh-ed25519 AAAAC3+/=\n";
+        assert_eq!(best_key(scanned).as_deref(), Some("ssh-ed25519 AAAAC3+/="));
+        assert_eq!(best_key("10.0.0.2 ssh-ed25519 AA\u{1b}[2J\n"), None);
+        assert_eq!(best_key("# nothing\n"), None);
+    }
+
+    #[test]
+    fn a_new_key_takes_the_place_of_the_old_and_of_nothing_else() {
+        let known = "# ours\n10.0.0.2 ssh-ed25519 OLD\n[10.0.0.2]:2222 ssh-ed25519 OTHER\n10.0.0.20 ssh-rsa THIRD\n";
+        assert_eq!(
+            believing(known, "10.0.0.2 ssh-ed25519 NEW"),
+            "# ours\n[10.0.0.2]:2222 ssh-ed25519 OTHER\n10.0.0.20 ssh-rsa THIRD\n10.0.0.2 ssh-ed25519 NEW\n"
+        );
+        assert_eq!(believing("", "h k b"), "h k b\n");
+    }
+
+    #[test]
+    fn a_host_is_an_operand_and_named_as_ssh_names_it() {
+        assert_eq!(scan_arguments("-oops", 22)[6..], ["--", "-oops"]);
+        assert_eq!(pattern("[2001:db8::7]", 22), "2001:db8::7");
+        assert_eq!(pattern("2001:db8::7", 2222), "[2001:db8::7]:2222");
+    }
+}
