@@ -153,7 +153,14 @@ fn counters(netns: &str, device: &str) -> DeviceCounters {
 /// No link-local addresses, router solicitations and multicast reports.
 fn quiet(netns: &str) {
     inside(netns, || {
-        for (key, value) in [("addr_gen_mode", "1"), ("router_solicitations", "0"), ("accept_dad", "0")] {
+        for (key, value) in [
+            ("addr_gen_mode", "1"),
+            ("router_solicitations", "0"),
+            ("accept_dad", "0"),
+            // A group is told of when it is joined, and again up to this many milliseconds later.
+            ("mldv1_unsolicited_report_interval", "3600000"),
+            ("mldv2_unsolicited_report_interval", "3600000"),
+        ] {
             std::fs::write(format!("/proc/sys/net/ipv6/conf/default/{key}"), value).unwrap();
         }
     });

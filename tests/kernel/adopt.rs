@@ -213,6 +213,24 @@ fn the_remains_of_a_start_that_died_are_removed() {
 }
 
 #[test]
+fn a_removal_that_was_not_ended_is_ended_and_not_taken_for_a_set() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        let options = options(&pair, &[443]);
+        drop(start(&options).unwrap());
+        let [set] = pinned_sets(&pair).try_into().unwrap();
+        // As it is when the agent dies after it has removed the first of the pins.
+        let gone = pins(&pair).join(format!("gone-{set}"));
+        std::fs::rename(pins(&pair).join(&set), &gone).unwrap();
+        std::fs::remove_file(gone.join("CELLS")).unwrap();
+        let started = start(&options).unwrap();
+        assert!(started.unadopted.is_empty() && started.retired.is_empty());
+        assert!(!gone.exists());
+        assert_ne!(pinned_sets(&pair), [set]);
+    });
+}
+
+#[test]
 fn what_was_detached_while_no_agent_ran_is_told() {
     for place in places() {
         let Some(pair) = Pair::make() else { return };

@@ -34,7 +34,7 @@ pub struct Attacher {
 #[derive(Debug)]
 pub struct Attachment {
     name: LinkName,
-    /// Id of the program that was attached last.
+    /// Id of the program that should be there.
     program: u32,
     hold: Hold,
 }
@@ -155,6 +155,8 @@ impl Attacher {
         program: &mut SchedClassifier,
         set: &SetName,
     ) -> Result<(), BackendError> {
+        // Should it fail, the attachment is not as it should be, which the next look sees.
+        attachment.program = 0;
         let name = &attachment.name;
         let updated = match &mut attachment.hold {
             // The link outlives what is opened here by its pin.
@@ -182,7 +184,7 @@ impl Attacher {
                 let hook = kernel::query_tcx(index, direction)
                     .map_err(|source| failed(&attachment.name, Box::new(source)))?
                     .unwrap_or_default();
-                let place = hook.attached.iter().position(|(_, attached)| attached == link);
+                let place = hook.attached.iter().position(|attached| *attached == (attachment.program, *link));
                 (place, hook.attached.first().map(|(program, _)| format!("program {program}")))
             }
             Hold::Filter { .. } => {

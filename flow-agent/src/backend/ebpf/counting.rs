@@ -1,7 +1,7 @@
 //! The eBPF backend at work: one set of counters, and the devices that feed it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::attach::{Attacher, Attachment};
 use super::layout::{self, SetName};
@@ -48,8 +48,6 @@ pub(super) struct Watch {
     pub(super) looked_at: Moment,
     /// Since when devices that should be counted could not be, by name.
     pub(super) missing: BTreeMap<String, Moment>,
-    /// What was said already, so that it is not said again every ten seconds.
-    pub(super) said: BTreeSet<String>,
 }
 
 impl Backend for Counting {
@@ -70,9 +68,14 @@ impl Backend for Counting {
         let mut reading = self.set.read(now);
         for (index, counted) in &self.counted {
             // One that went away meanwhile is told by the next inspection.
-            if let Some(mut device) = netlink::device(*index)? {
-                device.name.clone_from(&counted.name);
-                reading.devices.push(device);
+            match netlink::device(*index) {
+                Ok(Some(mut device)) => {
+                    device.name.clone_from(&counted.name);
+                    reading.devices.push(device);
+                }
+                Ok(None) => {}
+                // They are there to be held beside the cells, and no reason to go without these.
+                Err(error) => tracing::warn!(interface = counted.name, %error, "no device counters"),
             }
         }
         reading.devices.sort_by(|a, b| a.name.cmp(&b.name));
@@ -104,17 +107,17 @@ impl Backend for Counting {
             Direction::BOTH.into_iter().try_for_each(|direction| programs.get(layer, direction).map(drop))
         });
         if let Err(error) = prepared.and(loaded) {
-            if let Some(path) = &set.path {
-                pins::remove_directory(path)?;
-            }
+            discard(set.path.as_deref());
             return Err(error);
         }
         for counted in self.counted.values_mut() {
             for (direction, attachment) in &mut counted.attachments {
-                let program = programs.get(counted.layer, *direction)?;
-                if let Err(error) = self.attacher.update(attachment, program, &set.name) {
+                let moved = programs
+                    .get(counted.layer, *direction)
+                    .and_then(|program| self.attacher.update(attachment, program, &set.name));
+                if let Err(error) = moved {
                     // It is not as it should be now, which the next inspection sees and mends.
-                    tracing::warn!(interface = counted.name, %direction, error = %error, "not moved to the new counters");
+                    tracing::warn!(interface = counted.name, %direction, %error, "not moved to the new counters");
                 }
             }
         }
@@ -195,13 +198,16 @@ pub(super) fn new_set(
     if let Some(path) = &path {
         pins::ensure_directory(path)?;
     }
-    Set::load(name, path.clone(), constants).inspect_err(|_| {
-        if let Some(path) = &path
-            && let Err(error) = pins::remove_directory(path)
-        {
-            tracing::warn!(path = %path.display(), error = %error, "remains stay");
-        }
-    })
+    Set::load(name, path.clone(), constants).inspect_err(|_| discard(path.as_deref()))
+}
+
+/// Removes the pins of a set that never counted.
+pub(super) fn discard(path: Option<&Path>) {
+    if let Some(path) = path
+        && let Err(error) = pins::remove_set(path)
+    {
+        tracing::warn!(path = %path.display(), %error, "remains stay");
+    }
 }
 
 /// The id of a new life of maps: 16 random hexadecimal digits.

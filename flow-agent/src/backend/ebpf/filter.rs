@@ -81,10 +81,15 @@ impl Attacher {
             None => {}
         }
         // Written down first: a qdisc of ours that nobody knows of would never go away.
-        if let Some(pins) = &self.pins {
-            pins::ensure_directory(&pins.clsact_path(self.netns, name.index))?;
+        let note = self.pins.as_ref().map(|pins| pins.clsact_path(self.netns, name.index));
+        if let Some(note) = &note {
+            pins::ensure_directory(note)?;
         }
-        netlink::add_clsact(name.index).map_err(|source| failed(name, Box::new(source)))
+        let added = netlink::add_clsact(name.index).map_err(|source| failed(name, Box::new(source)));
+        if let (Err(_), Some(note)) = (&added, &note) {
+            pins::remove(note)?;
+        }
+        added
     }
 }
 

@@ -109,7 +109,6 @@ impl Counting {
             return None;
         }
         let why = reasons.join("; ");
-        tracing::warn!(interface = interface.name, why, "a time was not seen");
         Some(Unseen { start, end: now, interface: interface.name.clone(), why })
     }
 
@@ -120,7 +119,6 @@ impl Counting {
         match self.count(interface, now) {
             Ok(()) => {
                 self.watch.missing.remove(&interface.name);
-                self.watch.said.remove(&interface.name);
                 tracing::info!(interface = interface.name, "counted");
                 // A new device that has not moved a packet when its counter is in place hid nothing.
                 if missed.is_none() && host::is_untouched(interface.index) {
@@ -152,7 +150,9 @@ impl Counting {
             match attached {
                 Ok(attachment) => counted.attachments.push((direction, attachment)),
                 Err(error) => {
-                    counted.detach(&self.attacher)?;
+                    if let Err(left) = counted.detach(&self.attacher) {
+                        tracing::warn!(interface = interface.name, error = %left, "not detached");
+                    }
                     return Err(error);
                 }
             }
@@ -164,9 +164,6 @@ impl Counting {
     /// A device that should be counted and is not: unseen since it was missed first, and from now on again.
     fn miss(&mut self, name: &str, why: &str, now: Moment) -> Unseen {
         let start = self.watch.missing.insert(name.to_owned(), now).unwrap_or(self.watch.looked_at);
-        if self.watch.said.insert(name.to_owned()) {
-            tracing::warn!(interface = name, why, "not counted");
-        }
         Unseen { start, end: now, interface: name.to_owned(), why: why.to_owned() }
     }
 }

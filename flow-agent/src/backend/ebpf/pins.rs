@@ -13,6 +13,9 @@ use rustix::mount::{MountFlags, mount};
 use super::layout::{CLSACT, LINKS, LinkName, Newer, ROOT, SEALED, SetName};
 use crate::backend::BackendError;
 
+/// What the name of a set begins with while it is removed.
+const GONE: &str = "gone-";
+
 /// include/uapi/linux/magic.h
 const BPF_FS_MAGIC: FsWord = 0xcafe_4a11;
 
@@ -95,6 +98,9 @@ impl Pins {
     pub fn sets(&self) -> Result<Vec<FoundSet>, BackendError> {
         let mut sets = Vec::new();
         for (entry, path) in entries(&self.root)? {
+            if entry.starts_with(GONE) {
+                continue;
+            }
             match SetName::parse(&entry) {
                 Some(Ok(name)) => {
                     check_directory(&path)?;
@@ -112,6 +118,15 @@ impl Pins {
         }
         sets.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(sets)
+    }
+
+    /// Removes what is left of sets whose removal a predecessor did not live to end.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn end_removals(&self) -> Result<(), BackendError> {
+        let gone = entries(&self.root)?.into_iter().filter(|(entry, _)| entry.starts_with(GONE));
+        gone.into_iter().try_for_each(|(_, path)| remove_directory(&path))
     }
 
     /// All attachments of this instance.
@@ -197,11 +212,23 @@ pub fn ensure_directory(path: &Path) -> Result<(), BackendError> {
     }
 }
 
-/// Removes a set's pins, or whatever else lies in a directory of ours, one level deep.
+/// Removes a set's pins: all of them, or, should we die in between, none that the next start would take for a set.
 ///
 /// # Errors
-/// When the kernel refuses; what was removed before stays removed.
-pub fn remove_directory(path: &Path) -> Result<(), BackendError> {
+/// When the kernel refuses.
+pub fn remove_set(path: &Path) -> Result<(), BackendError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let gone = path.with_file_name(format!("{GONE}{name}"));
+    fs::rename(path, &gone).map_err(|source| BackendError::Path {
+        action: "move away",
+        path: path.to_owned(),
+        source,
+    })?;
+    remove_directory(&gone)
+}
+
+/// Removes a directory of ours and what lies in it, one level deep.
+fn remove_directory(path: &Path) -> Result<(), BackendError> {
     for (_, entry) in entries(path)? {
         remove(&entry)?;
     }

@@ -31,7 +31,7 @@ impl Retired for RetiredSet {
 
     fn delete(self: Box<Self>) -> Result<(), BackendError> {
         match &self.set.path {
-            Some(path) => pins::remove_directory(path),
+            Some(path) => pins::remove_set(path),
             // It goes with what maps it.
             None => Ok(()),
         }

@@ -92,7 +92,7 @@ impl Sets {
     }
 
     fn remove_discarded(&self) -> Result<(), BackendError> {
-        self.discarded.iter().try_for_each(|remains| pins::remove_directory(&remains.path))
+        self.discarded.iter().try_for_each(|remains| pins::remove_set(&remains.path))
     }
 
     /// The sets that nothing feeds any more, once the last program that did has ended.

@@ -5,7 +5,7 @@ use std::io;
 
 use super::attach::{Attacher, Mechanism, Sight};
 use super::before::Before;
-use super::counting::{Counted, Counting, Watch};
+use super::counting::{self, Counted, Counting, Watch};
 use super::foreign;
 use super::kernel;
 use super::layout;
@@ -55,7 +55,7 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
         set,
         programs,
         counted: BTreeMap::new(),
-        watch: Watch { looked_at: now, missing: BTreeMap::new(), said: BTreeSet::new() },
+        watch: Watch { looked_at: now, missing: BTreeMap::new() },
     };
     if sets.adopted_is_known {
         counting.mark_sealed()?;
@@ -131,7 +131,10 @@ fn mechanism(place: Place) -> Result<Mechanism, BackendError> {
 /// process.
 fn open_pins(options: &Options) -> Result<Option<Pins>, BackendError> {
     let opened = match pins::mount_bpffs(&options.bpffs) {
-        Ok(()) => Pins::open(&options.bpffs, &options.instance),
+        Ok(()) => Pins::open(&options.bpffs, &options.instance).and_then(|pins| {
+            pins.end_removals()?;
+            Ok(pins)
+        }),
         Err(error) => return Ok(without_pins(&error)),
     };
     match opened {
@@ -249,8 +252,6 @@ impl Counting {
                 tracing::warn!(error = %error, "not detached");
             }
         }
-        if let Some(Err(error)) = self.set.path.as_deref().map(pins::remove_directory) {
-            tracing::warn!(error = %error, "remains stay");
-        }
+        counting::discard(self.set.path.as_deref());
     }
 }

@@ -111,9 +111,10 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
             pins::remove(&pins.clsact_path(qdisc_netns, index))?;
         }
         for found in sets {
-            pins::remove_directory(&found.path)?;
+            pins::remove_set(&found.path)?;
             removed.push(format!("counters {}", found.path.display()));
         }
+        pins.end_removals()?;
         pins.remove_if_empty();
     }
     Ok(removed)
