@@ -60,6 +60,7 @@ pub enum Command {
     Report(commands::report::Args),
     Show(commands::show::Args),
     Check(commands::check::Args),
+    Import(commands::import::Args),
     Uninstall(commands::uninstall::Args),
 }
 
@@ -70,9 +71,12 @@ pub fn main() -> ExitCode {
     // Who runs on and on tells what it does; who answers a question only what stands in the way.
     let usual = match &cli.command {
         Command::Run(_) => tracing::Level::INFO,
-        Command::Rollup(_) | Command::Report(_) | Command::Show(_) | Command::Check(_) | Command::Uninstall(_) => {
-            tracing::Level::WARN
-        }
+        Command::Rollup(_)
+        | Command::Report(_)
+        | Command::Show(_)
+        | Command::Check(_)
+        | Command::Import(_)
+        | Command::Uninstall(_) => tracing::Level::WARN,
     };
     log::start(usual, cli.common.verbose, cli.common.quiet);
     let outcome = match cli.command {
@@ -81,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => commands::report::execute(&cli.common, args),
         Command::Show(args) => commands::show::execute(&cli.common, args),
         Command::Check(args) => commands::check::execute(&cli.common, args),
+        Command::Import(args) => commands::import::execute(&cli.common, args),
         Command::Uninstall(args) => commands::uninstall::execute(&cli.common, args),
     };
     finish(outcome)

@@ -13,6 +13,7 @@ mod config;
 mod help;
 #[path = "../common/hourly.rs"]
 mod hourly;
+mod import;
 mod program;
 mod refusals;
 mod show;

@@ -2,6 +2,7 @@
 
 pub mod check;
 mod failure;
+pub mod import;
 pub mod report;
 pub mod rollup;
 pub mod run;

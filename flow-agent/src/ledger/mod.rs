@@ -8,6 +8,7 @@ pub mod counters;
 mod golden;
 #[cfg(test)]
 mod laws;
+pub mod legacy;
 pub mod month;
 pub mod name;
 pub mod reading;

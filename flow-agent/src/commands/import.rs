@@ -1,0 +1,131 @@
+//! `flow-agent import`: the logs of the scripts that came before, as buckets of quality `import`.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+
+use crate::cli::{Common, output};
+use crate::exit::{Code, Failure};
+use crate::ledger::block::HourBlock;
+use crate::ledger::legacy::{Doubt, Import};
+use crate::store::StateDir;
+use crate::store::hours::{Hour, Hours};
+use crate::store::journal::Journal;
+
+/// A line that is longer is none of these logs'.
+const MOST_LINE_BYTES: usize = 64 << 10;
+
+/// Take over the day and month logs of the iptables scripts
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Logs, or directories with *_daylog.txt and *_monthlog.txt in them
+    #[arg(required = true, value_name = "DIR-OR-FILE")]
+    pub from: Vec<PathBuf>,
+}
+
+/// Imports what can be, and names every line that is in doubt; the code is 6 when there is one. A bucket in whose time
+/// the log has one already is left out: importing twice counts once.
+///
+/// # Errors
+/// When a log cannot be read, the agent runs (its lock is needed), or the hourly log cannot be written (5).
+pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
+    let config = common.load()?;
+    let mut import = Import::new(config.timezone);
+    let files = files(&args.from)?;
+    for path in &files {
+        read(path, &mut import)?;
+    }
+    let imported = import.finish(&config.node);
+    let state = StateDir::new(&config.state_dir);
+    let lock = state.lock_run()?;
+    let (mut journal, _) = Journal::open(&lock)?;
+    let (mut written, mut there) = (0_u64, 0_u64);
+    let known = known(&state, &imported.buckets)?;
+    for mut bucket in imported.buckets {
+        let (start, end) = (bucket.seal.start.to_utc(), bucket.seal.end.to_utc());
+        if known.iter().any(|(from, to)| *from < end && start < *to) {
+            there += 1;
+        } else {
+            journal.append(&mut bucket)?;
+            written += 1;
+        }
+    }
+    let mut text = String::new();
+    for ((path, line), doubt) in &imported.doubts {
+        text += &format!("{}:{line}: {doubt}\n", path.display());
+    }
+    for (short, long) in &imported.prefixes {
+        text +=
+            &format!("ports {short} and {long}: the scripts gave {short} also what {long} moved; both are in doubt\n");
+    }
+    let left_out = imported.doubts.iter().filter(|(_, doubt): &&(_, Doubt)| !doubt.is_taken()).count();
+    text += &format!(
+        "{} files: {written} buckets imported, {there} left out (their time is in the log already), {left_out} lines not \
+         taken, {} more in doubt\n",
+        files.len(),
+        imported.doubts.len() - left_out,
+    );
+    text += "they hold outgoing TCP over IPv4 only; `flow-agent rollup` makes their days\n";
+    output::print(&text)?;
+    let in_doubt = !imported.doubts.is_empty() || !imported.prefixes.is_empty();
+    Ok(if in_doubt { Code::Incomplete } else { Code::Done })
+}
+
+/// The logs of directories by name, others as they are named.
+fn files(from: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in from {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).with_context(|| format!("failed to read `{}`", path.display()));
+        let mut found = Vec::new();
+        for entry in entries.map_err(|error| Failure::new(Code::Store, error))?.flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.ends_with("_daylog.txt") || name.ends_with("_monthlog.txt") {
+                found.push(entry.path());
+            }
+        }
+        found.sort();
+        files.extend(found);
+    }
+    Ok(files)
+}
+
+fn read(path: &Path, import: &mut Import<(PathBuf, u64)>) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        let error = anyhow::Error::new(error).context(format!("failed to read `{}`", path.display()));
+        Failure::new(Code::Store, error)
+    };
+    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
+    let (mut number, mut line) = (0, Vec::new());
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).map_err(failed)? == 0 {
+            return Ok(());
+        }
+        number += 1;
+        line.truncate(MOST_LINE_BYTES);
+        import.take(&String::from_utf8_lossy(&line), (path.to_owned(), number));
+    }
+}
+
+/// The times that the log has buckets of, around those of `buckets`.
+fn known(state: &StateDir, buckets: &[HourBlock]) -> Result<Vec<(DateTime<Utc>, DateTime<Utc>)>, Failure> {
+    let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else { return Ok(Vec::new()) };
+    // A bucket may begin on the day before and run into this one.
+    let from = first.seal.start.date_naive() - chrono::Days::new(1);
+    let to = last.seal.end.date_naive() + chrono::Days::new(1);
+    let mut known = Vec::new();
+    for hour in Hours::read(state, from..=to)? {
+        if let Hour::Bucket(bucket) = hour? {
+            known.push((bucket.seal.start.to_utc(), bucket.seal.end.to_utc()));
+        }
+    }
+    Ok(known)
+}

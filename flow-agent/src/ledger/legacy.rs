@@ -1,0 +1,240 @@
+//! The logs of the scripts that came before: their lines, and the buckets that can be made of them.
+//!
+//! A day log has `2017/09/01_13:00:07 port:8388 12345` for the hour before, a month log `170901  port:8388 12345` for the
+//! day. They counted outgoing TCP over IPv4, in iptables' bytes. A line is filed by its own date, whatever its file is
+//! called.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Timelike as _, Utc};
+use chrono_tz::Tz;
+
+use super::block::HourBlock;
+use super::calendar;
+use super::counters::{Counters, Others};
+use super::record::{BackendKind, CountMode, HourLine, HourSeal, Kind, Quality, VERSION};
+
+/// A reading further than this from the full hour does not say which hour it is of.
+const MOST_OFF: TimeDelta = TimeDelta::minutes(10);
+
+/// What an epoch of imported buckets is called: there are no counters behind them.
+const EPOCH: &str = "import";
+
+/// Why a line, or what it says, is in doubt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    #[error("not a line of these logs")]
+    Unknown,
+    #[error("no figure: no data, which is not zero")]
+    NoFigure,
+    #[error("{count} figures: nobody can tell which is this port's")]
+    Ambiguous { count: usize },
+    #[error("{text:?} is not a number of bytes")]
+    NotBytes { text: String },
+    #[error("{text:?} is not a port")]
+    NotPort { text: String },
+    #[error("there is no such time in {zone}")]
+    NoSuchTime { zone: Tz },
+    #[error("read {minutes} minutes off the full hour; taken for the hour before")]
+    OffTheHour { minutes: i64 },
+    #[error("another figure of port {port} at the very same time: neither is taken")]
+    Contradiction { port: u16 },
+    #[error("this day is known hour by hour: its sum is not taken")]
+    KnownByTheHour,
+}
+
+impl Doubt {
+    /// Whether the line counts all the same.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::OffTheHour { .. })
+    }
+}
+
+/// A time that one or more figures speak of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Slot {
+    start: DateTime<Utc>,
+    end: DateTime<Utc>,
+}
+
+/// What a figure is of, and the line's own time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Figure<P> {
+    at: NaiveDateTime,
+    bytes: u64,
+    place: P,
+}
+
+/// Lines, taken in one by one; `P` says where a line stands.
+#[derive(Debug)]
+pub struct Import<P> {
+    zone: Tz,
+    hours: BTreeMap<Slot, BTreeMap<u16, Vec<Figure<P>>>>,
+    days: BTreeMap<NaiveDate, BTreeMap<u16, Vec<Figure<P>>>>,
+    ports: BTreeSet<u16>,
+    doubts: Vec<(P, Doubt)>,
+}
+
+/// What can be made of all lines.
+#[derive(Debug)]
+pub struct Imported<P> {
+    /// By rising start, none in another's time; of quality `import`.
+    pub buckets: Vec<HourBlock>,
+    pub doubts: Vec<(P, Doubt)>,
+    /// A port whose number is the begin of another's: the scripts gave the first also what the second moved.
+    pub prefixes: Vec<(u16, u16)>,
+}
+
+impl<P: Clone> Import<P> {
+    /// Nothing yet; times are those of `zone`.
+    pub fn new(zone: Tz) -> Self {
+        Self { zone, hours: BTreeMap::new(), days: BTreeMap::new(), ports: BTreeSet::new(), doubts: Vec::new() }
+    }
+
+    /// Takes in a line that stands at `place`.
+    pub fn take(&mut self, line: &str, place: P) {
+        if !line.trim().is_empty()
+            && let Err(doubt) = self.try_take(line, &place)
+        {
+            self.doubts.push((place, doubt));
+        }
+    }
+
+    fn try_take(&mut self, line: &str, place: &P) -> Result<(), Doubt> {
+        let mut words = line.split_whitespace();
+        let (Some(time), Some(port)) = (words.next(), words.next()) else { return Err(Doubt::Unknown) };
+        let port = port.strip_prefix("port:").ok_or(Doubt::Unknown)?;
+        let not_port = || Doubt::NotPort { text: port.to_owned() };
+        let port: u16 =
+            digits(port).and_then(|port| port.parse().ok()).filter(|port| *port > 0).ok_or_else(not_port)?;
+        let at = NaiveDateTime::parse_from_str(time, "%Y/%m/%d_%H:%M:%S").ok();
+        let day = digits(time).filter(|time| time.len() == 6);
+        let day = day.and_then(|time| NaiveDate::parse_from_str(&format!("20{time}"), "%Y%m%d").ok());
+        if at.is_none() && day.is_none() {
+            return Err(Doubt::Unknown);
+        }
+        self.ports.insert(port);
+        let figures: Vec<&str> = words.collect();
+        let text = match figures[..] {
+            [] => return Err(Doubt::NoFigure),
+            [text] => text,
+            _ => return Err(Doubt::Ambiguous { count: figures.len() }),
+        };
+        let not_bytes = || Doubt::NotBytes { text: text.to_owned() };
+        let bytes: u64 = digits(text).and_then(|text| text.parse().ok()).ok_or_else(not_bytes)?;
+        if let Some(day) = day {
+            let at = day.and_time(chrono::NaiveTime::MIN);
+            let figures = self.days.entry(day).or_default().entry(port).or_default();
+            figures.push(Figure { at, bytes, place: place.clone() });
+        }
+        if let Some(at) = at {
+            let slot = self.slot(at, place)?;
+            let figures = self.hours.entry(slot).or_default().entry(port).or_default();
+            figures.push(Figure { at, bytes, place: place.clone() });
+        }
+        Ok(())
+    }
+
+    /// The hour that ended at `at`, or shortly before: a 00:00 line is of the day before.
+    fn slot(&mut self, at: NaiveDateTime, place: &P) -> Result<Slot, Doubt> {
+        let past = TimeDelta::seconds(i64::from(at.num_seconds_from_midnight() % 3_600));
+        let to_come = TimeDelta::hours(1) - past;
+        let end = if to_come <= MOST_OFF { at + to_come } else { at - past };
+        if past > MOST_OFF && to_come > MOST_OFF {
+            self.doubts.push((place.clone(), Doubt::OffTheHour { minutes: past.num_minutes() }));
+        }
+        // Where the clock showed this time twice, the first is meant as much as the second.
+        let end = self.zone.from_local_datetime(&end).earliest().ok_or(Doubt::NoSuchTime { zone: self.zone })?.to_utc();
+        Ok(Slot { start: end - TimeDelta::hours(1), end })
+    }
+
+    /// Puts the figures together into buckets of `node`.
+    pub fn finish(mut self, node: &str) -> Imported<P> {
+        let known: BTreeSet<NaiveDate> =
+            self.hours.keys().map(|slot| calendar::local(self.zone, slot.start).date_naive()).collect();
+        let mut slots: BTreeMap<Slot, BTreeMap<u16, Vec<Figure<P>>>> = std::mem::take(&mut self.hours);
+        for (day, ports) in std::mem::take(&mut self.days) {
+            if known.contains(&day) {
+                let figures = ports.into_values().flatten();
+                self.doubts.extend(figures.map(|figure| (figure.place, Doubt::KnownByTheHour)));
+            } else {
+                let start = calendar::day_start(self.zone, day);
+                let end = calendar::day_start(self.zone, day + Days::new(1));
+                slots.insert(Slot { start, end }, ports);
+            }
+        }
+        let mut buckets = Vec::new();
+        for (slot, ports) in slots {
+            let figures: Vec<(u16, u64)> =
+                ports.into_iter().filter_map(|(port, figures)| Some((port, self.sum(port, figures)?))).collect();
+            if !figures.is_empty() {
+                buckets.push(bucket(self.zone, node, slot, &figures));
+            }
+        }
+        let is_prefix = |short: &u16, long: &u16| short != long && long.to_string().starts_with(&short.to_string());
+        let prefixes = self.ports.iter().flat_map(|short| {
+            self.ports.iter().filter(move |long| is_prefix(short, long)).map(move |long| (*short, *long))
+        });
+        Imported { buckets, prefixes: prefixes.collect(), doubts: self.doubts }
+    }
+
+    /// The figures of one port and time: readings of different moments add up, for each was followed by a zeroing; the
+    /// same line again is a copy; two figures of the same moment contradict each other.
+    fn sum(&mut self, port: u16, figures: Vec<Figure<P>>) -> Option<u64> {
+        let mut by_moment: BTreeMap<NaiveDateTime, Figure<P>> = BTreeMap::new();
+        let mut contradicted = BTreeSet::new();
+        for figure in figures {
+            match by_moment.get(&figure.at) {
+                Some(known) if known.bytes == figure.bytes => {}
+                Some(_) => {
+                    contradicted.insert(figure.at);
+                    self.doubts.push((figure.place, Doubt::Contradiction { port }));
+                }
+                None => drop(by_moment.insert(figure.at, figure)),
+            }
+        }
+        by_moment.retain(|at, _| !contradicted.contains(at));
+        let mut figures = by_moment.into_values().map(|figure| figure.bytes);
+        let first = figures.next()?;
+        figures.try_fold(first, u64::checked_add)
+    }
+}
+
+fn bucket(zone: Tz, node: &str, slot: Slot, figures: &[(u16, u64)]) -> HourBlock {
+    let (start, end) = (calendar::local(zone, slot.start), calendar::local(zone, slot.end));
+    let line = |(port, bytes): &(u16, u64)| {
+        let counters = Counters { tcp_out_bytes: *bytes, ..Counters::default() };
+        HourLine::new(start, end, *port, None, counters, None, false)
+    };
+    let seal = HourSeal {
+        v: VERSION,
+        kind: Kind::Seal,
+        seq: None,
+        start,
+        end,
+        node: node.to_owned(),
+        epoch: EPOCH.to_owned(),
+        backend: Some(BackendKind::Iptables),
+        count: Some(CountMode::Ip),
+        pinned: None,
+        quality: Quality::Import,
+        gaps: Vec::new(),
+        interfaces: Vec::new(),
+        ports: 0,
+        other: Others::default(),
+        other_total: None,
+        devices: Vec::new(),
+        device_total: None,
+        boot_ms: None,
+        sha256: String::new(),
+    };
+    HourBlock { lines: figures.iter().map(line).collect(), seal }
+}
+
+/// The text, if it is digits and nothing else.
+fn digits(text: &str) -> Option<&str> {
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+use super::*;
+
+/// Imports lines, numbered from 1.
+fn import(lines: &str) -> Imported<usize> {
+    let mut import = Import::new(chrono_tz::Asia::Shanghai);
+    for (number, line) in (1..).zip(lines.lines()) {
+        import.take(line, number);
+    }
+    import.finish("hk-1")
+}
+
+/// `start port bytes` of every line that came out.
+fn hours(imported: &Imported<usize>) -> Vec<String> {
+    let line = |line: &HourLine| format!("{} {} {}", line.start.format("%m-%d %H"), line.port, line.tcp_out_bytes);
+    imported.buckets.iter().flat_map(|bucket| bucket.lines.iter().map(line)).collect()
+}
+
+#[test]
+fn a_line_is_of_the_hour_before_it() {
+    let imported = import(
+        "2017/09/01_13:00:07 port:8388 100\n2017/09/01_13:01:09 port:443  20\n\n2017/09/01_14:00:07 port:8388 7\n",
+    );
+    assert_eq!(hours(&imported), ["09-01 12 443 20", "09-01 12 8388 100", "09-01 13 8388 7"]);
+    assert!(imported.doubts.is_empty() && imported.prefixes.is_empty());
+    let seal = &imported.buckets[0].seal;
+    assert_eq!((seal.quality, seal.seq, seal.node.as_str()), (Quality::Import, None, "hk-1"));
+    assert_eq!(seal.end.to_rfc3339(), "2017-09-01T13:00:00+08:00");
+}
+
+#[test]
+fn midnight_belongs_to_the_day_and_month_before() {
+    assert_eq!(hours(&import("2017/10/01_00:00:07 port:443 5\n")), ["09-30 23 443 5"]);
+}
+
+#[test]
+fn what_is_no_figure_is_no_zero_and_what_is_two_is_none() {
+    let imported =
+        import("2017/09/01_13:00:07 port:8388\n2017/09/01_13:00:08 port:443 10 4433\n2017/09/01_13:00:09 port:80 0\n");
+    assert_eq!(hours(&imported), ["09-01 12 80 0"]);
+    assert_eq!(imported.doubts, [(1, Doubt::NoFigure), (2, Doubt::Ambiguous { count: 2 })]);
+}
+
+#[test]
+fn a_port_that_begins_another_is_named() {
+    let imported = import("2017/09/01_13:00:07 port:443 1\n2017/09/01_13:00:07 port:4433 2\n");
+    assert_eq!(imported.prefixes, [(443, 4433)]);
+}
+
+#[test]
+fn a_copy_counts_once_and_two_readings_add_up() {
+    let twice = "2017/09/01_13:00:07 port:443 5\n2017/09/01_13:00:07 port:443 5\n2017/09/01_13:05:00 port:443 7\n";
+    assert_eq!(hours(&import(twice)), ["09-01 12 443 12"]);
+    let imported = import("2017/09/01_13:00:07 port:443 5\n2017/09/01_13:00:07 port:443 6\n");
+    assert!(imported.buckets.is_empty());
+    assert_eq!(imported.doubts, [(2, Doubt::Contradiction { port: 443 })]);
+}
+
+#[test]
+fn a_days_sum_is_taken_only_where_its_hours_are_not_known() {
+    let imported = import("170901  port:443 500\n170902  port:443 7\n2017/09/01_13:00:07 port:443 100\n");
+    assert_eq!(hours(&imported), ["09-01 12 443 100", "09-02 00 443 7"]);
+    assert_eq!(imported.buckets[1].seal.end.to_rfc3339(), "2017-09-03T00:00:00+08:00");
+    assert_eq!(imported.doubts, [(1, Doubt::KnownByTheHour)]);
+}
+
+#[test]
+fn what_is_off_the_hour_is_taken_and_named() {
+    let imported = import("2017/09/01_13:37:00 port:443 5\n2017/09/01_13:58:00 port:443 6\n");
+    assert_eq!(hours(&imported), ["09-01 12 443 5", "09-01 13 443 6"]);
+    assert_eq!(imported.doubts, [(1, Doubt::OffTheHour { minutes: 37 })]);
+}
+
+#[test]
+fn other_lines_are_named_and_never_taken() {
+    let imported = import(
+        "hello\n2017/09/01_13:00:07 port:70000 5\n2017/09/01_13:00:07 port:443 -5\n2017/13/01_13:00:07 port:443 5\n\
+         2017/09/01_13:00:07 port:443 18446744073709551616\n2017/09/01_13:00:07 443 5\n1709 port:443 5\n",
+    );
+    assert!(imported.buckets.is_empty());
+    assert_eq!(imported.doubts.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn a_time_that_the_clock_never_showed_is_named() {
+    let mut import = Import::new(chrono_tz::Europe::Paris);
+    import.take("2017/03/26_02:00:05 port:443 5", 1);
+    let imported = import.finish("fr-1");
+    assert_eq!(imported.doubts, [(1, Doubt::NoSuchTime { zone: chrono_tz::Europe::Paris })]);
+}

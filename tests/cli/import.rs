@@ -1,0 +1,41 @@
+//! `flow-agent import`.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::program::flow_agent;
+
+#[test]
+fn legacy_logs_become_buckets_once_and_every_doubt_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("config.toml"), "node = \"hk-1\"\ntimezone = \"Asia/Shanghai\"\nstate_dir = \"state\"\n").unwrap();
+    // The 23:00 hour of the 1st stands in the file of the 2nd.
+    fs::write(path("170901_daylog.txt"), "2017/09/01_13:00:07 port:8388 100\n2017/09/01_13:00:08 port:443\n\n")
+        .unwrap();
+    fs::write(path("170902_daylog.txt"), "2017/09/02_00:00:07 port:8388 23\n\n").unwrap();
+    fs::write(path("1709_monthlog.txt"), "170901  port:8388 999\n170830  port:8388 5\n\n").unwrap();
+    fs::write(path("2017_yearlog.txt"), "1709 port:8388 1\n").unwrap();
+    let config = path("config.toml");
+    let import = || flow_agent(&["import", dir.path().to_str().unwrap(), "--config", config.to_str().unwrap()]);
+
+    let said = import();
+    assert_eq!(said.code, Some(6), "{} {}", said.stdout, said.stderr);
+    assert!(said.stdout.contains("170901_daylog.txt:2: no figure"), "{}", said.stdout);
+    assert!(said.stdout.contains("1709_monthlog.txt:1: this day is known hour by hour"), "{}", said.stdout);
+    assert!(said.stdout.contains("3 files: 3 buckets imported"), "{}", said.stdout);
+    let hours = |day: &str| {
+        let text = fs::read_to_string(path(&format!("state/hourly/{day}.jsonl"))).unwrap_or_default();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let hour = |line: Value| (line["start"].as_str().unwrap().to_owned(), line["tcp_out_bytes"].as_u64().unwrap());
+        lines.filter(|line| line["kind"] == "hour").map(hour).collect::<Vec<_>>()
+    };
+    let first = [("2017-09-01T12:00:00+08:00".to_owned(), 100), ("2017-09-01T23:00:00+08:00".to_owned(), 23)];
+    assert_eq!(hours("2017-09-01"), first);
+    assert_eq!(hours("2017-08-30"), [("2017-08-30T00:00:00+08:00".to_owned(), 5)]);
+
+    let said = import();
+    assert!(said.stdout.contains("0 buckets imported, 3 left out"), "{}", said.stdout);
+    assert_eq!(hours("2017-09-01"), first);
+}
