@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -47,7 +48,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let known = known(&state, &imported.buckets)?;
     for mut bucket in imported.buckets {
         let (start, end) = (bucket.seal.start.to_utc(), bucket.seal.end.to_utc());
-        if known.iter().any(|(from, to)| *from < end && start < *to) {
+        if known.iter().any(|known| known.start < end && start < known.end) {
             there += 1;
         } else {
             journal.append(&mut bucket)?;
@@ -116,7 +117,7 @@ fn read(path: &Path, import: &mut Import<(PathBuf, u64)>) -> Result<(), Failure>
 }
 
 /// The times that the log has buckets of, around those of `buckets`.
-fn known(state: &StateDir, buckets: &[HourBlock]) -> Result<Vec<(DateTime<Utc>, DateTime<Utc>)>, Failure> {
+fn known(state: &StateDir, buckets: &[HourBlock]) -> Result<Vec<Range<DateTime<Utc>>>, Failure> {
     let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else { return Ok(Vec::new()) };
     // A bucket may begin on the day before and run into this one.
     let from = first.seal.start.date_naive() - chrono::Days::new(1);
@@ -124,7 +125,7 @@ fn known(state: &StateDir, buckets: &[HourBlock]) -> Result<Vec<(DateTime<Utc>, 
     let mut known = Vec::new();
     for hour in Hours::read(state, from..=to)? {
         if let Hour::Bucket(bucket) = hour? {
-            known.push((bucket.seal.start.to_utc(), bucket.seal.end.to_utc()));
+            known.push(bucket.seal.start.to_utc()..bucket.seal.end.to_utc());
         }
     }
     Ok(known)
