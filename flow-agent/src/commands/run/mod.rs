@@ -125,3 +125,6 @@ fn bucket(text: &str) -> Result<BucketLength, value::ValueError> {
 fn seconds(text: &str) -> Result<Duration, value::ValueError> {
     value::Seconds::parse(text).map(|seconds| seconds.0)
 }
+
+#[cfg(test)]
+mod tests;

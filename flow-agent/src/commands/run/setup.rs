@@ -6,7 +6,7 @@ use super::agent::{Agent, Timers, users};
 use super::outbox::{Outbox, Then};
 use super::unseen::UnseenList;
 use super::watched::Watched;
-use crate::backend::{self, Options, Place, Retired, Started};
+use crate::backend::{self, BackendError, Options, Place, Retired, Started};
 use crate::clock;
 use crate::config::Config;
 use crate::exit::{Code, Failure, chain};
@@ -22,6 +22,17 @@ const CLOCK_PATIENCE: Duration = Duration::from_secs(300);
 /// # Errors
 /// With the documented exit code; nothing that was counted is lost.
 pub async fn start(config: Config, place: Place, accept_overlap: bool) -> Result<Agent, Failure> {
+    let choice = config.count.backend;
+    start_with(config, place, accept_overlap, |options| backend::start(choice, options, &clock::now)).await
+}
+
+/// [`start`], with the backend that `begin` starts.
+pub(super) async fn start_with(
+    config: Config,
+    place: Place,
+    accept_overlap: bool,
+    begin: impl FnOnce(&Options) -> Result<Started, BackendError>,
+) -> Result<Agent, Failure> {
     let state = StateDir::new(&config.state_dir);
     let lock = state.lock_run()?;
     let instance = instance::ensure(&lock)?;
@@ -51,8 +62,7 @@ pub async fn start(config: Config, place: Place, accept_overlap: bool) -> Result
         place,
         log: tracing::enabled!(tracing::Level::DEBUG),
     };
-    let Started { mut backend, retired, unseen, unadopted } =
-        backend::start(config.count.backend, &options, &clock::now)?;
+    let Started { mut backend, retired, unseen, unadopted } = begin(&options)?;
     for path in unadopted {
         tracing::warn!(
             path = %path.display(),

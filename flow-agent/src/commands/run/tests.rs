@@ -1,0 +1,119 @@
+//! The agent's loop, with a kernel that does what the test says.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::agent::Agent;
+use super::setup::start_with;
+use crate::backend::Place;
+use crate::backend::scripted::{Operation, Script};
+use crate::config::{self, Config};
+use crate::ledger::counters::Counters;
+use crate::store::StateDir;
+use crate::store::hours::{Hour, Hours, dates};
+
+fn config(dir: &Path, ports: &[u16]) -> Config {
+    let path = dir.join("config.toml");
+    let state_dir = dir.join("state");
+    let text = format!("node = \"n\"\ntimezone = \"UTC\"\nstate_dir = {state_dir:?}\n[ports]\nwatch = {ports:?}\n");
+    #[expect(clippy::disallowed_methods, reason = "a test writes its own files")]
+    std::fs::write(&path, text).unwrap();
+    config::load(Some(&path), None).unwrap()
+}
+
+async fn start(script: &Script, dir: &Path, ports: &[u16]) -> Agent {
+    start_with(config(dir, ports), Place::Auto, false, |options| script.start(options)).await.unwrap()
+}
+
+fn bytes(count: u64) -> Counters {
+    Counters { tcp_in_bytes: count, tcp_in_packets: 1, ..Counters::default() }
+}
+
+/// All that the hourly log says, by port.
+fn logged(dir: &Path) -> BTreeMap<u16, u64> {
+    let state = StateDir::new(dir.join("state"));
+    let dates = dates(&state).unwrap();
+    let mut sums = BTreeMap::new();
+    for hour in Hours::read(&state, dates[0]..=dates[dates.len() - 1]).unwrap() {
+        let Hour::Bucket(bucket) = hour.unwrap() else { panic!("damaged") };
+        for line in &bucket.lines {
+            *sums.entry(line.port).or_default() += line.counters().bytes();
+        }
+    }
+    sums
+}
+
+#[tokio::test]
+async fn an_agent_that_dies_leaves_its_bytes_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443, 4433]).await;
+    script.pass(443, bytes(100));
+    assert!(agent.close());
+    script.pass(443, bytes(20));
+    // As `kill -9`: nothing is written.
+    drop(agent);
+    script.pass(443, bytes(3));
+    script.pass(4433, bytes(7));
+    start(&script, dir.path(), &[443, 4433]).await.leave().unwrap();
+    assert_eq!(logged(dir.path()), [(443, 123), (4433, 7)].into());
+}
+
+#[tokio::test]
+async fn a_port_that_goes_and_comes_back_counts_from_where_its_last_line_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443, 4433]).await;
+    script.pass(4433, bytes(1_000));
+    agent.reconfigure(config(dir.path(), &[443])).unwrap();
+    assert_eq!(logged(dir.path())[&4433], 1_000, "its last line is written at once");
+    assert!(script.draining().is_empty(), "and its counters are let go");
+    script.pass(4433, bytes(50));
+    agent.reconfigure(config(dir.path(), &[443, 4433])).unwrap();
+    script.pass(4433, bytes(8));
+    agent.leave().unwrap();
+    assert_eq!(logged(dir.path()), [(443, 0), (4433, 1_008)].into());
+}
+
+#[tokio::test]
+async fn counters_that_cannot_be_let_go_are_not_counted_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443, 4433]).await;
+    script.pass(4433, bytes(1_000));
+    script.fail_next(Operation::Release);
+    agent.reconfigure(config(dir.path(), &[443])).unwrap();
+    agent.reconfigure(config(dir.path(), &[443, 4433])).unwrap();
+    agent.tick().unwrap();
+    script.pass(4433, bytes(8));
+    agent.leave().unwrap();
+    let sum = logged(dir.path())[&4433];
+    assert!(sum == 1_000 || sum == 1_008, "{sum}: what was sealed is not counted again");
+}
+
+#[tokio::test]
+async fn a_reading_that_fails_delays_a_bucket_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443]).await;
+    script.pass(443, bytes(5));
+    script.fail_next(Operation::Read);
+    assert!(!agent.close());
+    script.pass(443, bytes(6));
+    agent.leave().unwrap();
+    assert_eq!(logged(dir.path()), [(443, 11)].into());
+}
+
+#[tokio::test]
+async fn more_ports_than_slots_move_to_larger_counters() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(2);
+    let mut agent = start(&script, dir.path(), &[443, 4433]).await;
+    script.pass(443, bytes(10));
+    agent.reconfigure(config(dir.path(), &[443, 4433, 8388])).unwrap();
+    script.pass(443, bytes(1));
+    script.pass(8388, bytes(2));
+    agent.leave().unwrap();
+    assert_eq!(logged(dir.path()), [(443, 11), (4433, 0), (8388, 2)].into());
+    assert!(script.retired_epochs().is_empty(), "the smaller ones are deleted when they are sealed");
+}
