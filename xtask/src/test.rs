@@ -14,7 +14,7 @@ pub struct Options {
     /// Only tests whose name contains this
     filter: Option<String>,
     /// Run the kernel tests, and only those, on these kernels in QEMU: 5.10, 6.1, 6.12, 6.18, 7.3
-    #[arg(long, value_name = "SERIES", value_delimiter = ',', conflicts_with = "filter")]
+    #[arg(long, value_name = "SERIES", value_delimiter = ',')]
     kernels: Vec<String>,
 }
 
@@ -44,7 +44,7 @@ impl Tally {
 /// Runs unit, property, CLI, kernel and report tests; ends with `N passed, N failed`.
 pub fn run(options: Options) -> Result<()> {
     if !options.kernels.is_empty() {
-        return kernels::run(&options.kernels);
+        return kernels::run(&options.kernels, options.filter.as_deref());
     }
     packages::install(packages::FOR_TESTS)?;
     let mut cargo = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);

@@ -1,5 +1,6 @@
 //! What a guest holds: the tests, the programs that they call, the kernel's modules, and the script that is its `init`.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -8,7 +9,7 @@ use anyhow::{Context, Result};
 
 use super::image::Image;
 use super::kernel::Kernel;
-use super::suite::{self, Suite};
+use super::suite::Suite;
 
 /// The programs that `init.sh` and the tests call, of the host.
 const PROGRAMS: &[&str] = &[
@@ -61,11 +62,11 @@ const PLUGINS: &[&str] = &["/usr/lib/x86_64-linux-gnu/xtables"];
 /// The modules that the tests' networks and packet filters, and whatever those need, come from.
 const MODULES: &[&str] = &["kernel/arch", "kernel/crypto", "kernel/drivers/net", "kernel/lib", "kernel/net"];
 
-/// Writes the first root file system of a guest with `kernel` to `to`.
+/// Writes the first root file system of a guest with `kernel`, which is to run `tests`, to `to`.
 ///
 /// # Errors
 /// When a program is not there, or a file cannot be read or written.
-pub fn write(kernel: &Kernel, suite: &Suite, to: &Path) -> Result<()> {
+pub fn write(kernel: &Kernel, suite: &Suite, tests: &BTreeSet<String>, to: &Path) -> Result<()> {
     let mut image = Image::merged_usr();
     for directory in ["/dev", "/proc", "/root", "/run", "/sys", "/tmp", "/var/lib", "/etc"] {
         image.directory(Path::new(directory));
@@ -82,8 +83,8 @@ pub fn write(kernel: &Kernel, suite: &Suite, to: &Path) -> Result<()> {
     }
     image.copy(&suite.tests, Path::new("/tests/kernel"));
     image.copy(&suite.agent, &suite.agent);
-    let skipped: Vec<String> = suite::skipped().map(|name| format!("--skip {name}\n")).collect();
-    image.text(Path::new("/tests/arguments"), skipped.concat());
+    let names: Vec<&str> = tests.iter().map(String::as_str).collect();
+    image.text(Path::new("/tests/names"), names.join("\n"));
     modules(&mut image, kernel)?;
     let file = File::create(to).with_context(|| format!("failed to create {}", to.display()))?;
     let mut file = BufWriter::new(file);

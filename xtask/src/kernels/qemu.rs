@@ -62,14 +62,15 @@ pub fn boot(kernel: &Path, initramfs: &Path, log: &Path, deadline: Duration) -> 
     let console = machine.0.stdout.take().expect("stdout is piped");
     let mut kept = File::create(log).with_context(|| format!("failed to create {}", log.display()))?;
     let lines = lines(console);
-    let end = Instant::now() + deadline;
+    let started_at = Instant::now();
+    let end = started_at + deadline;
     let mut said = String::new();
     loop {
         match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok(line) => {
                 kept.write_all(line.as_bytes())?;
                 if verdict::is_progress(&line) {
-                    eprint!("  | {line}");
+                    eprint!("{:>6} s  {line}", started_at.elapsed().as_secs());
                 }
                 said.push_str(&line);
             }

@@ -36,6 +36,13 @@ pub fn named(name: &str) -> Result<&'static Series> {
 }
 
 impl Series {
+    /// Its name, to be compared.
+    pub fn version(&self) -> (u32, u32) {
+        let (major, minor) = self.name.split_once('.').expect("the name of a series is two numbers");
+        let number = |text: &str| text.parse().expect("the name of a series is two numbers");
+        (number(major), number(minor))
+    }
+
     /// The pinned package where `published` has it, else the newest of the series, else none.
     pub fn choose<'a>(&self, published: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let ours: Vec<&str> = published.into_iter().filter(|package| self.holds(package)).collect();
@@ -95,6 +102,7 @@ mod tests {
     fn every_pinned_package_is_of_its_series() {
         for series in KNOWN {
             assert!(series.holds(series.package), "{series:?}");
+            assert!(series.version() >= (5, 10));
         }
     }
 
