@@ -20,6 +20,7 @@ mod parts;
 mod pins;
 mod portfiles;
 mod ports;
+mod privileges;
 mod program;
 mod soak;
 mod store;

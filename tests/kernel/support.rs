@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flow_agent::backend::{Backend, BackendError, Options, Place, Started, ebpf};
 use flow_agent::clock;
@@ -31,15 +31,20 @@ pub fn options(pair: &Pair, ports: &[u16]) -> Options {
     }
 }
 
+/// The running kernel's series.
+pub fn kernel_series() -> (u32, u32) {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap());
+    (numbers.next().unwrap(), numbers.next().unwrap())
+}
+
 /// Whether this kernel has TCX; says on stderr when it has not.
 pub fn has_tcx() -> bool {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
-    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if version < (6, 6) {
-        eprintln!("NOT HERE: TCX, which Linux {release} has not");
+    let has_it = kernel_series() >= (6, 6);
+    if !has_it {
+        eprintln!("NOT HERE: TCX, which came with Linux 6.6");
     }
-    version >= (6, 6)
+    has_it
 }
 
 /// The places at which programs can be attached on this kernel.
@@ -111,7 +116,17 @@ pub fn pins(pair: &Pair) -> PathBuf {
 
 /// The sets that are pinned, by their names.
 pub fn pinned_sets(pair: &Pair) -> Vec<String> {
-    let entries = std::fs::read_dir(pins(pair)).unwrap();
+    sets_in(&pins(pair))
+}
+
+/// The sets that are pinned for whatever instance.
+pub fn sets_of_all_instances(pair: &Pair) -> Vec<String> {
+    let Ok(instances) = std::fs::read_dir(pair.bpffs.join("flow-agent")) else { return Vec::new() };
+    instances.flat_map(|instance| sets_in(&instance.unwrap().path())).collect()
+}
+
+fn sets_in(pins: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(pins).unwrap();
     let mut names: Vec<String> = entries
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.starts_with("v1-"))

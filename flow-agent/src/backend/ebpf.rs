@@ -13,6 +13,7 @@ mod maps;
 mod pins;
 mod plan;
 mod probe;
+mod refusal;
 mod retired;
 mod set;
 mod sets;

@@ -92,6 +92,14 @@ pub enum BackendError {
         source: io::Error,
     },
 
+    /// The kernel refused, and this is what may have moved it.
+    #[error("not permitted to count with eBPF, missing: {}", missing.join(", "))]
+    Privileges {
+        missing: Vec<&'static str>,
+        #[source]
+        source: Box<Self>,
+    },
+
     /// The programs or maps cannot be made.
     #[error("failed to load the eBPF {what}")]
     Load {
@@ -121,7 +129,6 @@ pub enum BackendError {
 impl BackendError {
     /// What the reader can do about it, where there is something to say.
     pub fn help(&self) -> Option<String> {
-        const PRIVILEGES: &str = "run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
         Some(match self {
             Self::TooManyPorts { .. } => "raise count.max_ports (at most 65530), or watch fewer ports".into(),
             Self::NoSuchInterface { present, .. } => match present.as_slice() {
@@ -145,13 +152,17 @@ impl BackendError {
             Self::Untrusted { .. } | Self::PinnedMap { .. } | Self::SlotTable { .. } => {
                 "nothing was changed; look who made it, then remove it".into()
             }
-            Self::Load { source, .. } | Self::Attach { source, .. } if is_denied(source.as_ref()) => PRIVILEGES.into(),
+            Self::Privileges { .. } => "run as root, or grant what is missing; or use --backend iptables".into(),
             Self::Path { source, .. } | Self::Netlink { source, .. } | Self::Lock { source, .. }
                 if is_denied(source) =>
             {
-                PRIVILEGES.into()
+                "run as root, or give it to the user who runs this".into()
             }
             Self::Iptables(error) => return error.help(),
+            Self::Load { source, .. } | Self::Attach { source, .. } if is_denied(source.as_ref()) => {
+                "no capability is missing: see whether the kernel's log (`dmesg`) tells more; or use --backend iptables"
+                    .into()
+            }
             Self::Load { .. } => "`flow-agent check` says what this kernel lacks; or use --backend iptables".into(),
             Self::Full { .. }
             | Self::Netlink { .. }
@@ -164,7 +175,7 @@ impl BackendError {
 }
 
 /// Whether the kernel refused for want of a privilege, anywhere down the chain of causes.
-fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(super) fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| {
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
     })
@@ -175,13 +186,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_deep_in_the_chain_asks_for_the_capabilities() {
+    fn a_refusal_is_found_deep_in_the_chain() {
         let denied = io::Error::from(io::ErrorKind::PermissionDenied);
-        let error = BackendError::Path { action: "mount", path: "/sys/fs/bpf".into(), source: denied };
-        assert_eq!(error.to_string(), "failed to mount /sys/fs/bpf");
-        assert!(error.help().unwrap().contains("CAP_PERFMON"));
-        let outer = BackendError::Load { what: "programs".into(), source: Box::new(error) };
-        assert!(outer.help().unwrap().contains("CAP_PERFMON"));
+        let inner = BackendError::Path { action: "mount", path: "/sys/fs/bpf".into(), source: denied };
+        assert_eq!(inner.to_string(), "failed to mount /sys/fs/bpf");
+        let outer = BackendError::Load { what: "programs".into(), source: Box::new(inner) };
+        assert!(is_denied(&outer));
+        let absent = io::Error::from(io::ErrorKind::NotFound);
+        assert!(!is_denied(&BackendError::Load { what: "programs".into(), source: Box::new(absent) }));
     }
 
     #[test]

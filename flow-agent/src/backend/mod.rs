@@ -7,6 +7,7 @@ pub mod interfaces;
 pub mod iptables;
 mod lock;
 mod netlink;
+pub mod privileges;
 #[cfg(test)]
 pub mod scripted;
 mod start;

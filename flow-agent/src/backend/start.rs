@@ -71,7 +71,8 @@ fn has_rules(options: &Options) -> bool {
 /// for both.
 fn is_for_iptables(error: &BackendError) -> bool {
     match error {
-        BackendError::Load { .. }
+        BackendError::Privileges { .. }
+        | BackendError::Load { .. }
         | BackendError::Attach { .. }
         | BackendError::DeviceType { .. }
         | BackendError::Qdisc { .. }

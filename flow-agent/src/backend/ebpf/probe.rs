@@ -1,9 +1,10 @@
 //! Whether the kernel lets us count with eBPF, found out by doing it for nobody.
 
 use super::set::{Constants, Set};
-use super::{counting, kernel, layout};
+use super::{counting, kernel, layout, refusal};
 use crate::backend::interfaces::LinkLayer;
 use crate::backend::netlink::Direction;
+use crate::backend::privileges::Privileges;
 use crate::backend::{BackendError, Options, host};
 
 /// Loads the maps and programs, attaches nothing, and lets them go.
@@ -11,6 +12,10 @@ use crate::backend::{BackendError, Options, host};
 /// # Errors
 /// What the kernel refuses.
 pub fn probe(options: &Options) -> Result<(), BackendError> {
+    load(options).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
+}
+
+fn load(options: &Options) -> Result<(), BackendError> {
     let name = layout::SetName {
         count: options.count,
         slots: layout::slots_for(1, options.max_ports)?,

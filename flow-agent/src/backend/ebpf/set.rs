@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use aya::maps::{Map, MapData};
 use aya::programs::SchedClassifier;
-use aya::{Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::kernel;
@@ -14,6 +14,7 @@ use super::layout::SetName;
 use super::log::ProgramLog;
 use super::maps::{CELLS, PORT_SLOT, SLOT_OWNER, expected_maps};
 use super::pins::{self, FoundSet};
+use super::refusal::MAPS;
 use super::slots::{self, Owner, Owners, Step};
 use super::tables::Tables;
 use crate::backend::host;
@@ -69,6 +70,8 @@ impl Set {
         let (atomic, log) = (u32::from(constants.atomic), u32::from(constants.log));
         let mut loader = EbpfLoader::new();
         loader
+            // Of a refused program the verifier otherwise tells every instruction up to the one that it refused.
+            .verifier_log_level(VerifierLogLevel::STATS)
             .override_global("LINES", &lines, true)
             .override_global("COUNT_WIRE", &count_wire, true)
             .override_global("ATOMIC", &atomic, true)
@@ -84,9 +87,8 @@ impl Set {
                 loader.map_pin_path(map.name, pin);
             }
         }
-        let mut ebpf = loader
-            .load(OBJECT)
-            .map_err(|source| BackendError::Load { what: "maps".into(), source: Box::new(source) })?;
+        let mut ebpf =
+            loader.load(OBJECT).map_err(|source| BackendError::Load { what: MAPS.into(), source: Box::new(source) })?;
         drop(loader);
         kernel::trim_memory();
         let map = |name| ebpf.map(name).and_then(map_data).expect("the built object has this array");

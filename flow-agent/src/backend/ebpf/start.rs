@@ -10,12 +10,14 @@ use super::foreign;
 use super::kernel;
 use super::layout;
 use super::pins::{self, Pins};
+use super::refusal;
 use super::set::{Constants, Set};
 use super::sets::Sets;
 use crate::backend::host;
 use crate::backend::interfaces::{Interface, Patterns};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
+use crate::backend::privileges::Privileges;
 use crate::backend::{BackendError, Options, Place, Retired, Started};
 use crate::ledger::reading::{Moment, Unseen};
 
@@ -24,8 +26,13 @@ use crate::ledger::reading::{Moment, Unseen};
 ///
 /// # Errors
 /// A literal interface that is absent, a device that cannot be read, another agent or somebody else's counter, pins that
-/// are not to be trusted or of a newer release, or a kernel that refuses.
+/// are not to be trusted or of a newer release, or a kernel that refuses; [`BackendError::Privileges`] when something is
+/// missing without which it would not.
 pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
+    begin(options, now).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
+}
+
+fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
     let patterns = Patterns::parse(&options.interfaces)?;
     let chosen = choose(&patterns)?;
     layout::slots_for(options.ports.len(), options.max_ports)?;

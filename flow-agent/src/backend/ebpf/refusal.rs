@@ -1,0 +1,92 @@
+//! Why the kernel refused: what the caller lacks, where it lacks something.
+
+use crate::backend::BackendError;
+use crate::backend::error::is_denied;
+use crate::backend::privileges::{FOR_EBPF, Privileges};
+
+/// What a refused attempt to make maps is called in [`BackendError::Load`].
+pub const MAPS: &str = "maps";
+
+/// `error`, behind what is missing if that may be its reason.
+///
+/// The errors themselves do not tell: the verifier refuses a bad program as the kernel's guards refuse a caller. And a
+/// caller without CAP_PERFMON it makes follow every branch that the processor might take by mistake, until the program is
+/// "too large".
+pub fn explain(error: BackendError, privileges: &Privileges) -> BackendError {
+    let refused = match &error {
+        BackendError::Load { .. } | BackendError::Attach { .. } => true,
+        BackendError::Netlink { source, .. } => is_denied(source),
+        _ => false,
+    };
+    if !refused {
+        return error;
+    }
+    let mut missing = privileges.missing(FOR_EBPF);
+    let is_of_maps =
+        matches!(&error, BackendError::Load { what, source } if what == MAPS && is_denied(source.as_ref()));
+    if missing.is_empty() && is_of_maps && privileges.locked_memory_is_limited {
+        missing.push("a larger limit of locked memory (RLIMIT_MEMLOCK, in systemd LimitMEMLOCK=infinity)");
+    }
+    match missing.as_slice() {
+        [] => error,
+        _ => BackendError::Privileges { missing, source: Box::new(error) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustix::thread::CapabilitySet;
+
+    use super::*;
+
+    fn refused(what: &str) -> BackendError {
+        let source = io::Error::from_raw_os_error(libc::EPERM);
+        BackendError::Load { what: what.into(), source: Box::new(source) }
+    }
+
+    fn privileges(effective: CapabilitySet, locked_memory_is_limited: bool) -> Privileges {
+        Privileges { effective: Some(effective), of_the_machine: true, locked_memory_is_limited }
+    }
+
+    #[test]
+    fn a_refusal_is_explained_by_what_is_missing() {
+        let two = CapabilitySet::BPF | CapabilitySet::NET_ADMIN;
+        let explained = explain(refused("program ingress_eth"), &privileges(two, true));
+        assert_eq!(explained.to_string(), "not permitted to count with eBPF, missing: CAP_PERFMON");
+        let cause = std::error::Error::source(&explained).unwrap();
+        assert_eq!(cause.to_string(), "failed to load the eBPF program ingress_eth");
+    }
+
+    #[test]
+    fn where_nothing_is_missing_the_refusal_stands_alone() {
+        let explained = explain(refused("program ingress_eth"), &privileges(CapabilitySet::all(), true));
+        assert!(matches!(explained, BackendError::Load { .. }));
+        assert!(explained.help().unwrap().starts_with("no capability is missing"));
+    }
+
+    #[test]
+    fn maps_are_refused_for_locked_memory_too() {
+        let explained = explain(refused(MAPS), &privileges(CapabilitySet::all(), true));
+        assert!(explained.to_string().contains("RLIMIT_MEMLOCK"), "{explained}");
+        let unlimited = explain(refused(MAPS), &privileges(CapabilitySet::all(), false));
+        assert!(matches!(unlimited, BackendError::Load { .. }));
+    }
+
+    #[test]
+    fn a_program_that_is_too_large_for_the_verifiers_suspicion_is_explained() {
+        let source = io::Error::from_raw_os_error(libc::E2BIG);
+        let error = BackendError::Load { what: "program ingress_eth".into(), source: Box::new(source) };
+        let two = privileges(CapabilitySet::BPF | CapabilitySet::NET_ADMIN, false);
+        assert!(matches!(explain(error, &two), BackendError::Privileges { missing, .. } if missing == ["CAP_PERFMON"]));
+    }
+
+    #[test]
+    fn an_error_that_has_nothing_to_do_with_privileges_stays_as_it_is() {
+        let source = io::Error::from_raw_os_error(libc::ENOBUFS);
+        let error = BackendError::Netlink { action: "list devices", source };
+        let none = privileges(CapabilitySet::empty(), true);
+        assert!(matches!(explain(error, &none), BackendError::Netlink { .. }));
+    }
+}

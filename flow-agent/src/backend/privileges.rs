@@ -1,0 +1,79 @@
+//! EDGE kernel: what the calling thread may do, and what it lacks.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use rustix::process::{Resource, getrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
+
+/// What the kernel lets a thread do.
+#[derive(Clone, Copy, Debug)]
+pub struct Privileges {
+    /// `None` when the kernel does not say.
+    pub effective: Option<CapabilitySet>,
+    /// Whether its capabilities are the machine's, and not those of a container's user namespace.
+    pub of_the_machine: bool,
+    /// Whether the memory that it may lock has a limit, against which kernels before 5.11 hold maps.
+    pub locked_memory_is_limited: bool,
+}
+
+/// A capability by its bit and its name.
+pub type Capability = (CapabilitySet, &'static str);
+
+pub const BPF: Capability = (CapabilitySet::BPF, "CAP_BPF");
+pub const NET_ADMIN: Capability = (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN");
+pub const PERFMON: Capability = (CapabilitySet::PERFMON, "CAP_PERFMON");
+
+/// What counting with eBPF needs.
+pub const FOR_EBPF: [Capability; 3] = [BPF, NET_ADMIN, PERFMON];
+
+impl Privileges {
+    /// Those of the calling thread.
+    pub fn of_this_thread() -> Self {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        Self {
+            effective: capabilities(None).map(|sets| sets.effective).ok(),
+            of_the_machine: map.split_whitespace().eq(["0", "0", "4294967295"]),
+            locked_memory_is_limited: getrlimit(Resource::Memlock).current.is_some(),
+        }
+    }
+
+    /// Whether `capability` is there.
+    pub fn has(&self, (capability, _): Capability) -> bool {
+        // Root's old right holds for the newer, finer ones, but not for the network.
+        let enough =
+            if capability == CapabilitySet::NET_ADMIN { capability } else { capability | CapabilitySet::SYS_ADMIN };
+        self.of_the_machine && self.effective.is_some_and(|effective| effective.intersects(enough))
+    }
+
+    /// The names of those of `needed` that are not there.
+    pub fn missing(&self, needed: impl IntoIterator<Item = Capability>) -> Vec<&'static str> {
+        needed.into_iter().filter(|capability| !self.has(*capability)).map(|(_, name)| name).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(effective: CapabilitySet) -> Privileges {
+        Privileges { effective: Some(effective), of_the_machine: true, locked_memory_is_limited: false }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert_eq!(with(CapabilitySet::empty()).missing(FOR_EBPF), ["CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"]);
+        let two = with(CapabilitySet::BPF | CapabilitySet::NET_ADMIN);
+        assert_eq!(two.missing(FOR_EBPF), ["CAP_PERFMON"]);
+        assert!(with(CapabilitySet::all()).missing(FOR_EBPF).is_empty());
+    }
+
+    #[test]
+    fn roots_old_right_holds_for_all_but_the_network() {
+        assert_eq!(with(CapabilitySet::SYS_ADMIN).missing(FOR_EBPF), ["CAP_NET_ADMIN"]);
+    }
+
+    #[test]
+    fn root_of_a_user_namespace_is_not_root() {
+        let contained = Privileges { of_the_machine: false, ..with(CapabilitySet::all()) };
+        assert_eq!(contained.missing(FOR_EBPF).len(), 3);
+    }
+}
