@@ -73,10 +73,8 @@ impl Attacher {
     ) -> Result<Attachment, BackendError> {
         let name = LinkName { netns: self.netns, index, direction, interface: interface.to_owned() };
         let pin = self.pins.as_ref().map(|pins| pins.link_path(&name));
-        if let Some(pin) = &pin {
-            // What is left of an attachment that ended.
-            remove_pin(pin)?;
-        }
+        // What is left of an attachment that ended, perhaps under another name of the device.
+        self.links_at(index, direction)?.iter().try_for_each(|left| remove_pin(&left.path))?;
         let hold = match self.mechanism {
             Mechanism::Tcx => {
                 // A filter of ours whose pins are lost would count for nobody.
@@ -114,6 +112,17 @@ impl Attacher {
         let mut attachment = Attachment { name, program: 0, hold };
         self.update(&mut attachment, program, set)?;
         Ok(attachment)
+    }
+
+    /// What is pinned of this instance for one direction of a device.
+    ///
+    /// # Errors
+    /// When the pins cannot be read.
+    pub fn links_at(&self, index: u32, direction: Direction) -> Result<Vec<FoundLink>, BackendError> {
+        let mut links = self.pins.as_ref().map_or(Ok(Vec::new()), Pins::links)?;
+        let place = (self.netns, index, direction);
+        links.retain(|found| (found.name.netns, found.name.index, found.name.direction) == place);
+        Ok(links)
     }
 
     /// Whether what was found attached still is, in the way in which this agent attaches; `link` is its id, if it is one.

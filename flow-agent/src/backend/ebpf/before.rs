@@ -36,11 +36,6 @@ impl Before {
         Ok(Self { sets, links })
     }
 
-    /// The ids of the links: what is attached by them is ours.
-    pub fn link_ids(&self) -> BTreeSet<u32> {
-        self.links.iter().filter_map(|(_, id)| *id).collect()
-    }
-
     /// The names of what was counted.
     pub fn interfaces(&self) -> BTreeSet<String> {
         self.links.iter().map(|(found, _)| found.name.interface.clone()).collect()

@@ -14,20 +14,15 @@ use super::set::PROGRAMS;
 use crate::backend::BackendError;
 use crate::backend::netlink::{self, Direction};
 
-/// Refuses a device to which somebody else's counter is attached; `own` are the ids of our links.
+/// Refuses a device to which somebody else's counter is attached.
 ///
 /// # Errors
 /// [`BackendError::Foreign`] with the owner, as far as one can see who it is.
-pub fn refuse(
-    attacher: &Attacher,
-    bpffs: &Path,
-    (index, interface): (u32, &str),
-    own: &BTreeSet<u32>,
-) -> Result<(), BackendError> {
+pub fn refuse(attacher: &Attacher, bpffs: &Path, (index, interface): (u32, &str)) -> Result<(), BackendError> {
     for direction in Direction::BOTH {
         let owner = match filter_owner(attacher, index, direction)? {
             Some(owner) => Some(owner),
-            None => link_owner(attacher, bpffs, (index, interface), direction, own)?,
+            None => link_owner(attacher, bpffs, (index, interface), direction)?,
         };
         if let Some(owner) = owner {
             let (interface, direction) = (interface.to_owned(), direction.name());
@@ -52,10 +47,11 @@ fn link_owner(
     bpffs: &Path,
     (index, interface): (u32, &str),
     direction: Direction,
-    own: &BTreeSet<u32>,
 ) -> Result<Option<String>, BackendError> {
     // A kernel without TCX has no links.
     let Ok(Some(hook)) = kernel::query_tcx(index, direction) else { return Ok(None) };
+    let own: BTreeSet<u32> =
+        attacher.links_at(index, direction)?.iter().filter_map(|found| link_at(&found.path).ok()).collect();
     let strangers: Vec<(u32, u32)> = hook.attached.into_iter().filter(|(_, link)| !own.contains(link)).collect();
     if strangers.is_empty() {
         return Ok(None);

@@ -139,7 +139,7 @@ impl Counting {
         let layer = interface.link_layer().expect("only devices that can be read are chosen");
         let device = (interface.index, interface.name.as_str());
         let lock = InterfaceLock::take(self.attacher.netns, device.0, device.1, &self.attacher.instance)?;
-        foreign::refuse(&self.attacher, &self.bpffs, device, &BTreeSet::new())?;
+        foreign::refuse(&self.attacher, &self.bpffs, device)?;
         let mut counted =
             Counted { name: interface.name.clone(), layer, attachments: Vec::new(), _lock: lock, well_at: now };
         for direction in Direction::BOTH {

@@ -45,7 +45,7 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
     let before = Before::find(&attacher)?;
     let mut locks = lock(&attacher, &chosen)?;
     for interface in &chosen {
-        foreign::refuse(&attacher, &options.bpffs, (interface.index, &interface.name), &before.link_ids())?;
+        foreign::refuse(&attacher, &options.bpffs, (interface.index, &interface.name))?;
     }
     let mut sets = Sets::sort(&before.sets, options)?;
 
