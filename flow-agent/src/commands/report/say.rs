@@ -71,7 +71,8 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
         write!(text, "  {:width$}  {bytes:>12}  seen {:>8}  {state}", node.name, summary::coverage(node.coverage))
             .expect("writing to a String cannot fail");
         if !node.days_missing.is_empty() {
-            write!(text, ", {} days missing", node.days_missing.len()).expect("writing to a String cannot fail");
+            write!(text, ", {} missing", count(node.days_missing.len(), "day"))
+                .expect("writing to a String cannot fail");
         }
         text.push('\n');
     }
@@ -124,6 +125,11 @@ pub(super) fn plan(letters: &Letters, told: &Told, job: &Job) -> String {
         text.push_str("no mail: there is no [mail] in the configuration\n");
     }
     text
+}
+
+/// `1 day`, `2 days`
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn name(user: &Option<String>) -> &str {
