@@ -4,11 +4,12 @@ use std::io::{IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use flow_agent::backend::Options;
+use flow_agent::backend::{Backend, Options};
+use flow_agent::ledger::reading::Reading;
 use flow_agent::ledger::record::CountMode;
 
 use crate::common::frames;
-use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside};
+use crate::common::netns::{DeviceCounters, HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside};
 use crate::common::observer::Observer;
 use crate::support::{as_observed, options, read, read_all, send, start};
 
@@ -77,21 +78,32 @@ fn fragmented_datagrams_count_as_if_they_came_in_one_piece() {
     });
 }
 
+/// The device's counters and a reading of the same moment: nothing passed between the two.
+fn at_rest(pair: &Pair, backend: &mut dyn Backend) -> (DeviceCounters, Reading) {
+    loop {
+        let before = pair.host_counters(WAN);
+        let reading = read_all(backend);
+        if pair.host_counters(WAN) == before {
+            return (before, reading);
+        }
+    }
+}
+
 #[test]
 fn on_the_wire_fragments_count_as_the_device_counts_them() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
         let socket = UdpSocket::bind((HOST4, 443)).unwrap();
-        let before = pair.host_counters(WAN);
         let mut backend = start(&on_the_wire(&pair)).unwrap().backend;
+        let (before, base) = at_rest(&pair, &mut *backend);
         for _ in 0..50 {
             socket.send_to(&[0; 4000], SocketAddr::from((PEER4, 9))).unwrap();
         }
         let counters = read(&mut *backend, 443);
         // Each in three parts, with 20 bytes of IP before each.
         assert_eq!((counters.udp_out_bytes, counters.udp_out_packets), (50 * (3 * 20 + 8 + 4000), 150));
-        let after = pair.host_counters(WAN);
-        let others = read_all(&mut *backend).others;
+        let (after, reading) = at_rest(&pair, &mut *backend);
+        let others = reading.others.checked_sub(base.others).unwrap();
         assert_eq!(after.tx_packets - before.tx_packets, 150 + others.other_ip.out_packets + others.non_ip.out_packets);
     });
 }
@@ -121,7 +133,7 @@ fn on_the_wire_a_stream_counts_as_the_device_counts_its_segments() {
         // The stack makes super-packets of up to 64 KiB, and the device is handed their segments.
         switch_off(WAN, SEGMENTATION);
         let mut backend = start(&on_the_wire(&pair)).unwrap().backend;
-        let before = pair.host_counters(WAN);
+        let (before, base) = at_rest(&pair, &mut *backend);
         let listener = TcpListener::bind((HOST4, 443)).unwrap();
         let server =
             std::thread::spawn(move || listener.accept().unwrap().0.write_all(&vec![b'd'; 3_000_000]).unwrap());
@@ -131,21 +143,20 @@ fn on_the_wire_a_stream_counts_as_the_device_counts_its_segments() {
             assert_eq!(stream.read_to_end(&mut Vec::new()).unwrap(), 3_000_000);
         });
         server.join().unwrap();
-        let expected = |direction: &str| {
-            let device = pair.host_counters(WAN);
-            match direction {
-                "out" => (device.ip_out_since(before), device.tx_packets - before.tx_packets),
-                _ => (device.ip_in_since(before), device.rx_packets - before.rx_packets),
-            }
-        };
-        let reading = read_all(&mut *backend);
-        let (counters, others) = (reading.ports[&443], reading.others);
-        // ARP is all that is not the stream's.
-        let out =
-            (counters.tcp_out_bytes + others.non_ip.out_bytes, counters.tcp_out_packets + others.non_ip.out_packets);
-        assert_eq!(out, expected("out"));
-        let in_ = (counters.tcp_in_bytes + others.non_ip.in_bytes, counters.tcp_in_packets + others.non_ip.in_packets);
-        assert_eq!(in_, expected("in"));
+        let (after, reading) = at_rest(&pair, &mut *backend);
+        let (counters, others) = (reading.ports[&443], reading.others.checked_sub(base.others).unwrap());
+        // ARP, and what the kernel's IPv6 says of itself, are not the stream's.
+        let (arp, ip) = (others.non_ip, others.other_ip);
+        let out = (
+            counters.tcp_out_bytes + arp.out_bytes + ip.out_bytes,
+            counters.tcp_out_packets + arp.out_packets + ip.out_packets,
+        );
+        assert_eq!(out, (after.ip_out_since(before), after.tx_packets - before.tx_packets));
+        let in_ = (
+            counters.tcp_in_bytes + arp.in_bytes + ip.in_bytes,
+            counters.tcp_in_packets + arp.in_packets + ip.in_packets,
+        );
+        assert_eq!(in_, (after.ip_in_since(before), after.rx_packets - before.rx_packets));
         // 3,000,000 bytes are 2,072 segments of 1,448.
         assert!(counters.tcp_out_packets >= 2072);
     });
