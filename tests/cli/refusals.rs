@@ -136,6 +136,7 @@ fn who_is_not_root_is_told_what_is_missing() {
     let place = Place::with("[count]\nbackend = \"ebpf\"\ninterfaces = [\"lo\"]\n\n[ports]\nwatch = [443]\n");
     let said = place.run_as_nobody();
     assert_eq!(said.code, Some(4), "{}", said.stderr);
-    let help = "  help: run as root, or grant CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON";
-    assert!(said.stderr.starts_with("error: ") && said.stderr.contains(help), "{}", said.stderr);
+    let error = "error: not permitted to count with eBPF, missing: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON\n";
+    let help = "  help: run as root, or grant what is missing; or use --backend iptables\n";
+    assert!(said.stderr.starts_with(error) && said.stderr.ends_with(help), "{}", said.stderr);
 }
