@@ -162,3 +162,13 @@ fn every_seal_verifies_with_foreign_tools() {
     }
     assert_eq!(seals, 3, "one a run");
 }
+
+#[test]
+fn an_interface_that_is_not_there_is_refused_and_those_that_are_are_named() {
+    let Some(pair) = Pair::make() else { return };
+    let output = Node::new(&pair, &[443], "").command(&["run", "--once", "--interface", "eth9"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("error: interface `eth9` does not exist\n"), "{said}");
+    assert!(said.contains("help: there are: ") && said.contains("wan"), "{said}");
+}
