@@ -12,6 +12,7 @@ mod adopt;
 mod agent;
 mod attach;
 mod counted;
+mod gaps;
 #[path = "../common/hourly.rs"]
 mod hourly;
 mod interfaces;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::counters::{Counters, Device, Others};
-use super::record::{BackendKind, CountMode};
+use super::record::{BackendKind, CountMode, HourSeal};
 
 /// What a seal says of the counters behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,4 +49,14 @@ pub struct Unseen {
     pub interface: String,
     /// Why, in words for the person who reads the bill: `interface was deleted`, `program was detached by …`.
     pub why: String,
+}
+
+impl Unseen {
+    /// Whether it goes on after the bucket of `seal`, if only for a part of a second that no bucket has yet.
+    pub fn goes_on_after(&self, seal: &HourSeal) -> bool {
+        match seal.boot_ms {
+            Some(boot_ms) => self.end.boot_ns > boot_ms.saturating_mul(1_000_000),
+            None => self.end.wall > seal.end,
+        }
+    }
 }

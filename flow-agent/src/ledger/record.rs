@@ -320,6 +320,9 @@ pub struct Checkpoint {
     /// Cumulative.
     #[serde(default)]
     pub other_total: Others,
+    /// What was not seen up to `at`, as far as no seal tells of it yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<Gap>,
 }
 
 /// What became of a letter.

@@ -25,4 +25,4 @@ pub use meter::{Closing, Counted, ForeignEpoch, Meter, Settings};
 pub use pen::open_bucket;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

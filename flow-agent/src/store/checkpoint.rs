@@ -46,6 +46,7 @@ mod tests {
             epoch: "boot-1".into(),
             totals: BTreeMap::from([(443, [1, 2, 3, 4, 5, 6, 7, 8])]),
             other_total: Others::default(),
+            gaps: Vec::new(),
         }
     }
 

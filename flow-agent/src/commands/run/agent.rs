@@ -184,9 +184,14 @@ impl Agent {
                 return Ok(());
             }
         };
+        let is_told = inspection.unseen.is_empty();
         self.unseen.add(inspection.unseen);
         for retired in inspection.retired {
             self.go_on_with_new_counters(Some(retired))?;
+        }
+        if !is_told {
+            // At once: nothing else will tell a successor.
+            self.checkpoint();
         }
         Ok(())
     }
@@ -226,7 +231,7 @@ impl Agent {
         let closing = Closing { users: &users, unseen: self.unseen.all() };
         let bucket = self.meter.close(self.backend.interfaces(), reading, closing);
         let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
-        self.unseen.forget_until(bucket.seal.end.to_utc());
+        self.unseen.forget_until(&bucket.seal);
         self.outbox.push(bucket, Then::Release);
         Ok(())
     }
@@ -266,10 +271,10 @@ impl Agent {
             return;
         }
         let kept = self.backend.read(&clock::now).map_err(Failure::from).and_then(|reading| {
-            let checkpoint = self.meter.checkpoint(&reading).map_err(|error| Failure::new(Code::Unexpected, error))?;
-            if let Some(checkpoint) = checkpoint {
+            let checkpoint = self.meter.checkpoint(&reading, self.unseen.all());
+            if let Some(checkpoint) = checkpoint.map_err(|error| Failure::new(Code::Unexpected, error))? {
                 checkpoint::write(&self.lock, &checkpoint)?;
-                self.meter.checkpoint_kept();
+                self.meter.checkpoint_kept(&checkpoint);
             }
             Ok(())
         });
@@ -355,7 +360,7 @@ impl Agent {
         let users = users(&self.owners);
         let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all() });
         let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
-        self.unseen.forget_until(bucket.seal.end.to_utc());
+        self.unseen.forget_until(&bucket.seal);
         self.outbox.push(bucket, set.map_or(Then::Nothing, Then::Delete));
         self.write_out();
         Ok(())

@@ -62,7 +62,7 @@ pub(super) async fn start_with(
         place,
         log: tracing::enabled!(tracing::Level::DEBUG),
     };
-    let Started { mut backend, retired, unseen, unadopted } = begin(&options)?;
+    let Started { mut backend, retired, mut unseen, unadopted } = begin(&options)?;
     for path in unadopted {
         tracing::warn!(
             path = %path.display(),
@@ -74,10 +74,12 @@ pub(super) async fn start_with(
     let mut last_readings = Vec::new();
     for mut set in retired {
         let reading = set.read(&clock::now)?;
+        unseen.extend(baseline.unseen(&reading.epoch));
         last_readings.push(Counted { identity: set.identity(), interfaces: set.interfaces(), reading });
         sets.push(set);
     }
     let reading = backend.read(&clock::now)?;
+    unseen.extend(baseline.unseen(&reading.epoch));
     let must_close = !reading.draining.is_empty();
     let live = Counted { identity: backend.identity(), interfaces: backend.interfaces(), reading };
     let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };

@@ -1,8 +1,7 @@
 //! What could not be seen since the last bucket.
 
-use chrono::{DateTime, Utc};
-
 use crate::ledger::reading::Unseen;
+use crate::ledger::record::HourSeal;
 
 /// Collects what inspections tell until the next bucket is closed.
 #[derive(Debug, Default)]
@@ -40,10 +39,9 @@ impl UnseenList {
         &self.0
     }
 
-    /// Forgets what ended before `end`, which a bucket has told of. What goes on, if only for a part of a second that no
-    /// bucket has yet, is the next one's too.
-    pub fn forget_until(&mut self, end: DateTime<Utc>) {
-        self.0.retain(|unseen| unseen.end.wall > end);
+    /// Forgets what the bucket of `seal` has told of. What goes on after it is the next one's too.
+    pub fn forget_until(&mut self, seal: &HourSeal) {
+        self.0.retain(|unseen| unseen.goes_on_after(seal));
     }
 }
 
@@ -51,12 +49,11 @@ impl UnseenList {
 mod tests {
     use super::*;
     use crate::ledger::reading::Moment;
+    use crate::ledger::usage::tests::bucket_of;
 
+    /// By the boot-time clock; the wall is of no account.
     fn unseen(interface: &str, start_secs: u64, end_secs: u64) -> Unseen {
-        let moment = |secs: u64| Moment {
-            wall: DateTime::from_timestamp(1_790_000_000 + i64::try_from(secs).unwrap(), 0).unwrap(),
-            boot_ns: secs * 1_000_000_000,
-        };
+        let moment = |secs: u64| Moment { wall: chrono::DateTime::UNIX_EPOCH, boot_ns: secs * 1_000_000_000 };
         Unseen { start: moment(start_secs), end: moment(end_secs), interface: interface.into(), why: "gone".into() }
     }
 
@@ -73,9 +70,10 @@ mod tests {
     fn what_goes_on_after_a_bucket_is_the_next_ones_too() {
         let mut list = UnseenList::default();
         list.add(vec![unseen("eth0", 10, 20), unseen("eth1", 10, 21)]);
-        list.forget_until(unseen("eth0", 10, 20).end.wall);
+        let until = |secs: u64| HourSeal { boot_ms: Some(secs * 1_000), ..bucket_of(&[]).seal };
+        list.forget_until(&until(20));
         assert_eq!(list.all(), [unseen("eth1", 10, 21)]);
-        list.forget_until(unseen("eth0", 10, 21).end.wall);
+        list.forget_until(&until(21));
         assert_eq!(list.all(), []);
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::tally::Tally;
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
-use crate::ledger::reading::{Moment, Reading};
-use crate::ledger::record::{Checkpoint, HourSeal, Quality};
+use crate::ledger::reading::{Moment, Reading, Unseen};
+use crate::ledger::record::{Checkpoint, Gap, HourSeal, Quality};
 
 /// The newest seal of an epoch, and what its lines say of the counters then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,6 +105,29 @@ impl Baseline {
             (_, None) => return None,
         };
         Some(Moment { wall, boot_ns: boot_ms.unwrap_or(0).saturating_mul(1_000_000) })
+    }
+
+    /// What the newest reading of `epoch` tells that nobody saw, as far as no seal may have told of it. A reading of
+    /// counters that are lost tells it in their last bucket.
+    pub fn unseen(&self, epoch: &str) -> Vec<Unseen> {
+        let Some(checkpoint) = self.checkpoint.as_ref().filter(|checkpoint| checkpoint.epoch == epoch) else {
+            return Vec::new();
+        };
+        let Some(boot_ms) = checkpoint.boot_ms else { return Vec::new() };
+        let sealed = self.seal_of(epoch).map(|last| &last.seal);
+        let moment = |wall: DateTime<Utc>| {
+            let ms = boot_ms.saturating_add_signed((wall - checkpoint.at.to_utc()).num_milliseconds());
+            Moment { wall, boot_ns: ms.saturating_mul(1_000_000) }
+        };
+        // The middle of its first and of its last second: whole seconds are made of it again, and a clock that was slewed
+        // meanwhile must not make them more.
+        let half = TimeDelta::milliseconds(500);
+        let unseen = |gap: &Gap| {
+            let (start, end) = (moment(gap.start.to_utc() + half), moment(gap.end.to_utc() - half));
+            Unseen { start, end, interface: gap.interface.clone(), why: gap.why.clone() }
+        };
+        let is_owed = |unseen: &Unseen| sealed.is_none_or(|seal| unseen.goes_on_after(seal));
+        checkpoint.gaps.iter().map(unseen).filter(is_owed).collect()
     }
 
     /// Whether the clock says less than it said at the last seal: it was not set yet, and names would be given twice.

@@ -8,11 +8,11 @@ use chrono_tz::Tz;
 use super::baseline::Baseline;
 use super::pen::Pen;
 use super::tally::Tally;
-use super::window::Window;
+use super::window::{self, Window};
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar::{self, BucketLength};
 use crate::ledger::reading::{Identity, Moment, Reading, Unseen};
-use crate::ledger::record::{Checkpoint, VERSION};
+use crate::ledger::record::{Checkpoint, Gap, VERSION};
 
 /// What does not change while an agent runs.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub(super) struct Open {
     pub(super) read_at: Moment,
     /// Nothing on disk tells of this epoch: a checkpoint is owed even if nothing moved.
     pub(super) unknown: bool,
+    /// Those that the last kept checkpoint tells of.
+    gaps_kept: Vec<Gap>,
 }
 
 impl Meter {
@@ -135,14 +137,17 @@ impl Meter {
         Ok(self.write(closing))
     }
 
-    /// Takes note of `reading`: what must be written so that a power cut loses no more than what comes after. `None`
-    /// when nothing moved since the last one that was kept ([`Meter::checkpoint_kept`]).
+    /// Takes note of `reading`: what must be written so that a power cut loses no more than what comes after, and nobody
+    /// forgets what was `unseen` since the last bucket. `None` when there is nothing new since the last one that was kept
+    /// ([`Meter::checkpoint_kept`]).
     ///
     /// # Errors
     /// When the reading is of other counters than those that are open; nothing is done.
-    pub fn checkpoint(&mut self, reading: &Reading) -> Result<Option<Checkpoint>, ForeignEpoch> {
+    pub fn checkpoint(&mut self, reading: &Reading, unseen: &[Unseen]) -> Result<Option<Checkpoint>, ForeignEpoch> {
         self.open.observe(reading)?;
-        if !self.open.tally.has_changed() && !self.open.unknown {
+        let gaps = window::gaps(self.settings.zone, reading.at, unseen);
+        let is_told = gaps.iter().all(|gap| self.open.gaps_kept.contains(gap));
+        if !self.open.tally.has_changed() && !self.open.unknown && is_told {
             return Ok(None);
         }
         let (totals, other_total) = self.open.tally.unsealed_totals();
@@ -157,13 +162,15 @@ impl Meter {
             epoch: self.open.identity.epoch.clone(),
             totals,
             other_total,
+            gaps,
         }))
     }
 
-    /// The last checkpoint is on disk.
-    pub fn checkpoint_kept(&mut self) {
+    /// `checkpoint` is on disk, and is the last that was made.
+    pub fn checkpoint_kept(&mut self, checkpoint: &Checkpoint) {
         self.open.tally.forget_changes();
         self.open.unknown = false;
+        self.open.gaps_kept.clone_from(&checkpoint.gaps);
     }
 
     /// Goes on with `live` after other counters: closes the open bucket with their `last` reading, or, where nothing is
@@ -214,7 +221,7 @@ impl Open {
         let mut tally = baseline.tally(&reading.epoch);
         tally.observe(&reading);
         let unknown = !baseline.epochs().contains(&reading.epoch);
-        Self { identity, interfaces, window, tally, read_at: now, unknown }
+        Self { identity, interfaces, window, tally, read_at: now, unknown, gaps_kept: Vec::new() }
     }
 
     fn observe(&mut self, reading: &Reading) -> Result<(), ForeignEpoch> {

@@ -69,7 +69,12 @@ impl Pen<'_> {
         let sealed = baseline.seal_of(&checkpoint.epoch).map(|last| &last.seal);
         let begun = sealed.map(|seal| seal.end).or(checkpoint.start).unwrap_or(checkpoint.at);
         let times = Closed::between(begun.to_utc(), checkpoint.at.to_utc(), checkpoint.boot_ms);
-        let quality = if figures.reset { Quality::Reset } else { Quality::Restart };
+        let gaps = times.cut(self.settings.zone, checkpoint.gaps.iter().cloned());
+        let quality = match () {
+            () if !gaps.is_empty() => Quality::Gap,
+            () if figures.reset => Quality::Reset,
+            () => Quality::Restart,
+        };
         let source = Source {
             epoch: &checkpoint.epoch,
             backend: sealed.and_then(|seal| seal.backend),
@@ -77,7 +82,7 @@ impl Pen<'_> {
             pinned: sealed.and_then(|seal| seal.pinned),
             interfaces: sealed.map(|seal| seal.interfaces.clone()).unwrap_or_default(),
         };
-        self.bucket(source, times, quality, Vec::new(), figures)
+        self.bucket(source, times, quality, gaps, figures)
     }
 
     fn bucket(

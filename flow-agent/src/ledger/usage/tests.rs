@@ -128,18 +128,16 @@ impl Node {
 
     /// The agent writes a checkpoint, if it has one to write.
     fn checkpoint(&mut self, meter: &mut Meter) -> bool {
-        let checkpoint = meter.checkpoint(&self.reading()).unwrap();
-        let written = checkpoint.is_some();
-        if written {
-            self.baseline.set_checkpoint(checkpoint);
-            meter.checkpoint_kept();
-        }
-        written
+        let checkpoint = meter.checkpoint(&self.reading(), &self.unseen).unwrap();
+        let Some(written) = &checkpoint else { return false };
+        meter.checkpoint_kept(written);
+        self.baseline.set_checkpoint(checkpoint);
+        true
     }
 }
 
 /// A bucket in which the ports moved that much.
-pub(in crate::ledger) fn bucket_of(usage: &[(u16, Counters)]) -> HourBlock {
+pub(crate) fn bucket_of(usage: &[(u16, Counters)]) -> HourBlock {
     let mut node = Node::new();
     node.ports = usage.iter().copied().collect();
     let (mut meter, _) = node.start();

@@ -51,6 +51,8 @@ pub(super) struct Closed {
     pub(super) late: bool,
     /// By what the boot-time clock is turned into the bucket's own wall.
     booted_at: DateTime<Utc>,
+    /// The boot-time clock at `start`, where it is known.
+    begun: Option<TimeDelta>,
 }
 
 impl Window {
@@ -142,6 +144,7 @@ impl Window {
             clock: self.stepped_from.is_some() || differ || suspect,
             late: end > self.planned_end,
             booted_at,
+            begun: self.booted_at_start.map(|booted_at| self.start - booted_at),
         };
         let next = if self.stepped_from.is_some() { by_the_wall } else { end };
         let suspect_until = self.suspect_until;
@@ -155,28 +158,46 @@ impl Closed {
     /// The time between two moments on disk.
     pub(super) fn between(start: DateTime<Utc>, end: DateTime<Utc>, boot_ms: Option<u64>) -> Self {
         let (start, end) = (whole_second(start), whole_second(end).max(whole_second(start)));
-        Self { start, end, boot_ms, clock: false, late: false, booted_at: end }
+        Self { start, end, boot_ms, clock: false, late: false, booted_at: end, begun: None }
     }
 
     /// The parts of `unseen` that lie in the bucket, in whole seconds, sorted.
     pub(super) fn gaps(&self, zone: Tz, unseen: &[Unseen]) -> Vec<Gap> {
-        let named = |at: Moment| self.booted_at + since_boot(at);
-        let mut gaps: Vec<Gap> = unseen
-            .iter()
-            .filter_map(|unseen| {
-                let start = whole_second(named(unseen.start)).max(self.start);
-                let end = next_whole_second(named(unseen.end)).min(self.end);
-                (start < end).then(|| Gap {
-                    start: calendar::local(zone, start),
-                    end: calendar::local(zone, end),
-                    interface: unseen.interface.clone(),
-                    why: unseen.why.clone(),
-                })
-            })
-            .collect();
+        let (from, until) = (calendar::local(zone, self.start), calendar::local(zone, self.end));
+        let lies_within = |unseen: &&Unseen, gap: &Gap| match self.begun {
+            // A wall that was set gives it a name elsewhere, or none.
+            Some(begun) if self.clock => {
+                since_boot(unseen.end) > begun && since_boot(unseen.start) < self.end - self.booted_at
+            }
+            _ => gap.start < until && gap.end > from,
+        };
+        let named = unseen.iter().map(|unseen| (unseen, named(zone, self.booted_at, unseen)));
+        let gaps = named.filter(|(unseen, gap)| lies_within(unseen, gap)).map(|(_, gap)| gap);
+        self.cut(zone, gaps)
+    }
+
+    /// What lies in the bucket of each of `gaps`, which is no time where the wall was set; sorted.
+    pub(super) fn cut(&self, zone: Tz, gaps: impl IntoIterator<Item = Gap>) -> Vec<Gap> {
+        let (from, until) = (calendar::local(zone, self.start), calendar::local(zone, self.end));
+        let within = |gap: Gap| Gap { start: gap.start.clamp(from, until), end: gap.end.clamp(from, until), ..gap };
+        let mut gaps: Vec<Gap> = gaps.into_iter().map(within).collect();
         gaps.sort_by(|a, b| (a.start, a.end, &a.interface, &a.why).cmp(&(b.start, b.end, &b.interface, &b.why)));
         gaps.dedup();
         gaps
+    }
+}
+
+/// `unseen` in whole seconds, by the wall that was right at `now`.
+pub(super) fn gaps(zone: Tz, now: Moment, unseen: &[Unseen]) -> Vec<Gap> {
+    unseen.iter().map(|unseen| named(zone, booted_at(now), unseen)).collect()
+}
+
+fn named(zone: Tz, booted_at: DateTime<Utc>, unseen: &Unseen) -> Gap {
+    Gap {
+        start: calendar::local(zone, whole_second(booted_at + since_boot(unseen.start))),
+        end: calendar::local(zone, next_whole_second(booted_at + since_boot(unseen.end))),
+        interface: unseen.interface.clone(),
+        why: unseen.why.clone(),
     }
 }
 

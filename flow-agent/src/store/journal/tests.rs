@@ -451,6 +451,7 @@ fn checkpoint_after(state: &StateDir, seq: u64) {
         epoch: "a".into(),
         totals: [(443, [999, 1, 0, 0, 0, 0, 0, 0])].into(),
         other_total: Others::default(),
+        gaps: Vec::new(),
     };
     checkpoint::write(&state.lock_run().unwrap(), &checkpoint).unwrap();
 }

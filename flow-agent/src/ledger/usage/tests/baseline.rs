@@ -132,16 +132,16 @@ fn a_checkpoint_tells_what_differs_and_only_when_something_moved() {
     assert!(!node.checkpoint(&mut meter), "nothing moved since the seal");
     node.pass(443, tcp_in(3));
     node.wait_until("2026-10-05T14:10:00.7Z");
-    let checkpoint = meter.checkpoint(&node.reading()).unwrap().unwrap();
+    let checkpoint = meter.checkpoint(&node.reading(), &[]).unwrap().unwrap();
     assert_eq!(checkpoint.totals, BTreeMap::from([(443, [123, 3, 0, 0, 0, 0, 0, 0])]));
     assert_eq!((checkpoint.seq, checkpoint.at.to_utc()), (2, at("2026-10-05T14:10:00Z")));
     // The machine has been up for two hours and ten minutes when the wall showed `at`.
     assert_eq!(checkpoint.boot_ms, Some(7_800_000));
     assert!(node.checkpoint(&mut meter), "it was not kept: once more");
-    assert!(meter.checkpoint(&node.reading()).unwrap().is_none());
+    assert!(meter.checkpoint(&node.reading(), &[]).unwrap().is_none());
     node.wait_until("2026-10-05T15:00:00Z");
     node.close(&mut meter);
-    assert!(meter.checkpoint(&node.reading()).unwrap().is_none());
+    assert!(meter.checkpoint(&node.reading(), &[]).unwrap().is_none());
 }
 
 #[test]
@@ -270,11 +270,57 @@ fn of_counters_that_somebody_destroyed_the_newest_reading_is_kept() {
     assert_eq!(bucket.seal.gaps.len(), 1);
 }
 
+/// A gap from 14:05:10 to 14:05:40 by the node's clocks, noticed right then.
+fn notice_a_gap(node: &mut Node, meter: &mut Meter) {
+    node.wait_until("2026-10-05T14:05:10.3Z");
+    let start = node.now;
+    node.wait_until("2026-10-05T14:05:39.4Z");
+    node.unseen = vec![Unseen { start, end: node.now, interface: "eth0".into(), why: "interface was deleted".into() }];
+    assert!(node.checkpoint(meter), "nothing moved, and it must be known all the same");
+    assert!(!node.checkpoint(meter), "it is known");
+}
+
+fn gaps(bucket: &HourBlock) -> Vec<String> {
+    let show = |gap: &crate::ledger::record::Gap| format!("{}-{}", gap.start.format("%T"), gap.end.format("%T"));
+    bucket.seal.gaps.iter().map(show).collect()
+}
+
+#[test]
+fn a_gap_is_told_by_the_successor_of_the_agent_that_noticed_it() {
+    let (mut node, mut meter) = sealed();
+    notice_a_gap(&mut node, &mut meter);
+    // It dies, and so does the next one.
+    for _ in 0..2 {
+        node.unseen = node.baseline.unseen("boot-1");
+        (meter, _) = node.start();
+        assert!(node.checkpoint(&mut meter));
+    }
+    node.wait_until("2026-10-05T15:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!(time(&bucket), "14:00:00-15:00:00 gap");
+    assert_eq!(gaps(&bucket), ["14:05:10-14:05:40"]);
+    assert!(node.baseline.unseen("boot-1").is_empty(), "once");
+}
+
+#[test]
+fn a_gap_is_told_by_the_last_bucket_of_counters_that_a_power_cut_took() {
+    let (mut node, mut meter) = sealed();
+    notice_a_gap(&mut node, &mut meter);
+    node.wait_until("2026-10-05T14:20:00Z");
+    node.reboot("boot-2");
+    node.unseen = node.baseline.unseen("boot-2");
+    let (mut meter, buckets) = node.start();
+    assert_eq!(time(&buckets[0]), "14:00:00-14:05:39 gap", "known up to the newest reading");
+    assert_eq!(gaps(&buckets[0]), ["14:05:10-14:05:39"]);
+    node.wait_until("2026-10-05T15:00:00Z");
+    assert_eq!(gaps(&node.close(&mut meter)), [""; 0]);
+}
+
 #[test]
 fn a_reading_of_other_counters_is_refused() {
     let (mut node, mut meter) = sealed();
     node.epoch = "somebody-elses".into();
-    let refused = meter.checkpoint(&node.reading()).unwrap_err();
+    let refused = meter.checkpoint(&node.reading(), &[]).unwrap_err();
     assert_eq!(refused.to_string(), r#"a reading of epoch "somebody-elses" while "boot-1" is open"#);
     assert!(meter.close(Vec::new(), &node.reading(), node.closing()).is_err());
 }

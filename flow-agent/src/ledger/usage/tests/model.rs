@@ -47,6 +47,10 @@ enum Event {
     },
     /// The counters are replaced by larger ones, or by another backend's, now or at the next start.
     Replace,
+    /// Nobody saw what passed in the last seconds, and the agent has just noticed it.
+    Miss {
+        seconds: u32,
+    },
     /// Somebody destroys the counters.
     Destroy,
     /// Somebody zeroes the counters of a port.
@@ -76,6 +80,8 @@ pub(super) struct Ledger {
     /// Ports of which more may be lost: their counters were zeroed, and the agent died before it sealed what it had seen.
     doubtful: BTreeSet<u16>,
     zeroed: BTreeSet<u16>,
+    /// Gaps that an agent noticed and lived to write down, by their reasons.
+    noticed: BTreeSet<String>,
     clock_was_set: bool,
 }
 
@@ -232,6 +238,10 @@ impl World {
                 }
                 self.agent(|agent, machine| agent.counters_destroyed(machine));
             }
+            Event::Miss { seconds } => {
+                self.kernel.run(seconds);
+                self.agent(|agent, machine| agent.miss(seconds, machine));
+            }
             Event::Reset { port } => self.agent(|agent, machine| agent.reset(port, machine)),
             Event::Leave => {
                 self.agent(|agent, machine| agent.close(machine));
@@ -279,6 +289,9 @@ fn check(zone: Tz, ledger: &Ledger, journal: &[HourBlock]) -> Result<(), TestCas
         prop_assert!(counted <= passed, "port {}: {} of {} bytes", port, counted, passed);
     }
     prop_assert_eq!(&counted, &expected, "bytes by port");
+
+    let told: BTreeSet<_> = journal.iter().flat_map(|block| &block.seal.gaps).map(|gap| gap.why.clone()).collect();
+    prop_assert!(ledger.noticed.is_subset(&told), "noticed {:?}, told {:?}", ledger.noticed, told);
 
     for (seq, block) in (1..).zip(journal) {
         let seal = &block.seal;
@@ -349,6 +362,7 @@ fn event() -> impl Strategy<Value = Event> {
         3 => port().prop_map(|port| Event::Toggle { port }),
         1 => port().prop_map(|port| Event::Waver { port }),
         1 => Just(Event::Replace),
+        1 => (1..100_u32).prop_map(|seconds| Event::Miss { seconds }),
         1 => Just(Event::Destroy),
         1 => port().prop_map(|port| Event::Reset { port }),
         1 => Just(Event::Leave),
@@ -406,6 +420,7 @@ fn an_agent_may_die_at_every_single_step() {
         Event::Pass { port: 8_388, bytes: 32 },
         Event::Toggle { port: 443 },
         Event::Pass { port: 443, bytes: 64 },
+        Event::Miss { seconds: 3 },
         Event::Waver { port: 443 },
         Event::Replace,
         Event::Pass { port: 443, bytes: 128 },

@@ -47,6 +47,7 @@ pub(super) struct Agent {
     wanted: BTreeSet<u16>,
     /// What had passed at the newest reading that the meter saw.
     seen: Passed,
+    unseen: Vec<Unseen>,
     pub(super) dies: Option<(u32, Crash)>,
 }
 
@@ -64,10 +65,10 @@ fn step(dies: &mut Option<(u32, Crash)>) -> Step {
     }
 }
 
-const NOTHING_UNSEEN: &[Unseen] = &[];
+static NOBODY: BTreeMap<u16, String> = BTreeMap::new();
 
-fn closing(users: &BTreeMap<u16, String>) -> Closing<'_> {
-    Closing { users, unseen: NOTHING_UNSEEN }
+fn closing(unseen: &[Unseen]) -> Closing<'_> {
+    Closing { users: &NOBODY, unseen }
 }
 
 impl Agent {
@@ -94,9 +95,10 @@ impl Agent {
         let retired: Vec<Counted> = m.kernel.retired.iter().map(|set| set.counted(now, true)).collect();
         let (live, seen) = m.read();
         let must_close = !live.reading.draining.is_empty();
-        let users = BTreeMap::new();
-        let (meter, buckets) = Meter::resume(settings, &baseline, retired, live, closing(&users));
-        let mut agent = Self { meter, wanted: wanted.clone(), seen, dies };
+        let epochs = retired.iter().chain([&live]).map(|counted| &counted.reading.epoch);
+        let unseen: Vec<Unseen> = epochs.flat_map(|epoch| baseline.unseen(epoch)).collect();
+        let (meter, buckets) = Meter::resume(settings, &baseline, retired, live, closing(&unseen));
+        let mut agent = Self { meter, wanted: wanted.clone(), seen, unseen, dies };
         for bucket in buckets {
             let epoch = bucket.seal.epoch.clone();
             let lost = bucket.seal.quality == Quality::Restart;
@@ -121,7 +123,8 @@ impl Agent {
     pub(super) fn close(&mut self, m: &mut Machine<'_>) -> Step {
         let (counted, passed) = m.read();
         let Counted { interfaces, reading, .. } = counted;
-        let bucket = self.meter.close(interfaces, &reading, closing(&BTreeMap::new())).unwrap();
+        let bucket = self.meter.close(interfaces, &reading, closing(&self.unseen)).unwrap();
+        self.forget_until(&bucket);
         self.seen.clone_from(&passed);
         self.append(bucket, Known { epoch: reading.epoch, passed, last: false }, m)?;
         for port in reading.draining {
@@ -146,10 +149,11 @@ impl Agent {
     pub(super) fn checkpoint(&mut self, m: &mut Machine<'_>) -> Step {
         let (counted, passed) = m.read();
         self.seen = passed;
-        if let Some(checkpoint) = self.meter.checkpoint(&counted.reading).unwrap() {
+        if let Some(checkpoint) = self.meter.checkpoint(&counted.reading, &self.unseen).unwrap() {
             step(&mut self.dies)?;
+            self.meter.checkpoint_kept(&checkpoint);
+            m.ledger.noticed.extend(checkpoint.gaps.iter().map(|gap| gap.why.clone()));
             m.disk.checkpoint = Some(checkpoint);
-            self.meter.checkpoint_kept();
             m.ledger.keep(&counted.reading.epoch, &self.seen);
             step(&mut self.dies)?;
         }
@@ -215,10 +219,27 @@ impl Agent {
 
     fn go_on(&mut self, old: Option<Counted>, known: Known, m: &mut Machine<'_>) -> Step {
         let (live, passed) = m.read();
-        let bucket = self.meter.replace(old, live, closing(&BTreeMap::new())).unwrap();
+        let bucket = self.meter.replace(old, live, closing(&self.unseen)).unwrap();
+        self.forget_until(&bucket);
         self.seen = passed;
         self.append(bucket, known, m)?;
         self.checkpoint(m)
+    }
+
+    fn forget_until(&mut self, bucket: &HourBlock) {
+        self.unseen.retain(|unseen| unseen.goes_on_after(&bucket.seal));
+    }
+
+    pub(super) fn miss(&mut self, seconds: u32, m: &mut Machine<'_>) -> Step {
+        let end = m.kernel.now;
+        let start = Moment {
+            wall: end.wall - TimeDelta::seconds(i64::from(seconds)),
+            boot_ns: end.boot_ns - u64::from(seconds) * 1_000_000_000,
+        };
+        let why = format!("missed at {} s", end.boot_ns / 1_000_000_000);
+        self.unseen.push(Unseen { start, end, interface: "eth0".into(), why });
+        self.checkpoint(m)?;
+        self.tick(m)
     }
 
     pub(super) fn reset(&mut self, port: u16, m: &mut Machine<'_>) -> Step {
