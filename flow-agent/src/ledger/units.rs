@@ -51,6 +51,21 @@ fn hundredths_of(bytes: u128, unit: u64) -> u128 {
     (bytes / unit) * 100 + ((bytes % unit) * 100 + unit / 2) / unit
 }
 
+/// Shows bytes as whoever chose them wrote them: `500 GiB`, `2 TB`, in the largest unit that has a whole number of them,
+/// binary or decimal; as [`Human`] where there is none that reads well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written(pub u64);
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = BINARY.iter().chain(&DECIMAL).filter(|(_, unit)| self.0.is_multiple_of(*unit));
+        match units.map(|(name, unit)| (self.0 / unit, name)).min() {
+            Some((number @ 1..=9_999, name)) => f.pad(&format!("{number} {name}")),
+            _ => fmt::Display::fmt(&Human(self.0.into()), f),
+        }
+    }
+}
+
 /// Why a text is not a number of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
@@ -126,6 +141,18 @@ mod tests {
             assert_eq!(Human(bytes).to_string(), shown, "{bytes}");
         }
         assert_eq!(format!("{:>10}|", Human(1)), "       1 B|");
+    }
+
+    #[test]
+    fn round_bytes_are_shown_as_they_were_written() {
+        for text in ["1 B", "1 GiB", "500 GiB", "2 TB", "1 GB", "1500 GB", "100 MiB", "1000 B"] {
+            let shown = Written(parse_bytes(text).unwrap()).to_string();
+            assert_eq!(parse_bytes(&shown), parse_bytes(text), "{text}");
+            assert_eq!(shown, text.replace("1000 B", "1 kB"));
+        }
+        for (bytes, shown) in [(0, "0 B"), (1_234_567, "1.18 MiB"), (u64::MAX, "16.00 EiB"), (1 << 60, "1 EiB")] {
+            assert_eq!(Written(bytes).to_string(), shown, "{bytes}");
+        }
     }
 
     #[test]

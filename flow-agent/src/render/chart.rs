@@ -2,52 +2,98 @@
 
 use std::fmt::Write as _;
 
-use crate::ledger::units::Human;
+use crate::ledger::units::{Human, Written};
 
-const WIDTH: u64 = 960;
-const HEIGHT: u64 = 240;
-/// Left of the bars, for the scale; below them, for the days.
-const LEFT: u64 = 84;
+/// Above the bars.
+const ABOVE: u64 = 18;
+/// Below the bars, for the days.
 const BELOW: u64 = 24;
+/// As many lines as this are drawn at most over the bottom line.
+const MOST_LINES: u64 = 5;
 
-/// Bars of bytes in and out, one a day, over a scale; `labels` are the days'.
-pub(super) fn days(days: &[(u64, u64)], labels: &[String]) -> String {
-    let most = most(days);
-    let plot = HEIGHT - BELOW - 8;
-    let mut svg = format!(r#"<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img">"#);
-    for quarter in 0..=4_u64 {
-        let (y, bytes) = (8 + plot - plot * quarter / 4, u128::from(most) * u128::from(quarter) / 4);
-        put(&mut svg, format_args!(r#"<line class="axis" x1="{LEFT}" x2="{WIDTH}" y1="{y}" y2="{y}"/>"#));
-        put(
-            &mut svg,
-            format_args!(r#"<text x="{}" y="{}" text-anchor="end">{}</text>"#, LEFT - 6, y + 4, Human(bytes)),
-        );
+/// Where a chart is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// On a screen, on paper.
+    Wide,
+    /// On a telephone.
+    Narrow,
+}
+
+/// Its measures.
+struct Frame {
+    class: &'static str,
+    width: u64,
+    height: u64,
+    /// Left of the bars, for the scale.
+    left: u64,
+    /// Which days have their name below them: the first, and every so many.
+    every: u64,
+}
+
+impl Shape {
+    fn frame(self) -> Frame {
+        match self {
+            Self::Wide => Frame { class: "wide", width: 960, height: 240, left: 76, every: 5 },
+            Self::Narrow => Frame { class: "narrow", width: 380, height: 220, left: 64, every: 10 },
+        }
     }
-    let count = (days.len() as u64).max(1);
-    let step = (WIDTH - LEFT) * 100 / count;
-    for (index, ((input, output), label)) in (0..).zip(days.iter().zip(labels)) {
-        let (x, width) = (LEFT * 100 + step * index + step / 10, step * 8 / 10);
-        let (below, above) = (scaled(*input, most, plot), scaled(*output, most, plot));
-        let x_text = hundredths(x);
-        let title = format!("{}: {}", escaped(label), Human(u128::from(*input) + u128::from(*output)));
-        put(&mut svg, format_args!("<g><title>{title}</title>"));
-        for (class, height, y) in
-            [("i", below, 8 + plot - below), ("o", above, (8 + plot - below).saturating_sub(above))]
-        {
-            let width = hundredths(width);
+}
+
+/// A day to be drawn.
+#[derive(Clone, Debug)]
+pub(super) struct Bar {
+    pub(super) label: String,
+    pub(super) bytes: (u64, u64),
+    /// Something of it is missing: it was at least this.
+    pub(super) is_partial: bool,
+}
+
+/// Bars of bytes in and out, one a day, over a scale of round figures; `title` says what it is.
+pub(super) fn days(shape: Shape, title: &str, bars: &[Bar]) -> String {
+    let Frame { class, width, height, left, every } = shape.frame();
+    let (step, lines) = scale(most(bars.iter().map(|bar| bar.bytes)));
+    let top = step.saturating_mul(lines);
+    let plot = height - BELOW - ABOVE;
+    let title = escaped(title);
+    let mut svg = format!(r#"<svg class="{class}" viewBox="0 0 {width} {height}" role="img" aria-label="{title}">"#);
+    for line in 0..=lines {
+        let y = ABOVE + plot - plot * line / lines;
+        put(&mut svg, format_args!(r#"<line class="axis" x1="{left}" x2="{width}" y1="{y}" y2="{y}"/>"#));
+        let (x, y, bytes) = (left - 6, y + 4, Written(step.saturating_mul(line)));
+        put(&mut svg, format_args!(r#"<text x="{x}" y="{y}" text-anchor="end">{bytes}</text>"#));
+    }
+    let count = (bars.len() as u64).max(1);
+    let step = (width - left) * 100 / count;
+    for (index, bar) in (0..).zip(bars) {
+        let (x, bar_width) = (left * 100 + step * index + step / 10, step * 8 / 10);
+        let middle = hundredths(x + bar_width / 2);
+        let (input, output) = bar.bytes;
+        let (below, above) = (scaled(input, top, plot), scaled(output, top, plot));
+        let label = escaped(&bar.label);
+        let at_least = if bar.is_partial { "≥ " } else { "" };
+        let both = Human(u128::from(input) + u128::from(output));
+        put(&mut svg, format_args!("<g><title>{label}: {at_least}{both}</title>"));
+        let edge = (ABOVE + plot - below).saturating_sub(above);
+        for (class, height, y) in [("i", below, ABOVE + plot - below), ("o", above, edge)] {
+            let (x, width) = (hundredths(x), hundredths(bar_width));
+            put(&mut svg, format_args!(r#"<rect class="{class}" x="{x}" y="{y}" width="{width}" height="{height}"/>"#));
+        }
+        if bar.is_partial {
             put(
                 &mut svg,
-                format_args!(r#"<rect class="{class}" x="{x_text}" y="{y}" width="{width}" height="{height}"/>"#),
+                format_args!(r#"<text class="m" x="{middle}" y="{}" text-anchor="middle">≥</text>"#, edge - 3),
             );
         }
         svg.push_str("</g>");
-        // Every fifth day, and the first.
-        if index == 0 || (index + 1) % 5 == 0 {
-            let middle = hundredths(x + width / 2);
-            put(
-                &mut svg,
-                format_args!(r#"<text x="{middle}" y="{}" text-anchor="middle">{}</text>"#, HEIGHT - 6, escaped(label)),
-            );
+        if index == 0 || (index + 1) % every == 0 {
+            // The first would stick out over the scale where days are narrow.
+            let anchor = if index == 0 { "start" } else { "middle" };
+            // Nor does the last stick out on the right.
+            let x = if index == 0 { x } else { (x + bar_width / 2).min((width - 20) * 100) };
+            let x = hundredths(x);
+            let y = height - 6;
+            put(&mut svg, format_args!(r#"<text x="{x}" y="{y}" text-anchor="{anchor}">{label}</text>"#));
         }
     }
     svg.push_str("</svg>");
@@ -56,7 +102,7 @@ pub(super) fn days(days: &[(u64, u64)], labels: &[String]) -> String {
 
 /// The same, small, without words.
 pub(super) fn spark(days: &[(u64, u64)]) -> String {
-    let most = most(days);
+    let most = most(days.iter().copied());
     let count = (days.len() as u64).max(1);
     let mut svg =
         format!(r#"<svg class="spark" viewBox="0 0 {} 24" preserveAspectRatio="none" aria-hidden="true">"#, count * 4);
@@ -71,8 +117,18 @@ pub(super) fn spark(days: &[(u64, u64)]) -> String {
     svg
 }
 
-fn most(days: &[(u64, u64)]) -> u64 {
-    days.iter().map(|(input, output)| input.saturating_add(*output)).max().unwrap_or(0)
+/// How many bytes lie between two lines, and how many lines it takes to come to `most`: a quarter, half, 1, 2, 5 … of
+/// the unit that `most` is read in.
+fn scale(most: u64) -> (u64, u64) {
+    let unit = 1_u64 << (most.max(1).ilog2() / 10 * 10);
+    let whole = [1, 2, 5, 10, 20, 25, 50, 100, 200, 256].into_iter().map(|times| unit.saturating_mul(times));
+    let mut steps = [unit / 4, unit / 2].into_iter().filter(|step| *step > 0).chain(whole);
+    let step = steps.find(|step| most.div_ceil(*step) <= MOST_LINES).expect("5 x 256 units are more than 1,024");
+    (step, most.div_ceil(step).max(1))
+}
+
+fn most(days: impl Iterator<Item = (u64, u64)>) -> u64 {
+    days.map(|(input, output)| input.saturating_add(output)).max().unwrap_or(0)
 }
 
 /// `part` of `whole` as a height up to `height`; what is not zero is seen.
@@ -99,25 +155,53 @@ fn put(svg: &mut String, what: std::fmt::Arguments<'_>) {
 mod tests {
     use super::*;
 
+    const GIB: u64 = 1 << 30;
+
+    fn bar(label: &str, bytes: (u64, u64)) -> Bar {
+        Bar { label: label.to_owned(), bytes, is_partial: false }
+    }
+
     #[test]
-    fn a_bar_is_as_high_as_its_part_of_the_busiest_day() {
-        // The plot is 208 high: 240 less 24 for the days and 8 above. The busiest day moved 100.
-        let svg = days(&[(25, 75), (50, 0), (0, 0)], &["1 Oct".into(), "2 Oct".into(), "3 Oct".into()]);
-        assert!(svg.contains(r#"class="i" x="113.20" y="164" width="233.60" height="52""#), "{svg}");
-        assert!(svg.contains(r#"class="o" x="113.20" y="8" width="233.60" height="156""#), "{svg}");
-        assert!(svg.contains(r#"y="112" width="233.60" height="104""#), "{svg}");
-        assert!(svg.contains("<title>3 Oct: 0 B</title>"), "{svg}");
+    fn a_bar_is_as_high_as_its_part_of_the_scale() {
+        // The plot is 198 high: 240 less 24 for the days and 18 above. The scale ends at 100: five times 20.
+        let missing = Bar { is_partial: true, ..bar("3 Oct", (0, 0)) };
+        let svg = days(Shape::Wide, "All", &[bar("1 Oct", (25, 75)), bar("2 Oct", (50, 0)), missing]);
+        assert!(svg.contains(r#"class="i" x="105.46" y="167" width="235.72" height="49""#), "{svg}");
+        assert!(svg.contains(r#"class="o" x="105.46" y="19" width="235.72" height="148""#), "{svg}");
+        assert!(svg.contains(r#"y="117" width="235.72" height="99""#), "{svg}");
+        assert!(svg.contains("<title>2 Oct: 50 B</title>") && svg.contains("<title>3 Oct: ≥ 0 B</title>"), "{svg}");
+    }
+
+    #[test]
+    fn a_scale_has_round_figures_and_ends_above_the_busiest_day() {
+        for (most, step, lines) in [
+            (0, 1, 1),
+            (1, 1, 1),
+            (7, 2, 4),
+            (1_000, 200, 5),
+            (1_023, 256, 4),
+            (1_024, 256, 4),
+            (502 * GIB, 200 * GIB, 3),
+            (GIB + GIB / 10, GIB / 4, 5),
+            (3 * GIB, GIB, 3),
+            (u64::MAX, 5 << 60, 4),
+        ] {
+            assert_eq!(scale(most), (step, lines), "{most}");
+            assert!(u128::from(step) * u128::from(lines) >= u128::from(most));
+        }
     }
 
     #[test]
     fn nothing_and_very_little_can_be_drawn() {
-        assert!(days(&[], &[]).ends_with("</svg>"));
+        assert!(days(Shape::Narrow, "", &[]).ends_with("</svg>"));
+        assert!(days(Shape::Narrow, "", &[bar("1 Oct", (u64::MAX, u64::MAX))]).ends_with("</svg>"));
         assert!(spark(&[(1, 0), (u64::MAX, u64::MAX)]).contains(r#"y="23" width="3" height="1""#));
         assert!(!spark(&[(0, 0)]).contains("rect"));
     }
 
     #[test]
     fn a_label_is_text() {
-        assert!(days(&[(1, 1)], &["<b>&\"".into()]).contains("&lt;b&gt;&amp;&quot;"));
+        let svg = days(Shape::Wide, "<i>", &[bar("<b>&\"", (1, 1))]);
+        assert!(svg.contains("&lt;b&gt;&amp;&quot;") && svg.contains("&lt;i&gt;") && !svg.contains("<b>"));
     }
 }

@@ -7,6 +7,7 @@ pub mod letter;
 mod numbers;
 pub mod page;
 mod remarks;
+mod sample;
 pub mod summary;
 pub mod table;
 mod templates;
@@ -33,6 +34,14 @@ impl Language {
         match self {
             Self::English => "en",
             Self::Chinese => "zh",
+        }
+    }
+
+    /// As mail and pages name it: `en`, `zh-CN`; without the script Chinese is shown in whatever font comes first.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::Chinese => "zh-CN",
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::Language;
+
 /// `1,234,567`
 pub(super) fn grouped(number: u128) -> String {
     let digits = number.to_string();
@@ -42,6 +44,23 @@ pub(super) fn change(before: u64, after: u64) -> Option<String> {
     Some(format!("{sign}{}.{} %", grouped(tenths / 10), tenths % 10))
 }
 
+/// `10 h 6 min 40 s`; the largest unit is the day.
+pub(super) fn duration(language: Language, seconds: u64) -> String {
+    let units = match language {
+        Language::English => ["d", "h", "min", "s"],
+        Language::Chinese => ["天", "小时", "分", "秒"],
+    };
+    let parts = [seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60];
+    let parts = parts.into_iter().zip(units).filter(|(number, _)| *number > 0);
+    let text = parts.map(|(number, unit)| format!("{number} {unit}")).collect::<Vec<_>>().join(" ");
+    if text.is_empty() { format!("0 {}", units[3]) } else { text }
+}
+
+/// Columns that a text takes on a terminal.
+pub(super) fn width(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
+}
+
 /// `443, 8000-8100`
 pub(super) fn ports(ports: &[u16]) -> String {
     let mut runs: Vec<(u16, u16)> = Vec::new();
@@ -69,6 +88,19 @@ mod tests {
             assert_eq!(grouped(number), shown);
         }
         assert_eq!(grouped(u64::MAX.into()), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn a_time_is_told_in_the_units_of_a_clock() {
+        for (seconds, english, chinese) in [
+            (0, "0 s", "0 秒"),
+            (36_400, "10 h 6 min 40 s", "10 小时 6 分 40 秒"),
+            (3_600, "1 h", "1 小时"),
+            (2 * 86_400 + 61, "2 d 1 min 1 s", "2 天 1 分 1 秒"),
+        ] {
+            assert_eq!(duration(Language::English, seconds), english);
+            assert_eq!(duration(Language::Chinese, seconds), chinese);
+        }
     }
 
     #[test]

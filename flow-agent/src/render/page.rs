@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
+use super::chart::{Bar, Shape};
 use super::summary::{self, view};
+use super::view::partial_days;
 use super::{Language, TemplateError, Templates, chart, dates};
 use crate::ledger::statement::MonthlyReport;
 
@@ -17,6 +19,9 @@ struct View {
     last_day: String,
     zone: &'static str,
     chart: String,
+    /// For a narrow screen.
+    chart_narrow: String,
+    has_partial_days: bool,
 }
 
 /// Writes the page.
@@ -31,14 +36,23 @@ pub fn page(templates: &Templates, report: &MonthlyReport, language: Language) -
             *total = (total.0.saturating_add(day.0), total.1.saturating_add(day.1));
         }
     }
-    let labels: Vec<String> =
-        report.first_day.iter_days().take(days.len()).map(|day| dates::short(language, day)).collect();
+    let partial = partial_days(report, |_| true);
+    let bar = |(date, bytes): (chrono::NaiveDate, (u64, u64))| Bar {
+        label: dates::short(language, date),
+        bytes,
+        is_partial: partial.contains(&date),
+    };
+    let bars: Vec<Bar> = report.first_day.iter_days().zip(days).map(bar).collect();
+    let words = templates.words(language);
+    let title = words.say("by_day", &[]);
     let view = View {
-        month: view(report, language, templates.words(language), MOST_ROWS),
+        month: view(report, language, words, MOST_ROWS),
         first_day: report.first_day.to_string(),
         last_day: report.last_day.to_string(),
         zone: report.zone.name(),
-        chart: chart::days(&days, &labels),
+        chart: chart::days(Shape::Wide, &title, &bars),
+        chart_narrow: chart::days(Shape::Narrow, &title, &bars),
+        has_partial_days: !partial.is_empty(),
     };
     templates.fill("page.html", language, &view)
 }

@@ -45,7 +45,9 @@ pub(super) fn of_node(node: &NodeStatement, language: Language, words: &Words, r
     if covered < all && node.days_missing.is_empty() {
         let seconds = numbers::grouped(u128::from(all - covered));
         let percent = numbers::percent(covered, all, 2);
-        remarks.push(words.say("not_all_seen", &[name(), ("percent", percent), ("seconds", seconds)]));
+        let time = numbers::duration(language, all - covered);
+        let values = [name(), ("percent", percent), ("time", time), ("seconds", seconds)];
+        remarks.push(words.say("not_all_seen", &values));
     }
     for gap in node.gaps.iter().take(GAPS_TOLD) {
         remarks.push(of_gap(node, gap, words));
@@ -69,6 +71,7 @@ pub(super) fn of_node(node: &NodeStatement, language: Language, words: &Words, r
             name(),
             ("start", moment(late.start)),
             ("end", moment(late.end)),
+            ("span", span(late.start, late.end)),
             ("bytes", Human(late.bytes.into()).to_string()),
         ];
         remarks.push(words.say("late", &values));
@@ -83,6 +86,7 @@ fn of_gap(node: &NodeStatement, gap: &Gap, words: &Words) -> String {
         ("node", node.name.clone()),
         ("start", moment(gap.start)),
         ("end", moment(gap.end)),
+        ("span", span(gap.start, gap.end)),
         ("interface", harmless(&gap.interface)),
         ("why", harmless(&gap.why)),
     ];
@@ -93,6 +97,14 @@ fn of_gap(node: &NodeStatement, gap: &Gap, words: &Words) -> String {
 pub(super) fn harmless(text: &str) -> String {
     let keep = |c: char| crate::ledger::name::hidden(c.encode_utf8(&mut [0; 4])).is_none();
     text.chars().filter(|c| keep(*c)).take(200).collect()
+}
+
+/// `2026-10-05 13:00:00 – 13:10:00 +08:00`; over a day's edge or a change of the zone's offset each end in full.
+fn span(start: DateTime<FixedOffset>, end: DateTime<FixedOffset>) -> String {
+    let is_one_day = start.date_naive() == end.date_naive() && start.offset() == end.offset();
+    let until = if is_one_day { end.format("%H:%M:%S %:z").to_string() } else { moment(end) };
+    let from = if is_one_day { start.format("%Y-%m-%d %H:%M:%S").to_string() } else { moment(start) };
+    format!("{from} – {until}")
 }
 
 /// `2026-10-05 13:00:00 +08:00`

@@ -27,6 +27,8 @@ pub(super) struct View {
     nodes: Vec<Node>,
     rows: Vec<Row>,
     omitted: usize,
+    /// Where all of them can be sorted.
+    page: String,
     remarks: Vec<String>,
 }
 
@@ -46,6 +48,7 @@ struct Row {
     input: Figure,
     output: Figure,
     quota: Option<String>,
+    is_over: bool,
     /// What the page sorts by: thousandths of the quota, of what was before; the amount.
     quota_raw: String,
     money: Option<String>,
@@ -99,7 +102,7 @@ pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, mo
     ranked.sort_by_key(|statement| std::cmp::Reverse(statement.billed_bytes));
     let users = report.statements.iter().filter(|statement| statement.user.is_some()).count();
     View {
-        language: language.code(),
+        language: language.tag(),
         period: dates::period(language, report.first_day, report.last_day),
         state: report.state,
         rev: report.rev,
@@ -110,6 +113,7 @@ pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, mo
         unassigned: report.statements.len() - users,
         money: money(report),
         nodes: report.nodes.iter().map(node).collect(),
+        page: format!("reports/{}/report.html", report.month),
         omitted: ranked.len().saturating_sub(most_rows),
         rows: ranked.into_iter().take(most_rows).map(row).collect(),
         remarks: remarks::of_report(report, language, words, |_| true),
@@ -137,6 +141,7 @@ fn row(statement: &Statement) -> Row {
         input: Figure::new(statement.total.in_bytes()),
         output: Figure::new(statement.total.out_bytes()),
         quota: statement.quota_bytes.map(|quota| numbers::percent(billed, quota, 1)),
+        is_over: statement.quota_bytes.is_some_and(|quota| billed > quota),
         quota_raw: raw(statement.quota_bytes),
         money: money.map(|money| format!("{} {}", money.amount, money.currency)),
         money_raw: money.map(|money| money.amount.to_string()).unwrap_or_default(),

@@ -7,8 +7,8 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 
-use super::Language;
 use super::words::{self, Words};
+use super::{Language, letter, numbers, page, sample, summary};
 
 /// The embedded files, by name.
 const EMBEDDED: [(&str, &str); 7] = [
@@ -40,6 +40,10 @@ pub enum TemplateError {
         #[source]
         source: toml::de::Error,
     },
+    #[error("words `{name}`: there is no `{key}`")]
+    NoSuchWord { name: &'static str, key: String },
+    #[error("words `{name}`: `{key}` has no `{{{place}}}`")]
+    NoSuchPlace { name: &'static str, key: String, place: String },
 }
 
 /// Templates and words, ready to be used.
@@ -65,6 +69,8 @@ impl Templates {
         });
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.expect("the delimiters are the usual ones"));
+        environment.add_filter("left", |text: String, columns: usize| text.clone() + &blanks(&text, columns));
+        environment.add_filter("right", |text: String, columns: usize| blanks(&text, columns) + &text);
         for (name, embedded) in EMBEDDED.iter().filter(|(name, _)| !name.ends_with(".toml")) {
             let text = overrides.get(*name).map_or(*embedded, String::as_str);
             environment
@@ -76,6 +82,24 @@ impl Templates {
             english: words_of(Language::English, overrides)?,
             chinese: words_of(Language::Chinese, overrides)?,
         })
+    }
+
+    /// Writes letters, summaries and pages of months that never were, in which everything happens that may.
+    ///
+    /// # Errors
+    /// When one of the templates asks for something that there is not.
+    pub fn try_out(&self) -> Result<(), TemplateError> {
+        for report in sample::every_kind() {
+            for language in [Language::English, Language::Chinese] {
+                for statement in &report.statements {
+                    let told = statement.history.last().map(|said| said.rev);
+                    letter::statement(self, &report, statement, told, language)?;
+                }
+                summary::summary(self, &report, language)?;
+                page::page(self, &report, language)?;
+            }
+        }
+        Ok(())
     }
 
     /// The words of a language.
@@ -96,13 +120,25 @@ impl Templates {
     }
 }
 
+/// What `text` lacks to be as wide as `columns` of a terminal, where a Chinese character takes two.
+fn blanks(text: &str, columns: usize) -> String {
+    " ".repeat(columns.saturating_sub(numbers::width(text)))
+}
+
 fn words_of(language: Language, overrides: &BTreeMap<String, String>) -> Result<Words, TemplateError> {
     let name = words::file_name(language);
     let embedded = EMBEDDED.iter().find(|(embedded, _)| *embedded == name).expect("both languages are embedded").1;
     let parse = |text| Words::parse(text).map_err(|source| TemplateError::Words { name, source });
     let embedded = parse(embedded)?;
     Ok(match overrides.get(name) {
-        Some(text) => parse(text)?.or(embedded),
+        Some(text) => {
+            let theirs = parse(text)?;
+            theirs.check_against(&embedded).map_err(|(key, place)| match place {
+                None => TemplateError::NoSuchWord { name, key },
+                Some(place) => TemplateError::NoSuchPlace { name, key, place },
+            })?;
+            theirs.or(embedded)
+        }
         None => embedded,
     })
 }

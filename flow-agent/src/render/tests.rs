@@ -1,77 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::sample::{every_kind, report_of, said, statement_of};
 use super::*;
-use crate::ledger::billing::{Billed, Money, Price};
-use crate::ledger::counters::Counters;
-use crate::ledger::record::{Gap, Quality};
-use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, NodeStatement, Said, State, Statement};
-
-const GIB: u64 = 1 << 30;
-
-fn at(text: &str) -> chrono::DateTime<chrono::FixedOffset> {
-    chrono::DateTime::parse_from_rfc3339(text).unwrap()
-}
-
-fn node(name: &str, missing: bool) -> NodeStatement {
-    let gap = Gap {
-        start: at("2026-10-05T13:00:00+08:00"),
-        end: at("2026-10-05T13:10:00+08:00"),
-        interface: "eth0".to_owned(),
-        why: "interface was <deleted>".to_owned(),
-    };
-    NodeStatement {
-        name: name.to_owned(),
-        state: if missing { NodeState::Missing } else { NodeState::Gathered },
-        why: missing.then(|| "scp failed (<b>connection</b> refused)".to_owned()),
-        other_zone: None,
-        coverage: Coverage { seconds_covered: if missing { 0 } else { 2_677_800 }, seconds: 2_678_400 },
-        total: if missing { Counters::default() } else { Counters { tcp_out_bytes: 3 * GIB, ..Counters::default() } },
-        days_missing: Vec::new(),
-        quality: BTreeMap::from([(Quality::Exact, 743), (Quality::Reset, 1)]),
-        gaps: if missing { Vec::new() } else { vec![gap] },
-        gaps_omitted: 0,
-        late: None,
-    }
-}
-
-fn statement_of(user: &str) -> Statement {
-    let total = Counters { tcp_in_bytes: GIB, tcp_out_bytes: 2 * GIB, udp_out_bytes: GIB / 2, ..Counters::default() };
-    let mut days = vec![(0, 0); 31];
-    (days[0], days[4]) = ((GIB / 2, GIB), (GIB / 2, GIB + GIB / 2));
-    Statement {
-        user: Some(user.to_owned()),
-        ports: vec![443, 8000, 8001, 8002],
-        total,
-        by_node: BTreeMap::from([("hk-1".to_owned(), total)]),
-        days,
-        billed_bytes: 3 * GIB + GIB / 2,
-        quota_bytes: Some(3 * GIB),
-        money: Some(Money { amount: "0.35".parse().unwrap(), currency: "CNY".to_owned() }),
-        billed_bytes_before: Some(2 * GIB),
-        only_on: BTreeSet::new(),
-        rev: 0,
-        history: Vec::new(),
-    }
-}
-
-fn report_of(statement: Statement) -> MonthlyReport {
-    MonthlyReport {
-        v: 1,
-        month: "2026-10".parse().unwrap(),
-        first_day: "2026-10-01".parse().unwrap(),
-        last_day: "2026-10-31".parse().unwrap(),
-        zone: chrono_tz::Asia::Shanghai,
-        made_at: at("2026-11-01T00:11:00+08:00"),
-        first_made_at: Some(at("2026-11-01T00:11:00+08:00")),
-        state: State::Provisional,
-        rev: 0,
-        billed: Billed::Both,
-        price: Some(Price { per: GIB, amount: "0.10".parse().unwrap(), currency: "CNY".to_owned() }),
-        coverage: Coverage { seconds_covered: 2_677_800, seconds: 2 * 2_678_400 },
-        nodes: vec![node("hk-1", false), node("fr-1", true)],
-        statements: vec![statement],
-    }
-}
+use crate::ledger::statement::{MonthlyReport, State};
 
 fn templates() -> Templates {
     Templates::new(&BTreeMap::new()).unwrap()
@@ -93,14 +24,6 @@ fn a_letter_says_the_figure_first_and_what_is_not_known() {
 fn a_correction_says_what_was_said_before_and_by_how_much_it_differs() {
     let mut statement = statement_of("alice");
     statement.rev = 1;
-    let said = |state| Said {
-        rev: 0,
-        at: at("2026-11-01T00:11:00+08:00"),
-        state,
-        total: Counters::default(),
-        billed_bytes: 3 * GIB,
-        money: None,
-    };
     statement.history = vec![said(State::Provisional)];
     let mut report = report_of(statement);
     let letter = |report: &MonthlyReport| {
@@ -110,6 +33,7 @@ fn a_correction_says_what_was_said_before_and_by_how_much_it_differs() {
     assert!(corrected.subject.contains("correction"), "{}", corrected.subject);
     for text in [&corrected.text, &corrected.html] {
         assert!(text.contains("3.00 GiB") && text.contains("+512.00 MiB") && text.contains("+536,870,912"), "{text}");
+        assert!(text.contains("0.30 CNY") && text.contains("+0.05 CNY") && text.contains("2026-11-01 00:11"), "{text}");
     }
     // What was said of a month that was not over was no mistake.
     report.statements[0].history = vec![said(State::InProgress)];
@@ -175,4 +99,52 @@ fn a_template_of_the_operator_takes_the_place_of_ours() {
 
     let broken = BTreeMap::from([("letter.txt".to_owned(), "{% if %}".to_owned())]);
     assert_eq!(Templates::new(&broken).unwrap_err().to_string(), "template `letter.txt`");
+}
+
+#[test]
+fn a_template_is_tried_with_everything_that_may_come() {
+    templates().try_out().unwrap();
+    let tried = |name: &str, text: &str| {
+        let overrides = BTreeMap::from([(name.to_owned(), text.to_owned())]);
+        Templates::new(&overrides).and_then(|templates| templates.try_out()).map_err(|error| error.to_string())
+    };
+    assert_eq!(tried("letter.txt", "{{ user }}"), Ok(()));
+    for (name, text, why) in [
+        ("letter.txt", "{{ nothing_like_it }}", "template `letter.txt`"),
+        // Only where a letter corrects one.
+        ("letter.html", "{% if correction %}{{ correction.wsa }}{% endif %}", "template `letter.html`"),
+        ("letter.html", "{{ t.colour }}", "template `letter.html`"),
+        ("summary.txt", "{% if state == 'final' %}{{ t.x }}{% endif %}", "template `summary.txt`"),
+        ("page.html", "{% for node in nodes %}{{ node.state.x }}{% endfor %}", "template `page.html`"),
+        ("words.en.toml", "subjekt = \"Hm\"", "words `words.en.toml`: there is no `subjekt`"),
+        ("words.zh.toml", "subject = \"{user} {sum}\"", "words `words.zh.toml`: `subject` has no `{sum}`"),
+    ] {
+        assert_eq!(tried(name, text), Err(why.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn a_day_that_is_not_known_or_has_not_come_is_no_zero() {
+    let [corrected, begun, _] = &every_kind()[..] else { panic!("three kinds") };
+    let text = |report: &MonthlyReport| {
+        letter::statement(&templates(), report, &report.statements[0], None, Language::English).unwrap().text
+    };
+    let line = |text: &str, day: &str| {
+        let found = text.lines().find(|line| line.trim_start().starts_with(day)).unwrap();
+        found.split_whitespace().skip(2).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line(&text(corrected), "3 Oct"), "≥ 0 B");
+    assert_eq!(line(&text(corrected), "5 Oct"), format!("2.00 GiB {}", "#".repeat(40)));
+    assert_eq!((line(&text(begun), "4 Oct").as_str(), line(&text(begun), "6 Oct").as_str()), ("0 B", "–"));
+}
+
+#[test]
+fn what_was_written_in_decimal_units_is_shown_in_them() {
+    let mut report = report_of(statement_of("alice"));
+    report.statements[0].quota_bytes = Some(500_000_000_000);
+    report.price.as_mut().unwrap().per = 1_000_000_000;
+    let letter = letter::statement(&templates(), &report, &report.statements[0], None, Language::English).unwrap();
+    // 500,000,000,000 / 2^30 is 465.66.
+    assert!(letter.text.contains("Quota: 500 GB (465.66 GiB), used"), "{}", letter.text);
+    assert!(letter.text.contains("0.10 CNY per GB, every byte"), "{}", letter.text);
 }

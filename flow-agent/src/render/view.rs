@@ -1,5 +1,7 @@
 //! What a statement's letter shows, ready to be laid out: every figure in words, every bar in percent.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::words::Words;
@@ -7,7 +9,7 @@ use super::{Language, dates, numbers, remarks};
 use crate::ledger::billing::Billed;
 use crate::ledger::counters::Counters;
 use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, Said, State, Statement};
-use crate::ledger::units::Human;
+use crate::ledger::units::{Human, Written};
 
 /// How many of the busiest days are named.
 const BUSIEST: usize = 5;
@@ -29,10 +31,16 @@ pub(super) struct View {
     pub(super) price: Option<String>,
     pub(super) quota: Option<Quota>,
     pub(super) before: Option<Before>,
+    /// TCP, UDP, and both.
     pub(super) rows: Vec<Row>,
     pub(super) nodes: Vec<Row>,
+    /// Columns that the longest of their names takes on a terminal.
+    pub(super) name_width: usize,
     pub(super) days: Vec<Day>,
+    /// Whether something is missing of one of them.
+    pub(super) has_partial_days: bool,
     pub(super) busiest: Vec<Day>,
+    pub(super) zone: &'static str,
     pub(super) coverage: String,
     pub(super) remarks: Vec<String>,
 }
@@ -57,11 +65,14 @@ pub(super) struct Correction {
     /// `+1.00 GiB`
     pub(super) difference: String,
     pub(super) difference_exact: String,
+    /// `+0.10 CNY`
+    pub(super) difference_money: Option<String>,
     pub(super) at: String,
 }
 
 #[derive(Debug, Serialize)]
 pub(super) struct Quota {
+    /// As it was written in the configuration.
     pub(super) of: Bytes,
     pub(super) used: String,
     /// 0 to 100.
@@ -91,6 +102,10 @@ pub(super) struct Row {
 pub(super) struct Day {
     pub(super) label: String,
     pub(super) is_weekend: bool,
+    /// Something of it is missing: it was at least this.
+    pub(super) is_partial: bool,
+    /// It has not begun.
+    pub(super) is_ahead: bool,
     pub(super) input: Bytes,
     pub(super) output: Bytes,
     pub(super) both: Bytes,
@@ -110,26 +125,31 @@ pub(super) fn view(
 ) -> View {
     let billed = statement.billed_bytes;
     let days = days(report, statement, language);
+    let (rows, nodes) = (rows(statement.total, words), nodes(report, statement));
+    let names = rows.iter().chain(&nodes).map(|row| row.name.as_str());
+    let heads = ["protocol", "node"].map(|key| words.say(key, &[]));
+    let name_width = names.chain(heads.iter().map(String::as_str)).map(numbers::width).max().unwrap_or(0);
     let mut busiest: Vec<(u64, &Day)> =
         statement.days.iter().map(|day| day.0.saturating_add(day.1)).zip(&days).collect();
     busiest.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     View {
-        language: language.code(),
+        language: language.tag(),
         period: dates::period(language, report.first_day, report.last_day),
         user: statement.user.clone().unwrap_or_default(),
         ports: numbers::ports(&statement.ports),
         state: report.state,
         rev: statement.rev,
-        correction: told.map(|said| correction(said, billed)),
+        correction: told.map(|said| correction(said, statement)),
         billed: Bytes::new(billed),
         billed_rule: rule(report.billed, words),
         money: statement.money.as_ref().map(|money| format!("{} {}", money.amount, money.currency)),
         price: report.price.as_ref().map(|price| {
-            let per = Human(price.per.into()).to_string();
+            let per = Written(price.per).to_string();
+            let per = per.strip_prefix("1 ").unwrap_or(&per).to_owned();
             words.say("price", &[("amount", format!("{} {}", price.amount, price.currency)), ("per", per)])
         }),
         quota: statement.quota_bytes.map(|quota| Quota {
-            of: Bytes::new(quota),
+            of: Bytes { human: quota_in_words(quota), ..Bytes::new(quota) },
             used: numbers::percent(billed, quota, 1),
             bar: share(billed, quota).min(100),
             is_over: billed > quota,
@@ -139,8 +159,10 @@ pub(super) fn view(
             bytes: Bytes::new(before),
             change: numbers::change(before, billed),
         }),
-        rows: rows(statement.total, words),
-        nodes: nodes(report, statement),
+        rows,
+        nodes,
+        name_width,
+        has_partial_days: days.iter().any(|day| day.is_partial),
         busiest: busiest
             .into_iter()
             .filter(|(bytes, _)| *bytes > 0)
@@ -148,6 +170,7 @@ pub(super) fn view(
             .map(|(_, day)| day.clone())
             .collect(),
         days,
+        zone: report.zone.name(),
         coverage: numbers::percent(report.coverage.seconds_covered, report.coverage.seconds, 2),
         remarks: remarks::of_report(report, language, words, |node| concerns(node, statement)),
     }
@@ -160,7 +183,15 @@ fn concerns(node: &NodeStatement, statement: &Statement) -> bool {
             && (statement.only_on.is_empty() || statement.only_on.contains(&node.name))
 }
 
-fn correction(said: &Said, billed: u64) -> Correction {
+/// `500 GiB`; what was written in decimal units also in those of all other figures: `500 GB (465.66 GiB)`.
+fn quota_in_words(quota: u64) -> String {
+    let (written, human) = (Written(quota).to_string(), Human(quota.into()).to_string());
+    let is_decimal = !written.ends_with("iB") && quota >= 1 << 10;
+    if is_decimal { format!("{written} ({human})") } else { written }
+}
+
+fn correction(said: &Said, statement: &Statement) -> Correction {
+    let billed = statement.billed_bytes;
     let (sign, difference) = match billed.checked_sub(said.billed_bytes) {
         Some(more) => ('+', more),
         None => ('−', said.billed_bytes - billed),
@@ -169,10 +200,19 @@ fn correction(said: &Said, billed: u64) -> Correction {
     Correction {
         was: Bytes::new(said.billed_bytes),
         money: said.money.as_ref().map(|money| format!("{} {}", money.amount, money.currency)),
+        difference_money: money_difference(said, statement),
         difference: format!("{sign}{}", difference.human),
         difference_exact: format!("{sign}{}", difference.exact),
         at: remarks::moment(said.at),
     }
+}
+
+/// What the bill changed by; nothing where both amounts are not of one currency.
+fn money_difference(said: &Said, statement: &Statement) -> Option<String> {
+    let (was, now) = (said.money.as_ref()?, statement.money.as_ref()?);
+    let difference = now.amount.checked_sub(was.amount).filter(|_| was.currency == now.currency)?;
+    let sign = if difference.is_sign_negative() { '−' } else { '+' };
+    Some(format!("{sign}{} {}", difference.abs(), now.currency))
 }
 
 pub(super) fn rule(billed: Billed, words: &Words) -> String {
@@ -217,6 +257,8 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
     use chrono::Datelike as _;
     let most = statement.days.iter().map(|day| day.0.saturating_add(day.1)).max().unwrap_or(0);
     let dates = report.first_day.iter_days();
+    let last = report.made_at.date_naive();
+    let partial = partial_days(report, |node| concerns(node, statement));
     let day = |(date, (input, output)): (chrono::NaiveDate, &(u64, u64))| {
         let both = input.saturating_add(*output);
         let bar = share(both, most);
@@ -224,6 +266,8 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
         Day {
             label: dates::short(language, date),
             is_weekend: date.weekday().number_from_monday() > 5,
+            is_partial: partial.contains(&date),
+            is_ahead: report.state == State::InProgress && date > last,
             input: Bytes::new(*input),
             output: Bytes::new(*output),
             both: Bytes::new(both),
@@ -233,6 +277,15 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
         }
     };
     dates.zip(&statement.days).map(day).collect()
+}
+
+/// The days of which a node that has others has nothing. Where it has nothing at all, every day would be one.
+pub(super) fn partial_days(
+    report: &MonthlyReport,
+    concerns: impl Fn(&NodeStatement) -> bool,
+) -> BTreeSet<chrono::NaiveDate> {
+    let nodes = report.nodes.iter().filter(|node| node.state != NodeState::Missing && concerns(node));
+    nodes.flat_map(|node| node.days_missing.iter().copied()).collect()
 }
 
 /// In percent; what is not zero is at least one.

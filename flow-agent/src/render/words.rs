@@ -47,6 +47,21 @@ impl Words {
         self.words.keys()
     }
 
+    /// Whether `other` has all of its words, each with all of its places.
+    ///
+    /// # Errors
+    /// The first word that `other` has not, or that has a place there not.
+    pub(super) fn check_against(&self, other: &Self) -> Result<(), (String, Option<String>)> {
+        for (key, text) in &self.words {
+            let known = other.words.get(key).ok_or_else(|| (key.clone(), None))?;
+            let known: Vec<&str> = places(known).collect();
+            if let Some(place) = places(text).find(|place| !known.contains(place)) {
+                return Err((key.clone(), Some(place.to_owned())));
+            }
+        }
+        Ok(())
+    }
+
     /// Its words, and for what it does not have those of `other`.
     #[must_use]
     pub(super) fn or(mut self, other: Self) -> Self {
@@ -55,6 +70,11 @@ impl Words {
         }
         self
     }
+}
+
+/// The names that stand in braces.
+fn places(text: &str) -> impl Iterator<Item = &str> {
+    text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(place, _)| place))
 }
 
 /// The file that has the words of a language.
