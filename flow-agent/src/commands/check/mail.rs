@@ -1,5 +1,7 @@
 //! Section mail: are there templates to write letters with, and a server that takes them.
 
+use std::path::Path;
+
 use chrono::{DateTime, Utc};
 
 use super::finding::{Finding, Section};
@@ -7,6 +9,7 @@ use crate::commands::report::letters;
 use crate::config::{Config, MailConfig};
 use crate::ledger::calendar;
 use crate::mail::{Content, Delivery, Header, Letter, Mailer as _, Refusal, SmtpMailer, Timing, compose};
+use crate::render::TEMPLATE_NAMES;
 
 /// Speaks to the mail server up to the point where a letter would begin; with an address, to the end.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&str>) -> Vec<Finding> {
@@ -16,6 +19,7 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&s
             Ok(_) => Finding::ok(Section::Config, format!("the templates in `{}` can be used", directory.display())),
             Err(failure) => Finding::fail(Section::Config, format!("{:#}", failure.error)).help(failure.help),
         });
+        findings.extend(unused(directory));
     }
     let Some(mail) = &config.mail else {
         if send_test.is_some() {
@@ -29,6 +33,18 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&s
         Err(why) => Finding::fail(Section::Mail, format!("{server}: {why}")),
     });
     findings
+}
+
+/// Files that no letter is made of: one of them may be a template whose name is misspelt.
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
+fn unused(directory: &Path) -> Option<Finding> {
+    let names = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    let mut unused: Vec<String> = names.filter(|name| !TEMPLATE_NAMES.contains(&name.as_str())).collect();
+    unused.sort();
+    let what = format!("not used in `{}`: {}", directory.display(), unused.join(", "));
+    let help = format!("templates are called {}", TEMPLATE_NAMES.join(", "));
+    (!unused.is_empty()).then(|| Finding::warn(Section::Config, what).help(Some(help)))
 }
 
 fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Option<&str>) -> Result<String, String> {

@@ -122,7 +122,13 @@ pub(in crate::commands) fn templates(config: &Config) -> Result<Templates, Failu
             }
         }
     }
-    Ok(Templates::new(&overrides)?)
+    let templates = Templates::new(&overrides)?;
+    // Ours are tried by the tests. A mistake in theirs may otherwise come to light months later, with the first letter
+    // that it is about.
+    if !overrides.is_empty() {
+        templates.try_out()?;
+    }
+    Ok(templates)
 }
 
 fn compose_letter(
