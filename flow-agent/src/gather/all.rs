@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::{FetchError, GatherError};
 use super::local::LocalFetcher;
-use super::scp::{Remote, ScpFetcher};
+use super::scp::{Client, Remote, ScpFetcher, client};
 use super::verify;
 use super::{LogFetcher, file_name};
 use crate::config::{NodeConfig, NodeSource};
@@ -55,7 +55,10 @@ pub struct NodeFiles {
 
 /// Fetches the files of all `nodes`; the result is in their order. `done` is told of every node that is finished.
 pub async fn gather(config: &GatherConfig, nodes: &[NodeConfig], done: impl Fn(&NodeFiles)) -> Vec<NodeFiles> {
+    let is_remote = nodes.iter().any(|node| matches!(node.source, NodeSource::Ssh { .. }));
+    let client = if is_remote { client().await.0 } else { Client::Scp };
     let shared = Arc::new(Shared {
+        client,
         config: config.clone(),
         places: Semaphore::new(AT_A_TIME),
         verifying: Mutex::new(()),
@@ -76,6 +79,7 @@ pub async fn gather(config: &GatherConfig, nodes: &[NodeConfig], done: impl Fn(&
 }
 
 struct Shared {
+    client: Client,
     config: GatherConfig,
     places: Semaphore,
     /// One file is verified at a time: it may take as much memory as a reader has for a block.
@@ -102,7 +106,7 @@ async fn one(shared: &Arc<Shared>, node: &NodeConfig) -> NodeFiles {
 
 /// All months of one node; what is whole stays even if another is not.
 async fn fetch_all(shared: &Arc<Shared>, node: &NodeConfig, files: &mut Vec<DailyFile>) -> Result<(), GatherError> {
-    let fetcher = fetcher(&shared.config, node);
+    let fetcher = fetcher(shared, node);
     let mut first_error = None;
     for month in &shared.config.months {
         match fetch_one(shared, node, fetcher.as_ref(), *month).await {
@@ -141,17 +145,18 @@ fn verify_file(path: &Path, names: &[String], month: Month) -> Result<(), Gather
         .map_err(|source| GatherError::Rejected { name: format!("daily/{}", file_name(month)), source })
 }
 
-fn fetcher(config: &GatherConfig, node: &NodeConfig) -> Box<dyn LogFetcher> {
+fn fetcher(shared: &Shared, node: &NodeConfig) -> Box<dyn LogFetcher> {
     let state_dir = node.state_dir.clone();
     match &node.source {
         NodeSource::Local => Box::new(LocalFetcher { state_dir }),
         NodeSource::Ssh { host, user, port, identity_file } => Box::new(ScpFetcher {
+            client: shared.client,
             remote: Remote {
                 host: host.clone(),
                 user: user.clone(),
                 port: *port,
                 identity_file: identity_file.clone(),
-                known_hosts: config.known_hosts.clone(),
+                known_hosts: shared.config.known_hosts.clone(),
             },
             state_dir,
         }),

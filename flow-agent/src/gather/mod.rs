@@ -17,6 +17,7 @@ use std::pin::Pin;
 
 pub use all::{DailyFile, GatherConfig, NodeFiles, gather};
 pub use error::{FetchError, GatherError, Rejected};
+pub use scp::{Client, client};
 
 use crate::ledger::month::Month;
 

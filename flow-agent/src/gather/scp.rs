@@ -1,20 +1,23 @@
-//! A node that is reached by ssh: its files are fetched with the system's scp.
+//! A node that is reached by ssh: its files are fetched with the system's scp, or where that is old, its sftp.
 
 mod arguments;
+mod client;
 mod said;
 
 use std::path::{Path, PathBuf};
 
 pub use arguments::Remote;
+pub use client::{Client, client};
 
 use super::error::FetchError;
 use super::process;
 use super::{Fetching, LogFetcher, file_name};
 use crate::ledger::month::Month;
 
-/// Fetches with scp.
+/// Fetches with scp, by SFTP.
 #[derive(Clone, Debug)]
 pub(super) struct ScpFetcher {
+    pub(super) client: Client,
     pub(super) remote: Remote,
     /// On the node.
     pub(super) state_dir: PathBuf,
@@ -24,7 +27,13 @@ impl LogFetcher for ScpFetcher {
     fn fetch<'a>(&'a self, month: Month, target: &'a Path) -> Fetching<'a> {
         Box::pin(async move {
             let source = self.state_dir.join("daily").join(file_name(month));
-            let ended = process::run("scp", &arguments::scp(&self.remote, &source, target), None).await?;
+            let ended = match self.client {
+                Client::Scp => process::run("scp", &arguments::scp(&self.remote, &source, target), None).await?,
+                Client::Sftp => {
+                    let batch = arguments::batch(&source, target);
+                    process::run("sftp", &arguments::sftp(&self.remote), Some(&batch)).await?
+                }
+            };
             match said::failure(&ended, &source) {
                 Some(error) => Err(error),
                 None if target.exists() => Ok(()),

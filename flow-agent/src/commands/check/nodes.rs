@@ -5,15 +5,15 @@ use chrono::{DateTime, Utc};
 use super::finding::{Finding, Section};
 use crate::config::{Config, NodeSource};
 use crate::exit::chain;
-use crate::gather::{FetchError, GatherConfig, GatherError, gather};
+use crate::gather::{Client, FetchError, GatherConfig, GatherError, client, gather};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 
 /// What confines the key of the main node on a node, for whoever sets it up.
 pub(super) const CONFINEMENT: &str = "\
-on the node: a user of its own that may read `daily/` and nothing else; its key behind `restrict,from=\"MAIN\"` in \
-authorized_keys; in sshd_config `Match User`, `ChrootDirectory` and `ForceCommand internal-sftp -R`. \
-An scp older than OpenSSH 9 does not speak SFTP by itself";
+on the node: a user of its own that may read `daily/` and nothing else; in sshd_config `Match User`, `ChrootDirectory` of \
+the node's state directory (then `state_dir = \"/\"` here) and `ForceCommand internal-sftp -R`; `restrict,from=\"MAIN\"` \
+before the key. The README has it line by line";
 
 /// Fetches this month's file of every node, to a place that is gone afterwards.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
@@ -30,9 +30,10 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
             into: into.path().to_owned(),
         };
         let runtime = runtime.map_err(|error| error.to_string())?;
-        Ok((month, runtime.block_on(gather(&rules, &config.nodes, |_| {}))))
+        let (nodes, client) = runtime.block_on(async { (gather(&rules, &config.nodes, |_| {}).await, client().await) });
+        Ok((month, nodes, client))
     });
-    let (month, nodes) = match fetched {
+    let (month, nodes, (client, version)) = match fetched {
         Ok(fetched) => fetched,
         Err(error) => return vec![Finding::fail(Section::Nodes, error)],
     };
@@ -48,6 +49,13 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         });
     }
     if config.nodes.iter().any(|node| matches!(node.source, NodeSource::Ssh { .. })) {
+        findings.push(Finding::ok(
+            Section::Nodes,
+            match client {
+                Client::Scp => format!("{version}: files come by scp"),
+                Client::Sftp => format!("{version}: its scp does not speak SFTP yet; files come by `sftp -b`"),
+            },
+        ));
         findings.push(Finding::ok(Section::Nodes, format!("what confines the key of this main node {CONFINEMENT}")));
     }
     findings

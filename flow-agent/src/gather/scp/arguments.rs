@@ -1,4 +1,4 @@
-//! PURE: what scp is called with.
+//! PURE: what scp and sftp are called with.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,26 @@ pub(super) fn scp(remote: &Remote, source: &Path, target: &Path) -> Vec<OsString
     // An absolute path: no colon in it can make it a host.
     arguments.push(target.into());
     arguments
+}
+
+/// Does what [`batch`] says, which comes on its standard input, and ends at the first thing that fails.
+pub(super) fn sftp(remote: &Remote) -> Vec<OsString> {
+    let mut arguments = options(remote);
+    for argument in ["-P", &remote.port.to_string(), "-b", "-", "--"] {
+        arguments.push(argument.into());
+    }
+    arguments.push(destination(remote).into());
+    arguments
+}
+
+/// The one line of sftp's batch: fetches the file `source` to the new file `target`.
+pub(super) fn batch(source: &Path, target: &Path) -> String {
+    // In quotation marks nothing is a pattern to it but what stands after a backslash.
+    let quoted = |path: &Path| {
+        let text = path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
+        format!("\"{text}\"")
+    };
+    format!("get {} {}\n", quoted(source), quoted(target))
 }
 
 /// What ssh itself is told: never ask, believe only enrolled keys, offer only the named key, do not wait for ever.
@@ -65,13 +85,18 @@ fn quoted(path: &Path) -> OsString {
     format!("\"{text}\"").into()
 }
 
-/// `user@host:path`; an IPv6 address in brackets; what is a pattern to sftp is escaped.
-fn operand(remote: &Remote, path: &Path) -> OsString {
+/// `user@host`; an IPv6 address in brackets.
+fn destination(remote: &Remote) -> String {
     let host = match remote.host.strip_prefix('[') {
         None if remote.host.contains(':') => format!("[{}]", remote.host),
         Some(_) | None => remote.host.clone(),
     };
     let user = remote.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
+    format!("{user}{host}")
+}
+
+/// `user@host:path`; what is a pattern to sftp is escaped.
+fn operand(remote: &Remote, path: &Path) -> OsString {
     let mut exact = String::new();
     for c in path.to_string_lossy().chars() {
         if "*?[]{}\\".contains(c) {
@@ -79,7 +104,7 @@ fn operand(remote: &Remote, path: &Path) -> OsString {
         }
         exact.push(c);
     }
-    format!("{user}{host}:{exact}").into()
+    format!("{}:{exact}", destination(remote)).into()
 }
 
 #[cfg(test)]
@@ -145,6 +170,19 @@ mod tests {
                 "flow@203.0.113.7:/var/lib/flow-agent/daily/2026-10.jsonl",
                 "/tmp/new/hk-1.jsonl",
             ]
+        );
+    }
+
+    #[test]
+    fn sftp_is_told_the_same_and_has_its_order_in_a_batch() {
+        let words: Vec<String> = sftp(&remote()).into_iter().map(|word| word.into_string().unwrap()).collect();
+        let same = options(&remote()).len();
+        assert!(words[..same].iter().zip(options(&remote())).all(|(word, option)| option == word.as_str()));
+        assert_eq!(words[same..], ["-P", "2222", "-b", "-", "--", "flow@203.0.113.7"]);
+        let path = Path::new("/srv/a \"b\"/[x]*/daily/2026-10.jsonl");
+        assert_eq!(
+            batch(path, Path::new("/tmp/new/hk-1.jsonl")),
+            "get \"/srv/a \\\"b\\\"/[x]*/daily/2026-10.jsonl\" \"/tmp/new/hk-1.jsonl\"\n"
         );
     }
 

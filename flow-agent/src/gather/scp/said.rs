@@ -30,7 +30,7 @@ pub(super) fn failure(ended: &Ended, source: &Path) -> Option<FetchError> {
         FetchError::KeyRefused { said: in_one_line(&stderr) }
     } else if stderr.contains("File too large") {
         FetchError::TooLarge
-    } else if stderr.contains("No such file or directory") {
+    } else if stderr.contains("No such file or directory") || stderr.contains("\" not found.") {
         FetchError::Absent { path: source.to_owned() }
     } else {
         let said = in_one_line(&stderr);
@@ -68,6 +68,7 @@ mod tests {
         for (status, stderr, expected) in [
             (0, "whatever it says", None),
             (exit_1, "scp: /x: No such file or directory\r\n", Some("it has no `/state/daily/2026-10.jsonl`")),
+            (exit_1, "File \"/x\" not found.\r\n", Some("it has no `/state/daily/2026-10.jsonl`")),
             (
                 exit_1,
                 "@@@@@@\n@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\n",

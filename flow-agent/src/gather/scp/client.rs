@@ -1,0 +1,53 @@
+//! Which of OpenSSH's programs fetches by SFTP: scp does since OpenSSH 9; what it spoke before let the node say what is
+//! written where.
+
+use crate::gather::process;
+
+/// What fetches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    Scp,
+    /// `sftp -b`
+    Sftp,
+}
+
+/// Asks the system's ssh how old it is; also its own words, such as `OpenSSH_9.2p1`.
+pub async fn client() -> (Client, String) {
+    match process::run("ssh", &["-V".into()], None).await {
+        Ok(ended) => {
+            let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+            let version = said.split([' ', ',']).next().unwrap_or_default().trim().to_owned();
+            (of_version(&version), version)
+        }
+        // Whoever needs it will say so, node by node.
+        Err(error) => {
+            tracing::debug!(%error, "the version of ssh is not known");
+            (Client::Scp, "ssh".to_owned())
+        }
+    }
+}
+
+/// `OpenSSH_8.4p1` is old. Whatever does not call itself so is taken for a newer one.
+fn of_version(version: &str) -> Client {
+    let number = version.strip_prefix("OpenSSH_").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
+    if number.is_some_and(|number| number < 9) { Client::Sftp } else { Client::Scp }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_scp_from_before_openssh_9_is_not_used() {
+        for (version, client) in [
+            ("OpenSSH_8.4p1", Client::Sftp),
+            ("OpenSSH_7.9p1", Client::Sftp),
+            ("OpenSSH_9.2p1", Client::Scp),
+            ("OpenSSH_10.0p2", Client::Scp),
+            ("Dropbear", Client::Scp),
+            ("", Client::Scp),
+        ] {
+            assert_eq!(of_version(version), client, "{version}");
+        }
+    }
+}
