@@ -10,6 +10,7 @@ mod common;
 
 mod again;
 mod alone;
+mod confined;
 mod days;
 mod enroll;
 mod faults;
