@@ -78,11 +78,17 @@ impl Node {
 
     /// Starts the agent with `arguments` after `run`, and waits until it counts.
     pub fn start(&mut self, arguments: &[&str]) {
+        self.start_under(&[], arguments);
+    }
+
+    /// The same, run by the program and arguments of `wrapper`, which must become it.
+    pub fn start_under(&mut self, wrapper: &[&str], arguments: &[&str]) {
         assert!(self.agent.is_none(), "one agent a node");
         let log = self.path("agent.log");
         let file = fs::File::create(&log).unwrap();
-        let mut command = in_netns(&self.netns, PROGRAM);
-        command.arg("run").args(arguments).arg("--config").arg(&self.config);
+        let words: Vec<&str> = wrapper.iter().copied().chain([PROGRAM]).collect();
+        let mut command = in_netns(&self.netns, words[0]);
+        command.args(&words[1..]).arg("run").args(arguments).arg("--config").arg(&self.config);
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
         let mut agent = Daemon::start(&mut command).unwrap();
         wait_until("the agent counts", Duration::from_secs(30), || {

@@ -17,6 +17,7 @@ mod gaps;
 mod hourly;
 mod interfaces;
 mod iptables;
+mod nat;
 mod parts;
 mod pins;
 mod portfiles;

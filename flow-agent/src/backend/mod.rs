@@ -6,6 +6,7 @@ pub mod host;
 pub mod interfaces;
 pub mod iptables;
 mod lock;
+pub mod nat;
 mod netlink;
 pub mod privileges;
 #[cfg(test)]

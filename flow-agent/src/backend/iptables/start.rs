@@ -87,7 +87,7 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
 }
 
 /// Where the programs are looked for: also where they lie, for a cron job whose path does not say.
-pub(super) fn search_path() -> OsString {
+pub fn search_path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
     std::env::join_paths(std::env::split_paths(&path).chain(more)).unwrap_or(path)

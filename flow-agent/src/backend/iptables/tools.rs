@@ -32,6 +32,14 @@ impl Family {
         }
     }
 
+    /// For nftables.
+    pub fn nft_name(self) -> &'static str {
+        match self {
+            Self::V4 => "ip",
+            Self::V6 => "ip6",
+        }
+    }
+
     /// As the kernel numbers it: `AF_INET`, `AF_INET6`.
     pub fn number(self) -> u8 {
         match self {
@@ -146,13 +154,22 @@ impl Tools {
 
     /// Every table of every variant in which our chains could lie. Nothing is looked at that would be made by looking.
     pub fn everywhere(path: &OsStr) -> Vec<Self> {
+        Self::with_tables(path, &TABLES)
+    }
+
+    /// The same of any one table.
+    pub fn with_table(path: &OsStr, table: &'static str) -> Vec<Self> {
+        Self::with_tables(path, &[table])
+    }
+
+    fn with_tables(path: &OsStr, tables: &[&'static str]) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
         for family in Family::BOTH.into_iter().filter(|family| family.is_present()) {
             // Hosts before 1.8 have but one variant, under the plain names.
             for variant in [None, Some(Variant::Nft), Some(Variant::Legacy)] {
                 let Ok(tools) = Self::find(path, family, variant) else { continue };
-                for table in TABLES {
-                    let tools = Self { table, ..tools.clone() };
+                for table in tables {
+                    let tools = Self { table: *table, ..tools.clone() };
                     let is_new = found.iter().all(|other| other.place() != tools.place());
                     if is_new && tools.may_have_table() {
                         found.push(tools);
@@ -199,22 +216,37 @@ impl Tools {
     /// When the program fails, or prints what cannot be read.
     pub fn save<T>(&self, quiet: &Quiet, look: impl FnOnce(&Table<'_>) -> T) -> Result<T, IptablesError> {
         debug_assert!(self.variant == Variant::Nft || quiet.0.is_some(), "legacy rules are read while it is quiet");
+        let text = self.dump()?;
+        let parsed = parse::parse(&text);
+        let mut tables = parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source })?;
+        Ok(look(&tables.remove(self.table).unwrap_or_default()))
+    }
+
+    /// What the program prints of the table, as it is. In the legacy variant the counters in it are to be believed only
+    /// while it is quiet: see [`Tools::save`].
+    ///
+    /// # Errors
+    /// When the program fails, or cannot show the table.
+    pub fn dump(&self) -> Result<String, IptablesError> {
         let output = process::run(&self.save, &["-c", "-t", self.table], "")?;
         if !output.status.success() {
             return Err(self.failed(&self.save, &output));
         }
-        let parsed = parse::parse(&output.stdout);
-        let mut tables = parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source })?;
-        match tables.remove(self.table) {
-            Some(table) => Ok(look(&table)),
-            // The nft variant says so in a comment when the table holds what it cannot show.
-            None if output.stdout.contains("incompatible") => Err(IptablesError::Hidden {
-                program: self.save.clone(),
-                table: self.table,
-                stderr: output.stdout.lines().find(|line| line.contains("incompatible")).unwrap_or_default().to_owned(),
-            }),
-            None => Ok(look(&Table::default())),
+        // The nft variant says so in a comment when the table holds what it cannot show.
+        let hidden = output.stdout.lines().find(|line| line.contains("incompatible"));
+        match hidden.filter(|_| !output.stdout.lines().any(|line| line.strip_prefix('*') == Some(self.table))) {
+            Some(line) => {
+                let (program, table, stderr) = (self.save.clone(), self.table, line.to_owned());
+                Err(IptablesError::Hidden { program, table, stderr })
+            }
+            None => Ok(output.stdout),
         }
+    }
+
+    /// The program that shows the rules, as a person calls it: `iptables`, `ip6tables-legacy`.
+    pub fn program(&self) -> String {
+        let name = self.save.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        name.strip_suffix("-save").unwrap_or(&name).to_owned()
     }
 
     /// Does what `script` says, all of it or nothing.
@@ -258,7 +290,8 @@ fn preferred_legacy_table(in_use: &str) -> &'static str {
     if is_in_use("filter") && !is_in_use("mangle") { "filter" } else { "mangle" }
 }
 
-fn find_program(path: &OsStr, program: &str) -> Option<PathBuf> {
+/// Where `program` lies, looked for in `path`.
+pub fn find_program(path: &OsStr, program: &str) -> Option<PathBuf> {
     std::env::split_paths(path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use flow_common::wire;
 
 use super::finding::{Finding, Section};
-use crate::backend::{BackendError, ebpf};
+use crate::backend::{BackendError, ebpf, nat};
 use crate::config::{BackendChoice, Config};
 use crate::ledger::units::Human;
 use crate::ports::wanted::{Wanted, Warning};
@@ -17,7 +17,11 @@ use crate::store::{self, StateDir};
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let last_good = last_good(config);
     match find::find(&config.node, &config.ports, &config.users, config.count.max_ports, &last_good) {
-        Ok(wanted) => of(config, &wanted),
+        Ok(wanted) => {
+            let mut findings = of(config, &wanted);
+            findings.extend(nat::look(&wanted.ports.keys().copied().collect()).iter().map(touched));
+            findings
+        }
         Err(error) => vec![Finding::error(Section::Ports, &error).help(error.help())],
     }
 }
@@ -51,6 +55,10 @@ fn of(config: &Config, wanted: &Wanted) -> Vec<Finding> {
 
 fn warning(warning: &Warning) -> Finding {
     Finding::warn(Section::Ports, warning.to_string())
+}
+
+fn touched(touch: &nat::Touch) -> Finding {
+    Finding::warn(Section::Ports, touch.to_string()).help(touch.help().to_owned())
 }
 
 /// How much the maps will take, all of it resident.

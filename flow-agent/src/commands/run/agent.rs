@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::nat::NatWatch;
 use super::outbox::{Outbox, Then};
 use super::say;
 use super::unseen::UnseenList;
@@ -30,6 +31,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// Sockets that listen are looked for this often; nothing tells of them.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
+/// NAT rules are looked for this often; nothing tells of them.
+const LOOK_FOR_NAT_EVERY: Duration = Duration::from_secs(3_600);
+
 /// The day of a bucket is rolled up when it is over, and before that so often.
 const ROLL_UP_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -44,6 +48,7 @@ pub struct Agent {
     pub(super) owners: Owners,
     pub(super) outbox: Outbox,
     pub(super) unseen: UnseenList,
+    pub(super) nat: NatWatch,
     pub(super) timers: Timers,
 }
 
@@ -55,6 +60,7 @@ pub(super) struct Timers {
     look_at: u64,
     retry_at: u64,
     roll_up_at: u64,
+    nat_at: u64,
 }
 
 impl Timers {
@@ -65,6 +71,7 @@ impl Timers {
             look_at: after(now, LOOK_EVERY),
             retry_at: now.boot_ns,
             roll_up_at: now.boot_ns,
+            nat_at: now.boot_ns,
         }
     }
 }
@@ -87,7 +94,7 @@ impl Agent {
     /// How long nothing is to be done.
     pub fn pause(&self) -> Duration {
         let now = clock::now();
-        let mut next = self.timers.checkpoint_at.min(self.timers.inspect_at);
+        let mut next = self.timers.checkpoint_at.min(self.timers.inspect_at).min(self.timers.nat_at);
         if self.watched.must_look() {
             next = next.min(self.timers.look_at);
         }
@@ -131,6 +138,10 @@ impl Agent {
             // A port that was to come back waited for its last line to be written, or the kernel refused.
             self.apply_ports();
         }
+        if now.boot_ns >= self.timers.nat_at {
+            self.timers.nat_at = after(now, LOOK_FOR_NAT_EVERY);
+            self.nat.look(self.backend.ports());
+        }
         Ok(())
     }
 
@@ -167,6 +178,7 @@ impl Agent {
         }
         self.config = same;
         self.watched.reconfigure(config);
+        self.timers.nat_at = clock::now().boot_ns;
         self.refresh_ports()
     }
 

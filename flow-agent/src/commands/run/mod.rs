@@ -2,6 +2,7 @@
 
 mod agent;
 mod events;
+mod nat;
 mod outbox;
 mod say;
 mod setup;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::agent::{Agent, Timers, users};
+use super::nat::NatWatch;
 use super::outbox::{Outbox, Then};
 use super::unseen::UnseenList;
 use super::watched::Watched;
@@ -104,7 +105,8 @@ pub(super) async fn start_with(
     let timers = Timers::start(clock::now(), &config);
     let mut list = UnseenList::default();
     list.add(unseen);
-    let mut agent = Agent { config, lock, backend, meter, watched, owners: in_force, outbox, unseen: list, timers };
+    let (owners, nat) = (in_force, NatWatch::default());
+    let mut agent = Agent { config, lock, backend, meter, watched, owners, outbox, unseen: list, nat, timers };
     if must_close {
         // A predecessor stopped counting ports and left, or ports went while nobody was here.
         agent.close();

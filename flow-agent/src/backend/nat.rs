@@ -1,0 +1,67 @@
+//! EDGE kernel: NAT rules that touch a watched port, so that a person can be told what they mean for the figures.
+//!
+//! The pure half: `rule` knows what a rule does to a port, `saved` reads it from `iptables-save`, `nft` from `nft -j`.
+
+mod nft;
+mod ports;
+mod rule;
+mod saved;
+
+pub use rule::Touch;
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+
+use self::rule::NatRule;
+use super::iptables::{self, tools};
+use crate::exit::chain;
+
+/// The rules of this network namespace that touch one of `watched`. What cannot be looked at is left out, and logged.
+pub fn look(watched: &BTreeSet<u16>) -> Vec<Touch> {
+    look_with(watched, &iptables::search_path())
+}
+
+fn look_with(watched: &BTreeSet<u16>, path: &OsStr) -> Vec<Touch> {
+    let mut rules = Vec::new();
+    // Tables that were read as iptables shows them.
+    let mut read = BTreeSet::new();
+    for tools in tools::Tools::with_table(path, "nat") {
+        let found = tools.dump().map_err(|error| chain(&error)).and_then(|text| {
+            let name = format!("{} rule", tools.program());
+            saved::rules(&text, &name).map_err(|error| error.to_string())
+        });
+        match found {
+            Ok(found) => {
+                rules.extend(found);
+                read.insert((tools.variant, tools.family));
+            }
+            Err(error) => tracing::debug!(error, "no look at the NAT rules of {tools}"),
+        }
+    }
+    let is_read = |family: &str, table: &str| {
+        let family = tools::Family::BOTH.into_iter().find(|known| known.nft_name() == family);
+        table == "nat" && family.is_some_and(|family| read.contains(&(tools::Variant::Nft, family)))
+    };
+    match native(path, is_read) {
+        Ok(found) => rules.extend(found),
+        Err(error) => tracing::debug!(error, "no look at the NAT rules of nftables"),
+    }
+    rules.iter().filter_map(|rule| rule.touches(watched)).collect()
+}
+
+/// The rules of nftables' own tables that NAT; not of those that `is_read` already. A host without `nft` has none.
+fn native(path: &OsStr, is_read: impl Fn(&str, &str) -> bool) -> Result<Vec<NatRule>, String> {
+    let Some(program) = tools::find_program(path, "nft") else { return Ok(Vec::new()) };
+    let list = |what: &[&str]| {
+        let output = iptables::process::run(&program, &[&["-j", "list"], what].concat(), "");
+        let output = output.map_err(|error| chain(&error))?;
+        if output.status.success() { Ok(output.stdout) } else { Err(output.stderr) }
+    };
+    let mut rules = Vec::new();
+    for (family, table) in nft::tables(&list(&["chains"])?)? {
+        if !is_read(&family, &table) {
+            rules.extend(nft::rules(&list(&["table", &family, &table])?)?);
+        }
+    }
+    Ok(rules)
+}

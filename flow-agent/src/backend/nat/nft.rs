@@ -1,0 +1,199 @@
+//! PURE: the NAT rules of nftables' own tables, as `nft -j` lists them (libnftables-json(5)).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::ports::PortSet;
+use super::rule::{NatRule, Way};
+
+/// Family and name of every table that has a chain for NAT, from `nft -j list chains`.
+///
+/// # Errors
+/// For what is no such list.
+pub fn tables(json: &str) -> Result<BTreeSet<(String, String)>, String> {
+    let objects = objects(json)?;
+    let chains = objects.iter().filter_map(|object| object.get("chain")).filter(|chain| chain["type"] == "nat");
+    Ok(chains.filter_map(|chain| Some((text(&chain["family"])?, text(&chain["table"])?))).collect())
+}
+
+/// The rules of one table that change a port or an address, from `nft -j list table`.
+///
+/// # Errors
+/// For what is no such list.
+pub fn rules(json: &str) -> Result<Vec<NatRule>, String> {
+    let objects = objects(json)?;
+    let of = |kind: &'static str| objects.iter().filter_map(move |object| object.get(kind));
+    let sets: BTreeMap<&str, PortSet> =
+        of("set").filter_map(|set| Some((set["name"].as_str()?, elements(set["elem"].as_array()?)?))).collect();
+    // What this host sends is counted by the port that it sends from.
+    let outputs: BTreeSet<&str> =
+        of("chain").filter(|chain| chain["hook"] == "output").filter_map(|chain| chain["name"].as_str()).collect();
+    let rule = |rule: &Value| {
+        let chain = rule["chain"].as_str().filter(|chain| !outputs.contains(chain))?;
+        let (family, table) = (rule["family"].as_str()?, rule["table"].as_str()?);
+        let name = format!("nft rule with handle {} in `{family} {table} {chain}`", rule["handle"]);
+        read(rule["expr"].as_array()?, &sets, name)
+    };
+    Ok(of("rule").filter_map(rule).collect())
+}
+
+fn objects(json: &str) -> Result<Vec<Value>, String> {
+    #[derive(Deserialize)]
+    struct List {
+        nftables: Vec<Value>,
+    }
+    serde_json::from_str(json).map(|list: List| list.nftables).map_err(|error| error.to_string())
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(ToOwned::to_owned)
+}
+
+fn read(expressions: &[Value], sets: &BTreeMap<&str, PortSet>, name: String) -> Option<NatRule> {
+    let statement = |kind: &str| expressions.iter().find_map(|expression| expression.get(kind));
+    let (way, statement, field) = [
+        ("redirect", Way::ToThisHost, "dport"),
+        ("dnat", Way::ToAnyHost, "dport"),
+        ("snat", Way::Out, "sport"),
+        ("masquerade", Way::Out, "sport"),
+    ]
+    .into_iter()
+    .find_map(|(kind, way, field)| Some((way, statement(kind)?, field)))?;
+    let mut before = PortSet::every();
+    for matching in expressions.iter().filter_map(|expression| expression.get("match")) {
+        if is_for_others(matching) {
+            return None;
+        }
+        if matching["left"]["payload"]["field"] == field {
+            before = before.and(&matched(matching, sets));
+        }
+    }
+    // A map decides by the port where it goes: only the ports that it names.
+    let mut after = statement.get("port").map(|port| ports(port).unwrap_or_else(PortSet::every));
+    for (place, mapped) in ["addr", "port"].map(|place| (place, &statement[place]["map"])) {
+        let Some(pairs) = mapped["data"]["set"].as_array() else { continue };
+        if mapped["key"]["payload"]["field"] == field {
+            let side = |index: usize| elements(&pairs.iter().map(|pair| pair[index].clone()).collect::<Vec<_>>());
+            before = before.and(&side(0).unwrap_or_else(PortSet::every));
+            if place == "port" {
+                after = Some(side(1).unwrap_or_else(PortSet::every));
+            }
+        }
+    }
+    Some(NatRule { name, way, before, after })
+}
+
+/// Whether it picks packets of a protocol without ports.
+fn is_for_others(matching: &Value) -> bool {
+    let left = &matching["left"];
+    let names_protocol = left["meta"]["key"] == "l4proto" || left["payload"]["field"] == "protocol";
+    names_protocol && matching["op"] == "==" && matching["right"].as_str().is_some_and(|name| name.contains("icmp"))
+}
+
+/// What is not understood matches every port: rather a word too many than one too few.
+fn matched(matching: &Value, sets: &BTreeMap<&str, PortSet>) -> PortSet {
+    let right = &matching["right"];
+    let named = right.as_str().and_then(|name| sets.get(name.strip_prefix('@')?)).cloned();
+    let Some(ports) = named.or_else(|| ports(right)) else { return PortSet::every() };
+    let number = right.as_u64().and_then(|port| u16::try_from(port).ok()).unwrap_or(0);
+    match matching["op"].as_str() {
+        Some("==" | "in") => ports,
+        Some("!=") => ports.complement(),
+        Some("<") => PortSet::of(number.checked_sub(1).map(|last| (0, last))),
+        Some("<=") => PortSet::of([(0, number)]),
+        Some(">") => PortSet::of(number.checked_add(1).map(|first| (first, u16::MAX))),
+        Some(">=") => PortSet::of([(number, u16::MAX)]),
+        _ => PortSet::every(),
+    }
+}
+
+/// `443`, `{"range": [80, 90]}` or `{"set": […]}`.
+fn ports(value: &Value) -> Option<PortSet> {
+    match value["set"].as_array() {
+        Some(list) => elements(list),
+        None => Some(PortSet::of([range(value)?])),
+    }
+}
+
+fn elements(list: &[Value]) -> Option<PortSet> {
+    // An element with a time-out, a counter or a comment is wrapped.
+    let bare = |element: &Value| range(element.get("elem").map_or(element, |wrapped| &wrapped["val"]));
+    Some(PortSet::of(list.iter().map(bare).collect::<Option<Vec<_>>>()?))
+}
+
+fn range(value: &Value) -> Option<(u16, u16)> {
+    let port = |value: &Value| u16::try_from(value.as_u64()?).ok();
+    match value["range"].as_array() {
+        Some(ends) => Some((port(ends.first()?)?, port(ends.get(1)?)?)),
+        None => Some((port(value)?, port(value)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &str = include_str!("../../../../tests/fixtures/nat/inet-fw.json");
+    const CHAINS: &str = include_str!("../../../../tests/fixtures/nat/chains.json");
+
+    fn shown(rules: &[NatRule]) -> Vec<String> {
+        let show = |rule: &NatRule| {
+            let after = rule.after.as_ref().map_or("the same".to_owned(), ToString::to_string);
+            format!("{:?} {} -> {after}", rule.way, rule.before)
+        };
+        rules.iter().map(show).collect()
+    }
+
+    #[test]
+    fn tables_with_a_chain_for_nat_are_found() {
+        let expected = [("inet", "fw"), ("ip", "nat")].map(|(family, table)| (family.to_owned(), table.to_owned()));
+        assert_eq!(tables(CHAINS).unwrap(), expected.into());
+    }
+
+    #[test]
+    fn what_nft_lists_is_read() {
+        let rules = rules(TABLE).unwrap();
+        let expected = [
+            "ToThisHost ports 20000-20010 -> port 443",
+            "ToAnyHost ports 8080,9000-9005 -> port 80",
+            "ToThisHost ports 30000-30010,31000 -> port 8388",
+            "ToAnyHost ports 0-21,23-65535 -> the same",
+            "ToAnyHost ports 80-81 -> the same",
+            "ToAnyHost every port -> port 443",
+            "Out every port -> the same",
+            "Out port 500 -> ports 4500-4510",
+            "Out every port -> ports 8000-8010",
+        ];
+        assert_eq!(shown(&rules), expected);
+        assert_eq!(rules[0].name, "nft rule with handle 6 in `inet fw pre`");
+    }
+
+    #[test]
+    fn a_map_of_ports_names_both_sides() {
+        let rule = |statement: &str| {
+            let head = r#"{"nftables":[{"rule":{"family":"ip","table":"t","chain":"c","handle":1,"expr":["#;
+            shown(&rules(&format!("{head}{statement}]}}}}]}}")).unwrap()).join("; ")
+        };
+        let key = r#"{"payload":{"protocol":"tcp","field":"dport"}}"#;
+        let map =
+            format!(r#"{{"redirect":{{"port":{{"map":{{"key":{key},"data":{{"set":[[80,8080],[81,8081]]}}}}}}}}}}"#);
+        assert_eq!(rule(&map), "ToThisHost ports 80-81 -> ports 8080-8081");
+        let above = format!(r#"{{"match":{{"op":">","left":{key},"right":1023}}}},{{"redirect":{{"port":80}}}}"#);
+        assert_eq!(rule(&above), "ToThisHost ports 1024-65535 -> port 80");
+        let icmp =
+            r#"{"match":{"op":"==","left":{"meta":{"key":"l4proto"}},"right":"icmp"}},{"dnat":{"addr":"10.0.0.1"}}"#;
+        assert_eq!(rule(icmp), "");
+        let unknown =
+            format!(r#"{{"match":{{"op":"==","left":{key},"right":"@elsewhere"}}}},{{"redirect":{{"port":80}}}}"#);
+        assert_eq!(rule(&unknown), "ToThisHost every port -> port 80");
+    }
+
+    #[test]
+    fn what_is_no_list_is_an_error() {
+        for text in ["", "{", "[]", r#"{"nftables":{}}"#] {
+            assert!(rules(text).is_err() && tables(text).is_err(), "{text}");
+        }
+    }
+}
