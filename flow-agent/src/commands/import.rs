@@ -40,7 +40,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     for path in &files {
         read(path, &mut import)?;
     }
-    let imported = import.finish(&config.node);
+    let mut imported = import.finish(&config.node);
     let state = StateDir::new(&config.state_dir);
     let lock = state.lock_run()?;
     let (mut journal, _) = Journal::open(&lock)?;
@@ -55,13 +55,16 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
             written += 1;
         }
     }
+    // In the order of the files, whatever came to light when.
+    imported.doubts.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut text = String::new();
     for ((path, line), doubt) in &imported.doubts {
         text += &format!("{}:{line}: {doubt}\n", path.display());
     }
     for (short, long) in &imported.prefixes {
-        text +=
-            &format!("ports {short} and {long}: the scripts gave {short} also what {long} moved; both are in doubt\n");
+        text += &format!(
+            "ports {short} and {long}: the scripts gave {short} also what {long} moved; the sums of both are in doubt\n"
+        );
     }
     let left_out = imported.doubts.iter().filter(|(_, doubt): &&(_, Doubt)| !doubt.is_taken()).count();
     text += &format!(

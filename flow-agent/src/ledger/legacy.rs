@@ -41,13 +41,22 @@ pub enum Doubt {
     Contradiction { port: u16 },
     #[error("this day is known hour by hour: its sum is not taken")]
     KnownByTheHour,
+    #[error("more than 2^64 - 1 bytes with the other figures of port {port} and this time: none is taken")]
+    TooMany { port: u16 },
+    #[error("the scripts could not tell port {port} from {}", listed(.others))]
+    Prefix { port: u16, others: Vec<u16> },
 }
 
 impl Doubt {
     /// Whether the line counts all the same.
     pub fn is_taken(&self) -> bool {
-        matches!(self, Self::OffTheHour { .. })
+        matches!(self, Self::OffTheHour { .. } | Self::Prefix { .. })
     }
+}
+
+/// `4433, 44330`
+fn listed(ports: &[u16]) -> String {
+    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A time that one or more figures speak of.
@@ -72,6 +81,8 @@ pub struct Import<P> {
     hours: BTreeMap<Slot, BTreeMap<u16, Vec<Figure<P>>>>,
     days: BTreeMap<NaiveDate, BTreeMap<u16, Vec<Figure<P>>>>,
     ports: BTreeSet<u16>,
+    /// A port whose number is the begin of another's, and that other.
+    prefixes: Vec<(u16, u16)>,
     doubts: Vec<(P, Doubt)>,
 }
 
@@ -88,7 +99,14 @@ pub struct Imported<P> {
 impl<P: Clone> Import<P> {
     /// Nothing yet; times are those of `zone`.
     pub fn new(zone: Tz) -> Self {
-        Self { zone, hours: BTreeMap::new(), days: BTreeMap::new(), ports: BTreeSet::new(), doubts: Vec::new() }
+        Self {
+            zone,
+            hours: BTreeMap::new(),
+            days: BTreeMap::new(),
+            ports: BTreeSet::new(),
+            prefixes: Vec::new(),
+            doubts: Vec::new(),
+        }
     }
 
     /// Takes in a line that stands at `place`.
@@ -163,6 +181,11 @@ impl<P: Clone> Import<P> {
                 slots.insert(Slot { start, end }, ports);
             }
         }
+        let is_prefix = |short: &u16, long: &u16| short != long && long.to_string().starts_with(&short.to_string());
+        let prefixes = self.ports.iter().flat_map(|short| {
+            self.ports.iter().filter(move |long| is_prefix(short, long)).map(move |long| (*short, *long))
+        });
+        self.prefixes = prefixes.collect();
         let mut buckets = Vec::new();
         for (slot, ports) in slots {
             let figures: Vec<(u16, u64)> =
@@ -171,32 +194,38 @@ impl<P: Clone> Import<P> {
                 buckets.push(bucket(self.zone, node, slot, &figures));
             }
         }
-        let is_prefix = |short: &u16, long: &u16| short != long && long.to_string().starts_with(&short.to_string());
-        let prefixes = self.ports.iter().flat_map(|short| {
-            self.ports.iter().filter(move |long| is_prefix(short, long)).map(move |long| (*short, *long))
-        });
-        Imported { buckets, prefixes: prefixes.collect(), doubts: self.doubts }
+        Imported { buckets, prefixes: self.prefixes, doubts: self.doubts }
     }
 
     /// The figures of one port and time: readings of different moments add up, for each was followed by a zeroing; the
     /// same line again is a copy; two figures of the same moment contradict each other.
     fn sum(&mut self, port: u16, figures: Vec<Figure<P>>) -> Option<u64> {
-        let mut by_moment: BTreeMap<NaiveDateTime, Figure<P>> = BTreeMap::new();
-        let mut contradicted = BTreeSet::new();
+        let mut by_moment: BTreeMap<NaiveDateTime, Vec<Figure<P>>> = BTreeMap::new();
         for figure in figures {
-            match by_moment.get(&figure.at) {
-                Some(known) if known.bytes == figure.bytes => {}
-                Some(_) => {
-                    contradicted.insert(figure.at);
-                    self.doubts.push((figure.place, Doubt::Contradiction { port }));
-                }
-                None => drop(by_moment.insert(figure.at, figure)),
+            by_moment.entry(figure.at).or_default().push(figure);
+        }
+        let mut taken = Vec::new();
+        for figures in by_moment.into_values() {
+            if figures.windows(2).all(|pair| pair[0].bytes == pair[1].bytes) {
+                taken.extend(figures.into_iter().next());
+            } else {
+                let doubts = figures.into_iter().map(|figure| (figure.place, Doubt::Contradiction { port }));
+                self.doubts.extend(doubts);
             }
         }
-        by_moment.retain(|at, _| !contradicted.contains(at));
-        let mut figures = by_moment.into_values().map(|figure| figure.bytes);
-        let first = figures.next()?;
-        figures.try_fold(first, u64::checked_add)
+        let first = taken.first()?.bytes;
+        let sum = taken[1..].iter().try_fold(first, |sum, figure| sum.checked_add(figure.bytes));
+        let pairs = self.prefixes.iter().filter(|(short, long)| port == *short || port == *long);
+        let others: Vec<u16> = pairs.map(|(short, long)| if port == *short { *long } else { *short }).collect();
+        let doubt = match sum {
+            None => Some(Doubt::TooMany { port }),
+            Some(_) if others.is_empty() => None,
+            Some(_) => Some(Doubt::Prefix { port, others }),
+        };
+        if let Some(doubt) = doubt {
+            self.doubts.extend(taken.into_iter().map(|figure| (figure.place, doubt.clone())));
+        }
+        sum
     }
 }
 

@@ -47,12 +47,44 @@ fn a_port_that_begins_another_is_named() {
 }
 
 #[test]
+fn every_line_of_a_port_that_begins_another_is_in_doubt_and_so_is_every_line_of_the_other() {
+    let lines = "2017/09/01_13:00:07 port:443 10 5\n2017/09/01_13:00:09 port:4433 5\n2017/09/01_13:00:10 port:80 1\n\
+                 2017/09/01_14:00:07 port:443 15\n170902  port:4433 7\n170902  port:44330 8\n";
+    let imported = import(lines);
+    assert_eq!(
+        hours(&imported),
+        ["09-01 12 80 1", "09-01 12 4433 5", "09-01 13 443 15", "09-02 00 4433 7", "09-02 00 44330 8"]
+    );
+    let prefix = |port, others: &[u16]| Doubt::Prefix { port, others: others.to_owned() };
+    let mut doubts = imported.doubts;
+    doubts.sort_by_key(|(line, _)| *line);
+    assert_eq!(
+        doubts,
+        [
+            (1, Doubt::Ambiguous { count: 2 }),
+            (2, prefix(4433, &[443, 44330])),
+            (4, prefix(443, &[4433, 44330])),
+            (5, prefix(4433, &[443, 44330])),
+            (6, prefix(44330, &[443, 4433])),
+        ]
+    );
+    assert!(doubts[1..].iter().all(|(_, doubt)| doubt.is_taken()));
+}
+
+#[test]
+fn figures_that_cannot_be_added_are_named() {
+    let imported = import("2017/09/01_13:00:07 port:443 18446744073709551615\n2017/09/01_13:05:07 port:443 1\n");
+    assert!(imported.buckets.is_empty());
+    assert_eq!(imported.doubts, [1, 2].map(|line| (line, Doubt::TooMany { port: 443 })));
+}
+
+#[test]
 fn a_copy_counts_once_and_two_readings_add_up() {
     let twice = "2017/09/01_13:00:07 port:443 5\n2017/09/01_13:00:07 port:443 5\n2017/09/01_13:05:00 port:443 7\n";
     assert_eq!(hours(&import(twice)), ["09-01 12 443 12"]);
     let imported = import("2017/09/01_13:00:07 port:443 5\n2017/09/01_13:00:07 port:443 6\n");
     assert!(imported.buckets.is_empty());
-    assert_eq!(imported.doubts, [(2, Doubt::Contradiction { port: 443 })]);
+    assert_eq!(imported.doubts, [1, 2].map(|line| (line, Doubt::Contradiction { port: 443 })));
 }
 
 #[test]
