@@ -30,5 +30,6 @@ mod stranger;
 mod support;
 mod switch;
 mod translated;
+mod uninstall;
 mod verifier;
 mod wire;

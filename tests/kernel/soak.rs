@@ -28,7 +28,7 @@ impl Dice {
 }
 
 /// Holds the whole log against iptables, port by port; no agent runs and nothing passes.
-fn compare_at_rest(node: &Node, observer: &Observer) {
+pub fn compare_at_rest(node: &Node, observer: &Observer) {
     let observed = observer.read();
     let totals = node.totals();
     let mut differences = BTreeMap::new();
@@ -143,21 +143,21 @@ fn a_full_disk_is_told_within_a_bucket_and_loses_nothing() {
 }
 
 /// A disk of 1 MiB in memory, gone when dropped.
-struct SmallDisk(PathBuf);
+pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: PathBuf) -> Self {
+    pub fn mount(at: PathBuf) -> Self {
         fs::create_dir_all(&at).unwrap();
         mount("tmpfs", &at, "tmpfs", MountFlags::empty(), c"size=1m").unwrap();
         Self(at)
     }
 
-    fn fill(&self) {
+    pub fn fill(&self) {
         let mut file = fs::File::create(self.0.join("ballast")).unwrap();
         while file.write_all(&[0; 4_096]).is_ok() {}
     }
 
-    fn free(&self) {
+    pub fn free(&self) {
         fs::remove_file(self.0.join("ballast")).unwrap();
     }
 }

@@ -51,6 +51,11 @@ enum Pattern {
     Glob(GlobMatcher),
 }
 
+/// A glob for the interface of this name and no other, which may be gone.
+pub fn only(name: &str) -> String {
+    format!("{{{}}}", globset::escape(name).replace(',', "[,]"))
+}
+
 /// What is to be counted now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
@@ -220,6 +225,16 @@ mod tests {
         let selection = select(&["eth9", "tun*"], &present(), &[]).unwrap();
         assert_eq!(selection.absent, ["eth9".to_owned()].into());
         assert!(selection.chosen.is_empty());
+    }
+
+    #[test]
+    fn an_interface_that_may_be_gone_is_picked_alone() {
+        let mut present = present();
+        present.push(interface(9, "a,b[1]*{", 1, false));
+        for name in ["eth0", "a,b[1]*{"] {
+            assert_eq!(names(&select(&[&only(name)], &present, &[]).unwrap()), [name]);
+        }
+        assert_eq!(select(&[&only("eth")], &present, &[]).unwrap(), Selection::default());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! `flow-agent uninstall`: takes what this instance has in the kernel out of it, and keeps the logs.
 
-use crate::backend::{ebpf, iptables};
+use crate::backend::{ebpf, interfaces, iptables};
 use crate::cli::{Common, output};
 use crate::commands::run;
-use crate::config::Config;
+use crate::config::{BackendChoice, Config};
 use crate::exit::{Code, Failure, chain};
-use crate::store::{StateDir, instance};
+use crate::ledger::record::{BackendKind, HourSeal, Quality};
+use crate::store::hours::{self, Hour, Hours};
+use crate::store::{StateDir, StoreError, instance, ports};
 
 /// Take links, filters, pins and chains of this state directory's agent out of the kernel; the logs stay
 ///
@@ -16,7 +18,7 @@ pub struct Args {}
 /// Writes what is left, removes what is ours, and says what that was.
 ///
 /// # Errors
-/// Exit code 3 for the configuration, 4 for the kernel, 5 while an agent runs.
+/// Exit code 3 for the configuration, 4 for the kernel, 5 while an agent runs or when the last bucket cannot be written.
 pub fn execute(common: &Common, _args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let state = StateDir::new(&config.state_dir);
@@ -33,7 +35,7 @@ pub fn execute(common: &Common, _args: Args) -> Result<Code, Failure> {
         }
     };
     if rules > 0 || !ebpf::survey(&config.bpffs, &id)?.sets.is_empty() {
-        write_last_bucket(&config);
+        write_last_bucket(&config, &state)?;
     }
     let mut removed = ebpf::uninstall(&config.bpffs, &id)?;
     if rules > 0 {
@@ -47,10 +49,58 @@ pub fn execute(common: &Common, _args: Args) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
-/// The counters hold what passed since the agent left. They are removed all the same where this fails: they may be
-/// what is broken.
-fn write_last_bucket(config: &Config) {
-    if let Err(failure) = run::once(config.clone()) {
-        tracing::warn!("what was counted since the last bucket is not in the logs\n{}", failure.render());
+/// Writes what passed since the agent left, which only the counters hold.
+///
+/// # Errors
+/// When the log cannot be written: then the counters are to stay until it can. They are removed all the same where it is
+/// the counters that cannot be read, for they may be what is broken.
+fn write_last_bucket(config: &Config, state: &StateDir) -> Result<(), Failure> {
+    let Err(failure) = as_counted_last(config.clone(), state).and_then(run::once) else { return Ok(()) };
+    if matches!(failure.error.downcast_ref(), Some(StoreError::Io { .. })) {
+        return Err(failure);
     }
+    tracing::warn!("what was counted since the last bucket is not in the logs\n{}", failure.render());
+    Ok(())
+}
+
+/// `config` with the ports, interfaces and backend that were counted last: a command line may have named them, and what
+/// the configuration names may be gone.
+fn as_counted_last(mut config: Config, state: &StateDir) -> Result<Config, Failure> {
+    match ports::read(state) {
+        Ok(Some(list)) => {
+            // An agent that found no listening port yet looks for some still.
+            config.ports.listening &= list.ports.is_empty();
+            config.ports.watch = list.ports.into_keys().collect();
+            // Without a last good list, a file that is missing now would be refused.
+            config.ports.files.retain(|file| list.files.contains_key(&file.path));
+        }
+        Ok(None) => {}
+        Err(error @ StoreError::Damaged { .. }) => tracing::warn!(error = %chain(&error), "the last good port list"),
+        Err(error) => return Err(error.into()),
+    }
+    let Some(seal) = newest_seal(state)? else { return Ok(config) };
+    if !seal.interfaces.is_empty() {
+        config.count.interfaces = seal.interfaces.iter().map(|name| interfaces::only(name)).collect();
+    }
+    config.count.backend = match seal.backend {
+        Some(BackendKind::Ebpf) => BackendChoice::Ebpf,
+        Some(BackendKind::Iptables) => BackendChoice::Iptables,
+        None => config.count.backend,
+    };
+    config.count.count = seal.count.unwrap_or(config.count.count);
+    Ok(config)
+}
+
+/// The seal of the newest bucket that was counted.
+fn newest_seal(state: &StateDir) -> Result<Option<HourSeal>, Failure> {
+    let Some(date) = hours::dates(state)?.pop() else { return Ok(None) };
+    let mut newest = None;
+    for hour in Hours::read(state, date..=date)? {
+        if let Hour::Bucket(block) = hour?
+            && block.seal.quality != Quality::Import
+        {
+            newest = Some(block.seal);
+        }
+    }
+    Ok(newest)
 }
