@@ -99,12 +99,12 @@ fn zone(zone: Option<Text<Tz>>, system: &System) -> Result<Tz, ConfigError> {
 
 fn count(count: file::Count) -> CountConfig {
     CountConfig {
-        backend: count.backend.unwrap_or(BackendChoice::Auto),
+        backend: count.backend.map_or(BackendChoice::Auto, |backend| backend.0),
         interfaces: match count.interfaces {
             Some(interfaces) => interfaces.0.into_iter().map(|interface| interface.0.0).collect(),
             None => vec!["auto".to_owned()],
         },
-        count: count.count.unwrap_or_default(),
+        count: count.count.map(|count| count.0).unwrap_or_default(),
         bucket: count.bucket.map_or(BucketLength::HOUR, |bucket| bucket.0),
         checkpoint: count.checkpoint.map_or(Duration::from_secs(30), |checkpoint| checkpoint.0.0),
         max_ports: count.max_ports.map_or(65_530, |ports| ports.0),
@@ -112,7 +112,7 @@ fn count(count: file::Count) -> CountConfig {
 }
 
 fn ports(ports: file::WatchedPorts, source: &Source<'_>) -> PortsConfig {
-    let file = |file: file::PortFile| PortFile { path: source.resolve(file.path), format: file.format };
+    let file = |file: file::PortFile| PortFile { path: source.resolve(file.path), format: file.format.0 };
     PortsConfig {
         watch: ports.watch.into_iter().flat_map(|range| range.0).collect(),
         listening: ports.listening,
@@ -129,7 +129,7 @@ fn declare(user: file::User, source: &Source<'_>) -> Declared {
             ports: user.ports.into_iter().flat_map(|range| range.into_inner().0).collect(),
             email: user.email.map(|address| address.0.0),
             quota: user.quota.map(|quota| quota.0.0),
-            language: user.language.unwrap_or_default(),
+            language: user.language.map(|language| language.0).unwrap_or_default(),
             nodes: user.nodes.into_iter().map(|node| node.0.0).collect(),
         },
     }
@@ -177,10 +177,10 @@ fn report(report: file::Report, source: &Source<'_>) -> ReportConfig {
             .map_or_else(|| PathBuf::from("/etc/flow-agent/known_hosts"), |path| source.resolve(path)),
         deadline: report.deadline.map_or(Duration::from_secs(600), |deadline| deadline.0.0),
         min_coverage: report.min_coverage.map_or(0.999, |share| share.0),
-        billed: report.billed.unwrap_or_default(),
+        billed: report.billed.map(|billed| billed.0).unwrap_or_default(),
         price: report.price.map(price),
         templates: report.templates.map(|path| source.resolve(path)),
-        incomplete: report.incomplete.unwrap_or_default(),
+        incomplete: report.incomplete.map(|incomplete| incomplete.0).unwrap_or_default(),
     }
 }
 

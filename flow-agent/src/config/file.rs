@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Place};
 use super::mail::{Address, Mailbox};
-use super::shape::{Interfaces, Ports, Share, Text, Whole};
+use super::shape::{Interfaces, OneOf, Ports, Share, Text, Whole};
 use super::value::{ByteCount, Currency, NodeName, Operand, PricedBytes, Seconds, UserName};
 use super::{BackendChoice, Billed, IncompleteLetters, Language, MailServer, PortFileFormat};
 use crate::ledger::calendar::BucketLength;
@@ -40,9 +40,9 @@ pub(super) struct File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a section")]
 pub(super) struct Count {
-    pub(super) backend: Option<BackendChoice>,
+    pub(super) backend: Option<OneOf<BackendChoice>>,
     pub(super) interfaces: Option<Interfaces>,
-    pub(super) count: Option<CountMode>,
+    pub(super) count: Option<OneOf<CountMode>>,
     pub(super) bucket: Option<Text<BucketLength>>,
     pub(super) checkpoint: Option<Text<Seconds>>,
     pub(super) max_ports: Option<Whole<1, 65_530>>,
@@ -63,7 +63,7 @@ pub(super) struct WatchedPorts {
 #[serde(deny_unknown_fields, expecting = "a port file such as { path = \"…\", format = \"mudb\" }")]
 pub(super) struct PortFile {
     pub(super) path: Text<PathBuf>,
-    pub(super) format: PortFileFormat,
+    pub(super) format: OneOf<PortFileFormat>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -74,7 +74,7 @@ pub(super) struct User {
     pub(super) ports: Vec<Spanned<Ports>>,
     pub(super) email: Option<Text<Address>>,
     pub(super) quota: Option<Text<ByteCount>>,
-    pub(super) language: Option<Language>,
+    pub(super) language: Option<OneOf<Language>>,
     #[serde(default)]
     pub(super) nodes: Vec<Text<NodeName>>,
 }
@@ -100,10 +100,10 @@ pub(super) struct Report {
     pub(super) known_hosts: Option<Text<PathBuf>>,
     pub(super) deadline: Option<Text<Seconds>>,
     pub(super) min_coverage: Option<Share>,
-    pub(super) billed: Option<Billed>,
+    pub(super) billed: Option<OneOf<Billed>>,
     pub(super) price: Option<Price>,
     pub(super) templates: Option<Text<PathBuf>>,
-    pub(super) incomplete: Option<IncompleteLetters>,
+    pub(super) incomplete: Option<OneOf<IncompleteLetters>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,7 +131,12 @@ pub(super) fn read(path: &Path, text: &str) -> Result<File, ConfigError> {
 }
 
 fn refuse(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
-    let place = Place::of(path, text, &error.span().unwrap_or_default());
+    let span = error.span().unwrap_or_default();
+    let place = Place::of(path, text, &span);
+    if error.message() == "duplicate key" {
+        let key = text.get(span).unwrap_or_default();
+        return ConfigError::Value { place, message: format!("`{key}` is there twice, expected each key once") };
+    }
     // serde tells of an unknown key in words only: "unknown field `x`, expected one of `a`, `b`".
     match error.message().strip_prefix("unknown field ") {
         Some(rest) => {
@@ -148,6 +153,11 @@ fn in_words_of_the_file(message: &str) -> String {
     [
         ("unknown variant", "unknown value"),
         ("missing field", "missing key"),
+        // `[users]` for `[[users]]`, most of the time.
+        (
+            "map, expected a sequence",
+            "table, expected a list in brackets, or a name in double brackets as in [[users]]",
+        ),
         ("a sequence", "a list in brackets"),
         ("a boolean", "true or false"),
     ]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use chrono_tz::Tz;
 
 use super::check::{self, Source, System, SystemZone};
-use super::error::ConfigError;
+use super::error::{ConfigError, Place};
 use super::{Config, file, users};
 
 /// Read where no other file is named, and where it exists.
@@ -59,7 +59,13 @@ fn without_file() -> Result<Config, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+    let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
+        let message = "not UTF-8, expected a text in UTF-8".to_owned();
+        ConfigError::Value { place: Place::of(path, &before, &(good..good)), message }
+    })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::de::value::StrDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::value::{Interface, Value};
@@ -29,6 +30,35 @@ impl<'de, T: Value> Deserialize<'de> for Text<T> {
         }
 
         deserializer.deserialize_str(TextVisitor(PhantomData))
+    }
+}
+
+/// One of the few words that are a `T`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OneOf<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOf<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for WordVisitor<T> {
+            type Value = OneOf<T>;
+
+            /// serde names the words where it refuses one that is none of them.
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let refusal = match T::deserialize(StrDeserializer::<serde::de::value::Error>::new("")) {
+                    Ok(_) => String::new(),
+                    Err(refusal) => refusal.to_string(),
+                };
+                f.write_str(refusal.split_once("expected ").map_or("a word", |(_, words)| words))
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<OneOf<T>, E> {
+                T::deserialize(StrDeserializer::new(word)).map(OneOf)
+            }
+        }
+
+        deserializer.deserialize_any(WordVisitor(PhantomData))
     }
 }
 
@@ -69,11 +99,29 @@ pub(super) struct Share(pub(super) f64);
 
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let share = f64::deserialize(deserializer)?;
-        match (0.0..=1.0).contains(&share) {
-            true => Ok(Self(share)),
-            false => Err(D::Error::custom(format_args!("{share} is out of range, expected 0 to 1, such as 0.999"))),
+        struct ShareVisitor;
+
+        impl Visitor<'_> for ShareVisitor {
+            type Value = Share;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number from 0 to 1, such as 0.999")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Share, E> {
+                // What an f64 does not hold exactly is out of range.
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_f64<E: Error>(self, share: f64) -> Result<Share, E> {
+                match (0.0..=1.0).contains(&share) {
+                    true => Ok(Share(share)),
+                    false => Err(E::custom(format_args!("{share} is out of range, expected 0 to 1, such as 0.999"))),
+                }
+            }
         }
+
+        deserializer.deserialize_any(ShareVisitor)
     }
 }
 

@@ -71,7 +71,7 @@ impl fmt::Display for Written {
 pub enum UnitError {
     #[error("{text:?} is not a number of bytes such as \"500 GiB\", \"2 TB\" or \"1048576\"")]
     NotBytes { text: String },
-    #[error("{unit:?} is not a unit; known are B, KiB to EiB, and kB to EB")]
+    #[error("{unit:?} is not a unit of bytes, expected B, KiB to EiB, or kB to EB")]
     UnknownUnit { unit: String },
     #[error("{text:?} is more than 2^64 - 1 bytes")]
     TooLarge { text: String },
@@ -87,6 +87,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
     let trimmed = text.trim();
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(end);
+    if number.is_empty() {
+        return Err(not_bytes());
+    }
     let unit = match unit.trim() {
         "" => 1,
         unit => unit_bytes(unit)?,
