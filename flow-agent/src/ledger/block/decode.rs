@@ -135,22 +135,21 @@ impl<K: BlockKind> Decoder<K> {
     }
 
     /// One line with its newline.
-    fn line(&mut self, line: &[u8], events: &mut Vec<Event<K>>) {
-        if line.starts_with(K::BEGIN) {
-            return self.wait(line, None, events);
-        }
-        match classify::<K>(line) {
-            Ok(Kind::Seal) => self.seal(line, events),
-            Ok(_) => self.wait(line, None, events),
-            Err(fault) => match split_after_check(line) {
-                // A seal whose newline became another byte: the line that follows belongs to another block.
-                Some((seal, next)) => {
-                    self.seal(seal, events);
-                    self.waiting.skip_byte();
-                    self.line(next, events);
-                }
-                None => self.wait(line, Some(fault), events),
-            },
+    fn line(&mut self, mut line: &[u8], events: &mut Vec<Event<K>>) {
+        loop {
+            if line.starts_with(K::BEGIN) {
+                return self.wait(line, None, events);
+            }
+            let fault = match classify::<K>(line) {
+                Ok(Kind::Seal) => return self.seal(line, events),
+                Ok(_) => return self.wait(line, None, events),
+                Err(fault) => fault,
+            };
+            let Some((seal, next)) = split_after_check(line) else { return self.wait(line, Some(fault), events) };
+            // A seal whose newline became another byte: the line that follows belongs to another block.
+            self.seal(seal, events);
+            self.waiting.skip_byte();
+            line = next;
         }
     }
 

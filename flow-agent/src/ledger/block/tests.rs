@@ -319,6 +319,19 @@ fn a_line_without_end_takes_no_memory_and_costs_its_own_block() {
 }
 
 #[test]
+fn a_line_of_many_false_seals_takes_no_more_stack_than_one() {
+    // Each of these looks like a seal whose newline became another byte. A line has room for 45,000 of them.
+    let one = br#"{,"check":"00000000"}?"#;
+    let line = [one.repeat(MAX_LINE_BYTES / one.len() - 1), b"{}\n".to_vec()].concat();
+    let mut file = line.clone();
+    file.extend_from_slice(bucket(13, 443..445).encode().as_bytes());
+    let Outcome { found, damages, .. } = decode::<Hourly>(&file);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].bytes, line.len() as u64..file.len() as u64);
+    assert!(damages.iter().all(|damage| damage.bytes.end <= line.len() as u64));
+}
+
+#[test]
 fn a_block_without_end_takes_bounded_memory() {
     let mut decoder = Decoder::<Daily>::new();
     let lines = day(5, 200).encode();
