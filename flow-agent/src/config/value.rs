@@ -90,7 +90,7 @@ impl Value for NodeName {
         "a node's name of at most 63 letters, digits, dots, underscores and dashes that begins with a letter or digit";
 
     fn parse(text: &str) -> Result<Self, ValueError> {
-        let fits = (1..=63).contains(&text.len())
+        let fits = (1..=name::MAX_NODE_BYTES).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
         fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))

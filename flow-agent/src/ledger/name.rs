@@ -3,13 +3,19 @@
 /// Longest name, in bytes of UTF-8.
 pub const MAX_BYTES: usize = 128;
 
+/// Longest name of a node.
+pub const MAX_NODE_BYTES: usize = 63;
+
+/// Longest name of somebody who is billed: a user that only a node knows is `NODE/USER` there.
+const MAX_OWNER_BYTES: usize = MAX_NODE_BYTES + 1 + MAX_BYTES;
+
 /// Why a text may not be a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     #[error("an empty name, expected 1 to {MAX_BYTES} bytes")]
     Empty,
-    #[error("a name of {bytes} bytes, expected at most {MAX_BYTES}")]
-    TooLong { bytes: usize },
+    #[error("a name of {bytes} bytes, expected at most {most}")]
+    TooLong { bytes: usize, most: usize },
     /// A control or bidirectional character: it could hide or turn around what is read beside it.
     #[error("U+{code:04X} in {found:?}, expected no control or bidirectional characters", code = u32::from(*.character))]
     Hidden { character: char, found: String },
@@ -20,11 +26,23 @@ pub enum NameError {
 /// # Errors
 /// The first rule that it breaks.
 pub fn check(name: &str) -> Result<(), NameError> {
+    check_within(name, MAX_BYTES)
+}
+
+/// Checks the name of somebody who is billed: a user's, or `NODE/USER`.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn check_owner(name: &str) -> Result<(), NameError> {
+    check_within(name, MAX_OWNER_BYTES)
+}
+
+fn check_within(name: &str, most: usize) -> Result<(), NameError> {
     if name.trim().is_empty() {
         return Err(NameError::Empty);
     }
-    if name.len() > MAX_BYTES {
-        return Err(NameError::TooLong { bytes: name.len() });
+    if name.len() > most {
+        return Err(NameError::TooLong { bytes: name.len(), most });
     }
     match hidden(name) {
         Some(character) => Err(NameError::Hidden { character, found: name.to_owned() }),
@@ -63,6 +81,8 @@ mod tests {
             "U+202E in \"a\\u{202e}b\", expected no control or bidirectional characters"
         );
         assert_eq!(check(" "), Err(NameError::Empty));
-        assert_eq!(check(&"é".repeat(65)), Err(NameError::TooLong { bytes: 130 }));
+        assert_eq!(check(&"é".repeat(65)), Err(NameError::TooLong { bytes: 130, most: 128 }));
+        assert_eq!(check_owner(&"x".repeat(192)), Ok(()));
+        assert_eq!(check_owner(&"x".repeat(193)), Err(NameError::TooLong { bytes: 193, most: 192 }));
     }
 }

@@ -192,3 +192,18 @@ fn running_a_month_again_replaces_that_month_alone() {
         .collect();
     assert_eq!(found, [("2026-09".to_owned(), 9), ("2026-10".to_owned(), 11)]);
 }
+
+#[test]
+fn a_month_with_the_longest_names_is_there_when_the_next_is_put() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    // A node of 63 bytes, a slash, and a user of 128 that only the node knows.
+    let longest = format!("{}/{}", "n".repeat(63), "u".repeat(128));
+    let mut first = month("2026-09", 9);
+    first.lines[0].user = Some(longest.clone());
+    put_month(&state.lock_report().unwrap(), first).unwrap();
+    let (_, damages) = put_month(&state.lock_report().unwrap(), month("2026-10", 10)).unwrap();
+    assert_eq!(damages, []);
+    let text = fs::read_to_string(state.monthly(2026)).unwrap();
+    assert!(text.contains(&longest), "{text}");
+}
