@@ -16,8 +16,8 @@ use super::waiting::Waiting;
 use crate::ledger::record::{Kind, VERSION};
 use crate::ledger::seal::{check_holds, sha256_hex};
 
-/// Longest line that is read: a seal may list many gaps.
-pub const MAX_LINE_BYTES: usize = 1 << 20;
+/// Longest line that is read: a seal may list many gaps, and some ten thousand devices.
+pub const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// Most lines that are kept waiting for a seal: twice as many as there are ports.
 const MAX_LINES: usize = 1 << 17;

@@ -183,7 +183,7 @@ impl Closed {
         let mut gaps: Vec<Gap> = gaps.into_iter().map(within).collect();
         gaps.sort_by(|a, b| (a.start, a.end, &a.interface, &a.why).cmp(&(b.start, b.end, &b.interface, &b.why)));
         gaps.dedup();
-        gaps
+        that_fit(gaps)
     }
 }
 
@@ -199,6 +199,28 @@ fn named(zone: Tz, booted_at: DateTime<Utc>, unseen: &Unseen) -> Gap {
         interface: unseen.interface.clone(),
         why: unseen.why.clone(),
     }
+}
+
+/// Most bytes of the names and reasons of a seal's gaps: it must stay a line that can be read.
+const MOST_GAP_BYTES: usize = 256 << 10;
+
+/// What a gap takes in a seal beside its name and reason.
+const GAP_BYTES: usize =
+    r#"{"start":"2026-10-05T13:00:00+08:00","end":"2026-10-05T13:00:00+08:00","interface":"","why":""},"#.len();
+
+/// Those that fit into a seal, and one that spans all the others: it may say more than was unseen, never less.
+fn that_fit(mut gaps: Vec<Gap>) -> Vec<Gap> {
+    let mut bytes = 0;
+    let fits = |gap: &&Gap| {
+        bytes += GAP_BYTES + gap.interface.len() + gap.why.len();
+        bytes <= MOST_GAP_BYTES
+    };
+    let others = gaps.split_off(gaps.iter().take_while(fits).count());
+    if let (Some(first), Some(end)) = (others.first(), others.iter().map(|gap| gap.end).max()) {
+        let why = format!("{} more gaps", others.len());
+        gaps.push(Gap { start: first.start, end, interface: "*".into(), why });
+    }
+    gaps
 }
 
 /// The last whole second that is not after `at`.

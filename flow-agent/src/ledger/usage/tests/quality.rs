@@ -1,6 +1,7 @@
 //! How well a bucket is known, and which word comes first.
 
 use super::*;
+use crate::ledger::block::{Decoder, Event, Hourly};
 
 fn unseen(node: &Node, from: &str, to: &str) -> Unseen {
     // The node's clocks were not set: each instant of one is an instant of the other.
@@ -172,4 +173,44 @@ fn a_name_that_cannot_be_written_does_not_cost_its_bytes() {
     node.wait_until("2026-10-05T13:00:00Z");
     let bucket = node.close(&mut meter);
     assert_eq!((bucket.lines[0].user.as_deref(), bytes(&bucket)[0]), (None, (443, 1)));
+}
+
+#[test]
+fn a_seal_with_very_many_gaps_can_still_be_read_and_claims_no_more_than_was_seen() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    for second in 0..3_600 {
+        let (minute, second) = (second / 60, second % 60);
+        let from = format!("2026-10-05T12:{minute:02}:{second:02}.2Z");
+        let why = "the interface was made again, and a program that is not ours came before the counter ".repeat(3);
+        for interface in ["wg0", "wg1", "wg2", "wg3"] {
+            let to = format!("2026-10-05T12:{minute:02}:{second:02}.7Z");
+            node.unseen.push(Unseen { interface: interface.into(), why: why.clone(), ..unseen(&node, &from, &to) });
+        }
+    }
+    let mut bucket = node.close(&mut meter);
+    let last = bucket.seal.gaps.last().unwrap();
+    assert!(last.why.ends_with("more gaps"), "{}", last.why);
+    assert_eq!(last.end, bucket.seal.end, "what is not listed lies in the last one");
+    let covered: BTreeSet<i64> =
+        bucket.seal.gaps.iter().flat_map(|gap| gap.start.timestamp()..gap.end.timestamp()).collect();
+    assert_eq!(covered.len(), 3_600);
+    let (mut decoder, text) = (Decoder::<Hourly>::new(), bucket.encode());
+    assert!(matches!(decoder.feed(text.as_bytes())[..], [Event::Block(_)]));
+}
+
+#[test]
+fn a_seal_with_very_many_devices_can_still_be_read() {
+    let mut node = Node::new();
+    // As many sessions as one PPPoE server has, each with a device of its own.
+    node.devices = (0..10_000)
+        .map(|number| Device { name: format!("ppp{number:012}"), rx_bytes: u64::MAX, ..Device::default() })
+        .collect();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00Z");
+    let mut bucket = node.close(&mut meter);
+    bucket.seal.interfaces = node.devices.iter().map(|device| device.name.clone()).collect();
+    let (mut decoder, text) = (Decoder::<Hourly>::new(), bucket.encode());
+    assert!(matches!(decoder.feed(text.as_bytes())[..], [Event::Block(_)]));
 }
