@@ -311,7 +311,8 @@ impl Agent {
             tracing::error!(error = %chain(&error), "failed to stop counting ports; it is tried again");
             return;
         }
-        let handed_over = self.owners.iter().any(|(port, owner)| wanted.get(port).is_some_and(|new| new != owner));
+        // Those too that drain since a former try, after which no bucket could be closed.
+        let handed_over = self.owners.iter().any(|(port, owner)| wanted.get(port) != Some(owner));
         if (!gone.is_empty() || handed_over) && !self.close() {
             return;
         }

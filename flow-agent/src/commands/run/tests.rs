@@ -9,13 +9,20 @@ use crate::backend::Place;
 use crate::backend::scripted::{Operation, Script};
 use crate::config::{self, Config};
 use crate::ledger::counters::Counters;
+use crate::ledger::record::HourLine;
 use crate::store::StateDir;
 use crate::store::hours::{Hour, Hours, dates};
 
 fn config(dir: &Path, ports: &[u16]) -> Config {
+    config_and(dir, ports, "")
+}
+
+/// The same, with `more` at its end.
+fn config_and(dir: &Path, ports: &[u16], more: &str) -> Config {
     let path = dir.join("config.toml");
     let state_dir = dir.join("state");
-    let text = format!("node = \"n\"\ntimezone = \"UTC\"\nstate_dir = {state_dir:?}\n[ports]\nwatch = {ports:?}\n");
+    let text =
+        format!("node = \"n\"\ntimezone = \"UTC\"\nstate_dir = {state_dir:?}\n[ports]\nwatch = {ports:?}\n{more}");
     #[expect(clippy::disallowed_methods, reason = "a test writes its own files")]
     std::fs::write(&path, text).unwrap();
     config::load(Some(&path), None).unwrap()
@@ -29,16 +36,23 @@ fn bytes(count: u64) -> Counters {
     Counters { tcp_in_bytes: count, tcp_in_packets: 1, ..Counters::default() }
 }
 
-/// All that the hourly log says, by port.
-fn logged(dir: &Path) -> BTreeMap<u16, u64> {
+/// All that the hourly log says.
+fn lines(dir: &Path) -> Vec<HourLine> {
     let state = StateDir::new(dir.join("state"));
     let dates = dates(&state).unwrap();
-    let mut sums = BTreeMap::new();
+    let mut lines = Vec::new();
     for hour in Hours::read(&state, dates[0]..=dates[dates.len() - 1]).unwrap() {
         let Hour::Bucket(bucket) = hour.unwrap() else { panic!("damaged") };
-        for line in &bucket.lines {
-            *sums.entry(line.port).or_default() += line.counters().bytes();
-        }
+        lines.extend(bucket.lines);
+    }
+    lines
+}
+
+/// All that it says, by port.
+fn logged(dir: &Path) -> BTreeMap<u16, u64> {
+    let mut sums = BTreeMap::new();
+    for line in lines(dir) {
+        *sums.entry(line.port).or_default() += line.counters().bytes();
     }
     sums
 }
@@ -116,4 +130,21 @@ async fn more_ports_than_slots_move_to_larger_counters() {
     agent.leave().unwrap();
     assert_eq!(logged(dir.path()), [(443, 11), (4433, 0), (8388, 2)].into());
     assert!(script.retired_epochs().is_empty(), "the smaller ones are deleted when they are sealed");
+}
+
+#[tokio::test]
+async fn a_port_that_goes_is_its_owners_until_its_last_line_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let adas = config_and(dir.path(), &[443], "[[users]]\nname = \"ada\"\nports = [4433]\n");
+    let mut agent = start_with(adas, Place::Auto, false, |options| script.start(options)).await.unwrap();
+    script.pass(4433, bytes(1_000));
+    // The port drains, but its last line cannot be written at once.
+    script.fail_next(Operation::Read);
+    agent.reconfigure(config(dir.path(), &[443])).unwrap();
+    agent.tick().unwrap();
+    agent.leave().unwrap();
+    let lines = lines(dir.path()).into_iter().filter(|line| line.port == 4433 && !line.counters().is_zero());
+    let owners: Vec<_> = lines.map(|line| (line.user, line.tcp_in_bytes)).collect();
+    assert_eq!(owners, [(Some("ada".to_owned()), 1_000)]);
 }
