@@ -3,7 +3,7 @@
 //! The order is what makes every byte count once: what a bucket says is synced before the counters behind it are let go,
 //! and a port's counters are let go before they are given to anybody again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::nat::NatWatch;
@@ -48,6 +48,8 @@ pub struct Agent {
     pub(super) owners: Owners,
     pub(super) outbox: Outbox,
     pub(super) unseen: UnseenList,
+    /// Counters that were replaced, and of which no last bucket is made yet.
+    pub(super) replaced: VecDeque<Box<dyn Retired>>,
     pub(super) nat: NatWatch,
     pub(super) timers: Timers,
 }
@@ -198,8 +200,9 @@ impl Agent {
         };
         let is_told = inspection.unseen.is_empty();
         self.unseen.add(inspection.unseen);
-        for retired in inspection.retired {
-            self.go_on_with_new_counters(Some(retired))?;
+        self.replaced.extend(inspection.retired);
+        if let Err(failure) = self.go_on_with_new_counters() {
+            tracing::error!("the new counters cannot be read; it is tried again\n{}", failure.render());
         }
         if !is_told {
             // At once: nothing else will tell a successor.
@@ -343,7 +346,10 @@ impl Agent {
             Err(error) => Err(error),
         };
         let outcome = match added {
-            Ok(retired) => self.go_on_with_new_counters(Some(retired)),
+            Ok(retired) => {
+                self.replaced.push_back(retired);
+                self.go_on_with_new_counters()
+            }
             Err(error) => Err(error.into()),
         };
         if let Err(failure) = outcome {
@@ -351,31 +357,31 @@ impl Agent {
         }
     }
 
-    /// Closes the bucket of counters that were replaced, and goes on with those that count now.
-    fn go_on_with_new_counters(&mut self, retired: Option<Box<dyn Retired>>) -> Result<(), Failure> {
-        let mut last = None;
-        if let Some(mut set) = retired {
-            match set.read(&clock::now) {
-                Ok(reading) => {
-                    let counted = Counted { identity: set.identity(), interfaces: set.interfaces(), reading };
-                    last = Some((counted, set));
+    /// Closes the bucket of counters that were replaced, and goes on with those that count now. Where these cannot be
+    /// read, the others are kept for the next try.
+    fn go_on_with_new_counters(&mut self) -> Result<(), Failure> {
+        while let Some(set) = self.replaced.front_mut() {
+            let last = match set.read(&clock::now) {
+                Ok(reading) => Some(Counted { identity: set.identity(), interfaces: set.interfaces(), reading }),
+                Err(error) => {
+                    // The meter goes on from the newest reading that it was shown.
+                    tracing::error!(error = %chain(&error), "the last reading of replaced counters is lost");
+                    None
                 }
-                // The meter goes on from the newest reading that it was shown.
-                Err(error) => tracing::error!(error = %chain(&error), "the last reading of replaced counters is lost"),
-            }
+            };
+            let live = Counted {
+                identity: self.backend.identity(),
+                interfaces: self.backend.interfaces(),
+                reading: self.backend.read(&clock::now)?,
+            };
+            let set = self.replaced.pop_front().filter(|_| last.is_some());
+            let users = users(&self.owners);
+            let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all() });
+            let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
+            self.unseen.forget_until(&bucket.seal);
+            self.outbox.push(bucket, set.map_or(Then::Nothing, Then::Delete));
+            self.write_out();
         }
-        let (last, set) = last.unzip();
-        let live = Counted {
-            identity: self.backend.identity(),
-            interfaces: self.backend.interfaces(),
-            reading: self.backend.read(&clock::now)?,
-        };
-        let users = users(&self.owners);
-        let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all() });
-        let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
-        self.unseen.forget_until(&bucket.seal);
-        self.outbox.push(bucket, set.map_or(Then::Nothing, Then::Delete));
-        self.write_out();
         Ok(())
     }
 

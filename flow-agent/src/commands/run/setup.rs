@@ -1,5 +1,6 @@
 //! The start: locks, what the journal says, what is still in the kernel, and from there on.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::agent::{Agent, Timers, users};
@@ -105,8 +106,8 @@ pub(super) async fn start_with(
     let timers = Timers::start(clock::now(), &config);
     let mut list = UnseenList::default();
     list.add(unseen);
-    let (owners, nat) = (in_force, NatWatch::default());
-    let mut agent = Agent { config, lock, backend, meter, watched, owners, outbox, unseen: list, nat, timers };
+    let (owners, unseen, replaced, nat) = (in_force, list, VecDeque::new(), NatWatch::default());
+    let mut agent = Agent { config, lock, backend, meter, watched, owners, outbox, unseen, replaced, nat, timers };
     if must_close {
         // A predecessor stopped counting ports and left, or ports went while nobody was here.
         agent.close();

@@ -148,3 +148,21 @@ async fn a_port_that_goes_is_its_owners_until_its_last_line_is_written() {
     let owners: Vec<_> = lines.map(|line| (line.user, line.tcp_in_bytes)).collect();
     assert_eq!(owners, [(Some("ada".to_owned()), 1_000)]);
 }
+
+#[tokio::test]
+async fn larger_counters_that_cannot_be_read_at_once_are_gone_on_with_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(2);
+    let mut agent = start(&script, dir.path(), &[443, 4433]).await;
+    script.pass(443, bytes(10));
+    agent.checkpoint();
+    // The last reading of the smaller ones fails, and the first of the larger ones.
+    script.fail_next(Operation::Read);
+    script.fail_next(Operation::Read);
+    agent.reconfigure(config(dir.path(), &[443, 4433, 8388])).unwrap();
+    script.pass(8388, bytes(2));
+    assert!(agent.close(), "the next try succeeds");
+    script.pass(8388, bytes(5));
+    agent.leave().unwrap();
+    assert_eq!(logged(dir.path()), [(443, 10), (4433, 0), (8388, 7)].into());
+}
