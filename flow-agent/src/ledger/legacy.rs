@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Days, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Timelike as _, Utc};
+use chrono::{DateTime, Datelike as _, Days, NaiveDate, NaiveDateTime, TimeDelta, TimeZone as _, Timelike as _, Utc};
 use chrono_tz::Tz;
 
 use super::block::HourBlock;
@@ -126,6 +126,8 @@ impl<P: Clone> Import<P> {
         let port: u16 =
             digits(port).and_then(|port| port.parse().ok()).filter(|port| *port > 0).ok_or_else(not_port)?;
         let at = NaiveDateTime::parse_from_str(time, "%Y/%m/%d_%H:%M:%S").ok();
+        // The names of our files have years of four digits; so had theirs.
+        let at = at.filter(|at| (1970..=9_998).contains(&at.year()));
         let day = digits(time).filter(|time| time.len() == 6);
         let day = day.and_then(|time| NaiveDate::parse_from_str(&format!("20{time}"), "%Y%m%d").ok());
         if at.is_none() && day.is_none() {

@@ -119,3 +119,13 @@ fn a_time_that_the_clock_never_showed_is_named() {
     let imported = import.finish("fr-1");
     assert_eq!(imported.doubts, [(1, Doubt::NoSuchTime { zone: chrono_tz::Europe::Paris })]);
 }
+
+#[test]
+fn a_year_that_no_file_of_ours_can_bear_is_no_line_of_these_logs() {
+    let imported = import(
+        "+262142/12/31_23:59:59 port:443 5\n+10000/01/01_00:00:00 port:443 5\n-0001/01/01_00:00:00 port:443 5\n0000/01/01_00:00:00 port:443 5\n",
+    );
+    assert!(imported.buckets.is_empty());
+    assert_eq!(imported.doubts.len(), 4);
+    assert!(imported.doubts.iter().all(|(_, doubt)| *doubt == Doubt::Unknown), "{:?}", imported.doubts);
+}
