@@ -11,6 +11,7 @@ use rustix::thread::{MembarrierCommand, membarrier};
 
 use super::interfaces::{Interface, Patterns};
 use super::{BackendError, netlink};
+use crate::ledger::counters::Device;
 
 /// Whether this is a realtime kernel, on which two programs may interleave on one CPU.
 pub fn is_realtime() -> bool {
@@ -59,6 +60,23 @@ pub fn grace() {
 pub fn present(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
     let routes = if patterns.follow_routes() { netlink::default_routes()? } else { BTreeSet::new() };
     netlink::interfaces(&routes)
+}
+
+/// The own counters of the devices with these indices, under these names, in the order of the names.
+///
+/// They are there to be held beside the cells, and no reason to go without these: a device that went away, or of which the
+/// kernel does not tell, is left out.
+pub fn device_counters<'a>(devices: impl Iterator<Item = (u32, &'a str)>) -> Vec<Device> {
+    let mut counters = Vec::new();
+    for (index, name) in devices {
+        match netlink::device(index) {
+            Ok(Some(device)) => counters.push(Device { name: name.to_owned(), ..device }),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(interface = name, %error, "no device counters"),
+        }
+    }
+    counters.sort_by(|a, b| a.name.cmp(&b.name));
+    counters
 }
 
 /// Whether a device has not moved a packet since it was made: nothing on it was missed.

@@ -11,7 +11,7 @@ use super::set::{Constants, Programs, Set};
 use crate::backend::host;
 use crate::backend::interfaces::{Interface, LinkLayer, Patterns};
 use crate::backend::lock::InterfaceLock;
-use crate::backend::netlink::{self, Direction};
+use crate::backend::netlink::Direction;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
 use crate::ledger::reading::{Moment, Reading};
 
@@ -66,19 +66,8 @@ impl Backend for Counting {
     fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
         self.programs.flush_log();
         let mut reading = self.set.read(now);
-        for (index, counted) in &self.counted {
-            // One that went away meanwhile is told by the next inspection.
-            match netlink::device(*index) {
-                Ok(Some(mut device)) => {
-                    device.name.clone_from(&counted.name);
-                    reading.devices.push(device);
-                }
-                Ok(None) => {}
-                // They are there to be held beside the cells, and no reason to go without these.
-                Err(error) => tracing::warn!(interface = counted.name, %error, "no device counters"),
-            }
-        }
-        reading.devices.sort_by(|a, b| a.name.cmp(&b.name));
+        let devices = self.counted.iter().map(|(index, counted)| (*index, counted.name.as_str()));
+        reading.devices = host::device_counters(devices);
         Ok(reading)
     }
 

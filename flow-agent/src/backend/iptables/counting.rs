@@ -12,7 +12,7 @@ use super::set::{Numbers, Set};
 use super::tools::Tools;
 use crate::backend::interfaces::{Interface, Patterns};
 use crate::backend::lock::InterfaceLock;
-use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host, netlink};
+use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host};
 use crate::ledger::reading::{Moment, Reading};
 
 /// The iptables backend.
@@ -69,14 +69,7 @@ impl Backend for Counting {
         let Numbers { at, ports, others } = self.set.read(now)?;
         self.watch.well_at = at;
         self.watch.fingerprints = fingerprints;
-        let mut devices = Vec::new();
-        for (name, counted) in &self.counted {
-            // One that went away meanwhile is found by the next inspection.
-            if let Some(mut device) = netlink::device(counted.index)? {
-                device.name.clone_from(name);
-                devices.push(device);
-            }
-        }
+        let devices = host::device_counters(self.counted.iter().map(|(name, counted)| (counted.index, name.as_str())));
         let (epoch, draining) = (self.epoch.clone(), self.set.draining.clone());
         Ok(Reading { epoch, at, ports, draining, others, devices })
     }
