@@ -1,5 +1,7 @@
 //! eBPF to iptables and back, with the same state directory: each byte in one bucket, and what nobody saw is said.
 
+use std::fs;
+
 use crate::agent::Node;
 use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside};
@@ -89,4 +91,22 @@ fn iptables_counts_what_ebpf_counts() {
     assert_eq!(figures[1][&443]["udp_in_bytes"], 10 * 128 + 10 * 148);
     assert_eq!(figures[1][&4433]["udp_in_bytes"], 7 * 1_028 + 7 * 1_048);
     assert_eq!(figures[1][&8388]["udp_in_bytes"], 0);
+}
+
+#[test]
+fn a_switch_that_is_refused_leaves_the_former_counters_counting() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &PORTS, "");
+    let config = fs::read_to_string(node.path("config.toml")).unwrap();
+    fs::write(node.path("config.toml"), config.replace("[count]\n", "[count]\ncount = \"wire\"\n")).unwrap();
+    node.start(&["--backend", "ebpf"]);
+    node.stop();
+    // Rules do not know what crosses the wire.
+    assert_eq!(node.command(&["run", "--backend", "iptables", "--once"]).status.code(), Some(4));
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 10));
+    node.start(&["--backend", "ebpf"]);
+    node.stop();
+    // By hand: IPv4 and UDP add 28 bytes to each datagram.
+    assert_eq!(node.totals()[&443]["udp_in_bytes"], 10 * 128);
+    assert!(node.hourly().iter().all(|line| line["quality"] != "gap"), "nothing was unseen");
 }

@@ -32,5 +32,5 @@ mod xtables_lock;
 
 pub use error::IptablesError;
 pub(super) use start::search_path;
-pub use start::{find_retired, start, start_with};
+pub use start::{find_retired, probe, start, start_with};
 pub use uninstall::{SurveyedSet, survey, uninstall};

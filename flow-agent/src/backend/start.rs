@@ -41,6 +41,8 @@ fn with_ebpf(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, Bac
 }
 
 fn with_iptables(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+    // Not before it is known that rules can take over: where they cannot, what the programs feed counts on.
+    iptables::probe(options)?;
     let stopped_at = now();
     let mut retired = ebpf::find_retired(options)?;
     let mut started = iptables::start(options, now)?;

@@ -36,14 +36,7 @@ pub fn start(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, Bac
 /// As [`start`].
 pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
     let begun_at = now();
-    if options.count == CountMode::Wire {
-        return Err(IptablesError::WireBytes.into());
-    }
-    refuse_too_many(options.ports.len(), options.max_ports)?;
-    let patterns = Patterns::parse(&options.interfaces)?;
-    let picked = choose(&patterns)?;
-    let tools = Tools::in_use(path)?;
-    let before = Before::find(options, path, Some(&tools))?;
+    let Ground { patterns, picked, tools, before } = Ground::look(options, path)?;
     let netns = host::netns()?;
     let lock = |interface: &Interface| {
         let lock = InterfaceLock::take(netns, interface.index, &interface.name, &options.instance)?;
@@ -67,6 +60,36 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
         taken,
     };
     before.go_on(new, options, &picked, now)
+}
+
+/// Whether rules could count what is asked for, as far as can be seen without making any.
+///
+/// # Errors
+/// What [`start`] would refuse.
+pub fn probe(options: &Options) -> Result<(), BackendError> {
+    Ground::look(options, &search_path()).map(drop)
+}
+
+/// What a start begins with; to look at it changes nothing.
+struct Ground {
+    patterns: Patterns,
+    picked: Vec<Interface>,
+    tools: Vec<Tools>,
+    before: Before,
+}
+
+impl Ground {
+    fn look(options: &Options, path: &OsStr) -> Result<Self, BackendError> {
+        if options.count == CountMode::Wire {
+            return Err(IptablesError::WireBytes.into());
+        }
+        refuse_too_many(options.ports.len(), options.max_ports)?;
+        let patterns = Patterns::parse(&options.interfaces)?;
+        let picked = choose(&patterns)?;
+        let tools = Tools::in_use(path)?;
+        let before = Before::find(options, path, Some(&tools))?;
+        Ok(Self { patterns, picked, tools, before })
+    }
 }
 
 /// Detaches the counters of this instance that its files know, or that were never sealed, and hands them back: for a start
