@@ -1,4 +1,4 @@
-//! From hours to days: which lines a day has, how much of it was seen, and which of two versions of it is kept.
+//! From hours to days: which lines a day has, and how much of it was seen.
 
 mod coverage;
 
@@ -190,11 +190,6 @@ impl DayRollup {
         };
         Gap { start: local(from), end: local(to), interface: interface.to_owned(), why: why.to_owned() }
     }
-}
-
-/// Whether `new` may take the place of `old`: it covers no fewer seconds of the day.
-pub fn may_replace(old: &DaySeal, new: &DaySeal) -> bool {
-    new.seconds_covered >= old.seconds_covered
 }
 
 fn name(seal: &HourSeal) -> Name {

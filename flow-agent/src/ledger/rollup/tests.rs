@@ -242,12 +242,3 @@ fn a_day_of_a_thousand_gaps_is_still_one_line() {
     assert_eq!((block.seal.gaps.len(), block.seal.seconds_covered), (1_000, 86_400 - 3_000));
     assert_eq!(block.seal.gaps[999].why, "interface was deleted (and 2000 more gaps on this day)");
 }
-
-#[test]
-fn a_day_is_not_replaced_by_one_that_covers_less() {
-    let whole = fifth(&[hour(1, "05T00:00", "06T00:00", 1)]).seal;
-    let less = fifth(&[hour(1, "05T00:00", "05T23:59", 2)]).seal;
-    assert!(!may_replace(&whole, &less));
-    assert!(may_replace(&less, &whole));
-    assert!(may_replace(&whole, &whole));
-}
