@@ -67,6 +67,9 @@ impl Value for BucketLength {
     }
 }
 
+/// Nobody waits for longer, and sums of such times are times still.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 /// A time of whole seconds, one at least.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seconds(pub Duration);
@@ -75,7 +78,8 @@ impl Value for Seconds {
     const EXPECTED: &'static str = "a time such as \"30s\" or \"10m\"";
 
     fn parse(text: &str) -> Result<Self, ValueError> {
-        let time = humantime::parse_duration(text).map_err(|_| other::<Self>(text))?;
+        let time =
+            humantime::parse_duration(text).ok().filter(|time| *time <= LONGEST).ok_or_else(|| other::<Self>(text))?;
         let fits = time.as_secs() > 0 && time.subsec_nanos() == 0;
         fits.then_some(Self(time)).ok_or_else(|| ValueError::Seconds { found: text.to_owned() })
     }
