@@ -35,6 +35,10 @@ impl FromStr for When {
     type Err = WhenError;
 
     fn from_str(text: &str) -> Result<Self, WhenError> {
+        // A year with a sign has more digits than those of our files, and days beyond it may be none.
+        if text.starts_with(['+', '-']) {
+            return Err(WhenError);
+        }
         let local = || {
             let formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"];
             formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok()).map(Self::Local)
@@ -277,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in ["", "tomorrow", "2026-13", "2026-02-30", "13:00", "05/10/2026"] {
+        for text in ["", "tomorrow", "2026-13", "2026-02-30", "13:00", "05/10/2026", "+262142-12-31", "-0001-01-01"] {
             assert!(text.parse::<When>().is_err(), "{text}");
         }
     }
