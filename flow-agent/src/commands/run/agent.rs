@@ -123,7 +123,7 @@ impl Agent {
         if now.boot_ns >= self.timers.inspect_at {
             self.inspect()?;
         }
-        if self.meter.due(now) && now.boot_ns >= self.timers.retry_at {
+        if self.must_close(now) {
             self.close();
         }
         if !self.outbox.is_empty() && now.boot_ns >= self.timers.retry_at {
@@ -145,6 +145,12 @@ impl Agent {
             self.nat.look(self.backend.ports());
         }
         Ok(())
+    }
+
+    /// Whether the bucket is to be closed for the time's sake. Where many wait to be written it stays open: it will be
+    /// late, and nothing of it is lost.
+    pub(super) fn must_close(&mut self, now: Moment) -> bool {
+        self.meter.due(now) && now.boot_ns >= self.timers.retry_at && !self.outbox.is_full()
     }
 
     /// Returns when a port file or the users' file may have changed. May be dropped at any time.

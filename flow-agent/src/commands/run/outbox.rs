@@ -10,6 +10,9 @@ use crate::exit::{Failure, chain};
 use crate::ledger::block::HourBlock;
 use crate::store::journal::Journal;
 
+/// Lines that wait, some 50 MB of them: beyond that the open bucket grows longer instead, and costs no more for it.
+const MOST_LINES: usize = 200_000;
+
 /// What to do when a bucket is sealed and synced, and not before.
 pub enum Then {
     Nothing,
@@ -24,6 +27,8 @@ pub enum Then {
 pub struct Outbox {
     journal: Journal,
     waiting: VecDeque<(HourBlock, Then)>,
+    /// [`MOST_LINES`], or fewer in a test.
+    pub(super) most_lines: usize,
     /// Ports whose last line is on disk, and whose counters could not be let go yet.
     unreleased: BTreeSet<u16>,
     /// Days that were written to and not rolled up yet.
@@ -32,7 +37,8 @@ pub struct Outbox {
 
 impl Outbox {
     pub fn new(journal: Journal) -> Self {
-        Self { journal, waiting: VecDeque::new(), unreleased: BTreeSet::new(), dates: BTreeSet::new() }
+        let (waiting, unreleased, dates) = (VecDeque::new(), BTreeSet::new(), BTreeSet::new());
+        Self { journal, waiting, most_lines: MOST_LINES, unreleased, dates }
     }
 
     pub fn push(&mut self, bucket: HourBlock, then: Then) {
@@ -45,6 +51,11 @@ impl Outbox {
 
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// Whether so much waits that no more buckets should be closed for the time alone.
+    pub fn is_full(&self) -> bool {
+        self.waiting.iter().map(|(bucket, _)| bucket.lines.len()).sum::<usize>() >= self.most_lines
     }
 
     /// Ports that must not be given counters yet: their last line is not written, or what it says is not let go, and

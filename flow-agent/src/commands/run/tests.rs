@@ -1,12 +1,16 @@
 //! The agent's loop, with a kernel that does what the test says.
+#![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use chrono::TimeDelta;
 
 use super::agent::Agent;
 use super::setup::start_with;
 use crate::backend::Place;
 use crate::backend::scripted::{Operation, Script};
+use crate::clock;
 use crate::config::{self, Config};
 use crate::ledger::counters::Counters;
 use crate::ledger::record::HourLine;
@@ -23,7 +27,6 @@ fn config_and(dir: &Path, ports: &[u16], more: &str) -> Config {
     let state_dir = dir.join("state");
     let text =
         format!("node = \"n\"\ntimezone = \"UTC\"\nstate_dir = {state_dir:?}\n[ports]\nwatch = {ports:?}\n{more}");
-    #[expect(clippy::disallowed_methods, reason = "a test writes its own files")]
     std::fs::write(&path, text).unwrap();
     config::load(Some(&path), None).unwrap()
 }
@@ -165,4 +168,29 @@ async fn larger_counters_that_cannot_be_read_at_once_are_gone_on_with_later() {
     script.pass(8388, bytes(5));
     agent.leave().unwrap();
     assert_eq!(logged(dir.path()), [(443, 10), (4433, 0), (8388, 7)].into());
+}
+
+#[tokio::test]
+async fn a_disk_that_takes_nothing_fills_no_memory_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443, 4433]).await;
+    agent.outbox.most_lines = 4;
+    let hourly = dir.path().join("state/hourly");
+    std::fs::remove_dir_all(&hourly).unwrap();
+    std::fs::write(&hourly, "nothing can be made in a file").unwrap();
+    let mut later = clock::now();
+    later.wall += TimeDelta::hours(2);
+    later.boot_ns += 7_200_000_000_000;
+    for round in [1, 2] {
+        assert!(agent.must_close(later), "{round}");
+        script.pass(443, bytes(10));
+        assert!(agent.close());
+    }
+    assert!(!agent.must_close(later), "two buckets of two lines wait");
+    script.pass(443, bytes(1));
+    std::fs::remove_file(&hourly).unwrap();
+    agent.leave().unwrap();
+    assert_eq!(logged(dir.path()), [(443, 21), (4433, 0)].into());
+    assert!(agent.must_close(later));
 }
