@@ -13,6 +13,7 @@ use crate::cli::{Common, output};
 use crate::exit::{Code, Failure};
 use crate::ledger::block::HourBlock;
 use crate::ledger::legacy::{Doubt, Import};
+use crate::ledger::units::count;
 use crate::store::StateDir;
 use crate::store::hours::{Hour, Hours};
 use crate::store::journal::Journal;
@@ -44,7 +45,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let state = StateDir::new(&config.state_dir);
     let lock = state.lock_run()?;
     let (mut journal, _) = Journal::open(&lock)?;
-    let (mut written, mut there) = (0_u64, 0_u64);
+    let (mut written, mut there) = (0_usize, 0_usize);
     let known = known(&state, &imported.buckets)?;
     for mut bucket in imported.buckets {
         let (start, end) = (bucket.seal.start.to_utc(), bucket.seal.end.to_utc());
@@ -68,9 +69,10 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let left_out = imported.doubts.iter().filter(|(_, doubt): &&(_, Doubt)| !doubt.is_taken()).count();
     text += &format!(
-        "{} files: {written} buckets imported, {there} left out (their time is in the log already), {left_out} lines not \
-         taken, {} more in doubt\n",
-        files.len(),
+        "{}: {} imported, {there} left out (their time is in the log already), {} not taken, {} more in doubt\n",
+        count(files.len(), "file"),
+        count(written, "bucket"),
+        count(left_out, "line"),
         imported.doubts.len() - left_out,
     );
     text += "they hold outgoing TCP over IPv4 only; `flow-agent rollup` makes their days\n";
@@ -104,7 +106,7 @@ fn files(from: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 fn read(path: &Path, import: &mut Import<(PathBuf, u64)>) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         let error = anyhow::Error::new(error).context(format!("failed to read `{}`", path.display()));
-        Failure::new(Code::Store, error)
+        Failure::new(Code::Store, error).help("name logs of the scripts, or directories with such logs in them")
     };
     let mut reader = BufReader::new(File::open(path).map_err(failed)?);
     let (mut number, mut line) = (0, Vec::new());

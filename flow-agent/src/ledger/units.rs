@@ -1,4 +1,4 @@
-//! Bytes in units that people read and write, in whole numbers throughout.
+//! Bytes in units that people read and write, in whole numbers throughout; and other numbers of things.
 
 use std::fmt;
 
@@ -66,6 +66,11 @@ impl fmt::Display for Written {
     }
 }
 
+/// A number of things, as people say it: `0 ports`, `1 port`, `2 ports`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Why a text is not a number of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
@@ -123,6 +128,11 @@ pub fn unit_bytes(unit: &str) -> Result<u64, UnitError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_one_is_one() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "port")), ["0 ports", "1 port", "2 ports"]);
+    }
 
     #[test]
     fn bytes_are_shown_in_the_unit_that_fits() {

@@ -9,6 +9,7 @@ use super::listening::ListeningError;
 use super::{Listed, Owners, spec};
 use crate::config::{PortsConfig, UserConfig};
 use crate::ledger::name::NameError;
+use crate::ledger::units;
 
 /// What was found, as it was found.
 pub struct Sources<'a> {
@@ -39,7 +40,7 @@ pub struct Wanted {
 /// What a person should look at; counting goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum Warning {
-    #[error("{}: its last good list of {ports} ports stays", problem(error))]
+    #[error("{}: its last good list of {} stays", problem(error), units::count(*ports, "port"))]
     FileUnread { ports: usize, error: PortFileError },
     #[error("port {port} of `{}` is counted without an owner: {error}", path.display())]
     UnfitName { path: PathBuf, port: u16, error: NameError },

@@ -8,7 +8,7 @@ use super::figures::{DayRow, HourRow, MonthRow, Sums, TopRow, TotalRow, quality_
 use crate::ledger::counters::{Flow, Others};
 use crate::ledger::reconcile::{Compared, Reconciliation};
 use crate::ledger::record::{BackendKind, HourSeal, Quality};
-use crate::ledger::units::Human;
+use crate::ledger::units::{Human, count};
 
 /// A column, and which side its cells keep to.
 type Column = (&'static str, CellAlignment);
@@ -119,9 +119,10 @@ pub fn newest(seal: &HourSeal, open: Option<&HourSeal>) -> String {
         Some(BackendKind::Iptables) => " with iptables",
         None => "",
     };
-    let interfaces = if seal.interfaces.is_empty() { "-".to_owned() } else { seal.interfaces.join(", ") };
-    let (node, ports, quality) = (&seal.node, seal.ports, quality_name(seal.quality));
-    let mut text = format!("{node}: {ports} ports on {interfaces}{backend}\n");
+    let interfaces = if seal.interfaces.is_empty() { "no interface".to_owned() } else { seal.interfaces.join(", ") };
+    let (node, quality) = (&seal.node, quality_name(seal.quality));
+    let ports = count(usize::try_from(seal.ports).unwrap_or(usize::MAX), "port");
+    let mut text = format!("{node}: {ports} on {interfaces}{backend}\n");
     text += &format!("newest bucket: {}, {quality}\n", span(seal.start, seal.end));
     if let Some(open) = open {
         text += &format!("open bucket:   {}\n", span(open.start, open.end));

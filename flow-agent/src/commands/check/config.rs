@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::finding::{Finding, Section};
 use crate::cli::Common;
 use crate::config::{self, Config};
+use crate::ledger::units::count;
 
 /// What is to say of the configuration, and the configuration where there is one.
 pub(super) fn findings(common: &Common) -> (Vec<Finding>, Option<Config>) {
@@ -23,7 +24,7 @@ fn of(config: &Config) -> Vec<Finding> {
     let mut findings = vec![Finding::ok(Section::Config, what)];
     if !config.users.is_empty() {
         let addresses = config.users.iter().filter(|user| user.email.is_some()).count();
-        let what = format!("{} users, {addresses} of them with an address", config.users.len());
+        let what = format!("{}, {addresses} of them with an address", count(config.users.len(), "user"));
         findings.push(Finding::ok(Section::Config, what));
     }
     findings.extend(unknown_nodes(config));

@@ -8,6 +8,7 @@ use crate::backend::ebpf::{Survey, survey};
 use crate::backend::interfaces::{Interface, Patterns, Selection};
 use crate::backend::{BackendError, host};
 use crate::config::{BackendChoice, Config};
+use crate::ledger::units::count;
 use crate::store::{StateDir, instance};
 
 /// What is to say of the interfaces that `config` wants counted.
@@ -83,8 +84,8 @@ fn of_survey(survey: &Survey) -> Vec<Finding> {
     };
     let mut findings: Vec<_> = directions.iter().map(attachment).collect();
     for set in &survey.sets {
-        let (path, ports) = (set.path.display(), set.ports.len());
-        findings.push(Finding::ok(Section::Interfaces, format!("counters of {ports} ports in `{path}`")));
+        let (path, ports) = (set.path.display(), count(set.ports.len(), "port"));
+        findings.push(Finding::ok(Section::Interfaces, format!("counters of {ports} in `{path}`")));
     }
     findings
 }

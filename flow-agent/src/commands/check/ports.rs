@@ -8,7 +8,7 @@ use flow_common::wire;
 use super::finding::{Finding, Section};
 use crate::backend::{BackendError, ebpf, nat};
 use crate::config::{BackendChoice, Config};
-use crate::ledger::units::Human;
+use crate::ledger::units::{Human, count};
 use crate::ports::wanted::{Wanted, Warning};
 use crate::ports::{Owners, find, spec};
 use crate::store::{self, StateDir};
@@ -43,8 +43,8 @@ fn of(config: &Config, wanted: &Wanted) -> Vec<Finding> {
         text += ",…";
     }
     let colon = if text.is_empty() { "" } else { ": " };
-    let (count, plural) = (wanted.ports.len(), if wanted.ports.len() == 1 { "" } else { "s" });
-    let what = format!("{count} port{plural}, {owned} with an owner{colon}{text}");
+    let ports = count(wanted.ports.len(), "port");
+    let what = format!("{ports}, {owned} with an owner{colon}{text}");
     let mut findings = vec![Finding::ok(Section::Ports, what)];
     findings.extend(wanted.warnings.iter().map(warning));
     if config.count.backend != BackendChoice::Iptables {

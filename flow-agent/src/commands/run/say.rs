@@ -11,7 +11,7 @@ use crate::cli::output;
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::record::{BackendKind, CountMode, Quality};
-use crate::ledger::units::Human;
+use crate::ledger::units::{Human, count};
 use crate::ports::{Owners, spec};
 
 /// Tells the person at the terminal. An agent counts on where nobody listens.
@@ -23,10 +23,7 @@ pub fn tell(text: &str) {
 
 /// What is counted where: `counting 3 ports (443, 8000-8001) on eth0 with eBPF …`.
 pub fn begin(node: &str, owners: &Owners, interfaces: &[String], identity: &Identity, zone: Tz, logs: &Path) -> String {
-    let ports = match owners.len() {
-        1 => "1 port".to_owned(),
-        count => format!("{count} ports"),
-    };
+    let ports = count(owners.len(), "port");
     let backend = match identity.kind {
         BackendKind::Ebpf => "eBPF",
         BackendKind::Iptables => "iptables",
@@ -53,10 +50,10 @@ pub fn bucket(block: &HourBlock) -> String {
         Human(block.lines.iter().map(|line| u128::from(bytes(line.counters()))).sum::<u128>()).to_string()
     };
     format!(
-        "{} to {}  {} ports  {} in  {} out  {}",
+        "{} to {}  {}  {} in  {} out  {}",
         instant(&seal.start),
         clock(&seal.end),
-        block.lines.len(),
+        count(block.lines.len(), "port"),
         sum(Counters::in_bytes),
         sum(Counters::out_bytes),
         quality(seal.quality),

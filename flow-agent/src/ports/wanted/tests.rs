@@ -113,7 +113,7 @@ fn a_file_that_cannot_be_read_keeps_its_last_good_list() {
     let wanted = case.wanted().unwrap();
     assert_eq!(wanted.ports, owners(&[(8388, Some("one"))]));
     assert_eq!(wanted.files, BTreeMap::from([("/a.json".into(), owners(&[(8388, Some("one"))]))]));
-    let expected = "failed to read the port file `/a.json`: not a regular file: its last good list of 1 ports stays";
+    let expected = "failed to read the port file `/a.json`: not a regular file: its last good list of 1 port stays";
     assert_eq!(warnings(&wanted), [expected]);
 }
 
