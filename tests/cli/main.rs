@@ -19,3 +19,4 @@ mod refusals;
 mod show;
 mod state;
 mod store;
+mod usage;

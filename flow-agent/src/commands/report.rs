@@ -26,7 +26,7 @@ use letters::Letters;
 use post::Posted;
 use told::Told;
 
-/// Gathers the nodes' logs, totals a month, keeps it, and mails the statements
+/// Gather the nodes' logs, total a month, keep it, and mail the statements
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The billing month, such as 2026-10, or `this`: the one that is not over [default: the last complete one, unless it

@@ -26,11 +26,15 @@ pub struct Args {
     #[arg(long, value_name = "MONTH", conflicts_with = "day")]
     month: Option<Month>,
     /// Only this day, as in 2026-10-05
-    #[arg(long, value_name = "DAY")]
+    #[arg(long, value_name = "DAY", value_parser = day)]
     day: Option<NaiveDate>,
     /// Let a day take the place of one that covers more of it
     #[arg(long)]
     force: bool,
+}
+
+fn day(text: &str) -> Result<NaiveDate, String> {
+    text.parse().map_err(|_| format!("{text:?} is not a day such as 2026-10-05"))
 }
 
 /// What was rolled up.

@@ -17,7 +17,7 @@ use crate::ledger::block::{Daily, Hourly};
 use crate::ledger::usage::Settings;
 use crate::ports::spec;
 use crate::store::StateDir;
-use period::{Here, When};
+use period::{Here, Period, Usual, When};
 use read::{Log, Seen};
 
 /// Show what was counted, the open hour included
@@ -118,11 +118,17 @@ impl Args {
 /// Prints it.
 ///
 /// # Errors
-/// When the configuration or a file cannot be read (3, 5). Lines that cannot be used are named on stderr, and the code
+/// When the times make no sense (2), or the configuration or a file cannot be read (3, 5). Lines that cannot be used are named on stderr, and the code
 /// is 6 then.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let here = Here { now: clock::now().wall, zone: config.timezone, month_start_day: config.month_start_day };
+    if let (Some(from), Some(to)) = (&args.from, &args.to)
+        && Period::new(Some(from), Some(to), Usual::Days, &here).runs_backwards()
+    {
+        let error = anyhow::anyhow!("--to is before --from: no time lies between them");
+        return Err(Failure::new(Code::Usage, error));
+    }
     let settings = Settings { node: config.node, zone: config.timezone, bucket: config.count.bucket };
     let mut log = Log::new(StateDir::new(&config.state_dir), settings)?;
     // Whoever names a time wants to see that time.

@@ -52,6 +52,12 @@ impl StoreError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "run as the user that owns the state directory, or name another with --state-dir".to_owned()
             }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
+                "name a directory with --state-dir or `state_dir`; a file is in its place".to_owned()
+            }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                "mount that file system for writing, or name another directory with --state-dir".to_owned()
+            }
             Self::Io { .. } | Self::Changed { .. } | Self::Numbered { .. } => return None,
             Self::Damaged { path, .. } => format!("put `{}` back from a copy, or move it away", path.display()),
         };

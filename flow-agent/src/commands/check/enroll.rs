@@ -19,8 +19,12 @@ pub(super) fn enroll(config: &Config, name: &str) -> Result<Code, Failure> {
     let node = config.nodes.iter().find(|node| node.name == name);
     let node = node.ok_or_else(|| {
         let known: Vec<_> = config.nodes.iter().map(|node| node.name.as_str()).collect();
-        Failure::new(Code::Config, anyhow::anyhow!("there is no node `{name}` in the configuration"))
-            .help(format!("known are: {}", known.join(", ")))
+        Failure::new(Code::Config, anyhow::anyhow!("there is no node `{name}` in the configuration")).help(match known
+            .is_empty()
+        {
+            true => "the main node names its nodes in `[[nodes]]`; there are none".to_owned(),
+            false => format!("known are: {}", known.join(", ")),
+        })
     })?;
     let NodeSource::Ssh { host, port, .. } = &node.source else {
         return Err(Failure::new(Code::Config, anyhow::anyhow!("node `{name}` is this machine: it has no host key")));

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "backend")]
     iptables: bool,
     /// Count on these interfaces: names, globs, or `auto` for those with a default route
-    #[arg(long, value_name = "NAME", num_args = 1..)]
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = interface)]
     interface: Vec<String>,
     /// Watch these ports and ranges, as in 443 8000-8100, instead of those that the configuration names
     #[arg(long, value_name = "SPEC", num_args = 1..)]
@@ -117,6 +117,10 @@ fn attach(text: &str) -> Result<Place, String> {
         "clsact" => Ok(Place::Clsact),
         _ => Err("expected auto, tcx or clsact".to_owned()),
     }
+}
+
+fn interface(text: &str) -> Result<String, value::ValueError> {
+    value::Interface::parse(text).map(|interface| interface.0)
 }
 
 fn bucket(text: &str) -> Result<BucketLength, value::ValueError> {

@@ -126,6 +126,14 @@ impl Period {
         }
     }
 
+    /// Whether it ends before it begins.
+    pub fn runs_backwards(&self) -> bool {
+        match self {
+            Self::Days(days) => days.is_empty(),
+            Self::Instants { from, to } => from > to,
+        }
+    }
+
     /// Whether a bucket that begins at `start` is looked at.
     pub fn holds(&self, start: DateTime<FixedOffset>) -> bool {
         match self {

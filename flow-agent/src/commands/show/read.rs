@@ -33,8 +33,16 @@ impl Log {
     /// When there is no such directory, or it cannot be read.
     pub fn new(state: StateDir, settings: Settings) -> Result<Self, Failure> {
         if !state.root().is_dir() {
-            let error = anyhow::anyhow!("`{}` is not there: nothing was counted yet", state.root().display());
-            let help = "start `flow-agent run`, or name another directory with --state-dir";
+            let root = state.root().display();
+            let (error, help) = match state.root().try_exists() {
+                Ok(true) => {
+                    (anyhow::anyhow!("`{root}` is no directory"), "name another with --state-dir or `state_dir`")
+                }
+                Ok(false) | Err(_) => (
+                    anyhow::anyhow!("`{root}` is not there: nothing was counted yet"),
+                    "start `flow-agent run`, or name another directory with --state-dir",
+                ),
+            };
             return Err(Failure::new(Code::Store, error).help(help));
         }
         let mut log = Self { state, settings, last: None, open: None, damages: Vec::new() };
