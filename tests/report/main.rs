@@ -11,6 +11,7 @@ mod common;
 mod again;
 mod alone;
 mod confined;
+mod counted;
 mod days;
 mod enroll;
 mod faults;
