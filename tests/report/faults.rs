@@ -2,6 +2,7 @@
 //! recorded as unknown.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flow_agent::config::{MailConfig, MailSecurity, MailServer};
@@ -146,6 +147,27 @@ fn the_password_is_offered_and_never_shown() {
 }
 
 #[test]
+fn a_login_that_fails_for_the_moment_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let password_file = dir.path().join("password");
+    fs::write(&password_file, "correct-horse\n").unwrap();
+    let login = format!("username = \"report@example.com\"\npassword_file = {password_file:?}\n");
+    std::thread::scope(|scope| {
+        for fault in [Fault::Transient, Fault::Drop, Fault::Nonsense] {
+            let login = &login;
+            scope.spawn(move || {
+                let stub = Stub::start(&[(Stage::Auth, fault)]);
+                let alone = Alone::new(&format!("smtp+insecure://127.0.0.1:{}", stub.port), login);
+                let ended = alone.report(&[]);
+                assert_eq!(ended.code, Some(0), "{fault:?}: {ended:?}");
+                assert!(ADDRESSES.iter().all(|address| stub.taken_for(address) == 1), "{fault:?}");
+                assert_eq!(alone.last_states(), all_sent(), "{fault:?}");
+            });
+        }
+    });
+}
+
+#[test]
 fn a_damaged_ledger_holds_letters_back() {
     let stub = Stub::start(&[]);
     let alone = Alone::with(&stub);
@@ -163,7 +185,7 @@ fn a_damaged_ledger_holds_letters_back() {
 fn letter() -> Letter {
     let at = chrono::DateTime::parse_from_rfc3339("2026-11-01T00:11:00+08:00").unwrap();
     let to = ["alice@example.com".to_owned()];
-    let header = Header { from: "report@example.com", to: &to, message_id: "<x@example.com>", at };
+    let header = Header { from: "report@example.com", to: &to, message_id: "<x@example.com>", language: None, at };
     let content = Content {
         subject: "x".to_owned(),
         text: ".\n..\nQUIT\n".to_owned(),
@@ -174,9 +196,15 @@ fn letter() -> Letter {
 }
 
 fn mailer(stub: &Stub) -> SmtpMailer {
-    let server = MailServer { host: "127.0.0.1".to_owned(), port: stub.port, security: MailSecurity::Insecure };
+    mailer_at(stub.port, None)
+}
+
+/// `password_file` has the password of a login.
+fn mailer_at(port: u16, password_file: Option<PathBuf>) -> SmtpMailer {
+    let username = password_file.as_ref().map(|_| "report@example.com".to_owned());
+    let server = MailServer { host: "127.0.0.1".to_owned(), port, security: MailSecurity::Insecure };
     let from = "report@example.com".to_owned();
-    let config = MailConfig { server, username: None, password_file: None, from, admins: Vec::new() };
+    let config = MailConfig { server, username, password_file, from, admins: Vec::new() };
     let limit = Duration::from_millis(300);
     SmtpMailer::new(&config, Timing { step: limit, answer: limit }).unwrap()
 }
@@ -184,12 +212,15 @@ fn mailer(stub: &Stub) -> SmtpMailer {
 #[test]
 fn a_server_that_hangs_is_not_waited_for_for_ever() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    for stage in [Stage::Banner, Stage::Ehlo, Stage::Mail, Stage::Rcpt, Stage::Data] {
+    let dir = tempfile::tempdir().unwrap();
+    let password_file = dir.path().join("password");
+    fs::write(&password_file, "correct-horse").unwrap();
+    for stage in [Stage::Banner, Stage::Ehlo, Stage::Auth, Stage::Mail, Stage::Rcpt, Stage::Data] {
         let stub = Stub::start(&[(stage, Fault::Hang)]);
-        let mut mailer = mailer(&stub);
+        let mut mailer = mailer_at(stub.port, Some(password_file.clone()));
         let refusal = runtime.block_on(mailer.offer(&letter())).unwrap_err();
         assert!(refusal.is_transient && refusal.reply.contains("no answer within 300ms"), "{stage:?}: {refusal:?}");
-        let about_all = matches!(stage, Stage::Banner | Stage::Ehlo | Stage::Mail);
+        let about_all = !matches!(stage, Stage::Rcpt | Stage::Data);
         assert_eq!(refusal.scope == Scope::Server, about_all, "{stage:?}");
         // Another connection, another try.
         runtime.block_on(mailer.offer(&letter())).unwrap();
@@ -203,6 +234,17 @@ fn a_server_that_hangs_is_not_waited_for_for_ever() {
         let delivery = runtime.block_on(mailer.deliver(&letter()));
         assert!(matches!(delivery, Delivery::Unknown { .. }), "{stage:?}: {delivery:?}");
     }
+}
+
+#[test]
+fn a_server_that_is_not_there_may_be_there_in_a_moment() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // A port that nobody listens on: it was another's, who is gone.
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let mut mailer = mailer_at(port, None);
+    let refusal = runtime.block_on(mailer.offer(&letter())).unwrap_err();
+    assert!(refusal.is_transient && refusal.scope == Scope::Server, "{refusal:?}");
+    assert!(refusal.reply.starts_with("connect: "), "{refusal:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod faults;
 mod fleet;
 mod hostile;
 mod kills;
+mod letters;
 mod month;
 mod stub;
 mod tls;

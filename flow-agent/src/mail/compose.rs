@@ -18,6 +18,8 @@ pub struct Header<'a> {
     pub from: &'a str,
     pub to: &'a [String],
     pub message_id: &'a str,
+    /// As RFC 5646 names it; of a letter in several: none.
+    pub language: Option<&'a str>,
     pub at: DateTime<FixedOffset>,
 }
 
@@ -76,6 +78,10 @@ pub fn compose(header: &Header<'_>, content: &Content) -> Result<Letter, Compose
         .date(SystemTime::from(header.at))
         .message_id(Some(header.message_id.to_owned()))
         .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()));
+    if let Some(language) = header.language {
+        let name = HeaderName::new_from_ascii_str("Content-Language");
+        builder = builder.raw_header(HeaderValue::new(name, language.to_owned()));
+    }
     for mailbox in &to {
         builder = builder.to(mailbox.clone());
     }
@@ -131,7 +137,7 @@ mod tests {
 
     fn header(to: &[String]) -> Header<'_> {
         let at = DateTime::parse_from_rfc3339("2026-11-01T00:11:00+08:00").unwrap();
-        Header { from: "Flow Agent <report@example.com>", to, message_id: "<x@example.com>", at }
+        Header { from: "Flow Agent <report@example.com>", to, message_id: "<x@example.com>", language: None, at }
     }
 
     #[test]

@@ -48,7 +48,7 @@ impl Letters {
                 user: Some(user.clone()),
                 rev: statement.rev,
                 file: file_name(number, user),
-                letter: compose_letter(job, report, statement, address, text)?,
+                letter: compose_letter(job, report, statement, address, language, text)?,
             });
         }
         let admins = job.config.mail.as_ref().map(|mail| mail.admins.clone()).unwrap_or_default();
@@ -63,6 +63,7 @@ impl Letters {
                 from: from(&job.config),
                 to: &admins,
                 message_id: &message_id(&job.config.node, from(&job.config), report.month, None, report.rev),
+                language: Some(Language::English.tag()),
                 at: report.made_at,
             };
             let content = Content { attachments: vec![csv], ..content(text) };
@@ -136,6 +137,7 @@ fn compose_letter(
     report: &MonthlyReport,
     statement: &Statement,
     address: &str,
+    language: Language,
     text: LetterText,
 ) -> Result<Letter, Failure> {
     let user = statement.user.as_deref();
@@ -143,6 +145,7 @@ fn compose_letter(
         from: from(&job.config),
         to: &[address.to_owned()],
         message_id: &message_id(&job.config.node, from(&job.config), report.month, user, statement.rev),
+        language: Some(language.tag()),
         at: report.made_at,
     };
     Ok(compose(&header, &content(text))?)
