@@ -116,7 +116,8 @@ fn a_late_node_makes_a_revision_for_whom_it_concerns() {
 fn letters_of_an_incomplete_month_can_be_withheld() {
     let Some((fleet, month, _)) = two_nodes() else { return };
     fleet.configure(USERS, "incomplete = \"withhold\"");
-    fleet.report(&[]).with_code(6);
+    let ended = fleet.report(&[]).with_code(6);
+    assert!(ended.stdout.contains("letters are withheld") && ended.stdout.contains("asked for again"), "{ended:?}");
     assert!(fleet.letters("alice").is_empty() && fleet.letters("bob").is_empty());
     assert_eq!(fleet.letters("ops").len(), 1, "the admin is told");
     add_fr(&fleet, &month);

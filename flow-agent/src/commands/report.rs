@@ -11,7 +11,7 @@ use std::io::IsTerminal as _;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::cli::{Common, output};
 use crate::clock;
@@ -139,6 +139,7 @@ async fn report(job: &Job, no_mail: bool) -> Result<Code, Failure> {
     let code = code(job, &report, posted.as_ref());
     if code != Code::Done || std::io::stdout().is_terminal() {
         output::print(&say::report(&report, &collected.problems))?;
+        output::print(&say::outlook(job, &report))?;
         if let Some(posted) = &posted {
             output::print(&say::posted(posted, &told))?;
         }
@@ -163,10 +164,7 @@ const WAITING_DAYS: i64 = 7;
 /// Whether the report of a month needs nothing more: nothing that may still come is missing, and every letter was handed
 /// over, or refused for good.
 fn is_done(job: &Job, former: &MonthlyReport, told: &Told, no_mail: bool) -> bool {
-    let is_waited_for = former.state == State::Provisional || former.nodes.iter().any(|node| node.why.is_some());
-    let waits_since = former.first_made_at.map(|at| (job.now - at.to_utc()).num_days());
-    let waits = is_waited_for && waits_since.is_some_and(|days| days < WAITING_DAYS);
-    if former.state == State::InProgress || waits {
+    if former.state == State::InProgress || waits_until(former).is_some_and(|until| job.now < until) {
         return false;
     }
     let Some(mail) = job.config.mail.as_ref().filter(|_| !no_mail) else { return true };
@@ -179,6 +177,12 @@ fn is_done(job: &Job, former: &MonthlyReport, told: &Told, no_mail: bool) -> boo
                     letters::address(&job.config, user).is_none() || told.is_settled(Some(user), statement.rev)
                 })
         })
+}
+
+/// Until when a month of which something is missing that may still come is reported anew by itself.
+fn waits_until(report: &MonthlyReport) -> Option<DateTime<Utc>> {
+    let is_waited_for = report.state == State::Provisional || report.nodes.iter().any(|node| node.why.is_some());
+    report.first_made_at.filter(|_| is_waited_for).map(|at| at.to_utc() + TimeDelta::days(WAITING_DAYS))
 }
 
 /// Whether users get no letters yet.

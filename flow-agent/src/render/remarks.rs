@@ -81,16 +81,21 @@ pub(super) fn of_node(node: &NodeStatement, language: Language, words: &Words, r
     }
 }
 
+/// What the gap of a bucket that is not there is called in the logs; one that was rejected says why.
+const NO_BUCKET: &str = "no bucket";
+
 fn of_gap(node: &NodeStatement, gap: &Gap, words: &Words) -> String {
+    let why = if gap.why == NO_BUCKET { words.say("no_record", &[]) } else { harmless(&gap.why) };
     let values = [
         ("node", node.name.clone()),
         ("start", moment(gap.start)),
         ("end", moment(gap.end)),
         ("span", span(gap.start, gap.end)),
         ("interface", harmless(&gap.interface)),
-        ("why", harmless(&gap.why)),
+        ("why", why),
     ];
-    words.say("gap", &values)
+    // Of no interface, for there is no bucket: all of them.
+    words.say(if gap.interface == "*" { "gap_of_all" } else { "gap" }, &values)
 }
 
 /// The words of a node, which are not checked like names are.

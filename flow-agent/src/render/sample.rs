@@ -111,7 +111,10 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
         report_of(Statement { rev: 1, history: vec![said(State::Provisional)], ..statement_of("alice") });
     corrected.rev = 1;
     let late = LateBucket { start: at(31, 23, 0), end: at(32, 1, 0), bytes: GIB };
+    let of_all =
+        |why: &str| Gap { start: at(6, 23, 0), end: at(7, 1, 0), interface: "*".to_owned(), why: why.to_owned() };
     corrected.nodes.push(NodeStatement {
+        gaps: vec![of_all("no bucket"), of_all("the lines do not have the seal's sha256")],
         days_missing: vec![day(3), day(4)],
         quality: [Quality::Reset, Quality::Restart, Quality::Clock, Quality::Import].map(|quality| (quality, 2)).into(),
         gaps_omitted: 7,

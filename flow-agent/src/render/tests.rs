@@ -139,6 +139,26 @@ fn a_day_that_is_not_known_or_has_not_come_is_no_zero() {
 }
 
 #[test]
+fn what_no_bucket_or_a_rejected_one_covers_is_told() {
+    let report = &every_kind()[0];
+    let letter =
+        |language| letter::statement(&templates(), report, &report.statements[0], None, language).unwrap().text;
+    let (english, chinese) = (letter(Language::English), letter(Language::Chinese));
+    let span = "2026-10-06 23:00:00 +08:00 – 2026-10-07 01:00:00 +08:00";
+    for (text, line) in [
+        (&english, format!("- Node us-1: {span}: nothing is known (there is no record).")),
+        (&english, format!("- Node us-1: {span}: nothing is known (the lines do not have the seal's sha256).")),
+        (
+            &english,
+            "- Node hk-1: 2026-10-05 13:00:00 – 13:10:00 +08:00: nobody saw eth0 (interface was <deleted>).".into(),
+        ),
+        (&chinese, format!("- 节点 us-1：{span} 期间没有数据（无记录）。")),
+    ] {
+        assert!(text.contains(&line), "{line}\n{text}");
+    }
+}
+
+#[test]
 fn what_was_written_in_decimal_units_is_shown_in_them() {
     let mut report = report_of(statement_of("alice"));
     report.statements[0].quota_bytes = Some(500_000_000_000);

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Job;
 use super::letters::{ADMINS, Letters};
 use super::post::Posted;
 use super::told::Told;
+use super::{Job, waits_until, withholds};
+use crate::ledger::calendar;
 use crate::ledger::record::MailState;
 use crate::ledger::statement::{MonthlyReport, NodeState, State};
 use crate::ledger::units::Human;
@@ -80,6 +81,27 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
         text.push_str("! ");
         text.push_str(problem);
         text.push('\n');
+    }
+    text
+}
+
+/// What comes of what is missing: whether it is still waited for, and who waits with it.
+pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
+    let mut text = String::new();
+    if let Some(until) = waits_until(report) {
+        let month = report.month;
+        let day = calendar::local(job.config.timezone, until).date_naive();
+        if job.now < until {
+            push_line(
+                &mut text,
+                format_args!("what is missing is asked for again by each run until {day}; after that: --month {month}"),
+            );
+        } else {
+            push_line(&mut text, format_args!("what is missing is not asked for any more, but with --month {month}"));
+        }
+    }
+    if withholds(job, report) {
+        text.push_str("users' letters are withheld until nothing is missing (`report.incomplete`); one goes out with --resend USER\n");
     }
     text
 }
