@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -64,16 +64,7 @@ impl Node {
 
     /// The same, run by the program and arguments of `wrapper`.
     pub fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Output {
-        let words: Vec<&str> = wrapper.iter().copied().chain([PROGRAM]).collect();
-        let mut command = in_netns(&self.netns, words[0]);
-        command
-            .args(&words[1..])
-            .args(arguments)
-            .arg("--config")
-            .arg(&self.config)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+        self.program(wrapper, arguments).output().unwrap()
     }
 
     /// Starts the agent with `arguments` after `run`, and waits until it counts.
@@ -81,21 +72,26 @@ impl Node {
         self.start_under(&[], arguments);
     }
 
-    /// The same, run by the program and arguments of `wrapper`, which must become it.
+    /// The same, run by the program and arguments of `wrapper`, which is to become the agent.
     pub fn start_under(&mut self, wrapper: &[&str], arguments: &[&str]) {
         assert!(self.agent.is_none(), "one agent a node");
         let log = self.path("agent.log");
         let file = fs::File::create(&log).unwrap();
-        let words: Vec<&str> = wrapper.iter().copied().chain([PROGRAM]).collect();
-        let mut command = in_netns(&self.netns, words[0]);
-        command.args(&words[1..]).arg("run").args(arguments).arg("--config").arg(&self.config);
-        command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);
+        let mut command = self.program(wrapper, &[&["run"], arguments].concat());
+        command.stdout(file.try_clone().unwrap()).stderr(file);
         let mut agent = Daemon::start(&mut command).unwrap();
         wait_until("the agent counts", Duration::from_secs(30), || {
             assert!(!agent.has_ended(), "the agent ended:\n{}", fs::read_to_string(&log).unwrap());
             fs::read_to_string(&log).unwrap().contains(": counting ")
         });
         self.agent = Some(agent);
+    }
+
+    fn program(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let words: Vec<&str> = wrapper.iter().copied().chain([PROGRAM]).collect();
+        let mut command = in_netns(&self.netns, words[0]);
+        command.args(&words[1..]).args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null());
+        command
     }
 
     /// Asks the agent to leave, and waits until it has.

@@ -1,7 +1,7 @@
 //! Attaching: what passes is counted, exactly, first in order, once.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -20,28 +20,40 @@ use crate::support::{as_observed, has_tcx, index_of, options, places, read, read
 use crate::wire::{IPV4, datagram, frame_to, host_address, put};
 
 #[test]
-fn datagrams_are_counted_to_the_byte_in_both_families() {
-    let Some(pair) = Pair::make() else { return };
-    inside(&pair.host, || {
-        let started = start(&options(&pair, &[443, 4433])).unwrap();
-        let mut backend = started.backend;
-        assert!(started.unseen.is_empty() && started.retired.is_empty() && started.unadopted.is_empty());
-        assert_eq!((backend.interfaces(), backend.ports()), (vec![WAN.to_owned()], [443, 4433].into()));
-        assert!(backend.identity().pinned);
-        inside(&pair.peer, || {
-            send(PEER4, (HOST4, 443), 100, 10);
-            send(PEER6, (HOST6, 443), 100, 10);
-            send(PEER4, (HOST4, 9), 50, 3);
+fn datagrams_are_counted_to_the_byte_in_both_families_and_directions() {
+    for place in places() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let started = start(&Options { place, ..options(&pair, &[443, 4433]) }).unwrap();
+            let mut backend = started.backend;
+            assert!(started.unseen.is_empty() && started.retired.is_empty() && started.unadopted.is_empty());
+            assert_eq!((backend.interfaces(), backend.ports()), (vec![WAN.to_owned()], [443, 4433].into()));
+            assert!(backend.identity().pinned);
+            // Sockets that take what comes: nobody answers with ICMP.
+            let hosts = [HOST4, HOST6].map(|ip| UdpSocket::bind((ip, 443)).unwrap());
+            let _sinks = inside(&pair.peer, || [PEER4, PEER6].map(|ip| UdpSocket::bind((ip, 7)).unwrap()));
+            inside(&pair.peer, || {
+                send(PEER4, (HOST4, 443), 100, 10);
+                send(PEER6, (HOST6, 443), 100, 10);
+                send(PEER4, (HOST4, 9), 50, 3);
+            });
+            for (socket, to) in hosts.iter().zip([PEER4, PEER6]) {
+                for _ in 0..3 {
+                    socket.send_to(&[b'x'; 50], (to, 7)).unwrap();
+                }
+            }
+            let counters = read(&mut *backend, 443);
+            // 10 x (20 + 8 + 100) + 10 x (40 + 8 + 100)
+            assert_eq!((counters.udp_in_bytes, counters.udp_in_packets), (1_280 + 1_480, 20));
+            // 3 x (20 + 8 + 50) + 3 x (40 + 8 + 50)
+            assert_eq!((counters.udp_out_bytes, counters.udp_out_packets), (234 + 294, 6));
+            assert_eq!((counters.tcp_in_bytes, counters.tcp_out_bytes), (0, 0));
+            assert!(read(&mut *backend, 4433).is_zero());
+            let others = read_all(&mut *backend).others;
+            // 3 x (20 + 8 + 50)
+            assert_eq!((others.other_ports.in_bytes, others.other_ports.in_packets), (234, 3));
         });
-        let counters = read(&mut *backend, 443);
-        // 10 x (20 + 8 + 100) + 10 x (40 + 8 + 100)
-        assert_eq!((counters.udp_in_bytes, counters.udp_in_packets), (1_280 + 1_480, 20));
-        assert_eq!((counters.udp_out_bytes, counters.tcp_in_bytes), (0, 0));
-        assert!(read(&mut *backend, 4433).is_zero());
-        let others = read_all(&mut *backend).others;
-        // 3 x (20 + 8 + 50)
-        assert_eq!((others.other_ports.in_bytes, others.other_ports.in_packets), (234, 3));
-    });
+    }
 }
 
 #[test]
@@ -214,6 +226,19 @@ fn a_foreign_ingress_qdisc_is_not_replaced() {
 }
 
 #[test]
+fn a_start_that_is_refused_gives_back_the_qdisc_that_it_made() {
+    let Some(pair) = Pair::make() else { return };
+    inside(&pair.host, || {
+        pair.join("wan2", "lan2");
+        pair.host_tc(&["qdisc", "add", "dev", "wan2", "handle", "ffff:", "ingress"]);
+        let interfaces = vec![WAN.into(), "wan2".into()];
+        let clsact = Options { place: Place::Clsact, interfaces, ..options(&pair, &[443]) };
+        assert!(matches!(refusal(&clsact), BackendError::Qdisc { interface, .. } if interface == "wan2"));
+        assert!(!pair.host_tc(&["qdisc", "show", "dev", WAN]).contains("clsact"));
+    });
+}
+
+#[test]
 fn a_foreign_filter_at_our_place_is_not_replaced() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
@@ -276,7 +301,7 @@ fn programs_behind_are_left_to_decide() {
         // TC_ACT_SHOT: what it drops was counted before, and does not arrive.
         know_each_other(&pair);
         let _stranger = attach_first(index_of(WAN), TCX_INGRESS, 2).unwrap();
-        let receiver = std::net::UdpSocket::bind((HOST4, 443)).unwrap();
+        let receiver = UdpSocket::bind((HOST4, 443)).unwrap();
         receiver.set_nonblocking(true).unwrap();
         let mut backend = start(&options(&pair, &[443])).unwrap().backend;
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));

@@ -47,6 +47,16 @@ pub fn has_tcx() -> bool {
     has_it
 }
 
+/// Whether this machine is the tests' own, so that its kernel may be changed until it is off; says on stderr what is not
+/// tried here when it is not.
+pub fn own_machine(what: &str) -> bool {
+    let is_own = std::env::var_os("FLOW_AGENT_TEST_OWN_MACHINE").is_some_and(|value| value == "1");
+    if !is_own {
+        eprintln!("NOT HERE: {what}; `cargo xtask test --kernels` has machines for it");
+    }
+    is_own
+}
+
 /// The places at which programs can be attached on this kernel.
 pub fn places() -> Vec<Place> {
     if has_tcx() { vec![Place::Tcx, Place::Clsact] } else { vec![Place::Clsact] }

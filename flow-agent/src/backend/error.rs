@@ -92,6 +92,10 @@ pub enum BackendError {
         source: io::Error,
     },
 
+    /// Something that this kernel was built without, or whose module it does not find.
+    #[error("this kernel has no {what}")]
+    Lacks { what: &'static str },
+
     /// The kernel refused, and this is what may have moved it.
     #[error("not permitted to count with eBPF, missing: {}", missing.join(", "))]
     Privileges {
@@ -152,6 +156,7 @@ impl BackendError {
             Self::Untrusted { .. } | Self::PinnedMap { .. } | Self::SlotTable { .. } => {
                 "nothing was changed; look who made it, then remove it".into()
             }
+            Self::Lacks { .. } => "use --backend iptables, or a kernel that has it".into(),
             Self::Privileges { .. } => "run as root, or grant what is missing; or use --backend iptables".into(),
             Self::Path { source, .. } | Self::Netlink { source, .. } | Self::Lock { source, .. }
                 if is_denied(source) =>

@@ -31,7 +31,7 @@ fn with_ebpf(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, Bac
         return ebpf::start(options, now());
     }
     // Not before it is known that eBPF can take over: where it cannot, the rules count on.
-    ebpf::probe(options)?;
+    ebpf::probe(options.count, options.max_ports)?;
     let stopped_at = now();
     let mut retired = iptables::find_retired(options)?;
     let mut started = ebpf::start(options, now())?;
@@ -74,6 +74,7 @@ fn has_rules(options: &Options) -> bool {
 fn is_for_iptables(error: &BackendError) -> bool {
     match error {
         BackendError::Privileges { .. }
+        | BackendError::Lacks { .. }
         | BackendError::Load { .. }
         | BackendError::Attach { .. }
         | BackendError::DeviceType { .. }

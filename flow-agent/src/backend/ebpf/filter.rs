@@ -1,5 +1,6 @@
 //! EDGE kernel: the place on clsact, for kernels without TCX.
 
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -7,8 +8,8 @@ use aya::programs::SchedClassifier;
 
 use super::attach::{Attacher, failed};
 use super::layout::{self, LinkName, SetName};
-use super::pins;
-use crate::backend::netlink;
+use super::pins::{self, Pins};
+use crate::backend::netlink::{self, Direction};
 use crate::backend::{BackendError, Cause};
 
 impl Attacher {
@@ -51,7 +52,19 @@ impl Attacher {
         if let Some(pin) = pin {
             pins::ensure_directory(pin)?;
         }
-        self.set_filter(program, name, set, present.is_some()).map_err(|source| failed(name, source))
+        let replace = present.is_some();
+        let put = self.set_filter(program, name, set, replace).map_err(|source| {
+            let is_absent = source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound);
+            // The device and its qdisc are there: of what a new filter needs, only its kind can be missing.
+            if is_absent && !replace {
+                return BackendError::Lacks { what: "`bpf` filter (module cls_bpf)" };
+            }
+            failed(name, source)
+        });
+        if let (Err(_), Some(pin), false) = (&put, pin, replace) {
+            pins::remove(pin)?;
+        }
+        put
     }
 
     /// Sets the filter at our place to `program`, in one step where there is one.
@@ -85,7 +98,10 @@ impl Attacher {
         if let Some(note) = &note {
             pins::ensure_directory(note)?;
         }
-        let added = netlink::add_clsact(name.index).map_err(|source| failed(name, Box::new(source)));
+        let added = netlink::add_clsact(name.index).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => BackendError::Lacks { what: "`clsact` qdisc (module sch_ingress)" },
+            _ => failed(name, Box::new(source)),
+        });
         if let (Err(_), Some(note)) = (&added, &note) {
             pins::remove(note)?;
         }
@@ -104,4 +120,33 @@ pub fn remove_filter(name: &LinkName) -> Result<(), BackendError> {
         netlink::delete_filter(name.index, name.direction).map_err(netlink)?;
     }
     Ok(())
+}
+
+/// Removes the qdiscs of this network namespace that this instance made, where they are empty; of which devices.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn give_back_qdiscs(pins: &Pins, netns: u64) -> Result<Vec<u32>, BackendError> {
+    let mut removed = Vec::new();
+    for (_, index) in pins.own_qdiscs()?.into_iter().filter(|(qdisc_netns, _)| *qdisc_netns == netns) {
+        if remove_empty_clsact(index)? {
+            removed.push(index);
+        }
+        pins::remove(&pins.clsact_path(netns, index))?;
+    }
+    Ok(removed)
+}
+
+fn remove_empty_clsact(index: u32) -> Result<bool, BackendError> {
+    let netlink = |source| BackendError::Netlink { action: "remove a qdisc", source };
+    if netlink::ingress_qdisc(index).map_err(netlink)?.as_deref() != Some("clsact") {
+        return Ok(false);
+    }
+    for direction in Direction::BOTH {
+        if !netlink::filters(index, direction).map_err(netlink)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    netlink::delete_clsact(index).map_err(netlink)?;
+    Ok(true)
 }

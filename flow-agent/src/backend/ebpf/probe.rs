@@ -5,20 +5,21 @@ use super::{counting, kernel, layout, refusal};
 use crate::backend::interfaces::LinkLayer;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;
-use crate::backend::{BackendError, Options, host};
+use crate::backend::{BackendError, host};
+use crate::ledger::record::CountMode;
 
 /// Loads the maps and programs, attaches nothing, and lets them go.
 ///
 /// # Errors
 /// What the kernel refuses.
-pub fn probe(options: &Options) -> Result<(), BackendError> {
-    load(options).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
+pub fn probe(count: CountMode, max_ports: u32) -> Result<(), BackendError> {
+    load(count, max_ports).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
 }
 
-fn load(options: &Options) -> Result<(), BackendError> {
+fn load(count: CountMode, max_ports: u32) -> Result<(), BackendError> {
     let name = layout::SetName {
-        count: options.count,
-        slots: layout::slots_for(1, options.max_ports)?,
+        count,
+        slots: layout::slots_for(1, max_ports)?,
         cpus: kernel::possible_cpus()?,
         id: counting::new_id(),
     };

@@ -1,4 +1,6 @@
-//! Why the kernel refused: what the caller lacks, where it lacks something.
+//! Why the kernel refused: what it was built without, or what the caller lacks.
+
+use std::io;
 
 use crate::backend::BackendError;
 use crate::backend::error::is_denied;
@@ -7,7 +9,8 @@ use crate::backend::privileges::{FOR_EBPF, Privileges};
 /// What a refused attempt to make maps is called in [`BackendError::Load`].
 pub const MAPS: &str = "maps";
 
-/// `error`, behind what is missing if that may be its reason.
+/// `error`, behind what is missing if that may be its reason; what the kernel does not know at all is not for the caller
+/// to have.
 ///
 /// The errors themselves do not tell: the verifier refuses a bad program as the kernel's guards refuse a caller. And a
 /// caller without CAP_PERFMON it makes follow every branch that the processor might take by mistake, until the program is
@@ -21,6 +24,9 @@ pub fn explain(error: BackendError, privileges: &Privileges) -> BackendError {
     if !refused {
         return error;
     }
+    if is_unknown(&error) {
+        return BackendError::Lacks { what: "eBPF (it was built without CONFIG_BPF_SYSCALL)" };
+    }
     let mut missing = privileges.missing(FOR_EBPF);
     let is_of_maps =
         matches!(&error, BackendError::Load { what, source } if what == MAPS && is_denied(source.as_ref()));
@@ -33,10 +39,14 @@ pub fn explain(error: BackendError, privileges: &Privileges) -> BackendError {
     }
 }
 
+/// Whether the kernel does not know the system call.
+fn is_unknown(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error() == Some(libc::ENOSYS)))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use rustix::thread::CapabilitySet;
 
     use super::*;
@@ -80,6 +90,14 @@ mod tests {
         let error = BackendError::Load { what: "program ingress_eth".into(), source: Box::new(source) };
         let two = privileges(CapabilitySet::BPF | CapabilitySet::NET_ADMIN, false);
         assert!(matches!(explain(error, &two), BackendError::Privileges { missing, .. } if missing == ["CAP_PERFMON"]));
+    }
+
+    #[test]
+    fn a_kernel_without_the_call_lacks_it_whatever_the_caller_has() {
+        let source = io::Error::from_raw_os_error(libc::ENOSYS);
+        let error = BackendError::Load { what: "programs".into(), source: Box::new(source) };
+        let explained = explain(error, &privileges(CapabilitySet::empty(), true));
+        assert_eq!(explained.to_string(), "this kernel has no eBPF (it was built without CONFIG_BPF_SYSCALL)");
     }
 
     #[test]

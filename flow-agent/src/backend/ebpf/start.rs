@@ -6,6 +6,7 @@ use std::io;
 use super::attach::{Attacher, Mechanism, Sight};
 use super::before::Before;
 use super::counting::{self, Counted, Counting, Watch};
+use super::filter;
 use super::foreign;
 use super::kernel;
 use super::layout;
@@ -258,6 +259,10 @@ impl Counting {
             if let Err(error) = result {
                 tracing::warn!(error = %error, "not detached");
             }
+        }
+        let pins = self.attacher.pins.as_ref();
+        if let Some(Err(error)) = pins.map(|pins| filter::give_back_qdiscs(pins, self.attacher.netns)) {
+            tracing::warn!(%error, "a qdisc that was made for nothing stays");
         }
         counting::discard(self.set.path.as_deref());
     }

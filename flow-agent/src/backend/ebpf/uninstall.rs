@@ -104,10 +104,10 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
     }
     removed.extend(remove_filters(instance, netns)?);
     if let Some(pins) = &pins {
+        let qdiscs = filter::give_back_qdiscs(pins, netns)?;
+        removed.extend(qdiscs.into_iter().map(|index| format!("clsact qdisc of interface {index}")));
+        // Those of namespaces that are out of reach, or gone.
         for (qdisc_netns, index) in pins.own_qdiscs()? {
-            if qdisc_netns == netns && remove_empty_clsact(index)? {
-                removed.push(format!("clsact qdisc of interface {index}"));
-            }
             pins::remove(&pins.clsact_path(qdisc_netns, index))?;
         }
         for found in sets {
@@ -138,20 +138,6 @@ fn remove_filters(instance: &str, netns: u64) -> Result<Vec<String>, BackendErro
         }
     }
     Ok(removed)
-}
-
-fn remove_empty_clsact(index: u32) -> Result<bool, BackendError> {
-    let netlink = |source| BackendError::Netlink { action: "remove a qdisc", source };
-    if netlink::ingress_qdisc(index).map_err(netlink)?.as_deref() != Some("clsact") {
-        return Ok(false);
-    }
-    for direction in Direction::BOTH {
-        if !netlink::filters(index, direction).map_err(netlink)?.is_empty() {
-            return Ok(false);
-        }
-    }
-    netlink::delete_clsact(index).map_err(netlink)?;
-    Ok(true)
 }
 
 fn is_live(instance: &str, found: &FoundLink) -> Result<bool, BackendError> {

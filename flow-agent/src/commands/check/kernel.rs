@@ -6,7 +6,9 @@ use std::path::Path;
 use procfs::process::Process;
 
 use super::finding::{Finding, Section};
+use crate::backend::{BackendError, ebpf};
 use crate::config::{BackendChoice, CountConfig};
+use crate::exit::chain;
 
 /// First series whose clsact path is supported, and first with TCX.
 const OLDEST: (u32, u32) = (5, 10);
@@ -30,7 +32,25 @@ struct Facts {
 
 /// What is to say of the kernel for counting as `count` wants it.
 pub(super) fn findings(count: &CountConfig, bpffs: &Path) -> Vec<Finding> {
-    judge(&Facts::read(bpffs), count.backend, bpffs)
+    let facts = Facts::read(bpffs);
+    let mut findings = judge(&facts, count.backend, bpffs);
+    // Who may not try has been told what is missing.
+    if count.backend != BackendChoice::Iptables && FOR_EBPF.iter().all(|capability| facts.has(*capability)) {
+        findings.push(tried(count.backend, ebpf::probe(count.count, count.max_ports)));
+    }
+    findings
+}
+
+/// What came of loading the programs for nobody.
+fn tried(backend: BackendChoice, outcome: Result<(), BackendError>) -> Finding {
+    match outcome {
+        Ok(()) => Finding::ok(Section::Kernel, "the eBPF programs load"),
+        Err(error) if backend == BackendChoice::Auto => {
+            let what = format!("{}; `auto` falls back to iptables", chain(&error));
+            Finding::warn(Section::Kernel, what).help(error.help())
+        }
+        Err(error) => Finding::error(Section::Kernel, &error).help(error.help()),
+    }
 }
 
 impl Facts {
@@ -78,6 +98,9 @@ impl Capability {
     }
 }
 
+/// What counting with eBPF needs.
+const FOR_EBPF: [Capability; 3] = [Capability::NetAdmin, Capability::Bpf, Capability::Perfmon];
+
 fn judge(facts: &Facts, backend: BackendChoice, bpffs: &Path) -> Vec<Finding> {
     let mut findings = vec![capabilities(facts, backend)];
     if backend != BackendChoice::Iptables {
@@ -112,9 +135,8 @@ fn release(facts: &Facts, backend: BackendChoice) -> Finding {
 }
 
 fn capabilities(facts: &Facts, backend: BackendChoice) -> Finding {
-    let for_ebpf = [Capability::Bpf, Capability::Perfmon];
-    let needed =
-        [Capability::NetAdmin].into_iter().chain(for_ebpf.into_iter().filter(|_| backend != BackendChoice::Iptables));
+    let is_needed = |needed: &Capability| backend != BackendChoice::Iptables || *needed == Capability::NetAdmin;
+    let needed = FOR_EBPF.into_iter().filter(is_needed);
     let missing: Vec<_> = needed.filter(|capability| !facts.has(*capability)).collect();
     if missing.is_empty() {
         return Finding::ok(Section::Kernel, "the capabilities that counting needs are there");
@@ -184,6 +206,18 @@ mod tests {
             assert_eq!(lines(&facts(release, &ALL), BackendChoice::Auto)[0], expected);
         }
         assert!(lines(&facts("5.4.0", &ALL), BackendChoice::Ebpf)[0].starts_with("Fail"));
+    }
+
+    #[test]
+    fn a_kernel_that_refuses_is_a_failure_unless_rules_can_count() {
+        let refusal = || Err(BackendError::Lacks { what: "eBPF" });
+        assert_eq!(tried(BackendChoice::Ebpf, Ok(())).status, Status::Ok);
+        assert_eq!(tried(BackendChoice::Ebpf, refusal()).status, Status::Fail);
+        let warned = tried(BackendChoice::Auto, refusal());
+        assert_eq!(
+            (warned.status, warned.what.as_str()),
+            (Status::Warn, "this kernel has no eBPF; `auto` falls back to iptables")
+        );
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! Kernels that lack something of what counting with eBPF wants: what is said, and what counts instead.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::agent::Node;
+use crate::common::daemon::wait_until;
+use crate::common::have_program;
+use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside};
+use crate::support::{own_machine, send, sets_of_all_instances};
+
+/// Lets a shell prepare the agent's own mounts, and become the agent.
+fn after(preparation: &str) -> Vec<String> {
+    let script = format!("{preparation} && exec \"$@\"");
+    ["unshare", "--mount", "--", "sh", "-c", &script, "sh"].map(str::to_owned).into()
+}
+
+/// Lets every call of `name` fail, as on a kernel that does not have it, or does not permit it.
+fn failing(name: &str, error: &str) -> Vec<String> {
+    let (trace, inject) = (format!("trace={name}"), format!("inject={name}:error={error}"));
+    // The tracer is a grandchild: the agent is whom we started.
+    let tracer = ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null"];
+    [&tracer[..], &["-e", &trace, "-e", &inject]].concat().into_iter().map(str::to_owned).collect()
+}
+
+/// What an agent that must not start says, and its exit code.
+fn refusal(node: &Node, wrapper: &[String], arguments: &[&str]) -> (Option<i32>, String) {
+    let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+    let output = node.command_under(&wrapper, &[&["run", "--once", "--backend", "ebpf"], arguments].concat());
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Lets `auto` count what passes between two readings; what the first agent said.
+fn assert_auto_counts(pair: &Pair, wrapper: &[String], arguments: &[&str], backend: &str) -> String {
+    let node = Node::new(pair, &[443], "");
+    let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+    let once = || {
+        let output = node.command_under(&wrapper, &[&["run", "--once", "--backend", "auto"], arguments].concat());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        said
+    };
+    let said = once();
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+    once();
+    // 5 x (20 + 8 + 100)
+    assert_eq!(node.totals()[&443]["udp_in_bytes"], 640);
+    let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
+    assert!(seals.iter().all(|seal| seal["backend"] == backend && seal["pinned"] == true), "{seals:?}");
+    said
+}
+
+#[test]
+fn a_kernel_that_does_not_tell_its_types_lets_it_count() {
+    let Some(pair) = Pair::make() else { return };
+    let types = "/sys/kernel/btf";
+    let hide = format!("if [ -e {types} ]; then mount -t tmpfs none {types}; fi && test ! -e {types}/vmlinux");
+    assert_auto_counts(&pair, &after(&hide), &[], "ebpf");
+}
+
+#[test]
+fn without_bpffs_it_counts_as_long_as_it_lives_and_says_so() {
+    let Some(pair) = Pair::make().filter(|_| have_program("strace", "kernels without bpffs")) else { return };
+    let mut node = Node::new(&pair, &[443], "");
+    let unmount = after(&format!("umount {}", pair.bpffs.display()));
+    let wrapper = [unmount, failing("mount", "ENODEV")].concat();
+    node.start_under(&wrapper.iter().map(String::as_str).collect::<Vec<_>>(), &["--backend", "auto"]);
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+    node.stop();
+    assert_eq!(node.totals()[&443]["udp_in_bytes"], 640);
+    let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
+    assert!(seals.iter().all(|seal| seal["backend"] == "ebpf" && seal["pinned"] == false), "{seals:?}");
+    let log = node.log();
+    let why = format!("failed to mount bpffs on {}", pair.bpffs.display());
+    assert!(log.contains(&why) && log.contains("No such device"), "{log}");
+    assert!(log.contains("the counters are not pinned: what passes while no agent runs is not counted"), "{log}");
+}
+
+#[test]
+fn where_ebpf_is_not_there_or_forbidden_auto_counts_with_rules_and_says_why() {
+    for (error, expected) in [
+        (
+            "ENOSYS",
+            "error: this kernel has no eBPF (it was built without CONFIG_BPF_SYSCALL)\n  help: use --backend iptables, \
+             or a kernel that has it\n",
+        ),
+        // As a container's filter of system calls does.
+        (
+            "EPERM",
+            "error: failed to load the eBPF programs\n  caused by: Operation not permitted (os error 1)\n  help: no \
+             capability is missing: see whether the kernel's log (`dmesg`) tells more; or use --backend iptables\n",
+        ),
+    ] {
+        let Some(pair) = Pair::make().filter(|_| have_program("strace", "kernels without eBPF")) else { return };
+        let wrapper = failing("bpf", error);
+        let (code, said) = refusal(&Node::new(&pair, &[443], ""), &wrapper, &[]);
+        assert_eq!((code, said.as_str()), (Some(4), expected));
+        assert_eq!(sets_of_all_instances(&pair), [""; 0]);
+        let said = assert_auto_counts(&pair, &wrapper, &[], "iptables");
+        let (first, _) = expected.strip_prefix("error: ").unwrap().split_once('\n').unwrap();
+        assert!(said.contains("counting with iptables") && said.contains(first), "{said}");
+        let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+        let checked = Node::new(&pair, &[443], "").command_under(&wrapper, &["check"]);
+        let checked = String::from_utf8(checked.stdout).unwrap();
+        let told =
+            checked.lines().any(|line| line.contains(first) && line.ends_with("; `auto` falls back to iptables"));
+        assert!(told, "{checked}");
+    }
+}
+
+/// While this lives, the kernel does not find a module.
+struct Without(&'static str);
+
+impl Without {
+    const RULE: &str = "/etc/modprobe.d/without.conf";
+
+    fn module(name: &'static str) -> Self {
+        fs::create_dir_all(Path::new(Self::RULE).parent().unwrap()).unwrap();
+        fs::write(Self::RULE, format!("install {name} exit 1\n")).unwrap();
+        // The namespaces of earlier tests, which use it, may still be about to go.
+        wait_until("the module is unloaded", Duration::from_secs(30), || {
+            let removed = Command::new("modprobe").args(["-q", "-r", name]).status().unwrap();
+            removed.success() && !Path::new("/sys/module").join(name).exists()
+        });
+        Self(name)
+    }
+}
+
+impl Drop for Without {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(Self::RULE) {
+            eprintln!("{} stays away: {error}", self.0);
+        }
+    }
+}
+
+#[test]
+fn without_clsact_auto_counts_with_rules_and_says_why() {
+    if !own_machine("kernels without clsact") {
+        return;
+    }
+    for (module, what) in
+        [("sch_ingress", "`clsact` qdisc (module sch_ingress)"), ("cls_bpf", "`bpf` filter (module cls_bpf)")]
+    {
+        let _without = Without::module(module);
+        let Some(pair) = Pair::make() else { return };
+        let here = ["env".to_owned()];
+        // On a kernel with TCX, too, as if it had none.
+        let (code, said) = refusal(&Node::new(&pair, &[443], ""), &here, &["--attach", "clsact"]);
+        let expected =
+            format!("error: this kernel has no {what}\n  help: use --backend iptables, or a kernel that has it\n");
+        assert_eq!((code, said), (Some(4), expected));
+        assert_eq!(sets_of_all_instances(&pair), [""; 0]);
+        assert!(!pair.host_tc(&["qdisc", "show", "dev", WAN]).contains("clsact"));
+        let said = assert_auto_counts(&pair, &here, &["--attach", "clsact"], "iptables");
+        assert!(said.contains("counting with iptables") && said.contains(what), "{said}");
+    }
+}
