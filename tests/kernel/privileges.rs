@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::agent::files;
 use crate::common::daemon::in_netns;
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
-use crate::support::{kernel_series, send, sets_of_all_instances};
+use crate::support::{is_guarded, kernel_series, own_machine, send, sets_of_all_instances};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-agent");
 const UNIT: &str = include_str!("../../flow-agent/packaging/flow-agent.service");
@@ -59,8 +59,8 @@ impl<'a> Place<'a> {
         self.dir.path().join("flow-agent")
     }
 
-    /// Takes one reading as `who`.
-    fn run_once(&self, who: &Who<'_>) -> Output {
+    /// Takes one reading as `who`, of the counters of `backend`.
+    fn run_once(&self, who: &Who<'_>, backend: &str) -> Output {
         let program = if who.user == 0 { Path::new(PROGRAM) } else { &self.program() };
         // The directory of the locks belongs to whoever runs agents; what this test puts over it is its own.
         fs::create_dir_all("/run/flow-agent").unwrap();
@@ -81,16 +81,21 @@ impl<'a> Place<'a> {
         if who.user != 0 {
             command.arg(format!("--reuid={}", who.user)).arg(format!("--regid={}", who.user)).arg("--clear-groups");
         }
-        command.arg(program).args(["run", "--once", "--backend", "ebpf", "--interface", "wan", "--config"]);
+        command.arg(program).args(["run", "--once", "--backend", backend, "--interface", "wan", "--config"]);
         command.arg(self.dir.path().join("config.toml")).stdin(Stdio::null()).output().unwrap()
     }
 
     /// Whether two readings as `who`, the second of counters that the first left behind, tell what passed between them.
     fn assert_counts(&self, who: &Who<'_>) {
-        let first = self.run_once(who);
+        self.assert_counts_with(who, "ebpf", "ebpf");
+    }
+
+    /// The same, with whatever the choice of `backend` comes to, which is to be `expected`; what the first said.
+    fn assert_counts_with(&self, who: &Who<'_>, backend: &str, expected: &str) -> String {
+        let first = self.run_once(who, backend);
         assert_eq!(first.status.code(), Some(0), "{}", said(&first));
         inside(&self.pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
-        let second = self.run_once(who);
+        let second = self.run_once(who, backend);
         assert_eq!(second.status.code(), Some(0), "{}", said(&second));
         let mut lines = Vec::new();
         for file in files(&self.dir.path().join("state/hourly")) {
@@ -101,7 +106,8 @@ impl<'a> Place<'a> {
         // 5 x (20 + 8 + 100)
         assert_eq!(counted, 640);
         let seals: Vec<&Value> = lines.iter().filter(|line| line["kind"] == "seal").collect();
-        assert!(seals.iter().all(|seal| seal["backend"] == "ebpf" && seal["pinned"] == true), "{seals:?}");
+        assert!(seals.iter().all(|seal| seal["backend"] == expected && seal["pinned"] == true), "{seals:?}");
+        said(&first)
     }
 }
 
@@ -112,8 +118,10 @@ fn said(output: &Output) -> String {
 #[test]
 fn root_and_the_three_capabilities_count() {
     for capabilities in [None, Some(&THREE[..])] {
-        let Some(pair) = Pair::make() else { return };
-        Place::new(&pair).assert_counts(&Who { capabilities, ..ROOT });
+        for backend in ["ebpf", "auto"] {
+            let Some(pair) = Pair::make() else { return };
+            Place::new(&pair).assert_counts_with(&Who { capabilities, ..ROOT }, backend, "ebpf");
+        }
     }
 }
 
@@ -127,7 +135,7 @@ fn what_is_missing_is_said_and_nothing_is_left_behind() {
         (&[], "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON"),
     ] {
         let Some(pair) = Pair::make() else { return };
-        let refused = Place::new(&pair).run_once(&Who { capabilities: Some(capabilities), ..ROOT });
+        let refused = Place::new(&pair).run_once(&Who { capabilities: Some(capabilities), ..ROOT }, "ebpf");
         let said = said(&refused);
         assert_eq!(refused.status.code(), Some(4), "{said}");
         let error = said.split_once("error: ").expect("it says why").1;
@@ -137,6 +145,73 @@ fn what_is_missing_is_said_and_nothing_is_left_behind() {
         let sets = sets_of_all_instances(&pair);
         assert!(sets.is_empty(), "{sets:?}");
     }
+}
+
+#[test]
+fn auto_counts_with_rules_where_only_ebpf_is_not_permitted_and_says_why() {
+    for (capabilities, missing) in [
+        (&["bpf", "net_admin", "net_raw"][..], "CAP_PERFMON"),
+        (&["net_admin", "net_raw", "perfmon"], "CAP_BPF"),
+        (&["net_admin", "net_raw"], "CAP_BPF, CAP_PERFMON"),
+    ] {
+        let Some(pair) = Pair::make() else { return };
+        let who = Who { capabilities: Some(capabilities), ..ROOT };
+        let said = Place::new(&pair).assert_counts_with(&who, "auto", "iptables");
+        assert!(said.contains("no eBPF here: counting with iptables"), "{said}");
+        assert!(said.contains(&format!("not permitted to count with eBPF, missing: {missing}: ")), "{said}");
+        let sets = sets_of_all_instances(&pair);
+        assert!(sets.is_empty(), "{sets:?}");
+    }
+}
+
+#[test]
+fn auto_says_what_either_way_of_counting_lacks_where_none_is_permitted() {
+    for (capabilities, missing) in [
+        (&["bpf", "perfmon"][..], "CAP_NET_ADMIN"),
+        (&["bpf"], "CAP_NET_ADMIN, CAP_PERFMON"),
+        (&[], "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON"),
+    ] {
+        let Some(pair) = Pair::make() else { return };
+        let who = Who { capabilities: Some(capabilities), ..ROOT };
+        let refused = Place::new(&pair).run_once(&who, "auto");
+        let said = said(&refused);
+        assert_eq!(refused.status.code(), Some(4), "{said}");
+        assert!(said.contains(&format!("not permitted to count with eBPF, missing: {missing}: ")), "{said}");
+        assert!(said.ends_with("help: run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW\n"), "{said}");
+        let sets = sets_of_all_instances(&pair);
+        assert!(sets.is_empty(), "{sets:?}");
+    }
+}
+
+/// The kernel keeps those without CAP_BPF from eBPF altogether, or does not; to us it is the same.
+#[test]
+fn what_others_may_do_with_ebpf_is_the_same_to_us() {
+    const SETTING: &str = "/proc/sys/kernel/unprivileged_bpf_disabled";
+    // 1 stays 1: the tests of a guarded kernel are run with it.
+    if is_guarded() || !own_machine("what others may do with eBPF") {
+        return;
+    }
+    for value in ["0", "2"] {
+        fs::write(SETTING, value).unwrap();
+        let Some(pair) = Pair::make() else { return };
+        Place::new(&pair).assert_counts(&Who { capabilities: Some(&THREE), ..ROOT });
+        let Some(pair) = Pair::make() else { return };
+        let refused =
+            Place::new(&pair).run_once(&Who { capabilities: Some(&["net_admin", "perfmon"]), ..ROOT }, "ebpf");
+        assert!(said(&refused).contains("not permitted to count with eBPF, missing: CAP_BPF\n"), "{}", said(&refused));
+    }
+}
+
+/// Where the tests are run a second time, as on a hardened host, this is what makes it one.
+#[test]
+fn everything_that_can_guard_ebpf_does_where_it_is_asked_for() {
+    if !is_guarded() {
+        eprintln!("NOT HERE: a guarded kernel; `cargo xtask test --kernels` has machines for it");
+        return;
+    }
+    let lockdown = fs::read_to_string("/sys/kernel/security/lockdown").unwrap();
+    assert!(lockdown.contains("[confidentiality]"), "{lockdown}");
+    assert_eq!(fs::read_to_string("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap().trim(), "1");
 }
 
 #[test]
@@ -173,7 +248,7 @@ fn a_limit_of_locked_memory_is_no_limit_or_is_named() {
     if kernel_series() >= (5, 11) {
         return place.assert_counts(&limited);
     }
-    let refused = place.run_once(&limited);
+    let refused = place.run_once(&limited, "ebpf");
     let said = said(&refused);
     assert_eq!(refused.status.code(), Some(4), "{said}");
     assert!(said.contains("missing: a larger limit of locked memory (RLIMIT_MEMLOCK, in systemd"), "{said}");

@@ -57,6 +57,11 @@ pub fn own_machine(what: &str) -> bool {
     is_own
 }
 
+/// Whether everything guards eBPF here that can: what is set so cannot be set back.
+pub fn is_guarded() -> bool {
+    std::env::var_os("FLOW_AGENT_TEST_GUARDED").is_some_and(|value| value == "1")
+}
+
 /// The places at which programs can be attached on this kernel.
 pub fn places() -> Vec<Place> {
     if has_tcx() { vec![Place::Tcx, Place::Clsact] } else { vec![Place::Clsact] }
