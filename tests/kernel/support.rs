@@ -57,6 +57,13 @@ pub fn own_machine(what: &str) -> bool {
     is_own
 }
 
+/// How often to do what is done `full` times: less often where the machine is emulated, and a program takes a second to
+/// start.
+pub fn rounds(full: usize) -> usize {
+    let is_emulated = std::env::var_os("FLOW_AGENT_TEST_EMULATED").is_some_and(|value| value == "1");
+    if is_emulated { full.div_ceil(5) } else { full }
+}
+
 /// Whether everything guards eBPF here that can: what is set so cannot be set back.
 pub fn is_guarded() -> bool {
     std::env::var_os("FLOW_AGENT_TEST_GUARDED").is_some_and(|value| value == "1")

@@ -56,7 +56,8 @@ fn every_program_loads_with_every_setting() {
     }
 }
 
-/// The limit is a million instructions since 5.2. A tenth of it leaves room for a verifier that prunes worse.
+/// The limit is a million instructions since 5.2. A quarter of it leaves room for a verifier that prunes worse than that
+/// of 5.10, which goes through the most of those that are tried.
 #[test]
 fn the_verifier_reads_far_less_than_it_may() {
     if !have_root("the eBPF programs") {
@@ -69,7 +70,7 @@ fn the_verifier_reads_far_less_than_it_may() {
         let shown: Vec<String> =
             PROGRAMS.iter().zip(counts).map(|(program, count)| format!("{program} {count}")).collect();
         println!("fact: {name}={}", shown.join(", "));
-        assert!(counts.iter().all(|count| (1..100_000).contains(count)), "{name}: {shown:?}");
+        assert!(counts.iter().all(|count| (1..250_000).contains(count)), "{name}: {shown:?}");
     }
 }
 

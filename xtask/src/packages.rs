@@ -42,9 +42,11 @@ pub fn install(wanted: &[&str]) -> Result<()> {
         bail!("this is not Debian or Ubuntu: install these yourself: {}", missing.join(" "));
     }
     let _no_services = NoServices::begin()?;
-    run(command("apt-get", ["update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
+    // An archive may be out of reach for a moment.
+    const RETRIES: &str = "-oAcquire::Retries=5";
+    run(command("apt-get", [RETRIES, "update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
     // `--no-remove`: a mail server that is there already would have to go for another one; better to stop and say so.
-    let options = ["install", "-qq", "-y", "--no-install-recommends", "--no-remove"];
+    let options = [RETRIES, "install", "-qq", "-y", "--no-install-recommends", "--no-remove"];
     run(command("apt-get", options).args(&missing).env("DEBIAN_FRONTEND", "noninteractive"))
 }
 

@@ -16,6 +16,9 @@ pub struct Options {
     /// Run the kernel tests, and only those, on these kernels in QEMU: 5.10, 6.1, 6.12, 6.18, 7.3
     #[arg(long, value_name = "SERIES", value_delimiter = ',')]
     kernels: Vec<String>,
+    /// Of the kernel tests, only those of what differs from kernel to kernel
+    #[arg(long, requires = "kernels")]
+    quick: bool,
 }
 
 /// How the runs of all test binaries ended.
@@ -44,7 +47,8 @@ impl Tally {
 /// Runs unit, property, CLI, kernel and report tests; ends with `N passed, N failed`.
 pub fn run(options: Options) -> Result<()> {
     if !options.kernels.is_empty() {
-        return kernels::run(&options.kernels, options.filter.as_deref());
+        let choice = kernels::Choice { filter: options.filter.as_deref(), quick: options.quick };
+        return kernels::run(&options.kernels, choice);
     }
     packages::install(packages::FOR_TESTS)?;
     let mut cargo = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);

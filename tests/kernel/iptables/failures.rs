@@ -14,7 +14,7 @@ use super::Variant;
 use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::common::observer::Observer;
-use crate::support::{as_observed, options, read, read_all, send};
+use crate::support::{as_observed, options, read, read_all, rounds, send};
 
 fn refusal(variant: &Variant, options: &Options) -> BackendError {
     match variant.start(options) {
@@ -165,7 +165,7 @@ fn changes_by_others_while_we_read_make_no_counter_smaller() {
                     changes
                 });
                 let mut before = read_all(&mut *backend).ports;
-                for _ in 0..100 {
+                for _ in 0..rounds(100) {
                     let now = read_all(&mut *backend).ports;
                     for (port, counters) in &now {
                         assert!(counters.checked_sub(before[port]).is_some(), "port {port} has less than before");

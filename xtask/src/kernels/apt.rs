@@ -36,7 +36,8 @@ impl Apt {
         }
         fs::write(directory.join("sources.list"), sources)?;
         let apt = Self { directory };
-        run(&mut apt.command("apt-get", ["update", "-qq"]))?;
+        // Otherwise an archive that does not answer looks like one that has no such package.
+        run(&mut apt.command("apt-get", ["update", "-qq", "--error-on=any"]))?;
         Ok(apt)
     }
 
@@ -92,6 +93,8 @@ impl Apt {
             "Dir::Etc::sourceparts=-".into(),
             ours("Dir::State::lists", "lists"),
             ours("Dir::Cache", "cache"),
+            // An archive may be out of reach for a moment.
+            "Acquire::Retries=5".into(),
             // apt's own user may not be let into our directory.
             "APT::Sandbox::User=root".into(),
             "Acquire::Languages=none".into(),

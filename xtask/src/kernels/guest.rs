@@ -1,6 +1,5 @@
 //! What a guest holds: the tests, the programs that they call, the kernel's modules, and the script that is its `init`.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
@@ -9,13 +8,14 @@ use anyhow::{Context, Result};
 
 use super::image::Image;
 use super::kernel::Kernel;
-use super::suite::Suite;
+use super::suite::{Plan, Suite};
 
 /// The programs that `init.sh` and the tests call, of the host.
 const PROGRAMS: &[&str] = &[
     "/bin/bash",
     "/bin/cat",
     "/bin/dmesg",
+    "/bin/grep",
     "/bin/mount",
     "/bin/sed",
     "/bin/sleep",
@@ -26,11 +26,14 @@ const PROGRAMS: &[&str] = &[
     "/sbin/sysctl",
     "/sbin/tc",
     "/usr/bin/cut",
+    "/usr/bin/env",
     "/usr/bin/jq",
     "/usr/bin/nsenter",
+    "/usr/bin/prlimit",
     "/usr/bin/setpriv",
     "/usr/bin/sha256sum",
     "/usr/bin/ss",
+    "/usr/bin/strace",
     "/usr/bin/tail",
     "/usr/bin/unshare",
     "/usr/bin/wc",
@@ -62,11 +65,11 @@ const PLUGINS: &[&str] = &["/usr/lib/x86_64-linux-gnu/xtables"];
 /// The modules that the tests' networks and packet filters, and whatever those need, come from.
 const MODULES: &[&str] = &["kernel/arch", "kernel/crypto", "kernel/drivers/net", "kernel/lib", "kernel/net"];
 
-/// Writes the first root file system of a guest with `kernel`, which is to run `tests`, to `to`.
+/// Writes the first root file system of a guest with `kernel`, which is to run the tests of `plan`, to `to`.
 ///
 /// # Errors
 /// When a program is not there, or a file cannot be read or written.
-pub fn write(kernel: &Kernel, suite: &Suite, tests: &BTreeSet<String>, to: &Path) -> Result<()> {
+pub fn write(kernel: &Kernel, suite: &Suite, plan: &Plan, to: &Path) -> Result<()> {
     let mut image = Image::merged_usr();
     for directory in ["/dev", "/proc", "/root", "/run", "/sys", "/tmp", "/var/lib", "/etc"] {
         image.directory(Path::new(directory));
@@ -81,10 +84,14 @@ pub fn write(kernel: &Kernel, suite: &Suite, tests: &BTreeSet<String>, to: &Path
     for plugins in PLUGINS {
         image.copy_tree(Path::new(plugins), Path::new(plugins))?;
     }
-    image.copy(&suite.tests, Path::new("/tests/kernel"));
-    image.copy(&suite.agent, &suite.agent);
-    let names: Vec<&str> = tests.iter().map(String::as_str).collect();
-    image.text(Path::new("/tests/names"), names.join("\n"));
+    for (program, place) in [(&suite.tests, Path::new("/tests/kernel")), (&suite.agent, &suite.agent.built)] {
+        image.libraries_of(&program.stripped)?;
+        image.copy(&program.stripped, place);
+    }
+    for (list, names) in [("/tests/names", &plan.names), ("/tests/guarded", &plan.guarded)] {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        image.text(Path::new(list), names.join("\n"));
+    }
     modules(&mut image, kernel)?;
     let file = File::create(to).with_context(|| format!("failed to create {}", to.display()))?;
     let mut file = BufWriter::new(file);

@@ -88,10 +88,19 @@ impl Image {
         if !place.is_file() {
             bail!("{} is not there", place.display());
         }
-        for library in libraries(&place)? {
+        self.libraries_of(&place)?;
+        self.copy(&place.clone(), &place);
+        Ok(())
+    }
+
+    /// The libraries that the host's file `program` loads, at their own places.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn libraries_of(&mut self, program: &Path) -> Result<()> {
+        for library in libraries(program)? {
             self.copy(&library, &in_usr(&library));
         }
-        self.copy(&place.clone(), &place);
         Ok(())
     }
 

@@ -1,0 +1,111 @@
+//! The table of kernels, as it stands in CONTRIBUTING.md.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::verdict::Outcome;
+
+/// What came of one kernel.
+pub struct Row {
+    pub series: &'static str,
+    pub outcome: Outcome,
+    /// Why it did not pass.
+    pub objection: Option<String>,
+    pub took: Duration,
+}
+
+/// The facts in which a test tells how many instructions the verifier went through, by program.
+const VERIFIED: [&str; 2] = ["verified_insns", "verified_insns at most"];
+
+/// One line a kernel, and what the verifier went through for each program: with the settings that cost it least, and most.
+pub fn table(rows: &[Row]) -> String {
+    let mut table = vec![["series", "kernel", "attaches by", "tests", "result", "seconds"].map(str::to_owned).to_vec()];
+    for row in rows {
+        let fact = |name| row.outcome.fact(name).unwrap_or("-").to_owned();
+        let (passed, failed) = (row.outcome.passed.len(), row.outcome.failed.len());
+        let result = row.objection.as_deref().unwrap_or("passed").to_owned();
+        let seconds = row.took.as_secs().to_string();
+        table.push(vec![
+            row.series.into(),
+            fact("kernel"),
+            fact("place"),
+            (passed + failed).to_string(),
+            result,
+            seconds,
+        ]);
+    }
+    let mut text = lines(&table);
+    let measured: Vec<_> = rows.iter().filter_map(|row| Some((row.series, verified(&row.outcome)?))).collect();
+    if let Some((_, programs)) = measured.first() {
+        let mut table = vec![vec!["verified_insns".to_owned()]];
+        table[0].extend(programs.keys().cloned());
+        for (series, programs) in &measured {
+            table.push([(*series).to_owned()].into_iter().chain(programs.values().cloned()).collect());
+        }
+        text.push('\n');
+        text.push_str(&lines(&table));
+    }
+    text
+}
+
+/// `least to most` by program; none where it was not measured.
+fn verified(outcome: &Outcome) -> Option<BTreeMap<String, String>> {
+    let [least, most] = VERIFIED.map(|name| outcome.fact(name).map(by_program));
+    let (least, most) = (least?, most?);
+    let range = |(program, least): (String, String)| {
+        let most = most.get(&program).map_or("-", String::as_str);
+        (program, format!("{least} to {most}"))
+    };
+    Some(least.into_iter().map(range).collect())
+}
+
+/// Reads `ingress_eth 812, egress_eth 798`.
+fn by_program(fact: &str) -> BTreeMap<String, String> {
+    let pairs = fact.split(", ").filter_map(|pair| pair.split_once(' '));
+    pairs.map(|(program, count)| (program.to_owned(), count.to_owned())).collect()
+}
+
+/// In Markdown, its columns aligned.
+fn lines(table: &[Vec<String>]) -> String {
+    let width = |column: usize| table.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
+    let line = |cells: &[String]| {
+        let cells = cells.iter().enumerate().map(|(column, cell)| format!(" {cell:<0$} ", width(column)));
+        format!("|{}|\n", cells.collect::<Vec<_>>().join("|"))
+    };
+    let Some((head, rows)) = table.split_first() else { return String::new() };
+    let rule = (0..head.len()).map(|column| "-".repeat(width(column) + 2)).collect::<Vec<_>>().join("|");
+    let rows: String = rows.iter().map(|row| line(row)).collect();
+    format!("{}|{rule}|\n{rows}", line(head))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_a_line_of_each_table() {
+        let log = "fact: kernel=5.10.0-46-cloud-amd64\nfact: place=clsact\ntest a::b ... ok\n\
+                   fact: verified_insns=ingress_eth 812, egress_eth 798\n\
+                   fact: verified_insns at most=ingress_eth 1812, egress_eth 1798\nguest verdict: exit=0\n";
+        let row = |series, log, objection| Row {
+            series,
+            outcome: Outcome::read(log),
+            objection,
+            took: Duration::from_millis(61_900),
+        };
+        let rows = [row("5.10", log, None), row("6.1", "", Some("no verdict on the console".into()))];
+        assert_eq!(
+            table(&rows),
+            "\
+| series | kernel                | attaches by | tests | result                    | seconds |
+|--------|-----------------------|-------------|-------|---------------------------|---------|
+| 5.10   | 5.10.0-46-cloud-amd64 | clsact      | 1     | passed                    | 61      |
+| 6.1    | -                     | -           | 0     | no verdict on the console | 61      |
+
+| verified_insns | egress_eth  | ingress_eth |
+|----------------|-------------|-------------|
+| 5.10           | 798 to 1798 | 812 to 1812 |
+"
+        );
+    }
+}
