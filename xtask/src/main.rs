@@ -4,6 +4,7 @@
     reason = "the workshop runs programs and writes files; the rooms are flow-agent's"
 )]
 
+mod bench;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod demo;
@@ -28,6 +29,7 @@ struct Cli {
 /// One file each, with `Options` and `run`.
 #[derive(Subcommand)]
 enum Command {
+    Bench(bench::Options),
     Demo(demo::Options),
     Ebpf(ebpf::Options),
     Lint(lint::Options),
@@ -36,6 +38,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Bench(options) => bench::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Ebpf(options) => ebpf::run(options),
         Command::Lint(options) => lint::run(options),

@@ -1,0 +1,165 @@
+//! What was measured: tables for people, JSON for tools, and the goals that figures are held against.
+
+use std::fmt;
+
+use anyhow::Result;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+use serde_json::{Value, json};
+
+use crate::rounds::Spread;
+
+/// Everything that one run measured.
+#[derive(Default)]
+pub struct Report {
+    rows: Vec<Value>,
+    goals: Vec<Goal>,
+}
+
+/// One table: rows of the same figures.
+pub struct Figures {
+    bench: &'static str,
+    title: String,
+    columns: Vec<Column>,
+    rows: Vec<(String, Vec<Option<Spread>>)>,
+}
+
+/// A figure that every row of a table has, and its unit.
+#[derive(Clone, Copy)]
+pub struct Column {
+    pub name: &'static str,
+    pub unit: &'static str,
+}
+
+/// What a figure should reach.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+struct Goal {
+    what: String,
+    bound: Bound,
+    seen: f64,
+}
+
+impl Figures {
+    pub fn new(bench: &'static str, title: impl Into<String>, columns: &[Column]) -> Self {
+        Self { bench, title: title.into(), columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row with a figure for each column, or none where it has none.
+    pub fn row(&mut self, case: impl Into<String>, figures: impl IntoIterator<Item = Option<Spread>>) {
+        self.rows.push((case.into(), figures.into_iter().collect()));
+    }
+}
+
+impl Report {
+    /// Prints a table, and keeps it for the JSON.
+    pub fn add(&mut self, figures: &Figures) {
+        let mut table = Table::new();
+        table.load_style(NOTHING);
+        let heads = figures.columns.iter().map(|column| match column.unit {
+            "" => column.name.to_owned(),
+            unit => format!("{} ({unit})", column.name),
+        });
+        table.set_header(std::iter::once(String::new()).chain(heads));
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        for (case, row) in &figures.rows {
+            let cells = row.iter().map(|figure| figure.map_or_else(String::new, |spread| spread.to_string()));
+            table.add_row(std::iter::once(case.clone()).chain(cells));
+            for (column, spread) in figures.columns.iter().zip(row) {
+                let Some(Spread { median, low, high }) = spread else { continue };
+                self.rows.push(json!({
+                    "bench": figures.bench, "table": figures.title, "case": case, "figure": column.name,
+                    "unit": column.unit, "median": median, "low": low, "high": high,
+                }));
+            }
+        }
+        println!("\n{}: {}\n{table}", figures.bench, figures.title);
+    }
+
+    /// Holds a figure against what it should reach.
+    pub fn goal(&mut self, what: impl Into<String>, bound: Bound, seen: f64) {
+        self.goals.push(Goal { what: what.into(), bound, seen });
+    }
+
+    /// Prints what should be reached, and what was.
+    pub fn print_goals(&self) {
+        if self.goals.is_empty() {
+            return;
+        }
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_header(["goal", "reach", "seen", ""]);
+        for goal in &self.goals {
+            let verdict = if goal.is_met() { "met" } else { "MISSED" };
+            table.add_row([goal.what.clone(), goal.bound.to_string(), number(goal.seen), verdict.to_owned()]);
+        }
+        println!("\n{table}");
+    }
+
+    /// How many goals are not met.
+    pub fn missed(&self) -> usize {
+        self.goals.iter().filter(|goal| !goal.is_met()).count()
+    }
+
+    /// `{"figures":[…],"goals":[…]}`, for other tools.
+    ///
+    /// # Errors
+    /// None but what serde may find.
+    pub fn json(&self) -> Result<String> {
+        let goals = self.goals.iter().map(|goal| {
+            let (at_most, at_least) = match goal.bound {
+                Bound::AtMost(bound) => (Some(bound), None),
+                Bound::AtLeast(bound) => (None, Some(bound)),
+            };
+            json!({"goal": goal.what, "at_most": at_most, "at_least": at_least, "seen": goal.seen, "met": goal.is_met()})
+        });
+        let all = json!({"figures": self.rows, "goals": goals.collect::<Vec<_>>()});
+        Ok(serde_json::to_string_pretty(&all)? + "\n")
+    }
+}
+
+impl Goal {
+    fn is_met(&self) -> bool {
+        match self.bound {
+            Bound::AtMost(bound) => self.seen <= bound,
+            Bound::AtLeast(bound) => self.seen >= bound,
+        }
+    }
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AtMost(bound) => write!(formatter, "<= {}", number(*bound)),
+            Self::AtLeast(bound) => write!(formatter, ">= {}", number(*bound)),
+        }
+    }
+}
+
+impl fmt::Display for Spread {
+    /// The median, and behind it the middle half of the rounds where there is more than one.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}", number(self.median))?;
+        if self.low < self.high {
+            write!(formatter, " [{} {}]", number(self.low), number(self.high))?;
+        }
+        Ok(())
+    }
+}
+
+/// Three digits that count.
+fn number(figure: f64) -> String {
+    let digits = match figure.abs() {
+        size if size >= 100.0 => 0,
+        size if size >= 10.0 => 1,
+        size if size >= 1.0 => 2,
+        size if size >= 0.1 => 3,
+        _ => 4,
+    };
+    format!("{figure:.digits$}")
+}

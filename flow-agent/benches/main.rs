@@ -1,0 +1,73 @@
+//! What counting costs, beside what people use today: `cargo xtask bench`.
+//!
+//! These machines are shared, and drift by a quarter within minutes: every subject is measured in turn with its baseline,
+//! round by round, in the same run, and what is said is the median of the rounds' ratios. Absolute figures are of this
+//! machine and this minute.
+#![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks, runs programs and writes files")]
+
+mod figures;
+mod rounds;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, ValueEnum};
+
+use figures::Report;
+
+/// Measures what counting costs, and prints tables
+#[derive(Parser)]
+#[command(name = "cargo xtask bench")]
+struct Options {
+    /// Which benches to run; all where none is named
+    benches: Vec<Bench>,
+    /// Fail where a figure does not reach what it should
+    #[arg(long)]
+    check: bool,
+    /// Where the figures go as JSON
+    #[arg(long, value_name = "FILE")]
+    json: PathBuf,
+    /// `cargo bench` says so to every bench
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+/// One file each, with `run`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Bench {}
+
+impl Bench {
+    fn run(self, _report: &mut Report) -> Result<()> {
+        match self {}
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("benches load programs and make network namespaces: run them as root");
+    }
+    let benches = if options.benches.is_empty() { Bench::value_variants() } else { &options.benches };
+    let mut report = Report::default();
+    for bench in benches {
+        bench.run(&mut report).with_context(|| format!("bench {bench:?}"))?;
+    }
+    report.print_goals();
+    fs::write(&options.json, report.json()?).with_context(|| format!("failed to write {}", options.json.display()))?;
+    let missed = report.missed();
+    if options.check && missed > 0 {
+        bail!("{missed} of the figures above do not reach what they should");
+    }
+    Ok(())
+}

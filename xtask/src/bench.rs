@@ -1,0 +1,34 @@
+//! `cargo xtask bench`: what counting costs, beside its rivals. The benches lie in `flow-agent/benches`.
+
+use std::path::{PathBuf, absolute};
+
+use anyhow::Result;
+
+use crate::packages;
+use crate::process::{command, root, run as run_command};
+
+/// Measures what counting costs, beside what people use today (root; installs what it needs)
+#[derive(clap::Args)]
+pub struct Options {
+    /// Which benches to run; all where none is named
+    benches: Vec<String>,
+    /// Fail where a figure does not reach what it should
+    #[arg(long)]
+    check: bool,
+    /// Where the figures go as JSON [default: target/bench.json]
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Installs what the benches need, builds them optimised, and runs them.
+///
+/// # Errors
+/// When something cannot be installed, built or measured, or with `--check` a figure does not reach what it should.
+pub fn run(options: Options) -> Result<()> {
+    packages::install(packages::FOR_TESTS)?;
+    let mut cargo = command("cargo", ["bench", "--quiet", "--locked", "--package", "flow-agent", "--bench", "cost"]);
+    // Cargo starts a bench in its package's directory.
+    let json = absolute(options.json.unwrap_or_else(|| root().join("target/bench.json")))?;
+    cargo.args(["--", "--json"]).arg(json).args(options.check.then_some("--check")).args(options.benches);
+    run_command(&mut cargo)
+}
