@@ -11,10 +11,14 @@ mod common;
 mod adopt;
 mod agent;
 mod attach;
+#[path = "../common/classifiers.rs"]
+mod classifiers;
 mod counted;
 mod gaps;
 #[path = "../common/hourly.rs"]
 mod hourly;
+#[path = "../common/instructions.rs"]
+mod instructions;
 mod interfaces;
 mod iptables;
 mod lacking;

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use aya::Ebpf;
 use aya::maps::{Array, HashMap};
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
-use aya::{Ebpf, EbpfLoader};
-use flow_common::wire::{Line, PORTS, lines_for};
+use flow_common::wire::{Line, lines_for};
 
+use crate::classifiers::{self, Settings};
 use crate::common::frames::{
     DESTINATION, FRAGMENT, HOP_BY_HOP, MORE_FRAGMENTS, ROUTING, TCP, UDP, ethernet, extension, fragment6, ipv4,
     ipv4_with, ipv6, padded, tcp, tcp_with_options, udp,
@@ -42,31 +43,16 @@ impl Loaded {
         if !have_root("the eBPF programs") {
             return None;
         }
-        let lines = lines_for(SLOTS);
-        let cpus = u32::try_from(aya::util::nr_cpus().expect("the kernel lists its CPUs")).unwrap();
-        let mut object = EbpfLoader::new()
-            .map_max_entries("CELLS", cpus * lines)
-            .map_max_entries("SLOT_OWNER", SLOTS + 1)
-            .map_max_entries("AYA_LOGS", 4096)
-            .override_global("LINES", &lines, true)
-            .override_global("COUNT_WIRE", &u32::from(count_wire), true)
-            .load(aya::include_bytes_aligned!("../../flow-ebpf/object/flow-ebpf.o"))
-            .unwrap();
-        for (_, program) in object.programs_mut() {
-            let program: &mut SchedClassifier = program.try_into().unwrap();
-            program.load().unwrap();
+        let mut object = classifiers::object(SLOTS, Settings { count_wire, ..Settings::default() });
+        for program in classifiers::PROGRAMS {
+            classifiers::load(&mut object, program).unwrap();
         }
-        let mut slots = [0_u16; PORTS];
-        for (slot, port) in (1..).zip(WATCHED) {
-            slots[usize::from(port)] = slot;
-        }
-        let mut table: Array<_, [u16; PORTS]> = object.map_mut("PORT_SLOT").unwrap().try_into().unwrap();
-        table.set(0, slots, 0).unwrap();
-        Some(Self { object, lines })
+        classifiers::watch(&mut object, WATCHED);
+        Some(Self { object, lines: lines_for(SLOTS) })
     }
 
     pub fn program(&self, name: &str) -> &SchedClassifier {
-        self.object.program(name).unwrap().try_into().unwrap()
+        classifiers::program(&self.object, name)
     }
 
     fn run(&self, program: &str, frame: &[u8]) {

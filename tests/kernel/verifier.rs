@@ -3,44 +3,13 @@
 use std::io;
 use std::thread;
 
-use aya::programs::{ProgramError, SchedClassifier};
-use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use flow_common::wire::lines_for;
+use aya::programs::ProgramError;
 use rustix::thread::UnshareFlags;
 
+use crate::classifiers::{PROGRAMS, Settings, load, object};
 use crate::common::have_root;
 
-const PROGRAMS: [&str; 4] = ["ingress_eth", "egress_eth", "ingress_ip", "egress_ip"];
 const SLOTS: u32 = 64;
-
-/// The load-time constants that change what the verifier reads.
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    count_wire: bool,
-    atomic: bool,
-    log: bool,
-}
-
-fn object(settings: Settings) -> Ebpf {
-    let lines = lines_for(SLOTS);
-    let cpus = u32::try_from(aya::util::nr_cpus().expect("the kernel lists its CPUs")).unwrap();
-    EbpfLoader::new()
-        .verifier_log_level(VerifierLogLevel::STATS)
-        .map_max_entries("CELLS", cpus * lines)
-        .map_max_entries("SLOT_OWNER", SLOTS + 1)
-        .map_max_entries("AYA_LOGS", 4096)
-        .override_global("LINES", &lines, true)
-        .override_global("COUNT_WIRE", &u32::from(settings.count_wire), true)
-        .override_global("ATOMIC", &u32::from(settings.atomic), true)
-        .override_global("LOG", &u32::from(settings.log), true)
-        .load(aya::include_bytes_aligned!("../../flow-ebpf/object/flow-ebpf.o"))
-        .expect("the maps are made")
-}
-
-fn load(object: &mut Ebpf, program: &str) -> Result<(), ProgramError> {
-    let program: &mut SchedClassifier = object.program_mut(program).unwrap().try_into().unwrap();
-    program.load()
-}
 
 #[test]
 fn every_program_loads_with_every_setting() {
@@ -49,7 +18,7 @@ fn every_program_loads_with_every_setting() {
     }
     for bits in 0..8 {
         let settings = Settings { count_wire: bits & 1 != 0, atomic: bits & 2 != 0, log: bits & 4 != 0 };
-        let mut object = object(settings);
+        let mut object = object(SLOTS, settings);
         for program in PROGRAMS {
             load(&mut object, program).unwrap_or_else(|error| panic!("{program} with {settings:?}: {error}"));
         }
@@ -63,7 +32,7 @@ fn the_verifier_reads_far_less_than_it_may() {
     if !have_root("the eBPF programs") {
         return;
     }
-    let least = Settings { count_wire: false, atomic: false, log: false };
+    let least = Settings::default();
     let most = Settings { count_wire: true, atomic: true, log: true };
     for (name, settings) in [("verified_insns", least), ("verified_insns at most", most)] {
         let counts = PROGRAMS.map(|program| verified(settings, program));
@@ -81,7 +50,7 @@ fn verified(settings: Settings, program: &'static str) -> u32 {
     let without_descriptors = thread::spawn(move || {
         // SAFETY: this thread opens every descriptor that it uses from here on, and none of them leaves it.
         unsafe { rustix::thread::unshare_unsafe(UnshareFlags::FILES) }.unwrap();
-        let mut object = object(settings);
+        let mut object = object(SLOTS, settings);
         let mut taken = Vec::new();
         let full = loop {
             match rustix::io::dup(io::stderr()) {
