@@ -155,7 +155,7 @@ impl fmt::Display for Spread {
 /// Three digits that count.
 fn number(figure: f64) -> String {
     let digits = match figure.abs() {
-        size if size >= 100.0 => 0,
+        size if size >= 100.0 || size == 0.0 => 0,
         size if size >= 10.0 => 1,
         size if size >= 1.0 => 2,
         size if size >= 0.1 => 3,

@@ -5,7 +5,10 @@
 //! machine and this minute.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks, runs programs and writes files")]
 
+#[path = "../../tests/common/mod.rs"]
+mod common;
 mod figures;
+mod packet;
 mod rounds;
 
 use std::fs;
@@ -36,11 +39,15 @@ struct Options {
 
 /// One file each, with `run`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Bench {}
+enum Bench {
+    Packet,
+}
 
 impl Bench {
-    fn run(self, _report: &mut Report) -> Result<()> {
-        match self {}
+    fn run(self, report: &mut Report) -> Result<()> {
+        match self {
+            Self::Packet => packet::run(report),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use flow_common::wire::{
     reserved_line,
 };
 
+use crate::atomic::atomic_add;
 use crate::skb::{Linear, Whole};
 
 #[map]
@@ -186,16 +187,6 @@ fn add(line: u32, protocol: Protocol, direction: Direction, charge: Charge) {
             atomic_add(&raw mut (*cell).packets, charge.packets);
         }
     }
-}
-
-/// `core::sync::atomic` offers no additions for this target, which has no compare-and-swap.
-///
-/// # Safety
-/// `number` points to a live number in a map.
-#[inline(always)]
-unsafe fn atomic_add(number: *mut u64, value: u64) {
-    // SAFETY: the caller's word.
-    unsafe { asm!("lock *(u64 *)({number} + 0) += {value}", number = in(reg) number, value = in(reg) value) };
 }
 
 #[panic_handler]

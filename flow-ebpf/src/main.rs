@@ -17,6 +17,8 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
+mod atomic;
+#[cfg(target_arch = "bpf")]
 mod classifier;
 #[cfg(target_arch = "bpf")]
 mod skb;

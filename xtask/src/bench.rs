@@ -4,8 +4,8 @@ use std::path::{PathBuf, absolute};
 
 use anyhow::Result;
 
-use crate::packages;
 use crate::process::{command, root, run as run_command};
+use crate::{ebpf, packages};
 
 /// Measures what counting costs, beside what people use today (root; installs what it needs)
 #[derive(clap::Args)]
@@ -27,6 +27,9 @@ pub struct Options {
 pub fn run(options: Options) -> Result<()> {
     packages::install(packages::FOR_TESTS)?;
     let mut cargo = command("cargo", ["bench", "--quiet", "--locked", "--package", "flow-agent", "--bench", "cost"]);
+    if options.benches.is_empty() || options.benches.iter().any(|bench| bench == "packet") {
+        cargo.env("FLOW_AGENT_RIVALS", ebpf::rivals()?);
+    }
     // Cargo starts a bench in its package's directory.
     let json = absolute(options.json.unwrap_or_else(|| root().join("target/bench.json")))?;
     cargo.args(["--", "--json"]).arg(json).args(options.check.then_some("--check")).args(options.benches);

@@ -55,6 +55,17 @@ pub fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
+/// Builds the programs that a bench measures the classifiers beside, and says where they lie. They are not committed.
+///
+/// # Errors
+/// When a tool cannot be installed, or the build fails.
+pub fn rivals() -> Result<PathBuf> {
+    install_rust_src()?;
+    let path = install_linker()?;
+    run_command(cargo("build", &path).args(["--bin", "rivals", "--features", "rivals"]))?;
+    Ok(built("rivals"))
+}
+
 /// There is no `core` for eBPF among the toolchain's files: it is built from its sources.
 fn install_rust_src() -> Result<()> {
     let sysroot = output(&mut command("rustc", ["--print", "sysroot"]))?;
@@ -85,13 +96,18 @@ fn install_linker() -> Result<std::ffi::OsString> {
 
 fn build(path: &std::ffi::OsStr) -> Result<Vec<u8>> {
     run_command(&mut cargo("build", path))?;
-    let built = root().join(TARGET_DIR).join(TARGET).join(PROFILE).join("flow-ebpf");
+    let built = built("flow-ebpf");
     fs::read(&built).with_context(|| format!("failed to read {}", built.display()))
+}
+
+/// Where cargo puts this binary.
+fn built(binary: &str) -> PathBuf {
+    root().join(TARGET_DIR).join(TARGET).join(PROFILE).join(binary)
 }
 
 /// The crate's own pass of clippy: its panic handler and the standard library's do not go into one.
 fn lint(path: &std::ffi::OsStr) -> Result<()> {
-    run_command(cargo("clippy", path).args(["--", "-D", "warnings"]))
+    run_command(cargo("clippy", path).args(["--features", "rivals", "--", "-D", "warnings"]))
 }
 
 fn cargo(verb: &str, path: &std::ffi::OsStr) -> Command {

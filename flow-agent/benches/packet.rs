@@ -1,0 +1,114 @@
+//! What the classifiers cost a packet, beside an empty program and beside other ways to count (`BPF_PROG_TEST_RUN`).
+//!
+//! The kernel runs a program 200,000 times on one packet and says how long that took in whole nanoseconds a run; what is
+//! measured here instead is the CPU time of the thread that waits for it, which does not pass while others have the CPU.
+//! "Whole run" is a run as it is, the kernel's own loop included; "net" is what is left without the empty program's run of
+//! the same round.
+//!
+//! The kernel hands every run the same packet. To hit all ports at random, a small program first draws a port, writes it
+//! into the packet and goes on, by a tail call, with the program that is measured: with the very object that is shipped,
+//! with the rivals, and with the empty program, so that drawing, writing and going on are in the floor, too. Of these runs
+//! "whole run" is what the empty program costs on its own and the net on top of it: otherwise the dearer floor would flatter
+//! the ratio. The ports lie side by side, or, where it says so, spread over all there are, so that each one's entry in the
+//! port table lies in another place, too.
+//!
+//! The rivals (`flow-ebpf/src/rivals`) read packets with the same parser, and are built with the same toolchain.
+
+mod memory;
+mod subjects;
+mod watched;
+
+#[path = "../../tests/common/classifiers.rs"]
+mod classifiers;
+#[path = "../../tests/common/instructions.rs"]
+mod instructions;
+
+use anyhow::Result;
+
+use self::classifiers::PROGRAMS;
+use self::instructions::Plain;
+use self::subjects::{Ours, Rivals, UNWATCHED_PORT, Watched, hot_frame, measure, subject};
+use crate::common::frames::{
+    self, FRAGMENT, MORE_FRAGMENTS, TCP, UDP, ethernet, fragment6, ipv4, ipv4_with, ipv6, padded, tagged, tcp, udp,
+};
+use crate::figures::{Bound, Column, Figures, Report};
+use crate::rounds::Spread;
+
+const BENCH: &str = "packet";
+const FEW: Watched = Watched { count: 64, apart: 1 };
+
+/// # Errors
+/// When the kernel refuses a program or a map.
+pub fn run(report: &mut Report) -> Result<()> {
+    kinds(report)?;
+    watched::run(report)?;
+    instructions(report)?;
+    memory::run(report)
+}
+
+/// Every kind of frame, with 64 ports watched.
+fn kinds(report: &mut Report) -> Result<()> {
+    let ours = Ours::load(FEW)?;
+    let rivals = Rivals::load(FEW)?;
+    let port = FEW.hot_port();
+    let datagram = udp(50_000, port, 3_000);
+    let kinds = [
+        ("TCP, IPv4", frames::frame(&ipv4(TCP, &tcp(50_000, port, 100)))),
+        ("UDP, IPv4", frames::frame(&ipv4(UDP, &udp(50_000, port, 100)))),
+        ("TCP, IPv6", frames::frame(&ipv6(TCP, &tcp(50_000, port, 100)))),
+        ("UDP, IPv6", frames::frame(&ipv6(UDP, &udp(50_000, port, 100)))),
+        ("TCP, unwatched port", frames::frame(&ipv4(TCP, &tcp(50_000, UNWATCHED_PORT, 100)))),
+        ("TCP, VLAN tag", tagged(&[0x8100], &ipv4(TCP, &tcp(50_000, port, 100)))),
+        ("UDP, first fragment", frames::frame(&ipv4_with(UDP, 0, 1, MORE_FRAGMENTS, &datagram[..1480]))),
+        ("UDP, later fragment", frames::frame(&ipv4_with(UDP, 0, 1, 185, &datagram[1480..2960]))),
+        ("UDP, IPv6, first fragment", frames::frame(&ipv6(FRAGMENT, &fragment6(UDP, 0, true, 1, &datagram[..1448])))),
+        ("ICMP", frames::frame(&ipv4(1, &[0; 64]))),
+        ("ARP", padded(ethernet(0x0806, &[1; 28]))),
+    ];
+    let (ingress, egress, empty) = (ours.program("ingress_eth"), ours.program("egress_eth"), rivals.program("empty"));
+    let outgoing = hot_frame(port, 50_000);
+    let mut subjects = vec![
+        subject("empty program", empty, &outgoing),
+        subject("empty program, again", empty, &outgoing),
+        subject("TCP, IPv4, outgoing", egress, &outgoing),
+    ];
+    subjects.extend(kinds.iter().map(|(name, frame)| subject(*name, ingress, frame)));
+    let series = measure(&mut subjects)?;
+    let columns = [("whole run", "ns"), ("net", "ns"), ("of the empty program's", "x")];
+    let mut table =
+        Figures::new(BENCH, "64 ports watched, one hot", &columns.map(|(name, unit)| Column { name, unit }));
+    let mut plain = Vec::new();
+    for (subject, run) in subjects.iter().zip(&series) {
+        let ratio = run.over(&series[0]).spread();
+        table.row(&subject.name, [run.spread(), run.minus(&series[0]).spread(), ratio].map(Some));
+        if kinds[..4].iter().any(|(name, _)| *name == subject.name) {
+            plain.push(ratio.median);
+        }
+    }
+    report.add(&table);
+    let worst = plain.into_iter().fold(0.0, f64::max);
+    report.goal(
+        "packet: one hot port, TCP or UDP, IPv4 or IPv6, of the empty program's run",
+        Bound::AtMost(1.2),
+        worst,
+    );
+    Ok(())
+}
+
+/// What the kernel makes of the code for plain packets.
+fn instructions(report: &mut Report) -> Result<()> {
+    let columns = ["instructions", "most on a packet's way", "helper calls", "atomics"];
+    let columns = columns.map(|name| Column { name, unit: "" });
+    let mut table = Figures::new(BENCH, "the code for plain packets, as the kernel runs it", &columns);
+    let ours = Ours::load(FEW)?;
+    let mut calls = 0;
+    for name in PROGRAMS {
+        let plain = Plain::of(ours.program(name));
+        calls += plain.helper_calls() + plain.atomics();
+        let figures = [plain.instructions(), plain.longest_way(), plain.helper_calls(), plain.atomics()];
+        table.row(name, figures.map(|count| Some(Spread::from(count as f64))));
+    }
+    report.add(&table);
+    report.goal("packet: helper calls and atomics on the common path", Bound::AtMost(0.0), calls as f64);
+    Ok(())
+}

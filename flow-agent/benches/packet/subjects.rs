@@ -1,0 +1,145 @@
+//! What is run, and how long it takes.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, ensure};
+use aya::maps::{PerCpuHashMap, PerCpuValues, ProgramArray};
+use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
+use aya::{Ebpf, EbpfLoader};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::classifiers::{self, PROGRAMS, Settings};
+use crate::common::frames::{TCP, frame, ipv4, tcp};
+use crate::rounds::{Series, Subject, interleave};
+
+const ROUNDS: usize = 60;
+const REPEAT: u32 = 200_000;
+
+/// The object that is shipped, with these ports watched.
+pub struct Ours(Ebpf);
+
+/// The programs of `flow-ebpf/src/rivals`, with the same ports watched.
+pub struct Rivals(Ebpf);
+
+/// Draws one of the watched ports, and goes on with a program.
+pub struct AtRandom(Ebpf);
+
+/// Ports from 1 on.
+#[derive(Clone, Copy)]
+pub struct Watched {
+    pub count: u16,
+    /// 1 where they lie side by side, as they do where each customer is given the next port.
+    pub apart: u16,
+}
+
+/// Beyond those that are watched.
+pub const UNWATCHED_PORT: u16 = u16::MAX;
+
+impl Watched {
+    fn ports(self) -> impl Iterator<Item = u16> {
+        (0..self.count).map(move |number| 1 + number * self.apart)
+    }
+
+    /// One in their middle.
+    pub fn hot_port(self) -> u16 {
+        1 + self.count / 2 * self.apart
+    }
+}
+
+/// A packet of TCP over IPv4 to this port.
+pub fn hot_frame(source: u16, destination: u16) -> Vec<u8> {
+    frame(&ipv4(TCP, &tcp(source, destination, 100)))
+}
+
+impl Ours {
+    pub fn load(watched: Watched) -> Result<Self> {
+        let mut object = classifiers::object(u32::from(watched.count), Settings::default());
+        for name in PROGRAMS {
+            classifiers::load(&mut object, name)?;
+        }
+        classifiers::watch(&mut object, watched.ports());
+        Ok(Self(object))
+    }
+
+    pub fn program(&self, name: &str) -> &SchedClassifier {
+        classifiers::program(&self.0, name)
+    }
+}
+
+impl Rivals {
+    pub fn load(watched: Watched) -> Result<Self> {
+        // A hash that is full is no fair rival.
+        let flows = 2 * u32::from(watched.count).max(1_000);
+        let mut object = load_rivals(watched, flows, &["empty", "per_cpu_hash", "flow_map"])?;
+        let mut cells: PerCpuHashMap<_, u32, [u64; 8]> = object.map_mut("PORTS").context("no PORTS")?.try_into()?;
+        let cpus = aya::util::nr_cpus().map_err(|(path, error)| anyhow!("failed to read {path}: {error}"))?;
+        for port in watched.ports() {
+            cells.insert(u32::from(port), PerCpuValues::try_from(vec![[0; 8]; cpus])?, 0)?;
+        }
+        Ok(Self(object))
+    }
+
+    pub fn program(&self, name: &str) -> &SchedClassifier {
+        classifiers::program(&self.0, name)
+    }
+}
+
+impl AtRandom {
+    pub fn load(watched: Watched, next: &SchedClassifier) -> Result<Self> {
+        let mut object = load_rivals(watched, 1, &["random_port"])?;
+        let mut programs: ProgramArray<_> = object.map_mut("NEXT").context("no NEXT")?.try_into()?;
+        programs.set(0, next.fd()?, 0)?;
+        Ok(Self(object))
+    }
+
+    pub fn program(&self) -> &SchedClassifier {
+        classifiers::program(&self.0, "random_port")
+    }
+}
+
+fn load_rivals(watched: Watched, flows: u32, programs: &[&str]) -> Result<Ebpf> {
+    let path = env::var_os("FLOW_AGENT_RIVALS").context("`cargo xtask bench` builds the rivals, and says where")?;
+    let path = PathBuf::from(path);
+    let bytes = fs::read(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let mut object = EbpfLoader::new()
+        .map_max_entries("PORTS", u32::from(watched.count))
+        .map_max_entries("FLOWS", flows)
+        .override_global("WATCHED", &u32::from(watched.count), true)
+        .override_global("STRIDE", &u32::from(watched.apart), true)
+        .load(&bytes)?;
+    for name in programs {
+        classifiers::load(&mut object, name)?;
+    }
+    Ok(object)
+}
+
+/// Measures every subject in turn: nanoseconds a run.
+///
+/// # Errors
+/// When a subject cannot be measured.
+pub fn measure(subjects: &mut [Subject<'_>]) -> Result<Vec<Series>> {
+    let series = interleave(ROUNDS, subjects)?;
+    Ok(series.into_iter().map(|runs| runs.map(|taken| taken / f64::from(REPEAT))).collect())
+}
+
+/// A program on a frame; measured are the nanoseconds that [`REPEAT`] runs take, the kernel's own loop included.
+pub fn subject<'a>(name: impl Into<String>, program: &'a SchedClassifier, frame: &[u8]) -> Subject<'a> {
+    // The kernel hands these runs `lo`, whose address is all zeros: another one would be for another host.
+    let frame = [&[0; 6], &frame[6..]].concat();
+    Subject::new(name, move || {
+        let begun = cpu_time();
+        let run = TestRunOptions { data_in: Some(&frame), repeat: REPEAT, ..TestRunOptions::new() };
+        let verdict = program.test_run(run)?.return_value;
+        let taken = cpu_time() - begun;
+        ensure!(verdict.cast_signed() == -1, "the verdict is {verdict}");
+        Ok(taken)
+    })
+}
+
+/// Nanoseconds that this thread had the CPU.
+fn cpu_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e9 + time.tv_nsec as f64
+}

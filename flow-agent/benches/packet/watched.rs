@@ -1,0 +1,123 @@
+//! From one watched port to all of them: one hot, and all hit at random; beside the rivals.
+
+use anyhow::Result;
+use aya::programs::SchedClassifier;
+
+use super::BENCH;
+use super::subjects::{AtRandom, Ours, Rivals, Watched, hot_frame, measure, subject};
+use crate::figures::{Bound, Column, Figures, Report};
+use crate::rounds::Series;
+
+const WATCHED: [Watched; 5] = [
+    Watched { count: 1, apart: 1 },
+    Watched { count: 64, apart: 1 },
+    Watched { count: 10_000, apart: 1 },
+    Watched { count: 10_000, apart: 6 },
+    Watched { count: 65_530, apart: 1 },
+];
+const WAYS: [&str; 4] = ["empty program", "ours", "per-CPU hash", "LRU flow map"];
+/// Where in [`WAYS`] each lies.
+const EMPTY: usize = 0;
+const OURS: usize = 1;
+const HASH: usize = 2;
+const FLOWS: usize = 3;
+
+/// The programs for the same watched ports.
+struct Stage {
+    watched: Watched,
+    ours: Ours,
+    rivals: Rivals,
+    /// For each of [`WAYS`], what draws a port and goes on with it.
+    random: Vec<AtRandom>,
+    frame: Vec<u8>,
+}
+
+impl Stage {
+    fn load(watched: Watched) -> Result<Self> {
+        let (ours, rivals) = (Ours::load(watched)?, Rivals::load(watched)?);
+        let random = ways(&ours, &rivals).map(|program| AtRandom::load(watched, program));
+        let random = random.into_iter().collect::<Result<_>>()?;
+        let frame = hot_frame(50_000, watched.hot_port());
+        Ok(Self { watched, ours, rivals, random, frame })
+    }
+}
+
+fn ways<'a>(ours: &'a Ours, rivals: &'a Rivals) -> [&'a SchedClassifier; 4] {
+    [rivals.program("empty"), ours.program("ingress_eth"), rivals.program("per_cpu_hash"), rivals.program("flow_map")]
+}
+
+/// One stage's runs, in the order of [`WAYS`]: on one hot port, and on ports at random.
+struct Runs<'a> {
+    hot: &'a [Series],
+    random: &'a [Series],
+}
+
+impl Runs<'_> {
+    fn net(&self, way: usize, at_random: bool) -> Series {
+        let runs = if at_random { self.random } else { self.hot };
+        runs[way].minus(&runs[EMPTY])
+    }
+
+    fn whole(&self, way: usize, at_random: bool) -> Series {
+        self.net(way, at_random).with(&self.hot[EMPTY], |net, empty| net + empty)
+    }
+
+    fn ratio(&self, way: usize, at_random: bool) -> Series {
+        self.whole(way, at_random).over(&self.hot[EMPTY])
+    }
+}
+
+pub fn run(report: &mut Report) -> Result<()> {
+    let stages = WATCHED.map(Stage::load).into_iter().collect::<Result<Vec<_>>>()?;
+    let mut subjects = Vec::new();
+    for Stage { ours, rivals, random, frame, .. } in &stages {
+        for (way, program) in WAYS.into_iter().zip(ways(ours, rivals)) {
+            subjects.push(subject(way, program, frame));
+        }
+        for (way, program) in WAYS.into_iter().zip(random) {
+            subjects.push(subject(way, program.program(), frame));
+        }
+    }
+    let series = measure(&mut subjects)?;
+    let runs: Vec<Runs<'_>> = series
+        .chunks(2 * WAYS.len())
+        .map(|runs| runs.split_at(WAYS.len()))
+        .map(|(hot, random)| Runs { hot, random })
+        .collect();
+    for (hit, at_random) in [("one hot port", false), ("ports at random", true)] {
+        let columns = COLUMNS.map(|(name, unit)| Column { name, unit });
+        let mut table = Figures::new(BENCH, hit, &columns);
+        for (stage, runs) in stages.iter().zip(&runs) {
+            for way in [OURS, HASH, FLOWS] {
+                let dearer = (way != OURS).then(|| runs.net(way, at_random).over(&runs.net(OURS, at_random)).spread());
+                let Watched { count, apart } = stage.watched;
+                let spread = if apart > 1 { ", spread" } else { "" };
+                let case = format!("{}, {count} watched{spread}", WAYS[way]);
+                let (whole, net) = (runs.whole(way, at_random), runs.net(way, at_random));
+                let ratio = runs.ratio(way, at_random);
+                table.row(case, [Some(whole.spread()), Some(net.spread()), Some(ratio.spread()), dearer]);
+            }
+        }
+        report.add(&table);
+    }
+    goals(report, &runs);
+    Ok(())
+}
+
+const COLUMNS: [(&str, &str); 4] =
+    [("whole run", "ns"), ("net", "ns"), ("of the empty program's", "x"), ("net, of ours", "x")];
+
+fn goals(report: &mut Report, runs: &[Runs<'_>]) {
+    let [one, _, many, _, all] = runs else { unreachable!("one for each of `WATCHED`") };
+    // The same program measured twice differs by as much.
+    let noise = Bound::AtMost(1.03);
+    let seen = all.ratio(OURS, false).over(&one.ratio(OURS, false)).spread().median;
+    report.goal("packet: one hot port, 65,530 watched, of the run with 1 watched", noise, seen);
+    let seen = many.ratio(OURS, true).spread().median;
+    report.goal("packet: 10,000 ports at random, of the empty program's run", Bound::AtMost(1.5), seen);
+    for (rival, name, reach) in [(HASH, "per-CPU hash", 6.0), (FLOWS, "LRU flow map", 15.0)] {
+        let cheaper = |runs: &Runs<'_>| runs.net(rival, false).over(&runs.net(OURS, false)).spread().median;
+        let least = runs.iter().map(cheaper).fold(f64::INFINITY, f64::min);
+        report.goal(format!("packet: one hot port, net, times cheaper than a {name}"), Bound::AtLeast(reach), least);
+    }
+}
