@@ -10,6 +10,7 @@ pub mod netns;
 pub mod observer;
 pub mod smtpd;
 pub mod sshd;
+pub mod variant;
 
 /// Whether this is root; says on stderr what is skipped when it is not, and fails where nothing may be skipped.
 pub fn have_root(for_what: &str) -> bool {

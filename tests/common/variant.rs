@@ -1,0 +1,86 @@
+//! Both variants of the real iptables, each as the one that a host uses.
+
+use std::ffi::OsString;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use super::netns::run;
+
+/// One of the two kernel sides that iptables can speak to, as the one that this host uses.
+pub struct Variant {
+    pub name: &'static str,
+    /// Holds the plain names of the programs.
+    programs: tempfile::TempDir,
+}
+
+impl Variant {
+    /// Both; nothing, and a word on stderr, where iptables is not installed.
+    pub fn both() -> Vec<Self> {
+        if !super::have_program("xtables-nft-multi", "the tests of iptables") {
+            return Vec::new();
+        }
+        ["nft", "legacy"].map(Self::new).into()
+    }
+
+    fn new(name: &'static str) -> Self {
+        let programs = tempfile::Builder::new().prefix("flow-agent-iptables").tempdir().unwrap();
+        let variant = Self { name, programs };
+        for family in ["iptables", "ip6tables"] {
+            for job in ["save", "restore"] {
+                variant.link(&format!("{family}-{job}"), name);
+                for other in ["nft", "legacy"] {
+                    variant.link(&format!("{family}-{other}-{job}"), other);
+                }
+            }
+        }
+        variant
+    }
+
+    fn link(&self, name: &str, variant: &str) {
+        symlink(format!("/usr/sbin/xtables-{variant}-multi"), self.program(name)).unwrap();
+    }
+
+    /// Where to look for the programs.
+    pub fn path(&self) -> OsString {
+        self.programs.path().into()
+    }
+
+    pub fn program(&self, name: &str) -> std::path::PathBuf {
+        self.programs.path().join(name)
+    }
+
+    /// Takes a program away.
+    pub fn remove(&self, name: &str) {
+        std::fs::remove_file(self.program(name)).unwrap();
+    }
+
+    /// Lets a program fail whenever its input has `words` in it.
+    pub fn refuse(&self, name: &str, words: &str) {
+        let real = std::fs::read_link(self.program(name)).unwrap();
+        self.remove(name);
+        let script = format!(
+            "#!/bin/bash\ninput=$(cat)\nif grep -q -e '{words}' <<< \"$input\"; then echo 'no such match' >&2; exit 2; fi\n\
+             exec -a {name} {} \"$@\" <<< \"$input\"\n",
+            real.display()
+        );
+        std::fs::write(self.program(name), script).unwrap();
+        std::fs::set_permissions(self.program(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
+    /// Runs `iptables` or `ip6tables` of this variant in the calling thread's namespace; what it prints.
+    pub fn iptables(&self, program: &str, arguments: &str) -> String {
+        run(Command::new(format!("{program}-{}", self.name)).args(arguments.split_whitespace()))
+    }
+
+    /// Everything that `iptables-save` and `ip6tables-save` of both variants print, without the dates.
+    pub fn everything() -> String {
+        let mut text = String::new();
+        for program in ["iptables-nft-save", "iptables-legacy-save", "ip6tables-nft-save", "ip6tables-legacy-save"] {
+            let saved = run(&mut Command::new(program));
+            let lines = saved.lines().filter(|line| !line.starts_with('#'));
+            // Not the counters of built-in chains: an ICMPv6 packet of the kernel's own may pass at any time.
+            text.extend(lines.map(|line| format!("{}\n", line.split(" [").next().unwrap_or(line))));
+        }
+        text + &run(Command::new("nft").args(["list", "ruleset"]))
+    }
+}
