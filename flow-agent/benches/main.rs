@@ -7,9 +7,16 @@
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
+mod exchange;
 mod figures;
+mod iptables;
 mod packet;
 mod rounds;
+mod stand;
+#[path = "../../tests/kernel/stranger.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod stranger;
+mod wire;
 
 use std::fs;
 use std::path::PathBuf;
@@ -41,12 +48,16 @@ struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Bench {
     Packet,
+    Wire,
+    Iptables,
 }
 
 impl Bench {
     fn run(self, report: &mut Report) -> Result<()> {
         match self {
             Self::Packet => packet::run(report),
+            Self::Wire => wire::run(report),
+            Self::Iptables => iptables::run(report),
         }
     }
 }

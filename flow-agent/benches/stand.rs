@@ -1,0 +1,197 @@
+//! Hosts of their own, each with something that counts its packets, or nothing.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use flow_agent::backend::{Backend, Options, Place, Started, ebpf, iptables};
+use flow_agent::clock;
+use flow_agent::ledger::record::CountMode;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::common::daemon::in_netns;
+use crate::common::netns::{Pair, WAN};
+use crate::common::variant::Variant;
+use crate::exchange::{Exchange, measure};
+use crate::stranger;
+
+/// A host, its peer, and what counts.
+pub struct Stand {
+    counter: Counter,
+    /// Traffic that was measured here, by what it is called.
+    traffics: Vec<(&'static str, Vec<Exchange>)>,
+    pair: Pair,
+}
+
+/// What counts, as long as it lives.
+enum Counter {
+    Nothing,
+    /// Programs that count nothing.
+    Empty {
+        _links: [OwnedFd; 2],
+    },
+    Agent(Box<dyn Backend>),
+    /// A program that lists what was counted, as `packets 12` or `[12:3456]`.
+    Listed(Command),
+}
+
+impl Stand {
+    fn make(count: impl FnOnce(&Pair) -> Result<Counter>) -> Result<Self> {
+        let pair = Pair::make().context("no network namespaces")?;
+        Ok(Self { counter: count(&pair)?, traffics: Vec::new(), pair })
+    }
+
+    pub fn with_nothing() -> Result<Self> {
+        Self::make(|_| Ok(Counter::Nothing))
+    }
+
+    /// A program of two instructions at each TCX hook.
+    pub fn with_empty_tcx() -> Result<Self> {
+        Self::make(|pair| {
+            let attach = |index, hook| stranger::attach_first(index, hook, stranger::TCX_NEXT);
+            let links = within(&pair.host, || {
+                let index = rustix::net::netdevice::name_to_index(&socket()?, WAN)?;
+                Ok([attach(index, stranger::TCX_INGRESS)?, attach(index, stranger::TCX_INGRESS + 1)?])
+            })?;
+            Ok(Counter::Empty { _links: links })
+        })
+    }
+
+    /// Our classifiers, as the agent attaches them.
+    pub fn with_ebpf(place: Place, ports: &[u16]) -> Result<Self> {
+        let start = |options: Options| Ok(ebpf::start(&Options { place, ..options }, clock::now())?);
+        Self::make(|pair| Self::agent(pair, ports, start))
+    }
+
+    /// Our chains, as the agent makes them.
+    pub fn with_our_rules(variant: &Variant, ports: &[u16]) -> Result<Self> {
+        let start = |options: Options| Ok(iptables::start_with(&options, &clock::now, &variant.path())?);
+        Self::make(|pair| Self::agent(pair, ports, start))
+    }
+
+    fn agent(pair: &Pair, ports: &[u16], start: impl FnOnce(Options) -> Result<Started>) -> Result<Counter> {
+        let options = Options {
+            instance: "bench".into(),
+            bpffs: pair.bpffs.clone(),
+            interfaces: vec![WAN.into()],
+            count: CountMode::Ip,
+            max_ports: 65_530,
+            ports: ports.iter().copied().collect(),
+            known_epochs: BTreeSet::new(),
+            last_known: None,
+            place: Place::Auto,
+            log: false,
+        };
+        Ok(Counter::Agent(within(&pair.host, || start(options))?.backend))
+    }
+
+    /// One rule a port, protocol and direction, in `INPUT` and `OUTPUT`, as scripts make them.
+    pub fn with_a_rule_each(variant: &Variant, ports: &[u16]) -> Result<Self> {
+        let mut rules = String::from("*filter\n");
+        for port in ports {
+            for protocol in ["tcp", "udp"] {
+                writeln!(rules, "-A INPUT -p {protocol} --dport {port}\n-A OUTPUT -p {protocol} --sport {port}")?;
+            }
+        }
+        rules += "COMMIT\n";
+        Self::make(|pair| {
+            feed(in_netns(&pair.host, variant.program("iptables-restore")).arg("--noflush"), &rules)?;
+            let mut list = in_netns(&pair.host, variant.program("iptables-save"));
+            list.args(["-c", "-t", "filter"]);
+            Ok(Counter::Listed(list))
+        })
+    }
+
+    /// nftables: sets of ports whose elements have counters.
+    pub fn with_nft_sets(ports: &[u16]) -> Result<Self> {
+        let elements = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        let mut rules = String::from("table inet count {\n");
+        for (hook, option) in [("input", "dport"), ("output", "sport")] {
+            let mut uses = String::new();
+            for protocol in ["tcp", "udp"] {
+                let set = format!("{protocol}_{hook}");
+                writeln!(rules, "set {set} {{ type inet_service; counter; elements = {{ {elements} }} }}")?;
+                writeln!(uses, "{protocol} {option} @{set}")?;
+            }
+            writeln!(rules, "chain {hook} {{ type filter hook {hook} priority 0;\n{uses}}}")?;
+        }
+        rules += "}\n";
+        Self::make(|pair| {
+            feed(in_netns(&pair.host, "nft").args(["-f", "-"]), &rules)?;
+            let mut list = in_netns(&pair.host, "nft");
+            list.args(["list", "ruleset"]);
+            Ok(Counter::Listed(list))
+        })
+    }
+
+    /// Measures what a packet in and one out cost here: nanoseconds of a CPU. One client a CPU, each with the ports that
+    /// it visits; `traffic` is what this is called.
+    ///
+    /// # Errors
+    /// See [`measure`].
+    pub fn measure(&mut self, traffic: &'static str, clients: &[&[u16]]) -> Result<f64> {
+        let at = match self.traffics.iter().position(|(name, _)| *name == traffic) {
+            Some(at) => at,
+            None => {
+                let first = 9 + self.traffics.iter().map(|(_, clients)| clients.len() as u16).sum::<u16>();
+                let open = |(client, ports)| Exchange::open(&self.pair, ports, client);
+                let exchanges = (first..).zip(clients.iter().copied()).map(open).collect::<Result<_>>()?;
+                self.traffics.push((traffic, exchanges));
+                self.traffics.len() - 1
+            }
+        };
+        measure(&mut self.traffics[at].1)
+    }
+
+    /// Fails where what should have counted has not: then its cost says nothing.
+    ///
+    /// # Errors
+    /// When it has not, or cannot be asked.
+    pub fn verify(&mut self) -> Result<()> {
+        let packets = match &mut self.counter {
+            Counter::Nothing | Counter::Empty { .. } => return Ok(()),
+            Counter::Agent(backend) => {
+                let reading = within(&self.pair.host, || Ok(backend.read(&clock::now)?))?;
+                reading.ports.values().map(|counters| counters.udp_in_packets.min(counters.udp_out_packets)).max()
+            }
+            Counter::Listed(list) => {
+                let listed = String::from_utf8(list.output()?.stdout)?;
+                let of_rules = listed.lines().filter_map(|line| line.strip_prefix('['));
+                let counts = of_rules.chain(listed.split(" packets ").skip(1));
+                counts.filter_map(|text| text.split([':', ' ']).next()?.parse().ok()).max()
+            }
+        };
+        ensure!(packets.unwrap_or_default() > 0, "it has counted nothing");
+        Ok(())
+    }
+}
+
+/// Does `work` in a namespace, on this thread: a backend does not leave its own.
+fn within<T>(netns: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let home = File::open("/proc/thread-self/ns/net")?;
+    let there = File::open(Path::new("/run/netns").join(netns))?;
+    let enter = |namespace: &File| move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network));
+    enter(&there)?;
+    let result = work();
+    enter(&home)?;
+    result
+}
+
+/// Any socket: devices are asked for through one.
+fn socket() -> Result<std::net::UdpSocket> {
+    Ok(std::net::UdpSocket::bind("0.0.0.0:0")?)
+}
+
+fn feed(command: &mut Command, text: &str) -> Result<()> {
+    let mut child = command.stdin(Stdio::piped()).spawn().with_context(|| format!("failed to start {command:?}"))?;
+    child.stdin.take().context("it has a stdin")?.write_all(text.as_bytes())?;
+    if !child.wait()?.success() {
+        bail!("{command:?} failed");
+    }
+    Ok(())
+}
