@@ -13,6 +13,12 @@ use super::interfaces::{Interface, Patterns};
 use super::{BackendError, netlink};
 use crate::ledger::counters::Device;
 
+/// `6.18` of `6.18.15-cloud-amd64`.
+pub fn series(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
 /// Whether this is a realtime kernel, on which two programs may interleave on one CPU.
 pub fn is_realtime() -> bool {
     fs::read_to_string("/sys/kernel/realtime").is_ok_and(|text| text.trim() == "1")

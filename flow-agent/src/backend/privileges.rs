@@ -2,7 +2,10 @@
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use rustix::process::{Resource, getrlimit};
+use rustix::system::uname;
 use rustix::thread::{CapabilitySet, capabilities};
+
+use super::host;
 
 /// What the kernel lets a thread do.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +14,7 @@ pub struct Privileges {
     pub effective: Option<CapabilitySet>,
     /// Whether its capabilities are the machine's, and not those of a container's user namespace.
     pub of_the_machine: bool,
-    /// Whether the memory that it may lock has a limit, against which kernels before 5.11 hold maps.
+    /// Whether the memory that it may lock has a limit, and the kernel is one that holds maps against it.
     pub locked_memory_is_limited: bool,
 }
 
@@ -32,7 +35,8 @@ impl Privileges {
         Self {
             effective: capabilities(None).map(|sets| sets.effective).ok(),
             of_the_machine: map.split_whitespace().eq(["0", "0", "4294967295"]),
-            locked_memory_is_limited: getrlimit(Resource::Memlock).current.is_some(),
+            locked_memory_is_limited: holds_maps_against_limit(&uname().release().to_string_lossy())
+                && getrlimit(Resource::Memlock).current.is_some(),
         }
     }
 
@@ -50,6 +54,11 @@ impl Privileges {
     }
 }
 
+/// Since 5.11 maps are held against the memory of the control group.
+fn holds_maps_against_limit(release: &str) -> bool {
+    host::series(release).is_some_and(|series| series < (5, 11))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +73,12 @@ mod tests {
         let two = with(CapabilitySet::BPF | CapabilitySet::NET_ADMIN);
         assert_eq!(two.missing(FOR_EBPF), ["CAP_PERFMON"]);
         assert!(with(CapabilitySet::all()).missing(FOR_EBPF).is_empty());
+    }
+
+    #[test]
+    fn the_limit_of_locked_memory_is_one_of_old_kernels() {
+        assert!(holds_maps_against_limit("5.10.0-46-cloud-amd64"));
+        assert!(!holds_maps_against_limit("5.11.0") && !holds_maps_against_limit("6.18.15"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use procfs::process::Process;
 
 use super::finding::{Finding, Section};
+use crate::backend::host::series;
 use crate::backend::{BackendError, ebpf};
 use crate::config::{BackendChoice, CountConfig};
 use crate::exit::chain;
@@ -163,12 +164,6 @@ fn pins(facts: &Facts, bpffs: &Path) -> Finding {
         false => Finding::warn(Section::Kernel, format!("{what}: counters end with the agent"))
             .help(format!("mount -t bpf -o mode=0700 bpf {place}")),
     }
-}
-
-/// `6.18` of `6.18.15-cloud-amd64`.
-fn series(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 #[cfg(test)]
