@@ -5,9 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::process::{command, output, run};
+
+/// Where Debian is published, for a machine that has none of its mirrors (Ubuntu).
+const DEBIAN: &str = "http://deb.debian.org/debian";
+const DEBIAN_SECURITY: &str = "http://deb.debian.org/debian-security";
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -17,10 +21,10 @@ pub struct Apt {
 }
 
 impl Apt {
-    /// Lists of `suites` from the mirrors that this machine's apt uses, kept in `directory`.
+    /// Lists of `suites`, kept in `directory`; from the mirrors that this machine's apt uses, if it uses any.
     ///
     /// # Errors
-    /// When the machine has no Debian mirror, or apt-get fails.
+    /// When apt-get fails.
     pub fn update(directory: PathBuf, suites: &[impl AsRef<str>]) -> Result<Self> {
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(directory.join(part))?;
@@ -28,10 +32,7 @@ impl Apt {
         let mirrors = mirrors()?;
         let mut sources = String::new();
         for suite in suites.iter().map(AsRef::as_ref) {
-            let label = if suite.ends_with("-security") { "Debian-Security" } else { "Debian" };
-            let Some((_, uri)) = mirrors.iter().find(|mirror| mirror.0 == label) else {
-                bail!("apt has no mirror labelled {label}, which publishes {suite}");
-            };
+            let uri = mirror(&mirrors, suite);
             sources.push_str(&format!("deb [signed-by={KEYRING}] {uri} {suite} main\n"));
         }
         fs::write(directory.join("sources.list"), sources)?;
@@ -110,8 +111,28 @@ impl Apt {
 /// What this machine's apt calls its mirrors, and where they are.
 fn mirrors() -> Result<Vec<(String, String)>> {
     let targets = ["indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"];
-    let listed =
-        output(&mut command("apt-get", targets)).context("this is not Debian: its kernels cannot be fetched")?;
+    let listed = output(&mut command("apt-get", targets)).context("Debian's kernels are fetched with apt-get")?;
     let mirrors = listed.lines().filter_map(|line| line.split_once(' '));
     Ok(mirrors.map(|(label, uri)| (label.to_owned(), uri.to_owned())).collect())
+}
+
+/// Which of the machine's mirrors publishes `suite`, else Debian itself.
+fn mirror<'a>(mirrors: &'a [(String, String)], suite: &str) -> &'a str {
+    let (label, debian) =
+        if suite.ends_with("-security") { ("Debian-Security", DEBIAN_SECURITY) } else { ("Debian", DEBIAN) };
+    mirrors.iter().find(|mirror| mirror.0 == label).map_or(debian, |mirror| &mirror.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_comes_from_the_machines_mirror_or_else_from_debian() {
+        let own = [("Debian".to_owned(), "http://mirror.example/debian".to_owned())];
+        assert_eq!(mirror(&own, "trixie-backports"), "http://mirror.example/debian");
+        assert_eq!(mirror(&own, "bullseye-security"), DEBIAN_SECURITY);
+        let ubuntu = [("Ubuntu".to_owned(), "http://archive.example/ubuntu".to_owned())];
+        assert_eq!(mirror(&ubuntu, "bookworm"), DEBIAN);
+    }
 }

@@ -27,7 +27,7 @@ use table::Row;
 use verdict::Outcome;
 
 /// What the host needs besides QEMU, and what guests get from it.
-const PACKAGES: &[&str] = &["binutils", "dash", "kmod", "mount", "procps", "util-linux"];
+const PACKAGES: &[&str] = &["binutils", "dash", "debian-archive-keyring", "kmod", "mount", "procps", "util-linux"];
 
 /// A machine that says nothing for longer hangs: no test takes minutes when it is emulated, unless others build beside it.
 const PATIENCE: Duration = Duration::from_secs(900);

@@ -11,31 +11,42 @@ use anyhow::{Context, Result, bail};
 
 use super::apt::Apt;
 use super::verdict;
+use crate::packages;
 use crate::process::{command, root, shown};
 
 const PROGRAM: &str = "qemu-system-x86_64";
+const PACKAGE: &str = "qemu-system-x86";
 /// The 7.2 of Debian 12 corrupts the memory of a 6.12 guest.
 const OLDEST_MAJOR: u32 = 10;
 
-/// Installs QEMU, from the backports of this Debian where its own is too old.
+/// Installs QEMU, on Debian from the backports where its own is too old.
 ///
 /// # Errors
-/// When this is not Debian, or apt-get fails.
+/// When apt-get fails, or what it installs is too old.
 pub fn install() -> Result<()> {
-    let version = command(PROGRAM, ["--version"]).output();
-    let found = version.ok().and_then(|version| major(&String::from_utf8_lossy(&version.stdout)));
-    if found.is_some_and(|major| major >= OLDEST_MAJOR) {
+    if is_new_enough() {
         return Ok(());
     }
     let release = fs::read_to_string("/etc/os-release").context("failed to read /etc/os-release")?;
     let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    let Some(codename) = codename.filter(|_| release.lines().any(|line| line == "ID=debian")) else {
-        bail!("this is not Debian: install {PROGRAM} {OLDEST_MAJOR} or newer yourself");
-    };
-    let backports = format!("{codename}-backports");
-    eprintln!("installing {PROGRAM} from {backports}");
-    let suites = [codename, &format!("{codename}-updates"), &format!("{codename}-security"), &backports];
-    Apt::update(root().join("target/kernels/qemu"), &suites)?.install("qemu-system-x86", &backports)
+    if let Some(codename) = codename.filter(|_| release.lines().any(|line| line == "ID=debian")) {
+        let backports = format!("{codename}-backports");
+        eprintln!("installing {PROGRAM} from {backports}");
+        let suites = [codename, &format!("{codename}-updates"), &format!("{codename}-security"), &backports];
+        Apt::update(root().join("target/kernels/qemu"), &suites)?.install(PACKAGE, &backports)?;
+    } else {
+        packages::install(&[PACKAGE])?;
+    }
+    if !is_new_enough() {
+        bail!("this system has no {PROGRAM} from {OLDEST_MAJOR} on: install one yourself");
+    }
+    Ok(())
+}
+
+fn is_new_enough() -> bool {
+    let version = command(PROGRAM, ["--version"]).output();
+    let found = version.ok().and_then(|version| major(&String::from_utf8_lossy(&version.stdout)));
+    found.is_some_and(|major| major >= OLDEST_MAJOR)
 }
 
 /// The major version in `QEMU emulator version 10.0.2 (Debian …)`.
