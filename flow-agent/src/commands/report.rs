@@ -19,7 +19,7 @@ use crate::config::{Config, IncompleteLetters};
 use crate::exit::{Code, Failure};
 use crate::ledger::calendar;
 use crate::ledger::month::{Month, MonthError};
-use crate::ledger::statement::{MonthlyReport, State};
+use crate::ledger::statement::{MonthlyReport, NodeState, State};
 use crate::mail::{SmtpMailer, Timing};
 use crate::store::{StateDir, reports, sent::Sent};
 use letters::Letters;
@@ -187,6 +187,10 @@ fn waits_until(report: &MonthlyReport) -> Option<DateTime<Utc>> {
 
 /// Whether users get no letters yet.
 fn withholds(job: &Job, report: &MonthlyReport) -> bool {
+    // Of a month that no node has anything of there is nothing to say: the main node was set up later, or reached none.
+    if report.nodes.iter().all(|node| node.state == NodeState::Missing) {
+        return true;
+    }
     match job.config.report.incomplete {
         IncompleteLetters::Provisional => false,
         IncompleteLetters::Withhold => report.state == State::Provisional,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{Days, Months};
 use serde::Serialize;
 
 use super::words::Words;
@@ -155,7 +156,7 @@ pub(super) fn view(
             is_over: billed > quota,
         }),
         before: statement.billed_bytes_before.map(|before| Before {
-            period: dates::month(language, report.month.previous()),
+            period: period_before(report, language),
             bytes: Bytes::new(before),
             change: numbers::change(before, billed),
         }),
@@ -181,6 +182,12 @@ fn concerns(node: &NodeStatement, statement: &Statement) -> bool {
     statement.by_node.contains_key(&node.name)
         || (node.state == NodeState::Missing || !node.days_missing.is_empty())
             && (statement.only_on.is_empty() || statement.only_on.contains(&node.name))
+}
+
+fn period_before(report: &MonthlyReport, language: Language) -> String {
+    // Months begin on the 28th at the latest.
+    let first = report.first_day - Months::new(1);
+    dates::period(language, first, report.first_day - Days::new(1))
 }
 
 /// `500 GiB`; what was written in decimal units also in those of all other figures: `500 GB (465.66 GiB)`.

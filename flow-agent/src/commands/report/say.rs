@@ -101,7 +101,11 @@ pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
         }
     }
     if withholds(job, report) {
-        text.push_str("users' letters are withheld until nothing is missing (`report.incomplete`); one goes out with --resend USER\n");
+        let why = match report.nodes.iter().all(|node| node.state == NodeState::Missing) {
+            true => "as long as there is nothing of any node",
+            false => "until nothing is missing (`report.incomplete`)",
+        };
+        push_line(&mut text, format_args!("users' letters are withheld {why}; one goes out with --resend USER"));
     }
     text
 }
