@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::common::daemon::{Daemon, in_netns, wait_until};
 use crate::common::smtpd::listens;
 use crate::days::{Month, line, month_of, moved, put, sealed, sealed_with};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, parsed};
 
 /// A good node and an evil one, and what the good one moved a day.
 struct Siege {
@@ -29,7 +29,7 @@ impl Siege {
         let month = Month::last_complete();
         let moved = [moved(443, None, [1, 20, 300, 4_000])];
         put(&fleet.node("good").state_dir, &month, &month_of("good", &month, &moved));
-        fleet.configure("", "deadline = \"4s\"");
+        configure(&fleet, "deadline = \"4s\"");
         fs::create_dir_all(fleet.node("evil").state_dir.join("daily")).unwrap();
         Some(Self { fleet, month, deadline: Duration::from_secs(4) })
     }
@@ -37,6 +37,11 @@ impl Siege {
     /// The daily file that the evil node has.
     fn file(&self) -> PathBuf {
         self.fleet.node("evil").state_dir.join("daily").join(format!("{}.jsonl", self.month.name()))
+    }
+
+    /// What the month's report is made of.
+    fn reports(&self) -> PathBuf {
+        self.fleet.state_dir().join("reports").join(self.month.name())
     }
 
     /// Reports, and asserts that nothing of the evil node was taken; gives why, as the report says it.
@@ -52,8 +57,8 @@ impl Siege {
         assert!(kib < 64 << 10, "{what} took {kib} KiB");
         // The deadline of a node, and what everything else takes on a busy machine.
         assert!(began.elapsed() < self.deadline + Duration::from_secs(30), "{what} took {:?}", began.elapsed());
-        let path = self.fleet.state_dir().join("reports").join(self.month.name()).join("report.json");
-        let report: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+        let report: Value =
+            serde_json::from_str(&fs::read_to_string(self.reports().join("report.json")).unwrap()).unwrap();
         let node = |name: &str| report["nodes"].as_array().unwrap().iter().find(|node| node["name"] == name).unwrap();
         let days = u64::try_from(self.month.days().count()).unwrap();
         assert_eq!(node("good")["total"]["tcp_in_bytes"], days, "{what}");
@@ -65,8 +70,21 @@ impl Siege {
         assert_eq!(kept, ["good"], "{what}");
         let why = node("evil")["why"].as_str().unwrap().to_owned();
         assert!(ended.1.contains(&format!("node evil: {why}")), "{what}: {}", ended.1);
+        let letter = parsed(&fs::read_to_string(self.reports().join("summary.eml")).unwrap());
+        assert!(letter["headers"]["Subject"].as_str().unwrap().contains("INCOMPLETE"), "{what}");
+        let text = letter["text"].as_str().unwrap();
+        // A letter has the first 200 characters of it.
+        let start: String = why.chars().take(200).collect();
+        assert!(text.contains("evil, missing") && text.contains(start.trim_end()), "{what}: {start}\n{text}");
         why
     }
+}
+
+/// With an admin, whose letter is written and not sent: no mail server is there.
+fn configure(fleet: &Fleet, report: &str) {
+    let mail = "[mail]\nserver = \"smtp+insecure://127.0.0.1:1\"\nfrom = \"report@example.com\"\n\
+                admins = [\"ops@example.com\"]\n";
+    fleet.configure("", &format!("{report}\n{mail}"));
 }
 
 /// Runs it, and asks Python how much memory it and its children had at most, in KiB.
@@ -138,6 +156,34 @@ fn a_file_that_is_not_whole_is_never_imported() {
 }
 
 #[test]
+fn a_name_that_is_a_path_a_formula_or_a_page_is_a_name() {
+    let Some(siege) = Siege::begin() else { return };
+    let month = &siege.month;
+    let names = ["../../../../etc/cron.d/x", "=cmd|'/C calc'!A0", "<img src=x onerror=alert(1)>", "{{ 7 * 7 }}"];
+    let moves: Vec<_> = (1_000..).zip(names).map(|(port, name)| moved(port, Some(name), [1, 0, 0, 0])).collect();
+    fs::write(siege.file(), month_of("evil", month, &moves)).unwrap();
+    siege.fleet.report(&["--no-mail", "--month", &month.name()]).with_code(0);
+
+    let names_in = |dir: &Path| {
+        let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names_in(&siege.reports()), ["report.html", "report.json", "summary.eml"]);
+    assert_eq!(names_in(&siege.fleet.state_dir()), ["monthly", "nodes", "report.lock", "reports"]);
+    let page = fs::read_to_string(siege.reports().join("report.html")).unwrap();
+    let letter = parsed(&fs::read_to_string(siege.reports().join("summary.eml")).unwrap());
+    for html in [&page, letter["html"].as_str().unwrap()] {
+        assert!(!html.contains("<img") && html.contains("&lt;img") && !html.contains(">evil/49"), "{html}");
+    }
+    for name in names {
+        assert!(letter["text"].as_str().unwrap().contains(&format!("evil/{name}")), "{name}");
+    }
+    let csv = letter["attachments"].as_object().unwrap().values().next().unwrap().as_str().unwrap();
+    assert!(csv.lines().all(|line| line.split(',').all(|field| !field.starts_with(['=', '+', '-', '@']))), "{csv}");
+}
+
+#[test]
 fn what_is_no_file_is_never_followed() {
     let Some(siege) = Siege::begin() else { return };
     let secret = siege.fleet.dir.path().join("secret");
@@ -164,7 +210,7 @@ fn what_is_no_file_is_never_followed() {
 fn a_file_without_end_is_bounded() {
     let Some(mut siege) = Siege::begin() else { return };
     siege.deadline = Duration::from_secs(300);
-    siege.fleet.configure("", "deadline = \"5m\"");
+    configure(&siege.fleet, "deadline = \"5m\"");
     // Sparse: a line of a billion bytes, and a file beyond the limit.
     for (what, bytes, why) in
         [("a line of 1 GB", 1_000_000_000, "more than"), ("2 GiB", 2 << 30, "more than 1073741824")]
@@ -184,13 +230,13 @@ fn a_node_that_stalls_is_given_up() {
     fs::write(siege.file(), month_of("evil", month, &many)).unwrap();
     // 64 KiB of the conversation pass, then nothing more.
     siege.fleet.replace_last("ForceCommand /usr/lib/openssh/sftp-server | (head -c 65536; exec sleep 1000)");
-    siege.fleet.configure("", "deadline = \"4s\"");
+    configure(&siege.fleet, "deadline = \"4s\"");
     let said = siege.repelled("a stall in the middle of the file");
     assert_eq!(said, "it took longer than 4s");
 
     // Lets in, and says nothing.
     siege.fleet.replace_last("ForceCommand sleep 1000");
-    siege.fleet.configure("", "deadline = \"4s\"");
+    configure(&siege.fleet, "deadline = \"4s\"");
     assert_eq!(siege.repelled("silence after the login"), "it took longer than 4s");
 
     // Accepts the connection, and says nothing, not even its banner.
@@ -234,7 +280,7 @@ fn a_node_that_is_not_who_it_was_is_not_believed() {
     fs::write(siege.file(), month_of("evil", &siege.month, &[moved(443, None, [1, 1, 1, 1])])).unwrap();
     let before = fs::read_to_string(siege.fleet.known_hosts()).unwrap();
     siege.fleet.replace_last("");
-    siege.fleet.configure("", "");
+    configure(&siege.fleet, "");
     fs::write(siege.fleet.known_hosts(), &before).unwrap();
     assert_eq!(siege.repelled("another host key"), "its host key is not the one that was enrolled");
 
@@ -243,16 +289,25 @@ fn a_node_that_is_not_who_it_was_is_not_believed() {
     assert_eq!(siege.repelled("an unknown host key"), "its host key is not known");
 
     siege.fleet.replace_last("DenyUsers root");
-    siege.fleet.configure("", "");
+    configure(&siege.fleet, "");
     assert!(siege.repelled("a refused key").starts_with("it does not accept our key"));
 
     siege.fleet.silence_last();
     assert!(siege.repelled("nobody there").contains("Connection refused"));
 
+    // The old protocol, in which a node says what is written where.
+    let outside = siege.fleet.dir.path().join("outside");
+    let up = "../".repeat(20);
+    let old = format!("printf 'C0644 6 {up}{0}\\nhello\\n\\000'; sleep 1", &outside.to_str().unwrap()[1..]);
+    siege.fleet.replace_last(&format!("ForceCommand {old}"));
+    configure(&siege.fleet, "deadline = \"4s\"");
+    siege.repelled("the old protocol");
+    assert!(!outside.exists());
+
     // What it says at the door goes no further than one harmless line.
     let shout = "printf '\\033[2J\\r\\n%s\\n' \"$(head -c 100000 /dev/zero | tr '\\0' x)\" >&2; exit 1";
     siege.fleet.replace_last(&format!("ForceCommand {shout}"));
-    siege.fleet.configure("", "");
+    configure(&siege.fleet, "");
     let said = siege.repelled("shouting");
     assert!(said.len() < 1_000 && !said.contains('\u{1b}'), "{said}");
 }

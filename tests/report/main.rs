@@ -20,5 +20,6 @@ mod hostile;
 mod kills;
 mod letters;
 mod month;
+mod rules;
 mod stub;
 mod tls;

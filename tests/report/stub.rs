@@ -100,6 +100,8 @@ impl Stub {
 }
 
 fn talk(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
+    // An answer is written in pieces; the second would wait for the client to acknowledge the first.
+    stream.set_nodelay(true)?;
     let fault = state.lock().unwrap().faults.pop_front();
     let at = |stage: Stage| fault.filter(|(where_, _)| *where_ == stage).map(|(_, fault)| fault);
     let mut writer = stream;
