@@ -387,6 +387,8 @@ impl Agent {
             self.unseen.forget_until(&bucket.seal);
             self.outbox.push(bucket, set.map_or(Then::Nothing, Then::Delete));
             self.write_out();
+            // Until something on disk tells of them, a successor would not know since when the new counters count.
+            self.checkpoint();
         }
         Ok(())
     }

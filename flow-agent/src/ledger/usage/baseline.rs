@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::tally::Tally;
 use crate::ledger::block::HourBlock;
-use crate::ledger::counters::Counters;
+use crate::ledger::counters::{Counters, Device, Others};
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::{Checkpoint, Gap, HourSeal, Quality};
 
@@ -31,12 +31,13 @@ pub struct Baseline {
     checkpoint: Option<Checkpoint>,
 }
 
-/// The seal with the highest `seq`: where its bucket ended, on both clocks.
-#[derive(Clone, Copy, Debug)]
+/// The seal with the highest `seq`: where its bucket ended, on both clocks, and where the devices stood then.
+#[derive(Clone, Debug)]
 struct Newest {
     seq: u64,
     end: DateTime<Utc>,
     boot_ms: Option<u64>,
+    devices: Option<Vec<Device>>,
 }
 
 impl Baseline {
@@ -50,7 +51,8 @@ impl Baseline {
         // Without one, the order of the file is the order.
         let seq = seal.seq.unwrap_or(self.sealed_seq());
         if seq >= self.sealed_seq() {
-            self.newest = Some(Newest { seq, end: seal.end.to_utc(), boot_ms: seal.boot_ms });
+            let devices = seal.device_total.clone();
+            self.newest = Some(Newest { seq, end: seal.end.to_utc(), boot_ms: seal.boot_ms, devices });
         }
         if self.epochs.get(&seal.epoch).is_some_and(|known| known.seq > seq) {
             return;
@@ -92,12 +94,12 @@ impl Baseline {
     }
 
     fn sealed_seq(&self) -> u64 {
-        self.newest.map_or(0, |newest| newest.seq)
+        self.newest.as_ref().map_or(0, |newest| newest.seq)
     }
 
     /// When the newest reading on disk was taken; the boot-time clock is 0 where it is not known.
     pub fn last_known(&self) -> Option<Moment> {
-        let (wall, boot_ms) = match (&self.checkpoint, self.newest) {
+        let (wall, boot_ms) = match (&self.checkpoint, &self.newest) {
             (Some(checkpoint), _) if checkpoint.seq >= self.sealed_seq() => {
                 (checkpoint.at.to_utc(), checkpoint.boot_ms)
             }
@@ -137,7 +139,7 @@ impl Baseline {
 
     /// The end of the last bucket.
     pub(super) fn sealed_until(&self) -> Option<DateTime<Utc>> {
-        self.newest.map(|newest| newest.end)
+        self.newest.as_ref().map(|newest| newest.end)
     }
 
     /// The checkpoint, where it is a later reading than the last seal of its epoch.
@@ -154,9 +156,18 @@ impl Baseline {
 
     /// A tally that goes on from the last seal of `epoch`; without one, from zero.
     pub(super) fn tally(&self, epoch: &str) -> Tally {
-        let Some(last) = self.epochs.get(epoch) else { return Tally::default() };
+        let Some(last) = self.epochs.get(epoch) else {
+            return Tally::resume(BTreeMap::new(), BTreeSet::new(), Others::default(), self.devices_handed_over(epoch));
+        };
         let others = last.seal.other_total.unwrap_or_default();
         Tally::resume(last.totals.clone(), last.closed.clone(), others, last.seal.device_total.clone())
+    }
+
+    /// Where the devices stood when the counters of `epoch` took over from those of the newest bucket; `None` when they
+    /// did not. Devices count on whoever reads them.
+    fn devices_handed_over(&self, epoch: &str) -> Option<Vec<Device>> {
+        let begun_at = self.checkpoint.as_ref().filter(|checkpoint| checkpoint.epoch == epoch)?.start?;
+        self.newest.as_ref().filter(|newest| newest.end == begun_at)?.devices.clone()
     }
 
     /// What the checkpoint saw, as a reading: a port that it does not name stands where the seal left it.

@@ -11,6 +11,7 @@ use super::tally::Tally;
 use super::window::{self, Window};
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar::{self, BucketLength};
+use crate::ledger::counters::Device;
 use crate::ledger::reading::{Identity, Moment, Reading, Unseen};
 use crate::ledger::record::{Checkpoint, Gap, VERSION};
 
@@ -29,6 +30,16 @@ pub struct Counted {
     /// Those that it counts, or counted.
     pub interfaces: Vec<String>,
     pub reading: Reading,
+}
+
+impl Counted {
+    /// Counters that stand still are read without their devices: those stand where the counters that took over say.
+    fn observe_devices(&mut self, now: &[Device]) {
+        if self.reading.devices.is_empty() {
+            self.reading.devices =
+                now.iter().filter(|device| self.interfaces.contains(&device.name)).cloned().collect();
+        }
+    }
 }
 
 /// What is known beside the readings when a bucket is closed.
@@ -90,11 +101,15 @@ impl Meter {
         };
         buckets.extend(baseline.checkpoint().filter(lost).map(|checkpoint| pen.lost(baseline, checkpoint)));
         let mut handed_over = None;
-        for counted in retired {
+        let mut devices = live.reading.devices.clone();
+        for mut counted in retired {
+            counted.observe_devices(&devices);
             let mut open = Open::resume(&settings, baseline, counted);
             if !open.tally.is_spent() {
                 buckets.push(pen.close(&mut open));
                 handed_over = Some(open.window);
+                // Of two that stood still in turn, one tells what the devices moved.
+                devices.clear();
             }
         }
         let mut open = Open::resume(&settings, baseline, live);
@@ -184,7 +199,8 @@ impl Meter {
         live: Counted,
         closing: Closing<'_>,
     ) -> Result<HourBlock, ForeignEpoch> {
-        if let Some(last) = last {
+        if let Some(mut last) = last {
+            last.observe_devices(&live.reading.devices);
             self.open.observe(&last.reading)?;
             self.open.interfaces = last.interfaces;
         }

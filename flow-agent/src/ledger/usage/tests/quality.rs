@@ -165,6 +165,40 @@ fn a_device_is_counted_over_the_same_time() {
 }
 
 #[test]
+fn a_device_is_counted_over_the_same_time_when_other_counters_take_over() {
+    let mut node = Node::new();
+    let eth0 = |rx_bytes| vec![Device { name: "eth0".into(), rx_bytes, ..Device::default() }];
+    let received = |bucket: &HourBlock| bucket.seal.devices.iter().map(|device| device.rx_bytes).collect::<Vec<_>>();
+    node.devices = eth0(1_000);
+    let (mut meter, _) = node.start();
+    // More ports than slots: a set that stands still is read without its devices.
+    let last = |node: &mut Node, epoch: &str| {
+        node.devices.clear();
+        let last = node.counted();
+        node.epoch = epoch.to_owned();
+        last
+    };
+    node.wait_until("2026-10-05T12:10:00Z");
+    let old = last(&mut node, "boot-1-larger");
+    node.devices = eth0(1_500);
+    let bucket = meter.replace(Some(old), node.counted(), node.closing()).unwrap();
+    node.baseline.take(&bucket);
+    assert_eq!(received(&bucket), [500]);
+    // An agent that dies before its new counters are in a seal.
+    assert!(node.checkpoint(&mut meter));
+    node.devices = eth0(1_600);
+    node.wait_until("2026-10-05T12:20:00Z");
+    // Its successor makes the counters larger once more.
+    let old = last(&mut node, "boot-1-largest");
+    node.devices = eth0(1_700);
+    let (mut meter, buckets) = node.start_after(vec![old]);
+    assert_eq!(buckets.iter().map(received).collect::<Vec<_>>(), [[200]]);
+    node.devices = eth0(1_730);
+    node.wait_until("2026-10-05T13:00:00Z");
+    assert_eq!(received(&node.close(&mut meter)), [30]);
+}
+
+#[test]
 fn a_name_that_cannot_be_written_does_not_cost_its_bytes() {
     let mut node = Node::new();
     node.users.insert(443, "\u{202e}ada".into());
