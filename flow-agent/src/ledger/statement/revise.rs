@@ -36,14 +36,32 @@ impl MonthlyReport {
         self.statements.sort_by_cached_key(Statement::owner);
         self.first_made_at = former.first_made_at.or(self.first_made_at);
         (self.rev, self.made_at) = (former.rev, former.made_at);
+        let reasons = self.take_reasons(&former);
         if self == former {
             return former;
+        }
+        for (node, why) in self.nodes.iter_mut().zip(reasons) {
+            node.why = why;
         }
         self.made_at = now;
         if was_over || was_told(None, former.rev) {
             self.rev += 1;
         }
         self
+    }
+}
+
+impl MonthlyReport {
+    /// The reasons why nodes were not taken; in their places those of `former`, where it has one. A node that is down for
+    /// one reason today and for another tomorrow is nothing new.
+    fn take_reasons(&mut self, former: &Self) -> Vec<Option<String>> {
+        let reasons = self.nodes.iter().map(|node| node.why.clone()).collect();
+        for (node, old) in self.nodes.iter_mut().zip(&former.nodes) {
+            if node.name == old.name && node.why.is_some() && old.why.is_some() {
+                node.why.clone_from(&old.why);
+            }
+        }
+        reasons
     }
 }
 

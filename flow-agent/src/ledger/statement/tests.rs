@@ -347,6 +347,23 @@ fn the_same_month_again_is_the_same_report() {
 }
 
 #[test]
+fn another_reason_for_the_same_lack_says_nothing_new() {
+    let directory = Directory::new(vec![user("alice", &[443])]);
+    let first = report_of(&directory, FIRST, 100, false);
+    let mut again = report_of(&directory, LATER, 100, false);
+    again.nodes[1].why = Some("no route to host".to_owned());
+    assert_eq!(again.clone().revise(Some(first.clone()), |_, _| true), first);
+    // Where anything else is new, the new reason is told with it.
+    let mut more = report_of(&directory, LATER, 101, false);
+    more.nodes[1].why = Some("no route to host".to_owned());
+    let more = more.revise(Some(first.clone()), |_, _| true);
+    assert_eq!((more.rev, more.nodes[1].why.as_deref()), (1, Some("no route to host")));
+    // Reached again, or not any more, is new.
+    again.nodes[1].why = None;
+    assert_eq!(again.revise(Some(first), |_, _| true).rev, 1);
+}
+
+#[test]
 fn late_data_make_a_revision_that_says_what_changed() {
     let directory = Directory::new(vec![user("alice", &[443]), user("bob", &[80])]);
     let first = report_of(&directory, FIRST, 100, false);
