@@ -12,6 +12,7 @@ mod again;
 mod alone;
 mod confined;
 mod counted;
+mod cron;
 mod days;
 mod enroll;
 mod faults;

@@ -14,6 +14,7 @@ use crate::process::{command, run};
 pub const FOR_TESTS: &[&str] = &[
     "bpftool",
     "e2fsprogs",
+    "faketime",
     "iproute2",
     "iptables",
     "jq",

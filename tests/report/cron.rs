@@ -1,0 +1,77 @@
+//! What `packaging/` starts every day, day after day: a month is mailed on the day after its last, once, and nothing is said.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Command, Stdio};
+
+use chrono::{Days, NaiveDate};
+
+use crate::alone::{ADDRESSES, Alone};
+use crate::common::have_program;
+use crate::days::{Month, line, moved, put, sealed_with};
+use crate::fleet::{Ended, PROGRAM};
+use crate::stub::Stub;
+
+const CRON: &str = include_str!("../../flow-agent/packaging/flow-agent.cron");
+const TIMER: &str = include_str!("../../flow-agent/packaging/flow-agent-report.timer");
+const SERVICE: &str = include_str!("../../flow-agent/packaging/flow-agent-report.service");
+
+#[test]
+fn both_start_the_report_at_eleven_past_midnight() {
+    let is_job = |line: &&str| !line.starts_with('#') && !line.contains('=') && !line.is_empty();
+    let jobs: Vec<_> = CRON.lines().filter(is_job).collect();
+    assert_eq!(jobs, ["11 0 * * * root flow-agent report"]);
+    // Where the unit's program is.
+    assert!(CRON.lines().any(|line| line.starts_with("PATH=") && line.split([':', '=']).any(|dir| dir == "/usr/sbin")));
+    assert!(SERVICE.contains("\nExecStart=/usr/sbin/flow-agent report\n"));
+    assert!(TIMER.contains("\nOnCalendar=*-*-* 00:11:00\n") && TIMER.contains("\nPersistent=true\n"));
+}
+
+#[test]
+fn a_month_is_mailed_when_it_is_over_and_not_again() {
+    if !have_program("faketime", "other days than today") {
+        return;
+    }
+    let stub = Stub::start(&[]);
+    let alone = Alone::with(&stub);
+    let config = fs::read_to_string(alone.config()).unwrap();
+    let config = config.replace("timezone = \"UTC\"", "timezone = \"Asia/Shanghai\"\nmonth_start_day = 15");
+    fs::write(alone.config(), config).unwrap();
+    let date = |text: &str| text.parse::<NaiveDate>().unwrap();
+    let mut files: BTreeMap<String, (Month, String)> = BTreeMap::new();
+    for day in date("2026-09-15").iter_days().take_while(|day| *day <= date("2026-11-18")) {
+        let file = files.entry(day.format("%Y-%m").to_string());
+        let (_, text) = file.or_insert_with(|| (Month { first: day }, String::new()));
+        let lines = [line(day, &moved(443, None, [1, 2, 3, 4]))];
+        text.push_str(&sealed_with("alone", day, &lines, 86_400, "Asia/Shanghai"));
+    }
+    files.values().for_each(|(month, text)| put(&alone.state_dir(), month, text));
+
+    // 00:11 in Shanghai is 16:11 of the day before in Greenwich; every day twice.
+    let mut mailed = Vec::new();
+    for day in date("2026-11-12").iter_days().take(6) {
+        for again in [false, true] {
+            let before = stub.taken().len();
+            let mut command = Command::new("faketime");
+            command.arg("-f").arg(format!("@{} 16:11:00", day - Days::new(1)));
+            command.args([PROGRAM, "report", "--config"]).arg(alone.config());
+            command.envs([("TZ", "UTC"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]).stdin(Stdio::null());
+            let ended = Ended::from(command.output().unwrap()).with_code(0);
+            assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""), "{day}");
+            let letters = stub.taken().split_off(before);
+            if !letters.is_empty() {
+                assert!(!again, "{day}");
+                mailed.push((day, letters));
+            }
+        }
+    }
+    // The first run finds that 2026-09 was not reported; 2026-10 is over on the 14th of November.
+    let days: Vec<_> = mailed.iter().map(|(day, _)| day.to_string()).collect();
+    assert_eq!(days, ["2026-11-12", "2026-11-15"]);
+    for ((_, letters), month) in mailed.iter().zip(["2026-09", "2026-10"]) {
+        let to: Vec<_> = letters.iter().map(|letter| letter.to.concat()).collect();
+        assert_eq!(to, ADDRESSES, "{month}");
+        let id = format!("Message-ID: <flow-agent.{month}.r0.");
+        assert!(letters.iter().all(|letter| letter.text.contains(&id)), "{month}");
+    }
+}
