@@ -10,18 +10,20 @@ use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::classifiers::{self, PROGRAMS, Settings};
+use super::classifiers::{self, Settings};
 use crate::common::frames::{TCP, frame, ipv4, tcp};
 use crate::rounds::{Series, Subject, interleave};
 
 const ROUNDS: usize = 60;
 const REPEAT: u32 = 200_000;
+/// How many copies of a program are measured, round by round.
+const COPIES: usize = 6;
 
-/// The object that is shipped, with these ports watched.
-pub struct Ours(Ebpf);
+/// The object that is shipped, with these ports watched: [`COPIES`] of it.
+pub struct Ours(Vec<Ebpf>);
 
-/// The programs of `flow-ebpf/src/rivals`, with the same ports watched.
-pub struct Rivals(Ebpf);
+/// The programs of `flow-ebpf/src/rivals`, with the same ports watched: as many copies.
+pub struct Rivals(Vec<Ebpf>);
 
 /// Draws one of the watched ports, and goes on with a program.
 pub struct AtRandom(Ebpf);
@@ -54,17 +56,20 @@ pub fn hot_frame(source: u16, destination: u16) -> Vec<u8> {
 }
 
 impl Ours {
-    pub fn load(watched: Watched) -> Result<Self> {
-        let mut object = classifiers::object(u32::from(watched.count), Settings::default());
-        for name in PROGRAMS {
-            classifiers::load(&mut object, name)?;
-        }
-        classifiers::watch(&mut object, watched.ports());
-        Ok(Self(object))
+    pub fn load(watched: Watched, programs: &[&str]) -> Result<Self> {
+        let load = |_| {
+            let mut object = classifiers::object(u32::from(watched.count), Settings::default());
+            for name in programs {
+                classifiers::load(&mut object, name)?;
+            }
+            classifiers::watch(&mut object, watched.ports());
+            Ok(object)
+        };
+        Ok(Self((0..COPIES).map(load).collect::<Result<_>>()?))
     }
 
-    pub fn program(&self, name: &str) -> &SchedClassifier {
-        classifiers::program(&self.0, name)
+    pub fn programs(&self, name: &str) -> Vec<&SchedClassifier> {
+        self.0.iter().map(|object| classifiers::program(object, name)).collect()
     }
 }
 
@@ -72,17 +77,20 @@ impl Rivals {
     pub fn load(watched: Watched) -> Result<Self> {
         // A hash that is full is no fair rival.
         let flows = 2 * u32::from(watched.count).max(1_000);
-        let mut object = load_rivals(watched, flows, &["empty", "per_cpu_hash", "flow_map"])?;
-        let mut cells: PerCpuHashMap<_, u32, [u64; 8]> = object.map_mut("PORTS").context("no PORTS")?.try_into()?;
         let cpus = aya::util::nr_cpus().map_err(|(path, error)| anyhow!("failed to read {path}: {error}"))?;
-        for port in watched.ports() {
-            cells.insert(u32::from(port), PerCpuValues::try_from(vec![[0; 8]; cpus])?, 0)?;
-        }
-        Ok(Self(object))
+        let load = |_| {
+            let mut object = load_rivals(watched, flows, &["empty", "per_cpu_hash", "flow_map"])?;
+            let mut cells: PerCpuHashMap<_, u32, [u64; 8]> = object.map_mut("PORTS").context("no PORTS")?.try_into()?;
+            for port in watched.ports() {
+                cells.insert(u32::from(port), PerCpuValues::try_from(vec![[0; 8]; cpus])?, 0)?;
+            }
+            Ok(object)
+        };
+        Ok(Self((0..COPIES).map(load).collect::<Result<_>>()?))
     }
 
-    pub fn program(&self, name: &str) -> &SchedClassifier {
-        classifiers::program(&self.0, name)
+    pub fn programs(&self, name: &str) -> Vec<&SchedClassifier> {
+        self.0.iter().map(|object| classifiers::program(object, name)).collect()
     }
 }
 
@@ -124,11 +132,13 @@ pub fn measure(subjects: &mut [Subject<'_>]) -> Result<Vec<Series>> {
     Ok(series.into_iter().map(|runs| runs.map(|taken| taken / f64::from(REPEAT))).collect())
 }
 
-/// A program on a frame; measured are the nanoseconds that [`REPEAT`] runs take, the kernel's own loop included.
-pub fn subject<'a>(name: impl Into<String>, program: &'a SchedClassifier, frame: &[u8]) -> Subject<'a> {
+/// Copies of a program on a frame; measured are the nanoseconds that [`REPEAT`] runs take, the kernel's own loop included.
+pub fn subject<'a>(name: impl Into<String>, programs: Vec<&'a SchedClassifier>, frame: &[u8]) -> Subject<'a> {
     // The kernel hands these runs `lo`, whose address is all zeros: another one would be for another host.
     let frame = [&[0; 6], &frame[6..]].concat();
+    let mut copies = programs.into_iter().cycle();
     Subject::new(name, move || {
+        let program = copies.next().context("no program")?;
         let begun = cpu_time();
         let run = TestRunOptions { data_in: Some(&frame), repeat: REPEAT, ..TestRunOptions::new() };
         let verdict = program.test_run(run)?.return_value;

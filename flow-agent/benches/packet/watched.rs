@@ -34,16 +34,22 @@ struct Stage {
 
 impl Stage {
     fn load(watched: Watched) -> Result<Self> {
-        let (ours, rivals) = (Ours::load(watched)?, Rivals::load(watched)?);
-        let random = ways(&ours, &rivals).map(|program| AtRandom::load(watched, program));
+        let (ours, rivals) = (Ours::load(watched, &["ingress_eth"])?, Rivals::load(watched)?);
+        // One copy of each: their cells would be in each other's way.
+        let random = ways(&ours, &rivals).map(|programs| AtRandom::load(watched, programs[0]));
         let random = random.into_iter().collect::<Result<_>>()?;
         let frame = hot_frame(50_000, watched.hot_port());
         Ok(Self { watched, ours, rivals, random, frame })
     }
 }
 
-fn ways<'a>(ours: &'a Ours, rivals: &'a Rivals) -> [&'a SchedClassifier; 4] {
-    [rivals.program("empty"), ours.program("ingress_eth"), rivals.program("per_cpu_hash"), rivals.program("flow_map")]
+fn ways<'a>(ours: &'a Ours, rivals: &'a Rivals) -> [Vec<&'a SchedClassifier>; 4] {
+    [
+        rivals.programs("empty"),
+        ours.programs("ingress_eth"),
+        rivals.programs("per_cpu_hash"),
+        rivals.programs("flow_map"),
+    ]
 }
 
 /// One stage's runs, in the order of [`WAYS`]: on one hot port, and on ports at random.
@@ -71,11 +77,11 @@ pub fn run(report: &mut Report) -> Result<()> {
     let stages = WATCHED.map(Stage::load).into_iter().collect::<Result<Vec<_>>>()?;
     let mut subjects = Vec::new();
     for Stage { ours, rivals, random, frame, .. } in &stages {
-        for (way, program) in WAYS.into_iter().zip(ways(ours, rivals)) {
-            subjects.push(subject(way, program, frame));
+        for (way, programs) in WAYS.into_iter().zip(ways(ours, rivals)) {
+            subjects.push(subject(way, programs, frame));
         }
         for (way, program) in WAYS.into_iter().zip(random) {
-            subjects.push(subject(way, program.program(), frame));
+            subjects.push(subject(way, vec![program.program()], frame));
         }
     }
     let series = measure(&mut subjects)?;
