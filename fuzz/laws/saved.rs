@@ -1,0 +1,82 @@
+//! What holds for the reader of `iptables-save -c` on every text. The fuzzer looks for one that breaks it, and the test of
+//! the corpus looks at every text that was ever of interest.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use flow_agent::backend::iptables::names::Direction;
+use flow_agent::backend::iptables::parse::{SavedRule, Table, parse};
+use flow_agent::backend::iptables::saved::{self, Entrance};
+use flow_agent::backend::iptables::view::View;
+
+/// Panics where a law is broken.
+pub fn hold(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    // No iptables ends its lines like that, and they would not be written again as they were.
+    if text.contains('\r') {
+        return;
+    }
+    let Ok(tables) = parse(text) else { return };
+
+    // Every chain and every rule of the text is there, and no other.
+    let lines = |first: char| text.lines().filter(|line| line.starts_with(first)).count();
+    assert_eq!(tables.values().map(|table| table.chains.len()).sum::<usize>(), lines(':'));
+    assert_eq!(rules(&tables).count(), lines('['));
+    // Written again it says the same.
+    assert_eq!(parse(&written(&tables)).as_ref(), Ok(&tables));
+    // A text that was cut short is refused, or has whole tables.
+    let half = (text.len() / 2..).find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    if let Ok(before) = parse(&text[..half]) {
+        assert!(before.iter().all(|(name, table)| tables.get(name) == Some(table)));
+    }
+    // Whatever a rule says, it has words or quotes that do not end.
+    for rule in rules(&tables) {
+        assert!(rule.words().is_none_or(|words| words.iter().map(|word| word.len()).sum::<usize>() <= rule.text.len()));
+    }
+    tables.values().for_each(hold_for_sets);
+}
+
+/// What holds for the sets of counters in a table.
+fn hold_for_sets(table: &Table<'_>) {
+    for name in saved::sets(table).into_keys() {
+        for direction in Direction::BOTH {
+            let entrance = saved::entrance(table, &name, direction);
+            assert_eq!(entrance == Entrance::Absent, saved::jumps(table, &name, direction) == 0);
+        }
+        let remains = saved::remains(table, &name);
+        let Ok(view) = View::read(table, &name) else { continue };
+        // A whole set has lost nothing, and counts no more than its rules do.
+        assert_eq!(view.counters, remains);
+        assert_eq!(view.others, saved::remaining_others(table, &name));
+        assert!(view.draining.iter().all(|port| view.counters.contains_key(port)));
+        let counted: u128 = view.counters.values().flat_map(|counters| counters.to_array()).map(u128::from).sum();
+        let of_rules = |rule: &SavedRule<'_>| u128::from(rule.bytes) + u128::from(rule.packets);
+        assert!(counted <= table.chains.values().flatten().map(of_rules).sum());
+        // It is as we would make it.
+        for (place, _) in view.layout.chains() {
+            assert!(table.chains.contains_key(name.chain(&place).as_str()));
+        }
+    }
+}
+
+fn rules<'t, 'a>(tables: &'t BTreeMap<&str, Table<'a>>) -> impl Iterator<Item = &'t SavedRule<'a>> {
+    tables.values().flat_map(|table| table.chains.values()).flatten()
+}
+
+/// As `iptables-save -c` prints it.
+fn written(tables: &BTreeMap<&str, Table<'_>>) -> String {
+    let mut text = String::new();
+    for (name, table) in tables {
+        writeln!(text, "*{name}").expect("writing to a String cannot fail");
+        for chain in table.chains.keys() {
+            writeln!(text, ":{chain} - [0:0]").expect("writing to a String cannot fail");
+        }
+        for (chain, rules) in &table.chains {
+            for SavedRule { packets, bytes, text: rule } in rules {
+                writeln!(text, "[{packets}:{bytes}] -A {chain} {rule}").expect("writing to a String cannot fail");
+            }
+        }
+        text += "COMMIT\n";
+    }
+    text
+}
