@@ -1,6 +1,7 @@
 //! The real program, run in a host: started, waited for, ended, and what it wrote.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,8 @@ pub struct Node {
     dir: tempfile::TempDir,
     config: PathBuf,
     agent: Option<Daemon>,
+    /// Where the agent looks for programs first.
+    programs: Option<OsString>,
 }
 
 impl Node {
@@ -27,12 +30,18 @@ impl Node {
     pub fn new(pair: &Pair, ports: &[u16], extra: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("flow-agent-node").tempdir().unwrap();
         let config = dir.path().join("config.toml");
-        let node = Self { netns: pair.host.clone(), dir, config, agent: None };
+        let node = Self { netns: pair.host.clone(), dir, config, agent: None, programs: None };
         let mut text = format!("node = \"node\"\ntimezone = \"UTC\"\nstate_dir = {:?}\n", node.state_dir());
         write!(text, "bpffs = {:?}\n\n[count]\nbucket = \"1h\"\n\n[ports]\nwatch = {ports:?}\n{extra}", pair.bpffs)
             .unwrap();
         fs::write(&node.config, text).unwrap();
         node
+    }
+
+    /// Lets the agent find the programs in `directory` before all others.
+    pub fn use_programs(&mut self, directory: OsString) {
+        let path = std::env::var_os("PATH").unwrap();
+        self.programs = Some([directory, path].join(OsStr::new(":")));
     }
 
     /// Appends to the configuration: keys of `[ports]`, then tables.
@@ -90,6 +99,7 @@ impl Node {
     fn program(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
         let words: Vec<&str> = wrapper.iter().copied().chain([PROGRAM]).collect();
         let mut command = in_netns(&self.netns, words[0]);
+        command.envs(self.programs.iter().map(|path| ("PATH", path)));
         command.args(&words[1..]).args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null());
         command
     }
@@ -104,6 +114,25 @@ impl Node {
     pub fn wait_for_buckets(&self, count: usize) {
         let written = || self.log().lines().filter(|line| line.contains(" in  ") && line.contains(" out  ")).count();
         wait_until("buckets are written", Duration::from_secs(30), || written() >= count);
+    }
+
+    /// Waits until a checkpoint says so much of a port: any of its eight numbers.
+    pub fn wait_for_checkpoint(&self, port: u16, number: u64) {
+        wait_until("a checkpoint knows it", Duration::from_secs(30), || {
+            let text = fs::read_to_string(self.state_dir().join("checkpoint.json")).unwrap_or_default();
+            let checkpoint: Value = serde_json::from_str(&text).unwrap_or_default();
+            let numbers = checkpoint["totals"][port.to_string()].as_array().cloned().unwrap_or_default();
+            numbers.contains(&number.into())
+        });
+    }
+
+    /// Lets the agent stand still while `work` is done.
+    pub fn asleep<T>(&self, work: impl FnOnce() -> T) -> T {
+        let agent = self.agent.as_ref().expect("an agent runs");
+        agent.signal(rustix::process::Signal::STOP);
+        let result = work();
+        agent.signal(rustix::process::Signal::CONT);
+        result
     }
 
     /// Kills the agent, as `kill -9` does.

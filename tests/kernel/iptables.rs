@@ -5,6 +5,7 @@ mod counted;
 mod failures;
 mod foreign;
 mod ports;
+mod reload;
 
 use flow_agent::backend::{Backend, BackendError, Options, Started, iptables};
 use flow_agent::clock;

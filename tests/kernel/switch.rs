@@ -6,6 +6,7 @@ use crate::agent::Node;
 use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside};
 use crate::common::observer::{Observed, Observer};
+use crate::common::variant::Variant;
 use crate::support::send;
 
 const PORTS: [u16; 3] = [443, 4433, 8388];
@@ -50,13 +51,13 @@ fn what_passes_during_a_switch_is_a_gap_and_never_counted_twice() {
     node.start(&["--bucket", "1s", "--backend", "ebpf"]);
     let observer = Observer::install(&pair.host, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
-    for round in 1..=6 {
-        // One that the switch before closed, and one of a whole second.
-        node.wait_for_buckets(3);
+    for round in 1..=20 {
+        // What the switch before closed, and one of its own.
+        node.wait_for_buckets(2);
         node.stop();
         node.start(&["--bucket", "1s", "--backend", BACKENDS[round % 2]]);
     }
-    node.wait_for_buckets(3);
+    node.wait_for_buckets(2);
     flood.end();
     node.stop();
     let mut unseen = 0;
@@ -75,6 +76,7 @@ fn iptables_counts_what_ebpf_counts() {
     let mut figures = Vec::new();
     for backend in BACKENDS {
         let mut node = Node::new(&pair, &PORTS, "");
+        let before = inside(&pair.host, Variant::everything);
         node.start(&["--backend", backend]);
         for (from, to) in [(PEER4, HOST4), (PEER6, HOST6)] {
             inside(&pair.peer, || {
@@ -84,6 +86,7 @@ fn iptables_counts_what_ebpf_counts() {
         }
         node.stop();
         assert!(node.command(&["uninstall"]).status.success());
+        assert_eq!(inside(&pair.host, Variant::everything), before);
         figures.push(node.totals());
     }
     assert_eq!(figures[0], figures[1]);

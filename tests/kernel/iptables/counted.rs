@@ -5,6 +5,8 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use flow_agent::backend::{Options, Started};
 use flow_agent::clock;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::Variant;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside};
@@ -63,13 +65,13 @@ fn stream(pair: &Pair, host: IpAddr, port: u16, length: usize) {
     server.join().unwrap();
 }
 
-/// Everything that passes in practice, on 443, 4433 and 98 ports more; the observer and the backend must agree.
-fn scenario(start: &(dyn Fn(&Options) -> Started + Sync)) {
+/// Everything that passes in practice, on 443, 4433 and 98 ports more; the observer and every backend must agree.
+fn scenario(start: &(dyn Fn(&Options) -> Vec<Started> + Sync), fragments6: Observed6) {
     let Some(pair) = Pair::make() else { return };
     let ports: Vec<u16> = [443, 4433].into_iter().chain(8_000..8_098).collect();
     inside(&pair.host, || {
         let observer = Observer::install(&pair.host, &ports);
-        let mut backend = start(&options(&pair, &ports)).backend;
+        let mut backends: Vec<_> = start(&options(&pair, &ports)).into_iter().map(|started| started.backend).collect();
         let bind = |ip: IpAddr, port: u16| UdpSocket::bind((ip, port)).unwrap();
         let _sinks = inside(&pair.peer, || [PEER4, PEER6].map(|ip| bind(ip, 9)));
         let mut by_hand = 0;
@@ -82,9 +84,11 @@ fn scenario(start: &(dyn Fn(&Options) -> Started + Sync)) {
                 by_hand += 3 * (200 + index as u64 + header);
             }
         }
-        let read = read_all(&mut *backend);
-        assert_eq!(read.ports.values().map(|counters| counters.udp_in_bytes).sum::<u64>(), by_hand);
-        assert!(read.ports.values().all(|counters| (counters.udp_in_packets, counters.udp_out_packets) == (6, 2)));
+        for backend in &mut backends {
+            let read = read_all(&mut **backend);
+            assert_eq!(read.ports.values().map(|counters| counters.udp_in_bytes).sum::<u64>(), by_hand);
+            assert!(read.ports.values().all(|counters| (counters.udp_in_packets, counters.udp_out_packets) == (6, 2)));
+        }
 
         for (host, peer) in [(HOST4, PEER4), (HOST6, PEER6)] {
             stream(&pair, host, 443, 3_000_000);
@@ -93,11 +97,15 @@ fn scenario(start: &(dyn Fn(&Options) -> Started + Sync)) {
             send_segmented((host, 8_001), (peer, 9).into(), 1200, 6_000);
         }
         // Fragments: 4 kB do not fit into one frame.
-        let socket = bind(HOST4, 8_002);
-        for _ in 0..20 {
-            socket.send_to(&[b'x'; 4_000], (PEER4, 9)).unwrap();
+        let mut fragmented = vec![(HOST4, PEER4)];
+        fragmented.extend((fragments6 == Observed6::Whole).then_some((HOST6, PEER6)));
+        for (host, peer) in fragmented {
+            let socket = bind(host, 8_002);
+            for _ in 0..20 {
+                socket.send_to(&[b'x'; 4_000], (peer, 9)).unwrap();
+            }
+            inside(&pair.peer, || send(peer, (host, 8_002), 4_000, 20));
         }
-        inside(&pair.peer, || send(PEER4, (HOST4, 8_002), 4_000, 20));
         // Without super-packets.
         switch_off(WAN, SEGMENTATION);
         inside(&pair.peer, || switch_off("lan", SEGMENTATION));
@@ -105,24 +113,60 @@ fn scenario(start: &(dyn Fn(&Options) -> Started + Sync)) {
             stream(&pair, host, 443, 1_000_000);
             stream(&pair, host, 4433, 500_000);
         }
-        let reading = read_all(&mut *backend);
-        assert!(reading.ports[&443].tcp_in_bytes > 8_000_000);
-        assert_eq!(as_observed(reading.ports), observer.read());
-        assert_eq!(reading.others.fragment_unmatched.in_bytes, 0);
-        assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+        // Each lock is let go of where it was taken: the last first, and then what hid the one before.
+        while let Some(mut backend) = backends.pop() {
+            let reading = read_all(&mut *backend);
+            assert!(reading.ports[&443].tcp_in_bytes > 8_000_000);
+            assert_eq!(as_observed(reading.ports), observer.read());
+            assert_eq!(reading.others.fragment_unmatched.in_bytes, 0);
+            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            drop(backend);
+            if backends.len() == 1 {
+                unmount(LOCKS, UnmountFlags::empty()).unwrap();
+            }
+        }
     });
+}
+
+/// How an observer at `INPUT` sees IPv6 fragments: whole only where somebody lets the kernel reassemble them, as our rules
+/// do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Observed6 {
+    Whole,
+    Apart,
+}
+
+/// Where agents keep others away from their interfaces.
+const LOCKS: &str = "/run/flow-agent";
+
+/// Both backends at once, which an agent would refuse: the second does not see the lock of the first.
+fn both(variant: &Variant, options: &Options) -> Vec<Started> {
+    let ebpf = support::start(options).unwrap();
+    // SAFETY: this thread shares its directory and its mounts with others, and needs neither of theirs.
+    unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.unwrap();
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+    mount("tmpfs", LOCKS, "tmpfs", MountFlags::empty(), None).unwrap();
+    let second = Options { instance: "second-instance".into(), ..options.clone() };
+    vec![ebpf, variant.start(&second).unwrap()]
+}
+
+#[test]
+fn both_backends_and_an_observer_count_the_same_at_once() {
+    for variant in Variant::both() {
+        scenario(&|options| both(&variant, options), Observed6::Whole);
+    }
 }
 
 #[test]
 fn rules_count_what_an_observer_counts_to_the_byte_and_packet() {
     for variant in Variant::both() {
-        scenario(&|options| variant.start(options).unwrap());
+        scenario(&|options| vec![variant.start(options).unwrap()], Observed6::Whole);
     }
 }
 
 #[test]
 fn ebpf_counts_what_an_observer_counts_to_the_byte_and_packet() {
-    scenario(&|options| support::start(options).unwrap());
+    scenario(&|options| vec![support::start(options).unwrap()], Observed6::Apart);
 }
 
 #[test]

@@ -1,0 +1,168 @@
+//! What the running agent makes of firewalls that reload, and of admins who flush and zero: it is noticed at the next
+//! checkpoint, said in the seal, and nothing is counted twice.
+
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Variant;
+use crate::agent::Node;
+use crate::common::daemon::wait_until;
+use crate::common::netns::{HOST4, PEER4, Pair, inside, run};
+use crate::support::send;
+
+/// A datagram of 100 bytes behind 28 of headers.
+const DATAGRAM: u64 = 128;
+
+struct Reload {
+    name: &'static str,
+    /// What it runs.
+    commands: Vec<String>,
+    loss: Loss,
+}
+
+/// What of ours goes with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Loss {
+    Nothing,
+    /// The rules that lead to the counters: these go on where they stood.
+    TheWay,
+    Counters,
+}
+
+impl Reload {
+    fn new(name: &'static str, loss: Loss, commands: impl IntoIterator<Item = String>) -> Self {
+        Self { name, commands: commands.into_iter().collect(), loss }
+    }
+}
+
+/// What is run for `ufw reload`, with `MANAGE_BUILTINS` or without, for `firewall-cmd --reload` (1.3.3, Debian 12), and by
+/// hand. `table` is where our counters lie.
+fn reloads(table: &str) -> Vec<Reload> {
+    let both = |arguments: String| ["iptables", "ip6tables"].map(|program| format!("{program} {arguments}"));
+    let own = [
+        "-N ufw-user-input",
+        "-F ufw-user-input",
+        "-Z ufw-user-input",
+        "-A ufw-user-input -p tcp --dport 22 -j ACCEPT",
+    ];
+    let plain = ["-F", "-X"];
+    let hooks = ["INPUT", "OUTPUT", "FORWARD", "PREROUTING", "POSTROUTING"];
+    let built_in = plain.map(str::to_owned).into_iter().chain(hooks.map(|hook| format!("-t mangle -F {hook}")));
+    let (built_in_loss, plain_loss) =
+        if table == "filter" { (Loss::Counters, Loss::Counters) } else { (Loss::TheWay, Loss::Nothing) };
+    let tables = ["filter", "mangle"].into_iter();
+    let firewalld = tables.flat_map(|table| ["-F", "-X", "-Z"].map(|flag| format!("-t {table} {flag}")));
+    vec![
+        Reload::new("ufw", Loss::Nothing, own.iter().flat_map(|arguments| both((*arguments).to_owned()))),
+        Reload::new("ufw that manages the built-in chains", built_in_loss, built_in.flat_map(both)),
+        Reload::new("firewalld", Loss::Counters, firewalld.flat_map(both)),
+        Reload::new("iptables -F", plain_loss, ["iptables -F".to_owned()]),
+        Reload::new("iptables -F of our table", Loss::Counters, [format!("iptables -t {table} -F")]),
+    ]
+}
+
+fn datagrams(pair: &Pair, count: usize) {
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, count));
+}
+
+fn seals(node: &Node) -> Vec<Value> {
+    node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect()
+}
+
+/// An agent that counts port 443, of which a checkpoint knows five datagrams.
+fn node_that_has_counted_five(pair: &Pair, variant: &Variant) -> Node {
+    let mut node = Node::new(pair, &[443], "");
+    node.use_programs(variant.path());
+    node.start(&["--backend", "iptables", "--checkpoint", "2s"]);
+    datagrams(pair, 5);
+    node.wait_for_checkpoint(443, 5 * DATAGRAM);
+    node
+}
+
+/// Lets `work` take our counters while seven datagrams pass, and eleven more when it was noticed.
+fn take_and_go_on(pair: &Pair, variant: &Variant, work: impl FnOnce()) -> Node {
+    let mut node = node_that_has_counted_five(pair, variant);
+    node.asleep(|| {
+        work();
+        datagrams(pair, 7);
+    });
+    wait_until("it is noticed", Duration::from_secs(30), || node.log().contains("there is time that nobody saw"));
+    datagrams(pair, 11);
+    node.stop();
+    node
+}
+
+/// The five were known, nobody saw the seven, and the eleven are counted.
+fn assert_told(node: &Node, loss: Loss, what: &str) {
+    assert_eq!(node.totals()[&443]["udp_in_bytes"], 16 * DATAGRAM, "{what}: {}", node.log());
+    let seals = seals(node);
+    let gap = seals.iter().find(|seal| seal["quality"] == "gap").unwrap_or_else(|| panic!("{what}: {seals:?}"));
+    let why = gap["gaps"][0]["why"].as_str().unwrap();
+    assert!(why.contains("somebody "), "{what}: {why}");
+    assert_eq!(seals[0]["epoch"] != seals[seals.len() - 1]["epoch"], loss == Loss::Counters, "{what}");
+}
+
+#[test]
+fn a_reload_that_takes_our_counters_is_a_gap_and_others_are_nothing() {
+    for variant in Variant::both() {
+        // Only where the filter table alone is in use do legacy rules of ours lie in it.
+        for table in if variant.name == "legacy" { &["mangle", "filter"][..] } else { &["mangle"] } {
+            for reload in reloads(table) {
+                let what = format!("{} ({}, {table})", reload.name, variant.name);
+                let Some(pair) = Pair::make() else { return };
+                inside(&pair.host, || {
+                    for program in ["iptables", "ip6tables"] {
+                        variant.iptables(program, &format!("-t {table} -L"));
+                    }
+                });
+                let commands = || {
+                    inside(&pair.host, || {
+                        for command in &reload.commands {
+                            let (program, arguments) = command.split_once(' ').unwrap();
+                            variant.iptables(program, arguments);
+                        }
+                    });
+                };
+                if reload.loss != Loss::Nothing {
+                    assert_told(&take_and_go_on(&pair, &variant, commands), reload.loss, &what);
+                    continue;
+                }
+                let mut node = node_that_has_counted_five(&pair, &variant);
+                node.asleep(commands);
+                datagrams(&pair, 7);
+                node.wait_for_checkpoint(443, 12 * DATAGRAM);
+                node.stop();
+                assert_eq!(node.totals()[&443]["udp_in_bytes"], 12 * DATAGRAM, "{what}");
+                assert!(seals(&node).iter().all(|seal| seal["quality"] == "exact"), "{what}: {:?}", seals(&node));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flush_of_the_whole_ruleset_is_a_gap() {
+    let Some(nft) = Variant::both().into_iter().next() else { return };
+    let Some(pair) = Pair::make() else { return };
+    let flush = || inside(&pair.host, || run(Command::new("nft").args(["flush", "ruleset"])));
+    assert_told(&take_and_go_on(&pair, &nft, || drop(flush())), Loss::Counters, "nft flush ruleset");
+}
+
+#[test]
+fn somebodys_zeroing_is_a_reset() {
+    for variant in Variant::both() {
+        let Some(pair) = Pair::make() else { return };
+        let mut node = node_that_has_counted_five(&pair, &variant);
+        node.asleep(|| {
+            inside(&pair.host, || variant.iptables("iptables", "-t mangle -Z"));
+            datagrams(&pair, 2);
+        });
+        node.stop();
+        // The five were known before, and the two are all that is counted since.
+        assert_eq!(node.totals()[&443]["udp_in_bytes"], 7 * DATAGRAM, "{}", variant.name);
+        let seals = seals(&node);
+        let [seal] = seals.as_slice() else { panic!("{seals:?}") };
+        assert_eq!(seal["quality"], "reset");
+    }
+}
