@@ -11,7 +11,9 @@ mod exchange;
 mod figures;
 mod iptables;
 mod packet;
+mod read;
 mod rounds;
+mod scratch;
 mod stand;
 #[path = "../../tests/kernel/stranger.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
@@ -50,6 +52,7 @@ enum Bench {
     Packet,
     Wire,
     Iptables,
+    Read,
 }
 
 impl Bench {
@@ -58,6 +61,7 @@ impl Bench {
             Self::Packet => packet::run(report),
             Self::Wire => wire::run(report),
             Self::Iptables => iptables::run(report),
+            Self::Read => read::run(report),
         }
     }
 }

@@ -80,6 +80,12 @@ impl Series {
     }
 }
 
+impl FromIterator<f64> for Series {
+    fn from_iter<T: IntoIterator<Item = f64>>(figures: T) -> Self {
+        Self(figures.into_iter().collect())
+    }
+}
+
 impl From<f64> for Spread {
     /// A figure that was not measured more than once, or needs not be.
     fn from(figure: f64) -> Self {
