@@ -73,7 +73,7 @@ pub(super) struct Job {
 /// Does it.
 ///
 /// # Errors
-/// When the configuration (3), a file or the lock (5) stands in the way. What is missing of the month is in the report,
+/// When the arguments (2), the configuration (3), a file or the lock (5) stand in the way. What is missing of the month is in the report,
 /// and the code is 6; what could not be mailed is in `sent.jsonl`, and the code is 7.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let mut config = common.load()?;
@@ -90,6 +90,12 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     if month.first_day(config.month_start_day) > today {
         let error = anyhow::anyhow!("{month} has not begun");
         return Err(Failure::new(Code::Usage, error));
+    }
+    if !args.resend.is_empty() && config.mail.is_none() {
+        let error = anyhow::anyhow!("nothing can be sent again: there is no [mail] in the configuration");
+        return Err(
+            Failure::new(Code::Config, error).help("say in [mail] which server takes letters, and who they are from")
+        );
     }
     let is_asked_for = args.month.is_some() || !args.resend.is_empty();
     let state = StateDir::new(&config.state_dir);
@@ -126,6 +132,7 @@ async fn report(job: &Job, no_mail: bool) -> Result<Code, Failure> {
     let collected = collect::collect(job, Some(&lock), &directory).await?;
     let report = collected.report.revise(former, |user, rev| told.was_told(user, rev));
     let letters = Letters::of(job, &templates, &report, &told)?;
+    letters.hold_those_asked_for(job)?;
     keep::keep(&lock, &report, &letters)?;
 
     let mut posted = None;

@@ -73,6 +73,21 @@ impl Letters {
         Ok(Self { all, page: page::page(templates, report, Language::English)? })
     }
 
+    /// Whether all are there that are asked for once more.
+    ///
+    /// # Errors
+    /// Exit code 2 for a user who has none: a slip of the pen, and nobody else must get a letter for it.
+    pub(super) fn hold_those_asked_for(&self, job: &Job) -> Result<(), Failure> {
+        let known: Vec<&str> = self.all.iter().map(|letter| letter.user.as_deref().unwrap_or(ADMINS)).collect();
+        match job.resend.iter().find(|wanted| !known.contains(&wanted.as_str())) {
+            None => Ok(()),
+            Some(wanted) => {
+                let error = anyhow::anyhow!("`{wanted}` has no letter of {} that could be sent again", job.month);
+                Err(Failure::new(Code::Usage, error).help(format!("those with one: {}", known.join(", "))))
+            }
+        }
+    }
+
     /// Their files.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Letter)> {
         self.all.iter().map(|addressed| (addressed.file.as_str(), &addressed.letter))
