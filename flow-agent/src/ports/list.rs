@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::Listed;
 use super::spec::{self, SpecError};
+use super::{Listed, without_mark};
 
 /// Why a text is no list of ports. Lines are counted from one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +30,7 @@ pub enum ListError {
 /// # Errors
 /// The first line that is not as it should be, or half a file as far as that can be seen; nothing of it is taken then.
 pub fn parse(text: &[u8]) -> Result<Listed, ListError> {
+    let text = without_mark(text);
     match text.last() {
         None => return Err(ListError::Empty),
         Some(b'\n') => {}
@@ -67,7 +68,7 @@ mod tests {
 
     #[test]
     fn ports_ranges_names_and_comments_are_read() {
-        let text = "# of this node\r\n443\r\n8388 acct#1 # the first\n\n  9000-9001\tAnna O'Neil  \n";
+        let text = "\u{feff}# of this node\r\n443\r\n8388 acct#1 # the first\n\n  9000-9001\tAnna O'Neil  \n";
         let listed = parse(text.as_bytes()).unwrap();
         let owners: Vec<_> = listed.owners.iter().map(|(port, user)| (*port, user.as_deref())).collect();
         let anna = Some("Anna O'Neil");

@@ -17,6 +17,11 @@ use crate::ledger::name::{self, NameError};
 /// Ports, and who owns each; `None` where nobody is known to.
 pub type Owners = BTreeMap<u16, Option<String>>;
 
+/// What some editors write before UTF-8 says nothing.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
+}
+
 /// What a port file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {

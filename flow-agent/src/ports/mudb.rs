@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::{Listed, spec};
+use super::{Listed, spec, without_mark};
 
 /// Why a text is no `mudb.json`. Lines are counted from one.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +59,17 @@ impl<'de> Deserialize<'de> for Port {
 /// # Errors
 /// For half a file and for anything else that is not wholly as it should be: nothing of it is taken then.
 pub fn parse(text: &[u8]) -> Result<Listed, MudbError> {
-    let entries: Vec<Entry> = serde_json::from_slice(text).map_err(|error| match error.is_eof() {
+    let entries: Vec<Entry> = serde_json::from_slice(without_mark(text)).map_err(|error| match error.is_eof() {
         true => MudbError::Torn { line: error.line() },
         false => MudbError::Json(error),
     })?;
     let mut listed = Listed::default();
     for Entry { port: Port(port), user } in entries {
         let first = listed.owners.get(&port).cloned();
+        if first.as_ref().is_some_and(|first| *first == user) {
+            // Whose it is, is clear.
+            continue;
+        }
         if !listed.add(port, user.as_deref()) {
             let name = |user: Option<String>| user.map_or_else(|| "nobody".to_owned(), |user| format!("{user:?}"));
             return Err(MudbError::Twice { port, first: name(first.flatten()), second: name(user) });
@@ -115,6 +119,13 @@ mod tests {
         // Neither `forbidden_port`, nor a user who is called portia; and one who is switched off is still counted.
         let listed = parse(REAL.as_bytes()).unwrap();
         assert_eq!(owners(&listed), [(443, Some("off")), (4433, None), (8388, Some("portia"))]);
+    }
+
+    #[test]
+    fn a_mark_of_utf8_and_an_entry_that_stands_twice_are_no_harm() {
+        let text =
+            "\u{feff}[{\"port\":443,\"user\":\"ada\"},{\"port\":80},{\"port\":80},{\"port\":443,\"user\":\"ada\"}]";
+        assert_eq!(owners(&parse(text.as_bytes()).unwrap()), [(80, None), (443, Some("ada"))]);
     }
 
     #[test]
