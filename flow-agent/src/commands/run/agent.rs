@@ -254,6 +254,9 @@ impl Agent {
         let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
         self.unseen.forget_until(&bucket.seal);
         self.outbox.push(bucket, Then::Release);
+        // What drained is in no bucket after this one.
+        let counted = self.backend.ports();
+        self.owners.retain(|port, _| counted.contains(port));
         Ok(())
     }
 

@@ -85,8 +85,10 @@ pub(super) async fn start_with(
     let must_close = !reading.draining.is_empty();
     let live = Counted { identity: backend.identity(), interfaces: backend.interfaces(), reading };
     let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
-    let in_force = former_owners.unwrap_or_else(|| owners.clone());
+    let mut in_force = former_owners.unwrap_or_else(|| owners.clone());
     let former_users = users(&in_force);
+    // Others have nothing in the open bucket.
+    in_force.retain(|port, _| live.reading.ports.contains_key(port));
     let closing = Closing { users: &former_users, unseen: &unseen };
     let (meter, buckets) = Meter::resume(settings, &baseline, last_readings, live, closing);
 

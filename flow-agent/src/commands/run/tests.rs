@@ -12,6 +12,7 @@ use crate::backend::Place;
 use crate::backend::scripted::{Operation, Script};
 use crate::clock;
 use crate::config::{self, Config};
+use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::record::HourLine;
 use crate::store::StateDir;
@@ -40,15 +41,15 @@ fn bytes(count: u64) -> Counters {
 }
 
 /// All that the hourly log says.
-fn lines(dir: &Path) -> Vec<HourLine> {
+fn buckets(dir: &Path) -> Vec<HourBlock> {
     let state = StateDir::new(dir.join("state"));
     let dates = dates(&state).unwrap();
-    let mut lines = Vec::new();
-    for hour in Hours::read(&state, dates[0]..=dates[dates.len() - 1]).unwrap() {
-        let Hour::Bucket(bucket) = hour.unwrap() else { panic!("damaged") };
-        lines.extend(bucket.lines);
-    }
-    lines
+    let hours = Hours::read(&state, dates[0]..=dates[dates.len() - 1]).unwrap();
+    hours.map(|hour| if let Hour::Bucket(bucket) = hour.unwrap() { *bucket } else { panic!("damaged") }).collect()
+}
+
+fn lines(dir: &Path) -> Vec<HourLine> {
+    buckets(dir).into_iter().flat_map(|bucket| bucket.lines).collect()
 }
 
 /// All that it says, by port.
@@ -150,6 +151,16 @@ async fn a_port_that_goes_is_its_owners_until_its_last_line_is_written() {
     let lines = lines(dir.path()).into_iter().filter(|line| line.port == 4433 && !line.counters().is_zero());
     let owners: Vec<_> = lines.map(|line| (line.user, line.tcp_in_bytes)).collect();
     assert_eq!(owners, [(Some("ada".to_owned()), 1_000)]);
+}
+
+#[tokio::test]
+async fn a_port_that_went_while_nobody_was_here_makes_no_bucket_without_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    start(&script, dir.path(), &[443, 4433]).await.leave().unwrap();
+    script.reboot();
+    start(&script, dir.path(), &[443]).await.leave().unwrap();
+    assert_eq!(buckets(dir.path()).len(), 2, "one for each agent");
 }
 
 #[tokio::test]
