@@ -8,6 +8,7 @@ mod bench;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod demo;
+mod dist;
 mod ebpf;
 mod kernels;
 mod lint;
@@ -31,6 +32,7 @@ struct Cli {
 enum Command {
     Bench(bench::Options),
     Demo(demo::Options),
+    Dist(dist::Options),
     Ebpf(ebpf::Options),
     Lint(lint::Options),
     Test(test::Options),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Bench(options) => bench::run(options),
         Command::Demo(options) => demo::run(options),
+        Command::Dist(options) => dist::run(options),
         Command::Ebpf(options) => ebpf::run(options),
         Command::Lint(options) => lint::run(options),
         Command::Test(options) => test::run(options),
