@@ -117,7 +117,7 @@ impl Cells {
             let mut last = 0_u32;
             let mut attributes = Batch {
                 in_batch: address(&before),
-                out_batch: address(&mut last),
+                out_batch: &raw mut last as u64,
                 keys: keys.as_mut_ptr() as u64,
                 values: values.as_mut_ptr() as u64,
                 count: u32::from(ports),
@@ -136,8 +136,12 @@ impl Cells {
         let mut values = vec![Words::default(); self.cpus * count];
         for (at, value) in values.iter_mut().enumerate() {
             let key = u32::try_from(at / count * self.lines + at % count + 1)?;
-            let mut attributes =
-                Element { map_fd: self.fd()?, key: address(&key), value: address(value), ..Element::default() };
+            let mut attributes = Element {
+                map_fd: self.fd()?,
+                key: address(&key),
+                value: value.as_mut_ptr() as u64,
+                ..Element::default()
+            };
             bpf(BPF_MAP_LOOKUP_ELEM, &mut attributes)?;
         }
         Ok(values)
