@@ -147,6 +147,11 @@ fn hundreds_of_users_come_from_a_file_that_may_change() {
     assert!(to.values().all(|letters| letters.len() == 1));
     let text = parsed(&to["u199@example.com"][0])["text"].as_str().unwrap().to_owned();
     assert!(text.contains(&format!("{} bytes", thousands(199 * days))), "{text}");
+    let summary = parsed(&to["ops@example.com"][0]);
+    let (text, html) = (summary["text"].as_str().unwrap(), summary["html"].as_str().unwrap());
+    assert!((0..USERS).all(|number| text.lines().any(|line| line.ends_with(&format!("  acct-{number}")))), "{text}");
+    // 200 users, two others and a port, of which the page has 50; below what mail programs cut.
+    assert!(html.contains("… 153 more in the CSV file") && html.len() < 100_000, "{} bytes", html.len());
     let rows_of_csv = parsed(&to["ops@example.com"][0])["attachments"].as_object().unwrap().values().next().cloned();
     assert_eq!(rows_of_csv.unwrap().as_str().unwrap().lines().count(), 1 + 2 + usize::from(USERS) + 1);
 
@@ -234,4 +239,25 @@ fn templates_of_the_operator_are_used_and_refused_before_anything_is_sent() {
     let alice = stub.taken().into_iter().find(|letter| letter.to == ["alice@example.com"]).unwrap();
     let text = parsed(&alice.text)["text"].as_str().unwrap().trim().to_owned();
     assert_eq!(text, format!("Dear alice, {} bytes.", thousands(10 * days)));
+}
+
+#[test]
+fn a_node_that_was_called_otherwise_is_the_same_node() {
+    let stub = Stub::start(&[]);
+    let limit = "[[users]]\nname = \"carol\"\nports = [8388]\nemail = \"carol@example.com\"\nnodes = [\"hk-old\"]\n";
+    let alone = Alone::new(&format!("smtp+insecure://127.0.0.1:{}", stub.port), limit);
+    let nodes = "[[nodes]]\nname = \"hk-1\"\naliases = [\"hk-old\"]\nlocal = true\nstate_dir = \"state\"\n";
+    let config = fs::read_to_string(alone.config()).unwrap();
+    fs::write(alone.config(), config + nodes).unwrap();
+    let all: Vec<_> = alone.month.days().collect();
+    let day = |node: &str, day: NaiveDate| {
+        sealed_with(node, day, &[line(day, &moved(8388, None, [1, 0, 0, 0]))], 86_400, "UTC")
+    };
+    // It was renamed in the middle of the month.
+    let text = all.iter().map(|date| day(if *date < all[10] { "hk-old" } else { "hk-1" }, *date)).collect::<String>();
+    put(&alone.state_dir(), &alone.month, &text);
+    alone.report(&[]).with_code(0);
+    let carol = stub.taken().into_iter().find(|letter| letter.to == ["carol@example.com"]).unwrap();
+    let text = parsed(&carol.text)["text"].as_str().unwrap().to_owned();
+    assert!(text.contains(&format!("{} bytes", all.len())), "{text}");
 }

@@ -8,8 +8,11 @@ use super::words::Words;
 use super::{Language, TemplateError, Templates, chart, dates, numbers, remarks};
 use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, State, Statement};
 
-/// A letter lists no more users than these; the page and the CSV have them all.
-const MOST_USERS: usize = 50;
+/// The letter's page lists no more users than these: mail programs cut what is longer than 100 kB, and a user takes one.
+const MOST_IN_HTML: usize = 50;
+
+/// Its text has room for more; the page of the month and the CSV have them all.
+const MOST_IN_TEXT: usize = 1_000;
 
 /// What the summary and the page show.
 #[derive(Debug, Serialize)]
@@ -80,7 +83,8 @@ impl Figure {
 /// When a template of the operator does not fit what is filled in.
 pub fn summary(templates: &Templates, report: &MonthlyReport, language: Language) -> Result<LetterText, TemplateError> {
     let words = templates.words(language);
-    let view = view(report, language, words, MOST_USERS);
+    let page = view(report, language, words, MOST_IN_HTML);
+    let list = view(report, language, words, MOST_IN_TEXT);
     let is_incomplete = report.state == State::Provisional || report.nodes.iter().any(|node| node.why.is_some());
     let key = match report.state {
         State::InProgress => "summary_subject_in_progress",
@@ -88,11 +92,11 @@ pub fn summary(templates: &Templates, report: &MonthlyReport, language: Language
         State::Provisional | State::Final => "summary_subject",
     };
     let values =
-        [("period", view.period.clone()), ("billed", view.total.human.clone()), ("users", view.users.to_string())];
+        [("period", page.period.clone()), ("billed", page.total.human.clone()), ("users", page.users.to_string())];
     Ok(LetterText {
         subject: words.say(key, &values),
-        text: templates.fill("summary.txt", language, &view)?,
-        html: templates.fill("summary.html", language, &view)?,
+        text: templates.fill("summary.txt", language, &list)?,
+        html: templates.fill("summary.html", language, &page)?,
     })
 }
 
