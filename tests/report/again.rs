@@ -173,4 +173,9 @@ fn a_dry_run_writes_nothing_and_says_what_it_would_do() {
     assert!(ended.stdout.contains("would be mailed: alice"), "{}", ended.stdout);
     assert!(!fleet.state_dir().exists());
     assert!(fleet.letters("alice").is_empty());
+
+    fs::remove_dir_all(fleet.node("fr-1").state_dir.join("daily")).unwrap();
+    fleet.configure(USERS, "incomplete = \"withhold\"");
+    let said = fleet.report(&["--dry-run"]).with_code(6).stdout;
+    assert!(said.contains("would be held back: alice") && said.contains("would be mailed: @admins"), "{said}");
 }

@@ -115,7 +115,7 @@ async fn dry_run(job: &Job) -> Result<Code, Failure> {
     let report = collected.report.revise(former, |user, rev| told.was_told(user, rev));
     let letters = Letters::of(job, &templates, &report, &told)?;
     output::print(&say::report(&report, &collected.problems))?;
-    output::print(&say::plan(&letters, &told, job))?;
+    output::print(&say::plan(&letters, &told, job, &report))?;
     Ok(code(job, &report, None))
 }
 

@@ -28,6 +28,13 @@ pub(super) struct Addressed {
     pub(super) letter: Letter,
 }
 
+impl Addressed {
+    /// What its receiver is called where one is named.
+    pub(super) fn name(&self) -> &str {
+        self.user.as_deref().unwrap_or(ADMINS)
+    }
+}
+
 /// All of a report that people read.
 pub(super) struct Letters {
     /// Users' first, the summary last.
@@ -101,7 +108,7 @@ impl Letters {
 
 pub(super) fn is_due(job: &Job, report: &MonthlyReport, told: &Told, letter: &Addressed) -> bool {
     let user = letter.user.as_deref();
-    if job.resend.iter().any(|wanted| wanted == user.unwrap_or(ADMINS)) {
+    if job.resend.iter().any(|wanted| wanted == letter.name()) {
         return true;
     }
     if user.is_some() && withholds(job, report) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::letters::{ADMINS, Letters};
+use super::letters::{self, ADMINS, Letters};
 use super::post::Posted;
 use super::told::Told;
 use super::{Job, waits_until, withholds};
@@ -136,12 +136,13 @@ pub(super) fn posted(posted: &Posted, told: &Told) -> String {
 }
 
 /// What would be mailed to whom.
-pub(super) fn plan(letters: &Letters, told: &Told, job: &Job) -> String {
+pub(super) fn plan(letters: &Letters, told: &Told, job: &Job, report: &MonthlyReport) -> String {
     let mut text = String::new();
     for letter in &letters.all {
-        let user = name(&letter.user);
+        let user = letter.name();
         let state = match told.last(letter.user.as_deref(), letter.rev) {
-            None | Some(MailState::Failed) => "would be mailed",
+            None | Some(MailState::Failed) if letters::is_due(job, report, told, letter) => "would be mailed",
+            None | Some(MailState::Failed) => "would be held back",
             Some(MailState::Sent) => "was mailed",
             Some(MailState::Sending | MailState::Unknown) => "may have been mailed",
         };
