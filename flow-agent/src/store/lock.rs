@@ -3,11 +3,15 @@
 //! The locks are the kernel's (`flock`): a process that dies lets go of them.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::error::StoreError;
 use super::layout::StateDir;
@@ -62,20 +66,39 @@ fn take(path: &Path) -> Result<File, StoreError> {
         .custom_flags(i32::try_from(flags.bits()).expect("the kernel takes these flags as an int"))
         .open(path)
         .map_err(StoreError::io("open", path))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(StoreError::Locked { path: path.to_owned(), holder: holder(&mut file) });
+    let mut tries = TRIES_AFTER_A_DEATH;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),
         }
-        Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),
+        let holder = holder(&mut file);
+        if tries == 0 || !holder.is_some_and(is_gone) {
+            return Err(StoreError::Locked { path: path.to_owned(), holder });
+        }
+        tries -= 1;
+        thread::sleep(BETWEEN_TRIES);
     }
     write_pid(&mut file).map_err(StoreError::io("write", path))?;
     Ok(file)
 }
 
-/// The process that the lock file names. It is for people only: the lock itself is the kernel's.
+/// A process that was killed while it started a program leaves its lock to the half that was to become the program, and
+/// which lets go of it when it has: soon, but on a busy machine not at once. It is waited for, a second at most.
+const TRIES_AFTER_A_DEATH: u32 = 100;
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
+/// Whether no such process is there any more.
+fn is_gone(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
+}
+
+/// The process that the lock file names. The lock itself is the kernel's.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
+    file.rewind().ok()?;
     file.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
@@ -107,6 +130,23 @@ mod tests {
         );
         drop(first);
         state.lock_run().unwrap();
+    }
+
+    #[test]
+    fn what_a_killed_agent_had_begun_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        let agent = state.lock_run().unwrap();
+        let heir = agent._file.try_clone().unwrap();
+        // No process has a number beyond PID_MAX_LIMIT of include/linux/threads.h.
+        std::fs::write(dir.path().join("run.lock"), "4194305\n").unwrap();
+        drop(agent);
+        let heir = thread::spawn(move || {
+            thread::sleep(3 * BETWEEN_TRIES);
+            drop(heir);
+        });
+        let _next = state.lock_run().unwrap();
+        heir.join().unwrap();
     }
 
     #[test]

@@ -73,7 +73,8 @@ impl Timers {
             look_at: after(now, LOOK_EVERY),
             retry_at: now.boot_ns,
             roll_up_at: now.boot_ns,
-            nat_at: now.boot_ns,
+            // Not at once: other programs are asked, and at a start there is enough to do.
+            nat_at: after(now, INSPECT_EVERY),
         }
     }
 }
