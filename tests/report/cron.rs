@@ -27,36 +27,50 @@ fn both_start_the_report_at_eleven_past_midnight() {
     assert!(TIMER.contains("\nOnCalendar=*-*-* 00:11:00\n") && TIMER.contains("\nPersistent=true\n"));
 }
 
-#[test]
-fn a_month_is_mailed_when_it_is_over_and_not_again() {
-    if !have_program("faketime", "other days than today") {
-        return;
-    }
-    let stub = Stub::start(&[]);
-    let alone = Alone::with(&stub);
+/// A main node in Shanghai, whose months begin on the 15th, and what it is to have from 2026-09-15 on, but for the days that
+/// `is_missing`.
+fn shanghai(stub: &Stub, is_missing: impl Fn(NaiveDate) -> bool) -> Alone {
+    let alone = Alone::with(stub);
     let config = fs::read_to_string(alone.config()).unwrap();
     let config = config.replace("timezone = \"UTC\"", "timezone = \"Asia/Shanghai\"\nmonth_start_day = 15");
     fs::write(alone.config(), config).unwrap();
-    let date = |text: &str| text.parse::<NaiveDate>().unwrap();
     let mut files: BTreeMap<String, (Month, String)> = BTreeMap::new();
-    for day in date("2026-09-15").iter_days().take_while(|day| *day <= date("2026-11-18")) {
+    let days = date("2026-09-15").iter_days().take_while(|day| *day <= date("2026-11-18"));
+    for day in days.filter(|day| !is_missing(*day)) {
         let file = files.entry(day.format("%Y-%m").to_string());
         let (_, text) = file.or_insert_with(|| (Month { first: day }, String::new()));
         let lines = [line(day, &moved(443, None, [1, 2, 3, 4]))];
         text.push_str(&sealed_with("alone", day, &lines, 86_400, "Asia/Shanghai"));
     }
     files.values().for_each(|(month, text)| put(&alone.state_dir(), month, text));
+    alone
+}
 
-    // 00:11 in Shanghai is 16:11 of the day before in Greenwich; every day twice.
+fn date(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// Reports as cron does on `day`: 00:11 in Shanghai is 16:11 of the day before in Greenwich.
+fn report_on(alone: &Alone, day: NaiveDate) -> Ended {
+    let mut command = Command::new("faketime");
+    command.arg("-f").arg(format!("@{} 16:11:00", day - Days::new(1)));
+    command.args([PROGRAM, "report", "--config"]).arg(alone.config());
+    command.envs([("TZ", "UTC"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]).stdin(Stdio::null());
+    command.output().unwrap().into()
+}
+
+#[test]
+fn a_month_is_mailed_when_it_is_over_and_not_again() {
+    if !have_program("faketime", "other days than today") {
+        return;
+    }
+    let stub = Stub::start(&[]);
+    let alone = shanghai(&stub, |_| false);
     let mut mailed = Vec::new();
     for day in date("2026-11-12").iter_days().take(6) {
         for again in [false, true] {
             let before = stub.taken().len();
-            let mut command = Command::new("faketime");
-            command.arg("-f").arg(format!("@{} 16:11:00", day - Days::new(1)));
-            command.args([PROGRAM, "report", "--config"]).arg(alone.config());
-            command.envs([("TZ", "UTC"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]).stdin(Stdio::null());
-            let ended = Ended::from(command.output().unwrap()).with_code(0);
+            let ended = report_on(&alone, day).with_code(0);
             assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""), "{day}");
             let letters = stub.taken().split_off(before);
             if !letters.is_empty() {
@@ -74,4 +88,26 @@ fn a_month_is_mailed_when_it_is_over_and_not_again() {
         let id = format!("Message-ID: <flow-agent.{month}.r0.");
         assert!(letters.iter().all(|letter| letter.text.contains(&id)), "{month}");
     }
+}
+
+#[test]
+fn what_is_missing_is_waited_for_a_week_and_said_every_day() {
+    if !have_program("faketime", "other days than today") {
+        return;
+    }
+    let stub = Stub::start(&[]);
+    let missing = date("2026-10-20");
+    let alone = shanghai(&stub, |day| day == missing);
+    for day in date("2026-11-15").iter_days().take(7) {
+        let said = report_on(&alone, day).with_code(6).stdout;
+        assert!(
+            said.contains("1 day missing") && said.contains("until 2026-11-22; after that: --month 2026-10"),
+            "{said}"
+        );
+        assert_eq!(stub.taken().len(), 3, "{day}: told once, as provisional");
+    }
+    for day in date("2026-11-22").iter_days().take(3) {
+        assert_eq!(report_on(&alone, day).with_code(0).stdout, "", "{day}");
+    }
+    assert!(stub.taken().iter().all(|letter| letter.text.contains("Message-ID: <flow-agent.2026-10.r0.")));
 }
