@@ -4,7 +4,7 @@ use core::arch::asm;
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MMAPABLE, TC_ACT_UNSPEC};
-use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns};
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_ns, bpf_map_lookup_elem};
 use aya_ebpf::macros::{classifier, map};
 use aya_ebpf::maps::{Array, LruHashMap};
 use aya_ebpf::programs::TcContext;
@@ -40,6 +40,10 @@ static COUNT_WIRE: Global<u32> = Global::new(0);
 static ATOMIC: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static LOG: Global<u32> = Global::new(0);
+/// The key of [`PORT_SLOT`]'s only element. The kernel takes keys by their address: that of a constant is one instruction,
+/// while a key of one's own has to be written to the stack first.
+#[unsafe(no_mangle)]
+static ONLY: Global<u32> = Global::new(0);
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "license")]
@@ -147,11 +151,14 @@ fn add_to_nobody(line: Reserved, direction: Direction, charge: Charge) {
 
 #[inline(always)]
 fn add_to_port(port: u16, protocol: Protocol, direction: Direction, charge: Charge) {
-    if let Some(slots) = PORT_SLOT.get_ptr(0) {
-        // SAFETY: the element has one entry for each `u16`. User space stores single entries while we read.
-        let slot = unsafe { slots.cast::<u16>().add(index_of(port)).read_volatile() };
-        add(u32::from(slot), protocol, direction, charge);
+    // SAFETY: the map and its key are what the helper takes them for.
+    let slots = unsafe { bpf_map_lookup_elem((&raw const PORT_SLOT).cast_mut().cast(), (&raw const ONLY).cast()) };
+    if slots.is_null() {
+        return;
     }
+    // SAFETY: the element has one entry for each `u16`. User space stores single entries while we read.
+    let slot = unsafe { slots.cast::<u16>().add(index_of(port)).read_volatile() };
+    add(u32::from(slot), protocol, direction, charge);
 }
 
 /// The port as an index that every verifier sees to be below 65,536. That of Linux 5.10 forgets the bounds

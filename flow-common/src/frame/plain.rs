@@ -2,12 +2,13 @@
 
 use super::transport::{PORTS, TCP, UDP};
 use super::{
-    Count, Direction, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Entry, Frame, Link, Owner, Protocol, ethernet, ip_bytes, ipv4,
-    ipv6, one_packet,
+    Count, Direction, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Entry, Frame, Link, Owner, Protocol, ethernet, ipv4, ipv6,
+    one_packet,
 };
 
 /// What [`super::parse`] says of a TCP or UDP packet that has no VLAN tag, IPv4 options or IPv6 extension headers, is not
-/// a fragment, and not to be told apart into segments. `None` for every other frame, and where it cannot be read.
+/// a fragment, and not to be told apart into segments, and whose header says a length that lies within the frame. `None`
+/// for every other frame, and where it cannot be read.
 ///
 /// All headers are read at once, so that their bounds are checked once.
 #[inline(always)]
@@ -42,8 +43,8 @@ fn ipv4<F: Frame>(frame: &F, start: u32, headers: [u16; 12], direction: Directio
     if version >> 8 != 0x45 || fragment & ipv4::FRAGMENT != 0 {
         return None;
     }
-    let bytes = ip_bytes(frame, start, u32::from(length));
-    transport(protocol as u8, bytes, ipv4::SMALLEST_HEADER + PORTS, [source, destination], direction)
+    let packet = Packet { start, bytes: u32::from(length), headers: ipv4::SMALLEST_HEADER + PORTS };
+    transport(frame, packet, protocol as u8, [source, destination], direction)
 }
 
 /// The IPv6 header and the ports.
@@ -53,19 +54,30 @@ fn ipv6<F: Frame>(frame: &F, start: u32, headers: [u16; 22], direction: Directio
     if version >> 12 != 6 {
         return None;
     }
-    let bytes = ip_bytes(frame, start, ipv6::said(payload));
-    transport((protocol >> 8) as u8, bytes, ipv6::HEADER + PORTS, [source, destination], direction)
+    // A header that does not say how long the payload is says less than the ports take.
+    let packet = Packet { start, bytes: ipv6::HEADER + u32::from(payload), headers: ipv6::HEADER + PORTS };
+    transport(frame, packet, (protocol >> 8) as u8, [source, destination], direction)
+}
+
+/// An IP packet as its header says it is.
+struct Packet {
+    /// Where it begins in the frame.
+    start: u32,
+    bytes: u32,
+    /// Bytes up to the end of the ports.
+    headers: u32,
 }
 
 #[inline(always)]
-fn transport(
+fn transport<F: Frame>(
+    frame: &F,
+    Packet { start, bytes, headers }: Packet,
     protocol: u8,
-    bytes: u32,
-    headers: u32,
     [source, destination]: [u16; 2],
     direction: Direction,
 ) -> Option<Entry> {
-    if bytes < headers {
+    // Neither less than has been read, nor more than there is, in one comparison: what is less wraps to more.
+    if bytes.wrapping_sub(headers) > frame.length().wrapping_sub(start + headers) {
         return None;
     }
     let protocol = match protocol {
