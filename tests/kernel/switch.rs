@@ -71,6 +71,28 @@ fn what_passes_during_a_switch_is_a_gap_and_never_counted_twice() {
 }
 
 #[test]
+fn a_switch_that_is_refused_lets_the_other_backend_count_on() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &PORTS, "");
+    let observer = Observer::install(&pair.host, &PORTS);
+    for (counts, other) in [("ebpf", "iptables"), ("iptables", "ebpf")] {
+        node.start(&["--backend", counts]);
+        node.stop();
+        let refused = node.command(&["run", "--once", "--backend", other, "--interface", "not-there"]);
+        assert_eq!(refused.status.code(), Some(4), "{}", String::from_utf8_lossy(&refused.stderr));
+        // No agent runs: what the last one left counts.
+        let flood = Flood::begin(&pair, &PORTS);
+        flood.pass(500);
+        flood.end();
+        node.start(&["--backend", counts]);
+        node.stop();
+    }
+    for (what, logged, seen) in figures(&node, observer.read()) {
+        assert_eq!(logged, seen, "{what}");
+    }
+}
+
+#[test]
 fn iptables_counts_what_ebpf_counts() {
     let Some(pair) = Pair::make() else { return };
     let mut figures = Vec::new();

@@ -25,5 +25,5 @@ mod uninstall;
 pub use kernel::possible_cpus;
 pub use layout::slots_for;
 pub use probe::probe;
-pub use start::{find_retired, start};
+pub use start::{find_retired, look, start};
 pub use uninstall::{Survey, SurveyedAttachment, SurveyedSet, survey, uninstall};

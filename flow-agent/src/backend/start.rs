@@ -32,6 +32,7 @@ fn with_ebpf(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, Bac
     }
     // Not before it is known that eBPF can take over: where it cannot, the rules count on.
     ebpf::probe(options.count, options.max_ports)?;
+    ebpf::look(options)?;
     let stopped_at = now();
     let mut retired = iptables::find_retired(options)?;
     let mut started = ebpf::start(options, now())?;

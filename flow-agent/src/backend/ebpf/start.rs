@@ -34,20 +34,7 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
 }
 
 fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
-    let patterns = Patterns::parse(&options.interfaces)?;
-    let chosen = choose(&patterns)?;
-    layout::slots_for(options.ports.len(), options.max_ports)?;
-    let attacher = Attacher {
-        mechanism: mechanism(options.place)?,
-        netns: host::netns()?,
-        instance: options.instance.clone(),
-        pins: open_pins(options)?,
-    };
-    let before = Before::find(&attacher)?;
-    let mut locks = lock(&attacher, &chosen)?;
-    for interface in &chosen {
-        foreign::refuse(&attacher, &options.bpffs, (interface.index, &interface.name))?;
-    }
+    let Ground { patterns, chosen, attacher, before, mut locks } = Ground::look(options)?;
     let mut sets = Sets::sort(&before.sets, options)?;
 
     let constants = Constants { atomic: host::is_realtime(), log: options.log };
@@ -80,6 +67,43 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
     };
     let retired = sets.retire(&before);
     Ok(Started { backend: Box::new(counting), retired, unseen, unadopted: sets.left })
+}
+
+/// Whether what is asked for can be counted, as far as can be seen without a program: [`super::probe`] tries those.
+///
+/// # Errors
+/// What [`start`] would refuse before it changes anything.
+pub fn look(options: &Options) -> Result<(), BackendError> {
+    Ground::look(options).map(drop).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
+}
+
+/// What a start begins with; to look at it changes no counter.
+struct Ground {
+    patterns: Patterns,
+    chosen: Vec<Interface>,
+    attacher: Attacher,
+    before: Before,
+    locks: BTreeMap<u32, InterfaceLock>,
+}
+
+impl Ground {
+    fn look(options: &Options) -> Result<Self, BackendError> {
+        let patterns = Patterns::parse(&options.interfaces)?;
+        let chosen = choose(&patterns)?;
+        layout::slots_for(options.ports.len(), options.max_ports)?;
+        let attacher = Attacher {
+            mechanism: mechanism(options.place)?,
+            netns: host::netns()?,
+            instance: options.instance.clone(),
+            pins: open_pins(options)?,
+        };
+        let before = Before::find(&attacher)?;
+        let locks = lock(&attacher, &chosen)?;
+        for interface in &chosen {
+            foreign::refuse(&attacher, &options.bpffs, (interface.index, &interface.name))?;
+        }
+        Ok(Self { patterns, chosen, attacher, before, locks })
+    }
 }
 
 /// Detaches the counters of this instance that its files know, or that were never sealed, and hands them back: for a start
