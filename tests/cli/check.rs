@@ -49,6 +49,20 @@ fn a_port_file_that_is_missing_is_a_finding_of_the_ports() {
 }
 
 #[test]
+fn wire_bytes_are_not_for_rules() {
+    let place = place("[count]\nbackend = \"iptables\"\ncount = \"wire\"\n\n[ports]\nwatch = [443]\n");
+    let config = place.path().join("config.toml");
+    let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
+    let refusal = serde_json::json!({
+        "section": "kernel",
+        "status": "fail",
+        "what": "count = \"wire\" needs eBPF: iptables sees packets before they are cut for the wire",
+        "help": "set count = \"ip\", or use --backend ebpf",
+    });
+    assert!(said.code == Some(4) && findings(&said.stdout).contains(&refusal), "{}", said.stdout);
+}
+
+#[test]
 fn who_is_not_root_is_told_so_and_code_4() {
     let place = place("[ports]\nwatch = [443]\n");
     let config = place.path().join("config.toml");

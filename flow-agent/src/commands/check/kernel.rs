@@ -7,9 +7,11 @@ use procfs::process::Process;
 
 use super::finding::{Finding, Section};
 use crate::backend::host::series;
+use crate::backend::iptables::IptablesError;
 use crate::backend::{BackendError, ebpf};
 use crate::config::{BackendChoice, CountConfig};
 use crate::exit::chain;
+use crate::ledger::record::CountMode;
 
 /// First series whose clsact path is supported, and first with TCX.
 const OLDEST: (u32, u32) = (5, 10);
@@ -35,6 +37,10 @@ struct Facts {
 pub(super) fn findings(count: &CountConfig, bpffs: &Path) -> Vec<Finding> {
     let facts = Facts::read(bpffs);
     let mut findings = judge(&facts, count.backend, bpffs);
+    if count.backend == BackendChoice::Iptables && count.count == CountMode::Wire {
+        let error = BackendError::from(IptablesError::WireBytes);
+        findings.push(Finding::error(Section::Kernel, &error).help(error.help()));
+    }
     // Who may not try has been told what is missing.
     if count.backend != BackendChoice::Iptables && FOR_EBPF.iter().all(|capability| facts.has(*capability)) {
         findings.push(tried(count.backend, ebpf::probe(count.count, count.max_ports)));
