@@ -18,7 +18,10 @@ impl From<ConfigError> for Failure {
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
         let help = error.help();
-        Self { help, ..Self::new(Code::Kernel, error) }
+        // Another agent's lock is a lock, be it of an interface or of a state directory.
+        let is_locked = matches!(error, BackendError::Busy { .. });
+        let code = if is_locked { Code::Store } else { Code::Kernel };
+        Self { help, ..Self::new(code, error) }
     }
 }
 
