@@ -13,11 +13,13 @@ use serde_json::Value;
 use crate::common::daemon::{Daemon, in_netns, wait_until};
 use crate::common::netns::Pair;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-agent");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-agent");
 
 /// A node: its directory and its configuration, and the agent that runs there, or none.
 pub struct Node {
     netns: String,
+    bpffs: PathBuf,
+    program: PathBuf,
     dir: tempfile::TempDir,
     config: PathBuf,
     agent: Option<Daemon>,
@@ -30,7 +32,8 @@ impl Node {
     pub fn new(pair: &Pair, ports: &[u16], extra: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("flow-agent-node").tempdir().unwrap();
         let config = dir.path().join("config.toml");
-        let node = Self { netns: pair.host.clone(), dir, config, agent: None, programs: None };
+        let (netns, bpffs, program) = (pair.host.clone(), pair.bpffs.clone(), PROGRAM.into());
+        let node = Self { netns, bpffs, program, dir, config, agent: None, programs: None };
         let mut text = format!("node = \"node\"\ntimezone = \"UTC\"\nstate_dir = {:?}\n", node.state_dir());
         write!(text, "bpffs = {:?}\n\n[count]\nbucket = \"1h\"\n\n[ports]\nwatch = {ports:?}\n{extra}", pair.bpffs)
             .unwrap();
@@ -44,10 +47,33 @@ impl Node {
         self.programs = Some([directory, path].join(OsStr::new(":")));
     }
 
+    /// Replaces the program: the next agent is this one.
+    pub fn replace_program(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
+    /// The directory of this node's pins.
+    pub fn pins(&self) -> PathBuf {
+        let instance = fs::read_to_string(self.state_dir().join("instance")).unwrap();
+        self.bpffs.join("flow-agent").join(instance.trim())
+    }
+
+    /// `tc`, in this node.
+    pub fn tc(&self) -> Command {
+        in_netns(&self.netns, "tc")
+    }
+
     /// Appends to the configuration: keys of `[ports]`, then tables.
     pub fn append_config(&self, text: &str) {
         let config = fs::read_to_string(&self.config).unwrap();
         fs::write(&self.config, config + text).unwrap();
+    }
+
+    /// Replaces a part of the configuration.
+    pub fn replace_config(&self, from: &str, to: &str) {
+        let config = fs::read_to_string(&self.config).unwrap();
+        assert!(config.contains(from), "{config}");
+        fs::write(&self.config, config.replace(from, to)).unwrap();
     }
 
     /// Puts a new `ports.list` in the place of the former one.
@@ -73,7 +99,7 @@ impl Node {
 
     /// The same, run by the program and arguments of `wrapper`.
     pub fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Output {
-        self.program(wrapper, arguments).output().unwrap()
+        self.invocation(wrapper, arguments).output().unwrap()
     }
 
     /// Starts the agent with `arguments` after `run`, and waits until it counts.
@@ -86,7 +112,7 @@ impl Node {
         assert!(self.agent.is_none(), "one agent a node");
         let log = self.path("agent.log");
         let file = fs::File::create(&log).unwrap();
-        let mut command = self.program(wrapper, &[&["run"], arguments].concat());
+        let mut command = self.invocation(wrapper, &[&["run"], arguments].concat());
         command.stdout(file.try_clone().unwrap()).stderr(file);
         let mut agent = Daemon::start(&mut command).unwrap();
         wait_until("the agent counts", Duration::from_secs(30), || {
@@ -96,8 +122,8 @@ impl Node {
         self.agent = Some(agent);
     }
 
-    fn program(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
-        let words: Vec<&str> = wrapper.iter().copied().chain([PROGRAM]).collect();
+    fn invocation(&self, wrapper: &[&str], arguments: &[&str]) -> Command {
+        let words: Vec<&str> = wrapper.iter().copied().chain(self.program.to_str()).collect();
         let mut command = in_netns(&self.netns, words[0]);
         command.envs(self.programs.iter().map(|path| ("PATH", path)));
         command.args(&words[1..]).args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null());
@@ -108,6 +134,13 @@ impl Node {
     pub fn stop(&mut self) {
         let code = self.agent.take().expect("an agent runs").terminate().unwrap();
         assert_eq!(code, Some(0), "{}", self.log());
+    }
+
+    /// The same, when this second is over: a bucket has whole seconds, and what happens in a part of one is the next's.
+    pub fn stop_after_this_second(&mut self) {
+        let now = chrono::Utc::now().timestamp();
+        wait_until("the second is over", Duration::from_secs(5), || chrono::Utc::now().timestamp() > now);
+        self.stop();
     }
 
     /// Waits until the agent that runs has written so many buckets.
@@ -133,6 +166,11 @@ impl Node {
         let result = work();
         agent.signal(rustix::process::Signal::CONT);
         result
+    }
+
+    /// Sends the agent that runs a signal.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        self.agent.as_ref().expect("an agent runs").signal(signal);
     }
 
     /// Kills the agent, as `kill -9` does.

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 
 use crate::agent::Node;
 use crate::common::daemon::wait_until;
-use crate::common::netns::{HOST4, LAN, PEER4, Pair, WAN};
+use crate::common::netns::{HOST4, LAN, PEER4, Pair, WAN, inside};
+use crate::support::send;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
@@ -43,10 +44,10 @@ fn make_again(pair: &Pair) {
     pair.peer_ip(&["addr", "add", &format!("{PEER4}/24"), "dev", LAN]);
 }
 
-/// Lets the agent leave when the second is over in which `back_at` lies: a bucket has whole seconds.
-fn stop_after(node: &mut Node, back_at: DateTime<Utc>) {
-    wait_until("the second is over", DEADLINE, || Utc::now() > back_at + Duration::from_secs(2));
-    node.stop();
+/// Waits until the agent has noticed it, and lived to write it down.
+fn wait_until_written(node: &Node, why: &str) {
+    let checkpoint = node.state_dir().join("checkpoint.json");
+    wait_until(why, DEADLINE, || std::fs::read_to_string(&checkpoint).is_ok_and(|text| text.contains(why)));
 }
 
 #[test]
@@ -58,16 +59,16 @@ fn a_gap_survives_the_death_of_the_agent_that_noticed_it() {
         node.start(&arguments);
         let gone_at = Utc::now();
         pair.host_ip(&["link", "del", WAN]);
-        make_again(&pair);
+        // Attached as soon as it is there, the agent sees all that comes later.
         let back_at = Utc::now();
-        let noticed = || node.log().contains("there is time that nobody saw");
-        wait_until("the agent has noticed it", DEADLINE, noticed);
+        make_again(&pair);
+        wait_until_written(&node, "the interface was made again");
         node.kill();
         // The next one dies as well, before it closed a bucket.
         node.start(&arguments);
         node.kill();
         node.start(&arguments);
-        stop_after(&mut node, back_at);
+        node.stop_after_this_second();
         assert_told(&node, gone_at, back_at);
     }
 }
@@ -79,14 +80,15 @@ fn a_gap_that_lasts_over_the_death_of_the_agent_is_told_from_its_beginning_to_it
     node.start(&["--interface", WAN]);
     let gone_at = Utc::now();
     pair.host_ip(&["link", "del", WAN]);
-    let noticed = || node.log().contains("there is time that nobody saw");
-    wait_until("the agent has noticed it", DEADLINE, noticed);
+    wait_until_written(&node, "the interface does not exist");
     node.kill();
     make_again(&pair);
+    // Something passes that nobody counts: else nothing was missed.
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
     let back_at = Utc::now();
     node.start(&["--interface", WAN]);
     node.kill();
     node.start(&["--interface", WAN]);
-    stop_after(&mut node, back_at);
+    node.stop_after_this_second();
     assert_told(&node, gone_at, back_at);
 }

@@ -11,15 +11,19 @@ mod common;
 mod adopt;
 mod agent;
 mod attach;
+mod changes;
 #[path = "../common/classifiers.rs"]
 mod classifiers;
+mod clock;
 mod counted;
+mod followed;
 mod gaps;
 #[path = "../common/hourly.rs"]
 mod hourly;
 #[path = "../common/instructions.rs"]
 mod instructions;
 mod interfaces;
+mod intruders;
 mod iptables;
 mod lacking;
 mod nat;
@@ -37,5 +41,6 @@ mod support;
 mod switch;
 mod translated;
 mod uninstall;
+mod upgrade;
 mod verifier;
 mod wire;

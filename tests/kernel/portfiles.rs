@@ -1,6 +1,7 @@
 //! A port file under a running agent: written in place, half written, replaced, gone; and over a restart.
 
 use std::fs;
+use std::net::{TcpListener, UdpSocket};
 use std::time::Duration;
 
 use crate::agent::Node;
@@ -80,4 +81,63 @@ fn follow_a_file(pair: &Pair, backend: &str) {
     let users = node.hourly();
     let users = users.iter().filter(|line| line["kind"] == "hour").map(|line| (&line["port"], &line["user"]));
     assert!(users.into_iter().all(|(port, user)| *user == if *port == 443 { "one" } else { "two" }));
+}
+
+#[test]
+fn sighup_takes_over_ports_and_users_and_a_wrong_configuration_changes_nothing() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443, 4433], "");
+    let owned = |name: &str, ports: &[u16]| format!("[[users]]\nname = {name:?}\nports = {ports:?}\n");
+    let reload = |node: &Node, said: &str| {
+        node.signal(rustix::process::Signal::HUP);
+        wait_until(said, DEADLINE, || node.log().contains(said));
+    };
+    node.start(&[]);
+    datagrams(&pair, 443, 3);
+    node.replace_config("watch = [443, 4433]", "watch = [443, 70000]");
+    reload(&node, "the configuration stays as it is");
+    datagrams(&pair, 4433, 5);
+    // 443 is somebody's from now on, 4433 is not watched any more, and 8388 is.
+    node.replace_config("watch = [443, 70000]", "watch = [443, 8388]");
+    node.append_config(&owned("ada", &[443]));
+    reload(&node, "the ports changed added=1 removed=1 counted=2");
+    datagrams(&pair, 443, 7);
+    datagrams(&pair, 4433, 11);
+    datagrams(&pair, 8388, 13);
+    // A hand-over closes the bucket, so that each has what passed in his time.
+    node.replace_config("\"ada\"", "\"bob\"");
+    node.signal(rustix::process::Signal::HUP);
+    node.wait_for_buckets(2);
+    datagrams(&pair, 443, 17);
+    node.stop();
+
+    let hourly = node.hourly();
+    let of = |port: u16, user: Option<&str>| {
+        let lines = hourly.iter().filter(|line| line["kind"] == "hour" && line["port"] == port);
+        let lines = lines.filter(|line| line.get("user").and_then(|user| user.as_str()) == user);
+        lines.map(|line| line["udp_in_bytes"].as_u64().unwrap()).sum::<u64>() / DATAGRAM
+    };
+    assert_eq!([of(443, None), of(443, Some("ada")), of(443, Some("bob"))], [3, 7, 17]);
+    assert_eq!((of(4433, None), of(8388, None)), (5, 13));
+    assert_eq!(node.other("other_ports").0, 11 * DATAGRAM);
+}
+
+#[test]
+fn sockets_that_listen_are_followed() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[], "listening = true\n");
+    node.start(&[]);
+    let (tcp, udp) =
+        inside(&pair.host, || (TcpListener::bind("0.0.0.0:8443").unwrap(), UdpSocket::bind((HOST4, 8_388)).unwrap()));
+    wait_until("the sockets are found", DEADLINE, || {
+        node.log().contains("the ports changed added=2 removed=0 counted=2")
+    });
+    datagrams(&pair, 8_388, 5);
+    drop((tcp, udp));
+    datagrams(&pair, 8_388, 7);
+    node.stop();
+    let totals = node.totals();
+    assert_eq!(totals.keys().copied().collect::<Vec<_>>(), [8_388, 8_443]);
+    // A listener that is gone may be one that restarts: it is counted for a while.
+    assert_eq!(totals[&8_388]["udp_in_bytes"], 12 * DATAGRAM);
 }

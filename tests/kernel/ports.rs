@@ -36,7 +36,7 @@ impl Ledger {
 #[test]
 fn ports_that_come_and_go_under_flood_get_their_own_bytes_only() {
     let Some(pair) = Pair::make() else { return };
-    inside(&pair.host, || come_and_go(&pair, start(&options(&pair, &PORTS)).unwrap().backend, 400));
+    inside(&pair.host, || come_and_go(&pair, start(&options(&pair, &PORTS)).unwrap().backend, 500));
 }
 
 /// Takes ports away from a backend that counts [`PORTS`] and brings them back, under flood; what it says in the end is

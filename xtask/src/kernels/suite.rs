@@ -26,8 +26,13 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { name: "attach::a_program_that_came_before", from: TCX, why: "a stranger on TCX" },
     Exception { name: "attach::it_is_first_even", from: TCX, why: "a stranger on TCX" },
     Exception { name: "attach::programs_behind", from: TCX, why: "a stranger on TCX" },
+    Exception { name: "changes::", from: None, why: "hundreds of changes, of a second each when emulated" },
+    // A program that is linked statically loads no library that sets its clock.
+    Exception { name: "clock::a_clock", from: None, why: "sets the clock of the agent alone" },
+    Exception { name: "clock::a_machine", from: None, why: "sets the clock of the agent alone" },
     Exception { name: "soak::", from: None, why: "hundreds of starts, of seconds each when emulated" },
     Exception { name: "store::", from: None, why: "tries disks, not kernels" },
+    Exception { name: "upgrade::", from: None, why: "hundreds of starts, of seconds each when emulated" },
 ];
 
 /// The tests, by the beginnings of their names, of what differs from kernel to kernel: all that `--quick` runs.
