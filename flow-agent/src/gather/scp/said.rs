@@ -30,12 +30,19 @@ pub(super) fn failure(ended: &Ended, source: &Path) -> Option<FetchError> {
         FetchError::KeyRefused { said: in_one_line(&stderr) }
     } else if stderr.contains("File too large") {
         FetchError::TooLarge
-    } else if stderr.contains("No such file or directory") || stderr.contains("\" not found.") {
+    } else if stderr.lines().any(is_absent) {
         FetchError::Absent { path: source.to_owned() }
     } else {
         let said = in_one_line(&stderr);
         FetchError::Scp { said: if said.is_empty() { ended.status.to_string() } else { said } }
     })
+}
+
+/// `scp: /x: No such file or directory`, `File "/x" not found.`; a key of ours that is not there is told in other words.
+fn is_absent(line: &str) -> bool {
+    let line = line.trim_end();
+    line.starts_with("scp: ") && line.ends_with(": No such file or directory")
+        || line.starts_with("File \"") && line.ends_with("\" not found.")
 }
 
 /// The node chose these words: nothing in them may move the cursor or turn the text.
@@ -68,6 +75,13 @@ mod tests {
         for (status, stderr, expected) in [
             (0, "whatever it says", None),
             (exit_1, "scp: /x: No such file or directory\r\n", Some("it has no `/state/daily/2026-10.jsonl`")),
+            (
+                exit_1,
+                "Warning: Identity file /x not accessible: No such file or directory.\nscp: Connection closed\r\n",
+                Some(
+                    "scp failed (Warning: Identity file /x not accessible: No such file or directory.; scp: Connection closed)",
+                ),
+            ),
             (exit_1, "File \"/x\" not found.\r\n", Some("it has no `/state/daily/2026-10.jsonl`")),
             (
                 exit_1,
