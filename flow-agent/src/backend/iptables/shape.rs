@@ -9,33 +9,36 @@
 //! these also count), and, where many ports are busy, fetching them: a rule is 150 to 200 bytes of kernel memory, and those
 //! of 10,000 ports do not fit into a CPU's own cache. The first two a tree decides, the third it does not.
 //!
-//! Measured (kernel 6.18, AMD EPYC with 1 MB of L2 a core; ns added to a packet in and one out, median of 9 to 11 rounds
-//! beside the same traffic without rules; a column is one run). Sixteen busy ports among 100, 1,000 and 10,000:
+//! Measured (kernel 6.18, AMD EPYC with 1 MB of L2 a core; ns added to a packet in and one out, median of 13 rounds beside
+//! the same traffic without rules, one run a kernel side). Sixteen busy ports among 100 and 1,000, and 1,000 flows at random
+//! over 1,000:
 //!
-//! | ports in a leaf, branches | legacy 100 | 1,000 | 10,000 | nft 100 | 1,000 | 10,000 |
+//! | ports in a leaf, branches | legacy 100 | 1,000 | at random | nft 100 | 1,000 | at random |
 //! |---|---|---|---|---|---|---|
-//! | 16, 8 | 957 | 1,394 | 1,447 | 1,428 | 1,763 | 1,970 |
-//! | 16, 4 | 932 | | 1,349 | 1,392 | | 1,944 |
-//! | 8, 8 | 891 | 1,163 | 1,410 | 1,306 | 1,626 | 2,101 |
-//! | 8, 4 | 916 | 1,184 | 1,338 | 1,290 | 1,602 | 1,986 |
-//! | 4, 4 | 900 | 1,021 | 1,310 | | 1,523 | |
+//! | 16, 8 | 982 | 1,421 | 1,520 | 1,325 | 1,934 | 1,737 |
+//! | 16, 5 | 998 | 1,377 | 1,206 | 1,313 | 1,729 | 1,580 |
+//! | 8, 8 | 875 | 1,165 | 1,387 | 1,289 | 1,695 | 1,820 |
+//! | 8, 5 | 878 | 1,146 | 1,196 | 1,270 | 1,704 | 1,858 |
+//! | 4, 5 | 887 | 1,133 | 1,828 | 1,339 | 1,695 | 2,251 |
 //!
-//! In a run of its own with 1,000 ports, leaves of 4 cost 1,094, 1,070 and 1,063 (legacy), 1,722, 1,589 and 1,602 (nft) under
-//! 8, 5 and 4 branches. With 1,000 flows at random over 10,000 ports all of them cost the same within the noise: 2,200 to
-//! 2,800 on legacy, 3,300 to 3,600 on nft. That is 1,000 to 1,300 more than sixteen busy ports among as many, and the misses
-//! of the cache; laying the chains above the leaves side by side (legacy sorts chains by name) saved nothing that could be
-//! told from noise, nor did leaving out the chain that splits TCP from UDP.
+//! Sixteen busy ports among 10,000 (16 by 8, the same tree as 16 by 5: 1,447 on legacy, 1,970 on nft) cost 1,310 to 1,410
+//! and 1,944 to 2,101 with leaves of 4 to 16 under 4 or 8 branches, and a third more with leaves of 32. With 1,000 flows at
+//! random over 10,000 ports all of them cost the same within the noise: 2,200 to 2,800 on legacy, 3,300 to 3,600 on nft.
+//! What is more than with sixteen busy ports are the misses of the cache, and they are why ports at random cost more than
+//! twice as much among 10,000 as among 100. Laying the chains above the leaves side by side (legacy sorts chains by name)
+//! saved nothing that could be told from noise, nor did leaving out the chain that splits TCP from UDP.
 //!
-//! So leaves are small as long as chains are few, and large where iptables-nft would take too long to load them, for its
-//! time grows faster than their number: for 10,000 ports half as much again with 8 ports in a leaf under 8 branches, and
-//! four times as much with 5 under 5. A fan-out of 2 needs more than the 16 levels that nf_tables allows.
+//! So leaves are of eight as long as chains are few, and of sixteen where iptables-nft would take too long to load them,
+//! for its time grows faster than their number: for 10,000 ports half as much again with leaves of 8 under 8 branches as
+//! with 16, and four times as much with 5 under 5. A fan-out of 2 needs more than the 16 levels that nf_tables allows.
 //! `cargo xtask bench iptables` measures what is built.
 
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 
-/// Ports in a leaf when a tree is made: the fewest that need no more than [`LEAVES`], or else the most.
-const FILLS: [usize; 3] = [4, 8, 16];
+/// Ports in a leaf when a tree is made: as long as these need no more than [`LEAVES`], and when they would.
+const FILL: usize = 8;
+const FILL_OF_MANY: usize = 16;
 const LEAVES: usize = 512;
 /// Ports in a leaf at most: beyond it a new tree is cheaper for every packet.
 const ROOM: usize = 32;
@@ -67,7 +70,7 @@ impl Shape {
     /// A tree for `ports`, its leaves evenly filled.
     pub fn balanced(ports: &BTreeSet<u16>) -> Self {
         let ports: Vec<u16> = ports.iter().copied().collect();
-        let fill = FILLS.into_iter().find(|fill| ports.len().div_ceil(*fill) <= LEAVES).unwrap_or(FILLS[2]);
+        let fill = if ports.len() <= LEAVES * FILL { FILL } else { FILL_OF_MANY };
         let leaves = ports.len().div_ceil(fill).max(1);
         let mut bounds: Vec<u16> = (1..leaves).map(|leaf| ports[ports.len() * leaf / leaves]).collect();
         bounds.insert(0, 0);
@@ -192,14 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn ten_ports_are_three_leaves_under_one_root() {
-        // 10 / 4 rounded up = 3 leaves, which begin with the ports at 0, 3 and 6.
-        let shape = Shape::balanced(&(8000..8010).collect());
+    fn twenty_ports_are_three_leaves_under_one_root() {
+        // 20 / 8 rounded up = 3 leaves, which begin with the ports at 0, 6 and 13.
+        let shape = Shape::balanced(&(8000..8020).collect());
         let node = |bound, level| Node { bound, level };
         let root =
-            Inner { node: node(0, 1), branches: vec![(8002, node(0, 0)), (8005, node(8003, 0))], last: node(8006, 0) };
+            Inner { node: node(0, 1), branches: vec![(8005, node(0, 0)), (8012, node(8006, 0))], last: node(8013, 0) };
         assert_eq!(shape.inner(), [root]);
-        assert_eq!([7, 8002, 8003, 8009, 65535].map(|port| shape.leaf_of(port).bound), [0, 0, 8003, 8006, 8006]);
+        assert_eq!([7, 8005, 8006, 8019, 65535].map(|port| shape.leaf_of(port).bound), [0, 0, 8006, 8013, 8013]);
     }
 
     #[test]
@@ -209,15 +212,15 @@ mod tests {
             let chains = chains(&shape);
             (1..=ports).map(|port| walk(&shape, &chains, port).1).max().unwrap()
         };
-        // Leaves: 25 = 5²; 250 < 4⁴; 512 < 5⁴; 625 = 5⁴; 4,096 = 4⁶.
-        assert_eq!([100, 1_000, 4_096, 10_000, 65_530].map(worst), [10, 16, 20, 20, 24]);
+        // Leaves: 13 < 4²; 125 = 5³; 512 < 5⁴; 625 = 5⁴; 4,096 = 4⁶.
+        assert_eq!([100, 1_000, 4_096, 10_000, 65_530].map(worst), [8, 15, 20, 20, 24]);
         // nf_tables allows 16 chains below one another; three lie above the root, one below a leaf.
         assert_eq!(Shape::balanced(&(1..=65_530).collect()).root().level, 6);
     }
 
     #[test]
     fn a_leaf_is_full_at_thirty_two() {
-        let shape = Shape::balanced(&(100..104).collect());
+        let shape = Shape::balanced(&(100..108).collect());
         assert!(shape.has_room_for(&(100..132).collect()));
         assert!(!shape.has_room_for(&(100..133).collect()));
     }
