@@ -122,7 +122,8 @@ fn scenario(start: &(dyn Fn(&Options) -> Vec<Started> + Sync), fragments6: Obser
             assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
             drop(backend);
             if backends.len() == 1 {
-                unmount(LOCKS, UnmountFlags::empty()).unwrap();
+                // Detached: a program that another test starts may hold its copy of our files until it runs.
+                unmount(LOCKS, UnmountFlags::DETACH).unwrap();
             }
         }
     });
