@@ -106,42 +106,36 @@ impl Cells {
         Ok(expected)
     }
 
-    /// Every line of the first `ports` slots, with a system call a CPU.
-    pub fn batch(&self, ports: u16) -> Result<Vec<Words>> {
-        let count = usize::from(ports);
-        let mut values = vec![Words::default(); self.cpus * count];
-        let mut keys = vec![0_u32; count];
-        for (cpu, values) in values.chunks_exact_mut(count).enumerate() {
-            // The key before the first one: that of the cell of all other ports.
-            let before = u32::try_from(cpu * self.lines)?;
-            let mut last = 0_u32;
-            let mut attributes = Batch {
-                in_batch: address(&before),
-                out_batch: &raw mut last as u64,
-                keys: keys.as_mut_ptr() as u64,
-                values: values.as_mut_ptr() as u64,
-                count: u32::from(ports),
-                map_fd: self.fd()?,
-                ..Batch::default()
-            };
-            bpf(BPF_MAP_LOOKUP_BATCH, &mut attributes)?;
-            ensure!(attributes.count == u32::from(ports), "only {} of {ports} lines came", attributes.count);
+    /// Every line of the map, with one system call.
+    pub fn batch(&self) -> Result<Vec<Words>> {
+        let all = self.cpus * self.lines;
+        let (mut keys, mut values) = (vec![0_u32; all], vec![Words::default(); all]);
+        let mut last = 0_u32;
+        let mut attributes = Batch {
+            out_batch: &raw mut last as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count: u32::try_from(all)?,
+            map_fd: self.fd()?,
+            ..Batch::default()
+        };
+        match bpf(BPF_MAP_LOOKUP_BATCH, &mut attributes) {
+            // As the kernel says that there is nothing after them.
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            other => other?,
         }
+        ensure!(attributes.count as usize == all, "only {} of {all} lines came", attributes.count);
         Ok(values)
     }
 
-    /// The same, with a system call a line.
+    /// Every line of the first `ports` slots, where they are in the map, with a system call for each.
     pub fn elements(&self, ports: u16) -> Result<Vec<Words>> {
-        let count = usize::from(ports);
-        let mut values = vec![Words::default(); self.cpus * count];
-        for (at, value) in values.iter_mut().enumerate() {
-            let key = u32::try_from(at / count * self.lines + at % count + 1)?;
-            let mut attributes = Element {
-                map_fd: self.fd()?,
-                key: address(&key),
-                value: value.as_mut_ptr() as u64,
-                ..Element::default()
-            };
+        let mut values = vec![Words::default(); self.cpus * self.lines];
+        let of_ports = (0..self.cpus).flat_map(|cpu| (1..=usize::from(ports)).map(move |slot| cpu * self.lines + slot));
+        for at in of_ports {
+            let (key, value) = (u32::try_from(at)?, &mut values[at]);
+            let mut attributes =
+                Element { map_fd: self.fd()?, key: address(&key), value: value.as_mut_ptr() as u64, ..Element::default() };
             bpf(BPF_MAP_LOOKUP_ELEM, &mut attributes)?;
         }
         Ok(values)
@@ -149,7 +143,7 @@ impl Cells {
 
     /// What [`Cells::batch`] says of every port.
     pub fn by_batch(&self, ports: u16) -> Result<BTreeMap<u16, Counters>> {
-        self.sum(&self.batch(ports)?, ports)
+        self.sum(&self.batch()?, ports)
     }
 
     /// What [`Cells::elements`] says of every port.
@@ -161,7 +155,7 @@ impl Cells {
         let slots = self.slots()?;
         let sum = |port: u16| {
             let slot = usize::from(slots[usize::from(port)]);
-            let of_cpus = lines.chunks_exact(usize::from(ports)).map(|of_cpu| of_cpu[slot - 1]);
+            let of_cpus = lines.chunks_exact(self.lines).map(|of_cpu| of_cpu[slot]);
             let add = |sum: Words, line: Words| std::array::from_fn(|word| sum[word] + line[word]);
             (port, Counters::from_array(of_cpus.fold(Words::default(), add)))
         };
@@ -189,8 +183,8 @@ fn address<T>(value: *const T) -> u64 {
     value as u64
 }
 
-fn bpf<T>(command: libc::c_int, attributes: &mut T) -> Result<()> {
+fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<()> {
     // SAFETY: the attributes are those of the command, and point to memory as long as the map's keys and values.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes as *mut T, size_of::<T>()) };
-    if result < 0 { Err(io::Error::last_os_error().into()) } else { Ok(()) }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
