@@ -5,6 +5,7 @@
 //! machine and this minute.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks, runs programs and writes files")]
 
+mod agent;
 #[path = "../../tests/common/mod.rs"]
 mod common;
 mod exchange;
@@ -53,6 +54,7 @@ enum Bench {
     Wire,
     Iptables,
     Read,
+    Agent,
 }
 
 impl Bench {
@@ -62,6 +64,7 @@ impl Bench {
             Self::Wire => wire::run(report),
             Self::Iptables => iptables::run(report),
             Self::Read => read::run(report),
+            Self::Agent => agent::run(report),
         }
     }
 }

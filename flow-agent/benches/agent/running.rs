@@ -1,0 +1,178 @@
+//! An agent that runs, and what the kernel says of it.
+
+use std::fs;
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::common::netns::Pair;
+use crate::scratch::Scratch;
+
+/// No start takes as long on a machine that is of any use.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A host on which an agent may run. Everything is done in the namespace of the calling thread, which must be the host's.
+pub struct Node<'a> {
+    pair: &'a Pair,
+    directory: Scratch,
+    ports: u16,
+}
+
+/// An agent that counts.
+pub struct Running {
+    child: Child,
+    notified: UnixDatagram,
+    /// From its start to the word that it counts.
+    pub ready_after: Duration,
+}
+
+/// Processor time, and bytes handed to the disk, in whole pages.
+#[derive(Clone, Copy)]
+pub struct Cost {
+    pub cpu_secs: f64,
+    pub written_bytes: f64,
+}
+
+impl Cost {
+    pub fn plus(self, other: Self) -> Self {
+        Self { cpu_secs: self.cpu_secs + other.cpu_secs, written_bytes: self.written_bytes + other.written_bytes }
+    }
+
+    pub fn times(self, factor: f64) -> Self {
+        Self { cpu_secs: self.cpu_secs * factor, written_bytes: self.written_bytes * factor }
+    }
+}
+
+/// What all children that have ended took.
+pub fn children() -> Result<Cost> {
+    // SAFETY: all zeros are a valid value of it, and the kernel writes into ours only.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        ensure!(libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage) == 0, "{}", io::Error::last_os_error());
+        usage
+    };
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    // Blocks are of 512 bytes, whatever the disk has.
+    let written_bytes = usage.ru_oublock as f64 * 512.0;
+    Ok(Cost { cpu_secs: seconds(usage.ru_utime) + seconds(usage.ru_stime), written_bytes })
+}
+
+impl<'a> Node<'a> {
+    pub fn new(pair: &'a Pair, ports: u16) -> Result<Self> {
+        let node = Self { pair, directory: Scratch::make(&format!("agent-{ports}"))?, ports };
+        let watch = format!(
+            "node = \"bench\"\ntimezone = \"UTC\"\nstate_dir = {:?}\nbpffs = {:?}\n\n[ports]\nwatch = [\"1-{ports}\"]\n",
+            node.state(),
+            node.pair.bpffs
+        );
+        fs::write(node.config(), watch)?;
+        Ok(node)
+    }
+
+    pub fn ports(&self) -> u16 {
+        self.ports
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.directory.0.join("state")
+    }
+
+    fn config(&self) -> PathBuf {
+        self.directory.0.join("config.toml")
+    }
+
+    /// The program with `arguments`, as this node configures it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flow-agent"));
+        command.args(arguments).arg("--config").arg(self.config()).stdout(Stdio::null());
+        command
+    }
+
+    /// Starts it, and waits for its word that it counts.
+    pub fn run(&self, arguments: &[&str]) -> Result<Running> {
+        // systemd's protocol. Beside the bpffs, for the path of a socket must be short.
+        let socket = self.pair.bpffs.with_file_name("notify");
+        match fs::remove_file(&socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let notified = UnixDatagram::bind(&socket)?;
+        notified.set_read_timeout(Some(PATIENCE))?;
+        let mut command = self.command(&["run"]);
+        command.args(arguments).env("NOTIFY_SOCKET", &socket).stderr(Stdio::null());
+        let begun_at = Instant::now();
+        let child = command.spawn()?;
+        let mut running = Running { child, notified, ready_after: Duration::ZERO };
+        running.wait_for("READY=1")?;
+        running.ready_after = begun_at.elapsed();
+        Ok(running)
+    }
+
+    /// Takes everything out of the kernel, and forgets the logs.
+    pub fn forget(&self) -> Result<()> {
+        if self.state().exists() {
+            let status = self.command(&["uninstall"]).status()?;
+            ensure!(status.success(), "uninstall failed: {status}");
+            fs::remove_dir_all(self.state())?;
+        }
+        Ok(())
+    }
+}
+
+impl Running {
+    fn wait_for(&self, word: &str) -> Result<()> {
+        let mut message = [0; 256];
+        loop {
+            let length = self.notified.recv(&mut message).with_context(|| format!("the agent never said {word}"))?;
+            if message[..length].split(|byte| *byte == b'\n').any(|line| line == word.as_bytes()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Lets it write a last bucket and leave.
+    pub fn leave(mut self) -> Result<()> {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
+        let status = self.child.wait()?;
+        ensure!(status.success(), "the agent left with {status}");
+        Ok(())
+    }
+
+    /// What it took since it was started.
+    pub fn used(&self) -> Result<Cost> {
+        let nanos = self.file("schedstat")?.split_whitespace().next().map(str::parse::<f64>);
+        let cpu_secs = nanos.context("the kernel keeps no schedstat")?? / 1e9;
+        Ok(Cost { cpu_secs, written_bytes: number(&self.file("io")?, "write_bytes:")? })
+    }
+
+    /// Resident memory now, and the most that it was, in MiB.
+    pub fn resident_mib(&self) -> Result<(f64, f64)> {
+        let status = self.file("status")?;
+        Ok((number(&status, "VmRSS:")? / 1024.0, number(&status, "VmHWM:")? / 1024.0))
+    }
+
+    fn file(&self, name: &str) -> io::Result<String> {
+        fs::read_to_string(format!("/proc/{}/{name}", self.child.id()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One that left, or failed, is gone; nothing more can be done in a destructor for any other.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn number(text: &str, key: &str) -> Result<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
+    match line.and_then(|line| line.split_whitespace().next()) {
+        Some(number) => Ok(number.parse()?),
+        None => bail!("no {key} in {text:?}"),
+    }
+}
