@@ -13,6 +13,7 @@ mod figures;
 mod iptables;
 mod packet;
 mod read;
+mod report;
 mod rounds;
 mod scratch;
 mod stand;
@@ -55,6 +56,7 @@ enum Bench {
     Iptables,
     Read,
     Agent,
+    Report,
 }
 
 impl Bench {
@@ -65,6 +67,7 @@ impl Bench {
             Self::Iptables => iptables::run(report),
             Self::Read => read::run(report),
             Self::Agent => agent::run(report),
+            Self::Report => report::run(report),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{PathBuf, absolute};
 use anyhow::Result;
 
 use crate::process::{command, root, run as run_command};
-use crate::{ebpf, packages};
+use crate::{duckdb, ebpf, packages};
 
 /// Measures what counting costs, beside what people use today (root; installs what it needs)
 #[derive(clap::Args)]
@@ -27,8 +27,12 @@ pub struct Options {
 pub fn run(options: Options) -> Result<()> {
     packages::install(packages::FOR_TESTS)?;
     let mut cargo = command("cargo", ["bench", "--quiet", "--locked", "--package", "flow-agent", "--bench", "cost"]);
-    if options.benches.is_empty() || options.benches.iter().any(|bench| bench == "packet") {
+    let wanted = |name: &str| options.benches.is_empty() || options.benches.iter().any(|bench| bench == name);
+    if wanted("packet") {
         cargo.env("FLOW_AGENT_RIVALS", ebpf::rivals()?);
+    }
+    if wanted("report") {
+        cargo.env("FLOW_AGENT_BENCH_DUCKDB", duckdb::install()?);
     }
     // Cargo starts a bench in its package's directory.
     let json = absolute(options.json.unwrap_or_else(|| root().join("target/bench.json")))?;

@@ -9,6 +9,7 @@ mod bench;
 mod common;
 mod demo;
 mod dist;
+mod duckdb;
 mod ebpf;
 mod kernels;
 mod lint;

@@ -134,8 +134,12 @@ impl Cells {
         let of_ports = (0..self.cpus).flat_map(|cpu| (1..=usize::from(ports)).map(move |slot| cpu * self.lines + slot));
         for at in of_ports {
             let (key, value) = (u32::try_from(at)?, &mut values[at]);
-            let mut attributes =
-                Element { map_fd: self.fd()?, key: address(&key), value: value.as_mut_ptr() as u64, ..Element::default() };
+            let mut attributes = Element {
+                map_fd: self.fd()?,
+                key: address(&key),
+                value: value.as_mut_ptr() as u64,
+                ..Element::default()
+            };
             bpf(BPF_MAP_LOOKUP_ELEM, &mut attributes)?;
         }
         Ok(values)
