@@ -1,10 +1,8 @@
 //! The counters outlive the agent: a successor takes them up, or reads them a last time.
 
-use std::collections::BTreeMap;
-
 use flow_agent::backend::{BackendError, Options, Place, ebpf};
 use flow_agent::clock;
-use flow_agent::ledger::counters::Counters;
+use flow_agent::ledger::by_port::ByPort;
 use flow_agent::ledger::record::CountMode;
 
 use crate::common::daemon::assert_settles;
@@ -17,9 +15,9 @@ use crate::support::{
 
 const PORTS: [u16; 3] = [443, 4433, 8388];
 
-fn sum(left: &BTreeMap<u16, Counters>, right: &BTreeMap<u16, Counters>) -> Observed {
+fn sum(left: &ByPort, right: &ByPort) -> Observed {
     let ports = left.keys().chain(right.keys()).copied();
-    let of = |readings: &BTreeMap<u16, Counters>, port| readings.get(&port).copied().unwrap_or_default();
+    let of = |readings: &ByPort, port| readings.get(&port).copied().unwrap_or_default();
     as_observed(ports.map(|port| (port, of(left, port).checked_add(of(right, port)).unwrap())))
 }
 
@@ -112,10 +110,9 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
         assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
         let last = retired.read(&clock::now).unwrap().ports;
         let new = || {
-            let mut ports = read_all(&mut *backend).ports;
+            let ports = read_all(&mut *backend).ports;
             assert_eq!(ports.len(), 103);
-            ports.retain(|port, _| PORTS.contains(port));
-            sum(&last, &ports)
+            sum(&last, &ports.into_iter().filter(|(port, _)| PORTS.contains(port)).collect())
         };
         assert_settles(new, || observer.read());
         // A successor before the old set is deleted finds both.

@@ -333,7 +333,7 @@ fn counted(now: Moment, epoch: u32, port: Counters, others: Others) -> Counted {
     let reading = Reading {
         epoch: epoch.clone(),
         at: now,
-        ports: BTreeMap::from([(443, port)]),
+        ports: [(443, port)].into(),
         draining: BTreeSet::new(),
         others,
         devices: Vec::new(),

@@ -1,10 +1,11 @@
 //! A reading: what the counters said at one moment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 
-use super::counters::{Counters, Device, Others};
+use super::by_port::ByPort;
+use super::counters::{Device, Others};
 use super::record::{BackendKind, CountMode, HourSeal};
 
 /// What a seal says of the counters behind it.
@@ -33,7 +34,7 @@ pub struct Reading {
     pub epoch: String,
     pub at: Moment,
     /// Every port that has counters, the draining ones too.
-    pub ports: BTreeMap<u16, Counters>,
+    pub ports: ByPort,
     /// The ports of `ports` that are no longer watched and whose last bytes these are.
     pub draining: BTreeSet<u16>,
     pub others: Others,

@@ -42,7 +42,7 @@ fn a_drained_port_stands_still_and_goes_on_when_it_comes_back() {
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 10);
             backend.drain(&[443].into()).unwrap();
             backend.release(&[443].into()).unwrap();
-            assert_eq!(read_all(&mut *backend).ports.into_keys().collect::<Vec<_>>(), [4433]);
+            assert_eq!(read_all(&mut *backend).ports.keys().copied().collect::<Vec<_>>(), [4433]);
             backend.add(&[443].into()).unwrap();
             packets(11);
             // From zero: its last bytes were sealed.

@@ -171,7 +171,7 @@ impl Set {
     /// Every counter as it is now, without the devices' own.
     pub fn read(&self, now: &dyn Fn() -> Moment) -> Reading {
         let at = now();
-        let mut ports = Vec::new();
+        let mut ports = Vec::with_capacity(self.tables.slots());
         let mut draining = BTreeSet::new();
         for (slot, owner) in self.tables.owned() {
             match owner {

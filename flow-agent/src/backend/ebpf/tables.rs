@@ -125,7 +125,8 @@ impl Tables {
         self.sum(usize::from(slot)) == [0; LINE_WORDS]
     }
 
-    fn slots(&self) -> usize {
+    /// How many slots there are.
+    pub fn slots(&self) -> usize {
         self.lines - wire::lines_for(0) as usize
     }
 

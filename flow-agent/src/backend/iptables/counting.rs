@@ -71,7 +71,7 @@ impl Backend for Counting {
         self.watch.fingerprints = fingerprints;
         let devices = host::device_counters(self.counted.iter().map(|(name, counted)| (counted.index, name.as_str())));
         let (epoch, draining) = (self.epoch.clone(), self.set.draining.clone());
-        Ok(Reading { epoch, at, ports, draining, others, devices })
+        Ok(Reading { epoch, at, ports: ports.into(), draining, others, devices })
     }
 
     fn add(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {

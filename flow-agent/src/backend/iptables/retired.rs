@@ -56,7 +56,7 @@ impl Retired for RetiredSet {
         }
         let draining = numbers.ports.keys().copied().collect();
         let Numbers { at, ports, others } = numbers;
-        Ok(Reading { epoch: self.epoch.clone(), at, ports, draining, others, devices: Vec::new() })
+        Ok(Reading { epoch: self.epoch.clone(), at, ports: ports.into(), draining, others, devices: Vec::new() })
     }
 
     fn delete(self: Box<Self>) -> Result<(), BackendError> {

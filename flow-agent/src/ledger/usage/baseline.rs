@@ -179,7 +179,7 @@ impl Baseline {
         Reading {
             epoch: checkpoint.epoch.clone(),
             at: Moment { wall: checkpoint.at.to_utc(), boot_ns },
-            ports,
+            ports: ports.into(),
             draining: BTreeSet::new(),
             others: checkpoint.other_total,
             devices: Vec::new(),

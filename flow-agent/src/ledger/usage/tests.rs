@@ -91,7 +91,7 @@ impl Node {
         Reading {
             epoch: self.epoch.clone(),
             at: self.now,
-            ports: self.ports.clone(),
+            ports: self.ports.clone().into(),
             draining: self.draining.clone(),
             others: self.others,
             devices: self.devices.clone(),

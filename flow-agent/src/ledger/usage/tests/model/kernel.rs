@@ -56,7 +56,7 @@ impl Set {
         let reading = Reading {
             epoch: self.epoch.clone(),
             at: now,
-            ports,
+            ports: ports.into(),
             draining,
             others: Others { other_ports, ..Others::default() },
             devices: Vec::new(),

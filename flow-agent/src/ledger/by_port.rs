@@ -1,0 +1,119 @@
+//! Counters by port, in one piece of memory.
+
+use std::collections::BTreeMap;
+use std::ops::Index;
+
+use super::counters::Counters;
+
+/// Counters by port, in the order of the ports.
+///
+/// All of them are made at once, twice a minute, and gone through in order. To put them into a tree would take several
+/// times as long as to read the counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ByPort(Vec<(u16, Counters)>);
+
+impl ByPort {
+    /// How many ports there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The counters of a port, if it has any.
+    pub fn get(&self, port: &u16) -> Option<&Counters> {
+        self.0.binary_search_by_key(port, |(port, _)| *port).ok().map(|at| &self.0[at].1)
+    }
+
+    /// Whether a port has counters.
+    pub fn contains_key(&self, port: &u16) -> bool {
+        self.get(port).is_some()
+    }
+
+    /// The ports, in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &u16> {
+        self.0.iter().map(|(port, _)| port)
+    }
+
+    /// The counters, in the order of the ports.
+    pub fn values(&self) -> impl Iterator<Item = &Counters> {
+        self.0.iter().map(|(_, counters)| counters)
+    }
+}
+
+impl FromIterator<(u16, Counters)> for ByPort {
+    /// Of two of one port the later holds.
+    fn from_iter<T: IntoIterator<Item = (u16, Counters)>>(counters: T) -> Self {
+        let mut all: Vec<_> = counters.into_iter().collect();
+        if !all.is_sorted_by(|(port, _), (next, _)| port < next) {
+            all.sort_by_key(|(port, _)| *port);
+            all.dedup_by(|later, earlier| {
+                let same = later.0 == earlier.0;
+                if same {
+                    *earlier = *later;
+                }
+                same
+            });
+        }
+        Self(all)
+    }
+}
+
+impl From<BTreeMap<u16, Counters>> for ByPort {
+    fn from(counters: BTreeMap<u16, Counters>) -> Self {
+        Self(counters.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<[(u16, Counters); N]> for ByPort {
+    fn from(counters: [(u16, Counters); N]) -> Self {
+        counters.into_iter().collect()
+    }
+}
+
+impl IntoIterator for ByPort {
+    type Item = (u16, Counters);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a ByPort {
+    type Item = &'a (u16, Counters);
+    type IntoIter = std::slice::Iter<'a, (u16, Counters)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
+}
+
+impl Index<&u16> for ByPort {
+    type Output = Counters;
+
+    fn index(&self, port: &u16) -> &Counters {
+        self.get(port).unwrap_or_else(|| panic!("port {port} has no counters"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters(tcp_in_bytes: u64) -> Counters {
+        Counters { tcp_in_bytes, ..Counters::default() }
+    }
+
+    #[test]
+    fn counters_are_found_in_whatever_order_they_came() {
+        let by_port: ByPort = [(8388, counters(3)), (443, counters(1)), (8388, counters(2))].into();
+        assert_eq!(by_port.keys().copied().collect::<Vec<_>>(), [443, 8388]);
+        assert_eq!((by_port[&443], by_port[&8388], by_port.get(&80)), (counters(1), counters(2), None));
+        assert_eq!(by_port, [(443, counters(1)), (8388, counters(2))].into());
+        assert!(!by_port.contains_key(&8387) && by_port.len() == 2);
+    }
+}
