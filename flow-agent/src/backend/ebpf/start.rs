@@ -69,7 +69,7 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
     Ok(Started { backend: Box::new(counting), retired, unseen, unadopted: sets.left })
 }
 
-/// Whether what is asked for can be counted, as far as can be seen without a program: [`super::probe`] tries those.
+/// Whether what is asked for can be counted, as far as can be seen without a program: [`super::probe()`] tries those.
 ///
 /// # Errors
 /// What [`start`] would refuse before it changes anything.

@@ -78,17 +78,7 @@ impl Tables {
 
     /// The eight numbers of a slot.
     pub fn counters(&self, slot: u16) -> Counters {
-        let [a, b, c, d, e, f, g, h] = self.sum(usize::from(slot));
-        Counters {
-            tcp_in_bytes: a,
-            tcp_in_packets: b,
-            tcp_out_bytes: c,
-            tcp_out_packets: d,
-            udp_in_bytes: e,
-            udp_in_packets: f,
-            udp_out_bytes: g,
-            udp_out_packets: h,
-        }
+        Counters::from_array(self.sum(usize::from(slot)))
     }
 
     /// What belonged to no watched port.
@@ -134,16 +124,15 @@ impl Tables {
     fn sum(&self, line: usize) -> [u64; LINE_WORDS] {
         let mut sum = [0_u64; LINE_WORDS];
         for cpu in 0..self.cpus {
-            for (total, word) in sum.iter_mut().zip(self.line(cpu, line)) {
-                *total = total.wrapping_add(word.load(Ordering::Relaxed));
-            }
+            let words = self.line(cpu, line);
+            sum = std::array::from_fn(|word| sum[word].wrapping_add(words[word].load(Ordering::Relaxed)));
         }
         sum
     }
 
-    fn line(&self, cpu: usize, line: usize) -> &[AtomicU64] {
-        let start = (cpu * self.lines + line) * LINE_WORDS;
-        &self.cells.words()[start..start + LINE_WORDS]
+    fn line(&self, cpu: usize, line: usize) -> &[AtomicU64; LINE_WORDS] {
+        let (lines, _) = self.cells.words().as_chunks();
+        &lines[cpu * self.lines + line]
     }
 
     fn route_table(&self) -> &[AtomicU16] {
