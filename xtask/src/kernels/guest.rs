@@ -14,6 +14,7 @@ use super::suite::{Plan, Suite};
 const PROGRAMS: &[&str] = &[
     "/bin/bash",
     "/bin/cat",
+    "/bin/chmod",
     "/bin/dmesg",
     "/bin/grep",
     "/bin/mount",
