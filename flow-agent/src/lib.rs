@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 pub mod exit;
 pub mod gather;
+mod holder;
 pub mod ledger;
 pub mod mail;
 pub mod ports;

@@ -5,13 +5,9 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
-
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 
 use super::BackendError;
+use crate::holder::Patience;
 
 const DIRECTORY: &str = "/run/flow-agent";
 
@@ -58,7 +54,7 @@ fn lock(path: &Path) -> io::Result<Result<File, String>> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut tries = TRIES_AFTER_A_DEATH;
+    let mut patience = Patience::new();
     loop {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o644);
@@ -69,11 +65,9 @@ fn lock(path: &Path) -> io::Result<Result<File, String>> {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder)?;
                 let pid = holder.split_whitespace().nth(1).and_then(|pid| pid.parse().ok());
-                if tries == 0 || !pid.is_some_and(is_gone) {
+                if !patience.waits_for(pid) {
                     return Ok(Err(holder.trim().to_owned()));
                 }
-                tries -= 1;
-                thread::sleep(BETWEEN_TRIES);
                 continue;
             }
             Err(TryLockError::Error(error)) => return Err(error),
@@ -83,16 +77,6 @@ fn lock(path: &Path) -> io::Result<Result<File, String>> {
             return Ok(Ok(file));
         }
     }
-}
-
-/// A process that was killed while it started a program leaves its lock to the half that was to become the program, and
-/// which lets go of it when it has: soon, but on a busy machine not at once. It is waited for, a second at most.
-const TRIES_AFTER_A_DEATH: u32 = 100;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-
-/// Whether no such process is there any more.
-fn is_gone(pid: i32) -> bool {
-    Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }
 
 fn write_holder(file: &mut File, holder: &str) -> io::Result<()> {

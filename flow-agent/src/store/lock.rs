@@ -6,15 +6,12 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 
 use rustix::fs::OFlags;
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 
 use super::error::StoreError;
 use super::layout::StateDir;
+use crate::holder::Patience;
 
 macro_rules! lock {
     ($(#[$doc:meta])* $name:ident, $file:literal) => {
@@ -66,7 +63,7 @@ fn take(path: &Path) -> Result<File, StoreError> {
         .custom_flags(i32::try_from(flags.bits()).expect("the kernel takes these flags as an int"))
         .open(path)
         .map_err(StoreError::io("open", path))?;
-    let mut tries = TRIES_AFTER_A_DEATH;
+    let mut patience = Patience::new();
     loop {
         match file.try_lock() {
             Ok(()) => break,
@@ -74,25 +71,12 @@ fn take(path: &Path) -> Result<File, StoreError> {
             Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),
         }
         let holder = holder(&mut file);
-        if tries == 0 || !holder.is_some_and(is_gone) {
+        if !patience.waits_for(holder) {
             return Err(StoreError::Locked { path: path.to_owned(), holder });
         }
-        tries -= 1;
-        thread::sleep(BETWEEN_TRIES);
     }
     write_pid(&mut file).map_err(StoreError::io("write", path))?;
     Ok(file)
-}
-
-/// A process that was killed while it started a program leaves its lock to the half that was to become the program, and
-/// which lets go of it when it has: soon, but on a busy machine not at once. It is waited for, a second at most.
-const TRIES_AFTER_A_DEATH: u32 = 100;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-
-/// Whether no such process is there any more.
-fn is_gone(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }
 
 /// The process that the lock file names. The lock itself is the kernel's.
@@ -141,8 +125,9 @@ mod tests {
         // No process has a number beyond PID_MAX_LIMIT of include/linux/threads.h.
         std::fs::write(dir.path().join("run.lock"), "4194305\n").unwrap();
         drop(agent);
-        let heir = thread::spawn(move || {
-            thread::sleep(3 * BETWEEN_TRIES);
+        let heir = std::thread::spawn(move || {
+            // As long as a few tries.
+            std::thread::sleep(std::time::Duration::from_millis(30));
             drop(heir);
         });
         let _next = state.lock_run().unwrap();
