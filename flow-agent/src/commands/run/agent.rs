@@ -367,22 +367,24 @@ impl Agent {
         }
     }
 
-    /// Closes the bucket of counters that were replaced, and goes on with those that count now. Where these cannot be
-    /// read, the others are kept for the next try.
+    /// Closes the bucket of counters that were replaced, and goes on with those that came after them: those that count
+    /// now, or, where these could not be read then, others that were replaced in turn. Where they cannot be read now, all
+    /// that were replaced are kept for the next try.
     fn go_on_with_new_counters(&mut self) -> Result<(), Failure> {
         while let Some(set) = self.replaced.front_mut() {
-            let last = match set.read(&clock::now) {
-                Ok(reading) => Some(Counted { identity: set.identity(), interfaces: set.interfaces(), reading }),
-                Err(error) => {
-                    // The meter goes on from the newest reading that it was shown.
-                    tracing::error!(error = %chain(&error), "the last reading of replaced counters is lost");
-                    None
+            // Without it the meter goes on from the newest reading that it was shown.
+            let last = last_reading(set.as_mut());
+            let live = match self.replaced.get_mut(1).map(|next| last_reading(next.as_mut())) {
+                Some(Some(next)) => next,
+                Some(None) => {
+                    self.replaced.remove(1);
+                    continue;
                 }
-            };
-            let live = Counted {
-                identity: self.backend.identity(),
-                interfaces: self.backend.interfaces(),
-                reading: self.backend.read(&clock::now)?,
+                None => Counted {
+                    identity: self.backend.identity(),
+                    interfaces: self.backend.interfaces(),
+                    reading: self.backend.read(&clock::now)?,
+                },
             };
             let set = self.replaced.pop_front().filter(|_| last.is_some());
             let users = users(&self.owners);
@@ -391,8 +393,10 @@ impl Agent {
             self.unseen.forget_until(&bucket.seal);
             self.outbox.push(bucket, set.map_or(Then::Nothing, Then::Delete));
             self.write_out();
-            // Until something on disk tells of them, a successor would not know since when the new counters count.
-            self.checkpoint();
+            if self.replaced.is_empty() {
+                // Until something on disk tells of them, a successor would not know since when the new counters count.
+                self.checkpoint();
+            }
         }
         Ok(())
     }
@@ -409,6 +413,17 @@ impl Agent {
 /// The ports that have an owner.
 pub(super) fn users(owners: &Owners) -> BTreeMap<u16, String> {
     owners.iter().filter_map(|(port, owner)| Some((*port, owner.clone()?))).collect()
+}
+
+/// What replaced counters say at their end; `None`, and a word in the log, where they say nothing any more.
+fn last_reading(set: &mut dyn Retired) -> Option<Counted> {
+    match set.read(&clock::now) {
+        Ok(reading) => Some(Counted { identity: set.identity(), interfaces: set.interfaces(), reading }),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "the last reading of replaced counters is lost");
+            None
+        }
+    }
 }
 
 fn tell_service_manager(state: &[sd_notify::NotifyState<'_>]) {

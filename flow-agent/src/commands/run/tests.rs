@@ -182,6 +182,25 @@ async fn larger_counters_that_cannot_be_read_at_once_are_gone_on_with_later() {
 }
 
 #[tokio::test]
+async fn counters_that_are_replaced_before_those_before_them_were_sealed_keep_their_own_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(2);
+    let mut agent = start(&script, dir.path(), &[443, 4433]).await;
+    script.pass(443, bytes(10));
+    agent.checkpoint();
+    // Neither the smaller ones nor the larger ones can be read.
+    script.fail_next(Operation::Read);
+    script.fail_next(Operation::Read);
+    agent.reconfigure(config(dir.path(), &[443, 4433, 8388])).unwrap();
+    script.pass(8388, bytes(2));
+    script.pass(443, bytes(100));
+    agent.reconfigure(config(dir.path(), &[443, 4433, 8388, 9000])).unwrap();
+    script.pass(9000, bytes(7));
+    agent.leave().unwrap();
+    assert_eq!(logged(dir.path()), [(443, 110), (4433, 0), (8388, 2), (9000, 7)].into());
+}
+
+#[tokio::test]
 async fn a_disk_that_takes_nothing_fills_no_memory_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let script = Script::new(8);
