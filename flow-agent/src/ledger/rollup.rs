@@ -154,10 +154,16 @@ impl DayRollup {
         }
         let seal = &bucket.seal;
         let crosses = (seal.start.timestamp() + 1..seal.end.timestamp()).contains(&self.coverage.day().1);
-        let late = LateBucket { start: seal.start, end: seal.end, bytes };
-        let longer = self.late.as_ref().is_none_or(|known| (known.end, known.bytes) < (late.end, late.bytes));
-        if crosses && longer {
-            self.late = Some(late);
+        if crosses {
+            // Counters that took over from others may cross beside them.
+            self.late = Some(match self.late.take() {
+                None => LateBucket { start: seal.start, end: seal.end, bytes },
+                Some(other) => LateBucket {
+                    start: other.start.min(seal.start),
+                    end: other.end.max(seal.end),
+                    bytes: other.bytes.saturating_add(bytes),
+                },
+            });
         }
     }
 

@@ -120,6 +120,15 @@ fn a_late_bucket_gives_its_bytes_to_the_day_it_began_and_its_time_to_both() {
 }
 
 #[test]
+fn buckets_that_cross_side_by_side_are_named_with_all_their_bytes() {
+    let (one, other) = (hour(1, "05T22:30", "06T01:00", 100), hour(2, "05T23:00", "06T00:30", 7));
+    let expected = LateBucket { start: october("05T22:30"), end: october("06T01:00"), bytes: 107 };
+    for buckets in [[one.clone(), other.clone()], [other, one]] {
+        assert_eq!(fifth(&buckets).seal.late.as_ref(), Some(&expected));
+    }
+}
+
+#[test]
 fn a_bucket_that_ends_with_the_day_does_not_cross_it() {
     assert_eq!(fifth(&[hour(1, "05T23:00", "06T00:00", 1)]).seal.late, None);
 }
