@@ -149,6 +149,7 @@ fn checkpoint() -> Checkpoint {
         seq: 2,
         boot_ms: None,
         start: Some(at("14:00:00")),
+        start_boot_ms: None,
         at: at("14:23:30"),
         epoch: "boot-1".to_owned(),
         totals: [(8388, total)].into(),

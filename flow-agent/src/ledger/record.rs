@@ -272,13 +272,14 @@ pub struct DaySeal {
     /// Times of the day that nobody saw, and buckets that were rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
-    /// The bucket that crosses the end of this day, where one does (quality `late`): its bytes are all in this day.
+    /// What crosses the end of this day, where something does (quality `late`): its bytes are all in this day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<LateBucket>,
     pub sha256: String,
 }
 
-/// A bucket that spans more than one day; its bytes are filed where it began.
+/// A bucket that spans more than one day; its bytes are filed where it began. Several are one, from the first start to
+/// the last end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateBucket {
     #[serde(with = "stamp")]
@@ -312,6 +313,9 @@ pub struct Checkpoint {
     /// Where the open bucket begins: needed where this is all that is left of an epoch that was never sealed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
     pub start: Option<DateTime<FixedOffset>>,
+    /// The boot-time clock at `start`, in milliseconds: the wall may have been set since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_boot_ms: Option<u64>,
     #[serde(with = "stamp")]
     pub at: DateTime<FixedOffset>,
     pub epoch: String,

@@ -41,6 +41,7 @@ mod tests {
             v: VERSION,
             boot_ms: None,
             start: None,
+            start_boot_ms: None,
             seq,
             at: DateTime::parse_from_rfc3339("2026-10-05T13:00:30+08:00").unwrap(),
             epoch: "boot-1".into(),

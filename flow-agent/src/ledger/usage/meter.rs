@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, FixedOffset, SubsecRound as _, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use chrono_tz::Tz;
 
 use super::baseline::Baseline;
@@ -104,8 +104,9 @@ impl Meter {
         let mut devices = live.reading.devices.clone();
         for mut counted in retired {
             counted.observe_devices(&devices);
+            let owes_gaps = !baseline.unseen(&counted.reading.epoch).is_empty();
             let mut open = Open::resume(&settings, baseline, counted);
-            if !open.tally.is_spent() {
+            if owes_gaps || !open.tally.is_spent() {
                 buckets.push(pen.close(&mut open));
                 handed_over = Some(open.window);
                 // Of two that stood still in turn, one tells what the devices moved.
@@ -174,6 +175,7 @@ impl Meter {
             at: calendar::local(self.settings.zone, reading.at.wall.trunc_subsecs(0)),
             boot_ms: Some(boot_ms.saturating_sub(u64::try_from(fraction.num_milliseconds()).unwrap_or(0))),
             start: Some(self.open.window.start()),
+            start_boot_ms: self.open.window.start_boot_ms(),
             epoch: self.open.identity.epoch.clone(),
             totals,
             other_total,
@@ -226,7 +228,8 @@ impl Open {
         let Counted { identity, interfaces, reading } = counted;
         let (zone, bucket, now) = (settings.zone, settings.bucket, reading.at);
         let sealed = baseline.seal_of(&reading.epoch).map(|last| (last.seal.end, last.seal.boot_ms));
-        let begun = baseline.checkpoint().filter(|checkpoint| checkpoint.epoch == reading.epoch).and_then(begin_of);
+        let checkpoint = baseline.checkpoint().filter(|checkpoint| checkpoint.epoch == reading.epoch);
+        let begun = checkpoint.and_then(|checkpoint| Some((checkpoint.start?, checkpoint.start_boot_ms)));
         let mut window = match sealed.or(begun) {
             Some((start, boot_ms)) => Window::resume(zone, bucket, start.to_utc(), boot_ms, now),
             None => Window::open(zone, bucket, now.wall, now),
@@ -248,11 +251,4 @@ impl Open {
         self.read_at = reading.at;
         Ok(())
     }
-}
-
-/// Where the bucket began that a checkpoint is of, on both clocks.
-fn begin_of(checkpoint: &Checkpoint) -> Option<(DateTime<FixedOffset>, Option<u64>)> {
-    let start = checkpoint.start?;
-    let boot_ms = checkpoint.boot_ms.and_then(|ms| ms.checked_add_signed((start - checkpoint.at).num_milliseconds()));
-    Some((start, boot_ms))
 }

@@ -51,8 +51,8 @@ pub(super) struct Closed {
     pub(super) late: bool,
     /// By what the boot-time clock is turned into the bucket's own wall.
     booted_at: DateTime<Utc>,
-    /// The boot-time clock at `start`, where it is known.
-    begun: Option<TimeDelta>,
+    /// The boot-time clock at `start` and at `end`, where it is known.
+    lasted: Option<(TimeDelta, TimeDelta)>,
 }
 
 impl Window {
@@ -65,7 +65,8 @@ impl Window {
             bucket,
             start,
             planned_end: calendar::next_boundary(zone, bucket, start),
-            booted_at_start: Some(booted_at),
+            // A wall that was set back a little, in which no bucket ends before it begins, does not let it begin later.
+            booted_at_start: Some(booted_at.max(start - since_boot(now))),
             booted_at_last: booted_at,
             stepped_from: None,
             suspect_until: None,
@@ -106,6 +107,11 @@ impl Window {
         calendar::local(self.zone, self.start)
     }
 
+    /// The boot-time clock at [`Window::start`], where it is known.
+    pub(super) fn start_boot_ms(&self) -> Option<u64> {
+        u64::try_from((self.start - self.booted_at_start?).num_milliseconds()).ok()
+    }
+
     pub(super) fn planned_end(&self) -> DateTime<Utc> {
         self.planned_end
     }
@@ -137,14 +143,15 @@ impl Window {
         let end = whole_second(at.wall + (booted_at - booted_now)).max(self.start);
         let differ = self.booted_at_start.is_some_and(|then| (booted_now - then).abs() > TOLERANCE);
         let suspect = self.suspect_until.is_some_and(|until| self.start < until);
+        let ended = (end - booted_at).min(since_boot(at));
         let closed = Closed {
             start: self.start,
             end,
-            boot_ms: u64::try_from((end - booted_at).num_milliseconds()).ok(),
+            boot_ms: u64::try_from(ended.num_milliseconds()).ok(),
             clock: self.stepped_from.is_some() || differ || suspect,
             late: end > self.planned_end,
             booted_at,
-            begun: self.booted_at_start.map(|booted_at| self.start - booted_at),
+            lasted: self.booted_at_start.map(|booted_at| (self.start - booted_at, ended)),
         };
         let next = if self.stepped_from.is_some() { by_the_wall } else { end };
         let suspect_until = self.suspect_until;
@@ -158,18 +165,16 @@ impl Closed {
     /// The time between two moments on disk.
     pub(super) fn between(start: DateTime<Utc>, end: DateTime<Utc>, boot_ms: Option<u64>) -> Self {
         let (start, end) = (whole_second(start), whole_second(end).max(whole_second(start)));
-        Self { start, end, boot_ms, clock: false, late: false, booted_at: end, begun: None }
+        Self { start, end, boot_ms, clock: false, late: false, booted_at: end, lasted: None }
     }
 
     /// The parts of `unseen` that lie in the bucket, in whole seconds, sorted.
     pub(super) fn gaps(&self, zone: Tz, unseen: &[Unseen]) -> Vec<Gap> {
         let (from, until) = (calendar::local(zone, self.start), calendar::local(zone, self.end));
-        let lies_within = |unseen: &&Unseen, gap: &Gap| match self.begun {
-            // A wall that was set gives it a name elsewhere, or none.
-            Some(begun) if self.clock => {
-                since_boot(unseen.end) > begun && since_boot(unseen.start) < self.end - self.booted_at
-            }
-            _ => gap.start < until && gap.end > from,
+        let lies_within = |unseen: &&Unseen, gap: &Gap| match self.lasted {
+            // By the clock that nobody sets: a wall that was set, be it by a second, gives it a name elsewhere.
+            Some((begun, ended)) => since_boot(unseen.end) > begun && since_boot(unseen.start) < ended,
+            None => gap.start < until && gap.end > from,
         };
         let named = unseen.iter().map(|unseen| (unseen, named(zone, self.booted_at, unseen)));
         let gaps = named.filter(|(unseen, gap)| lies_within(unseen, gap)).map(|(_, gap)| gap);

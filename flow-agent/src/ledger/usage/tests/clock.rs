@@ -138,6 +138,33 @@ fn a_step_while_no_agent_ran_is_seen() {
 }
 
 #[test]
+fn a_step_is_seen_though_a_checkpoint_after_it_is_all_that_is_left() {
+    for (steps_to, is_outside, expected) in [
+        ("2026-10-04T12:20:00Z", true, "12:00:00-12:20:10 gap"),
+        ("2026-10-05T12:20:30Z", false, "12:00:00-12:20:40 gap"),
+        ("2026-10-06T12:20:00Z", true, "12:00:00-12:20:10 gap"),
+    ] {
+        let mut node = Node::new();
+        let (mut meter, _) = node.start();
+        assert!(node.checkpoint(&mut meter));
+        node.pass(443, tcp_in(1));
+        node.wait_until("2026-10-05T12:20:00Z");
+        let start = node.now;
+        node.set_clock(steps_to);
+        node.wait(TimeDelta::seconds(5));
+        // It notices a gap, writes that down, and dies before it writes the bucket.
+        let (end, interface) = (node.now, "eth0".to_owned());
+        node.unseen = vec![Unseen { start, end, interface, why: "interface was deleted".into() }];
+        assert!(node.checkpoint(&mut meter));
+        node.wait(TimeDelta::seconds(5));
+        node.unseen = node.baseline.unseen(&node.epoch);
+        let (mut meter, _) = node.start();
+        assert_eq!(meter.due(node.now), is_outside, "{steps_to}");
+        assert_eq!(time(&node.close(&mut meter)), expected, "{steps_to}");
+    }
+}
+
+#[test]
 fn a_seal_that_does_not_tell_the_boot_clock_still_cannot_end_before_it_begins() {
     let mut node = Node::new();
     let (mut meter, _) = node.start();

@@ -46,6 +46,7 @@ fn checkpoint_after(state: &StateDir, seq: u64) {
         seq,
         boot_ms: None,
         start: None,
+        start_boot_ms: None,
         at: instant(NEXT_DAY),
         epoch: "a".into(),
         totals: [(443, [999, 1, 0, 0, 0, 0, 0, 0])].into(),
