@@ -27,11 +27,18 @@ struct Tally {
     passed: u64,
     failed: u64,
     ignored: u64,
+    /// What the tests said that failed.
+    failures: Vec<String>,
+    in_failures: bool,
 }
 
 impl Tally {
     /// Takes in `test result: ok. 12 passed; 0 failed; 1 ignored; …`; other lines say nothing.
     fn take_in(&mut self, line: &str) {
+        self.in_failures = (self.in_failures || line == "failures:") && !line.starts_with("test result: ");
+        if self.in_failures {
+            self.failures.push(line.to_owned());
+        }
         let Some(counts) = line.strip_prefix("test result: ").and_then(|rest| rest.split_once(". ")) else { return };
         for part in counts.1.split("; ") {
             match part.split_once(' ') {
@@ -44,7 +51,7 @@ impl Tally {
     }
 }
 
-/// Runs unit, property, CLI, kernel and report tests; ends with `N passed, N failed`.
+/// Runs unit, property, CLI, kernel and report tests; ends with what those said that failed, and `N passed, N failed`.
 pub fn run(options: Options) -> Result<()> {
     if !options.kernels.is_empty() {
         let choice = kernels::Choice { filter: options.filter.as_deref(), quick: options.quick };
@@ -69,6 +76,8 @@ pub fn run(options: Options) -> Result<()> {
         tally.take_in(&String::from_utf8_lossy(&line));
     }
     let status = child.wait()?;
+    // Some of it is a thousand lines back.
+    tally.failures.iter().for_each(|line| println!("{line}"));
     println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.ignored);
     if !status.success() {
         bail!("`{shown}` failed: {status}");
@@ -87,5 +96,15 @@ mod tests {
         tally.take_in("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
         tally.take_in("running 4 tests");
         assert_eq!((tally.passed, tally.failed, tally.ignored), (14, 1, 1));
+    }
+
+    #[test]
+    fn what_failed_is_said_again() {
+        let mut tally = Tally::default();
+        let said = ["failures:", "", "---- a::b stdout ----", "4 is not 5", "failures:", "    a::b", ""];
+        let before = ["running 2 tests", "test a::b ... FAILED", "test a::c ... ok"];
+        let after = ["test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured", "running 1 test"];
+        before.iter().chain(&said).chain(&after).for_each(|line| tally.take_in(line));
+        assert_eq!(tally.failures, said);
     }
 }
