@@ -34,7 +34,8 @@ pub struct Args {
     /// Count on these interfaces: names, globs, or `auto` for those with a default route
     #[arg(long, value_name = "NAME", num_args = 1.., value_parser = interface)]
     interface: Vec<String>,
-    /// Watch these ports and ranges, as in 443 8000-8100, instead of those that the configuration names
+    /// Watch these ports and ranges, as in 443 8000-8100, instead of `ports.watch` and `ports.listening`; those of users and
+    /// of port files are watched as well
     #[arg(long, value_name = "SPEC", num_args = 1..)]
     ports: Vec<String>,
     /// How long a bucket is: a divisor of an hour
