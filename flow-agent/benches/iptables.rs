@@ -1,4 +1,5 @@
-//! `iptables`: one rule a port, protocol and direction, beside our tree of rules and eBPF, as the ports become more.
+//! `iptables`: one rule a port, protocol and direction, beside our ipsets, our tree of rules and eBPF, as the ports become
+//! more.
 
 use std::cell::RefCell;
 
@@ -23,7 +24,7 @@ const TRAFFICS: [Traffic; 2] =
     [("the port in the middle", "one port", in_the_middle), ("ports at random", "at random", at_random)];
 
 pub fn run(report: &mut Report) -> Result<()> {
-    let variants = variants()?;
+    let (variants, without_ipset) = (variants(true)?, variants(false)?);
     let mut stands = Vec::new();
     for size in SIZES {
         let watched = ports(size);
@@ -34,9 +35,11 @@ pub fn run(report: &mut Report) -> Result<()> {
         };
         stand("nothing", Stand::with_nothing())?;
         stand("eBPF", Stand::with_ebpf(Place::Auto, &watched))?;
-        for variant in &variants {
+        for (at, variant) in variants.iter().enumerate() {
             stand(variant.name, Stand::with_a_rule_each(variant, &watched))?;
             stand(variant.name, Stand::with_our_rules(variant, &watched))?;
+            let without = &without_ipset[at];
+            stand(without.name, Stand::with_our_rules(without, &watched))?;
         }
     }
     let stands: Vec<_> = stands.into_iter().map(|(stand, name, size)| (RefCell::new(stand), name, size)).collect();
@@ -46,7 +49,7 @@ pub fn run(report: &mut Report) -> Result<()> {
             Subject::new(name.clone(), move || stand.borrow_mut().measure(traffic, &[&visits]))
         });
         let costs = interleave(ROUNDS, &mut subjects.collect::<Vec<_>>())?;
-        let sizes: Vec<Costs> = costs.chunks_exact(2 + 2 * variants.len()).map(Costs::of).collect();
+        let sizes: Vec<Costs> = costs.chunks_exact(2 + OF_A_VARIANT * variants.len()).map(Costs::of).collect();
         for (at, variant) in variants.iter().enumerate() {
             tell(report, variant, at, &sizes, traffic, short);
         }
@@ -57,15 +60,18 @@ pub fn run(report: &mut Report) -> Result<()> {
 /// What was added at one number of ports.
 struct Costs {
     ebpf: Series,
-    /// For each variant: a rule each, and our tree.
-    rules: Vec<[Series; 2]>,
+    /// For each variant: a rule each, our ipsets, and our tree.
+    rules: Vec<[Series; OF_A_VARIANT]>,
 }
+
+const OF_A_VARIANT: usize = 3;
 
 impl Costs {
     /// From what all of it cost, nothing first.
     fn of(costs: &[Series]) -> Self {
         let added = |series: &Series| series.minus(&costs[0]);
-        let rules = costs[2..].chunks_exact(2).map(|pair| [added(&pair[0]), added(&pair[1])]).collect();
+        let of_a_variant = |of: &[Series]| std::array::from_fn(|at| added(&of[at]));
+        let rules = costs[2..].chunks_exact(OF_A_VARIANT).map(of_a_variant).collect();
         Self { ebpf: added(&costs[1]), rules }
     }
 }
@@ -78,21 +84,30 @@ fn tell(report: &mut Report, variant: &Variant, at: usize, sizes: &[Costs], traf
         &[
             Column { name: "a rule each", unit: "ns" },
             Column { name: "ours", unit: "ns" },
+            Column { name: "without ipset", unit: "ns" },
             Column { name: "eBPF", unit: "ns" },
             Column { name: "a rule each / ours", unit: "" },
+            Column { name: "a rule each / without ipset", unit: "" },
             Column { name: "a rule each / eBPF", unit: "" },
             Column { name: "ours / at 100 ports", unit: "" },
+            Column { name: "without ipset / at 100 ports", unit: "" },
         ],
     );
-    let hundred = &sizes[1].rules[at][1];
+    let [_, hundred, hundred_in_a_tree] = &sizes[1].rules[at];
     for (size, costs) in SIZES.iter().zip(sizes) {
-        let [each, ours] = &costs.rules[at];
-        let added = [each, ours, &costs.ebpf].map(Series::spread);
-        let ratios = [times(each, ours), times(each, &costs.ebpf), times(ours, hundred)].map(Spread::from);
-        table.row(format!("{size} ports"), added.into_iter().chain(ratios).map(Some));
+        let [each, ours, tree] = &costs.rules[at];
+        let added = [each, ours, tree, &costs.ebpf].map(Series::spread);
+        let ratios = [
+            times(each, ours),
+            times(each, tree),
+            times(each, &costs.ebpf),
+            times(ours, hundred),
+            times(tree, hundred_in_a_tree),
+        ];
+        table.row(format!("{size} ports"), added.into_iter().chain(ratios.map(Spread::from)).map(Some));
     }
     report.add(&table);
-    let [each, ours] = &sizes[2].rules[at];
+    let [each, ours, _] = &sizes[2].rules[at];
     let cheaper = times(each, ours);
     report.goal(format!("{name}, {short}: a rule each against ours, 1,000 ports"), Bound::AtLeast(40.0), cheaper);
     let grown = times(&sizes[3].rules[at][1], hundred);

@@ -48,7 +48,7 @@ pub fn run(report: &mut Report) -> Result<()> {
 
 fn readings(ports: u16, report: &mut Report) -> Result<()> {
     let pair = Pair::make().context("no network namespaces")?;
-    let variants = if ports > MOST_WITH_IPTABLES { Vec::new() } else { Variant::both() };
+    let variants = if ports > MOST_WITH_IPTABLES { Vec::new() } else { Variant::both(false) };
     inside(&pair.host, || {
         // No device: what is read then is the mapping and nothing else.
         let options = options(&pair, ports, "nothing*");
@@ -103,7 +103,7 @@ fn readings(ports: u16, report: &mut Report) -> Result<()> {
     })
 }
 
-/// A host with the product's own rules, which stay without an agent.
+/// A host with the product's own rules, where it has no ipsets; they stay without an agent.
 fn rules(variant: &Variant, ports: u16) -> Result<Pair> {
     let pair = Pair::make().context("no network namespaces")?;
     let options = options(&pair, ports, WAN);

@@ -24,7 +24,7 @@ pub fn ports(count: usize) -> Vec<u16> {
 }
 
 pub fn run(report: &mut Report) -> Result<()> {
-    let [nft, legacy] = variants()?;
+    let [nft, legacy] = variants(true)?;
     let watched = ports(PORTS);
     let named = [
         ("nothing attached", Stand::with_nothing()?),
@@ -92,8 +92,8 @@ pub fn times(many: &Series, few: &Series) -> f64 {
 ///
 /// # Errors
 /// When they are not installed.
-pub fn variants() -> Result<[Variant; 2]> {
-    Variant::both().try_into().ok().context("iptables is not installed")
+pub fn variants(with_ipset: bool) -> Result<[Variant; 2]> {
+    Variant::both(with_ipset).try_into().ok().context("iptables is not installed")
 }
 
 /// Measures one kind of traffic on every stand.

@@ -1,10 +1,11 @@
-//! What holds for the reader of `iptables-save -c` on every text. The fuzzer looks for one that breaks it, and the test of
-//! the corpus looks at every text that was ever of interest.
+//! What holds for the reader of `iptables-save -c`, and of `ipset save` where a text goes on with that, on every text. The
+//! fuzzer looks for one that breaks it, and the test of the corpus looks at every text that was ever of interest.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use flow_agent::backend::iptables::names::Direction;
+use flow_agent::backend::iptables::ipset::{self, Members};
+use flow_agent::backend::iptables::names::{Direction, Family, Ipset, SetName};
 use flow_agent::backend::iptables::parse::{SavedRule, Table, parse};
 use flow_agent::backend::iptables::saved::{self, Entrance};
 use flow_agent::backend::iptables::view::View;
@@ -16,7 +17,8 @@ pub fn hold(input: &[u8]) {
     if text.contains('\r') {
         return;
     }
-    let Ok(tables) = parse(text) else { return };
+    let (text, ipsets) = text.find("create ").map_or((text, ""), |at| text.split_at(at));
+    let Ok(mut tables) = parse(text) else { return };
 
     // Every chain and every rule of the text is there, and no other.
     let lines = |first: char| text.lines().filter(|line| line.starts_with(first)).count();
@@ -33,25 +35,49 @@ pub fn hold(input: &[u8]) {
     for rule in rules(&tables) {
         assert!(rule.words().is_none_or(|words| words.iter().map(|word| word.len()).sum::<usize>() <= rule.text.len()));
     }
-    tables.values().for_each(hold_for_sets);
+    let ipsets = hold_for_ipsets(ipsets);
+    for table in tables.values_mut() {
+        table.ipsets.clone_from(&ipsets);
+        hold_for_sets(table);
+    }
+}
+
+/// What holds for every ipset that is saved; those of ours, as an agent knows them.
+fn hold_for_ipsets(text: &str) -> BTreeMap<(SetName, Ipset), Members> {
+    let mut ours = BTreeMap::new();
+    for saved in text.split("create ").skip(1) {
+        let name = saved.split([' ', '\n']).next().unwrap_or_default();
+        let Ok(members) = ipset::parse(&format!("create {saved}"), name) else { continue };
+        // Every line but the first is a member.
+        assert_eq!(members.len(), saved.lines().count().saturating_sub(1));
+        let written: String = members
+            .iter()
+            .map(|(port, (bytes, packets))| format!("add {name} {port} packets {packets} bytes {bytes}\n"))
+            .collect();
+        assert_eq!(ipset::parse(&format!("create {name}\n{written}"), name).as_ref(), Ok(&members));
+        ours.extend(SetName::parse_ipset(name, Family::V4).map(|key| (key, members)));
+    }
+    ours
 }
 
 /// What holds for the sets of counters in a table.
 fn hold_for_sets(table: &Table<'_>) {
+    let of_ipsets: u128 =
+        table.ipsets.values().flatten().map(|(_, (bytes, packets))| u128::from(*bytes) + u128::from(*packets)).sum();
     for name in saved::sets(table).into_keys() {
         for direction in Direction::BOTH {
             let entrance = saved::entrance(table, &name, direction);
             assert_eq!(entrance == Entrance::Absent, saved::jumps(table, &name, direction) == 0);
         }
         let remains = saved::remains(table, &name);
-        let Ok(view) = View::read(table, &name) else { continue };
-        // A whole set has lost nothing, and counts no more than its rules do.
+        let Ok(view) = View::read(table, Family::V4, &name) else { continue };
+        // A whole set has lost nothing, and counts no more than its rules and ipsets do.
         assert_eq!(view.counters, remains);
         assert_eq!(view.others, saved::remaining_others(table, &name));
         assert!(view.draining.iter().all(|port| view.counters.contains_key(port)));
         let counted: u128 = view.counters.values().flat_map(|counters| counters.to_array()).map(u128::from).sum();
         let of_rules = |rule: &SavedRule<'_>| u128::from(rule.bytes) + u128::from(rule.packets);
-        assert!(counted <= table.chains.values().flatten().map(of_rules).sum());
+        assert!(counted <= of_ipsets + table.chains.values().flatten().map(of_rules).sum::<u128>());
         // It is as we would make it.
         for (place, _) in view.layout.chains() {
             assert!(table.chains.contains_key(name.chain(&place).as_str()));

@@ -1,4 +1,4 @@
-//! Both variants of the real iptables, each as the one that a host uses.
+//! Both variants of the real iptables, each as the one that a host uses, with ipsets and without.
 
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
@@ -9,22 +9,36 @@ use super::netns::run;
 /// One of the two kernel sides that iptables can speak to, as the one that this host uses.
 pub struct Variant {
     pub name: &'static str,
+    /// The host has ipsets.
+    pub has_ipset: bool,
     /// Holds the plain names of the programs.
     programs: tempfile::TempDir,
 }
 
 impl Variant {
+    /// Both, with ipsets and without; nothing, and a word on stderr, where they are not installed.
+    pub fn all() -> Vec<Self> {
+        let mut all = Self::both(false);
+        if super::have_program("ipset", "the tests of ipsets") {
+            all.extend(Self::both(true));
+        }
+        all
+    }
+
     /// Both; nothing, and a word on stderr, where iptables is not installed.
-    pub fn both() -> Vec<Self> {
+    pub fn both(has_ipset: bool) -> Vec<Self> {
         if !super::have_program("xtables-nft-multi", "the tests of iptables") {
             return Vec::new();
         }
-        ["nft", "legacy"].map(Self::new).into()
+        ["nft", "legacy"].map(|name| Self::new(name, has_ipset)).into()
     }
 
-    fn new(name: &'static str) -> Self {
+    fn new(name: &'static str, has_ipset: bool) -> Self {
         let programs = tempfile::Builder::new().prefix("flow-agent-iptables").tempdir().unwrap();
-        let variant = Self { name, programs };
+        let variant = Self { name, has_ipset, programs };
+        if has_ipset {
+            symlink("/usr/sbin/ipset", variant.program("ipset")).unwrap();
+        }
         for family in ["iptables", "ip6tables"] {
             for job in ["save", "restore"] {
                 variant.link(&format!("{family}-{job}"), name);
@@ -72,9 +86,11 @@ impl Variant {
         run(Command::new(format!("{program}-{}", self.name)).args(arguments.split_whitespace()))
     }
 
-    /// Everything that `iptables-save` and `ip6tables-save` of both variants print, without the dates.
+    /// Everything that `iptables-save` and `ip6tables-save` of both variants print, without the dates; and the names of all
+    /// ipsets.
     pub fn everything() -> String {
-        let mut text = String::new();
+        let ipsets = Command::new("ipset").args(["list", "-name"]).output();
+        let mut text = ipsets.map_or_else(|_| String::new(), |ipsets| String::from_utf8(ipsets.stdout).unwrap());
         for program in ["iptables-nft-save", "iptables-legacy-save", "ip6tables-nft-save", "ip6tables-legacy-save"] {
             let saved = run(&mut Command::new(program));
             let lines = saved.lines().filter(|line| !line.starts_with('#'));

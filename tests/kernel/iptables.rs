@@ -4,6 +4,7 @@ mod adopt;
 mod counted;
 mod failures;
 mod foreign;
+mod ipsets;
 mod ports;
 mod reload;
 

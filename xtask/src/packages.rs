@@ -16,6 +16,7 @@ pub const FOR_TESTS: &[&str] = &[
     "e2fsprogs",
     "faketime",
     "iproute2",
+    "ipset",
     "iptables",
     "jq",
     "libcap2-bin",

@@ -1,11 +1,12 @@
 //! EDGE kernel: counters in rules of iptables, where eBPF is not to be had.
 //!
 //! A set of counters is a few chains in each family, entered by one jump at the head of `INPUT` and `OUTPUT`. They pick
-//! the counted interfaces, TCP or UDP, and then, by a tree of port ranges, the one rule that counts a port; whatever
-//! happens, the packet comes back to the rule after the jump as it was. Nothing here accepts, drops or marks.
+//! the counted interfaces, and TCP or UDP. What counts a port is then the member of an ipset, found at once; or, where a
+//! host has no ipsets, a rule, found by a tree of port ranges. Whatever happens, the packet comes back to the rule after
+//! the jump as it was. Nothing here accepts, drops or marks.
 //!
-//! The pure half: `names`, `shape`, `layout`, `rule` and `script` say what is written, `parse`, `saved` and `view` what is
-//! read, `plan` what becomes of what is found.
+//! The pure half: `names`, `shape`, `layout`, `rule` and `script` say what is written, `parse`, `ipset`, `saved` and `view`
+//! what is read, `plan` what becomes of what is found.
 
 mod before;
 mod counting;
@@ -13,6 +14,7 @@ mod error;
 mod fingerprint;
 mod found;
 mod inspect;
+pub mod ipset;
 pub mod layout;
 pub mod names;
 pub mod parse;

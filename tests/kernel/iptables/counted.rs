@@ -16,7 +16,7 @@ use crate::support::{self, as_observed, options, read_all, send};
 
 #[test]
 fn datagrams_count_their_ip_bytes_in_both_families_and_directions() {
-    for variant in Variant::both() {
+    for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let mut backend = variant.start(&options(&pair, &[443, 4433])).unwrap().backend;
@@ -153,14 +153,14 @@ fn both(variant: &Variant, options: &Options) -> Vec<Started> {
 
 #[test]
 fn both_backends_and_an_observer_count_the_same_at_once() {
-    for variant in Variant::both() {
+    for variant in Variant::all() {
         scenario(&|options| both(&variant, options), Observed6::Whole);
     }
 }
 
 #[test]
 fn rules_count_what_an_observer_counts_to_the_byte_and_packet() {
-    for variant in Variant::both() {
+    for variant in Variant::all() {
         scenario(&|options| vec![variant.start(options).unwrap()], Observed6::Whole);
     }
 }
@@ -172,7 +172,7 @@ fn ebpf_counts_what_an_observer_counts_to_the_byte_and_packet() {
 
 #[test]
 fn fragments_that_come_in_count_as_if_they_came_in_one_piece() {
-    for variant in Variant::both() {
+    for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
@@ -195,7 +195,7 @@ fn fragments_that_come_in_count_as_if_they_came_in_one_piece() {
 
 #[test]
 fn fragments_that_nobody_reassembles_are_told_apart() {
-    for variant in Variant::both() {
+    for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
         // A host whose iptables or kernel has no `-m socket`.
         variant.refuse("ip6tables-restore", "-m socket");

@@ -32,7 +32,7 @@ fn shown(error: BackendError) -> String {
 
 #[test]
 fn missing_programs_are_named() {
-    for variant in Variant::both() {
+    for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let options = options(&pair, &[443]);
@@ -54,7 +54,7 @@ fn missing_programs_are_named() {
 
 #[test]
 fn a_missing_privilege_is_named_and_nothing_is_left() {
-    for variant in Variant::both() {
+    for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let before = Variant::everything();
@@ -83,7 +83,7 @@ fn a_missing_privilege_is_named_and_nothing_is_left() {
 
 #[test]
 fn what_rules_cannot_do_is_refused() {
-    for variant in Variant::both() {
+    for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let wire = Options { count: CountMode::Wire, ..options(&pair, &[443]) };
@@ -113,7 +113,7 @@ fn own_lock(pair: &Pair) -> File {
 #[test]
 fn a_lock_that_somebody_holds_delays_and_loses_nothing() {
     let held = Duration::from_secs(5);
-    for variant in Variant::both().into_iter().filter(|variant| variant.name == "legacy") {
+    for variant in Variant::all().into_iter().filter(|variant| variant.name == "legacy") {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let lock = own_lock(&pair);
@@ -153,7 +153,7 @@ fn a_lock_that_somebody_holds_delays_and_loses_nothing() {
 
 #[test]
 fn changes_by_others_while_we_read_make_no_counter_smaller() {
-    for variant in Variant::both() {
+    for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let ports: Vec<u16> = (8_000..8_100).collect();

@@ -48,6 +48,7 @@ const PROGRAMS: &[&str] = &[
     "/usr/sbin/ip6tables-nft-save",
     "/usr/sbin/ip6tables-restore",
     "/usr/sbin/ip6tables-save",
+    "/usr/sbin/ipset",
     "/usr/sbin/iptables",
     "/usr/sbin/iptables-legacy",
     "/usr/sbin/iptables-legacy-restore",

@@ -48,8 +48,9 @@ const QUICK: &[&str] = &[
     // Super-packets and fragments of both families, against iptables.
     "iptables::counted::ebpf_",
     "parts::",
-    // Both variants of iptables.
+    // Both variants of iptables, with ipsets and without.
     "iptables::counted::datagrams_",
+    "iptables::ipsets::a_host_without_",
     // What is said, and what counts instead.
     "lacking::",
     "privileges::",

@@ -11,7 +11,7 @@ use super::plan::{self, Candidate, Fate};
 use super::retired::RetiredSet;
 use super::script::Script;
 use super::set::{Last, Set, Side};
-use super::tools::Tools;
+use super::tools::{self, Tools};
 use crate::backend::interfaces::Interface;
 use crate::backend::{BackendError, Options, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
@@ -140,7 +140,7 @@ impl Before {
     }
 }
 
-/// Whether a set can go on: whole in every family, in the variant that is in use, and with room for the ports.
+/// Whether a set can go on: whole and settled in every family, in the variant that is in use, and with room for the ports.
 fn fits(pieces: &[Piece], tools: &[Tools], options: &Options) -> bool {
     let is_there = |tools: &Tools| {
         pieces.iter().any(|piece| (piece.tools.family, piece.tools.variant) == (tools.family, tools.variant))
@@ -149,10 +149,14 @@ fn fits(pieces: &[Piece], tools: &[Tools], options: &Options) -> bool {
     let Some([first, others @ ..]) = views.as_deref() else { return false };
     let held = first.layout.ports.union(&options.ports).copied().collect();
     let same = others.iter().all(|view| {
-        (&view.layout.shape, &view.layout.ports, &view.layout.interfaces, &view.draining)
-            == (&first.layout.shape, &first.layout.ports, &first.layout.interfaces, &first.draining)
+        (&view.layout.dispatch, &view.layout.ports, &view.layout.interfaces, &view.draining)
+            == (&first.layout.dispatch, &first.layout.ports, &first.layout.interfaces, &first.draining)
     });
-    pieces.len() == tools.len() && tools.iter().all(is_there) && same && first.layout.shape.has_room_for(&held)
+    let is_settled = first.is_settled && others.iter().all(|view| view.is_settled);
+    let has_room = first.layout.dispatch.has_room_for(&held);
+    // Somebody may have begun to keep rules over a boot.
+    let is_safe = !first.layout.dispatch.is_by_ipsets() || tools::refuse_ipsets(tools).is_none();
+    pieces.len() == tools.len() && tools.iter().all(is_there) && same && is_settled && has_room && is_safe
 }
 
 /// A set that fits, as it is.
@@ -162,7 +166,7 @@ pub fn adopt(name: &SetName, pieces: &[Piece]) -> Option<Set> {
     let (_, first) = views.first()?;
     Some(Set {
         name: name.clone(),
-        shape: first.layout.shape.clone(),
+        dispatch: first.layout.dispatch.clone(),
         interfaces: first.layout.interfaces.clone(),
         ports: first.layout.ports.difference(&first.draining).copied().collect(),
         draining: first.draining.clone(),

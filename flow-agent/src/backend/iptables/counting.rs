@@ -81,49 +81,52 @@ impl Backend for Counting {
         let counted: BTreeSet<u16> = self.set.ports.union(ports).copied().collect();
         refuse_too_many(counted.len(), self.max_ports)?;
         let all = counted.union(&self.set.draining).copied().collect();
-        if !self.set.shape.has_room_for(&all) {
-            let slots = u32::try_from(self.set.shape.capacity()).unwrap_or(u32::MAX);
+        if !self.set.dispatch.has_room_for(&all) {
+            let slots = u32::try_from(self.set.dispatch.capacity()).unwrap_or(u32::MAX);
             return Err(BackendError::Full { wanted: all.len(), slots });
         }
+        let still: BTreeSet<u16> = self.set.draining.difference(&back).copied().collect();
         self.set.change(
             |script, layout| {
-                script.unshield(layout, &back).add(layout, &fresh);
+                script.unshield(layout, &back, &still).add(layout, &fresh);
             },
             |script, layout| {
-                script.remove(layout, &fresh).shield(layout, &back);
+                script.remove(layout, &fresh).shield(layout, &back, &still);
             },
         )?;
-        self.set.draining.retain(|port| !back.contains(port));
+        self.set.set_draining(still);
         self.set.ports = counted;
         Ok(())
     }
 
     fn drain(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
         let gone: BTreeSet<u16> = ports.intersection(&self.set.ports).copied().collect();
+        let still = self.set.draining.clone();
         self.set.change(
             |script, layout| {
-                script.shield(layout, &gone);
+                script.shield(layout, &gone, &still);
             },
             |script, layout| {
-                script.unshield(layout, &gone);
+                script.unshield(layout, &gone, &still);
             },
         )?;
         host::grace();
         self.set.ports.retain(|port| !gone.contains(port));
-        self.set.draining.extend(gone);
+        self.set.set_draining(still.into_iter().chain(gone).collect());
         Ok(())
     }
 
     fn release(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
         let gone: BTreeSet<u16> = ports.intersection(&self.set.draining).copied().collect();
+        let still: BTreeSet<u16> = self.set.draining.difference(&gone).copied().collect();
         self.set.change(
             |script, layout| {
-                script.unshield(layout, &gone).remove(layout, &gone);
+                script.remove(layout, &gone).unshield(layout, &gone, &still);
             },
             // Where it was released already it would begin from zero: there it stays gone, and the next inspection sees it.
             |_, _| {},
         )?;
-        self.set.draining.retain(|port| !gone.contains(port));
+        self.set.set_draining(still);
         Ok(())
     }
 
@@ -132,7 +135,7 @@ impl Backend for Counting {
         let tools: Vec<Tools> = self.set.sides.iter().map(|side| side.tools.clone()).collect();
         let mut pieces = Vec::new();
         for side in &self.set.sides {
-            pieces.extend(self.set.piece(side)?);
+            pieces.extend(self.set.piece(&side.tools)?);
         }
         let before: Vec<_> = pieces.iter().collect();
         let name = new_name(&self.instance, &mut self.taken);
@@ -178,7 +181,7 @@ impl Counting {
     fn switch(&self, new: &Set) -> Result<(), IptablesError> {
         let lead = |from: &Set, to: &Set, side: &super::set::Side| {
             let mut script = Script::default();
-            if let Some(piece) = from.piece(side)? {
+            if let Some(piece) = from.piece(&side.tools)? {
                 piece.leave(&mut script);
             }
             script.enter(&to.name);
@@ -201,7 +204,7 @@ impl Counting {
     /// # Errors
     /// When the table cannot be read or changed.
     pub(super) fn enter_first(&self, side: &super::set::Side) -> Result<(), IptablesError> {
-        let jumps = self.set.piece(side)?.map_or([0, 0], |piece| piece.jumps);
+        let jumps = self.set.piece(&side.tools)?.map_or([0, 0], |piece| piece.jumps);
         let mut script = Script::default();
         for (direction, jumps) in Direction::BOTH.into_iter().zip(jumps) {
             script.enter_first(&self.set.name, direction, jumps);

@@ -26,6 +26,7 @@ pub struct Piece {
     pub remains: BTreeMap<u16, Counters>,
     pub others: Others,
     chains: Vec<String>,
+    ipsets: Vec<String>,
 }
 
 impl Piece {
@@ -36,6 +37,15 @@ impl Piece {
                 script.leave(&self.name, direction);
             }
         }
+    }
+
+    /// Whether everything of it is there, and no change of it was left unfinished.
+    pub fn is_whole(&self) -> bool {
+        self.view.as_ref().is_ok_and(|view| view.is_settled)
+    }
+
+    pub fn has_chains(&self) -> bool {
+        !self.chains.is_empty()
     }
 
     /// Whether every packet enters it, before anybody could decide.
@@ -50,7 +60,7 @@ impl Piece {
     pub fn delete(&self) -> Result<(), IptablesError> {
         let mut script = Script::default();
         self.leave(&mut script);
-        script.delete(self.chains.iter().map(String::as_str));
+        script.delete(&self.chains, &self.ipsets);
         self.tools.restore(&script)?;
         unmake(&self.tools, self.marks.made)
     }
@@ -65,13 +75,14 @@ pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>
         let sets = saved::sets(table).into_iter().filter(|(name, _)| name.instance() == instance);
         let piece = |(name, chains): (SetName, Vec<&str>)| Piece {
             tools: tools.clone(),
-            view: View::read(table, &name),
+            view: View::read(table, tools.family, &name),
             entrances: Direction::BOTH.map(|direction| saved::entrance(table, &name, direction)),
             jumps: Direction::BOTH.map(|direction| saved::jumps(table, &name, direction)),
             marks: saved::marks(table, &name),
             remains: saved::remains(table, &name),
             others: saved::remaining_others(table, &name),
             chains: chains.into_iter().map(str::to_owned).collect(),
+            ipsets: saved::ipsets(table, &name).map(|(ipset, _)| name.ipset(tools.family, ipset)).collect(),
             name,
         };
         sets.map(piece).collect()
@@ -104,7 +115,18 @@ pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<Set
             sets.entry(piece.name.clone()).or_default().push(piece);
         }
     }
+    sets.values_mut().for_each(keep_once);
     Ok(sets)
+}
+
+/// Ipsets are a family's, whichever tables and variants it has: they are seen from each, and lie where the chains are that
+/// ask them, or, where those are gone, in one place.
+fn keep_once(pieces: &mut Vec<Piece>) {
+    for family in Family::BOTH {
+        let mut kept = pieces.iter().any(|piece| piece.tools.family == family && piece.has_chains());
+        pieces
+            .retain(|piece| piece.tools.family != family || piece.has_chains() || !std::mem::replace(&mut kept, true));
+    }
 }
 
 /// The epoch of a set: the boot, which it does not outlive, and the id in the names of its chains.

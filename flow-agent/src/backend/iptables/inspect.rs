@@ -52,7 +52,7 @@ impl Counting {
         if self.fingerprints().as_ref() != Some(before) {
             return false;
         }
-        if before.iter().all(Fingerprint::is_exact) {
+        if before.iter().all(Fingerprint::is_exact) && !self.set.dispatch.is_by_ipsets() {
             self.watch.well_at = now;
             return true;
         }
@@ -103,7 +103,7 @@ impl Counting {
         let quiet = Quiet::wait(&[&side.tools])?;
         let family = side.tools.family;
         let sight = side.tools.save(&quiet, |table| {
-            let view = View::read(table, &self.set.name).and_then(|view| self.set.verify(side, view));
+            let view = View::read(table, family, &self.set.name).and_then(|view| self.set.verify(side, view));
             if let Err(damage) = view {
                 return Sight::Damaged(format!("somebody changed the {} counters: {damage}", family.name()));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::names::{Direction, Place, Protocol, SetName, Tree};
+use super::names::{Direction, Family, Ipset, Place, Protocol, SetName, Tree};
 use super::rule::{Match, Rule, Target};
 use super::shape::{Node, Shape};
 
@@ -10,11 +10,44 @@ use super::shape::{Node, Shape};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub name: SetName,
+    pub family: Family,
     /// Sorted.
     pub interfaces: Vec<String>,
-    pub shape: Shape,
+    pub dispatch: Dispatch,
     pub ports: BTreeSet<u16>,
     pub fragments: Fragments,
+}
+
+/// How a packet finds its port's counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dispatch {
+    /// In ipsets, whose members have counters: at once, however many they are. `shielded` while rules before them lead the
+    /// ports of [`Ipset::Still`] past them.
+    Ipsets { shielded: bool },
+    /// By a tree of rules, with a rule for each port: iptables alone is enough.
+    Tree(Shape),
+}
+
+impl Dispatch {
+    pub fn is_by_ipsets(&self) -> bool {
+        matches!(self, Self::Ipsets { .. })
+    }
+
+    /// Whether it can take all of `ports`.
+    pub fn has_room_for(&self, ports: &BTreeSet<u16>) -> bool {
+        match self {
+            Self::Ipsets { .. } => true,
+            Self::Tree(shape) => shape.has_room_for(ports),
+        }
+    }
+
+    /// Ports that fit, if they lie evenly.
+    pub fn capacity(&self) -> usize {
+        match self {
+            Self::Ipsets { .. } => usize::from(u16::MAX),
+            Self::Tree(shape) => shape.capacity(),
+        }
+    }
 }
 
 /// What becomes of the fragments that come in.
@@ -38,11 +71,18 @@ impl Layout {
             chains.push((Place::Rest(direction), vec![Rule::count(Match::All)]));
         }
         chains.extend(self.fragments());
-        for tree in Tree::ALL {
-            chains.extend(self.inner(tree));
-            chains.extend(self.shape.leaves().map(|leaf| (Place::Node(tree, leaf), self.leaf(tree, leaf))));
+        if let Dispatch::Tree(shape) = &self.dispatch {
+            for tree in Tree::ALL {
+                chains.extend(self.inner(shape, tree));
+                chains.extend(shape.leaves().map(|leaf| (Place::Node(tree, leaf), self.leaf(shape, tree, leaf))));
+            }
         }
         chains
+    }
+
+    /// The name of an ipset of its.
+    pub fn ipset(&self, ipset: Ipset) -> String {
+        self.name.ipset(self.family, ipset)
     }
 
     /// Leads what passes `interfaces` on; everything else goes back untouched.
@@ -57,15 +97,34 @@ impl Layout {
         interfaces.iter().map(rule).collect()
     }
 
-    /// Leads TCP and UDP on, each into its tree, and counts all other IP.
+    /// Leads TCP and UDP on, each into its tree, or counts them in its ipset; and counts all other IP.
     pub fn split(&self, direction: Direction) -> Vec<Rule> {
-        let lead = |protocol| {
-            let root = Place::Node(Tree { protocol, direction }, self.shape.root());
-            Rule::goto(Match::Protocol(protocol), self.name.chain(&root))
+        let lead = |protocol, place| Rule::goto(Match::Protocol(protocol), self.name.chain(&place));
+        let mut rules: Vec<Rule> = match &self.dispatch {
+            Dispatch::Tree(shape) => Protocol::BOTH
+                .map(|protocol| lead(protocol, Place::Node(Tree { protocol, direction }, shape.root())))
+                .into(),
+            Dispatch::Ipsets { shielded } => {
+                let count = |protocol| {
+                    let tree = Tree { protocol, direction };
+                    let matching = Match::Member(tree, self.ipset(Ipset::Counters(tree)));
+                    Rule { matching, target: Target::Return }
+                };
+                let shields = if *shielded { self.still_rules(direction).into() } else { Vec::new() };
+                let rest = Protocol::BOTH.map(|protocol| lead(protocol, Place::Rest(direction)));
+                shields.into_iter().chain(Protocol::BOTH.map(count)).chain(rest).collect()
+            }
         };
-        let mut rules: Vec<Rule> = Protocol::BOTH.map(lead).into();
         rules.push(Rule::count(Match::All));
         rules
+    }
+
+    /// Stand before the ipsets while counters must stand still: the packets of these ports count as the rest.
+    pub fn still_rules(&self, direction: Direction) -> [Rule; 2] {
+        Protocol::BOTH.map(|protocol| {
+            let matching = Match::Member(Tree { protocol, direction }, self.ipset(Ipset::Still));
+            Rule::goto(matching, self.name.chain(&Place::Rest(direction)))
+        })
     }
 
     /// The chains that deal with fragments.
@@ -89,9 +148,9 @@ impl Layout {
     }
 
     /// The chains of a tree above its leaves.
-    pub fn inner(&self, tree: Tree) -> Vec<(Place, Vec<Rule>)> {
+    fn inner(&self, shape: &Shape, tree: Tree) -> Vec<(Place, Vec<Rule>)> {
         let chain = |node: Node| self.name.chain(&Place::Node(tree, node));
-        let chains = self.shape.inner().into_iter().map(|inner| {
+        let chains = shape.inner().into_iter().map(|inner| {
             let branches = inner.branches.iter().map(|(last, node)| Rule::goto(Match::UpTo(tree, *last), chain(*node)));
             (Place::Node(tree, inner.node), branches.chain([Rule::goto(Match::All, chain(inner.last))]).collect())
         });
@@ -99,8 +158,8 @@ impl Layout {
     }
 
     /// Counts the ports of a leaf; what is left counts as the rest.
-    fn leaf(&self, tree: Tree, leaf: Node) -> Vec<Rule> {
-        let ports = self.ports.range(self.shape.range(leaf));
+    fn leaf(&self, shape: &Shape, tree: Tree, leaf: Node) -> Vec<Rule> {
+        let ports = self.ports.range(shape.range(leaf));
         ports.map(|port| self.counter(tree, *port)).chain([self.rest(tree)]).collect()
     }
 

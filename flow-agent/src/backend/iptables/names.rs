@@ -1,7 +1,8 @@
 //! PURE: what our chains are called. A name says whose chain it is, which set of counters it belongs to, and its place.
 //!
 //! `flow-k3v9qa-1h2j4k-ti-1f40`: the instance (six characters of its sum), the set (a digit for the layout of its chains
-//! and five random characters), the place. No name is longer than the 28 characters that iptables takes.
+//! and five random characters), the place. No name is longer than the 28 characters that iptables takes. The set's ipsets
+//! are called likewise: `flow-k3v9qa-1h2j4k-ti4`, their place being what they count, and the family.
 
 use std::fmt;
 
@@ -16,6 +17,47 @@ pub const LAYOUT: u8 = 1;
 const TAG_CHARS: usize = 6;
 const ID_CHARS: usize = 5;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
+
+    /// For a person.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+
+    /// For nftables.
+    pub fn nft_name(self) -> &'static str {
+        match self {
+            Self::V4 => "ip",
+            Self::V6 => "ip6",
+        }
+    }
+
+    /// As the kernel numbers it: `AF_INET`, `AF_INET6`.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::V4 => 2,
+            Self::V6 => 10,
+        }
+    }
+
+    fn digit(self) -> char {
+        match self {
+            Self::V4 => '4',
+            Self::V6 => '6',
+        }
+    }
+}
 
 /// Which way a packet goes, as the host sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,7 +103,7 @@ impl Protocol {
     }
 }
 
-/// One of the four trees of a family: the ports of one protocol in one direction.
+/// What is counted apart in a family: the ports of one protocol in one direction. Each has a tree of its own, or an ipset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tree {
     pub protocol: Protocol,
@@ -82,6 +124,29 @@ impl Tree {
             (Protocol::Tcp, Direction::Out) => "to",
             (Protocol::Udp, Direction::In) => "ui",
             (Protocol::Udp, Direction::Out) => "uo",
+        }
+    }
+}
+
+/// An ipset of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ipset {
+    /// Each with its counter.
+    Counters(Tree),
+    /// Those whose counters stand still.
+    Still,
+}
+
+impl Ipset {
+    /// Those of a family.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Tree::ALL.into_iter().map(Self::Counters).chain([Self::Still])
+    }
+
+    fn letters(self) -> &'static str {
+        match self {
+            Self::Counters(tree) => tree.letters(),
+            Self::Still => "still",
         }
     }
 }
@@ -118,6 +183,19 @@ impl SetName {
     /// The name of its chain at `place`.
     pub fn chain(&self, place: &Place) -> String {
         format!("{self}{place}")
+    }
+
+    /// The name of an ipset of its; those have 31 characters at most.
+    pub fn ipset(&self, family: Family, ipset: Ipset) -> String {
+        format!("{self}{}{}", ipset.letters(), family.digit())
+    }
+
+    /// The set that the ipset `name` of a family belongs to, and which of its it is; `None` for one that no agent made, or
+    /// that is of the other family.
+    pub fn parse_ipset(name: &str, family: Family) -> Option<(Self, Ipset)> {
+        let (set, _) = Self::parse(name)?;
+        let ipset = Ipset::all().find(|ipset| set.ipset(family, *ipset) == name)?;
+        Some((set, ipset))
     }
 
     /// The set that the chain `name` belongs to, and what follows; `None` for a chain that no agent made.
@@ -276,6 +354,22 @@ mod tests {
             let (parsed, rest) = SetName::parse(&name).unwrap();
             assert_eq!((parsed, Place::parse(rest)), (set(), Some(place)));
         }
+    }
+
+    #[test]
+    fn every_ipset_has_a_name_of_its_own() {
+        for family in Family::BOTH {
+            for ipset in Ipset::all() {
+                let name = set().ipset(family, ipset);
+                assert!(name.len() <= 31, "{name}");
+                assert_eq!(SetName::parse_ipset(&name, family), Some((set(), ipset)));
+                let other = Family::BOTH.into_iter().find(|other| *other != family).unwrap();
+                assert_eq!(SetName::parse_ipset(&name, other), None);
+                assert_eq!(SetName::parse(&name).and_then(|(_, place)| Place::parse(place)), None);
+            }
+        }
+        assert_eq!(SetName::parse_ipset("flow-k3v9qa-1h2j4k-ti44", Family::V4), None);
+        assert_eq!(SetName::parse_ipset("f2b-sshd", Family::V4), None);
     }
 
     #[test]

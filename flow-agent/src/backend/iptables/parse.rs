@@ -5,10 +5,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use super::ipset::Members;
+use super::names::{Ipset, SetName};
+
 /// A table and its chains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table<'a> {
     pub chains: BTreeMap<&'a str, Vec<SavedRule<'a>>>,
+    /// The ipsets of ours in its family: they are no part of the dump.
+    pub ipsets: BTreeMap<(SetName, Ipset), Members>,
 }
 
 /// One rule, of ours or of somebody else.
@@ -88,7 +93,7 @@ fn rule(line: &str) -> Result<(&str, SavedRule<'_>), &'static str> {
     Ok((chain, SavedRule { packets, bytes, text }))
 }
 
-fn number(text: &str) -> Result<u64, &'static str> {
+pub(super) fn number(text: &str) -> Result<u64, &'static str> {
     // `parse` alone would take a leading plus.
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("a counter is not a number");

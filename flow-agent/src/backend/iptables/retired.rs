@@ -8,7 +8,7 @@ use super::names::SetName;
 use super::set::{Last, Numbers};
 use super::tools::{Quiet, Tools};
 use crate::backend::{BackendError, Identity, Retired};
-use crate::ledger::counters::{Flow, Others};
+use crate::ledger::counters::{Counters, Flow, Others};
 use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::record::{BackendKind, CountMode};
 
@@ -76,9 +76,15 @@ impl Last {
     /// What is there now, and where that is gone, what was there before.
     fn or_newer(&self, piece: Option<&Piece>) -> Self {
         let mut newest = self.clone();
-        if let Some(piece) = piece {
-            newest.ports.extend(&piece.remains);
-            newest.others = larger(self.others, piece.others);
+        let Some(piece) = piece else { return newest };
+        newest.others = larger(self.others, piece.others);
+        for (port, found) in &piece.remains {
+            let last = self.ports.get(port).copied().filter(|_| !piece.is_whole()).unwrap_or_default();
+            let pairs = last.to_array().into_iter().zip(found.to_array());
+            // Of a port that somebody took counters from, each goes on from what was there before.
+            let mut larger = pairs.map(|(last, found)| last.max(found));
+            let counters = Counters::from_array(std::array::from_fn(|_| larger.next().unwrap_or_default()));
+            newest.ports.insert(*port, counters);
         }
         newest
     }

@@ -22,6 +22,8 @@ pub enum Match {
     Port(Tree, u16),
     /// Those whose local port is this one at most.
     UpTo(Tree, u16),
+    /// Those whose local port is a member of this ipset.
+    Member(Tree, String),
     /// IPv6: those with a fragment header.
     Fragment,
     /// IPv6: the first of a datagram's fragments.
@@ -90,6 +92,10 @@ impl Match {
                     Some(_) => return None,
                 }
             }
+            ["-p", protocol, "-m", "set", "--match-set", name, option] => {
+                let direction = Direction::BOTH.into_iter().find(|direction| set_option(*direction) == *option)?;
+                Self::Member(Tree { protocol: read_protocol(protocol)?, direction }, (*name).to_owned())
+            }
             ["-m", "ipv6header", "--header", "ipv6-frag", "--soft"] => Self::Fragment,
             ["-m", "frag", "--fragfirst"] => Self::FirstFragment,
             ["-m", "socket"] => Self::Socket,
@@ -110,6 +116,14 @@ fn port_option(direction: Direction) -> &'static str {
     }
 }
 
+/// The same for an ipset.
+fn set_option(direction: Direction) -> &'static str {
+    match direction {
+        Direction::In => "dst",
+        Direction::Out => "src",
+    }
+}
+
 impl fmt::Display for Rule {
     /// What stands behind `-A CHAIN`, with a space before every word.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,6 +139,9 @@ impl fmt::Display for Rule {
             Match::UpTo(Tree { protocol, direction }, last) => {
                 let (word, option) = (protocol.word(), port_option(*direction));
                 write!(f, " -p {word} -m {word} {option} 0:{last}")?;
+            }
+            Match::Member(Tree { protocol, direction }, name) => {
+                write!(f, " -p {} -m set --match-set {name} {}", protocol.word(), set_option(*direction))?;
             }
             Match::Fragment => f.write_str(" -m ipv6header --header ipv6-frag --soft")?,
             Match::FirstFragment => f.write_str(" -m frag --fragfirst")?,
@@ -170,6 +187,8 @@ mod tests {
             Match::Port(TCP_IN, 443),
             Match::Port(UDP_OUT, 65535),
             Match::UpTo(TCP_IN, 4433),
+            Match::Member(TCP_IN, "flow-k3v9qa-1h2j4k-ti4".into()),
+            Match::Member(UDP_OUT, "flow-k3v9qa-1h2j4k-uo6".into()),
             Match::Fragment,
             Match::FirstFragment,
             Match::Socket,
@@ -186,6 +205,8 @@ mod tests {
     fn a_rule_is_written_as_iptables_save_prints_it() {
         let rule = Rule::goto(Match::UpTo(UDP_OUT, 8191), "x".into());
         assert_eq!(rule.to_string(), " -p udp -m udp --sport 0:8191 -g x");
+        let rule = Rule { matching: Match::Member(UDP_OUT, "x".into()), target: Target::Return };
+        assert_eq!(rule.to_string(), " -p udp -m set --match-set x src -j RETURN");
         let rule = Rule { matching: Match::Port(TCP_IN, 443), target: Target::Return };
         assert_eq!(rule.to_string(), " -p tcp -m tcp --dport 443 -j RETURN");
     }
@@ -198,6 +219,9 @@ mod tests {
             "-p tcp -m tcp ! --dport 443",
             "-p tcp -m tcp --dport 1:443",
             "-p tcp -m tcp --dport 70000",
+            "-p tcp -m set --match-set x dst,dst",
+            "-p tcp -m set ! --match-set x dst",
+            "-m set --match-set x dst",
             "-p sctp",
             "-s 10.0.0.0/8",
             "! -i eth0",

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::names::{Direction, Made, Place, Protocol, SetName, Tree};
+use super::ipset::Members;
+use super::names::{Direction, Ipset, Made, Place, Protocol, SetName, Tree};
 use super::parse::{SavedRule, Table};
 use super::rule::{Match, Rule, Target};
 use super::script;
@@ -27,9 +28,10 @@ pub struct Marks {
     pub sealed: bool,
 }
 
-/// The names of all sets in a table, with the chains of each.
+/// The names of all sets in a table, with the chains of each; of some there may be nothing left but ipsets.
 pub fn sets<'a>(table: &'a Table<'_>) -> BTreeMap<SetName, Vec<&'a str>> {
-    let mut sets: BTreeMap<SetName, Vec<&str>> = BTreeMap::new();
+    let mut sets: BTreeMap<SetName, Vec<&str>> =
+        table.ipsets.keys().map(|(name, _)| (name.clone(), Vec::new())).collect();
     for chain in table.chains.keys() {
         if let Some((name, _)) = SetName::parse(chain) {
             sets.entry(name).or_default().push(chain);
@@ -80,7 +82,7 @@ pub fn jumps(table: &Table<'_>, name: &SetName, direction: Direction) -> usize {
     rules(table, direction.hook()).iter().filter(|rule| read(rule).as_ref() == Some(&jump)).count()
 }
 
-/// What is left of the counters of a set, whole or not; only ports of which all four counters are there.
+/// What is left of the counters of a set, whole or not; of those in rules, only ports of which all four are there.
 pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
     let mut seen: BTreeMap<u16, BTreeMap<Tree, (u64, u64)>> = BTreeMap::new();
     for (place, rules) in places(table, name) {
@@ -91,12 +93,27 @@ pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
             }
         }
     }
-    seen.into_iter().filter(|(_, trees)| trees.len() == Tree::ALL.len()).map(|(port, t)| (port, eight(&t))).collect()
+    seen.retain(|_, trees| trees.len() == Tree::ALL.len());
+    for (ipset, members) in ipsets(table, name) {
+        let Ipset::Counters(tree) = ipset else { continue };
+        members.iter().for_each(|(port, numbers)| {
+            seen.entry(*port).or_default().insert(tree, *numbers);
+        });
+    }
+    seen.into_iter().map(|(port, trees)| (port, eight(&trees))).collect()
+}
+
+/// The ipsets of a set.
+pub(super) fn ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (Ipset, &'a Members)> {
+    let ipsets = table.ipsets.iter().filter(move |((set, _), _)| set == name);
+    ipsets.map(|((_, ipset), members)| (*ipset, members))
 }
 
 /// What is left of the counters of a set that belong to no port.
 pub fn remaining_others(table: &Table<'_>, name: &SetName) -> Others {
     let rules = |place: Place| rules(table, &name.chain(&place));
+    // Behind those for TCP and UDP.
+    let all_other = |place: Place| rules(place).last().filter(|rule| rule.text.is_empty());
     let flow = |incoming: Option<&SavedRule<'_>>, outgoing: Option<&SavedRule<'_>>| Flow {
         in_bytes: incoming.map_or(0, |rule| rule.bytes),
         in_packets: incoming.map_or(0, |rule| rule.packets),
@@ -105,8 +122,7 @@ pub fn remaining_others(table: &Table<'_>, name: &SetName) -> Others {
     };
     Others {
         other_ports: flow(rules(Place::Rest(Direction::In)).first(), rules(Place::Rest(Direction::Out)).first()),
-        // Behind the rules for TCP and UDP.
-        other_ip: flow(rules(Place::Split(Direction::In)).get(2), rules(Place::Split(Direction::Out)).get(2)),
+        other_ip: flow(all_other(Place::Split(Direction::In)), all_other(Place::Split(Direction::Out))),
         fragment_unmatched: flow(rules(Place::LateFragments).first(), None),
         ..Others::default()
     }

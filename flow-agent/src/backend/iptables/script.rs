@@ -1,15 +1,24 @@
-//! PURE: what `iptables-restore --noflush` is told: one text, one transaction a family.
+//! PURE: what `iptables-restore --noflush` is told: one text, one transaction a family; and what `ipset restore` is told
+//! before and after it.
+//!
+//! What is told to ipset is no transaction: an agent may die between two of its lines. They come in an order in which that
+//! is seen ([`super::view::View::is_settled`]), and in which nothing is counted that was not, or not any more.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::layout::Layout;
-use super::names::{Direction, Place, SetName, Tree};
+use super::layout::{Dispatch, Layout};
+use super::names::{Direction, Ipset, Place, SetName, Tree};
 use super::rule::{Match, Rule};
+use super::shape::Shape;
 
-/// A transaction in the making.
+/// A change in the making.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
+    /// For `ipset restore`, before the rules are changed: rules ask ipsets that are there.
+    pub before: String,
+    /// The same when they were changed.
+    pub after: String,
     /// The chains to be made, or emptied: they must be known before any rule.
     declared: String,
     /// Everything else, in order.
@@ -17,8 +26,8 @@ pub struct Script {
 }
 
 impl Script {
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
+    /// Whether no rule is changed.
+    pub fn leaves_rules(&self) -> bool {
         self.declared.is_empty() && self.commands.is_empty()
     }
 
@@ -29,6 +38,16 @@ impl Script {
 
     /// Makes every chain of `layout`. Nothing enters them yet.
     pub fn make(&mut self, layout: &Layout, marks: &[Place]) -> &mut Self {
+        if matches!(layout.dispatch, Dispatch::Ipsets { .. }) {
+            for ipset in Ipset::all() {
+                let options = match ipset {
+                    Ipset::Counters(_) => " counters",
+                    Ipset::Still => "",
+                };
+                self.before(format_args!("create {} bitmap:port range 0-65535{options} -exist", layout.ipset(ipset)));
+            }
+            self.add_members(layout, &layout.ports);
+        }
         for (place, rules) in layout.chains() {
             self.chain(&layout.name.chain(&place), &rules);
         }
@@ -70,22 +89,63 @@ impl Script {
 
     /// Counts `ports` from zero.
     pub fn add(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
-        self.leaf_commands(layout, ports, |chain, tree, port| format!("-I {chain} 1{}", layout.counter(tree, port)))
+        match &layout.dispatch {
+            Dispatch::Ipsets { .. } => self.add_members(layout, ports),
+            Dispatch::Tree(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+                format!("-I {chain} 1{}", layout.counter(tree, port))
+            }),
+        }
     }
 
-    /// Lets the counters of `ports` stand still.
-    pub fn shield(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
-        self.leaf_commands(layout, ports, |chain, tree, port| format!("-I {chain} 1{}", layout.shield(tree, port)))
+    /// Lets the counters of `ports` stand still, beside those that do already: `still`.
+    pub fn shield(&mut self, layout: &Layout, ports: &BTreeSet<u16>, still: &BTreeSet<u16>) -> &mut Self {
+        match &layout.dispatch {
+            Dispatch::Ipsets { .. } => {
+                if !ports.is_empty() && still.is_empty() {
+                    self.still_rules(layout, |chain, index, rule| format!("-I {chain} {}{rule}", index + 1));
+                }
+                for port in ports {
+                    self.after(format_args!("add {} {port} -exist", layout.ipset(Ipset::Still)));
+                }
+                self
+            }
+            Dispatch::Tree(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+                format!("-I {chain} 1{}", layout.shield(tree, port))
+            }),
+        }
     }
 
-    /// Lets the counters of `ports` go on.
-    pub fn unshield(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
-        self.leaf_commands(layout, ports, |chain, tree, port| format!("-D {chain}{}", layout.shield(tree, port)))
+    /// Lets the counters of `ports` go on, or be removed; those that stand still beside them are `still`.
+    pub fn unshield(&mut self, layout: &Layout, ports: &BTreeSet<u16>, still: &BTreeSet<u16>) -> &mut Self {
+        match &layout.dispatch {
+            Dispatch::Ipsets { .. } => {
+                for port in ports {
+                    self.before(format_args!("del {} {port} -exist", layout.ipset(Ipset::Still)));
+                }
+                if !ports.is_empty() && still.is_empty() {
+                    self.still_rules(layout, |chain, _, rule| format!("-D {chain}{rule}"));
+                }
+                self
+            }
+            Dispatch::Tree(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+                format!("-D {chain}{}", layout.shield(tree, port))
+            }),
+        }
     }
 
     /// Removes the counters of `ports`.
     pub fn remove(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
-        self.leaf_commands(layout, ports, |chain, tree, port| format!("-D {chain}{}", layout.counter(tree, port)))
+        match &layout.dispatch {
+            Dispatch::Ipsets { .. } => {
+                for (port, tree) in members(ports) {
+                    self.before(format_args!("del {} {port} -exist", layout.ipset(Ipset::Counters(tree))));
+                }
+                self
+            }
+            Dispatch::Tree(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+                format!("-D {chain}{}", layout.counter(tree, port))
+            }),
+        }
     }
 
     /// Leaves a mark: an empty chain that nothing enters.
@@ -93,24 +153,46 @@ impl Script {
         self.chain(&name.chain(place), &[])
     }
 
-    /// Removes `chains`: each is emptied first, for they lead to one another.
-    pub fn delete<'a>(&mut self, chains: impl IntoIterator<Item = &'a str>) -> &mut Self {
+    /// Removes `chains`, each of which is emptied first, for they lead to one another; and the `ipsets` that they ask.
+    pub fn delete(&mut self, chains: &[String], ipsets: &[String]) -> &mut Self {
         for chain in chains {
             self.chain(chain, &[]);
             self.command(format_args!("-X {chain}"));
         }
+        for ipset in ipsets {
+            self.after(format_args!("destroy {ipset}"));
+        }
         self
+    }
+
+    fn add_members(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
+        for (port, tree) in members(ports) {
+            let ipset = layout.ipset(Ipset::Counters(tree));
+            // A member that comes back without saying so begins where it was when it went.
+            self.before(format_args!("add {ipset} {port} packets 0 bytes 0 -exist"));
+        }
+        self
+    }
+
+    fn still_rules(&mut self, layout: &Layout, text: impl Fn(&str, usize, &Rule) -> String) {
+        for direction in Direction::BOTH {
+            let chain = layout.name.chain(&Place::Split(direction));
+            for (index, rule) in layout.still_rules(direction).iter().enumerate() {
+                self.command(format_args!("{}", text(&chain, index, rule)));
+            }
+        }
     }
 
     fn leaf_commands(
         &mut self,
         layout: &Layout,
+        shape: &Shape,
         ports: &BTreeSet<u16>,
         text: impl Fn(&str, Tree, u16) -> String,
     ) -> &mut Self {
         for port in ports {
             for tree in Tree::ALL {
-                let chain = layout.name.chain(&Place::Node(tree, layout.shape.leaf_of(*port)));
+                let chain = layout.name.chain(&Place::Node(tree, shape.leaf_of(*port)));
                 self.command(format_args!("{}", text(&chain, tree, *port)));
             }
         }
@@ -126,10 +208,23 @@ impl Script {
         self
     }
 
+    fn before(&mut self, command: std::fmt::Arguments<'_>) {
+        writeln!(self.before, "{command}").expect("writing to a String cannot fail");
+    }
+
+    fn after(&mut self, command: std::fmt::Arguments<'_>) {
+        writeln!(self.after, "{command}").expect("writing to a String cannot fail");
+    }
+
     fn command(&mut self, command: std::fmt::Arguments<'_>) -> &mut Self {
         writeln!(self.commands, "{command}").expect("writing to a String cannot fail");
         self
     }
+}
+
+/// The counters of `ports`.
+fn members(ports: &BTreeSet<u16>) -> impl Iterator<Item = (u16, Tree)> {
+    ports.iter().flat_map(|port| Tree::ALL.map(|tree| (*port, tree)))
 }
 
 /// The rule that leads every packet of a built-in chain into the set.

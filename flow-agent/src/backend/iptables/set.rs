@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::IptablesError;
 use super::found::{self, Piece};
-use super::layout::{Fragments, Layout};
+use super::layout::{Dispatch, Fragments, Layout};
 use super::names::{Direction, Made, Place, SetName};
 use super::saved;
 use super::script::Script;
 use super::shape::Shape;
-use super::tools::{Family, Quiet, Tools};
+use super::tools::{self, Family, Quiet, Tools};
 use super::view::{Damage, View};
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reading::Moment;
@@ -18,7 +18,7 @@ use crate::ledger::reading::Moment;
 #[derive(Clone, Debug)]
 pub struct Set {
     pub name: SetName,
-    pub shape: Shape,
+    pub dispatch: Dispatch,
     /// Sorted.
     pub interfaces: Vec<String>,
     pub ports: BTreeSet<u16>,
@@ -51,7 +51,8 @@ pub struct Numbers {
 }
 
 impl Set {
-    /// Makes a set that no packet enters yet. `before` are the pieces that this instance has already.
+    /// Makes a set that no packet enters yet: of ipsets, where this host has them and they are safe to use, else of rules
+    /// alone. `before` are the pieces that this instance has already.
     ///
     /// # Errors
     /// When the kernel or a program refuses: nothing is left of it.
@@ -62,26 +63,49 @@ impl Set {
         ports: BTreeSet<u16>,
         before: &[&Piece],
     ) -> Result<Self, IptablesError> {
-        let (shape, draining) = (Shape::balanced(&ports), BTreeSet::new());
-        let mut set = Self { name, shape, interfaces, ports, draining, sides: Vec::new() };
+        let tree = Dispatch::Tree(Shape::balanced(&ports));
+        let set = Self { name, dispatch: tree, interfaces, ports, draining: BTreeSet::new(), sides: Vec::new() };
+        match tools::refuse_ipsets(&tools) {
+            None => {
+                let with_ipsets = Self { dispatch: Dispatch::Ipsets { shielded: false }, ..set.clone() };
+                match with_ipsets.made(&tools, before) {
+                    Ok(set) => return Ok(set),
+                    // What else is wrong is wrong without them, too.
+                    Err(error) => tracing::info!(%error, "ports are found by a tree of rules, not by ipsets"),
+                }
+            }
+            Some(why) => tracing::info!(why, "ports are found by a tree of rules, not by ipsets"),
+        }
+        set.made(&tools, before)
+    }
+
+    fn made(mut self, tools: &[Tools], before: &[&Piece]) -> Result<Self, IptablesError> {
         for tools in tools {
-            if let Err(error) = set.make_side(tools, before) {
-                set.abandon();
+            if let Err(error) = self.make_side(tools.clone(), before) {
+                // Its ipsets may be there, though its rules were refused.
+                if let Ok(Some(piece)) = self.piece(tools)
+                    && let Err(error) = piece.delete()
+                {
+                    tracing::debug!(%error, "ipsets stay");
+                }
+                self.abandon();
                 return Err(error);
             }
         }
-        Ok(set)
+        Ok(self)
     }
 
     fn make_side(&mut self, tools: Tools, before: &[&Piece]) -> Result<(), IptablesError> {
-        let here: Vec<_> = before.iter().filter(|piece| piece.tools.place() == tools.place()).collect();
+        // What is left of a set whose chains are gone does not tell any more what was made for it.
+        let is_here = |piece: &&&Piece| piece.tools.place() == tools.place() && piece.has_chains();
+        let here: Vec<_> = before.iter().filter(is_here).collect();
         let made = match here.as_slice() {
             [] => found::to_be_made(&tools)?,
             pieces => pieces.iter().fold(Made::default(), |made, piece| made.or(piece.marks.made)),
         };
         let make = |fragments| {
             let mut script = Script::default();
-            script.make(&self.layout(fragments), &[Place::Made(made)]);
+            script.make(&self.layout(tools.family, fragments), &[Place::Made(made)]);
             tools.restore(&script)
         };
         let fragments = match tools.family {
@@ -112,7 +136,7 @@ impl Set {
     /// Takes back what was made of a set that no packet entered.
     pub fn abandon(&self) {
         for side in &self.sides {
-            let removed = self.piece(side).and_then(|piece| piece.map_or(Ok(()), |piece| piece.delete()));
+            let removed = self.piece(&side.tools).and_then(|piece| piece.map_or(Ok(()), |piece| piece.delete()));
             if let Err(error) = removed {
                 tracing::warn!(family = side.tools.family.name(), %error, "chains stay: `flow-agent uninstall` removes them");
             }
@@ -123,18 +147,19 @@ impl Set {
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub fn piece(&self, side: &Side) -> Result<Option<Piece>, IptablesError> {
-        let quiet = Quiet::wait(&[&side.tools])?;
-        let pieces = found::pieces(&side.tools, &quiet, self.name.instance())?;
+    pub fn piece(&self, tools: &Tools) -> Result<Option<Piece>, IptablesError> {
+        let quiet = Quiet::wait(&[tools])?;
+        let pieces = found::pieces(tools, &quiet, self.name.instance())?;
         Ok(pieces.into_iter().find(|piece| piece.name == self.name))
     }
 
-    /// The set as the rules of a side with these fragments have it, with all of its counters.
-    pub fn layout(&self, fragments: Fragments) -> Layout {
+    /// The set as the rules of a side have it, with all of its counters.
+    pub fn layout(&self, family: Family, fragments: Fragments) -> Layout {
         Layout {
             name: self.name.clone(),
+            family,
             interfaces: self.interfaces.clone(),
-            shape: self.shape.clone(),
+            dispatch: self.dispatch.clone(),
             ports: self.ports.union(&self.draining).copied().collect(),
             fragments,
         }
@@ -151,11 +176,11 @@ impl Set {
     ) -> Result<(), IptablesError> {
         for (index, side) in self.sides.iter().enumerate() {
             let mut script = Script::default();
-            change(&mut script, &self.layout(side.fragments));
+            change(&mut script, &side.layout(self));
             let Err(error) = side.tools.restore(&script) else { continue };
             for side in &self.sides[..index] {
                 let mut script = Script::default();
-                back(&mut script, &self.layout(side.fragments));
+                back(&mut script, &side.layout(self));
                 if let Err(error) = side.tools.restore(&script) {
                     tracing::error!(family = side.tools.family.name(), %error, "not changed back");
                 }
@@ -178,7 +203,7 @@ impl Set {
             let family = side.tools.family;
             let (view, entrances) = side.tools.save(&quiet, |table| {
                 let entrances = Direction::BOTH.map(|direction| saved::entrance(table, &self.name, direction));
-                (View::read(table, &self.name), entrances)
+                (View::read(table, family, &self.name), entrances)
             })?;
             let view = view.and_then(|view| self.verify(side, view));
             let view = view.map_err(|source| IptablesError::Damaged { family: family.name(), source })?;
@@ -196,13 +221,28 @@ impl Set {
 
     /// A whole set may still not be the one that we made last.
     pub fn verify(&self, side: &Side, view: View) -> Result<View, Damage> {
-        let same = view.layout == self.layout(side.fragments) && view.draining == self.draining;
-        let entry = || self.name.chain(&Place::Entry(Direction::In));
-        same.then_some(view).ok_or_else(|| Damage { chain: entry(), why: "leads to other ports or interfaces" })
+        let same = view.layout == side.layout(self) && view.draining == self.draining && view.is_settled;
+        let entry = || format!("chain {}", self.name.chain(&Place::Entry(Direction::In)));
+        same.then_some(view).ok_or_else(|| Damage { part: entry(), why: "leads to other ports or interfaces" })
+    }
+
+    /// These ports stand still from now on, and no others: every side was changed so.
+    pub fn set_draining(&mut self, draining: BTreeSet<u16>) {
+        if let Dispatch::Ipsets { shielded } = &mut self.dispatch {
+            *shielded = !draining.is_empty();
+        }
+        self.draining = draining;
     }
 
     pub fn tools(&self) -> Vec<&Tools> {
         self.sides.iter().map(|side| &side.tools).collect()
+    }
+}
+
+impl Side {
+    /// The set as this side has it.
+    pub fn layout(&self, set: &Set) -> Layout {
+        set.layout(self.tools.family, self.fragments)
     }
 }
 

@@ -236,17 +236,17 @@ impl Change {
     }
 
     fn write(&self, script: &mut Script, set: &Set, side: &Side) {
-        let layout = set.layout(side.fragments);
+        let layout = side.layout(set);
         if self.interfaces != set.interfaces {
             script.follow(&layout, &self.interfaces);
         }
-        script.shield(&layout, &self.gone).add(&layout, &self.added);
+        script.shield(&layout, &self.gone, &set.draining).add(&layout, &self.added);
     }
 
     fn apply(self, set: &mut Set) {
         set.interfaces = self.interfaces;
         set.ports.retain(|port| !self.gone.contains(port));
         set.ports.extend(self.added);
-        set.draining.extend(self.gone);
+        set.set_draining(set.draining.iter().copied().chain(self.gone).collect());
     }
 }

@@ -1,53 +1,28 @@
 //! EDGE kernel: the programs of iptables, of the variant that this host uses, for one family and table.
-#![expect(clippy::disallowed_methods, reason = "edge: files and environment")]
+#![expect(clippy::disallowed_methods, reason = "edge: files, environment and clock")]
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::error::IptablesError;
+use super::ipset::{self, Members};
+use super::names::{Ipset, SetName};
 use super::parse::{self, Table};
 use super::process;
 use super::script::Script;
 use super::xtables_lock::XtablesLock;
 
+pub use super::names::Family;
+
 /// How long a change waits for another program that changes rules.
 pub const LOCK_SECS: u64 = 20;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
-    V4,
-    V6,
-}
-
 impl Family {
-    pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
-
-    /// For a person.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::V4 => "IPv4",
-            Self::V6 => "IPv6",
-        }
-    }
-
-    /// For nftables.
-    pub fn nft_name(self) -> &'static str {
-        match self {
-            Self::V4 => "ip",
-            Self::V6 => "ip6",
-        }
-    }
-
-    /// As the kernel numbers it: `AF_INET`, `AF_INET6`.
-    pub fn number(self) -> u8 {
-        match self {
-            Self::V4 => 2,
-            Self::V6 => 10,
-        }
-    }
-
     /// Whether this network namespace has it.
     pub fn is_present(self) -> bool {
         match self {
@@ -108,6 +83,8 @@ pub struct Tools {
     pub is_in_use: bool,
     save: PathBuf,
     restore: PathBuf,
+    /// Where this host has ipsets.
+    ipset: Option<PathBuf>,
 }
 
 impl std::fmt::Display for Tools {
@@ -138,6 +115,33 @@ impl Quiet {
         Ok(Self(if is_needed { Some(XtablesLock::take(LOCK_SECS)?) } else { None }))
     }
 }
+
+/// How long an ipset may be in use after the rules that asked it are gone.
+const IPSET_PATIENCE: Duration = Duration::from_secs(5);
+const IPSET_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why counters should not lie in ipsets; `None` where they may.
+///
+/// Rules that ask an ipset which is not there cannot be loaded, and a saved ruleset is loaded whole or not at all: where
+/// rules are kept over a boot, ours would keep the host's own from being loaded.
+pub fn refuse_ipsets(tools: &[Tools]) -> Option<String> {
+    if tools.iter().any(|tools| tools.ipset.is_none()) {
+        return Some("`ipset` is not installed".to_owned());
+    }
+    let keeper = KEEPERS.into_iter().find(|path| Path::new(path).exists())?;
+    Some(format!("{keeper} keeps rules over a boot, and rules that ask ipsets cannot be loaded there"))
+}
+
+/// What distributions keep rules over a boot with, and where.
+const KEEPERS: [&str; 7] = [
+    "/usr/sbin/netfilter-persistent",
+    "/etc/iptables/rules.v4",
+    "/etc/iptables/rules.v6",
+    "/etc/iptables/iptables.rules",
+    "/etc/sysconfig/iptables",
+    "/etc/sysconfig/ip6tables",
+    "/var/lib/iptables/rules-save",
+];
 
 /// The tables that our chains may lie in.
 const TABLES: [&str; 2] = ["mangle", "filter"];
@@ -197,7 +201,8 @@ impl Tools {
             Variant::Nft => "mangle",
             Variant::Legacy => preferred_legacy_table(&family.legacy_tables()?),
         };
-        Ok(Self { family, variant, table, is_in_use, save, restore })
+        let ipset = find_program(path, "ipset");
+        Ok(Self { family, variant, table, is_in_use, save, restore, ipset })
     }
 
     /// Looking at a legacy table makes it, so it is looked at only where it is.
@@ -210,7 +215,7 @@ impl Tools {
         }
     }
 
-    /// What the table holds, counters too, as `look` sees it.
+    /// What the table holds, counters too, and the ipsets of ours in its family, as `look` sees it.
     ///
     /// # Errors
     /// When the program fails, or prints what cannot be read.
@@ -219,7 +224,32 @@ impl Tools {
         let text = self.dump()?;
         let parsed = parse::parse(&text);
         let mut tables = parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source })?;
-        Ok(look(&tables.remove(self.table).unwrap_or_default()))
+        let mut table = tables.remove(self.table).unwrap_or_default();
+        table.ipsets = self.ipsets(&table)?;
+        Ok(look(&table))
+    }
+
+    /// The ipsets of ours in this family: those of this variant and table, and those that no rule asks any more.
+    fn ipsets(&self, table: &Table<'_>) -> Result<BTreeMap<(SetName, Ipset), Members>, IptablesError> {
+        let Some(program) = &self.ipset else {
+            let is_asked = table.chains.values().flatten().any(|rule| rule.text.contains(" --match-set flow-"));
+            return if is_asked { Err(IptablesError::Missing { program: "ipset" }) } else { Ok(BTreeMap::new()) };
+        };
+        let names = process::run(program, &["list", "-name"], "")?;
+        // A kernel without them has none.
+        let names = if names.status.success() { names.stdout } else { String::new() };
+        let mut found = BTreeMap::new();
+        for name in names.lines() {
+            let Some(key) = SetName::parse_ipset(name, self.family) else { continue };
+            let saved = process::run(program, &["save", name], "")?;
+            if !saved.status.success() {
+                return Err(self.failed(program, &saved));
+            }
+            let members = ipset::parse(&saved.stdout, name)
+                .map_err(|source| IptablesError::Output { program: program.clone(), source })?;
+            found.insert(key, members);
+        }
+        Ok(found)
     }
 
     /// What the program prints of the table, as it is. In the legacy variant the counters in it are to be believed only
@@ -249,12 +279,18 @@ impl Tools {
         name.strip_suffix("-save").unwrap_or(&name).to_owned()
     }
 
-    /// Does what `script` says, all of it or nothing.
+    /// Does what `script` says: of the rules, all of it or nothing.
     ///
     /// # Errors
     /// [`IptablesError::Locked`] when another program changes rules for more than [`LOCK_SECS`] seconds.
     pub fn restore(&self, script: &Script) -> Result<(), IptablesError> {
-        if script.is_empty() {
+        self.restore_ipsets(&script.before)?;
+        self.restore_rules(script)?;
+        self.restore_ipsets(&script.after)
+    }
+
+    fn restore_rules(&self, script: &Script) -> Result<(), IptablesError> {
+        if script.leaves_rules() {
             return Ok(());
         }
         let wait = LOCK_SECS.to_string();
@@ -270,6 +306,26 @@ impl Tools {
             return Err(IptablesError::Locked { path: XtablesLock::path(), secs: LOCK_SECS });
         }
         Err(self.failed(&self.restore, &output))
+    }
+
+    fn restore_ipsets(&self, commands: &str) -> Result<(), IptablesError> {
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let program = self.ipset.as_ref().ok_or(IptablesError::Missing { program: "ipset" })?;
+        let deadline = Instant::now() + IPSET_PATIENCE;
+        loop {
+            let output = process::run(program, &["restore"], commands)?;
+            if output.status.success() {
+                return Ok(());
+            }
+            // The kernel takes a rule away a moment after it says so, and until then the rule uses the ipset. Of several
+            // commands, those before this one are done: they may be done again.
+            if !output.stderr.contains("in use by a kernel component") || Instant::now() > deadline {
+                return Err(self.failed(program, &output));
+            }
+            thread::sleep(IPSET_PAUSE);
+        }
     }
 
     fn failed(&self, program: &Path, output: &process::Output) -> IptablesError {

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layout::{Fragments, Layout};
-use super::names::{Direction, Place, SetName, Tree};
+use super::ipset::Members;
+use super::layout::{Dispatch, Fragments, Layout};
+use super::names::{Direction, Family, Ipset, Place, SetName, Tree};
 use super::parse::{SavedRule, Table};
 use super::rule::Match;
 use super::saved::{self, eight, places, read};
@@ -17,15 +18,18 @@ pub struct View {
     pub layout: Layout,
     /// Their counters are shielded.
     pub draining: BTreeSet<u16>,
+    /// No agent died in the midst of a change.
+    pub is_settled: bool,
     pub counters: BTreeMap<u16, Counters>,
     pub others: Others,
 }
 
 /// Why a set is not as we made it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("chain {chain} {why}")]
+#[error("{part} {why}")]
 pub struct Damage {
-    pub chain: String,
+    /// `chain X` or `ipset X`.
+    pub part: String,
     pub why: &'static str,
 }
 
@@ -34,9 +38,9 @@ impl View {
     ///
     /// # Errors
     /// When a chain is missing, or a rule is missing, foreign, or in the wrong place.
-    pub fn read(table: &Table<'_>, name: &SetName) -> Result<Self, Damage> {
+    pub fn read(table: &Table<'_>, family: Family, name: &SetName) -> Result<Self, Damage> {
         let places: BTreeMap<Place, &[SavedRule<'_>]> = places(table, name).collect();
-        let damage = |place: &Place, why| Damage { chain: name.chain(place), why };
+        let damage = |place: &Place, why| Damage { part: chain(name, place), why };
         let entry = Place::Entry(Direction::In);
         let interfaces = interfaces(places.get(&entry).ok_or_else(|| damage(&entry, "is gone"))?)
             .ok_or_else(|| damage(&entry, "has a rule that is not ours"))?;
@@ -45,22 +49,17 @@ impl View {
             (None, Some(_)) => Fragments::Apart,
             (None, None) => Fragments::Delivered,
         };
-        let bounds = places.keys().filter_map(|place| match place {
-            Place::Node(tree, Node { bound, level: 0 }) if *tree == Tree::ALL[0] => Some(*bound),
-            _ => None,
-        });
-        let first_leaf = Place::Node(Tree::ALL[0], Node { bound: 0, level: 0 });
-        let shape = Shape::from_bounds(&bounds.collect()).ok_or_else(|| damage(&first_leaf, "is gone"))?;
-        let empty = Layout { name: name.clone(), interfaces, shape, ports: BTreeSet::new(), fragments };
+        let dispatch = dispatch(&places, name)?;
+        let empty = Layout { name: name.clone(), family, interfaces, dispatch, ports: BTreeSet::new(), fragments };
 
         let mut leaves = Leaves::default();
         let mut expected = 0;
         for (place, rules) in empty.chains() {
             let saved = places.get(&place).ok_or_else(|| damage(&place, "is gone"))?;
             expected += 1;
-            match place {
-                Place::Node(tree, node @ Node { level: 0, .. }) => {
-                    leaves.read(&empty, tree, node, saved).map_err(|why| damage(&place, why))?;
+            match (&place, &empty.dispatch) {
+                (Place::Node(tree, node @ Node { level: 0, .. }), Dispatch::Tree(shape)) => {
+                    leaves.read(&empty, shape, *tree, *node, saved).map_err(|why| damage(&place, why))?;
                 }
                 _ if rules.len() != saved.len() => return Err(damage(&place, "has lost or gained rules")),
                 _ => {
@@ -72,12 +71,68 @@ impl View {
         let marks = places.keys().filter(|place| matches!(place, Place::Made(_) | Place::Sealed)).count();
         if let Some(odd) = saved::sets(table).get(name).filter(|chains| chains.len() != expected + marks) {
             let chain = odd.iter().find(|chain| !is_of(&empty, chain)).unwrap_or(&odd[0]);
-            return Err(Damage { chain: (*chain).to_owned(), why: "is not one of this set" });
+            return Err(Damage { part: format!("chain {chain}"), why: "is not one of this set" });
         }
-        let (counters, draining) = leaves.finish().map_err(|why| damage(&first_leaf, why))?;
+        let Held { counters, draining, is_settled } = match empty.dispatch {
+            Dispatch::Tree(_) => leaves.finish().map_err(|why| damage(&FIRST_LEAF, why))?,
+            Dispatch::Ipsets { shielded } => members(table, &empty, shielded)?,
+        };
         let layout = Layout { ports: counters.keys().copied().collect(), ..empty };
-        Ok(Self { layout, draining, counters, others: saved::remaining_others(table, name) })
+        Ok(Self { layout, draining, is_settled, counters, others: saved::remaining_others(table, name) })
     }
+}
+
+const FIRST_LEAF: Place = Place::Node(Tree::ALL[0], Node { bound: 0, level: 0 });
+
+fn chain(name: &SetName, place: &Place) -> String {
+    format!("chain {}", name.chain(place))
+}
+
+fn ipset(layout: &Layout, ipset: Ipset) -> String {
+    format!("ipset {}", layout.ipset(ipset))
+}
+
+/// How the chains dispatch, if they are whole.
+fn dispatch(places: &BTreeMap<Place, &[SavedRule<'_>]>, name: &SetName) -> Result<Dispatch, Damage> {
+    if !places.keys().any(|place| matches!(place, Place::Node(..))) {
+        // As many rules before the ipsets as behind them: one for each protocol.
+        let shielded = places.get(&Place::Split(Direction::In)).is_some_and(|rules| rules.len() > SPLIT_RULES);
+        return Ok(Dispatch::Ipsets { shielded });
+    }
+    let bounds = places.keys().filter_map(|place| match place {
+        Place::Node(tree, Node { bound, level: 0 }) if *tree == Tree::ALL[0] => Some(*bound),
+        _ => None,
+    });
+    let shape = Shape::from_bounds(&bounds.collect());
+    shape.map(Dispatch::Tree).ok_or_else(|| Damage { part: chain(name, &FIRST_LEAF), why: "is gone" })
+}
+
+/// Two ipsets, two ways to the rest, and all other IP.
+const SPLIT_RULES: usize = 5;
+
+/// The counters of a set.
+struct Held {
+    counters: BTreeMap<u16, Counters>,
+    draining: BTreeSet<u16>,
+    is_settled: bool,
+}
+
+/// What the ipsets hold.
+fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, Damage> {
+    let members: BTreeMap<Ipset, &Members> = saved::ipsets(table, &layout.name).collect();
+    if let Some(gone) = Ipset::all().find(|ipset| !members.contains_key(ipset)) {
+        return Err(Damage { part: ipset(layout, gone), why: "is gone" });
+    }
+    let still: BTreeSet<u16> = members[&Ipset::Still].keys().copied().collect();
+    if !still.is_empty() && !shielded {
+        return Err(Damage { part: ipset(layout, Ipset::Still), why: "has ports, and no rule asks it" });
+    }
+    let trees = Tree::ALL.map(|tree| members[&Ipset::Counters(tree)]);
+    let counters = saved::remains(table, &layout.name);
+    let same = trees.iter().all(|tree| tree.keys().eq(counters.keys()));
+    let is_settled = same && still.iter().all(|port| counters.contains_key(port)) && shielded != still.is_empty();
+    let draining = still.into_iter().filter(|port| counters.contains_key(port)).collect();
+    Ok(Held { counters, draining, is_settled })
 }
 
 /// What the leaf chains of the four trees hold.
@@ -88,7 +143,14 @@ struct Leaves {
 }
 
 impl Leaves {
-    fn read(&mut self, layout: &Layout, tree: Tree, leaf: Node, saved: &[SavedRule<'_>]) -> Result<(), &'static str> {
+    fn read(
+        &mut self,
+        layout: &Layout,
+        shape: &Shape,
+        tree: Tree,
+        leaf: Node,
+        saved: &[SavedRule<'_>],
+    ) -> Result<(), &'static str> {
         let (last, ports) = saved.split_last().ok_or("is empty")?;
         if read(last) != Some(layout.rest(tree)) {
             return Err("does not end as it should");
@@ -96,7 +158,7 @@ impl Leaves {
         for saved in ports {
             let rule = read(saved).ok_or("has a rule that is not ours")?;
             let Match::Port(_, port) = rule.matching else { return Err("has a rule that is not ours") };
-            if layout.shape.leaf_of(port) != leaf {
+            if shape.leaf_of(port) != leaf {
                 return Err("has a port of another range");
             }
             let counters = self.counters.entry(tree).or_default();
@@ -114,7 +176,7 @@ impl Leaves {
     }
 
     /// The four trees hold the same ports.
-    fn finish(mut self) -> Result<(BTreeMap<u16, Counters>, BTreeSet<u16>), &'static str> {
+    fn finish(mut self) -> Result<Held, &'static str> {
         let trees = Tree::ALL.map(|tree| self.counters.remove(&tree).unwrap_or_default());
         let shields = Tree::ALL.map(|tree| self.shields.remove(&tree).unwrap_or_default());
         let [draining, others @ ..] = shields;
@@ -130,7 +192,7 @@ impl Leaves {
             let numbers = Tree::ALL.into_iter().zip(trees.iter().map(|tree| tree[port])).collect();
             (*port, eight(&numbers))
         });
-        Ok((counters.collect(), draining))
+        Ok(Held { counters: counters.collect(), draining, is_settled: true })
     }
 }
 
@@ -148,6 +210,7 @@ fn interfaces(entry: &[SavedRule<'_>]) -> Option<Vec<String>> {
         | Match::Protocol(_)
         | Match::Port(..)
         | Match::UpTo(..)
+        | Match::Member(..)
         | Match::Fragment
         | Match::FirstFragment
         | Match::Socket => None,
@@ -155,5 +218,7 @@ fn interfaces(entry: &[SavedRule<'_>]) -> Option<Vec<String>> {
     entry.iter().map(name).collect()
 }
 
+#[cfg(test)]
+mod ipset_tests;
 #[cfg(test)]
 mod tests;

@@ -14,7 +14,7 @@ fn name() -> SetName {
 }
 
 fn view(text: &str) -> Result<View, Damage> {
-    View::read(&parse(text).unwrap()["mangle"], &name())
+    View::read(&parse(text).unwrap()["mangle"], Family::V4, &name())
 }
 
 /// The capture with one line changed, or dropped.
@@ -99,7 +99,7 @@ fn every_damage_is_seen() {
         V4_LEGACY.lines().filter(|line| !line.contains("] -A flow-")).map(|line| line.to_owned() + "\n").collect();
     assert_eq!(view(&empty).unwrap_err().why, "has lost or gained rules");
     let none = parse("*mangle\n:INPUT ACCEPT [0:0]\nCOMMIT\n").unwrap();
-    assert_eq!(View::read(&none["mangle"], &name()).unwrap_err().why, "is gone");
+    assert_eq!(View::read(&none["mangle"], Family::V4, &name()).unwrap_err().why, "is gone");
 }
 
 #[test]

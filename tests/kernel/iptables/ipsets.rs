@@ -1,0 +1,183 @@
+//! Counters in ipsets, where the host has them: what is there only then.
+
+use std::process::Command;
+
+use flow_agent::backend::iptables::{self, IptablesError};
+use flow_agent::backend::{BackendError, Options};
+use flow_agent::clock;
+
+use super::Variant;
+use crate::common::netns::{HOST4, PEER4, Pair, inside, run};
+use crate::support::{INSTANCE, options, read, read_all, send};
+
+fn ipset(arguments: &str) -> String {
+    run(Command::new("ipset").args(arguments.split_whitespace()))
+}
+
+/// The name of our ipset of this family that counts this.
+fn ours(place: &str) -> String {
+    let names = ipset("list -name");
+    names.lines().find(|name| name.ends_with(&format!("-{place}"))).unwrap().to_owned()
+}
+
+fn packets(pair: &Pair, port: u16, count: usize) {
+    inside(&pair.peer, || send(PEER4, (HOST4, port), 100, count));
+}
+
+/// Whether rules ask ipsets.
+fn are_asked() -> bool {
+    Variant::everything().contains("--match-set flow-")
+}
+
+#[test]
+fn a_host_without_them_or_whose_rules_cannot_ask_them_counts_in_a_tree() {
+    for variant in Variant::both(true) {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            // The legacy kernel side keeps a table once it was looked at.
+            variant.iptables("iptables", "-t mangle -S");
+            variant.iptables("ip6tables", "-t mangle -S");
+            let before = Variant::everything();
+            let count = |variant: &Variant| {
+                let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+                packets(&pair, 443, 3);
+                assert_eq!(read(&mut *backend, 443).udp_in_packets, 3);
+                let asked = are_asked();
+                drop(backend);
+                iptables::uninstall(INSTANCE).unwrap();
+                assert_eq!(Variant::everything(), before);
+                asked
+            };
+            assert!(count(&variant));
+            variant.refuse("ip6tables-restore", "--match-set");
+            assert!(!count(&variant), "what IPv4 had got was taken back");
+            // A kernel without them.
+            variant.remove("ipset");
+            std::os::unix::fs::symlink("/bin/false", variant.program("ipset")).unwrap();
+            assert!(!count(&variant));
+        });
+    }
+}
+
+#[test]
+fn counters_in_a_tree_go_on_when_ipsets_can_be_had() {
+    let (without, with) = (Variant::both(false), Variant::both(true));
+    for (without, with) in without.into_iter().zip(with) {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let backend = without.start(&options(&pair, &[443])).unwrap().backend;
+            packets(&pair, 443, 3);
+            let started = with.succeed(backend, &options(&pair, &[443]));
+            assert_eq!((started.unseen, started.retired.len()), (vec![], 0));
+            let mut backend = started.backend;
+            packets(&pair, 443, 5);
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 8);
+            // New counters are made as the host allows now.
+            let mut retired = backend.replace(&[443].into()).unwrap();
+            assert_eq!(retired.read(&clock::now).unwrap().ports[&443].udp_in_packets, 8);
+            assert!(are_asked());
+        });
+    }
+}
+
+#[test]
+fn whoever_empties_them_is_noticed_at_the_next_reading() {
+    for variant in Variant::both(true) {
+        for what in ["flush", "del"] {
+            let Some(pair) = Pair::make() else { return };
+            inside(&pair.host, || {
+                let mut backend = variant.start(&options(&pair, &[443, 4433])).unwrap().backend;
+                packets(&pair, 443, 3);
+                packets(&pair, 4433, 2);
+                read_all(&mut *backend);
+                match what {
+                    "flush" => ipset(&format!("flush {}", ours("ui4"))),
+                    _ => ipset(&format!("del {} 443", ours("ui4"))),
+                };
+                packets(&pair, 443, 5);
+                let error = backend.read(&clock::now).unwrap_err();
+                assert!(error.to_string().contains("changed by somebody else (IPv4)"), "{error}");
+                let mut inspection = backend.inspect(clock::now()).unwrap();
+                let [told] = inspection.unseen.as_slice() else { panic!("{:?}", inspection.unseen) };
+                assert!(told.why.starts_with("somebody changed the IPv4 counters: chain flow-"), "{}", told.why);
+                // What was seen of it is kept.
+                let last = inspection.retired.pop().unwrap().read(&clock::now).unwrap();
+                assert_eq!((last.ports[&443].udp_in_packets, last.ports[&4433].udp_in_packets), (3, 2));
+                packets(&pair, 443, 7);
+                assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
+            });
+        }
+    }
+}
+
+/// The steps of a change that are no transaction, each as if the agent had died right after it.
+#[test]
+fn an_agent_may_die_in_the_midst_of_a_change() {
+    for variant in Variant::both(true) {
+        let Some(pair) = Pair::make() else { return };
+        let deaths: [(&str, fn()); 4] = [
+            ("one of four counters was added", || {
+                ipset(&format!("add {} 8388 packets 0 bytes 0", ours("ui4")));
+            }),
+            ("one of two families was changed", || {
+                for counter in ["ti4", "to4", "ui4", "uo4"] {
+                    ipset(&format!("add {} 8388 packets 0 bytes 0", ours(counter)));
+                }
+            }),
+            ("some counters of a port that drained were removed", || {
+                ipset(&format!("del {} 4433", ours("ui4")));
+            }),
+            ("a port was let go, and the rules before are still there", || {
+                for counter in ["ti4", "to4", "ui4", "uo4", "still4"] {
+                    ipset(&format!("del {} 4433", ours(counter)));
+                }
+            }),
+        ];
+        for (name, die) in deaths {
+            inside(&pair.host, || {
+                let ports = Options { ports: [443, 4433, 8388].into(), ..options(&pair, &[]) };
+                let mut backend = variant.start(&options(&pair, &[443, 4433])).unwrap().backend;
+                packets(&pair, 443, 3);
+                packets(&pair, 4433, 2);
+                backend.drain(&[4433].into()).unwrap();
+                read_all(&mut *backend);
+                die();
+                packets(&pair, 443, 5);
+                let started = variant.succeed(backend, &ports);
+                assert_eq!(started.unseen, [], "{name}");
+                let mut retired = started.retired;
+                let last = retired[0].read(&clock::now).unwrap();
+                let mut backend = started.backend;
+                packets(&pair, 443, 7);
+                let live = read(&mut *backend, 443).udp_in_packets;
+                assert_eq!((last.ports[&443].udp_in_packets, live), (8, 7), "{name}");
+                // No port has got more than it moved.
+                let drained = last.ports.get(&4433).map_or(0, |counters| counters.udp_in_packets);
+                assert!(drained == 2 || name.starts_with("some") || name.starts_with("a port"), "{name}: {drained}");
+                retired.pop().unwrap().delete().unwrap();
+                drop(backend);
+                iptables::uninstall(INSTANCE).unwrap();
+                assert_eq!(ipset("list -name"), "", "{name}");
+            });
+        }
+    }
+}
+
+#[test]
+fn counters_that_cannot_be_read_without_ipset_are_left_alone() {
+    for variant in Variant::both(true) {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            let known_epochs = [backend.identity().epoch].into();
+            drop(backend);
+            let before = Variant::everything();
+            variant.remove("ipset");
+            let Err(error) = variant.start(&Options { known_epochs, ..options(&pair, &[443]) }) else {
+                panic!("it started")
+            };
+            assert!(matches!(error, BackendError::Iptables(IptablesError::Missing { program: "ipset" })), "{error}");
+            assert_eq!(Variant::everything(), before);
+        });
+    }
+}
