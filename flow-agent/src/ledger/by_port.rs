@@ -44,10 +44,9 @@ impl ByPort {
     }
 }
 
-impl FromIterator<(u16, Counters)> for ByPort {
+impl From<Vec<(u16, Counters)>> for ByPort {
     /// Of two of one port the later holds.
-    fn from_iter<T: IntoIterator<Item = (u16, Counters)>>(counters: T) -> Self {
-        let mut all: Vec<_> = counters.into_iter().collect();
+    fn from(mut all: Vec<(u16, Counters)>) -> Self {
         if !all.is_sorted_by(|(port, _), (next, _)| port < next) {
             all.sort_by_key(|(port, _)| *port);
             all.dedup_by(|later, earlier| {
@@ -59,6 +58,12 @@ impl FromIterator<(u16, Counters)> for ByPort {
             });
         }
         Self(all)
+    }
+}
+
+impl FromIterator<(u16, Counters)> for ByPort {
+    fn from_iter<T: IntoIterator<Item = (u16, Counters)>>(counters: T) -> Self {
+        counters.into_iter().collect::<Vec<_>>().into()
     }
 }
 

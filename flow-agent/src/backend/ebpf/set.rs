@@ -171,27 +171,9 @@ impl Set {
     /// Every counter as it is now, without the devices' own.
     pub fn read(&self, now: &dyn Fn() -> Moment) -> Reading {
         let at = now();
-        let mut ports = Vec::with_capacity(self.tables.slots());
-        let mut draining = BTreeSet::new();
-        for (slot, owner) in self.tables.owned() {
-            match owner {
-                Owner::Free => {}
-                Owner::Active(port) => ports.push((port, self.tables.counters(slot))),
-                Owner::Draining(port) => {
-                    draining.insert(port);
-                    ports.push((port, self.tables.counters(slot)));
-                }
-            }
-        }
+        let (ports, draining) = self.tables.read();
         let others = self.tables.others();
-        Reading {
-            epoch: self.epoch.clone(),
-            at,
-            ports: ports.into_iter().collect(),
-            draining,
-            others,
-            devices: Vec::new(),
-        }
+        Reading { epoch: self.epoch.clone(), at, ports: ports.into(), draining, others, devices: Vec::new() }
     }
 }
 

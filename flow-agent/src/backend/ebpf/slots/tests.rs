@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 
 use super::*;
+use crate::ledger::counters::Counters;
 
 const A: u16 = 443;
 const B: u16 = 8388;
@@ -169,4 +170,20 @@ fn a_route_that_nobody_owns_is_taken_back() {
     tables.set_route(A, 2);
     let steps = tables.owners().unwrap().plan_recovery(&tables.routes());
     assert_eq!(steps, [Step::Route { port: A, slot: OTHER_PORTS }, Step::Grace]);
+}
+
+#[test]
+fn a_reading_has_what_all_cpus_counted_for_every_port_that_drains_too() {
+    let tables = Tables::own(3, 4);
+    let once = |steps: &[Step]| apply(&tables, steps, &|| {}).unwrap();
+    assert_eq!(tables.read(), (vec![], BTreeSet::new()));
+    once(&add(&tables, A));
+    once(&add(&tables, B));
+    for (cpu, bytes) in [(0, 1), (1, 20), (2, 300)] {
+        tables.packet(cpu, A, bytes)();
+    }
+    tables.packet(1, B, 4_000)();
+    once(&tables.owners().unwrap().plan_drain(&[B].into()));
+    let moved = |tcp_in_bytes, tcp_in_packets| Counters { tcp_in_bytes, tcp_in_packets, ..Counters::default() };
+    assert_eq!(tables.read(), (vec![(A, moved(321, 3)), (B, moved(4_000, 1))], [B].into()));
 }
