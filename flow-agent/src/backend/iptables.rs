@@ -15,6 +15,7 @@ mod fingerprint;
 mod found;
 mod inspect;
 pub mod ipset;
+pub mod kept;
 pub mod layout;
 pub mod names;
 pub mod parse;

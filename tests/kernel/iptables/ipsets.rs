@@ -5,6 +5,8 @@ use std::process::Command;
 use flow_agent::backend::iptables::{self, IptablesError};
 use flow_agent::backend::{BackendError, Options};
 use flow_agent::clock;
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::Variant;
 use crate::common::netns::{HOST4, PEER4, Pair, inside, run};
@@ -178,6 +180,50 @@ fn counters_that_cannot_be_read_without_ipset_are_left_alone() {
             };
             assert!(matches!(error, BackendError::Iptables(IptablesError::Missing { program: "ipset" })), "{error}");
             assert_eq!(Variant::everything(), before);
+        });
+    }
+}
+
+#[test]
+fn no_rule_asks_ipsets_where_rules_are_kept_over_a_boot() {
+    for variant in Variant::both(true) {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            // SAFETY: this thread shares its directory and its mounts with others, and needs neither of theirs.
+            unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.unwrap();
+            mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+            mount("tmpfs", "/etc", "tmpfs", MountFlags::empty(), None).unwrap();
+
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            packets(&pair, 443, 3);
+            read_all(&mut *backend);
+            assert!(are_asked());
+            // Somebody keeps the rules as they are now.
+            std::fs::create_dir("/etc/iptables").unwrap();
+            let kept = run(Command::new(variant.program("iptables-save")).arg("-c"));
+            std::fs::write("/etc/iptables/rules.v4", kept).unwrap();
+            assert_eq!(iptables::kept::unloadable(), ["/etc/iptables/rules.v4"]);
+            let mut inspection = backend.inspect(clock::now()).unwrap();
+            assert_eq!(inspection.unseen, []);
+            let mut retired = inspection.retired.pop().unwrap();
+            assert_eq!(retired.read(&clock::now).unwrap().ports[&443].udp_in_packets, 3);
+            retired.delete().unwrap();
+            assert!(!are_asked());
+            packets(&pair, 443, 5);
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
+            // What is kept then can be loaded: nothing but rules is needed.
+            let kept = run(Command::new(variant.program("iptables-save")).arg("-c"));
+            std::fs::write("/etc/iptables/rules.v4", kept).unwrap();
+            assert!(iptables::kept::unloadable().is_empty());
+            assert!(backend.inspect(clock::now()).unwrap().retired.is_empty());
+
+            // A successor that is started there finds none either.
+            let started = variant.succeed(backend, &options(&pair, &[443]));
+            assert_eq!((started.unseen, started.retired.len()), (vec![], 0));
+            drop(started.backend);
+            iptables::uninstall(INSTANCE).unwrap();
+            drop(variant.start(&options(&pair, &[443])).unwrap());
+            assert!(!are_asked());
         });
     }
 }

@@ -10,8 +10,8 @@ use super::names::{SetName, instance_tag};
 use super::plan::{self, Candidate, Fate};
 use super::retired::RetiredSet;
 use super::script::Script;
-use super::set::{Last, Set, Side};
-use super::tools::{self, Tools};
+use super::set::{self, Last, Set, Side};
+use super::tools::Tools;
 use crate::backend::interfaces::Interface;
 use crate::backend::{BackendError, Options, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
@@ -155,7 +155,7 @@ fn fits(pieces: &[Piece], tools: &[Tools], options: &Options) -> bool {
     let is_settled = first.is_settled && others.iter().all(|view| view.is_settled);
     let has_room = first.layout.dispatch.has_room_for(&held);
     // Somebody may have begun to keep rules over a boot.
-    let is_safe = !first.layout.dispatch.is_by_ipsets() || tools::refuse_ipsets(tools).is_none();
+    let is_safe = !first.layout.dispatch.is_by_ipsets() || set::refuse_ipsets(tools).is_none();
     pieces.len() == tools.len() && tools.iter().all(is_there) && same && is_settled && has_room && is_safe
 }
 

@@ -26,6 +26,7 @@ pub struct Piece {
     pub remains: BTreeMap<u16, Counters>,
     pub others: Others,
     chains: Vec<String>,
+    /// What is left of the counters may lie in them, though no chain asks them any more.
     ipsets: Vec<String>,
 }
 
@@ -42,6 +43,10 @@ impl Piece {
     /// Whether everything of it is there, and no change of it was left unfinished.
     pub fn is_whole(&self) -> bool {
         self.view.as_ref().is_ok_and(|view| view.is_settled)
+    }
+
+    pub fn has_ipsets(&self) -> bool {
+        !self.ipsets.is_empty()
     }
 
     pub fn has_chains(&self) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::counting::{Counted, Counting, pick};
 use super::fingerprint::Fingerprint;
 use super::found;
+use super::kept;
 use super::names::Direction;
 use super::saved;
 use super::set::Side;
@@ -13,7 +14,7 @@ use super::tools::Quiet;
 use super::view::View;
 use crate::backend::interfaces::Interface;
 use crate::backend::lock::InterfaceLock;
-use crate::backend::{Backend as _, BackendError, Inspection, host};
+use crate::backend::{Backend as _, BackendError, Inspection, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
 /// How long rules are trusted whose fingerprint does not tell every change.
@@ -35,6 +36,10 @@ impl Counting {
         if !self.is_unchanged(now) {
             self.look_at_rules(now, &mut inspection)?;
         }
+        match self.leave_ipsets() {
+            Ok(retired) => inspection.retired.extend(retired),
+            Err(error) => tracing::error!(%error, "rules still ask ipsets; it is tried again"),
+        }
         match self.follow(now) {
             Ok(unseen) => inspection.unseen.extend(unseen),
             // What was found of the rules must be told: it is not found again.
@@ -44,6 +49,18 @@ impl Counting {
             Err(error) => return Err(error),
         }
         Ok(inspection)
+    }
+
+    /// Rules that ask ipsets do not stay where rules are kept over a boot from now on.
+    fn leave_ipsets(&mut self) -> Result<Option<Box<dyn Retired>>, BackendError> {
+        if !self.set.dispatch.is_by_ipsets() || kept::keeper().is_none() {
+            return Ok(None);
+        }
+        for file in kept::unloadable() {
+            let (what, help) = kept::warning(file);
+            tracing::warn!(help, "{what}");
+        }
+        self.replace(&self.set.ports.clone()).map(Some)
     }
 
     /// Whether all was well at the last look, and nobody can have changed a rule since.

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::IptablesError;
 use super::found::{self, Piece};
+use super::kept;
 use super::layout::{Dispatch, Fragments, Layout};
 use super::names::{Direction, Made, Place, SetName};
 use super::saved;
 use super::script::Script;
 use super::shape::Shape;
-use super::tools::{self, Family, Quiet, Tools};
+use super::tools::{Family, Quiet, Tools};
 use super::view::{Damage, View};
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reading::Moment;
@@ -65,7 +66,7 @@ impl Set {
     ) -> Result<Self, IptablesError> {
         let tree = Dispatch::Tree(Shape::balanced(&ports));
         let set = Self { name, dispatch: tree, interfaces, ports, draining: BTreeSet::new(), sides: Vec::new() };
-        match tools::refuse_ipsets(&tools) {
+        match refuse_ipsets(&tools) {
             None => {
                 let with_ipsets = Self { dispatch: Dispatch::Ipsets { shielded: false }, ..set.clone() };
                 match with_ipsets.made(&tools, before) {
@@ -237,6 +238,15 @@ impl Set {
     pub fn tools(&self) -> Vec<&Tools> {
         self.sides.iter().map(|side| &side.tools).collect()
     }
+}
+
+/// Why counters should not lie in ipsets; `None` where they may.
+pub fn refuse_ipsets(tools: &[Tools]) -> Option<String> {
+    if !tools.iter().all(Tools::has_ipsets) {
+        return Some("`ipset` is not installed".to_owned());
+    }
+    let keeper = kept::keeper()?;
+    Some(format!("rules are kept over a boot here ({keeper}), and those that ask ipsets cannot be loaded then"))
 }
 
 impl Side {

@@ -1,5 +1,5 @@
 //! PURE: the tree of port ranges that leads a packet to its port's counter in about as many steps for ten thousand ports
-//! as for a hundred.
+//! as for a hundred, on hosts without ipsets.
 //!
 //! The ports, in order, are dealt out to leaves; the lower bounds of the leaves are all that a tree is. Everything above
 //! the leaves follows from the bounds alone, so that the names of the leaf chains tell a successor the whole tree, and no

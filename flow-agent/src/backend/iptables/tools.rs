@@ -120,29 +120,6 @@ impl Quiet {
 const IPSET_PATIENCE: Duration = Duration::from_secs(5);
 const IPSET_PAUSE: Duration = Duration::from_millis(20);
 
-/// Why counters should not lie in ipsets; `None` where they may.
-///
-/// Rules that ask an ipset which is not there cannot be loaded, and a saved ruleset is loaded whole or not at all: where
-/// rules are kept over a boot, ours would keep the host's own from being loaded.
-pub fn refuse_ipsets(tools: &[Tools]) -> Option<String> {
-    if tools.iter().any(|tools| tools.ipset.is_none()) {
-        return Some("`ipset` is not installed".to_owned());
-    }
-    let keeper = KEEPERS.into_iter().find(|path| Path::new(path).exists())?;
-    Some(format!("{keeper} keeps rules over a boot, and rules that ask ipsets cannot be loaded there"))
-}
-
-/// What distributions keep rules over a boot with, and where.
-const KEEPERS: [&str; 7] = [
-    "/usr/sbin/netfilter-persistent",
-    "/etc/iptables/rules.v4",
-    "/etc/iptables/rules.v6",
-    "/etc/iptables/iptables.rules",
-    "/etc/sysconfig/iptables",
-    "/etc/sysconfig/ip6tables",
-    "/var/lib/iptables/rules-save",
-];
-
 /// The tables that our chains may lie in.
 const TABLES: [&str; 2] = ["mangle", "filter"];
 
@@ -229,6 +206,10 @@ impl Tools {
         Ok(look(&table))
     }
 
+    pub fn has_ipsets(&self) -> bool {
+        self.ipset.is_some()
+    }
+
     /// The ipsets of ours in this family: those of this variant and table, and those that no rule asks any more.
     fn ipsets(&self, table: &Table<'_>) -> Result<BTreeMap<(SetName, Ipset), Members>, IptablesError> {
         let Some(program) = &self.ipset else {
@@ -243,6 +224,10 @@ impl Tools {
             let Some(key) = SetName::parse_ipset(name, self.family) else { continue };
             let saved = process::run(program, &["save", name], "")?;
             if !saved.status.success() {
+                // Another agent in this network namespace has just removed one of its own.
+                if saved.stderr.contains("does not exist") {
+                    continue;
+                }
                 return Err(self.failed(program, &saved));
             }
             let members = ipset::parse(&saved.stdout, name)

@@ -74,7 +74,8 @@ pub fn uninstall(instance: &str) -> Result<Vec<String>, BackendError> {
     for (name, pieces) in &sets {
         for piece in pieces {
             piece.delete()?;
-            removed.push(format!("chains {name}* of {}", piece.tools));
+            let what = if piece.has_ipsets() { "chains and ipsets" } else { "chains" };
+            removed.push(format!("{what} {name}* of {}", piece.tools));
         }
     }
     Ok(removed)

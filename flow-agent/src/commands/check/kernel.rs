@@ -7,7 +7,7 @@ use procfs::process::Process;
 
 use super::finding::{Finding, Section};
 use crate::backend::host::series;
-use crate::backend::iptables::IptablesError;
+use crate::backend::iptables::{IptablesError, kept};
 use crate::backend::{BackendError, ebpf};
 use crate::config::{BackendChoice, CountConfig};
 use crate::exit::chain;
@@ -41,6 +41,10 @@ pub(super) fn findings(count: &CountConfig, bpffs: &Path) -> Vec<Finding> {
         let error = BackendError::from(IptablesError::WireBytes);
         findings.push(Finding::error(Section::Kernel, &error).help(error.help()));
     }
+    findings.extend(kept::unloadable().into_iter().map(|file| {
+        let (what, help) = kept::warning(file);
+        Finding::warn(Section::Kernel, what).help(help.to_owned())
+    }));
     // Who may not try has been told what is missing.
     if count.backend != BackendChoice::Iptables && FOR_EBPF.iter().all(|capability| facts.has(*capability)) {
         findings.push(tried(count.backend, ebpf::probe(count.count, count.max_ports)));
