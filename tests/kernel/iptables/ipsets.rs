@@ -1,6 +1,7 @@
 //! Counters in ipsets, where the host has them: what is there only then.
 
 use std::process::Command;
+use std::time::Duration;
 
 use flow_agent::backend::iptables::{self, IptablesError};
 use flow_agent::backend::{BackendError, Options};
@@ -9,6 +10,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 use super::Variant;
+use crate::common::daemon::wait_until;
 use crate::common::netns::{HOST4, PEER4, Pair, inside, run};
 use crate::support::{INSTANCE, options, read, read_all, send};
 
@@ -162,6 +164,29 @@ fn an_agent_may_die_in_the_midst_of_a_change() {
                 assert_eq!(ipset("list -name"), "", "{name}");
             });
         }
+    }
+}
+
+#[test]
+fn an_ipset_that_somebodys_rule_asks_is_removed_as_soon_as_it_can_be() {
+    for variant in Variant::both(true) {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            drop(variant.start(&options(&pair, &[443])).unwrap());
+            // Not the first that is removed: what was removed before it is not removed again.
+            let rule = format!("-p tcp -m set --match-set {} src", ours("to4"));
+            variant.iptables("iptables", &format!("-A INPUT {rule}"));
+            std::thread::scope(|scope| {
+                let removed = scope.spawn(|| inside(&pair.host, || iptables::uninstall(INSTANCE).map(drop)));
+                wait_until("the ipset before is removed", Duration::from_secs(5), || {
+                    !ipset("list -name").contains("-ti4\n")
+                });
+                assert!(ipset("list -name").contains("-to4\n"));
+                variant.iptables("iptables", &format!("-D INPUT {rule}"));
+                removed.join().unwrap().unwrap();
+            });
+            assert_eq!(ipset("list -name"), "");
+        });
     }
 }
 

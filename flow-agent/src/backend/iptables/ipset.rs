@@ -1,4 +1,4 @@
-//! PURE: what `ipset save` prints of an ipset of ours, exactly.
+//! PURE: what `ipset save` prints of an ipset of ours, exactly, and where `ipset restore` had to stop.
 
 use std::collections::BTreeMap;
 
@@ -36,6 +36,20 @@ pub fn parse(text: &str, name: &str) -> Result<Members, ParseError> {
     Ok(members)
 }
 
+/// At which line `ipset restore` stopped because something in the kernel still uses an ipset, by what it says on stderr;
+/// `None` where it stopped for another reason.
+pub fn in_use_at(stderr: &str) -> Option<usize> {
+    let (_, rest) = stderr.split_once("Error in line ")?;
+    let (line, why) = rest.split_once(": ")?;
+    why.contains("in use by a kernel component").then(|| line.parse().ok())?
+}
+
+/// The commands from a line on, which counts from 1: those before it were done.
+pub fn from_line(commands: &str, line: usize) -> Option<&str> {
+    let done: usize = commands.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+    commands.get(done..).filter(|rest| !rest.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,6 +66,18 @@ mod tests {
         assert_eq!(parse(&lines), Ok(Members::from([(443, (5_000_000_000, 2)), (4433, (0, 0))])));
         assert_eq!(parse(&format!("add {NAME} 443\n")), Ok(Members::from([(443, (0, 0))])));
         assert_eq!(parse(""), Ok(Members::new()));
+    }
+
+    #[test]
+    fn what_was_done_before_an_ipset_that_is_in_use_is_not_done_again() {
+        let stderr = "ipset v7.17: Error in line 2: Set cannot be destroyed: it is in use by a kernel component";
+        assert_eq!(in_use_at(stderr), Some(2));
+        assert_eq!(in_use_at("ipset v7.17: Error in line 2: The set with the given name does not exist"), None);
+        assert_eq!(in_use_at("ipset v7.17: Kernel error received: Operation not permitted"), None);
+        let commands = "destroy a\ndestroy b\ndestroy c\n";
+        assert_eq!(from_line(commands, 2), Some("destroy b\ndestroy c\n"));
+        assert_eq!(from_line(commands, 1), Some(commands));
+        assert_eq!((from_line(commands, 4), from_line(commands, 0)), (None, None));
     }
 
     #[test]

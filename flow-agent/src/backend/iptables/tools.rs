@@ -299,16 +299,15 @@ impl Tools {
         }
         let program = self.ipset.as_ref().ok_or(IptablesError::Missing { program: "ipset" })?;
         let deadline = Instant::now() + IPSET_PATIENCE;
+        let mut commands = commands;
         loop {
             let output = process::run(program, &["restore"], commands)?;
             if output.status.success() {
                 return Ok(());
             }
-            // The kernel takes a rule away a moment after it says so, and until then the rule uses the ipset. Of several
-            // commands, those before this one are done: they may be done again.
-            if !output.stderr.contains("in use by a kernel component") || Instant::now() > deadline {
-                return Err(self.failed(program, &output));
-            }
+            // The kernel takes a rule away a moment after it says so, and until then the rule uses the ipset.
+            let rest = ipset::in_use_at(&output.stderr).and_then(|line| ipset::from_line(commands, line));
+            commands = rest.filter(|_| Instant::now() < deadline).ok_or_else(|| self.failed(program, &output))?;
             thread::sleep(IPSET_PAUSE);
         }
     }
