@@ -65,8 +65,7 @@ impl Window {
             bucket,
             start,
             planned_end: calendar::next_boundary(zone, bucket, start),
-            // A wall that was set back a little, in which no bucket ends before it begins, does not let it begin later.
-            booted_at_start: Some(booted_at.max(start - since_boot(now))),
+            booted_at_start: Some(booted_at),
             booted_at_last: booted_at,
             stepped_from: None,
             suspect_until: None,
@@ -156,6 +155,8 @@ impl Window {
         let next = if self.stepped_from.is_some() { by_the_wall } else { end };
         let suspect_until = self.suspect_until;
         *self = Self::open(self.zone, self.bucket, next, at);
+        // Where the other ended, whatever the wall said: no time lies between them, and none in both.
+        self.booted_at_start = Some(self.start - ended);
         self.suspect_until = suspect_until;
         closed
     }
