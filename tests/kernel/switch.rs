@@ -135,3 +135,28 @@ fn a_switch_that_is_refused_leaves_the_former_counters_counting() {
     assert_eq!(node.totals()[&443]["udp_in_bytes"], 10 * 128);
     assert!(node.hourly().iter().all(|line| line["quality"] != "gap"), "nothing was unseen");
 }
+
+#[test]
+fn nobody_counts_beside_ipsets_that_cannot_be_read() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &PORTS, "");
+    node.start(&["--backend", "iptables"]);
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 10));
+    node.stop();
+    // Somebody has removed ipset, and its kernel part counts on.
+    let without =
+        ["unshare", "--mount", "--", "sh", "-c", "mount --bind /dev/null /usr/sbin/ipset && exec \"$@\"", "sh"];
+    for backend in BACKENDS {
+        let refused = node.command_under(&without, &["run", "--backend", backend, "--once"]);
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(4), "{told}");
+        assert!(told.contains("counters of this agent lie in ipsets, and `ipset` is not installed"), "{told}");
+    }
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
+    for backend in BACKENDS {
+        node.start(&["--backend", backend]);
+        node.stop();
+    }
+    // By hand: IPv4 and UDP add 28 bytes to each datagram.
+    assert_eq!(node.totals()[&443]["udp_in_bytes"], 15 * 128);
+}

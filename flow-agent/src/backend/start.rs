@@ -1,5 +1,6 @@
 //! Which backend counts: eBPF where the kernel lets us, iptables where it does not. What the other one left is retired.
 
+use super::iptables::IptablesError;
 use super::{BackendError, Options, Started, ebpf, iptables};
 use crate::config::BackendChoice;
 use crate::ledger::reading::{Moment, Unseen};
@@ -27,7 +28,7 @@ pub fn start(choice: BackendChoice, options: &Options, now: &dyn Fn() -> Moment)
 }
 
 fn with_ebpf(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
-    if !has_rules(options) {
+    if !has_rules(options)? {
         return ebpf::start(options, now());
     }
     // Not before it is known that eBPF can take over: where it cannot, the rules count on.
@@ -65,9 +66,17 @@ fn switched(started: &Started, was_counting: bool, from: BackendKind, start: Mom
     interfaces.map(|interface| Unseen { start, end, interface, why: why.to_owned() }).collect()
 }
 
-/// Whether this instance has rules. A host whose tables cannot be read has none of ours that could be let go.
-fn has_rules(options: &Options) -> bool {
-    iptables::survey(&options.instance).is_ok_and(|sets| !sets.is_empty())
+/// Whether this instance has rules. A host whose tables cannot be read has none of ours that could be let go; but rules that
+/// are there count on, and nobody may count beside them.
+fn has_rules(options: &Options) -> Result<bool, BackendError> {
+    match iptables::survey(&options.instance) {
+        Ok(sets) => Ok(!sets.is_empty()),
+        Err(BackendError::Iptables(error @ IptablesError::NoIpset)) => Err(error.into()),
+        Err(error) => {
+            tracing::debug!(error = %crate::exit::chain(&error), "no look at the rules");
+            Ok(false)
+        }
+    }
 }
 
 /// Whether iptables can do what eBPF could not. What is wrong with the request, or with what somebody else left, is wrong

@@ -103,7 +103,9 @@ fn whoever_empties_them_is_noticed_at_the_next_reading() {
                 assert!(error.to_string().contains("changed by somebody else (IPv4)"), "{error}");
                 let mut inspection = backend.inspect(clock::now()).unwrap();
                 let [told] = inspection.unseen.as_slice() else { panic!("{:?}", inspection.unseen) };
-                assert!(told.why.starts_with("somebody changed the IPv4 counters: chain flow-"), "{}", told.why);
+                let part = if what == "flush" { "ipset" } else { "chain" };
+                let why = format!("somebody changed the IPv4 counters: {part} flow-");
+                assert!(told.why.starts_with(&why), "{}", told.why);
                 // What was seen of it is kept.
                 let last = inspection.retired.pop().unwrap().read(&clock::now).unwrap();
                 assert_eq!((last.ports[&443].udp_in_packets, last.ports[&4433].udp_in_packets), (3, 2));
@@ -119,27 +121,36 @@ fn whoever_empties_them_is_noticed_at_the_next_reading() {
 fn an_agent_may_die_in_the_midst_of_a_change() {
     for variant in Variant::both(true) {
         let Some(pair) = Pair::make() else { return };
-        let deaths: [(&str, fn()); 4] = [
-            ("one of four counters was added", || {
+        let deaths: [(&str, u64, fn()); 6] = [
+            ("the ipsets of another set were made, and no rules", 2, || {
+                let other = ours("ti4").replace("-ti4", "");
+                let other = format!("{}1aaaaa", &other[..other.len() - 6]);
+                ipset(&format!("create {other}-ti4 bitmap:port range 0-65535 counters"));
+            }),
+            ("one of four counters was added", 2, || {
                 ipset(&format!("add {} 8388 packets 0 bytes 0", ours("ui4")));
             }),
-            ("one of two families was changed", || {
+            ("one of two families was changed", 2, || {
                 for counter in ["ti4", "to4", "ui4", "uo4"] {
                     ipset(&format!("add {} 8388 packets 0 bytes 0", ours(counter)));
                 }
             }),
-            ("some counters of a port that drained were removed", || {
+            ("the rules before are there, and nothing stands still", 2, || {
+                ipset(&format!("del {} 4433", ours("still4")));
+            }),
+            // What it moved was sealed before anything of it was removed.
+            ("some counters of a port that drained were removed", 0, || {
                 ipset(&format!("del {} 4433", ours("ui4")));
             }),
-            ("a port was let go, and the rules before are still there", || {
+            ("a port was let go in one of two families, and the rules before are still there", 0, || {
                 for counter in ["ti4", "to4", "ui4", "uo4", "still4"] {
                     ipset(&format!("del {} 4433", ours(counter)));
                 }
             }),
         ];
-        for (name, die) in deaths {
+        for (name, drained, die) in deaths {
             inside(&pair.host, || {
-                let ports = Options { ports: [443, 4433, 8388].into(), ..options(&pair, &[]) };
+                let ports = options(&pair, &[443, 8388]);
                 let mut backend = variant.start(&options(&pair, &[443, 4433])).unwrap().backend;
                 packets(&pair, 443, 3);
                 packets(&pair, 4433, 2);
@@ -149,21 +160,76 @@ fn an_agent_may_die_in_the_midst_of_a_change() {
                 packets(&pair, 443, 5);
                 let started = variant.succeed(backend, &ports);
                 assert_eq!(started.unseen, [], "{name}");
-                let mut retired = started.retired;
-                let last = retired[0].read(&clock::now).unwrap();
+                let (mut last_of_443, mut last_of_4433) = (0, None);
+                for mut retired in started.retired {
+                    let last = retired.read(&clock::now).unwrap();
+                    let packets = |port| last.ports.get(&port).map(|counters| counters.udp_in_packets);
+                    last_of_443 += packets(443).unwrap_or(0);
+                    last_of_4433 = last_of_4433.or(packets(4433));
+                    retired.delete().unwrap();
+                }
                 let mut backend = started.backend;
                 packets(&pair, 443, 7);
-                let live = read(&mut *backend, 443).udp_in_packets;
-                assert_eq!((last.ports[&443].udp_in_packets, live), (8, 7), "{name}");
-                // No port has got more than it moved.
-                let drained = last.ports.get(&4433).map_or(0, |counters| counters.udp_in_packets);
-                assert!(drained == 2 || name.starts_with("some") || name.starts_with("a port"), "{name}: {drained}");
-                retired.pop().unwrap().delete().unwrap();
+                let live = read_all(&mut *backend);
+                assert_eq!(last_of_443 + live.ports[&443].udp_in_packets, 15, "{name}");
+                let of_4433 = last_of_4433.or(live.ports.get(&4433).map(|counters| counters.udp_in_packets));
+                assert_eq!(of_4433, Some(drained), "{name}");
                 drop(backend);
                 iptables::uninstall(INSTANCE).unwrap();
                 assert_eq!(ipset("list -name"), "", "{name}");
             });
         }
+    }
+}
+
+#[test]
+fn whoever_empties_them_while_no_agent_runs_is_told_of() {
+    for variant in Variant::both(true) {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            for counter in ["ti4", "to4", "ui4", "uo4"] {
+                ipset(&format!("flush {}", ours(counter)));
+            }
+            packets(&pair, 443, 5);
+            let started = variant.succeed(backend, &options(&pair, &[443]));
+            let [told] = started.unseen.as_slice() else { panic!("{:?}", started.unseen) };
+            assert!(told.why.ends_with(" was emptied"), "{}", told.why);
+            let mut backend = started.backend;
+            packets(&pair, 443, 7);
+            assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
+        });
+    }
+}
+
+#[test]
+fn counters_that_outlived_their_rules_are_billed_by_none_but_their_own_history() {
+    for variant in Variant::both(true) {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
+            packets(&pair, 443, 3);
+            read_all(&mut *backend);
+            backend.sealed().unwrap();
+            let known_epochs = [backend.identity().epoch].into();
+            drop(backend);
+            for program in ["iptables", "ip6tables"] {
+                variant.iptables(program, "-t mangle -F");
+                variant.iptables(program, "-t mangle -X");
+            }
+            // Another history leaves them alone, and says so.
+            let started = variant.start(&options(&pair, &[443])).unwrap();
+            assert_eq!((started.retired.len(), started.unadopted.len()), (0, 1));
+            drop(started.backend);
+            // Their own reads them a last time.
+            let mut started = variant.start(&Options { known_epochs, ..options(&pair, &[443]) }).unwrap();
+            let counted: u64 = started
+                .retired
+                .iter_mut()
+                .map(|retired| retired.read(&clock::now).unwrap().ports[&443].udp_in_packets)
+                .sum();
+            assert_eq!(counted, 3);
+        });
     }
 }
 
@@ -203,7 +269,7 @@ fn counters_that_cannot_be_read_without_ipset_are_left_alone() {
             let Err(error) = variant.start(&Options { known_epochs, ..options(&pair, &[443]) }) else {
                 panic!("it started")
             };
-            assert!(matches!(error, BackendError::Iptables(IptablesError::Missing { program: "ipset" })), "{error}");
+            assert!(matches!(error, BackendError::Iptables(IptablesError::NoIpset)), "{error}");
             assert_eq!(Variant::everything(), before);
         });
     }

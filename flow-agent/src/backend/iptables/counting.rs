@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::error::IptablesError;
 use super::fingerprint::Fingerprint;
 use super::found;
-use super::names::{Direction, Place, SetName, instance_tag};
+use super::names::{Direction, SetName, instance_tag};
 use super::retired::{RetiredSet, identity};
 use super::script::Script;
 use super::set::{Numbers, Set};
@@ -162,7 +162,7 @@ impl Backend for Counting {
         if !self.sealed {
             for side in &self.set.sides {
                 let mut script = Script::default();
-                script.mark(&self.set.name, &Place::Sealed);
+                script.seal(&side.layout(&self.set));
                 side.tools.restore(&script)?;
             }
         }

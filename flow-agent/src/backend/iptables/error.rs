@@ -13,6 +13,10 @@ pub enum IptablesError {
     #[error("`{program}` is not installed")]
     Missing { program: &'static str },
 
+    /// Counters of this instance can neither be read nor let go.
+    #[error("counters of this agent lie in ipsets, and `ipset` is not installed")]
+    NoIpset,
+
     #[error("failed to run {}", program.display())]
     Run {
         program: PathBuf,
@@ -83,6 +87,7 @@ impl IptablesError {
             Self::Missing { program } if program.starts_with("ip6") => {
                 format!("install iptables with {program}, or boot without IPv6: what it does not count is not billed")
             }
+            Self::NoIpset => "install ipset: they count on, and are read by the next start".into(),
             Self::Missing { .. } => "install iptables, or use --backend ebpf".into(),
             Self::Failed { stderr, .. } if is_denied(stderr) => {
                 "run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW".into()

@@ -61,13 +61,15 @@ impl Piece {
     /// Removes it, and the table and built-in chains that were made for it, unless somebody uses them now.
     ///
     /// # Errors
-    /// When its chains cannot be removed: nothing was.
+    /// When its chains cannot be removed: nothing was. Or when somebody's rule asks an ipset of it: that stays.
     pub fn delete(&self) -> Result<(), IptablesError> {
         let mut script = Script::default();
         self.leave(&mut script);
         script.delete(&self.chains, &self.ipsets);
-        self.tools.restore(&script)?;
-        unmake(&self.tools, self.marks.made)
+        let removed = self.tools.restore(&script);
+        // What is in use stays, also where the chains could not be removed.
+        let unmade = unmake(&self.tools, self.marks.made);
+        removed.and(unmade)
     }
 }
 
@@ -76,7 +78,7 @@ impl Piece {
 /// # Errors
 /// When the table cannot be read.
 pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>, IptablesError> {
-    tools.save(quiet, |table| {
+    tools.save(quiet, instance, |table| {
         let sets = saved::sets(table).into_iter().filter(|(name, _)| name.instance() == instance);
         let piece = |(name, chains): (SetName, Vec<&str>)| Piece {
             tools: tools.clone(),
@@ -112,7 +114,7 @@ pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<Set
             Err(error) => return Err(error.into()),
         };
         for piece in found {
-            if piece.name.layout() > super::names::LAYOUT {
+            if !piece.name.is_known() {
                 let path = format!("{}*", piece.name).into();
                 let (layout, known) = (piece.name.layout().into(), super::names::LAYOUT.into());
                 return Err(BackendError::NewerLayout { path, layout, known });

@@ -56,10 +56,7 @@ impl Counting {
         if !self.set.dispatch.is_by_ipsets() || kept::keeper().is_none() {
             return Ok(None);
         }
-        for file in kept::unloadable() {
-            let (what, help) = kept::warning(file);
-            tracing::warn!(help, "{what}");
-        }
+        kept::warn();
         self.replace(&self.set.ports.clone()).map(Some)
     }
 
@@ -119,7 +116,7 @@ impl Counting {
     fn look_at(&self, side: &Side) -> Result<Sight, BackendError> {
         let quiet = Quiet::wait(&[&side.tools])?;
         let family = side.tools.family;
-        let sight = side.tools.save(&quiet, |table| {
+        let sight = side.tools.save(&quiet, self.set.name.instance(), |table| {
             let view = View::read(table, family, &self.set.name).and_then(|view| self.set.verify(side, view));
             if let Err(damage) = view {
                 return Sight::Damaged(format!("somebody changed the {} counters: {damage}", family.name()));

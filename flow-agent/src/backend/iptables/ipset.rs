@@ -7,6 +7,10 @@ use super::parse::{ParseError, number};
 /// Bytes and packets of each port; 0 where its members have no counters.
 pub type Members = BTreeMap<u16, (u64, u64)>;
 
+/// A member of every ipset with counters, so that one which somebody emptied is told from one without ports. Nobody has this
+/// port: what it counts belongs to no watched one.
+pub const WATCHMAN: u16 = 0;
+
 /// Reads the members of the ipset `name`.
 ///
 /// # Errors

@@ -6,14 +6,18 @@
 
 use std::path::Path;
 
-/// Where distributions keep rules over a boot.
-const FILES: [&str; 6] = [
+/// Where distributions keep rules over a boot: Debian and Ubuntu, Arch, Alpine, Red Hat, Gentoo.
+const FILES: [&str; 10] = [
     "/etc/iptables/rules.v4",
     "/etc/iptables/rules.v6",
     "/etc/iptables/iptables.rules",
+    "/etc/iptables/ip6tables.rules",
+    "/etc/iptables/rules-save",
+    "/etc/iptables/rules6-save",
     "/etc/sysconfig/iptables",
     "/etc/sysconfig/ip6tables",
     "/var/lib/iptables/rules-save",
+    "/var/lib/ip6tables/rules-save",
 ];
 
 /// What asks for them to be kept as soon as it is there.
@@ -33,10 +37,18 @@ fn asks_ipsets(rules: &str) -> bool {
     rules.contains(" -m set --match-set flow-")
 }
 
+/// Names such files in the log.
+pub fn warn() {
+    for file in unloadable() {
+        let (what, help) = warning(file);
+        tracing::warn!(help, "{what}");
+    }
+}
+
 /// What is wrong with such a file, and what helps.
 pub fn warning(file: &str) -> (String, &'static str) {
     let what = format!("{file} has rules of this agent that ask ipsets: nothing in it is loaded at the next boot");
-    (what, "restart the agent, which makes other rules where rules are kept; then keep them again")
+    (what, "keep the rules again once the agent runs: where rules are kept it makes such as can be loaded")
 }
 
 #[cfg(test)]

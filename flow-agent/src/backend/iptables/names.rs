@@ -135,10 +135,12 @@ pub enum Ipset {
     Counters(Tree),
     /// Those whose counters stand still.
     Still,
+    /// Has no ports: a bucket of this set was sealed. Where counters outlive the chains, what is known of them does, too.
+    Sealed,
 }
 
 impl Ipset {
-    /// Those of a family.
+    /// Those that a set has in a family as long as it is there.
     pub fn all() -> impl Iterator<Item = Self> {
         Tree::ALL.into_iter().map(Self::Counters).chain([Self::Still])
     }
@@ -147,6 +149,7 @@ impl Ipset {
         match self {
             Self::Counters(tree) => tree.letters(),
             Self::Still => "still",
+            Self::Sealed => "sealed",
         }
     }
 }
@@ -175,6 +178,16 @@ impl SetName {
         self.layout
     }
 
+    /// Whether this release understands its chains and ipsets.
+    pub fn is_known(&self) -> bool {
+        self.layout <= LAYOUT
+    }
+
+    /// What stands in every rule that asks an ipset of this instance.
+    pub fn asked_by(instance: &str) -> String {
+        format!(" --match-set {PREFIX}{instance}-")
+    }
+
     /// The set's own part of an epoch: unique among the sets that this boot has seen.
     pub fn id(&self) -> String {
         format!("{}{}", self.layout, self.id)
@@ -194,7 +207,8 @@ impl SetName {
     /// that is of the other family.
     pub fn parse_ipset(name: &str, family: Family) -> Option<(Self, Ipset)> {
         let (set, _) = Self::parse(name)?;
-        let ipset = Ipset::all().find(|ipset| set.ipset(family, *ipset) == name)?;
+        let mut known = Ipset::all().chain([Ipset::Sealed]);
+        let ipset = known.find(|ipset| set.ipset(family, *ipset) == name)?;
         Some((set, ipset))
     }
 
@@ -359,7 +373,7 @@ mod tests {
     #[test]
     fn every_ipset_has_a_name_of_its_own() {
         for family in Family::BOTH {
-            for ipset in Ipset::all() {
+            for ipset in Ipset::all().chain([Ipset::Sealed]) {
                 let name = set().ipset(family, ipset);
                 assert!(name.len() <= 31, "{name}");
                 assert_eq!(SetName::parse_ipset(&name, family), Some((set(), ipset)));

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ipset::Members;
+use super::ipset::{Members, WATCHMAN};
 use super::names::{Direction, Ipset, Made, Place, Protocol, SetName, Tree};
 use super::parse::{SavedRule, Table};
 use super::rule::{Match, Rule, Target};
@@ -42,7 +42,8 @@ pub fn sets<'a>(table: &'a Table<'_>) -> BTreeMap<SetName, Vec<&'a str>> {
 
 /// The marks of a set.
 pub fn marks(table: &Table<'_>, name: &SetName) -> Marks {
-    let mut marks = Marks::default();
+    let sealed = ipsets(table, name).any(|(ipset, _)| ipset == Ipset::Sealed);
+    let mut marks = Marks { sealed, ..Marks::default() };
     for (place, _) in places(table, name) {
         match place {
             Place::Made(made) => marks.made = made,
@@ -85,8 +86,10 @@ pub fn jumps(table: &Table<'_>, name: &SetName, direction: Direction) -> usize {
 /// What is left of the counters of a set, whole or not; of those in rules, only ports of which all four are there.
 pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
     let mut seen: BTreeMap<u16, BTreeMap<Tree, (u64, u64)>> = BTreeMap::new();
+    let mut is_by_ipsets = true;
     for (place, rules) in places(table, name) {
         let Place::Node(tree, _) = place else { continue };
+        is_by_ipsets = false;
         for saved in rules {
             if let Some(Rule { matching: Match::Port(_, port), target: Target::Return }) = read(saved) {
                 seen.entry(port).or_default().insert(tree, (saved.bytes, saved.packets));
@@ -94,11 +97,10 @@ pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
         }
     }
     seen.retain(|_, trees| trees.len() == Tree::ALL.len());
-    for (ipset, members) in ipsets(table, name) {
-        let Ipset::Counters(tree) = ipset else { continue };
-        members.iter().for_each(|(port, numbers)| {
+    for (tree, members) in in_ipsets(table, name).filter(|_| is_by_ipsets) {
+        for (port, numbers) in members.iter().filter(|(port, _)| **port != WATCHMAN) {
             seen.entry(*port).or_default().insert(tree, *numbers);
-        });
+        }
     }
     seen.into_iter().map(|(port, trees)| (port, eight(&trees))).collect()
 }
@@ -107,6 +109,14 @@ pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
 pub(super) fn ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (Ipset, &'a Members)> {
     let ipsets = table.ipsets.iter().filter(move |((set, _), _)| set == name);
     ipsets.map(|((_, ipset), members)| (*ipset, members))
+}
+
+/// Its counters that lie in ipsets.
+fn in_ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (Tree, &'a Members)> {
+    ipsets(table, name).filter_map(|(ipset, members)| match ipset {
+        Ipset::Counters(tree) => Some((tree, members)),
+        Ipset::Still | Ipset::Sealed => None,
+    })
 }
 
 /// What is left of the counters of a set that belong to no port.
@@ -120,8 +130,18 @@ pub fn remaining_others(table: &Table<'_>, name: &SetName) -> Others {
         out_bytes: outgoing.map_or(0, |rule| rule.bytes),
         out_packets: outgoing.map_or(0, |rule| rule.packets),
     };
+    let mut other_ports = flow(rules(Place::Rest(Direction::In)).first(), rules(Place::Rest(Direction::Out)).first());
+    for (tree, members) in in_ipsets(table, name) {
+        let (bytes, packets) = members.get(&WATCHMAN).copied().unwrap_or_default();
+        let (all_bytes, all_packets) = match tree.direction {
+            Direction::In => (&mut other_ports.in_bytes, &mut other_ports.in_packets),
+            Direction::Out => (&mut other_ports.out_bytes, &mut other_ports.out_packets),
+        };
+        *all_bytes = all_bytes.saturating_add(bytes);
+        *all_packets = all_packets.saturating_add(packets);
+    }
     Others {
-        other_ports: flow(rules(Place::Rest(Direction::In)).first(), rules(Place::Rest(Direction::Out)).first()),
+        other_ports,
         other_ip: flow(all_other(Place::Split(Direction::In)), all_other(Place::Split(Direction::Out))),
         fragment_unmatched: flow(rules(Place::LateFragments).first(), None),
         ..Others::default()

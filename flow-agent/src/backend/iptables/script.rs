@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use super::ipset::WATCHMAN;
 use super::layout::{Dispatch, Layout};
 use super::names::{Direction, Ipset, Place, SetName, Tree};
 use super::rule::{Match, Rule};
@@ -38,15 +39,9 @@ impl Script {
 
     /// Makes every chain of `layout`. Nothing enters them yet.
     pub fn make(&mut self, layout: &Layout, marks: &[Place]) -> &mut Self {
-        if matches!(layout.dispatch, Dispatch::Ipsets { .. }) {
-            for ipset in Ipset::all() {
-                let options = match ipset {
-                    Ipset::Counters(_) => " counters",
-                    Ipset::Still => "",
-                };
-                self.before(format_args!("create {} bitmap:port range 0-65535{options} -exist", layout.ipset(ipset)));
-            }
-            self.add_members(layout, &layout.ports);
+        if layout.dispatch.is_by_ipsets() {
+            Ipset::all().for_each(|ipset| self.create(layout, ipset));
+            self.add_members(layout, &[WATCHMAN].into()).add_members(layout, &layout.ports);
         }
         for (place, rules) in layout.chains() {
             self.chain(&layout.name.chain(&place), &rules);
@@ -148,9 +143,13 @@ impl Script {
         }
     }
 
-    /// Leaves a mark: an empty chain that nothing enters.
-    pub fn mark(&mut self, name: &SetName, place: &Place) -> &mut Self {
-        self.chain(&name.chain(place), &[])
+    /// Says that a bucket of it was sealed, wherever its counters are: by an empty chain that nothing enters, and by an
+    /// ipset.
+    pub fn seal(&mut self, layout: &Layout) -> &mut Self {
+        if layout.dispatch.is_by_ipsets() {
+            self.create(layout, Ipset::Sealed);
+        }
+        self.chain(&layout.name.chain(&Place::Sealed), &[])
     }
 
     /// Removes `chains`, each of which is emptied first, for they lead to one another; and the `ipsets` that they ask.
@@ -163,6 +162,15 @@ impl Script {
             self.after(format_args!("destroy {ipset}"));
         }
         self
+    }
+
+    fn create(&mut self, layout: &Layout, ipset: Ipset) {
+        let kind = match ipset {
+            Ipset::Counters(_) => "range 0-65535 counters",
+            Ipset::Still => "range 0-65535",
+            Ipset::Sealed => "range 0-0",
+        };
+        self.before(format_args!("create {} bitmap:port {kind} -exist", layout.ipset(ipset)));
     }
 
     fn add_members(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {

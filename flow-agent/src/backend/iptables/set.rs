@@ -202,7 +202,7 @@ impl Set {
         let mut lasts = Vec::new();
         for side in &self.sides {
             let family = side.tools.family;
-            let (view, entrances) = side.tools.save(&quiet, |table| {
+            let (view, entrances) = side.tools.save(&quiet, self.name.instance(), |table| {
                 let entrances = Direction::BOTH.map(|direction| saved::entrance(table, &self.name, direction));
                 (View::read(table, family, &self.name), entrances)
             })?;

@@ -8,6 +8,7 @@ use super::before::{Before, adopt, gap};
 use super::counting::{Counted, Counting, Watch, new_name, pick, refuse_too_many};
 use super::error::IptablesError;
 use super::found::{self, Piece};
+use super::kept;
 use super::names::{Direction, SetName};
 use super::plan::Fate;
 use super::rule;
@@ -37,6 +38,7 @@ pub fn start(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, Bac
 pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
     let begun_at = now();
     let Ground { patterns, picked, tools, before } = Ground::look(options, path)?;
+    kept::warn();
     let netns = host::netns()?;
     let lock = |interface: &Interface| {
         let lock = InterfaceLock::take(netns, interface.index, &interface.name, &options.instance)?;

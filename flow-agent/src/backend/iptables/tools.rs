@@ -192,17 +192,22 @@ impl Tools {
         }
     }
 
-    /// What the table holds, counters too, and the ipsets of ours in its family, as `look` sees it.
+    /// What the table holds, counters too, and the ipsets of an instance in its family, as `look` sees it.
     ///
     /// # Errors
     /// When the program fails, or prints what cannot be read.
-    pub fn save<T>(&self, quiet: &Quiet, look: impl FnOnce(&Table<'_>) -> T) -> Result<T, IptablesError> {
+    pub fn save<T>(
+        &self,
+        quiet: &Quiet,
+        instance: &str,
+        look: impl FnOnce(&Table<'_>) -> T,
+    ) -> Result<T, IptablesError> {
         debug_assert!(self.variant == Variant::Nft || quiet.0.is_some(), "legacy rules are read while it is quiet");
         let text = self.dump()?;
         let parsed = parse::parse(&text);
         let mut tables = parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source })?;
         let mut table = tables.remove(self.table).unwrap_or_default();
-        table.ipsets = self.ipsets(&table)?;
+        table.ipsets = self.ipsets(&table, instance)?;
         Ok(look(&table))
     }
 
@@ -210,31 +215,39 @@ impl Tools {
         self.ipset.is_some()
     }
 
-    /// The ipsets of ours in this family: those of this variant and table, and those that no rule asks any more.
-    fn ipsets(&self, table: &Table<'_>) -> Result<BTreeMap<(SetName, Ipset), Members>, IptablesError> {
+    /// The ipsets of an instance in this family: those of this variant and table, and those that no rule asks any more.
+    fn ipsets(&self, table: &Table<'_>, instance: &str) -> Result<BTreeMap<(SetName, Ipset), Members>, IptablesError> {
+        let asked = SetName::asked_by(instance);
+        let is_asked = table.chains.values().flatten().any(|rule| rule.text.contains(&asked));
         let Some(program) = &self.ipset else {
-            let is_asked = table.chains.values().flatten().any(|rule| rule.text.contains(" --match-set flow-"));
-            return if is_asked { Err(IptablesError::Missing { program: "ipset" }) } else { Ok(BTreeMap::new()) };
+            return if is_asked { Err(IptablesError::NoIpset) } else { Ok(BTreeMap::new()) };
         };
         let names = process::run(program, &["list", "-name"], "")?;
-        // A kernel without them has none.
-        let names = if names.status.success() { names.stdout } else { String::new() };
+        if !names.status.success() {
+            // A kernel without them says so, and has none. One that was killed says nothing.
+            let has_none = names.status.code().is_some() && !is_asked;
+            return if has_none { Ok(BTreeMap::new()) } else { Err(self.failed(program, &names)) };
+        }
+        let ours = names.stdout.lines().filter_map(|name| Some((name, SetName::parse_ipset(name, self.family)?)));
         let mut found = BTreeMap::new();
-        for name in names.lines() {
-            let Some(key) = SetName::parse_ipset(name, self.family) else { continue };
-            let saved = process::run(program, &["save", name], "")?;
-            if !saved.status.success() {
-                // Another agent in this network namespace has just removed one of its own.
-                if saved.stderr.contains("does not exist") {
-                    continue;
-                }
-                return Err(self.failed(program, &saved));
+        for (name, key) in ours.filter(|(_, (set, _))| set.instance() == instance) {
+            // Of a newer layout it is enough to know that it is there.
+            if let Some(members) = if key.0.is_known() { self.members(program, name)? } else { Some(Members::new()) } {
+                found.insert(key, members);
             }
-            let members = ipset::parse(&saved.stdout, name)
-                .map_err(|source| IptablesError::Output { program: program.clone(), source })?;
-            found.insert(key, members);
         }
         Ok(found)
+    }
+
+    /// `None` when it is gone meanwhile.
+    fn members(&self, program: &Path, name: &str) -> Result<Option<Members>, IptablesError> {
+        let saved = process::run(program, &["save", name], "")?;
+        if !saved.status.success() {
+            return if saved.stderr.contains("does not exist") { Ok(None) } else { Err(self.failed(program, &saved)) };
+        }
+        let program = || format!("{} save {name}", program.display()).into();
+        let members = ipset::parse(&saved.stdout, name);
+        members.map(Some).map_err(|source| IptablesError::Output { program: program(), source })
     }
 
     /// What the program prints of the table, as it is. In the legacy variant the counters in it are to be believed only
@@ -297,7 +310,7 @@ impl Tools {
         if commands.is_empty() {
             return Ok(());
         }
-        let program = self.ipset.as_ref().ok_or(IptablesError::Missing { program: "ipset" })?;
+        let program = self.ipset.as_ref().ok_or(IptablesError::NoIpset)?;
         let deadline = Instant::now() + IPSET_PATIENCE;
         let mut commands = commands;
         loop {

@@ -71,12 +71,20 @@ pub fn uninstall(instance: &str) -> Result<Vec<String>, BackendError> {
         .map(|interface| InterfaceLock::take(netns, interface.index, &interface.name, instance))
         .collect::<Result<_, _>>()?;
     let mut removed = Vec::new();
+    let mut failed = None;
     for (name, pieces) in &sets {
         for piece in pieces {
-            piece.delete()?;
+            if let Err(error) = piece.delete() {
+                // The others go, whatever is wrong with this one.
+                failed.get_or_insert(error);
+                continue;
+            }
             let what = if piece.has_ipsets() { "chains and ipsets" } else { "chains" };
             removed.push(format!("{what} {name}* of {}", piece.tools));
         }
     }
-    Ok(removed)
+    match failed {
+        Some(error) => Err(error.into()),
+        None => Ok(removed),
+    }
 }

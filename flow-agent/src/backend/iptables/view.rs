@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ipset::Members;
+use super::ipset::{Members, WATCHMAN};
 use super::layout::{Dispatch, Fragments, Layout};
 use super::names::{Direction, Family, Ipset, Place, SetName, Tree};
 use super::parse::{SavedRule, Table};
@@ -127,9 +127,13 @@ fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, D
     if !still.is_empty() && !shielded {
         return Err(Damage { part: ipset(layout, Ipset::Still), why: "has ports, and no rule asks it" });
     }
-    let trees = Tree::ALL.map(|tree| members[&Ipset::Counters(tree)]);
+    let trees = Tree::ALL.map(|tree| (tree, members[&Ipset::Counters(tree)]));
+    if let Some((tree, _)) = trees.iter().find(|(_, members)| !members.contains_key(&WATCHMAN)) {
+        return Err(Damage { part: ipset(layout, Ipset::Counters(*tree)), why: "was emptied" });
+    }
     let counters = saved::remains(table, &layout.name);
-    let same = trees.iter().all(|tree| tree.keys().eq(counters.keys()));
+    let ports = || [&WATCHMAN].into_iter().chain(counters.keys());
+    let same = trees.iter().all(|(_, members)| members.keys().eq(ports()));
     let is_settled = same && still.iter().all(|port| counters.contains_key(port)) && shielded != still.is_empty();
     let draining = still.into_iter().filter(|port| counters.contains_key(port)).collect();
     Ok(Held { counters, draining, is_settled })

@@ -47,6 +47,9 @@ fn a_capture_says_what_was_counted() {
     assert_eq!(view.counters[&443].to_array(), numbers);
     assert_eq!(view.counters[&4433].to_array(), [101, 11, 18_446_744_073_709_551_000, 12, 103, 13, 104, 14]);
     assert!(view.counters[&8000].is_zero());
+    // Port 0 keeps watch in every ipset, and what it counts is nobody's.
+    let nobody = view.others.other_ports;
+    assert_eq!((nobody.in_bytes, nobody.out_bytes, nobody.out_packets), (0, 77, 1));
 }
 
 #[test]
@@ -78,6 +81,8 @@ fn every_damage_is_seen() {
     let why = |rules: &str, ipsets: &str| view(rules, ipsets).unwrap_err().to_string();
     let no_ipset = without(&without(IPSETS, &format!("create {TCP_OUT} ")), &format!("add {TCP_OUT} "));
     assert_eq!(why(RULES, &no_ipset), format!("ipset {TCP_OUT} is gone"));
+    let emptied = without(IPSETS, &format!("add {TCP_OUT} "));
+    assert_eq!(why(RULES, &emptied), format!("ipset {TCP_OUT} was emptied"));
     assert_eq!(why(RULES, ""), "ipset flow-4pujjs-1m3d4i-ti4 is gone");
     assert_eq!(why(&without_shields(), IPSETS), format!("ipset {STILL} has ports, and no rule asks it"));
     let other = RULES.replace("ti4 dst -j RETURN", "ui4 dst -j RETURN");
