@@ -71,6 +71,7 @@ impl Set {
                 let with_ipsets = Self { dispatch: Dispatch::Ipsets { shielded: false }, ..set.clone() };
                 match with_ipsets.made(&tools, before) {
                     Ok(set) => return Ok(set),
+                    Err(error @ IptablesError::Locked { .. }) => return Err(error),
                     // What else is wrong is wrong without them, too.
                     Err(error) => tracing::info!(%error, "ports are found by a tree of rules, not by ipsets"),
                 }
@@ -242,7 +243,7 @@ impl Set {
 
 /// Why counters should not lie in ipsets; `None` where they may.
 pub fn refuse_ipsets(tools: &[Tools]) -> Option<String> {
-    if !tools.iter().all(Tools::has_ipsets) {
+    if !tools.iter().all(Tools::has_ipset) {
         return Some("`ipset` is not installed".to_owned());
     }
     let keeper = kept::keeper()?;

@@ -83,7 +83,7 @@ pub struct Tools {
     pub is_in_use: bool,
     save: PathBuf,
     restore: PathBuf,
-    /// Where this host has ipsets.
+    /// Where it is installed.
     ipset: Option<PathBuf>,
 }
 
@@ -211,7 +211,8 @@ impl Tools {
         Ok(look(&table))
     }
 
-    pub fn has_ipsets(&self) -> bool {
+    /// Whether `ipset` is installed; the kernel may still have none.
+    pub fn has_ipset(&self) -> bool {
         self.ipset.is_some()
     }
 
@@ -232,9 +233,8 @@ impl Tools {
         let mut found = BTreeMap::new();
         for (name, key) in ours.filter(|(_, (set, _))| set.instance() == instance) {
             // Of a newer layout it is enough to know that it is there.
-            if let Some(members) = if key.0.is_known() { self.members(program, name)? } else { Some(Members::new()) } {
-                found.insert(key, members);
-            }
+            let members = if key.0.is_known() { self.members(program, name)? } else { Some(Members::new()) };
+            found.extend(members.map(|members| (key, members)));
         }
         Ok(found)
     }
