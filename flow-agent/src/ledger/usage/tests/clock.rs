@@ -250,3 +250,37 @@ fn a_gap_is_placed_by_the_clock_that_nobody_sets() {
     let gap = &bucket.seal.gaps[0];
     assert_eq!((gap.start.to_utc(), gap.end.to_utc()), (at("2026-10-05T12:10:00Z"), at("2026-10-05T12:20:05Z")));
 }
+
+#[test]
+fn a_step_that_is_too_small_to_be_seen_moves_no_gap_out_of_its_bucket() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    // By the wall all of it lies before the bucket.
+    node.set_clock("2026-10-05T11:59:58Z");
+    assert!(!meter.due(node.now));
+    let start = node.now;
+    node.wait(TimeDelta::seconds(1));
+    node.unseen = vec![Unseen { start, end: node.now, interface: "eth0".into(), why: "interface was deleted".into() }];
+    assert_eq!(time(&node.close(&mut meter)), "12:00:00-12:00:00 gap");
+    // Nor into the next.
+    node.wait(TimeDelta::minutes(1));
+    assert_eq!(time(&node.close(&mut meter)), "12:00:00-12:00:59 exact");
+}
+
+#[test]
+fn a_gap_of_counters_without_ports_has_a_bucket_when_others_take_over() {
+    let mut node = Node::new();
+    node.ports.clear();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T12:10:00Z");
+    let start = node.now;
+    node.wait(TimeDelta::seconds(5));
+    node.unseen = vec![Unseen { start, end: node.now, interface: "eth0".into(), why: "interface was deleted".into() }];
+    assert!(node.checkpoint(&mut meter));
+    // It dies, and the next has counters of its own.
+    let retired = node.counted();
+    node.unseen = node.baseline.unseen(&node.epoch);
+    node.epoch = "boot-1-again".into();
+    let (_, buckets) = node.start_after(vec![retired]);
+    assert_eq!(buckets.iter().map(time).collect::<Vec<_>>(), ["12:00:00-12:10:05 gap"]);
+}
