@@ -93,12 +93,14 @@ fn whoever_empties_them_is_noticed_at_the_next_reading() {
                 let mut backend = variant.start(&options(&pair, &[443, 4433])).unwrap().backend;
                 packets(&pair, 443, 3);
                 packets(&pair, 4433, 2);
-                read_all(&mut *backend);
+                let read_at = read_all(&mut *backend).at;
                 match what {
                     "flush" => ipset(&format!("flush {}", ours("ui4"))),
                     _ => ipset(&format!("del {} 443", ours("ui4"))),
                 };
                 packets(&pair, 443, 5);
+                // No rule has changed, which says nothing of ipsets.
+                assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
                 let error = backend.read(&clock::now).unwrap_err();
                 assert!(error.to_string().contains("changed by somebody else (IPv4)"), "{error}");
                 let mut inspection = backend.inspect(clock::now()).unwrap();
@@ -106,6 +108,7 @@ fn whoever_empties_them_is_noticed_at_the_next_reading() {
                 let part = if what == "flush" { "ipset" } else { "chain" };
                 let why = format!("somebody changed the IPv4 counters: {part} flow-");
                 assert!(told.why.starts_with(&why), "{}", told.why);
+                assert_eq!(told.start, read_at, "all was well when they were read last");
                 // What was seen of it is kept.
                 let last = inspection.retired.pop().unwrap().read(&clock::now).unwrap();
                 assert_eq!((last.ports[&443].udp_in_packets, last.ports[&4433].udp_in_packets), (3, 2));
