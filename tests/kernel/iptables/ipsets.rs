@@ -186,6 +186,26 @@ fn an_agent_may_die_in_the_midst_of_a_change() {
 }
 
 #[test]
+fn an_agent_that_died_before_it_counted_has_missed_nothing() {
+    for variant in Variant::both(true) {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || {
+            drop(variant.start(&options(&pair, &[443])).unwrap());
+            // As if the agent had died when it had told ipset, and nothing else.
+            for program in ["iptables", "ip6tables"] {
+                variant.iptables(program, "-t mangle -F");
+                variant.iptables(program, "-t mangle -X");
+            }
+            let before = ipset("list -name");
+            let started = variant.start(&options(&pair, &[443])).unwrap();
+            assert_eq!((started.unseen, started.retired.len()), (vec![], 0));
+            let left = ipset("list -name");
+            assert!(before.lines().all(|name| !left.lines().any(|left| left == name)), "{left}");
+        });
+    }
+}
+
+#[test]
 fn whoever_empties_them_while_no_agent_runs_is_told_of() {
     for variant in Variant::both(true) {
         let Some(pair) = Pair::make() else { return };

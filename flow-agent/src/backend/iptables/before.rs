@@ -33,6 +33,7 @@ impl Before {
                 epoch: found::epoch(name)?,
                 sealed: pieces.iter().any(|piece| piece.marks.sealed),
                 fits: tools.is_some_and(|tools| fits(pieces, tools, options)),
+                is_blank: pieces.iter().all(Piece::is_blank),
                 entered: pieces.iter().all(|piece| piece.jumps.iter().all(|jumps| *jumps > 0)),
             });
         }

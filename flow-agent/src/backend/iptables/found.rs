@@ -40,6 +40,12 @@ impl Piece {
         }
     }
 
+    /// Whether no packet enters it, and none was counted.
+    pub fn is_blank(&self) -> bool {
+        let is_empty = self.remains.values().all(|counters| counters.is_zero()) && self.others == Others::default();
+        self.jumps == [0, 0] && is_empty
+    }
+
     /// Whether everything of it is there, and no change of it was left unfinished.
     pub fn is_whole(&self) -> bool {
         self.view.as_ref().is_ok_and(|view| view.is_settled)

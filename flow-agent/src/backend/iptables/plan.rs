@@ -14,6 +14,8 @@ pub struct Candidate {
     pub fits: bool,
     /// Packets enter it, in every family.
     pub entered: bool,
+    /// No packet enters it, and it holds nothing: whoever made it died before it counted.
+    pub is_blank: bool,
 }
 
 /// What becomes of a candidate.
@@ -25,7 +27,8 @@ pub enum Fate {
     Retire,
     /// Was billed, or may have been, by files that are not here: named, and left alone.
     Leave,
-    /// Was billed before this boot, and restored since by whoever keeps rules over a boot: it holds nothing.
+    /// Holds nothing: it was never entered, or was billed before this boot, and restored since by whoever keeps rules over
+    /// a boot.
     Discard,
 }
 
@@ -53,6 +56,8 @@ impl Candidate {
             Fate::Discard
         } else if self.sealed {
             Fate::Leave
+        } else if self.is_blank {
+            Fate::Discard
         } else {
             Fate::Retire
         }
@@ -64,7 +69,7 @@ mod tests {
     use super::*;
 
     fn candidate(id: &str, sealed: bool, fits: bool, entered: bool) -> Candidate {
-        Candidate { id: id.into(), epoch: format!("this-boot:{id}"), sealed, fits, entered }
+        Candidate { id: id.into(), epoch: format!("this-boot:{id}"), sealed, fits, entered, is_blank: false }
     }
 
     fn decide(candidates: &[Candidate], known: &[&str]) -> Vec<Fate> {
@@ -91,6 +96,14 @@ mod tests {
     #[test]
     fn what_was_never_sealed_goes_on_from_zero() {
         assert_eq!(decide(&[candidate("1a", false, true, true)], &[]), [Fate::Adopt]);
+    }
+
+    #[test]
+    fn what_never_counted_is_no_loss() {
+        let blank = Candidate { is_blank: true, ..candidate("1a", false, true, false) };
+        assert_eq!(decide(std::slice::from_ref(&blank), &[]), [Fate::Discard]);
+        // Its files know it: whoever took its rules away is told of.
+        assert_eq!(decide(&[Candidate { fits: false, ..blank }], &["this-boot:1a"]), [Fate::Retire]);
     }
 
     #[test]
