@@ -11,7 +11,6 @@ mod shape;
 mod users;
 pub mod value;
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,10 +20,14 @@ use serde::Deserialize;
 pub use error::{ConfigError, Overlap, Place};
 pub use load::{DEFAULT_PATH, load, reload_users};
 
-pub use crate::ledger::billing::{Billed, Price};
+use crate::backend::BackendChoice;
+use crate::gather::NodeConfig;
+use crate::ledger::billing::{Billed, Price};
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::record::CountMode;
-pub use crate::render::Language;
+use crate::ledger::user::User;
+use crate::mail::MailConfig;
+use crate::ports::PortsConfig;
 
 /// The defaults, with every key documented. It is itself a configuration.
 pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
@@ -44,7 +47,7 @@ pub struct Config {
     pub count: CountConfig,
     pub ports: PortsConfig,
     /// From `[[users]]` and `users_file`; their ports do not overlap on any node.
-    pub users: Vec<UserConfig>,
+    pub users: Vec<User>,
     /// Where the users that are not in `[[users]]` are; re-read with [`reload_users`] when it changes.
     pub users_file: Option<PathBuf>,
     pub nodes: Vec<NodeConfig>,
@@ -64,69 +67,6 @@ pub struct CountConfig {
     pub checkpoint: Duration,
     /// 1 to 65,530.
     pub max_ports: u32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BackendChoice {
-    Auto,
-    Ebpf,
-    Iptables,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct PortsConfig {
-    pub watch: BTreeSet<u16>,
-    /// Also the ports that somebody listens on.
-    pub listening: bool,
-    pub files: Vec<PortFile>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PortFile {
-    pub path: PathBuf,
-    pub format: PortFileFormat,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PortFileFormat {
-    /// A JSON array of objects with at least `port` and `user`.
-    Mudb,
-    /// One port or range a line, then optionally a user's name; `#` begins a comment.
-    List,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UserConfig {
-    pub name: String,
-    pub ports: BTreeSet<u16>,
-    pub email: Option<String>,
-    /// Bytes a billing month.
-    pub quota: Option<u64>,
-    pub language: Language,
-    /// Empty: on every node.
-    pub nodes: BTreeSet<String>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct NodeConfig {
-    pub name: String,
-    pub aliases: Vec<String>,
-    pub source: NodeSource,
-    pub state_dir: PathBuf,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub enum NodeSource {
-    /// On this machine.
-    Local,
-    Ssh {
-        host: String,
-        user: Option<String>,
-        port: u16,
-        identity_file: Option<PathBuf>,
-    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -152,33 +92,6 @@ pub enum IncompleteLetters {
     Provisional,
     /// Not sent until the month is complete.
     Withhold,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct MailConfig {
-    pub server: MailServer,
-    pub username: Option<String>,
-    pub password_file: Option<PathBuf>,
-    /// `Name <address>` or an address.
-    pub from: String,
-    pub admins: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MailServer {
-    pub host: String,
-    pub port: u16,
-    pub security: MailSecurity,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailSecurity {
-    /// `smtps://`: TLS from the first byte.
-    Tls,
-    /// `smtp://`: STARTTLS, required.
-    StartTls,
-    /// `smtp+insecure://`: in clear; loopback only.
-    Insecure,
 }
 
 #[cfg(test)]

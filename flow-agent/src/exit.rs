@@ -60,12 +60,6 @@ impl Failure {
     }
 }
 
-/// An error and its causes on one line, for the log.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 /// Errors without a code of their own are unexpected.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {

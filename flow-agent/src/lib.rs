@@ -1,13 +1,13 @@
 //! Counts the bytes that every port moved, keeps exact logs, and mails the monthly statement.
 //!
-//! Who may import whom: `ledger` imports nothing of ours; the edges (`backend`, `ports`, `store`, `gather`, `mail`) import
-//! `ledger` and never each other; `render` is pure; `commands` joins them.
+//! CONTRIBUTING.md says which module may import which; the test `imports` holds every file to it.
 
 pub mod backend;
 pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+mod errors;
 pub mod exit;
 pub mod gather;
 mod holder;

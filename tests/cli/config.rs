@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use flow_agent::config::{
-    BackendChoice, Billed, Config, ConfigError, CountConfig, IncompleteLetters, Language, MailConfig, MailSecurity,
-    MailServer, NodeSource, PortFile, PortFileFormat, PortsConfig, Price, ReportConfig, UserConfig, load,
-};
+use flow_agent::backend::BackendChoice;
+use flow_agent::config::{Config, ConfigError, CountConfig, IncompleteLetters, ReportConfig, load};
+use flow_agent::gather::NodeSource;
+use flow_agent::ledger::billing::{Billed, Price};
 use flow_agent::ledger::calendar::BucketLength;
+use flow_agent::ledger::language::Language;
 use flow_agent::ledger::record::CountMode;
+use flow_agent::ledger::user::User;
+use flow_agent::mail::{MailConfig, MailSecurity, MailServer};
+use flow_agent::ports::{PortFile, PortFileFormat, PortsConfig};
 
 fn fixtures(kind: &str) -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/config").join(kind);
@@ -80,19 +84,19 @@ fn every_key_of_a_node_arrives() {
 fn a_users_file_as_spreadsheets_write_it_is_read() {
     // With a byte order mark, CR LF, a quoted field, and names that are not ASCII.
     let config = valid("node.toml");
-    let first = UserConfig {
+    let first = User {
         name: "acct-1".to_owned(),
         ports: BTreeSet::from([8388, 9000, 9001]),
         email: Some("one@example.com".to_owned()),
-        quota: Some(1_610_612_736),
+        quota_bytes: Some(1_610_612_736),
         language: Language::Chinese,
         nodes: BTreeSet::new(),
     };
-    let second = UserConfig {
+    let second = User {
         name: "张三".to_owned(),
         ports: BTreeSet::from([9100, 9102]),
         email: None,
-        quota: None,
+        quota_bytes: None,
         language: Language::English,
         nodes: BTreeSet::new(),
     };
@@ -103,7 +107,7 @@ fn a_users_file_as_spreadsheets_write_it_is_read() {
 fn every_key_of_a_main_node_arrives() {
     let config = valid("main-node.toml");
     let directory = config.path.as_ref().unwrap().parent().unwrap().to_owned();
-    assert_eq!(config.users[0].quota, Some(500_000_000_000));
+    assert_eq!(config.users[0].quota_bytes, Some(500_000_000_000));
     assert_eq!(config.users[1].ports, BTreeSet::from([443]));
     assert_eq!(config.nodes[0].source, NodeSource::Local);
     let ssh = NodeSource::Ssh {

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flow_agent::config::{MailConfig, MailSecurity, MailServer};
 use flow_agent::mail::{Content, Delivery, Header, Letter, Mailer as _, Scope, SmtpMailer, Timing, compose};
+use flow_agent::mail::{MailConfig, MailSecurity, MailServer};
 use serde_json::Value;
 
 use crate::alone::{ADDRESSES, Alone, all_sent, states};

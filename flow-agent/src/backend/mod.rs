@@ -1,5 +1,6 @@
 //! EDGE kernel: counters that somebody keeps for us, and how they are read.
 
+mod choice;
 pub mod ebpf;
 mod error;
 pub mod host;
@@ -13,6 +14,7 @@ pub mod privileges;
 pub mod scripted;
 mod start;
 
+pub use choice::BackendChoice;
 pub use error::{BackendError, Cause};
 pub use netlink::InterfaceEvents;
 pub use start::start;

@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 
 use self::rule::NatRule;
 use super::iptables::{self, tools};
-use crate::exit::chain;
+use crate::errors::chain;
 
 /// The rules of this network namespace that touch one of `watched`. What cannot be looked at is left out, and logged.
 pub fn look(watched: &BTreeSet<u16>) -> Vec<Touch> {

@@ -1,8 +1,7 @@
 //! Which backend counts: eBPF where the kernel lets us, iptables where it does not. What the other one left is retired.
 
 use super::iptables::IptablesError;
-use super::{BackendError, Options, Started, ebpf, iptables};
-use crate::config::BackendChoice;
+use super::{BackendChoice, BackendError, Options, Started, ebpf, iptables};
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::BackendKind;
 
@@ -17,7 +16,7 @@ pub fn start(choice: BackendChoice, options: &Options, now: &dyn Fn() -> Moment)
         BackendChoice::Iptables => with_iptables(options, now),
         BackendChoice::Auto => match with_ebpf(options, now) {
             Err(error) if is_for_iptables(&error) => {
-                let why = crate::exit::chain(&error);
+                let why = crate::errors::chain(&error);
                 let help = error.help();
                 tracing::warn!(why, help, "no eBPF here: counting with iptables");
                 with_iptables(options, now)
@@ -73,7 +72,7 @@ fn has_rules(options: &Options) -> Result<bool, BackendError> {
         Ok(sets) => Ok(!sets.is_empty()),
         Err(BackendError::Iptables(error @ IptablesError::NoIpset)) => Err(error.into()),
         Err(error) => {
-            tracing::debug!(error = %crate::exit::chain(&error), "no look at the rules");
+            tracing::debug!(error = %crate::errors::chain(&error), "no look at the rules");
             Ok(false)
         }
     }

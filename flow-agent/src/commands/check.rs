@@ -11,7 +11,7 @@ mod nodes;
 mod ports;
 mod state;
 
-use crate::cli::{Common, output};
+use super::{Common, output};
 use crate::clock;
 use crate::commands::check::finding::Finding;
 use crate::exit::{Code, Failure};

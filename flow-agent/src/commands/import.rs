@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 
-use crate::cli::{Common, output};
+use super::{Common, output};
 use crate::exit::{Code, Failure};
 use crate::ledger::block::HourBlock;
 use crate::ledger::legacy::{Doubt, Import};

@@ -1,10 +1,14 @@
 //! The only place that joins the edges. One file a command: its arguments, and `execute`.
 
 pub mod check;
+mod common;
 mod failure;
 pub mod import;
+pub mod output;
 pub mod report;
 pub mod rollup;
 pub mod run;
 pub mod show;
 pub mod uninstall;
+
+pub use common::Common;

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use anyhow::Context as _;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::cli::{Common, output};
+use super::{Common, output};
 use crate::clock;
 use crate::config::{Config, IncompleteLetters};
 use crate::exit::{Code, Failure};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
 
-use crate::cli::{Common, output};
+use super::{Common, output};
 use crate::clock;
 use crate::config::Config;
 use crate::exit::{Code, Failure};

@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 
 use clap::ValueEnum;
 
-use crate::cli::Common;
 use crate::clock;
+use crate::commands::Common;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::{Daily, Hourly};
 use crate::ledger::usage::Settings;

@@ -1,10 +1,12 @@
 //! `flow-agent uninstall`: takes what this instance has in the kernel out of it, and keeps the logs.
 
+use super::{Common, output};
+use crate::backend::BackendChoice;
 use crate::backend::{ebpf, interfaces, iptables};
-use crate::cli::{Common, output};
 use crate::commands::run;
-use crate::config::{BackendChoice, Config};
-use crate::exit::{Code, Failure, chain};
+use crate::config::Config;
+use crate::errors::chain;
+use crate::exit::{Code, Failure};
 use crate::ledger::record::{BackendKind, HourSeal, Quality};
 use crate::store::hours::{self, Hour, Hours};
 use crate::store::{StateDir, StoreError, instance, ports};

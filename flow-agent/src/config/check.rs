@@ -12,11 +12,14 @@ use super::file::{self, File};
 use super::shape::Text;
 use super::users::{self, Declared};
 use super::value::{NodeName, Value as _};
-use super::{
-    BackendChoice, Config, CountConfig, MailConfig, NodeConfig, NodeSource, PortFile, PortsConfig, Price, ReportConfig,
-    UserConfig,
-};
+use super::{Config, CountConfig, ReportConfig};
+use crate::backend::BackendChoice;
+use crate::gather::{NodeConfig, NodeSource};
+use crate::ledger::billing::Price;
 use crate::ledger::calendar::BucketLength;
+use crate::ledger::user::User;
+use crate::mail::MailConfig;
+use crate::ports::{PortFile, PortsConfig};
 
 const STATE_DIR: &str = "/var/lib/flow-agent";
 
@@ -124,11 +127,11 @@ fn declare(user: file::User, source: &Source<'_>) -> Declared {
     Declared {
         at: source.place(&user.name),
         ports: user.ports.iter().map(|range| (range.get_ref().0.clone(), source.place(range))).collect(),
-        user: UserConfig {
+        user: User {
             name: user.name.into_inner().0.0,
             ports: user.ports.into_iter().flat_map(|range| range.into_inner().0).collect(),
             email: user.email.map(|address| address.0.0),
-            quota: user.quota.map(|quota| quota.0.0),
+            quota_bytes: user.quota.map(|quota| quota.0.0),
             language: user.language.map(|language| language.0).unwrap_or_default(),
             nodes: user.nodes.into_iter().map(|node| node.0.0).collect(),
         },

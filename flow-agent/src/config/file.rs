@@ -7,13 +7,18 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::IncompleteLetters;
 use super::error::{ConfigError, Place};
 use super::mail::{Address, Mailbox};
 use super::shape::{Interfaces, OneOf, Ports, Share, Text, Whole};
 use super::value::{ByteCount, Currency, NodeName, Operand, PricedBytes, Seconds, UserName};
-use super::{BackendChoice, Billed, IncompleteLetters, Language, MailServer, PortFileFormat};
+use crate::backend::BackendChoice;
+use crate::ledger::billing::Billed;
 use crate::ledger::calendar::BucketLength;
+use crate::ledger::language::Language;
 use crate::ledger::record::CountMode;
+use crate::mail::MailServer;
+use crate::ports::PortFileFormat;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -1,8 +1,8 @@
 //! PURE: addresses, and where letters are handed over.
 
 use super::value::{Operand, Value, ValueError, other};
-use super::{MailSecurity, MailServer};
 use crate::ledger::name;
+use crate::mail::{MailSecurity, MailServer};
 use crate::ports::spec;
 
 /// A bare mail address.

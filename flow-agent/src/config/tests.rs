@@ -25,7 +25,7 @@ fn examples() -> String {
 #[test]
 fn every_documented_example_parses() {
     let config = parse(&examples()).unwrap();
-    assert_eq!(config.users[0].quota, Some(500 * 1024 * 1024 * 1024));
+    assert_eq!(config.users[0].quota_bytes, Some(500 * 1024 * 1024 * 1024));
     assert_eq!(config.nodes[0].aliases, ["hk-old"]);
     assert_eq!(config.mail.unwrap().server.port, 465);
 }

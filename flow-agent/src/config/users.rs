@@ -9,7 +9,8 @@ use serde::Deserialize;
 use super::error::{ConfigError, Overlap, Place};
 use super::mail::Address;
 use super::value::{ByteCount, UserName, Value, ValueError};
-use super::{Language, UserConfig};
+use crate::ledger::language::Language;
+use crate::ledger::user::User;
 use crate::ports::spec;
 
 /// A user, and where it was declared.
@@ -17,11 +18,11 @@ use crate::ports::spec;
 pub(super) struct Declared {
     pub(super) at: Place,
     pub(super) ports: Vec<(RangeInclusive<u16>, Place)>,
-    pub(super) user: UserConfig,
+    pub(super) user: User,
 }
 
 /// All users of both sources, in their order.
-pub(super) fn merge(declared: &[Declared], from_file: &[Declared]) -> Result<Vec<UserConfig>, ConfigError> {
+pub(super) fn merge(declared: &[Declared], from_file: &[Declared]) -> Result<Vec<User>, ConfigError> {
     let all = || declared.iter().chain(from_file);
     let mut names: BTreeMap<&str, &Place> = BTreeMap::new();
     for Declared { at, user, .. } in all() {
@@ -132,11 +133,11 @@ fn check_header(headers: &csv::StringRecord) -> Result<(), String> {
 
 fn declare(row: Row, at: &Place) -> Result<Declared, ValueError> {
     let ports = if row.ports.is_empty() { BTreeSet::new() } else { spec::set(&row.ports)? };
-    let user = UserConfig {
+    let user = User {
         name: UserName::parse(&row.name)?.0,
         email: optional::<Address>(&row.email)?.map(|address| address.0),
         language: optional::<Language>(&row.language)?.unwrap_or_default(),
-        quota: optional::<ByteCount>(&row.quota)?.map(|quota| quota.0),
+        quota_bytes: optional::<ByteCount>(&row.quota)?.map(|quota| quota.0),
         ports,
         nodes: BTreeSet::new(),
     };

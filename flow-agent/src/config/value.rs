@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use chrono_tz::Tz;
 
-use super::Language;
 use crate::backend::interfaces::Patterns;
 use crate::ledger::calendar::BucketLength;
+use crate::ledger::language::Language;
 use crate::ledger::{name, units};
 use crate::ports::spec;
 

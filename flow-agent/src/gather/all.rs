@@ -12,9 +12,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::error::{FetchError, GatherError};
 use super::local::LocalFetcher;
 use super::scp::{Client, Remote, ScpFetcher, client};
+use super::settings::{NodeConfig, NodeSource};
 use super::verify;
 use super::{LogFetcher, file_name};
-use crate::config::{NodeConfig, NodeSource};
 use crate::ledger::month::Month;
 
 /// How many nodes are asked at a time.

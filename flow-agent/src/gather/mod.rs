@@ -9,6 +9,7 @@ mod error;
 mod local;
 mod process;
 mod scp;
+mod settings;
 mod verify;
 
 use std::future::Future;
@@ -18,6 +19,7 @@ use std::pin::Pin;
 pub use all::{DailyFile, GatherConfig, NodeFiles, gather};
 pub use error::{FetchError, GatherError, Rejected};
 pub use scp::{Client, client};
+pub use settings::{NodeConfig, NodeSource};
 
 use crate::ledger::month::Month;
 

@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod counters;
 #[cfg(test)]
 mod golden;
+pub mod language;
 #[cfg(test)]
 mod laws;
 pub mod legacy;
@@ -20,3 +21,4 @@ pub mod seal;
 pub mod statement;
 pub mod units;
 pub mod usage;
+pub mod user;

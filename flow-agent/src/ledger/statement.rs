@@ -15,7 +15,7 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 pub use assemble::{Basis, NodeOutcome, assemble};
-pub use owner::{Directory, Owner, UserEntry};
+pub use owner::{Directory, Owner};
 pub use sum::{NodeMonth, SumError, check_day};
 
 use super::billing::{Billed, Money, Price};

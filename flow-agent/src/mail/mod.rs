@@ -3,12 +3,14 @@
 mod compose;
 mod error;
 mod reply;
+mod settings;
 mod smtp;
 
 use std::future::Future;
 
 pub use compose::{Attachment, Content, Header, Letter, compose, message_id};
 pub use error::{ComposeError, Delivery, MailerError, Refusal, Scope};
+pub use settings::{MailConfig, MailSecurity, MailServer};
 pub use smtp::{SmtpMailer, Timing};
 
 /// Hands letters to whoever delivers them, in two steps: what lies between them, the sender's own ledger, decides what

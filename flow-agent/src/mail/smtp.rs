@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use super::compose::Letter;
 use super::error::{Delivery, MailerError, Refusal, Scope};
+use super::settings::{MailConfig, MailSecurity, MailServer};
 use super::{Mailer, reply};
-use crate::config::{MailConfig, MailSecurity, MailServer};
 
 /// How long the server may take.
 #[derive(Clone, Copy, Debug)]

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 
 use super::list::ListError;
 use super::mudb::MudbError;
-use super::{Listed, list, mudb};
-use crate::config::{PortFile, PortFileFormat};
+use super::{Listed, PortFile, PortFileFormat, list, mudb};
 
 /// Far more than 65,535 users take.
 const MAX_BYTES: u64 = 64 << 20;

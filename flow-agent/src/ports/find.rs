@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use super::ephemeral::Ephemeral;
 use super::listening::listening;
 use super::wanted::{Sources, Wanted, WantedError, wanted};
-use super::{Owners, file};
-use crate::config::{PortsConfig, UserConfig};
+use super::{Owners, PortsConfig, file};
+use crate::ledger::user::User;
 
 /// What is to be counted now on `node`, and for whom. `last_good` is what [`Wanted::files`] was the last time.
 ///
@@ -16,7 +16,7 @@ use crate::config::{PortsConfig, UserConfig};
 pub fn find(
     node: &str,
     config: &PortsConfig,
-    users: &[UserConfig],
+    users: &[User],
     max_ports: u32,
     last_good: &BTreeMap<PathBuf, Owners>,
 ) -> Result<Wanted, WantedError> {

@@ -6,9 +6,12 @@ pub mod find;
 pub mod list;
 pub mod listening;
 pub mod mudb;
+mod settings;
 pub mod spec;
 pub mod wanted;
 pub mod watch;
+
+pub use settings::{PortFile, PortFileFormat, PortsConfig};
 
 use std::collections::BTreeMap;
 

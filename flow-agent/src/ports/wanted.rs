@@ -6,17 +6,17 @@ use std::path::{Path, PathBuf};
 use super::ephemeral::Ephemeral;
 use super::file::PortFileError;
 use super::listening::ListeningError;
-use super::{Listed, Owners, spec};
-use crate::config::{PortsConfig, UserConfig};
+use super::{Listed, Owners, PortsConfig, spec};
 use crate::ledger::name::NameError;
 use crate::ledger::units;
+use crate::ledger::user::User;
 
 /// What was found, as it was found.
 pub struct Sources<'a> {
     /// The name of this node: users of other nodes are left out.
     pub node: &'a str,
     pub config: &'a PortsConfig,
-    pub users: &'a [UserConfig],
+    pub users: &'a [User],
     /// `count.max_ports`.
     pub max_ports: u32,
     /// Every file of `config`, as it reads now.
@@ -95,7 +95,7 @@ pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
     let mut warnings = Vec::new();
     let mut ports: Owners = sources.config.watch.iter().map(|port| (*port, None)).collect();
     ports.extend(sources.listening.into_iter().map(|port| (port, None)));
-    let here = |user: &&UserConfig| user.nodes.is_empty() || user.nodes.contains(sources.node);
+    let here = |user: &&User| user.is_on(sources.node);
     for user in sources.users.iter().filter(here) {
         ports.extend(user.ports.iter().map(|port| (*port, Some(user.name.clone()))));
     }

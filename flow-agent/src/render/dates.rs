@@ -2,7 +2,7 @@
 
 use chrono::{Datelike as _, NaiveDate};
 
-use super::Language;
+use crate::ledger::language::Language;
 use crate::ledger::month::Month;
 
 const MONTHS: [&str; 12] = [

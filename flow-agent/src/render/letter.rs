@@ -1,7 +1,8 @@
 //! The letter to a user: the figure first, then where it comes from, then what is not known.
 
 use super::view::view;
-use super::{Language, TemplateError, Templates};
+use super::{TemplateError, Templates};
+use crate::ledger::language::Language;
 use crate::ledger::statement::{MonthlyReport, State, Statement};
 
 /// A letter, laid out.

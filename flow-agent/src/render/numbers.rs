@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Language;
+use crate::ledger::language::Language;
 
 /// `1,234,567`
 pub(super) fn grouped(number: u128) -> String {

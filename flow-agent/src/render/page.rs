@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::chart::{Bar, Shape};
 use super::summary::{self, view};
 use super::view::partial_days;
-use super::{Language, TemplateError, Templates, chart, dates};
+use super::{TemplateError, Templates, chart, dates};
+use crate::ledger::language::Language;
 use crate::ledger::statement::MonthlyReport;
 
 /// More rows than these no browser sorts with pleasure; the CSV has them all.

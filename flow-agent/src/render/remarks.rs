@@ -3,7 +3,8 @@
 use chrono::{DateTime, FixedOffset};
 
 use super::words::Words;
-use super::{Language, dates, numbers};
+use super::{dates, numbers};
+use crate::ledger::language::Language;
 use crate::ledger::record::{Gap, Quality};
 use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, State};
 use crate::ledger::units::Human;

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::letter::LetterText;
 use super::view::{Bytes, rule};
 use super::words::Words;
-use super::{Language, TemplateError, Templates, chart, dates, numbers, remarks};
+use super::{TemplateError, Templates, chart, dates, numbers, remarks};
+use crate::ledger::language::Language;
 use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, State, Statement};
 
 /// The letter's page lists no more users than these: mail programs cut what is longer than 100 kB, and a user takes one.

@@ -8,7 +8,8 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 
 use super::words::{self, Words};
-use super::{Language, letter, numbers, page, sample, summary};
+use super::{letter, numbers, page, sample, summary};
+use crate::ledger::language::Language;
 
 /// The embedded files, by name.
 const EMBEDDED: [(&str, &str); 7] = [

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::sample::{every_kind, report_of, said, statement_of};
 use super::*;
+use crate::ledger::language::Language;
 use crate::ledger::statement::{MonthlyReport, State};
 
 fn templates() -> Templates {

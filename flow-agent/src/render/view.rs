@@ -6,9 +6,10 @@ use chrono::{Days, Months};
 use serde::Serialize;
 
 use super::words::Words;
-use super::{Language, dates, numbers, remarks};
+use super::{dates, numbers, remarks};
 use crate::ledger::billing::Billed;
 use crate::ledger::counters::Counters;
+use crate::ledger::language::Language;
 use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, Said, State, Statement};
 use crate::ledger::units::{Human, Written};
 

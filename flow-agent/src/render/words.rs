@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Language;
+use crate::ledger::language::Language;
 
 /// The words of one language.
 #[derive(Clone, Debug, Default)]

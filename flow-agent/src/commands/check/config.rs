@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::finding::{Finding, Section};
-use crate::cli::Common;
+use crate::commands::Common;
 use crate::config::{self, Config};
 use crate::ledger::units::count;
 

@@ -6,10 +6,11 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::nodes::CONFINEMENT;
-use crate::cli::output;
-use crate::config::{Config, NodeSource};
+use crate::commands::output;
+use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::gather::GatherError;
+use crate::gather::NodeSource;
 use crate::gather::enroll::{believing, host_key};
 use crate::store::disk::{RealDisk, create_dirs, parent, replace};
 

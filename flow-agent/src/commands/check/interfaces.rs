@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::finding::{Finding, Section};
+use crate::backend::BackendChoice;
 use crate::backend::ebpf::{Survey, survey};
 use crate::backend::interfaces::{Interface, Patterns, Selection};
 use crate::backend::{BackendError, host};
-use crate::config::{BackendChoice, Config};
+use crate::config::Config;
 use crate::ledger::units::count;
 use crate::store::{StateDir, instance};
 

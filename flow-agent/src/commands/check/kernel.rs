@@ -6,11 +6,12 @@ use std::path::Path;
 use procfs::process::Process;
 
 use super::finding::{Finding, Section};
+use crate::backend::BackendChoice;
 use crate::backend::host::series;
 use crate::backend::iptables::{IptablesError, kept};
 use crate::backend::{BackendError, ebpf};
-use crate::config::{BackendChoice, CountConfig};
-use crate::exit::chain;
+use crate::config::CountConfig;
+use crate::errors::chain;
 use crate::ledger::record::CountMode;
 
 /// First series whose clsact path is supported, and first with TCX.

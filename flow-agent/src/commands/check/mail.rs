@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 
 use super::finding::{Finding, Section};
 use crate::commands::report::letters;
-use crate::config::{Config, MailConfig};
+use crate::config::Config;
 use crate::ledger::calendar;
+use crate::mail::MailConfig;
 use crate::mail::{Content, Delivery, Header, Letter, Mailer as _, Refusal, SmtpMailer, Timing, compose};
 use crate::render::TEMPLATE_NAMES;
 
@@ -48,7 +49,7 @@ fn unused(directory: &Path) -> Option<Finding> {
 }
 
 fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Option<&str>) -> Result<String, String> {
-    let mut mailer = SmtpMailer::new(mail, Timing::default()).map_err(|error| crate::exit::chain(&error))?;
+    let mut mailer = SmtpMailer::new(mail, Timing::default()).map_err(|error| crate::errors::chain(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     let words = |refusal: Refusal| refusal.reply;
@@ -84,5 +85,5 @@ fn test_letter(config: &Config, mail: &MailConfig, now: DateTime<Utc>, address: 
         text,
         attachments: Vec::new(),
     };
-    compose(&header, &content).map_err(|error| crate::exit::chain(&error))
+    compose(&header, &content).map_err(|error| crate::errors::chain(&error))
 }

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 
 use super::finding::{Finding, Section};
-use crate::config::{Config, NodeSource};
-use crate::exit::chain;
+use crate::config::Config;
+use crate::errors::chain;
+use crate::gather::NodeSource;
 use crate::gather::{Client, FetchError, GatherConfig, GatherError, client, gather};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use flow_common::wire;
 
 use super::finding::{Finding, Section};
+use crate::backend::BackendChoice;
 use crate::backend::{BackendError, ebpf, nat};
-use crate::config::{BackendChoice, Config};
+use crate::config::Config;
 use crate::ledger::units::{Human, count};
 use crate::ports::wanted::{Wanted, Warning};
 use crate::ports::{Owners, find, spec};

@@ -9,13 +9,15 @@ use tempfile::TempDir;
 
 use super::Job;
 use super::say::Progress;
-use crate::config::{Config, NodeConfig, NodeSource};
+use crate::config::Config;
+use crate::errors::chain;
 use crate::exit::Failure;
-use crate::gather::{FetchError, GatherConfig, GatherError, NodeFiles, gather};
+use crate::gather::{FetchError, GatherConfig, GatherError, NodeConfig, NodeFiles, NodeSource, gather};
 use crate::ledger::block::{Daily, MonthBlock, Monthly};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
-use crate::ledger::statement::{Basis, Directory, MonthlyReport, NodeMonth, NodeOutcome, UserEntry, assemble};
+use crate::ledger::statement::{Basis, Directory, MonthlyReport, NodeMonth, NodeOutcome, assemble};
+use crate::ledger::user::User;
 use crate::store::blocks::{Blocks, Item};
 use crate::store::damage::Damage;
 use crate::store::table::put_gathered;
@@ -43,13 +45,8 @@ pub(super) fn directory(config: &Config) -> Directory {
         let found = config.nodes.iter().find(|candidate| candidate.aliases.contains(node));
         found.map_or_else(|| node.clone(), |found| found.name.clone())
     };
-    let entry = |user: &crate::config::UserConfig| UserEntry {
-        name: user.name.clone(),
-        ports: user.ports.clone(),
-        nodes: user.nodes.iter().map(name_of).collect(),
-        quota_bytes: user.quota,
-    };
-    Directory::new(config.users.iter().map(entry).collect())
+    let on_nodes = |user: &User| User { nodes: user.nodes.iter().map(name_of).collect(), ..user.clone() };
+    Directory::new(config.users.iter().map(on_nodes).collect())
 }
 
 /// Gathers, keeps what is better than what was kept (with `lock`; without it nothing is written), and adds up.
@@ -81,7 +78,7 @@ pub(super) async fn collect(job: &Job, lock: Option<&ReportLock>, directory: &Di
             }
         }
         let why = files.error.as_ref().filter(|error| !is_not_due(job, error)).map(|error| {
-            let why = in_words(error);
+            let why = chain(error);
             let help = error.help(&files.node).map(|help| format!("; {help}")).unwrap_or_default();
             problems.push(format!("node {}: {why}{help}", files.node));
             why
@@ -218,15 +215,4 @@ fn read_month(state: &StateDir, month: Month) -> Result<Option<MonthBlock>, Stor
         }
     }
     Ok(last)
-}
-
-/// An error and its causes in one line.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use super::told::Told;
 use super::{Job, withholds};
-use crate::config::{Config, Language, UserConfig};
+use crate::config::Config;
 use crate::exit::{Code, Failure};
+use crate::ledger::language::Language;
 use crate::ledger::record::MailState;
 use crate::ledger::seal::sha256_hex;
 use crate::ledger::statement::{MonthlyReport, Statement};
+use crate::ledger::user::User;
 use crate::mail::{Attachment, Content, Header, Letter, compose, message_id};
 use crate::render::letter::LetterText;
 use crate::render::{TEMPLATE_NAMES, Templates, letter, page, summary};
@@ -124,7 +126,7 @@ pub(super) fn is_due(job: &Job, report: &MonthlyReport, told: &Told, letter: &Ad
 
 /// Where a user's letters go.
 pub(super) fn address<'a>(config: &'a Config, user: &str) -> Option<(&'a String, Language)> {
-    let user: &UserConfig = config.users.iter().find(|candidate| candidate.name == user)?;
+    let user: &User = config.users.iter().find(|candidate| candidate.name == user)?;
     Some((user.email.as_ref()?, user.language))
 }
 

@@ -11,10 +11,11 @@ mod watched;
 
 use std::time::Duration;
 
+use crate::backend::BackendChoice;
 use crate::backend::Place;
-use crate::cli::Common;
+use crate::commands::Common;
+use crate::config::Config;
 use crate::config::value::{self, Value as _};
-use crate::config::{BackendChoice, Config};
 use crate::exit::{Code, Failure};
 use crate::ledger::calendar::BucketLength;
 use crate::ports::spec;

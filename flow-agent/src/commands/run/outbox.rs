@@ -6,7 +6,8 @@ use chrono::NaiveDate;
 
 use super::say;
 use crate::backend::{Backend, Retired};
-use crate::exit::{Failure, chain};
+use crate::errors::chain;
+use crate::exit::Failure;
 use crate::ledger::block::HourBlock;
 use crate::store::journal::Journal;
 

@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset};
 use chrono_tz::Tz;
 
 use crate::backend::Identity;
-use crate::cli::output;
+use crate::commands::output;
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::record::{BackendKind, CountMode, Quality};

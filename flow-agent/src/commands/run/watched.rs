@@ -79,7 +79,7 @@ impl Watched {
         match self.look(now) {
             Ok(()) => self.owners != before,
             Err(error) => {
-                tracing::warn!(error = %crate::exit::chain(&error), "the ports stay as they are");
+                tracing::warn!(error = %crate::errors::chain(&error), "the ports stay as they are");
                 false
             }
         }

@@ -1,7 +1,7 @@
 //! Reads the logs for `show`, and remembers what of them could not be used.
 
 use super::period::Period;
-use crate::cli::output;
+use crate::commands::output;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::{Block, BlockKind, HourBlock, Hourly};
 use crate::ledger::usage::{Baseline, Settings, open_bucket};

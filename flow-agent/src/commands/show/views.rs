@@ -6,7 +6,7 @@ use super::period::{Here, Period, Usual};
 use super::read::{Log, Seen};
 use super::sum::Sum;
 use super::{Args, Form};
-use crate::cli::output;
+use crate::commands::output;
 use crate::exit::Failure;
 use crate::ledger::block::{Daily, DayBlock, HourBlock, Hourly};
 use crate::ledger::calendar::{Month, day_start, seconds_in_month};

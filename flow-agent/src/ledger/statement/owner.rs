@@ -1,6 +1,8 @@
 //! Who is billed for a line: a user of the configuration, a user that only the node knows, or nobody.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+
+use crate::ledger::user::User;
 
 /// Who is billed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -11,34 +13,17 @@ pub enum Owner {
     Port(u16),
 }
 
-/// What the configuration of the main node says of a user.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserEntry {
-    pub name: String,
-    pub ports: BTreeSet<u16>,
-    /// Names of nodes; empty: all.
-    pub nodes: BTreeSet<String>,
-    /// Bytes a billing month.
-    pub quota_bytes: Option<u64>,
-}
-
-impl UserEntry {
-    fn is_on(&self, node: &str) -> bool {
-        self.nodes.is_empty() || self.nodes.contains(node)
-    }
-}
-
 /// All users of the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    users: Vec<UserEntry>,
+    users: Vec<User>,
     by_name: HashMap<String, usize>,
     by_port: HashMap<u16, Vec<usize>>,
 }
 
 impl Directory {
     /// Of `users`, whose names differ and whose ports do not overlap on any node.
-    pub fn new(users: Vec<UserEntry>) -> Self {
+    pub fn new(users: Vec<User>) -> Self {
         let mut directory = Self::default();
         for (index, user) in users.iter().enumerate() {
             directory.by_name.insert(user.name.clone(), index);
@@ -51,12 +36,12 @@ impl Directory {
     }
 
     /// Its users.
-    pub fn users(&self) -> &[UserEntry] {
+    pub fn users(&self) -> &[User] {
         &self.users
     }
 
     /// The user of that name.
-    pub fn user(&self, name: &str) -> Option<&UserEntry> {
+    pub fn user(&self, name: &str) -> Option<&User> {
         self.by_name.get(name).map(|index| &self.users[*index])
     }
 
@@ -83,12 +68,12 @@ impl Directory {
 mod tests {
     use super::*;
 
-    fn user(name: &str, ports: &[u16], nodes: &[&str]) -> UserEntry {
-        UserEntry {
+    fn user(name: &str, ports: &[u16], nodes: &[&str]) -> User {
+        User {
             name: name.to_owned(),
             ports: ports.iter().copied().collect(),
             nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
-            quota_bytes: None,
+            ..User::default()
         }
     }
 

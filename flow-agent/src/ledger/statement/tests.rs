@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ledger::block::DayBlock;
 use crate::ledger::record::{DayLine, DaySeal};
+use crate::ledger::user::User;
 
 const MONTH: &str = "2026-10";
 const GIB: u64 = 1 << 30;
@@ -78,8 +79,8 @@ fn gathered(figures: NodeMonth<'_>) -> NodeOutcome<'_> {
     NodeOutcome { figures, why: None }
 }
 
-fn user(name: &str, ports: &[u16]) -> UserEntry {
-    UserEntry { name: name.to_owned(), ports: ports.iter().copied().collect(), ..UserEntry::default() }
+fn user(name: &str, ports: &[u16]) -> User {
+    User { name: name.to_owned(), ports: ports.iter().copied().collect(), ..User::default() }
 }
 
 fn statement<'a>(report: &'a MonthlyReport, owner: &str) -> &'a Statement {
@@ -96,7 +97,7 @@ fn nobody_was_told(_user: Option<&str>, _rev: u32) -> bool {
 
 #[test]
 fn a_users_bytes_are_added_over_ports_nodes_and_days() {
-    let directory = Directory::new(vec![UserEntry { quota_bytes: Some(10 * GIB), ..user("alice", &[443, 8443]) }]);
+    let directory = Directory::new(vec![User { quota_bytes: Some(10 * GIB), ..user("alice", &[443, 8443]) }]);
     let price = Price { per: GIB, amount: "0.10".parse().unwrap(), currency: "CNY".to_owned() };
     let hk = october(
         "hk-1",

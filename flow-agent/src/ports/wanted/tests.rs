@@ -2,14 +2,15 @@
 
 use super::super::file::Problem;
 use super::*;
-use crate::config::{Language, PortFile, PortFileFormat};
+use crate::ledger::language::Language;
+use crate::ports::{PortFile, PortFileFormat};
 
-fn user(name: &str, ports: &[u16], nodes: &[&str]) -> UserConfig {
-    UserConfig {
+fn user(name: &str, ports: &[u16], nodes: &[&str]) -> User {
+    User {
         name: name.to_owned(),
         ports: ports.iter().copied().collect(),
         email: None,
-        quota: None,
+        quota_bytes: None,
         language: Language::English,
         nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
     }
@@ -43,7 +44,7 @@ fn ephemeral(reserved: &[u16]) -> Ephemeral {
 
 struct Case {
     config: PortsConfig,
-    users: Vec<UserConfig>,
+    users: Vec<User>,
     files: Vec<(PathBuf, Result<Listed, PortFileError>)>,
     last_good: BTreeMap<PathBuf, Owners>,
     listening: BTreeSet<u16>,

@@ -1,0 +1,12 @@
+//! Which backend the configuration asks for.
+
+use serde::Deserialize;
+
+/// `count.backend`, or `--backend`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendChoice {
+    Auto,
+    Ebpf,
+    Iptables,
+}
