@@ -14,6 +14,7 @@ mod help;
 #[path = "../common/hourly.rs"]
 mod hourly;
 mod import;
+mod imports;
 mod program;
 mod refusals;
 mod show;
