@@ -10,6 +10,7 @@ mod common;
 
 mod check;
 mod config;
+mod dates;
 mod help;
 #[path = "../common/hourly.rs"]
 mod hourly;

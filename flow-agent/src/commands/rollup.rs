@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::DayBlock;
 use crate::ledger::calendar::{self, Month};
+use crate::ledger::date;
 use crate::ledger::reading::Moment;
 use crate::ledger::record::DaySeal;
 use crate::ledger::rollup::{DayRollup, DayRules};
@@ -34,7 +35,7 @@ pub struct Args {
 }
 
 fn day(text: &str) -> Result<NaiveDate, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a day such as 2026-10-05"))
+    date::parse(text).ok_or_else(|| format!("{text:?} is not a day such as 2026-10-05"))
 }
 
 /// What was rolled up.

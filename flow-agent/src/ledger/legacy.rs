@@ -12,6 +12,7 @@ use chrono_tz::Tz;
 use super::block::HourBlock;
 use super::calendar;
 use super::counters::{Counters, Others};
+use super::date;
 use super::record::{BackendKind, CountMode, HourLine, HourSeal, Kind, Quality, VERSION};
 
 /// A reading further than this from the full hour does not say which hour it is of.
@@ -118,6 +119,11 @@ impl<P: Clone> Import<P> {
         }
     }
 
+    /// Notes a line that is too long to be one of these logs'.
+    pub fn refuse(&mut self, place: P) {
+        self.doubts.push((place, Doubt::Unknown));
+    }
+
     fn try_take(&mut self, line: &str, place: &P) -> Result<(), Doubt> {
         let mut words = line.split_whitespace();
         let (Some(time), Some(port)) = (words.next(), words.next()) else { return Err(Doubt::Unknown) };
@@ -127,7 +133,7 @@ impl<P: Clone> Import<P> {
             digits(port).and_then(|port| port.parse().ok()).filter(|port| *port > 0).ok_or_else(not_port)?;
         let at = NaiveDateTime::parse_from_str(time, "%Y/%m/%d_%H:%M:%S").ok();
         // The names of our files have years of four digits; so had theirs.
-        let at = at.filter(|at| (1970..=9_998).contains(&at.year()));
+        let at = at.filter(|at| (1970..=*date::YEARS.end()).contains(&at.year()));
         let day = digits(time).filter(|time| time.len() == 6);
         let day = day.and_then(|time| NaiveDate::parse_from_str(&format!("20{time}"), "%Y%m%d").ok());
         if at.is_none() && day.is_none() {

@@ -5,6 +5,7 @@ pub mod block;
 pub mod by_port;
 pub mod calendar;
 pub mod counters;
+pub mod date;
 #[cfg(test)]
 mod golden;
 pub mod language;

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use chrono::{Datelike as _, Days, Months, NaiveDate};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+use super::date;
+
 /// A month, named by the one in which it begins: with `month_start_day` = 15, 2026-10 is 15 October to 14 November.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Month {
@@ -14,9 +16,9 @@ pub struct Month {
 }
 
 impl Month {
-    /// `None` unless `year` has four digits and `month` is 1 to 12.
+    /// `None` unless `year` is one of [`date::YEARS`] and `month` is 1 to 12.
     pub fn new(year: i32, month: u32) -> Option<Self> {
-        if !(1..=9_998).contains(&year) {
+        if !date::YEARS.contains(&year) {
             return None;
         }
         NaiveDate::from_ymd_opt(year, month, 1).map(|first| Self { first })
@@ -28,6 +30,9 @@ impl Month {
     }
 
     /// The billing month of `day`.
+    ///
+    /// # Panics
+    /// At the ends of chrono's range, which no clock reaches and [`date::is_usable`] refuses.
     pub fn containing(day: NaiveDate, month_start_day: u32) -> Self {
         let first = day.with_day(1).expect("every month has a first");
         let month = Self { first };

@@ -9,6 +9,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use serde::{Deserialize, Serialize};
 
 use super::counters::{Counters, Device, Others};
+use super::date;
 use super::month::Month;
 
 /// Version of every line's meaning. A new optional field keeps it.
@@ -171,6 +172,7 @@ counted_line! {
 counted_line! {
     /// `daily/MONTH.jsonl`: what one port moved for one user on one day.
     pub struct DayLine: Day {
+        #[serde(with = "date")]
         pub day: NaiveDate,
         pub port: u16,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -257,6 +259,7 @@ pub struct HourSeal {
 pub struct DaySeal {
     pub v: u32,
     pub kind: Kind,
+    #[serde(with = "date")]
     pub day: NaiveDate,
     pub node: String,
     /// IANA name of the zone in which days are cut.
@@ -371,6 +374,8 @@ pub mod stamp {
     use chrono::{DateTime, FixedOffset};
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
+    use crate::ledger::date;
+
     /// Writes whole seconds; UTC is `+00:00`.
     pub fn serialize<S: Serializer>(at: &DateTime<FixedOffset>, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&show(*at))
@@ -381,10 +386,13 @@ pub mod stamp {
         at.format("%Y-%m-%dT%H:%M:%S%:z")
     }
 
-    /// Reads any RFC 3339 instant.
+    /// Reads any RFC 3339 instant whose year is one of [`date::YEARS`].
+    ///
+    /// [`date::YEARS`]: crate::ledger::date::YEARS
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<FixedOffset>, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        DateTime::parse_from_rfc3339(&text).map_err(D::Error::custom)
+        let at = DateTime::parse_from_rfc3339(&text).map_err(D::Error::custom)?;
+        if date::is_usable(&at) { Ok(at) } else { Err(D::Error::custom("a year that no clock shows")) }
     }
 }
 

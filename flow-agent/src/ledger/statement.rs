@@ -21,6 +21,7 @@ pub use sum::{NodeMonth, SumError, check_day};
 use super::billing::{Billed, Money, Price};
 use super::block::MonthBlock;
 use super::counters::Counters;
+use super::date;
 use super::month::Month;
 use super::record::{Gap, Kind, LateBucket, MonthLine, MonthSeal, Quality, VERSION, stamp};
 
@@ -29,7 +30,9 @@ use super::record::{Gap, Kind, LateBucket, MonthLine, MonthSeal, Quality, VERSIO
 pub struct MonthlyReport {
     pub v: u32,
     pub month: Month,
+    #[serde(with = "date")]
     pub first_day: NaiveDate,
+    #[serde(with = "date")]
     pub last_day: NaiveDate,
     /// In which days and the month are cut.
     pub zone: Tz,

@@ -14,6 +14,7 @@ use super::damage::Damage;
 use super::error::StoreError;
 use super::layout::StateDir;
 use crate::ledger::block::{HourBlock, Hourly};
+use crate::ledger::date;
 
 /// What comes next in the hourly log.
 #[derive(Debug)]
@@ -120,9 +121,7 @@ pub fn dates(state: &StateDir) -> Result<Vec<NaiveDate>, StoreError> {
 
 /// `2026-10-05.jsonl`, and nothing that only looks like it.
 fn date_of(name: &str) -> Option<NaiveDate> {
-    let text = name.strip_suffix(".jsonl")?;
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
-    (date.format("%Y-%m-%d").to_string() == text).then_some(date)
+    name.strip_suffix(".jsonl").and_then(date::parse)
 }
 
 #[cfg(test)]
@@ -138,6 +137,8 @@ mod tests {
             "2026-10-05.jsonl.torn",
             "2026-02-30.jsonl",
             "+2026-10-05.jsonl",
+            "+262142-12-31.jsonl",
+            "9999-01-01.jsonl",
         ] {
             assert_eq!(date_of(name), None, "{name}");
         }

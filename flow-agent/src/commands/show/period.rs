@@ -8,6 +8,7 @@ use chrono::{DateTime, Days, FixedOffset, Months, NaiveDate, NaiveDateTime, Time
 use chrono_tz::Tz;
 
 use crate::ledger::calendar::{Month, day_end, day_start, local};
+use crate::ledger::date;
 
 /// A time as it is written on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +36,10 @@ impl FromStr for When {
     type Err = WhenError;
 
     fn from_str(text: &str) -> Result<Self, WhenError> {
-        // A year with a sign has more digits than those of our files, and days beyond it may be none.
-        if text.starts_with(['+', '-']) {
-            return Err(WhenError);
-        }
         let local = || {
             let formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"];
-            formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok()).map(Self::Local)
+            let parsed = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
+            parsed.filter(date::is_usable).map(Self::Local)
         };
         let named = match text {
             "today" => Some(Self::Today),
@@ -51,8 +49,8 @@ impl FromStr for When {
         };
         named
             .or_else(|| text.parse().ok().map(Self::Month))
-            .or_else(|| NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().map(Self::Day))
-            .or_else(|| DateTime::parse_from_rfc3339(text).ok().map(Self::Instant))
+            .or_else(|| date::parse(text).map(Self::Day))
+            .or_else(|| DateTime::parse_from_rfc3339(text).ok().filter(date::is_usable).map(Self::Instant))
             .or_else(local)
             .or_else(|| humantime::parse_duration(text).ok().map(Self::Ago))
             .ok_or(WhenError)
@@ -180,7 +178,7 @@ impl When {
                 chrono::TimeDelta::from_std(*time)
                     .ok()
                     .and_then(|time| here.now.checked_sub_signed(time))
-                    .unwrap_or(DateTime::UNIX_EPOCH),
+                    .map_or(DateTime::UNIX_EPOCH, |at| at.max(DateTime::UNIX_EPOCH)),
             ),
             Self::Instant(at) => Bound::Instant(at.to_utc()),
             // Of two instants with this name the first; a time that the clocks skipped is the day's first after it.
