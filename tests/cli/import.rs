@@ -39,3 +39,29 @@ fn legacy_logs_become_buckets_once_and_every_doubt_is_named() {
     assert!(said.stdout.contains("0 buckets imported, 3 left out"), "{}", said.stdout);
     assert_eq!(hours("2017-09-01"), first);
 }
+
+#[test]
+fn a_line_without_an_end_is_named_and_takes_no_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("config.toml"), "node = \"hk-1\"\nstate_dir = \"state\"\n").unwrap();
+    let log = dir.path().join("170901_daylog.txt");
+    // A figure that only its first 64 KiB would make one, then 256 MiB that take no room on the disk.
+    let long = format!("2017/09/01_13:00:07 port:8388 {}100\n", " ".repeat(70_000));
+    fs::write(&log, long + "2017/09/01_14:00:07 port:8388 5\n").unwrap();
+    fs::OpenOptions::new().append(true).open(&log).unwrap().set_len(256 << 20).unwrap();
+    let config = dir.path().join("config.toml");
+    let program = [env!("CARGO_BIN_EXE_flow-agent"), "import", log.to_str().unwrap(), "--config"];
+    // An address space that the file does not fit into.
+    let limited = ["--as=201326592", "--"].iter().chain(&program).collect::<Vec<_>>();
+    let output = std::process::Command::new("prlimit").args(limited).arg(config).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(6), "{said} {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        said.contains("1 bucket imported, 0 left out (their time is in the log already), 2 lines not taken"),
+        "{said}"
+    );
+    assert!(
+        said.contains("daylog.txt:1: not a line of these logs") && said.contains("daylog.txt:3: not a line"),
+        "{said}"
+    );
+}

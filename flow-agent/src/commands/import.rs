@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
+use std::io::BufReader;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use crate::ledger::units::count;
 use crate::store::StateDir;
 use crate::store::hours::{Hour, Hours};
 use crate::store::journal::Journal;
+use crate::store::lines::Lines;
 
 /// A line that is longer is none of these logs'.
 const MOST_LINE_BYTES: usize = 64 << 10;
@@ -108,17 +109,16 @@ fn read(path: &Path, import: &mut Import<(PathBuf, u64)>) -> Result<(), Failure>
         let error = anyhow::Error::new(error).context(format!("failed to read `{}`", path.display()));
         Failure::new(Code::Store, error).help("name logs of the scripts, or directories with such logs in them")
     };
-    let mut reader = BufReader::new(File::open(path).map_err(failed)?);
-    let (mut number, mut line) = (0, Vec::new());
-    loop {
-        line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(failed)? == 0 {
-            return Ok(());
+    let reader = BufReader::new(File::open(path).map_err(failed)?);
+    let mut lines = Lines::new(reader, MOST_LINE_BYTES);
+    while let Some(line) = lines.next().map_err(failed)? {
+        let place = (path.to_owned(), line.number);
+        match line.text {
+            Some(text) => import.take(&String::from_utf8_lossy(text), place),
+            None => import.refuse(place),
         }
-        number += 1;
-        line.truncate(MOST_LINE_BYTES);
-        import.take(&String::from_utf8_lossy(&line), (path.to_owned(), number));
     }
+    Ok(())
 }
 
 /// The times that the log has buckets of, around those of `buckets`.

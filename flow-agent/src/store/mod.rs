@@ -15,6 +15,7 @@ pub mod hours;
 pub mod instance;
 pub mod journal;
 pub mod layout;
+pub mod lines;
 pub mod lock;
 pub mod ports;
 pub mod reports;

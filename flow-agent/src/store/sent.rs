@@ -1,15 +1,23 @@
 //! `sent.jsonl`: who was mailed what, append only, on disk before a letter is handed over and after.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 
 use super::append::Appender;
 use super::damage::{Damage, keep_torn};
 use super::disk::open_to_read;
 use super::error::StoreError;
 use super::layout::StateDir;
+use super::lines::Lines;
 use super::lock::ReportLock;
 use crate::ledger::record::{Kind, MailLine, VERSION};
 use crate::ledger::seal;
+
+/// Longest line that is read.
+const MAX_LINE_BYTES: usize = 64 << 10;
+
+/// Longest reply that is written, in characters, so that the reader's limit is never reached: JSON needs up to six bytes
+/// for one, and everything else in a line is shorter.
+const MOST_REPLY_CHARS: usize = 4 << 10;
 
 /// The ledger, open to be written.
 #[derive(Debug)]
@@ -63,7 +71,13 @@ impl Sent {
     /// # Errors
     /// When it cannot be written: the letter must not be handed over. The same line may be tried again.
     pub fn append(&mut self, line: &MailLine) -> Result<(), StoreError> {
-        let json = serde_json::to_string(line).expect("a mail line has only strings and integers");
+        let mut line = line.clone();
+        if let Some(reply) = &mut line.reply
+            && let Some((end, _)) = reply.char_indices().nth(MOST_REPLY_CHARS)
+        {
+            reply.truncate(end);
+        }
+        let json = serde_json::to_string(&line).expect("a mail line has only strings and integers");
         let bytes = seal::with_check(&json) + "\n";
         self.appender.append(self.state.disk(), bytes.as_bytes())
     }
@@ -73,26 +87,25 @@ impl Sent {
 fn scan(state: &StateDir) -> Result<(History, u64, u64), StoreError> {
     let path = state.sent();
     let mut history = History::default();
-    let mut reader = match open_to_read(&path) {
+    let reader = match open_to_read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((history, 0, 0)),
         other => BufReader::new(other.map_err(StoreError::io("open", &path))?),
     };
-    let (mut whole, mut number, mut bytes) = (0, 0, Vec::new());
-    loop {
-        bytes.clear();
-        let read = reader.read_until(b'\n', &mut bytes).map_err(StoreError::io("read", &path))? as u64;
-        if !bytes.ends_with(b"\n") {
-            return Ok((history, whole, whole + read));
+    let mut lines = Lines::new(reader, MAX_LINE_BYTES);
+    let mut whole = 0;
+    while let Some(line) = lines.next().map_err(StoreError::io("read", &path))? {
+        if !line.is_finished {
+            return Ok((history, whole, whole + line.length));
         }
-        whole += read;
-        number += 1;
-        match parse(&bytes) {
+        whole += line.length;
+        match line.text.map_or_else(|| Err(format!("more than {MAX_LINE_BYTES} bytes")), parse) {
             Ok(line) => history.lines.push(line),
             Err(what) => {
-                history.damages.push(Damage { path: path.clone(), line: number, lines: 1, span: None, what });
+                history.damages.push(Damage { path: path.clone(), line: line.number, lines: 1, span: None, what });
             }
         }
     }
+    Ok((history, whole, whole))
 }
 
 fn parse(bytes: &[u8]) -> Result<MailLine, String> {

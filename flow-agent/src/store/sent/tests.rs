@@ -126,3 +126,24 @@ fn a_flipped_bit_never_changes_who_was_mailed() {
         assert!(history.lines.len() == 2 || !history.damages.is_empty() || bit / 8 == bytes.len() - 1, "bit {bit}");
     }
 }
+
+#[test]
+fn a_line_that_is_too_long_is_named_and_takes_no_memory_and_none_such_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateDir::new(dir.path());
+    two(&state);
+    let file = fs::OpenOptions::new().append(true).open(state.sent()).unwrap();
+    // 64 MiB of zeros that take no room on the disk, and a newline.
+    let length = file.metadata().unwrap().len();
+    file.set_len(length + (64 << 20)).unwrap();
+    std::io::Write::write_all(&mut &file, b"\n").unwrap();
+    let (mut sent, history) = Sent::open(&state.lock_report().unwrap()).unwrap();
+    assert_eq!(users(&history), ["a", "a"]);
+    assert_eq!((history.damages.len(), history.damages[0].line), (1, 3), "{:?}", history.damages);
+    assert!(history.damages[0].what.contains("more than 65536 bytes"), "{:?}", history.damages);
+
+    let reply = Some("\u{1}".repeat(1 << 20));
+    sent.append(&MailLine { reply, ..line("b", MailState::Failed) }).unwrap();
+    let history = Sent::read(&state).unwrap();
+    assert_eq!((users(&history), history.damages.len()), (vec!["a", "a", "b"], 1));
+}

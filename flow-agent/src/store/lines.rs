@@ -1,0 +1,119 @@
+//! Reads a file line by line in bounded memory, however long a line is.
+
+use std::io::{self, BufRead, Read};
+
+/// Reads the lines of a stream. Of a line that is too long only the length is kept.
+#[derive(Debug)]
+pub struct Lines<R> {
+    reader: R,
+    limit: usize,
+    number: u64,
+    line: Vec<u8>,
+}
+
+/// One line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Counted from 1.
+    pub number: u64,
+    /// Without its newline; `None` when there are more bytes than the limit.
+    pub text: Option<&'a [u8]>,
+    /// Bytes in the file, the newline included.
+    pub length: u64,
+    /// Whether it ends in a newline. Only the last line of a file may lack one.
+    pub is_finished: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// From where `reader` stands; lines of up to `limit` bytes are kept.
+    pub fn new(reader: R, limit: usize) -> Self {
+        Self { reader, limit, number: 0, line: Vec::new() }
+    }
+
+    /// The next line; `None` at the end.
+    ///
+    /// # Errors
+    /// When the stream cannot be read.
+    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+        self.line.clear();
+        // One byte more than the longest line, for its newline.
+        let mut part = Read::take(&mut self.reader, self.limit as u64 + 1);
+        let mut length = part.read_until(b'\n', &mut self.line)? as u64;
+        if length == 0 {
+            return Ok(None);
+        }
+        self.number += 1;
+        let mut is_finished = self.line.pop_if(|last| *last == b'\n').is_some();
+        let is_too_long = self.line.len() > self.limit;
+        if is_too_long {
+            // Not one of ours: its memory is given back, and the rest is skipped.
+            self.line = Vec::new();
+            let (skipped, finished) = skip_line(&mut self.reader)?;
+            length += skipped;
+            is_finished = finished;
+        }
+        let text = (!is_too_long).then_some(self.line.as_slice());
+        Ok(Some(Line { number: self.number, text, length, is_finished }))
+    }
+}
+
+/// Skips to the next line. Gives how many bytes that took, and whether there was a newline.
+fn skip_line(reader: &mut impl BufRead) -> io::Result<(u64, bool)> {
+    let mut skipped = 0;
+    loop {
+        let chunk = match reader.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        if chunk.is_empty() {
+            return Ok((skipped, false));
+        }
+        let newline = memchr::memchr(b'\n', chunk);
+        let taken = newline.map_or(chunk.len(), |newline| newline + 1);
+        reader.consume(taken);
+        skipped += taken as u64;
+        if newline.is_some() {
+            return Ok((skipped, true));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_is_measured_and_not_kept() {
+        let file = b"four\n\nfives\na long one\nlast";
+        for capacity in [1, 3, 64] {
+            let mut lines = Lines::new(BufReader::with_capacity(capacity, &file[..]), 4);
+            let mut read = Vec::new();
+            while let Some(line) = lines.next().unwrap() {
+                let text = line.text.map(|text| String::from_utf8_lossy(text).into_owned());
+                read.push((line.number, text, line.length, line.is_finished));
+            }
+            let kept = |text: &str| Some(text.to_owned());
+            assert_eq!(
+                read,
+                [
+                    (1, kept("four"), 5, true),
+                    (2, kept(""), 1, true),
+                    (3, None, 6, true),
+                    (4, None, 11, true),
+                    (5, kept("last"), 4, false)
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_takes_no_memory() {
+        let mut lines = Lines::new(BufReader::new(io::repeat(0).take(64 << 20)), 1 << 10);
+        let line = lines.next().unwrap().unwrap();
+        assert_eq!((line.text, line.length, line.is_finished), (None, 64 << 20, false));
+        assert!(lines.line.capacity() <= 2 << 10, "{}", lines.line.capacity());
+        assert_eq!(lines.next().unwrap(), None);
+    }
+}
