@@ -21,13 +21,14 @@ const DAY: i64 = 86_400;
 
 /// A wall clock of its own for one program: libfaketime reads a file at every question. The boot-time clock is asked of
 /// the kernel past it, and stays what it is.
-struct Wall {
+pub struct Wall {
     file: PathBuf,
     preload: String,
 }
 
 impl Wall {
-    fn new(node: &Node) -> Option<Self> {
+    /// `None`, and a word on stderr, where faketime is not installed.
+    pub fn new(node: &Node) -> Option<Self> {
         if !have_program("faketime", "set clocks") {
             return None;
         }
@@ -39,13 +40,14 @@ impl Wall {
     }
 
     /// Sets the wall to so many seconds after the true time.
-    fn set(&self, seconds: i64) {
+    pub fn set(&self, seconds: i64) {
         let new = self.file.with_extension("new");
         fs::write(&new, format!("{seconds:+}\n")).unwrap();
         fs::rename(new, &self.file).unwrap();
     }
 
-    fn start(&self, node: &mut Node, arguments: &[&str]) {
+    /// Starts the agent with this clock.
+    pub fn start(&self, node: &mut Node, arguments: &[&str]) {
         let file = format!("FAKETIME_TIMESTAMP_FILE={}", self.file.display());
         let settings = ["env", &self.preload, &file, "FAKETIME_NO_CACHE=1", "DONT_FAKE_MONOTONIC=1"];
         node.start_under(&settings, arguments);

@@ -34,6 +34,7 @@ mod portfiles;
 mod ports;
 mod privileges;
 mod program;
+mod rollups;
 mod soak;
 mod store;
 mod stranger;

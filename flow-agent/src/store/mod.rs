@@ -17,6 +17,7 @@ pub mod journal;
 pub mod layout;
 pub mod lines;
 pub mod lock;
+pub mod owed;
 pub mod ports;
 pub mod reports;
 pub mod sent;

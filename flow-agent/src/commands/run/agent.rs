@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::day_rollups::DayRollups;
 use super::nat::NatWatch;
 use super::outbox::{Outbox, Then};
 use super::say;
+use super::timers::{INSPECT_EVERY, LOOK_EVERY, LOOK_FOR_NAT_EVERY, Timers, after};
 use super::unseen::UnseenList;
 use super::watched::Watched;
 use crate::backend::{Backend, Retired};
 use crate::clock;
-use crate::commands::rollup;
 use crate::config::Config;
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
@@ -23,20 +24,8 @@ use crate::ledger::usage::{Closing, Counted, Meter};
 use crate::ports::Owners;
 use crate::store::{RunLock, checkpoint, ports};
 
-/// How often the attachments are looked at, besides when the kernel says that an interface changed.
-const INSPECT_EVERY: Duration = Duration::from_secs(5);
-
 /// How long to wait before a reading, or a write, that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
-
-/// Sockets that listen are looked for this often; nothing tells of them.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
-
-/// NAT rules are looked for this often; nothing tells of them.
-const LOOK_FOR_NAT_EVERY: Duration = Duration::from_secs(3_600);
-
-/// The day of a bucket is rolled up when it is over, and before that so often.
-const ROLL_UP_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Counts until it is told to leave.
 pub struct Agent {
@@ -52,37 +41,8 @@ pub struct Agent {
     /// Counters that were replaced, and of which no last bucket is made yet.
     pub(super) replaced: VecDeque<Box<dyn Retired>>,
     pub(super) nat: NatWatch,
+    pub(super) rollups: DayRollups,
     pub(super) timers: Timers,
-}
-
-/// When what is next to be done, by the boot-time clock in nanoseconds.
-#[derive(Debug)]
-pub(super) struct Timers {
-    checkpoint_at: u64,
-    inspect_at: u64,
-    look_at: u64,
-    retry_at: u64,
-    roll_up_at: u64,
-    nat_at: u64,
-}
-
-impl Timers {
-    pub(super) fn start(now: Moment, config: &Config) -> Self {
-        Self {
-            checkpoint_at: after(now, config.count.checkpoint),
-            inspect_at: after(now, INSPECT_EVERY),
-            look_at: after(now, LOOK_EVERY),
-            retry_at: now.boot_ns,
-            roll_up_at: now.boot_ns,
-            // Not at once: other programs are asked, and at a start there is enough to do.
-            nat_at: after(now, INSPECT_EVERY),
-        }
-    }
-}
-
-fn after(now: Moment, pause: Duration) -> u64 {
-    // A u64 of nanoseconds holds 584 years of uptime.
-    now.boot_ns.saturating_add(u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX))
 }
 
 impl Agent {
@@ -146,6 +106,7 @@ impl Agent {
             self.timers.nat_at = after(now, LOOK_FOR_NAT_EVERY);
             self.nat.look(self.backend.ports());
         }
+        self.rollups.attend(&self.config, now);
         Ok(())
     }
 
@@ -219,17 +180,19 @@ impl Agent {
         Ok(())
     }
 
-    /// Writes a last bucket and rolls up its day. The counters stay, and counting goes on.
+    /// Writes a last bucket and rolls up its day, for which it waits no longer than `patience`. The counters stay, and
+    /// counting goes on.
     ///
     /// # Errors
     /// Exit code 4 when the counters cannot be read, 5 when the bucket cannot be written: the counters still hold it.
-    pub fn leave(&mut self) -> Result<(), Failure> {
+    pub fn leave(&mut self, patience: Duration) -> Result<(), Failure> {
         tell_service_manager(&[sd_notify::NotifyState::Stopping]);
         self.inspect()?;
         let reading = self.backend.read(&clock::now)?;
         self.seal(&reading)?;
         self.outbox.write_all(self.backend.as_mut())?;
-        self.roll_up_written(true);
+        self.rollups.owe(self.outbox.take_dates());
+        self.rollups.finish(&self.config, patience);
         Ok(())
     }
 
@@ -274,21 +237,8 @@ impl Agent {
             );
             self.timers.retry_at = after(clock::now(), RETRY_AFTER);
         }
-        self.roll_up_written(false);
-    }
-
-    fn roll_up_written(&mut self, all: bool) {
-        let now = clock::now();
-        let today = calendar::local(self.config.timezone, now.wall).date_naive();
-        let hourly = now.boot_ns >= self.timers.roll_up_at;
-        let dates: BTreeSet<_> = self.outbox.take_dates(|date| all || hourly || date < today);
-        if dates.is_empty() {
-            return;
-        }
-        self.timers.roll_up_at = after(now, ROLL_UP_EVERY);
-        if let Err(failure) = rollup::roll_up(&self.config, &dates, now, false) {
-            tracing::warn!("the days are not rolled up: they can be at any time\n{}", failure.render());
-        }
+        self.rollups.owe(self.outbox.take_dates());
+        self.rollups.attend(&self.config, clock::now());
     }
 
     /// Keeps the newest reading. Not while a bucket waits: a checkpoint says what came after a seal.

@@ -1,5 +1,7 @@
 //! What wakes the agent: time, signals, files that changed, interfaces that came or went.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
@@ -7,6 +9,10 @@ use super::agent::Agent;
 use crate::backend::InterfaceEvents;
 use crate::config::Config;
 use crate::exit::Failure;
+
+/// How long leaving waits for the roll-up: the service manager, and a person, want an answer to a signal within two
+/// seconds.
+const ROLL_UP_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Counts until SIGTERM or SIGINT; SIGHUP asks `reload` for the configuration.
 ///
@@ -34,7 +40,7 @@ pub async fn run(agent: &mut Agent, reload: &dyn Fn() -> Result<Config, Failure>
             _ = signals.interrupt.recv() => break,
         }
     }
-    agent.leave()
+    agent.leave(ROLL_UP_PATIENCE)
 }
 
 struct Signals {

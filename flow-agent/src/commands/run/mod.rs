@@ -1,11 +1,13 @@
 //! `flow-agent run`: count, until stopped.
 
 mod agent;
+mod day_rollups;
 mod events;
 mod nat;
 mod outbox;
 mod say;
 mod setup;
+mod timers;
 mod unseen;
 mod watched;
 
@@ -65,7 +67,11 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = configured(common, &args)?;
     event_loop()?.block_on(async {
         let mut agent = setup::start(config, args.attach, args.accept_overlap).await?;
-        if args.once { agent.leave() } else { events::run(&mut agent, &|| configured(common, &args)).await }
+        if args.once {
+            agent.leave(Duration::MAX)
+        } else {
+            events::run(&mut agent, &|| configured(common, &args)).await
+        }
     })?;
     Ok(Code::Done)
 }
@@ -75,7 +81,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 /// # Errors
 /// As [`execute`].
 pub fn once(config: Config) -> Result<(), Failure> {
-    event_loop()?.block_on(async { setup::start(config, Place::Auto, false).await?.leave() })
+    event_loop()?.block_on(async { setup::start(config, Place::Auto, false).await?.leave(Duration::MAX) })
 }
 
 fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {

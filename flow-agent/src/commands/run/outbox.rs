@@ -32,7 +32,7 @@ pub struct Outbox {
     pub(super) most_lines: usize,
     /// Ports whose last line is on disk, and whose counters could not be let go yet.
     unreleased: BTreeSet<u16>,
-    /// Days that were written to and not rolled up yet.
+    /// Days that were written to, until they are taken.
     dates: BTreeSet<NaiveDate>,
 }
 
@@ -105,16 +105,9 @@ impl Outbox {
         }
     }
 
-    /// Days that may not have been rolled up when the last agent ended.
-    pub fn owe(&mut self, dates: impl IntoIterator<Item = NaiveDate>) {
-        self.dates.extend(dates);
-    }
-
-    /// The days that were written to and that `due` says are to be rolled up; they are not given again.
-    pub fn take_dates(&mut self, due: impl Fn(NaiveDate) -> bool) -> BTreeSet<NaiveDate> {
-        let (due, later) = std::mem::take(&mut self.dates).into_iter().partition(|date| due(*date));
-        self.dates = later;
-        due
+    /// The days that were written to since the last call.
+    pub fn take_dates(&mut self) -> BTreeSet<NaiveDate> {
+        std::mem::take(&mut self.dates)
     }
 }
 

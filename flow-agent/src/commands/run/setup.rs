@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::agent::{Agent, Timers, users};
+use super::agent::{Agent, users};
+use super::day_rollups::DayRollups;
 use super::nat::NatWatch;
 use super::outbox::{Outbox, Then};
+use super::timers::Timers;
 use super::unseen::UnseenList;
 use super::watched::Watched;
 use crate::backend::{self, BackendError, Options, Place, Retired, Started};
@@ -15,7 +17,7 @@ use crate::errors::chain;
 use crate::exit::{Code, Failure};
 use crate::ledger::usage::{Baseline, Closing, Counted, Meter, Settings};
 use crate::store::journal::{Journal, Recovery};
-use crate::store::{StateDir, hours, instance, ports};
+use crate::store::{StateDir, instance, ports};
 
 /// A clock that lies before the journal's end is waited for this long.
 const CLOCK_PATIENCE: Duration = Duration::from_secs(300);
@@ -94,8 +96,6 @@ pub(super) async fn start_with(
     let (meter, buckets) = Meter::resume(settings, &baseline, last_readings, live, closing);
 
     let mut outbox = Outbox::new(journal);
-    // The last agent may have ended before it rolled up the newest days.
-    outbox.owe(hours::dates(&state)?.into_iter().rev().take(2));
     for bucket in buckets {
         let behind = sets.iter().position(|set| set.identity().epoch == bucket.seal.epoch);
         let then = behind.map_or(Then::Nothing, |index| Then::Delete(sets.remove(index)));
@@ -110,7 +110,9 @@ pub(super) async fn start_with(
     let mut list = UnseenList::default();
     list.add(unseen);
     let (owners, unseen, replaced, nat) = (in_force, list, VecDeque::new(), NatWatch::default());
-    let mut agent = Agent { config, lock, backend, meter, watched, owners, outbox, unseen, replaced, nat, timers };
+    let rollups = DayRollups::default();
+    let mut agent =
+        Agent { config, lock, backend, meter, watched, owners, outbox, unseen, replaced, nat, rollups, timers };
     if must_close {
         // A predecessor stopped counting ports and left, or ports went while nobody was here.
         agent.close();

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 
@@ -73,7 +74,7 @@ async fn an_agent_that_dies_leaves_its_bytes_to_the_next() {
     drop(agent);
     script.pass(443, bytes(3));
     script.pass(4433, bytes(7));
-    start(&script, dir.path(), &[443, 4433]).await.leave().unwrap();
+    start(&script, dir.path(), &[443, 4433]).await.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 123), (4433, 7)].into());
 }
 
@@ -89,7 +90,7 @@ async fn a_port_that_goes_and_comes_back_counts_from_where_its_last_line_ended()
     script.pass(4433, bytes(50));
     agent.reconfigure(config(dir.path(), &[443, 4433])).unwrap();
     script.pass(4433, bytes(8));
-    agent.leave().unwrap();
+    agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 0), (4433, 1_008)].into());
 }
 
@@ -104,7 +105,7 @@ async fn counters_that_cannot_be_let_go_are_not_counted_again() {
     agent.reconfigure(config(dir.path(), &[443, 4433])).unwrap();
     agent.tick().unwrap();
     script.pass(4433, bytes(8));
-    agent.leave().unwrap();
+    agent.leave(Duration::MAX).unwrap();
     let sum = logged(dir.path())[&4433];
     assert!(sum == 1_000 || sum == 1_008, "{sum}: what was sealed is not counted again");
 }
@@ -118,7 +119,7 @@ async fn a_reading_that_fails_delays_a_bucket_and_loses_nothing() {
     script.fail_next(Operation::Read);
     assert!(!agent.close());
     script.pass(443, bytes(6));
-    agent.leave().unwrap();
+    agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 11)].into());
 }
 
@@ -131,7 +132,7 @@ async fn more_ports_than_slots_move_to_larger_counters() {
     agent.reconfigure(config(dir.path(), &[443, 4433, 8388])).unwrap();
     script.pass(443, bytes(1));
     script.pass(8388, bytes(2));
-    agent.leave().unwrap();
+    agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 11), (4433, 0), (8388, 2)].into());
     assert!(script.retired_epochs().is_empty(), "the smaller ones are deleted when they are sealed");
 }
@@ -147,7 +148,7 @@ async fn a_port_that_goes_is_its_owners_until_its_last_line_is_written() {
     script.fail_next(Operation::Read);
     agent.reconfigure(config(dir.path(), &[443])).unwrap();
     agent.tick().unwrap();
-    agent.leave().unwrap();
+    agent.leave(Duration::MAX).unwrap();
     let lines = lines(dir.path()).into_iter().filter(|line| line.port == 4433 && !line.counters().is_zero());
     let owners: Vec<_> = lines.map(|line| (line.user, line.tcp_in_bytes)).collect();
     assert_eq!(owners, [(Some("ada".to_owned()), 1_000)]);
@@ -157,9 +158,9 @@ async fn a_port_that_goes_is_its_owners_until_its_last_line_is_written() {
 async fn a_port_that_went_while_nobody_was_here_makes_no_bucket_without_time() {
     let dir = tempfile::tempdir().unwrap();
     let script = Script::new(8);
-    start(&script, dir.path(), &[443, 4433]).await.leave().unwrap();
+    start(&script, dir.path(), &[443, 4433]).await.leave(Duration::MAX).unwrap();
     script.reboot();
-    start(&script, dir.path(), &[443]).await.leave().unwrap();
+    start(&script, dir.path(), &[443]).await.leave(Duration::MAX).unwrap();
     assert_eq!(buckets(dir.path()).len(), 2, "one for each agent");
 }
 
@@ -177,7 +178,7 @@ async fn larger_counters_that_cannot_be_read_at_once_are_gone_on_with_later() {
     script.pass(8388, bytes(2));
     assert!(agent.close(), "the next try succeeds");
     script.pass(8388, bytes(5));
-    agent.leave().unwrap();
+    agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 10), (4433, 0), (8388, 7)].into());
 }
 
@@ -196,7 +197,7 @@ async fn counters_that_are_replaced_before_those_before_them_were_sealed_keep_th
     script.pass(443, bytes(100));
     agent.reconfigure(config(dir.path(), &[443, 4433, 8388, 9000])).unwrap();
     script.pass(9000, bytes(7));
-    agent.leave().unwrap();
+    agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 110), (4433, 0), (8388, 2), (9000, 7)].into());
 }
 
@@ -220,7 +221,7 @@ async fn a_disk_that_takes_nothing_fills_no_memory_and_loses_nothing() {
     assert!(!agent.must_close(later), "two buckets of two lines wait");
     script.pass(443, bytes(1));
     std::fs::remove_file(&hourly).unwrap();
-    agent.leave().unwrap();
+    agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 21), (4433, 0)].into());
     assert!(agent.must_close(later));
 }

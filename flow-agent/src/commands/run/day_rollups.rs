@@ -1,0 +1,195 @@
+//! The roll-ups that a running agent owes its days, made on a thread of their own: reading a day's log takes time, and
+//! buckets must not wait for it.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
+use std::thread;
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::timers::after;
+use crate::clock;
+use crate::commands::rollup;
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::ledger::calendar;
+use crate::ledger::reading::Moment;
+use crate::store::{StateDir, owed};
+
+/// A day that is not over is rolled up this often.
+const ROLL_UP_EVERY: Duration = Duration::from_secs(3_600);
+
+/// How long to wait before a roll-up that failed is tried again. Another roll-up may hold the lock.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// Days that are owed a roll-up. A day is owed from its first bucket until a roll-up that began after the end of the day,
+/// and after its last bucket was written, has succeeded.
+#[derive(Debug, Default)]
+pub struct DayRollups {
+    owed: BTreeSet<NaiveDate>,
+    /// Whether the logs were searched for days that earlier agents owed.
+    searched: bool,
+    running: Option<Running>,
+    /// By the boot-time clock in nanoseconds.
+    retry_at: u64,
+    /// When days that are not over are rolled up next, by the same clock.
+    hourly_at: u64,
+}
+
+/// A roll-up at work.
+#[derive(Debug)]
+struct Running {
+    /// The owed days that it was started for.
+    days: BTreeSet<NaiveDate>,
+    outcome: Receiver<Outcome>,
+}
+
+/// What a roll-up came to.
+#[derive(Debug)]
+struct Outcome {
+    begun_at: DateTime<Utc>,
+    searched: bool,
+    done: BTreeSet<NaiveDate>,
+    /// Days that still are to be rolled up.
+    failed: BTreeSet<NaiveDate>,
+}
+
+impl DayRollups {
+    /// A bucket of these days was written.
+    pub fn owe(&mut self, days: impl IntoIterator<Item = NaiveDate>) {
+        self.owed.extend(days);
+    }
+
+    /// Takes note of a roll-up that has ended, and starts the next if one is due. Never blocks.
+    pub fn attend(&mut self, config: &Config, now: Moment) {
+        match self.running.as_ref().map(|running| running.outcome.try_recv()) {
+            Some(Err(TryRecvError::Empty)) => return,
+            Some(Ok(outcome)) => self.take(Some(outcome), config, now),
+            Some(Err(TryRecvError::Disconnected)) => self.take(None, config, now),
+            None => {}
+        }
+        if now.boot_ns < self.retry_at {
+            return;
+        }
+        let today = calendar::local(config.timezone, now.wall).date_naive();
+        let hourly = now.boot_ns >= self.hourly_at;
+        let due: BTreeSet<NaiveDate> = self.owed.iter().copied().filter(|day| hourly || *day < today).collect();
+        if due.is_empty() && self.searched {
+            return;
+        }
+        if hourly {
+            self.hourly_at = after(now, ROLL_UP_EVERY);
+        }
+        self.start(due, config, now);
+    }
+
+    /// Rolls up all that is owed, and waits for it no longer than `patience`. What is not done by then is found by the
+    /// next start.
+    pub fn finish(&mut self, config: &Config, patience: Duration) {
+        let deadline = after(clock::now(), patience);
+        let mut in_time = self.wait(config, deadline);
+        if in_time && !(self.owed.is_empty() && self.searched) {
+            self.start(self.owed.clone(), config, clock::now());
+            in_time = self.wait(config, deadline);
+        }
+        if !in_time {
+            tracing::warn!("leaving before the days are rolled up: the next start does it");
+        }
+    }
+
+    /// Waits for the roll-up that is at work, if there is one. Whether none is by the `deadline`.
+    fn wait(&mut self, config: &Config, deadline: u64) -> bool {
+        let Some(running) = &self.running else { return true };
+        let left = Duration::from_nanos(deadline.saturating_sub(clock::now().boot_ns));
+        match running.outcome.recv_timeout(left) {
+            Err(RecvTimeoutError::Timeout) => return false,
+            outcome => self.take(outcome.ok(), config, clock::now()),
+        }
+        true
+    }
+
+    fn start(&mut self, days: BTreeSet<NaiveDate>, config: &Config, now: Moment) {
+        let (report, outcome) = mpsc::channel();
+        let work = Work { days: days.clone(), search: !self.searched, config: config.clone(), now };
+        let thread = thread::Builder::new().name("roll-up".to_owned()).spawn(move || {
+            // Nobody listens any more when the agent has left.
+            let _ = report.send(work.execute());
+        });
+        match thread {
+            Ok(_) => {
+                self.owed.retain(|day| !days.contains(day));
+                self.running = Some(Running { days, outcome });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no thread for the roll-up: it is tried again");
+                self.retry_at = after(now, RETRY_AFTER);
+            }
+        }
+    }
+
+    /// `None`: the thread ended without an outcome, which it never should.
+    fn take(&mut self, outcome: Option<Outcome>, config: &Config, now: Moment) {
+        let started = self.running.take().map(|running| running.days).unwrap_or_default();
+        let Some(Outcome { begun_at, searched, done, failed }) = outcome else {
+            tracing::error!("the roll-up ended without an outcome: it is tried again");
+            self.owed.extend(started);
+            self.retry_at = after(now, RETRY_AFTER);
+            return;
+        };
+        self.searched |= searched;
+        if !failed.is_empty() || !searched {
+            self.retry_at = after(now, RETRY_AFTER);
+        }
+        // A day that was not over has to be rolled up once more when it is, even if nothing is added to it.
+        self.owed.extend(done.into_iter().filter(|day| begun_at < calendar::day_end(config.timezone, *day)));
+        self.owed.extend(failed);
+    }
+}
+
+/// What the thread does.
+struct Work {
+    days: BTreeSet<NaiveDate>,
+    /// Also the days that the logs say are owed.
+    search: bool,
+    config: Config,
+    now: Moment,
+}
+
+impl Work {
+    fn execute(mut self) -> Outcome {
+        let mut searched = false;
+        if self.search {
+            match owed::days(&StateDir::new(&self.config.state_dir), self.config.timezone) {
+                Ok(found) => {
+                    self.days.extend(found);
+                    searched = true;
+                }
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    tracing::warn!("failed to look for days that are not rolled up\n{}", failure.render());
+                }
+            }
+        }
+        let failed = roll_up(&self.config, &self.days, self.now);
+        let done = self.days.difference(&failed).copied().collect();
+        Outcome { begun_at: self.now.wall, searched: searched || !self.search, done, failed }
+    }
+}
+
+/// Rolls up `days`, all at once or, where that fails, each alone, so that one bad file does not keep the others from it.
+/// Gives those that failed.
+fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment) -> BTreeSet<NaiveDate> {
+    let try_all = |days: &BTreeSet<NaiveDate>| {
+        let outcome = if days.is_empty() { Ok(()) } else { rollup::roll_up(config, days, now, false).map(|_| ()) };
+        outcome.inspect_err(|failure| {
+            let days = days.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(days, "the roll-up failed: it is tried again\n{}", failure.render());
+        })
+    };
+    match try_all(days) {
+        Ok(()) => BTreeSet::new(),
+        Err(_) if days.len() == 1 => days.clone(),
+        Err(_) => days.iter().copied().filter(|day| try_all(&[*day].into()).is_err()).collect(),
+    }
+}
