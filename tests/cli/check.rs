@@ -85,3 +85,26 @@ fn what_is_well_is_said_in_a_table() {
     assert!(said.stdout.starts_with("config      ok    "), "{}", said.stdout);
     assert_eq!(said.stderr, "");
 }
+
+#[test]
+fn config_only_looks_at_the_configuration_and_its_files_and_at_nothing_else() {
+    let place = place("[ports]\nwatch = [443]\nfiles = [{ path = \"mudb.json\", format = \"mudb\" }]\n");
+    let config = place.path().join("config.toml");
+    let arguments = ["check", "--config-only", "--json", "--config", config.to_str().unwrap()];
+    // Not even who may load no program is told so.
+    let said = flow_agent_as_nobody(&arguments);
+    let sections = |stdout: &str| -> Vec<String> {
+        findings(stdout).iter().map(|finding| format!("{} {}", finding["section"], finding["status"])).collect()
+    };
+    let expected = [r#""config" "ok""#, r#""ports" "fail""#];
+    assert_eq!((said.code, sections(&said.stdout)), (Some(3), expected.map(str::to_owned).into()));
+
+    fs::write(place.path().join("mudb.json"), r#"[{"user": "acct-8388", "port": 8388}]"#).unwrap();
+    let said = flow_agent_as_nobody(&arguments);
+    let expected = [r#""config" "ok""#, r#""ports" "ok""#];
+    assert_eq!((said.code, sections(&said.stdout)), (Some(0), expected.map(str::to_owned).into()));
+
+    fs::write(&config, "[count]\nbukcet = \"1h\"\n").unwrap();
+    let said = flow_agent_as_nobody(&arguments);
+    assert_eq!((said.code, sections(&said.stdout)), (Some(3), vec![r#""config" "fail""#.to_owned()]));
+}

@@ -21,6 +21,8 @@ const FILES: &[(&str, &str, u32)] = &[
     ("flow-agent/packaging/flow-agent.service", "usr/lib/systemd/system/flow-agent.service", 0o644),
     ("flow-agent/packaging/flow-agent-report.service", "usr/lib/systemd/system/flow-agent-report.service", 0o644),
     ("flow-agent/packaging/flow-agent-report.timer", "usr/lib/systemd/system/flow-agent-report.timer", 0o644),
+    ("flow-agent/packaging/flow-agent.preset", "usr/lib/systemd/system-preset/80-flow-agent.preset", 0o644),
+    ("flow-agent/packaging/flow-agent.tmpfiles", "usr/lib/tmpfiles.d/flow-agent.conf", 0o644),
     ("flow-agent/packaging/flow-agent.cron", "usr/share/doc/flow-agent/flow-agent.cron", 0o644),
     ("README.md", "usr/share/doc/flow-agent/README.md", 0o644),
     ("CHANGELOG.md", "usr/share/doc/flow-agent/CHANGELOG.md", 0o644),

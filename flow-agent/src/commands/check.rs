@@ -22,6 +22,9 @@ pub struct Args {
     /// Show the host key of this node of the configuration, ask, and believe it from now on
     #[arg(long, value_name = "NODE", conflicts_with_all = ["send_test", "json"])]
     pub enroll: Option<String>,
+    /// Look at the configuration and the files that it names, and at nothing else; `systemctl reload` does so first
+    #[arg(long, conflicts_with_all = ["enroll", "send_test"])]
+    pub config_only: bool,
     /// Mail a short letter to this address
     #[arg(long, value_name = "ADDRESS")]
     pub send_test: Option<String>,
@@ -38,9 +41,16 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     if let Some(node) = &args.enroll {
         return enroll::enroll(&common.load()?, node);
     }
-    let findings = look(common, args.send_test.as_deref());
+    let findings = if args.config_only { look_at_config(common) } else { look(common, args.send_test.as_deref()) };
     output::print(&if args.json { finding::json(&findings) } else { finding::table(&findings) })?;
     Ok(finding::code(&findings))
+}
+
+/// What decides whether `run` would accept the configuration. The kernel and the network are not asked.
+fn look_at_config(common: &Common) -> Vec<Finding> {
+    let (mut findings, config) = config::findings(common);
+    findings.extend(config.iter().flat_map(ports::configured));
+    findings
 }
 
 fn look(common: &Common, send_test: Option<&str>) -> Vec<Finding> {

@@ -10,21 +10,36 @@ use crate::backend::BackendChoice;
 use crate::backend::{BackendError, ebpf, nat};
 use crate::config::Config;
 use crate::ledger::units::{Human, count};
-use crate::ports::wanted::{Wanted, Warning};
+use crate::ports::wanted::{Wanted, WantedError, Warning};
 use crate::ports::{Owners, find, spec};
 use crate::store::{self, StateDir};
 
 /// What is to say of the ports that `config` wants counted.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
-    let last_good = last_good(config);
-    match find::find(&config.node, &config.ports, &config.users, config.count.max_ports, &last_good) {
+    match find(config) {
         Ok(wanted) => {
-            let mut findings = of(config, &wanted);
+            let mut findings = of(&wanted);
+            if config.count.backend != BackendChoice::Iptables {
+                findings.push(memory(wanted.ports.len(), config.count.max_ports));
+            }
             findings.extend(nat::look(&wanted.ports.keys().copied().collect()).iter().map(touched));
             findings
         }
-        Err(error) => vec![Finding::error(Section::Ports, &error).help(error.help())],
+        Err(error) => vec![refused(&error)],
     }
+}
+
+/// The same without the kernel's part: which ports, for whom, and what is wrong with the files that name them.
+pub(super) fn configured(config: &Config) -> Vec<Finding> {
+    find(config).map_or_else(|error| vec![refused(&error)], |wanted| of(&wanted))
+}
+
+fn find(config: &Config) -> Result<Wanted, WantedError> {
+    find::find(&config.node, &config.ports, &config.users, config.count.max_ports, &last_good(config))
+}
+
+fn refused(error: &WantedError) -> Finding {
+    Finding::error(Section::Ports, error).help(error.help())
 }
 
 /// As `run` would start with; that it is damaged is said of the state directory.
@@ -35,7 +50,7 @@ fn last_good(config: &Config) -> BTreeMap<PathBuf, Owners> {
     }
 }
 
-fn of(config: &Config, wanted: &Wanted) -> Vec<Finding> {
+fn of(wanted: &Wanted) -> Vec<Finding> {
     let owned = wanted.ports.values().flatten().count();
     let mut text = spec::text(wanted.ports.keys().copied());
     if text.len() > 60 {
@@ -48,9 +63,6 @@ fn of(config: &Config, wanted: &Wanted) -> Vec<Finding> {
     let what = format!("{ports}, {owned} with an owner{colon}{text}");
     let mut findings = vec![Finding::ok(Section::Ports, what)];
     findings.extend(wanted.warnings.iter().map(warning));
-    if config.count.backend != BackendChoice::Iptables {
-        findings.push(memory(wanted.ports.len(), config.count.max_ports));
-    }
     findings
 }
 
