@@ -170,6 +170,11 @@ impl Node {
         result
     }
 
+    /// The process id of the agent that runs.
+    pub fn pid(&self) -> u32 {
+        self.agent.as_ref().expect("an agent runs").id()
+    }
+
     /// Sends the agent that runs a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         self.agent.as_ref().expect("an agent runs").signal(signal);

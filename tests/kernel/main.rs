@@ -43,5 +43,6 @@ mod switch;
 mod translated;
 mod uninstall;
 mod upgrade;
+mod vanished;
 mod verifier;
 mod wire;

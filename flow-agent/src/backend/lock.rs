@@ -15,8 +15,12 @@ const DIRECTORY: &str = "/run/flow-agent";
 #[derive(Debug)]
 pub struct InterfaceLock {
     path: PathBuf,
+    /// Who we are, for whoever finds it locked.
+    holder: String,
     /// Closing it lets go of the lock.
-    _file: File,
+    file: File,
+    /// Whether it was said that the lock is lost.
+    is_lost: bool,
 }
 
 impl InterfaceLock {
@@ -27,25 +31,65 @@ impl InterfaceLock {
     /// tried.
     pub fn take(netns: u64, index: u32, interface: &str, instance: &str) -> Result<Self, BackendError> {
         let path = Path::new(DIRECTORY).join(format!("{netns}-{index}.lock"));
-        let locked = lock(&path).map_err(|source| BackendError::Lock { path: path.clone(), source })?;
-        match locked {
-            Ok(mut file) => {
-                let holder = format!("process {} of instance {instance}", std::process::id());
-                write_holder(&mut file, &holder).map_err(|source| BackendError::Lock { path: path.clone(), source })?;
-                Ok(Self { path, _file: file })
-            }
+        let holder = format!("process {} of instance {instance}", std::process::id());
+        match take(&path, &holder).map_err(|source| BackendError::Lock { path: path.clone(), source })? {
+            Ok(file) => Ok(Self { path, holder, file, is_lost: false }),
             Err(holder) => Err(BackendError::Busy { interface: interface.to_owned(), holder }),
         }
+    }
+
+    /// Takes the lock again if somebody removed its file or directory: otherwise a second agent would not see that we are
+    /// here. Whoever took it meanwhile keeps it, and so do we keep counting: we were here first, and nothing that two agents
+    /// with logs of their own count is counted twice in either.
+    pub fn keep(&mut self, interface: &str) {
+        if self.is_in_place() {
+            return;
+        }
+        let path = self.path.display();
+        match take(&self.path, &self.holder) {
+            Ok(Ok(file)) => {
+                tracing::warn!(interface, %path, "somebody removed the lock file: it was made again");
+                (self.file, self.is_lost) = (file, false);
+            }
+            Ok(Err(holder)) if !self.is_lost => {
+                tracing::error!(interface, holder, "somebody removed our lock, and another agent took it");
+                self.is_lost = true;
+            }
+            Err(error) if !self.is_lost => {
+                tracing::error!(interface, %path, %error, "somebody removed the lock file, and it cannot be made again");
+                self.is_lost = true;
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+
+    /// Whether the file that we locked is the one that others would find.
+    fn is_in_place(&self) -> bool {
+        is_same(&self.file, &self.path)
     }
 }
 
 impl Drop for InterfaceLock {
     fn drop(&mut self) {
+        // The file of somebody who took the lock after ours was removed stays.
+        if !self.is_in_place() {
+            return;
+        }
         // While it is held, so that whoever opened it meanwhile sees that it is not the one in the directory any more.
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(path = %self.path.display(), %error, "the lock file stays");
         }
     }
+}
+
+/// The locked file, which says that it is `holder`'s; or who holds it.
+fn take(path: &Path, holder: &str) -> io::Result<Result<File, String>> {
+    let mut locked = lock(path)?;
+    if let Ok(file) = &mut locked {
+        file.set_len(0)?;
+        file.write_all(holder.as_bytes())?;
+    }
+    Ok(locked)
 }
 
 /// The locked file, or who holds it.
@@ -73,13 +117,14 @@ fn lock(path: &Path) -> io::Result<Result<File, String>> {
             Err(TryLockError::Error(error)) => return Err(error),
         }
         // The one who held it may have removed it between our opening and our locking.
-        if fs::metadata(path).is_ok_and(|present| file.metadata().is_ok_and(|ours| ours.ino() == present.ino())) {
+        if is_same(&file, path) {
             return Ok(Ok(file));
         }
     }
 }
 
-fn write_holder(file: &mut File, holder: &str) -> io::Result<()> {
-    file.set_len(0)?;
-    file.write_all(holder.as_bytes())
+fn is_same(file: &File, path: &Path) -> bool {
+    let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let ours = file.metadata().map(identity);
+    ours.is_ok_and(|ours| fs::symlink_metadata(path).map(identity).is_ok_and(|present| ours == present))
 }

@@ -1,15 +1,15 @@
 //! EDGE kernel: attaching the programs, first in order, by TCX links or by filters on clsact.
 
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::Path;
 
-use aya::programs::links::{FdLink, PinnedLink};
-use aya::programs::tc::{SchedClassifierLink, TcAttachOptions, TcAttachType};
-use aya::programs::{LinkOrder, SchedClassifier};
+use aya::programs::SchedClassifier;
 
 use super::filter::remove_filter;
 use super::kernel;
 use super::layout::{LinkName, SetName};
-use super::pins::{self, FoundLink, Pins};
+use super::link::Link;
+use super::pins::{self, FoundLink, Pin, Pins};
 use crate::backend::netlink::{self, Direction};
 use crate::backend::{BackendError, Cause};
 
@@ -42,12 +42,10 @@ pub struct Attachment {
 /// What keeps it there.
 #[derive(Debug)]
 enum Hold {
-    /// A link, by its pin.
-    Pin { link: u32, path: PathBuf },
-    /// A link, by this process.
-    Process { link: u32, held: Option<FdLink> },
-    /// A filter, which stays by itself; and the directory that stands for it.
-    Filter { path: Option<PathBuf> },
+    /// A link, which this process holds open, and its pin, which keeps it attached when this process ends.
+    Link { link: Link, pin: Option<Pin> },
+    /// A filter, which stays by itself; a directory stands for it among the pins.
+    Filter { pin: Option<Pin>, qdisc_is_ours: bool },
 }
 
 /// How an attachment is found.
@@ -72,7 +70,6 @@ impl Attacher {
         set: &SetName,
     ) -> Result<Attachment, BackendError> {
         let name = LinkName { netns: self.netns, index, direction, interface: interface.to_owned() };
-        let pin = self.pins.as_ref().map(|pins| pins.link_path(&name));
         // What is left of an attachment that ended, perhaps under another name of the device.
         self.links_at(index, direction)?.iter().try_for_each(|left| remove_pin(&left.path))?;
         let hold = match self.mechanism {
@@ -81,15 +78,24 @@ impl Attacher {
                 if self.own_filter(&name)? {
                     remove_filter(&name)?;
                 }
-                attach_link(program, &name, pin).map_err(|source| failed(&name, source))?
+                let fd = program.fd().map_err(|source| failed(&name, Box::new(source)))?.as_fd();
+                let link = Link::create(fd, index, direction).map_err(|source| failed(&name, Box::new(source)))?;
+                Hold::Link { link, pin: None }
             }
             Mechanism::Clsact => {
-                self.attach_filter(program, &name, set, pin.as_deref())?;
-                Hold::Filter { path: pin }
+                let qdisc_is_ours = self.attach_filter(program, &name, set)?;
+                Hold::Filter { pin: None, qdisc_is_ours }
             }
         };
         let program = program_id(program).map_err(|source| failed(&name, source))?;
-        Ok(Attachment { name, program, hold })
+        let mut attachment = Attachment { name, program, hold };
+        if let Some(pins) = &self.pins
+            && let Err(error) = attachment.pin(pins)
+        {
+            self.detach(attachment)?;
+            return Err(error);
+        }
+        Ok(attachment)
     }
 
     /// Takes up what a predecessor attached, and lets `program` take the place of its program in one step.
@@ -103,11 +109,13 @@ impl Attacher {
         set: &SetName,
     ) -> Result<Attachment, BackendError> {
         let name = found.name.clone();
+        let pin = Some(Pin::at(found.path.clone())?);
         let hold = if found.is_tcx {
-            let link = link_at(&found.path).map_err(|source| failed(&name, source))?;
-            Hold::Pin { link, path: found.path.clone() }
+            let link = Link::open(&found.path).map_err(|source| failed(&name, Box::new(source)))?;
+            Hold::Link { link, pin }
         } else {
-            Hold::Filter { path: Some(found.path.clone()) }
+            let own = self.pins.as_ref().map_or(Ok(Vec::new()), Pins::own_qdiscs)?;
+            Hold::Filter { pin, qdisc_is_ours: own.contains(&(self.netns, name.index)) }
         };
         let mut attachment = Attachment { name, program: 0, hold };
         self.update(&mut attachment, program, set)?;
@@ -167,13 +175,8 @@ impl Attacher {
         // Should it fail, the attachment is not as it should be, which the next look sees.
         attachment.program = 0;
         let name = &attachment.name;
-        let updated = match &mut attachment.hold {
-            // The link outlives what is opened here by its pin.
-            Hold::Pin { path, .. } => open_link(path).and_then(|link| replace_program(link, program)).map(drop),
-            Hold::Process { held, .. } => match held.take() {
-                Some(link) => replace_program(link, program).map(|link| *held = Some(link)),
-                None => Err("its link was lost".into()),
-            },
+        let updated = match &attachment.hold {
+            Hold::Link { link, .. } => replace_program(link, program),
             Hold::Filter { .. } => self.set_filter(program, name, set, true),
         };
         attachment.program =
@@ -189,11 +192,11 @@ impl Attacher {
         let LinkName { index, direction, .. } = attachment.name;
         let netlink = |source| BackendError::Netlink { action: "list what is attached", source };
         let place = match &attachment.hold {
-            Hold::Pin { link, .. } | Hold::Process { link, .. } => {
+            Hold::Link { link, .. } => {
                 let hook = kernel::query_tcx(index, direction)
                     .map_err(|source| failed(&attachment.name, Box::new(source)))?
                     .unwrap_or_default();
-                let place = hook.attached.iter().position(|attached| *attached == (attachment.program, *link));
+                let place = hook.attached.iter().position(|attached| *attached == (attachment.program, link.id));
                 (place, hook.attached.first().map(|(program, _)| format!("program {program}")))
             }
             Hold::Filter { .. } => {
@@ -215,24 +218,54 @@ impl Attacher {
     /// # Errors
     /// When the kernel refuses.
     pub fn detach(&self, attachment: Attachment) -> Result<(), BackendError> {
-        match attachment.hold {
-            Hold::Pin { path, .. } => remove_pin(&path),
-            // Closing the link detaches it.
-            Hold::Process { .. } => Ok(()),
-            Hold::Filter { path } => {
-                remove_filter(&attachment.name)?;
-                path.map_or(Ok(()), |path| remove_pin(&path))
+        let pin = match attachment.hold {
+            Hold::Link { link, pin } => {
+                link.detach().map_err(|source| failed(&attachment.name, Box::new(source)))?;
+                pin
             }
-        }
+            Hold::Filter { pin, .. } => {
+                remove_filter(&attachment.name)?;
+                pin
+            }
+        };
+        pin.filter(Pin::is_intact).map_or(Ok(()), |pin| pins::remove(&pin.path))
     }
 }
 
-/// The id of the link that is pinned there.
-///
-/// # Errors
-/// When it cannot be opened, or is no link.
-pub fn link_at(path: &Path) -> Result<u32, Cause> {
-    Ok(open_link(path)?.info()?.id())
+impl Attachment {
+    /// Whether its pin is as we left it.
+    pub fn is_pinned(&self) -> bool {
+        let (Hold::Link { pin, .. } | Hold::Filter { pin, .. }) = &self.hold;
+        pin.as_ref().is_some_and(Pin::is_intact)
+    }
+
+    /// Pins it, unless it is pinned.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn pin(&mut self, pins: &Pins) -> Result<(), BackendError> {
+        if self.is_pinned() {
+            return Ok(());
+        }
+        let path = pins.link_path(&self.name);
+        match &mut self.hold {
+            Hold::Link { link, pin } => *pin = Some(Pin::make(link.fd(), path)?),
+            Hold::Filter { pin, qdisc_is_ours } => {
+                if *qdisc_is_ours {
+                    pins::ensure_directory(&pins.clsact_path(self.name.netns, self.name.index))?;
+                }
+                pins::ensure_directory(&path)?;
+                *pin = Some(Pin::at(path)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets its pin, which is out of reach.
+    pub fn forget_pin(&mut self) {
+        let (Hold::Link { pin, .. } | Hold::Filter { pin, .. }) = &mut self.hold;
+        *pin = None;
+    }
 }
 
 /// Removes the pin of an attachment; a link is detached first. What is gone already is removed.
@@ -240,41 +273,13 @@ fn remove_pin(pin: &Path) -> Result<(), BackendError> {
     if !pins::exists(pin)? || pin.is_dir() {
         return pins::remove(pin);
     }
-    kernel::detach_link(pin).map_err(|source| BackendError::Path { action: "detach", path: pin.to_owned(), source })?;
+    let detached = Link::open(pin).and_then(|link| link.detach());
+    detached.map_err(|source| BackendError::Path { action: "detach", path: pin.to_owned(), source })?;
     pins::remove(pin)
 }
 
-fn attach_link(program: &mut SchedClassifier, name: &LinkName, pin: Option<PathBuf>) -> Result<Hold, Cause> {
-    let attach_type = match name.direction {
-        Direction::Ingress => TcAttachType::Ingress,
-        Direction::Egress => TcAttachType::Egress,
-    };
-    let options = TcAttachOptions::TcxOrder(LinkOrder::first());
-    let attached = program.attach_with_options(&name.interface, attach_type, options)?;
-    let held: FdLink = program.take_link(attached)?.try_into()?;
-    let link = held.info()?.id();
-    // It was attached by the device's name, which may have passed to another device since it was listed.
-    let hook = kernel::query_tcx(name.index, name.direction)?.unwrap_or_default();
-    if !hook.attached.iter().any(|(_, attached)| *attached == link) {
-        return Err("the interface was renamed meanwhile".into());
-    }
-    match pin {
-        Some(path) => {
-            held.pin(&path)?;
-            Ok(Hold::Pin { link, path })
-        }
-        None => Ok(Hold::Process { link, held: Some(held) }),
-    }
-}
-
-fn open_link(path: &Path) -> Result<FdLink, Cause> {
-    Ok(PinnedLink::from_pin(path)?.into())
-}
-
-/// Consumes the link: where it fails, one that nothing else holds is detached.
-fn replace_program(link: FdLink, program: &mut SchedClassifier) -> Result<FdLink, Cause> {
-    let attached = program.attach_to_link(SchedClassifierLink::try_from(link)?)?;
-    Ok(program.take_link(attached)?.try_into()?)
+fn replace_program(link: &Link, program: &SchedClassifier) -> Result<(), Cause> {
+    Ok(link.update(program.fd()?.as_fd())?)
 }
 
 fn program_id(program: &SchedClassifier) -> Result<u32, Cause> {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::attach::{self, Attacher};
+use super::attach::Attacher;
+use super::link::Link;
 use super::pins::{FoundLink, FoundSet};
 use crate::backend::BackendError;
 use crate::backend::interfaces::{Interface, Patterns};
@@ -25,12 +26,16 @@ impl Before {
         let sets = pins.sets()?;
         let mut links = Vec::new();
         for found in pins.links()? {
-            let id = if found.is_tcx {
-                let opened = attach::link_at(&found.path);
-                Some(opened.map_err(|source| BackendError::Load { what: "pinned link".into(), source })?)
-            } else {
-                None
-            };
+            let id =
+                if found.is_tcx {
+                    let opened = Link::open(&found.path).map(|link| link.id);
+                    Some(opened.map_err(|source| BackendError::Load {
+                        what: "pinned link".into(),
+                        source: Box::new(source),
+                    })?)
+                } else {
+                    None
+                };
             links.push((found, id));
         }
         Ok(Self { sets, links })

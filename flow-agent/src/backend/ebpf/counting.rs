@@ -37,7 +37,7 @@ pub(super) struct Counted {
     pub(super) layer: LinkLayer,
     /// One for each direction, fewer while one of them could not be attached.
     pub(super) attachments: Vec<(Direction, Attachment)>,
-    pub(super) _lock: InterfaceLock,
+    pub(super) lock: InterfaceLock,
     /// The last time at which both were seen to be well.
     pub(super) well_at: Moment,
 }
@@ -88,6 +88,7 @@ impl Backend for Counting {
 
     fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError> {
         let slots = layout::slots_for(ports.len(), self.max_ports)?;
+        self.keep_pinned();
         let name = SetName { slots, id: new_id(), ..self.set.name.clone() };
         let (set, mut programs) = new_set(&self.attacher, name, self.constants)?;
         let prepared = set.owners().and_then(|owners| owners.plan_add(ports)).and_then(|steps| set.apply(&steps));
@@ -119,6 +120,8 @@ impl Backend for Counting {
 
     fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
         self.programs.flush_log();
+        self.keep_pinned();
+        self.keep_locked();
         Ok(Inspection { unseen: self.look_around(now)?, retired: Vec::new() })
     }
 
@@ -149,11 +152,11 @@ impl Counting {
 
     /// Marks in the pins that a bucket was sealed.
     pub(super) fn mark_sealed(&mut self) -> Result<(), BackendError> {
-        if let (Some(path), false) = (&self.set.path, self.sealed) {
-            pins::ensure_directory(&path.join(layout::SEALED))?;
+        if std::mem::replace(&mut self.sealed, true) {
+            return Ok(());
         }
-        self.sealed = true;
-        Ok(())
+        // Should it fail, because the pins are gone, the next inspection makes it with them.
+        self.set.path.as_ref().map_or(Ok(()), |path| pins::ensure_directory(&path.join(layout::SEALED)))
     }
 
     fn names(&self) -> BTreeSet<String> {

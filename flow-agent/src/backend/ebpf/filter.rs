@@ -2,7 +2,6 @@
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use aya::programs::SchedClassifier;
 
@@ -24,7 +23,7 @@ impl Attacher {
         Ok(filters.iter().any(|filter| filter.is_at_our_place() && is_own(filter)))
     }
 
-    /// Puts `program` at our place, and makes the qdisc where there is none; `pin` is the directory that stands for it.
+    /// Puts `program` at our place, and makes the qdisc where there is none; whether the qdisc is one that this instance made.
     ///
     /// # Errors
     /// When the kernel refuses, or a foreign qdisc or filter is in the way.
@@ -33,10 +32,9 @@ impl Attacher {
         program: &SchedClassifier,
         name: &LinkName,
         set: &SetName,
-        pin: Option<&Path>,
-    ) -> Result<(), BackendError> {
+    ) -> Result<bool, BackendError> {
         let netlink = |source| BackendError::Netlink { action: "list the filters", source };
-        self.ensure_clsact(name)?;
+        let qdisc_is_ours = self.ensure_clsact(name)?;
         let filters = netlink::filters(name.index, name.direction).map_err(netlink)?;
         if let Some(blocking) = filters.iter().find(|filter| filter.blocks_our_place()) {
             let (interface, kind) = (name.interface.clone(), blocking.kind.clone());
@@ -49,22 +47,16 @@ impl Attacher {
             let (interface, owner) = (name.interface.clone(), format!("filter {}", foreign.name));
             return Err(BackendError::Foreign { interface, direction: name.direction.name(), owner });
         }
-        if let Some(pin) = pin {
-            pins::ensure_directory(pin)?;
-        }
         let replace = present.is_some();
-        let put = self.set_filter(program, name, set, replace).map_err(|source| {
+        self.set_filter(program, name, set, replace).map_err(|source| {
             let is_absent = source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound);
             // The device and its qdisc are there: of what a new filter needs, only its kind can be missing.
             if is_absent && !replace {
                 return BackendError::Lacks { what: "`bpf` filter (module cls_bpf)" };
             }
             failed(name, source)
-        });
-        if let (Err(_), Some(pin), false) = (&put, pin, replace) {
-            pins::remove(pin)?;
-        }
-        put
+        })?;
+        Ok(qdisc_is_ours)
     }
 
     /// Sets the filter at our place to `program`, in one step where there is one.
@@ -82,11 +74,12 @@ impl Attacher {
         Ok(netlink::set_filter(name.index, name.direction, program.fd()?.as_fd(), &filter, replace)?)
     }
 
-    /// Makes the qdisc where there is none, and writes down that it was us.
-    fn ensure_clsact(&self, name: &LinkName) -> Result<(), BackendError> {
+    /// Makes the qdisc where there is none, and writes down that it was us; whether it was, now or before.
+    fn ensure_clsact(&self, name: &LinkName) -> Result<bool, BackendError> {
         let netlink = |source| BackendError::Netlink { action: "list the qdiscs", source };
+        let note = self.pins.as_ref().map(|pins| pins.clsact_path(self.netns, name.index));
         match netlink::ingress_qdisc(name.index).map_err(netlink)?.as_deref() {
-            Some("clsact") => return Ok(()),
+            Some("clsact") => return note.map_or(Ok(false), |note| pins::exists(&note)),
             Some(kind) => {
                 let (interface, kind) = (name.interface.clone(), kind.to_owned());
                 return Err(BackendError::Qdisc { interface, kind });
@@ -94,7 +87,6 @@ impl Attacher {
             None => {}
         }
         // Written down first: a qdisc of ours that nobody knows of would never go away.
-        let note = self.pins.as_ref().map(|pins| pins.clsact_path(self.netns, name.index));
         if let Some(note) = &note {
             pins::ensure_directory(note)?;
         }
@@ -105,7 +97,7 @@ impl Attacher {
         if let (Err(_), Some(note)) = (&added, &note) {
             pins::remove(note)?;
         }
-        added
+        added.map(|()| true)
     }
 }
 

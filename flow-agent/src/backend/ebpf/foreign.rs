@@ -6,9 +6,10 @@ use std::path::Path;
 use aya::programs::SchedClassifier;
 use aya::programs::tc::TcAttachType;
 
-use super::attach::{Attacher, link_at};
+use super::attach::Attacher;
 use super::kernel;
 use super::layout;
+use super::link::Link;
 use super::pins::{self, Pins};
 use super::set::PROGRAMS;
 use crate::backend::BackendError;
@@ -50,8 +51,12 @@ fn link_owner(
 ) -> Result<Option<String>, BackendError> {
     // A kernel without TCX has no links.
     let Ok(Some(hook)) = kernel::query_tcx(index, direction) else { return Ok(None) };
-    let own: BTreeSet<u32> =
-        attacher.links_at(index, direction)?.iter().filter_map(|found| link_at(&found.path).ok()).collect();
+    let own: BTreeSet<u32> = attacher
+        .links_at(index, direction)?
+        .iter()
+        .filter_map(|found| Link::open(&found.path).ok())
+        .map(|link| link.id)
+        .collect();
     let strangers: Vec<(u32, u32)> = hook.attached.into_iter().filter(|(_, link)| !own.contains(link)).collect();
     if strangers.is_empty() {
         return Ok(None);
@@ -63,7 +68,7 @@ fn link_owner(
         for found in pins.links()? {
             let here = (attacher.netns, index, direction);
             if (found.name.netns, found.name.index, found.name.direction) == here
-                && link_at(&found.path).is_ok_and(|link| strangers.iter().any(|(_, stranger)| *stranger == link))
+                && Link::open(&found.path).is_ok_and(|link| strangers.iter().any(|(_, stranger)| *stranger == link.id))
             {
                 return Ok(Some(format!("instance {instance}")));
             }

@@ -140,8 +140,7 @@ impl Counting {
         let device = (interface.index, interface.name.as_str());
         let lock = InterfaceLock::take(self.attacher.netns, device.0, device.1, &self.attacher.instance)?;
         foreign::refuse(&self.attacher, &self.bpffs, device)?;
-        let mut counted =
-            Counted { name: interface.name.clone(), layer, attachments: Vec::new(), _lock: lock, well_at: now };
+        let mut counted = Counted { name: interface.name.clone(), layer, attachments: Vec::new(), lock, well_at: now };
         for direction in Direction::BOTH {
             let attached = self
                 .programs

@@ -1,18 +1,14 @@
 //! EDGE kernel: what eBPF needs to know of this kernel, and the system calls that no library of ours makes.
 
-use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::backend::BackendError;
 use crate::backend::netlink::Direction;
 
 // include/uapi/linux/bpf.h
-const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_PROG_QUERY: libc::c_int = 16;
-const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
 /// Most programs at one hook (kernel/bpf/mprog.c).
@@ -37,6 +33,30 @@ pub fn trim_memory() {
     // SAFETY: it takes no pointers, and may be called at any time from any thread.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Kernels before 5.11 account maps to the locked memory of the process.
+pub fn allow_locked_memory() {
+    let unlimited = Rlimit { current: None, maximum: None };
+    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
+        tracing::debug!(%error, "locked memory stays limited, which matters before Linux 5.11");
+    }
+}
+
+/// Raises the limit of open files as far as we may: each device takes two for its links and one for its lock.
+pub fn allow_open_files() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// `enum bpf_attach_type` of a TCX hook.
+pub fn tcx_attach_type(direction: Direction) -> u32 {
+    match direction {
+        Direction::Ingress => BPF_TCX_INGRESS,
+        Direction::Egress => BPF_TCX_EGRESS,
     }
 }
 
@@ -71,10 +91,7 @@ pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
     let mut links = [0_u32; MPROG_MAX];
     let mut query = Query {
         target_ifindex: index,
-        attach_type: match direction {
-            Direction::Ingress => BPF_TCX_INGRESS,
-            Direction::Egress => BPF_TCX_EGRESS,
-        },
+        attach_type: tcx_attach_type(direction),
         query_flags: 0,
         attach_flags: 0,
         prog_ids: programs.as_mut_ptr().expose_provenance() as u64,
@@ -100,40 +117,12 @@ pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
     Ok(Some(Hook { attached }))
 }
 
-/// Detaches the link that is pinned there, and returns when no packet meets its program any more. Removing the pin would
-/// do so some time later, while a new attachment counts already. A link that is detached already stays so.
-///
-/// # Errors
-/// When it cannot be opened, or is no link.
-pub fn detach_link(pin: &Path) -> io::Result<()> {
-    /// The member of `union bpf_attr` that opens pins.
-    #[repr(C)]
-    struct ObjectGet {
-        pathname: u64,
-        bpf_fd: u32,
-        file_flags: u32,
-    }
-    let path = CString::new(pin.as_os_str().as_bytes())?;
-    let pathname = path.as_ptr().expose_provenance() as u64;
-    let mut get = ObjectGet { pathname, bpf_fd: 0, file_flags: 0 };
-    // SAFETY: this is the member of `union bpf_attr` for the command, and the path lives over the call.
-    let fd = unsafe { bpf(BPF_OBJ_GET, &mut get) }?;
-    // SAFETY: the kernel has just made it for us.
-    let link = unsafe { OwnedFd::from_raw_fd(fd) };
-    let mut detach = link.as_raw_fd().cast_unsigned();
-    // SAFETY: this is the member of `union bpf_attr` for the command.
-    match unsafe { bpf(BPF_LINK_DETACH, &mut detach) } {
-        Err(error) if error.raw_os_error() != Some(libc::ENOLINK) => Err(error),
-        Ok(_) | Err(_) => Ok(()),
-    }
-}
-
 /// The system call.
 ///
 /// # Safety
 /// `attribute` is the member of `union bpf_attr` that belongs to the command, and what it points to is valid for what the
 /// kernel does with it.
-unsafe fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32> {
+pub(super) unsafe fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32> {
     // SAFETY: the attribute is as long as is said and lives over the call; the rest is the caller's promise.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attribute), size_of::<T>()) };
     match i32::try_from(result) {

@@ -13,6 +13,8 @@ pub const PORT_SLOT: &str = "PORT_SLOT";
 pub const CELLS: &str = "CELLS";
 pub const SLOT_OWNER: &str = "SLOT_OWNER";
 pub const FRAGMENTS: &str = "FRAGMENTS";
+/// The names of all of them.
+pub const ALL: [&str; 4] = [PORT_SLOT, CELLS, SLOT_OWNER, FRAGMENTS];
 
 const BPF_F_MMAPABLE: u32 = 0x400;
 

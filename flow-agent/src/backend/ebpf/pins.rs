@@ -3,6 +3,7 @@
 
 use std::fs::{self, DirBuilder, Metadata};
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,7 @@ use rustix::fs::{FsWord, statfs};
 use rustix::mount::{MountFlags, mount};
 
 use super::layout::{CLSACT, LINKS, LinkName, Newer, ROOT, SEALED, SetName};
+use super::link;
 use crate::backend::BackendError;
 
 /// What the name of a set begins with while it is removed.
@@ -34,6 +36,41 @@ pub fn mount_bpffs(path: &Path) -> Result<(), BackendError> {
 
 fn is_bpffs(path: &Path) -> bool {
     statfs(path).is_ok_and(|stat| stat.f_type == BPF_FS_MAGIC)
+}
+
+/// One pin or directory of ours, as it was when we made it or took it up.
+#[derive(Clone, Debug)]
+pub struct Pin {
+    pub path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+impl Pin {
+    /// Remembers what is at `path`.
+    ///
+    /// # Errors
+    /// When there is nothing, or it cannot be looked at.
+    pub fn at(path: PathBuf) -> Result<Self, BackendError> {
+        let metadata = metadata(&path)?;
+        Ok(Self { file: (metadata.dev(), metadata.ino()), path })
+    }
+
+    /// Pins `object` (a map or a link) at `path`, in the place of whatever is there: the directory is ours alone, so it can
+    /// only be an older pin of the same object.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn make(object: BorrowedFd<'_>, path: PathBuf) -> Result<Self, BackendError> {
+        remove(&path)?;
+        link::pin(object, &path).map_err(|source| BackendError::Path { action: "pin", path: path.clone(), source })?;
+        Self::at(path)
+    }
+
+    /// Whether it is still there, and still the same.
+    pub fn is_intact(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file)
+    }
 }
 
 /// The pins of one instance.
@@ -217,6 +254,10 @@ pub fn ensure_directory(path: &Path) -> Result<(), BackendError> {
 /// # Errors
 /// When the kernel refuses.
 pub fn remove_set(path: &Path) -> Result<(), BackendError> {
+    // Somebody may have removed it, or have unmounted bpffs.
+    if !exists(path)? {
+        return Ok(());
+    }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let gone = path.with_file_name(format!("{GONE}{name}"));
     fs::rename(path, &gone).map_err(|source| BackendError::Path {

@@ -1,19 +1,18 @@
 //! EDGE kernel: one set of counters, its maps and the programs that feed them.
 
 use std::collections::BTreeSet;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
 use aya::maps::{Map, MapData};
 use aya::programs::SchedClassifier;
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
-use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::kernel;
 use super::layout::SetName;
 use super::log::ProgramLog;
-use super::maps::{CELLS, PORT_SLOT, SLOT_OWNER, expected_maps};
-use super::pins::{self, FoundSet};
+use super::maps::{self, CELLS, PORT_SLOT, SLOT_OWNER, expected_maps};
+use super::pins::{self, FoundSet, Pin};
 use super::refusal::MAPS;
 use super::slots::{self, Owner, Owners, Step};
 use super::tables::Tables;
@@ -38,6 +37,8 @@ pub struct Set {
     pub name: SetName,
     /// Where its pins lie, if it has any.
     pub path: Option<PathBuf>,
+    /// The pins of its maps, if this process feeds it and they are pinned.
+    pub pins: Vec<Pin>,
     pub epoch: String,
     tables: Tables,
 }
@@ -63,7 +64,7 @@ impl Set {
     /// # Errors
     /// When a pinned map is not what the set's name says, or the kernel refuses.
     pub fn load(name: SetName, path: Option<PathBuf>, constants: Constants) -> Result<(Self, Programs), BackendError> {
-        allow_locked_memory();
+        kernel::allow_locked_memory();
         let expected = expected_maps(&name);
         let lines = name.lines();
         let count_wire = u32::from(name.count == CountMode::Wire);
@@ -102,7 +103,9 @@ impl Set {
         .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
         let epoch = epoch(&name)?;
         let log = if constants.log { Some(ProgramLog::open(&mut ebpf)?) } else { None };
-        Ok((Self { name, path, epoch, tables }, Programs { ebpf, log }))
+        let pin = |path: &PathBuf| maps::ALL.iter().map(|map| Pin::at(path.join(map))).collect();
+        let pins = path.as_ref().map_or(Ok(Vec::new()), pin)?;
+        Ok((Self { name, path, pins, epoch, tables }, Programs { ebpf, log }))
     }
 
     /// Opens a pinned set to be read, without programs.
@@ -122,7 +125,7 @@ impl Set {
         let tables = Tables::map(routes.fd().as_fd(), owners.fd().as_fd(), cells.fd().as_fd(), name.cpus, name.lines())
             .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
         let epoch = epoch(&name)?;
-        Ok(Self { name, path: Some(found.path.clone()), epoch, tables })
+        Ok(Self { name, path: Some(found.path.clone()), pins: Vec::new(), epoch, tables })
     }
 
     /// What a seal says of these counters.
@@ -202,6 +205,12 @@ impl Programs {
 }
 
 impl Programs {
+    /// The map of this name, which the programs hold open whatever becomes of its pin.
+    pub fn map(&self, name: &str) -> BorrowedFd<'_> {
+        let map = self.ebpf.map(name).and_then(map_data);
+        map.expect("the built object has this map").fd().as_fd()
+    }
+
     /// Writes what the programs had to say into our own log.
     pub fn flush_log(&mut self) {
         if let Some(log) = &mut self.log {
@@ -220,15 +229,7 @@ pub fn epoch(name: &SetName) -> Result<String, BackendError> {
 
 fn map_data(map: &Map) -> Option<&MapData> {
     match map {
-        Map::Array(data) => Some(data),
+        Map::Array(data) | Map::LruHashMap(data) => Some(data),
         _ => None,
-    }
-}
-
-/// Kernels before 5.11 account maps to the locked memory of the process.
-fn allow_locked_memory() {
-    let unlimited = Rlimit { current: None, maximum: None };
-    if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
-        tracing::debug!(%error, "locked memory stays limited, which matters before Linux 5.11");
     }
 }

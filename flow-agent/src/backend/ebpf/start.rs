@@ -37,6 +37,7 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
     let Ground { patterns, chosen, attacher, before, mut locks } = Ground::look(options)?;
     let mut sets = Sets::sort(&before.sets, options)?;
 
+    kernel::allow_open_files();
     let constants = Constants { atomic: host::is_realtime(), log: options.log };
     let (set, programs) = sets.current(&attacher, options, constants)?;
     prepare_slots(&set, &options.ports, sets.adopted_is_known)?;
@@ -245,8 +246,7 @@ impl Counting {
     ) -> Result<Option<String>, BackendError> {
         let layer = interface.link_layer().expect("only devices that can be read are chosen");
         let device = (interface.index, interface.name.as_str());
-        let mut counted =
-            Counted { name: interface.name.clone(), layer, attachments: Vec::new(), _lock: lock, well_at: now };
+        let mut counted = Counted { name: interface.name.clone(), layer, attachments: Vec::new(), lock, well_at: now };
         let mut why = None;
         for direction in Direction::BOTH {
             let program = self.programs.get(layer, direction)?;

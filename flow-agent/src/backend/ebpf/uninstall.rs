@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::attach::{self, Attacher, Mechanism};
+use super::attach::{Attacher, Mechanism};
 use super::filter;
 use super::layout::{self, LinkName};
+use super::link::Link;
 use super::maps;
 use super::pins::{self, FoundLink, Pins};
 use super::set::{self, Set};
@@ -146,9 +147,10 @@ fn is_live(instance: &str, found: &FoundLink) -> Result<bool, BackendError> {
         return Ok(false);
     }
     let (mechanism, link) = if found.is_tcx {
+        let opened = Link::open(&found.path);
         let link =
-            attach::link_at(&found.path).map_err(|source| BackendError::Load { what: "pinned link".into(), source })?;
-        (Mechanism::Tcx, Some(link))
+            opened.map_err(|source| BackendError::Load { what: "pinned link".into(), source: Box::new(source) })?;
+        (Mechanism::Tcx, Some(link.id))
     } else {
         (Mechanism::Clsact, None)
     };

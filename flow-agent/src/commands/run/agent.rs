@@ -215,6 +215,7 @@ impl Agent {
     fn seal(&mut self, reading: &Reading) -> Result<(), Failure> {
         let users = users(&self.owners);
         let closing = Closing { users: &users, unseen: self.unseen.all() };
+        self.meter.set_pinned(self.backend.identity().pinned);
         let bucket = self.meter.close(self.backend.interfaces(), reading, closing);
         let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
         self.unseen.forget_until(&bucket.seal);

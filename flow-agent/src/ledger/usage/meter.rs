@@ -127,6 +127,11 @@ impl Meter {
         self.open.window.due(now) || self.open.tally.was_reset()
     }
 
+    /// Whether the counters outlive this process, which the next seals say: their pins may be removed, and made again.
+    pub fn set_pinned(&mut self, pinned: bool) {
+        self.open.identity.pinned = pinned;
+    }
+
     /// When the open bucket ends, if nothing happens until then.
     pub fn planned_end(&self) -> DateTime<Utc> {
         self.open.window.planned_end()
