@@ -26,14 +26,14 @@ pub async fn run(agent: &mut Agent, reload: &dyn Fn() -> Result<Config, Failure>
     loop {
         let pause = agent.pause();
         tokio::select! {
-            () = sleep(pause) => agent.tick()?,
-            () = agent.ports_changed() => agent.refresh_ports()?,
+            () = sleep(pause) => agent.tick(),
+            () = agent.ports_changed() => agent.refresh_ports(),
             heard = interfaces.changed() => {
                 heard?;
-                agent.inspect()?;
+                agent.inspect();
             }
             _ = signals.hangup.recv() => match reload() {
-                Ok(config) => agent.reconfigure(config)?,
+                Ok(config) => agent.reconfigure(config),
                 Err(failure) => tracing::error!("the configuration stays as it is\n{}", failure.render()),
             },
             _ = signals.terminate.recv() => break,

@@ -4,11 +4,10 @@ mod agent;
 mod day_rollups;
 mod events;
 mod nat;
-mod outbox;
+mod recorder;
 mod say;
 mod setup;
 mod timers;
-mod unseen;
 mod watched;
 
 use std::time::Duration;

@@ -1,23 +1,20 @@
 //! The start: locks, what the journal says, what is still in the kernel, and from there on.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::agent::{Agent, users};
-use super::day_rollups::DayRollups;
-use super::nat::NatWatch;
-use super::outbox::{Outbox, Then};
-use super::timers::Timers;
-use super::unseen::UnseenList;
+use super::agent::Agent;
+use super::recorder::{Beginning, Recorder, users};
 use super::watched::Watched;
-use crate::backend::{self, BackendError, Options, Place, Retired, Started};
+use crate::backend::{self, Backend, BackendError, Options, Place, Retired, Started};
 use crate::clock;
 use crate::config::Config;
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
+use crate::ledger::reading::Unseen;
 use crate::ledger::usage::{Baseline, Closing, Counted, Meter, Settings};
+use crate::ports::Owners;
 use crate::store::journal::{Journal, Recovery};
-use crate::store::{StateDir, instance, ports};
+use crate::store::{RunLock, StateDir, instance, ports};
 
 /// A clock that lies before the journal's end is waited for this long.
 const CLOCK_PATIENCE: Duration = Duration::from_secs(300);
@@ -45,82 +42,95 @@ pub(super) async fn start_with(
     refuse_overlap(&recovery, accept_overlap)?;
     let baseline = baseline(&recovery);
     wait_for_clock(&baseline).await;
+    let (watched, former_owners) = watch(&config, &state)?;
+    let started = begin(&options(&config, instance, place, &watched, &baseline))?;
+    let counters = Counters::read(started, &baseline)?;
+    let must_close = counters.is_draining();
+    let recorder = counters.record(&config, &baseline, former_owners, lock, journal)?;
+    Ok(Agent::begin(config, recorder, watched, must_close))
+}
 
-    let remembered = ports::read(&state).unwrap_or_else(|error| {
+/// What is watched now, and who owned the ports when the last agent left: what was counted while no agent ran is theirs.
+fn watch(config: &Config, state: &StateDir) -> Result<(Watched, Owners), Failure> {
+    let remembered = ports::read(state).unwrap_or_else(|error| {
         tracing::warn!(error = %chain(&error), "the last good port list cannot be used");
         None
     });
-    // What was counted while nobody was here belongs to those who had the ports when the last agent left.
     let former_owners = remembered.as_ref().map(|list| list.ports.clone());
     let watched = Watched::start(config.clone(), remembered, clock::now())?;
-    let owners = watched.owners().clone();
+    let former_owners = former_owners.unwrap_or_else(|| watched.owners().clone());
+    Ok((watched, former_owners))
+}
 
-    let options = Options {
+fn options(config: &Config, instance: String, place: Place, watched: &Watched, baseline: &Baseline) -> Options {
+    Options {
         instance,
         bpffs: config.bpffs.clone(),
         interfaces: config.count.interfaces.clone(),
         count: config.count.count,
         max_ports: config.count.max_ports,
-        ports: owners.keys().copied().collect(),
+        ports: watched.owners().keys().copied().collect(),
         known_epochs: baseline.epochs(),
         last_known: baseline.last_known(),
         place,
         log: tracing::enabled!(tracing::Level::DEBUG),
-    };
-    let Started { mut backend, retired, mut unseen, unadopted } = begin(&options)?;
-    for path in unadopted {
-        tracing::warn!(
-            path = %path.display(),
-            "counters of another history of this state directory: left alone; `flow-agent uninstall` removes them"
-        );
     }
+}
 
-    let mut sets: Vec<Box<dyn Retired>> = Vec::new();
-    let mut last_readings = Vec::new();
-    for mut set in retired {
-        let reading = set.read(&clock::now)?;
+/// The counters that were found at the start, and what they say.
+struct Counters {
+    backend: Box<dyn Backend>,
+    live: Counted,
+    retired: Vec<Box<dyn Retired>>,
+    /// Of `retired`, in the same order.
+    last_readings: Vec<Counted>,
+    unseen: Vec<Unseen>,
+}
+
+impl Counters {
+    fn read(started: Started, baseline: &Baseline) -> Result<Self, BackendError> {
+        let Started { mut backend, mut retired, mut unseen, unadopted } = started;
+        for path in unadopted {
+            tracing::warn!(
+                path = %path.display(),
+                "counters of another history of this state directory: left alone; `flow-agent uninstall` removes them"
+            );
+        }
+        let mut last_readings = Vec::new();
+        for set in &mut retired {
+            let reading = set.read(&clock::now)?;
+            unseen.extend(baseline.unseen(&reading.epoch));
+            last_readings.push(Counted { identity: set.identity(), interfaces: set.interfaces(), reading });
+        }
+        let reading = backend.read(&clock::now)?;
         unseen.extend(baseline.unseen(&reading.epoch));
-        last_readings.push(Counted { identity: set.identity(), interfaces: set.interfaces(), reading });
-        sets.push(set);
+        let live = Counted { identity: backend.identity(), interfaces: backend.interfaces(), reading };
+        Ok(Self { backend, live, retired, last_readings, unseen })
     }
-    let reading = backend.read(&clock::now)?;
-    unseen.extend(baseline.unseen(&reading.epoch));
-    let must_close = !reading.draining.is_empty();
-    let live = Counted { identity: backend.identity(), interfaces: backend.interfaces(), reading };
-    let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
-    let mut in_force = former_owners.unwrap_or_else(|| owners.clone());
-    let former_users = users(&in_force);
-    // Others have nothing in the open bucket.
-    in_force.retain(|port, _| live.reading.ports.contains_key(port));
-    let closing = Closing { users: &former_users, unseen: &unseen };
-    let (meter, buckets) = Meter::resume(settings, &baseline, last_readings, live, closing);
 
-    let mut outbox = Outbox::new(journal);
-    for bucket in buckets {
-        let behind = sets.iter().position(|set| set.identity().epoch == bucket.seal.epoch);
-        let then = behind.map_or(Then::Nothing, |index| Then::Delete(sets.remove(index)));
-        outbox.push(bucket, then);
+    /// Whether a predecessor stopped counting ports and left, or ports went away while no agent ran.
+    fn is_draining(&self) -> bool {
+        !self.live.reading.draining.is_empty()
     }
-    outbox.write_all(backend.as_mut())?;
-    for set in sets {
-        // Its last reading is sealed already, or there was nothing in it.
-        set.delete()?;
+
+    /// Writes what the log does not say yet of counters that are no longer used, and goes on with the live ones.
+    fn record(
+        self,
+        config: &Config,
+        baseline: &Baseline,
+        mut owners: Owners,
+        lock: RunLock,
+        journal: Journal,
+    ) -> Result<Recorder, Failure> {
+        let Self { backend, live, retired, last_readings, unseen } = self;
+        let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
+        let former_users = users(&owners);
+        // Other ports have nothing in the open bucket.
+        owners.retain(|port, _| live.reading.ports.contains_key(port));
+        let closing = Closing { users: &former_users, unseen: &unseen };
+        let (meter, buckets) = Meter::resume(settings, baseline, last_readings, live, closing);
+        Recorder::begin(Beginning { lock, journal, backend, meter, owners, unseen }, buckets, retired)
     }
-    let timers = Timers::start(clock::now(), &config);
-    let mut list = UnseenList::default();
-    list.add(unseen);
-    let (owners, unseen, replaced, nat) = (in_force, list, VecDeque::new(), NatWatch::default());
-    let rollups = DayRollups::default();
-    let mut agent =
-        Agent { config, lock, backend, meter, watched, owners, outbox, unseen, replaced, nat, rollups, timers };
-    if must_close {
-        // A predecessor stopped counting ports and left, or ports went while nobody was here.
-        agent.close();
-    }
-    agent.apply_ports();
-    agent.remember_ports();
-    agent.checkpoint();
-    Ok(agent)
 }
 
 fn refuse_overlap(recovery: &Recovery, accept: bool) -> Result<(), Failure> {

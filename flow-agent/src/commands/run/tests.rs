@@ -68,7 +68,7 @@ async fn an_agent_that_dies_leaves_its_bytes_to_the_next() {
     let script = Script::new(8);
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(443, bytes(100));
-    assert!(agent.close());
+    assert!(agent.recorder().close());
     script.pass(443, bytes(20));
     // As `kill -9`: nothing is written.
     drop(agent);
@@ -84,11 +84,11 @@ async fn a_port_that_goes_and_comes_back_counts_from_where_its_last_line_ended()
     let script = Script::new(8);
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(4433, bytes(1_000));
-    agent.reconfigure(config(dir.path(), &[443])).unwrap();
+    agent.reconfigure(config(dir.path(), &[443]));
     assert_eq!(logged(dir.path())[&4433], 1_000, "its last line is written at once");
     assert!(script.draining().is_empty(), "and its counters are let go");
     script.pass(4433, bytes(50));
-    agent.reconfigure(config(dir.path(), &[443, 4433])).unwrap();
+    agent.reconfigure(config(dir.path(), &[443, 4433]));
     script.pass(4433, bytes(8));
     agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 0), (4433, 1_008)].into());
@@ -101,9 +101,9 @@ async fn counters_that_cannot_be_let_go_are_not_counted_again() {
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(4433, bytes(1_000));
     script.fail_next(Operation::Release);
-    agent.reconfigure(config(dir.path(), &[443])).unwrap();
-    agent.reconfigure(config(dir.path(), &[443, 4433])).unwrap();
-    agent.tick().unwrap();
+    agent.reconfigure(config(dir.path(), &[443]));
+    agent.reconfigure(config(dir.path(), &[443, 4433]));
+    agent.tick();
     script.pass(4433, bytes(8));
     agent.leave(Duration::MAX).unwrap();
     let sum = logged(dir.path())[&4433];
@@ -117,7 +117,7 @@ async fn a_reading_that_fails_delays_a_bucket_and_loses_nothing() {
     let mut agent = start(&script, dir.path(), &[443]).await;
     script.pass(443, bytes(5));
     script.fail_next(Operation::Read);
-    assert!(!agent.close());
+    assert!(!agent.recorder().close());
     script.pass(443, bytes(6));
     agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 11)].into());
@@ -129,7 +129,7 @@ async fn more_ports_than_slots_move_to_larger_counters() {
     let script = Script::new(2);
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(443, bytes(10));
-    agent.reconfigure(config(dir.path(), &[443, 4433, 8388])).unwrap();
+    agent.reconfigure(config(dir.path(), &[443, 4433, 8388]));
     script.pass(443, bytes(1));
     script.pass(8388, bytes(2));
     agent.leave(Duration::MAX).unwrap();
@@ -146,8 +146,8 @@ async fn a_port_that_goes_is_its_owners_until_its_last_line_is_written() {
     script.pass(4433, bytes(1_000));
     // The port drains, but its last line cannot be written at once.
     script.fail_next(Operation::Read);
-    agent.reconfigure(config(dir.path(), &[443])).unwrap();
-    agent.tick().unwrap();
+    agent.reconfigure(config(dir.path(), &[443]));
+    agent.tick();
     agent.leave(Duration::MAX).unwrap();
     let lines = lines(dir.path()).into_iter().filter(|line| line.port == 4433 && !line.counters().is_zero());
     let owners: Vec<_> = lines.map(|line| (line.user, line.tcp_in_bytes)).collect();
@@ -170,13 +170,13 @@ async fn larger_counters_that_cannot_be_read_at_once_are_gone_on_with_later() {
     let script = Script::new(2);
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(443, bytes(10));
-    agent.checkpoint();
+    agent.recorder().checkpoint();
     // The last reading of the smaller ones fails, and the first of the larger ones.
     script.fail_next(Operation::Read);
     script.fail_next(Operation::Read);
-    agent.reconfigure(config(dir.path(), &[443, 4433, 8388])).unwrap();
+    agent.reconfigure(config(dir.path(), &[443, 4433, 8388]));
     script.pass(8388, bytes(2));
-    assert!(agent.close(), "the next try succeeds");
+    assert!(agent.recorder().close(), "the next try succeeds");
     script.pass(8388, bytes(5));
     agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 10), (4433, 0), (8388, 7)].into());
@@ -188,14 +188,14 @@ async fn counters_that_are_replaced_before_those_before_them_were_sealed_keep_th
     let script = Script::new(2);
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(443, bytes(10));
-    agent.checkpoint();
+    agent.recorder().checkpoint();
     // Neither the smaller ones nor the larger ones can be read.
     script.fail_next(Operation::Read);
     script.fail_next(Operation::Read);
-    agent.reconfigure(config(dir.path(), &[443, 4433, 8388])).unwrap();
+    agent.reconfigure(config(dir.path(), &[443, 4433, 8388]));
     script.pass(8388, bytes(2));
     script.pass(443, bytes(100));
-    agent.reconfigure(config(dir.path(), &[443, 4433, 8388, 9000])).unwrap();
+    agent.reconfigure(config(dir.path(), &[443, 4433, 8388, 9000]));
     script.pass(9000, bytes(7));
     agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 110), (4433, 0), (8388, 2), (9000, 7)].into());
@@ -206,7 +206,7 @@ async fn a_disk_that_takes_nothing_fills_no_memory_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let script = Script::new(8);
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
-    agent.outbox.most_lines = 4;
+    agent.recorder().limit_waiting_lines(4);
     let hourly = dir.path().join("state/hourly");
     std::fs::remove_dir_all(&hourly).unwrap();
     std::fs::write(&hourly, "nothing can be made in a file").unwrap();
@@ -214,14 +214,14 @@ async fn a_disk_that_takes_nothing_fills_no_memory_and_loses_nothing() {
     later.wall += TimeDelta::hours(2);
     later.boot_ns += 7_200_000_000_000;
     for round in [1, 2] {
-        assert!(agent.must_close(later), "{round}");
+        assert!(agent.recorder().must_close(later), "{round}");
         script.pass(443, bytes(10));
-        assert!(agent.close());
+        assert!(agent.recorder().close());
     }
-    assert!(!agent.must_close(later), "two buckets of two lines wait");
+    assert!(!agent.recorder().must_close(later), "two buckets of two lines wait");
     script.pass(443, bytes(1));
     std::fs::remove_file(&hourly).unwrap();
     agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 21), (4433, 0)].into());
-    assert!(agent.must_close(later));
+    assert!(agent.recorder().must_close(later));
 }

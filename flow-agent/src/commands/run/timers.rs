@@ -20,8 +20,6 @@ pub struct Timers {
     pub checkpoint_at: u64,
     pub inspect_at: u64,
     pub look_at: u64,
-    /// When a reading, or a write, that failed is tried again.
-    pub retry_at: u64,
     pub nat_at: u64,
 }
 
@@ -32,7 +30,6 @@ impl Timers {
             checkpoint_at: after(now, config.count.checkpoint),
             inspect_at: after(now, INSPECT_EVERY),
             look_at: after(now, LOOK_EVERY),
-            retry_at: now.boot_ns,
             // Not at once: other programs are asked, and at a start there is enough to do.
             nat_at: after(now, INSPECT_EVERY),
         }

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use chrono::NaiveDate;
 
-use super::say;
 use crate::backend::{Backend, Retired};
+use crate::commands::run::say;
 use crate::errors::chain;
 use crate::exit::Failure;
 use crate::ledger::block::HourBlock;
@@ -29,7 +29,7 @@ pub struct Outbox {
     journal: Journal,
     waiting: VecDeque<(HourBlock, Then)>,
     /// [`MOST_LINES`], or fewer in a test.
-    pub(super) most_lines: usize,
+    most_lines: usize,
     /// Ports whose last line is on disk, and whose counters could not be let go yet.
     unreleased: BTreeSet<u16>,
     /// Days that were written to, until they are taken.
@@ -108,6 +108,13 @@ impl Outbox {
     /// The days that were written to since the last call.
     pub fn take_dates(&mut self) -> BTreeSet<NaiveDate> {
         std::mem::take(&mut self.dates)
+    }
+}
+
+#[cfg(test)]
+impl Outbox {
+    pub(super) fn limit_lines(&mut self, most: usize) {
+        self.most_lines = most;
     }
 }
 

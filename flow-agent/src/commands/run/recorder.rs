@@ -1,0 +1,297 @@
+//! Counters, the meter that reads them, and the journal: in which order each of them is told what.
+//!
+//! The order is what makes every byte count once: what a bucket says is synced before the counters behind it are let go,
+//! and a port's counters are let go before they are given to anybody again.
+
+mod outbox;
+mod ports;
+mod unseen;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use self::outbox::{Outbox, Then};
+use self::unseen::UnseenList;
+use super::timers::after;
+use crate::backend::{Backend, Identity, Retired};
+use crate::clock;
+use crate::errors::chain;
+use crate::exit::{Code, Failure};
+use crate::ledger::block::HourBlock;
+use crate::ledger::reading::{Moment, Unseen};
+use crate::ledger::usage::{Closing, Counted, Meter};
+use crate::ports::Owners;
+use crate::store::journal::Journal;
+use crate::store::ports::PortList;
+use crate::store::{self, RunLock, checkpoint};
+
+/// How long to wait before a reading, or a write, that failed is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Turns what the counters say into buckets on disk.
+pub struct Recorder {
+    lock: RunLock,
+    backend: Box<dyn Backend>,
+    meter: Meter,
+    /// Who owns which port in the open bucket.
+    owners: Owners,
+    outbox: Outbox,
+    unseen: UnseenList,
+    /// Counters that were replaced, and whose last bucket is not made yet.
+    replaced: VecDeque<Box<dyn Retired>>,
+    /// When a reading, or a write, that failed is tried again, by the boot-time clock in nanoseconds.
+    retry_at: u64,
+}
+
+/// What a recorder begins with.
+pub struct Beginning {
+    pub lock: RunLock,
+    pub journal: Journal,
+    pub backend: Box<dyn Backend>,
+    pub meter: Meter,
+    /// Who owned the counted ports until now.
+    pub owners: Owners,
+    pub unseen: Vec<Unseen>,
+}
+
+impl Recorder {
+    /// Writes `buckets`, the first of this agent, and deletes the sets of counters in `retired` that are thereby sealed.
+    ///
+    /// # Errors
+    /// When a bucket cannot be written, or counters that hold nothing more cannot be deleted.
+    pub fn begin(
+        beginning: Beginning,
+        buckets: Vec<HourBlock>,
+        mut retired: Vec<Box<dyn Retired>>,
+    ) -> Result<Self, Failure> {
+        let Beginning { lock, journal, backend, meter, owners, unseen } = beginning;
+        let mut recorder = Self {
+            lock,
+            backend,
+            meter,
+            owners,
+            outbox: Outbox::new(journal),
+            unseen: UnseenList::default(),
+            replaced: VecDeque::new(),
+            retry_at: clock::now().boot_ns,
+        };
+        for bucket in buckets {
+            let behind = retired.iter().position(|set| set.identity().epoch == bucket.seal.epoch);
+            let then = behind.map_or(Then::Nothing, |index| Then::Delete(retired.remove(index)));
+            recorder.outbox.push(bucket, then);
+        }
+        recorder.outbox.write_all(recorder.backend.as_mut())?;
+        for set in retired {
+            // Its last reading is sealed already, or there was nothing in it.
+            set.delete()?;
+        }
+        recorder.unseen.add(unseen);
+        Ok(recorder)
+    }
+
+    /// What a seal says of the counters.
+    pub fn identity(&self) -> Identity {
+        self.backend.identity()
+    }
+
+    /// The interfaces that are counted now, sorted.
+    pub fn interfaces(&self) -> Vec<String> {
+        self.backend.interfaces()
+    }
+
+    /// The ports that are counted now.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.backend.ports()
+    }
+
+    /// Who owns which port in the open bucket.
+    pub fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// The days that were written to since the last call.
+    pub fn take_dates(&mut self) -> BTreeSet<NaiveDate> {
+        self.outbox.take_dates()
+    }
+
+    /// When the open bucket ends, if nothing happens until then.
+    pub fn planned_end(&self) -> DateTime<Utc> {
+        self.meter.planned_end()
+    }
+
+    /// When what failed is to be tried again, by the boot-time clock in nanoseconds.
+    pub fn retry_at(&self) -> u64 {
+        self.retry_at
+    }
+
+    /// Whether buckets wait to be written.
+    pub fn has_waiting(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Whether the bucket is to be closed because its time is up. Where too many wait to be written it stays open: it will
+    /// be late, and nothing of it is lost.
+    pub fn must_close(&mut self, now: Moment) -> bool {
+        self.meter.due(now) && now.boot_ns >= self.retry_at && !self.outbox.is_full()
+    }
+
+    /// Looks whether all that was attached is still there, and notes what could not be seen.
+    pub fn inspect(&mut self) {
+        let inspection = match self.backend.inspect(clock::now()) {
+            Ok(inspection) => inspection,
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "failed to look at the attachments");
+                return;
+            }
+        };
+        let is_told = inspection.unseen.is_empty();
+        self.unseen.add(inspection.unseen);
+        self.replaced.extend(inspection.retired);
+        if let Err(failure) = self.go_on_with_new_counters() {
+            tracing::error!("the new counters cannot be read; it is tried again\n{}", failure.render());
+        }
+        if !is_told {
+            // At once: nothing else will tell a successor.
+            self.checkpoint();
+        }
+    }
+
+    /// Closes the open bucket and writes it; when the counters cannot be read it stays open, and is tried again. Whether
+    /// it was closed.
+    pub fn close(&mut self) -> bool {
+        self.inspect();
+        if let Err(failure) = self.seal() {
+            tracing::error!("the bucket stays open\n{}", failure.render());
+            self.retry_at = after(clock::now(), RETRY_AFTER);
+            return false;
+        }
+        self.write();
+        true
+    }
+
+    /// Closes the last bucket. The counters stay, and counting goes on.
+    ///
+    /// # Errors
+    /// Exit code 4 when the counters cannot be read, 5 when the bucket cannot be written: the counters still hold it.
+    pub fn leave(&mut self) -> Result<(), Failure> {
+        self.inspect();
+        self.seal()?;
+        self.outbox.write_all(self.backend.as_mut())
+    }
+
+    /// Makes a bucket of the time up to now, to be written.
+    fn seal(&mut self) -> Result<(), Failure> {
+        let reading = self.backend.read(&clock::now)?;
+        let users = users(&self.owners);
+        let closing = Closing { users: &users, unseen: self.unseen.all() };
+        self.meter.set_pinned(self.backend.identity().pinned);
+        let bucket = self.meter.close(self.backend.interfaces(), &reading, closing);
+        let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
+        self.unseen.forget_until(&bucket.seal);
+        self.outbox.push(bucket, Then::Release);
+        // Draining ports are left out of every later bucket.
+        let counted = self.backend.ports();
+        self.owners.retain(|port, _| counted.contains(port));
+        Ok(())
+    }
+
+    /// Writes the buckets that wait, and lets go of the counters that are no longer needed then.
+    pub fn write(&mut self) {
+        let written = self.outbox.write_all(self.backend.as_mut());
+        if let Err(failure) = written {
+            let waiting = self.outbox.len();
+            tracing::error!(
+                waiting,
+                "a bucket could not be written; it is kept, and tried again\n{}",
+                failure.render()
+            );
+            self.retry_at = after(clock::now(), RETRY_AFTER);
+        }
+    }
+
+    /// Keeps the newest reading. Not while a bucket waits: a checkpoint says what came after a seal.
+    pub fn checkpoint(&mut self) {
+        if !self.outbox.is_empty() {
+            return;
+        }
+        if let Err(failure) = self.try_checkpoint() {
+            tracing::warn!("no checkpoint\n{}", failure.render());
+        }
+    }
+
+    fn try_checkpoint(&mut self) -> Result<(), Failure> {
+        let reading = self.backend.read(&clock::now)?;
+        let checkpoint = self.meter.checkpoint(&reading, self.unseen.all());
+        if let Some(checkpoint) = checkpoint.map_err(|error| Failure::new(Code::Unexpected, error))? {
+            checkpoint::write(&self.lock, &checkpoint)?;
+            self.meter.checkpoint_kept(&checkpoint);
+        }
+        Ok(())
+    }
+
+    /// Keeps the list for a start at which a port file is torn or missing.
+    pub fn remember_ports(&self, list: &PortList) {
+        if let Err(error) = store::ports::write(&self.lock, list) {
+            tracing::warn!(error = %chain(&error), "the port list could not be written");
+        }
+    }
+
+    /// Closes the bucket of counters that were replaced, and goes on with those that came after them: those that count
+    /// now, or, where these could not be read then, others that were replaced in turn. Where they cannot be read now, all
+    /// that were replaced are kept for the next try.
+    fn go_on_with_new_counters(&mut self) -> Result<(), Failure> {
+        while let Some(set) = self.replaced.front_mut() {
+            // Without it the meter goes on from the newest reading that it was shown.
+            let last = last_reading(set.as_mut());
+            let live = match self.replaced.get_mut(1).map(|next| last_reading(next.as_mut())) {
+                Some(Some(next)) => next,
+                Some(None) => {
+                    self.replaced.remove(1);
+                    continue;
+                }
+                None => Counted {
+                    identity: self.backend.identity(),
+                    interfaces: self.backend.interfaces(),
+                    reading: self.backend.read(&clock::now)?,
+                },
+            };
+            let set = self.replaced.pop_front().filter(|_| last.is_some());
+            let users = users(&self.owners);
+            let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all() });
+            let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
+            self.unseen.forget_until(&bucket.seal);
+            self.outbox.push(bucket, set.map_or(Then::Nothing, Then::Delete));
+            self.write();
+            if self.replaced.is_empty() {
+                // Until something on disk tells of them, a successor would not know since when the new counters count.
+                self.checkpoint();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Recorder {
+    pub(super) fn limit_waiting_lines(&mut self, most: usize) {
+        self.outbox.limit_lines(most);
+    }
+}
+
+/// The ports that have an owner.
+pub fn users(owners: &Owners) -> BTreeMap<u16, String> {
+    owners.iter().filter_map(|(port, owner)| Some((*port, owner.clone()?))).collect()
+}
+
+/// What replaced counters say at their end; `None`, and a word in the log, where they say nothing any more.
+fn last_reading(set: &mut dyn Retired) -> Option<Counted> {
+    match set.read(&clock::now) {
+        Ok(reading) => Some(Counted { identity: set.identity(), interfaces: set.interfaces(), reading }),
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "the last reading of replaced counters is lost");
+            None
+        }
+    }
+}
