@@ -15,14 +15,14 @@
 //! 5. When counters were replaced: [`Meter::replace`], and on as in 2.
 
 mod baseline;
+mod bucket_clock;
+mod bucket_writer;
 mod meter;
-mod pen;
-mod tally;
-mod window;
+mod usage_since_seal;
 
 pub use baseline::{Baseline, LastSeal};
+pub use bucket_writer::open_bucket;
 pub use meter::{Closing, Counted, ForeignEpoch, Meter, Settings};
-pub use pen::open_bucket;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use self::outbox::{Outbox, Then};
+use self::outbox::{AfterSync, Outbox};
 use self::unseen::UnseenList;
 use super::timers::after;
 use crate::backend::{Backend, Identity, Retired};
@@ -79,7 +79,7 @@ impl Recorder {
         };
         for bucket in buckets {
             let behind = retired.iter().position(|set| set.identity().epoch == bucket.seal.epoch);
-            let then = behind.map_or(Then::Nothing, |index| Then::Delete(retired.remove(index)));
+            let then = behind.map_or(AfterSync::Nothing, |index| AfterSync::Delete(retired.remove(index)));
             recorder.outbox.push(bucket, then);
         }
         recorder.outbox.write_all(recorder.backend.as_mut())?;
@@ -190,7 +190,7 @@ impl Recorder {
         let bucket = self.meter.close(self.backend.interfaces(), &reading, closing);
         let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
         self.unseen.forget_until(&bucket.seal);
-        self.outbox.push(bucket, Then::Release);
+        self.outbox.push(bucket, AfterSync::Release);
         // Draining ports are left out of every later bucket.
         let counted = self.backend.ports();
         self.owners.retain(|port, _| counted.contains(port));
@@ -262,7 +262,7 @@ impl Recorder {
             let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all() });
             let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
             self.unseen.forget_until(&bucket.seal);
-            self.outbox.push(bucket, set.map_or(Then::Nothing, Then::Delete));
+            self.outbox.push(bucket, set.map_or(AfterSync::Nothing, AfterSync::Delete));
             self.write();
             if self.replaced.is_empty() {
                 // Until something on disk tells of them, a successor would not know since when the new counters count.

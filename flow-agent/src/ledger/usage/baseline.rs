@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::tally::Tally;
+use super::usage_since_seal::UsageSinceSeal;
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::{Counters, Device, Others};
 use crate::ledger::reading::{Moment, Reading, Unseen};
@@ -154,13 +154,18 @@ impl Baseline {
         checkpoint.seq >= sealed
     }
 
-    /// A tally that goes on from the last seal of `epoch`; without one, from zero.
-    pub(super) fn tally(&self, epoch: &str) -> Tally {
+    /// A usage that goes on from the last seal of `epoch`; without one, from zero.
+    pub(super) fn usage(&self, epoch: &str) -> UsageSinceSeal {
         let Some(last) = self.epochs.get(epoch) else {
-            return Tally::resume(BTreeMap::new(), BTreeSet::new(), Others::default(), self.devices_handed_over(epoch));
+            return UsageSinceSeal::resume(
+                BTreeMap::new(),
+                BTreeSet::new(),
+                Others::default(),
+                self.devices_handed_over(epoch),
+            );
         };
         let others = last.seal.other_total.unwrap_or_default();
-        Tally::resume(last.totals.clone(), last.closed.clone(), others, last.seal.device_total.clone())
+        UsageSinceSeal::resume(last.totals.clone(), last.closed.clone(), others, last.seal.device_total.clone())
     }
 
     /// Where the devices stood when the counters of `epoch` took over from those of the newest bucket; `None` when they

@@ -6,9 +6,9 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 use chrono_tz::Tz;
 
 use super::baseline::Baseline;
-use super::pen::Pen;
-use super::tally::Tally;
-use super::window::{self, Window};
+use super::bucket_clock::{self, BucketClock};
+use super::bucket_writer::BucketWriter;
+use super::usage_since_seal::UsageSinceSeal;
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar::{self, BucketLength};
 use crate::ledger::counters::Device;
@@ -73,8 +73,8 @@ pub struct Meter {
 pub(super) struct Open {
     pub(super) identity: Identity,
     pub(super) interfaces: Vec<String>,
-    pub(super) window: Window,
-    pub(super) tally: Tally,
+    pub(super) clock: BucketClock,
+    pub(super) usage: UsageSinceSeal,
     /// The newest reading's.
     pub(super) read_at: Moment,
     /// Nothing on disk tells of this epoch: a checkpoint is owed even if nothing moved.
@@ -93,38 +93,38 @@ impl Meter {
         live: Counted,
         closing: Closing<'_>,
     ) -> (Self, Vec<HourBlock>) {
-        let mut pen = Pen { settings: &settings, seq: baseline.seq(), closing };
+        let mut writer = BucketWriter { settings: &settings, seq: baseline.seq(), closing };
         let mut buckets = Vec::new();
         let lost = |checkpoint: &&Checkpoint| {
             let readable = |counted: &Counted| counted.reading.epoch == checkpoint.epoch;
             !readable(&live) && !retired.iter().any(readable)
         };
-        buckets.extend(baseline.checkpoint().filter(lost).map(|checkpoint| pen.lost(baseline, checkpoint)));
+        buckets.extend(baseline.checkpoint().filter(lost).map(|checkpoint| writer.lost(baseline, checkpoint)));
         let mut handed_over = None;
         let mut devices = live.reading.devices.clone();
         for mut counted in retired {
             counted.observe_devices(&devices);
             let owes_gaps = !baseline.unseen(&counted.reading.epoch).is_empty();
             let mut open = Open::resume(&settings, baseline, counted);
-            if owes_gaps || !open.tally.is_spent() {
-                buckets.push(pen.close(&mut open));
-                handed_over = Some(open.window);
+            if owes_gaps || !open.usage.is_spent() {
+                buckets.push(writer.close(&mut open));
+                handed_over = Some(open.clock);
                 // Of two that stood still in turn, one tells what the devices moved.
                 devices.clear();
             }
         }
         let mut open = Open::resume(&settings, baseline, live);
-        if let (true, Some(window)) = (open.unknown, handed_over) {
+        if let (true, Some(clock)) = (open.unknown, handed_over) {
             // It began to count before the others stopped.
-            open.window = window;
+            open.clock = clock;
         }
-        let seq = pen.seq;
+        let seq = writer.seq;
         (Self { settings, seq, open }, buckets)
     }
 
     /// Whether the bucket must be closed now: its end has come, somebody set the wall, or counters were zeroed.
     pub fn due(&mut self, now: Moment) -> bool {
-        self.open.window.due(now) || self.open.tally.was_reset()
+        self.open.clock.due(now) || self.open.usage.was_reset()
     }
 
     /// Whether the counters outlive this process, which the next seals say: their pins may be removed, and made again.
@@ -134,13 +134,13 @@ impl Meter {
 
     /// When the open bucket ends, if nothing happens until then.
     pub fn planned_end(&self) -> DateTime<Utc> {
-        self.open.window.planned_end()
+        self.open.clock.planned_end()
     }
 
     /// Whether the last bucket closed one of `ports`. Before such a port is added again, close another bucket and sync
     /// it: else a successor takes the port's new bytes, if it drains by then, for the old ones.
     pub fn has_closed(&self, ports: &BTreeSet<u16>) -> bool {
-        self.open.tally.has_closed(ports)
+        self.open.usage.has_closed(ports)
     }
 
     /// Closes the bucket with `reading` and opens the next.
@@ -166,12 +166,12 @@ impl Meter {
     /// When the reading is of other counters than those that are open; nothing is done.
     pub fn checkpoint(&mut self, reading: &Reading, unseen: &[Unseen]) -> Result<Option<Checkpoint>, ForeignEpoch> {
         self.open.observe(reading)?;
-        let gaps = window::gaps(self.settings.zone, reading.at, unseen);
+        let gaps = bucket_clock::gaps(self.settings.zone, reading.at, unseen);
         let is_told = gaps.iter().all(|gap| self.open.gaps_kept.contains(gap));
-        if !self.open.tally.has_changed() && !self.open.unknown && is_told {
+        if !self.open.usage.has_changed() && !self.open.unknown && is_told {
             return Ok(None);
         }
-        let (totals, other_total) = self.open.tally.unsealed_totals();
+        let (totals, other_total) = self.open.usage.unsealed_totals();
         let fraction = reading.at.wall - reading.at.wall.trunc_subsecs(0);
         let boot_ms = reading.at.boot_ns / 1_000_000;
         Ok(Some(Checkpoint {
@@ -179,8 +179,8 @@ impl Meter {
             seq: self.seq,
             at: calendar::local(self.settings.zone, reading.at.wall.trunc_subsecs(0)),
             boot_ms: Some(boot_ms.saturating_sub(u64::try_from(fraction.num_milliseconds()).unwrap_or(0))),
-            start: Some(self.open.window.start()),
-            start_boot_ms: self.open.window.start_boot_ms(),
+            start: Some(self.open.clock.start()),
+            start_boot_ms: self.open.clock.start_boot_ms(),
             epoch: self.open.identity.epoch.clone(),
             totals,
             other_total,
@@ -190,7 +190,7 @@ impl Meter {
 
     /// `checkpoint` is on disk, and is the last that was made.
     pub fn checkpoint_kept(&mut self, checkpoint: &Checkpoint) {
-        self.open.tally.forget_changes();
+        self.open.usage.forget_changes();
         self.open.unknown = false;
         self.open.gaps_kept.clone_from(&checkpoint.gaps);
     }
@@ -214,15 +214,15 @@ impl Meter {
         let bucket = self.write(closing);
         let mut open = Open::resume(&self.settings, &Baseline::default(), live);
         // It began to count before the other stopped; what was not seen between lies in its bucket.
-        open.window.clone_from(&self.open.window);
+        open.clock.clone_from(&self.open.clock);
         self.open = open;
         Ok(bucket)
     }
 
     fn write(&mut self, closing: Closing<'_>) -> HourBlock {
-        let mut pen = Pen { settings: &self.settings, seq: self.seq, closing };
-        let bucket = pen.close(&mut self.open);
-        self.seq = pen.seq;
+        let mut writer = BucketWriter { settings: &self.settings, seq: self.seq, closing };
+        let bucket = writer.close(&mut self.open);
+        self.seq = writer.seq;
         bucket
     }
 }
@@ -235,24 +235,24 @@ impl Open {
         let sealed = baseline.seal_of(&reading.epoch).map(|last| (last.seal.end, last.seal.boot_ms));
         let checkpoint = baseline.checkpoint().filter(|checkpoint| checkpoint.epoch == reading.epoch);
         let begun = checkpoint.and_then(|checkpoint| Some((checkpoint.start?, checkpoint.start_boot_ms)));
-        let mut window = match sealed.or(begun) {
-            Some((start, boot_ms)) => Window::resume(zone, bucket, start.to_utc(), boot_ms, now),
-            None => Window::open(zone, bucket, now.wall, now),
+        let mut clock = match sealed.or(begun) {
+            Some((start, boot_ms)) => BucketClock::resume(zone, bucket, start.to_utc(), boot_ms, now),
+            None => BucketClock::open(zone, bucket, now.wall, now),
         };
         if let Some(until) = baseline.sealed_until().filter(|until| now.wall < *until) {
-            window.suspect_until(until);
+            clock.suspect_until(until);
         }
-        let mut tally = baseline.tally(&reading.epoch);
-        tally.observe(&reading);
+        let mut usage = baseline.usage(&reading.epoch);
+        usage.observe(&reading);
         let unknown = !baseline.epochs().contains(&reading.epoch);
-        Self { identity, interfaces, window, tally, read_at: now, unknown, gaps_kept: Vec::new() }
+        Self { identity, interfaces, clock, usage, read_at: now, unknown, gaps_kept: Vec::new() }
     }
 
     fn observe(&mut self, reading: &Reading) -> Result<(), ForeignEpoch> {
         if reading.epoch != self.identity.epoch {
             return Err(ForeignEpoch { expected: self.identity.epoch.clone(), found: reading.epoch.clone() });
         }
-        self.tally.observe(reading);
+        self.usage.observe(reading);
         self.read_at = reading.at;
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::store::journal::Journal;
 const MOST_LINES: usize = 200_000;
 
 /// What to do when a bucket is sealed and synced, and not before.
-pub enum Then {
+pub enum AfterSync {
     Nothing,
     /// Ports that it closed are released.
     Release,
@@ -27,7 +27,7 @@ pub enum Then {
 /// what they say, and it becomes one late bucket.
 pub struct Outbox {
     journal: Journal,
-    waiting: VecDeque<(HourBlock, Then)>,
+    waiting: VecDeque<(HourBlock, AfterSync)>,
     /// [`MOST_LINES`], or fewer in a test.
     most_lines: usize,
     /// Ports whose last line is on disk, and whose counters could not be let go yet.
@@ -42,7 +42,7 @@ impl Outbox {
         Self { journal, waiting, most_lines: MOST_LINES, unreleased, dates }
     }
 
-    pub fn push(&mut self, bucket: HourBlock, then: Then) {
+    pub fn push(&mut self, bucket: HourBlock, then: AfterSync) {
         self.waiting.push_back((bucket, then));
     }
 
@@ -77,14 +77,14 @@ impl Outbox {
             say::tell(&say::bucket(&bucket));
             self.dates.extend([bucket.seal.start.date_naive(), bucket.seal.end.date_naive()]);
             let done = match then {
-                Then::Nothing => Ok(()),
+                AfterSync::Nothing => Ok(()),
                 // The counters of an epoch that was replaced meanwhile go with their set.
-                Then::Release if bucket.seal.epoch != backend.identity().epoch => Ok(()),
-                Then::Release => {
+                AfterSync::Release if bucket.seal.epoch != backend.identity().epoch => Ok(()),
+                AfterSync::Release => {
                     self.unreleased.extend(closed(&bucket));
                     backend.sealed()
                 }
-                Then::Delete(retired) => retired.delete(),
+                AfterSync::Delete(retired) => retired.delete(),
             };
             // The bucket is safe; what stays in the kernel is found, and let go, at the next start.
             if let Err(error) = done {

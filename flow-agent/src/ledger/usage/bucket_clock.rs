@@ -22,7 +22,7 @@ fn since_boot(at: Moment) -> TimeDelta {
 
 /// The open bucket's time.
 #[derive(Clone, Debug)]
-pub(super) struct Window {
+pub(super) struct BucketClock {
     zone: Tz,
     bucket: BucketLength,
     /// Whole seconds.
@@ -55,7 +55,7 @@ pub(super) struct Closed {
     lasted: Option<(TimeDelta, TimeDelta)>,
 }
 
-impl Window {
+impl BucketClock {
     /// A bucket that begins at `start`, by the wall that was right at `now`.
     pub(super) fn open(zone: Tz, bucket: BucketLength, start: DateTime<Utc>, now: Moment) -> Self {
         let booted_at = booted_at(now);
@@ -80,21 +80,21 @@ impl Window {
         boot_ms: Option<u64>,
         now: Moment,
     ) -> Self {
-        let mut window = Self::open(zone, bucket, end, now);
-        window.booted_at_start = boot_ms.and_then(|ms| {
+        let mut clock = Self::open(zone, bucket, end, now);
+        clock.booted_at_start = boot_ms.and_then(|ms| {
             // More than a clock can hold is no reading of it.
             end.checked_sub_signed(TimeDelta::try_milliseconds(i64::try_from(ms).ok()?)?)
         });
-        match window.booted_at_start {
-            Some(booted_at) => window.booted_at_last = booted_at,
+        match clock.booted_at_start {
+            Some(booted_at) => clock.booted_at_last = booted_at,
             // How far the wall was set back is not known: nothing is known of the time since the seal.
-            None if now.wall < window.start - TOLERANCE => {
-                window.stepped_from = Some(booted_at(now) + (window.start - now.wall));
+            None if now.wall < clock.start - TOLERANCE => {
+                clock.stepped_from = Some(booted_at(now) + (clock.start - now.wall));
             }
             None => {}
         }
-        window.see(now);
-        window
+        clock.see(now);
+        clock
     }
 
     /// Marks every bucket that begins before `until`.
@@ -106,7 +106,7 @@ impl Window {
         calendar::local(self.zone, self.start)
     }
 
-    /// The boot-time clock at [`Window::start`], where it is known.
+    /// The boot-time clock at [`BucketClock::start`], where it is known.
     pub(super) fn start_boot_ms(&self) -> Option<u64> {
         u64::try_from((self.start - self.booted_at_start?).num_milliseconds()).ok()
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::baseline::Baseline;
+use super::bucket_clock::Closed;
 use super::meter::{Closing, Open, Settings};
-use super::tally::{Figures, PortUsage};
-use super::window::Closed;
+use super::usage_since_seal::{Figures, PortUsage};
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar;
 use crate::ledger::counters::Counters;
@@ -17,11 +17,11 @@ use crate::ledger::record::{BackendKind, Checkpoint, CountMode, Gap, HourLine, H
 pub fn open_bucket(settings: &Settings, baseline: &Baseline, users: &BTreeMap<u16, String>) -> Option<HourBlock> {
     let checkpoint = baseline.checkpoint()?;
     let closing = Closing { users, unseen: &[] };
-    Some(Pen { settings, seq: baseline.seq(), closing }.lost(baseline, checkpoint))
+    Some(BucketWriter { settings, seq: baseline.seq(), closing }.lost(baseline, checkpoint))
 }
 
 /// Writes buckets, one `seq` after the other.
-pub(super) struct Pen<'a> {
+pub(super) struct BucketWriter<'a> {
     pub(super) settings: &'a Settings,
     pub(super) seq: u64,
     pub(super) closing: Closing<'a>,
@@ -36,11 +36,11 @@ struct Source<'a> {
     interfaces: Vec<String>,
 }
 
-impl Pen<'_> {
+impl BucketWriter<'_> {
     /// The open bucket, up to the newest reading.
     pub(super) fn close(&mut self, open: &mut Open) -> HourBlock {
-        let times = open.window.close(open.read_at);
-        let figures = open.tally.close();
+        let times = open.clock.close(open.read_at);
+        let figures = open.usage.close();
         open.unknown = false;
         let gaps = times.gaps(self.settings.zone, self.closing.unseen);
         let quality = match () {
@@ -63,9 +63,9 @@ impl Pen<'_> {
 
     /// What `checkpoint` says of counters that are gone, beyond their last seal.
     pub(super) fn lost(&mut self, baseline: &Baseline, checkpoint: &Checkpoint) -> HourBlock {
-        let mut tally = baseline.tally(&checkpoint.epoch);
-        tally.observe(&baseline.checkpoint_reading(checkpoint));
-        let figures = tally.close();
+        let mut usage = baseline.usage(&checkpoint.epoch);
+        usage.observe(&baseline.checkpoint_reading(checkpoint));
+        let figures = usage.close();
         let sealed = baseline.seal_of(&checkpoint.epoch).map(|last| &last.seal);
         let begun = sealed.map(|seal| seal.end).or(checkpoint.start).unwrap_or(checkpoint.at);
         let times = Closed::between(begun.to_utc(), checkpoint.at.to_utc(), checkpoint.boot_ms);

@@ -7,7 +7,7 @@ use crate::ledger::reading::Reading;
 
 /// Usage of the open bucket, and the readings that it is the difference of.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct UsageSinceSeal {
     /// At the last seal; the ports that are not here count from zero.
     sealed: BTreeMap<u16, Counters>,
     /// At the newest reading.
@@ -55,7 +55,7 @@ pub(super) struct Figures {
     pub(super) reset: bool,
 }
 
-impl Tally {
+impl UsageSinceSeal {
     /// Goes on from what a seal says; ports that are not in `totals` count from zero.
     pub(super) fn resume(
         totals: BTreeMap<u16, Counters>,
