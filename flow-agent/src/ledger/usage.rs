@@ -17,12 +17,16 @@
 mod baseline;
 mod bucket_clock;
 mod bucket_writer;
+mod inputs;
 mod meter;
+mod open;
 mod usage_since_seal;
 
 pub use baseline::{Baseline, LastSeal};
 pub use bucket_writer::open_bucket;
-pub use meter::{Closing, Counted, ForeignEpoch, Meter, Settings};
+pub use inputs::{Closing, Counted, Settings};
+pub use meter::Meter;
+pub use open::ForeignEpoch;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -7,7 +7,6 @@ use chrono::NaiveDate;
 
 use super::disk::{self, Disk, RealDisk};
 use super::error::StoreError;
-use super::lock::{DailyLock, ReportLock, RunLock};
 use crate::ledger::month::Month;
 
 /// The state directory, and the disk it is on. Cheap to clone.
@@ -38,30 +37,6 @@ impl StateDir {
     /// What durable writes go through.
     pub fn disk(&self) -> &dyn Disk {
         self.disk.as_ref()
-    }
-
-    /// Takes `run.lock`: the right to write the hourly log, the checkpoint, the port list, and the instance.
-    ///
-    /// # Errors
-    /// [`StoreError::Locked`] at once when another process holds it; or the directory or file cannot be made.
-    pub fn lock_run(&self) -> Result<RunLock, StoreError> {
-        RunLock::take(self)
-    }
-
-    /// Takes `daily.lock`: the right to write `daily/`.
-    ///
-    /// # Errors
-    /// As [`StateDir::lock_run`].
-    pub fn lock_daily(&self) -> Result<DailyLock, StoreError> {
-        DailyLock::take(self)
-    }
-
-    /// Takes `report.lock`: the right to write `monthly/`, `nodes/`, `reports/`, and `sent.jsonl`.
-    ///
-    /// # Errors
-    /// As [`StateDir::lock_run`].
-    pub fn lock_report(&self) -> Result<ReportLock, StoreError> {
-        ReportLock::take(self)
     }
 
     /// Makes `dir`, one of ours, if it is not there, and what is missing above it.

@@ -52,6 +52,32 @@ lock! {
     ReportLock, "report.lock"
 }
 
+impl StateDir {
+    /// Takes `run.lock`: the right to write the hourly log, the checkpoint, the port list, and the instance.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] at once when another process holds it; or the directory or file cannot be made.
+    pub fn lock_run(&self) -> Result<RunLock, StoreError> {
+        RunLock::take(self)
+    }
+
+    /// Takes `daily.lock`: the right to write `daily/`.
+    ///
+    /// # Errors
+    /// As [`StateDir::lock_run`].
+    pub fn lock_daily(&self) -> Result<DailyLock, StoreError> {
+        DailyLock::take(self)
+    }
+
+    /// Takes `report.lock`: the right to write `monthly/`, `nodes/`, `reports/`, and `sent.jsonl`.
+    ///
+    /// # Errors
+    /// As [`StateDir::lock_run`].
+    pub fn lock_report(&self) -> Result<ReportLock, StoreError> {
+        ReportLock::take(self)
+    }
+}
+
 fn take(path: &Path) -> Result<File, StoreError> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut file = OpenOptions::new()

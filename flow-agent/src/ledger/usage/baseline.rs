@@ -154,7 +154,7 @@ impl Baseline {
         checkpoint.seq >= sealed
     }
 
-    /// A usage that goes on from the last seal of `epoch`; without one, from zero.
+    /// The usage since the last seal of `epoch`; without one, since zero.
     pub(super) fn usage(&self, epoch: &str) -> UsageSinceSeal {
         let Some(last) = self.epochs.get(epoch) else {
             return UsageSinceSeal::resume(

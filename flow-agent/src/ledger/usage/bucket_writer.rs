@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::baseline::Baseline;
 use super::bucket_clock::Closed;
-use super::meter::{Closing, Open, Settings};
+use super::inputs::{Closing, Settings};
+use super::open::Open;
 use super::usage_since_seal::{Figures, PortUsage};
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar;

@@ -1,63 +1,18 @@
 //! The state between two buckets: shown readings, it gives buckets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use chrono_tz::Tz;
 
 use super::baseline::Baseline;
-use super::bucket_clock::{self, BucketClock};
+use super::bucket_clock;
 use super::bucket_writer::BucketWriter;
-use super::usage_since_seal::UsageSinceSeal;
+use super::inputs::{Closing, Counted, Settings};
+use super::open::{ForeignEpoch, Open};
 use crate::ledger::block::HourBlock;
-use crate::ledger::calendar::{self, BucketLength};
-use crate::ledger::counters::Device;
-use crate::ledger::reading::{Identity, Moment, Reading, Unseen};
-use crate::ledger::record::{Checkpoint, Gap, VERSION};
-
-/// What does not change while an agent runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub node: String,
-    pub zone: Tz,
-    pub bucket: BucketLength,
-}
-
-/// A set of counters and what it said.
-#[derive(Clone, Debug)]
-pub struct Counted {
-    pub identity: Identity,
-    /// Those that it counts, or counted.
-    pub interfaces: Vec<String>,
-    pub reading: Reading,
-}
-
-impl Counted {
-    /// Counters that stand still are read without their devices: those stand where the counters that took over say.
-    fn observe_devices(&mut self, now: &[Device]) {
-        if self.reading.devices.is_empty() {
-            self.reading.devices =
-                now.iter().filter(|device| self.interfaces.contains(&device.name)).cloned().collect();
-        }
-    }
-}
-
-/// What is known beside the readings when a bucket is closed.
-#[derive(Clone, Copy, Debug)]
-pub struct Closing<'a> {
-    /// Who owned which port since the last bucket. When that changes, close before.
-    pub users: &'a BTreeMap<u16, String>,
-    /// What was not seen since the last bucket, as far as it is known; what lies outside the bucket is cut off.
-    pub unseen: &'a [Unseen],
-}
-
-/// A reading of other counters than those that are open: see [`Meter::replace`].
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a reading of epoch {found:?} while {expected:?} is open")]
-pub struct ForeignEpoch {
-    pub expected: String,
-    pub found: String,
-}
+use crate::ledger::calendar;
+use crate::ledger::reading::{Moment, Reading, Unseen};
+use crate::ledger::record::{Checkpoint, VERSION};
 
 /// Turns readings into buckets. There is one a journal; it numbers them.
 #[derive(Debug)]
@@ -66,21 +21,6 @@ pub struct Meter {
     /// Of the last bucket.
     seq: u64,
     open: Open,
-}
-
-/// One set of counters and its open bucket.
-#[derive(Debug)]
-pub(super) struct Open {
-    pub(super) identity: Identity,
-    pub(super) interfaces: Vec<String>,
-    pub(super) clock: BucketClock,
-    pub(super) usage: UsageSinceSeal,
-    /// The newest reading's.
-    pub(super) read_at: Moment,
-    /// Nothing on disk tells of this epoch: a checkpoint is owed even if nothing moved.
-    pub(super) unknown: bool,
-    /// Those that the last kept checkpoint tells of.
-    gaps_kept: Vec<Gap>,
 }
 
 impl Meter {
@@ -224,36 +164,5 @@ impl Meter {
         let bucket = writer.close(&mut self.open);
         self.seq = writer.seq;
         bucket
-    }
-}
-
-impl Open {
-    /// Goes on from the last seal of its epoch; without one, from zero.
-    fn resume(settings: &Settings, baseline: &Baseline, counted: Counted) -> Self {
-        let Counted { identity, interfaces, reading } = counted;
-        let (zone, bucket, now) = (settings.zone, settings.bucket, reading.at);
-        let sealed = baseline.seal_of(&reading.epoch).map(|last| (last.seal.end, last.seal.boot_ms));
-        let checkpoint = baseline.checkpoint().filter(|checkpoint| checkpoint.epoch == reading.epoch);
-        let begun = checkpoint.and_then(|checkpoint| Some((checkpoint.start?, checkpoint.start_boot_ms)));
-        let mut clock = match sealed.or(begun) {
-            Some((start, boot_ms)) => BucketClock::resume(zone, bucket, start.to_utc(), boot_ms, now),
-            None => BucketClock::open(zone, bucket, now.wall, now),
-        };
-        if let Some(until) = baseline.sealed_until().filter(|until| now.wall < *until) {
-            clock.suspect_until(until);
-        }
-        let mut usage = baseline.usage(&reading.epoch);
-        usage.observe(&reading);
-        let unknown = !baseline.epochs().contains(&reading.epoch);
-        Self { identity, interfaces, clock, usage, read_at: now, unknown, gaps_kept: Vec::new() }
-    }
-
-    fn observe(&mut self, reading: &Reading) -> Result<(), ForeignEpoch> {
-        if reading.epoch != self.identity.epoch {
-            return Err(ForeignEpoch { expected: self.identity.epoch.clone(), found: reading.epoch.clone() });
-        }
-        self.usage.observe(reading);
-        self.read_at = reading.at;
-        Ok(())
     }
 }

@@ -1,0 +1,62 @@
+//! One set of counters and its open bucket.
+
+use super::baseline::Baseline;
+use super::bucket_clock::BucketClock;
+use super::inputs::{Counted, Settings};
+use super::usage_since_seal::UsageSinceSeal;
+use crate::ledger::reading::{Identity, Moment, Reading};
+use crate::ledger::record::Gap;
+
+/// A reading of other counters than those that are open: see [`Meter::replace`](super::Meter::replace).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a reading of epoch {found:?} while {expected:?} is open")]
+pub struct ForeignEpoch {
+    pub expected: String,
+    pub found: String,
+}
+
+/// One set of counters and its open bucket.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) identity: Identity,
+    pub(super) interfaces: Vec<String>,
+    pub(super) clock: BucketClock,
+    pub(super) usage: UsageSinceSeal,
+    /// The newest reading's.
+    pub(super) read_at: Moment,
+    /// Nothing on disk tells of this epoch: a checkpoint is owed even if nothing moved.
+    pub(super) unknown: bool,
+    /// Those that the last kept checkpoint tells of.
+    pub(super) gaps_kept: Vec<Gap>,
+}
+
+impl Open {
+    /// Goes on from the last seal of its epoch; without one, from zero.
+    pub(super) fn resume(settings: &Settings, baseline: &Baseline, counted: Counted) -> Self {
+        let Counted { identity, interfaces, reading } = counted;
+        let (zone, bucket, now) = (settings.zone, settings.bucket, reading.at);
+        let sealed = baseline.seal_of(&reading.epoch).map(|last| (last.seal.end, last.seal.boot_ms));
+        let checkpoint = baseline.checkpoint().filter(|checkpoint| checkpoint.epoch == reading.epoch);
+        let begun = checkpoint.and_then(|checkpoint| Some((checkpoint.start?, checkpoint.start_boot_ms)));
+        let mut clock = match sealed.or(begun) {
+            Some((start, boot_ms)) => BucketClock::resume(zone, bucket, start.to_utc(), boot_ms, now),
+            None => BucketClock::open(zone, bucket, now.wall, now),
+        };
+        if let Some(until) = baseline.sealed_until().filter(|until| now.wall < *until) {
+            clock.suspect_until(until);
+        }
+        let mut usage = baseline.usage(&reading.epoch);
+        usage.observe(&reading);
+        let unknown = !baseline.epochs().contains(&reading.epoch);
+        Self { identity, interfaces, clock, usage, read_at: now, unknown, gaps_kept: Vec::new() }
+    }
+
+    pub(super) fn observe(&mut self, reading: &Reading) -> Result<(), ForeignEpoch> {
+        if reading.epoch != self.identity.epoch {
+            return Err(ForeignEpoch { expected: self.identity.epoch.clone(), found: reading.epoch.clone() });
+        }
+        self.usage.observe(reading);
+        self.read_at = reading.at;
+        Ok(())
+    }
+}
