@@ -3,12 +3,15 @@
 use std::fs;
 use std::process::Command;
 
+use aya::programs::SchedClassifier;
+use aya::programs::tc::TcAttachType;
+
 use crate::agent::Node;
 use crate::common::flood::Flood;
 use crate::common::netns::{Pair, WAN, inside, run};
 use crate::common::observer::Observer;
 use crate::soak::{SmallDisk, compare_at_rest};
-use crate::support::sets_of_all_instances;
+use crate::support::{has_tcx, sets_of_all_instances};
 
 const PORTS: [u16; 4] = [443, 4433, 8388, 9000];
 
@@ -19,6 +22,7 @@ fn uninstall(node: &Node, pair: &Pair) {
     assert_eq!(sets_of_all_instances(pair), [""; 0]);
     let attached = inside(&pair.host, || run(Command::new("bpftool").args(["net", "show"])));
     assert!(!attached.contains("gress"), "{attached}");
+    assert_eq!(inside(&pair.host, attached_by_tcx), 0);
     let rules = inside(&pair.host, || run(Command::new("iptables-save").args(["-t", "mangle"])));
     assert!(!rules.contains("flow-"), "{rules}");
 }
@@ -69,4 +73,116 @@ fn counters_whose_last_bucket_cannot_be_written_stay() {
     disk.free();
     uninstall(&node, &pair);
     compare_at_rest(&node, &observer);
+}
+
+/// Neither programs nor filters nor rules of ours are in the host.
+fn is_clean(pair: &Pair) -> bool {
+    inside(&pair.host, || {
+        let filters = run(Command::new("bpftool").args(["net", "show"]));
+        let rules = run(Command::new("iptables-save").args(["-t", "mangle"]));
+        attached_by_tcx() == 0 && !filters.contains("flow-agent") && !rules.contains("flow-")
+    })
+}
+
+/// How many programs are attached to the host's device by TCX: the bpftool of Debian 12 does not list them.
+fn attached_by_tcx() -> usize {
+    if !has_tcx() {
+        return 0;
+    }
+    let attached = |hook| SchedClassifier::query_tcx(WAN, hook).map_or(0, |(_, programs)| programs.len());
+    attached(TcAttachType::Ingress) + attached(TcAttachType::Egress)
+}
+
+fn text(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+#[test]
+fn what_a_lost_state_directory_left_is_shown_and_removed() {
+    let lost: [(&str, fn(&Node)); 2] = [
+        ("the instance", |node| fs::remove_file(node.state_dir().join("instance")).unwrap()),
+        ("the state directory", |node| fs::remove_dir_all(node.state_dir()).unwrap()),
+    ];
+    for (what, lose) in lost {
+        for arguments in [&["--attach", "auto"][..], &["--attach", "clsact"], &["--iptables"]] {
+            let Some(pair) = Pair::make() else { return };
+            let mut node = Node::new(&pair, &PORTS, "");
+            node.start(arguments);
+            let instance = fs::read_to_string(node.state_dir().join("instance")).unwrap();
+            node.kill();
+            lose(&node);
+            let is_ebpf = arguments[0] == "--attach";
+            if is_ebpf {
+                let refused = node.command(&[&["run", "--once"], arguments].concat());
+                assert_eq!(refused.status.code(), Some(4), "{what}: {}", text(&refused));
+                assert!(text(&refused).contains("flow-agent uninstall --all"), "{}", text(&refused));
+            }
+            let check = node.command(&["check"]);
+            let line = if is_ebpf { format!("instance {}", instance.trim()) } else { "rules flow-".to_owned() };
+            let said = text(&check);
+            let line = said.lines().find(|text| text.contains(&line)).unwrap_or_else(|| panic!("{said}"));
+            assert!(line.contains("(another state directory's): attached to wan; counters of 4 ports"), "{line}");
+            assert_eq!(check.status.code(), Some(4), "{said}");
+
+            let plain = node.command(&["uninstall"]);
+            assert!(text(&plain).contains("`flow-agent uninstall --all` shows them"), "{}", text(&plain));
+            // Nobody answers.
+            let asked = node.command(&["uninstall", "--all"]);
+            assert_eq!(asked.status.code(), Some(6), "{}", text(&asked));
+            assert!(text(&asked).contains("nothing was changed") && !is_clean(&pair), "{}", text(&asked));
+
+            let removed = node.command(&["uninstall", "--all", "--yes"]);
+            assert!(removed.status.success(), "{}", text(&removed));
+            assert!(is_clean(&pair), "{}", text(&removed));
+            assert!(!pair.bpffs.join("flow-agent").exists());
+            node.start(arguments);
+            node.stop();
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_runs_is_not_uninstalled_by_another() {
+    let Some(pair) = Pair::make() else { return };
+    for arguments in [&["--attach", "auto"][..], &["--attach", "clsact"], &["--iptables"]] {
+        let mut node = Node::new(&pair, &PORTS, "");
+        node.start(arguments);
+        let observer = Observer::install(&pair.host, &PORTS);
+        let flood = Flood::begin(&pair, &PORTS);
+        let other = Node::new(&pair, &PORTS, "");
+        let refused = other.command(&["uninstall", "--all", "--yes"]);
+        assert_eq!(refused.status.code(), Some(5), "{}", text(&refused));
+        flood.pass(500);
+        flood.end();
+        node.stop();
+        compare_at_rest(&node, &observer);
+        inside(&pair.host, || run(Command::new("iptables").args(["-F"])));
+        let own = node.command(&["uninstall", "--all", "--yes"]);
+        assert!(own.status.success() && text(&own).contains("(this state directory's)"), "{}", text(&own));
+        assert!(is_clean(&pair));
+    }
+}
+
+#[test]
+fn a_counter_whose_pins_are_elsewhere_is_shown_and_removed() {
+    if !has_tcx() {
+        return;
+    }
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &PORTS, "");
+    node.start(&[]);
+    let elsewhere = node.path("another-bpffs");
+    let other = Node::new(&pair, &PORTS, "");
+    other.replace_config(&format!("bpffs = {:?}", pair.bpffs), &format!("bpffs = {elsewhere:?}"));
+    let busy = other.command(&["uninstall", "--all", "--yes"]);
+    assert_eq!(busy.status.code(), Some(5), "{}", text(&busy));
+    node.kill();
+    let removed = other.command(&["uninstall", "--all", "--yes"]);
+    assert!(removed.status.success(), "{}", text(&removed));
+    assert!(
+        text(&removed).contains("a counter whose pins are not in this bpffs: attached to wan"),
+        "{}",
+        text(&removed)
+    );
+    assert!(is_clean(&pair));
 }

@@ -6,6 +6,7 @@ mod counting;
 mod filter;
 mod foreign;
 mod inspect;
+mod instances;
 mod keep;
 mod kernel;
 mod layout;
@@ -24,6 +25,7 @@ mod start;
 mod tables;
 mod uninstall;
 
+pub use instances::{Stray, instances, remove_stray, strays};
 pub use kernel::possible_cpus;
 pub use layout::slots_for;
 pub use probe::probe;

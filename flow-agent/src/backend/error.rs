@@ -144,7 +144,8 @@ impl BackendError {
             Self::Busy { .. } => "stop the other agent, or give this one other interfaces".into(),
             Self::Foreign { .. } => {
                 "start it with the state directory that it belongs to, or remove it with `flow-agent uninstall \
-                 --state-dir` of that directory"
+                 --state-dir` of that directory; if that directory is lost, `flow-agent uninstall --all` shows what is \
+                 there and removes it"
                     .into()
             }
             Self::Qdisc { .. } | Self::FilterPlace { .. } => {

@@ -14,6 +14,7 @@ mod error;
 mod fingerprint;
 mod found;
 mod inspect;
+mod instances;
 pub mod ipset;
 pub mod kept;
 pub mod layout;
@@ -34,6 +35,8 @@ pub mod view;
 mod xtables_lock;
 
 pub use error::IptablesError;
+pub use instances::instances;
+pub use names::instance_tag;
 pub(super) use start::search_path;
 pub use start::{find_retired, probe, start, start_with};
-pub use uninstall::{SurveyedSet, survey, uninstall};
+pub use uninstall::{SurveyedSet, survey, survey_tag, uninstall, uninstall_tag};

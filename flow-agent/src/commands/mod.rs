@@ -4,6 +4,7 @@ pub mod check;
 mod common;
 mod failure;
 pub mod import;
+mod instances;
 pub mod output;
 pub mod report;
 pub mod rollup;

@@ -1,6 +1,8 @@
 //! `flow-agent uninstall`: takes what this instance has in the kernel out of it, and keeps the logs.
 
-use super::{Common, output};
+mod all;
+
+use super::{Common, instances, output};
 use crate::backend::BackendChoice;
 use crate::backend::{ebpf, interfaces, iptables};
 use crate::commands::run;
@@ -15,40 +17,74 @@ use crate::store::{StateDir, StoreError, instance, ports};
 ///
 /// What was counted since the last bucket is written first. Stop the agent before.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Also those of agents whose state directory is another, or lost: shows what is in the kernel, and asks
+    #[arg(long)]
+    all: bool,
+    /// Do not ask
+    #[arg(long, requires = "all")]
+    yes: bool,
+}
 
 /// Writes what is left, removes what is ours, and says what that was.
 ///
 /// # Errors
 /// Exit code 3 for the configuration, 4 for the kernel, 5 while an agent runs or when the last bucket cannot be written.
-pub fn execute(common: &Common, _args: Args) -> Result<Code, Failure> {
+pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
+    if args.all {
+        return all::execute(&config, args.yes);
+    }
     let state = StateDir::new(&config.state_dir);
     let Some(id) = instance::read(&state)? else {
-        output::print(&format!("no agent ever ran with {}: nothing to remove\n", config.state_dir.display()))?;
+        let there = config.state_dir.display();
+        output::print(&format!("no agent ever ran with {there}, or its file `instance` is lost: nothing to remove\n"))?;
+        mention_others(&config)?;
         return Ok(Code::Done);
     };
+    let removed = remove_own(&config, &state, &id)?;
+    let mut text = told(&removed);
+    if removed.is_empty() {
+        text += "nothing of this agent is in the kernel\n";
+    }
+    output::print(&format!("{text}the logs stay in {}\n", config.state_dir.display()))?;
+    if removed.is_empty() {
+        mention_others(&config)?;
+    }
+    Ok(Code::Done)
+}
+
+/// Whoever expected something to be removed may have lost the state directory that it belongs to.
+fn mention_others(config: &Config) -> Result<(), Failure> {
+    if !instances::find(&config.bpffs, None, config.count.backend)?.is_empty() {
+        output::print("other agents have counters in the kernel: `flow-agent uninstall --all` shows them and asks\n")?;
+    }
+    Ok(())
+}
+
+/// A line for each thing that was removed.
+fn told(removed: &[String]) -> String {
+    removed.iter().map(|what| format!("removed: {what}\n")).collect()
+}
+
+/// Writes what is left, and removes what the instance `id` of this state directory has in the kernel; what that was.
+fn remove_own(config: &Config, state: &StateDir, id: &str) -> Result<Vec<String>, Failure> {
     drop(state.lock_run().map_err(|error| Failure::from(error).help("stop the agent first: it writes a last bucket"))?);
-    let rules = match iptables::survey(&id) {
+    let rules = match iptables::survey(id) {
         Ok(sets) => sets.len(),
         Err(error) => {
             tracing::warn!(error = %chain(&error), "iptables cannot be asked: if rules of ours are there, they stay");
             0
         }
     };
-    if rules > 0 || !ebpf::survey(&config.bpffs, &id)?.sets.is_empty() {
-        write_last_bucket(&config, &state)?;
+    if rules > 0 || !ebpf::survey(&config.bpffs, id)?.sets.is_empty() {
+        write_last_bucket(config, state)?;
     }
-    let mut removed = ebpf::uninstall(&config.bpffs, &id)?;
+    let mut removed = ebpf::uninstall(&config.bpffs, id)?;
     if rules > 0 {
-        removed.extend(iptables::uninstall(&id)?);
+        removed.extend(iptables::uninstall(id)?);
     }
-    let mut text: String = removed.iter().map(|what| format!("removed: {what}\n")).collect();
-    if removed.is_empty() {
-        text += "nothing of this agent is in the kernel\n";
-    }
-    output::print(&format!("{text}the logs stay in {}\n", config.state_dir.display()))?;
-    Ok(Code::Done)
+    Ok(removed)
 }
 
 /// Writes what passed since the agent left, which only the counters hold.

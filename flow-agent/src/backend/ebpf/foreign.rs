@@ -12,8 +12,8 @@ use super::layout;
 use super::link::Link;
 use super::pins::{self, Pins};
 use super::set::PROGRAMS;
-use crate::backend::BackendError;
 use crate::backend::netlink::{self, Direction};
+use crate::backend::{BackendError, Cause};
 
 /// Refuses a device to which somebody else's counter is attached.
 ///
@@ -61,7 +61,8 @@ fn link_owner(
     if strangers.is_empty() {
         return Ok(None);
     }
-    let others = pins::instances(bpffs).into_iter().filter(|instance| *instance != attacher.instance);
+    let others =
+        pins::instances(bpffs).unwrap_or_default().into_iter().filter(|instance| *instance != attacher.instance);
     for instance in others {
         // What others keep from us can only be told by the programs' names.
         let Ok(Some(pins)) = Pins::existing(bpffs, &instance) else { continue };
@@ -74,16 +75,22 @@ fn link_owner(
             }
         }
     }
+    // Names can be asked for with CAP_SYS_ADMIN only; without it the locks and the pins must do.
+    let Ok(counters) = counters_at(interface, direction) else { return Ok(None) };
+    let stranger = counters.into_iter().find(|counter| strangers.iter().any(|(program, _)| program == counter));
+    Ok(stranger.map(|program| format!("program {program} of an instance whose pins are not in {}", bpffs.display())))
+}
+
+/// The ids of the programs at a TCX hook that are called as ours are.
+///
+/// # Errors
+/// When the kernel refuses: it wants CAP_SYS_ADMIN.
+pub fn counters_at(interface: &str, direction: Direction) -> Result<Vec<u32>, Cause> {
     let attach_type = match direction {
         Direction::Ingress => TcAttachType::Ingress,
         Direction::Egress => TcAttachType::Egress,
     };
-    // Names can be asked for with CAP_SYS_ADMIN only; without it the locks and the pins must do.
-    let Ok((_, programs)) = SchedClassifier::query_tcx(interface, attach_type) else { return Ok(None) };
-    let is_stranger = |id| strangers.iter().any(|(program, _)| *program == id);
-    Ok(programs
-        .iter()
-        .filter(|program| is_stranger(program.id()))
-        .find(|program| program.name_as_str().is_some_and(|name| PROGRAMS.contains(&name)))
-        .map(|program| format!("program {} of an instance whose pins are not in {}", program.id(), bpffs.display())))
+    let (_, programs) = SchedClassifier::query_tcx(interface, attach_type)?;
+    let is_counter = |name: Option<&str>| name.is_some_and(|name| PROGRAMS.contains(&name));
+    Ok(programs.iter().filter(|program| is_counter(program.name_as_str())).map(|program| program.id()).collect())
 }

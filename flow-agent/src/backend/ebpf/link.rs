@@ -18,6 +18,7 @@ const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
+const BPF_LINK_GET_FD_BY_ID: libc::c_int = 30;
 const BPF_LINK_DETACH: libc::c_int = 34;
 const BPF_F_BEFORE: u32 = 1 << 3;
 
@@ -77,6 +78,24 @@ impl Link {
         let mut request = PinRequest { pathname: address(&path), bpf_fd: 0, file_flags: 0 };
         // SAFETY: this is the member of `union bpf_attr` for the command, and the path lives over the call.
         let fd = unsafe { bpf(BPF_OBJ_GET, &mut request) }?;
+        Self::from_new(fd)
+    }
+
+    /// Opens the link with this id.
+    ///
+    /// # Errors
+    /// When there is none, or the kernel refuses: it wants CAP_SYS_ADMIN.
+    pub fn by_id(id: u32) -> io::Result<Self> {
+        /// The member of `union bpf_attr` that opens objects by their ids.
+        #[repr(C)]
+        struct ById {
+            id: u32,
+            next_id: u32,
+            open_flags: u32,
+        }
+        let mut request = ById { id, next_id: 0, open_flags: 0 };
+        // SAFETY: this is the member of `union bpf_attr` for the command.
+        let fd = unsafe { bpf(BPF_LINK_GET_FD_BY_ID, &mut request) }?;
         Self::from_new(fd)
     }
 

@@ -233,8 +233,15 @@ impl Pins {
 }
 
 /// The instances that have pins, whoever they belong to.
-pub fn instances(bpffs: &Path) -> Vec<String> {
-    entries(&bpffs.join(ROOT)).unwrap_or_default().into_iter().map(|(entry, _)| entry).collect()
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn instances(bpffs: &Path) -> Result<Vec<String>, BackendError> {
+    let top = bpffs.join(ROOT);
+    if !is_bpffs(bpffs) || !exists(&top)? {
+        return Ok(Vec::new());
+    }
+    Ok(entries(&top)?.into_iter().map(|(entry, _)| entry).collect())
 }
 
 /// Makes a directory for ourselves alone, unless it is there and is that already.

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::attach::{Attacher, Mechanism};
 use super::filter;
-use super::layout::{self, LinkName};
+use super::instances;
+use super::layout::LinkName;
 use super::link::Link;
 use super::maps;
 use super::pins::{self, FoundLink, Pins};
@@ -13,7 +14,6 @@ use super::set::{self, Set};
 use crate::backend::BackendError;
 use crate::backend::host;
 use crate::backend::lock::InterfaceLock;
-use crate::backend::netlink::{self, Direction};
 use crate::ledger::record::CountMode;
 
 /// What an instance has in the kernel, as far as this network namespace sees it.
@@ -47,14 +47,17 @@ pub struct SurveyedAttachment {
     pub live: bool,
 }
 
-/// Looks at what `instance` has pinned. Changes nothing.
+/// Looks at what `instance` has in the kernel. Changes nothing.
 ///
 /// # Errors
 /// When the pins are not to be trusted, are of a newer release, or cannot be read.
 pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
-    let Some(pins) = Pins::existing(bpffs, instance)? else { return Ok(Survey::default()) };
+    let (sets, links) = match Pins::existing(bpffs, instance)? {
+        Some(pins) => (pins.sets()?, pins.links()?),
+        None => (Vec::new(), Vec::new()),
+    };
     let mut survey = Survey::default();
-    for found in pins.sets()? {
+    for found in sets {
         let ports = if maps::is_complete(&found)? {
             Set::open(&found)?.owners()?.owned().filter_map(|(_, owner)| owner.port()).collect()
         } else {
@@ -69,10 +72,16 @@ pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
             sealed: found.sealed,
         });
     }
-    for found in pins.links()? {
+    for found in links {
         let live = is_live(instance, &found)?;
         let LinkName { direction, interface, .. } = found.name;
         survey.attachments.push(SurveyedAttachment { interface, direction: direction.name(), live });
+    }
+    for LinkName { direction, interface, .. } in own_filters(instance, host::netns()?)? {
+        let attachment = SurveyedAttachment { interface, direction: direction.name(), live: true };
+        if !survey.attachments.contains(&attachment) {
+            survey.attachments.push(attachment);
+        }
     }
     Ok(survey)
 }
@@ -89,11 +98,17 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
         Some(pins) => (pins.sets()?, pins.links()?),
         None => (Vec::new(), Vec::new()),
     };
-    let here = links.iter().filter(|found| found.name.netns == netns);
-    let locked: BTreeSet<(u32, &str)> = here.map(|found| (found.name.index, found.name.interface.as_str())).collect();
-    let _locks: Vec<InterfaceLock> = locked
+    // Also those of other network namespaces, where an agent may run as well.
+    let filters = own_filters(instance, netns)?;
+    let attached: BTreeSet<(u64, u32, &str)> = links
+        .iter()
+        .map(|found| &found.name)
+        .chain(&filters)
+        .map(|name| (name.netns, name.index, name.interface.as_str()))
+        .collect();
+    let _locks: Vec<InterfaceLock> = attached
         .into_iter()
-        .map(|(index, interface)| InterfaceLock::take(netns, index, interface, instance))
+        .map(|(netns, index, interface)| InterfaceLock::take(netns, index, interface, instance))
         .collect::<Result<_, _>>()?;
 
     let attacher = attacher(instance, netns, Mechanism::Tcx);
@@ -121,24 +136,20 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
     Ok(removed)
 }
 
-/// Filters of this instance whose pins are lost, or that were never pinned.
+/// Removes the filters of this instance that are left: their pins are lost, or they were never pinned.
 fn remove_filters(instance: &str, netns: u64) -> Result<Vec<String>, BackendError> {
-    let netlink = |source| BackendError::Netlink { action: "list the filters", source };
     let mut removed = Vec::new();
-    for interface in netlink::interfaces(&BTreeSet::new())? {
-        for direction in Direction::BOTH {
-            let filters = netlink::filters(interface.index, direction).map_err(netlink)?;
-            let is_own = |filter: &netlink::Filter| {
-                filter.is_at_our_place() && layout::filter_owner(&filter.name) == Some(instance)
-            };
-            if filters.iter().any(is_own) {
-                let (index, interface) = (interface.index, interface.name.clone());
-                removed.push(format!("filter on {interface} ({direction})"));
-                filter::remove_filter(&LinkName { netns, index, direction, interface })?;
-            }
-        }
+    for name in own_filters(instance, netns)? {
+        filter::remove_filter(&name)?;
+        removed.push(format!("filter on {} ({})", name.interface, name.direction));
     }
     Ok(removed)
+}
+
+/// Where this instance has filters, pinned or not.
+fn own_filters(instance: &str, netns: u64) -> Result<Vec<LinkName>, BackendError> {
+    let owned = instances::filter_owners(netns)?.into_iter().filter(|(owner, _)| owner == instance);
+    Ok(owned.map(|(_, name)| name).collect())
 }
 
 fn is_live(instance: &str, found: &FoundLink) -> Result<bool, BackendError> {

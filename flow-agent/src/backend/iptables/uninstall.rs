@@ -30,8 +30,16 @@ pub struct SurveyedSet {
 /// # Errors
 /// When a table cannot be read, or holds chains of a newer release.
 pub fn survey(instance: &str) -> Result<Vec<SurveyedSet>, BackendError> {
+    survey_tag(&instance_tag(instance))
+}
+
+/// [`survey`], of the instance whose tag this is.
+///
+/// # Errors
+/// As [`survey`].
+pub fn survey_tag(tag: &str) -> Result<Vec<SurveyedSet>, BackendError> {
     let mut surveyed = Vec::new();
-    for (name, pieces) in found::everywhere(&search_path(), &instance_tag(instance))? {
+    for (name, pieces) in found::everywhere(&search_path(), tag)? {
         let views = || pieces.iter().filter_map(|piece| piece.view.as_ref().ok());
         surveyed.push(SurveyedSet {
             epoch: found::epoch(&name)?,
@@ -56,7 +64,15 @@ pub fn survey(instance: &str) -> Result<Vec<SurveyedSet>, BackendError> {
 /// # Errors
 /// [`BackendError::Busy`] while an agent runs: nothing was removed. Else as [`survey`].
 pub fn uninstall(instance: &str) -> Result<Vec<String>, BackendError> {
-    let sets = found::everywhere(&search_path(), &instance_tag(instance))?;
+    uninstall_tag(&instance_tag(instance))
+}
+
+/// [`uninstall`], of the instance whose tag this is.
+///
+/// # Errors
+/// As [`uninstall`].
+pub fn uninstall_tag(tag: &str) -> Result<Vec<String>, BackendError> {
+    let sets = found::everywhere(&search_path(), tag)?;
     let entered: BTreeSet<&String> = sets
         .values()
         .flatten()
@@ -68,7 +84,7 @@ pub fn uninstall(instance: &str) -> Result<Vec<String>, BackendError> {
     let _locks: Vec<InterfaceLock> = present
         .iter()
         .filter(|interface| entered.contains(&interface.name))
-        .map(|interface| InterfaceLock::take(netns, interface.index, &interface.name, instance))
+        .map(|interface| InterfaceLock::take(netns, interface.index, &interface.name, tag))
         .collect::<Result<_, _>>()?;
     let mut removed = Vec::new();
     let mut failed = None;

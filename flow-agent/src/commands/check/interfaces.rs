@@ -1,26 +1,27 @@
 //! Section interfaces: which are counted, which cannot be, and what is attached there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::finding::{Finding, Section};
-use crate::backend::BackendChoice;
-use crate::backend::ebpf::{Survey, survey};
+use crate::backend::ebpf::Survey;
 use crate::backend::interfaces::{Interface, Patterns, Selection};
 use crate::backend::{BackendError, host};
+use crate::commands::instances::{self, Found, Instance};
 use crate::config::Config;
 use crate::ledger::units::count;
 use crate::store::{StateDir, instance};
 
 /// What is to say of the interfaces that `config` wants counted.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let mut chosen = BTreeSet::new();
     let mut findings = match selection(&config.count.interfaces) {
-        Ok((present, selection)) => of(&present, &selection),
+        Ok((present, selection)) => {
+            chosen.extend(selection.chosen.iter().map(|interface| interface.name.clone()));
+            of(&present, &selection)
+        }
         Err(error) => vec![Finding::error(Section::Interfaces, &error).help(error.help())],
     };
-    if config.count.backend != BackendChoice::Iptables {
-        findings.extend(attached(&config.bpffs, &config.state_dir));
-    }
+    findings.extend(attached(config, &chosen));
     findings
 }
 
@@ -58,16 +59,34 @@ fn of(present: &[Interface], selection: &Selection) -> Vec<Finding> {
     findings
 }
 
-/// What this state directory's agent has in the kernel.
-fn attached(bpffs: &Path, state_dir: &Path) -> Vec<Finding> {
-    // That the file is damaged is said of the state directory; without one nothing was ever attached.
-    let Ok(Some(instance)) = instance::read(&StateDir::new(state_dir)) else { return Vec::new() };
-    match survey(bpffs, &instance) {
-        Ok(survey) => of_survey(&survey),
+/// What agents have in the kernel, this state directory's and others.
+fn attached(config: &Config, chosen: &BTreeSet<String>) -> Vec<Finding> {
+    // That the file is damaged is said of the state directory.
+    let own = instance::read(&StateDir::new(&config.state_dir)).unwrap_or_default();
+    match instances::find(&config.bpffs, own.as_deref(), config.count.backend) {
+        Ok(found) => found.iter().flat_map(|found| of_instance(found, chosen)).collect(),
         // Who is not root cannot look; the kernel's section says so.
         Err(BackendError::Path { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Vec::new(),
         Err(error) => vec![Finding::error(Section::Interfaces, &error).help(error.help())],
     }
+}
+
+/// Another agent's is only named, unless it counts where this one would.
+fn of_instance(found: &Found, chosen: &BTreeSet<String>) -> Vec<Finding> {
+    let described = found.describe();
+    if let Found::Instance(Instance { is_ours: true, survey, .. }) = found {
+        let mut findings = vec![Finding::ok(Section::Interfaces, described)];
+        findings.extend(of_survey(survey));
+        return findings;
+    }
+    if found.interfaces().iter().any(|interface| chosen.contains(*interface)) {
+        let finding = Finding::fail(Section::Interfaces, format!("{described}, where this agent is to count"));
+        return vec![finding.help(
+            "start it with its own state directory, or remove it with `flow-agent uninstall --all`, which asks first"
+                .to_owned(),
+        )];
+    }
+    vec![Finding::ok(Section::Interfaces, described)]
 }
 
 fn of_survey(survey: &Survey) -> Vec<Finding> {

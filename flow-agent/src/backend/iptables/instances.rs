@@ -1,0 +1,30 @@
+//! The instances that have rules in the tables of this network namespace, whoever they belong to.
+
+use std::collections::BTreeSet;
+
+use super::saved;
+use super::start::search_path;
+use super::tools::{Quiet, Tools};
+use crate::backend::BackendError;
+
+/// The tags of all instances that have chains here: see [`instance_tag`](super::names::instance_tag).
+///
+/// # Errors
+/// When a table that this host uses cannot be read.
+pub fn instances() -> Result<BTreeSet<String>, BackendError> {
+    let mut tags = BTreeSet::new();
+    for tools in Tools::everywhere(&search_path()) {
+        let read = Quiet::wait(&[&tools]).and_then(|quiet| {
+            tools.save(&quiet, "", |table| {
+                saved::sets(table).keys().map(|name| name.instance().to_owned()).collect::<Vec<_>>()
+            })
+        });
+        match read {
+            Ok(found) => tags.extend(found),
+            // A variant that nobody uses here may be without its kernel side.
+            Err(error) if !tools.is_in_use => tracing::debug!(%error, "not looked at"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(tags)
+}

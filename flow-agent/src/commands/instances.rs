@@ -1,0 +1,113 @@
+//! What agents have in the kernel, of this state directory and of others: for `check` and `uninstall --all`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::backend::ebpf::{self, Stray, Survey};
+use crate::backend::iptables::{self, SurveyedSet};
+use crate::backend::{BackendChoice, BackendError};
+use crate::ledger::units::count;
+
+/// One agent's part of the kernel.
+#[derive(Debug)]
+pub enum Found {
+    /// What bears the id of an instance.
+    Instance(Instance),
+    /// A counter that no pin leads to.
+    Stray(Stray),
+}
+
+/// What bears the id of an instance.
+#[derive(Debug)]
+pub struct Instance {
+    /// Whether it is that of this state directory.
+    pub is_ours: bool,
+    pub key: Key,
+    pub survey: Survey,
+    pub rules: Vec<SurveyedSet>,
+}
+
+/// How an instance is known. Rules bear only a digest of the id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    Id(String),
+    Tag(String),
+}
+
+/// Everything that agents have in the kernel, this state directory's (`own`, its id) first.
+///
+/// # Errors
+/// When pins are not to be trusted, are of a newer release, or cannot be read.
+pub fn find(bpffs: &Path, own: Option<&str>, backend: BackendChoice) -> Result<Vec<Found>, BackendError> {
+    let mut ids = ebpf::instances(bpffs)?;
+    ids.extend(own.map(ToOwned::to_owned));
+    let mut rules = rules_by_tag(backend)?;
+    let mut instances = Vec::new();
+    for id in ids {
+        let survey = ebpf::survey(bpffs, &id)?;
+        let rules = rules.remove(&iptables::instance_tag(&id)).unwrap_or_default();
+        instances.push(Instance { is_ours: own == Some(&id), key: Key::Id(id), survey, rules });
+    }
+    instances.extend(rules.into_iter().map(|(tag, rules)| Instance {
+        is_ours: false,
+        key: Key::Tag(tag),
+        survey: Survey::default(),
+        rules,
+    }));
+    instances.retain(|instance| instance.survey != Survey::default() || !instance.rules.is_empty());
+    instances.sort_by_key(|instance| !instance.is_ours);
+    let mut found: Vec<Found> = instances.into_iter().map(Found::Instance).collect();
+    found.extend(ebpf::strays(bpffs)?.into_iter().map(Found::Stray));
+    Ok(found)
+}
+
+/// A host whose tables cannot be read has no rules that could be shown, unless rules are what is asked for.
+fn rules_by_tag(backend: BackendChoice) -> Result<BTreeMap<String, Vec<SurveyedSet>>, BackendError> {
+    let tags = match iptables::instances() {
+        Ok(tags) => tags,
+        Err(error) if backend == BackendChoice::Iptables => return Err(error),
+        Err(error) => {
+            tracing::debug!(error = %crate::errors::chain(&error), "no look at the rules");
+            return Ok(BTreeMap::new());
+        }
+    };
+    tags.into_iter().map(|tag| Ok((tag.clone(), iptables::survey_tag(&tag)?))).collect()
+}
+
+impl Found {
+    /// The devices that it counts.
+    pub fn interfaces(&self) -> BTreeSet<&str> {
+        match self {
+            Self::Stray(stray) => [stray.interface.as_str()].into(),
+            Self::Instance(Instance { survey, rules, .. }) => {
+                let attached = survey.attachments.iter().filter(|attachment| attachment.live);
+                let by_rules = rules.iter().filter(|set| set.live).flat_map(|set| &set.interfaces);
+                attached.map(|attachment| attachment.interface.as_str()).chain(by_rules.map(String::as_str)).collect()
+            }
+        }
+    }
+
+    /// On one line, as in `instance 5c1e0f6e7a524a0f (another state directory's): eth0; counters of 3 ports`.
+    pub fn describe(&self) -> String {
+        let interfaces = match self.interfaces().into_iter().collect::<Vec<_>>() {
+            none if none.is_empty() => "attached to no interface here".to_owned(),
+            some => format!("attached to {}", some.join(", ")),
+        };
+        let Self::Instance(Instance { is_ours, key, survey, rules }) = self else {
+            return format!("a counter whose pins are not in this bpffs: {interfaces}");
+        };
+        let name = match key {
+            Key::Id(id) => format!("instance {id}"),
+            Key::Tag(tag) => format!("rules flow-{tag}-*"),
+        };
+        let whose = if *is_ours { "this state directory's" } else { "another state directory's" };
+        let ports: BTreeSet<u16> = survey
+            .sets
+            .iter()
+            .flat_map(|set| &set.ports)
+            .chain(rules.iter().flat_map(|set| &set.ports))
+            .copied()
+            .collect();
+        format!("{name} ({whose}): {interfaces}; counters of {}", count(ports.len(), "port"))
+    }
+}

@@ -1,0 +1,82 @@
+//! `uninstall --all`: takes out of the kernel what agents of any state directory have there, after a person agreed to it.
+
+use std::io;
+
+use anyhow::Context as _;
+
+use crate::backend::{BackendError, ebpf, iptables};
+use crate::commands::instances::{self, Found, Instance, Key};
+use crate::commands::output;
+use crate::config::Config;
+use crate::errors::chain;
+use crate::exit::{Code, Failure};
+use crate::store::{StateDir, instance};
+
+/// Shows what is there, asks unless `yes`, and removes it.
+///
+/// # Errors
+/// Exit code 4 for the kernel, 5 while an agent runs or when this state directory's last bucket cannot be written. What
+/// could be removed is removed all the same.
+pub(super) fn execute(config: &Config, yes: bool) -> Result<Code, Failure> {
+    let state = StateDir::new(&config.state_dir);
+    let own = instance::read(&state).unwrap_or_else(|error| {
+        tracing::warn!(error = %chain(&error), "what is this state directory's cannot be told");
+        None
+    });
+    let found = instances::find(&config.bpffs, own.as_deref(), config.count.backend)?;
+    if found.is_empty() {
+        output::print("no agent has anything in the kernel\n")?;
+        return Ok(Code::Done);
+    }
+    let list: String = found.iter().map(|found| format!("  {}\n", found.describe())).collect();
+    output::print(&format!("in the kernel:\n{list}"))?;
+    if !yes && !is_agreed()? {
+        output::print("nothing was changed\n")?;
+        return Ok(Code::Incomplete);
+    }
+    let mut failed = None;
+    for found in found {
+        let removed = match &found {
+            Found::Instance(Instance { is_ours: true, key: Key::Id(id), .. }) => super::remove_own(config, &state, id),
+            Found::Instance(Instance { key, rules, .. }) => {
+                remove(config, key, !rules.is_empty()).map_err(Failure::from)
+            }
+            Found::Stray(stray) => {
+                let what = format!("counter on {} ({})", stray.interface, stray.direction);
+                ebpf::remove_stray(stray).map(|()| vec![what]).map_err(Failure::from)
+            }
+        };
+        match removed {
+            Ok(removed) => output::print(&super::told(&removed))?,
+            // The others go all the same.
+            Err(failure) => {
+                failed.get_or_insert(failure);
+                true
+            }
+        };
+    }
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(Code::Done),
+    }
+}
+
+fn is_agreed() -> Result<bool, Failure> {
+    output::print(
+        "Remove all of this? What other state directories' counters hold since their last bucket is lost. Type yes: ",
+    )?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).context("failed to read the answer")?;
+    Ok(answer.trim() == "yes")
+}
+
+fn remove(config: &Config, key: &Key, has_rules: bool) -> Result<Vec<String>, BackendError> {
+    let (mut removed, tag) = match key {
+        Key::Id(id) => (ebpf::uninstall(&config.bpffs, id)?, iptables::instance_tag(id)),
+        Key::Tag(tag) => (Vec::new(), tag.clone()),
+    };
+    if has_rules {
+        removed.extend(iptables::uninstall_tag(&tag)?);
+    }
+    Ok(removed)
+}
