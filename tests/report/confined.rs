@@ -23,10 +23,8 @@ mount --make-rprivate /
 copy=$2/copy && mkdir "$copy" && mount -t tmpfs tmpfs "$copy" && cp -a /etc "$copy/etc" && mount --bind "$copy/etc" /etc
 mount -t tmpfs -o mode=755 tmpfs /var/lib && mkdir -m 750 /var/lib/flow-agent && mount --bind "$1" /var/lib/flow-agent
 mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd
-sh -e "$2/node.sh"
-install -m 644 "$2/flow_keys" /etc/ssh/flow_keys
-install -D -m 644 "$2/flow.conf" /etc/ssh/sshd_config.d/flow.conf
 ssh-keygen -A >/dev/null
+sh -e "$2/node.sh" >"$2/node.log" 2>&1
 exec /usr/sbin/sshd -D -E "$2/sshd.log"
 "#;
 
@@ -71,17 +69,21 @@ fn node(fleet: &Fleet, month: &str) -> Value {
 fn the_main_nodes_key_gets_at_the_daily_files_and_at_nothing_else() {
     let Some(mut fleet) = Fleet::make(&["hk-1"]) else { return };
     let blocks = readme();
-    let [on_node, key_line, sshd, on_main] = &blocks[..] else { panic!("four blocks in the README: {blocks:#?}") };
+    let [on_node, on_main] = &blocks[..] else { panic!("two blocks in the README: {blocks:#?}") };
     fleet.silence_last();
     let dir = fleet.dir.path().join("readme");
     fs::create_dir(&dir).unwrap();
     let identity_file = dir.join("id_ed25519");
     run(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&identity_file));
-    let public = fs::read_to_string(identity_file.with_extension("pub")).unwrap();
-    fs::write(dir.join("node.sh"), on_node).unwrap();
-    fs::write(dir.join("flow.conf"), sshd).unwrap();
-    let key = key_line.replace("ADDRESS OF THE MAIN NODE", "10.98.1.1").replace("ssh-ed25519 AAAA…", public.trim());
-    fs::write(dir.join("flow_keys"), key).unwrap();
+    let enroll = on_node.trim().replace("198.51.100.4", "10.98.1.1");
+    let enroll = enroll.replace("id_ed25519.pub", &format!("{}.pub", identity_file.display()));
+    let enroll = enroll.replace("flow-agent check", &format!("{PROGRAM} check"));
+    // Nothing is changed before somebody says yes; and what is done already is not done again.
+    let script = format!(
+        "if echo no | {enroll}; then exit 1; else test $? = 6; fi\ntest ! -e /etc/ssh/flow_keys\n\
+         {enroll} --yes\n{enroll} --yes | grep 'everything is in place already'\n"
+    );
+    fs::write(dir.join("node.sh"), script).unwrap();
 
     let month = Month::last_complete();
     let day = month.first.format("%Y/%m/%d").to_string();
@@ -89,8 +91,11 @@ fn the_main_nodes_key_gets_at_the_daily_files_and_at_nothing_else() {
     let state = &fleet.node("hk-1").state_dir;
     let mut unshare = in_netns(&fleet.node("hk-1").netns, "unshare");
     unshare.args(["--mount", "--", "sh", "-c", NODE, "node"]).arg(state).arg(&dir).stdin(Stdio::null());
-    let _sshd = Daemon::start(&mut unshare).unwrap();
-    wait_until("sshd listens", Duration::from_secs(30), || listens(&fleet.node("hk-1").netns, 22));
+    let mut sshd = Daemon::start(&mut unshare).unwrap();
+    wait_until("sshd listens", Duration::from_secs(30), || {
+        assert!(!sshd.has_ended(), "{}", fs::read_to_string(dir.join("node.log")).unwrap_or_default());
+        listens(&fleet.node("hk-1").netns, 22)
+    });
 
     // Of the README's lines for the main node, the part that is about the node.
     let nodes = on_main.split("[[users]]").next().unwrap().replace("203.0.113.7", "10.98.1.2");

@@ -2,6 +2,7 @@
 
 mod config;
 mod enroll;
+mod enroll_main;
 pub mod finding;
 mod interfaces;
 mod kernel;
@@ -12,6 +13,8 @@ mod ports;
 mod state;
 
 use super::{Common, output};
+use std::path::PathBuf;
+
 use crate::clock;
 use crate::commands::check::finding::Finding;
 use crate::exit::{Code, Failure};
@@ -22,6 +25,16 @@ pub struct Args {
     /// Show the host key of this node of the configuration, ask, and believe it from now on
     #[arg(long, value_name = "NODE", conflicts_with_all = ["send_test", "json"])]
     pub enroll: Option<String>,
+    /// On a node: let the main node, whose public key is in this file, fetch the daily logs. Shows what it changes (the
+    /// user `flow`, its key, sshd's configuration), and asks
+    #[arg(long, value_name = "KEYFILE", conflicts_with_all = ["enroll", "config_only", "send_test", "json"])]
+    pub enroll_main: Option<PathBuf>,
+    /// With --enroll-main: the address of the main node, the only one from which its key is accepted
+    #[arg(long, value_name = "ADDRESS", requires = "enroll_main")]
+    pub from: Option<String>,
+    /// With --enroll-main: do not ask
+    #[arg(long, requires = "enroll_main")]
+    pub yes: bool,
     /// Look at the configuration and the files that it names, and at nothing else; `systemctl reload` does so first
     #[arg(long, conflicts_with_all = ["enroll", "send_test"])]
     pub config_only: bool,
@@ -40,6 +53,10 @@ pub struct Args {
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     if let Some(node) = &args.enroll {
         return enroll::enroll(&common.load()?, node);
+    }
+    if let Some(key_file) = &args.enroll_main {
+        let request = enroll_main::Request { key_file, from: args.from.as_deref(), yes: args.yes };
+        return enroll_main::enroll_main(&common.load()?, &request);
     }
     let findings = if args.config_only { look_at_config(common) } else { look(common, args.send_test.as_deref()) };
     output::print(&if args.json { finding::json(&findings) } else { finding::table(&findings) })?;

@@ -106,7 +106,11 @@ impl GatherError {
                 Some("check `user` and `identity_file`, and the node's authorized_keys".to_owned())
             }
             Self::Fetch(FetchError::Absent { .. }) => {
-                Some("check its `state_dir`, and that flow-agent runs there".to_owned())
+                Some(
+                "check its `state_dir` here, and on the node that flow-agent runs and that our user may enter `daily/`: sftp says \
+                 the same of what it may not enter (`flow-agent check --enroll-main` there puts that right)"
+                    .to_owned(),
+            )
             }
             Self::Fetch(FetchError::Start { program, .. }) => Some(format!("install `{program}` (openssh-client)")),
             Self::Rejected { .. } => Some("run `flow-agent rollup` on the node".to_owned()),

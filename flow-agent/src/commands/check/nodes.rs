@@ -12,9 +12,8 @@ use crate::ledger::month::Month;
 
 /// What confines the key of the main node on a node, for whoever sets it up.
 pub(super) const CONFINEMENT: &str = "\
-on the node: a user of its own that may read `daily/` and nothing else; in sshd_config `Match User`, `ChrootDirectory` of \
-the node's state directory (then `state_dir = \"/\"` here) and `ForceCommand internal-sftp -R`; `restrict,from=\"MAIN\"` \
-before the key. The README has it line by line";
+on the node: `flow-agent check --enroll-main` makes a user that may read `daily/` and nothing else (`ChrootDirectory` of the state \
+directory, then `state_dir = \"/\"` here; `ForceCommand internal-sftp -R`; `restrict,from=\"MAIN\"` before the key)";
 
 /// Fetches this month's file of every node, to a place that is gone afterwards.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {

@@ -1,0 +1,77 @@
+//! PURE: the main node's public key, as its line for sshd.
+
+/// Why a key, or the address that it is to come from, is not taken.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    #[error("this is a private key, which has to stay on the main node")]
+    Private,
+    #[error("there is no public key in it")]
+    Absent,
+    #[error("there is more than one key in it")]
+    Several,
+    #[error("{word:?} is not the beginning of a public key")]
+    Kind { word: String },
+    #[error("{from:?} is not a list of addresses")]
+    From { from: String },
+}
+
+/// The line that admits the one key of `text`, the content of a file like `id_ed25519.pub`, from the addresses `from`.
+///
+/// # Errors
+/// When `text` is anything but one public key, or `from` could end the option that it is put into.
+pub fn admit(text: &str, from: Option<&str>) -> Result<String, KeyError> {
+    if text.contains("PRIVATE KEY") {
+        return Err(KeyError::Private);
+    }
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let line = lines.next().ok_or(KeyError::Absent)?;
+    if lines.next().is_some() {
+        return Err(KeyError::Several);
+    }
+    let mut words = line.split_whitespace();
+    let (kind, blob) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    let is_kind = ["ssh-", "ecdsa-", "sk-"].iter().any(|prefix| kind.starts_with(prefix));
+    if !is_kind || !kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-@.".contains(&byte)) {
+        return Err(KeyError::Kind { word: kind.to_owned() });
+    }
+    if !blob.starts_with("AAAA") || !blob.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte)) {
+        return Err(KeyError::Kind { word: format!("{kind} {blob}") });
+    }
+    let from = from.map_or(Ok(String::new()), |from| {
+        let is_list =
+            !from.is_empty() && from.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:,/*?!-_".contains(&byte));
+        if is_list { Ok(format!(",from=\"{from}\"")) } else { Err(KeyError::From { from: from.to_owned() }) }
+    })?;
+    // A comment only tells people whose key it is.
+    let comment: String = words.next().unwrap_or_default().chars().filter(char::is_ascii_graphic).take(64).collect();
+    Ok(format!("restrict{from} {kind} {blob} {comment}").trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_public_key_is_admitted_from_where_it_is_said() {
+        let key = "# of the main node\nssh-ed25519 AAAAC3+/= root@main\n";
+        assert_eq!(admit(key, None).unwrap(), "restrict ssh-ed25519 AAAAC3+/= root@main");
+        let both = Some("203.0.113.1,2001:db8::/64");
+        assert_eq!(
+            admit("ssh-rsa AAAAB3", both).unwrap(),
+            "restrict,from=\"203.0.113.1,2001:db8::/64\" ssh-rsa AAAAB3"
+        );
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let refused = |text: &str| admit(text, None).unwrap_err();
+        assert_eq!(refused("-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n"), KeyError::Private);
+        assert_eq!(refused("\n# nothing\n"), KeyError::Absent);
+        assert_eq!(refused("ssh-rsa AAAAB3\nssh-rsa AAAAB4\n"), KeyError::Several);
+        assert!(matches!(refused("command=\"sh\" ssh-rsa AAAAB3"), KeyError::Kind { .. }));
+        assert!(matches!(refused("ssh-rsa \u{1b}[2J"), KeyError::Kind { .. }));
+        for from in ["", "a\" ,command=\"sh", "a b"] {
+            assert!(matches!(admit("ssh-rsa AAAAB3", Some(from)), Err(KeyError::From { .. })), "{from}");
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! PURE: what has to change on a node before the main node's key can read `daily/`, and nothing else.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The gathering user, and the group that may read `daily/`.
+pub const USER: &str = "flow";
+/// Which keys log in as that user. It is root's: in a home of its own the user could add others.
+pub const KEYS: &str = "/etc/ssh/flow_keys";
+/// What sshd is told about that user.
+pub const SNIPPET: &str = "/etc/ssh/sshd_config.d/flow.conf";
+
+/// Arguments of `useradd`. A password of `*` fits no input, and is not taken for a locked account.
+pub const USERADD: [&str; 10] = [
+    "--system",
+    "--user-group",
+    "--home-dir",
+    "/",
+    "--no-create-home",
+    "--shell",
+    "/usr/sbin/nologin",
+    "--password",
+    "*",
+    USER,
+];
+
+/// With it, others pass through the top directory to what they may read.
+pub const TOP_MODE: u32 = 0o751;
+/// With it, new files belong to the directory's group.
+const DAILY_MODE: u32 = 0o2750;
+
+/// Owner, group and mode of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owned {
+    pub uid: u32,
+    pub gid: u32,
+    pub mode: u32,
+}
+
+/// The node as it is.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub state_dir: PathBuf,
+    /// The group of the gathering user; `None` where there is no such user.
+    pub gid: Option<u32>,
+    /// `None` where they are not there.
+    pub top: Option<Owned>,
+    pub daily: Option<Owned>,
+    /// Groups of the files in `daily/`.
+    pub groups: Vec<u32>,
+    /// The content of [`KEYS`] and [`SNIPPET`], empty where they are not there.
+    pub keys: String,
+    pub snippet: String,
+}
+
+/// One change. It is shown as the command that one would type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    AddUser,
+    Directory {
+        path: PathBuf,
+        group: &'static str,
+        mode: u32,
+    },
+    /// Gives the files of this directory to the group.
+    Regroup {
+        path: PathBuf,
+    },
+    Write {
+        path: &'static str,
+        content: String,
+        shown: String,
+    },
+}
+
+/// The changes, in the order in which they are made; none where all is as it has to be.
+pub fn plan(facts: &Facts, key_line: &str) -> Vec<Step> {
+    let daily = facts.state_dir.join("daily");
+    let mut steps = Vec::new();
+    if facts.gid.is_none() {
+        steps.push(Step::AddUser);
+    }
+    if facts.top != Some(Owned { uid: 0, gid: 0, mode: TOP_MODE }) {
+        steps.push(Step::Directory { path: facts.state_dir.clone(), group: "root", mode: TOP_MODE });
+    }
+    if facts.daily.is_none() || facts.daily != facts.gid.map(|gid| Owned { uid: 0, gid, mode: DAILY_MODE }) {
+        steps.push(Step::Directory { path: daily.clone(), group: USER, mode: DAILY_MODE });
+    }
+    if facts.groups.iter().any(|group| Some(*group) != facts.gid) {
+        steps.push(Step::Regroup { path: daily });
+    }
+    let keys = with_key(&facts.keys, key_line);
+    if keys != facts.keys {
+        steps.push(Step::Write { path: KEYS, content: keys, shown: format!("{key_line}\n") });
+    }
+    let snippet = snippet(&facts.state_dir);
+    if snippet != facts.snippet {
+        steps.push(Step::Write { path: SNIPPET, content: snippet.clone(), shown: snippet });
+    }
+    steps
+}
+
+fn snippet(state_dir: &Path) -> String {
+    format!(
+        "Match User {USER}\n    AuthorizedKeysFile {KEYS}\n    ChrootDirectory {}\n    ForceCommand internal-sftp -R\n",
+        state_dir.display()
+    )
+}
+
+/// What `sshd -T` says of the user once the snippet is in force.
+pub fn in_force(state_dir: &Path) -> [String; 3] {
+    [
+        format!("authorizedkeysfile {KEYS}"),
+        format!("chrootdirectory {}", state_dir.display()),
+        "forcecommand internal-sftp -R".to_owned(),
+    ]
+}
+
+/// `keys` with `line`, in the place of an earlier line of the same key.
+fn with_key(keys: &str, line: &str) -> String {
+    let blob = |line: &str| line.split_whitespace().find(|word| word.starts_with("AAAA")).map(str::to_owned);
+    let others = keys.lines().filter(|other| other.starts_with('#') || blob(other) != blob(line));
+    if keys.lines().any(|other| other == line) {
+        return keys.to_owned();
+    }
+    others.chain([line]).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Whether sshd can be told this path without quoting.
+pub fn is_plain(path: &Path) -> bool {
+    path.is_absolute()
+        && path
+            .to_str()
+            .is_some_and(|path| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)))
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AddUser => {
+                writeln!(f, "  useradd {}", USERADD.map(|word| if word == "*" { "'*'" } else { word }).join(" "))
+            }
+            Self::Directory { path, group, mode } => {
+                writeln!(f, "  install -d -o root -g {group} -m {mode:o} {}", path.display())
+            }
+            Self::Regroup { path } => writeln!(f, "  chgrp {USER} {}/*", path.display()),
+            Self::Write { path, shown, .. } => {
+                writeln!(f, "  in {path}:")?;
+                shown.lines().try_for_each(|line| writeln!(f, "      {line}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "restrict,from=\"203.0.113.1\" ssh-ed25519 AAAAC3 root@main";
+
+    fn new_node() -> Facts {
+        Facts {
+            state_dir: "/var/lib/flow-agent".into(),
+            gid: None,
+            top: Some(Owned { uid: 0, gid: 0, mode: 0o750 }),
+            daily: Some(Owned { uid: 0, gid: 0, mode: 0o750 }),
+            groups: vec![0],
+            keys: String::new(),
+            snippet: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_new_node_needs_everything() {
+        let shown: String = plan(&new_node(), KEY).iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(shown, @r#"
+          useradd --system --user-group --home-dir / --no-create-home --shell /usr/sbin/nologin --password '*' flow
+          install -d -o root -g root -m 751 /var/lib/flow-agent
+          install -d -o root -g flow -m 2750 /var/lib/flow-agent/daily
+          chgrp flow /var/lib/flow-agent/daily/*
+          in /etc/ssh/flow_keys:
+              restrict,from="203.0.113.1" ssh-ed25519 AAAAC3 root@main
+          in /etc/ssh/sshd_config.d/flow.conf:
+              Match User flow
+                  AuthorizedKeysFile /etc/ssh/flow_keys
+                  ChrootDirectory /var/lib/flow-agent
+                  ForceCommand internal-sftp -R
+        "#);
+    }
+
+    #[test]
+    fn a_node_that_is_prepared_needs_nothing() {
+        let facts = Facts {
+            gid: Some(998),
+            top: Some(Owned { uid: 0, gid: 0, mode: TOP_MODE }),
+            daily: Some(Owned { uid: 0, gid: 998, mode: DAILY_MODE }),
+            groups: vec![998, 998],
+            keys: format!("# ours\n{KEY}\n"),
+            snippet: snippet(Path::new("/var/lib/flow-agent")),
+            ..new_node()
+        };
+        assert_eq!(plan(&facts, KEY), []);
+        // systemd gave everything back to root, as it does where the top directory's group is not the unit's.
+        let undone = Facts { daily: Some(Owned { uid: 0, gid: 0, mode: DAILY_MODE }), groups: vec![0], ..facts };
+        let daily = PathBuf::from("/var/lib/flow-agent/daily");
+        let directory = Step::Directory { path: daily.clone(), group: USER, mode: DAILY_MODE };
+        assert_eq!(plan(&undone, KEY), [directory, Step::Regroup { path: daily }]);
+    }
+
+    #[test]
+    fn a_key_that_is_there_is_replaced_and_others_stay() {
+        let keys = "# ours\nrestrict ssh-ed25519 AAAAC3\nrestrict ssh-ed25519 AAAAD4 second\n";
+        assert_eq!(with_key(keys, KEY), format!("# ours\nrestrict ssh-ed25519 AAAAD4 second\n{KEY}\n"));
+    }
+
+    #[test]
+    fn a_path_that_sshd_would_read_otherwise_is_not_plain() {
+        assert!(is_plain(Path::new("/srv/flow-agent.1")));
+        for path in ["/srv/flow agent", "/srv/%u", "/srv/\"x\"", "srv"] {
+            assert!(!is_plain(Path::new(path)), "{path}");
+        }
+    }
+}
