@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
 
-use super::list::ListError;
-use super::mudb::MudbError;
-use super::{Listed, PortFile, PortFileFormat, list, mudb};
+use super::formats::list::{self, ListError};
+use super::formats::mudb::{self, MudbError};
+use super::{Listed, PortFile, PortFileFormat};
 
 /// Far more than 65,535 users take.
 const MAX_BYTES: u64 = 64 << 20;

@@ -3,9 +3,8 @@
 pub mod ephemeral;
 pub mod file;
 pub mod find;
-pub mod list;
+pub mod formats;
 pub mod listening;
-pub mod mudb;
 mod settings;
 pub mod spec;
 pub mod wanted;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::spec::{self, SpecError};
-use super::{Listed, without_mark};
+use crate::ports::spec::{self, SpecError};
+use crate::ports::{Listed, without_mark};
 
 /// Why a text is no list of ports. Lines are counted from one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

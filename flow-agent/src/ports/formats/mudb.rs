@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::{Listed, spec, without_mark};
+use crate::ports::{Listed, spec, without_mark};
 
 /// Why a text is no `mudb.json`. Lines are counted from one.
 #[derive(Debug, thiserror::Error)]
