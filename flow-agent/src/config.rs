@@ -3,12 +3,14 @@
 //! `config::file` reads the TOML; this file says what comes out of it. An edge is handed its own section, never the whole.
 
 mod check;
+mod encoding;
 mod error;
 mod file;
 mod load;
 pub mod mail;
 mod shape;
 mod users;
+mod users_csv;
 pub mod value;
 
 use std::path::PathBuf;
@@ -50,11 +52,21 @@ pub struct Config {
     pub users: Vec<User>,
     /// Where the users that are not in `[[users]]` are; re-read with [`reload_users`] when it changes.
     pub users_file: Option<PathBuf>,
+    /// What `users_file` is encoded in; `None` for UTF-8.
+    pub users_encoding: Option<&'static str>,
     pub nodes: Vec<NodeConfig>,
     pub report: ReportConfig,
     pub mail: Option<MailConfig>,
     /// `[[users]]` with their places, to hold a changed `users_file` against.
     declared: Vec<users::Declared>,
+}
+
+impl Config {
+    /// Those of `users` that come from `users_file`.
+    pub fn users_from_file(&self) -> &[User] {
+        // They come after those of `[[users]]`.
+        self.users.get(self.declared.len()..).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -62,11 +62,13 @@ impl Source<'_> {
 
 /// The configuration that `file` and `system` make; the users of `users_file` are not in it yet.
 pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<Config, ConfigError> {
+    let state_dir = file.state_dir.map_or_else(|| PathBuf::from(STATE_DIR), |path| source.resolve(path));
+    let nodes = nodes(file.nodes, source, &state_dir)?;
     let declared = file.users.into_iter().map(|user| declare(user, source)).collect::<Vec<_>>();
     Ok(Config {
         path: Some(source.path.to_owned()),
         node: node_name(file.node, system)?,
-        state_dir: file.state_dir.map_or_else(|| PathBuf::from(STATE_DIR), |path| source.resolve(path)),
+        state_dir,
         timezone: zone(file.timezone, system)?,
         month_start_day: file.month_start_day.map_or(1, |day| day.0),
         bpffs: file.bpffs.map_or_else(|| PathBuf::from("/sys/fs/bpf"), |path| source.resolve(path)),
@@ -74,7 +76,8 @@ pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<
         ports: ports(file.ports, source),
         users: users::merge(&declared, &[])?,
         users_file: file.users_file.map(|path| source.resolve(path)),
-        nodes: nodes(file.nodes, source)?,
+        users_encoding: None,
+        nodes,
         report: report(file.report, source),
         mail: file.mail.map(|mail| self::mail(mail, source)).transpose()?,
         declared,
@@ -138,7 +141,7 @@ fn declare(user: file::User, source: &Source<'_>) -> Declared {
     }
 }
 
-fn nodes(nodes: Vec<file::Node>, source: &Source<'_>) -> Result<Vec<NodeConfig>, ConfigError> {
+fn nodes(nodes: Vec<file::Node>, source: &Source<'_>, own_state_dir: &Path) -> Result<Vec<NodeConfig>, ConfigError> {
     // A name is a directory of the main node, and an alias leads there too: each may stand for one node only.
     let mut places = BTreeMap::new();
     for name in nodes.iter().flat_map(|node| std::iter::once(&node.name).chain(&node.aliases)) {
@@ -147,10 +150,10 @@ fn nodes(nodes: Vec<file::Node>, source: &Source<'_>) -> Result<Vec<NodeConfig>,
             return Err(ConfigError::Twice { place, what: "node", name, first });
         }
     }
-    nodes.into_iter().map(|node| self::node(node, source)).collect()
+    nodes.into_iter().map(|node| self::node(node, source, own_state_dir)).collect()
 }
 
-fn node(node: file::Node, source: &Source<'_>) -> Result<NodeConfig, ConfigError> {
+fn node(node: file::Node, source: &Source<'_>, own_state_dir: &Path) -> Result<NodeConfig, ConfigError> {
     let place = source.place(&node.name);
     let name = node.name.into_inner().0.0;
     let node_source = match (node.local, node.host) {
@@ -164,11 +167,15 @@ fn node(node: file::Node, source: &Source<'_>) -> Result<NodeConfig, ConfigError
         (true, Some(_)) => return Err(ConfigError::NodeSource { place, name, found: "both" }),
         (false, None) => return Err(ConfigError::NodeSource { place, name, found: "neither" }),
     };
+    let default_state_dir = match &node_source {
+        NodeSource::Local => own_state_dir,
+        NodeSource::Ssh { .. } => Path::new(STATE_DIR),
+    };
     Ok(NodeConfig {
         name,
         aliases: node.aliases.into_iter().map(|alias| alias.into_inner().0.0).collect(),
         source: node_source,
-        state_dir: node.state_dir.map_or_else(|| PathBuf::from(STATE_DIR), |path| source.resolve(path)),
+        state_dir: node.state_dir.map_or_else(|| default_state_dir.to_owned(), |path| source.resolve(path)),
     })
 }
 

@@ -7,11 +7,16 @@ use std::path::{Path, PathBuf};
 use chrono_tz::Tz;
 
 use super::check::{self, Source, System, SystemZone};
+use super::encoding::{self, NotText};
 use super::error::{ConfigError, Place};
-use super::{Config, file, users};
+use super::{Config, file, users, users_csv};
+use crate::gather::NodeSource;
 
 /// Read where no other file is named, and where it exists.
 pub const DEFAULT_PATH: &str = "/etc/flow-agent/config.toml";
+
+/// Said of a users file whose encoding cannot be told.
+const SAVE_AS_UTF8: &str = "neither UTF-8 nor clearly GB18030; save it as \"CSV UTF-8\"";
 
 /// The configuration of `path`; without one that of [`DEFAULT_PATH`] where it exists, else the defaults, with which
 /// every port is watched that somebody listens on. `state_dir` overrides what the file says.
@@ -28,7 +33,12 @@ pub fn load(path: Option<&Path>, state_dir: Option<&Path>) -> Result<Config, Con
         },
     };
     if let Some(state_dir) = state_dir {
-        config.state_dir = absolute(state_dir)?;
+        let configured = std::mem::replace(&mut config.state_dir, absolute(state_dir)?);
+        // A local node without a directory of its own is read from wherever this one is.
+        let local = config.nodes.iter_mut().filter(|node| node.source == NodeSource::Local);
+        for node in local.filter(|node| node.state_dir == configured) {
+            node.state_dir.clone_from(&config.state_dir);
+        }
     }
     reload_users(&config)
 }
@@ -39,12 +49,16 @@ pub fn load(path: Option<&Path>, state_dir: Option<&Path>) -> Result<Config, Con
 /// When the file cannot be read, a line of it is wrong, or one of its users is in the way of another; `config` is as
 /// good as before.
 pub fn reload_users(config: &Config) -> Result<Config, ConfigError> {
-    let from_file = match &config.users_file {
-        Some(path) => users::from_csv(path, &read(path)?)?,
-        None => Vec::new(),
+    let (from_file, users_encoding) = match &config.users_file {
+        Some(path) => {
+            let bytes = read_bytes(path)?;
+            let decoded = encoding::decode(&bytes).map_err(|error| not_text(path, &bytes, error, SAVE_AS_UTF8))?;
+            (users_csv::from_csv(path, &decoded.text)?, decoded.encoding)
+        }
+        None => (Vec::new(), None),
     };
     let users = users::merge(&config.declared, &from_file)?;
-    Ok(Config { users, ..config.clone() })
+    Ok(Config { users, users_encoding, ..config.clone() })
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
@@ -59,13 +73,20 @@ fn without_file() -> Result<Config, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    let bytes = std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let before = String::from_utf8_lossy(&error.as_bytes()[..good]);
-        let message = "not UTF-8, expected a text in UTF-8".to_owned();
-        ConfigError::Value { place: Place::of(path, &before, &(good..good)), message }
+    String::from_utf8(read_bytes(path)?).map_err(|error| {
+        let valid_up_to = error.utf8_error().valid_up_to();
+        not_text(path, error.as_bytes(), NotText { valid_up_to }, "not UTF-8, expected a text in UTF-8")
     })
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+}
+
+fn not_text(path: &Path, bytes: &[u8], NotText { valid_up_to }: NotText, message: &str) -> ConfigError {
+    let before = String::from_utf8_lossy(&bytes[..valid_up_to]);
+    let end = before.len();
+    ConfigError::Value { place: Place::of(path, &before, &(end..end)), message: message.to_owned() }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {

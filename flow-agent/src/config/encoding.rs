@@ -1,0 +1,84 @@
+//! PURE: the text of a file that a spreadsheet saved, whichever encoding it chose.
+
+use encoding_rs::{GB18030, UTF_8, UTF_16BE, UTF_16LE};
+
+/// A text, and what it was encoded in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Decoded {
+    pub(super) text: String,
+    /// `None` for UTF-8.
+    pub(super) encoding: Option<&'static str>,
+}
+
+/// Bytes that are not text in any encoding that can be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotText {
+    /// How many bytes at the beginning are UTF-8.
+    pub(super) valid_up_to: usize,
+}
+
+/// Decodes UTF-8, UTF-16 with a byte order mark, and GB18030 (which contains GBK) where it cannot be anything else.
+pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, NotText> {
+    let valid_up_to = |text: Result<&str, std::str::Utf8Error>| text.err().map_or(0, |error| error.valid_up_to());
+    if let Some((encoding, _)) = encoding_rs::Encoding::for_bom(bytes).filter(|(encoding, _)| *encoding != UTF_8) {
+        debug_assert!(encoding == UTF_16LE || encoding == UTF_16BE, "no other encoding has a byte order mark");
+        let (text, malformed) = encoding.decode_with_bom_removal(bytes);
+        // An odd number of bytes, or half a character: it was cut.
+        return match malformed {
+            true => Err(NotText { valid_up_to: 0 }),
+            false => Ok(Decoded { text: text.into_owned(), encoding: Some(encoding.name()) }),
+        };
+    }
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Ok(Decoded { text: text.to_owned(), encoding: None });
+    }
+    let refused = NotText { valid_up_to: valid_up_to(std::str::from_utf8(bytes)) };
+    if !looks_chinese(bytes) {
+        return Err(refused);
+    }
+    match GB18030.decode_without_bom_handling_and_without_replacement(bytes) {
+        Some(text) => Ok(Decoded { text: text.into_owned(), encoding: Some(GB18030.name()) }),
+        None => Err(refused),
+    }
+}
+
+/// Whether bytes that are not UTF-8 are more likely GB18030 than damaged UTF-8 or a Western encoding. In the latter a
+/// letter with an accent stands alone between ASCII letters, and GB18030 would take it and the letter after it for one
+/// Chinese character: a wrong name on a bill.
+fn looks_chinese(bytes: &[u8]) -> bool {
+    let pairs = bytes.windows(2).filter(|pair| pair.iter().all(|byte| (0xA1..=0xFE).contains(byte))).count();
+    let (mut whole, mut broken) = (0, 0);
+    for chunk in bytes.utf8_chunks() {
+        whole += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        broken += usize::from(!chunk.invalid().is_empty());
+    }
+    pairs > 0 && broken >= whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_spreadsheets_save_is_read() {
+        let of = |bytes: &[u8]| decode(bytes).map(|decoded| (decoded.text, decoded.encoding));
+        assert_eq!(of("张三,8388\n".as_bytes()), Ok(("张三,8388\n".to_owned(), None)));
+        // 张三 in GBK; 镕 has a second byte below 0x80.
+        let gbk = b"\xd5\xc5\xc8\xfd,8388\n\xe9F\xbb\xf9,1\n";
+        assert_eq!(of(gbk), Ok(("张三,8388\n镕基,1\n".to_owned(), Some("gb18030"))));
+        assert_eq!(of(b"\xff\xfea\0\x20\x5f\n\0"), Ok(("a张\n".to_owned(), Some("UTF-16LE"))));
+        assert_eq!(of(b"\xfe\xff\0a\x5f\x20\0\n"), Ok(("a张\n".to_owned(), Some("UTF-16BE"))));
+    }
+
+    #[test]
+    fn what_could_be_several_encodings_is_refused() {
+        // "René" in Latin-1 would be a Chinese character in GB18030.
+        assert_eq!(decode(b"Ren\xe9e,8388\n"), Err(NotText { valid_up_to: 3 }));
+        // UTF-8 with one damaged byte.
+        let mut damaged = "张三,李四,王五\n".as_bytes().to_vec();
+        damaged[8] = b'x';
+        assert!(decode(&damaged).is_err());
+        // UTF-16 that was cut in the middle of a character.
+        assert!(decode(b"\xff\xfea\0b").is_err());
+    }
+}

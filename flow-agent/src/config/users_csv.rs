@@ -1,0 +1,230 @@
+//! PURE: `users_file`, a CSV of users, also as spreadsheets save it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::error::{ConfigError, Place};
+use super::mail::Address;
+use super::users::Declared;
+use super::value::{ByteCount, UserName, Value, ValueError};
+use crate::ledger::language::Language;
+use crate::ledger::user::User;
+use crate::ports::spec;
+
+const COLUMNS: [&str; 5] = ["name", "ports", "email", "language", "quota"];
+
+/// A row of the CSV; its header names the columns, in any order.
+#[derive(Deserialize)]
+struct Row {
+    name: String,
+    #[serde(default)]
+    ports: String,
+    #[serde(default)]
+    email: String,
+    #[serde(default)]
+    language: String,
+    #[serde(default)]
+    quota: String,
+}
+
+/// Reads `text`, the content of `path`: a header `name,ports,email,language,quota`, then a user a line. A field may be
+/// empty; ports stand in one field, between spaces, semicolons, or (quoted) commas. `#` begins a comment line.
+///
+/// Fields are separated by commas, semicolons or tabs, as the header is, or as a first line such as `sep=;` says. Rows and
+/// columns with nothing in them are passed over.
+pub(super) fn from_csv(path: &Path, text: &str) -> Result<Vec<Declared>, ConfigError> {
+    let refuse_at =
+        |at: usize, message: String| Err(ConfigError::Value { place: Place::of(path, text, &(at..at)), message });
+    // `18388` that is cut to `183` looks like a port: only a line that ends is whole.
+    if !text.is_empty() && !text.ends_with(['\n', '\r']) {
+        let last_line = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
+        let message = "its last line does not end: it is being written, or was cut; end it with a line feed";
+        return refuse_at(last_line, message.to_owned());
+    }
+    let (body_at, separator) = separator(text);
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .comment(Some(b'#'))
+        .delimiter(separator)
+        .flexible(true)
+        .from_reader(&text.as_bytes()[body_at..]);
+    let place = |position: Option<&csv::Position>| first_line(path, text, body_at, position);
+    let refuse =
+        |error: csv::Error| ConfigError::Value { place: place(error.position()), message: csv_message(&error) };
+    let headers = reader.headers().map_err(refuse)?.clone();
+    check_header(&headers).map_err(|message| ConfigError::Value { place: place(None), message })?;
+    let mut users = Vec::new();
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record).map_err(refuse)? {
+        if record.iter().all(str::is_empty) {
+            continue;
+        }
+        let at = place(record.position());
+        let refuse = |message: String| ConfigError::Value { place: at.clone(), message };
+        let row = row(&record, &headers).map_err(refuse)?;
+        users.push(declare(row, &at).map_err(|error| refuse(error.to_string()))?);
+    }
+    Ok(users)
+}
+
+/// What separates fields, and where the header or what precedes it begins.
+fn separator(text: &str) -> (usize, u8) {
+    let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+    let mut at = mark;
+    for line in text[mark..].split_inclusive('\n') {
+        let words = line.trim_end_matches(['\n', '\r']);
+        // Excel's own line, which may itself be quoted or padded with separators.
+        if at == mark
+            && let Some(separator) = words.trim_matches('"').strip_prefix("sep=")
+        {
+            let separator = match separator.as_bytes().first() {
+                Some(separator) if separator.is_ascii() => *separator,
+                Some(_) | None => b',',
+            };
+            return (at + line.len(), separator);
+        }
+        if !words.trim().is_empty() && !words.starts_with('#') {
+            let count = |separator: u8| words.bytes().filter(|byte| *byte == separator).count();
+            // Of equally frequent ones the last is taken, which is the comma.
+            let separator = [b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator));
+            return (mark, separator.unwrap_or(b','));
+        }
+        at += line.len();
+    }
+    (mark, b',')
+}
+
+/// Where the row begins that was read from `position` on: the reader passes over empty lines and comments first.
+fn first_line(path: &Path, text: &str, body_at: usize, position: Option<&csv::Position>) -> Place {
+    let mut at = body_at + position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
+    while let Some(line) = text.get(at..).and_then(|rest| rest.split_inclusive('\n').next()) {
+        if !line.trim_start_matches('\u{feff}').trim().is_empty() && !line.starts_with('#') {
+            break;
+        }
+        at += line.len();
+    }
+    Place::of(path, text, &(at..at))
+}
+
+/// A file without its header would lose its first user, and all others with it.
+fn check_header(headers: &csv::StringRecord) -> Result<(), String> {
+    let expected = COLUMNS.join(",");
+    if let Some(unknown) = headers.iter().find(|column| !column.is_empty() && !COLUMNS.contains(column)) {
+        return Err(format!("unknown column {unknown:?}, expected a header of {expected}"));
+    }
+    if let Some(twice) = COLUMNS.iter().find(|name| headers.iter().filter(|column| column == *name).count() > 1) {
+        return Err(format!("column {twice:?} is there twice, expected a header of {expected}"));
+    }
+    if headers.iter().all(|column| column != "name") {
+        return Err(format!("no column \"name\", expected a header of {expected}"));
+    }
+    Ok(())
+}
+
+/// The fields of a row, without those of columns that have no name and nothing in them.
+fn row(record: &csv::StringRecord, headers: &csv::StringRecord) -> Result<Row, String> {
+    // Also where the surplus is empty: an unquoted comma among the ports moves all that follows by a column.
+    if record.len() != headers.len() {
+        return Err(format!("{} fields, expected {} as in the header", record.len(), headers.len()));
+    }
+    let (mut names, mut fields) = (csv::StringRecord::new(), csv::StringRecord::new());
+    for (index, field) in record.iter().enumerate() {
+        match headers.get(index) {
+            Some("") if !field.is_empty() => {
+                return Err(format!("{field:?} stands in column {}, which has no name", index + 1));
+            }
+            Some("") => {}
+            None => {}
+            Some(name) => {
+                names.push_field(name);
+                fields.push_field(field);
+            }
+        }
+    }
+    fields.deserialize(Some(&names)).map_err(|error| csv_message(&error))
+}
+
+fn declare(row: Row, at: &Place) -> Result<Declared, ValueError> {
+    let ports = if row.ports.is_empty() { BTreeSet::new() } else { spec::set(&row.ports)? };
+    let user = User {
+        name: UserName::parse(&row.name)?.0,
+        email: optional::<Address>(&row.email)?.map(|address| address.0),
+        language: optional::<Language>(&row.language)?.unwrap_or_default(),
+        quota_bytes: optional::<ByteCount>(&row.quota)?.map(|quota| quota.0),
+        ports,
+        nodes: BTreeSet::new(),
+    };
+    Ok(Declared { at: at.clone(), ports: user.ports.iter().map(|port| (*port..=*port, at.clone())).collect(), user })
+}
+
+fn optional<T: Value>(text: &str) -> Result<Option<T>, ValueError> {
+    if text.is_empty() { Ok(None) } else { T::parse(text).map(Some) }
+}
+
+/// The library's words without the position, which stands before them already.
+fn csv_message(error: &csv::Error) -> String {
+    match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => err.kind().to_string(),
+        csv::ErrorKind::Io(_)
+        | csv::ErrorKind::Utf8 { .. }
+        | csv::ErrorKind::UnequalLengths { .. }
+        | csv::ErrorKind::Seek
+        | csv::ErrorKind::Serialize(_)
+        | _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Users = Vec<(String, Vec<u16>)>;
+
+    fn read(text: &str) -> Result<Users, String> {
+        let users = from_csv(Path::new("users.csv"), text).map_err(|error| error.to_string())?;
+        let user = |declared: Declared| (declared.user.name, declared.user.ports.into_iter().collect());
+        Ok(users.into_iter().map(user).collect())
+    }
+
+    fn ada() -> Result<Users, String> {
+        Ok(vec![("ada".to_owned(), vec![8388, 8389])])
+    }
+
+    #[test]
+    fn a_file_that_is_cut_within_its_last_line_is_refused() {
+        let torn = "its last line does not end: it is being written, or was cut; end it with a line feed";
+        assert_eq!(read("name,ports\nada,8388\nbob,183"), Err(format!("users.csv:3:1: {torn}")));
+        assert_eq!(read("name,por"), Err(format!("users.csv:1:1: {torn}")));
+    }
+
+    #[test]
+    fn what_spreadsheets_leave_empty_is_passed_over() {
+        let text = "name,ports,email,language,quota\nada,8388 8389,ada@example.com,zh,500 GiB\n,,,,\n,,,,\n";
+        assert_eq!(read(text), ada());
+        assert_eq!(read("name,ports,,\nada,8388 8389,,\n,,,\n"), ada());
+        assert_eq!(read("name,ports\nada,8388 8389\n,\n,,,\n"), ada());
+        let misplaced = "users.csv:2:1: \"x\" stands in column 3, which has no name";
+        assert_eq!(read("name,ports,\nada,8388,x\n"), Err(misplaced.to_owned()));
+        let too_many = "users.csv:2:1: 4 fields, expected 3 as in the header";
+        assert_eq!(read("name,ports,quota\nada,8388,9000,\n"), Err(too_many.to_owned()));
+    }
+
+    #[test]
+    fn semicolons_tabs_and_what_sep_says_separate_fields() {
+        for text in [
+            "name;ports;email\nada;8388 8389;ada@example.com\n",
+            "# users\r\nname;ports\r\nada;\"8388;8389\"\r\n",
+            "name\tports\nada\t8388 8389\n",
+            "sep=;\nname;ports\nada;8388,8389\n",
+            "\u{feff}sep=|\r\nname|ports\r\nada|8388;8389\r\n",
+            "\"sep=,\"\nname,ports\nada,\"8388,8389\"\n",
+        ] {
+            assert_eq!(read(text), ada(), "{text:?}");
+        }
+        assert_eq!(read("name\nada\n"), Ok(vec![("ada".to_owned(), vec![])]));
+        let place = "users.csv:3:1: port 70000 is out of range, expected 1 to 65535";
+        assert_eq!(read("sep=;\nname;ports\nada;70000\n"), Err(place.to_owned()));
+    }
+}
