@@ -19,6 +19,7 @@ mod imports;
 mod program;
 mod refusals;
 mod show;
+mod sources;
 mod state;
 mod store;
 mod usage;

@@ -114,12 +114,12 @@ fn half_a_port_file_is_refused_at_the_first_start() {
 }
 
 #[test]
-fn a_port_file_with_a_port_as_text_is_refused_with_its_line() {
+fn a_port_file_of_another_shape_is_refused_with_its_line() {
     let place = Place::with(FILES);
-    fs::write(place.path("mudb.json"), "[\n  {\"port\": \"8388\", \"user\": \"one\"}\n]\n").unwrap();
+    fs::write(place.path("mudb.json"), "[\n  {\"port\": 8388, \"user\": \"one\"},\n  8389\n]\n").unwrap();
     let text = "error: failed to read the port file `mudb.json`\n  \
                 caused by: expected a JSON array of objects with `port` and `user`\n  \
-                caused by: invalid type: string \"8388\", expected a port from 1 to 65535 as a number at line 2 column 17\n  \
+                caused by: invalid type: integer `8389`, expected struct Entry at line 3 column 6\n  \
                 help: mend the file, or take it out of `ports.files`\n";
     refused(&place.run(), 3, text);
 }

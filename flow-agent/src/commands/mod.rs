@@ -6,6 +6,7 @@ mod failure;
 pub mod import;
 mod instances;
 pub mod output;
+mod renamed;
 pub mod report;
 pub mod rollup;
 pub mod run;

@@ -1,16 +1,27 @@
-//! EDGE files: reads a port file, whole or not at all.
+//! EDGE files: reads a port file or a folder of them, whole or not at all, and within a time limit.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime};
 
-use super::formats::list::{self, ListError};
-use super::formats::mudb::{self, MudbError};
-use super::{Listed, PortFile, PortFileFormat};
+use super::formats::{self, FormatError};
+use super::settle::SETTLED_AFTER;
+use super::{Listed, PortFile};
+use crate::ledger::units::count;
 
 /// Far more than 65,535 users take.
 const MAX_BYTES: u64 = 64 << 20;
+
+/// A folder of configurations has a few dozen at most.
+const MAX_FILES: usize = 1_000;
+
+/// How long a file may take to be read and understood. Counting goes on meanwhile, but nothing else does.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// A port file that could not be taken over: its last good list stays.
 #[derive(Debug, thiserror::Error)]
@@ -29,34 +40,134 @@ pub enum Problem {
     /// A pipe would hold everything up.
     #[error("not a regular file")]
     NotAFile,
+    #[error("a folder, and this format is a single file")]
+    Folder,
+    #[error("no file in this folder ends in {}", endings(expected))]
+    EmptyFolder { expected: &'static [&'static str] },
+    #[error("more than {MAX_FILES} files")]
+    TooMany,
     #[error("larger than {} MiB", MAX_BYTES >> 20)]
     TooLarge,
+    #[error("it takes longer than {} s", TIME_LIMIT.as_secs())]
+    TooSlow,
+    /// A fault of ours, and no reason to stop counting.
+    #[error("its reader panicked: please report this, with the file if you can")]
+    Panicked,
+    #[error("it lists {after} instead of {}: taken when it stays so for {} s", count(*before, "port"), SETTLED_AFTER.as_secs())]
+    Shrunk { before: usize, after: usize },
     #[error(transparent)]
-    Mudb(#[from] MudbError),
-    #[error(transparent)]
-    List(#[from] ListError),
+    Format(#[from] FormatError),
+    #[error("`{}`", file.display())]
+    Part {
+        file: PathBuf,
+        #[source]
+        source: FormatError,
+    },
 }
 
-/// What `file` says now.
-///
-/// # Errors
-/// When it cannot be read, is half written, or anything in it is not as it should be.
-pub fn read(file: &PortFile) -> Result<Listed, PortFileError> {
-    parse(file).map_err(|source| PortFileError { path: file.path.clone(), source })
+fn endings(expected: &[&str]) -> String {
+    expected.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>().join(" or ")
 }
 
-fn parse(file: &PortFile) -> Result<Listed, Problem> {
+/// What a port file says now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub listed: Listed,
+    /// When it was changed last, where the file system knows.
+    pub modified_at: Option<SystemTime>,
+}
+
+/// Reads port files, each in a thread of its own: a network file system that hangs holds up nothing for long.
+#[derive(Default)]
+pub struct Reader {
+    /// Those that took too long, and still do.
+    slow: BTreeMap<PathBuf, Receiver<Result<Found, Problem>>>,
+}
+
+impl Reader {
+    /// What `file` says now.
+    ///
+    /// # Errors
+    /// When it cannot be read, is half written, is not of its format, or takes too long.
+    pub fn read(&mut self, file: &PortFile) -> Result<Found, PortFileError> {
+        let failed = |source| PortFileError { path: file.path.clone(), source };
+        if let Some(slow) = self.slow.get(&file.path) {
+            if matches!(slow.try_recv(), Err(TryRecvError::Empty)) {
+                return Err(failed(Problem::TooSlow));
+            }
+            // What it said is old by now.
+            self.slow.remove(&file.path);
+        }
+        let (sender, receiver) = sync_channel(1);
+        let (path, format) = (file.path.clone(), formats::of(file.format));
+        let reading = move || {
+            // Nobody waits any more where it took too long.
+            drop(sender.send(read(&path, format)));
+        };
+        thread::Builder::new().name("port-file".to_owned()).spawn(reading).map_err(|error| failed(error.into()))?;
+        match receiver.recv_timeout(TIME_LIMIT) {
+            Ok(outcome) => outcome.map_err(failed),
+            Err(RecvTimeoutError::Timeout) => {
+                self.slow.insert(file.path.clone(), receiver);
+                Err(failed(Problem::TooSlow))
+            }
+            Err(RecvTimeoutError::Disconnected) => Err(failed(Problem::Panicked)),
+        }
+    }
+}
+
+fn read(path: &Path, format: &dyn formats::Format) -> Result<Found, Problem> {
     // Looked at before it is opened: opening a pipe waits for its writer.
-    if !std::fs::metadata(&file.path)?.is_file() {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_dir() {
+        let mut left = MAX_BYTES;
+        let listed = format.parse(&content(path, &mut left)?)?;
+        return Ok(Found { listed, modified_at: metadata.modified().ok() });
+    }
+    let expected = format.folder_extensions();
+    if expected.is_empty() {
+        return Err(Problem::Folder);
+    }
+    let files = files(path, expected)?;
+    if files.is_empty() {
+        return Err(Problem::EmptyFolder { expected });
+    }
+    let mut found = Found { listed: Listed::default(), modified_at: metadata.modified().ok() };
+    let mut left = MAX_BYTES;
+    for file in files {
+        let listed = format.parse(&content(&file, &mut left)?);
+        let modified_at = std::fs::metadata(&file).and_then(|metadata| metadata.modified()).ok();
+        found.modified_at = found.modified_at.max(modified_at);
+        found.listed.merge(listed.map_err(|source| Problem::Part { file, source })?);
+    }
+    Ok(found)
+}
+
+/// The files of a folder that end in one of `endings`, by name.
+fn files(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Problem> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
+        let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && ending.is_some_and(|ending| endings.contains(&ending)) && std::fs::metadata(&path)?.is_file() {
+            files.push(path);
+        }
+        if files.len() > MAX_FILES {
+            return Err(Problem::TooMany);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The content of a file, of which `left` may come.
+fn content(path: &Path, left: &mut u64) -> Result<Vec<u8>, Problem> {
+    if !std::fs::metadata(path)?.is_file() {
         return Err(Problem::NotAFile);
     }
     let mut bytes = Vec::new();
-    File::open(&file.path)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Problem::TooLarge);
-    }
-    match file.format {
-        PortFileFormat::Mudb => Ok(mudb::parse(&bytes)?),
-        PortFileFormat::List => Ok(list::parse(&bytes)?),
-    }
+    File::open(path)?.take(*left + 1).read_to_end(&mut bytes)?;
+    *left = left.checked_sub(bytes.len() as u64).ok_or(Problem::TooLarge)?;
+    Ok(bytes)
 }

@@ -4,24 +4,51 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::ephemeral::Ephemeral;
+use super::file::{PortFileError, Problem, Reader};
 use super::listening::listening;
+use super::settle::Settling;
 use super::wanted::{Sources, Wanted, WantedError, wanted};
-use super::{Owners, PortsConfig, file};
+use super::{Owners, PortsConfig};
+use crate::ledger::reading::Moment;
 use crate::ledger::user::User;
 
-/// What is to be counted now on `node`, and for whom. `last_good` is what [`Wanted::files`] was the last time.
-///
-/// # Errors
-/// [`WantedError`]: before the first bucket a reason not to start, later a reason to go on as before.
-pub fn find(
-    node: &str,
-    config: &PortsConfig,
-    users: &[User],
-    max_ports: u32,
-    last_good: &BTreeMap<PathBuf, Owners>,
-) -> Result<Wanted, WantedError> {
-    let ephemeral = Ephemeral::read();
-    let listening = if config.listening { listening(&ephemeral)? } else { BTreeSet::new() };
-    let files = config.files.iter().map(|file| (file.path.clone(), file::read(file))).collect();
-    wanted(Sources { node, config, users, max_ports, files, last_good, listening, ephemeral: &ephemeral })
+/// Looks for ports again and again, and remembers what it needs for that.
+#[derive(Default)]
+pub struct Finder {
+    reader: Reader,
+    settling: Settling<PathBuf, Owners>,
+}
+
+impl Finder {
+    /// What is to be counted now on `node`, and for whom. `last_good` is what [`Wanted::files`] was the last time.
+    ///
+    /// # Errors
+    /// [`WantedError`]: before the first bucket a reason not to start, later a reason to go on as before.
+    pub fn find(
+        &mut self,
+        node: &str,
+        config: &PortsConfig,
+        users: &[User],
+        max_ports: u32,
+        last_good: &BTreeMap<PathBuf, Owners>,
+        now: Moment,
+    ) -> Result<Wanted, WantedError> {
+        let ephemeral = Ephemeral::read();
+        let listening = if config.listening { listening(&ephemeral)? } else { BTreeSet::new() };
+        let mut files = Vec::new();
+        for file in &config.files {
+            let found = self.reader.read(file).and_then(|found| {
+                let (before, after) = (last_good.get(&file.path).map_or(0, Owners::len), found.listed.owners.len());
+                match self.settling.takes(&file.path, &found.listed.owners, before, after, now) {
+                    true => Ok(found),
+                    false => {
+                        let source = Problem::Shrunk { before, after };
+                        Err(PortFileError { path: file.path.clone(), source })
+                    }
+                }
+            });
+            files.push((file.path.clone(), found));
+        }
+        wanted(Sources { node, config, users, max_ports, files, last_good, listening, ephemeral: &ephemeral })
+    }
 }

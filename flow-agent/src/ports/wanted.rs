@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::ephemeral::Ephemeral;
-use super::file::PortFileError;
+use super::file::{Found, PortFileError};
 use super::listening::ListeningError;
-use super::{Listed, Owners, PortsConfig, spec};
-use crate::ledger::name::NameError;
+use super::{Complaint, Detail, Owners, PortsConfig, spec};
 use crate::ledger::units;
 use crate::ledger::user::User;
 
@@ -20,7 +20,7 @@ pub struct Sources<'a> {
     /// `count.max_ports`.
     pub max_ports: u32,
     /// Every file of `config`, as it reads now.
-    pub files: Vec<(PathBuf, Result<Listed, PortFileError>)>,
+    pub files: Vec<(PathBuf, Result<Found, PortFileError>)>,
     /// What every file said when it was last good.
     pub last_good: &'a BTreeMap<PathBuf, Owners>,
     /// Empty unless `config` asks for them.
@@ -34,7 +34,31 @@ pub struct Wanted {
     pub ports: Owners,
     /// What every file said when it was last good: to be kept, for the time when it is not.
     pub files: BTreeMap<PathBuf, Owners>,
+    /// How each file was found, in the order of the configuration.
+    pub sources: Vec<SourceReport>,
+    /// What the files say of ports besides their owners; the first that says something of a port holds.
+    pub details: BTreeMap<u16, Detail>,
     pub warnings: Vec<Warning>,
+}
+
+impl Wanted {
+    /// Whether a file is to be looked at again soon although nothing tells that it changed.
+    pub fn is_unsettled(&self) -> bool {
+        self.sources.iter().any(|source| source.is_last_good)
+    }
+}
+
+/// How a port file was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceReport {
+    pub path: PathBuf,
+    /// Its last good list stands in for it.
+    pub is_last_good: bool,
+    pub ports: usize,
+    /// How many different owners they have.
+    pub owners: usize,
+    pub complaints: usize,
+    pub modified_at: Option<SystemTime>,
 }
 
 /// What a person should look at; counting goes on.
@@ -42,8 +66,10 @@ pub struct Wanted {
 pub enum Warning {
     #[error("{}: its last good list of {} stays", problem(error), units::count(*ports, "port"))]
     FileUnread { ports: usize, error: PortFileError },
-    #[error("port {port} of `{}` is counted without an owner: {error}", path.display())]
-    UnfitName { path: PathBuf, port: u16, error: NameError },
+    #[error("`{}`: {complaint}", path.display())]
+    Complaint { path: PathBuf, complaint: Complaint },
+    #[error("`{}`: {} more of the kind", path.display(), units::count(*more, "complaint"))]
+    MoreComplaints { path: PathBuf, more: usize },
     #[error("port {port} is counted for {owner:?}: `{}` says that it is {other:?}'s", path.display())]
     Disputed { port: u16, owner: String, other: String, path: PathBuf },
     /// An outgoing connection that happens to get one of these ports is billed to its owner.
@@ -100,22 +126,37 @@ pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
         ports.extend(user.ports.iter().map(|port| (*port, Some(user.name.clone()))));
     }
     let is_static = sources.config.files.is_empty() && !sources.config.listening;
-    let mut files = BTreeMap::new();
+    let (mut files, mut reports, mut details) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
     for (path, listed) in sources.files {
-        let owners = match listed {
-            Ok(listed) => {
-                let unfit = listed.unfit_names.into_iter();
-                warnings.extend(unfit.map(|(port, error)| Warning::UnfitName { path: path.clone(), port, error }));
-                listed.owners
+        let (owners, complaints, modified_at) = match listed {
+            Ok(Found { listed, modified_at }) => {
+                let complaints = listed.complaint_count();
+                let each = |complaint| Warning::Complaint { path: path.clone(), complaint };
+                warnings.extend(listed.complaints.into_iter().map(each));
+                if listed.more_complaints > 0 {
+                    warnings.push(Warning::MoreComplaints { path: path.clone(), more: listed.more_complaints });
+                }
+                for (port, detail) in listed.details {
+                    details.entry(port).or_insert(detail);
+                }
+                (listed.owners, Some(complaints), modified_at)
             }
             Err(error) => match sources.last_good.get(&path) {
                 Some(owners) => {
                     warnings.push(Warning::FileUnread { ports: owners.len(), error });
-                    owners.clone()
+                    (owners.clone(), None, None)
                 }
                 None => return Err(error.into()),
             },
         };
+        reports.push(SourceReport {
+            path: path.clone(),
+            is_last_good: complaints.is_none(),
+            ports: owners.len(),
+            owners: owners.values().flatten().collect::<BTreeSet<_>>().len(),
+            complaints: complaints.unwrap_or_default(),
+            modified_at,
+        });
         merge(&mut ports, &owners, &path, &mut warnings);
         files.insert(path, owners);
     }
@@ -126,7 +167,7 @@ pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
         return Err(WantedError::TooMany { wanted: ports.len(), max_ports: sources.max_ports });
     }
     warnings.extend(ephemeral_warning(ports.keys().copied(), sources.ephemeral));
-    Ok(Wanted { ports, files, warnings })
+    Ok(Wanted { ports, files, sources: reports, details, warnings })
 }
 
 fn merge(ports: &mut Owners, owners: &Owners, path: &Path, warnings: &mut Vec<Warning>) {

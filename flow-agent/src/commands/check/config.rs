@@ -27,6 +27,11 @@ fn of(config: &Config) -> Vec<Finding> {
         let what = format!("{}, {addresses} of them with an address", count(config.users.len(), "user"));
         findings.push(Finding::ok(Section::Config, what));
     }
+    if let (Some(path), Some(encoding)) = (&config.users_file, config.users_encoding) {
+        let what = format!("`{}` is not UTF-8: it was read as {encoding}", path.display());
+        let help = "look at the names; \"CSV UTF-8\" leaves no doubt".to_owned();
+        findings.push(Finding::warn(Section::Config, what).help(help));
+    }
     findings.extend(unknown_nodes(config));
     findings
 }

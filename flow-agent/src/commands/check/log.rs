@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finding::{Finding, Section};
+use crate::commands::renamed;
 use crate::config::Config;
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar::local;
@@ -31,10 +32,17 @@ pub(super) fn findings(
 ) -> Result<Vec<Finding>, StoreError> {
     let dates = hours::dates(state)?;
     let (mut last, mut damages): (Option<Box<HourBlock>>, _) = (None, Vec::new());
+    let mut former_name = None;
     let newest = dates.iter().rev().take(FILES).min().zip(dates.last());
     if let Some((first, until)) = newest {
         for hour in Hours::read(state, *first..=*until)? {
-            match hour? {
+            let hour = hour?;
+            if let Hour::Bucket(block) = &hour
+                && block.seal.node != config.node
+            {
+                former_name = Some(block.seal.node.clone());
+            }
+            match hour {
                 Hour::Bucket(block) if last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) => {
                     last = Some(block);
                 }
@@ -51,6 +59,10 @@ pub(super) fn findings(
         return Ok(findings);
     };
     let mut findings = vec![newest_bucket(&last, config, now, runs)];
+    findings.extend(former_name.map(|former| {
+        let what = format!("this node was called `{former}` and is now `{}`", config.node);
+        Finding::warn(Section::State, what).help(renamed::remedy(&former))
+    }));
     findings.extend(compared(&last));
     findings.extend(damages.into_iter().map(damaged));
     Ok(findings)
@@ -103,7 +115,8 @@ mod tests {
         hour.seal.seq = Some(journal.next_seq());
         journal.append(&mut hour).unwrap();
         spoil(&state);
-        let text = config::DEFAULT_CONFIG.replace("month_start_day", "timezone = \"Asia/Shanghai\"\nmonth_start_day");
+        let text = config::DEFAULT_CONFIG
+            .replace("month_start_day", "node = \"hk-1\"\ntimezone = \"Asia/Shanghai\"\nmonth_start_day");
         let file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file.as_file(), text.as_bytes()).unwrap();
         let config = config::load(Some(file.path()), None).unwrap();

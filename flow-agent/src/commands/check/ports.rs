@@ -8,10 +8,12 @@ use flow_common::wire;
 use super::finding::{Finding, Section};
 use crate::backend::BackendChoice;
 use crate::backend::{BackendError, ebpf, nat};
+use crate::clock;
 use crate::config::Config;
 use crate::ledger::units::{Human, count};
+use crate::ports::find::Finder;
 use crate::ports::wanted::{Wanted, WantedError, Warning};
-use crate::ports::{Owners, find, spec};
+use crate::ports::{Owners, spec};
 use crate::store::{self, StateDir};
 
 /// What is to say of the ports that `config` wants counted.
@@ -35,7 +37,8 @@ pub(super) fn configured(config: &Config) -> Vec<Finding> {
 }
 
 fn find(config: &Config) -> Result<Wanted, WantedError> {
-    find::find(&config.node, &config.ports, &config.users, config.count.max_ports, &last_good(config))
+    let Config { node, ports, users, count, .. } = config;
+    Finder::default().find(node, ports, users, count.max_ports, &last_good(config), clock::now())
 }
 
 fn refused(error: &WantedError) -> Finding {

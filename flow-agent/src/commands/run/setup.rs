@@ -7,6 +7,7 @@ use super::recorder::{Beginning, Recorder, users};
 use super::watched::Watched;
 use crate::backend::{self, Backend, BackendError, Options, Place, Retired, Started};
 use crate::clock;
+use crate::commands::renamed::renamed;
 use crate::config::Config;
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
@@ -40,6 +41,9 @@ pub(super) async fn start_with(
     let instance = instance::ensure(&lock)?;
     let (journal, recovery) = Journal::open(&lock)?;
     refuse_overlap(&recovery, accept_overlap)?;
+    if let Some(former) = recovery.last().map(|bucket| bucket.seal.node.as_str()).filter(|name| *name != config.node) {
+        tracing::warn!("{}", renamed(former, &config.node));
+    }
     let baseline = baseline(&recovery);
     wait_for_clock(&baseline).await;
     let (watched, former_owners) = watch(&config, &state)?;

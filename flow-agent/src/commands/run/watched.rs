@@ -7,7 +7,10 @@ use std::time::Duration;
 use crate::config::{self, Config};
 use crate::exit::Failure;
 use crate::ledger::reading::Moment;
-use crate::ports::find::find;
+use crate::ledger::units::count;
+use crate::ledger::user::User;
+use crate::ports::find::Finder;
+use crate::ports::settle::{SETTLED_AFTER, Settling};
 use crate::ports::watch::Watch;
 use crate::ports::{Owners, wanted::WantedError};
 use crate::store::ports::PortList;
@@ -25,6 +28,13 @@ pub struct Watched {
     found_at: BTreeMap<u16, Moment>,
     /// The warnings of the last look, so that each is said once, not at every look.
     said: BTreeSet<String>,
+    /// Why the users or the ports stay as they are, said once as long as it lasts.
+    said_users: Option<String>,
+    said_ports: Option<String>,
+    /// Whether a source is to be looked at again although nothing tells that it changed.
+    is_unsettled: bool,
+    finder: Finder,
+    users_settling: Settling<(), Vec<User>>,
     watch: Watch,
 }
 
@@ -36,8 +46,19 @@ impl Watched {
     pub fn start(config: Config, remembered: Option<PortList>, now: Moment) -> Result<Self, Failure> {
         let last_good = remembered.map(|list| list.files).unwrap_or_default();
         let watch = Watch::new(files(&config));
-        let mut watched =
-            Self { config, owners: Owners::new(), last_good, found_at: BTreeMap::new(), said: BTreeSet::new(), watch };
+        let mut watched = Self {
+            config,
+            owners: Owners::new(),
+            last_good,
+            found_at: BTreeMap::new(),
+            said: BTreeSet::new(),
+            said_users: None,
+            said_ports: None,
+            is_unsettled: false,
+            finder: Finder::default(),
+            users_settling: Settling::default(),
+            watch,
+        };
         watched.look(now)?;
         Ok(watched)
     }
@@ -52,9 +73,9 @@ impl Watched {
         PortList { v: crate::ledger::record::VERSION, at, ports: self.owners.clone(), files: self.last_good.clone() }
     }
 
-    /// Whether sockets are followed, of which nothing tells that they change.
+    /// Whether to look again soon: nothing tells that sockets change, or that a source that could not be taken now can be.
     pub fn must_look(&self) -> bool {
-        self.config.ports.listening
+        self.config.ports.listening || self.is_unsettled
     }
 
     /// Returns when a file may have changed. May be dropped at any time.
@@ -70,24 +91,42 @@ impl Watched {
 
     /// Looks again; true when ports or owners differ from before. On a problem all stays as it is, and is said.
     pub fn refresh(&mut self, now: Moment) -> bool {
-        match config::reload_users(&self.config) {
-            Ok(config) => self.config = config,
-            Err(error) => tracing::warn!(%error, "the users stay as they are"),
-        }
+        let users_unsettled = self.reload_users(now);
         let before = std::mem::take(&mut self.owners);
         self.owners.clone_from(&before);
-        match self.look(now) {
-            Ok(()) => self.owners != before,
-            Err(error) => {
-                tracing::warn!(error = %crate::errors::chain(&error), "the ports stay as they are");
-                false
+        let looked = self.look(now);
+        self.is_unsettled |= users_unsettled;
+        let problem = looked.err().map(|error| crate::errors::chain(&error));
+        self.is_unsettled |= problem.is_some();
+        say_once(&mut self.said_ports, problem, "the ports stay as they are");
+        self.said_ports.is_none() && self.owners != before
+    }
+
+    /// Reads `users_file` again. True where the users stay as they are, and it is to be looked at once more.
+    fn reload_users(&mut self, now: Moment) -> bool {
+        let problem = match config::reload_users(&self.config) {
+            Ok(reloaded) => {
+                let now_says = reloaded.users_from_file().to_vec();
+                let (before, after) = (self.config.users_from_file().len(), now_says.len());
+                if self.users_settling.takes(&(), &now_says, before, after, now) {
+                    self.config = reloaded;
+                    None
+                } else {
+                    let wait = SETTLED_AFTER.as_secs();
+                    let users = count(before, "user");
+                    Some(format!("the users file has {after} instead of {users}: taken when it stays so for {wait} s"))
+                }
             }
-        }
+            Err(error) => Some(crate::errors::chain(&error)),
+        };
+        say_once(&mut self.said_users, problem, "the users stay as they are");
+        self.said_users.is_some()
     }
 
     fn look(&mut self, now: Moment) -> Result<(), WantedError> {
-        let Config { node, ports, users, count, .. } = &self.config;
-        let wanted = find(node, ports, users, count.max_ports, &self.last_good)?;
+        let Config { node, ports, users, count: counting, .. } = &self.config;
+        let wanted = self.finder.find(node, ports, users, counting.max_ports, &self.last_good, now)?;
+        self.is_unsettled = wanted.is_unsettled();
         let warnings: BTreeSet<String> = wanted.warnings.iter().map(ToString::to_string).collect();
         for warning in warnings.difference(&self.said) {
             tracing::warn!("{warning}");
@@ -107,7 +146,18 @@ impl Watched {
     }
 }
 
+/// Warns of a problem that was not there, or was another one, the last time.
+fn say_once(said: &mut Option<String>, problem: Option<String>, consequence: &'static str) {
+    if let Some(error) = problem.as_ref().filter(|problem| said.as_ref() != Some(*problem)) {
+        tracing::warn!(%error, "{consequence}");
+    }
+    *said = problem;
+}
+
 /// What is to be watched: the port files, and the users' file.
 fn files(config: &Config) -> impl Iterator<Item = PathBuf> {
     config.ports.files.iter().map(|file| file.path.clone()).chain(config.users_file.clone())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,101 +1,108 @@
 //! PURE: the plain list of ports: one port or range a line, then optionally a user's name; `#` begins a comment.
 
-use std::collections::BTreeMap;
+use super::{Format, FormatError};
+use crate::ports::{Claim, Complaint, Listed, Row, spec, without_mark};
 
-use crate::ports::spec::{self, SpecError};
-use crate::ports::{Listed, without_mark};
+/// The plain list.
+pub struct List;
 
-/// Why a text is no list of ports. Lines are counted from one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ListError {
-    /// `8388` that is cut to `83` looks like a port: only a line that ends is whole.
-    #[error("its last line does not end: it is being written, or was cut; end it with a line feed")]
-    Torn,
-    #[error("it is empty: it is being written, or was cut; where no ports are meant, say so in a comment")]
-    Empty,
-    #[error("line {line} is not UTF-8")]
-    NotUtf8 { line: usize },
-    #[error("line {line}")]
-    Spec {
-        line: usize,
-        #[source]
-        source: SpecError,
-    },
-    #[error("line {line}: port {port} is there already, in line {first}")]
-    Twice { line: usize, port: u16, first: usize },
+impl Format for List {
+    /// A line that names no port is left out and complained about, unless no line does.
+    fn parse(&self, text: &[u8]) -> Result<Listed, FormatError> {
+        let text = without_mark(text);
+        match text.last() {
+            None => return Err(FormatError::Empty),
+            Some(b'\n') => {}
+            Some(_) => return Err(FormatError::TornLine),
+        }
+        let mut listed = Listed::default();
+        let mut rows = 0;
+        for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+            let line = without_comment(line).trim_ascii();
+            if !line.is_empty() {
+                rows += 1;
+                add(&mut listed, Row::Line(index + 1), line);
+            }
+        }
+        match listed.owners.is_empty() && rows > 0 {
+            true => Err(FormatError::NoRowFits { rows, expected: "a port or range, then optionally a user's name" }),
+            false => Ok(listed),
+        }
+    }
 }
 
-/// The ports of `text` and their users.
-///
-/// # Errors
-/// The first line that is not as it should be, or half a file as far as that can be seen; nothing of it is taken then.
-pub fn parse(text: &[u8]) -> Result<Listed, ListError> {
-    let text = without_mark(text);
-    match text.last() {
-        None => return Err(ListError::Empty),
-        Some(b'\n') => {}
-        Some(_) => return Err(ListError::Torn),
+fn add(listed: &mut Listed, row: Row, line: &[u8]) {
+    let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
+    let (ports, name) = line.split_at(end);
+    let ports = match spec::range(&String::from_utf8_lossy(ports)) {
+        Ok(ports) => ports,
+        Err(error) => return listed.complain(Complaint::Port { row, error }),
+    };
+    let owner = std::str::from_utf8(name);
+    if owner.is_err() {
+        listed.complain(Complaint::NameNotUtf8 { port: *ports.start(), row });
     }
-    let mut listed = Listed::default();
-    let mut lines = BTreeMap::new();
-    for (index, line_bytes) in text.split(|byte| *byte == b'\n').enumerate() {
-        let line = index + 1;
-        let entry = std::str::from_utf8(line_bytes).map_err(|_| ListError::NotUtf8 { line })?;
-        let entry = without_comment(entry).trim();
-        if entry.is_empty() {
-            continue;
-        }
-        let (ports, user) = entry.split_once(char::is_whitespace).unwrap_or((entry, ""));
-        for port in spec::range(ports).map_err(|source| ListError::Spec { line, source })? {
-            if !listed.add(port, Some(user)) {
-                return Err(ListError::Twice { line, port, first: lines[&port] });
-            }
-            lines.insert(port, line);
-        }
+    for port in ports {
+        listed.add(port, Claim { owner: owner.ok().map(str::to_owned), ..Claim::default() });
     }
-    Ok(listed)
 }
 
 /// A `#` begins a comment at the start of a line or after a space; within a name it is part of the name.
-fn without_comment(line: &str) -> &str {
-    let begins = |(at, _): &(usize, &str)| *at == 0 || line[..*at].ends_with(char::is_whitespace);
-    line.match_indices('#').find(begins).map_or(line, |(at, _)| &line[..at])
+fn without_comment(line: &[u8]) -> &[u8] {
+    let begins = |at: &usize| line[*at] == b'#' && (*at == 0 || line[*at - 1].is_ascii_whitespace());
+    (0..line.len()).find(begins).map_or(line, |at| &line[..at])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn parse(text: &[u8]) -> Result<Listed, String> {
+        List.parse(text).map_err(|error| error.to_string())
+    }
+
+    fn owners(listed: &Listed) -> Vec<(u16, Option<&str>)> {
+        listed.owners.iter().map(|(port, user)| (*port, user.as_deref())).collect()
+    }
+
     #[test]
     fn ports_ranges_names_and_comments_are_read() {
         let text = "\u{feff}# of this node\r\n443\r\n8388 acct#1 # the first\n\n  9000-9001\tAnna O'Neil  \n";
-        let listed = parse(text.as_bytes()).unwrap();
-        let owners: Vec<_> = listed.owners.iter().map(|(port, user)| (*port, user.as_deref())).collect();
         let anna = Some("Anna O'Neil");
-        assert_eq!(owners, [(443, None), (8388, Some("acct#1")), (9000, anna), (9001, anna)]);
+        let expected = [(443, None), (8388, Some("acct#1")), (9000, anna), (9001, anna)];
+        assert_eq!(owners(&parse(text.as_bytes()).unwrap()), expected);
         assert_eq!(parse(b"# none\n"), Ok(Listed::default()));
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
-        let message = |text: &[u8]| {
-            let error = parse(text).unwrap_err();
-            let source = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            format!("{error}{source}")
-        };
-        assert_eq!(message(b"443\n70000\n"), "line 2: port 70000 is out of range, expected 1 to 65535");
-        assert_eq!(message(b"0 nobody\n"), "line 1: port 0 is out of range, expected 1 to 65535");
-        assert_eq!(
-            message(b"acct 443\n"),
-            "line 1: \"acct\" is not a port, expected 1 to 65535 or a range such as 8000-8100"
-        );
-        assert_eq!(message(b"443\n\n440-450 b\n"), "line 3: port 443 is there already, in line 1");
-        assert_eq!(message(b"443\n\xff\n"), "line 2 is not UTF-8");
+    fn a_line_that_cannot_be_counted_is_named_and_the_rest_is_taken() {
+        let text = b"443 ada\n70000 bob\n0 nobody\ncarl 444\n9000 d\xffd\n440-443 eve\n100-90\n";
+        let listed = parse(text).unwrap();
+        let eve = Some("eve");
+        assert_eq!(owners(&listed), [(440, eve), (441, eve), (442, eve), (443, None), (9000, None)]);
+        let complaints: Vec<_> = listed.complaints.iter().map(ToString::to_string).collect();
+        let expected = [
+            "line 2 is not counted: port 70000 is out of range, expected 1 to 65535",
+            "line 3 is not counted: port 0 is out of range, expected 1 to 65535",
+            "line 4 is not counted: \"carl\" is not a port, expected 1 to 65535 or a range such as 8000-8100",
+            "port 9000 is counted without an owner: the name in line 5 is not UTF-8",
+            "port 443 is counted without an owner: it is listed for \"ada\" and for \"eve\"",
+            "line 7 is not counted: range 100-90 runs backwards, expected 90-100",
+        ];
+        assert_eq!(complaints, expected);
+    }
+
+    #[test]
+    fn a_text_without_any_port_is_not_a_list() {
+        let expected = "none of its 2 rows has a port: expected a port or range, then optionally a user's name";
+        assert_eq!(parse(b"<html>\n</html>\n"), Err(expected.to_owned()));
     }
 
     #[test]
     fn a_list_cut_within_a_line_is_torn() {
-        assert_eq!(parse(b"443\n83"), Err(ListError::Torn));
-        assert_eq!(parse(b""), Err(ListError::Empty));
+        for torn in [&b"443\n83"[..], b"443"] {
+            assert!(matches!(List.parse(torn), Err(FormatError::TornLine)));
+        }
+        assert!(matches!(List.parse(b""), Err(FormatError::Empty)));
     }
 }

@@ -1,81 +1,57 @@
 //! PURE: `mudb.json`, the users of a multi-user proxy: a JSON array of objects with at least `port` and `user`.
 //!
-//! Its writer truncates and rewrites it in place, so that half a file is an ordinary sight; it is an error here, and
-//! whoever reads keeps the last good list. An entry with `enable` 0 is counted like any other: a port that should be
-//! silent and is not is what its owner wants to hear of.
+//! Its writer truncates and rewrites it in place, so half a file is an ordinary sight; it is an error here, and the caller
+//! keeps the last good list. An entry with `enable` 0 is counted like any other: traffic on a port that should be silent is
+//! what its owner wants to hear of. In single-port mode, entries with a port above 65535 are user ids that listen nowhere.
 
-use std::fmt;
+use serde::Deserialize;
+use serde_json::Value;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use super::{Format, FormatError, tree};
+use crate::ports::{Claim, Complaint, Listed, Row, without_mark};
 
-use crate::ports::{Listed, spec, without_mark};
+const EXPECTED: &str = "a JSON array of objects with `port` and `user`";
 
-/// Why a text is no `mudb.json`. Lines are counted from one.
-#[derive(Debug, thiserror::Error)]
-pub enum MudbError {
-    #[error("it ends in the middle, at line {line}: it is being written, or was cut")]
-    Torn { line: usize },
-    #[error("expected a JSON array of objects with `port` and `user`")]
-    Json(#[from] serde_json::Error),
-    #[error("port {port} is there twice: {first} and {second}")]
-    Twice { port: u16, first: String, second: String },
-}
+/// `mudb.json`.
+pub struct Mudb;
 
-#[derive(serde::Deserialize)]
+/// Only these two keys are kept in memory.
+#[derive(Deserialize)]
 struct Entry {
-    port: Port,
     #[serde(default)]
-    user: Option<String>,
+    port: Value,
+    #[serde(default)]
+    user: Value,
 }
 
-struct Port(u16);
-
-impl<'de> Deserialize<'de> for Port {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PortVisitor;
-
-        impl Visitor<'_> for PortVisitor {
-            type Value = Port;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a port from 1 to 65535 as a number")
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Port, E> {
-                spec::port(number.into()).map(Port).map_err(E::custom)
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Port, E> {
-                spec::port(number.into()).map(Port).map_err(E::custom)
+impl Format for Mudb {
+    fn parse(&self, text: &[u8]) -> Result<Listed, FormatError> {
+        let entries: Vec<Entry> =
+            serde_json::from_slice(without_mark(text)).map_err(|source| match source.is_eof() {
+                true => FormatError::Torn { line: source.line() },
+                false => FormatError::Json { expected: EXPECTED, source },
+            })?;
+        if !entries.is_empty() && entries.iter().all(|entry| !entry.port.is_number() && !entry.port.is_string()) {
+            return Err(FormatError::NoRowFits { rows: entries.len(), expected: EXPECTED });
+        }
+        let mut listed = Listed::default();
+        for (index, Entry { port, user }) in entries.into_iter().enumerate() {
+            let name = match user {
+                Value::String(name) => Some(name),
+                Value::Number(number) => Some(number.to_string()),
+                Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+            };
+            let row = Row::named("user", name.as_deref(), index);
+            match port {
+                Value::Null => listed.complain(Complaint::NoPort { row, key: "port" }),
+                port => match tree::port(&port) {
+                    Ok(port) => listed.add(port, Claim { owner: name, ..Claim::default() }),
+                    Err(error) => listed.complain(Complaint::Port { row, error }),
+                },
             }
         }
-
-        deserializer.deserialize_any(PortVisitor)
+        Ok(listed)
     }
-}
-
-/// The ports of `text` and their users.
-///
-/// # Errors
-/// For half a file and for anything else that is not wholly as it should be: nothing of it is taken then.
-pub fn parse(text: &[u8]) -> Result<Listed, MudbError> {
-    let entries: Vec<Entry> = serde_json::from_slice(without_mark(text)).map_err(|error| match error.is_eof() {
-        true => MudbError::Torn { line: error.line() },
-        false => MudbError::Json(error),
-    })?;
-    let mut listed = Listed::default();
-    for Entry { port: Port(port), user } in entries {
-        let first = listed.owners.get(&port).cloned();
-        if first.as_ref().is_some_and(|first| *first == user) {
-            // Whose it is, is clear.
-            continue;
-        }
-        if !listed.add(port, user.as_deref()) {
-            let name = |user: Option<String>| user.map_or_else(|| "nobody".to_owned(), |user| format!("{user:?}"));
-            return Err(MudbError::Twice { port, first: name(first.flatten()), second: name(user) });
-        }
-    }
-    Ok(listed)
 }
 
 #[cfg(test)]
@@ -109,15 +85,19 @@ mod tests {
         listed.owners.iter().map(|(port, user)| (*port, user.as_deref())).collect()
     }
 
+    fn parse(text: &str) -> Result<Listed, FormatError> {
+        Mudb.parse(text.as_bytes())
+    }
+
     fn chain(text: &str) -> String {
-        let error = parse(text.as_bytes()).unwrap_err();
+        let error = parse(text).unwrap_err();
         error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
     }
 
     #[test]
     fn only_the_key_port_is_a_port() {
         // Neither `forbidden_port`, nor a user who is called portia; and one who is switched off is still counted.
-        let listed = parse(REAL.as_bytes()).unwrap();
+        let listed = parse(REAL).unwrap();
         assert_eq!(owners(&listed), [(443, Some("off")), (4433, None), (8388, Some("portia"))]);
     }
 
@@ -125,15 +105,15 @@ mod tests {
     fn a_mark_of_utf8_and_an_entry_that_stands_twice_are_no_harm() {
         let text =
             "\u{feff}[{\"port\":443,\"user\":\"ada\"},{\"port\":80},{\"port\":80},{\"port\":443,\"user\":\"ada\"}]";
-        assert_eq!(owners(&parse(text.as_bytes()).unwrap()), [(80, None), (443, Some("ada"))]);
+        assert_eq!(owners(&parse(text).unwrap()), [(80, None), (443, Some("ada"))]);
     }
 
     #[test]
     fn a_file_cut_anywhere_is_torn() {
         let whole = REAL.trim_end();
         for length in 0..whole.len() {
-            let error = parse(&whole.as_bytes()[..length]).unwrap_err();
-            assert!(matches!(error, MudbError::Torn { .. }), "cut at {length}: {error}");
+            let error = parse(&whole[..length]).unwrap_err();
+            assert!(matches!(error, FormatError::Torn { .. }), "cut at {length}: {error}");
         }
         assert_eq!(
             chain("[\n{\"port\": 8388, \"us"),
@@ -142,53 +122,58 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
-        let expected = "expected a JSON array of objects with `port` and `user`";
+    fn a_text_that_is_something_else_is_refused() {
         for (text, cause) in [
-            (
-                "[\n{\"port\":\"8388\"}]",
-                "invalid type: string \"8388\", expected a port from 1 to 65535 as a number at line 2 column 14",
-            ),
-            ("[\n{\"port\":0}]", "port 0 is out of range, expected 1 to 65535 at line 2 column 9"),
-            ("[{\"port\":70000}]", "port 70000 is out of range, expected 1 to 65535 at line 1 column 14"),
-            ("[{\"port\":-1}]", "port -1 is out of range, expected 1 to 65535 at line 1 column 11"),
-            (
-                "[{\"port\":443.5}]",
-                "invalid type: floating point `443.5`, expected a port from 1 to 65535 as a number at line 1 column 14",
-            ),
-            (
-                "[{\"port\":null}]",
-                "invalid type: null, expected a port from 1 to 65535 as a number at line 1 column 13",
-            ),
-            ("[{\"user\":\"a\"}]", "missing field `port` at line 1 column 13"),
-            ("[{\"port\":443,\"user\":7}]", "invalid type: integer `7`, expected a string at line 1 column 21"),
-            ("{\"port\":443}", "invalid type: map, expected a sequence at line 1 column 0"),
-            ("[443]", "invalid type: integer `443`, expected struct Entry at line 1 column 4"),
-            ("[]]", "trailing characters at line 1 column 3"),
+            ("{\"port\":443}", ": invalid type: map, expected a sequence at line 1 column 0"),
+            ("[443]", ": invalid type: integer `443`, expected struct Entry at line 1 column 4"),
+            ("[]]", ": trailing characters at line 1 column 3"),
         ] {
-            assert_eq!(chain(text), format!("{expected}: {cause}"), "{text}");
+            assert_eq!(chain(text), format!("expected {EXPECTED}{cause}"), "{text}");
         }
-        let twice = r#"[{"port":443,"user":"a"},{"port":443,"user":"b"}]"#;
-        assert_eq!(chain(twice), "port 443 is there twice: \"a\" and \"b\"");
+        assert_eq!(chain("[{\"user\":\"a\"}]"), format!("none of its 1 rows has a port: expected {EXPECTED}"));
     }
 
     #[test]
-    fn a_port_whose_name_is_unfit_is_counted_without_it() {
-        let listed = parse("[{\"port\":443,\"user\":\"a\\u202eb\"},{\"port\":444,\"user\":\" \"}]".as_bytes()).unwrap();
-        assert_eq!(owners(&listed), [(443, None), (444, None)]);
-        assert_eq!(listed.unfit_names.keys().collect::<Vec<_>>(), [&443]);
+    fn a_row_that_cannot_be_counted_is_named_and_the_rest_is_taken() {
+        let text = r#"[
+            {"port": 443, "user": "gate"},
+            {"port": "8388", "user": "ada"},
+            {"port": 100001, "user": "100001"},
+            {"port": 0, "user": "zero"},
+            {"port": -1, "user": 7},
+            {"port": 443.5},
+            {"user": "carl"},
+            {"port": 9000, "user": "a\u202eb"},
+            {"port": 9001, "user": " "},
+            {"port": 8388, "user": "eve"}
+        ]"#;
+        let listed = parse(text).unwrap();
+        let expected = [(443, Some("gate")), (8388, None), (9000, None), (9001, None)];
+        assert_eq!(owners(&listed), expected);
+        let complaints: Vec<_> = listed.complaints.iter().map(ToString::to_string).collect();
+        let range = "is out of range, expected 1 to 65535";
+        let expected = [
+            format!("user \"100001\" is not counted: port 100001 {range}"),
+            format!("user \"zero\" is not counted: port 0 {range}"),
+            format!("user \"7\" is not counted: port -1 {range}"),
+            "entry 6 is not counted: \"443.5\" is not a port, expected 1 to 65535 or a range such as 8000-8100".to_owned(),
+            "user \"carl\" is not counted: it has no port where `port` is expected".to_owned(),
+            "port 9000 is counted without an owner: U+202E in \"a\\u{202e}b\", expected no control or bidirectional characters".to_owned(),
+            "port 8388 is counted without an owner: it is listed for \"ada\" and for \"eve\"".to_owned(),
+        ];
+        assert_eq!(complaints, expected);
     }
 
     #[test]
     fn an_empty_array_is_no_ports() {
-        assert_eq!(parse(b"[]\n").unwrap(), Listed::default());
+        assert_eq!(parse("[]\n").unwrap(), Listed::default());
     }
 
     proptest! {
         #[test]
         fn it_never_panics(text in prop::collection::vec(any::<u8>(), 0..200)) {
             // What comes out does not matter here, only that something does.
-            drop(parse(&text));
+            drop(Mudb.parse(&text));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Which ports are counted for whom.
 
+use super::super::Listed;
 use super::super::file::Problem;
 use super::*;
 use crate::ledger::language::Language;
@@ -20,11 +21,11 @@ fn owners(owners: &[(u16, Option<&str>)]) -> Owners {
     owners.iter().map(|(port, user)| (*port, user.map(str::to_owned))).collect()
 }
 
-fn listed(list: &[(u16, Option<&str>)]) -> Result<Listed, PortFileError> {
-    Ok(Listed { owners: owners(list), unfit_names: BTreeMap::new() })
+fn listed(list: &[(u16, Option<&str>)]) -> Result<Found, PortFileError> {
+    Ok(Found { listed: Listed { owners: owners(list), ..Listed::default() }, modified_at: None })
 }
 
-fn unread(path: &str) -> (PathBuf, Result<Listed, PortFileError>) {
+fn unread(path: &str) -> (PathBuf, Result<Found, PortFileError>) {
     let path = PathBuf::from(path);
     (path.clone(), Err(PortFileError { path, source: Problem::NotAFile }))
 }
@@ -45,7 +46,7 @@ fn ephemeral(reserved: &[u16]) -> Ephemeral {
 struct Case {
     config: PortsConfig,
     users: Vec<User>,
-    files: Vec<(PathBuf, Result<Listed, PortFileError>)>,
+    files: Vec<(PathBuf, Result<Found, PortFileError>)>,
     last_good: BTreeMap<PathBuf, Owners>,
     listening: BTreeSet<u16>,
     max_ports: u32,

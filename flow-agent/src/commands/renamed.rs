@@ -1,0 +1,14 @@
+//! PURE: what to say of a node whose logs carry a former name.
+
+/// The main node takes logs under a former name for those of another node.
+pub fn renamed(former: &str, name: &str) -> String {
+    format!("this node was called `{former}` and is now `{name}`: {}", remedy(former))
+}
+
+/// What the reader can do about it.
+pub fn remedy(former: &str) -> String {
+    format!(
+        "add aliases = [{former:?}] to its entry in `[[nodes]]` of the main node, or set node = {former:?} in this \
+         configuration to keep the former name"
+    )
+}

@@ -1,0 +1,84 @@
+//! Sources that shrink, tear and come back, with a clock that does what the test says.
+#![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+
+fn at(secs: u64) -> Moment {
+    Moment { wall: chrono::DateTime::UNIX_EPOCH, boot_ns: secs * 1_000_000_000 }
+}
+
+fn start(dir: &Path, config: &str) -> Watched {
+    let path = dir.join("config.toml");
+    let state_dir = dir.join("state");
+    fs::write(&path, format!("node = \"n\"\ntimezone = \"UTC\"\nstate_dir = {state_dir:?}\n{config}")).unwrap();
+    Watched::start(config::load(Some(&path), None).unwrap(), None, at(0)).unwrap()
+}
+
+fn ports(watched: &Watched) -> Vec<u16> {
+    watched.owners().keys().copied().collect()
+}
+
+fn run(test: impl FnOnce(&Path)) {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // The watch of files needs a runtime around it.
+    runtime.block_on(async { test(dir.path()) });
+}
+
+#[test]
+fn a_list_that_shrinks_by_more_than_half_is_taken_when_it_stays_so() {
+    run(|dir| {
+        let list = dir.join("ports.list");
+        fs::write(&list, "1 a\n2 b\n3 c\n4 d\n5 e\n").unwrap();
+        let mut watched = start(dir, "[ports]\nfiles = [{ path = \"ports.list\", format = \"list\" }]\n");
+        fs::write(&list, "1 a\n2 b\n").unwrap();
+        assert!(!watched.refresh(at(1)) && watched.must_look());
+        // It was being rewritten, and goes on.
+        fs::write(&list, "1 a\n2 f\n").unwrap();
+        assert!(!watched.refresh(at(10)) && !watched.refresh(at(19)));
+        assert_eq!(ports(&watched), [1, 2, 3, 4, 5]);
+        assert!(watched.refresh(at(20)) && !watched.must_look());
+        assert_eq!(ports(&watched), [1, 2]);
+        assert_eq!(watched.owners()[&2].as_deref(), Some("f"));
+    });
+}
+
+#[test]
+fn a_users_file_that_is_cut_or_shrinks_leaves_the_users_as_they_are() {
+    run(|dir| {
+        let users = dir.join("users.csv");
+        fs::write(&users, "name,ports\nada,8388\nbob,18388\ncarl,9000\n").unwrap();
+        let mut watched = start(dir, "users_file = \"users.csv\"\n");
+        fs::write(&users, "name,ports\nada,8388\nbob,183").unwrap();
+        assert!(!watched.refresh(at(1)) && watched.must_look());
+        assert_eq!(ports(&watched), [8388, 9000, 18388]);
+        // An upload that stalls between two lines looks whole.
+        fs::write(&users, "name,ports\nada,8388\n").unwrap();
+        assert!(!watched.refresh(at(2)) && !watched.refresh(at(11)) && watched.must_look());
+        fs::write(&users, "name,ports\nada,8388\nbob,18389\ncarl,9000\n").unwrap();
+        assert!(watched.refresh(at(12)) && !watched.must_look());
+        assert_eq!(ports(&watched), [8388, 9000, 18389]);
+        // Two of three are dismissed, and that is meant.
+        fs::write(&users, "name,ports\nada,8388\n").unwrap();
+        assert!(!watched.refresh(at(20)));
+        assert!(watched.refresh(at(30)) && !watched.must_look());
+        assert_eq!(ports(&watched), [8388]);
+    });
+}
+
+#[test]
+fn a_source_that_cannot_be_read_is_looked_at_until_it_can_be() {
+    run(|dir| {
+        let list = dir.join("ports.list");
+        fs::write(&list, "1 a\n2 b\n").unwrap();
+        let mut watched = start(dir, "[ports]\nfiles = [{ path = \"ports.list\", format = \"list\" }]\n");
+        assert!(!watched.must_look());
+        fs::write(&list, "1 a\n2").unwrap();
+        assert!(!watched.refresh(at(1)) && watched.must_look());
+        fs::write(&list, "1 a\n2 b\n3 c\n").unwrap();
+        assert!(watched.refresh(at(2)) && !watched.must_look());
+    });
+}

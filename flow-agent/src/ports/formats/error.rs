@@ -1,0 +1,49 @@
+//! Why a text is not of its format: nothing of it is taken then, and the last good list stays.
+
+/// Why nothing of a port file can be taken. Lines are counted from one.
+#[derive(Debug, thiserror::Error)]
+pub enum FormatError {
+    #[error("it ends in the middle, at line {line}: it is being written, or was cut")]
+    Torn { line: usize },
+    /// `8388` that is cut to `83` looks like a port: only a line that ends is whole.
+    #[error("its last line does not end: it is being written, or was cut; end it with a line feed")]
+    TornLine,
+    #[error("it is empty: it is being written, or was cut; where no ports are meant, say so in a comment")]
+    Empty,
+    #[error("it is empty: it is being written, or was cut")]
+    NoText,
+    #[error("line {line} is not UTF-8")]
+    NotUtf8 { line: usize },
+    #[error("brackets are nested deeper than {most}")]
+    TooDeep { most: usize },
+    #[error("expected {expected}")]
+    Json {
+        expected: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("expected {expected}")]
+    Json5 {
+        expected: &'static str,
+        #[source]
+        source: json5::Error,
+    },
+    #[error("expected {expected}")]
+    Toml {
+        expected: &'static str,
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    #[error("expected {expected}")]
+    Yaml {
+        expected: &'static str,
+        #[source]
+        source: Box<serde_saphyr::Error>,
+    },
+    #[error("expected {expected}, found {found}")]
+    Shape { expected: &'static str, found: &'static str },
+    #[error("none of its {rows} rows has a port: expected {expected}")]
+    NoRowFits { rows: usize, expected: &'static str },
+    #[error("line {line}: {message}")]
+    Syntax { line: usize, message: &'static str },
+}

@@ -1,0 +1,269 @@
+//! PURE: JSON, JSON5, TOML and YAML, read into one tree, and what formats take from such trees.
+
+use std::ops::RangeInclusive;
+
+use serde_json::{Map, Value};
+
+use super::FormatError;
+use crate::ports::spec::{self, SpecError};
+use crate::ports::{Complaint, Row, without_mark};
+
+/// How deep JSON5 may be nested: its parser recurses without a limit. `serde_json` has the same limit of its own.
+const MOST_NESTED: usize = 128;
+
+/// Reads JSON.
+pub fn json(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
+    let text = without_mark(text);
+    if text.trim_ascii().is_empty() {
+        return Err(FormatError::NoText);
+    }
+    serde_json::from_slice(text).map_err(|source| match source.is_eof() {
+        true => FormatError::Torn { line: source.line() },
+        false => FormatError::Json { expected, source },
+    })
+}
+
+/// Reads JSON, also with comments, trailing commas and whatever else JSON5 allows.
+pub fn json5(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
+    match json(text, expected) {
+        Err(FormatError::Json { .. }) => {}
+        done => return done,
+    }
+    let text = utf8(without_mark(text))?;
+    refuse_deep(text)?;
+    json5::from_str(text).map_err(|source| match source.code() {
+        Some(code) if is_end(code) => FormatError::Torn { line: text.lines().count().max(1) },
+        Some(_) | None => FormatError::Json5 { expected, source },
+    })
+}
+
+fn is_end(code: json5::ErrorCode) -> bool {
+    use json5::ErrorCode as Code;
+    matches!(
+        code,
+        Code::EofParsingArray
+            | Code::EofParsingBool
+            | Code::EofParsingComment
+            | Code::EofParsingEscapeSequence
+            | Code::EofParsingIdentifier
+            | Code::EofParsingNull
+            | Code::EofParsingNumber
+            | Code::EofParsingObject
+            | Code::EofParsingString
+            | Code::EofParsingValue
+    )
+}
+
+/// Reads TOML, whose library limits nesting. A text that is cut between two lines cannot be told from a whole one, so its last line has to end.
+pub fn toml(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
+    let text = whole_lines(text)?;
+    toml::from_str(text).map_err(|source| FormatError::Toml { expected, source: Box::new(source) })
+}
+
+/// Reads YAML, within the limits of its library for aliases and nesting; its last line has to end, as in TOML.
+pub fn yaml(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
+    let text = whole_lines(text)?;
+    serde_saphyr::from_str(text).map_err(|source| FormatError::Yaml { expected, source: Box::new(source) })
+}
+
+/// Reads what the first character of a text says it is: JSON5 where that opens a bracket or a comment, else what `other`
+/// reads.
+pub fn json5_or(
+    other: fn(&[u8], &'static str) -> Result<Value, FormatError>,
+    text: &[u8],
+    expected: &'static str,
+) -> Result<Value, FormatError> {
+    match without_mark(text).trim_ascii_start().first() {
+        Some(b'{' | b'/') => json5(text, expected),
+        _ => other(text, expected),
+    }
+}
+
+/// The text of lines that all end.
+pub fn whole_lines(text: &[u8]) -> Result<&str, FormatError> {
+    let text = utf8(without_mark(text))?;
+    if text.trim().is_empty() {
+        return Err(FormatError::NoText);
+    }
+    if text.ends_with('\n') { Ok(text) } else { Err(FormatError::TornLine) }
+}
+
+fn utf8(text: &[u8]) -> Result<&str, FormatError> {
+    std::str::from_utf8(text).map_err(|error| FormatError::NotUtf8 {
+        line: text[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1,
+    })
+}
+
+/// Refuses JSON5 that is nested too deeply for a parser that recurses. Up to the first error, strings and comments are told
+/// apart exactly as that parser does.
+fn refuse_deep(text: &str) -> Result<(), FormatError> {
+    enum Within {
+        Code,
+        String(u8),
+        LineComment,
+        BlockComment,
+    }
+    let mut within = Within::Code;
+    let mut depth = 0_usize;
+    let mut bytes = text.bytes().peekable();
+    while let Some(byte) = bytes.next() {
+        match (&within, byte) {
+            (Within::Code, b'[' | b'{') => {
+                depth += 1;
+                if depth > MOST_NESTED {
+                    return Err(FormatError::TooDeep { most: MOST_NESTED });
+                }
+            }
+            (Within::Code, b']' | b'}') => depth = depth.saturating_sub(1),
+            (Within::Code, b'"' | b'\'') => within = Within::String(byte),
+            (Within::Code, b'/') if bytes.next_if_eq(&b'/').is_some() => within = Within::LineComment,
+            (Within::Code, b'/') if bytes.next_if_eq(&b'*').is_some() => within = Within::BlockComment,
+            (Within::String(_), b'\\') => {
+                bytes.next();
+            }
+            (Within::String(quote), byte) if *quote == byte => within = Within::Code,
+            (Within::LineComment, b'\n' | b'\r') => within = Within::Code,
+            (Within::BlockComment, b'*') if bytes.next_if_eq(&b'/').is_some() => within = Within::Code,
+            (Within::Code | Within::String(_) | Within::LineComment | Within::BlockComment, _) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The object at the root of a tree.
+pub fn object<'t>(tree: &'t Value, expected: &'static str) -> Result<&'t Map<String, Value>, FormatError> {
+    tree.as_object().ok_or_else(|| FormatError::Shape { expected, found: kind(tree) })
+}
+
+/// The list that is called `key` in `object`; an absent one is empty.
+pub fn list<'t>(object: &'t Map<String, Value>, key: &str, expected: &'static str) -> Result<&'t [Value], FormatError> {
+    match object.get(key) {
+        None | Some(Value::Null) => Ok(&[]),
+        Some(Value::Array(items)) => Ok(items),
+        Some(other) => Err(FormatError::Shape { expected, found: kind(other) }),
+    }
+}
+
+/// What a value is, in the words of JSON.
+pub fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The text that is called `key`, without the space around it; `None` where it is absent, empty or not a text.
+pub fn text<'t>(object: &'t Value, key: &str) -> Option<&'t str> {
+    object.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// A port, as a number or as digits in a text.
+pub fn port(value: &Value) -> Result<u16, SpecError> {
+    ranges(value).and_then(|ranges| match ranges.as_slice() {
+        [range] if range.start() == range.end() => Ok(*range.start()),
+        _ => Err(not_a_port(value)),
+    })
+}
+
+/// Ports: a number, or a text such as `443` or `53,1000-2000`.
+pub fn ranges(value: &Value) -> Result<Vec<RangeInclusive<u16>>, SpecError> {
+    match value {
+        Value::Number(number) => {
+            let number = number.as_i128().ok_or_else(|| not_a_port(value))?;
+            spec::port(number).map(|port| vec![port..=port])
+        }
+        Value::String(text) => {
+            let parts: Vec<_> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
+            if parts.is_empty() {
+                return Err(SpecError::Empty);
+            }
+            parts.into_iter().map(spec::range).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => Err(not_a_port(value)),
+    }
+}
+
+fn not_a_port(value: &Value) -> SpecError {
+    let found = match value {
+        Value::Array(_) | Value::Object(_) => kind(value).to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+    };
+    SpecError::NotAPort { found }
+}
+
+/// The port that is called `key` in a row, or the complaint about it.
+pub fn port_of(row: &Row, object: &Value, key: &'static str) -> Result<u16, Complaint> {
+    match object.get(key) {
+        None | Some(Value::Null) => Err(Complaint::NoPort { row: row.clone(), key }),
+        Some(value) => port(value).map_err(|error| Complaint::Port { row: row.clone(), error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_tree_comes_out_of_every_syntax() {
+        let expected = json!({ "a": [1, { "b": "c" }] });
+        assert_eq!(json5(br#"{"a": [1, {"b": "c"}]}"#, "x").unwrap(), expected);
+        assert_eq!(json5(b"// first\n{a: [0x1, {'b': 'c',},], /* last */}", "x").unwrap(), expected);
+        assert_eq!(toml(b"a = [1, { b = \"c\" }]\n", "x").unwrap(), expected);
+        assert_eq!(yaml(b"a:\n  - 1\n  - b: c\n", "x").unwrap(), expected);
+        assert_eq!(json5_or(toml, b"a = [1, { b = \"c\" }]\n", "x").unwrap(), expected);
+        assert_eq!(json5_or(toml, b"\n{\"a\": [1, {\"b\": \"c\"}]}", "x").unwrap(), expected);
+    }
+
+    #[test]
+    fn half_a_text_is_torn_in_every_syntax() {
+        let line = |result: Result<Value, FormatError>| match result {
+            Err(FormatError::Torn { line }) => line,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(line(json5(b"{\"a\":\n [1,", "x")), 2);
+        assert_eq!(line(json5(b"// first\n{a: [1,\n 2", "x")), 3);
+        assert!(matches!(toml(b"port = 83", "x"), Err(FormatError::TornLine)));
+        assert!(matches!(yaml(b"port: 83", "x"), Err(FormatError::TornLine)));
+        for read in [json, json5, toml, yaml] {
+            assert!(matches!(read(b" \n", "x"), Err(FormatError::NoText)));
+        }
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused_and_overflows_no_stack() {
+        let deep = "[".repeat(1 << 20);
+        assert!(json5(deep.as_bytes(), "x").is_err());
+        for read in [json5, toml, yaml] {
+            let text = format!("// \n{{a: {deep}\n");
+            assert!(read(text.as_bytes(), "x").is_err());
+        }
+    }
+
+    #[test]
+    fn an_alias_that_unfolds_without_end_is_refused() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let inner = format!("*a{}, ", level - 1).repeat(9);
+            text += &format!("a{level}: &a{level} [{}]\n", inner.trim_end_matches(", "));
+        }
+        assert!(yaml(text.as_bytes(), "x").is_err());
+    }
+
+    #[test]
+    fn ports_are_numbers_or_texts_of_numbers() {
+        assert_eq!(port(&json!(443)), Ok(443));
+        assert_eq!(port(&json!("443")), Ok(443));
+        assert_eq!(ranges(&json!("53, 1000-1002")), Ok(vec![53..=53, 1000..=1002]));
+        let message = |value: Value| port(&value).unwrap_err().to_string();
+        assert_eq!(message(json!(100_001)), "port 100001 is out of range, expected 1 to 65535");
+        assert_eq!(message(json!(-1)), "port -1 is out of range, expected 1 to 65535");
+        assert_eq!(message(json!(443.5)), "\"443.5\" is not a port, expected 1 to 65535 or a range such as 8000-8100");
+        assert_eq!(message(json!({})), "\"an object\" is not a port, expected 1 to 65535 or a range such as 8000-8100");
+    }
+}

@@ -1,0 +1,227 @@
+//! PURE: what one port file says: its ports, whose they are, and the rows that could not be taken as they stand.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+
+use super::Owners;
+use super::spec::SpecError;
+use crate::ledger::name::{self, NameError};
+
+/// More complaints of one file are only counted.
+const MAX_COMPLAINTS: usize = 20;
+
+/// What a port file says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    pub owners: Owners,
+    /// What else the file says of a port; a port without anything is left out.
+    pub details: BTreeMap<u16, Detail>,
+    /// The first rows that could not be taken as they stand.
+    pub complaints: Vec<Complaint>,
+    /// How many more complaints there are.
+    pub more_complaints: usize,
+    /// Ports that different rows give to different owners.
+    pub(super) shared: BTreeSet<u16>,
+}
+
+/// What a file says of a port besides its owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Detail {
+    /// The remark or tag of the port's row.
+    pub label: Option<String>,
+    pub quota: Option<Quota>,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// How many bytes a port may move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub bytes: u64,
+    pub period: QuotaPeriod,
+}
+
+/// The time for which a quota holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaPeriod {
+    /// A month that begins on this day, where the file names one.
+    Month { first_day: Option<u8> },
+    /// Until somebody resets the counters.
+    Unlimited,
+}
+
+/// What one row of a file says, besides its ports.
+#[derive(Clone, Debug, Default)]
+pub struct Claim {
+    pub owner: Option<String>,
+    pub detail: Detail,
+}
+
+/// Where in a file something stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Row {
+    /// Counted from one.
+    Line(usize),
+    /// Counted from one, of a list or table.
+    Entry(usize),
+    /// A part of the file that has a name, such as an inbound and its tag.
+    Named { kind: &'static str, name: String },
+}
+
+impl Row {
+    /// The part of this `kind` that is called `name`, or else the `index`-th entry, counted from zero.
+    pub fn named(kind: &'static str, name: Option<&str>, index: usize) -> Self {
+        match name.map(str::trim).filter(|name| !name.is_empty()) {
+            Some(name) => Self::Named { kind, name: name.chars().take(64).collect() },
+            None => Self::Entry(index + 1),
+        }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Entry(entry) => write!(f, "entry {entry}"),
+            Self::Named { kind, name } => write!(f, "{kind} {name:?}"),
+        }
+    }
+}
+
+/// Why a row could not be taken as it stands; all other rows are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Complaint {
+    #[error("{row} is not counted: {error}")]
+    Port { row: Row, error: SpecError },
+    #[error("{row} is not counted: it has no port where `{key}` is expected")]
+    NoPort { row: Row, key: &'static str },
+    #[error("{row} is not counted: its port is in the environment variable {variable}, which is not set here")]
+    Environment { row: Row, variable: String },
+    /// The bytes of a port that is not counted would be lost for good; its owner can be named later.
+    #[error("port {port} is counted without an owner: {error}")]
+    Name { port: u16, error: NameError },
+    #[error("port {port} is counted without an owner: the name in {row} is not UTF-8")]
+    NameNotUtf8 { port: u16, row: Row },
+    #[error("port {port} is counted without an owner: it is listed for {first} and for {second}")]
+    Shared { port: u16, first: String, second: String },
+    #[error("the quota in {row} is not known: {found:?} is not a number of bytes")]
+    Quota { row: Row, found: String },
+    #[error("the expiry in {row} is not known: {found:?} is not a time")]
+    Expiry { row: Row, found: String },
+}
+
+impl Complaint {
+    /// Whether a row is left out, so that its bytes are counted by nobody.
+    pub fn leaves_out(&self) -> bool {
+        match self {
+            Self::Port { .. } | Self::NoPort { .. } | Self::Environment { .. } => true,
+            Self::Name { .. }
+            | Self::NameNotUtf8 { .. }
+            | Self::Shared { .. }
+            | Self::Quota { .. }
+            | Self::Expiry { .. } => false,
+        }
+    }
+}
+
+impl Listed {
+    /// Adds a port. A port that rows give to different owners has none, since nobody can say whose its bytes are.
+    pub fn add(&mut self, port: u16, claim: Claim) {
+        let owner = claim.owner.map(|owner| owner.trim().to_owned()).filter(|owner| !owner.is_empty());
+        let owner = owner.and_then(|owner| match name::check(&owner) {
+            Ok(()) => Some(owner),
+            Err(error) => {
+                self.complain(Complaint::Name { port, error });
+                None
+            }
+        });
+        if claim.detail != Detail::default() {
+            self.details.entry(port).or_insert(claim.detail);
+        }
+        let Some(known) = self.owners.get_mut(&port) else {
+            self.owners.insert(port, owner);
+            return;
+        };
+        if *known == owner || self.shared.contains(&port) {
+            return;
+        }
+        let shown = |owner: Option<String>| owner.map_or_else(|| "nobody".to_owned(), |owner| format!("{owner:?}"));
+        let complaint = Complaint::Shared { port, first: shown(known.take()), second: shown(owner) };
+        self.shared.insert(port);
+        self.complain(complaint);
+    }
+
+    /// Notes what could not be taken.
+    pub fn complain(&mut self, complaint: Complaint) {
+        if self.complaints.len() < MAX_COMPLAINTS {
+            self.complaints.push(complaint);
+        } else {
+            self.more_complaints += 1;
+        }
+    }
+
+    /// How many complaints there are.
+    pub fn complaint_count(&self) -> usize {
+        self.complaints.len() + self.more_complaints
+    }
+
+    /// Adds what another file of the same source says.
+    pub fn merge(&mut self, other: Self) {
+        for (port, owner) in other.owners {
+            let detail = other.details.get(&port).cloned().unwrap_or_default();
+            self.add(port, Claim { owner, detail });
+        }
+        // After the ports: complaints about them come in the order of the files.
+        for complaint in other.complaints {
+            self.complain(complaint);
+        }
+        self.more_complaints += other.more_complaints;
+    }
+}
+
+/// The owner of a port with these users: the only one, or nobody where there are several or none.
+pub fn only_user<'a>(users: impl IntoIterator<Item = Option<&'a str>>) -> Option<String> {
+    let mut users = users.into_iter();
+    match (users.next(), users.next()) {
+        (Some(user), None) => user.map(str::to_owned),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owned(owner: &str) -> Claim {
+        Claim { owner: Some(owner.to_owned()), ..Claim::default() }
+    }
+
+    #[test]
+    fn a_port_with_different_owners_has_none_whoever_is_listed_last() {
+        let mut listed = Listed::default();
+        for owner in ["ada", "ada", "bob", "ada"] {
+            listed.add(443, owned(owner));
+        }
+        assert_eq!(listed.owners, Owners::from([(443, None)]));
+        let text: Vec<_> = listed.complaints.iter().map(ToString::to_string).collect();
+        assert_eq!(text, ["port 443 is counted without an owner: it is listed for \"ada\" and for \"bob\""]);
+    }
+
+    #[test]
+    fn complaints_beyond_the_first_are_counted() {
+        let mut listed = Listed::default();
+        for index in 0..30 {
+            listed.complain(Complaint::NoPort { row: Row::Entry(index), key: "port" });
+        }
+        assert_eq!((listed.complaints.len(), listed.more_complaints, listed.complaint_count()), (20, 10, 30));
+    }
+
+    #[test]
+    fn only_a_single_user_owns_a_port() {
+        assert_eq!(only_user([Some("ada")]), Some("ada".to_owned()));
+        assert_eq!(only_user([Some("ada"), None]), None);
+        assert_eq!(only_user([None]), None);
+        assert_eq!(only_user([]), None);
+    }
+}
