@@ -181,6 +181,7 @@ fn fourth_of_october() -> DayBlock {
         quality: [(Quality::Exact, 24)].into(),
         gaps: Vec::new(),
         late: None,
+        at: None,
         sha256: String::new(),
     };
     DayBlock { lines: vec![DayLine::new(day, 443, Some("before".to_owned()), moved)], seal }

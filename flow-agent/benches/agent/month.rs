@@ -53,6 +53,7 @@ fn day_block(day: u32, ports: u16) -> Result<DayBlock> {
         quality: [(Quality::Exact, BUCKETS)].into(),
         gaps: Vec::new(),
         late: None,
+        at: None,
         sha256: String::new(),
     };
     Ok(DayBlock { lines: (1..=ports).map(line).collect(), seal })

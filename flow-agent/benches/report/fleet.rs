@@ -140,6 +140,7 @@ fn block(node: u16, day: u32) -> Result<DayBlock> {
         quality: [(Quality::Exact, 24)].into(),
         gaps: Vec::new(),
         late: None,
+        at: None,
         sha256: String::new(),
     };
     Ok(DayBlock { lines: ports().map(line).collect(), seal })

@@ -140,9 +140,11 @@ fn line(day: NaiveDate, seal: &DaySeal, outcome: Day) -> String {
     let outcome = match outcome {
         Day::Written => "written".to_owned(),
         Day::Unchanged => "unchanged".to_owned(),
+        Day::Corrected { before, now } => format!("written: it covers {now} s, the one before covered {before} s"),
         Day::Kept(Kept::CoversMore { before, now }) => {
             format!("kept: the one that is there covers {before} s, this one {now} s (see --force)")
         }
+        Day::Kept(Kept::MadeLater { before }) => format!("kept: the one that is there was made later, at {before}"),
         Day::Kept(Kept::HourlyGone) => "kept: its hourly log is gone".to_owned(),
     };
     format!(

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, FixedOffset, NaiveDate};
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::calendar;
 use super::counters::{Counters, Device, Others};
 use super::date;
 use super::month::Month;
@@ -207,6 +208,11 @@ pub struct Gap {
     pub why: String,
 }
 
+impl Gap {
+    /// The `interface` of a time that was seen on none of them, such as one that no bucket covers.
+    pub const EVERY_INTERFACE: &str = "*";
+}
+
 /// The last line of a bucket. Without a valid one the bucket does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HourSeal {
@@ -278,7 +284,28 @@ pub struct DaySeal {
     /// What crosses the end of this day, where something does (quality `late`): its bytes are all in this day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<LateBucket>,
+    /// When the roll-up made this day, on the node's clock. It tells a correction from an older copy of the same day, and
+    /// whether the day was over when it was sealed. It moves when the day's content does, and once more when the day has
+    /// ended. Absent in the seals of versions that did not write it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
+    pub at: Option<DateTime<FixedOffset>>,
     pub sha256: String,
+}
+
+impl DaySeal {
+    /// Where the day ends in the node's own zone; `None` for a zone that is not known here.
+    pub fn day_end(&self) -> Option<DateTime<Utc>> {
+        self.zone.parse().ok().map(|zone| calendar::day_end(zone, self.day))
+    }
+
+    /// Whether the roll-up made this seal after the day had ended on the node. `false` where it does not say when.
+    pub fn was_made_after_the_day(&self) -> bool {
+        self.at.is_some_and(|at| match self.day_end() {
+            Some(end) => at.to_utc() >= end,
+            // The node wrote its local time.
+            None => at.date_naive() > self.day,
+        })
+    }
 }
 
 /// A bucket that spans more than one day; its bytes are filed where it began. Several are one, from the first start to

@@ -14,7 +14,7 @@ use super::counters::Counters;
 use super::record::{DayLine, DaySeal, Gap, HourSeal, Kind, LateBucket, Quality, VERSION};
 
 /// More gaps than these are counted in the last one's words, not listed: a seal must stay a line that can be read.
-const MOST_GAPS: usize = 1_000;
+pub const MOST_GAPS: usize = 1_000;
 
 /// How days are cut.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ impl DayRollup {
     /// Takes note of a bucket that was rejected; what no other covers of it is listed as a gap.
     pub fn reject(&mut self, span: Span, why: &str) {
         let (start, end) = span;
-        let gap = Gap { start, end, interface: "*".into(), why: why.to_owned() };
+        let gap = Gap { start, end, interface: Gap::EVERY_INTERFACE.into(), why: why.to_owned() };
         self.rejected.extend(self.within_day(&gap));
     }
 
@@ -138,6 +138,7 @@ impl DayRollup {
             quality: self.quality,
             gaps: in_order(self.gaps),
             late: self.late,
+            at: Some(calendar::local(self.rules.zone, now)),
             sha256: String::new(),
         };
         DayBlock { lines, seal }
@@ -178,7 +179,7 @@ impl DayRollup {
                 gaps.push(self.gap(start, end, &rejected.interface, &rejected.why));
             }
         }
-        gaps.extend(rest.into_iter().map(|(from, to)| self.gap(from, to, "*", "no bucket")));
+        gaps.extend(rest.into_iter().map(|(from, to)| self.gap(from, to, Gap::EVERY_INTERFACE, "no bucket")));
         gaps
     }
 

@@ -73,6 +73,7 @@ pub fn day_seal(day: &str, seconds_covered: u32) -> DaySeal {
         quality: [(Quality::Exact, seconds_covered / 3_600)].into(),
         gaps: Vec::new(),
         late: None,
+        at: None,
         sha256: String::new(),
     }
 }

@@ -68,6 +68,7 @@ fn day(number: u32, lines: u16) -> DayBlock {
         quality: [(Quality::Exact, 24)].into(),
         gaps: Vec::new(),
         late: None,
+        at: None,
         sha256: String::new(),
     };
     Block { lines, seal }

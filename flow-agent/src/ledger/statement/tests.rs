@@ -46,6 +46,7 @@ fn block(date: &str, covered: u32, lines: Vec<DayLine>) -> DayBlock {
         quality: BTreeMap::from([(Quality::Exact, 24)]),
         gaps: Vec::new(),
         late: None,
+        at: None,
         sha256: String::new(),
     };
     DayBlock { lines, seal }

@@ -224,7 +224,7 @@ fn that_fit(mut gaps: Vec<Gap>) -> Vec<Gap> {
     let others = gaps.split_off(gaps.iter().take_while(fits).count());
     if let (Some(first), Some(end)) = (others.first(), others.iter().map(|gap| gap.end).max()) {
         let why = format!("{} more gaps", others.len());
-        gaps.push(Gap { start: first.start, end, interface: "*".into(), why });
+        gaps.push(Gap { start: first.start, end, interface: Gap::EVERY_INTERFACE.into(), why });
     }
     gaps
 }

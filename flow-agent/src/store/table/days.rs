@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta};
 
-use super::{Keyed, Table};
+use super::{Keyed, Source, Table};
 use crate::ledger::block::{Daily, DayBlock};
 use crate::ledger::month::Month;
 use crate::ledger::record::DaySeal;
@@ -26,7 +26,12 @@ impl Keyed for Daily {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Day {
     Written,
-    /// It was there already, byte for byte.
+    /// Written, although it covers fewer seconds: the node made it later than the one that was there.
+    Corrected {
+        before: u32,
+        now: u32,
+    },
+    /// The same content was there already.
     Unchanged,
     /// The one that was there is the better one.
     Kept(Kept),
@@ -35,8 +40,10 @@ pub enum Day {
 /// Why the day that was there stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// The new one covers fewer seconds.
+    /// The new one covers fewer seconds, and nothing says that it was made later.
     CoversMore { before: u32, now: u32 },
+    /// The one that was there was made at `before`, after the new one or at the same time.
+    MadeLater { before: DateTime<FixedOffset> },
     /// Its hourly file is gone: it cannot be made again.
     HourlyGone,
 }
@@ -44,6 +51,9 @@ pub enum Kept {
 /// Puts days into `daily/`, each in place of the one that is there, if that is no loss; `force` lets a day that covers
 /// fewer seconds take the place. A file is replaced whole. Gives what became of each day, and what could not be read
 /// (and was copied aside) in the files that were replaced.
+///
+/// A day whose content is there already is not written again, with one exception: the first roll-up after the day's end
+/// seals it once more, so that whoever reads the file knows that the day was over.
 ///
 /// # Errors
 /// When a file cannot be read or replaced; the files of other months may have been.
@@ -66,7 +76,7 @@ pub fn put_days(
             let hourly_is_there = state.hourly(date).exists();
             let outcome = match better(table.seal(date), &day.seal, hourly_is_there, force) {
                 Some(kept) => Day::Kept(kept),
-                None if table.put(day)? => Day::Written,
+                None if put_made(&mut table, day) => Day::Written,
                 None => Day::Unchanged,
             };
             outcomes.insert(date, outcome);
@@ -76,8 +86,40 @@ pub fn put_days(
     Ok((outcomes, damages))
 }
 
-/// Takes the days of `fetched`, a daily file of a node, over into `nodes/NAME/daily/`, each where it covers no fewer
-/// seconds than the one that is there. What is not whole in it is passed over: the one who fetched it has named it.
+/// Puts in a day that was made here, and says whether that changes the file.
+fn put_made(table: &mut Table<Daily>, mut day: DayBlock) -> bool {
+    // Counts and sums up its lines in the seal, too.
+    let text = day.encode();
+    let before = table.seal(day.seal.day);
+    if before.is_some_and(|before| has_content_of(before, &day.seal) && !is_to_be_sealed_again(before, &day.seal)) {
+        return false;
+    }
+    // Two roll-ups may fall into one second, and a clock may have gone back: a change is always later than what it changes.
+    let text = match before.and_then(|before| before.at).filter(|before| day.seal.at.is_none_or(|at| at <= *before)) {
+        None => text,
+        Some(before) => {
+            day.seal.at = Some(before + TimeDelta::seconds(1));
+            day.encode()
+        }
+    };
+    table.set(day.seal, Source::New(text));
+    true
+}
+
+/// Whether both say the same of the day, whenever they were made.
+fn has_content_of(left: &DaySeal, right: &DaySeal) -> bool {
+    let undated = |seal: &DaySeal| DaySeal { at: None, ..seal.clone() };
+    undated(left) == undated(right)
+}
+
+/// Whether `before` does not say that the day was over, and `now` does.
+fn is_to_be_sealed_again(before: &DaySeal, now: &DaySeal) -> bool {
+    before.at.is_none() && now.at.is_some() || !before.was_made_after_the_day() && now.was_made_after_the_day()
+}
+
+/// Takes the days of `fetched`, a daily file of a node, over into `nodes/NAME/daily/`, each where it was made later than
+/// the one that is there; where a seal does not say when it was made, where it covers no fewer seconds. What is not whole
+/// in the file is passed over: the caller verified it and has named the damage.
 ///
 /// # Errors
 /// When a file cannot be read or replaced.
@@ -97,15 +139,39 @@ pub fn put_gathered(
         if Month::of(date) != month {
             continue;
         }
-        let outcome = match better(table.seal(date), &found.block.seal, true, false) {
-            Some(kept) => Day::Kept(kept),
-            None if table.put_from(fetched, found)? => Day::Written,
-            None => Day::Unchanged,
-        };
+        let outcome = arrival(table.seal(date), &found.block.seal);
+        match outcome {
+            Day::Written | Day::Corrected { .. } => table.put_from(fetched, found),
+            Day::Unchanged | Day::Kept(_) => {}
+        }
         outcomes.insert(date, outcome);
     }
     let damages = table.commit(state.disk())?;
     Ok((outcomes, damages))
+}
+
+/// What becomes of a gathered day, `now`, where `before` is there.
+fn arrival(before: Option<&DaySeal>, now: &DaySeal) -> Day {
+    let Some(before) = before else { return Day::Written };
+    if has_content_of(before, now) {
+        return if now.at > before.at { Day::Written } else { Day::Unchanged };
+    }
+    let covers_more = now.seconds_covered > before.seconds_covered;
+    let covers_less = now.seconds_covered < before.seconds_covered;
+    let (seconds_before, seconds_now) = (before.seconds_covered, now.seconds_covered);
+    let kept = Day::Kept(Kept::CoversMore { before: seconds_before, now: seconds_now });
+    match (before.at, now.at) {
+        (Some(before), Some(now)) if now <= before => Day::Kept(Kept::MadeLater { before }),
+        // A node that says when it sealed a day has been upgraded since it sealed one without saying so.
+        (Some(_) | None, Some(_)) if covers_less => Day::Corrected { before: seconds_before, now: seconds_now },
+        (Some(_) | None, Some(_)) => Day::Written,
+        // An old copy, or the node was downgraded: only one that covers more is certainly the later one.
+        (Some(_), None) if covers_more => Day::Written,
+        (Some(_), None) if covers_less => kept,
+        (Some(before), None) => Day::Kept(Kept::MadeLater { before }),
+        (None, None) if covers_less => kept,
+        (None, None) => Day::Written,
+    }
 }
 
 /// Why the day that is there must stay, if it must.

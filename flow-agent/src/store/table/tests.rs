@@ -8,6 +8,7 @@ use chrono::NaiveDate;
 use super::*;
 use crate::ledger::block::{Daily, DayBlock, Monthly};
 use crate::ledger::month::Month;
+use crate::ledger::record::DaySeal;
 use crate::store::StateDir;
 use crate::store::disk::sweep::at_every_operation;
 use crate::store::fixtures::{self, day, month};
@@ -42,6 +43,16 @@ fn days(path: &Path) -> (Vec<(String, u64)>, usize) {
     (days, damages)
 }
 
+fn seals(path: &Path) -> Vec<DaySeal> {
+    let items = Blocks::<Daily>::open(path).unwrap().into_iter().flatten();
+    items
+        .map(|item| match item.unwrap() {
+            Item::Block(found) => found.block.seal,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
 fn expected(days: &[(&str, u64)]) -> (Vec<(String, u64)>, usize) {
     (days.iter().map(|(day, bytes)| ((*day).to_owned(), *bytes)).collect(), 0)
 }
@@ -73,6 +84,53 @@ fn the_same_day_again_does_not_touch_the_file() {
     let before = inode();
     assert_eq!(put(&state, "2026-10-05", FULL, 5, false).unwrap(), Day::Unchanged);
     assert_eq!(inode(), before);
+}
+
+/// The same day, made at `at`, a time in Hong Kong.
+fn made_at(at: &str, block: DayBlock) -> DayBlock {
+    DayBlock { seal: DaySeal { at: Some(fixtures::instant(&format!("{at}+08:00"))), ..block.seal }, ..block }
+}
+
+#[test]
+fn a_day_that_did_not_change_is_sealed_once_more_when_it_is_over() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let put = |at, seconds, bytes| {
+        let block = made_at(at, day("2026-10-05", seconds, bytes));
+        let (outcomes, _) = put_days(&state.lock_daily().unwrap(), vec![block], false).unwrap();
+        let sealed = seals(&state.daily(october()))[0].at.unwrap();
+        (outcomes[&date("2026-10-05")], sealed.format("%dT%H:%M:%S").to_string())
+    };
+    fs::create_dir_all(state.hourly_dir()).unwrap();
+    fs::write(state.hourly(date("2026-10-05")), "").unwrap();
+    for (at, seconds, bytes, expected) in [
+        ("2026-10-05T23:30:00", 84_600, 5, (Day::Written, "05T23:30:00")),
+        ("2026-10-05T23:59:59", 84_600, 5, (Day::Unchanged, "05T23:30:00")),
+        // The node was rebooted over midnight: the day has nothing new, but it is over now.
+        ("2026-10-06T00:00:00", 84_600, 5, (Day::Written, "06T00:00:00")),
+        ("2026-10-06T00:00:01", 84_600, 5, (Day::Unchanged, "06T00:00:00")),
+        ("2026-10-09T00:00:00", 84_600, 5, (Day::Unchanged, "06T00:00:00")),
+        // Two changes within a second, and one after the clock went back: each is later than the one before.
+        ("2026-10-09T00:00:00", 84_600, 6, (Day::Written, "09T00:00:00")),
+        ("2026-10-09T00:00:00", 84_600, 7, (Day::Written, "09T00:00:01")),
+        ("2026-10-08T00:00:00", 86_400, 8, (Day::Written, "09T00:00:02")),
+    ] {
+        assert_eq!(put(at, seconds, bytes), (expected.0, expected.1.to_owned()), "{at} {bytes}");
+    }
+}
+
+#[test]
+fn a_day_of_an_older_version_is_sealed_once_more() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    put(&state, "2026-10-05", FULL, 5, false).unwrap();
+    assert_eq!(seals(&state.daily(october()))[0].at, None);
+    let again = || {
+        let block = made_at("2026-10-09T00:00:00", day("2026-10-05", FULL, 5));
+        put_days(&state.lock_daily().unwrap(), vec![block], false).unwrap().0[&date("2026-10-05")]
+    };
+    assert_eq!((again(), again()), (Day::Written, Day::Unchanged));
+    assert!(seals(&state.daily(october()))[0].was_made_after_the_day());
 }
 
 #[test]
@@ -171,6 +229,51 @@ fn a_gathered_file_never_makes_a_day_worse() {
     assert_eq!(days(&path), expected(&[("2026-10-05", 5), ("2026-10-06", 66), ("2026-10-07", 7)]));
     assert_eq!(gather(&mut [day("2026-10-06", FULL, 66)]), [Day::Unchanged]);
     assert_eq!(days(&path).0.len(), 3);
+}
+
+#[test]
+fn a_correction_is_taken_and_an_older_copy_is_not() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let fetched = dir.path().join("fetched.jsonl");
+    let gather = |mut block: DayBlock| {
+        fs::write(&fetched, block.encode()).unwrap();
+        let (outcomes, _) = put_gathered(&state.lock_report().unwrap(), "hk-1", october(), &fetched).unwrap();
+        (outcomes[&date("2026-10-05")], days(&state.node_daily("hk-1", october())).0[0].1)
+    };
+    let old = |seconds, bytes| day("2026-10-05", seconds, bytes);
+    let at = |hour: u32, seconds, bytes| made_at(&format!("2026-10-06T{hour:02}:00:00"), old(seconds, bytes));
+    let later = |hour| Kept::MadeLater { before: at(hour, FULL, 0).seal.at.unwrap() };
+    let corrected = |before, now| Day::Corrected { before, now };
+    for (number, (arrives, outcome, bytes)) in [
+        // Nobody says when: more of the day is better.
+        (old(7_200, 1), Day::Written, 1),
+        (old(3_600, 2), Day::Kept(Kept::CoversMore { before: 7_200, now: 3_600 }), 1),
+        // The node was upgraded, and says when.
+        (at(3, 7_200, 3), Day::Written, 3),
+        // The same figures of the version before: an old copy.
+        (old(7_200, 3), Day::Unchanged, 3),
+        (old(7_200, 4), Day::Kept(later(3)), 3),
+        (old(3_600, 4), Day::Kept(Kept::CoversMore { before: 7_200, now: 3_600 }), 3),
+        // More of the day, then a correction to less of it, then copies of what was there before.
+        (at(4, FULL, 5), Day::Written, 5),
+        (at(6, 10_800, 6), corrected(FULL, 10_800), 6),
+        (at(4, FULL, 5), Day::Kept(later(6)), 6),
+        (at(6, FULL, 7), Day::Kept(later(6)), 6),
+        (at(6, 10_800, 6), Day::Unchanged, 6),
+        // Nothing new, but made later: only that is taken over.
+        (at(8, 10_800, 6), Day::Written, 6),
+        (at(6, 10_800, 6), Day::Unchanged, 6),
+        (at(7, FULL, 8), Day::Kept(later(8)), 6),
+        // The node was downgraded: what covers more is no old copy.
+        (old(FULL, 9), Day::Written, 9),
+        (at(9, 3_600, 10), corrected(FULL, 3_600), 10),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(gather(arrives), (outcome, bytes), "arrival {number}");
+    }
 }
 
 #[test]
