@@ -16,6 +16,7 @@ pub mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use serde::Deserialize;
 
@@ -92,6 +93,8 @@ pub struct ReportConfig {
     pub price: Option<Price>,
     /// Overrides the embedded templates.
     pub templates: Option<PathBuf>,
+    /// For how long a month waits for what is missing, from its first report after its end on.
+    pub final_after: TimeDelta,
     /// What becomes of the letters when a node is missing.
     pub incomplete: IncompleteLetters,
 }

@@ -122,6 +122,7 @@ fn every_key_of_a_main_node_arrives() {
         known_hosts: PathBuf::from("/etc/flow-agent/known_hosts"),
         deadline: Duration::from_secs(90),
         min_coverage: 1.0,
+        final_after: chrono::TimeDelta::days(10),
         billed: Billed::Max,
         price: Some(Price { per: 1 << 30, amount: "0.10".parse().unwrap(), currency: "CNY".to_owned() }),
         templates: None,

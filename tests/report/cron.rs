@@ -9,8 +9,8 @@ use chrono::{Days, NaiveDate};
 use crate::alone::{ADDRESSES, Alone};
 use crate::common::have_program;
 use crate::days::{Month, line, moved, put, sealed_with};
-use crate::fleet::{Ended, PROGRAM};
-use crate::stub::Stub;
+use crate::fleet::{Ended, PROGRAM, parsed};
+use crate::stub::{Stub, Taken};
 
 const CRON: &str = include_str!("../../flow-agent/packaging/flow-agent.cron");
 const TIMER: &str = include_str!("../../flow-agent/packaging/flow-agent-report.timer");
@@ -106,8 +106,64 @@ fn what_is_missing_is_waited_for_a_week_and_said_every_day() {
         );
         assert_eq!(stub.taken().len(), 3, "{day}: told once, as provisional");
     }
-    for day in date("2026-11-22").iter_days().take(3) {
+    let first = stub.taken();
+    assert!(first.iter().all(|letter| letter.text.contains("Message-ID: <flow-agent.2026-10.r0.")));
+    for letter in &first[..2] {
+        let letter = parsed(&letter.text);
+        let (text, html) = (letter["text"].as_str().unwrap(), letter["html"].as_str().unwrap());
+        let promise = "If you hear nothing by 22 November 2026, these figures are final.";
+        assert!(text.contains(promise) && html.contains(promise), "{text}");
+    }
+    let summary = parsed(&first[2].text)["text"].as_str().unwrap().to_owned();
+    let promise = "2 of 2 statements are provisional. If nothing more comes, they are final on 22 November 2026.";
+    assert!(summary.contains(promise), "{summary}");
+    // On that day it is asked for once more; users have been told what silence means, the admin is told that it is over.
+    let said = report_on(&alone, date("2026-11-22")).with_code(6).stdout;
+    assert!(said.contains("2026-10 (2026-10-15 to 2026-11-14, Asia/Shanghai): final, revision 1"), "{said}");
+    let later = stub.taken().split_off(3);
+    assert_eq!(later.iter().map(|letter| letter.to.concat()).collect::<Vec<_>>(), ["ops@example.com"]);
+    for day in date("2026-11-23").iter_days().take(2) {
         assert_eq!(report_on(&alone, day).with_code(0).stdout, "", "{day}");
     }
-    assert!(stub.taken().iter().all(|letter| letter.text.contains("Message-ID: <flow-agent.2026-10.r0.")));
+    assert_eq!(stub.taken().len(), 4);
+}
+
+#[test]
+fn months_that_a_main_node_slept_through_are_closed_oldest_first() {
+    if !have_program("faketime", "other days than today") {
+        return;
+    }
+    let stub = Stub::start(&[]);
+    let alone = shanghai(&stub, |_| false);
+    let mut files: BTreeMap<String, (Month, String)> = BTreeMap::new();
+    for day in date("2026-06-15").iter_days().take_while(|day| *day < date("2026-09-15")) {
+        let (_, text) =
+            files.entry(day.format("%Y-%m").to_string()).or_insert_with(|| (Month { first: day }, String::new()));
+        let lines = [line(day, &moved(443, None, [1, 2, 3, 4]))];
+        text.push_str(&sealed_with("alone", day, &lines, 86_400, "Asia/Shanghai"));
+    }
+    let september = alone.state_dir().join("daily/2026-09.jsonl");
+    files.get_mut("2026-09").unwrap().1 += &fs::read_to_string(&september).unwrap();
+    files.values().for_each(|(month, text)| put(&alone.state_dir(), month, text));
+    // A new main node closes the last month alone.
+    assert_eq!(report_on(&alone, date("2026-07-15")).with_code(0).stdout, "");
+    // Off until October was over; of 2026-08 there is a day too few.
+    let text = fs::read_to_string(alone.state_dir().join("daily/2026-09.jsonl")).unwrap();
+    let missing = "\"day\":\"2026-09-01\"";
+    let without = text.lines().filter(|line| !line.contains(missing)).map(|line| format!("{line}\n"));
+    fs::write(alone.state_dir().join("daily/2026-09.jsonl"), without.collect::<String>()).unwrap();
+    let said = report_on(&alone, date("2026-11-15")).with_code(6).stdout;
+    assert!(said.contains("2026-08") && said.contains("1 day missing") && !said.contains("2026-09 ("), "{said}");
+    let ids: Vec<_> = stub.taken().iter().filter(|letter| letter.to == ["alice@example.com"]).map(id_of).collect();
+    assert_eq!(ids, ["2026-06.r0", "2026-07.r0", "2026-08.r0", "2026-09.r0", "2026-10.r0"]);
+    // The one that waits is looked at again, the others are closed.
+    report_on(&alone, date("2026-11-16")).with_code(6);
+    assert_eq!(report_on(&alone, date("2026-11-22")).with_code(6).stdout.matches("final, revision").count(), 1);
+    assert_eq!(report_on(&alone, date("2026-11-23")).with_code(0).stdout, "");
+}
+
+/// `2026-10.r0`: of which month and revision a letter is.
+fn id_of(letter: &Taken) -> String {
+    let (_, rest) = letter.text.split_once("Message-ID: <flow-agent.").unwrap();
+    rest.split('.').take(2).collect::<Vec<_>>().join(".")
 }

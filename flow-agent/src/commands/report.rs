@@ -1,5 +1,6 @@
 //! `flow-agent report`: gathers the nodes' days, totals a billing month, keeps it, and mails it.
 
+mod closing;
 mod collect;
 mod keep;
 pub(super) mod letters;
@@ -11,7 +12,7 @@ use std::io::IsTerminal as _;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::{Common, output};
 use crate::clock;
@@ -19,9 +20,11 @@ use crate::config::{Config, IncompleteLetters};
 use crate::exit::{Code, Failure};
 use crate::ledger::calendar;
 use crate::ledger::month::{Month, MonthError};
-use crate::ledger::statement::{MonthlyReport, NodeState, State};
+use crate::ledger::statement::{MonthlyReport, State};
 use crate::mail::{SmtpMailer, Timing};
-use crate::store::{StateDir, reports, sent::Sent};
+use crate::render::Templates;
+use crate::store::sent::{History, Sent};
+use crate::store::{ReportLock, StateDir, reports};
 use letters::Letters;
 use post::Posted;
 use told::Told;
@@ -29,8 +32,8 @@ use told::Told;
 /// Gather the nodes' logs, total a month, keep it, and mail the statements
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The billing month, such as 2026-10, or `this`: the one that is not over [default: the last complete one, unless it
-    /// is done already]
+    /// The billing month, such as 2026-10, or `this`: the one that is not over [default: every month that is over and was
+    /// not closed, the oldest first, from the first one reported within a year on]
     #[arg(long, value_name = "MONTH")]
     pub month: Option<Which>,
     /// Shows what would be done; writes nothing and mails nothing
@@ -66,15 +69,18 @@ pub(super) struct Job {
     pub(super) now: DateTime<Utc>,
     pub(super) month: Month,
     pub(super) resend: Vec<String>,
-    /// A month was named: it is reported even if it is done, and letters that were refused for good are tried again.
+    /// A month was named: it is reported even if it is closed, and letters that were refused for good are tried again.
     pub(super) is_asked_for: bool,
+    /// Not the last complete month, and nobody named it: it is passed over while no node has anything of it.
+    pub(super) is_caught_up: bool,
 }
 
 /// Does it.
 ///
 /// # Errors
-/// When the arguments (2), the configuration (3), a file or the lock (5) stand in the way. What is missing of the month is in the report,
-/// and the code is 6; what could not be mailed is in `sent.jsonl`, and the code is 7.
+/// When the arguments (2), the configuration (3), a file or the lock (5) stand in the way. What is missing of a month is in
+/// its report, and the code is 6; what could not be mailed is in `sent.jsonl`, and the code is 7. Of several months the
+/// worst code holds.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let mut config = common.load()?;
     if config.nodes.is_empty() {
@@ -82,8 +88,9 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let now = clock::now().wall;
     let today = calendar::local(config.timezone, now).date_naive();
+    let last_complete = Month::last_complete(today, config.month_start_day);
     let month = match args.month {
-        None => Month::last_complete(today, config.month_start_day),
+        None => last_complete,
         Some(Which::This) => Month::containing(today, config.month_start_day),
         Some(Which::Month(month)) => month,
     };
@@ -99,47 +106,95 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let is_asked_for = args.month.is_some() || !args.resend.is_empty();
     let state = StateDir::new(&config.state_dir);
-    let job = Job { config, state, now, month, resend: args.resend, is_asked_for };
+    let months = match is_asked_for {
+        true => vec![month],
+        false => closing::months(&reports::months(&state)?, last_complete),
+    };
+    let mut job = Job { config, state, now, month, resend: args.resend, is_asked_for, is_caught_up: false };
+    let templates = letters::templates(&job.config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
-    if args.dry_run { runtime.block_on(dry_run(&job)) } else { runtime.block_on(report(&job, args.no_mail)) }
+    let lock = if args.dry_run { None } else { Some(job.state.lock_report()?) };
+    let mut ledger = match &lock {
+        Some(lock) => Ledger::open(lock)?,
+        None => Ledger::read(&job.state)?,
+    };
+    let mut outcome = closing::Outcome::default();
+    for month in months {
+        job.month = month;
+        job.is_caught_up = !is_asked_for && month != last_complete;
+        let result = match &lock {
+            Some(lock) => runtime.block_on(report(&job, &templates, lock, &mut ledger, args.no_mail)),
+            None => runtime.block_on(dry_run(&job, &templates, &ledger)),
+        };
+        outcome.add(result);
+    }
+    outcome.into_result()
 }
 
-async fn dry_run(job: &Job) -> Result<Code, Failure> {
-    let templates = letters::templates(&job.config)?;
-    let history = Sent::read(&job.state)?;
-    let told = Told::new(job.month, &history);
+/// The mail ledger: what it held when the run began, and where what is mailed is written.
+struct Ledger {
+    history: History,
+    /// `None` where nothing may be written.
+    sent: Option<Sent>,
+}
+
+impl Ledger {
+    fn open(lock: &ReportLock) -> Result<Self, Failure> {
+        let (sent, history) = Sent::open(lock)?;
+        Ok(Self { history, sent: Some(sent) })
+    }
+
+    fn read(state: &StateDir) -> Result<Self, Failure> {
+        Ok(Self { history: Sent::read(state)?, sent: None })
+    }
+}
+
+async fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger) -> Result<Code, Failure> {
+    let told = Told::new(job.month, &ledger.history);
     let former = reports::read_report(&job.state, job.month)?;
+    if closing::is_to_be_passed_over(job, former.as_ref(), &told, false) {
+        return Ok(Code::Done);
+    }
     let directory = collect::directory(&job.config);
-    let collected = collect::collect(job, None, &directory).await?;
+    let collected = collect::collect(job, None, &directory, former.as_ref()).await?;
+    if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
+        return Ok(Code::Done);
+    }
     let report = collected.report.revise(former, |user, rev| told.was_told(user, rev));
-    let letters = Letters::of(job, &templates, &report, &told)?;
+    let letters = Letters::of(job, templates, &report, &told)?;
     output::print(&say::report(&report, &collected.problems))?;
     output::print(&say::plan(&letters, &told, job, &report))?;
     Ok(code(job, &report, None))
 }
 
-async fn report(job: &Job, no_mail: bool) -> Result<Code, Failure> {
-    let templates = letters::templates(&job.config)?;
-    let lock = job.state.lock_report()?;
-    let (mut sent, history) = Sent::open(&lock)?;
-    let told = Told::new(job.month, &history);
+async fn report(
+    job: &Job,
+    templates: &Templates,
+    lock: &ReportLock,
+    ledger: &mut Ledger,
+    no_mail: bool,
+) -> Result<Code, Failure> {
+    let told = Told::new(job.month, &ledger.history);
     let former = reports::read_report(&job.state, job.month)?;
-    if !job.is_asked_for && former.as_ref().is_some_and(|former| is_done(job, former, &told, no_mail)) {
+    if closing::is_to_be_passed_over(job, former.as_ref(), &told, no_mail) {
         return Ok(Code::Done);
     }
     let directory = collect::directory(&job.config);
-    let collected = collect::collect(job, Some(&lock), &directory).await?;
+    let collected = collect::collect(job, Some(lock), &directory, former.as_ref()).await?;
+    if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
+        return Ok(Code::Done);
+    }
     let report = collected.report.revise(former, |user, rev| told.was_told(user, rev));
-    let letters = Letters::of(job, &templates, &report, &told)?;
+    let letters = Letters::of(job, templates, &report, &told)?;
     letters.hold_those_asked_for(job)?;
-    keep::keep(&lock, &report, &letters)?;
+    keep::keep(lock, &report, &letters)?;
 
     let mut posted = None;
-    if let Some(mail) = job.config.mail.as_ref().filter(|_| !no_mail) {
+    if let (Some(mail), Some(sent)) = (job.config.mail.as_ref().filter(|_| !no_mail), &mut ledger.sent) {
         let due = letters.due(job, &report, &told);
         let mut mailer = SmtpMailer::new(mail, Timing::default())?;
-        let mut post = post::Post { month: job.month, zone: job.config.timezone, sent: &mut sent };
+        let mut post = post::Post { month: job.month, zone: job.config.timezone, sent };
         let settled = post.settle(&letters.all, &due, &told)?;
         posted = Some(post.post(&mut mailer, due, post::DELAYS, settled).await?);
     }
@@ -165,41 +220,14 @@ fn code(job: &Job, report: &MonthlyReport, posted: Option<&Posted>) -> Code {
     }
 }
 
-/// For how long after its first report a month is reported anew by itself, while something is missing of it.
-const WAITING_DAYS: i64 = 7;
-
-/// Whether the report of a month needs nothing more: nothing that may still come is missing, and every letter was handed
-/// over, or refused for good.
-fn is_done(job: &Job, former: &MonthlyReport, told: &Told, no_mail: bool) -> bool {
-    if former.state == State::InProgress || waits_until(former).is_some_and(|until| job.now < until) {
-        return false;
-    }
-    let Some(mail) = job.config.mail.as_ref().filter(|_| !no_mail) else { return true };
-    let is_withheld = withholds(job, former);
-    let summary = mail.admins.is_empty() || told.is_settled(None, former.rev);
-    summary
-        && former.statements.iter().all(|statement| {
-            is_withheld
-                || statement.user.as_deref().is_none_or(|user| {
-                    letters::address(&job.config, user).is_none() || told.is_settled(Some(user), statement.rev)
-                })
-        })
-}
-
-/// Until when a month of which something is missing that may still come is reported anew by itself.
-fn waits_until(report: &MonthlyReport) -> Option<DateTime<Utc>> {
-    let is_waited_for = report.state == State::Provisional || report.nodes.iter().any(|node| node.why.is_some());
-    report.first_made_at.filter(|_| is_waited_for).map(|at| at.to_utc() + TimeDelta::days(WAITING_DAYS))
-}
-
-/// Whether users get no letters yet.
-fn withholds(job: &Job, report: &MonthlyReport) -> bool {
+/// Whether the letter of this statement is not sent yet.
+fn withholds(job: &Job, report: &MonthlyReport, state: State) -> bool {
     // Of a month that no node has anything of there is nothing to say: the main node was set up later, or reached none.
-    if report.nodes.iter().all(|node| node.state == NodeState::Missing) {
+    if closing::has_nothing(report) {
         return true;
     }
     match job.config.report.incomplete {
         IncompleteLetters::Provisional => false,
-        IncompleteLetters::Withhold => report.state == State::Provisional,
+        IncompleteLetters::Withhold => state == State::Provisional,
     }
 }

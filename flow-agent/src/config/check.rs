@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use toml::Spanned;
 
@@ -190,6 +191,9 @@ fn report(report: file::Report, source: &Source<'_>) -> ReportConfig {
         billed: report.billed.map(|billed| billed.0).unwrap_or_default(),
         price: report.price.map(price),
         templates: report.templates.map(|path| source.resolve(path)),
+        final_after: report.final_after.map_or(TimeDelta::days(7), |time| {
+            TimeDelta::from_std(time.0.0).expect("a time of the file is at most a year")
+        }),
         incomplete: report.incomplete.map(|incomplete| incomplete.0).unwrap_or_default(),
     }
 }

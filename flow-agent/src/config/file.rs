@@ -108,6 +108,7 @@ pub(super) struct Report {
     pub(super) billed: Option<OneOf<Billed>>,
     pub(super) price: Option<Price>,
     pub(super) templates: Option<Text<PathBuf>>,
+    pub(super) final_after: Option<Text<Seconds>>,
     pub(super) incomplete: Option<OneOf<IncompleteLetters>>,
 }
 

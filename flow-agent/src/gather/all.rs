@@ -29,7 +29,7 @@ pub struct GatherConfig {
     pub known_hosts: PathBuf,
     /// For one node.
     pub deadline: Duration,
-    /// Calendar months.
+    /// Calendar months, in order.
     pub months: Vec<Month>,
     /// A private directory for what comes.
     pub into: PathBuf,
@@ -104,17 +104,20 @@ async fn one(shared: &Arc<Shared>, node: &NodeConfig) -> NodeFiles {
     NodeFiles { node: node.name.clone(), files, error }
 }
 
-/// All months of one node; what is whole stays even if another is not.
+/// All months of one node; what is whole stays even if another is not, and the error is that of the oldest month.
+///
+/// The newest comes first: when its file shows that the node has gone on to a later month, the files that are fetched after
+/// it have all that the node had counted until then.
 async fn fetch_all(shared: &Arc<Shared>, node: &NodeConfig, files: &mut Vec<DailyFile>) -> Result<(), GatherError> {
     let fetcher = fetcher(shared, node);
-    let mut first_error = None;
-    for month in &shared.config.months {
+    let mut result = Ok(());
+    for month in shared.config.months.iter().rev() {
         match fetch_one(shared, node, fetcher.as_ref(), *month).await {
             Ok(file) => files.push(file),
-            Err(error) => first_error = first_error.or(Some(error)),
+            Err(error) => result = Err(error),
         }
     }
-    first_error.map_or(Ok(()), Err)
+    result
 }
 
 async fn fetch_one(

@@ -4,6 +4,7 @@
 //! result against what was said of this month before.
 
 mod assemble;
+pub mod finality;
 mod owner;
 mod revise;
 mod sum;
@@ -14,7 +15,8 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-pub use assemble::{Basis, NodeOutcome, assemble};
+pub use assemble::{Basis, Correction, NodeOutcome, assemble};
+pub use finality::{Completeness, Waiting};
 pub use owner::{Directory, Owner};
 pub use sum::{NodeMonth, SumError, check_day};
 
@@ -41,6 +43,11 @@ pub struct MonthlyReport {
     /// When this month was first reported as one that is over; absent while it is not.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::record::optional_stamp")]
     pub first_made_at: Option<DateTime<FixedOffset>>,
+    /// Until when what is missing is waited for: then everything is final. Absent while the month is not over, and where
+    /// nothing was ever waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::record::optional_stamp")]
+    pub final_at: Option<DateTime<FixedOffset>>,
+    /// Final once no node is waited for any more; a statement may be so before ([`Statement::state`]).
     pub state: State,
     /// One more each time that anything below changed after it had been said.
     pub rev: u32,
@@ -60,8 +67,9 @@ pub struct MonthlyReport {
 pub enum State {
     /// The month is not over.
     InProgress,
-    /// It is over, but a node or a day is missing that may still come.
+    /// It is over, but more may come, and is waited for.
     Provisional,
+    /// Nothing more is waited for. What comes all the same makes a revision.
     Final,
 }
 
@@ -93,9 +101,21 @@ pub struct NodeStatement {
     pub other_zone: Option<String>,
     pub coverage: Coverage,
     pub total: Counters,
+    /// Whether more may come from it; absent while the month is not over, and in reports of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completeness: Option<Completeness>,
     /// Days that are over and of which it has no block.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days_missing: Vec<NaiveDate>,
+    /// Days of a month that is over of which it has something, or was not over itself, and of which more may come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days_growing: Vec<NaiveDate>,
+    /// Days of which the node itself made a version that covers less than one that was gathered before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub corrections: Vec<Correction>,
+    /// Days that were refused this time, because the ones that were gathered before are better.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days_refused: Vec<NaiveDate>,
     /// How many buckets of each quality.
     pub quality: BTreeMap<Quality, u64>,
     /// Times that nobody saw; the first [`MOST_GAPS`].
@@ -147,6 +167,12 @@ pub struct Statement {
     /// The nodes that the configuration limits this user to; empty: all.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub only_on: BTreeSet<String>,
+    /// How final it is; see [`MonthlyReport::state_of`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<State>,
+    /// The nodes that concern it and are not whole, whether they are still waited for or not.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub open_nodes: BTreeSet<String>,
     /// One more each time that the figures changed after they had been said.
     pub rev: u32,
     /// What was said before, by rising `rev`.
@@ -168,10 +194,20 @@ pub struct Said {
 }
 
 impl MonthlyReport {
-    /// Whether something is not known that should be: a node was not gathered, a day is missing, or less than
-    /// `min_coverage` was seen of any node.
+    /// Whether something is not known that should be: a node was not gathered, a day is missing or may still grow or was
+    /// refused, or less than `min_coverage` was seen of any node.
     pub fn is_incomplete(&self, min_coverage: f64) -> bool {
         self.nodes.iter().any(|node| node.is_incomplete(min_coverage))
+    }
+
+    /// How final a statement is. Reports of older versions say it only of the whole month.
+    pub fn state_of(&self, statement: &Statement) -> State {
+        statement.state.unwrap_or(self.state)
+    }
+
+    /// The day on which provisional statements become final if nothing comes.
+    pub fn final_on(&self) -> Option<NaiveDate> {
+        self.final_at.filter(|_| self.state == State::Provisional).map(|at| at.date_naive())
     }
 
     /// The month's block of `monthly/YEAR.jsonl`.
@@ -198,11 +234,21 @@ impl MonthlyReport {
 }
 
 impl NodeStatement {
+    /// Whether more may come from it, be it waited for or not.
+    pub fn is_open(&self) -> bool {
+        match self.completeness {
+            Some(Completeness::CanGrow | Completeness::Overdue) => true,
+            Some(Completeness::Whole) | None => false,
+        }
+    }
+
     /// Whether something is not known of this node that should be.
     pub fn is_incomplete(&self, min_coverage: f64) -> bool {
         self.state != NodeState::Gathered
             || self.why.is_some()
             || !self.days_missing.is_empty()
+            || !self.days_growing.is_empty()
+            || !self.days_refused.is_empty()
             || self.coverage.ratio() < min_coverage
     }
 }

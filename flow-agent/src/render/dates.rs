@@ -50,6 +50,14 @@ pub(super) fn short(language: Language, day: NaiveDate) -> String {
     }
 }
 
+/// `4 December 2026`, `2026年12月4日`
+pub(super) fn full(language: Language, day: NaiveDate) -> String {
+    match language {
+        Language::English => long(day),
+        Language::Chinese => format!("{}年{}", day.year(), short(language, day)),
+    }
+}
+
 fn long(day: NaiveDate) -> String {
     format!("{} {} {}", day.day(), MONTHS[day.month0() as usize], day.year())
 }

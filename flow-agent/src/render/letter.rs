@@ -25,11 +25,12 @@ pub fn statement(
     language: Language,
 ) -> Result<LetterText, TemplateError> {
     let said = told.and_then(|rev| statement.history.iter().find(|said| said.rev == rev));
+    let state = report.state_of(statement);
     // Figures of a month that was not over are no mistake to be corrected.
-    let corrected = said.filter(|said| said.state != State::InProgress && report.state != State::InProgress);
+    let corrected = said.filter(|said| said.state != State::InProgress && state != State::InProgress);
     let words = templates.words(language);
     let view = view(report, statement, corrected, language, words);
-    let key = match (report.state, corrected) {
+    let key = match (state, corrected) {
         (State::InProgress, _) => "subject_in_progress",
         (State::Provisional | State::Final, Some(_)) => "subject_correction",
         (State::Provisional, None) => "subject_provisional",

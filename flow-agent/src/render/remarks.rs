@@ -12,15 +12,16 @@ use crate::ledger::units::Human;
 /// More gaps of a node than these are counted, not told one by one.
 const GAPS_TOLD: usize = 5;
 
-/// One sentence each; of the nodes that `concerns` says.
+/// One sentence each, about the nodes that `concerns` names, for figures that are in this `state`.
 pub(super) fn of_report(
     report: &MonthlyReport,
+    state: State,
     language: Language,
     words: &Words,
     concerns: impl Fn(&NodeStatement) -> bool,
 ) -> Vec<String> {
     let mut remarks = Vec::new();
-    match report.state {
+    match state {
         State::InProgress => remarks.push(words.say("in_progress_until", &[("at", moment(report.made_at))])),
         State::Provisional => remarks.push(words.say("provisional_why", &[])),
         State::Final => {}
@@ -41,6 +42,23 @@ pub(super) fn of_node(node: &NodeStatement, language: Language, words: &Words, r
     if !node.days_missing.is_empty() {
         let days = dates::runs(language, &node.days_missing);
         remarks.push(words.say("days_missing", &[name(), ("days", days)]));
+    }
+    if !node.days_growing.is_empty() {
+        let days = dates::runs(language, &node.days_growing);
+        remarks.push(words.say("days_growing", &[name(), ("days", days)]));
+    }
+    for correction in &node.corrections {
+        let values = [
+            name(),
+            ("day", dates::short(language, correction.day)),
+            ("before", numbers::duration(language, correction.seconds_covered_before.into())),
+            ("now", numbers::duration(language, correction.seconds_covered.into())),
+        ];
+        remarks.push(words.say("day_corrected", &values));
+    }
+    if !node.days_refused.is_empty() {
+        let days = dates::runs(language, &node.days_refused);
+        remarks.push(words.say("days_refused", &[name(), ("days", days)]));
     }
     let (covered, all) = (node.coverage.seconds_covered, node.coverage.seconds);
     if covered < all && node.days_missing.is_empty() {
@@ -96,7 +114,7 @@ fn of_gap(node: &NodeStatement, gap: &Gap, words: &Words) -> String {
         ("why", why),
     ];
     // Of no interface, for there is no bucket: all of them.
-    words.say(if gap.interface == "*" { "gap_of_all" } else { "gap" }, &values)
+    words.say(if gap.interface == Gap::EVERY_INTERFACE { "gap_of_all" } else { "gap" }, &values)
 }
 
 /// The words of a node, which are not checked like names are.

@@ -9,7 +9,9 @@ use crate::ledger::billing::{Billed, Money, Price};
 use crate::ledger::counters::Counters;
 use crate::ledger::month::Month;
 use crate::ledger::record::{Gap, LateBucket, Quality};
-use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, NodeStatement, Said, State, Statement};
+use crate::ledger::statement::{
+    Completeness, Correction, Coverage, MonthlyReport, NodeState, NodeStatement, Said, State, Statement,
+};
 
 pub(super) const GIB: u64 = 1 << 30;
 
@@ -48,7 +50,11 @@ pub(super) fn node(name: &str, is_missing: bool) -> NodeStatement {
         } else {
             Counters { tcp_out_bytes: 3 * GIB, ..Counters::default() }
         },
+        completeness: Some(if is_missing { Completeness::CanGrow } else { Completeness::Whole }),
         days_missing: Vec::new(),
+        days_growing: Vec::new(),
+        corrections: Vec::new(),
+        days_refused: Vec::new(),
         quality: BTreeMap::from([(Quality::Exact, 743), (Quality::Reset, 1)]),
         gaps: if is_missing { Vec::new() } else { vec![gap] },
         gaps_omitted: 0,
@@ -71,6 +77,8 @@ pub(super) fn statement_of(user: &str) -> Statement {
         money: Some(yuan(35)),
         billed_bytes_before: Some(2 * GIB),
         only_on: BTreeSet::new(),
+        state: Some(State::Provisional),
+        open_nodes: BTreeSet::from(["fr-1".to_owned()]),
         rev: 0,
         history: Vec::new(),
     }
@@ -95,6 +103,7 @@ pub(super) fn report_of(statement: Statement) -> MonthlyReport {
         zone: chrono_tz::Asia::Shanghai,
         made_at: at(32, 0, 11),
         first_made_at: Some(at(32, 0, 11)),
+        final_at: Some(at(39, 0, 0)),
         state: State::Provisional,
         rev: 0,
         billed: Billed::Both,
@@ -116,14 +125,20 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
     corrected.nodes.push(NodeStatement {
         gaps: vec![of_all("no bucket"), of_all("the lines do not have the seal's sha256")],
         days_missing: vec![day(3), day(4)],
+        completeness: Some(Completeness::CanGrow),
+        days_growing: vec![day(31)],
+        corrections: vec![Correction { day: day(7), seconds_covered_before: 86_400, seconds_covered: 82_800 }],
+        days_refused: vec![day(8)],
         quality: [Quality::Reset, Quality::Restart, Quality::Clock, Quality::Import].map(|quality| (quality, 2)).into(),
         gaps_omitted: 7,
         late: Some(late),
         other_zone: Some("Europe/Paris".to_owned()),
         ..node("us-1", false)
     });
-    let mut begun = report_of(statement_of("alice"));
+    corrected.statements[0].open_nodes.insert("us-1".to_owned());
+    let mut begun = report_of(Statement { state: Some(State::InProgress), ..statement_of("alice") });
     (begun.state, begun.made_at, begun.first_made_at) = (State::InProgress, at(5, 15, 0), None);
+    begun.final_at = None;
     let nobodys = Statement { user: None, ports: vec![4433], ..statement_of("") };
     let idle = Statement {
         ports: Vec::new(),
@@ -134,10 +149,13 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
         quota_bytes: None,
         money: None,
         billed_bytes_before: None,
+        state: Some(State::Final),
+        open_nodes: BTreeSet::new(),
         ..statement_of("alice")
     };
     let mut plain = report_of(idle);
     plain.statements.push(nobodys);
+    plain.final_at = None;
     (plain.state, plain.price, plain.nodes) = (State::Final, None, Vec::new());
     vec![corrected, begun, plain]
 }

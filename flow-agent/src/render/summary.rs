@@ -21,6 +21,8 @@ pub(super) struct View {
     language: &'static str,
     period: String,
     state: State,
+    /// How many statements are provisional, and until when.
+    provisional_count: Option<String>,
     rev: u32,
     billed_rule: String,
     total: Bytes,
@@ -60,6 +62,7 @@ struct Row {
     change: Option<String>,
     change_raw: String,
     rev: u32,
+    is_provisional: bool,
     spark: String,
 }
 
@@ -110,6 +113,7 @@ pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, mo
         language: language.tag(),
         period: dates::period(language, report.first_day, report.last_day),
         state: report.state,
+        provisional_count: provisional_count(report, language, words),
         rev: report.rev,
         billed_rule: rule(report.billed, words),
         total: Bytes::new(report.total().bytes()),
@@ -120,8 +124,8 @@ pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, mo
         nodes: report.nodes.iter().map(node).collect(),
         page: format!("reports/{}/report.html", report.month),
         omitted: ranked.len().saturating_sub(most_rows),
-        rows: ranked.into_iter().take(most_rows).map(row).collect(),
-        remarks: remarks::of_report(report, language, words, |_| true),
+        rows: ranked.into_iter().take(most_rows).map(|statement| row(report, statement)).collect(),
+        remarks: remarks::of_report(report, report.state, language, words, |_| true),
     }
 }
 
@@ -135,7 +139,17 @@ fn node(node: &crate::ledger::statement::NodeStatement) -> Node {
     }
 }
 
-fn row(statement: &Statement) -> Row {
+fn provisional_count(report: &MonthlyReport, language: Language, words: &Words) -> Option<String> {
+    let is_provisional = |statement: &&Statement| report.state_of(statement) == State::Provisional;
+    let values = [
+        ("count", report.statements.iter().filter(is_provisional).count().to_string()),
+        ("all", report.statements.len().to_string()),
+        ("date", dates::full(language, report.final_on()?)),
+    ];
+    Some(words.say("provisional_count", &values))
+}
+
+fn row(report: &MonthlyReport, statement: &Statement) -> Row {
     let billed = statement.billed_bytes;
     let thousandths = |of: u64| (of > 0).then(|| u128::from(billed) * 1_000 / u128::from(of));
     let raw = |of: Option<u64>| of.and_then(thousandths).map(|raw| raw.to_string()).unwrap_or_default();
@@ -153,6 +167,7 @@ fn row(statement: &Statement) -> Row {
         change: statement.billed_bytes_before.and_then(|before| numbers::change(before, billed)),
         change_raw: raw(statement.billed_bytes_before),
         rev: statement.rev,
+        is_provisional: report.state_of(statement) == State::Provisional,
         spark: chart::spark(&statement.days),
     }
 }
@@ -194,6 +209,7 @@ pub fn csv(report: &MonthlyReport) -> String {
         "currency",
         "billed_bytes_before",
         "revision",
+        "state",
     ];
     writer.write_record(header).expect("writing to memory cannot fail");
     for statement in &report.statements {
@@ -216,11 +232,20 @@ pub fn csv(report: &MonthlyReport) -> String {
             money.map(|money| money.currency.clone()).unwrap_or_default(),
             optional(statement.billed_bytes_before),
             statement.rev.to_string(),
+            state_in_words(report.state_of(statement)).to_owned(),
         ];
         writer.write_record(record).expect("every record has the fields of the header");
     }
     let bytes = writer.into_inner().expect("writing to memory cannot fail");
     String::from_utf8(bytes).expect("what was written was text")
+}
+
+fn state_in_words(state: State) -> &'static str {
+    match state {
+        State::InProgress => "in progress",
+        State::Provisional => "provisional",
+        State::Final => "final",
+    }
 }
 
 /// A spreadsheet takes what begins like this for a formula: a quote before it keeps it text.

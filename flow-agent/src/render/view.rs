@@ -24,6 +24,8 @@ pub(super) struct View {
     pub(super) user: String,
     pub(super) ports: String,
     pub(super) state: State,
+    /// Of a provisional statement: from which day on it is final if nothing comes.
+    pub(super) final_if_nothing: Option<String>,
     pub(super) rev: u32,
     /// What was said before, where this letter corrects it.
     pub(super) correction: Option<Correction>,
@@ -126,6 +128,7 @@ pub(super) fn view(
     words: &Words,
 ) -> View {
     let billed = statement.billed_bytes;
+    let state = report.state_of(statement);
     let days = days(report, statement, language);
     let (rows, nodes) = (rows(statement.total, words), nodes(report, statement));
     let names = rows.iter().chain(&nodes).map(|row| row.name.as_str());
@@ -139,7 +142,11 @@ pub(super) fn view(
         period: dates::period(language, report.first_day, report.last_day),
         user: statement.user.clone().unwrap_or_default(),
         ports: numbers::ports(&statement.ports),
-        state: report.state,
+        state,
+        final_if_nothing: report
+            .final_on()
+            .filter(|_| state == State::Provisional)
+            .map(|day| words.say("final_if_nothing", &[("date", dates::full(language, day))])),
         rev: statement.rev,
         correction: told.map(|said| correction(said, statement)),
         billed: Bytes::new(billed),
@@ -174,15 +181,13 @@ pub(super) fn view(
         days,
         zone: report.zone.name(),
         coverage: numbers::percent(report.coverage.seconds_covered, report.coverage.seconds, 2),
-        remarks: remarks::of_report(report, language, words, |node| concerns(node, statement)),
+        remarks: remarks::of_report(report, state, language, words, |node| concerns(node, statement)),
     }
 }
 
 /// Whether what is not known of a node may be about this statement.
 fn concerns(node: &NodeStatement, statement: &Statement) -> bool {
-    statement.by_node.contains_key(&node.name)
-        || (node.state == NodeState::Missing || !node.days_missing.is_empty())
-            && (statement.only_on.is_empty() || statement.only_on.contains(&node.name))
+    statement.by_node.contains_key(&node.name) || statement.open_nodes.contains(&node.name)
 }
 
 fn period_before(report: &MonthlyReport, language: Language) -> String {
@@ -287,13 +292,14 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
     dates.zip(&statement.days).map(day).collect()
 }
 
-/// The days of which a node that has others has nothing. Where it has nothing at all, every day would be one.
+/// The days of which a node that has others has nothing, or may have more. Where it has nothing at all, every day would be
+/// one.
 pub(super) fn partial_days(
     report: &MonthlyReport,
     concerns: impl Fn(&NodeStatement) -> bool,
 ) -> BTreeSet<chrono::NaiveDate> {
     let nodes = report.nodes.iter().filter(|node| node.state != NodeState::Missing && concerns(node));
-    nodes.flat_map(|node| node.days_missing.iter().copied()).collect()
+    nodes.flat_map(|node| node.days_missing.iter().chain(&node.days_growing).copied()).collect()
 }
 
 /// In percent; what is not zero is at least one.

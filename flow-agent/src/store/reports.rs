@@ -55,6 +55,25 @@ pub fn read_report(state: &StateDir, month: Month) -> Result<Option<MonthlyRepor
     }
 }
 
+/// The months that have a report.
+///
+/// # Errors
+/// When the directory cannot be read; there being none is no error.
+pub fn months(state: &StateDir) -> Result<BTreeSet<Month>, StoreError> {
+    let dir = state.root().join("reports");
+    let entries = match fs::read_dir(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        other => other.map_err(StoreError::io("read", &dir))?,
+    };
+    let mut months = BTreeSet::new();
+    for entry in entries {
+        let entry = entry.map_err(StoreError::io("read", &dir))?;
+        let month: Option<Month> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        months.extend(month.filter(|_| entry.path().join(REPORT).exists()));
+    }
+    Ok(months)
+}
+
 /// Writes one file of a report: the page, or a letter.
 ///
 /// # Errors

@@ -1,10 +1,11 @@
 //! From the nodes' files to the figures of a month.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
 
 use anyhow::Context as _;
+use chrono::{Days, NaiveDate};
 use tempfile::TempDir;
 
 use super::Job;
@@ -16,11 +17,14 @@ use crate::gather::{FetchError, GatherConfig, GatherError, NodeConfig, NodeFiles
 use crate::ledger::block::{Daily, MonthBlock, Monthly};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
-use crate::ledger::statement::{Basis, Directory, MonthlyReport, NodeMonth, NodeOutcome, assemble};
+use crate::ledger::record::stamp;
+use crate::ledger::statement::{
+    Basis, Correction, Directory, MonthlyReport, NodeMonth, NodeOutcome, assemble, finality,
+};
 use crate::ledger::user::User;
 use crate::store::blocks::{Blocks, Item};
 use crate::store::damage::Damage;
-use crate::store::table::put_gathered;
+use crate::store::table::{Day, Kept, put_gathered};
 use crate::store::{ReportLock, StateDir, StoreError};
 
 /// The figures of a month, and what a person should know about how they came together.
@@ -41,16 +45,27 @@ pub(super) fn this_node(config: &Config) -> NodeConfig {
 
 /// The users of the configuration; a node's alias in their limits is that node.
 pub(super) fn directory(config: &Config) -> Directory {
-    let name_of = |node: &String| {
-        let found = config.nodes.iter().find(|candidate| candidate.aliases.contains(node));
-        found.map_or_else(|| node.clone(), |found| found.name.clone())
+    let on_nodes = |user: &User| User {
+        nodes: user.nodes.iter().map(|node| name_of(config, node).to_owned()).collect(),
+        ..user.clone()
     };
-    let on_nodes = |user: &User| User { nodes: user.nodes.iter().map(name_of).collect(), ..user.clone() };
     Directory::new(config.users.iter().map(on_nodes).collect())
 }
 
-/// Gathers, keeps what is better than what was kept (with `lock`; without it nothing is written), and adds up.
-pub(super) async fn collect(job: &Job, lock: Option<&ReportLock>, directory: &Directory) -> Result<Collected, Failure> {
+/// The name that a node has now.
+fn name_of<'a>(config: &'a Config, node: &'a str) -> &'a str {
+    let found = config.nodes.iter().find(|candidate| candidate.aliases.iter().any(|alias| alias == node));
+    found.map_or(node, |found| &found.name)
+}
+
+/// Gathers, keeps what is better than what was kept (with `lock`; without it nothing is written), and adds up. `former` is
+/// the report of this month that was written last.
+pub(super) async fn collect(
+    job: &Job,
+    lock: Option<&ReportLock>,
+    directory: &Directory,
+    former: Option<&MonthlyReport>,
+) -> Result<Collected, Failure> {
     let config = &job.config;
     let months: Vec<Month> = job
         .month
@@ -58,36 +73,13 @@ pub(super) async fn collect(job: &Job, lock: Option<&ReportLock>, directory: &Di
         .filter(|month| calendar::day_start(config.timezone, month.first_day(1)) <= job.now)
         .collect();
     let into = private_dir(job, lock)?;
-    let rules = GatherConfig {
-        known_hosts: config.report.known_hosts.clone(),
-        deadline: config.report.deadline,
-        months: months.clone(),
-        into: into.path().to_owned(),
-    };
-    let progress = Progress::new(config.nodes.len());
-    let gathered = gather(&rules, &config.nodes, |files| progress.done(&files.node)).await;
-    progress.finish();
-
     let mut problems = Vec::new();
-    let mut sources = Vec::new();
-    for files in gathered {
-        if let Some(lock) = lock {
-            for file in &files.files {
-                let (_, damages) = put_gathered(lock, &files.node, file.month, &file.path)?;
-                problems.extend(damages.iter().map(ToString::to_string));
-            }
-        }
-        let why = files.error.as_ref().filter(|error| !is_not_due(job, error)).map(|error| {
-            let why = chain(error);
-            let help = error.help(&files.node).map(|help| format!("; {help}")).unwrap_or_default();
-            problems.push(format!("node {}: {why}{help}", files.node));
-            why
-        });
-        let paths = months.iter().map(|month| path_of(&job.state, lock, &files, *month)).collect();
-        sources.push(Source { node: files.node, why, paths });
-    }
-    let outcomes = sum_all(job, directory, &sources, &mut problems)?;
-    let before = read_month(&job.state, job.month.previous())?;
+    let sources = fetch(job, lock, &config.nodes, &months, into.path(), &mut problems).await?;
+    let mut outcomes = sum_all(job, directory, sources, &mut problems)?;
+    let again =
+        tempfile::tempdir_in(into.path()).context("failed to make a directory for files to be fetched again")?;
+    follow_up(job, lock, directory, &months, again.path(), &mut outcomes).await?;
+    let before = month_before(job)?;
     let basis = Basis {
         month: job.month,
         month_start_day: config.month_start_day,
@@ -97,15 +89,137 @@ pub(super) async fn collect(job: &Job, lock: Option<&ReportLock>, directory: &Di
         price: config.report.price.as_ref(),
         directory,
         before: before.as_ref(),
+        final_after: config.report.final_after,
+        former,
     };
     Ok(Collected { report: assemble(&basis, outcomes), problems })
 }
 
-/// Where a node's figures are read from.
+/// Fetches `months` of `nodes`, and takes over what is better than what was kept.
+async fn fetch(
+    job: &Job,
+    lock: Option<&ReportLock>,
+    nodes: &[NodeConfig],
+    months: &[Month],
+    into: &Path,
+    problems: &mut Vec<String>,
+) -> Result<Vec<Source>, Failure> {
+    let rules = GatherConfig {
+        known_hosts: job.config.report.known_hosts.clone(),
+        deadline: job.config.report.deadline,
+        months: months.to_vec(),
+        into: into.to_owned(),
+    };
+    let progress = Progress::new(nodes.len());
+    let gathered = gather(&rules, nodes, |files| progress.done(&files.node)).await;
+    progress.finish();
+    let mut sources = Vec::new();
+    for files in gathered {
+        let mut source = Source {
+            paths: months.iter().map(|month| path_of(&job.state, lock, &files, *month)).collect(),
+            node: files.node,
+            why: None,
+            corrections: Vec::new(),
+            days_refused: Vec::new(),
+        };
+        if let Some(lock) = lock {
+            for file in &files.files {
+                let (outcomes, damages) = put_gathered(lock, &source.node, file.month, &file.path)?;
+                problems.extend(damages.iter().map(ToString::to_string));
+                for (day, outcome) in outcomes {
+                    problems.extend(source.arrival(day, outcome));
+                }
+            }
+        }
+        source.why = files.error.as_ref().filter(|error| !is_not_due(job, error)).map(|error| {
+            let why = chain(error);
+            let help = error.help(&source.node).map(|help| format!("; {help}")).unwrap_or_default();
+            problems.push(format!("node {}: {why}{help}", source.node));
+            why
+        });
+        sources.push(source);
+    }
+    Ok(sources)
+}
+
+/// Looks whether a node that was down at the end of the month has counted since: then the month's last day is as full as
+/// it will be. Only the file of the calendar month that follows can tell, so that it is fetched where there is such a doubt,
+/// and the month's own file after it once more. Where this fails the node is waited for.
+async fn follow_up<'d>(
+    job: &Job,
+    lock: Option<&ReportLock>,
+    directory: &'d Directory,
+    months: &[Month],
+    into: &Path,
+    outcomes: &mut [NodeOutcome<'d>],
+) -> Result<(), Failure> {
+    let config = &job.config;
+    let next = Month::of(job.month.last_day(config.month_start_day) + Days::new(1));
+    if months.contains(&next) || calendar::day_start(config.timezone, next.first_day(1)) > job.now {
+        return Ok(());
+    }
+    let is_in_doubt =
+        |outcome: &NodeOutcome<'_>| outcome.why.is_none() && finality::depends_on_later_days(&outcome.figures);
+    let nodes = config.nodes.iter().zip(outcomes.iter()).filter(|(_, outcome)| is_in_doubt(outcome));
+    let in_doubt: Vec<NodeConfig> = nodes.map(|(node, _)| node.clone()).collect();
+    if in_doubt.is_empty() {
+        return Ok(());
+    }
+    let months: Vec<Month> = months.iter().copied().chain([next]).collect();
+    let mut problems = Vec::new();
+    for source in fetch(job, lock, &in_doubt, &months, into, &mut problems).await? {
+        let (figures, damages) = sum(job, directory, &source)?;
+        let outcome = outcomes.iter_mut().find(|outcome| outcome.figures.node() == source.node);
+        if let Some(outcome) = outcome.filter(|_| source.why.is_none() && damages.is_empty()) {
+            outcome.figures = figures;
+            outcome.corrections.extend(source.corrections);
+            outcome.days_refused.extend(source.days_refused);
+        }
+    }
+    for problem in problems {
+        tracing::debug!("while looking at what came after the month: {problem}");
+    }
+    Ok(())
+}
+
+impl Source {
+    /// Takes note of what became of a day that was gathered, and gives what a person should know about it.
+    fn arrival(&mut self, day: NaiveDate, outcome: Day) -> Option<String> {
+        let node = &self.node;
+        match outcome {
+            Day::Written | Day::Unchanged => None,
+            Day::Corrected { before, now } => {
+                let correction = Correction { day, seconds_covered_before: before, seconds_covered: now };
+                self.corrections.push(correction);
+                Some(format!("node {node}: {day} was corrected: it covers {now} s now, and covered {before} s before"))
+            }
+            Day::Kept(Kept::CoversMore { before, now }) => {
+                self.days_refused.push(day);
+                Some(format!(
+                    "node {node}: {day} was refused: it covers {now} s, and the one that was gathered before covers \
+                     {before} s and is kept; if the node is right, run `flow-agent rollup` there and report again"
+                ))
+            }
+            Day::Kept(Kept::MadeLater { before }) => {
+                self.days_refused.push(day);
+                Some(format!(
+                    "node {node}: {day} was refused: the one that was gathered before was made later, at {}, and is kept",
+                    stamp::show(before)
+                ))
+            }
+            // Said of days that are made here; a gathered one has no hourly file here anyway.
+            Day::Kept(Kept::HourlyGone) => None,
+        }
+    }
+}
+
+/// Where a node's figures are read from, and what was noticed when they came.
 struct Source {
     node: String,
     why: Option<String>,
     paths: Vec<PathBuf>,
+    corrections: Vec<Correction>,
+    days_refused: Vec<NaiveDate>,
 }
 
 /// What is kept, or without a lock what was fetched, where it was.
@@ -139,7 +253,7 @@ fn private_dir(job: &Job, lock: Option<&ReportLock>) -> Result<TempDir, Failure>
 
 /// Removes what a run left that was killed; the lock says that it does not run any more.
 #[expect(clippy::disallowed_methods, reason = "edge: files")]
-fn clear_left_behind(nodes: &std::path::Path) {
+fn clear_left_behind(nodes: &Path) {
     let entries = std::fs::read_dir(nodes).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".gather-")) {
         if let Err(error) = std::fs::remove_dir_all(entry.path()) {
@@ -152,7 +266,7 @@ fn clear_left_behind(nodes: &std::path::Path) {
 fn sum_all<'d>(
     job: &Job,
     directory: &'d Directory,
-    sources: &[Source],
+    sources: Vec<Source>,
     problems: &mut Vec<String>,
 ) -> Result<Vec<NodeOutcome<'d>>, Failure> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(sources.len());
@@ -176,9 +290,10 @@ fn sum_all<'d>(
     for ((_, summed), source) in results.into_iter().zip(sources) {
         let (figures, damages) = summed?;
         let named: Vec<String> = damages.into_iter().map(|damage| format!("node {}: {damage}", source.node)).collect();
-        let why = source.why.clone().or_else(|| named.first().cloned());
+        let Source { why, corrections, days_refused, .. } = source;
+        let why = why.or_else(|| named.first().cloned());
         problems.extend(named);
-        outcomes.push(NodeOutcome { figures, why });
+        outcomes.push(NodeOutcome { figures, why, corrections, days_refused });
     }
     Ok(outcomes)
 }
@@ -187,8 +302,14 @@ type Summed<'d> = Result<(NodeMonth<'d>, Vec<String>), StoreError>;
 
 fn sum<'d>(job: &Job, directory: &'d Directory, source: &Source) -> Summed<'d> {
     let mut figures = NodeMonth::new(&source.node, directory, job.month, job.config.month_start_day);
+    let damages = add_files(&source.paths, &mut figures)?;
+    Ok((figures, damages))
+}
+
+/// Adds the days of daily files; gives what could not be added, and why.
+pub(super) fn add_files(paths: &[PathBuf], figures: &mut NodeMonth<'_>) -> Result<Vec<String>, StoreError> {
     let mut damages = Vec::new();
-    for path in &source.paths {
+    for path in paths {
         for item in Blocks::<Daily>::open(path)?.into_iter().flatten() {
             match item? {
                 Item::Block(found) => {
@@ -201,18 +322,23 @@ fn sum<'d>(job: &Job, directory: &'d Directory, source: &Source) -> Summed<'d> {
             }
         }
     }
-    Ok((figures, damages))
+    Ok(damages)
 }
 
-/// What is kept of a month; nothing where its lines are damaged.
-fn read_month(state: &StateDir, month: Month) -> Result<Option<MonthBlock>, StoreError> {
+/// What is kept of the month before, under the names that nodes have now; nothing where its lines are damaged.
+fn month_before(job: &Job) -> Result<Option<MonthBlock>, StoreError> {
+    let month = job.month.previous();
     let mut last = None;
-    for item in Blocks::<Monthly>::open(&state.monthly(month.year()))?.into_iter().flatten() {
+    for item in Blocks::<Monthly>::open(&job.state.monthly(month.year()))?.into_iter().flatten() {
         if let Item::Block(found) = item?
             && found.block.seal.month == month
         {
             last = Some(found.block);
         }
+    }
+    for line in last.iter_mut().flat_map(|block: &mut MonthBlock| &mut block.lines) {
+        let by_node = std::mem::take(&mut line.by_node).into_iter();
+        line.by_node = by_node.map(|(node, figures)| (name_of(&job.config, &node).to_owned(), figures)).collect();
     }
     Ok(last)
 }

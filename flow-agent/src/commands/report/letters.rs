@@ -9,7 +9,7 @@ use crate::exit::{Code, Failure};
 use crate::ledger::language::Language;
 use crate::ledger::record::MailState;
 use crate::ledger::seal::sha256_hex;
-use crate::ledger::statement::{MonthlyReport, Statement};
+use crate::ledger::statement::{MonthlyReport, State, Statement};
 use crate::ledger::user::User;
 use crate::mail::{Attachment, Content, Header, Letter, compose, message_id};
 use crate::render::letter::LetterText;
@@ -26,6 +26,8 @@ pub(super) struct Addressed {
     /// `None`: the summary.
     pub(super) user: Option<String>,
     pub(super) rev: u32,
+    /// How final what it says is.
+    pub(super) state: State,
     pub(super) file: String,
     pub(super) letter: Letter,
 }
@@ -56,6 +58,7 @@ impl Letters {
             all.push(Addressed {
                 user: Some(user.clone()),
                 rev: statement.rev,
+                state: report.state_of(statement),
                 file: file_name(number, user),
                 letter: compose_letter(job, report, statement, address, language, text)?,
             });
@@ -77,7 +80,8 @@ impl Letters {
             };
             let content = Content { attachments: vec![csv], ..content(text) };
             let letter = compose(&header, &content)?;
-            all.push(Addressed { user: None, rev: report.rev, file: "summary.eml".to_owned(), letter });
+            let file = "summary.eml".to_owned();
+            all.push(Addressed { user: None, rev: report.rev, state: report.state, file, letter });
         }
         Ok(Self { all, page: page::page(templates, report, Language::English)? })
     }
@@ -113,7 +117,7 @@ pub(super) fn is_due(job: &Job, report: &MonthlyReport, told: &Told, letter: &Ad
     if job.resend.iter().any(|wanted| wanted == letter.name()) {
         return true;
     }
-    if user.is_some() && withholds(job, report) {
+    if user.is_some() && withholds(job, report, letter.state) {
         return false;
     }
     match told.last(user, letter.rev) {

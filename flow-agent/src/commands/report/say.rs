@@ -9,10 +9,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::letters::{self, ADMINS, Letters};
 use super::post::Posted;
 use super::told::Told;
-use super::{Job, waits_until, withholds};
-use crate::ledger::calendar;
+use super::{Job, closing, withholds};
 use crate::ledger::record::MailState;
-use crate::ledger::statement::{MonthlyReport, NodeState, State};
+use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, State, Statement};
 use crate::ledger::units::Human;
 use crate::render::summary;
 
@@ -61,6 +60,14 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
         report.statements.iter().filter(|statement| statement.user.is_none()).count(),
         summary::coverage(report.coverage),
     );
+    let waiting = report.statements.iter().filter(|statement| report.state_of(statement) == State::Provisional).count();
+    if let (1.., Some(day)) = (waiting, report.final_on()) {
+        let all = report.statements.len();
+        push_line(
+            &mut text,
+            format_args!("{waiting} of {all} statements are provisional; if nothing comes, they are final on {day}"),
+        );
+    }
     let width = report.nodes.iter().map(|node| node.name.len()).max().unwrap_or(0);
     for node in &report.nodes {
         let state = match node.state {
@@ -75,6 +82,10 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
             write!(text, ", {} missing", count(node.days_missing.len(), "day"))
                 .expect("writing to a String cannot fail");
         }
+        if !node.days_growing.is_empty() {
+            write!(text, ", {} may still grow", count(node.days_growing.len(), "day"))
+                .expect("writing to a String cannot fail");
+        }
         text.push('\n');
     }
     for problem in problems {
@@ -85,25 +96,24 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
     text
 }
 
-/// What comes of what is missing: whether it is still waited for, and who waits with it.
+/// What comes of what is missing: whether it is still waited for, and whose letters wait with it.
 pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
     let mut text = String::new();
-    if let Some(until) = waits_until(report) {
-        let month = report.month;
-        let day = calendar::local(job.config.timezone, until).date_naive();
-        if job.now < until {
-            push_line(
-                &mut text,
-                format_args!("what is missing is asked for again by each run until {day}; after that: --month {month}"),
-            );
-        } else {
-            push_line(&mut text, format_args!("what is missing is not asked for any more, but with --month {month}"));
-        }
+    let month = report.month;
+    if let Some(day) = report.final_on() {
+        push_line(
+            &mut text,
+            format_args!("each run asks again for what is missing until {day}; after that: --month {month}"),
+        );
+    } else if report.state == State::Final && report.nodes.iter().any(NodeStatement::is_open) {
+        push_line(&mut text, format_args!("no run asks again for what is missing, unless with --month {month}"));
     }
-    if withholds(job, report) {
-        let why = match report.nodes.iter().all(|node| node.state == NodeState::Missing) {
+    let has_nothing = closing::has_nothing(report);
+    let is_withheld = |statement: &&Statement| withholds(job, report, report.state_of(statement));
+    if has_nothing || report.statements.iter().any(|statement| is_withheld(&statement)) {
+        let why = match has_nothing {
             true => "as long as there is nothing of any node",
-            false => "until nothing is missing (`report.incomplete`)",
+            false => "while their figures are provisional (`report.incomplete`)",
         };
         push_line(&mut text, format_args!("users' letters are withheld {why}; one goes out with --resend USER"));
     }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
+use serde::{Deserialize, Serialize};
 
+use super::finality::{self, Completeness, Waiting};
 use super::owner::{Directory, Owner};
 use super::sum::{NodeMonth, OwnerSum};
 use super::{Coverage, MOST_GAPS, MonthlyReport, NodeState, NodeStatement, State, Statement};
@@ -28,6 +30,26 @@ pub struct Basis<'a> {
     pub directory: &'a Directory,
     /// What is kept of the month before.
     pub before: Option<&'a MonthBlock>,
+    /// For how long what is missing is waited for.
+    pub final_after: TimeDelta,
+    /// The report of this month that was written last.
+    pub former: Option<&'a MonthlyReport>,
+}
+
+impl Basis<'_> {
+    fn waiting(&self) -> Waiting {
+        Waiting {
+            patience: self.final_after,
+            since: self.former.and_then(|former| former.first_made_at),
+            promised: self.former.and_then(|former| former.final_at),
+        }
+    }
+
+    /// Whether a node was known to be whole when this month was reported before.
+    fn was_whole(&self, node: &str) -> bool {
+        let nodes = self.former.into_iter().flat_map(|former| &former.nodes);
+        nodes.filter(|old| old.name == node).any(|old| old.completeness == Some(Completeness::Whole))
+    }
 }
 
 /// What became of one node.
@@ -37,64 +59,53 @@ pub struct NodeOutcome<'d> {
     pub figures: NodeMonth<'d>,
     /// Why its files were not taken this time.
     pub why: Option<String>,
+    /// Days that the node itself has corrected to less than was gathered before.
+    pub corrections: Vec<Correction>,
+    /// Days that were refused, because those that were gathered before are better.
+    pub days_refused: Vec<NaiveDate>,
+}
+
+impl<'d> NodeOutcome<'d> {
+    /// A node whose files were taken as they are.
+    pub fn taken(figures: NodeMonth<'d>) -> Self {
+        Self { figures, why: None, corrections: Vec::new(), days_refused: Vec::new() }
+    }
+}
+
+/// A day that its node made anew, and that covers less now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Correction {
+    pub day: NaiveDate,
+    pub seconds_covered_before: u32,
+    pub seconds_covered: u32,
 }
 
 /// The report of a month, as if it were the first. `nodes` are in the order of the configuration.
 pub fn assemble(basis: &Basis<'_>, nodes: Vec<NodeOutcome<'_>>) -> MonthlyReport {
-    let mut merged: BTreeMap<Owner, Statement> = BTreeMap::new();
-    for user in basis.directory.users() {
-        merged.insert(Owner::User(user.name.clone()), empty(basis, Some(user.name.clone())));
-    }
-    let mut sum_of_all: u128 = 0;
-    let mut node_statements = Vec::new();
-    for NodeOutcome { mut figures, mut why } in nodes {
-        let figure = figures.sums.iter().flat_map(|sum| sum.total.to_array()).map(u128::from).sum::<u128>();
-        if sum_of_all + figure > u128::from(u64::MAX) {
-            // Only lies come this far; what fits is billed, and this node is named.
-            why = Some(format!("its figures ({figure}) are more than can be added up"));
-            figures.sums.clear();
-            figures.seals.clear();
-        } else {
-            sum_of_all += figure;
-        }
-        let total = figures.sums.iter().fold(Counters::default(), |total, sum| add(total, sum.total));
-        for sum in &figures.sums {
-            let statement = merged.entry(sum.owner.clone()).or_insert_with(|| {
-                empty(
-                    basis,
-                    match &sum.owner {
-                        Owner::User(name) => Some(name.clone()),
-                        Owner::Port(_) => None,
-                    },
-                )
-            });
-            take_in(statement, &figures.node, sum);
-        }
-        node_statements.push(node_statement(basis, &figures, why, total));
-    }
-    let before = basis.before.map(billed_before);
-    let statements = merged
-        .into_iter()
-        .map(|(owner, statement)| bill(basis, statement, before.as_ref().map(|all| all.get(&owner).copied())))
-        .collect();
-    let first_day = basis.month.first_day(basis.month_start_day);
     let last_day = basis.month.last_day(basis.month_start_day);
-    let state = if basis.now < calendar::day_end(basis.zone, last_day) {
-        State::InProgress
-    } else if node_statements.iter().any(|node: &NodeStatement| !node.days_missing.is_empty()) {
-        State::Provisional
-    } else {
-        State::Final
-    };
     let made_at = calendar::local(basis.zone, basis.now);
+    let is_over = basis.now >= calendar::day_end(basis.zone, last_day);
+    let waiting = basis.waiting();
+    let final_at = waiting.ends_at(basis.zone, made_at);
+    let progress = Progress { is_over, is_overdue: is_over && made_at >= final_at };
+    let (mut merged, node_statements) = merge(basis, progress, nodes);
+    let open_nodes = node_statements.iter().filter(|node| node.is_open()).map(|node| node.name.as_str()).collect();
+    let before = basis.before.map(of_month_before);
+    for (owner, statement) in &mut merged {
+        let before = before.as_ref().map(|all| all.get(owner).cloned().unwrap_or_default());
+        settle(statement, progress, &open_nodes, before.as_ref());
+        bill(basis, statement, before.as_ref());
+    }
+    let state = finality::state(is_over, !open_nodes.is_empty(), progress.is_overdue);
     MonthlyReport {
         v: VERSION,
         month: basis.month,
-        first_day,
+        first_day: basis.month.first_day(basis.month_start_day),
         last_day,
         zone: basis.zone,
         made_at,
-        first_made_at: (state != State::InProgress).then_some(made_at),
+        first_made_at: is_over.then(|| waiting.since.unwrap_or(made_at)),
+        final_at: waiting.promised.or_else(|| (state == State::Provisional).then_some(final_at)),
         state,
         rev: 0,
         billed: basis.billed,
@@ -104,8 +115,53 @@ pub fn assemble(basis: &Basis<'_>, nodes: Vec<NodeOutcome<'_>>) -> MonthlyReport
             seconds: sum.seconds + node.coverage.seconds,
         }),
         nodes: node_statements,
-        statements,
+        statements: merged.into_values().collect(),
     }
+}
+
+/// How far a month has come at the time of a report.
+#[derive(Clone, Copy, Debug)]
+struct Progress {
+    is_over: bool,
+    /// What is missing was waited for long enough.
+    is_overdue: bool,
+}
+
+/// Adds all nodes up by owner, and says what is known of each.
+fn merge(
+    basis: &Basis<'_>,
+    progress: Progress,
+    nodes: Vec<NodeOutcome<'_>>,
+) -> (BTreeMap<Owner, Statement>, Vec<NodeStatement>) {
+    let mut merged: BTreeMap<Owner, Statement> = BTreeMap::new();
+    for user in basis.directory.users() {
+        merged.insert(Owner::User(user.name.clone()), empty(basis, Some(user.name.clone())));
+    }
+    let mut sum_of_all: u128 = 0;
+    let mut node_statements = Vec::new();
+    for mut node in nodes {
+        let figures = &mut node.figures;
+        let figure = figures.sums.iter().flat_map(|sum| sum.total.to_array()).map(u128::from).sum::<u128>();
+        if sum_of_all + figure > u128::from(u64::MAX) {
+            // Only lies come this far; what fits is billed, and this node is named.
+            node.why = Some(format!("its figures ({figure}) are more than can be added up"));
+            figures.sums.clear();
+            figures.seals.clear();
+        } else {
+            sum_of_all += figure;
+        }
+        let total = figures.sums.iter().fold(Counters::default(), |total, sum| add(total, sum.total));
+        for sum in &figures.sums {
+            let user = match &sum.owner {
+                Owner::User(name) => Some(name.clone()),
+                Owner::Port(_) => None,
+            };
+            let statement = merged.entry(sum.owner.clone()).or_insert_with(|| empty(basis, user));
+            take_in(statement, &figures.node, sum);
+        }
+        node_statements.push(node_statement(basis, progress, node, total));
+    }
+    (merged, node_statements)
 }
 
 fn empty(basis: &Basis<'_>, user: Option<String>) -> Statement {
@@ -120,6 +176,8 @@ fn empty(basis: &Basis<'_>, user: Option<String>) -> Statement {
         money: None,
         billed_bytes_before: None,
         only_on: entry.map(|entry| entry.nodes.clone()).unwrap_or_default(),
+        state: None,
+        open_nodes: BTreeSet::new(),
         rev: 0,
         history: Vec::new(),
         user,
@@ -137,29 +195,57 @@ fn take_in(statement: &mut Statement, node: &str, sum: &OwnerSum) {
     }
 }
 
-fn bill(basis: &Basis<'_>, statement: Statement, before: Option<Option<Counters>>) -> Statement {
-    let billed_bytes = basis.billed.bytes(statement.total);
-    Statement {
-        billed_bytes,
-        money: basis.price.and_then(|price| price.of(billed_bytes)),
-        // Whoever is not in the report of the month before moved nothing then.
-        billed_bytes_before: before.map(|counters| basis.billed.bytes(counters.unwrap_or_default())),
-        ..statement
-    }
+/// What the record of the month before says of one owner.
+#[derive(Clone, Debug, Default)]
+struct MonthBefore {
+    total: Counters,
+    /// Where it had a line.
+    nodes: BTreeSet<String>,
 }
 
-fn billed_before(block: &MonthBlock) -> BTreeMap<Owner, Counters> {
+/// Says how final a statement is. `before` is `None` where there is no record of the month before.
+fn settle(statement: &mut Statement, progress: Progress, open_nodes: &BTreeSet<&str>, before: Option<&MonthBefore>) {
+    let is_concerned = |node: &&&str| concerns(node, statement, before);
+    statement.open_nodes = open_nodes.iter().filter(is_concerned).map(|node| (*node).to_owned()).collect();
+    let waits = !statement.open_nodes.is_empty();
+    statement.state = Some(finality::state(progress.is_over, waits, progress.is_overdue));
+}
+
+/// Whether what is missing of `node` may be about this statement: its owner had a line there in this month or the one
+/// before, or its `nodes` in the configuration name it. Of an owner about whom nothing is known yet (no line anywhere, or
+/// no record of the month before), what is missing may be on any node that it is not kept from.
+fn concerns(node: &str, statement: &Statement, before: Option<&MonthBefore>) -> bool {
+    let was_there = before.is_some_and(|before| before.nodes.contains(node));
+    let is_unknown = match before {
+        None => true,
+        Some(before) => before.nodes.is_empty() && statement.by_node.is_empty(),
+    };
+    statement.by_node.contains_key(node)
+        || was_there
+        || statement.only_on.contains(node)
+        || is_unknown && statement.only_on.is_empty()
+}
+
+fn bill(basis: &Basis<'_>, statement: &mut Statement, before: Option<&MonthBefore>) {
+    statement.billed_bytes = basis.billed.bytes(statement.total);
+    statement.money = basis.price.and_then(|price| price.of(statement.billed_bytes));
+    // Whoever is not in the report of the month before moved nothing then.
+    statement.billed_bytes_before = before.map(|before| basis.billed.bytes(before.total));
+}
+
+fn of_month_before(block: &MonthBlock) -> BTreeMap<Owner, MonthBefore> {
     let line = |line: &crate::ledger::record::MonthLine| {
         let owner = match &line.user {
             Some(name) => Owner::User(name.clone()),
             None => Owner::Port(*line.ports.first()?),
         };
-        Some((owner, line.counters()))
+        Some((owner, MonthBefore { total: line.counters(), nodes: line.by_node.keys().cloned().collect() }))
     };
     block.lines.iter().filter_map(line).collect()
 }
 
-fn node_statement(basis: &Basis<'_>, figures: &NodeMonth<'_>, why: Option<String>, total: Counters) -> NodeStatement {
+fn node_statement(basis: &Basis<'_>, progress: Progress, node: NodeOutcome<'_>, total: Counters) -> NodeStatement {
+    let NodeOutcome { figures, why, corrections, days_refused } = &node;
     let seals = figures.seals.values();
     let zone_name = seals.clone().map(|seal| seal.zone.as_str()).find(|name| *name != basis.zone.name());
     // A zone that is not known here: days are taken to be as long as ours.
@@ -172,18 +258,27 @@ fn node_statement(basis: &Basis<'_>, figures: &NodeMonth<'_>, why: Option<String
     let gaps_omitted = gaps.len().saturating_sub(MOST_GAPS) as u64;
     gaps.truncate(MOST_GAPS);
     let month_end = calendar::day_end(zone, basis.month.last_day(basis.month_start_day));
+    let mut open = finality::open_days(figures, why.is_none(), zone, basis.month, basis.month_start_day, basis.now);
+    if why.is_some() && open.missing.is_empty() && basis.was_whole(&figures.node) {
+        // What showed that its days cannot grow may not be at hand while it cannot be reached.
+        open.growing.clear();
+    }
     NodeStatement {
         name: figures.node.clone(),
-        state: match (&why, figures.seals.is_empty()) {
+        state: match (why, figures.seals.is_empty()) {
             (None, _) => NodeState::Gathered,
             (Some(_), false) => NodeState::Kept,
             (Some(_), true) => NodeState::Missing,
         },
-        why,
+        why: why.clone(),
         other_zone: zone_name.map(str::to_owned),
         coverage: coverage(basis, zone, figures),
         total,
-        days_missing: days_missing(basis, zone, figures),
+        completeness: progress.is_over.then(|| open.completeness(progress.is_overdue)),
+        days_missing: open.missing,
+        days_growing: if progress.is_over { open.growing } else { Vec::new() },
+        corrections: corrections.clone(),
+        days_refused: days_refused.clone(),
         quality,
         gaps,
         gaps_omitted,
@@ -201,14 +296,6 @@ fn coverage(basis: &Basis<'_>, zone: Tz, figures: &NodeMonth<'_>) -> Coverage {
     };
     let seconds_covered = figures.seals.iter().map(covered).sum::<u64>().min(seconds);
     Coverage { seconds_covered, seconds }
-}
-
-fn days_missing(basis: &Basis<'_>, zone: Tz, figures: &NodeMonth<'_>) -> Vec<NaiveDate> {
-    let is_over = |day: &NaiveDate| calendar::day_end(zone, *day) <= basis.now;
-    // A date that the zone skipped has no second to be missed.
-    let exists = |day: &NaiveDate| calendar::seconds_in_day(zone, *day) > 0;
-    let days = basis.month.days(basis.month_start_day).take_while(is_over);
-    days.filter(|day| exists(day) && !figures.has(*day)).collect()
 }
 
 fn add(left: Counters, right: Counters) -> Counters {

@@ -14,7 +14,8 @@ impl MonthlyReport {
     /// the byte.
     #[must_use]
     pub fn revise(mut self, former: Option<Self>, was_told: impl Fn(Option<&str>, u32) -> bool) -> Self {
-        let Some(former) = former else { return self };
+        let Some(mut former) = former else { return self };
+        former.complete_from(&self);
         let was_over = former.state != State::InProgress;
         let now = self.made_at;
         let ends = !was_over && self.state != State::InProgress;
@@ -30,11 +31,14 @@ impl MonthlyReport {
             if was_over || was_told(old.user.as_deref(), old.rev) {
                 let mut statement = old.emptied();
                 statement.follow(old, &former, statement.differs(old));
+                statement.state = Some(self.state);
                 self.statements.push(statement);
             }
         }
         self.statements.sort_by_cached_key(Statement::owner);
         self.first_made_at = former.first_made_at.or(self.first_made_at);
+        self.final_at = former.final_at.or(self.final_at);
+        self.keep_corrections(&former);
         (self.rev, self.made_at) = (former.rev, former.made_at);
         let reasons = self.take_reasons(&former);
         if self == former {
@@ -52,6 +56,34 @@ impl MonthlyReport {
 }
 
 impl MonthlyReport {
+    /// Fills in what a report of an older version does not say: that alone is nothing new.
+    fn complete_from(&mut self, new: &Self) {
+        let state = self.state;
+        let by_owner: HashMap<_, &Statement> = new.statements.iter().map(|new| (new.owner(), new)).collect();
+        for statement in self.statements.iter_mut().filter(|statement| statement.state.is_none()) {
+            statement.state = Some(state);
+            if let Some(new) = by_owner.get(&statement.owner()) {
+                statement.open_nodes.clone_from(&new.open_nodes);
+            }
+        }
+        for node in self.nodes.iter_mut().filter(|node| node.completeness.is_none()) {
+            if let Some(new) = new.nodes.iter().find(|new| new.name == node.name) {
+                node.completeness = new.completeness;
+                node.days_growing.clone_from(&new.days_growing);
+            }
+        }
+    }
+
+    /// A correction is part of the month from then on, not only of the report that found it.
+    fn keep_corrections(&mut self, former: &Self) {
+        for node in &mut self.nodes {
+            let before = former.nodes.iter().find(|old| old.name == node.name);
+            let new = std::mem::take(&mut node.corrections);
+            node.corrections = before.map(|old| old.corrections.clone()).unwrap_or_default();
+            node.corrections.extend(new);
+        }
+    }
+
     /// The reasons why nodes were not taken; in their places those of `former`, where it has one. A node that is down for
     /// one reason today and for another tomorrow is nothing new.
     fn take_reasons(&mut self, former: &Self) -> Vec<Option<String>> {
@@ -79,7 +111,7 @@ impl Statement {
             self.history.push(Said {
                 rev: old.rev,
                 at: former.made_at,
-                state: former.state,
+                state: former.state_of(old),
                 total: old.total,
                 billed_bytes: old.billed_bytes,
                 money: old.money.clone(),

@@ -49,6 +49,8 @@ pub struct NodeMonth<'d> {
     /// By port, and by the name on the line: whose sum it goes to.
     cache: HashMap<u16, Vec<(Option<String>, usize)>>,
     pub(super) seals: BTreeMap<NaiveDate, DaySeal>,
+    /// By calendar month, whose days lie in one file.
+    newest_counted: BTreeMap<Month, NaiveDate>,
 }
 
 /// What was added up for one owner on one node.
@@ -73,15 +75,20 @@ impl<'d> NodeMonth<'d> {
             by_owner: HashMap::new(),
             cache: HashMap::new(),
             seals: BTreeMap::new(),
+            newest_counted: BTreeMap::new(),
         }
     }
 
-    /// Adds a day; one of another billing month adds nothing.
+    /// Adds a day. One of another billing month adds no bytes, but shows how far the node has come.
     ///
     /// # Errors
     /// When the day was added before, or its figures are not possible; nothing of it is added then.
     pub fn add(&mut self, block: &DayBlock) -> Result<(), SumError> {
         let day = block.seal.day;
+        if block.seal.buckets_sealed > 0 || block.seal.seconds_covered > 0 {
+            let newest = self.newest_counted.entry(Month::of(day)).or_insert(day);
+            *newest = day.max(*newest);
+        }
         let Ok(index) = usize::try_from((day - self.first_day).num_days()) else { return Ok(()) };
         if index >= self.days {
             return Ok(());
@@ -104,9 +111,24 @@ impl<'d> NodeMonth<'d> {
         Ok(())
     }
 
-    /// Whether it has a block of that day.
-    pub fn has(&self, day: NaiveDate) -> bool {
-        self.seals.contains_key(&day)
+    /// Whose it is.
+    pub fn node(&self) -> &str {
+        &self.node
+    }
+
+    /// The seal of that day, if it has one.
+    pub fn seal(&self, day: NaiveDate) -> Option<&DaySeal> {
+        self.seals.get(&day)
+    }
+
+    /// The newest day that was shown to it, of this or another month, of which something was counted.
+    pub fn newest_counted_day(&self) -> Option<NaiveDate> {
+        self.newest_counted.values().max().copied()
+    }
+
+    /// The same, of the calendar month of `day`.
+    pub fn newest_counted_beside(&self, day: NaiveDate) -> Option<NaiveDate> {
+        self.newest_counted.get(&Month::of(day)).copied()
     }
 
     fn sum_of(&mut self, port: u16, user: Option<&str>) -> &mut OwnerSum {

@@ -46,7 +46,8 @@ fn block(date: &str, covered: u32, lines: Vec<DayLine>) -> DayBlock {
         quality: BTreeMap::from([(Quality::Exact, 24)]),
         gaps: Vec::new(),
         late: None,
-        at: None,
+        // Noon of the day after in Greenwich: over in every zone.
+        at: Some((day(date) + chrono::Days::new(1)).and_hms_opt(12, 0, 0).unwrap().and_utc().fixed_offset()),
         sha256: String::new(),
     };
     DayBlock { lines, seal }
@@ -73,11 +74,13 @@ fn basis<'a>(directory: &'a Directory, price: Option<&'a Price>) -> Basis<'a> {
         price,
         directory,
         before: None,
+        final_after: chrono::TimeDelta::days(7),
+        former: None,
     }
 }
 
 fn gathered(figures: NodeMonth<'_>) -> NodeOutcome<'_> {
-    NodeOutcome { figures, why: None }
+    NodeOutcome::taken(figures)
 }
 
 fn user(name: &str, ports: &[u16]) -> User {
@@ -190,7 +193,7 @@ fn what_is_missing_is_said() {
     let nodes = vec![
         gathered(lossy),
         gathered(half),
-        NodeOutcome { figures: nothing, why: Some("connection refused".to_owned()) },
+        NodeOutcome { why: Some("connection refused".to_owned()), ..NodeOutcome::taken(nothing) },
     ];
     let report = assemble(&basis(&directory, None), nodes);
 
@@ -205,10 +208,118 @@ fn what_is_missing_is_said() {
     assert_eq!(report.coverage, Coverage { seconds_covered: 61 * 86_400 - 3_600, seconds: 93 * 86_400 });
 }
 
+/// A record of September in which each user had a line on the nodes named.
+fn september(users: &[(&str, &[&str])]) -> MonthBlock {
+    let line = |(user, nodes): &(&str, &[&str])| {
+        let total = Counters { tcp_in_bytes: 1, ..Counters::default() };
+        let by_node = nodes.iter().map(|node| ((*node).to_owned(), total)).collect();
+        MonthLine::new("2026-09".parse().unwrap(), Some((*user).to_owned()), vec![443], total, by_node, 1.0)
+    };
+    let seal = MonthSeal { v: 1, kind: Kind::Seal, month: "2026-09".parse().unwrap(), lines: 0, sha256: String::new() };
+    MonthBlock { lines: users.iter().map(line).collect(), seal }
+}
+
+#[test]
+fn only_those_are_provisional_whom_an_open_node_concerns() {
+    let limited = User { nodes: BTreeSet::from(["fr-1".to_owned()]), ..user("erin", &[5_000]) };
+    let kept_from = User { nodes: BTreeSet::from(["hk-1".to_owned()]), ..user("frank", &[5_001]) };
+    let names = ["alice", "bob", "carol", "dave"].into_iter().zip([443, 444, 445, 446]);
+    let mut users: Vec<_> = names.map(|(name, port)| user(name, &[port])).collect();
+    users.extend([limited, kept_from]);
+    let directory = Directory::new(users);
+    let lines = |date: &str, ports: &[u16]| ports.iter().map(|port| line(date, *port, None, (1, 0), 0)).collect();
+    let hk = october("hk-1", &directory, &[block("2026-10-05", 86_400, lines("2026-10-05", &[443, 444, 445]))]);
+    // Of fr-1 the last day has not come.
+    let mut fr = NodeMonth::new("fr-1", &directory, MONTH.parse().unwrap(), 1);
+    for number in 1..=30 {
+        let date = format!("2026-10-{number:02}");
+        fr.add(&block(&date, 86_400, if number == 5 { lines(&date, &[444]) } else { Vec::new() })).unwrap();
+    }
+    let nodes = || vec![gathered(hk.clone()), gathered(fr.clone())];
+    let states = |report: &MonthlyReport| {
+        let state = |name| report.state_of(statement(report, name));
+        ["alice", "bob", "carol", "dave", "erin", "frank"].map(state)
+    };
+    use State::{Final, Provisional};
+    let before = september(&[("alice", &["hk-1"]), ("bob", &["hk-1"]), ("carol", &["fr-1"])]);
+    let known = Basis { before: Some(&before), ..basis(&directory, None) };
+    let report = assemble(&known, nodes());
+    // alice was never there; bob has a line there, carol had one in September; of dave nothing is known; erin's `nodes` name
+    // it, frank's do not.
+    assert_eq!(states(&report), [Final, Provisional, Provisional, Provisional, Provisional, Final]);
+    assert_eq!((report.state, report.final_on()), (Provisional, Some(day("2026-11-08"))));
+    assert_eq!(report.nodes[1].completeness, Some(Completeness::CanGrow));
+    assert_eq!(statement(&report, "bob").open_nodes, BTreeSet::from(["fr-1".to_owned()]));
+    // Without a record of September nobody knows whose ports are there.
+    let unknown = assemble(&basis(&directory, None), nodes());
+    assert_eq!(states(&unknown), [Provisional, Provisional, Provisional, Provisional, Provisional, Final]);
+
+    let on_the_eighth = Basis { now: at("2026-11-08T00:11:00+08:00"), former: Some(&report), ..known };
+    let overdue = assemble(&on_the_eighth, nodes()).revise(Some(report.clone()), |_, _| true);
+    assert_eq!(states(&overdue), [Final; 6]);
+    assert_eq!((overdue.state, overdue.nodes[1].completeness), (Final, Some(Completeness::Overdue)));
+    // Nobody gets another letter for it but the admin; what comes now is a correction.
+    assert_eq!((statement(&overdue, "bob").rev, overdue.rev), (0, 1));
+    fr.add(&block("2026-10-31", 86_400, lines("2026-10-31", &[444]))).unwrap();
+    let late = Basis { now: at("2026-11-20T00:11:00+08:00"), ..on_the_eighth };
+    let corrected = assemble(&late, vec![gathered(hk), gathered(fr)]).revise(Some(overdue), |_, _| true);
+    let bob = statement(&corrected, "bob");
+    assert_eq!((bob.rev, bob.billed_bytes, bob.history[0].billed_bytes, bob.history[0].state), (1, 3, 2, Final));
+    assert_eq!((statement(&corrected, "alice").rev, corrected.rev), (0, 2));
+}
+
+#[test]
+fn a_node_behind_the_main_nodes_zone_is_waited_for() {
+    let directory = Directory::new(vec![user("alice", &[443])]);
+    let mut la = NodeMonth::new("la-1", &directory, MONTH.parse().unwrap(), 1);
+    for number in 1..=31 {
+        let mut day = block(&format!("2026-10-{number:02}"), 86_400, Vec::new());
+        day.seal.zone = "America/Los_Angeles".to_owned();
+        if number == 31 {
+            // 09:11 in Los Angeles: the month is over in Shanghai alone.
+            day.seal.at = Some(at("2026-10-31T16:05:00Z").fixed_offset());
+            day.seal.seconds_covered = 9 * 3_600;
+        }
+        la.add(&day).unwrap();
+    }
+    let report = assemble(&basis(&directory, None), vec![gathered(la)]);
+    assert_eq!((report.state, report.state_of(&report.statements[0])), (State::Provisional, State::Provisional));
+    assert_eq!(report.nodes[0].days_growing, [day("2026-10-31")]);
+    assert!(report.nodes[0].is_incomplete(0.0));
+}
+
+#[test]
+fn a_report_of_an_older_version_is_read_and_is_the_same_month_still() {
+    let directory = Directory::new(vec![user("alice", &[443])]);
+    let first = report_of(&directory, FIRST, 100, true);
+    let mut old = serde_json::to_value(&first).unwrap();
+    for statement in old["statements"].as_array_mut().unwrap() {
+        statement.as_object_mut().unwrap().remove("state").unwrap();
+    }
+    for node in old["nodes"].as_array_mut().unwrap() {
+        node.as_object_mut().unwrap().remove("completeness").unwrap();
+    }
+    let old: MonthlyReport = serde_json::from_value(old).unwrap();
+    assert_eq!(old.state_of(&old.statements[0]), State::Final);
+    assert_eq!(report_of(&directory, LATER, 100, true).revise(Some(old), |_, _| true), first);
+}
+
+#[test]
+fn a_correction_by_the_node_stays_named() {
+    let directory = Directory::new(vec![user("alice", &[443])]);
+    let first = report_of(&directory, FIRST, 100, true);
+    let correction = Correction { day: day("2026-10-05"), seconds_covered_before: 86_400, seconds_covered: 82_800 };
+    let mut second = report_of(&directory, LATER, 90, true);
+    second.nodes[0].corrections.push(correction);
+    let second = second.revise(Some(first), |_, _| true);
+    let third = report_of(&directory, LATER, 90, true).revise(Some(second.clone()), |_, _| true);
+    assert_eq!((third.nodes[0].corrections.as_slice(), &third), (&[correction][..], &second));
+}
+
 #[test]
 fn what_was_gathered_before_is_used_and_named() {
     let directory = Directory::default();
-    let kept = NodeOutcome { figures: october("hk-1", &directory, &[]), why: Some("no route to host".to_owned()) };
+    let kept = NodeOutcome { why: Some("no route to host".to_owned()), ..gathered(october("hk-1", &directory, &[])) };
     let report = assemble(&basis(&directory, None), vec![kept]);
     assert_eq!(report.nodes[0].state, NodeState::Kept);
     assert_eq!(report.state, State::Final, "no day is missing");
@@ -298,7 +409,7 @@ fn lies_do_not_overflow_and_harm_nobody_else() {
     let mut liar = NodeMonth::new("hk-1", &directory, MONTH.parse().unwrap(), 1);
     let lie = block("2026-10-01", 86_400, vec![line("2026-10-01", 443, None, (u64::MAX, u64::MAX), 0)]);
     assert!(matches!(liar.add(&lie), Err(SumError::Implausible { .. })));
-    assert!(!liar.has(day("2026-10-01")));
+    assert!(liar.seal(day("2026-10-01")).is_none());
 
     // The most that a node may say, and enough nodes that say it: 31 * 2^57 is a quarter of 2^64.
     let busiest: Vec<_> = (1..=31)
@@ -331,7 +442,7 @@ fn report_of(directory: &Directory, now: &str, bytes: u64, has_fr: bool) -> Mont
         gathered(october("fr-1", directory, &[fr]))
     } else {
         let nothing = NodeMonth::new("fr-1", directory, MONTH.parse().unwrap(), 1);
-        NodeOutcome { figures: nothing, why: Some("connection refused".to_owned()) }
+        NodeOutcome { why: Some("connection refused".to_owned()), ..NodeOutcome::taken(nothing) }
     };
     let nodes = vec![gathered(october("hk-1", directory, &[hk])), fr];
     assemble(&Basis { now: at(now), ..basis(directory, None) }, nodes)

@@ -1,0 +1,110 @@
+//! Which months a run closes, and when there is nothing more to do about one.
+
+use std::collections::BTreeSet;
+
+use super::told::Told;
+use super::{Job, letters, withholds};
+use crate::exit::{Code, Failure};
+use crate::ledger::month::Month;
+use crate::ledger::statement::{MonthlyReport, NodeState, State};
+
+/// How many months a run looks back for one that was not closed. Whoever reports an older month by hand does not make the
+/// next run mail years of statements.
+const MONTHS_BACK: usize = 12;
+
+/// The months that a run looks at, the oldest first: from the first that was `reported` (within [`MONTHS_BACK`]) to the last
+/// that is complete, whether each was reported or not. On a new main node that is the last complete month alone.
+pub(super) fn months(reported: &BTreeSet<Month>, last_complete: Month) -> Vec<Month> {
+    let back = std::iter::successors(Some(last_complete), |month| Some(month.previous())).take(MONTHS_BACK);
+    let mut months: Vec<Month> = back.collect();
+    let oldest = months.iter().rposition(|month| reported.contains(month)).unwrap_or(0);
+    months.truncate(oldest + 1);
+    months.reverse();
+    months
+}
+
+/// Whether nobody asked for this month, and nothing more is to be done about it.
+pub(super) fn is_to_be_passed_over(job: &Job, former: Option<&MonthlyReport>, told: &Told, no_mail: bool) -> bool {
+    !job.is_asked_for && former.is_some_and(|former| is_closed(job, former, told, no_mail))
+}
+
+/// Whether a month is closed: nothing is waited for, and every letter was handed over, or refused for good.
+fn is_closed(job: &Job, former: &MonthlyReport, told: &Told, no_mail: bool) -> bool {
+    if former.state != State::Final {
+        return false;
+    }
+    let Some(mail) = job.config.mail.as_ref().filter(|_| !no_mail) else { return true };
+    let summary = mail.admins.is_empty() || told.is_settled(None, former.rev);
+    summary
+        && former.statements.iter().all(|statement| {
+            let is_settled = |user: &str| {
+                letters::address(&job.config, user).is_none() || told.is_settled(Some(user), statement.rev)
+            };
+            withholds(job, former, former.state_of(statement)) || statement.user.as_deref().is_none_or(is_settled)
+        })
+}
+
+/// Whether there is nothing of any node.
+pub(super) fn has_nothing(report: &MonthlyReport) -> bool {
+    report.nodes.iter().all(|node| node.state == NodeState::Missing)
+}
+
+/// What became of all months of a run.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    is_incomplete: bool,
+    is_not_mailed: bool,
+    failure: Option<Failure>,
+}
+
+impl Outcome {
+    /// Adds one month. One that failed does not keep the others from being closed; of several failures the first is told
+    /// last, the others at once.
+    pub(super) fn add(&mut self, result: Result<Code, Failure>) {
+        match result {
+            Ok(code) => {
+                self.is_incomplete |= code == Code::Incomplete;
+                self.is_not_mailed |= code == Code::Mail;
+            }
+            Err(failure) if self.failure.is_none() => self.failure = Some(failure),
+            Err(failure) => tracing::error!("{}", failure.render()),
+        }
+    }
+
+    /// The worst code; a failure is worse than what is only incomplete.
+    pub(super) fn into_result(self) -> Result<Code, Failure> {
+        match self.failure {
+            Some(failure) => Err(failure),
+            None if self.is_not_mailed => Ok(Code::Mail),
+            None if self.is_incomplete => Ok(Code::Incomplete),
+            None => Ok(Code::Done),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn month(text: &str) -> Month {
+        text.parse().unwrap()
+    }
+
+    fn names(reported: &[&str], last_complete: &str) -> Vec<String> {
+        let reported = reported.iter().map(|text| month(text)).collect();
+        months(&reported, month(last_complete)).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_month_since_the_first_one_reported_is_looked_at() {
+        assert_eq!(names(&[], "2026-10"), ["2026-10"], "a new main node");
+        assert_eq!(names(&["2026-09"], "2026-10"), ["2026-09", "2026-10"]);
+        assert_eq!(names(&["2026-10"], "2026-10"), ["2026-10"]);
+        // The main node was off from August on; it also reported a month of its own that is not over.
+        assert_eq!(names(&["2026-07", "2026-11"], "2026-10"), ["2026-07", "2026-08", "2026-09", "2026-10"]);
+        assert_eq!(names(&["2026-01", "2026-03"], "2026-04"), ["2026-01", "2026-02", "2026-03", "2026-04"]);
+        // Reported by hand, long ago.
+        assert_eq!(names(&["2024-01"], "2026-10"), ["2026-10"]);
+        assert_eq!(names(&["2025-11"], "2026-10").len(), 12);
+    }
+}

@@ -1,0 +1,95 @@
+use chrono::TimeDelta;
+
+use super::*;
+use crate::ledger::record::{Kind, VERSION};
+
+fn instant(text: &str) -> DateTime<FixedOffset> {
+    DateTime::parse_from_rfc3339(text).unwrap()
+}
+
+/// A seal of 31 October in Los Angeles: the day ends at 07:00 UTC.
+fn seal(covered: u32, at: Option<&str>, gaps: Vec<Gap>) -> DaySeal {
+    DaySeal {
+        v: VERSION,
+        kind: Kind::Seal,
+        day: "2026-10-31".parse().unwrap(),
+        node: "la-1".into(),
+        zone: "America/Los_Angeles".into(),
+        ports: 0,
+        seconds_in_day: 86_400,
+        seconds_covered: covered,
+        buckets_expected: 24,
+        buckets_sealed: 24,
+        quality: [].into(),
+        gaps,
+        late: None,
+        at: at.map(instant),
+        sha256: String::new(),
+    }
+}
+
+fn gap(start: &str, end: &str, interface: &str) -> Gap {
+    Gap { start: instant(start), end: instant(end), interface: interface.into(), why: "no bucket".into() }
+}
+
+#[test]
+fn a_day_can_grow_until_the_node_has_sealed_it_after_its_end_and_gone_on() {
+    let before_the_end = Some("2026-10-31T23:59:59-07:00");
+    let after_the_end = Some("2026-11-01T00:00:00-07:00");
+    let at_noon = || gap("2026-10-31T12:00:00-07:00", "2026-10-31T12:10:00-07:00", "*");
+    let at_the_end = |interface| gap("2026-10-31T23:50:00-07:00", "2026-11-01T00:00:00-07:00", interface);
+    let (same_day, next_day) = (Some("2026-10-31".parse().unwrap()), Some("2026-11-01".parse().unwrap()));
+    for (what, seal, newest, expected) in [
+        ("all of it is covered", seal(86_400, None, vec![]), None, false),
+        ("all of it, sealed on the day", seal(86_400, before_the_end, vec![]), same_day, false),
+        ("an old version, a hole in it", seal(85_800, None, vec![at_noon()]), next_day, true),
+        ("sealed on the day", seal(85_800, before_the_end, vec![at_noon()]), next_day, true),
+        ("sealed after it, a hole at noon", seal(85_800, after_the_end, vec![at_noon()]), same_day, false),
+        ("sealed after it, a hole at its end", seal(85_800, after_the_end, vec![at_the_end("*")]), same_day, true),
+        ("the same, and the node went on", seal(85_800, after_the_end, vec![at_the_end("*")]), next_day, false),
+        ("an interface was down at its end", seal(85_800, after_the_end, vec![at_the_end("eth0")]), same_day, false),
+        ("nothing of it", seal(0, after_the_end, vec![]), None, true),
+        ("nothing of it, and the node went on", seal(0, after_the_end, vec![]), next_day, false),
+        ("too many holes to list", seal(9, after_the_end, vec![at_noon(); MOST_GAPS]), same_day, true),
+    ] {
+        assert_eq!(can_grow(&seal, newest), expected, "{what}");
+    }
+    // Main nodes with an older time zone database know the zone by its offset alone.
+    let of_mars = |at| DaySeal { zone: "Mars/Olympus".into(), ..seal(85_800, at, vec![at_noon()]) };
+    assert!(can_grow(&of_mars(before_the_end), next_day) && !can_grow(&of_mars(after_the_end), next_day));
+    // The node's word on how long its day was is not taken.
+    let short = DaySeal { seconds_in_day: 10, ..seal(10, None, vec![]) };
+    assert!(can_grow(&short, None));
+}
+
+#[test]
+fn a_month_waits_for_whole_days_and_no_longer_than_it_promised() {
+    let zone = chrono_tz::Asia::Shanghai;
+    let first = instant("2026-11-01T00:11:05+08:00");
+    let waiting = |patience, since, promised| Waiting { patience, since, promised };
+    let week = TimeDelta::days(7);
+    for (waiting, expected) in [
+        (waiting(week, None, None), "2026-11-08T00:00:00+08:00"),
+        (waiting(week, Some(instant("2026-10-31T17:00:00Z")), None), "2026-11-08T00:00:00+08:00"),
+        (waiting(TimeDelta::hours(36), None, None), "2026-11-02T00:00:00+08:00"),
+        (waiting(TimeDelta::hours(12), None, None), "2026-11-01T12:11:05+08:00"),
+        // The configuration has changed since letters named a day.
+        (waiting(week, Some(first), Some(instant("2026-11-03T00:00:00+08:00"))), "2026-11-03T00:00:00+08:00"),
+    ] {
+        assert_eq!(waiting.ends_at(zone, first), instant(expected), "{waiting:?}");
+    }
+}
+
+#[test]
+fn a_statement_is_final_when_nothing_concerns_it_or_the_time_has_passed() {
+    for (is_over, waits, is_overdue, expected) in [
+        (false, false, false, State::InProgress),
+        (false, true, false, State::InProgress),
+        (true, false, false, State::Final),
+        (true, false, true, State::Final),
+        (true, true, false, State::Provisional),
+        (true, true, true, State::Final),
+    ] {
+        assert_eq!(state(is_over, waits, is_overdue), expected, "{is_over} {waits} {is_overdue}");
+    }
+}
