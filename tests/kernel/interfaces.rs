@@ -137,7 +137,8 @@ fn a_renamed_interface_is_followed_as_far_as_it_is_asked_for() {
         pair.host_ip(&["link", "set", "w.an2", "down"]);
         pair.host_ip(&["link", "set", "w.an2", "name", "other"]);
         pair.host_ip(&["link", "set", "other", "up"]);
-        assert_eq!(inspect(&mut *backend), []);
+        let none = inspect(&mut *backend);
+        assert_eq!((none.len(), none[0].why.as_str()), (1, "no interface"));
         assert_eq!(backend.interfaces(), Vec::<String>::new());
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);

@@ -16,6 +16,7 @@ mod changes;
 mod classifiers;
 mod clock;
 mod counted;
+mod devices;
 mod followed;
 mod gaps;
 #[path = "../common/hourly.rs"]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use globset::{Glob, GlobMatcher};
 
 use super::BackendError;
+use crate::ledger::reading::{Moment, Unseen};
 
 /// A network device as the kernel lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +14,7 @@ pub struct Interface {
     pub name: String,
     /// `ARPHRD_…`: what its frames begin with.
     pub device_type: u16,
-    /// Whether a default route (IPv4 or IPv6, main table) leaves through it.
+    /// Whether a default route (IPv4 or IPv6, of any table) leaves through it.
     pub default_route: bool,
 }
 
@@ -42,7 +43,14 @@ impl Interface {
 
 /// What the configuration names: `auto`, names and globs.
 #[derive(Clone, Debug)]
-pub struct Patterns(Vec<Pattern>);
+pub struct Patterns {
+    patterns: Vec<Pattern>,
+    /// As they are written, for gaps of no interface in particular.
+    text: String,
+}
+
+/// Why time in which no interface was counted is a gap.
+pub const NO_INTERFACE: &str = "no interface";
 
 #[derive(Clone, Debug)]
 enum Pattern {
@@ -75,7 +83,9 @@ impl Patterns {
     /// # Errors
     /// [`BackendError::Pattern`] for what can be no interface.
     pub fn parse(patterns: &[String]) -> Result<Self, BackendError> {
-        patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>().map(Self)
+        let text = patterns.join(" ");
+        let patterns = patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
+        Ok(Self { patterns, text })
     }
 
     /// Picks from `present`. `auto` without any default route keeps what it has picked before (`counted`, by index):
@@ -84,7 +94,7 @@ impl Patterns {
         let mut selection = Selection::default();
         let mut chosen = BTreeSet::new();
         let routed = present.iter().any(Interface::is_default);
-        for pattern in &self.0 {
+        for pattern in &self.patterns {
             if let Pattern::Name(name) = pattern
                 && !present.iter().any(|interface| interface.name == *name)
             {
@@ -108,14 +118,19 @@ impl Patterns {
         selection
     }
 
+    /// The time from `start` to `end`, in which no interface at all was counted.
+    pub fn nothing_counted(&self, start: Moment, end: Moment) -> Unseen {
+        Unseen { start, end, interface: self.text.clone(), why: NO_INTERFACE.to_owned() }
+    }
+
     /// Whether the default routes matter.
     pub fn follow_routes(&self) -> bool {
-        self.0.iter().any(|pattern| matches!(pattern, Pattern::Auto))
+        self.patterns.iter().any(|pattern| matches!(pattern, Pattern::Auto))
     }
 
     /// Whether `name` is picked because it is named.
     pub fn name_literally(&self, name: &str) -> bool {
-        self.0.iter().any(|pattern| matches!(pattern, Pattern::Name(literal) if literal == name))
+        self.patterns.iter().any(|pattern| matches!(pattern, Pattern::Name(literal) if literal == name))
     }
 }
 

@@ -42,6 +42,10 @@ impl Counting {
                 || selection.refused.iter().any(|interface| interface.name == name)
         };
         self.watch.missing.retain(|name, _| lacking(name));
+        // What is missed by its name was told above.
+        if self.counted.is_empty() && unseen.is_empty() {
+            unseen.push(self.patterns.nothing_counted(self.watch.looked_at, now));
+        }
         self.watch.looked_at = now;
         Ok(unseen)
     }

@@ -90,7 +90,7 @@ struct Ground {
 impl Ground {
     fn look(options: &Options) -> Result<Self, BackendError> {
         let patterns = Patterns::parse(&options.interfaces)?;
-        let chosen = choose(&patterns)?;
+        let chosen = choose(&patterns, &attached_before(options)?)?;
         layout::slots_for(options.ports.len(), options.max_ports)?;
         let attacher = Attacher {
             mechanism: mechanism(options.place)?,
@@ -127,10 +127,17 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
     Ok(sets.retire(&before))
 }
 
-/// What is to be counted, if all of it is there and can be read.
-fn choose(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
+/// The devices that a predecessor counts still: a start while a default route is being renewed is no reason to stop.
+fn attached_before(options: &Options) -> Result<BTreeSet<u32>, BackendError> {
+    let netns = host::netns()?;
+    let links = Pins::existing(&options.bpffs, &options.instance)?.map_or(Ok(Vec::new()), |pins| pins.links())?;
+    Ok(links.into_iter().map(|found| found.name).filter(|name| name.netns == netns).map(|name| name.index).collect())
+}
+
+/// What is to be counted, if all of it is there and can be read; `counted` is what is counted already.
+fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Vec<Interface>, BackendError> {
     let present = host::present(patterns)?;
-    let selection = patterns.select(&present, &BTreeSet::new());
+    let selection = patterns.select(&present, counted);
     if let Some(interface) = selection.absent.into_iter().next() {
         let present = present.into_iter().map(|interface| interface.name).collect();
         return Err(BackendError::NoSuchInterface { interface, present });
@@ -224,6 +231,9 @@ impl Counting {
             let why = self.begin(interface, lock, before, now)?;
             let start = last_known.unwrap_or(now);
             unseen.extend(why.map(|why| Unseen { start, end: now, interface: interface.name.clone(), why }));
+        }
+        if chosen.is_empty() {
+            unseen.push(self.patterns.nothing_counted(last_known.unwrap_or(now), now));
         }
         // What else was attached: devices that are not to be counted any more, or are gone.
         let chosen: BTreeSet<u32> = chosen.iter().map(|interface| interface.index).collect();

@@ -156,6 +156,9 @@ impl Counting {
         if names != self.set.interfaces {
             unseen.extend(self.limit_to(names, &picked, now)?);
         }
+        if self.set.interfaces.is_empty() && unseen.is_empty() {
+            unseen.push(self.patterns.nothing_counted(self.watch.followed_at, now));
+        }
         self.watch.followed_at = now;
         Ok(unseen)
     }

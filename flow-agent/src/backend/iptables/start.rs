@@ -46,6 +46,8 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
     };
     let counted: BTreeMap<String, Counted> = picked.iter().map(lock).collect::<Result<_, BackendError>>()?;
 
+    let nothing_counted = || patterns.nothing_counted(options.last_known.unwrap_or(begun_at), begun_at);
+    let nothing_counted = picked.is_empty().then(nothing_counted);
     let mut taken = before.ids();
     taken.extend(options.known_epochs.iter().filter_map(|epoch| epoch.rsplit_once(':')).map(|(_, id)| id.to_owned()));
     let interfaces: Vec<String> = picked.iter().map(|interface| interface.name.clone()).collect();
@@ -61,7 +63,9 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
         sealed: false,
         taken,
     };
-    before.go_on(new, options, &picked, now)
+    let mut started = before.go_on(new, options, &picked, now)?;
+    started.unseen.extend(nothing_counted);
+    Ok(started)
 }
 
 /// Whether rules could count what is asked for, as far as can be seen without making any.

@@ -12,14 +12,19 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
+const RTM_NEWNEXTHOP: u16 = 104;
+const RTM_GETNEXTHOP: u16 = 106;
+// include/uapi/linux/nexthop.h
+const NHA_ID: u16 = 1;
+const NHA_GROUP: u16 = 2;
+const NHA_OIF: u16 = 5;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_STATS64: u16 = 23;
 const IFLA_EXT_MASK: u16 = 29;
 const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 const RTA_OIF: u16 = 4;
 const RTA_MULTIPATH: u16 = 9;
-const RTA_TABLE: u16 = 15;
-const RT_TABLE_MAIN: u32 = 254;
+const RTA_NH_ID: u16 = 30;
 const RTN_UNICAST: u8 = 1;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -27,6 +32,8 @@ const AF_INET6: u8 = 10;
 const LINK_HEADER: usize = 16;
 /// `struct rtmsg`: family, destination's length (at 1), …, table (at 4), protocol, scope, type (at 7), flags.
 const ROUTE_HEADER: usize = 12;
+/// `struct nhmsg`: family, scope, protocol, reserved, flags.
+const NEXT_HOP_OBJECT_HEADER: usize = 8;
 /// `struct rtnexthop`: length, flags, hops, index (at 4).
 const NEXT_HOP_HEADER: usize = 8;
 
@@ -45,12 +52,14 @@ pub fn interfaces(default_routes: &BTreeSet<u32>) -> Result<Vec<Interface>, Back
         .collect())
 }
 
-/// The indices of the devices through which a default route of the main table leaves, IPv4 or IPv6.
+/// The indices of the devices through which a default route leaves, IPv4 or IPv6, of any table: policy rules and VRFs send
+/// packets to tables of their own.
 ///
 /// # Errors
 /// When the kernel does not answer.
 pub fn default_routes() -> Result<BTreeSet<u32>, BackendError> {
     let mut indices = BTreeSet::new();
+    let mut objects = BTreeSet::new();
     for family in [AF_INET, AF_INET6] {
         let mut header = [0; ROUTE_HEADER];
         header[0] = family;
@@ -60,7 +69,20 @@ pub fn default_routes() -> Result<BTreeSet<u32>, BackendError> {
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::OPNOTSUPP.raw_os_error()) => continue,
             Err(source) => return Err(BackendError::Netlink { action: "list the routes", source }),
         };
-        indices.extend(answers.iter().filter(|(kind, _)| *kind == RTM_NEWROUTE).flat_map(|(_, body)| leaves(body)));
+        for (_, body) in answers.iter().filter(|(kind, _)| *kind == RTM_NEWROUTE) {
+            let leaves = leaves(body);
+            indices.extend(leaves.devices);
+            objects.extend(leaves.object);
+        }
+    }
+    // Since Linux 5.3, and told beside the devices unless net.ipv4.nexthop_compat_mode is 0.
+    if !objects.is_empty() {
+        let answers = Request::new(RTM_GETNEXTHOP, NLM_F_DUMP, &[0; NEXT_HOP_OBJECT_HEADER])
+            .ask()
+            .map_err(|source| BackendError::Netlink { action: "list the next hops", source })?;
+        let answers = answers.iter().filter(|(kind, _)| *kind == RTM_NEWNEXTHOP);
+        let hops: Vec<NextHop> = answers.filter_map(|(_, body)| next_hop(body)).collect();
+        indices.extend(devices_of(&objects, &hops));
     }
     Ok(indices)
 }
@@ -110,20 +132,59 @@ fn counters(body: &[u8]) -> Option<Device> {
     })
 }
 
-/// Through which devices a route leaves, if it is a default route of the main table.
-fn leaves(body: &[u8]) -> Vec<u32> {
-    let mut table = body.get(4).map(|table| u32::from(*table));
-    let mut indices = Vec::new();
+/// Where a route leads.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Leaves {
+    devices: Vec<u32>,
+    /// A next hop, or a group of them, that is an object of its own.
+    object: Option<u32>,
+}
+
+/// Where a route leads, if it is a default route.
+fn leaves(body: &[u8]) -> Leaves {
+    let is_default = body.get(1) == Some(&0) && body.get(7) == Some(&RTN_UNICAST);
+    let mut leaves = Leaves::default();
+    if !is_default {
+        return leaves;
+    }
     for (kind, value) in attributes(body, ROUTE_HEADER) {
         match kind {
-            RTA_TABLE => table = read_u32(value, 0),
-            RTA_OIF => indices.extend(read_u32(value, 0)),
-            RTA_MULTIPATH => indices.extend(next_hops(value)),
+            RTA_OIF => leaves.devices.extend(read_u32(value, 0)),
+            RTA_MULTIPATH => leaves.devices.extend(next_hops(value)),
+            RTA_NH_ID => leaves.object = read_u32(value, 0),
             _ => {}
         }
     }
-    let is_default = body.get(1) == Some(&0) && body.get(7) == Some(&RTN_UNICAST);
-    if is_default && table == Some(RT_TABLE_MAIN) { indices } else { Vec::new() }
+    leaves
+}
+
+/// A next hop that is an object of its own: a device, or a group of others.
+#[derive(Debug, PartialEq, Eq)]
+struct NextHop {
+    id: u32,
+    device: Option<u32>,
+    group: Vec<u32>,
+}
+
+fn next_hop(body: &[u8]) -> Option<NextHop> {
+    let mut hop = NextHop { id: 0, device: None, group: Vec::new() };
+    for (kind, value) in attributes(body, NEXT_HOP_OBJECT_HEADER) {
+        match kind {
+            NHA_ID => hop.id = read_u32(value, 0)?,
+            NHA_OIF => hop.device = read_u32(value, 0),
+            // `struct nexthop_grp` is 8 bytes long and begins with the id.
+            NHA_GROUP => hop.group = value.chunks_exact(8).filter_map(|member| read_u32(member, 0)).collect(),
+            _ => {}
+        }
+    }
+    Some(hop)
+}
+
+/// The devices of the next hops with these ids. A group has no groups in it.
+fn devices_of(ids: &BTreeSet<u32>, hops: &[NextHop]) -> Vec<u32> {
+    let groups = hops.iter().filter(|hop| ids.contains(&hop.id)).flat_map(|hop| &hop.group);
+    let all: BTreeSet<u32> = groups.chain(ids).copied().collect();
+    hops.iter().filter(|hop| all.contains(&hop.id)).filter_map(|hop| hop.device).collect()
 }
 
 fn next_hops(mut hops: &[u8]) -> Vec<u32> {
@@ -146,26 +207,40 @@ mod tests {
     }
 
     #[test]
-    fn a_default_route_of_the_main_table_tells_its_device() {
-        let mut body = route(0, 254, RTN_UNICAST);
-        push_attribute(&mut body, RTA_OIF, &7_u32.to_ne_bytes());
-        assert_eq!(leaves(&body), [7]);
-    }
-
-    #[test]
-    fn other_prefixes_tables_and_types_are_no_default_routes() {
-        for mut body in [route(24, 254, RTN_UNICAST), route(0, 255, RTN_UNICAST), route(0, 254, 7)] {
+    fn a_default_route_of_any_table_tells_its_device() {
+        for table in [254, 252, 100] {
+            let mut body = route(0, table, RTN_UNICAST);
             push_attribute(&mut body, RTA_OIF, &7_u32.to_ne_bytes());
-            assert!(leaves(&body).is_empty());
+            assert_eq!(leaves(&body).devices, [7]);
         }
     }
 
     #[test]
-    fn a_table_over_255_is_read_from_its_attribute() {
-        let mut body = route(0, 252, RTN_UNICAST);
-        push_attribute(&mut body, RTA_OIF, &7_u32.to_ne_bytes());
-        push_attribute(&mut body, RTA_TABLE, &51_820_u32.to_ne_bytes());
-        assert!(leaves(&body).is_empty());
+    fn other_prefixes_and_types_are_no_default_routes() {
+        for mut body in [route(24, 254, RTN_UNICAST), route(0, 254, 7)] {
+            push_attribute(&mut body, RTA_OIF, &7_u32.to_ne_bytes());
+            push_attribute(&mut body, RTA_NH_ID, &3_u32.to_ne_bytes());
+            assert_eq!(leaves(&body), Leaves::default());
+        }
+    }
+
+    #[test]
+    fn a_next_hop_object_is_followed_to_its_devices() {
+        let mut body = route(0, 254, RTN_UNICAST);
+        push_attribute(&mut body, RTA_NH_ID, &3_u32.to_ne_bytes());
+        assert_eq!(leaves(&body), Leaves { devices: Vec::new(), object: Some(3) });
+        let mut group = vec![0; NEXT_HOP_OBJECT_HEADER];
+        push_attribute(&mut group, NHA_ID, &3_u32.to_ne_bytes());
+        push_attribute(&mut group, NHA_GROUP, &[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0]);
+        let mut hops = vec![next_hop(&group).unwrap()];
+        for (id, device) in [(1_u32, 17_u32), (2, 18), (4, 19)] {
+            let mut single = vec![0; NEXT_HOP_OBJECT_HEADER];
+            push_attribute(&mut single, NHA_ID, &id.to_ne_bytes());
+            push_attribute(&mut single, NHA_OIF, &device.to_ne_bytes());
+            hops.push(next_hop(&single).unwrap());
+        }
+        assert_eq!(devices_of(&[3].into(), &hops), [17, 18]);
+        assert_eq!(devices_of(&[4].into(), &hops), [19]);
     }
 
     #[test]
@@ -175,7 +250,7 @@ mod tests {
         hops.extend([8, 0, 0, 0, 9, 0, 0, 0]);
         let mut body = route(0, 254, RTN_UNICAST);
         push_attribute(&mut body, RTA_MULTIPATH, &hops);
-        assert_eq!(leaves(&body), [3, 9]);
+        assert_eq!(leaves(&body).devices, [3, 9]);
     }
 
     #[test]

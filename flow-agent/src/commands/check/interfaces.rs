@@ -53,8 +53,10 @@ fn of(present: &[Interface], selection: &Selection) -> Vec<Finding> {
     if !selection.chosen.is_empty() {
         findings.push(Finding::ok(Section::Interfaces, format!("counted: {}", names(&selection.chosen))));
     } else if findings.is_empty() {
-        let finding = Finding::warn(Section::Interfaces, "none to count yet: no default route, or no match for a glob");
-        findings.push(finding.help(format!("there are: {}", names(present))));
+        let what = "no interface is counted: no default route in any table, or no match for a glob";
+        let finding = Finding::fail(Section::Interfaces, what);
+        let help = format!("name them in `count.interfaces`; there are: {}", names(present));
+        findings.push(finding.help(help));
     }
     findings
 }
@@ -139,10 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_count_yet_is_a_warning() {
+    fn nothing_to_count_is_a_failure() {
         let patterns = Patterns::parse(&["auto".to_owned()]).unwrap();
         let findings = of(&[interface("eth0", 1)], &patterns.select(&[interface("eth0", 1)], &BTreeSet::new()));
-        assert_eq!(lines(&findings), ["Warn: none to count yet: no default route, or no match for a glob"]);
+        assert_eq!(
+            lines(&findings),
+            ["Fail: no interface is counted: no default route in any table, or no match for a glob"]
+        );
     }
 
     #[test]
