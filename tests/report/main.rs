@@ -21,6 +21,8 @@ mod hostile;
 mod kills;
 mod letters;
 mod month;
+mod replies;
 mod rules;
+mod scripted;
 mod stub;
 mod tls;

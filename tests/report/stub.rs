@@ -1,4 +1,5 @@
-//! A mail server that fails where and how it is told to, and remembers every letter that it took.
+//! A mail server that fails where and how it is told to, and remembers every letter that it took. It explains itself in GBK,
+//! as large Chinese mail hosts do.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -99,6 +100,14 @@ impl Stub {
     }
 }
 
+/// "Login failed", in GBK.
+pub const GBK: &[u8] = b"\xb5\xc7\xc2\xbc\xca\xa7\xb0\xdc";
+
+/// `reply`, and something in GBK.
+fn say(writer: &mut impl std::io::Write, reply: &str) -> std::io::Result<()> {
+    writer.write_all(&[reply.as_bytes(), b" ", GBK, b"\r\n"].concat())
+}
+
 fn talk(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     // An answer is written in pieces; the second would wait for the client to acknowledge the first.
     stream.set_nodelay(true)?;
@@ -111,9 +120,9 @@ fn talk(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         let gone = || Err(std::io::ErrorKind::ConnectionAborted.into());
         let mut writer = stream;
         match at(stage) {
-            None => write!(writer, "{usual}\r\n"),
-            Some(Fault::Transient) => write!(writer, "451 4.3.0 not now\r\n"),
-            Some(Fault::Permanent) => write!(writer, "554 5.0.0 never\r\n"),
+            None => say(&mut writer, usual),
+            Some(Fault::Transient) => say(&mut writer, "451 4.3.0 not now"),
+            Some(Fault::Permanent) => say(&mut writer, "554 5.0.0 never"),
             Some(Fault::Nonsense) => write!(writer, "what?\r\n"),
             Some(Fault::Drop) => gone(),
             Some(Fault::Hang) => {
@@ -130,13 +139,13 @@ fn talk(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     while let Some(line) = lines.next().transpose()? {
         state.lock().unwrap().said.push(line.clone());
         match line.split([' ', ':']).next().unwrap_or_default() {
-            "EHLO" => answer(Stage::Ehlo, "250-stub\r\n250-AUTH PLAIN LOGIN\r\n250 8BITMIME")?,
+            "EHLO" => answer(Stage::Ehlo, "250-stub\r\n250-AUTH PLAIN LOGIN\r\n250-8BITMIME\r\n250 HELP")?,
             "AUTH" => answer(Stage::Auth, "235 2.7.0 welcome")?,
             "MAIL" => answer(Stage::Mail, "250 2.1.0 ok")?,
             "RCPT" => {
                 let address = line.split(['<', '>']).nth(1).unwrap_or_default().to_owned();
                 if state.lock().unwrap().unknown.contains(&address) {
-                    write!(writer, "550 5.1.1 no such user\r\n")?;
+                    say(&mut writer, "550 5.1.1 no such user")?;
                     continue;
                 }
                 to.push(address);
@@ -165,10 +174,10 @@ fn talk(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
             }
             "RSET" => {
                 to.clear();
-                write!(writer, "250 2.0.0 ok\r\n")?;
+                say(&mut writer, "250 2.0.0 ok")?;
             }
-            "QUIT" => return write!(writer, "221 2.0.0 bye\r\n"),
-            _ => write!(writer, "500 5.5.2 what?\r\n")?,
+            "QUIT" => return say(&mut writer, "221 2.0.0 bye"),
+            _ => say(&mut writer, "500 5.5.2 what?")?,
         }
     }
     Ok(())

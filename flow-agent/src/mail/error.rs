@@ -30,8 +30,10 @@ pub enum MailerError {
     Tls {
         host: String,
         #[source]
-        source: lettre::transport::smtp::Error,
+        source: tokio_rustls::rustls::Error,
     },
+    #[error("this system has no certificates to trust")]
+    NoCertificates,
 }
 
 /// A letter was not accepted, and that is certain.

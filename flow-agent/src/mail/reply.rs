@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use lettre::transport::smtp::Error;
-use lettre::transport::smtp::response::{Response, Severity};
+use lettre::transport::smtp::response::Response;
 
 use crate::ledger::name;
 
@@ -14,11 +14,6 @@ const MOST_CHARS: usize = 300;
 pub(super) fn of_response(response: &Response) -> String {
     let lines = response.message().collect::<Vec<_>>().join(" ");
     in_one_line(&format!("{} {lines}", response.code()))
-}
-
-/// Whether the server says that it has done what was asked.
-pub(super) fn is_completed(response: &Response) -> bool {
-    response.code().severity == Severity::PositiveCompletion
 }
 
 /// `550 5.1.1 no such user`, or what happened to the connection.
@@ -41,7 +36,7 @@ pub(super) fn of_error(error: &Error) -> String {
     in_one_line(&words)
 }
 
-fn in_one_line(words: &str) -> String {
+pub(super) fn in_one_line(words: &str) -> String {
     let harmless = |c: char| if name::hidden(c.encode_utf8(&mut [0; 4])).is_some() { ' ' } else { c };
     let words: String = words.chars().map(harmless).take(MOST_CHARS).collect();
     words.trim().to_owned()

@@ -1,23 +1,27 @@
 //! The mail server, by SMTP: lettre's connection, stage by stage.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
-use std::error::Error as _;
-use std::future::Future;
-use std::io;
+mod connect;
+mod failure;
+mod replies;
+mod stream;
+mod tls;
+
 use std::time::Duration;
 
 use lettre::Address;
-use lettre::transport::smtp::Error;
-use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt, Rset};
-use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
-use tokio::time::timeout;
+use lettre::transport::smtp::extension::{Extension, MailParameter};
 
 use super::compose::Letter;
 use super::error::{Delivery, MailerError, Refusal, Scope};
-use super::settings::{MailConfig, MailSecurity, MailServer};
+use super::settings::{MailConfig, MailSecurity};
 use super::{Mailer, reply};
+use connect::Connector;
+use failure::{Stop, completed, is_completed, limited};
+use tls::Tls;
 
 /// How long the server may take.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +40,7 @@ impl Default for Timing {
 
 /// Hands letters to one mail server, over one connection as long as that lasts.
 pub struct SmtpMailer {
-    server: MailServer,
-    credentials: Option<Credentials>,
-    /// `None` only for a server on this machine that is spoken to in clear.
-    tls: Option<TlsParameters>,
+    connector: Connector,
     timing: Timing,
     connection: Option<AsyncSmtpConnection>,
     /// Recipients of the present offer that were refused while others were not.
@@ -65,12 +66,10 @@ impl SmtpMailer {
         let server = config.server.clone();
         let tls = match server.security {
             MailSecurity::Insecure => None,
-            MailSecurity::Tls | MailSecurity::StartTls => {
-                let parameters = TlsParameters::new_rustls(server.host.clone());
-                Some(parameters.map_err(|source| MailerError::Tls { host: server.host.clone(), source })?)
-            }
+            MailSecurity::Tls | MailSecurity::StartTls => Some(Tls::new(&server.host)?),
         };
-        Ok(Self { server, credentials, tls, timing, connection: None, left_out: Vec::new(), has_offered: false })
+        let connector = Connector { server, tls, credentials, step: timing.step };
+        Ok(Self { connector, timing, connection: None, left_out: Vec::new(), has_offered: false })
     }
 
     /// Connects, encrypts and logs in as it must be before a letter, and takes leave.
@@ -78,38 +77,9 @@ impl SmtpMailer {
     /// # Errors
     /// Where that stops, and why.
     pub async fn greet(&mut self) -> Result<(), Refusal> {
-        self.connection = Some(self.connect().await?);
+        self.connection = Some(self.connector.connect().await?);
         self.leave().await;
         Ok(())
-    }
-
-    async fn connect(&self) -> Result<AsyncSmtpConnection, Refusal> {
-        let (hello, step) = (ClientId::default(), self.timing.step);
-        let address = (self.server.host.as_str(), self.server.port);
-        let from_the_start = match self.server.security {
-            MailSecurity::Tls => self.tls.clone(),
-            MailSecurity::StartTls | MailSecurity::Insecure => None,
-        };
-        let connecting = AsyncSmtpConnection::connect_tokio1(address, Some(step), &hello, from_the_start, None);
-        let mut connection =
-            limited(step, connecting).await.map_err(|failure| failure.stop(Scope::Server, "connect").refusal)?;
-        if self.server.security == MailSecurity::StartTls {
-            if !connection.can_starttls() {
-                return Err(Refusal {
-                    scope: Scope::Server,
-                    is_transient: false,
-                    reply: "STARTTLS: the server does not offer it, and nothing is sent in clear".to_owned(),
-                });
-            }
-            let parameters = self.tls.clone().expect("made for every server that is not insecure");
-            let upgrade = connection.starttls(parameters, &hello);
-            limited(step, upgrade).await.map_err(|failure| failure.stop(Scope::Server, "STARTTLS").refusal)?;
-        }
-        if let Some(credentials) = &self.credentials {
-            let login = connection.auth(DEFAULT_MECHANISMS, credentials);
-            limited(step, login).await.map_err(|failure| failure.stop(Scope::Server, "login").refusal)?;
-        }
-        Ok(connection)
     }
 
     /// From whom and to whom, on a connection.
@@ -126,12 +96,12 @@ impl SmtpMailer {
             parameters.push(MailParameter::SmtpUtfEight);
         }
         let mail = Mail::new(Some(letter.from.clone()), parameters);
-        limited(step, connection.command(mail)).await.map_err(|failure| failure.stop(Scope::Server, "sender"))?;
+        completed(step, connection.command(mail)).await.map_err(|failure| failure.stop(Scope::Server, "sender"))?;
         self.left_out.clear();
         let mut refused = None;
         for address in &letter.to {
             let recipient = Rcpt::new(address.clone(), Vec::new());
-            if let Err(failure) = limited(step, connection.command(recipient)).await {
+            if let Err(failure) = completed(step, connection.command(recipient)).await {
                 let stop = failure.stop(Scope::Letter, "");
                 if !stop.is_connected {
                     return Err(stop);
@@ -156,7 +126,7 @@ impl SmtpMailer {
 
     /// Keeps a connection on which a letter was refused, if the server is still there.
     async fn reset(&mut self, mut connection: AsyncSmtpConnection) {
-        if limited(self.timing.step, connection.command(Rset)).await.is_ok() {
+        if completed(self.timing.step, connection.command(Rset)).await.is_ok() {
             self.connection = Some(connection);
         }
     }
@@ -169,7 +139,7 @@ impl Mailer for SmtpMailer {
             let is_used = used.is_some();
             let mut connection = match used.take() {
                 Some(connection) => connection,
-                None => self.connect().await?,
+                None => self.connector.connect().await?,
             };
             match self.try_offer(&mut connection, letter).await {
                 Ok(()) => {
@@ -195,7 +165,7 @@ impl Mailer for SmtpMailer {
             return Delivery::Refused(Refusal { scope: Scope::Letter, is_transient: true, reply });
         };
         match limited(self.timing.answer, connection.message(&letter.bytes)).await {
-            Ok(response) if reply::is_completed(&response) => {
+            Ok(response) if is_completed(&response) => {
                 self.connection = Some(connection);
                 let mut reply = reply::of_response(&response);
                 for refused in &self.left_out {
@@ -224,68 +194,5 @@ impl Mailer for SmtpMailer {
             // It is courtesy: every letter was answered before.
             tracing::debug!(error = failure.words(), "the mail server did not say good-bye");
         }
-    }
-}
-
-/// Why a letter cannot be offered on a connection.
-struct Stop {
-    refusal: Refusal,
-    /// Whether the server still listens on it.
-    is_connected: bool,
-}
-
-/// Why a step did not succeed.
-enum Failure {
-    Smtp(Error),
-    Silence(Duration),
-}
-
-impl Failure {
-    fn stop(&self, scope: Scope, stage: &str) -> Stop {
-        let words = self.words();
-        let reply = if stage.is_empty() { words } else { format!("{stage}: {words}") };
-        let is_transient = match self {
-            // TLS that is not as it must be stays so, and what the server does not know how to do, too.
-            Self::Smtp(error) => !(error.is_permanent() || is_of_tls(error) || error.is_client()),
-            Self::Silence(_) => true,
-        };
-        // 421 says that it closes the connection.
-        let is_connected = self.code().is_some_and(|code| code != 421);
-        Stop { refusal: Refusal { scope, is_transient, reply }, is_connected }
-    }
-
-    /// With which code the server said no; `None` when it did not say so.
-    fn code(&self) -> Option<u16> {
-        match self {
-            Self::Smtp(error) => error.status().map(u16::from),
-            Self::Silence(_) => None,
-        }
-    }
-
-    fn words(&self) -> String {
-        match self {
-            Self::Smtp(error) => reply::of_error(error),
-            Self::Silence(limit) => format!("no answer within {}", humantime::format_duration(*limit)),
-        }
-    }
-}
-
-/// Whether the handshake failed. lettre tells some of these as errors of the connection; what rustls finds wrong is always
-/// invalid data.
-fn is_of_tls(error: &Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::InvalidData) {
-            return true;
-        }
-        cause = error.source();
-    }
-    error.is_tls()
-}
-
-async fn limited<T>(limit: Duration, step: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
-    match timeout(limit, step).await {
-        Ok(result) => result.map_err(Failure::Smtp),
-        Err(_elapsed) => Err(Failure::Silence(limit)),
     }
 }

@@ -1,0 +1,114 @@
+//! From nothing to a connection on which letters may be offered: connected, encrypted, greeted and logged in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::Starttls;
+use lettre::transport::smtp::extension::ClientId;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::failure::{Failure, completed, limited};
+use super::stream::ReplyStream;
+use super::tls::Tls;
+use crate::mail::settings::{MailSecurity, MailServer};
+use crate::mail::{Refusal, Scope};
+
+/// How one server is connected to.
+pub(super) struct Connector {
+    pub(super) server: MailServer,
+    /// `None` only for a server on this machine that is spoken to in clear.
+    pub(super) tls: Option<Tls>,
+    pub(super) credentials: Option<Credentials>,
+    /// How long each step may take.
+    pub(super) step: Duration,
+}
+
+impl Connector {
+    pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, Refusal> {
+        let hello = ClientId::default();
+        let (stream, peer) = self.reach().await.map_err(|failure| refused(&failure, "connect"))?;
+        let mut connection = match (&self.tls, self.server.security) {
+            (Some(tls), MailSecurity::Tls) => self.encrypted(tls, stream, peer, &hello).await?,
+            (Some(tls), MailSecurity::StartTls) => self.starttls(tls, stream, peer, &hello).await?,
+            (_, MailSecurity::Insecure) | (None, _) => self.greeting(ReplyStream::new(stream, peer), &hello).await?,
+        };
+        if let Some(credentials) = &self.credentials {
+            let login = connection.auth(DEFAULT_MECHANISMS, credentials);
+            completed(self.step, login).await.map_err(|failure| refused(&failure, "login"))?;
+        }
+        Ok(connection)
+    }
+
+    /// Connects to the first of the server's addresses that answers; none may use up the time of the others.
+    async fn reach(&self) -> Result<(TcpStream, SocketAddr), Failure> {
+        let server = (self.server.host.as_str(), self.server.port);
+        let addresses: Vec<SocketAddr> = limited(self.step, lookup_host(server)).await?.collect();
+        let share = self.step / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut last = Failure::Connection(io::Error::other("this name has no address"));
+        for address in addresses {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok((stream, address)),
+                Ok(Err(error)) => last = error.into(),
+                Err(_elapsed) => last = Failure::Silence(share),
+            }
+        }
+        Err(last)
+    }
+
+    /// TLS from the first byte.
+    async fn encrypted(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        peer: SocketAddr,
+        hello: &ClientId,
+    ) -> Result<AsyncSmtpConnection, Refusal> {
+        let stream = limited(self.step, tls.handshake(stream)).await.map_err(|failure| refused(&failure, "TLS"))?;
+        self.greeting(ReplyStream::new(stream, peer), hello).await
+    }
+
+    /// In clear up to the server's word that TLS may begin, and not a byte further. lettre has a STARTTLS of its own, which
+    /// would put TLS around the stream that makes replies readable, where it belongs inside.
+    async fn starttls(
+        &self,
+        tls: &Tls,
+        stream: TcpStream,
+        peer: SocketAddr,
+        hello: &ClientId,
+    ) -> Result<AsyncSmtpConnection, Refusal> {
+        let (stream, mut returned) = ReplyStream::lent(stream, peer);
+        let mut connection = self.greeting(stream, hello).await?;
+        if !connection.can_starttls() {
+            return Err(Refusal {
+                scope: Scope::Server,
+                is_transient: false,
+                reply: "STARTTLS: the server does not offer it, and nothing is sent in clear".to_owned(),
+            });
+        }
+        let of_tls = |failure: Failure| refused(&failure, "STARTTLS");
+        completed(self.step, connection.command(Starttls)).await.map_err(of_tls)?;
+        drop(connection);
+        let stream = returned.try_recv().expect("a dropped connection gives its stream back");
+        let stream = limited(self.step, tls.handshake(stream)).await.map_err(of_tls)?;
+        self.greeting(ReplyStream::greeted(stream, peer), hello).await
+    }
+
+    /// Waits for the server's greeting, and introduces us.
+    async fn greeting<S>(&self, stream: ReplyStream<S>, hello: &ClientId) -> Result<AsyncSmtpConnection, Refusal>
+    where
+        ReplyStream<S>: lettre::transport::smtp::client::AsyncTokioStream,
+        S: 'static,
+    {
+        let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
+        limited(self.step, greeting).await.map_err(|failure| refused(&failure, "greeting"))
+    }
+}
+
+/// Before it is logged in, whatever the server refuses is refused to all letters.
+fn refused(failure: &Failure, stage: &str) -> Refusal {
+    failure.stop(Scope::Server, stage).refusal
+}

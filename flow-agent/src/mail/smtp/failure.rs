@@ -1,0 +1,102 @@
+//! PURE: what it means for the letters when a step of the dialogue does not succeed.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::response::{Response, Severity};
+use tokio::time::timeout;
+
+use super::tls;
+use crate::mail::{Refusal, Scope, reply};
+
+/// Why a letter cannot be offered on a connection.
+pub(super) struct Stop {
+    pub(super) refusal: Refusal,
+    /// Whether the server still listens on it.
+    pub(super) is_connected: bool,
+}
+
+/// Why a step did not succeed.
+pub(super) enum Failure {
+    Smtp(Error),
+    /// A reply that is not one to this step: what the server thinks was asked is not known any more.
+    OutOfPlace(Response),
+    Connection(io::Error),
+    Silence(Duration),
+}
+
+impl Failure {
+    pub(super) fn stop(&self, scope: Scope, stage: &str) -> Stop {
+        let words = self.words();
+        let reply = if stage.is_empty() { words } else { format!("{stage}: {words}") };
+        // 421 says that it closes the connection.
+        let is_connected = self.code().is_some_and(|code| code != 421);
+        Stop { refusal: Refusal { scope, is_transient: self.is_transient(), reply }, is_connected }
+    }
+
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            // What the server does not know how to do, it will not learn in a moment.
+            Self::Smtp(error) => !(error.is_permanent() || error.is_client()),
+            Self::OutOfPlace(_) | Self::Silence(_) => true,
+            // A handshake that fails for the server's certificate or its versions will fail again.
+            Self::Connection(error) => tls::fault(error).is_none(),
+        }
+    }
+
+    /// With which code the server said no; `None` when it did not say so.
+    pub(super) fn code(&self) -> Option<u16> {
+        match self {
+            Self::Smtp(error) => error.status().map(u16::from),
+            Self::OutOfPlace(_) | Self::Connection(_) | Self::Silence(_) => None,
+        }
+    }
+
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Smtp(error) => reply::of_error(error),
+            Self::OutOfPlace(response) => format!("an answer to something else ({})", reply::of_response(response)),
+            Self::Connection(error) => reply::in_one_line(&error.to_string()),
+            Self::Silence(limit) => format!("no answer within {}", humantime::format_duration(*limit)),
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Smtp(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Connection(error)
+    }
+}
+
+/// Gives up a step that takes longer than it may.
+pub(super) async fn limited<T, E: Into<Failure>>(
+    limit: Duration,
+    step: impl Future<Output = Result<T, E>>,
+) -> Result<T, Failure> {
+    match timeout(limit, step).await {
+        Ok(result) => result.map_err(Into::into),
+        Err(_elapsed) => Err(Failure::Silence(limit)),
+    }
+}
+
+/// The same for a step that only a code of 200 to 299 completes: lettre is content with 300 to 399 as well.
+pub(super) async fn completed<E: Into<Failure>>(
+    limit: Duration,
+    step: impl Future<Output = Result<Response, E>>,
+) -> Result<Response, Failure> {
+    let response = limited(limit, step).await?;
+    if is_completed(&response) { Ok(response) } else { Err(Failure::OutOfPlace(response)) }
+}
+
+/// Whether the server says that it has done what was asked.
+pub(super) fn is_completed(response: &Response) -> bool {
+    response.code().severity == Severity::PositiveCompletion
+}
