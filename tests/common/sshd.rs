@@ -22,7 +22,7 @@ pub struct Sshd {
 impl Sshd {
     /// Starts it in `netns` on `address`; its files lie in `dir`, its log in `dir/sshd.log`.
     ///
-    /// `extra` is appended to its configuration (`ForceCommand …`).
+    /// `extra` is appended to its configuration (`ForceCommand …`); with a `Subsystem` of its own it has no other.
     pub fn start(netns: &str, dir: &Path, address: &str, port: u16, extra: &str) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
@@ -34,12 +34,13 @@ impl Sshd {
         // sshd separates its privileges in this directory and does not start without it.
         fs::create_dir_all("/run/sshd")?;
         let config = dir.join("sshd_config");
+        let subsystem = if extra.contains("Subsystem ") { "" } else { "Subsystem sftp internal-sftp\n" };
         fs::write(
             &config,
             format!(
                 "ListenAddress {address}:{port}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nUsePAM no\n\
                  StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
-                 PermitRootLogin prohibit-password\nUseDNS no\nSubsystem sftp internal-sftp\n{extra}\n",
+                 PermitRootLogin prohibit-password\nUseDNS no\n{subsystem}{extra}\n",
                 host_key.display(),
                 dir.join("authorized_keys").display(),
             ),

@@ -21,6 +21,7 @@ mod hostile;
 mod kills;
 mod letters;
 mod month;
+mod reached;
 mod replies;
 mod rules;
 mod scripted;

@@ -49,6 +49,15 @@ pub enum FetchError {
     NoHostKey,
     #[error("it does not accept our key ({said})")]
     KeyRefused { said: String },
+    #[error("its sshd offers no SFTP ({said})")]
+    NoSftp { said: String },
+    /// What its shell prints at every login takes the place of SFTP's first message.
+    #[error("something there prints a text where SFTP should begin ({said})")]
+    Chatter { said: String },
+    #[error("it may not be read there ({said})")]
+    NotReadable { said: String },
+    #[error("it cannot be reached ({said})")]
+    Unreachable { said: String },
     #[error("more than {MOST_FILE_BYTES} bytes")]
     TooLarge,
     #[error("scp failed ({said})")]
@@ -99,9 +108,10 @@ impl GatherError {
     pub fn help(&self, name: &str) -> Option<String> {
         match self {
             Self::Fetch(FetchError::HostKeyUnknown) => Some(format!("run `flow-agent check --enroll {name}`")),
-            Self::Fetch(FetchError::HostKeyChanged) => {
-                Some(format!("find out why; if the node was installed anew, run `flow-agent check --enroll {name}`"))
-            }
+            Self::Fetch(FetchError::HostKeyChanged) => Some(format!(
+                "if the node was installed anew or its keys were replaced, run `flow-agent check --enroll {name}`; else \
+                     somebody else answers at its address"
+            )),
             Self::Fetch(FetchError::KeyRefused { .. }) => {
                 Some("check `user` and `identity_file`, and the node's authorized_keys".to_owned())
             }
@@ -112,12 +122,27 @@ impl GatherError {
                     .to_owned(),
             )
             }
+            Self::Fetch(FetchError::NoSftp { .. }) => {
+                Some("add `Subsystem sftp internal-sftp` to its sshd_config, and reload its sshd".to_owned())
+            }
+            Self::Fetch(FetchError::Chatter { .. }) => Some(
+                "let no start-up file of its `user`'s shell (.bashrc, .profile) print anything, or set `ForceCommand \
+                 internal-sftp -R` for that user"
+                    .to_owned(),
+            ),
+            Self::Fetch(FetchError::NotReadable { .. }) => {
+                Some("give its `user` the right to read `daily/` and what is in it".to_owned())
+            }
+            Self::Fetch(FetchError::Unreachable { .. }) => {
+                Some("check `host` and `port`, that its sshd runs, and that no firewall is in between".to_owned())
+            }
             Self::Fetch(FetchError::Start { program, .. }) => Some(format!("install `{program}` (openssh-client)")),
             Self::Rejected { .. } => Some("run `flow-agent rollup` on the node".to_owned()),
             Self::Fetch(FetchError::NoHostKey) => Some("check `host` and `port`, and that its sshd runs".to_owned()),
-            Self::Fetch(FetchError::TooLarge | FetchError::Scp { .. } | FetchError::Io { .. })
-            | Self::Deadline { .. }
-            | Self::DeadlineOfAll { .. } => None,
+            Self::Deadline { .. } | Self::DeadlineOfAll { .. } => {
+                Some("see why the node is slow or silent, or give it more time with `report.deadline`".to_owned())
+            }
+            Self::Fetch(FetchError::TooLarge | FetchError::Scp { .. } | FetchError::Io { .. }) => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! PURE: what it means how scp ended.
+//! PURE: why scp failed, from its exit status and its error messages.
 
 use std::path::Path;
 
@@ -30,8 +30,16 @@ pub(super) fn failure(ended: &Ended, source: &Path) -> Option<FetchError> {
         FetchError::KeyRefused { said: in_one_line(&stderr) }
     } else if stderr.contains("File too large") {
         FetchError::TooLarge
+    } else if stderr.contains("subsystem request failed") {
+        FetchError::NoSftp { said: in_one_line(&stderr) }
+    } else if stderr.contains("Received message too long") {
+        FetchError::Chatter { said: in_one_line(&stderr) }
     } else if stderr.lines().any(is_absent) {
         FetchError::Absent { path: source.to_owned() }
+    } else if stderr.lines().any(is_not_readable) {
+        FetchError::NotReadable { said: in_one_line(&stderr) }
+    } else if stderr.lines().any(is_unreachable) {
+        FetchError::Unreachable { said: in_one_line(&stderr) }
     } else {
         let said = in_one_line(&stderr);
         FetchError::Scp { said: if said.is_empty() { ended.status.to_string() } else { said } }
@@ -45,16 +53,25 @@ fn is_absent(line: &str) -> bool {
         || line.starts_with("File \"") && line.ends_with("\" not found.")
 }
 
-/// The node chose these words: nothing in them may move the cursor or turn the text.
+/// `scp: remote open "/x": Permission denied`, `remote open("/x"): Permission denied`
+fn is_not_readable(line: &str) -> bool {
+    line.contains("remote open") && line.trim_end().ends_with(": Permission denied")
+}
+
+/// `ssh: connect to host 10.0.0.2 port 22: Connection refused`, `ssh: Could not resolve hostname x: …`
+fn is_unreachable(line: &str) -> bool {
+    line.starts_with("ssh: connect to host ") || line.starts_with("ssh: Could not resolve hostname ")
+}
+
+/// The node chose these words: nothing in them may move the cursor or turn the text. Of a long text the end is kept: a banner
+/// comes first, and what went wrong last.
 fn in_one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join("; ");
     let harmless = |c: char| if name::hidden(c.encode_utf8(&mut [0; 4])).is_some() { '\u{fffd}' } else { c };
-    let mut short: String = line.chars().map(harmless).take(MOST_CHARS).collect();
-    if line.chars().nth(MOST_CHARS).is_some() {
-        short.push('…');
-    }
-    short
+    let surplus = line.chars().count().saturating_sub(MOST_CHARS);
+    let end = line.chars().skip(surplus).map(harmless);
+    if surplus > 0 { std::iter::once('…').chain(end).collect() } else { end.collect() }
 }
 
 #[cfg(test)]
@@ -101,7 +118,26 @@ mod tests {
             (
                 exit_1,
                 "ssh: connect to host 10.0.0.2 port 22: Connection refused\nscp: Connection closed\n",
-                Some("scp failed (ssh: connect to host 10.0.0.2 port 22: Connection refused; scp: Connection closed)"),
+                Some(
+                    "it cannot be reached (ssh: connect to host 10.0.0.2 port 22: Connection refused; scp: Connection closed)",
+                ),
+            ),
+            (
+                exit_1,
+                "subsystem request failed on channel 0\nscp: Connection closed\n",
+                Some("its sshd offers no SFTP (subsystem request failed on channel 0; scp: Connection closed)"),
+            ),
+            (
+                exit_1,
+                "scp: Received message too long 1466264419\n",
+                Some(
+                    "something there prints a text where SFTP should begin (scp: Received message too long 1466264419)",
+                ),
+            ),
+            (
+                exit_1,
+                "scp: remote open \"/state/daily/2026-10.jsonl\": Permission denied\n",
+                Some("it may not be read there (scp: remote open \"/state/daily/2026-10.jsonl\": Permission denied)"),
             ),
         ] {
             assert_eq!(said(status, stderr).as_deref(), expected, "{stderr}");
@@ -110,8 +146,8 @@ mod tests {
 
     #[test]
     fn the_words_of_a_node_are_harmless() {
-        let words = said(1 << 8, &format!("\x1b[2Jgone\u{202e}{}", "x".repeat(10_000))).unwrap();
-        assert!(words.starts_with("scp failed (\u{fffd}[2Jgone\u{fffd}xxx"), "{words}");
+        let words = said(1 << 8, &format!("{}\x1b[2Jgone\u{202e}\n", "x".repeat(10_000))).unwrap();
+        assert!(words.starts_with("scp failed (…xxx") && words.ends_with("x\u{fffd}[2Jgone\u{fffd})"), "{words}");
         assert_eq!(words.chars().count(), "scp failed (".len() + MOST_CHARS + "…)".chars().count());
     }
 }
