@@ -133,6 +133,7 @@ fn every_key_of_a_main_node_arrives() {
         server: MailServer { host: "::1".to_owned(), port: 2525, security: MailSecurity::Insecure },
         username: None,
         password_file: None,
+        ca_file: None,
         from: "Flow Agent <report@example.com>".to_owned(),
         admins: vec!["ops@example.com".to_owned()],
     };

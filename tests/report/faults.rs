@@ -220,9 +220,9 @@ fn mailer_at(port: u16, password_file: Option<PathBuf>) -> SmtpMailer {
     let username = password_file.as_ref().map(|_| "report@example.com".to_owned());
     let server = MailServer { host: "127.0.0.1".to_owned(), port, security: MailSecurity::Insecure };
     let from = "report@example.com".to_owned();
-    let config = MailConfig { server, username, password_file, from, admins: Vec::new() };
+    let config = MailConfig { server, username, password_file, ca_file: None, from, admins: Vec::new() };
     let limit = Duration::from_millis(300);
-    SmtpMailer::new(&config, Timing { step: limit, answer: limit }).unwrap()
+    SmtpMailer::new(&config, Timing { step: limit, greeting: limit, answer: limit }).unwrap()
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Talk {
             server: MailServer { host: "localhost".to_owned(), port: server.port, security },
             username: Some("report".to_owned()),
             password_file: Some(password.path().to_owned()),
+            ca_file: Some(server.certificate()),
             from: "report@example.com".to_owned(),
             admins: Vec::new(),
         };
@@ -69,7 +70,7 @@ impl Talk {
     fn hand_over(&self, stage: &str, reply: &[u8]) -> (Outcome, String) {
         self.server.answer(stage, reply);
         let limit = Duration::from_secs(60);
-        let mut mailer = SmtpMailer::new(&self.config, Timing { step: limit, answer: limit }).unwrap();
+        let mut mailer = SmtpMailer::new(&self.config, Timing { step: limit, greeting: limit, answer: limit }).unwrap();
         self.runtime.block_on(async {
             if let Err(refusal) = mailer.offer(&letter()).await {
                 return (Outcome::Refused(refusal.scope, refusal.is_transient), refusal.reply);
@@ -112,7 +113,7 @@ fn an_answer_in_gbk_counts_by_its_code_at_every_stage() {
     if !have_program("openssl", "certificates") {
         return;
     }
-    for mode in ["clear"] {
+    for mode in ["clear", "starttls", "smtps"] {
         let talk = Talk::new(mode);
         for (stage, goes_on, scope) in stages(mode) {
             let yes = match stage {

@@ -151,11 +151,12 @@ impl Scripted {
     }
 }
 
-/// A certificate for `localhost`, and its key.
+/// A certificate for `localhost`, and its key. Its subject is its own: a machine may trust some `CN=localhost`.
 pub fn make_certificate(dir: &Path, certificate: Certificate) {
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);
-    openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]);
+    let subject = format!("/CN=flow-agent test {}", dir.file_name().unwrap().to_string_lossy());
+    openssl.args(["-subj", &subject, "-addext", "subjectAltName=DNS:localhost"]);
     if certificate == Certificate::OfServer {
         openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth"]);
     }

@@ -53,6 +53,7 @@ impl From<ComposeError> for Failure {
 
 impl From<MailerError> for Failure {
     fn from(error: MailerError) -> Self {
-        Self::new(Code::Mail, error)
+        let help = error.help();
+        Self { help, ..Self::new(Code::Mail, error) }
     }
 }

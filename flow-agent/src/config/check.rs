@@ -209,6 +209,7 @@ fn mail(mail: file::Mail, source: &Source<'_>) -> Result<MailConfig, ConfigError
         server: mail.server.0,
         username: mail.username.map(|name| name.into_inner().0.0),
         password_file: mail.password_file.map(|path| source.resolve(path.into_inner())),
+        ca_file: mail.ca_file.map(|path| source.resolve(path)),
         from: mail.from.0.0,
         admins: mail.admins.into_iter().map(|admin| admin.0.0).collect(),
     })

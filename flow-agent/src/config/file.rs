@@ -126,6 +126,7 @@ pub(super) struct Mail {
     pub(super) server: Text<MailServer>,
     pub(super) username: Option<Spanned<Text<UserName>>>,
     pub(super) password_file: Option<Spanned<Text<PathBuf>>>,
+    pub(super) ca_file: Option<Text<PathBuf>>,
     pub(super) from: Text<Mailbox>,
     #[serde(default)]
     pub(super) admins: Vec<Text<Mailbox>>,

@@ -32,8 +32,26 @@ pub enum MailerError {
         #[source]
         source: tokio_rustls::rustls::Error,
     },
+    #[error("failed to read the certificates in `{}`", path.display())]
+    CaFile {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("this system has no certificates to trust")]
     NoCertificates,
+}
+
+impl MailerError {
+    /// What a person can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Password { .. } => Some("check `mail.password_file`".to_owned()),
+            Self::CaFile { .. } => Some("`mail.ca_file` names a file of certificates in PEM form".to_owned()),
+            Self::NoCertificates => Some("install ca-certificates, or name a file in `mail.ca_file`".to_owned()),
+            Self::Tls { .. } => None,
+        }
+    }
 }
 
 /// A letter was not accepted, and that is certain.
@@ -44,6 +62,8 @@ pub struct Refusal {
     pub is_transient: bool,
     /// The server's words, or the error's, in one line and harmless to print.
     pub reply: String,
+    /// What a person can do about it, where that can be told.
+    pub help: Option<String>,
 }
 
 /// What a refusal is about.

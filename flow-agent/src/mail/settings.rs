@@ -7,6 +7,8 @@ pub struct MailConfig {
     pub server: MailServer,
     pub username: Option<String>,
     pub password_file: Option<PathBuf>,
+    /// PEM: certificates that are trusted besides this system's.
+    pub ca_file: Option<PathBuf>,
     /// `Name <address>` or an address.
     pub from: String,
     pub admins: Vec<String>,

@@ -6,6 +6,7 @@ mod failure;
 mod replies;
 mod stream;
 mod tls;
+mod trust;
 
 use std::time::Duration;
 
@@ -28,13 +29,15 @@ use tls::Tls;
 pub struct Timing {
     /// For each step before the letter.
     pub step: Duration,
+    /// For its greeting, before somebody looks whether it waits for TLS to begin.
+    pub greeting: Duration,
     /// For its answer to the letter.
     pub answer: Duration,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { step: Duration::from_secs(60), answer: Duration::from_secs(300) }
+        Self { step: Duration::from_secs(60), greeting: Duration::from_secs(3), answer: Duration::from_secs(300) }
     }
 }
 
@@ -66,9 +69,9 @@ impl SmtpMailer {
         let server = config.server.clone();
         let tls = match server.security {
             MailSecurity::Insecure => None,
-            MailSecurity::Tls | MailSecurity::StartTls => Some(Tls::new(&server.host)?),
+            MailSecurity::Tls | MailSecurity::StartTls => Some(Tls::new(&server.host, config.ca_file.as_deref())?),
         };
-        let connector = Connector { server, tls, credentials, step: timing.step };
+        let connector = Connector { server, tls, credentials, timing };
         Ok(Self { connector, timing, connection: None, left_out: Vec::new(), has_offered: false })
     }
 
@@ -90,7 +93,7 @@ impl SmtpMailer {
         if !std::iter::once(&letter.from).chain(&letter.to).all(is_ascii) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
                 let reply = "the server takes no addresses beyond ASCII (SMTPUTF8)".to_owned();
-                let refusal = Refusal { scope: Scope::Letter, is_transient: false, reply };
+                let refusal = Refusal { scope: Scope::Letter, is_transient: false, reply, help: None };
                 return Err(Stop { refusal, is_connected: true });
             }
             parameters.push(MailParameter::SmtpUtfEight);
@@ -117,7 +120,7 @@ impl SmtpMailer {
             Ok(response) if response.has_code(354) => Ok(()),
             Ok(response) => {
                 let reply = format!("DATA: {}", reply::of_response(&response));
-                let refusal = Refusal { scope: Scope::Letter, is_transient: true, reply };
+                let refusal = Refusal { scope: Scope::Letter, is_transient: true, reply, help: None };
                 Err(Stop { refusal, is_connected: false })
             }
             Err(failure) => Err(failure.stop(Scope::Letter, "")),
@@ -162,7 +165,7 @@ impl Mailer for SmtpMailer {
         let offered = std::mem::take(&mut self.has_offered);
         let Some(mut connection) = self.connection.take().filter(|_| offered) else {
             let reply = "nothing was offered".to_owned();
-            return Delivery::Refused(Refusal { scope: Scope::Letter, is_transient: true, reply });
+            return Delivery::Refused(Refusal { scope: Scope::Letter, is_transient: true, reply, help: None });
         };
         match limited(self.timing.answer, connection.message(&letter.bytes)).await {
             Ok(response) if is_completed(&response) => {

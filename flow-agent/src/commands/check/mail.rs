@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use super::finding::{Finding, Section};
 use crate::commands::report::letters;
 use crate::config::Config;
+use crate::errors::chain;
 use crate::ledger::calendar;
-use crate::mail::MailConfig;
-use crate::mail::{Content, Delivery, Header, Letter, Mailer as _, Refusal, SmtpMailer, Timing, compose};
+use crate::mail::{Content, Delivery, Header, Letter, MailConfig, Mailer as _, Refusal, SmtpMailer, Timing, compose};
 use crate::render::TEMPLATE_NAMES;
 
 /// Speaks to the mail server up to the point where a letter would begin; with an address, to the end.
@@ -31,7 +31,7 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&s
     let server = format!("{}:{}", mail.server.host, mail.server.port);
     findings.push(match speak(config, mail, now, send_test) {
         Ok(said) => Finding::ok(Section::Mail, format!("{server}: {said}")),
-        Err(why) => Finding::fail(Section::Mail, format!("{server}: {why}")),
+        Err(Problem { what, help }) => Finding::fail(Section::Mail, format!("{server}: {what}")).help(help),
     });
     findings
 }
@@ -48,23 +48,42 @@ fn unused(directory: &Path) -> Option<Finding> {
     (!unused.is_empty()).then(|| Finding::warn(Section::Config, what).help(Some(help)))
 }
 
-fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Option<&str>) -> Result<String, String> {
-    let mut mailer = SmtpMailer::new(mail, Timing::default()).map_err(|error| crate::errors::chain(&error))?;
+/// Why the mail server is of no use, and what a person can do about it.
+struct Problem {
+    what: String,
+    help: Option<String>,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self { what: refusal.reply, help: refusal.help }
+    }
+}
+
+impl From<String> for Problem {
+    fn from(what: String) -> Self {
+        Self { what, help: None }
+    }
+}
+
+fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Option<&str>) -> Result<String, Problem> {
+    let mut mailer = SmtpMailer::new(mail, Timing::default())
+        .map_err(|error| Problem { what: chain(&error), help: error.help() })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let words = |refusal: Refusal| refusal.reply;
     let Some(address) = send_test else {
-        return runtime.block_on(mailer.greet()).map(|()| "connects and lets in".to_owned()).map_err(words);
+        runtime.block_on(mailer.greet())?;
+        return Ok("connects and lets in".to_owned());
     };
     let letter = test_letter(config, mail, now, address)?;
     runtime.block_on(async {
-        mailer.offer(&letter).await.map_err(words)?;
+        mailer.offer(&letter).await?;
         let delivery = mailer.deliver(&letter).await;
         mailer.leave().await;
         match delivery {
             Delivery::Accepted { reply } => Ok(format!("took the letter to {address}: {reply}")),
-            Delivery::Refused(refusal) => Err(refusal.reply),
-            Delivery::Unknown { why } => Err(why),
+            Delivery::Refused(refusal) => Err(refusal.into()),
+            Delivery::Unknown { why } => Err(why.into()),
         }
     })
 }
@@ -85,5 +104,5 @@ fn test_letter(config: &Config, mail: &MailConfig, now: DateTime<Utc>, address: 
         text,
         attachments: Vec::new(),
     };
-    compose(&header, &content).map_err(|error| crate::errors::chain(&error))
+    compose(&header, &content).map_err(|error| chain(&error))
 }

@@ -23,6 +23,8 @@ pub(super) const DELAYS: &[Duration] =
 #[derive(Debug, Default)]
 pub(super) struct Posted {
     pub(super) sent: u64,
+    /// What the server refused to all letters, told once, and how many did not go out for it.
+    pub(super) refused_to_all: Vec<(Refusal, u64)>,
     /// Whose (`None`: the summary), and why.
     pub(super) failed: Vec<(Option<String>, String)>,
     pub(super) unknown: Vec<(Option<String>, String)>,
@@ -33,7 +35,7 @@ pub(super) struct Posted {
 impl Posted {
     /// Whether a person should look.
     pub(super) fn has_failed(&self) -> bool {
-        !self.failed.is_empty() || !self.unknown.is_empty() || self.held_back
+        !self.refused_to_all.is_empty() || !self.failed.is_empty() || !self.unknown.is_empty() || self.held_back
     }
 }
 
@@ -170,7 +172,13 @@ impl Post<'_> {
     fn fail(&mut self, letter: &Addressed, refusal: &Refusal, posted: &mut Posted) -> Result<(), StoreError> {
         let permanent = refusal.scope == Scope::Letter && !refusal.is_transient;
         self.write(letter, MailState::Failed, Some(refusal.reply.clone()), permanent)?;
-        posted.failed.push((letter.user.clone(), refusal.reply.clone()));
+        match refusal.scope {
+            Scope::Letter => posted.failed.push((letter.user.clone(), refusal.reply.clone())),
+            Scope::Server => match posted.refused_to_all.iter_mut().find(|(told, _)| told == refusal) {
+                Some((_, letters)) => *letters += 1,
+                None => posted.refused_to_all.push((refusal.clone(), 1)),
+            },
+        }
         Ok(())
     }
 

@@ -122,8 +122,16 @@ pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
 
 /// What became of the letters.
 pub(super) fn posted(posted: &Posted, told: &Told) -> String {
-    let mut text =
-        format!("letters: {} sent, {} failed, {} unknown\n", posted.sent, posted.failed.len(), posted.unknown.len());
+    let refused_to_all: u64 = posted.refused_to_all.iter().map(|(_, letters)| letters).sum();
+    let failed = refused_to_all + posted.failed.len() as u64;
+    let mut text = format!("letters: {} sent, {failed} failed, {} unknown\n", posted.sent, posted.unknown.len());
+    for (refusal, letters) in &posted.refused_to_all {
+        let letters = count(usize::try_from(*letters).unwrap_or(usize::MAX), "letter");
+        push_line(&mut text, format_args!("! {letters} not sent: the mail server: {}", refusal.reply));
+        if let Some(help) = &refusal.help {
+            push_line(&mut text, format_args!("  help: {help}"));
+        }
+    }
     for (user, reply) in &posted.failed {
         push_line(&mut text, format_args!("! not sent to {}: {reply}", name(user)));
     }

@@ -2,20 +2,24 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::Starttls;
 use lettre::transport::smtp::extension::ClientId;
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
+use super::Timing;
 use super::failure::{Failure, completed, limited};
 use super::stream::ReplyStream;
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use crate::mail::settings::{MailSecurity, MailServer};
 use crate::mail::{Refusal, Scope};
+
+/// What a person can do when the server refuses the login.
+const LOGIN_HELP: &str = "check `mail.username` and what `mail.password_file` holds; many providers want a password that is made \
+                          for programs, not the one of their web page";
 
 /// How one server is connected to.
 pub(super) struct Connector {
@@ -23,8 +27,7 @@ pub(super) struct Connector {
     /// `None` only for a server on this machine that is spoken to in clear.
     pub(super) tls: Option<Tls>,
     pub(super) credentials: Option<Credentials>,
-    /// How long each step may take.
-    pub(super) step: Duration,
+    pub(super) timing: Timing,
 }
 
 impl Connector {
@@ -38,7 +41,10 @@ impl Connector {
         };
         if let Some(credentials) = &self.credentials {
             let login = connection.auth(DEFAULT_MECHANISMS, credentials);
-            completed(self.step, login).await.map_err(|failure| refused(&failure, "login"))?;
+            completed(self.timing.step, login).await.map_err(|failure| Refusal {
+                help: failure.code().map(|_| LOGIN_HELP.to_owned()),
+                ..refused(&failure, "login")
+            })?;
         }
         Ok(connection)
     }
@@ -46,8 +52,8 @@ impl Connector {
     /// Connects to the first of the server's addresses that answers; none may use up the time of the others.
     async fn reach(&self) -> Result<(TcpStream, SocketAddr), Failure> {
         let server = (self.server.host.as_str(), self.server.port);
-        let addresses: Vec<SocketAddr> = limited(self.step, lookup_host(server)).await?.collect();
-        let share = self.step / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let addresses: Vec<SocketAddr> = limited(self.timing.step, lookup_host(server)).await?.collect();
+        let share = self.timing.step / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
         let mut last = Failure::Connection(io::Error::other("this name has no address"));
         for address in addresses {
             match timeout(share, TcpStream::connect(address)).await {
@@ -67,7 +73,8 @@ impl Connector {
         peer: SocketAddr,
         hello: &ClientId,
     ) -> Result<AsyncSmtpConnection, Refusal> {
-        let stream = limited(self.step, tls.handshake(stream)).await.map_err(|failure| refused(&failure, "TLS"))?;
+        let handshake = limited(self.timing.step, tls.handshake(stream)).await;
+        let stream = handshake.map_err(|failure| of_handshake(tls, &failure, "TLS"))?;
         self.greeting(ReplyStream::new(stream, peer), hello).await
     }
 
@@ -81,20 +88,42 @@ impl Connector {
         hello: &ClientId,
     ) -> Result<AsyncSmtpConnection, Refusal> {
         let (stream, mut returned) = ReplyStream::lent(stream, peer);
-        let mut connection = self.greeting(stream, hello).await?;
+        let mut connection = tokio::select! {
+            greeted = self.greeting(stream, hello) => greeted?,
+            refusal = self.waits_for_tls(tls, peer) => return Err(refusal),
+        };
         if !connection.can_starttls() {
             return Err(Refusal {
                 scope: Scope::Server,
                 is_transient: false,
                 reply: "STARTTLS: the server does not offer it, and nothing is sent in clear".to_owned(),
+                help: Some("a port that has TLS from the first byte is smtps:// (usually 465)".to_owned()),
             });
         }
-        let of_tls = |failure: Failure| refused(&failure, "STARTTLS");
-        completed(self.step, connection.command(Starttls)).await.map_err(of_tls)?;
+        let word = completed(self.timing.step, connection.command(Starttls)).await;
+        word.map_err(|failure| refused(&failure, "STARTTLS"))?;
         drop(connection);
         let stream = returned.try_recv().expect("a dropped connection gives its stream back");
-        let stream = limited(self.step, tls.handshake(stream)).await.map_err(of_tls)?;
+        let handshake = limited(self.timing.step, tls.handshake(stream)).await;
+        let stream = handshake.map_err(|failure| of_handshake(tls, &failure, "STARTTLS"))?;
         self.greeting(ReplyStream::greeted(stream, peer), hello).await
+    }
+
+    /// Looks, when the server takes its time to greet, whether it has nothing to say before TLS begins: on a connection of its
+    /// own, so that a server that is merely slow can go on. Never ends otherwise.
+    async fn waits_for_tls(&self, tls: &Tls, peer: SocketAddr) -> Refusal {
+        sleep(self.timing.greeting).await;
+        if let Ok(stream) = TcpStream::connect(peer).await
+            && tls.is_spoken_on(stream).await
+        {
+            return Refusal {
+                scope: Scope::Server,
+                is_transient: false,
+                reply: "greeting: none, the server waits for TLS to begin".to_owned(),
+                help: Some(format!("this port begins with TLS: smtps://{}:{}", self.server.host, self.server.port)),
+            };
+        }
+        std::future::pending().await
     }
 
     /// Waits for the server's greeting, and introduces us.
@@ -104,8 +133,16 @@ impl Connector {
         S: 'static,
     {
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), hello);
-        limited(self.step, greeting).await.map_err(|failure| refused(&failure, "greeting"))
+        limited(self.timing.step, greeting).await.map_err(|failure| refused(&failure, "greeting"))
     }
+}
+
+fn of_handshake(tls: &Tls, failure: &Failure, stage: &str) -> Refusal {
+    let fault = match failure {
+        Failure::Connection(error) => tls::fault(error),
+        Failure::Smtp(_) | Failure::OutOfPlace(_) | Failure::Silence(_) => None,
+    };
+    Refusal { help: fault.and_then(|fault| tls.help(fault)), ..refused(failure, stage) }
 }
 
 /// Before it is logged in, whatever the server refuses is refused to all letters.

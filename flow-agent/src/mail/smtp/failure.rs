@@ -33,7 +33,7 @@ impl Failure {
         let reply = if stage.is_empty() { words } else { format!("{stage}: {words}") };
         // 421 says that it closes the connection.
         let is_connected = self.code().is_some_and(|code| code != 421);
-        Stop { refusal: Refusal { scope, is_transient: self.is_transient(), reply }, is_connected }
+        Stop { refusal: Refusal { scope, is_transient: self.is_transient(), reply, help: None }, is_connected }
     }
 
     pub(super) fn is_transient(&self) -> bool {
@@ -58,7 +58,9 @@ impl Failure {
         match self {
             Self::Smtp(error) => reply::of_error(error),
             Self::OutOfPlace(response) => format!("an answer to something else ({})", reply::of_response(response)),
-            Self::Connection(error) => reply::in_one_line(&error.to_string()),
+            Self::Connection(error) => {
+                reply::in_one_line(&tls::fault(error).map_or_else(|| error.to_string(), tls::in_words))
+            }
             Self::Silence(limit) => format!("no answer within {}", humantime::format_duration(*limit)),
         }
     }

@@ -1,6 +1,7 @@
-//! TLS to the mail server: whose certificates are trusted, and the handshake.
+//! TLS to the mail server: the handshake, and what its failure says about the server and the configuration.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::net::TcpStream;
@@ -8,46 +9,107 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
+use tokio_rustls::rustls::{CertificateError, ClientConfig, Error};
 
+use super::trust::Trust;
 use crate::mail::MailerError;
 
 /// What is needed to begin TLS with one server.
 pub(super) struct Tls {
     connector: TlsConnector,
     server: ServerName<'static>,
+    trust: Trust,
 }
 
 impl Tls {
-    /// Trusts the certificates that this system trusts.
+    /// Trusts the certificates that this system trusts, and those in `ca_file`.
     ///
     /// # Errors
-    /// When there are none, or no certificate could be for `host`.
-    pub(super) fn new(host: &str) -> Result<Self, MailerError> {
+    /// When the file cannot be used, there are no certificates, or no certificate could be for `host`.
+    pub(super) fn new(host: &str, ca_file: Option<&Path>) -> Result<Self, MailerError> {
         let failed = |source| MailerError::Tls { host: host.to_owned(), source };
         let server =
             ServerName::try_from(host.to_owned()).map_err(|error| failed(Error::General(error.to_string())))?;
-        let mut roots = RootCertStore::empty();
-        let found = rustls_native_certs::load_native_certs();
-        // Systems have old certificates among theirs that rustls cannot read; the others are as good without them.
-        roots.add_parsable_certificates(found.certs);
-        if roots.is_empty() {
-            return Err(MailerError::NoCertificates);
-        }
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let trust = Trust::load(ca_file)?;
+        let provider = Arc::new(ring::default_provider());
+        let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(failed)?
-            .with_root_certificates(roots)
+            .dangerous()
+            .with_custom_certificate_verifier(trust.verifier(&provider).map_err(failed)?)
             .with_no_client_auth();
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), server })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), server, trust })
     }
 
     pub(super) async fn handshake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.connector.connect(self.server.clone(), stream).await
+    }
+
+    /// Whether what answers on this stream is TLS, even if it is not to be trusted.
+    pub(super) async fn is_spoken_on(&self, stream: TcpStream) -> bool {
+        match self.handshake(stream).await {
+            Ok(_) => true,
+            Err(error) => fault(&error).is_some_and(|fault| !matches!(fault, Error::InvalidMessage(_))),
+        }
+    }
+
+    /// What a person can do about a handshake that failed.
+    pub(super) fn help(&self, fault: &Error) -> Option<String> {
+        match fault {
+            Error::InvalidMessage(_) => {
+                Some("this port begins without TLS: smtp:// does STARTTLS (usually on port 587)".to_owned())
+            }
+            Error::InvalidCertificate(error) => Some(match error {
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                    "`mail.server` must name the host as its certificate does".to_owned()
+                }
+                CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. } => {
+                    "the server needs a new certificate, or the clock of this machine is wrong".to_owned()
+                }
+                _ => format!(
+                    "this machine trusts {}; to trust this server as well, put its certificate, or that of its authority, into a PEM file and name \
+                     that file in `mail.ca_file`",
+                    self.trusted()
+                ),
+            }),
+            _ => None,
+        }
+    }
+
+    fn trusted(&self) -> String {
+        let of_system = match self.trust.of_system {
+            0 => "no authority, for its system has no certificates (package ca-certificates)".to_owned(),
+            number => format!("the {number} authorities of its system (package ca-certificates)"),
+        };
+        match &self.trust.ca_file {
+            Some(path) => format!("{of_system} and the certificates in `{}`", path.display()),
+            None => of_system,
+        }
     }
 }
 
 /// What rustls found wrong; `None` when the connection ended or failed.
 pub(super) fn fault(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
+}
+
+/// What rustls found wrong, in plain words where its own are a programmer's.
+pub(super) fn in_words(fault: &Error) -> String {
+    match fault {
+        Error::InvalidMessage(_) => "what the server sends is not TLS".to_owned(),
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "the server's certificate is not signed by any authority that this machine trusts".to_owned()
+        }
+        // rustls has no variant for it, and what webpki says of it is for programmers.
+        Error::InvalidCertificate(error @ CertificateError::Other(_))
+            if error.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "the server's certificate is self-signed, and this machine does not trust it".to_owned()
+        }
+        Error::InvalidCertificate(error) => format!("the server's certificate is refused: {error}"),
+        other => other.to_string(),
+    }
 }
