@@ -27,3 +27,4 @@ mod rules;
 mod scripted;
 mod stub;
 mod tls;
+mod zones;

@@ -3,6 +3,8 @@
 mod closing;
 mod collect;
 mod keep;
+#[cfg(test)]
+mod laws;
 pub(super) mod letters;
 mod post;
 mod say;
