@@ -16,6 +16,7 @@ mod help;
 mod hourly;
 mod import;
 mod imports;
+mod minimal;
 mod program;
 mod refusals;
 mod show;

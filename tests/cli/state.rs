@@ -191,7 +191,7 @@ fn fourth_of_october() -> DayBlock {
 fn september() -> MonthBlock {
     let month = "2024-09".parse().unwrap();
     let moved = Counters::from_array([0, 0, 1 << 40, 1 << 30, 0, 0, 0, 0]);
-    let line = MonthLine::new(month, Some("one".to_owned()), vec![443, 8388], moved, [].into(), 0.9998);
+    let line = MonthLine::new(month, Some("one".to_owned()), vec![443, 8388], moved, [].into(), Some(0.9998));
     let seal = MonthSeal { v: VERSION, kind: Kind::Seal, month, lines: 0, sha256: String::new() };
     MonthBlock { lines: vec![line], seal }
 }

@@ -102,6 +102,7 @@ impl Counters {
 
 /// Bytes and packets, in and out, of what belongs to no port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Flow {
     pub in_bytes: u64,
     pub in_packets: u64,
@@ -142,6 +143,7 @@ impl Flow {
 
 /// Everything that was seen and belongs to no watched port, so that nothing disappears unseen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Others {
     /// TCP and UDP on a port that nobody watches.
     pub other_ports: Flow,
@@ -199,9 +201,13 @@ impl Others {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     pub name: String,
+    #[serde(default)]
     pub rx_bytes: u64,
+    #[serde(default)]
     pub rx_packets: u64,
+    #[serde(default)]
     pub tx_bytes: u64,
+    #[serde(default)]
     pub tx_packets: u64,
     /// Bytes of link-layer header that the device counts in every packet; absent means Ethernet's 14.
     #[serde(default, skip_serializing_if = "Option::is_none")]

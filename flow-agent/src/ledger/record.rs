@@ -191,9 +191,11 @@ counted_line! {
         pub ports: Vec<u16>,
         ;
         /// The same eight numbers by node.
+        #[serde(default)]
         pub by_node: BTreeMap<String, Counters>,
-        /// Seconds covered / seconds in the month, pooled over the configured nodes; 0 to 1.
-        pub coverage: f64,
+        /// Seconds covered / seconds in the month, pooled over the configured nodes; 0 to 1. Absent where it is not known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pub coverage: Option<f64>,
     }
 }
 
@@ -275,8 +277,11 @@ pub struct DaySeal {
     pub seconds_in_day: u32,
     /// Seconds of the day inside sealed buckets, minus gaps. It alone decides coverage.
     pub seconds_covered: u32,
+    #[serde(default)]
     pub buckets_expected: u32,
+    #[serde(default)]
     pub buckets_sealed: u32,
+    #[serde(default)]
     pub quality: BTreeMap<Quality, u32>,
     /// Times of the day that nobody saw, and buckets that were rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

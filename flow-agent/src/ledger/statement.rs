@@ -220,7 +220,7 @@ impl MonthlyReport {
                 statement.ports.clone(),
                 statement.total,
                 statement.by_node.clone(),
-                coverage,
+                Some(coverage),
             )
         };
         let seal = MonthSeal { v: VERSION, kind: Kind::Seal, month: self.month, lines: 0, sha256: String::new() };

@@ -149,8 +149,8 @@ pub struct MonthRow {
     pub ports: Vec<u16>,
     #[serde(flatten)]
     pub sums: Sums,
-    /// Part of the month that was seen, 0 to 1; of a month in progress: of what is over.
-    pub coverage: f64,
+    /// Part of the month that was seen, 0 to 1; of a month in progress: of what is over. Not known of a hand-made line.
+    pub coverage: Option<f64>,
     /// From the statement of all nodes; else summed up here, from this node's own days.
     pub reported: bool,
     /// The month is not over.
@@ -162,7 +162,8 @@ impl Row for MonthRow {
 
     fn fields(&self) -> Vec<String> {
         let before = [self.month.to_string(), user(self.user.as_deref()), ports(&self.ports)];
-        let after = [self.coverage.to_string(), self.reported.to_string(), self.open.to_string()];
+        let coverage = self.coverage.map(|part| part.to_string()).unwrap_or_default();
+        let after = [coverage, self.reported.to_string(), self.open.to_string()];
         before.into_iter().chain(self.sums.fields()).chain(after).collect()
     }
 }

@@ -54,8 +54,8 @@ pub fn months(rows: &[MonthRow]) -> String {
         columns.chain([("seen", RIGHT), ("", LEFT)]),
         rows.iter().map(|row| {
             let before = [row.month.to_string(), user(row.user.as_deref()), ports(&row.ports)];
-            let seen = format!("{:.2} %", (row.coverage * 10_000.0).floor() / 100.0);
-            before.into_iter().chain(sums(&row.sums)).chain([seen, open(row.open)]).collect()
+            let seen = row.coverage.map(|part| format!("{:.2} %", (part * 10_000.0).floor() / 100.0));
+            before.into_iter().chain(sums(&row.sums)).chain([seen.unwrap_or_default(), open(row.open)]).collect()
         }),
     )
 }

@@ -89,7 +89,8 @@ pub fn day(day: &str, seconds_covered: u32, bytes: u64) -> DayBlock {
 pub fn month(month: &str, bytes: u64) -> MonthBlock {
     let month: Month = month.parse().unwrap();
     let used = Counters { tcp_in_bytes: bytes, tcp_in_packets: 1, ..Counters::default() };
-    let line = MonthLine::new(month, Some("acct-8388".into()), vec![8388], used, [("hk-1".into(), used)].into(), 1.0);
+    let line =
+        MonthLine::new(month, Some("acct-8388".into()), vec![8388], used, [("hk-1".into(), used)].into(), Some(1.0));
     let seal = MonthSeal { v: VERSION, kind: Kind::Seal, month, lines: 1, sha256: String::new() };
     MonthBlock { lines: vec![line], seal }
 }

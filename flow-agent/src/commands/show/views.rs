@@ -123,7 +123,7 @@ fn own_rows(args: &Args, log: &mut Log, month: Month, here: &Here) -> Result<Vec
         seconds_in_month(here.zone, month, here.month_start_day)
     };
     // A display of parts of a whole; counting is in whole seconds.
-    let coverage = if seconds == 0 { 0.0 } else { (covered as f64 / seconds as f64).min(1.0) };
+    let coverage = Some(if seconds == 0 { 0.0 } else { (covered as f64 / seconds as f64).min(1.0) });
     let row =
         |(user, ports, sums)| MonthRow { kind: Kind::Month, month, user, ports, sums, coverage, reported: false, open };
     Ok(sum.by_owner().map(row).collect())

@@ -213,7 +213,7 @@ fn september(users: &[(&str, &[&str])]) -> MonthBlock {
     let line = |(user, nodes): &(&str, &[&str])| {
         let total = Counters { tcp_in_bytes: 1, ..Counters::default() };
         let by_node = nodes.iter().map(|node| ((*node).to_owned(), total)).collect();
-        MonthLine::new("2026-09".parse().unwrap(), Some((*user).to_owned()), vec![443], total, by_node, 1.0)
+        MonthLine::new("2026-09".parse().unwrap(), Some((*user).to_owned()), vec![443], total, by_node, Some(1.0))
     };
     let seal = MonthSeal { v: 1, kind: Kind::Seal, month: "2026-09".parse().unwrap(), lines: 0, sha256: String::new() };
     MonthBlock { lines: users.iter().map(line).collect(), seal }
@@ -393,7 +393,7 @@ fn the_month_before_is_compared() {
     let directory = Directory::new(vec![user("alice", &[443]), user("bob", &[80])]);
     let line = |user: &str, bytes| {
         let total = Counters { tcp_in_bytes: bytes, ..Counters::default() };
-        MonthLine::new("2026-09".parse().unwrap(), Some(user.to_owned()), vec![443], total, BTreeMap::new(), 1.0)
+        MonthLine::new("2026-09".parse().unwrap(), Some(user.to_owned()), vec![443], total, BTreeMap::new(), Some(1.0))
     };
     let seal = MonthSeal { v: 1, kind: Kind::Seal, month: "2026-09".parse().unwrap(), lines: 1, sha256: String::new() };
     let before = MonthBlock { lines: vec![line("alice", 500)], seal };

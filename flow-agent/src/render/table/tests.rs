@@ -83,8 +83,8 @@ fn months_are_a_table() {
         open,
     };
     insta::assert_snapshot!(months(&[
-        month(Some("one"), &[443, 8388, 8389, 8390, 8391, 8392], 0.99999, false),
-        month(None, &[9000], 1.0, true)
+        month(Some("one"), &[443, 8388, 8389, 8390, 8391, 8392], Some(0.99999), false),
+        month(None, &[9000], Some(1.0), true)
     ]));
 }
 

@@ -136,7 +136,7 @@ fn a_line_that_is_too_long_is_named_and_takes_no_memory_and_none_such_is_written
     // 64 MiB of zeros that take no room on the disk, and a newline.
     let length = file.metadata().unwrap().len();
     file.set_len(length + (64 << 20)).unwrap();
-    std::io::Write::write_all(&mut &file, b"\n").unwrap();
+    io::Write::write_all(&mut &file, b"\n").unwrap();
     let (mut sent, history) = Sent::open(&state.lock_report().unwrap()).unwrap();
     assert_eq!(users(&history), ["a", "a"]);
     assert_eq!((history.damages.len(), history.damages[0].line), (1, 3), "{:?}", history.damages);
