@@ -11,9 +11,39 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{command, output, root, run as run_command};
 
-const OUT: &str = "target/dist";
-/// An own target directory, for these builds have flags of their own.
-const TARGET_DIR: &str = "target/dist/build";
+/// Which program is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// What is handed out.
+    Release,
+    /// The program that the tests have built already, for a test of the package.
+    Debug,
+}
+
+impl Profile {
+    fn out(self) -> &'static str {
+        match self {
+            Self::Release => "target/dist",
+            Self::Debug => "target/dist-debug",
+        }
+    }
+
+    /// Releases have a target directory of their own, for they are built with flags of their own.
+    fn target_dir(self) -> &'static str {
+        match self {
+            Self::Release => "target/dist/build",
+            Self::Debug => "target",
+        }
+    }
+
+    fn program(self) -> PathBuf {
+        let directory = match self {
+            Self::Release => "release",
+            Self::Debug => "debug",
+        };
+        root().join(self.target_dir()).join(directory).join("flow-agent")
+    }
+}
 
 /// What lies in the repository, where it is installed to, and with which mode.
 const FILES: &[(&str, &str, u32)] = &[
@@ -42,7 +72,15 @@ pub struct Options {}
 /// # Errors
 /// When the build fails, or a program of the system (tar, dpkg-deb, sha256sum).
 pub fn run(_options: Options) -> Result<()> {
-    let out = root().join(OUT);
+    package(Profile::Release).map(drop)
+}
+
+/// [`run`] with the program of `profile`; where the package lies, if one could be made.
+///
+/// # Errors
+/// As [`run`].
+pub fn package(profile: Profile) -> Result<Option<PathBuf>> {
+    let out = root().join(profile.out());
     let name = format!("flow-agent-{}-{ARCH}-linux", env!("CARGO_PKG_VERSION"));
     let (tree, manual) = (out.join(&name), out.join("manual"));
     for old in [&tree, &manual] {
@@ -50,10 +88,10 @@ pub fn run(_options: Options) -> Result<()> {
             fs::remove_dir_all(old).with_context(|| format!("failed to remove {}", old.display()))?;
         }
     }
-    run_command(&mut cargo("build"))?;
-    run_command(cargo("run").args(["--example", "manual", "--"]).arg(&manual))?;
+    run_command(&mut cargo(profile, "build"))?;
+    run_command(cargo(profile, "run").args(["--example", "manual", "--"]).arg(&manual))?;
 
-    install(&root().join(TARGET_DIR).join("release/flow-agent"), &tree.join("usr/sbin/flow-agent"), 0o755)?;
+    install(&profile.program(), &tree.join("usr/sbin/flow-agent"), 0o755)?;
     for (from, to, mode) in FILES {
         install(&root().join(from), &tree.join(to), *mode)?;
     }
@@ -62,21 +100,32 @@ pub fn run(_options: Options) -> Result<()> {
         install(&path, &tree.join(place(&path)?), 0o644)?;
     }
     let time = time()?;
-    let mut files = vec![pack(&out, &name, &time)?];
-    files.extend(package(&out, &tree, &time)?);
+    let mut files = match profile {
+        Profile::Release => vec![pack(&out, &name, &time)?],
+        Profile::Debug => Vec::new(),
+    };
+    let package = build_package(profile, &tree, &time)?;
+    files.extend(package.clone());
     let sums = output(command("sha256sum", &files).current_dir(&out))?;
     fs::write(out.join("SHA256SUMS"), &sums)?;
-    print!("{OUT}:\n{sums}");
-    Ok(())
+    print!("{}:\n{sums}", profile.out());
+    Ok(package.map(|package| out.join(package)))
+}
+
+fn cargo(profile: Profile, verb: &str) -> Command {
+    match profile {
+        Profile::Release => cargo_for_release(verb),
+        Profile::Debug => command("cargo", [verb, "--locked", "--package", "flow-agent"]),
+    }
 }
 
 /// Cargo, for a release that does not tell where it was built.
-fn cargo(verb: &str) -> Command {
+fn cargo_for_release(verb: &str) -> Command {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))).unwrap_or_default();
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     let mut cargo = command("cargo", [verb, "--release", "--locked", "--package", "flow-agent"]);
-    cargo.env("CARGO_TARGET_DIR", TARGET_DIR).env_remove("RUSTFLAGS");
+    cargo.env("CARGO_TARGET_DIR", Profile::Release.target_dir()).env_remove("RUSTFLAGS");
     cargo.env("CARGO_ENCODED_RUSTFLAGS", [remap(&home, "/cargo"), remap(root(), "/flow-agent")].join("\x1f"));
     cargo
 }
@@ -122,7 +171,7 @@ fn pack(out: &Path, name: &str, time: &str) -> Result<String> {
 }
 
 /// The package's name; `None` where there is nothing to make one with. The tree is the package's afterwards.
-fn package(out: &Path, tree: &Path, time: &str) -> Result<Option<String>> {
+fn build_package(profile: Profile, tree: &Path, time: &str) -> Result<Option<String>> {
     if !Path::new("/usr/bin/dpkg-deb").exists() {
         eprintln!("no dpkg-deb here: a tarball only");
         return Ok(None);
@@ -140,8 +189,13 @@ fn package(out: &Path, tree: &Path, time: &str) -> Result<Option<String>> {
         .replace("@LIBC@", libc.trim());
     fs::write(tree.join("DEBIAN/control"), control)?;
     let package = format!("flow-agent_{}_{}.deb", env!("CARGO_PKG_VERSION"), architecture.trim());
-    let mut dpkg_deb = command("dpkg-deb", ["--root-owner-group", "--build"]);
-    dpkg_deb.arg(tree).arg(&package).env("SOURCE_DATE_EPOCH", time).current_dir(out);
+    let mut dpkg_deb = command("dpkg-deb", ["--root-owner-group"]);
+    if profile == Profile::Debug {
+        // Its debug information would take minutes.
+        dpkg_deb.arg("-Znone");
+    }
+    dpkg_deb.arg("--build").arg(tree).arg(&package).env("SOURCE_DATE_EPOCH", time);
+    dpkg_deb.current_dir(root().join(profile.out()));
     run_command(&mut dpkg_deb)?;
     Ok(Some(package))
 }

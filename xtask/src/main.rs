@@ -15,6 +15,7 @@ mod kernels;
 mod lint;
 mod packages;
 mod process;
+mod systemd;
 mod test;
 
 use std::process::ExitCode;

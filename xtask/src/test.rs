@@ -1,12 +1,13 @@
 //! `cargo xtask test`: installs what the tests need, and runs them all, none skipped.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
 
 use crate::process::{command, shown};
-use crate::{kernels, packages};
+use crate::{dist, kernels, packages, systemd};
 
 /// Installs what the tests need (Debian, Ubuntu; root) and runs every test, none skipped
 #[derive(clap::Args)]
@@ -14,11 +15,18 @@ pub struct Options {
     /// Only tests whose name contains this
     filter: Option<String>,
     /// Run the kernel tests, and only those, on these kernels in QEMU: 5.10, 6.1, 6.12, 6.18, 7.3
-    #[arg(long, value_name = "SERIES", value_delimiter = ',')]
+    #[arg(long, value_name = "SERIES", value_delimiter = ',', group = "machines")]
     kernels: Vec<String>,
-    /// Of the kernel tests, only those of what differs from kernel to kernel
-    #[arg(long, requires = "kernels")]
+    /// With --kernels: only the tests of what differs from kernel to kernel. With --systemd: pack the program that the
+    /// other tests have built, instead of building a release
+    #[arg(long, requires = "machines")]
     quick: bool,
+    /// Instead, try the package under a real systemd, in containers of these Debian releases: 12, 13
+    #[arg(long, value_name = "RELEASE", value_delimiter = ',', group = "machines", conflicts_with = "filter")]
+    systemd: Vec<String>,
+    /// With --systemd: this package, instead of one that is built first
+    #[arg(long, value_name = "FILE", requires = "systemd")]
+    deb: Option<PathBuf>,
 }
 
 /// How the runs of all test binaries ended.
@@ -53,6 +61,10 @@ impl Tally {
 
 /// Runs unit, property, CLI, kernel and report tests; ends with what those said that failed, and `N passed, N failed`.
 pub fn run(options: Options) -> Result<()> {
+    if !options.systemd.is_empty() {
+        let profile = if options.quick { dist::Profile::Debug } else { dist::Profile::Release };
+        return systemd::run(&options.systemd, options.deb.as_deref(), profile);
+    }
     if !options.kernels.is_empty() {
         let choice = kernels::Choice { filter: options.filter.as_deref(), quick: options.quick };
         return kernels::run(&options.kernels, choice);

@@ -108,10 +108,18 @@ impl Apt {
     }
 }
 
+/// Where this machine gets `suite` from.
+///
+/// # Errors
+/// When apt-get does not say.
+pub fn debian_mirror(suite: &str) -> Result<String> {
+    Ok(mirror(&mirrors()?, suite).to_owned())
+}
+
 /// What this machine's apt calls its mirrors, and where they are.
 fn mirrors() -> Result<Vec<(String, String)>> {
     let targets = ["indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"];
-    let listed = output(&mut command("apt-get", targets)).context("Debian's kernels are fetched with apt-get")?;
+    let listed = output(&mut command("apt-get", targets)).context("Debian's packages are fetched with apt-get")?;
     let mirrors = listed.lines().filter_map(|line| line.split_once(' '));
     Ok(mirrors.map(|(label, uri)| (label.to_owned(), uri.to_owned())).collect())
 }

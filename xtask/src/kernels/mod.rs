@@ -20,10 +20,12 @@ use anyhow::{Context, Result, bail};
 
 use crate::packages;
 use crate::process::root;
+pub use apt::debian_mirror;
 use series::Series;
 pub use suite::Choice;
 use suite::Suite;
 use table::Row;
+pub use table::lines;
 use verdict::Outcome;
 
 /// What the host needs besides QEMU, and what guests get from it.

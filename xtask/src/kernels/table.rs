@@ -66,7 +66,7 @@ fn by_program(fact: &str) -> BTreeMap<String, String> {
 }
 
 /// In Markdown, its columns aligned.
-fn lines(table: &[Vec<String>]) -> String {
+pub fn lines(table: &[Vec<String>]) -> String {
     let width = |column: usize| table.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let line = |cells: &[String]| {
         let cells = cells.iter().enumerate().map(|(column, cell)| format!(" {cell:<0$} ", width(column)));

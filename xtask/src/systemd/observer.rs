@@ -1,0 +1,121 @@
+//! The independent observer: nft counters among the node's peers, which know nothing of the node or its agent.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::process::{command, output};
+
+/// Bytes by port and direction, as the node sees them.
+pub type Bytes = BTreeMap<(u16, &'static str), u64>;
+
+const DIRECTIONS: [&str; 2] = ["in", "out"];
+
+/// Makes a counter for each port and direction in the namespace of the peers.
+///
+/// # Errors
+/// When nft fails.
+pub fn install(netns: &str, ports: &[u16]) -> Result<()> {
+    let mut rules = String::from("table inet observer {\n");
+    for port in ports {
+        rules += &format!("counter in{port} {{}}\ncounter out{port} {{}}\n");
+    }
+    for (hook, side, direction) in [("output", "dport", "in"), ("input", "sport", "out")] {
+        rules += &format!("chain {hook} {{\ntype filter hook {hook} priority 0;\n");
+        for port in ports {
+            rules += &format!("meta l4proto {{ tcp, udp }} th {side} {port} counter name {direction}{port}\n");
+        }
+        rules += "}\n";
+    }
+    rules += "}\n";
+    let mut nft = command("ip", ["netns", "exec", netns, "nft", "-f", "-"]);
+    let mut child = nft.stdin(Stdio::piped()).spawn().context("failed to start `ip`")?;
+    child.stdin.take().context("stdin is piped")?.write_all(rules.as_bytes())?;
+    ensure!(child.wait()?.success(), "nft refused the counters");
+    Ok(())
+}
+
+/// What it counted so far.
+///
+/// # Errors
+/// When nft fails.
+pub fn read(netns: &str) -> Result<Bytes> {
+    let listed = output(&mut command("ip", ["netns", "exec", netns, "nft", "-j", "list", "counters"]))?;
+    let listed: Value = serde_json::from_str(&listed)?;
+    let mut bytes = Bytes::new();
+    for counter in listed["nftables"].as_array().into_iter().flatten().map(|object| &object["counter"]) {
+        let Some(name) = counter["name"].as_str() else { continue };
+        for direction in DIRECTIONS {
+            if let Some(port) = name.strip_prefix(direction).and_then(|port| port.parse().ok()) {
+                bytes.insert((port, direction), counter["bytes"].as_u64().context("a counter without bytes")?);
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// What the lines of `kind` in the files of a directory say; nothing where there is no such directory.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn logged(directory: &Path, kind: &str) -> Result<Bytes> {
+    let mut bytes = Bytes::new();
+    let Ok(entries) = fs::read_dir(directory) else { return Ok(bytes) };
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "jsonl") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        // Without its newline a line is still being written.
+        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
+            let line: Value = serde_json::from_str(line)?;
+            if line["kind"] != kind {
+                continue;
+            }
+            let port = line["port"].as_u64().and_then(|port| port.try_into().ok()).context("a line without a port")?;
+            for direction in DIRECTIONS {
+                let of = |protocol: &str| line[format!("{protocol}_{direction}_bytes")].as_u64().unwrap_or(0);
+                *bytes.entry((port, direction)).or_default() += of("tcp") + of("udp");
+            }
+        }
+    }
+    Ok(bytes)
+}
+
+/// The sum of what differs, port by port and direction by direction.
+pub fn difference(left: &Bytes, right: &Bytes) -> u64 {
+    let keys = left.keys().chain(right.keys()).collect::<std::collections::BTreeSet<_>>();
+    let of = |bytes: &Bytes, key| bytes.get(key).copied().unwrap_or(0);
+    keys.into_iter().map(|key| of(left, key).abs_diff(of(right, key))).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_do_not_cancel_each_other() {
+        let left = Bytes::from([((443, "in"), 10), ((443, "out"), 5)]);
+        let right = Bytes::from([((443, "in"), 5), ((443, "out"), 10), ((80, "in"), 1)]);
+        assert_eq!(difference(&left, &right), 11);
+        assert_eq!(difference(&left, &left), 0);
+    }
+
+    #[test]
+    fn unfinished_lines_and_other_kinds_are_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let text =
+            "{\"kind\":\"hour\",\"port\":443,\"tcp_in_bytes\":3,\"udp_in_bytes\":4}\n{\"kind\":\"seal\"}\n{\"kind";
+        fs::write(directory.path().join("2026-10-05.jsonl"), text).unwrap();
+        fs::write(directory.path().join("2026-10-05.jsonl.torn"), text).unwrap();
+        let expected = Bytes::from([((443, "in"), 7), ((443, "out"), 0)]);
+        assert_eq!(logged(directory.path(), "hour").unwrap(), expected);
+        assert_eq!(logged(&directory.path().join("none"), "hour").unwrap(), Bytes::new());
+    }
+}
