@@ -147,6 +147,7 @@ fn options(pair: &Pair, ports: u16, interface: &str) -> Options {
         ports: (1..=ports).collect(),
         known_epochs: BTreeSet::new(),
         last_known: None,
+        allow_stacked: false,
         place: Place::Auto,
         log: false,
     }

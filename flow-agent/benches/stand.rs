@@ -84,6 +84,7 @@ impl Stand {
             ports: ports.iter().copied().collect(),
             known_epochs: BTreeSet::new(),
             last_known: None,
+            allow_stacked: false,
             place: Place::Auto,
             log: false,
         };

@@ -75,6 +75,8 @@ pub struct CountConfig {
     pub backend: BackendChoice,
     /// Names, globs, or `auto`.
     pub interfaces: Vec<String>,
+    /// Count on both of two devices that see the same packets.
+    pub allow_stacked: bool,
     pub count: CountMode,
     pub bucket: BucketLength,
     pub checkpoint: Duration,

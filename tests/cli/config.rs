@@ -62,6 +62,7 @@ fn every_key_of_a_node_arrives() {
     let count = CountConfig {
         backend: BackendChoice::Iptables,
         interfaces: vec!["eth0".to_owned(), "wg*".to_owned()],
+        allow_stacked: false,
         count: CountMode::Wire,
         bucket: BucketLength::try_from(Duration::from_secs(10)).unwrap(),
         checkpoint: Duration::from_secs(1),

@@ -37,6 +37,7 @@ mod privileges;
 mod program;
 mod rollups;
 mod soak;
+mod stacks;
 mod store;
 mod stranger;
 mod support;

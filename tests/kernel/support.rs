@@ -26,6 +26,7 @@ pub fn options(pair: &Pair, ports: &[u16]) -> Options {
         ports: ports.iter().copied().collect(),
         known_epochs: BTreeSet::new(),
         last_known: None,
+        allow_stacked: false,
         place: Place::Auto,
         log: false,
     }

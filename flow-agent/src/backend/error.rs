@@ -23,6 +23,10 @@ pub enum BackendError {
     #[error("interface `{interface}` does not exist")]
     NoSuchInterface { interface: String, present: Vec<String> },
 
+    /// Two named devices that see the same packets.
+    #[error("`{upper}` is stacked on `{lower}`: packets that pass both would be counted twice")]
+    Stacked { upper: String, lower: String },
+
     /// Not a name and not a glob.
     #[error("`{pattern}` is not an interface name, a glob, or `auto`")]
     Pattern {
@@ -139,6 +143,9 @@ impl BackendError {
                 [] => "there is no interface in this network namespace".into(),
                 names => format!("there are: {}", names.join(", ")),
             },
+            Self::Stacked { upper, lower } => format!(
+                "name one of them: `{upper}`, or `{lower}`; or set `count.allow_stacked = true` to count on both"
+            ),
             Self::Pattern { .. } => "interface names have 1 to 15 characters without `/`, `:` and spaces".into(),
             Self::DeviceType { .. } => "name other interfaces, or use --backend iptables".into(),
             Self::Busy { .. } => "stop the other agent, or give this one other interfaces".into(),

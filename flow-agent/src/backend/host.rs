@@ -59,13 +59,18 @@ pub fn grace() {
     }
 }
 
-/// The devices of this network namespace; with their default routes where these matter.
+/// The devices of this network namespace; with their default routes, and whether they have addresses, where these matter.
 ///
 /// # Errors
 /// When the kernel does not answer.
 pub fn present(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
     let routes = if patterns.follow_routes() { netlink::default_routes()? } else { BTreeSet::new() };
-    netlink::interfaces(&routes)
+    let mut present = netlink::interfaces(&routes)?;
+    if present.iter().any(|interface| interface.below.is_some()) {
+        let addressed = netlink::with_addresses()?;
+        present.iter_mut().for_each(|interface| interface.has_address = addressed.contains(&interface.index));
+    }
+    Ok(present)
 }
 
 /// The own counters of the devices with these indices, under these names, in the order of the names.

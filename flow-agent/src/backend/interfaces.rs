@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use globset::{Glob, GlobMatcher};
 
 use super::BackendError;
+use super::stacks::{self, LeftOut, Pair, Resolved};
 use crate::ledger::reading::{Moment, Unseen};
 
 /// A network device as the kernel lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
     pub index: u32,
     pub name: String,
@@ -16,6 +17,14 @@ pub struct Interface {
     pub device_type: u16,
     /// Whether a default route (IPv4 or IPv6, of any table) leaves through it.
     pub default_route: bool,
+    /// What made it, as in `bridge`; empty for hardware.
+    pub kind: String,
+    /// The index of the device below (`IFLA_LINK`), if it is in this network namespace.
+    pub below: Option<u32>,
+    /// The index of the device that this one is a port or member of (`IFLA_MASTER`).
+    pub master: Option<u32>,
+    /// Whether it has an address of more than the link itself; looked up only where devices are stacked.
+    pub has_address: bool,
 }
 
 /// What the frames of a device begin with.
@@ -47,6 +56,18 @@ pub struct Patterns {
     patterns: Vec<Pattern>,
     /// As they are written, for gaps of no interface in particular.
     text: String,
+    stacked: Stacked,
+}
+
+/// What is done about devices that see the same packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stacked {
+    /// All of them are counted: somebody means it.
+    Allowed,
+    /// One of two is counted: programs see a packet on each device that it passes.
+    EachSees,
+    /// The topmost is counted: rules see a packet once, as that of the bridge, bond or VRF that it came in by.
+    TopmostSees,
 }
 
 /// Why time in which no interface was counted is a gap.
@@ -75,6 +96,22 @@ pub struct Selection {
     pub unreadable: BTreeSet<String>,
     /// Named literally, or carrying a default route, with such a device type.
     pub refused: Vec<Interface>,
+    /// Not counted, because another device that is counted sees the same packets.
+    pub left_out: Vec<LeftOut>,
+    /// Named literally, both of them, though they see the same packets: the lower one is not chosen. For rules: the lower
+    /// one is named, and they see its packets as those of the upper one.
+    pub stacked: Vec<Pair>,
+}
+
+impl Selection {
+    /// # Errors
+    /// [`BackendError::Stacked`] for two devices that were named and see the same packets.
+    pub fn refuse_stacked(&self) -> Result<(), BackendError> {
+        match self.stacked.first() {
+            Some(Pair { upper, lower }) => Err(BackendError::Stacked { upper: upper.clone(), lower: lower.clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Patterns {
@@ -85,7 +122,25 @@ impl Patterns {
     pub fn parse(patterns: &[String]) -> Result<Self, BackendError> {
         let text = patterns.join(" ");
         let patterns = patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
-        Ok(Self { patterns, text })
+        Ok(Self { patterns, text, stacked: Stacked::EachSees })
+    }
+
+    /// The same for rules, which see each packet once.
+    #[must_use]
+    pub fn for_rules(mut self) -> Self {
+        if self.stacked == Stacked::EachSees {
+            self.stacked = Stacked::TopmostSees;
+        }
+        self
+    }
+
+    /// The same; `allowed`: devices that see the same packets are counted beside each other.
+    #[must_use]
+    pub fn allow_stacked(mut self, allowed: bool) -> Self {
+        if allowed {
+            self.stacked = Stacked::Allowed;
+        }
+        self
     }
 
     /// Picks from `present`. `auto` without any default route keeps what it has picked before (`counted`, by index):
@@ -113,9 +168,41 @@ impl Patterns {
                 }
             }
         }
+        let resolved = self.unstack(present, &mut chosen);
+        (selection.left_out, selection.stacked) = (resolved.left_out, resolved.named);
         selection.chosen = present.iter().filter(|interface| chosen.contains(&interface.index)).cloned().collect();
         selection.chosen.sort_by(|a, b| a.name.cmp(&b.name));
         selection
+    }
+
+    /// Takes out of `chosen` (by index) what would be counted twice, or never; what that is.
+    fn unstack(&self, present: &[Interface], chosen: &mut BTreeSet<u32>) -> Resolved {
+        let picked: Vec<&Interface> = present.iter().filter(|interface| chosen.contains(&interface.index)).collect();
+        let resolved = match self.stacked {
+            Stacked::Allowed => Resolved::default(),
+            Stacked::EachSees => stacks::resolve(&picked, present, |interface| self.name_literally(&interface.name)),
+            Stacked::TopmostSees => {
+                let mut resolved = Resolved::default();
+                for lower in picked {
+                    let top = stacks::topmost_master(lower, present);
+                    let (upper, lower) = (top.name.clone(), lower.name.clone());
+                    if upper == lower {
+                        continue;
+                    }
+                    if self.name_literally(&lower) {
+                        resolved.named.push(Pair { upper: upper.clone(), lower: lower.clone() });
+                    }
+                    chosen.insert(top.index);
+                    resolved.left_out.push(LeftOut { interface: lower, counted: upper, is_missed: false });
+                }
+                resolved
+            }
+        };
+        let is_out = |interface: &Interface| resolved.left_out.iter().any(|left| left.interface == interface.name);
+        present.iter().filter(|interface| is_out(interface)).for_each(|interface| {
+            chosen.remove(&interface.index);
+        });
+        resolved
     }
 
     /// The time from `start` to `end`, in which no interface at all was counted.
@@ -179,7 +266,7 @@ mod tests {
     use super::*;
 
     fn interface(index: u32, name: &str, device_type: u16, default_route: bool) -> Interface {
-        Interface { index, name: name.into(), device_type, default_route }
+        Interface { index, name: name.into(), device_type, default_route, ..Interface::default() }
     }
 
     fn present() -> Vec<Interface> {
@@ -233,6 +320,42 @@ mod tests {
     #[test]
     fn loopback_is_counted_when_it_is_named() {
         assert_eq!(names(&select(&["lo"], &present(), &[]).unwrap()), ["lo"]);
+    }
+
+    #[test]
+    fn of_stacked_devices_one_is_counted_and_two_names_are_refused() {
+        let mut present = present();
+        present[1].master = Some(9);
+        present.push(Interface { kind: "bridge".into(), ..interface(9, "br0", 1, true) });
+        let left_out = LeftOut { interface: "eth0".into(), counted: "br0".into(), is_missed: false };
+        for patterns in [&["auto"][..], &["*0"], &["br0", "eth*"]] {
+            let selection = select(patterns, &present, &[]).unwrap();
+            assert!(names(&selection).contains(&"br0") && !names(&selection).contains(&"eth0"), "{patterns:?}");
+            assert_eq!(selection.left_out, std::slice::from_ref(&left_out));
+            selection.refuse_stacked().unwrap();
+        }
+        assert_eq!(names(&select(&["eth0", "b*"], &present, &[]).unwrap()), ["eth0"]);
+        let both = ["br0".to_owned(), "eth0".to_owned()];
+        let error = Patterns::parse(&both).unwrap().select(&present, &BTreeSet::new()).refuse_stacked().unwrap_err();
+        assert_eq!(error.to_string(), "`br0` is stacked on `eth0`: packets that pass both would be counted twice");
+        let allowed = Patterns::parse(&both).unwrap().allow_stacked(true);
+        for patterns in [allowed.clone(), allowed.for_rules()] {
+            let selection = patterns.select(&present, &BTreeSet::new());
+            assert_eq!(names(&selection), ["br0", "eth0"]);
+            selection.refuse_stacked().unwrap();
+        }
+    }
+
+    #[test]
+    fn rules_are_told_the_device_that_packets_come_in_by() {
+        let mut present = present();
+        present[1].master = Some(9);
+        present.push(Interface { kind: "bridge".into(), ..interface(9, "br0", 1, false) });
+        let rules = |name: &str| Patterns::parse(&[name.to_owned()]).unwrap().for_rules();
+        let selection = rules("auto").select(&present, &BTreeSet::new());
+        assert_eq!(names(&selection), ["br0"]);
+        selection.refuse_stacked().unwrap();
+        assert!(rules("eth0").select(&present, &BTreeSet::new()).refuse_stacked().is_err());
     }
 
     #[test]

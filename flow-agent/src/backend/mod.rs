@@ -12,6 +12,7 @@ mod netlink;
 pub mod privileges;
 #[cfg(test)]
 pub mod scripted;
+pub mod stacks;
 mod start;
 
 pub use choice::BackendChoice;
@@ -144,6 +145,8 @@ pub struct Options {
     pub bpffs: PathBuf,
     /// Names, globs, or `auto`.
     pub interfaces: Vec<String>,
+    /// Count on both of two devices that see the same packets.
+    pub allow_stacked: bool,
     pub count: CountMode,
     /// Ceiling for the number of ports.
     pub max_ports: u32,

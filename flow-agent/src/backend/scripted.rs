@@ -328,6 +328,7 @@ mod tests {
             ports: ports.iter().copied().collect(),
             known_epochs: known.iter().map(|epoch| (*epoch).to_owned()).collect(),
             last_known: None,
+            allow_stacked: false,
             place: Place::Auto,
             log: false,
         }

@@ -93,6 +93,7 @@ fn is_for_iptables(error: &BackendError) -> bool {
         BackendError::Full { .. }
         | BackendError::TooManyPorts { .. }
         | BackendError::NoSuchInterface { .. }
+        | BackendError::Stacked { .. }
         | BackendError::Pattern { .. }
         | BackendError::Netlink { .. }
         | BackendError::Busy { .. }

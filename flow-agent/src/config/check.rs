@@ -111,6 +111,7 @@ fn count(count: file::Count) -> CountConfig {
             Some(interfaces) => interfaces.0.into_iter().map(|interface| interface.0.0).collect(),
             None => vec!["auto".to_owned()],
         },
+        allow_stacked: count.allow_stacked,
         count: count.count.map(|count| count.0).unwrap_or_default(),
         bucket: count.bucket.map_or(BucketLength::HOUR, |bucket| bucket.0),
         checkpoint: count.checkpoint.map_or(Duration::from_secs(30), |checkpoint| checkpoint.0.0),

@@ -47,6 +47,8 @@ pub(super) struct File {
 pub(super) struct Count {
     pub(super) backend: Option<OneOf<BackendChoice>>,
     pub(super) interfaces: Option<Interfaces>,
+    #[serde(default)]
+    pub(super) allow_stacked: bool,
     pub(super) count: Option<OneOf<CountMode>>,
     pub(super) bucket: Option<Text<BucketLength>>,
     pub(super) checkpoint: Option<Text<Seconds>>,

@@ -12,6 +12,7 @@ use crate::backend::host;
 use crate::backend::interfaces::{Interface, LinkLayer, Patterns};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
+use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
 use crate::ledger::reading::{Moment, Reading};
 
@@ -48,6 +49,8 @@ pub(super) struct Watch {
     pub(super) looked_at: Moment,
     /// Since when devices that should be counted could not be, by name.
     pub(super) missing: BTreeMap<String, Moment>,
+    /// What was said to be left out.
+    pub(super) left_out: BTreeSet<LeftOut>,
 }
 
 impl Backend for Counting {

@@ -10,6 +10,7 @@ use crate::backend::host;
 use crate::backend::interfaces::Interface;
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
+use crate::backend::stacks::{LeftOut, Pair};
 use crate::ledger::reading::{Moment, Unseen};
 
 impl Counting {
@@ -35,11 +36,24 @@ impl Counting {
             let why = BackendError::DeviceType { interface: name.clone(), device_type }.to_string();
             unseen.push(self.miss(&name, &why, now));
         }
+        let mut left_out: BTreeSet<LeftOut> = selection.left_out.iter().cloned().collect();
+        std::mem::swap(&mut self.watch.left_out, &mut left_out);
+        self.watch.left_out.difference(&left_out).for_each(LeftOut::say);
+        for left in selection.left_out.iter().filter(|left| left.is_missed) {
+            unseen.push(self.miss(&left.interface, &left.to_string(), now));
+        }
+        // They were not stacked when the agent started, or it would have refused them.
+        for Pair { upper, lower } in &selection.stacked {
+            let why = BackendError::Stacked { upper: upper.clone(), lower: lower.clone() }.to_string();
+            unseen.push(self.miss(lower, &why, now));
+        }
         let expected: BTreeSet<&str> = selection.chosen.iter().map(|interface| interface.name.as_str()).collect();
         let lacking = |name: &str| {
             expected.contains(name)
                 || selection.absent.contains(name)
                 || selection.refused.iter().any(|interface| interface.name == name)
+                || selection.left_out.iter().any(|left| left.is_missed && left.interface == name)
+                || selection.stacked.iter().any(|pair| pair.lower == name)
         };
         self.watch.missing.retain(|name, _| lacking(name));
         // What is missed by its name was told above.

@@ -15,10 +15,11 @@ use super::refusal;
 use super::set::{Constants, Set};
 use super::sets::Sets;
 use crate::backend::host;
-use crate::backend::interfaces::{Interface, Patterns};
+use crate::backend::interfaces::{Interface, Patterns, Selection};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;
+use crate::backend::stacks::LeftOut;
 use crate::backend::{BackendError, Options, Place, Retired, Started};
 use crate::ledger::reading::{Moment, Unseen};
 
@@ -34,7 +35,7 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
 }
 
 fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
-    let Ground { patterns, chosen, attacher, before, mut locks } = Ground::look(options)?;
+    let Ground { patterns, chosen, left_out, attacher, before, mut locks } = Ground::look(options)?;
     let mut sets = Sets::sort(&before.sets, options)?;
 
     kernel::allow_open_files();
@@ -51,7 +52,7 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
         set,
         programs,
         counted: BTreeMap::new(),
-        watch: Watch { looked_at: now, missing: BTreeMap::new() },
+        watch: Watch { looked_at: now, missing: BTreeMap::new(), left_out: left_out.into_iter().collect() },
     };
     if sets.adopted_is_known {
         counting.mark_sealed()?;
@@ -82,6 +83,7 @@ pub fn look(options: &Options) -> Result<(), BackendError> {
 struct Ground {
     patterns: Patterns,
     chosen: Vec<Interface>,
+    left_out: Vec<LeftOut>,
     attacher: Attacher,
     before: Before,
     locks: BTreeMap<u32, InterfaceLock>,
@@ -89,8 +91,8 @@ struct Ground {
 
 impl Ground {
     fn look(options: &Options) -> Result<Self, BackendError> {
-        let patterns = Patterns::parse(&options.interfaces)?;
-        let chosen = choose(&patterns, &attached_before(options)?)?;
+        let patterns = Patterns::parse(&options.interfaces)?.allow_stacked(options.allow_stacked);
+        let Selection { chosen, left_out, .. } = choose(&patterns, &attached_before(options)?)?;
         layout::slots_for(options.ports.len(), options.max_ports)?;
         let attacher = Attacher {
             mechanism: mechanism(options.place)?,
@@ -103,7 +105,7 @@ impl Ground {
         for interface in &chosen {
             foreign::refuse(&attacher, &options.bpffs, (interface.index, &interface.name))?;
         }
-        Ok(Self { patterns, chosen, attacher, before, locks })
+        Ok(Self { patterns, chosen, left_out, attacher, before, locks })
     }
 }
 
@@ -127,31 +129,35 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
     Ok(sets.retire(&before))
 }
 
-/// The devices that a predecessor counts still: a start while a default route is being renewed is no reason to stop.
+/// The devices that a predecessor still counts: a start while a default route is being renewed is no reason to stop. Pins
+/// that cannot be read are refused when they are opened.
 fn attached_before(options: &Options) -> Result<BTreeSet<u32>, BackendError> {
     let netns = host::netns()?;
-    let links = Pins::existing(&options.bpffs, &options.instance)?.map_or(Ok(Vec::new()), |pins| pins.links())?;
+    let pins = Pins::existing(&options.bpffs, &options.instance).ok().flatten();
+    let links = pins.and_then(|pins| pins.links().ok()).unwrap_or_default();
     Ok(links.into_iter().map(|found| found.name).filter(|name| name.netns == netns).map(|name| name.index).collect())
 }
 
 /// What is to be counted, if all of it is there and can be read; `counted` is what is counted already.
-fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Vec<Interface>, BackendError> {
+fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Selection, BackendError> {
     let present = host::present(patterns)?;
     let selection = patterns.select(&present, counted);
-    if let Some(interface) = selection.absent.into_iter().next() {
+    if let Some(interface) = selection.absent.first().cloned() {
         let present = present.into_iter().map(|interface| interface.name).collect();
         return Err(BackendError::NoSuchInterface { interface, present });
     }
-    if let Some(refused) = selection.refused.into_iter().next() {
-        return Err(BackendError::DeviceType { interface: refused.name, device_type: refused.device_type });
+    if let Some(Interface { name, device_type, .. }) = selection.refused.first() {
+        return Err(BackendError::DeviceType { interface: name.clone(), device_type: *device_type });
     }
-    for interface in selection.unreadable {
+    selection.refuse_stacked()?;
+    selection.left_out.iter().for_each(LeftOut::say);
+    for interface in &selection.unreadable {
         tracing::warn!(interface, "matched, but its frames cannot be read: not counted");
     }
     if selection.chosen.is_empty() {
         tracing::warn!("no interface to count yet: waiting for one");
     }
-    Ok(selection.chosen)
+    Ok(selection)
 }
 
 fn mechanism(place: Place) -> Result<Mechanism, BackendError> {

@@ -17,6 +17,7 @@ use super::set::{Set, Side};
 use super::tools::Tools;
 use crate::backend::interfaces::{Interface, Patterns};
 use crate::backend::lock::InterfaceLock;
+use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend as _, BackendError, Options, Retired, Started, host};
 use crate::ledger::reading::Moment;
 use crate::ledger::record::CountMode;
@@ -90,7 +91,7 @@ impl Ground {
             return Err(IptablesError::WireBytes.into());
         }
         refuse_too_many(options.ports.len(), options.max_ports)?;
-        let patterns = Patterns::parse(&options.interfaces)?;
+        let patterns = Patterns::parse(&options.interfaces)?.for_rules().allow_stacked(options.allow_stacked);
         let picked = choose(&patterns)?;
         let tools = Tools::in_use(path)?;
         let before = Before::find(options, path, Some(&tools))?;
@@ -126,6 +127,9 @@ pub fn search_path() -> OsString {
 fn choose(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
     let present = host::present(patterns)?;
     let (picked, absent) = pick(patterns, &present, &BTreeSet::new());
+    let selection = patterns.select(&present, &BTreeSet::new());
+    selection.refuse_stacked()?;
+    selection.left_out.iter().for_each(LeftOut::say);
     if let Some(interface) = absent.into_iter().next() {
         let present = present.into_iter().map(|interface| interface.name).collect();
         return Err(BackendError::NoSuchInterface { interface, present });

@@ -18,9 +18,17 @@ const RTM_GETNEXTHOP: u16 = 106;
 const NHA_ID: u16 = 1;
 const NHA_GROUP: u16 = 2;
 const NHA_OIF: u16 = 5;
+const RTM_NEWADDR: u16 = 20;
+const RTM_GETADDR: u16 = 22;
+const RT_SCOPE_UNIVERSE: u8 = 0;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_KIND: u16 = 1;
 const IFLA_STATS64: u16 = 23;
 const IFLA_EXT_MASK: u16 = 29;
+const IFLA_LINK_NETNSID: u16 = 37;
 const RTEXT_FILTER_SKIP_STATS: u32 = 8;
 const RTA_OIF: u16 = 4;
 const RTA_MULTIPATH: u16 = 9;
@@ -30,6 +38,8 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 /// `struct ifinfomsg`: family, padding, type (at 2), index (at 4), flags, change.
 const LINK_HEADER: usize = 16;
+/// `struct ifaddrmsg`: family, prefix length, flags, scope (at 3), index (at 4).
+const ADDRESS_HEADER: usize = 8;
 /// `struct rtmsg`: family, destination's length (at 1), …, table (at 4), protocol, scope, type (at 7), flags.
 const ROUTE_HEADER: usize = 12;
 /// `struct nhmsg`: family, scope, protocol, reserved, flags.
@@ -108,7 +118,40 @@ fn interface(body: &[u8], default_routes: &BTreeSet<u32>) -> Option<Interface> {
         name: name(body)?,
         device_type: read_u16(body, 2)?,
         default_route: default_routes.contains(&index),
+        kind: kind(body),
+        below: below(body).filter(|below| *below != index),
+        master: number(body, IFLA_MASTER),
+        has_address: false,
     })
+}
+
+/// What made the device, as in `bridge`; hardware has none.
+fn kind(body: &[u8]) -> String {
+    let info = attributes(body, LINK_HEADER).find(|(kind, _)| *kind == IFLA_LINKINFO);
+    let kind = info.and_then(|(_, info)| attributes(info, 0).find(|(kind, _)| *kind == IFLA_INFO_KIND));
+    kind.map(|(_, text)| read_text(text)).unwrap_or_default()
+}
+
+/// The device below, if it is in this network namespace.
+fn below(body: &[u8]) -> Option<u32> {
+    let elsewhere = attributes(body, LINK_HEADER).any(|(kind, _)| kind == IFLA_LINK_NETNSID);
+    number(body, IFLA_LINK).filter(|index| !elsewhere && *index != 0)
+}
+
+fn number(body: &[u8], wanted: u16) -> Option<u32> {
+    attributes(body, LINK_HEADER).find(|(kind, _)| *kind == wanted).and_then(|(_, value)| read_u32(value, 0))
+}
+
+/// The indices of the devices that have an address of more than the link itself.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn with_addresses() -> Result<BTreeSet<u32>, BackendError> {
+    let answers = Request::new(RTM_GETADDR, NLM_F_DUMP, &[0; ADDRESS_HEADER])
+        .ask()
+        .map_err(|source| BackendError::Netlink { action: "list the addresses", source })?;
+    let answers = answers.iter().filter(|(kind, body)| *kind == RTM_NEWADDR && body.get(3) == Some(&RT_SCOPE_UNIVERSE));
+    Ok(answers.filter_map(|(_, body)| read_u32(body, 4)).collect())
 }
 
 fn name(body: &[u8]) -> Option<String> {
@@ -262,6 +305,23 @@ mod tests {
         let loopback = interface(&body, &[1].into()).unwrap();
         assert_eq!((loopback.index, loopback.name.as_str(), loopback.device_type), (1, "lo", 772));
         assert!(loopback.default_route);
+        assert_eq!((loopback.kind.as_str(), loopback.below, loopback.master), ("", None, None));
+    }
+
+    #[test]
+    fn a_stacked_device_tells_what_is_below_unless_that_is_in_another_namespace() {
+        let mut body = vec![0; LINK_HEADER];
+        body[4..8].copy_from_slice(&9_u32.to_ne_bytes());
+        push_attribute(&mut body, IFLA_IFNAME, b"mv0\0");
+        push_attribute(&mut body, IFLA_LINK, &3_u32.to_ne_bytes());
+        push_attribute(&mut body, IFLA_MASTER, &4_u32.to_ne_bytes());
+        let mut info = Vec::new();
+        push_attribute(&mut info, IFLA_INFO_KIND, b"macvlan\0");
+        push_attribute(&mut body, IFLA_LINKINFO, &info);
+        let stacked = interface(&body, &BTreeSet::new()).unwrap();
+        assert_eq!((stacked.kind.as_str(), stacked.below, stacked.master), ("macvlan", Some(3), Some(4)));
+        push_attribute(&mut body, IFLA_LINK_NETNSID, &0_u32.to_ne_bytes());
+        assert_eq!(interface(&body, &BTreeSet::new()).unwrap().below, None);
     }
 
     #[test]

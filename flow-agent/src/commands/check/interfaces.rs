@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::{Finding, Section};
 use crate::backend::ebpf::Survey;
 use crate::backend::interfaces::{Interface, Patterns, Selection};
-use crate::backend::{BackendError, host};
+use crate::backend::{BackendChoice, BackendError, host};
 use crate::commands::instances::{self, Found, Instance};
-use crate::config::Config;
+use crate::config::{Config, CountConfig};
 use crate::ledger::units::count;
 use crate::store::{StateDir, instance};
 
 /// What is to say of the interfaces that `config` wants counted.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut chosen = BTreeSet::new();
-    let mut findings = match selection(&config.count.interfaces) {
+    let mut findings = match selection(&config.count) {
         Ok((present, selection)) => {
             chosen.extend(selection.chosen.iter().map(|interface| interface.name.clone()));
             of(&present, &selection)
@@ -25,8 +25,10 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     findings
 }
 
-fn selection(names: &[String]) -> Result<(Vec<Interface>, Selection), BackendError> {
-    let patterns = Patterns::parse(names)?;
+fn selection(count: &CountConfig) -> Result<(Vec<Interface>, Selection), BackendError> {
+    let patterns = Patterns::parse(&count.interfaces)?;
+    let patterns = if count.backend == BackendChoice::Iptables { patterns.for_rules() } else { patterns };
+    let patterns = patterns.allow_stacked(count.allow_stacked);
     let present = host::present(&patterns)?;
     let selection = patterns.select(&present, &BTreeSet::new());
     Ok((present, selection))
@@ -49,6 +51,13 @@ fn of(present: &[Interface], selection: &Selection) -> Vec<Finding> {
     for name in &selection.unreadable {
         let what = format!("`{name}` matches, but its frames cannot be read: it is not counted");
         findings.push(Finding::warn(Section::Interfaces, what));
+    }
+    if let Err(error) = selection.refuse_stacked() {
+        findings.push(Finding::error(Section::Interfaces, &error).help(error.help()));
+    }
+    for left in &selection.left_out {
+        let finding = if left.is_missed { Finding::fail } else { Finding::ok };
+        findings.push(finding(Section::Interfaces, left.to_string()));
     }
     if !selection.chosen.is_empty() {
         findings.push(Finding::ok(Section::Interfaces, format!("counted: {}", names(&selection.chosen))));
@@ -118,7 +127,7 @@ mod tests {
     use crate::backend::ebpf::SurveyedAttachment;
 
     fn interface(name: &str, device_type: u16) -> Interface {
-        Interface { index: device_type.into(), name: name.to_owned(), device_type, default_route: false }
+        Interface { index: device_type.into(), name: name.to_owned(), device_type, ..Interface::default() }
     }
 
     fn lines(findings: &[Finding]) -> Vec<String> {

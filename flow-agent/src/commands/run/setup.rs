@@ -71,6 +71,7 @@ fn options(config: &Config, instance: String, place: Place, watched: &Watched, b
         instance,
         bpffs: config.bpffs.clone(),
         interfaces: config.count.interfaces.clone(),
+        allow_stacked: config.count.allow_stacked,
         count: config.count.count,
         max_ports: config.count.max_ports,
         ports: watched.owners().keys().copied().collect(),
