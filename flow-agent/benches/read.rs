@@ -146,6 +146,7 @@ fn options(pair: &Pair, ports: u16, interface: &str) -> Options {
         max_ports: 65_530,
         ports: (1..=ports).collect(),
         known_epochs: BTreeSet::new(),
+        newest_epoch: None,
         last_known: None,
         allow_stacked: false,
         place: Place::Auto,

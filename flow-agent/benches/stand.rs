@@ -83,6 +83,7 @@ impl Stand {
             max_ports: 65_530,
             ports: ports.iter().copied().collect(),
             known_epochs: BTreeSet::new(),
+            newest_epoch: None,
             last_known: None,
             allow_stacked: false,
             place: Place::Auto,

@@ -38,6 +38,9 @@ impl Variant {
         let variant = Self { name, has_ipset, programs };
         if has_ipset {
             symlink("/usr/sbin/ipset", variant.program("ipset")).unwrap();
+        } else {
+            // An agent looks where the system has its programs, too: what it finds first is as on a kernel without ipsets.
+            variant.write_script("ipset", "#!/bin/sh\necho 'Kernel support protocol version missing' >&2; exit 1");
         }
         for family in ["iptables", "ip6tables"] {
             for job in ["save", "restore"] {
@@ -70,6 +73,12 @@ impl Variant {
 
     /// Lets a program fail whenever its input has `words` in it.
     pub fn refuse(&self, name: &str, words: &str) {
+        let (family, job) = name.split_once('-').unwrap();
+        self.refuse_one(name, words);
+        self.refuse_one(&format!("{family}-{}-{job}", self.name), words);
+    }
+
+    fn refuse_one(&self, name: &str, words: &str) {
         let real = std::fs::read_link(self.program(name)).unwrap();
         self.remove(name);
         let script = format!(
@@ -77,6 +86,10 @@ impl Variant {
              exec -a {name} {} \"$@\" <<< \"$input\"\n",
             real.display()
         );
+        self.write_script(name, &script);
+    }
+
+    fn write_script(&self, name: &str, script: &str) {
         std::fs::write(self.program(name), script).unwrap();
         std::fs::set_permissions(self.program(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
@@ -84,6 +97,23 @@ impl Variant {
     /// Runs `iptables` or `ip6tables` of this variant in the calling thread's namespace; what it prints.
     pub fn iptables(&self, program: &str, arguments: &str) -> String {
         run(Command::new(format!("{program}-{}", self.name)).args(arguments.split_whitespace()))
+    }
+
+    /// Runs `iptables-restore` or `ip6tables-restore` of this variant in the calling thread's namespace.
+    pub fn restore(&self, program: &str, arguments: &[&str], rules: &str) {
+        let mut restore = Command::new(self.program(program));
+        let mut child = restore.args(arguments).stdin(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), rules.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{program} failed");
+    }
+
+    /// The same, where it may be refused: rules that ask an ipset which is gone.
+    pub fn try_restore(&self, program: &str, arguments: &[&str], rules: &str) {
+        let mut restore = Command::new(self.program(program));
+        restore.args(arguments).stderr(std::process::Stdio::null());
+        let mut child = restore.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), rules.as_bytes()).unwrap();
+        child.wait().unwrap();
     }
 
     /// Everything that `iptables-save` and `ip6tables-save` of both variants print, without the dates; and the names of all

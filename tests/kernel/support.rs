@@ -25,6 +25,7 @@ pub fn options(pair: &Pair, ports: &[u16]) -> Options {
         max_ports: 65_530,
         ports: ports.iter().copied().collect(),
         known_epochs: BTreeSet::new(),
+        newest_epoch: None,
         last_known: None,
         allow_stacked: false,
         place: Place::Auto,

@@ -6,10 +6,11 @@
 //! the jump as it was. Nothing here accepts, drops or marks.
 //!
 //! The pure half: `names`, `shape`, `layout`, `rule` and `script` say what is written, `parse`, `ipset`, `saved` and `view`
-//! what is read, `plan` what becomes of what is found.
+//! what is read, `plan` what becomes of what is found, `damage` what is still believed of counters that somebody else touched.
 
 mod before;
 mod counting;
+pub mod damage;
 mod error;
 mod fingerprint;
 mod found;

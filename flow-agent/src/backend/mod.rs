@@ -156,6 +156,9 @@ pub struct Options {
     /// Epochs that have a baseline (a seal or checkpoint) in this state directory: their counters are adopted or
     /// retired. So are those that were never sealed, from zero; others of this instance are named and left alone.
     pub known_epochs: BTreeSet<String>,
+    /// The epoch of the newest reading on disk. Of the others that are known the last bucket is sealed: counters of theirs
+    /// that are found were restored by somebody, and never go on.
+    pub newest_epoch: Option<String>,
     /// The newest reading on disk: what was unseen while no agent ran began no earlier. None: nothing was counted yet.
     pub last_known: Option<Moment>,
     /// Where the programs are attached.

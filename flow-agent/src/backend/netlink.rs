@@ -10,7 +10,7 @@ mod nftables;
 pub use devices::{default_routes, device, interfaces, with_addresses};
 pub use events::InterfaceEvents;
 pub use filters::{Direction, Filter, add_clsact, delete_clsact, delete_filter, filters, ingress_qdisc, set_filter};
-pub use nftables::{base_chains, has_table, remove_unused, ruleset_generation};
+pub use nftables::{add_counting_rule, base_chains, has_table, remove_unused, ruleset_generation, table_handle};
 
 use std::io;
 use std::os::fd::OwnedFd;

@@ -327,6 +327,7 @@ mod tests {
             max_ports: 10,
             ports: ports.iter().copied().collect(),
             known_epochs: known.iter().map(|epoch| (*epoch).to_owned()).collect(),
+            newest_epoch: None,
             last_known: None,
             allow_stacked: false,
             place: Place::Auto,

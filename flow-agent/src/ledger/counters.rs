@@ -64,10 +64,14 @@ impl Counters {
         self.zip(other, |left, right| Some(left.saturating_add(right))).unwrap_or_default()
     }
 
-    /// What was added since `before`, and whether a number is less than before: then somebody zeroed the counters, and
-    /// all eight new values are what was added. Never taken for a number that wrapped.
+    /// What was added since `before`, and whether a number is less than before: then somebody zeroed or restored the
+    /// counters. How much of such a number is new is not known, so nothing of it is taken: what it says may have been counted
+    /// before. It never wraps.
     pub fn since(self, before: Self) -> (Self, bool) {
-        self.checked_sub(before).map_or((self, true), |usage| (usage, false))
+        match self.checked_sub(before) {
+            Some(usage) => (usage, false),
+            None => (self.zip(before, |now, then| Some(now.saturating_sub(then))).unwrap_or_default(), true),
+        }
     }
 
     /// True when all eight are zero.
@@ -131,6 +135,15 @@ impl Flow {
         })
     }
 
+    fn saturating_sub(self, before: Self) -> Self {
+        Self {
+            in_bytes: self.in_bytes.saturating_sub(before.in_bytes),
+            in_packets: self.in_packets.saturating_sub(before.in_packets),
+            out_bytes: self.out_bytes.saturating_sub(before.out_bytes),
+            out_packets: self.out_packets.saturating_sub(before.out_packets),
+        }
+    }
+
     fn saturating_add(self, other: Self) -> Self {
         Self {
             in_bytes: self.in_bytes.saturating_add(other.in_bytes),
@@ -176,12 +189,12 @@ impl Others {
         self.zip(other, |left, right| Some(left.saturating_add(right))).unwrap_or_default()
     }
 
-    /// What was added since `before`, and whether a flow is less than before: somebody zeroed it, and its four new
-    /// values are what was added.
+    /// What was added since `before`, and whether a number is less than before: nothing of such a number is taken, as in
+    /// [`Counters::since`].
     pub fn since(self, before: Self) -> (Self, bool) {
         match self.checked_sub(before) {
             Some(usage) => (usage, false),
-            None => (self.zip(before, |now, then| now.checked_sub(then).or(Some(now))).unwrap_or_default(), true),
+            None => (self.zip(before, |now, then| Some(now.saturating_sub(then))).unwrap_or_default(), true),
         }
     }
 

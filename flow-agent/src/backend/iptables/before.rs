@@ -20,6 +20,10 @@ use crate::ledger::reading::{Moment, Unseen};
 pub struct Before {
     pub sets: BTreeMap<SetName, Vec<Piece>>,
     pub fates: BTreeMap<SetName, Fate>,
+    /// Their last bucket is sealed: somebody restored them from a file.
+    finished: BTreeSet<SetName>,
+    /// The counters of the newest reading on disk were rules of this boot, and nothing is left of them.
+    is_newest_gone: bool,
 }
 
 impl Before {
@@ -27,19 +31,28 @@ impl Before {
     pub fn find(options: &Options, path: &OsStr, tools: Option<&[Tools]>) -> Result<Self, BackendError> {
         let sets = found::everywhere(path, &instance_tag(&options.instance))?;
         let mut candidates = Vec::new();
+        let mut finished = BTreeSet::new();
         for (name, pieces) in &sets {
+            let epoch = found::epoch(name)?;
+            let is_newest = options.newest_epoch.as_ref().is_none_or(|newest| *newest == epoch);
+            let is_finished = options.known_epochs.contains(&epoch) && !is_newest;
+            finished.extend(Some(name.clone()).filter(|_| is_finished));
             candidates.push(Candidate {
                 id: name.id(),
-                epoch: found::epoch(name)?,
+                epoch,
                 sealed: pieces.iter().any(|piece| piece.marks.sealed),
-                fits: tools.is_some_and(|tools| fits(pieces, tools, options)),
+                fits: !is_finished && tools.is_some_and(|tools| fits(pieces, tools, options)),
                 is_blank: pieces.iter().all(Piece::is_blank),
                 entered: pieces.iter().all(|piece| piece.jumps.iter().all(|jumps| *jumps > 0)),
             });
         }
         let fates = plan::decide(&candidates, &options.known_epochs);
         let fates = sets.keys().cloned().zip(fates).collect();
-        Ok(Self { sets, fates })
+        let boot = host::boot_id()?;
+        let of_this_boot = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&format!("{boot}:")));
+        let is_newest_gone =
+            of_this_boot.is_some_and(|id| SetName::is_id(id) && candidates.iter().all(|candidate| candidate.id != id));
+        Ok(Self { sets, fates, finished, is_newest_gone })
     }
 
     pub fn ids(&self) -> BTreeSet<String> {
@@ -54,11 +67,15 @@ impl Before {
         self.sets.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// What was not seen since `since`, if it should have been.
-    pub fn unseen(&self, new: &Counting, picked: &[Interface], since: Moment) -> Vec<Unseen> {
-        let until = new.watch.well_at;
-        let ours = || self.with_fate(Fate::Adopt).chain(self.with_fate(Fate::Retire));
-        if ours().next().is_none() {
+    /// The sets that went on counting while no agent ran, for all that is known.
+    fn went_on(&self) -> impl Iterator<Item = &SetName> {
+        let found = self.with_fate(Fate::Adopt).chain(self.with_fate(Fate::Retire));
+        found.filter(|name| !self.finished.contains(name))
+    }
+
+    /// The time from `since` until `until`, where a family's counters were removed or changed meanwhile.
+    pub fn damaged(&self, new: &Counting, picked: &[Interface], since: Moment, until: Moment) -> Vec<Unseen> {
+        if self.went_on().next().is_none() && !self.is_newest_gone {
             return Vec::new();
         }
         let reasons: Vec<String> = new
@@ -67,7 +84,8 @@ impl Before {
             .iter()
             .filter_map(|side| {
                 let family = side.tools.family;
-                let pieces = || ours().flat_map(|name| self.pieces(name)).filter(|piece| piece.tools.family == family);
+                let pieces =
+                    || self.went_on().flat_map(|name| self.pieces(name)).filter(|piece| piece.tools.family == family);
                 if pieces().any(|piece| piece.is_entered_first() && piece.view.is_ok()) {
                     return None;
                 }
@@ -80,21 +98,32 @@ impl Before {
                 })
             })
             .collect();
-        if !reasons.is_empty() {
-            let why = reasons.join("; ");
-            return picked.iter().map(|interface| gap(since, until, &interface.name, &why)).collect();
+        let why = reasons.join("; ");
+        let interfaces = picked.iter().filter(|_| !reasons.is_empty());
+        interfaces.map(|interface| gap(since, until, &interface.name, &why)).collect()
+    }
+
+    /// The time since `since` on interfaces that appeared while no agent ran.
+    pub fn appeared(&self, new: &Counting, picked: &[Interface], since: Moment) -> Vec<Unseen> {
+        if self.went_on().next().is_none() {
+            return Vec::new();
         }
-        let known: BTreeSet<&String> = ours()
+        let known: BTreeSet<&String> = self
+            .went_on()
             .flat_map(|name| self.pieces(name))
             .filter_map(|piece| piece.view.as_ref().ok())
             .flat_map(|view| &view.layout.interfaces)
             .collect();
+        if known.is_empty() {
+            return Vec::new();
+        }
         // A name may have been added to the configuration; what a glob matches was asked for before.
         let appeared = picked.iter().filter(|interface| {
             !known.contains(&interface.name)
                 && !new.patterns.name_literally(&interface.name)
                 && !host::is_untouched(interface.index)
         });
+        let until = new.watch.well_at;
         appeared
             .map(|interface| gap(since, until, &interface.name, "the interface appeared while no agent ran"))
             .collect()
@@ -120,6 +149,12 @@ impl Before {
         Ok(())
     }
 
+    /// Whether a set's counters may say more than was counted. It is not read: what the newest checkpoint says of its epoch
+    /// is all that is known.
+    pub fn is_doubtful(&self, name: &SetName) -> bool {
+        self.pieces(name).iter().any(Piece::is_doubtful)
+    }
+
     /// The sets to be read a last time. `interfaces` are those that count now, for a set that does not say its own.
     pub fn retired(&self, interfaces: Option<&[String]>) -> Result<Vec<Box<dyn Retired>>, BackendError> {
         let mut retired: Vec<Box<dyn Retired>> = Vec::new();
@@ -129,8 +164,11 @@ impl Before {
                 Fate::Adopt => interfaces.is_none(),
                 Fate::Leave | Fate::Discard => false,
             };
-            if stands_still {
+            if stands_still && !self.is_doubtful(name) {
                 let mut set = RetiredSet::found(name.clone(), found::epoch(name)?, self.pieces(name));
+                if self.finished.contains(name) {
+                    set.forget_others();
+                }
                 if set.interfaces.is_empty() {
                     set.interfaces = interfaces.unwrap_or_default().to_vec();
                 }
@@ -177,6 +215,7 @@ pub fn adopt(name: &SetName, pieces: &[Piece]) -> Option<Set> {
                 tools: piece.tools.clone(),
                 fragments: view.layout.fragments,
                 last: Last { ports: view.counters.clone(), others: view.others },
+                doubted: None,
             })
             .collect(),
     })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::IptablesError;
 use super::fingerprint::Fingerprint;
-use super::found;
+use super::found::{self, Piece};
 use super::names::{Direction, SetName, instance_tag};
 use super::retired::{RetiredSet, identity};
 use super::script::Script;
@@ -42,6 +42,8 @@ pub(super) struct Counted {
 pub(super) struct Watch {
     /// The last time at which every rule was seen to be as it should be.
     pub(super) well_at: Moment,
+    /// What the devices had moved right before then.
+    pub(super) moved: u64,
     /// How the rules were then, one for each side; `None`: look again.
     pub(super) fingerprints: Option<Vec<Fingerprint>>,
     /// The last time at which the interfaces were looked at.
@@ -66,8 +68,10 @@ impl Backend for Counting {
     fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
         let fingerprints = self.fingerprints();
         self.watch.fingerprints = None;
+        let moved = self.moved();
         let Numbers { at, ports, others } = self.set.read(now)?;
         self.watch.well_at = at;
+        self.watch.moved = moved;
         self.watch.fingerprints = fingerprints;
         let devices = host::device_counters(self.counted.iter().map(|(name, counted)| (counted.index, name.as_str())));
         let (epoch, draining) = (self.epoch.clone(), self.set.draining.clone());
@@ -127,31 +131,14 @@ impl Backend for Counting {
             |_, _| {},
         )?;
         self.set.set_draining(still);
+        self.set.forget(&gone);
         Ok(())
     }
 
     fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError> {
         refuse_too_many(ports.len(), self.max_ports)?;
-        let tools: Vec<Tools> = self.set.sides.iter().map(|side| side.tools.clone()).collect();
-        let mut pieces = Vec::new();
-        for side in &self.set.sides {
-            pieces.extend(self.set.piece(&side.tools)?);
-        }
-        let before: Vec<_> = pieces.iter().collect();
-        let name = new_name(&self.instance, &mut self.taken);
-        let epoch = found::epoch(&name)?;
-        let set = Set::make(name, tools, self.set.interfaces.clone(), ports.clone(), &before)?;
-        if let Err(error) = self.switch(&set) {
-            // What it counted meanwhile is found by the next start, for no bucket of it was ever sealed.
-            return Err(error.into());
-        }
-        host::grace();
-        self.sealed = false;
-        let old = std::mem::replace(&mut self.set, set);
-        let epoch = std::mem::replace(&mut self.epoch, epoch);
-        self.watch.fingerprints = None;
-        let parts = old.sides.into_iter().map(|side| (side.tools, side.last)).collect();
-        Ok(Box::new(RetiredSet { name: old.name, epoch, interfaces: old.interfaces, parts }))
+        let (old, epoch, _) = self.put_aside(ports)?;
+        Ok(Box::new(RetiredSet::replaced(old, epoch)))
     }
 
     fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
@@ -172,6 +159,44 @@ impl Backend for Counting {
 }
 
 impl Counting {
+    /// Replaces a set that somebody else changed.
+    ///
+    /// # Errors
+    /// As [`Backend::replace`].
+    pub(super) fn replace_damaged(&mut self) -> Result<Box<dyn Retired>, BackendError> {
+        let (old, epoch, pieces) = self.put_aside(&self.set.ports.clone())?;
+        Ok(Box::new(RetiredSet::damaged(old, epoch, &pieces)))
+    }
+
+    /// Makes a new set for `ports` and leads packets into it, and no more into the present one, which is given back with its
+    /// epoch, and with what was found of it right before.
+    fn put_aside(&mut self, ports: &BTreeSet<u16>) -> Result<(Set, String, Vec<Piece>), BackendError> {
+        let tools: Vec<Tools> = self.set.sides.iter().map(|side| side.tools.clone()).collect();
+        let name = new_name(&self.instance, &mut self.taken);
+        let epoch = found::epoch(&name)?;
+        let find = |set: &Set| -> Result<Vec<Piece>, IptablesError> {
+            let pieces = set.sides.iter().map(|side| set.piece(&side.tools));
+            Ok(pieces.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        };
+        let before = find(&self.set)?;
+        let set =
+            Set::make(name, tools, self.set.interfaces.clone(), ports.clone(), &before.iter().collect::<Vec<_>>())?;
+        let entered = find(&self.set).and_then(|pieces| self.switch(&set).map(|()| pieces));
+        let pieces = match entered {
+            Ok(pieces) => pieces,
+            Err(error) => {
+                // Packets are led back to the old set, so that what the new one counted meanwhile is counted there too, or
+                // lies in a time that was not seen.
+                set.abandon();
+                return Err(error.into());
+            }
+        };
+        host::grace();
+        self.sealed = false;
+        self.watch.fingerprints = None;
+        Ok((std::mem::replace(&mut self.set, set), std::mem::replace(&mut self.epoch, epoch), pieces))
+    }
+
     /// How the rules of every side are now; `None` when the kernel does not say.
     pub(super) fn fingerprints(&self) -> Option<Vec<Fingerprint>> {
         self.set.sides.iter().map(|side| Fingerprint::take(&side.tools).ok()).collect()
@@ -181,8 +206,11 @@ impl Counting {
     fn switch(&self, new: &Set) -> Result<(), IptablesError> {
         let lead = |from: &Set, to: &Set, side: &super::set::Side| {
             let mut script = Script::default();
-            if let Some(piece) = from.piece(&side.tools)? {
-                piece.leave(&mut script);
+            for set in [from, to] {
+                // Somebody may lead packets there already: twice would be counted twice.
+                if let Some(piece) = set.piece(&side.tools)? {
+                    piece.leave(&mut script);
+                }
             }
             script.enter(&to.name);
             side.tools.restore(&script)

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::damage::Damage;
 use super::error::IptablesError;
 use super::names::{Direction, Made, SetName};
 use super::saved::{self, Entrance, Marks};
 use super::script::Script;
 use super::tools::{Family, Quiet, Tools, Variant};
-use super::view::{Damage, View};
+use super::view::View;
 use crate::backend::{BackendError, host, netlink};
 use crate::ledger::counters::{Counters, Others};
 
@@ -40,15 +41,16 @@ impl Piece {
         }
     }
 
+    /// The same piece after packets were led out of it.
+    #[must_use]
+    pub fn left(self) -> Self {
+        Self { jumps: [0, 0], ..self }
+    }
+
     /// Whether no packet enters it, and none was counted.
     pub fn is_blank(&self) -> bool {
         let is_empty = self.remains.values().all(|counters| counters.is_zero()) && self.others == Others::default();
         self.jumps == [0, 0] && is_empty
-    }
-
-    /// Whether everything of it is there, and no change of it was left unfinished.
-    pub fn is_whole(&self) -> bool {
-        self.view.as_ref().is_ok_and(|view| view.is_settled)
     }
 
     pub fn has_ipsets(&self) -> bool {
@@ -72,10 +74,29 @@ impl Piece {
         let mut script = Script::default();
         self.leave(&mut script);
         script.delete(&self.chains, &self.ipsets);
-        let removed = self.tools.restore(&script);
+        let removed = match self.tools.restore(&script) {
+            Err(IptablesError::Failed { .. }) => self.delete_what_can_be(),
+            result => result,
+        };
         // What is in use stays, also where the chains could not be removed.
         let unmade = unmake(&self.tools, self.marks.made);
         removed.and(unmade)
+    }
+}
+
+impl Piece {
+    /// Empties every chain, and removes those that no rule of somebody else leads to, one by one: somebody may have renamed
+    /// one of our chains. What is left counts nothing.
+    fn delete_what_can_be(&self) -> Result<(), IptablesError> {
+        let mut script = Script::default();
+        self.leave(&mut script);
+        self.tools.restore(script.empty(&self.chains))?;
+        for chain in &self.chains {
+            if let Err(error) = self.tools.restore(Script::default().delete(std::slice::from_ref(chain), &[])) {
+                tracing::warn!(chain, %error, "somebody else's rule leads to an empty chain of ours, which stays");
+            }
+        }
+        self.tools.restore(Script::default().delete(&[], &self.ipsets))
     }
 }
 

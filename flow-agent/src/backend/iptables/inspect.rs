@@ -1,28 +1,25 @@
-//! Seeing to it that every packet is counted: nobody before us, no rule lost, the interfaces followed.
+//! EDGE clock: sees to it that every packet is counted: nobody before us, no rule lost, the interfaces followed.
+
+#![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::counting::{Counted, Counting, pick};
 use super::fingerprint::Fingerprint;
 use super::found;
 use super::kept;
-use super::names::Direction;
-use super::saved;
-use super::set::Side;
-use super::tools::Quiet;
-use super::view::View;
+use super::names::SetName;
+use super::set::{Last, Look};
+use super::tools::{Quiet, Tools};
 use crate::backend::interfaces::Interface;
 use crate::backend::lock::InterfaceLock;
 use crate::backend::{Backend as _, BackendError, Inspection, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
-/// How long rules are trusted whose fingerprint does not tell every change.
-const TRUST: Duration = Duration::from_secs(30);
-
 /// What was found of a side.
 enum Sight {
-    Well,
+    Well(Last),
     /// Counting, but packets may have passed before.
     NotFirst(String),
     /// Counters are lost, or nobody knows what they count.
@@ -30,11 +27,12 @@ enum Sight {
 }
 
 impl Counting {
-    /// Looks at everything once, and mends it.
+    /// Looks at everything once, and mends it. Counters that were replaced are always handed back: nobody else knows them.
     pub(super) fn look_around(&mut self, now: Moment) -> Result<Inspection, BackendError> {
+        let begun_at = Instant::now();
         let mut inspection = Inspection::default();
         if !self.is_unchanged(now) {
-            self.look_at_rules(now, &mut inspection)?;
+            self.look_at_rules(now, begun_at, &mut inspection)?;
         }
         match self.leave_ipsets() {
             Ok(retired) => inspection.retired.extend(retired),
@@ -42,8 +40,8 @@ impl Counting {
         }
         match self.follow(now) {
             Ok(unseen) => inspection.unseen.extend(unseen),
-            // What was found of the rules must be told: it is not found again.
-            Err(error) if !inspection.unseen.is_empty() => {
+            // What was found of the rules, and the counters that were replaced, are not found again.
+            Err(error) if !inspection.unseen.is_empty() || !inspection.retired.is_empty() => {
                 tracing::error!(%error, "failed to look at the interfaces; it is tried again");
             }
             Err(error) => return Err(error),
@@ -60,34 +58,43 @@ impl Counting {
         self.replace(&self.set.ports.clone()).map(Some)
     }
 
-    /// Whether all was well at the last look, and nobody can have changed a rule since.
+    /// Whether all was well at the last look, and nobody can have changed a rule or an ipset since. Nothing tells whether
+    /// somebody changed an ipset, and a change of legacy rules that leaves them as many and as long is not seen: there it is
+    /// looked every time, so that interference is noticed within seconds.
     fn is_unchanged(&mut self, now: Moment) -> bool {
         let Some(before) = &self.watch.fingerprints else { return false };
-        if self.fingerprints().as_ref() != Some(before) {
-            return false;
-        }
-        if before.iter().all(Fingerprint::is_exact) && !self.set.dispatch.is_by_ipsets() {
+        let is_known = before.iter().all(Fingerprint::is_exact) && !self.set.dispatch.is_by_ipsets();
+        let is_unchanged = is_known && self.fingerprints().as_ref() == Some(before);
+        if is_unchanged {
             self.watch.well_at = now;
-            return true;
         }
-        let trust = u64::try_from(TRUST.as_nanos()).expect("half a minute");
-        now.boot_ns < self.watch.well_at.boot_ns.saturating_add(trust)
+        is_unchanged
     }
 
-    fn look_at_rules(&mut self, now: Moment, inspection: &mut Inspection) -> Result<(), BackendError> {
+    fn look_at_rules(
+        &mut self,
+        now: Moment,
+        begun_at: Instant,
+        inspection: &mut Inspection,
+    ) -> Result<(), BackendError> {
         // Taken before the look: what changes while we look is looked at again.
         let fingerprints = self.fingerprints();
+        let moved = self.moved();
+        let mut well = Vec::new();
         let mut hidden = Vec::new();
         let mut damaged = Vec::new();
-        for side in &self.set.sides {
+        for side in 0..self.set.sides.len() {
             match self.look_at(side)? {
-                Sight::Well => {}
-                Sight::NotFirst(why) => hidden.push((side.clone(), why)),
+                Sight::Well(last) => well.push(last),
+                Sight::NotFirst(why) => hidden.push((self.set.sides[side].clone(), why)),
                 Sight::Damaged(why) => damaged.push(why),
             }
         }
         let well_at = std::mem::replace(&mut self.watch.well_at, now);
+        let moved_before = self.watch.moved;
+        self.watch.moved = moved;
         if hidden.is_empty() && damaged.is_empty() {
+            self.set.keep(well);
             self.watch.fingerprints = fingerprints;
             return Ok(());
         }
@@ -101,33 +108,67 @@ impl Counting {
                 }
             }
         } else {
-            match self.replace(&self.set.ports.clone()) {
-                Ok(retired) => inspection.retired.push(retired),
+            match self.replace_damaged() {
+                Ok(retired) => {
+                    inspection.retired.push(retired);
+                    reasons.push(self.at_most_since(moved_before));
+                }
                 Err(error) => reasons.push(error.to_string()),
             }
         }
         let why = reasons.join("; ");
-        tracing::warn!(why, "a time was not seen");
-        let unseen = |name: &String| Unseen { start: well_at, end: now, interface: name.clone(), why: why.clone() };
+        tracing::warn!(why, "some time was not measured");
+        let end = later(now, begun_at.elapsed());
+        let unseen = |name: &String| Unseen { start: well_at, end, interface: name.clone(), why: why.clone() };
         inspection.unseen.extend(self.set.interfaces.iter().map(unseen));
         Ok(())
     }
 
-    fn look_at(&self, side: &Side) -> Result<Sight, BackendError> {
-        let quiet = Quiet::wait(&[&side.tools])?;
-        let family = side.tools.family;
-        let sight = side.tools.save(&quiet, self.set.name.instance(), |table| {
-            let view = View::read(table, family, &self.set.name).and_then(|view| self.set.verify(side, view));
-            if let Err(damage) = view {
-                return Sight::Damaged(format!("somebody changed the {} counters: {damage}", family.name()));
+    fn look_at(&mut self, side: usize) -> Result<Sight, BackendError> {
+        let tools = self.set.sides[side].tools.clone();
+        let quiet = Quiet::wait(&[&tools])?;
+        let Look { verdict, entrances, strays } = self.set.look(side, &quiet)?;
+        drop(quiet);
+        for name in strays {
+            self.remove_stray(&tools, &name)?;
+        }
+        let family = tools.family;
+        let last = match verdict {
+            Ok(last) => last,
+            Err(damage) => {
+                return Ok(Sight::Damaged(format!("somebody changed the {} counters: {damage}", family.name())));
             }
-            let why: Vec<String> = Direction::BOTH
-                .into_iter()
-                .filter_map(|direction| found::describe(family, &saved::entrance(table, &self.set.name, direction)))
-                .collect();
-            if why.is_empty() { Sight::Well } else { Sight::NotFirst(why.join("; ")) }
-        });
-        Ok(sight?)
+        };
+        let why: Vec<String> = entrances.iter().filter_map(|entrance| found::describe(family, entrance)).collect();
+        Ok(if why.is_empty() { Sight::Well(last) } else { Sight::NotFirst(why.join("; ")) })
+    }
+
+    /// Removes a set of this instance that packets enter although it was left: it was restored from a file. What passes is
+    /// counted in the present set, or lies in a time that was not seen; and what it counted before is known.
+    fn remove_stray(&self, tools: &Tools, name: &SetName) -> Result<(), BackendError> {
+        let quiet = Quiet::wait(&[tools])?;
+        let pieces = found::pieces(tools, &quiet, name.instance())?;
+        drop(quiet);
+        if let Some(piece) = pieces.into_iter().find(|piece| piece.name == *name) {
+            piece.delete()?;
+            let family = tools.family.name();
+            tracing::warn!(family, chains = %format!("{name}*"), "removed former counters that somebody restored");
+        }
+        Ok(())
+    }
+
+    /// Bytes that the counted devices have moved, both ways, by their own counters.
+    pub(super) fn moved(&self) -> u64 {
+        let devices = host::device_counters(self.counted.iter().map(|(name, counted)| (counted.index, name.as_str())));
+        devices.iter().map(|device| device.rx_bytes.saturating_add(device.tx_bytes)).fold(0, u64::saturating_add)
+    }
+
+    /// How much can have passed unseen.
+    fn at_most_since(&self, before: u64) -> String {
+        match self.moved().checked_sub(before) {
+            Some(bytes) => format!("the interfaces moved {bytes} bytes in that time"),
+            None => "an interface was made anew in that time".to_owned(),
+        }
     }
 
     /// Counts on the interfaces that came, and not on those that are not to be counted any more. What is named is counted
@@ -199,4 +240,10 @@ impl Counting {
         self.watch.fingerprints = None;
         Ok(unseen)
     }
+}
+
+/// `moment`, and so long after it.
+fn later(moment: Moment, pause: Duration) -> Moment {
+    let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+    Moment { wall: moment.wall + pause, boot_ns: moment.boot_ns.saturating_add(ns) }
 }

@@ -193,6 +193,13 @@ impl SetName {
         format!("{}{}", self.layout, self.id)
     }
 
+    /// Whether `text` could be the id of a set.
+    pub fn is_id(text: &str) -> bool {
+        text.len() == 1 + ID_CHARS
+            && text.starts_with(|layout: char| layout.is_ascii_digit())
+            && text.bytes().skip(1).all(|byte| ALPHABET.contains(&byte))
+    }
+
     /// The name of its chain at `place`.
     pub fn chain(&self, place: &Place) -> String {
         format!("{self}{place}")
@@ -263,6 +270,11 @@ pub enum Place {
     Made(Made),
     /// Never entered: a bucket of this set was sealed.
     Sealed,
+    /// Never entered: its one rule was made with counters that are not zero, so that somebody's zeroing shows.
+    Tripwire,
+    /// Never entered: the lowest 28 bits of the handle of the nf_tables table that the set was made in. A table that was
+    /// restored from a file has another handle.
+    Table(u32),
 }
 
 /// What was not there before us, and is ours to remove: the nft variant makes tables and built-in chains on demand.
@@ -300,11 +312,32 @@ impl fmt::Display for Place {
                     .try_for_each(|(_, letter)| f.write_str(letter))
             }
             Self::Sealed => f.write_str("sealed"),
+            Self::Tripwire => f.write_str("trip"),
+            Self::Table(handle) => write!(f, "h-{handle:x}"),
         }
     }
 }
 
 impl Place {
+    /// The mark of the table with this handle.
+    pub fn table(handle: u64) -> Self {
+        Self::Table(u32::try_from(handle & 0x0fff_ffff).expect("28 bits"))
+    }
+
+    /// Whether it is a chain that only marks the set, and that no packet enters.
+    pub fn is_mark(&self) -> bool {
+        match self {
+            Self::Made(_) | Self::Sealed | Self::Tripwire | Self::Table(_) => true,
+            Self::Entry(_)
+            | Self::Fragments
+            | Self::LateFragments
+            | Self::Split(_)
+            | Self::Node(..)
+            | Self::Rest(_)
+            | Self::Reassembly => false,
+        }
+    }
+
     /// Reads what follows a set's name; `None` for what this layout does not have.
     pub fn parse(text: &str) -> Option<Self> {
         let direction = |word: &str| Direction::BOTH.into_iter().find(|direction| direction.word() == word);
@@ -316,6 +349,7 @@ impl Place {
             "late" => return Some(Self::LateFragments),
             "reasm" => return Some(Self::Reassembly),
             "sealed" => return Some(Self::Sealed),
+            "trip" => return Some(Self::Tripwire),
             _ => {}
         }
         let (word, rest) = text.split_once('-')?;
@@ -325,6 +359,7 @@ impl Place {
             "made" => {
                 Self::Made(Made { table: rest.contains('t'), input: rest.contains('i'), output: rest.contains('o') })
             }
+            "h" => Self::Table(u32::from_str_radix(rest, 16).ok()?),
             letters => {
                 let tree = Tree::ALL.into_iter().find(|tree| tree.letters() == letters)?;
                 let (bound, level) = rest.split_once('-').unwrap_or((rest, "0"));
@@ -352,6 +387,9 @@ mod tests {
             Place::LateFragments,
             Place::Reassembly,
             Place::Sealed,
+            Place::Tripwire,
+            Place::table(1),
+            Place::table(u64::MAX),
             Place::Made(Made::default()),
             Place::Made(Made { table: true, input: true, output: true }),
             Place::Made(Made { table: false, input: false, output: true }),

@@ -14,6 +14,8 @@ pub struct Table<'a> {
     pub chains: BTreeMap<&'a str, Vec<SavedRule<'a>>>,
     /// The ipsets of ours in its family: they are no part of the dump.
     pub ipsets: BTreeMap<(SetName, Ipset), Members>,
+    /// The handle of the nf_tables table, asked for after the dump; `None` in the legacy variant.
+    pub handle: Option<u64>,
 }
 
 /// One rule, of ours or of somebody else.

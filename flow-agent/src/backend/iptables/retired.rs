@@ -1,24 +1,35 @@
-//! A set of counters that stands still: read a last time, then deleted.
+//! A set of counters that does not count any more: read a last time, then deleted.
 
 use std::collections::BTreeMap;
 
+use super::damage::Doubt;
 use super::error::IptablesError;
 use super::found::{self, Piece};
 use super::names::SetName;
-use super::set::{Last, Numbers};
+use super::set::{Last, Numbers, Set};
 use super::tools::{Quiet, Tools};
 use crate::backend::{BackendError, Identity, Retired};
-use crate::ledger::counters::{Counters, Flow, Others};
+use crate::ledger::counters::Others;
 use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::record::{BackendKind, CountMode};
 
-/// A set that no packet enters any more; parts of it may be gone.
+/// A set that packets are not to enter any more; parts of it may be gone.
 pub struct RetiredSet {
     pub name: SetName,
     pub epoch: String,
     pub interfaces: Vec<String>,
-    /// Where its parts lie, or lay, and the last that is known of each.
-    pub parts: Vec<(Tools, Last)>,
+    parts: Vec<Part>,
+    are_others_sealed: bool,
+}
+
+/// The part of a set that lies, or lay, in one table.
+struct Part {
+    tools: Tools,
+    /// The last that is known of it.
+    last: Last,
+    /// Whether there is nothing more to be learnt from the kernel. Packets may still find a way into a set that somebody
+    /// else changed, and those are counted elsewhere by then.
+    is_final: bool,
 }
 
 impl RetiredSet {
@@ -26,14 +37,44 @@ impl RetiredSet {
     pub fn found(name: SetName, epoch: String, pieces: &[Piece]) -> Self {
         let whole = pieces.iter().find_map(|piece| piece.view.as_ref().ok());
         let interfaces = whole.map(|view| view.layout.interfaces.clone()).unwrap_or_default();
-        let parts = pieces.iter().map(|piece| (piece.tools.clone(), Last::default())).collect();
-        Self { name, epoch, interfaces, parts }
+        let part = |piece: &Piece| Part {
+            tools: piece.tools.clone(),
+            last: piece.newest(&Last::default(), Doubt::Nothing),
+            is_final: piece.view.is_err(),
+        };
+        let parts = pieces.iter().map(part).collect();
+        Self { name, epoch, interfaces, parts, are_others_sealed: false }
+    }
+
+    /// A set that was replaced by another while it was as it should be: it is read when no packet enters it any more.
+    pub fn replaced(set: Set, epoch: String) -> Self {
+        let part = |side: super::set::Side| Part { tools: side.tools, last: side.last, is_final: false };
+        let parts = set.sides.into_iter().map(part).collect();
+        Self { name: set.name, epoch, interfaces: set.interfaces, parts, are_others_sealed: false }
+    }
+
+    /// A set that somebody else changed, of which these `pieces` were found: it is not read again.
+    pub fn damaged(set: Set, epoch: String, pieces: &[Piece]) -> Self {
+        let part = |side: super::set::Side| {
+            let piece = pieces.iter().find(|piece| piece.tools.place() == side.tools.place());
+            let doubt = side.doubted.as_ref().map_or(Doubt::Nothing, |damage| damage.doubt);
+            let last = piece.map_or_else(|| side.last.clone(), |piece| piece.newest(&side.last, doubt));
+            Part { tools: side.tools, last, is_final: true }
+        };
+        let parts = set.sides.into_iter().map(part).collect();
+        Self { name: set.name, epoch, interfaces: set.interfaces, parts, are_others_sealed: false }
+    }
+
+    /// What other traffic it shows was counted elsewhere: it counts since somebody restored it, and its own is sealed. (Its
+    /// ports were closed by its last bucket, so that nothing is taken of them.)
+    pub fn forget_others(&mut self) {
+        self.are_others_sealed = true;
     }
 
     fn pieces(&self) -> Result<Vec<Option<Piece>>, IptablesError> {
-        let quiet = Quiet::wait(&self.parts.iter().map(|(tools, _)| tools).collect::<Vec<_>>())?;
-        let find = |(tools, _): &(Tools, Last)| {
-            let pieces = found::pieces(tools, &quiet, self.name.instance())?;
+        let quiet = Quiet::wait(&self.parts.iter().map(|part| &part.tools).collect::<Vec<_>>())?;
+        let find = |part: &Part| {
+            let pieces = found::pieces(&part.tools, &quiet, self.name.instance())?;
             Ok(pieces.into_iter().find(|piece| piece.name == self.name))
         };
         self.parts.iter().map(find).collect()
@@ -51,11 +92,19 @@ impl Retired for RetiredSet {
 
     fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
         let mut numbers = Numbers { at: now(), ports: BTreeMap::new(), others: Others::default() };
-        for (piece, (_, last)) in self.pieces()?.into_iter().zip(&self.parts) {
-            numbers.add(&last.or_newer(piece.as_ref()));
+        if self.parts.iter().any(|part| !part.is_final) {
+            for (piece, part) in self.pieces()?.into_iter().zip(&mut self.parts) {
+                if let (Some(piece), false) = (piece, part.is_final) {
+                    part.last = piece.newest(&part.last, Doubt::Nothing);
+                }
+            }
         }
+        self.parts.iter().for_each(|part| numbers.add(&part.last));
         let draining = numbers.ports.keys().copied().collect();
-        let Numbers { at, ports, others } = numbers;
+        let Numbers { at, ports, mut others } = numbers;
+        if self.are_others_sealed {
+            others = Others::default();
+        }
         Ok(Reading { epoch: self.epoch.clone(), at, ports: ports.into(), draining, others, devices: Vec::new() })
     }
 
@@ -72,38 +121,20 @@ pub fn identity(epoch: String) -> Identity {
     Identity { kind: BackendKind::Iptables, count: CountMode::Ip, epoch, pinned: true }
 }
 
-impl Last {
-    /// What is there now, and where that is gone, what was there before.
-    fn or_newer(&self, piece: Option<&Piece>) -> Self {
-        let mut newest = self.clone();
-        let Some(piece) = piece else { return newest };
-        newest.others = larger(self.others, piece.others);
-        for (port, found) in &piece.remains {
-            let last = self.ports.get(port).copied().filter(|_| !piece.is_whole()).unwrap_or_default();
-            let pairs = last.to_array().into_iter().zip(found.to_array());
-            // Of a port that somebody took counters from, each goes on from what was there before.
-            let mut larger = pairs.map(|(last, found)| last.max(found));
-            let counters = Counters::from_array(std::array::from_fn(|_| larger.next().unwrap_or_default()));
-            newest.ports.insert(*port, counters);
-        }
-        newest
+impl Piece {
+    /// The newest that is known of it, where `last` was known before. Between two readings somebody may have zeroed or
+    /// restored counters: then `last` it is.
+    fn newest(&self, last: &Last, doubt: Doubt) -> Last {
+        let found = Last { ports: self.remains.clone(), others: self.others };
+        let found_doubt = match &self.view {
+            Ok(view) => super::damage::judge(last, view).map_or_else(|damage| damage.doubt, |()| Doubt::Nothing),
+            Err(damage) => damage.doubt,
+        };
+        last.or_newer(&found, doubt.max(found_doubt), self.has_ipsets())
     }
-}
 
-/// Counters that are gone are zero in what is found.
-fn larger(a: Others, b: Others) -> Others {
-    let flow = |a: Flow, b: Flow| Flow {
-        in_bytes: a.in_bytes.max(b.in_bytes),
-        in_packets: a.in_packets.max(b.in_packets),
-        out_bytes: a.out_bytes.max(b.out_bytes),
-        out_packets: a.out_packets.max(b.out_packets),
-    };
-    Others {
-        other_ports: flow(a.other_ports, b.other_ports),
-        other_ip: flow(a.other_ip, b.other_ip),
-        non_ip: flow(a.non_ip, b.non_ip),
-        other_host: flow(a.other_host, b.other_host),
-        fragment_unmatched: flow(a.fragment_unmatched, b.fragment_unmatched),
-        unparsed: flow(a.unparsed, b.unparsed),
+    /// Whether what it says of ports may be more than was counted.
+    pub fn is_doubtful(&self) -> bool {
+        self.view.as_ref().is_err_and(|damage| damage.doubt.covers_ports(self.has_ipsets()))
     }
 }

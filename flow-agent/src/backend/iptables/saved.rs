@@ -21,11 +21,15 @@ pub enum Entrance {
 }
 
 /// What the never-entered chains of a set say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     pub made: Made,
     /// A bucket of it was sealed.
     pub sealed: bool,
+    /// The mark of the table that the set was made in, where it has one.
+    pub table: Option<Place>,
+    /// Whether the counters of its tripwire were zeroed, or the rule removed; sets of older releases have none.
+    pub was_zeroed: bool,
 }
 
 /// The names of all sets in a table, with the chains of each; of some there may be nothing left but ipsets.
@@ -44,10 +48,12 @@ pub fn sets<'a>(table: &'a Table<'_>) -> BTreeMap<SetName, Vec<&'a str>> {
 pub fn marks(table: &Table<'_>, name: &SetName) -> Marks {
     let sealed = ipsets(table, name).any(|(ipset, _)| ipset == Ipset::Sealed);
     let mut marks = Marks { sealed, ..Marks::default() };
-    for (place, _) in places(table, name) {
+    for (place, rules) in places(table, name) {
         match place {
             Place::Made(made) => marks.made = made,
             Place::Sealed => marks.sealed = true,
+            Place::Tripwire => marks.was_zeroed = !rules.iter().any(|rule| rule.packets > 0 && rule.bytes > 0),
+            Place::Table(_) => marks.table = Some(place),
             Place::Entry(_)
             | Place::Fragments
             | Place::LateFragments

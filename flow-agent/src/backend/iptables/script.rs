@@ -52,6 +52,18 @@ impl Script {
         self
     }
 
+    /// Lets it show in a legacy table when somebody zeroes the counters.
+    pub fn lay_tripwire(&mut self, name: &SetName) -> &mut Self {
+        let tripwire = name.chain(&Place::Tripwire);
+        self.chain(&tripwire, &[]).command(format_args!("-A {tripwire} -c 1 1"))
+    }
+
+    /// The same in an nf_tables table, where the rule that counts is made elsewhere; marks the set with the handle of the
+    /// table that it was made in.
+    pub fn mark_table(&mut self, name: &SetName, handle: u64) -> &mut Self {
+        self.chain(&name.chain(&Place::Tripwire), &[]).chain(&name.chain(&Place::table(handle)), &[])
+    }
+
     /// Lets packets enter the set, before everything else.
     pub fn enter(&mut self, name: &SetName) -> &mut Self {
         for direction in Direction::BOTH {
@@ -150,6 +162,14 @@ impl Script {
             self.create(layout, Ipset::Sealed);
         }
         self.chain(&layout.name.chain(&Place::Sealed), &[])
+    }
+
+    /// Removes every rule of `chains`.
+    pub fn empty(&mut self, chains: &[String]) -> &mut Self {
+        for chain in chains {
+            self.chain(chain, &[]);
+        }
+        self
     }
 
     /// Removes `chains`, each of which is emptied first, for they lead to one another; and the `ipsets` that they ask.

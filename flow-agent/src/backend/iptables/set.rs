@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::damage::{self, Damage, Doubt};
 use super::error::IptablesError;
 use super::found::{self, Piece};
 use super::kept;
 use super::layout::{Dispatch, Fragments, Layout};
 use super::names::{Direction, Made, Place, SetName};
-use super::saved;
+use super::saved::{self, Entrance};
 use super::script::Script;
 use super::shape::Shape;
 use super::tools::{Family, Quiet, Tools};
-use super::view::{Damage, View};
+use super::view::View;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reading::Moment;
 
@@ -33,15 +34,27 @@ pub struct Set {
 pub struct Side {
     pub tools: Tools,
     pub fragments: Fragments,
-    /// What it counted when it was last read.
+    /// What it counted when it was last seen to be as it should be.
     pub last: Last,
+    /// Its counters cannot be believed any more, whatever they say later: the set is to be replaced.
+    pub doubted: Option<Damage>,
 }
 
 /// The last that is known of a part of a set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Last {
     pub ports: BTreeMap<u16, Counters>,
     pub others: Others,
+}
+
+/// What a look at one side showed.
+pub struct Look {
+    /// Its counters, where everything is as it should be.
+    pub verdict: Result<Last, Damage>,
+    /// As [`Direction::BOTH`].
+    pub entrances: [Entrance; 2],
+    /// Other sets of this instance that packets enter: nobody but somebody else can have led them there.
+    pub strays: Vec<SetName>,
 }
 
 /// What was read.
@@ -131,8 +144,21 @@ impl Set {
                 }
             },
         };
-        self.sides.push(Side { tools, fragments, last: Last::default() });
+        self.mark(&tools)?;
+        self.sides.push(Side { tools, fragments, last: Last::default(), doubted: None });
         Ok(())
+    }
+
+    /// Lets it show when somebody zeroes the set's counters in a table, or restores the table.
+    fn mark(&self, tools: &Tools) -> Result<(), IptablesError> {
+        let mut script = Script::default();
+        match tools.table_handle()? {
+            Some(handle) => {
+                tools.restore(script.mark_table(&self.name, handle))?;
+                tools.count_one(&self.name.chain(&Place::Tripwire))
+            }
+            None => tools.restore(script.lay_tripwire(&self.name)),
+        }
     }
 
     /// Takes back what was made of a set that no packet entered.
@@ -201,31 +227,67 @@ impl Set {
         let at = now();
         let mut numbers = Numbers { at, ports: BTreeMap::new(), others: Others::default() };
         let mut lasts = Vec::new();
-        for side in &self.sides {
-            let family = side.tools.family;
-            let (view, entrances) = side.tools.save(&quiet, self.name.instance(), |table| {
-                let entrances = Direction::BOTH.map(|direction| saved::entrance(table, &self.name, direction));
-                (View::read(table, family, &self.name), entrances)
-            })?;
-            let view = view.and_then(|view| self.verify(side, view));
-            let view = view.map_err(|source| IptablesError::Damaged { family: family.name(), source })?;
+        for index in 0..self.sides.len() {
+            let family = self.sides[index].tools.family;
+            let Look { verdict, entrances, .. } = self.look(index, &quiet)?;
+            lasts.push(verdict.map_err(|source| IptablesError::Damaged { family: family.name(), source })?);
             if let Some(why) = entrances.iter().find_map(|entrance| found::describe(family, entrance)) {
                 return Err(IptablesError::NotFirst { why });
             }
-            lasts.push(Last { ports: view.counters, others: view.others });
         }
         for last in &lasts {
             numbers.add(last);
         }
-        self.sides.iter_mut().zip(lasts).for_each(|(side, last)| side.last = last);
+        self.keep(lasts);
         Ok(numbers)
     }
 
-    /// A whole set may still not be the one that we made last.
-    pub fn verify(&self, side: &Side, view: View) -> Result<View, Damage> {
+    /// Looks at one side. Counters that cannot be believed now are not believed at any later look either: by then they may
+    /// have grown beyond what they were before somebody touched them.
+    ///
+    /// # Errors
+    /// When the table cannot be read.
+    pub fn look(&mut self, side: usize, quiet: &Quiet) -> Result<Look, IptablesError> {
+        let Side { tools, doubted, .. } = &self.sides[side];
+        let look = tools.save(quiet, self.name.instance(), |table| {
+            let entrances = Direction::BOTH.map(|direction| saved::entrance(table, &self.name, direction));
+            let strays = saved::sets(table).into_keys().filter(|name| {
+                *name != self.name
+                    && name.instance() == self.name.instance()
+                    && Direction::BOTH.iter().any(|direction| saved::jumps(table, name, *direction) > 0)
+            });
+            let view = View::read(table, tools.family, &self.name);
+            let verdict = view.and_then(|view| self.verify(&self.sides[side], view));
+            let verdict = match (doubted.clone(), verdict) {
+                (Some(doubted), Err(damage)) => Err(doubted.or_worse(damage)),
+                (Some(doubted), Ok(_)) => Err(doubted),
+                (None, verdict) => verdict,
+            };
+            Look { verdict, entrances, strays: strays.collect() }
+        })?;
+        if let Err(damage) = &look.verdict
+            && damage.doubt != Doubt::Nothing
+        {
+            self.sides[side].doubted = Some(damage.clone());
+        }
+        Ok(look)
+    }
+
+    /// Remembers what all sides said when they were as they should be.
+    pub fn keep(&mut self, lasts: Vec<Last>) {
+        self.sides.iter_mut().zip(lasts).for_each(|(side, last)| side.last = last);
+    }
+
+    /// A whole set may still not be the one that we made last, and its counters not what they were.
+    fn verify(&self, side: &Side, view: View) -> Result<Last, Damage> {
         let same = view.layout == side.layout(self) && view.draining == self.draining && view.is_settled;
-        let entry = || format!("chain {}", self.name.chain(&Place::Entry(Direction::In)));
-        same.then_some(view).ok_or_else(|| Damage { part: entry(), why: "leads to other ports or interfaces" })
+        if !same {
+            let part = format!("chain {}", self.name.chain(&Place::Entry(Direction::In)));
+            // Rules of this set that were restored have other ports: their counters may be of a former life of a port.
+            return Err(Damage { part, why: "leads to other ports or interfaces", doubt: Doubt::All });
+        }
+        damage::judge(&side.last, &view)?;
+        Ok(Last { ports: view.counters, others: view.others })
     }
 
     /// These ports stand still from now on, and no others: every side was changed so.
@@ -234,6 +296,13 @@ impl Set {
             *shielded = !draining.is_empty();
         }
         self.draining = draining;
+    }
+
+    /// The counters of `ports` were removed: those that come later begin at zero.
+    pub fn forget(&mut self, ports: &BTreeSet<u16>) {
+        for side in &mut self.sides {
+            side.last.ports.retain(|port, _| !ports.contains(port));
+        }
     }
 
     pub fn tools(&self) -> Vec<&Tools> {

@@ -60,7 +60,13 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
         epoch: String::new(),
         set: before.current(options, tools, interfaces, &mut taken)?,
         counted,
-        watch: Watch { well_at: begun_at, fingerprints: None, followed_at: begun_at, missing: BTreeMap::new() },
+        watch: Watch {
+            well_at: begun_at,
+            moved: 0,
+            fingerprints: None,
+            followed_at: begun_at,
+            missing: BTreeMap::new(),
+        },
         sealed: false,
         taken,
     };
@@ -108,6 +114,9 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
     let before = Before::find(options, &search_path(), None)?;
     for (name, fate) in &before.fates {
         match fate {
+            Fate::Retire | Fate::Adopt if before.is_doubtful(name) => {
+                before.pieces(name).iter().try_for_each(Piece::delete)?;
+            }
             Fate::Retire | Fate::Adopt => before.detach(name)?,
             Fate::Discard => before.pieces(name).iter().try_for_each(Piece::delete)?,
             Fate::Leave => {}
@@ -177,7 +186,8 @@ impl Before {
     ) -> Result<Started, BackendError> {
         new.epoch = found::epoch(&new.set.name)?;
         let begun_at = new.watch.well_at;
-        let mut unseen = self.unseen(&new, picked, options.last_known.unwrap_or(begun_at));
+        let last_known = options.last_known.unwrap_or(begun_at);
+        let mut unseen = self.appeared(&new, picked, last_known);
 
         // Elsewhere first: a packet is missed rather than counted twice.
         let elsewhere: Vec<&SetName> =
@@ -211,12 +221,20 @@ impl Before {
         }
         change.apply(&mut new.set);
         host::grace();
+        // Counters that were found damaged are not read again: what they still counted is not seen.
+        unseen.extend(self.damaged(&new, picked, last_known, now()));
+        new.watch.moved = new.moved();
         if !elsewhere.is_empty() {
             let why = "the counters moved to another kind of table";
             unseen.extend(new.set.interfaces.iter().map(|name| gap(left_at, now(), name, why)));
         }
-        for name in self.with_fate(Fate::Discard) {
-            self.pieces(name).iter().try_for_each(Piece::delete)?;
+        let doubtful = self.with_fate(Fate::Retire).filter(|name| self.is_doubtful(name));
+        for name in self.with_fate(Fate::Discard).chain(doubtful) {
+            for piece in self.pieces(name) {
+                let is_left = new.set.sides.iter().any(|side| side.tools.place() == piece.tools.place())
+                    || elsewhere.contains(&name);
+                if is_left { piece.clone().left().delete()? } else { piece.delete()? }
+            }
         }
         if known {
             new.sealed()?;

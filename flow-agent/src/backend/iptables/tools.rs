@@ -16,6 +16,7 @@ use super::parse::{self, Table};
 use super::process;
 use super::script::Script;
 use super::xtables_lock::XtablesLock;
+use crate::backend::netlink;
 
 pub use super::names::Family;
 
@@ -174,6 +175,11 @@ impl Tools {
             Some(variant) => variant,
             None => asked_variant(&restore)?,
         };
+        // By the names of the variant, where it has any: somebody may switch the plain names to the other one while we count.
+        let named = |plain: PathBuf, program: fn(Family, Option<Variant>) -> &'static str| {
+            find_program(path, program(family, Some(variant))).unwrap_or(plain)
+        };
+        let (save, restore) = (named(save, Family::save_program), named(restore, Family::restore_program));
         let table = match variant {
             Variant::Nft => "mangle",
             Variant::Legacy => preferred_legacy_table(&family.legacy_tables()?),
@@ -208,7 +214,30 @@ impl Tools {
         let mut tables = parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source })?;
         let mut table = tables.remove(self.table).unwrap_or_default();
         table.ipsets = self.ipsets(&table, instance)?;
+        // Not before the dump: a table that was restored in between must not pass for the one that we made.
+        table.handle = self.table_handle()?;
         Ok(look(&table))
+    }
+
+    /// The handle of the nf_tables table; `None` in the legacy variant, and where there is no such table.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn table_handle(&self) -> Result<Option<u64>, IptablesError> {
+        match self.variant {
+            Variant::Nft => netlink::table_handle(self.family.number(), self.table)
+                .map_err(|source| IptablesError::Nftables { action: "look at the table", source }),
+            Variant::Legacy => Ok(None),
+        }
+    }
+
+    /// Makes a rule in an nf_tables chain whose counters are not zero.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn count_one(&self, chain: &str) -> Result<(), IptablesError> {
+        netlink::add_counting_rule(self.family.number(), self.table, chain)
+            .map_err(|source| IptablesError::Nftables { action: "make a rule that counts", source })
     }
 
     /// Whether `ipset` is installed; the kernel may still have none.
@@ -273,8 +302,9 @@ impl Tools {
 
     /// The program that shows the rules, as a person calls it: `iptables`, `ip6tables-legacy`.
     pub fn program(&self) -> String {
-        let name = self.save.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name.strip_suffix("-save").unwrap_or(&name).to_owned()
+        let variant = (!self.is_in_use).then_some(self.variant);
+        let name = self.family.save_program(variant);
+        name.strip_suffix("-save").unwrap_or(name).to_owned()
     }
 
     /// Does what `script` says: of the rules, all of it or nothing.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::damage::{Damage, Doubt};
 use super::ipset::{Members, WATCHMAN};
 use super::layout::{Dispatch, Fragments, Layout};
 use super::names::{Direction, Family, Ipset, Place, SetName, Tree};
@@ -24,23 +25,15 @@ pub struct View {
     pub others: Others,
 }
 
-/// Why a set is not as we made it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{part} {why}")]
-pub struct Damage {
-    /// `chain X` or `ipset X`.
-    pub part: String,
-    pub why: &'static str,
-}
-
 impl View {
     /// Reads the set `name`, and holds every chain of it against what we would have made.
     ///
     /// # Errors
     /// When a chain is missing, or a rule is missing, foreign, or in the wrong place.
     pub fn read(table: &Table<'_>, family: Family, name: &SetName) -> Result<Self, Damage> {
+        refuse_doubtful(table, name)?;
         let places: BTreeMap<Place, &[SavedRule<'_>]> = places(table, name).collect();
-        let damage = |place: &Place, why| Damage { part: chain(name, place), why };
+        let damage = |place: &Place, why| Damage { part: chain(name, place), why, doubt: Doubt::Nothing };
         let entry = Place::Entry(Direction::In);
         let interfaces = interfaces(places.get(&entry).ok_or_else(|| damage(&entry, "is gone"))?)
             .ok_or_else(|| damage(&entry, "has a rule that is not ours"))?;
@@ -68,10 +61,11 @@ impl View {
                 }
             }
         }
-        let marks = places.keys().filter(|place| matches!(place, Place::Made(_) | Place::Sealed)).count();
+        let marks = places.keys().filter(|place| place.is_mark()).count();
         if let Some(odd) = saved::sets(table).get(name).filter(|chains| chains.len() != expected + marks) {
             let chain = odd.iter().find(|chain| !is_of(&empty, chain)).unwrap_or(&odd[0]);
-            return Err(Damage { part: format!("chain {chain}"), why: "is not one of this set" });
+            let part = format!("chain {chain}");
+            return Err(Damage { part, why: "is not one of this set", doubt: Doubt::Nothing });
         }
         let Held { counters, draining, is_settled } = match empty.dispatch {
             Dispatch::Tree(_) => leaves.finish().map_err(|why| damage(&FIRST_LEAF, why))?,
@@ -80,6 +74,25 @@ impl View {
         let layout = Layout { ports: counters.keys().copied().collect(), ..empty };
         Ok(Self { layout, draining, is_settled, counters, others: saved::remaining_others(table, name) })
     }
+}
+
+/// Whether somebody zeroed or restored rules, or leads packets to the counters twice.
+fn refuse_doubtful(table: &Table<'_>, name: &SetName) -> Result<(), Damage> {
+    let twice = |direction: &&Direction| saved::jumps(table, name, **direction) > 1;
+    if let Some(direction) = Direction::BOTH.iter().find(twice) {
+        let part = format!("chain {}", direction.hook());
+        return Err(Damage { part, why: "leads every packet to the counters more than once", doubt: Doubt::All });
+    }
+    let marks = saved::marks(table, name);
+    if let (Some(mark), Some(handle)) = (&marks.table, table.handle)
+        && *mark != Place::table(handle)
+    {
+        return Err(Damage { part: chain(name, mark), why: "was restored into a new table", doubt: Doubt::Rules });
+    }
+    if marks.was_zeroed {
+        return Err(Damage { part: chain(name, &Place::Tripwire), why: "was zeroed or emptied", doubt: Doubt::Rules });
+    }
+    Ok(())
 }
 
 const FIRST_LEAF: Place = Place::Node(Tree::ALL[0], Node { bound: 0, level: 0 });
@@ -104,7 +117,8 @@ fn dispatch(places: &BTreeMap<Place, &[SavedRule<'_>]>, name: &SetName) -> Resul
         _ => None,
     });
     let shape = Shape::from_bounds(&bounds.collect());
-    shape.map(Dispatch::Tree).ok_or_else(|| Damage { part: chain(name, &FIRST_LEAF), why: "is gone" })
+    let part = || chain(name, &FIRST_LEAF);
+    shape.map(Dispatch::Tree).ok_or_else(|| Damage { part: part(), why: "is gone", doubt: Doubt::Nothing })
 }
 
 /// Two ipsets, two ways to the rest, and all other IP.
@@ -120,16 +134,17 @@ struct Held {
 /// What the ipsets hold.
 fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, Damage> {
     let members: BTreeMap<Ipset, &Members> = saved::ipsets(table, &layout.name).collect();
+    let damage = |part, why| Damage { part: ipset(layout, part), why, doubt: Doubt::Nothing };
     if let Some(gone) = Ipset::all().find(|ipset| !members.contains_key(ipset)) {
-        return Err(Damage { part: ipset(layout, gone), why: "is gone" });
+        return Err(damage(gone, "is gone"));
     }
     let still: BTreeSet<u16> = members[&Ipset::Still].keys().copied().collect();
     if !still.is_empty() && !shielded {
-        return Err(Damage { part: ipset(layout, Ipset::Still), why: "has ports, and no rule asks it" });
+        return Err(damage(Ipset::Still, "has ports, and no rule asks it"));
     }
     let trees = Tree::ALL.map(|tree| (tree, members[&Ipset::Counters(tree)]));
     if let Some((tree, _)) = trees.iter().find(|(_, members)| !members.contains_key(&WATCHMAN)) {
-        return Err(Damage { part: ipset(layout, Ipset::Counters(*tree)), why: "was emptied" });
+        return Err(damage(Ipset::Counters(*tree), "was emptied"));
     }
     let counters = saved::remains(table, &layout.name);
     let ports = || [&WATCHMAN].into_iter().chain(counters.keys());
@@ -202,9 +217,7 @@ impl Leaves {
 
 fn is_of(layout: &Layout, chain: &str) -> bool {
     let place = SetName::parse(chain).and_then(|(_, place)| Place::parse(place));
-    place.is_some_and(|place| {
-        matches!(place, Place::Made(_) | Place::Sealed) || layout.chains().iter().any(|(known, _)| *known == place)
-    })
+    place.is_some_and(|place| place.is_mark() || layout.chains().iter().any(|(known, _)| *known == place))
 }
 
 fn interfaces(entry: &[SavedRule<'_>]) -> Option<Vec<String>> {

@@ -76,6 +76,7 @@ fn options(config: &Config, instance: String, place: Place, watched: &Watched, b
         max_ports: config.count.max_ports,
         ports: watched.owners().keys().copied().collect(),
         known_epochs: baseline.epochs(),
+        newest_epoch: baseline.newest_epoch().map(str::to_owned),
         last_known: baseline.last_known(),
         place,
         log: tracing::enabled!(tracing::Level::DEBUG),

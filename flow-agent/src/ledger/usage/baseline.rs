@@ -35,6 +35,7 @@ pub struct Baseline {
 #[derive(Clone, Debug)]
 struct Newest {
     seq: u64,
+    epoch: String,
     end: DateTime<Utc>,
     boot_ms: Option<u64>,
     devices: Option<Vec<Device>>,
@@ -52,7 +53,8 @@ impl Baseline {
         let seq = seal.seq.unwrap_or(self.sealed_seq());
         if seq >= self.sealed_seq() {
             let devices = seal.device_total.clone();
-            self.newest = Some(Newest { seq, end: seal.end.to_utc(), boot_ms: seal.boot_ms, devices });
+            let (epoch, end) = (seal.epoch.clone(), seal.end.to_utc());
+            self.newest = Some(Newest { seq, epoch, end, boot_ms: seal.boot_ms, devices });
         }
         if self.epochs.get(&seal.epoch).is_some_and(|known| known.seq > seq) {
             return;
@@ -80,6 +82,16 @@ impl Baseline {
     /// The epochs whose counters may be adopted: those of which something was written.
     pub fn epochs(&self) -> BTreeSet<String> {
         self.epochs.keys().chain(self.checkpoint.iter().map(|checkpoint| &checkpoint.epoch)).cloned().collect()
+    }
+
+    /// The epoch of the newest reading on disk. The last bucket of an epoch is synced before anything is written of the next
+    /// one: nothing is owed of any other.
+    pub fn newest_epoch(&self) -> Option<&str> {
+        match (&self.checkpoint, &self.newest) {
+            (Some(checkpoint), _) if checkpoint.seq >= self.sealed_seq() => Some(&checkpoint.epoch),
+            (_, Some(newest)) => Some(&newest.epoch),
+            (_, None) => None,
+        }
     }
 
     /// The newest seal of `epoch`.

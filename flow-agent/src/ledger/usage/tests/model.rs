@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use self::agent::{Agent, Crash, Machine};
 use self::disk::Disk;
-use self::kernel::{Kernel, OTHERS};
+use self::kernel::{Kernel, OTHERS, Set};
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar;
 use crate::ledger::rollup::{DayRollup, DayRules};
@@ -53,9 +53,17 @@ enum Event {
     },
     /// Somebody destroys the counters.
     Destroy,
-    /// Somebody zeroes the counters of a port.
-    Reset {
+    /// Somebody zeroes the counters of a port, or restores them to what they were at some earlier time, agent or not.
+    Restore {
         port: u16,
+        /// How much of the present value is left: nothing, or up to all of it.
+        luck: u16,
+    },
+    /// Somebody zeroes or restores all counters of one family, as `iptables -Z` and `iptables-restore -c` do: the agent sees
+    /// by a mark that it happened, whatever the counters say by then.
+    RestoreFamily {
+        family: usize,
+        luck: u16,
     },
     /// The agent is told to leave, and leaves.
     Leave,
@@ -77,9 +85,12 @@ pub(super) struct Ledger {
     kept: BTreeMap<(String, u16), u64>,
     /// What is lost by the rules, by port.
     lost: BTreeMap<u16, u64>,
-    /// Ports of which more may be lost: their counters were zeroed, and the agent died before it sealed what it had seen.
+    /// Ports of which more may be lost: their counters were zeroed or restored, and no agent was there, or it died before it
+    /// sealed what it had seen.
     doubtful: BTreeSet<u16>,
     zeroed: BTreeSet<u16>,
+    /// What passed and was lost to somebody's restoring under an agent, by port; zeros are not here.
+    lost_unseen: BTreeMap<u16, u64>,
     /// Gaps that an agent noticed and lived to write down, by their reasons.
     noticed: BTreeSet<String>,
     clock_was_set: bool,
@@ -242,7 +253,22 @@ impl World {
                 self.kernel.run(seconds);
                 self.agent(|agent, machine| agent.miss(seconds, machine));
             }
-            Event::Reset { port } => self.agent(|agent, machine| agent.reset(port, machine)),
+            Event::Restore { port, luck } => {
+                if self.agent.is_none() && self.kernel.restore(port, luck) {
+                    self.ledger.doubtful.insert(port);
+                }
+                self.agent(|agent, machine| agent.restored(port, luck, machine));
+            }
+            Event::RestoreFamily { family, luck } => {
+                self.kernel.run(5);
+                self.kernel.restore_family(family, luck);
+                if self.agent.is_none() {
+                    // What a start can tell of the time without an agent is no more than the family that nobody touched.
+                    let counted = self.kernel.live.iter().flat_map(Set::ports);
+                    self.ledger.doubtful.extend(counted.chain([OTHERS]));
+                }
+                self.tick();
+            }
             Event::Leave => {
                 self.agent(|agent, machine| agent.close(machine));
                 self.agent = None;
@@ -289,6 +315,10 @@ fn check(zone: Tz, ledger: &Ledger, journal: &[HourBlock]) -> Result<(), TestCas
         prop_assert!(counted <= passed, "port {}: {} of {} bytes", port, counted, passed);
     }
     prop_assert_eq!(&counted, &expected, "bytes by port");
+    if !ledger.lost_unseen.is_empty() {
+        let is_doubted = |block: &HourBlock| block.seal.quality != Quality::Exact;
+        prop_assert!(journal.iter().any(is_doubted), "lost {:?}, and every bucket is exact", ledger.lost_unseen);
+    }
 
     let told: BTreeSet<_> = journal.iter().flat_map(|block| &block.seal.gaps).map(|gap| gap.why.clone()).collect();
     prop_assert!(ledger.noticed.is_subset(&told), "noticed {:?}, told {:?}", ledger.noticed, told);
@@ -364,7 +394,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Replace),
         1 => (1..100_u32).prop_map(|seconds| Event::Miss { seconds }),
         1 => Just(Event::Destroy),
-        1 => port().prop_map(|port| Event::Reset { port }),
+        1 => (port(), prop_oneof![Just(0), any::<u16>()]).prop_map(|(port, luck)| Event::Restore { port, luck }),
+        1 => (0..2_usize, prop_oneof![Just(0), any::<u16>()])
+            .prop_map(|(family, luck)| Event::RestoreFamily { family, luck }),
         1 => Just(Event::Leave),
         3 => (0..12_u32, crash()).prop_map(|(steps, how)| Event::Die { steps, how }),
         4 => Just(Event::Start),

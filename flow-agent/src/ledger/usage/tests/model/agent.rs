@@ -1,7 +1,7 @@
 //! What the agent's loop does, in its order, step by step.
 
 use super::disk::{Disk, Known};
-use super::kernel::{Kernel, Owner, Set};
+use super::kernel::{Bytes, Kernel, Owner, Set};
 use super::*;
 
 /// How an agent ends before its time.
@@ -36,6 +36,7 @@ impl Machine<'_> {
     /// A reading of the live counters, and what had passed then.
     fn read(&mut self) -> (Counted, Passed) {
         let now = self.kernel.now;
+        self.live().look();
         let counted = self.live().counted(now, false);
         let passed = self.ledger.passed(&counted.reading.epoch);
         (counted, passed)
@@ -47,6 +48,8 @@ pub(super) struct Agent {
     wanted: BTreeSet<u16>,
     /// What had passed at the newest reading that the meter saw.
     seen: Passed,
+    /// What the counters said then.
+    last: BTreeMap<u16, Bytes>,
     unseen: Vec<Unseen>,
     pub(super) dies: Option<(u32, Crash)>,
 }
@@ -82,7 +85,8 @@ impl Agent {
         let baseline = m.disk.recover(m.ledger);
         m.forget_destroyed();
         step(&mut dies)?;
-        if m.kernel.live.as_ref().is_some_and(|set| set.layout == layout) {
+        let is_restored = m.kernel.live.as_ref().is_some_and(|set| set.restored != [false; 2]);
+        if !is_restored && m.kernel.live.as_ref().is_some_and(|set| set.layout == layout) {
             for port in m.live().active().difference(&wanted).copied().collect::<Vec<_>>() {
                 m.live().own(Owner::Active(port), Owner::Draining(port));
                 step(&mut dies)?;
@@ -98,7 +102,8 @@ impl Agent {
         let epochs = retired.iter().chain([&live]).map(|counted| &counted.reading.epoch);
         let unseen: Vec<Unseen> = epochs.flat_map(|epoch| baseline.unseen(epoch)).collect();
         let (meter, buckets) = Meter::resume(settings, &baseline, retired, live, closing(&unseen));
-        let mut agent = Self { meter, wanted: wanted.clone(), seen, unseen, dies };
+        let last = m.live().bytes();
+        let mut agent = Self { meter, wanted: wanted.clone(), seen, last, unseen, dies };
         for bucket in buckets {
             let epoch = bucket.seal.epoch.clone();
             let lost = bucket.seal.quality == Quality::Restart;
@@ -117,11 +122,13 @@ impl Agent {
     }
 
     pub(super) fn tick(&mut self, m: &mut Machine<'_>) -> Step {
+        self.mend(m)?;
         if self.meter.due(m.kernel.now) { self.close(m) } else { Ok(()) }
     }
 
     pub(super) fn close(&mut self, m: &mut Machine<'_>) -> Step {
         let (counted, passed) = m.read();
+        self.last = m.live().bytes();
         let Counted { interfaces, reading, .. } = counted;
         let bucket = self.meter.close(interfaces, &reading, closing(&self.unseen)).unwrap();
         self.forget_until(&bucket);
@@ -148,6 +155,7 @@ impl Agent {
 
     pub(super) fn checkpoint(&mut self, m: &mut Machine<'_>) -> Step {
         let (counted, passed) = m.read();
+        self.last = m.live().bytes();
         self.seen = passed;
         if let Some(checkpoint) = self.meter.checkpoint(&counted.reading, &self.unseen).unwrap() {
             step(&mut self.dies)?;
@@ -178,9 +186,10 @@ impl Agent {
         for port in &new {
             // Zeroed while it is free: a death in between gives nobody another's bytes.
             let slot = m.live().slot(Owner::Free).expect("more slots than ports");
-            slot.1 = 0;
+            slot.1 = [0; 2];
             step(&mut self.dies)?;
             m.live().own(Owner::Free, Owner::Active(*port));
+            self.last.remove(port);
             step(&mut self.dies)?;
         }
         Ok(())
@@ -219,6 +228,7 @@ impl Agent {
 
     fn go_on(&mut self, old: Option<Counted>, known: Known, m: &mut Machine<'_>) -> Step {
         let (live, passed) = m.read();
+        self.last = m.live().bytes();
         let bucket = self.meter.replace(old, live, closing(&self.unseen)).unwrap();
         self.forget_until(&bucket);
         self.seen = passed;
@@ -231,26 +241,69 @@ impl Agent {
     }
 
     pub(super) fn miss(&mut self, seconds: u32, m: &mut Machine<'_>) -> Step {
-        let end = m.kernel.now;
-        let start = Moment {
-            wall: end.wall - TimeDelta::seconds(i64::from(seconds)),
-            boot_ns: end.boot_ns - u64::from(seconds) * 1_000_000_000,
-        };
-        let why = format!("missed at {} s", end.boot_ns / 1_000_000_000);
-        self.unseen.push(Unseen { start, end, interface: "eth0".into(), why });
+        let now = m.kernel.now;
+        self.unseen.push(missed(now, seconds, &format!("missed at {} s", now.boot_ns / 1_000_000_000)));
         self.checkpoint(m)?;
         self.tick(m)
     }
 
-    pub(super) fn reset(&mut self, port: u16, m: &mut Machine<'_>) -> Step {
-        let epoch = m.live().epoch.clone();
-        let Some(slot) = m.live().slot(Owner::Active(port)) else { return Ok(()) };
-        slot.1 = 0;
-        let passed = m.ledger.passed(&epoch).get(&port).copied().unwrap_or(0);
-        let unread = passed - self.seen.get(&port).copied().unwrap_or(0);
-        *m.ledger.lost.entry(port).or_default() += unread;
-        m.ledger.zeroed.insert(port);
-        self.checkpoint(m)?;
+    /// Replaces counters that somebody restored: of the family that it happened to, no more is taken than the agent had seen.
+    fn mend(&mut self, m: &mut Machine<'_>) -> Step {
+        let now = m.kernel.now;
+        let restored = m.live().restored;
+        if restored == [false; 2] {
+            return Ok(());
+        }
+        let (bytes, unlooked) = (m.live().bytes(), m.live().look());
+        let of_families =
+            |each: Bytes, of: [bool; 2]| each.iter().zip(of).filter(|(_, of)| *of).map(|(b, _)| b).sum::<u64>();
+        let believed = |(port, bytes): (u16, Bytes)| {
+            let before = self.last.get(&port).copied().unwrap_or_default();
+            (port, of_families(before, restored) + of_families(bytes, restored.map(|restored| !restored)))
+        };
+        let old = m.live().saying(bytes.into_iter().map(believed).collect(), now, true);
+        let layout = m.live().layout;
+        let epoch = old.reading.epoch.clone();
+        let mut lost = Passed::new();
+        for (port, bytes) in unlooked {
+            let bytes = of_families(bytes, restored);
+            m.ledger.zeroed.insert(port);
+            *m.ledger.lost.entry(port).or_default() += bytes;
+            lost.extend(Some((port, bytes)).filter(|_| bytes > 0));
+        }
+        let counted = m.live().ports();
+        m.ledger.zeroed.extend(counted);
+        m.kernel.make(layout, &self.wanted);
+        step(&mut self.dies)?;
+        self.unseen.push(missed(now, 5, &format!("restored at {} s", now.boot_ns / 1_000_000_000)));
+        let passed = m.ledger.passed(&epoch);
+        self.go_on(Some(old), Known { epoch, passed, last: false }, m)?;
+        m.ledger.lost_unseen.extend(lost);
+        m.kernel.retired.pop();
+        step(&mut self.dies)
+    }
+
+    /// Somebody set the counters of a port to an earlier value, and nothing shows it but what they say.
+    pub(super) fn restored(&mut self, port: u16, luck: u16, m: &mut Machine<'_>) -> Step {
+        let sum = |bytes: Bytes| bytes.iter().sum::<u64>();
+        let now = |m: &mut Machine<'_>| sum(m.live().bytes().get(&port).copied().unwrap_or_default());
+        let before = now(m);
+        if m.kernel.restore(port, luck) {
+            let seen = sum(self.last.get(&port).copied().unwrap_or_default());
+            let taken = now(m).saturating_sub(seen);
+            *m.ledger.lost.entry(port).or_default() += before.saturating_sub(seen) - taken;
+            m.ledger.zeroed.insert(port);
+            self.checkpoint(m)?;
+        }
         self.tick(m)
     }
+}
+
+/// The last seconds, which nobody saw.
+fn missed(end: Moment, seconds: u32, why: &str) -> Unseen {
+    let start = Moment {
+        wall: end.wall - TimeDelta::seconds(i64::from(seconds)),
+        boot_ns: end.boot_ns - u64::from(seconds) * 1_000_000_000,
+    };
+    Unseen { start, end, interface: "eth0".into(), why: why.to_owned() }
 }

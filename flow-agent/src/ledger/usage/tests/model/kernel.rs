@@ -17,13 +17,20 @@ pub(super) enum Owner {
 pub(super) struct Set {
     pub(super) epoch: String,
     pub(super) layout: u32,
-    /// Who owns it, and bytes; a free slot may hold anything.
-    pub(super) slots: Vec<(Owner, u64)>,
-    others: u64,
+    /// Who owns it, and bytes of each family; a free slot may hold anything.
+    pub(super) slots: Vec<(Owner, Bytes)>,
+    others: Bytes,
+    /// What passed since the agent looked, by port.
+    unlooked: BTreeMap<u16, Bytes>,
+    /// Families whose mark says that somebody zeroed or restored them.
+    pub(super) restored: [bool; 2],
 }
 
+/// Of each family.
+pub(super) type Bytes = [u64; 2];
+
 impl Set {
-    pub(super) fn slot(&mut self, owner: Owner) -> Option<&mut (Owner, u64)> {
+    pub(super) fn slot(&mut self, owner: Owner) -> Option<&mut (Owner, Bytes)> {
         self.slots.iter_mut().find(|(of, _)| *of == owner)
     }
 
@@ -33,26 +40,51 @@ impl Set {
     }
 
     pub(super) fn active(&self) -> BTreeSet<u16> {
-        let active = |(owner, _): &(Owner, u64)| if let Owner::Active(port) = owner { Some(*port) } else { None };
+        let active = |(owner, _): &(Owner, Bytes)| if let Owner::Active(port) = owner { Some(*port) } else { None };
         self.slots.iter().filter_map(active).collect()
     }
 
     pub(super) fn draining(&self) -> BTreeSet<u16> {
-        let draining = |(owner, _): &(Owner, u64)| if let Owner::Draining(port) = owner { Some(*port) } else { None };
+        let draining = |(owner, _): &(Owner, Bytes)| if let Owner::Draining(port) = owner { Some(*port) } else { None };
         self.slots.iter().filter_map(draining).collect()
+    }
+
+    /// Every port that has counters, and what other traffic moved, with the bytes of each family.
+    pub(super) fn bytes(&self) -> BTreeMap<u16, Bytes> {
+        let mut found = BTreeMap::from([(OTHERS, self.others)]);
+        for (owner, bytes) in &self.slots {
+            if let Owner::Active(port) | Owner::Draining(port) = owner {
+                assert!(found.insert(*port, *bytes).is_none(), "one slot a port");
+            }
+        }
+        found
+    }
+
+    pub(super) fn ports(&self) -> Vec<u16> {
+        self.bytes().into_keys().filter(|port| *port != OTHERS).collect()
+    }
+
+    /// The agent has looked: what passed since it did before.
+    pub(super) fn look(&mut self) -> BTreeMap<u16, Bytes> {
+        std::mem::take(&mut self.unlooked)
     }
 
     /// What a reading says; of a set that stands still, every port drains.
     pub(super) fn counted(&self, now: Moment, retired: bool) -> Counted {
-        let mut ports = BTreeMap::new();
-        for (owner, bytes) in &self.slots {
-            if let Owner::Active(port) | Owner::Draining(port) = owner {
-                let twice = ports.insert(*port, Counters { tcp_in_bytes: *bytes, ..Counters::default() });
-                assert!(twice.is_none(), "one slot a port");
-            }
-        }
+        // Of a family that somebody restored nothing is believed.
+        let believed =
+            |bytes: Bytes| bytes.iter().zip(self.restored).filter(|(_, restored)| !restored).map(|(b, _)| b).sum();
+        let bytes = self.bytes().into_iter().map(|(port, bytes)| (port, believed(bytes))).collect();
+        self.saying(bytes, now, retired)
+    }
+
+    /// A reading that says this of the ports.
+    pub(super) fn saying(&self, mut bytes: BTreeMap<u16, u64>, now: Moment, retired: bool) -> Counted {
+        let others = bytes.remove(&OTHERS).unwrap_or(0);
+        let counters = |bytes| Counters { tcp_in_bytes: bytes, ..Counters::default() };
+        let ports: BTreeMap<u16, Counters> = bytes.into_iter().map(|(port, bytes)| (port, counters(bytes))).collect();
         let draining = if retired { ports.keys().copied().collect() } else { self.draining() };
-        let other_ports = Flow { in_bytes: self.others, ..Flow::default() };
+        let other_ports = Flow { in_bytes: others, ..Flow::default() };
         let reading = Reading {
             epoch: self.epoch.clone(),
             at: now,
@@ -89,24 +121,44 @@ impl Kernel {
     pub(super) fn pass(&mut self, port: u16, bytes: u64, ledger: &mut Ledger) {
         let Some(live) = &mut self.live else { return };
         let epoch = live.epoch.clone();
-        match live.slot(Owner::Active(port)) {
+        let family = usize::from(bytes / 2 % 2 == 1);
+        let port = match live.slot(Owner::Active(port)) {
             Some((_, count)) => {
-                *count += bytes;
-                ledger.pass(&epoch, port, bytes);
+                count[family] += bytes;
+                port
             }
             None => {
-                live.others += bytes;
-                ledger.pass(&epoch, OTHERS, bytes);
+                live.others[family] += bytes;
+                OTHERS
             }
-        }
+        };
+        live.unlooked.entry(port).or_default()[family] += bytes;
+        ledger.pass(&epoch, port, bytes);
+    }
+
+    /// Somebody sets the counters of a port to an earlier value. Whether it is counted.
+    pub(super) fn restore(&mut self, port: u16, luck: u16) -> bool {
+        let slot = self.live.as_mut().and_then(|live| live.slot(Owner::Active(port)));
+        let is_counted = slot.is_some();
+        slot.into_iter().flat_map(|(_, bytes)| bytes).for_each(|bytes| *bytes = earlier(*bytes, luck));
+        is_counted
+    }
+
+    /// Somebody sets all counters of a family to earlier values, which shows.
+    pub(super) fn restore_family(&mut self, family: usize, luck: u16) {
+        let Some(live) = &mut self.live else { return };
+        live.restored[family] = true;
+        let counters = live.slots.iter_mut().map(|(_, bytes)| bytes).chain([&mut live.others]);
+        counters.for_each(|bytes| bytes[family] = earlier(bytes[family], luck));
     }
 
     /// New counters count for `ports`; those that counted stand still.
     pub(super) fn make(&mut self, layout: u32, ports: &BTreeSet<u16>) {
         self.made += 1;
-        let mut slots: Vec<_> = ports.iter().map(|port| (Owner::Active(*port), 0)).collect();
-        slots.resize(6, (Owner::Free, 0));
-        let set = Set { epoch: format!("set-{}", self.made), layout, slots, others: 0 };
+        let mut slots: Vec<_> = ports.iter().map(|port| (Owner::Active(*port), [0; 2])).collect();
+        slots.resize(6, (Owner::Free, [0; 2]));
+        let epoch = format!("set-{}", self.made);
+        let set = Set { epoch, layout, slots, others: [0; 2], unlooked: BTreeMap::new(), restored: [false; 2] };
         self.retired.extend(self.live.replace(set));
     }
 
@@ -127,4 +179,9 @@ impl Kernel {
         self.now.wall += TimeDelta::seconds(20);
         self.live.take().into_iter().chain(self.retired.drain(..)).map(|set| set.epoch).collect()
     }
+}
+
+/// A value that the counter had, or may have had.
+fn earlier(bytes: u64, luck: u16) -> u64 {
+    bytes * u64::from(luck) / u64::from(u16::MAX)
 }
