@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub mod daemon;
+pub mod device;
 pub mod flood;
 pub mod foreign;
 pub mod frames;
 pub mod netns;
 pub mod observer;
+pub mod paced;
 pub mod smtpd;
 pub mod sshd;
 pub mod variant;

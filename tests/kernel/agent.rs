@@ -161,6 +161,16 @@ impl Node {
         });
     }
 
+    /// When the newest checkpoint was taken, of which epoch, and how many bytes it says that all ports moved in it.
+    pub fn newest_reading(&self) -> Option<(chrono::DateTime<chrono::Utc>, String, u64)> {
+        let text = fs::read_to_string(self.state_dir().join("checkpoint.json")).ok()?;
+        let checkpoint: Value = serde_json::from_str(&text).ok()?;
+        let at = chrono::DateTime::parse_from_rfc3339(checkpoint["at"].as_str()?).ok()?.to_utc();
+        let totals = checkpoint["totals"].as_object()?.values().filter_map(Value::as_array);
+        let bytes = totals.flat_map(|numbers| numbers.iter().step_by(2)).filter_map(Value::as_u64).sum();
+        Some((at, checkpoint["epoch"].as_str()?.to_owned(), bytes))
+    }
+
     /// Lets the agent stand still while `work` is done.
     pub fn asleep<T>(&self, work: impl FnOnce() -> T) -> T {
         let agent = self.agent.as_ref().expect("an agent runs");

@@ -24,6 +24,7 @@ mod hourly;
 #[path = "../common/instructions.rs"]
 mod instructions;
 mod interfaces;
+mod interference;
 mod intruders;
 mod iptables;
 mod lacking;

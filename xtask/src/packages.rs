@@ -10,11 +10,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{command, run};
 
-/// Network namespaces, both iptables, real ssh and mail servers, and the foreign tools that check our files.
+/// Network namespaces, both iptables, firewalls, real ssh and mail servers, and the foreign tools that check our files.
 pub const FOR_TESTS: &[&str] = &[
     "bpftool",
+    "dbus",
     "e2fsprogs",
     "faketime",
+    "firewalld",
     "iproute2",
     "ipset",
     "iptables",
@@ -28,6 +30,7 @@ pub const FOR_TESTS: &[&str] = &[
     "opensmtpd",
     "python3",
     "strace",
+    "ufw",
 ];
 
 /// Installs the packages of `wanted` that are missing. Nothing is removed for them, and no service is started.

@@ -30,6 +30,7 @@ const EXCEPTIONS: &[Exception] = &[
     // A program that is linked statically loads no library that sets its clock.
     Exception { name: "clock::a_clock", from: None, why: "sets the clock of the agent alone" },
     Exception { name: "clock::a_machine", from: None, why: "sets the clock of the agent alone" },
+    Exception { name: "interference::", from: None, why: "a minute each, and firewalls that guests have not" },
     Exception { name: "soak::", from: None, why: "hundreds of starts, of seconds each when emulated" },
     Exception { name: "store::", from: None, why: "tries disks, not kernels" },
     Exception { name: "upgrade::", from: None, why: "hundreds of starts, of seconds each when emulated" },

@@ -1,0 +1,69 @@
+//! The real firewalls of Debian, in the network namespace of a case and with mounts of their own.
+
+use super::scene::{Kind, Scene, script};
+use super::{Interference, When};
+
+fn ufw_is_here(kind: Kind) -> bool {
+    // It uses what the host means by `iptables`.
+    kind != Kind::LegacyTree && crate::common::have_program("ufw", "the catalogue of interference")
+}
+
+fn firewalld_is_here(kind: Kind) -> bool {
+    kind != Kind::LegacyTree && crate::common::have_program("firewalld", "the catalogue of interference")
+}
+
+pub fn catalogue() -> Vec<Interference> {
+    let row = |name, applies, work| Interference { name, applies, work, when: When::Counting };
+    vec![
+        row("ufw enable, reload, disable", ufw_is_here as fn(Kind) -> bool, ufw as fn(&mut Scene)),
+        row("firewall-cmd --reload, --complete-reload", firewalld_is_here, |scene| firewalld(scene, "nftables")),
+        row("firewall-cmd, with iptables", firewalld_is_here, |scene| firewalld(scene, "iptables")),
+    ]
+}
+
+/// Its files are copies in memory.
+fn ufw(scene: &mut Scene) {
+    script(
+        scene,
+        "for directory in /etc/ufw /etc/default /var/lib/ufw /run; do
+             mkdir -p $directory
+             cp -a $directory /tmp/copy.$$ 2>/dev/null || true
+             mount -t tmpfs none $directory
+             cp -a /tmp/copy.$$/. $directory/ 2>/dev/null || true
+             rm -rf /tmp/copy.$$
+         done
+         ufw allow proto udp to any port 443,8388
+         ufw --force enable
+         ufw reload
+         ufw --force disable",
+    );
+}
+
+/// With a message bus of its own.
+fn firewalld(scene: &mut Scene, backend: &str) {
+    script(
+        scene,
+        &format!(
+            "mount -t tmpfs none /run
+             cp -a /etc/firewalld /run/etc
+             mount --bind /run/etc /etc/firewalld
+             sed -i 's/^FirewallBackend=.*/FirewallBackend={backend}/' /etc/firewalld/firewalld.conf
+             cat > /run/bus.conf <<'CONF'
+<busconfig><type>system</type><listen>unix:path=/run/bus</listen><auth>EXTERNAL</auth>
+<policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/><allow send_type=\"method_call\"/>
+<allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy></busconfig>
+CONF
+             dbus-daemon --config-file=/run/bus.conf --nofork & bus=$!
+             trap 'kill $daemon $bus 2>/dev/null' EXIT
+             export DBUS_SYSTEM_BUS_ADDRESS=unix:path=/run/bus
+             for _ in $(seq 300); do [ -S /run/bus ] && break; sleep 0.1; done
+             firewalld --nofork --nopid & daemon=$!
+             for _ in $(seq 600); do firewall-cmd --state >/dev/null 2>&1 && break; sleep 0.1; done
+             firewall-cmd --add-port=443/udp --add-port=8388/udp --permanent
+             firewall-cmd --reload
+             firewall-cmd --complete-reload
+             kill $daemon
+             wait $daemon || true"
+        ),
+    );
+}

@@ -1,0 +1,216 @@
+//! Where a case is played: a host and its peer, an agent, traffic, and an observer at the peer's end of the wire.
+
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use super::judge::{Outcome, judge};
+use super::{Interference, When};
+use crate::agent::Node;
+use crate::common::daemon::{in_netns, wait_until};
+use crate::common::device::{ByFamily, DeviceObserver, End};
+use crate::common::netns::{LAN, Pair, inside};
+use crate::common::paced::{Families, Paced};
+use crate::common::variant::Variant;
+
+pub const PORTS: [u16; 2] = [443, 8388];
+
+/// What counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Rules of iptables-nft that ask ipsets.
+    Ipset,
+    /// A tree of rules of iptables-nft.
+    Tree,
+    /// A tree of rules of iptables-legacy.
+    LegacyTree,
+}
+
+impl Kind {
+    pub const OF_RULES: [Self; 3] = [Self::Ipset, Self::Tree, Self::LegacyTree];
+
+    pub fn is_possible(self) -> bool {
+        DeviceObserver::is_possible()
+            && crate::common::have_program("xtables-nft-multi", "the catalogue of interference")
+            && (self != Self::Ipset || crate::common::have_program("ipset", "the catalogue of interference"))
+    }
+
+    /// The programs that the agent finds.
+    fn variant(self) -> Option<Variant> {
+        let (name, has_ipset) = match self {
+            Self::Ipset => ("nft", true),
+            Self::Tree => ("nft", false),
+            Self::LegacyTree => ("legacy", false),
+        };
+        Variant::both(has_ipset).into_iter().find(|variant| variant.name == name)
+    }
+
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Ipset | Self::Tree | Self::LegacyTree => &["--backend", "iptables", "--checkpoint", "1s"],
+        }
+    }
+}
+
+/// A case that is being played.
+pub struct Scene {
+    pub pair: Pair,
+    pub kind: Kind,
+    pub node: Node,
+    pub variant: Variant,
+    /// The bytes that the observer had seen at some times.
+    seen: Mutex<Vec<(DateTime<Utc>, ByFamily)>>,
+    /// When the interference that is judged began; a case may prepare it first.
+    begun_at: Option<DateTime<Utc>>,
+}
+
+impl Scene {
+    /// Runs a command in the host, words between blanks; it must succeed.
+    pub fn host(&self, command: &str) -> String {
+        let mut words = command.split_whitespace();
+        let mut command = in_netns(&self.pair.host, words.next().unwrap());
+        crate::common::netns::run(command.args(words))
+    }
+
+    /// Runs `iptables` and `ip6tables` of the variant that counts.
+    pub fn iptables(&self, arguments: &str) {
+        for program in ["iptables", "ip6tables"] {
+            self.host(&format!("{program}-{} {arguments}", self.variant.name));
+        }
+    }
+
+    /// What `iptables-save -c` and `ip6tables-save -c` say now.
+    pub fn save(&self) -> [String; 2] {
+        ["iptables", "ip6tables"].map(|program| self.host(&format!("{program}-{}-save -c", self.variant.name)))
+    }
+
+    /// Restores that, with its counters; rules that ask ipsets which are gone are refused, as they would be to anybody.
+    pub fn restore(&self, saved: &[String; 2]) {
+        inside(&self.pair.host, || {
+            for (program, rules) in ["iptables-restore", "ip6tables-restore"].into_iter().zip(saved) {
+                self.variant.try_restore(program, &["-c"], rules);
+            }
+        });
+    }
+
+    /// The names of our chains that end like this, in the IPv4 table.
+    pub fn chains(&self, end: &str) -> Vec<String> {
+        let saved = self.host(&format!("iptables-{}-save -t mangle", self.variant.name));
+        let names = saved.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next());
+        names.filter(|name| name.starts_with("flow-") && name.ends_with(end)).map(str::to_owned).collect()
+    }
+
+    /// Lets traffic pass for a while; the agent keeps a checkpoint every second.
+    pub fn pass(&self, time: Duration) {
+        let until = Instant::now() + time;
+        wait_until("traffic has passed", time + Duration::from_secs(30), || Instant::now() >= until);
+    }
+
+    /// What comes now is what is judged; all before was done to prepare it, and has healed.
+    pub fn begin(&mut self) {
+        self.begun_at = Some(Utc::now());
+    }
+
+    /// Waits until the agent has said `what` so often.
+    pub fn wait_for_log(&self, what: &str, times: usize) {
+        wait_until(what, Duration::from_secs(60), || self.node.log().matches(what).count() >= times);
+    }
+
+    fn look(&self, observer: &DeviceObserver) {
+        let seen = observer.read_by_family();
+        self.seen.lock().unwrap().push((Utc::now(), seen));
+    }
+}
+
+/// Plays a case, and judges it; nothing where this host cannot.
+pub fn play(row: Interference, kind: Kind, families: Families) -> Option<Outcome> {
+    let (pair, variant) = (Pair::make()?, kind.variant()?);
+    if kind == Kind::LegacyTree {
+        // Where no legacy table is in use yet, ours is `mangle`, too.
+        inside(&pair.host, || ["iptables", "ip6tables"].map(|program| variant.iptables(program, "-t mangle -L")));
+    }
+    let mut node = Node::new(&pair, &PORTS, "");
+    node.use_programs(variant.path());
+    let observer = DeviceObserver::install(&pair.peer, LAN, End::Peer, &PORTS);
+    let mut scene = Scene { pair, kind, node, variant, seen: Mutex::default(), begun_at: None };
+    scene.node.start(kind.arguments());
+    let stop = AtomicBool::new(false);
+    scene.look(&observer);
+    let traffic = Paced::begin(&scene.pair, &PORTS, families);
+    let netns = scene.pair.peer.clone();
+    let seen = std::mem::take(&mut scene.seen);
+    let healed_within = std::thread::scope(|scope| {
+        let sampler = scope.spawn(|| {
+            let observer = observer.at(&netns);
+            while !stop.load(Ordering::Relaxed) {
+                let now = (Utc::now(), observer.read_by_family());
+                seen.lock().unwrap().push(now);
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+        // A case that fails must end the sampler, too.
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(&mut scene, row)));
+        stop.store(true, Ordering::Relaxed);
+        sampler.join().unwrap();
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    });
+    let refused = traffic.end();
+    // What was under way has arrived when the observer sees no more.
+    let mut last = observer.read_by_family();
+    wait_until("all has arrived", Duration::from_secs(10), || {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = observer.read_by_family();
+        std::mem::replace(&mut last, now) == last
+    });
+    scene.node.stop_after_this_second();
+    let mut seen = seen.into_inner().unwrap();
+    seen.push((Utc::now(), observer.read_by_family()));
+    let begun_at = scene.begun_at.unwrap();
+    Some(judge(&scene.node, &seen, &refused, begun_at, healed_within))
+}
+
+/// Does it, waits until the agent has seen it, and lets traffic pass after that. How long it took until traffic was counted
+/// that passed after the interference.
+fn act(scene: &mut Scene, row: Interference) -> Duration {
+    scene.pass(Duration::from_millis(2_500));
+    if row.when == When::Killed {
+        scene.node.kill();
+    }
+    (row.work)(scene);
+    if row.when == When::Killed {
+        scene.pass(Duration::from_millis(500));
+        scene.node.start(scene.kind.arguments());
+    }
+    let ended_at = Utc::now();
+    scene.begun_at.get_or_insert(ended_at);
+    let begun = Instant::now();
+    // An agent looks every five seconds. The newest reading is of counters that count if it is younger and has moved.
+    let mut first = None;
+    wait_until("it counts again", Duration::from_secs(40), || {
+        let Some(reading) = scene.node.newest_reading().filter(|(at, ..)| *at > ended_at + Duration::from_secs(1))
+        else {
+            return false;
+        };
+        let (at, epoch, bytes) = reading;
+        let (_, first_epoch, first_bytes) = first.get_or_insert((at, epoch.clone(), bytes));
+        if *first_epoch != epoch {
+            first = Some((at, epoch, bytes));
+            return false;
+        }
+        bytes > *first_bytes
+    });
+    let counted_after = begun.elapsed();
+    let until_seen = Duration::from_secs(6).saturating_sub(begun.elapsed());
+    scene.pass(until_seen + Duration::from_secs(2));
+    counted_after
+}
+
+/// Runs a script of bash in the host, with mounts of its own; what it prints.
+pub fn script(scene: &Scene, text: &str) -> String {
+    let mut command: Command = in_netns(&scene.pair.host, "unshare");
+    command.args(["--mount", "--propagation", "private", "bash", "-euc", text]);
+    crate::common::netns::run(&mut command)
+}
