@@ -19,6 +19,7 @@ mod faults;
 mod fleet;
 mod hostile;
 mod kills;
+mod last_mile;
 mod letters;
 mod month;
 mod reached;
