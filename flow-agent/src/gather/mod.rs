@@ -1,7 +1,7 @@
-//! EDGE ssh: fetches the nodes' daily files, and takes only whole ones.
+//! EDGE ssh: fetches the nodes' daily files, and accepts only complete ones.
 //!
-//! A node may be broken or in strange hands: what it sends is bounded in size, time and memory, is verified before
-//! anything is made of it, and can only ever stand for the node that our configuration calls by that name.
+//! A node may be broken or compromised. What it sends is limited in size, time and memory, is verified before it is used, and
+//! counts only for the node that our configuration has under that name.
 
 mod all;
 pub mod enroll;
@@ -23,21 +23,21 @@ pub use settings::{NodeConfig, NodeSource};
 
 use crate::ledger::month::Month;
 
-/// A daily file is never larger: 65,530 ports on 31 days with names of middling length are 600 MB.
+/// Largest daily file that is accepted. 65,530 ports on 31 days with names of average length take 600 MB.
 pub const MOST_FILE_BYTES: u64 = 1 << 30;
 
-/// Gets one node's files.
+/// Fetches the files of one node.
 pub trait LogFetcher: Send + Sync {
     /// Copies `daily/MONTH.jsonl` from the node to `target`, which does not exist yet.
     ///
-    /// Dropping the future ends whatever it started.
+    /// Dropping the future kills every process that it started.
     ///
     /// # Errors
-    /// [`FetchError::Absent`] when the node has no such file; else why it could not be had.
+    /// [`FetchError::Absent`] when the node has no such file; otherwise why it could not be fetched.
     fn fetch<'a>(&'a self, month: Month, target: &'a Path) -> Fetching<'a>;
 }
 
-/// What [`LogFetcher::fetch`] gives.
+/// The future that [`LogFetcher::fetch`] returns.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<(), FetchError>> + Send + 'a>>;
 
 fn file_name(month: Month) -> String {

@@ -1,4 +1,4 @@
-//! Runs a program that may hang, shout, or write without end.
+//! Runs a program that may hang or write without end.
 #![expect(clippy::disallowed_methods, reason = "edge: processes")]
 
 use std::ffi::OsString;
@@ -11,20 +11,20 @@ use tokio::process::{Child, Command};
 use super::MOST_FILE_BYTES;
 use super::error::FetchError;
 
-/// More is read, so that the program is not held up, and thrown away.
-const MOST_SAID_BYTES: usize = 16 << 10;
+/// How much of each output is kept. The rest is read and discarded, so that the program does not block.
+const MAX_OUTPUT_BYTES: usize = 16 << 10;
 
-/// How a program ended, and what it said.
+/// The exit status of a program, and its output.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) status: ExitStatus,
-    /// Its first words, as they came.
+    /// The first bytes of its output, as they came.
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
 }
 
-/// Runs `program` to its end, with `input` or none, and with no right to make a file larger than [`MOST_FILE_BYTES`].
-/// Dropping the future kills it, and everything that it started.
+/// Runs `program` to its end, with `input` on its standard input, and with the file size limit [`MOST_FILE_BYTES`]. Dropping the
+/// future kills it and every process that it started.
 ///
 /// # Errors
 /// When it cannot be started.
@@ -36,7 +36,7 @@ pub(super) async fn run(
     let mut command = Command::new(program);
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Messages are told apart by their words, and a display would let ssh ask with a window.
+    // Errors are recognized by their English text, and with a display ssh would open a window to ask.
     command.env("LC_ALL", "C").env_remove("DISPLAY").env_remove("SSH_ASKPASS").env_remove("SSH_AUTH_SOCK");
     command.process_group(0);
     // SAFETY: between fork and exec only async-signal-safe functions may run. Both are bare system calls, without
@@ -45,7 +45,7 @@ pub(super) async fn run(
         command.pre_exec(|| {
             let limit = Rlimit { current: Some(MOST_FILE_BYTES), maximum: Some(MOST_FILE_BYTES) };
             setrlimit(Resource::Fsize, limit)?;
-            // So that nothing goes on in the background when this program is killed.
+            // So that it does not run on when flow-agent is killed.
             set_parent_process_death_signal(Some(Signal::KILL))?;
             Ok(())
         });
@@ -55,21 +55,21 @@ pub(super) async fn run(
     let stdout = group.child.stdout.take().expect("stdout is piped");
     let stderr = group.child.stderr.take().expect("stderr is piped");
     if let (Some(mut stdin), Some(input)) = (group.child.stdin.take(), input) {
-        // A program that does not want it says so by how it ends.
+        // The exit status tells whether the program needed its input.
         if let Err(error) = stdin.write_all(input.as_bytes()).await {
-            tracing::debug!(program, %error, "it did not read what it was given");
+            tracing::debug!(program, %error, "it did not read its input");
         }
     }
-    let (stdout, stderr) = tokio::join!(first_words(stdout), first_words(stderr));
+    let (stdout, stderr) = tokio::join!(first_bytes(stdout), first_bytes(stderr));
     let status = group.child.wait().await.map_err(started)?;
     Ok(Ended { status, stdout, stderr })
 }
 
-async fn first_words(mut pipe: impl AsyncRead + Unpin) -> Vec<u8> {
+async fn first_bytes(mut pipe: impl AsyncRead + Unpin) -> Vec<u8> {
     let (mut said, mut chunk) = (Vec::new(), [0; 1024]);
-    // The end of a pipe whose other end nobody holds any more is all that its errors could say.
+    // An error here means only that nobody has the other end of the pipe open any more.
     while let Ok(read @ 1..) = pipe.read(&mut chunk).await {
-        let rest = MOST_SAID_BYTES.saturating_sub(said.len());
+        let rest = MAX_OUTPUT_BYTES.saturating_sub(said.len());
         said.extend_from_slice(&chunk[..read.min(rest)]);
     }
     said
@@ -82,10 +82,10 @@ struct Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // `id` is none once the child was waited for: its group may be somebody else's then.
+        // `id` is `None` after the child was waited for: from then on its number may belong to another group.
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(Err(error)) = id.map(|id| kill_process_group(id, Signal::KILL)) {
-            tracing::warn!(%error, "failed to end a program that took too long");
+            tracing::warn!(%error, "failed to kill a program that took too long");
         }
     }
 }

@@ -1,8 +1,8 @@
-//! A node that is reached by ssh: its files are fetched with the system's scp, or where that is old, its sftp.
+//! Fetches a node's files over ssh, with the system's scp or, where that is too old, its sftp.
 
 mod arguments;
 mod client;
-mod said;
+mod outcome;
 
 use std::path::{Path, PathBuf};
 
@@ -34,11 +34,10 @@ impl LogFetcher for ScpFetcher {
                     process::run("sftp", &arguments::sftp(&self.remote), Some(&batch)).await?
                 }
             };
-            match said::failure(&ended, &source) {
+            match outcome::failure(&ended, &source) {
                 Some(error) => Err(error),
                 None if target.exists() => Ok(()),
-                // It says that all went well, and nothing is there.
-                None => Err(FetchError::Scp { said: "it said nothing, and fetched nothing".to_owned() }),
+                None => Err(FetchError::Scp { said: "it reported success, but there is no file".to_owned() }),
             }
         })
     }

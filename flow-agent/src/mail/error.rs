@@ -1,8 +1,8 @@
-//! What can become of a letter that is handed over.
+//! Why a letter was not accepted, and what became of one that was sent.
 
 use std::path::PathBuf;
 
-/// Why there is no letter.
+/// Why a letter could not be composed.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
     #[error("{address:?} is not a mail address")]
@@ -13,11 +13,11 @@ pub enum ComposeError {
     },
     #[error("no recipient")]
     NoRecipient,
-    #[error("the letter cannot be put together")]
+    #[error("the letter could not be composed")]
     Message(#[source] lettre::error::Error),
 }
 
-/// Why no mail server can be spoken to.
+/// Why the mail client could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum MailerError {
     #[error("failed to read the password in `{}`", path.display())]
@@ -58,11 +58,11 @@ impl MailerError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub scope: Scope,
-    /// Whether it may be otherwise in a moment.
+    /// Whether another try may succeed.
     pub is_transient: bool,
-    /// The server's words, or the error's, in one line and harmless to print.
+    /// The server's reply or the error, on one line and safe to print.
     pub reply: String,
-    /// What a person can do about it, where that can be told.
+    /// What a person can do about it, where that is known.
     pub help: Option<String>,
 }
 
@@ -78,10 +78,10 @@ pub enum Scope {
 /// What became of a letter that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// The server took it; its words.
+    /// The server accepted it, with this reply.
     Accepted { reply: String },
-    /// It did not.
+    /// The server refused it.
     Refused(Refusal),
-    /// It may have; why nobody can tell.
+    /// It is not known whether the server accepted it, and why.
     Unknown { why: String },
 }

@@ -1,4 +1,4 @@
-//! EDGE smtp: composes letters, and hands them to the mail server so that nobody gets two and nobody none.
+//! EDGE smtp: composes letters and hands them to the mail server, so that every user gets exactly one.
 
 mod compose;
 mod error;
@@ -13,16 +13,17 @@ pub use error::{ComposeError, Delivery, MailerError, Refusal, Scope};
 pub use settings::{MailConfig, MailSecurity, MailServer};
 pub use smtp::{SmtpMailer, Timing};
 
-/// Hands letters to whoever delivers them, in two steps: what lies between them, the sender's own ledger, decides what
-/// is known after a crash.
+/// Hands letters to a mail server in two steps. Between them the caller writes to its mail ledger, so that it is known after a
+/// crash which letter may have been sent.
 pub trait Mailer {
-    /// Says from whom and to whom, and asks leave to send the letter itself. Nothing is accepted by it.
+    /// Announces the sender and the recipients, up to the server's permission to send the letter. The server has accepted nothing
+    /// yet.
     fn offer(&mut self, letter: &Letter) -> impl Future<Output = Result<(), Refusal>>;
 
-    /// Sends the letter that was offered last. From here on a lost connection means that nobody can tell whether it was
-    /// accepted.
+    /// Sends the letter that was offered last. If the connection is lost from here on, it is not known whether the server accepted
+    /// it.
     fn deliver(&mut self, letter: &Letter) -> impl Future<Output = Delivery>;
 
-    /// Takes leave, or takes back an offer.
+    /// Ends the connection; an offer that was not delivered is withdrawn.
     fn leave(&mut self) -> impl Future<Output = ()>;
 }

@@ -1,4 +1,4 @@
-//! PURE: a mail server's words in one line, harmless to print and to keep.
+//! PURE: a mail server's reply on one line, safe to print and to store.
 
 use std::error::Error as _;
 
@@ -8,7 +8,7 @@ use lettre::transport::smtp::response::Response;
 use crate::ledger::name;
 
 /// Longest reply that is kept, in characters.
-const MOST_CHARS: usize = 300;
+const MAX_CHARS: usize = 300;
 
 /// `250 2.0.0 9f3c Message accepted for delivery`
 pub(super) fn of_response(response: &Response) -> String {
@@ -38,6 +38,6 @@ pub(super) fn of_error(error: &Error) -> String {
 
 pub(super) fn in_one_line(words: &str) -> String {
     let harmless = |c: char| if name::hidden(c.encode_utf8(&mut [0; 4])).is_some() { ' ' } else { c };
-    let words: String = words.chars().map(harmless).take(MOST_CHARS).collect();
+    let words: String = words.chars().map(harmless).take(MAX_CHARS).collect();
     words.trim().to_owned()
 }

@@ -29,7 +29,7 @@ use tls::Tls;
 pub struct Timing {
     /// For each step before the letter.
     pub step: Duration,
-    /// For its greeting, before somebody looks whether it waits for TLS to begin.
+    /// For its greeting, before a second connection tries whether the port expects TLS.
     pub greeting: Duration,
     /// For its answer to the letter.
     pub answer: Duration,
@@ -48,7 +48,7 @@ pub struct SmtpMailer {
     connection: Option<AsyncSmtpConnection>,
     /// Recipients of the present offer that were refused while others were not.
     left_out: Vec<String>,
-    /// The server has given leave to send the letter.
+    /// The server is ready for the letter.
     has_offered: bool,
 }
 
@@ -75,7 +75,7 @@ impl SmtpMailer {
         Ok(Self { connector, timing, connection: None, left_out: Vec::new(), has_offered: false })
     }
 
-    /// Connects, encrypts and logs in as it must be before a letter, and takes leave.
+    /// Connects and logs in as for a letter, and disconnects.
     ///
     /// # Errors
     /// Where that stops, and why.
@@ -85,7 +85,7 @@ impl SmtpMailer {
         Ok(())
     }
 
-    /// From whom and to whom, on a connection.
+    /// Announces the sender and the recipients on a connection.
     async fn try_offer(&mut self, connection: &mut AsyncSmtpConnection, letter: &Letter) -> Result<(), Stop> {
         let step = self.timing.step;
         let is_ascii = |address: &Address| AsRef::<str>::as_ref(address).is_ascii();

@@ -1,4 +1,4 @@
-//! PURE: what scp and sftp are called with.
+//! PURE: the arguments of scp and sftp.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,17 +7,17 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
     pub host: String,
-    /// `None`: as ssh decides.
+    /// `None`: the default of ssh.
     pub user: Option<String>,
     pub port: u16,
     pub identity_file: Option<PathBuf>,
-    /// The only keys that are believed.
+    /// The only host keys that are trusted.
     pub known_hosts: PathBuf,
 }
 
 /// Fetches the one file `source` to the new file `target`: no recursion, no globs, no configuration of whoever runs it.
 pub(super) fn scp(remote: &Remote, source: &Path, target: &Path) -> Vec<OsString> {
-    // Not `-q`: it would keep ssh from saying why it stops.
+    // Not `-q`: it would suppress the reason for a failure.
     let mut arguments = options(remote);
     arguments.push("-P".into());
     arguments.push(remote.port.to_string().into());
@@ -48,7 +48,7 @@ pub(super) fn batch(source: &Path, target: &Path) -> String {
     format!("get {} {}\n", quoted(source), quoted(target))
 }
 
-/// What ssh itself is told: never ask, believe only enrolled keys, offer only the named key, do not wait for ever.
+/// Options of ssh itself: never ask, trust only enrolled host keys, offer only the configured key, do not wait forever.
 fn options(remote: &Remote) -> Vec<OsString> {
     let mut options: Vec<OsString> = vec!["-F".into(), "/dev/null".into()];
     let mut known_hosts = OsString::from("UserKnownHostsFile=");

@@ -1,9 +1,9 @@
-//! Which of OpenSSH's programs fetches by SFTP: scp does since OpenSSH 9; what it spoke before let the node say what is
-//! written where.
+//! Which of OpenSSH's programs fetches over SFTP. scp uses it since OpenSSH 9; its older protocol lets the node choose which
+//! file is written.
 
 use crate::gather::process;
 
-/// What fetches.
+/// The program that fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     Scp,
@@ -11,7 +11,7 @@ pub enum Client {
     Sftp,
 }
 
-/// Asks the system's ssh how old it is; also its own words, such as `OpenSSH_9.2p1`.
+/// Asks the system's ssh for its version; also returns that, such as `OpenSSH_9.2p1`.
 pub async fn client() -> (Client, String) {
     match process::run("ssh", &["-V".into()], None).await {
         Ok(ended) => {
@@ -19,7 +19,7 @@ pub async fn client() -> (Client, String) {
             let version = said.split([' ', ',']).next().unwrap_or_default().trim().to_owned();
             (of_version(&version), version)
         }
-        // Whoever needs it will say so, node by node.
+        // Every node that needs it will report that it is missing.
         Err(error) => {
             tracing::debug!(%error, "the version of ssh is not known");
             (Client::Scp, "ssh".to_owned())
@@ -27,7 +27,7 @@ pub async fn client() -> (Client, String) {
     }
 }
 
-/// `OpenSSH_8.4p1` is old. Whatever does not call itself so is taken for a newer one.
+/// `OpenSSH_8.4p1` is too old. A version that cannot be read is taken for a newer one.
 fn of_version(version: &str) -> Client {
     let number = version.strip_prefix("OpenSSH_").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
     if number.is_some_and(|number| number < 9) { Client::Sftp } else { Client::Scp }

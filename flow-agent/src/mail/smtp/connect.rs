@@ -1,4 +1,4 @@
-//! From nothing to a connection on which letters may be offered: connected, encrypted, greeted and logged in.
+//! Makes a connection on which letters can be offered: connected, encrypted, greeted and logged in.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ const LOGIN_HELP: &str = "check `mail.username` and what `mail.password_file` ho
 /// How one server is connected to.
 pub(super) struct Connector {
     pub(super) server: MailServer,
-    /// `None` only for a server on this machine that is spoken to in clear.
+    /// `None` only for a server on this machine that is used without TLS.
     pub(super) tls: Option<Tls>,
     pub(super) credentials: Option<Credentials>,
     pub(super) timing: Timing,
@@ -78,8 +78,8 @@ impl Connector {
         self.greeting(ReplyStream::new(stream, peer), hello).await
     }
 
-    /// In clear up to the server's word that TLS may begin, and not a byte further. lettre has a STARTTLS of its own, which
-    /// would put TLS around the stream that makes replies readable, where it belongs inside.
+    /// Without TLS up to the server's reply to STARTTLS, and with TLS from then on. lettre's own STARTTLS cannot be used: it would
+    /// pass the encrypted bytes through [`ReplyStream`].
     async fn starttls(
         &self,
         tls: &Tls,
@@ -100,8 +100,8 @@ impl Connector {
                 help: Some("a port that has TLS from the first byte is smtps:// (usually 465)".to_owned()),
             });
         }
-        let word = completed(self.timing.step, connection.command(Starttls)).await;
-        word.map_err(|failure| refused(&failure, "STARTTLS"))?;
+        let reply = completed(self.timing.step, connection.command(Starttls)).await;
+        reply.map_err(|failure| refused(&failure, "STARTTLS"))?;
         drop(connection);
         let stream = returned.try_recv().expect("a dropped connection gives its stream back");
         let handshake = limited(self.timing.step, tls.handshake(stream)).await;
@@ -109,8 +109,8 @@ impl Connector {
         self.greeting(ReplyStream::greeted(stream, peer), hello).await
     }
 
-    /// Looks, when the server takes its time to greet, whether it has nothing to say before TLS begins: on a connection of its
-    /// own, so that a server that is merely slow can go on. Never ends otherwise.
+    /// If the server does not greet in time, tries on a second connection whether it expects TLS from the first byte; a server that
+    /// is merely slow is not disturbed. Returns only if it does.
     async fn waits_for_tls(&self, tls: &Tls, peer: SocketAddr) -> Refusal {
         sleep(self.timing.greeting).await;
         if let Ok(stream) = TcpStream::connect(peer).await
@@ -145,7 +145,7 @@ fn of_handshake(tls: &Tls, failure: &Failure, stage: &str) -> Refusal {
     Refusal { help: fault.and_then(|fault| tls.help(fault)), ..refused(failure, stage) }
 }
 
-/// Before it is logged in, whatever the server refuses is refused to all letters.
+/// What fails before the login is complete fails for all letters.
 fn refused(failure: &Failure, stage: &str) -> Refusal {
     failure.stop(Scope::Server, stage).refusal
 }

@@ -1,4 +1,4 @@
-//! PURE: what it means for the letters when a step of the dialogue does not succeed.
+//! What the failure of one SMTP step means for the letters.
 
 use std::future::Future;
 use std::io;
@@ -14,14 +14,14 @@ use crate::mail::{Refusal, Scope, reply};
 /// Why a letter cannot be offered on a connection.
 pub(super) struct Stop {
     pub(super) refusal: Refusal,
-    /// Whether the server still listens on it.
+    /// Whether the connection can still be used.
     pub(super) is_connected: bool,
 }
 
 /// Why a step did not succeed.
 pub(super) enum Failure {
     Smtp(Error),
-    /// A reply that is not one to this step: what the server thinks was asked is not known any more.
+    /// A reply that does not belong to this step: client and server no longer agree on where they are.
     OutOfPlace(Response),
     Connection(io::Error),
     Silence(Duration),
@@ -38,7 +38,7 @@ impl Failure {
 
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            // What the server does not know how to do, it will not learn in a moment.
+            // A client error means that the server lacks a feature; another try does not change that.
             Self::Smtp(error) => !(error.is_permanent() || error.is_client()),
             Self::OutOfPlace(_) | Self::Silence(_) => true,
             // A handshake that fails for the server's certificate or its versions will fail again.
@@ -46,7 +46,7 @@ impl Failure {
         }
     }
 
-    /// With which code the server said no; `None` when it did not say so.
+    /// The code with which the server refused; `None` if it did not reply.
     pub(super) fn code(&self) -> Option<u16> {
         match self {
             Self::Smtp(error) => error.status().map(u16::from),
@@ -57,7 +57,7 @@ impl Failure {
     pub(super) fn words(&self) -> String {
         match self {
             Self::Smtp(error) => reply::of_error(error),
-            Self::OutOfPlace(response) => format!("an answer to something else ({})", reply::of_response(response)),
+            Self::OutOfPlace(response) => format!("unexpected reply ({})", reply::of_response(response)),
             Self::Connection(error) => {
                 reply::in_one_line(&tls::fault(error).map_or_else(|| error.to_string(), tls::in_words))
             }
@@ -78,7 +78,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// Gives up a step that takes longer than it may.
+/// Gives up a step that takes longer than `limit`.
 pub(super) async fn limited<T, E: Into<Failure>>(
     limit: Duration,
     step: impl Future<Output = Result<T, E>>,
@@ -89,7 +89,7 @@ pub(super) async fn limited<T, E: Into<Failure>>(
     }
 }
 
-/// The same for a step that only a code of 200 to 299 completes: lettre is content with 300 to 399 as well.
+/// The same for a step that must end with a code from 200 to 299: lettre also accepts 300 to 399.
 pub(super) async fn completed<E: Into<Failure>>(
     limit: Duration,
     step: impl Future<Output = Result<Response, E>>,

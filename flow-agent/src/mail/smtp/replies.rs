@@ -1,8 +1,8 @@
 //! PURE: a mail server's replies, line by line, in the form that lettre's parser demands.
 //!
-//! lettre refuses a reply that is not UTF-8, that has a line without text, or whose code has a second digit above 5, and with
-//! it the code. Servers send all of these: large Chinese mail hosts explain themselves in GBK. What counts is the code, so
-//! every line is made readable without touching its meaning.
+//! lettre rejects a reply that is not UTF-8, that has a line without text, or whose code has a second digit above 5, and the code
+//! is lost with it. Servers send all of these: large Chinese mail hosts write their texts in GBK. Only the code matters to us, so
+//! every line is made readable and keeps its code.
 
 use std::collections::VecDeque;
 
@@ -13,19 +13,19 @@ const MAX_LINE_BYTES: usize = 900;
 /// that comes.
 const MAX_CONTINUED_LINES: usize = 100;
 
-/// Takes the bytes that the server sends, and gives readable lines.
+/// Turns the bytes that the server sends into readable lines.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     /// The start of the line that has not ended yet; the rest of a longer one is dropped.
     line: Vec<u8>,
-    /// How many lines the present reply has, of which none was its last.
+    /// How many lines of the current reply have been read; none of them was its last.
     continued_lines: usize,
     /// Lines that have ended and were not read yet.
     readable: VecDeque<u8>,
 }
 
 impl Replies {
-    /// Before the first reply of a server comes one that it did not send.
+    /// Begins with a reply that the server did not send.
     pub(super) fn beginning_with(reply: &str) -> Self {
         Self { readable: reply.bytes().collect(), ..Self::default() }
     }

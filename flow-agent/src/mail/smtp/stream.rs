@@ -1,4 +1,4 @@
-//! The stream that lettre speaks over: what goes out is untouched, what comes in passes through [`Replies`].
+//! The stream that lettre uses: output is passed on unchanged, input goes through [`Replies`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::replies::Replies;
 
-/// How much is asked of the socket at a time, in bytes.
+/// How many bytes are read from the socket at a time.
 const READ_BYTES: usize = 2_048;
 
 /// A socket, or TLS over one, whose replies are made readable.
@@ -21,7 +21,7 @@ pub(super) struct ReplyStream<S> {
     stream: Option<S>,
     replies: Replies,
     peer: SocketAddr,
-    /// Who wants the stream back when lettre is done with it.
+    /// Gets the stream back when lettre drops it.
     owner: Option<oneshot::Sender<S>>,
 }
 

@@ -6,13 +6,13 @@ use crate::gather::error::FetchError;
 use crate::gather::process::Ended;
 use crate::ledger::name;
 
-/// Longest part of its words that is passed on, in characters.
-const MOST_CHARS: usize = 300;
+/// How much of its error output is passed on, in characters.
+const MAX_CHARS: usize = 300;
 
-/// SIGXFSZ: it tried to make a file larger than it may.
+/// SIGXFSZ: it tried to write beyond the file size limit.
 const FILE_SIZE_SIGNAL: i32 = 25;
 
-/// Why it failed; `None` when it did not.
+/// Why it failed; `None` when it succeeded.
 pub(super) fn failure(ended: &Ended, source: &Path) -> Option<FetchError> {
     use std::os::unix::process::ExitStatusExt;
     if ended.status.success() {
@@ -46,7 +46,8 @@ pub(super) fn failure(ended: &Ended, source: &Path) -> Option<FetchError> {
     })
 }
 
-/// `scp: /x: No such file or directory`, `File "/x" not found.`; a key of ours that is not there is told in other words.
+/// `scp: /x: No such file or directory`, `File "/x" not found.` The message for an identity file of ours
+/// that is missing looks different.
 fn is_absent(line: &str) -> bool {
     let line = line.trim_end();
     line.starts_with("scp: ") && line.ends_with(": No such file or directory")
@@ -63,13 +64,13 @@ fn is_unreachable(line: &str) -> bool {
     line.starts_with("ssh: connect to host ") || line.starts_with("ssh: Could not resolve hostname ")
 }
 
-/// The node chose these words: nothing in them may move the cursor or turn the text. Of a long text the end is kept: a banner
-/// comes first, and what went wrong last.
+/// The node chooses this text, so nothing in it may move the cursor or reverse the reading direction. The end of a long text is
+/// kept, because the error comes last.
 fn in_one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join("; ");
     let harmless = |c: char| if name::hidden(c.encode_utf8(&mut [0; 4])).is_some() { '\u{fffd}' } else { c };
-    let surplus = line.chars().count().saturating_sub(MOST_CHARS);
+    let surplus = line.chars().count().saturating_sub(MAX_CHARS);
     let end = line.chars().skip(surplus).map(harmless);
     if surplus > 0 { std::iter::once('…').chain(end).collect() } else { end.collect() }
 }
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn each_end_has_its_meaning() {
+    fn every_way_to_fail_has_its_own_error() {
         let exit_1 = 1 << 8;
         for (status, stderr, expected) in [
             (0, "whatever it says", None),
@@ -145,9 +146,9 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_a_node_are_harmless() {
+    fn what_a_node_writes_is_harmless_to_print() {
         let words = said(1 << 8, &format!("{}\x1b[2Jgone\u{202e}\n", "x".repeat(10_000))).unwrap();
         assert!(words.starts_with("scp failed (…xxx") && words.ends_with("x\u{fffd}[2Jgone\u{fffd})"), "{words}");
-        assert_eq!(words.chars().count(), "scp failed (".len() + MOST_CHARS + "…)".chars().count());
+        assert_eq!(words.chars().count(), "scp failed (".len() + MAX_CHARS + "…)".chars().count());
     }
 }
