@@ -115,13 +115,12 @@ impl GatherError {
             Self::Fetch(FetchError::KeyRefused { .. }) => {
                 Some("check `user` and `identity_file`, and the node's authorized_keys".to_owned())
             }
-            Self::Fetch(FetchError::Absent { .. }) => {
-                Some(
-                "check its `state_dir` here, and on the node that flow-agent runs and that our user may enter `daily/`: sftp says \
-                 the same of what it may not enter (`flow-agent check --enroll-main` there puts that right)"
+            // sftp says the same of what is not there and of what may not be entered.
+            Self::Fetch(FetchError::Absent { .. }) => Some(
+                "check its `state_dir` here, and on the node that flow-agent runs and that our user may enter `daily/` \
+                 (`flow-agent check --enroll-main` there sees to that)"
                     .to_owned(),
-            )
-            }
+            ),
             Self::Fetch(FetchError::NoSftp { .. }) => {
                 Some("add `Subsystem sftp internal-sftp` to its sshd_config, and reload its sshd".to_owned())
             }
