@@ -70,7 +70,8 @@ pub fn run(options: Options) -> Result<()> {
         return kernels::run(&options.kernels, choice);
     }
     packages::install(packages::FOR_TESTS)?;
-    let mut cargo = command("cargo", ["test", "--workspace", "--locked", "--no-fail-fast"]);
+    let mut cargo =
+        command("cargo", ["test", "--workspace", "--features", "flow-agent/sqlite", "--locked", "--no-fail-fast"]);
     if let Some(filter) = &options.filter {
         cargo.args(["--", filter]);
     }

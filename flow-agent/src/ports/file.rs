@@ -1,5 +1,5 @@
-//! EDGE files: reads a port file or a folder of them, whole or not at all, and within a time limit.
-#![expect(clippy::disallowed_methods, reason = "edge: files")]
+//! EDGE files, environment: reads a port file or a folder of them, whole or not at all, and within a time limit.
+#![expect(clippy::disallowed_methods, reason = "edge: files and environment")]
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,13 +9,15 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "sqlite")]
+use super::database;
 use super::formats::{self, FormatError};
 use super::settle::SETTLED_AFTER;
 use super::{Listed, PortFile};
 use crate::ledger::units::count;
 
 /// Far more than 65,535 users take.
-const MAX_BYTES: u64 = 64 << 20;
+pub(super) const MAX_BYTES: u64 = 64 << 20;
 
 /// A folder of configurations has a few dozen at most.
 const MAX_FILES: usize = 1_000;
@@ -55,6 +57,9 @@ pub enum Problem {
     Panicked,
     #[error("it lists {after} instead of {}: taken when it stays so for {} s", count(*before, "port"), SETTLED_AFTER.as_secs())]
     Shrunk { before: usize, after: usize },
+    #[cfg(feature = "sqlite")]
+    #[error("a transaction has been open for {} ms", database::PATIENCE.as_millis())]
+    Busy,
     #[error(transparent)]
     Format(#[from] FormatError),
     #[error("`{}`", file.display())]
@@ -119,9 +124,13 @@ impl Reader {
 fn read(path: &Path, format: &dyn formats::Format) -> Result<Found, Problem> {
     // Looked at before it is opened: opening a pipe waits for its writer.
     let metadata = std::fs::metadata(path)?;
+    #[cfg(feature = "sqlite")]
+    if let Some(tables) = format.tables().filter(|_| !metadata.is_dir()) {
+        return database::read(path, tables);
+    }
     if !metadata.is_dir() {
         let mut left = MAX_BYTES;
-        let listed = format.parse(&content(path, &mut left)?)?;
+        let listed = format.parse_in(&content(path, &mut left)?, &environment)?;
         return Ok(Found { listed, modified_at: metadata.modified().ok() });
     }
     let expected = format.folder_extensions();
@@ -135,12 +144,17 @@ fn read(path: &Path, format: &dyn formats::Format) -> Result<Found, Problem> {
     let mut found = Found { listed: Listed::default(), modified_at: metadata.modified().ok() };
     let mut left = MAX_BYTES;
     for file in files {
-        let listed = format.parse(&content(&file, &mut left)?);
+        let listed = format.parse_in(&content(&file, &mut left)?, &environment);
         let modified_at = std::fs::metadata(&file).and_then(|metadata| metadata.modified()).ok();
         found.modified_at = found.modified_at.max(modified_at);
         found.listed.merge(listed.map_err(|source| Problem::Part { file, source })?);
     }
     Ok(found)
+}
+
+/// What the agent's own environment says; the unit of a server that is told its port there can share an EnvironmentFile.
+fn environment(variable: &str) -> Option<String> {
+    std::env::var(variable).ok()
 }
 
 /// The files of a folder that end in one of `endings`, by name.
@@ -162,7 +176,7 @@ fn files(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Problem> {
 }
 
 /// The content of a file, of which `left` may come.
-fn content(path: &Path, left: &mut u64) -> Result<Vec<u8>, Problem> {
+pub(super) fn content(path: &Path, left: &mut u64) -> Result<Vec<u8>, Problem> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(Problem::NotAFile);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 
@@ -96,7 +97,7 @@ pub enum Complaint {
     Port { row: Row, error: SpecError },
     #[error("{row} is not counted: it has no port where `{key}` is expected")]
     NoPort { row: Row, key: &'static str },
-    #[error("{row} is not counted: its port is in the environment variable {variable}, which is not set here")]
+    #[error("{row} is not counted: its port is in the environment variable {variable:?}, which is not set here")]
     Environment { row: Row, variable: String },
     /// The bytes of a port that is not counted would be lost for good; its owner can be named later.
     #[error("port {port} is counted without an owner: {error}")]
@@ -105,6 +106,8 @@ pub enum Complaint {
     NameNotUtf8 { port: u16, row: Row },
     #[error("port {port} is counted without an owner: it is listed for {first} and for {second}")]
     Shared { port: u16, first: String, second: String },
+    #[error("line {line}: what {pattern:?} includes is not counted: add it to `ports.files`, each file or its folder")]
+    Include { line: usize, pattern: String },
     #[error("the quota in {row} is not known: {found:?} is not a number of bytes")]
     Quota { row: Row, found: String },
     #[error("the expiry in {row} is not known: {found:?} is not a time")]
@@ -115,7 +118,7 @@ impl Complaint {
     /// Whether a row is left out, so that its bytes are counted by nobody.
     pub fn leaves_out(&self) -> bool {
         match self {
-            Self::Port { .. } | Self::NoPort { .. } | Self::Environment { .. } => true,
+            Self::Port { .. } | Self::NoPort { .. } | Self::Environment { .. } | Self::Include { .. } => true,
             Self::Name { .. }
             | Self::NameNotUtf8 { .. }
             | Self::Shared { .. }
@@ -150,6 +153,14 @@ impl Listed {
         let complaint = Complaint::Shared { port, first: shown(known.take()), second: shown(owner) };
         self.shared.insert(port);
         self.complain(complaint);
+    }
+
+    /// Adds the ports of a row, or complains about them.
+    pub fn add_ranges(&mut self, row: &Row, ranges: Result<Vec<RangeInclusive<u16>>, SpecError>, claim: &Claim) {
+        match ranges {
+            Ok(ranges) => ranges.into_iter().flatten().for_each(|port| self.add(port, claim.clone())),
+            Err(error) => self.complain(Complaint::Port { row: row.clone(), error }),
+        }
     }
 
     /// Notes what could not be taken.

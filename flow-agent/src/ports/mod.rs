@@ -1,11 +1,14 @@
 //! Which ports are watched, and whose they are: from the configuration, from files that others write, from sockets.
 
+#[cfg(feature = "sqlite")]
+mod database;
 pub mod ephemeral;
 pub mod file;
 pub mod find;
 pub mod formats;
 mod listed;
 pub mod listening;
+pub mod places;
 mod settings;
 pub mod settle;
 pub mod spec;

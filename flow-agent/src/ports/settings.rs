@@ -1,6 +1,7 @@
 //! What the configuration says of the ports to watch.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -19,11 +20,127 @@ pub struct PortFile {
     pub format: PortFileFormat,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+impl PortFile {
+    /// The files that change when what this one says does.
+    pub fn watched_paths(&self) -> Vec<PathBuf> {
+        let mut paths = vec![self.path.clone()];
+        if self.format.is_database() {
+            for ending in ["-wal", "-journal"] {
+                let mut name = OsString::from(&self.path);
+                name.push(ending);
+                paths.push(name.into());
+            }
+        }
+        paths
+    }
+}
+
+/// How a port file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum PortFileFormat {
     /// A JSON array of objects with at least `port` and `user`.
     Mudb,
     /// One port or range a line, then optionally a user's name; `#` begins a comment.
     List,
+    PortTrafficDog,
+    Shadowsocks,
+    #[serde(rename = "3x-ui")]
+    ThreeXUi,
+    Realm,
+    /// Xray and V2Ray.
+    Xray,
+    SingBox,
+    Hysteria2,
+    Pterodactyl,
+    Docker,
+    Frps,
+    Gost,
+    Ssmgr,
+    /// The `stream` servers of nginx.
+    Nginx,
+    Haproxy,
+    Wireguard,
+}
+
+impl PortFileFormat {
+    pub const ALL: [Self; 17] = [
+        Self::Mudb,
+        Self::List,
+        Self::PortTrafficDog,
+        Self::Shadowsocks,
+        Self::ThreeXUi,
+        Self::Realm,
+        Self::Xray,
+        Self::SingBox,
+        Self::Hysteria2,
+        Self::Pterodactyl,
+        Self::Docker,
+        Self::Frps,
+        Self::Gost,
+        Self::Ssmgr,
+        Self::Nginx,
+        Self::Haproxy,
+        Self::Wireguard,
+    ];
+
+    /// Whether such a file is an SQLite database.
+    pub fn is_database(self) -> bool {
+        match self {
+            Self::ThreeXUi | Self::Ssmgr => true,
+            Self::Mudb
+            | Self::List
+            | Self::PortTrafficDog
+            | Self::Shadowsocks
+            | Self::Realm
+            | Self::Xray
+            | Self::SingBox
+            | Self::Hysteria2
+            | Self::Pterodactyl
+            | Self::Docker
+            | Self::Frps
+            | Self::Gost
+            | Self::Nginx
+            | Self::Haproxy
+            | Self::Wireguard => false,
+        }
+    }
+
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mudb => "mudb",
+            Self::List => "list",
+            Self::PortTrafficDog => "port-traffic-dog",
+            Self::Shadowsocks => "shadowsocks",
+            Self::ThreeXUi => "3x-ui",
+            Self::Realm => "realm",
+            Self::Xray => "xray",
+            Self::SingBox => "sing-box",
+            Self::Hysteria2 => "hysteria2",
+            Self::Pterodactyl => "pterodactyl",
+            Self::Docker => "docker",
+            Self::Frps => "frps",
+            Self::Gost => "gost",
+            Self::Ssmgr => "ssmgr",
+            Self::Nginx => "nginx",
+            Self::Haproxy => "haproxy",
+            Self::Wireguard => "wireguard",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::{Error, StrDeserializer};
+
+    use super::*;
+
+    #[test]
+    fn every_format_is_known_by_its_name() {
+        for format in PortFileFormat::ALL {
+            let name = StrDeserializer::<Error>::new(format.name());
+            assert_eq!(PortFileFormat::deserialize(name), Ok(format));
+        }
+    }
 }

@@ -4,7 +4,7 @@
 //! see (a network file system, a directory that is itself replaced, a link that is turned) is seen by looking, later.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -27,8 +27,8 @@ const AT_MOST: Duration = Duration::from_secs(1);
 pub struct Watch {
     /// `None` where the kernel gives none: then looking has to do.
     inotify: Option<AsyncFd<Inotify>>,
-    /// Which names in which watched directory are ours.
-    names: Vec<(WatchDescriptor, OsString)>,
+    /// Which names in which watched directory are ours; `None`: all of them.
+    names: Vec<(WatchDescriptor, Option<OsString>)>,
     seen: BTreeMap<PathBuf, Stamp>,
     look: Interval,
     /// The first and the latest event that was not told yet.
@@ -98,11 +98,14 @@ impl Watch {
             for path in self.seen.keys() {
                 // Where the path is a link, also where it leads.
                 for place in [Some(path.clone()), path.canonicalize().ok()].into_iter().flatten() {
-                    let (Some(directory), Some(name)) = (place.parent(), place.file_name()) else { continue };
-                    match watches.add(directory, mask()) {
-                        Ok(descriptor) => names.push((descriptor, name.to_owned())),
-                        // Looked for again at the next look.
-                        Err(error) => tracing::debug!(%error, directory = %directory.display(), "cannot watch"),
+                    let within = place.is_dir().then_some((place.as_path(), None));
+                    let named = place.parent().zip(place.file_name().map(|name| Some(name.to_owned())));
+                    for (directory, name) in within.into_iter().chain(named) {
+                        match watches.add(directory, mask(name.as_deref())) {
+                            Ok(descriptor) => names.push((descriptor, name)),
+                            // Looked for again at the next look.
+                            Err(error) => tracing::debug!(%error, directory = %directory.display(), "cannot watch"),
+                        }
                     }
                 }
             }
@@ -128,9 +131,13 @@ impl Watch {
                     for event in events {
                         // An overflow, or something about a directory itself, concerns every name.
                         let ours = event.name.is_none_or(|name| {
-                            self.names.iter().any(|(watch, ours)| *watch == event.wd && ours == name)
+                            let is_ours = |ours: &Option<OsString>| ours.as_ref().is_none_or(|ours| ours == name);
+                            self.names.iter().any(|(watch, ours)| *watch == event.wd && is_ours(ours))
                         });
-                        if ours && !event.mask.contains(EventMask::IGNORED) {
+                        // Only a database is written without ever being closed; of others the end of writing is told.
+                        let is_partial = event.mask.contains(EventMask::MODIFY)
+                            && !event.name.is_some_and(|name| is_of_database(name));
+                        if ours && !is_partial && !event.mask.contains(EventMask::IGNORED) {
                             let now = Instant::now();
                             self.pending = Some((self.pending.map_or(now, |(first, _)| first), now));
                         }
@@ -147,8 +154,13 @@ impl Watch {
     }
 }
 
-fn mask() -> WatchMask {
-    WatchMask::CLOSE_WRITE
+/// What is asked of the directory for the sake of `name`; it is added to what is asked for that of others. Of ordinary
+/// files the end of writing is enough: a log that grows beside one must not wake anybody.
+fn mask(name: Option<&OsStr>) -> WatchMask {
+    let written = if name.is_some_and(is_of_database) { WatchMask::MODIFY } else { WatchMask::empty() };
+    written
+        | WatchMask::MASK_ADD
+        | WatchMask::CLOSE_WRITE
         | WatchMask::MOVE
         | WatchMask::CREATE
         | WatchMask::DELETE
@@ -158,7 +170,29 @@ fn mask() -> WatchMask {
         | WatchMask::ONLYDIR
 }
 
+/// What SQLite writes beside a database, and keeps open.
+fn is_of_database(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.ends_with(b"-wal") || name.ends_with(b"-journal")
+}
+
+/// Of a folder, the stamps of its files are folded into one.
 fn stamp(path: &Path) -> Stamp {
+    let mut stamp = stamp_of_file(path)?;
+    if path.is_dir() {
+        let mut entries: Vec<_> =
+            std::fs::read_dir(path).ok()?.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        entries.sort();
+        for entry in entries.iter().filter_map(|entry| stamp_of_file(entry)) {
+            for (folded, number) in stamp.iter_mut().zip(entry) {
+                *folded = folded.wrapping_mul(31).wrapping_add(number);
+            }
+        }
+    }
+    Some(stamp)
+}
+
+fn stamp_of_file(path: &Path) -> Stamp {
     let file = std::fs::metadata(path).ok()?;
     // The change time is also set by what makes a file readable.
     let (dev, ino, size) = (file.dev().cast_signed(), file.ino().cast_signed(), file.size().cast_signed());

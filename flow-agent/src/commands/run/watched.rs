@@ -12,7 +12,7 @@ use crate::ledger::user::User;
 use crate::ports::find::Finder;
 use crate::ports::settle::{SETTLED_AFTER, Settling};
 use crate::ports::watch::Watch;
-use crate::ports::{Owners, wanted::WantedError};
+use crate::ports::{Owners, PortFile, wanted::WantedError};
 use crate::store::ports::PortList;
 
 /// A port whose listener is gone is still watched for this long: a service that restarts must not close its bucket.
@@ -156,7 +156,7 @@ fn say_once(said: &mut Option<String>, problem: Option<String>, consequence: &'s
 
 /// What is to be watched: the port files, and the users' file.
 fn files(config: &Config) -> impl Iterator<Item = PathBuf> {
-    config.ports.files.iter().map(|file| file.path.clone()).chain(config.users_file.clone())
+    config.ports.files.iter().flat_map(PortFile::watched_paths).chain(config.users_file.clone())
 }
 
 #[cfg(test)]

@@ -46,4 +46,12 @@ pub enum FormatError {
     NoRowFits { rows: usize, expected: &'static str },
     #[error("line {line}: {message}")]
     Syntax { line: usize, message: &'static str },
+    #[error("this build cannot read it: it was made without the feature `{feature}`")]
+    NotBuiltIn { feature: &'static str },
+    #[cfg(feature = "sqlite")]
+    #[error("it has {found} bytes and says that it has {expected}: it is being written, or was cut")]
+    TornDatabase { expected: u64, found: u64 },
+    #[cfg(feature = "sqlite")]
+    #[error("the database cannot be read")]
+    Sqlite(#[from] rusqlite::Error),
 }

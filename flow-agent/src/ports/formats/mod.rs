@@ -1,14 +1,34 @@
 //! The formats of port files, one file each: bytes in, ports and their owners out.
 
+mod address;
+mod docker;
 mod error;
-pub mod list;
-pub mod mudb;
-pub mod tree;
+mod frps;
+mod gost;
+mod haproxy;
+mod hysteria2;
+mod list;
+mod mudb;
+mod nginx_stream;
+mod port_traffic_dog;
+mod realm;
+mod shadowsocks;
+mod sing_box;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+#[cfg(feature = "sqlite")]
+mod ssmgr;
+#[cfg(feature = "sqlite")]
+mod three_x_ui;
+mod tree;
+mod wireguard;
+mod xray;
 
 pub use error::FormatError;
 
-use super::Listed;
-use crate::ports::PortFileFormat;
+use address::is_loopback;
+
+use super::{Listed, PortFileFormat};
 
 /// How the bytes of one format become ports.
 pub trait Format: Sync {
@@ -18,16 +38,64 @@ pub trait Format: Sync {
     /// For half a file, and for a text that is not of this format: nothing of it is taken then.
     fn parse(&self, text: &[u8]) -> Result<Listed, FormatError>;
 
+    /// The same, for a format whose ports may stand in the environment.
+    ///
+    /// # Errors
+    /// As [`Format::parse`].
+    fn parse_in(&self, text: &[u8], environment: &Environment<'_>) -> Result<Listed, FormatError> {
+        let _unused = environment;
+        self.parse(text)
+    }
+
     /// The endings of the files that count where the path is a folder; empty where the format knows no folders.
     fn folder_extensions(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// Where the format is an SQLite database: what is in it.
+    #[cfg(feature = "sqlite")]
+    fn tables(&self) -> Option<&dyn sqlite::Tables> {
+        None
+    }
 }
+
+/// What the environment says of a variable.
+pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// The reader of `format`.
 pub fn of(format: PortFileFormat) -> &'static dyn Format {
     match format {
         PortFileFormat::Mudb => &mudb::Mudb,
         PortFileFormat::List => &list::List,
+        PortFileFormat::PortTrafficDog => &port_traffic_dog::PortTrafficDog,
+        PortFileFormat::Shadowsocks => &shadowsocks::Shadowsocks,
+        PortFileFormat::Realm => &realm::Realm,
+        PortFileFormat::Xray => &xray::Xray,
+        PortFileFormat::SingBox => &sing_box::SingBox,
+        PortFileFormat::Hysteria2 => &hysteria2::Hysteria2,
+        #[cfg(feature = "sqlite")]
+        PortFileFormat::ThreeXUi => &three_x_ui::ThreeXUi,
+        #[cfg(feature = "sqlite")]
+        PortFileFormat::Ssmgr => &ssmgr::Ssmgr,
+        #[cfg(not(feature = "sqlite"))]
+        PortFileFormat::ThreeXUi | PortFileFormat::Ssmgr => &WithoutSqlite,
+        PortFileFormat::Docker => &docker::Docker,
+        PortFileFormat::Pterodactyl => &docker::Pterodactyl,
+        PortFileFormat::Frps => &frps::Frps,
+        PortFileFormat::Gost => &gost::Gost,
+        PortFileFormat::Nginx => &nginx_stream::NginxStream,
+        PortFileFormat::Haproxy => &haproxy::Haproxy,
+        PortFileFormat::Wireguard => &wireguard::WireGuard,
+    }
+}
+
+/// Stands for formats that this build cannot read.
+#[cfg(not(feature = "sqlite"))]
+struct WithoutSqlite;
+
+#[cfg(not(feature = "sqlite"))]
+impl Format for WithoutSqlite {
+    fn parse(&self, _text: &[u8]) -> Result<Listed, FormatError> {
+        Err(FormatError::NotBuiltIn { feature: "sqlite" })
     }
 }

@@ -101,3 +101,21 @@ fn other_files_can_be_watched_later() {
         told(&mut watch, "it appeared").await;
     });
 }
+
+#[test]
+fn a_file_in_a_watched_folder_and_a_log_that_stays_open_are_told() {
+    run(async {
+        let directory = TempDir::new().unwrap();
+        let folder = directory.path().join("confdir");
+        fs::create_dir(&folder).unwrap();
+        let log = directory.path().join("x-ui.db-wal");
+        let mut open = fs::File::create(&log).unwrap();
+        let mut watch = Watch::looking_every([folder.clone(), log], NEVER);
+        fs::write(folder.join("05_inbounds.json"), "{}").unwrap();
+        told(&mut watch, "a file appeared in the folder").await;
+        std::io::Write::write_all(&mut open, b"a transaction").unwrap();
+        told(&mut watch, "the log was written and not closed").await;
+        fs::remove_file(folder.join("05_inbounds.json")).unwrap();
+        told(&mut watch, "the file was removed").await;
+    });
+}

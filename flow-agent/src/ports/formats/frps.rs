@@ -1,0 +1,92 @@
+//! PURE: the ports that frps itself listens on, from its configuration in TOML, YAML, JSON or the older INI.
+//!
+//! Which ports its clients were given is known to its API alone. A helper fetches what that says into a folder, whose files
+//! this reads as well; the agent itself asks nobody.
+
+use serde_json::Value;
+
+use super::{Format, FormatError, tree};
+use crate::ports::{Claim, Detail, Listed, Row};
+
+const EXPECTED: &str = "a configuration of frps with `bindPort`";
+
+/// Keys of ports in newer files, and as the INI spells them.
+const PORTS: [(&str, &str); 6] = [
+    ("bindPort", "bind_port"),
+    ("kcpBindPort", "kcp_bind_port"),
+    ("quicBindPort", "quic_bind_port"),
+    ("vhostHTTPPort", "vhost_http_port"),
+    ("vhostHTTPSPort", "vhost_https_port"),
+    ("tcpmuxHTTPConnectPort", "tcpmux_httpconnect_port"),
+];
+
+/// `frps.toml`.
+pub struct Frps;
+
+impl Format for Frps {
+    fn parse(&self, text: &[u8]) -> Result<Listed, FormatError> {
+        let root = read(text)?;
+        let object = tree::object(&root, EXPECTED)?;
+        if object.contains_key("proxies") {
+            return proxies(object);
+        }
+        let old = object.get("common").and_then(Value::as_object);
+        let mut listed = Listed::default();
+        let mut found = 0;
+        for (new, ini) in PORTS {
+            let value = object.get(new).or_else(|| old.unwrap_or(object).get(ini));
+            let Some(value) = value.filter(|value| value.as_i64() != Some(0)) else { continue };
+            found += 1;
+            let claim =
+                Claim { owner: None, detail: Detail { label: Some(format!("frps {new}")), ..Detail::default() } };
+            let port = tree::port(value).map(|port| vec![port..=port]);
+            listed.add_ranges(&Row::named("key", Some(new), 0), port, &claim);
+        }
+        if found == 0 {
+            return Err(FormatError::Shape { expected: EXPECTED, found: "no such port" });
+        }
+        Ok(listed)
+    }
+
+    fn folder_extensions(&self) -> &'static [&'static str] {
+        &["json", "toml"]
+    }
+}
+
+/// What the API says of its clients: `GET /api/proxy/tcp`, and the same for udp. A port stays that of a client that is
+/// offline for a while; one that never gave its settings again has none.
+fn proxies(object: &serde_json::Map<String, Value>) -> Result<Listed, FormatError> {
+    let mut listed = Listed::default();
+    for (index, proxy) in tree::list(object, "proxies", EXPECTED)?.iter().enumerate() {
+        let name = tree::text(proxy, "name");
+        let port = proxy.get("conf").and_then(|conf| conf.get("remotePort")).filter(|port| port.as_i64() != Some(0));
+        if let Some(port) = port {
+            let owner = tree::text(proxy, "user").map(str::to_owned);
+            let claim = Claim { owner, detail: Detail { label: name.map(str::to_owned), ..Detail::default() } };
+            let port = tree::port(port).map(|port| vec![port..=port]);
+            listed.add_ranges(&Row::named("proxy", name, index), port, &claim);
+        }
+    }
+    Ok(listed)
+}
+
+fn read(text: &[u8]) -> Result<Value, FormatError> {
+    match tree::json5_or(tree::toml, text, EXPECTED) {
+        // An INI is TOML but for its texts, which have no quotes; YAML is neither.
+        Err(FormatError::Toml { expected, source }) => match ini(tree::whole_lines(text)?) {
+            Some(tree) => Ok(tree),
+            None => tree::yaml(text, EXPECTED).map_err(|_| FormatError::Toml { expected, source }),
+        },
+        done => done,
+    }
+}
+
+/// The `[common]` section of an INI; `None` where there is none.
+fn ini(text: &str) -> Option<Value> {
+    let mut lines = text.lines().map(str::trim).skip_while(|line| *line != "[common]");
+    lines.next()?;
+    let section = lines.take_while(|line| !line.starts_with('['));
+    let pairs = section.filter(|line| !line.starts_with(['#', ';'])).filter_map(|line| line.split_once('='));
+    let pairs = pairs.map(|(key, value)| (key.trim().to_owned(), Value::String(value.trim().to_owned())));
+    Some(serde_json::json!({ "common": pairs.collect::<serde_json::Map<_, _>>() }))
+}

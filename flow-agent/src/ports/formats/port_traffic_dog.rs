@@ -1,0 +1,99 @@
+//! PURE: port-traffic-dog's `config.json`: its ports with their remarks, quotas and reset days.
+//!
+//! It knows no users: a port's remark is its owner. Its billing modes, whether one direction counts or both, have their
+//! like in `report.billed`; its bandwidth limits are not ours.
+
+use serde_json::Value;
+
+use super::{Format, FormatError, tree};
+use crate::ledger::units;
+use crate::ports::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row};
+
+const EXPECTED: &str = "a JSON object with `ports`, an object whose keys are ports";
+
+/// `/etc/port-traffic-dog/config.json`.
+pub struct PortTrafficDog;
+
+impl Format for PortTrafficDog {
+    fn parse(&self, text: &[u8]) -> Result<Listed, FormatError> {
+        let root = tree::json(text, EXPECTED)?;
+        let ports = match tree::object(&root, EXPECTED)?.get("ports") {
+            Some(Value::Object(ports)) => ports,
+            other => {
+                let found = other.map_or("no `ports`", tree::kind);
+                return Err(FormatError::Shape { expected: EXPECTED, found });
+            }
+        };
+        let mut listed = Listed::default();
+        for (index, (key, settings)) in ports.iter().enumerate() {
+            let row = Row::named("port", Some(key), index);
+            let ranges = match tree::ranges(&Value::String(key.clone())) {
+                Ok(ranges) => ranges,
+                Err(error) => {
+                    listed.complain(Complaint::Port { row, error });
+                    continue;
+                }
+            };
+            let quota = quota(settings, &row, &mut listed);
+            let remark = tree::text(settings, "remark");
+            for port in ranges.into_iter().flatten() {
+                let detail = Detail { label: remark.map(str::to_owned), quota, expires_at: None };
+                listed.add(port, Claim { owner: remark.map(str::to_owned), detail });
+            }
+        }
+        Ok(listed)
+    }
+}
+
+/// The quota of a port, or of all ports of a range together.
+fn quota(settings: &Value, row: &Row, listed: &mut Listed) -> Option<Quota> {
+    let quota = settings.get("quota")?;
+    if quota.get("enabled").and_then(Value::as_bool) == Some(false) {
+        return None;
+    }
+    let limit = tree::text(quota, "monthly_limit")?;
+    if limit.eq_ignore_ascii_case("unlimited") {
+        return None;
+    }
+    let Some(bytes) = binary_bytes(limit) else {
+        listed.complain(Complaint::Quota { row: row.clone(), found: limit.to_owned() });
+        return None;
+    };
+    Some(Quota { bytes, period: period(quota) })
+}
+
+/// Newer versions keep the kind of reset and its day in `reset_policy`, older ones only the day, in `reset_day`; where that
+/// is null, nothing is reset by itself.
+fn period(quota: &Value) -> QuotaPeriod {
+    let policy = quota.get("reset_policy");
+    let kind = policy.and_then(|policy| policy.as_str().or_else(|| tree::text(policy, "type")));
+    let day = policy.and_then(|policy| policy.get("day")).or_else(|| quota.get("reset_day"));
+    if kind.is_some_and(|kind| kind != "monthly") || (kind.is_none() && day.is_some_and(Value::is_null)) {
+        return QuotaPeriod::Unlimited;
+    }
+    let day = day.and_then(Value::as_u64).and_then(|day| u8::try_from(day).ok());
+    QuotaPeriod::Month { first_day: day.filter(|day| (1..=31).contains(day)) }
+}
+
+/// Its `GB` has 2^30 bytes.
+fn binary_bytes(limit: &str) -> Option<u64> {
+    let digits = limit.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = limit[digits.len()..].to_ascii_uppercase();
+    let prefix = unit.strip_suffix('B').unwrap_or(&unit).trim_end_matches('I');
+    let unit = if prefix.is_empty() { String::new() } else { format!("{prefix}iB") };
+    units::parse_bytes(&format!("{digits}{unit}")).ok().filter(|bytes| *bytes > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_binary() {
+        assert_eq!(binary_bytes("500GB"), Some(500 << 30));
+        assert_eq!(binary_bytes("1.5 TB"), Some(3 << 39));
+        assert_eq!(binary_bytes("100M"), Some(100 << 20));
+        assert_eq!(binary_bytes("0GB"), None);
+        assert_eq!(binary_bytes("many"), None);
+    }
+}

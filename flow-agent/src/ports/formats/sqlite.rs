@@ -1,0 +1,131 @@
+//! Databases of panels, read without ever holding up the panel.
+//!
+//! Where all that was committed is in the database file, its bytes are read and no lock is taken at all. Where there is a
+//! write-ahead log, SQLite reads both; there, readers and writers do not wait for each other.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Row as SqlRow};
+
+use super::FormatError;
+use crate::ports::Listed;
+
+/// Every SQLite database begins with it.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
+/// A damaged database may hold pages that lead in circles: a query ends after this many steps of SQLite's machine, some
+/// seconds of work.
+const MOST_CALLS: u32 = 1_000;
+const STEPS_BETWEEN_CALLS: i32 = 100_000;
+
+/// A panel's tables, and the ports in them.
+pub trait Tables: Sync {
+    /// # Errors
+    /// When a table or column that is needed is not there, or the database is damaged.
+    fn ports(&self, database: &Connection) -> Result<Listed, FormatError>;
+}
+
+/// The ports in a database that consists of these bytes alone.
+pub fn parse(bytes: &[u8], tables: &dyn Tables) -> Result<Listed, FormatError> {
+    const EXPECTED: &str = "an SQLite database";
+    if bytes.is_empty() {
+        return Err(FormatError::NoText);
+    }
+    if !bytes.starts_with(MAGIC) || bytes.len() < 100 {
+        return Err(FormatError::Shape { expected: EXPECTED, found: "something else" });
+    }
+    if let Some(expected) = length_in_header(bytes).filter(|length| *length > bytes.len() as u64) {
+        // SQLite itself would read the pages that are there, and not miss the others until it needs one.
+        return Err(FormatError::TornDatabase { expected, found: bytes.len() as u64 });
+    }
+    let mut bytes = bytes.to_vec();
+    // Bytes 18 and 19 say 2 where a write-ahead log is used. A database in memory has none.
+    bytes[18] = bytes[18].min(1);
+    bytes[19] = bytes[19].min(1);
+    let mut database = Connection::open_in_memory()?;
+    let length = bytes.len();
+    database.deserialize_read_exact("main", bytes.as_slice(), length, true)?;
+    query(&mut database, tables)
+}
+
+/// How many bytes a database has by its own header; `None` where an old version of SQLite left that out.
+fn length_in_header(bytes: &[u8]) -> Option<u64> {
+    let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let page_bytes = match u16::from_be_bytes(bytes.get(16..18)?.try_into().ok()?) {
+        1 => 65_536,
+        bytes => u64::from(bytes),
+    };
+    // The number of pages holds if the change counter is the one that it was written with.
+    (number(24)? == number(92)?).then_some(u64::from(number(28)?) * page_bytes)
+}
+
+/// What `tables` finds in one transaction, so that no change of the panel is seen half.
+pub fn query(database: &mut Connection, tables: &dyn Tables) -> Result<Listed, FormatError> {
+    // A damaged schema may name functions and modules that do harm.
+    database.pragma_update(None, "trusted_schema", false)?;
+    database.pragma_update(None, "cell_size_check", true)?;
+    let mut calls = 0;
+    database.progress_handler(
+        STEPS_BETWEEN_CALLS,
+        Some(move || {
+            calls += 1;
+            calls > MOST_CALLS
+        }),
+    )?;
+    database.execute_batch("BEGIN")?;
+    let listed = tables.ports(database);
+    // Nothing was written: whether it ends in a commit does not matter.
+    database.execute_batch("COMMIT")?;
+    listed
+}
+
+/// Whether there is such a table.
+pub fn has_table(database: &Connection, name: &str) -> Result<bool, FormatError> {
+    Ok(database.table_exists(Some("main"), name)?)
+}
+
+/// Calls `each` for every row of a table, or of another query.
+pub fn for_each(
+    database: &Connection,
+    query: &str,
+    mut each: impl FnMut(usize, &Columns<'_>),
+) -> Result<(), FormatError> {
+    let mut statement = database.prepare(query)?;
+    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let mut rows = statement.query([])?;
+    let mut index = 0;
+    while let Some(row) = rows.next()? {
+        each(index, &Columns { names: &names, row });
+        index += 1;
+    }
+    Ok(())
+}
+
+/// The columns of a row; one that an older version did not have reads as null.
+pub struct Columns<'a> {
+    names: &'a [String],
+    row: &'a SqlRow<'a>,
+}
+
+impl Columns<'_> {
+    fn value(&self, name: &str) -> ValueRef<'_> {
+        let index = self.names.iter().position(|column| column == name);
+        index.and_then(|index| self.row.get_ref(index).ok()).unwrap_or(ValueRef::Null)
+    }
+
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        match self.value(name) {
+            ValueRef::Integer(number) => Some(number),
+            ValueRef::Text(text) => std::str::from_utf8(text).ok()?.trim().parse().ok(),
+            ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => None,
+        }
+    }
+
+    pub fn text(&self, name: &str) -> Option<String> {
+        match self.value(name) {
+            ValueRef::Text(text) => Some(String::from_utf8_lossy(text).trim().to_owned()),
+            ValueRef::Integer(number) => Some(number.to_string()),
+            ValueRef::Null | ValueRef::Real(_) | ValueRef::Blob(_) => None,
+        }
+        .filter(|text| !text.is_empty())
+    }
+}
