@@ -53,6 +53,12 @@ const FILES: &[(&str, &str, u32)] = &[
     ("flow-agent/packaging/flow-agent-report.timer", "usr/lib/systemd/system/flow-agent-report.timer", 0o644),
     ("flow-agent/packaging/flow-agent.preset", "usr/lib/systemd/system-preset/80-flow-agent.preset", 0o644),
     ("flow-agent/packaging/flow-agent.tmpfiles", "usr/lib/tmpfiles.d/flow-agent.conf", 0o644),
+    ("flow-agent/packaging/flow-agent-docker", "usr/lib/flow-agent/flow-agent-docker", 0o755),
+    ("flow-agent/packaging/flow-agent-docker.service", "usr/lib/systemd/system/flow-agent-docker.service", 0o644),
+    ("flow-agent/packaging/flow-agent-docker.timer", "usr/lib/systemd/system/flow-agent-docker.timer", 0o644),
+    ("flow-agent/packaging/flow-agent-frps", "usr/lib/flow-agent/flow-agent-frps", 0o755),
+    ("flow-agent/packaging/flow-agent-frps.service", "usr/lib/systemd/system/flow-agent-frps.service", 0o644),
+    ("flow-agent/packaging/flow-agent-frps.timer", "usr/lib/systemd/system/flow-agent-frps.timer", 0o644),
     ("flow-agent/packaging/flow-agent.cron", "usr/share/doc/flow-agent/flow-agent.cron", 0o644),
     ("README.md", "usr/share/doc/flow-agent/README.md", 0o644),
     ("CHANGELOG.md", "usr/share/doc/flow-agent/CHANGELOG.md", 0o644),
@@ -124,7 +130,8 @@ fn cargo_for_release(verb: &str) -> Command {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))).unwrap_or_default();
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut cargo = command("cargo", [verb, "--release", "--locked", "--package", "flow-agent"]);
+    let mut cargo =
+        command("cargo", [verb, "--release", "--locked", "--package", "flow-agent", "--features", "sqlite"]);
     cargo.env("CARGO_TARGET_DIR", Profile::Release.target_dir()).env_remove("RUSTFLAGS");
     cargo.env("CARGO_ENCODED_RUSTFLAGS", [remap(&home, "/cargo"), remap(root(), "/flow-agent")].join("\x1f"));
     cargo
