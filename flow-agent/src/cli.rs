@@ -30,6 +30,7 @@ pub enum Command {
     Show(commands::show::Args),
     Check(commands::check::Args),
     Import(commands::import::Args),
+    Init(commands::init::Args),
     Uninstall(commands::uninstall::Args),
 }
 
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         | Command::Show(_)
         | Command::Check(_)
         | Command::Import(_)
+        | Command::Init(_)
         | Command::Uninstall(_) => tracing::Level::WARN,
     };
     log::start(usual, cli.common.verbose, cli.common.quiet);
@@ -55,6 +57,7 @@ pub fn main() -> ExitCode {
         Command::Show(args) => commands::show::execute(&cli.common, args),
         Command::Check(args) => commands::check::execute(&cli.common, args),
         Command::Import(args) => commands::import::execute(&cli.common, args),
+        Command::Init(args) => commands::init::execute(&cli.common, args),
         Command::Uninstall(args) => commands::uninstall::execute(&cli.common, args),
     };
     finish(outcome)

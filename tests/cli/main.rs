@@ -17,6 +17,7 @@ mod hourly;
 mod import;
 mod imports;
 mod minimal;
+mod init;
 mod program;
 mod refusals;
 mod show;

@@ -108,3 +108,15 @@ fn a_local_node_is_read_from_the_state_directory_of_its_own_configuration() {
     assert_eq!(state_dirs(None), [place.path().join("state").as_path(), remote]);
     assert_eq!(state_dirs(Some("/elsewhere")), [Path::new("/elsewhere"), remote]);
 }
+
+#[test]
+fn ports_that_stand_in_the_keys_of_port_password_are_counted() {
+    let proxy = br#"{"server": "0.0.0.0", "method": "aes-256-gcm", "port_password": {"8381": "a", "8382": "b"}}"#;
+    let place =
+        place("[ports]\nfiles = [{ path = \"config.json\", format = \"shadowsocks\" }]\n", &[("config.json", proxy)]);
+    let ports = findings(place.path(), &check(place.path()), "ports");
+    assert!(has(&ports, "ok", "2 ports, 0 with an owner: 8381-8382"), "{ports:?}");
+    // Each file with what it contributes; its age depends on the machine.
+    let of_file = "`config.json`: 2 ports, 0 owners, nothing to complain of, changed ";
+    assert!(has(&ports, "ok", of_file), "{ports:?}");
+}

@@ -4,6 +4,7 @@ pub mod check;
 mod common;
 mod failure;
 pub mod import;
+pub mod init;
 mod instances;
 pub mod output;
 mod renamed;

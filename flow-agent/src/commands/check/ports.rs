@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use flow_common::wire;
 
 use super::finding::{Finding, Section};
@@ -12,7 +14,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::ledger::units::{Human, count};
 use crate::ports::find::Finder;
-use crate::ports::wanted::{Wanted, WantedError, Warning};
+use crate::ports::wanted::{SourceReport, Wanted, WantedError, Warning};
 use crate::ports::{Owners, spec};
 use crate::store::{self, StateDir};
 
@@ -65,8 +67,23 @@ fn of(wanted: &Wanted) -> Vec<Finding> {
     let ports = count(wanted.ports.len(), "port");
     let what = format!("{ports}, {owned} with an owner{colon}{text}");
     let mut findings = vec![Finding::ok(Section::Ports, what)];
+    findings.extend(wanted.sources.iter().map(|found| source(found, clock::now().wall)));
     findings.extend(wanted.warnings.iter().map(warning));
     findings
+}
+
+/// What one port file contributes. Why its last good list stands in for it is a finding of its own.
+fn source(found: &SourceReport, now: DateTime<Utc>) -> Finding {
+    let complaints = match found.complaints {
+        0 => "nothing to complain of".to_owned(),
+        complaints => count(complaints, "complaint"),
+    };
+    let age = found.modified_at.and_then(|at| (now - DateTime::<Utc>::from(at)).to_std().ok());
+    let age = age.map(|age| Duration::from_secs(age.as_secs()));
+    let age = age.map_or_else(String::new, |age| format!(", changed {} ago", humantime::format_duration(age)));
+    let which = if found.is_last_good { "its last good list: " } else { "" };
+    let (ports, owners) = (count(found.ports, "port"), count(found.owners, "owner"));
+    Finding::ok(Section::Ports, format!("`{}`: {which}{ports}, {owners}, {complaints}{age}", found.path.display()))
 }
 
 fn warning(warning: &Warning) -> Finding {

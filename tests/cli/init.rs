@@ -1,0 +1,81 @@
+//! `flow-agent init`: what it prints is a configuration, and it writes over nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use flow_agent::config::load;
+use flow_agent::ports::PortFileFormat;
+
+use crate::program::flow_agent;
+
+/// A root with these fixtures in the places of panels.
+fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let root = tempfile::tempdir().unwrap();
+    for (fixture, place) in files {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/ports").join(fixture);
+        let to = root.path().join(place);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(from, to).unwrap();
+    }
+    root
+}
+
+#[test]
+fn what_is_found_becomes_a_configuration_that_holds() {
+    let root = root(&[
+        ("port-traffic-dog/current.json", "etc/port-traffic-dog/config.json"),
+        ("xray/current.json", "usr/local/etc/xray/config.json"),
+        ("hysteria2/current.yaml", "etc/hysteria/config.yaml"),
+    ]);
+    // Half a file: it is mentioned, and nothing of it is taken.
+    fs::create_dir_all(root.path().join("etc/gost")).unwrap();
+    fs::write(root.path().join("etc/gost/gost.yml"), "services:\n- name: x\n  addr: \":80").unwrap();
+    let said = flow_agent(&["init", "--root", root.path().to_str().unwrap()]);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{}", said.stdout);
+    let path = root.path().join("config.toml");
+    fs::write(&path, &said.stdout).unwrap();
+    let config = load(Some(&path), None).unwrap();
+    let files: Vec<(PortFileFormat, PathBuf)> =
+        config.ports.files.into_iter().map(|file| (file.format, file.path)).collect();
+    let expected = [
+        (PortFileFormat::PortTrafficDog, "etc/port-traffic-dog/config.json"),
+        (PortFileFormat::Xray, "usr/local/etc/xray/config.json"),
+        (PortFileFormat::Hysteria2, "etc/hysteria/config.yaml"),
+    ];
+    assert_eq!(files, expected.map(|(format, place)| (format, root.path().join(place))));
+    assert_eq!(config.month_start_day, 5, "as the only reset day that is named");
+    for expected in [
+        "# 5 ports, 2 owners.\n",
+        "# inbound \"from-env\" is not counted: its port is in the environment variable \"XRAY_PORT\", which is not set here.\n",
+        "# Named by a file above, which holds: 443.\n",
+        "# its last line does not end: it is being written, or was cut; end it with a line feed.\n",
+        "#name = \"ada\"\n#email = \"\"\n#quota = \"500 GiB\"\n",
+        "#name = \"bob\"\n#email = \"\"\n#quota = \"2 TiB\"\n",
+    ] {
+        assert!(said.stdout.contains(expected), "{expected}{}", said.stdout);
+    }
+}
+
+#[test]
+fn where_nothing_is_found_the_ports_that_somebody_listens_on_are_counted() {
+    let root = root(&[]);
+    let said = flow_agent(&["init", "--root", root.path().to_str().unwrap()]);
+    let path = root.path().join("config.toml");
+    fs::write(&path, &said.stdout).unwrap();
+    assert!(load(Some(&path), None).unwrap().ports.listening, "{}", said.stdout);
+}
+
+#[test]
+fn it_writes_where_nothing_is_and_over_nothing() {
+    let root = root(&[("wireguard/current.conf", "etc/wireguard/wg0.conf")]);
+    let path = root.path().join("etc/flow-agent/config.toml");
+    let arguments = ["init", "--write", "--root", root.path().to_str().unwrap(), "--config", path.to_str().unwrap()];
+    let said = flow_agent(&arguments);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    let written = fs::read_to_string(&path).unwrap();
+    assert!(written.contains("format = \"wireguard\""), "{written}");
+    fs::write(&path, "# mine\n").unwrap();
+    let said = flow_agent(&arguments);
+    assert!(said.code == Some(3) && said.stderr.contains("is there already, and is left as it is"), "{}", said.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n");
+}
