@@ -18,6 +18,7 @@ mod clock;
 mod counted;
 mod devices;
 mod followed;
+mod formats;
 mod gaps;
 #[path = "../common/hourly.rs"]
 mod hourly;
