@@ -97,10 +97,10 @@ fn a_month_may_begin_on_the_15th_and_a_port_may_change_hands_in_it() {
     });
     for expected in [
         format!("{} bytes (bytes in or out, whichever is more)", thousands(30 * sum)),
-        format!("To pay: {}.{:02} CNY", hundredths / 100, hundredths % 100),
+        format!("Amount due: {}.{:02} CNY", hundredths / 100, hundredths % 100),
         format!("{} – {}", first.format("%-d %B %Y"), (after - Days::new(1)).format("%-d %B %Y")),
         format!(
-            "Month before ({} – {}): {}, +",
+            "Previous month ({} – {}): {}, +",
             before.format("%-d %B %Y"),
             (first - Days::new(1)).format("%-d %B %Y"),
             bytes(7 * days_before)

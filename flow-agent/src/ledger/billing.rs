@@ -1,4 +1,4 @@
-//! What is billed, and what it costs: decimal arithmetic, no floats.
+//! Which bytes are billed and what they cost, in decimal arithmetic without floating point.
 
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde::{Deserialize, Serialize};
@@ -29,16 +29,16 @@ impl Billed {
     }
 }
 
-/// What bytes cost.
+/// The price of traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
-    /// Bytes that `amount` buys; not zero.
+    /// The number of bytes that `amount` buys; never zero.
     pub per: u64,
     pub amount: Decimal,
     pub currency: String,
 }
 
-/// A sum of money, rounded to what the currency has.
+/// An amount of money, rounded to the smallest unit of its currency.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Money {
     pub amount: Decimal,
@@ -46,18 +46,23 @@ pub struct Money {
 }
 
 impl Price {
-    /// What `bytes` cost: every byte in proportion, rounded once, half up, to the currency's smallest unit. `None` where
-    /// that has more digits than a decimal holds (28).
+    /// The price of `bytes`, pro rata to the byte and rounded once, half up, to the smallest unit of the currency. `None`
+    /// if the result has more than the 28 digits that a decimal holds.
     pub fn of(&self, bytes: u64) -> Option<Money> {
         let exact = Decimal::from(bytes).checked_mul(self.amount)?.checked_div(Decimal::from(self.per))?;
-        let digits = minor_digits(&self.currency);
+        let digits = self.minor_digits();
         let mut amount = exact.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero);
         amount.rescale(digits);
         Some(Money { amount, currency: self.currency.clone() })
     }
+
+    /// How many digits after the point amounts have in this currency.
+    pub fn minor_digits(&self) -> u32 {
+        minor_digits(&self.currency)
+    }
 }
 
-/// Digits after the point (ISO 4217): two, but for these.
+/// Digits after the point (ISO 4217): two unless listed here.
 fn minor_digits(currency: &str) -> u32 {
     match currency {
         "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"

@@ -1,11 +1,11 @@
-//! The letter to a user: the figure first, then where it comes from, then what is not known.
+//! The letter to a user: first the figure, then its parts, then the gaps in it.
 
 use super::view::view;
 use super::{TemplateError, Templates};
 use crate::ledger::language::Language;
 use crate::ledger::statement::{MonthlyReport, State, Statement};
 
-/// A letter, laid out.
+/// A rendered letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LetterText {
     pub subject: String,
@@ -13,10 +13,10 @@ pub struct LetterText {
     pub html: String,
 }
 
-/// Writes the letter of one user. `told` is the revision of which this user had a letter last, if any.
+/// Writes the letter to one user. `told` is the revision that the last letter to this user reported, if there was one.
 ///
 /// # Errors
-/// When a template of the operator does not fit what is filled in.
+/// If a template that the operator changed does not fit these values.
 pub fn statement(
     templates: &Templates,
     report: &MonthlyReport,
@@ -26,7 +26,7 @@ pub fn statement(
 ) -> Result<LetterText, TemplateError> {
     let said = told.and_then(|rev| statement.history.iter().find(|said| said.rev == rev));
     let state = report.state_of(statement);
-    // Figures of a month that was not over are no mistake to be corrected.
+    // A letter about a month in progress is superseded, not corrected.
     let corrected = said.filter(|said| said.state != State::InProgress && state != State::InProgress);
     let words = templates.words(language);
     let view = view(report, statement, corrected, language, words);
@@ -36,7 +36,13 @@ pub fn statement(
         (State::Provisional, None) => "subject_provisional",
         (State::Final, None) => "subject",
     };
-    let values = [("period", view.period.clone()), ("user", view.user.clone()), ("billed", view.billed.human.clone())];
+    let money = view.money.as_ref().map(|money| words.say("comma", &[]) + money).unwrap_or_default();
+    let values = [
+        ("period", view.period.clone()),
+        ("user", view.user.clone()),
+        ("billed", view.billed.human.clone()),
+        ("money", money),
+    ];
     Ok(LetterText {
         subject: words.say(key, &values),
         text: templates.fill("letter.txt", language, &view)?,

@@ -1,4 +1,4 @@
-//! PURE: what people read: tables, letters, the page of a month.
+//! PURE: everything people read: terminal tables, letters and the page of a month.
 
 mod chart;
 mod dates;
@@ -6,6 +6,7 @@ pub mod figures;
 pub mod letter;
 mod numbers;
 pub mod page;
+mod reasons;
 mod remarks;
 mod sample;
 pub mod summary;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::ledger::billing::Money;
 use crate::ledger::language::Language;
 
 /// `1,234,567`
@@ -48,7 +49,7 @@ pub(super) fn change(before: u64, after: u64) -> Option<String> {
 pub(super) fn duration(language: Language, seconds: u64) -> String {
     let units = match language {
         Language::English => ["d", "h", "min", "s"],
-        Language::Chinese => ["天", "小时", "分", "秒"],
+        Language::Chinese => ["天", "小时", "分钟", "秒"],
     };
     let parts = [seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60];
     let parts = parts.into_iter().zip(units).filter(|(number, _)| *number > 0);
@@ -56,7 +57,15 @@ pub(super) fn duration(language: Language, seconds: u64) -> String {
     if text.is_empty() { format!("0 {}", units[3]) } else { text }
 }
 
-/// Columns that a text takes on a terminal.
+/// `81.57 CNY`; in Chinese letters `¥81.57`.
+pub(super) fn money(language: Language, money: &Money) -> String {
+    match (language, money.currency.as_str()) {
+        (Language::Chinese, "CNY") => format!("¥{}", money.amount),
+        (Language::Chinese | Language::English, currency) => format!("{} {currency}", money.amount),
+    }
+}
+
+/// The number of columns that a text takes on a terminal.
 pub(super) fn width(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(text)
 }
@@ -94,9 +103,9 @@ mod tests {
     fn a_time_is_told_in_the_units_of_a_clock() {
         for (seconds, english, chinese) in [
             (0, "0 s", "0 秒"),
-            (36_400, "10 h 6 min 40 s", "10 小时 6 分 40 秒"),
+            (36_400, "10 h 6 min 40 s", "10 小时 6 分钟 40 秒"),
             (3_600, "1 h", "1 小时"),
-            (2 * 86_400 + 61, "2 d 1 min 1 s", "2 天 1 分 1 秒"),
+            (2 * 86_400 + 61, "2 d 1 min 1 s", "2 天 1 分钟 1 秒"),
         ] {
             assert_eq!(duration(Language::English, seconds), english);
             assert_eq!(duration(Language::Chinese, seconds), chinese);

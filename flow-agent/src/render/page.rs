@@ -1,4 +1,4 @@
-//! `report.html`: the month on one page that needs nothing else.
+//! `report.html`: the month on one self-contained page.
 
 use serde::Serialize;
 
@@ -9,8 +9,8 @@ use super::{TemplateError, Templates, chart, dates};
 use crate::ledger::language::Language;
 use crate::ledger::statement::MonthlyReport;
 
-/// More rows than these no browser sorts with pleasure; the CSV has them all.
-const MOST_ROWS: usize = 5_000;
+/// Browsers get slow with more rows than these; the CSV file has all of them.
+const MAX_ROWS: usize = 5_000;
 
 #[derive(Debug, Serialize)]
 struct View {
@@ -20,7 +20,7 @@ struct View {
     last_day: String,
     zone: &'static str,
     chart: String,
-    /// For a narrow screen.
+    /// The same for a narrow screen.
     chart_narrow: String,
     has_partial_days: bool,
 }
@@ -28,12 +28,12 @@ struct View {
 /// Writes the page.
 ///
 /// # Errors
-/// When a template of the operator does not fit what is filled in.
+/// If a template that the operator changed does not fit these values.
 pub fn page(templates: &Templates, report: &MonthlyReport, language: Language) -> Result<String, TemplateError> {
     let mut days = vec![(0_u64, 0_u64); report.first_day.iter_days().take_while(|day| *day <= report.last_day).count()];
     for statement in &report.statements {
         for (total, day) in days.iter_mut().zip(&statement.days) {
-            // To be drawn, not to be billed.
+            // Saturating is good enough for a chart; nothing is billed from these sums.
             *total = (total.0.saturating_add(day.0), total.1.saturating_add(day.1));
         }
     }
@@ -47,7 +47,7 @@ pub fn page(templates: &Templates, report: &MonthlyReport, language: Language) -
     let words = templates.words(language);
     let title = words.say("by_day", &[]);
     let view = View {
-        month: view(report, language, words, MOST_ROWS),
+        month: view(report, language, words, MAX_ROWS),
         first_day: report.first_day.to_string(),
         last_day: report.last_day.to_string(),
         zone: report.zone.name(),

@@ -1,7 +1,9 @@
-//! What is not known about a month, in words.
+//! What is missing or uncertain in the figures of a month, in sentences.
 
 use chrono::{DateTime, FixedOffset};
+use chrono_tz::Tz;
 
+use super::reasons::reason;
 use super::words::Words;
 use super::{dates, numbers};
 use crate::ledger::language::Language;
@@ -9,10 +11,10 @@ use crate::ledger::record::{Gap, Quality};
 use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, State};
 use crate::ledger::units::Human;
 
-/// More gaps of a node than these are counted, not told one by one.
-const GAPS_TOLD: usize = 5;
+/// How many gaps of one node are listed; the rest are only counted.
+const MAX_LISTED_GAPS: usize = 5;
 
-/// One sentence each, about the nodes that `concerns` names, for figures that are in this `state`.
+/// One sentence for each remark about the nodes that `concerns` selects. `state` is that of the figures they explain.
 pub(super) fn of_report(
     report: &MonthlyReport,
     state: State,
@@ -27,108 +29,120 @@ pub(super) fn of_report(
         State::Final => {}
     }
     for node in report.nodes.iter().filter(|node| concerns(node)) {
-        of_node(node, language, words, &mut remarks);
+        NodeRemarks { node, zone: report.zone, language, words, remarks: &mut remarks }.write();
     }
     remarks
 }
 
-/// What is not known of one node.
-pub(super) fn of_node(node: &NodeStatement, language: Language, words: &Words, remarks: &mut Vec<String>) {
-    let name = || ("node", node.name.clone());
-    if node.state == NodeState::Missing {
-        remarks.push(words.say("node_missing", &[name()]));
-        return;
-    }
-    if !node.days_missing.is_empty() {
-        let days = dates::runs(language, &node.days_missing);
-        remarks.push(words.say("days_missing", &[name(), ("days", days)]));
-    }
-    if !node.days_growing.is_empty() {
-        let days = dates::runs(language, &node.days_growing);
-        remarks.push(words.say("days_growing", &[name(), ("days", days)]));
-    }
-    for correction in &node.corrections {
-        let values = [
-            name(),
-            ("day", dates::short(language, correction.day)),
-            ("before", numbers::duration(language, correction.seconds_covered_before.into())),
-            ("now", numbers::duration(language, correction.seconds_covered.into())),
-        ];
-        remarks.push(words.say("day_corrected", &values));
-    }
-    if !node.days_refused.is_empty() {
-        let days = dates::runs(language, &node.days_refused);
-        remarks.push(words.say("days_refused", &[name(), ("days", days)]));
-    }
-    let (covered, all) = (node.coverage.seconds_covered, node.coverage.seconds);
-    if covered < all && node.days_missing.is_empty() {
-        let seconds = numbers::grouped(u128::from(all - covered));
-        let percent = numbers::percent(covered, all, 2);
-        let time = numbers::duration(language, all - covered);
-        let values = [name(), ("percent", percent), ("time", time), ("seconds", seconds)];
-        remarks.push(words.say("not_all_seen", &values));
-    }
-    for gap in node.gaps.iter().take(GAPS_TOLD) {
-        remarks.push(of_gap(node, gap, words));
-    }
-    let untold = node.gaps.len().saturating_sub(GAPS_TOLD) as u64 + node.gaps_omitted;
-    if untold > 0 {
-        remarks.push(words.say("more_gaps", &[name(), ("count", untold.to_string())]));
-    }
-    for (quality, key) in [
-        (Quality::Reset, "resets"),
-        (Quality::Restart, "restarts"),
-        (Quality::Clock, "clocks"),
-        (Quality::Import, "imports"),
-    ] {
-        if let Some(count) = node.quality.get(&quality) {
-            remarks.push(words.say(key, &[name(), ("count", count.to_string())]));
+/// Writes the remarks about one node.
+struct NodeRemarks<'a> {
+    node: &'a NodeStatement,
+    /// The zone in which times are shown.
+    zone: Tz,
+    language: Language,
+    words: &'a Words,
+    remarks: &'a mut Vec<String>,
+}
+
+impl NodeRemarks<'_> {
+    fn write(mut self) {
+        if self.node.state == NodeState::Missing {
+            self.say("node_missing", &[]);
+            return;
+        }
+        self.days();
+        self.coverage();
+        self.gaps();
+        self.qualities();
+        if let Some(late) = &self.node.late {
+            let (start, end) = self.interval(late.start, late.end);
+            let bytes = Human(late.bytes.into()).to_string();
+            self.say("late", &[("start", start), ("end", end), ("bytes", bytes)]);
+        }
+        if let Some(zone) = &self.node.other_zone {
+            self.say("other_zone", &[("zone", zone.clone())]);
         }
     }
-    if let Some(late) = &node.late {
-        let values = [
-            name(),
-            ("start", moment(late.start)),
-            ("end", moment(late.end)),
-            ("span", span(late.start, late.end)),
-            ("bytes", Human(late.bytes.into()).to_string()),
-        ];
-        remarks.push(words.say("late", &values));
+
+    fn days(&mut self) {
+        let node = self.node;
+        self.days_in("days_missing", &node.days_missing);
+        self.days_in("days_growing", &node.days_growing);
+        for correction in &node.corrections {
+            let values = [
+                ("day", dates::short(self.language, correction.day)),
+                ("before", numbers::duration(self.language, correction.seconds_covered_before.into())),
+                ("now", numbers::duration(self.language, correction.seconds_covered.into())),
+            ];
+            self.say("day_corrected", &values);
+        }
+        self.days_in("days_refused", &node.days_refused);
     }
-    if let Some(zone) = &node.other_zone {
-        remarks.push(words.say("other_zone", &[name(), ("zone", zone.clone())]));
+
+    fn days_in(&mut self, key: &str, days: &[chrono::NaiveDate]) {
+        if !days.is_empty() {
+            self.say(key, &[("days", dates::runs(self.language, days))]);
+        }
     }
-}
 
-/// What the gap of a bucket that is not there is called in the logs; one that was rejected says why.
-const NO_BUCKET: &str = "no bucket";
+    fn coverage(&mut self) {
+        let (covered, all) = (self.node.coverage.seconds_covered, self.node.coverage.seconds);
+        // Whole days that are missing have a remark of their own.
+        if covered < all && self.node.days_missing.is_empty() {
+            let seconds = numbers::grouped(u128::from(all - covered));
+            let percent = numbers::percent(covered, all, 2);
+            let time = numbers::duration(self.language, all - covered);
+            self.say("not_all_seen", &[("percent", percent), ("time", time), ("seconds", seconds)]);
+        }
+    }
 
-fn of_gap(node: &NodeStatement, gap: &Gap, words: &Words) -> String {
-    let why = if gap.why == NO_BUCKET { words.say("no_record", &[]) } else { harmless(&gap.why) };
-    let values = [
-        ("node", node.name.clone()),
-        ("start", moment(gap.start)),
-        ("end", moment(gap.end)),
-        ("span", span(gap.start, gap.end)),
-        ("interface", harmless(&gap.interface)),
-        ("why", why),
-    ];
-    // Of no interface, for there is no bucket: all of them.
-    words.say(if gap.interface == Gap::EVERY_INTERFACE { "gap_of_all" } else { "gap" }, &values)
-}
+    fn gaps(&mut self) {
+        for gap in self.node.gaps.iter().take(MAX_LISTED_GAPS) {
+            let (start, end) = self.interval(gap.start, gap.end);
+            let interface = super::reasons::printable(&gap.interface);
+            let values =
+                [("start", start), ("end", end), ("interface", interface), ("why", reason(&gap.why, self.words))];
+            // A time without any bucket is a gap of every interface.
+            self.say(if gap.interface == Gap::EVERY_INTERFACE { "gap_of_all" } else { "gap" }, &values);
+        }
+        let unlisted = self.node.gaps.len().saturating_sub(MAX_LISTED_GAPS) as u64 + self.node.gaps_omitted;
+        if unlisted > 0 {
+            self.say("more_gaps", &[("count", unlisted.to_string())]);
+        }
+    }
 
-/// The words of a node, which are not checked like names are.
-pub(super) fn harmless(text: &str) -> String {
-    let keep = |c: char| crate::ledger::name::hidden(c.encode_utf8(&mut [0; 4])).is_none();
-    text.chars().filter(|c| keep(*c)).take(200).collect()
-}
+    fn qualities(&mut self) {
+        for (quality, key) in [
+            (Quality::Reset, "resets"),
+            (Quality::Restart, "restarts"),
+            (Quality::Clock, "clocks"),
+            (Quality::Import, "imports"),
+        ] {
+            if let Some(count) = self.node.quality.get(&quality) {
+                let values = [("count", count.to_string()), ("times", self.times(*count))];
+                self.say(key, &values);
+            }
+        }
+    }
 
-/// `2026-10-05 13:00:00 – 13:10:00 +08:00`; over a day's edge or a change of the zone's offset each end in full.
-fn span(start: DateTime<FixedOffset>, end: DateTime<FixedOffset>) -> String {
-    let is_one_day = start.date_naive() == end.date_naive() && start.offset() == end.offset();
-    let until = if is_one_day { end.format("%H:%M:%S %:z").to_string() } else { moment(end) };
-    let from = if is_one_day { start.format("%Y-%m-%d %H:%M:%S").to_string() } else { moment(start) };
-    format!("{from} – {until}")
+    /// `once`, `twice`, `3 times`
+    fn times(&self, count: u64) -> String {
+        match count {
+            1 => self.words.say("once", &[]),
+            2 => self.words.say("twice", &[]),
+            _ => self.words.say("times", &[("count", count.to_string())]),
+        }
+    }
+
+    fn interval(&self, start: DateTime<FixedOffset>, end: DateTime<FixedOffset>) -> (String, String) {
+        dates::interval(self.language, start.with_timezone(&self.zone), end.with_timezone(&self.zone))
+    }
+
+    fn say(&mut self, key: &str, values: &[(&str, String)]) {
+        let mut all = vec![("node", self.node.name.clone())];
+        all.extend_from_slice(values);
+        self.remarks.push(self.words.say(key, &all));
+    }
 }
 
 /// `2026-10-05 13:00:00 +08:00`

@@ -1,27 +1,28 @@
-//! The summary for the admins: all users, the nodes' health, and the figures as CSV.
+//! The summary for the admins: all users, the state of the nodes, and the figures as CSV.
 
 use serde::Serialize;
 
 use super::letter::LetterText;
-use super::view::{Bytes, rule};
+use super::view::{self, Bytes, rule};
 use super::words::Words;
-use super::{TemplateError, Templates, chart, dates, numbers, remarks};
+use super::{TemplateError, Templates, chart, dates, numbers, reasons, remarks};
+use crate::ledger::billing::Money;
 use crate::ledger::language::Language;
 use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, State, Statement};
 
-/// The letter's page lists no more users than these: mail programs cut what is longer than 100 kB, and a user takes one.
-const MOST_IN_HTML: usize = 50;
+/// How many users the HTML part lists: mail programs cut off what is longer than about 100 kB, and a user takes 1 kB.
+const MAX_ROWS_IN_HTML: usize = 50;
 
-/// Its text has room for more; the page of the month and the CSV have them all.
-const MOST_IN_TEXT: usize = 1_000;
+/// How many users the text part lists; the page of the month and the CSV file have all of them.
+const MAX_ROWS_IN_TEXT: usize = 1_000;
 
-/// What the summary and the page show.
+/// The values that the summary and the page show.
 #[derive(Debug, Serialize)]
 pub(super) struct View {
     language: &'static str,
     period: String,
     state: State,
-    /// How many statements are provisional, and until when.
+    /// How many statements are provisional, and when they become final.
     provisional_count: Option<String>,
     rev: u32,
     billed_rule: String,
@@ -33,7 +34,7 @@ pub(super) struct View {
     nodes: Vec<Node>,
     rows: Vec<Row>,
     omitted: usize,
-    /// Where all of them can be sorted.
+    /// The path of the page, which has the full and sortable list.
     page: String,
     remarks: Vec<String>,
 }
@@ -55,7 +56,7 @@ struct Row {
     output: Figure,
     quota: Option<String>,
     is_over: bool,
-    /// What the page sorts by: thousandths of the quota, of what was before; the amount.
+    /// The `_raw` fields are what the page sorts by: the quota and the change in thousandths, and the plain amount.
     quota_raw: String,
     money: Option<String>,
     money_raw: String,
@@ -66,7 +67,7 @@ struct Row {
     spark: String,
 }
 
-/// A number of bytes that can be sorted by.
+/// A number of bytes with a plain form to sort by.
 #[derive(Debug, Serialize)]
 struct Figure {
     human: String,
@@ -84,11 +85,11 @@ impl Figure {
 /// Writes the summary.
 ///
 /// # Errors
-/// When a template of the operator does not fit what is filled in.
+/// If a template that the operator changed does not fit these values.
 pub fn summary(templates: &Templates, report: &MonthlyReport, language: Language) -> Result<LetterText, TemplateError> {
     let words = templates.words(language);
-    let page = view(report, language, words, MOST_IN_HTML);
-    let list = view(report, language, words, MOST_IN_TEXT);
+    let page = view(report, language, words, MAX_ROWS_IN_HTML);
+    let list = view(report, language, words, MAX_ROWS_IN_TEXT);
     let is_incomplete = report.state == State::Provisional || report.nodes.iter().any(|node| node.why.is_some());
     let key = match report.state {
         State::InProgress => "summary_subject_in_progress",
@@ -104,8 +105,8 @@ pub fn summary(templates: &Templates, report: &MonthlyReport, language: Language
     })
 }
 
-/// The month with its busiest users, at most `most_rows`.
-pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, most_rows: usize) -> View {
+/// The month with its busiest users, at most `max_rows` of them.
+pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, max_rows: usize) -> View {
     let mut ranked: Vec<&Statement> = report.statements.iter().collect();
     ranked.sort_by_key(|statement| std::cmp::Reverse(statement.billed_bytes));
     let users = report.statements.iter().filter(|statement| statement.user.is_some()).count();
@@ -117,14 +118,14 @@ pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, mo
         rev: report.rev,
         billed_rule: rule(report.billed, words),
         total: Bytes::new(report.total().bytes()),
-        coverage: coverage(report.coverage),
+        coverage: view::coverage(report, words),
         users,
         unassigned: report.statements.len() - users,
-        money: money(report),
+        money: money(report, language),
         nodes: report.nodes.iter().map(node).collect(),
         page: format!("reports/{}/report.html", report.month),
-        omitted: ranked.len().saturating_sub(most_rows),
-        rows: ranked.into_iter().take(most_rows).map(|statement| row(report, statement)).collect(),
+        omitted: ranked.len().saturating_sub(max_rows),
+        rows: ranked.into_iter().take(max_rows).map(|statement| row(report, statement, language)).collect(),
         remarks: remarks::of_report(report, report.state, language, words, |_| true),
     }
 }
@@ -133,7 +134,7 @@ fn node(node: &crate::ledger::statement::NodeStatement) -> Node {
     Node {
         name: node.name.clone(),
         state: node.state,
-        why: node.why.as_deref().map(remarks::harmless),
+        why: node.why.as_deref().map(reasons::printable),
         coverage: coverage(node.coverage),
         bytes: Bytes::new(node.total.bytes()),
     }
@@ -149,7 +150,7 @@ fn provisional_count(report: &MonthlyReport, language: Language, words: &Words) 
     Some(words.say("provisional_count", &values))
 }
 
-fn row(report: &MonthlyReport, statement: &Statement) -> Row {
+fn row(report: &MonthlyReport, statement: &Statement, language: Language) -> Row {
     let billed = statement.billed_bytes;
     let thousandths = |of: u64| (of > 0).then(|| u128::from(billed) * 1_000 / u128::from(of));
     let raw = |of: Option<u64>| of.and_then(thousandths).map(|raw| raw.to_string()).unwrap_or_default();
@@ -162,7 +163,7 @@ fn row(report: &MonthlyReport, statement: &Statement) -> Row {
         quota: statement.quota_bytes.map(|quota| numbers::percent(billed, quota, 1)),
         is_over: statement.quota_bytes.is_some_and(|quota| billed > quota),
         quota_raw: raw(statement.quota_bytes),
-        money: money.map(|money| format!("{} {}", money.amount, money.currency)),
+        money: money.map(|money| numbers::money(language, money)),
         money_raw: money.map(|money| money.amount.to_string()).unwrap_or_default(),
         change: statement.billed_bytes_before.and_then(|before| numbers::change(before, billed)),
         change_raw: raw(statement.billed_bytes_before),
@@ -172,13 +173,13 @@ fn row(report: &MonthlyReport, statement: &Statement) -> Row {
     }
 }
 
-/// What users pay together: the sum of the rounded amounts.
-fn money(report: &MonthlyReport) -> Option<String> {
-    let currency = &report.price.as_ref()?.currency;
+/// What all users pay together: the sum of the rounded amounts.
+fn money(report: &MonthlyReport, language: Language) -> Option<String> {
+    let currency = report.price.as_ref()?.currency.clone();
     let amounts = report.statements.iter().filter(|statement| statement.user.is_some());
     let mut amounts = amounts.filter_map(|statement| statement.money.as_ref());
-    let sum = amounts.try_fold(rust_decimal::Decimal::ZERO, |sum, money| sum.checked_add(money.amount))?;
-    Some(format!("{sum} {currency}"))
+    let amount = amounts.try_fold(rust_decimal::Decimal::ZERO, |sum, money| sum.checked_add(money.amount))?;
+    Some(numbers::money(language, &Money { amount, currency }))
 }
 
 fn name(statement: &Statement) -> String {
@@ -190,7 +191,7 @@ pub fn coverage(coverage: Coverage) -> String {
     numbers::percent(coverage.seconds_covered, coverage.seconds, 2)
 }
 
-/// All statements, one a line.
+/// All statements, one per line.
 pub fn csv(report: &MonthlyReport) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let header = [
@@ -232,7 +233,7 @@ pub fn csv(report: &MonthlyReport) -> String {
             money.map(|money| money.currency.clone()).unwrap_or_default(),
             optional(statement.billed_bytes_before),
             statement.rev.to_string(),
-            state_in_words(report.state_of(statement)).to_owned(),
+            state_name(report.state_of(statement)).to_owned(),
         ];
         writer.write_record(record).expect("every record has the fields of the header");
     }
@@ -240,7 +241,7 @@ pub fn csv(report: &MonthlyReport) -> String {
     String::from_utf8(bytes).expect("what was written was text")
 }
 
-fn state_in_words(state: State) -> &'static str {
+fn state_name(state: State) -> &'static str {
     match state {
         State::InProgress => "in progress",
         State::Provisional => "provisional",
@@ -248,7 +249,7 @@ fn state_in_words(state: State) -> &'static str {
     }
 }
 
-/// A spreadsheet takes what begins like this for a formula: a quote before it keeps it text.
+/// Spreadsheets take a field that begins with one of these characters for a formula; a leading quote keeps it text.
 fn inert(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

@@ -136,7 +136,7 @@ fn a_day_that_is_not_known_or_has_not_come_is_no_zero() {
     };
     assert_eq!(line(&text(corrected), "3 Oct"), "≥ 0 B");
     assert_eq!(line(&text(corrected), "5 Oct"), format!("2.00 GiB {}", "#".repeat(40)));
-    assert_eq!((line(&text(begun), "4 Oct").as_str(), line(&text(begun), "6 Oct").as_str()), ("0 B", "–"));
+    assert_eq!((line(&text(begun), "4 Oct").as_str(), line(&text(begun), "6 – 31 Oct").as_str()), ("0 B", "31 Oct –"));
 }
 
 #[test]
@@ -145,17 +145,13 @@ fn what_no_bucket_or_a_rejected_one_covers_is_told() {
     let letter =
         |language| letter::statement(&templates(), report, &report.statements[0], None, language).unwrap().text;
     let (english, chinese) = (letter(Language::English), letter(Language::Chinese));
-    let span = "2026-10-06 23:00:00 +08:00 – 2026-10-07 01:00:00 +08:00";
     for (text, line) in [
-        (&english, format!("- Node us-1: {span}: nothing is known (there is no record).")),
-        (&english, format!("- Node us-1: {span}: nothing is known (the lines do not have the seal's sha256).")),
-        (
-            &english,
-            "- Node hk-1: 2026-10-05 13:00:00 – 13:10:00 +08:00: nobody saw eth0 (interface was <deleted>).".into(),
-        ),
-        (&chinese, format!("- 节点 us-1：{span} 期间没有数据（无记录）。")),
+        (&english, "- Node us-1: no data from 6 Oct 23:00 to 7 Oct 01:00 (no record)."),
+        (&english, "- Node us-1: no data from 6 Oct 23:00 to 7 Oct 01:00 (the record is damaged)."),
+        (&english, "- Node hk-1: eth0 was not counted from 5 Oct 13:00 to 13:10 (interface was <deleted>)."),
+        (&chinese, "- 节点 us-1：10月6日 23:00 至 10月7日 01:00 没有数据（无记录）。"),
     ] {
-        assert!(text.contains(&line), "{line}\n{text}");
+        assert!(text.contains(line), "{line}\n{text}");
     }
 }
 
@@ -167,5 +163,5 @@ fn what_was_written_in_decimal_units_is_shown_in_them() {
     let letter = letter::statement(&templates(), &report, &report.statements[0], None, Language::English).unwrap();
     // 500,000,000,000 / 2^30 is 465.66.
     assert!(letter.text.contains("Quota: 500 GB (465.66 GiB), used"), "{}", letter.text);
-    assert!(letter.text.contains("0.10 CNY per GB, every byte"), "{}", letter.text);
+    assert!(letter.text.contains("0.10 CNY per GB, rounded to the cent"), "{}", letter.text);
 }

@@ -1,13 +1,14 @@
-//! What a statement's letter shows, ready to be laid out: every figure in words, every bar in percent.
+//! The values a letter template is filled with: every figure as text, every bar in percent.
 
 use std::collections::BTreeSet;
 
-use chrono::{Days, Months};
+use chrono::{Days, Months, NaiveDate};
+use rust_decimal::Decimal;
 use serde::Serialize;
 
 use super::words::Words;
 use super::{dates, numbers, remarks};
-use crate::ledger::billing::Billed;
+use crate::ledger::billing::{Billed, Money, Price};
 use crate::ledger::counters::Counters;
 use crate::ledger::language::Language;
 use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, Said, State, Statement};
@@ -16,7 +17,10 @@ use crate::ledger::units::{Human, Written};
 /// How many of the busiest days are named.
 const BUSIEST: usize = 5;
 
-/// A statement, laid out.
+/// So many days in a row without a byte, all known or all unknown, share one line.
+const MIN_FOLDED_DAYS: usize = 4;
+
+/// The values for the letter about one statement.
 #[derive(Debug, Serialize)]
 pub(super) struct View {
     pub(super) language: &'static str,
@@ -24,10 +28,10 @@ pub(super) struct View {
     pub(super) user: String,
     pub(super) ports: String,
     pub(super) state: State,
-    /// Of a provisional statement: from which day on it is final if nothing comes.
+    /// For a provisional statement: the day on which it becomes final if no more data arrives.
     pub(super) final_if_nothing: Option<String>,
     pub(super) rev: u32,
-    /// What was said before, where this letter corrects it.
+    /// What the previous letter said, if this one corrects it.
     pub(super) correction: Option<Correction>,
     pub(super) billed: Bytes,
     pub(super) billed_rule: String,
@@ -35,13 +39,16 @@ pub(super) struct View {
     pub(super) price: Option<String>,
     pub(super) quota: Option<Quota>,
     pub(super) before: Option<Before>,
-    /// TCP, UDP, and both.
+    /// TCP, UDP and their sum.
     pub(super) rows: Vec<Row>,
     pub(super) nodes: Vec<Row>,
-    /// Columns that the longest of their names takes on a terminal.
+    /// The number of columns that the longest name takes on a terminal.
     pub(super) name_width: usize,
+    /// Days without traffic that follow one another share an entry.
     pub(super) days: Vec<Day>,
-    /// Whether something is missing of one of them.
+    /// The number of columns that the longest label of a day takes on a terminal.
+    pub(super) day_width: usize,
+    /// Whether data is missing for one of the days.
     pub(super) has_partial_days: bool,
     pub(super) busiest: Vec<Day>,
     pub(super) zone: &'static str,
@@ -49,7 +56,7 @@ pub(super) struct View {
     pub(super) remarks: Vec<String>,
 }
 
-/// A number of bytes, for people and to the byte.
+/// A number of bytes, rounded for people and exact.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Bytes {
     pub(super) human: String,
@@ -76,7 +83,7 @@ pub(super) struct Correction {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Quota {
-    /// As it was written in the configuration.
+    /// In the units used in the configuration.
     pub(super) of: Bytes,
     pub(super) used: String,
     /// 0 to 100.
@@ -98,7 +105,7 @@ pub(super) struct Row {
     pub(super) input: Bytes,
     pub(super) output: Bytes,
     pub(super) both: Bytes,
-    /// Of a node: how much of the month was seen of it.
+    /// For a node: how much of the month was measured on it.
     pub(super) coverage: Option<String>,
 }
 
@@ -106,20 +113,23 @@ pub(super) struct Row {
 pub(super) struct Day {
     pub(super) label: String,
     pub(super) is_weekend: bool,
-    /// Something of it is missing: it was at least this.
+    /// Data is missing for this day, so the figures are a lower bound.
     pub(super) is_partial: bool,
-    /// It has not begun.
+    /// The day has not begun yet.
     pub(super) is_ahead: bool,
+    #[serde(skip)]
+    has_no_bytes: bool,
     pub(super) input: Bytes,
     pub(super) output: Bytes,
     pub(super) both: Bytes,
-    /// Of the busiest day, 0 to 100; what is not zero is at least one.
+    /// In percent of the busiest day, 0 to 100; at least 1 for a day with traffic.
     pub(super) bar: u64,
     pub(super) bar_in: u64,
     pub(super) bar_out: u64,
 }
 
-/// Lays out a statement. `told` is what its user was told last, where that was something else.
+/// The values for the letter about `statement`. `told` is the revision that its user received before, if this letter
+/// corrects it.
 pub(super) fn view(
     report: &MonthlyReport,
     statement: &Statement,
@@ -130,6 +140,7 @@ pub(super) fn view(
     let billed = statement.billed_bytes;
     let state = report.state_of(statement);
     let days = days(report, statement, language);
+    let period = dates::period(language, report.first_day, report.last_day);
     let (rows, nodes) = (rows(statement.total, words), nodes(report, statement));
     let names = rows.iter().chain(&nodes).map(|row| row.name.as_str());
     let heads = ["protocol", "node"].map(|key| words.say(key, &[]));
@@ -137,9 +148,10 @@ pub(super) fn view(
     let mut busiest: Vec<(u64, &Day)> =
         statement.days.iter().map(|day| day.0.saturating_add(day.1)).zip(&days).collect();
     busiest.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    let folded = folded(&days, report.first_day, language);
     View {
         language: language.tag(),
-        period: dates::period(language, report.first_day, report.last_day),
+        period,
         user: statement.user.clone().unwrap_or_default(),
         ports: numbers::ports(&statement.ports),
         state,
@@ -148,14 +160,16 @@ pub(super) fn view(
             .filter(|_| state == State::Provisional)
             .map(|day| words.say("final_if_nothing", &[("date", dates::full(language, day))])),
         rev: statement.rev,
-        correction: told.map(|said| correction(said, statement)),
+        correction: told.map(|said| correction(said, statement, language)),
         billed: Bytes::new(billed),
         billed_rule: rule(report.billed, words),
-        money: statement.money.as_ref().map(|money| format!("{} {}", money.amount, money.currency)),
+        money: statement.money.as_ref().map(|money| numbers::money(language, money)),
         price: report.price.as_ref().map(|price| {
             let per = Written(price.per).to_string();
             let per = per.strip_prefix("1 ").unwrap_or(&per).to_owned();
-            words.say("price", &[("amount", format!("{} {}", price.amount, price.currency)), ("per", per)])
+            let amount = Money { amount: price.amount, currency: price.currency.clone() };
+            let amount = numbers::money(language, &amount);
+            words.say("price", &[("amount", amount), ("per", per), ("unit", smallest_unit(price, language, words))])
         }),
         quota: statement.quota_bytes.map(|quota| Quota {
             of: Bytes { human: quota_in_words(quota), ..Bytes::new(quota) },
@@ -178,32 +192,34 @@ pub(super) fn view(
             .take(BUSIEST)
             .map(|(_, day)| day.clone())
             .collect(),
-        days,
+        day_width: folded.iter().map(|day| numbers::width(&day.label)).max().unwrap_or(0),
+        days: folded,
         zone: report.zone.name(),
-        coverage: numbers::percent(report.coverage.seconds_covered, report.coverage.seconds, 2),
+        coverage: coverage(report, words),
         remarks: remarks::of_report(report, state, language, words, |node| concerns(node, statement)),
     }
 }
 
-/// Whether what is not known of a node may be about this statement.
+/// Whether a gap of this node may affect this statement.
 fn concerns(node: &NodeStatement, statement: &Statement) -> bool {
     statement.by_node.contains_key(&node.name) || statement.open_nodes.contains(&node.name)
 }
 
 fn period_before(report: &MonthlyReport, language: Language) -> String {
-    // Months begin on the 28th at the latest.
+    // A billing month begins on the 28th at the latest, so the same day exists in every month.
     let first = report.first_day - Months::new(1);
     dates::period(language, first, report.first_day - Days::new(1))
 }
 
-/// `500 GiB`; what was written in decimal units also in those of all other figures: `500 GB (465.66 GiB)`.
+/// `500 GiB`. A quota configured in decimal units is also shown in binary ones, which all other figures use:
+/// `500 GB (465.66 GiB)`.
 fn quota_in_words(quota: u64) -> String {
     let (written, human) = (Written(quota).to_string(), Human(quota.into()).to_string());
     let is_decimal = !written.ends_with("iB") && quota >= 1 << 10;
     if is_decimal { format!("{written} ({human})") } else { written }
 }
 
-fn correction(said: &Said, statement: &Statement) -> Correction {
+fn correction(said: &Said, statement: &Statement, language: Language) -> Correction {
     let billed = statement.billed_bytes;
     let (sign, difference) = match billed.checked_sub(said.billed_bytes) {
         Some(more) => ('+', more),
@@ -212,20 +228,36 @@ fn correction(said: &Said, statement: &Statement) -> Correction {
     let difference = Bytes::new(difference);
     Correction {
         was: Bytes::new(said.billed_bytes),
-        money: said.money.as_ref().map(|money| format!("{} {}", money.amount, money.currency)),
-        difference_money: money_difference(said, statement),
+        money: said.money.as_ref().map(|money| numbers::money(language, money)),
+        difference_money: money_difference(said, statement, language),
         difference: format!("{sign}{}", difference.human),
         difference_exact: format!("{sign}{}", difference.exact),
         at: remarks::moment(said.at),
     }
 }
 
-/// What the bill changed by; nothing where both amounts are not of one currency.
-fn money_difference(said: &Said, statement: &Statement) -> Option<String> {
+/// By how much the bill changed; `None` if the two amounts are in different currencies.
+fn money_difference(said: &Said, statement: &Statement, language: Language) -> Option<String> {
     let (was, now) = (said.money.as_ref()?, statement.money.as_ref()?);
     let difference = now.amount.checked_sub(was.amount).filter(|_| was.currency == now.currency)?;
     let sign = if difference.is_sign_negative() { '−' } else { '+' };
-    Some(format!("{sign}{} {}", difference.abs(), now.currency))
+    let difference = Money { amount: difference.abs(), currency: now.currency.clone() };
+    Some(format!("{sign}{}", numbers::money(language, &difference)))
+}
+
+/// What amounts are rounded to: the cent, or what the currency has in its place (`1 JPY`, `0.001 KWD`).
+fn smallest_unit(price: &Price, language: Language, words: &Words) -> String {
+    let digits = price.minor_digits();
+    if digits == 2 {
+        return words.say("unit_cent", &[]);
+    }
+    numbers::money(language, &Money { amount: Decimal::new(1, digits), currency: price.currency.clone() })
+}
+
+/// The coverage of all nodes as a text: `96.76 % of the month`.
+pub(super) fn coverage(report: &MonthlyReport, words: &Words) -> String {
+    let percent = numbers::percent(report.coverage.seconds_covered, report.coverage.seconds, 2);
+    words.say("coverage_of_month", &[("percent", percent)])
 }
 
 pub(super) fn rule(billed: Billed, words: &Words) -> String {
@@ -272,7 +304,7 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
     let dates = report.first_day.iter_days();
     let last = report.made_at.date_naive();
     let partial = partial_days(report, |node| concerns(node, statement));
-    let day = |(date, (input, output)): (chrono::NaiveDate, &(u64, u64))| {
+    let day = |(date, (input, output)): (NaiveDate, &(u64, u64))| {
         let both = input.saturating_add(*output);
         let bar = share(both, most);
         let bar_in = if both == 0 { 0 } else { share(*input, most).min(bar) };
@@ -281,6 +313,7 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
             is_weekend: date.weekday().number_from_monday() > 5,
             is_partial: partial.contains(&date),
             is_ahead: report.state == State::InProgress && date > last,
+            has_no_bytes: both == 0,
             input: Bytes::new(*input),
             output: Bytes::new(*output),
             both: Bytes::new(both),
@@ -292,17 +325,33 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
     dates.zip(&statement.days).map(day).collect()
 }
 
-/// The days of which a node that has others has nothing, or may have more. Where it has nothing at all, every day would be
-/// one.
-pub(super) fn partial_days(
-    report: &MonthlyReport,
-    concerns: impl Fn(&NodeStatement) -> bool,
-) -> BTreeSet<chrono::NaiveDate> {
+/// `days` in which each long run of days without a byte is one entry. A month that is a few days old would else be a list
+/// of zeros.
+fn folded(days: &[Day], first_day: NaiveDate, language: Language) -> Vec<Day> {
+    let is_like =
+        |a: &Day, b: &Day| a.has_no_bytes && b.has_no_bytes && (a.is_partial, a.is_ahead) == (b.is_partial, b.is_ahead);
+    let mut folded = Vec::new();
+    let mut dates = first_day.iter_days();
+    for run in days.chunk_by(is_like) {
+        let dates: Vec<NaiveDate> = dates.by_ref().take(run.len()).collect();
+        match (run, &dates[..]) {
+            ([day, ..], [first, .., last]) if run.len() >= MIN_FOLDED_DAYS => {
+                folded.push(Day { label: dates::span(language, *first, *last), is_weekend: false, ..day.clone() });
+            }
+            _ => folded.extend_from_slice(run),
+        }
+    }
+    folded
+}
+
+/// The days for which a node has no data or may still send more. A node without any data in the month is left out, because
+/// it would make every day partial.
+pub(super) fn partial_days(report: &MonthlyReport, concerns: impl Fn(&NodeStatement) -> bool) -> BTreeSet<NaiveDate> {
     let nodes = report.nodes.iter().filter(|node| node.state != NodeState::Missing && concerns(node));
     nodes.flat_map(|node| node.days_missing.iter().chain(&node.days_growing).copied()).collect()
 }
 
-/// In percent; what is not zero is at least one.
+/// `part` in percent of `whole`, at least 1 unless it is zero.
 pub(super) fn share(part: u64, whole: u64) -> u64 {
     if part == 0 || whole == 0 {
         return 0;

@@ -1,0 +1,99 @@
+//! Why a gap came about, in the language of the letter.
+//!
+//! Seals record reasons in English and in detail (`clsact filter bpf came before the counter (ingress)`). A letter names
+//! the category in its own language; a reason that fits no category is shown as it was recorded.
+
+use super::words::Words;
+use crate::ledger::name;
+
+/// What a recorded reason contains, and the text that a letter shows for it. The first match wins.
+const CATEGORIES: [(&str, &str); 19] = [
+    ("no bucket", "no_record"),
+    ("detached", "why_detached"),
+    ("could not be attached", "why_detached"),
+    ("nothing was attached", "why_detached"),
+    ("came before the counter", "why_overtaken"),
+    ("counters were removed", "why_removed"),
+    ("removed the", "why_removed"),
+    ("changed the", "why_changed"),
+    ("interface was made again", "why_recreated"),
+    ("interface appeared", "why_appeared"),
+    ("no interface", "why_no_interface"),
+    ("switched from", "why_switched"),
+    ("moved to another kind of table", "why_switched"),
+    ("sha256", "why_damaged"),
+    ("the seal", "why_damaged"),
+    ("without a seal", "why_damaged"),
+    ("not JSON", "why_damaged"),
+    ("cut off", "why_damaged"),
+    ("missing or out of range", "why_damaged"),
+];
+
+/// What joins several reasons of one gap.
+const SEPARATOR: &str = "; ";
+
+/// What the last gap of a day with very many ends in, before and after the number of those that were left out.
+const OMITTED: (&str, &str) = (" (and ", " more gaps on this day)");
+
+/// The reason `recorded` in the language of `words`.
+pub(super) fn reason(recorded: &str, words: &Words) -> String {
+    let (recorded, omitted) = match recorded.strip_suffix(OMITTED.1).and_then(|rest| rest.rsplit_once(OMITTED.0)) {
+        Some((rest, count)) if count.parse::<u64>().is_ok() => (rest, Some(count.to_owned())),
+        Some(_) | None => (recorded, None),
+    };
+    let mut parts: Vec<String> = Vec::new();
+    for part in recorded.split(SEPARATOR) {
+        let category = CATEGORIES.iter().find(|(contained, _)| part.contains(contained));
+        let part = category.map_or_else(|| printable(part), |(_, key)| words.say(key, &[]));
+        if !parts.contains(&part) {
+            parts.push(part);
+        }
+    }
+    let why = parts.join(&words.say("comma", &[]));
+    match omitted {
+        Some(count) => words.say("why_and_more", &[("why", why), ("count", count)]),
+        None => why,
+    }
+}
+
+/// `text` without characters that are invisible or change how others are shown, at most 200 of them. Other nodes wrote
+/// it, and unlike names it was not checked.
+pub(super) fn printable(text: &str) -> String {
+    let keep = |c: char| name::hidden(c.encode_utf8(&mut [0; 4])).is_none();
+    text.chars().filter(|c| keep(*c)).take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::language::Language;
+    use crate::render::Templates;
+
+    #[test]
+    fn a_reason_is_given_in_the_language_of_the_letter() {
+        let templates = Templates::new(&std::collections::BTreeMap::new()).unwrap();
+        for (recorded, english, chinese) in [
+            ("no bucket", "no record", "无记录"),
+            ("the counter was detached (ingress)", "the counter was detached", "计数程序被卸载"),
+            (
+                "program 7 came before the counter (egress); the counter was detached (ingress)",
+                "another program or rule came before the counter, the counter was detached",
+                "有其他程序或规则排在计数器之前，计数程序被卸载",
+            ),
+            (
+                "the counter was detached (ingress); the counter was detached (egress)",
+                "the counter was detached",
+                "计数程序被卸载",
+            ),
+            (
+                "switched from eBPF to iptables (and 12 more gaps on this day)",
+                "the counting method was switched, and 12 more gaps that day",
+                "切换了计数方式，当日另有 12 处缺口",
+            ),
+            ("the \u{202e}moon", "the moon", "the moon"),
+        ] {
+            assert_eq!(reason(recorded, templates.words(Language::English)), english);
+            assert_eq!(reason(recorded, templates.words(Language::Chinese)), chinese);
+        }
+    }
+}
