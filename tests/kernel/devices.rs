@@ -1,5 +1,6 @@
 //! Which devices `auto` counts, and what is said when there is none.
 
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -130,4 +131,25 @@ fn a_restart_while_the_default_route_is_renewed_goes_on_counting() {
     flood.end();
     node.stop();
     compare_at_rest(&node, &observer);
+}
+
+#[test]
+fn connections_over_a_device_that_is_not_counted_are_named() {
+    let Some(pair) = Pair::make() else { return };
+    pair.join("wan2", "lan2");
+    pair.host_ip(&["addr", "add", "10.98.0.2/24", "dev", "wan2"]);
+    pair.peer_ip(&["addr", "add", "10.98.0.1/24", "dev", "lan2"]);
+    let listen = |address: &str| inside(&pair.host, || TcpListener::bind(address).unwrap());
+    let (counted, uncounted) = (listen("10.99.0.2:443"), listen("10.98.0.2:4433"));
+    let connect = |to: &TcpListener| inside(&pair.peer, || TcpStream::connect(to.local_addr().unwrap()).unwrap());
+    let _connections = (connect(&counted), connect(&uncounted), counted.accept().unwrap(), uncounted.accept().unwrap());
+    let mut node = Node::new(&pair, &PORTS, "");
+    let text = "TCP connections of port 4433 go over `wan2`, which is not counted";
+    let check = node.command(&["check"]);
+    let said = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(said.contains(text) && !said.contains("go over `wan`"), "{said}");
+    node.start(&[]);
+    wait_until("it is named", DEADLINE, || node.log().contains(text));
+    node.stop();
+    assert!(!node.log().contains("go over `wan`"), "{}", node.log());
 }

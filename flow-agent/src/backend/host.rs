@@ -13,6 +13,9 @@ use super::interfaces::{Interface, Patterns};
 use super::{BackendError, netlink};
 use crate::ledger::counters::Device;
 
+/// The index of `lo`, in every network namespace.
+pub const LOOPBACK: u32 = 1;
+
 /// `6.18` of `6.18.15-cloud-amd64`.
 pub fn series(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);

@@ -2,6 +2,7 @@
 
 mod choice;
 pub mod ebpf;
+pub mod elsewhere;
 mod error;
 pub mod host;
 pub mod interfaces;

@@ -7,7 +7,7 @@ mod events;
 mod filters;
 mod nftables;
 
-pub use devices::{default_routes, device, interfaces, with_addresses};
+pub use devices::{default_routes, device, interfaces, route, with_addresses};
 pub use events::InterfaceEvents;
 pub use filters::{Direction, Filter, add_clsact, delete_clsact, delete_filter, filters, ingress_qdisc, set_filter};
 pub use nftables::{add_counting_rule, base_chains, has_table, remove_unused, ruleset_generation, table_handle};

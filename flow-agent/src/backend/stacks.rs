@@ -155,6 +155,13 @@ pub fn topmost_master<'a>(interface: &'a Interface, present: &'a [Interface]) ->
     top
 }
 
+/// The devices all of whose packets a program on `interface` counts: itself, and what is stacked on it. A macvlan is not among
+/// them: below, what comes in for it are frames for another host.
+pub fn seen_at(interface: &Interface, present: &[Interface]) -> Vec<u32> {
+    let above = paths(interface, present).into_iter().filter(|path| path.takes_all || path.is_seen_below);
+    above.map(|path| path.upper.index).chain([interface.index]).collect()
+}
+
 /// Everything that is stacked on a device, the nearest first.
 fn paths<'a>(lower: &Interface, present: &'a [Interface]) -> Vec<Path<'a>> {
     let mut paths: Vec<Path<'a>> = Vec::new();

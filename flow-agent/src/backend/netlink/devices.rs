@@ -1,6 +1,8 @@
 //! Which devices there are, which of them carry a default route, and what they count themselves.
 
 use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
 
 use super::{NLM_F_DUMP, Request, attributes, read_text, read_u16, read_u32, read_u64};
 use crate::backend::BackendError;
@@ -30,6 +32,8 @@ const IFLA_STATS64: u16 = 23;
 const IFLA_EXT_MASK: u16 = 29;
 const IFLA_LINK_NETNSID: u16 = 37;
 const RTEXT_FILTER_SKIP_STATS: u32 = 8;
+const RTA_DST: u16 = 1;
+const RTA_SRC: u16 = 2;
 const RTA_OIF: u16 = 4;
 const RTA_MULTIPATH: u16 = 9;
 const RTA_NH_ID: u16 = 30;
@@ -95,6 +99,28 @@ pub fn default_routes() -> Result<BTreeSet<u32>, BackendError> {
         indices.extend(devices_of(&objects, &hops));
     }
     Ok(indices)
+}
+
+/// By which device the kernel sends from `local` to `peer`.
+///
+/// # Errors
+/// When there is no route, or `local` is not an address of this host.
+pub fn route(local: IpAddr, peer: IpAddr) -> io::Result<Option<u32>> {
+    let bytes = |address| match address {
+        IpAddr::V4(address) => (AF_INET, address.octets().to_vec()),
+        IpAddr::V6(address) => (AF_INET6, address.octets().to_vec()),
+    };
+    let ((family, peer), (_, local)) = (bytes(peer), bytes(local));
+    let bits = u8::try_from(peer.len() * 8).expect("at most 128");
+    let mut header = [0; ROUTE_HEADER];
+    (header[0], header[1], header[2]) = (family, bits, bits);
+    let mut request = Request::new(RTM_GETROUTE, 0, &header);
+    request.attribute(RTA_DST, &peer).attribute(RTA_SRC, &local);
+    request.flags |= super::NLM_F_ACK;
+    let answers = request.ask()?;
+    let routes = answers.iter().filter(|(kind, _)| *kind == RTM_NEWROUTE);
+    let device = |body| attributes(body, ROUTE_HEADER).find(|(kind, _)| *kind == RTA_OIF);
+    Ok(routes.filter_map(|(_, body)| device(body)).find_map(|(_, value)| read_u32(value, 0)))
 }
 
 /// What the device counts itself since it was made; `None` when there is no such device.

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::finding::{Finding, Section};
 use crate::backend::ebpf::Survey;
 use crate::backend::interfaces::{Interface, Patterns, Selection};
-use crate::backend::{BackendChoice, BackendError, host};
+use crate::backend::{BackendChoice, BackendError, elsewhere, host};
 use crate::commands::instances::{self, Found, Instance};
 use crate::config::{Config, CountConfig};
 use crate::ledger::units::count;
-use crate::store::{StateDir, instance};
+use crate::store::{self, StateDir, instance};
 
 /// What is to say of the interfaces that `config` wants counted.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
@@ -21,6 +21,14 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
         }
         Err(error) => vec![Finding::error(Section::Interfaces, &error).help(error.help())],
     };
+    let watched = watched_last(config);
+    let counted: Vec<String> = chosen.iter().cloned().collect();
+    findings.extend(
+        elsewhere::look(&watched, &counted)
+            .unwrap_or_default()
+            .iter()
+            .map(|elsewhere| Finding::warn(Section::Interfaces, elsewhere.to_string()).help(elsewhere.help())),
+    );
     findings.extend(attached(config, &chosen));
     findings
 }
@@ -32,6 +40,13 @@ fn selection(count: &CountConfig) -> Result<(Vec<Interface>, Selection), Backend
     let present = host::present(&patterns)?;
     let selection = patterns.select(&present, &BTreeSet::new());
     Ok((present, selection))
+}
+
+/// The ports that the last agent watched, and those that the configuration names.
+fn watched_last(config: &Config) -> BTreeSet<u16> {
+    let listed = store::ports::read(&StateDir::new(&config.state_dir)).ok().flatten();
+    let listed = listed.into_iter().flat_map(|list| list.ports.into_keys());
+    listed.chain(config.ports.watch.iter().copied()).collect()
 }
 
 fn of(present: &[Interface], selection: &Selection) -> Vec<Finding> {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::day_rollups::DayRollups;
+use super::elsewhere::ElsewhereWatch;
 use super::nat::NatWatch;
 use super::recorder::Recorder;
 use super::say;
-use super::timers::{INSPECT_EVERY, LOOK_EVERY, LOOK_FOR_NAT_EVERY, Timers, after};
+use super::timers::{INSPECT_EVERY, LOOK_ELSEWHERE_EVERY, LOOK_EVERY, LOOK_FOR_NAT_EVERY, Timers, after};
 use super::watched::Watched;
 use crate::clock;
 use crate::config::Config;
@@ -19,6 +20,7 @@ pub struct Agent {
     recorder: Recorder,
     watched: Watched,
     nat: NatWatch,
+    elsewhere: ElsewhereWatch,
     rollups: DayRollups,
     timers: Timers,
 }
@@ -28,8 +30,8 @@ impl Agent {
     /// bucket that has their last bytes is to be closed first.
     pub fn begin(config: Config, recorder: Recorder, watched: Watched, must_close: bool) -> Self {
         let timers = Timers::start(clock::now(), &config);
-        let (nat, rollups) = (NatWatch::default(), DayRollups::default());
-        let mut agent = Self { config, recorder, watched, nat, rollups, timers };
+        let (nat, elsewhere, rollups) = (NatWatch::default(), ElsewhereWatch::default(), DayRollups::default());
+        let mut agent = Self { config, recorder, watched, nat, elsewhere, rollups, timers };
         if must_close {
             agent.recorder.close();
         }
@@ -50,7 +52,8 @@ impl Agent {
     /// How long there is nothing to do.
     pub fn pause(&self) -> Duration {
         let now = clock::now();
-        let mut next = self.timers.checkpoint_at.min(self.timers.inspect_at).min(self.timers.nat_at);
+        let mut next =
+            self.timers.checkpoint_at.min(self.timers.inspect_at).min(self.timers.nat_at).min(self.timers.elsewhere_at);
         if self.watched.must_look() {
             next = next.min(self.timers.look_at);
         }
@@ -91,6 +94,10 @@ impl Agent {
         if now.boot_ns >= self.timers.nat_at {
             self.timers.nat_at = after(now, LOOK_FOR_NAT_EVERY);
             self.nat.look(self.recorder.ports());
+        }
+        if now.boot_ns >= self.timers.elsewhere_at {
+            self.timers.elsewhere_at = after(now, LOOK_ELSEWHERE_EVERY);
+            self.elsewhere.look(self.recorder.ports(), self.recorder.interfaces());
         }
         self.rollups.owe(self.recorder.take_dates());
         self.rollups.attend(&self.config, now);

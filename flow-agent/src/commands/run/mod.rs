@@ -2,6 +2,7 @@
 
 mod agent;
 mod day_rollups;
+mod elsewhere;
 mod events;
 mod nat;
 mod recorder;

@@ -14,6 +14,9 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// How often to look for NAT rules; nothing tells of them.
 pub const LOOK_FOR_NAT_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How often to look for traffic over devices that are not counted.
+pub const LOOK_ELSEWHERE_EVERY: Duration = Duration::from_secs(300);
+
 /// The agent's timers.
 #[derive(Debug)]
 pub struct Timers {
@@ -21,6 +24,7 @@ pub struct Timers {
     pub inspect_at: u64,
     pub look_at: u64,
     pub nat_at: u64,
+    pub elsewhere_at: u64,
 }
 
 impl Timers {
@@ -32,6 +36,7 @@ impl Timers {
             look_at: after(now, LOOK_EVERY),
             // Not at once: other programs are asked, and at a start there is enough to do.
             nat_at: after(now, INSPECT_EVERY),
+            elsewhere_at: after(now, INSPECT_EVERY),
         }
     }
 }

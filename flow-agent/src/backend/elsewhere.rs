@@ -1,0 +1,90 @@
+//! EDGE kernel: traffic of watched ports over devices that are not counted.
+//!
+//! What is known are the open TCP connections, and by which device the kernel would send to their peers. That is exact for
+//! them, unless a policy rule goes by marks. Connections that are over by the time of the look, UDP, and forwarded traffic
+//! are not seen.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::io::BufReader;
+use std::net::IpAddr;
+
+use procfs::FromBufReadSI as _;
+use procfs::net::{TcpNetEntries, TcpState};
+
+use super::{BackendError, host, netlink, stacks};
+
+/// So many pairs of addresses are looked up at most.
+const MOST_ROUTES: usize = 1_000;
+
+/// A device that is not counted, though watched ports have connections over it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub interface: String,
+    pub ports: BTreeSet<u16>,
+}
+
+impl Elsewhere {
+    pub fn help(&self) -> String {
+        format!("add `{}` to `count.interfaces`, if what passes there is to be counted", self.interface)
+    }
+}
+
+impl fmt::Display for Elsewhere {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ports = self.ports.iter().take(10).map(u16::to_string).collect::<Vec<_>>().join(", ");
+        let more = if self.ports.len() > 10 { ", …" } else { "" };
+        write!(f, "TCP connections of port {ports}{more} go over `{}`, which is not counted", self.interface)
+    }
+}
+
+/// Devices that carry connections of the `watched` ports, while neither they nor what they are stacked on is `counted`.
+///
+/// # Errors
+/// When the kernel does not list the devices.
+pub fn look(watched: &BTreeSet<u16>, counted: &[String]) -> Result<Vec<Elsewhere>, BackendError> {
+    let mut by_addresses: BTreeMap<(IpAddr, IpAddr), BTreeSet<u16>> = BTreeMap::new();
+    for (port, addresses) in connections(watched) {
+        if by_addresses.len() < MOST_ROUTES || by_addresses.contains_key(&addresses) {
+            by_addresses.entry(addresses).or_default().insert(port);
+        }
+    }
+    let mut by_device: BTreeMap<u32, BTreeSet<u16>> = BTreeMap::new();
+    for ((local, peer), ports) in by_addresses {
+        match netlink::route(local, peer) {
+            Ok(Some(device)) => by_device.entry(device).or_default().extend(ports),
+            Ok(None) => {}
+            // The address or the route is gone meanwhile.
+            Err(error) => tracing::debug!(%error, %peer, "no route"),
+        }
+    }
+    let present = netlink::interfaces(&BTreeSet::new())?;
+    let seen: BTreeSet<u32> = present
+        .iter()
+        .filter(|interface| counted.contains(&interface.name))
+        .flat_map(|interface| stacks::seen_at(interface, &present))
+        .collect();
+    let uncounted = by_device.into_iter().filter(|(device, _)| !seen.contains(device) && *device != host::LOOPBACK);
+    let name = |device: u32| present.iter().find(|interface| interface.index == device);
+    Ok(uncounted
+        .filter_map(|(device, ports)| Some(Elsewhere { interface: name(device)?.name.clone(), ports }))
+        .collect())
+}
+
+/// The open connections of `watched` ports: the port, and the local and the peer's address.
+fn connections(watched: &BTreeSet<u16>) -> Vec<(u16, (IpAddr, IpAddr))> {
+    let mut found = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        let Ok(file) = File::open(format!("/proc/thread-self/net/{table}")) else { continue };
+        let entries = TcpNetEntries::from_buf_read(BufReader::new(file), procfs::current_system_info());
+        let open = entries.map(|entries| entries.0).unwrap_or_default().into_iter();
+        let open = open.filter(|entry| entry.state == TcpState::Established);
+        found.extend(open.filter(|entry| watched.contains(&entry.local_address.port())).map(|entry| {
+            let addresses = (entry.local_address.ip().to_canonical(), entry.remote_address.ip().to_canonical());
+            (entry.local_address.port(), addresses)
+        }));
+    }
+    found
+}
