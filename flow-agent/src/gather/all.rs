@@ -1,8 +1,9 @@
 //! All nodes, several at a time, none longer than it may.
 
 use std::fs::File;
+use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -61,7 +62,7 @@ pub async fn gather(config: &GatherConfig, nodes: &[NodeConfig], done: impl Fn(&
         client,
         config: config.clone(),
         places: Semaphore::new(AT_A_TIME),
-        verifying: Mutex::new(()),
+        verifying: Arc::new(Semaphore::new(1)),
         until: Instant::now() + config.deadline * DEADLINE_OF_ALL,
     });
     let mut tasks = JoinSet::new();
@@ -83,7 +84,7 @@ struct Shared {
     config: GatherConfig,
     places: Semaphore,
     /// One file is verified at a time: it may take as much memory as a reader has for a block.
-    verifying: Mutex<()>,
+    verifying: Arc<Semaphore>,
     until: Instant,
 }
 
@@ -92,10 +93,7 @@ async fn one(shared: &Arc<Shared>, node: &NodeConfig) -> NodeFiles {
     let deadline = shared.config.deadline;
     let work = async {
         let _place = shared.places.acquire().await.expect("the semaphore is never closed");
-        match timeout(deadline, fetch_all(shared, node, &mut files)).await {
-            Ok(result) => result,
-            Err(_elapsed) => Err(GatherError::Deadline { deadline }),
-        }
+        fetch_all(shared, node, &mut files).await
     };
     let error = match timeout_at(shared.until, work).await {
         Ok(result) => result.err(),
@@ -111,9 +109,11 @@ async fn one(shared: &Arc<Shared>, node: &NodeConfig) -> NodeFiles {
 async fn fetch_all(shared: &Arc<Shared>, node: &NodeConfig, files: &mut Vec<DailyFile>) -> Result<(), GatherError> {
     let fetcher = fetcher(shared, node);
     let mut result = Ok(());
+    let mut time = Allowance { deadline: shared.config.deadline, left: shared.config.deadline };
     for month in shared.config.months.iter().rev() {
-        match fetch_one(shared, node, fetcher.as_ref(), *month).await {
+        match fetch_one(shared, node, fetcher.as_ref(), *month, &mut time).await {
             Ok(file) => files.push(file),
+            Err(error @ GatherError::Deadline { .. }) => return Err(error),
             Err(error) => result = Err(error),
         }
     }
@@ -125,17 +125,36 @@ async fn fetch_one(
     node: &NodeConfig,
     fetcher: &dyn LogFetcher,
     month: Month,
+    time: &mut Allowance,
 ) -> Result<DailyFile, GatherError> {
     let path = shared.config.into.join(format!("{}-{}", node.name, file_name(month)));
-    fetcher.fetch(month, &path).await?;
+    time.spend(fetcher.fetch(month, &path)).await??;
     let names: Vec<String> = std::iter::once(&node.name).chain(&node.aliases).cloned().collect();
-    let (shared, fetched) = (Arc::clone(shared), path.clone());
+    // How long another node's file takes is not this node's time.
+    let turn = Arc::clone(&shared.verifying).acquire_owned().await.expect("the semaphore is never closed");
+    let fetched = path.clone();
     let verified = spawn_blocking(move || {
-        let _turn = shared.verifying.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _turn = turn;
         verify_file(&fetched, &names, month)
     });
-    verified.await.expect("verifying does not panic and is not cancelled")?;
+    time.spend(verified).await?.expect("verifying does not panic and is not cancelled")?;
     Ok(DailyFile { month, path })
+}
+
+/// The time that one node may take, without what it waits for others.
+struct Allowance {
+    deadline: Duration,
+    left: Duration,
+}
+
+impl Allowance {
+    /// Waits for `work` as long as there is time left.
+    async fn spend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, GatherError> {
+        let began = Instant::now();
+        let done = timeout(self.left, work).await;
+        self.left = self.left.saturating_sub(began.elapsed());
+        done.map_err(|_elapsed| GatherError::Deadline { deadline: self.deadline })
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "edge: files")]

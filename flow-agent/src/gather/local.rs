@@ -1,15 +1,21 @@
 //! A node that is this machine: its files are copied as they lie.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::OFlags;
+use tokio::task::spawn_blocking;
 
 use super::error::FetchError;
 use super::{Fetching, LogFetcher, MOST_FILE_BYTES, file_name};
 use crate::ledger::month::Month;
+
+/// Between two of these a copy looks whether anybody still waits for it.
+const CHUNK_BYTES: usize = 1 << 20;
 
 /// Fetches from a state directory on this machine.
 #[derive(Clone, Debug)]
@@ -19,19 +25,37 @@ pub(super) struct LocalFetcher {
 
 impl LogFetcher for LocalFetcher {
     fn fetch<'a>(&'a self, month: Month, target: &'a Path) -> Fetching<'a> {
-        let source = self.state_dir.join("daily").join(file_name(month));
-        Box::pin(async move { copy(&source, target) })
+        let (source, target) = (self.state_dir.join("daily").join(file_name(month)), target.to_owned());
+        Box::pin(async move {
+            // The disk may be slow, and the other nodes must not wait for it: this does not run among their tasks.
+            let waiter = Waiter::default();
+            let is_given_up = Arc::clone(&waiter.is_given_up);
+            let copied = spawn_blocking(move || copy(&source, &target, &is_given_up));
+            copied.await.expect("copying does not panic and is not cancelled")
+        })
     }
 }
 
-fn copy(source: &Path, target: &Path) -> Result<(), FetchError> {
+/// Whoever waits for a copy. Dropped with the future, it ends the copy.
+#[derive(Debug, Default)]
+struct Waiter {
+    is_given_up: Arc<AtomicBool>,
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
+    }
+}
+
+fn copy(source: &Path, target: &Path, is_given_up: &AtomicBool) -> Result<(), FetchError> {
     let failed = |action, path: &Path| {
         let path = path.to_owned();
         move |source| FetchError::Io { action, path, source }
     };
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).expect("the kernel takes these flags as an int");
-    let from = match OpenOptions::new().read(true).custom_flags(flags).open(source) {
+    let mut from = match OpenOptions::new().read(true).custom_flags(flags).open(source) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(FetchError::Absent { path: source.to_owned() });
         }
@@ -42,6 +66,21 @@ fn copy(source: &Path, target: &Path) -> Result<(), FetchError> {
         return Err(failed("read", source)(error));
     }
     let mut to = File::create_new(target).map_err(failed("make", target))?;
-    let copied = io::copy(&mut from.take(MOST_FILE_BYTES + 1), &mut to).map_err(failed("copy", source))?;
-    if copied > MOST_FILE_BYTES { Err(FetchError::TooLarge) } else { Ok(()) }
+    let (mut chunk, mut copied) = (vec![0; CHUNK_BYTES], 0);
+    while !is_given_up.load(Ordering::Relaxed) {
+        let read = match from.read(&mut chunk) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other.map_err(failed("read", source))?,
+        };
+        if read == 0 {
+            return Ok(());
+        }
+        copied += read as u64;
+        if copied > MOST_FILE_BYTES {
+            return Err(FetchError::TooLarge);
+        }
+        to.write_all(&chunk[..read]).map_err(failed("write", target))?;
+    }
+    let error = io::Error::new(io::ErrorKind::TimedOut, "nobody waits for it any more");
+    Err(failed("copy", source)(error))
 }

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use super::error::Rejected;
 use crate::ledger::block::{Daily, Decoder, Event, Found, MAX_LINE_BYTES};
 use crate::ledger::month::Month;
-use crate::ledger::statement::check_day;
+use crate::ledger::statement::{DistinctPairs, check_day};
 
 const CHUNK_BYTES: usize = 64 << 10;
 
@@ -18,7 +18,7 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// once and of `month`, sealed by a node of one of these `names`, with figures that are possible.
 pub(super) fn verify(mut file: impl Read, names: &[&str], month: Month) -> Result<(), Rejected> {
     let mut decoder = Decoder::<Daily>::new();
-    let mut last = None;
+    let (mut last, mut pairs) = (None, DistinctPairs::default());
     let mut chunk = vec![0; CHUNK_BYTES];
     let mut line_bytes = 0;
     loop {
@@ -42,6 +42,8 @@ pub(super) fn verify(mut file: impl Read, names: &[&str], month: Month) -> Resul
                 Event::Damage(damage) => return Err(Rejected::Line { line: damage.line, fault: damage.fault }),
                 Event::Block(found) => {
                     last = Some(check(&found, last, names, month)?);
+                    let failed = |source| Rejected::Figures { line: found.line, source };
+                    pairs.add(&found.block).map_err(failed)?;
                 }
             }
         }

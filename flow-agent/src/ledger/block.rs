@@ -6,9 +6,11 @@ mod kind;
 mod scan;
 mod waiting;
 
+use std::borrow::Borrow;
+
 use serde::Serialize;
 
-pub use decode::{Decoder, Event, Found, MAX_LINE_BYTES, Tail};
+pub use decode::{Decoder, Event, Found, MAX_LINE_BYTES, MAX_LINES, Tail};
 pub use fault::{Damage, Fault};
 pub use kind::{BlockKind, Daily, Hourly, Monthly, Span};
 
@@ -31,16 +33,57 @@ pub type MonthBlock = Block<Monthly>;
 impl<K: BlockKind> Block<K> {
     /// The block as it is written, with its newlines. Counts the lines and sums them up in the seal first.
     pub fn encode(&mut self) -> String {
-        let mut text = String::new();
-        for line in &self.lines {
-            text.push_str(&json(line));
-            text.push('\n');
-        }
-        let lines = u32::try_from(self.lines.len()).expect("a block has a line a port and user, far less than 2^32");
-        K::complete(&mut self.seal, lines, sha256_hex(text.as_bytes()));
-        text.push_str(&with_check(&json(&self.seal)));
+        encode::<K>(&self.lines, &mut self.seal)
+    }
+}
+
+/// The block of `lines` as it is written: they need not all be in memory at once. Counts them and sums them up in the seal
+/// first.
+pub fn encode<K: BlockKind>(lines: impl IntoIterator<Item: Borrow<K::Line>>, seal: &mut K::Seal) -> String {
+    let mut text = String::new();
+    let mut count: u32 = 0;
+    for line in lines {
+        text.push_str(&json(line.borrow()));
         text.push('\n');
-        text
+        count = count.checked_add(1).expect("a block has a line a port and user, far less than 2^32");
+    }
+    K::complete(seal, count, sha256_hex(text.as_bytes()));
+    text.push_str(&with_check(&json(seal)));
+    text.push('\n');
+    text
+}
+
+/// A block that no reader would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    #[error("{found} lines are more than the {MAX_LINES} that a reader takes")]
+    Lines { found: usize },
+    #[error("{found} bytes are more than the {limit} that a reader takes")]
+    Bytes { found: usize, limit: usize },
+    #[error("a line of {found} bytes is longer than the {MAX_LINE_BYTES} that a reader takes")]
+    Line { found: usize },
+}
+
+/// Whether a reader takes a block that was encoded: the writer obeys the same limits.
+///
+/// # Errors
+/// [`TooLarge`].
+pub fn check_size<K: BlockKind>(encoded: &str) -> Result<(), TooLarge> {
+    let (mut lines, mut longest, mut last) = (0, 0, 0);
+    for line in encoded.split_inclusive('\n') {
+        last = line.len();
+        longest = longest.max(last);
+        lines += 1;
+    }
+    let (lines, bytes) = (lines - 1, encoded.len() - last);
+    if lines > MAX_LINES {
+        Err(TooLarge::Lines { found: lines })
+    } else if bytes > K::MAX_BYTES {
+        Err(TooLarge::Bytes { found: bytes, limit: K::MAX_BYTES })
+    } else if longest > MAX_LINE_BYTES {
+        Err(TooLarge::Line { found: longest })
+    } else {
+        Ok(())
     }
 }
 

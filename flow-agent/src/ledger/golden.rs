@@ -52,6 +52,9 @@ fn a_monthly_file_is_read_and_written_again() {
     let mut blocks = read::<Monthly>(MONTHLY);
     let lines = &blocks[0].lines;
     assert_eq!((lines[0].user.as_deref(), lines[1].user.as_deref()), (Some("acct-443"), None));
-    assert_eq!((lines[1].ports.as_slice(), lines[1].by_node["hk-2"].tcp_in_bytes), ([8_388, 9_000].as_slice(), 1));
+    assert_eq!(
+        (lines[1].ports.as_slice(), lines[1].by_node.get("hk-2").unwrap().tcp_in_bytes),
+        ([8_388, 9_000].as_slice(), 1)
+    );
     assert_eq!(write(&mut blocks), MONTHLY);
 }

@@ -2,6 +2,7 @@
 
 pub mod billing;
 pub mod block;
+pub mod by_node;
 pub mod by_port;
 pub mod calendar;
 pub mod counters;

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::by_node::ByNode;
 use super::calendar;
 use super::counters::{Counters, Device, Others};
 use super::date;
@@ -192,7 +193,7 @@ counted_line! {
         ;
         /// The same eight numbers by node.
         #[serde(default)]
-        pub by_node: BTreeMap<String, Counters>,
+        pub by_node: ByNode,
         /// Seconds covered / seconds in the month, pooled over the configured nodes; 0 to 1. Absent where it is not known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub coverage: Option<f64>,

@@ -5,6 +5,7 @@
 
 mod assemble;
 pub mod finality;
+mod limits;
 mod owner;
 mod revise;
 mod sum;
@@ -17,11 +18,13 @@ use serde::{Deserialize, Serialize};
 
 pub use assemble::{Basis, Correction, NodeOutcome, assemble};
 pub use finality::{Completeness, Waiting};
+pub use limits::{NodeCut, cut_to_limits};
 pub use owner::{Directory, Owner};
-pub use sum::{NodeMonth, SumError, check_day};
+pub use sum::{DistinctPairs, NodeMonth, SumError, check_day};
 
 use super::billing::{Billed, Money, Price};
 use super::block::MonthBlock;
+use super::by_node::ByNode;
 use super::counters::Counters;
 use super::date;
 use super::month::Month;
@@ -152,7 +155,7 @@ pub struct Statement {
     /// On which anything was counted, on any node.
     pub ports: Vec<u16>,
     pub total: Counters,
-    pub by_node: BTreeMap<String, Counters>,
+    pub by_node: ByNode,
     /// Bytes in and out of each day of the month, in order.
     pub days: Vec<(u64, u64)>,
     pub billed_bytes: u64,
@@ -212,8 +215,18 @@ impl MonthlyReport {
 
     /// The month's block of `monthly/YEAR.jsonl`.
     pub fn month_block(&self) -> MonthBlock {
+        MonthBlock { lines: self.month_lines().collect(), seal: self.month_seal() }
+    }
+
+    /// The seal of [`MonthlyReport::month_block`], to be completed when it is written.
+    pub fn month_seal(&self) -> MonthSeal {
+        MonthSeal { v: VERSION, kind: Kind::Seal, month: self.month, lines: 0, sha256: String::new() }
+    }
+
+    /// The lines of [`MonthlyReport::month_block`], one by one.
+    pub fn month_lines(&self) -> impl Iterator<Item = MonthLine> {
         let coverage = self.coverage.ratio();
-        let line = |statement: &Statement| {
+        let line = move |statement: &Statement| {
             MonthLine::new(
                 self.month,
                 statement.user.clone(),
@@ -223,8 +236,7 @@ impl MonthlyReport {
                 Some(coverage),
             )
         };
-        let seal = MonthSeal { v: VERSION, kind: Kind::Seal, month: self.month, lines: 0, sha256: String::new() };
-        MonthBlock { lines: self.statements.iter().map(line).collect(), seal }
+        self.statements.iter().map(line)
     }
 
     /// All bytes and packets of the month. It is checked when a report is put together that they fit.

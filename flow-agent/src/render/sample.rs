@@ -70,7 +70,7 @@ pub(super) fn statement_of(user: &str) -> Statement {
         user: Some(user.to_owned()),
         ports: vec![443, 8000, 8001, 8002],
         total,
-        by_node: BTreeMap::from([("hk-1".to_owned(), total)]),
+        by_node: [("hk-1".to_owned(), total)].into_iter().collect(),
         days,
         billed_bytes: 3 * GIB + GIB / 2,
         quota_bytes: Some(3 * GIB),
@@ -143,7 +143,7 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
     let idle = Statement {
         ports: Vec::new(),
         total: Counters::default(),
-        by_node: BTreeMap::new(),
+        by_node: Default::default(),
         days: vec![(0, 0); 31],
         billed_bytes: 0,
         quota_bytes: None,

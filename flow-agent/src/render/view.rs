@@ -202,7 +202,7 @@ pub(super) fn view(
 
 /// Whether a gap of this node may affect this statement.
 fn concerns(node: &NodeStatement, statement: &Statement) -> bool {
-    statement.by_node.contains_key(&node.name) || statement.open_nodes.contains(&node.name)
+    statement.by_node.contains(&node.name) || statement.open_nodes.contains(&node.name)
 }
 
 fn period_before(report: &MonthlyReport, language: Language) -> String {
@@ -282,7 +282,7 @@ fn nodes(report: &MonthlyReport, statement: &Statement) -> Vec<Row> {
     let nodes = report.nodes.iter().filter(|node| concerns(node, statement));
     nodes
         .map(|node| {
-            let counters = statement.by_node.get(&node.name).copied().unwrap_or_default();
+            let counters = statement.by_node.get(&node.name).unwrap_or_default();
             row(node.name.clone(), counters, Some(coverage(node)))
         })
         .collect()

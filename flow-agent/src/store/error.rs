@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::ledger::block::TooLarge;
+
 /// Why something in the state directory could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -28,6 +30,13 @@ pub enum StoreError {
     /// Buckets are appended in their order, each once.
     #[error("bucket {seq} is in the hourly log already: the next is {next}")]
     Numbered { seq: u64, next: u64 },
+    /// A block of a derived file that its readers would refuse; the file stays as it was.
+    #[error("`{}` was not changed: the new block is too large", path.display())]
+    TooLarge {
+        path: PathBuf,
+        #[source]
+        source: TooLarge,
+    },
     /// A small file (checkpoint, port list, instance) that does not hold what it must.
     #[error("`{}` is damaged: {what}", path.display())]
     Damaged {
@@ -59,6 +68,7 @@ impl StoreError {
                 "mount that file system for writing, or name another directory with --state-dir".to_owned()
             }
             Self::Io { .. } | Self::Changed { .. } | Self::Numbered { .. } => return None,
+            Self::TooLarge { .. } => "watch fewer ports, or give users shorter names".to_owned(),
             Self::Damaged { path, .. } => format!("put `{}` back from a copy, or move it away", path.display()),
         };
         Some(help)

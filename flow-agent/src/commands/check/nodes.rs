@@ -31,6 +31,8 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         };
         let runtime = runtime.map_err(|error| error.to_string())?;
         let (nodes, client) = runtime.block_on(async { (gather(&rules, &config.nodes, |_| {}).await, client().await) });
+        // A copy that was given up may hang in the kernel; nobody waits for it.
+        runtime.shutdown_background();
         Ok((month, nodes, client))
     });
     let (month, nodes, (client, version)) = match fetched {

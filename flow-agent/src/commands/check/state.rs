@@ -91,7 +91,8 @@ fn document<T>(what: &str, found: Result<Option<T>, StoreError>) -> Option<Findi
         StoreError::Io { .. }
         | StoreError::Locked { .. }
         | StoreError::Changed { .. }
-        | StoreError::Numbered { .. } => finding,
+        | StoreError::Numbered { .. }
+        | StoreError::TooLarge { .. } => finding,
     })
 }
 

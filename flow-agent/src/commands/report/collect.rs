@@ -7,6 +7,7 @@ use std::thread;
 use anyhow::Context as _;
 use chrono::{Days, NaiveDate};
 use tempfile::TempDir;
+use tokio::runtime::Runtime;
 
 use super::Job;
 use super::say::Progress;
@@ -19,7 +20,7 @@ use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::stamp;
 use crate::ledger::statement::{
-    Basis, Correction, Directory, MonthlyReport, NodeMonth, NodeOutcome, assemble, finality,
+    Basis, Correction, Directory, MonthlyReport, NodeMonth, NodeOutcome, assemble, cut_to_limits, finality,
 };
 use crate::ledger::user::User;
 use crate::store::blocks::{Blocks, Item};
@@ -60,11 +61,12 @@ fn name_of<'a>(config: &'a Config, node: &'a str) -> &'a str {
 
 /// Gathers, keeps what is better than what was kept (with `lock`; without it nothing is written), and adds up. `former` is
 /// the report of this month that was written last.
-pub(super) async fn collect(
+pub(super) fn collect(
     job: &Job,
     lock: Option<&ReportLock>,
     directory: &Directory,
     former: Option<&MonthlyReport>,
+    runtime: &Runtime,
 ) -> Result<Collected, Failure> {
     let config = &job.config;
     let months: Vec<Month> = job
@@ -74,11 +76,13 @@ pub(super) async fn collect(
         .collect();
     let into = private_dir(job, lock)?;
     let mut problems = Vec::new();
-    let sources = fetch(job, lock, &config.nodes, &months, into.path(), &mut problems).await?;
+    let sources = fetch(job, lock, &config.nodes, &months, into.path(), &mut problems, runtime)?;
     let mut outcomes = sum_all(job, directory, sources, &mut problems)?;
     let again =
         tempfile::tempdir_in(into.path()).context("failed to make a directory for files to be fetched again")?;
-    follow_up(job, lock, directory, &months, again.path(), &mut outcomes).await?;
+    follow_up(job, lock, directory, &months, again.path(), &mut outcomes, runtime)?;
+    problems
+        .extend(cut_to_limits(directory, &mut outcomes).iter().map(|cut| format!("node {}: {}", cut.node, cut.why)));
     let before = month_before(job)?;
     let basis = Basis {
         month: job.month,
@@ -96,13 +100,14 @@ pub(super) async fn collect(
 }
 
 /// Fetches `months` of `nodes`, and takes over what is better than what was kept.
-async fn fetch(
+fn fetch(
     job: &Job,
     lock: Option<&ReportLock>,
     nodes: &[NodeConfig],
     months: &[Month],
     into: &Path,
     problems: &mut Vec<String>,
+    runtime: &Runtime,
 ) -> Result<Vec<Source>, Failure> {
     let rules = GatherConfig {
         known_hosts: job.config.report.known_hosts.clone(),
@@ -111,7 +116,7 @@ async fn fetch(
         into: into.to_owned(),
     };
     let progress = Progress::new(nodes.len());
-    let gathered = gather(&rules, nodes, |files| progress.done(&files.node)).await;
+    let gathered = runtime.block_on(gather(&rules, nodes, |files| progress.done(&files.node)));
     progress.finish();
     let mut sources = Vec::new();
     for files in gathered {
@@ -145,13 +150,14 @@ async fn fetch(
 /// Looks whether a node that was down at the end of the month has counted since: then the month's last day is as full as
 /// it will be. Only the file of the calendar month that follows can tell, so that it is fetched where there is such a doubt,
 /// and the month's own file after it once more. Where this fails the node is waited for.
-async fn follow_up<'d>(
+fn follow_up<'d>(
     job: &Job,
     lock: Option<&ReportLock>,
     directory: &'d Directory,
     months: &[Month],
     into: &Path,
     outcomes: &mut [NodeOutcome<'d>],
+    runtime: &Runtime,
 ) -> Result<(), Failure> {
     let config = &job.config;
     let next = Month::of(job.month.last_day(config.month_start_day) + Days::new(1));
@@ -167,7 +173,7 @@ async fn follow_up<'d>(
     }
     let months: Vec<Month> = months.iter().copied().chain([next]).collect();
     let mut problems = Vec::new();
-    for source in fetch(job, lock, &in_doubt, &months, into, &mut problems).await? {
+    for source in fetch(job, lock, &in_doubt, &months, into, &mut problems, runtime)? {
         let (figures, damages) = sum(job, directory, &source)?;
         let outcome = outcomes.iter_mut().find(|outcome| outcome.figures.node() == source.node);
         if let Some(outcome) = outcome.filter(|_| source.why.is_none() && damages.is_empty()) {

@@ -9,7 +9,7 @@ use crate::store::table::put_month;
 use crate::store::{ReportLock, StoreError};
 
 pub(super) fn keep(lock: &ReportLock, report: &MonthlyReport, letters: &Letters) -> Result<(), StoreError> {
-    let (_, damages) = put_month(lock, report.month_block())?;
+    let (_, damages) = put_month(lock, report.month_lines(), report.month_seal())?;
     for damage in damages {
         tracing::warn!(%damage, "lines of the monthly log do not count, and were copied aside");
     }

@@ -20,7 +20,7 @@ use crate::ledger::seal::{check_holds, sha256_hex};
 pub const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// Most lines that are kept waiting for a seal: twice as many as there are ports.
-const MAX_LINES: usize = 1 << 17;
+pub const MAX_LINES: usize = 1 << 17;
 
 /// A whole block, and where it lies.
 #[derive(Clone, Debug, PartialEq)]

@@ -415,3 +415,34 @@ proptest! {
         prop_assert_eq!(outcome.blocks(), vec![good]);
     }
 }
+
+#[test]
+fn the_largest_block_of_a_node_with_every_port_is_one_that_its_reader_takes() {
+    // Every character of a name may need a backslash, and every number all its digits: hours have up to 2^64, days 2^57.
+    let user = Some("\"".repeat(128));
+    let (hours, days) = (Counters::from_array([u64::MAX; 8]), Counters::from_array([1 << 57; 8]));
+    let ports = 65_535;
+    let mut hour = bucket(13, 0..0);
+    let (start, end) = (hour.seal.start, hour.seal.end);
+    hour.lines = vec![HourLine::new(start, end, u16::MAX, user.clone(), hours, Some([u64::MAX; 8]), true)];
+    let line = hour.encode().lines().next().unwrap().len() + 1;
+    assert!(line * ports <= Hourly::MAX_BYTES, "{line}");
+    let mut day = day(5, 0);
+    day.lines = vec![DayLine::new(day.seal.day, u16::MAX, user, days)];
+    let line = day.encode().lines().next().unwrap().len() + 1;
+    assert!(line * ports <= Daily::MAX_BYTES, "{line}");
+    assert!(ports < MAX_LINES);
+}
+
+#[test]
+fn what_is_written_has_the_limits_of_what_is_read() {
+    let lines = |count: usize, bytes: usize| ("x".repeat(bytes - 1) + "\n").repeat(count) + "seal\n";
+    assert_eq!(check_size::<Daily>(&lines(MAX_LINES, 2)), Ok(()));
+    assert_eq!(check_size::<Daily>(&lines(MAX_LINES + 1, 2)), Err(TooLarge::Lines { found: MAX_LINES + 1 }));
+    assert_eq!(check_size::<Daily>(&lines(1, MAX_LINE_BYTES)), Ok(()));
+    assert_eq!(check_size::<Daily>(&lines(1, MAX_LINE_BYTES + 1)), Err(TooLarge::Line { found: MAX_LINE_BYTES + 1 }));
+    let limit = Daily::MAX_BYTES;
+    assert_eq!(check_size::<Daily>(&lines(limit / 1_024, 1_024)), Ok(()));
+    let found = limit + 1_024;
+    assert_eq!(check_size::<Daily>(&lines(found / 1_024, 1_024)), Err(TooLarge::Bytes { found, limit }));
+}

@@ -12,6 +12,7 @@ use super::sum::{NodeMonth, OwnerSum};
 use super::{Coverage, MOST_GAPS, MonthlyReport, NodeState, NodeStatement, State, Statement};
 use crate::ledger::billing::{Billed, Price};
 use crate::ledger::block::MonthBlock;
+use crate::ledger::by_node::ByNode;
 use crate::ledger::calendar;
 use crate::ledger::counters::Counters;
 use crate::ledger::month::Month;
@@ -151,13 +152,14 @@ fn merge(
             sum_of_all += figure;
         }
         let total = figures.sums.iter().fold(Counters::default(), |total, sum| add(total, sum.total));
-        for sum in &figures.sums {
+        // Each sum is freed once it is merged: a node may have tens of thousands.
+        for sum in std::mem::take(&mut figures.sums) {
             let user = match &sum.owner {
                 Owner::User(name) => Some(name.clone()),
                 Owner::Port(_) => None,
             };
             let statement = merged.entry(sum.owner.clone()).or_insert_with(|| empty(basis, user));
-            take_in(statement, &figures.node, sum);
+            take_in(statement, &figures.node, &sum);
         }
         node_statements.push(node_statement(basis, progress, node, total));
     }
@@ -169,7 +171,7 @@ fn empty(basis: &Basis<'_>, user: Option<String>) -> Statement {
     Statement {
         ports: Vec::new(),
         total: Counters::default(),
-        by_node: BTreeMap::new(),
+        by_node: ByNode::default(),
         days: vec![(0, 0); basis.month.days(basis.month_start_day).count()],
         billed_bytes: 0,
         quota_bytes: entry.and_then(|entry| entry.quota_bytes),
@@ -220,7 +222,7 @@ fn concerns(node: &str, statement: &Statement, before: Option<&MonthBefore>) -> 
         None => true,
         Some(before) => before.nodes.is_empty() && statement.by_node.is_empty(),
     };
-    statement.by_node.contains_key(node)
+    statement.by_node.contains(node)
         || was_there
         || statement.only_on.contains(node)
         || is_unknown && statement.only_on.is_empty()
@@ -239,7 +241,7 @@ fn of_month_before(block: &MonthBlock) -> BTreeMap<Owner, MonthBefore> {
             Some(name) => Owner::User(name.clone()),
             None => Owner::Port(*line.ports.first()?),
         };
-        Some((owner, MonthBefore { total: line.counters(), nodes: line.by_node.keys().cloned().collect() }))
+        Some((owner, MonthBefore { total: line.counters(), nodes: line.by_node.names().map(str::to_owned).collect() }))
     };
     block.lines.iter().filter_map(line).collect()
 }

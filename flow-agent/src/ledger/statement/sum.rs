@@ -1,6 +1,7 @@
 //! Adds up one node's days, line by line; what is kept grows with users and days, not with lines.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 
 use chrono::NaiveDate;
 
@@ -8,14 +9,15 @@ use super::owner::{Directory, Owner};
 use crate::ledger::block::DayBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::month::Month;
-use crate::ledger::record::DaySeal;
+use crate::ledger::record::{DayLine, DaySeal};
 
 /// What no host moves in a day: 2^57 bytes are 13 Tbit/s, day and night. Below it the sums of a month's days, of all
 /// users and both ways, are far from 2^64.
 const MOST_IN_A_DAY: u128 = 1 << 57;
 
-/// More different users than this on one node are made up: it has 65,535 ports, and few of them change hands in a month.
-const MOST_OWNERS: usize = 1 << 17;
+/// More different pairs of a port and a user than these are made up: a node has 65,535 ports. How much memory a main node
+/// needs for one node rests on it.
+const MOST_PAIRS: usize = 1 << 16;
 
 /// Why a day cannot be added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,8 +26,8 @@ pub enum SumError {
     Implausible { day: NaiveDate, figure: u128 },
     #[error("{day} is there twice")]
     Twice { day: NaiveDate },
-    #[error("more than {MOST_OWNERS} different users until {day}")]
-    TooManyOwners { day: NaiveDate },
+    #[error("{day}: with this day it has more than {MOST_PAIRS} different pairs of a port and a user in a month")]
+    TooManyPairs { day: NaiveDate },
 }
 
 /// Whether the figures of a day are possible at all.
@@ -35,6 +37,25 @@ pub enum SumError {
 pub fn check_day(block: &DayBlock) -> Result<(), SumError> {
     let figure: u128 = block.lines.iter().flat_map(|line| line.counters().to_array()).map(u128::from).sum();
     if figure > MOST_IN_A_DAY { Err(SumError::Implausible { day: block.seal.day, figure }) } else { Ok(()) }
+}
+
+/// How many different pairs of a port and a user the days of one file have.
+#[derive(Clone, Debug, Default)]
+pub struct DistinctPairs {
+    /// Names may be long: their hashes do, which nobody outside can foresee.
+    seen: HashSet<(u16, u64)>,
+    hasher: RandomState,
+}
+
+impl DistinctPairs {
+    /// Adds those of a day.
+    ///
+    /// # Errors
+    /// [`SumError::TooManyPairs`] when there are more than a node can have.
+    pub fn add(&mut self, block: &DayBlock) -> Result<(), SumError> {
+        self.seen.extend(block.lines.iter().map(|line| (line.port, self.hasher.hash_one(&line.user))));
+        if self.seen.len() > MOST_PAIRS { Err(SumError::TooManyPairs { day: block.seal.day }) } else { Ok(()) }
+    }
 }
 
 /// One node's part of a billing month.
@@ -48,6 +69,8 @@ pub struct NodeMonth<'d> {
     by_owner: HashMap<Owner, usize>,
     /// By port, and by the name on the line: whose sum it goes to.
     cache: HashMap<u16, Vec<(Option<String>, usize)>>,
+    /// How many entries the cache has.
+    pairs: usize,
     pub(super) seals: BTreeMap<NaiveDate, DaySeal>,
     /// By calendar month, whose days lie in one file.
     newest_counted: BTreeMap<Month, NaiveDate>,
@@ -74,6 +97,7 @@ impl<'d> NodeMonth<'d> {
             sums: Vec::new(),
             by_owner: HashMap::new(),
             cache: HashMap::new(),
+            pairs: 0,
             seals: BTreeMap::new(),
             newest_counted: BTreeMap::new(),
         }
@@ -97,8 +121,9 @@ impl<'d> NodeMonth<'d> {
             return Err(SumError::Twice { day });
         }
         check_day(block)?;
-        if self.sums.len() > MOST_OWNERS {
-            return Err(SumError::TooManyOwners { day });
+        let is_new = |line: &&DayLine| self.cached(line.port, line.user.as_deref()).is_none();
+        if self.pairs + block.lines.iter().filter(is_new).count() > MOST_PAIRS {
+            return Err(SumError::TooManyPairs { day });
         }
         for line in &block.lines {
             let counters = line.counters();
@@ -131,10 +156,28 @@ impl<'d> NodeMonth<'d> {
         self.newest_counted.get(&Month::of(day)).copied()
     }
 
+    /// Forgets everything that was added.
+    pub(super) fn clear(&mut self) {
+        self.sums = Vec::new();
+        self.by_owner = HashMap::new();
+        self.cache = HashMap::new();
+        self.pairs = 0;
+        self.seals.clear();
+    }
+
+    /// Gives back what only [`NodeMonth::add`] needs.
+    pub(super) fn stop_adding(&mut self) {
+        self.by_owner = HashMap::new();
+        self.cache = HashMap::new();
+    }
+
+    fn cached(&self, port: u16, user: Option<&str>) -> Option<usize> {
+        let pairs = self.cache.get(&port)?;
+        pairs.iter().find(|(name, _)| name.as_deref() == user).map(|(_, index)| *index)
+    }
+
     fn sum_of(&mut self, port: u16, user: Option<&str>) -> &mut OwnerSum {
-        let cached = self.cache.entry(port).or_default();
-        let found = cached.iter().find(|(name, _)| name.as_deref() == user).map(|(_, index)| *index);
-        let index = found.unwrap_or_else(|| {
+        let index = self.cached(port, user).unwrap_or_else(|| {
             let owner = self.directory.owner(&self.node, port, user);
             let index = *self.by_owner.entry(owner.clone()).or_insert_with(|| {
                 let days = vec![(0, 0); self.days];
@@ -142,7 +185,8 @@ impl<'d> NodeMonth<'d> {
                 self.sums.len() - 1
             });
             self.sums[index].ports.insert(port);
-            cached.push((user.map(str::to_owned), index));
+            self.cache.entry(port).or_default().push((user.map(str::to_owned), index));
+            self.pairs += 1;
             index
         });
         &mut self.sums[index]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta};
 
-use super::{Keyed, Source, Table};
+use super::{Keyed, Table};
 use crate::ledger::block::{Daily, DayBlock};
 use crate::ledger::month::Month;
 use crate::ledger::record::DaySeal;
@@ -76,7 +76,7 @@ pub fn put_days(
             let hourly_is_there = state.hourly(date).exists();
             let outcome = match better(table.seal(date), &day.seal, hourly_is_there, force) {
                 Some(kept) => Day::Kept(kept),
-                None if put_made(&mut table, day) => Day::Written,
+                None if put_made(&mut table, day)? => Day::Written,
                 None => Day::Unchanged,
             };
             outcomes.insert(date, outcome);
@@ -87,12 +87,15 @@ pub fn put_days(
 }
 
 /// Puts in a day that was made here, and says whether that changes the file.
-fn put_made(table: &mut Table<Daily>, mut day: DayBlock) -> bool {
+///
+/// # Errors
+/// [`StoreError::TooLarge`] when no reader would take it.
+fn put_made(table: &mut Table<Daily>, mut day: DayBlock) -> Result<bool, StoreError> {
     // Counts and sums up its lines in the seal, too.
     let text = day.encode();
     let before = table.seal(day.seal.day);
     if before.is_some_and(|before| has_content_of(before, &day.seal) && !is_to_be_sealed_again(before, &day.seal)) {
-        return false;
+        return Ok(false);
     }
     // Two roll-ups may fall into one second, and a clock may have gone back: a change is always later than what it changes.
     let text = match before.and_then(|before| before.at).filter(|before| day.seal.at.is_none_or(|at| at <= *before)) {
@@ -102,8 +105,8 @@ fn put_made(table: &mut Table<Daily>, mut day: DayBlock) -> bool {
             day.encode()
         }
     };
-    table.set(day.seal, Source::New(text));
-    true
+    table.set_new(text, day.seal)?;
+    Ok(true)
 }
 
 /// Whether both say the same of the day, whenever they were made.

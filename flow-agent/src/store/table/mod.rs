@@ -6,7 +6,7 @@ mod months;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use super::blocks::{Blocks, Item};
 use super::damage::{Damage, keep_damaged};
 use super::disk::{Disk, Replacement, open_to_read};
 use super::error::StoreError;
-use crate::ledger::block::{Block, BlockKind, Found};
+use crate::ledger::block::{self, BlockKind, Found};
 
 /// What a block is found by.
 trait Keyed: BlockKind {
@@ -76,14 +76,26 @@ impl<K: Keyed> Table<K> {
         self.pieces.get(&key).map(|piece| &piece.seal)
     }
 
-    /// Puts a block in. The same bytes again are no change, and `false`.
-    fn put(&mut self, mut block: Block<K>) -> Result<bool, StoreError> {
-        let text = block.encode();
-        let same = self.same(K::key(&block.seal), &mut text.as_bytes())?;
+    /// Puts an encoded block in. The same bytes again are no change, and `false`.
+    ///
+    /// # Errors
+    /// As [`Table::set_new`], and when the file cannot be read.
+    fn put(&mut self, text: String, seal: K::Seal) -> Result<bool, StoreError> {
+        let same = self.same(K::key(&seal), &mut text.as_bytes())?;
         if !same {
-            self.set(block.seal, Source::New(text));
+            self.set_new(text, seal)?;
         }
         Ok(!same)
+    }
+
+    /// Puts an encoded block in, in the place of whatever is there.
+    ///
+    /// # Errors
+    /// [`StoreError::TooLarge`] when no reader would take it.
+    fn set_new(&mut self, text: String, seal: K::Seal) -> Result<(), StoreError> {
+        block::check_size::<K>(&text).map_err(|source| StoreError::TooLarge { path: self.path.clone(), source })?;
+        self.set(seal, Source::New(text));
+        Ok(())
     }
 
     /// Puts a block of another file in.
@@ -99,14 +111,8 @@ impl<K: Keyed> Table<K> {
     /// Whether the file has these very bytes for a block.
     fn same(&self, key: K::Key, new: &mut dyn Read) -> Result<bool, StoreError> {
         let Some(Piece { source: Source::Old(old), .. }) = self.pieces.get(&key) else { return Ok(false) };
-        let (mut before, mut now) = (Vec::new(), Vec::new());
-        let mut read = || -> io::Result<()> {
-            part(&self.path, old)?.read_to_end(&mut before)?;
-            new.read_to_end(&mut now)?;
-            Ok(())
-        };
-        read().map_err(StoreError::io("read", &self.path))?;
-        Ok(before == now)
+        let compare = || same_bytes(part(&self.path, old)?, new);
+        compare().map_err(StoreError::io("read", &self.path))
     }
 
     /// Replaces the file, if anything changed. What could not be read is copied aside first, and told.
@@ -144,6 +150,25 @@ fn part(path: &Path, bytes: &Range<u64>) -> io::Result<io::Take<File>> {
     let mut file = open_to_read(path)?;
     file.seek(SeekFrom::Start(bytes.start))?;
     Ok(file.take(bytes.end - bytes.start))
+}
+
+/// Whether both have the same bytes.
+fn same_bytes(left: impl Read, right: impl Read) -> io::Result<bool> {
+    const CHUNK_BYTES: usize = 64 << 10;
+    let mut left = BufReader::with_capacity(CHUNK_BYTES, left);
+    let mut right = BufReader::with_capacity(CHUNK_BYTES, right);
+    loop {
+        let (one, other) = (left.fill_buf()?, right.fill_buf()?);
+        let common = one.len().min(other.len());
+        if one[..common] != other[..common] {
+            return Ok(false);
+        }
+        if common == 0 {
+            return Ok(one.is_empty() && other.is_empty());
+        }
+        left.consume(common);
+        right.consume(common);
+    }
 }
 
 #[cfg(test)]

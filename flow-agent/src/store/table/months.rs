@@ -1,9 +1,11 @@
 //! Billing months, put into the file of their year.
 
+use std::borrow::Borrow;
+
 use super::{Keyed, Table};
-use crate::ledger::block::{MonthBlock, Monthly};
+use crate::ledger::block::{self, Monthly};
 use crate::ledger::month::Month;
-use crate::ledger::record::MonthSeal;
+use crate::ledger::record::{MonthLine, MonthSeal};
 use crate::store::damage::Damage;
 use crate::store::disk;
 use crate::store::error::StoreError;
@@ -17,17 +19,22 @@ impl Keyed for Monthly {
     }
 }
 
-/// Puts a month into `monthly/`, in place of the one that is there. Gives whether that changed the file, and what could
+/// Puts a month, its lines one by one, into `monthly/`, in place of the one that is there. Gives whether that changed the file, and what could
 /// not be read in it (and was copied aside).
 ///
 /// # Errors
 /// When the file cannot be read or replaced.
-pub fn put_month(lock: &ReportLock, month: MonthBlock) -> Result<(bool, Vec<Damage>), StoreError> {
+pub fn put_month(
+    lock: &ReportLock,
+    lines: impl IntoIterator<Item: Borrow<MonthLine>>,
+    mut seal: MonthSeal,
+) -> Result<(bool, Vec<Damage>), StoreError> {
     let state = lock.state();
-    let path = state.monthly(month.seal.month.year());
+    let path = state.monthly(seal.month.year());
     state.create_dir(disk::parent(&path))?;
     let mut table = Table::<Monthly>::open(path)?;
-    let changed = table.put(month)?;
+    let text = block::encode::<Monthly>(lines, &mut seal);
+    let changed = table.put(text, seal)?;
     let damages = table.commit(state.disk())?;
     Ok((changed, damages))
 }

@@ -6,7 +6,7 @@ use std::fs;
 use chrono::NaiveDate;
 
 use super::*;
-use crate::ledger::block::{Daily, DayBlock, Monthly};
+use crate::ledger::block::{Daily, DayBlock, MonthBlock, Monthly};
 use crate::ledger::month::Month;
 use crate::ledger::record::DaySeal;
 use crate::store::StateDir;
@@ -29,6 +29,10 @@ fn put(state: &StateDir, text: &str, seconds: u32, bytes: u64, force: bool) -> R
     fs::write(state.hourly(date(text)), "").unwrap();
     let (outcomes, _) = put_days(&state.lock_daily()?, vec![day(text, seconds, bytes)], force)?;
     Ok(outcomes[&date(text)])
+}
+
+fn put_whole(state: &StateDir, month: MonthBlock) -> Result<(bool, Vec<Damage>), StoreError> {
+    put_month(&state.lock_report()?, month.lines, month.seal)
 }
 
 /// Each day of a file with its bytes, and how many damages there are.
@@ -280,7 +284,7 @@ fn a_correction_is_taken_and_an_older_copy_is_not() {
 fn running_a_month_again_replaces_that_month_alone() {
     let dir = fixtures::dir();
     let state = StateDir::new(dir.path());
-    let put = |name, bytes| put_month(&state.lock_report().unwrap(), month(name, bytes)).unwrap().0;
+    let put = |name, bytes| put_whole(&state, month(name, bytes)).unwrap().0;
     assert_eq!(
         (put("2026-10", 10), put("2026-09", 9), put("2026-10", 11), put("2026-10", 11)),
         (true, true, true, false)
@@ -304,8 +308,8 @@ fn a_month_with_the_longest_names_is_there_when_the_next_is_put() {
     let longest = format!("{}/{}", "n".repeat(63), "u".repeat(128));
     let mut first = month("2026-09", 9);
     first.lines[0].user = Some(longest.clone());
-    put_month(&state.lock_report().unwrap(), first).unwrap();
-    let (_, damages) = put_month(&state.lock_report().unwrap(), month("2026-10", 10)).unwrap();
+    put_whole(&state, first).unwrap();
+    let (_, damages) = put_whole(&state, month("2026-10", 10)).unwrap();
     assert_eq!(damages, []);
     let text = fs::read_to_string(state.monthly(2026)).unwrap();
     assert!(text.contains(&longest), "{text}");
