@@ -335,7 +335,10 @@ fn a_line_of_many_false_seals_takes_no_more_stack_than_one() {
 #[test]
 fn a_block_without_end_takes_bounded_memory() {
     let mut decoder = Decoder::<Daily>::new();
-    let lines = day(5, 200).encode();
+    let mut block = day(5, 200);
+    // Long enough that the limit of bytes is met before that of lines.
+    block.lines.iter_mut().for_each(|line| line.user = Some("x".repeat(256)));
+    let lines = block.encode();
     let lines = &lines[..lines.find("{\"v\":1,\"kind\":\"seal\"").unwrap()];
     let mut limits = 0;
     for _ in 0..2 * Daily::MAX_BYTES / lines.len() + 2 {
