@@ -97,9 +97,12 @@ fn text(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
 }
 
+/// What is lost, and how.
+type Loss = (&'static str, fn(&Node));
+
 #[test]
 fn what_a_lost_state_directory_left_is_shown_and_removed() {
-    let lost: [(&str, fn(&Node)); 2] = [
+    let lost: [Loss; 2] = [
         ("the instance", |node| fs::remove_file(node.state_dir().join("instance")).unwrap()),
         ("the state directory", |node| fs::remove_dir_all(node.state_dir()).unwrap()),
     ];
