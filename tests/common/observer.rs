@@ -1,8 +1,10 @@
-//! The independent observer of a host: iptables rules of its own, one a port, protocol and direction.
+//! The independent observer of a host: iptables rules of its own, one a port, protocol and direction; or chains at the
+//! device itself, where what the stack drops on its way to those rules would make a difference.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
+use super::device::{DeviceObserver, End};
 use super::netns::{inside, run};
 
 /// Bytes and packets by (port, protocol, `INPUT` or `OUTPUT`).
@@ -11,6 +13,7 @@ pub type Observed = BTreeMap<(u16, String, String), (u64, u64)>;
 /// Rules in a namespace's INPUT and OUTPUT chains; they go with it. None has a target: they decide nothing.
 pub struct Observer {
     netns: String,
+    at_device: Option<DeviceObserver>,
 }
 
 impl Observer {
@@ -30,11 +33,23 @@ impl Observer {
                 assert!(child.wait().unwrap().success(), "{program} failed");
             });
         }
-        Self { netns: netns.to_owned() }
+        Self { netns: netns.to_owned(), at_device: None }
+    }
+
+    /// Sees exactly what passes the device, as eBPF does. In rules of INPUT and OUTPUT on kernels without chains at egress.
+    pub fn install_at(netns: &str, device: &str, ports: &[u16]) -> Self {
+        if !DeviceObserver::is_possible() {
+            return Self::install(netns, ports);
+        }
+        let at_device = DeviceObserver::install(netns, device, End::Here, ports);
+        Self { netns: netns.to_owned(), at_device: Some(at_device) }
     }
 
     /// The counters now, both families together.
     pub fn read(&self) -> Observed {
+        if let Some(observer) = &self.at_device {
+            return observer.read();
+        }
         let mut observed = Observed::new();
         for program in ["iptables-save", "ip6tables-save"] {
             let saved = inside(&self.netns, || run(Command::new(program).args(["-c", "-t", "filter"])));

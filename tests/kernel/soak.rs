@@ -1,5 +1,5 @@
 //! Every byte exactly once, under flood: agents are killed, replaced and reloaded at random moments, and what they wrote
-//! in all is what iptables counted in the same namespace.
+//! in all is what chains at the device itself counted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use crate::agent::Node;
 use crate::common::daemon::wait_until;
 use crate::common::flood::Flood;
-use crate::common::netns::{Pair, inside};
+use crate::common::netns::{Pair, WAN, inside};
 use crate::common::observer::Observer;
 
 pub const PORTS: [u16; 4] = [443, 4433, 8388, 9000];
@@ -27,7 +27,7 @@ impl Dice {
     }
 }
 
-/// Holds the whole log against iptables, port by port; no agent runs and nothing passes.
+/// Holds the whole log against the observer, port by port; no agent runs and nothing passes.
 pub fn compare_at_rest(node: &Node, observer: &Observer) {
     let observed = observer.read();
     let totals = node.totals();
@@ -44,8 +44,8 @@ pub fn compare_at_rest(node: &Node, observer: &Observer) {
             differences.insert((port, protocol, chain), (logged, seen));
         }
     }
-    assert!(seen_bytes > 0, "iptables saw nothing: the test tests nothing");
-    assert!(differences.is_empty(), "logged, and seen by iptables: {differences:?}\n{}", node.log());
+    assert!(seen_bytes > 0, "the observer saw nothing: the test tests nothing");
+    assert!(differences.is_empty(), "logged, and seen by the observer: {differences:?}\n{}", node.log());
     let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
     for pair in seals.windows(2) {
         assert!(pair[0]["seq"].as_u64() < pair[1]["seq"].as_u64(), "every bucket has a number of its own");
@@ -56,7 +56,7 @@ pub fn compare_at_rest(node: &Node, observer: &Observer) {
 }
 
 /// Two hundred lives of an agent under flood, with ports that come and go in each of them: `begin` begins one, `end` ends
-/// it. All that was logged in the end is what iptables counted.
+/// it. All that was logged in the end is what the observer counted.
 pub fn soak(arguments: &[&str], end: fn(&mut Node), mut begin: impl FnMut(&mut Node, &[&str])) {
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &PORTS, "");
@@ -65,7 +65,7 @@ pub fn soak(arguments: &[&str], end: fn(&mut Node), mut begin: impl FnMut(&mut N
     node.append_config(&format!("files = [{{ path = {:?}, format = \"list\" }}]\n", node.path("ports.list")));
     let arguments = [&["--bucket", "1s", "--checkpoint", "1s"], arguments].concat();
     begin(&mut node, &arguments);
-    let observer = Observer::install(&pair.host, &PORTS);
+    let observer = Observer::install_at(&pair.host, WAN, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
     let mut dice = Dice(20_261_123);
     for _ in 0..200 {
@@ -108,7 +108,7 @@ fn killed_at_every(syscalls: &[&str], arguments: &[&str]) {
     let Some(pair) = Pair::make() else { return };
     let node = Node::new(&pair, &PORTS, "");
     assert!(node.command(arguments).status.success());
-    let observer = Observer::install(&pair.host, &PORTS);
+    let observer = Observer::install_at(&pair.host, WAN, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
     let mut kills = 0;
     for syscall in syscalls {
@@ -139,7 +139,7 @@ fn a_full_disk_is_told_within_a_bucket_and_loses_nothing() {
     let mut node = Node::new(&pair, &PORTS, "");
     let disk = SmallDisk::mount(node.state_dir());
     node.start(&["--bucket", "1s", "--checkpoint", "1s"]);
-    let observer = Observer::install(&pair.host, &PORTS);
+    let observer = Observer::install_at(&pair.host, WAN, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
     flood.pass(1_000);
     disk.fill();
@@ -201,7 +201,7 @@ fn what_passes_between_two_readings_from_cron_is_in_the_second() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     };
     once();
-    let observer = Observer::install(&pair.host, &PORTS);
+    let observer = Observer::install_at(&pair.host, WAN, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
     flood.pass(3_000);
     once();
@@ -216,7 +216,7 @@ fn uninstall_writes_what_is_left_and_leaves_nothing_in_the_kernel() {
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &PORTS, "");
     node.start(&[]);
-    let observer = Observer::install(&pair.host, &PORTS);
+    let observer = Observer::install_at(&pair.host, WAN, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
     flood.pass(1_000);
     let refused = node.command(&["uninstall"]);
