@@ -112,7 +112,11 @@ impl Answers {
                     Some(code) => return Err(io::Error::from_raw_os_error(code.saturating_neg())),
                     None => return Err(io::Error::other("an error without a code")),
                 },
-                NLMSG_DONE => self.complete = true,
+                // The end of a listing has an error where the kernel could not go on with it: half a listing is none.
+                NLMSG_DONE => match read_u32(payload, 0).map(u32::cast_signed) {
+                    Some(code @ ..0) => return Err(io::Error::from_raw_os_error(code.saturating_neg())),
+                    Some(0..) | None => self.complete = true,
+                },
                 message_type => self.bodies.push((message_type, payload.to_vec())),
             }
             let aligned = (packet.length() as usize).next_multiple_of(4).min(datagram.len());
@@ -204,6 +208,18 @@ mod tests {
         let mut answers = Answers::default();
         answers.take(&message).unwrap();
         assert!(answers.complete);
+    }
+
+    #[test]
+    fn half_a_listing_is_an_error() {
+        let end = |code: i32| Request::new(NLMSG_DONE, 0, &code.to_ne_bytes()).encode();
+        let error = Answers::default().take(&end(-12)).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(12));
+        for message in [end(0), Request::new(NLMSG_DONE, 0, &[]).encode()] {
+            let mut answers = Answers::default();
+            answers.take(&message).unwrap();
+            assert!(answers.complete);
+        }
     }
 
     #[test]
