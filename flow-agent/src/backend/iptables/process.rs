@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "edge: processes")]
 
 use std::io::{self, Read, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -32,6 +33,8 @@ pub fn run(program: &Path, arguments: &[&str], input: &str) -> Result<Output, Ip
     let error = |source| IptablesError::Run { program: program.to_owned(), source };
     let mut command = Command::new(program);
     command.args(arguments).env("LC_ALL", "C");
+    // Ctrl-C at the terminal is for the agent, which then leaves in its own time: a restore must not end half-way.
+    command.process_group(0);
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(error)?;
     let mut stdin = child.stdin.take().expect("stdin is piped");
@@ -103,6 +106,14 @@ mod tests {
         let output = run(Path::new("/bin/cat"), &[], &input).unwrap();
         assert!(output.status.success());
         assert_eq!(output.stdout, input);
+    }
+
+    #[test]
+    fn a_program_has_a_process_group_of_its_own() {
+        let stat = run(Path::new("/bin/cat"), &["/proc/self/stat"], "").unwrap().stdout;
+        let fields: Vec<&str> = stat.split(' ').collect();
+        // proc_pid_stat(5): (1) is the process, (5) its group. `cat` has no space in its name.
+        assert_eq!(fields[0], fields[4], "{stat}");
     }
 
     #[test]
