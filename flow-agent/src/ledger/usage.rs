@@ -20,6 +20,7 @@ mod bucket_writer;
 mod inputs;
 mod meter;
 mod open;
+mod restore;
 mod usage_since_seal;
 
 pub use baseline::{Baseline, LastSeal};
@@ -27,6 +28,7 @@ pub use bucket_writer::open_bucket;
 pub use inputs::{Closing, Counted, Settings};
 pub use meter::Meter;
 pub use open::ForeignEpoch;
+pub use restore::SealedBuckets;
 
 #[cfg(test)]
 pub(crate) mod tests;

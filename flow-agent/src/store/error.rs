@@ -27,6 +27,14 @@ pub enum StoreError {
     /// A file that is only ever appended to by us is not as long as we left it.
     #[error("`{}` has {found} bytes, not {expected}: it was changed by somebody else", path.display())]
     Changed { path: PathBuf, expected: u64, found: u64 },
+    /// The log has a bucket that comes after all that this agent has written.
+    #[error(
+        "the hourly log goes on to bucket {found}, but this agent has written only {written}: another agent wrote there"
+    )]
+    Ahead { found: u64, written: u64 },
+    /// The state directory that is there now is not the one that this agent counts for.
+    #[error("`{}` belongs to instance {found}, not to {expected}", path.display())]
+    OtherInstance { path: PathBuf, found: String, expected: String },
     /// Buckets are appended in their order, each once.
     #[error("bucket {seq} is in the hourly log already: the next is {next}")]
     Numbered { seq: u64, next: u64 },
@@ -67,11 +75,19 @@ impl StoreError {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
                 "mount that file system for writing, or name another directory with --state-dir".to_owned()
             }
-            Self::Io { .. } | Self::Changed { .. } | Self::Numbered { .. } => return None,
+            Self::OtherInstance { .. } => {
+                "put the state directory back, or start the agent again to count for the one that is there".to_owned()
+            }
             Self::TooLarge { .. } => "watch fewer ports, or give users shorter names".to_owned(),
+            Self::Io { .. } | Self::Changed { .. } | Self::Numbered { .. } | Self::Ahead { .. } => return None,
             Self::Damaged { path, .. } => format!("put `{}` back from a copy, or move it away", path.display()),
         };
         Some(help)
+    }
+
+    /// Whether another agent, or another history, is in the place of what this agent writes: trying again cannot help.
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Locked { .. } | Self::Ahead { .. } | Self::OtherInstance { .. })
     }
 
     /// Whether the disk, or the writer's quota, is full: space may come back, and the write may be tried again.

@@ -21,9 +21,26 @@ pub fn ensure(lock: &RunLock) -> Result<String, StoreError> {
     }
     let mut id = uuid::Uuid::new_v4().simple().to_string();
     id.truncate(DIGITS);
-    let path = state.instance();
-    disk::replace(state.disk(), &path, format!("{id}\n").as_bytes()).map_err(StoreError::io("replace", &path))?;
+    write(state, &id)?;
     Ok(id)
+}
+
+/// Makes `id` the id of a state directory that has none; for an agent whose directory was lost while it counts.
+///
+/// # Errors
+/// [`StoreError::OtherInstance`] when the directory has another id; as [`ensure`].
+pub fn keep(lock: &RunLock, id: &str) -> Result<(), StoreError> {
+    let (state, path) = (lock.state(), lock.state().instance());
+    match read(state)? {
+        Some(found) if found == id => Ok(()),
+        Some(found) => Err(StoreError::OtherInstance { path, found, expected: id.to_owned() }),
+        None => write(state, id),
+    }
+}
+
+fn write(state: &StateDir, id: &str) -> Result<(), StoreError> {
+    let path = state.instance();
+    disk::replace(state.disk(), &path, format!("{id}\n").as_bytes()).map_err(StoreError::io("replace", &path))
 }
 
 /// The id of this state directory; `None` when nothing ever ran here.

@@ -2,9 +2,9 @@
 //!
 //! The locks are the kernel's (`flock`): a process that dies lets go of them.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -20,13 +20,31 @@ macro_rules! lock {
         pub struct $name {
             state: StateDir,
             /// Open for as long as the lock is held.
-            _file: File,
+            file: File,
         }
 
         impl $name {
             pub(super) fn take(state: &StateDir) -> Result<Self, StoreError> {
                 state.create_dir(state.root())?;
-                Ok(Self { _file: take(&state.root().join($file))?, state: state.clone() })
+                Ok(Self { file: take(&state.root().join($file))?, state: state.clone() })
+            }
+
+            /// Whether the lock file that is held is the one that lies in the directory now: another one is there, or none,
+            /// when the directory was moved, replaced, or unmounted.
+            ///
+            /// # Errors
+            /// When the lock file cannot be looked at.
+            pub fn is_in_place(&self) -> Result<bool, StoreError> {
+                is_same(&self.file, &self.state.root().join($file))
+            }
+
+            /// Takes the lock of the directory that is there now, and lets go of the former one.
+            ///
+            /// # Errors
+            /// As when it was taken first; the former one is still held then.
+            pub fn take_again(&mut self) -> Result<(), StoreError> {
+                *self = Self::take(&self.state)?;
+                Ok(())
             }
 
             /// The directory that this lock gives the right to write to.
@@ -75,6 +93,16 @@ impl StateDir {
     /// As [`StateDir::lock_run`].
     pub fn lock_report(&self) -> Result<ReportLock, StoreError> {
         ReportLock::take(self)
+    }
+}
+
+/// Whether `path` is the file that is open.
+fn is_same(file: &File, path: &Path) -> Result<bool, StoreError> {
+    let held = file.metadata().map_err(StoreError::io("look at", path))?;
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok((held.dev(), held.ino()) == (found.dev(), found.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(StoreError::io("look at", path)(source)),
     }
 }
 
@@ -147,9 +175,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = StateDir::new(dir.path());
         let agent = state.lock_run().unwrap();
-        let heir = agent._file.try_clone().unwrap();
+        let heir = agent.file.try_clone().unwrap();
         // No process has a number beyond PID_MAX_LIMIT of include/linux/threads.h.
-        std::fs::write(dir.path().join("run.lock"), "4194305\n").unwrap();
+        fs::write(dir.path().join("run.lock"), "4194305\n").unwrap();
         drop(agent);
         let heir = std::thread::spawn(move || {
             // As long as a few tries.
@@ -173,9 +201,29 @@ mod tests {
     fn a_symlink_in_the_place_of_a_lock_is_not_followed() {
         let dir = tempfile::tempdir().unwrap();
         let victim = dir.path().join("victim");
-        std::fs::write(&victim, "precious").unwrap();
+        fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, dir.path().join("run.lock")).unwrap();
         StateDir::new(dir.path()).lock_run().unwrap_err();
-        assert_eq!(std::fs::read_to_string(&victim).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_directory_that_was_moved_or_replaced_is_noticed_and_can_be_locked_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, aside) = (dir.path().join("state"), dir.path().join("aside"));
+        let state = StateDir::new(&path);
+        let mut lock = state.lock_run().unwrap();
+        assert!(lock.is_in_place().unwrap());
+        fs::rename(&path, &aside).unwrap();
+        assert!(!lock.is_in_place().unwrap());
+        lock.take_again().unwrap();
+        assert!(lock.is_in_place().unwrap());
+        // The former one is free, and the one that is there is not.
+        drop(StateDir::new(&aside).lock_run().unwrap());
+        state.lock_run().unwrap_err();
+        // What somebody else holds is not taken.
+        fs::rename(&path, dir.path().join("another")).unwrap();
+        let _other = state.lock_run().unwrap();
+        assert!(lock.take_again().unwrap_err().is_final());
     }
 }

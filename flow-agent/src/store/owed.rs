@@ -1,9 +1,9 @@
 //! Which days have to be rolled up: those whose hourly log may hold more than their seal in `daily/` says.
 //!
 //! Only the seals and the files' times are looked at, so that years of logs cost a fraction of a second.
-#![expect(clippy::disallowed_methods, reason = "edge: files")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -42,12 +42,12 @@ pub fn days(state: &StateDir, zone: Tz) -> Result<BTreeSet<NaiveDate>, StoreErro
     let mut months: BTreeMap<Month, MonthFile> = BTreeMap::new();
     let mut owed = BTreeSet::new();
     for date in &dates {
-        let month = Month::of(*date);
-        if !months.contains_key(&month) {
-            months.insert(month, MonthFile::read(&state.daily(month))?);
-        }
+        let month = match months.entry(Month::of(*date)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(MonthFile::read(&state.daily(Month::of(*date)))?),
+        };
         let Some(written_at) = modified_at(&state.hourly(*date))? else { continue };
-        if months[&month].owes(*date, written_at, calendar::day_end(zone, *date)) {
+        if month.owes(*date, written_at, calendar::day_end(zone, *date)) {
             owed.insert(*date);
         }
     }
@@ -110,6 +110,7 @@ fn modified_at(path: &Path) -> Result<Option<DateTime<Utc>>, StoreError> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
 mod tests {
     use std::time::{Duration, SystemTime};
 

@@ -91,6 +91,8 @@ fn document<T>(what: &str, found: Result<Option<T>, StoreError>) -> Option<Findi
         StoreError::Io { .. }
         | StoreError::Locked { .. }
         | StoreError::Changed { .. }
+        | StoreError::Ahead { .. }
+        | StoreError::OtherInstance { .. }
         | StoreError::Numbered { .. }
         | StoreError::TooLarge { .. } => finding,
     })

@@ -128,6 +128,16 @@ impl Meter {
         }))
     }
 
+    /// The checkpoint that was kept is lost: another is owed even if nothing moved.
+    pub fn forget_checkpoint(&mut self) {
+        self.open.unknown = true;
+    }
+
+    /// Whether `reading` is of the counters that are open.
+    pub fn knows(&self, reading: &Reading) -> bool {
+        reading.epoch == self.open.identity.epoch
+    }
+
     /// `checkpoint` is on disk, and is the last that was made.
     pub fn checkpoint_kept(&mut self, checkpoint: &Checkpoint) {
         self.open.usage.forget_changes();

@@ -4,6 +4,7 @@ mod recovery;
 mod scan;
 mod tail;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use recovery::{Cut, recover};
@@ -69,12 +70,29 @@ impl Journal {
     }
 
     /// Appends a bucket to the file of the date in its `start`, and waits until it is on disk. One that bears no number
-    /// gets the next; an imported one keeps none, for it is nobody's counters.
+    /// gets the next; an imported one keeps none, for it is nobody's counters. A file that somebody else changed is
+    /// verified anew first.
     ///
     /// # Errors
-    /// [`StoreError::Numbered`] when its number was given already. In any case the log is as before: the same bucket may
-    /// be tried again, or another in its place. [`StoreError::is_full`] tells whether space is all that is missing.
+    /// As [`Journal::append_unchanged`], but for [`StoreError::Changed`].
     pub fn append(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
+        match self.append_unchanged(bucket) {
+            Err(StoreError::Changed { path, .. }) => {
+                tracing::warn!(path = %path.display(), "the hourly log was changed by somebody else: it is verified anew");
+                self.appenders.retain(|appender| appender.path() != path);
+                self.append_unchanged(bucket)
+            }
+            other => other,
+        }
+    }
+
+    /// [`Journal::append`], but not to a file that is not as this journal left it.
+    ///
+    /// # Errors
+    /// [`StoreError::Numbered`] when its number was given already, [`StoreError::Changed`] when the file was changed. In any
+    /// case the log is as before: the same bucket may be tried again, or another in its place. [`StoreError::is_full`]
+    /// tells whether space is all that is missing.
+    pub fn append_unchanged(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
         bucket.seal.seq = match bucket.seal.seq {
             _ if bucket.seal.quality == Quality::Import => None,
             Some(seq) if seq < self.next_seq => return Err(StoreError::Numbered { seq, next: self.next_seq }),
@@ -82,19 +100,41 @@ impl Journal {
         };
         let text = bucket.encode();
         let path = self.state.hourly(bucket.seal.start.date_naive());
-        let mut appended = self.try_append(&path, text.as_bytes());
-        if let Err(StoreError::Changed { .. }) = &appended {
-            tracing::warn!(path = %path.display(), "the hourly log was changed by somebody else: it is verified anew");
-            self.appenders.retain(|appender| appender.path() != path);
-            appended = self.try_append(&path, text.as_bytes());
-        }
-        appended?;
+        self.try_append(&path, text.as_bytes())?;
         if let Some(seq) = bucket.seal.seq {
             self.next_seq = seq + 1;
         }
         // Files of other dates are done with, but for those that still have something to make up for.
         self.appenders.retain(|appender| appender.path() == path || appender.is_hurt());
         Ok(())
+    }
+
+    /// Reads the log again that somebody else changed: the last bucket of each epoch that it still has. What comes next is
+    /// appended to the files as they are now.
+    ///
+    /// # Errors
+    /// When the log cannot be read; [`StoreError::Ahead`] when it goes on after the last bucket that was appended here.
+    pub fn look_again(&mut self) -> Result<BTreeMap<String, HourBlock>, StoreError> {
+        let (recovery, _) = recover(&self.state)?;
+        let written = self.next_seq.saturating_sub(1);
+        match recovery.last().and_then(|bucket| bucket.seal.seq) {
+            Some(found) if found > written => return Err(StoreError::Ahead { found, written }),
+            Some(_) | None => {}
+        }
+        self.appenders.clear();
+        Ok(recovery.epochs)
+    }
+
+    /// Appends a bucket in the place of those from its number on, which the log has lost.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_again(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
+        let next_seq = self.next_seq;
+        self.next_seq = bucket.seal.seq.unwrap_or(next_seq).min(next_seq);
+        let appended = self.append_unchanged(bucket);
+        self.next_seq = next_seq;
+        appended
     }
 
     fn try_append(&mut self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
