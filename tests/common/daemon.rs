@@ -31,6 +31,21 @@ impl Daemon {
         Ok(self.child.wait()?.code())
     }
 
+    /// Waits for the end: its exit code, `None` when a signal ended it.
+    ///
+    /// # Errors
+    /// When it does not end within `timeout`: it is killed.
+    pub fn wait(mut self, timeout: Duration) -> io::Result<Option<i32>> {
+        let deadline = Instant::now() + timeout;
+        while Instant::now() < deadline {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status.code());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
     /// Sends a signal; a process that has ended already is left alone.
     pub fn signal(&self, signal: rustix::process::Signal) {
         // ESRCH: it ended by itself, which is what the signal was for.

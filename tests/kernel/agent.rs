@@ -17,12 +17,13 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-agent");
 
 /// A node: its directory and its configuration, and the agent that runs there, or none.
 pub struct Node {
+    /// Ends before its directory is removed: an agent makes a directory again that it lost.
+    agent: Option<Daemon>,
     netns: String,
     bpffs: PathBuf,
     program: PathBuf,
     dir: tempfile::TempDir,
     config: PathBuf,
-    agent: Option<Daemon>,
     /// Where the agent looks for programs first.
     programs: Option<OsString>,
 }
@@ -188,6 +189,11 @@ impl Node {
     /// Sends the agent that runs a signal.
     pub fn signal(&self, signal: rustix::process::Signal) {
         self.agent.as_ref().expect("an agent runs").signal(signal);
+    }
+
+    /// Waits until the agent has ended by itself, or as it was asked to: its exit code.
+    pub fn wait_for_end(&mut self) -> Option<i32> {
+        self.agent.take().expect("an agent runs").wait(Duration::from_secs(60)).expect("the agent ends")
     }
 
     /// Kills the agent, as `kill -9` does.

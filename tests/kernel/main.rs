@@ -40,6 +40,8 @@ mod program;
 mod rollups;
 mod soak;
 mod stacks;
+mod state_dir;
+mod stopped;
 mod store;
 mod stranger;
 mod support;

@@ -22,7 +22,7 @@ const PORTS: u16 = 100;
 const PLACE: &str = "/mnt";
 
 /// Gives the calling thread its own view of mounts, which go with it. `false` without root.
-fn own_mounts() -> bool {
+pub fn own_mounts() -> bool {
     if !have_root("mounts") {
         return false;
     }
@@ -94,7 +94,7 @@ fn run(command: &mut Command) {
 }
 
 /// Takes all space but about `leave` bytes, with a file of this name.
-fn fill(root: &Path, name: &str, leave: u64) -> PathBuf {
+pub fn fill(root: &Path, name: &str, leave: u64) -> PathBuf {
     let filler = root.join(name);
     let stat = rustix::fs::statvfs(root).unwrap();
     let free = stat.f_bavail * stat.f_frsize;

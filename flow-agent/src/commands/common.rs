@@ -8,7 +8,7 @@ use crate::config::{self, Config};
 use crate::exit::Failure;
 
 /// What every command accepts.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Common {
     /// The configuration; without it /etc/flow-agent/config.toml where that exists, else the defaults

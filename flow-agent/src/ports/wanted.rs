@@ -32,6 +32,8 @@ pub struct Sources<'a> {
 #[derive(Debug)]
 pub struct Wanted {
     pub ports: Owners,
+    /// Those of `ports` on which somebody listens; empty unless the configuration asks for them.
+    pub listening: BTreeSet<u16>,
     /// What every file said when it was last good: to be kept, for the time when it is not.
     pub files: BTreeMap<PathBuf, Owners>,
     /// How each file was found, in the order of the configuration.
@@ -120,7 +122,7 @@ impl WantedError {
 pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
     let mut warnings = Vec::new();
     let mut ports: Owners = sources.config.watch.iter().map(|port| (*port, None)).collect();
-    ports.extend(sources.listening.into_iter().map(|port| (port, None)));
+    ports.extend(sources.listening.iter().map(|port| (*port, None)));
     let here = |user: &&User| user.is_on(sources.node);
     for user in sources.users.iter().filter(here) {
         ports.extend(user.ports.iter().map(|port| (*port, Some(user.name.clone()))));
@@ -167,7 +169,7 @@ pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
         return Err(WantedError::TooMany { wanted: ports.len(), max_ports: sources.max_ports });
     }
     warnings.extend(ephemeral_warning(ports.keys().copied(), sources.ephemeral));
-    Ok(Wanted { ports, files, sources: reports, details, warnings })
+    Ok(Wanted { ports, listening: sources.listening, files, sources: reports, details, warnings })
 }
 
 fn merge(ports: &mut Owners, owners: &Owners, path: &Path, warnings: &mut Vec<Warning>) {

@@ -88,7 +88,7 @@ fn take_and_go_on(pair: &Pair, variant: &Variant, work: impl FnOnce()) -> Node {
         work();
         datagrams(pair, 7);
     });
-    wait_until("it is noticed", Duration::from_secs(30), || node.log().contains("there is time that nobody saw"));
+    wait_until("it is noticed", Duration::from_secs(30), || node.log().contains("some time was not measured"));
     datagrams(pair, 11);
     node.stop();
     node

@@ -8,11 +8,15 @@ use super::nat::NatWatch;
 use super::recorder::Recorder;
 use super::say;
 use super::timers::{INSPECT_EVERY, LOOK_ELSEWHERE_EVERY, LOOK_EVERY, LOOK_FOR_NAT_EVERY, Timers, after};
-use super::watched::Watched;
+use super::watched::{Heard, Watched};
 use crate::clock;
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::ledger::calendar;
+use crate::ledger::reading::Moment;
+
+/// How soon to look again whether buckets can be closed, where they could not.
+const HEARTBEAT_RETRY: Duration = Duration::from_secs(1);
 
 /// Counts until it is told to leave.
 pub struct Agent {
@@ -23,6 +27,8 @@ pub struct Agent {
     elsewhere: ElsewhereWatch,
     rollups: DayRollups,
     timers: Timers,
+    /// How often the service manager is told that all is well; `None` when it does not ask.
+    heartbeat: Option<Duration>,
 }
 
 impl Agent {
@@ -31,7 +37,9 @@ impl Agent {
     pub fn begin(config: Config, recorder: Recorder, watched: Watched, must_close: bool) -> Self {
         let timers = Timers::start(clock::now(), &config);
         let (nat, elsewhere, rollups) = (NatWatch::default(), ElsewhereWatch::default(), DayRollups::default());
-        let mut agent = Self { config, recorder, watched, nat, elsewhere, rollups, timers };
+        // Three times as often as it must hear of it.
+        let heartbeat = sd_notify::watchdog_enabled().map(|within| within / 3);
+        let mut agent = Self { config, recorder, watched, nat, elsewhere, rollups, timers, heartbeat };
         if must_close {
             agent.recorder.close();
         }
@@ -57,6 +65,10 @@ impl Agent {
         if self.watched.must_look() {
             next = next.min(self.timers.look_at);
         }
+        if self.heartbeat.is_some() {
+            // Not at once where no bucket can be closed.
+            next = next.min(self.timers.heartbeat_at.max(after(now, HEARTBEAT_RETRY)));
+        }
         if self.recorder.has_waiting() {
             next = next.min(self.recorder.retry_at());
         }
@@ -68,10 +80,14 @@ impl Agent {
     }
 
     /// Does what is due.
-    pub fn tick(&mut self) {
+    ///
+    /// # Errors
+    /// When counting cannot go on in this process: a restart may heal it.
+    pub fn tick(&mut self) -> Result<(), Failure> {
         let now = clock::now();
         if now.boot_ns >= self.timers.inspect_at {
             self.inspect();
+            self.attend_state();
         }
         if self.recorder.must_close(now) {
             self.timers.inspect_at = after(now, INSPECT_EVERY);
@@ -86,7 +102,7 @@ impl Agent {
         }
         if self.watched.must_look() && now.boot_ns >= self.timers.look_at {
             self.timers.look_at = after(now, LOOK_EVERY);
-            self.refresh_ports();
+            self.watched.begin_look(clock::now());
         } else if !self.recorder.has_waiting() && self.recorder.differs_from(self.watched.owners()) {
             // A port that is to come back waited until its last line was written, or the kernel refused.
             self.apply_ports();
@@ -101,6 +117,29 @@ impl Agent {
         }
         self.rollups.owe(self.recorder.take_dates());
         self.rollups.attend(&self.config, now);
+        if let Some(failure) = self.recorder.take_fatal() {
+            return Err(failure);
+        }
+        self.send_heartbeat(now);
+        Ok(())
+    }
+
+    /// Writes what belongs into the state directory, where another one has taken its place.
+    pub(super) fn attend_state(&mut self) {
+        if self.recorder.attend_state() {
+            self.remember_ports();
+            self.recorder.close();
+            self.recorder.checkpoint();
+        }
+    }
+
+    /// Tells the service manager that all is well, if it wants to know: only while buckets can be closed.
+    fn send_heartbeat(&mut self, now: Moment) {
+        let Some(every) = self.heartbeat else { return };
+        if now.boot_ns >= self.timers.heartbeat_at && self.recorder.can_close() {
+            self.timers.heartbeat_at = after(now, every);
+            tell_service_manager(&[sd_notify::NotifyState::Watchdog]);
+        }
     }
 
     /// Looks whether all that was attached is still there.
@@ -109,16 +148,22 @@ impl Agent {
         self.recorder.inspect();
     }
 
-    /// Returns when a port file or the users' file may have changed. May be dropped at any time.
-    pub async fn ports_changed(&mut self) {
-        self.watched.changed().await;
+    /// Returns when a port file or the users' file may have changed, or a look at the ports has ended. May be dropped at
+    /// any time.
+    pub async fn hear_of_ports(&mut self) -> Heard {
+        self.watched.hear().await
     }
 
-    /// Looks which ports are to be counted, for whom, and counts them.
-    pub fn refresh_ports(&mut self) {
-        if self.watched.refresh(clock::now()) {
-            self.remember_ports();
-            self.apply_ports();
+    /// Does what has to be done after [`Agent::hear_of_ports`].
+    pub fn attend_ports(&mut self, heard: Heard) {
+        match heard {
+            Heard::Changed => self.watched.begin_look(clock::now()),
+            Heard::Looked(looked) => {
+                if self.watched.take(looked, clock::now()) {
+                    self.remember_ports();
+                    self.apply_ports();
+                }
+            }
         }
     }
 
@@ -136,7 +181,7 @@ impl Agent {
         self.config = same;
         self.watched.reconfigure(config);
         self.timers.nat_at = clock::now().boot_ns;
-        self.refresh_ports();
+        self.watched.begin_look(clock::now());
     }
 
     /// Writes a last bucket and rolls up its day, for which it waits no longer than `patience`. The counters stay, and

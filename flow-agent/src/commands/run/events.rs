@@ -1,11 +1,12 @@
-//! What wakes the agent: time, signals, files that changed, interfaces that came or went.
+//! What wakes the agent: time, SIGHUP, files that changed, interfaces that came or went.
 
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::agent::Agent;
+use super::supervisor::Stop;
 use crate::backend::InterfaceEvents;
 use crate::config::Config;
 use crate::exit::Failure;
@@ -14,47 +15,34 @@ use crate::exit::Failure;
 /// seconds.
 const ROLL_UP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Counts until SIGTERM or SIGINT; SIGHUP asks `reload` for the configuration.
+/// Counts until `stop` asks it to leave; SIGHUP asks `reload` for the configuration.
 ///
 /// # Errors
 /// When counting cannot go on, or the last bucket cannot be written.
-pub async fn run(agent: &mut Agent, reload: &dyn Fn() -> Result<Config, Failure>) -> Result<(), Failure> {
-    let mut signals =
-        Signals::new().map_err(|error| anyhow::Error::new(error).context("failed to listen for signals"))?;
+pub async fn run(
+    agent: &mut Agent,
+    stop: &mut Stop,
+    reload: &dyn Fn() -> Result<Config, Failure>,
+) -> Result<(), Failure> {
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|error| anyhow::Error::new(error).context("failed to listen for signals"))?;
     let mut interfaces = InterfaceEvents::listen()?;
     agent.say_begin();
     loop {
         let pause = agent.pause();
         tokio::select! {
-            () = sleep(pause) => agent.tick(),
-            () = agent.ports_changed() => agent.refresh_ports(),
+            () = stop.asked() => break,
+            () = sleep(pause) => agent.tick()?,
+            heard = agent.hear_of_ports() => agent.attend_ports(heard),
             heard = interfaces.changed() => {
                 heard?;
                 agent.inspect();
             }
-            _ = signals.hangup.recv() => match reload() {
+            _ = hangup.recv() => match reload() {
                 Ok(config) => agent.reconfigure(config),
                 Err(failure) => tracing::error!("the configuration stays as it is\n{}", failure.render()),
             },
-            _ = signals.terminate.recv() => break,
-            _ = signals.interrupt.recv() => break,
         }
     }
     agent.leave(ROLL_UP_PATIENCE)
-}
-
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
 }

@@ -8,10 +8,13 @@ mod nat;
 mod recorder;
 mod say;
 mod setup;
+mod supervisor;
 mod timers;
 mod watched;
 
 use std::time::Duration;
+
+use self::supervisor::{event_loop, supervise};
 
 use crate::backend::BackendChoice;
 use crate::backend::Place;
@@ -65,13 +68,17 @@ pub struct Args {
 /// With the documented exit code: 3 for the configuration, 4 for the kernel and the interfaces, 5 for the files.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = configured(common, &args)?;
-    event_loop()?.block_on(async {
-        let mut agent = setup::start(config, args.attach, args.accept_overlap).await?;
-        if args.once {
-            agent.leave(Duration::MAX)
-        } else {
-            events::run(&mut agent, &|| configured(common, &args)).await
-        }
+    if args.once {
+        event_loop()?
+            .block_on(async { setup::start(config, args.attach, args.accept_overlap).await?.leave(Duration::MAX) })?;
+        return Ok(Code::Done);
+    }
+    let common = common.clone();
+    supervise(move |mut stop| {
+        event_loop()?.block_on(async {
+            let mut agent = setup::start(config, args.attach, args.accept_overlap).await?;
+            events::run(&mut agent, &mut stop, &|| configured(&common, &args)).await
+        })
     })?;
     Ok(Code::Done)
 }
@@ -82,11 +89,6 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 /// As [`execute`].
 pub fn once(config: Config) -> Result<(), Failure> {
     event_loop()?.block_on(async { setup::start(config, Place::Auto, false).await?.leave(Duration::MAX) })
-}
-
-fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
-    let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    built.map_err(|error| Failure::from(anyhow::Error::new(error).context("failed to start the event loop")))
 }
 
 /// The configuration, with what the command line says in its place.

@@ -5,6 +5,7 @@
 
 mod outbox;
 mod ports;
+mod state;
 mod unseen;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use self::outbox::{AfterSync, Outbox};
+use self::state::StateHold;
 use self::unseen::UnseenList;
 use super::timers::after;
 use crate::backend::{Backend, Identity, Retired};
@@ -21,11 +23,14 @@ use crate::errors::chain;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::HourBlock;
 use crate::ledger::reading::{Moment, Unseen};
-use crate::ledger::usage::{Closing, Counted, Meter};
+use crate::ledger::usage::{Closing, Counted, ForeignEpoch, Meter};
 use crate::ports::Owners;
 use crate::store::journal::Journal;
 use crate::store::ports::PortList;
-use crate::store::{self, RunLock, checkpoint};
+use crate::store::{self, RunLock, StoreError, checkpoint};
+
+/// How long an error of writing that lasts is not said again.
+const SAY_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// How long to wait before a reading, or a write, that failed is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
@@ -43,11 +48,17 @@ pub struct Recorder {
     replaced: VecDeque<Box<dyn Retired>>,
     /// When a reading, or a write, that failed is tried again, by the boot-time clock in nanoseconds.
     retry_at: u64,
+    /// What was said last of a write that failed, and when, so that the log does not fill with it.
+    said: Option<(String, u64)>,
+    state: StateHold,
+    /// Why counting cannot go on, once it cannot.
+    fatal: Option<Failure>,
 }
 
 /// What a recorder begins with.
 pub struct Beginning {
     pub lock: RunLock,
+    pub instance: String,
     pub journal: Journal,
     pub backend: Box<dyn Backend>,
     pub meter: Meter,
@@ -66,7 +77,7 @@ impl Recorder {
         buckets: Vec<HourBlock>,
         mut retired: Vec<Box<dyn Retired>>,
     ) -> Result<Self, Failure> {
-        let Beginning { lock, journal, backend, meter, owners, unseen } = beginning;
+        let Beginning { lock, instance, journal, backend, meter, owners, unseen } = beginning;
         let mut recorder = Self {
             lock,
             backend,
@@ -76,6 +87,9 @@ impl Recorder {
             unseen: UnseenList::default(),
             replaced: VecDeque::new(),
             retry_at: clock::now().boot_ns,
+            said: None,
+            state: StateHold::new(instance),
+            fatal: None,
         };
         for bucket in buckets {
             let behind = retired.iter().position(|set| set.identity().epoch == bucket.seal.epoch);
@@ -87,7 +101,7 @@ impl Recorder {
             // Its last reading is sealed already, or there was nothing in it.
             set.delete()?;
         }
-        recorder.unseen.add(unseen);
+        recorder.unseen.add(unseen, clock::now());
         Ok(recorder)
     }
 
@@ -121,6 +135,18 @@ impl Recorder {
         self.meter.planned_end()
     }
 
+    /// Why counting cannot go on, once it cannot: a restart may heal it.
+    pub fn take_fatal(&mut self) -> Option<Failure> {
+        self.fatal.take()
+    }
+
+    /// Whether a bucket could be closed now: the counters can be read, and are those of the open bucket.
+    pub fn can_close(&mut self) -> bool {
+        self.fatal.is_none()
+            && self.replaced.is_empty()
+            && self.backend.read(&clock::now).is_ok_and(|reading| self.meter.knows(&reading))
+    }
+
     /// When what failed is to be tried again, by the boot-time clock in nanoseconds.
     pub fn retry_at(&self) -> u64 {
         self.retry_at
@@ -139,20 +165,20 @@ impl Recorder {
 
     /// Looks whether all that was attached is still there, and notes what could not be seen.
     pub fn inspect(&mut self) {
-        let inspection = match self.backend.inspect(clock::now()) {
+        let now = clock::now();
+        let inspection = match self.backend.inspect(now) {
             Ok(inspection) => inspection,
             Err(error) => {
                 tracing::error!(error = %chain(&error), "failed to look at the attachments");
                 return;
             }
         };
-        let is_told = inspection.unseen.is_empty();
-        self.unseen.add(inspection.unseen);
+        let must_tell = self.unseen.add(inspection.unseen, now);
         self.replaced.extend(inspection.retired);
         if let Err(failure) = self.go_on_with_new_counters() {
             tracing::error!("the new counters cannot be read; it is tried again\n{}", failure.render());
         }
-        if !is_told {
+        if must_tell {
             // At once: nothing else will tell a successor.
             self.checkpoint();
         }
@@ -178,7 +204,9 @@ impl Recorder {
     pub fn leave(&mut self) -> Result<(), Failure> {
         self.inspect();
         self.seal()?;
-        self.outbox.write_all(self.backend.as_mut())
+        self.hold_state()?;
+        self.outbox.write_all(self.backend.as_mut())?;
+        Ok(())
     }
 
     /// Makes a bucket of the time up to now, to be written.
@@ -188,7 +216,7 @@ impl Recorder {
         let closing = Closing { users: &users, unseen: self.unseen.all() };
         self.meter.set_pinned(self.backend.identity().pinned);
         let bucket = self.meter.close(self.backend.interfaces(), &reading, closing);
-        let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
+        let bucket = bucket.map_err(|error| self.cannot_go_on(error))?;
         self.unseen.forget_until(&bucket.seal);
         self.outbox.push(bucket, AfterSync::Release);
         // Draining ports are left out of every later bucket.
@@ -199,16 +227,36 @@ impl Recorder {
 
     /// Writes the buckets that wait, and lets go of the counters that are no longer needed then.
     pub fn write(&mut self) {
-        let written = self.outbox.write_all(self.backend.as_mut());
-        if let Err(failure) = written {
-            let waiting = self.outbox.len();
-            tracing::error!(
-                waiting,
-                "a bucket could not be written; it is kept, and tried again\n{}",
-                failure.render()
-            );
-            self.retry_at = after(clock::now(), RETRY_AFTER);
+        match self.hold_state().and_then(|()| self.outbox.write_all(self.backend.as_mut())) {
+            Ok(()) => {
+                if self.said.take().is_some() {
+                    tracing::info!("buckets can be written again: none waits");
+                }
+            }
+            Err(error) => self.take_write_error(error),
         }
+    }
+
+    fn take_write_error(&mut self, error: StoreError) {
+        let now = clock::now();
+        self.retry_at = after(now, RETRY_AFTER);
+        let is_final = error.is_final();
+        let failure = Failure::from(error);
+        let text = failure.render();
+        if self.said.as_ref().is_none_or(|(said, until)| *said != text || *until <= now.boot_ns) {
+            let waiting = self.outbox.len();
+            tracing::error!(waiting, "a bucket could not be written; it is kept, and tried again\n{text}");
+            self.said = Some((text, after(now, SAY_AGAIN_AFTER)));
+        }
+        if is_final {
+            self.fatal = Some(failure);
+        }
+    }
+
+    /// The counters are not those of the open bucket, and will not be: only a start can tell what belongs together.
+    fn cannot_go_on(&mut self, error: ForeignEpoch) -> Failure {
+        self.fatal = Some(foreign(error.clone()));
+        foreign(error)
     }
 
     /// Keeps the newest reading. Not while a bucket waits: a checkpoint says what came after a seal.
@@ -222,9 +270,10 @@ impl Recorder {
     }
 
     fn try_checkpoint(&mut self) -> Result<(), Failure> {
+        self.hold_state()?;
         let reading = self.backend.read(&clock::now)?;
-        let checkpoint = self.meter.checkpoint(&reading, self.unseen.all());
-        if let Some(checkpoint) = checkpoint.map_err(|error| Failure::new(Code::Unexpected, error))? {
+        let checkpoint = self.meter.checkpoint(&reading, &self.unseen.foretold(reading.at));
+        if let Some(checkpoint) = checkpoint.map_err(|error| self.cannot_go_on(error))? {
             checkpoint::write(&self.lock, &checkpoint)?;
             self.meter.checkpoint_kept(&checkpoint);
         }
@@ -260,7 +309,7 @@ impl Recorder {
             let set = self.replaced.pop_front().filter(|_| last.is_some());
             let users = users(&self.owners);
             let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all() });
-            let bucket = bucket.map_err(|error| Failure::new(Code::Unexpected, error))?;
+            let bucket = bucket.map_err(|error| self.cannot_go_on(error))?;
             self.unseen.forget_until(&bucket.seal);
             self.outbox.push(bucket, set.map_or(AfterSync::Nothing, AfterSync::Delete));
             self.write();
@@ -278,6 +327,11 @@ impl Recorder {
     pub(super) fn limit_waiting_lines(&mut self, most: usize) {
         self.outbox.limit_lines(most);
     }
+}
+
+fn foreign(error: ForeignEpoch) -> Failure {
+    Failure::new(Code::Kernel, error)
+        .help("start the agent again: a start reconciles what the log says with what the counters hold")
 }
 
 /// The ports that have an owner.

@@ -72,7 +72,7 @@ fn quality(quality: Quality) -> &'static str {
     match quality {
         Quality::Exact => "exact",
         Quality::Late => "late: one reading spans several buckets",
-        Quality::Gap => "gap: there was time that nobody saw",
+        Quality::Gap => "gap: some time was not measured",
         Quality::Reset => "reset: somebody zeroed counters",
         Quality::Restart => "restart: the counters were lost; known up to the last checkpoint",
         Quality::Clock => "clock: the clock was set",

@@ -47,10 +47,10 @@ pub(super) async fn start_with(
     let baseline = baseline(&recovery);
     wait_for_clock(&baseline).await;
     let (watched, former_owners) = watch(&config, &state)?;
-    let started = begin(&options(&config, instance, place, &watched, &baseline))?;
+    let started = begin(&options(&config, instance.clone(), place, &watched, &baseline))?;
     let counters = Counters::read(started, &baseline)?;
     let must_close = counters.is_draining();
-    let recorder = counters.record(&config, &baseline, former_owners, lock, journal)?;
+    let recorder = counters.record(&config, &baseline, former_owners, Store { lock, instance, journal })?;
     Ok(Agent::begin(config, recorder, watched, must_close))
 }
 
@@ -81,6 +81,13 @@ fn options(config: &Config, instance: String, place: Place, watched: &Watched, b
         place,
         log: tracing::enabled!(tracing::Level::DEBUG),
     }
+}
+
+/// The state directory, held to be written to.
+struct Store {
+    lock: RunLock,
+    instance: String,
+    journal: Journal,
 }
 
 /// The counters that were found at the start, and what they say.
@@ -125,8 +132,7 @@ impl Counters {
         config: &Config,
         baseline: &Baseline,
         mut owners: Owners,
-        lock: RunLock,
-        journal: Journal,
+        store: Store,
     ) -> Result<Recorder, Failure> {
         let Self { backend, live, retired, last_readings, unseen } = self;
         let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
@@ -135,7 +141,8 @@ impl Counters {
         owners.retain(|port, _| live.reading.ports.contains_key(port));
         let closing = Closing { users: &former_users, unseen: &unseen };
         let (meter, buckets) = Meter::resume(settings, baseline, last_readings, live, closing);
-        Recorder::begin(Beginning { lock, journal, backend, meter, owners, unseen }, buckets, retired)
+        let Store { lock, instance, journal } = store;
+        Recorder::begin(Beginning { lock, instance, journal, backend, meter, owners, unseen }, buckets, retired)
     }
 }
 

@@ -9,13 +9,15 @@ use chrono::TimeDelta;
 
 use super::agent::Agent;
 use super::setup::start_with;
+use super::watched::Heard;
 use crate::backend::Place;
 use crate::backend::scripted::{Operation, Script};
 use crate::clock;
 use crate::config::{self, Config};
+use crate::exit::Code;
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
-use crate::ledger::record::HourLine;
+use crate::ledger::record::{HourLine, Quality};
 use crate::store::StateDir;
 use crate::store::hours::{Hour, Hours, dates};
 
@@ -35,6 +37,19 @@ fn config_and(dir: &Path, ports: &[u16], more: &str) -> Config {
 
 async fn start(script: &Script, dir: &Path, ports: &[u16]) -> Agent {
     start_with(config(dir, ports), Place::Auto, false, |options| script.start(options)).await.unwrap()
+}
+
+/// Takes over a configuration, and waits until its ports were looked for.
+async fn reconfigure(agent: &mut Agent, config: Config) {
+    agent.reconfigure(config);
+    loop {
+        let heard = agent.hear_of_ports().await;
+        let has_looked = matches!(heard, Heard::Looked(_));
+        agent.attend_ports(heard);
+        if has_looked {
+            return;
+        }
+    }
 }
 
 fn bytes(count: u64) -> Counters {
@@ -84,11 +99,11 @@ async fn a_port_that_goes_and_comes_back_counts_from_where_its_last_line_ended()
     let script = Script::new(8);
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(4433, bytes(1_000));
-    agent.reconfigure(config(dir.path(), &[443]));
+    reconfigure(&mut agent, config(dir.path(), &[443])).await;
     assert_eq!(logged(dir.path())[&4433], 1_000, "its last line is written at once");
     assert!(script.draining().is_empty(), "and its counters are let go");
     script.pass(4433, bytes(50));
-    agent.reconfigure(config(dir.path(), &[443, 4433]));
+    reconfigure(&mut agent, config(dir.path(), &[443, 4433])).await;
     script.pass(4433, bytes(8));
     agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 0), (4433, 1_008)].into());
@@ -101,9 +116,9 @@ async fn counters_that_cannot_be_let_go_are_not_counted_again() {
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(4433, bytes(1_000));
     script.fail_next(Operation::Release);
-    agent.reconfigure(config(dir.path(), &[443]));
-    agent.reconfigure(config(dir.path(), &[443, 4433]));
-    agent.tick();
+    reconfigure(&mut agent, config(dir.path(), &[443])).await;
+    reconfigure(&mut agent, config(dir.path(), &[443, 4433])).await;
+    agent.tick().unwrap();
     script.pass(4433, bytes(8));
     agent.leave(Duration::MAX).unwrap();
     let sum = logged(dir.path())[&4433];
@@ -129,7 +144,7 @@ async fn more_ports_than_slots_move_to_larger_counters() {
     let script = Script::new(2);
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(443, bytes(10));
-    agent.reconfigure(config(dir.path(), &[443, 4433, 8388]));
+    reconfigure(&mut agent, config(dir.path(), &[443, 4433, 8388])).await;
     script.pass(443, bytes(1));
     script.pass(8388, bytes(2));
     agent.leave(Duration::MAX).unwrap();
@@ -146,8 +161,8 @@ async fn a_port_that_goes_is_its_owners_until_its_last_line_is_written() {
     script.pass(4433, bytes(1_000));
     // The port drains, but its last line cannot be written at once.
     script.fail_next(Operation::Read);
-    agent.reconfigure(config(dir.path(), &[443]));
-    agent.tick();
+    reconfigure(&mut agent, config(dir.path(), &[443])).await;
+    agent.tick().unwrap();
     agent.leave(Duration::MAX).unwrap();
     let lines = lines(dir.path()).into_iter().filter(|line| line.port == 4433 && !line.counters().is_zero());
     let owners: Vec<_> = lines.map(|line| (line.user, line.tcp_in_bytes)).collect();
@@ -174,7 +189,7 @@ async fn larger_counters_that_cannot_be_read_at_once_are_gone_on_with_later() {
     // The last reading of the smaller ones fails, and the first of the larger ones.
     script.fail_next(Operation::Read);
     script.fail_next(Operation::Read);
-    agent.reconfigure(config(dir.path(), &[443, 4433, 8388]));
+    reconfigure(&mut agent, config(dir.path(), &[443, 4433, 8388])).await;
     script.pass(8388, bytes(2));
     assert!(agent.recorder().close(), "the next try succeeds");
     script.pass(8388, bytes(5));
@@ -192,10 +207,10 @@ async fn counters_that_are_replaced_before_those_before_them_were_sealed_keep_th
     // Neither the smaller ones nor the larger ones can be read.
     script.fail_next(Operation::Read);
     script.fail_next(Operation::Read);
-    agent.reconfigure(config(dir.path(), &[443, 4433, 8388]));
+    reconfigure(&mut agent, config(dir.path(), &[443, 4433, 8388])).await;
     script.pass(8388, bytes(2));
     script.pass(443, bytes(100));
-    agent.reconfigure(config(dir.path(), &[443, 4433, 8388, 9000]));
+    reconfigure(&mut agent, config(dir.path(), &[443, 4433, 8388, 9000])).await;
     script.pass(9000, bytes(7));
     agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 110), (4433, 0), (8388, 2), (9000, 7)].into());
@@ -224,4 +239,163 @@ async fn a_disk_that_takes_nothing_fills_no_memory_and_loses_nothing() {
     agent.leave(Duration::MAX).unwrap();
     assert_eq!(logged(dir.path()), [(443, 21), (4433, 0)].into());
     assert!(agent.recorder().must_close(later));
+}
+
+/// The hourly file of today, and how long it is.
+fn hourly(dir: &Path) -> (std::path::PathBuf, u64) {
+    let state = StateDir::new(dir.join("state"));
+    let path = state.hourly(*dates(&state).unwrap().last().unwrap());
+    let length = std::fs::metadata(&path).unwrap().len();
+    (path, length)
+}
+
+fn qualities(dir: &Path) -> Vec<Quality> {
+    buckets(dir).iter().map(|bucket| bucket.seal.quality).collect()
+}
+
+#[tokio::test]
+async fn a_log_that_is_cut_or_removed_is_written_again_from_the_counters() {
+    for cut_to_first in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let script = Script::new(8);
+        let mut agent = start(&script, dir.path(), &[443]).await;
+        script.pass(443, bytes(100));
+        assert!(agent.recorder().close());
+        let (path, length) = hourly(dir.path());
+        for usage in [20, 3] {
+            script.pass(443, bytes(usage));
+            assert!(agent.recorder().close());
+        }
+        if cut_to_first {
+            std::fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
+        } else {
+            std::fs::remove_file(&path).unwrap();
+        }
+        script.pass(443, bytes(4_000));
+        agent.leave(Duration::MAX).unwrap();
+        assert_eq!(logged(dir.path()), [(443, 4_123)].into(), "{cut_to_first}");
+        let expected: &[Quality] = if cut_to_first {
+            &[Quality::Exact, Quality::Late, Quality::Exact]
+        } else {
+            &[Quality::Late, Quality::Exact]
+        };
+        assert_eq!(qualities(dir.path()), expected);
+    }
+}
+
+#[tokio::test]
+async fn counters_that_are_gone_with_their_part_of_the_log_are_not_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443, 4433]).await;
+    script.pass(443, bytes(1));
+    assert!(agent.recorder().close());
+    let (path, length) = hourly(dir.path());
+    script.pass(4433, bytes(1_000));
+    reconfigure(&mut agent, config(dir.path(), &[443])).await;
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
+    script.pass(443, bytes(20));
+    agent.leave(Duration::MAX).unwrap();
+    assert_eq!(logged(dir.path()), [(443, 21), (4433, 0)].into());
+    assert_eq!(qualities(dir.path()), [Quality::Exact, Quality::Gap, Quality::Exact]);
+}
+
+#[tokio::test]
+async fn a_state_directory_that_is_moved_away_and_back_loses_and_repeats_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, aside) = (dir.path().join("state"), dir.path().join("aside"));
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443]).await;
+    let instance = std::fs::read_to_string(state.join("instance")).unwrap();
+    script.pass(443, bytes(100));
+    assert!(agent.recorder().close());
+
+    std::fs::rename(&state, &aside).unwrap();
+    script.pass(443, bytes(20));
+    agent.attend_state();
+    assert_eq!(std::fs::read_to_string(state.join("instance")).unwrap(), instance);
+    assert!(state.join("ports.json").exists());
+    assert_eq!(logged(dir.path()), [(443, 120)].into(), "all of today is in the new directory");
+    script.pass(443, bytes(3));
+    assert!(agent.recorder().close());
+
+    std::fs::rename(&state, dir.path().join("meanwhile")).unwrap();
+    std::fs::rename(&aside, &state).unwrap();
+    agent.attend_state();
+    script.pass(443, bytes(4_000));
+    agent.leave(Duration::MAX).unwrap();
+    assert_eq!(logged(dir.path()), [(443, 4_123)].into());
+    assert_eq!(qualities(dir.path())[..2], [Quality::Exact, Quality::Late]);
+}
+
+#[tokio::test]
+async fn a_state_directory_of_another_instance_ends_the_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let mut agent = start(&Script::new(8), dir.path(), &[443]).await;
+    std::fs::rename(&state, dir.path().join("aside")).unwrap();
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join("instance"), "0123456789abcdef\n").unwrap();
+    agent.attend_state();
+    let failure = agent.tick().unwrap_err();
+    assert_eq!(failure.code, Code::Store);
+    assert!(failure.render().contains("belongs to instance 0123456789abcdef"), "{}", failure.render());
+    assert!(!state.join("hourly").exists());
+}
+
+#[tokio::test]
+async fn a_log_that_another_agent_went_on_with_ends_the_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let (state, aside) = (dir.path().join("state"), dir.path().join("aside"));
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443]).await;
+    assert!(agent.recorder().close());
+    std::fs::rename(&state, &aside).unwrap();
+    agent.attend_state();
+    // Somebody ran a second agent where the directory was put.
+    let text = "node = \"n\"\ntimezone = \"UTC\"\n[ports]\nwatch = [443]\n";
+    let path = dir.path().join("second.toml");
+    std::fs::write(&path, format!("state_dir = {aside:?}\n{text}")).unwrap();
+    let second = config::load(Some(&path), None).unwrap();
+    let mut second = start_with(second, Place::Auto, false, |options| script.start(options)).await.unwrap();
+    (0..3).for_each(|_| assert!(second.recorder().close()));
+    drop(second);
+    std::fs::rename(&state, dir.path().join("meanwhile")).unwrap();
+    std::fs::rename(&aside, &state).unwrap();
+    agent.attend_state();
+    assert!(agent.tick().unwrap_err().render().contains("another agent wrote there"));
+}
+
+#[tokio::test]
+async fn counters_that_are_not_those_of_the_open_bucket_end_the_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443]).await;
+    assert!(agent.recorder().can_close());
+    // New counters, of which no inspection tells.
+    script.reboot();
+    assert!(!agent.recorder().can_close(), "no heartbeat any more");
+    assert!(!agent.recorder().close());
+    let failure = agent.tick().unwrap_err();
+    assert_eq!(failure.code, Code::Kernel);
+    // A restart goes on.
+    drop(agent);
+    start(&script, dir.path(), &[443]).await.leave(Duration::MAX).unwrap();
+}
+
+#[tokio::test]
+async fn a_day_that_an_agent_could_not_roll_up_is_rolled_up_by_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let state = StateDir::new(dir.path().join("state"));
+    let mut agent = start(&script, dir.path(), &[443]).await;
+    let held = state.lock_daily().unwrap();
+    script.pass(443, bytes(10));
+    assert!(agent.recorder().close());
+    agent.tick().unwrap();
+    agent.leave(Duration::MAX).unwrap();
+    assert!(!state.daily_dir().exists(), "somebody held the lock all the time");
+    drop((agent, held));
+    start(&script, dir.path(), &[443]).await.leave(Duration::MAX).unwrap();
+    assert!(state.daily_dir().exists());
 }

@@ -25,6 +25,7 @@ pub struct Timers {
     pub look_at: u64,
     pub nat_at: u64,
     pub elsewhere_at: u64,
+    pub heartbeat_at: u64,
 }
 
 impl Timers {
@@ -37,6 +38,7 @@ impl Timers {
             // Not at once: other programs are asked, and at a start there is enough to do.
             nat_at: after(now, INSPECT_EVERY),
             elsewhere_at: after(now, INSPECT_EVERY),
+            heartbeat_at: now.boot_ns,
         }
     }
 }

@@ -1,18 +1,22 @@
 //! Which ports are watched now, and whose they are: asked again whenever something may have changed.
 
+mod look;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 
-use crate::config::{self, Config};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use self::look::{Found, Look};
+use crate::config::Config;
+use crate::errors::chain;
 use crate::exit::Failure;
 use crate::ledger::reading::Moment;
-use crate::ledger::units::count;
-use crate::ledger::user::User;
-use crate::ports::find::Finder;
-use crate::ports::settle::{SETTLED_AFTER, Settling};
+use crate::ports::wanted::Wanted;
 use crate::ports::watch::Watch;
-use crate::ports::{Owners, PortFile, wanted::WantedError};
+use crate::ports::{Owners, PortFile};
 use crate::store::ports::PortList;
 
 /// A port whose listener is gone is still watched for this long: a service that restarts must not close its bucket.
@@ -24,7 +28,7 @@ pub struct Watched {
     owners: Owners,
     /// What each port file said when it was last good.
     last_good: BTreeMap<PathBuf, Owners>,
-    /// When a port was last found; only while listening sockets are followed.
+    /// When somebody was last found to listen on a port; only while listening sockets are followed.
     found_at: BTreeMap<u16, Moment>,
     /// The warnings of the last look, so that each is said once, not at every look.
     said: BTreeSet<String>,
@@ -33,9 +37,26 @@ pub struct Watched {
     said_ports: Option<String>,
     /// Whether a source is to be looked at again although nothing tells that it changed.
     is_unsettled: bool,
-    finder: Finder,
-    users_settling: Settling<(), Vec<User>>,
+    /// `None` while a look goes on: it has it.
+    look: Option<Box<Look>>,
+    /// What looks have found that were begun.
+    looks: (UnboundedSender<Looked>, UnboundedReceiver<Looked>),
+    /// Something changed since the look began that goes on.
+    must_look_again: bool,
     watch: Watch,
+}
+
+/// What tells of ports.
+pub enum Heard {
+    /// A file may have changed.
+    Changed,
+    Looked(Looked),
+}
+
+/// A look that has ended.
+pub struct Looked {
+    look: Box<Look>,
+    found: Box<Found>,
 }
 
 impl Watched {
@@ -46,6 +67,8 @@ impl Watched {
     pub fn start(config: Config, remembered: Option<PortList>, now: Moment) -> Result<Self, Failure> {
         let last_good = remembered.map(|list| list.files).unwrap_or_default();
         let watch = Watch::new(files(&config));
+        let mut look = Box::new(Look::new(config.clone()));
+        let wanted = look.find(&last_good, now)?;
         let mut watched = Self {
             config,
             owners: Owners::new(),
@@ -54,12 +77,13 @@ impl Watched {
             said: BTreeSet::new(),
             said_users: None,
             said_ports: None,
-            is_unsettled: false,
-            finder: Finder::default(),
-            users_settling: Settling::default(),
+            is_unsettled: wanted.is_unsettled(),
+            look: Some(look),
+            looks: mpsc::unbounded_channel(),
+            must_look_again: false,
             watch,
         };
-        watched.look(now)?;
+        watched.adopt(wanted, now);
         Ok(watched)
     }
 
@@ -78,71 +102,86 @@ impl Watched {
         self.config.ports.listening || self.is_unsettled
     }
 
-    /// Returns when a file may have changed. May be dropped at any time.
-    pub async fn changed(&mut self) {
-        self.watch.changed().await;
+    /// Returns when a file may have changed, or a look has ended. May be dropped at any time.
+    pub async fn hear(&mut self) -> Heard {
+        tokio::select! {
+            () = self.watch.changed() => Heard::Changed,
+            Some(looked) = self.looks.1.recv() => Heard::Looked(looked),
+        }
     }
 
     /// Takes over what `config` says of ports and users.
     pub fn reconfigure(&mut self, config: Config) {
         self.watch.set_files(files(&config));
         self.config = config;
+        match &mut self.look {
+            Some(look) => look.reconfigure(self.config.clone()),
+            None => self.must_look_again = true,
+        }
     }
 
-    /// Looks again; true when ports or owners differ from before. On a problem all stays as it is, and is said.
-    pub fn refresh(&mut self, now: Moment) -> bool {
-        let users_unsettled = self.reload_users(now);
-        let before = std::mem::take(&mut self.owners);
-        self.owners.clone_from(&before);
-        let looked = self.look(now);
-        self.is_unsettled |= users_unsettled;
-        let problem = looked.err().map(|error| crate::errors::chain(&error));
-        self.is_unsettled |= problem.is_some();
-        say_once(&mut self.said_ports, problem, "the ports stay as they are");
-        self.said_ports.is_none() && self.owners != before
-    }
-
-    /// Reads `users_file` again. True where the users stay as they are, and it is to be looked at once more.
-    fn reload_users(&mut self, now: Moment) -> bool {
-        let problem = match config::reload_users(&self.config) {
-            Ok(reloaded) => {
-                let now_says = reloaded.users_from_file().to_vec();
-                let (before, after) = (self.config.users_from_file().len(), now_says.len());
-                if self.users_settling.takes(&(), &now_says, before, after, now) {
-                    self.config = reloaded;
-                    None
-                } else {
-                    let wait = SETTLED_AFTER.as_secs();
-                    let users = count(before, "user");
-                    Some(format!("the users file has {after} instead of {users}: taken when it stays so for {wait} s"))
-                }
-            }
-            Err(error) => Some(crate::errors::chain(&error)),
+    /// Begins to look again, on a thread of its own: a socket table of a busy server or a file on a slow disk takes time,
+    /// and buckets must not wait for it. [`Watched::hear`] tells when it has ended.
+    pub fn begin_look(&mut self, now: Moment) {
+        let Some(mut look) = self.look.take() else {
+            self.must_look_again = true;
+            return;
         };
-        say_once(&mut self.said_users, problem, "the users stay as they are");
-        self.said_users.is_some()
+        let (report, last_good) = (self.looks.0.clone(), self.last_good.clone());
+        let work = move || {
+            let found = Box::new(look.again(&last_good, now));
+            // Nobody listens any more when the agent has left.
+            let _ = report.send(Looked { look, found });
+        };
+        // It is in the network namespace of this thread, and ends with the process.
+        if let Err(error) = thread::Builder::new().name("ports".to_owned()).spawn(work) {
+            tracing::warn!(%error, "no look at the ports: they stay as they are");
+            self.look = Some(Box::new(Look::new(self.config.clone())));
+        }
     }
 
-    fn look(&mut self, now: Moment) -> Result<(), WantedError> {
-        let Config { node, ports, users, count: counting, .. } = &self.config;
-        let wanted = self.finder.find(node, ports, users, counting.max_ports, &self.last_good, now)?;
-        self.is_unsettled = wanted.is_unsettled();
+    /// Takes over what a look has found; true when ports or owners differ from before. On a problem all stays as it is, and
+    /// is said.
+    pub fn take(&mut self, looked: Looked, now: Moment) -> bool {
+        let Looked { mut look, found } = looked;
+        if std::mem::take(&mut self.must_look_again) {
+            // What it found is of another configuration, or of files as they were before.
+            look.reconfigure(self.config.clone());
+            self.look = Some(look);
+            self.begin_look(now);
+            return false;
+        }
+        self.look = Some(look);
+        let Found { users_problem, wanted } = *found;
+        let (wanted, problem) = match wanted {
+            Ok(wanted) => (Some(wanted), None),
+            Err(error) => (None, Some(chain(&error))),
+        };
+        self.is_unsettled = users_problem.is_some() || wanted.as_ref().is_none_or(Wanted::is_unsettled);
+        say_once(&mut self.said_users, users_problem, "the users stay as they are");
+        say_once(&mut self.said_ports, problem, "the ports stay as they are");
+        wanted.is_some_and(|wanted| self.adopt(wanted, now))
+    }
+
+    fn adopt(&mut self, wanted: Wanted, now: Moment) -> bool {
         let warnings: BTreeSet<String> = wanted.warnings.iter().map(ToString::to_string).collect();
         for warning in warnings.difference(&self.said) {
             tracing::warn!("{warning}");
         }
         self.said = warnings;
         let mut owners = wanted.ports;
-        if self.config.ports.listening {
-            self.found_at.extend(owners.keys().map(|port| (*port, now)));
-            self.found_at.retain(|_, at| now.boot_ns.saturating_sub(at.boot_ns) < LISTENER_GRACE.as_nanos() as u64);
-            for port in self.found_at.keys() {
+        // Only listeners come and go with their service: a port that left a file is not wanted any more.
+        self.found_at.extend(wanted.listening.iter().map(|port| (*port, now)));
+        self.found_at.retain(|_, at| now.boot_ns.saturating_sub(at.boot_ns) < LISTENER_GRACE.as_nanos() as u64);
+        for port in self.found_at.keys() {
+            if owners.len() < self.config.count.max_ports as usize {
                 owners.entry(*port).or_insert(None);
             }
         }
-        self.owners = owners;
         self.last_good = wanted.files;
-        Ok(())
+        let differs = owners != self.owners;
+        self.owners = owners;
+        differs
     }
 }
 
@@ -157,6 +196,16 @@ fn say_once(said: &mut Option<String>, problem: Option<String>, consequence: &'s
 /// What is to be watched: the port files, and the users' file.
 fn files(config: &Config) -> impl Iterator<Item = PathBuf> {
     config.ports.files.iter().flat_map(PortFile::watched_paths).chain(config.users_file.clone())
+}
+
+#[cfg(test)]
+impl Watched {
+    /// Looks again, on this thread.
+    fn refresh(&mut self, now: Moment) -> bool {
+        let mut look = self.look.take().expect("no look goes on");
+        let found = Box::new(look.again(&self.last_good, now));
+        self.take(Looked { look, found }, now)
+    }
 }
 
 #[cfg(test)]

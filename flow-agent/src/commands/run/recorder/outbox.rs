@@ -7,9 +7,10 @@ use chrono::NaiveDate;
 use crate::backend::{Backend, Retired};
 use crate::commands::run::say;
 use crate::errors::chain;
-use crate::exit::Failure;
 use crate::ledger::block::HourBlock;
+use crate::ledger::usage::SealedBuckets;
 use crate::store::journal::Journal;
+use crate::store::{RunLock, StoreError};
 
 /// Lines that wait, some 50 MB of them: beyond that the open bucket grows longer instead, and costs no more for it.
 const MOST_LINES: usize = 200_000;
@@ -27,6 +28,9 @@ pub enum AfterSync {
 /// what they say, and it becomes one late bucket.
 pub struct Outbox {
     journal: Journal,
+    sealed: SealedBuckets,
+    /// The directory of the log was replaced: what it lacks has to be written again.
+    must_look_again: bool,
     waiting: VecDeque<(HourBlock, AfterSync)>,
     /// [`MOST_LINES`], or fewer in a test.
     most_lines: usize,
@@ -39,7 +43,8 @@ pub struct Outbox {
 impl Outbox {
     pub fn new(journal: Journal) -> Self {
         let (waiting, unreleased, dates) = (VecDeque::new(), BTreeSet::new(), BTreeSet::new());
-        Self { journal, waiting, most_lines: MOST_LINES, unreleased, dates }
+        let sealed = SealedBuckets::default();
+        Self { journal, sealed, must_look_again: false, waiting, most_lines: MOST_LINES, unreleased, dates }
     }
 
     pub fn push(&mut self, bucket: HourBlock, then: AfterSync) {
@@ -70,10 +75,12 @@ impl Outbox {
     ///
     /// # Errors
     /// When a bucket cannot be written: it and those after it stay.
-    pub fn write_all(&mut self, backend: &mut dyn Backend) -> Result<(), Failure> {
-        while let Some((bucket, _)) = self.waiting.front_mut() {
-            self.journal.append(bucket)?;
-            let Some((bucket, then)) = self.waiting.pop_front() else { break };
+    pub fn write_all(&mut self, backend: &mut dyn Backend) -> Result<(), StoreError> {
+        while let Some((mut bucket, then)) = self.waiting.pop_front() {
+            if let Err(error) = self.append(&mut bucket) {
+                self.waiting.push_front((bucket, then));
+                return Err(error);
+            }
             say::tell(&say::bucket(&bucket));
             self.dates.extend([bucket.seal.start.date_naive(), bucket.seal.end.date_naive()]);
             let done = match then {
@@ -92,6 +99,50 @@ impl Outbox {
             }
         }
         self.release(backend);
+        Ok(())
+    }
+
+    /// Appends a bucket. Where the log has lost some of those before it, what the counters still tell of them is written
+    /// again first.
+    fn append(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
+        if !self.must_look_again {
+            match self.journal.append_unchanged(bucket) {
+                Ok(()) => {
+                    self.sealed.remember(bucket);
+                    return Ok(());
+                }
+                Err(error @ StoreError::Changed { .. }) => {
+                    tracing::warn!(error = %chain(&error), "the hourly log is verified anew");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let found = self.journal.look_again()?;
+        if let Some(mut lost) = self.sealed.restore(found.get(&bucket.seal.epoch), bucket) {
+            self.journal.append_again(&mut lost)?;
+            self.sealed.remember(&lost);
+            self.dates.extend([lost.seal.start.date_naive(), lost.seal.end.date_naive()]);
+            say::tell(&say::bucket(&lost));
+            tracing::warn!(
+                start = %lost.seal.start,
+                end = %lost.seal.end,
+                "buckets were missing from the hourly log: written again from the counters"
+            );
+        }
+        self.must_look_again = false;
+        self.journal.append_unchanged(bucket)?;
+        self.sealed.remember(bucket);
+        Ok(())
+    }
+
+    /// Goes on in the directory of `lock`, which is another one than before, or was made again.
+    ///
+    /// # Errors
+    /// When its log cannot be read, or goes on after the last bucket that was written.
+    pub fn change_directory(&mut self, lock: &RunLock) -> Result<(), StoreError> {
+        self.journal.look_again()?;
+        lock.state().create_dir(&lock.state().hourly_dir())?;
+        self.must_look_again = true;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::*;
+use crate::config;
 
 fn at(secs: u64) -> Moment {
     Moment { wall: chrono::DateTime::UNIX_EPOCH, boot_ns: secs * 1_000_000_000 }
@@ -80,5 +81,38 @@ fn a_source_that_cannot_be_read_is_looked_at_until_it_can_be() {
         assert!(!watched.refresh(at(1)) && watched.must_look());
         fs::write(&list, "1 a\n2 b\n3 c\n").unwrap();
         assert!(watched.refresh(at(2)) && !watched.must_look());
+    });
+}
+
+#[test]
+fn a_port_that_left_its_file_stops_at_once_and_a_listener_has_time_to_come_back() {
+    run(|dir| {
+        let mut watched = start(dir, "[ports]\nwatch = [443]\n");
+        let find = |watched: &mut Watched, ports: &[u16], listening: &[u16], secs: u64| {
+            let wanted = Wanted {
+                ports: ports.iter().map(|port| (*port, None)).collect(),
+                listening: listening.iter().copied().collect(),
+                files: BTreeMap::new(),
+                sources: Vec::new(),
+                details: BTreeMap::new(),
+                warnings: Vec::new(),
+            };
+            let found = Box::new(Found { users_problem: None, wanted: Ok(wanted) });
+            let look = watched.look.take().unwrap();
+            watched.take(Looked { look, found }, at(secs))
+        };
+        find(&mut watched, &[8443, 9000], &[9000], 10);
+        assert_eq!(ports(&watched), [8443, 9000]);
+        find(&mut watched, &[9000], &[9000], 20);
+        assert_eq!(ports(&watched), [9000]);
+        find(&mut watched, &[], &[], 30);
+        assert_eq!(ports(&watched), [9000], "its service may come back");
+        assert!(find(&mut watched, &[], &[], 620));
+        assert_eq!(ports(&watched), [0_u16; 0]);
+        // Listeners that are gone do not add to the most that may be counted.
+        watched.config.count.max_ports = 2;
+        find(&mut watched, &[1, 2], &[2], 700);
+        find(&mut watched, &[3, 4], &[], 701);
+        assert_eq!(ports(&watched), [3, 4]);
     });
 }
