@@ -2,6 +2,7 @@
 //!
 //! The directories are watched, not the files, so that a file that is renamed over another is seen. What inotify cannot
 //! see (a network file system, a directory that is itself replaced, a link that is turned) is seen by looking, later.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -135,8 +136,8 @@ impl Watch {
                             self.names.iter().any(|(watch, ours)| *watch == event.wd && is_ours(ours))
                         });
                         // Only a database is written without ever being closed; of others the end of writing is told.
-                        let is_partial = event.mask.contains(EventMask::MODIFY)
-                            && !event.name.is_some_and(|name| is_of_database(name));
+                        let is_partial =
+                            event.mask.contains(EventMask::MODIFY) && !event.name.is_some_and(is_of_database);
                         if ours && !is_partial && !event.mask.contains(EventMask::IGNORED) {
                             let now = Instant::now();
                             self.pending = Some((self.pending.map_or(now, |(first, _)| first), now));

@@ -136,6 +136,23 @@ mod tests {
     }
 
     #[test]
+    fn a_node_whose_name_changed_says_what_it_was_called() {
+        let dir = dir();
+        let state = StateDir::new(dir.path());
+        let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+        let mut hour = bucket("2026-10-05T13:00:00+08:00", "boot-1", 0, 10);
+        hour.seal.seq = Some(journal.next_seq());
+        journal.append(&mut hour).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file.as_file(), b"node = \"hk-9\"\ntimezone = \"UTC\"\n").unwrap();
+        let config = config::load(Some(file.path()), None).unwrap();
+        let found = findings(&state, &config, instant("2026-10-05T15:00:30+08:00").to_utc(), false).unwrap();
+        let renamed = found.iter().find(|finding| finding.status == Status::Warn).unwrap();
+        assert_eq!(renamed.what, "this node was called `hk-1` and is now `hk-9`");
+        assert!(renamed.help.as_ref().is_some_and(|help| help.starts_with("add aliases = [\"hk-1\"]")), "{renamed:?}");
+    }
+
+    #[test]
     fn lines_that_do_not_count_are_named() {
         let found = said("2026-10-05T15:00:30+08:00", true, |state| {
             let path = state.hourly("2026-10-05".parse().unwrap());

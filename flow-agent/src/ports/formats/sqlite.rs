@@ -90,7 +90,7 @@ pub fn for_each(
     mut each: impl FnMut(usize, &Columns<'_>),
 ) -> Result<(), FormatError> {
     let mut statement = database.prepare(query)?;
-    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let mut rows = statement.query([])?;
     let mut index = 0;
     while let Some(row) = rows.next()? {
