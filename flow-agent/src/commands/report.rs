@@ -2,13 +2,13 @@
 
 mod closing;
 mod collect;
+mod deliveries;
 mod keep;
 #[cfg(test)]
 mod laws;
 pub(super) mod letters;
 mod post;
 mod say;
-mod told;
 
 use std::io::IsTerminal as _;
 use std::str::FromStr;
@@ -28,9 +28,9 @@ use crate::mail::{SmtpMailer, Timing};
 use crate::render::Templates;
 use crate::store::sent::{History, Sent};
 use crate::store::{ReportLock, StateDir, reports};
+use deliveries::DeliveryHistory;
 use letters::Letters;
 use post::Posted;
-use told::Told;
 
 /// Gather the nodes' logs, total a month, keep it, and mail the statements
 #[derive(Debug, clap::Args)]
@@ -38,7 +38,7 @@ pub struct Args {
     /// The billing month, such as 2026-10, or `this`: the one that is not over [default: every month that is over and was
     /// not closed, the oldest first, from the first one reported within a year on]
     #[arg(long, value_name = "MONTH")]
-    pub month: Option<Which>,
+    pub month: Option<MonthChoice>,
     /// Shows what would be done; writes nothing and mails nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -52,12 +52,12 @@ pub struct Args {
 
 /// Which month is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum MonthChoice {
     This,
     Month(Month),
 }
 
-impl FromStr for Which {
+impl FromStr for MonthChoice {
     type Err = MonthError;
 
     fn from_str(text: &str) -> Result<Self, MonthError> {
@@ -94,8 +94,8 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let last_complete = Month::last_complete(today, config.month_start_day);
     let month = match args.month {
         None => last_complete,
-        Some(Which::This) => Month::containing(today, config.month_start_day),
-        Some(Which::Month(month)) => month,
+        Some(MonthChoice::This) => Month::containing(today, config.month_start_day),
+        Some(MonthChoice::Month(month)) => month,
     };
     if month.first_day(config.month_start_day) > today {
         let error = anyhow::anyhow!("{month} has not begun");
@@ -171,9 +171,9 @@ impl Ledger {
 }
 
 fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger, runtime: &Runtime) -> Result<Code, Failure> {
-    let told = Told::new(job.month, &ledger.history);
+    let deliveries = DeliveryHistory::new(job.month, &ledger.history);
     let former = reports::read_report(&job.state, job.month)?;
-    if closing::is_to_be_passed_over(job, former.as_ref(), &told, false) {
+    if closing::can_be_skipped(job, former.as_ref(), &deliveries, false) {
         return Ok(Code::Done);
     }
     let directory = collect::directory(&job.config);
@@ -181,10 +181,10 @@ fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger, runtime: &Runtime)
     if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
         return Ok(Code::Done);
     }
-    let report = collected.report.revise(former, |user, rev| told.was_told(user, rev));
-    let letters = Letters::of(job, templates, &report, &told)?;
+    let report = collected.report.revise(former, |user, rev| deliveries.was_delivered(user, rev));
+    let letters = Letters::of(job, templates, &report, &deliveries)?;
     output::print(&say::report(&report, &collected.problems))?;
-    output::print(&say::plan(&letters, &told, job, &report))?;
+    output::print(&say::plan(&letters, &deliveries, job, &report))?;
     Ok(code(job, &report, None))
 }
 
@@ -197,9 +197,9 @@ fn report(
     no_mail: bool,
     runtime: &Runtime,
 ) -> Result<Code, Failure> {
-    let told = Told::new(job.month, &ledger.history);
+    let deliveries = DeliveryHistory::new(job.month, &ledger.history);
     let former = reports::read_report(&job.state, job.month)?;
-    if closing::is_to_be_passed_over(job, former.as_ref(), &told, no_mail) {
+    if closing::can_be_skipped(job, former.as_ref(), &deliveries, no_mail) {
         return Ok(Code::Done);
     }
     let directory = collect::directory(&job.config);
@@ -207,17 +207,17 @@ fn report(
     if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
         return Ok(Code::Done);
     }
-    let report = collected.report.revise(former, |user, rev| told.was_told(user, rev));
-    let letters = Letters::of(job, templates, &report, &told)?;
-    letters.hold_those_asked_for(job)?;
+    let report = collected.report.revise(former, |user, rev| deliveries.was_delivered(user, rev));
+    let letters = Letters::of(job, templates, &report, &deliveries)?;
+    letters.check_resend_names(job)?;
     keep::keep(lock, &report, &letters)?;
 
     let mut posted = None;
     if let (Some(mail), Some(sent)) = (job.config.mail.as_ref().filter(|_| !no_mail), &mut ledger.sent) {
-        let due = letters.due(job, &report, &told);
+        let due = letters.due(job, &report, &deliveries);
         let mut mailer = SmtpMailer::new(mail, Timing::default())?;
         let mut post = post::Post { month: job.month, zone: job.config.timezone, sent };
-        let settled = post.settle(&letters.all, &due, &told)?;
+        let settled = post.settle(&letters.all, &due, &deliveries)?;
         posted = Some(runtime.block_on(post.post(&mut mailer, due, post::DELAYS, settled))?);
     }
     let code = code(job, &report, posted.as_ref());
@@ -225,7 +225,7 @@ fn report(
         output::print(&say::report(&report, &collected.problems))?;
         output::print(&say::outlook(job, &report))?;
         if let Some(posted) = &posted {
-            output::print(&say::posted(posted, &told))?;
+            output::print(&say::posted(posted, &deliveries))?;
         }
     }
     Ok(code)

@@ -15,7 +15,7 @@ use crate::ledger::reading::Moment;
 use crate::ledger::record::DaySeal;
 use crate::ledger::rollup::{DayRollup, DayRules};
 use crate::store::hours::{self, Hour, Hours};
-use crate::store::table::{Day, Kept, put_days};
+use crate::store::table::{DayOutcome, KeepReason, put_days};
 use crate::store::{StateDir, StoreError};
 
 /// Make the daily logs anew from the hourly ones
@@ -41,7 +41,7 @@ fn day(text: &str) -> Result<NaiveDate, String> {
 /// What was rolled up.
 #[derive(Debug, Default)]
 pub struct RolledUp {
-    pub days: BTreeMap<NaiveDate, (DaySeal, Day)>,
+    pub days: BTreeMap<NaiveDate, (DaySeal, DayOutcome)>,
     /// Parts of the logs that do not count, as `file:line: why`.
     pub damages: Vec<String>,
 }
@@ -119,8 +119,8 @@ fn day_of(
     for hour in Hours::read(state, before..=day)? {
         match hour? {
             Hour::Bucket(bucket) => {
-                if let Err(twice) = rollup.take(&bucket) {
-                    damages.push(twice.to_string());
+                if let Err(conflict) = rollup.take(&bucket) {
+                    damages.push(conflict.to_string());
                 }
             }
             Hour::Damage(damage) => {
@@ -136,16 +136,20 @@ fn day_of(
     Ok(rollup.finish(now.wall))
 }
 
-fn line(day: NaiveDate, seal: &DaySeal, outcome: Day) -> String {
+fn line(day: NaiveDate, seal: &DaySeal, outcome: DayOutcome) -> String {
     let outcome = match outcome {
-        Day::Written => "written".to_owned(),
-        Day::Unchanged => "unchanged".to_owned(),
-        Day::Corrected { before, now } => format!("written: it covers {now} s, the one before covered {before} s"),
-        Day::Kept(Kept::CoversMore { before, now }) => {
+        DayOutcome::Written => "written".to_owned(),
+        DayOutcome::Unchanged => "unchanged".to_owned(),
+        DayOutcome::Corrected { before, now } => {
+            format!("written: it covers {now} s, the one before covered {before} s")
+        }
+        DayOutcome::Kept(KeepReason::CoversMore { before, now }) => {
             format!("kept: the one that is there covers {before} s, this one {now} s (see --force)")
         }
-        Day::Kept(Kept::MadeLater { before }) => format!("kept: the one that is there was made later, at {before}"),
-        Day::Kept(Kept::HourlyGone) => "kept: its hourly log is gone".to_owned(),
+        DayOutcome::Kept(KeepReason::MadeLater { before }) => {
+            format!("kept: the one that is there was made later, at {before}")
+        }
+        DayOutcome::Kept(KeepReason::HourlyGone) => "kept: its hourly log is gone".to_owned(),
     };
     format!(
         "{day}  {} of {} buckets  {} of {} s  {outcome}",

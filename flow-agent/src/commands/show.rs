@@ -17,8 +17,8 @@ use crate::ledger::block::{Daily, Hourly};
 use crate::ledger::usage::Settings;
 use crate::ports::spec;
 use crate::store::StateDir;
-use period::{Here, Period, Usual, When};
-use read::{Log, Seen};
+use period::{DefaultPeriod, Period, ShowContext, TimeArg};
+use read::{Log, ShownBlock};
 
 /// Show what was counted, the open hour included
 #[derive(Debug, clap::Args)]
@@ -34,10 +34,10 @@ pub struct Args {
     pub user: Option<String>,
     /// From when: today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00
     #[arg(long, value_name = "T")]
-    pub from: Option<When>,
+    pub from: Option<TimeArg>,
     /// Until when; a day or month that is named belongs to it
     #[arg(long, value_name = "T")]
-    pub to: Option<When>,
+    pub to: Option<TimeArg>,
     /// At most so many rows, the newest or largest; 0: all [default: 50 of a table, 10 of top, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
@@ -82,11 +82,11 @@ impl Args {
     }
 
     /// How many rows at most.
-    fn limit(&self, usual: usize) -> usize {
+    fn limit(&self, default: usize) -> usize {
         match self.limit {
             Some(0) => usize::MAX,
             Some(limit) => limit,
-            None => usual,
+            None => default,
         }
     }
 
@@ -101,12 +101,12 @@ impl Args {
     }
 
     /// Leaves out the lines that are not asked for.
-    fn narrow_hour(&self, seen: &mut Seen<Hourly>) {
-        seen.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
+    fn narrow_hour(&self, shown: &mut ShownBlock<Hourly>) {
+        shown.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
     }
 
-    fn narrow_day(&self, seen: &mut Seen<Daily>) {
-        seen.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
+    fn narrow_day(&self, shown: &mut ShownBlock<Daily>) {
+        shown.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
     }
 
     /// Whether it is asked for some ports only.
@@ -122,9 +122,10 @@ impl Args {
 /// is 6 then.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
-    let here = Here { now: clock::now().wall, zone: config.timezone, month_start_day: config.month_start_day };
+    let context =
+        ShowContext { now: clock::now().wall, zone: config.timezone, month_start_day: config.month_start_day };
     if let (Some(from), Some(to)) = (&args.from, &args.to)
-        && Period::new(Some(from), Some(to), Usual::Days, &here).runs_backwards()
+        && Period::new(Some(from), Some(to), DefaultPeriod::Days, &context).runs_backwards()
     {
         let error = anyhow::anyhow!("--to is before --from: no time lies between them");
         return Err(Failure::new(Code::Usage, error));
@@ -132,14 +133,14 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let settings = Settings { node: config.node, zone: config.timezone, bucket: config.count.bucket };
     let mut log = Log::new(StateDir::new(&config.state_dir), settings)?;
     // Whoever names a time wants to see that time.
-    let usual = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
-    match args.view.or(usual) {
-        Some(View::Hours) => views::hours(&args, &mut log, &here)?,
-        Some(View::Days) => views::days(&args, &mut log, &here)?,
-        Some(View::Months) => views::months(&args, &mut log, &here)?,
-        Some(View::Top) => views::top(&args, &mut log, &here)?,
-        Some(View::Total) => views::total(&args, &mut log, &here)?,
-        None => views::glance(&args, &mut log, &here)?,
+    let default = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
+    match args.view.or(default) {
+        Some(View::Hours) => views::hours(&args, &mut log, &context)?,
+        Some(View::Days) => views::days(&args, &mut log, &context)?,
+        Some(View::Months) => views::months(&args, &mut log, &context)?,
+        Some(View::Top) => views::top(&args, &mut log, &context)?,
+        Some(View::Total) => views::total(&args, &mut log, &context)?,
+        None => views::glance(&args, &mut log, &context)?,
     }
     Ok(log.finish())
 }

@@ -36,12 +36,12 @@ pub struct DayRollup {
     quality: BTreeMap<Quality, u32>,
     late: Option<LateBucket>,
     /// The buckets that were added, and the sum of their lines.
-    seen: HashMap<Name, String>,
+    seen: HashMap<BucketName, String>,
 }
 
 /// By what a bucket is told from others: never by its start, which a clock may give twice.
 #[derive(Debug, PartialEq, Eq, Hash)]
-enum Name {
+enum BucketName {
     Numbered {
         epoch: String,
         seq: u64,
@@ -57,7 +57,7 @@ enum Name {
 /// Two different buckets of one name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("bucket {seq} of epoch {epoch:?} is there twice, with different figures")]
-pub struct Twice {
+pub struct ConflictingBucket {
     pub epoch: String,
     pub seq: u64,
 }
@@ -84,14 +84,14 @@ impl DayRollup {
     ///
     /// # Errors
     /// When it was added before with other figures; it is not added again then.
-    pub fn take(&mut self, bucket: &HourBlock) -> Result<(), Twice> {
+    pub fn take(&mut self, bucket: &HourBlock) -> Result<(), ConflictingBucket> {
         let seal = &bucket.seal;
         match self.seen.insert(name(seal), seal.sha256.clone()) {
             None => {}
             Some(before) if before == seal.sha256 => return Ok(()),
             Some(before) => {
                 self.seen.insert(name(seal), before);
-                return Err(Twice { epoch: seal.epoch.clone(), seq: seal.seq.unwrap_or(0) });
+                return Err(ConflictingBucket { epoch: seal.epoch.clone(), seq: seal.seq.unwrap_or(0) });
             }
         }
         self.coverage.cover(seal.start.timestamp(), seal.end.timestamp());
@@ -199,11 +199,11 @@ impl DayRollup {
     }
 }
 
-fn name(seal: &HourSeal) -> Name {
+fn name(seal: &HourSeal) -> BucketName {
     let epoch = seal.epoch.clone();
     match seal.seq {
-        Some(seq) => Name::Numbered { epoch, seq },
-        None => Name::Unnumbered { epoch, span: (seal.start, seal.end), sha256: seal.sha256.clone() },
+        Some(seq) => BucketName::Numbered { epoch, seq },
+        None => BucketName::Unnumbered { epoch, span: (seal.start, seal.end), sha256: seal.sha256.clone() },
     }
 }
 

@@ -16,7 +16,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-pub use assemble::{Basis, Correction, NodeOutcome, assemble};
+pub use assemble::{Correction, NodeOutcome, ReportInputs, assemble};
 pub use finality::{Completeness, Waiting};
 pub use limits::{NodeCut, cut_to_limits};
 pub use owner::{Directory, Owner};
@@ -180,12 +180,12 @@ pub struct Statement {
     pub rev: u32,
     /// What was said before, by rising `rev`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Said>,
+    pub history: Vec<PriorRevision>,
 }
 
 /// The figures of an earlier revision.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
+pub struct PriorRevision {
     pub rev: u32,
     #[serde(with = "stamp")]
     pub at: DateTime<FixedOffset>,

@@ -21,13 +21,13 @@ pub fn statement(
     templates: &Templates,
     report: &MonthlyReport,
     statement: &Statement,
-    told: Option<u32>,
+    last_rev: Option<u32>,
     language: Language,
 ) -> Result<LetterText, TemplateError> {
-    let said = told.and_then(|rev| statement.history.iter().find(|said| said.rev == rev));
+    let prior = last_rev.and_then(|rev| statement.history.iter().find(|prior| prior.rev == rev));
     let state = report.state_of(statement);
     // A letter about a month in progress is superseded, not corrected.
-    let corrected = said.filter(|said| said.state != State::InProgress && state != State::InProgress);
+    let corrected = prior.filter(|prior| prior.state != State::InProgress && state != State::InProgress);
     let words = templates.words(language);
     let view = view(report, statement, corrected, language, words);
     let key = match (state, corrected) {

@@ -10,7 +10,7 @@ use crate::ledger::counters::Counters;
 use crate::ledger::month::Month;
 use crate::ledger::record::{Gap, LateBucket, Quality};
 use crate::ledger::statement::{
-    Completeness, Correction, Coverage, MonthlyReport, NodeState, NodeStatement, Said, State, Statement,
+    Completeness, Correction, Coverage, MonthlyReport, NodeState, NodeStatement, PriorRevision, State, Statement,
 };
 
 pub(super) const GIB: u64 = 1 << 30;
@@ -89,8 +89,15 @@ fn yuan(hundredths: i64) -> Money {
 }
 
 /// A revision that said 3 GiB.
-pub(super) fn said(state: State) -> Said {
-    Said { rev: 0, at: at(32, 0, 11), state, total: Counters::default(), billed_bytes: 3 * GIB, money: Some(yuan(30)) }
+pub(super) fn prior_revision(state: State) -> PriorRevision {
+    PriorRevision {
+        rev: 0,
+        at: at(32, 0, 11),
+        state,
+        total: Counters::default(),
+        billed_bytes: 3 * GIB,
+        money: Some(yuan(30)),
+    }
 }
 
 /// A month of which a node is missing.
@@ -117,7 +124,7 @@ pub(super) fn report_of(statement: Statement) -> MonthlyReport {
 /// One report for every way that a template may go: much is wrong and corrected, nothing is known, all is well.
 pub(super) fn every_kind() -> Vec<MonthlyReport> {
     let mut corrected =
-        report_of(Statement { rev: 1, history: vec![said(State::Provisional)], ..statement_of("alice") });
+        report_of(Statement { rev: 1, history: vec![prior_revision(State::Provisional)], ..statement_of("alice") });
     corrected.rev = 1;
     let late = LateBucket { start: at(31, 23, 0), end: at(32, 1, 0), bytes: GIB };
     let of_all =

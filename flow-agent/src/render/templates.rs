@@ -93,8 +93,8 @@ impl Templates {
         for report in sample::every_kind() {
             for language in [Language::English, Language::Chinese] {
                 for statement in &report.statements {
-                    let told = statement.history.last().map(|said| said.rev);
-                    letter::statement(self, &report, statement, told, language)?;
+                    let last_rev = statement.history.last().map(|prior| prior.rev);
+                    letter::statement(self, &report, statement, last_rev, language)?;
                 }
                 summary::summary(self, &report, language)?;
                 page::page(self, &report, language)?;

@@ -11,7 +11,7 @@ use super::{dates, numbers, remarks};
 use crate::ledger::billing::{Billed, Money, Price};
 use crate::ledger::counters::Counters;
 use crate::ledger::language::Language;
-use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, Said, State, Statement};
+use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, PriorRevision, State, Statement};
 use crate::ledger::units::{Human, Written};
 
 /// How many of the busiest days are named.
@@ -133,7 +133,7 @@ pub(super) struct Day {
 pub(super) fn view(
     report: &MonthlyReport,
     statement: &Statement,
-    told: Option<&Said>,
+    prior: Option<&PriorRevision>,
     language: Language,
     words: &Words,
 ) -> View {
@@ -160,7 +160,7 @@ pub(super) fn view(
             .filter(|_| state == State::Provisional)
             .map(|day| words.say("final_if_nothing", &[("date", dates::full(language, day))])),
         rev: statement.rev,
-        correction: told.map(|said| correction(said, statement, language)),
+        correction: prior.map(|prior| correction(prior, statement, language)),
         billed: Bytes::new(billed),
         billed_rule: rule(report.billed, words),
         money: statement.money.as_ref().map(|money| numbers::money(language, money)),
@@ -219,26 +219,26 @@ fn quota_in_words(quota: u64) -> String {
     if is_decimal { format!("{written} ({human})") } else { written }
 }
 
-fn correction(said: &Said, statement: &Statement, language: Language) -> Correction {
+fn correction(prior: &PriorRevision, statement: &Statement, language: Language) -> Correction {
     let billed = statement.billed_bytes;
-    let (sign, difference) = match billed.checked_sub(said.billed_bytes) {
+    let (sign, difference) = match billed.checked_sub(prior.billed_bytes) {
         Some(more) => ('+', more),
-        None => ('−', said.billed_bytes - billed),
+        None => ('−', prior.billed_bytes - billed),
     };
     let difference = Bytes::new(difference);
     Correction {
-        was: Bytes::new(said.billed_bytes),
-        money: said.money.as_ref().map(|money| numbers::money(language, money)),
-        difference_money: money_difference(said, statement, language),
+        was: Bytes::new(prior.billed_bytes),
+        money: prior.money.as_ref().map(|money| numbers::money(language, money)),
+        difference_money: money_difference(prior, statement, language),
         difference: format!("{sign}{}", difference.human),
         difference_exact: format!("{sign}{}", difference.exact),
-        at: remarks::moment(said.at),
+        at: remarks::moment(prior.at),
     }
 }
 
 /// By how much the bill changed; `None` if the two amounts are in different currencies.
-fn money_difference(said: &Said, statement: &Statement, language: Language) -> Option<String> {
-    let (was, now) = (said.money.as_ref()?, statement.money.as_ref()?);
+fn money_difference(prior: &PriorRevision, statement: &Statement, language: Language) -> Option<String> {
+    let (was, now) = (prior.money.as_ref()?, statement.money.as_ref()?);
     let difference = now.amount.checked_sub(was.amount).filter(|_| was.currency == now.currency)?;
     let sign = if difference.is_sign_negative() { '−' } else { '+' };
     let difference = Money { amount: difference.abs(), currency: now.currency.clone() };

@@ -19,27 +19,27 @@ impl Words {
     /// The text of `key` with its places filled; the key itself where there is none, so that it is seen.
     pub(super) fn say(&self, key: &str, values: &[(&str, String)]) -> String {
         let Some(text) = self.words.get(key) else { return format!("[{key}]") };
-        let mut said = String::with_capacity(text.len());
+        let mut filled = String::with_capacity(text.len());
         let mut rest = text.as_str();
         // One pass: a value that holds braces is not filled again.
         while let Some((before, after)) = rest.split_once('{') {
-            said.push_str(before);
+            filled.push_str(before);
             match after
                 .split_once('}')
                 .and_then(|(name, after)| Some((values.iter().find(|(n, _)| *n == name)?, after)))
             {
                 Some(((_, value), after)) => {
-                    said.push_str(value);
+                    filled.push_str(value);
                     rest = after;
                 }
                 None => {
-                    said.push('{');
+                    filled.push('{');
                     rest = after;
                 }
             }
         }
-        said.push_str(rest);
-        said
+        filled.push_str(rest);
+        filled
     }
 
     /// All keys.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::told::Told;
+use super::deliveries::DeliveryHistory;
 use super::{Job, letters, withholds};
 use crate::exit::{Code, Failure};
 use crate::ledger::month::Month;
@@ -24,21 +24,26 @@ pub(super) fn months(reported: &BTreeSet<Month>, last_complete: Month) -> Vec<Mo
 }
 
 /// Whether nobody asked for this month, and nothing more is to be done about it.
-pub(super) fn is_to_be_passed_over(job: &Job, former: Option<&MonthlyReport>, told: &Told, no_mail: bool) -> bool {
-    !job.is_asked_for && former.is_some_and(|former| is_closed(job, former, told, no_mail))
+pub(super) fn can_be_skipped(
+    job: &Job,
+    former: Option<&MonthlyReport>,
+    deliveries: &DeliveryHistory,
+    no_mail: bool,
+) -> bool {
+    !job.is_asked_for && former.is_some_and(|former| is_closed(job, former, deliveries, no_mail))
 }
 
 /// Whether a month is closed: nothing is waited for, and every letter was handed over, or refused for good.
-fn is_closed(job: &Job, former: &MonthlyReport, told: &Told, no_mail: bool) -> bool {
+fn is_closed(job: &Job, former: &MonthlyReport, deliveries: &DeliveryHistory, no_mail: bool) -> bool {
     if former.state != State::Final {
         return false;
     }
     let Some(mail) = job.config.mail.as_ref().filter(|_| !no_mail) else { return true };
-    let summary = mail.admins.is_empty() || told.is_settled(None, former.rev);
+    let summary = mail.admins.is_empty() || deliveries.is_settled(None, former.rev);
     summary
         && former.statements.iter().all(|statement| {
             let is_settled = |user: &str| {
-                letters::address(&job.config, user).is_none() || told.is_settled(Some(user), statement.rev)
+                letters::address(&job.config, user).is_none() || deliveries.is_settled(Some(user), statement.rev)
             };
             withholds(job, former, former.state_of(statement)) || statement.user.as_deref().is_none_or(is_settled)
         })

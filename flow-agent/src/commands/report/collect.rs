@@ -20,12 +20,12 @@ use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::stamp;
 use crate::ledger::statement::{
-    Basis, Correction, Directory, MonthlyReport, NodeMonth, NodeOutcome, assemble, cut_to_limits, finality,
+    Correction, Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, assemble, cut_to_limits, finality,
 };
 use crate::ledger::user::User;
 use crate::store::blocks::{Blocks, Item};
 use crate::store::damage::Damage;
-use crate::store::table::{Day, Kept, put_gathered};
+use crate::store::table::{DayOutcome, KeepReason, put_gathered};
 use crate::store::{ReportLock, StateDir, StoreError};
 
 /// The figures of a month, and what a person should know about how they came together.
@@ -84,7 +84,7 @@ pub(super) fn collect(
     problems
         .extend(cut_to_limits(directory, &mut outcomes).iter().map(|cut| format!("node {}: {}", cut.node, cut.why)));
     let before = month_before(job)?;
-    let basis = Basis {
+    let inputs = ReportInputs {
         month: job.month,
         month_start_day: config.month_start_day,
         zone: config.timezone,
@@ -96,7 +96,7 @@ pub(super) fn collect(
         final_after: config.report.final_after,
         former,
     };
-    Ok(Collected { report: assemble(&basis, outcomes), problems })
+    Ok(Collected { report: assemble(&inputs, outcomes), problems })
 }
 
 /// Fetches `months` of `nodes`, and takes over what is better than what was kept.
@@ -190,23 +190,23 @@ fn follow_up<'d>(
 
 impl Source {
     /// Takes note of what became of a day that was gathered, and gives what a person should know about it.
-    fn arrival(&mut self, day: NaiveDate, outcome: Day) -> Option<String> {
+    fn arrival(&mut self, day: NaiveDate, outcome: DayOutcome) -> Option<String> {
         let node = &self.node;
         match outcome {
-            Day::Written | Day::Unchanged => None,
-            Day::Corrected { before, now } => {
+            DayOutcome::Written | DayOutcome::Unchanged => None,
+            DayOutcome::Corrected { before, now } => {
                 let correction = Correction { day, seconds_covered_before: before, seconds_covered: now };
                 self.corrections.push(correction);
                 Some(format!("node {node}: {day} was corrected: it covers {now} s now, and covered {before} s before"))
             }
-            Day::Kept(Kept::CoversMore { before, now }) => {
+            DayOutcome::Kept(KeepReason::CoversMore { before, now }) => {
                 self.days_refused.push(day);
                 Some(format!(
                     "node {node}: {day} was refused: it covers {now} s, and the one that was gathered before covers \
                      {before} s and is kept; if the node is right, run `flow-agent rollup` there and report again"
                 ))
             }
-            Day::Kept(Kept::MadeLater { before }) => {
+            DayOutcome::Kept(KeepReason::MadeLater { before }) => {
                 self.days_refused.push(day);
                 Some(format!(
                     "node {node}: {day} was refused: the one that was gathered before was made later, at {}, and is kept",
@@ -214,7 +214,7 @@ impl Source {
                 ))
             }
             // Said of days that are made here; a gathered one has no hourly file here anyway.
-            Day::Kept(Kept::HourlyGone) => None,
+            DayOutcome::Kept(KeepReason::HourlyGone) => None,
         }
     }
 }

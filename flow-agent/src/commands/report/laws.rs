@@ -19,7 +19,7 @@ use crate::ledger::calendar::{self, BucketLength};
 use crate::ledger::month::Month;
 use crate::ledger::rollup::{DayRollup, DayRules};
 use crate::ledger::statement::{
-    Basis, Directory, MonthlyReport, NodeMonth, NodeOutcome, State, Statement, assemble, finality,
+    Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, State, Statement, assemble, finality,
 };
 use crate::ledger::user::User;
 use crate::store::table::{put_days, put_gathered};
@@ -267,7 +267,7 @@ impl Main<'_> {
         }
         let before = world.has_record.then(|| record_before(world));
         let former = self.reports.last().cloned();
-        let basis = Basis {
+        let inputs = ReportInputs {
             month: world.month,
             month_start_day: world.start_day,
             zone: world.main_zone,
@@ -279,7 +279,7 @@ impl Main<'_> {
             final_after: FINAL_AFTER,
             former: former.as_ref(),
         };
-        self.reports.push(assemble(&basis, outcomes).revise(former.clone(), |_, _| true));
+        self.reports.push(assemble(&inputs, outcomes).revise(former.clone(), |_, _| true));
     }
 
     fn fetch(&self, node: &mut Node, months: &[Month], now: DateTime<Utc>, reached: Reached) -> Option<String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::told::Told;
+use super::deliveries::DeliveryHistory;
 use super::{Job, withholds};
 use crate::config::Config;
 use crate::exit::{Code, Failure};
@@ -48,13 +48,18 @@ pub(super) struct Letters {
 
 impl Letters {
     /// Lays them out.
-    pub(super) fn of(job: &Job, templates: &Templates, report: &MonthlyReport, told: &Told) -> Result<Self, Failure> {
+    pub(super) fn of(
+        job: &Job,
+        templates: &Templates,
+        report: &MonthlyReport,
+        deliveries: &DeliveryHistory,
+    ) -> Result<Self, Failure> {
         let mut all = Vec::new();
         for (number, statement) in (1..).zip(&report.statements) {
             let Some(user) = &statement.user else { continue };
             let Some((address, language)) = address(&job.config, user) else { continue };
-            let told = told.rev_told_before(Some(user), statement.rev);
-            let text = letter::statement(templates, report, statement, told, language)?;
+            let last_rev = deliveries.rev_delivered_before(Some(user), statement.rev);
+            let text = letter::statement(templates, report, statement, last_rev, language)?;
             all.push(Addressed {
                 user: Some(user.clone()),
                 rev: statement.rev,
@@ -90,7 +95,7 @@ impl Letters {
     ///
     /// # Errors
     /// Exit code 2 for a user who has none: a slip of the pen, and nobody else must get a letter for it.
-    pub(super) fn hold_those_asked_for(&self, job: &Job) -> Result<(), Failure> {
+    pub(super) fn check_resend_names(&self, job: &Job) -> Result<(), Failure> {
         let known: Vec<&str> = self.all.iter().map(|letter| letter.user.as_deref().unwrap_or(ADMINS)).collect();
         match job.resend.iter().find(|wanted| !known.contains(&wanted.as_str())) {
             None => Ok(()),
@@ -107,12 +112,12 @@ impl Letters {
     }
 
     /// Those that are to be handed over now.
-    pub(super) fn due(&self, job: &Job, report: &MonthlyReport, told: &Told) -> Vec<&Addressed> {
-        self.all.iter().filter(|letter| is_due(job, report, told, letter)).collect()
+    pub(super) fn due(&self, job: &Job, report: &MonthlyReport, deliveries: &DeliveryHistory) -> Vec<&Addressed> {
+        self.all.iter().filter(|letter| is_due(job, report, deliveries, letter)).collect()
     }
 }
 
-pub(super) fn is_due(job: &Job, report: &MonthlyReport, told: &Told, letter: &Addressed) -> bool {
+pub(super) fn is_due(job: &Job, report: &MonthlyReport, deliveries: &DeliveryHistory, letter: &Addressed) -> bool {
     let user = letter.user.as_deref();
     if job.resend.iter().any(|wanted| wanted == letter.name()) {
         return true;
@@ -120,10 +125,10 @@ pub(super) fn is_due(job: &Job, report: &MonthlyReport, told: &Told, letter: &Ad
     if user.is_some() && withholds(job, report, letter.state) {
         return false;
     }
-    match told.last(user, letter.rev) {
+    match deliveries.last(user, letter.rev) {
         // What a damaged ledger said of it is not known: rather none than two.
-        None => told.damages.is_empty(),
-        Some(MailState::Failed) => job.is_asked_for || !told.is_settled(user, letter.rev),
+        None => deliveries.damages.is_empty(),
+        Some(MailState::Failed) => job.is_asked_for || !deliveries.is_settled(user, letter.rev),
         Some(MailState::Sending | MailState::Sent | MailState::Unknown) => false,
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono_tz::Tz;
 use tokio::time::sleep;
 
+use super::deliveries::DeliveryHistory;
 use super::letters::Addressed;
-use super::told::Told;
 use crate::clock;
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
@@ -58,11 +58,16 @@ impl Post<'_> {
     ///
     /// # Errors
     /// When the ledger cannot be written.
-    pub(super) fn settle(&mut self, all: &[Addressed], due: &[&Addressed], told: &Told) -> Result<Posted, StoreError> {
-        let mut posted = Posted { held_back: !told.damages.is_empty(), ..Posted::default() };
+    pub(super) fn settle(
+        &mut self,
+        all: &[Addressed],
+        due: &[&Addressed],
+        deliveries: &DeliveryHistory,
+    ) -> Result<Posted, StoreError> {
+        let mut posted = Posted { held_back: !deliveries.damages.is_empty(), ..Posted::default() };
         let is_due = |letter: &Addressed| due.iter().any(|due| std::ptr::eq(*due, letter));
         let was_sending =
-            |letter: &Addressed| told.last(letter.user.as_deref(), letter.rev) == Some(MailState::Sending);
+            |letter: &Addressed| deliveries.last(letter.user.as_deref(), letter.rev) == Some(MailState::Sending);
         for letter in all.iter().filter(|letter| was_sending(letter) && !is_due(letter)) {
             let why = "the run before ended while it was handed over".to_owned();
             self.write(letter, MailState::Unknown, Some(why.clone()), false)?;
@@ -174,7 +179,7 @@ impl Post<'_> {
         self.write(letter, MailState::Failed, Some(refusal.reply.clone()), permanent)?;
         match refusal.scope {
             Scope::Letter => posted.failed.push((letter.user.clone(), refusal.reply.clone())),
-            Scope::Server => match posted.refused_to_all.iter_mut().find(|(told, _)| told == refusal) {
+            Scope::Server => match posted.refused_to_all.iter_mut().find(|(known, _)| known == refusal) {
                 Some((_, letters)) => *letters += 1,
                 None => posted.refused_to_all.push((refusal.clone(), 1)),
             },

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::deliveries::DeliveryHistory;
 use super::letters::{self, ADMINS, Letters};
 use super::post::Posted;
-use super::told::Told;
 use super::{Job, closing, withholds};
 use crate::ledger::record::MailState;
 use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, State, Statement};
@@ -121,7 +121,7 @@ pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
 }
 
 /// What became of the letters.
-pub(super) fn posted(posted: &Posted, told: &Told) -> String {
+pub(super) fn posted(posted: &Posted, deliveries: &DeliveryHistory) -> String {
     let refused_to_all: u64 = posted.refused_to_all.iter().map(|(_, letters)| letters).sum();
     let failed = refused_to_all + posted.failed.len() as u64;
     let mut text = format!("letters: {} sent, {failed} failed, {} unknown\n", posted.sent, posted.unknown.len());
@@ -143,7 +143,7 @@ pub(super) fn posted(posted: &Posted, told: &Told) -> String {
         );
     }
     if posted.held_back {
-        for damage in &told.damages {
+        for damage in &deliveries.damages {
             push_line(&mut text, format_args!("! {damage}"));
         }
         text.push_str(
@@ -154,12 +154,12 @@ pub(super) fn posted(posted: &Posted, told: &Told) -> String {
 }
 
 /// What would be mailed to whom.
-pub(super) fn plan(letters: &Letters, told: &Told, job: &Job, report: &MonthlyReport) -> String {
+pub(super) fn plan(letters: &Letters, deliveries: &DeliveryHistory, job: &Job, report: &MonthlyReport) -> String {
     let mut text = String::new();
     for letter in &letters.all {
         let user = letter.name();
-        let state = match told.last(letter.user.as_deref(), letter.rev) {
-            None | Some(MailState::Failed) if letters::is_due(job, report, told, letter) => "would be mailed",
+        let state = match deliveries.last(letter.user.as_deref(), letter.rev) {
+            None | Some(MailState::Failed) if letters::is_due(job, report, deliveries, letter) => "would be mailed",
             None | Some(MailState::Failed) => "would be held back",
             Some(MailState::Sent) => "was mailed",
             Some(MailState::Sending | MailState::Unknown) => "may have been mailed",

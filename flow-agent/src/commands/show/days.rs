@@ -6,8 +6,8 @@ use std::path::Path;
 
 use chrono::NaiveDate;
 
-use super::period::Here;
-use super::read::{Log, Seen};
+use super::period::ShowContext;
+use super::read::{Log, ShownBlock};
 use crate::exit::Failure;
 use crate::ledger::block::{Block, BlockKind, Daily, DayBlock, MonthBlock, Monthly};
 use crate::ledger::calendar::Month;
@@ -24,8 +24,8 @@ impl Log {
     pub fn days(
         &mut self,
         days: RangeInclusive<NaiveDate>,
-        here: &Here,
-        mut take: impl FnMut(Seen<Daily>) -> Result<bool, Failure>,
+        context: &ShowContext,
+        mut take: impl FnMut(ShownBlock<Daily>) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         let counted = hours::dates(self.state())?;
         let mut table: Option<(Month, BTreeMap<NaiveDate, DayBlock>)> = None;
@@ -35,13 +35,13 @@ impl Log {
                 table = Some((month, self.table(month)?));
             }
             // Today's is not whole yet.
-            let tabled = table.as_mut().and_then(|(_, blocks)| blocks.remove(&day)).filter(|_| day < here.today());
-            let seen = match tabled {
-                Some(block) => Some(Seen { block, open: false }),
-                None => self.day_of_hours(day, &counted, here)?,
+            let tabled = table.as_mut().and_then(|(_, blocks)| blocks.remove(&day)).filter(|_| day < context.today());
+            let shown = match tabled {
+                Some(block) => Some(ShownBlock { block, open: false }),
+                None => self.day_of_hours(day, &counted, context)?,
             };
-            if let Some(seen) = seen
-                && !take(seen)?
+            if let Some(shown) = shown
+                && !take(shown)?
             {
                 break;
             }
@@ -99,13 +99,13 @@ impl Log {
         &mut self,
         day: NaiveDate,
         counted: &[NaiveDate],
-        here: &Here,
-    ) -> Result<Option<Seen<Daily>>, Failure> {
+        context: &ShowContext,
+    ) -> Result<Option<ShownBlock<Daily>>, Failure> {
         let open = self.open().filter(|open| open.seal.start.date_naive() == day).cloned();
         if !counted.contains(&day) && open.is_none() {
             return Ok(None);
         }
-        let rules = DayRules { node: self.settings().node.clone(), zone: here.zone, bucket: self.settings().bucket };
+        let rules = DayRules { node: self.settings().node.clone(), zone: context.zone, bucket: self.settings().bucket };
         let mut rollup = DayRollup::new(rules, day);
         // A bucket of the file before may end in this day.
         let before = counted.iter().copied().filter(|date| *date < day).max().unwrap_or(day);
@@ -126,6 +126,6 @@ impl Log {
         if let Some(open) = &open {
             drop(rollup.take(open));
         }
-        Ok(Some(Seen { block: rollup.finish(here.now), open: open.is_some() }))
+        Ok(Some(ShownBlock { block: rollup.finish(context.now), open: open.is_some() }))
     }
 }

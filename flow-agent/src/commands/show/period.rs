@@ -12,7 +12,7 @@ use crate::ledger::date;
 
 /// A time as it is written on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum When {
+pub enum TimeArg {
     Today,
     Yesterday,
     /// `6h`: so long before now.
@@ -30,12 +30,12 @@ pub enum When {
 /// Why a text is no time.
 #[derive(Debug, thiserror::Error)]
 #[error("expected today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00 or an RFC 3339 instant")]
-pub struct WhenError;
+pub struct TimeArgError;
 
-impl FromStr for When {
-    type Err = WhenError;
+impl FromStr for TimeArg {
+    type Err = TimeArgError;
 
-    fn from_str(text: &str) -> Result<Self, WhenError> {
+    fn from_str(text: &str) -> Result<Self, TimeArgError> {
         let local = || {
             let formats = ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"];
             let parsed = formats.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
@@ -53,19 +53,19 @@ impl FromStr for When {
             .or_else(|| DateTime::parse_from_rfc3339(text).ok().filter(date::is_usable).map(Self::Instant))
             .or_else(local)
             .or_else(|| humantime::parse_duration(text).ok().map(Self::Ago))
-            .ok_or(WhenError)
+            .ok_or(TimeArgError)
     }
 }
 
 /// Where and when it is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Here {
+pub struct ShowContext {
     pub now: DateTime<Utc>,
     pub zone: Tz,
     pub month_start_day: u32,
 }
 
-impl Here {
+impl ShowContext {
     /// The date that the clocks show.
     pub fn today(&self) -> NaiveDate {
         local(self.zone, self.now).date_naive()
@@ -93,7 +93,7 @@ pub enum Period {
 
 /// What is looked at where nothing is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Usual {
+pub enum DefaultPeriod {
     /// The last 24 hours.
     Hours,
     /// The last 31 days, today included.
@@ -106,12 +106,12 @@ pub enum Usual {
 
 impl Period {
     /// From `from` to `to`, each where it is given. A day or month that is named as the end belongs to it.
-    pub fn new(from: Option<&When>, to: Option<&When>, usual: Usual, here: &Here) -> Self {
-        let end = to.map_or(Bound::Day(here.today()..=here.today()), |to| to.bound(here));
-        let start = from.map_or_else(|| usual.start(&end, here), |from| from.bound(here));
+    pub fn new(from: Option<&TimeArg>, to: Option<&TimeArg>, default: DefaultPeriod, context: &ShowContext) -> Self {
+        let end = to.map_or(Boundary::Day(context.today()..=context.today()), |to| to.bound(context));
+        let start = from.map_or_else(|| default.start(&end, context), |from| from.bound(context));
         match (start, end) {
-            (Bound::Day(start), Bound::Day(end)) => Self::Days(*start.start()..=*end.end()),
-            (start, end) => Self::Instants { from: start.first(here), to: end.last(here) },
+            (Boundary::Day(start), Boundary::Day(end)) => Self::Days(*start.start()..=*end.end()),
+            (start, end) => Self::Instants { from: start.first(context), to: end.last(context) },
         }
     }
 
@@ -142,75 +142,76 @@ impl Period {
 }
 
 /// A time on the command line names a day, or an instant.
-enum Bound {
+enum Boundary {
     Day(RangeInclusive<NaiveDate>),
     Instant(DateTime<Utc>),
 }
 
-impl Bound {
-    fn first(&self, here: &Here) -> DateTime<Utc> {
+impl Boundary {
+    fn first(&self, context: &ShowContext) -> DateTime<Utc> {
         match self {
-            Self::Day(days) => day_start(here.zone, *days.start()),
+            Self::Day(days) => day_start(context.zone, *days.start()),
             Self::Instant(at) => *at,
         }
     }
 
-    fn last(&self, here: &Here) -> DateTime<Utc> {
+    fn last(&self, context: &ShowContext) -> DateTime<Utc> {
         match self {
-            Self::Day(days) => day_end(here.zone, *days.end()),
+            Self::Day(days) => day_end(context.zone, *days.end()),
             Self::Instant(at) => *at,
         }
     }
 }
 
-impl When {
-    fn bound(&self, here: &Here) -> Bound {
-        let day = |day: NaiveDate| Bound::Day(day..=day);
+impl TimeArg {
+    fn bound(&self, context: &ShowContext) -> Boundary {
+        let day = |day: NaiveDate| Boundary::Day(day..=day);
         match self {
-            Self::Today => day(here.today()),
-            Self::Yesterday => day(here.today() - Days::new(1)),
+            Self::Today => day(context.today()),
+            Self::Yesterday => day(context.today() - Days::new(1)),
             Self::Day(date) => day(*date),
             Self::Month(month) => {
-                Bound::Day(month.first_day(here.month_start_day)..=month.last_day(here.month_start_day))
+                Boundary::Day(month.first_day(context.month_start_day)..=month.last_day(context.month_start_day))
             }
             // Longer than there were clocks: from the beginning.
-            Self::Ago(time) => Bound::Instant(
+            Self::Ago(time) => Boundary::Instant(
                 chrono::TimeDelta::from_std(*time)
                     .ok()
-                    .and_then(|time| here.now.checked_sub_signed(time))
+                    .and_then(|time| context.now.checked_sub_signed(time))
                     .map_or(DateTime::UNIX_EPOCH, |at| at.max(DateTime::UNIX_EPOCH)),
             ),
-            Self::Instant(at) => Bound::Instant(at.to_utc()),
+            Self::Instant(at) => Boundary::Instant(at.to_utc()),
             // Of two instants with this name the first; a time that the clocks skipped is the day's first after it.
-            Self::Local(at) => Bound::Instant(
-                here.zone
+            Self::Local(at) => Boundary::Instant(
+                context
+                    .zone
                     .from_local_datetime(at)
                     .earliest()
-                    .map_or_else(|| day_start(here.zone, at.date()), |at| at.to_utc()),
+                    .map_or_else(|| day_start(context.zone, at.date()), |at| at.to_utc()),
             ),
         }
     }
 }
 
-impl Usual {
-    fn start(self, end: &Bound, here: &Here) -> Bound {
+impl DefaultPeriod {
+    fn start(self, end: &Boundary, context: &ShowContext) -> Boundary {
         let last_day = match end {
-            Bound::Day(days) => *days.end(),
-            Bound::Instant(at) => local(here.zone, *at).date_naive(),
+            Boundary::Day(days) => *days.end(),
+            Boundary::Instant(at) => local(context.zone, *at).date_naive(),
         };
         let first_day = match self {
             Self::Hours => {
-                let end = end.last(here).min(here.now);
-                return Bound::Instant(end - chrono::TimeDelta::days(1));
+                let end = end.last(context).min(context.now);
+                return Boundary::Instant(end - chrono::TimeDelta::days(1));
             }
             Self::Days => last_day - Days::new(30),
             Self::Months => {
-                let month = Month::containing(last_day, here.month_start_day);
-                month.first_day(here.month_start_day) - Months::new(11)
+                let month = Month::containing(last_day, context.month_start_day);
+                month.first_day(context.month_start_day) - Months::new(11)
             }
-            Self::Month => Month::containing(last_day, here.month_start_day).first_day(here.month_start_day),
+            Self::Month => Month::containing(last_day, context.month_start_day).first_day(context.month_start_day),
         };
-        Bound::Day(first_day..=first_day)
+        Boundary::Day(first_day..=first_day)
     }
 }
 
@@ -218,19 +219,19 @@ impl Usual {
 mod tests {
     use super::*;
 
-    fn here() -> Here {
+    fn context() -> ShowContext {
         // 20:30 on 23 November in Kathmandu.
         let now = DateTime::parse_from_rfc3339("2026-11-23T14:45:00Z").unwrap().to_utc();
-        Here { now, zone: chrono_tz::Asia::Kathmandu, month_start_day: 15 }
+        ShowContext { now, zone: chrono_tz::Asia::Kathmandu, month_start_day: 15 }
     }
 
     fn day(text: &str) -> NaiveDate {
         text.parse().unwrap()
     }
 
-    fn period(from: Option<&str>, to: Option<&str>, usual: Usual) -> Period {
-        let when = |text: Option<&str>| text.map(|text| text.parse::<When>().unwrap());
-        Period::new(when(from).as_ref(), when(to).as_ref(), usual, &here())
+    fn period(from: Option<&str>, to: Option<&str>, default: DefaultPeriod) -> Period {
+        let when = |text: Option<&str>| text.map(|text| text.parse::<TimeArg>().unwrap());
+        Period::new(when(from).as_ref(), when(to).as_ref(), default, &context())
     }
 
     fn instants(from: &str, to: &str) -> Period {
@@ -241,7 +242,7 @@ mod tests {
     #[test]
     fn named_days_and_months_are_in_it_as_a_whole() {
         let days = |from: &str, to: &str| Period::Days(day(from)..=day(to));
-        let of = |from, to| period(Some(from), Some(to), Usual::Days);
+        let of = |from, to| period(Some(from), Some(to), DefaultPeriod::Days);
         assert_eq!(of("2026-10-05", "2026-10-07"), days("2026-10-05", "2026-10-07"));
         assert_eq!(of("yesterday", "today"), days("2026-11-22", "2026-11-23"));
         // The month begins on the 15th.
@@ -251,27 +252,30 @@ mod tests {
     #[test]
     fn instants_are_meant_on_the_clocks_of_the_zone() {
         let expected = instants("2026-10-05T07:15:00Z", "2026-10-05T09:15:00Z");
-        assert_eq!(period(Some("2026-10-05T13:00"), Some("2026-10-05 15:00:00"), Usual::Hours), expected);
-        let with_offset = period(Some("2026-10-05T15:15:00+08:00"), Some("2026-10-05T09:15:00Z"), Usual::Hours);
+        assert_eq!(period(Some("2026-10-05T13:00"), Some("2026-10-05 15:00:00"), DefaultPeriod::Hours), expected);
+        let with_offset = period(Some("2026-10-05T15:15:00+08:00"), Some("2026-10-05T09:15:00Z"), DefaultPeriod::Hours);
         assert_eq!(with_offset, expected);
         assert_eq!(
-            period(Some("6h"), Some("now"), Usual::Hours),
+            period(Some("6h"), Some("now"), DefaultPeriod::Hours),
             instants("2026-11-23T08:45:00Z", "2026-11-23T14:45:00Z")
         );
         // Half and half: to the end of that day, which is 18:15 in UTC.
         assert_eq!(
-            period(Some("6h"), Some("today"), Usual::Hours),
+            period(Some("6h"), Some("today"), DefaultPeriod::Hours),
             instants("2026-11-23T08:45:00Z", "2026-11-23T18:15:00Z")
         );
     }
 
     #[test]
     fn what_is_usual_ends_today_or_where_it_is_said() {
-        assert_eq!(period(None, None, Usual::Hours), instants("2026-11-22T14:45:00Z", "2026-11-23T18:15:00Z"));
-        assert_eq!(period(None, None, Usual::Days), Period::Days(day("2026-10-24")..=day("2026-11-23")));
-        assert_eq!(period(None, None, Usual::Month), Period::Days(day("2026-11-15")..=day("2026-11-23")));
-        assert_eq!(period(None, None, Usual::Months), Period::Days(day("2025-12-15")..=day("2026-11-23")));
-        assert_eq!(period(None, Some("2026-10-20"), Usual::Month), Period::Days(day("2026-10-15")..=day("2026-10-20")));
+        assert_eq!(period(None, None, DefaultPeriod::Hours), instants("2026-11-22T14:45:00Z", "2026-11-23T18:15:00Z"));
+        assert_eq!(period(None, None, DefaultPeriod::Days), Period::Days(day("2026-10-24")..=day("2026-11-23")));
+        assert_eq!(period(None, None, DefaultPeriod::Month), Period::Days(day("2026-11-15")..=day("2026-11-23")));
+        assert_eq!(period(None, None, DefaultPeriod::Months), Period::Days(day("2025-12-15")..=day("2026-11-23")));
+        assert_eq!(
+            period(None, Some("2026-10-20"), DefaultPeriod::Month),
+            Period::Days(day("2026-10-15")..=day("2026-10-20"))
+        );
     }
 
     #[test]
@@ -288,7 +292,7 @@ mod tests {
     #[test]
     fn what_is_no_time_is_refused() {
         for text in ["", "tomorrow", "2026-13", "2026-02-30", "13:00", "05/10/2026", "+262142-12-31", "-0001-01-01"] {
-            assert!(text.parse::<When>().is_err(), "{text}");
+            assert!(text.parse::<TimeArg>().is_err(), "{text}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::store::{self, StateDir, StoreError};
 
 /// What is handed out: a block of the log, or the one that is open.
 #[derive(Clone, Debug)]
-pub struct Seen<K: BlockKind> {
+pub struct ShownBlock<K: BlockKind> {
     pub block: Block<K>,
     /// It is not sealed, or what is not sealed is in it.
     pub open: bool,
@@ -91,14 +91,14 @@ impl Log {
     pub fn buckets(
         &mut self,
         period: &Period,
-        mut take: impl FnMut(Seen<Hourly>) -> Result<bool, Failure>,
+        mut take: impl FnMut(ShownBlock<Hourly>) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
         for hour in Hours::read(&self.state, period.dates())? {
             match hour? {
                 // What was sealed since the open bucket was looked up is in it.
                 Hour::Bucket(block) if self.is_in_open(&block) => {}
                 Hour::Bucket(block) if period.holds(block.seal.start) => {
-                    if !take(Seen { block: *block, open: false })? {
+                    if !take(ShownBlock { block: *block, open: false })? {
                         return Ok(());
                     }
                 }
@@ -107,7 +107,7 @@ impl Log {
             }
         }
         if let Some(open) = self.open.as_ref().filter(|open| period.holds(open.seal.start)) {
-            take(Seen { block: open.clone(), open: true })?;
+            take(ShownBlock { block: open.clone(), open: true })?;
         }
         Ok(())
     }

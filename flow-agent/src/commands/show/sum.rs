@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
 
-use super::read::Seen;
+use super::read::ShownBlock;
 use crate::ledger::block::{DayBlock, Hourly};
 use crate::ledger::calendar::{day_end, day_start, local};
 use crate::ledger::counters::Counters;
@@ -29,22 +29,22 @@ struct OwnerSum {
 
 impl Sum {
     /// Adds a bucket, of which some lines may have been left out; `whole` says that none were.
-    pub fn add(&mut self, seen: &Seen<Hourly>, whole: bool) {
-        let (total, seal) = (&mut self.total, &seen.block.seal);
+    pub fn add(&mut self, shown: &ShownBlock<Hourly>, whole: bool) {
+        let (total, seal) = (&mut self.total, &shown.block.seal);
         total.start = Some(total.start.map_or(seal.start, |start| start.min(seal.start)));
         total.end = Some(total.end.map_or(seal.end, |end| end.max(seal.end)));
-        match seen.open {
+        match shown.open {
             true => total.open = true,
             false => *total.quality.entry(seal.quality).or_default() += 1,
         }
         if whole {
             // For display: what would pass 2^64 is left out.
             total.other = total.other.checked_add(seal.other).unwrap_or(total.other);
-            if let Some(more) = reconcile(&seen.block).filter(|_| !seen.open) {
+            if let Some(more) = reconcile(&shown.block).filter(|_| !shown.open) {
                 total.reconciliation.get_or_insert_default().add(more);
             }
         }
-        for line in &seen.block.lines {
+        for line in &shown.block.lines {
             self.add_line(line.port, line.user.as_deref(), line.counters());
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::period::{Here, Period, Usual};
-use super::read::{Log, Seen};
+use super::period::{DefaultPeriod, Period, ShowContext};
+use super::read::{Log, ShownBlock};
 use super::sum::Sum;
 use super::{Args, Form};
 use crate::commands::output;
@@ -20,22 +20,22 @@ const TOP: usize = 10;
 const FEW: usize = 5;
 
 /// `show hours`
-pub(super) fn hours(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
+pub(super) fn hours(args: &Args, log: &mut Log, context: &ShowContext) -> Result<(), Failure> {
     let mut rows = Rows::new(args, table::hours);
     rows.begin()?;
     let mut compared: Option<Reconciliation> = None;
-    log.buckets(&period(args, Usual::Hours, here), |mut seen| {
-        if let Some(more) = reconcile(&seen.block).filter(|_| !seen.open && !args.is_narrow()) {
+    log.buckets(&period(args, DefaultPeriod::Hours, context), |mut shown| {
+        if let Some(more) = reconcile(&shown.block).filter(|_| !shown.open && !args.is_narrow()) {
             compared.get_or_insert_default().add(more);
         }
-        args.narrow_hour(&mut seen);
-        rows.take(hour_rows(seen), |row| row.sums.bytes)
+        args.narrow_hour(&mut shown);
+        rows.take(hour_rows(shown), |row| row.sums.bytes)
     })?;
     rows.end(&compared.map(|compared| table::reconciliation(&compared)).unwrap_or_default())
 }
 
-fn hour_rows(seen: Seen<Hourly>) -> impl Iterator<Item = HourRow> {
-    let Seen { block: HourBlock { lines, seal }, open } = seen;
+fn hour_rows(shown: ShownBlock<Hourly>) -> impl Iterator<Item = HourRow> {
+    let ShownBlock { block: HourBlock { lines, seal }, open } = shown;
     lines.into_iter().map(move |line| HourRow {
         kind: Kind::Hour,
         start: seal.start,
@@ -49,18 +49,18 @@ fn hour_rows(seen: Seen<Hourly>) -> impl Iterator<Item = HourRow> {
 }
 
 /// `show days`
-pub(super) fn days(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
+pub(super) fn days(args: &Args, log: &mut Log, context: &ShowContext) -> Result<(), Failure> {
     let mut rows = Rows::new(args, table::days);
     rows.begin()?;
-    log.days(period(args, Usual::Days, here).dates(), here, |mut seen| {
-        args.narrow_day(&mut seen);
-        rows.take(day_rows(seen), |row| row.sums.bytes)
+    log.days(period(args, DefaultPeriod::Days, context).dates(), context, |mut shown| {
+        args.narrow_day(&mut shown);
+        rows.take(day_rows(shown), |row| row.sums.bytes)
     })?;
     rows.end("")
 }
 
-fn day_rows(seen: Seen<Daily>) -> impl Iterator<Item = DayRow> {
-    let Seen { block: DayBlock { lines, seal }, open } = seen;
+fn day_rows(shown: ShownBlock<Daily>) -> impl Iterator<Item = DayRow> {
+    let ShownBlock { block: DayBlock { lines, seal }, open } = shown;
     lines.into_iter().map(move |line| DayRow {
         kind: Kind::Day,
         day: seal.day,
@@ -74,9 +74,9 @@ fn day_rows(seen: Seen<Daily>) -> impl Iterator<Item = DayRow> {
 }
 
 /// `show months`
-pub(super) fn months(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
-    let days = period(args, Usual::Months, here).dates();
-    let (first, last) = (here.month_of(*days.start()), here.month_of(*days.end()));
+pub(super) fn months(args: &Args, log: &mut Log, context: &ShowContext) -> Result<(), Failure> {
+    let days = period(args, DefaultPeriod::Months, context).dates();
+    let (first, last) = (context.month_of(*days.start()), context.month_of(*days.end()));
     let mut reported = BTreeMap::new();
     for year in first.year()..=last.year() {
         reported.extend(log.reported_months(year)?.into_iter().map(|block| (block.seal.month, block.lines)));
@@ -86,8 +86,8 @@ pub(super) fn months(args: &Args, log: &mut Log, here: &Here) -> Result<(), Fail
     let mut month = first;
     while month <= last {
         let of_month = match reported.remove(&month) {
-            Some(lines) => lines.into_iter().map(|line| reported_row(line, month >= here.month())).collect(),
-            None => own_rows(args, log, month, here)?,
+            Some(lines) => lines.into_iter().map(|line| reported_row(line, month >= context.month())).collect(),
+            None => own_rows(args, log, month, context)?,
         };
         let asked_for = |row: &MonthRow| match row.ports.as_slice() {
             [] => args.asks_for(0, row.user.as_deref()),
@@ -106,21 +106,21 @@ fn reported_row(line: MonthLine, open: bool) -> MonthRow {
 }
 
 /// What this node itself counted in a month that was not reported here.
-fn own_rows(args: &Args, log: &mut Log, month: Month, here: &Here) -> Result<Vec<MonthRow>, Failure> {
+fn own_rows(args: &Args, log: &mut Log, month: Month, context: &ShowContext) -> Result<Vec<MonthRow>, Failure> {
     let (mut sum, mut covered) = (Sum::default(), 0_u64);
-    let days = month.first_day(here.month_start_day)..=month.last_day(here.month_start_day);
-    log.days(days.clone(), here, |mut seen| {
-        covered += u64::from(seen.block.seal.seconds_covered);
-        args.narrow_day(&mut seen);
-        seen.block.lines.iter().for_each(|line| sum.add_line(line.port, line.user.as_deref(), line.counters()));
+    let days = month.first_day(context.month_start_day)..=month.last_day(context.month_start_day);
+    log.days(days.clone(), context, |mut shown| {
+        covered += u64::from(shown.block.seal.seconds_covered);
+        args.narrow_day(&mut shown);
+        shown.block.lines.iter().for_each(|line| sum.add_line(line.port, line.user.as_deref(), line.counters()));
         Ok(true)
     })?;
-    let open = month >= here.month();
+    let open = month >= context.month();
     let seconds = if open {
-        let passed = here.now - day_start(here.zone, *days.start());
+        let passed = context.now - day_start(context.zone, *days.start());
         u64::try_from(passed.num_seconds()).unwrap_or(0)
     } else {
-        seconds_in_month(here.zone, month, here.month_start_day)
+        seconds_in_month(context.zone, month, context.month_start_day)
     };
     // A display of parts of a whole; counting is in whole seconds.
     let coverage = Some(if seconds == 0 { 0.0 } else { (covered as f64 / seconds as f64).min(1.0) });
@@ -130,8 +130,8 @@ fn own_rows(args: &Args, log: &mut Log, month: Month, here: &Here) -> Result<Vec
 }
 
 /// `show top`
-pub(super) fn top(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
-    let sum = sum(args, log, &period(args, Usual::Month, here), here)?;
+pub(super) fn top(args: &Args, log: &mut Log, context: &ShowContext) -> Result<(), Failure> {
+    let sum = sum(args, log, &period(args, DefaultPeriod::Month, context), context)?;
     let rows = sum.top(args.limit(TOP));
     match args.form() {
         Form::Table => output::print(&table::top(&rows, sum.total(Kind::Total, 0).sums.bytes))?,
@@ -141,8 +141,8 @@ pub(super) fn top(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure
 }
 
 /// `show total`
-pub(super) fn total(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
-    let sum = sum(args, log, &period(args, Usual::Month, here), here)?;
+pub(super) fn total(args: &Args, log: &mut Log, context: &ShowContext) -> Result<(), Failure> {
+    let sum = sum(args, log, &period(args, DefaultPeriod::Month, context), context)?;
     let row = sum.total(Kind::Total, log.damages());
     match args.form() {
         Form::Table => output::print(&table::total(&row))?,
@@ -152,12 +152,13 @@ pub(super) fn total(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failu
 }
 
 /// `show`
-pub(super) fn glance(args: &Args, log: &mut Log, here: &Here) -> Result<(), Failure> {
-    let today = sum(args, log, &Period::Days(here.today()..=here.today()), here)?.total(Kind::Today, log.damages());
+pub(super) fn glance(args: &Args, log: &mut Log, context: &ShowContext) -> Result<(), Failure> {
+    let today =
+        sum(args, log, &Period::Days(context.today()..=context.today()), context)?.total(Kind::Today, log.damages());
     let mut month = Sum::default();
-    log.days(here.month().first_day(here.month_start_day)..=here.today(), here, |mut seen| {
-        args.narrow_day(&mut seen);
-        seen.block.lines.iter().for_each(|line| month.add_line(line.port, line.user.as_deref(), line.counters()));
+    log.days(context.month().first_day(context.month_start_day)..=context.today(), context, |mut shown| {
+        args.narrow_day(&mut shown);
+        shown.block.lines.iter().for_each(|line| month.add_line(line.port, line.user.as_deref(), line.counters()));
         Ok(true)
     })?;
     let this_month = month.total(Kind::ThisMonth, log.damages());
@@ -179,23 +180,23 @@ pub(super) fn glance(args: &Args, log: &mut Log, here: &Here) -> Result<(), Fail
     Ok(())
 }
 
-fn period(args: &Args, usual: Usual, here: &Here) -> Period {
-    Period::new(args.from.as_ref(), args.to.as_ref(), usual, here)
+fn period(args: &Args, default: DefaultPeriod, context: &ShowContext) -> Period {
+    Period::new(args.from.as_ref(), args.to.as_ref(), default, context)
 }
 
 /// The buckets of `period`, and its days whose buckets are gone.
-fn sum(args: &Args, log: &mut Log, period: &Period, here: &Here) -> Result<Sum, Failure> {
+fn sum(args: &Args, log: &mut Log, period: &Period, context: &ShowContext) -> Result<Sum, Failure> {
     let mut sum = Sum::default();
-    log.buckets(period, |mut seen| {
-        args.narrow_hour(&mut seen);
-        sum.add(&seen, !args.is_narrow());
+    log.buckets(period, |mut shown| {
+        args.narrow_hour(&mut shown);
+        sum.add(&shown, !args.is_narrow());
         Ok(true)
     })?;
     if let Period::Days(days) = period {
         log.days_without_hours(days, |block| {
-            let mut seen = Seen { block, open: false };
-            args.narrow_day(&mut seen);
-            sum.add_day(&seen.block, here.zone);
+            let mut shown = ShownBlock { block, open: false };
+            args.narrow_day(&mut shown);
+            sum.add_day(&shown.block, context.zone);
         })?;
     }
     Ok(sum)

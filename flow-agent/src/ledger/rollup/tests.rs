@@ -150,7 +150,7 @@ fn two_buckets_of_one_name_are_not_both_believed() {
     let mut rollup = DayRollup::new(shanghai(), day("2026-10-05"));
     let (one, other) = (hour(1, "05T00:00", "05T01:00", 1), hour(1, "05T00:00", "05T01:00", 2));
     rollup.take(&one).unwrap();
-    assert_eq!(rollup.take(&other), Err(Twice { epoch: "boot-1".into(), seq: 1 }));
+    assert_eq!(rollup.take(&other), Err(ConflictingBucket { epoch: "boot-1".into(), seq: 1 }));
     rollup.take(&one).unwrap();
     assert_eq!(sums(&rollup.finish(october("20T00:00").to_utc())), [(443, Some("ada"), 1)]);
 }

@@ -20,7 +20,7 @@ use crate::ledger::record::VERSION;
 
 /// What a report rests on beside the nodes' figures.
 #[derive(Clone, Copy, Debug)]
-pub struct Basis<'a> {
+pub struct ReportInputs<'a> {
     pub month: Month,
     /// 1 to 28.
     pub month_start_day: u32,
@@ -37,7 +37,7 @@ pub struct Basis<'a> {
     pub former: Option<&'a MonthlyReport>,
 }
 
-impl Basis<'_> {
+impl ReportInputs<'_> {
     fn waiting(&self) -> Waiting {
         Waiting {
             patience: self.final_after,
@@ -82,35 +82,35 @@ pub struct Correction {
 }
 
 /// The report of a month, as if it were the first. `nodes` are in the order of the configuration.
-pub fn assemble(basis: &Basis<'_>, nodes: Vec<NodeOutcome<'_>>) -> MonthlyReport {
-    let last_day = basis.month.last_day(basis.month_start_day);
-    let made_at = calendar::local(basis.zone, basis.now);
-    let is_over = basis.now >= calendar::day_end(basis.zone, last_day);
-    let waiting = basis.waiting();
-    let final_at = waiting.ends_at(basis.zone, made_at);
+pub fn assemble(inputs: &ReportInputs<'_>, nodes: Vec<NodeOutcome<'_>>) -> MonthlyReport {
+    let last_day = inputs.month.last_day(inputs.month_start_day);
+    let made_at = calendar::local(inputs.zone, inputs.now);
+    let is_over = inputs.now >= calendar::day_end(inputs.zone, last_day);
+    let waiting = inputs.waiting();
+    let final_at = waiting.ends_at(inputs.zone, made_at);
     let progress = Progress { is_over, is_overdue: is_over && made_at >= final_at };
-    let (mut merged, node_statements) = merge(basis, progress, nodes);
+    let (mut merged, node_statements) = merge(inputs, progress, nodes);
     let open_nodes = node_statements.iter().filter(|node| node.is_open()).map(|node| node.name.as_str()).collect();
-    let before = basis.before.map(of_month_before);
+    let before = inputs.before.map(of_month_before);
     for (owner, statement) in &mut merged {
         let before = before.as_ref().map(|all| all.get(owner).cloned().unwrap_or_default());
         settle(statement, progress, &open_nodes, before.as_ref());
-        bill(basis, statement, before.as_ref());
+        bill(inputs, statement, before.as_ref());
     }
     let state = finality::state(is_over, !open_nodes.is_empty(), progress.is_overdue);
     MonthlyReport {
         v: VERSION,
-        month: basis.month,
-        first_day: basis.month.first_day(basis.month_start_day),
+        month: inputs.month,
+        first_day: inputs.month.first_day(inputs.month_start_day),
         last_day,
-        zone: basis.zone,
+        zone: inputs.zone,
         made_at,
         first_made_at: is_over.then(|| waiting.since.unwrap_or(made_at)),
         final_at: waiting.promised.or_else(|| (state == State::Provisional).then_some(final_at)),
         state,
         rev: 0,
-        billed: basis.billed,
-        price: basis.price.cloned(),
+        billed: inputs.billed,
+        price: inputs.price.cloned(),
         coverage: node_statements.iter().fold(Coverage::default(), |sum, node| Coverage {
             seconds_covered: sum.seconds_covered + node.coverage.seconds_covered,
             seconds: sum.seconds + node.coverage.seconds,
@@ -130,13 +130,13 @@ struct Progress {
 
 /// Adds all nodes up by owner, and says what is known of each.
 fn merge(
-    basis: &Basis<'_>,
+    inputs: &ReportInputs<'_>,
     progress: Progress,
     nodes: Vec<NodeOutcome<'_>>,
 ) -> (BTreeMap<Owner, Statement>, Vec<NodeStatement>) {
     let mut merged: BTreeMap<Owner, Statement> = BTreeMap::new();
-    for user in basis.directory.users() {
-        merged.insert(Owner::User(user.name.clone()), empty(basis, Some(user.name.clone())));
+    for user in inputs.directory.users() {
+        merged.insert(Owner::User(user.name.clone()), empty(inputs, Some(user.name.clone())));
     }
     let mut sum_of_all: u128 = 0;
     let mut node_statements = Vec::new();
@@ -158,21 +158,21 @@ fn merge(
                 Owner::User(name) => Some(name.clone()),
                 Owner::Port(_) => None,
             };
-            let statement = merged.entry(sum.owner.clone()).or_insert_with(|| empty(basis, user));
+            let statement = merged.entry(sum.owner.clone()).or_insert_with(|| empty(inputs, user));
             take_in(statement, &figures.node, &sum);
         }
-        node_statements.push(node_statement(basis, progress, node, total));
+        node_statements.push(node_statement(inputs, progress, node, total));
     }
     (merged, node_statements)
 }
 
-fn empty(basis: &Basis<'_>, user: Option<String>) -> Statement {
-    let entry = user.as_deref().and_then(|name| basis.directory.user(name));
+fn empty(inputs: &ReportInputs<'_>, user: Option<String>) -> Statement {
+    let entry = user.as_deref().and_then(|name| inputs.directory.user(name));
     Statement {
         ports: Vec::new(),
         total: Counters::default(),
         by_node: ByNode::default(),
-        days: vec![(0, 0); basis.month.days(basis.month_start_day).count()],
+        days: vec![(0, 0); inputs.month.days(inputs.month_start_day).count()],
         billed_bytes: 0,
         quota_bytes: entry.and_then(|entry| entry.quota_bytes),
         money: None,
@@ -199,14 +199,14 @@ fn take_in(statement: &mut Statement, node: &str, sum: &OwnerSum) {
 
 /// What the record of the month before says of one owner.
 #[derive(Clone, Debug, Default)]
-struct MonthBefore {
+struct PreviousMonth {
     total: Counters,
     /// Where it had a line.
     nodes: BTreeSet<String>,
 }
 
 /// Says how final a statement is. `before` is `None` where there is no record of the month before.
-fn settle(statement: &mut Statement, progress: Progress, open_nodes: &BTreeSet<&str>, before: Option<&MonthBefore>) {
+fn settle(statement: &mut Statement, progress: Progress, open_nodes: &BTreeSet<&str>, before: Option<&PreviousMonth>) {
     let is_concerned = |node: &&&str| concerns(node, statement, before);
     statement.open_nodes = open_nodes.iter().filter(is_concerned).map(|node| (*node).to_owned()).collect();
     let waits = !statement.open_nodes.is_empty();
@@ -216,7 +216,7 @@ fn settle(statement: &mut Statement, progress: Progress, open_nodes: &BTreeSet<&
 /// Whether what is missing of `node` may be about this statement: its owner had a line there in this month or the one
 /// before, or its `nodes` in the configuration name it. Of an owner about whom nothing is known yet (no line anywhere, or
 /// no record of the month before), what is missing may be on any node that it is not kept from.
-fn concerns(node: &str, statement: &Statement, before: Option<&MonthBefore>) -> bool {
+fn concerns(node: &str, statement: &Statement, before: Option<&PreviousMonth>) -> bool {
     let was_there = before.is_some_and(|before| before.nodes.contains(node));
     let is_unknown = match before {
         None => true,
@@ -228,30 +228,38 @@ fn concerns(node: &str, statement: &Statement, before: Option<&MonthBefore>) -> 
         || is_unknown && statement.only_on.is_empty()
 }
 
-fn bill(basis: &Basis<'_>, statement: &mut Statement, before: Option<&MonthBefore>) {
-    statement.billed_bytes = basis.billed.bytes(statement.total);
-    statement.money = basis.price.and_then(|price| price.of(statement.billed_bytes));
+fn bill(inputs: &ReportInputs<'_>, statement: &mut Statement, before: Option<&PreviousMonth>) {
+    statement.billed_bytes = inputs.billed.bytes(statement.total);
+    statement.money = inputs.price.and_then(|price| price.of(statement.billed_bytes));
     // Whoever is not in the report of the month before moved nothing then.
-    statement.billed_bytes_before = before.map(|before| basis.billed.bytes(before.total));
+    statement.billed_bytes_before = before.map(|before| inputs.billed.bytes(before.total));
 }
 
-fn of_month_before(block: &MonthBlock) -> BTreeMap<Owner, MonthBefore> {
+fn of_month_before(block: &MonthBlock) -> BTreeMap<Owner, PreviousMonth> {
     let line = |line: &crate::ledger::record::MonthLine| {
         let owner = match &line.user {
             Some(name) => Owner::User(name.clone()),
             None => Owner::Port(*line.ports.first()?),
         };
-        Some((owner, MonthBefore { total: line.counters(), nodes: line.by_node.names().map(str::to_owned).collect() }))
+        Some((
+            owner,
+            PreviousMonth { total: line.counters(), nodes: line.by_node.names().map(str::to_owned).collect() },
+        ))
     };
     block.lines.iter().filter_map(line).collect()
 }
 
-fn node_statement(basis: &Basis<'_>, progress: Progress, node: NodeOutcome<'_>, total: Counters) -> NodeStatement {
+fn node_statement(
+    inputs: &ReportInputs<'_>,
+    progress: Progress,
+    node: NodeOutcome<'_>,
+    total: Counters,
+) -> NodeStatement {
     let NodeOutcome { figures, why, corrections, days_refused } = &node;
     let seals = figures.seals.values();
-    let zone_name = seals.clone().map(|seal| seal.zone.as_str()).find(|name| *name != basis.zone.name());
+    let zone_name = seals.clone().map(|seal| seal.zone.as_str()).find(|name| *name != inputs.zone.name());
     // A zone that is not known here: days are taken to be as long as ours.
-    let zone = zone_name.and_then(|name| name.parse().ok()).unwrap_or(basis.zone);
+    let zone = zone_name.and_then(|name| name.parse().ok()).unwrap_or(inputs.zone);
     let mut quality = BTreeMap::new();
     for (kind, buckets) in seals.clone().flat_map(|seal| &seal.quality) {
         *quality.entry(*kind).or_insert(0) += u64::from(*buckets);
@@ -259,9 +267,9 @@ fn node_statement(basis: &Basis<'_>, progress: Progress, node: NodeOutcome<'_>, 
     let mut gaps: Vec<_> = seals.clone().flat_map(|seal| seal.gaps.iter().cloned()).collect();
     let gaps_omitted = gaps.len().saturating_sub(MOST_GAPS) as u64;
     gaps.truncate(MOST_GAPS);
-    let month_end = calendar::day_end(zone, basis.month.last_day(basis.month_start_day));
-    let mut open = finality::open_days(figures, why.is_none(), zone, basis.month, basis.month_start_day, basis.now);
-    if why.is_some() && open.missing.is_empty() && basis.was_whole(&figures.node) {
+    let month_end = calendar::day_end(zone, inputs.month.last_day(inputs.month_start_day));
+    let mut open = finality::open_days(figures, why.is_none(), zone, inputs.month, inputs.month_start_day, inputs.now);
+    if why.is_some() && open.missing.is_empty() && inputs.was_whole(&figures.node) {
         // What showed that its days cannot grow may not be at hand while it cannot be reached.
         open.growing.clear();
     }
@@ -274,7 +282,7 @@ fn node_statement(basis: &Basis<'_>, progress: Progress, node: NodeOutcome<'_>, 
         },
         why: why.clone(),
         other_zone: zone_name.map(str::to_owned),
-        coverage: coverage(basis, zone, figures),
+        coverage: coverage(inputs, zone, figures),
         total,
         completeness: progress.is_over.then(|| open.completeness(progress.is_overdue)),
         days_missing: open.missing,
@@ -289,9 +297,9 @@ fn node_statement(basis: &Basis<'_>, progress: Progress, node: NodeOutcome<'_>, 
 }
 
 /// Of the month, up to now; by the node's own days, whose seconds its zone decides.
-fn coverage(basis: &Basis<'_>, zone: Tz, figures: &NodeMonth<'_>) -> Coverage {
-    let start = calendar::day_start(zone, basis.month.first_day(basis.month_start_day));
-    let end = calendar::day_end(zone, basis.month.last_day(basis.month_start_day)).min(basis.now);
+fn coverage(inputs: &ReportInputs<'_>, zone: Tz, figures: &NodeMonth<'_>) -> Coverage {
+    let start = calendar::day_start(zone, inputs.month.first_day(inputs.month_start_day));
+    let end = calendar::day_end(zone, inputs.month.last_day(inputs.month_start_day)).min(inputs.now);
     let seconds = u64::try_from((end - start).num_seconds()).unwrap_or(0);
     let covered = |(day, seal): (&NaiveDate, &crate::ledger::record::DaySeal)| {
         u64::from(seal.seconds_covered.min(calendar::seconds_in_day(zone, *day)))

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{MonthlyReport, Said, State, Statement};
+use super::{MonthlyReport, PriorRevision, State, Statement};
 use crate::ledger::counters::Counters;
 
 impl MonthlyReport {
@@ -108,7 +108,7 @@ impl Statement {
         self.history.clone_from(&old.history);
         if is_revision {
             self.rev += 1;
-            self.history.push(Said {
+            self.history.push(PriorRevision {
                 rev: old.rev,
                 at: former.made_at,
                 state: former.state_of(old),

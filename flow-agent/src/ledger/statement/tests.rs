@@ -64,8 +64,8 @@ fn october<'d>(node: &str, directory: &'d Directory, busy: &[DayBlock]) -> NodeM
     figures
 }
 
-fn basis<'a>(directory: &'a Directory, price: Option<&'a Price>) -> Basis<'a> {
-    Basis {
+fn inputs<'a>(directory: &'a Directory, price: Option<&'a Price>) -> ReportInputs<'a> {
+    ReportInputs {
         month: MONTH.parse().unwrap(),
         month_start_day: 1,
         zone: chrono_tz::Asia::Shanghai,
@@ -120,7 +120,7 @@ fn a_users_bytes_are_added_over_ports_nodes_and_days() {
         &directory,
         &[block("2026-10-31", 86_400, vec![line("2026-10-31", 443, Some("alice"), (3, 30), 300)])],
     );
-    let report = assemble(&basis(&directory, Some(&price)), vec![gathered(hk), gathered(fr)]);
+    let report = assemble(&inputs(&directory, Some(&price)), vec![gathered(hk), gathered(fr)]);
 
     assert_eq!(report.state, State::Final);
     assert!(!report.is_incomplete(1.0));
@@ -168,7 +168,7 @@ fn a_port_that_changed_hands_bills_both_hands() {
             block("2026-10-11", 86_400, vec![line("2026-10-11", 443, Some("bob"), (300, 0), 0)]),
         ],
     );
-    let report = assemble(&basis(&directory, None), vec![gathered(hk)]);
+    let report = assemble(&inputs(&directory, None), vec![gathered(hk)]);
     assert_eq!(statement(&report, "alice").billed_bytes, 1);
     assert_eq!(statement(&report, "bob").billed_bytes, 320);
 }
@@ -176,7 +176,7 @@ fn a_port_that_changed_hands_bills_both_hands() {
 #[test]
 fn whoever_is_configured_has_a_statement_even_of_nothing() {
     let directory = Directory::new(vec![user("alice", &[443])]);
-    let report = assemble(&basis(&directory, None), vec![gathered(october("hk-1", &directory, &[]))]);
+    let report = assemble(&inputs(&directory, None), vec![gathered(october("hk-1", &directory, &[]))]);
     assert_eq!(statement(&report, "alice").billed_bytes, 0);
     assert_eq!(report.month_block().lines.len(), 1);
 }
@@ -195,7 +195,7 @@ fn what_is_missing_is_said() {
         gathered(half),
         NodeOutcome { why: Some("connection refused".to_owned()), ..NodeOutcome::taken(nothing) },
     ];
-    let report = assemble(&basis(&directory, None), nodes);
+    let report = assemble(&inputs(&directory, None), nodes);
 
     assert_eq!(report.state, State::Provisional);
     let [hk, fr, us] = &report.nodes[..] else { panic!("three nodes") };
@@ -242,7 +242,7 @@ fn only_those_are_provisional_whom_an_open_node_concerns() {
     };
     use State::{Final, Provisional};
     let before = september(&[("alice", &["hk-1"]), ("bob", &["hk-1"]), ("carol", &["fr-1"])]);
-    let known = Basis { before: Some(&before), ..basis(&directory, None) };
+    let known = ReportInputs { before: Some(&before), ..inputs(&directory, None) };
     let report = assemble(&known, nodes());
     // alice was never there; bob has a line there, carol had one in September; of dave nothing is known; erin's `nodes` name
     // it, frank's do not.
@@ -251,17 +251,17 @@ fn only_those_are_provisional_whom_an_open_node_concerns() {
     assert_eq!(report.nodes[1].completeness, Some(Completeness::CanGrow));
     assert_eq!(statement(&report, "bob").open_nodes, BTreeSet::from(["fr-1".to_owned()]));
     // Without a record of September nobody knows whose ports are there.
-    let unknown = assemble(&basis(&directory, None), nodes());
+    let unknown = assemble(&inputs(&directory, None), nodes());
     assert_eq!(states(&unknown), [Provisional, Provisional, Provisional, Provisional, Provisional, Final]);
 
-    let on_the_eighth = Basis { now: at("2026-11-08T00:11:00+08:00"), former: Some(&report), ..known };
+    let on_the_eighth = ReportInputs { now: at("2026-11-08T00:11:00+08:00"), former: Some(&report), ..known };
     let overdue = assemble(&on_the_eighth, nodes()).revise(Some(report.clone()), |_, _| true);
     assert_eq!(states(&overdue), [Final; 6]);
     assert_eq!((overdue.state, overdue.nodes[1].completeness), (Final, Some(Completeness::Overdue)));
     // Nobody gets another letter for it but the admin; what comes now is a correction.
     assert_eq!((statement(&overdue, "bob").rev, overdue.rev), (0, 1));
     fr.add(&block("2026-10-31", 86_400, lines("2026-10-31", &[444]))).unwrap();
-    let late = Basis { now: at("2026-11-20T00:11:00+08:00"), ..on_the_eighth };
+    let late = ReportInputs { now: at("2026-11-20T00:11:00+08:00"), ..on_the_eighth };
     let corrected = assemble(&late, vec![gathered(hk), gathered(fr)]).revise(Some(overdue), |_, _| true);
     let bob = statement(&corrected, "bob");
     assert_eq!((bob.rev, bob.billed_bytes, bob.history[0].billed_bytes, bob.history[0].state), (1, 3, 2, Final));
@@ -282,7 +282,7 @@ fn a_node_behind_the_main_nodes_zone_is_waited_for() {
         }
         la.add(&day).unwrap();
     }
-    let report = assemble(&basis(&directory, None), vec![gathered(la)]);
+    let report = assemble(&inputs(&directory, None), vec![gathered(la)]);
     assert_eq!((report.state, report.state_of(&report.statements[0])), (State::Provisional, State::Provisional));
     assert_eq!(report.nodes[0].days_growing, [day("2026-10-31")]);
     assert!(report.nodes[0].is_incomplete(0.0));
@@ -320,7 +320,7 @@ fn a_correction_by_the_node_stays_named() {
 fn what_was_gathered_before_is_used_and_named() {
     let directory = Directory::default();
     let kept = NodeOutcome { why: Some("no route to host".to_owned()), ..gathered(october("hk-1", &directory, &[])) };
-    let report = assemble(&basis(&directory, None), vec![kept]);
+    let report = assemble(&inputs(&directory, None), vec![kept]);
     assert_eq!(report.nodes[0].state, NodeState::Kept);
     assert_eq!(report.state, State::Final, "no day is missing");
     assert!(report.is_incomplete(0.0), "but the node was not reached");
@@ -333,7 +333,7 @@ fn a_month_in_progress_counts_up_to_now() {
     figures.add(&block("2026-10-01", 86_400, Vec::new())).unwrap();
     figures.add(&block("2026-10-02", 43_200, Vec::new())).unwrap();
     let now = at("2026-10-02T12:00:10+08:00");
-    let report = assemble(&Basis { now, ..basis(&directory, None) }, vec![gathered(figures)]);
+    let report = assemble(&ReportInputs { now, ..inputs(&directory, None) }, vec![gathered(figures)]);
     assert_eq!(report.state, State::InProgress);
     assert_eq!(report.coverage, Coverage { seconds_covered: 129_600, seconds: 129_610 });
     assert!(report.nodes[0].days_missing.is_empty());
@@ -346,8 +346,8 @@ fn a_billing_month_takes_its_days_from_two_calendar_months() {
     for (date, bytes) in [("2026-10-14", 1), ("2026-10-15", 20), ("2026-11-14", 300), ("2026-11-15", 4_000)] {
         figures.add(&block(date, 86_400, vec![line(date, 443, None, (bytes, 0), 0)])).unwrap();
     }
-    let basis = Basis { month_start_day: 15, now: at("2026-11-15T00:11:00+08:00"), ..basis(&directory, None) };
-    let report = assemble(&basis, vec![gathered(figures)]);
+    let inputs = ReportInputs { month_start_day: 15, now: at("2026-11-15T00:11:00+08:00"), ..inputs(&directory, None) };
+    let report = assemble(&inputs, vec![gathered(figures)]);
     assert_eq!((report.first_day, report.last_day), (day("2026-10-15"), day("2026-11-14")));
     assert_eq!(report.statements[0].billed_bytes, 320);
     assert_eq!(report.nodes[0].days_missing.len(), 29);
@@ -366,8 +366,8 @@ fn a_node_in_another_zone_is_named_and_covers_its_own_days() {
         }
         figures.add(&block).unwrap();
     }
-    let basis = Basis { now: at("2026-11-02T00:00:00Z"), ..basis(&directory, None) };
-    let report = assemble(&basis, vec![gathered(figures)]);
+    let inputs = ReportInputs { now: at("2026-11-02T00:00:00Z"), ..inputs(&directory, None) };
+    let report = assemble(&inputs, vec![gathered(figures)]);
     assert_eq!(report.nodes[0].other_zone.as_deref(), Some("Europe/Paris"));
     assert_eq!(report.coverage, Coverage { seconds_covered: 745 * 3_600, seconds: 745 * 3_600 });
 }
@@ -384,7 +384,7 @@ fn a_bucket_over_the_months_edge_is_named_with_both_ends() {
     let mut over = block("2026-10-31", 86_400, Vec::new());
     over.seal.late = late("2026-10-31T23:00:00+08:00", "2026-11-01T00:05:00+08:00");
     let report =
-        assemble(&basis(&directory, None), vec![gathered(october("hk-1", &directory, &[within, over.clone()]))]);
+        assemble(&inputs(&directory, None), vec![gathered(october("hk-1", &directory, &[within, over.clone()]))]);
     assert_eq!(report.nodes[0].late, over.seal.late);
 }
 
@@ -404,8 +404,8 @@ fn the_month_before_is_compared() {
     };
     let seal = MonthSeal { v: 1, kind: Kind::Seal, month: "2026-09".parse().unwrap(), lines: 1, sha256: String::new() };
     let before = MonthBlock { lines: vec![line("alice", 500)], seal };
-    let basis = Basis { before: Some(&before), ..basis(&directory, None) };
-    let report = assemble(&basis, vec![gathered(october("hk-1", &directory, &[]))]);
+    let inputs = ReportInputs { before: Some(&before), ..inputs(&directory, None) };
+    let report = assemble(&inputs, vec![gathered(october("hk-1", &directory, &[]))]);
     assert_eq!(statement(&report, "alice").billed_bytes_before, Some(500));
     assert_eq!(statement(&report, "bob").billed_bytes_before, Some(0));
 }
@@ -427,7 +427,7 @@ fn lies_do_not_overflow_and_harm_nobody_else() {
         })
         .collect();
     let nodes = ["a", "b", "c", "d", "e"].map(|name| gathered(october(name, &directory, &busiest)));
-    let report = assemble(&basis(&directory, None), nodes.into());
+    let report = assemble(&inputs(&directory, None), nodes.into());
     let taken: Vec<_> = report.nodes.iter().map(|node| node.why.is_none()).collect();
     assert_eq!(taken, [true, true, true, true, false]);
     assert_eq!(report.total().bytes(), 4 * 31 * ((1 << 57) - 3));
@@ -452,7 +452,7 @@ fn report_of(directory: &Directory, now: &str, bytes: u64, has_fr: bool) -> Mont
         NodeOutcome { why: Some("connection refused".to_owned()), ..NodeOutcome::taken(nothing) }
     };
     let nodes = vec![gathered(october("hk-1", directory, &[hk])), fr];
-    assemble(&Basis { now: at(now), ..basis(directory, None) }, nodes)
+    assemble(&ReportInputs { now: at(now), ..inputs(directory, None) }, nodes)
 }
 
 const FIRST: &str = "2026-11-01T00:11:00+08:00";
@@ -524,12 +524,12 @@ fn a_month_in_progress_is_revised_only_where_it_was_told() {
 fn figures_that_vanish_are_revised_to_nothing() {
     let directory = Directory::default();
     let hk = |lines| gathered(october("hk-1", &directory, &[block("2026-10-05", 86_400, lines)]));
-    let first = assemble(&basis(&directory, None), vec![hk(vec![line("2026-10-05", 443, Some("carol"), (9, 0), 0)])]);
-    let second = assemble(&basis(&directory, None), vec![hk(Vec::new())]).revise(Some(first), |_, _| true);
+    let first = assemble(&inputs(&directory, None), vec![hk(vec![line("2026-10-05", 443, Some("carol"), (9, 0), 0)])]);
+    let second = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(first), |_, _| true);
     let carol = statement(&second, "hk-1/carol");
     assert_eq!((carol.rev, carol.billed_bytes, carol.history[0].billed_bytes), (1, 0, 9));
     // And stay so.
-    let third = assemble(&basis(&directory, None), vec![hk(Vec::new())]).revise(Some(second.clone()), |_, _| true);
+    let third = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(second.clone()), |_, _| true);
     assert_eq!(third, second);
 }
 
@@ -566,7 +566,7 @@ proptest! {
             let busy: Vec<_> = busy.into_values().rev().collect();
             outcomes.push(gathered(october(&format!("n{node}"), &directory, &busy)));
         }
-        let report = assemble(&basis(&directory, None), outcomes);
+        let report = assemble(&inputs(&directory, None), outcomes);
         let sum = |parts: Vec<Counters>| {
             parts.into_iter().fold(Counters::default(), |sum, part| sum.checked_add(part).unwrap())
         };

@@ -24,7 +24,7 @@ impl Keyed for Daily {
 
 /// What became of a day that was to be put in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Day {
+pub enum DayOutcome {
     Written,
     /// Written, although it covers fewer seconds: the node made it later than the one that was there.
     Corrected {
@@ -34,12 +34,12 @@ pub enum Day {
     /// The same content was there already.
     Unchanged,
     /// The one that was there is the better one.
-    Kept(Kept),
+    Kept(KeepReason),
 }
 
 /// Why the day that was there stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum KeepReason {
     /// The new one covers fewer seconds, and nothing says that it was made later.
     CoversMore { before: u32, now: u32 },
     /// The one that was there was made at `before`, after the new one or at the same time.
@@ -61,7 +61,7 @@ pub fn put_days(
     lock: &DailyLock,
     days: Vec<DayBlock>,
     force: bool,
-) -> Result<(BTreeMap<NaiveDate, Day>, Vec<Damage>), StoreError> {
+) -> Result<(BTreeMap<NaiveDate, DayOutcome>, Vec<Damage>), StoreError> {
     let state = lock.state();
     state.create_dir(&state.daily_dir())?;
     let mut months: BTreeMap<Month, Vec<DayBlock>> = BTreeMap::new();
@@ -74,10 +74,10 @@ pub fn put_days(
         for day in days {
             let date = day.seal.day;
             let hourly_is_there = state.hourly(date).exists();
-            let outcome = match better(table.seal(date), &day.seal, hourly_is_there, force) {
-                Some(kept) => Day::Kept(kept),
-                None if put_made(&mut table, day)? => Day::Written,
-                None => Day::Unchanged,
+            let outcome = match reason_to_keep(table.seal(date), &day.seal, hourly_is_there, force) {
+                Some(kept) => DayOutcome::Kept(kept),
+                None if put_made(&mut table, day)? => DayOutcome::Written,
+                None => DayOutcome::Unchanged,
             };
             outcomes.insert(date, outcome);
         }
@@ -131,7 +131,7 @@ pub fn put_gathered(
     node: &str,
     month: Month,
     fetched: &Path,
-) -> Result<(BTreeMap<NaiveDate, Day>, Vec<Damage>), StoreError> {
+) -> Result<(BTreeMap<NaiveDate, DayOutcome>, Vec<Damage>), StoreError> {
     let state = lock.state();
     state.create_dir(&state.node_daily_dir(node))?;
     let mut table = Table::<Daily>::open(state.node_daily(node, month))?;
@@ -142,10 +142,10 @@ pub fn put_gathered(
         if Month::of(date) != month {
             continue;
         }
-        let outcome = arrival(table.seal(date), &found.block.seal);
+        let outcome = outcome_of(table.seal(date), &found.block.seal);
         match outcome {
-            Day::Written | Day::Corrected { .. } => table.put_from(fetched, found),
-            Day::Unchanged | Day::Kept(_) => {}
+            DayOutcome::Written | DayOutcome::Corrected { .. } => table.put_from(fetched, found),
+            DayOutcome::Unchanged | DayOutcome::Kept(_) => {}
         }
         outcomes.insert(date, outcome);
     }
@@ -154,37 +154,37 @@ pub fn put_gathered(
 }
 
 /// What becomes of a gathered day, `now`, where `before` is there.
-fn arrival(before: Option<&DaySeal>, now: &DaySeal) -> Day {
-    let Some(before) = before else { return Day::Written };
+fn outcome_of(before: Option<&DaySeal>, now: &DaySeal) -> DayOutcome {
+    let Some(before) = before else { return DayOutcome::Written };
     if has_content_of(before, now) {
-        return if now.at > before.at { Day::Written } else { Day::Unchanged };
+        return if now.at > before.at { DayOutcome::Written } else { DayOutcome::Unchanged };
     }
     let covers_more = now.seconds_covered > before.seconds_covered;
     let covers_less = now.seconds_covered < before.seconds_covered;
     let (seconds_before, seconds_now) = (before.seconds_covered, now.seconds_covered);
-    let kept = Day::Kept(Kept::CoversMore { before: seconds_before, now: seconds_now });
+    let kept = DayOutcome::Kept(KeepReason::CoversMore { before: seconds_before, now: seconds_now });
     match (before.at, now.at) {
-        (Some(before), Some(now)) if now <= before => Day::Kept(Kept::MadeLater { before }),
+        (Some(before), Some(now)) if now <= before => DayOutcome::Kept(KeepReason::MadeLater { before }),
         // A node that says when it sealed a day has been upgraded since it sealed one without saying so.
-        (Some(_) | None, Some(_)) if covers_less => Day::Corrected { before: seconds_before, now: seconds_now },
-        (Some(_) | None, Some(_)) => Day::Written,
+        (Some(_) | None, Some(_)) if covers_less => DayOutcome::Corrected { before: seconds_before, now: seconds_now },
+        (Some(_) | None, Some(_)) => DayOutcome::Written,
         // An old copy, or the node was downgraded: only one that covers more is certainly the later one.
-        (Some(_), None) if covers_more => Day::Written,
+        (Some(_), None) if covers_more => DayOutcome::Written,
         (Some(_), None) if covers_less => kept,
-        (Some(before), None) => Day::Kept(Kept::MadeLater { before }),
+        (Some(before), None) => DayOutcome::Kept(KeepReason::MadeLater { before }),
         (None, None) if covers_less => kept,
-        (None, None) => Day::Written,
+        (None, None) => DayOutcome::Written,
     }
 }
 
 /// Why the day that is there must stay, if it must.
-fn better(before: Option<&DaySeal>, now: &DaySeal, hourly_is_there: bool, force: bool) -> Option<Kept> {
+fn reason_to_keep(before: Option<&DaySeal>, now: &DaySeal, hourly_is_there: bool, force: bool) -> Option<KeepReason> {
     let before = before?;
     if before.buckets_sealed > 0 && !hourly_is_there {
-        return Some(Kept::HourlyGone);
+        return Some(KeepReason::HourlyGone);
     }
     let (before, now) = (before.seconds_covered, now.seconds_covered);
-    (now < before && !force).then_some(Kept::CoversMore { before, now })
+    (now < before && !force).then_some(KeepReason::CoversMore { before, now })
 }
 
 #[cfg(test)]
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_day_gives_way_only_to_one_that_is_no_loss() {
         let (full, half) = (day_seal("2026-10-05", 86_400), day_seal("2026-10-05", 43_200));
-        let fewer = Some(Kept::CoversMore { before: 86_400, now: 43_200 });
+        let fewer = Some(KeepReason::CoversMore { before: 86_400, now: 43_200 });
         let cases = [
             (None, &half, true, false, None),
             (None, &half, false, false, None),
@@ -203,14 +203,14 @@ mod tests {
             (Some(&full), &full, true, false, None),
             (Some(&full), &half, true, false, fewer),
             (Some(&full), &half, true, true, None),
-            (Some(&full), &full, false, false, Some(Kept::HourlyGone)),
-            (Some(&full), &half, false, true, Some(Kept::HourlyGone)),
+            (Some(&full), &full, false, false, Some(KeepReason::HourlyGone)),
+            (Some(&full), &half, false, true, Some(KeepReason::HourlyGone)),
         ];
         for (before, now, hourly_is_there, force, expected) in cases {
-            assert_eq!(better(before, now, hourly_is_there, force), expected, "{before:?} {now:?} {force}");
+            assert_eq!(reason_to_keep(before, now, hourly_is_there, force), expected, "{before:?} {now:?} {force}");
         }
         // Nothing of this day was in a file of its own.
         let late = DaySeal { buckets_sealed: 0, ..full };
-        assert_eq!(better(Some(&late), &late, false, false), None);
+        assert_eq!(reason_to_keep(Some(&late), &late, false, false), None);
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-pub use days::{Day, Kept, put_days, put_gathered};
+pub use days::{DayOutcome, KeepReason, put_days, put_gathered};
 pub use months::put_month;
 
 use super::blocks::{Blocks, Item};

@@ -24,7 +24,7 @@ fn date(text: &str) -> NaiveDate {
 }
 
 /// Puts one day in whose hourly file is there.
-fn put(state: &StateDir, text: &str, seconds: u32, bytes: u64, force: bool) -> Result<Day, StoreError> {
+fn put(state: &StateDir, text: &str, seconds: u32, bytes: u64, force: bool) -> Result<DayOutcome, StoreError> {
     fs::create_dir_all(state.hourly_dir()).unwrap();
     fs::write(state.hourly(date(text)), "").unwrap();
     let (outcomes, _) = put_days(&state.lock_daily()?, vec![day(text, seconds, bytes)], force)?;
@@ -66,12 +66,12 @@ fn a_day_takes_the_place_of_the_one_before_and_the_others_stay_byte_for_byte() {
     let dir = fixtures::dir();
     let state = StateDir::new(dir.path());
     for (text, bytes) in [("2026-10-07", 7), ("2026-10-05", 5), ("2026-10-06", 6)] {
-        assert_eq!(put(&state, text, FULL, bytes, false).unwrap(), Day::Written);
+        assert_eq!(put(&state, text, FULL, bytes, false).unwrap(), DayOutcome::Written);
     }
     let path = state.daily(october());
     assert_eq!(days(&path), expected(&[("2026-10-05", 5), ("2026-10-06", 6), ("2026-10-07", 7)]));
     let before = fs::read_to_string(&path).unwrap();
-    assert_eq!(put(&state, "2026-10-06", FULL, 600, false).unwrap(), Day::Written);
+    assert_eq!(put(&state, "2026-10-06", FULL, 600, false).unwrap(), DayOutcome::Written);
     let after = fs::read_to_string(&path).unwrap();
     let lines = |text: &str, range: Range<usize>| text.lines().collect::<Vec<_>>()[range].join("\n");
     assert_eq!(days(&path), expected(&[("2026-10-05", 5), ("2026-10-06", 600), ("2026-10-07", 7)]));
@@ -86,7 +86,7 @@ fn the_same_day_again_does_not_touch_the_file() {
     put(&state, "2026-10-05", FULL, 5, false).unwrap();
     let inode = || fs::metadata(state.daily(october())).unwrap().ino();
     let before = inode();
-    assert_eq!(put(&state, "2026-10-05", FULL, 5, false).unwrap(), Day::Unchanged);
+    assert_eq!(put(&state, "2026-10-05", FULL, 5, false).unwrap(), DayOutcome::Unchanged);
     assert_eq!(inode(), before);
 }
 
@@ -108,16 +108,16 @@ fn a_day_that_did_not_change_is_sealed_once_more_when_it_is_over() {
     fs::create_dir_all(state.hourly_dir()).unwrap();
     fs::write(state.hourly(date("2026-10-05")), "").unwrap();
     for (at, seconds, bytes, expected) in [
-        ("2026-10-05T23:30:00", 84_600, 5, (Day::Written, "05T23:30:00")),
-        ("2026-10-05T23:59:59", 84_600, 5, (Day::Unchanged, "05T23:30:00")),
+        ("2026-10-05T23:30:00", 84_600, 5, (DayOutcome::Written, "05T23:30:00")),
+        ("2026-10-05T23:59:59", 84_600, 5, (DayOutcome::Unchanged, "05T23:30:00")),
         // The node was rebooted over midnight: the day has nothing new, but it is over now.
-        ("2026-10-06T00:00:00", 84_600, 5, (Day::Written, "06T00:00:00")),
-        ("2026-10-06T00:00:01", 84_600, 5, (Day::Unchanged, "06T00:00:00")),
-        ("2026-10-09T00:00:00", 84_600, 5, (Day::Unchanged, "06T00:00:00")),
+        ("2026-10-06T00:00:00", 84_600, 5, (DayOutcome::Written, "06T00:00:00")),
+        ("2026-10-06T00:00:01", 84_600, 5, (DayOutcome::Unchanged, "06T00:00:00")),
+        ("2026-10-09T00:00:00", 84_600, 5, (DayOutcome::Unchanged, "06T00:00:00")),
         // Two changes within a second, and one after the clock went back: each is later than the one before.
-        ("2026-10-09T00:00:00", 84_600, 6, (Day::Written, "09T00:00:00")),
-        ("2026-10-09T00:00:00", 84_600, 7, (Day::Written, "09T00:00:01")),
-        ("2026-10-08T00:00:00", 86_400, 8, (Day::Written, "09T00:00:02")),
+        ("2026-10-09T00:00:00", 84_600, 6, (DayOutcome::Written, "09T00:00:00")),
+        ("2026-10-09T00:00:00", 84_600, 7, (DayOutcome::Written, "09T00:00:01")),
+        ("2026-10-08T00:00:00", 86_400, 8, (DayOutcome::Written, "09T00:00:02")),
     ] {
         assert_eq!(put(at, seconds, bytes), (expected.0, expected.1.to_owned()), "{at} {bytes}");
     }
@@ -133,7 +133,7 @@ fn a_day_of_an_older_version_is_sealed_once_more() {
         let block = made_at("2026-10-09T00:00:00", day("2026-10-05", FULL, 5));
         put_days(&state.lock_daily().unwrap(), vec![block], false).unwrap().0[&date("2026-10-05")]
     };
-    assert_eq!((again(), again()), (Day::Written, Day::Unchanged));
+    assert_eq!((again(), again()), (DayOutcome::Written, DayOutcome::Unchanged));
     assert!(seals(&state.daily(october()))[0].was_made_after_the_day());
 }
 
@@ -142,14 +142,14 @@ fn a_day_that_covers_less_is_refused_unless_forced_and_never_where_its_hours_are
     let dir = fixtures::dir();
     let state = StateDir::new(dir.path());
     put(&state, "2026-10-05", FULL, 5, false).unwrap();
-    let less = Day::Kept(Kept::CoversMore { before: FULL, now: 3_600 });
+    let less = DayOutcome::Kept(KeepReason::CoversMore { before: FULL, now: 3_600 });
     assert_eq!(put(&state, "2026-10-05", 3_600, 1, false).unwrap(), less);
     assert_eq!(days(&state.daily(october())), expected(&[("2026-10-05", 5)]));
-    assert_eq!(put(&state, "2026-10-05", 3_600, 1, true).unwrap(), Day::Written);
+    assert_eq!(put(&state, "2026-10-05", 3_600, 1, true).unwrap(), DayOutcome::Written);
     assert_eq!(days(&state.daily(october())), expected(&[("2026-10-05", 1)]));
     fs::remove_file(state.hourly(date("2026-10-05"))).unwrap();
     let (outcomes, _) = put_days(&state.lock_daily().unwrap(), vec![day("2026-10-05", FULL, 9)], true).unwrap();
-    assert_eq!(outcomes[&date("2026-10-05")], Day::Kept(Kept::HourlyGone));
+    assert_eq!(outcomes[&date("2026-10-05")], DayOutcome::Kept(KeepReason::HourlyGone));
     assert_eq!(days(&state.daily(october())), expected(&[("2026-10-05", 1)]));
 }
 
@@ -159,7 +159,7 @@ fn days_of_two_months_go_into_two_files_at_once() {
     let state = StateDir::new(dir.path());
     let blocks = vec![day("2026-11-01", FULL, 2), day("2026-10-31", FULL, 1)];
     let (outcomes, _) = put_days(&state.lock_daily().unwrap(), blocks, false).unwrap();
-    assert_eq!(outcomes.into_values().collect::<Vec<_>>(), [Day::Written, Day::Written]);
+    assert_eq!(outcomes.into_values().collect::<Vec<_>>(), [DayOutcome::Written, DayOutcome::Written]);
     assert_eq!(days(&state.daily(october())), expected(&[("2026-10-31", 1)]));
     assert_eq!(days(&state.daily(october().next())), expected(&[("2026-11-01", 2)]));
 }
@@ -226,12 +226,19 @@ fn a_gathered_file_never_makes_a_day_worse() {
             .collect::<Vec<_>>()
     };
     let first = gather(&mut [day("2026-10-05", FULL, 5), day("2026-10-06", 3_600, 6), day("2026-11-01", FULL, 1)]);
-    assert_eq!(first, [Day::Written, Day::Written]);
+    assert_eq!(first, [DayOutcome::Written, DayOutcome::Written]);
     let second = gather(&mut [day("2026-10-05", 7_200, 2), day("2026-10-06", FULL, 66), day("2026-10-07", FULL, 7)]);
-    assert_eq!(second, [Day::Kept(Kept::CoversMore { before: FULL, now: 7_200 }), Day::Written, Day::Written]);
+    assert_eq!(
+        second,
+        [
+            DayOutcome::Kept(KeepReason::CoversMore { before: FULL, now: 7_200 }),
+            DayOutcome::Written,
+            DayOutcome::Written
+        ]
+    );
     let path = state.node_daily("hk-1", october());
     assert_eq!(days(&path), expected(&[("2026-10-05", 5), ("2026-10-06", 66), ("2026-10-07", 7)]));
-    assert_eq!(gather(&mut [day("2026-10-06", FULL, 66)]), [Day::Unchanged]);
+    assert_eq!(gather(&mut [day("2026-10-06", FULL, 66)]), [DayOutcome::Unchanged]);
     assert_eq!(days(&path).0.len(), 3);
 }
 
@@ -247,30 +254,30 @@ fn a_correction_is_taken_and_an_older_copy_is_not() {
     };
     let old = |seconds, bytes| day("2026-10-05", seconds, bytes);
     let at = |hour: u32, seconds, bytes| made_at(&format!("2026-10-06T{hour:02}:00:00"), old(seconds, bytes));
-    let later = |hour| Kept::MadeLater { before: at(hour, FULL, 0).seal.at.unwrap() };
-    let corrected = |before, now| Day::Corrected { before, now };
+    let later = |hour| KeepReason::MadeLater { before: at(hour, FULL, 0).seal.at.unwrap() };
+    let corrected = |before, now| DayOutcome::Corrected { before, now };
     for (number, (arrives, outcome, bytes)) in [
         // Nobody says when: more of the day is better.
-        (old(7_200, 1), Day::Written, 1),
-        (old(3_600, 2), Day::Kept(Kept::CoversMore { before: 7_200, now: 3_600 }), 1),
+        (old(7_200, 1), DayOutcome::Written, 1),
+        (old(3_600, 2), DayOutcome::Kept(KeepReason::CoversMore { before: 7_200, now: 3_600 }), 1),
         // The node was upgraded, and says when.
-        (at(3, 7_200, 3), Day::Written, 3),
+        (at(3, 7_200, 3), DayOutcome::Written, 3),
         // The same figures of the version before: an old copy.
-        (old(7_200, 3), Day::Unchanged, 3),
-        (old(7_200, 4), Day::Kept(later(3)), 3),
-        (old(3_600, 4), Day::Kept(Kept::CoversMore { before: 7_200, now: 3_600 }), 3),
+        (old(7_200, 3), DayOutcome::Unchanged, 3),
+        (old(7_200, 4), DayOutcome::Kept(later(3)), 3),
+        (old(3_600, 4), DayOutcome::Kept(KeepReason::CoversMore { before: 7_200, now: 3_600 }), 3),
         // More of the day, then a correction to less of it, then copies of what was there before.
-        (at(4, FULL, 5), Day::Written, 5),
+        (at(4, FULL, 5), DayOutcome::Written, 5),
         (at(6, 10_800, 6), corrected(FULL, 10_800), 6),
-        (at(4, FULL, 5), Day::Kept(later(6)), 6),
-        (at(6, FULL, 7), Day::Kept(later(6)), 6),
-        (at(6, 10_800, 6), Day::Unchanged, 6),
+        (at(4, FULL, 5), DayOutcome::Kept(later(6)), 6),
+        (at(6, FULL, 7), DayOutcome::Kept(later(6)), 6),
+        (at(6, 10_800, 6), DayOutcome::Unchanged, 6),
         // Nothing new, but made later: only that is taken over.
-        (at(8, 10_800, 6), Day::Written, 6),
-        (at(6, 10_800, 6), Day::Unchanged, 6),
-        (at(7, FULL, 8), Day::Kept(later(8)), 6),
+        (at(8, 10_800, 6), DayOutcome::Written, 6),
+        (at(6, 10_800, 6), DayOutcome::Unchanged, 6),
+        (at(7, FULL, 8), DayOutcome::Kept(later(8)), 6),
         // The node was downgraded: what covers more is no old copy.
-        (old(FULL, 9), Day::Written, 9),
+        (old(FULL, 9), DayOutcome::Written, 9),
         (at(9, 3_600, 10), corrected(FULL, 3_600), 10),
     ]
     .into_iter()

@@ -7,14 +7,14 @@ use crate::ledger::record::MailState;
 use crate::store::sent::History;
 
 /// The last word on each letter of a month.
-pub(super) struct Told {
+pub(super) struct DeliveryHistory {
     /// By user (`None`: the summary) and revision; whether a refusal is for good.
     last: HashMap<(Option<String>, u32), (MailState, bool)>,
     /// Lines of the ledger that cannot be read any more, as `file:line: why`.
     pub(super) damages: Vec<String>,
 }
 
-impl Told {
+impl DeliveryHistory {
     pub(super) fn new(month: Month, history: &History) -> Self {
         let month = month.to_string();
         let lines = history.lines.iter().filter(|line| line.month == month);
@@ -30,7 +30,7 @@ impl Told {
     }
 
     /// Whether the mail server took it, or may have.
-    pub(super) fn was_told(&self, user: Option<&str>, rev: u32) -> bool {
+    pub(super) fn was_delivered(&self, user: Option<&str>, rev: u32) -> bool {
         match self.last(user, rev) {
             Some(MailState::Sending | MailState::Sent | MailState::Unknown) => true,
             Some(MailState::Failed) | None => false,
@@ -47,8 +47,8 @@ impl Told {
     }
 
     /// Of the revisions before `rev`, the last that the user was told.
-    pub(super) fn rev_told_before(&self, user: Option<&str>, rev: u32) -> Option<u32> {
-        (0..rev).rev().find(|rev| self.was_told(user, *rev))
+    pub(super) fn rev_delivered_before(&self, user: Option<&str>, rev: u32) -> Option<u32> {
+        (0..rev).rev().find(|rev| self.was_delivered(user, *rev))
     }
 
     fn entry(&self, user: Option<&str>, rev: u32) -> Option<(MailState, bool)> {
