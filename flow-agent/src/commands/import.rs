@@ -1,4 +1,4 @@
-//! `flow-agent import`: the logs of the scripts that came before, as buckets of quality `import`.
+//! `flow-agent import`: imports the logs of the older scripts as buckets of quality `import`.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs::File;
@@ -19,7 +19,7 @@ use crate::store::hours::{Hour, Hours};
 use crate::store::journal::Journal;
 use crate::store::lines::Lines;
 
-/// A line that is longer is none of these logs'.
+/// Maximum length of a line; none in these logs is longer.
 const MOST_LINE_BYTES: usize = 64 << 10;
 
 /// Take over the day and month logs of the iptables scripts
@@ -30,11 +30,11 @@ pub struct Args {
     pub from: Vec<PathBuf>,
 }
 
-/// Imports what can be, and names every line that is in doubt; the code is 6 when there is one. A bucket in whose time
-/// the log has one already is left out: importing twice counts once.
+/// Imports all usable lines, and prints every doubtful one; if there is any, the code is 6. Buckets that overlap one in
+/// the hourly log are left out, so that importing twice counts once.
 ///
 /// # Errors
-/// When a log cannot be read, the agent runs (its lock is needed), or the hourly log cannot be written (5).
+/// Exit code 5 if a log cannot be read, the agent is running (its lock is needed), or the hourly log cannot be written.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let mut import = Import::new(config.timezone);
@@ -57,7 +57,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
             written += 1;
         }
     }
-    // In the order of the files, whatever came to light when.
+    // Doubts are found in several passes, but printed in the order of the files.
     imported.doubts.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut text = String::new();
     for ((path, line), doubt) in &imported.doubts {
@@ -82,7 +82,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     Ok(if in_doubt { Code::Incomplete } else { Code::Done })
 }
 
-/// The logs of directories by name, others as they are named.
+/// The given files, and the logs in the given directories, sorted by name.
 fn files(from: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let mut files = Vec::new();
     for path in from {
@@ -121,10 +121,10 @@ fn read(path: &Path, import: &mut Import<(PathBuf, u64)>) -> Result<(), Failure>
     Ok(())
 }
 
-/// The times that the log has buckets of, around those of `buckets`.
+/// The times of the buckets in the hourly log, around those of `buckets`.
 fn known(state: &StateDir, buckets: &[HourBlock]) -> Result<Vec<Range<DateTime<Utc>>>, Failure> {
     let (Some(first), Some(last)) = (buckets.first(), buckets.last()) else { return Ok(Vec::new()) };
-    // A bucket may begin on the day before and run into this one.
+    // A bucket may begin on the previous day and extend into this one.
     let from = first.seal.start.date_naive() - chrono::Days::new(1);
     let to = last.seal.end.date_naive() + chrono::Days::new(1);
     let mut known = Vec::new();

@@ -1,4 +1,4 @@
-//! `flow-agent report`: gathers the nodes' days, totals a billing month, keeps it, and mails it.
+//! `flow-agent report`: gathers the nodes' days, makes the report of a billing month, stores it and mails it.
 
 mod closing;
 mod collect;
@@ -35,7 +35,8 @@ use post::Posted;
 /// Gather the nodes' logs, total a month, keep it, and mail the statements
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The billing month, such as 2026-10, or `this`: the one that is not over [default: every month that is over and was
+    /// The billing month, such as 2026-10, or `this`: the one that is not over [default: every month that is over and
+    /// was
     /// not closed, the oldest first, from the first one reported within a year on]
     #[arg(long, value_name = "MONTH")]
     pub month: Option<MonthChoice>,
@@ -50,7 +51,7 @@ pub struct Args {
     pub resend: Vec<String>,
 }
 
-/// Which month is asked for.
+/// The month given on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MonthChoice {
     This,
@@ -65,25 +66,26 @@ impl FromStr for MonthChoice {
     }
 }
 
-/// A report that is to be made.
+/// A report to be made.
 pub(super) struct Job {
     pub(super) config: Config,
     pub(super) state: StateDir,
     pub(super) now: DateTime<Utc>,
     pub(super) month: Month,
     pub(super) resend: Vec<String>,
-    /// A month was named: it is reported even if it is closed, and letters that were refused for good are tried again.
+    /// A month was named: it is reported even if it is closed, and permanently refused letters are tried again.
     pub(super) is_asked_for: bool,
-    /// Not the last complete month, and nobody named it: it is passed over while no node has anything of it.
+    /// An unnamed month other than the last complete one, which is skipped while no node has data for it.
     pub(super) is_caught_up: bool,
 }
 
-/// Does it.
+/// Makes the reports.
 ///
 /// # Errors
-/// When the arguments (2), the configuration (3), a file or the lock (5) stand in the way. What is missing of a month is in
-/// its report, and the code is 6; what could not be mailed is in `sent.jsonl`, and the code is 7. Of several months the
-/// worst code holds.
+/// Exit code 2 for the arguments, 3 for the configuration, 5 for a file or the lock. Missing data is listed in the
+/// report,
+/// and the code is 6; letters that could not be mailed are in `sent.jsonl`, and the code is 7. With several months, the
+/// worst code is returned.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let mut config = common.load()?;
     if config.nodes.is_empty() {
@@ -138,7 +140,8 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     outcome.into_result()
 }
 
-/// Lets all threads allocate from the main heap. By itself glibc gives each thread a heap of its own, and what the threads
+/// Lets all threads allocate from the main heap. By itself glibc gives each thread a heap of its own, and what the
+/// threads
 /// that add up the nodes free is not used again by anybody: a third more memory where a node has tens of thousands of
 /// users.
 fn use_one_heap() {
@@ -152,10 +155,10 @@ fn use_one_heap() {
     }
 }
 
-/// The mail ledger: what it held when the run began, and where what is mailed is written.
+/// The mail ledger: its content when the run began, and the open file for new lines.
 struct Ledger {
     history: History,
-    /// `None` where nothing may be written.
+    /// `None` if nothing may be written.
     sent: Option<Sent>,
 }
 
@@ -231,7 +234,7 @@ fn report(
     Ok(code)
 }
 
-/// Mail first: what is missing of a month is in its report, which somebody must get.
+/// Failed mail takes precedence, because a report with missing data must reach somebody first.
 fn code(job: &Job, report: &MonthlyReport, posted: Option<&Posted>) -> Code {
     if posted.is_some_and(Posted::has_failed) {
         Code::Mail
@@ -242,9 +245,9 @@ fn code(job: &Job, report: &MonthlyReport, posted: Option<&Posted>) -> Code {
     }
 }
 
-/// Whether the letter of this statement is not sent yet.
+/// Whether the letter of this statement is withheld for now.
 fn withholds(job: &Job, report: &MonthlyReport, state: State) -> bool {
-    // Of a month that no node has anything of there is nothing to say: the main node was set up later, or reached none.
+    // A month without data from any node has nothing to report: the main node was set up later, or reached no node.
     if closing::has_nothing(report) {
         return true;
     }

@@ -1,4 +1,4 @@
-//! `flow-agent rollup`: the days, from the hours. Derived, and so made anew any number of times.
+//! `flow-agent rollup`: makes the daily logs from the hourly ones. They are derived, and can be made again any time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,19 +38,19 @@ fn day(text: &str) -> Result<NaiveDate, String> {
     date::parse(text).ok_or_else(|| format!("{text:?} is not a day such as 2026-10-05"))
 }
 
-/// What was rolled up.
+/// The result of a roll-up.
 #[derive(Debug, Default)]
 pub struct RolledUp {
     pub days: BTreeMap<NaiveDate, (DaySeal, DayOutcome)>,
-    /// Parts of the logs that do not count, as `file:line: why`.
+    /// Damaged parts of the logs, as `file:line: why`.
     pub damages: Vec<String>,
 }
 
-/// Rolls up what the arguments say, and says what became of each day.
+/// Rolls up the days given by the arguments, and prints the outcome of each.
 ///
 /// # Errors
-/// Exit code 3 for the configuration, 5 for the files. Done, but code 6: a bucket was rejected, or a day that is over is
-/// covered less than `report.min_coverage` says.
+/// Exit code 3 for the configuration, 5 for the files. The code is 6 after a completed roll-up in which a bucket was
+/// rejected, or in which a day that is over is covered less than `report.min_coverage`.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let now = clock::now();
@@ -75,10 +75,10 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     Ok(if incomplete { Code::Incomplete } else { Code::Done })
 }
 
-/// Rolls up `days`. What does not count in the hourly logs is named in the log, and listed in the day as a gap.
+/// Rolls up `days`. Damaged parts of the hourly logs are logged as warnings, and listed in the day as gaps.
 ///
 /// # Errors
-/// When the files cannot be read or written, or another rollup is at work.
+/// If the files cannot be read or written, or another roll-up is running.
 pub fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment, force: bool) -> Result<RolledUp, Failure> {
     let state = StateDir::new(&config.state_dir);
     let lock = state.lock_daily()?;
@@ -104,7 +104,7 @@ pub fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment, force: 
     Ok(rolled_up)
 }
 
-/// One day: of its own file, and of the newest before it, whose last bucket may reach into it.
+/// Makes one day from its own file and from the newest file before it, whose last bucket may reach into the day.
 fn day_of(
     config: &Config,
     state: &StateDir,
@@ -129,7 +129,7 @@ fn day_of(
                 }
                 damages.push(damage.to_string());
             }
-            // An agent is writing it right now, or will put it right at its next start.
+            // The agent is writing it right now, or will repair it at its next start.
             Hour::Unfinished(_) => {}
         }
     }

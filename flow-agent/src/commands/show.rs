@@ -1,4 +1,4 @@
-//! `flow-agent show`: what was counted, from the logs on disk. Nothing is written, no lock is taken.
+//! `flow-agent show`: shows usage from the logs on disk. It writes nothing and takes no lock.
 
 mod days;
 pub mod period;
@@ -64,7 +64,7 @@ pub enum View {
     Total,
 }
 
-/// How it is written.
+/// The output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     Table,
@@ -81,7 +81,7 @@ impl Args {
         }
     }
 
-    /// How many rows at most.
+    /// The maximum number of rows.
     fn limit(&self, default: usize) -> usize {
         match self.limit {
             Some(0) => usize::MAX,
@@ -90,7 +90,7 @@ impl Args {
         }
     }
 
-    /// How many rows of a view that goes on and on.
+    /// The maximum number of rows of a view without a natural limit.
     fn rows(&self) -> usize {
         self.limit(if self.form() == Form::Table { 50 } else { usize::MAX })
     }
@@ -100,7 +100,7 @@ impl Args {
             && self.user.as_deref().is_none_or(|name| user == Some(name))
     }
 
-    /// Leaves out the lines that are not asked for.
+    /// Removes the lines that were not asked for.
     fn narrow_hour(&self, shown: &mut ShownBlock<Hourly>) {
         shown.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
     }
@@ -109,17 +109,17 @@ impl Args {
         shown.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
     }
 
-    /// Whether it is asked for some ports only.
+    /// Whether only some ports were asked for.
     fn is_narrow(&self) -> bool {
         self.port.is_some() || self.user.is_some()
     }
 }
 
-/// Prints it.
+/// Prints the view.
 ///
 /// # Errors
-/// When the times make no sense (2), or the configuration or a file cannot be read (3, 5). Lines that cannot be used are named on stderr, and the code
-/// is 6 then.
+/// Exit code 2 if the times are contradictory, 3 or 5 if the configuration or a file cannot be read. Damaged lines are
+/// reported on stderr, and the code is 6.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let context =
@@ -132,7 +132,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let settings = Settings { node: config.node, zone: config.timezone, bucket: config.count.bucket };
     let mut log = Log::new(StateDir::new(&config.state_dir), settings)?;
-    // Whoever names a time wants to see that time.
+    // If a time is given without a view, its total is shown.
     let default = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
     match args.view.or(default) {
         Some(View::Hours) => views::hours(&args, &mut log, &context)?,

@@ -1,4 +1,4 @@
-//! A block: lines, and the seal that makes them one. Written at once, believed only whole.
+//! A block: lines and the seal that completes them. It is written in one go, and read only if it is whole.
 
 mod decode;
 mod fault;
@@ -31,13 +31,14 @@ pub type DayBlock = Block<Daily>;
 pub type MonthBlock = Block<Monthly>;
 
 impl<K: BlockKind> Block<K> {
-    /// The block as it is written, with its newlines. Counts the lines and sums them up in the seal first.
+    /// The text of the block, with newlines. First writes the number of lines and their checksum into the seal.
     pub fn encode(&mut self) -> String {
         encode::<K>(&self.lines, &mut self.seal)
     }
 }
 
-/// The block of `lines` as it is written: they need not all be in memory at once. Counts them and sums them up in the seal
+/// The block of `lines` as it is written: they need not all be in memory at once. Counts them and sums them up in the
+/// seal
 /// first.
 pub fn encode<K: BlockKind>(lines: impl IntoIterator<Item: Borrow<K::Line>>, seal: &mut K::Seal) -> String {
     let mut text = String::new();
@@ -45,7 +46,7 @@ pub fn encode<K: BlockKind>(lines: impl IntoIterator<Item: Borrow<K::Line>>, sea
     for line in lines {
         text.push_str(&json(line.borrow()));
         text.push('\n');
-        count = count.checked_add(1).expect("a block has a line a port and user, far less than 2^32");
+        count = count.checked_add(1).expect("a block has one line per port and user, far fewer than 2^32");
     }
     K::complete(seal, count, sha256_hex(text.as_bytes()));
     text.push_str(&with_check(&json(seal)));
@@ -88,7 +89,8 @@ pub fn check_size<K: BlockKind>(encoded: &str) -> Result<(), TooLarge> {
 }
 
 fn json(line: &impl Serialize) -> String {
-    serde_json::to_string(line).expect("a line has only text, integers, finite fractions, and text as keys")
+    serde_json::to_string(line)
+        .expect("a line has only text, integers and finite fractions as values, and text as keys")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Counters by port, in one piece of memory.
+//! Counters by port, in one contiguous allocation.
 
 use std::collections::BTreeMap;
 use std::ops::Index;
@@ -7,33 +7,33 @@ use super::counters::Counters;
 
 /// Counters by port, in the order of the ports.
 ///
-/// All of them are made at once, twice a minute, and gone through in order. To put them into a tree would take several
-/// times as long as to read the counters.
+/// A reading fills it at once, twice a minute, and it is then only iterated in order. Inserting the ports into a tree
+/// would take several times as long as reading the counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ByPort(Vec<(u16, Counters)>);
 
 impl ByPort {
-    /// How many ports there are.
+    /// The number of ports.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether it has no ports.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The counters of a port, if it has any.
+    /// The counters of `port`, if it has any.
     pub fn get(&self, port: &u16) -> Option<&Counters> {
         self.0.binary_search_by_key(port, |(port, _)| *port).ok().map(|at| &self.0[at].1)
     }
 
-    /// Whether a port has counters.
+    /// Whether `port` has counters.
     pub fn contains_key(&self, port: &u16) -> bool {
         self.get(port).is_some()
     }
 
-    /// The ports, in their order.
+    /// The ports, in ascending order.
     pub fn keys(&self) -> impl Iterator<Item = &u16> {
         self.0.iter().map(|(port, _)| port)
     }
@@ -45,7 +45,7 @@ impl ByPort {
 }
 
 impl From<Vec<(u16, Counters)>> for ByPort {
-    /// Of two of one port the later holds.
+    /// If a port appears twice, the last entry wins.
     fn from(mut all: Vec<(u16, Counters)>) -> Self {
         if !all.is_sorted_by(|(port, _), (next, _)| port < next) {
             all.sort_by_key(|(port, _)| *port);

@@ -1,8 +1,9 @@
 //! Where buckets and days begin and end in a time zone.
 //!
-//! A boundary is a local multiple of the bucket's length, or a change of the zone's offset: `+05:45` has its hours, and
-//! a night in which the clock goes back has two distinct 02:00. A day begins at the first instant of its date, which
-//! need not be 00:00, and a date that a zone skipped has no second at all.
+//! A bucket boundary is a multiple of the bucket length in local time, or a change of the zone's offset. Hours
+//! therefore
+//! start on the hour in `+05:45` too, and a night in which the clock goes back has two distinct hours at 02:00. A day
+//! begins at the first instant of its date, which is not always 00:00, and a date that a zone skipped has no seconds.
 
 use std::time::Duration;
 
@@ -14,10 +15,10 @@ pub use super::month::Month;
 const HOUR_SECS: i64 = 3_600;
 const DAY_SECS: i64 = 86_400;
 
-/// No zone is, or was, further from UTC than this: 15 hours and 13 minutes is the record.
+/// No zone is or was further from UTC than this; the largest offset ever used is 15 hours and 13 minutes.
 const WIDEST_OFFSET_SECS: i64 = 16 * HOUR_SECS;
 
-/// How long a bucket is: whole seconds that divide an hour.
+/// The length of a bucket: a whole number of seconds that divides an hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketLength {
     seconds: u32,
@@ -27,7 +28,7 @@ impl BucketLength {
     /// An hour, the default.
     pub const HOUR: Self = Self { seconds: 3_600 };
 
-    /// Its seconds, 1 to 3,600.
+    /// The length in seconds, 1 to 3,600.
     pub fn seconds(self) -> u32 {
         self.seconds
     }

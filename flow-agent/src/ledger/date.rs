@@ -1,8 +1,8 @@
-//! Dates that come from outside: a file's name, a line of a file, the command line.
+//! Dates from outside: in file names, in lines of files and on the command line.
 //!
-//! The names of our files have years of four digits, and a month needs a neighbour on either side. A date outside of
-//! these years is refused where it is read, so that the arithmetic of [`super::calendar`] and [`super::month`], which
-//! panics at the ends of chrono's range, never meets one.
+//! File names have four-digit years, and every month needs a previous and a next one. Dates outside these years are
+//! rejected on input, so that the arithmetic of [`super::calendar`] and [`super::month`], which panics at the ends of
+//! chrono's range, never meets one.
 
 use std::ops::RangeInclusive;
 
@@ -17,7 +17,7 @@ pub fn is_usable(date: &impl Datelike) -> bool {
     YEARS.contains(&date.year())
 }
 
-/// `2026-10-05`, and nothing that only resembles it.
+/// Parses exactly the form `2026-10-05`; anything similar is rejected.
 pub fn parse(text: &str) -> Option<NaiveDate> {
     let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().filter(is_usable)?;
     (date.to_string() == text).then_some(date)

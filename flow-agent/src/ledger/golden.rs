@@ -1,5 +1,5 @@
-//! The files of format version 1, as another program wrote them by the contract: they are read, and written again, to
-//! the byte, for as long as there is a version 1.
+//! Golden files of format version 1, written by another program from the specification. They must be readable, and
+//! writing them again must give the same bytes, as long as version 1 is supported.
 
 use super::block::{Block, BlockKind, Daily, Decoder, Event, Hourly, Monthly};
 use super::record::Quality;

@@ -1,4 +1,4 @@
-//! The languages in which users are written to.
+//! The languages that letters are written in.
 
 use serde::Deserialize;
 
@@ -21,7 +21,7 @@ impl Language {
         }
     }
 
-    /// As mail and pages name it: `en`, `zh-CN`; without the script Chinese is shown in whatever font comes first.
+    /// The tag for mail and HTML: `en`, `zh-CN`. Without the region, browsers may show Chinese in a Japanese font.
     pub fn tag(self) -> &'static str {
         match self {
             Self::English => "en",

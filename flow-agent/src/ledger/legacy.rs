@@ -1,8 +1,9 @@
-//! The logs of the scripts that came before: their lines, and the buckets that can be made of them.
+//! The logs of the older scripts: their lines, and the buckets that can be made from them.
 //!
-//! A day log has `2017/09/01_13:00:07 port:8388 12345` for the hour before, a month log `170901  port:8388 12345` for the
-//! day. They counted outgoing TCP over IPv4, in iptables' bytes. A line is filed by its own date, whatever its file is
-//! called.
+//! A line `2017/09/01_13:00:07 port:8388 12345` in a day log is about the previous hour, and `170901  port:8388 12345`
+//! in
+//! a month log about that day. The scripts counted outgoing TCP over IPv4 in bytes as iptables reports them. A line is
+//! filed by its own date, not by the name of its file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,13 +16,13 @@ use super::counters::{Counters, Others};
 use super::date;
 use super::record::{BackendKind, CountMode, HourLine, HourSeal, Kind, Quality, VERSION};
 
-/// A reading further than this from the full hour does not say which hour it is of.
+/// A reading further than this from the full hour does not show which hour it belongs to.
 const MOST_OFF: TimeDelta = TimeDelta::minutes(10);
 
-/// What an epoch of imported buckets is called: there are no counters behind them.
+/// The epoch of imported buckets, which have no counters behind them.
 const EPOCH: &str = "import";
 
-/// Why a line, or what it says, is in doubt.
+/// Why a line or its content is doubtful.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
     #[error("not a line of these logs")]
@@ -49,7 +50,7 @@ pub enum Doubt {
 }
 
 impl Doubt {
-    /// Whether the line counts all the same.
+    /// Whether the line is counted despite the doubt.
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::OffTheHour { .. } | Self::Prefix { .. })
     }
@@ -60,14 +61,14 @@ fn listed(ports: &[u16]) -> String {
     ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// A time that one or more figures speak of.
+/// The time that one or more figures are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Slot {
     start: DateTime<Utc>,
     end: DateTime<Utc>,
 }
 
-/// What a figure is of, and the line's own time.
+/// The bytes on a line, with the line's own time and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Figure<P> {
     at: NaiveDateTime,
@@ -75,30 +76,30 @@ struct Figure<P> {
     place: P,
 }
 
-/// Lines, taken in one by one; `P` says where a line stands.
+/// Collects lines one by one; `P` is the place of a line.
 #[derive(Debug)]
 pub struct Import<P> {
     zone: Tz,
     hours: BTreeMap<Slot, BTreeMap<u16, Vec<Figure<P>>>>,
     days: BTreeMap<NaiveDate, BTreeMap<u16, Vec<Figure<P>>>>,
     ports: BTreeSet<u16>,
-    /// A port whose number is the begin of another's, and that other.
+    /// A port whose number is a prefix of another's, and that other port.
     prefixes: Vec<(u16, u16)>,
     doubts: Vec<(P, Doubt)>,
 }
 
-/// What can be made of all lines.
+/// The result of all lines.
 #[derive(Debug)]
 pub struct Imported<P> {
-    /// By rising start, none in another's time; of quality `import`.
+    /// By ascending start, without overlaps, of quality `import`.
     pub buckets: Vec<HourBlock>,
     pub doubts: Vec<(P, Doubt)>,
-    /// A port whose number is the begin of another's: the scripts gave the first also what the second moved.
+    /// A port whose number is a prefix of another's: the scripts also counted the second port's traffic for the first.
     pub prefixes: Vec<(u16, u16)>,
 }
 
 impl<P: Clone> Import<P> {
-    /// Nothing yet; times are those of `zone`.
+    /// Without lines so far; times are in `zone`.
     pub fn new(zone: Tz) -> Self {
         Self {
             zone,
@@ -110,7 +111,7 @@ impl<P: Clone> Import<P> {
         }
     }
 
-    /// Takes in a line that stands at `place`.
+    /// Adds the line at `place`.
     pub fn take(&mut self, line: &str, place: P) {
         if !line.trim().is_empty()
             && let Err(doubt) = self.try_take(line, &place)
@@ -119,7 +120,7 @@ impl<P: Clone> Import<P> {
         }
     }
 
-    /// Notes a line that is too long to be one of these logs'.
+    /// Notes a line that is too long to be from these logs.
     pub fn refuse(&mut self, place: P) {
         self.doubts.push((place, Doubt::Unknown));
     }
@@ -132,7 +133,7 @@ impl<P: Clone> Import<P> {
         let port: u16 =
             digits(port).and_then(|port| port.parse().ok()).filter(|port| *port > 0).ok_or_else(not_port)?;
         let at = NaiveDateTime::parse_from_str(time, "%Y/%m/%d_%H:%M:%S").ok();
-        // The names of our files have years of four digits; so had theirs.
+        // File names have four-digit years, in these logs too.
         let at = at.filter(|at| (1970..=*date::YEARS.end()).contains(&at.year()));
         let day = digits(time).filter(|time| time.len() == 6);
         let day = day.and_then(|time| NaiveDate::parse_from_str(&format!("20{time}"), "%Y%m%d").ok());
@@ -161,7 +162,7 @@ impl<P: Clone> Import<P> {
         Ok(())
     }
 
-    /// The hour that ended at `at`, or shortly before: a 00:00 line is of the day before.
+    /// The hour that ended at `at` or shortly before: a 00:00 line belongs to the previous day.
     fn slot(&mut self, at: NaiveDateTime, place: &P) -> Result<Slot, Doubt> {
         let past = TimeDelta::seconds(i64::from(at.num_seconds_from_midnight() % 3_600));
         let to_come = TimeDelta::hours(1) - past;
@@ -169,12 +170,12 @@ impl<P: Clone> Import<P> {
         if past > MOST_OFF && to_come > MOST_OFF {
             self.doubts.push((place.clone(), Doubt::OffTheHour { minutes: past.num_minutes() }));
         }
-        // Where the clock showed this time twice, the first is meant as much as the second.
+        // When a local time occurs twice, either could be meant; the first is as good as the second.
         let end = self.zone.from_local_datetime(&end).earliest().ok_or(Doubt::NoSuchTime { zone: self.zone })?.to_utc();
         Ok(Slot { start: end - TimeDelta::hours(1), end })
     }
 
-    /// Puts the figures together into buckets of `node`.
+    /// Makes buckets of `node` from the figures.
     pub fn finish(mut self, node: &str) -> Imported<P> {
         let known: BTreeSet<NaiveDate> =
             self.hours.keys().map(|slot| calendar::local(self.zone, slot.start).date_naive()).collect();
@@ -205,8 +206,8 @@ impl<P: Clone> Import<P> {
         Imported { buckets, prefixes: self.prefixes, doubts: self.doubts }
     }
 
-    /// The figures of one port and time: readings of different moments add up, for each was followed by a zeroing; the
-    /// same line again is a copy; two figures of the same moment contradict each other.
+    /// The sum for one port and time. Readings of different moments add up, because the script zeroed the counter after
+    /// each. The same line again is a copy, and two different figures of the same moment contradict each other.
     fn sum(&mut self, port: u16, figures: Vec<Figure<P>>) -> Option<u64> {
         let mut by_moment: BTreeMap<NaiveDateTime, Vec<Figure<P>>> = BTreeMap::new();
         for figure in figures {
@@ -268,7 +269,7 @@ fn bucket(zone: Tz, node: &str, slot: Slot, figures: &[(u16, u64)]) -> HourBlock
     HourBlock { lines: figures.iter().map(line).collect(), seal }
 }
 
-/// The text, if it is digits and nothing else.
+/// `text` if it consists of digits only.
 fn digits(text: &str) -> Option<&str> {
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
 }

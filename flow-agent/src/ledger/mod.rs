@@ -1,4 +1,5 @@
-//! PURE: what readings mean. No clock, file, process or environment; `now` is an argument.
+//! PURE: turns readings into usage, buckets, days and statements. It uses no clock, file, process or environment;
+//! `now` is an argument.
 
 pub mod billing;
 pub mod block;

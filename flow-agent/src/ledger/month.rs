@@ -1,4 +1,4 @@
-//! Billing months: which days one has, and which is the last that is complete.
+//! Billing months: their days, and the last complete one.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,10 +8,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::date;
 
-/// A month, named by the one in which it begins: with `month_start_day` = 15, 2026-10 is 15 October to 14 November.
+/// A billing month, named after the calendar month in which it begins: with `month_start_day` = 15, 2026-10 is 15
+/// October to 14 November.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Month {
-    /// The first of the month it is named after.
+    /// The first day of the calendar month it is named after.
     first: NaiveDate,
 }
 
@@ -24,7 +25,7 @@ impl Month {
         NaiveDate::from_ymd_opt(year, month, 1).map(|first| Self { first })
     }
 
-    /// The calendar month of `day`: the one whose daily file holds it.
+    /// The calendar month of `day`, whose daily file contains it.
     pub fn of(day: NaiveDate) -> Self {
         Self::containing(day, 1)
     }
@@ -32,19 +33,19 @@ impl Month {
     /// The billing month of `day`.
     ///
     /// # Panics
-    /// At the ends of chrono's range, which no clock reaches and [`date::is_usable`] refuses.
+    /// At the ends of chrono's range, which no clock reaches and [`date::is_usable`] rejects.
     pub fn containing(day: NaiveDate, month_start_day: u32) -> Self {
         let first = day.with_day(1).expect("every month has a first");
         let month = Self { first };
         if day.day() < month_start_day { month.previous() } else { month }
     }
 
-    /// The last month that is over when `today` has begun.
+    /// The last month that is over on `today`.
     pub fn last_complete(today: NaiveDate, month_start_day: u32) -> Self {
         Self::containing(today, month_start_day).previous()
     }
 
-    /// The year in its name: whose monthly file holds it.
+    /// The year in its name, whose monthly file contains it.
     pub fn year(self) -> i32 {
         self.first.year()
     }
@@ -52,7 +53,7 @@ impl Month {
     /// Its first day.
     ///
     /// # Panics
-    /// When `month_start_day` is not 1 to 28, which the configuration refuses.
+    /// If `month_start_day` is not 1 to 28; the configuration rejects that.
     pub fn first_day(self, month_start_day: u32) -> NaiveDate {
         self.first.with_day(month_start_day).expect("month_start_day is 1 to 28, and every month has those")
     }
@@ -68,19 +69,19 @@ impl Month {
         self.first_day(month_start_day).iter_days().take_while(move |day| *day <= last)
     }
 
-    /// The calendar months that its days lie in, one or two: whose daily files hold it.
+    /// The one or two calendar months that its days lie in, whose daily files contain them.
     pub fn calendar_months(self, month_start_day: u32) -> impl Iterator<Item = Self> {
         let second = (month_start_day > 1).then(|| self.next());
         std::iter::once(self).chain(second)
     }
 
-    /// The month after.
+    /// The next month.
     #[must_use]
     pub fn next(self) -> Self {
         Self { first: self.first + Months::new(1) }
     }
 
-    /// The month before.
+    /// The previous month.
     #[must_use]
     pub fn previous(self) -> Self {
         Self { first: self.first - Months::new(1) }
@@ -93,7 +94,7 @@ impl fmt::Display for Month {
     }
 }
 
-/// Not a month's name.
+/// A text is not the name of a month.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a month such as 2026-10")]
 pub struct MonthError {

@@ -1,38 +1,38 @@
-//! What may stand as a user's name in a file, a table or a letter.
+//! Which user names are allowed in files, tables and letters.
 
-/// Longest name, in bytes of UTF-8.
+/// Maximum length of a name, in bytes of UTF-8.
 pub const MAX_BYTES: usize = 128;
 
-/// Longest name of a node.
+/// Maximum length of the name of a node.
 pub const MAX_NODE_BYTES: usize = 63;
 
-/// Longest name of somebody who is billed: a user that only a node knows is `NODE/USER` there.
+/// Maximum length of the name of a billed owner: a user that only a node knows is called `NODE/USER`.
 const MAX_OWNER_BYTES: usize = MAX_NODE_BYTES + 1 + MAX_BYTES;
 
-/// Why a text may not be a name.
+/// Why a text is not an allowed name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     #[error("an empty name, expected 1 to {MAX_BYTES} bytes")]
     Empty,
     #[error("a name of {bytes} bytes, expected at most {most}")]
     TooLong { bytes: usize, most: usize },
-    /// A control or bidirectional character: it could hide or turn around what is read beside it.
+    /// A control or bidirectional character, which could hide or reorder the text around it.
     #[error("U+{code:04X} in {found:?}, expected no control or bidirectional characters", code = u32::from(*.character))]
     Hidden { character: char, found: String },
 }
 
-/// Checks a user's name: 1 to 128 bytes, nothing in it that [`hidden`] finds.
+/// Checks the name of a user: 1 to 128 bytes, without characters that [`hidden`] finds.
 ///
 /// # Errors
-/// The first rule that it breaks.
+/// The first rule that the name breaks.
 pub fn check(name: &str) -> Result<(), NameError> {
     check_within(name, MAX_BYTES)
 }
 
-/// Checks the name of somebody who is billed: a user's, or `NODE/USER`.
+/// Checks the name of a billed owner: that of a user, or `NODE/USER`.
 ///
 /// # Errors
-/// The first rule that it breaks.
+/// The first rule that the name breaks.
 pub fn check_owner(name: &str) -> Result<(), NameError> {
     check_within(name, MAX_OWNER_BYTES)
 }
@@ -50,8 +50,8 @@ fn check_within(name: &str, most: usize) -> Result<(), NameError> {
     }
 }
 
-/// The first character that does not stay within its own place on the page: controls, line and paragraph separators,
-/// and the explicit bidirectional marks of Unicode (UAX #9, section 2).
+/// The first character that affects how the text around it is shown: control characters, line and paragraph separators,
+/// and the explicit bidirectional formatting characters of Unicode (UAX #9, section 2).
 pub fn hidden(text: &str) -> Option<char> {
     text.chars().find(|c| {
         c.is_control()

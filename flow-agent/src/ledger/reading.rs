@@ -1,4 +1,4 @@
-//! A reading: what the counters said at one moment.
+//! A reading: the values of all counters at one moment.
 
 use std::collections::BTreeSet;
 
@@ -8,52 +8,53 @@ use super::by_port::ByPort;
 use super::counters::{Device, Others};
 use super::record::{BackendKind, CountMode, HourSeal};
 
-/// What a seal says of the counters behind it.
+/// What a seal says about the counters behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub kind: BackendKind,
     pub count: CountMode,
-    /// One life of these counters; a retired epoch never comes back.
+    /// Identifies one lifetime of these counters; a retired epoch is never reused.
     pub epoch: String,
-    /// Whether counting goes on without this process, and a successor can adopt the counters.
+    /// Whether counting continues without this process, so that a later process can adopt the counters.
     pub pinned: bool,
 }
 
-/// One moment on both clocks. The wall only names buckets; intervals are measured with the boot-time clock.
+/// One moment on both clocks. The wall clock only names buckets; intervals are measured with the boot-time clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     pub wall: DateTime<Utc>,
-    /// `CLOCK_BOOTTIME`, in nanoseconds: never set, and runs on while the machine sleeps.
+    /// `CLOCK_BOOTTIME` in nanoseconds: it is never set, and continues while the machine is suspended.
     pub boot_ns: u64,
 }
 
-/// Cumulative counters of one epoch. Never zeroed: usage is the difference between two readings of one epoch.
+/// Cumulative counters of one epoch. They are never zeroed: usage is the difference between two readings of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// One life of one set of counters; opaque. A retired epoch never comes back.
+    /// Identifies one lifetime of a set of counters; opaque. A retired epoch is never reused.
     pub epoch: String,
     pub at: Moment,
-    /// Every port that has counters, the draining ones too.
+    /// Every port that has counters, including draining ones.
     pub ports: ByPort,
-    /// The ports of `ports` that are no longer watched and whose last bytes these are.
+    /// Those of `ports` that are no longer watched; these are their last bytes.
     pub draining: BTreeSet<u16>,
     pub others: Others,
-    /// The devices' own counters, cumulative since the device was made; read right after the cells.
+    /// The counters of the devices themselves, cumulative since each device was created; read right after the port
+    /// counters.
     pub devices: Vec<Device>,
 }
 
-/// A time that nobody saw: what passed an interface then is not known.
+/// A time that was not measured: the traffic of an interface during it is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unseen {
     pub start: Moment,
     pub end: Moment,
     pub interface: String,
-    /// Why, in words for the person who reads the bill: `interface was deleted`, `program was detached by …`.
+    /// The reason in words, for a person who reads the bill: `the counter was detached (ingress)`.
     pub why: String,
 }
 
 impl Unseen {
-    /// Whether it goes on after the bucket of `seal`, if only for a part of a second that no bucket has yet.
+    /// Whether it extends beyond the bucket of `seal`, even if only by a fraction of a second.
     pub fn goes_on_after(&self, seal: &HourSeal) -> bool {
         match seal.boot_ms {
             Some(boot_ms) => self.end.boot_ns > boot_ms.saturating_mul(1_000_000),

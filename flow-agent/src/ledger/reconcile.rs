@@ -1,35 +1,37 @@
-//! Holds what the cells counted against what the devices say of the same time.
+//! Compares what the port counters counted with what the devices counted in the same time.
 //!
-//! A cell counts the bytes of a packet after its link-layer header; a device counts that header, too, once in every packet
-//! *it* counts. So the devices' bytes are compared after taking off `link_header_bytes` (14 where the seal does not say
-//! otherwise) times the device's own packets. What differs then is padding of short frames, VLAN tags, and, where the
-//! network card splits large buffers, the headers that it repeats in each segment (with `count = "wire"` the cells have
-//! them as well).
+//! A port counter counts the bytes of a packet after the link-layer header. A device also counts that header, once for
+//! every packet that *it* counts. Before the comparison, `link_header_bytes` (14 unless the seal says otherwise) times
+//! the number of the device's packets is therefore subtracted from the device's bytes. The remaining difference is
+//! padding
+//! of short frames, VLAN tags and, where the network card segments large buffers, the headers that it repeats in each
+//! segment (with `count = "wire"`, port counters include those as well).
 
 use super::block::HourBlock;
 use super::counters::{Device, Others};
 
-/// Ethernet's header: two addresses and a type.
+/// The Ethernet header: two addresses and a type.
 const ETHERNET_HEADER_BYTES: u64 = 14;
 
 /// One direction of a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Compared {
-    /// All cells: every port's, and those of what belongs to no port.
+    /// All counters: those of every port, and those for traffic of no watched port.
     pub cells_bytes: u128,
     /// All devices, without their link-layer headers.
     pub devices_bytes: u128,
 }
 
 impl Compared {
-    /// How many bytes more the cells have than the devices.
+    /// How many more bytes the counters have than the devices.
     pub fn difference_bytes(self) -> i128 {
         // Sums of at most 65,536 numbers below 2^64: far from 2^127.
         let signed = |bytes: u128| i128::try_from(bytes).unwrap_or(i128::MAX);
         signed(self.cells_bytes) - signed(self.devices_bytes)
     }
 
-    /// The same, of the devices' bytes; `None` when those are zero. To be shown, never to be reckoned with.
+    /// The same in percent of the devices' bytes; `None` if those are zero. For display only, not for further
+    /// arithmetic.
     pub fn difference_percent(self) -> Option<f64> {
         (self.devices_bytes > 0).then(|| self.difference_bytes() as f64 * 100.0 / self.devices_bytes as f64)
     }
@@ -40,7 +42,7 @@ impl Compared {
     }
 }
 
-/// What was compared, in and out.
+/// The comparison for both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconciliation {
     pub incoming: Compared,
@@ -48,14 +50,14 @@ pub struct Reconciliation {
 }
 
 impl Reconciliation {
-    /// Of several buckets together.
+    /// Adds the comparison of another bucket.
     pub fn add(&mut self, other: Self) {
         self.incoming.add(other.incoming);
         self.outgoing.add(other.outgoing);
     }
 }
 
-/// Compares one bucket; `None` where its seal names no device.
+/// Compares one bucket; `None` if its seal lists no devices.
 pub fn reconcile(bucket: &HourBlock) -> Option<Reconciliation> {
     let seal = &bucket.seal;
     if seal.devices.is_empty() {

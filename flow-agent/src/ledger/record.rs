@@ -1,7 +1,8 @@
-//! The lines of the files, as they are written (a contract: other tools and the main node read them).
+//! The lines of the files. Their format is a contract, because other tools and the main node read them.
 //!
-//! One JSON object a line. A reader needs only the fields that are not `Option` or defaulted here; unknown fields are
-//! skipped. Instants carry the offset that was in force on the node then, and whole seconds.
+//! Each line is one JSON object. A reader requires only the fields that are neither `Option` nor defaulted here, and
+//! skips
+//! unknown ones. Instants are in whole seconds, with the UTC offset that applied on the node at that time.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use super::counters::{Counters, Device, Others};
 use super::date;
 use super::month::Month;
 
-/// Version of every line's meaning. A new optional field keeps it.
+/// The version of the line format. Adding an optional field does not change it.
 pub const VERSION: u32 = 1;
 
 /// What a line is.
@@ -31,7 +32,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As it is written.
+    /// The name in the file.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hour => "hour",
@@ -43,26 +44,26 @@ impl Kind {
     }
 }
 
-/// How well a bucket is known. The first that applies, in this order.
+/// How well a bucket is known. If several values apply, the first one in this order is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quality {
-    /// There was time that nobody saw; the seal lists it.
+    /// Some time was not measured; the seal lists it.
     Gap,
-    /// A counter was less than before: somebody zeroed it. All of its new value is taken.
+    /// A counter was lower than before because something zeroed it. Its whole new value is counted.
     Reset,
-    /// The counters were lost with a reboot; known up to the last checkpoint.
+    /// The counters were lost in a reboot; usage is known up to the last checkpoint.
     Restart,
     /// The wall clock and the boot-time clock differ by more than two seconds over the bucket.
     Clock,
-    /// Every byte is known, but one reading spans more than one bucket.
+    /// Every byte is known, but one reading covers more than one bucket.
     Late,
-    /// Taken over from the logs of the scripts that came before.
+    /// Imported from the logs of the older scripts.
     Import,
     Exact,
 }
 
-/// Which mechanism counted.
+/// The mechanism that counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
@@ -70,19 +71,19 @@ pub enum BackendKind {
     Iptables,
 }
 
-/// What a byte is.
+/// Which bytes are counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CountMode {
     /// Bytes of IP packets as the kernel's buffers hold them.
     #[default]
     Ip,
-    /// Bytes of IP packets as they cross the wire: a super-packet's replicated headers are added.
+    /// Bytes of IP packets as they cross the wire: the repeated headers of segmented packets are added.
     Wire,
 }
 
-/// Defines a line with the eight numbers in it. (`serde(flatten)` would say it shorter, but buffers every line when it
-/// reads: three times the cost where a month of a hundred nodes is summed.)
+/// Defines a line with the eight counters. `serde(flatten)` would be shorter, but it buffers every line while reading,
+/// which triples the cost of summing a month of a hundred nodes.
 macro_rules! counted_line {
     ($(#[$doc:meta])* pub struct $name:ident: $kind:ident { $($(#[$m:meta])* pub $field:ident: $type:ty,)* ; $($(#[$m2:meta])* pub $after:ident: $type2:ty,)* }) => {
         $(#[$doc])*
@@ -151,28 +152,28 @@ macro_rules! counted_line {
 }
 
 counted_line! {
-    /// `hourly/DATE.jsonl`: what one port moved in one bucket. Zeros are written too.
+    /// `hourly/DATE.jsonl`: the usage of one port in one bucket. Lines with zero usage are written too.
     pub struct HourLine: Hour {
         #[serde(with = "stamp")]
         pub start: DateTime<FixedOffset>,
         #[serde(with = "stamp")]
         pub end: DateTime<FixedOffset>,
         pub port: u16,
-        /// Who owned the port then; absent when unknown.
+        /// The user who owned the port at that time; absent if unknown.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub user: Option<String>,
         ;
-        /// The cumulative reading at `end`, in the order of the eight; absent on imported lines.
+        /// The cumulative counters at `end`, in the order of the eight fields above; absent on imported lines.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub total: Option<[u64; 8]>,
-        /// The port's last line in this epoch; never a baseline.
+        /// This is the port's last line in this epoch, so it is never used as a baseline.
         #[serde(default, skip_serializing_if = "is_false")]
         pub closed: bool,
     }
 }
 
 counted_line! {
-    /// `daily/MONTH.jsonl`: what one port moved for one user on one day.
+    /// `daily/MONTH.jsonl`: the usage of one port by one user on one day.
     pub struct DayLine: Day {
         #[serde(with = "date")]
         pub day: NaiveDate,
@@ -184,23 +185,24 @@ counted_line! {
 }
 
 counted_line! {
-    /// `monthly/YEAR.jsonl`: what one user, or one port that has none, moved in one billing month.
+    /// `monthly/YEAR.jsonl`: the usage of one user, or of one unassigned port, in one billing month.
     pub struct MonthLine: Month {
         pub month: Month,
         /// `null` for an unassigned port.
         pub user: Option<String>,
         pub ports: Vec<u16>,
         ;
-        /// The same eight numbers by node.
+        /// The same eight counters by node.
         #[serde(default)]
         pub by_node: ByNode,
-        /// Seconds covered / seconds in the month, pooled over the configured nodes; 0 to 1. Absent where it is not known.
+        /// Seconds covered divided by seconds in the month, summed over the configured nodes; 0 to 1. Absent if
+        /// unknown.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub coverage: Option<f64>,
     }
 }
 
-/// A time within a bucket that nobody saw.
+/// A time within a bucket that was not measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Gap {
     #[serde(with = "stamp")]
@@ -212,16 +214,16 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// The `interface` of a time that was seen on none of them, such as one that no bucket covers.
+    /// The `interface` of a time that was not measured on any interface, for example because no bucket covers it.
     pub const EVERY_INTERFACE: &str = "*";
 }
 
-/// The last line of a bucket. Without a valid one the bucket does not exist.
+/// The last line of a bucket. Without a valid seal the bucket does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HourSeal {
     pub v: u32,
     pub kind: Kind,
-    /// Order of the buckets; absent means the order of the file.
+    /// The position among all buckets; if absent, the order of the file applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     #[serde(with = "stamp")]
@@ -234,7 +236,7 @@ pub struct HourSeal {
     pub backend: Option<BackendKind>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub count: Option<CountMode>,
-    /// Whether the counters outlive the agent.
+    /// Whether the counters continue without the agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<bool>,
     pub quality: Quality,
@@ -242,24 +244,25 @@ pub struct HourSeal {
     pub gaps: Vec<Gap>,
     #[serde(default)]
     pub interfaces: Vec<String>,
-    /// How many hour lines lie right before this seal.
+    /// The number of hour lines directly before this seal.
     pub ports: u32,
-    /// What belonged to no watched port in this bucket.
+    /// The traffic in this bucket that belonged to no watched port.
     #[serde(default)]
     pub other: Others,
-    /// The cumulative reading behind `other`.
+    /// The cumulative counters behind `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_total: Option<Others>,
-    /// The devices' own counters over this bucket.
+    /// The difference of the devices' own counters over this bucket.
     #[serde(default)]
     pub devices: Vec<Device>,
-    /// The cumulative reading behind `devices`.
+    /// The cumulative counters behind `devices`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_total: Option<Vec<Device>>,
-    /// The boot-time clock at `end`, in milliseconds: a successor sees by it whether the wall was set meanwhile.
+    /// The boot-time clock at `end`, in milliseconds. It shows the next process whether the wall clock was set
+    /// meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_ms: Option<u64>,
-    /// Of the bytes of exactly those hour lines, newlines included.
+    /// The SHA-256 of exactly those hour lines, newlines included.
     pub sha256: String,
 }
 
@@ -271,12 +274,12 @@ pub struct DaySeal {
     #[serde(with = "date")]
     pub day: NaiveDate,
     pub node: String,
-    /// IANA name of the zone in which days are cut.
+    /// The IANA name of the time zone that defines the days.
     pub zone: String,
-    /// How many day lines lie right before this seal.
+    /// The number of day lines directly before this seal.
     pub ports: u32,
     pub seconds_in_day: u32,
-    /// Seconds of the day inside sealed buckets, minus gaps. It alone decides coverage.
+    /// Seconds of the day inside sealed buckets, minus gaps. Coverage depends on this field alone.
     pub seconds_covered: u32,
     #[serde(default)]
     pub buckets_expected: u32,
@@ -284,27 +287,28 @@ pub struct DaySeal {
     pub buckets_sealed: u32,
     #[serde(default)]
     pub quality: BTreeMap<Quality, u32>,
-    /// Times of the day that nobody saw, and buckets that were rejected.
+    /// Times of the day that were not measured, and rejected buckets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
-    /// What crosses the end of this day, where something does (quality `late`): its bytes are all in this day.
+    /// The bucket that crosses the end of this day, if there is one (quality `late`); all of its bytes are in this day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<LateBucket>,
-    /// When the roll-up made this day, on the node's clock. It tells a correction from an older copy of the same day, and
-    /// whether the day was over when it was sealed. It moves when the day's content does, and once more when the day has
-    /// ended. Absent in the seals of versions that did not write it.
+    /// When the roll-up made this day, by the node's clock. It distinguishes a correction from an older copy of the
+    /// same
+    /// day, and shows whether the day was over when it was sealed. It changes whenever the content of the day changes,
+    /// and once more after the day has ended. Absent in seals of versions that did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
     pub at: Option<DateTime<FixedOffset>>,
     pub sha256: String,
 }
 
 impl DaySeal {
-    /// Where the day ends in the node's own zone; `None` for a zone that is not known here.
+    /// The end of the day in the node's own zone; `None` if that zone is unknown here.
     pub fn day_end(&self) -> Option<DateTime<Utc>> {
         self.zone.parse().ok().map(|zone| calendar::day_end(zone, self.day))
     }
 
-    /// Whether the roll-up made this seal after the day had ended on the node. `false` where it does not say when.
+    /// Whether the roll-up made this seal after the day had ended on the node; `false` if it does not say when.
     pub fn was_made_after_the_day(&self) -> bool {
         self.at.is_some_and(|at| match self.day_end() {
             Some(end) => at.to_utc() >= end,
@@ -314,15 +318,15 @@ impl DaySeal {
     }
 }
 
-/// A bucket that spans more than one day; its bytes are filed where it began. Several are one, from the first start to
-/// the last end.
+/// A bucket that spans more than one day; its bytes are filed under the day on which it began. Several such buckets are
+/// combined, from the first start to the last end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateBucket {
     #[serde(with = "stamp")]
     pub start: DateTime<FixedOffset>,
     #[serde(with = "stamp")]
     pub end: DateTime<FixedOffset>,
-    /// Of all its ports, both ways, both protocols.
+    /// Of all ports, in both directions and protocols.
     pub bytes: u64,
 }
 

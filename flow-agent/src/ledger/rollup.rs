@@ -1,4 +1,4 @@
-//! From hours to days: which lines a day has, and how much of it was seen.
+//! Makes days from hourly buckets: the lines of a day, and how much of it was measured.
 
 mod coverage;
 
@@ -13,10 +13,11 @@ use super::calendar::{self, BucketLength};
 use super::counters::Counters;
 use super::record::{DayLine, DaySeal, Gap, HourSeal, Kind, LateBucket, Quality, VERSION};
 
-/// More gaps than these are counted in the last one's words, not listed: a seal must stay a line that can be read.
+/// How many gaps a seal lists, so that it does not become too long to be read; the reason of the last one says how many
+/// more there are.
 pub const MOST_GAPS: usize = 1_000;
 
-/// How days are cut.
+/// How days are defined.
 #[derive(Clone, Debug)]
 pub struct DayRules {
     pub node: String,
@@ -24,7 +25,7 @@ pub struct DayRules {
     pub bucket: BucketLength,
 }
 
-/// Adds buckets up to one day, in any order, each once.
+/// Adds up the buckets of one day, in any order, each once.
 #[derive(Debug)]
 pub struct DayRollup {
     rules: DayRules,
@@ -35,18 +36,18 @@ pub struct DayRollup {
     rejected: Vec<Gap>,
     quality: BTreeMap<Quality, u32>,
     late: Option<LateBucket>,
-    /// The buckets that were added, and the sum of their lines.
+    /// The buckets that were added, with the checksums of their lines.
     seen: HashMap<BucketName, String>,
 }
 
-/// By what a bucket is told from others: never by its start, which a clock may give twice.
+/// Identifies a bucket. Its start does not, because a clock that was set back may show the same time twice.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum BucketName {
     Numbered {
         epoch: String,
         seq: u64,
     },
-    /// An imported one is what it says.
+    /// An imported bucket is identified by its content.
     Unnumbered {
         epoch: String,
         span: Span,
@@ -54,7 +55,7 @@ enum BucketName {
     },
 }
 
-/// Two different buckets of one name.
+/// Two different buckets with the same identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("bucket {seq} of epoch {epoch:?} is there twice, with different figures")]
 pub struct ConflictingBucket {
@@ -63,7 +64,7 @@ pub struct ConflictingBucket {
 }
 
 impl DayRollup {
-    /// Nothing of `day` yet.
+    /// Without buckets of `day` so far.
     pub fn new(rules: DayRules, day: NaiveDate) -> Self {
         let (start, end) = (calendar::day_start(rules.zone, day), calendar::day_end(rules.zone, day));
         Self {
@@ -79,11 +80,11 @@ impl DayRollup {
         }
     }
 
-    /// Adds a bucket. One that begins on another date has no bytes here, but may cover a part of the day: show it the
-    /// buckets of the day's own file, and of the newest one before it.
+    /// Adds a bucket. A bucket that begins on another date adds no bytes, but may cover part of the day; therefore pass
+    /// the buckets of the day's own file and those of the newest file before it.
     ///
     /// # Errors
-    /// When it was added before with other figures; it is not added again then.
+    /// If the bucket was added before with different figures; it is not added again.
     pub fn take(&mut self, bucket: &HourBlock) -> Result<(), ConflictingBucket> {
         let seal = &bucket.seal;
         match self.seen.insert(name(seal), seal.sha256.clone()) {
@@ -106,14 +107,15 @@ impl DayRollup {
         Ok(())
     }
 
-    /// Takes note of a bucket that was rejected; what no other covers of it is listed as a gap.
+    /// Notes a rejected bucket; the part of it that no other bucket covers is listed as a gap.
     pub fn reject(&mut self, span: Span, why: &str) {
         let (start, end) = span;
         let gap = Gap { start, end, interface: Gap::EVERY_INTERFACE.into(), why: why.to_owned() };
         self.rejected.extend(self.within_day(&gap));
     }
 
-    /// The day's block. What no bucket covers is listed up to `now`; of a day that is not over, up to its newest bucket.
+    /// The block of the day. Times without a bucket are listed to the end of the day, or to the newest bucket while the
+    /// day is not over.
     pub fn finish(mut self, now: DateTime<Utc>) -> DayBlock {
         let (start, end) = self.coverage.day();
         let until = if now.timestamp() >= end { end } else { self.coverage.newest().unwrap_or(start) };
@@ -150,13 +152,13 @@ impl DayRollup {
             let usage = line.counters();
             bytes = bytes.saturating_add(usage.bytes());
             let sum = self.sums.entry((line.port, line.user.clone())).or_default();
-            // Far beyond what a host can move; a main node refuses a day that says so.
+            // No host can reach this limit, and a main node rejects a day that claims it.
             *sum = sum.saturating_add(usage);
         }
         let seal = &bucket.seal;
         let crosses = (seal.start.timestamp() + 1..seal.end.timestamp()).contains(&self.coverage.day().1);
         if crosses {
-            // Counters that took over from others may cross beside them.
+            // When one set of counters replaces another, both may have a bucket that crosses midnight.
             self.late = Some(match self.late.take() {
                 None => LateBucket { start: seal.start, end: seal.end, bytes },
                 Some(other) => LateBucket {
@@ -168,7 +170,7 @@ impl DayRollup {
         }
     }
 
-    /// A time that no bucket covers: that of rejected ones with their reason, the rest without one.
+    /// The gaps for a time without buckets: rejected buckets with their reasons, and the rest as `no bucket`.
     fn unsealed(&self, hole: (i64, i64)) -> Vec<Gap> {
         let mut rest = vec![hole];
         let mut gaps = Vec::new();
@@ -183,7 +185,7 @@ impl DayRollup {
         gaps
     }
 
-    /// The part of `gap` that lies in the day.
+    /// The part of `gap` that lies within the day.
     fn within_day(&self, gap: &Gap) -> Option<Gap> {
         let (start, end) = self.coverage.day();
         let (from, to) = (gap.start.timestamp().max(start), gap.end.timestamp().min(end));
@@ -207,7 +209,7 @@ fn name(seal: &HourSeal) -> BucketName {
     }
 }
 
-/// Sorted by time; those that go on from one bucket to the next are one.
+/// Sorts the gaps by time, and joins those that continue from one bucket to the next.
 fn in_order(mut gaps: Vec<Gap>) -> Vec<Gap> {
     gaps.sort_by(|a, b| (&a.interface, &a.why, a.start, a.end).cmp(&(&b.interface, &b.why, b.start, b.end)));
     gaps.dedup_by(|next, gap| {

@@ -1,4 +1,4 @@
-//! The two sums that make a block of lines whole: SHA-256 over its lines, CRC-32C over its seal.
+//! The two checksums that protect a block: SHA-256 over its lines, and CRC-32C over its seal.
 
 use sha2::{Digest, Sha256};
 
@@ -7,17 +7,18 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Gives a seal its own sum: `{…}` becomes `{…,"check":"1f2e3d4c"}`, where the sum is the CRC-32C (Castagnoli) of all
+/// Adds a seal's own checksum: `{…}` becomes `{…,"check":"1f2e3d4c"}`, where the checksum is the CRC-32C (Castagnoli)
+/// of all
 /// bytes before `,"check"`.
 ///
 /// # Panics
-/// Never for what serde makes of a struct: it ends in `}`.
+/// Never for a struct that serde wrote, because that ends in `}`.
 pub fn with_check(seal_json: &str) -> String {
     let body = seal_json.strip_suffix('}').expect("a JSON object ends in a brace");
     format!("{body},\"check\":\"{:08x}\"}}", crc32c::crc32c(body.as_bytes()))
 }
 
-/// Whether a seal's own sum holds; `None` when the line carries none (it is optional).
+/// Whether a seal's own checksum is right; `None` if the line has none (it is optional).
 pub fn check_holds(line: &str) -> Option<bool> {
     let (body, tail) = line.rsplit_once(",\"check\":\"")?;
     let digits = tail.trim_end().strip_suffix("\"}")?;

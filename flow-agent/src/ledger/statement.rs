@@ -1,7 +1,7 @@
-//! A billing month as it is billed: who moved what and where, and what is not known about it.
+//! The statements of a billing month: who used how much on which node, and what is missing in the figures.
 //!
-//! [`NodeMonth`] adds up one node's day lines, [`assemble()`] puts the nodes together, [`MonthlyReport::revise`] holds the
-//! result against what was said of this month before.
+//! [`NodeMonth`] adds up the day lines of one node, [`assemble()`] combines the nodes, and [`MonthlyReport::revise`]
+//! compares the result with the previous report of the month.
 
 mod assemble;
 pub mod finality;
@@ -30,7 +30,7 @@ use super::date;
 use super::month::Month;
 use super::record::{Gap, Kind, LateBucket, MonthLine, MonthSeal, Quality, VERSION, stamp};
 
-/// `reports/MONTH/report.json`: all that is known of one billing month. `monthly/YEAR.jsonl` has its sums.
+/// `reports/MONTH/report.json`: everything that is known about one billing month. `monthly/YEAR.jsonl` has its sums.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MonthlyReport {
     pub v: u32,
@@ -39,20 +39,21 @@ pub struct MonthlyReport {
     pub first_day: NaiveDate,
     #[serde(with = "date")]
     pub last_day: NaiveDate,
-    /// In which days and the month are cut.
+    /// The time zone that defines the days and the month.
     pub zone: Tz,
     #[serde(with = "stamp")]
     pub made_at: DateTime<FixedOffset>,
-    /// When this month was first reported as one that is over; absent while it is not.
+    /// When this month was first reported after its end; absent before that.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::record::optional_stamp")]
     pub first_made_at: Option<DateTime<FixedOffset>>,
-    /// Until when what is missing is waited for: then everything is final. Absent while the month is not over, and where
-    /// nothing was ever waited for.
+    /// Until when missing data is waited for; after that everything is final. Absent while the month is not over, and
+    /// if
+    /// no data was ever missing.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::record::optional_stamp")]
     pub final_at: Option<DateTime<FixedOffset>>,
-    /// Final once no node is waited for any more; a statement may be so before ([`Statement::state`]).
+    /// Final as soon as no node is waited for; a single statement may be final earlier ([`Statement::state`]).
     pub state: State,
-    /// One more each time that anything below changed after it had been said.
+    /// Increased each time anything below changes after it was published.
     pub rev: u32,
     pub billed: Billed,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,7 +61,7 @@ pub struct MonthlyReport {
     pub coverage: Coverage,
     /// In the order of the configuration.
     pub nodes: Vec<NodeStatement>,
-    /// Users by name, then the ports that have none.
+    /// Users by name, then unassigned ports.
     pub statements: Vec<Statement>,
 }
 
@@ -70,69 +71,70 @@ pub struct MonthlyReport {
 pub enum State {
     /// The month is not over.
     InProgress,
-    /// It is over, but more may come, and is waited for.
+    /// The month is over, but more data may arrive and is waited for.
     Provisional,
-    /// Nothing more is waited for. What comes all the same makes a revision.
+    /// No more data is waited for. If more arrives nevertheless, it makes a revision.
     Final,
 }
 
-/// How much of a time was seen.
+/// How much of a time was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     pub seconds_covered: u64,
-    /// Of the month, up to now while it is not over; of several nodes, added up.
+    /// The seconds of the month (until now while it is not over), summed over the nodes.
     pub seconds: u64,
 }
 
 impl Coverage {
-    /// 0 to 1; of no time at all everything was seen.
+    /// From 0 to 1; 1 if there is no time at all.
     pub fn ratio(self) -> f64 {
         if self.seconds == 0 { 1.0 } else { self.seconds_covered as f64 / self.seconds as f64 }
     }
 }
 
-/// What is known of one node's month.
+/// What is known about one node in this month.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatement {
     pub name: String,
     pub state: NodeState,
-    /// Why its files were not taken this time, or were rejected.
+    /// Why its files were not used this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// In which it cuts its days, where that is not the report's zone.
+    /// The zone that defines the node's days, if it differs from that of the report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_zone: Option<String>,
     pub coverage: Coverage,
     pub total: Counters,
-    /// Whether more may come from it; absent while the month is not over, and in reports of older versions.
+    /// Whether more data may arrive from it; absent while the month is not over, and in reports of older versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completeness: Option<Completeness>,
-    /// Days that are over and of which it has no block.
+    /// Days that are over and have no block.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days_missing: Vec<NaiveDate>,
-    /// Days of a month that is over of which it has something, or was not over itself, and of which more may come.
+    /// Days of a month that is over for which there is some data, or which were not over on the node, and which may
+    /// grow.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days_growing: Vec<NaiveDate>,
-    /// Days of which the node itself made a version that covers less than one that was gathered before.
+    /// Days for which the node made a new version that covers less than the version gathered before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub corrections: Vec<Correction>,
-    /// Days that were refused this time, because the ones that were gathered before are better.
+    /// Days that were rejected this time because the version gathered before is better.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days_refused: Vec<NaiveDate>,
-    /// How many buckets of each quality.
+    /// The number of buckets of each quality.
     pub quality: BTreeMap<Quality, u64>,
-    /// Times that nobody saw; the first [`MOST_GAPS`].
+    /// The first [`MOST_GAPS`] times that were not measured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
-    /// How many more there are.
+    /// The number of further gaps.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub gaps_omitted: u64,
-    /// The bucket that runs over the end of this month: its bytes are all in this one.
+    /// The bucket that crosses the end of this month; all of its bytes are in this month.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<LateBucket>,
 }
 
-/// More gaps than these are counted, not listed.
+/// How many gaps are listed; the rest are only counted.
 pub const MOST_GAPS: usize = 100;
 
 /// Where a node's figures come from.
@@ -141,44 +143,44 @@ pub const MOST_GAPS: usize = 100;
 pub enum NodeState {
     /// Gathered this time.
     Gathered,
-    /// Not gathered this time; from what was gathered before.
+    /// Not gathered this time; the figures are from data gathered before.
     Kept,
-    /// There is nothing from it.
+    /// There is no data from the node.
     Missing,
 }
 
-/// What one user, or one port that has none, moved.
+/// The usage of one user, or of one unassigned port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statement {
     /// `None` for an unassigned port.
     pub user: Option<String>,
-    /// On which anything was counted, on any node.
+    /// The ports with traffic on any node.
     pub ports: Vec<u16>,
     pub total: Counters,
     pub by_node: ByNode,
-    /// Bytes in and out of each day of the month, in order.
+    /// Bytes in and out for each day of the month, in order.
     pub days: Vec<(u64, u64)>,
     pub billed_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,
-    /// `None` without a price, or where it does not fit a decimal.
+    /// `None` without a price, or if the amount does not fit a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Money>,
-    /// Billed bytes of the month before; absent where there is no report of it.
+    /// Billed bytes of the previous month; absent if it has no report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub billed_bytes_before: Option<u64>,
-    /// The nodes that the configuration limits this user to; empty: all.
+    /// The nodes that the configuration limits this user to; empty for all nodes.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub only_on: BTreeSet<String>,
-    /// How final it is; see [`MonthlyReport::state_of`].
+    /// How final the statement is; see [`MonthlyReport::state_of`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
-    /// The nodes that concern it and are not whole, whether they are still waited for or not.
+    /// The nodes that concern this statement and are incomplete, whether or not they are still waited for.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub open_nodes: BTreeSet<String>,
-    /// One more each time that the figures changed after they had been said.
+    /// Increased each time the figures change after they were published.
     pub rev: u32,
-    /// What was said before, by rising `rev`.
+    /// The earlier revisions, by ascending `rev`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<PriorRevision>,
 }
@@ -197,18 +199,18 @@ pub struct PriorRevision {
 }
 
 impl MonthlyReport {
-    /// Whether something is not known that should be: a node was not gathered, a day is missing or may still grow or was
-    /// refused, or less than `min_coverage` was seen of any node.
+    /// Whether data is missing: a node was not gathered, a day is missing, may still grow or was rejected, or a node
+    /// measured less than `min_coverage` of the time.
     pub fn is_incomplete(&self, min_coverage: f64) -> bool {
         self.nodes.iter().any(|node| node.is_incomplete(min_coverage))
     }
 
-    /// How final a statement is. Reports of older versions say it only of the whole month.
+    /// How final a statement is. Reports of older versions have a state only for the whole month.
     pub fn state_of(&self, statement: &Statement) -> State {
         statement.state.unwrap_or(self.state)
     }
 
-    /// The day on which provisional statements become final if nothing comes.
+    /// The day on which provisional statements become final if no more data arrives.
     pub fn final_on(&self) -> Option<NaiveDate> {
         self.final_at.filter(|_| self.state == State::Provisional).map(|at| at.date_naive())
     }
@@ -239,14 +241,14 @@ impl MonthlyReport {
         self.statements.iter().map(line)
     }
 
-    /// All bytes and packets of the month. It is checked when a report is put together that they fit.
+    /// All bytes and packets of the month. [`assemble()`] has checked that the sums fit.
     pub fn total(&self) -> Counters {
         self.nodes.iter().fold(Counters::default(), |sum, node| sum.checked_add(node.total).unwrap_or(sum))
     }
 }
 
 impl NodeStatement {
-    /// Whether more may come from it, be it waited for or not.
+    /// Whether more data may arrive from the node, whether or not it is waited for.
     pub fn is_open(&self) -> bool {
         match self.completeness {
             Some(Completeness::CanGrow | Completeness::Overdue) => true,
@@ -254,7 +256,7 @@ impl NodeStatement {
         }
     }
 
-    /// Whether something is not known of this node that should be.
+    /// Whether data of this node is missing.
     pub fn is_incomplete(&self, min_coverage: f64) -> bool {
         self.state != NodeState::Gathered
             || self.why.is_some()
@@ -266,12 +268,12 @@ impl NodeStatement {
 }
 
 impl Statement {
-    /// Whose it is.
+    /// The owner who is billed.
     pub fn owner(&self) -> Owner {
         match (&self.user, self.ports.first()) {
             (Some(name), _) => Owner::User(name.clone()),
             (None, Some(port)) => Owner::Port(*port),
-            // A line of a foreign hand; no port is 0.
+            // Only a file from another program has neither; no port is 0.
             (None, None) => Owner::Port(0),
         }
     }

@@ -1,4 +1,4 @@
-//! Bytes in units that people read and write, in whole numbers throughout; and other numbers of things.
+//! Bytes in the units that people read and write, with integer arithmetic only, and counts of things.
 
 use std::fmt;
 
@@ -23,8 +23,8 @@ const DECIMAL: [(&str, u64); 6] = [
     ("EB", 1_000_000_000_000_000_000),
 ];
 
-/// Shows bytes in the largest binary unit that makes them at least one, with two decimals, rounded half up:
-/// `0 B`, `1023 B`, `1.50 GiB`. To be read, never to be reckoned with.
+/// Shows bytes in the largest binary unit in which the value is at least one, with two decimals, rounded half up:
+/// `0 B`, `1023 B`, `1.50 GiB`. For display only, not for further arithmetic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Human(pub u128);
 
@@ -51,8 +51,8 @@ fn hundredths_of(bytes: u128, unit: u64) -> u128 {
     (bytes / unit) * 100 + ((bytes % unit) * 100 + unit / 2) / unit
 }
 
-/// Shows bytes as whoever chose them wrote them: `500 GiB`, `2 TB`, in the largest unit that has a whole number of them,
-/// binary or decimal; as [`Human`] where there is none that reads well.
+/// Shows configured bytes as they were probably written: `500 GiB`, `2 TB`. It uses the largest binary or decimal unit
+/// that gives a whole number, and falls back to [`Human`] if that number would be long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Written(pub u64);
 
@@ -66,7 +66,7 @@ impl fmt::Display for Written {
     }
 }
 
-/// A number of things, as people say it: `0 ports`, `1 port`, `2 ports`.
+/// A number with its noun: `0 ports`, `1 port`, `2 ports`.
 pub fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
@@ -82,8 +82,9 @@ pub enum UnitError {
     TooLarge { text: String },
 }
 
-/// Reads `500 GiB`, `1.5 TB` or plain bytes. A unit's case does not matter, but for what it says: `GiB` is binary, `GB`
-/// decimal. What remains below a byte (`0.1 GiB`) is cut.
+/// Parses `500 GiB`, `1.5 TB` or plain bytes. Units are case-insensitive; `GiB` is binary, `GB` decimal. A fraction of
+/// a
+/// byte (as in `0.1 GiB`) is cut off.
 ///
 /// # Errors
 /// When the text is not a number with a known unit, or is more than a u64 holds.

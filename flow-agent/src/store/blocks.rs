@@ -1,4 +1,4 @@
-//! Reads the blocks of one file as a stream: whole ones, and what is wrong with the rest.
+//! Reads the blocks of one file as a stream of whole blocks and damage.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,16 +11,16 @@ use crate::ledger::block::{self, BlockKind, Decoder, Event, Found, Tail};
 
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// What comes next in a file.
+/// The next part of a file.
 #[derive(Debug)]
 pub enum Item<K: BlockKind> {
     Block(Found<K>),
     Damage(block::Damage),
-    /// Comes last, if at all: what waits for a seal. It may be what a writer is writing right now.
+    /// Lines without a seal, always last. A writer may be about to complete them.
     Tail(Tail),
 }
 
-/// The blocks of one file, in its order. Holds one block at a time.
+/// The blocks of one file in order. Keeps one block in memory at a time.
 #[derive(Debug)]
 pub struct Blocks<K: BlockKind> {
     path: PathBuf,
@@ -32,7 +32,7 @@ pub struct Blocks<K: BlockKind> {
 }
 
 impl<K: BlockKind> Blocks<K> {
-    /// Opens `path`; `None` when there is no such file.
+    /// Opens `path`; `None` if there is no such file.
     ///
     /// # Errors
     /// When it cannot be opened, or is not a regular file.
@@ -50,7 +50,7 @@ impl<K: BlockKind> Blocks<K> {
         }))
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,4 +1,4 @@
-//! What a reader could not use, by file and line, and how its bytes are kept for a person to look at.
+//! Damaged parts of files by file and line, and copies of their bytes for a person to inspect.
 
 use std::error::Error;
 use std::fmt;
@@ -10,22 +10,22 @@ use super::disk::{Disk, Replacement, open_to_read};
 use super::error::StoreError;
 use crate::ledger::block::{self, Span};
 
-/// Lines that do not count.
+/// Lines that are ignored because they are damaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
     pub path: PathBuf,
-    /// The line that is to blame, from 1.
+    /// The number of the faulty line, from 1.
     pub line: u64,
-    /// How many lines are lost with it, itself included.
+    /// The number of lines that are lost with it, including itself.
     pub lines: u64,
-    /// The bucket that is lost, as far as what is left of it says.
+    /// The time of the lost bucket, if its remains show it.
     pub span: Option<Span>,
-    /// Why, with its causes.
+    /// The reason with its causes.
     pub what: String,
 }
 
 impl Damage {
-    /// The same, of a file.
+    /// The damage of a block in the file at `path`.
     pub fn of_block(path: &Path, damage: &block::Damage) -> Self {
         let mut what = damage.fault.to_string();
         let mut cause = damage.fault.source();
@@ -51,7 +51,7 @@ impl fmt::Display for Damage {
 /// Copies the bytes of a torn tail to a file beside `path`, `NAME.torn` (or `NAME.2.torn` and so on), durably.
 ///
 /// # Errors
-/// When the copy cannot be made; nothing is left of it then.
+/// If the copy cannot be made; no partial copy is left.
 pub fn keep_torn(disk: &dyn Disk, path: &Path, bytes: Range<u64>) -> Result<PathBuf, StoreError> {
     let aside = (1..)
         .map(|n| with_suffix(path, &if n == 1 { ".torn".into() } else { format!(".{n}.torn") }))

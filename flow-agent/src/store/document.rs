@@ -1,4 +1,4 @@
-//! Small files of one JSON object, replaced whole, with a sum that tells when a byte changed.
+//! Small files with one JSON object, which are replaced as a whole and have a checksum.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -11,10 +11,10 @@ use super::error::StoreError;
 use crate::ledger::record::VERSION;
 use crate::ledger::seal;
 
-/// More than any of ours can have; a file that is larger is not ours.
+/// Maximum size of a file; none that this program writes comes close.
 const LIMIT_BYTES: u64 = 64 << 20;
 
-/// Replaces the file at `path` by `value` as one line, with its `check`.
+/// Replaces the file at `path` by `value`, as one line with its `check`.
 ///
 /// # Errors
 /// As [`disk::replace`].
@@ -24,10 +24,10 @@ pub fn write<T: Serialize>(disk: &dyn Disk, path: &Path, value: &T) -> Result<()
     disk::replace(disk, path, line.as_bytes()).map_err(StoreError::io("replace", path))
 }
 
-/// What the file at `path` holds; `None` when there is none.
+/// Reads the file at `path`; `None` if there is none.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when it is not whole, its sum does not hold, or its `v` is not ours; [`StoreError::Io`].
+/// [`StoreError::Damaged`] if it is truncated, its checksum is wrong, or its `v` is unknown; [`StoreError::Io`].
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     let damaged = |what, source| StoreError::Damaged { path: path.to_owned(), what, source };
@@ -41,10 +41,10 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     serde_json::from_str(&text).map(Some).map_err(|error| damaged("not JSON of ours", Some(error)))
 }
 
-/// The text of a small file; `None` when there is none.
+/// Reads the text of a small file; `None` if there is none.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when it is not UTF-8 or larger than any of ours; [`StoreError::Io`].
+/// [`StoreError::Damaged`] if it is not UTF-8 or too large; [`StoreError::Io`].
 pub fn read_text(path: &Path) -> Result<Option<String>, StoreError> {
     let file = match open_to_read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,4 +1,5 @@
-//! `ports.json`: the last good port list and who owned the ports, for a start at which a port file is torn or missing.
+//! `ports.json`: the last good port list and the owners of the ports. It is used if a port file is truncated or missing
+//! when the agent starts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,24 +13,24 @@ use super::layout::StateDir;
 use super::lock::RunLock;
 use crate::ledger::record::stamp;
 
-/// Ports, and who owns each; `None` where nobody is known to.
+/// Ports and their owners; `None` if the owner is unknown.
 pub type Owners = BTreeMap<u16, Option<String>>;
 
 /// The line of `ports.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortList {
     pub v: u32,
-    /// When this list was taken over.
+    /// When this list was adopted.
     #[serde(with = "stamp")]
     pub at: DateTime<FixedOffset>,
     /// All ports that were watched.
     pub ports: Owners,
-    /// What each port file said when it was last good.
+    /// The content of each port file when it was last valid.
     #[serde(default)]
     pub files: BTreeMap<PathBuf, Owners>,
 }
 
-/// Puts `list` in the place of the former one, durably.
+/// Replaces the former list by `list`, durably.
 ///
 /// # Errors
 /// When the file cannot be replaced; the former one may still be there.
@@ -38,10 +39,11 @@ pub fn write(lock: &RunLock, list: &PortList) -> Result<(), StoreError> {
     document::write(state.disk(), &state.ports(), list)
 }
 
-/// The last good list; `None` when there is none.
+/// The last good list; `None` if there is none.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when it cannot be trusted: to be reported, and gone on without; [`StoreError::Io`].
+/// [`StoreError::Damaged`] if it cannot be trusted; the caller reports that and continues without it;
+/// [`StoreError::Io`].
 pub fn read(state: &StateDir) -> Result<Option<PortList>, StoreError> {
     document::read(&state.ports())
 }

@@ -1,4 +1,4 @@
-//! `reports/MONTH/`: the statement of a month, its page, and its letters.
+//! `reports/MONTH/`: the report of a month, its page and its letters.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ const REPORT: &str = "report.json";
 /// Writes `report.json`.
 ///
 /// # Errors
-/// When it cannot be replaced; the former one may still be there.
+/// If it cannot be replaced; the former one may still be there.
 pub fn write_report(lock: &ReportLock, report: &MonthlyReport) -> Result<(), StoreError> {
     let state = lock.state();
     let dir = state.reports(report.month);
@@ -35,10 +35,10 @@ fn write_json(disk: &dyn Disk, path: &Path, report: &MonthlyReport) -> io::Resul
     file.into_inner().map_err(io::IntoInnerError::into_error)?.commit()
 }
 
-/// The report of `month` that was written last; `None` when there is none.
+/// The last report written for `month`; `None` if there is none.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when it cannot be read any more: what was said of that month is not known then.
+/// [`StoreError::Damaged`] if it cannot be read any more, so that what was published about the month is unknown.
 pub fn read_report(state: &StateDir, month: Month) -> Result<Option<MonthlyReport>, StoreError> {
     let path = state.reports(month).join(REPORT);
     let file = match open_to_read(&path) {
@@ -58,7 +58,7 @@ pub fn read_report(state: &StateDir, month: Month) -> Result<Option<MonthlyRepor
 /// The months that have a report.
 ///
 /// # Errors
-/// When the directory cannot be read; there being none is no error.
+/// If the directory cannot be read; a missing directory is not an error.
 pub fn months(state: &StateDir) -> Result<BTreeSet<Month>, StoreError> {
     let dir = state.root().join("reports");
     let entries = match fs::read_dir(&dir) {
@@ -74,7 +74,7 @@ pub fn months(state: &StateDir) -> Result<BTreeSet<Month>, StoreError> {
     Ok(months)
 }
 
-/// Writes one file of a report: the page, or a letter.
+/// Writes one file of a report: the page or a letter.
 ///
 /// # Errors
 /// When it cannot be replaced.
@@ -86,7 +86,7 @@ pub fn write_file(lock: &ReportLock, month: Month, name: &str, bytes: &[u8]) -> 
     replace(state.disk(), &path, bytes).map_err(StoreError::io("replace", &path))
 }
 
-/// Removes the letters that are not among `names`: those of users that moved up or down the list.
+/// Removes the letters that are not among `names`, which are left over when users move up or down the list.
 ///
 /// # Errors
 /// When the directory cannot be read, or a letter not removed.

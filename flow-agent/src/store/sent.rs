@@ -1,4 +1,4 @@
-//! `sent.jsonl`: who was mailed what, append only, on disk before a letter is handed over and after.
+//! `sent.jsonl`: the mail ledger. It is append-only, and synced before and after each letter is handed over.
 
 use std::io::{self, BufReader};
 
@@ -12,32 +12,33 @@ use super::lock::ReportLock;
 use crate::ledger::record::{Kind, MailLine, VERSION};
 use crate::ledger::seal;
 
-/// Longest line that is read.
+/// Maximum length of a line.
 const MAX_LINE_BYTES: usize = 64 << 10;
 
-/// Longest reply that is written, in characters, so that the reader's limit is never reached: JSON needs up to six bytes
-/// for one, and everything else in a line is shorter.
+/// Maximum length of a reply in characters. JSON needs up to six bytes per character and the rest of a line is short,
+/// so
+/// that lines stay below the limit of the reader.
 const MOST_REPLY_CHARS: usize = 4 << 10;
 
-/// The ledger, open to be written.
+/// The ledger, open for writing.
 #[derive(Debug)]
 pub struct Sent {
     state: StateDir,
     appender: Appender,
 }
 
-/// What the ledger holds.
+/// The content of the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// In the order of the file: of one letter the last word holds.
+    /// In the order of the file; the last line about a letter applies.
     pub lines: Vec<MailLine>,
-    /// Lines that cannot be read any more. What they said of a letter is not known: it must not be sent again unasked.
+    /// Lines that cannot be read any more. Which letters they are about is unknown, so none may be sent again unasked.
     pub damages: Vec<Damage>,
 }
 
 impl Sent {
-    /// Opens the ledger. A last line that was not finished (the letter it speaks of was not handed over, or its
-    /// `sending` stands without an outcome) is copied aside and cut.
+    /// Opens the ledger. An unfinished last line is copied aside and cut off: either its letter was not handed over, or
+    /// its `sending` line is still there without an outcome.
     ///
     /// # Errors
     /// When the file cannot be read, cut or synced.
@@ -58,7 +59,7 @@ impl Sent {
         Ok((Self { state: state.clone(), appender }, history))
     }
 
-    /// What the ledger holds, without the right to write it. An unfinished last line is passed over.
+    /// Reads the ledger without the right to write it. An unfinished last line is ignored.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -69,7 +70,7 @@ impl Sent {
     /// Writes one step of one letter, and waits until it is on disk.
     ///
     /// # Errors
-    /// When it cannot be written: the letter must not be handed over. The same line may be tried again.
+    /// If it cannot be written; then the letter must not be handed over. Appending the same line may be tried again.
     pub fn append(&mut self, line: &MailLine) -> Result<(), StoreError> {
         let mut line = line.clone();
         if let Some(reply) = &mut line.reply
@@ -83,7 +84,7 @@ impl Sent {
     }
 }
 
-/// The lines, how many bytes end in a newline, and how many there are.
+/// The lines, the number of bytes up to the last newline, and the size of the file.
 fn scan(state: &StateDir) -> Result<(History, u64, u64), StoreError> {
     let path = state.sent();
     let mut history = History::default();

@@ -1,4 +1,4 @@
-//! Which months a run closes, and when there is nothing more to do about one.
+//! Which months a run has to close, and when a month is closed.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +8,12 @@ use crate::exit::{Code, Failure};
 use crate::ledger::month::Month;
 use crate::ledger::statement::{MonthlyReport, NodeState, State};
 
-/// How many months a run looks back for one that was not closed. Whoever reports an older month by hand does not make the
-/// next run mail years of statements.
+/// How many months a run looks back for one that is not closed. The limit prevents a report of a much older month, made
+/// by hand, from making the next run mail years of statements.
 const MONTHS_BACK: usize = 12;
 
-/// The months that a run looks at, the oldest first: from the first that was `reported` (within [`MONTHS_BACK`]) to the last
-/// that is complete, whether each was reported or not. On a new main node that is the last complete month alone.
+/// The months that a run considers, the oldest first: all from the first `reported` one (within [`MONTHS_BACK`]) to the
+/// last complete one, whether each was reported or not. On a new main node that is only the last complete month.
 pub(super) fn months(reported: &BTreeSet<Month>, last_complete: Month) -> Vec<Month> {
     let back = std::iter::successors(Some(last_complete), |month| Some(month.previous())).take(MONTHS_BACK);
     let mut months: Vec<Month> = back.collect();
@@ -23,7 +23,7 @@ pub(super) fn months(reported: &BTreeSet<Month>, last_complete: Month) -> Vec<Mo
     months
 }
 
-/// Whether nobody asked for this month, and nothing more is to be done about it.
+/// Whether this month was not asked for and is closed.
 pub(super) fn can_be_skipped(
     job: &Job,
     former: Option<&MonthlyReport>,
@@ -33,7 +33,7 @@ pub(super) fn can_be_skipped(
     !job.is_asked_for && former.is_some_and(|former| is_closed(job, former, deliveries, no_mail))
 }
 
-/// Whether a month is closed: nothing is waited for, and every letter was handed over, or refused for good.
+/// Whether a month is closed: no data is waited for, and every letter was handed over or permanently refused.
 fn is_closed(job: &Job, former: &MonthlyReport, deliveries: &DeliveryHistory, no_mail: bool) -> bool {
     if former.state != State::Final {
         return false;
@@ -49,12 +49,12 @@ fn is_closed(job: &Job, former: &MonthlyReport, deliveries: &DeliveryHistory, no
         })
 }
 
-/// Whether there is nothing of any node.
+/// Whether there is no data from any node.
 pub(super) fn has_nothing(report: &MonthlyReport) -> bool {
     report.nodes.iter().all(|node| node.state == NodeState::Missing)
 }
 
-/// What became of all months of a run.
+/// The combined outcome of all months of a run.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     is_incomplete: bool,
@@ -63,8 +63,9 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    /// Adds one month. One that failed does not keep the others from being closed; of several failures the first is told
-    /// last, the others at once.
+    /// Adds one month. A failed month does not prevent the others from being closed. The first failure is returned at
+    /// the
+    /// end; further ones are logged at once.
     pub(super) fn add(&mut self, result: Result<Code, Failure>) {
         match result {
             Ok(code) => {
@@ -76,7 +77,7 @@ impl Outcome {
         }
     }
 
-    /// The worst code; a failure is worse than what is only incomplete.
+    /// The worst exit code; a failure is worse than an incomplete month.
     pub(super) fn into_result(self) -> Result<Code, Failure> {
         match self.failure {
             Some(failure) => Err(failure),

@@ -1,4 +1,4 @@
-//! From the nodes' files to the figures of a month.
+//! Gathers the nodes' files and makes the figures of a month from them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -28,13 +28,13 @@ use crate::store::damage::Damage;
 use crate::store::table::{DayOutcome, KeepReason, put_gathered};
 use crate::store::{ReportLock, StateDir, StoreError};
 
-/// The figures of a month, and what a person should know about how they came together.
+/// The figures of a month, and the problems that a person should know about.
 pub(super) struct Collected {
     pub(super) report: MonthlyReport,
     pub(super) problems: Vec<String>,
 }
 
-/// The node that this machine is, where the configuration names none.
+/// This machine as a node, for a configuration without nodes.
 pub(super) fn this_node(config: &Config) -> NodeConfig {
     NodeConfig {
         name: config.node.clone(),
@@ -44,7 +44,7 @@ pub(super) fn this_node(config: &Config) -> NodeConfig {
     }
 }
 
-/// The users of the configuration; a node's alias in their limits is that node.
+/// The users of the configuration, with node aliases resolved.
 pub(super) fn directory(config: &Config) -> Directory {
     let on_nodes = |user: &User| User {
         nodes: user.nodes.iter().map(|node| name_of(config, node).to_owned()).collect(),
@@ -53,14 +53,15 @@ pub(super) fn directory(config: &Config) -> Directory {
     Directory::new(config.users.iter().map(on_nodes).collect())
 }
 
-/// The name that a node has now.
+/// The current name of a node.
 fn name_of<'a>(config: &'a Config, node: &'a str) -> &'a str {
     let found = config.nodes.iter().find(|candidate| candidate.aliases.iter().any(|alias| alias == node));
     found.map_or(node, |found| &found.name)
 }
 
-/// Gathers, keeps what is better than what was kept (with `lock`; without it nothing is written), and adds up. `former` is
-/// the report of this month that was written last.
+/// Gathers the files, keeps the days that are better than those kept before, and adds them up. Without `lock` nothing
+/// is
+/// written. `former` is the last report written for this month.
 pub(super) fn collect(
     job: &Job,
     lock: Option<&ReportLock>,
@@ -99,7 +100,7 @@ pub(super) fn collect(
     Ok(Collected { report: assemble(&inputs, outcomes), problems })
 }
 
-/// Fetches `months` of `nodes`, and takes over what is better than what was kept.
+/// Fetches `months` from `nodes`, and keeps the days that are better than those kept before.
 fn fetch(
     job: &Job,
     lock: Option<&ReportLock>,
@@ -147,9 +148,10 @@ fn fetch(
     Ok(sources)
 }
 
-/// Looks whether a node that was down at the end of the month has counted since: then the month's last day is as full as
-/// it will be. Only the file of the calendar month that follows can tell, so that it is fetched where there is such a doubt,
-/// and the month's own file after it once more. Where this fails the node is waited for.
+/// Checks whether nodes that were down at the end of the month have counted since, because then the last day of the
+/// month
+/// is complete. Only the file of the next calendar month shows that, so it is fetched from the nodes in doubt, and the
+/// month's own file once more after it. If this fails, the node is waited for.
 fn follow_up<'d>(
     job: &Job,
     lock: Option<&ReportLock>,
@@ -189,7 +191,7 @@ fn follow_up<'d>(
 }
 
 impl Source {
-    /// Takes note of what became of a day that was gathered, and gives what a person should know about it.
+    /// Notes the outcome of a gathered day, and returns what a person should know about it.
     fn arrival(&mut self, day: NaiveDate, outcome: DayOutcome) -> Option<String> {
         let node = &self.node;
         match outcome {
@@ -213,13 +215,13 @@ impl Source {
                     stamp::show(before)
                 ))
             }
-            // Said of days that are made here; a gathered one has no hourly file here anyway.
+            // This applies only to days made on this node; a gathered day has no hourly file here.
             DayOutcome::Kept(KeepReason::HourlyGone) => None,
         }
     }
 }
 
-/// Where a node's figures are read from, and what was noticed when they came.
+/// The files of a node, and what was noticed while gathering them.
 struct Source {
     node: String,
     why: Option<String>,
@@ -228,20 +230,20 @@ struct Source {
     days_refused: Vec<NaiveDate>,
 }
 
-/// What is kept, or without a lock what was fetched, where it was.
+/// The kept file or, without a lock, the fetched one if there is one.
 fn path_of(state: &StateDir, lock: Option<&ReportLock>, files: &NodeFiles, month: Month) -> PathBuf {
     let fetched = files.files.iter().find(|file| file.month == month).filter(|_| lock.is_none());
     fetched.map_or_else(|| state.node_daily(&files.node, month), |file| file.path.clone())
 }
 
-/// A file of a calendar month of which no day is over yet need not be there.
+/// Whether a file is absent only because no day of its calendar month is over yet.
 fn is_not_due(job: &Job, error: &GatherError) -> bool {
     let GatherError::Fetch(FetchError::Absent { path }) = error else { return false };
     let month: Option<Month> = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
     month.is_some_and(|month| calendar::day_end(job.config.timezone, month.first_day(1)) > job.now)
 }
 
-/// On the disk of the state directory, where there is room for what comes; a run that writes nothing there: elsewhere.
+/// A private directory for fetched files, in the state directory; in the system's temporary directory for a dry run.
 fn private_dir(job: &Job, lock: Option<&ReportLock>) -> Result<TempDir, Failure> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".gather-");
@@ -257,7 +259,7 @@ fn private_dir(job: &Job, lock: Option<&ReportLock>) -> Result<TempDir, Failure>
     Ok(made.with_context(|| format!("failed to make a directory under `{}`", job.state.root().display()))?)
 }
 
-/// Removes what a run left that was killed; the lock says that it does not run any more.
+/// Removes the files of a killed run. It is certainly over, because this run holds its lock.
 #[expect(clippy::disallowed_methods, reason = "edge: files")]
 fn clear_left_behind(nodes: &Path) {
     let entries = std::fs::read_dir(nodes).into_iter().flatten().flatten();
@@ -268,7 +270,7 @@ fn clear_left_behind(nodes: &Path) {
     }
 }
 
-/// Adds up all nodes, as many at a time as there are processors: one block of each is in memory.
+/// Adds up all nodes, one thread per processor, with one block per thread in memory.
 fn sum_all<'d>(
     job: &Job,
     directory: &'d Directory,
@@ -312,7 +314,7 @@ fn sum<'d>(job: &Job, directory: &'d Directory, source: &Source) -> Summed<'d> {
     Ok((figures, damages))
 }
 
-/// Adds the days of daily files; gives what could not be added, and why.
+/// Adds the days of daily files; returns what could not be added and why.
 pub(super) fn add_files(paths: &[PathBuf], figures: &mut NodeMonth<'_>) -> Result<Vec<String>, StoreError> {
     let mut damages = Vec::new();
     for path in paths {
@@ -331,7 +333,7 @@ pub(super) fn add_files(paths: &[PathBuf], figures: &mut NodeMonth<'_>) -> Resul
     Ok(damages)
 }
 
-/// What is kept of the month before, under the names that nodes have now; nothing where its lines are damaged.
+/// The recorded block of the previous month, with current node names; `None` if its lines are damaged.
 fn month_before(job: &Job) -> Result<Option<MonthBlock>, StoreError> {
     let month = job.month.previous();
     let mut last = None;

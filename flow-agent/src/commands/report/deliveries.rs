@@ -1,4 +1,4 @@
-//! PURE: what the mail ledger says of one month's letters.
+//! PURE: the delivery history of one month's letters, from the mail ledger.
 
 use std::collections::HashMap;
 
@@ -6,11 +6,11 @@ use crate::ledger::month::Month;
 use crate::ledger::record::MailState;
 use crate::store::sent::History;
 
-/// The last word on each letter of a month.
+/// The last recorded state of each letter of a month.
 pub(super) struct DeliveryHistory {
-    /// By user (`None`: the summary) and revision; whether a refusal is for good.
+    /// By user (`None` for the summary) and revision; the flag says that a refusal is permanent.
     last: HashMap<(Option<String>, u32), (MailState, bool)>,
-    /// Lines of the ledger that cannot be read any more, as `file:line: why`.
+    /// Damaged lines of the ledger, as `file:line: why`.
     pub(super) damages: Vec<String>,
 }
 
@@ -24,12 +24,12 @@ impl DeliveryHistory {
         }
     }
 
-    /// The last word on a letter.
+    /// The last recorded state of a letter.
     pub(super) fn last(&self, user: Option<&str>, rev: u32) -> Option<MailState> {
         self.entry(user, rev).map(|(state, _)| state)
     }
 
-    /// Whether the mail server took it, or may have.
+    /// Whether the mail server accepted the letter, or may have.
     pub(super) fn was_delivered(&self, user: Option<&str>, rev: u32) -> bool {
         match self.last(user, rev) {
             Some(MailState::Sending | MailState::Sent | MailState::Unknown) => true,
@@ -37,7 +37,7 @@ impl DeliveryHistory {
         }
     }
 
-    /// Whether there is nothing more to do about a letter, or only a person can do it.
+    /// Whether nothing more can be done about a letter without a person.
     pub(super) fn is_settled(&self, user: Option<&str>, rev: u32) -> bool {
         match self.entry(user, rev) {
             Some((MailState::Sent | MailState::Unknown, _)) => true,
@@ -46,7 +46,7 @@ impl DeliveryHistory {
         }
     }
 
-    /// Of the revisions before `rev`, the last that the user was told.
+    /// The last revision before `rev` that was delivered to the user.
     pub(super) fn rev_delivered_before(&self, user: Option<&str>, rev: u32) -> Option<u32> {
         (0..rev).rev().find(|rev| self.was_delivered(user, *rev))
     }

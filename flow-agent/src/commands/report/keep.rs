@@ -1,4 +1,4 @@
-//! Writes what a report is made of. `report.json` comes last: while it is not there, the month is not reported.
+//! Writes the files of a report. `report.json` comes last; without it, the month counts as not reported.
 
 use std::collections::BTreeSet;
 

@@ -15,10 +15,10 @@ use crate::mail::{Attachment, Content, Header, Letter, compose, message_id};
 use crate::render::letter::LetterText;
 use crate::render::{TEMPLATE_NAMES, Templates, letter, page, summary};
 
-/// What stands for the summary where a user is named.
+/// The name of the summary in places where a user is named.
 pub(super) const ADMINS: &str = "@admins";
 
-/// Without a mail server letters are written all the same, to be looked at.
+/// The sender of letters that are only written to disk, because no mail server is configured.
 const FROM_NOBODY: &str = "flow-agent@localhost";
 
 /// A letter of a report.
@@ -26,28 +26,28 @@ pub(super) struct Addressed {
     /// `None`: the summary.
     pub(super) user: Option<String>,
     pub(super) rev: u32,
-    /// How final what it says is.
+    /// How final its figures are.
     pub(super) state: State,
     pub(super) file: String,
     pub(super) letter: Letter,
 }
 
 impl Addressed {
-    /// What its receiver is called where one is named.
+    /// The name of the recipient, or [`ADMINS`].
     pub(super) fn name(&self) -> &str {
         self.user.as_deref().unwrap_or(ADMINS)
     }
 }
 
-/// All of a report that people read.
+/// All parts of a report that people read.
 pub(super) struct Letters {
-    /// Users' first, the summary last.
+    /// The letters to users first, then the summary.
     pub(super) all: Vec<Addressed>,
     pub(super) page: String,
 }
 
 impl Letters {
-    /// Lays them out.
+    /// Renders them.
     pub(super) fn of(
         job: &Job,
         templates: &Templates,
@@ -91,10 +91,10 @@ impl Letters {
         Ok(Self { all, page: page::page(templates, report, Language::English)? })
     }
 
-    /// Whether all are there that are asked for once more.
+    /// Checks that every letter named by `--resend` exists.
     ///
     /// # Errors
-    /// Exit code 2 for a user who has none: a slip of the pen, and nobody else must get a letter for it.
+    /// Exit code 2 for a name without a letter. It is probably a typing error, so no letter is sent at all.
     pub(super) fn check_resend_names(&self, job: &Job) -> Result<(), Failure> {
         let known: Vec<&str> = self.all.iter().map(|letter| letter.user.as_deref().unwrap_or(ADMINS)).collect();
         match job.resend.iter().find(|wanted| !known.contains(&wanted.as_str())) {
@@ -106,12 +106,12 @@ impl Letters {
         }
     }
 
-    /// Their files.
+    /// The file name and content of each letter.
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Letter)> {
         self.all.iter().map(|addressed| (addressed.file.as_str(), &addressed.letter))
     }
 
-    /// Those that are to be handed over now.
+    /// The letters to be handed over now.
     pub(super) fn due(&self, job: &Job, report: &MonthlyReport, deliveries: &DeliveryHistory) -> Vec<&Addressed> {
         self.all.iter().filter(|letter| is_due(job, report, deliveries, letter)).collect()
     }
@@ -126,20 +126,20 @@ pub(super) fn is_due(job: &Job, report: &MonthlyReport, deliveries: &DeliveryHis
         return false;
     }
     match deliveries.last(user, letter.rev) {
-        // What a damaged ledger said of it is not known: rather none than two.
+        // A damaged ledger may have recorded this letter. Sending none is better than sending it twice.
         None => deliveries.damages.is_empty(),
         Some(MailState::Failed) => job.is_asked_for || !deliveries.is_settled(user, letter.rev),
         Some(MailState::Sending | MailState::Sent | MailState::Unknown) => false,
     }
 }
 
-/// Where a user's letters go.
+/// The address and language of a user's letters.
 pub(super) fn address<'a>(config: &'a Config, user: &str) -> Option<(&'a String, Language)> {
     let user: &User = config.users.iter().find(|candidate| candidate.name == user)?;
     Some((user.email.as_ref()?, user.language))
 }
 
-/// The templates, with those of the operator in place of ours.
+/// The built-in templates, overridden by those of the operator.
 #[expect(clippy::disallowed_methods, reason = "edge: files")]
 pub(in crate::commands) fn templates(config: &Config) -> Result<Templates, Failure> {
     let mut overrides = BTreeMap::new();
@@ -157,8 +157,8 @@ pub(in crate::commands) fn templates(config: &Config) -> Result<Templates, Failu
         }
     }
     let templates = Templates::new(&overrides)?;
-    // Ours are tried by the tests. A mistake in theirs may otherwise come to light months later, with the first letter
-    // that it is about.
+    // The tests cover the built-in templates. A mistake in an operator's template could otherwise remain unnoticed for
+    // months, until the first letter that needs that part.
     if !overrides.is_empty() {
         templates.try_out()?;
     }
@@ -192,7 +192,7 @@ fn from(config: &Config) -> &str {
     config.mail.as_ref().map_or(FROM_NOBODY, |mail| &mail.from)
 }
 
-/// `0007-1f2e3d4c5b6a7988.eml`: the name itself could be anything.
+/// `0007-1f2e3d4c5b6a7988.eml`. It uses a hash because the name of a user may contain any character.
 fn file_name(number: usize, user: &str) -> String {
     format!("{number:04}-{}.eml", &sha256_hex(user.as_bytes())[..16])
 }

@@ -1,4 +1,4 @@
-//! Hands letters over, and keeps the ledger: on disk before, and after.
+//! Hands letters to the mail server, and writes the mail ledger before and after each.
 
 use std::time::Duration;
 
@@ -15,38 +15,38 @@ use crate::mail::{Delivery, Mailer, Refusal, Scope};
 use crate::store::StoreError;
 use crate::store::sent::Sent;
 
-/// How long to wait before a letter is tried again that was refused for the moment.
+/// How long to wait before a temporarily refused letter is tried again.
 pub(super) const DELAYS: &[Duration] =
     &[Duration::from_secs(2), Duration::from_secs(8), Duration::from_secs(30), Duration::from_secs(60)];
 
-/// What became of the letters of this run.
+/// The outcome of mailing the letters of this run.
 #[derive(Debug, Default)]
 pub(super) struct Posted {
     pub(super) sent: u64,
-    /// What the server refused to all letters, told once, and how many did not go out for it.
+    /// Refusals that affect all letters, each once, with the number of letters that were not sent because of it.
     pub(super) refused_to_all: Vec<(Refusal, u64)>,
-    /// Whose (`None`: the summary), and why.
+    /// The user (`None` for the summary) and the reason.
     pub(super) failed: Vec<(Option<String>, String)>,
     pub(super) unknown: Vec<(Option<String>, String)>,
-    /// The ledger is damaged: letters are held back.
+    /// The ledger is damaged, so letters are held back.
     pub(super) held_back: bool,
 }
 
 impl Posted {
-    /// Whether a person should look.
+    /// Whether a person should look at it.
     pub(super) fn has_failed(&self) -> bool {
         !self.refused_to_all.is_empty() || !self.failed.is_empty() || !self.unknown.is_empty() || self.held_back
     }
 }
 
-/// The letters of a month, and the ledger that knows of them.
+/// Mails the letters of a month and records that in the ledger.
 pub(super) struct Post<'s> {
     pub(super) month: Month,
     pub(super) zone: Tz,
     pub(super) sent: &'s mut Sent,
 }
 
-/// What became of one letter in one attempt.
+/// The outcome of one attempt to send one letter.
 enum Attempt {
     Done,
     Later(Refusal),
@@ -54,7 +54,7 @@ enum Attempt {
 }
 
 impl Post<'_> {
-    /// Writes `unknown` for the letters of `all` that were on their way when an earlier run was killed, and are not `due`.
+    /// Writes `unknown` for the letters of `all` that are not `due` and were being sent when an earlier run was killed.
     ///
     /// # Errors
     /// When the ledger cannot be written.
@@ -76,10 +76,10 @@ impl Post<'_> {
         Ok(posted)
     }
 
-    /// Hands over the letters that are `due`, and adds to `posted` what became of them.
+    /// Hands over the letters that are `due`, and adds the outcome to `posted`.
     ///
     /// # Errors
-    /// When the ledger cannot be written: nothing more is handed over then.
+    /// If the ledger cannot be written; no more letters are handed over then.
     pub(super) async fn post(
         &mut self,
         mailer: &mut impl Mailer,
@@ -122,7 +122,7 @@ impl Post<'_> {
             waiting = later;
             match delays.next() {
                 Some(delay) if !waiting.is_empty() => {
-                    // A fresh connection may find a server in a better mood.
+                    // A temporary refusal may be tied to the connection, so the next attempt opens a new one.
                     mailer.leave().await;
                     sleep(*delay).await;
                 }
@@ -146,7 +146,7 @@ impl Post<'_> {
         if let Err(refusal) = mailer.offer(&letter.letter).await {
             return Ok(Self::refused(refusal));
         }
-        // From here on the server may accept it before we know: this line tells whoever comes after us.
+        // From here on the server may accept the letter without our knowing. This line tells the next run.
         if let Err(error) = self.write(letter, MailState::Sending, None, false) {
             mailer.leave().await;
             return Err(error);
@@ -163,7 +163,7 @@ impl Post<'_> {
                 Ok(Attempt::Done)
             }
             Delivery::Refused(refusal) => {
-                // Not accepted, and certain: the ledger must not say `sending` while it waits.
+                // The letter was certainly not accepted, so the ledger must not say `sending` while it waits.
                 self.write(letter, MailState::Failed, Some(refusal.reply.clone()), false)?;
                 Ok(Self::refused(refusal))
             }

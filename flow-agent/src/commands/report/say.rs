@@ -1,4 +1,4 @@
-//! What `report` says on the terminal, or to cron.
+//! The output of `report` on the terminal or to cron.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
@@ -15,7 +15,7 @@ use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, State, S
 use crate::ledger::units::Human;
 use crate::render::summary;
 
-/// How many nodes are done; on a terminal only.
+/// A progress bar of the nodes, shown only on a terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
 }
@@ -41,7 +41,7 @@ impl Progress {
     }
 }
 
-/// The month, its nodes, and what is wrong.
+/// The month, its nodes and the problems.
 pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
     let state = match report.state {
         State::InProgress => "not over yet",
@@ -96,7 +96,7 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
     text
 }
 
-/// What comes of what is missing: whether it is still waited for, and whose letters wait with it.
+/// Whether missing data is still waited for, and whose letters are withheld until then.
 pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
     let mut text = String::new();
     let month = report.month;
@@ -120,7 +120,7 @@ pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
     text
 }
 
-/// What became of the letters.
+/// The outcome of mailing the letters.
 pub(super) fn posted(posted: &Posted, deliveries: &DeliveryHistory) -> String {
     let refused_to_all: u64 = posted.refused_to_all.iter().map(|(_, letters)| letters).sum();
     let failed = refused_to_all + posted.failed.len() as u64;
@@ -139,21 +139,21 @@ pub(super) fn posted(posted: &Posted, deliveries: &DeliveryHistory) -> String {
         let user = name(user);
         push_line(
             &mut text,
-            format_args!("! nobody knows whether {user} got a letter ({why}); to send it again: --resend {user}"),
+            format_args!(
+                "! it is unknown whether {user} received the letter ({why}); to send it again: --resend {user}"
+            ),
         );
     }
     if posted.held_back {
         for damage in &deliveries.damages {
             push_line(&mut text, format_args!("! {damage}"));
         }
-        text.push_str(
-            "! what these lines of the mail ledger said is not known: letters are held back until they are removed\n",
-        );
+        text.push_str("! these lines of the mail ledger are damaged: letters are held back until they are removed\n");
     }
     text
 }
 
-/// What would be mailed to whom.
+/// The letters that would be mailed.
 pub(super) fn plan(letters: &Letters, deliveries: &DeliveryHistory, job: &Job, report: &MonthlyReport) -> String {
     let mut text = String::new();
     for letter in &letters.all {

@@ -1,4 +1,4 @@
-//! Days: from the day's table where it is there and the day is over, else from the hours.
+//! Days for `show`: from the daily log if the day is over and the log has it, otherwise from the hourly log.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -17,7 +17,7 @@ use crate::store::damage::Damage;
 use crate::store::hours::{self, Hour, Hours};
 
 impl Log {
-    /// Hands every day of `days` of which there is something to `take`, in order, until it has enough (`false`).
+    /// Passes every day of `days` that has data to `take`, in order, until `take` returns `false`.
     ///
     /// # Errors
     /// When a file cannot be read, or `take` fails.
@@ -34,7 +34,7 @@ impl Log {
             if table.as_ref().is_none_or(|(read, _)| *read != month) {
                 table = Some((month, self.table(month)?));
             }
-            // Today's is not whole yet.
+            // Today's entry is not complete yet.
             let tabled = table.as_mut().and_then(|(_, blocks)| blocks.remove(&day)).filter(|_| day < context.today());
             let shown = match tabled {
                 Some(block) => Some(ShownBlock { block, open: false }),
@@ -49,7 +49,7 @@ impl Log {
         Ok(())
     }
 
-    /// Hands those days of `days` to `take` whose hours are gone.
+    /// Passes those days of `days` to `take` whose hourly logs are gone.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -94,7 +94,7 @@ impl Log {
         Ok(blocks)
     }
 
-    /// `counted` are the dates that have hours; `None` where there is nothing of `day`.
+    /// Makes `day` from the hourly logs, which exist for the dates in `counted`; `None` if there is no data for it.
     fn day_of_hours(
         &mut self,
         day: NaiveDate,
@@ -107,12 +107,12 @@ impl Log {
         }
         let rules = DayRules { node: self.settings().node.clone(), zone: context.zone, bucket: self.settings().bucket };
         let mut rollup = DayRollup::new(rules, day);
-        // A bucket of the file before may end in this day.
+        // The last bucket of the previous file may end in this day.
         let before = counted.iter().copied().filter(|date| *date < day).max().unwrap_or(day);
         for hour in Hours::read(self.state(), before..=day)? {
             match hour? {
                 Hour::Bucket(block) if self.is_in_open(&block) => {}
-                // Two of one name are named by the reader.
+                // The reader reports conflicting buckets.
                 Hour::Bucket(block) => drop(rollup.take(&block)),
                 Hour::Unfinished(_) => {}
                 Hour::Damage(damage) => {

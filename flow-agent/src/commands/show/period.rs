@@ -1,4 +1,4 @@
-//! PURE: from when to when, as people say it.
+//! PURE: the times on the command line, and the period that they select.
 
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -10,24 +10,24 @@ use chrono_tz::Tz;
 use crate::ledger::calendar::{Month, day_end, day_start, local};
 use crate::ledger::date;
 
-/// A time as it is written on the command line.
+/// A time given on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TimeArg {
     Today,
     Yesterday,
-    /// `6h`: so long before now.
+    /// `6h`: this long before now.
     Ago(Duration),
     /// `2026-10`: the billing month.
     Month(Month),
     /// `2026-10-05`
     Day(NaiveDate),
-    /// `2026-10-05T13:00`, on the clocks of the configured zone.
+    /// `2026-10-05T13:00`, in the configured zone.
     Local(NaiveDateTime),
     /// `2026-10-05T13:00:00+08:00`
     Instant(DateTime<FixedOffset>),
 }
 
-/// Why a text is no time.
+/// A text is not a time.
 #[derive(Debug, thiserror::Error)]
 #[error("expected today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00 or an RFC 3339 instant")]
 pub struct TimeArgError;
@@ -57,7 +57,7 @@ impl FromStr for TimeArg {
     }
 }
 
-/// Where and when it is asked.
+/// The current time, and the settings that define days and months.
 #[derive(Clone, Copy, Debug)]
 pub struct ShowContext {
     pub now: DateTime<Utc>,
@@ -66,7 +66,7 @@ pub struct ShowContext {
 }
 
 impl ShowContext {
-    /// The date that the clocks show.
+    /// The current date.
     pub fn today(&self) -> NaiveDate {
         local(self.zone, self.now).date_naive()
     }
@@ -82,16 +82,16 @@ impl ShowContext {
     }
 }
 
-/// What is looked at.
+/// The period to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Period {
-    /// Buckets by the date that is written in their start.
+    /// Buckets by the local date of their start.
     Days(RangeInclusive<NaiveDate>),
     /// Buckets that begin at or after `from` and before `to`.
     Instants { from: DateTime<Utc>, to: DateTime<Utc> },
 }
 
-/// What is looked at where nothing is said.
+/// The period that a view shows by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DefaultPeriod {
     /// The last 24 hours.
@@ -105,7 +105,7 @@ pub enum DefaultPeriod {
 }
 
 impl Period {
-    /// From `from` to `to`, each where it is given. A day or month that is named as the end belongs to it.
+    /// The period from `from` to `to`, if given. A day or month given as the end is included.
     pub fn new(from: Option<&TimeArg>, to: Option<&TimeArg>, default: DefaultPeriod, context: &ShowContext) -> Self {
         let end = to.map_or(Boundary::Day(context.today()..=context.today()), |to| to.bound(context));
         let start = from.map_or_else(|| default.start(&end, context), |from| from.bound(context));
@@ -115,11 +115,11 @@ impl Period {
         }
     }
 
-    /// The dates whose files may hold such buckets: a start is written as the clocks showed it then.
+    /// The dates whose files may contain such buckets; files are named by the local date of a bucket's start.
     pub fn dates(&self) -> RangeInclusive<NaiveDate> {
         match self {
             Self::Days(days) => days.clone(),
-            // No zone is further than a day from any other.
+            // Two zones never differ by more than about a day.
             Self::Instants { from, to } => from.date_naive() - Days::new(1)..=to.date_naive() + Days::new(1),
         }
     }
@@ -132,7 +132,7 @@ impl Period {
         }
     }
 
-    /// Whether a bucket that begins at `start` is looked at.
+    /// Whether a bucket that begins at `start` is in the period.
     pub fn holds(&self, start: DateTime<FixedOffset>) -> bool {
         match self {
             Self::Days(days) => days.contains(&start.date_naive()),
@@ -141,7 +141,7 @@ impl Period {
     }
 }
 
-/// A time on the command line names a day, or an instant.
+/// One end of a period: days or an instant.
 enum Boundary {
     Day(RangeInclusive<NaiveDate>),
     Instant(DateTime<Utc>),
@@ -173,7 +173,7 @@ impl TimeArg {
             Self::Month(month) => {
                 Boundary::Day(month.first_day(context.month_start_day)..=month.last_day(context.month_start_day))
             }
-            // Longer than there were clocks: from the beginning.
+            // A duration that reaches before 1970 means from the beginning.
             Self::Ago(time) => Boundary::Instant(
                 chrono::TimeDelta::from_std(*time)
                     .ok()
@@ -181,7 +181,7 @@ impl TimeArg {
                     .map_or(DateTime::UNIX_EPOCH, |at| at.max(DateTime::UNIX_EPOCH)),
             ),
             Self::Instant(at) => Boundary::Instant(at.to_utc()),
-            // Of two instants with this name the first; a time that the clocks skipped is the day's first after it.
+            // If a local time occurs twice, the first is meant; if the clocks skipped it, the beginning of the day.
             Self::Local(at) => Boundary::Instant(
                 context
                     .zone

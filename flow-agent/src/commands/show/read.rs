@@ -1,4 +1,4 @@
-//! Reads the logs for `show`, and remembers what of them could not be used.
+//! Reads the logs for `show`, and collects the damage in them.
 
 use super::period::Period;
 use crate::commands::output;
@@ -9,11 +9,11 @@ use crate::store::damage::Damage;
 use crate::store::hours::{self, Hour, Hours};
 use crate::store::{self, StateDir, StoreError};
 
-/// What is handed out: a block of the log, or the one that is open.
+/// A sealed block of the log, or the open one.
 #[derive(Clone, Debug)]
 pub struct ShownBlock<K: BlockKind> {
     pub block: Block<K>,
-    /// It is not sealed, or what is not sealed is in it.
+    /// The block is not sealed, or contains usage that is not sealed.
     pub open: bool,
 }
 
@@ -27,10 +27,11 @@ pub struct Log {
 }
 
 impl Log {
-    /// Of `state`, whose open bucket is looked up right away: what is sealed meanwhile is not counted twice.
+    /// Opens the logs of `state`. The open bucket is read first, so that a bucket sealed meanwhile is not counted
+    /// twice.
     ///
     /// # Errors
-    /// When there is no such directory, or it cannot be read.
+    /// If there is no such directory, or it cannot be read.
     pub fn new(state: StateDir, settings: Settings) -> Result<Self, Failure> {
         if !state.root().is_dir() {
             let root = state.root().display();
@@ -64,27 +65,27 @@ impl Log {
         &self.settings
     }
 
-    /// Whether `block` was sealed after the open bucket was looked up: then it is in that.
+    /// Whether `block` was sealed after the open bucket was read, which then contains its usage.
     pub(super) fn is_in_open(&self, block: &HourBlock) -> bool {
         self.open.as_ref().is_some_and(|open| block.seal.seq >= open.seal.seq)
     }
 
-    /// Remembers what could not be used.
+    /// Notes damage.
     pub(super) fn note(&mut self, damage: &Damage) {
         self.damages.push(damage.to_string());
     }
 
-    /// The newest bucket that is sealed.
+    /// The newest sealed bucket.
     pub fn last(&self) -> Option<&HourBlock> {
         self.last.as_ref()
     }
 
-    /// The bucket that is open, as far as it was read.
+    /// The open bucket as of its last reading.
     pub fn open(&self) -> Option<&HourBlock> {
         self.open.as_ref()
     }
 
-    /// Hands every bucket of `period` to `take`, the open one last, until it has enough (`false`).
+    /// Passes every bucket of `period` to `take`, the open one last, until `take` returns `false`.
     ///
     /// # Errors
     /// When a file cannot be read, or `take` fails.
@@ -95,7 +96,7 @@ impl Log {
     ) -> Result<(), Failure> {
         for hour in Hours::read(&self.state, period.dates())? {
             match hour? {
-                // What was sealed since the open bucket was looked up is in it.
+                // Sealed since the open bucket was read, which contains its usage.
                 Hour::Bucket(block) if self.is_in_open(&block) => {}
                 Hour::Bucket(block) if period.holds(block.seal.start) => {
                     if !take(ShownBlock { block: *block, open: false })? {
@@ -112,12 +113,12 @@ impl Log {
         Ok(())
     }
 
-    /// How much could not be used.
+    /// The number of damaged parts.
     pub fn damages(&self) -> usize {
         self.damages.len()
     }
 
-    /// Names on stderr what could not be used; the code says that something is missing.
+    /// Prints the damage on stderr, and returns the exit code.
     pub fn finish(&self) -> Code {
         for damage in &self.damages {
             output::complain(&format!("warning: {damage}"));
@@ -135,7 +136,7 @@ impl Log {
         }
     }
 
-    /// A small file; where it is damaged, that is noted, and it is gone on without.
+    /// Reads a small file. If it is damaged, that is noted and `None` is returned.
     fn document<T>(
         &mut self,
         read: impl FnOnce(&StateDir) -> Result<Option<T>, StoreError>,
@@ -149,15 +150,15 @@ impl Log {
         }
     }
 
-    /// Reads the newest files until there is the seal that the checkpoint follows: after a clock was set back it is not
-    /// in the newest. Two at least, as an epoch may have ended in the one before.
+    /// Reads the newest files until the seal before the checkpoint is found, which is not in the newest file after the
+    /// clock was set back. At least two are read, because an epoch may have ended in the file before.
     fn read_newest(&mut self, seq: u64, baseline: &mut Baseline) -> Result<(), StoreError> {
         for (read, date) in hours::dates(&self.state)?.into_iter().rev().enumerate() {
             if read >= 2 && baseline.seq() >= seq {
                 break;
             }
             for hour in Hours::read(&self.state, date..=date)? {
-                // Damage is noted where it is read for its figures.
+                // Damage is noted when the file is read for its figures.
                 let Hour::Bucket(block) = hour? else { continue };
                 baseline.take(&block);
                 if self.last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) {

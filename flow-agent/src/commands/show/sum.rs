@@ -1,4 +1,4 @@
-//! PURE: adds buckets up: in all, and by who moved them.
+//! PURE: adds up buckets, in total and by owner.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use crate::ledger::reconcile::reconcile;
 use crate::ledger::statement::Owner;
 use crate::render::figures::{Kind, Sums, TopRow, TotalRow};
 
-/// What was added up so far.
+/// The sums so far.
 #[derive(Clone, Debug, Default)]
 pub struct Sum {
     total: TotalRow,
@@ -28,7 +28,7 @@ struct OwnerSum {
 }
 
 impl Sum {
-    /// Adds a bucket, of which some lines may have been left out; `whole` says that none were.
+    /// Adds a bucket; `whole` says that none of its lines were left out.
     pub fn add(&mut self, shown: &ShownBlock<Hourly>, whole: bool) {
         let (total, seal) = (&mut self.total, &shown.block.seal);
         total.start = Some(total.start.map_or(seal.start, |start| start.min(seal.start)));
@@ -38,7 +38,7 @@ impl Sum {
             false => *total.quality.entry(seal.quality).or_default() += 1,
         }
         if whole {
-            // For display: what would pass 2^64 is left out.
+            // For display only: a value that would exceed 2^64 is left out.
             total.other = total.other.checked_add(seal.other).unwrap_or(total.other);
             if let Some(more) = reconcile(&shown.block).filter(|_| !shown.open) {
                 total.reconciliation.get_or_insert_default().add(more);
@@ -49,7 +49,7 @@ impl Sum {
         }
     }
 
-    /// Adds a day whose buckets are gone, of which some lines may have been left out.
+    /// Adds a day whose buckets are gone; some of its lines may have been left out.
     pub fn add_day(&mut self, block: &DayBlock, zone: Tz) {
         let (total, seal) = (&mut self.total, &block.seal);
         let start = local(zone, day_start(zone, seal.day));
@@ -64,7 +64,7 @@ impl Sum {
         }
     }
 
-    /// Adds what a port moved.
+    /// Adds the usage of a port.
     pub fn add_line(&mut self, port: u16, user: Option<&str>, counters: Counters) {
         let owner = user.map_or(Owner::Port(port), |user| Owner::User(user.to_owned()));
         let sum = self.owners.entry(owner).or_default();
@@ -73,21 +73,23 @@ impl Sum {
         self.counters = plus(self.counters, counters);
     }
 
-    /// All of it; `damages` is how much could not be read.
+    /// The total; `damages` is the number of damaged parts.
     pub fn total(&self, kind: Kind, damages: usize) -> TotalRow {
         let ports: BTreeSet<_> = self.owners.values().flat_map(|sum| &sum.ports).collect();
         TotalRow { kind, sums: self.counters.into(), ports: ports.len(), damages, ..self.total.clone() }
     }
 
-    /// What each owner moved, by name, ports that have none by number.
+    /// The usage of each owner: users by name, then unassigned ports by number.
     pub fn by_owner(&self) -> impl Iterator<Item = (Option<String>, Vec<u16>, Sums)> {
         self.owners.iter().map(|(owner, sum)| (name(owner), sum.ports.iter().copied().collect(), sum.counters.into()))
     }
 
-    /// The `limit` owners that moved most, both ways; of equals the first by name. Who moved nothing is left out.
+    /// The `limit` owners with the most bytes in both directions; equal ones are ordered by name. Owners without usage
+    /// are
+    /// left out.
     pub fn top(&self, limit: usize) -> Vec<TopRow> {
         let mut owners: Vec<_> = self.by_owner().filter(|(.., sums)| *sums != Sums::default()).collect();
-        // The sort keeps the order of equals.
+        // The sort is stable.
         owners.sort_by_key(|(.., sums)| Reverse(sums.bytes));
         let owners = owners.into_iter().take(limit).zip(1..);
         owners.map(|((user, ports, sums), rank)| TopRow { kind: Kind::Top, rank, user, ports, sums }).collect()
@@ -101,7 +103,7 @@ fn name(owner: &Owner) -> Option<String> {
     }
 }
 
-/// For display: sums that would pass 2^64 stay there.
+/// Adds for display; sums saturate at 2^64 - 1.
 pub fn plus(left: Counters, right: Counters) -> Counters {
     let mut numbers = left.to_array();
     for (number, more) in numbers.iter_mut().zip(right.to_array()) {

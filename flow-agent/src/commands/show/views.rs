@@ -1,4 +1,4 @@
-//! One function a view: reads what it is made of, and prints it.
+//! One function per view, which reads its data and prints it.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,7 +16,7 @@ use crate::render::figures::{self, DayRow, HourRow, Kind, MonthRow, Row};
 use crate::render::table;
 
 const TOP: usize = 10;
-/// At a glance.
+/// The number of users in the overview.
 const FEW: usize = 5;
 
 /// `show hours`
@@ -105,7 +105,7 @@ fn reported_row(line: MonthLine, open: bool) -> MonthRow {
     MonthRow { kind: Kind::Month, month, user, ports, sums, coverage, reported: true, open }
 }
 
-/// What this node itself counted in a month that was not reported here.
+/// The usage that this node itself counted in a month without a report here.
 fn own_rows(args: &Args, log: &mut Log, month: Month, context: &ShowContext) -> Result<Vec<MonthRow>, Failure> {
     let (mut sum, mut covered) = (Sum::default(), 0_u64);
     let days = month.first_day(context.month_start_day)..=month.last_day(context.month_start_day);
@@ -122,7 +122,7 @@ fn own_rows(args: &Args, log: &mut Log, month: Month, context: &ShowContext) -> 
     } else {
         seconds_in_month(context.zone, month, context.month_start_day)
     };
-    // A display of parts of a whole; counting is in whole seconds.
+    // A fraction for display only; counting uses whole seconds.
     let coverage = Some(if seconds == 0 { 0.0 } else { (covered as f64 / seconds as f64).min(1.0) });
     let row =
         |(user, ports, sums)| MonthRow { kind: Kind::Month, month, user, ports, sums, coverage, reported: false, open };
@@ -184,7 +184,7 @@ fn period(args: &Args, default: DefaultPeriod, context: &ShowContext) -> Period 
     Period::new(args.from.as_ref(), args.to.as_ref(), default, context)
 }
 
-/// The buckets of `period`, and its days whose buckets are gone.
+/// The sums of the buckets of `period`, and of its days whose buckets are gone.
 fn sum(args: &Args, log: &mut Log, period: &Period, context: &ShowContext) -> Result<Sum, Failure> {
     let mut sum = Sum::default();
     log.buckets(period, |mut shown| {
@@ -202,13 +202,13 @@ fn sum(args: &Args, log: &mut Log, period: &Period, context: &ShowContext) -> Re
     Ok(sum)
 }
 
-/// Rows of a view that goes on and on: printed as they come where all of them are wanted, since a year of a thousand ports
-/// does not fit into memory; else the newest.
+/// The rows of a view without a natural limit. If all rows are wanted they are printed as they are read, because a year
+/// of a thousand ports does not fit into memory; otherwise only the newest are kept.
 struct Rows<'a, R> {
     args: &'a Args,
     table: fn(&[R]) -> String,
     kept: VecDeque<R>,
-    /// How many older ones there were.
+    /// The number of older rows that were dropped.
     dropped: usize,
 }
 
@@ -224,13 +224,13 @@ impl<'a, R: Row> Rows<'a, R> {
         Ok(())
     }
 
-    /// False when nobody wants more.
+    /// Returns `false` if the output was closed.
     fn take(&mut self, rows: impl Iterator<Item = R>, bytes: fn(&R) -> u64) -> Result<bool, Failure> {
         let (form, limit) = (self.args.form(), self.args.rows());
         if form != Form::Table && limit == usize::MAX {
             return output::print(&rows.map(|row| line(&row, form)).collect::<String>());
         }
-        // A table of a thousand silent ports tells nobody anything.
+        // A table with a thousand rows of idle ports is of no use.
         let shown = |row: &R| form != Form::Table || self.args.is_narrow() || bytes(row) > 0;
         self.kept.extend(rows.filter(shown));
         let older = self.kept.len().saturating_sub(limit);
@@ -239,7 +239,7 @@ impl<'a, R: Row> Rows<'a, R> {
         Ok(true)
     }
 
-    /// `foot` goes below a table.
+    /// Prints the kept rows, with `foot` below a table.
     fn end(mut self, foot: &str) -> Result<(), Failure> {
         let rows = self.kept.make_contiguous();
         let text = match (self.args.form(), self.dropped) {

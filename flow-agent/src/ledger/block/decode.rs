@@ -1,7 +1,7 @@
-//! Reads blocks as their bytes come, believes only whole ones, and names the rest.
+//! Reads blocks from a stream of bytes, accepts only whole ones, and reports the rest as damage.
 //!
-//! A bad line costs its own block and no other, for a seal counts the lines right before it. Lines are kept as they came
-//! until a seal does; then they are summed, and only then parsed, each once.
+//! A bad line invalidates only its own block, because a seal says how many lines before it belong to it. Lines are kept
+//! raw until their seal is read. Then their checksum is verified, and each line is parsed once.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -16,13 +16,13 @@ use super::waiting::Waiting;
 use crate::ledger::record::{Kind, VERSION};
 use crate::ledger::seal::{check_holds, sha256_hex};
 
-/// Longest line that is read: a seal may list many gaps, and some ten thousand devices.
+/// Maximum length of a line: a seal may list many gaps and some ten thousand devices.
 pub const MAX_LINE_BYTES: usize = 4 << 20;
 
-/// Most lines that are kept waiting for a seal: twice as many as there are ports.
+/// Maximum number of lines that wait for a seal: twice the number of ports.
 pub const MAX_LINES: usize = 1 << 17;
 
-/// A whole block, and where it lies.
+/// A whole block and its place in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found<K: BlockKind> {
     pub block: Block<K>,
@@ -32,34 +32,34 @@ pub struct Found<K: BlockKind> {
     pub bytes: Range<u64>,
 }
 
-/// What a seal brought to an end.
+/// The result of reading up to a seal.
 #[derive(Debug)]
 pub enum Event<K: BlockKind> {
     Block(Found<K>),
     Damage(Damage),
 }
 
-/// What waits at the end of a file for a seal that never came: to be cut before anything is appended.
+/// Lines without a seal at the end of a file, which must be cut off before anything is appended.
 #[derive(Debug)]
 pub struct Tail {
-    /// Where it begins, what it is.
+    /// Its place and what is wrong.
     pub damage: Damage,
-    /// Whether its last line has no newline: it was cut off while it was written.
+    /// Whether its last line has no newline because writing it was interrupted.
     pub torn: bool,
 }
 
 /// Reads the blocks of one file. Holds one line and the lines of one block, at most [`BlockKind::MAX_BYTES`].
 #[derive(Debug)]
 pub struct Decoder<K: BlockKind> {
-    /// The begin of a line whose end has not come yet.
+    /// The beginning of a line whose end has not been read yet.
     partial: Vec<u8>,
-    /// How many bytes of that line were dropped because it is too long.
+    /// The number of bytes of that line that were dropped because it is too long.
     dropped: usize,
     pub(super) waiting: Waiting,
     kind: PhantomData<K>,
 }
 
-/// What every line has.
+/// The fields that every line has.
 #[derive(Deserialize)]
 struct Header<'a> {
     v: u64,
@@ -79,7 +79,7 @@ impl<K: BlockKind> Decoder<K> {
         Self::default()
     }
 
-    /// Takes the next bytes of the file, however many, and tells which blocks they complete.
+    /// Reads the next bytes of the file and returns the blocks that they complete.
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Event<K>> {
         let mut events = Vec::new();
         let mut rest = bytes;
@@ -100,7 +100,7 @@ impl<K: BlockKind> Decoder<K> {
         events
     }
 
-    /// What is left when the file has ended.
+    /// Returns what is left at the end of the file.
     pub fn finish(mut self) -> Option<Tail> {
         let cut_off = self.partial.len() + self.dropped;
         if cut_off > 0 {
@@ -110,7 +110,7 @@ impl<K: BlockKind> Decoder<K> {
         Some(Tail { damage, torn: cut_off > 0 })
     }
 
-    /// Adds to the line that is being put together, or drops it when it grows too long.
+    /// Appends to the partial line, or drops it if it becomes too long.
     fn piece(&mut self, piece: &[u8]) {
         if self.dropped > 0 || self.partial.len() + piece.len() > MAX_LINE_BYTES {
             self.dropped += self.partial.len() + piece.len();
@@ -134,7 +134,7 @@ impl<K: BlockKind> Decoder<K> {
         }
     }
 
-    /// One line with its newline.
+    /// Handles one line including its newline.
     fn line(&mut self, mut line: &[u8], events: &mut Vec<Event<K>>) {
         loop {
             if line.starts_with(K::BEGIN) {
@@ -146,7 +146,7 @@ impl<K: BlockKind> Decoder<K> {
                 Err(fault) => fault,
             };
             let Some((seal, next)) = split_after_check(line) else { return self.wait(line, Some(fault), events) };
-            // A seal whose newline became another byte: the line that follows belongs to another block.
+            // The newline after a seal was overwritten, so the rest of this line belongs to the next block.
             self.seal(seal, events);
             self.waiting.skip_byte();
             line = next;
@@ -188,14 +188,14 @@ impl<K: BlockKind> Decoder<K> {
             }
             Err(culprit) => {
                 let damage = self.waiting.reject::<K>(Some(culprit));
-                // What the seal says, whose own check holds, is better than what is left of its lines.
+                // The time in the seal, whose own checksum is right, is more reliable than that in the damaged lines.
                 let damage = damage.map(|damage| Damage { span: K::seal_span(&seal).or(damage.span), ..damage });
                 events.extend(damage.map(Event::Damage));
             }
         }
     }
 
-    /// Verifies and parses everything that waits; else the number of the line that is wrong, and what is.
+    /// Verifies and parses all waiting lines, or returns the number of the faulty line and its fault.
     fn lines_under(&mut self, seal: &K::Seal, seal_number: u64) -> Result<Vec<K::Line>, (u64, Fault)> {
         if let Some(culprit) = self.waiting.take_fault() {
             return Err(culprit);
@@ -213,7 +213,7 @@ impl<K: BlockKind> Decoder<K> {
                 Some(parsed) => parsed,
                 None => serde_json::from_slice(line).map_err(|error| (number, json_fault(error)))?,
             };
-            // Where the sum does not hold, this only finds out which line is to blame.
+            // If the checksum is wrong, this only finds the line that caused it.
             K::check_line(seal, &parsed).map_err(|fault| (number, fault))?;
             lines.push(parsed);
         }
@@ -231,7 +231,7 @@ fn read_seal<K: BlockKind>(line: &[u8]) -> Result<K::Seal, Fault> {
     Ok(seal)
 }
 
-/// What kind of line it is, of those that may be here.
+/// The kind of a line, if that kind is allowed here.
 fn classify<K: BlockKind>(line: &[u8]) -> Result<Kind, Fault> {
     let header: Header<'_> = serde_json::from_slice(line).map_err(json_fault)?;
     if header.v != u64::from(VERSION) {
@@ -248,7 +248,7 @@ fn json_fault(error: serde_json::Error) -> Fault {
     if error.is_data() { Fault::Field(error) } else { Fault::NotJson(error) }
 }
 
-/// `{…,"check":"1f2e3d4c"}?{…`: the seal and what follows the byte after it.
+/// Splits `{…,"check":"1f2e3d4c"}?{…` into the seal and the text after the byte that follows it.
 fn split_after_check(line: &[u8]) -> Option<(&[u8], &[u8])> {
     const CHECK: &[u8] = br#","check":""#;
     let check = line.windows(CHECK.len()).position(|window| window == CHECK)?;

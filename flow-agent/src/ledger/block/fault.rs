@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::kind::Span;
 use crate::ledger::name::NameError;
 
-/// A line that is not what it should be; it costs its own block and no other.
+/// A fault in a line. It invalidates the block of that line and no other.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     #[error("not JSON")]
@@ -19,7 +19,7 @@ pub enum Fault {
     Field(#[source] serde_json::Error),
     #[error("a name that may not be one")]
     Name(#[source] NameError),
-    /// Line and seal are of different times, or a time ends before it begins.
+    /// Line and seal have different times, or a time ends before it begins.
     #[error("it contradicts itself or its seal")]
     Contradiction,
     #[error("the seal's check does not hold")]
@@ -38,16 +38,16 @@ pub enum Fault {
     TooMany { limit: usize },
 }
 
-/// What was rejected, where it lies, and why.
+/// Rejected lines, with their place and the reason.
 #[derive(Debug)]
 pub struct Damage {
-    /// The line that is wrong, from 1; of lines without a seal, the first.
+    /// The number of the faulty line, from 1; for lines without a seal, that of the first.
     pub line: u64,
-    /// The bytes of the file that were rejected with it, whole lines.
+    /// The bytes of all whole lines that were rejected.
     pub bytes: Range<u64>,
-    /// How many lines these are.
+    /// The number of these lines.
     pub lines: u64,
-    /// The bucket that was rejected, as far as what is left of it says.
+    /// The time of the rejected bucket, if its remains show it.
     pub span: Option<Span>,
     pub fault: Fault,
 }

@@ -1,4 +1,4 @@
-//! What tells an hour's block from a day's and a month's.
+//! The differences between the blocks of hours, days and months.
 
 use std::fmt::Debug;
 
@@ -17,42 +17,42 @@ pub type Span = (DateTime<FixedOffset>, DateTime<FixedOffset>);
 /// Reads a line that this program wrote without a JSON parser; `None` when it is anything else.
 pub type Scanner<'a, Line> = Box<dyn Fn(&[u8]) -> Option<Line> + 'a>;
 
-/// What tells one kind of block from another.
+/// A kind of block.
 pub trait BlockKind: Clone + Debug + PartialEq {
     type Line: Serialize + DeserializeOwned + Clone + Debug + PartialEq;
     type Seal: Serialize + DeserializeOwned + Clone + Debug + PartialEq;
 
-    /// The kind that its lines have.
+    /// The kind of its lines.
     const LINE: Kind;
 
-    /// How such a line begins when this program wrote it.
+    /// The beginning of such a line as this program writes it.
     const BEGIN: &[u8];
 
-    /// Most bytes that the lines of one block may have: a reader holds no more.
+    /// Maximum size of the lines of one block; a reader never keeps more in memory.
     const MAX_BYTES: usize;
 
-    /// How many lines the seal says there are.
+    /// The number of lines according to the seal.
     fn count(seal: &Self::Seal) -> u32;
 
-    /// The sum of the lines that the seal says.
+    /// The checksum of the lines according to the seal.
     fn sha256(seal: &Self::Seal) -> &str;
 
     /// Writes both into the seal.
     fn complete(seal: &mut Self::Seal, lines: u32, sha256: String);
 
-    /// Whether what the seal says is possible, and its names may stand in a table or a letter.
+    /// Checks that the seal is consistent and that its names are allowed.
     fn check_seal(seal: &Self::Seal) -> Result<(), Fault>;
 
     /// The same for a line under this seal.
     fn check_line(seal: &Self::Seal, line: &Self::Line) -> Result<(), Fault>;
 
-    /// The fast way to read the lines under this seal.
+    /// A fast parser for the lines of this seal.
     fn scanner(seal: &Self::Seal) -> Scanner<'_, Self::Line>;
 
-    /// The bucket that a line speaks of, where it is one of a bucket.
+    /// The time of the bucket, if the line belongs to one.
     fn span(line: &Self::Line) -> Option<Span>;
 
-    /// The bucket that a seal speaks of, where it is one of a bucket.
+    /// The time of the bucket, if the seal belongs to one.
     fn seal_span(seal: &Self::Seal) -> Option<Span>;
 }
 
@@ -112,7 +112,7 @@ impl BlockKind for Daily {
     type Seal = DaySeal;
     const LINE: Kind = Kind::Day;
     const BEGIN: &[u8] = br#"{"v":1,"kind":"day","#;
-    /// These come from other machines, too, whose word is not taken for how much memory they need.
+    /// Daily files also come from other machines, which must not decide how much memory is used.
     const MAX_BYTES: usize = 40 << 20;
 
     fn count(seal: &DaySeal) -> u32 {
@@ -187,7 +187,7 @@ impl BlockKind for Monthly {
     }
 
     fn scanner(_seal: &MonthSeal) -> Scanner<'_, MonthLine> {
-        // One line a user and month: nobody is in a hurry.
+        // One line per user and month is not worth a fast parser.
         Box::new(|_| None)
     }
 
@@ -201,7 +201,7 @@ impl BlockKind for Monthly {
 }
 
 fn check_name(text: &str) -> Result<(), Fault> {
-    // Nearly every name is plain ASCII: no need to look its characters up.
+    // Nearly every name is plain ASCII, which needs no check of each character.
     let plain = (1..=name::MAX_BYTES).contains(&text.len()) && text.bytes().all(|byte| (0x21..0x7f).contains(&byte));
     if plain { Ok(()) } else { name::check(text).map_err(Fault::Name) }
 }

@@ -1,7 +1,8 @@
-//! The fast way to read the lines that this program writes: every byte is where it always is.
+//! A fast parser for lines as this program writes them, with fixed order and spacing.
 //!
-//! A line that is written otherwise (other order, spaces, escapes, fields that came later) is left to the JSON parser.
-//! What is read here, that parser reads to the same line.
+//! Lines in any other form (other order, spaces, escapes, later fields) are left to the JSON parser. For every line
+//! that
+//! is accepted here, the JSON parser gives the same result.
 
 use super::kind::Scanner;
 use crate::ledger::counters::Counters;
@@ -65,7 +66,7 @@ impl Cursor<'_> {
         (digits > 0 && !leading_zero).then_some(value)
     }
 
-    /// A JSON string's inside, up to and over its closing quote; none with an escape.
+    /// The content of a JSON string without escapes; also skips the closing quote.
     fn text(&mut self) -> Option<String> {
         let end = self.rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
         let (inside, rest) = self.rest.split_at(end);

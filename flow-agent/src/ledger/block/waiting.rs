@@ -1,20 +1,20 @@
-//! The lines that wait for their seal, as they came, and where in the file they lie.
+//! The raw lines that wait for their seal, and their place in the file.
 
 use super::fault::{Damage, Fault};
 use super::kind::BlockKind;
 
-/// Lines without a seal yet.
+/// Lines whose seal has not been read yet.
 #[derive(Debug)]
 pub(super) struct Waiting {
     bytes: Vec<u8>,
-    /// Where each line begins in `bytes`.
+    /// The start of each line in `bytes`.
     starts: Vec<usize>,
-    /// Lines that are wrong: which of `starts`, and what.
+    /// Faulty lines, as an index into `starts` and the fault.
     faults: Vec<(usize, Fault)>,
-    /// Where the first of them lies in the file, and where what comes next does.
+    /// The file offsets of the first waiting line and of the end of the last.
     offset: u64,
     end: u64,
-    /// The number of the first of them, or of what comes next.
+    /// The number of the first waiting line, or of the next line if none waits.
     first_line: u64,
 }
 
@@ -56,7 +56,7 @@ impl Waiting {
         (self.first_line..).zip(lines)
     }
 
-    /// Takes a line, with what is wrong with it if anything is.
+    /// Adds a line, with its fault if it has one.
     pub(super) fn take(&mut self, line: &[u8], fault: Option<Fault>) {
         self.faults.extend(fault.map(|fault| (self.starts.len(), fault)));
         self.starts.push(self.bytes.len());
@@ -64,20 +64,20 @@ impl Waiting {
         self.end += line.len() as u64;
     }
 
-    /// Takes a line that is not worth keeping; to be rejected at once.
+    /// Adds a line without keeping its bytes; the caller must reject it at once.
     pub(super) fn drop_line(&mut self, length: usize, fault: Fault) {
         self.take(&[], Some(fault));
         self.end += length as u64;
     }
 
-    /// Steps over a byte where a newline should be. What follows is on the same line.
+    /// Skips a byte in the place of a newline. The bytes after it are on the same line.
     pub(super) fn skip_byte(&mut self) {
         self.end += 1;
         self.offset = self.end;
         self.first_line -= 1;
     }
 
-    /// The first line that is wrong.
+    /// Takes the first faulty line.
     pub(super) fn take_fault(&mut self) -> Option<(u64, Fault)> {
         if self.faults.is_empty() {
             return None;
@@ -86,7 +86,7 @@ impl Waiting {
         Some((self.first_line + index as u64, fault))
     }
 
-    /// Gives up everything, because of `culprit`, or of the first line that is wrong, or for want of a seal.
+    /// Rejects all lines because of `culprit`, of the first faulty line or, without either, of the missing seal.
     pub(super) fn reject<K: BlockKind>(&mut self, culprit: Option<(u64, Fault)>) -> Option<Damage> {
         if self.starts.is_empty() {
             return None;
@@ -98,7 +98,7 @@ impl Waiting {
         Some(damage)
     }
 
-    /// Gives up the first `count` lines, which no seal counts.
+    /// Rejects the first `count` lines, which belong to no seal.
     pub(super) fn reject_first<K: BlockKind>(&mut self, count: usize) -> Option<Damage> {
         let cut = self.starts.get(count).copied().unwrap_or(self.bytes.len());
         let mut first = Self { offset: self.offset, first_line: self.first_line, ..Self::default() };
@@ -114,7 +114,7 @@ impl Waiting {
         first.reject::<K>(None)
     }
 
-    /// Forgets everything; what comes next is the first.
+    /// Removes all lines; the next line becomes the first.
     pub(super) fn clear(&mut self) {
         self.first_line = self.next_line();
         self.offset = self.end;

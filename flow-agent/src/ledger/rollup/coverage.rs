@@ -1,9 +1,9 @@
-//! Which seconds of a day lie inside sealed buckets, each counted once.
+//! Which seconds of a day lie inside sealed buckets; each second is counted once.
 
-/// From the first second up to, not including, the second.
+/// From the first value to the second, which is not included; in seconds since 1970.
 type Interval = (i64, i64);
 
-/// The seconds of one day that buckets cover, and those that nobody saw all the same.
+/// The seconds of one day that buckets cover, and those among them that were not measured.
 #[derive(Clone, Debug)]
 pub(super) struct Coverage {
     day: Interval,
@@ -12,7 +12,7 @@ pub(super) struct Coverage {
 }
 
 impl Coverage {
-    /// Nothing of the day from `start` to `end`, in seconds since 1970.
+    /// Covers nothing so far of the day from `start` to `end`.
     pub(super) fn new(start: i64, end: i64) -> Self {
         Self { day: (start, end), covered: Vec::new(), unseen: Vec::new() }
     }
@@ -26,25 +26,25 @@ impl Coverage {
         self.covered.extend(interval);
     }
 
-    /// Takes out what was not seen, whichever bucket it lies in.
+    /// Removes a time that was not measured, whichever bucket it lies in.
     pub(super) fn uncover(&mut self, start: i64, end: i64) {
         let interval = self.within_day(start, end);
         self.unseen.extend(interval);
     }
 
-    /// How many seconds were seen.
+    /// The number of seconds that were measured.
     pub(super) fn seconds(&self) -> i64 {
         let seen = union(&self.covered);
         let unseen = union(&self.unseen);
         length(&seen) - length(&intersection(&seen, &unseen))
     }
 
-    /// Where the newest bucket ends that reaches into the day.
+    /// The end of the newest bucket that overlaps the day.
     pub(super) fn newest(&self) -> Option<i64> {
         self.covered.iter().map(|(_, end)| *end).max()
     }
 
-    /// What no bucket covers, up to `until`.
+    /// The times before `until` that no bucket covers.
     pub(super) fn holes(&self, until: i64) -> Vec<Interval> {
         let whole = (self.day.0, until.min(self.day.1));
         let mut holes = vec![whole];
@@ -62,14 +62,14 @@ impl Coverage {
     }
 }
 
-/// What is left of `interval` before and after `cut`.
+/// The parts of `interval` before and after `cut`.
 pub(super) fn without(interval: Interval, cut: Interval) -> impl Iterator<Item = Interval> {
     let before = (interval.0, interval.1.min(cut.0));
     let after = (interval.0.max(cut.1), interval.1);
     [before, after].into_iter().filter(|(start, end)| start < end)
 }
 
-/// The same seconds, sorted and apart from each other.
+/// The same seconds as sorted, disjoint intervals.
 fn union(intervals: &[Interval]) -> Vec<Interval> {
     let mut sorted = intervals.to_vec();
     sorted.sort_unstable();
@@ -83,7 +83,7 @@ fn union(intervals: &[Interval]) -> Vec<Interval> {
     union
 }
 
-/// The seconds that are in both; each sorted and apart.
+/// The seconds in both lists, which must be sorted and disjoint.
 fn intersection(left: &[Interval], right: &[Interval]) -> Vec<Interval> {
     let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
     let mut both = Vec::new();

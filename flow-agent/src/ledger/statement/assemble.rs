@@ -1,4 +1,4 @@
-//! Puts the nodes' sums together into the report of a month.
+//! Combines the sums of all nodes into the report of a month.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::ledger::counters::Counters;
 use crate::ledger::month::Month;
 use crate::ledger::record::VERSION;
 
-/// What a report rests on beside the nodes' figures.
+/// The inputs of a report other than the nodes' figures.
 #[derive(Clone, Copy, Debug)]
 pub struct ReportInputs<'a> {
     pub month: Month,
@@ -29,11 +29,11 @@ pub struct ReportInputs<'a> {
     pub billed: Billed,
     pub price: Option<&'a Price>,
     pub directory: &'a Directory,
-    /// What is kept of the month before.
+    /// The recorded block of the previous month.
     pub before: Option<&'a MonthBlock>,
-    /// For how long what is missing is waited for.
+    /// How long missing data is waited for.
     pub final_after: TimeDelta,
-    /// The report of this month that was written last.
+    /// The last report written for this month.
     pub former: Option<&'a MonthlyReport>,
 }
 
@@ -46,34 +46,34 @@ impl ReportInputs<'_> {
         }
     }
 
-    /// Whether a node was known to be whole when this month was reported before.
+    /// Whether a node was whole in the former report of this month.
     fn was_whole(&self, node: &str) -> bool {
         let nodes = self.former.into_iter().flat_map(|former| &former.nodes);
         nodes.filter(|old| old.name == node).any(|old| old.completeness == Some(Completeness::Whole))
     }
 }
 
-/// What became of one node.
+/// The result of gathering one node.
 #[derive(Clone, Debug)]
 pub struct NodeOutcome<'d> {
-    /// What was added up from its files, of this time or an earlier one.
+    /// The sums from its files, gathered this time or earlier.
     pub figures: NodeMonth<'d>,
-    /// Why its files were not taken this time.
+    /// Why its files were not used this time.
     pub why: Option<String>,
-    /// Days that the node itself has corrected to less than was gathered before.
+    /// Days that the node itself has corrected to cover less than the version gathered before.
     pub corrections: Vec<Correction>,
-    /// Days that were refused, because those that were gathered before are better.
+    /// Days that were rejected because the version gathered before is better.
     pub days_refused: Vec<NaiveDate>,
 }
 
 impl<'d> NodeOutcome<'d> {
-    /// A node whose files were taken as they are.
+    /// The outcome for a node whose files were used as they are.
     pub fn taken(figures: NodeMonth<'d>) -> Self {
         Self { figures, why: None, corrections: Vec::new(), days_refused: Vec::new() }
     }
 }
 
-/// A day that its node made anew, and that covers less now.
+/// A day that its node made again and that covers less now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Correction {
     pub day: NaiveDate,
@@ -81,7 +81,7 @@ pub struct Correction {
     pub seconds_covered: u32,
 }
 
-/// The report of a month, as if it were the first. `nodes` are in the order of the configuration.
+/// Makes the report of a month as if it were the first. `nodes` are in the order of the configuration.
 pub fn assemble(inputs: &ReportInputs<'_>, nodes: Vec<NodeOutcome<'_>>) -> MonthlyReport {
     let last_day = inputs.month.last_day(inputs.month_start_day);
     let made_at = calendar::local(inputs.zone, inputs.now);
@@ -120,15 +120,15 @@ pub fn assemble(inputs: &ReportInputs<'_>, nodes: Vec<NodeOutcome<'_>>) -> Month
     }
 }
 
-/// How far a month has come at the time of a report.
+/// The progress of a month at the time of a report.
 #[derive(Clone, Copy, Debug)]
 struct Progress {
     is_over: bool,
-    /// What is missing was waited for long enough.
+    /// The wait for missing data is over.
     is_overdue: bool,
 }
 
-/// Adds all nodes up by owner, and says what is known of each.
+/// Adds up all nodes by owner, and makes the statement of each node.
 fn merge(
     inputs: &ReportInputs<'_>,
     progress: Progress,
@@ -144,7 +144,8 @@ fn merge(
         let figures = &mut node.figures;
         let figure = figures.sums.iter().flat_map(|sum| sum.total.to_array()).map(u128::from).sum::<u128>();
         if sum_of_all + figure > u128::from(u64::MAX) {
-            // Only lies come this far; what fits is billed, and this node is named.
+            // Genuine figures never get this large. The nodes before are billed, and this one is reported with a
+            // reason.
             node.why = Some(format!("its figures ({figure}) are more than can be added up"));
             figures.sums.clear();
             figures.seals.clear();
@@ -197,15 +198,15 @@ fn take_in(statement: &mut Statement, node: &str, sum: &OwnerSum) {
     }
 }
 
-/// What the record of the month before says of one owner.
+/// The usage of one owner in the previous month.
 #[derive(Clone, Debug, Default)]
 struct PreviousMonth {
     total: Counters,
-    /// Where it had a line.
+    /// The nodes on which the owner had a line.
     nodes: BTreeSet<String>,
 }
 
-/// Says how final a statement is. `before` is `None` where there is no record of the month before.
+/// Sets how final a statement is. `before` is `None` if there is no record of the previous month.
 fn settle(statement: &mut Statement, progress: Progress, open_nodes: &BTreeSet<&str>, before: Option<&PreviousMonth>) {
     let is_concerned = |node: &&&str| concerns(node, statement, before);
     statement.open_nodes = open_nodes.iter().filter(is_concerned).map(|node| (*node).to_owned()).collect();
@@ -213,9 +214,10 @@ fn settle(statement: &mut Statement, progress: Progress, open_nodes: &BTreeSet<&
     statement.state = Some(finality::state(progress.is_over, waits, progress.is_overdue));
 }
 
-/// Whether what is missing of `node` may be about this statement: its owner had a line there in this month or the one
-/// before, or its `nodes` in the configuration name it. Of an owner about whom nothing is known yet (no line anywhere, or
-/// no record of the month before), what is missing may be on any node that it is not kept from.
+/// Whether data missing on `node` may affect this statement: its owner had a line there in this month or the previous
+/// one, or is limited to it by `nodes` in the configuration. If nothing is known about an owner yet (no line anywhere,
+/// or
+/// no record of the previous month), the missing data may be on any node that the owner is allowed on.
 fn concerns(node: &str, statement: &Statement, before: Option<&PreviousMonth>) -> bool {
     let was_there = before.is_some_and(|before| before.nodes.contains(node));
     let is_unknown = match before {
@@ -231,7 +233,7 @@ fn concerns(node: &str, statement: &Statement, before: Option<&PreviousMonth>) -
 fn bill(inputs: &ReportInputs<'_>, statement: &mut Statement, before: Option<&PreviousMonth>) {
     statement.billed_bytes = inputs.billed.bytes(statement.total);
     statement.money = inputs.price.and_then(|price| price.of(statement.billed_bytes));
-    // Whoever is not in the report of the month before moved nothing then.
+    // An owner who is not in the report of the previous month had no usage then.
     statement.billed_bytes_before = before.map(|before| inputs.billed.bytes(before.total));
 }
 
@@ -258,7 +260,7 @@ fn node_statement(
     let NodeOutcome { figures, why, corrections, days_refused } = &node;
     let seals = figures.seals.values();
     let zone_name = seals.clone().map(|seal| seal.zone.as_str()).find(|name| *name != inputs.zone.name());
-    // A zone that is not known here: days are taken to be as long as ours.
+    // If the zone is unknown here, days are assumed to be as long as in the report's zone.
     let zone = zone_name.and_then(|name| name.parse().ok()).unwrap_or(inputs.zone);
     let mut quality = BTreeMap::new();
     for (kind, buckets) in seals.clone().flat_map(|seal| &seal.quality) {
@@ -270,7 +272,7 @@ fn node_statement(
     let month_end = calendar::day_end(zone, inputs.month.last_day(inputs.month_start_day));
     let mut open = finality::open_days(figures, why.is_none(), zone, inputs.month, inputs.month_start_day, inputs.now);
     if why.is_some() && open.missing.is_empty() && inputs.was_whole(&figures.node) {
-        // What showed that its days cannot grow may not be at hand while it cannot be reached.
+        // The file that showed that its days cannot grow is not available while the node cannot be reached.
         open.growing.clear();
     }
     NodeStatement {
@@ -296,7 +298,7 @@ fn node_statement(
     }
 }
 
-/// Of the month, up to now; by the node's own days, whose seconds its zone decides.
+/// The coverage of the month until now, by the node's own days, whose length depends on its zone.
 fn coverage(inputs: &ReportInputs<'_>, zone: Tz, figures: &NodeMonth<'_>) -> Coverage {
     let start = calendar::day_start(zone, inputs.month.first_day(inputs.month_start_day));
     let end = calendar::day_end(zone, inputs.month.last_day(inputs.month_start_day)).min(inputs.now);

@@ -1,8 +1,8 @@
 //! When the figures of a month are final.
 //!
 //! A node's part of a month is whole when none of its days can still grow. A statement is final when every node that
-//! concerns it is whole, or when what is missing was waited for long enough (`report.final_after`). Until then it is
-//! provisional, and its letter names the day on which it becomes final if nothing comes.
+//! concerns it is whole, or when missing data was waited for long enough (`report.final_after`). Until then it is
+//! provisional, and its letter names the day on which it becomes final if no more data arrives.
 
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -14,22 +14,23 @@ use crate::ledger::month::Month;
 use crate::ledger::record::{DaySeal, Gap};
 use crate::ledger::rollup::MOST_GAPS;
 
-/// How long a month waits for what is missing, and since when.
+/// How long a month waits for missing data, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// How long, from the first report of the month that was made after its end.
+    /// How long to wait after the first report that was made after the month's end.
     pub patience: TimeDelta,
-    /// When that first report was made; `None` where this one is the first.
+    /// When that first report was made; `None` if this one is the first.
     pub since: Option<DateTime<FixedOffset>>,
-    /// Until when letters have said that it waits. It holds even if the configuration has changed since.
+    /// The end of the wait that earlier letters have named. It applies even if the configuration has changed since.
     pub promised: Option<DateTime<FixedOffset>>,
 }
 
 impl Waiting {
-    /// When everything becomes final, whatever is missing, in a report that is made at `now`.
+    /// When everything becomes final, whatever is missing, for a report made at `now`.
     ///
-    /// That is the beginning of a day, unless it is less than a day from the first report: letters name the day, and
-    /// whichever run comes first on it looks for the last time and closes the month.
+    /// That is the beginning of a day, unless it is less than a day after the first report. Letters name the day, and
+    /// the
+    /// first run on it asks for the data one last time and closes the month.
     pub fn ends_at(&self, zone: Tz, now: DateTime<FixedOffset>) -> DateTime<FixedOffset> {
         self.promised.unwrap_or_else(|| {
             let since = self.since.unwrap_or(now);
@@ -42,29 +43,29 @@ impl Waiting {
     }
 }
 
-/// How much of a node's part of a month is there.
+/// How complete a node's part of a month is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Completeness {
-    /// Every day is there, and none of them can grow any more.
+    /// Every day is present, and none can still grow.
     Whole,
-    /// More may come, and is waited for.
+    /// More data may arrive, and is waited for.
     CanGrow,
-    /// More may come, but it was waited for long enough.
+    /// More data may arrive, but the wait is over.
     Overdue,
 }
 
-/// The days of a node's month of which more may come, in order.
+/// The days of a node's month for which more data may arrive, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenDays {
-    /// Those that are over and of which there is nothing.
+    /// Days that are over and have no data.
     pub missing: Vec<NaiveDate>,
-    /// Those that are not over, or of which there is something that may grow.
+    /// Days that are not over, or whose data may still grow.
     pub growing: Vec<NaiveDate>,
 }
 
 impl OpenDays {
-    /// What that makes of the node's month. `is_overdue`: the time for waiting has passed.
+    /// The completeness of the node's month. `is_overdue` says that the wait is over.
     pub fn completeness(&self, is_overdue: bool) -> Completeness {
         match self.missing.is_empty() && self.growing.is_empty() {
             true => Completeness::Whole,
@@ -76,8 +77,8 @@ impl OpenDays {
 
 /// The open days of `figures` at `now`. `zone` decides when a day that has no seal is over.
 ///
-/// `is_gathered`: all files of the node were fetched this time, the newest first. Else the file of one calendar month may be
-/// older than that of the next, and does not say what came before it.
+/// `is_gathered` says that all files of the node were fetched this time, the newest first. Otherwise the file of one
+/// calendar month may be older than that of the next, and a day in the next does not show that the former is complete.
 pub fn open_days(
     figures: &NodeMonth<'_>,
     is_gathered: bool,
@@ -87,7 +88,7 @@ pub fn open_days(
     now: DateTime<Utc>,
 ) -> OpenDays {
     let mut open = OpenDays::default();
-    // A date that the zone skipped has no second that could be missed.
+    // A date that the zone skipped has no seconds that could be missing.
     let exists = |day: &NaiveDate| calendar::seconds_in_day(zone, *day) > 0;
     let newest = |day| match is_gathered {
         true => figures.newest_counted_day(),
@@ -110,12 +111,13 @@ pub fn depends_on_later_days(figures: &NodeMonth<'_>) -> bool {
     figures.seals.values().any(|seal| can_grow(seal, newest) && !can_grow(seal, Some(NaiveDate::MAX)))
 }
 
-/// Whether the node may still seal more of this day. `newest_counted` is its newest day, of any month, of which something
+/// Whether the node may still seal more of this day. `newest_counted` is its newest day, of any month, on which
+/// something
 /// was counted.
 ///
-/// Buckets are written one after another, so nothing is added to a day once one is there that began after it: a day that
-/// is covered up to its end, or followed by one that has buckets, is as full as it will be, provided that it was sealed
-/// after its end. A seal that does not say when it was made is trusted only where the whole day is covered.
+/// Buckets are written in order, so nothing is added to a day after a bucket that began later. A day that is covered up
+/// to its end, or that is followed by a day with buckets, is therefore complete if it was sealed after its end. A seal
+/// that does not say when it was made is trusted only if it covers the whole day.
 pub fn can_grow(seal: &DaySeal, newest_counted: Option<NaiveDate>) -> bool {
     let zone: Option<Tz> = seal.zone.parse().ok();
     let seconds_in_day = zone.map_or(seal.seconds_in_day, |zone| calendar::seconds_in_day(zone, seal.day));
@@ -129,16 +131,17 @@ pub fn can_grow(seal: &DaySeal, newest_counted: Option<NaiveDate>) -> bool {
     !is_followed && !is_covered_to_its_end(seal)
 }
 
-/// Whether the seal says that a bucket reaches to the end of the day: it lists the times that none covers, in order, and
-/// this is no such time.
+/// Whether a bucket reaches the end of the day. The seal lists the times without a bucket in order, and the end of the
+/// day must not be among them.
 fn is_covered_to_its_end(seal: &DaySeal) -> bool {
     let Some(end) = seal.day_end() else { return false };
     let ends_uncovered = |gap: &Gap| gap.interface == Gap::EVERY_INTERFACE && gap.end >= end;
     seal.seconds_covered > 0 && seal.gaps.len() < MOST_GAPS && !seal.gaps.iter().any(ends_uncovered)
 }
 
-/// What a statement is. `is_over`: the month has ended; `waits`: a node that concerns it is not whole; `is_overdue`: the
-/// time for waiting has passed.
+/// The state of a statement. `is_over` says that the month has ended, `waits` that a node which concerns the statement
+/// is
+/// not whole, and `is_overdue` that the wait is over.
 pub fn state(is_over: bool, waits: bool, is_overdue: bool) -> State {
     match (is_over, waits, is_overdue) {
         (false, _, _) => State::InProgress,

@@ -7,9 +7,9 @@ use crate::ledger::user::User;
 /// Who is billed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
-    /// By a name of the configuration, or `NODE/NAME`.
+    /// A user by a name from the configuration, or as `NODE/NAME`.
     User(String),
-    /// A port that nobody is known to own, on all nodes together.
+    /// A port without a known owner, on all nodes together.
     Port(u16),
 }
 
@@ -22,7 +22,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Of `users`, whose names differ and whose ports do not overlap on any node.
+    /// A directory of `users`, whose names must differ and whose ports must not overlap on any node.
     pub fn new(users: Vec<User>) -> Self {
         let mut directory = Self::default();
         for (index, user) in users.iter().enumerate() {
@@ -35,7 +35,7 @@ impl Directory {
         directory
     }
 
-    /// Its users.
+    /// All users.
     pub fn users(&self) -> &[User] {
         &self.users
     }
@@ -45,10 +45,12 @@ impl Directory {
         self.by_name.get(name).map(|index| &self.users[*index])
     }
 
-    /// Who is billed for a line of `node` about `port` that says `user`.
+    /// The owner who is billed for a line of `node` with this port and user.
     ///
-    /// Who owned a port was known on the node at the time, so a name on a line is never re-assigned. It means the user of
-    /// that name here where there is one on that node; any other, and a port's own number, is that node's own.
+    /// The node knew at the time who owned a port, so a name on a line is never reassigned. It stands for the
+    /// configured
+    /// user of that name if that user exists on the node. Any other name, and the port's own number, belongs to the
+    /// node.
     pub fn owner(&self, node: &str, port: u16, user: Option<&str>) -> Owner {
         match user {
             Some(name) => {

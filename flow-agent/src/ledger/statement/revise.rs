@@ -1,4 +1,4 @@
-//! Holds a report against what was said of its month before: what changed becomes a revision, never a silent change.
+//! Compares a report with the former report of the same month. A change becomes a revision and is never silent.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use super::{MonthlyReport, PriorRevision, State, Statement};
 use crate::ledger::counters::Counters;
 
 impl MonthlyReport {
-    /// This report as the successor of `former`. `was_told` says whether a letter of that user (`None`: the summary) and
-    /// revision was, or may have been, handed to the mail server.
+    /// This report as the successor of `former`. `was_told` says whether the letter to a user (`None` for the summary)
+    /// about a revision was, or may have been, handed to the mail server.
     ///
-    /// Figures that were said, in the report of a month that was over or in a letter, get a new revision when they
-    /// change. A report that says nothing new is `former` itself, so that the same month reported again is the same to
-    /// the byte.
+    /// Figures that were published, in a report after the end of the month or in a letter, get a new revision when they
+    /// change. If nothing has changed the result is `former` itself, so that reporting a month again gives the same
+    /// bytes.
     #[must_use]
     pub fn revise(mut self, former: Option<Self>, was_told: impl Fn(Option<&str>, u32) -> bool) -> Self {
         let Some(mut former) = former else { return self };
@@ -26,7 +26,7 @@ impl MonthlyReport {
                 statement.follow(old, &former, was_said && (ends || statement.differs(old)));
             }
         }
-        // Whoever had figures and has none any more must not just vanish.
+        // An owner who had figures and now has none must not disappear without a revision.
         for old in former.statements.iter().filter(|old| said.contains_key(&old.owner())) {
             if was_over || was_told(old.user.as_deref(), old.rev) {
                 let mut statement = old.emptied();
@@ -56,7 +56,7 @@ impl MonthlyReport {
 }
 
 impl MonthlyReport {
-    /// Fills in what a report of an older version does not say: that alone is nothing new.
+    /// Fills in the fields that a report of an older version lacks, so that they alone do not make a revision.
     fn complete_from(&mut self, new: &Self) {
         let state = self.state;
         let by_owner: HashMap<_, &Statement> = new.statements.iter().map(|new| (new.owner(), new)).collect();
@@ -74,7 +74,7 @@ impl MonthlyReport {
         }
     }
 
-    /// A correction is part of the month from then on, not only of the report that found it.
+    /// Keeps corrections of former reports, which remain part of the month.
     fn keep_corrections(&mut self, former: &Self) {
         for node in &mut self.nodes {
             let before = former.nodes.iter().find(|old| old.name == node.name);
@@ -84,8 +84,8 @@ impl MonthlyReport {
         }
     }
 
-    /// The reasons why nodes were not taken; in their places those of `former`, where it has one. A node that is down for
-    /// one reason today and for another tomorrow is nothing new.
+    /// Takes the reasons why nodes were not used and replaces them by those of `former`, if it has any, so that a node
+    /// which is down for another reason than yesterday does not make a revision.
     fn take_reasons(&mut self, former: &Self) -> Vec<Option<String>> {
         let reasons = self.nodes.iter().map(|node| node.why.clone()).collect();
         for (node, old) in self.nodes.iter_mut().zip(&former.nodes) {
@@ -98,7 +98,7 @@ impl MonthlyReport {
 }
 
 impl Statement {
-    /// Whether the bill is another one.
+    /// Whether the bill has changed.
     fn differs(&self, old: &Self) -> bool {
         (self.total, self.billed_bytes, &self.money) != (old.total, old.billed_bytes, &old.money)
     }

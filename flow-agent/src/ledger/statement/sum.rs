@@ -1,4 +1,4 @@
-//! Adds up one node's days, line by line; what is kept grows with users and days, not with lines.
+//! Adds up one node's days line by line; memory grows with the number of users and days, not with the number of lines.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,11 +11,12 @@ use crate::ledger::counters::Counters;
 use crate::ledger::month::Month;
 use crate::ledger::record::{DayLine, DaySeal};
 
-/// What no host moves in a day: 2^57 bytes are 13 Tbit/s, day and night. Below it the sums of a month's days, of all
-/// users and both ways, are far from 2^64.
+/// More than any host can transfer in a day: 2^57 bytes are 13 Tbit/s around the clock. Below this limit the sums of a
+/// month over all users and both directions stay far below 2^64.
 const MOST_IN_A_DAY: u128 = 1 << 57;
 
-/// More different pairs of a port and a user than these are made up: a node has 65,535 ports. How much memory a main node
+/// More different pairs of a port and a user than these are made up: a node has 65,535 ports. How much memory a main
+/// node
 /// needs for one node rests on it.
 const MOST_PAIRS: usize = 1 << 16;
 
@@ -30,7 +31,7 @@ pub enum SumError {
     TooManyPairs { day: NaiveDate },
 }
 
-/// Whether the figures of a day are possible at all.
+/// Checks that the figures of a day are plausible.
 ///
 /// # Errors
 /// [`SumError::Implausible`].
@@ -67,27 +68,27 @@ pub struct NodeMonth<'d> {
     days: usize,
     pub(super) sums: Vec<OwnerSum>,
     by_owner: HashMap<Owner, usize>,
-    /// By port, and by the name on the line: whose sum it goes to.
+    /// The index into `sums` by port and by the name on the line.
     cache: HashMap<u16, Vec<(Option<String>, usize)>>,
     /// How many entries the cache has.
     pairs: usize,
     pub(super) seals: BTreeMap<NaiveDate, DaySeal>,
-    /// By calendar month, whose days lie in one file.
+    /// By calendar month, because the days of a calendar month are in one file.
     newest_counted: BTreeMap<Month, NaiveDate>,
 }
 
-/// What was added up for one owner on one node.
+/// The sums of one owner on one node.
 #[derive(Clone, Debug)]
 pub(super) struct OwnerSum {
     pub(super) owner: Owner,
     pub(super) ports: BTreeSet<u16>,
     pub(super) total: Counters,
-    /// In and out of each day of the month.
+    /// Bytes in and out for each day of the month.
     pub(super) days: Vec<(u64, u64)>,
 }
 
 impl<'d> NodeMonth<'d> {
-    /// Nothing of `month` yet, on the node that the configuration calls `node`.
+    /// Without days of `month` so far, for the node that the configuration calls `node`.
     pub fn new(node: &str, directory: &'d Directory, month: Month, month_start_day: u32) -> Self {
         Self {
             node: node.to_owned(),
@@ -103,10 +104,10 @@ impl<'d> NodeMonth<'d> {
         }
     }
 
-    /// Adds a day. One of another billing month adds no bytes, but shows how far the node has come.
+    /// Adds a day. A day of another billing month adds no bytes, but shows how far the node has counted.
     ///
     /// # Errors
-    /// When the day was added before, or its figures are not possible; nothing of it is added then.
+    /// If the day was added before or its figures are implausible; nothing of it is added.
     pub fn add(&mut self, block: &DayBlock) -> Result<(), SumError> {
         let day = block.seal.day;
         if block.seal.buckets_sealed > 0 || block.seal.seconds_covered > 0 {
@@ -136,22 +137,22 @@ impl<'d> NodeMonth<'d> {
         Ok(())
     }
 
-    /// Whose it is.
+    /// The name of the node.
     pub fn node(&self) -> &str {
         &self.node
     }
 
-    /// The seal of that day, if it has one.
+    /// The seal of `day`, if there is one.
     pub fn seal(&self, day: NaiveDate) -> Option<&DaySeal> {
         self.seals.get(&day)
     }
 
-    /// The newest day that was shown to it, of this or another month, of which something was counted.
+    /// The newest day added, of this or another month, on which something was counted.
     pub fn newest_counted_day(&self) -> Option<NaiveDate> {
         self.newest_counted.values().max().copied()
     }
 
-    /// The same, of the calendar month of `day`.
+    /// The same within the calendar month of `day`.
     pub fn newest_counted_beside(&self, day: NaiveDate) -> Option<NaiveDate> {
         self.newest_counted.get(&Month::of(day)).copied()
     }

@@ -1,4 +1,4 @@
-//! Days, put into the file of their calendar month.
+//! Writes days into the file of their calendar month.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,38 +22,38 @@ impl Keyed for Daily {
     }
 }
 
-/// What became of a day that was to be put in.
+/// The outcome of writing a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DayOutcome {
     Written,
-    /// Written, although it covers fewer seconds: the node made it later than the one that was there.
+    /// Written although it covers fewer seconds, because the node made it later than the existing one.
     Corrected {
         before: u32,
         now: u32,
     },
-    /// The same content was there already.
+    /// The file already had the same content.
     Unchanged,
-    /// The one that was there is the better one.
+    /// The existing day was kept.
     Kept(KeepReason),
 }
 
-/// Why the day that was there stays.
+/// Why the existing day is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepReason {
-    /// The new one covers fewer seconds, and nothing says that it was made later.
+    /// The new one covers fewer seconds, and there is no evidence that it was made later.
     CoversMore { before: u32, now: u32 },
-    /// The one that was there was made at `before`, after the new one or at the same time.
+    /// The existing one was made at `before`, which is not earlier than the new one.
     MadeLater { before: DateTime<FixedOffset> },
-    /// Its hourly file is gone: it cannot be made again.
+    /// Its hourly file is gone, so it could not be made again.
     HourlyGone,
 }
 
-/// Puts days into `daily/`, each in place of the one that is there, if that is no loss; `force` lets a day that covers
-/// fewer seconds take the place. A file is replaced whole. Gives what became of each day, and what could not be read
-/// (and was copied aside) in the files that were replaced.
+/// Writes days into `daily/`. A day replaces the existing one unless that would lose data; with `force`, a day that
+/// covers fewer seconds may replace it too. Each file is replaced as a whole. Returns the outcome of each day, and the
+/// damage in replaced files, which is copied aside.
 ///
-/// A day whose content is there already is not written again, with one exception: the first roll-up after the day's end
-/// seals it once more, so that whoever reads the file knows that the day was over.
+/// A day with unchanged content is not written again, with one exception: the first roll-up after the end of the day
+/// seals it once more, so that readers of the file know that the day was over.
 ///
 /// # Errors
 /// When a file cannot be read or replaced; the files of other months may have been.
@@ -86,18 +86,18 @@ pub fn put_days(
     Ok((outcomes, damages))
 }
 
-/// Puts in a day that was made here, and says whether that changes the file.
+/// Inserts a day that was made on this node. Returns whether that changes the file.
 ///
 /// # Errors
 /// [`StoreError::TooLarge`] when no reader would take it.
 fn put_made(table: &mut Table<Daily>, mut day: DayBlock) -> Result<bool, StoreError> {
-    // Counts and sums up its lines in the seal, too.
+    // This also writes the number and the checksum of the lines into the seal.
     let text = day.encode();
     let before = table.seal(day.seal.day);
     if before.is_some_and(|before| has_content_of(before, &day.seal) && !is_to_be_sealed_again(before, &day.seal)) {
         return Ok(false);
     }
-    // Two roll-ups may fall into one second, and a clock may have gone back: a change is always later than what it changes.
+    // Two roll-ups may fall into one second, and the clock may have been set back, but a change must have a later time.
     let text = match before.and_then(|before| before.at).filter(|before| day.seal.at.is_none_or(|at| at <= *before)) {
         None => text,
         Some(before) => {
@@ -109,19 +109,21 @@ fn put_made(table: &mut Table<Daily>, mut day: DayBlock) -> Result<bool, StoreEr
     Ok(true)
 }
 
-/// Whether both say the same of the day, whenever they were made.
+/// Whether both have the same content, apart from the time at which they were made.
 fn has_content_of(left: &DaySeal, right: &DaySeal) -> bool {
     let undated = |seal: &DaySeal| DaySeal { at: None, ..seal.clone() };
     undated(left) == undated(right)
 }
 
-/// Whether `before` does not say that the day was over, and `now` does.
+/// Whether `now` shows that the day was over and `before` does not.
 fn is_to_be_sealed_again(before: &DaySeal, now: &DaySeal) -> bool {
     before.at.is_none() && now.at.is_some() || !before.was_made_after_the_day() && now.was_made_after_the_day()
 }
 
-/// Takes the days of `fetched`, a daily file of a node, over into `nodes/NAME/daily/`, each where it was made later than
-/// the one that is there; where a seal does not say when it was made, where it covers no fewer seconds. What is not whole
+/// Takes the days of `fetched`, a daily file of a node, over into `nodes/NAME/daily/`, each where it was made later
+/// than
+/// the one that is there; where a seal does not say when it was made, where it covers no fewer seconds. What is not
+/// whole
 /// in the file is passed over: the caller verified it and has named the damage.
 ///
 /// # Errors
@@ -153,7 +155,7 @@ pub fn put_gathered(
     Ok((outcomes, damages))
 }
 
-/// What becomes of a gathered day, `now`, where `before` is there.
+/// The outcome for a gathered day `now` if `before` exists.
 fn outcome_of(before: Option<&DaySeal>, now: &DaySeal) -> DayOutcome {
     let Some(before) = before else { return DayOutcome::Written };
     if has_content_of(before, now) {
@@ -165,10 +167,10 @@ fn outcome_of(before: Option<&DaySeal>, now: &DaySeal) -> DayOutcome {
     let kept = DayOutcome::Kept(KeepReason::CoversMore { before: seconds_before, now: seconds_now });
     match (before.at, now.at) {
         (Some(before), Some(now)) if now <= before => DayOutcome::Kept(KeepReason::MadeLater { before }),
-        // A node that says when it sealed a day has been upgraded since it sealed one without saying so.
+        // Only newer versions record when a day was sealed, so the dated seal is the later one.
         (Some(_) | None, Some(_)) if covers_less => DayOutcome::Corrected { before: seconds_before, now: seconds_now },
         (Some(_) | None, Some(_)) => DayOutcome::Written,
-        // An old copy, or the node was downgraded: only one that covers more is certainly the later one.
+        // This is an old copy, or the node was downgraded. Only a day that covers more is certainly the later one.
         (Some(_), None) if covers_more => DayOutcome::Written,
         (Some(_), None) if covers_less => kept,
         (Some(before), None) => DayOutcome::Kept(KeepReason::MadeLater { before }),
@@ -177,7 +179,7 @@ fn outcome_of(before: Option<&DaySeal>, now: &DaySeal) -> DayOutcome {
     }
 }
 
-/// Why the day that is there must stay, if it must.
+/// Why the existing day must be kept, if it must.
 fn reason_to_keep(before: Option<&DaySeal>, now: &DaySeal, hourly_is_there: bool, force: bool) -> Option<KeepReason> {
     let before = before?;
     if before.buckets_sealed > 0 && !hourly_is_there {

@@ -1,5 +1,6 @@
-//! `daily/`, `monthly/`, `nodes/NAME/daily/`: derived files. A block takes the place of the one of the same day or
-//! month, the others stay byte for byte, and the whole file is replaced at once.
+//! The derived files in `daily/`, `monthly/` and `nodes/NAME/daily/`. A block replaces the one of the same day or
+//! month,
+//! the other blocks are kept byte for byte, and the whole file is replaced at once.
 
 mod days;
 mod months;
@@ -19,46 +20,46 @@ use super::disk::{Disk, Replacement, open_to_read};
 use super::error::StoreError;
 use crate::ledger::block::{self, BlockKind, Found};
 
-/// What a block is found by.
+/// A kind of block with a key.
 trait Keyed: BlockKind {
     type Key: Ord + Copy;
 
     fn key(seal: &Self::Seal) -> Self::Key;
 }
 
-/// One file, with blocks that are to be put into it.
+/// One file, and the blocks to be written into it.
 struct Table<K: Keyed> {
     path: PathBuf,
     pieces: BTreeMap<K::Key, Piece<K>>,
-    /// What cannot be read in the file as it is; it is not taken over.
+    /// Damaged parts of the existing file, which are not copied into the new one.
     damaged: Vec<(Range<u64>, Damage)>,
     changed: bool,
 }
 
-/// A block of the file as it will be.
+/// A block of the new file.
 struct Piece<K: Keyed> {
     seal: K::Seal,
     source: Source,
 }
 
-/// Where its bytes are.
+/// The source of a block's bytes.
 enum Source {
-    /// In the file as it is.
+    /// The existing file.
     Old(Range<u64>),
-    /// In another file.
+    /// Another file.
     Elsewhere(PathBuf, Range<u64>),
     New(String),
 }
 
 impl<K: Keyed> Table<K> {
-    /// Reads which blocks `path` has; it need not exist.
+    /// Reads the blocks of `path`, which need not exist.
     fn open(path: PathBuf) -> Result<Self, StoreError> {
         let mut table = Self { pieces: BTreeMap::new(), damaged: Vec::new(), changed: false, path };
         for item in Blocks::<K>::open(&table.path)?.into_iter().flatten() {
             let damage = match item? {
                 Item::Block(found) => {
                     let seal = found.block.seal;
-                    // Of two the later one holds, and the other is not taken over.
+                    // If a key appears twice, the last block wins and the other is dropped.
                     let piece = Piece { source: Source::Old(found.bytes), seal };
                     table.changed |= table.pieces.insert(K::key(&piece.seal), piece).is_some();
                     continue;
@@ -71,7 +72,7 @@ impl<K: Keyed> Table<K> {
         Ok(table)
     }
 
-    /// The seal of the block that the file will have, if it will have one.
+    /// The seal of the block with this key in the new file, if there is one.
     fn seal(&self, key: K::Key) -> Option<&K::Seal> {
         self.pieces.get(&key).map(|piece| &piece.seal)
     }
@@ -98,7 +99,7 @@ impl<K: Keyed> Table<K> {
         Ok(())
     }
 
-    /// Puts a block of another file in.
+    /// Inserts a block from another file.
     fn put_from(&mut self, path: &Path, found: Found<K>) {
         self.set(found.block.seal, Source::Elsewhere(path.to_owned(), found.bytes));
     }
@@ -108,14 +109,14 @@ impl<K: Keyed> Table<K> {
         self.changed = true;
     }
 
-    /// Whether the file has these very bytes for a block.
+    /// Whether the existing file has exactly these bytes for a block.
     fn same(&self, key: K::Key, new: &mut dyn Read) -> Result<bool, StoreError> {
         let Some(Piece { source: Source::Old(old), .. }) = self.pieces.get(&key) else { return Ok(false) };
         let compare = || same_bytes(part(&self.path, old)?, new);
         compare().map_err(StoreError::io("read", &self.path))
     }
 
-    /// Replaces the file, if anything changed. What could not be read is copied aside first, and told.
+    /// Replaces the file if anything changed. Damaged parts are copied aside first; they are returned in either case.
     fn commit(self, disk: &dyn Disk) -> Result<Vec<Damage>, StoreError> {
         if self.changed {
             for (bytes, _) in &self.damaged {
@@ -145,7 +146,7 @@ impl<K: Keyed> Table<K> {
     }
 }
 
-/// The bytes of a part of a file.
+/// Opens a file to read only the given bytes.
 fn part(path: &Path, bytes: &Range<u64>) -> io::Result<io::Take<File>> {
     let mut file = open_to_read(path)?;
     file.seek(SeekFrom::Start(bytes.start))?;

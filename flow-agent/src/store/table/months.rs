@@ -1,4 +1,4 @@
-//! Billing months, put into the file of their year.
+//! Writes billing months into the file of their year.
 
 use std::borrow::Borrow;
 
@@ -19,7 +19,8 @@ impl Keyed for Monthly {
     }
 }
 
-/// Puts a month, its lines one by one, into `monthly/`, in place of the one that is there. Gives whether that changed the file, and what could
+/// Puts a month, its lines one by one, into `monthly/`, in place of the one that is there. Gives whether that changed
+/// the file, and what could
 /// not be read in it (and was copied aside).
 ///
 /// # Errors
