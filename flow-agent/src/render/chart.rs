@@ -1,33 +1,33 @@
-//! Charts as SVG, in figures only: no text of anybody's is in them but the labels that are given, escaped.
+//! Charts as SVG. The only texts in them are figures and the given labels, which are escaped.
 
 use std::fmt::Write as _;
 
 use crate::ledger::units::{Human, Written};
 
-/// Above the bars.
+/// The space above the bars.
 const ABOVE: u64 = 18;
-/// Below the bars, for the days.
+/// The space below the bars, for the labels of the days.
 const BELOW: u64 = 24;
-/// As many lines as this are drawn at most over the bottom line.
+/// The maximum number of scale lines above the bottom line.
 const MOST_LINES: u64 = 5;
 
 /// Where a chart is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// On a screen, on paper.
+    /// On a large screen or on paper.
     Wide,
-    /// On a telephone.
+    /// On a phone.
     Narrow,
 }
 
-/// Its measures.
+/// The measures of a chart.
 struct Frame {
     class: &'static str,
     width: u64,
     height: u64,
-    /// Left of the bars, for the scale.
+    /// The space left of the bars, for the scale.
     left: u64,
-    /// Which days have their name below them: the first, and every so many.
+    /// The first day and every `every`-th day have a label.
     every: u64,
 }
 
@@ -40,16 +40,16 @@ impl Shape {
     }
 }
 
-/// A day to be drawn.
+/// The bar of one day.
 #[derive(Clone, Debug)]
 pub(super) struct Bar {
     pub(super) label: String,
     pub(super) bytes: (u64, u64),
-    /// Something of it is missing: it was at least this.
+    /// Data is missing for this day, so the figures are a lower bound.
     pub(super) is_partial: bool,
 }
 
-/// Bars of bytes in and out, one a day, over a scale of round figures; `title` says what it is.
+/// Stacked bars of bytes in and out, one per day, with a scale of round figures. `title` is the accessible name.
 pub(super) fn days(shape: Shape, title: &str, bars: &[Bar]) -> String {
     let Frame { class, width, height, left, every } = shape.frame();
     let (step, lines) = scale(most(bars.iter().map(|bar| bar.bytes)));
@@ -87,9 +87,9 @@ pub(super) fn days(shape: Shape, title: &str, bars: &[Bar]) -> String {
         }
         svg.push_str("</g>");
         if index == 0 || (index + 1) % every == 0 {
-            // The first would stick out over the scale where days are narrow.
+            // A centred first label would overlap the scale when days are narrow.
             let anchor = if index == 0 { "start" } else { "middle" };
-            // Nor does the last stick out on the right.
+            // The last label must not extend beyond the right edge.
             let x = if index == 0 { x } else { (x + bar_width / 2).min((width - 20) * 100) };
             let x = hundredths(x);
             let y = height - 6;
@@ -100,7 +100,7 @@ pub(super) fn days(shape: Shape, title: &str, bars: &[Bar]) -> String {
     svg
 }
 
-/// The same, small, without words.
+/// A small chart without text.
 pub(super) fn spark(days: &[(u64, u64)]) -> String {
     let most = most(days.iter().copied());
     let count = (days.len() as u64).max(1);
@@ -117,8 +117,8 @@ pub(super) fn spark(days: &[(u64, u64)]) -> String {
     svg
 }
 
-/// How many bytes lie between two lines, and how many lines it takes to come to `most`: a quarter, half, 1, 2, 5 … of
-/// the unit that `most` is read in.
+/// The number of bytes between two scale lines, and the number of lines needed to reach `most`. The distance is a
+/// quarter, half, 1, 2, 5 … of the unit in which `most` is shown.
 fn scale(most: u64) -> (u64, u64) {
     let unit = 1_u64 << (most.max(1).ilog2() / 10 * 10);
     let whole = [1, 2, 5, 10, 20, 25, 50, 100, 200, 256].into_iter().map(|times| unit.saturating_mul(times));
@@ -131,7 +131,7 @@ fn most(days: impl Iterator<Item = (u64, u64)>) -> u64 {
     days.map(|(input, output)| input.saturating_add(output)).max().unwrap_or(0)
 }
 
-/// `part` of `whole` as a height up to `height`; what is not zero is seen.
+/// `part` of `whole` as a height up to `height`, at least 1 unless `part` is zero.
 fn scaled(part: u64, whole: u64, height: u64) -> u64 {
     if part == 0 || whole == 0 {
         return 0;

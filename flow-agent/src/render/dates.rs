@@ -21,7 +21,7 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// `October 2026`, `2026年10月`; a month that does not begin on the first: from when to when.
+/// `October 2026`, `2026年10月`; the first and last day if the billing month does not begin on the first.
 pub(super) fn period(language: Language, first: NaiveDate, last: NaiveDate) -> String {
     if first.day() == 1 {
         return month(language, Month::of(first));

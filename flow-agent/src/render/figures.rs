@@ -1,4 +1,4 @@
-//! PURE: the rows of `show`, as JSON objects and as CSV, with every integer exact.
+//! PURE: the rows of `show` as JSON objects and as CSV, with exact integers.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reconcile::{Compared, Reconciliation};
 use crate::ledger::record::{Quality, optional_stamp, stamp};
 
-/// A row that can be written in any of the ways.
+/// A row that can be written as JSON and as CSV.
 pub trait Row: Serialize {
     /// The columns of the CSV.
     const HEADER: &[&str];
@@ -19,7 +19,7 @@ pub trait Row: Serialize {
     fn fields(&self) -> Vec<String>;
 }
 
-/// What a row is.
+/// The kind of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -47,14 +47,14 @@ impl Kind {
     }
 }
 
-/// The eight numbers, and their sums.
+/// The eight counters and their sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sums {
     #[serde(flatten)]
     pub counters: Counters,
     pub in_bytes: u64,
     pub out_bytes: u64,
-    /// Both ways, both protocols.
+    /// In both directions and protocols.
     pub bytes: u64,
 }
 
@@ -72,7 +72,7 @@ impl Sums {
     }
 }
 
-/// Gives a row its columns: those before the sums, those after.
+/// The header of a row: the columns before the sums and those after.
 macro_rules! header {
     ([$($before:literal),*], [$($after:literal),*]) => {
         &[
@@ -85,7 +85,7 @@ macro_rules! header {
     };
 }
 
-/// What one port moved in one bucket.
+/// The usage of one port in one bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HourRow {
     pub kind: Kind,
@@ -97,9 +97,9 @@ pub struct HourRow {
     pub user: Option<String>,
     #[serde(flatten)]
     pub sums: Sums,
-    /// `None` as long as the bucket is open.
+    /// `None` while the bucket is open.
     pub quality: Option<Quality>,
-    /// The bucket is not sealed; `end` is when it was last read.
+    /// The bucket is not sealed; `end` is the time of its last reading.
     pub open: bool,
 }
 
@@ -114,7 +114,7 @@ impl Row for HourRow {
     }
 }
 
-/// What one port moved for one user on one day.
+/// The usage of one port by one user on one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DayRow {
     pub kind: Kind,
@@ -123,10 +123,10 @@ pub struct DayRow {
     pub user: Option<String>,
     #[serde(flatten)]
     pub sums: Sums,
-    /// Of the whole day, that were seen.
+    /// The measured seconds of the whole day.
     pub seconds_covered: u32,
     pub seconds_in_day: u32,
-    /// The day is not over, and the bucket that is open is in it.
+    /// The day is not over and includes the open bucket.
     pub open: bool,
 }
 
@@ -140,7 +140,7 @@ impl Row for DayRow {
     }
 }
 
-/// What one user, or one port that has none, moved in one billing month.
+/// The usage of one user, or of one unassigned port, in one billing month.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MonthRow {
     pub kind: Kind,
@@ -149,9 +149,9 @@ pub struct MonthRow {
     pub ports: Vec<u16>,
     #[serde(flatten)]
     pub sums: Sums,
-    /// Part of the month that was seen, 0 to 1; of a month in progress: of what is over. Not known of a hand-made line.
+    /// The measured part of the month (so far), 0 to 1. `None` for a line from another program that does not say.
     pub coverage: Option<f64>,
-    /// From the statement of all nodes; else summed up here, from this node's own days.
+    /// From the report of all nodes; otherwise summed from this node's own days.
     pub reported: bool,
     /// The month is not over.
     pub open: bool,
@@ -168,11 +168,11 @@ impl Row for MonthRow {
     }
 }
 
-/// A user, or a port that has none, by what it moved.
+/// A user, or an unassigned port, in the ranking by usage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TopRow {
     pub kind: Kind,
-    /// From one.
+    /// Starts at 1.
     pub rank: usize,
     pub user: Option<String>,
     pub ports: Vec<u16>,
@@ -189,30 +189,30 @@ impl Row for TopRow {
     }
 }
 
-/// All of it.
+/// The total.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TotalRow {
     pub kind: Kind,
-    /// Of the first bucket; `None` when there is none.
+    /// The start of the first bucket; `None` if there is none.
     #[serde(serialize_with = "optional_stamp::serialize")]
     pub start: Option<DateTime<FixedOffset>>,
-    /// Of the last bucket, or when the open one was read.
+    /// The end of the last bucket, or the last reading of the open one.
     #[serde(serialize_with = "optional_stamp::serialize")]
     pub end: Option<DateTime<FixedOffset>>,
     #[serde(flatten)]
     pub sums: Sums,
-    /// Of which some belong to nobody.
+    /// The number of ports, including unassigned ones.
     pub ports: usize,
-    /// What belonged to no watched port.
+    /// The traffic of no watched port.
     pub other: Others,
-    /// What all cells counted beside what the devices did, over the sealed buckets; `None` where it is not known.
+    /// The comparison of all counters with the devices over the sealed buckets; `None` if unknown.
     #[serde(serialize_with = "reconciliation", skip_serializing_if = "Option::is_none")]
     pub reconciliation: Option<Reconciliation>,
-    /// How many sealed buckets there are of each.
+    /// The number of sealed buckets by quality.
     pub quality: BTreeMap<Quality, u32>,
-    /// Whether the bucket that is open is in it.
+    /// Whether the open bucket is included.
     pub open: bool,
-    /// Lines and blocks that could not be used; what they said is missing here.
+    /// The number of damaged lines and blocks, whose usage is missing here.
     pub damages: usize,
 }
 
@@ -251,7 +251,7 @@ fn csv_line<F: AsRef<[u8]>>(fields: &[F]) -> String {
     String::from_utf8(bytes).expect("text goes in")
 }
 
-/// As it is written in the files.
+/// The name of a quality in the files.
 pub fn quality_name(quality: Quality) -> &'static str {
     match quality {
         Quality::Gap => "gap",
@@ -264,7 +264,7 @@ pub fn quality_name(quality: Quality) -> &'static str {
     }
 }
 
-/// One direction of it.
+/// One direction of the comparison.
 #[derive(Serialize)]
 struct ComparedBytes {
     cells_bytes: u128,

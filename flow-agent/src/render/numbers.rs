@@ -1,4 +1,4 @@
-//! Figures as people read them.
+//! Formats figures for people.
 
 use std::fmt::Write as _;
 
@@ -18,7 +18,7 @@ pub(super) fn grouped(number: u128) -> String {
     text
 }
 
-/// A part of a whole in percent with `decimals` digits after the point, cut and not rounded: 100 % is said only of all.
+/// A part of a whole in percent with `decimals` digits, rounded down, so that only a whole is shown as 100 %.
 pub(super) fn percent(part: u64, whole: u64, decimals: u32) -> String {
     if whole == 0 {
         return if part == 0 { "0 %".to_owned() } else { "∞ %".to_owned() };
@@ -35,7 +35,7 @@ pub(super) fn percent(part: u64, whole: u64, decimals: u32) -> String {
     text
 }
 
-/// How much more or less, in percent with one decimal: `+12.3 %`, `−4.0 %`; `None` where there was nothing before.
+/// The change in percent with one decimal: `+12.3 %`, `−4.0 %`; `None` if `before` is zero.
 pub(super) fn change(before: u64, after: u64) -> Option<String> {
     if before == 0 {
         return None;

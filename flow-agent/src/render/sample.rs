@@ -1,4 +1,4 @@
-//! Months that never were: everything that a letter may have to say, for the tests and to try templates with.
+//! Sample months that use everything a letter can contain, for the tests and for checking templates.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -88,7 +88,7 @@ fn yuan(hundredths: i64) -> Money {
     Money { amount: Decimal::new(hundredths, 2), currency: "CNY".to_owned() }
 }
 
-/// A revision that said 3 GiB.
+/// An earlier revision with 3 GiB.
 pub(super) fn prior_revision(state: State) -> PriorRevision {
     PriorRevision {
         rev: 0,
@@ -100,7 +100,7 @@ pub(super) fn prior_revision(state: State) -> PriorRevision {
     }
 }
 
-/// A month of which a node is missing.
+/// A month in which one node is missing.
 pub(super) fn report_of(statement: Statement) -> MonthlyReport {
     MonthlyReport {
         v: 1,
@@ -121,7 +121,8 @@ pub(super) fn report_of(statement: Statement) -> MonthlyReport {
     }
 }
 
-/// One report for every way that a template may go: much is wrong and corrected, nothing is known, all is well.
+/// Reports that cover every branch of the templates: one with many problems and a correction, one in progress, and one
+/// without problems.
 pub(super) fn every_kind() -> Vec<MonthlyReport> {
     let mut corrected =
         report_of(Statement { rev: 1, history: vec![prior_revision(State::Provisional)], ..statement_of("alice") });

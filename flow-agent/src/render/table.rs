@@ -1,4 +1,4 @@
-//! PURE: tables for the terminal, in units that people read.
+//! PURE: tables for the terminal, in human-readable units.
 
 use chrono::{DateTime, FixedOffset};
 use comfy_table::presets::NOTHING;
@@ -10,14 +10,14 @@ use crate::ledger::reconcile::{Compared, Reconciliation};
 use crate::ledger::record::{BackendKind, HourSeal, Quality};
 use crate::ledger::units::{Human, count};
 
-/// A column, and which side its cells keep to.
+/// The title of a column and the alignment of its cells.
 type Column = (&'static str, CellAlignment);
 
 const LEFT: CellAlignment = CellAlignment::Left;
 const RIGHT: CellAlignment = CellAlignment::Right;
 const SUMS: [Column; 3] = [("in", RIGHT), ("out", RIGHT), ("total", RIGHT)];
 
-/// What ports moved, bucket by bucket.
+/// The usage of ports by bucket.
 pub fn hours(rows: &[HourRow]) -> String {
     let columns = [("hour", LEFT), ("port", RIGHT), ("user", LEFT)].into_iter().chain(SUMS).chain([("", LEFT)]);
     build(
@@ -34,7 +34,7 @@ pub fn hours(rows: &[HourRow]) -> String {
     )
 }
 
-/// What ports moved, day by day.
+/// The usage of ports by day.
 pub fn days(rows: &[DayRow]) -> String {
     let columns = [("day", LEFT), ("port", RIGHT), ("user", LEFT)].into_iter().chain(SUMS);
     build(
@@ -47,7 +47,7 @@ pub fn days(rows: &[DayRow]) -> String {
     )
 }
 
-/// What users moved, month by month.
+/// The usage of users by month.
 pub fn months(rows: &[MonthRow]) -> String {
     let columns = [("month", LEFT), ("user", LEFT), ("ports", LEFT)].into_iter().chain(SUMS);
     build(
@@ -60,7 +60,7 @@ pub fn months(rows: &[MonthRow]) -> String {
     )
 }
 
-/// Who moved most.
+/// The owners with the most usage.
 pub fn top(rows: &[TopRow], all_bytes: u64) -> String {
     let columns = [("", RIGHT), ("user", LEFT), ("ports", LEFT)].into_iter().chain(SUMS).chain([("share", RIGHT)]);
     build(
@@ -72,7 +72,7 @@ pub fn top(rows: &[TopRow], all_bytes: u64) -> String {
     )
 }
 
-/// All of it: what was counted for ports, what belonged to none, and what is not known.
+/// The total: the traffic of ports, other traffic, and the quality of the figures.
 pub fn total(row: &TotalRow) -> String {
     let c = &row.sums.counters;
     let mut lines: Vec<Vec<String>> = [
@@ -95,7 +95,7 @@ pub fn total(row: &TotalRow) -> String {
     format!("{head}\n{}{foot}", build([("", LEFT)].into_iter().chain(SUMS), lines.into_iter()))
 }
 
-/// What all cells counted, beside what the devices did.
+/// The comparison of all counters with the devices.
 pub fn reconciliation(compared: &Reconciliation) -> String {
     let row = |name: &str, compared: Compared| {
         let percent = compared.difference_percent().map_or("-".to_owned(), |percent| format!("{percent:+.4} %"));
@@ -112,7 +112,7 @@ pub fn reconciliation(compared: &Reconciliation) -> String {
     format!("\n{}", build(columns.into_iter(), rows.into_iter()))
 }
 
-/// What counts, and how far it is on disk: the newest bucket, and when the open one began and was read.
+/// What is counted, the newest sealed bucket, and the open bucket up to its last reading.
 pub fn newest(seal: &HourSeal, open: Option<&HourSeal>) -> String {
     let backend = match seal.backend {
         Some(BackendKind::Ebpf) => " with eBPF",
@@ -130,7 +130,7 @@ pub fn newest(seal: &HourSeal, open: Option<&HourSeal>) -> String {
     text + "\n"
 }
 
-/// Today, and the billing month so far.
+/// Today and the billing month so far.
 pub fn glance(today: &TotalRow, month: &TotalRow) -> String {
     let rows = [("today", today), ("this month", month)];
     let rows = rows.into_iter().map(|(name, row)| line(name, row.sums.in_bytes, row.sums.out_bytes));
@@ -183,7 +183,7 @@ fn open(open: bool) -> String {
     if open { "open".to_owned() } else { String::new() }
 }
 
-/// The first few, and how many more.
+/// The first few ports, and the number of further ones.
 fn ports(ports: &[u16]) -> String {
     const SHOWN: usize = 4;
     let mut text = ports.iter().take(SHOWN).map(u16::to_string).collect::<Vec<_>>().join(" ");
@@ -193,7 +193,7 @@ fn ports(ports: &[u16]) -> String {
     text
 }
 
-/// With two decimals, cut and not rounded: only what is whole is 100 %.
+/// With two decimals, rounded down, so that only a whole is shown as 100 %.
 fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "-".to_owned();
@@ -202,7 +202,7 @@ fn percent(part: u64, whole: u64) -> String {
     format!("{}.{:02} %", hundredths / 100, hundredths % 100)
 }
 
-/// `2026-10-05 13:00 - 14:00`; the end's date where it is another, the offset where it changes in between.
+/// `2026-10-05 13:00 - 14:00`, with the date of the end if it differs, and with offsets if they differ.
 fn span(start: DateTime<FixedOffset>, end: DateTime<FixedOffset>) -> String {
     let is_same_day = start.date_naive() == end.date_naive();
     let until = if is_same_day { clock(end) } else { format!("{} {}", end.date_naive(), clock(end)) };
@@ -214,7 +214,7 @@ fn span(start: DateTime<FixedOffset>, end: DateTime<FixedOffset>) -> String {
     format!("{} {}{} - {until}{}", start.date_naive(), clock(start), offsets[0], offsets[1])
 }
 
-/// Seconds only where there are some.
+/// A time of day, with seconds only if they are not zero.
 fn clock(at: DateTime<FixedOffset>) -> String {
     use chrono::Timelike as _;
     at.format(if at.second() == 0 { "%H:%M" } else { "%H:%M:%S" }).to_string()

@@ -1,4 +1,4 @@
-//! The templates: embedded, and overridden by those of a directory.
+//! The templates: the embedded ones, which a directory of the operator can override.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ const EMBEDDED: [(&str, &str); 7] = [
     ("words.zh.toml", include_str!("../../templates/words.zh.toml")),
 ];
 
-/// What a directory of templates may hold.
+/// The files that a directory of templates may contain.
 pub const TEMPLATE_NAMES: [&str; 7] =
     ["letter.txt", "letter.html", "summary.txt", "summary.html", "page.html", "words.en.toml", "words.zh.toml"];
 
@@ -47,7 +47,7 @@ pub enum TemplateError {
     NoSuchPlace { name: &'static str, key: String, place: String },
 }
 
-/// Templates and words, ready to be used.
+/// Parsed templates and words.
 #[derive(Debug)]
 pub struct Templates {
     environment: Environment<'static>,
@@ -56,11 +56,12 @@ pub struct Templates {
 }
 
 impl Templates {
-    /// The embedded ones, and those of `overrides` (name to content) in their place. Words that an override leaves out
-    /// are the embedded ones.
+    /// The embedded templates, overridden by `overrides` (name to content). Words that an override leaves out keep
+    /// their
+    /// embedded text.
     ///
     /// # Errors
-    /// When one of `overrides` cannot be read as a template.
+    /// If one of `overrides` cannot be parsed.
     pub fn new(overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -85,10 +86,10 @@ impl Templates {
         })
     }
 
-    /// Writes letters, summaries and pages of months that never were, in which everything happens that may.
+    /// Renders letters, summaries and pages of sample months that use every part of the templates.
     ///
     /// # Errors
-    /// When one of the templates asks for something that there is not.
+    /// If one of the templates uses a value that does not exist.
     pub fn try_out(&self) -> Result<(), TemplateError> {
         for report in sample::every_kind() {
             for language in [Language::English, Language::Chinese] {
@@ -111,7 +112,7 @@ impl Templates {
         }
     }
 
-    /// Fills template `name` with `view`; `t` in it says words of `language`.
+    /// Renders template `name` with `view`; `t` in the template gives the words of `language`.
     pub(super) fn fill(&self, name: &str, language: Language, view: &impl Serialize) -> Result<String, TemplateError> {
         let failed = |source| TemplateError::Template { name: name.to_owned(), source };
         let words = self.words(language).clone();
@@ -121,7 +122,7 @@ impl Templates {
     }
 }
 
-/// What `text` lacks to be as wide as `columns` of a terminal, where a Chinese character takes two.
+/// The spaces that pad `text` to `columns` of a terminal, where a Chinese character takes two columns.
 fn blanks(text: &str, columns: usize) -> String {
     " ".repeat(columns.saturating_sub(numbers::width(text)))
 }

@@ -325,7 +325,8 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
     dates.zip(&statement.days).map(day).collect()
 }
 
-/// `days` in which each long run of days without a byte is one entry. A month that is a few days old would else be a list
+/// `days` in which each long run of days without a byte is one entry. A month that is a few days old would else be a
+/// list
 /// of zeros.
 fn folded(days: &[Day], first_day: NaiveDate, language: Language) -> Vec<Day> {
     let is_like =
@@ -344,7 +345,8 @@ fn folded(days: &[Day], first_day: NaiveDate, language: Language) -> Vec<Day> {
     folded
 }
 
-/// The days for which a node has no data or may still send more. A node without any data in the month is left out, because
+/// The days for which a node has no data or may still send more. A node without any data in the month is left out,
+/// because
 /// it would make every day partial.
 pub(super) fn partial_days(report: &MonthlyReport, concerns: impl Fn(&NodeStatement) -> bool) -> BTreeSet<NaiveDate> {
     let nodes = report.nodes.iter().filter(|node| node.state != NodeState::Missing && concerns(node));

@@ -1,4 +1,4 @@
-//! The words of the letters, by language; `{name}` in them is a place to be filled.
+//! The texts of the letters by language, with placeholders such as `{name}`.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,13 @@ impl Words {
         Ok(Self { words: toml::from_str(text)? })
     }
 
-    /// The text of `key` with its places filled; the key itself where there is none, so that it is seen.
+    /// The text of `key` with its placeholders filled in; if it does not exist, the key itself, so that this is
+    /// noticed.
     pub(super) fn say(&self, key: &str, values: &[(&str, String)]) -> String {
         let Some(text) = self.words.get(key) else { return format!("[{key}]") };
         let mut filled = String::with_capacity(text.len());
         let mut rest = text.as_str();
-        // One pass: a value that holds braces is not filled again.
+        // A single pass, so that braces in a value are left alone.
         while let Some((before, after)) = rest.split_once('{') {
             filled.push_str(before);
             match after
@@ -47,10 +48,10 @@ impl Words {
         self.words.keys()
     }
 
-    /// Whether `other` has all of its words, each with all of its places.
+    /// Checks that `other` has all of these words, each with all of its placeholders.
     ///
     /// # Errors
-    /// The first word that `other` has not, or that has a place there not.
+    /// The first word that `other` lacks, or the first placeholder that it lacks in that word.
     pub(super) fn check_against(&self, other: &Self) -> Result<(), (String, Option<String>)> {
         for (key, text) in &self.words {
             let known = other.words.get(key).ok_or_else(|| (key.clone(), None))?;
@@ -62,7 +63,7 @@ impl Words {
         Ok(())
     }
 
-    /// Its words, and for what it does not have those of `other`.
+    /// These words, completed by those of `other`.
     #[must_use]
     pub(super) fn or(mut self, other: Self) -> Self {
         for (key, text) in other.words {
@@ -72,12 +73,12 @@ impl Words {
     }
 }
 
-/// The names that stand in braces.
+/// The names in braces.
 fn places(text: &str) -> impl Iterator<Item = &str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(place, _)| place))
 }
 
-/// The file that has the words of a language.
+/// The file with the words of a language.
 pub(super) fn file_name(language: Language) -> &'static str {
     match language {
         Language::English => "words.en.toml",
