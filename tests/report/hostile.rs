@@ -342,7 +342,7 @@ fn a_local_disk_that_hangs_keeps_no_other_node_waiting() {
     wait_until("the report is there", Duration::from_secs(120), || text().contains("! node local: "));
     let text = text();
     for node in ["evil", "local"] {
-        assert!(text.contains(&format!("! node {node}: it took longer than 4s\n")), "{node}: {text}");
+        assert!(text.contains(&format!("! node {node}: it took longer than 4s;")), "{node}: {text}");
     }
     assert!(text.lines().any(|line| line.contains(" good ") && line.ends_with("gathered")), "{text}");
 }

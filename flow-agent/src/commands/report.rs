@@ -179,16 +179,24 @@ fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger, runtime: &Runtime)
     if closing::can_be_skipped(job, former.as_ref(), &deliveries, false) {
         return Ok(Code::Done);
     }
+    let former = former.map(without_statements);
     let directory = collect::directory(&job.config);
     let collected = collect::collect(job, None, &directory, former.as_ref(), runtime)?;
     if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
         return Ok(Code::Done);
     }
+    let former = reports::read_report(&job.state, job.month)?;
     let report = collected.report.revise(former, |user, rev| deliveries.was_delivered(user, rev));
     let letters = Letters::of(job, templates, &report, &deliveries)?;
     output::print(&say::report(&report, &collected.problems))?;
     output::print(&say::plan(&letters, &deliveries, job, &report))?;
     Ok(code(job, &report, None))
+}
+
+/// The former report as far as it says how the month stands. Its statements may take as much memory as those that are
+/// about to be made: they are read again when there is room for both.
+fn without_statements(former: MonthlyReport) -> MonthlyReport {
+    MonthlyReport { statements: Vec::new(), ..former }
 }
 
 /// Files and locks are dealt with here, outside of the runtime: only gathering and mailing are asynchronous.
@@ -205,11 +213,13 @@ fn report(
     if closing::can_be_skipped(job, former.as_ref(), &deliveries, no_mail) {
         return Ok(Code::Done);
     }
+    let former = former.map(without_statements);
     let directory = collect::directory(&job.config);
     let collected = collect::collect(job, Some(lock), &directory, former.as_ref(), runtime)?;
     if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
         return Ok(Code::Done);
     }
+    let former = reports::read_report(&job.state, job.month)?;
     let report = collected.report.revise(former, |user, rev| deliveries.was_delivered(user, rev));
     let letters = Letters::of(job, templates, &report, &deliveries)?;
     letters.check_resend_names(job)?;

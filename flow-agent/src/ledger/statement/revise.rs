@@ -1,6 +1,6 @@
 //! Compares a report with the former report of the same month. A change becomes a revision and is never silent.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{MonthlyReport, PriorRevision, State, Statement};
 use crate::ledger::counters::Counters;
@@ -19,15 +19,17 @@ impl MonthlyReport {
         let was_over = former.state != State::InProgress;
         let now = self.made_at;
         let ends = !was_over && self.state != State::InProgress;
-        let mut said: HashMap<_, &Statement> = former.statements.iter().map(|old| (old.owner(), old)).collect();
+        let said: HashMap<_, &Statement> = former.statements.iter().map(|old| (old.key(), old)).collect();
         for statement in &mut self.statements {
-            if let Some(old) = said.remove(&statement.owner()) {
+            if let Some(old) = said.get(&statement.key()) {
                 let was_said = was_over || was_told(old.user.as_deref(), old.rev);
                 statement.follow(old, &former, was_said && (ends || statement.differs(old)));
             }
         }
         // An owner who had figures and now has none must not disappear without a revision.
-        for old in former.statements.iter().filter(|old| said.contains_key(&old.owner())) {
+        let owners: HashSet<_> = self.statements.iter().map(Statement::key).collect();
+        let vanished: Vec<&Statement> = former.statements.iter().filter(|old| !owners.contains(&old.key())).collect();
+        for old in vanished {
             if was_over || was_told(old.user.as_deref(), old.rev) {
                 let mut statement = old.emptied();
                 statement.follow(old, &former, statement.differs(old));
@@ -35,7 +37,7 @@ impl MonthlyReport {
                 self.statements.push(statement);
             }
         }
-        self.statements.sort_by_cached_key(Statement::owner);
+        self.statements.sort_by(|one, other| one.key().cmp(&other.key()));
         self.first_made_at = former.first_made_at.or(self.first_made_at);
         self.final_at = former.final_at.or(self.final_at);
         self.keep_corrections(&former);
@@ -59,10 +61,10 @@ impl MonthlyReport {
     /// Fills in the fields that a report of an older version lacks, so that they alone do not make a revision.
     fn complete_from(&mut self, new: &Self) {
         let state = self.state;
-        let by_owner: HashMap<_, &Statement> = new.statements.iter().map(|new| (new.owner(), new)).collect();
+        let by_owner: HashMap<_, &Statement> = new.statements.iter().map(|new| (new.key(), new)).collect();
         for statement in self.statements.iter_mut().filter(|statement| statement.state.is_none()) {
             statement.state = Some(state);
-            if let Some(new) = by_owner.get(&statement.owner()) {
+            if let Some(new) = by_owner.get(&statement.key()) {
                 statement.open_nodes.clone_from(&new.open_nodes);
             }
         }
@@ -98,6 +100,14 @@ impl MonthlyReport {
 }
 
 impl Statement {
+    /// Its owner, borrowed, in the order of [`super::Owner`]: users by name, then ports by number.
+    fn key(&self) -> (bool, &str, u16) {
+        match (&self.user, self.ports.first()) {
+            (Some(name), _) => (false, name, 0),
+            (None, port) => (true, "", port.copied().unwrap_or(0)),
+        }
+    }
+
     /// Whether the bill has changed.
     fn differs(&self, old: &Self) -> bool {
         (self.total, self.billed_bytes, &self.money) != (old.total, old.billed_bytes, &old.money)
