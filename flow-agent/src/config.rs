@@ -24,7 +24,7 @@ pub use error::{ConfigError, Overlap, Place};
 pub use load::{DEFAULT_PATH, load, reload_users};
 
 use crate::backend::BackendChoice;
-use crate::gather::NodeConfig;
+use crate::gather::{NodeConfig, NodeSource};
 use crate::ledger::billing::{Billed, Price};
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::record::CountMode;
@@ -67,6 +67,14 @@ impl Config {
     pub fn users_from_file(&self) -> &[User] {
         // They come after those of `[[users]]`.
         self.users.get(self.declared.len()..).unwrap_or_default()
+    }
+
+    /// Whether this machine is a main node that counts nothing itself: it is none of its nodes, and `[ports]` is empty.
+    pub fn only_gathers(&self) -> bool {
+        let PortsConfig { watch, files, listening } = &self.ports;
+        let is_here = |node: &NodeConfig| matches!(node.source, NodeSource::Local);
+        let counts = *listening || !watch.is_empty() || !files.is_empty() || self.nodes.iter().any(is_here);
+        !self.nodes.is_empty() && !counts
     }
 }
 

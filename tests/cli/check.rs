@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use flow_agent::store::StateDir;
 use serde_json::Value;
 
 use crate::program::{flow_agent, flow_agent_as_nobody, open_to_all};
+use crate::state::State;
 
 fn place(config: &str) -> tempfile::TempDir {
     let directory = tempfile::Builder::new().prefix("flow-agent-cli").tempdir().unwrap();
@@ -107,4 +109,69 @@ fn config_only_looks_at_the_configuration_and_its_files_and_at_nothing_else() {
     fs::write(&config, "[count]\nbukcet = \"1h\"\n").unwrap();
     let said = flow_agent_as_nobody(&arguments);
     assert_eq!((said.code, sections(&said.stdout)), (Some(3), vec![r#""config" "fail""#.to_owned()]));
+}
+
+/// The findings of one section: status, text, and what to do.
+fn of_section(stdout: &str, section: &str) -> Vec<(String, String, String)> {
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let findings = findings(stdout).into_iter().filter(|finding| finding["section"] == section);
+    findings.map(|finding| (text(&finding, "status"), text(&finding, "what"), text(&finding, "help"))).collect()
+}
+
+#[test]
+fn no_agent_is_a_failure_and_says_how_to_start_one() {
+    let state = State::full();
+    let config = state.config();
+    fs::write(&config, fs::read_to_string(&config).unwrap() + "[ports]\nwatch = [443]\n").unwrap();
+    let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
+    let what = format!(
+        "no agent runs for `{}`: the counters were last read at 2024-10-05 14:23:30",
+        state.path("").display().to_string().trim_end_matches('/')
+    );
+    let expected = ("fail".to_owned(), what, "systemctl enable --now flow-agent".to_owned());
+    assert_eq!((said.code, of_section(&said.stdout, "agent")), (Some(4), vec![expected]));
+}
+
+#[test]
+fn counters_that_nobody_reads_are_a_failure_although_an_agent_runs() {
+    let state = State::full();
+    let config = state.config();
+    fs::write(&config, fs::read_to_string(&config).unwrap() + "[ports]\nwatch = [443]\n").unwrap();
+    // Another process, as the agent is one, that hangs.
+    let _lock = StateDir::new(state.path("")).lock_run().unwrap();
+    let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
+    let found = of_section(&said.stdout, "agent");
+    assert_eq!((said.code, found.len()), (Some(4), 1), "{}", said.stdout);
+    let expected = "nobody has read the counters since 2024-10-05 14:23:30, more than two buckets ago";
+    assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("fail", expected));
+    assert!(found[0].2.contains("systemctl restart flow-agent"), "{found:?}");
+}
+
+#[test]
+fn a_monitor_reads_the_code_and_nothing_else() {
+    let state = State::full();
+    let config = state.config();
+    fs::write(&config, fs::read_to_string(&config).unwrap() + "[ports]\nwatch = [443]\n").unwrap();
+    for arguments in [&["check", "--quiet"][..], &["check", "-q", "--json"]] {
+        let said = flow_agent(&[arguments, &["--config", config.to_str().unwrap()]].concat());
+        assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (Some(4), "", ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_main_node_that_counts_nothing_lacks_neither_ports_nor_an_agent() {
+    // Nobody answers at this port: only the node is a failure.
+    let place = place("[[nodes]]\nname = \"hk-2\"\nhost = \"127.0.0.1\"\nport = 1\n");
+    let config = place.path().join("config.toml");
+    let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
+    let expected = "this main node gathers from 1 node, and counts nothing itself";
+    assert_eq!(
+        of_section(&said.stdout, "agent"),
+        [("ok".to_owned(), expected.to_owned(), String::new())],
+        "{}",
+        said.stdout
+    );
+    let failed = findings(&said.stdout).into_iter().filter(|finding| finding["status"] == "fail");
+    assert!(failed.clone().all(|finding| finding["section"] == "nodes"), "{}", said.stdout);
+    assert_eq!((said.code, failed.count()), (Some(6), 1), "{}", said.stdout);
 }

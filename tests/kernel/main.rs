@@ -12,6 +12,7 @@ mod adopt;
 mod agent;
 mod attach;
 mod changes;
+mod check;
 #[path = "../common/classifiers.rs"]
 mod classifiers;
 mod clock;

@@ -1,5 +1,6 @@
 //! `flow-agent check`: looks at everything that counting and reporting need, and says what to do about what is missing.
 
+mod agent;
 mod config;
 mod enroll;
 mod enroll_main;
@@ -21,6 +22,10 @@ use crate::exit::{Code, Failure};
 
 /// Look at everything that counting needs: what works, what does not, what to do
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "For monitors: `flow-agent check --quiet` prints nothing. The exit code says whether all is well (0), or \
+                        what is not: 4, for example, when no agent runs or nobody reads the counters."
+)]
 pub struct Args {
     /// Show the host key of this node of the configuration, ask, and believe it from now on
     #[arg(long, value_name = "NODE", conflicts_with_all = ["send_test", "json"])]
@@ -46,7 +51,7 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Prints what was found; the code is that of the first section in which something fails.
+/// Prints what was found, unless `--quiet` is given. The code is that of the first section in which something fails.
 ///
 /// # Errors
 /// When the result cannot be written.
@@ -59,7 +64,9 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         return enroll_main::enroll_main(&common.load()?, &request);
     }
     let findings = if args.config_only { look_at_config(common) } else { look(common, args.send_test.as_deref()) };
-    output::print(&if args.json { finding::json(&findings) } else { finding::table(&findings) })?;
+    if common.quiet == 0 {
+        output::print(&if args.json { finding::json(&findings) } else { finding::table(&findings) })?;
+    }
     Ok(finding::code(&findings))
 }
 
@@ -74,11 +81,15 @@ fn look(common: &Common, send_test: Option<&str>) -> Vec<Finding> {
     let (mut findings, config) = config::findings(common);
     // Without a configuration it is not known what to look at.
     let Some(config) = config else { return findings };
-    findings.extend(kernel::findings(&config.count, &config.bpffs));
-    findings.extend(interfaces::findings(&config));
-    findings.extend(ports::findings(&config));
+    let only_gathers = agent::only_gathers(&config);
+    if only_gathers.is_none() {
+        findings.extend(kernel::findings(&config.count, &config.bpffs));
+        findings.extend(interfaces::findings(&config));
+        findings.extend(ports::findings(&config));
+    }
     let now = clock::now().wall;
     findings.extend(state::findings(&config, now));
+    findings.extend(only_gathers.or_else(|| agent::finding(&config, now)));
     findings.extend(nodes::findings(&config, now));
     findings.extend(mail::findings(&config, now, send_test));
     findings

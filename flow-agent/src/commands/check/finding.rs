@@ -27,6 +27,7 @@ pub enum Section {
     Interfaces,
     Ports,
     State,
+    Agent,
     Nodes,
     Mail,
 }
@@ -36,7 +37,7 @@ impl Section {
     pub fn code(self) -> Code {
         match self {
             Self::Config | Self::Ports => Code::Config,
-            Self::Kernel | Self::Interfaces => Code::Kernel,
+            Self::Kernel | Self::Interfaces | Self::Agent => Code::Kernel,
             Self::State => Code::Store,
             Self::Nodes => Code::Incomplete,
             Self::Mail => Code::Mail,
@@ -50,6 +51,7 @@ impl Section {
             Self::Interfaces => "interfaces",
             Self::Ports => "ports",
             Self::State => "state",
+            Self::Agent => "agent",
             Self::Nodes => "nodes",
             Self::Mail => "mail",
         }

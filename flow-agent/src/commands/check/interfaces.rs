@@ -97,12 +97,27 @@ fn attached(config: &Config, chosen: &BTreeSet<String>) -> Vec<Finding> {
     }
 }
 
+/// The chosen interfaces on which this agent, which has counters in the kernel, counts nothing at all.
+fn uncounted(found: &Found, chosen: &BTreeSet<String>) -> Vec<Finding> {
+    let Found::Instance(Instance { survey, .. }) = found else { return Vec::new() };
+    let counted = found.interfaces();
+    let is_named = |name: &str| survey.attachments.iter().any(|attachment| attachment.interface == name);
+    let missing = chosen.iter().filter(|name| !counted.contains(name.as_str()) && !is_named(name));
+    missing
+        .map(|name| {
+            let what = format!("`{name}` is to be counted, but nothing of this agent is attached to it");
+            Finding::fail(Section::Interfaces, what).help(REATTACH.to_owned())
+        })
+        .collect()
+}
+
 /// Another agent's is only named, unless it counts where this one would.
 fn of_instance(found: &Found, chosen: &BTreeSet<String>) -> Vec<Finding> {
     let described = found.describe();
     if let Found::Instance(Instance { is_ours: true, survey, .. }) = found {
         let mut findings = vec![Finding::ok(Section::Interfaces, described)];
-        findings.extend(of_survey(survey));
+        findings.extend(of_survey(survey, chosen));
+        findings.extend(uncounted(found, chosen));
         return findings;
     }
     if found.interfaces().iter().any(|interface| chosen.contains(*interface)) {
@@ -115,7 +130,10 @@ fn of_instance(found: &Found, chosen: &BTreeSet<String>) -> Vec<Finding> {
     vec![Finding::ok(Section::Interfaces, described)]
 }
 
-fn of_survey(survey: &Survey) -> Vec<Finding> {
+const REATTACH: &str = "a running agent attaches again within seconds; if none runs: systemctl enable --now flow-agent";
+
+/// A program that is no longer attached is a failure where it is to count.
+fn of_survey(survey: &Survey, chosen: &BTreeSet<String>) -> Vec<Finding> {
     let mut directions: BTreeMap<(&str, bool), Vec<&str>> = BTreeMap::new();
     for attachment in &survey.attachments {
         directions.entry((&attachment.interface, attachment.live)).or_default().push(attachment.direction);
@@ -124,8 +142,11 @@ fn of_survey(survey: &Survey) -> Vec<Finding> {
         let directions = directions.join(" and ");
         match live {
             true => Finding::ok(Section::Interfaces, format!("attached to `{interface}`: {directions}")),
-            false => Finding::warn(Section::Interfaces, format!("no longer attached to `{interface}`: {directions}"))
-                .help("a running agent attaches again within seconds; else start `flow-agent run`".to_owned()),
+            false => {
+                let finding = if chosen.contains(*interface) { Finding::fail } else { Finding::warn };
+                finding(Section::Interfaces, format!("no longer attached to `{interface}`: {directions}"))
+                    .help(REATTACH.to_owned())
+            }
         }
     };
     let mut findings: Vec<_> = directions.iter().map(attachment).collect();
@@ -140,6 +161,7 @@ fn of_survey(survey: &Survey) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::backend::ebpf::SurveyedAttachment;
+    use crate::commands::instances::Key;
 
     fn interface(name: &str, device_type: u16) -> Interface {
         Interface { index: device_type.into(), name: name.to_owned(), device_type, ..Interface::default() }
@@ -175,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_gone_is_a_warning() {
+    fn a_program_that_is_gone_is_a_failure_where_it_is_to_count() {
         let attachment =
             |interface: &str, direction, live| SurveyedAttachment { interface: interface.to_owned(), direction, live };
         let attachments = vec![
@@ -183,8 +205,14 @@ mod tests {
             attachment("eth0", "egress", true),
             attachment("eth1", "ingress", false),
         ];
-        let findings = of_survey(&Survey { sets: Vec::new(), attachments });
-        let expected = ["Ok: attached to `eth0`: ingress and egress", "Warn: no longer attached to `eth1`: ingress"];
-        assert_eq!(lines(&findings), expected);
+        let survey = Survey { sets: Vec::new(), attachments };
+        let of = |chosen: &str| lines(&of_survey(&survey, &[chosen.to_owned()].into()));
+        let attached = "Ok: attached to `eth0`: ingress and egress";
+        assert_eq!(of("eth0"), [attached, "Warn: no longer attached to `eth1`: ingress"]);
+        assert_eq!(of("eth1"), [attached, "Fail: no longer attached to `eth1`: ingress"]);
+        let instance = Instance { is_ours: true, key: Key::Id("1".to_owned()), survey, rules: Vec::new() };
+        let chosen = ["eth0", "eth1", "eth2"].map(str::to_owned).into();
+        let expected = ["Fail: `eth2` is to be counted, but nothing of this agent is attached to it"];
+        assert_eq!(lines(&uncounted(&Found::Instance(instance), &chosen)), expected);
     }
 }

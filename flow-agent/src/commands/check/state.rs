@@ -82,6 +82,12 @@ fn holders(root: &Path) -> Vec<(&'static str, Finding)> {
     doing.into_iter().filter_map(holder).collect()
 }
 
+/// Whether an agent holds the lock of the state directory at `root`. `None` if the kernel does not list its locks.
+pub(super) fn agent_runs(root: &Path) -> Option<bool> {
+    procfs::locks().ok()?;
+    Some(holders(root).iter().any(|(file, _)| *file == RUN_LOCK))
+}
+
 fn document<T>(what: &str, found: Result<Option<T>, StoreError>) -> Option<Finding> {
     let error = found.err()?;
     let finding = Finding::error(Section::State, &error);

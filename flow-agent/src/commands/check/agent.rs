@@ -1,0 +1,126 @@
+//! Section agent: does an agent run here, and does it read the counters.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::finding::{Finding, Section};
+use super::state;
+use crate::config::Config;
+use crate::ledger::calendar::local;
+use crate::ledger::units::count;
+use crate::store::hours::{self, Hour, Hours};
+use crate::store::{self, StateDir};
+
+/// How much later than two buckets the newest reading may be: an agent that has just started closes the old bucket first.
+const PATIENCE: TimeDelta = TimeDelta::minutes(1);
+
+const START: &str = "systemctl enable --now flow-agent";
+const RESTART: &str = "read `journalctl -u flow-agent`, then `systemctl restart flow-agent`";
+
+/// Whether this machine only gathers: it has nodes, is none of them, and `[ports]` names nothing to count.
+pub(super) fn only_gathers(config: &Config) -> Option<Finding> {
+    config.only_gathers().then(|| {
+        let nodes = count(config.nodes.len(), "node");
+        Finding::ok(Section::Agent, format!("this main node gathers from {nodes}, and counts nothing itself"))
+    })
+}
+
+/// Whether an agent counts for the state directory of `config`.
+pub(super) fn finding(config: &Config, now: DateTime<Utc>) -> Option<Finding> {
+    let state = StateDir::new(&config.state_dir);
+    // Without the kernel's list of locks, only the age of the newest reading tells.
+    let runs = state::agent_runs(state.root()).unwrap_or(true);
+    judge(config, runs, newest_reading(&state), now)
+}
+
+/// `runs`: an agent holds `run.lock`. Returns `None` while an agent that runs has not read anything yet.
+fn judge(config: &Config, runs: bool, read_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Finding> {
+    let shown = |at: DateTime<Utc>| local(config.timezone, at).format("%Y-%m-%d %H:%M:%S");
+    if !runs {
+        let since = match read_at {
+            Some(at) => format!("the counters were last read at {}", shown(at)),
+            None => "nothing was counted yet".to_owned(),
+        };
+        let what = format!("no agent runs for `{}`: {since}", config.state_dir.display());
+        return Some(Finding::fail(Section::Agent, what).help(START.to_owned()));
+    }
+    let at = read_at?;
+    let two_buckets = TimeDelta::seconds(2 * i64::from(config.count.bucket.seconds()));
+    if now - at > two_buckets + PATIENCE {
+        let what = format!("nobody has read the counters since {}, more than two buckets ago", shown(at));
+        return Some(Finding::fail(Section::Agent, what).help(RESTART.to_owned()));
+    }
+    Some(Finding::ok(Section::Agent, format!("the counters were last read at {}", shown(at))))
+}
+
+/// When the counters were last read, as the checkpoint and the newest seal say. Files that are damaged or cannot be read
+/// are findings of the section `state`.
+fn newest_reading(state: &StateDir) -> Option<DateTime<Utc>> {
+    let checkpoint = store::checkpoint::read(state).ok().flatten().map(|checkpoint| checkpoint.at.to_utc());
+    let date = hours::dates(state).ok().and_then(|dates| dates.last().copied());
+    let sealed = date.and_then(|date| Hours::read(state, date..=date).ok()).and_then(|hours| {
+        let end = |hour| match hour {
+            Ok(Hour::Bucket(block)) => Some(block.seal.end.to_utc()),
+            Ok(Hour::Damage(_) | Hour::Unfinished(_)) | Err(_) => None,
+        };
+        hours.filter_map(end).max()
+    });
+    checkpoint.max(sealed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::check::finding::Status;
+    use crate::config;
+
+    fn config(text: &str) -> Config {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("node = \"hk-1\"\ntimezone = \"UTC\"\nstate_dir = \"/state\"\n{text}");
+        std::fs::write(file.path(), text).unwrap();
+        config::load(Some(file.path()), None).unwrap()
+    }
+
+    fn at(time: &str) -> DateTime<Utc> {
+        format!("2026-10-05T{time}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn an_agent_that_is_gone_or_reads_nothing_is_a_failure() {
+        let config = config("");
+        let said = |runs, read_at, now| {
+            judge(&config, runs, read_at, at(now)).map(|finding| (finding.status, finding.what, finding.help))
+        };
+        assert_eq!(said(true, None, "13:00:00"), None);
+        // Two buckets of an hour, and one minute.
+        let read_at = Some(at("13:00:00"));
+        assert_eq!(said(true, read_at, "15:01:00").unwrap().0, Status::Ok);
+        let expected = (
+            Status::Fail,
+            "nobody has read the counters since 2026-10-05 13:00:00, more than two buckets ago".to_owned(),
+            Some(RESTART.to_owned()),
+        );
+        assert_eq!(said(true, read_at, "15:01:01"), Some(expected));
+        // The clock was set back.
+        assert_eq!(said(true, read_at, "12:00:00").unwrap().0, Status::Ok);
+        let gone = "no agent runs for `/state`: the counters were last read at 2026-10-05 13:00:00";
+        assert_eq!(
+            said(false, read_at, "13:00:01"),
+            Some((Status::Fail, gone.to_owned(), Some("systemctl enable --now flow-agent".to_owned())))
+        );
+    }
+
+    #[test]
+    fn a_main_node_only_gathers_unless_it_is_a_node_itself_or_names_ports() {
+        let remote = "[[nodes]]\nname = \"hk-2\"\nhost = \"192.0.2.7\"\n";
+        assert!(config(remote).only_gathers());
+        for other in [
+            String::new(),
+            format!("{remote}[[nodes]]\nname = \"hk-1\"\nlocal = true\n"),
+            format!("{remote}[ports]\nwatch = [443]\n"),
+            format!("{remote}[ports]\nlistening = true\n"),
+            format!("{remote}[ports]\nfiles = [{{ path = \"/mudb.json\", format = \"mudb\" }}]\n"),
+        ] {
+            assert!(!config(&other).only_gathers(), "{other}");
+        }
+    }
+}
