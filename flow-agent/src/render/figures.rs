@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use serde::{Serialize, Serializer};
 
+use super::summary::inert;
 use crate::ledger::calendar::Month;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reconcile::{Compared, Reconciliation};
@@ -283,10 +284,30 @@ fn reconciliation<S: Serializer>(compared: &Option<Reconciliation>, serializer: 
     serializer.collect_map(both.into_iter().flatten())
 }
 
+/// The name of a user for the CSV, which a spreadsheet must not take for a formula.
 fn user(user: Option<&str>) -> String {
-    user.unwrap_or_default().to_owned()
+    inert(user.unwrap_or_default())
 }
 
 fn ports(ports: &[u16]) -> String {
     ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spreadsheet_takes_no_user_name_for_a_formula() {
+        let row = TopRow {
+            kind: Kind::Top,
+            rank: 1,
+            user: Some("=1+1|cmd".to_owned()),
+            ports: vec![443],
+            sums: Sums::default(),
+        };
+        assert!(csv(&row).starts_with("1,'=1+1|cmd,443,"), "{}", csv(&row));
+        // JSON is for programs, which need the name as it is.
+        assert!(json(&row).contains(r#""user":"=1+1|cmd""#), "{}", json(&row));
+    }
 }

@@ -250,6 +250,6 @@ fn state_name(state: State) -> &'static str {
 }
 
 /// Spreadsheets take a field that begins with one of these characters for a formula; a leading quote keeps it text.
-fn inert(text: &str) -> String {
+pub(super) fn inert(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
