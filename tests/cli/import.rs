@@ -65,3 +65,17 @@ fn a_line_without_an_end_is_named_and_takes_no_memory() {
         "{said}"
     );
 }
+
+#[test]
+fn files_without_a_usable_line_are_reported_as_incomplete() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("config.toml"), "node = \"hk-1\"\nstate_dir = \"state\"\n").unwrap();
+    let config = dir.path().join("config.toml");
+    fs::create_dir(dir.path().join("nothing")).unwrap();
+    fs::write(dir.path().join("empty_daylog.txt"), "\n\n").unwrap();
+    for from in ["nothing", "empty_daylog.txt"].map(|name| dir.path().join(name)) {
+        let said = flow_agent(&["import", from.to_str().unwrap(), "--config", config.to_str().unwrap()]);
+        assert_eq!(said.code, Some(6), "{} {}", said.stdout, said.stderr);
+        assert!(said.stdout.contains("there is no usable line"), "{}", said.stdout);
+    }
+}

@@ -30,7 +30,8 @@ pub struct Args {
     pub from: Vec<PathBuf>,
 }
 
-/// Imports all usable lines, and prints every doubtful one; if there is any, the code is 6. Buckets that overlap one in
+/// Imports all usable lines, and prints every doubtful one; if there is any, or no
+/// usable line at all, the code is 6. Buckets that overlap one in
 /// the hourly log are left out, so that importing twice counts once.
 ///
 /// # Errors
@@ -47,6 +48,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let lock = state.lock_run()?;
     let (mut journal, _) = Journal::open(&lock)?;
     let (mut written, mut there) = (0_usize, 0_usize);
+    let is_nothing_usable = imported.buckets.is_empty();
     let known = known(&state, &imported.buckets)?;
     for mut bucket in imported.buckets {
         let (start, end) = (bucket.seal.start.to_utc(), bucket.seal.end.to_utc());
@@ -76,10 +78,15 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         count(left_out, "line"),
         imported.doubts.len() - left_out,
     );
-    text += "they hold outgoing TCP over IPv4 only; `flow-agent rollup` makes their days\n";
+    text += match is_nothing_usable {
+        true => {
+            "there is no usable line: name logs of the scripts, or directories with *_daylog.txt or *_monthlog.txt in them\n"
+        }
+        false => "they hold outgoing TCP over IPv4 only; `flow-agent rollup` makes their days\n",
+    };
     output::print(&text)?;
-    let in_doubt = !imported.doubts.is_empty() || !imported.prefixes.is_empty();
-    Ok(if in_doubt { Code::Incomplete } else { Code::Done })
+    let is_incomplete = is_nothing_usable || !imported.doubts.is_empty() || !imported.prefixes.is_empty();
+    Ok(if is_incomplete { Code::Incomplete } else { Code::Done })
 }
 
 /// The given files, and the logs in the given directories, sorted by name.
