@@ -1,10 +1,13 @@
-//! `cargo xtask lint`: format, clippy and rustdoc, warnings as errors.
+//! `cargo xtask lint`: format, clippy and rustdoc, warnings as errors; and what `deny.toml` allows of the dependencies.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
 use crate::process::{command, run as run_command};
 
-/// Checks the format, and lets no warning of clippy or rustdoc pass
+/// Checks the format and the dependencies, and lets no warning of clippy or rustdoc pass
 #[derive(clap::Args)]
 pub struct Options {}
 
@@ -24,5 +27,34 @@ pub fn run(_options: Options) -> Result<()> {
     ];
     run_command(&mut command("cargo", clippy))?;
     let doc = ["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"];
-    run_command(command("cargo", doc).env("RUSTDOCFLAGS", "-D warnings"))
+    run_command(command("cargo", doc).env("RUSTDOCFLAGS", "-D warnings"))?;
+    // Advisories are left out: they come from the network, and change without a change here.
+    match deny(std::env::var_os("PATH").as_deref()) {
+        Some(_) => run_command(&mut command("cargo", ["deny", "check", "bans", "licenses", "sources"])),
+        None => {
+            eprintln!("NOT CHECKED: bans, licenses and sources of the dependencies (`cargo install cargo-deny`)");
+            Ok(())
+        }
+    }
+}
+
+/// Where `cargo-deny` is, if it is in one of the directories of `path`.
+fn deny(path: Option<&OsStr>) -> Option<PathBuf> {
+    let directories = path.map(std::env::split_paths).into_iter().flatten();
+    directories.map(|directory| directory.join("cargo-deny")).find(|program| program.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_deny_is_found_on_the_path_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = std::env::join_paths([std::path::Path::new("/nonexistent"), directory.path()]).unwrap();
+        assert_eq!(deny(Some(&path)), None);
+        assert_eq!(deny(None), None);
+        std::fs::write(directory.path().join("cargo-deny"), "").unwrap();
+        assert_eq!(deny(Some(&path)), Some(directory.path().join("cargo-deny")));
+    }
 }
