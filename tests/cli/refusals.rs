@@ -74,6 +74,59 @@ fn overlapping_users_are_refused_with_both_lines() {
 }
 
 #[test]
+fn a_configuration_or_users_file_that_is_too_large_is_refused_before_it_is_parsed() {
+    let place = Place::with("");
+    let brackets = "[".repeat((4 << 20) + 1);
+    fs::write(place.path("config.toml"), format!("x = {brackets}")).unwrap();
+    let help = "\n  help: check that this is the right file\n";
+    refused(&place.run(), 3, &format!("error: `config.toml` is larger than 4 MiB{help}"));
+
+    let place = Place::with("users_file = \"users.csv\"\n");
+    // The file takes no room on the disk.
+    fs::File::create(place.path("users.csv")).unwrap().set_len((64 << 20) + 1).unwrap();
+    refused(&place.run(), 3, &format!("error: `users.csv` is larger than 64 MiB{help}"));
+}
+
+#[test]
+fn a_state_directory_of_a_node_that_a_shell_would_not_take_literally_is_refused() {
+    for path in [
+        "/var/$(reboot)",
+        "/var/`reboot`",
+        "/var/a\\nb",
+        "/var/a b",
+        "/var/'a",
+        "/var/*",
+        "/var/{a,b}",
+        "~/a",
+        "-a",
+        "",
+    ] {
+        let place = Place::with(&format!("[[nodes]]\nname = \"sg-1\"\nhost = \"sg\"\nstate_dir = \"{path}\"\n"));
+        let said = place.run();
+        assert_eq!(said.code, Some(3), "{path}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("config.toml:6:13: ") && said.stderr.contains("is not a path of letters"),
+            "{}",
+            said.stderr
+        );
+    }
+}
+
+#[test]
+fn more_ports_than_can_ever_be_counted_are_refused_without_advice_to_raise_the_limit() {
+    let place = Place::with("[ports]\nwatch = [\"1-65535\"]\n");
+    let said = place.run();
+    assert!(
+        said.stderr.contains("watch fewer ports; `count.max_ports` cannot be raised above 65530"),
+        "{}",
+        said.stderr
+    );
+    let place = Place::with("[count]\nmax_ports = 2\n[ports]\nwatch = [\"1-3\"]\n");
+    let said = place.run();
+    assert!(said.stderr.contains("watch fewer ports, or raise `count.max_ports`"), "{}", said.stderr);
+}
+
+#[test]
 fn a_missing_configuration_is_refused() {
     let place = Place::with("");
     fs::remove_file(place.path("config.toml")).unwrap();

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::MAX_PORTS;
 use super::iptables::IptablesError;
 
 /// Any error of the eBPF library or of a system call, boxed: they are large, and only shown.
@@ -138,7 +139,12 @@ impl BackendError {
     /// What the reader can do about it, where there is something to say.
     pub fn help(&self) -> Option<String> {
         Some(match self {
-            Self::TooManyPorts { .. } => "raise count.max_ports (at most 65530), or watch fewer ports".into(),
+            Self::TooManyPorts { max_ports: MAX_PORTS.., .. } => {
+                format!("watch fewer ports; count.max_ports cannot be raised above {MAX_PORTS}")
+            }
+            Self::TooManyPorts { .. } => {
+                format!("raise count.max_ports (at most {MAX_PORTS}), or watch fewer ports")
+            }
             Self::NoSuchInterface { present, .. } => match present.as_slice() {
                 [] => "there is no interface in this network namespace".into(),
                 names => format!("there are: {}", names.join(", ")),
@@ -215,5 +221,12 @@ mod tests {
         let error = BackendError::NoSuchInterface { interface: "eth9".into(), present };
         assert_eq!(error.to_string(), "interface `eth9` does not exist");
         assert_eq!(error.help().unwrap(), "there are: eth0, wg0");
+    }
+
+    #[test]
+    fn nobody_is_told_to_raise_a_limit_that_is_at_its_ceiling() {
+        let help = |max_ports| BackendError::TooManyPorts { wanted: 65_535, max_ports }.help().unwrap();
+        assert_eq!(help(65_530), "watch fewer ports; count.max_ports cannot be raised above 65530");
+        assert_eq!(help(65_529), "raise count.max_ports (at most 65530), or watch fewer ports");
     }
 }

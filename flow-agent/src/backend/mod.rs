@@ -24,6 +24,8 @@ pub use start::start;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+pub use flow_common::wire::MAX_SLOTS as MAX_PORTS;
+
 pub use crate::ledger::reading::Identity;
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::CountMode;

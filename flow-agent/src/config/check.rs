@@ -20,7 +20,7 @@ use crate::ledger::billing::Price;
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::user::User;
 use crate::mail::MailConfig;
-use crate::ports::{PortFile, PortsConfig};
+use crate::ports::{MAX_PORTS, PortFile, PortsConfig};
 
 const STATE_DIR: &str = "/var/lib/flow-agent";
 
@@ -115,7 +115,7 @@ fn count(count: file::Count) -> CountConfig {
         count: count.count.map(|count| count.0).unwrap_or_default(),
         bucket: count.bucket.map_or(BucketLength::HOUR, |bucket| bucket.0),
         checkpoint: count.checkpoint.map_or(Duration::from_secs(30), |checkpoint| checkpoint.0.0),
-        max_ports: count.max_ports.map_or(65_530, |ports| ports.0),
+        max_ports: count.max_ports.map_or(MAX_PORTS, |ports| ports.0),
     }
 }
 
@@ -177,7 +177,7 @@ fn node(node: file::Node, source: &Source<'_>, own_state_dir: &Path) -> Result<N
         name,
         aliases: node.aliases.into_iter().map(|alias| alias.into_inner().0.0).collect(),
         source: node_source,
-        state_dir: node.state_dir.map_or_else(|| default_state_dir.to_owned(), |path| source.resolve(path)),
+        state_dir: node.state_dir.map_or_else(|| default_state_dir.to_owned(), |path| source.resolve(Text(path.0.0))),
     })
 }
 

@@ -40,6 +40,8 @@ pub enum ConfigError {
         #[source]
         source: std::io::Error,
     },
+    #[error("`{}` is larger than {} MiB", path.display(), max_bytes >> 20)]
+    TooLarge { path: PathBuf, max_bytes: u64 },
     /// Not TOML, or a value that is not what its key wants.
     #[error("{place}: {message}")]
     Value { place: Place, message: String },
@@ -80,6 +82,7 @@ impl ConfigError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Read { .. } => Some("check that the file is there, and that this user may read it".to_owned()),
+            Self::TooLarge { .. } => Some("check that this is the right file".to_owned()),
             Self::UnknownKey { key, known, .. } => Some(match nearest(key, known) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("known here: {}", known.join(", ")),

@@ -11,14 +11,17 @@ use super::IncompleteLetters;
 use super::error::{ConfigError, Place};
 use super::mail::{Address, Mailbox};
 use super::shape::{Interfaces, OneOf, Ports, Share, Text, Whole};
-use super::value::{ByteCount, Currency, NodeName, Operand, PricedBytes, Seconds, UserName};
+use super::value::{ByteCount, Currency, NodeName, Operand, PlainPath, PricedBytes, Seconds, UserName};
 use crate::backend::BackendChoice;
 use crate::ledger::billing::Billed;
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::language::Language;
 use crate::ledger::record::CountMode;
 use crate::mail::MailServer;
-use crate::ports::PortFileFormat;
+use crate::ports::{MAX_PORTS, PortFileFormat};
+
+// The `ports` room cannot import the limit of the kernel's tables.
+const _: () = assert!(MAX_PORTS == crate::backend::MAX_PORTS);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +55,7 @@ pub(super) struct Count {
     pub(super) count: Option<OneOf<CountMode>>,
     pub(super) bucket: Option<Text<BucketLength>>,
     pub(super) checkpoint: Option<Text<Seconds>>,
-    pub(super) max_ports: Option<Whole<1, 65_530>>,
+    pub(super) max_ports: Option<Whole<1, MAX_PORTS>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,7 +101,7 @@ pub(super) struct Node {
     pub(super) user: Option<Text<Operand>>,
     pub(super) port: Option<Whole<1, 65_535>>,
     pub(super) identity_file: Option<Text<PathBuf>>,
-    pub(super) state_dir: Option<Text<PathBuf>>,
+    pub(super) state_dir: Option<Text<PlainPath>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,7 +1,8 @@
 //! EDGE files and environment: where the configuration lies, and what the system says where it says nothing.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
@@ -14,6 +15,12 @@ use crate::gather::NodeSource;
 
 /// Read where no other file is named, and where it exists.
 pub const DEFAULT_PATH: &str = "/etc/flow-agent/config.toml";
+
+/// The largest configuration that is read. Parsing takes about thirty times the memory of its text.
+const MAX_CONFIG_BYTES: u64 = 4 << 20;
+
+/// The largest users file that is read: about a million users.
+const MAX_USERS_BYTES: u64 = 64 << 20;
 
 /// Said of a users file whose encoding cannot be told.
 const SAVE_AS_UTF8: &str = "neither UTF-8 nor clearly GB18030; save it as \"CSV UTF-8\"";
@@ -51,7 +58,7 @@ pub fn load(path: Option<&Path>, state_dir: Option<&Path>) -> Result<Config, Con
 pub fn reload_users(config: &Config) -> Result<Config, ConfigError> {
     let (from_file, users_encoding) = match &config.users_file {
         Some(path) => {
-            let bytes = read_bytes(path)?;
+            let bytes = read_bytes(path, MAX_USERS_BYTES)?;
             let decoded = encoding::decode(&bytes).map_err(|error| not_text(path, &bytes, error, SAVE_AS_UTF8))?;
             (users_csv::from_csv(path, &decoded.text)?, decoded.encoding)
         }
@@ -73,14 +80,21 @@ fn without_file() -> Result<Config, ConfigError> {
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
-    String::from_utf8(read_bytes(path)?).map_err(|error| {
+    String::from_utf8(read_bytes(path, MAX_CONFIG_BYTES)?).map_err(|error| {
         let valid_up_to = error.utf8_error().valid_up_to();
         not_text(path, error.as_bytes(), NotText { valid_up_to }, "not UTF-8, expected a text in UTF-8")
     })
 }
 
-fn read_bytes(path: &Path) -> Result<Vec<u8>, ConfigError> {
-    std::fs::read(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })
+/// The content of `path`. No more than `max_bytes` are held in memory, whatever the file's metadata says: it may be a pipe.
+fn read_bytes(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ConfigError> {
+    let failed = |source| ConfigError::Read { path: path.to_owned(), source };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(max_bytes + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    match bytes.len() as u64 > max_bytes {
+        true => Err(ConfigError::TooLarge { path: path.to_owned(), max_bytes }),
+        false => Ok(bytes),
+    }
 }
 
 fn not_text(path: &Path, bytes: &[u8], NotText { valid_up_to }: NotText, message: &str) -> ConfigError {

@@ -137,6 +137,21 @@ impl Value for PathBuf {
     }
 }
 
+/// A path on another host. Before OpenSSH 9.0, `scp` hands it to a shell there, so it may not have any character that a
+/// shell does not take literally.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlainPath(pub PathBuf);
+
+impl Value for PlainPath {
+    const EXPECTED: &'static str = "a path of letters, digits and any of `/._-+@%:=,` that does not begin with a dash";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let plain = text.chars().all(|c| c.is_alphanumeric() || "/._-+@%:=,".contains(c));
+        let fits = plain && !text.is_empty() && !text.starts_with('-');
+        fits.then(|| Self(PathBuf::from(text))).ok_or_else(|| other::<Self>(text))
+    }
+}
+
 /// A host's name or address, or a name to log in with: an operand of ssh, so nothing that could be an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operand(pub String);

@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 
 pub use listed::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row, only_user};
 
+/// The largest value of `count.max_ports`.
+pub const MAX_PORTS: u32 = 65_530;
+
 /// Ports, and who owns each; `None` where nobody is known to.
 pub type Owners = BTreeMap<u16, Option<String>>;
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::ephemeral::Ephemeral;
 use super::file::{Found, PortFileError};
 use super::listening::ListeningError;
-use super::{Complaint, Detail, Owners, PortsConfig, spec};
+use super::{Complaint, Detail, MAX_PORTS, Owners, PortsConfig, spec};
 use crate::ledger::units;
 use crate::ledger::user::User;
 
@@ -106,6 +106,9 @@ impl WantedError {
         match self {
             Self::File(_) => "mend the file, or take it out of `ports.files`".to_owned(),
             Self::Listening(_) => "mount /proc, and let this user read it".to_owned(),
+            Self::TooMany { max_ports: MAX_PORTS.., .. } => {
+                format!("watch fewer ports; `count.max_ports` cannot be raised above {MAX_PORTS}")
+            }
             Self::TooMany { .. } => "watch fewer ports, or raise `count.max_ports`".to_owned(),
             Self::Nothing => {
                 "name ports with --ports or in `ports.watch`, a file in `ports.files`, or set `ports.listening`"
