@@ -127,10 +127,9 @@ impl Attacher {
     /// # Errors
     /// When the pins cannot be read.
     pub fn links_at(&self, index: u32, direction: Direction) -> Result<Vec<FoundLink>, BackendError> {
-        let mut links = self.pins.as_ref().map_or(Ok(Vec::new()), Pins::links)?;
         let place = (self.netns, index, direction);
-        links.retain(|found| (found.name.netns, found.name.index, found.name.direction) == place);
-        Ok(links)
+        let is_there = |name: &LinkName| (name.netns, name.index, name.direction) == place;
+        self.pins.as_ref().map_or(Ok(Vec::new()), |pins| pins.links_where(is_there))
     }
 
     /// Whether what was found attached still is, in the way in which this agent attaches; `link` is its id, if it is one.

@@ -171,13 +171,22 @@ impl Pins {
     /// # Errors
     /// When the directory cannot be read.
     pub fn links(&self) -> Result<Vec<FoundLink>, BackendError> {
+        self.links_where(|_| true)
+    }
+
+    /// The attachments of this instance whose name `wanted` accepts. Only those are looked at, so that a search for each of
+    /// a thousand devices does not look at all attachments a thousand times.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn links_where(&self, wanted: impl Fn(&LinkName) -> bool) -> Result<Vec<FoundLink>, BackendError> {
         let directory = self.root.join(LINKS);
         if !exists(&directory)? {
             return Ok(Vec::new());
         }
         let mut links = Vec::new();
         for (entry, path) in entries(&directory)? {
-            let Some(name) = LinkName::parse(&entry) else { continue };
+            let Some(name) = LinkName::parse(&entry).filter(&wanted) else { continue };
             let is_tcx = !metadata(&path)?.is_dir();
             links.push(FoundLink { name, path, is_tcx });
         }
