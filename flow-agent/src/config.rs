@@ -6,6 +6,7 @@ mod check;
 mod encoding;
 mod error;
 mod file;
+mod key;
 mod load;
 pub mod mail;
 mod shape;

@@ -60,7 +60,11 @@ fn an_unknown_key_is_refused_with_its_line() {
 #[test]
 fn port_70000_is_refused_with_its_line() {
     let place = Place::with("[ports]\nwatch = [\n  443,\n  70000,\n]\n");
-    refused(&place.run(), 3, "error: config.toml:6:3: port 70000 is out of range, expected 1 to 65535\n");
+    refused(
+        &place.run(),
+        3,
+        "error: config.toml:6:3: `ports.watch`: port 70000 is out of range, expected 1 to 65535\n",
+    );
 }
 
 #[test]

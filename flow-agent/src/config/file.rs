@@ -7,11 +7,11 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::IncompleteLetters;
 use super::error::{ConfigError, Place};
 use super::mail::{Address, Mailbox};
 use super::shape::{Interfaces, OneOf, Ports, Share, Text, Whole};
 use super::value::{ByteCount, Currency, NodeName, Operand, PlainPath, PricedBytes, Seconds, UserName};
+use super::{IncompleteLetters, key};
 use crate::backend::BackendChoice;
 use crate::ledger::billing::Billed;
 use crate::ledger::calendar::BucketLength;
@@ -156,7 +156,10 @@ fn refuse(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
             let key = names.next().unwrap_or_default();
             ConfigError::UnknownKey { place, key, known: names.collect() }
         }
-        None => ConfigError::Value { place, message: in_words_of_the_file(error.message()) },
+        None => {
+            let key = key::at(text, span.start).map(|key| format!("`{key}`: ")).unwrap_or_default();
+            ConfigError::Value { place, message: key + &in_words_of_the_file(error.message()) }
+        }
     }
 }
 
