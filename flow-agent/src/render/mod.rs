@@ -9,6 +9,7 @@ pub mod page;
 mod reasons;
 mod remarks;
 mod sample;
+mod scripts;
 pub mod summary;
 pub mod table;
 mod templates;

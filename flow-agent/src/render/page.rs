@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::chart::{Bar, Shape};
 use super::summary::{self, view};
 use super::view::partial_days;
-use super::{TemplateError, Templates, chart, dates};
+use super::{TemplateError, Templates, chart, dates, scripts};
 use crate::ledger::language::Language;
 use crate::ledger::statement::MonthlyReport;
 
@@ -23,6 +23,8 @@ struct View {
     /// The same for a narrow screen.
     chart_narrow: String,
     has_partial_days: bool,
+    /// For `script-src` of the Content-Security-Policy: the hashes of the scripts in the template.
+    script_sources: String,
 }
 
 /// Writes the page.
@@ -54,6 +56,7 @@ pub fn page(templates: &Templates, report: &MonthlyReport, language: Language) -
         chart: chart::days(Shape::Wide, &title, &bars),
         chart_narrow: chart::days(Shape::Narrow, &title, &bars),
         has_partial_days: !partial.is_empty(),
+        script_sources: scripts::sources(&templates.source("page.html")?),
     };
     templates.fill("page.html", language, &view)
 }

@@ -112,6 +112,12 @@ impl Templates {
         }
     }
 
+    /// The text of template `name`, as it is written.
+    pub(super) fn source(&self, name: &str) -> Result<String, TemplateError> {
+        let failed = |source| TemplateError::Template { name: name.to_owned(), source };
+        Ok(self.environment.get_template(name).map_err(failed)?.source().to_owned())
+    }
+
     /// Renders template `name` with `view`; `t` in the template gives the words of `language`.
     pub(super) fn fill(&self, name: &str, language: Language, view: &impl Serialize) -> Result<String, TemplateError> {
         let failed = |source| TemplateError::Template { name: name.to_owned(), source };

@@ -1,5 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use sha2::Digest as _;
+
 use super::sample::{every_kind, prior_revision, report_of, statement_of};
 use super::*;
 use crate::ledger::language::Language;
@@ -71,6 +74,30 @@ fn the_page_needs_nothing_else() {
         assert!(!page.contains(outside), "{outside}");
     }
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("@media print"));
+}
+
+#[test]
+fn the_page_runs_its_own_script_and_no_other() {
+    let report = report_of(statement_of("<script>alert(1)</script>"));
+    let page = page::page(&templates(), &report, Language::English).unwrap();
+    let (before, rest) = page.split_once("<script>").unwrap();
+    let (script, after) = rest.split_once("</script>").unwrap();
+    assert!(script.contains("addEventListener") || script.contains("onclick"), "{script}");
+    assert!(!before.contains("<script") && !after.contains("<script"));
+    let hash = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(script));
+    assert!(before.contains(&format!("script-src 'sha256-{hash}'\">")), "{hash}");
+    assert!(!before.contains("script-src 'unsafe-inline'"));
+}
+
+#[test]
+fn a_page_of_the_operator_keeps_its_own_policy() {
+    let text = "<meta content=\"script-src 'unsafe-inline'\"><script>a()</script>";
+    let page = |text: &str| {
+        let templates = Templates::new(&BTreeMap::from([("page.html".to_owned(), text.to_owned())])).unwrap();
+        page::page(&templates, &report_of(statement_of("alice")), Language::English).unwrap()
+    };
+    assert_eq!(page(text), text);
+    assert!(page("{{ script_sources | safe }}<script>b()</script>").starts_with("'sha256-"));
 }
 
 #[test]
