@@ -91,7 +91,6 @@ fn ports_and_users_can_be_asked_for() {
     assert_eq!(of(&["--port", "443"]), json!([300, 0, 0]));
     assert_eq!(of(&["--port", "8000-9000"]), json!([6700, 3, 10]));
     assert_eq!(of(&["--user", "acct-8388"]), json!([6700, 3, 10]));
-    assert_eq!(of(&["--user", "acct"]), json!([]));
     assert_eq!(of(&["--limit", "3"]), json!([3, 0, 10]));
 }
 
@@ -231,9 +230,13 @@ fn a_checkpoint_that_is_damaged_is_gone_on_without() {
 #[test]
 fn a_directory_without_anything_is_nothing_and_none_is_an_error() {
     let state = State::empty();
-    assert_eq!(well(show(&state, &["hours", "--json"])), "");
-    assert!(well(show(&state, &["total"])).starts_with("nothing was counted\n"));
-    well(show(&state, &[]));
+    let why = "nothing was counted yet: `flow-agent check` says whether an agent runs\n";
+    for view in ["hours", "days", "top", "total"] {
+        assert_eq!(well(show(&state, &[view])), why);
+        let said = show(&state, &[view, "--json"]);
+        assert_eq!((said.code, said.stdout.as_str(), said.stderr), (Some(0), "", format!("note: {why}")));
+    }
+    assert_eq!(well(show(&state, &[])), why);
     fs::remove_dir_all(state.path("")).unwrap();
     let said = show(&state, &["hours"]);
     assert_eq!((said.code, said.stdout.as_str()), (Some(5), ""));
@@ -254,4 +257,46 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn who_or_what_never_existed_is_a_usage_error_and_not_zero() {
+    let state = State::full();
+    for (arguments, expected) in [
+        (
+            ["--user", "acct-8389"],
+            "error: there is no user `acct-8389`, in the configuration or in the logs\n  help: did you mean `acct-8388`?\n",
+        ),
+        // Known from a day and from a report only.
+        (
+            ["--user", "befor"],
+            "error: there is no user `befor`, in the configuration or in the logs\n  help: did you mean `before`?\n",
+        ),
+        (["--port", "8389"], "error: port 8389 is not watched, and was never counted\n  help: did you mean `8388`?\n"),
+    ] {
+        for view in [&[][..], &["hours"], &["months"], &["total", "--json"]] {
+            let said = show(&state, &[view, &arguments].concat());
+            assert_eq!((said.code, said.stdout.as_str(), said.stderr.as_str()), (Some(2), "", expected), "{view:?}");
+        }
+    }
+    for name in ["acct-8388", "before", "one"] {
+        well(show(&state, &["months", "--user", name]));
+    }
+    well(show(&state, &["--port", "8000-9000"]));
+}
+
+#[test]
+fn a_time_without_usage_and_a_main_node_say_why_there_is_nothing() {
+    let state = State::full();
+    for view in ["hours", "days", "top", "total"] {
+        let text = well(show(&state, &[view, "--from", "2020-01", "--to", "2020-01"]));
+        assert_eq!(text, "no usage in this time; `flow-agent show` says what was counted last\n", "{view}");
+    }
+    let state = State::empty();
+    let config = fs::read_to_string(state.config()).unwrap();
+    fs::write(state.config(), config + "[[nodes]]\nname = \"hk-2\"\nhost = \"192.0.2.7\"\n").unwrap();
+    let expected = "this main node counts nothing itself: see `flow-agent show months`, and `state/reports`\n";
+    assert_eq!(state.without_path(&well(show(&state, &[]))), expected);
+    fs::remove_dir_all(state.path("")).unwrap();
+    assert_eq!(state.without_path(&well(show(&state, &["total"]))), expected);
 }

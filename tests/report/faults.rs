@@ -99,7 +99,7 @@ fn a_letter_that_is_not_there_is_not_sent_again_and_nobody_elses_is_sent_for_it(
     let alone = Alone::with(&stub);
     let refused = alone.report(&["--resend", "alcie"]).with_code(2);
     let text = format!("error: `alcie` has no letter of {} that could be sent again\n", alone.month.name());
-    assert_eq!(refused.stderr, text + "  help: those with one: alice, bob, @admins\n");
+    assert_eq!(refused.stderr, text + "  help: did you mean `alice`?\n");
     assert_eq!(stub.taken().len(), 0);
     assert!(!alone.state_dir().join("reports").join(alone.month.name()).exists(), "something was begun");
 

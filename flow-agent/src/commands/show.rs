@@ -1,6 +1,7 @@
 //! `flow-agent show`: shows usage from the logs on disk. It writes nothing and takes no lock.
 
 mod days;
+mod known;
 pub mod period;
 pub mod read;
 pub mod sum;
@@ -11,7 +12,8 @@ use std::collections::BTreeSet;
 use clap::ValueEnum;
 
 use crate::clock;
-use crate::commands::Common;
+use crate::commands::{Common, output};
+use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::{Daily, Hourly};
 use crate::ledger::usage::Settings;
@@ -118,7 +120,7 @@ impl Args {
 /// Prints the view.
 ///
 /// # Errors
-/// Exit code 2 if the times are contradictory, 3 or 5 if the configuration or a file cannot be read. Damaged lines are
+/// Exit code 2 if the times are contradictory or a user or port never existed, 3 or 5 if the configuration or a file cannot be read. Damaged lines are
 /// reported on stderr, and the code is 6.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
@@ -130,11 +132,32 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         let error = anyhow::anyhow!("--to is before --from: no time lies between them");
         return Err(Failure::new(Code::Usage, error));
     }
-    let settings = Settings { node: config.node, zone: config.timezone, bucket: config.count.bucket };
+    if config.only_gathers() && !config.state_dir.exists() {
+        output::print(&format!("{}\n", only_gathers(&config)))?;
+        return Ok(Code::Done);
+    }
+    let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
     let mut log = Log::new(StateDir::new(&config.state_dir), settings)?;
     // If a time is given without a view, its total is shown.
     let default = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
-    match args.view.or(default) {
+    let view = args.view.or(default);
+    known::refuse_unknown(&args, &log, &config)?;
+    // A main node has months without a log of its own.
+    if view != Some(View::Months) && known::nothing_counted(&log)? {
+        let why = match config.only_gathers() {
+            true => only_gathers(&config),
+            false => "nothing was counted yet: `flow-agent check` says whether an agent runs".to_owned(),
+        };
+        if args.form() == Form::Table {
+            output::print(&format!("{why}\n"))?;
+            return Ok(log.finish());
+        }
+        output::complain(&format!("note: {why}"));
+        if matches!(view, Some(View::Total) | None) {
+            return Ok(log.finish());
+        }
+    }
+    match view {
         Some(View::Hours) => views::hours(&args, &mut log, &context)?,
         Some(View::Days) => views::days(&args, &mut log, &context)?,
         Some(View::Months) => views::months(&args, &mut log, &context)?,
@@ -143,4 +166,10 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         None => views::glance(&args, &mut log, &context)?,
     }
     Ok(log.finish())
+}
+
+/// Why a main node has nothing to show.
+fn only_gathers(config: &Config) -> String {
+    let reports = config.state_dir.join("reports");
+    format!("this main node counts nothing itself: see `flow-agent show months`, and `{}`", reports.display())
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::errors::nearest;
+
 /// A place in a file, as editors and terminals understand it: `FILE:LINE:COLUMN`, both from one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -83,7 +85,7 @@ impl ConfigError {
         match self {
             Self::Read { .. } => Some("check that the file is there, and that this user may read it".to_owned()),
             Self::TooLarge { .. } => Some("check that this is the right file".to_owned()),
-            Self::UnknownKey { key, known, .. } => Some(match nearest(key, known) {
+            Self::UnknownKey { key, known, .. } => Some(match nearest(key, known.iter().map(String::as_str)) {
                 Some(name) => format!("did you mean `{name}`?"),
                 None => format!("known here: {}", known.join(", ")),
             }),
@@ -99,14 +101,4 @@ impl ConfigError {
 
 fn nodes(node: Option<&str>) -> String {
     node.map_or_else(|| "every node".to_owned(), |node| format!("node `{node}`"))
-}
-
-/// The known word that `word` was probably meant to be.
-fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|name| (strsim::jaro_winkler(word, name), name.as_str()))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, name)| name)
 }

@@ -130,10 +130,13 @@ pub fn newest(seal: &HourSeal, open: Option<&HourSeal>) -> String {
     text + "\n"
 }
 
-/// Today and the billing month so far.
-pub fn glance(today: &TotalRow, month: &TotalRow) -> String {
+/// Today and the billing month so far; `None` where nothing was counted, which is not the same as zero.
+pub fn glance(today: Option<&TotalRow>, month: Option<&TotalRow>) -> String {
     let rows = [("today", today), ("this month", month)];
-    let rows = rows.into_iter().map(|(name, row)| line(name, row.sums.in_bytes, row.sums.out_bytes));
+    let rows = rows.into_iter().map(|(name, row)| match row {
+        Some(row) => line(name, row.sums.in_bytes, row.sums.out_bytes),
+        None => [name, "-", "-", "-"].map(str::to_owned).into(),
+    });
     build([("", LEFT)].into_iter().chain(SUMS), rows)
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::deliveries::DeliveryHistory;
 use super::{Job, withholds};
 use crate::config::Config;
+use crate::errors::nearest;
 use crate::exit::{Code, Failure};
 use crate::ledger::language::Language;
 use crate::ledger::record::MailState;
@@ -101,7 +102,11 @@ impl Letters {
             None => Ok(()),
             Some(wanted) => {
                 let error = anyhow::anyhow!("`{wanted}` has no letter of {} that could be sent again", job.month);
-                Err(Failure::new(Code::Usage, error).help(format!("those with one: {}", known.join(", "))))
+                let help = match nearest(wanted, known.iter().copied()) {
+                    Some(name) => format!("did you mean `{name}`?"),
+                    None => format!("those with one: {}", known.join(", ")),
+                };
+                Err(Failure::new(Code::Usage, error).help(help))
             }
         }
     }

@@ -15,6 +15,8 @@ use crate::ledger::record::MonthLine;
 use crate::render::figures::{self, DayRow, HourRow, Kind, MonthRow, Row};
 use crate::render::table;
 
+/// An empty table.
+const NOTHING: &str = "no usage in this time; `flow-agent show` says what was counted last\n";
 const TOP: usize = 10;
 /// The number of users in the overview.
 const FEW: usize = 5;
@@ -134,6 +136,7 @@ pub(super) fn top(args: &Args, log: &mut Log, context: &ShowContext) -> Result<(
     let sum = sum(args, log, &period(args, DefaultPeriod::Month, context), context)?;
     let rows = sum.top(args.limit(TOP));
     match args.form() {
+        Form::Table if rows.is_empty() => output::print(NOTHING)?,
         Form::Table => output::print(&table::top(&rows, sum.total(Kind::Total, 0).sums.bytes))?,
         form => output::print(&all(&rows, form))?,
     };
@@ -145,6 +148,7 @@ pub(super) fn total(args: &Args, log: &mut Log, context: &ShowContext) -> Result
     let sum = sum(args, log, &period(args, DefaultPeriod::Month, context), context)?;
     let row = sum.total(Kind::Total, log.damages());
     match args.form() {
+        Form::Table if row.start.is_none() => output::print(NOTHING)?,
         Form::Table => output::print(&table::total(&row))?,
         form => output::print(&all(&[row], form))?,
     };
@@ -155,8 +159,9 @@ pub(super) fn total(args: &Args, log: &mut Log, context: &ShowContext) -> Result
 pub(super) fn glance(args: &Args, log: &mut Log, context: &ShowContext) -> Result<(), Failure> {
     let today =
         sum(args, log, &Period::Days(context.today()..=context.today()), context)?.total(Kind::Today, log.damages());
-    let mut month = Sum::default();
+    let (mut month, mut is_month_counted) = (Sum::default(), false);
     log.days(context.month().first_day(context.month_start_day)..=context.today(), context, |mut shown| {
+        is_month_counted = true;
         args.narrow_day(&mut shown);
         shown.block.lines.iter().for_each(|line| month.add_line(line.port, line.user.as_deref(), line.counters()));
         Ok(true)
@@ -171,7 +176,10 @@ pub(super) fn glance(args: &Args, log: &mut Log, context: &ShowContext) -> Resul
     if let Some(last) = log.last() {
         text += &table::newest(&last.seal, log.open().map(|open| &open.seal));
     }
-    text += &table::glance(&today, &this_month);
+    text += &table::glance(
+        Some(&today).filter(|today| today.start.is_some()),
+        Some(&this_month).filter(|_| is_month_counted),
+    );
     let top = month.top(args.limit(FEW));
     if !top.is_empty() {
         text += &format!("\nmost this month:\n{}", table::top(&top, this_month.sums.bytes));
@@ -243,6 +251,7 @@ impl<'a, R: Row> Rows<'a, R> {
     fn end(mut self, foot: &str) -> Result<(), Failure> {
         let rows = self.kept.make_contiguous();
         let text = match (self.args.form(), self.dropped) {
+            (Form::Table, 0) if rows.is_empty() => NOTHING.to_owned() + foot,
             (Form::Table, 0) => (self.table)(rows) + foot,
             (Form::Table, dropped) => {
                 let head = format!("{dropped} earlier rows are left out; --limit 0 shows all\n");
