@@ -74,9 +74,9 @@ mod tests {
     use crate::config;
 
     fn config(text: &str) -> Config {
-        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
         let text = format!("node = \"hk-1\"\ntimezone = \"UTC\"\nstate_dir = \"/state\"\n{text}");
-        std::fs::write(file.path(), text).unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
         config::load(Some(file.path()), None).unwrap()
     }
 
