@@ -21,7 +21,7 @@ fn after(preparation: &str) -> Vec<String> {
 fn failing(name: &str, error: &str) -> Vec<String> {
     let (trace, inject) = (format!("trace={name}"), format!("inject={name}:error={error}"));
     // The tracer is a grandchild: the agent is whom we started.
-    let tracer = ["strace", "-D", "-qq", "-o", "/dev/null"];
+    let tracer = ["strace", "-D", "-f", "-qq", "-o", "/dev/null"];
     [&tracer[..], &["-e", &trace, "-e", &inject]].concat().into_iter().map(str::to_owned).collect()
 }
 
