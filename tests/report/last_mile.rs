@@ -331,7 +331,7 @@ fn letters_hold(machine: &Machine, point: &Point, said: &str) -> usize {
     }
     assert!(taken.keys().all(|id| known.contains(id)), "{point:?}: a letter that the ledger does not know");
     for (user, _, bytes) in MOVED {
-        let ((_, rev), line) = last.iter().filter(|((name, _), _)| name == user).next_back().expect("a letter");
+        let ((_, rev), line) = last.iter().rfind(|((name, _), _)| name == user).expect("a letter");
         let Some(letters) = taken.get(line["message_id"].as_str().unwrap()) else { continue };
         let figure = format!("{} bytes", thousands(bytes.iter().sum::<u64>() * days));
         let text = letters[0]["text"].as_str().unwrap();

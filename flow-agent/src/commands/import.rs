@@ -118,7 +118,7 @@ fn read(path: &Path, import: &mut Import<(PathBuf, u64)>) -> Result<(), Failure>
     };
     let reader = BufReader::new(File::open(path).map_err(failed)?);
     let mut lines = Lines::new(reader, MOST_LINE_BYTES);
-    while let Some(line) = lines.next().map_err(failed)? {
+    while let Some(line) = lines.next_line().map_err(failed)? {
         let place = (path.to_owned(), line.number);
         match line.text {
             Some(text) => import.take(&String::from_utf8_lossy(text), place),

@@ -34,7 +34,7 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// When the stream cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         self.line.clear();
         // One byte more than the longest line, for its newline.
         let mut part = Read::take(&mut self.reader, self.limit as u64 + 1);
@@ -90,7 +90,7 @@ mod tests {
         for capacity in [1, 3, 64] {
             let mut lines = Lines::new(BufReader::with_capacity(capacity, &file[..]), 4);
             let mut read = Vec::new();
-            while let Some(line) = lines.next().unwrap() {
+            while let Some(line) = lines.next_line().unwrap() {
                 let text = line.text.map(|text| String::from_utf8_lossy(text).into_owned());
                 read.push((line.number, text, line.length, line.is_finished));
             }
@@ -111,9 +111,9 @@ mod tests {
     #[test]
     fn a_line_without_an_end_takes_no_memory() {
         let mut lines = Lines::new(BufReader::new(io::repeat(0).take(64 << 20)), 1 << 10);
-        let line = lines.next().unwrap().unwrap();
+        let line = lines.next_line().unwrap().unwrap();
         assert_eq!((line.text, line.length, line.is_finished), (None, 64 << 20, false));
         assert!(lines.line.capacity() <= 2 << 10, "{}", lines.line.capacity());
-        assert_eq!(lines.next().unwrap(), None);
+        assert_eq!(lines.next_line().unwrap(), None);
     }
 }

@@ -94,7 +94,7 @@ fn scan(state: &StateDir) -> Result<(History, u64, u64), StoreError> {
     };
     let mut lines = Lines::new(reader, MAX_LINE_BYTES);
     let mut whole = 0;
-    while let Some(line) = lines.next().map_err(StoreError::io("read", &path))? {
+    while let Some(line) = lines.next_line().map_err(StoreError::io("read", &path))? {
         if !line.is_finished {
             return Ok((history, whole, whole + line.length));
         }

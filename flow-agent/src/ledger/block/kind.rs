@@ -182,7 +182,7 @@ impl BlockKind for Monthly {
 
     fn check_line(seal: &MonthSeal, line: &MonthLine) -> Result<(), Fault> {
         line.user.as_deref().map_or(Ok(()), name::check_owner).map_err(Fault::Name)?;
-        line.by_node.names().try_for_each(|node| check_name(node))?;
+        line.by_node.names().try_for_each(check_name)?;
         if line.month == seal.month { Ok(()) } else { Err(Fault::Contradiction) }
     }
 
