@@ -115,7 +115,7 @@ fn what_is_missing_is_waited_for_a_week_and_said_every_day() {
         assert!(text.contains(promise) && html.contains(promise), "{text}");
     }
     let summary = parsed(&first[2].text)["text"].as_str().unwrap().to_owned();
-    let promise = "2 of 2 statements are provisional. If nothing more comes, they are final on 22 November 2026.";
+    let promise = "2 of 2 statements are provisional. If no more data arrives, they are final on 22 November 2026.";
     assert!(summary.contains(promise), "{summary}");
     // On that day it is asked for once more; users have been told what silence means, the admin is told that it is over.
     let said = report_on(&alone, date("2026-11-22")).with_code(6).stdout;
