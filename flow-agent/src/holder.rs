@@ -1,4 +1,4 @@
-//! EDGE processes: whether whoever holds a lock is still there.
+//! EDGE processes: whether the process that holds a lock is still alive.
 
 use std::thread;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use rustix::process::{Pid, test_kill_process};
 const TRIES: u32 = 100;
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 
-/// How long a lock is waited for whose holder is dead: a second at most.
+/// Waits for a lock whose holder is dead, for at most a second.
 ///
-/// A process that was killed while it started a program leaves its lock to the half that was to become the program, and
-/// which lets go of it when it has: soon, but on a busy machine not at once.
-pub struct Patience {
+/// A process that is killed between `fork` and `exec` leaves its lock to the child, which releases it at its `exec`. That is
+/// soon, but on a busy machine not immediately.
+pub struct LockWait {
     tries: u32,
 }
 
-impl Patience {
+impl LockWait {
     pub fn new() -> Self {
         Self { tries: TRIES }
     }
 
-    /// Waits a moment where the process `holder` is dead. Whether the lock is to be tried again: not while its holder
-    /// lives, or when nobody knows who that is.
+    /// Waits a moment if the process `holder` is dead. Returns whether the lock should be tried again, which is not the case
+    /// while its holder lives or is unknown.
     pub fn waits_for(&mut self, holder: Option<u32>) -> bool {
         if self.tries == 0 || !holder.is_some_and(is_gone) {
             return false;
@@ -34,7 +34,7 @@ impl Patience {
     }
 }
 
-/// Whether no such process is there any more.
+/// Whether there is no such process any more.
 fn is_gone(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
@@ -49,9 +49,9 @@ mod tests {
 
     #[test]
     fn only_the_dead_are_waited_for_and_not_for_ever() {
-        assert!(!Patience::new().waits_for(Some(std::process::id())));
-        assert!(!Patience::new().waits_for(None));
-        let mut patience = Patience { tries: 2 };
-        assert_eq!([(); 3].map(|()| patience.waits_for(Some(DEAD))), [true, true, false]);
+        assert!(!LockWait::new().waits_for(Some(std::process::id())));
+        assert!(!LockWait::new().waits_for(None));
+        let mut wait = LockWait { tries: 2 };
+        assert_eq!([(); 3].map(|()| wait.waits_for(Some(DEAD))), [true, true, false]);
     }
 }

@@ -300,3 +300,14 @@ fn a_time_without_usage_and_a_main_node_say_why_there_is_nothing() {
     fs::remove_dir_all(state.path("")).unwrap();
     assert_eq!(state.without_path(&well(show(&state, &["total"]))), expected);
 }
+
+#[test]
+fn a_time_that_was_not_counted_has_no_row_of_zeros() {
+    let state = State::full();
+    // CSV has its header.
+    for (form, lines) in [("--json", 0), ("--csv", 1)] {
+        let said = show(&state, &["total", form, "--from", "2020-01-01", "--to", "2020-01-01"]);
+        assert_eq!((said.code, said.stdout.lines().count()), (Some(0), lines), "{form}: {}", said.stdout);
+        assert!(said.stderr.starts_with("note: no usage in this time"), "{form}: {}", said.stderr);
+    }
+}

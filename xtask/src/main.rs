@@ -1,7 +1,7 @@
-//! The workshop of flow-agent: `cargo xtask --help`.
+//! The development tasks of flow-agent: `cargo xtask --help`.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the workshop runs programs and writes files; the rooms are flow-agent's"
+    reason = "development tasks run programs and write files; the module rules are flow-agent's"
 )]
 
 mod bench;
@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(about = "The workshop of flow-agent")]
+#[command(about = "Development tasks of flow-agent")]
 struct Cli {
     #[command(subcommand)]
     command: Command,

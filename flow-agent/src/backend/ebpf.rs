@@ -1,7 +1,6 @@
 //! EDGE kernel: the counters of the TC classifiers. Only this file and those below it name aya.
 
 mod attach;
-mod before;
 mod counting;
 mod filter;
 mod foreign;
@@ -15,6 +14,7 @@ mod log;
 mod maps;
 mod pins;
 mod plan;
+mod predecessors;
 mod probe;
 mod refusal;
 mod retired;

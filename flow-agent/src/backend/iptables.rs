@@ -8,7 +8,6 @@
 //! The pure half: `names`, `shape`, `layout`, `rule` and `script` say what is written, `parse`, `ipset`, `saved` and `view`
 //! what is read, `plan` what becomes of what is found, `damage` what is still believed of counters that somebody else touched.
 
-mod before;
 mod counting;
 pub mod damage;
 mod error;
@@ -22,6 +21,7 @@ pub mod layout;
 pub mod names;
 pub mod parse;
 mod plan;
+mod predecessors;
 pub(super) mod process;
 mod retired;
 pub mod rule;

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::BackendError;
-use crate::holder::Patience;
+use crate::holder::LockWait;
 
 const DIRECTORY: &str = "/run/flow-agent";
 
@@ -98,7 +98,7 @@ fn lock(path: &Path) -> io::Result<Result<File, String>> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut patience = Patience::new();
+    let mut wait = LockWait::new();
     loop {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o644);
@@ -109,7 +109,7 @@ fn lock(path: &Path) -> io::Result<Result<File, String>> {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder)?;
                 let pid = holder.split_whitespace().nth(1).and_then(|pid| pid.parse().ok());
-                if !patience.waits_for(pid) {
+                if !wait.waits_for(pid) {
                     return Ok(Err(holder.trim().to_owned()));
                 }
                 continue;

@@ -1,4 +1,4 @@
-//! EDGE kernel: counters that somebody keeps for us, and how they are read.
+//! EDGE kernel: the counters that the kernel keeps, and how they are read.
 
 mod choice;
 pub mod ebpf;

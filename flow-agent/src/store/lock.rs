@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 
 use super::error::StoreError;
 use super::layout::StateDir;
-use crate::holder::Patience;
+use crate::holder::LockWait;
 
 macro_rules! lock {
     ($(#[$doc:meta])* $name:ident, $file:literal) => {
@@ -117,7 +117,7 @@ fn take(path: &Path) -> Result<File, StoreError> {
         .custom_flags(i32::try_from(flags.bits()).expect("the kernel takes these flags as an int"))
         .open(path)
         .map_err(StoreError::io("open", path))?;
-    let mut patience = Patience::new();
+    let mut wait = LockWait::new();
     loop {
         match file.try_lock() {
             Ok(()) => break,
@@ -125,7 +125,7 @@ fn take(path: &Path) -> Result<File, StoreError> {
             Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),
         }
         let holder = holder(&mut file);
-        if !patience.waits_for(holder) {
+        if !wait.waits_for(holder) {
             return Err(StoreError::Locked { path: path.to_owned(), holder });
         }
     }

@@ -50,11 +50,11 @@ enum Hold {
 
 /// How an attachment is found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Sight {
+pub enum AttachmentStatus {
     /// It is there, it is ours, and it is first.
-    Well,
+    Attached,
     /// It is not as it was; why, in words for the person who reads the bill.
-    Unwell(String),
+    Broken(String),
 }
 
 impl Attacher {
@@ -187,7 +187,7 @@ impl Attacher {
     ///
     /// # Errors
     /// When it cannot be looked.
-    pub fn look(&self, attachment: &Attachment) -> Result<Sight, BackendError> {
+    pub fn look(&self, attachment: &Attachment) -> Result<AttachmentStatus, BackendError> {
         let LinkName { index, direction, .. } = attachment.name;
         let netlink = |source| BackendError::Netlink { action: "list what is attached", source };
         let place = match &attachment.hold {
@@ -206,9 +206,11 @@ impl Attacher {
             }
         };
         Ok(match place {
-            (Some(0), _) => Sight::Well,
-            (Some(_), Some(first)) => Sight::Unwell(format!("{first} came before the counter ({direction})")),
-            (Some(_) | None, _) => Sight::Unwell(format!("the counter was detached ({direction})")),
+            (Some(0), _) => AttachmentStatus::Attached,
+            (Some(_), Some(first)) => {
+                AttachmentStatus::Broken(format!("{first} came before the counter ({direction})"))
+            }
+            (Some(_) | None, _) => AttachmentStatus::Broken(format!("the counter was detached ({direction})")),
         })
     }
 

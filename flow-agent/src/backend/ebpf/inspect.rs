@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::attach::Sight;
+use super::attach::AttachmentStatus;
 use super::counting::{Counted, Counting};
 use super::foreign;
 use crate::backend::BackendError;
@@ -96,11 +96,11 @@ impl Counting {
             let position = counted.attachments.iter().position(|(attached, _)| *attached == direction);
             let sight = match position {
                 Some(position) => self.attacher.look(&counted.attachments[position].1),
-                None => Ok(Sight::Unwell(format!("the counter could not be attached ({direction})"))),
+                None => Ok(AttachmentStatus::Broken(format!("the counter could not be attached ({direction})"))),
             };
             let why = match sight {
-                Ok(Sight::Well) => continue,
-                Ok(Sight::Unwell(why)) => why,
+                Ok(AttachmentStatus::Attached) => continue,
+                Ok(AttachmentStatus::Broken(why)) => why,
                 // Not to be seen is no reason to take it away: it may count all the same.
                 Err(error) => {
                     reasons.push(error.to_string());

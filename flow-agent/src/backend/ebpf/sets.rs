@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use super::attach::Attacher;
-use super::before::Before;
 use super::counting;
 use super::kernel;
 use super::layout::{self, SetName};
 use super::maps;
 use super::pins::{self, FoundSet};
 use super::plan::{self, Candidate, Fate, Wanted};
+use super::predecessors::Predecessors;
 use super::retired::RetiredSet;
 use super::set::{self, Constants, Programs, Set};
 use crate::backend::{BackendError, Options, Retired, host};
@@ -96,7 +96,7 @@ impl Sets {
     }
 
     /// The sets that nothing feeds any more, once the last program that did has ended.
-    pub fn retire(&mut self, before: &Before) -> Vec<Box<dyn Retired>> {
+    pub fn retire(&mut self, before: &Predecessors) -> Vec<Box<dyn Retired>> {
         let sets = std::mem::take(&mut self.retired);
         if !sets.is_empty() {
             host::grace();

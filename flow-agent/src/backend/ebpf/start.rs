@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::attach::{Attacher, Mechanism, Sight};
-use super::before::Before;
+use super::attach::{Attacher, AttachmentStatus, Mechanism};
 use super::counting::{self, Counted, Counting, Watch};
 use super::filter;
 use super::foreign;
 use super::kernel;
 use super::layout;
 use super::pins::{self, Pins};
+use super::predecessors::Predecessors;
 use super::refusal;
 use super::set::{Constants, Set};
 use super::sets::Sets;
@@ -35,7 +35,7 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
 }
 
 fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
-    let Ground { patterns, chosen, left_out, attacher, before, mut locks } = Ground::look(options)?;
+    let StartContext { patterns, chosen, left_out, attacher, before, mut locks } = StartContext::look(options)?;
     let mut sets = Sets::sort(&before.sets, options)?;
 
     kernel::allow_open_files();
@@ -76,20 +76,20 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
 /// # Errors
 /// What [`start`] would refuse before it changes anything.
 pub fn look(options: &Options) -> Result<(), BackendError> {
-    Ground::look(options).map(drop).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
+    StartContext::look(options).map(drop).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
 }
 
 /// What a start begins with; to look at it changes no counter.
-struct Ground {
+struct StartContext {
     patterns: Patterns,
     chosen: Vec<Interface>,
     left_out: Vec<LeftOut>,
     attacher: Attacher,
-    before: Before,
+    before: Predecessors,
     locks: BTreeMap<u32, InterfaceLock>,
 }
 
-impl Ground {
+impl StartContext {
     fn look(options: &Options) -> Result<Self, BackendError> {
         let patterns = Patterns::parse(&options.interfaces)?.allow_stacked(options.allow_stacked);
         let Selection { chosen, left_out, .. } = choose(&patterns, &attached_before(options)?)?;
@@ -100,7 +100,7 @@ impl Ground {
             instance: options.instance.clone(),
             pins: open_pins(options)?,
         };
-        let before = Before::find(&attacher)?;
+        let before = Predecessors::find(&attacher)?;
         let locks = lock(&attacher, &chosen)?;
         for interface in &chosen {
             foreign::refuse(&attacher, &options.bpffs, (interface.index, &interface.name))?;
@@ -122,7 +122,7 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
     // How the counters were attached is told by their pins.
     let mechanism = Mechanism::Tcx;
     let attacher = Attacher { mechanism, netns: host::netns()?, instance: options.instance.clone(), pins };
-    let before = Before::find(&attacher)?;
+    let before = Predecessors::find(&attacher)?;
     let mut sets = Sets::sort(&before.sets, options)?;
     sets.retire_all()?;
     before.links.iter().try_for_each(|(found, _)| attacher.remove(found))?;
@@ -227,7 +227,7 @@ impl Counting {
         &mut self,
         chosen: &[Interface],
         locks: &mut BTreeMap<u32, InterfaceLock>,
-        before: &Before,
+        before: &Predecessors,
         last_known: Option<Moment>,
         now: Moment,
     ) -> Result<Vec<Unseen>, BackendError> {
@@ -257,7 +257,7 @@ impl Counting {
         &mut self,
         interface: &Interface,
         lock: InterfaceLock,
-        before: &Before,
+        before: &Predecessors,
         now: Moment,
     ) -> Result<Option<String>, BackendError> {
         let layer = interface.link_layer().expect("only devices that can be read are chosen");
@@ -268,7 +268,9 @@ impl Counting {
             let program = self.programs.get(layer, direction)?;
             let attached = match before.take_live(&self.attacher, interface.index, direction)? {
                 Some(found) => self.attacher.adopt(found, program, &self.set.name).and_then(|attachment| {
-                    let Sight::Unwell(reason) = self.attacher.look(&attachment)? else { return Ok(attachment) };
+                    let AttachmentStatus::Broken(reason) = self.attacher.look(&attachment)? else {
+                        return Ok(attachment);
+                    };
                     why = Some(format!("{reason} while no agent ran"));
                     self.attacher.detach(attachment)?;
                     self.attacher.attach(program, device, direction, &self.set.name)

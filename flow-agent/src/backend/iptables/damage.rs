@@ -68,7 +68,7 @@ pub fn judge(last: &Last, now: &View) -> Result<(), Damage> {
     if let Some((port, _)) = last.ports.iter().find(|(port, before)| fell(port, before)) {
         let doubt = match now.layout.dispatch {
             Dispatch::Ipsets { .. } => Doubt::All,
-            Dispatch::Tree(_) => Doubt::Rules,
+            Dispatch::FlowClass(_) => Doubt::Rules,
         };
         return Err(Damage { part: format!("the counter of port {port}"), why, doubt });
     }

@@ -18,7 +18,7 @@ use crate::backend::{Backend as _, BackendError, Inspection, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
 /// What was found of a side.
-enum Sight {
+enum CounterStatus {
     Well(Last),
     /// Counting, but packets may have passed before.
     NotFirst(String),
@@ -85,9 +85,9 @@ impl Counting {
         let mut damaged = Vec::new();
         for side in 0..self.set.sides.len() {
             match self.look_at(side)? {
-                Sight::Well(last) => well.push(last),
-                Sight::NotFirst(why) => hidden.push((self.set.sides[side].clone(), why)),
-                Sight::Damaged(why) => damaged.push(why),
+                CounterStatus::Well(last) => well.push(last),
+                CounterStatus::NotFirst(why) => hidden.push((self.set.sides[side].clone(), why)),
+                CounterStatus::Damaged(why) => damaged.push(why),
             }
         }
         let well_at = std::mem::replace(&mut self.watch.well_at, now);
@@ -124,7 +124,7 @@ impl Counting {
         Ok(())
     }
 
-    fn look_at(&mut self, side: usize) -> Result<Sight, BackendError> {
+    fn look_at(&mut self, side: usize) -> Result<CounterStatus, BackendError> {
         let tools = self.set.sides[side].tools.clone();
         let quiet = Quiet::wait(&[&tools])?;
         let Look { verdict, entrances, strays } = self.set.look(side, &quiet)?;
@@ -136,11 +136,14 @@ impl Counting {
         let last = match verdict {
             Ok(last) => last,
             Err(damage) => {
-                return Ok(Sight::Damaged(format!("somebody changed the {} counters: {damage}", family.name())));
+                return Ok(CounterStatus::Damaged(format!(
+                    "somebody changed the {} counters: {damage}",
+                    family.name()
+                )));
             }
         };
         let why: Vec<String> = entrances.iter().filter_map(|entrance| found::describe(family, entrance)).collect();
-        Ok(if why.is_empty() { Sight::Well(last) } else { Sight::NotFirst(why.join("; ")) })
+        Ok(if why.is_empty() { CounterStatus::Well(last) } else { CounterStatus::NotFirst(why.join("; ")) })
     }
 
     /// Removes a set of this instance that packets enter although it was left: it was restored from a file. What passes is

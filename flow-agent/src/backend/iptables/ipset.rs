@@ -9,7 +9,7 @@ pub type Members = BTreeMap<u16, (u64, u64)>;
 
 /// A member of every ipset with counters, so that one which somebody emptied is told from one without ports. Nobody has this
 /// port: what it counts belongs to no watched one.
-pub const WATCHMAN: u16 = 0;
+pub const SENTINEL_PORT: u16 = 0;
 
 /// Reads the members of the ipset `name`.
 ///

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::names::{Direction, Family, Ipset, Place, Protocol, SetName, Tree};
+use super::names::{Direction, Family, FlowClass, Ipset, Place, Protocol, SetName};
 use super::rule::{Match, Rule, Target};
 use super::shape::{Node, Shape};
 
@@ -25,7 +25,7 @@ pub enum Dispatch {
     /// ports of [`Ipset::Still`] past them.
     Ipsets { shielded: bool },
     /// By a tree of rules, with a rule for each port: iptables alone is enough.
-    Tree(Shape),
+    FlowClass(Shape),
 }
 
 impl Dispatch {
@@ -37,7 +37,7 @@ impl Dispatch {
     pub fn has_room_for(&self, ports: &BTreeSet<u16>) -> bool {
         match self {
             Self::Ipsets { .. } => true,
-            Self::Tree(shape) => shape.has_room_for(ports),
+            Self::FlowClass(shape) => shape.has_room_for(ports),
         }
     }
 
@@ -45,7 +45,7 @@ impl Dispatch {
     pub fn capacity(&self) -> usize {
         match self {
             Self::Ipsets { .. } => usize::from(u16::MAX),
-            Self::Tree(shape) => shape.capacity(),
+            Self::FlowClass(shape) => shape.capacity(),
         }
     }
 }
@@ -71,8 +71,8 @@ impl Layout {
             chains.push((Place::Rest(direction), vec![Rule::count(Match::All)]));
         }
         chains.extend(self.fragments());
-        if let Dispatch::Tree(shape) = &self.dispatch {
-            for tree in Tree::ALL {
+        if let Dispatch::FlowClass(shape) = &self.dispatch {
+            for tree in FlowClass::ALL {
                 chains.extend(self.inner(shape, tree));
                 chains.extend(shape.leaves().map(|leaf| (Place::Node(tree, leaf), self.leaf(shape, tree, leaf))));
             }
@@ -101,12 +101,12 @@ impl Layout {
     pub fn split(&self, direction: Direction) -> Vec<Rule> {
         let lead = |protocol, place| Rule::goto(Match::Protocol(protocol), self.name.chain(&place));
         let mut rules: Vec<Rule> = match &self.dispatch {
-            Dispatch::Tree(shape) => Protocol::BOTH
-                .map(|protocol| lead(protocol, Place::Node(Tree { protocol, direction }, shape.root())))
+            Dispatch::FlowClass(shape) => Protocol::BOTH
+                .map(|protocol| lead(protocol, Place::Node(FlowClass { protocol, direction }, shape.root())))
                 .into(),
             Dispatch::Ipsets { shielded } => {
                 let count = |protocol| {
-                    let tree = Tree { protocol, direction };
+                    let tree = FlowClass { protocol, direction };
                     let matching = Match::Member(tree, self.ipset(Ipset::Counters(tree)));
                     Rule { matching, target: Target::Return }
                 };
@@ -122,7 +122,7 @@ impl Layout {
     /// Stand before the ipsets while counters must stand still: the packets of these ports count as the rest.
     pub fn still_rules(&self, direction: Direction) -> [Rule; 2] {
         Protocol::BOTH.map(|protocol| {
-            let matching = Match::Member(Tree { protocol, direction }, self.ipset(Ipset::Still));
+            let matching = Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Still));
             Rule::goto(matching, self.name.chain(&Place::Rest(direction)))
         })
     }
@@ -148,7 +148,7 @@ impl Layout {
     }
 
     /// The chains of a tree above its leaves.
-    fn inner(&self, shape: &Shape, tree: Tree) -> Vec<(Place, Vec<Rule>)> {
+    fn inner(&self, shape: &Shape, tree: FlowClass) -> Vec<(Place, Vec<Rule>)> {
         let chain = |node: Node| self.name.chain(&Place::Node(tree, node));
         let chains = shape.inner().into_iter().map(|inner| {
             let branches = inner.branches.iter().map(|(last, node)| Rule::goto(Match::UpTo(tree, *last), chain(*node)));
@@ -158,23 +158,23 @@ impl Layout {
     }
 
     /// Counts the ports of a leaf; what is left counts as the rest.
-    fn leaf(&self, shape: &Shape, tree: Tree, leaf: Node) -> Vec<Rule> {
+    fn leaf(&self, shape: &Shape, tree: FlowClass, leaf: Node) -> Vec<Rule> {
         let ports = self.ports.range(shape.range(leaf));
         ports.map(|port| self.counter(tree, *port)).chain([self.rest(tree)]).collect()
     }
 
     /// Counts one port, and leads the packet back to where it came from.
-    pub fn counter(&self, tree: Tree, port: u16) -> Rule {
+    pub fn counter(&self, tree: FlowClass, port: u16) -> Rule {
         Rule { matching: Match::Port(tree, port), target: Target::Return }
     }
 
     /// Stands before a port's counter that must stand still: its packets count as the rest.
-    pub fn shield(&self, tree: Tree, port: u16) -> Rule {
+    pub fn shield(&self, tree: FlowClass, port: u16) -> Rule {
         Rule::goto(Match::Port(tree, port), self.name.chain(&Place::Rest(tree.direction)))
     }
 
     /// Ends every leaf.
-    pub fn rest(&self, tree: Tree) -> Rule {
+    pub fn rest(&self, tree: FlowClass) -> Rule {
         Rule::goto(Match::All, self.name.chain(&Place::Rest(tree.direction)))
     }
 }

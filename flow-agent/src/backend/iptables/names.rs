@@ -105,12 +105,12 @@ impl Protocol {
 
 /// What is counted apart in a family: the ports of one protocol in one direction. Each has a tree of its own, or an ipset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Tree {
+pub struct FlowClass {
     pub protocol: Protocol,
     pub direction: Direction,
 }
 
-impl Tree {
+impl FlowClass {
     pub const ALL: [Self; 4] = [
         Self { protocol: Protocol::Tcp, direction: Direction::In },
         Self { protocol: Protocol::Tcp, direction: Direction::Out },
@@ -132,7 +132,7 @@ impl Tree {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ipset {
     /// Each with its counter.
-    Counters(Tree),
+    Counters(FlowClass),
     /// Those whose counters stand still.
     Still,
     /// Has no ports: a bucket of this set was sealed. Where counters outlive the chains, what is known of them does, too.
@@ -142,7 +142,7 @@ pub enum Ipset {
 impl Ipset {
     /// Those that a set has in a family as long as it is there.
     pub fn all() -> impl Iterator<Item = Self> {
-        Tree::ALL.into_iter().map(Self::Counters).chain([Self::Still])
+        FlowClass::ALL.into_iter().map(Self::Counters).chain([Self::Still])
     }
 
     fn letters(self) -> &'static str {
@@ -261,7 +261,7 @@ pub enum Place {
     /// Picks TCP and UDP, and counts the rest.
     Split(Direction),
     /// Part of a tree: picks a range of ports, or counts ports.
-    Node(Tree, Node),
+    Node(FlowClass, Node),
     /// Counts TCP and UDP of the ports that nobody watches.
     Rest(Direction),
     /// Never entered: its rule needs reassembled fragments, so the kernel reassembles them.
@@ -361,7 +361,7 @@ impl Place {
             }
             "h" => Self::Table(u32::from_str_radix(rest, 16).ok()?),
             letters => {
-                let tree = Tree::ALL.into_iter().find(|tree| tree.letters() == letters)?;
+                let tree = FlowClass::ALL.into_iter().find(|tree| tree.letters() == letters)?;
                 let (bound, level) = rest.split_once('-').unwrap_or((rest, "0"));
                 Self::Node(tree, Node { bound: u16::from_str_radix(bound, 16).ok()?, level: level.parse().ok()? })
             }
@@ -397,7 +397,7 @@ mod tests {
         for direction in Direction::BOTH {
             places.extend([Place::Entry(direction), Place::Split(direction), Place::Rest(direction)]);
         }
-        for tree in Tree::ALL {
+        for tree in FlowClass::ALL {
             places.extend([node(0, 0), node(443, 0), node(0xffff, 5)].map(|node| Place::Node(tree, node)));
         }
         for place in places {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::names::{Direction, Protocol, Tree};
+use super::names::{Direction, FlowClass, Protocol};
 
 /// What a rule of ours says. It never decides: its target is another chain of ours, or the way back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +19,11 @@ pub enum Match {
     Interface(Direction, String),
     Protocol(Protocol),
     /// Those whose local port is this one.
-    Port(Tree, u16),
+    Port(FlowClass, u16),
     /// Those whose local port is this one at most.
-    UpTo(Tree, u16),
+    UpTo(FlowClass, u16),
     /// Those whose local port is a member of this ipset.
-    Member(Tree, String),
+    Member(FlowClass, String),
     /// IPv6: those with a fragment header.
     Fragment,
     /// IPv6: the first of a datagram's fragments.
@@ -85,7 +85,7 @@ impl Match {
                     "--sport" => Direction::Out,
                     _ => return None,
                 };
-                let tree = Tree { protocol: read_protocol(protocol)?, direction };
+                let tree = FlowClass { protocol: read_protocol(protocol)?, direction };
                 match ports.split_once(':') {
                     None => Self::Port(tree, ports.parse().ok()?),
                     Some(("" | "0", last)) => Self::UpTo(tree, last.parse().ok()?),
@@ -94,7 +94,7 @@ impl Match {
             }
             ["-p", protocol, "-m", "set", "--match-set", name, option] => {
                 let direction = Direction::BOTH.into_iter().find(|direction| set_option(*direction) == *option)?;
-                Self::Member(Tree { protocol: read_protocol(protocol)?, direction }, (*name).to_owned())
+                Self::Member(FlowClass { protocol: read_protocol(protocol)?, direction }, (*name).to_owned())
             }
             ["-m", "ipv6header", "--header", "ipv6-frag", "--soft"] => Self::Fragment,
             ["-m", "frag", "--fragfirst"] => Self::FirstFragment,
@@ -132,15 +132,15 @@ impl fmt::Display for Rule {
             Match::Interface(Direction::In, name) => write!(f, " -i {name}")?,
             Match::Interface(Direction::Out, name) => write!(f, " -o {name}")?,
             Match::Protocol(protocol) => write!(f, " -p {}", protocol.word())?,
-            Match::Port(Tree { protocol, direction }, port) => {
+            Match::Port(FlowClass { protocol, direction }, port) => {
                 let (word, option) = (protocol.word(), port_option(*direction));
                 write!(f, " -p {word} -m {word} {option} {port}")?;
             }
-            Match::UpTo(Tree { protocol, direction }, last) => {
+            Match::UpTo(FlowClass { protocol, direction }, last) => {
                 let (word, option) = (protocol.word(), port_option(*direction));
                 write!(f, " -p {word} -m {word} {option} 0:{last}")?;
             }
-            Match::Member(Tree { protocol, direction }, name) => {
+            Match::Member(FlowClass { protocol, direction }, name) => {
                 write!(f, " -p {} -m set --match-set {name} {}", protocol.word(), set_option(*direction))?;
             }
             Match::Fragment => f.write_str(" -m ipv6header --header ipv6-frag --soft")?,
@@ -169,8 +169,8 @@ pub fn can_name(interface: &str) -> bool {
 mod tests {
     use super::*;
 
-    const UDP_OUT: Tree = Tree { protocol: Protocol::Udp, direction: Direction::Out };
-    const TCP_IN: Tree = Tree { protocol: Protocol::Tcp, direction: Direction::In };
+    const UDP_OUT: FlowClass = FlowClass { protocol: Protocol::Udp, direction: Direction::Out };
+    const TCP_IN: FlowClass = FlowClass { protocol: Protocol::Tcp, direction: Direction::In };
 
     fn read(text: &str) -> Option<Rule> {
         Rule::read(&text.split_whitespace().collect::<Vec<_>>())

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ipset::{Members, WATCHMAN};
-use super::names::{Direction, Ipset, Made, Place, Protocol, SetName, Tree};
+use super::ipset::{Members, SENTINEL_PORT};
+use super::names::{Direction, FlowClass, Ipset, Made, Place, Protocol, SetName};
 use super::parse::{SavedRule, Table};
 use super::rule::{Match, Rule, Target};
 use super::script;
@@ -91,7 +91,7 @@ pub fn jumps(table: &Table<'_>, name: &SetName, direction: Direction) -> usize {
 
 /// What is left of the counters of a set, whole or not; of those in rules, only ports of which all four are there.
 pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
-    let mut seen: BTreeMap<u16, BTreeMap<Tree, (u64, u64)>> = BTreeMap::new();
+    let mut seen: BTreeMap<u16, BTreeMap<FlowClass, (u64, u64)>> = BTreeMap::new();
     let mut is_by_ipsets = true;
     for (place, rules) in places(table, name) {
         let Place::Node(tree, _) = place else { continue };
@@ -102,9 +102,9 @@ pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
             }
         }
     }
-    seen.retain(|_, trees| trees.len() == Tree::ALL.len());
+    seen.retain(|_, trees| trees.len() == FlowClass::ALL.len());
     for (tree, members) in in_ipsets(table, name).filter(|_| is_by_ipsets) {
-        for (port, numbers) in members.iter().filter(|(port, _)| **port != WATCHMAN) {
+        for (port, numbers) in members.iter().filter(|(port, _)| **port != SENTINEL_PORT) {
             seen.entry(*port).or_default().insert(tree, *numbers);
         }
     }
@@ -118,7 +118,7 @@ pub(super) fn ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<
 }
 
 /// Its counters that lie in ipsets.
-fn in_ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (Tree, &'a Members)> {
+fn in_ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (FlowClass, &'a Members)> {
     ipsets(table, name).filter_map(|(ipset, members)| match ipset {
         Ipset::Counters(tree) => Some((tree, members)),
         Ipset::Still | Ipset::Sealed => None,
@@ -138,7 +138,7 @@ pub fn remaining_others(table: &Table<'_>, name: &SetName) -> Others {
     };
     let mut other_ports = flow(rules(Place::Rest(Direction::In)).first(), rules(Place::Rest(Direction::Out)).first());
     for (tree, members) in in_ipsets(table, name) {
-        let (bytes, packets) = members.get(&WATCHMAN).copied().unwrap_or_default();
+        let (bytes, packets) = members.get(&SENTINEL_PORT).copied().unwrap_or_default();
         let (all_bytes, all_packets) = match tree.direction {
             Direction::In => (&mut other_ports.in_bytes, &mut other_ports.in_packets),
             Direction::Out => (&mut other_ports.out_bytes, &mut other_ports.out_packets),
@@ -181,8 +181,8 @@ fn has_target(saved: &SavedRule<'_>) -> bool {
 }
 
 /// From (bytes, packets) of the four trees; a tree that is missing has none.
-pub(super) fn eight(trees: &BTreeMap<Tree, (u64, u64)>) -> Counters {
-    let of = |protocol, direction| trees.get(&Tree { protocol, direction }).copied().unwrap_or_default();
+pub(super) fn eight(trees: &BTreeMap<FlowClass, (u64, u64)>) -> Counters {
+    let of = |protocol, direction| trees.get(&FlowClass { protocol, direction }).copied().unwrap_or_default();
     let (tcp_in, tcp_out) = (of(Protocol::Tcp, Direction::In), of(Protocol::Tcp, Direction::Out));
     let (udp_in, udp_out) = (of(Protocol::Udp, Direction::In), of(Protocol::Udp, Direction::Out));
     Counters::from_array([tcp_in.0, tcp_in.1, tcp_out.0, tcp_out.1, udp_in.0, udp_in.1, udp_out.0, udp_out.1])

@@ -7,9 +7,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::ipset::WATCHMAN;
+use super::ipset::SENTINEL_PORT;
 use super::layout::{Dispatch, Layout};
-use super::names::{Direction, Ipset, Place, SetName, Tree};
+use super::names::{Direction, FlowClass, Ipset, Place, SetName};
 use super::rule::{Match, Rule};
 use super::shape::Shape;
 
@@ -41,7 +41,7 @@ impl Script {
     pub fn make(&mut self, layout: &Layout, marks: &[Place]) -> &mut Self {
         if layout.dispatch.is_by_ipsets() {
             Ipset::all().for_each(|ipset| self.create(layout, ipset));
-            self.add_members(layout, &[WATCHMAN].into()).add_members(layout, &layout.ports);
+            self.add_members(layout, &[SENTINEL_PORT].into()).add_members(layout, &layout.ports);
         }
         for (place, rules) in layout.chains() {
             self.chain(&layout.name.chain(&place), &rules);
@@ -98,7 +98,7 @@ impl Script {
     pub fn add(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
         match &layout.dispatch {
             Dispatch::Ipsets { .. } => self.add_members(layout, ports),
-            Dispatch::Tree(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+            Dispatch::FlowClass(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
                 format!("-I {chain} 1{}", layout.counter(tree, port))
             }),
         }
@@ -116,7 +116,7 @@ impl Script {
                 }
                 self
             }
-            Dispatch::Tree(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+            Dispatch::FlowClass(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
                 format!("-I {chain} 1{}", layout.shield(tree, port))
             }),
         }
@@ -134,7 +134,7 @@ impl Script {
                 }
                 self
             }
-            Dispatch::Tree(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+            Dispatch::FlowClass(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
                 format!("-D {chain}{}", layout.shield(tree, port))
             }),
         }
@@ -149,7 +149,7 @@ impl Script {
                 }
                 self
             }
-            Dispatch::Tree(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+            Dispatch::FlowClass(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
                 format!("-D {chain}{}", layout.counter(tree, port))
             }),
         }
@@ -216,10 +216,10 @@ impl Script {
         layout: &Layout,
         shape: &Shape,
         ports: &BTreeSet<u16>,
-        text: impl Fn(&str, Tree, u16) -> String,
+        text: impl Fn(&str, FlowClass, u16) -> String,
     ) -> &mut Self {
         for port in ports {
-            for tree in Tree::ALL {
+            for tree in FlowClass::ALL {
                 let chain = layout.name.chain(&Place::Node(tree, shape.leaf_of(*port)));
                 self.command(format_args!("{}", text(&chain, tree, *port)));
             }
@@ -251,8 +251,8 @@ impl Script {
 }
 
 /// The counters of `ports`.
-fn members(ports: &BTreeSet<u16>) -> impl Iterator<Item = (u16, Tree)> {
-    ports.iter().flat_map(|port| Tree::ALL.map(|tree| (*port, tree)))
+fn members(ports: &BTreeSet<u16>) -> impl Iterator<Item = (u16, FlowClass)> {
+    ports.iter().flat_map(|port| FlowClass::ALL.map(|tree| (*port, tree)))
 }
 
 /// The rule that leads every packet of a built-in chain into the set.

@@ -77,7 +77,7 @@ impl Set {
         ports: BTreeSet<u16>,
         before: &[&Piece],
     ) -> Result<Self, IptablesError> {
-        let tree = Dispatch::Tree(Shape::balanced(&ports));
+        let tree = Dispatch::FlowClass(Shape::balanced(&ports));
         let set = Self { name, dispatch: tree, interfaces, ports, draining: BTreeSet::new(), sides: Vec::new() };
         match refuse_ipsets(&tools) {
             None => {

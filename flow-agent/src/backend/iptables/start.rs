@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::before::{Before, adopt, gap};
 use super::counting::{Counted, Counting, Watch, new_name, pick, refuse_too_many};
 use super::error::IptablesError;
 use super::found::{self, Piece};
 use super::kept;
 use super::names::{Direction, SetName};
 use super::plan::Fate;
+use super::predecessors::{Predecessors, adopt, gap};
 use super::rule;
 use super::script::Script;
 use super::set::{Set, Side};
@@ -38,7 +38,7 @@ pub fn start(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, Bac
 /// As [`start`].
 pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
     let begun_at = now();
-    let Ground { patterns, picked, tools, before } = Ground::look(options, path)?;
+    let StartContext { patterns, picked, tools, before } = StartContext::look(options, path)?;
     kept::warn();
     let netns = host::netns()?;
     let lock = |interface: &Interface| {
@@ -80,18 +80,18 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
 /// # Errors
 /// What [`start`] would refuse.
 pub fn probe(options: &Options) -> Result<(), BackendError> {
-    Ground::look(options, &search_path()).map(drop)
+    StartContext::look(options, &search_path()).map(drop)
 }
 
 /// What a start begins with; to look at it changes nothing.
-struct Ground {
+struct StartContext {
     patterns: Patterns,
     picked: Vec<Interface>,
     tools: Vec<Tools>,
-    before: Before,
+    before: Predecessors,
 }
 
-impl Ground {
+impl StartContext {
     fn look(options: &Options, path: &OsStr) -> Result<Self, BackendError> {
         if options.count == CountMode::Wire {
             return Err(IptablesError::WireBytes.into());
@@ -100,7 +100,7 @@ impl Ground {
         let patterns = Patterns::parse(&options.interfaces)?.for_rules().allow_stacked(options.allow_stacked);
         let picked = choose(&patterns)?;
         let tools = Tools::in_use(path)?;
-        let before = Before::find(options, path, Some(&tools))?;
+        let before = Predecessors::find(options, path, Some(&tools))?;
         Ok(Self { patterns, picked, tools, before })
     }
 }
@@ -111,7 +111,7 @@ impl Ground {
 /// # Errors
 /// When a table that this host uses cannot be read or changed. A host without iptables has none.
 pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendError> {
-    let before = Before::find(options, &search_path(), None)?;
+    let before = Predecessors::find(options, &search_path(), None)?;
     for (name, fate) in &before.fates {
         match fate {
             Fate::Retire | Fate::Adopt if before.is_doubtful(name) => {
@@ -159,7 +159,7 @@ pub(super) fn refuse_name(interface: &str) -> Result<(), IptablesError> {
     Err(IptablesError::InterfaceName { interface: interface.to_owned() })
 }
 
-impl Before {
+impl Predecessors {
     /// The set that counts from now on, as it is, or made and not entered yet.
     fn current(
         &self,

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::damage::{Damage, Doubt};
-use super::ipset::{Members, WATCHMAN};
+use super::ipset::{Members, SENTINEL_PORT};
 use super::layout::{Dispatch, Fragments, Layout};
-use super::names::{Direction, Family, Ipset, Place, SetName, Tree};
+use super::names::{Direction, Family, FlowClass, Ipset, Place, SetName};
 use super::parse::{SavedRule, Table};
 use super::rule::Match;
 use super::saved::{self, eight, places, read};
@@ -51,7 +51,7 @@ impl View {
             let saved = places.get(&place).ok_or_else(|| damage(&place, "is gone"))?;
             expected += 1;
             match (&place, &empty.dispatch) {
-                (Place::Node(tree, node @ Node { level: 0, .. }), Dispatch::Tree(shape)) => {
+                (Place::Node(tree, node @ Node { level: 0, .. }), Dispatch::FlowClass(shape)) => {
                     leaves.read(&empty, shape, *tree, *node, saved).map_err(|why| damage(&place, why))?;
                 }
                 _ if rules.len() != saved.len() => return Err(damage(&place, "has lost or gained rules")),
@@ -68,7 +68,7 @@ impl View {
             return Err(Damage { part, why: "is not one of this set", doubt: Doubt::Nothing });
         }
         let Held { counters, draining, is_settled } = match empty.dispatch {
-            Dispatch::Tree(_) => leaves.finish().map_err(|why| damage(&FIRST_LEAF, why))?,
+            Dispatch::FlowClass(_) => leaves.finish().map_err(|why| damage(&FIRST_LEAF, why))?,
             Dispatch::Ipsets { shielded } => members(table, &empty, shielded)?,
         };
         let layout = Layout { ports: counters.keys().copied().collect(), ..empty };
@@ -95,7 +95,7 @@ fn refuse_doubtful(table: &Table<'_>, name: &SetName) -> Result<(), Damage> {
     Ok(())
 }
 
-const FIRST_LEAF: Place = Place::Node(Tree::ALL[0], Node { bound: 0, level: 0 });
+const FIRST_LEAF: Place = Place::Node(FlowClass::ALL[0], Node { bound: 0, level: 0 });
 
 fn chain(name: &SetName, place: &Place) -> String {
     format!("chain {}", name.chain(place))
@@ -113,12 +113,12 @@ fn dispatch(places: &BTreeMap<Place, &[SavedRule<'_>]>, name: &SetName) -> Resul
         return Ok(Dispatch::Ipsets { shielded });
     }
     let bounds = places.keys().filter_map(|place| match place {
-        Place::Node(tree, Node { bound, level: 0 }) if *tree == Tree::ALL[0] => Some(*bound),
+        Place::Node(tree, Node { bound, level: 0 }) if *tree == FlowClass::ALL[0] => Some(*bound),
         _ => None,
     });
     let shape = Shape::from_bounds(&bounds.collect());
     let part = || chain(name, &FIRST_LEAF);
-    shape.map(Dispatch::Tree).ok_or_else(|| Damage { part: part(), why: "is gone", doubt: Doubt::Nothing })
+    shape.map(Dispatch::FlowClass).ok_or_else(|| Damage { part: part(), why: "is gone", doubt: Doubt::Nothing })
 }
 
 /// Two ipsets, two ways to the rest, and all other IP.
@@ -142,12 +142,12 @@ fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, D
     if !still.is_empty() && !shielded {
         return Err(damage(Ipset::Still, "has ports, and no rule asks it"));
     }
-    let trees = Tree::ALL.map(|tree| (tree, members[&Ipset::Counters(tree)]));
-    if let Some((tree, _)) = trees.iter().find(|(_, members)| !members.contains_key(&WATCHMAN)) {
+    let trees = FlowClass::ALL.map(|tree| (tree, members[&Ipset::Counters(tree)]));
+    if let Some((tree, _)) = trees.iter().find(|(_, members)| !members.contains_key(&SENTINEL_PORT)) {
         return Err(damage(Ipset::Counters(*tree), "was emptied"));
     }
     let counters = saved::remains(table, &layout.name);
-    let ports = || [&WATCHMAN].into_iter().chain(counters.keys());
+    let ports = || [&SENTINEL_PORT].into_iter().chain(counters.keys());
     let same = trees.iter().all(|(_, members)| members.keys().eq(ports()));
     let is_settled = same && still.iter().all(|port| counters.contains_key(port)) && shielded != still.is_empty();
     let draining = still.into_iter().filter(|port| counters.contains_key(port)).collect();
@@ -157,8 +157,8 @@ fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, D
 /// What the leaf chains of the four trees hold.
 #[derive(Default)]
 struct Leaves {
-    counters: BTreeMap<Tree, BTreeMap<u16, (u64, u64)>>,
-    shields: BTreeMap<Tree, BTreeSet<u16>>,
+    counters: BTreeMap<FlowClass, BTreeMap<u16, (u64, u64)>>,
+    shields: BTreeMap<FlowClass, BTreeSet<u16>>,
 }
 
 impl Leaves {
@@ -166,7 +166,7 @@ impl Leaves {
         &mut self,
         layout: &Layout,
         shape: &Shape,
-        tree: Tree,
+        tree: FlowClass,
         leaf: Node,
         saved: &[SavedRule<'_>],
     ) -> Result<(), &'static str> {
@@ -196,8 +196,8 @@ impl Leaves {
 
     /// The four trees hold the same ports.
     fn finish(mut self) -> Result<Held, &'static str> {
-        let trees = Tree::ALL.map(|tree| self.counters.remove(&tree).unwrap_or_default());
-        let shields = Tree::ALL.map(|tree| self.shields.remove(&tree).unwrap_or_default());
+        let trees = FlowClass::ALL.map(|tree| self.counters.remove(&tree).unwrap_or_default());
+        let shields = FlowClass::ALL.map(|tree| self.shields.remove(&tree).unwrap_or_default());
         let [draining, others @ ..] = shields;
         if trees.iter().any(|tree| !tree.keys().eq(trees[0].keys()))
             || others.iter().any(|shields| *shields != draining)
@@ -208,7 +208,7 @@ impl Leaves {
             return Err("or a sibling shields a port that it does not count");
         }
         let counters = trees[0].keys().map(|port| {
-            let numbers = Tree::ALL.into_iter().zip(trees.iter().map(|tree| tree[port])).collect();
+            let numbers = FlowClass::ALL.into_iter().zip(trees.iter().map(|tree| tree[port])).collect();
             (*port, eight(&numbers))
         });
         Ok(Held { counters: counters.collect(), draining, is_settled: true })

@@ -12,7 +12,7 @@ use crate::ledger::block::{Daily, DayBlock, HourBlock, Hourly};
 use crate::ledger::calendar::{Month, day_start, seconds_in_month};
 use crate::ledger::reconcile::{Reconciliation, reconcile};
 use crate::ledger::record::MonthLine;
-use crate::render::figures::{self, DayRow, HourRow, Kind, MonthRow, Row};
+use crate::render::figures::{self, DayRow, HourRow, Kind, MonthRow, Row, TotalRow};
 use crate::render::table;
 
 /// An empty table.
@@ -150,6 +150,11 @@ pub(super) fn total(args: &Args, log: &mut Log, context: &ShowContext) -> Result
     match args.form() {
         Form::Table if row.start.is_none() => output::print(NOTHING)?,
         Form::Table => output::print(&table::total(&row))?,
+        // A row of zeros would say that nothing moved, which is not known of a time that was not counted.
+        form if row.start.is_none() => {
+            output::complain(&format!("note: {}", NOTHING.trim_end()));
+            output::print(&all::<TotalRow>(&[], form))?
+        }
         form => output::print(&all(&[row], form))?,
     };
     Ok(())
@@ -169,7 +174,10 @@ pub(super) fn glance(args: &Args, log: &mut Log, context: &ShowContext) -> Resul
     let this_month = month.total(Kind::ThisMonth, log.damages());
     let form = args.form();
     if form != Form::Table {
-        output::print(&all(&[today, this_month], form))?;
+        let counted = [(today.start.is_some(), today), (is_month_counted, this_month)];
+        let rows: Vec<TotalRow> =
+            counted.into_iter().filter(|(is_counted, _)| *is_counted).map(|(_, row)| row).collect();
+        output::print(&all(&rows, form))?;
         return Ok(());
     }
     let mut text = String::new();

@@ -17,7 +17,7 @@ use crate::backend::{BackendError, Options, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
 /// What predecessors left, and what becomes of it.
-pub struct Before {
+pub struct Predecessors {
     pub sets: BTreeMap<SetName, Vec<Piece>>,
     pub fates: BTreeMap<SetName, Fate>,
     /// Their last bucket is sealed: somebody restored them from a file.
@@ -26,7 +26,7 @@ pub struct Before {
     is_newest_gone: bool,
 }
 
-impl Before {
+impl Predecessors {
     /// `tools` are those that would be used now; `None`: nothing is to be adopted.
     pub fn find(options: &Options, path: &OsStr, tools: Option<&[Tools]>) -> Result<Self, BackendError> {
         let sets = found::everywhere(path, &instance_tag(&options.instance))?;

@@ -10,13 +10,13 @@ use crate::backend::interfaces::{Interface, Patterns};
 use crate::backend::netlink::Direction;
 
 /// What predecessors left.
-pub struct Before {
+pub struct Predecessors {
     pub sets: Vec<FoundSet>,
     /// With the ids of those that are links.
     pub links: Vec<(FoundLink, Option<u32>)>,
 }
 
-impl Before {
+impl Predecessors {
     /// Looks at the pins, if there are any.
     ///
     /// # Errors
