@@ -31,6 +31,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { name: "clock::a_clock", from: None, why: "sets the clock of the agent alone" },
     Exception { name: "clock::a_machine", from: None, why: "sets the clock of the agent alone" },
     Exception { name: "interference::", from: None, why: "a minute each, and firewalls that guests have not" },
+    Exception { name: "lacking::without_bpffs_", from: None, why: "traces every thread, too slow when emulated" },
     Exception { name: "soak::", from: None, why: "hundreds of starts, of seconds each when emulated" },
     Exception { name: "store::", from: None, why: "tries disks, not kernels" },
     Exception { name: "upgrade::", from: None, why: "hundreds of starts, of seconds each when emulated" },
