@@ -271,7 +271,7 @@ impl Agent {
             *m.ledger.lost.entry(port).or_default() += bytes;
             lost.extend(Some((port, bytes)).filter(|_| bytes > 0));
         }
-        let counted = m.live().ports();
+        let counted = m.live().bytes().into_keys();
         m.ledger.zeroed.extend(counted);
         m.kernel.make(layout, &self.wanted);
         step(&mut self.dies)?;
