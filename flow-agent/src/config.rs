@@ -14,6 +14,7 @@ mod users;
 mod users_csv;
 pub mod value;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,7 @@ use crate::ledger::calendar::BucketLength;
 use crate::ledger::record::CountMode;
 use crate::ledger::user::User;
 use crate::mail::MailConfig;
+use crate::notify::ChannelConfig;
 use crate::ports::PortsConfig;
 
 /// The defaults, with every key documented. It is itself a configuration.
@@ -59,6 +61,9 @@ pub struct Config {
     pub nodes: Vec<NodeConfig>,
     pub report: ReportConfig,
     pub mail: Option<MailConfig>,
+    pub limits: LimitsConfig,
+    /// Where notices are sent to, besides mail.
+    pub notify: Vec<ChannelConfig>,
     /// `[[users]]` with their places, to hold a changed `users_file` against.
     declared: Vec<users::Declared>,
 }
@@ -108,6 +113,17 @@ pub struct ReportConfig {
     pub final_after: TimeDelta,
     /// What becomes of the letters when a node is missing.
     pub incomplete: IncompleteLetters,
+}
+
+/// What concerns the quotas of all users.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitsConfig {
+    /// Percent of the quota at which a warning is sent, ascending.
+    pub warn: Vec<u32>,
+    /// Ports that are never cut.
+    pub never: BTreeSet<u16>,
+    /// Whether a quota that a port file states is a limit as well.
+    pub port_files: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -13,6 +13,7 @@ pub mod gather;
 mod holder;
 pub mod ledger;
 pub mod mail;
+pub mod notify;
 pub mod ports;
 pub mod render;
 pub mod store;

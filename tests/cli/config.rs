@@ -1,18 +1,20 @@
 //! Every configuration in `fixtures/config/valid` is accepted, every one in `invalid` is refused with known words.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flow_agent::backend::BackendChoice;
-use flow_agent::config::{Config, ConfigError, CountConfig, IncompleteLetters, ReportConfig, load};
+use flow_agent::config::{Config, ConfigError, CountConfig, IncompleteLetters, LimitsConfig, ReportConfig, load};
 use flow_agent::gather::NodeSource;
 use flow_agent::ledger::billing::{Billed, Price};
 use flow_agent::ledger::calendar::BucketLength;
 use flow_agent::ledger::language::Language;
+use flow_agent::ledger::limits::notice::Event;
 use flow_agent::ledger::record::CountMode;
-use flow_agent::ledger::user::User;
+use flow_agent::ledger::user::{OnQuota, UsedBefore, User};
 use flow_agent::mail::{MailConfig, MailSecurity, MailServer};
+use flow_agent::notify::{ChannelConfig, ChannelKind};
 use flow_agent::ports::{PortFile, PortFileFormat, PortsConfig};
 
 fn fixtures(kind: &str) -> Vec<PathBuf> {
@@ -91,16 +93,13 @@ fn a_users_file_as_spreadsheets_write_it_is_read() {
         email: Some("one@example.com".to_owned()),
         quota_bytes: Some(1_610_612_736),
         language: Language::Chinese,
-        nodes: BTreeSet::new(),
+        on_quota: OnQuota::Drop,
+        expires: chrono::NaiveDate::from_ymd_opt(2026, 12, 31),
+        used: Some(UsedBefore { bytes: 1 << 30, month: "2026-10".parse().ok() }),
+        nodes: BTreeSet::from(["hk-1".to_owned(), "us-1".to_owned()]),
+        shares: BTreeMap::from([("hk-1".to_owned(), 1 << 30), ("us-1".to_owned(), 1 << 29)]),
     };
-    let second = User {
-        name: "张三".to_owned(),
-        ports: BTreeSet::from([9100, 9102]),
-        email: None,
-        quota_bytes: None,
-        language: Language::English,
-        nodes: BTreeSet::new(),
-    };
+    let second = User { name: "张三".to_owned(), ports: BTreeSet::from([9100, 9102]), ..User::default() };
     assert_eq!(config.users, [first, second]);
 }
 
@@ -139,6 +138,44 @@ fn every_key_of_a_main_node_arrives() {
         admins: vec!["ops@example.com".to_owned()],
     };
     assert_eq!(config.mail, Some(mail));
+}
+
+#[test]
+fn every_key_of_quotas_and_channels_arrives() {
+    let config = valid("quotas.toml");
+    let directory = config.path.as_ref().unwrap().parent().unwrap().to_owned();
+    let limits = LimitsConfig { warn: vec![50, 95], never: BTreeSet::from([22, 2222, 2223]), port_files: true };
+    assert_eq!(config.limits, limits);
+    let [divided, plain] = &config.users[..] else { panic!("two users are configured") };
+    // 300 GiB and 200 GiB, by hand.
+    assert_eq!(divided.quota_bytes, Some(536_870_912_000));
+    assert_eq!(divided.quota_on("us-1"), Some(214_748_364_800));
+    assert_eq!(divided.nodes, BTreeSet::from(["hk-1".to_owned(), "us-1".to_owned()]));
+    assert_eq!(divided.on_quota, OnQuota::Drop);
+    assert_eq!(divided.expires, chrono::NaiveDate::from_ymd_opt(2026, 12, 31));
+    assert_eq!(divided.used, Some(UsedBefore { bytes: 128_849_018_880, month: None }));
+    assert_eq!((plain.on_quota, plain.used), (OnQuota::Count, None));
+    let webhook = ChannelConfig {
+        name: "billing".to_owned(),
+        kind: ChannelKind::Webhook,
+        url_file: directory.join("billing-url"),
+        secret_file: Some(PathBuf::from("/etc/flow-agent/billing-secret")),
+        template: Some(directory.join("billing.json")),
+        ca_file: None,
+        language: Language::Chinese,
+        events: BTreeSet::from([Event::Warn, Event::Cut]),
+    };
+    let bark = ChannelConfig {
+        name: "bark".to_owned(),
+        kind: ChannelKind::Bark,
+        url_file: PathBuf::from("/etc/flow-agent/bark-url"),
+        secret_file: None,
+        template: None,
+        ca_file: Some(directory.join("ca.pem")),
+        language: Language::English,
+        events: BTreeSet::from(Event::ALL),
+    };
+    assert_eq!(config.notify, [webhook, bark]);
 }
 
 #[test]

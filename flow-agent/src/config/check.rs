@@ -1,6 +1,6 @@
 //! PURE: from the keys of the file to the configuration: fills in the defaults, and checks what concerns several keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,16 +10,19 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Place};
 use super::file::{self, File};
-use super::shape::Text;
+use super::shape::{Text, UserNodes};
 use super::users::{self, Declared};
 use super::value::{NodeName, Value as _};
-use super::{Config, CountConfig, ReportConfig};
+use super::{Config, CountConfig, LimitsConfig, ReportConfig};
 use crate::backend::BackendChoice;
 use crate::gather::{NodeConfig, NodeSource};
 use crate::ledger::billing::Price;
 use crate::ledger::calendar::BucketLength;
-use crate::ledger::user::User;
+use crate::ledger::limits::notice::Event;
+use crate::ledger::units::Written;
+use crate::ledger::user::{UsedBefore, User};
 use crate::mail::MailConfig;
+use crate::notify::{ChannelConfig, ChannelKind};
 use crate::ports::{MAX_PORTS, PortFile, PortsConfig};
 
 const STATE_DIR: &str = "/var/lib/flow-agent";
@@ -65,7 +68,7 @@ impl Source<'_> {
 pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<Config, ConfigError> {
     let state_dir = file.state_dir.map_or_else(|| PathBuf::from(STATE_DIR), |path| source.resolve(path));
     let nodes = nodes(file.nodes, source, &state_dir)?;
-    let declared = file.users.into_iter().map(|user| declare(user, source)).collect::<Vec<_>>();
+    let declared = file.users.into_iter().map(|user| declare(user, source)).collect::<Result<Vec<_>, _>>()?;
     Ok(Config {
         path: Some(source.path.to_owned()),
         node: node_name(file.node, system)?,
@@ -81,6 +84,8 @@ pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<
         nodes,
         report: report(file.report, source),
         mail: file.mail.map(|mail| self::mail(mail, source)).transpose()?,
+        limits: limits(file.limits),
+        notify: notify(file.notify, source)?,
         declared,
     })
 }
@@ -128,19 +133,94 @@ fn ports(ports: file::WatchedPorts, source: &Source<'_>) -> PortsConfig {
     }
 }
 
-fn declare(user: file::User, source: &Source<'_>) -> Declared {
-    Declared {
+fn declare(user: file::User, source: &Source<'_>) -> Result<Declared, ConfigError> {
+    let name = user.name.get_ref().0.0.clone();
+    if let (Some(month), None) = (&user.used_in, &user.used) {
+        return Err(ConfigError::Without { place: source.place(month), given: "used_in", missing: "used" });
+    }
+    let (nodes, shares_place) = match user.nodes {
+        Some(nodes) => (nodes.get_ref().clone(), Some(source.place(&nodes))),
+        None => (UserNodes::default(), None),
+    };
+    let quota = user.quota.map(|quota| quota.into_inner().0.0);
+    let (quota_bytes, shares) = divide(&name, quota, &nodes, shares_place)?;
+    let month = user.used_in.map(|month| month.into_inner().0);
+    Ok(Declared {
         at: source.place(&user.name),
         ports: user.ports.iter().map(|range| (range.get_ref().0.clone(), source.place(range))).collect(),
         user: User {
-            name: user.name.into_inner().0.0,
+            name,
             ports: user.ports.into_iter().flat_map(|range| range.into_inner().0).collect(),
             email: user.email.map(|address| address.0.0),
-            quota_bytes: user.quota.map(|quota| quota.0.0),
+            quota_bytes,
+            on_quota: user.on_quota.map(|on_quota| on_quota.0).unwrap_or_default(),
+            expires: user.expires.map(|day| day.0.0),
+            used: user.used.map(|used| UsedBefore { bytes: used.0.0, month }),
             language: user.language.map(|language| language.0).unwrap_or_default(),
-            nodes: user.nodes.into_iter().map(|node| node.0.0).collect(),
+            nodes: nodes.names.into_iter().collect(),
+            shares,
         },
+    })
+}
+
+/// The quota on all nodes together, and the share of each: they have to agree where both are given.
+pub(super) fn divide(
+    user: &str,
+    quota: Option<u64>,
+    nodes: &UserNodes,
+    place: Option<Place>,
+) -> Result<(Option<u64>, BTreeMap<String, u64>), ConfigError> {
+    let sum = nodes.shares.iter().fold(0_u64, |sum, share| sum.saturating_add(*share));
+    let shares = nodes.names.iter().cloned().zip(nodes.shares.iter().copied()).collect::<BTreeMap<_, _>>();
+    match (quota, place) {
+        (Some(quota), Some(place)) if !shares.is_empty() && quota != sum => {
+            let (shares, quota) = (Written(sum), Written(quota));
+            Err(ConfigError::Shares { place, user: user.to_owned(), shares, quota })
+        }
+        (None, _) if !shares.is_empty() => Ok((Some(sum), shares)),
+        _ => Ok((quota, shares)),
     }
+}
+
+fn limits(limits: file::Limits) -> LimitsConfig {
+    let warn = limits.warn.map_or_else(
+        || BTreeSet::from([80, 90, 100]),
+        |levels| levels.into_inner().into_iter().map(|level| level.0).collect(),
+    );
+    let never = limits
+        .never
+        .map_or_else(|| BTreeSet::from([22]), |ports| ports.into_iter().flat_map(|range| range.0).collect());
+    LimitsConfig { warn: warn.into_iter().collect(), never, port_files: limits.port_files }
+}
+
+fn notify(channels: Vec<file::Notify>, source: &Source<'_>) -> Result<Vec<ChannelConfig>, ConfigError> {
+    let mut places = BTreeMap::new();
+    let channel = |channel: file::Notify| {
+        let (place, name) = (source.place(&channel.name), channel.name.into_inner().0.0);
+        if let Some(first) = places.insert(name.clone(), place.clone()) {
+            return Err(ConfigError::Twice { place, what: "channel", name, first });
+        }
+        let kind = channel.kind.0;
+        for (key, path) in [("secret_file", &channel.secret_file), ("template", &channel.template)] {
+            if let Some(path) = path.as_ref().filter(|_| kind != ChannelKind::Webhook) {
+                return Err(ConfigError::OnlyForWebhooks { place: source.place(path), key });
+            }
+        }
+        Ok(ChannelConfig {
+            name,
+            kind,
+            url_file: source.resolve(channel.url_file),
+            secret_file: channel.secret_file.map(|path| source.resolve(path.into_inner())),
+            template: channel.template.map(|path| source.resolve(path.into_inner())),
+            ca_file: channel.ca_file.map(|path| source.resolve(path)),
+            language: channel.language.map(|language| language.0).unwrap_or_default(),
+            events: match channel.events {
+                Some(events) => events.into_iter().map(|event| event.0).collect(),
+                None => Event::ALL.into_iter().collect(),
+            },
+        })
+    };
+    channels.into_iter().map(channel).collect()
 }
 
 fn nodes(nodes: Vec<file::Node>, source: &Source<'_>, own_state_dir: &Path) -> Result<Vec<NodeConfig>, ConfigError> {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::errors::nearest;
+use crate::ledger::units::Written;
 
 /// A place in a file, as editors and terminals understand it: `FILE:LINE:COLUMN`, both from one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,12 @@ pub enum ConfigError {
     NodeSource { place: Place, name: String, found: &'static str },
     #[error("{place}: `{given}` without `{missing}`, expected both or neither")]
     HalfLogin { place: Place, given: &'static str, missing: &'static str },
+    #[error("{place}: user `{user}` has shares that add up to {shares}, and a quota of {quota}")]
+    Shares { place: Place, user: String, shares: Written, quota: Written },
+    #[error("{place}: `{given}` without `{missing}`")]
+    Without { place: Place, given: &'static str, missing: &'static str },
+    #[error("{place}: `{key}` is for channels of the kind `webhook` only")]
+    OnlyForWebhooks { place: Place, key: &'static str },
     #[error("the host name {found:?} cannot be the node's name")]
     HostName { found: String },
     /// `/etc/localtime` is there, but nothing says which zone it is.
@@ -94,7 +101,15 @@ impl ConfigError {
             Self::SystemZone | Self::UnknownSystemZone { .. } => {
                 Some("set `timezone` in the configuration, for example timezone = \"Asia/Shanghai\"".to_owned())
             }
-            Self::Value { .. } | Self::Twice { .. } | Self::NodeSource { .. } | Self::HalfLogin { .. } => None,
+            Self::Shares { .. } => {
+                Some("let the shares add up to the quota, or leave `quota` out: it is their sum then".to_owned())
+            }
+            Self::Value { .. }
+            | Self::Twice { .. }
+            | Self::NodeSource { .. }
+            | Self::HalfLogin { .. }
+            | Self::Without { .. }
+            | Self::OnlyForWebhooks { .. } => None,
         }
     }
 }

@@ -9,15 +9,21 @@ use toml::Spanned;
 
 use super::error::{ConfigError, Place};
 use super::mail::{Address, Mailbox};
-use super::shape::{Interfaces, OneOf, Ports, Share, Text, Whole};
-use super::value::{ByteCount, Currency, NodeName, Operand, PlainPath, PricedBytes, Seconds, UserName};
+use super::shape::{Interfaces, OneOf, Ports, Share, Text, UserNodes, Whole};
+use super::value::{
+    ByteCount, ChannelName, Currency, Day, NodeName, Operand, PlainPath, PricedBytes, Seconds, UsedBytes, UserName,
+};
 use super::{IncompleteLetters, key};
 use crate::backend::BackendChoice;
 use crate::ledger::billing::Billed;
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::language::Language;
+use crate::ledger::limits::notice::Event;
+use crate::ledger::month::Month;
 use crate::ledger::record::CountMode;
+use crate::ledger::user::OnQuota;
 use crate::mail::MailServer;
+use crate::notify::ChannelKind;
 use crate::ports::{MAX_PORTS, PortFileFormat};
 
 // The `ports` room cannot import the limit of the kernel's tables.
@@ -43,6 +49,10 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) report: Report,
     pub(super) mail: Option<Mail>,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    #[serde(default)]
+    pub(super) notify: Vec<Notify>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -83,10 +93,13 @@ pub(super) struct User {
     #[serde(default)]
     pub(super) ports: Vec<Spanned<Ports>>,
     pub(super) email: Option<Text<Address>>,
-    pub(super) quota: Option<Text<ByteCount>>,
+    pub(super) quota: Option<Spanned<Text<ByteCount>>>,
+    pub(super) on_quota: Option<OneOf<OnQuota>>,
+    pub(super) expires: Option<Text<Day>>,
+    pub(super) used: Option<Text<UsedBytes>>,
+    pub(super) used_in: Option<Spanned<Text<Month>>>,
     pub(super) language: Option<OneOf<Language>>,
-    #[serde(default)]
-    pub(super) nodes: Vec<Text<NodeName>>,
+    pub(super) nodes: Option<Spanned<UserNodes>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -135,6 +148,28 @@ pub(super) struct Mail {
     pub(super) from: Text<Mailbox>,
     #[serde(default)]
     pub(super) admins: Vec<Text<Mailbox>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+pub(super) struct Limits {
+    pub(super) warn: Option<Spanned<Vec<Whole<1, 1_000>>>>,
+    pub(super) never: Option<Vec<Ports>>,
+    #[serde(default)]
+    pub(super) port_files: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a channel: a table with at least `name`, `kind` and `url_file`")]
+pub(super) struct Notify {
+    pub(super) name: Spanned<Text<ChannelName>>,
+    pub(super) kind: OneOf<ChannelKind>,
+    pub(super) url_file: Text<PathBuf>,
+    pub(super) secret_file: Option<Spanned<Text<PathBuf>>>,
+    pub(super) template: Option<Spanned<Text<PathBuf>>>,
+    pub(super) ca_file: Option<Text<PathBuf>>,
+    pub(super) language: Option<OneOf<Language>>,
+    pub(super) events: Option<Vec<OneOf<Event>>>,
 }
 
 /// Reads the keys of `text`, the content of `path`.

@@ -4,9 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::value::{Interface, Value};
+use super::value::{ByteCount, Interface, NodeName, Value};
 use crate::ports::spec;
 
 /// Reads `T` from a string of the file.
@@ -168,5 +168,49 @@ impl<'de> Deserialize<'de> for Ports {
         }
 
         deserializer.deserialize_any(PortsVisitor)
+    }
+}
+
+/// The nodes that a user is on: a list of names, or a table that gives each of them a share of the quota.
+#[derive(Clone, Debug, Default)]
+pub(super) struct UserNodes {
+    pub(super) names: Vec<String>,
+    /// Empty, or as many as there are names.
+    pub(super) shares: Vec<u64>,
+}
+
+impl<'de> Deserialize<'de> for UserNodes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NodesVisitor;
+
+        impl<'de> Visitor<'de> for NodesVisitor {
+            type Value = UserNodes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("names of nodes such as [\"hk-1\"], or shares such as { \"hk-1\" = \"300 GiB\" }")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<UserNodes, A::Error> {
+                let mut nodes = UserNodes::default();
+                while let Some(Text(NodeName(name))) = items.next_element()? {
+                    nodes.names.push(name);
+                }
+                Ok(nodes)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut items: A) -> Result<UserNodes, A::Error> {
+                let mut nodes = UserNodes::default();
+                while let Some((Text(NodeName(name)), Text(ByteCount(bytes)))) = items.next_entry()? {
+                    nodes.names.push(name);
+                    nodes.shares.push(bytes);
+                }
+                match nodes.names.is_empty() {
+                    true => Err(A::Error::custom("no share given, expected one a node")),
+                    false => Ok(nodes),
+                }
+            }
+        }
+
+        deserializer.deserialize_any(NodesVisitor)
     }
 }

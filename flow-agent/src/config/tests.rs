@@ -28,13 +28,17 @@ fn every_documented_example_parses() {
     assert_eq!(config.users[0].quota_bytes, Some(500 * 1024 * 1024 * 1024));
     assert_eq!(config.nodes[0].aliases, ["hk-old"]);
     assert_eq!(config.mail.unwrap().server.port, 465);
+    assert_eq!(config.users[0].used.unwrap().bytes, 120 << 30);
+    assert_eq!(config.notify[0].events.len(), 7);
+    assert_eq!(config.notify[1].name, "billing");
 }
 
 #[test]
 fn every_key_is_documented() {
     let documented: toml::Table = examples().parse().unwrap();
-    let first = |value: &toml::Value| match value {
-        toml::Value::Array(items) => items[0].as_table().unwrap().clone(),
+    // The keys of all examples of a section together.
+    let all = |value: &toml::Value| match value {
+        toml::Value::Array(items) => items.iter().flat_map(|item| item.as_table().unwrap().clone()).collect(),
         value => value.as_table().unwrap().clone(),
     };
     let mut sections = vec![(String::new(), documented.clone())];
@@ -45,8 +49,10 @@ fn every_key_is_documented() {
         ("nodes", "[[nodes]]"),
         ("report", "[report]"),
         ("mail", "[mail]"),
+        ("limits", "[limits]"),
+        ("notify", "[[notify]]"),
     ] {
-        sections.push((header.to_owned(), first(&documented[name])));
+        sections.push((header.to_owned(), all(&documented[name])));
     }
     for (header, documented) in sections {
         let Err(ConfigError::UnknownKey { known, .. }) = parse(&format!("{header}\nno_such_key = 1")) else {

@@ -5,15 +5,19 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::check::divide;
 use super::error::{ConfigError, Place};
 use super::mail::Address;
+use super::shape::UserNodes;
 use super::users::Declared;
-use super::value::{ByteCount, UserName, Value, ValueError};
+use super::value::{ByteCount, Day, NodeName, UsedBytes, UserName, Value, ValueError};
 use crate::ledger::language::Language;
-use crate::ledger::user::User;
+use crate::ledger::month::Month;
+use crate::ledger::user::{OnQuota, UsedBefore, User};
 use crate::ports::spec;
 
-const COLUMNS: [&str; 5] = ["name", "ports", "email", "language", "quota"];
+const COLUMNS: [&str; 10] =
+    ["name", "ports", "email", "language", "quota", "on_quota", "expires", "used", "used_in", "nodes"];
 
 /// A row of the CSV; its header names the columns, in any order.
 #[derive(Deserialize)]
@@ -27,10 +31,20 @@ struct Row {
     language: String,
     #[serde(default)]
     quota: String,
+    #[serde(default)]
+    on_quota: String,
+    #[serde(default)]
+    expires: String,
+    #[serde(default)]
+    used: String,
+    #[serde(default)]
+    used_in: String,
+    #[serde(default)]
+    nodes: String,
 }
 
-/// Reads `text`, the content of `path`: a header `name,ports,email,language,quota`, then a user a line. A field may be
-/// empty; ports stand in one field, between spaces, semicolons, or (quoted) commas. `#` begins a comment line.
+/// Reads `text`, the content of `path`: a header with some of [`COLUMNS`], then a user a line. A field may be empty; ports
+/// stand in one field, between spaces, semicolons, or (quoted) commas. `#` begins a comment line.
 ///
 /// Fields are separated by commas, semicolons or tabs, as the header is, or as a first line such as `sep=;` says. Rows and
 /// columns with nothing in them are passed over.
@@ -64,7 +78,7 @@ pub(super) fn from_csv(path: &Path, text: &str) -> Result<Vec<Declared>, ConfigE
         let at = place(record.position());
         let refuse = |message: String| ConfigError::Value { place: at.clone(), message };
         let row = row(&record, &headers).map_err(refuse)?;
-        users.push(declare(row, &at).map_err(|error| refuse(error.to_string()))?);
+        users.push(declare(row, &at)?);
     }
     Ok(users)
 }
@@ -146,17 +160,52 @@ fn row(record: &csv::StringRecord, headers: &csv::StringRecord) -> Result<Row, S
     fields.deserialize(Some(&names)).map_err(|error| csv_message(&error))
 }
 
-fn declare(row: Row, at: &Place) -> Result<Declared, ValueError> {
-    let ports = if row.ports.is_empty() { BTreeSet::new() } else { spec::set(&row.ports)? };
+fn declare(row: Row, at: &Place) -> Result<Declared, ConfigError> {
+    let refuse = |error: ValueError| ConfigError::Value { place: at.clone(), message: error.to_string() };
+    let ports =
+        if row.ports.is_empty() { BTreeSet::new() } else { spec::set(&row.ports).map_err(|e| refuse(e.into()))? };
+    let name = UserName::parse(&row.name).map_err(refuse)?.0;
+    let nodes = nodes(&row.nodes).map_err(refuse)?;
+    let quota = optional::<ByteCount>(&row.quota).map_err(refuse)?.map(|quota| quota.0);
+    let (quota_bytes, shares) = divide(&name, quota, &nodes, Some(at.clone()))?;
+    let month = optional::<Month>(&row.used_in).map_err(refuse)?;
+    if month.is_some() && row.used.is_empty() {
+        return Err(ConfigError::Without { place: at.clone(), given: "used_in", missing: "used" });
+    }
+    let used = optional::<UsedBytes>(&row.used).map_err(refuse)?;
     let user = User {
-        name: UserName::parse(&row.name)?.0,
-        email: optional::<Address>(&row.email)?.map(|address| address.0),
-        language: optional::<Language>(&row.language)?.unwrap_or_default(),
-        quota_bytes: optional::<ByteCount>(&row.quota)?.map(|quota| quota.0),
+        name,
+        email: optional::<Address>(&row.email).map_err(refuse)?.map(|address| address.0),
+        language: optional::<Language>(&row.language).map_err(refuse)?.unwrap_or_default(),
+        quota_bytes,
+        on_quota: optional::<OnQuota>(&row.on_quota).map_err(refuse)?.unwrap_or_default(),
+        expires: optional::<Day>(&row.expires).map_err(refuse)?.map(|day| day.0),
+        used: used.map(|used| UsedBefore { bytes: used.0, month }),
         ports,
-        nodes: BTreeSet::new(),
+        nodes: nodes.names.into_iter().collect(),
+        shares,
     };
     Ok(Declared { at: at.clone(), ports: user.ports.iter().map(|port| (*port..=*port, at.clone())).collect(), user })
+}
+
+/// Names of nodes between spaces, semicolons or commas; or shares such as `hk-1=300 GiB; us-1=200 GiB`.
+fn nodes(text: &str) -> Result<UserNodes, ValueError> {
+    let mut nodes = UserNodes::default();
+    if !text.contains('=') {
+        let names = text.split([' ', ';', ',']).filter(|name| !name.is_empty());
+        nodes.names = names.map(|name| NodeName::parse(name).map(|name| name.0)).collect::<Result<_, _>>()?;
+        return Ok(nodes);
+    }
+    for part in text.split([';', ',']).filter(|part| !part.trim().is_empty()) {
+        let (name, share) = part.split_once('=').unwrap_or((part, ""));
+        let name = NodeName::parse(name.trim())?.0;
+        if nodes.names.contains(&name) {
+            return Err(ValueError::NodeTwice { name });
+        }
+        nodes.names.push(name);
+        nodes.shares.push(ByteCount::parse(share.trim())?.0);
+    }
+    Ok(nodes)
 }
 
 fn optional<T: Value>(text: &str) -> Result<Option<T>, ValueError> {

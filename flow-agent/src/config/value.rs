@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use crate::backend::interfaces::Patterns;
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::language::Language;
-use crate::ledger::{name, units};
+use crate::ledger::month::Month;
+use crate::ledger::user::OnQuota;
+use crate::ledger::{date, name, units};
 use crate::ports::spec;
 
 /// A value that is written as text.
@@ -38,6 +41,8 @@ pub enum ValueError {
         "smtp+insecure:// sends in clear, and {host:?} is not this machine; expected localhost, 127.0.0.1 or [::1]"
     )]
     InsecureServer { host: String },
+    #[error("node {name:?} is there twice, expected one share a node")]
+    NodeTwice { name: String },
     #[error(transparent)]
     Name(#[from] name::NameError),
     #[error(transparent)]
@@ -182,6 +187,55 @@ impl Value for ByteCount {
     }
 }
 
+/// A number of bytes that were used; none is a number, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsedBytes(pub u64);
+
+impl Value for UsedBytes {
+    const EXPECTED: &'static str = "a number of bytes such as \"120 GiB\" or \"0 B\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        Ok(Self(units::parse_bytes(text)?))
+    }
+}
+
+/// A day of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Day(pub NaiveDate);
+
+impl Value for Day {
+    const EXPECTED: &'static str = "a day such as \"2026-12-31\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        date::parse(text).map(Self).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+impl Value for Month {
+    const EXPECTED: &'static str = "a billing month such as \"2026-10\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        text.parse().map_err(|_| other::<Self>(text))
+    }
+}
+
+/// The name of a channel of notices: an argument of commands, and a value of `notices.jsonl`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelName(pub String);
+
+impl Value for ChannelName {
+    const EXPECTED: &'static str = "a channel's name of at most 63 letters, digits, underscores and dashes, and neither \"mail\" nor \"admins\", which are \
+                                    the letters to users and to `mail.admins`";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let fits = (1..=63).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+            && !text.starts_with('-')
+            && !["mail", "admins"].contains(&text);
+        fits.then(|| Self(text.to_owned())).ok_or_else(|| other::<Self>(text))
+    }
+}
+
 /// What an amount of money buys: a unit, or a number of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PricedBytes(pub u64);
@@ -230,6 +284,18 @@ impl Value for Language {
         match text {
             "en" => Ok(Self::English),
             "zh" => Ok(Self::Chinese),
+            _ => Err(other::<Self>(text)),
+        }
+    }
+}
+
+impl Value for OnQuota {
+    const EXPECTED: &'static str = "count or drop";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "count" => Ok(Self::Count),
+            "drop" => Ok(Self::Drop),
             _ => Err(other::<Self>(text)),
         }
     }

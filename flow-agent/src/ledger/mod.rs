@@ -14,6 +14,7 @@ pub mod language;
 #[cfg(test)]
 mod laws;
 pub mod legacy;
+pub mod limits;
 pub mod month;
 pub mod name;
 pub mod reading;

@@ -1,8 +1,12 @@
 //! A user as described in the configuration.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::NaiveDate;
+use serde::Deserialize;
 
 use super::language::Language;
+use super::month::Month;
 
 /// A user from `[[users]]` or from the users file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,16 +15,91 @@ pub struct User {
     pub ports: BTreeSet<u16>,
     /// If `None`, no letter is sent.
     pub email: Option<String>,
-    /// Bytes per billing month.
+    /// Bytes per billing month, on all nodes together; the sum of `shares` where there are any.
     pub quota_bytes: Option<u64>,
+    /// What happens when the quota is used up.
+    pub on_quota: OnQuota,
+    /// The last day, in the zone of the configuration, on which the user's traffic passes.
+    pub expires: Option<NaiveDate>,
+    /// What was used before flow-agent counted.
+    pub used: Option<UsedBefore>,
     pub language: Language,
     /// Names of nodes; an empty set means all nodes.
     pub nodes: BTreeSet<String>,
+    /// The part of the quota that each node may spend, by name; empty if the quota is not divided. Otherwise its names are
+    /// those of `nodes`.
+    pub shares: BTreeMap<String, u64>,
+}
+
+/// What happens to a user's traffic when the quota is used up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnQuota {
+    /// It passes, and is counted.
+    #[default]
+    Count,
+    /// It is dropped until the next billing month, or until the quota is raised.
+    Drop,
+}
+
+/// What a user used before flow-agent counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UsedBefore {
+    pub bytes: u64,
+    /// The billing month that it belongs to; `None`: the one in which flow-agent began to count.
+    pub month: Option<Month>,
 }
 
 impl User {
     /// Whether the user's ports belong to the user on the node of that name.
     pub fn is_on(&self, node: &str) -> bool {
         self.nodes.is_empty() || self.nodes.contains(node)
+    }
+
+    /// The bytes that the user may spend on the node of that name in a billing month. `None`: no quota holds there.
+    pub fn quota_on(&self, node: &str) -> Option<u64> {
+        if !self.is_on(node) {
+            return None;
+        }
+        if self.shares.is_empty() { self.quota_bytes } else { self.shares.get(node).copied() }
+    }
+
+    /// What was used in `month` before flow-agent counted, which it began to do in the month `first_counted`.
+    pub fn used_before(&self, month: Month, first_counted: Option<Month>) -> u64 {
+        match self.used {
+            Some(used) if used.month.or(first_counted) == Some(month) => used.bytes,
+            // Nothing is counted yet: it will be from this month on.
+            Some(UsedBefore { bytes, month: None }) if first_counted.is_none() => bytes,
+            Some(_) | None => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_divided_quota_holds_on_each_node_by_its_share() {
+        let whole = User { quota_bytes: Some(500), ..User::default() };
+        assert_eq!(whole.quota_on("hk-1"), Some(500));
+        let shares = BTreeMap::from([("hk-1".to_owned(), 300), ("us-1".to_owned(), 200)]);
+        let divided = User { nodes: shares.keys().cloned().collect(), shares, ..whole };
+        assert_eq!(divided.quota_on("hk-1"), Some(300));
+        assert_eq!(divided.quota_on("us-1"), Some(200));
+        assert_eq!(divided.quota_on("sg-1"), None);
+    }
+
+    #[test]
+    fn earlier_usage_belongs_to_one_month() {
+        let month = |text: &str| text.parse::<Month>().unwrap();
+        let user = |in_month| User { used: Some(UsedBefore { bytes: 7, month: in_month }), ..User::default() };
+        let (october, november) = (month("2026-10"), month("2026-11"));
+        assert_eq!(user(Some(october)).used_before(october, Some(november)), 7);
+        assert_eq!(user(Some(october)).used_before(november, Some(october)), 0);
+        assert_eq!(user(None).used_before(november, Some(november)), 7);
+        assert_eq!(user(None).used_before(november, Some(october)), 0);
+        assert_eq!(user(None).used_before(november, None), 7);
+        assert_eq!(User::default().used_before(november, None), 0);
     }
 }

@@ -48,6 +48,7 @@ pub(super) fn this_node(config: &Config) -> NodeConfig {
 pub(super) fn directory(config: &Config) -> Directory {
     let on_nodes = |user: &User| User {
         nodes: user.nodes.iter().map(|node| name_of(config, node).to_owned()).collect(),
+        shares: user.shares.iter().map(|(node, share)| (name_of(config, node).to_owned(), *share)).collect(),
         ..user.clone()
     };
     Directory::new(config.users.iter().map(on_nodes).collect())

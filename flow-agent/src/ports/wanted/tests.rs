@@ -3,17 +3,14 @@
 use super::super::Listed;
 use super::super::file::Problem;
 use super::*;
-use crate::ledger::language::Language;
 use crate::ports::{PortFile, PortFileFormat};
 
 fn user(name: &str, ports: &[u16], nodes: &[&str]) -> User {
     User {
         name: name.to_owned(),
         ports: ports.iter().copied().collect(),
-        email: None,
-        quota_bytes: None,
-        language: Language::English,
         nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
+        ..User::default()
     }
 }
 

@@ -1,0 +1,5 @@
+//! EDGE https: hands notices to webhooks and messengers.
+
+mod settings;
+
+pub use settings::{ChannelConfig, ChannelKind};
