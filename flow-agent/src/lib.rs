@@ -17,3 +17,5 @@ pub mod notify;
 pub mod ports;
 pub mod render;
 pub mod store;
+#[cfg(test)]
+pub mod testing;

@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use flow_agent::backend::iptables::ipset::{self, Members};
-use flow_agent::backend::iptables::names::{Direction, Family, Ipset, SetName};
-use flow_agent::backend::iptables::parse::{SavedRule, Table, parse};
-use flow_agent::backend::iptables::saved::{self, Entrance};
-use flow_agent::backend::iptables::view::View;
+use flow_agent::backend::iptables::model::family::Family;
+use flow_agent::backend::iptables::model::flow::Direction;
+use flow_agent::backend::iptables::model::ipset::Ipset;
+use flow_agent::backend::iptables::model::set_name::SetName;
+use flow_agent::backend::iptables::saved::members::{self, Members};
+use flow_agent::backend::iptables::saved::ruleset::{SavedRule, Table, parse};
+use flow_agent::backend::iptables::saved::sets::{self, Entrance};
+use flow_agent::backend::iptables::saved::view::View;
 
 /// Panics where a law is broken.
 pub fn hold(input: &[u8]) {
@@ -47,14 +50,14 @@ fn hold_for_ipsets(text: &str) -> BTreeMap<(SetName, Ipset), Members> {
     let mut ours = BTreeMap::new();
     for saved in text.split("create ").skip(1) {
         let name = saved.split([' ', '\n']).next().unwrap_or_default();
-        let Ok(members) = ipset::parse(&format!("create {saved}"), name) else { continue };
+        let Ok(members) = members::parse(&format!("create {saved}"), name) else { continue };
         // Every line but the first is a member.
         assert_eq!(members.len(), saved.lines().count().saturating_sub(1));
         let written: String = members
             .iter()
             .map(|(port, (bytes, packets))| format!("add {name} {port} packets {packets} bytes {bytes}\n"))
             .collect();
-        assert_eq!(ipset::parse(&format!("create {name}\n{written}"), name).as_ref(), Ok(&members));
+        assert_eq!(members::parse(&format!("create {name}\n{written}"), name).as_ref(), Ok(&members));
         ours.extend(SetName::parse_ipset(name, Family::V4).map(|key| (key, members)));
     }
     ours
@@ -64,16 +67,16 @@ fn hold_for_ipsets(text: &str) -> BTreeMap<(SetName, Ipset), Members> {
 fn hold_for_sets(table: &Table<'_>) {
     let of_ipsets: u128 =
         table.ipsets.values().flatten().map(|(_, (bytes, packets))| u128::from(*bytes) + u128::from(*packets)).sum();
-    for name in saved::sets(table).into_keys() {
+    for name in sets::sets(table).into_keys() {
         for direction in Direction::BOTH {
-            let entrance = saved::entrance(table, &name, direction);
-            assert_eq!(entrance == Entrance::Absent, saved::jumps(table, &name, direction) == 0);
+            let entrance = sets::entrance(table, &name, direction);
+            assert_eq!(entrance == Entrance::Absent, sets::jumps(table, &name, direction) == 0);
         }
-        let remains = saved::remains(table, &name);
+        let remains = sets::remains(table, &name);
         let Ok(view) = View::read(table, Family::V4, &name) else { continue };
         // A whole set has lost nothing, and counts no more than its rules and ipsets do.
         assert_eq!(view.counters, remains);
-        assert_eq!(view.others, saved::remaining_others(table, &name));
+        assert_eq!(view.others, sets::remaining_others(table, &name));
         assert!(view.draining.iter().all(|port| view.counters.contains_key(port)));
         let counted: u128 = view.counters.values().flat_map(|counters| counters.to_array()).map(u128::from).sum();
         let of_rules = |rule: &SavedRule<'_>| u128::from(rule.bytes) + u128::from(rule.packets);

@@ -87,7 +87,9 @@ fn breaches_in(table: &Table, module: &str, text: &str) -> Vec<String> {
         }
         let line = 1 + code[..at].matches('\n').count();
         for imported in first_segments(&code[at + "crate::".len()..]) {
-            let is_allowed = imported == module || table.get(module).is_some_and(|allowed| allowed.contains(&imported));
+            // Unit tests of every module use it; in a build for users there is no such module.
+            let is_allowed = [module, "testing"].contains(&imported.as_str())
+                || table.get(module).is_some_and(|allowed| allowed.contains(&imported));
             if !is_allowed {
                 breaches.push(format!("line {line}: `{module}` may not import `{imported}`"));
             }

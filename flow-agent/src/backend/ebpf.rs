@@ -2,14 +2,10 @@
 
 mod attach;
 mod counting;
-mod filter;
-mod foreign;
 mod inspect;
 mod instances;
 mod keep;
 mod kernel;
-mod layout;
-mod link;
 mod log;
 mod maps;
 mod pins;
@@ -20,14 +16,12 @@ mod refusal;
 mod retired;
 mod set;
 mod sets;
-mod slots;
 mod start;
-mod tables;
 mod uninstall;
 
 pub use instances::{Stray, instances, remove_stray, strays};
 pub use kernel::possible_cpus;
-pub use layout::slots_for;
+pub use pins::layout::slots_for;
 pub use probe::probe;
 pub use start::{find_retired, look, start};
 pub use uninstall::{Survey, SurveyedAttachment, SurveyedSet, survey, uninstall};

@@ -13,12 +13,15 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 use self::rule::NatRule;
-use super::iptables::{self, tools};
+use super::iptables::host::process;
+use super::iptables::host::search_path::search_path;
+use super::iptables::host::tools;
+use super::iptables::model::family::Family;
 use crate::errors::chain;
 
 /// The rules of this network namespace that touch one of `watched`. What cannot be looked at is left out, and logged.
 pub fn look(watched: &BTreeSet<u16>) -> Vec<Touch> {
-    look_with(watched, &iptables::search_path())
+    look_with(watched, &search_path())
 }
 
 fn look_with(watched: &BTreeSet<u16>, path: &OsStr) -> Vec<Touch> {
@@ -39,7 +42,7 @@ fn look_with(watched: &BTreeSet<u16>, path: &OsStr) -> Vec<Touch> {
         }
     }
     let is_read = |family: &str, table: &str| {
-        let family = tools::Family::BOTH.into_iter().find(|known| known.nft_name() == family);
+        let family = Family::BOTH.into_iter().find(|known| known.nft_name() == family);
         table == "nat" && family.is_some_and(|family| read.contains(&(tools::Variant::Nft, family)))
     };
     match native(path, is_read) {
@@ -53,7 +56,7 @@ fn look_with(watched: &BTreeSet<u16>, path: &OsStr) -> Vec<Touch> {
 fn native(path: &OsStr, is_read: impl Fn(&str, &str) -> bool) -> Result<Vec<NatRule>, String> {
     let Some(program) = tools::find_program(path, "nft") else { return Ok(Vec::new()) };
     let list = |what: &[&str]| {
-        let output = iptables::process::run(&program, &[&["-j", "list"], what].concat(), "");
+        let output = process::run(&program, &[&["-j", "list"], what].concat(), "");
         let output = output.map_err(|error| chain(&error))?;
         if output.status.success() { Ok(output.stdout) } else { Err(output.stderr) }
     };

@@ -142,8 +142,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::store::disk::crash::{CrashDisk, Fault};
-    use crate::store::fixtures;
+    use crate::testing::crash_disk::{CrashDisk, Fault};
+    use crate::testing::fixtures;
 
     /// A file of `one\n`, and what appends to it.
     fn begun() -> (tempfile::TempDir, CrashDisk, Appender) {

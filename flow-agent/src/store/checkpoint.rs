@@ -34,7 +34,7 @@ mod tests {
     use super::*;
     use crate::ledger::counters::Others;
     use crate::ledger::record::VERSION;
-    use crate::store::disk::sweep::at_every_operation;
+    use crate::testing::sweep::at_every_operation;
 
     fn checkpoint(seq: u64) -> Checkpoint {
         Checkpoint {

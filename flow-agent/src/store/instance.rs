@@ -64,7 +64,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::store::disk::sweep::at_every_operation;
+    use crate::testing::sweep::at_every_operation;
 
     #[test]
     fn an_id_that_was_given_out_is_never_lost_to_any_fault() {

@@ -54,7 +54,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::record::VERSION;
-    use crate::store::disk::sweep::at_every_operation;
+    use crate::testing::sweep::at_every_operation;
 
     fn list(owner: &str) -> PortList {
         let owners = Owners::from([(443, None), (8388, Some(owner.to_owned()))]);

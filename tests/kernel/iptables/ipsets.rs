@@ -314,7 +314,7 @@ fn no_rule_asks_ipsets_where_rules_are_kept_over_a_boot() {
             std::fs::create_dir("/etc/iptables").unwrap();
             let kept = run(Command::new(variant.program("iptables-save")).arg("-c"));
             std::fs::write("/etc/iptables/rules.v4", kept).unwrap();
-            assert_eq!(iptables::kept::unloadable(), ["/etc/iptables/rules.v4"]);
+            assert_eq!(iptables::host::kept::unloadable(), ["/etc/iptables/rules.v4"]);
             let mut inspection = backend.inspect(clock::now()).unwrap();
             assert_eq!(inspection.unseen, []);
             let mut retired = inspection.retired.pop().unwrap();
@@ -326,7 +326,7 @@ fn no_rule_asks_ipsets_where_rules_are_kept_over_a_boot() {
             // What is kept then can be loaded: nothing but rules is needed.
             let kept = run(Command::new(variant.program("iptables-save")).arg("-c"));
             std::fs::write("/etc/iptables/rules.v4", kept).unwrap();
-            assert!(iptables::kept::unloadable().is_empty());
+            assert!(iptables::host::kept::unloadable().is_empty());
             assert!(backend.inspect(clock::now()).unwrap().retired.is_empty());
 
             // A successor that is started there finds none either.

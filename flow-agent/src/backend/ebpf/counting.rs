@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::attach::{Attacher, Attachment};
-use super::layout::{self, SetName};
-use super::pins;
+use super::attach::attacher::{Attacher, Attachment};
+use super::pins::bpffs;
+use super::pins::layout::{self, SetName};
 use super::retired::RetiredSet;
 use super::set::{Constants, Programs, Set};
 use crate::backend::host;
@@ -159,7 +159,7 @@ impl Counting {
             return Ok(());
         }
         // Should it fail, because the pins are gone, the next inspection makes it with them.
-        self.set.path.as_ref().map_or(Ok(()), |path| pins::ensure_directory(&path.join(layout::SEALED)))
+        self.set.path.as_ref().map_or(Ok(()), |path| bpffs::ensure_directory(&path.join(layout::SEALED)))
     }
 
     fn names(&self) -> BTreeSet<String> {
@@ -191,7 +191,7 @@ pub(super) fn new_set(
 ) -> Result<(Set, Programs), BackendError> {
     let path = attacher.pins.as_ref().map(|pins| pins.set_path(&name));
     if let Some(path) = &path {
-        pins::ensure_directory(path)?;
+        bpffs::ensure_directory(path)?;
     }
     Set::load(name, path.clone(), constants).inspect_err(|_| discard(path.as_deref()))
 }
@@ -199,7 +199,7 @@ pub(super) fn new_set(
 /// Removes the pins of a set that never counted.
 pub(super) fn discard(path: Option<&Path>) {
     if let Some(path) = path
-        && let Err(error) = pins::remove_set(path)
+        && let Err(error) = bpffs::remove_set(path)
     {
         tracing::warn!(path = %path.display(), %error, "remains stay");
     }

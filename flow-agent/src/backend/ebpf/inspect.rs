@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::attach::AttachmentStatus;
+use super::attach::attacher::AttachmentStatus;
+use super::attach::foreign;
 use super::counting::{Counted, Counting};
-use super::foreign;
 use crate::backend::BackendError;
 use crate::backend::host;
 use crate::backend::interfaces::Interface;

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::foreign;
+use super::attach::foreign;
+use super::attach::link::Link;
 use super::kernel;
-use super::layout::{self, LinkName};
-use super::link::Link;
-use super::pins::{self, Pins};
+use super::pins::bpffs::{self, Pins};
+use super::pins::layout::{self, LinkName};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::{self, Direction, Filter};
 use crate::backend::{BackendError, host};
@@ -28,7 +28,7 @@ pub struct Stray {
 /// # Errors
 /// When the pins or filters cannot be read.
 pub fn instances(bpffs: &Path) -> Result<BTreeSet<String>, BackendError> {
-    let mut ids: BTreeSet<String> = pins::instances(bpffs)?.into_iter().collect();
+    let mut ids: BTreeSet<String> = bpffs::instances(bpffs)?.into_iter().collect();
     ids.extend(filter_owners(host::netns()?)?.into_iter().map(|(owner, _)| owner));
     Ok(ids)
 }
@@ -59,7 +59,7 @@ pub(super) fn filter_owners(netns: u64) -> Result<Vec<(String, LinkName)>, Backe
 /// When the pins cannot be read.
 pub fn strays(bpffs: &Path) -> Result<Vec<Stray>, BackendError> {
     let mut pinned = BTreeSet::new();
-    for instance in pins::instances(bpffs)? {
+    for instance in bpffs::instances(bpffs)? {
         let links = Pins::existing(bpffs, &instance)?.map_or(Ok(Vec::new()), |pins| pins.links())?;
         pinned.extend(links.iter().filter_map(|found| Link::open(&found.path).ok()).map(|link| link.id));
     }

@@ -5,9 +5,9 @@
 //! Where that is not possible, counting goes on unpinned, the log and the seals say so, and each inspection tries again.
 
 use super::counting::Counting;
-use super::layout;
-use super::maps;
-use super::pins::{self, Pin, Pins};
+use super::maps::spec;
+use super::pins::bpffs::{self, Pin, Pins};
+use super::pins::layout;
 use crate::backend::BackendError;
 use crate::errors::chain;
 
@@ -30,30 +30,30 @@ impl Counting {
 
     fn is_all_pinned(&self) -> bool {
         let is_marked = || match &self.set.path {
-            Some(path) if self.sealed => pins::exists(&path.join(layout::SEALED)).unwrap_or(false),
+            Some(path) if self.sealed => bpffs::exists(&path.join(layout::SEALED)).unwrap_or(false),
             Some(_) => true,
             None => false,
         };
         let mut attachments = self.counted.values().flat_map(|counted| &counted.attachments);
-        self.set.pins.len() == maps::ALL.len()
+        self.set.pins.len() == spec::ALL.len()
             && self.set.pins.iter().all(Pin::is_intact)
             && is_marked()
             && attachments.all(|(_, attachment)| attachment.is_pinned())
     }
 
     fn pin_all(&mut self) -> Result<(), BackendError> {
-        pins::mount_bpffs(&self.bpffs)?;
+        bpffs::mount_bpffs(&self.bpffs)?;
         let pins = Pins::open(&self.bpffs, &self.attacher.instance)?;
         let path = pins.set_path(&self.set.name);
-        pins::ensure_directory(&path)?;
-        let pinned = maps::ALL.map(|map| {
+        bpffs::ensure_directory(&path)?;
+        let pinned = spec::ALL.map(|map| {
             let pin = path.join(map);
             let before = self.set.pins.iter().find(|before| before.path == pin && before.is_intact());
             before.map_or_else(|| Pin::make(self.programs.map(map), pin.clone()), |before| Ok(before.clone()))
         });
         self.set.pins = pinned.into_iter().collect::<Result<_, _>>()?;
         if self.sealed {
-            pins::ensure_directory(&path.join(layout::SEALED))?;
+            bpffs::ensure_directory(&path.join(layout::SEALED))?;
         }
         for (_, attachment) in self.counted.values_mut().flat_map(|counted| &mut counted.attachments) {
             attachment.pin(&pins)?;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::layout::SetName;
-use super::slots::Owners;
+use super::maps::slots::Owners;
+use super::pins::layout::SetName;
 use crate::ledger::record::CountMode;
 
 /// A set that was found, and what is known of it.
@@ -74,8 +74,8 @@ impl Candidate {
 
 #[cfg(test)]
 mod tests {
-    use super::super::slots::Owner;
     use super::*;
+    use crate::backend::ebpf::maps::slots::Owner;
 
     fn candidate(slots: u32, known: bool, sealed: bool) -> Candidate {
         let name = SetName { count: CountMode::Ip, slots, cpus: 2, id: "9f86d081884c7d65".into() };

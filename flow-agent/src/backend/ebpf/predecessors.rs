@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::attach::Attacher;
-use super::link::Link;
-use super::pins::{FoundLink, FoundSet};
+use super::attach::attacher::Attacher;
+use super::attach::link::Link;
+use super::pins::bpffs::{FoundLink, FoundSet};
 use crate::backend::BackendError;
 use crate::backend::interfaces::{Interface, Patterns};
 use crate::backend::netlink::Direction;

@@ -1,7 +1,10 @@
 //! Whether the kernel lets us count with eBPF, found out by doing it for nobody.
 
+use super::counting;
+use super::kernel;
+use super::pins::layout;
+use super::refusal;
 use super::set::{Constants, Set};
-use super::{counting, kernel, layout, refusal};
 use crate::backend::interfaces::LinkLayer;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;

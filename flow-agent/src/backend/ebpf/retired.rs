@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::pins;
+use super::pins::bpffs;
 use super::set::Set;
 use crate::backend::{BackendError, Identity, Retired};
 use crate::ledger::reading::{Moment, Reading};
@@ -31,7 +31,7 @@ impl Retired for RetiredSet {
 
     fn delete(self: Box<Self>) -> Result<(), BackendError> {
         match &self.set.path {
-            Some(path) => pins::remove_set(path),
+            Some(path) => bpffs::remove_set(path),
             // It goes with what maps it.
             None => Ok(()),
         }

@@ -9,13 +9,13 @@ use aya::programs::SchedClassifier;
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::kernel;
-use super::layout::SetName;
 use super::log::ProgramLog;
-use super::maps::{self, CELLS, PORT_SLOT, SLOT_OWNER, expected_maps};
-use super::pins::{self, FoundSet, Pin};
+use super::maps::slots::{self, Owner, Owners, Step};
+use super::maps::spec::{self, CELLS, PORT_SLOT, SLOT_OWNER, expected_maps};
+use super::maps::tables::Tables;
+use super::pins::bpffs::{self, FoundSet, Pin};
+use super::pins::layout::SetName;
 use super::refusal::MAPS;
-use super::slots::{self, Owner, Owners, Step};
-use super::tables::Tables;
 use crate::backend::host;
 use crate::backend::interfaces::LinkLayer;
 use crate::backend::netlink::Direction;
@@ -82,7 +82,7 @@ impl Set {
             loader.map_max_entries(map.name, map.max_entries);
             if let Some(path) = &path {
                 let pin = path.join(map.name);
-                if pins::exists(&pin)? {
+                if bpffs::exists(&pin)? {
                     map.verify(&pin)?;
                 }
                 loader.map_pin_path(map.name, pin);
@@ -103,7 +103,7 @@ impl Set {
         .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
         let epoch = epoch(&name)?;
         let log = if constants.log { Some(ProgramLog::open(&mut ebpf)?) } else { None };
-        let pin = |path: &PathBuf| maps::ALL.iter().map(|map| Pin::at(path.join(map))).collect();
+        let pin = |path: &PathBuf| spec::ALL.iter().map(|map| Pin::at(path.join(map))).collect();
         let pins = path.as_ref().map_or(Ok(Vec::new()), pin)?;
         Ok((Self { name, path, pins, epoch, tables }, Programs { ebpf, log }))
     }

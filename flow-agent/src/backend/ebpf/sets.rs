@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::attach::Attacher;
+use super::attach::attacher::Attacher;
 use super::counting;
 use super::kernel;
-use super::layout::{self, SetName};
-use super::maps;
-use super::pins::{self, FoundSet};
+use super::maps::spec;
+use super::pins::bpffs::{self, FoundSet};
+use super::pins::layout::{self, SetName};
 use super::plan::{self, Candidate, Fate, Wanted};
 use super::predecessors::Predecessors;
 use super::retired::RetiredSet;
@@ -35,7 +35,7 @@ impl Sets {
         for set in found {
             let known = options.known_epochs.contains(&set::epoch(&set.name)?);
             let leave = set.sealed && !known;
-            let owners = if !leave && maps::is_complete(set)? { Some(Set::open(set)?.owners()?) } else { None };
+            let owners = if !leave && spec::is_complete(set)? { Some(Set::open(set)?.owners()?) } else { None };
             candidates.push(Candidate { name: set.name.clone(), known, sealed: set.sealed, owners });
         }
         let wanted = Wanted { count: options.count, cpus: kernel::possible_cpus()?, ports: options.ports.clone() };
@@ -92,7 +92,7 @@ impl Sets {
     }
 
     fn remove_discarded(&self) -> Result<(), BackendError> {
-        self.discarded.iter().try_for_each(|remains| pins::remove_set(&remains.path))
+        self.discarded.iter().try_for_each(|remains| bpffs::remove_set(&remains.path))
     }
 
     /// The sets that nothing feeds any more, once the last program that did has ended.

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::attach::{Attacher, AttachmentStatus, Mechanism};
+use super::attach::attacher::{Attacher, AttachmentStatus, Mechanism};
+use super::attach::filter;
+use super::attach::foreign;
 use super::counting::{self, Counted, Counting, Watch};
-use super::filter;
-use super::foreign;
 use super::kernel;
-use super::layout;
-use super::pins::{self, Pins};
+use super::pins::bpffs::{self, Pins};
+use super::pins::layout;
 use super::predecessors::Predecessors;
 use super::refusal;
 use super::set::{Constants, Set};
@@ -176,7 +176,7 @@ fn mechanism(place: Place) -> Result<Mechanism, BackendError> {
 /// The pins, unless there is no bpffs and none can be mounted, or we may not write there: then counting ends with this
 /// process.
 fn open_pins(options: &Options) -> Result<Option<Pins>, BackendError> {
-    let opened = match pins::mount_bpffs(&options.bpffs) {
+    let opened = match bpffs::mount_bpffs(&options.bpffs) {
         Ok(()) => Pins::open(&options.bpffs, &options.instance).and_then(|pins| {
             pins.end_removals()?;
             Ok(pins)

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::attach::{Attacher, Mechanism};
-use super::filter;
+use super::attach::attacher::{Attacher, Mechanism};
+use super::attach::filter;
+use super::attach::link::Link;
 use super::instances;
-use super::layout::LinkName;
-use super::link::Link;
-use super::maps;
-use super::pins::{self, FoundLink, Pins};
+use super::maps::spec;
+use super::pins::bpffs::{self, FoundLink, Pins};
+use super::pins::layout::LinkName;
 use super::set::{self, Set};
 use crate::backend::BackendError;
 use crate::backend::host;
@@ -58,7 +58,7 @@ pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
     };
     let mut survey = Survey::default();
     for found in sets {
-        let ports = if maps::is_complete(&found)? {
+        let ports = if spec::is_complete(&found)? {
             Set::open(&found)?.owners()?.owned().filter_map(|(_, owner)| owner.port()).collect()
         } else {
             BTreeSet::new()
@@ -124,10 +124,10 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
         removed.extend(qdiscs.into_iter().map(|index| format!("clsact qdisc of interface {index}")));
         // Those of namespaces that are out of reach, or gone.
         for (qdisc_netns, index) in pins.own_qdiscs()? {
-            pins::remove(&pins.clsact_path(qdisc_netns, index))?;
+            bpffs::remove(&pins.clsact_path(qdisc_netns, index))?;
         }
         for found in sets {
-            pins::remove_set(&found.path)?;
+            bpffs::remove_set(&found.path)?;
             removed.push(format!("counters {}", found.path.display()));
         }
         pins.end_removals()?;

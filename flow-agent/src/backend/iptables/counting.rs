@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::IptablesError;
-use super::fingerprint::Fingerprint;
 use super::found::{self, Piece};
-use super::names::{Direction, SetName, instance_tag};
+use super::host::fingerprint::Fingerprint;
+use super::host::tools::Tools;
+use super::model::flow::Direction;
+use super::model::script::Script;
+use super::model::set_name::{SetName, instance_tag};
 use super::retired::{RetiredSet, identity};
-use super::script::Script;
 use super::set::{Numbers, Set};
-use super::tools::Tools;
 use crate::backend::interfaces::{Interface, Patterns};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host};

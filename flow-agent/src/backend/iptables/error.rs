@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::damage::Damage;
-use super::parse::ParseError;
+use super::saved::damage::Damage;
+use super::saved::error::ParseError;
 
 /// Why counting by rules cannot start or go on.
 #[derive(Debug, thiserror::Error)]

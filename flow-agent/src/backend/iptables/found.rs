@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::damage::Damage;
 use super::error::IptablesError;
-use super::names::{Direction, Made, SetName};
-use super::saved::{self, Entrance, Marks};
-use super::script::Script;
-use super::tools::{Family, Quiet, Tools, Variant};
-use super::view::View;
+use super::host::tools::{Quiet, Tools, Variant};
+use super::model::family::Family;
+use super::model::flow::Direction;
+use super::model::place::Made;
+use super::model::script::Script;
+use super::model::set_name::SetName;
+use super::saved::damage::Damage;
+use super::saved::sets::{self, Entrance, Marks};
+use super::saved::view::View;
 use crate::backend::{BackendError, host, netlink};
 use crate::ledger::counters::{Counters, Others};
 
@@ -106,17 +109,17 @@ impl Piece {
 /// When the table cannot be read.
 pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>, IptablesError> {
     tools.save(quiet, instance, |table| {
-        let sets = saved::sets(table).into_iter().filter(|(name, _)| name.instance() == instance);
+        let sets = sets::sets(table).into_iter().filter(|(name, _)| name.instance() == instance);
         let piece = |(name, chains): (SetName, Vec<&str>)| Piece {
             tools: tools.clone(),
             view: View::read(table, tools.family, &name),
-            entrances: Direction::BOTH.map(|direction| saved::entrance(table, &name, direction)),
-            jumps: Direction::BOTH.map(|direction| saved::jumps(table, &name, direction)),
-            marks: saved::marks(table, &name),
-            remains: saved::remains(table, &name),
-            others: saved::remaining_others(table, &name),
+            entrances: Direction::BOTH.map(|direction| sets::entrance(table, &name, direction)),
+            jumps: Direction::BOTH.map(|direction| sets::jumps(table, &name, direction)),
+            marks: sets::marks(table, &name),
+            remains: sets::remains(table, &name),
+            others: sets::remaining_others(table, &name),
             chains: chains.into_iter().map(str::to_owned).collect(),
-            ipsets: saved::ipsets(table, &name).map(|(ipset, _)| name.ipset(tools.family, ipset)).collect(),
+            ipsets: sets::ipsets(table, &name).map(|(ipset, _)| name.ipset(tools.family, ipset)).collect(),
             name,
         };
         sets.map(piece).collect()
@@ -143,7 +146,7 @@ pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<Set
         for piece in found {
             if !piece.name.is_known() {
                 let path = format!("{}*", piece.name).into();
-                let (layout, known) = (piece.name.layout().into(), super::names::LAYOUT.into());
+                let (layout, known) = (piece.name.layout().into(), super::model::set_name::LAYOUT.into());
                 return Err(BackendError::NewerLayout { path, layout, known });
             }
             sets.entry(piece.name.clone()).or_default().push(piece);

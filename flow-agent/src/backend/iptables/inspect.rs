@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::counting::{Counted, Counting, pick};
-use super::fingerprint::Fingerprint;
 use super::found;
-use super::kept;
-use super::names::SetName;
-use super::set::{Last, Look};
-use super::tools::{Quiet, Tools};
+use super::host::fingerprint::Fingerprint;
+use super::host::kept;
+use super::host::tools::{Quiet, Tools};
+use super::model::set_name::SetName;
+use super::saved::last::Last;
+use super::set::Look;
 use crate::backend::interfaces::Interface;
 use crate::backend::lock::InterfaceLock;
 use crate::backend::{Backend as _, BackendError, Inspection, Retired, host};

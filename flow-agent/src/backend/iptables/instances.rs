@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::saved;
-use super::start::search_path;
-use super::tools::{Quiet, Tools};
+use super::host::search_path::search_path;
+use super::host::tools::{Quiet, Tools};
+use super::saved::sets;
 use crate::backend::BackendError;
 
-/// The tags of all instances that have chains here: see [`instance_tag`](super::names::instance_tag).
+/// The tags of all instances that have chains here: see [`instance_tag`](super::model::set_name::instance_tag).
 ///
 /// # Errors
 /// When a table that this host uses cannot be read.
@@ -16,7 +16,7 @@ pub fn instances() -> Result<BTreeSet<String>, BackendError> {
     for tools in Tools::everywhere(&search_path()) {
         let read = Quiet::wait(&[&tools]).and_then(|quiet| {
             tools.save(&quiet, "", |table| {
-                saved::sets(table).keys().map(|name| name.instance().to_owned()).collect::<Vec<_>>()
+                sets::sets(table).keys().map(|name| name.instance().to_owned()).collect::<Vec<_>>()
             })
         });
         match read {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::damage::Doubt;
 use super::error::IptablesError;
 use super::found::{self, Piece};
-use super::names::SetName;
-use super::set::{Last, Numbers, Set};
-use super::tools::{Quiet, Tools};
+use super::host::tools::{Quiet, Tools};
+use super::model::set_name::SetName;
+use super::saved::damage::Doubt;
+use super::saved::last::Last;
+use super::set::{Numbers, Set};
 use crate::backend::{BackendError, Identity, Retired};
 use crate::ledger::counters::Others;
 use crate::ledger::reading::{Moment, Reading};
@@ -127,7 +128,7 @@ impl Piece {
     fn newest(&self, last: &Last, doubt: Doubt) -> Last {
         let found = Last { ports: self.remains.clone(), others: self.others };
         let found_doubt = match &self.view {
-            Ok(view) => super::damage::judge(last, view).map_or_else(|damage| damage.doubt, |()| Doubt::Nothing),
+            Ok(view) => super::saved::last::judge(last, view).map_or_else(|damage| damage.doubt, |()| Doubt::Nothing),
             Err(damage) => damage.doubt,
         };
         last.or_newer(&found, doubt.max(found_doubt), self.has_ipsets())

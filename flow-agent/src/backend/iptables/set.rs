@@ -2,17 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::damage::{self, Damage, Doubt};
 use super::error::IptablesError;
 use super::found::{self, Piece};
-use super::kept;
-use super::layout::{Dispatch, Fragments, Layout};
-use super::names::{Direction, Made, Place, SetName};
-use super::saved::{self, Entrance};
-use super::script::Script;
-use super::shape::Shape;
-use super::tools::{Family, Quiet, Tools};
-use super::view::View;
+use super::host::kept;
+use super::host::tools::{Quiet, Tools};
+use super::model::family::Family;
+use super::model::flow::Direction;
+use super::model::layout::{Dispatch, Fragments, Layout};
+use super::model::place::{Made, Place};
+use super::model::script::Script;
+use super::model::set_name::SetName;
+use super::model::shape::Shape;
+use super::saved::damage::{Damage, Doubt};
+use super::saved::last::{self, Last};
+use super::saved::sets::{self, Entrance};
+use super::saved::view::View;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reading::Moment;
 
@@ -38,13 +42,6 @@ pub struct Side {
     pub last: Last,
     /// Its counters cannot be believed any more, whatever they say later: the set is to be replaced.
     pub doubted: Option<Damage>,
-}
-
-/// The last that is known of a part of a set.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Last {
-    pub ports: BTreeMap<u16, Counters>,
-    pub others: Others,
 }
 
 /// What a look at one side showed.
@@ -250,11 +247,11 @@ impl Set {
     pub fn look(&mut self, side: usize, quiet: &Quiet) -> Result<Look, IptablesError> {
         let Side { tools, doubted, .. } = &self.sides[side];
         let look = tools.save(quiet, self.name.instance(), |table| {
-            let entrances = Direction::BOTH.map(|direction| saved::entrance(table, &self.name, direction));
-            let strays = saved::sets(table).into_keys().filter(|name| {
+            let entrances = Direction::BOTH.map(|direction| sets::entrance(table, &self.name, direction));
+            let strays = sets::sets(table).into_keys().filter(|name| {
                 *name != self.name
                     && name.instance() == self.name.instance()
-                    && Direction::BOTH.iter().any(|direction| saved::jumps(table, name, *direction) > 0)
+                    && Direction::BOTH.iter().any(|direction| sets::jumps(table, name, *direction) > 0)
             });
             let view = View::read(table, tools.family, &self.name);
             let verdict = view.and_then(|view| self.verify(&self.sides[side], view));
@@ -286,7 +283,7 @@ impl Set {
             // Rules of this set that were restored have other ports: their counters may be of a former life of a port.
             return Err(Damage { part, why: "leads to other ports or interfaces", doubt: Doubt::All });
         }
-        damage::judge(&side.last, &view)?;
+        last::judge(&side.last, &view)?;
         Ok(Last { ports: view.counters, others: view.others })
     }
 

@@ -1,20 +1,21 @@
 //! The start: finds what predecessors left, takes it up, and counts.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::ffi::OsStr;
 
 use super::counting::{Counted, Counting, Watch, new_name, pick, refuse_too_many};
 use super::error::IptablesError;
 use super::found::{self, Piece};
-use super::kept;
-use super::names::{Direction, SetName};
+use super::host::kept;
+use super::host::search_path::search_path;
+use super::host::tools::Tools;
+use super::model::flow::Direction;
+use super::model::rule;
+use super::model::script::Script;
+use super::model::set_name::SetName;
 use super::plan::Fate;
 use super::predecessors::{Predecessors, adopt, gap};
-use super::rule;
-use super::script::Script;
 use super::set::{Set, Side};
-use super::tools::Tools;
 use crate::backend::interfaces::{Interface, Patterns};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::stacks::LeftOut;
@@ -123,13 +124,6 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
         }
     }
     before.retired(None)
-}
-
-/// Where the programs are looked for: also where they lie, for a cron job whose path does not say.
-pub fn search_path() -> OsString {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let more = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
-    std::env::join_paths(std::env::split_paths(&path).chain(more)).unwrap_or(path)
 }
 
 /// What is to be counted, if all of it is there.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::found;
-use super::names::instance_tag;
-use super::start::search_path;
+use super::host::search_path::search_path;
+use super::model::set_name::instance_tag;
 use crate::backend::lock::InterfaceLock;
 use crate::backend::{BackendError, host, netlink};
 

@@ -2,7 +2,8 @@
 
 use super::ports::PortSet;
 use super::rule::{NatRule, Way};
-use crate::backend::iptables::parse::{ParseError, parse};
+use crate::backend::iptables::saved::error::ParseError;
+use crate::backend::iptables::saved::ruleset::parse;
 
 /// The rules of the table `nat` that change a port or an address; `what` they are to a person (`iptables rule`).
 ///

@@ -268,8 +268,8 @@ fn next_hops(mut hops: &[u8]) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::push_attribute;
     use super::*;
+    use crate::backend::netlink::push_attribute;
 
     fn route(destination_length: u8, table: u8, route_type: u8) -> Vec<u8> {
         vec![AF_INET, destination_length, 0, 0, table, 0, 0, route_type, 0, 0, 0, 0]

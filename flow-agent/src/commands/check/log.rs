@@ -103,8 +103,8 @@ mod tests {
     use super::*;
     use crate::commands::check::finding::Status;
     use crate::config;
-    use crate::store::fixtures::{bucket, dir, instant};
     use crate::store::journal::Journal;
+    use crate::testing::fixtures::{bucket, dir, instant};
 
     /// What is said at `now` of a log with the hour from 13:00 to 14:00.
     fn said(now: &str, runs: bool, spoil: impl FnOnce(&StateDir)) -> Vec<(Status, String)> {

@@ -25,7 +25,8 @@ use crate::ledger::statement::{
 };
 use crate::ledger::user::User;
 use crate::store::table::{put_days, put_gathered};
-use crate::store::{StateDir, StoreError, fixtures};
+use crate::store::{StateDir, StoreError};
+use crate::testing::fixtures;
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const FINAL_AFTER: TimeDelta = TimeDelta::days(7);

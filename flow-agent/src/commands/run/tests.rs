@@ -11,7 +11,6 @@ use super::agent::Agent;
 use super::setup::start_with;
 use super::watched::Heard;
 use crate::backend::Place;
-use crate::backend::scripted::{Operation, Script};
 use crate::clock;
 use crate::config::{self, Config};
 use crate::exit::Code;
@@ -20,6 +19,7 @@ use crate::ledger::counters::Counters;
 use crate::ledger::record::{HourLine, Quality};
 use crate::store::StateDir;
 use crate::store::hours::{Hour, Hours, dates};
+use crate::testing::scripted_backend::{Operation, Script};
 
 fn config(dir: &Path, ports: &[u16]) -> Config {
     config_and(dir, ports, "")

@@ -5,9 +5,9 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use super::super::formats;
 use super::*;
 use crate::ports::PortFileFormat;
+use crate::ports::formats;
 
 /// The panel's own connection.
 struct Panel {

@@ -1,8 +1,8 @@
 //! Which ports are counted for whom.
 
-use super::super::Listed;
-use super::super::file::Problem;
 use super::*;
+use crate::ports::Listed;
+use crate::ports::file::Problem;
 use crate::ports::{PortFile, PortFileFormat};
 
 fn user(name: &str, ports: &[u16], nodes: &[&str]) -> User {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::figures::{Kind, csv, csv_header, json};
 use super::*;
 use crate::ledger::counters::Counters;
+use crate::render::figures::{Kind, csv, csv_header, json};
 
 fn at(text: &str) -> DateTime<FixedOffset> {
     DateTime::parse_from_rfc3339(text).unwrap()

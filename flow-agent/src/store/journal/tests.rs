@@ -11,10 +11,10 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use super::*;
-use crate::store::disk::crash::{CrashDisk, Fault, POWER_CUTS, PowerCut};
-use crate::store::disk::sweep::at_every_operation;
-use crate::store::fixtures::{self, bucket, instant, total_of};
 use crate::store::hours::{Hour, Hours};
+use crate::testing::crash_disk::{CrashDisk, Fault, POWER_CUTS, PowerCut};
+use crate::testing::fixtures::{self, bucket, instant, total_of};
+use crate::testing::sweep::at_every_operation;
 
 const ONE: &str = "2026-10-05T22:00:00+08:00";
 const TWO: &str = "2026-10-05T23:00:00+08:00";

@@ -7,8 +7,8 @@ use chrono::DateTime;
 
 use super::*;
 use crate::ledger::record::MailState;
-use crate::store::disk::crash::Fault;
-use crate::store::disk::sweep::at_every_operation;
+use crate::testing::crash_disk::Fault;
+use crate::testing::sweep::at_every_operation;
 
 fn line(user: &str, state: MailState) -> MailLine {
     MailLine {

@@ -192,7 +192,7 @@ fn reason_to_keep(before: Option<&DaySeal>, now: &DaySeal, hourly_is_there: bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::fixtures::day_seal;
+    use crate::testing::fixtures::day_seal;
 
     #[test]
     fn a_day_gives_way_only_to_one_that_is_no_loss() {

@@ -10,8 +10,8 @@ use crate::ledger::block::{Daily, DayBlock, MonthBlock, Monthly};
 use crate::ledger::month::Month;
 use crate::ledger::record::DaySeal;
 use crate::store::StateDir;
-use crate::store::disk::sweep::at_every_operation;
-use crate::store::fixtures::{self, day, month};
+use crate::testing::fixtures::{self, day, month};
+use crate::testing::sweep::at_every_operation;
 
 const FULL: u32 = 86_400;
 

@@ -1,0 +1,293 @@
+//! EDGE kernel: attaching the programs, first in order, by TCX links or by filters on clsact.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use aya::programs::SchedClassifier;
+
+use super::filter::remove_filter;
+use super::link::Link;
+use crate::backend::ebpf::kernel;
+use crate::backend::ebpf::pins::bpffs::{self, FoundLink, Pin, Pins};
+use crate::backend::ebpf::pins::layout::{LinkName, SetName};
+use crate::backend::netlink::{self, Direction};
+use crate::backend::{BackendError, Cause};
+
+/// How programs are attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    Tcx,
+    Clsact,
+}
+
+/// What all attachments of this agent have in common.
+#[derive(Clone, Debug)]
+pub struct Attacher {
+    pub mechanism: Mechanism,
+    pub netns: u64,
+    pub instance: String,
+    /// Where attachments are pinned; `None`: they end with this process.
+    pub pins: Option<Pins>,
+}
+
+/// A program that is attached to one direction of one device.
+#[derive(Debug)]
+pub struct Attachment {
+    name: LinkName,
+    /// Id of the program that should be there.
+    program: u32,
+    hold: Hold,
+}
+
+/// What keeps it there.
+#[derive(Debug)]
+enum Hold {
+    /// A link, which this process holds open, and its pin, which keeps it attached when this process ends.
+    Link { link: Link, pin: Option<Pin> },
+    /// A filter, which stays by itself; a directory stands for it among the pins.
+    Filter { pin: Option<Pin>, qdisc_is_ours: bool },
+}
+
+/// How an attachment is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AttachmentStatus {
+    /// It is there, it is ours, and it is first.
+    Attached,
+    /// It is not as it was; why, in words for the person who reads the bill.
+    Broken(String),
+}
+
+impl Attacher {
+    /// Attaches `program` anew, before everything that is there.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or a foreign qdisc or filter is in the way.
+    pub fn attach(
+        &self,
+        program: &mut SchedClassifier,
+        (index, interface): (u32, &str),
+        direction: Direction,
+        set: &SetName,
+    ) -> Result<Attachment, BackendError> {
+        let name = LinkName { netns: self.netns, index, direction, interface: interface.to_owned() };
+        // What is left of an attachment that ended, perhaps under another name of the device.
+        self.links_at(index, direction)?.iter().try_for_each(|left| remove_pin(&left.path))?;
+        let hold = match self.mechanism {
+            Mechanism::Tcx => {
+                // A filter of ours whose pins are lost would count for nobody.
+                if self.own_filter(&name)? {
+                    remove_filter(&name)?;
+                }
+                let fd = program.fd().map_err(|source| failed(&name, Box::new(source)))?.as_fd();
+                let link = Link::create(fd, index, direction).map_err(|source| failed(&name, Box::new(source)))?;
+                Hold::Link { link, pin: None }
+            }
+            Mechanism::Clsact => {
+                let qdisc_is_ours = self.attach_filter(program, &name, set)?;
+                Hold::Filter { pin: None, qdisc_is_ours }
+            }
+        };
+        let program = program_id(program).map_err(|source| failed(&name, source))?;
+        let mut attachment = Attachment { name, program, hold };
+        if let Some(pins) = &self.pins
+            && let Err(error) = attachment.pin(pins)
+        {
+            self.detach(attachment)?;
+            return Err(error);
+        }
+        Ok(attachment)
+    }
+
+    /// Takes up what a predecessor attached, and lets `program` take the place of its program in one step.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn adopt(
+        &self,
+        found: &FoundLink,
+        program: &mut SchedClassifier,
+        set: &SetName,
+    ) -> Result<Attachment, BackendError> {
+        let name = found.name.clone();
+        let pin = Some(Pin::at(found.path.clone())?);
+        let hold = if found.is_tcx {
+            let link = Link::open(&found.path).map_err(|source| failed(&name, Box::new(source)))?;
+            Hold::Link { link, pin }
+        } else {
+            let own = self.pins.as_ref().map_or(Ok(Vec::new()), Pins::own_qdiscs)?;
+            Hold::Filter { pin, qdisc_is_ours: own.contains(&(self.netns, name.index)) }
+        };
+        let mut attachment = Attachment { name, program: 0, hold };
+        self.update(&mut attachment, program, set)?;
+        Ok(attachment)
+    }
+
+    /// What is pinned of this instance for one direction of a device.
+    ///
+    /// # Errors
+    /// When the pins cannot be read.
+    pub fn links_at(&self, index: u32, direction: Direction) -> Result<Vec<FoundLink>, BackendError> {
+        let place = (self.netns, index, direction);
+        let is_there = |name: &LinkName| (name.netns, name.index, name.direction) == place;
+        self.pins.as_ref().map_or(Ok(Vec::new()), |pins| pins.links_where(is_there))
+    }
+
+    /// Whether what was found attached still is, in the way in which this agent attaches; `link` is its id, if it is one.
+    ///
+    /// # Errors
+    /// When it cannot be looked.
+    pub fn is_live(&self, found: &FoundLink, link: Option<u32>) -> Result<bool, BackendError> {
+        let LinkName { index, direction, .. } = found.name;
+        match (self.mechanism, link) {
+            (Mechanism::Tcx, Some(link)) => {
+                let hook = kernel::query_tcx(index, direction)
+                    .map_err(|source| failed(&found.name, Box::new(source)))?
+                    .unwrap_or_default();
+                Ok(hook.attached.iter().any(|(_, attached)| *attached == link))
+            }
+            (Mechanism::Clsact, None) => Ok(self.own_filter(&found.name)?),
+            (Mechanism::Tcx, None) | (Mechanism::Clsact, Some(_)) => Ok(false),
+        }
+    }
+
+    /// Detaches what a predecessor attached, and its pin.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn remove(&self, found: &FoundLink) -> Result<(), BackendError> {
+        if !found.is_tcx && found.name.netns == self.netns && self.own_filter(&found.name)? {
+            remove_filter(&found.name)?;
+        }
+        remove_pin(&found.path)
+    }
+
+    /// Lets `program` take the place of the attached one, in one step: each packet meets exactly one of them.
+    ///
+    /// # Errors
+    /// When the kernel refuses; a pinned one goes on as it was.
+    pub fn update(
+        &self,
+        attachment: &mut Attachment,
+        program: &mut SchedClassifier,
+        set: &SetName,
+    ) -> Result<(), BackendError> {
+        // Should it fail, the attachment is not as it should be, which the next look sees.
+        attachment.program = 0;
+        let name = &attachment.name;
+        let updated = match &attachment.hold {
+            Hold::Link { link, .. } => replace_program(link, program),
+            Hold::Filter { .. } => self.set_filter(program, name, set, true),
+        };
+        attachment.program =
+            updated.and_then(|()| program_id(program)).map_err(|source| failed(&attachment.name, source))?;
+        Ok(())
+    }
+
+    /// Looks whether the attachment is there, is ours, and is first.
+    ///
+    /// # Errors
+    /// When it cannot be looked.
+    pub fn look(&self, attachment: &Attachment) -> Result<AttachmentStatus, BackendError> {
+        let LinkName { index, direction, .. } = attachment.name;
+        let netlink = |source| BackendError::Netlink { action: "list what is attached", source };
+        let place = match &attachment.hold {
+            Hold::Link { link, .. } => {
+                let hook = kernel::query_tcx(index, direction)
+                    .map_err(|source| failed(&attachment.name, Box::new(source)))?
+                    .unwrap_or_default();
+                let place = hook.attached.iter().position(|attached| *attached == (attachment.program, link.id));
+                (place, hook.attached.first().map(|(program, _)| format!("program {program}")))
+            }
+            Hold::Filter { .. } => {
+                let filters = netlink::filters(index, direction).map_err(netlink)?;
+                let ours = |filter: &netlink::Filter| filter.is_at_our_place() && filter.program == attachment.program;
+                let first = filters.first().map(|filter| format!("{} filter {}", filter.kind, filter.name));
+                (filters.iter().position(ours), first)
+            }
+        };
+        Ok(match place {
+            (Some(0), _) => AttachmentStatus::Attached,
+            (Some(_), Some(first)) => {
+                AttachmentStatus::Broken(format!("{first} came before the counter ({direction})"))
+            }
+            (Some(_) | None, _) => AttachmentStatus::Broken(format!("the counter was detached ({direction})")),
+        })
+    }
+
+    /// Detaches. What is gone already is detached.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn detach(&self, attachment: Attachment) -> Result<(), BackendError> {
+        let pin = match attachment.hold {
+            Hold::Link { link, pin } => {
+                link.detach().map_err(|source| failed(&attachment.name, Box::new(source)))?;
+                pin
+            }
+            Hold::Filter { pin, .. } => {
+                remove_filter(&attachment.name)?;
+                pin
+            }
+        };
+        pin.filter(Pin::is_intact).map_or(Ok(()), |pin| bpffs::remove(&pin.path))
+    }
+}
+
+impl Attachment {
+    /// Whether its pin is as we left it.
+    pub fn is_pinned(&self) -> bool {
+        let (Hold::Link { pin, .. } | Hold::Filter { pin, .. }) = &self.hold;
+        pin.as_ref().is_some_and(Pin::is_intact)
+    }
+
+    /// Pins it, unless it is pinned.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn pin(&mut self, pins: &Pins) -> Result<(), BackendError> {
+        if self.is_pinned() {
+            return Ok(());
+        }
+        let path = pins.link_path(&self.name);
+        match &mut self.hold {
+            Hold::Link { link, pin } => *pin = Some(Pin::make(link.fd(), path)?),
+            Hold::Filter { pin, qdisc_is_ours } => {
+                if *qdisc_is_ours {
+                    bpffs::ensure_directory(&pins.clsact_path(self.name.netns, self.name.index))?;
+                }
+                bpffs::ensure_directory(&path)?;
+                *pin = Some(Pin::at(path)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets its pin, which is out of reach.
+    pub fn forget_pin(&mut self) {
+        let (Hold::Link { pin, .. } | Hold::Filter { pin, .. }) = &mut self.hold;
+        *pin = None;
+    }
+}
+
+/// Removes the pin of an attachment; a link is detached first. What is gone already is removed.
+fn remove_pin(pin: &Path) -> Result<(), BackendError> {
+    if !bpffs::exists(pin)? || pin.is_dir() {
+        return bpffs::remove(pin);
+    }
+    let detached = Link::open(pin).and_then(|link| link.detach());
+    detached.map_err(|source| BackendError::Path { action: "detach", path: pin.to_owned(), source })?;
+    bpffs::remove(pin)
+}
+
+fn replace_program(link: &Link, program: &SchedClassifier) -> Result<(), Cause> {
+    Ok(link.update(program.fd()?.as_fd())?)
+}
+
+fn program_id(program: &SchedClassifier) -> Result<u32, Cause> {
+    Ok(program.info()?.id())
+}
+
+/// The error of an attachment.
+pub(super) fn failed(name: &LinkName, source: Cause) -> BackendError {
+    BackendError::Attach { interface: name.interface.clone(), direction: name.direction.name(), source }
+}

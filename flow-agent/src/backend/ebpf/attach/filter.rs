@@ -1,0 +1,144 @@
+//! EDGE kernel: the place on clsact, for kernels without TCX.
+
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+
+use aya::programs::SchedClassifier;
+
+use super::attacher::{Attacher, failed};
+use crate::backend::ebpf::pins::bpffs::{self, Pins};
+use crate::backend::ebpf::pins::layout::{self, LinkName, SetName};
+use crate::backend::netlink::{self, Direction};
+use crate::backend::{BackendError, Cause};
+
+impl Attacher {
+    /// Whether the filter at our place there is one of this instance.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub(super) fn own_filter(&self, name: &LinkName) -> Result<bool, BackendError> {
+        let filters = netlink::filters(name.index, name.direction)
+            .map_err(|source| BackendError::Netlink { action: "list the filters", source })?;
+        let is_own = |filter: &netlink::Filter| layout::filter_owner(&filter.name) == Some(&self.instance);
+        Ok(filters.iter().any(|filter| filter.is_at_our_place() && is_own(filter)))
+    }
+
+    /// Puts `program` at our place, and makes the qdisc where there is none; whether the qdisc is one that this instance made.
+    ///
+    /// # Errors
+    /// When the kernel refuses, or a foreign qdisc or filter is in the way.
+    pub(super) fn attach_filter(
+        &self,
+        program: &SchedClassifier,
+        name: &LinkName,
+        set: &SetName,
+    ) -> Result<bool, BackendError> {
+        let netlink = |source| BackendError::Netlink { action: "list the filters", source };
+        let qdisc_is_ours = self.ensure_clsact(name)?;
+        let filters = netlink::filters(name.index, name.direction).map_err(netlink)?;
+        if let Some(blocking) = filters.iter().find(|filter| filter.blocks_our_place()) {
+            let (interface, kind) = (name.interface.clone(), blocking.kind.clone());
+            return Err(BackendError::FilterPlace { interface, direction: name.direction.name(), kind });
+        }
+        let present = filters.iter().find(|filter| filter.is_at_our_place());
+        if let Some(foreign) = present
+            && layout::filter_owner(&foreign.name) != Some(&self.instance)
+        {
+            let (interface, owner) = (name.interface.clone(), format!("filter {}", foreign.name));
+            return Err(BackendError::Foreign { interface, direction: name.direction.name(), owner });
+        }
+        let replace = present.is_some();
+        self.set_filter(program, name, set, replace).map_err(|source| {
+            let is_absent = source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound);
+            // The device and its qdisc are there: of what a new filter needs, only its kind can be missing.
+            if is_absent && !replace {
+                return BackendError::Lacks { what: "`bpf` filter (module cls_bpf)" };
+            }
+            failed(name, source)
+        })?;
+        Ok(qdisc_is_ours)
+    }
+
+    /// Sets the filter at our place to `program`, in one step where there is one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn set_filter(
+        &self,
+        program: &SchedClassifier,
+        name: &LinkName,
+        set: &SetName,
+        replace: bool,
+    ) -> Result<(), Cause> {
+        let filter = layout::filter_name(&self.instance, set);
+        Ok(netlink::set_filter(name.index, name.direction, program.fd()?.as_fd(), &filter, replace)?)
+    }
+
+    /// Makes the qdisc where there is none, and writes down that it was us; whether it was, now or before.
+    fn ensure_clsact(&self, name: &LinkName) -> Result<bool, BackendError> {
+        let netlink = |source| BackendError::Netlink { action: "list the qdiscs", source };
+        let note = self.pins.as_ref().map(|pins| pins.clsact_path(self.netns, name.index));
+        match netlink::ingress_qdisc(name.index).map_err(netlink)?.as_deref() {
+            Some("clsact") => return note.map_or(Ok(false), |note| bpffs::exists(&note)),
+            Some(kind) => {
+                let (interface, kind) = (name.interface.clone(), kind.to_owned());
+                return Err(BackendError::Qdisc { interface, kind });
+            }
+            None => {}
+        }
+        // Written down first: a qdisc of ours that nobody knows of would never go away.
+        if let Some(note) = &note {
+            bpffs::ensure_directory(note)?;
+        }
+        let added = netlink::add_clsact(name.index).map_err(|source| match source.kind() {
+            ErrorKind::NotFound => BackendError::Lacks { what: "`clsact` qdisc (module sch_ingress)" },
+            _ => failed(name, Box::new(source)),
+        });
+        if let (Err(_), Some(note)) = (&added, &note) {
+            bpffs::remove(note)?;
+        }
+        added.map(|()| true)
+    }
+}
+
+/// Removes the filter at our place, whoever made it. Where there is no device or no filter, it is removed.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove_filter(name: &LinkName) -> Result<(), BackendError> {
+    let netlink = |source| BackendError::Netlink { action: "remove a filter", source };
+    let filters = netlink::filters(name.index, name.direction).map_err(netlink)?;
+    if filters.iter().any(netlink::Filter::is_at_our_place) {
+        netlink::delete_filter(name.index, name.direction).map_err(netlink)?;
+    }
+    Ok(())
+}
+
+/// Removes the qdiscs of this network namespace that this instance made, where they are empty; of which devices.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn give_back_qdiscs(pins: &Pins, netns: u64) -> Result<Vec<u32>, BackendError> {
+    let mut removed = Vec::new();
+    for (_, index) in pins.own_qdiscs()?.into_iter().filter(|(qdisc_netns, _)| *qdisc_netns == netns) {
+        if remove_empty_clsact(index)? {
+            removed.push(index);
+        }
+        bpffs::remove(&pins.clsact_path(netns, index))?;
+    }
+    Ok(removed)
+}
+
+fn remove_empty_clsact(index: u32) -> Result<bool, BackendError> {
+    let netlink = |source| BackendError::Netlink { action: "remove a qdisc", source };
+    if netlink::ingress_qdisc(index).map_err(netlink)?.as_deref() != Some("clsact") {
+        return Ok(false);
+    }
+    for direction in Direction::BOTH {
+        if !netlink::filters(index, direction).map_err(netlink)?.is_empty() {
+            return Ok(false);
+        }
+    }
+    netlink::delete_clsact(index).map_err(netlink)?;
+    Ok(true)
+}

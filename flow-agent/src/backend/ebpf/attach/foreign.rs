@@ -1,0 +1,96 @@
+//! EDGE kernel: whether the counter of another instance is attached to a device.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use aya::programs::SchedClassifier;
+use aya::programs::tc::TcAttachType;
+
+use super::attacher::Attacher;
+use super::link::Link;
+use crate::backend::ebpf::kernel;
+use crate::backend::ebpf::pins::bpffs::{self, Pins};
+use crate::backend::ebpf::pins::layout;
+use crate::backend::ebpf::set::PROGRAMS;
+use crate::backend::netlink::{self, Direction};
+use crate::backend::{BackendError, Cause};
+
+/// Refuses a device to which somebody else's counter is attached.
+///
+/// # Errors
+/// [`BackendError::Foreign`] with the owner, as far as one can see who it is.
+pub fn refuse(attacher: &Attacher, bpffs: &Path, (index, interface): (u32, &str)) -> Result<(), BackendError> {
+    for direction in Direction::BOTH {
+        let owner = match filter_owner(attacher, index, direction)? {
+            Some(owner) => Some(owner),
+            None => link_owner(attacher, bpffs, (index, interface), direction)?,
+        };
+        if let Some(owner) = owner {
+            let (interface, direction) = (interface.to_owned(), direction.name());
+            return Err(BackendError::Foreign { interface, direction, owner });
+        }
+    }
+    Ok(())
+}
+
+fn filter_owner(attacher: &Attacher, index: u32, direction: Direction) -> Result<Option<String>, BackendError> {
+    let filters = netlink::filters(index, direction)
+        .map_err(|source| BackendError::Netlink { action: "list the filters", source })?;
+    Ok(filters
+        .iter()
+        .filter_map(|filter| layout::filter_owner(&filter.name))
+        .find(|owner| *owner != attacher.instance)
+        .map(|owner| format!("instance {owner}")))
+}
+
+fn link_owner(
+    attacher: &Attacher,
+    bpffs: &Path,
+    (index, interface): (u32, &str),
+    direction: Direction,
+) -> Result<Option<String>, BackendError> {
+    // A kernel without TCX has no links.
+    let Ok(Some(hook)) = kernel::query_tcx(index, direction) else { return Ok(None) };
+    let own: BTreeSet<u32> = attacher
+        .links_at(index, direction)?
+        .iter()
+        .filter_map(|found| Link::open(&found.path).ok())
+        .map(|link| link.id)
+        .collect();
+    let strangers: Vec<(u32, u32)> = hook.attached.into_iter().filter(|(_, link)| !own.contains(link)).collect();
+    if strangers.is_empty() {
+        return Ok(None);
+    }
+    let others =
+        bpffs::instances(bpffs).unwrap_or_default().into_iter().filter(|instance| *instance != attacher.instance);
+    for instance in others {
+        // What others keep from us can only be told by the programs' names.
+        let Ok(Some(pins)) = Pins::existing(bpffs, &instance) else { continue };
+        for found in pins.links()? {
+            let here = (attacher.netns, index, direction);
+            if (found.name.netns, found.name.index, found.name.direction) == here
+                && Link::open(&found.path).is_ok_and(|link| strangers.iter().any(|(_, stranger)| *stranger == link.id))
+            {
+                return Ok(Some(format!("instance {instance}")));
+            }
+        }
+    }
+    // Names can be asked for with CAP_SYS_ADMIN only; without it the locks and the pins must do.
+    let Ok(counters) = counters_at(interface, direction) else { return Ok(None) };
+    let stranger = counters.into_iter().find(|counter| strangers.iter().any(|(program, _)| program == counter));
+    Ok(stranger.map(|program| format!("program {program} of an instance whose pins are not in {}", bpffs.display())))
+}
+
+/// The ids of the programs at a TCX hook that are called as ours are.
+///
+/// # Errors
+/// When the kernel refuses: it wants CAP_SYS_ADMIN.
+pub fn counters_at(interface: &str, direction: Direction) -> Result<Vec<u32>, Cause> {
+    let attach_type = match direction {
+        Direction::Ingress => TcAttachType::Ingress,
+        Direction::Egress => TcAttachType::Egress,
+    };
+    let (_, programs) = SchedClassifier::query_tcx(interface, attach_type)?;
+    let is_counter = |name: Option<&str>| name.is_some_and(|name| PROGRAMS.contains(&name));
+    Ok(programs.iter().filter(|program| is_counter(program.name_as_str())).map(|program| program.id()).collect())
+}

@@ -1,0 +1,93 @@
+//! EDGE kernel: what the maps of a set are, and whether those that are pinned are that.
+
+use std::path::Path;
+
+use aya::maps::{MapInfo, MapType};
+use flow_common::wire::{self, FragmentKey, FragmentValue, Line, PortSlots, SlotOwner};
+
+use crate::backend::BackendError;
+use crate::backend::ebpf::pins::bpffs::{self, FoundSet};
+use crate::backend::ebpf::pins::layout::SetName;
+
+pub const PORT_SLOT: &str = "PORT_SLOT";
+pub const CELLS: &str = "CELLS";
+pub const SLOT_OWNER: &str = "SLOT_OWNER";
+pub const FRAGMENTS: &str = "FRAGMENTS";
+/// The names of all of them.
+pub const ALL: [&str; 4] = [PORT_SLOT, CELLS, SLOT_OWNER, FRAGMENTS];
+
+const BPF_F_MMAPABLE: u32 = 0x400;
+
+/// What a map of a set must be.
+pub struct ExpectedMap {
+    pub name: &'static str,
+    map_type: MapType,
+    key_bytes: usize,
+    value_bytes: usize,
+    pub max_entries: u32,
+    flags: u32,
+}
+
+/// The maps of a set with this name.
+pub fn expected_maps(name: &SetName) -> [ExpectedMap; 4] {
+    let array = |map, value_bytes, max_entries| ExpectedMap {
+        name: map,
+        map_type: MapType::Array,
+        key_bytes: size_of::<u32>(),
+        value_bytes,
+        max_entries,
+        flags: BPF_F_MMAPABLE,
+    };
+    [
+        array(PORT_SLOT, size_of::<PortSlots>(), 1),
+        array(CELLS, size_of::<Line>(), name.cpus.saturating_mul(name.lines())),
+        array(SLOT_OWNER, size_of::<SlotOwner>(), name.slots + 1),
+        ExpectedMap {
+            name: FRAGMENTS,
+            map_type: MapType::LruHash,
+            key_bytes: size_of::<FragmentKey>(),
+            value_bytes: size_of::<FragmentValue>(),
+            max_entries: wire::FRAGMENT_ENTRIES,
+            flags: 0,
+        },
+    ]
+}
+
+impl ExpectedMap {
+    /// Looks at a pinned map before anything is done with it.
+    ///
+    /// # Errors
+    /// [`BackendError::PinnedMap`] with the first thing that is not as it should be.
+    pub fn verify(&self, pin: &Path) -> Result<(), BackendError> {
+        let load = |source| BackendError::Load { what: format!("pinned map {}", self.name), source };
+        let info = MapInfo::from_pin(pin).map_err(|source| load(Box::new(source)))?;
+        // A kind that aya does not know is certainly none of ours.
+        let found_type = info.map_type().map_or(u64::MAX, |map_type| map_type as u64);
+        let facts = [
+            ("type", found_type, self.map_type as u64),
+            ("key size", info.key_size().into(), self.key_bytes as u64),
+            ("value size", info.value_size().into(), self.value_bytes as u64),
+            ("entries", info.max_entries().into(), self.max_entries.into()),
+            ("flags", info.map_flags().into(), self.flags.into()),
+        ];
+        match facts.into_iter().find(|(_, found, expected)| found != expected) {
+            Some((what, found, expected)) => {
+                Err(BackendError::PinnedMap { path: pin.to_owned(), what, found, expected })
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether all maps of a set are pinned; a start that died may have left some only.
+///
+/// # Errors
+/// When it cannot be looked.
+pub fn is_complete(found: &FoundSet) -> Result<bool, BackendError> {
+    for map in expected_maps(&found.name) {
+        if !bpffs::exists(&found.path.join(map.name))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

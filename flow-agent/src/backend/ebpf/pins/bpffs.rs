@@ -1,0 +1,369 @@
+//! EDGE files: bpffs, and the directories in it that are ours and nobody else's.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::fs::{self, DirBuilder, Metadata};
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use flow_common::wire::LAYOUT_VERSION;
+use rustix::fs::{FsWord, statfs};
+use rustix::mount::{MountFlags, mount};
+
+use super::layout::{CLSACT, LINKS, LinkName, Newer, ROOT, SEALED, SetName};
+use crate::backend::BackendError;
+use crate::backend::ebpf::attach::link;
+
+/// What the name of a set begins with while it is removed.
+const GONE: &str = "gone-";
+
+/// include/uapi/linux/magic.h
+const BPF_FS_MAGIC: FsWord = 0xcafe_4a11;
+
+/// Makes sure that bpffs is there: mounts it, for root alone, where it is not. `Err` says why there is none.
+pub fn mount_bpffs(path: &Path) -> Result<(), BackendError> {
+    if is_bpffs(path) {
+        return Ok(());
+    }
+    let failed = |action, source| BackendError::Path { action, path: path.to_owned(), source };
+    if !path.exists() {
+        DirBuilder::new().mode(0o700).recursive(true).create(path).map_err(|source| failed("create", source))?;
+    }
+    mount("bpf", path, "bpf", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, c"mode=0700")
+        .map_err(|error| failed("mount bpffs on", error.into()))
+}
+
+fn is_bpffs(path: &Path) -> bool {
+    statfs(path).is_ok_and(|stat| stat.f_type == BPF_FS_MAGIC)
+}
+
+/// One pin or directory of ours, as it was when we made it or took it up.
+#[derive(Clone, Debug)]
+pub struct Pin {
+    pub path: PathBuf,
+    /// Device and inode.
+    file: (u64, u64),
+}
+
+impl Pin {
+    /// Remembers what is at `path`.
+    ///
+    /// # Errors
+    /// When there is nothing, or it cannot be looked at.
+    pub fn at(path: PathBuf) -> Result<Self, BackendError> {
+        let metadata = metadata(&path)?;
+        Ok(Self { file: (metadata.dev(), metadata.ino()), path })
+    }
+
+    /// Pins `object` (a map or a link) at `path`, in the place of whatever is there: the directory is ours alone, so it can
+    /// only be an older pin of the same object.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn make(object: BorrowedFd<'_>, path: PathBuf) -> Result<Self, BackendError> {
+        remove(&path)?;
+        link::pin(object, &path).map_err(|source| BackendError::Path { action: "pin", path: path.clone(), source })?;
+        Self::at(path)
+    }
+
+    /// Whether it is still there, and still the same.
+    pub fn is_intact(&self) -> bool {
+        fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file)
+    }
+}
+
+/// The pins of one instance.
+#[derive(Clone, Debug)]
+pub struct Pins {
+    root: PathBuf,
+}
+
+/// A set of counters found in the pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundSet {
+    pub name: SetName,
+    pub path: PathBuf,
+    /// A bucket of it was sealed.
+    pub sealed: bool,
+}
+
+/// An attachment found in the pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundLink {
+    pub name: LinkName,
+    pub path: PathBuf,
+    /// A pinned TCX link; else a directory that stands for a filter.
+    pub is_tcx: bool,
+}
+
+impl Pins {
+    /// The directories of `instance`, made where they are missing.
+    ///
+    /// # Errors
+    /// [`BackendError::Untrusted`] when one of them is a symlink, somebody else's, or open to others.
+    pub fn open(bpffs: &Path, instance: &str) -> Result<Self, BackendError> {
+        check_parent(bpffs)?;
+        let top = bpffs.join(ROOT);
+        let root = top.join(instance);
+        for directory in [&top, &root, &root.join(LINKS), &root.join(CLSACT)] {
+            ensure_directory(directory)?;
+        }
+        Ok(Self { root })
+    }
+
+    /// The directories of `instance`, if there are any.
+    ///
+    /// # Errors
+    /// As [`Pins::open`].
+    pub fn existing(bpffs: &Path, instance: &str) -> Result<Option<Self>, BackendError> {
+        let top = bpffs.join(ROOT);
+        let root = top.join(instance);
+        if !is_bpffs(bpffs) || !exists(&root)? {
+            return Ok(None);
+        }
+        check_parent(bpffs)?;
+        check_directory(&top)?;
+        check_directory(&root)?;
+        Ok(Some(Self { root }))
+    }
+
+    /// All sets of this instance.
+    ///
+    /// # Errors
+    /// [`BackendError::NewerLayout`] when a newer release made one; [`BackendError::Untrusted`] for one that is not ours.
+    pub fn sets(&self) -> Result<Vec<FoundSet>, BackendError> {
+        let mut sets = Vec::new();
+        for (entry, path) in entries(&self.root)? {
+            if entry.starts_with(GONE) {
+                continue;
+            }
+            match SetName::parse(&entry) {
+                Some(Ok(name)) => {
+                    check_directory(&path)?;
+                    let sealed = exists(&path.join(SEALED))?;
+                    sets.push(FoundSet { name, path, sealed });
+                }
+                Some(Err(Newer { layout })) => {
+                    return Err(BackendError::NewerLayout { path, layout, known: LAYOUT_VERSION });
+                }
+                None if entry == LINKS || entry == CLSACT => {}
+                None => {
+                    return Err(BackendError::Untrusted { path, why: "no release of flow-agent makes it".into() });
+                }
+            }
+        }
+        sets.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(sets)
+    }
+
+    /// Removes what is left of sets whose removal a predecessor did not live to end.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn end_removals(&self) -> Result<(), BackendError> {
+        let gone = entries(&self.root)?.into_iter().filter(|(entry, _)| entry.starts_with(GONE));
+        gone.into_iter().try_for_each(|(_, path)| remove_directory(&path))
+    }
+
+    /// All attachments of this instance.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn links(&self) -> Result<Vec<FoundLink>, BackendError> {
+        self.links_where(|_| true)
+    }
+
+    /// The attachments of this instance whose name `wanted` accepts. Only those are looked at, so that a search for each of
+    /// a thousand devices does not look at all attachments a thousand times.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn links_where(&self, wanted: impl Fn(&LinkName) -> bool) -> Result<Vec<FoundLink>, BackendError> {
+        let directory = self.root.join(LINKS);
+        if !exists(&directory)? {
+            return Ok(Vec::new());
+        }
+        let mut links = Vec::new();
+        for (entry, path) in entries(&directory)? {
+            let Some(name) = LinkName::parse(&entry).filter(&wanted) else { continue };
+            let is_tcx = !metadata(&path)?.is_dir();
+            links.push(FoundLink { name, path, is_tcx });
+        }
+        links.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(links)
+    }
+
+    /// Where the set's pins lie.
+    pub fn set_path(&self, name: &SetName) -> PathBuf {
+        self.root.join(name.to_string())
+    }
+
+    /// Where the pin of an attachment lies.
+    pub fn link_path(&self, name: &LinkName) -> PathBuf {
+        self.root.join(LINKS).join(name.to_string())
+    }
+
+    /// Where it is written that the qdisc of a device was made by us.
+    pub fn clsact_path(&self, netns: u64, index: u32) -> PathBuf {
+        self.root.join(CLSACT).join(format!("{netns}-{index}"))
+    }
+
+    /// The devices (network namespace, index) whose qdisc was made by us.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn own_qdiscs(&self) -> Result<Vec<(u64, u32)>, BackendError> {
+        let directory = self.root.join(CLSACT);
+        if !exists(&directory)? {
+            return Ok(Vec::new());
+        }
+        let parse = |entry: &str| {
+            let (netns, index) = entry.split_once('-')?;
+            Some((netns.parse().ok()?, index.parse().ok()?))
+        };
+        Ok(entries(&directory)?.iter().filter_map(|(entry, _)| parse(entry)).collect())
+    }
+
+    /// Removes the directories of this instance that are empty.
+    pub fn remove_if_empty(&self) {
+        for directory in [self.root.join(LINKS), self.root.join(CLSACT), self.root.clone()] {
+            if fs::remove_dir(&directory).is_err() {
+                return;
+            }
+        }
+        // Fails while other instances have theirs there.
+        if let Some(top) = self.root.parent()
+            && fs::remove_dir(top).is_ok()
+        {
+            tracing::debug!(path = %top.display(), "removed");
+        }
+    }
+}
+
+/// The instances that have pins, whoever they belong to.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn instances(bpffs: &Path) -> Result<Vec<String>, BackendError> {
+    let top = bpffs.join(ROOT);
+    if !is_bpffs(bpffs) || !exists(&top)? {
+        return Ok(Vec::new());
+    }
+    Ok(entries(&top)?.into_iter().map(|(entry, _)| entry).collect())
+}
+
+/// Makes a directory for ourselves alone, unless it is there and is that already.
+///
+/// # Errors
+/// [`BackendError::Untrusted`] when it is there and is a symlink, somebody else's, or open to others.
+pub fn ensure_directory(path: &Path) -> Result<(), BackendError> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => check_directory(path),
+        Err(source) => Err(BackendError::Path { action: "create", path: path.to_owned(), source }),
+    }
+}
+
+/// Removes a set's pins: all of them, or, should we die in between, none that the next start would take for a set.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove_set(path: &Path) -> Result<(), BackendError> {
+    // Somebody may have removed it, or have unmounted bpffs.
+    if !exists(path)? {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let gone = path.with_file_name(format!("{GONE}{name}"));
+    fs::rename(path, &gone).map_err(|source| BackendError::Path {
+        action: "move away",
+        path: path.to_owned(),
+        source,
+    })?;
+    remove_directory(&gone)
+}
+
+/// Removes a directory of ours and what lies in it, one level deep.
+fn remove_directory(path: &Path) -> Result<(), BackendError> {
+    for (_, entry) in entries(path)? {
+        remove(&entry)?;
+    }
+    remove(path)
+}
+
+/// Removes a pin or an empty directory; one that is gone is removed.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove(path: &Path) -> Result<(), BackendError> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) => Err(error),
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(BackendError::Path { action: "remove", path: path.to_owned(), source: error })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Whether there is anything under this name, a symlink too.
+///
+/// # Errors
+/// When it cannot be looked.
+pub fn exists(path: &Path) -> Result<bool, BackendError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(BackendError::Path { action: "look at", path: path.to_owned(), source }),
+    }
+}
+
+/// Others may make their own entries where we make ours, but must not be able to move ours away.
+fn check_parent(bpffs: &Path) -> Result<(), BackendError> {
+    let mode = metadata(bpffs)?.mode();
+    if mode & 0o022 != 0 && mode & 0o1000 == 0 {
+        let why = format!("its mode {:o} lets others replace what is in it", mode & 0o7777);
+        return Err(BackendError::Untrusted { path: bpffs.to_owned(), why });
+    }
+    Ok(())
+}
+
+fn check_directory(path: &Path) -> Result<(), BackendError> {
+    let metadata = metadata(path)?;
+    match distrust(&metadata, rustix::process::geteuid().as_raw()) {
+        Some(why) => Err(BackendError::Untrusted { path: path.to_owned(), why }),
+        None => Ok(()),
+    }
+}
+
+fn distrust(metadata: &Metadata, own: u32) -> Option<String> {
+    if metadata.is_symlink() {
+        return Some("it is a symlink".into());
+    }
+    if !metadata.is_dir() {
+        return Some("it is not a directory".into());
+    }
+    if metadata.uid() != own {
+        return Some(format!("it belongs to user {}", metadata.uid()));
+    }
+    let bits = metadata.mode() & 0o7777;
+    (bits & 0o077 != 0).then(|| format!("its mode {bits:o} lets others in"))
+}
+
+fn metadata(path: &Path) -> Result<Metadata, BackendError> {
+    fs::symlink_metadata(path).map_err(|source| BackendError::Path { action: "look at", path: path.to_owned(), source })
+}
+
+fn entries(path: &Path) -> Result<Vec<(String, PathBuf)>, BackendError> {
+    let failed = |source| BackendError::Path { action: "list", path: path.to_owned(), source };
+    fs::read_dir(path)
+        .map_err(failed)?
+        .map(|entry| {
+            entry.map(|entry| (entry.file_name().to_string_lossy().into_owned(), entry.path())).map_err(failed)
+        })
+        .collect()
+}

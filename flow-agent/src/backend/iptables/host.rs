@@ -1,0 +1,8 @@
+//! EDGE kernel, processes and files: the programs of iptables and ipset on this host, and their lock.
+
+pub mod fingerprint;
+pub mod kept;
+pub mod process;
+pub mod search_path;
+pub mod tools;
+pub mod xtables_lock;

@@ -1,0 +1,397 @@
+//! EDGE kernel: the programs of iptables, of the variant that this host uses, for one family and table.
+#![expect(clippy::disallowed_methods, reason = "edge: files, environment and clock")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::process;
+use super::xtables_lock::XtablesLock;
+use crate::backend::iptables::error::IptablesError;
+use crate::backend::iptables::model::family::Family;
+use crate::backend::iptables::model::ipset::Ipset;
+use crate::backend::iptables::model::script::Script;
+use crate::backend::iptables::model::set_name::SetName;
+use crate::backend::iptables::saved::members::{self, Members};
+use crate::backend::iptables::saved::ruleset::{self, Table};
+use crate::backend::netlink;
+
+/// How long a change waits for another program that changes rules.
+pub const LOCK_SECS: u64 = 20;
+
+impl Family {
+    /// Whether this network namespace has it.
+    pub fn is_present(self) -> bool {
+        match self {
+            Self::V4 => true,
+            Self::V6 => Path::new("/proc/thread-self/net/if_inet6").exists(),
+        }
+    }
+
+    fn save_program(self, variant: Option<Variant>) -> &'static str {
+        match (self, variant) {
+            (Self::V4, None) => "iptables-save",
+            (Self::V4, Some(Variant::Nft)) => "iptables-nft-save",
+            (Self::V4, Some(Variant::Legacy)) => "iptables-legacy-save",
+            (Self::V6, None) => "ip6tables-save",
+            (Self::V6, Some(Variant::Nft)) => "ip6tables-nft-save",
+            (Self::V6, Some(Variant::Legacy)) => "ip6tables-legacy-save",
+        }
+    }
+
+    fn restore_program(self, variant: Option<Variant>) -> &'static str {
+        match (self, variant) {
+            (Self::V4, None) => "iptables-restore",
+            (Self::V4, Some(Variant::Nft)) => "iptables-nft-restore",
+            (Self::V4, Some(Variant::Legacy)) => "iptables-legacy-restore",
+            (Self::V6, None) => "ip6tables-restore",
+            (Self::V6, Some(Variant::Nft)) => "ip6tables-nft-restore",
+            (Self::V6, Some(Variant::Legacy)) => "ip6tables-legacy-restore",
+        }
+    }
+
+    /// The tables that the legacy kernel side has in this network namespace: none appears until somebody uses it.
+    fn legacy_tables(self) -> Result<String, IptablesError> {
+        let path = match self {
+            Self::V4 => "/proc/thread-self/net/ip_tables_names",
+            Self::V6 => "/proc/thread-self/net/ip6_tables_names",
+        };
+        match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            result => result.map_err(|source| IptablesError::Path { action: "read", path: path.into(), source }),
+        }
+    }
+}
+
+/// Which kernel side the programs speak to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Variant {
+    Nft,
+    Legacy,
+}
+
+/// The programs for one family, and the table that they are used on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tools {
+    pub family: Family,
+    pub variant: Variant,
+    pub table: &'static str,
+    /// They are what this host means by `iptables`.
+    pub is_in_use: bool,
+    save: PathBuf,
+    restore: PathBuf,
+    /// Where it is installed.
+    ipset: Option<PathBuf>,
+}
+
+impl std::fmt::Display for Tools {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let variant = match self.variant {
+            Variant::Nft => "nft",
+            Variant::Legacy => "legacy",
+        };
+        write!(f, "{} {} ({variant})", self.family.name(), self.table)
+    }
+}
+
+/// Nobody changes legacy rules as long as it lives.
+///
+/// The legacy kernel side swaps the whole table when anybody changes a rule, and gets the counters back a moment later:
+/// read in between, they are too small, and the next time they would be counted again. (Measured: of 184 reads of 4,000
+/// rules beside somebody who adds and removes one, 19 saw zeros.)
+#[derive(Debug)]
+pub struct Quiet(Option<XtablesLock>);
+
+impl Quiet {
+    /// Waits for whoever changes rules now. The nft variant's changes are transactions: there is nothing to wait for.
+    ///
+    /// # Errors
+    /// [`IptablesError::Locked`] when that takes longer than [`LOCK_SECS`] seconds.
+    pub fn wait(tools: &[&Tools]) -> Result<Self, IptablesError> {
+        let is_needed = tools.iter().any(|tools| tools.variant == Variant::Legacy);
+        Ok(Self(if is_needed { Some(XtablesLock::take(LOCK_SECS)?) } else { None }))
+    }
+}
+
+/// How long an ipset may be in use after the rules that asked it are gone.
+const IPSET_PATIENCE: Duration = Duration::from_secs(5);
+const IPSET_PAUSE: Duration = Duration::from_millis(20);
+
+/// The tables that our chains may lie in.
+const TABLES: [&str; 2] = ["mangle", "filter"];
+
+impl Tools {
+    /// The programs that this host uses, one for each family that it has. `path` is where to look, as in `PATH`.
+    ///
+    /// # Errors
+    /// [`IptablesError::Missing`] when a family has no programs.
+    pub fn in_use(path: &OsStr) -> Result<Vec<Self>, IptablesError> {
+        let families = Family::BOTH.into_iter().filter(|family| family.is_present());
+        families.map(|family| Self::find(path, family, None)).collect()
+    }
+
+    /// Every table of every variant in which our chains could lie. Nothing is looked at that would be made by looking.
+    pub fn everywhere(path: &OsStr) -> Vec<Self> {
+        Self::with_tables(path, &TABLES)
+    }
+
+    /// The same of any one table.
+    pub fn with_table(path: &OsStr, table: &'static str) -> Vec<Self> {
+        Self::with_tables(path, &[table])
+    }
+
+    fn with_tables(path: &OsStr, tables: &[&'static str]) -> Vec<Self> {
+        let mut found: Vec<Self> = Vec::new();
+        for family in Family::BOTH.into_iter().filter(|family| family.is_present()) {
+            // Hosts before 1.8 have but one variant, under the plain names.
+            for variant in [None, Some(Variant::Nft), Some(Variant::Legacy)] {
+                let Ok(tools) = Self::find(path, family, variant) else { continue };
+                for table in tables {
+                    let tools = Self { table: *table, ..tools.clone() };
+                    let is_new = found.iter().all(|other| other.place() != tools.place());
+                    if is_new && tools.may_have_table() {
+                        found.push(tools);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// What makes two of them speak of the same rules.
+    pub fn place(&self) -> (Family, Variant, &'static str) {
+        (self.family, self.variant, self.table)
+    }
+
+    fn find(path: &OsStr, family: Family, variant: Option<Variant>) -> Result<Self, IptablesError> {
+        let look = |program: &'static str| find_program(path, program).ok_or(IptablesError::Missing { program });
+        let (save, restore) = (look(family.save_program(variant))?, look(family.restore_program(variant))?);
+        let is_in_use = variant.is_none();
+        let variant = match variant {
+            Some(variant) => variant,
+            None => asked_variant(&restore)?,
+        };
+        // By the names of the variant, where it has any: somebody may switch the plain names to the other one while we count.
+        let named = |plain: PathBuf, program: fn(Family, Option<Variant>) -> &'static str| {
+            find_program(path, program(family, Some(variant))).unwrap_or(plain)
+        };
+        let (save, restore) = (named(save, Family::save_program), named(restore, Family::restore_program));
+        let table = match variant {
+            Variant::Nft => "mangle",
+            Variant::Legacy => preferred_legacy_table(&family.legacy_tables()?),
+        };
+        let ipset = find_program(path, "ipset");
+        Ok(Self { family, variant, table, is_in_use, save, restore, ipset })
+    }
+
+    /// Looking at a legacy table makes it, so it is looked at only where it is.
+    fn may_have_table(&self) -> bool {
+        match self.variant {
+            Variant::Nft => true,
+            Variant::Legacy => {
+                self.family.legacy_tables().is_ok_and(|tables| tables.lines().any(|table| table == self.table))
+            }
+        }
+    }
+
+    /// What the table holds, counters too, and the ipsets of an instance in its family, as `look` sees it.
+    ///
+    /// # Errors
+    /// When the program fails, or prints what cannot be read.
+    pub fn save<T>(
+        &self,
+        quiet: &Quiet,
+        instance: &str,
+        look: impl FnOnce(&Table<'_>) -> T,
+    ) -> Result<T, IptablesError> {
+        debug_assert!(self.variant == Variant::Nft || quiet.0.is_some(), "legacy rules are read while it is quiet");
+        let text = self.dump()?;
+        let parsed = ruleset::parse(&text);
+        let mut tables = parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source })?;
+        let mut table = tables.remove(self.table).unwrap_or_default();
+        table.ipsets = self.ipsets(&table, instance)?;
+        // Not before the dump: a table that was restored in between must not pass for the one that we made.
+        table.handle = self.table_handle()?;
+        Ok(look(&table))
+    }
+
+    /// The handle of the nf_tables table; `None` in the legacy variant, and where there is no such table.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn table_handle(&self) -> Result<Option<u64>, IptablesError> {
+        match self.variant {
+            Variant::Nft => netlink::table_handle(self.family.number(), self.table)
+                .map_err(|source| IptablesError::Nftables { action: "look at the table", source }),
+            Variant::Legacy => Ok(None),
+        }
+    }
+
+    /// Makes a rule in an nf_tables chain whose counters are not zero.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn count_one(&self, chain: &str) -> Result<(), IptablesError> {
+        netlink::add_counting_rule(self.family.number(), self.table, chain)
+            .map_err(|source| IptablesError::Nftables { action: "make a rule that counts", source })
+    }
+
+    /// Whether `ipset` is installed; the kernel may still have none.
+    pub fn has_ipset(&self) -> bool {
+        self.ipset.is_some()
+    }
+
+    /// The ipsets of an instance in this family: those of this variant and table, and those that no rule asks any more.
+    fn ipsets(&self, table: &Table<'_>, instance: &str) -> Result<BTreeMap<(SetName, Ipset), Members>, IptablesError> {
+        let asked = SetName::asked_by(instance);
+        let is_asked = table.chains.values().flatten().any(|rule| rule.text.contains(&asked));
+        let Some(program) = &self.ipset else {
+            return if is_asked { Err(IptablesError::NoIpset) } else { Ok(BTreeMap::new()) };
+        };
+        let names = process::run(program, &["list", "-name"], "")?;
+        if !names.status.success() {
+            // A kernel without them says so, and has none. One that was killed says nothing.
+            let has_none = names.status.code().is_some() && !is_asked;
+            return if has_none { Ok(BTreeMap::new()) } else { Err(self.failed(program, &names)) };
+        }
+        let ours = names.stdout.lines().filter_map(|name| Some((name, SetName::parse_ipset(name, self.family)?)));
+        let mut found = BTreeMap::new();
+        for (name, key) in ours.filter(|(_, (set, _))| set.instance() == instance) {
+            // Of a newer layout it is enough to know that it is there.
+            let members = if key.0.is_known() { self.members(program, name)? } else { Some(Members::new()) };
+            found.extend(members.map(|members| (key, members)));
+        }
+        Ok(found)
+    }
+
+    /// `None` when it is gone meanwhile.
+    fn members(&self, program: &Path, name: &str) -> Result<Option<Members>, IptablesError> {
+        let saved = process::run(program, &["save", name], "")?;
+        if !saved.status.success() {
+            return if saved.stderr.contains("does not exist") { Ok(None) } else { Err(self.failed(program, &saved)) };
+        }
+        let program = || format!("{} save {name}", program.display()).into();
+        let members = members::parse(&saved.stdout, name);
+        members.map(Some).map_err(|source| IptablesError::Output { program: program(), source })
+    }
+
+    /// What the program prints of the table, as it is. In the legacy variant the counters in it are to be believed only
+    /// while it is quiet: see [`Tools::save`].
+    ///
+    /// # Errors
+    /// When the program fails, or cannot show the table.
+    pub fn dump(&self) -> Result<String, IptablesError> {
+        let output = process::run(&self.save, &["-c", "-t", self.table], "")?;
+        if !output.status.success() {
+            return Err(self.failed(&self.save, &output));
+        }
+        // The nft variant says so in a comment when the table holds what it cannot show.
+        let hidden = output.stdout.lines().find(|line| line.contains("incompatible"));
+        match hidden.filter(|_| !output.stdout.lines().any(|line| line.strip_prefix('*') == Some(self.table))) {
+            Some(line) => {
+                let (program, table, stderr) = (self.save.clone(), self.table, line.to_owned());
+                Err(IptablesError::Hidden { program, table, stderr })
+            }
+            None => Ok(output.stdout),
+        }
+    }
+
+    /// The program that shows the rules, as a person calls it: `iptables`, `ip6tables-legacy`.
+    pub fn program(&self) -> String {
+        let variant = (!self.is_in_use).then_some(self.variant);
+        let name = self.family.save_program(variant);
+        name.strip_suffix("-save").unwrap_or(name).to_owned()
+    }
+
+    /// Does what `script` says: of the rules, all of it or nothing.
+    ///
+    /// # Errors
+    /// [`IptablesError::Locked`] when another program changes rules for more than [`LOCK_SECS`] seconds.
+    pub fn restore(&self, script: &Script) -> Result<(), IptablesError> {
+        self.restore_ipsets(&script.before)?;
+        self.restore_rules(script)?;
+        self.restore_ipsets(&script.after)
+    }
+
+    fn restore_rules(&self, script: &Script) -> Result<(), IptablesError> {
+        if script.leaves_rules() {
+            return Ok(());
+        }
+        let wait = LOCK_SECS.to_string();
+        let arguments = match self.variant {
+            Variant::Nft => vec!["--noflush"],
+            Variant::Legacy => vec!["--noflush", "-w", &wait],
+        };
+        let output = process::run(&self.restore, &arguments, &script.render(self.table))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        if output.stderr.contains("holding the xtables lock") {
+            return Err(IptablesError::Locked { path: XtablesLock::path(), secs: LOCK_SECS });
+        }
+        Err(self.failed(&self.restore, &output))
+    }
+
+    fn restore_ipsets(&self, commands: &str) -> Result<(), IptablesError> {
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let program = self.ipset.as_ref().ok_or(IptablesError::NoIpset)?;
+        let deadline = Instant::now() + IPSET_PATIENCE;
+        let mut commands = commands;
+        loop {
+            let output = process::run(program, &["restore"], commands)?;
+            if output.status.success() {
+                return Ok(());
+            }
+            // The kernel takes a rule away a moment after it says so, and until then the rule uses the ipset.
+            let rest = members::in_use_at(&output.stderr).and_then(|line| members::from_line(commands, line));
+            commands = rest.filter(|_| Instant::now() < deadline).ok_or_else(|| self.failed(program, &output))?;
+            thread::sleep(IPSET_PAUSE);
+        }
+    }
+
+    fn failed(&self, program: &Path, output: &process::Output) -> IptablesError {
+        IptablesError::Failed {
+            program: program.to_owned(),
+            status: output.status.to_string(),
+            stderr: output.stderr.clone(),
+        }
+    }
+}
+
+/// The nft variant makes tables on demand and lets us take them away again: there it is `mangle`, which comes before every
+/// firewall's `filter` rules, and which neither `iptables -F` nor a firewall's own rules touch. The legacy kernel side
+/// never gives up a table that was used once, and its hooks cost every packet: there it is `mangle` too, unless only
+/// `filter` is in use.
+fn preferred_legacy_table(in_use: &str) -> &'static str {
+    let is_in_use = |name| in_use.lines().any(|table| table == name);
+    if is_in_use("filter") && !is_in_use("mangle") { "filter" } else { "mangle" }
+}
+
+/// Where `program` lies, looked for in `path`.
+pub fn find_program(path: &OsStr, program: &str) -> Option<PathBuf> {
+    std::env::split_paths(path).map(|directory| directory.join(program)).find(|file| file.is_file())
+}
+
+/// Asks the program itself; what says nothing of nf_tables is from before it, or legacy.
+fn asked_variant(restore: &Path) -> Result<Variant, IptablesError> {
+    let output = process::run(restore, &["--version"], "")?;
+    Ok(if output.stdout.contains("nf_tables") { Variant::Nft } else { Variant::Legacy })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mangle_unless_it_would_have_to_be_made_for_good() {
+        assert_eq!(preferred_legacy_table("filter\nnat\n"), "filter");
+        assert_eq!(preferred_legacy_table("filter\nmangle\n"), "mangle");
+        assert_eq!(preferred_legacy_table(""), "mangle");
+    }
+}

@@ -1,0 +1,47 @@
+//! EDGE files: the lock that every program takes that changes legacy rules.
+#![expect(clippy::disallowed_methods, reason = "edge: files, environment and clock")]
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::backend::iptables::error::IptablesError;
+
+/// Held while legacy rules are read. (iptables has no wait with an end other than trying again, either.)
+#[derive(Debug)]
+pub struct XtablesLock {
+    /// Closing it lets go of the lock.
+    _file: File,
+}
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+impl XtablesLock {
+    /// Where iptables has it.
+    pub fn path() -> PathBuf {
+        std::env::var_os("XTABLES_LOCKFILE").map_or_else(|| "/run/xtables.lock".into(), PathBuf::from)
+    }
+
+    /// Takes it, as soon as whoever holds it lets go.
+    ///
+    /// # Errors
+    /// [`IptablesError::Locked`] after `secs` seconds.
+    pub fn take(secs: u64) -> Result<Self, IptablesError> {
+        let path = Self::path();
+        let error = |source| IptablesError::Path { action: "lock", path: path.clone(), source };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(error)?;
+        let deadline = Instant::now() + Duration::from_secs(secs);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
+                Err(TryLockError::WouldBlock) => return Err(IptablesError::Locked { path, secs }),
+                Err(TryLockError::Error(source)) => return Err(error(source)),
+            }
+        }
+    }
+}

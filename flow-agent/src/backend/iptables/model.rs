@@ -1,0 +1,11 @@
+//! PURE: the chains, rules and ipsets that count, and the commands that make and change them.
+
+pub mod family;
+pub mod flow;
+pub mod ipset;
+pub mod layout;
+pub mod place;
+pub mod rule;
+pub mod script;
+pub mod set_name;
+pub mod shape;

@@ -1,0 +1,33 @@
+//! PURE: the ipsets that a set of counters has in each family.
+
+use super::flow::FlowClass;
+
+/// A member of every ipset with counters, so that one which somebody emptied is told from one without ports. Nobody has this
+/// port: what it counts belongs to no watched one.
+pub const SENTINEL_PORT: u16 = 0;
+
+/// An ipset of ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ipset {
+    /// Each with its counter.
+    Counters(FlowClass),
+    /// Those whose counters stand still.
+    Still,
+    /// Has no ports: a bucket of this set was sealed. Where counters outlive the chains, what is known of them does, too.
+    Sealed,
+}
+
+impl Ipset {
+    /// Those that a set has in a family as long as it is there.
+    pub fn all() -> impl Iterator<Item = Self> {
+        FlowClass::ALL.into_iter().map(Self::Counters).chain([Self::Still])
+    }
+
+    pub(super) fn letters(self) -> &'static str {
+        match self {
+            Self::Counters(tree) => tree.letters(),
+            Self::Still => "still",
+            Self::Sealed => "sealed",
+        }
+    }
+}

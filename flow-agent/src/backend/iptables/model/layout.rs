@@ -1,0 +1,184 @@
+//! PURE: all chains and rules of one set of counters in one family, as they are first made.
+
+use std::collections::BTreeSet;
+
+use super::family::Family;
+use super::flow::{Direction, FlowClass, Protocol};
+use super::ipset::Ipset;
+use super::place::Place;
+use super::rule::{Match, Rule, Target};
+use super::set_name::SetName;
+use super::shape::{Node, Shape};
+
+/// One set of counters as one family's rules hold it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    pub name: SetName,
+    pub family: Family,
+    /// Sorted.
+    pub interfaces: Vec<String>,
+    pub dispatch: Dispatch,
+    pub ports: BTreeSet<u16>,
+    pub fragments: Fragments,
+}
+
+/// How a packet finds its port's counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dispatch {
+    /// In ipsets, whose members have counters: at once, however many they are. `shielded` while rules before them lead the
+    /// ports of [`Ipset::Still`] past them.
+    Ipsets { shielded: bool },
+    /// By a tree of rules, with a rule for each port: iptables alone is enough.
+    FlowClass(Shape),
+}
+
+impl Dispatch {
+    pub fn is_by_ipsets(&self) -> bool {
+        matches!(self, Self::Ipsets { .. })
+    }
+
+    /// Whether it can take all of `ports`.
+    pub fn has_room_for(&self, ports: &BTreeSet<u16>) -> bool {
+        match self {
+            Self::Ipsets { .. } => true,
+            Self::FlowClass(shape) => shape.has_room_for(ports),
+        }
+    }
+
+    /// Ports that fit, if they lie evenly.
+    pub fn capacity(&self) -> usize {
+        match self {
+            Self::Ipsets { .. } => usize::from(u16::MAX),
+            Self::FlowClass(shape) => shape.capacity(),
+        }
+    }
+}
+
+/// What becomes of the fragments that come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fragments {
+    /// IPv4: the kernel reassembles them before it delivers them.
+    Delivered,
+    /// IPv6: the kernel reassembles them for a rule of ours.
+    Reassembled,
+    /// IPv6: nobody reassembles them; those after the first have no port.
+    Apart,
+}
+
+impl Layout {
+    /// Every chain with its rules. A chain's rules go to chains that may come later: declare them all first.
+    pub fn chains(&self) -> Vec<(Place, Vec<Rule>)> {
+        let mut chains = Vec::new();
+        for direction in Direction::BOTH {
+            chains.push((Place::Entry(direction), self.entry(direction, &self.interfaces)));
+            chains.push((Place::Split(direction), self.split(direction)));
+            chains.push((Place::Rest(direction), vec![Rule::count(Match::All)]));
+        }
+        chains.extend(self.fragments());
+        if let Dispatch::FlowClass(shape) = &self.dispatch {
+            for tree in FlowClass::ALL {
+                chains.extend(self.inner(shape, tree));
+                chains.extend(shape.leaves().map(|leaf| (Place::Node(tree, leaf), self.leaf(shape, tree, leaf))));
+            }
+        }
+        chains
+    }
+
+    /// The name of an ipset of its.
+    pub fn ipset(&self, ipset: Ipset) -> String {
+        self.name.ipset(self.family, ipset)
+    }
+
+    /// Leads what passes `interfaces` on; everything else goes back untouched.
+    pub fn entry(&self, direction: Direction, interfaces: &[String]) -> Vec<Rule> {
+        let next = match (direction, self.fragments) {
+            (Direction::In, Fragments::Apart) => Place::Fragments,
+            (Direction::In, Fragments::Delivered | Fragments::Reassembled) | (Direction::Out, _) => {
+                Place::Split(direction)
+            }
+        };
+        let rule = |name: &String| Rule::goto(Match::Interface(direction, name.clone()), self.name.chain(&next));
+        interfaces.iter().map(rule).collect()
+    }
+
+    /// Leads TCP and UDP on, each into its tree, or counts them in its ipset; and counts all other IP.
+    pub fn split(&self, direction: Direction) -> Vec<Rule> {
+        let lead = |protocol, place| Rule::goto(Match::Protocol(protocol), self.name.chain(&place));
+        let mut rules: Vec<Rule> = match &self.dispatch {
+            Dispatch::FlowClass(shape) => Protocol::BOTH
+                .map(|protocol| lead(protocol, Place::Node(FlowClass { protocol, direction }, shape.root())))
+                .into(),
+            Dispatch::Ipsets { shielded } => {
+                let count = |protocol| {
+                    let tree = FlowClass { protocol, direction };
+                    let matching = Match::Member(tree, self.ipset(Ipset::Counters(tree)));
+                    Rule { matching, target: Target::Return }
+                };
+                let shields = if *shielded { self.still_rules(direction).into() } else { Vec::new() };
+                let rest = Protocol::BOTH.map(|protocol| lead(protocol, Place::Rest(direction)));
+                shields.into_iter().chain(Protocol::BOTH.map(count)).chain(rest).collect()
+            }
+        };
+        rules.push(Rule::count(Match::All));
+        rules
+    }
+
+    /// Stand before the ipsets while counters must stand still: the packets of these ports count as the rest.
+    pub fn still_rules(&self, direction: Direction) -> [Rule; 2] {
+        Protocol::BOTH.map(|protocol| {
+            let matching = Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Still));
+            Rule::goto(matching, self.name.chain(&Place::Rest(direction)))
+        })
+    }
+
+    /// The chains that deal with fragments.
+    pub fn fragments(&self) -> Vec<(Place, Vec<Rule>)> {
+        let go = |matching, place| Rule::goto(matching, self.name.chain(&place));
+        match self.fragments {
+            Fragments::Delivered => vec![],
+            Fragments::Reassembled => vec![(Place::Reassembly, vec![Rule::count(Match::Socket)])],
+            Fragments::Apart => vec![
+                (
+                    Place::Fragments,
+                    vec![
+                        go(Match::FirstFragment, Place::Split(Direction::In)),
+                        go(Match::Fragment, Place::LateFragments),
+                        go(Match::All, Place::Split(Direction::In)),
+                    ],
+                ),
+                (Place::LateFragments, vec![Rule::count(Match::All)]),
+            ],
+        }
+    }
+
+    /// The chains of a tree above its leaves.
+    fn inner(&self, shape: &Shape, tree: FlowClass) -> Vec<(Place, Vec<Rule>)> {
+        let chain = |node: Node| self.name.chain(&Place::Node(tree, node));
+        let chains = shape.inner().into_iter().map(|inner| {
+            let branches = inner.branches.iter().map(|(last, node)| Rule::goto(Match::UpTo(tree, *last), chain(*node)));
+            (Place::Node(tree, inner.node), branches.chain([Rule::goto(Match::All, chain(inner.last))]).collect())
+        });
+        chains.collect()
+    }
+
+    /// Counts the ports of a leaf; what is left counts as the rest.
+    fn leaf(&self, shape: &Shape, tree: FlowClass, leaf: Node) -> Vec<Rule> {
+        let ports = self.ports.range(shape.range(leaf));
+        ports.map(|port| self.counter(tree, *port)).chain([self.rest(tree)]).collect()
+    }
+
+    /// Counts one port, and leads the packet back to where it came from.
+    pub fn counter(&self, tree: FlowClass, port: u16) -> Rule {
+        Rule { matching: Match::Port(tree, port), target: Target::Return }
+    }
+
+    /// Stands before a port's counter that must stand still: its packets count as the rest.
+    pub fn shield(&self, tree: FlowClass, port: u16) -> Rule {
+        Rule::goto(Match::Port(tree, port), self.name.chain(&Place::Rest(tree.direction)))
+    }
+
+    /// Ends every leaf.
+    pub fn rest(&self, tree: FlowClass) -> Rule {
+        Rule::goto(Match::All, self.name.chain(&Place::Rest(tree.direction)))
+    }
+}

@@ -1,0 +1,128 @@
+//! PURE: the place that a chain has in its set of counters, as the end of its name says it.
+
+use std::fmt;
+
+use super::flow::{Direction, FlowClass};
+use super::shape::Node;
+
+/// The place of a chain in its set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Place {
+    /// Entered from `INPUT` or `OUTPUT`: picks the counted interfaces.
+    Entry(Direction),
+    /// Picks the fragments out, where nobody reassembles them.
+    Fragments,
+    /// Counts the fragments after the first, whose port nobody knows.
+    LateFragments,
+    /// Picks TCP and UDP, and counts the rest.
+    Split(Direction),
+    /// Part of a tree: picks a range of ports, or counts ports.
+    Node(FlowClass, Node),
+    /// Counts TCP and UDP of the ports that nobody watches.
+    Rest(Direction),
+    /// Never entered: its rule needs reassembled fragments, so the kernel reassembles them.
+    Reassembly,
+    /// Never entered: what was not there before us.
+    Made(Made),
+    /// Never entered: a bucket of this set was sealed.
+    Sealed,
+    /// Never entered: its one rule was made with counters that are not zero, so that somebody's zeroing shows.
+    Tripwire,
+    /// Never entered: the lowest 28 bits of the handle of the nf_tables table that the set was made in. A table that was
+    /// restored from a file has another handle.
+    Table(u32),
+}
+
+/// What was not there before us, and is ours to remove: the nft variant makes tables and built-in chains on demand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Made {
+    pub table: bool,
+    pub input: bool,
+    pub output: bool,
+}
+
+impl Made {
+    /// What either of them made.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { table: self.table || other.table, input: self.input || other.input, output: self.output || other.output }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Entry(direction) => f.write_str(direction.word()),
+            Self::Fragments => f.write_str("frag"),
+            Self::LateFragments => f.write_str("late"),
+            Self::Split(direction) => write!(f, "ip-{}", direction.word()),
+            Self::Node(tree, Node { bound, level: 0 }) => write!(f, "{}-{bound:04x}", tree.letters()),
+            Self::Node(tree, Node { bound, level }) => write!(f, "{}-{bound:04x}-{level}", tree.letters()),
+            Self::Rest(direction) => write!(f, "rest-{}", direction.word()),
+            Self::Reassembly => f.write_str("reasm"),
+            Self::Made(Made { table, input, output }) => {
+                f.write_str("made-")?;
+                [(table, "t"), (input, "i"), (output, "o")]
+                    .into_iter()
+                    .filter(|(made, _)| **made)
+                    .try_for_each(|(_, letter)| f.write_str(letter))
+            }
+            Self::Sealed => f.write_str("sealed"),
+            Self::Tripwire => f.write_str("trip"),
+            Self::Table(handle) => write!(f, "h-{handle:x}"),
+        }
+    }
+}
+
+impl Place {
+    /// The mark of the table with this handle.
+    pub fn table(handle: u64) -> Self {
+        Self::Table(u32::try_from(handle & 0x0fff_ffff).expect("28 bits"))
+    }
+
+    /// Whether it is a chain that only marks the set, and that no packet enters.
+    pub fn is_mark(&self) -> bool {
+        match self {
+            Self::Made(_) | Self::Sealed | Self::Tripwire | Self::Table(_) => true,
+            Self::Entry(_)
+            | Self::Fragments
+            | Self::LateFragments
+            | Self::Split(_)
+            | Self::Node(..)
+            | Self::Rest(_)
+            | Self::Reassembly => false,
+        }
+    }
+
+    /// Reads what follows a set's name; `None` for what this layout does not have.
+    pub fn parse(text: &str) -> Option<Self> {
+        let direction = |word: &str| Direction::BOTH.into_iter().find(|direction| direction.word() == word);
+        if let Some(direction) = direction(text) {
+            return Some(Self::Entry(direction));
+        }
+        match text {
+            "frag" => return Some(Self::Fragments),
+            "late" => return Some(Self::LateFragments),
+            "reasm" => return Some(Self::Reassembly),
+            "sealed" => return Some(Self::Sealed),
+            "trip" => return Some(Self::Tripwire),
+            _ => {}
+        }
+        let (word, rest) = text.split_once('-')?;
+        let place = match word {
+            "ip" => Self::Split(direction(rest)?),
+            "rest" => Self::Rest(direction(rest)?),
+            "made" => {
+                Self::Made(Made { table: rest.contains('t'), input: rest.contains('i'), output: rest.contains('o') })
+            }
+            "h" => Self::Table(u32::from_str_radix(rest, 16).ok()?),
+            letters => {
+                let tree = FlowClass::ALL.into_iter().find(|tree| tree.letters() == letters)?;
+                let (bound, level) = rest.split_once('-').unwrap_or((rest, "0"));
+                Self::Node(tree, Node { bound: u16::from_str_radix(bound, 16).ok()?, level: level.parse().ok()? })
+            }
+        };
+        // One chain, one name: what we would write otherwise is not ours.
+        (place.to_string() == text).then_some(place)
+    }
+}

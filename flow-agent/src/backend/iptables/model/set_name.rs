@@ -1,0 +1,190 @@
+//! PURE: what our chains are called. A name says whose chain it is, which set of counters it belongs to, and its place.
+//!
+//! `flow-k3v9qa-1h2j4k-ti-1f40`: the instance (six characters of its sum), the set (a digit for the layout of its chains
+//! and five random characters), the place. No name is longer than the 28 characters that iptables takes. The set's ipsets
+//! are called likewise: `flow-k3v9qa-1h2j4k-ti4`, their place being what they count, and the family.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::family::Family;
+use super::ipset::Ipset;
+use super::place::Place;
+
+/// What all our chains begin with.
+const PREFIX: &str = "flow-";
+/// The layout of the chains that this release makes and understands.
+pub const LAYOUT: u8 = 1;
+const TAG_CHARS: usize = 6;
+const ID_CHARS: usize = 5;
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+/// One set of counters of one instance: all of its chains share this part of their names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SetName {
+    instance: String,
+    layout: u8,
+    id: String,
+}
+
+impl SetName {
+    /// A set for the instance that [`instance_tag`] names; `random` decides its id.
+    pub fn new(instance: String, random: u32) -> Self {
+        Self { instance, layout: LAYOUT, id: letters(random, ID_CHARS) }
+    }
+
+    /// Whose set it is: see [`instance_tag`].
+    pub fn instance(&self) -> &str {
+        &self.instance
+    }
+
+    /// The layout of its chains; one beyond [`LAYOUT`] is of a newer release.
+    pub fn layout(&self) -> u8 {
+        self.layout
+    }
+
+    /// Whether this release understands its chains and ipsets.
+    pub fn is_known(&self) -> bool {
+        self.layout <= LAYOUT
+    }
+
+    /// What stands in every rule that asks an ipset of this instance.
+    pub fn asked_by(instance: &str) -> String {
+        format!(" --match-set {PREFIX}{instance}-")
+    }
+
+    /// The set's own part of an epoch: unique among the sets that this boot has seen.
+    pub fn id(&self) -> String {
+        format!("{}{}", self.layout, self.id)
+    }
+
+    /// Whether `text` could be the id of a set.
+    pub fn is_id(text: &str) -> bool {
+        text.len() == 1 + ID_CHARS
+            && text.starts_with(|layout: char| layout.is_ascii_digit())
+            && text.bytes().skip(1).all(|byte| ALPHABET.contains(&byte))
+    }
+
+    /// The name of its chain at `place`.
+    pub fn chain(&self, place: &Place) -> String {
+        format!("{self}{place}")
+    }
+
+    /// The name of an ipset of its; those have 31 characters at most.
+    pub fn ipset(&self, family: Family, ipset: Ipset) -> String {
+        format!("{self}{}{}", ipset.letters(), family.digit())
+    }
+
+    /// The set that the ipset `name` of a family belongs to, and which of its it is; `None` for one that no agent made, or
+    /// that is of the other family.
+    pub fn parse_ipset(name: &str, family: Family) -> Option<(Self, Ipset)> {
+        let (set, _) = Self::parse(name)?;
+        let mut known = Ipset::all().chain([Ipset::Sealed]);
+        let ipset = known.find(|ipset| set.ipset(family, *ipset) == name)?;
+        Some((set, ipset))
+    }
+
+    /// The set that the chain `name` belongs to, and what follows; `None` for a chain that no agent made.
+    pub fn parse(name: &str) -> Option<(Self, &str)> {
+        let mut parts = name.strip_prefix(PREFIX)?.splitn(3, '-');
+        let (instance, set, place) = (parts.next()?, parts.next()?, parts.next()?);
+        let is_word = |text: &str, chars| text.len() == chars && text.bytes().all(|byte| ALPHABET.contains(&byte));
+        let layout = set.bytes().next().filter(u8::is_ascii_digit)? - b'0';
+        let id = &set[1..];
+        (is_word(instance, TAG_CHARS) && is_word(id, ID_CHARS))
+            .then(|| (Self { instance: instance.to_owned(), layout, id: id.to_owned() }, place))
+    }
+}
+
+impl fmt::Display for SetName {
+    /// What the names of its chains begin with.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}-{}{}-", self.instance, self.layout, self.id)
+    }
+}
+
+/// How the instance `id` is written in names: the first 30 bits of its SHA-256.
+pub fn instance_tag(id: &str) -> String {
+    let sum = Sha256::digest(id.as_bytes());
+    letters(u32::from_be_bytes([sum[0], sum[1], sum[2], sum[3]]), TAG_CHARS)
+}
+
+/// The highest bits of `number`, five a character.
+fn letters(number: u32, chars: usize) -> String {
+    (0..chars).map(|i| char::from(ALPHABET[(number >> (27 - 5 * i)) as usize & 31])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::flow::{Direction, FlowClass};
+    use super::super::place::Made;
+    use super::super::shape::Node;
+    use super::*;
+
+    fn set() -> SetName {
+        SetName::new(instance_tag("5c1e0f6e-7a52-4a0f-9d5b-0a8f0d0f6f11"), 0xdead_beef)
+    }
+
+    #[test]
+    fn every_name_fits_and_reads_back() {
+        let node = |bound, level| Node { bound, level };
+        let mut places = vec![
+            Place::Fragments,
+            Place::LateFragments,
+            Place::Reassembly,
+            Place::Sealed,
+            Place::Tripwire,
+            Place::table(1),
+            Place::table(u64::MAX),
+            Place::Made(Made::default()),
+            Place::Made(Made { table: true, input: true, output: true }),
+            Place::Made(Made { table: false, input: false, output: true }),
+        ];
+        for direction in Direction::BOTH {
+            places.extend([Place::Entry(direction), Place::Split(direction), Place::Rest(direction)]);
+        }
+        for tree in FlowClass::ALL {
+            places.extend([node(0, 0), node(443, 0), node(0xffff, 5)].map(|node| Place::Node(tree, node)));
+        }
+        for place in places {
+            let name = set().chain(&place);
+            assert!(name.len() <= 28, "{name}");
+            let (parsed, rest) = SetName::parse(&name).unwrap();
+            assert_eq!((parsed, Place::parse(rest)), (set(), Some(place)));
+        }
+    }
+
+    #[test]
+    fn every_ipset_has_a_name_of_its_own() {
+        for family in Family::BOTH {
+            for ipset in Ipset::all().chain([Ipset::Sealed]) {
+                let name = set().ipset(family, ipset);
+                assert!(name.len() <= 31, "{name}");
+                assert_eq!(SetName::parse_ipset(&name, family), Some((set(), ipset)));
+                let other = Family::BOTH.into_iter().find(|other| *other != family).unwrap();
+                assert_eq!(SetName::parse_ipset(&name, other), None);
+                assert_eq!(SetName::parse(&name).and_then(|(_, place)| Place::parse(place)), None);
+            }
+        }
+        assert_eq!(SetName::parse_ipset("flow-k3v9qa-1h2j4k-ti44", Family::V4), None);
+        assert_eq!(SetName::parse_ipset("f2b-sshd", Family::V4), None);
+    }
+
+    #[test]
+    fn names_of_others_are_not_ours() {
+        for name in ["INPUT", "ufw-before-input", "flow-", "flow-control", "flow-abc-def-in", "flow-k3v9qa-xh2j4k-in"] {
+            assert_eq!(SetName::parse(name), None, "{name}");
+        }
+        for place in ["ti-443", "ti-01BB", "ti-01bb-0", "xi-01bb", "made-ot", "ip-", ""] {
+            assert_eq!(Place::parse(place), None, "{place}");
+        }
+    }
+
+    #[test]
+    fn instances_and_layouts_are_told_apart() {
+        assert_ne!(instance_tag("a"), instance_tag("b"));
+        let (newer, _) = SetName::parse("flow-abcdef-2ghijk-whatever").unwrap();
+        assert_eq!((newer.layout(), newer.id()), (2, "2ghijk".to_owned()));
+    }
+}

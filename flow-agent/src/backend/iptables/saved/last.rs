@@ -1,0 +1,107 @@
+//! PURE: the last that is known of a set in one family, and whether what it says now goes on from there.
+
+use std::collections::BTreeMap;
+
+use super::damage::{Damage, Doubt};
+use super::view::View;
+use crate::backend::iptables::model::layout::Dispatch;
+use crate::ledger::counters::{Counters, Others};
+
+/// The last that is known of a part of a set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Last {
+    pub ports: BTreeMap<u16, Counters>,
+    pub others: Others,
+}
+
+/// Whether every counter of a family has at least what it had when it was last read.
+///
+/// # Errors
+/// Names one that has not.
+pub fn judge(last: &Last, now: &View) -> Result<(), Damage> {
+    let fell = |port: &u16, before: &Counters| {
+        now.counters.get(port).is_some_and(|counters| counters.checked_sub(*before).is_none())
+    };
+    let why = "has less than when it was last read: somebody zeroed or restored it";
+    if let Some((port, _)) = last.ports.iter().find(|(port, before)| fell(port, before)) {
+        let doubt = match now.layout.dispatch {
+            Dispatch::Ipsets { .. } => Doubt::All,
+            Dispatch::FlowClass(_) => Doubt::Rules,
+        };
+        return Err(Damage { part: format!("the counter of port {port}"), why, doubt });
+    }
+    if now.others.checked_sub(last.others).is_none() {
+        return Err(Damage { part: "a counter of other traffic".into(), why, doubt: Doubt::Rules });
+    }
+    Ok(())
+}
+
+impl Last {
+    /// What is known of a part in the end: what it says `now`, where that can be believed, and no less than before.
+    #[must_use]
+    pub fn or_newer(&self, now: &Self, doubt: Doubt, by_ipsets: bool) -> Self {
+        let mut newest = self.clone();
+        if !doubt.covers_others() {
+            newest.others = larger(self.others, now.others);
+        }
+        if !doubt.covers_ports(by_ipsets) {
+            for (port, found) in &now.ports {
+                // Of a port that somebody took counters from, each goes on from what was there before.
+                let before = self.ports.get(port).copied().unwrap_or_default();
+                newest.ports.insert(*port, larger_counters(before, *found));
+            }
+        }
+        newest
+    }
+}
+
+fn larger_counters(a: Counters, b: Counters) -> Counters {
+    let (a, b) = (a.to_array(), b.to_array());
+    Counters::from_array(std::array::from_fn(|number| a[number].max(b[number])))
+}
+
+/// Counters that are gone are zero in what is found.
+fn larger(a: Others, b: Others) -> Others {
+    use crate::ledger::counters::Flow;
+    let flow = |a: Flow, b: Flow| Flow {
+        in_bytes: a.in_bytes.max(b.in_bytes),
+        in_packets: a.in_packets.max(b.in_packets),
+        out_bytes: a.out_bytes.max(b.out_bytes),
+        out_packets: a.out_packets.max(b.out_packets),
+    };
+    Others {
+        other_ports: flow(a.other_ports, b.other_ports),
+        other_ip: flow(a.other_ip, b.other_ip),
+        non_ip: flow(a.non_ip, b.non_ip),
+        other_host: flow(a.other_host, b.other_host),
+        fragment_unmatched: flow(a.fragment_unmatched, b.fragment_unmatched),
+        unparsed: flow(a.unparsed, b.unparsed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn last(bytes: u64, others: u64) -> Last {
+        let counters = Counters { tcp_in_bytes: bytes, tcp_out_bytes: 50, ..Counters::default() };
+        let mut last = Last { ports: BTreeMap::from([(443, counters)]), ..Last::default() };
+        last.others.other_ip.in_bytes = others;
+        last
+    }
+
+    #[test]
+    fn nothing_is_taken_of_a_counter_that_may_have_been_restored() {
+        let (before, now) = (last(100, 10), last(70, 20));
+        assert_eq!(before.or_newer(&now, Doubt::Rules, false), before);
+        assert_eq!(before.or_newer(&last(900, 900), Doubt::All, true), before);
+        // Rules were restored, and the ports are counted in ipsets.
+        assert_eq!(before.or_newer(&last(900, 900), Doubt::Rules, true), last(900, 10));
+    }
+
+    #[test]
+    fn what_can_be_believed_is_never_less_than_before() {
+        assert_eq!(last(100, 10).or_newer(&last(70, 20), Doubt::Nothing, false), last(100, 20));
+        assert_eq!(last(100, 10).or_newer(&Last::default(), Doubt::Nothing, false), last(100, 10));
+    }
+}

@@ -1,0 +1,99 @@
+//! PURE: what `ipset save` prints of an ipset of ours, exactly, and where `ipset restore` had to stop.
+
+use std::collections::BTreeMap;
+
+use super::error::{ParseError, number};
+
+/// Bytes and packets of each port; 0 where its members have no counters.
+pub type Members = BTreeMap<u16, (u64, u64)>;
+
+/// Reads the members of the ipset `name`.
+///
+/// # Errors
+/// For a line that such a dump has not; when it is of another ipset, or does not begin.
+pub fn parse(text: &str, name: &str) -> Result<Members, ParseError> {
+    let mut members = Members::new();
+    let mut lines = text.lines().enumerate();
+    let is_it = |line: &str| line.strip_prefix("create ").is_some_and(|rest| rest.split(' ').next() == Some(name));
+    if !lines.next().is_some_and(|(_, line)| is_it(line)) {
+        return Err(ParseError { line: 1, why: "another ipset, or none" });
+    }
+    for (index, line) in lines {
+        let error = |why| ParseError { line: index + 1, why };
+        let words: Vec<&str> = line.split(' ').filter(|word| !word.is_empty()).collect();
+        let (port, packets, bytes) = match words.as_slice() {
+            ["add", of, port] if *of == name => (*port, 0, 0),
+            ["add", of, port, "packets", packets, "bytes", bytes] if *of == name => {
+                (*port, number(packets).map_err(error)?, number(bytes).map_err(error)?)
+            }
+            _ => return Err(error("not a member of this ipset")),
+        };
+        let port = number(port).ok().and_then(|port| u16::try_from(port).ok()).ok_or(error("not a port"))?;
+        if members.insert(port, (bytes, packets)).is_some() {
+            return Err(error("a member came twice"));
+        }
+    }
+    Ok(members)
+}
+
+/// At which line `ipset restore` stopped because something in the kernel still uses an ipset, by what it says on stderr;
+/// `None` where it stopped for another reason.
+pub fn in_use_at(stderr: &str) -> Option<usize> {
+    let (_, rest) = stderr.split_once("Error in line ")?;
+    let (line, why) = rest.split_once(": ")?;
+    why.contains("in use by a kernel component").then(|| line.parse().ok())?
+}
+
+/// The commands from a line on, which counts from 1: those before it were done.
+pub fn from_line(commands: &str, line: usize) -> Option<&str> {
+    let done: usize = commands.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+    commands.get(done..).filter(|rest| !rest.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAME: &str = "flow-6fwql3-1ci2fm-ti4";
+
+    fn parse(lines: &str) -> Result<Members, ParseError> {
+        super::parse(&format!("create {NAME} bitmap:port range 0-65535 counters\n{lines}"), NAME)
+    }
+
+    #[test]
+    fn a_dump_says_what_every_port_moved() {
+        let lines = format!("add {NAME} 443 packets 2 bytes 5000000000\nadd {NAME} 4433 packets 0 bytes 0\n");
+        assert_eq!(parse(&lines), Ok(Members::from([(443, (5_000_000_000, 2)), (4433, (0, 0))])));
+        assert_eq!(parse(&format!("add {NAME} 443\n")), Ok(Members::from([(443, (0, 0))])));
+        assert_eq!(parse(""), Ok(Members::new()));
+    }
+
+    #[test]
+    fn what_was_done_before_an_ipset_that_is_in_use_is_not_done_again() {
+        let stderr = "ipset v7.17: Error in line 2: Set cannot be destroyed: it is in use by a kernel component";
+        assert_eq!(in_use_at(stderr), Some(2));
+        assert_eq!(in_use_at("ipset v7.17: Error in line 2: The set with the given name does not exist"), None);
+        assert_eq!(in_use_at("ipset v7.17: Kernel error received: Operation not permitted"), None);
+        let commands = "destroy a\ndestroy b\ndestroy c\n";
+        assert_eq!(from_line(commands, 2), Some("destroy b\ndestroy c\n"));
+        assert_eq!(from_line(commands, 1), Some(commands));
+        assert_eq!((from_line(commands, 4), from_line(commands, 0)), (None, None));
+    }
+
+    #[test]
+    fn what_is_not_such_a_dump_is_refused() {
+        let twice = format!("add {NAME} 1 packets 1 bytes 1\n").repeat(2);
+        for (lines, line, why) in [
+            ("add flow-6fwql3-1ci2fm-ti6 443 packets 2 bytes 5\n", 2, "not a member of this ipset"),
+            (&*format!("add {NAME} 443 packets 2\n"), 2, "not a member of this ipset"),
+            (&*format!("add {NAME} 443-445\n"), 2, "not a port"),
+            (&*format!("add {NAME} 70000\n"), 2, "not a port"),
+            (&*format!("add {NAME} 443 packets -1 bytes 5\n"), 2, "a counter is not a number"),
+            (&*twice, 3, "a member came twice"),
+            ("", 1, "another ipset, or none"),
+        ] {
+            let found = if lines.is_empty() { super::parse("", NAME) } else { parse(lines) };
+            assert_eq!(found, Err(ParseError { line, why }), "{lines}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! PURE: what a saved table says of our sets, whole or not: whose chains are there, how packets enter them, what is left
+//! of their counters.
+
+use std::collections::BTreeMap;
+
+use super::members::Members;
+use super::ruleset::{SavedRule, Table};
+use crate::backend::iptables::model::flow::{Direction, FlowClass, Protocol};
+use crate::backend::iptables::model::ipset::{Ipset, SENTINEL_PORT};
+use crate::backend::iptables::model::place::{Made, Place};
+use crate::backend::iptables::model::rule::{Match, Rule, Target};
+use crate::backend::iptables::model::script;
+use crate::backend::iptables::model::set_name::SetName;
+use crate::ledger::counters::{Counters, Flow, Others};
+
+/// Whether packets of a built-in chain enter the set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// Before any rule that could decide.
+    First,
+    /// Behind a rule of somebody else that could.
+    Behind(String),
+    Absent,
+}
+
+/// What the never-entered chains of a set say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    pub made: Made,
+    /// A bucket of it was sealed.
+    pub sealed: bool,
+    /// The mark of the table that the set was made in, where it has one.
+    pub table: Option<Place>,
+    /// Whether the counters of its tripwire were zeroed, or the rule removed; sets of older releases have none.
+    pub was_zeroed: bool,
+}
+
+/// The names of all sets in a table, with the chains of each; of some there may be nothing left but ipsets.
+pub fn sets<'a>(table: &'a Table<'_>) -> BTreeMap<SetName, Vec<&'a str>> {
+    let mut sets: BTreeMap<SetName, Vec<&str>> =
+        table.ipsets.keys().map(|(name, _)| (name.clone(), Vec::new())).collect();
+    for chain in table.chains.keys() {
+        if let Some((name, _)) = SetName::parse(chain) {
+            sets.entry(name).or_default().push(chain);
+        }
+    }
+    sets
+}
+
+/// The marks of a set.
+pub fn marks(table: &Table<'_>, name: &SetName) -> Marks {
+    let sealed = ipsets(table, name).any(|(ipset, _)| ipset == Ipset::Sealed);
+    let mut marks = Marks { sealed, ..Marks::default() };
+    for (place, rules) in places(table, name) {
+        match place {
+            Place::Made(made) => marks.made = made,
+            Place::Sealed => marks.sealed = true,
+            Place::Tripwire => marks.was_zeroed = !rules.iter().any(|rule| rule.packets > 0 && rule.bytes > 0),
+            Place::Table(_) => marks.table = Some(place),
+            Place::Entry(_)
+            | Place::Fragments
+            | Place::LateFragments
+            | Place::Split(_)
+            | Place::Node(..)
+            | Place::Rest(_)
+            | Place::Reassembly => {}
+        }
+    }
+    marks
+}
+
+/// How the packets of `direction` enter a set. Rules without a target, and jumps into sets of ours, decide nothing.
+pub fn entrance(table: &Table<'_>, name: &SetName, direction: Direction) -> Entrance {
+    let mut before = None;
+    let jump = script::jump(name, direction);
+    for rule in rules(table, direction.hook()) {
+        match read(rule) {
+            Some(rule) if rule == jump => return before.map_or(Entrance::First, Entrance::Behind),
+            Some(Rule { target: Target::Next, .. }) => {}
+            Some(Rule { target: Target::Jump(chain), .. }) if SetName::parse(&chain).is_some() => {}
+            Some(_) => before = before.or_else(|| Some(rule.text.to_owned())),
+            None if has_target(rule) => before = before.or_else(|| Some(rule.text.to_owned())),
+            None => {}
+        }
+    }
+    Entrance::Absent
+}
+
+/// How often the jump of `direction` into a set is there.
+pub fn jumps(table: &Table<'_>, name: &SetName, direction: Direction) -> usize {
+    let jump = script::jump(name, direction);
+    rules(table, direction.hook()).iter().filter(|rule| read(rule).as_ref() == Some(&jump)).count()
+}
+
+/// What is left of the counters of a set, whole or not; of those in rules, only ports of which all four are there.
+pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
+    let mut seen: BTreeMap<u16, BTreeMap<FlowClass, (u64, u64)>> = BTreeMap::new();
+    let mut is_by_ipsets = true;
+    for (place, rules) in places(table, name) {
+        let Place::Node(tree, _) = place else { continue };
+        is_by_ipsets = false;
+        for saved in rules {
+            if let Some(Rule { matching: Match::Port(_, port), target: Target::Return }) = read(saved) {
+                seen.entry(port).or_default().insert(tree, (saved.bytes, saved.packets));
+            }
+        }
+    }
+    seen.retain(|_, trees| trees.len() == FlowClass::ALL.len());
+    for (tree, members) in in_ipsets(table, name).filter(|_| is_by_ipsets) {
+        for (port, numbers) in members.iter().filter(|(port, _)| **port != SENTINEL_PORT) {
+            seen.entry(*port).or_default().insert(tree, *numbers);
+        }
+    }
+    seen.into_iter().map(|(port, trees)| (port, eight(&trees))).collect()
+}
+
+/// The ipsets of a set.
+pub fn ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (Ipset, &'a Members)> {
+    let ipsets = table.ipsets.iter().filter(move |((set, _), _)| set == name);
+    ipsets.map(|((_, ipset), members)| (*ipset, members))
+}
+
+/// Its counters that lie in ipsets.
+fn in_ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (FlowClass, &'a Members)> {
+    ipsets(table, name).filter_map(|(ipset, members)| match ipset {
+        Ipset::Counters(tree) => Some((tree, members)),
+        Ipset::Still | Ipset::Sealed => None,
+    })
+}
+
+/// What is left of the counters of a set that belong to no port.
+pub fn remaining_others(table: &Table<'_>, name: &SetName) -> Others {
+    let rules = |place: Place| rules(table, &name.chain(&place));
+    // Behind those for TCP and UDP.
+    let all_other = |place: Place| rules(place).last().filter(|rule| rule.text.is_empty());
+    let flow = |incoming: Option<&SavedRule<'_>>, outgoing: Option<&SavedRule<'_>>| Flow {
+        in_bytes: incoming.map_or(0, |rule| rule.bytes),
+        in_packets: incoming.map_or(0, |rule| rule.packets),
+        out_bytes: outgoing.map_or(0, |rule| rule.bytes),
+        out_packets: outgoing.map_or(0, |rule| rule.packets),
+    };
+    let mut other_ports = flow(rules(Place::Rest(Direction::In)).first(), rules(Place::Rest(Direction::Out)).first());
+    for (tree, members) in in_ipsets(table, name) {
+        let (bytes, packets) = members.get(&SENTINEL_PORT).copied().unwrap_or_default();
+        let (all_bytes, all_packets) = match tree.direction {
+            Direction::In => (&mut other_ports.in_bytes, &mut other_ports.in_packets),
+            Direction::Out => (&mut other_ports.out_bytes, &mut other_ports.out_packets),
+        };
+        *all_bytes = all_bytes.saturating_add(bytes);
+        *all_packets = all_packets.saturating_add(packets);
+    }
+    Others {
+        other_ports,
+        other_ip: flow(all_other(Place::Split(Direction::In)), all_other(Place::Split(Direction::Out))),
+        fragment_unmatched: flow(rules(Place::LateFragments).first(), None),
+        ..Others::default()
+    }
+}
+
+/// The chains of a set that this layout knows, with their rules.
+pub(super) fn places<'t, 'a>(
+    table: &'t Table<'a>,
+    name: &SetName,
+) -> impl Iterator<Item = (Place, &'t [SavedRule<'a>])> {
+    table.chains.iter().filter_map(move |(chain, rules)| {
+        let (set, place) = SetName::parse(chain)?;
+        (set == *name).then_some(())?;
+        Some((Place::parse(place)?, rules.as_slice()))
+    })
+}
+
+pub(super) fn rules<'t, 'a>(table: &'t Table<'a>, chain: &str) -> &'t [SavedRule<'a>] {
+    table.chains.get(chain).map_or(&[], Vec::as_slice)
+}
+
+/// A rule, if it is one of ours; none of ours has a quote in it.
+pub(super) fn read(saved: &SavedRule<'_>) -> Option<Rule> {
+    Rule::read(&saved.text.split_ascii_whitespace().collect::<Vec<_>>())
+}
+
+/// Whether a rule of somebody else could decide; what cannot be read could.
+fn has_target(saved: &SavedRule<'_>) -> bool {
+    saved.words().is_none_or(|words| words.iter().any(|word| word == "-j" || word == "-g"))
+}
+
+/// From (bytes, packets) of the four trees; a tree that is missing has none.
+pub(super) fn eight(trees: &BTreeMap<FlowClass, (u64, u64)>) -> Counters {
+    let of = |protocol, direction| trees.get(&FlowClass { protocol, direction }).copied().unwrap_or_default();
+    let (tcp_in, tcp_out) = (of(Protocol::Tcp, Direction::In), of(Protocol::Tcp, Direction::Out));
+    let (udp_in, udp_out) = (of(Protocol::Udp, Direction::In), of(Protocol::Udp, Direction::Out));
+    Counters::from_array([tcp_in.0, tcp_in.1, tcp_out.0, tcp_out.1, udp_in.0, udp_in.1, udp_out.0, udp_out.1])
+}

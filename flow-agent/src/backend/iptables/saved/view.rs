@@ -1,0 +1,245 @@
+//! PURE: a set of counters as a saved table holds it, verified to be as we made it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::damage::{Damage, Doubt};
+use super::members::Members;
+use super::ruleset::{SavedRule, Table};
+use super::sets::{self, eight, places, read};
+use crate::backend::iptables::model::family::Family;
+use crate::backend::iptables::model::flow::{Direction, FlowClass};
+use crate::backend::iptables::model::ipset::{Ipset, SENTINEL_PORT};
+use crate::backend::iptables::model::layout::{Dispatch, Fragments, Layout};
+use crate::backend::iptables::model::place::Place;
+use crate::backend::iptables::model::rule::Match;
+use crate::backend::iptables::model::set_name::SetName;
+use crate::backend::iptables::model::shape::{Node, Shape};
+use crate::ledger::counters::{Counters, Others};
+
+/// One set of counters in one family, verified: every chain is there and every rule is as we made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Its ports are those that have counters, the draining ones too.
+    pub layout: Layout,
+    /// Their counters are shielded.
+    pub draining: BTreeSet<u16>,
+    /// No agent died in the midst of a change.
+    pub is_settled: bool,
+    pub counters: BTreeMap<u16, Counters>,
+    pub others: Others,
+}
+
+impl View {
+    /// Reads the set `name`, and holds every chain of it against what we would have made.
+    ///
+    /// # Errors
+    /// When a chain is missing, or a rule is missing, foreign, or in the wrong place.
+    pub fn read(table: &Table<'_>, family: Family, name: &SetName) -> Result<Self, Damage> {
+        refuse_doubtful(table, name)?;
+        let places: BTreeMap<Place, &[SavedRule<'_>]> = places(table, name).collect();
+        let damage = |place: &Place, why| Damage { part: chain(name, place), why, doubt: Doubt::Nothing };
+        let entry = Place::Entry(Direction::In);
+        let interfaces = interfaces(places.get(&entry).ok_or_else(|| damage(&entry, "is gone"))?)
+            .ok_or_else(|| damage(&entry, "has a rule that is not ours"))?;
+        let fragments = match (places.get(&Place::Reassembly), places.get(&Place::Fragments)) {
+            (Some(_), _) => Fragments::Reassembled,
+            (None, Some(_)) => Fragments::Apart,
+            (None, None) => Fragments::Delivered,
+        };
+        let dispatch = dispatch(&places, name)?;
+        let empty = Layout { name: name.clone(), family, interfaces, dispatch, ports: BTreeSet::new(), fragments };
+
+        let mut leaves = Leaves::default();
+        let mut expected = 0;
+        for (place, rules) in empty.chains() {
+            let saved = places.get(&place).ok_or_else(|| damage(&place, "is gone"))?;
+            expected += 1;
+            match (&place, &empty.dispatch) {
+                (Place::Node(tree, node @ Node { level: 0, .. }), Dispatch::FlowClass(shape)) => {
+                    leaves.read(&empty, shape, *tree, *node, saved).map_err(|why| damage(&place, why))?;
+                }
+                _ if rules.len() != saved.len() => return Err(damage(&place, "has lost or gained rules")),
+                _ => {
+                    let same = rules.iter().zip(*saved).all(|(rule, saved)| read(saved).as_ref() == Some(rule));
+                    same.then_some(()).ok_or_else(|| damage(&place, "has a rule that is not ours"))?;
+                }
+            }
+        }
+        let marks = places.keys().filter(|place| place.is_mark()).count();
+        if let Some(odd) = sets::sets(table).get(name).filter(|chains| chains.len() != expected + marks) {
+            let chain = odd.iter().find(|chain| !is_of(&empty, chain)).unwrap_or(&odd[0]);
+            let part = format!("chain {chain}");
+            return Err(Damage { part, why: "is not one of this set", doubt: Doubt::Nothing });
+        }
+        let Held { counters, draining, is_settled } = match empty.dispatch {
+            Dispatch::FlowClass(_) => leaves.finish().map_err(|why| damage(&FIRST_LEAF, why))?,
+            Dispatch::Ipsets { shielded } => members(table, &empty, shielded)?,
+        };
+        let layout = Layout { ports: counters.keys().copied().collect(), ..empty };
+        Ok(Self { layout, draining, is_settled, counters, others: sets::remaining_others(table, name) })
+    }
+}
+
+/// Whether somebody zeroed or restored rules, or leads packets to the counters twice.
+fn refuse_doubtful(table: &Table<'_>, name: &SetName) -> Result<(), Damage> {
+    let twice = |direction: &&Direction| sets::jumps(table, name, **direction) > 1;
+    if let Some(direction) = Direction::BOTH.iter().find(twice) {
+        let part = format!("chain {}", direction.hook());
+        return Err(Damage { part, why: "leads every packet to the counters more than once", doubt: Doubt::All });
+    }
+    let marks = sets::marks(table, name);
+    if let (Some(mark), Some(handle)) = (&marks.table, table.handle)
+        && *mark != Place::table(handle)
+    {
+        return Err(Damage { part: chain(name, mark), why: "was restored into a new table", doubt: Doubt::Rules });
+    }
+    if marks.was_zeroed {
+        return Err(Damage { part: chain(name, &Place::Tripwire), why: "was zeroed or emptied", doubt: Doubt::Rules });
+    }
+    Ok(())
+}
+
+const FIRST_LEAF: Place = Place::Node(FlowClass::ALL[0], Node { bound: 0, level: 0 });
+
+fn chain(name: &SetName, place: &Place) -> String {
+    format!("chain {}", name.chain(place))
+}
+
+fn ipset(layout: &Layout, ipset: Ipset) -> String {
+    format!("ipset {}", layout.ipset(ipset))
+}
+
+/// How the chains dispatch, if they are whole.
+fn dispatch(places: &BTreeMap<Place, &[SavedRule<'_>]>, name: &SetName) -> Result<Dispatch, Damage> {
+    if !places.keys().any(|place| matches!(place, Place::Node(..))) {
+        // As many rules before the ipsets as behind them: one for each protocol.
+        let shielded = places.get(&Place::Split(Direction::In)).is_some_and(|rules| rules.len() > SPLIT_RULES);
+        return Ok(Dispatch::Ipsets { shielded });
+    }
+    let bounds = places.keys().filter_map(|place| match place {
+        Place::Node(tree, Node { bound, level: 0 }) if *tree == FlowClass::ALL[0] => Some(*bound),
+        _ => None,
+    });
+    let shape = Shape::from_bounds(&bounds.collect());
+    let part = || chain(name, &FIRST_LEAF);
+    shape.map(Dispatch::FlowClass).ok_or_else(|| Damage { part: part(), why: "is gone", doubt: Doubt::Nothing })
+}
+
+/// Two ipsets, two ways to the rest, and all other IP.
+const SPLIT_RULES: usize = 5;
+
+/// The counters of a set.
+struct Held {
+    counters: BTreeMap<u16, Counters>,
+    draining: BTreeSet<u16>,
+    is_settled: bool,
+}
+
+/// What the ipsets hold.
+fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, Damage> {
+    let members: BTreeMap<Ipset, &Members> = sets::ipsets(table, &layout.name).collect();
+    let damage = |part, why| Damage { part: ipset(layout, part), why, doubt: Doubt::Nothing };
+    if let Some(gone) = Ipset::all().find(|ipset| !members.contains_key(ipset)) {
+        return Err(damage(gone, "is gone"));
+    }
+    let still: BTreeSet<u16> = members[&Ipset::Still].keys().copied().collect();
+    if !still.is_empty() && !shielded {
+        return Err(damage(Ipset::Still, "has ports, and no rule asks it"));
+    }
+    let trees = FlowClass::ALL.map(|tree| (tree, members[&Ipset::Counters(tree)]));
+    if let Some((tree, _)) = trees.iter().find(|(_, members)| !members.contains_key(&SENTINEL_PORT)) {
+        return Err(damage(Ipset::Counters(*tree), "was emptied"));
+    }
+    let counters = sets::remains(table, &layout.name);
+    let ports = || [&SENTINEL_PORT].into_iter().chain(counters.keys());
+    let same = trees.iter().all(|(_, members)| members.keys().eq(ports()));
+    let is_settled = same && still.iter().all(|port| counters.contains_key(port)) && shielded != still.is_empty();
+    let draining = still.into_iter().filter(|port| counters.contains_key(port)).collect();
+    Ok(Held { counters, draining, is_settled })
+}
+
+/// What the leaf chains of the four trees hold.
+#[derive(Default)]
+struct Leaves {
+    counters: BTreeMap<FlowClass, BTreeMap<u16, (u64, u64)>>,
+    shields: BTreeMap<FlowClass, BTreeSet<u16>>,
+}
+
+impl Leaves {
+    fn read(
+        &mut self,
+        layout: &Layout,
+        shape: &Shape,
+        tree: FlowClass,
+        leaf: Node,
+        saved: &[SavedRule<'_>],
+    ) -> Result<(), &'static str> {
+        let (last, ports) = saved.split_last().ok_or("is empty")?;
+        if read(last) != Some(layout.rest(tree)) {
+            return Err("does not end as it should");
+        }
+        for saved in ports {
+            let rule = read(saved).ok_or("has a rule that is not ours")?;
+            let Match::Port(_, port) = rule.matching else { return Err("has a rule that is not ours") };
+            if shape.leaf_of(port) != leaf {
+                return Err("has a port of another range");
+            }
+            let counters = self.counters.entry(tree).or_default();
+            if rule == layout.counter(tree, port) {
+                if counters.insert(port, (saved.bytes, saved.packets)).is_some() {
+                    return Err("counts a port twice");
+                }
+            } else if rule != layout.shield(tree, port) {
+                return Err("has a rule that is not ours");
+            } else if counters.contains_key(&port) || !self.shields.entry(tree).or_default().insert(port) {
+                return Err("has a shield in the wrong place");
+            }
+        }
+        Ok(())
+    }
+
+    /// The four trees hold the same ports.
+    fn finish(mut self) -> Result<Held, &'static str> {
+        let trees = FlowClass::ALL.map(|tree| self.counters.remove(&tree).unwrap_or_default());
+        let shields = FlowClass::ALL.map(|tree| self.shields.remove(&tree).unwrap_or_default());
+        let [draining, others @ ..] = shields;
+        if trees.iter().any(|tree| !tree.keys().eq(trees[0].keys()))
+            || others.iter().any(|shields| *shields != draining)
+        {
+            return Err("and its siblings count different ports");
+        }
+        if draining.iter().any(|port| !trees[0].contains_key(port)) {
+            return Err("or a sibling shields a port that it does not count");
+        }
+        let counters = trees[0].keys().map(|port| {
+            let numbers = FlowClass::ALL.into_iter().zip(trees.iter().map(|tree| tree[port])).collect();
+            (*port, eight(&numbers))
+        });
+        Ok(Held { counters: counters.collect(), draining, is_settled: true })
+    }
+}
+
+fn is_of(layout: &Layout, chain: &str) -> bool {
+    let place = SetName::parse(chain).and_then(|(_, place)| Place::parse(place));
+    place.is_some_and(|place| place.is_mark() || layout.chains().iter().any(|(known, _)| *known == place))
+}
+
+fn interfaces(entry: &[SavedRule<'_>]) -> Option<Vec<String>> {
+    let name = |saved| match read(saved)?.matching {
+        Match::Interface(_, name) => Some(name),
+        Match::All
+        | Match::Protocol(_)
+        | Match::Port(..)
+        | Match::UpTo(..)
+        | Match::Member(..)
+        | Match::Fragment
+        | Match::FirstFragment
+        | Match::Socket => None,
+    };
+    entry.iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod ipset_tests;
+#[cfg(test)]
+mod tests;

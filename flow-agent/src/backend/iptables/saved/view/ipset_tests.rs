@@ -1,0 +1,94 @@
+use super::*;
+use crate::backend::iptables::saved::members;
+use crate::backend::iptables::saved::ruleset::parse;
+
+const RULES: &str = include_str!("../../../../../../tests/fixtures/iptables/v4-nft-ipset.txt");
+const IPSETS: &str = include_str!("../../../../../../tests/fixtures/iptables/v4-ipset.txt");
+
+const TCP_OUT: &str = "flow-4pujjs-1m3d4i-to4";
+const STILL: &str = "flow-4pujjs-1m3d4i-still4";
+
+fn name() -> SetName {
+    SetName::parse("flow-4pujjs-1m3d4i-in").unwrap().0
+}
+
+/// `rules` that ask these `ipsets`.
+fn view(rules: &str, ipsets: &str) -> Result<View, Damage> {
+    let mut table = parse(rules).unwrap().remove("mangle").unwrap();
+    for name in ipsets.lines().filter_map(|line| line.strip_prefix("create ")?.split(' ').next()) {
+        let lines = ipsets.lines().filter(|line| line.split(' ').nth(1) == Some(name));
+        let text: String = lines.map(|line| format!("{line}\n")).collect();
+        let key = SetName::parse_ipset(name, Family::V4).unwrap();
+        table.ipsets.insert(key, members::parse(&text, name).unwrap());
+    }
+    View::read(&table, Family::V4, &name())
+}
+
+/// `text` without the lines that begin like that.
+fn without(text: &str, begin: &str) -> String {
+    let kept: String = text.lines().filter(|line| !line.starts_with(begin)).map(|line| format!("{line}\n")).collect();
+    assert!(kept.len() < text.len(), "{begin}");
+    kept
+}
+
+/// The rules that lead past the counters that stand still.
+fn without_shields() -> String {
+    RULES.lines().filter(|line| !line.contains(STILL)).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_capture_says_what_was_counted() {
+    let view = view(RULES, IPSETS).unwrap();
+    assert_eq!(view.layout.interfaces, ["eth0", "wg0"]);
+    assert_eq!(view.layout.dispatch, Dispatch::Ipsets { shielded: true });
+    assert_eq!(view.layout.ports, [443, 4433, 8000, 8001, 8002].into());
+    assert_eq!((view.draining, view.is_settled), ([4433].into(), true));
+    let numbers = [5_000_000_000, 1, 10_000_000_000, 2, 15_000_000_000, 3, 20_000_000_000, 4];
+    assert_eq!(view.counters[&443].to_array(), numbers);
+    assert_eq!(view.counters[&4433].to_array(), [101, 11, 18_446_744_073_709_551_000, 12, 103, 13, 104, 14]);
+    assert!(view.counters[&8000].is_zero());
+    // Port 0 keeps watch in every ipset, and what it counts is nobody's.
+    let nobody = view.others.other_ports;
+    assert_eq!((nobody.in_bytes, nobody.out_bytes, nobody.out_packets), (0, 77, 1));
+}
+
+#[test]
+fn a_change_that_was_left_unfinished_is_seen() {
+    let unsettled = |rules: &str, ipsets: &str| {
+        let view = view(rules, ipsets).unwrap();
+        assert!(!view.is_settled);
+        view
+    };
+    // A port that was being added, or removed: the counters that are there are read.
+    let begun = unsettled(RULES, &without(IPSETS, &format!("add {TCP_OUT} 443 ")));
+    assert_eq!(begun.counters[&443].to_array(), [5_000_000_000, 1, 0, 0, 15_000_000_000, 3, 20_000_000_000, 4]);
+    // The rules are there before the port stands still, and when it does not any more.
+    let begun = unsettled(RULES, &without(IPSETS, &format!("add {STILL} 4433")));
+    assert!(begun.draining.is_empty());
+    // Its counters are gone before it is.
+    let mut gone = IPSETS.to_owned();
+    for ipset in ["ti4", "to4", "ui4", "uo4"] {
+        gone = without(&gone, &format!("add flow-4pujjs-1m3d4i-{ipset} 4433 "));
+    }
+    assert!(unsettled(RULES, &gone).draining.is_empty());
+    let settled = view(&without_shields(), &without(IPSETS, &format!("add {STILL} 4433"))).unwrap();
+    assert!(settled.is_settled);
+    assert_eq!(settled.layout.dispatch, Dispatch::Ipsets { shielded: false });
+}
+
+#[test]
+fn every_damage_is_seen() {
+    let why = |rules: &str, ipsets: &str| view(rules, ipsets).unwrap_err().to_string();
+    let no_ipset = without(&without(IPSETS, &format!("create {TCP_OUT} ")), &format!("add {TCP_OUT} "));
+    assert_eq!(why(RULES, &no_ipset), format!("ipset {TCP_OUT} is gone"));
+    let emptied = without(IPSETS, &format!("add {TCP_OUT} "));
+    assert_eq!(why(RULES, &emptied), format!("ipset {TCP_OUT} was emptied"));
+    assert_eq!(why(RULES, ""), "ipset flow-4pujjs-1m3d4i-ti4 is gone");
+    assert_eq!(why(&without_shields(), IPSETS), format!("ipset {STILL} has ports, and no rule asks it"));
+    let other = RULES.replace("ti4 dst -j RETURN", "ui4 dst -j RETURN");
+    assert_eq!(why(&other, IPSETS), "chain flow-4pujjs-1m3d4i-ip-in has a rule that is not ours");
+    let accepts = RULES.replace("ti4 dst -j RETURN", "ti4 dst -j ACCEPT");
+    assert_eq!(why(&accepts, IPSETS), "chain flow-4pujjs-1m3d4i-ip-in has a rule that is not ours");
+    let fewer = without(RULES, "[0:0] -A flow-4pujjs-1m3d4i-ip-out -p udp -g");
+    assert_eq!(why(&fewer, IPSETS), "chain flow-4pujjs-1m3d4i-ip-out has lost or gained rules");
+}

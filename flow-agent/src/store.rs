@@ -1,0 +1,26 @@
+//! EDGE files: what is kept in the state directory, written so that a crash or a full disk loses nothing that was sealed.
+//!
+//! Every durable write goes through [`disk`]; who may write what is said by the type of the lock ([`lock`]).
+
+pub mod append;
+pub mod blocks;
+pub mod checkpoint;
+pub mod damage;
+pub mod disk;
+pub mod document;
+pub mod error;
+pub mod hours;
+pub mod instance;
+pub mod journal;
+pub mod layout;
+pub mod lines;
+pub mod lock;
+pub mod owed;
+pub mod ports;
+pub mod reports;
+pub mod sent;
+pub mod table;
+
+pub use error::StoreError;
+pub use layout::StateDir;
+pub use lock::{DailyLock, ReportLock, RunLock};

@@ -1,0 +1,210 @@
+//! The operations through which every durable write goes, and the two that are made of them.
+//!
+//! What is on disk after a power cut is only what was synced: a file's bytes by [`Handle::sync`], its name by
+//! [`Disk::sync_dir`]. A test puts a disk in this place that fails or dies at any operation.
+
+mod real;
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+pub use real::{RealDisk, open_to_read};
+
+/// Primitive operations on directories and names. Each may fail, and the process may die before any of them.
+pub trait Disk: fmt::Debug + Send + Sync {
+    /// Makes a directory of mode 0750. Its parent must exist.
+    ///
+    /// # Errors
+    /// As mkdir(2); [`io::ErrorKind::AlreadyExists`] when there is something of that name.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes an empty file of mode 0640, open to append.
+    ///
+    /// # Errors
+    /// As open(2); [`io::ErrorKind::AlreadyExists`] when there is something of that name, a dangling symlink too.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Handle>>;
+
+    /// Opens an existing regular file to append. A symlink is not followed and a FIFO is not waited for: both are errors.
+    ///
+    /// # Errors
+    /// As open(2).
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Handle>>;
+
+    /// Gives a file another name, over whatever has that name.
+    ///
+    /// # Errors
+    /// As rename(2).
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// As unlink(2).
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// As fsync(2).
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file open to append.
+pub trait Handle: Send {
+    /// How many bytes the file has.
+    ///
+    /// # Errors
+    /// As fstat(2).
+    fn length(&self) -> io::Result<u64>;
+
+    /// Writes all of `bytes` at the end of the file. After an error any part of them may be there.
+    ///
+    /// # Errors
+    /// As write(2).
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes the bytes durable. After an error this file must not be synced again: the kernel may have dropped the bytes
+    /// and would say that all is well.
+    ///
+    /// # Errors
+    /// As fsync(2).
+    fn sync(&mut self) -> io::Result<()>;
+
+    /// Cuts the file to `len` bytes.
+    ///
+    /// # Errors
+    /// As ftruncate(2).
+    fn truncate(&mut self, len: u64) -> io::Result<()>;
+}
+
+/// Makes `path` and every missing directory above it, durably.
+///
+/// # Errors
+/// The first refusal; what was made until then stays.
+pub fn create_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent(path);
+    create_dirs(disk, parent)?;
+    match disk.create_dir(path) {
+        // Somebody else was faster; a file of that name shows at the next use.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => other?,
+    }
+    disk.sync_dir(parent)
+}
+
+/// Replaces the whole file at `path` by `bytes`: afterwards, and after a power cut at any moment, there is either the
+/// old file or the new one.
+///
+/// # Errors
+/// When an operation is refused. The old file is still there unless the last step (sync of the directory) failed.
+pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut replacement = Replacement::begin(disk, path)?;
+    replacement.write(bytes)?;
+    replacement.commit()
+}
+
+/// A file that is written aside and then takes the place of the old one. Dropped uncommitted, it leaves nothing.
+pub struct Replacement<'disk> {
+    disk: &'disk dyn Disk,
+    path: PathBuf,
+    aside: PathBuf,
+    handle: Box<dyn Handle>,
+    committed: bool,
+}
+
+impl<'disk> Replacement<'disk> {
+    /// Begins a new file beside `path`, named `.NAME.new`. One writer at a time: the caller holds a lock.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn begin(disk: &'disk dyn Disk, path: &Path) -> io::Result<Self> {
+        let name = path.file_name().expect("a file that is replaced has a name");
+        let mut aside_name = std::ffi::OsString::from(".");
+        aside_name.push(name);
+        aside_name.push(".new");
+        let aside = path.with_file_name(aside_name);
+        let handle = match disk.create(&aside) {
+            // Left behind by a process that died.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                disk.remove(&aside)?;
+                disk.create(&aside)?
+            }
+            other => other?,
+        };
+        Ok(Self { disk, path: path.to_owned(), aside, handle, committed: false })
+    }
+
+    /// Appends `bytes` to the new file.
+    ///
+    /// # Errors
+    /// As write(2).
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.handle.append(bytes)
+    }
+
+    /// Appends exactly `len` bytes of `from`, from where it stands.
+    ///
+    /// # Errors
+    /// As read(2) and write(2); [`io::ErrorKind::UnexpectedEof`] when `from` has fewer.
+    pub fn copy(&mut self, from: &mut File, len: u64) -> io::Result<()> {
+        let copied = io::copy(&mut from.take(len), &mut Appending(self.handle.as_mut()))?;
+        if copied == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    }
+
+    /// Makes the new file durable and puts it in the place of the old.
+    ///
+    /// # Errors
+    /// When an operation is refused. The old file is still there unless the last step (sync of the directory) failed.
+    pub fn commit(mut self) -> io::Result<()> {
+        self.handle.sync()?;
+        self.disk.rename(&self.aside, &self.path)?;
+        self.committed = true;
+        self.disk.sync_dir(parent(&self.path))
+    }
+}
+
+impl Write for Replacement<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.handle.append(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Replacement<'_> {
+    fn drop(&mut self) {
+        if !self.committed
+            && let Err(error) = self.disk.remove(&self.aside)
+        {
+            tracing::debug!(path = %self.aside.display(), %error, "an unfinished file stays behind; the next one replaces it");
+        }
+    }
+}
+
+struct Appending<'handle>(&'handle mut dyn Handle);
+
+impl Write for Appending<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.append(bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The directory that holds `path`; for a bare name the current one.
+pub fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}

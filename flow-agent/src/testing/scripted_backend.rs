@@ -1,0 +1,415 @@
+//! The double: counters that a test moves, and a kernel that fails on demand.
+//!
+//! A [`Script`] is the kernel's side. It outlives the backend that it starts, as pinned counters outlive an agent: drop
+//! the backend and start another to try a kill; [`Script::reboot`] to lose the counters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::backend::{Backend, BackendError, Identity, Inspection, Options, Retired, Started};
+use crate::ledger::counters::{Counters, Device, Flow, Others};
+use crate::ledger::reading::{Moment, Reading, Unseen};
+use crate::ledger::record::{BackendKind, CountMode};
+
+/// What can be made to fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Start,
+    Read,
+    Add,
+    Drain,
+    Release,
+    Replace,
+    Inspect,
+    Delete,
+}
+
+/// The kernel's side of the double. Clones are the same kernel.
+#[derive(Clone, Debug)]
+pub struct Script(Arc<Mutex<Kernel>>);
+
+#[derive(Debug)]
+struct Kernel {
+    /// How often counters were made: part of their epochs.
+    lives: u32,
+    slots: u32,
+    live: Set,
+    retired: Vec<Set>,
+    /// What was last known of counters that somebody destroyed, until an inspection sees it.
+    destroyed: Option<Set>,
+    unseen: Vec<Unseen>,
+    faults: Vec<Operation>,
+}
+
+/// One set of counters.
+#[derive(Clone, Debug, Default)]
+struct Set {
+    epoch: String,
+    sealed: bool,
+    counting: BTreeMap<u16, Counters>,
+    draining: BTreeMap<u16, Counters>,
+    others: Others,
+    devices: Vec<Device>,
+}
+
+impl Script {
+    /// A kernel in which nothing counts yet, with room for `slots` ports.
+    pub fn new(slots: u32) -> Self {
+        let live = Set { epoch: "scripted-1".into(), ..Set::default() };
+        let (retired, unseen, faults) = (Vec::new(), Vec::new(), Vec::new());
+        let kernel = Kernel { lives: 1, slots, live, retired, destroyed: None, unseen, faults };
+        Self(Arc::new(Mutex::new(kernel)))
+    }
+
+    /// Starts a backend on these counters: those that are not known and were sealed are left alone for new ones.
+    ///
+    /// # Errors
+    /// When [`Operation::Start`] was made to fail, or the ports do not fit.
+    pub fn start(&self, options: &Options) -> Result<Started, BackendError> {
+        let mut kernel = self.kernel();
+        kernel.fails(Operation::Start)?;
+        let mut unadopted = Vec::new();
+        if kernel.live.sealed && !options.known_epochs.contains(&kernel.live.epoch) {
+            unadopted.push(kernel.live.epoch.as_str().into());
+            kernel.live = kernel.new_set();
+        }
+        let gone = kernel.live.counting.keys().copied().filter(|port| !options.ports.contains(port)).collect();
+        kernel.live.drain(&gone);
+        if !options.known_epochs.contains(&kernel.live.epoch) {
+            let new = options.ports.iter().copied().filter(|port| !kernel.live.draining.contains_key(port)).collect();
+            kernel.add(&new)?;
+        }
+        let retired = std::mem::take(&mut kernel.retired);
+        let retired = retired.into_iter().map(|set| self.retire(set)).collect();
+        let unseen = std::mem::take(&mut kernel.unseen);
+        drop(kernel);
+        Ok(Started { backend: Box::new(Scripted(self.clone())), retired, unseen, unadopted })
+    }
+
+    /// Traffic on `port`: its counters grow, or `other_ports` when nobody counts it.
+    pub fn pass(&self, port: u16, usage: Counters) {
+        let mut kernel = self.kernel();
+        if let Some(counters) = kernel.live.counting.get_mut(&port) {
+            *counters = counters.checked_add(usage).expect("a test passes less than 2^64 bytes");
+            return;
+        }
+        let flow = Flow {
+            in_bytes: usage.in_bytes(),
+            in_packets: usage.tcp_in_packets + usage.udp_in_packets,
+            out_bytes: usage.out_bytes(),
+            out_packets: usage.tcp_out_packets + usage.udp_out_packets,
+        };
+        let others = Others { other_ports: flow, ..Others::default() };
+        kernel.live.others = kernel.live.others.checked_add(others).expect("a test passes less than 2^64 bytes");
+    }
+
+    /// Sets the counters of `port`, which is counted: a zero is somebody's reset.
+    pub fn set(&self, port: u16, counters: Counters) {
+        self.kernel().live.counting.insert(port, counters);
+    }
+
+    /// Sets the devices' own counters.
+    pub fn set_devices(&self, devices: Vec<Device>) {
+        self.kernel().live.devices = devices;
+    }
+
+    /// The next inspection, or start, returns it.
+    pub fn hide(&self, unseen: Unseen) {
+        self.kernel().unseen.push(unseen);
+    }
+
+    /// The next `operation` fails and does nothing.
+    pub fn fail_next(&self, operation: Operation) {
+        self.kernel().faults.push(operation);
+    }
+
+    /// Somebody destroys the counters: the next inspection makes new ones, and hands these back as they are now.
+    pub fn destroy(&self) {
+        let mut kernel = self.kernel();
+        kernel.destroyed = Some(kernel.live.clone());
+    }
+
+    /// Loses all counters, as a reboot does: the next start counts from zero in a new epoch.
+    pub fn reboot(&self) {
+        let mut kernel = self.kernel();
+        kernel.live = kernel.new_set();
+        kernel.retired.clear();
+    }
+
+    /// The ports that still hold counters which drain.
+    pub fn draining(&self) -> BTreeSet<u16> {
+        self.kernel().live.draining.keys().copied().collect()
+    }
+
+    /// The epochs of the retired counters that were not deleted yet.
+    pub fn retired_epochs(&self) -> Vec<String> {
+        self.kernel().retired.iter().map(|set| set.epoch.clone()).collect()
+    }
+
+    fn kernel(&self) -> MutexGuard<'_, Kernel> {
+        // A test that panicked elsewhere has said so already.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn retire(&self, set: Set) -> Box<dyn Retired> {
+        Box::new(RetiredScript { script: self.clone(), set })
+    }
+}
+
+impl Kernel {
+    fn fails(&mut self, operation: Operation) -> Result<(), BackendError> {
+        let Some(index) = self.faults.iter().position(|fault| *fault == operation) else { return Ok(()) };
+        self.faults.remove(index);
+        let source = std::io::Error::other("the script says so");
+        Err(BackendError::Path { action: "act upon", path: format!("{operation:?}").into(), source })
+    }
+
+    fn new_set(&mut self) -> Set {
+        self.lives += 1;
+        Set { epoch: format!("scripted-{}", self.lives), ..Set::default() }
+    }
+
+    fn add(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        let set = &mut self.live;
+        let held: BTreeSet<u16> = set.counting.keys().chain(set.draining.keys()).copied().collect();
+        let wanted = held.union(ports).count();
+        if wanted > self.slots as usize {
+            return Err(BackendError::Full { wanted, slots: self.slots });
+        }
+        for port in ports {
+            let counters = set.draining.remove(port).unwrap_or_default();
+            set.counting.entry(*port).or_insert(counters);
+        }
+        Ok(())
+    }
+}
+
+impl Set {
+    fn drain(&mut self, ports: &BTreeSet<u16>) {
+        for port in ports {
+            if let Some(counters) = self.counting.remove(port) {
+                self.draining.insert(*port, counters);
+            }
+        }
+    }
+
+    fn identity(&self) -> Identity {
+        Identity { kind: BackendKind::Ebpf, count: CountMode::Ip, epoch: self.epoch.clone(), pinned: true }
+    }
+
+    fn read(&self, at: Moment) -> Reading {
+        let ports = self.counting.iter().chain(&self.draining).map(|(port, counters)| (*port, *counters)).collect();
+        let draining = self.draining.keys().copied().collect();
+        Reading { epoch: self.epoch.clone(), at, ports, draining, others: self.others, devices: self.devices.clone() }
+    }
+
+    fn interfaces(&self) -> Vec<String> {
+        self.devices.iter().map(|device| device.name.clone()).collect()
+    }
+}
+
+struct Scripted(Script);
+
+impl Backend for Scripted {
+    fn identity(&self) -> Identity {
+        self.0.kernel().live.identity()
+    }
+
+    fn interfaces(&self) -> Vec<String> {
+        self.0.kernel().live.interfaces()
+    }
+
+    fn ports(&self) -> BTreeSet<u16> {
+        self.0.kernel().live.counting.keys().copied().collect()
+    }
+
+    fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
+        let mut kernel = self.0.kernel();
+        kernel.fails(Operation::Read)?;
+        Ok(kernel.live.read(now()))
+    }
+
+    fn add(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        let mut kernel = self.0.kernel();
+        kernel.fails(Operation::Add)?;
+        kernel.add(ports)
+    }
+
+    fn drain(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        let mut kernel = self.0.kernel();
+        kernel.fails(Operation::Drain)?;
+        kernel.live.drain(ports);
+        Ok(())
+    }
+
+    fn release(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
+        let mut kernel = self.0.kernel();
+        kernel.fails(Operation::Release)?;
+        kernel.live.draining.retain(|port, _| !ports.contains(port));
+        Ok(())
+    }
+
+    fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError> {
+        let mut kernel = self.0.kernel();
+        kernel.fails(Operation::Replace)?;
+        kernel.slots = kernel.slots.max(u32::try_from(ports.len()).expect("there are 65,536 ports"));
+        let new = kernel.new_set();
+        let old = std::mem::replace(&mut kernel.live, new);
+        kernel.live.devices.clone_from(&old.devices);
+        kernel.add(ports)?;
+        kernel.retired.push(old.clone());
+        drop(kernel);
+        Ok(self.0.retire(old))
+    }
+
+    fn inspect(&mut self, _now: Moment) -> Result<Inspection, BackendError> {
+        let mut kernel = self.0.kernel();
+        kernel.fails(Operation::Inspect)?;
+        let unseen = std::mem::take(&mut kernel.unseen);
+        let lost = std::mem::take(&mut kernel.destroyed);
+        if lost.is_some() {
+            let mut new = kernel.new_set();
+            new.counting = kernel.live.counting.keys().map(|port| (*port, Counters::default())).collect();
+            new.devices.clone_from(&kernel.live.devices);
+            kernel.live = new;
+        }
+        kernel.retired.extend(lost.clone());
+        drop(kernel);
+        Ok(Inspection { unseen, retired: lost.map(|set| self.0.retire(set)).into_iter().collect() })
+    }
+
+    fn sealed(&mut self) -> Result<(), BackendError> {
+        self.0.kernel().live.sealed = true;
+        Ok(())
+    }
+}
+
+struct RetiredScript {
+    script: Script,
+    set: Set,
+}
+
+impl Retired for RetiredScript {
+    fn identity(&self) -> Identity {
+        self.set.identity()
+    }
+
+    fn interfaces(&self) -> Vec<String> {
+        self.set.interfaces()
+    }
+
+    fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
+        self.script.kernel().fails(Operation::Read)?;
+        let mut reading = self.set.read(now());
+        reading.draining = reading.ports.keys().copied().collect();
+        Ok(reading)
+    }
+
+    fn delete(self: Box<Self>) -> Result<(), BackendError> {
+        let mut kernel = self.script.kernel();
+        kernel.fails(Operation::Delete)?;
+        kernel.retired.retain(|set| set.epoch != self.set.epoch);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::Place;
+
+    fn options(ports: &[u16], known: &[&str]) -> Options {
+        Options {
+            instance: "test".into(),
+            bpffs: "/nowhere".into(),
+            interfaces: Vec::new(),
+            count: CountMode::Ip,
+            max_ports: 10,
+            ports: ports.iter().copied().collect(),
+            known_epochs: known.iter().map(|epoch| (*epoch).to_owned()).collect(),
+            newest_epoch: None,
+            last_known: None,
+            allow_stacked: false,
+            place: Place::Auto,
+            log: false,
+        }
+    }
+
+    fn now() -> Moment {
+        Moment { wall: chrono::DateTime::UNIX_EPOCH, boot_ns: 0 }
+    }
+
+    fn bytes(tcp_in_bytes: u64) -> Counters {
+        Counters { tcp_in_bytes, tcp_in_packets: 1, ..Counters::default() }
+    }
+
+    #[test]
+    fn counters_outlive_the_backend_but_not_a_reboot() {
+        let script = Script::new(4);
+        let started = script.start(&options(&[443], &[])).unwrap();
+        script.pass(443, bytes(100));
+        drop(started);
+        script.pass(443, bytes(20));
+        let mut backend = script.start(&options(&[443], &["scripted-1"])).unwrap().backend;
+        assert_eq!(backend.read(&now).unwrap().ports[&443].tcp_in_bytes, 120);
+        drop(backend);
+        script.reboot();
+        let mut backend = script.start(&options(&[443], &["scripted-1"])).unwrap().backend;
+        let reading = backend.read(&now).unwrap();
+        assert_eq!((reading.epoch.as_str(), reading.ports[&443]), ("scripted-2", Counters::default()));
+    }
+
+    #[test]
+    fn a_drained_port_stands_until_it_is_released_or_added_again() {
+        let script = Script::new(4);
+        let mut backend = script.start(&options(&[443], &[])).unwrap().backend;
+        script.pass(443, bytes(100));
+        backend.drain(&[443].into()).unwrap();
+        script.pass(443, bytes(7));
+        let reading = backend.read(&now).unwrap();
+        assert_eq!((reading.ports[&443].tcp_in_bytes, reading.others.other_ports.in_bytes), (100, 7));
+        assert_eq!(reading.draining, [443].into());
+        backend.add(&[443].into()).unwrap();
+        script.pass(443, bytes(1));
+        assert_eq!(backend.read(&now).unwrap().ports[&443].tcp_in_bytes, 101);
+        backend.drain(&[443].into()).unwrap();
+        backend.release(&[443].into()).unwrap();
+        assert!(backend.read(&now).unwrap().ports.is_empty());
+    }
+
+    #[test]
+    fn sealed_counters_that_nobody_knows_are_named_and_left() {
+        let script = Script::new(4);
+        script.start(&options(&[443], &[])).unwrap().backend.sealed().unwrap();
+        let started = script.start(&options(&[443], &[])).unwrap();
+        assert_eq!(started.unadopted, [std::path::PathBuf::from("scripted-1")]);
+        assert_eq!(started.backend.identity().epoch, "scripted-2");
+    }
+
+    #[test]
+    fn destroyed_counters_come_back_as_retired_and_new_ones_begin_at_zero() {
+        let script = Script::new(4);
+        let mut backend = script.start(&options(&[443], &[])).unwrap().backend;
+        script.pass(443, bytes(100));
+        script.destroy();
+        let mut inspection = backend.inspect(now()).unwrap();
+        let last = inspection.retired[0].read(&now).unwrap();
+        assert_eq!((last.epoch.as_str(), last.ports[&443].tcp_in_bytes), ("scripted-1", 100));
+        let first = backend.read(&now).unwrap();
+        assert_eq!((first.epoch.as_str(), first.ports[&443].tcp_in_bytes), ("scripted-2", 0));
+    }
+
+    #[test]
+    fn a_fault_comes_once() {
+        let script = Script::new(1);
+        let mut backend = script.start(&options(&[1], &[])).unwrap().backend;
+        assert!(matches!(backend.add(&[2].into()), Err(BackendError::Full { wanted: 2, slots: 1 })));
+        script.fail_next(Operation::Read);
+        assert!(backend.read(&now).is_err());
+        assert!(backend.read(&now).is_ok());
+        let retired = backend.replace(&[1, 2].into()).unwrap();
+        assert_eq!(script.retired_epochs(), ["scripted-1"]);
+        retired.delete().unwrap();
+        assert!(script.retired_epochs().is_empty());
+    }
+}
