@@ -1,5 +1,6 @@
 //! The only place that joins the edges. One file a command: its arguments, and `execute`.
 
+pub mod ask;
 pub mod check;
 mod common;
 mod failure;

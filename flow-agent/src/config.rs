@@ -25,6 +25,7 @@ use serde::Deserialize;
 pub use error::{ConfigError, Overlap, Place};
 pub use load::{DEFAULT_PATH, load, reload_users};
 
+use crate::answer::AnswerConfig;
 use crate::backend::BackendChoice;
 use crate::gather::{NodeConfig, NodeSource};
 use crate::ledger::billing::{Billed, Price};
@@ -52,6 +53,8 @@ pub struct Config {
     pub bpffs: PathBuf,
     pub count: CountConfig,
     pub ports: PortsConfig,
+    /// `socket` and `[metrics]`.
+    pub answer: AnswerConfig,
     /// From `[[users]]` and `users_file`; their ports do not overlap on any node.
     pub users: Vec<User>,
     /// Where the users that are not in `[[users]]` are; re-read with [`reload_users`] when it changes.

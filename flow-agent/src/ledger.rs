@@ -13,6 +13,8 @@ pub mod legacy;
 pub mod limits;
 pub mod month;
 pub mod name;
+pub mod now;
+pub mod rate;
 pub mod reading;
 pub mod reconcile;
 pub mod record;

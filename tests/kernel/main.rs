@@ -10,6 +10,7 @@ mod common;
 
 mod adopt;
 mod agent;
+mod answers;
 mod attach;
 mod changes;
 mod check;

@@ -1,6 +1,7 @@
 //! `flow-agent run`: count, until stopped.
 
 mod agent;
+mod answers;
 mod day_rollups;
 mod elsewhere;
 mod events;
@@ -77,7 +78,8 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     supervise(move |mut stop| {
         event_loop()?.block_on(async {
             let mut agent = setup::start(config, args.attach, args.accept_overlap).await?;
-            events::run(&mut agent, &mut stop, &|| configured(&common, &args)).await
+            let (_answering, mut asks) = answers::start(&agent);
+            events::run(&mut agent, &mut stop, &mut asks, &|| configured(&common, &args)).await
         })
     })?;
     Ok(Code::Done)

@@ -12,8 +12,9 @@ use super::error::{ConfigError, Place};
 use super::file::{self, File};
 use super::shape::{Text, UserNodes};
 use super::users::{self, Declared};
-use super::value::{NodeName, Value as _};
+use super::value::{NodeName, SocketPath, Value as _};
 use super::{Config, CountConfig, LimitsConfig, ReportConfig};
+use crate::answer::{AnswerConfig, MetricsPorts};
 use crate::backend::BackendChoice;
 use crate::gather::{NodeConfig, NodeSource};
 use crate::ledger::billing::Price;
@@ -78,6 +79,7 @@ pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<
         bpffs: file.bpffs.map_or_else(|| PathBuf::from("/sys/fs/bpf"), |path| source.resolve(path)),
         count: count(file.count),
         ports: ports(file.ports, source),
+        answer: answer(file.socket, file.metrics),
         users: users::merge(&declared, &[])?,
         users_file: file.users_file.map(|path| source.resolve(path)),
         users_encoding: None,
@@ -130,6 +132,16 @@ fn ports(ports: file::WatchedPorts, source: &Source<'_>) -> PortsConfig {
         watch: ports.watch.into_iter().flat_map(|range| range.0).collect(),
         listening: ports.listening,
         files: ports.files.into_iter().map(file).collect(),
+    }
+}
+
+fn answer(socket: Option<Text<SocketPath>>, metrics: file::Metrics) -> AnswerConfig {
+    AnswerConfig {
+        socket: socket.map(|path| path.0.0),
+        listen: metrics.listen.map(|address| address.0),
+        ports: metrics.ports.map_or(MetricsPorts::All, |ranges| {
+            MetricsPorts::These(ranges.into_iter().flat_map(|range| range.0).collect())
+        }),
     }
 }
 

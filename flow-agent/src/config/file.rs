@@ -1,5 +1,6 @@
 //! PURE: the shape of `config.toml`: its keys, and what each of them has to be. Nothing is defaulted here.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use chrono_tz::Tz;
@@ -11,7 +12,8 @@ use super::error::{ConfigError, Place};
 use super::mail::{Address, Mailbox};
 use super::shape::{Interfaces, OneOf, Ports, Share, Text, UserNodes, Whole};
 use super::value::{
-    ByteCount, ChannelName, Currency, Day, NodeName, Operand, PlainPath, PricedBytes, Seconds, UsedBytes, UserName,
+    ByteCount, ChannelName, Currency, Day, NodeName, Operand, PlainPath, PricedBytes, Seconds, SocketPath, UsedBytes,
+    UserName,
 };
 use super::{IncompleteLetters, key};
 use crate::backend::BackendChoice;
@@ -38,10 +40,13 @@ pub(super) struct File {
     pub(super) month_start_day: Option<Whole<1, 28>>,
     pub(super) bpffs: Option<Text<PathBuf>>,
     pub(super) users_file: Option<Text<PathBuf>>,
+    pub(super) socket: Option<Text<SocketPath>>,
     #[serde(default)]
     pub(super) count: Count,
     #[serde(default)]
     pub(super) ports: WatchedPorts,
+    #[serde(default)]
+    pub(super) metrics: Metrics,
     #[serde(default)]
     pub(super) users: Vec<User>,
     #[serde(default)]
@@ -77,6 +82,13 @@ pub(super) struct WatchedPorts {
     pub(super) listening: bool,
     #[serde(default)]
     pub(super) files: Vec<PortFile>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+pub(super) struct Metrics {
+    pub(super) listen: Option<Text<SocketAddr>>,
+    pub(super) ports: Option<Vec<Ports>>,
 }
 
 #[derive(Debug, Deserialize)]

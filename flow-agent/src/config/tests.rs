@@ -45,6 +45,7 @@ fn every_key_is_documented() {
     for (name, header) in [
         ("count", "[count]"),
         ("ports", "[ports]"),
+        ("metrics", "[metrics]"),
         ("users", "[[users]]"),
         ("nodes", "[[nodes]]"),
         ("report", "[report]"),

@@ -1,5 +1,6 @@
 //! PURE: single values of the configuration, and what each of them has to be.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -139,6 +140,32 @@ impl Value for PathBuf {
     fn parse(text: &str) -> Result<Self, ValueError> {
         let fits = !text.is_empty() && !text.contains('\0');
         fits.then(|| Self::from(text)).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+/// Where the agent's socket is; empty for none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketPath(pub PathBuf);
+
+impl SocketPath {
+    /// The kernel's limit for the path of a socket, without the zero after it.
+    const MOST_BYTES: usize = 107;
+}
+
+impl Value for SocketPath {
+    const EXPECTED: &'static str = "an absolute path of at most 107 bytes, or \"\" for no socket";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        let is_path = text.starts_with('/') && !text.contains('\0') && text.len() <= Self::MOST_BYTES;
+        (is_path || text.is_empty()).then(|| Self(PathBuf::from(text))).ok_or_else(|| other::<Self>(text))
+    }
+}
+
+impl Value for SocketAddr {
+    const EXPECTED: &'static str = "an address with its port such as \"127.0.0.1:9177\" or \"[::1]:9177\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        text.parse().ok().filter(|address: &Self| address.port() != 0).ok_or_else(|| other::<Self>(text))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::answers::{Ask, State};
 use super::day_rollups::DayRollups;
 use super::elsewhere::ElsewhereWatch;
 use super::nat::NatWatch;
@@ -165,6 +166,28 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// The configuration that holds now.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The random id of the state directory.
+    pub fn instance(&self) -> &str {
+        self.recorder.instance()
+    }
+
+    /// Answers a question of now. Who asked may have gone meanwhile.
+    pub fn answer(&mut self, ask: Ask) {
+        match ask {
+            Ask::State(reply) => drop(reply.send(self.state())),
+            Ask::Snapshot(reply) => drop(reply.send(self.recorder.look())),
+        }
+    }
+
+    fn state(&self) -> State {
+        self.recorder.state_now()
     }
 
     /// Takes over what a new configuration says of ports and users. The rest of it needs a restart, which loses nothing.

@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::agent::Agent;
+use super::answers::Asks;
 use super::supervisor::Stop;
 use crate::backend::InterfaceEvents;
 use crate::config::Config;
@@ -15,13 +16,15 @@ use crate::exit::Failure;
 /// seconds.
 const ROLL_UP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Counts until `stop` asks it to leave; SIGHUP asks `reload` for the configuration.
+/// Counts until `stop` asks it to leave; SIGHUP asks `reload` for the configuration, and `asks` are answered between two
+/// steps of counting.
 ///
 /// # Errors
 /// When counting cannot go on, or the last bucket cannot be written.
 pub async fn run(
     agent: &mut Agent,
     stop: &mut Stop,
+    asks: &mut Asks,
     reload: &dyn Fn() -> Result<Config, Failure>,
 ) -> Result<(), Failure> {
     let mut hangup = signal(SignalKind::hangup())
@@ -33,6 +36,7 @@ pub async fn run(
         tokio::select! {
             () = stop.asked() => break,
             () = sleep(pause) => agent.tick()?,
+            Some(ask) = asks.next() => agent.answer(ask),
             heard = agent.hear_of_ports() => agent.attend_ports(heard),
             heard = interfaces.changed() => {
                 heard?;

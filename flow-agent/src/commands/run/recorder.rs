@@ -3,6 +3,7 @@
 //! The order is what makes every byte count once: what a bucket says is synced before the counters behind it are let go,
 //! and a port's counters are let go before they are given to anybody again.
 
+mod look;
 mod outbox;
 mod ports;
 mod state;
@@ -11,7 +12,7 @@ mod unseen;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 
 use self::outbox::{AfterSync, Outbox};
 use self::state::StateHold;
@@ -65,6 +66,8 @@ pub struct Beginning {
     /// Who owned the counted ports until now.
     pub owners: Owners,
     pub unseen: Vec<Unseen>,
+    /// The end of the newest bucket in the log.
+    pub last_seal: Option<DateTime<FixedOffset>>,
 }
 
 impl Recorder {
@@ -77,13 +80,13 @@ impl Recorder {
         buckets: Vec<HourBlock>,
         mut retired: Vec<Box<dyn Retired>>,
     ) -> Result<Self, Failure> {
-        let Beginning { lock, instance, journal, backend, meter, owners, unseen } = beginning;
+        let Beginning { lock, instance, journal, backend, meter, owners, unseen, last_seal } = beginning;
         let mut recorder = Self {
             lock,
             backend,
             meter,
             owners,
-            outbox: Outbox::new(journal),
+            outbox: Outbox::new(journal, last_seal),
             unseen: UnseenList::default(),
             replaced: VecDeque::new(),
             retry_at: clock::now().boot_ns,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, FixedOffset};
+
 use super::agent::Agent;
 use super::recorder::{Beginning, Recorder, users};
 use super::watched::Watched;
@@ -50,7 +52,9 @@ pub(super) async fn start_with(
     let started = begin(&options(&config, instance.clone(), place, &watched, &baseline))?;
     let counters = Counters::read(started, &baseline)?;
     let must_close = counters.is_draining();
-    let recorder = counters.record(&config, &baseline, former_owners, Store { lock, instance, journal })?;
+    let last_seal = recovery.last().map(|bucket| bucket.seal.end);
+    let store = Store { lock, instance, journal, last_seal };
+    let recorder = counters.record(&config, &baseline, former_owners, store)?;
     Ok(Agent::begin(config, recorder, watched, must_close))
 }
 
@@ -88,6 +92,8 @@ struct Store {
     lock: RunLock,
     instance: String,
     journal: Journal,
+    /// The end of the newest bucket in the log.
+    last_seal: Option<DateTime<FixedOffset>>,
 }
 
 /// The counters that were found at the start, and what they say.
@@ -141,8 +147,9 @@ impl Counters {
         owners.retain(|port, _| live.reading.ports.contains_key(port));
         let closing = Closing { users: &former_users, unseen: &unseen };
         let (meter, buckets) = Meter::resume(settings, baseline, last_readings, live, closing);
-        let Store { lock, instance, journal } = store;
-        Recorder::begin(Beginning { lock, instance, journal, backend, meter, owners, unseen }, buckets, retired)
+        let Store { lock, instance, journal, last_seal } = store;
+        let beginning = Beginning { lock, instance, journal, backend, meter, owners, unseen, last_seal };
+        Recorder::begin(beginning, buckets, retired)
     }
 }
 

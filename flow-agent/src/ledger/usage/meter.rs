@@ -133,6 +133,21 @@ impl Meter {
         self.open.unknown = true;
     }
 
+    /// The open bucket as it would be if it were closed with `reading`; it stays open.
+    ///
+    /// # Errors
+    /// When the reading is of other counters than those that are open; nothing is done.
+    pub fn peek(
+        &mut self,
+        interfaces: Vec<String>,
+        reading: &Reading,
+        closing: Closing<'_>,
+    ) -> Result<HourBlock, ForeignEpoch> {
+        self.open.observe(reading)?;
+        let mut open = Open { interfaces, ..self.open.clone() };
+        Ok(BucketWriter { settings: &self.settings, seq: self.seq, closing }.close(&mut open))
+    }
+
     /// Whether `reading` is of the counters that are open.
     pub fn knows(&self, reading: &Reading) -> bool {
         reading.epoch == self.open.identity.epoch

@@ -16,7 +16,7 @@ pub struct ForeignEpoch {
 }
 
 /// One set of counters and its open bucket.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) identity: Identity,
     pub(super) interfaces: Vec<String>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, FixedOffset, NaiveDate};
 
 use crate::backend::{Backend, Retired};
 use crate::commands::run::say;
@@ -38,13 +38,16 @@ pub struct Outbox {
     unreleased: BTreeSet<u16>,
     /// Days that were written to, until they are taken.
     dates: BTreeSet<NaiveDate>,
+    /// The end of the newest bucket on disk.
+    last_seal: Option<DateTime<FixedOffset>>,
 }
 
 impl Outbox {
-    pub fn new(journal: Journal) -> Self {
+    /// `last_seal`: the end of the newest bucket in the log.
+    pub fn new(journal: Journal, last_seal: Option<DateTime<FixedOffset>>) -> Self {
         let (waiting, unreleased, dates) = (VecDeque::new(), BTreeSet::new(), BTreeSet::new());
         let sealed = SealedBuckets::default();
-        Self { journal, sealed, must_look_again: false, waiting, most_lines: MOST_LINES, unreleased, dates }
+        Self { journal, sealed, must_look_again: false, waiting, most_lines: MOST_LINES, unreleased, dates, last_seal }
     }
 
     pub fn push(&mut self, bucket: HourBlock, then: AfterSync) {
@@ -57,6 +60,16 @@ impl Outbox {
 
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// The end of the newest bucket on disk.
+    pub fn last_seal(&self) -> Option<DateTime<FixedOffset>> {
+        self.last_seal
+    }
+
+    /// The buckets that wait, in order.
+    pub fn waiting(&self) -> impl Iterator<Item = &HourBlock> {
+        self.waiting.iter().map(|(bucket, _)| bucket)
     }
 
     /// Whether so much waits that no more buckets should be closed for the time alone.
@@ -82,6 +95,7 @@ impl Outbox {
                 return Err(error);
             }
             say::tell(&say::bucket(&bucket));
+            self.last_seal = Some(bucket.seal.end);
             self.dates.extend([bucket.seal.start.date_naive(), bucket.seal.end.date_naive()]);
             let done = match then {
                 AfterSync::Nothing => Ok(()),

@@ -21,6 +21,11 @@ impl StateHold {
 }
 
 impl Recorder {
+    /// The random id of the state directory.
+    pub fn instance(&self) -> &str {
+        &self.state.instance
+    }
+
     /// Makes sure that the state directory is still the one whose lock is held, or takes hold of the one that is there now.
     pub(super) fn hold_state(&mut self) -> Result<(), StoreError> {
         if !self.lock.is_in_place()? {

@@ -70,6 +70,11 @@ impl UnseenList {
         told
     }
 
+    /// Whether the newest inspection found all that is to be counted.
+    pub fn is_well(&self) -> bool {
+        self.growing.is_empty()
+    }
+
     /// All of it, for the bucket that is closed now.
     pub fn all(&self) -> &[Unseen] {
         &self.all

@@ -1,0 +1,64 @@
+//! EDGE sockets: answers what is asked of a running agent, over HTTP, and asks it.
+//!
+//! It knows nothing of counting: a [`Source`] makes the answers. Whatever a client does costs at most a connection, for a
+//! few seconds.
+
+pub mod client;
+mod connection;
+mod server;
+mod settings;
+mod socket;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+
+use hyper::body::Bytes;
+
+pub use server::{Listeners, serve};
+pub use settings::{AnswerConfig, MetricsPorts};
+pub use socket::{SocketError, UnixSocket};
+
+/// Where the socket lies, unless the configuration says otherwise.
+pub const DIRECTORY: &str = "/run/flow-agent";
+
+/// The socket of the agent with this id.
+pub fn default_socket(instance: &str) -> PathBuf {
+    Path::new(DIRECTORY).join(format!("{instance}.sock"))
+}
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// `/v1/now`
+    Now,
+    /// `/v1/health`
+    Health,
+    /// `/metrics`
+    Metrics,
+}
+
+/// An answer, which may be shared by several clients.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// An HTTP status.
+    pub status: u16,
+    pub content_type: &'static str,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The content type of JSON.
+    pub const JSON: &str = "application/json";
+
+    /// A JSON object that says what is wrong.
+    pub fn problem(status: u16, what: &str) -> Self {
+        let body = serde_json::json!({ "v": 1, "error": what }).to_string() + "\n";
+        Self { status, content_type: Self::JSON, body: body.into() }
+    }
+}
+
+/// Makes the answers.
+pub trait Source: Send + Sync + 'static {
+    /// The answer to `question`. May be dropped at any time.
+    fn answer(&self, question: Question) -> impl Future<Output = Answer> + Send;
+}

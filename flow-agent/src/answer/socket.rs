@@ -1,0 +1,164 @@
+//! The Unix socket: made where it belongs, and never in the place of somebody else's file.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+/// Who may ask, beside root: the group of the user that gathers, where there is one.
+const GROUP: &str = "flow";
+
+const GROUPS: &str = "/etc/group";
+
+/// Read and written by its owner and its group.
+const MODE: u32 = 0o660;
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketError {
+    #[error("`{path}` is {what}: it is left alone")]
+    Foreign { path: PathBuf, what: &'static str },
+    #[error("another process answers at `{path}`")]
+    Taken { path: PathBuf },
+    #[error("failed to {doing} `{path}`")]
+    Io { doing: &'static str, path: PathBuf, source: io::Error },
+}
+
+/// The file of a socket, which goes when this is dropped.
+#[derive(Debug)]
+pub struct UnixSocket {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl UnixSocket {
+    /// Listens at `path`. What a dead agent left there is replaced.
+    ///
+    /// # Errors
+    /// [`SocketError`]; whatever lies there stays.
+    pub fn bind(path: &Path) -> Result<(Self, UnixListener), SocketError> {
+        let failed = |doing| move |source| SocketError::Io { doing, path: path.to_owned(), source };
+        if let Some(directory) = path.parent() {
+            match DirBuilder::new().mode(0o755).create(directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(failed("make the directory of")(error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        remove_stale(path)?;
+        let listener = UnixListener::bind(path).map_err(failed("listen at"))?;
+        let socket = Self { path: path.to_owned(), identity: identity(path) };
+        if let Some(group) = group_id() {
+            // A sandbox may forbid it; then root alone may ask.
+            if let Err(error) = chown(path, None, Some(group)) {
+                tracing::debug!(path = %path.display(), %error, "the socket stays with its group");
+            }
+        }
+        fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(failed("set the mode of"))?;
+        Ok((socket, listener))
+    }
+}
+
+impl Drop for UnixSocket {
+    fn drop(&mut self) {
+        // The file of a successor stays.
+        if self.identity.is_some()
+            && identity(&self.path) == self.identity
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::debug!(path = %self.path.display(), %error, "the socket's file stays");
+        }
+    }
+}
+
+/// Removes the socket of an agent that is no more.
+fn remove_stale(path: &Path) -> Result<(), SocketError> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(SocketError::Io { doing: "look at", path: path.to_owned(), source }),
+        Ok(found) => found.file_type(),
+    };
+    if !found.is_socket() {
+        let what = match () {
+            () if found.is_symlink() => "a symbolic link",
+            () if found.is_dir() => "a directory",
+            () => "no socket",
+        };
+        return Err(SocketError::Foreign { path: path.to_owned(), what });
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(|source| SocketError::Io { doing: "remove", path: path.to_owned(), source })
+        }
+        // It answers, or its queue is full.
+        Ok(_) | Err(_) => Err(SocketError::Taken { path: path.to_owned() }),
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
+/// The number of the group [`GROUP`].
+fn group_id() -> Option<u32> {
+    let groups = fs::read_to_string(GROUPS).ok()?;
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next()? == GROUP).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_of_a_dead_agent_is_replaced_and_goes_with_its_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("0123456789abcdef.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists(), "a socket that nobody listens at");
+        let socket = UnixSocket::bind(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, MODE);
+        UnixStream::connect(&path).unwrap();
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_is_not_a_stale_socket_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link, living) =
+            (directory.path().join("file"), directory.path().join("link"), directory.path().join("living"));
+        fs::write(&file, "kept").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let _living = UnixListener::bind(&living).unwrap();
+        for (path, expected) in [
+            (&file, "is no socket: it is left alone"),
+            (&link, "is a symbolic link: it is left alone"),
+            (&directory.path().to_owned(), "is a directory: it is left alone"),
+        ] {
+            let error = UnixSocket::bind(path).unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{error}");
+        }
+        assert!(matches!(UnixSocket::bind(&living), Err(SocketError::Taken { .. })));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+        UnixStream::connect(&living).unwrap();
+    }
+
+    #[test]
+    fn the_file_of_a_successor_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.sock");
+        let socket = UnixSocket::bind(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        // Held, so that the new file cannot have the number of the old one.
+        let successor = UnixListener::bind(&path).unwrap();
+        drop(socket);
+        assert!(path.exists());
+        drop(successor);
+    }
+}

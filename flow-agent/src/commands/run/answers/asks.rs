@@ -1,0 +1,104 @@
+//! What the answering thread asks of the counting thread, and what it is told.
+
+use std::time::Duration;
+
+use chrono::{DateTime, FixedOffset, Utc};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use crate::exit::Failure;
+use crate::ledger::block::HourBlock;
+use crate::ledger::reading::Moment;
+
+/// Questions that wait. Several clients share one answer, so few are asked at a time.
+const MOST_WAITING: usize = 4;
+
+/// How long an answer is waited for: a program that hangs or a slow disk may keep the counting thread busy.
+const PATIENCE: Duration = Duration::from_millis(1_800);
+
+/// A question, and where the answer goes.
+#[derive(Debug)]
+pub enum Ask {
+    /// How the agent is, without a reading.
+    State(oneshot::Sender<State>),
+    /// A fresh reading.
+    Snapshot(oneshot::Sender<Result<Snapshot, Failure>>),
+}
+
+/// How the agent is.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub at: Moment,
+    /// Whether the newest inspection found all attached.
+    pub attached: bool,
+    /// The end of the newest bucket on disk.
+    pub last_seal: Option<DateTime<FixedOffset>>,
+    /// Sealed buckets that are not on disk yet.
+    pub waiting: u32,
+}
+
+/// A reading, as the bucket that it would close, and what waits to be written.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub state: State,
+    pub open: HourBlock,
+    pub planned_end: DateTime<Utc>,
+    /// In the order of their numbers, which come right before that of `open`.
+    pub waiting: Vec<HourBlock>,
+}
+
+/// The counting thread's end.
+#[derive(Debug)]
+pub struct Asks(mpsc::Receiver<Ask>);
+
+/// The answering thread's end.
+#[derive(Clone, Debug)]
+pub struct Asking(mpsc::Sender<Ask>);
+
+/// Why the counting thread did not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NoAnswer {
+    #[error("the counting thread is busy: ask again")]
+    Busy,
+    #[error("the agent is leaving")]
+    Leaving,
+    #[error("{0}")]
+    Failed(String),
+}
+
+pub(super) fn channel() -> (Asking, Asks) {
+    let (sender, receiver) = mpsc::channel(MOST_WAITING);
+    (Asking(sender), Asks(receiver))
+}
+
+impl Asks {
+    /// The next question; `None` where nobody can ask any more. May be dropped at any time.
+    pub async fn next(&mut self) -> Option<Ask> {
+        self.0.recv().await
+    }
+}
+
+impl Asking {
+    /// How the agent is.
+    pub(super) async fn state(&self) -> Result<State, NoAnswer> {
+        self.ask(Ask::State).await
+    }
+
+    /// A fresh reading.
+    pub(super) async fn snapshot(&self) -> Result<Snapshot, NoAnswer> {
+        self.ask(Ask::Snapshot).await?.map_err(|failure| NoAnswer::Failed(failure.render()))
+    }
+
+    async fn ask<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, NoAnswer> {
+        let (reply, answer) = oneshot::channel();
+        self.0.try_send(ask(reply)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => NoAnswer::Busy,
+            mpsc::error::TrySendError::Closed(_) => NoAnswer::Leaving,
+        })?;
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(NoAnswer::Leaving),
+            Err(_) => Err(NoAnswer::Busy),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! PURE: the document of `/v1/now`, from a reading and what the log says before it.
+
+use std::collections::BTreeMap;
+
+use super::asks::Snapshot;
+use super::log_sums::{LogSums, Usage};
+use crate::config::Config;
+use crate::ledger::block::HourBlock;
+use crate::ledger::calendar::local;
+use crate::ledger::counters::Counters;
+use crate::ledger::now::{Now, OpenBucket, PortNow, Rates, UserNow, VERSION};
+use crate::ledger::reading::Moment;
+use crate::ledger::record::{BackendKind, CountMode};
+
+/// The answer to `/v1/now`. `sealed`: what the log said up to the bucket before those of `snapshot`; `since`: when the agent
+/// started; `rates`: in the order of the ports.
+pub fn now(config: &Config, since: Moment, snapshot: &Snapshot, sealed: &LogSums, rates: &[(u16, Rates)]) -> Now {
+    let zone = config.timezone;
+    let HourBlock { lines, seal } = &snapshot.open;
+    // What is sealed, and not yet on disk, and what is open: few lines beside those of the log.
+    let mut recent =
+        LogSums { ports: BTreeMap::new(), users: BTreeMap::new(), through: 0, damages: 0, dates: sealed.dates };
+    snapshot.waiting.iter().for_each(|bucket| recent.add_bucket(bucket));
+    recent.add_bucket(&snapshot.open);
+    let ports = lines.iter().map(|line| {
+        let usage = plus(sealed.ports.get(&line.port), recent.ports.get(&line.port));
+        PortNow {
+            port: line.port,
+            user: line.user.clone(),
+            open: line.counters(),
+            total: line.total.map(Counters::from_array),
+            today: Some(usage.today),
+            month: Some(usage.month),
+            rate: rate_of(rates, line.port),
+        }
+    });
+    Now {
+        v: VERSION,
+        node: config.node.clone(),
+        at: local(zone, snapshot.state.at.wall),
+        zone: zone.name().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        backend: seal.backend.unwrap_or(BackendKind::Ebpf),
+        count: seal.count.unwrap_or(CountMode::Ip),
+        epoch: seal.epoch.clone(),
+        since: local(zone, since.wall),
+        interfaces: seal.interfaces.clone(),
+        attached: snapshot.state.attached,
+        day: sealed.dates.today,
+        billing_month: sealed.dates.month,
+        open: OpenBucket {
+            seq: seal.seq.unwrap_or_default(),
+            start: seal.start,
+            end_planned: local(zone, snapshot.planned_end),
+            quality: seal.quality,
+            gaps: seal.gaps.clone(),
+        },
+        last_seal: snapshot.state.last_seal,
+        waiting: snapshot.state.waiting,
+        damages: sealed.damages,
+        ports: ports.collect(),
+        users: users(config, &snapshot.open, sealed, &recent, rates),
+        other: seal.other,
+        other_total: seal.other_total.unwrap_or_default(),
+        devices: seal.devices.clone(),
+    }
+}
+
+fn rate_of(rates: &[(u16, Rates)], port: u16) -> Rates {
+    rates.binary_search_by_key(&port, |(port, _)| *port).map(|at| rates[at].1).unwrap_or_default()
+}
+
+fn users(
+    config: &Config,
+    open: &HourBlock,
+    sealed: &LogSums,
+    recent: &LogSums,
+    rates: &[(u16, Rates)],
+) -> Vec<UserNow> {
+    let mut users: BTreeMap<&str, UserNow> = BTreeMap::new();
+    let named = config.users.iter().filter(|user| user.is_on(&config.node));
+    let quotas: BTreeMap<&str, u64> =
+        named.clone().filter_map(|user| Some((user.name.as_str(), user.quota_bytes?))).collect();
+    let names =
+        named.map(|user| user.name.as_str()).chain(sealed.users.keys().chain(recent.users.keys()).map(String::as_str));
+    for name in names {
+        users.entry(name).or_insert_with(|| {
+            let usage = plus(sealed.users.get(name), recent.users.get(name));
+            UserNow {
+                user: name.to_owned(),
+                ports: Vec::new(),
+                today: Some(usage.today),
+                month: Some(usage.month),
+                rate: Rates::default(),
+                forecast: None,
+                quota: quotas.get(name).copied(),
+                used: None,
+                state: None,
+                blocked: None,
+            }
+        });
+    }
+    for line in &open.lines {
+        if let Some(user) = line.user.as_deref().and_then(|name| users.get_mut(name)) {
+            let rate = rate_of(rates, line.port);
+            user.rate = if user.ports.is_empty() { rate } else { user.rate.plus(rate) };
+            user.ports.push(line.port);
+        }
+    }
+    users.into_values().collect()
+}
+
+fn plus(one: Option<&Usage>, other: Option<&Usage>) -> Usage {
+    let (one, other) = (one.copied().unwrap_or_default(), other.copied().unwrap_or_default());
+    Usage { today: one.today.saturating_add(other.today), month: one.month.saturating_add(other.month) }
+}

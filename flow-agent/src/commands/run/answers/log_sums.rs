@@ -1,0 +1,142 @@
+//! What the log says of today and of this billing month, by port and by user.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use chrono_tz::Tz;
+
+use crate::ledger::block::{Daily, HourBlock};
+use crate::ledger::calendar::{Month, local};
+use crate::ledger::counters::Counters;
+use crate::store::blocks::{Blocks, Item};
+use crate::store::hours::{self, Hour, Hours};
+use crate::store::{StateDir, StoreError};
+
+/// Which day and month are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dates {
+    pub today: NaiveDate,
+    pub month: Month,
+    month_start_day: u32,
+}
+
+impl Dates {
+    /// Those of `now`.
+    pub fn of(zone: Tz, month_start_day: u32, now: DateTime<Utc>) -> Self {
+        let today = local(zone, now).date_naive();
+        Self { today, month: Month::containing(today, month_start_day), month_start_day }
+    }
+
+    fn is_in_month(&self, day: NaiveDate) -> bool {
+        (self.month.first_day(self.month_start_day)..=self.month.last_day(self.month_start_day)).contains(&day)
+    }
+}
+
+/// What moved today and this month.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub today: Counters,
+    pub month: Counters,
+}
+
+/// The sums of the buckets up to a number.
+#[derive(Clone, Debug)]
+pub struct LogSums {
+    pub dates: Dates,
+    /// The number of the last bucket that is in them.
+    pub through: u64,
+    pub ports: BTreeMap<u16, Usage>,
+    pub users: BTreeMap<String, Usage>,
+    /// Parts of the log that could not be used.
+    pub damages: u32,
+}
+
+impl LogSums {
+    /// Reads the log of this month, up to the bucket `through`.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn read(state: &StateDir, dates: Dates, through: u64) -> Result<Self, StoreError> {
+        let mut sums = Self { dates, through, ports: BTreeMap::new(), users: BTreeMap::new(), damages: 0 };
+        let counted = hours::dates(state)?;
+        let first = dates.month.first_day(dates.month_start_day);
+        let mut table: Option<(Month, BTreeMap<NaiveDate, crate::ledger::block::DayBlock>)> = None;
+        for day in first.iter_days().take_while(|day| *day <= dates.today) {
+            let month = Month::of(day);
+            if table.as_ref().is_none_or(|(read, _)| *read != month) {
+                table = Some((month, sums.table(state, month)?));
+            }
+            let tabled = table.as_mut().and_then(|(_, days)| days.remove(&day));
+            let has_hours = counted.binary_search(&day).is_ok();
+            // A table that was made before the end of its day may lack the last buckets.
+            match tabled.filter(|block| block.seal.was_made_after_the_day() || !has_hours) {
+                Some(block) if day < dates.today => {
+                    for line in &block.lines {
+                        sums.add(day, line.port, line.user.as_deref(), line.counters());
+                    }
+                }
+                Some(_) | None if has_hours => sums.read_hours(state, day)?,
+                Some(_) | None => {}
+            }
+        }
+        Ok(sums)
+    }
+
+    /// Adds a bucket.
+    pub fn add_bucket(&mut self, bucket: &HourBlock) {
+        let day = bucket.seal.start.date_naive();
+        for line in &bucket.lines {
+            self.add(day, line.port, line.user.as_deref(), line.counters());
+        }
+    }
+
+    fn add(&mut self, day: NaiveDate, port: u16, user: Option<&str>, counters: Counters) {
+        if !self.dates.is_in_month(day) {
+            return;
+        }
+        let is_today = day == self.dates.today;
+        let add = |usage: &mut Usage| {
+            usage.month = usage.month.saturating_add(counters);
+            if is_today {
+                usage.today = usage.today.saturating_add(counters);
+            }
+        };
+        add(self.ports.entry(port).or_default());
+        if let Some(user) = user {
+            match self.users.get_mut(user) {
+                Some(usage) => add(usage),
+                None => add(self.users.entry(user.to_owned()).or_default()),
+            }
+        }
+    }
+
+    fn read_hours(&mut self, state: &StateDir, day: NaiveDate) -> Result<(), StoreError> {
+        for hour in Hours::read(state, day..=day)? {
+            match hour? {
+                // Sealed since the reading was taken, whose open bucket has it.
+                Hour::Bucket(block) if block.seal.seq.is_some_and(|seq| seq > self.through) => {}
+                Hour::Bucket(block) => self.add_bucket(&block),
+                Hour::Unfinished(_) => {}
+                Hour::Damage(_) => self.damages += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn table(
+        &mut self,
+        state: &StateDir,
+        month: Month,
+    ) -> Result<BTreeMap<NaiveDate, crate::ledger::block::DayBlock>, StoreError> {
+        let Some(items) = Blocks::<Daily>::open(&state.daily(month))? else { return Ok(BTreeMap::new()) };
+        let mut days = BTreeMap::new();
+        for item in items {
+            match item? {
+                Item::Block(found) => drop(days.insert(found.block.seal.day, found.block)),
+                // The hours of that day are read instead, where they are still there.
+                Item::Damage(_) | Item::Tail(_) => {}
+            }
+        }
+        Ok(days)
+    }
+}
