@@ -80,7 +80,7 @@ fn users(
     let mut users: BTreeMap<&str, UserNow> = BTreeMap::new();
     let named = config.users.iter().filter(|user| user.is_on(&config.node));
     let quotas: BTreeMap<&str, u64> =
-        named.clone().filter_map(|user| Some((user.name.as_str(), user.quota_bytes?))).collect();
+        named.clone().filter_map(|user| Some((user.name.as_str(), user.quota_on(&config.node)?))).collect();
     let names =
         named.map(|user| user.name.as_str()).chain(sealed.users.keys().chain(recent.users.keys()).map(String::as_str));
     for name in names {
