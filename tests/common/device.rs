@@ -76,11 +76,6 @@ impl DeviceObserver {
         Self { netns: netns.to_owned(), end }
     }
 
-    /// The same observer, for another thread.
-    pub fn at(&self, netns: &str) -> Self {
-        Self { netns: netns.to_owned(), end: self.end }
-    }
-
     /// IP bytes and packets now, family by family.
     pub fn read_by_family(&self) -> ByFamily {
         let nft = || run(Command::new("nft").args(["-j", "list", "counters", "table", "netdev", "observer"]));

@@ -98,6 +98,24 @@ impl Pair {
         }
     }
 
+    /// Each knows the other's hardware address for ever: nothing waits for it, or is dropped while it waits.
+    pub fn know_each_other(&self) {
+        let address = |netns: &str, device: &str| {
+            let text = run(Command::new("ip").args(["-n", netns, "-j", "link", "show", "dev", device]));
+            let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+            json[0]["address"].as_str().unwrap().to_owned()
+        };
+        let (host, peer) = (address(&self.host, WAN), address(&self.peer, LAN));
+        for (netns, device, ips, address) in
+            [(&self.host, WAN, [PEER4, PEER6], &peer), (&self.peer, LAN, [HOST4, HOST6], &host)]
+        {
+            for neighbour in ips.map(|address| address.to_string()) {
+                let entry = ["neigh", "replace", &neighbour, "lladdr", address, "dev", device, "nud", "permanent"];
+                ip(&[&["-n", netns][..], &entry].concat());
+            }
+        }
+    }
+
     /// Runs `ip` in the host.
     pub fn host_ip(&self, arguments: &[&str]) {
         ip(&[&["-n", &self.host], arguments].concat());

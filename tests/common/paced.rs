@@ -1,9 +1,10 @@
 //! Traffic at a steady pace: datagrams of both families, both ways, few enough that none is lost on the way.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -33,18 +34,37 @@ impl Families {
     }
 }
 
+/// What the host sent and its own firewall dropped: it did not reach the wire, but passed every rule that came before. The
+/// kernel tells the sender so (EPERM), and whoever is told otherwise was not sent at all.
+#[derive(Clone, Default)]
+pub struct Refused(Arc<Mutex<ByFamilyAndPort>>);
+
+/// IP bytes and packets, by family and port of the host.
+pub type ByFamilyAndPort = BTreeMap<(u8, u16), (u64, u64)>;
+
+impl Refused {
+    /// All of it until now.
+    pub fn read(&self) -> ByFamilyAndPort {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn add(&self, family: u8, port: u16, bytes: u64) {
+        let mut sums = self.0.lock().unwrap();
+        let sum = sums.entry((family, port)).or_default();
+        *sum = (sum.0 + bytes, sum.1 + 1);
+    }
+}
+
 /// Traffic that goes on until it is stopped.
 pub struct Paced {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Refused>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// IP bytes by port of the host that it sent and its own firewall dropped: rules before that may have counted them.
-pub type Refused = BTreeMap<u16, u64>;
-
 impl Paced {
-    /// Begins: from the peer to `ports` of the host, and from these to the peer. Every port has a length of its own.
-    pub fn begin(pair: &Pair, ports: &[u16], families: Families) -> Self {
+    /// Begins: from the peer to `ports` of the host, and from these to the peer. Every port has a length of its own. What
+    /// the host's firewall drops is added to `refused`.
+    pub fn begin(pair: &Pair, ports: &[u16], families: Families, refused: &Refused) -> Self {
         let mut flows: Vec<(UdpSocket, SocketAddr, usize, Option<u16>)> = Vec::new();
         let mut sinks = Vec::new();
         for (host, peer) in families.addresses() {
@@ -58,28 +78,28 @@ impl Paced {
             }
         }
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = Arc::clone(&stop);
+        let (stopped, refused) = (Arc::clone(&stop), refused.clone());
         let thread = std::thread::spawn(move || {
             let _sinks = sinks;
-            let mut refused = Refused::new();
             while !stopped.load(Ordering::Relaxed) {
                 for (socket, to, length, from_host) in &flows {
-                    if let (Err(_), Some(port)) = (socket.send_to(&PAYLOAD[..*length], to), from_host) {
-                        let headers = if to.is_ipv4() { 28 } else { 48 };
-                        *refused.entry(*port).or_default() += *length as u64 + headers;
+                    let sent = socket.send_to(&PAYLOAD[..*length], to);
+                    let is_refused = sent.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
+                    if let Some(port) = from_host.filter(|_| is_refused) {
+                        let (family, headers) = if to.is_ipv4() { (4, 28) } else { (6, 48) };
+                        refused.add(family, port, *length as u64 + headers);
                     }
                 }
                 std::thread::sleep(PAUSE);
             }
-            refused
         });
         Self { stop, thread: Some(thread) }
     }
 
-    /// Ends it; what was refused.
-    pub fn end(mut self) -> Refused {
+    /// Ends it.
+    pub fn end(mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().expect("it was not ended before").join().unwrap()
+        self.thread.take().expect("it was not ended before").join().unwrap();
     }
 }
 

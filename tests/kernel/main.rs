@@ -32,6 +32,7 @@ mod intruders;
 mod iptables;
 mod lacking;
 mod nat;
+mod own_run;
 mod parts;
 mod pins;
 mod place;

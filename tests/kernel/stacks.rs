@@ -142,6 +142,8 @@ fn a_port_is_left_out_when_it_becomes_one() {
         node.start(&["--backend", backend, "--interface", "w*", "br*"]);
         STACKS[0].build(&pair);
         wait_until("the bridge is counted", DEADLINE, || node.log().contains("counted") && node.log().contains("br0"));
+        let said = if backend == "ebpf" { "is left out" } else { "now come in by another" };
+        wait_until("it is said", DEADLINE, || node.log().contains(said));
         // What came before is not what is tested.
         wait_until("only it is", DEADLINE, || {
             let check = node.command(&["check"]);

@@ -12,6 +12,7 @@ const BPF_OBJ_PIN: libc::c_int = 6;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 pub const TCX_INGRESS: u32 = 46;
+pub const TCX_EGRESS: u32 = 47;
 const BPF_F_BEFORE: u32 = 1 << 3;
 /// Lets the packet pass, and no later program see it.
 pub const TCX_PASS: i32 = 0;

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -13,6 +12,7 @@ use crate::common::daemon::wait_until;
 use crate::common::flood::Flood;
 use crate::common::netns::{Pair, run};
 use crate::common::observer::Observer;
+use crate::own_run::OwnRun;
 use crate::soak::{PORTS, compare_at_rest};
 use crate::support::has_tcx;
 
@@ -120,46 +120,29 @@ fn without_a_place_for_pins_it_counts_on_and_says_so() {
     compare_at_rest(&node, &observer);
 }
 
-/// Gives the agent a `/run` of its own, in which only the pair's bpffs is as it was.
-fn with_own_run(pair: &Pair) -> Vec<String> {
-    let script = format!(
-        "mkdir -p {keep} && mount --bind {bpffs} {keep} && mount -t tmpfs none /run && mkdir -p {bpffs} && \
-         mount --bind {keep} {bpffs} && exec \"$@\"",
-        bpffs = pair.bpffs.display(),
-        keep = std::env::temp_dir().join(format!("flow-agent-keep-{}", pair.host)).display(),
-    );
-    ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec()
-}
-
-/// Runs a command with the mounts of the agent.
-fn beside(node: &Node, words: &[&str]) -> Command {
-    let mut command = Command::new("nsenter");
-    command.args(["--mount", "--net", "--target", &node.pid().to_string(), "--"]).args(words);
-    command
-}
-
 #[test]
 fn locks_that_are_removed_are_taken_again() {
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &PORTS, "");
-    let wrapper = with_own_run(&pair);
+    let own_run = OwnRun::of(&pair);
+    let wrapper = own_run.wrapper();
     node.start_under(&wrapper.iter().map(String::as_str).collect::<Vec<_>>(), &FAST);
     for remove in [&["sh", "-c", "rm /run/flow-agent/*.lock"][..], &["rm", "-r", "/run/flow-agent"]] {
         let locks = || {
-            let found = beside(&node, &["find", "/run/flow-agent", "-name", "*.lock"]).output().unwrap();
+            let found = own_run.beside(&node, &["find", "/run/flow-agent", "-name", "*.lock"]).output().unwrap();
             String::from_utf8(found.stdout).unwrap().lines().count()
         };
         assert_eq!(locks(), 1);
-        run(&mut beside(&node, remove));
+        run(&mut own_run.beside(&node, remove));
         wait_until("the lock is there again", DEADLINE, || locks() == 1);
         let second = Node::new(&pair, &PORTS, "");
         let config = second.path("config.toml");
-        let refused =
-            beside(&node, &[crate::agent::PROGRAM, "run", "--config", config.to_str().unwrap()]).output().unwrap();
+        let refused = own_run
+            .beside(&node, &[crate::agent::PROGRAM, "run", "--config", config.to_str().unwrap()])
+            .output()
+            .unwrap();
         assert_eq!(refused.status.code(), Some(5), "{}", String::from_utf8_lossy(&refused.stderr));
     }
     assert!(node.log().contains("somebody removed the lock file"), "{}", node.log());
     node.stop();
-    let keep = std::env::temp_dir().join(format!("flow-agent-keep-{}", pair.host));
-    fs::remove_dir(keep).unwrap();
 }

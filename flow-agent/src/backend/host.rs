@@ -16,6 +16,9 @@ use crate::ledger::counters::Device;
 /// The index of `lo`, in every network namespace.
 pub const LOOPBACK: u32 = 1;
 
+/// From so many devices on one listing of all of them is cheaper than a question for each.
+const ASK_FOR_ALL_FROM: usize = 8;
+
 /// `6.18` of `6.18.15-cloud-amd64`.
 pub fn series(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
@@ -80,10 +83,12 @@ pub fn present(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
 ///
 /// They are there to be held beside the cells, and no reason to go without these: a device that went away, or of which the
 /// kernel does not tell, is left out.
-pub fn device_counters<'a>(devices: impl Iterator<Item = (u32, &'a str)>) -> Vec<Device> {
+pub fn device_counters<'a>(devices: impl ExactSizeIterator<Item = (u32, &'a str)>) -> Vec<Device> {
     let mut counters = Vec::new();
+    // Should it fail, each is asked for, and what is wrong is said.
+    let mut all = if devices.len() < ASK_FOR_ALL_FROM { None } else { netlink::devices().ok() };
     for (index, name) in devices {
-        match netlink::device(index) {
+        match all.as_mut().map_or_else(|| netlink::device(index), |all| Ok(all.remove(&index))) {
             Ok(Some(device)) => counters.push(Device { name: name.to_owned(), ..device }),
             Ok(None) => {}
             Err(error) => tracing::warn!(interface = name, %error, "no device counters"),

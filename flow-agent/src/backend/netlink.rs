@@ -7,9 +7,12 @@ mod events;
 mod filters;
 mod nftables;
 
-pub use devices::{default_routes, device, interfaces, route, with_addresses};
+pub use devices::{default_routes, device, devices, interfaces, route, with_addresses};
 pub use events::InterfaceEvents;
-pub use filters::{Direction, Filter, add_clsact, delete_clsact, delete_filter, filters, ingress_qdisc, set_filter};
+pub use filters::{
+    Direction, Filter, add_clsact, delete_clsact, delete_filter, filters, filters_at_hook, ingress_qdisc,
+    ingress_qdiscs, set_filter,
+};
 pub use nftables::{add_counting_rule, base_chains, has_table, remove_unused, ruleset_generation, table_handle};
 
 use std::io;

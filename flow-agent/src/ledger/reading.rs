@@ -1,6 +1,7 @@
 //! A reading: the values of all counters at one moment.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -25,6 +26,15 @@ pub struct Moment {
     pub wall: DateTime<Utc>,
     /// `CLOCK_BOOTTIME` in nanoseconds: it is never set, and continues while the machine is suspended.
     pub boot_ns: u64,
+}
+
+impl Moment {
+    /// The moment that comes so long after this one, unless somebody sets the wall clock meanwhile.
+    #[must_use]
+    pub fn after(self, pause: Duration) -> Self {
+        let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        Self { wall: self.wall + pause, boot_ns: self.boot_ns.saturating_add(ns) }
+    }
 }
 
 /// Cumulative counters of one epoch. They are never zeroed: usage is the difference between two readings of an epoch.

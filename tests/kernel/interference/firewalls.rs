@@ -1,23 +1,25 @@
 //! The real firewalls of Debian, in the network namespace of a case and with mounts of their own.
 
-use super::scene::{Kind, Scene, script};
-use super::{Interference, When};
+use super::kind::Kind;
+use super::scene::{Scene, script};
+use super::{Interference, row};
 
 fn ufw_is_here(kind: Kind) -> bool {
     // It uses what the host means by `iptables`.
-    kind != Kind::LegacyTree && crate::common::have_program("ufw", "the catalogue of interference")
+    kind.is_with_nft() && crate::common::have_program("ufw", "the catalogue of interference")
 }
 
 fn firewalld_is_here(kind: Kind) -> bool {
-    kind != Kind::LegacyTree && crate::common::have_program("firewalld", "the catalogue of interference")
+    kind.is_with_nft() && crate::common::have_program("firewalld", "the catalogue of interference")
 }
 
 pub fn catalogue() -> Vec<Interference> {
-    let row = |name, applies, work| Interference { name, applies, work, when: When::Counting };
     vec![
-        row("ufw enable, reload, disable", ufw_is_here as fn(Kind) -> bool, ufw as fn(&mut Scene)),
-        row("firewall-cmd --reload, --complete-reload", firewalld_is_here, |scene| firewalld(scene, "nftables")),
-        row("firewall-cmd, with iptables", firewalld_is_here, |scene| firewalld(scene, "iptables")),
+        row("ufw enable, reload, disable", ufw_is_here, ufw).harmless(Kind::is_ebpf),
+        row("firewall-cmd --reload, --complete-reload", firewalld_is_here, |scene| firewalld(scene, "nftables"))
+            .harmless(Kind::is_ebpf),
+        row("firewall-cmd, with iptables", firewalld_is_here, |scene| firewalld(scene, "iptables"))
+            .harmless(Kind::is_ebpf),
     ]
 }
 

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use crate::agent::Node;
 use crate::common::device::ByFamily;
-use crate::common::paced::Refused;
 
 /// Within this time traffic is counted again.
 const HEALED_WITHIN: Duration = Duration::from_secs(10);
@@ -93,7 +92,7 @@ impl Seen<'_> {
 pub fn judge(
     node: &Node,
     seen: &[(DateTime<Utc>, ByFamily)],
-    refused: &Refused,
+    is_harmless: bool,
     begun_at: DateTime<Utc>,
     counted_after: Duration,
 ) -> Outcome {
@@ -115,9 +114,7 @@ pub fn judge(
     let (mut over, mut lost) = (0, 0);
     for (key, observed) in &observed {
         let logged = logged(key, &|_| true);
-        // What a rule counted and a firewall's rule dropped after it did not reach the wire.
-        let dropped = refused.get(&key.0).copied().filter(|_| key.1 == "udp_out_bytes").unwrap_or(0);
-        over += logged.saturating_sub(*observed + dropped);
+        over += logged.saturating_sub(*observed);
         let missing = observed.saturating_sub(logged);
         lost += missing;
         let held = held.get(key).copied().unwrap_or(0);
@@ -128,6 +125,9 @@ pub fn judge(
     if over > 0 {
         problems.push(format!("{over} bytes are counted twice"));
     }
+    if is_harmless && (lost > 0 || !marked.is_empty()) {
+        problems.push(format!("it should cost nothing: {lost} bytes are not counted, {marked:?} is marked"));
+    }
     for seal in seals.iter().filter(|seal| seal["quality"] == "exact") {
         let span = (time(&seal["start"]), time(&seal["end"]));
         // A bucket's ends are whole seconds, and the readings behind it are up to a second later.
@@ -137,8 +137,7 @@ pub fn judge(
         for key in observed.keys() {
             let is_of = |line: &Value| line["start"] == seal["start"] && line["end"] == seal["end"];
             let logged = logged(key, &is_of);
-            let dropped = refused.get(&key.0).copied().filter(|_| key.1 == "udp_out_bytes").unwrap_or(0);
-            if logged > most[key] + dropped || logged < least[key] {
+            if logged > most[key] || logged < least[key] {
                 problems.push(format!("{span:?} is exact: {key:?} {logged}, not {} to {}", least[key], most[key]));
             }
         }

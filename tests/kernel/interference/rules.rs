@@ -1,22 +1,24 @@
-//! What is done to rules and ipsets, by hand or by programs.
-//!
-//! To add a row: an [`Interference`] with a name, the kinds that it can be done to, and what is done. For other kinds of
-//! counters add a [`Kind`], and what starts its agent, in `scene.rs`.
+//! What is done to rules and ipsets, by hand or by programs. eBPF has none that could be hit.
 
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
-use super::scene::{Kind, Scene};
-use super::{Interference, When};
+use super::kind::Kind;
+use super::scene::Scene;
+use super::{Interference, killed, row};
 
 const SOON: Duration = Duration::from_millis(2_500);
 
-fn always(_: Kind) -> bool {
+fn everywhere(_: Kind) -> bool {
     true
 }
 
+fn always(kind: Kind) -> bool {
+    !kind.is_ebpf()
+}
+
 fn with_nft(kind: Kind) -> bool {
-    kind != Kind::LegacyTree
+    always(kind) && kind.is_with_nft()
 }
 
 fn with_ipsets(kind: Kind) -> bool {
@@ -24,24 +26,16 @@ fn with_ipsets(kind: Kind) -> bool {
 }
 
 fn with_rules(kind: Kind) -> bool {
-    kind != Kind::Ipset
-}
-
-const fn row(name: &'static str, applies: fn(Kind) -> bool, work: fn(&mut Scene)) -> Interference {
-    Interference { name, applies, work, when: When::Counting }
-}
-
-const fn killed(name: &'static str, applies: fn(Kind) -> bool, work: fn(&mut Scene)) -> Interference {
-    Interference { name, applies, work, when: When::Killed }
+    always(kind) && kind != Kind::Ipset
 }
 
 /// All of it.
 pub fn catalogue() -> Vec<Interference> {
     vec![
-        row("flush", always, |scene| scene.iptables("-t mangle -F")),
+        row("flush", everywhere, |scene| scene.iptables("-t mangle -F")).harmless(Kind::is_ebpf),
         row("delete", always, delete),
         killed("delete, no agent there", always, delete),
-        row("zero", always, |scene| scene.iptables("-t mangle -Z")),
+        row("zero", everywhere, |scene| scene.iptables("-t mangle -Z")).harmless(Kind::is_ebpf),
         killed("zero, no agent there", always, |scene| scene.iptables("-t mangle -Z")),
         row("zero one family", always, zero_one_family),
         killed("zero one family, no agent there", always, zero_one_family),
@@ -54,7 +48,8 @@ pub fn catalogue() -> Vec<Interference> {
         row("restore rules beside those that are there", with_nft, twice),
         row("rename a chain", always, rename),
         row("remove the way to the counters", always, remove_jumps),
-        row("come first", always, |scene| scene.iptables("-t mangle -I INPUT -p udp -j ACCEPT")),
+        row("come first", everywhere, |scene| scene.iptables("-t mangle -I INPUT -p udp -j ACCEPT"))
+            .harmless(Kind::is_ebpf),
         row("replace a chain", with_rules, replace_chain),
         row("empty ipsets", with_ipsets, |scene| {
             each_ipset(scene, |scene, name| drop(scene.host(&format!("ipset flush {name}"))))
@@ -62,10 +57,32 @@ pub fn catalogue() -> Vec<Interference> {
         row("replace ipsets", with_ipsets, replace_ipsets),
         row("restore older ipsets", with_ipsets, older_ipsets),
         row("switch the variant of iptables", always, switch_variant),
-        row("nft flush ruleset", with_nft, |scene| drop(scene.host("nft flush ruleset"))),
+        row("nft flush ruleset", Kind::is_with_nft, |scene| drop(scene.host("nft flush ruleset")))
+            .harmless(Kind::is_ebpf)
+            .removing_nft(),
         killed("nft flush ruleset, no agent there", with_nft, |scene| drop(scene.host("nft flush ruleset"))),
-        row("chains as Docker makes them", always, docker),
+        replaced_before_a_failure(),
+        row("chains as Docker makes them", everywhere, docker).harmless(everywhere),
     ]
+}
+
+/// The counters are replaced, and the step after that fails: what was replaced must be closed all the same, or no bucket can
+/// be closed any more. Here it is the step to an interface that came meanwhile.
+pub fn replaced_before_a_failure() -> Interference {
+    row("delete, and refuse the next step", always, |scene| {
+        scene.node.asleep(|| {
+            scene.iptables("-t mangle -F");
+            scene.iptables("-t mangle -X");
+            scene.pair.join("wan2", "lan2");
+            scene.host("ip addr add 10.97.0.2/24 dev wan2");
+            scene.host("ip route add default via 10.97.0.1 dev wan2 metric 500");
+            scene.variant.refuse("iptables-restore", "wan2");
+        });
+        scene.wait_for_log("failed to look at the interfaces", 1);
+        scene.wait_for_log("no such match", 1);
+        scene.pass(SOON);
+        scene.variant.allow("iptables-restore");
+    })
 }
 
 fn delete(scene: &mut Scene) {

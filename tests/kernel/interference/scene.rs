@@ -1,59 +1,27 @@
-//! Where a case is played: a host and its peer, an agent, traffic, and an observer at the peer's end of the wire.
+//! Where a case is played: a host and its peer, an agent, traffic, and an observer at the wire.
 
+use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use rustix::mount::{UnmountFlags, unmount};
 
 use super::judge::{Outcome, judge};
-use super::{Interference, When};
+use super::kind::Kind;
+use super::{Interference, Setting, When};
 use crate::agent::Node;
 use crate::common::daemon::{in_netns, wait_until};
 use crate::common::device::{ByFamily, DeviceObserver, End};
-use crate::common::netns::{LAN, Pair, inside};
-use crate::common::paced::{Families, Paced};
+use crate::common::netns::{LAN, Pair, WAN, inside, run};
+use crate::common::paced::{Families, Paced, Refused};
 use crate::common::variant::Variant;
+use crate::own_run::OwnRun;
+use crate::soak::SmallDisk;
 
 pub const PORTS: [u16; 2] = [443, 8388];
-
-/// What counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Rules of iptables-nft that ask ipsets.
-    Ipset,
-    /// A tree of rules of iptables-nft.
-    Tree,
-    /// A tree of rules of iptables-legacy.
-    LegacyTree,
-}
-
-impl Kind {
-    pub const OF_RULES: [Self; 3] = [Self::Ipset, Self::Tree, Self::LegacyTree];
-
-    pub fn is_possible(self) -> bool {
-        DeviceObserver::is_possible()
-            && crate::common::have_program("xtables-nft-multi", "the catalogue of interference")
-            && (self != Self::Ipset || crate::common::have_program("ipset", "the catalogue of interference"))
-    }
-
-    /// The programs that the agent finds.
-    fn variant(self) -> Option<Variant> {
-        let (name, has_ipset) = match self {
-            Self::Ipset => ("nft", true),
-            Self::Tree => ("nft", false),
-            Self::LegacyTree => ("legacy", false),
-        };
-        Variant::both(has_ipset).into_iter().find(|variant| variant.name == name)
-    }
-
-    fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Ipset | Self::Tree | Self::LegacyTree => &["--backend", "iptables", "--checkpoint", "1s"],
-        }
-    }
-}
 
 /// A case that is being played.
 pub struct Scene {
@@ -61,8 +29,12 @@ pub struct Scene {
     pub kind: Kind,
     pub node: Node,
     pub variant: Variant,
-    /// The bytes that the observer had seen at some times.
-    seen: Mutex<Vec<(DateTime<Utc>, ByFamily)>>,
+    /// The agent's `/run`, where it has one of its own.
+    own_run: Option<OwnRun>,
+    /// The state directory's disk, where it has one of its own.
+    pub disk: Option<SmallDisk>,
+    /// Other people's programs that are attached.
+    pub strangers: Vec<OwnedFd>,
     /// When the interference that is judged began; a case may prepare it first.
     begun_at: Option<DateTime<Utc>>,
 }
@@ -72,7 +44,7 @@ impl Scene {
     pub fn host(&self, command: &str) -> String {
         let mut words = command.split_whitespace();
         let mut command = in_netns(&self.pair.host, words.next().unwrap());
-        crate::common::netns::run(command.args(words))
+        run(command.args(words))
     }
 
     /// Runs `iptables` and `ip6tables` of the variant that counts.
@@ -119,10 +91,35 @@ impl Scene {
         wait_until(what, Duration::from_secs(60), || self.node.log().matches(what).count() >= times);
     }
 
-    fn look(&self, observer: &DeviceObserver) {
-        let seen = observer.read_by_family();
-        self.seen.lock().unwrap().push((Utc::now(), seen));
+    /// Runs a script of the shell among the mounts of the agent.
+    pub fn beside(&self, script: &str) -> String {
+        run(&mut self.own_run.as_ref().expect("this setting has one").beside(&self.node, &["sh", "-c", script]))
     }
+
+    fn start_agent(&mut self) {
+        let wrapper = self.own_run.as_ref().map(OwnRun::wrapper).unwrap_or_default();
+        self.node.start_under(&wrapper.iter().map(String::as_str).collect::<Vec<_>>(), self.kind.arguments());
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // Several may be mounted over each other; in a destructor nothing more can be done where it fails.
+        while unmount(&self.pair.bpffs, UnmountFlags::DETACH).is_ok() {}
+    }
+}
+
+/// What passed the place where `kind` counts: what the observer at the wire saw, and, for rules, what the host's own firewall
+/// dropped between them and the wire.
+fn passed(kind: Kind, observer: &DeviceObserver, refused: &Refused) -> (DateTime<Utc>, ByFamily) {
+    let mut seen = observer.read_by_family();
+    if !kind.is_ebpf() {
+        for ((family, port), (bytes, packets)) in refused.read() {
+            let sum = seen.entry((family, port, "udp".into(), "OUTPUT".into())).or_default();
+            *sum = (sum.0 + bytes, sum.1 + packets);
+        }
+    }
+    (Utc::now(), seen)
 }
 
 /// Plays a case, and judges it; nothing where this host cannot.
@@ -132,21 +129,25 @@ pub fn play(row: Interference, kind: Kind, families: Families) -> Option<Outcome
         // Where no legacy table is in use yet, ours is `mangle`, too.
         inside(&pair.host, || ["iptables", "ip6tables"].map(|program| variant.iptables(program, "-t mangle -L")));
     }
+    pair.know_each_other();
     let mut node = Node::new(&pair, &PORTS, "");
     node.use_programs(variant.path());
-    let observer = DeviceObserver::install(&pair.peer, LAN, End::Peer, &PORTS);
-    let mut scene = Scene { pair, kind, node, variant, seen: Mutex::default(), begun_at: None };
-    scene.node.start(kind.arguments());
-    let stop = AtomicBool::new(false);
-    scene.look(&observer);
-    let traffic = Paced::begin(&scene.pair, &PORTS, families);
-    let netns = scene.pair.peer.clone();
-    let seen = std::mem::take(&mut scene.seen);
+    // Rules of the host's own are no place for an observer of what is done to rules. eBPF is observed at the same device: what
+    // its queue drops after that, as while clsact is deleted, has passed both.
+    let is_here = kind.is_ebpf() && !row.removes_nft;
+    let (netns, device, end) = if is_here { (&pair.host, WAN, End::Here) } else { (&pair.peer, LAN, End::Peer) };
+    let observer = DeviceObserver::install(netns, device, end, &PORTS);
+    let own_run = (row.setting == Setting::OwnRun).then(|| OwnRun::of(&pair));
+    let disk = (row.setting == Setting::SmallDisk).then(|| SmallDisk::mount(node.state_dir()));
+    let mut scene = Scene { pair, kind, node, variant, own_run, disk, strangers: Vec::new(), begun_at: None };
+    scene.start_agent();
+    let (stop, refused) = (AtomicBool::new(false), Refused::default());
+    let seen = Mutex::new(vec![passed(kind, &observer, &refused)]);
+    let traffic = Paced::begin(&scene.pair, &PORTS, families, &refused);
     let healed_within = std::thread::scope(|scope| {
         let sampler = scope.spawn(|| {
-            let observer = observer.at(&netns);
             while !stop.load(Ordering::Relaxed) {
-                let now = (Utc::now(), observer.read_by_family());
+                let now = passed(kind, &observer, &refused);
                 seen.lock().unwrap().push(now);
                 std::thread::sleep(Duration::from_millis(200));
             }
@@ -157,7 +158,7 @@ pub fn play(row: Interference, kind: Kind, families: Families) -> Option<Outcome
         sampler.join().unwrap();
         result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    let refused = traffic.end();
+    traffic.end();
     // What was under way has arrived when the observer sees no more.
     let mut last = observer.read_by_family();
     wait_until("all has arrived", Duration::from_secs(10), || {
@@ -167,9 +168,9 @@ pub fn play(row: Interference, kind: Kind, families: Families) -> Option<Outcome
     });
     scene.node.stop_after_this_second();
     let mut seen = seen.into_inner().unwrap();
-    seen.push((Utc::now(), observer.read_by_family()));
+    seen.push(passed(kind, &observer, &refused));
     let begun_at = scene.begun_at.unwrap();
-    Some(judge(&scene.node, &seen, &refused, begun_at, healed_within))
+    Some(judge(&scene.node, &seen, (row.is_harmless)(kind), begun_at, healed_within))
 }
 
 /// Does it, waits until the agent has seen it, and lets traffic pass after that. How long it took until traffic was counted
@@ -182,7 +183,7 @@ fn act(scene: &mut Scene, row: Interference) -> Duration {
     (row.work)(scene);
     if row.when == When::Killed {
         scene.pass(Duration::from_millis(500));
-        scene.node.start(scene.kind.arguments());
+        scene.start_agent();
     }
     let ended_at = Utc::now();
     scene.begun_at.get_or_insert(ended_at);
@@ -212,5 +213,5 @@ fn act(scene: &mut Scene, row: Interference) -> Duration {
 pub fn script(scene: &Scene, text: &str) -> String {
     let mut command: Command = in_netns(&scene.pair.host, "unshare");
     command.args(["--mount", "--propagation", "private", "bash", "-euc", text]);
-    crate::common::netns::run(&mut command)
+    run(&mut command)
 }

@@ -7,7 +7,7 @@ use super::attach::attacher::{Attacher, Attachment};
 use super::pins::bpffs;
 use super::pins::layout::{self, SetName};
 use super::retired::RetiredSet;
-use super::set::{Constants, Programs, Set};
+use super::set::{Constants, ID_DIGITS, Programs, Set};
 use crate::backend::host;
 use crate::backend::interfaces::{Interface, LinkLayer, Patterns};
 use crate::backend::lock::InterfaceLock;
@@ -205,9 +205,9 @@ pub(super) fn discard(path: Option<&Path>) {
     }
 }
 
-/// The id of a new life of maps: 16 random hexadecimal digits.
+/// The id of a new life of maps: random hexadecimal digits.
 pub(super) fn new_id() -> String {
     let mut id = uuid::Uuid::new_v4().simple().to_string();
-    id.truncate(16);
+    id.truncate(ID_DIGITS);
     id
 }

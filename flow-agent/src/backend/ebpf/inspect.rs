@@ -1,9 +1,12 @@
-//! Following the devices: those that come, go, are made again or renamed, and what others do to our attachments.
+//! EDGE clock: following the devices: those that come, go, are made again or renamed, and what others do to our attachments.
+#![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::attach::attacher::AttachmentStatus;
 use super::attach::foreign;
+use super::attach::link::Link;
 use super::counting::{Counted, Counting};
 use crate::backend::BackendError;
 use crate::backend::host;
@@ -16,15 +19,19 @@ use crate::ledger::reading::{Moment, Unseen};
 impl Counting {
     /// Looks at everything once, and mends it.
     pub(super) fn look_around(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError> {
+        // What is attached anew is not seen until then, which may be long after `now` where there are many devices.
+        let begun_at = Instant::now();
+        let time = || now.after(begun_at.elapsed());
+        self.attacher.qdiscs.refresh();
         let present = self.present()?;
         let selection = self.patterns.select(&present, &self.counted.keys().copied().collect());
         let mut unseen = Vec::new();
         self.leave(&selection.chosen);
         for interface in &selection.chosen {
             let seen = if self.counted.contains_key(&interface.index) {
-                self.look_at(interface, now)
+                self.look_at(interface, now, &time)
             } else {
-                self.join(interface, now)
+                self.join(interface, now, &time)
             };
             unseen.extend(seen);
         }
@@ -84,8 +91,8 @@ impl Counting {
         }
     }
 
-    /// Looks at a device that is counted.
-    fn look_at(&mut self, interface: &Interface, now: Moment) -> Option<Unseen> {
+    /// Looks at a device that is counted. `time` tells when what was mended counts again.
+    fn look_at(&mut self, interface: &Interface, now: Moment, time: &dyn Fn() -> Moment) -> Option<Unseen> {
         let counted = self.counted.get_mut(&interface.index).expect("it was found there");
         if counted.name != interface.name {
             tracing::info!(interface = interface.name, before = counted.name, "renamed");
@@ -101,6 +108,10 @@ impl Counting {
             let why = match sight {
                 Ok(AttachmentStatus::Attached) => continue,
                 Ok(AttachmentStatus::Broken(why)) => why,
+                Ok(AttachmentStatus::Hidden(why)) => {
+                    reasons.push(why);
+                    continue;
+                }
                 // Not to be seen is no reason to take it away: it may count all the same.
                 Err(error) => {
                     reasons.push(error.to_string());
@@ -127,11 +138,11 @@ impl Counting {
             return None;
         }
         let why = reasons.join("; ");
-        Some(Unseen { start, end: now, interface: interface.name.clone(), why })
+        Some(Unseen { start, end: time(), interface: interface.name.clone(), why })
     }
 
-    /// Begins to count a device.
-    fn join(&mut self, interface: &Interface, now: Moment) -> Option<Unseen> {
+    /// Begins to count a device. `time` tells when it counts.
+    fn join(&mut self, interface: &Interface, now: Moment, time: &dyn Fn() -> Moment) -> Option<Unseen> {
         let missed = self.watch.missing.get(&interface.name).copied();
         let start = missed.unwrap_or(self.watch.looked_at);
         match self.count(interface, now) {
@@ -143,7 +154,7 @@ impl Counting {
                     return None;
                 }
                 let why = if missed.is_some() { "the interface was made again" } else { "the interface appeared" };
-                Some(Unseen { start, end: now, interface: interface.name.clone(), why: why.into() })
+                Some(Unseen { start, end: time(), interface: interface.name.clone(), why: why.into() })
             }
             Err(error) => {
                 self.watch.missing.entry(interface.name.clone()).or_insert(start);
@@ -157,7 +168,11 @@ impl Counting {
         let layer = interface.link_layer().expect("only devices that can be read are chosen");
         let device = (interface.index, interface.name.as_str());
         let lock = InterfaceLock::take(self.attacher.netns, device.0, device.1, &self.attacher.instance)?;
-        foreign::refuse(&self.attacher, &self.bpffs, device)?;
+        let own = self.attacher.pins.as_ref().map_or(Ok(Vec::new()), |pins| {
+            pins.links_where(|name| (name.netns, name.index) == (self.attacher.netns, device.0))
+        })?;
+        let own = own.iter().filter_map(|found| Link::open(&found.path).ok()).map(|link| link.id).collect();
+        foreign::refuse(&self.attacher, &self.bpffs, device, &own)?;
         let mut counted = Counted { name: interface.name.clone(), layer, attachments: Vec::new(), lock, well_at: now };
         for direction in Direction::BOTH {
             let attached = self

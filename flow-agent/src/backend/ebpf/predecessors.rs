@@ -14,6 +14,8 @@ pub struct Predecessors {
     pub sets: Vec<FoundSet>,
     /// With the ids of those that are links.
     pub links: Vec<(FoundLink, Option<u32>)>,
+    /// There are no sets, and since this boot there was one.
+    pub is_newest_gone: bool,
 }
 
 impl Predecessors {
@@ -22,7 +24,9 @@ impl Predecessors {
     /// # Errors
     /// When they are not to be trusted, are of a newer release, or cannot be read.
     pub fn find(attacher: &Attacher) -> Result<Self, BackendError> {
-        let Some(pins) = &attacher.pins else { return Ok(Self { sets: Vec::new(), links: Vec::new() }) };
+        let Some(pins) = &attacher.pins else {
+            return Ok(Self { sets: Vec::new(), links: Vec::new(), is_newest_gone: false });
+        };
         let sets = pins.sets()?;
         let mut links = Vec::new();
         for found in pins.links()? {
@@ -38,7 +42,12 @@ impl Predecessors {
                 };
             links.push((found, id));
         }
-        Ok(Self { sets, links })
+        Ok(Self { sets, links, is_newest_gone: false })
+    }
+
+    /// The ids of those that are links.
+    pub fn link_ids(&self) -> BTreeSet<u32> {
+        self.links.iter().filter_map(|(_, id)| *id).collect()
     }
 
     /// The names of what was counted.
@@ -79,6 +88,9 @@ impl Predecessors {
         }
         if self.links.iter().any(|(found, _)| found.name.interface == interface.name) {
             return Some("the interface was made again while no agent ran");
+        }
+        if self.is_newest_gone {
+            return Some("the counters were gone when the agent started");
         }
         if self.sets.is_empty() {
             return None;

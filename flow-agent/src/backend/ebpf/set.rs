@@ -219,12 +219,25 @@ impl Programs {
     }
 }
 
+/// How long the id of a set is.
+pub const ID_DIGITS: usize = 16;
+
 /// The epoch of a set: the boot, which it does not outlive, and the id of its life.
 ///
 /// # Errors
 /// When the kernel does not say its boot's id.
 pub fn epoch(name: &SetName) -> Result<String, BackendError> {
     Ok(format!("{}:{}", host::boot_id()?, name.id))
+}
+
+/// Whether `epoch` is one of this boot and of this backend: its set was there, and was not removed by the boot.
+///
+/// # Errors
+/// When the kernel does not say its boot's id.
+pub fn is_of_this_boot(epoch: &str) -> Result<bool, BackendError> {
+    let boot = host::boot_id()?;
+    // The ids of rules are shorter.
+    Ok(epoch.strip_prefix(&boot).and_then(|rest| rest.strip_prefix(':')).is_some_and(|id| id.len() == ID_DIGITS))
 }
 
 fn map_data(map: &Map) -> Option<&MapData> {

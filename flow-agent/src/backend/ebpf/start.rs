@@ -1,10 +1,12 @@
-//! The start: finds what predecessors left, takes it up, and counts.
+//! EDGE clock: the start: finds what predecessors left, takes it up, and counts.
+#![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::time::Instant;
 
 use super::attach::attacher::{Attacher, AttachmentStatus, Mechanism};
-use super::attach::filter;
+use super::attach::filter::{self, QdiscList};
 use super::attach::foreign;
 use super::counting::{self, Counted, Counting, Watch};
 use super::kernel;
@@ -12,7 +14,7 @@ use super::pins::bpffs::{self, Pins};
 use super::pins::layout;
 use super::predecessors::Predecessors;
 use super::refusal;
-use super::set::{Constants, Set};
+use super::set::{self, Constants, Set};
 use super::sets::Sets;
 use crate::backend::host;
 use crate::backend::interfaces::{Interface, Patterns, Selection};
@@ -35,6 +37,7 @@ pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
 }
 
 fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
+    let begun_at = Instant::now();
     let StartContext { patterns, chosen, left_out, attacher, before, mut locks } = StartContext::look(options)?;
     let mut sets = Sets::sort(&before.sets, options)?;
 
@@ -57,9 +60,19 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
     if sets.adopted_is_known {
         counting.mark_sealed()?;
     }
-    let begun = counting.begin_all(&chosen, &mut locks, &before, options.last_known, now);
+    let begun = counting.begin_all(&chosen, &mut locks, &before);
     let unseen = match begun {
-        Ok(unseen) => unseen,
+        // What passed until all was attached was not seen, and that may take long where there are many devices.
+        Ok(reasons) => {
+            let end = now.after(begun_at.elapsed());
+            let start = options.last_known.unwrap_or(end);
+            let unseen = |(interface, why)| Unseen { start, end, interface, why };
+            let mut unseen: Vec<Unseen> = reasons.into_iter().map(unseen).collect();
+            if chosen.is_empty() {
+                unseen.push(counting.patterns.nothing_counted(options.last_known.unwrap_or(now), now));
+            }
+            unseen
+        }
         Err(error) => {
             if before.sets.is_empty() {
                 counting.dismantle();
@@ -99,11 +112,16 @@ impl StartContext {
             netns: host::netns()?,
             instance: options.instance.clone(),
             pins: open_pins(options)?,
+            qdiscs: QdiscList::default(),
         };
-        let before = Predecessors::find(&attacher)?;
+        let mut before = Predecessors::find(&attacher)?;
+        if let Some(epoch) = &options.newest_epoch {
+            before.is_newest_gone = before.sets.is_empty() && set::is_of_this_boot(epoch)?;
+        }
         let locks = lock(&attacher, &chosen)?;
+        let own = before.link_ids();
         for interface in &chosen {
-            foreign::refuse(&attacher, &options.bpffs, (interface.index, &interface.name))?;
+            foreign::refuse(&attacher, &options.bpffs, (interface.index, &interface.name), &own)?;
         }
         Ok(Self { patterns, chosen, left_out, attacher, before, locks })
     }
@@ -121,7 +139,8 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
     }
     // How the counters were attached is told by their pins.
     let mechanism = Mechanism::Tcx;
-    let attacher = Attacher { mechanism, netns: host::netns()?, instance: options.instance.clone(), pins };
+    let (netns, instance, qdiscs) = (host::netns()?, options.instance.clone(), QdiscList::default());
+    let attacher = Attacher { mechanism, netns, instance, pins, qdiscs };
     let before = Predecessors::find(&attacher)?;
     let mut sets = Sets::sort(&before.sets, options)?;
     sets.retire_all()?;
@@ -223,23 +242,19 @@ fn prepare_slots(set: &Set, ports: &BTreeSet<u16>, known: bool) -> Result<(), Ba
 }
 
 impl Counting {
+    /// Begins with all devices. Why what passed before was not seen, by their names.
     fn begin_all(
         &mut self,
         chosen: &[Interface],
         locks: &mut BTreeMap<u32, InterfaceLock>,
         before: &Predecessors,
-        last_known: Option<Moment>,
-        now: Moment,
-    ) -> Result<Vec<Unseen>, BackendError> {
-        let mut unseen = Vec::new();
+    ) -> Result<Vec<(String, String)>, BackendError> {
+        let now = self.watch.looked_at;
+        let mut reasons = Vec::new();
         for interface in chosen {
             let lock = locks.remove(&interface.index).expect("every chosen device was locked");
             let why = self.begin(interface, lock, before, now)?;
-            let start = last_known.unwrap_or(now);
-            unseen.extend(why.map(|why| Unseen { start, end: now, interface: interface.name.clone(), why }));
-        }
-        if chosen.is_empty() {
-            unseen.push(self.patterns.nothing_counted(last_known.unwrap_or(now), now));
+            reasons.extend(why.map(|why| (interface.name.clone(), why)));
         }
         // What else was attached: devices that are not to be counted any more, or are gone.
         let chosen: BTreeSet<u32> = chosen.iter().map(|interface| interface.index).collect();
@@ -248,7 +263,7 @@ impl Counting {
                 self.attacher.remove(found)?;
             }
         }
-        Ok(unseen)
+        Ok(reasons)
     }
 
     /// Counts a device from the start: takes up what is attached there, or attaches anew. Why what passed before was not
@@ -268,8 +283,13 @@ impl Counting {
             let program = self.programs.get(layer, direction)?;
             let attached = match before.take_live(&self.attacher, interface.index, direction)? {
                 Some(found) => self.attacher.adopt(found, program, &self.set.name).and_then(|attachment| {
-                    let AttachmentStatus::Broken(reason) = self.attacher.look(&attachment)? else {
-                        return Ok(attachment);
+                    let reason = match self.attacher.look(&attachment)? {
+                        AttachmentStatus::Attached => return Ok(attachment),
+                        AttachmentStatus::Hidden(reason) => {
+                            why = Some(format!("{reason} while no agent ran"));
+                            return Ok(attachment);
+                        }
+                        AttachmentStatus::Broken(reason) => reason,
                     };
                     why = Some(format!("{reason} while no agent ran"));
                     self.attacher.detach(attachment)?;
@@ -278,7 +298,8 @@ impl Counting {
                 None => {
                     let reason = before.why_unseen(interface, self.attacher.netns, &self.patterns);
                     why = why.or(reason.map(ToOwned::to_owned));
-                    self.attacher.attach(program, device, direction, &self.set.name)
+                    // What was left of former attachments was removed when they were looked for.
+                    self.attacher.attach_anew(program, device, direction, &self.set.name)
                 }
             };
             match attached {

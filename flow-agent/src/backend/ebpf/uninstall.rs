@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::attach::attacher::{Attacher, Mechanism};
-use super::attach::filter;
+use super::attach::filter::{self, QdiscList};
 use super::attach::link::Link;
 use super::instances;
 use super::maps::spec;
@@ -169,5 +169,5 @@ fn is_live(instance: &str, found: &FoundLink) -> Result<bool, BackendError> {
 }
 
 fn attacher(instance: &str, netns: u64, mechanism: Mechanism) -> Attacher {
-    Attacher { mechanism, netns, instance: instance.to_owned(), pins: None }
+    Attacher { mechanism, netns, instance: instance.to_owned(), pins: None, qdiscs: QdiscList::default() }
 }

@@ -11,8 +11,9 @@ use super::model::script::Script;
 use super::model::set_name::{SetName, instance_tag};
 use super::retired::{RetiredSet, identity};
 use super::set::{Numbers, Set};
-use crate::backend::interfaces::{Interface, Patterns};
+use crate::backend::interfaces::{Interface, Patterns, Selection};
 use crate::backend::lock::InterfaceLock;
+use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host};
 use crate::ledger::reading::{Moment, Reading};
 
@@ -36,7 +37,7 @@ pub struct Counting {
 /// An interface that is counted.
 pub(super) struct Counted {
     pub(super) index: u32,
-    pub(super) _lock: InterfaceLock,
+    pub(super) lock: InterfaceLock,
 }
 
 /// What the inspections remember.
@@ -51,6 +52,8 @@ pub(super) struct Watch {
     pub(super) followed_at: Moment,
     /// Interfaces that should be counted and cannot be, since when.
     pub(super) missing: BTreeMap<String, Moment>,
+    /// What was said to be left out, because rules see its packets as those of another device.
+    pub(super) left_out: BTreeSet<LeftOut>,
 }
 
 impl Backend for Counting {
@@ -143,6 +146,7 @@ impl Backend for Counting {
     }
 
     fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
+        self.counted.iter_mut().for_each(|(name, counted)| counted.lock.keep(name));
         self.look_around(now)
     }
 
@@ -262,19 +266,11 @@ pub(super) fn new_name(instance: &str, taken: &mut BTreeSet<String>) -> SetName 
     }
 }
 
-/// The devices that the patterns pick. Rules look at IP packets: what a device's frames begin with does not matter.
-///
-/// # Errors
-/// When the kernel does not answer.
-pub(super) fn pick(
-    patterns: &Patterns,
-    present: &[Interface],
-    counted: &BTreeSet<u32>,
-) -> (Vec<Interface>, BTreeSet<String>) {
-    let selection = patterns.select(present, counted);
-    let mut picked = selection.chosen;
-    picked.extend(selection.refused);
+/// The devices that the patterns picked. Rules look at IP packets: what a device's frames begin with does not matter.
+pub(super) fn pick(selection: &Selection, present: &[Interface]) -> Vec<Interface> {
+    let mut picked = selection.chosen.clone();
+    picked.extend(selection.refused.iter().cloned());
     picked.extend(present.iter().filter(|interface| selection.unreadable.contains(&interface.name)).cloned());
     picked.sort_by(|a, b| a.name.cmp(&b.name));
-    (picked, selection.absent)
+    picked
 }

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::counting::{Counted, Counting, pick};
 use super::found;
@@ -13,8 +13,9 @@ use super::host::tools::{Quiet, Tools};
 use super::model::set_name::SetName;
 use super::saved::last::Last;
 use super::set::Look;
-use crate::backend::interfaces::Interface;
+use crate::backend::interfaces::{Interface, Selection};
 use crate::backend::lock::InterfaceLock;
+use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend as _, BackendError, Inspection, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
@@ -119,7 +120,7 @@ impl Counting {
         }
         let why = reasons.join("; ");
         tracing::warn!(why, "some time was not measured");
-        let end = later(now, begun_at.elapsed());
+        let end = now.after(begun_at.elapsed());
         let unseen = |name: &String| Unseen { start: well_at, end, interface: name.clone(), why: why.clone() };
         inspection.unseen.extend(self.set.interfaces.iter().map(unseen));
         Ok(())
@@ -180,10 +181,12 @@ impl Counting {
     fn follow(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError> {
         let present = host::present(&self.patterns)?;
         let indices = self.counted.values().map(|counted| counted.index).collect();
-        let (picked, absent) = pick(&self.patterns, &present, &indices);
+        let selection = self.patterns.select(&present, &indices);
+        let picked = pick(&selection, &present);
+        self.say_left_out(&selection);
         let mut unseen = Vec::new();
         let mut names: BTreeSet<String> =
-            absent.into_iter().filter(|name| self.set.interfaces.contains(name)).collect();
+            selection.absent.into_iter().filter(|name| self.set.interfaces.contains(name)).collect();
         for interface in &picked {
             match self.hold(interface) {
                 Ok(()) => {
@@ -208,6 +211,26 @@ impl Counting {
         Ok(unseen)
     }
 
+    /// Tells of devices that became ports or members of others: from then on rules see their packets as those of the others,
+    /// which are counted instead. A start refuses a configuration that names the lower one.
+    fn say_left_out(&mut self, selection: &Selection) {
+        let left_out: BTreeSet<LeftOut> = selection.left_out.iter().cloned().collect();
+        for LeftOut { interface, counted, .. } in left_out.difference(&self.watch.left_out) {
+            let help = if selection.stacked.iter().any(|pair| pair.lower == *interface) {
+                "the configuration names the lower one, which the next start refuses: name the upper one"
+            } else {
+                ""
+            };
+            tracing::warn!(
+                interface,
+                counted,
+                help,
+                "packets of one interface now come in by another, which is counted"
+            );
+        }
+        self.watch.left_out = left_out;
+    }
+
     /// Takes the lock of a device; one that was made again under its name is another device.
     fn hold(&mut self, interface: &Interface) -> Result<(), BackendError> {
         if self.counted.get(&interface.name).is_some_and(|counted| counted.index == interface.index) {
@@ -215,7 +238,7 @@ impl Counting {
         }
         super::start::refuse_name(&interface.name)?;
         let lock = InterfaceLock::take(self.netns, interface.index, &interface.name, &self.instance)?;
-        self.counted.insert(interface.name.clone(), Counted { index: interface.index, _lock: lock });
+        self.counted.insert(interface.name.clone(), Counted { index: interface.index, lock });
         Ok(())
     }
 
@@ -244,10 +267,4 @@ impl Counting {
         self.watch.fingerprints = None;
         Ok(unseen)
     }
-}
-
-/// `moment`, and so long after it.
-fn later(moment: Moment, pause: Duration) -> Moment {
-    let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
-    Moment { wall: moment.wall + pause, boot_ns: moment.boot_ns.saturating_add(ns) }
 }

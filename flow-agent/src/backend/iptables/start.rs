@@ -39,12 +39,12 @@ pub fn start(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, Bac
 /// As [`start`].
 pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
     let begun_at = now();
-    let StartContext { patterns, picked, tools, before } = StartContext::look(options, path)?;
+    let StartContext { patterns, picked, left_out, tools, before } = StartContext::look(options, path)?;
     kept::warn();
     let netns = host::netns()?;
     let lock = |interface: &Interface| {
         let lock = InterfaceLock::take(netns, interface.index, &interface.name, &options.instance)?;
-        Ok((interface.name.clone(), Counted { index: interface.index, _lock: lock }))
+        Ok((interface.name.clone(), Counted { index: interface.index, lock }))
     };
     let counted: BTreeMap<String, Counted> = picked.iter().map(lock).collect::<Result<_, BackendError>>()?;
 
@@ -67,6 +67,7 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
             fingerprints: None,
             followed_at: begun_at,
             missing: BTreeMap::new(),
+            left_out,
         },
         sealed: false,
         taken,
@@ -88,6 +89,7 @@ pub fn probe(options: &Options) -> Result<(), BackendError> {
 struct StartContext {
     patterns: Patterns,
     picked: Vec<Interface>,
+    left_out: BTreeSet<LeftOut>,
     tools: Vec<Tools>,
     before: Predecessors,
 }
@@ -99,10 +101,10 @@ impl StartContext {
         }
         refuse_too_many(options.ports.len(), options.max_ports)?;
         let patterns = Patterns::parse(&options.interfaces)?.for_rules().allow_stacked(options.allow_stacked);
-        let picked = choose(&patterns)?;
+        let (picked, left_out) = choose(&patterns)?;
         let tools = Tools::in_use(path)?;
         let before = Predecessors::find(options, path, Some(&tools))?;
-        Ok(Self { patterns, picked, tools, before })
+        Ok(Self { patterns, picked, left_out, tools, before })
     }
 }
 
@@ -126,14 +128,14 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
     before.retired(None)
 }
 
-/// What is to be counted, if all of it is there.
-fn choose(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
+/// What is to be counted, if all of it is there; and what is left out.
+fn choose(patterns: &Patterns) -> Result<(Vec<Interface>, BTreeSet<LeftOut>), BackendError> {
     let present = host::present(patterns)?;
-    let (picked, absent) = pick(patterns, &present, &BTreeSet::new());
     let selection = patterns.select(&present, &BTreeSet::new());
+    let picked = pick(&selection, &present);
     selection.refuse_stacked()?;
     selection.left_out.iter().for_each(LeftOut::say);
-    if let Some(interface) = absent.into_iter().next() {
+    if let Some(interface) = selection.absent.into_iter().next() {
         let present = present.into_iter().map(|interface| interface.name).collect();
         return Err(BackendError::NoSuchInterface { interface, present });
     }
@@ -141,7 +143,7 @@ fn choose(patterns: &Patterns) -> Result<Vec<Interface>, BackendError> {
     if picked.is_empty() {
         tracing::warn!("no interface to count yet: waiting for one");
     }
-    Ok(picked)
+    Ok((picked, selection.left_out.into_iter().collect()))
 }
 
 /// # Errors

@@ -1,6 +1,6 @@
 //! Which devices there are, which of them carry a default route, and what they count themselves.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 
@@ -135,6 +135,18 @@ pub fn device(index: u32) -> Result<Option<Device>, BackendError> {
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error()) => Ok(None),
         Err(source) => Err(BackendError::Netlink { action: "read the counters of an interface", source }),
     }
+}
+
+/// What all devices count themselves, by their indices: one question for many devices.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn devices() -> Result<BTreeMap<u32, Device>, BackendError> {
+    let answers = Request::new(RTM_GETLINK, NLM_F_DUMP, &[0; LINK_HEADER])
+        .ask()
+        .map_err(|source| BackendError::Netlink { action: "read the counters of the interfaces", source })?;
+    let answers = answers.iter().filter(|(message_type, _)| *message_type == RTM_NEWLINK);
+    Ok(answers.filter_map(|(_, body)| Some((read_u32(body, 4)?, counters(body)?))).collect())
 }
 
 fn interface(body: &[u8], default_routes: &BTreeSet<u32>) -> Option<Interface> {
@@ -357,6 +369,7 @@ mod tests {
         assert_eq!(loopback.device_type, 772);
         assert_eq!(device(loopback.index).unwrap().unwrap().name, "lo");
         assert!(device(u32::MAX >> 1).unwrap().is_none());
+        assert_eq!(devices().unwrap()[&loopback.index].name, "lo");
         default_routes().unwrap();
     }
 }

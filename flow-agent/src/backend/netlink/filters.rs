@@ -1,5 +1,6 @@
 //! The clsact qdisc and its filters, for kernels without TCX.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -94,18 +95,24 @@ impl Filter {
     }
 }
 
-/// What lies at the ingress hook of a device: `clsact`, `ingress`, or nothing.
+/// What lies at the ingress hooks of all devices, by their indices: `clsact` or `ingress`. The kernel lists the qdiscs of all
+/// devices or of none, so that whoever looks at many devices asks once.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn ingress_qdiscs() -> io::Result<BTreeMap<u32, String>> {
+    let answers = Request::new(RTM_GETQDISC, NLM_F_DUMP, &header(0, 0, 0, 0)).ask()?;
+    let at_ingress =
+        answers.iter().filter(|(kind, body)| *kind == RTM_NEWQDISC && read_u32(body, 8) == Some(CLSACT_HANDLE));
+    Ok(at_ingress.filter_map(|(_, body)| Some((read_u32(body, 4)?, text(body, TCA_KIND)?))).collect())
+}
+
+/// What lies at the ingress hook of one device.
 ///
 /// # Errors
 /// When the kernel does not answer.
 pub fn ingress_qdisc(index: u32) -> io::Result<Option<String>> {
-    let answers = Request::new(RTM_GETQDISC, NLM_F_DUMP, &header(index, 0, 0, 0)).ask()?;
-    Ok(answers
-        .iter()
-        .filter(|(kind, body)| {
-            *kind == RTM_NEWQDISC && read_u32(body, 4) == Some(index) && read_u32(body, 8) == Some(CLSACT_HANDLE)
-        })
-        .find_map(|(_, body)| text(body, TCA_KIND)))
+    Ok(ingress_qdiscs()?.remove(&index))
 }
 
 /// Makes the clsact qdisc; `EEXIST` when something is there.
@@ -132,9 +139,19 @@ pub fn delete_clsact(index: u32) -> io::Result<()> {
 /// # Errors
 /// When the kernel does not answer.
 pub fn filters(index: u32, direction: Direction) -> io::Result<Vec<Filter>> {
-    if ingress_qdisc(index)?.as_deref() != Some("clsact") {
-        return Ok(Vec::new());
+    let filters = filters_at_hook(index, direction)?;
+    if filters.is_empty() || ingress_qdisc(index)?.as_deref() == Some("clsact") {
+        return Ok(filters);
     }
+    Ok(Vec::new())
+}
+
+/// The same, of whatever qdisc is there. Of `ingress` the kernel lists the filters of the one direction that it has, also
+/// where it was asked for those of the other.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub fn filters_at_hook(index: u32, direction: Direction) -> io::Result<Vec<Filter>> {
     let header = header(index, 0, direction.parent(), 0);
     let answers = match Request::new(RTM_GETTFILTER, NLM_F_DUMP, &header).ask() {
         Ok(answers) => answers,

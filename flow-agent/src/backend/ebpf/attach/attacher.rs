@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aya::programs::SchedClassifier;
 
-use super::filter::remove_filter;
+use super::filter::{QdiscList, remove_filter};
 use super::link::Link;
 use crate::backend::ebpf::kernel;
 use crate::backend::ebpf::pins::bpffs::{self, FoundLink, Pin, Pins};
@@ -28,6 +28,7 @@ pub struct Attacher {
     pub instance: String,
     /// Where attachments are pinned; `None`: they end with this process.
     pub pins: Option<Pins>,
+    pub qdiscs: QdiscList,
 }
 
 /// A program that is attached to one direction of one device.
@@ -55,6 +56,8 @@ pub enum AttachmentStatus {
     Attached,
     /// It is not as it was; why, in words for the person who reads the bill.
     Broken(String),
+    /// It is as it was, but what somebody else attached may keep packets from it, and attaching it anew would not help.
+    Hidden(String),
 }
 
 impl Attacher {
@@ -69,9 +72,23 @@ impl Attacher {
         direction: Direction,
         set: &SetName,
     ) -> Result<Attachment, BackendError> {
-        let name = LinkName { netns: self.netns, index, direction, interface: interface.to_owned() };
         // What is left of an attachment that ended, perhaps under another name of the device.
         self.links_at(index, direction)?.iter().try_for_each(|left| remove_pin(&left.path))?;
+        self.attach_anew(program, (index, interface), direction, set)
+    }
+
+    /// The same where nothing is left of former attachments, which is not looked for.
+    ///
+    /// # Errors
+    /// As [`Attacher::attach`].
+    pub fn attach_anew(
+        &self,
+        program: &mut SchedClassifier,
+        (index, interface): (u32, &str),
+        direction: Direction,
+        set: &SetName,
+    ) -> Result<Attachment, BackendError> {
+        let name = LinkName { netns: self.netns, index, direction, interface: interface.to_owned() };
         let hold = match self.mechanism {
             Mechanism::Tcx => {
                 // A filter of ours whose pins are lost would count for nobody.
@@ -189,7 +206,6 @@ impl Attacher {
     /// When it cannot be looked.
     pub fn look(&self, attachment: &Attachment) -> Result<AttachmentStatus, BackendError> {
         let LinkName { index, direction, .. } = attachment.name;
-        let netlink = |source| BackendError::Netlink { action: "list what is attached", source };
         let place = match &attachment.hold {
             Hold::Link { link, .. } => {
                 let hook = kernel::query_tcx(index, direction)
@@ -199,14 +215,17 @@ impl Attacher {
                 (place, hook.attached.first().map(|(program, _)| format!("program {program}")))
             }
             Hold::Filter { .. } => {
-                let filters = netlink::filters(index, direction).map_err(netlink)?;
+                let filters = self.filters(index, direction)?;
                 let ours = |filter: &netlink::Filter| filter.is_at_our_place() && filter.program == attachment.program;
                 let first = filters.first().map(|filter| format!("{} filter {}", filter.kind, filter.name));
                 (filters.iter().position(ours), first)
             }
         };
         Ok(match place {
-            (Some(0), _) => AttachmentStatus::Attached,
+            (Some(0), _) => match attachment.hold {
+                Hold::Filter { .. } => before_clsact(index, direction),
+                Hold::Link { .. } => AttachmentStatus::Attached,
+            },
             (Some(_), Some(first)) => {
                 AttachmentStatus::Broken(format!("{first} came before the counter ({direction})"))
             }
@@ -267,6 +286,16 @@ impl Attachment {
         let (Hold::Link { pin, .. } | Hold::Filter { pin, .. }) = &mut self.hold;
         *pin = None;
     }
+}
+
+/// Whether packets meet a filter on clsact although programs may be attached before it, which kernels with TCX allow. What
+/// such programs do with packets cannot be told.
+fn before_clsact(index: u32, direction: Direction) -> AttachmentStatus {
+    // A kernel without TCX refuses to tell, and has none.
+    let hook = kernel::query_tcx(index, direction).ok().flatten().unwrap_or_default();
+    hook.attached.first().map_or(AttachmentStatus::Attached, |(program, _)| {
+        AttachmentStatus::Hidden(format!("program {program} came before the counter ({direction})"))
+    })
 }
 
 /// Removes the pin of an attachment; a link is detached first. What is gone already is removed.

@@ -1,5 +1,7 @@
 //! EDGE kernel: the place on clsact, for kernels without TCX.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 
@@ -11,14 +13,61 @@ use crate::backend::ebpf::pins::layout::{self, LinkName, SetName};
 use crate::backend::netlink::{self, Direction};
 use crate::backend::{BackendError, Cause};
 
+/// What lies at the ingress hooks of all devices, listed once for many looks.
+#[derive(Clone, Debug, Default)]
+pub struct QdiscList(RefCell<Option<BTreeMap<u32, String>>>);
+
+impl QdiscList {
+    /// Lets the next look ask the kernel again: others make and delete qdiscs.
+    pub fn refresh(&self) {
+        *self.0.borrow_mut() = None;
+    }
+
+    /// What lies at the ingress hook of a device: `clsact`, `ingress`, or nothing.
+    fn of(&self, index: u32) -> io::Result<Option<String>> {
+        let mut list = self.0.borrow_mut();
+        let known = match list.take() {
+            Some(known) => known,
+            None => netlink::ingress_qdiscs()?,
+        };
+        Ok(list.insert(known).get(&index).cloned())
+    }
+
+    fn is_clsact(&self, index: u32) -> io::Result<bool> {
+        if self.of(index)?.as_deref() == Some("clsact") {
+            return Ok(true);
+        }
+        // It may have come after the list was made.
+        self.refresh();
+        Ok(self.of(index)?.as_deref() == Some("clsact"))
+    }
+
+    /// The qdisc of a device is clsact now.
+    fn add_clsact(&self, index: u32) {
+        self.0.borrow_mut().iter_mut().for_each(|list| drop(list.insert(index, "clsact".to_owned())));
+    }
+}
+
 impl Attacher {
+    /// The filters of one direction of a device, in the order in which packets meet them; none where there is no clsact.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub(super) fn filters(&self, index: u32, direction: Direction) -> Result<Vec<netlink::Filter>, BackendError> {
+        let failed = |source| BackendError::Netlink { action: "list the filters", source };
+        let filters = netlink::filters_at_hook(index, direction).map_err(failed)?;
+        if filters.is_empty() || self.qdiscs.is_clsact(index).map_err(failed)? {
+            return Ok(filters);
+        }
+        Ok(Vec::new())
+    }
+
     /// Whether the filter at our place there is one of this instance.
     ///
     /// # Errors
     /// When the kernel does not answer.
     pub(super) fn own_filter(&self, name: &LinkName) -> Result<bool, BackendError> {
-        let filters = netlink::filters(name.index, name.direction)
-            .map_err(|source| BackendError::Netlink { action: "list the filters", source })?;
+        let filters = self.filters(name.index, name.direction)?;
         let is_own = |filter: &netlink::Filter| layout::filter_owner(&filter.name) == Some(&self.instance);
         Ok(filters.iter().any(|filter| filter.is_at_our_place() && is_own(filter)))
     }
@@ -33,9 +82,8 @@ impl Attacher {
         name: &LinkName,
         set: &SetName,
     ) -> Result<bool, BackendError> {
-        let netlink = |source| BackendError::Netlink { action: "list the filters", source };
         let qdisc_is_ours = self.ensure_clsact(name)?;
-        let filters = netlink::filters(name.index, name.direction).map_err(netlink)?;
+        let filters = self.filters(name.index, name.direction)?;
         if let Some(blocking) = filters.iter().find(|filter| filter.blocks_our_place()) {
             let (interface, kind) = (name.interface.clone(), blocking.kind.clone());
             return Err(BackendError::FilterPlace { interface, direction: name.direction.name(), kind });
@@ -78,7 +126,7 @@ impl Attacher {
     fn ensure_clsact(&self, name: &LinkName) -> Result<bool, BackendError> {
         let netlink = |source| BackendError::Netlink { action: "list the qdiscs", source };
         let note = self.pins.as_ref().map(|pins| pins.clsact_path(self.netns, name.index));
-        match netlink::ingress_qdisc(name.index).map_err(netlink)?.as_deref() {
+        match self.qdiscs.of(name.index).map_err(netlink)?.as_deref() {
             Some("clsact") => return note.map_or(Ok(false), |note| bpffs::exists(&note)),
             Some(kind) => {
                 let (interface, kind) = (name.interface.clone(), kind.to_owned());
@@ -97,6 +145,7 @@ impl Attacher {
         if let (Err(_), Some(note)) = (&added, &note) {
             bpffs::remove(note)?;
         }
+        self.qdiscs.add_clsact(name.index);
         added.map(|()| true)
     }
 }

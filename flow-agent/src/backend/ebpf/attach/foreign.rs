@@ -12,18 +12,23 @@ use crate::backend::ebpf::kernel;
 use crate::backend::ebpf::pins::bpffs::{self, Pins};
 use crate::backend::ebpf::pins::layout;
 use crate::backend::ebpf::set::PROGRAMS;
-use crate::backend::netlink::{self, Direction};
+use crate::backend::netlink::Direction;
 use crate::backend::{BackendError, Cause};
 
-/// Refuses a device to which somebody else's counter is attached.
+/// Refuses a device to which somebody else's counter is attached; `own` are the ids of the links of this instance.
 ///
 /// # Errors
 /// [`BackendError::Foreign`] with the owner, as far as one can see who it is.
-pub fn refuse(attacher: &Attacher, bpffs: &Path, (index, interface): (u32, &str)) -> Result<(), BackendError> {
+pub fn refuse(
+    attacher: &Attacher,
+    bpffs: &Path,
+    (index, interface): (u32, &str),
+    own: &BTreeSet<u32>,
+) -> Result<(), BackendError> {
     for direction in Direction::BOTH {
         let owner = match filter_owner(attacher, index, direction)? {
             Some(owner) => Some(owner),
-            None => link_owner(attacher, bpffs, (index, interface), direction)?,
+            None => link_owner(attacher, bpffs, (index, interface), direction, own)?,
         };
         if let Some(owner) = owner {
             let (interface, direction) = (interface.to_owned(), direction.name());
@@ -34,9 +39,8 @@ pub fn refuse(attacher: &Attacher, bpffs: &Path, (index, interface): (u32, &str)
 }
 
 fn filter_owner(attacher: &Attacher, index: u32, direction: Direction) -> Result<Option<String>, BackendError> {
-    let filters = netlink::filters(index, direction)
-        .map_err(|source| BackendError::Netlink { action: "list the filters", source })?;
-    Ok(filters
+    Ok(attacher
+        .filters(index, direction)?
         .iter()
         .filter_map(|filter| layout::filter_owner(&filter.name))
         .find(|owner| *owner != attacher.instance)
@@ -48,15 +52,10 @@ fn link_owner(
     bpffs: &Path,
     (index, interface): (u32, &str),
     direction: Direction,
+    own: &BTreeSet<u32>,
 ) -> Result<Option<String>, BackendError> {
     // A kernel without TCX has no links.
     let Ok(Some(hook)) = kernel::query_tcx(index, direction) else { return Ok(None) };
-    let own: BTreeSet<u32> = attacher
-        .links_at(index, direction)?
-        .iter()
-        .filter_map(|found| Link::open(&found.path).ok())
-        .map(|link| link.id)
-        .collect();
     let strangers: Vec<(u32, u32)> = hook.attached.into_iter().filter(|(_, link)| !own.contains(link)).collect();
     if strangers.is_empty() {
         return Ok(None);

@@ -1,0 +1,57 @@
+//! What is done to the pins of eBPF, to bpffs, and to /run.
+
+use std::fs;
+
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use super::kind::Kind;
+use super::scene::Scene;
+use super::{Interference, Setting, killed, row};
+
+fn everywhere(_: Kind) -> bool {
+    true
+}
+
+/// All of it. A running agent holds its maps and links open, so that nothing is missed.
+pub fn catalogue() -> Vec<Interference> {
+    let harmless = |name, work| row(name, Kind::is_ebpf, work).harmless(everywhere);
+    vec![
+        harmless("unmount bpffs", |scene| unmount(&scene.pair.bpffs, UnmountFlags::DETACH).unwrap()),
+        harmless("unmount bpffs and mount it anew", |scene| {
+            unmount(&scene.pair.bpffs, UnmountFlags::DETACH).unwrap();
+            mount_bpffs(scene);
+        }),
+        harmless("mount another bpffs over it", |scene| mount_bpffs(scene)),
+        harmless("remove all pins", remove_pins),
+        harmless("remove the attachments' pins", remove_links),
+        harmless("remove the pin of one map", |scene| {
+            let sets = fs::read_dir(scene.node.pins()).unwrap().map(|entry| entry.unwrap().path());
+            let cells = sets.map(|set| set.join("CELLS")).find(|path| path.exists()).unwrap();
+            fs::remove_file(cells).unwrap();
+        }),
+        killed("unmount bpffs and mount it anew, no agent there", Kind::is_ebpf, |scene| {
+            unmount(&scene.pair.bpffs, UnmountFlags::DETACH).unwrap();
+            mount_bpffs(scene);
+        }),
+        killed("remove all pins, no agent there", Kind::is_ebpf, remove_pins),
+        killed("remove the attachments' pins, no agent there", Kind::is_ebpf, remove_links),
+        row("remove the locks", everywhere, |scene| drop(scene.beside("rm /run/flow-agent/*.lock")))
+            .harmless(everywhere)
+            .with(Setting::OwnRun),
+        row("remove /run/flow-agent", everywhere, |scene| drop(scene.beside("rm -r /run/flow-agent")))
+            .harmless(everywhere)
+            .with(Setting::OwnRun),
+    ]
+}
+
+fn mount_bpffs(scene: &Scene) {
+    mount("bpf", &scene.pair.bpffs, "bpf", MountFlags::empty(), c"mode=0700").unwrap();
+}
+
+fn remove_pins(scene: &mut Scene) {
+    fs::remove_dir_all(scene.pair.bpffs.join("flow-agent")).unwrap();
+}
+
+fn remove_links(scene: &mut Scene) {
+    fs::remove_dir_all(scene.node.pins().join("links")).unwrap();
+}

@@ -1,0 +1,70 @@
+//! What is done to the state directory of a running agent, and to the file system under it.
+
+use std::fs;
+use std::time::Duration;
+
+use super::kind::Kind;
+use super::scene::Scene;
+use super::{Interference, Setting, row};
+use crate::agent::files;
+
+/// Longer than from one inspection, and one short bucket, to the next.
+const A_WHILE: Duration = Duration::from_secs(6);
+
+fn everywhere(_: Kind) -> bool {
+    true
+}
+
+/// With short buckets: others have no log yet that could be cut.
+fn with_a_log(kind: Kind) -> bool {
+    kind.is_ebpf()
+}
+
+/// All of it. The counters know what the files do not, so that nothing is missing in the end.
+pub fn catalogue() -> Vec<Interference> {
+    let harmless = |name, applies, work| row(name, applies, work).harmless(everywhere);
+    vec![
+        harmless("cut the log", with_a_log, |scene| {
+            scene.node.wait_for_buckets(2);
+            let file = files(&scene.node.state_dir().join("hourly")).pop().unwrap();
+            let length = fs::metadata(&file).unwrap().len();
+            fs::File::options().write(true).open(file).unwrap().set_len(length / 2).unwrap();
+        }),
+        harmless("remove the log", with_a_log, |scene| {
+            scene.node.wait_for_buckets(2);
+            fs::remove_file(files(&scene.node.state_dir().join("hourly")).pop().unwrap()).unwrap();
+        }),
+        harmless("remove the directory of logs", with_a_log, |scene| {
+            scene.node.wait_for_buckets(2);
+            fs::remove_dir_all(scene.node.state_dir().join("hourly")).unwrap();
+        }),
+        harmless("remove `instance`", everywhere, |scene| {
+            fs::remove_file(scene.node.state_dir().join("instance")).unwrap();
+        }),
+        harmless("remove the state directory", everywhere, |scene| {
+            fs::remove_dir_all(scene.node.state_dir()).unwrap();
+        }),
+        harmless("move the state directory away", everywhere, |scene| {
+            fs::rename(scene.node.state_dir(), scene.node.path("aside")).unwrap();
+        }),
+        harmless("make the state directory read-only for a while", everywhere, |scene| {
+            let state = scene.node.state_dir().display().to_string();
+            scene.host(&format!("mount --bind -o ro {state} {state}"));
+            scene.pass(A_WHILE);
+            scene.host(&format!("umount --lazy {state}"));
+        })
+        .with(Setting::SmallDisk),
+        harmless("fill the disk for a while", everywhere, |scene| {
+            scene.disk.as_ref().expect("this setting has one").fill();
+            scene.pass(A_WHILE);
+            scene.disk.as_ref().expect("this setting has one").free();
+        })
+        .with(Setting::SmallDisk),
+        harmless("unmount the state directory", everywhere, unmount_state).with(Setting::SmallDisk),
+    ]
+}
+
+/// What was logged is out of reach, and written again where the agent finds a directory.
+fn unmount_state(scene: &mut Scene) {
+    scene.host(&format!("umount --lazy {}", scene.node.state_dir().display()));
+}
