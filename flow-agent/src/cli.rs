@@ -31,6 +31,7 @@ pub enum Command {
     Check(commands::check::Args),
     Import(commands::import::Args),
     Init(commands::init::Args),
+    Prune(commands::prune::Args),
     Uninstall(commands::uninstall::Args),
 }
 
@@ -47,6 +48,7 @@ pub fn main() -> ExitCode {
         | Command::Check(_)
         | Command::Import(_)
         | Command::Init(_)
+        | Command::Prune(_)
         | Command::Uninstall(_) => tracing::Level::WARN,
     };
     log::start(usual, cli.common.verbose, cli.common.quiet);
@@ -58,6 +60,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => commands::check::execute(&cli.common, args),
         Command::Import(args) => commands::import::execute(&cli.common, args),
         Command::Init(args) => commands::init::execute(&cli.common, args),
+        Command::Prune(args) => commands::prune::execute(&cli.common, args),
         Command::Uninstall(args) => commands::uninstall::execute(&cli.common, args),
     };
     finish(outcome)

@@ -8,6 +8,7 @@ pub mod import;
 pub mod init;
 mod instances;
 pub mod output;
+pub mod prune;
 mod renamed;
 pub mod report;
 pub mod rollup;

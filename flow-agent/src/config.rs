@@ -35,6 +35,7 @@ use crate::ledger::user::User;
 use crate::mail::MailConfig;
 use crate::notify::ChannelConfig;
 use crate::ports::PortsConfig;
+use crate::store::retention::RetentionConfig;
 
 /// The defaults, with every key documented. It is itself a configuration.
 pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
@@ -67,6 +68,7 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Where notices are sent to, besides mail.
     pub notify: Vec<ChannelConfig>,
+    pub retention: RetentionConfig,
     /// `[[users]]` with their places, to hold a changed `users_file` against.
     declared: Vec<users::Declared>,
 }

@@ -5,6 +5,7 @@
 pub mod append;
 pub mod blocks;
 pub mod checkpoint;
+pub mod compressed;
 pub mod damage;
 pub mod disk;
 pub mod document;
@@ -18,6 +19,7 @@ pub mod lock;
 pub mod owed;
 pub mod ports;
 pub mod reports;
+pub mod retention;
 pub mod sent;
 pub mod table;
 

@@ -19,6 +19,7 @@ mod imports;
 mod init;
 mod minimal;
 mod program;
+mod prune;
 mod refusals;
 mod show;
 mod sources;

@@ -31,6 +31,7 @@ pub const FOR_TESTS: &[&str] = &[
     "python3",
     "strace",
     "ufw",
+    "zstd",
 ];
 
 /// Installs the packages of `wanted` that are missing. Nothing is removed for them, and no service is started.

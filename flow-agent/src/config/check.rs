@@ -25,6 +25,7 @@ use crate::ledger::user::{UsedBefore, User};
 use crate::mail::MailConfig;
 use crate::notify::{ChannelConfig, ChannelKind};
 use crate::ports::{MAX_PORTS, PortFile, PortsConfig};
+use crate::store::retention::RetentionConfig;
 
 const STATE_DIR: &str = "/var/lib/flow-agent";
 
@@ -88,8 +89,17 @@ pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<
         mail: file.mail.map(|mail| self::mail(mail, source)).transpose()?,
         limits: limits(file.limits),
         notify: notify(file.notify, source)?,
+        retention: retention(file.retention),
         declared,
     })
+}
+
+fn retention(retention: file::Retention) -> RetentionConfig {
+    let default = RetentionConfig::default();
+    RetentionConfig {
+        compress_after: retention.compress_after.map_or(default.compress_after, |limit| limit.0.0),
+        hours: retention.hours.map_or(default.hours, |limit| limit.0.0),
+    }
 }
 
 fn node_name(name: Option<Text<NodeName>>, system: &System) -> Result<String, ConfigError> {

@@ -12,8 +12,8 @@ use super::error::{ConfigError, Place};
 use super::mail::{Address, Mailbox};
 use super::shape::{Interfaces, OneOf, Ports, Share, Text, UserNodes, Whole};
 use super::value::{
-    ByteCount, ChannelName, Currency, Day, NodeName, Operand, PlainPath, PricedBytes, Seconds, SocketPath, UsedBytes,
-    UserName,
+    ByteCount, ChannelName, Currency, Day, MaxAge, NodeName, Operand, PlainPath, PricedBytes, Seconds, SocketPath,
+    UsedBytes, UserName,
 };
 use super::{IncompleteLetters, key};
 use crate::backend::BackendChoice;
@@ -58,6 +58,15 @@ pub(super) struct File {
     pub(super) limits: Limits,
     #[serde(default)]
     pub(super) notify: Vec<Notify>,
+    #[serde(default)]
+    pub(super) retention: Retention,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+pub(super) struct Retention {
+    pub(super) compress_after: Option<Text<MaxAge>>,
+    pub(super) hours: Option<Text<MaxAge>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

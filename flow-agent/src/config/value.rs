@@ -14,6 +14,7 @@ use crate::ledger::month::Month;
 use crate::ledger::user::OnQuota;
 use crate::ledger::{date, name, units};
 use crate::ports::spec;
+use crate::store::retention::Age;
 
 /// A value that is written as text.
 pub trait Value: Sized {
@@ -88,6 +89,21 @@ impl Value for Seconds {
             humantime::parse_duration(text).ok().filter(|time| *time <= LONGEST).ok_or_else(|| other::<Self>(text))?;
         let fits = time.as_secs() > 0 && time.subsec_nanos() == 0;
         fits.then_some(Self(time)).ok_or_else(|| ValueError::Seconds { found: text.to_owned() })
+    }
+}
+
+/// An age after which something is done with old files; `None`: it never is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxAge(pub Option<Age>);
+
+impl Value for MaxAge {
+    const EXPECTED: &'static str = "an age such as \"7 days\", \"13 months\" or \"2 years\", or \"forever\"";
+
+    fn parse(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "forever" | "never" => Ok(Self(None)),
+            _ => Age::parse(text).map(|age| Self(Some(age))).ok_or_else(|| other::<Self>(text)),
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! Reads the blocks of one file as a stream of whole blocks and damage.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::disk::open_to_read;
+use super::compressed::{self, Content};
 use super::error::StoreError;
 use crate::ledger::block::{self, BlockKind, Decoder, Event, Found, Tail};
 
@@ -24,7 +23,7 @@ pub enum Item<K: BlockKind> {
 #[derive(Debug)]
 pub struct Blocks<K: BlockKind> {
     path: PathBuf,
-    file: File,
+    content: Content,
     /// `None` once the file has ended.
     decoder: Option<Decoder<K>>,
     ready: VecDeque<Item<K>>,
@@ -32,18 +31,19 @@ pub struct Blocks<K: BlockKind> {
 }
 
 impl<K: BlockKind> Blocks<K> {
-    /// Opens `path`; `None` if there is no such file.
+    /// Opens `path`; `None` if there is no such file. A name that ends in `.zst` stands for a compressed file, whose
+    /// content is read; the places of blocks are those in the content.
     ///
     /// # Errors
     /// When it cannot be opened, or is not a regular file.
     pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
-        let file = match open_to_read(path) {
+        let content = match compressed::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(StoreError::io("open", path))?,
         };
         Ok(Some(Self {
             path: path.to_owned(),
-            file,
+            content,
             decoder: Some(Decoder::new()),
             ready: VecDeque::new(),
             chunk: vec![0; CHUNK_BYTES].into(),
@@ -57,7 +57,7 @@ impl<K: BlockKind> Blocks<K> {
 
     fn read(&mut self, decoder: &mut Decoder<K>) -> Result<usize, StoreError> {
         let read = loop {
-            match self.file.read(&mut self.chunk) {
+            match self.content.read(&mut self.chunk) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 other => break other.map_err(StoreError::io("read", &self.path))?,
             }
@@ -79,6 +79,9 @@ impl<K: BlockKind> Iterator for Blocks<K> {
             match self.read(&mut decoder) {
                 Ok(0) => self.ready.extend(decoder.finish().map(Item::Tail)),
                 Ok(_) => self.decoder = Some(decoder),
+                Err(StoreError::Io { source, .. }) if self.content.is_damaged(&source) => {
+                    self.ready.push_back(Item::Damage(decoder.break_off()));
+                }
                 Err(error) => return Some(Err(error)),
             }
         }

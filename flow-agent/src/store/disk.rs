@@ -7,7 +7,7 @@ mod real;
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 pub use real::{RealDisk, open_to_read};
@@ -197,6 +197,28 @@ impl Write for Appending<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Whether both have the same bytes.
+///
+/// # Errors
+/// As read(2).
+pub fn same_bytes(left: impl Read, right: impl Read) -> io::Result<bool> {
+    const CHUNK_BYTES: usize = 64 << 10;
+    let mut left = BufReader::with_capacity(CHUNK_BYTES, left);
+    let mut right = BufReader::with_capacity(CHUNK_BYTES, right);
+    loop {
+        let (one, other) = (left.fill_buf()?, right.fill_buf()?);
+        let common = one.len().min(other.len());
+        if one[..common] != other[..common] {
+            return Ok(false);
+        }
+        if common == 0 {
+            return Ok(one.is_empty() && other.is_empty());
+        }
+        left.consume(common);
+        right.consume(common);
     }
 }
 

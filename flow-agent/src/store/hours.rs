@@ -1,15 +1,16 @@
 //! Reads the hourly log: the buckets of a range of dates, as a stream, and what does not count.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, FixedOffset, NaiveDate};
 
 use super::blocks::{Blocks, Item};
+use super::compressed;
 use super::damage::Damage;
 use super::error::StoreError;
 use super::layout::StateDir;
@@ -19,7 +20,8 @@ use crate::ledger::date;
 /// What comes next in the hourly log.
 #[derive(Debug)]
 pub enum Hour {
-    /// A whole bucket; of two of the same epoch and `seq` only the first that is met.
+    /// A whole bucket. If a bucket appears twice (the same epoch and `seq`, or the same time and checksum where it has no
+    /// `seq`), only the first is given: a file may be there both compressed and not, while the one replaces the other.
     Bucket(Box<HourBlock>),
     /// Lines that do not count.
     Damage(Damage),
@@ -30,11 +32,13 @@ pub enum Hour {
 /// The buckets of a range of dates, in the order of the files. Holds one bucket at a time.
 #[derive(Debug)]
 pub struct Hours {
-    state: StateDir,
-    dates: std::vec::IntoIter<NaiveDate>,
+    files: std::vec::IntoIter<PathBuf>,
     newest: Option<PathBuf>,
     file: Option<Blocks<Hourly>>,
+    /// The checksums of the buckets that were read, by epoch and `seq`.
     seen: HashMap<(String, u64), String>,
+    /// The times and checksums of those that have no `seq`.
+    seen_without_number: HashSet<(DateTime<FixedOffset>, String)>,
 }
 
 impl Hours {
@@ -46,7 +50,14 @@ impl Hours {
         let mut dates = dates(state)?;
         let newest = dates.last().map(|date| state.hourly(*date));
         dates.retain(|date| range.contains(date));
-        Ok(Self { state: state.clone(), dates: dates.into_iter(), newest, file: None, seen: HashMap::new() })
+        let files: Vec<PathBuf> = dates.into_iter().flat_map(|date| files(state, date)).collect();
+        Ok(Self {
+            files: files.into_iter(),
+            newest,
+            file: None,
+            seen: HashMap::new(),
+            seen_without_number: HashSet::new(),
+        })
     }
 
     fn take(&mut self, item: Item<Hourly>) -> Option<Hour> {
@@ -60,7 +71,10 @@ impl Hours {
             }
             Item::Block(found) => {
                 let seal = &found.block.seal;
-                let Some(seq) = seal.seq else { return Some(Hour::Bucket(Box::new(found.block))) };
+                let Some(seq) = seal.seq else {
+                    let is_new = self.seen_without_number.insert((seal.start, seal.sha256.clone()));
+                    return is_new.then(|| Hour::Bucket(Box::new(found.block)));
+                };
                 match self.seen.insert((seal.epoch.clone(), seq), seal.sha256.clone()) {
                     None => Some(Hour::Bucket(Box::new(found.block))),
                     // Copied twice into the log: it is known already.
@@ -90,7 +104,7 @@ impl Iterator for Hours {
                     }
                 }
                 Some(Err(error)) => return Some(Err(error)),
-                None => match Blocks::open(&self.state.hourly(self.dates.next()?)) {
+                None => match Blocks::open(&self.files.next()?) {
                     // None: removed since the directory was read.
                     Ok(file) => self.file = file,
                     Err(error) => return Some(Err(error)),
@@ -100,7 +114,18 @@ impl Iterator for Hours {
     }
 }
 
-/// The dates that have a file, in order.
+/// The files that may hold the buckets of a date. Both may be there: what is added to a day that was compressed goes to a
+/// new file beside it.
+pub fn files(state: &StateDir, date: NaiveDate) -> [PathBuf; 2] {
+    [state.hourly_compressed(date), state.hourly(date)]
+}
+
+/// Whether there is a file for this date.
+pub fn has_file(state: &StateDir, date: NaiveDate) -> bool {
+    files(state, date).iter().any(|path| path.exists())
+}
+
+/// The dates that have a file, compressed or not, in order.
 ///
 /// # Errors
 /// When the directory cannot be read; there being none is no error.
@@ -116,12 +141,14 @@ pub fn dates(state: &StateDir) -> Result<Vec<NaiveDate>, StoreError> {
         dates.extend(name.to_str().and_then(date_of));
     }
     dates.sort_unstable();
+    dates.dedup();
     Ok(dates)
 }
 
-/// `2026-10-05.jsonl`, and nothing that only looks like it.
+/// `2026-10-05.jsonl` or `2026-10-05.jsonl.zst`, and nothing that only looks like it.
 fn date_of(name: &str) -> Option<NaiveDate> {
-    name.strip_suffix(".jsonl").and_then(date::parse)
+    let plain = name.strip_suffix(compressed::EXTENSION).and_then(|name| name.strip_suffix('.')).unwrap_or(name);
+    plain.strip_suffix(".jsonl").and_then(date::parse)
 }
 
 #[cfg(test)]
@@ -130,11 +157,16 @@ mod tests {
 
     #[test]
     fn only_files_of_the_log_are_read() {
-        assert_eq!(date_of("2026-10-05.jsonl"), NaiveDate::from_ymd_opt(2026, 10, 5));
+        for name in ["2026-10-05.jsonl", "2026-10-05.jsonl.zst"] {
+            assert_eq!(date_of(name), NaiveDate::from_ymd_opt(2026, 10, 5));
+        }
         for name in [
             "2026-10-5.jsonl",
             ".2026-10-05.jsonl.new",
             "2026-10-05.jsonl.torn",
+            "2026-10-05.jsonlzst",
+            "2026-10-05.zst",
+            ".2026-10-05.jsonl.zst.new",
             "2026-02-30.jsonl",
             "+2026-10-05.jsonl",
             "+262142-12-31.jsonl",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::NaiveDate;
 
+use super::compressed;
 use super::disk::{self, Disk, RealDisk};
 use super::error::StoreError;
 use crate::ledger::month::Month;
@@ -55,6 +56,11 @@ impl StateDir {
     /// `hourly/2026-10-05.jsonl`: the buckets whose `start` bears this date.
     pub fn hourly(&self, date: NaiveDate) -> PathBuf {
         self.hourly_dir().join(format!("{}.jsonl", date.format("%Y-%m-%d")))
+    }
+
+    /// `hourly/2026-10-05.jsonl.zst`: the same, compressed, once the day is over.
+    pub fn hourly_compressed(&self, date: NaiveDate) -> PathBuf {
+        self.hourly_dir().join(format!("{}.jsonl.{}", date.format("%Y-%m-%d"), compressed::EXTENSION))
     }
 
     /// `daily/`
@@ -119,6 +125,7 @@ mod tests {
         let month = Month::of(day);
         let paths = [
             state.hourly(day),
+            state.hourly_compressed(day),
             state.daily(month),
             state.monthly(2026),
             state.node_daily("hk-1", month),
@@ -130,6 +137,7 @@ mod tests {
         ];
         let expected = [
             "hourly/2026-10-05.jsonl",
+            "hourly/2026-10-05.jsonl.zst",
             "daily/2026-10.jsonl",
             "monthly/2026.jsonl",
             "nodes/hk-1/daily/2026-10.jsonl",

@@ -46,6 +46,7 @@ pub fn days(state: &StateDir, zone: Tz) -> Result<BTreeSet<NaiveDate>, StoreErro
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(MonthFile::read(&state.daily(Month::of(*date)))?),
         };
+        // A day is compressed once it owes nothing; what is added later makes a new file.
         let Some(written_at) = modified_at(&state.hourly(*date))? else { continue };
         if month.owes(*date, written_at, calendar::day_end(zone, *date)) {
             owed.insert(*date);

@@ -7,7 +7,7 @@ mod months;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ pub use months::put_month;
 
 use super::blocks::{Blocks, Item};
 use super::damage::{Damage, keep_damaged};
-use super::disk::{Disk, Replacement, open_to_read};
+use super::disk::{self, Disk, Replacement, open_to_read};
 use super::error::StoreError;
 use crate::ledger::block::{self, BlockKind, Found};
 
@@ -112,7 +112,7 @@ impl<K: Keyed> Table<K> {
     /// Whether the existing file has exactly these bytes for a block.
     fn same(&self, key: K::Key, new: &mut dyn Read) -> Result<bool, StoreError> {
         let Some(Piece { source: Source::Old(old), .. }) = self.pieces.get(&key) else { return Ok(false) };
-        let compare = || same_bytes(part(&self.path, old)?, new);
+        let compare = || disk::same_bytes(part(&self.path, old)?, new);
         compare().map_err(StoreError::io("read", &self.path))
     }
 
@@ -151,25 +151,6 @@ fn part(path: &Path, bytes: &Range<u64>) -> io::Result<io::Take<File>> {
     let mut file = open_to_read(path)?;
     file.seek(SeekFrom::Start(bytes.start))?;
     Ok(file.take(bytes.end - bytes.start))
-}
-
-/// Whether both have the same bytes.
-fn same_bytes(left: impl Read, right: impl Read) -> io::Result<bool> {
-    const CHUNK_BYTES: usize = 64 << 10;
-    let mut left = BufReader::with_capacity(CHUNK_BYTES, left);
-    let mut right = BufReader::with_capacity(CHUNK_BYTES, right);
-    loop {
-        let (one, other) = (left.fill_buf()?, right.fill_buf()?);
-        let common = one.len().min(other.len());
-        if one[..common] != other[..common] {
-            return Ok(false);
-        }
-        if common == 0 {
-            return Ok(one.is_empty() && other.is_empty());
-        }
-        left.consume(common);
-        right.consume(common);
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::timers::after;
 use crate::clock;
-use crate::commands::rollup;
+use crate::commands::{prune, rollup};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::ledger::calendar;
@@ -172,6 +172,13 @@ impl Work {
             }
         }
         let failed = roll_up(&self.config, &self.days, self.now);
+        let today = calendar::local(self.config.timezone, self.now.wall).date_naive();
+        // Once a day is enough, and on this thread nothing waits for it.
+        if (searched || self.days.iter().any(|day| *day < today))
+            && let Err(error) = prune::prune(&self.config, self.now.wall)
+        {
+            tracing::warn!("failed to put away old days of the hourly log\n{}", Failure::from(error).render());
+        }
         let done = self.days.difference(&failed).copied().collect();
         Outcome { begun_at: self.now.wall, searched: searched || !self.search, done, failed }
     }

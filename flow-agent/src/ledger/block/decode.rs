@@ -100,6 +100,12 @@ impl<K: BlockKind> Decoder<K> {
         events
     }
 
+    /// Rejects what waits for its seal, because the rest of the file cannot be decompressed.
+    pub fn break_off(mut self) -> Damage {
+        self.waiting.drop_line(self.partial.len() + self.dropped, Fault::Compression);
+        self.waiting.reject::<K>(None).expect("at least the line that was just dropped is waiting")
+    }
+
     /// Returns what is left at the end of the file.
     pub fn finish(mut self) -> Option<Tail> {
         let cut_off = self.partial.len() + self.dropped;

@@ -32,6 +32,8 @@ pub enum Fault {
     Unsealed,
     #[error("cut off")]
     Torn,
+    #[error("it cannot be decompressed from here on")]
+    Compression,
     #[error("more than {limit} bytes")]
     TooLong { limit: usize },
     #[error("more than {limit} lines without a seal")]

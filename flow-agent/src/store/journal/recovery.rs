@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -95,14 +96,17 @@ pub(super) struct Repairs {
 pub(super) fn recover(state: &StateDir) -> Result<(Recovery, Repairs), StoreError> {
     let claims = claims(state)?;
     let scans = newest_files(&claims)?;
-    let mut damages: Vec<Damage> = scans.iter().flat_map(|scan| &scan.damages).map(|(_, what)| what.clone()).collect();
+    // While there are files that can be appended to, the newest seal is in one of them: only older days are compressed.
+    let compressed = if scans.iter().any(|scan| scan.seq.is_some()) { Vec::new() } else { compressed_files(state)? };
+    let read = || scans.iter().chain(&compressed);
+    let mut damages: Vec<Damage> = read().flat_map(|scan| &scan.damages).map(|(_, what)| what.clone()).collect();
     let checkpoint = checkpoint::read(state).unwrap_or_else(|error| {
         let path = state.checkpoint();
         damages.push(Damage { path, line: 1, lines: 1, span: None, what: error.to_string() });
         None
     });
     let repairs = repairs(&scans);
-    let log = scans.iter().filter_map(|scan| scan.seq).max().unwrap_or(0);
+    let log = read().filter_map(|scan| scan.seq).max().unwrap_or(0);
     // A last bucket whose seal rotted was once there, and the checkpoint may follow it.
     let lost = u64::from(repairs.cuts.iter().any(|cut| !cut.bytes.is_empty()));
     let behind = checkpoint.as_ref().map(|checkpoint| checkpoint.seq).filter(|seq| *seq > log + lost);
@@ -111,7 +115,7 @@ pub(super) fn recover(state: &StateDir) -> Result<(Recovery, Repairs), StoreErro
         None => twice(scans.iter()).or(twice(mixed(&claims)?.iter())),
     };
     let next_seq = 1 + log.max(checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq));
-    let (epochs, last_epoch) = merge(scans);
+    let (epochs, last_epoch) = merge(scans.into_iter().chain(compressed));
     Ok((Recovery { epochs, last_epoch, next_seq, checkpoint, damages, kept: Vec::new(), overlap }, repairs))
 }
 
@@ -120,15 +124,24 @@ struct Claim {
     tail: Tail,
 }
 
-/// What the last line of each file claims, by date.
+/// What the last line of each file claims, by date. Compressed files are not looked at.
 fn claims(state: &StateDir) -> Result<Vec<Claim>, StoreError> {
-    let paths = hours::dates(state)?.into_iter().map(|date| state.hourly(date));
-    paths
-        .map(|path| match tail::last(&path) {
-            Ok(tail) => Ok(Claim { path, tail }),
-            Err(source) => Err(StoreError::io("read", &path)(source)),
-        })
-        .collect()
+    let mut claims = Vec::new();
+    for path in hours::dates(state)?.into_iter().map(|date| state.hourly(date)) {
+        match tail::last(&path) {
+            Ok(tail) => claims.push(Claim { path, tail }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StoreError::io("read", &path)(source)),
+        }
+    }
+    Ok(claims)
+}
+
+/// The newest compressed files. They are never cut or appended to.
+fn compressed_files(state: &StateDir) -> Result<Vec<Scan>, StoreError> {
+    let newest = hours::dates(state)?.into_iter().rev();
+    let scans = newest.filter_map(|date| scan(&state.hourly_compressed(date)).transpose());
+    scans.take(FILES_READ).collect()
 }
 
 /// Reads the files whose end is doubtful, the newest ones, and more while an older one claims more than was verified.
@@ -207,9 +220,9 @@ fn twice<'a>(scans: impl Iterator<Item = &'a Scan>) -> Option<Overlap> {
 }
 
 /// The last bucket of each epoch, and the epoch of the last of all.
-fn merge(scans: Vec<Scan>) -> (BTreeMap<String, HourBlock>, Option<String>) {
+fn merge(scans: impl Iterator<Item = Scan>) -> (BTreeMap<String, HourBlock>, Option<String>) {
     let mut epochs: BTreeMap<String, HourBlock> = BTreeMap::new();
-    for (epoch, block) in scans.into_iter().flat_map(|scan| scan.epochs) {
+    for (epoch, block) in scans.flat_map(|scan| scan.epochs) {
         if epochs.get(&epoch).is_none_or(|before| before.seal.seq < block.seal.seq) {
             epochs.insert(epoch, block);
         }

@@ -12,6 +12,7 @@ use crate::ledger::record::DaySeal;
 use crate::store::blocks::{Blocks, Item};
 use crate::store::damage::Damage;
 use crate::store::error::StoreError;
+use crate::store::hours;
 use crate::store::lock::{DailyLock, ReportLock};
 
 impl Keyed for Daily {
@@ -73,7 +74,7 @@ pub fn put_days(
         let mut table = Table::<Daily>::open(state.daily(month))?;
         for day in days {
             let date = day.seal.day;
-            let hourly_is_there = state.hourly(date).exists();
+            let hourly_is_there = hours::has_file(state, date);
             let outcome = match reason_to_keep(table.seal(date), &day.seal, hourly_is_there, force) {
                 Some(kept) => DayOutcome::Kept(kept),
                 None if put_made(&mut table, day)? => DayOutcome::Written,

@@ -1,0 +1,103 @@
+//! `flow-agent prune`: compresses the hourly logs of past days, and deletes those that are older than the configuration
+//! wants them kept. A running agent does the same after midnight.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::{Common, output};
+use crate::clock;
+use crate::config::Config;
+use crate::exit::{Code, Failure};
+use crate::ledger::calendar;
+use crate::ledger::units::Human;
+use crate::store::retention::{self, Action, Step};
+use crate::store::{DailyLock, StateDir, StoreError};
+
+/// Compress the hourly logs of past days, and delete what is older than `retention.hours`
+///
+/// A running agent does this after midnight. Daily and monthly logs are never deleted, and no day of the hourly log is
+/// before its daily log is complete.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only print what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Does what `[retention]` says, and prints each day with what was done.
+///
+/// # Errors
+/// Exit code 3 for the configuration, 5 for the files, or because an agent is running, which does it by itself.
+pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
+    let config = common.load()?;
+    let state = StateDir::new(&config.state_dir);
+    let steps = plan(&config, clock::now().wall)?;
+    if steps.is_empty() {
+        output::print("nothing to do\n")?;
+        return Ok(Code::Done);
+    }
+    if args.dry_run {
+        let mut text: String = steps.iter().map(|step| line(step.date, step.action, step.bytes, None)).collect();
+        let sum = |action| steps.iter().filter(|step| step.action == action).map(|step| step.bytes).sum::<u64>();
+        let (to_compress, to_delete) = (sum(Action::Compress), sum(Action::Delete));
+        let _ = writeln!(text, "would compress {} and delete {}", bytes(to_compress), bytes(to_delete));
+        output::print(&text)?;
+        return Ok(Code::Done);
+    }
+    // A running agent holds this lock: two processes must not do this at the same time, nor may an import add to these days.
+    let _run = state.lock_run()?;
+    let daily = state.lock_daily()?;
+    let (mut before, mut after) = (0, 0);
+    for step in steps {
+        let left = retention::carry_out(&daily, step)?;
+        output::print(&line(step.date, step.action, step.bytes, Some(left)))?;
+        before += step.bytes;
+        after += left;
+    }
+    output::print(&format!("{} became {}\n", bytes(before), bytes(after)))?;
+    Ok(Code::Done)
+}
+
+/// What `[retention]` wants done now.
+///
+/// # Errors
+/// When the logs cannot be read.
+pub fn plan(config: &Config, now: DateTime<Utc>) -> Result<Vec<Step>, StoreError> {
+    let today = calendar::local(config.timezone, now).date_naive();
+    retention::plan(&StateDir::new(&config.state_dir), config.timezone, today, config.retention, None)
+}
+
+/// Does what `[retention]` wants done now, and logs it. For a running agent, whose thread for roll-ups calls this.
+///
+/// # Errors
+/// When a file cannot be read, written or removed. What was not done is done the next time.
+pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let steps = plan(config, now)?;
+    if steps.is_empty() {
+        return Ok(());
+    }
+    let lock: DailyLock = StateDir::new(&config.state_dir).lock_daily()?;
+    for step in steps {
+        let left = retention::carry_out(&lock, step)?;
+        let (day, before, now) = (step.date, step.bytes, left);
+        match step.action {
+            Action::Compress => tracing::info!(%day, before, now, "compressed a day of the hourly log"),
+            Action::Delete => {
+                tracing::info!(%day, before, "deleted a day of the hourly log, as `retention.hours` says")
+            }
+        }
+    }
+    Ok(())
+}
+
+fn line(date: NaiveDate, action: Action, before: u64, after: Option<u64>) -> String {
+    match after.filter(|_| action == Action::Compress) {
+        Some(after) => format!("{date}  {action:8}  {} to {}\n", bytes(before), bytes(after)),
+        None => format!("{date}  {action:8}  {}\n", bytes(before)),
+    }
+}
+
+fn bytes(bytes: u64) -> String {
+    Human(bytes.into()).to_string()
+}

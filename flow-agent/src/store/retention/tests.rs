@@ -1,0 +1,210 @@
+//! Old days are put away only when nothing needs them any more, and read as before, whatever fails.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::store::hours::{Hour, Hours};
+use crate::store::journal::Journal;
+use crate::store::table::put_days;
+use crate::testing::crash_disk::Fault;
+use crate::testing::fixtures::{bucket, day, dir, instant, total_of};
+use crate::testing::sweep::at_every_operation;
+
+const ZONE: Tz = Tz::UTC;
+
+fn date(text: &str) -> NaiveDate {
+    text.parse().unwrap()
+}
+
+/// A log of two buckets a day on 1 to `days` October, each of 100 bytes on port 443, and complete daily logs but for the
+/// newest day.
+fn prepare(state: &StateDir, days: u32) {
+    let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    let mut total = 0;
+    for number in 1..=days {
+        for hour in [10, 11] {
+            let start = format!("2026-10-{number:02}T{hour}:00:00Z");
+            journal.append(&mut bucket(&start, "one", total, total + 100)).unwrap();
+            total += 100;
+        }
+    }
+    for number in 1..days {
+        let mut made = day(&format!("2026-10-{number:02}"), 7_200, 200);
+        // Later than any file of this test was written.
+        made.seal.at = Some(instant("9000-01-01T00:00:00Z"));
+        put_days(&state.lock_daily().unwrap(), vec![made], false).unwrap();
+    }
+}
+
+fn config(compress_after: Option<Age>, hours: Option<Age>) -> RetentionConfig {
+    RetentionConfig { compress_after, hours }
+}
+
+fn planned(state: &StateDir, config: RetentionConfig, unsent_from: Option<NaiveDate>) -> Vec<(String, Action)> {
+    let steps = plan(state, ZONE, date("2026-10-10"), config, unsent_from).unwrap();
+    steps.into_iter().map(|step| (step.date.format("%d").to_string(), step.action)).collect()
+}
+
+/// The totals of the buckets of each date, and the number of damaged parts.
+fn read(state: &StateDir) -> (BTreeMap<NaiveDate, Vec<u64>>, usize) {
+    let (mut found, mut damages) = (BTreeMap::<NaiveDate, Vec<u64>>::new(), 0);
+    for hour in Hours::read(state, NaiveDate::MIN..=NaiveDate::MAX).unwrap() {
+        match hour.unwrap() {
+            Hour::Bucket(bucket) => {
+                found.entry(bucket.seal.start.date_naive()).or_default().push(total_of(&bucket));
+            }
+            Hour::Damage(_) | Hour::Unfinished(_) => damages += 1,
+        }
+    }
+    (found, damages)
+}
+
+fn step(date: NaiveDate, action: Action) -> Step {
+    Step { date, action, bytes: 0 }
+}
+
+#[test]
+fn ages_are_read_in_calendar_units() {
+    let today = date("2026-03-31");
+    for (text, first) in [
+        ("7 days", "2026-03-24"),
+        ("1 day", "2026-03-30"),
+        ("10d", "2026-03-21"),
+        ("2 weeks", "2026-03-17"),
+        ("1 month", "2026-02-28"),
+        ("13 months", "2025-02-28"),
+        ("2 years", "2024-03-31"),
+    ] {
+        assert_eq!(Age::parse(text).map(|age| age.reaches_back_to(today)), Some(date(first)), "{text}");
+    }
+    for text in ["", "7", "days", "0 days", "-1 days", "1.5 months", "7 moons", "10001 days", "99999999999 days"] {
+        assert_eq!(Age::parse(text), None, "{text}");
+    }
+}
+
+#[test]
+fn the_newest_days_and_those_without_a_complete_daily_log_are_left_alone() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    prepare(&state, 9);
+    let compress = |days: &[&str]| days.iter().map(|day| ((*day).to_owned(), Action::Compress)).collect::<Vec<_>>();
+    // The 7th to 9th are the newest three; the daily log of the 9th, which the 8th takes part in, is not complete.
+    let all = planned(&state, config(Some(Age::Days(1)), None), None);
+    assert_eq!(all, compress(&["01", "02", "03", "04", "05", "06"]));
+    assert_eq!(planned(&state, config(Some(Age::Days(7)), None), None), compress(&["01", "02"]));
+    assert_eq!(planned(&state, config(None, None), None), []);
+
+    let some = planned(&state, config(Some(Age::Days(5)), Some(Age::Days(7))), None);
+    let delete = |day: &str| (day.to_owned(), Action::Delete);
+    assert_eq!(some, [vec![delete("01"), delete("02")], compress(&["03", "04"])].concat());
+    // Hours that were not sent yet are not deleted.
+    let unsent = planned(&state, config(None, Some(Age::Days(7))), Some(date("2026-10-02")));
+    assert_eq!(unsent, [delete("01")]);
+
+    // The 4th gets another bucket: neither it nor the 3rd, whose last bucket may reach into it, is left to anybody else.
+    let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    fs::remove_file(state.daily("2026-10".parse().unwrap())).unwrap();
+    journal.append(&mut bucket("2026-10-04T12:00:00Z", "two", 0, 5)).unwrap();
+    assert_eq!(planned(&state, config(Some(Age::Days(1)), None), None), []);
+}
+
+#[test]
+fn a_compressed_day_reads_as_before_and_can_be_added_to() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    prepare(&state, 5);
+    let before = read(&state);
+    let first = date("2026-10-01");
+    let plain = fs::read(state.hourly(first)).unwrap();
+    let lock = state.lock_daily().unwrap();
+    let left = carry_out(&lock, step(first, Action::Compress)).unwrap();
+    assert!(!state.hourly(first).exists());
+    assert_eq!(left, fs::metadata(state.hourly_compressed(first)).unwrap().len());
+    assert_eq!(zstd::decode_all(fs::File::open(state.hourly_compressed(first)).unwrap()).unwrap(), plain);
+    assert_eq!(read(&state), before);
+    assert_eq!(planned(&state, config(Some(Age::Days(9)), None), None), []);
+
+    // A bucket that is added later lies in a new file; then both become one.
+    let (mut journal, recovery) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    assert_eq!(recovery.next_seq, 11);
+    let mut late = bucket("2026-10-01T12:00:00Z", "two", 0, 7);
+    journal.append(&mut late).unwrap();
+    let expected = vec![100, 200, 7];
+    assert_eq!(read(&state).0[&first], expected);
+    carry_out(&lock, step(first, Action::Compress)).unwrap();
+    assert!(!state.hourly(first).exists());
+    assert_eq!(read(&state).0[&first], expected);
+
+    carry_out(&lock, step(first, Action::Delete)).unwrap();
+    assert_eq!(read(&state).0.get(&first), None);
+}
+
+#[test]
+fn an_imported_bucket_that_is_there_in_both_files_counts_once() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    let mut imported = bucket("2026-10-01T00:00:00Z", "import", 0, 9);
+    imported.seal.quality = crate::ledger::record::Quality::Import;
+    journal.append(&mut imported).unwrap();
+    let first = date("2026-10-01");
+    let plain = fs::read(state.hourly(first)).unwrap();
+    carry_out(&state.lock_daily().unwrap(), step(first, Action::Compress)).unwrap();
+    fs::write(state.hourly(first), plain).unwrap();
+    assert_eq!(read(&state), ([(first, vec![9])].into(), 0));
+}
+
+#[test]
+fn a_start_finds_the_last_bucket_in_a_compressed_file_where_no_other_is_left() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    prepare(&state, 2);
+    let lock = state.lock_daily().unwrap();
+    for date in [date("2026-10-01"), date("2026-10-02")] {
+        carry_out(&lock, step(date, Action::Compress)).unwrap();
+    }
+    let (_, recovery) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    assert_eq!((recovery.next_seq, recovery.last().map(total_of)), (5, Some(400)));
+    assert!(recovery.damages.is_empty() && recovery.overlap.is_none());
+}
+
+#[test]
+fn what_of_a_compressed_file_cannot_be_read_is_named_and_the_rest_counts() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    prepare(&state, 3);
+    let second = date("2026-10-02");
+    carry_out(&state.lock_daily().unwrap(), step(second, Action::Compress)).unwrap();
+    let path = state.hourly_compressed(second);
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 3, 4, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        let (found, damages) = read(&state);
+        assert_eq!((found[&date("2026-10-01")].len(), found[&date("2026-10-03")].len()), (2, 2), "{length} bytes");
+        // An empty file is no file that holds anything; of any other, what is missing is told.
+        assert_eq!(damages, usize::from(length > 0), "{length} bytes");
+    }
+    let mut rotten = whole.clone();
+    rotten[whole.len() / 2] ^= 0x55;
+    fs::write(&path, rotten).unwrap();
+    assert_eq!(read(&state).1, 1);
+}
+
+#[test]
+fn whatever_fails_every_bucket_is_read_once() {
+    let first = date("2026-10-01");
+    let operations = at_every_operation(
+        |state| prepare(state, 3),
+        |state, _| carry_out(&state.lock_daily()?, step(first, Action::Compress)),
+        |aftermath| {
+            let (found, damages) = read(&aftermath.state);
+            assert_eq!((&found[&first], damages), (&vec![100, 200], 0), "{aftermath:?}");
+            if aftermath.fault != Fault::Die && aftermath.cut.is_none() {
+                carry_out(&aftermath.state.lock_daily().unwrap(), step(first, Action::Compress)).ok();
+                assert_eq!(read(&aftermath.state).0[&first], [100, 200], "{aftermath:?}");
+            }
+        },
+    );
+    assert!(operations >= 6, "{operations}");
+}
