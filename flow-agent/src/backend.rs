@@ -5,6 +5,7 @@ pub mod ebpf;
 pub mod elsewhere;
 mod error;
 pub mod host;
+pub mod interface;
 pub mod interfaces;
 pub mod iptables;
 mod lock;

@@ -1,5 +1,6 @@
 //! Which ports are watched, and whose they are: from the configuration, from files that others write, from sockets.
 
+pub mod content;
 #[cfg(feature = "sqlite")]
 mod database;
 pub mod ephemeral;

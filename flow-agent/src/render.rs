@@ -13,6 +13,7 @@ mod scripts;
 pub mod summary;
 pub mod table;
 mod templates;
+mod trial;
 mod view;
 mod words;
 

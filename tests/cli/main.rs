@@ -9,6 +9,7 @@
 mod common;
 
 mod check;
+mod circles;
 mod config;
 mod dates;
 mod help;

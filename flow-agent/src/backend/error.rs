@@ -1,10 +1,12 @@
 //! Why a backend cannot start or go on, and what a person can do about it.
 
+pub mod iptables;
+
 use std::io;
 use std::path::PathBuf;
 
+use self::iptables::IptablesError;
 use super::MAX_PORTS;
-use super::iptables::IptablesError;
 
 /// Any error of the eBPF library or of a system call, boxed: they are large, and only shown.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use rustix::thread::{MembarrierCommand, membarrier};
 
-use super::interfaces::{Interface, Patterns};
+use super::interface::Interface;
+use super::interfaces::Patterns;
 use super::{BackendError, netlink};
 use crate::ledger::counters::Device;
 

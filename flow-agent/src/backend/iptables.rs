@@ -9,7 +9,6 @@
 //! programs. The files beside them are the life cycle of a set of counters: it is found or made, counts, and is retired.
 
 mod counting;
-mod error;
 mod found;
 pub mod host;
 mod inspect;
@@ -23,7 +22,7 @@ mod set;
 mod start;
 mod uninstall;
 
-pub use error::IptablesError;
+pub use super::error::iptables::IptablesError;
 pub use instances::instances;
 pub use model::set_name::instance_tag;
 pub use start::{find_retired, probe, start, start_with};

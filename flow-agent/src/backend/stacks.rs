@@ -17,7 +17,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::interfaces::Interface;
+use super::interface::Interface;
 
 /// Kinds whose packets are wrapped in others on the device below.
 const WRAPPING: [&str; 21] = [

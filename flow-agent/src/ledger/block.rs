@@ -11,8 +11,9 @@ use std::borrow::Borrow;
 use serde::Serialize;
 
 pub use decode::{Decoder, Event, Found, MAX_LINE_BYTES, MAX_LINES, Tail};
+pub use fault::Span;
 pub use fault::{Damage, Fault};
-pub use kind::{BlockKind, Daily, Hourly, Monthly, Span};
+pub use kind::{BlockKind, Daily, Hourly, Monthly};
 
 use super::seal::{sha256_hex, with_check};
 
@@ -48,7 +49,8 @@ pub fn encode<K: BlockKind>(lines: impl IntoIterator<Item: Borrow<K::Line>>, sea
         text.push('\n');
         count = count.checked_add(1).expect("a block has one line per port and user, far fewer than 2^32");
     }
-    K::complete(seal, count, sha256_hex(text.as_bytes()));
+    let (sealed_count, sha256) = K::digest_mut(seal);
+    (*sealed_count, *sha256) = (count, sha256_hex(text.as_bytes()));
     text.push_str(&with_check(&json(seal)));
     text.push('\n');
     text

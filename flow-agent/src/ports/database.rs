@@ -12,12 +12,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::file::{Found, MAX_BYTES, Problem, content};
+use super::content::{Found, MAX_BYTES, Problem, TRANSACTION_LIMIT, content};
 use super::formats::FormatError;
 use super::formats::sqlite::{self, Tables};
-
-/// How long a transaction of the panel is waited for.
-pub const PATIENCE: Duration = Duration::from_millis(2_000);
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
@@ -29,7 +26,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 /// say no more than the files' own times and sizes, which are watched.
 pub fn read(path: &Path, tables: &dyn Tables) -> Result<Found, Problem> {
     let (log, journal) = (beside(path, "-wal"), beside(path, "-journal"));
-    for _ in 0..PATIENCE.as_millis() / BETWEEN_TRIES.as_millis() {
+    for _ in 0..TRANSACTION_LIMIT.as_millis() / BETWEEN_TRIES.as_millis() {
         if length(&log)? > 0 {
             let modified_at = modified_at(path).max(modified_at(&log));
             return Ok(Found { listed: with_log(path, tables)?, modified_at });
@@ -56,7 +53,7 @@ pub fn beside(path: &Path, ending: &str) -> PathBuf {
 fn with_log(path: &Path, tables: &dyn Tables) -> Result<super::Listed, FormatError> {
     let mut database =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    database.busy_timeout(PATIENCE)?;
+    database.busy_timeout(TRANSACTION_LIMIT)?;
     sqlite::query(&mut database, tables)
 }
 

@@ -2,28 +2,15 @@
 #![expect(clippy::disallowed_methods, reason = "edge: files and environment")]
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime};
 
+use super::content::{Found, MAX_BYTES, MAX_FILES, Problem, TIME_LIMIT, content};
 #[cfg(feature = "sqlite")]
 use super::database;
-use super::formats::{self, FormatError};
-use super::settle::SETTLED_AFTER;
+use super::formats;
 use super::{Listed, PortFile};
-use crate::ledger::units::count;
-
-/// Far more than 65,535 users take.
-pub(super) const MAX_BYTES: u64 = 64 << 20;
-
-/// A folder of configurations has a few dozen at most.
-const MAX_FILES: usize = 1_000;
-
-/// How long a file may take to be read and understood. Counting goes on meanwhile, but nothing else does.
-const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// A port file that could not be taken over: its last good list stays.
 #[derive(Debug, thiserror::Error)]
@@ -32,54 +19,6 @@ pub struct PortFileError {
     pub path: PathBuf,
     #[source]
     pub source: Problem,
-}
-
-/// What is wrong with a port file.
-#[derive(Debug, thiserror::Error)]
-pub enum Problem {
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    /// A pipe would hold everything up.
-    #[error("not a regular file")]
-    NotAFile,
-    #[error("a folder, and this format is a single file")]
-    Folder,
-    #[error("no file in this folder ends in {}", endings(expected))]
-    EmptyFolder { expected: &'static [&'static str] },
-    #[error("more than {MAX_FILES} files")]
-    TooMany,
-    #[error("larger than {} MiB", MAX_BYTES >> 20)]
-    TooLarge,
-    #[error("it takes longer than {} s", TIME_LIMIT.as_secs())]
-    TooSlow,
-    /// A fault of ours, and no reason to stop counting.
-    #[error("its reader panicked: please report this, with the file if you can")]
-    Panicked,
-    #[error("it lists {after} instead of {}: taken when it stays so for {} s", count(*before, "port"), SETTLED_AFTER.as_secs())]
-    Shrunk { before: usize, after: usize },
-    #[cfg(feature = "sqlite")]
-    #[error("a transaction has been open for {} ms", database::PATIENCE.as_millis())]
-    Busy,
-    #[error(transparent)]
-    Format(#[from] FormatError),
-    #[error("`{}`", file.display())]
-    Part {
-        file: PathBuf,
-        #[source]
-        source: FormatError,
-    },
-}
-
-fn endings(expected: &[&str]) -> String {
-    expected.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>().join(" or ")
-}
-
-/// What a port file says now.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    pub listed: Listed,
-    /// When it was changed last, where the file system knows.
-    pub modified_at: Option<SystemTime>,
 }
 
 /// Reads port files, each in a thread of its own: a network file system that hangs holds up nothing for long.
@@ -173,15 +112,4 @@ fn files(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Problem> {
     }
     files.sort();
     Ok(files)
-}
-
-/// The content of a file, of which `left` may come.
-pub(super) fn content(path: &Path, left: &mut u64) -> Result<Vec<u8>, Problem> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(Problem::NotAFile);
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(*left + 1).read_to_end(&mut bytes)?;
-    *left = left.checked_sub(bytes.len() as u64).ok_or(Problem::TooLarge)?;
-    Ok(bytes)
 }

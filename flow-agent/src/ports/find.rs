@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::content::Problem;
 use super::ephemeral::Ephemeral;
-use super::file::{PortFileError, Problem, Reader};
+use super::file::{PortFileError, Reader};
 use super::listening::listening;
 use super::settle::Settling;
 use super::wanted::{Sources, Wanted, WantedError, wanted};

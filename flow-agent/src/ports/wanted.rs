@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::content::Found;
 use super::ephemeral::Ephemeral;
-use super::file::{Found, PortFileError};
+use super::file::PortFileError;
 use super::listening::ListeningError;
 use super::{Complaint, Detail, MAX_PORTS, Owners, PortsConfig, spec};
 use crate::ledger::units;

@@ -7,8 +7,8 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 use serde::Serialize;
 
+use super::numbers;
 use super::words::{self, Words};
-use super::{letter, numbers, page, sample, summary};
 use crate::ledger::language::Language;
 
 /// The embedded files, by name.
@@ -84,24 +84,6 @@ impl Templates {
             english: words_of(Language::English, overrides)?,
             chinese: words_of(Language::Chinese, overrides)?,
         })
-    }
-
-    /// Renders letters, summaries and pages of sample months that use every part of the templates.
-    ///
-    /// # Errors
-    /// If one of the templates uses a value that does not exist.
-    pub fn try_out(&self) -> Result<(), TemplateError> {
-        for report in sample::every_kind() {
-            for language in [Language::English, Language::Chinese] {
-                for statement in &report.statements {
-                    let last_rev = statement.history.last().map(|prior| prior.rev);
-                    letter::statement(self, &report, statement, last_rev, language)?;
-                }
-                summary::summary(self, &report, language)?;
-                page::page(self, &report, language)?;
-            }
-        }
-        Ok(())
     }
 
     /// The words of a language.

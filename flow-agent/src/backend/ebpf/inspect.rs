@@ -10,7 +10,7 @@ use super::attach::link::Link;
 use super::counting::{Counted, Counting};
 use crate::backend::BackendError;
 use crate::backend::host;
-use crate::backend::interfaces::Interface;
+use crate::backend::interface::Interface;
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::stacks::{LeftOut, Pair};

@@ -122,7 +122,7 @@ pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
 /// # Safety
 /// `attribute` is the member of `union bpf_attr` that belongs to the command, and what it points to is valid for what the
 /// kernel does with it.
-pub(super) unsafe fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32> {
+pub unsafe fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32> {
     // SAFETY: the attribute is as long as is said and lives over the call; the rest is the caller's promise.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attribute), size_of::<T>()) };
     match i32::try_from(result) {

@@ -2,3 +2,4 @@
 
 pub mod bpffs;
 pub mod layout;
+pub mod object;

@@ -6,7 +6,8 @@ use super::attach::attacher::Attacher;
 use super::attach::link::Link;
 use super::pins::bpffs::{FoundLink, FoundSet};
 use crate::backend::BackendError;
-use crate::backend::interfaces::{Interface, Patterns};
+use crate::backend::interface::Interface;
+use crate::backend::interfaces::Patterns;
 use crate::backend::netlink::Direction;
 
 /// What predecessors left.

@@ -5,7 +5,7 @@ use super::kernel;
 use super::pins::layout;
 use super::refusal;
 use super::set::{Constants, Set};
-use crate::backend::interfaces::LinkLayer;
+use crate::backend::interface::LinkLayer;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;
 use crate::backend::{BackendError, host};

@@ -10,14 +10,14 @@ use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 
 use super::kernel;
 use super::log::ProgramLog;
-use super::maps::slots::{self, Owner, Owners, Step};
+use super::maps::slots::{Owner, Owners, Step};
 use super::maps::spec::{self, CELLS, PORT_SLOT, SLOT_OWNER, expected_maps};
 use super::maps::tables::Tables;
 use super::pins::bpffs::{self, FoundSet, Pin};
 use super::pins::layout::SetName;
 use super::refusal::MAPS;
 use crate::backend::host;
-use crate::backend::interfaces::LinkLayer;
+use crate::backend::interface::LinkLayer;
 use crate::backend::netlink::Direction;
 use crate::backend::{BackendError, Identity};
 use crate::ledger::reading::{Moment, Reading};
@@ -152,9 +152,9 @@ impl Set {
     /// Changes the slots.
     ///
     /// # Errors
-    /// As [`slots::apply`].
+    /// As [`Tables::apply`].
     pub fn apply(&self, steps: &[Step]) -> Result<(), BackendError> {
-        slots::apply(&self.tables, steps, &host::grace)
+        self.tables.apply(steps, &host::grace)
     }
 
     /// Ends what a dead predecessor had begun with the slots.

@@ -140,7 +140,7 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
 fn remove_filters(instance: &str, netns: u64) -> Result<Vec<String>, BackendError> {
     let mut removed = Vec::new();
     for name in own_filters(instance, netns)? {
-        filter::remove_filter(&name)?;
+        filter::remove(&name)?;
         removed.push(format!("filter on {} ({})", name.interface, name.direction));
     }
     Ok(removed)

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::IptablesError;
 use super::found::{self, Piece};
 use super::host::fingerprint::Fingerprint;
 use super::host::tools::Tools;
@@ -11,7 +10,9 @@ use super::model::script::Script;
 use super::model::set_name::{SetName, instance_tag};
 use super::retired::{RetiredSet, identity};
 use super::set::{Numbers, Set};
-use crate::backend::interfaces::{Interface, Patterns, Selection};
+use crate::backend::error::iptables::IptablesError;
+use crate::backend::interface::Interface;
+use crate::backend::interfaces::{Patterns, Selection};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host};

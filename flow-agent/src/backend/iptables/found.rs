@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::IptablesError;
 use super::host::tools::{Quiet, Tools, Variant};
 use super::model::family::Family;
 use super::model::flow::Direction;
@@ -12,6 +11,7 @@ use super::model::set_name::SetName;
 use super::saved::damage::Damage;
 use super::saved::sets::{self, Entrance, Marks};
 use super::saved::view::View;
+use crate::backend::error::iptables::IptablesError;
 use crate::backend::{BackendError, host, netlink};
 use crate::ledger::counters::{Counters, Others};
 

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
 use super::counting::Counting;
-use super::error::IptablesError;
 use super::found::{self, Piece};
 use super::host::tools::Tools;
 use super::model::script::Script;
@@ -13,7 +12,8 @@ use super::plan::{self, Candidate, Fate};
 use super::retired::RetiredSet;
 use super::saved::last::Last;
 use super::set::{self, Set, Side};
-use crate::backend::interfaces::Interface;
+use crate::backend::error::iptables::IptablesError;
+use crate::backend::interface::Interface;
 use crate::backend::{BackendError, Options, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 

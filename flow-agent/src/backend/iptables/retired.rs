@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::error::IptablesError;
 use super::found::{self, Piece};
 use super::host::tools::{Quiet, Tools};
 use super::model::set_name::SetName;
 use super::saved::damage::Doubt;
 use super::saved::last::Last;
 use super::set::{Numbers, Set};
+use crate::backend::error::iptables::IptablesError;
 use crate::backend::{BackendError, Identity, Retired};
 use crate::ledger::counters::Others;
 use crate::ledger::reading::{Moment, Reading};

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::error::IptablesError;
 use super::found::{self, Piece};
 use super::host::kept;
 use super::host::tools::{Quiet, Tools};
@@ -17,6 +16,7 @@ use super::saved::damage::{Damage, Doubt};
 use super::saved::last::{self, Last};
 use super::saved::sets::{self, Entrance};
 use super::saved::view::View;
+use crate::backend::error::iptables::IptablesError;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reading::Moment;
 
@@ -227,7 +227,9 @@ impl Set {
         for index in 0..self.sides.len() {
             let family = self.sides[index].tools.family;
             let Look { verdict, entrances, .. } = self.look(index, &quiet)?;
-            lasts.push(verdict.map_err(|source| IptablesError::Damaged { family: family.name(), source })?);
+            lasts.push(
+                verdict.map_err(|source| IptablesError::Damaged { family: family.name(), source: source.into() })?,
+            );
             if let Some(why) = entrances.iter().find_map(|entrance| found::describe(family, entrance)) {
                 return Err(IptablesError::NotFirst { why });
             }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
 use super::counting::{Counted, Counting, Watch, new_name, pick, refuse_too_many};
-use super::error::IptablesError;
 use super::found::{self, Piece};
 use super::host::kept;
 use super::host::search_path::search_path;
@@ -16,7 +15,9 @@ use super::model::set_name::SetName;
 use super::plan::Fate;
 use super::predecessors::{Predecessors, adopt, gap};
 use super::set::{Set, Side};
-use crate::backend::interfaces::{Interface, Patterns};
+use crate::backend::error::iptables::IptablesError;
+use crate::backend::interface::Interface;
+use crate::backend::interfaces::Patterns;
 use crate::backend::lock::InterfaceLock;
 use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend as _, BackendError, Options, Retired, Started, host};

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use super::{NLM_F_DUMP, Request, attributes, read_text, read_u16, read_u32, read_u64};
 use crate::backend::BackendError;
-use crate::backend::interfaces::{Interface, LinkLayer};
+use crate::backend::interface::{Interface, LinkLayer};
 use crate::ledger::counters::Device;
 
 // include/uapi/linux/rtnetlink.h, if_link.h

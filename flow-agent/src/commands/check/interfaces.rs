@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Section};
 use crate::backend::ebpf::Survey;
-use crate::backend::interfaces::{Interface, Patterns, Selection};
+use crate::backend::interface::Interface;
+use crate::backend::interfaces::{Patterns, Selection};
 use crate::backend::{BackendChoice, BackendError, elsewhere, host};
 use crate::commands::instances::{self, Found, Instance};
 use crate::config::{Config, CountConfig};

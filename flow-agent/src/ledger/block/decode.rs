@@ -179,7 +179,7 @@ impl<K: BlockKind> Decoder<K> {
                 return;
             }
         };
-        let count = usize::try_from(K::count(&seal)).unwrap_or(usize::MAX);
+        let count = usize::try_from(K::digest(&seal).0).unwrap_or(usize::MAX);
         if let Some(extra) = self.waiting.len().checked_sub(count).filter(|extra| *extra > 0) {
             events.extend(self.waiting.reject_first::<K>(extra).map(Event::Damage));
         }
@@ -206,12 +206,13 @@ impl<K: BlockKind> Decoder<K> {
         if let Some(culprit) = self.waiting.take_fault() {
             return Err(culprit);
         }
-        let (sealed, found) = (K::count(seal), self.waiting.len());
+        let (sealed, sha256) = K::digest(seal);
+        let found = self.waiting.len();
         if usize::try_from(sealed) != Ok(found) {
             let found = u32::try_from(found).unwrap_or(u32::MAX);
             return Err((seal_number, Fault::Count { sealed, found }));
         }
-        let summed = sha256_hex(self.waiting.bytes()) == K::sha256(seal);
+        let summed = sha256_hex(self.waiting.bytes()) == sha256;
         let scan = K::scanner(seal);
         let mut lines = Vec::with_capacity(found);
         for (number, line) in self.waiting.lines() {

@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
-use super::kind::Span;
+use chrono::{DateTime, FixedOffset};
+
 use crate::ledger::name::NameError;
+
+/// Start and end of a bucket.
+pub type Span = (DateTime<FixedOffset>, DateTime<FixedOffset>);
 
 /// A fault in a line. It invalidates the block of that line and no other.
 #[derive(Debug, thiserror::Error)]

@@ -2,20 +2,13 @@
 
 use std::fmt::Debug;
 
-use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::fault::Fault;
-use super::scan;
+use super::fault::{Fault, Span};
+use super::scan::{self, Scanner};
 use crate::ledger::name;
 use crate::ledger::record::{DayLine, DaySeal, HourLine, HourSeal, Kind, MonthLine, MonthSeal};
-
-/// Start and end of a bucket.
-pub type Span = (DateTime<FixedOffset>, DateTime<FixedOffset>);
-
-/// Reads a line that this program wrote without a JSON parser; `None` when it is anything else.
-pub type Scanner<'a, Line> = Box<dyn Fn(&[u8]) -> Option<Line> + 'a>;
 
 /// A kind of block.
 pub trait BlockKind: Clone + Debug + PartialEq {
@@ -31,14 +24,11 @@ pub trait BlockKind: Clone + Debug + PartialEq {
     /// Maximum size of the lines of one block; a reader never keeps more in memory.
     const MAX_BYTES: usize;
 
-    /// The number of lines according to the seal.
-    fn count(seal: &Self::Seal) -> u32;
+    /// The number of lines and their checksum according to the seal.
+    fn digest(seal: &Self::Seal) -> (u32, &str);
 
-    /// The checksum of the lines according to the seal.
-    fn sha256(seal: &Self::Seal) -> &str;
-
-    /// Writes both into the seal.
-    fn complete(seal: &mut Self::Seal, lines: u32, sha256: String);
+    /// The same fields, to be filled in.
+    fn digest_mut(seal: &mut Self::Seal) -> (&mut u32, &mut String);
 
     /// Checks that the seal is consistent and that its names are allowed.
     fn check_seal(seal: &Self::Seal) -> Result<(), Fault>;
@@ -46,14 +36,20 @@ pub trait BlockKind: Clone + Debug + PartialEq {
     /// The same for a line under this seal.
     fn check_line(seal: &Self::Seal, line: &Self::Line) -> Result<(), Fault>;
 
-    /// A fast parser for the lines of this seal.
-    fn scanner(seal: &Self::Seal) -> Scanner<'_, Self::Line>;
+    /// A fast parser for the lines of this seal, where there are many of them.
+    fn scanner(_seal: &Self::Seal) -> Scanner<'_, Self::Line> {
+        Box::new(|_| None)
+    }
 
     /// The time of the bucket, if the line belongs to one.
-    fn span(line: &Self::Line) -> Option<Span>;
+    fn span(_line: &Self::Line) -> Option<Span> {
+        None
+    }
 
     /// The time of the bucket, if the seal belongs to one.
-    fn seal_span(seal: &Self::Seal) -> Option<Span>;
+    fn seal_span(_seal: &Self::Seal) -> Option<Span> {
+        None
+    }
 }
 
 /// The kind of `hourly/DATE.jsonl`.
@@ -67,17 +63,12 @@ impl BlockKind for Hourly {
     const BEGIN: &[u8] = br#"{"v":1,"kind":"hour","#;
     const MAX_BYTES: usize = 64 << 20;
 
-    fn count(seal: &HourSeal) -> u32 {
-        seal.ports
+    fn digest(seal: &HourSeal) -> (u32, &str) {
+        (seal.ports, &seal.sha256)
     }
 
-    fn sha256(seal: &HourSeal) -> &str {
-        &seal.sha256
-    }
-
-    fn complete(seal: &mut HourSeal, lines: u32, sha256: String) {
-        seal.ports = lines;
-        seal.sha256 = sha256;
+    fn digest_mut(seal: &mut HourSeal) -> (&mut u32, &mut String) {
+        (&mut seal.ports, &mut seal.sha256)
     }
 
     fn check_seal(seal: &HourSeal) -> Result<(), Fault> {
@@ -115,17 +106,12 @@ impl BlockKind for Daily {
     /// Daily files also come from other machines, which must not decide how much memory is used.
     const MAX_BYTES: usize = 40 << 20;
 
-    fn count(seal: &DaySeal) -> u32 {
-        seal.ports
+    fn digest(seal: &DaySeal) -> (u32, &str) {
+        (seal.ports, &seal.sha256)
     }
 
-    fn sha256(seal: &DaySeal) -> &str {
-        &seal.sha256
-    }
-
-    fn complete(seal: &mut DaySeal, lines: u32, sha256: String) {
-        seal.ports = lines;
-        seal.sha256 = sha256;
+    fn digest_mut(seal: &mut DaySeal) -> (&mut u32, &mut String) {
+        (&mut seal.ports, &mut seal.sha256)
     }
 
     fn check_seal(seal: &DaySeal) -> Result<(), Fault> {
@@ -142,14 +128,6 @@ impl BlockKind for Daily {
     fn scanner(seal: &DaySeal) -> Scanner<'_, DayLine> {
         scan::day(seal)
     }
-
-    fn span(_line: &DayLine) -> Option<Span> {
-        None
-    }
-
-    fn seal_span(_seal: &DaySeal) -> Option<Span> {
-        None
-    }
 }
 
 /// The kind of `monthly/YEAR.jsonl`.
@@ -163,17 +141,12 @@ impl BlockKind for Monthly {
     const BEGIN: &[u8] = br#"{"v":1,"kind":"month","#;
     const MAX_BYTES: usize = 64 << 20;
 
-    fn count(seal: &MonthSeal) -> u32 {
-        seal.lines
+    fn digest(seal: &MonthSeal) -> (u32, &str) {
+        (seal.lines, &seal.sha256)
     }
 
-    fn sha256(seal: &MonthSeal) -> &str {
-        &seal.sha256
-    }
-
-    fn complete(seal: &mut MonthSeal, lines: u32, sha256: String) {
-        seal.lines = lines;
-        seal.sha256 = sha256;
+    fn digest_mut(seal: &mut MonthSeal) -> (&mut u32, &mut String) {
+        (&mut seal.lines, &mut seal.sha256)
     }
 
     fn check_seal(_seal: &MonthSeal) -> Result<(), Fault> {
@@ -184,19 +157,6 @@ impl BlockKind for Monthly {
         line.user.as_deref().map_or(Ok(()), name::check_owner).map_err(Fault::Name)?;
         line.by_node.names().try_for_each(check_name)?;
         if line.month == seal.month { Ok(()) } else { Err(Fault::Contradiction) }
-    }
-
-    fn scanner(_seal: &MonthSeal) -> Scanner<'_, MonthLine> {
-        // One line per user and month is not worth a fast parser.
-        Box::new(|_| None)
-    }
-
-    fn span(_line: &MonthLine) -> Option<Span> {
-        None
-    }
-
-    fn seal_span(_seal: &MonthSeal) -> Option<Span> {
-        None
     }
 }
 

@@ -4,9 +4,11 @@
 //! that
 //! is accepted here, the JSON parser gives the same result.
 
-use super::kind::Scanner;
 use crate::ledger::counters::Counters;
 use crate::ledger::record::{DayLine, DaySeal, HourLine, HourSeal, stamp};
+
+/// Reads a line that this program wrote without a JSON parser; `None` when it is anything else.
+pub type Scanner<'a, Line> = Box<dyn Fn(&[u8]) -> Option<Line> + 'a>;
 
 /// Reads the hour lines under `seal`.
 pub(super) fn hour(seal: &HourSeal) -> Scanner<'_, HourLine> {

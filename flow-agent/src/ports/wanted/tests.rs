@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ports::Listed;
-use crate::ports::file::Problem;
+use crate::ports::content::Problem;
 use crate::ports::{PortFile, PortFileFormat};
 
 fn user(name: &str, ports: &[u16], nodes: &[&str]) -> User {

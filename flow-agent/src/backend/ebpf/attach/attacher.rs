@@ -5,7 +5,7 @@ use std::path::Path;
 
 use aya::programs::SchedClassifier;
 
-use super::filter::{QdiscList, remove_filter};
+use super::filter::{self, Filters, QdiscList};
 use super::link::Link;
 use crate::backend::ebpf::kernel;
 use crate::backend::ebpf::pins::bpffs::{self, FoundLink, Pin, Pins};
@@ -61,6 +61,11 @@ pub enum AttachmentStatus {
 }
 
 impl Attacher {
+    /// The filters at our place.
+    pub fn filters(&self) -> Filters<'_> {
+        Filters { instance: &self.instance, pins: self.pins.as_ref(), qdiscs: &self.qdiscs }
+    }
+
     /// Attaches `program` anew, before everything that is there.
     ///
     /// # Errors
@@ -92,19 +97,19 @@ impl Attacher {
         let hold = match self.mechanism {
             Mechanism::Tcx => {
                 // A filter of ours whose pins are lost would count for nobody.
-                if self.own_filter(&name)? {
-                    remove_filter(&name)?;
+                if self.filters().has_own(&name)? {
+                    filter::remove(&name)?;
                 }
-                let fd = program.fd().map_err(|source| failed(&name, Box::new(source)))?.as_fd();
-                let link = Link::create(fd, index, direction).map_err(|source| failed(&name, Box::new(source)))?;
+                let fd = program.fd().map_err(|source| name.failed(Box::new(source)))?.as_fd();
+                let link = Link::create(fd, index, direction).map_err(|source| name.failed(Box::new(source)))?;
                 Hold::Link { link, pin: None }
             }
             Mechanism::Clsact => {
-                let qdisc_is_ours = self.attach_filter(program, &name, set)?;
+                let qdisc_is_ours = self.filters().attach(program, &name, set)?;
                 Hold::Filter { pin: None, qdisc_is_ours }
             }
         };
-        let program = program_id(program).map_err(|source| failed(&name, source))?;
+        let program = program_id(program).map_err(|source| name.failed(source))?;
         let mut attachment = Attachment { name, program, hold };
         if let Some(pins) = &self.pins
             && let Err(error) = attachment.pin(pins)
@@ -128,7 +133,7 @@ impl Attacher {
         let name = found.name.clone();
         let pin = Some(Pin::at(found.path.clone())?);
         let hold = if found.is_tcx {
-            let link = Link::open(&found.path).map_err(|source| failed(&name, Box::new(source)))?;
+            let link = Link::open(&found.path).map_err(|source| name.failed(Box::new(source)))?;
             Hold::Link { link, pin }
         } else {
             let own = self.pins.as_ref().map_or(Ok(Vec::new()), Pins::own_qdiscs)?;
@@ -158,11 +163,11 @@ impl Attacher {
         match (self.mechanism, link) {
             (Mechanism::Tcx, Some(link)) => {
                 let hook = kernel::query_tcx(index, direction)
-                    .map_err(|source| failed(&found.name, Box::new(source)))?
+                    .map_err(|source| found.name.failed(Box::new(source)))?
                     .unwrap_or_default();
                 Ok(hook.attached.iter().any(|(_, attached)| *attached == link))
             }
-            (Mechanism::Clsact, None) => Ok(self.own_filter(&found.name)?),
+            (Mechanism::Clsact, None) => Ok(self.filters().has_own(&found.name)?),
             (Mechanism::Tcx, None) | (Mechanism::Clsact, Some(_)) => Ok(false),
         }
     }
@@ -172,8 +177,8 @@ impl Attacher {
     /// # Errors
     /// When the kernel refuses.
     pub fn remove(&self, found: &FoundLink) -> Result<(), BackendError> {
-        if !found.is_tcx && found.name.netns == self.netns && self.own_filter(&found.name)? {
-            remove_filter(&found.name)?;
+        if !found.is_tcx && found.name.netns == self.netns && self.filters().has_own(&found.name)? {
+            filter::remove(&found.name)?;
         }
         remove_pin(&found.path)
     }
@@ -193,10 +198,10 @@ impl Attacher {
         let name = &attachment.name;
         let updated = match &attachment.hold {
             Hold::Link { link, .. } => replace_program(link, program),
-            Hold::Filter { .. } => self.set_filter(program, name, set, true),
+            Hold::Filter { .. } => self.filters().set(program, name, set, true),
         };
         attachment.program =
-            updated.and_then(|()| program_id(program)).map_err(|source| failed(&attachment.name, source))?;
+            updated.and_then(|()| program_id(program)).map_err(|source| attachment.name.failed(source))?;
         Ok(())
     }
 
@@ -209,13 +214,13 @@ impl Attacher {
         let place = match &attachment.hold {
             Hold::Link { link, .. } => {
                 let hook = kernel::query_tcx(index, direction)
-                    .map_err(|source| failed(&attachment.name, Box::new(source)))?
+                    .map_err(|source| attachment.name.failed(Box::new(source)))?
                     .unwrap_or_default();
                 let place = hook.attached.iter().position(|attached| *attached == (attachment.program, link.id));
                 (place, hook.attached.first().map(|(program, _)| format!("program {program}")))
             }
             Hold::Filter { .. } => {
-                let filters = self.filters(index, direction)?;
+                let filters = self.filters().list(index, direction)?;
                 let ours = |filter: &netlink::Filter| filter.is_at_our_place() && filter.program == attachment.program;
                 let first = filters.first().map(|filter| format!("{} filter {}", filter.kind, filter.name));
                 (filters.iter().position(ours), first)
@@ -240,11 +245,11 @@ impl Attacher {
     pub fn detach(&self, attachment: Attachment) -> Result<(), BackendError> {
         let pin = match attachment.hold {
             Hold::Link { link, pin } => {
-                link.detach().map_err(|source| failed(&attachment.name, Box::new(source)))?;
+                link.detach().map_err(|source| attachment.name.failed(Box::new(source)))?;
                 pin
             }
             Hold::Filter { pin, .. } => {
-                remove_filter(&attachment.name)?;
+                filter::remove(&attachment.name)?;
                 pin
             }
         };
@@ -314,9 +319,4 @@ fn replace_program(link: &Link, program: &SchedClassifier) -> Result<(), Cause> 
 
 fn program_id(program: &SchedClassifier) -> Result<u32, Cause> {
     Ok(program.info()?.id())
-}
-
-/// The error of an attachment.
-pub(super) fn failed(name: &LinkName, source: Cause) -> BackendError {
-    BackendError::Attach { interface: name.interface.clone(), direction: name.direction.name(), source }
 }

@@ -7,7 +7,6 @@ use std::os::fd::AsFd;
 
 use aya::programs::SchedClassifier;
 
-use super::attacher::{Attacher, failed};
 use crate::backend::ebpf::pins::bpffs::{self, Pins};
 use crate::backend::ebpf::pins::layout::{self, LinkName, SetName};
 use crate::backend::netlink::{self, Direction};
@@ -48,12 +47,21 @@ impl QdiscList {
     }
 }
 
-impl Attacher {
+/// The filters at our place, as one instance makes and finds them.
+#[derive(Clone, Copy, Debug)]
+pub struct Filters<'a> {
+    pub instance: &'a str,
+    /// Where it is written down which qdiscs are ours.
+    pub pins: Option<&'a Pins>,
+    pub qdiscs: &'a QdiscList,
+}
+
+impl Filters<'_> {
     /// The filters of one direction of a device, in the order in which packets meet them; none where there is no clsact.
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub(super) fn filters(&self, index: u32, direction: Direction) -> Result<Vec<netlink::Filter>, BackendError> {
+    pub fn list(&self, index: u32, direction: Direction) -> Result<Vec<netlink::Filter>, BackendError> {
         let failed = |source| BackendError::Netlink { action: "list the filters", source };
         let filters = netlink::filters_at_hook(index, direction).map_err(failed)?;
         if filters.is_empty() || self.qdiscs.is_clsact(index).map_err(failed)? {
@@ -66,9 +74,9 @@ impl Attacher {
     ///
     /// # Errors
     /// When the kernel does not answer.
-    pub(super) fn own_filter(&self, name: &LinkName) -> Result<bool, BackendError> {
-        let filters = self.filters(name.index, name.direction)?;
-        let is_own = |filter: &netlink::Filter| layout::filter_owner(&filter.name) == Some(&self.instance);
+    pub fn has_own(&self, name: &LinkName) -> Result<bool, BackendError> {
+        let filters = self.list(name.index, name.direction)?;
+        let is_own = |filter: &netlink::Filter| layout::filter_owner(&filter.name) == Some(self.instance);
         Ok(filters.iter().any(|filter| filter.is_at_our_place() && is_own(filter)))
     }
 
@@ -76,33 +84,28 @@ impl Attacher {
     ///
     /// # Errors
     /// When the kernel refuses, or a foreign qdisc or filter is in the way.
-    pub(super) fn attach_filter(
-        &self,
-        program: &SchedClassifier,
-        name: &LinkName,
-        set: &SetName,
-    ) -> Result<bool, BackendError> {
+    pub fn attach(&self, program: &SchedClassifier, name: &LinkName, set: &SetName) -> Result<bool, BackendError> {
         let qdisc_is_ours = self.ensure_clsact(name)?;
-        let filters = self.filters(name.index, name.direction)?;
+        let filters = self.list(name.index, name.direction)?;
         if let Some(blocking) = filters.iter().find(|filter| filter.blocks_our_place()) {
             let (interface, kind) = (name.interface.clone(), blocking.kind.clone());
             return Err(BackendError::FilterPlace { interface, direction: name.direction.name(), kind });
         }
         let present = filters.iter().find(|filter| filter.is_at_our_place());
         if let Some(foreign) = present
-            && layout::filter_owner(&foreign.name) != Some(&self.instance)
+            && layout::filter_owner(&foreign.name) != Some(self.instance)
         {
             let (interface, owner) = (name.interface.clone(), format!("filter {}", foreign.name));
             return Err(BackendError::Foreign { interface, direction: name.direction.name(), owner });
         }
         let replace = present.is_some();
-        self.set_filter(program, name, set, replace).map_err(|source| {
+        self.set(program, name, set, replace).map_err(|source| {
             let is_absent = source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound);
             // The device and its qdisc are there: of what a new filter needs, only its kind can be missing.
             if is_absent && !replace {
                 return BackendError::Lacks { what: "`bpf` filter (module cls_bpf)" };
             }
-            failed(name, source)
+            name.failed(source)
         })?;
         Ok(qdisc_is_ours)
     }
@@ -111,21 +114,15 @@ impl Attacher {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub(super) fn set_filter(
-        &self,
-        program: &SchedClassifier,
-        name: &LinkName,
-        set: &SetName,
-        replace: bool,
-    ) -> Result<(), Cause> {
-        let filter = layout::filter_name(&self.instance, set);
+    pub fn set(&self, program: &SchedClassifier, name: &LinkName, set: &SetName, replace: bool) -> Result<(), Cause> {
+        let filter = layout::filter_name(self.instance, set);
         Ok(netlink::set_filter(name.index, name.direction, program.fd()?.as_fd(), &filter, replace)?)
     }
 
     /// Makes the qdisc where there is none, and writes down that it was us; whether it was, now or before.
     fn ensure_clsact(&self, name: &LinkName) -> Result<bool, BackendError> {
         let netlink = |source| BackendError::Netlink { action: "list the qdiscs", source };
-        let note = self.pins.as_ref().map(|pins| pins.clsact_path(self.netns, name.index));
+        let note = self.pins.map(|pins| pins.clsact_path(name.netns, name.index));
         match self.qdiscs.of(name.index).map_err(netlink)?.as_deref() {
             Some("clsact") => return note.map_or(Ok(false), |note| bpffs::exists(&note)),
             Some(kind) => {
@@ -140,7 +137,7 @@ impl Attacher {
         }
         let added = netlink::add_clsact(name.index).map_err(|source| match source.kind() {
             ErrorKind::NotFound => BackendError::Lacks { what: "`clsact` qdisc (module sch_ingress)" },
-            _ => failed(name, Box::new(source)),
+            _ => name.failed(Box::new(source)),
         });
         if let (Err(_), Some(note)) = (&added, &note) {
             bpffs::remove(note)?;
@@ -154,7 +151,7 @@ impl Attacher {
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn remove_filter(name: &LinkName) -> Result<(), BackendError> {
+pub fn remove(name: &LinkName) -> Result<(), BackendError> {
     let netlink = |source| BackendError::Netlink { action: "remove a filter", source };
     let filters = netlink::filters(name.index, name.direction).map_err(netlink)?;
     if filters.iter().any(netlink::Filter::is_at_our_place) {

@@ -40,7 +40,8 @@ pub fn refuse(
 
 fn filter_owner(attacher: &Attacher, index: u32, direction: Direction) -> Result<Option<String>, BackendError> {
     Ok(attacher
-        .filters(index, direction)?
+        .filters()
+        .list(index, direction)?
         .iter()
         .filter_map(|filter| layout::filter_owner(&filter.name))
         .find(|owner| *owner != attacher.instance)

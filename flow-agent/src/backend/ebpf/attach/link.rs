@@ -1,20 +1,17 @@
-//! EDGE kernel: TCX links by their file descriptors, and pins by the system calls.
+//! EDGE kernel: TCX links by their file descriptors.
 //!
 //! The library's links lose their descriptor when they are pinned by name and opened again by name. Ours is kept as long
 //! as the agent runs, so that a link stays attached when somebody removes its pin or unmounts bpffs, and can be pinned again.
 
-use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::backend::ebpf::kernel::{bpf, tcx_attach_type};
+use crate::backend::ebpf::pins;
 use crate::backend::netlink::Direction;
 
 // include/uapi/linux/bpf.h
-const BPF_OBJ_PIN: libc::c_int = 6;
-const BPF_OBJ_GET: libc::c_int = 7;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_LINK_UPDATE: libc::c_int = 29;
@@ -27,14 +24,6 @@ const BPF_F_BEFORE: u32 = 1 << 3;
 pub struct Link {
     pub id: u32,
     fd: OwnedFd,
-}
-
-/// The member of `union bpf_attr` that pins objects and opens pins.
-#[repr(C)]
-struct PinRequest {
-    pathname: u64,
-    bpf_fd: u32,
-    file_flags: u32,
 }
 
 impl Link {
@@ -74,11 +63,7 @@ impl Link {
     /// # Errors
     /// When it cannot be opened.
     pub fn open(pin: &Path) -> io::Result<Self> {
-        let path = c_path(pin)?;
-        let mut request = PinRequest { pathname: address(&path), bpf_fd: 0, file_flags: 0 };
-        // SAFETY: this is the member of `union bpf_attr` for the command, and the path lives over the call.
-        let fd = unsafe { bpf(BPF_OBJ_GET, &mut request) }?;
-        Self::from_new(fd)
+        Self::of(pins::object::open(pin)?)
     }
 
     /// Opens the link with this id.
@@ -101,7 +86,10 @@ impl Link {
 
     fn from_new(fd: i32) -> io::Result<Self> {
         // SAFETY: the kernel has just made it for us.
-        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Self::of(unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
+    fn of(fd: OwnedFd) -> io::Result<Self> {
         Ok(Self { id: link_id(fd.as_fd())?, fd })
     }
 
@@ -143,17 +131,6 @@ impl Link {
     }
 }
 
-/// Pins a map or a link; `path` must not exist.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
-    let path = c_path(path)?;
-    let mut request = PinRequest { pathname: address(&path), bpf_fd: number(object), file_flags: 0 };
-    // SAFETY: this is the member of `union bpf_attr` for the command, and the path lives over the call.
-    unsafe { bpf(BPF_OBJ_PIN, &mut request) }.map(drop)
-}
-
 /// The link's id.
 fn link_id(link: BorrowedFd<'_>) -> io::Result<u32> {
     /// The first fields of `struct bpf_link_info`.
@@ -181,14 +158,6 @@ fn link_id(link: BorrowedFd<'_>) -> io::Result<u32> {
     // SAFETY: this is the member of `union bpf_attr` for the command; `info` lives over the call and is as long as it says.
     unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &mut request) }?;
     Ok(info.id)
-}
-
-fn c_path(path: &Path) -> io::Result<CString> {
-    Ok(CString::new(path.as_os_str().as_bytes())?)
-}
-
-fn address(path: &CString) -> u64 {
-    path.as_ptr().expose_provenance() as u64
 }
 
 fn number(fd: BorrowedFd<'_>) -> u32 {

@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flow_common::wire::{OTHER_PORTS, SLOT_ACTIVE, SLOT_DRAINING, SLOT_FREE, SlotOwner};
 
-use super::tables::Tables;
 use crate::backend::BackendError;
 
 /// One step. Each is done by one store, or may be done again.
@@ -194,24 +193,6 @@ impl Owners {
 
 fn begin(slot: u16, port: u16) -> [Step; 2] {
     [Step::Own { slot, owner: Owner::Active(port) }, Step::Route { port, slot }]
-}
-
-/// Does the steps, in order.
-///
-/// # Errors
-/// [`BackendError::SlotInUse`] when a slot that was zeroed does not stay zero.
-pub fn apply(tables: &Tables, steps: &[Step], grace: &dyn Fn()) -> Result<(), BackendError> {
-    for step in steps {
-        match *step {
-            Step::Own { slot, owner } => tables.set_owner(slot, owner),
-            Step::Route { port, slot } => tables.set_route(port, slot),
-            Step::Zero { slot } => tables.zero(slot),
-            Step::Grace => grace(),
-            Step::VerifyZero { slot } if tables.is_zero(slot) => {}
-            Step::VerifyZero { slot } => return Err(BackendError::SlotInUse { slot: u32::from(slot) }),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use flow_common::wire::{self, Line, OTHER_PORTS, PORTS, PortSlots, Reserved, SlotOwner};
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::slots::{Owner, Owners};
+use super::slots::{Owner, Owners, Step};
+use crate::backend::BackendError;
 use crate::ledger::counters::{Counters, Flow, Others};
 
 /// 64-bit words in a line.
@@ -123,7 +124,25 @@ impl Tables {
         }
     }
 
-    pub(super) fn set_owner(&self, slot: u16, owner: Owner) {
+    /// Does the steps, in order.
+    ///
+    /// # Errors
+    /// [`BackendError::SlotInUse`] when a slot that was zeroed does not stay zero.
+    pub fn apply(&self, steps: &[Step], grace: &dyn Fn()) -> Result<(), BackendError> {
+        for step in steps {
+            match *step {
+                Step::Own { slot, owner } => self.set_owner(slot, owner),
+                Step::Route { port, slot } => self.set_route(port, slot),
+                Step::Zero { slot } => self.zero(slot),
+                Step::Grace => grace(),
+                Step::VerifyZero { slot } if self.is_zero(slot) => {}
+                Step::VerifyZero { slot } => return Err(BackendError::SlotInUse { slot: u32::from(slot) }),
+            }
+        }
+        Ok(())
+    }
+
+    fn set_owner(&self, slot: u16, owner: Owner) {
         self.owners.words()[usize::from(slot)].store(pack(owner.to_wire()), Ordering::Release);
     }
 
@@ -131,13 +150,13 @@ impl Tables {
         self.route_table()[usize::from(port)].store(slot, Ordering::Release);
     }
 
-    pub(super) fn zero(&self, slot: u16) {
+    fn zero(&self, slot: u16) {
         for cpu in 0..self.cpus {
             self.line(cpu, usize::from(slot)).iter().for_each(|word| word.store(0, Ordering::Relaxed));
         }
     }
 
-    pub(super) fn is_zero(&self, slot: u16) -> bool {
+    fn is_zero(&self, slot: u16) -> bool {
         self.sum(usize::from(slot)) == [0; LINE_WORDS]
     }
 

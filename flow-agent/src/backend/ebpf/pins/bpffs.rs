@@ -12,8 +12,8 @@ use rustix::fs::{FsWord, statfs};
 use rustix::mount::{MountFlags, mount};
 
 use super::layout::{CLSACT, LINKS, LinkName, Newer, ROOT, SEALED, SetName};
+use super::object;
 use crate::backend::BackendError;
-use crate::backend::ebpf::attach::link;
 
 /// What the name of a set begins with while it is removed.
 const GONE: &str = "gone-";
@@ -63,7 +63,11 @@ impl Pin {
     /// When the kernel refuses.
     pub fn make(object: BorrowedFd<'_>, path: PathBuf) -> Result<Self, BackendError> {
         remove(&path)?;
-        link::pin(object, &path).map_err(|source| BackendError::Path { action: "pin", path: path.clone(), source })?;
+        object::pin(object, &path).map_err(|source| BackendError::Path {
+            action: "pin",
+            path: path.clone(),
+            source,
+        })?;
         Self::at(path)
     }
 

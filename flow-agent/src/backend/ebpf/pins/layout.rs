@@ -15,8 +15,8 @@ use std::str::FromStr;
 
 use flow_common::wire;
 
-use crate::backend::BackendError;
 use crate::backend::netlink::Direction;
+use crate::backend::{BackendError, Cause};
 use crate::ledger::record::CountMode;
 
 /// Directory below bpffs.
@@ -130,6 +130,11 @@ impl LinkName {
             },
             interface: decode(parts.next()?)?,
         })
+    }
+
+    /// The error of attaching there, or of what is attached there.
+    pub fn failed(&self, source: Cause) -> BackendError {
+        BackendError::Attach { interface: self.interface.clone(), direction: self.direction.name(), source }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use crate::backend::iptables::error::IptablesError;
+use crate::backend::error::iptables::IptablesError;
 
 /// How a program ended, and what it said.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::process;
 use super::xtables_lock::XtablesLock;
-use crate::backend::iptables::error::IptablesError;
+use crate::backend::error::iptables::IptablesError;
 use crate::backend::iptables::model::family::Family;
 use crate::backend::iptables::model::ipset::Ipset;
 use crate::backend::iptables::model::script::Script;
@@ -211,7 +211,8 @@ impl Tools {
         debug_assert!(self.variant == Variant::Nft || quiet.0.is_some(), "legacy rules are read while it is quiet");
         let text = self.dump()?;
         let parsed = ruleset::parse(&text);
-        let mut tables = parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source })?;
+        let mut tables =
+            parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source: source.into() })?;
         let mut table = tables.remove(self.table).unwrap_or_default();
         table.ipsets = self.ipsets(&table, instance)?;
         // Not before the dump: a table that was restored in between must not pass for the one that we made.
@@ -276,7 +277,7 @@ impl Tools {
         }
         let program = || format!("{} save {name}", program.display()).into();
         let members = members::parse(&saved.stdout, name);
-        members.map(Some).map_err(|source| IptablesError::Output { program: program(), source })
+        members.map(Some).map_err(|source| IptablesError::Output { program: program(), source: source.into() })
     }
 
     /// What the program prints of the table, as it is. In the legacy variant the counters in it are to be believed only

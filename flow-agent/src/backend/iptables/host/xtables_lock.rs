@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::backend::iptables::error::IptablesError;
+use crate::backend::error::iptables::IptablesError;
 
 /// Held while legacy rules are read. (iptables has no wait with an end other than trying again, either.)
 #[derive(Debug)]

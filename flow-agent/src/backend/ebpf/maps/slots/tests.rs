@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 
+use super::super::tables::Tables;
 use super::*;
 use crate::ledger::counters::Counters;
 
@@ -39,7 +40,7 @@ impl<'a> Flood<'a> {
             }
             *most -= 1;
             self.arrive();
-            apply(self.tables, &[*step], &|| self.grace()).unwrap();
+            self.tables.apply(&[*step], &|| self.grace()).unwrap();
         }
         true
     }
@@ -48,7 +49,7 @@ impl<'a> Flood<'a> {
     fn recover(&self) {
         let owners = self.tables.owners().unwrap();
         self.arrive();
-        apply(self.tables, &owners.plan_recovery(&self.tables.routes()), &|| self.grace()).unwrap();
+        self.tables.apply(&owners.plan_recovery(&self.tables.routes()), &|| self.grace()).unwrap();
     }
 
     /// No port holds a byte of the other.
@@ -128,7 +129,7 @@ fn a_drained_slot_stands_still_and_holds_every_packet_that_was_under_way() {
 #[test]
 fn a_port_that_is_added_again_while_it_drains_goes_on_where_it_stood() {
     let tables = Tables::own(1, 4);
-    let once = |steps: &[Step]| apply(&tables, steps, &|| {}).unwrap();
+    let once = |steps: &[Step]| tables.apply(steps, &|| {}).unwrap();
     once(&add(&tables, A));
     tables.packet(0, A, 100)();
     once(&tables.owners().unwrap().plan_drain(&[A].into()));
@@ -159,7 +160,7 @@ fn a_slot_that_does_not_stay_zero_is_not_given_away() {
     let tables = Tables::own(1, 1);
     tables.set_route(A, 1);
     let steps = add(&tables, B);
-    let error = apply(&tables, &steps, &|| tables.packet(0, A, 1)()).unwrap_err();
+    let error = tables.apply(&steps, &|| tables.packet(0, A, 1)()).unwrap_err();
     assert!(matches!(error, BackendError::SlotInUse { slot: 1 }));
     assert_eq!(tables.owners().unwrap().active(), BTreeSet::new());
 }
@@ -175,7 +176,7 @@ fn a_route_that_nobody_owns_is_taken_back() {
 #[test]
 fn a_reading_has_what_all_cpus_counted_for_every_port_that_drains_too() {
     let tables = Tables::own(3, 4);
-    let once = |steps: &[Step]| apply(&tables, steps, &|| {}).unwrap();
+    let once = |steps: &[Step]| tables.apply(steps, &|| {}).unwrap();
     assert_eq!(tables.read(), (vec![], BTreeSet::new()));
     once(&add(&tables, A));
     once(&add(&tables, B));

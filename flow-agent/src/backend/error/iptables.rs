@@ -3,8 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::saved::damage::Damage;
-use super::saved::error::ParseError;
+use crate::backend::Cause;
 
 /// Why counting by rules cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +53,7 @@ pub enum IptablesError {
     Output {
         program: PathBuf,
         #[source]
-        source: ParseError,
+        source: Cause,
     },
 
     /// Somebody changed our rules; the next inspection makes them anew.
@@ -62,7 +61,7 @@ pub enum IptablesError {
     Damaged {
         family: &'static str,
         #[source]
-        source: Damage,
+        source: Cause,
     },
 
     /// Packets may pass before they are counted; the next inspection mends it.
