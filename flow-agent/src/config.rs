@@ -28,6 +28,7 @@ pub use load::{DEFAULT_PATH, load, reload_users};
 use crate::answer::AnswerConfig;
 use crate::backend::BackendChoice;
 use crate::gather::{NodeConfig, NodeSource};
+use crate::ledger::amount::Units;
 use crate::ledger::billing::{Billed, Price};
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::record::CountMode;
@@ -64,6 +65,8 @@ pub struct Config {
     pub users_encoding: Option<&'static str>,
     pub nodes: Vec<NodeConfig>,
     pub report: ReportConfig,
+    /// How `show` and `top` print amounts.
+    pub show: Units,
     pub mail: Option<MailConfig>,
     pub limits: LimitsConfig,
     /// Where notices are sent to, besides mail.

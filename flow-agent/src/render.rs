@@ -9,6 +9,7 @@ pub mod page;
 mod reasons;
 mod remarks;
 mod sample;
+pub mod screen;
 mod scripts;
 pub mod summary;
 pub mod table;

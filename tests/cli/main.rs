@@ -22,6 +22,7 @@ mod minimal;
 mod program;
 mod prune;
 mod refusals;
+mod screens;
 mod show;
 mod sources;
 mod state;

@@ -21,6 +21,14 @@ pub fn flow_agent<A: AsRef<OsStr>>(arguments: &[A]) -> Said {
     run(Command::new(PROGRAM).args(arguments))
 }
 
+/// The same at the UTC time `now`, such as `2026-11-27 08:23:30`, and with these variables.
+pub fn flow_agent_at<A: AsRef<OsStr>>(now: &str, arguments: &[A], environment: &[(&str, &str)]) -> Said {
+    let mut command = Command::new("faketime");
+    command.arg(now).args(["env", "TZ=UTC"]);
+    command.args(environment.iter().map(|(name, value)| format!("{name}={value}")));
+    run(command.arg(PROGRAM).args(arguments).env("TZ", "UTC"))
+}
+
 /// The same as an ordinary user, also where the tests are run by root.
 pub fn flow_agent_as_nobody<A: AsRef<OsStr>>(arguments: &[A]) -> Said {
     if !rustix::process::geteuid().is_root() {
@@ -42,8 +50,12 @@ pub fn open_to_all(directory: &std::path::Path) {
 }
 
 fn run(command: &mut Command) -> Said {
-    for variable in ["RUST_LOG", "NO_COLOR", "JOURNAL_STREAM", "TZ"] {
+    for variable in ["RUST_LOG", "NO_COLOR", "JOURNAL_STREAM", "COLUMNS", "LANG", "LC_ALL", "LC_CTYPE"] {
         command.env_remove(variable);
+    }
+    // The time zone of the system, unless the test sets one.
+    if !command.get_envs().any(|(name, _)| name == "TZ") {
+        command.env_remove("TZ");
     }
     let Output { status, stdout, stderr } = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();

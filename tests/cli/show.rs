@@ -184,7 +184,12 @@ fn tables_are_for_people() {
         &["months", "--from", "2024-09", "--to", "2024-10"],
         &["top", "--from", "2024-10", "--to", "2024-10"],
         &["total", "--from", "2024-10", "--to", "2024-10"],
-        &["--port", "443"],
+        &["hours", "--by", "port", "--from", "2024-10-05", "--to", "2024-10-05"],
+        &["hours", "--by", "user", "--from", "2024-10-05", "--to", "2024-10-05"],
+        &["days", "--by", "user", "--from", "2024-10-01", "--to", "2024-10-31"],
+        &["days", "--port", "443", "--from", "2024-10-01", "--to", "2024-10-31"],
+        &["years", "--from", "2024-09", "--to", "2024-10"],
+        &["total", "--units", "si", "--from", "2024-10", "--to", "2024-10"],
     ] {
         text += &format!("$ flow-agent show {}\n{}\n", arguments.join(" "), well(show(&state, arguments)));
     }
@@ -295,7 +300,7 @@ fn a_time_without_usage_and_a_main_node_say_why_there_is_nothing() {
     let state = State::empty();
     let config = fs::read_to_string(state.config()).unwrap();
     fs::write(state.config(), config + "[[nodes]]\nname = \"hk-2\"\nhost = \"192.0.2.7\"\n").unwrap();
-    let expected = "this main node counts nothing itself: see `flow-agent show months`, and `state/reports`\n";
+    let expected = "this main node counts nothing itself: see `flow-agent show --node all`, `flow-agent show months`, and `state/reports`\n";
     assert_eq!(state.without_path(&well(show(&state, &[]))), expected);
     fs::remove_dir_all(state.path("")).unwrap();
     assert_eq!(state.without_path(&well(show(&state, &["total"]))), expected);
@@ -309,5 +314,50 @@ fn a_time_that_was_not_counted_has_no_row_of_zeros() {
         let said = show(&state, &["total", form, "--from", "2020-01-01", "--to", "2020-01-01"]);
         assert_eq!((said.code, said.stdout.lines().count()), (Some(0), lines), "{form}: {}", said.stdout);
         assert!(said.stderr.starts_with("note: no usage in this time"), "{form}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn a_line_can_hold_everything_or_one_user() {
+    if !have_program("jq", "what other programs make of the figures") {
+        return;
+    }
+    let state = State::full();
+    let text = well(show(&state, &[&["hours", "--by", "all", "--json"], &OCTOBER_5[..]].concat()));
+    let rows = jq("map([.v, .kind, .by, .period[11:16], .in_bytes, .bytes, .seconds_covered, .seconds, .open])", &text);
+    let expected = json!([
+        [1, "hour", "all", "12:00", 1400, 7000, 3600, 3600, false],
+        // Ten minutes of it were not measured.
+        [1, "hour", "all", "13:00", 1, 3, 3000, 3600, false],
+        [1, "hour", "all", "14:00", 10, 10, 1410, 1410, true],
+    ]);
+    assert_eq!(rows, expected);
+    let october = ["--from", "2024-10", "--to", "2024-10"];
+    let text = well(show(&state, &[&["days", "--by", "user", "--csv"], &october[..]].concat()));
+    let rows: Vec<_> =
+        csv(&text).into_iter().map(|row| (row["period"].clone(), row["user"].clone(), row["bytes"].clone())).collect();
+    let row = |day: &str, user: &str, bytes: &str| (day.to_owned(), user.to_owned(), bytes.to_owned());
+    let expected =
+        [row("2024-10-04", "before", "7"), row("2024-10-05", "acct-8388", "6713"), row("2024-10-05", "", "300")];
+    assert_eq!(rows, expected);
+    // September of all nodes, and October of this one: 2^40 + 7,020.
+    let text = well(show(&state, &["years", "--by", "all", "--json", "--from", "2024-09", "--to", "2024-10"]));
+    assert_eq!(jq("map([.period, .bytes])", &text), json!([["2024", 1_099_511_634_796_u64]]));
+}
+
+#[test]
+fn what_contradicts_itself_is_a_usage_error() {
+    let state = State::full();
+    for (arguments, expected) in [
+        (&["months", "--by", "port"][..], "error: months and years are not kept by port: --by is `all` or `user`\n"),
+        (&["--node", "hk-2"], "error: this is no main node: its configuration has no `[[nodes]]`\n"),
+        (
+            &["--95th", "--from", "2024-10-05"],
+            "error: a 95th percentile needs samples of at most 300 seconds, and the buckets of this log have 3600\n",
+        ),
+    ] {
+        let said = show(&state, arguments);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(said.stderr.starts_with(expected), "{}", said.stderr);
     }
 }

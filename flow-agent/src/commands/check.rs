@@ -11,7 +11,7 @@ mod log;
 mod mail;
 mod nodes;
 mod ports;
-mod state;
+pub(super) mod state;
 
 use super::{Common, output};
 use std::path::PathBuf;

@@ -1,13 +1,25 @@
-//! `flow-agent show`: shows usage from the logs on disk. It writes nothing and takes no lock.
+//! `flow-agent show`: shows usage from the logs on disk and from the agent that runs. It writes nothing and takes no lock.
 
+mod brief;
 mod days;
+mod first;
+pub mod hours;
 mod known;
+pub mod look;
+pub mod narrow;
+mod nodes;
+mod percentile;
 pub mod period;
 pub mod read;
+mod slice;
+mod source;
 pub mod sum;
+mod usage;
 mod views;
 
 use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
@@ -15,55 +27,105 @@ use crate::clock;
 use crate::commands::{Common, output};
 use crate::config::Config;
 use crate::exit::{Code, Failure};
-use crate::ledger::block::{Daily, Hourly};
+use crate::ledger::statement::Directory;
 use crate::ledger::usage::Settings;
 use crate::ports::spec;
+use crate::render::screen::Look;
 use crate::store::StateDir;
+use look::LookArgs;
+use narrow::Narrow;
+use nodes::GatheredNodes;
 use period::{DefaultPeriod, Period, ShowContext, TimeArg};
-use read::{Log, ShownBlock};
+use read::Log;
+use source::Source;
 
-/// Show what was counted, the open hour included
+/// An empty table.
+const NOTHING: &str = "no usage in this time; `flow-agent show` says what was counted last\n";
+
+/// Show what was counted, up to now
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to show; without it today and this month at a glance
+    /// What to show; without it the state, today and this month on one screen
     #[arg(value_enum)]
     pub view: Option<View>,
+    /// A line for each port or user [default: all in one line; of JSON and CSV: port for hours and days, user for months]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub by: Option<By>,
     /// Only these ports, such as 443 or 8000-8100,9000
     #[arg(long, value_name = "P", value_parser = spec::set)]
     pub port: Option<BTreeSet<u16>>,
     /// Only this user
     #[arg(long, value_name = "U")]
     pub user: Option<String>,
+    /// On a main node: the days that were gathered from this node, or from all of them
+    #[arg(long, value_name = "NAME|all")]
+    pub node: Option<String>,
     /// From when: today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00
     #[arg(long, value_name = "T")]
     pub from: Option<TimeArg>,
     /// Until when; a day or month that is named belongs to it
     #[arg(long, value_name = "T")]
     pub to: Option<TimeArg>,
+    /// The 95th percentile of the rate [default: of this month]; needs buckets of at most five minutes
+    #[arg(long = "95th", conflicts_with_all = ["view", "by", "node"])]
+    pub percentile: bool,
     /// At most so many rows, the newest or largest; 0: all [default: 50 of a table, 10 of top, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
+    /// Show it again and again, at this interval, such as 2s
+    #[arg(long, value_name = "TIME", value_parser = interval, conflicts_with_all = ["json", "csv"])]
+    pub watch: Option<Duration>,
     /// One JSON object a row, with every byte
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
     /// CSV with a header, with every byte
     #[arg(long)]
     pub csv: bool,
+    #[command(flatten)]
+    pub look: LookArgs,
 }
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum View {
-    /// What each port moved, hour by hour (the last 24)
+    /// Hour by hour (the last 24)
     Hours,
-    /// What each port moved, day by day (the last 31)
+    /// Day by day (the last 31)
     Days,
-    /// What each user moved, month by month (the last 12)
+    /// Month by month (the last 12)
     Months,
+    /// Year by year (the last 10)
+    Years,
     /// Who moved most (this month)
     Top,
     /// All of it, and what belongs to nobody (this month)
     Total,
+}
+
+/// What has a line of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// Everything together
+    All,
+    Port,
+    User,
+}
+
+impl By {
+    fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Port => "port",
+            Self::User => "user",
+        }
+    }
+}
+
+/// An interval between two screens.
+fn interval(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let fits = (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&time);
+    fits.then_some(time).ok_or_else(|| "expected 100ms to 1d".to_owned())
 }
 
 /// The output format.
@@ -97,18 +159,18 @@ impl Args {
         self.limit(if self.form() == Form::Table { 50 } else { usize::MAX })
     }
 
-    fn asks_for(&self, port: u16, user: Option<&str>) -> bool {
-        self.port.as_ref().is_none_or(|ports| ports.contains(&port))
-            && self.user.as_deref().is_none_or(|name| user == Some(name))
+    /// What has a line of its own in `view`.
+    fn by(&self, view: View) -> By {
+        let default = match (self.form(), view) {
+            (Form::Table, _) => By::All,
+            (_, View::Hours | View::Days) => By::Port,
+            (_, View::Months | View::Years | View::Top | View::Total) => By::User,
+        };
+        self.by.unwrap_or(default)
     }
 
-    /// Removes the lines that were not asked for.
-    fn narrow_hour(&self, shown: &mut ShownBlock<Hourly>) {
-        shown.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
-    }
-
-    fn narrow_day(&self, shown: &mut ShownBlock<Daily>) {
-        shown.block.lines.retain(|line| self.asks_for(line.port, line.user.as_deref()));
+    fn narrow(&self) -> Narrow {
+        Narrow { ports: self.port.clone(), user: self.user.clone() }
     }
 
     /// Whether only some ports were asked for.
@@ -117,35 +179,65 @@ impl Args {
     }
 }
 
-/// Prints the view.
+/// Prints the view, once or again and again.
 ///
 /// # Errors
-/// Exit code 2 if the times are contradictory or a user or port never existed, 3 or 5 if the configuration or a file cannot be read. Damaged lines are
-/// reported on stderr, and the code is 6.
+/// Exit code 2 if the options are contradictory or a user, port or node never existed, 3 or 5 if the configuration or a
+/// file cannot be read. Damaged lines are reported on stderr, and the code is 6.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
+    let Some(interval) = args.watch else {
+        return once(&config, &args, &args.look.look(config.show));
+    };
+    loop {
+        let look = args.look.look(config.show);
+        if !look.is_piped {
+            // To the upper left corner, and nothing below.
+            output::print("\x1b[H\x1b[J")?;
+        }
+        let code = once(&config, &args, &look)?;
+        // A reader that is gone wants no more; that is seen at the next text.
+        if !output::print(if look.is_piped { "\n" } else { "" })? {
+            return Ok(code);
+        }
+        thread::sleep(interval);
+    }
+}
+
+fn once(config: &Config, args: &Args, look: &Look) -> Result<Code, Failure> {
     let context =
         ShowContext { now: clock::now().wall, zone: config.timezone, month_start_day: config.month_start_day };
     if let (Some(from), Some(to)) = (&args.from, &args.to)
         && Period::new(Some(from), Some(to), DefaultPeriod::Days, &context).runs_backwards()
     {
-        let error = anyhow::anyhow!("--to is before --from: no time lies between them");
-        return Err(Failure::new(Code::Usage, error));
+        return Err(usage_error("--to is before --from: no time lies between them"));
     }
-    if config.only_gathers() && !config.state_dir.exists() {
-        output::print(&format!("{}\n", only_gathers(&config)))?;
+    if matches!(args.view, Some(View::Months | View::Years)) && args.by == Some(By::Port) {
+        return Err(usage_error("months and years are not kept by port: --by is `all` or `user`"));
+    }
+    if args.node.is_none() && config.only_gathers() && !config.state_dir.exists() {
+        output::print(&format!("{}\n", only_gathers(config)))?;
         return Ok(Code::Done);
     }
     let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
-    let mut log = Log::new(StateDir::new(&config.state_dir), settings)?;
+    let mut log = Log::new(StateDir::new(&config.state_dir), settings)?.narrowed(args.narrow());
     // If a time is given without a view, its total is shown.
     let default = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
-    let view = args.view.or(default);
-    known::refuse_unknown(&args, &log, &config)?;
+    let mut view = args.view.or(default);
+    if let Some(node) = &args.node {
+        log = log.of_nodes(gathered(config, node)?);
+        view = Some(view.unwrap_or(View::Days));
+        if view == Some(View::Hours) {
+            let failure = usage_error("only days are gathered from nodes, not hours");
+            return Err(failure.help("run `flow-agent show hours` on the node itself"));
+        }
+    }
+    known::refuse_unknown(args, &log, config)?;
     // A main node has months without a log of its own.
-    if view != Some(View::Months) && known::nothing_counted(&log)? {
+    let is_of_months = matches!(view, Some(View::Months | View::Years)) || args.node.is_some();
+    if !is_of_months && known::nothing_counted(&log)? {
         let why = match config.only_gathers() {
-            true => only_gathers(&config),
+            true => only_gathers(config),
             false => "nothing was counted yet: `flow-agent check` says whether an agent runs".to_owned(),
         };
         if args.form() == Form::Table {
@@ -157,19 +249,52 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
             return Ok(log.finish());
         }
     }
+    if args.percentile {
+        percentile::show(args, &mut log, &context, look)?;
+        return Ok(log.finish());
+    }
     match view {
-        Some(View::Hours) => views::hours(&args, &mut log, &context)?,
-        Some(View::Days) => views::days(&args, &mut log, &context)?,
-        Some(View::Months) => views::months(&args, &mut log, &context)?,
-        Some(View::Top) => views::top(&args, &mut log, &context)?,
-        Some(View::Total) => views::total(&args, &mut log, &context)?,
-        None => views::glance(&args, &mut log, &context)?,
+        Some(View::Top) => views::top(args, &mut log, &context, look)?,
+        Some(View::Total) => views::total(args, &mut log, &context, look)?,
+        Some(view) => usage::show(args, view, &mut log, &context, look)?,
+        None => {
+            let source = Source::of(&log);
+            first::show(args, &mut log, config, &context, &source, look)?
+        }
     }
     Ok(log.finish())
+}
+
+fn usage_error(what: &str) -> Failure {
+    Failure::new(Code::Usage, anyhow::Error::msg(what.to_owned()))
+}
+
+/// The nodes that `--node` means.
+fn gathered(config: &Config, node: &str) -> Result<GatheredNodes, Failure> {
+    let known: Vec<String> = config.nodes.iter().map(|node| node.name.clone()).collect();
+    let directory = Directory::new(config.users.clone());
+    if known.is_empty() {
+        let failure = usage_error("this is no main node: its configuration has no `[[nodes]]`");
+        return Err(failure.help("leave --node out: the figures of this node are shown without it"));
+    }
+    if node == "all" {
+        return Ok(GatheredNodes { names: known, directory });
+    }
+    if known.iter().any(|name| name == node) {
+        return Ok(GatheredNodes { names: vec![node.to_owned()], directory });
+    }
+    let failure = usage_error(&format!("there is no node `{}` in `[[nodes]]`", node.escape_default()));
+    Err(match crate::errors::nearest(node, known.iter().map(String::as_str)) {
+        Some(name) => failure.help(format!("did you mean `{name}`?")),
+        None => failure.help(format!("the nodes are {}", known.join(", "))),
+    })
 }
 
 /// Why a main node has nothing to show.
 fn only_gathers(config: &Config) -> String {
     let reports = config.state_dir.join("reports");
-    format!("this main node counts nothing itself: see `flow-agent show months`, and `{}`", reports.display())
+    format!(
+        "this main node counts nothing itself: see `flow-agent show --node all`, `flow-agent show months`, and `{}`",
+        reports.display()
+    )
 }

@@ -17,6 +17,7 @@ use super::{Config, CountConfig, LimitsConfig, ReportConfig};
 use crate::answer::{AnswerConfig, MetricsPorts};
 use crate::backend::BackendChoice;
 use crate::gather::{NodeConfig, NodeSource};
+use crate::ledger::amount::Units;
 use crate::ledger::billing::Price;
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::limits::notice::Event;
@@ -86,6 +87,10 @@ pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<
         users_encoding: None,
         nodes,
         report: report(file.report, source),
+        show: Units {
+            prefixes: file.show.units.map(|units| units.0).unwrap_or_default(),
+            rates: file.show.rates.map(|rates| rates.0).unwrap_or_default(),
+        },
         mail: file.mail.map(|mail| self::mail(mail, source)).transpose()?,
         limits: limits(file.limits),
         notify: notify(file.notify, source)?,

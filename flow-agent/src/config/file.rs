@@ -17,6 +17,7 @@ use super::value::{
 };
 use super::{IncompleteLetters, key};
 use crate::backend::BackendChoice;
+use crate::ledger::amount::{Prefixes, RateUnit};
 use crate::ledger::billing::Billed;
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::language::Language;
@@ -53,6 +54,8 @@ pub(super) struct File {
     pub(super) nodes: Vec<Node>,
     #[serde(default)]
     pub(super) report: Report,
+    #[serde(default)]
+    pub(super) show: Show,
     pub(super) mail: Option<Mail>,
     #[serde(default)]
     pub(super) limits: Limits,
@@ -149,6 +152,13 @@ pub(super) struct Report {
     pub(super) templates: Option<Text<PathBuf>>,
     pub(super) final_after: Option<Text<Seconds>>,
     pub(super) incomplete: Option<OneOf<IncompleteLetters>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+pub(super) struct Show {
+    pub(super) units: Option<OneOf<Prefixes>>,
+    pub(super) rates: Option<OneOf<RateUnit>>,
 }
 
 #[derive(Debug, Deserialize)]

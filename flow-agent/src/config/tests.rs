@@ -49,6 +49,7 @@ fn every_key_is_documented() {
         ("users", "[[users]]"),
         ("nodes", "[[nodes]]"),
         ("report", "[report]"),
+        ("show", "[show]"),
         ("mail", "[mail]"),
         ("limits", "[limits]"),
         ("notify", "[[notify]]"),

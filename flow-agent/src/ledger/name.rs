@@ -53,10 +53,13 @@ fn check_within(name: &str, most: usize) -> Result<(), NameError> {
 /// The first character that affects how the text around it is shown: control characters, line and paragraph separators,
 /// and the explicit bidirectional formatting characters of Unicode (UAX #9, section 2).
 pub fn hidden(text: &str) -> Option<char> {
-    text.chars().find(|c| {
-        c.is_control()
-            || matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-    })
+    text.chars().find(|c| is_hidden(*c))
+}
+
+/// Whether a character is one of those that [`hidden`] finds.
+pub fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::summary::inert;
 use crate::ledger::calendar::Month;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reconcile::{Compared, Reconciliation};
-use crate::ledger::record::{Quality, optional_stamp, stamp};
+use crate::ledger::record::{Quality, VERSION, optional_stamp, stamp};
 
 /// A row that can be written as JSON and as CSV.
 pub trait Row: Serialize {
@@ -27,7 +27,9 @@ pub enum Kind {
     Hour,
     Day,
     Month,
+    Year,
     Top,
+    Percentile,
     #[default]
     Total,
     Today,
@@ -40,7 +42,9 @@ impl Kind {
             Self::Hour => "hour",
             Self::Day => "day",
             Self::Month => "month",
+            Self::Year => "year",
             Self::Top => "top",
+            Self::Percentile => "percentile",
             Self::Total => "total",
             Self::Today => "today",
             Self::ThisMonth => "this_month",
@@ -169,6 +173,98 @@ impl Row for MonthRow {
     }
 }
 
+/// The usage of everything that was asked for, or of one user, in one hour, day, month or year.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UsageRow {
+    pub kind: Kind,
+    /// `all`, `port` or `user`.
+    pub by: &'static str,
+    /// The start of a bucket, a day, a billing month or a year.
+    pub period: String,
+    /// The end of a bucket, or its last reading while it is open.
+    #[serde(serialize_with = "optional_stamp::serialize", skip_serializing_if = "Option::is_none")]
+    pub end: Option<DateTime<FixedOffset>>,
+    pub user: Option<String>,
+    /// Empty if `by` is `all`.
+    pub ports: Vec<u16>,
+    #[serde(flatten)]
+    pub sums: Sums,
+    /// The measured seconds; `None` if they are not known.
+    pub seconds_covered: Option<u64>,
+    /// The seconds of this time, up to now if it is not over; `None` if they are not known.
+    pub seconds: Option<u64>,
+    /// The time is not over.
+    pub open: bool,
+}
+
+impl Row for UsageRow {
+    const HEADER: &[&str] =
+        header!(["kind", "by", "period", "end", "user", "ports"], ["seconds_covered", "seconds", "open"]);
+
+    fn fields(&self) -> Vec<String> {
+        let optional = |seconds: Option<u64>| seconds.map(|seconds| seconds.to_string()).unwrap_or_default();
+        let before = [
+            self.kind.name().to_owned(),
+            self.by.to_owned(),
+            self.period.clone(),
+            self.end.map_or_else(String::new, |end| end.to_rfc3339()),
+            user(self.user.as_deref()),
+            ports(&self.ports),
+        ];
+        let after = [optional(self.seconds_covered), optional(self.seconds), self.open.to_string()];
+        before.into_iter().chain(self.sums.fields()).chain(after).collect()
+    }
+}
+
+/// The 95th percentile of one direction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PercentileRow {
+    pub kind: Kind,
+    /// `in`, `out` or `both`.
+    pub direction: &'static str,
+    #[serde(with = "stamp")]
+    pub start: DateTime<FixedOffset>,
+    #[serde(with = "stamp")]
+    pub end: DateTime<FixedOffset>,
+    pub sample_seconds: u32,
+    pub samples_expected: u64,
+    pub samples_seen: u64,
+    pub bytes_per_second: u128,
+    /// The next higher sample, if there is one.
+    pub next_higher: Option<u128>,
+    /// The next lower sample, if there is one.
+    pub next_lower: Option<u128>,
+}
+
+impl Row for PercentileRow {
+    const HEADER: &[&str] = &[
+        "direction",
+        "start",
+        "end",
+        "sample_seconds",
+        "samples_expected",
+        "samples_seen",
+        "bytes_per_second",
+        "next_higher",
+        "next_lower",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        let optional = |rate: Option<u128>| rate.map(|rate| rate.to_string()).unwrap_or_default();
+        vec![
+            self.direction.to_owned(),
+            self.start.to_rfc3339(),
+            self.end.to_rfc3339(),
+            self.sample_seconds.to_string(),
+            self.samples_expected.to_string(),
+            self.samples_seen.to_string(),
+            self.bytes_per_second.to_string(),
+            optional(self.next_higher),
+            optional(self.next_lower),
+        ]
+    }
+}
+
 /// A user, or an unassigned port, in the ranking by usage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TopRow {
@@ -232,7 +328,15 @@ impl Row for TotalRow {
 
 /// One row as a JSON object and a line feed.
 pub fn json<R: Row>(row: &R) -> String {
-    serde_json::to_string(row).expect("a row has only text, integers and finite fractions in it") + "\n"
+    /// The version of the rows: a new field does not change it, a new meaning does.
+    #[derive(Serialize)]
+    struct Versioned<'a, R> {
+        v: u32,
+        #[serde(flatten)]
+        row: &'a R,
+    }
+    let row = Versioned { v: VERSION, row };
+    serde_json::to_string(&row).expect("a row has only text, integers and finite fractions in it") + "\n"
 }
 
 /// The header of the CSV as a line.

@@ -4,11 +4,10 @@ use chrono::{DateTime, FixedOffset};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 
-use super::figures::{DayRow, HourRow, MonthRow, Sums, TopRow, TotalRow, quality_name};
+use super::figures::{TopRow, TotalRow, quality_name};
+use super::screen::Look;
 use crate::ledger::counters::{Flow, Others};
 use crate::ledger::reconcile::{Compared, Reconciliation};
-use crate::ledger::record::{BackendKind, HourSeal, Quality};
-use crate::ledger::units::{Human, count};
 
 /// The title of a column and the alignment of its cells.
 type Column = (&'static str, CellAlignment);
@@ -17,63 +16,24 @@ const LEFT: CellAlignment = CellAlignment::Left;
 const RIGHT: CellAlignment = CellAlignment::Right;
 const SUMS: [Column; 3] = [("in", RIGHT), ("out", RIGHT), ("total", RIGHT)];
 
-/// The usage of ports by bucket.
-pub fn hours(rows: &[HourRow]) -> String {
-    let columns = [("hour", LEFT), ("port", RIGHT), ("user", LEFT)].into_iter().chain(SUMS).chain([("", LEFT)]);
-    build(
-        columns,
-        rows.iter().map(|row| {
-            let note = match row.quality {
-                None => format!("open, read at {}", clock(row.end)),
-                Some(Quality::Exact) => String::new(),
-                Some(quality) => quality_name(quality).to_owned(),
-            };
-            let before = [span(row.start, row.end), row.port.to_string(), user(row.user.as_deref())];
-            before.into_iter().chain(sums(&row.sums)).chain([note]).collect()
-        }),
-    )
-}
-
-/// The usage of ports by day.
-pub fn days(rows: &[DayRow]) -> String {
-    let columns = [("day", LEFT), ("port", RIGHT), ("user", LEFT)].into_iter().chain(SUMS);
-    build(
-        columns.chain([("seen", RIGHT), ("", LEFT)]),
-        rows.iter().map(|row| {
-            let before = [row.day.to_string(), row.port.to_string(), user(row.user.as_deref())];
-            let seen = percent(row.seconds_covered.into(), row.seconds_in_day.into());
-            before.into_iter().chain(sums(&row.sums)).chain([seen, open(row.open)]).collect()
-        }),
-    )
-}
-
-/// The usage of users by month.
-pub fn months(rows: &[MonthRow]) -> String {
-    let columns = [("month", LEFT), ("user", LEFT), ("ports", LEFT)].into_iter().chain(SUMS);
-    build(
-        columns.chain([("seen", RIGHT), ("", LEFT)]),
-        rows.iter().map(|row| {
-            let before = [row.month.to_string(), user(row.user.as_deref()), ports(&row.ports)];
-            let seen = row.coverage.map(|part| format!("{:.2} %", (part * 10_000.0).floor() / 100.0));
-            before.into_iter().chain(sums(&row.sums)).chain([seen.unwrap_or_default(), open(row.open)]).collect()
-        }),
-    )
-}
-
 /// The owners with the most usage.
-pub fn top(rows: &[TopRow], all_bytes: u64) -> String {
+pub fn top(rows: &[TopRow], all_bytes: u64, look: &Look) -> String {
+    // The other columns take 64 columns at most.
+    let most = if look.is_piped { usize::MAX } else { look.width.saturating_sub(58).max(8) };
     let columns = [("", RIGHT), ("user", LEFT), ("ports", LEFT)].into_iter().chain(SUMS).chain([("share", RIGHT)]);
     build(
         columns,
         rows.iter().map(|row| {
-            let before = [row.rank.to_string(), user(row.user.as_deref()), ports(&row.ports)];
-            before.into_iter().chain(sums(&row.sums)).chain([percent(row.sums.bytes, all_bytes)]).collect()
+            let user = row.user.as_deref().map_or_else(|| "-".to_owned(), |name| look.name(name, most));
+            let before = [row.rank.to_string(), user, ports(&row.ports)];
+            let amounts = line(look, "", row.sums.in_bytes, row.sums.out_bytes).into_iter().skip(1);
+            before.into_iter().chain(amounts).chain([percent(row.sums.bytes, all_bytes)]).collect()
         }),
     )
 }
 
 /// The total: the traffic of ports, other traffic, and the quality of the figures.
-pub fn total(row: &TotalRow) -> String {
+pub fn total(row: &TotalRow, look: &Look) -> String {
     let c = &row.sums.counters;
     let mut lines: Vec<Vec<String>> = [
         ("tcp", c.tcp_in_bytes, c.tcp_out_bytes),
@@ -81,28 +41,28 @@ pub fn total(row: &TotalRow) -> String {
         ("all ports", row.sums.in_bytes, row.sums.out_bytes),
     ]
     .into_iter()
-    .map(|(name, inward, outward)| line(name, inward, outward))
+    .map(|(name, inward, outward)| line(look, name, inward, outward))
     .collect();
     let others = others(&row.other).into_iter().filter(|(_, flow)| *flow != Flow::default());
-    lines.extend(others.map(|(name, flow)| line(name, flow.in_bytes, flow.out_bytes)));
+    lines.extend(others.map(|(name, flow)| line(look, name, flow.in_bytes, flow.out_bytes)));
     let qualities = row.quality.iter().map(|(quality, buckets)| format!("{buckets} {}", quality_name(*quality)));
     let qualities = qualities.chain((row.open).then(|| "1 open".to_owned())).collect::<Vec<_>>().join(", ");
     let head = match (row.start, row.end) {
         (Some(start), Some(end)) => format!("{}, buckets: {qualities}", span(start, end)),
         _ => "nothing was counted".to_owned(),
     };
-    let foot = row.reconciliation.as_ref().map(reconciliation).unwrap_or_default();
+    let foot = row.reconciliation.as_ref().map(|compared| reconciliation(compared, look)).unwrap_or_default();
     format!("{head}\n{}{foot}", build([("", LEFT)].into_iter().chain(SUMS), lines.into_iter()))
 }
 
 /// The comparison of all counters with the devices.
-pub fn reconciliation(compared: &Reconciliation) -> String {
+fn reconciliation(compared: &Reconciliation, look: &Look) -> String {
     let row = |name: &str, compared: Compared| {
         let percent = compared.difference_percent().map_or("-".to_owned(), |percent| format!("{percent:+.4} %"));
         vec![
             name.to_owned(),
-            Human(compared.cells_bytes).to_string(),
-            Human(compared.devices_bytes).to_string(),
+            look.units.bytes(compared.cells_bytes),
+            look.units.bytes(compared.devices_bytes),
             format!("{:+} B", compared.difference_bytes()),
             percent,
         ]
@@ -112,37 +72,10 @@ pub fn reconciliation(compared: &Reconciliation) -> String {
     format!("\n{}", build(columns.into_iter(), rows.into_iter()))
 }
 
-/// What is counted, the newest sealed bucket, and the open bucket up to its last reading.
-pub fn newest(seal: &HourSeal, open: Option<&HourSeal>) -> String {
-    let backend = match seal.backend {
-        Some(BackendKind::Ebpf) => " with eBPF",
-        Some(BackendKind::Iptables) => " with iptables",
-        None => "",
-    };
-    let interfaces = if seal.interfaces.is_empty() { "no interface".to_owned() } else { seal.interfaces.join(", ") };
-    let (node, quality) = (&seal.node, quality_name(seal.quality));
-    let ports = count(usize::try_from(seal.ports).unwrap_or(usize::MAX), "port");
-    let mut text = format!("{node}: {ports} on {interfaces}{backend}\n");
-    text += &format!("newest bucket: {}, {quality}\n", span(seal.start, seal.end));
-    if let Some(open) = open {
-        text += &format!("open bucket:   {}\n", span(open.start, open.end));
-    }
-    text + "\n"
-}
-
-/// Today and the billing month so far; `None` where nothing was counted, which is not the same as zero.
-pub fn glance(today: Option<&TotalRow>, month: Option<&TotalRow>) -> String {
-    let rows = [("today", today), ("this month", month)];
-    let rows = rows.into_iter().map(|(name, row)| match row {
-        Some(row) => line(name, row.sums.in_bytes, row.sums.out_bytes),
-        None => [name, "-", "-", "-"].map(str::to_owned).into(),
-    });
-    build([("", LEFT)].into_iter().chain(SUMS), rows)
-}
-
-fn line(name: &str, in_bytes: u64, out_bytes: u64) -> Vec<String> {
-    let both = u128::from(in_bytes) + u128::from(out_bytes);
-    vec![name.to_owned(), human(in_bytes), human(out_bytes), Human(both).to_string()]
+fn line(look: &Look, name: &str, in_bytes: u64, out_bytes: u64) -> Vec<String> {
+    let (inward, outward) = (u128::from(in_bytes), u128::from(out_bytes));
+    let amounts = [inward, outward, inward + outward].map(|bytes| look.units.bytes(bytes));
+    [name.to_owned()].into_iter().chain(amounts).collect()
 }
 
 fn others(others: &Others) -> [(&'static str, Flow); 6] {
@@ -168,22 +101,6 @@ fn build(columns: impl Iterator<Item = Column>, rows: impl Iterator<Item = Vec<S
     // The first column begins at the edge, and no line ends in spaces.
     let lines = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n");
     lines.collect()
-}
-
-fn sums(sums: &Sums) -> [String; 3] {
-    [human(sums.in_bytes), human(sums.out_bytes), human(sums.bytes)]
-}
-
-fn human(bytes: u64) -> String {
-    Human(bytes.into()).to_string()
-}
-
-fn user(user: Option<&str>) -> String {
-    user.unwrap_or("-").to_owned()
-}
-
-fn open(open: bool) -> String {
-    if open { "open".to_owned() } else { String::new() }
 }
 
 /// The first few ports, and the number of further ones.

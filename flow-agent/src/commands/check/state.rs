@@ -83,7 +83,7 @@ fn holders(root: &Path) -> Vec<(&'static str, Finding)> {
 }
 
 /// Whether an agent holds the lock of the state directory at `root`. `None` if the kernel does not list its locks.
-pub(super) fn agent_runs(root: &Path) -> Option<bool> {
+pub(in crate::commands) fn agent_runs(root: &Path) -> Option<bool> {
     procfs::locks().ok()?;
     Some(holders(root).iter().any(|(file, _)| *file == RUN_LOCK))
 }

@@ -27,7 +27,7 @@ impl Log {
         context: &ShowContext,
         mut take: impl FnMut(ShownBlock<Daily>) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        let counted = hours::dates(self.state())?;
+        let counted = if self.nodes().is_some() { Vec::new() } else { hours::dates(self.state())? };
         let mut table: Option<(Month, BTreeMap<NaiveDate, DayBlock>)> = None;
         for day in days.start().iter_days().take_while(|day| day <= days.end()) {
             let month = Month::of(day);
@@ -35,15 +35,20 @@ impl Log {
                 table = Some((month, self.table(month)?));
             }
             // Today's entry is not complete yet.
-            let tabled = table.as_mut().and_then(|(_, blocks)| blocks.remove(&day)).filter(|_| day < context.today());
+            let tabled = table
+                .as_mut()
+                .and_then(|(_, blocks)| blocks.remove(&day))
+                .filter(|_| day < context.today() || self.nodes().is_some());
             let shown = match tabled {
                 Some(block) => Some(ShownBlock { block, open: false }),
+                None if self.nodes().is_some() => None,
                 None => self.day_of_hours(day, &counted, context)?,
             };
-            if let Some(shown) = shown
-                && !take(shown)?
-            {
-                break;
+            if let Some(mut shown) = shown {
+                self.narrow().days(&mut shown.block);
+                if !take(shown)? {
+                    break;
+                }
             }
         }
         Ok(())
@@ -58,19 +63,29 @@ impl Log {
         days: &RangeInclusive<NaiveDate>,
         mut take: impl FnMut(DayBlock),
     ) -> Result<(), Failure> {
-        let counted = hours::dates(self.state())?;
+        let counted = if self.nodes().is_some() { Vec::new() } else { hours::dates(self.state())? };
         let mut month = Month::of(*days.start());
         while month <= Month::of(*days.end()) {
             let blocks = self.table(month)?.into_iter();
-            blocks.filter(|(day, _)| days.contains(day) && !counted.contains(day)).for_each(|(_, block)| take(block));
+            for (_, mut block) in blocks.filter(|(day, _)| days.contains(day) && !counted.contains(day)) {
+                self.narrow().days(&mut block);
+                take(block);
+            }
             month = month.next();
         }
         Ok(())
     }
 
     fn table(&mut self, month: Month) -> Result<BTreeMap<NaiveDate, DayBlock>, Failure> {
-        let blocks = self.blocks::<Daily>(&self.state().daily(month))?;
-        Ok(blocks.into_iter().map(|block| (block.seal.day, block)).collect())
+        let Some(nodes) = self.nodes().cloned() else {
+            let blocks = self.blocks::<Daily>(&self.state().daily(month))?;
+            return Ok(blocks.into_iter().map(|block| (block.seal.day, block)).collect());
+        };
+        let mut tables = Vec::new();
+        for node in &nodes.names {
+            tables.push((node.clone(), self.blocks::<Daily>(&self.state().node_daily(node, month))?));
+        }
+        Ok(nodes.together(tables))
     }
 
     /// The billing months of `year` that were reported here.
@@ -113,7 +128,10 @@ impl Log {
             match hour? {
                 Hour::Bucket(block) if self.is_in_open(&block) => {}
                 // The reader reports conflicting buckets.
-                Hour::Bucket(block) => drop(rollup.take(&block)),
+                Hour::Bucket(block) => {
+                    self.remember(&block);
+                    drop(rollup.take(&block));
+                }
                 Hour::Unfinished(_) => {}
                 Hour::Damage(damage) => {
                     if let Some(span) = damage.span {
@@ -124,6 +142,7 @@ impl Log {
             }
         }
         if let Some(open) = &open {
+            self.remember(open);
             drop(rollup.take(open));
         }
         Ok(Some(ShownBlock { block: rollup.finish(context.now), open: open.is_some() }))

@@ -102,6 +102,8 @@ pub enum DefaultPeriod {
     Months,
     /// This billing month up to now.
     Month,
+    /// The last 10 years, this one included.
+    Years,
 }
 
 impl Period {
@@ -210,6 +212,11 @@ impl DefaultPeriod {
                 month.first_day(context.month_start_day) - Months::new(11)
             }
             Self::Month => Month::containing(last_day, context.month_start_day).first_day(context.month_start_day),
+            Self::Years => {
+                let month = Month::containing(last_day, context.month_start_day);
+                let january = Month::new(month.year() - 9, 1).unwrap_or(month);
+                january.first_day(context.month_start_day)
+            }
         };
         Boundary::Day(first_day..=first_day)
     }

@@ -1,5 +1,8 @@
 //! Reads the logs for `show`, and collects the damage in them.
 
+use super::brief::{Brief, Briefs};
+use super::narrow::Narrow;
+use super::nodes::GatheredNodes;
 use super::period::Period;
 use crate::commands::output;
 use crate::exit::{Code, Failure};
@@ -24,6 +27,9 @@ pub struct Log {
     last: Option<HourBlock>,
     open: Option<HourBlock>,
     damages: Vec<String>,
+    narrow: Narrow,
+    briefs: Briefs,
+    nodes: Option<GatheredNodes>,
 }
 
 impl Log {
@@ -46,7 +52,16 @@ impl Log {
             };
             return Err(Failure::new(Code::Store, error).help(help));
         }
-        let mut log = Self { state, settings, last: None, open: None, damages: Vec::new() };
+        let mut log = Self {
+            state,
+            settings,
+            last: None,
+            open: None,
+            damages: Vec::new(),
+            narrow: Narrow::default(),
+            briefs: Briefs::default(),
+            nodes: None,
+        };
         let checkpoint = log.document(store::checkpoint::read)?;
         let users = log.document(store::ports::read)?.map(|list| list.ports).unwrap_or_default();
         let users = users.into_iter().filter_map(|(port, user)| Some((port, user?))).collect();
@@ -55,6 +70,44 @@ impl Log {
         baseline.set_checkpoint(checkpoint);
         log.open = open_bucket(&log.settings, &baseline, &users);
         Ok(log)
+    }
+
+    /// Restricts what [`Log::buckets`] and [`Log::days`] pass on.
+    #[must_use]
+    pub fn narrowed(mut self, narrow: Narrow) -> Self {
+        self.narrow = narrow;
+        self
+    }
+
+    /// Reads the days that were gathered from `nodes` instead of the logs of this machine.
+    #[must_use]
+    pub fn of_nodes(mut self, nodes: GatheredNodes) -> Self {
+        self.nodes = Some(nodes);
+        self.open = None;
+        self.last = None;
+        self
+    }
+
+    /// Which part of the logs was asked for.
+    pub fn narrow(&self) -> &Narrow {
+        &self.narrow
+    }
+
+    /// The nodes whose gathered days are read; `None` for the logs of this machine.
+    pub(super) fn nodes(&self) -> Option<&GatheredNodes> {
+        self.nodes.as_ref()
+    }
+
+    /// The sums of the buckets that were read so far.
+    pub fn briefs(&self) -> &Briefs {
+        &self.briefs
+    }
+
+    /// Remembers the sums of a bucket that is read for other figures.
+    pub(super) fn remember(&mut self, block: &HourBlock) {
+        if let Some(brief) = Brief::of(block, &self.narrow) {
+            self.briefs.add(brief);
+        }
     }
 
     pub(super) fn state(&self) -> &StateDir {
@@ -72,7 +125,11 @@ impl Log {
 
     /// Notes damage.
     pub(super) fn note(&mut self, damage: &Damage) {
-        self.damages.push(damage.to_string());
+        // A file may be read for several figures.
+        let damage = damage.to_string();
+        if !self.damages.contains(&damage) {
+            self.damages.push(damage);
+        }
     }
 
     /// The newest sealed bucket.
@@ -99,7 +156,10 @@ impl Log {
                 // Sealed since the open bucket was read, which contains its usage.
                 Hour::Bucket(block) if self.is_in_open(&block) => {}
                 Hour::Bucket(block) if period.holds(block.seal.start) => {
-                    if !take(ShownBlock { block: *block, open: false })? {
+                    let mut block = *block;
+                    self.remember(&block);
+                    self.narrow.hours(&mut block);
+                    if !take(ShownBlock { block, open: false })? {
                         return Ok(());
                     }
                 }
@@ -107,8 +167,10 @@ impl Log {
                 Hour::Damage(damage) => self.note(&damage),
             }
         }
-        if let Some(open) = self.open.as_ref().filter(|open| period.holds(open.seal.start)) {
-            take(ShownBlock { block: open.clone(), open: true })?;
+        if let Some(mut open) = self.open.clone().filter(|open| period.holds(open.seal.start)) {
+            self.remember(&open);
+            self.narrow.hours(&mut open);
+            take(ShownBlock { block: open, open: true })?;
         }
         Ok(())
     }

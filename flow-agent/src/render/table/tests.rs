@@ -3,8 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::ledger::amount::{Prefixes, RateUnit, Units};
 use crate::ledger::counters::Counters;
-use crate::render::figures::{Kind, csv, csv_header, json};
+use crate::ledger::record::Quality;
+use crate::render::figures::{HourRow, Kind, Sums, csv, csv_header, json};
+
+const LOOK: Look = Look {
+    width: 80,
+    unicode: true,
+    color: false,
+    units: Units { prefixes: Prefixes::Iec, rates: RateUnit::Bits },
+    is_piped: false,
+};
 
 fn at(text: &str) -> DateTime<FixedOffset> {
     DateTime::parse_from_rfc3339(text).unwrap()
@@ -46,49 +56,6 @@ fn rows() -> Vec<HourRow> {
 }
 
 #[test]
-fn hours_are_a_table() {
-    insta::assert_snapshot!(hours(&rows()));
-}
-
-#[test]
-fn days_are_a_table() {
-    let day = |day: &str, seconds_covered, open| DayRow {
-        kind: Kind::Day,
-        day: day.parse().unwrap(),
-        port: 443,
-        user: Some("one".to_owned()),
-        sums: sums(SOME),
-        seconds_covered,
-        seconds_in_day: 86_400,
-        open,
-    };
-    insta::assert_snapshot!(days(&[
-        day("2026-10-04", 86_400, false),
-        // Seen but for a second: not 100 %.
-        day("2026-10-05", 86_399, false),
-        day("2026-10-06", 3_600, true)
-    ]));
-}
-
-#[test]
-fn months_are_a_table() {
-    let month = |user: Option<&str>, ports: &[u16], coverage, open: bool| MonthRow {
-        kind: Kind::Month,
-        month: "2026-10".parse().unwrap(),
-        user: user.map(str::to_owned),
-        ports: ports.to_vec(),
-        sums: sums(SOME),
-        coverage,
-        reported: !open,
-        open,
-    };
-    insta::assert_snapshot!(months(&[
-        month(Some("one"), &[443, 8388, 8389, 8390, 8391, 8392], Some(0.99999), false),
-        month(None, &[9000], Some(1.0), true)
-    ]));
-}
-
-#[test]
 fn who_moved_most_is_a_table() {
     let row = |rank, user: Option<&str>, numbers| TopRow {
         kind: Kind::Top,
@@ -99,8 +66,8 @@ fn who_moved_most_is_a_table() {
     };
     let rows = [row(1, Some("one"), SOME), row(2, None, [1 << 20, 1, 0, 0, 0, 0, 0, 0])];
     let all = rows.iter().map(|row| row.sums.bytes).sum();
-    insta::assert_snapshot!(top(&rows, all));
-    insta::assert_snapshot!(top(&[row(1, None, [0; 8])], 0));
+    insta::assert_snapshot!(top(&rows, all, &LOOK));
+    insta::assert_snapshot!(top(&[row(1, None, [0; 8])], 0, &LOOK));
 }
 
 fn everything() -> TotalRow {
@@ -127,8 +94,8 @@ fn everything() -> TotalRow {
 
 #[test]
 fn the_total_shows_what_belongs_to_nobody() {
-    insta::assert_snapshot!(total(&everything()));
-    insta::assert_snapshot!(total(&TotalRow::default()));
+    insta::assert_snapshot!(total(&everything(), &LOOK));
+    insta::assert_snapshot!(total(&TotalRow::default(), &LOOK));
 }
 
 #[test]

@@ -1,0 +1,153 @@
+//! PURE: the sums of the buckets that were read, from which the chart of a day and the forecast of today are made.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, FixedOffset, Utc};
+
+use super::narrow::Narrow;
+use crate::ledger::block::HourBlock;
+use crate::ledger::forecast::Measured;
+use crate::ledger::record::Gap;
+
+/// What was asked for of one bucket, in total.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brief {
+    pub start: DateTime<FixedOffset>,
+    pub end: DateTime<FixedOffset>,
+    pub in_bytes: u128,
+    pub out_bytes: u128,
+    /// The measured seconds.
+    pub covered: u64,
+    /// Which bucket this is, beside its start; empty for the open one.
+    pub sha256: String,
+}
+
+impl Brief {
+    /// The sums of `block`; `None` if it has no line that was asked for, so that nothing is known.
+    pub fn of(block: &HourBlock, narrow: &Narrow) -> Option<Self> {
+        let mut brief = Self {
+            start: block.seal.start,
+            end: block.seal.end,
+            in_bytes: 0,
+            out_bytes: 0,
+            covered: covered(block.seal.start, block.seal.end, &block.seal.gaps),
+            sha256: block.seal.sha256.clone(),
+        };
+        let mut has_lines = !narrow.is_narrow();
+        for line in block.lines.iter().filter(|line| narrow.has(line.port, line.user.as_deref())) {
+            has_lines = true;
+            let counters = line.counters();
+            brief.in_bytes += u128::from(counters.tcp_in_bytes) + u128::from(counters.udp_in_bytes);
+            brief.out_bytes += u128::from(counters.tcp_out_bytes) + u128::from(counters.udp_out_bytes);
+        }
+        has_lines.then_some(brief)
+    }
+
+    fn seconds(&self) -> u64 {
+        u64::try_from((self.end - self.start).num_seconds()).unwrap_or(0)
+    }
+}
+
+/// The seconds of a time outside its gaps. A second in which one of several interfaces was not counted is not measured.
+pub fn covered(start: DateTime<FixedOffset>, end: DateTime<FixedOffset>, gaps: &[Gap]) -> u64 {
+    let (start, end) = (start.timestamp(), end.timestamp());
+    let mut spans: Vec<(i64, i64)> =
+        gaps.iter().map(|gap| (gap.start.timestamp().max(start), gap.end.timestamp().min(end))).collect();
+    spans.sort_unstable();
+    let (mut missing, mut until) = (0, start);
+    for (from, to) in spans {
+        let from = from.max(until);
+        if from < to {
+            missing += to - from;
+            until = to;
+        }
+    }
+    u64::try_from(end - start - missing).unwrap_or(0)
+}
+
+/// The sums of buckets, by their start and checksum.
+#[derive(Clone, Debug, Default)]
+pub struct Briefs(BTreeMap<(i64, String), Brief>);
+
+/// A part of the buckets, in proportion to the time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    pub in_bytes: u128,
+    pub out_bytes: u128,
+    pub covered: u64,
+}
+
+impl Part {
+    /// In both directions.
+    pub fn measured(self) -> Measured {
+        Measured { bytes: self.in_bytes.saturating_add(self.out_bytes), seconds: self.covered }
+    }
+}
+
+impl Briefs {
+    /// Adds a bucket; one that was read before replaces itself.
+    pub fn add(&mut self, brief: Brief) {
+        self.0.insert((brief.start.timestamp(), brief.sha256.clone()), brief);
+    }
+
+    /// What was moved from `from` to `to`; of buckets that are partly in that time, the same part.
+    pub fn between(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Part {
+        let (from, to) = (from.timestamp(), to.timestamp());
+        let mut sum = Part::default();
+        for brief in self.0.values() {
+            let (start, end) = (brief.start.timestamp(), brief.end.timestamp());
+            let inside = u64::try_from(end.min(to) - start.max(from)).unwrap_or(0);
+            let seconds = brief.seconds();
+            if inside == 0 || seconds == 0 {
+                continue;
+            }
+            let part = |whole: u128| whole * u128::from(inside) / u128::from(seconds);
+            sum.in_bytes += part(brief.in_bytes);
+            sum.out_bytes += part(brief.out_bytes);
+            sum.covered += u64::try_from(part(brief.covered.into())).unwrap_or(0);
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<FixedOffset> {
+        DateTime::from_timestamp(seconds, 0).unwrap().fixed_offset()
+    }
+
+    fn gap(from: i64, to: i64) -> Gap {
+        Gap { start: at(from), end: at(to), interface: "eth0".to_owned(), why: String::new() }
+    }
+
+    #[test]
+    fn a_second_in_two_gaps_is_missing_once() {
+        assert_eq!(covered(at(0), at(3_600), &[]), 3_600);
+        // 10 to 30 and 50 to 60.
+        assert_eq!(covered(at(0), at(3_600), &[gap(20, 30), gap(10, 25), gap(50, 60)]), 3_570);
+        // Only what lies within the bucket.
+        assert_eq!(covered(at(100), at(200), &[gap(0, 150), gap(190, 900)]), 40);
+    }
+
+    #[test]
+    fn a_bucket_is_divided_by_time() {
+        let mut briefs = Briefs::default();
+        let brief = |start, end, in_bytes, sha256: &str| Brief {
+            start: at(start),
+            end: at(end),
+            in_bytes,
+            out_bytes: 0,
+            covered: 100,
+            sha256: sha256.to_owned(),
+        };
+        briefs.add(brief(0, 100, 1_000, "a"));
+        // The same bucket may be read for several figures.
+        briefs.add(brief(0, 100, 1_000, "a"));
+        briefs.add(brief(100, 200, 500, ""));
+        let part = briefs.between(at(50).to_utc(), at(150).to_utc());
+        assert_eq!(part, Part { in_bytes: 750, out_bytes: 0, covered: 100 });
+        assert_eq!(briefs.between(at(300).to_utc(), at(400).to_utc()), Part::default());
+    }
+}

@@ -1,0 +1,47 @@
+//! PURE: which ports and users were asked for.
+
+use std::collections::BTreeSet;
+
+use crate::ledger::block::{Block, Daily, Hourly};
+
+/// The ports and the user that were asked for; without them everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrow {
+    pub ports: Option<BTreeSet<u16>>,
+    pub user: Option<String>,
+}
+
+impl Narrow {
+    /// Whether only a part was asked for.
+    pub fn is_narrow(&self) -> bool {
+        self.ports.is_some() || self.user.is_some()
+    }
+
+    /// Whether a line of this port and user was asked for.
+    pub fn has(&self, port: u16, user: Option<&str>) -> bool {
+        self.ports.as_ref().is_none_or(|ports| ports.contains(&port))
+            && self.user.as_deref().is_none_or(|name| user == Some(name))
+    }
+
+    /// Whether a line of these ports and this user was asked for; one of the ports is enough.
+    pub fn has_any(&self, ports: &[u16], user: Option<&str>) -> bool {
+        match ports {
+            [] => self.has(0, user),
+            ports => ports.iter().any(|port| self.has(*port, user)),
+        }
+    }
+
+    /// Removes the lines that were not asked for.
+    pub fn hours(&self, block: &mut Block<Hourly>) {
+        if self.is_narrow() {
+            block.lines.retain(|line| self.has(line.port, line.user.as_deref()));
+        }
+    }
+
+    /// Removes the lines that were not asked for.
+    pub fn days(&self, block: &mut Block<Daily>) {
+        if self.is_narrow() {
+            block.lines.retain(|line| self.has(line.port, line.user.as_deref()));
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! How text looks on a terminal: its width, colours, bars, and names that are safe to print.
+
+use anstyle::{AnsiColor, Style};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use crate::ledger::amount::Units;
+use crate::ledger::name::is_hidden;
+
+/// What the terminal can show, and what the person prefers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Columns; no line is wider.
+    pub width: usize,
+    /// Whether the locale has block characters and the ellipsis; otherwise `#` and `~` are used.
+    pub unicode: bool,
+    pub color: bool,
+    pub units: Units,
+    /// Another program reads the text: names in tables are then given in full.
+    pub is_piped: bool,
+}
+
+/// The meaning of a text, which decides its colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    #[default]
+    Plain,
+    /// A heading.
+    Heading,
+    /// Of less importance.
+    Dim,
+    Good,
+    Warning,
+    Bad,
+    In,
+    Out,
+}
+
+impl Tone {
+    fn style(self) -> Style {
+        match self {
+            Self::Plain => Style::new(),
+            Self::Heading => Style::new().bold(),
+            Self::Dim => Style::new().dimmed(),
+            Self::Good => AnsiColor::Green.on_default(),
+            Self::Warning => AnsiColor::Yellow.on_default(),
+            Self::Bad => AnsiColor::Red.on_default().bold(),
+            Self::In => AnsiColor::Cyan.on_default(),
+            Self::Out => AnsiColor::Green.on_default(),
+        }
+    }
+}
+
+/// Eighths of a block, growing to the right and upwards; the first is empty.
+const RIGHT: [&str; 9] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"];
+pub(super) const UP: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
+/// Heights of a sparkline without block characters.
+const UP_ASCII: [&str; 9] = [" ", "_", ".", "-", "~", "+", "=", "*", "#"];
+
+impl Look {
+    /// `text` in the colour of `tone`.
+    pub fn paint(&self, tone: Tone, text: &str) -> String {
+        if !self.color || tone == Tone::Plain || text.trim().is_empty() {
+            return text.to_owned();
+        }
+        let style = tone.style();
+        format!("{style}{text}{style:#}")
+    }
+
+    /// A bar of `part` of `whole` in at most `columns`. Anything more than zero is visible.
+    pub fn bar(&self, part: u128, whole: u128, columns: usize) -> String {
+        if whole == 0 || part == 0 || columns == 0 {
+            return String::new();
+        }
+        let columns_wide = columns as u128;
+        if !self.unicode {
+            let full = part.saturating_mul(columns_wide).saturating_add(whole / 2) / whole;
+            return "#".repeat(usize::try_from(full.clamp(1, columns_wide)).unwrap_or(columns));
+        }
+        let eighths =
+            (part.saturating_mul(columns_wide * 8).saturating_add(whole / 2) / whole).clamp(1, columns_wide * 8);
+        let eighths = usize::try_from(eighths).unwrap_or(columns * 8);
+        "█".repeat(eighths / 8) + RIGHT[eighths % 8]
+    }
+
+    /// A bar of the part that is used of a quota, and the rest of it in a light shade.
+    pub fn gauge(&self, part: u128, whole: u128, columns: usize) -> (String, String) {
+        let bar = self.bar(part.min(whole), whole, columns);
+        let rest = columns.saturating_sub(bar.width());
+        (bar, if self.unicode { "░" } else { "." }.repeat(rest))
+    }
+
+    /// One character for each value, as high as its part of the highest. `None` is a value that is not known.
+    pub fn sparkline(&self, values: &[Option<u128>]) -> String {
+        let highest = values.iter().flatten().copied().max().unwrap_or(0);
+        let heights = if self.unicode { UP } else { UP_ASCII };
+        let character = |value: &Option<u128>| match value {
+            None => self.unknown(),
+            Some(0) => heights[0],
+            Some(value) => {
+                let eighths = value.saturating_mul(8).saturating_add(highest / 2) / highest;
+                heights[usize::try_from(eighths).unwrap_or(8).clamp(1, 8)]
+            }
+        };
+        values.iter().map(character).collect()
+    }
+
+    /// What stands for a value that is not known.
+    pub fn unknown(&self) -> &'static str {
+        if self.unicode { "·" } else { "?" }
+    }
+
+    /// A name that is safe to print, cut to `columns`.
+    pub fn name(&self, name: &str, columns: usize) -> String {
+        cut(&printable(name), columns, self.unicode)
+    }
+}
+
+/// `text` without characters that control a terminal or turn the direction of writing; each is shown as its code.
+pub fn printable(text: &str) -> String {
+    if !text.chars().any(is_hidden) {
+        return text.to_owned();
+    }
+    let shown = |c: char| if is_hidden(c) { format!("<U+{:04X}>", u32::from(c)) } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
+/// `text` cut to `columns` with an ellipsis; a character of two columns is never halved.
+pub fn cut(text: &str, columns: usize, unicode: bool) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let Some(room) = columns.checked_sub(1) else { return String::new() };
+    let mut shown = String::new();
+    let mut taken = 0;
+    for character in text.chars() {
+        let wide = character.width().unwrap_or(0);
+        if taken + wide > room {
+            break;
+        }
+        taken += wide;
+        shown.push(character);
+    }
+    shown + if unicode { "…" } else { "~" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::amount::{Prefixes, RateUnit};
+
+    const UNICODE: Look = Look {
+        width: 80,
+        unicode: true,
+        color: false,
+        units: Units { prefixes: Prefixes::Iec, rates: RateUnit::Bits },
+        is_piped: false,
+    };
+    const ASCII: Look = Look { unicode: false, ..UNICODE };
+
+    #[test]
+    fn bars_have_eighths_and_never_hide_what_moved() {
+        assert_eq!((UNICODE.bar(1, 2, 8), ASCII.bar(1, 2, 8)), ("████".to_owned(), "####".to_owned()));
+        assert_eq!((UNICODE.bar(1, 16, 8), ASCII.bar(1, 16, 8)), ("▌".to_owned(), "#".to_owned()));
+        assert_eq!((UNICODE.bar(1, 1_000_000, 8), ASCII.bar(1, 1_000_000, 8)), ("▏".to_owned(), "#".to_owned()));
+        assert_eq!((UNICODE.bar(0, 5, 8), UNICODE.bar(5, 0, 8)), (String::new(), String::new()));
+        assert_eq!(UNICODE.bar(u128::MAX / 64, u128::MAX / 64, 3), "███");
+        assert!(UNICODE.bar(u128::MAX, u128::MAX, 3).width() <= 3);
+        assert_eq!(UNICODE.gauge(3, 4, 8), ("██████".to_owned(), "░░".to_owned()));
+        assert_eq!(ASCII.gauge(9, 4, 8), ("########".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_sparkline_tells_zero_from_unknown() {
+        let values = [Some(0), Some(1), Some(4), Some(8), None];
+        assert_eq!(UNICODE.sparkline(&values), " ▁▄█·");
+        assert_eq!(ASCII.sparkline(&values), " _~#?");
+        assert_eq!(UNICODE.sparkline(&[Some(0), None]), " ·");
+    }
+
+    #[test]
+    fn names_are_cut_by_the_columns_that_they_take() {
+        assert_eq!(cut("acct-8388", 9, true), "acct-8388");
+        assert_eq!(cut("acct-8388", 8, true), "acct-83…");
+        assert_eq!(cut("acct-8388", 8, false), "acct-83~");
+        // Each of these characters takes two columns: of five, two fit beside the ellipsis.
+        assert_eq!(cut("香港节点", 5, true), "香港…");
+        assert_eq!(cut("香港节点", 4, true), "香…");
+        assert_eq!((cut("香", 1, true), cut("香", 0, true)), ("…".to_owned(), String::new()));
+    }
+
+    #[test]
+    fn an_escape_in_a_name_never_reaches_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\n\u{202e}c"), "a<U+001B>[2Jb<U+000D><U+000A><U+202E>c");
+        assert_eq!(UNICODE.name("\u{1b}]0;title\u{7}", 80), "<U+001B>]0;title<U+0007>");
+    }
+
+    #[test]
+    fn colours_are_only_used_if_wanted() {
+        assert_eq!(UNICODE.paint(Tone::Bad, "x"), "x");
+        let colored = Look { color: true, ..UNICODE }.paint(Tone::Bad, "x");
+        assert!(
+            colored.starts_with('\u{1b}') && colored.contains('x') && colored.ends_with("\u{1b}[0m"),
+            "{colored:?}"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! Text in columns, whose widths follow the text.
+
+use unicode_width::UnicodeWidthStr as _;
+
+use super::look::{Look, Tone};
+
+/// A cell: its text and colour. Text may consist of parts of different colours.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell(Vec<(Tone, String)>);
+
+impl Cell {
+    /// Text in one colour.
+    pub fn new(tone: Tone, text: impl Into<String>) -> Self {
+        Self(vec![(tone, text.into())])
+    }
+
+    /// The same cell with further text behind it.
+    #[must_use]
+    pub fn and(mut self, tone: Tone, text: impl Into<String>) -> Self {
+        self.0.push((tone, text.into()));
+        self
+    }
+
+    fn width(&self) -> usize {
+        self.0.iter().map(|(_, text)| text.width()).sum()
+    }
+
+    fn print(&self, look: &Look) -> String {
+        self.0.iter().map(|(tone, text)| look.paint(*tone, text)).collect()
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::new(Tone::Plain, text)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::new(Tone::Plain, text)
+    }
+}
+
+/// On which side of a column the text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Left,
+    Right,
+}
+
+/// Rows of cells, and lines of text between them.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    sides: Vec<Side>,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug)]
+enum Row {
+    Cells(Vec<Cell>),
+    Text(Cell),
+}
+
+impl Rows {
+    /// The space between two columns.
+    pub(super) const SPACE: usize = 2;
+
+    /// Without rows so far.
+    pub fn new(sides: &[Side]) -> Self {
+        Self { sides: sides.to_vec(), rows: Vec::new() }
+    }
+
+    /// Adds a row; the last cells may be missing.
+    pub fn push(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(Row::Cells(cells.into_iter().collect()));
+    }
+
+    /// Adds a line that has no columns.
+    pub fn text(&mut self, text: impl Into<Cell>) {
+        self.rows.push(Row::Text(text.into()));
+    }
+
+    /// The columns that the rows take so far, the spaces between them included.
+    pub fn width(&self) -> usize {
+        let widths = self.widths();
+        widths.iter().sum::<usize>() + Self::SPACE * widths.len().saturating_sub(1)
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let mut widths = vec![0; self.sides.len()];
+        for row in &self.rows {
+            let Row::Cells(cells) = row else { continue };
+            for (width, cell) in widths.iter_mut().zip(cells) {
+                *width = cell.width().max(*width);
+            }
+        }
+        widths
+    }
+
+    /// All lines, without spaces at their ends.
+    pub fn print(&self, look: &Look) -> String {
+        let widths = self.widths();
+        let mut text = String::new();
+        for row in &self.rows {
+            let line = match row {
+                Row::Text(cell) => cell.print(look),
+                Row::Cells(cells) => self.line(cells, &widths, look),
+            };
+            text += line.trim_end();
+            text.push('\n');
+        }
+        text
+    }
+
+    fn line(&self, cells: &[Cell], widths: &[usize], look: &Look) -> String {
+        let mut line = String::new();
+        for (index, ((cell, width), side)) in cells.iter().zip(widths).zip(&self.sides).enumerate() {
+            if index > 0 {
+                line += &" ".repeat(Self::SPACE);
+            }
+            let space = " ".repeat(width.saturating_sub(cell.width()));
+            let text = cell.print(look);
+            line += &match side {
+                Side::Left => text + &space,
+                Side::Right => space + &text,
+            };
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_text_on_the_terminal() {
+        let look = Look { width: 80, unicode: true, color: false, units: Default::default(), is_piped: false };
+        let mut rows = Rows::new(&[Side::Left, Side::Right, Side::Left]);
+        rows.push(["香港".into(), "1".into(), "x".into()]);
+        rows.push(["a".into(), "100".into()]);
+        assert_eq!(rows.print(&look), "香港    1  x\na     100\n");
+        assert_eq!(rows.width(), 4 + 2 + 3 + 2 + 1);
+        // Colours do not change the widths.
+        let colored = Look { color: true, ..look };
+        let mut rows = Rows::new(&[Side::Right, Side::Left]);
+        rows.push([Cell::new(Tone::Bad, "1").and(Tone::Plain, "2"), "y".into()]);
+        rows.push(["123".into(), "z".into()]);
+        let plain: Vec<String> = rows.print(&colored).lines().map(without_colors).collect();
+        assert_eq!(plain, [" 12  y", "123  z"]);
+    }
+
+    fn without_colors(line: &str) -> String {
+        let mut parts = line.split('\u{1b}');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| text + part.split_once('m').unwrap().1)
+    }
+}
