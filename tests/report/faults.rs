@@ -201,7 +201,14 @@ fn a_damaged_ledger_holds_letters_back() {
 fn letter() -> Letter {
     let at = chrono::DateTime::parse_from_rfc3339("2026-11-01T00:11:00+08:00").unwrap();
     let to = ["alice@example.com".to_owned()];
-    let header = Header { from: "report@example.com", to: &to, message_id: "<x@example.com>", language: None, at };
+    let header = Header {
+        from: "report@example.com",
+        to: &to,
+        message_id: "<x@example.com>",
+        reply_to_id: None,
+        language: None,
+        at,
+    };
     let content = Content {
         subject: "x".to_owned(),
         text: ".\n..\nQUIT\n".to_owned(),

@@ -174,7 +174,8 @@ fn a_name_that_is_a_path_a_formula_or_a_page_is_a_name() {
         names.sort();
         names
     };
-    assert_eq!(names_in(&siege.reports()), ["report.html", "report.json", "summary.eml"]);
+    let figures = format!("flow-agent-{}.csv", siege.month.name());
+    assert_eq!(names_in(&siege.reports()), [figures.as_str(), "report.html", "report.json", "summary.eml"]);
     assert_eq!(names_in(&siege.fleet.state_dir()), ["monthly", "nodes", "report.lock", "reports"]);
     let page = fs::read_to_string(siege.reports().join("report.html")).unwrap();
     let letter = parsed(&fs::read_to_string(siege.reports().join("summary.eml")).unwrap());

@@ -76,10 +76,10 @@ fn three_nodes_become_a_month_and_a_letter_each() {
     let mut files: Vec<_> =
         std::fs::read_dir(reports).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     files.sort();
-    // `printf alice | sha256sum`, `printf bob | sha256sum`
+    let figures = format!("flow-agent-{}.csv", month.name());
     assert_eq!(
         files,
-        ["0001-2bd806c97f0e00af.eml", "0002-81b637d8fcd2c6da.eml", "report.html", "report.json", "summary.eml"]
+        ["0001-alice.eml", "0002-bob.eml", figures.as_str(), "report.html", "report.json", "summary.eml"]
     );
 }
 

@@ -29,7 +29,14 @@ const PERMANENT: bool = false;
 fn letter() -> Letter {
     let at = chrono::DateTime::parse_from_rfc3339("2026-11-01T00:11:00+08:00").unwrap();
     let to = ["alice@example.com".to_owned()];
-    let header = Header { from: "report@example.com", to: &to, message_id: "<x@example.com>", language: None, at };
+    let header = Header {
+        from: "report@example.com",
+        to: &to,
+        message_id: "<x@example.com>",
+        reply_to_id: None,
+        language: None,
+        at,
+    };
     let text = "x\n".to_owned();
     compose(&header, &Content { subject: text.clone(), text: text.clone(), html: text, attachments: Vec::new() })
         .unwrap()

@@ -177,6 +177,9 @@ fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger, runtime: &Runtime)
     let deliveries = DeliveryHistory::new(job.month, &ledger.history);
     let former = reports::read_report(&job.state, job.month)?;
     if closing::can_be_skipped(job, former.as_ref(), &deliveries, false) {
+        if !job.is_caught_up {
+            output::print(&say::closed(&job.state.reports(job.month), job.month))?;
+        }
         return Ok(Code::Done);
     }
     let former = former.map(without_statements);
@@ -211,6 +214,9 @@ fn report(
     let deliveries = DeliveryHistory::new(job.month, &ledger.history);
     let former = reports::read_report(&job.state, job.month)?;
     if closing::can_be_skipped(job, former.as_ref(), &deliveries, no_mail) {
+        if std::io::stdout().is_terminal() && !job.is_caught_up {
+            output::print(&say::closed(&job.state.reports(job.month), job.month))?;
+        }
         return Ok(Code::Done);
     }
     let former = former.map(without_statements);
@@ -237,6 +243,7 @@ fn report(
     if code != Code::Done || std::io::stdout().is_terminal() {
         output::print(&say::report(&report, &collected.problems))?;
         output::print(&say::outlook(job, &report))?;
+        output::print(&say::places(&job.state.reports(job.month), &report, &letters))?;
         if let Some(posted) = &posted {
             output::print(&say::posted(posted, &deliveries))?;
         }

@@ -18,6 +18,9 @@ pub struct Header<'a> {
     pub from: &'a str,
     pub to: &'a [String],
     pub message_id: &'a str,
+    /// The `Message-ID` of the first letter on the same matter, if this one corrects or repeats it: mail programs show
+    /// both as one conversation.
+    pub reply_to_id: Option<&'a str>,
     /// As RFC 5646 names it; of a letter in several: none.
     pub language: Option<&'a str>,
     pub at: DateTime<FixedOffset>,
@@ -82,6 +85,9 @@ pub fn compose(header: &Header<'_>, content: &Content) -> Result<Letter, Compose
         let name = HeaderName::new_from_ascii_str("Content-Language");
         builder = builder.raw_header(HeaderValue::new(name, language.to_owned()));
     }
+    if let Some(id) = header.reply_to_id {
+        builder = builder.in_reply_to(id.to_owned()).references(id.to_owned());
+    }
     for mailbox in &to {
         builder = builder.to(mailbox.clone());
     }
@@ -137,7 +143,14 @@ mod tests {
 
     fn header(to: &[String]) -> Header<'_> {
         let at = DateTime::parse_from_rfc3339("2026-11-01T00:11:00+08:00").unwrap();
-        Header { from: "Flow Agent <report@example.com>", to, message_id: "<x@example.com>", language: None, at }
+        Header {
+            from: "Flow Agent <report@example.com>",
+            to,
+            message_id: "<x@example.com>",
+            reply_to_id: None,
+            language: None,
+            at,
+        }
     }
 
     #[test]
@@ -172,6 +185,21 @@ mod tests {
             assert_ne!(*other, first);
         }
         assert_ne!(others[3], others[4]);
+    }
+
+    #[test]
+    fn a_correction_names_the_first_letter() {
+        let to = ["alice@example.com".to_owned()];
+        let text = |reply_to_id| {
+            let letter = compose(&Header { reply_to_id, ..header(&to) }, &content()).unwrap();
+            String::from_utf8(letter.bytes).unwrap()
+        };
+        let correction = text(Some("<first@example.com>"));
+        for line in ["In-Reply-To: <first@example.com>\r\n", "References: <first@example.com>\r\n"] {
+            assert!(correction.contains(line), "{correction}");
+        }
+        let first = text(None);
+        assert!(!first.contains("In-Reply-To") && !first.contains("References"), "{first}");
     }
 
     #[test]

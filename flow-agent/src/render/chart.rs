@@ -10,6 +10,11 @@ const ABOVE: u64 = 18;
 const BELOW: u64 = 24;
 /// The maximum number of scale lines above the bottom line.
 const MOST_LINES: u64 = 5;
+/// The height of a small chart, and the width of a day in it.
+const SPARK_HEIGHT: u64 = 24;
+const SPARK_DAY: u64 = 4;
+/// Half of the width of the longest label of a day, `10月30日`, where it is written largest.
+const LAST_LABEL: u64 = 34;
 
 /// Where a chart is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +40,7 @@ impl Shape {
     fn frame(self) -> Frame {
         match self {
             Self::Wide => Frame { class: "wide", width: 960, height: 240, left: 76, every: 5 },
-            Self::Narrow => Frame { class: "narrow", width: 380, height: 220, left: 64, every: 10 },
+            Self::Narrow => Frame { class: "narrow", width: 380, height: 220, left: 80, every: 10 },
         }
     }
 }
@@ -90,7 +95,7 @@ pub(super) fn days(shape: Shape, title: &str, bars: &[Bar]) -> String {
             // A centred first label would overlap the scale when days are narrow.
             let anchor = if index == 0 { "start" } else { "middle" };
             // The last label must not extend beyond the right edge.
-            let x = if index == 0 { x } else { (x + bar_width / 2).min((width - 20) * 100) };
+            let x = if index == 0 { x } else { (x + bar_width / 2).min((width - LAST_LABEL) * 100) };
             let x = hundredths(x);
             let y = height - 6;
             put(&mut svg, format_args!(r#"<text x="{x}" y="{y}" text-anchor="{anchor}">{label}</text>"#));
@@ -100,18 +105,30 @@ pub(super) fn days(shape: Shape, title: &str, bars: &[Bar]) -> String {
     svg
 }
 
-/// A small chart without text.
+/// A small chart without text: one path, in which every day with traffic is a vertical line. A page of thousands of users
+/// has one of these on each row, so the path is written as short as SVG allows.
 pub(super) fn spark(days: &[(u64, u64)]) -> String {
     let most = most(days.iter().copied());
-    let count = (days.len() as u64).max(1);
-    let mut svg =
-        format!(r#"<svg class="spark" viewBox="0 0 {} 24" preserveAspectRatio="none" aria-hidden="true">"#, count * 4);
+    let width = (days.len() as u64).max(1) * SPARK_DAY;
+    let mut svg = format!(r#"<svg class="spark" viewBox="0 0 {width} {SPARK_HEIGHT}" preserveAspectRatio="none">"#);
+    // Where the pen was lifted last: the day, and how far above the bottom line.
+    let mut last = None;
     for (index, (input, output)) in (0_u64..).zip(days) {
-        let height = scaled(input.saturating_add(*output), most, 24);
-        if height > 0 {
-            let (x, y) = (index * 4, 24 - height);
-            put(&mut svg, format_args!(r#"<rect class="i" x="{x}" y="{y}" width="3" height="{height}"/>"#));
+        let height = scaled(input.saturating_add(*output), most, SPARK_HEIGHT);
+        if height == 0 {
+            continue;
         }
+        match last {
+            None => {
+                let middle = index * SPARK_DAY + SPARK_DAY / 2;
+                put(&mut svg, format_args!(r#"<path d="M{middle} {SPARK_HEIGHT}v-{height}"#));
+            }
+            Some((day, above)) => put(&mut svg, format_args!("m{} {above}v-{height}", (index - day) * SPARK_DAY)),
+        }
+        last = Some((index, height));
+    }
+    if last.is_some() {
+        svg.push_str(r#""/>"#);
     }
     svg.push_str("</svg>");
     svg
@@ -195,8 +212,10 @@ mod tests {
     fn nothing_and_very_little_can_be_drawn() {
         assert!(days(Shape::Narrow, "", &[]).ends_with("</svg>"));
         assert!(days(Shape::Narrow, "", &[bar("1 Oct", (u64::MAX, u64::MAX))]).ends_with("</svg>"));
-        assert!(spark(&[(1, 0), (u64::MAX, u64::MAX)]).contains(r#"y="23" width="3" height="1""#));
-        assert!(!spark(&[(0, 0)]).contains("rect"));
+        assert!(spark(&[(1, 0), (u64::MAX, u64::MAX)]).contains(r#"<path d="M2 24v-1m4 1v-24"/>"#));
+        // Days without traffic are left out: from the middle of the first day to that of the fourth are 12 units.
+        assert!(spark(&[(3, 3), (0, 0), (0, 0), (1, 1)]).contains(r#"<path d="M2 24v-24m12 24v-8"/>"#));
+        assert!(!spark(&[(0, 0)]).contains("path"));
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub(super) fn span(language: Language, first: NaiveDate, last: NaiveDate) -> Str
     }
 }
 
-/// Consecutive days as runs: `3 Oct – 5 Oct, 9 Oct`.
+/// Consecutive days as runs: `3 to 5 Oct, 9 Oct`; `10月3日至5日、10月9日`.
 pub(super) fn runs(language: Language, days: &[NaiveDate]) -> String {
     let mut runs: Vec<(NaiveDate, NaiveDate)> = Vec::new();
     for day in days {
@@ -97,10 +97,13 @@ pub(super) fn runs(language: Language, days: &[NaiveDate]) -> String {
         }
     }
     let run = |(first, last): &(NaiveDate, NaiveDate)| {
-        if first == last {
-            short(language, *first)
-        } else {
-            format!("{} – {}", short(language, *first), short(language, *last))
+        let is_one_month = (first.year(), first.month()) == (last.year(), last.month());
+        match language {
+            _ if first == last => short(language, *first),
+            Language::English if is_one_month => format!("{} to {}", first.day(), short(language, *last)),
+            Language::English => format!("{} to {}", short(language, *first), short(language, *last)),
+            Language::Chinese if is_one_month => format!("{}至{}日", short(language, *first), last.day()),
+            Language::Chinese => format!("{}至{}", short(language, *first), short(language, *last)),
         }
     };
     let separator = match language {
@@ -163,7 +166,7 @@ mod tests {
     #[test]
     fn neighbouring_days_are_a_run() {
         let days = ["2026-10-03", "2026-10-04", "2026-10-05", "2026-10-09", "2026-10-31", "2026-11-01"].map(day);
-        assert_eq!(runs(Language::English, &days), "3 Oct – 5 Oct, 9 Oct, 31 Oct – 1 Nov");
-        assert_eq!(runs(Language::Chinese, &days[..4]), "10月3日 – 10月5日、10月9日");
+        assert_eq!(runs(Language::English, &days), "3 to 5 Oct, 9 Oct, 31 Oct to 1 Nov");
+        assert_eq!(runs(Language::Chinese, &days[..4]), "10月3日至5日、10月9日");
     }
 }

@@ -143,6 +143,11 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
         other_zone: Some("Europe/Paris".to_owned()),
         ..node("us-1", false)
     });
+    corrected.nodes.push(NodeStatement {
+        days_missing: vec![day(12), day(13), day(14)],
+        completeness: Some(Completeness::CanGrow),
+        ..node("jp-1", false)
+    });
     corrected.statements[0].open_nodes.insert("us-1".to_owned());
     let mut begun = report_of(Statement { state: Some(State::InProgress), ..statement_of("alice") });
     (begun.state, begun.made_at, begun.first_made_at) = (State::InProgress, at(5, 15, 0), None);

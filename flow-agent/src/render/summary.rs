@@ -8,7 +8,7 @@ use super::words::Words;
 use super::{TemplateError, Templates, chart, dates, numbers, reasons, remarks};
 use crate::ledger::billing::Money;
 use crate::ledger::language::Language;
-use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, State, Statement};
+use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, NodeStatement, State, Statement};
 
 /// How many users the HTML part lists: mail programs cut off what is longer than about 100 kB, and a user takes 1 kB.
 const MAX_ROWS_IN_HTML: usize = 50;
@@ -34,8 +34,9 @@ pub(super) struct View {
     nodes: Vec<Node>,
     rows: Vec<Row>,
     omitted: usize,
-    /// The path of the page, which has the full and sortable list.
+    /// The paths of the page, which has the full and sortable list, and of the CSV file.
     page: String,
+    csv: String,
     remarks: Vec<String>,
 }
 
@@ -44,6 +45,8 @@ struct Node {
     name: String,
     state: NodeState,
     why: Option<String>,
+    /// `3 days missing (12 to 14 Oct)`: what the figure of this node lacks, or may still get.
+    days: Option<String>,
     coverage: String,
     bytes: Bytes,
 }
@@ -122,22 +125,39 @@ pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, ma
         users,
         unassigned: report.statements.len() - users,
         money: money(report, language),
-        nodes: report.nodes.iter().map(node).collect(),
+        nodes: report.nodes.iter().map(|statement| node(statement, language, words)).collect(),
         page: format!("reports/{}/report.html", report.month),
+        csv: format!("reports/{}/{}", report.month, csv_name(report)),
         omitted: ranked.len().saturating_sub(max_rows),
         rows: ranked.into_iter().take(max_rows).map(|statement| row(report, statement, language)).collect(),
         remarks: remarks::of_report(report, report.state, language, words, |_| true),
     }
 }
 
-fn node(node: &crate::ledger::statement::NodeStatement) -> Node {
+fn node(node: &NodeStatement, language: Language, words: &Words) -> Node {
     Node {
         name: node.name.clone(),
         state: node.state,
         why: node.why.as_deref().map(reasons::printable),
+        days: days(node, language, words),
         coverage: coverage(node.coverage),
         bytes: Bytes::new(node.total.bytes()),
     }
+}
+
+/// The days that a node lacks, and those that may still grow; `None` if there are none.
+fn days(node: &NodeStatement, language: Language, words: &Words) -> Option<String> {
+    let say = |key: &str, days: &[chrono::NaiveDate]| {
+        let count = match days.len() {
+            0 => return None,
+            1 => words.say("day_count_1", &[]),
+            many => words.say("day_count", &[("count", many.to_string())]),
+        };
+        Some(words.say(key, &[("count", count), ("days", dates::runs(language, days))]))
+    };
+    let parts = [say("node_days_missing", &node.days_missing), say("node_days_growing", &node.days_growing)];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(&words.say("comma", &[])))
 }
 
 fn provisional_count(report: &MonthlyReport, language: Language, words: &Words) -> Option<String> {
@@ -191,9 +211,15 @@ pub fn coverage(coverage: Coverage) -> String {
     numbers::percent(coverage.seconds_covered, coverage.seconds, 2)
 }
 
-/// All statements, one per line.
+/// The name of the file with the figures of a month: `flow-agent-2026-10.csv`.
+pub fn csv_name(report: &MonthlyReport) -> String {
+    format!("flow-agent-{}.csv", report.month)
+}
+
+/// All statements, one per line. The text begins with a byte order mark: without it, spreadsheets take UTF-8 for another
+/// encoding, and show names that are not English as rubbish.
 pub fn csv(report: &MonthlyReport) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut writer = csv::Writer::from_writer("\u{feff}".as_bytes().to_vec());
     let header = [
         "month",
         "user",

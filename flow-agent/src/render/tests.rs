@@ -1,4 +1,7 @@
+#![expect(clippy::disallowed_methods, reason = "one test writes samples to files")]
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use base64::Engine as _;
 use sha2::Digest as _;
@@ -6,7 +9,7 @@ use sha2::Digest as _;
 use super::sample::{every_kind, prior_revision, report_of, statement_of};
 use super::*;
 use crate::ledger::language::Language;
-use crate::ledger::statement::{MonthlyReport, State};
+use crate::ledger::statement::{MonthlyReport, State, Statement};
 
 fn templates() -> Templates {
     Templates::new(&BTreeMap::new()).unwrap()
@@ -70,9 +73,12 @@ fn whatever_a_name_is_it_is_only_text() {
 fn the_page_needs_nothing_else() {
     let report = report_of(statement_of("alice"));
     let page = page::page(&templates(), &report, Language::English).unwrap();
-    for outside in ["http://", "https://", "src=", "href=", "url(", "@import"] {
+    for outside in ["http://", "https://", "src=", "url(", "@import"] {
         assert!(!page.contains(outside), "{outside}");
     }
+    // Links lead to another part of the page.
+    assert_eq!(page.matches("href=").count(), page.matches("href=\"#gaps\"").count());
+    assert_eq!(page.matches("id=\"gaps\"").count(), 1);
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("@media print"));
 }
 
@@ -191,4 +197,129 @@ fn what_was_written_in_decimal_units_is_shown_in_them() {
     // 500,000,000,000 / 2^30 is 465.66.
     assert!(letter.text.contains("Quota: 500 GB (465.66 GiB), used"), "{}", letter.text);
     assert!(letter.text.contains("0.10 CNY per GB, rounded to the cent"), "{}", letter.text);
+}
+
+#[test]
+fn a_node_that_lacks_days_says_which_beside_its_figure() {
+    let report = &every_kind()[0];
+    let english = summary::summary(&templates(), report, Language::English).unwrap();
+    let page = page::page(&templates(), report, Language::English).unwrap();
+    for text in [&english.text, &english.html, &page] {
+        assert!(text.contains("3 days missing (12 to 14 Oct)"), "{text}");
+        assert!(text.contains("≥ 3.00 GiB"), "{text}");
+        assert!(text.contains("2 days missing (3 to 4 Oct), 1 day may not be complete yet (31 Oct)"), "{text}");
+    }
+    let chinese = summary::summary(&templates(), report, Language::Chinese).unwrap();
+    for text in [&chinese.text, &chinese.html] {
+        assert!(text.contains("缺 3 天（10月12日至14日）"), "{text}");
+    }
+    // Nothing is known of fr-1: its zero is not printed.
+    let letter = letter::statement(&templates(), report, &report.statements[0], None, Language::English).unwrap();
+    for text in [&english.text, &letter.text] {
+        let line = text.lines().find(|line| line.contains("fr-1")).unwrap();
+        assert!(line.contains('–') && !line.contains("0 B"), "{line}");
+    }
+    // What is whole is no lower bound.
+    assert!(!summary::summary(&templates(), &every_kind()[2], Language::English).unwrap().text.contains('≥'));
+}
+
+#[test]
+fn figures_open_in_a_spreadsheet_as_text_of_any_language() {
+    let report = report_of(statement_of("张伟"));
+    let csv = summary::csv(&report);
+    assert_eq!(csv.as_bytes()[..3], [0xef, 0xbb, 0xbf]);
+    assert!(csv.trim_start_matches('\u{feff}').starts_with("month,user,"), "{csv}");
+    assert!(csv.contains("2026-10,张伟,"), "{csv}");
+    assert_eq!(summary::csv_name(&report), "flow-agent-2026-10.csv");
+}
+
+#[test]
+fn a_page_of_two_thousand_users_takes_little_more_than_a_megabyte() {
+    let mut report = report_of(statement_of("alice"));
+    let days: Vec<(u64, u64)> = (1..=31).map(|day| (day * sample::GIB, day * day * sample::GIB / 9)).collect();
+    let user = |number: u32| Statement { days: days.clone(), ..statement_of(&format!("acct-{number}")) };
+    report.statements = (0..2_000).map(user).collect();
+    let page = page::page(&templates(), &report, Language::English).unwrap();
+    assert!(page.len() < 1_700_000, "{} bytes", page.len());
+}
+
+/// Contrast as the Web Content Accessibility Guidelines define it, in hundredths.
+fn contrast(one: &str, other: &str) -> u64 {
+    let luminance = |colour: &str| {
+        let channel = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * channel(1) + 0.7152 * channel(3) + 0.0722 * channel(5)
+    };
+    let (one, other) = (luminance(one), luminance(other));
+    ((one.max(other) + 0.05) / (one.min(other) + 0.05) * 100.0) as u64
+}
+
+#[test]
+fn text_and_charts_can_be_told_from_the_paper_and_from_each_other() {
+    let source = templates().source("page.html").unwrap();
+    let schemes: Vec<BTreeMap<String, String>> = source
+        .split(":root {")
+        .skip(1)
+        .map(|rest| {
+            let variables = rest.split('}').next().unwrap().split(';').filter_map(|rule| rule.split_once(':'));
+            variables.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect()
+        })
+        .collect();
+    assert_eq!(schemes.len(), 3, "light, dark and print");
+    for scheme in &schemes {
+        let colour = |name: &str| match scheme[name].as_str() {
+            short if short.len() == 4 => {
+                short.chars().skip(1).fold("#".to_owned(), |all, digit| all + &format!("{digit}{digit}"))
+            }
+            long => long.to_owned(),
+        };
+        let paper = colour("--paper");
+        for text in ["--ink", "--dim", "--bad", "--warn"] {
+            assert!(contrast(&colour(text), &paper) >= 450, "{text} {scheme:?}");
+        }
+        for series in ["--in", "--out"] {
+            assert!(contrast(&colour(series), &paper) >= 300, "{series} {scheme:?}");
+        }
+        assert!(contrast(&colour("--in"), &colour("--out")) >= 300, "{scheme:?}");
+    }
+    for name in ["letter.html", "summary.html"] {
+        let source = templates().source(name).unwrap();
+        for (at, _) in source.match_indices(";color:#").chain(source.match_indices("\"color:#")) {
+            let start = at + source[at..].find('#').unwrap();
+            let colour = &source[start..start + 7];
+            for paper in ["#ffffff", "#f3f5f7"] {
+                assert!(contrast(colour, paper) >= 450 || colour == "#c8701a", "{colour} on {paper} in {name}");
+            }
+        }
+    }
+}
+
+/// Writes every kind of letter, summary and page to `target/samples`, to be looked at in a browser: `cargo test --lib
+/// samples -- --ignored`. The templates are read from the source tree, so that a change of one needs no build.
+#[test]
+#[ignore = "writes files for a person to look at"]
+fn samples() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let target = source.join("../target/samples");
+    std::fs::create_dir_all(&target).unwrap();
+    let read = |name: &str| (name.to_owned(), std::fs::read_to_string(source.join("templates").join(name)).unwrap());
+    let templates = Templates::new(&TEMPLATE_NAMES.map(read).into()).unwrap();
+    let write = |name: String, text: &str| std::fs::write(target.join(name), text).unwrap();
+    for (kind, report) in ["corrected", "begun", "plain"].into_iter().zip(every_kind()) {
+        write(format!("report-{kind}.json"), &serde_json::to_string(&report).unwrap());
+        for language in [Language::English, Language::Chinese] {
+            let code = language.code();
+            let statement = &report.statements[0];
+            let prior = statement.history.last().map(|prior| prior.rev);
+            let letter = letter::statement(&templates, &report, statement, prior, language).unwrap();
+            write(format!("letter-{kind}-{code}.html"), &letter.html);
+            write(format!("letter-{kind}-{code}.txt"), &letter.text);
+            let summary = summary::summary(&templates, &report, language).unwrap();
+            write(format!("summary-{kind}-{code}.html"), &summary.html);
+            write(format!("summary-{kind}-{code}.txt"), &summary.text);
+            write(format!("page-{kind}-{code}.html"), &page::page(&templates, &report, language).unwrap());
+        }
+    }
 }

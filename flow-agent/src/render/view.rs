@@ -107,6 +107,10 @@ pub(super) struct Row {
     pub(super) both: Bytes,
     /// For a node: how much of the month was measured on it.
     pub(super) coverage: Option<String>,
+    /// There is no data at all from this node, so that its zeros say nothing.
+    pub(super) is_unknown: bool,
+    /// Days of this node are missing or may still grow, so that its figures are a lower bound.
+    pub(super) is_partial: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -283,7 +287,11 @@ fn nodes(report: &MonthlyReport, statement: &Statement) -> Vec<Row> {
     nodes
         .map(|node| {
             let counters = statement.by_node.get(&node.name).unwrap_or_default();
-            row(node.name.clone(), counters, Some(coverage(node)))
+            Row {
+                is_unknown: node.state == NodeState::Missing,
+                is_partial: !node.days_missing.is_empty() || !node.days_growing.is_empty(),
+                ..row(node.name.clone(), counters, Some(coverage(node)))
+            }
         })
         .collect()
 }
@@ -295,6 +303,8 @@ fn row(name: String, counters: Counters, coverage: Option<String>) -> Row {
         output: Bytes::new(counters.out_bytes()),
         both: Bytes::new(counters.bytes()),
         coverage,
+        is_unknown: false,
+        is_partial: false,
     }
 }
 

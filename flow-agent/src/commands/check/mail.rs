@@ -95,6 +95,7 @@ fn test_letter(config: &Config, mail: &MailConfig, now: DateTime<Utc>, address: 
         from: &mail.from,
         to: &[address.to_owned()],
         message_id: &format!("<flow-agent.test.{}.{}@{domain}>", now.timestamp_micros(), config.node),
+        reply_to_id: None,
         language: None,
         at: calendar::local(config.timezone, now),
     };

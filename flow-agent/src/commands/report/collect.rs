@@ -117,7 +117,7 @@ fn fetch(
         months: months.to_vec(),
         into: into.to_owned(),
     };
-    let progress = Progress::new(nodes.len());
+    let progress = Progress::new(nodes.iter().map(|node| node.name.as_str()));
     let gathered = runtime.block_on(gather(&rules, nodes, |files| progress.done(&files.node)));
     progress.finish();
     let mut sources = Vec::new();

@@ -10,6 +10,9 @@ use crate::store::sent::History;
 pub(super) struct DeliveryHistory {
     /// By user (`None` for the summary) and revision; the flag says that a refusal is permanent.
     last: HashMap<(Option<String>, u32), (MailState, bool)>,
+    /// The `Message-ID` that the letter had, by user and revision. It is recorded because it cannot be made again once the
+    /// sender's address or the name of this node has changed.
+    message_ids: HashMap<(Option<String>, u32), String>,
     /// Damaged lines of the ledger, as `file:line: why`.
     pub(super) damages: Vec<String>,
 }
@@ -17,9 +20,10 @@ pub(super) struct DeliveryHistory {
 impl DeliveryHistory {
     pub(super) fn new(month: Month, history: &History) -> Self {
         let month = month.to_string();
-        let lines = history.lines.iter().filter(|line| line.month == month);
+        let lines = || history.lines.iter().filter(|line| line.month == month);
         Self {
-            last: lines.map(|line| ((line.user.clone(), line.rev), (line.state, line.permanent))).collect(),
+            message_ids: lines().map(|line| ((line.user.clone(), line.rev), line.message_id.clone())).collect(),
+            last: lines().map(|line| ((line.user.clone(), line.rev), (line.state, line.permanent))).collect(),
             damages: history.damages.iter().map(ToString::to_string).collect(),
         }
     }
@@ -49,6 +53,12 @@ impl DeliveryHistory {
     /// The last revision before `rev` that was delivered to the user.
     pub(super) fn rev_delivered_before(&self, user: Option<&str>, rev: u32) -> Option<u32> {
         (0..rev).rev().find(|rev| self.was_delivered(user, *rev))
+    }
+
+    /// The `Message-ID` of the first letter that was delivered to the user before revision `rev`.
+    pub(super) fn first_message_id(&self, user: Option<&str>, rev: u32) -> Option<&str> {
+        let first = (0..rev).find(|rev| self.was_delivered(user, *rev))?;
+        self.message_ids.get(&(user.map(str::to_owned), first)).map(String::as_str)
     }
 
     fn entry(&self, user: Option<&str>, rev: u32) -> Option<(MailState, bool)> {

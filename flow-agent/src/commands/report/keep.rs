@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::letters::Letters;
 use crate::ledger::statement::MonthlyReport;
+use crate::render::summary::{csv, csv_name};
 use crate::store::reports::{remove_other_letters, write_file, write_report};
 use crate::store::table::put_month;
 use crate::store::{ReportLock, StoreError};
@@ -17,6 +18,8 @@ pub(super) fn keep(lock: &ReportLock, report: &MonthlyReport, letters: &Letters)
         write_file(lock, report.month, name, &letter.bytes)?;
     }
     write_file(lock, report.month, "report.html", letters.page.as_bytes())?;
+    // Made again rather than kept with the letters: with tens of thousands of users it takes megabytes.
+    write_file(lock, report.month, &csv_name(report), csv(report).as_bytes())?;
     let names: BTreeSet<String> = letters.files().map(|(name, _)| name.to_owned()).collect();
     remove_other_letters(lock, report.month, &names)?;
     write_report(lock, report)

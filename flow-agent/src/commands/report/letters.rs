@@ -9,7 +9,6 @@ use crate::errors::nearest;
 use crate::exit::{Code, Failure};
 use crate::ledger::language::Language;
 use crate::ledger::record::MailState;
-use crate::ledger::seal::sha256_hex;
 use crate::ledger::statement::{MonthlyReport, State, Statement};
 use crate::ledger::user::User;
 use crate::mail::{Attachment, Content, Header, Letter, compose, message_id};
@@ -21,6 +20,9 @@ pub(super) const ADMINS: &str = "@admins";
 
 /// The sender of letters that are only written to disk, because no mail server is configured.
 const FROM_NOBODY: &str = "flow-agent@localhost";
+
+/// How much of a user's name the file name of a letter contains.
+const MAX_NAME_BYTES: usize = 100;
 
 /// A letter of a report.
 pub(super) struct Addressed {
@@ -66,21 +68,19 @@ impl Letters {
                 rev: statement.rev,
                 state: report.state_of(statement),
                 file: file_name(number, user),
-                letter: compose_letter(job, report, statement, address, language, text)?,
+                letter: compose_letter(job, report, statement, deliveries, address, language, text)?,
             });
         }
         let admins = job.config.mail.as_ref().map(|mail| mail.admins.clone()).unwrap_or_default();
         if !admins.is_empty() {
             let text = summary::summary(templates, report, Language::English)?;
-            let csv = Attachment {
-                name: format!("flow-agent-{}.csv", report.month),
-                media_type: "text/csv",
-                text: summary::csv(report),
-            };
+            let csv =
+                Attachment { name: summary::csv_name(report), media_type: "text/csv", text: summary::csv(report) };
             let header = Header {
                 from: from(&job.config),
                 to: &admins,
                 message_id: &message_id(&job.config.node, from(&job.config), report.month, None, report.rev),
+                reply_to_id: deliveries.first_message_id(None, report.rev),
                 language: Some(Language::English.tag()),
                 at: report.made_at,
             };
@@ -174,6 +174,7 @@ fn compose_letter(
     job: &Job,
     report: &MonthlyReport,
     statement: &Statement,
+    deliveries: &DeliveryHistory,
     address: &str,
     language: Language,
     text: LetterText,
@@ -183,6 +184,7 @@ fn compose_letter(
         from: from(&job.config),
         to: &[address.to_owned()],
         message_id: &message_id(&job.config.node, from(&job.config), report.month, user, statement.rev),
+        reply_to_id: deliveries.first_message_id(user, statement.rev),
         language: Some(language.tag()),
         at: report.made_at,
     };
@@ -197,7 +199,44 @@ fn from(config: &Config) -> &str {
     config.mail.as_ref().map_or(FROM_NOBODY, |mail| &mail.from)
 }
 
-/// `0007-1f2e3d4c5b6a7988.eml`. It uses a hash because the name of a user may contain any character.
+/// `0007-alice.eml`: the number of the statement, which makes the name unique, and of the user's name what is safe in the
+/// name of a file.
 fn file_name(number: usize, user: &str) -> String {
-    format!("{number:04}-{}.eml", &sha256_hex(user.as_bytes())[..16])
+    let is_safe = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.' | '@');
+    let mut safe = String::new();
+    for part in user.split(|character| !is_safe(character)).map(|part| part.trim_matches(['-', '.'])) {
+        if !part.is_empty() && !safe.is_empty() {
+            safe.push('-');
+        }
+        for character in part.chars() {
+            if safe.len() + character.len_utf8() > MAX_NAME_BYTES {
+                break;
+            }
+            safe.push(character);
+        }
+    }
+    if safe.is_empty() { format!("{number:04}.eml") } else { format!("{number:04}-{safe}.eml") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_is_found_by_the_name_of_its_user() {
+        for (user, name) in [
+            ("alice", "0007-alice.eml"),
+            ("hk-1/acct_8388", "0007-hk-1-acct_8388.eml"),
+            ("张伟", "0007-张伟.eml"),
+            ("bob@example.com", "0007-bob@example.com.eml"),
+            ("../../etc/cron.d/x", "0007-etc-cron.d-x.eml"),
+            ("<script>alert(1)</script>", "0007-script-alert-1-script.eml"),
+            ("-rf", "0007-rf.eml"),
+            (".. /", "0007.eml"),
+        ] {
+            assert_eq!(file_name(7, user), name);
+        }
+        // A name has at most 255 bytes, also in a file system of another kind.
+        assert_eq!(file_name(12_345, &"伟".repeat(100)), format!("12345-{}.eml", "伟".repeat(33)));
+    }
 }

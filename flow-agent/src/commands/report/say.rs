@@ -1,7 +1,9 @@
 //! The output of `report` on the terminal or to cron.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -10,35 +12,73 @@ use super::deliveries::DeliveryHistory;
 use super::letters::{self, ADMINS, Letters};
 use super::post::Posted;
 use super::{Job, closing, withholds};
+use crate::ledger::month::Month;
 use crate::ledger::record::MailState;
 use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, State, Statement};
 use crate::ledger::units::Human;
 use crate::render::summary;
 
+/// How many of the nodes that are waited for the progress bar names.
+const MAX_NAMED_NODES: usize = 3;
+
 /// A progress bar of the nodes, shown only on a terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
+    waiting: RefCell<Vec<String>>,
 }
 
 impl Progress {
-    pub(super) fn new(nodes: usize) -> Self {
+    pub(super) fn new<'n>(nodes: impl Iterator<Item = &'n str>) -> Self {
+        let waiting: Vec<String> = nodes.map(str::to_owned).collect();
         let is_seen = std::io::stderr().is_terminal();
         let target = if is_seen { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(Some(nodes as u64), target);
-        let style = ProgressStyle::with_template("gathering {pos} of {len} nodes {bar:24} {elapsed} {msg}");
+        let bar = ProgressBar::with_draw_target(Some(waiting.len() as u64), target);
+        let style = ProgressStyle::with_template("gathered {pos} of {len} nodes {bar:24} {elapsed} {wide_msg}");
         bar.set_style(style.expect("the template is a fixed one"));
+        bar.set_message(waiting_for(&waiting));
         bar.enable_steady_tick(Duration::from_millis(200));
-        Self { bar }
+        Self { bar, waiting: RefCell::new(waiting) }
     }
 
     pub(super) fn done(&self, node: &str) {
-        self.bar.set_message(node.to_owned());
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.retain(|name| name != node);
+        self.bar.set_message(waiting_for(&waiting));
         self.bar.inc(1);
     }
 
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// `waiting for us-1, fr-1`
+fn waiting_for(nodes: &[String]) -> String {
+    match nodes {
+        [] => String::new(),
+        _ if nodes.len() <= MAX_NAMED_NODES => format!("waiting for {}", nodes.join(", ")),
+        _ => {
+            let named = nodes[..MAX_NAMED_NODES].join(", ");
+            format!("waiting for {named} and {} more", nodes.len() - MAX_NAMED_NODES)
+        }
+    }
+}
+
+/// Where the files of the month are.
+pub(super) fn places(directory: &Path, report: &MonthlyReport, letters: &Letters) -> String {
+    let mut text = format!("page:    {}\n", directory.join("report.html").display());
+    push_line(&mut text, format_args!("figures: {}", directory.join(summary::csv_name(report)).display()));
+    let letters = count(letters.all.len(), "letter");
+    push_line(&mut text, format_args!("letters: {} ({letters})", directory.join("*.eml").display()));
+    text
+}
+
+/// That nothing was done for a month, because it is closed.
+pub(super) fn closed(directory: &Path, month: Month) -> String {
+    format!(
+        "{month} is complete and was reported: {}\nto make the report again: --month {month}\n",
+        directory.join("report.html").display()
+    )
 }
 
 /// The month, its nodes and the problems.
@@ -49,7 +89,7 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
         State::Final => "final",
     };
     let mut text = format!(
-        "{} ({} to {}, {}): {state}, revision {}\n{} of {} users and {} unassigned ports; {} of the time was seen\n",
+        "{} ({} to {}, {}): {state}, revision {}\n{} of {} users and {} unassigned ports; {} of the time was measured\n",
         report.month,
         report.first_day,
         report.last_day,
@@ -72,11 +112,11 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
     for node in &report.nodes {
         let state = match node.state {
             NodeState::Gathered => "gathered",
-            NodeState::Kept => "KEPT from an earlier time",
+            NodeState::Kept => "not reached, figures KEPT from an earlier run",
             NodeState::Missing => "MISSING",
         };
         let bytes = Human(node.total.bytes().into());
-        write!(text, "  {:width$}  {bytes:>12}  seen {:>8}  {state}", node.name, summary::coverage(node.coverage))
+        write!(text, "  {:width$}  {bytes:>12}  measured {:>8}  {state}", node.name, summary::coverage(node.coverage))
             .expect("writing to a String cannot fail");
         if !node.days_missing.is_empty() {
             write!(text, ", {} missing", count(node.days_missing.len(), "day"))
