@@ -1,4 +1,9 @@
-//! `cargo xtask dist`: what is handed out: a tarball, and a package for Debian and Ubuntu, both of one tree of files.
+//! `cargo xtask dist`: what is handed out: a tarball, packages for Debian and for RPM systems, all of one tree of files, the list
+//! of everything the program is built from (SBOM), and checksums.
+
+mod deb;
+mod rpm;
+mod sbom;
 
 use std::env::consts::ARCH;
 use std::env::{self, VarError};
@@ -9,6 +14,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
+use crate::packages;
 use crate::process::{command, output, root, run as run_command};
 
 /// Which program is packed.
@@ -38,11 +44,26 @@ impl Profile {
 
     fn program(self) -> PathBuf {
         let directory = match self {
-            Self::Release => "release",
-            Self::Debug => "debug",
+            Self::Release => format!("{}/release", target()),
+            Self::Debug => "debug".to_owned(),
         };
         root().join(self.target_dir()).join(directory).join("flow-agent")
     }
+}
+
+/// Releases are linked statically, so that one program runs with any C library, of any age, and with none.
+fn target() -> String {
+    format!("{ARCH}-unknown-linux-musl")
+}
+
+/// A tree of files that is packed.
+struct Tree {
+    /// Where the packages and the tree are.
+    out: PathBuf,
+    path: PathBuf,
+    /// The time that all files bear, in seconds since 1970.
+    time: String,
+    profile: Profile,
 }
 
 /// What lies in the repository, where it is installed to, and with which mode.
@@ -61,15 +82,18 @@ const FILES: &[(&str, &str, u32)] = &[
     ("flow-agent/packaging/flow-agent-frps.timer", "usr/lib/systemd/system/flow-agent-frps.timer", 0o644),
     ("flow-agent/packaging/flow-agent.cron", "usr/share/doc/flow-agent/flow-agent.cron", 0o644),
     ("README.md", "usr/share/doc/flow-agent/README.md", 0o644),
+    ("README.zh-CN.md", "usr/share/doc/flow-agent/README.zh-CN.md", 0o644),
     ("CHANGELOG.md", "usr/share/doc/flow-agent/CHANGELOG.md", 0o644),
     ("LICENSE", "usr/share/doc/flow-agent/copyright", 0o644),
 ];
 
-/// What makes a package of the tree, in `flow-agent/packaging/deb`.
-const DEBIAN: &[(&str, u32)] =
-    &[("control", 0o644), ("conffiles", 0o644), ("postinst", 0o755), ("prerm", 0o755), ("postrm", 0o755)];
+/// What only the tarball has: it is installed without a package manager, also where there is no systemd.
+const TARBALL_FILES: &[(&str, &str, u32)] = &[
+    ("flow-agent/packaging/tarball/install.sh", "install.sh", 0o755),
+    ("flow-agent/packaging/tarball/flow-agent.openrc", "openrc/flow-agent", 0o755),
+];
 
-/// Builds a release into target/dist: a tarball, a package for Debian and Ubuntu, and their sums
+/// Builds a release into target/dist: a tarball, packages for Debian and RPM systems, an SBOM, and their sums
 #[derive(clap::Args)]
 pub struct Options {}
 
@@ -88,51 +112,85 @@ pub fn run(_options: Options) -> Result<()> {
 pub fn package(profile: Profile) -> Result<Option<PathBuf>> {
     let out = root().join(profile.out());
     let name = format!("flow-agent-{}-{ARCH}-linux", env!("CARGO_PKG_VERSION"));
-    let (tree, manual) = (out.join(&name), out.join("manual"));
-    for old in [&tree, &manual] {
-        if old.exists() {
-            fs::remove_dir_all(old).with_context(|| format!("failed to remove {}", old.display()))?;
-        }
+    let (path, manual) = (out.join(&name), out.join("manual"));
+    remove(&[&path, &manual])?;
+    if profile == Profile::Release {
+        prepare_target()?;
     }
-    run_command(&mut cargo(profile, "build"))?;
-    run_command(cargo(profile, "run").args(["--example", "manual", "--"]).arg(&manual))?;
+    run_command(&mut build(profile))?;
+    // The pages are the same whatever they are made with, and what the tests have built is there already.
+    run_command(
+        command("cargo", ["run", "--locked", "--package", "flow-agent", "--example", "manual", "--"]).arg(&manual),
+    )?;
 
-    install(&profile.program(), &tree.join("usr/sbin/flow-agent"), 0o755)?;
+    let tree = Tree { out, path, time: time()?, profile };
+    install(&profile.program(), &tree.path.join("usr/sbin/flow-agent"), 0o755)?;
     for (from, to, mode) in FILES {
-        install(&root().join(from), &tree.join(to), *mode)?;
+        install(&root().join(from), &tree.path.join(to), *mode)?;
     }
+    documents(&tree.path.join("usr/share/doc/flow-agent/docs"))?;
     for entry in fs::read_dir(&manual)? {
         let path = entry?.path();
-        install(&path, &tree.join(place(&path)?), 0o644)?;
+        install(&path, &tree.path.join(place(&path)?), 0o644)?;
     }
-    let time = time()?;
-    let mut files = match profile {
-        Profile::Release => vec![pack(&out, &name, &time)?],
-        Profile::Debug => Vec::new(),
-    };
-    let package = build_package(profile, &tree, &time)?;
+    compress_pages(&tree.path)?;
+    let mut files = Vec::new();
+    if profile == Profile::Release {
+        for (from, to, mode) in TARBALL_FILES {
+            install(&root().join(from), &tree.path.join(to), *mode)?;
+        }
+        files.push(pack(&tree, &name)?);
+        for (_, to, _) in TARBALL_FILES {
+            fs::remove_file(tree.path.join(to))?;
+        }
+        fs::remove_dir(tree.path.join("openrc"))?;
+        files.extend(rpm::build(&tree)?);
+        files.push(sbom::write(&tree.out, &name, &target())?);
+    }
+    let package = deb::build(&tree)?;
     files.extend(package.clone());
-    let sums = output(command("sha256sum", &files).current_dir(&out))?;
-    fs::write(out.join("SHA256SUMS"), &sums)?;
+    let sums = output(command("sha256sum", &files).current_dir(&tree.out))?;
+    fs::write(tree.out.join("SHA256SUMS"), &sums)?;
+    remove(&[&tree.path, &manual])?;
     print!("{}:\n{sums}", profile.out());
-    Ok(package.map(|package| out.join(package)))
+    Ok(package.map(|package| tree.out.join(package)))
 }
 
-fn cargo(profile: Profile, verb: &str) -> Command {
+/// Removes directories that may be there.
+fn remove(directories: &[&Path]) -> Result<()> {
+    for directory in directories.iter().filter(|directory| directory.exists()) {
+        fs::remove_dir_all(directory).with_context(|| format!("failed to remove {}", directory.display()))?;
+    }
+    Ok(())
+}
+
+/// Rust's standard library for [`target`], and a C compiler for SQLite and the TLS library.
+fn prepare_target() -> Result<()> {
+    if !Path::new("/usr/bin/musl-gcc").exists() {
+        packages::install(&["musl-tools"])?;
+    }
+    run_command(&mut command("rustup", ["target", "add", &target()]))
+}
+
+fn build(profile: Profile) -> Command {
     match profile {
-        Profile::Release => cargo_for_release(verb),
-        Profile::Debug => command("cargo", [verb, "--locked", "--package", "flow-agent"]),
+        Profile::Release => build_release(),
+        Profile::Debug => command("cargo", ["build", "--locked", "--package", "flow-agent"]),
     }
 }
 
 /// Cargo, for a release that does not tell where it was built.
-fn cargo_for_release(verb: &str) -> Command {
+fn build_release() -> Command {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))).unwrap_or_default();
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut cargo =
-        command("cargo", [verb, "--release", "--locked", "--package", "flow-agent", "--features", "sqlite"]);
-    cargo.env("CARGO_TARGET_DIR", Profile::Release.target_dir()).env_remove("RUSTFLAGS");
+    let what =
+        ["build", "--release", "--locked", "--package", "flow-agent", "--features", "sqlite", "--bin", "flow-agent"];
+    let mut cargo = command("cargo", what);
+    cargo.args(["--target", &target()]).env_remove("RUSTFLAGS");
+    cargo.env("CARGO_TARGET_DIR", Profile::Release.target_dir());
+    cargo.env("CARGO_PROFILE_RELEASE_STRIP", "symbols");
+    cargo.env(format!("CC_{}", target().replace('-', "_")), "musl-gcc");
     cargo.env("CARGO_ENCODED_RUSTFLAGS", [remap(&home, "/cargo"), remap(root(), "/flow-agent")].join("\x1f"));
     cargo
 }
@@ -152,8 +210,37 @@ fn place(path: &Path) -> Result<PathBuf> {
         "flow-agent.bash" => "usr/share/bash-completion/completions/flow-agent".into(),
         "flow-agent.fish" => "usr/share/fish/vendor_completions.d/flow-agent.fish".into(),
         page if page.ends_with(".8") => Path::new("usr/share/man/man8").join(page),
+        page if page.ends_with(".5") => Path::new("usr/share/man/man5").join(page),
         other => bail!("nobody knows where {other} belongs"),
     })
+}
+
+/// Everything in `docs`, with its directories.
+fn documents(target: &Path) -> Result<()> {
+    let docs = root().join("docs");
+    let mut directories = vec![docs.clone()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let below = path.strip_prefix(&docs).expect("it was found there");
+                install(&path, &target.join(below), 0o644)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Manual pages are compressed as distributions do it.
+fn compress_pages(tree: &Path) -> Result<()> {
+    for section in ["man5", "man8"] {
+        for entry in fs::read_dir(tree.join("usr/share/man").join(section))? {
+            run_command(command("gzip", ["-9n"]).arg(entry?.path()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The time that all files bear, in seconds since 1970: that of the commit, unless the environment says another.
@@ -166,45 +253,15 @@ fn time() -> Result<String> {
 }
 
 /// The tarball's name.
-fn pack(out: &Path, name: &str, time: &str) -> Result<String> {
+fn pack(tree: &Tree, name: &str) -> Result<String> {
     let tarball = format!("{name}.tar.gz");
-    let mtime = format!("--mtime=@{time}");
+    let mtime = format!("--mtime=@{}", tree.time);
     // No name and time of the tarball itself in the gzip header.
     let arguments = ["--use-compress-program=gzip -9n", "--format=gnu", "--sort=name", "--numeric-owner", &mtime];
     let mut tar = command("tar", arguments);
-    tar.args(["--owner=0", "--group=0", "-cf", &tarball, name]).current_dir(out);
+    tar.args(["--owner=0", "--group=0", "-cf", &tarball, name]).current_dir(&tree.out);
     run_command(&mut tar)?;
     Ok(tarball)
-}
-
-/// The package's name; `None` where there is nothing to make one with. The tree is the package's afterwards.
-fn build_package(profile: Profile, tree: &Path, time: &str) -> Result<Option<String>> {
-    if !Path::new("/usr/bin/dpkg-deb").exists() {
-        eprintln!("no dpkg-deb here: a tarball only");
-        return Ok(None);
-    }
-    let architecture = output(&mut command("dpkg", ["--print-architecture"]))?;
-    // An older C library may lack what the linker found in this one.
-    let libc = output(&mut command("dpkg-query", ["-W", "-f=${source:Upstream-Version}", "libc6"]))?;
-    for (name, mode) in DEBIAN {
-        install(&root().join("flow-agent/packaging/deb").join(name), &tree.join("DEBIAN").join(name), *mode)?;
-    }
-    let control = fs::read_to_string(tree.join("DEBIAN/control"))?;
-    let control = control
-        .replace("@VERSION@", env!("CARGO_PKG_VERSION"))
-        .replace("@ARCHITECTURE@", architecture.trim())
-        .replace("@LIBC@", libc.trim());
-    fs::write(tree.join("DEBIAN/control"), control)?;
-    let package = format!("flow-agent_{}_{}.deb", env!("CARGO_PKG_VERSION"), architecture.trim());
-    let mut dpkg_deb = command("dpkg-deb", ["--root-owner-group"]);
-    if profile == Profile::Debug {
-        // Its debug information would take minutes.
-        dpkg_deb.arg("-Znone");
-    }
-    dpkg_deb.arg("--build").arg(tree).arg(&package).env("SOURCE_DATE_EPOCH", time);
-    dpkg_deb.current_dir(root().join(profile.out()));
-    run_command(&mut dpkg_deb)?;
-    Ok(Some(package))
 }
 
 #[cfg(test)]
@@ -224,7 +281,10 @@ mod tests {
             assert!(FILES.iter().any(|(from, ..)| from.ends_with(&format!("packaging/{name}"))), "{name}");
         }
         for name in names("flow-agent/packaging/deb") {
-            assert!(DEBIAN.iter().any(|(known, _)| *known == name), "{name}");
+            assert!(deb::CONTROL_FILES.iter().any(|(known, _)| *known == name), "{name}");
+        }
+        for name in names("flow-agent/packaging/tarball") {
+            assert!(TARBALL_FILES.iter().any(|(from, ..)| from.ends_with(&format!("tarball/{name}"))), "{name}");
         }
     }
 

@@ -17,6 +17,7 @@ pub const FOR_TESTS: &[&str] = &[
     "e2fsprogs",
     "faketime",
     "firewalld",
+    "fish",
     "iproute2",
     "ipset",
     "iptables",

@@ -1,0 +1,163 @@
+//! What the manual pages say beyond the command line: examples, files and exit codes.
+
+/// Of one page.
+pub struct Sections {
+    /// The name of the command; `flow-agent` for the page of the program itself.
+    pub command: &'static str,
+    /// What an example does, and its command line.
+    pub examples: &'static [(&'static str, &'static str)],
+    pub files: &'static [(&'static str, &'static str)],
+    /// Those that this command may end with.
+    pub codes: &'static [u8],
+}
+
+pub const EXIT_STATUS: [(u8, &str); 8] = [
+    (0, "Everything was done."),
+    (1, "An error that nobody expected."),
+    (2, "The command line is wrong."),
+    (3, "The configuration, or a file that it names, is wrong."),
+    (4, "The kernel, a permission, an interface, or the counter of another program stands in the way."),
+    (5, "A file of the state directory cannot be read or written, or another process holds its lock."),
+    (6, "The work is done, but something is missing or damaged; the output says what."),
+    (7, "Letters could not be mailed; the output says which and why."),
+];
+
+const CONFIGURATION: (&str, &str) = ("/etc/flow-agent/config.toml", "The configuration, see flow-agent.toml(5).");
+const HOURLY: (&str, &str) = ("/var/lib/flow-agent/hourly/2026-10-05.jsonl", "The hourly log of a day.");
+const DAILY: (&str, &str) =
+    ("/var/lib/flow-agent/daily/2026-10.jsonl", "The daily log of a month, made from the hourly logs.");
+const MONTHLY: (&str, &str) = ("/var/lib/flow-agent/monthly/2026.jsonl", "On the main node: the totals of each month.");
+
+pub const ALL: [Sections; 9] = [
+    Sections {
+        command: "flow-agent",
+        examples: &[
+            ("See what works on this machine, and what does not:", "flow-agent check"),
+            ("See what moved today and this month:", "flow-agent show"),
+            ("Make the report of a month, and mail it:", "flow-agent report --month 2026-10"),
+        ],
+        files: &[
+            CONFIGURATION,
+            ("/var/lib/flow-agent", "The state directory, with all logs and reports."),
+            ("/usr/share/doc/flow-agent", "The documentation."),
+        ],
+        codes: &[0, 1, 2, 3, 4, 5, 6, 7],
+    },
+    Sections {
+        command: "run",
+        examples: &[
+            ("Count as the configuration says; usually systemd starts this:", "flow-agent run"),
+            (
+                "Try it without any configuration, on one interface and in a directory of its own:",
+                "flow-agent run --interface eth0 --state-dir /tmp/flow-agent",
+            ),
+            ("Count with iptables instead of eBPF:", "flow-agent run --iptables"),
+        ],
+        files: &[
+            CONFIGURATION,
+            HOURLY,
+            DAILY,
+            ("/var/lib/flow-agent/checkpoint.json", "The newest reading, for the case of a power cut."),
+            ("/sys/fs/bpf", "Where the counters are pinned, so that they outlive the agent."),
+        ],
+        codes: &[0, 1, 2, 3, 4, 5],
+    },
+    Sections {
+        command: "rollup",
+        examples: &[
+            ("Make the daily log of a month again from the hourly logs:", "flow-agent rollup --month 2026-10"),
+            ("Make one day again:", "flow-agent rollup --day 2026-10-05"),
+        ],
+        files: &[CONFIGURATION, HOURLY, DAILY],
+        codes: &[0, 1, 2, 3, 5, 6],
+    },
+    Sections {
+        command: "report",
+        examples: &[
+            ("Close and mail every month that is over; a timer or cron runs this every day:", "flow-agent report"),
+            ("See what would be mailed, and change nothing:", "flow-agent report --dry-run"),
+            (
+                "Make the page of the month that is not over yet, and mail nothing:",
+                "flow-agent report --month this --no-mail",
+            ),
+            ("Mail one statement again:", "flow-agent report --month 2026-10 --resend alice"),
+        ],
+        files: &[
+            CONFIGURATION,
+            (
+                "/var/lib/flow-agent/nodes/NAME/daily/2026-10.jsonl",
+                "The daily log that was gathered from the node NAME.",
+            ),
+            ("/var/lib/flow-agent/reports/2026-10/report.html", "The page of the month."),
+            (
+                "/var/lib/flow-agent/reports/2026-10/flow-agent-2026-10.csv",
+                "The figures of all users, for spreadsheets.",
+            ),
+            ("/var/lib/flow-agent/reports/2026-10/0001-alice.eml", "A letter; every mail program opens it."),
+            MONTHLY,
+            ("/var/lib/flow-agent/sent.jsonl", "What became of every letter."),
+        ],
+        codes: &[0, 1, 2, 3, 5, 6, 7],
+    },
+    Sections {
+        command: "show",
+        examples: &[
+            ("Today and this month at a glance:", "flow-agent show"),
+            ("The last 24 hours of a port:", "flow-agent show hours --port 443"),
+            ("The days of a user as JSON:", "flow-agent show days --user acct-8388 --json"),
+            ("Who moved most in a month:", "flow-agent show top --from 2026-10 --to 2026-10"),
+            ("Months for a spreadsheet:", "flow-agent show months --csv"),
+        ],
+        files: &[CONFIGURATION, HOURLY, DAILY, MONTHLY],
+        codes: &[0, 1, 2, 3, 5, 6],
+    },
+    Sections {
+        command: "check",
+        examples: &[
+            ("Everything, with advice:", "flow-agent check"),
+            ("For a monitor: no output, only the exit code:", "flow-agent check --quiet"),
+            (
+                "On the main node, believe the host key of a node after having compared it:",
+                "flow-agent check --enroll hk-1",
+            ),
+            (
+                "On a node, let the main node fetch the daily logs:",
+                "flow-agent check --enroll-main id_ed25519.pub --from 198.51.100.4",
+            ),
+            ("See whether letters arrive:", "flow-agent check --send-test ops@example.com"),
+        ],
+        files: &[CONFIGURATION, ("/etc/flow-agent/known_hosts", "The host keys of the nodes that were enrolled.")],
+        codes: &[0, 1, 2, 3, 4, 5, 6, 7],
+    },
+    Sections {
+        command: "import",
+        examples: &[("Take over the logs of an older program:", "flow-agent import /root/traffic-logs")],
+        files: &[CONFIGURATION, HOURLY],
+        codes: &[0, 1, 2, 3, 5, 6],
+    },
+    Sections {
+        command: "init",
+        examples: &[
+            ("Print a configuration for what was found on this machine:", "flow-agent init"),
+            ("Write it, if there is none yet:", "flow-agent init --write"),
+        ],
+        files: &[CONFIGURATION],
+        codes: &[0, 1, 2, 3, 5],
+    },
+    Sections {
+        command: "uninstall",
+        examples: &[
+            ("Take everything of ours out of the kernel; the logs stay:", "flow-agent uninstall"),
+            ("Also what agents of lost state directories left behind:", "flow-agent uninstall --all"),
+        ],
+        files: &[CONFIGURATION, ("/var/lib/flow-agent", "The logs, which stay.")],
+        codes: &[0, 1, 2, 3, 4, 5],
+    },
+];
+
+/// Of a command that has no sections yet.
+const OTHERS: Sections = Sections { command: "", examples: &[], files: &[CONFIGURATION], codes: &[0, 1, 2, 3, 4, 5] };
+
+pub fn of(command: &str) -> &'static Sections {
+    ALL.iter().find(|sections| sections.command == command).unwrap_or(&OTHERS)
+}

@@ -1,0 +1,160 @@
+#!/bin/sh
+# Installs flow-agent from this directory, or takes it off again. It works with any POSIX shell, busybox included.
+set -eu
+umask 022
+
+usage() {
+    cat <<'TEXT'
+Usage: ./install.sh [--dry-run] [--yes] [--root DIR]
+       ./install.sh --uninstall [--dry-run] [--yes] [--root DIR]
+
+Copies the program, its units, manual pages and completions below /, shows what it will do, and asks before it does it.
+--uninstall stops flow-agent, takes it out of the kernel, and removes exactly the files that were installed. The
+configuration (/etc/flow-agent) and the logs (/var/lib/flow-agent) stay.
+
+  --dry-run    show what would be done, and do nothing
+  --yes        do not ask
+  --root DIR   install below DIR instead of /; nothing is started, stopped or reloaded then
+TEXT
+}
+
+fail() {
+    echo "install.sh: $1" >&2
+    exit "${2:-1}"
+}
+
+action=install
+dry_run=no
+yes=no
+root=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --uninstall) action=uninstall ;;
+        --dry-run) dry_run=yes ;;
+        --yes) yes=yes ;;
+        --root)
+            [ $# -gt 1 ] || fail "--root needs a directory" 2
+            shift
+            root=${1%/}
+            ;;
+        -h | --help)
+            usage
+            exit 0
+            ;;
+        *)
+            usage >&2
+            exit 2
+            ;;
+    esac
+    shift
+done
+
+here=$(cd "$(dirname "$0")" && pwd)
+# The paths of all files that were installed, one a line, for --uninstall.
+list=$root/usr/lib/flow-agent/installed-files
+
+ask() {
+    if [ "$dry_run" = yes ]; then
+        echo "Nothing was done (--dry-run)."
+        exit 0
+    fi
+    [ -w "${root:-/}" ] || fail "cannot write to ${root:-/}: run this as root"
+    [ "$yes" = yes ] && return 0
+    printf 'Go on? [y/N] '
+    read -r answer || answer=
+    case $answer in
+        y | Y | yes) ;;
+        *)
+            echo "Nothing was done."
+            exit 0
+            ;;
+    esac
+}
+
+has_systemd() {
+    [ -z "$root" ] && [ -d /run/systemd/system ]
+}
+
+has_openrc() {
+    [ -x "$root/sbin/openrc-run" ]
+}
+
+# Every file to be installed, as SOURCE<tab>TARGET.
+files() {
+    (cd "$here" && find etc usr -type f) | sort | while read -r file; do
+        printf '%s\t%s\n' "$here/$file" "/$file"
+    done
+    if has_openrc; then
+        printf '%s\t%s\n' "$here/openrc/flow-agent" /etc/init.d/flow-agent
+    fi
+}
+
+install_all() {
+    [ -f "$here/usr/sbin/flow-agent" ] || fail "$here has no usr/sbin/flow-agent: run this from the unpacked tarball"
+    for manager in dpkg-query rpm; do
+        [ -z "$root" ] && command -v $manager >/dev/null 2>&1 || continue
+        case $manager in
+            dpkg-query) dpkg-query -W -f='${db:Status-Status}\n' flow-agent 2>/dev/null | grep -qx installed || continue ;;
+            rpm) rpm -q flow-agent >/dev/null 2>&1 || continue ;;
+        esac
+        fail "flow-agent is installed as a package: upgrade or remove that one"
+    done
+    echo "These files will be installed:"
+    files | while IFS="$(printf '\t')" read -r source target; do
+        if [ "$target" = /etc/flow-agent/config.toml ] && [ -e "$root$target" ]; then
+            echo "  $root$target (is there already, and stays as it is)"
+        else
+            echo "  $root$target"
+        fi
+    done
+    if has_systemd; then echo "Then: systemctl daemon-reload; a running flow-agent is restarted, and counts on."; fi
+    ask
+    mkdir -p "$(dirname "$list")"
+    : >"$list.new"
+    files | while IFS="$(printf '\t')" read -r source target; do
+        echo "$target" >>"$list.new"
+        [ "$target" = /etc/flow-agent/config.toml ] && [ -e "$root$target" ] && continue
+        mkdir -p "$(dirname "$root$target")"
+        # A running program cannot be written over, but its name can be given to another file.
+        cp "$source" "$root$target.new"
+        mv "$root$target.new" "$root$target"
+    done
+    mv "$list.new" "$list"
+    if has_systemd; then
+        systemctl daemon-reload
+        systemd-tmpfiles --create flow-agent.conf || echo "warning: /run/xtables.lock was not made" >&2
+        systemctl try-restart flow-agent.service
+        echo "Installed. Next: flow-agent init --write, flow-agent check, systemctl enable --now flow-agent"
+    elif has_openrc; then
+        echo "Installed. Next: flow-agent init --write, flow-agent check, rc-update add flow-agent, rc-service flow-agent start"
+    else
+        echo "Installed. Next: flow-agent init --write, flow-agent check, flow-agent run"
+    fi
+}
+
+uninstall_all() {
+    [ -f "$list" ] || fail "$list is missing: flow-agent was not installed by this script"
+    echo "flow-agent will be stopped and taken out of the kernel, and these files will be removed:"
+    sed '/^\/etc\/flow-agent\//d' "$list" | while read -r target; do echo "  $root$target"; done
+    echo "These stay: $root/etc/flow-agent, $root/var/lib/flow-agent"
+    ask
+    if has_systemd; then
+        systemctl disable --now flow-agent.service flow-agent-report.timer flow-agent-docker.timer flow-agent-frps.timer
+    elif [ -z "$root" ] && has_openrc; then
+        rc-service flow-agent stop || true
+        rc-update del flow-agent || true
+    fi
+    if [ -z "$root" ]; then
+        /usr/sbin/flow-agent uninstall || echo "warning: something stays in the kernel, see above" >&2
+    fi
+    sed '/^\/etc\/flow-agent\//d' "$list" | while read -r target; do rm -f "$root$target"; done
+    rm -f "$list"
+    # Directories that hold nothing else.
+    for directory in usr/lib/flow-agent usr/share/doc/flow-agent/docs/zh-CN usr/share/doc/flow-agent/docs usr/share/doc/flow-agent; do
+        rmdir "$root/$directory" 2>/dev/null || true
+    done
+    if has_systemd; then systemctl daemon-reload; fi
+    echo "Removed."
+}
+
+${action}_all

@@ -1,0 +1,94 @@
+//! The SBOM: every crate that is in the program, as CycloneDX. Cargo itself says which they are.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::process::{command, output};
+
+/// Writes it, and returns the name of the file.
+pub(super) fn write(out: &Path, name: &str, target: &str) -> Result<String> {
+    let common = ["--locked", "--offline"];
+    // The crates that are linked for this target, without those that only build or test.
+    let tree = ["tree", "--package", "flow-agent", "--features", "sqlite", "--edges", "normal", "--prefix", "none"];
+    let linked = output(command("cargo", tree).args(common).args(["--format", "{p}", "--target", target]))?;
+    let metadata = ["metadata", "--format-version", "1", "--filter-platform", target];
+    let metadata = output(command("cargo", metadata).args(common))?;
+    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata printed no JSON")?;
+    let components = components(&names(&linked), &metadata)?;
+    let document = json!({
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": { "component": {
+            "type": "application", "name": "flow-agent", "version": env!("CARGO_PKG_VERSION"),
+            "licenses": [{ "expression": "MIT" }],
+        } },
+        "components": components,
+    });
+    let file = format!("{name}.cdx.json");
+    fs::write(out.join(&file), serde_json::to_string_pretty(&document)? + "\n")?;
+    Ok(file)
+}
+
+/// Name and version of each line of `cargo tree`: `serde v1.0.229 (proc-macro)`.
+fn names(tree: &str) -> BTreeSet<(String, String)> {
+    let name = |line: &str| {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned()))
+    };
+    tree.lines().filter_map(name).collect()
+}
+
+/// A component for each crate that comes from elsewhere.
+fn components(linked: &BTreeSet<(String, String)>, metadata: &Value) -> Result<Vec<Value>> {
+    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
+    let mut components = Vec::new();
+    for (name, version) in linked {
+        let package = packages
+            .iter()
+            .find(|package| package["name"] == name.as_str() && package["version"] == version.as_str())
+            .with_context(|| format!("cargo metadata does not know {name} {version}"))?;
+        if package["source"].is_null() {
+            continue;
+        }
+        let mut component = json!({
+            "type": "library", "name": name, "version": version,
+            "purl": format!("pkg:cargo/{name}@{version}"),
+        });
+        if let Some(license) = package["license"].as_str() {
+            // Old crates write `MIT/Apache-2.0`, which is no SPDX expression.
+            component["licenses"] = json!([{ "expression": license.replace('/', " OR ") }]);
+        }
+        components.push(component);
+    }
+    Ok(components)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_is_a_crate_that_is_linked_and_comes_from_elsewhere() {
+        let linked = names("flow-agent v0.1.0 (/src/flow-agent)\nserde v1.0.229\nserde v1.0.229 (*)\n\n");
+        assert_eq!(linked.len(), 2);
+        let metadata = json!({ "packages": [
+            { "name": "flow-agent", "version": "0.1.0", "source": null, "license": "MIT" },
+            { "name": "serde", "version": "1.0.229", "source": "registry+x", "license": "MIT/Apache-2.0" },
+            { "name": "serde", "version": "0.9.0", "source": "registry+x", "license": "MIT" },
+        ] });
+        let components = components(&linked, &metadata).unwrap();
+        assert_eq!(
+            components,
+            [json!({
+                "type": "library", "name": "serde", "version": "1.0.229", "purl": "pkg:cargo/serde@1.0.229",
+                "licenses": [{ "expression": "MIT OR Apache-2.0" }],
+            })]
+        );
+        assert!(super::components(&names("other v1.0.0"), &metadata).is_err());
+    }
+}
