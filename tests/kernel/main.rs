@@ -31,6 +31,7 @@ mod interference;
 mod intruders;
 mod iptables;
 mod lacking;
+mod long_run;
 mod nat;
 mod own_run;
 mod parts;

@@ -15,6 +15,7 @@ mod kernels;
 mod lint;
 mod packages;
 mod process;
+mod soak;
 mod systemd;
 mod test;
 
@@ -37,6 +38,7 @@ enum Command {
     Dist(dist::Options),
     Ebpf(ebpf::Options),
     Lint(lint::Options),
+    Soak(soak::Options),
     Test(test::Options),
 }
 
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::Dist(options) => dist::run(options),
         Command::Ebpf(options) => ebpf::run(options),
         Command::Lint(options) => lint::run(options),
+        Command::Soak(options) => soak::run(options),
         Command::Test(options) => test::run(options),
     };
     match outcome {

@@ -1,0 +1,126 @@
+//! `cargo xtask soak`: a long run of everything at once, and a picture of it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::packages;
+use crate::process::{command, root, run as run_command};
+
+/// Lets an agent live under traffic, kills, restarts, reloads and port changes; compares and draws what it did (root)
+#[derive(clap::Args)]
+pub struct Options {
+    /// For how long
+    #[arg(long, default_value_t = 2.0)]
+    hours: f64,
+    /// Where the samples (soak.csv) and the picture (soak.svg) go [default: target/soak]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// # Errors
+/// When the run ends with a difference or cannot be made; the samples up to then are kept.
+pub fn run(options: Options) -> Result<()> {
+    if !(options.hours > 0.0 && options.hours < 1_000.0) {
+        bail!("--hours {}: expected more than 0 and less than 1000", options.hours);
+    }
+    packages::install(packages::FOR_TESTS)?;
+    let out = options.out.unwrap_or_else(|| root().join("target/soak"));
+    fs::create_dir_all(&out).with_context(|| format!("failed to make {}", out.display()))?;
+    let out = out.canonicalize()?;
+    let (samples, picture) = (out.join("soak.csv"), out.join("soak.svg"));
+    let test = ["test", "--workspace", "--features", "flow-agent/sqlite", "--locked", "--test", "kernel"];
+    let mut cargo = command("cargo", test);
+    cargo.args(["long_run::", "--", "--ignored", "--nocapture"]);
+    cargo.env("FLOW_AGENT_TEST_REQUIRE", "1").env("FLOW_AGENT_SOAK_SAMPLES", &samples);
+    cargo.env("FLOW_AGENT_SOAK_SECONDS", format!("{:.0}", options.hours * 3_600.0));
+    let outcome = run_command(&mut cargo);
+    // A run that failed is drawn as well: where it went wrong is what one wants to see.
+    if let Ok(text) = fs::read_to_string(&samples) {
+        fs::write(&picture, draw(&text)?)?;
+        println!("{}\n{}", samples.display(), picture.display());
+    }
+    outcome
+}
+
+/// What is drawn: the column of the samples, its name, and by how much it is divided.
+const PANELS: [(usize, &str, f64); 4] = [
+    (2, "difference to the observer, bytes", 1.0),
+    (4, "memory of the agent, MiB", 1_024.0),
+    (5, "open files", 1.0),
+    (6, "state directory, MiB", 1_048_576.0),
+];
+
+const WIDTH: f64 = 800.0;
+const HEIGHT: f64 = 120.0;
+const LEFT: f64 = 60.0;
+
+/// One panel below the other, over the hours of the run.
+fn draw(samples: &str) -> Result<String> {
+    let rows: Vec<Vec<f64>> = samples
+        .lines()
+        .skip(1)
+        .map(|line| line.split(',').map(str::parse).collect::<Result<_, _>>())
+        .collect::<Result<_, _>>()
+        .context("the samples are not numbers")?;
+    let end = rows.last().and_then(|row| row.first()).copied().unwrap_or(1.0).max(1.0);
+    let total = (HEIGHT + 40.0) * 4.0 + 20.0;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {total}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"{WIDTH}\" height=\"{total}\" fill=\"#fff\"/>\n"
+    );
+    for (number, (column, name, unit)) in (0_u8..).zip(PANELS) {
+        let values = || rows.iter().map(|row| (row[0], row[column] / unit));
+        let most = values().map(|(_, value)| value).fold(0.0, f64::max);
+        let scale = if most > 0.0 { most } else { 1.0 };
+        let bottom = f64::from(number) * (HEIGHT + 40.0) + HEIGHT + 30.0;
+        let points: Vec<String> = values()
+            .map(|(seconds, value)| {
+                let (x, y) = (LEFT + seconds / end * (WIDTH - LEFT - 20.0), bottom - value / scale * HEIGHT);
+                format!("{x:.1},{y:.1}")
+            })
+            .collect();
+        write!(
+            svg,
+            "<text x=\"{LEFT}\" y=\"{:.0}\">{name}</text>\n\
+             <text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{most:.1}</text>\n\
+             <text x=\"{:.0}\" y=\"{bottom:.0}\" text-anchor=\"end\">0</text>\n\
+             <path d=\"M{LEFT} {bottom}H{:.0}\" stroke=\"#bbb\"/>\n\
+             <polyline points=\"{}\" fill=\"none\" stroke=\"#173d6b\" stroke-width=\"1.5\"/>\n",
+            bottom - HEIGHT - 8.0,
+            LEFT - 6.0,
+            bottom - HEIGHT + 12.0,
+            LEFT - 6.0,
+            WIDTH - 20.0,
+            points.join(" "),
+        )?;
+    }
+    let minutes = end / 60.0;
+    writeln!(
+        svg,
+        "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{minutes:.0} minutes</text>\n</svg>",
+        WIDTH - 20.0,
+        total - 6.0
+    )?;
+    Ok(svg)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_drawn_to_its_own_scale() {
+        let samples = "seconds,events,difference_bytes,observed_bytes,memory_kib,open_files,disk_bytes\n\
+                       60,5,0,1000,2048,20,1048576\n120,9,0,2000,4096,20,2097152\n";
+        let svg = draw(samples).unwrap();
+        // Nothing differs: a line on the ground. The plot is 720 wide, from 60 to 780.
+        assert!(svg.contains("points=\"420.0,150.0 780.0,150.0\""), "{svg}");
+        // Memory goes from half of the height to all of it; the second panel ends at 310.
+        assert!(svg.contains("points=\"420.0,250.0 780.0,190.0\"") && svg.contains(">4.0<"), "{svg}");
+        assert!(draw("seconds\nnone\n").is_err());
+        assert!(draw("seconds\n").unwrap().ends_with("</svg>\n"));
+    }
+}
