@@ -29,6 +29,9 @@ pub enum Command {
     Report(commands::report::Args),
     Show(commands::show::Args),
     Check(commands::check::Args),
+    Users(commands::users::Args),
+    Grant(commands::grant::Args),
+    Notify(commands::notify::Args),
     Import(commands::import::Args),
     Init(commands::init::Args),
     Prune(commands::prune::Args),
@@ -46,6 +49,9 @@ pub fn main() -> ExitCode {
         | Command::Report(_)
         | Command::Show(_)
         | Command::Check(_)
+        | Command::Users(_)
+        | Command::Grant(_)
+        | Command::Notify(_)
         | Command::Import(_)
         | Command::Init(_)
         | Command::Prune(_)
@@ -55,9 +61,20 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => commands::run::execute(&cli.common, args),
         Command::Rollup(args) => commands::rollup::execute(&cli.common, args),
-        Command::Report(args) => commands::report::execute(&cli.common, args),
+        Command::Report(args) => {
+            let may_send = args.may_send();
+            let outcome = commands::report::execute(&cli.common, args);
+            if may_send {
+                // It has gathered: whatever became of the report, users may have reached their quotas.
+                commands::notify::after_report(&cli.common);
+            }
+            outcome
+        }
         Command::Show(args) => commands::show::execute(&cli.common, args),
         Command::Check(args) => commands::check::execute(&cli.common, args),
+        Command::Users(args) => commands::users::execute(&cli.common, args),
+        Command::Grant(args) => commands::grant::execute(&cli.common, args),
+        Command::Notify(args) => commands::notify::execute(&cli.common, args),
         Command::Import(args) => commands::import::execute(&cli.common, args),
         Command::Init(args) => commands::init::execute(&cli.common, args),
         Command::Prune(args) => commands::prune::execute(&cli.common, args),

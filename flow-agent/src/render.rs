@@ -4,6 +4,7 @@ mod chart;
 mod dates;
 pub mod figures;
 pub mod letter;
+pub mod notice;
 mod numbers;
 pub mod page;
 mod reasons;
@@ -15,6 +16,7 @@ pub mod summary;
 pub mod table;
 mod templates;
 mod trial;
+pub mod users;
 mod view;
 mod words;
 

@@ -22,10 +22,15 @@ mod manual;
 mod minimal;
 mod program;
 mod prune;
+mod quotas;
+mod receiver;
 mod refusals;
 mod screens;
 mod show;
 mod sources;
 mod state;
 mod store;
+#[path = "../report/stub.rs"]
+#[allow(dead_code, reason = "each test binary uses its own part of it")]
+mod stub;
 mod usage;

@@ -1,6 +1,6 @@
 //! `flow-agent check`: looks at everything that counting and reporting need, and says what to do about what is missing.
 
-mod agent;
+pub(super) mod agent;
 mod config;
 mod enroll;
 mod enroll_main;
@@ -10,6 +10,7 @@ mod kernel;
 mod log;
 mod mail;
 mod nodes;
+mod notify;
 mod ports;
 pub(super) mod state;
 
@@ -43,8 +44,8 @@ pub struct Args {
     /// Look at the configuration and the files that it names, and at nothing else; `systemctl reload` does so first
     #[arg(long, conflicts_with_all = ["enroll", "send_test"])]
     pub config_only: bool,
-    /// Mail a short letter to this address
-    #[arg(long, value_name = "ADDRESS")]
+    /// Send a short letter to this mail address, or a short message to this channel of [[notify]]
+    #[arg(long, value_name = "ADDRESS|CHANNEL")]
     pub send_test: Option<String>,
     /// One JSON object a finding
     #[arg(long)]
@@ -91,6 +92,12 @@ fn look(common: &Common, send_test: Option<&str>) -> Vec<Finding> {
     findings.extend(state::findings(&config, now));
     findings.extend(only_gathers.or_else(|| agent::finding(&config, now)));
     findings.extend(nodes::findings(&config, now));
-    findings.extend(mail::findings(&config, now, send_test));
+    // A mail address has an @, and the name of a channel has none.
+    let (address, channel) = match send_test {
+        Some(to) if to.contains('@') => (Some(to), None),
+        other => (None, other),
+    };
+    findings.extend(mail::findings(&config, now, address));
+    findings.extend(notify::findings(&config, now, channel));
     findings
 }

@@ -10,6 +10,7 @@ pub(super) mod letters;
 mod post;
 mod say;
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::str::FromStr;
 
@@ -17,13 +18,13 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use tokio::runtime::Runtime;
 
-use super::{Common, output};
+use super::{Common, gathered, output, templates};
 use crate::clock;
 use crate::config::{Config, IncompleteLetters};
 use crate::exit::{Code, Failure};
 use crate::ledger::calendar;
 use crate::ledger::month::{Month, MonthError};
-use crate::ledger::statement::{MonthlyReport, State};
+use crate::ledger::statement::{MonthlyReport, NodeStatement, State};
 use crate::mail::{SmtpMailer, Timing};
 use crate::render::Templates;
 use crate::store::sent::{History, Sent};
@@ -49,6 +50,13 @@ pub struct Args {
     /// Mails this user's statement again, whatever became of it before; `@admins`: the summary
     #[arg(long, value_name = "USER", conflicts_with_all = ["dry_run", "no_mail"])]
     pub resend: Vec<String>,
+}
+
+impl Args {
+    /// Whether this run may hand anything to anybody.
+    pub fn may_send(&self) -> bool {
+        !self.dry_run && !self.no_mail
+    }
 }
 
 /// The month given on the command line.
@@ -116,7 +124,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         false => closing::months(&reports::months(&state)?, last_complete),
     };
     let mut job = Job { config, state, now, month, resend: args.resend, is_asked_for, is_caught_up: false };
-    let templates = letters::templates(&job.config)?;
+    let templates = templates::load(&job.config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
     use_one_heap();
@@ -138,6 +146,39 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     // A copy that was given up may hang in the kernel; nobody waits for it.
     runtime.shutdown_background();
     outcome.into_result()
+}
+
+/// What a gathering of the month in progress found.
+pub(super) struct Gathered {
+    pub(super) problems: Vec<String>,
+    /// Why nodes were not gathered, by name.
+    pub(super) whys: BTreeMap<String, String>,
+}
+
+/// Gathers what the nodes counted in the month that is not over. No report is made.
+///
+/// # Errors
+/// When a file cannot be written, or a report is being made at this time.
+pub(super) fn gather_this_month(config: &Config, now: DateTime<Utc>) -> Result<Gathered, Failure> {
+    let today = calendar::local(config.timezone, now).date_naive();
+    let job = Job {
+        config: config.clone(),
+        state: StateDir::new(&config.state_dir),
+        now,
+        month: Month::containing(today, config.month_start_day),
+        resend: Vec::new(),
+        is_asked_for: true,
+        is_caught_up: false,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
+    let lock = job.state.lock_report()?;
+    let directory = gathered::directory(config);
+    let collected = collect::collect(&job, Some(&lock), &directory, None, &runtime)?;
+    runtime.shutdown_background();
+    let why = |node: NodeStatement| Some((node.name, node.why?));
+    let whys = collected.report.nodes.into_iter().filter_map(why).collect();
+    Ok(Gathered { problems: collected.problems, whys })
 }
 
 /// Lets all threads allocate from the main heap. By itself glibc gives each thread a heap of its own, and what the
@@ -183,7 +224,7 @@ fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger, runtime: &Runtime)
         return Ok(Code::Done);
     }
     let former = former.map(without_statements);
-    let directory = collect::directory(&job.config);
+    let directory = gathered::directory(&job.config);
     let collected = collect::collect(job, None, &directory, former.as_ref(), runtime)?;
     if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
         return Ok(Code::Done);
@@ -220,7 +261,7 @@ fn report(
         return Ok(Code::Done);
     }
     let former = former.map(without_statements);
-    let directory = collect::directory(&job.config);
+    let directory = gathered::directory(&job.config);
     let collected = collect::collect(job, Some(lock), &directory, former.as_ref(), runtime)?;
     if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
         return Ok(Code::Done);

@@ -4,7 +4,7 @@ mod brief;
 mod days;
 mod first;
 pub mod hours;
-mod known;
+pub(in crate::commands) mod known;
 pub mod look;
 pub mod narrow;
 mod nodes;

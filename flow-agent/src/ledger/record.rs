@@ -29,6 +29,10 @@ pub enum Kind {
     Seal,
     /// A step of a letter, in `sent.jsonl`.
     Mail,
+    /// A step of a notice, in `notices.jsonl`.
+    Notice,
+    /// Bytes beyond a quota, in `grants.jsonl`.
+    Grant,
 }
 
 impl Kind {
@@ -40,6 +44,8 @@ impl Kind {
             Self::Month => "month",
             Self::Seal => "seal",
             Self::Mail => "mail",
+            Self::Notice => "notice",
+            Self::Grant => "grant",
         }
     }
 }

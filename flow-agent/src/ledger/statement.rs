@@ -163,6 +163,12 @@ pub struct Statement {
     pub billed_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,
+    /// The part of the quota that was granted for this month alone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub granted_bytes: u64,
+    /// What was used in this month before flow-agent counted. It counts towards the quota, and is not billed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub used_before_bytes: u64,
     /// `None` without a price, or if the amount does not fit a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub money: Option<Money>,
@@ -241,6 +247,18 @@ impl MonthlyReport {
         self.statements.iter().map(line)
     }
 
+    /// Adds what users were granted for this month to their quotas, and what they used before flow-agent counted.
+    pub fn add_allowances(&mut self, granted: &BTreeMap<String, u64>, used_before: impl Fn(&str) -> u64) {
+        for statement in &mut self.statements {
+            let Some(user) = &statement.user else { continue };
+            statement.used_before_bytes = used_before(user);
+            if let (Some(quota), Some(bytes)) = (&mut statement.quota_bytes, granted.get(user)) {
+                *quota = quota.saturating_add(*bytes);
+                statement.granted_bytes = *bytes;
+            }
+        }
+    }
+
     /// All bytes and packets of the month. [`assemble()`] has checked that the sums fit.
     pub fn total(&self) -> Counters {
         self.nodes.iter().fold(Counters::default(), |sum, node| sum.checked_add(node.total).unwrap_or(sum))
@@ -268,6 +286,11 @@ impl NodeStatement {
 }
 
 impl Statement {
+    /// The bytes that count towards the quota.
+    pub fn used_bytes(&self) -> u64 {
+        self.billed_bytes.saturating_add(self.used_before_bytes)
+    }
+
     /// The owner who is billed.
     pub fn owner(&self) -> Owner {
         match (&self.user, self.ports.first()) {

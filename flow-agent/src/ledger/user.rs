@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::language::Language;
 use super::month::Month;
@@ -32,7 +32,7 @@ pub struct User {
 }
 
 /// What happens to a user's traffic when the quota is used up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnQuota {
     /// It passes, and is counted.
@@ -40,6 +40,16 @@ pub enum OnQuota {
     Count,
     /// It is dropped until the next billing month, or until the quota is raised.
     Drop,
+}
+
+impl OnQuota {
+    /// The name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Drop => "drop",
+        }
+    }
 }
 
 /// What a user used before flow-agent counted.

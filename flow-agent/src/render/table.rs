@@ -89,7 +89,7 @@ fn others(others: &Others) -> [(&'static str, Flow); 6] {
     ]
 }
 
-fn build(columns: impl Iterator<Item = Column>, rows: impl Iterator<Item = Vec<String>>) -> String {
+pub(super) fn build(columns: impl Iterator<Item = Column>, rows: impl Iterator<Item = Vec<String>>) -> String {
     let columns: Vec<_> = columns.collect();
     let cell = |(text, column): (String, &Column)| Cell::new(text).set_alignment(column.1);
     let mut table = Table::new();

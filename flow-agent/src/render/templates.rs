@@ -12,19 +12,30 @@ use super::words::{self, Words};
 use crate::ledger::language::Language;
 
 /// The embedded files, by name.
-const EMBEDDED: [(&str, &str); 7] = [
+const EMBEDDED: [(&str, &str); 9] = [
     ("letter.txt", include_str!("../../templates/letter.txt")),
     ("letter.html", include_str!("../../templates/letter.html")),
     ("summary.txt", include_str!("../../templates/summary.txt")),
     ("summary.html", include_str!("../../templates/summary.html")),
     ("page.html", include_str!("../../templates/page.html")),
+    ("notice.txt", include_str!("../../templates/notice.txt")),
+    ("notice.html", include_str!("../../templates/notice.html")),
     ("words.en.toml", include_str!("../../templates/words.en.toml")),
     ("words.zh.toml", include_str!("../../templates/words.zh.toml")),
 ];
 
 /// The files that a directory of templates may contain.
-pub const TEMPLATE_NAMES: [&str; 7] =
-    ["letter.txt", "letter.html", "summary.txt", "summary.html", "page.html", "words.en.toml", "words.zh.toml"];
+pub const TEMPLATE_NAMES: [&str; 9] = [
+    "letter.txt",
+    "letter.html",
+    "summary.txt",
+    "summary.html",
+    "page.html",
+    "notice.txt",
+    "notice.html",
+    "words.en.toml",
+    "words.zh.toml",
+];
 
 /// Why a template cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -89,6 +89,10 @@ pub(super) struct Quota {
     /// 0 to 100.
     pub(super) bar: u64,
     pub(super) is_over: bool,
+    /// The part of it that was granted for this month alone.
+    pub(super) granted: Option<Bytes>,
+    /// What was used before flow-agent counted.
+    pub(super) used_before: Option<Bytes>,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,9 +181,11 @@ pub(super) fn view(
         }),
         quota: statement.quota_bytes.map(|quota| Quota {
             of: Bytes { human: quota_in_words(quota), ..Bytes::new(quota) },
-            used: numbers::percent(billed, quota, 1),
-            bar: share(billed, quota).min(100),
-            is_over: billed > quota,
+            used: numbers::percent(statement.used_bytes(), quota, 1),
+            bar: share(statement.used_bytes(), quota).min(100),
+            is_over: statement.used_bytes() > quota,
+            granted: bytes_if_any(statement.granted_bytes),
+            used_before: bytes_if_any(statement.used_before_bytes),
         }),
         before: statement.billed_bytes_before.map(|before| Before {
             period: period_before(report, language),
@@ -215,9 +221,13 @@ fn period_before(report: &MonthlyReport, language: Language) -> String {
     dates::period(language, first, report.first_day - Days::new(1))
 }
 
+fn bytes_if_any(bytes: u64) -> Option<Bytes> {
+    (bytes > 0).then(|| Bytes { human: quota_in_words(bytes), ..Bytes::new(bytes) })
+}
+
 /// `500 GiB`. A quota configured in decimal units is also shown in binary ones, which all other figures use:
 /// `500 GB (465.66 GiB)`.
-fn quota_in_words(quota: u64) -> String {
+pub(super) fn quota_in_words(quota: u64) -> String {
     let (written, human) = (Written(quota).to_string(), Human(quota.into()).to_string());
     let is_decimal = !written.ends_with("iB") && quota >= 1 << 10;
     if is_decimal { format!("{written} ({human})") } else { written }

@@ -112,6 +112,16 @@ impl StateDir {
     pub fn sent(&self) -> PathBuf {
         self.root.join("sent.jsonl")
     }
+
+    /// `grants.jsonl`
+    pub fn grants(&self) -> PathBuf {
+        self.root.join("grants.jsonl")
+    }
+
+    /// `notices.jsonl`
+    pub fn notices(&self) -> PathBuf {
+        self.root.join("notices.jsonl")
+    }
 }
 
 #[cfg(test)]
@@ -134,6 +144,8 @@ mod tests {
             state.ports(),
             state.instance(),
             state.sent(),
+            state.grants(),
+            state.notices(),
         ];
         let expected = [
             "hourly/2026-10-05.jsonl",
@@ -146,6 +158,8 @@ mod tests {
             "ports.json",
             "instance",
             "sent.jsonl",
+            "grants.jsonl",
+            "notices.jsonl",
         ];
         for (path, expected) in paths.iter().zip(expected) {
             assert_eq!(path.strip_prefix("/var/lib/flow-agent").unwrap(), Path::new(expected));

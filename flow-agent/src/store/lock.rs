@@ -70,6 +70,16 @@ lock! {
     ReportLock, "report.lock"
 }
 
+lock! {
+    /// `grants.lock`: the right to write `grants.jsonl`.
+    GrantsLock, "grants.lock"
+}
+
+lock! {
+    /// `notices.lock`: the right to write `notices.jsonl`, and to send notices.
+    NoticesLock, "notices.lock"
+}
+
 impl StateDir {
     /// Takes `run.lock`: the right to write the hourly log, the checkpoint, the port list, and the instance.
     ///
@@ -93,6 +103,22 @@ impl StateDir {
     /// As [`StateDir::lock_run`].
     pub fn lock_report(&self) -> Result<ReportLock, StoreError> {
         ReportLock::take(self)
+    }
+
+    /// Takes `grants.lock`: the right to write `grants.jsonl`.
+    ///
+    /// # Errors
+    /// As [`StateDir::lock_run`].
+    pub fn lock_grants(&self) -> Result<GrantsLock, StoreError> {
+        GrantsLock::take(self)
+    }
+
+    /// Takes `notices.lock`: the right to write `notices.jsonl`, and to send notices.
+    ///
+    /// # Errors
+    /// As [`StateDir::lock_run`].
+    pub fn lock_notices(&self) -> Result<NoticesLock, StoreError> {
+        NoticesLock::take(self)
     }
 }
 

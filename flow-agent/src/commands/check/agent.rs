@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::finding::{Finding, Section};
+use super::finding::{Finding, Section, Status};
 use super::state;
 use crate::config::Config;
 use crate::ledger::calendar::local;
@@ -52,6 +52,12 @@ fn judge(config: &Config, runs: bool, read_at: Option<DateTime<Utc>>, now: DateT
     Some(Finding::ok(Section::Agent, format!("the counters were last read at {}", shown(at))))
 }
 
+/// Why this machine's agent does not count, and when it last read the counters; `None` if it does, or never did.
+pub(in crate::commands) fn dead(config: &Config, now: DateTime<Utc>) -> Option<(String, DateTime<Utc>)> {
+    let failed = finding(config, now).filter(|finding| finding.status == Status::Fail)?;
+    Some((failed.what, newest_reading(&StateDir::new(&config.state_dir))?))
+}
+
 /// When the counters were last read, as the checkpoint and the newest seal say. Files that are damaged or cannot be read
 /// are findings of the section `state`.
 fn newest_reading(state: &StateDir) -> Option<DateTime<Utc>> {
@@ -70,7 +76,6 @@ fn newest_reading(state: &StateDir) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::check::finding::Status;
     use crate::config;
 
     fn config(text: &str) -> Config {

@@ -30,6 +30,7 @@ pub enum Section {
     Agent,
     Nodes,
     Mail,
+    Notify,
 }
 
 impl Section {
@@ -40,7 +41,7 @@ impl Section {
             Self::Kernel | Self::Interfaces | Self::Agent => Code::Kernel,
             Self::State => Code::Store,
             Self::Nodes => Code::Incomplete,
-            Self::Mail => Code::Mail,
+            Self::Mail | Self::Notify => Code::Mail,
         }
     }
 
@@ -54,6 +55,7 @@ impl Section {
             Self::Agent => "agent",
             Self::Nodes => "nodes",
             Self::Mail => "mail",
+            Self::Notify => "notify",
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 
 use super::finding::{Finding, Section};
-use crate::commands::report::letters;
+use crate::commands::templates;
 use crate::config::Config;
 use crate::errors::chain;
 use crate::ledger::calendar;
@@ -16,7 +16,7 @@ use crate::render::TEMPLATE_NAMES;
 pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(directory) = &config.report.templates {
-        findings.push(match letters::templates(config) {
+        findings.push(match templates::load(config) {
             Ok(_) => Finding::ok(Section::Config, format!("the templates in `{}` can be used", directory.display())),
             Err(failure) => Finding::fail(Section::Config, format!("{:#}", failure.error)).help(failure.help),
         });

@@ -11,20 +11,20 @@ use tokio::runtime::Runtime;
 
 use super::Job;
 use super::say::Progress;
+use crate::commands::gathered::{add_files, name_of};
+use crate::commands::limits;
 use crate::config::Config;
 use crate::errors::chain;
 use crate::exit::Failure;
 use crate::gather::{FetchError, GatherConfig, GatherError, NodeConfig, NodeFiles, NodeSource, gather};
-use crate::ledger::block::{Daily, MonthBlock, Monthly};
+use crate::ledger::block::{MonthBlock, Monthly};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::stamp;
 use crate::ledger::statement::{
     Correction, Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, assemble, cut_to_limits, finality,
 };
-use crate::ledger::user::User;
 use crate::store::blocks::{Blocks, Item};
-use crate::store::damage::Damage;
 use crate::store::table::{DayOutcome, KeepReason, put_gathered};
 use crate::store::{ReportLock, StateDir, StoreError};
 
@@ -42,22 +42,6 @@ pub(super) fn this_node(config: &Config) -> NodeConfig {
         source: NodeSource::Local,
         state_dir: config.state_dir.clone(),
     }
-}
-
-/// The users of the configuration, with node aliases resolved.
-pub(super) fn directory(config: &Config) -> Directory {
-    let on_nodes = |user: &User| User {
-        nodes: user.nodes.iter().map(|node| name_of(config, node).to_owned()).collect(),
-        shares: user.shares.iter().map(|(node, share)| (name_of(config, node).to_owned(), *share)).collect(),
-        ..user.clone()
-    };
-    Directory::new(config.users.iter().map(on_nodes).collect())
-}
-
-/// The current name of a node.
-fn name_of<'a>(config: &'a Config, node: &'a str) -> &'a str {
-    let found = config.nodes.iter().find(|candidate| candidate.aliases.iter().any(|alias| alias == node));
-    found.map_or(node, |found| &found.name)
 }
 
 /// Gathers the files, keeps the days that are better than those kept before, and adds them up. Without `lock` nothing
@@ -98,7 +82,9 @@ pub(super) fn collect(
         final_after: config.report.final_after,
         former,
     };
-    Ok(Collected { report: assemble(&inputs, outcomes), problems })
+    let mut report = assemble(&inputs, outcomes);
+    problems.extend(limits::add_allowances(config, &job.state, directory, &mut report)?);
+    Ok(Collected { report, problems })
 }
 
 /// Fetches `months` from `nodes`, and keeps the days that are better than those kept before.
@@ -313,25 +299,6 @@ fn sum<'d>(job: &Job, directory: &'d Directory, source: &Source) -> Summed<'d> {
     let mut figures = NodeMonth::new(&source.node, directory, job.month, job.config.month_start_day);
     let damages = add_files(&source.paths, &mut figures)?;
     Ok((figures, damages))
-}
-
-/// Adds the days of daily files; returns what could not be added and why.
-pub(super) fn add_files(paths: &[PathBuf], figures: &mut NodeMonth<'_>) -> Result<Vec<String>, StoreError> {
-    let mut damages = Vec::new();
-    for path in paths {
-        for item in Blocks::<Daily>::open(path)?.into_iter().flatten() {
-            match item? {
-                Item::Block(found) => {
-                    if let Err(error) = figures.add(&found.block) {
-                        damages.push(format!("{}:{}: {error}", path.display(), found.line));
-                    }
-                }
-                Item::Damage(damage) => damages.push(Damage::of_block(path, &damage).to_string()),
-                Item::Tail(tail) => damages.push(Damage::of_block(path, &tail.damage).to_string()),
-            }
-        }
-    }
-    Ok(damages)
 }
 
 /// The recorded block of the previous month, with current node names; `None` if its lines are damaged.

@@ -15,7 +15,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
 use proptest::prelude::*;
 
-use super::collect::add_files;
+use crate::commands::gathered::add_files;
 use crate::ledger::block::{DayBlock, HourBlock};
 use crate::ledger::calendar::{self, BucketLength};
 use crate::ledger::month::Month;

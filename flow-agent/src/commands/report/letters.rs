@@ -1,7 +1,5 @@
 //! The letters of a report, and which of them are due.
 
-use std::collections::BTreeMap;
-
 use super::deliveries::DeliveryHistory;
 use super::{Job, withholds};
 use crate::config::Config;
@@ -13,7 +11,7 @@ use crate::ledger::statement::{MonthlyReport, State, Statement};
 use crate::ledger::user::User;
 use crate::mail::{Attachment, Content, Header, Letter, compose, message_id};
 use crate::render::letter::LetterText;
-use crate::render::{TEMPLATE_NAMES, Templates, letter, page, summary};
+use crate::render::{Templates, letter, page, summary};
 
 /// The name of the summary in places where a user is named.
 pub(super) const ADMINS: &str = "@admins";
@@ -139,35 +137,9 @@ pub(super) fn is_due(job: &Job, report: &MonthlyReport, deliveries: &DeliveryHis
 }
 
 /// The address and language of a user's letters.
-pub(super) fn address<'a>(config: &'a Config, user: &str) -> Option<(&'a String, Language)> {
+pub(in crate::commands) fn address<'a>(config: &'a Config, user: &str) -> Option<(&'a String, Language)> {
     let user: &User = config.users.iter().find(|candidate| candidate.name == user)?;
     Some((user.email.as_ref()?, user.language))
-}
-
-/// The built-in templates, overridden by those of the operator.
-#[expect(clippy::disallowed_methods, reason = "edge: files")]
-pub(in crate::commands) fn templates(config: &Config) -> Result<Templates, Failure> {
-    let mut overrides = BTreeMap::new();
-    if let Some(directory) = &config.report.templates {
-        for name in TEMPLATE_NAMES {
-            let path = directory.join(name);
-            match std::fs::read_to_string(&path) {
-                Ok(text) => drop(overrides.insert(name.to_owned(), text)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound && directory.is_dir() => {}
-                Err(error) => {
-                    let error = anyhow::Error::new(error).context(format!("failed to read `{}`", path.display()));
-                    return Err(Failure::new(Code::Config, error));
-                }
-            }
-        }
-    }
-    let templates = Templates::new(&overrides)?;
-    // The tests cover the built-in templates. A mistake in an operator's template could otherwise remain unnoticed for
-    // months, until the first letter that needs that part.
-    if !overrides.is_empty() {
-        templates.try_out()?;
-    }
-    Ok(templates)
 }
 
 fn compose_letter(

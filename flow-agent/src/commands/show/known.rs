@@ -161,7 +161,7 @@ impl Known {
 
 /// What lies in a directory, in order; nothing if there is no such directory.
 #[expect(clippy::disallowed_methods, reason = "edge: files")]
-fn files(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(in crate::commands) fn files(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let failed = StoreError::io("read", directory);
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

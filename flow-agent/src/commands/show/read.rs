@@ -175,6 +175,11 @@ impl Log {
         Ok(())
     }
 
+    /// Hands over what is known of damage, instead of printing it.
+    pub fn take_damages(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.damages)
+    }
+
     /// The number of damaged parts.
     pub fn damages(&self) -> usize {
         self.damages.len()

@@ -67,6 +67,11 @@ pub struct NodeOutcome<'d> {
 }
 
 impl<'d> NodeOutcome<'d> {
+    /// The seal of a day of the month.
+    pub fn seal(&self, day: NaiveDate) -> Option<&crate::ledger::record::DaySeal> {
+        self.figures.seal(day)
+    }
+
     /// The outcome for a node whose files were used as they are.
     pub fn taken(figures: NodeMonth<'d>) -> Self {
         Self { figures, why: None, corrections: Vec::new(), days_refused: Vec::new() }
@@ -176,6 +181,8 @@ fn empty(inputs: &ReportInputs<'_>, user: Option<String>) -> Statement {
         days: vec![(0, 0); inputs.month.days(inputs.month_start_day).count()],
         billed_bytes: 0,
         quota_bytes: entry.and_then(|entry| entry.quota_bytes),
+        granted_bytes: 0,
+        used_before_bytes: 0,
         money: None,
         billed_bytes_before: None,
         only_on: entry.map(|entry| entry.nodes.clone()).unwrap_or_default(),

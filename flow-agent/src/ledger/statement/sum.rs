@@ -147,6 +147,11 @@ impl<'d> NodeMonth<'d> {
         self.seals.get(&day)
     }
 
+    /// The seal of the newest day of the month that was added.
+    pub fn newest_seal(&self) -> Option<&DaySeal> {
+        self.seals.last_key_value().map(|(_, seal)| seal)
+    }
+
     /// The newest day added, of this or another month, on which something was counted.
     pub fn newest_counted_day(&self) -> Option<NaiveDate> {
         self.newest_counted.values().max().copied()

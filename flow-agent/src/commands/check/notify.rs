@@ -1,0 +1,154 @@
+//! Section notify: can the channels of notices be used, and did they take what was sent last.
+
+use chrono::{DateTime, FixedOffset, Utc};
+
+use super::finding::{Finding, Section};
+use crate::config::Config;
+use crate::errors::{chain, nearest};
+use crate::ledger::calendar;
+use crate::ledger::limits::notice::NoticeLine;
+use crate::ledger::record::{MailState, stamp};
+use crate::notify::{Channel, ChannelConfig, Message, Outcome};
+use crate::store::StateDir;
+use crate::store::notices::Notices;
+
+/// Looks at every channel; `send_test` is the name of one that gets a short message.
+pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&str>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(name) = send_test.filter(|name| config.notify.iter().all(|channel| channel.name != **name)) {
+        let names: Vec<&str> = config.notify.iter().map(|channel| channel.name.as_str()).collect();
+        let help = match nearest(name, names.iter().copied()) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None if names.is_empty() => {
+                "there is no [[notify]] in the configuration; a mail address has an @".to_owned()
+            }
+            None => format!("the channels are {}; a mail address has an @", names.join(", ")),
+        };
+        findings.push(Finding::fail(Section::Notify, format!("there is no channel `{name}`")).help(help));
+    }
+    let lines = match Notices::read(&StateDir::new(&config.state_dir)) {
+        Ok(content) => {
+            let damages = content.damages.iter().map(|damage| Finding::warn(Section::Notify, damage.to_string()));
+            findings.extend(damages);
+            content.lines
+        }
+        Err(error) => {
+            findings.push(Finding::error(Section::Notify, &error));
+            Vec::new()
+        }
+    };
+    for channel in &config.notify {
+        let is_tested = send_test == Some(channel.name.as_str());
+        findings.push(look_at(config, channel, &lines, now, is_tested));
+    }
+    findings
+}
+
+fn look_at(config: &Config, channel: &ChannelConfig, lines: &[NoticeLine], now: DateTime<Utc>, test: bool) -> Finding {
+    let name = &channel.name;
+    let open = match Channel::open(channel) {
+        Ok(open) => open,
+        Err(error) => return Finding::fail(Section::Notify, format!("{name}: {}", chain(&error))).help(error.help()),
+    };
+    let host = open.host();
+    if test {
+        return match open.send(&test_message(config, now), now.timestamp()) {
+            Outcome::Accepted { reply } => {
+                Finding::ok(Section::Notify, format!("{name}: {host} took the test: {reply}"))
+            }
+            Outcome::Refused { reply, .. } => Finding::fail(Section::Notify, format!("{name}: {host}: {reply}"))
+                .help("check the address in its `url_file`".to_owned()),
+            Outcome::Unknown { why } => Finding::fail(Section::Notify, format!("{name}: {host}: {why}")),
+        };
+    }
+    match health(lines, name) {
+        Health::Unused => Finding::ok(Section::Notify, format!("{name}: {host}, nothing was sent yet")),
+        Health::Alive(at) => {
+            Finding::ok(Section::Notify, format!("{name}: {host}, took a notice at {}", stamp::show(at)))
+        }
+        Health::Dead { since, why } => {
+            let what = format!("{name}: {host} has taken nothing since {}: {why}", stamp::show(since));
+            Finding::fail(Section::Notify, what).help(format!("try `flow-agent check --send-test {name}`"))
+        }
+    }
+}
+
+/// What the ledger says of a channel.
+#[derive(Debug, PartialEq, Eq)]
+enum Health {
+    Unused,
+    Alive(DateTime<FixedOffset>),
+    Dead { since: DateTime<FixedOffset>, why: String },
+}
+
+fn health(lines: &[NoticeLine], channel: &str) -> Health {
+    let mut health = Health::Unused;
+    for line in lines.iter().filter(|line| line.channel == channel) {
+        match line.state {
+            MailState::Sent => health = Health::Alive(line.at),
+            MailState::Failed | MailState::Unknown => {
+                let since = if let Health::Dead { since, .. } = health { since } else { line.at };
+                health = Health::Dead { since, why: line.reply.clone().unwrap_or_default() };
+            }
+            MailState::Sending => {}
+        }
+    }
+    health
+}
+
+fn test_message(config: &Config, now: DateTime<Utc>) -> Message {
+    let text = format!("flow-agent on {}: a test. Notices arrive here.", config.node);
+    Message {
+        id: format!("test-{}", now.timestamp_micros()),
+        event: "test",
+        level: None,
+        month: String::new(),
+        user: None,
+        node: None,
+        day: None,
+        quota_bytes: None,
+        used_bytes: None,
+        left_bytes: None,
+        forecast_bytes: None,
+        title: format!("flow-agent on {}: test", config.node),
+        text,
+        sent_by: config.node.clone(),
+        at: stamp::show(calendar::local(config.timezone, now)).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::limits::notice::{Event, Subject};
+    use crate::ledger::record::{Kind, VERSION};
+
+    #[test]
+    fn a_channel_is_dead_since_its_first_failure_after_the_last_notice_that_it_took() {
+        let at = |minute| DateTime::parse_from_rfc3339(&format!("2026-10-05T13:{minute:02}:00+08:00")).unwrap();
+        let line = |minute, channel: &str, state| NoticeLine {
+            v: VERSION,
+            kind: Kind::Notice,
+            at: at(minute),
+            subject: Subject {
+                month: "2026-10".parse().unwrap(),
+                user: Some("ada".to_owned()),
+                event: Event::Warn,
+                level: Some(80),
+                node: None,
+                day: None,
+                quota_bytes: None,
+            },
+            channel: channel.to_owned(),
+            state,
+            reply: (state == MailState::Failed).then(|| "500".to_owned()),
+        };
+        let mut lines = vec![line(1, "a", MailState::Sending), line(2, "a", MailState::Sent)];
+        assert_eq!(health(&lines, "a"), Health::Alive(at(2)));
+        assert_eq!(health(&lines, "b"), Health::Unused);
+        lines.extend([line(3, "a", MailState::Failed), line(4, "b", MailState::Sent), line(5, "a", MailState::Failed)]);
+        assert_eq!(health(&lines, "a"), Health::Dead { since: at(3), why: "500".to_owned() });
+        lines.push(line(6, "a", MailState::Sent));
+        assert_eq!(health(&lines, "a"), Health::Alive(at(6)));
+    }
+}

@@ -1,0 +1,46 @@
+//! The users of the configuration as nodes name them, and the nodes' daily files: what reports and quotas are made of.
+
+use std::path::PathBuf;
+
+use crate::config::Config;
+use crate::ledger::block::Daily;
+use crate::ledger::statement::{Directory, NodeMonth};
+use crate::ledger::user::User;
+use crate::store::StoreError;
+use crate::store::blocks::{Blocks, Item};
+use crate::store::damage::Damage;
+
+/// The users of the configuration, with node aliases resolved.
+pub(super) fn directory(config: &Config) -> Directory {
+    let on_nodes = |user: &User| User {
+        nodes: user.nodes.iter().map(|node| name_of(config, node).to_owned()).collect(),
+        shares: user.shares.iter().map(|(node, share)| (name_of(config, node).to_owned(), *share)).collect(),
+        ..user.clone()
+    };
+    Directory::new(config.users.iter().map(on_nodes).collect())
+}
+
+/// The current name of a node.
+pub(super) fn name_of<'a>(config: &'a Config, node: &'a str) -> &'a str {
+    let found = config.nodes.iter().find(|candidate| candidate.aliases.iter().any(|alias| alias == node));
+    found.map_or(node, |found| &found.name)
+}
+
+/// Adds the days of daily files; returns what could not be added and why.
+pub(super) fn add_files(paths: &[PathBuf], figures: &mut NodeMonth<'_>) -> Result<Vec<String>, StoreError> {
+    let mut damages = Vec::new();
+    for path in paths {
+        for item in Blocks::<Daily>::open(path)?.into_iter().flatten() {
+            match item? {
+                Item::Block(found) => {
+                    if let Err(error) = figures.add(&found.block) {
+                        damages.push(format!("{}:{}: {error}", path.display(), found.line));
+                    }
+                }
+                Item::Damage(damage) => damages.push(Damage::of_block(path, &damage).to_string()),
+                Item::Tail(tail) => damages.push(Damage::of_block(path, &tail.damage).to_string()),
+            }
+        }
+    }
+    Ok(damages)
+}

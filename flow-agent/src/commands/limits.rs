@@ -1,0 +1,255 @@
+//! Joins what quotas are judged by: the configuration, the grants, and what was counted in the billing month so far.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use super::gathered::{add_files, directory};
+use super::show::period::ShowContext;
+use super::show::read::Log;
+use crate::config::Config;
+use crate::exit::{Code, Failure};
+use crate::gather::NodeSource;
+use crate::ledger::block::{Daily, DayBlock};
+use crate::ledger::calendar;
+use crate::ledger::forecast::{self, Measured};
+use crate::ledger::limits::grant;
+use crate::ledger::limits::state::{Known, Rules, UserState};
+use crate::ledger::month::Month;
+use crate::ledger::statement::{Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, Statement, assemble};
+use crate::ledger::usage::Settings;
+use crate::store::blocks::{Blocks, Item};
+use crate::store::{StateDir, StoreError, grants, hours};
+
+/// How all users stand in the billing month that is not over.
+pub struct Standing {
+    pub first_day: NaiveDate,
+    pub today: NaiveDate,
+    /// In the order of the configuration.
+    pub users: Vec<UserState>,
+    /// The month so far, as a report would have it.
+    pub report: MonthlyReport,
+    /// For each node the newest time up to which something is known of it.
+    pub newest: BTreeMap<String, DateTime<Utc>>,
+    /// What could not be read.
+    pub damages: Vec<String>,
+}
+
+/// How the users of `config` stand at `now`: on a node by its own log, on a main node by what was gathered of all nodes.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<Standing, Failure> {
+    let state = StateDir::new(&config.state_dir);
+    let today = calendar::local(config.timezone, now).date_naive();
+    let month = Month::containing(today, config.month_start_day);
+    let first_day = month.first_day(config.month_start_day);
+    let directory = directory(config);
+    let mut damages = Vec::new();
+    let mut outcomes = Vec::new();
+    let mut newest = BTreeMap::new();
+    for name in node_names(config) {
+        let mut figures = NodeMonth::new(&name, &directory, month, config.month_start_day);
+        let from_own_log = is_own_log(config, &name);
+        if from_own_log {
+            damages.extend(add_own_days(config, &state, first_day..=today, now, &mut figures)?);
+        } else {
+            let months = month.calendar_months(config.month_start_day);
+            let paths: Vec<_> = months.map(|month| state.node_daily(&name, month)).collect();
+            damages.extend(add_files(&paths, &mut figures)?.into_iter().map(|damage| format!("node {name}: {damage}")));
+        }
+        if let Some(at) = figures.newest_seal().and_then(|seal| seal.at) {
+            newest.insert(name, at.to_utc());
+        }
+        outcomes.push(NodeOutcome::taken(figures));
+    }
+    let measured = measured(&outcomes, first_day, today);
+    let report = assemble(
+        &ReportInputs {
+            month,
+            month_start_day: config.month_start_day,
+            zone: config.timezone,
+            now,
+            billed: config.report.billed,
+            price: None,
+            directory: &directory,
+            before: None,
+            final_after: config.report.final_after,
+            former: None,
+        },
+        outcomes,
+    );
+    let granted = granted(&state, month, &mut damages)?;
+    let first_counted = first_counted(config, &state)?;
+    let node = config.nodes.is_empty().then_some(config.node.as_str());
+    let rules = Rules { month, first_day, today, billed: report.billed, warn: &config.limits.warn, node };
+    let end = calendar::day_end(config.timezone, month.last_day(config.month_start_day));
+    let seconds_left = u64::try_from((end - now).num_seconds()).unwrap_or(0);
+    let users = standing_of(config, &directory, &report, |user, statement| Known {
+        statement,
+        granted: granted.get(user).copied().unwrap_or(0),
+        used_before: directory.user(user).map_or(0, |user| user.used_before(month, first_counted)),
+        forecast: statement.and_then(|statement| forecast_of(statement, &report, &measured, seconds_left)),
+        is_incomplete: statement.is_none_or(|statement| is_incomplete(config, &report, statement)),
+    });
+    let users = users.into_iter().map(|(user, known)| UserState::new(&rules, user, known)).collect();
+    Ok(Standing { first_day, today, users, report, newest, damages })
+}
+
+/// The nodes that are looked at: those of the configuration, or this machine alone.
+fn node_names(config: &Config) -> Vec<String> {
+    match config.nodes.is_empty() {
+        true => vec![config.node.clone()],
+        false => config.nodes.iter().map(|node| node.name.clone()).collect(),
+    }
+}
+
+/// Whether the node of that name is this machine, whose log is newer than what was gathered of it.
+pub(super) fn is_own_log(config: &Config, name: &str) -> bool {
+    let is_local = |node: &crate::gather::NodeConfig| {
+        node.name == name && node.source == NodeSource::Local && node.state_dir == config.state_dir
+    };
+    config.nodes.is_empty() || config.nodes.iter().any(is_local)
+}
+
+/// Adds what users were granted, and what they used before flow-agent counted, to the statements of a report. Returns what
+/// could not be read.
+///
+/// # Errors
+/// When a file cannot be read.
+pub(super) fn add_allowances(
+    config: &Config,
+    state: &StateDir,
+    directory: &Directory,
+    report: &mut MonthlyReport,
+) -> Result<Vec<String>, StoreError> {
+    let mut damages = Vec::new();
+    let granted = granted(state, report.month, &mut damages)?;
+    let (month, first_counted) = (report.month, first_counted(config, state)?);
+    let used_before = |user: &str| directory.user(user).map_or(0, |user| user.used_before(month, first_counted));
+    report.add_allowances(&granted, used_before);
+    Ok(damages)
+}
+
+/// The billing month in which counting began on any of the nodes; `None` if nothing was counted yet.
+fn first_counted(config: &Config, state: &StateDir) -> Result<Option<Month>, StoreError> {
+    let mut first: Option<NaiveDate> = None;
+    for name in node_names(config) {
+        let is_own = is_own_log(config, &name);
+        let days = if is_own { state.daily_dir() } else { state.node_daily_dir(&name) };
+        first = first.into_iter().chain(first_day_in(state, &days, is_own)?).min();
+    }
+    Ok(first.map(|day| Month::containing(day, config.month_start_day)))
+}
+
+/// Adds the days of this machine's own log, today up to now; returns what could not be read.
+fn add_own_days(
+    config: &Config,
+    state: &StateDir,
+    days: std::ops::RangeInclusive<NaiveDate>,
+    now: DateTime<Utc>,
+    figures: &mut NodeMonth<'_>,
+) -> Result<Vec<String>, Failure> {
+    if !state.root().is_dir() {
+        // Nothing was counted here yet.
+        return Ok(Vec::new());
+    }
+    let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
+    let context = ShowContext { now, zone: config.timezone, month_start_day: config.month_start_day };
+    let mut log = Log::new(state.clone(), settings)?;
+    let mut damages = Vec::new();
+    log.days(days, &context, |shown| {
+        if let Err(error) = figures.add(&shown.block) {
+            damages.push(error.to_string());
+        }
+        Ok(true)
+    })?;
+    damages.extend(log.take_damages());
+    Ok(damages)
+}
+
+/// The first day of which something is known in the daily logs of a node, or in this machine's own hourly log.
+fn first_day_in(state: &StateDir, directory: &Path, is_own: bool) -> Result<Option<NaiveDate>, StoreError> {
+    let hourly = if is_own { hours::dates(state)?.first().copied() } else { None };
+    let mut files = super::show::known::files(directory)?;
+    files.sort();
+    let Some(first) = files.first() else { return Ok(hourly) };
+    let mut days = Blocks::<Daily>::open(first)?.into_iter().flatten();
+    let daily = days.find_map(|item| match item {
+        Ok(Item::Block(found)) => Some(found.block),
+        Ok(Item::Damage(_) | Item::Tail(_)) | Err(_) => None,
+    });
+    Ok(hourly.into_iter().chain(daily.map(|block: DayBlock| block.seal.day)).min())
+}
+
+fn granted(state: &StateDir, month: Month, damages: &mut Vec<String>) -> Result<BTreeMap<String, u64>, StoreError> {
+    let content = grants::read(state)?;
+    damages.extend(content.damages.iter().map(ToString::to_string));
+    Ok(grant::granted(&content.lines, month))
+}
+
+/// The measured seconds of each day of the month that is over: of several nodes, the average.
+fn measured(outcomes: &[NodeOutcome<'_>], first_day: NaiveDate, today: NaiveDate) -> Vec<u64> {
+    let nodes = u64::try_from(outcomes.len()).unwrap_or(1).max(1);
+    let seconds = |day: NaiveDate| {
+        let covered =
+            outcomes.iter().filter_map(|outcome| outcome.seal(day)).map(|seal| u64::from(seal.seconds_covered));
+        covered.sum::<u64>() / nodes
+    };
+    first_day.iter_days().take_while(|day| *day < today).map(seconds).collect()
+}
+
+/// What will have been counted of a user when the month ends.
+fn forecast_of(statement: &Statement, report: &MonthlyReport, seconds: &[u64], seconds_left: u64) -> Option<u64> {
+    let days = statement.days.iter().zip(seconds).map(|((inward, outward), seconds)| {
+        let bytes = match report.billed {
+            crate::ledger::billing::Billed::Both => inward.saturating_add(*outward),
+            crate::ledger::billing::Billed::In => *inward,
+            crate::ledger::billing::Billed::Out => *outward,
+            crate::ledger::billing::Billed::Max => *inward.max(outward),
+        };
+        Measured { bytes: bytes.into(), seconds: *seconds }
+    });
+    let days: Vec<Measured> = days.collect();
+    let bytes = forecast::month(statement.billed_bytes.into(), &days, seconds_left)?;
+    Some(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
+/// Whether part of what concerns this user was not measured or not gathered.
+fn is_incomplete(config: &Config, report: &MonthlyReport, statement: &Statement) -> bool {
+    let concerns = |name: &str| statement.only_on.is_empty() || statement.only_on.contains(name);
+    let mut nodes = report.nodes.iter().filter(|node| concerns(&node.name));
+    nodes.any(|node| !node.days_missing.is_empty() || node.coverage.ratio() < config.report.min_coverage)
+}
+
+/// Pairs every user of the configuration who is on one of these nodes with what `known` says.
+fn standing_of<'a, 'r>(
+    config: &Config,
+    directory: &'a Directory,
+    report: &'r MonthlyReport,
+    known: impl Fn(&str, Option<&'r Statement>) -> Known<'r>,
+) -> Vec<(&'a crate::ledger::user::User, Known<'r>)> {
+    let statements: BTreeMap<&str, &Statement> =
+        report.statements.iter().filter_map(|statement| Some((statement.user.as_deref()?, statement))).collect();
+    let is_here = |user: &&crate::ledger::user::User| !config.nodes.is_empty() || user.is_on(&config.node);
+    let users = directory.users().iter().filter(is_here);
+    users.map(|user| (user, known(&user.name, statements.get(user.name.as_str()).copied()))).collect()
+}
+
+/// Refuses a user whom the configuration does not name.
+///
+/// # Errors
+/// Exit code 2, with the name that was probably meant.
+pub fn refuse_unknown(config: &Config, user: &str) -> Result<(), Failure> {
+    if config.users.iter().any(|known| known.name == user) {
+        return Ok(());
+    }
+    let names = config.users.iter().map(|user| user.name.as_str());
+    let help = match crate::errors::nearest(user, names) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "quotas belong to the users of [[users]] and of `users_file`".to_owned(),
+    };
+    let error = anyhow::anyhow!("there is no user `{user}` in the configuration");
+    Err(Failure::new(Code::Usage, error).help(help))
+}

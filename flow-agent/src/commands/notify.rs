@@ -1,0 +1,150 @@
+//! `flow-agent notify`: finds out what somebody is to be told, and tells it over the channels of the configuration.
+//!
+//! It is a program of its own beside the agent: it reads what the agent wrote, and nothing that it does can delay counting.
+
+pub mod facts;
+mod letters;
+mod send;
+
+use std::collections::BTreeMap;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+
+use super::{Common, limits, output, report, templates};
+use crate::clock;
+use crate::config::Config;
+use crate::exit::{Code, Failure};
+use crate::ledger::limits::due::{Told, of_users};
+use crate::ledger::limits::notice::Notice;
+use crate::store::notices::Notices;
+use crate::store::{StateDir, StoreError};
+use send::{Sender, Summary};
+
+/// Tell users and admins what they should know: quotas that are reached, gaps, nodes without news
+#[derive(Debug, clap::Args)]
+#[command(after_help = "flow-agent-notify.timer runs this every minute. On a main node, flow-agent-gather.timer runs \
+                        `flow-agent notify --gather` every hour.")]
+pub struct Args {
+    /// On a main node: first gather what the nodes counted in this month
+    #[arg(long)]
+    pub gather: bool,
+    /// Show what would be sent; sends nothing and writes nothing
+    #[arg(long, conflicts_with = "gather")]
+    pub dry_run: bool,
+    /// Send what failed before again now, instead of after a pause
+    #[arg(long, conflicts_with = "dry_run")]
+    pub retry_now: bool,
+}
+
+/// Sends what is due.
+///
+/// # Errors
+/// Exit code 3 or 5 if the configuration or a file cannot be read, 5 if the ledger cannot be written. A notice that was not
+/// delivered is named, and the code is 7; a node that was not gathered or a damaged file, and the code is 6.
+pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
+    let config = common.load()?;
+    let now = clock::now().wall;
+    let mut problems = Vec::new();
+    let mut whys = BTreeMap::new();
+    if args.gather && !config.nodes.is_empty() {
+        let gathered = report::gather_this_month(&config, now)?;
+        problems.extend(gathered.problems);
+        whys = gathered.whys;
+    }
+    let (notices, damages) = find(&config, &whys, now)?;
+    problems.extend(damages);
+    for problem in &problems {
+        output::complain(&format!("warning: {problem}"));
+    }
+    let state = StateDir::new(&config.state_dir);
+    if args.dry_run {
+        let told = Told::new(&Notices::read(&state)?.lines);
+        return show(&config, &notices, &told, now);
+    }
+    let summary = match tell(&config, &state, &notices, args.retry_now)? {
+        Some(summary) => summary,
+        None => {
+            tracing::info!("another `flow-agent notify` is sending");
+            return Ok(Code::Done);
+        }
+    };
+    for failure in &summary.failures {
+        output::complain(&format!("warning: {failure}"));
+    }
+    if summary.sent > 0 {
+        output::print(&format!("{} sent\n", crate::ledger::units::count(summary.sent, "notice")))?;
+    }
+    Ok(match (summary.failures.is_empty(), problems.is_empty()) {
+        (false, _) => Code::Mail,
+        (true, false) => Code::Incomplete,
+        (true, true) => Code::Done,
+    })
+}
+
+/// After a report has gathered the nodes. What goes wrong here is said, and leaves the report as it is.
+pub fn after_report(common: &Common) {
+    // A configuration that does not hold was the report's failure.
+    let Ok(config) = common.load() else { return };
+    // Without a channel of its own a report sends letters only; the timer sends notices by mail.
+    if config.notify.is_empty() {
+        return;
+    }
+    let state = StateDir::new(&config.state_dir);
+    let found = find(&config, &BTreeMap::new(), clock::now().wall);
+    match found.and_then(|(notices, _)| tell(&config, &state, &notices, false)) {
+        Ok(summary) => {
+            for failure in summary.into_iter().flat_map(|summary| summary.failures) {
+                output::complain(&format!("warning: {failure}"));
+            }
+        }
+        Err(failure) => output::complain(&format!("warning: no notices were sent: {:#}", failure.error)),
+    }
+}
+
+/// Everything that somebody is to be told now, whether or not it was told before; and what could not be read.
+fn find(
+    config: &Config,
+    whys: &BTreeMap<String, String>,
+    now: DateTime<Utc>,
+) -> Result<(Vec<Notice>, Vec<String>), Failure> {
+    let standing = limits::standing(config, now)?;
+    let mut notices = of_users(&standing.users, &config.limits.warn, standing.today);
+    notices.extend(facts::of_nodes(config, &standing, whys, now));
+    Ok((notices, standing.damages))
+}
+
+/// Sends what is due; `None` while another process does.
+fn tell(config: &Config, state: &StateDir, notices: &[Notice], retry_now: bool) -> Result<Option<Summary>, Failure> {
+    if config.notify.is_empty() && config.mail.is_none() {
+        return Ok(Some(Summary::default()));
+    }
+    let lock = match state.lock_notices() {
+        Err(StoreError::Locked { .. }) => return Ok(None),
+        other => other?,
+    };
+    let (ledger, content) = Notices::open(&lock)?;
+    for damage in &content.damages {
+        output::complain(&format!("warning: {damage}; what it says may be sent once more"));
+    }
+    let templates = templates::load(config)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
+    let told = Told::new(&content.lines);
+    let mut sender = Sender { config, templates: &templates, ledger, told, runtime: &runtime, retry_now };
+    Ok(Some(sender.send_all(notices)?))
+}
+
+/// Prints what would be sent now.
+fn show(config: &Config, notices: &[Notice], told: &Told, now: DateTime<Utc>) -> Result<Code, Failure> {
+    let templates = templates::load(config)?;
+    let mut text = String::new();
+    for target in send::targets(config) {
+        for notice in send::due(config, &target, notices, told, now, false) {
+            let letter = letters::text(config, &templates, notice, target.language(config, notice), now)?;
+            text += &format!("{}: {}\n", target.name(), letter.subject);
+        }
+    }
+    output::print(if text.is_empty() { "nothing is to be sent\n" } else { &text })?;
+    Ok(Code::Done)
+}

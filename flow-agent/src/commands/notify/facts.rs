@@ -1,0 +1,132 @@
+//! What is to be said of nodes: gaps, nodes without news, agents that do not count, disks that are almost full.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+
+use crate::commands::check::agent;
+use crate::commands::limits::{self, Standing};
+use crate::config::Config;
+use crate::ledger::calendar;
+use crate::ledger::limits::notice::{Event, Facts, Notice, Subject};
+use crate::ledger::month::Month;
+use crate::ledger::record::Gap;
+
+/// A node that nothing is heard of for so long is reported.
+const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(24);
+
+/// An agent that has not read its counters for so long is reported: a restart or an upgrade is over by then.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(10);
+
+/// A disk is reported below 5 percent, if that is not still plenty.
+const PLENTY_BYTES: u64 = 5 << 30;
+
+/// Below this a disk is reported, however small it is.
+const LITTLE_BYTES: u64 = 256 << 20;
+
+/// What is to be said of the nodes. `whys` says why nodes were not gathered a moment ago.
+pub(super) fn of_nodes(
+    config: &Config,
+    standing: &Standing,
+    whys: &BTreeMap<String, String>,
+    now: DateTime<Utc>,
+) -> Vec<Notice> {
+    let mut notices = Vec::new();
+    for node in &standing.report.nodes {
+        let of_node = |event, day: NaiveDate| subject(config, event, &node.name, day);
+        for (day, seconds, why) in gaps_by_day(config, &node.gaps, standing.today) {
+            notices.push(Notice { subject: of_node(Event::Gap, day), facts: Facts::Gap { seconds, why } });
+        }
+        if limits::is_own_log(config, &node.name) {
+            continue;
+        }
+        let newest = standing.newest.get(&node.name).copied();
+        // Of a node that was never gathered, the month's first day says since when nothing is known.
+        let since = newest.unwrap_or_else(|| calendar::day_start(config.timezone, standing.first_day));
+        if now - since > LONGEST_SILENCE {
+            let day = calendar::local(config.timezone, since).date_naive();
+            let newest = newest.map(|at| calendar::local(config.timezone, at));
+            let facts = Facts::Node { newest, why: whys.get(&node.name).cloned() };
+            notices.push(Notice { subject: of_node(Event::Node, day), facts });
+        }
+    }
+    if !config.only_gathers() {
+        notices.extend(dead_agent(config, now));
+    }
+    notices.extend(full_disk(config, standing.today));
+    notices
+}
+
+fn subject(config: &Config, event: Event, node: &str, day: NaiveDate) -> Subject {
+    let month = Month::containing(day, config.month_start_day);
+    Subject { month, user: None, event, level: None, node: Some(node.to_owned()), day: Some(day), quota_bytes: None }
+}
+
+/// The seconds that were not counted yesterday and today, each second once, however many interfaces it concerns.
+fn gaps_by_day(config: &Config, gaps: &[Gap], today: NaiveDate) -> Vec<(NaiveDate, u64, String)> {
+    let mut spans: Vec<_> = gaps.iter().map(|gap| (gap.start.to_utc(), gap.end.to_utc(), &gap.why)).collect();
+    spans.sort();
+    let mut days: BTreeMap<NaiveDate, (u64, String)> = BTreeMap::new();
+    let mut seen_until = DateTime::<Utc>::MIN_UTC;
+    for (start, end, why) in spans {
+        let start = start.max(seen_until);
+        seen_until = seen_until.max(end);
+        let seconds = u64::try_from((end - start).num_seconds()).unwrap_or(0);
+        let day = calendar::local(config.timezone, start).date_naive();
+        if seconds > 0 && day + Days::new(1) >= today {
+            days.entry(day).or_insert_with(|| (0, why.clone())).0 += seconds;
+        }
+    }
+    days.into_iter().map(|(day, (seconds, why))| (day, seconds, why)).collect()
+}
+
+/// This machine's own agent, which should count and does not.
+fn dead_agent(config: &Config, now: DateTime<Utc>) -> Option<Notice> {
+    let (why, read_at) = agent::dead(config, now)?;
+    if now - read_at < LONGEST_PAUSE {
+        return None;
+    }
+    let newest = calendar::local(config.timezone, read_at);
+    let facts = Facts::Node { newest: Some(newest), why: Some(why) };
+    Some(Notice { subject: subject(config, Event::Node, &config.node, newest.date_naive()), facts })
+}
+
+/// The file system of the state directory. It is reported again on each day on which it is full.
+fn full_disk(config: &Config, today: NaiveDate) -> Option<Notice> {
+    let found = rustix::fs::statvfs(&config.state_dir).ok()?;
+    let free_bytes = found.f_bavail.saturating_mul(found.f_frsize);
+    let size_bytes = found.f_blocks.saturating_mul(found.f_frsize);
+    let is_low = free_bytes < LITTLE_BYTES || free_bytes < PLENTY_BYTES && free_bytes < size_bytes / 20;
+    let facts = Facts::Disk { free_bytes, size_bytes };
+    is_low.then(|| Notice { subject: subject(config, Event::Disk, &config.node, today), facts })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, b"node = \"hk-1\"\ntimezone = \"UTC\"\n").unwrap();
+        crate::config::load(Some(file.path()), None).unwrap()
+    }
+
+    fn gap(start: &str, end: &str, interface: &str) -> Gap {
+        let at = |text: &str| DateTime::parse_from_rfc3339(&format!("2026-10-{text}Z")).unwrap();
+        Gap { start: at(start), end: at(end), interface: interface.to_owned(), why: "down".to_owned() }
+    }
+
+    #[test]
+    fn each_second_of_a_gap_counts_once_and_old_gaps_are_no_news() {
+        let gaps = [
+            gap("03T10:00:00", "03T11:00:00", "eth0"),
+            gap("04T10:00:00", "04T10:01:40", "eth0"),
+            gap("04T10:00:00", "04T10:01:40", "eth1"),
+            gap("04T10:01:00", "04T10:02:00", "eth2"),
+            gap("05T10:00:00", "05T10:00:07", "eth0"),
+        ];
+        let today = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
+        let days: Vec<_> = gaps_by_day(&config(), &gaps, today).into_iter().map(|(day, s, _)| (day, s)).collect();
+        assert_eq!(days, [(today - Days::new(1), 120), (today, 7)]);
+    }
+}

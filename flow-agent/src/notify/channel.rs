@@ -1,0 +1,218 @@
+//! A channel: one address that takes messages, and what became of each.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use ring::hmac;
+use ureq::http::Response;
+use ureq::{Agent, Body, Timeout};
+
+use super::body::{self, is_accepted};
+use super::error::ChannelError;
+use super::secret::{self, Address};
+use super::settings::{ChannelConfig, ChannelKind};
+use super::{Message, tls};
+use crate::errors::chain;
+
+/// How long a request may take, from the name's resolution to the end of the answer.
+pub const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long the name's resolution and the connection may take, each.
+const CONNECT: Duration = Duration::from_secs(4);
+
+/// The longest answer that is read.
+const MOST_ANSWER_BYTES: u64 = 16 << 10;
+
+/// A channel, ready to send.
+pub struct Channel {
+    name: String,
+    kind: ChannelKind,
+    address: Address,
+    agent: Agent,
+    key: Option<hmac::Key>,
+    template: Option<String>,
+}
+
+/// What became of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The receiver took it.
+    Accepted { reply: String },
+    /// It did not take it, and that is certain.
+    Refused { reply: String, is_reached: bool },
+    /// It may have taken it: there was no answer to what was sent.
+    Unknown { why: String },
+}
+
+impl Channel {
+    /// Reads the address, the secret, the template and the certificates; nothing is connected yet.
+    ///
+    /// # Errors
+    /// When one of the files cannot be used.
+    pub fn open(config: &ChannelConfig) -> Result<Self, ChannelError> {
+        let address = Address::read(&config.url_file)?;
+        let mut settings = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("flow-agent/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(CONNECT))
+            .timeout_connect(Some(CONNECT))
+            .timeout_global(Some(DEADLINE))
+            // A connection that was kept could be closed under the next message, of which nobody would know.
+            .max_idle_connections(0);
+        if address.is_tls() {
+            settings = settings.https_only(true).tls_config(tls::config(config.ca_file.as_deref())?);
+        } else {
+            settings = settings.proxy(None);
+        }
+        let channel = Self {
+            name: config.name.clone(),
+            kind: config.kind,
+            agent: settings.build().new_agent(),
+            address,
+            key: config.secret_file.as_deref().map(key).transpose()?,
+            template: config.template.as_deref().map(|path| secret::read(path, false)).transpose()?,
+        };
+        if let (Some(path), Some(template)) = (&config.template, &channel.template) {
+            // A mistake would otherwise be found with the first notice that matters.
+            body::of_template(template, &sample())
+                .map_err(|error| ChannelError::Template { path: path.clone(), source: error.into() })?;
+        }
+        Ok(channel)
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The host that it sends to; the rest of the address is a secret.
+    pub fn host(&self) -> &str {
+        self.address.host()
+    }
+
+    /// Hands a message over, and waits for the answer, at most [`DEADLINE`]. `now` is in seconds since 1970.
+    pub fn send(&self, message: &Message, now: i64) -> Outcome {
+        let body = match &self.template {
+            Some(template) => match body::of_template(template, message) {
+                Ok(body) => body,
+                Err(error) => return Outcome::Refused { reply: format!("the template: {error}"), is_reached: false },
+            },
+            None => body::of(self.kind, message),
+        };
+        let mut request = self.agent.post(self.address.url()).content_type(body.content_type);
+        for (name, value) in body.headers {
+            request = request.header(name, value);
+        }
+        if self.kind == ChannelKind::Webhook {
+            request = request.header("X-Flow-Agent-Notice", &message.id);
+        }
+        if let Some(key) = &self.key {
+            request = request
+                .header("X-Flow-Agent-Timestamp", now.to_string())
+                .header("X-Flow-Agent-Signature", signature(key, now, &body.bytes));
+        }
+        match request.send(&body.bytes[..]) {
+            Ok(response) => self.judge(response),
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn judge(&self, mut response: Response<Body>) -> Outcome {
+        let status = response.status();
+        let answer = response.body_mut().with_config().limit(MOST_ANSWER_BYTES).read_to_vec();
+        let is_whole = answer.is_ok();
+        let answer = answer.unwrap_or_default();
+        let words = self.address.redact(&String::from_utf8_lossy(&answer));
+        let reply = [status.as_u16().to_string(), words].join(" ").trim().to_owned();
+        if !status.is_success() {
+            return Outcome::Refused { reply, is_reached: true };
+        }
+        match (is_accepted(self.kind, &answer), is_whole) {
+            (true, _) => Outcome::Accepted { reply },
+            (false, true) => Outcome::Refused { reply, is_reached: true },
+            (false, false) => Outcome::Unknown { why: format!("{reply}, and the answer ended early") },
+        }
+    }
+
+    /// Whether anything can have arrived decides what a failure means.
+    fn failed(&self, error: &ureq::Error) -> Outcome {
+        let words = self.address.redact(&chain(error));
+        let never_connected = match error {
+            ureq::Error::HostNotFound
+            | ureq::Error::ConnectionFailed
+            | ureq::Error::Tls(_)
+            | ureq::Error::Rustls(_)
+            | ureq::Error::BadUri(_)
+            | ureq::Error::Http(_)
+            | ureq::Error::RequireHttpsOnly(_)
+            | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
+            ureq::Error::Io(error) => matches!(
+                error.kind(),
+                ErrorKind::ConnectionRefused
+                    | ErrorKind::HostUnreachable
+                    | ErrorKind::NetworkUnreachable
+                    | ErrorKind::AddrNotAvailable
+                    | ErrorKind::PermissionDenied
+            ),
+            _ => false,
+        };
+        match never_connected {
+            true => Outcome::Refused { reply: words, is_reached: false },
+            false => Outcome::Unknown { why: format!("no answer: {words}") },
+        }
+    }
+}
+
+fn key(path: &std::path::Path) -> Result<hmac::Key, ChannelError> {
+    let secret = secret::first_line(path)?;
+    match secret.is_empty() {
+        true => Err(ChannelError::NoSecret { path: path.to_owned() }),
+        false => Ok(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())),
+    }
+}
+
+/// `sha256=` and the HMAC-SHA256 of the time, a dot and the body, in hex. The time is in it so that a request that somebody
+/// recorded cannot be sent again later.
+fn signature(key: &hmac::Key, now: i64, body: &[u8]) -> String {
+    let mut context = hmac::Context::with_key(key);
+    context.update(format!("{now}.").as_bytes());
+    context.update(body);
+    let hex: String = context.sign().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={hex}")
+}
+
+/// What a template is tried with: every field has a value.
+fn sample() -> Message {
+    Message {
+        id: "sample".to_owned(),
+        event: "warn",
+        level: Some(90),
+        month: "2026-10".to_owned(),
+        user: Some("user".to_owned()),
+        node: Some("node".to_owned()),
+        day: Some("2026-10-05".to_owned()),
+        quota_bytes: Some(1),
+        used_bytes: Some(1),
+        left_bytes: Some(0),
+        forecast_bytes: Some(1),
+        title: "title".to_owned(),
+        text: "text".to_owned(),
+        sent_by: "node".to_owned(),
+        at: "2026-10-05T13:00:00+08:00".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_signature_is_that_of_openssl() {
+        // printf '1790000000.{"a":1}' | openssl dgst -sha256 -hmac key
+        let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
+        let expected = "sha256=7a4d26944722100249410c8c7f2e76c3cc6e9735fcc98b39e44a122da5490ffc";
+        assert_eq!(signature(&key, 1_790_000_000, br#"{"a":1}"#), expected);
+    }
+}

@@ -1,0 +1,53 @@
+//! Why a channel cannot be used. No address and no secret is in these words.
+
+use std::path::PathBuf;
+
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelError {
+    #[error("failed to read `{}`", path.display())]
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{}` may be read by everybody", path.display())]
+    Exposed { path: PathBuf },
+    #[error("`{}` holds no address", path.display())]
+    NoAddress { path: PathBuf },
+    #[error("the address in `{}` is not https://, nor http:// to this machine", path.display())]
+    NotSecure { path: PathBuf },
+    #[error("`{}` is empty", path.display())]
+    NoSecret { path: PathBuf },
+    #[error("the template `{}` cannot be used", path.display())]
+    Template {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("failed to read the certificates in `{}`", path.display())]
+    CaFile {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    #[error("this system has no certificates to trust")]
+    NoCertificates,
+}
+
+impl ChannelError {
+    /// What a person can do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Read { .. } => Some("check the name, and that the program may read the file".to_owned()),
+            Self::Exposed { path } => Some(format!("chmod o-rwx {}", path.display())),
+            Self::NoAddress { .. } => Some("write the address, beginning with https://, on its first line".to_owned()),
+            Self::NotSecure { .. } => Some("whoever reads the address on its way can use it: take https://".to_owned()),
+            Self::NoSecret { .. } => Some("write the secret that the receiver knows on its first line".to_owned()),
+            Self::Template { .. } => {
+                Some("docs/notices.md lists what a template may use; it has to give JSON".to_owned())
+            }
+            Self::CaFile { .. } => Some("`ca_file` names a file of certificates in PEM form".to_owned()),
+            Self::NoCertificates => Some("install ca-certificates, or name a file in `ca_file`".to_owned()),
+        }
+    }
+}

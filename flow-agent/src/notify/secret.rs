@@ -1,0 +1,134 @@
+//! Secrets from files, and how they are kept out of what people read.
+#![expect(clippy::disallowed_methods, reason = "edge: files")]
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::error::ChannelError;
+
+/// The largest file that is read.
+const MOST_BYTES: u64 = 64 << 10;
+
+/// The first line of a file that only its owner and group may read.
+pub(super) fn first_line(path: &Path) -> Result<String, ChannelError> {
+    let text = read(path, true)?;
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// The text of a file. `is_secret` refuses one that everybody may read.
+pub(super) fn read(path: &Path, is_secret: bool) -> Result<String, ChannelError> {
+    let failed = |source| ChannelError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    // Of the open file: a name may lead elsewhere a moment later.
+    let mode = file.metadata().map_err(failed)?.mode();
+    if is_secret && mode & 0o007 != 0 {
+        return Err(ChannelError::Exposed { path: path.to_owned() });
+    }
+    let mut text = String::new();
+    file.take(MOST_BYTES).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}
+
+/// An address, of which only the host may be shown.
+#[derive(Clone)]
+pub(super) struct Address {
+    url: String,
+    /// Where the host ends and the secret part begins.
+    host: String,
+    is_tls: bool,
+}
+
+impl Address {
+    /// From the file that holds it.
+    pub(super) fn read(path: &Path) -> Result<Self, ChannelError> {
+        let url = first_line(path)?;
+        if url.is_empty() {
+            return Err(ChannelError::NoAddress { path: path.to_owned() });
+        }
+        let not_secure = || ChannelError::NotSecure { path: path.to_owned() };
+        let uri: ureq::http::Uri = url.parse().map_err(|_| not_secure())?;
+        let host = uri.host().ok_or_else(not_secure)?.to_owned();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let is_here = bare == "localhost" || bare.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        let is_tls = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") if is_here => false,
+            _ => return Err(not_secure()),
+        };
+        Ok(Self { url, host, is_tls })
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(super) fn is_tls(&self) -> bool {
+        self.is_tls
+    }
+
+    /// `text` on one line, without what is secret in the address, and not longer than a person reads.
+    pub(super) fn redact(&self, text: &str) -> String {
+        let mut text = text.replace(&self.url, "(address)");
+        // The parts may be quoted alone: a token in the path, a key in the query.
+        let after_host = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        for part in
+            after_host.split(['/', '?', '&', '=', ':', '@']).filter(|part| part.len() >= 6 && *part != self.host)
+        {
+            text = text.replace(part, "(secret)");
+        }
+        let shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+        shown.trim().to_owned()
+    }
+}
+
+/// Without the address: this may be printed in a log.
+impl std::fmt::Debug for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Address").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn address(text: &str, mode: u32) -> Result<Address, ChannelError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("url");
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        Address::read(&path)
+    }
+
+    #[test]
+    fn an_address_is_read_and_not_shown() {
+        let address = address("https://api.example.com/bot12345:SECRET-token/send?chat_id=987654\n", 0o640).unwrap();
+        assert_eq!(address.host(), "api.example.com");
+        let shown = address.redact("404 for /bot12345:SECRET-token/send?chat_id=987654\nnot found\u{1b}[31m");
+        assert!(!shown.contains("SECRET") && !shown.contains("987654") && !shown.contains('\u{1b}'), "{shown}");
+        assert!(!format!("{address:?}").contains("SECRET"));
+    }
+
+    #[test]
+    fn an_address_that_others_can_read_or_overhear_is_refused() {
+        assert!(matches!(address("https://example.com/x", 0o644), Err(ChannelError::Exposed { .. })));
+        assert!(matches!(address("http://example.com/x", 0o600), Err(ChannelError::NotSecure { .. })));
+        assert!(matches!(address("ftp://example.com/x", 0o600), Err(ChannelError::NotSecure { .. })));
+        assert!(matches!(address("example.com/x", 0o600), Err(ChannelError::NotSecure { .. })));
+        assert!(matches!(address("\n", 0o600), Err(ChannelError::NoAddress { .. })));
+        for local in ["http://127.0.0.1:8080/x", "http://[::1]:8080/x", "http://localhost/x"] {
+            assert!(address(local, 0o600).is_ok(), "{local}");
+        }
+        let error = address("http://example.com/SECRET", 0o600).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("SECRET"));
+    }
+}

@@ -1,0 +1,264 @@
+//! A notice: a title, one sentence of what it means, and the figures.
+
+use chrono::{DateTime, FixedOffset};
+use serde::Serialize;
+
+use super::letter::LetterText;
+use super::words::Words;
+use super::{TemplateError, Templates, dates, numbers, view};
+use crate::ledger::language::Language;
+use crate::ledger::limits::notice::{Event, Facts, Notice, Subject};
+use crate::ledger::month::Month;
+use crate::ledger::units::Human;
+
+/// From where and when a notice is sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender<'a> {
+    /// The node that evaluated it.
+    pub node: &'a str,
+    pub at: DateTime<FixedOffset>,
+    pub month_start_day: u32,
+}
+
+/// What the templates are filled with.
+#[derive(Clone, Debug, Serialize)]
+struct View {
+    language: &'static str,
+    title: String,
+    sentence: String,
+    facts: Vec<Fact>,
+    bar: Option<Bar>,
+    is_urgent: bool,
+    footer: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Fact {
+    label: String,
+    value: String,
+}
+
+/// The used part of the quota, 0 to 100.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Bar {
+    percent: u64,
+    is_over: bool,
+}
+
+/// Writes a notice, as a letter and as a plain text of a few lines, which messengers show.
+///
+/// # Errors
+/// If a template that the operator changed does not fit these values.
+pub fn notice(
+    templates: &Templates,
+    notice: &Notice,
+    sender: Sender<'_>,
+    language: Language,
+) -> Result<LetterText, TemplateError> {
+    let words = templates.words(language);
+    let view = view(notice, sender, language, words);
+    Ok(LetterText {
+        subject: view.title.clone(),
+        text: templates.fill("notice.txt", language, &view)?,
+        html: templates.fill("notice.html", language, &view)?,
+    })
+}
+
+fn view(notice: &Notice, sender: Sender<'_>, language: Language, words: &Words) -> View {
+    let at = sender.at.format("%Y-%m-%d %H:%M %:z").to_string();
+    let values = values(notice, sender, language);
+    View {
+        language: language.tag(),
+        title: words.say(&format!("{}_title", key(notice)), &values),
+        sentence: words.say(&format!("{}_text", key(notice)), &values),
+        facts: facts(notice, sender, language, words),
+        bar: bar(notice),
+        is_urgent: matches!(notice.subject.event, Event::Cut | Event::Expire | Event::Node | Event::Disk),
+        footer: words.say("notice_footer", &[("node", sender.node.to_owned()), ("at", at)]),
+    }
+}
+
+/// The words of a notice begin with it.
+fn key(notice: &Notice) -> &'static str {
+    match (notice.subject.event, notice.subject.level) {
+        (Event::Warn, Some(100..)) => "notice_full",
+        (Event::Warn, _) => "notice_warn",
+        (Event::Forecast, _) => "notice_forecast",
+        (Event::Cut, _) => "notice_cut",
+        (Event::Expire, Some(0)) => "notice_expired",
+        (Event::Expire, _) => "notice_expires",
+        (Event::Gap, _) => "notice_gap",
+        (Event::Node, _) => "notice_node",
+        (Event::Disk, _) => "notice_disk",
+    }
+}
+
+/// What the placeholders of the words stand for.
+fn values(notice: &Notice, sender: Sender<'_>, language: Language) -> Vec<(&'static str, String)> {
+    let subject = &notice.subject;
+    let mut values = vec![
+        ("user", subject.user.clone().unwrap_or_default()),
+        ("node", subject.node.clone().unwrap_or_default()),
+        ("period", period(notice, sender, language)),
+        ("percent", subject.level.map(|level| format!("{level} %")).unwrap_or_default()),
+        ("date", subject.day.map(|day| dates::full(language, day)).unwrap_or_default()),
+    ];
+    if let Facts::Disk { free_bytes, .. } = notice.facts {
+        values.push(("free", Human(free_bytes.into()).to_string()));
+    }
+    values
+}
+
+fn period(notice: &Notice, sender: Sender<'_>, language: Language) -> String {
+    let (month, day) = (notice.subject.month, sender.month_start_day);
+    dates::period(language, month.first_day(day), month.last_day(day))
+}
+
+fn facts(notice: &Notice, sender: Sender<'_>, language: Language, words: &Words) -> Vec<Fact> {
+    let fact = |key: &str, value: String| Fact { label: words.say(key, &[]), value };
+    match &notice.facts {
+        Facts::Usage { used_bytes, quota_bytes, left_bytes, forecast_bytes, is_incomplete } => {
+            let human = |bytes: u64| Human(bytes.into()).to_string();
+            let at_least = if *is_incomplete { words.say("notice_at_least", &[]) } else { String::new() };
+            let used = format!("{at_least}{} ({})", human(*used_bytes), numbers::percent(*used_bytes, *quota_bytes, 1));
+            let mut facts = vec![
+                fact("notice_user", notice.subject.user.clone().unwrap_or_default()),
+                fact("notice_month", period(notice, sender, language)),
+                fact("quota", view::quota_in_words(*quota_bytes)),
+                fact("notice_used", used),
+                fact("notice_left", human(*left_bytes)),
+            ];
+            if let Some(bytes) = forecast_bytes {
+                facts.push(fact("notice_forecast", human(*bytes)));
+            }
+            facts
+        }
+        Facts::Expiry { last_day } => vec![
+            fact("notice_user", notice.subject.user.clone().unwrap_or_default()),
+            fact("notice_last_day", dates::full(language, *last_day)),
+        ],
+        Facts::Gap { seconds, why } => {
+            vec![fact("notice_gap_time", numbers::duration(language, *seconds)), fact("notice_why", why.clone())]
+        }
+        Facts::Node { newest, why } => {
+            let newest =
+                newest.map_or_else(|| words.say("notice_never", &[]), |at| at.format("%Y-%m-%d %H:%M %:z").to_string());
+            let why = why.iter().map(|why| fact("notice_why", why.clone()));
+            [fact("notice_newest", newest)].into_iter().chain(why).collect()
+        }
+        Facts::Disk { free_bytes, size_bytes } => vec![fact(
+            "notice_free",
+            format!("{} ({})", Human((*free_bytes).into()), numbers::percent(*free_bytes, *size_bytes, 1)),
+        )],
+    }
+}
+
+fn bar(notice: &Notice) -> Option<Bar> {
+    let Facts::Usage { used_bytes, quota_bytes, .. } = notice.facts else { return None };
+    Some(Bar { percent: view::share(used_bytes, quota_bytes).min(100), is_over: used_bytes >= quota_bytes })
+}
+
+/// Renders a notice of every kind.
+///
+/// # Errors
+/// If one of the templates uses a value that does not exist.
+pub(super) fn try_out(templates: &Templates, language: Language) -> Result<(), TemplateError> {
+    let at = DateTime::UNIX_EPOCH.fixed_offset();
+    let sender = Sender { node: "node", at, month_start_day: 1 };
+    of_every_kind("user").iter().try_for_each(|one| notice(templates, one, sender, language).map(drop))
+}
+
+/// One notice of every kind, of a user with this name: what templates are tried with.
+pub(super) fn of_every_kind(user: &str) -> Vec<Notice> {
+    let month = Month::new(2026, 10).expect("it is a month");
+    let day = month.last_day(1);
+    let of_user = |event, level| Subject {
+        month,
+        user: Some(user.to_owned()),
+        event,
+        level,
+        node: None,
+        day: (event == Event::Expire).then_some(day),
+        quota_bytes: Some(500 << 30),
+    };
+    let of_node = |event| Subject {
+        month,
+        user: None,
+        event,
+        level: None,
+        node: Some("us-1".to_owned()),
+        day: Some(day),
+        quota_bytes: None,
+    };
+    let usage = |used_gib: u64, forecast_bytes| Facts::Usage {
+        used_bytes: used_gib << 30,
+        quota_bytes: 500 << 30,
+        left_bytes: 500_u64.saturating_sub(used_gib) << 30,
+        forecast_bytes,
+        is_incomplete: used_gib > 500,
+    };
+    let newest = DateTime::parse_from_rfc3339("2026-10-19T12:00:00+08:00").ok();
+    [
+        (of_user(Event::Warn, Some(90)), usage(455, Some(700 << 30))),
+        (of_user(Event::Warn, Some(100)), usage(501, None)),
+        (of_user(Event::Forecast, None), usage(300, Some(700 << 30))),
+        (of_user(Event::Cut, None), usage(500, None)),
+        (of_user(Event::Expire, Some(3)), Facts::Expiry { last_day: day }),
+        (of_user(Event::Expire, Some(0)), Facts::Expiry { last_day: day }),
+        (of_node(Event::Gap), Facts::Gap { seconds: 3_725, why: "the host was down".to_owned() }),
+        (of_node(Event::Node), Facts::Node { newest, why: Some("connection refused".to_owned()) }),
+        (of_node(Event::Disk), Facts::Disk { free_bytes: 50 << 20, size_bytes: 10 << 30 }),
+    ]
+    .into_iter()
+    .map(|(subject, facts)| Notice { subject, facts })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn sender() -> Sender<'static> {
+        let at = DateTime::parse_from_rfc3339("2026-10-20T13:05:00+08:00").unwrap();
+        Sender { node: "hk-1", at, month_start_day: 1 }
+    }
+
+    #[test]
+    fn every_notice_says_what_happened_and_what_follows() {
+        let templates = Templates::new(&BTreeMap::new()).unwrap();
+        for language in [Language::English, Language::Chinese] {
+            let texts = of_every_kind("ada").into_iter().map(|one| {
+                let letter = notice(&templates, &one, sender(), language).unwrap();
+                format!("== {}\n{}", letter.subject, letter.text)
+            });
+            let texts = texts.collect::<Vec<_>>().join("\n");
+            assert!(!texts.contains("[notice"), "a word is missing: {texts}");
+            let html = notice(&templates, &of_every_kind("ada")[0], sender(), language).unwrap().html;
+            for part in ["455.00 GiB (91 %)", "500 GiB", "45.00 GiB", "700.00 GiB", "hk-1", "2026-10-20 13:05 +08:00"] {
+                assert!(texts.contains(part) && html.contains(part), "{part} is missing: {texts}{html}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_a_name_is_it_is_only_text() {
+        let templates = Templates::new(&BTreeMap::new()).unwrap();
+        for name in ["<script>alert(1)</script>", "\"><img src=x>", "{{ 7 * 7 }}"] {
+            for one in of_every_kind(name) {
+                let html = notice(&templates, &one, sender(), Language::English).unwrap().html;
+                assert!(!html.contains("<script") && !html.contains("<img") && !html.contains(">49<"), "{html}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_level_beyond_the_quota_is_called_used_up() {
+        let subject = Subject { level: Some(120), ..of_every_kind("ada")[0].subject.clone() };
+        let one = Notice { subject, ..of_every_kind("ada")[0].clone() };
+        let templates = Templates::new(&BTreeMap::new()).unwrap();
+        let title = notice(&templates, &one, sender(), Language::English).unwrap().subject;
+        assert!(title.contains("used up"), "{title}");
+    }
+}

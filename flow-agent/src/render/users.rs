@@ -1,0 +1,153 @@
+//! The table of users: their quotas, what was used of them, and what follows.
+
+use comfy_table::CellAlignment;
+use serde::Serialize;
+
+use super::figures::Row;
+use super::summary::inert;
+use super::{numbers, table};
+use crate::ledger::limits::state::{Condition, UserState};
+use crate::ledger::units::{Human, Written};
+
+const LEFT: CellAlignment = CellAlignment::Left;
+const RIGHT: CellAlignment = CellAlignment::Right;
+
+/// A user as `flow-agent users` shows one.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct UserRow(pub UserState);
+
+/// The table for the terminal.
+pub fn table(rows: &[UserRow]) -> String {
+    let columns = [
+        ("user", LEFT),
+        ("quota", RIGHT),
+        ("used", RIGHT),
+        ("", RIGHT),
+        ("left", RIGHT),
+        ("forecast", RIGHT),
+        ("state", LEFT),
+    ];
+    let optional = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), |bytes| Human(bytes.into()).to_string());
+    table::build(
+        columns.into_iter(),
+        rows.iter().map(|UserRow(user)| {
+            // More may have been used than was seen.
+            let at_least = if user.is_incomplete { "≥ " } else { "" };
+            vec![
+                user.user.clone(),
+                user.quota_bytes.map_or_else(|| "-".to_owned(), |quota| Written(quota).to_string()),
+                format!("{at_least}{}", Human(user.used_bytes.into())),
+                user.quota_bytes.map(|quota| numbers::percent(user.used_bytes, quota, 1)).unwrap_or_default(),
+                optional(user.left_bytes),
+                optional(user.forecast_bytes),
+                state(&user.condition),
+            ]
+        }),
+    )
+}
+
+fn state(condition: &Condition) -> String {
+    match condition {
+        Condition::Open => "open".to_owned(),
+        Condition::Warned { level } => format!("warned: {level} % reached"),
+        Condition::Cut { since: Some(day), nodes } => format!("cut since {day} on {}", nodes.join(", ")),
+        Condition::Cut { since: None, nodes } => format!("cut on {}", nodes.join(", ")),
+        Condition::Expired { since } => format!("expired since {since}"),
+    }
+}
+
+impl Row for UserRow {
+    const HEADER: &[&str] = &[
+        "user",
+        "month",
+        "quota_bytes",
+        "granted_bytes",
+        "counted_bytes",
+        "used_before_bytes",
+        "used_bytes",
+        "left_bytes",
+        "forecast_bytes",
+        "expires",
+        "on_quota",
+        "state",
+        "level",
+        "since",
+        "nodes",
+        "is_incomplete",
+    ];
+
+    fn fields(&self) -> Vec<String> {
+        let Self(user) = self;
+        let optional = |bytes: Option<u64>| bytes.map(|bytes| bytes.to_string()).unwrap_or_default();
+        let (state, level, since, nodes) = match &user.condition {
+            Condition::Open => ("open", String::new(), String::new(), String::new()),
+            Condition::Warned { level } => ("warned", level.to_string(), String::new(), String::new()),
+            Condition::Cut { since, nodes } => {
+                ("cut", String::new(), since.map(|day| day.to_string()).unwrap_or_default(), nodes.join(" "))
+            }
+            Condition::Expired { since } => ("expired", String::new(), since.to_string(), String::new()),
+        };
+        vec![
+            inert(&user.user),
+            user.month.to_string(),
+            optional(user.quota_bytes),
+            user.granted_bytes.to_string(),
+            user.counted_bytes.to_string(),
+            user.used_before_bytes.to_string(),
+            user.used_bytes.to_string(),
+            optional(user.left_bytes),
+            optional(user.forecast_bytes),
+            user.expires.map(|day| day.to_string()).unwrap_or_default(),
+            user.on_quota.name().to_owned(),
+            state.to_owned(),
+            level,
+            since,
+            nodes,
+            user.is_incomplete.to_string(),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::user::OnQuota;
+    use crate::render::figures::{csv, csv_header, json};
+
+    fn row(condition: Condition) -> UserRow {
+        UserRow(UserState {
+            user: "=ada".to_owned(),
+            month: "2026-10".parse().unwrap(),
+            quota_bytes: Some(600 << 30),
+            granted_bytes: 100 << 30,
+            counted_bytes: 430 << 30,
+            used_before_bytes: 20 << 30,
+            used_bytes: 450 << 30,
+            left_bytes: Some(150 << 30),
+            forecast_bytes: None,
+            expires: chrono::NaiveDate::from_ymd_opt(2026, 12, 31),
+            on_quota: OnQuota::Drop,
+            condition,
+            is_incomplete: true,
+        })
+    }
+
+    #[test]
+    fn a_user_is_shown_in_three_forms() {
+        let since = chrono::NaiveDate::from_ymd_opt(2026, 10, 5);
+        let cut = row(Condition::Cut { since, nodes: vec!["hk-1".to_owned(), "us-1".to_owned()] });
+        let shown = table(&[row(Condition::Warned { level: 70 }), cut.clone()]);
+        for part in ["=ada", "600 GiB", "≥ 450.00 GiB", "75 %", "150.00 GiB", "warned: 70 % reached"] {
+            assert!(shown.contains(part), "{part} is missing: {shown}");
+        }
+        assert!(shown.contains("cut since 2026-10-05 on hk-1, us-1"), "{shown}");
+        let json: serde_json::Value = serde_json::from_str(&json(&cut)).unwrap();
+        assert_eq!((&json["used_bytes"], &json["state"]), (&(450_u64 << 30).into(), &"cut".into()));
+        assert_eq!((&json["since"], &json["forecast_bytes"]), (&"2026-10-05".into(), &serde_json::Value::Null));
+        let columns = csv_header::<UserRow>().split(',').count();
+        assert_eq!(csv(&cut).split(',').count(), columns);
+        // A spreadsheet takes no name for a formula.
+        assert!(csv(&cut).starts_with("'=ada,2026-10,644245094400,107374182400,"), "{}", csv(&cut));
+    }
+}
