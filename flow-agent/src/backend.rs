@@ -11,6 +11,7 @@ pub mod iptables;
 mod lock;
 pub mod nat;
 mod netlink;
+mod predecessors;
 pub mod privileges;
 pub mod stacks;
 mod start;

@@ -11,11 +11,13 @@ pub mod config;
 mod errors;
 pub mod exit;
 pub mod gather;
+mod guarded;
 mod holder;
 pub mod ledger;
 pub mod mail;
 pub mod notify;
 pub mod ports;
+mod process;
 pub mod render;
 pub mod store;
 #[cfg(test)]

@@ -30,7 +30,7 @@ fn a_thousand_changes_under_flood_lose_nothing_and_give_nobody_anothers_bytes() 
         }
         node.write_list(&counted.iter().copied().collect::<Vec<_>>());
         wait_until("the change is taken over", Duration::from_secs(30), || {
-            node.log().matches("the ports changed added=").count() > seen
+            node.log().matches(" counted\n").count() > seen
         });
         seen += 1;
         flood.pass(dice.roll(100));

@@ -39,7 +39,7 @@ impl Wall {
         Some(wall)
     }
 
-    /// Sets the wall to so many seconds after the true time.
+    /// Sets the wall clock to so many seconds after the true time.
     pub fn set(&self, seconds: i64) {
         let new = self.file.with_extension("new");
         fs::write(&new, format!("{seconds:+}\n")).unwrap();
@@ -90,7 +90,7 @@ fn a_clock_that_is_set_closes_the_bucket_and_moves_no_byte() {
     assert_eq!(node.totals()[&443]["udp_in_bytes"], sent * DATAGRAM);
     let seals = seals(&node);
     assert!(seals.iter().take(steps.len()).all(|seal| seal["quality"] == "clock"), "{seals:#?}");
-    // Each is named by the wall that was right when it began, and its bytes are in the day of its name.
+    // Each is named by the wall clock that was right when it began, and its bytes are in the day of its name.
     let dates: Vec<&str> = seals.iter().map(|seal| &seal["start"].as_str().unwrap()[..10]).collect();
     assert!(dates[5].starts_with("1970-01-0") && dates[7].starts_with("2038-01-19"), "{dates:?}");
     let lines: Vec<Value> = node.hourly().into_iter().filter(|line| line["kind"] == "hour").collect();

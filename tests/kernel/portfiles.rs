@@ -40,9 +40,7 @@ fn follow_a_file(pair: &Pair, backend: &str) {
     // Written in place, as its writer does.
     let both = mudb(&[(443, "one"), (4433, "two")]);
     fs::write(&file, &both).unwrap();
-    wait_until("the new port is counted", DEADLINE, || {
-        node.log().contains("the ports changed added=1 removed=0 counted=2")
-    });
+    wait_until("the new port is counted", DEADLINE, || node.log().contains("ports: +4433, 2 counted"));
     datagrams(pair, 4433, 5);
 
     fs::write(&file, &both[..both.len() - 10]).unwrap();
@@ -66,9 +64,7 @@ fn follow_a_file(pair: &Pair, backend: &str) {
     // Renamed into its place, and 443 is gone from it.
     fs::write(node.path("new"), mudb(&[(4433, "two")])).unwrap();
     fs::rename(node.path("new"), &file).unwrap();
-    wait_until("the port is no longer counted", DEADLINE, || {
-        node.log().contains("the ports changed added=0 removed=1 counted=1")
-    });
+    wait_until("the port is no longer counted", DEADLINE, || node.log().contains("ports: -443, 1 counted"));
     datagrams(pair, 443, 19);
     datagrams(pair, 4433, 23);
     node.stop();
@@ -100,7 +96,7 @@ fn sighup_takes_over_ports_and_users_and_a_wrong_configuration_changes_nothing()
     // 443 is somebody's from now on, 4433 is not watched any more, and 8388 is.
     node.replace_config("watch = [443, 70000]", "watch = [443, 8388]");
     node.append_config(&owned("ada", &[443]));
-    reload(&node, "the ports changed added=1 removed=1 counted=2");
+    reload(&node, "ports: +8388 -4433, 2 counted");
     datagrams(&pair, 443, 7);
     datagrams(&pair, 4433, 11);
     datagrams(&pair, 8388, 13);
@@ -129,9 +125,7 @@ fn sockets_that_listen_are_followed() {
     node.start(&[]);
     let (tcp, udp) =
         inside(&pair.host, || (TcpListener::bind("0.0.0.0:8443").unwrap(), UdpSocket::bind((HOST4, 8_388)).unwrap()));
-    wait_until("the sockets are found", DEADLINE, || {
-        node.log().contains("the ports changed added=2 removed=0 counted=2")
-    });
+    wait_until("the sockets are found", DEADLINE, || node.log().contains("ports: +8388,8443, 2 counted"));
     datagrams(&pair, 8_388, 5);
     drop((tcp, udp));
     datagrams(&pair, 8_388, 7);

@@ -1,4 +1,4 @@
-//! A new node: its key is shown, asked about, and believed; then `check` reaches it, and the mail server takes a letter.
+//! A new node: its key is shown, asked about, and trusted; then `check` reaches it, and the mail server takes a letter.
 
 use std::fs;
 use std::io::Write as _;
@@ -19,7 +19,7 @@ fn check(fleet: &Fleet, arguments: &[&str], answer: &str) -> Ended {
 }
 
 #[test]
-fn a_node_is_believed_only_after_a_person_said_so() {
+fn a_node_is_trusted_only_after_a_person_said_so() {
     let Some(mut fleet) = Fleet::with_mail(&["hk-1"]) else { return };
     // Of the month that is running, which `check` asks for.
     let month = Month { first: chrono::Utc::now().date_naive() };
@@ -40,13 +40,13 @@ fn a_node_is_believed_only_after_a_person_said_so() {
     let fingerprint = run(Command::new("ssh-keygen").arg("-lf").arg(host_key));
     assert!(shown.contains(fingerprint.split(' ').nth(1).unwrap()), "{shown} {fingerprint}");
 
-    let believed = check(&fleet, &["--enroll", "hk-1"], "yes\n").with_code(0).stdout;
-    assert!(believed.contains("ForceCommand internal-sftp -R"), "{believed}");
+    let trusted = check(&fleet, &["--enroll", "hk-1"], "yes\n").with_code(0).stdout;
+    assert!(trusted.contains("ForceCommand internal-sftp -R"), "{trusted}");
     let said = check(&fleet, &["--send-test", "ops@example.com"], "").stdout;
     assert!(said.contains(&format!("hk-1: `daily/{name}.jsonl` is there and whole")), "{said}");
     assert!(said.contains("took the letter to ops@example.com"), "{said}");
     assert_eq!(fleet.letters("ops").len(), 1);
-    assert!(check(&fleet, &["--enroll", "hk-1"], "").with_code(0).stdout.contains("believed already"));
+    assert!(check(&fleet, &["--enroll", "hk-1"], "").with_code(0).stdout.contains("trusted already"));
 
     // It was installed anew: the old key gives way to the new one.
     fleet.replace_last("");

@@ -370,7 +370,7 @@ fn no_scp_is_left(dir: &Path) -> bool {
 }
 
 #[test]
-fn a_node_that_is_not_who_it_was_is_not_believed() {
+fn a_node_that_is_not_who_it_was_is_not_trusted() {
     let Some(mut siege) = Siege::begin() else { return };
     fs::write(siege.file(), month_of("evil", &siege.month, &[moved(443, None, [1, 1, 1, 1])])).unwrap();
     let before = fs::read_to_string(siege.fleet.known_hosts()).unwrap();

@@ -9,7 +9,6 @@ mod kernel;
 mod log;
 mod maps;
 mod pins;
-mod plan;
 mod predecessors;
 mod probe;
 mod refusal;

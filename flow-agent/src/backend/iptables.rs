@@ -14,7 +14,6 @@ pub mod host;
 mod inspect;
 mod instances;
 pub mod model;
-mod plan;
 mod predecessors;
 mod retired;
 pub mod saved;

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::BackendError;
+use crate::guarded;
 use crate::holder::LockWait;
 
 const DIRECTORY: &str = "/run/flow-agent";
@@ -102,7 +103,7 @@ fn lock(path: &Path) -> io::Result<Result<File, String>> {
     loop {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o644);
-        let mut file = options.custom_flags(libc::O_NOFOLLOW).open(path)?;
+        let mut file = options.custom_flags(guarded::flags()).open(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

@@ -13,11 +13,11 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 use self::rule::NatRule;
-use super::iptables::host::process;
 use super::iptables::host::search_path::search_path;
 use super::iptables::host::tools;
 use super::iptables::model::family::Family;
 use crate::errors::chain;
+use crate::process;
 
 /// The rules of this network namespace that touch one of `watched`. What cannot be looked at is left out, and logged.
 pub fn look(watched: &BTreeSet<u16>) -> Vec<Touch> {

@@ -23,6 +23,7 @@ pub type Capability = (CapabilitySet, &'static str);
 
 pub const BPF: Capability = (CapabilitySet::BPF, "CAP_BPF");
 pub const NET_ADMIN: Capability = (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN");
+pub const SYS_ADMIN: Capability = (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN");
 pub const PERFMON: Capability = (CapabilitySet::PERFMON, "CAP_PERFMON");
 
 /// What counting with eBPF needs.

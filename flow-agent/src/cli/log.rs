@@ -1,14 +1,17 @@
-//! EDGE environment: where log lines go, and which of them.
-#![expect(clippy::disallowed_methods, reason = "edge: environment")]
+//! EDGE environment, clock: where log lines go, and which of them.
+#![expect(clippy::disallowed_methods, reason = "edge: environment and clock")]
 
 use std::env;
 use std::io::{IsTerminal as _, stderr};
 
 use tracing::Level;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 /// Sends log lines to stderr from now on: ours from `usual` up, moved by `verbose` and `quiet`, others' only where a
-/// person should look; RUST_LOG overrides both. Colours on a terminal only, and no times where the journal has its own.
+/// person should look; RUST_LOG overrides both. Colours on a terminal only; local
+/// times, and none where the journal has its own.
 pub fn start(usual: Level, verbose: u8, quiet: u8) {
     let ours = level(usual, verbose, quiet);
     let filter = match env::var("RUST_LOG") {
@@ -20,9 +23,18 @@ pub fn start(usual: Level, verbose: u8, quiet: u8) {
     let started = if env::var("JOURNAL_STREAM").is_ok() {
         lines.with_target(false).without_time().try_init()
     } else {
-        lines.with_target(false).try_init()
+        lines.with_target(false).with_timer(LocalTime).try_init()
     };
     started.expect("nobody else sets a subscriber");
+}
+
+/// `2026-10-05 14:00:00`, as everything else that `run` prints.
+struct LocalTime;
+
+impl FormatTime for LocalTime {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        write!(line, "{}", chrono::Local::now().format("%Y-%m-%d %H:%M:%S"))
+    }
 }
 
 /// More verbose is greater, as `tracing` orders its levels.

@@ -21,14 +21,14 @@ use crate::clock;
 use crate::commands::check::finding::Finding;
 use crate::exit::{Code, Failure};
 
-/// Look at everything that counting needs: what works, what does not, what to do
+/// Check this machine: what works, what does not, and how to fix it
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "For monitors: `flow-agent check --quiet` prints nothing. The exit code says whether all is well (0), or \
                         what is not: 4, for example, when no agent runs or nobody reads the counters."
 )]
 pub struct Args {
-    /// Show the host key of this node of the configuration, ask, and believe it from now on
+    /// Show the host key of this node of the configuration, ask, and trust it from now on
     #[arg(long, value_name = "NODE", conflicts_with_all = ["send_test", "json"])]
     pub enroll: Option<String>,
     /// On a node: let the main node, whose public key is in this file, fetch the daily logs. Shows what it changes (the

@@ -20,7 +20,7 @@ pub struct Common {
     /// Say more on stderr; twice: even more. RUST_LOG overrides it
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Say only what a person should look at; twice: only errors
+    /// Warnings and errors only; twice: errors only
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
 }

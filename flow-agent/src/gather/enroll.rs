@@ -1,4 +1,4 @@
-//! A node's host key: asked for, shown, and put among the keys that are believed.
+//! A node's host key: asked for, shown, and put among the keys that are trusted.
 
 use std::ffi::OsString;
 

@@ -1,17 +1,16 @@
 //! A node that is this machine: its files are copied as they lie.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::OFlags;
 use tokio::task::spawn_blocking;
 
 use super::error::FetchError;
 use super::{Fetching, LogFetcher, MOST_FILE_BYTES, file_name};
+use crate::guarded;
 use crate::ledger::month::Month;
 
 /// Between two of these a copy looks whether anybody still waits for it.
@@ -53,18 +52,12 @@ fn copy(source: &Path, target: &Path, is_given_up: &AtomicBool) -> Result<(), Fe
         let path = path.to_owned();
         move |source| FetchError::Io { action, path, source }
     };
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let flags = i32::try_from(flags.bits()).expect("the kernel takes these flags as an int");
-    let mut from = match OpenOptions::new().read(true).custom_flags(flags).open(source) {
+    let mut from = match guarded::open_to_read(source) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(FetchError::Absent { path: source.to_owned() });
         }
         other => other.map_err(failed("open", source))?,
     };
-    if !from.metadata().map_err(failed("look at", source))?.is_file() {
-        let error = io::Error::new(io::ErrorKind::InvalidInput, "not a regular file");
-        return Err(failed("read", source)(error));
-    }
     let mut to = File::create_new(target).map_err(failed("make", target))?;
     let (mut chunk, mut copied) = (vec![0; CHUNK_BYTES], 0);
     while !is_given_up.load(Ordering::Relaxed) {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::by_port::ByPort;
 use super::counters::{Device, Others};
-use super::record::{BackendKind, CountMode, HourSeal};
+use super::record::{BackendKind, CountMode};
 
 /// What a seal says about the counters behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,14 +61,4 @@ pub struct Unseen {
     pub interface: String,
     /// The reason in words, for a person who reads the bill: `the counter was detached (ingress)`.
     pub why: String,
-}
-
-impl Unseen {
-    /// Whether it extends beyond the bucket of `seal`, even if only by a fraction of a second.
-    pub fn goes_on_after(&self, seal: &HourSeal) -> bool {
-        match seal.boot_ms {
-            Some(boot_ms) => self.end.boot_ns > boot_ms.saturating_mul(1_000_000),
-            None => self.end.wall > seal.end,
-        }
-    }
 }

@@ -69,6 +69,21 @@ pub enum Quality {
     Exact,
 }
 
+impl Quality {
+    /// As the files write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Reset => "reset",
+            Self::Restart => "restart",
+            Self::Clock => "clock",
+            Self::Late => "late",
+            Self::Import => "import",
+            Self::Exact => "exact",
+        }
+    }
+}
+
 /// The mechanism that counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -359,7 +374,7 @@ pub struct Checkpoint {
     /// Where the open bucket begins: needed where this is all that is left of an epoch that was never sealed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
     pub start: Option<DateTime<FixedOffset>>,
-    /// The boot-time clock at `start`, in milliseconds: the wall may have been set since.
+    /// The boot-time clock at `start`, in milliseconds: the wall clock may have been set since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_boot_ms: Option<u64>,
     #[serde(with = "stamp")]

@@ -21,6 +21,7 @@ mod inputs;
 mod meter;
 mod open;
 mod restore;
+mod unseen;
 mod usage_since_seal;
 
 pub use baseline::{Baseline, LastSeal};
@@ -29,6 +30,7 @@ pub use inputs::{Closing, Counted, Settings};
 pub use meter::Meter;
 pub use open::ForeignEpoch;
 pub use restore::SealedBuckets;
+pub use unseen::goes_on_after;
 
 #[cfg(test)]
 pub(crate) mod tests;

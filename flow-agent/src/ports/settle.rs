@@ -1,4 +1,4 @@
-//! PURE: whether a source that suddenly names far fewer ports is to be believed.
+//! PURE: whether a source that suddenly names far fewer ports is to be trusted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

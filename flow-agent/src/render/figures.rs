@@ -114,7 +114,7 @@ impl Row for HourRow {
     fn fields(&self) -> Vec<String> {
         let (start, end) = (self.start.to_rfc3339(), self.end.to_rfc3339());
         let before = [start, end, self.port.to_string(), user(self.user.as_deref())];
-        let quality = self.quality.map_or_else(String::new, |quality| quality_name(quality).to_owned());
+        let quality = self.quality.map_or_else(String::new, |quality| quality.name().to_owned());
         before.into_iter().chain(self.sums.fields()).chain([quality, self.open.to_string()]).collect()
     }
 }
@@ -354,19 +354,6 @@ fn csv_line<F: AsRef<[u8]>>(fields: &[F]) -> String {
     writer.write_record(fields).expect("writing to memory cannot fail");
     let bytes = writer.into_inner().expect("writing to memory cannot fail");
     String::from_utf8(bytes).expect("text goes in")
-}
-
-/// The name of a quality in the files.
-pub fn quality_name(quality: Quality) -> &'static str {
-    match quality {
-        Quality::Gap => "gap",
-        Quality::Reset => "reset",
-        Quality::Restart => "restart",
-        Quality::Clock => "clock",
-        Quality::Late => "late",
-        Quality::Import => "import",
-        Quality::Exact => "exact",
-    }
 }
 
 /// One direction of the comparison.

@@ -4,7 +4,7 @@ use chrono::{DateTime, FixedOffset};
 use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 
-use super::figures::{TopRow, TotalRow, quality_name};
+use super::figures::{TopRow, TotalRow};
 use super::screen::Look;
 use crate::ledger::counters::{Flow, Others};
 use crate::ledger::reconcile::{Compared, Reconciliation};
@@ -45,7 +45,7 @@ pub fn total(row: &TotalRow, look: &Look) -> String {
     .collect();
     let others = others(&row.other).into_iter().filter(|(_, flow)| *flow != Flow::default());
     lines.extend(others.map(|(name, flow)| line(look, name, flow.in_bytes, flow.out_bytes)));
-    let qualities = row.quality.iter().map(|(quality, buckets)| format!("{buckets} {}", quality_name(*quality)));
+    let qualities = row.quality.iter().map(|(quality, buckets)| format!("{buckets} {}", quality.name()));
     let qualities = qualities.chain((row.open).then(|| "1 open".to_owned())).collect::<Vec<_>>().join(", ");
     let head = match (row.start, row.end) {
         (Some(start), Some(end)) => format!("{}, buckets: {qualities}", span(start, end)),

@@ -3,8 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::{self, Disk, Replacement, open_to_read};
+use super::disk::{self, Disk, Replacement};
 use super::error::StoreError;
+use crate::guarded::open_to_read;
 
 /// Appends whole pieces to one file. The file is opened anew for every piece: a file that was moved away or edited
 /// meanwhile is noticed instead of written to.

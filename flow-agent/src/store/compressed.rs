@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use super::disk::{Disk, Replacement, open_to_read};
+use super::disk::{Disk, Replacement};
+use crate::guarded::open_to_read;
 
 /// How the names of compressed files end.
 pub const EXTENSION: &str = "zst";

@@ -6,8 +6,9 @@ use std::io::{self, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, Replacement, open_to_read};
+use super::disk::{Disk, Replacement};
 use super::error::StoreError;
+use crate::guarded::open_to_read;
 use crate::ledger::block::{self, Span};
 
 /// Lines that are ignored because they are damaged.

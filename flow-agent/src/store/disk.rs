@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
-pub use real::{RealDisk, open_to_read};
+pub use real::RealDisk;
 
 /// Primitive operations on directories and names. Each may fail, and the process may die before any of them.
 pub trait Disk: fmt::Debug + Send + Sync {

@@ -6,8 +6,9 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{self, Disk, open_to_read};
+use super::disk::{self, Disk};
 use super::error::StoreError;
+use crate::guarded::open_to_read;
 use crate::ledger::record::VERSION;
 use crate::ledger::seal;
 

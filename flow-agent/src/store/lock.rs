@@ -7,10 +7,9 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
 use super::error::StoreError;
 use super::layout::StateDir;
+use crate::guarded;
 use crate::holder::LockWait;
 
 macro_rules! lock {
@@ -133,14 +132,13 @@ fn is_same(file: &File, path: &Path) -> Result<bool, StoreError> {
 }
 
 fn take(path: &Path) -> Result<File, StoreError> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let mut file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o640)
-        .custom_flags(i32::try_from(flags.bits()).expect("the kernel takes these flags as an int"))
+        .custom_flags(guarded::flags())
         .open(path)
         .map_err(StoreError::io("open", path))?;
     let mut wait = LockWait::new();

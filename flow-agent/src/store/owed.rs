@@ -12,10 +12,10 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-use super::disk::open_to_read;
 use super::error::StoreError;
 use super::hours;
 use super::layout::StateDir;
+use crate::guarded::open_to_read;
 use crate::ledger::block::MAX_LINE_BYTES;
 use crate::ledger::calendar;
 use crate::ledger::month::Month;

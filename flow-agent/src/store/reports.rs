@@ -6,10 +6,11 @@ use std::fs;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
-use super::disk::{Disk, Replacement, open_to_read, replace};
+use super::disk::{Disk, Replacement, replace};
 use super::error::StoreError;
 use super::layout::StateDir;
 use super::lock::ReportLock;
+use crate::guarded::open_to_read;
 use crate::ledger::month::Month;
 use crate::ledger::record::VERSION;
 use crate::ledger::statement::MonthlyReport;

@@ -16,6 +16,7 @@ use super::hours;
 use super::layout::StateDir;
 use super::lock::DailyLock;
 use super::owed;
+use crate::guarded;
 
 /// So many of the newest dates stay as they are, whatever their age: the agent starts from the newest files, and appends
 /// to them.
@@ -151,7 +152,7 @@ pub fn carry_out(lock: &DailyLock, step: Step) -> Result<u64, StoreError> {
 fn compress(state: &StateDir, date: NaiveDate) -> Result<(), StoreError> {
     let (plain, packed) = (state.hourly(date), state.hourly_compressed(date));
     let content = || -> io::Result<Box<dyn Read>> {
-        let added = disk::open_to_read(&plain)?;
+        let added = guarded::open_to_read(&plain)?;
         Ok(match compressed::open(&packed) {
             Ok(before) => Box::new(before.chain(added)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Box::new(added),

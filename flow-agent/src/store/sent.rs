@@ -4,11 +4,11 @@ use std::io::{self, BufReader};
 
 use super::append::Appender;
 use super::damage::{Damage, keep_torn};
-use super::disk::open_to_read;
 use super::error::StoreError;
 use super::layout::StateDir;
 use super::lines::Lines;
 use super::lock::ReportLock;
+use crate::guarded::open_to_read;
 use crate::ledger::record::{Kind, MailLine, VERSION};
 use crate::ledger::seal;
 

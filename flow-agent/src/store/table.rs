@@ -16,8 +16,9 @@ pub use months::put_month;
 
 use super::blocks::{Blocks, Item};
 use super::damage::{Damage, keep_damaged};
-use super::disk::{self, Disk, Replacement, open_to_read};
+use super::disk::{self, Disk, Replacement};
 use super::error::StoreError;
+use crate::guarded::open_to_read;
 use crate::ledger::block::{self, BlockKind, Found};
 
 /// A kind of block with a key.

@@ -181,7 +181,7 @@ impl Story {
         node::write_mudb(&self.node, &[PORT, ADDED_PORT])?;
         self.ports.push(ADDED_PORT);
         wait_until("the new port is counted", PATIENCE, || {
-            self.node.journal(AGENT).is_ok_and(|journal| journal.contains("the ports changed"))
+            self.node.journal(AGENT).is_ok_and(|journal| journal.contains("ports: +"))
         });
         Ok(())
     }

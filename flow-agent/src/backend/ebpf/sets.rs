@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use super::attach::attacher::Attacher;
 use super::counting;
 use super::kernel;
+use super::maps::slots::Owners;
 use super::maps::spec;
 use super::pins::bpffs::{self, FoundSet};
 use super::pins::layout::{self, SetName};
-use super::plan::{self, Candidate, Fate, Wanted};
 use super::predecessors::Predecessors;
 use super::retired::RetiredSet;
 use super::set::{self, Constants, Programs, Set};
+use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
 use crate::backend::{BackendError, Options, Retired, host};
 
 /// The sets that were found, sorted by what becomes of them.
@@ -31,17 +32,22 @@ impl Sets {
     /// # Errors
     /// When a pinned map is not what its set's name says, or a slot table contradicts itself.
     pub fn sort(found: &[FoundSet], options: &Options) -> Result<Self, BackendError> {
+        let cpus = kernel::possible_cpus()?;
         let mut candidates = Vec::new();
         for set in found {
             let known = options.known_epochs.contains(&set::epoch(&set.name)?);
             let leave = set.sealed && !known;
             let owners = if !leave && spec::is_complete(set)? { Some(Set::open(set)?.owners()?) } else { None };
-            candidates.push(Candidate { name: set.name.clone(), known, sealed: set.sealed, owners });
+            candidates.push(Candidate {
+                known,
+                sealed: set.sealed,
+                remains: if owners.is_some() { Remains::Counters } else { Remains::Nothing },
+                preference: owners.filter(|owners| fits(&set.name, owners, options, cpus)).map(|_| set.name.slots),
+            });
         }
-        let wanted = Wanted { count: options.count, cpus: kernel::possible_cpus()?, ports: options.ports.clone() };
         let mut sorted =
             Self { adopted: None, adopted_is_known: false, retired: vec![], discarded: vec![], left: vec![] };
-        let fates = plan::decide(&candidates, &wanted);
+        let fates = decide(&candidates);
         for ((set, candidate), fate) in found.iter().zip(candidates).zip(fates) {
             match fate {
                 Fate::Adopt => {
@@ -103,5 +109,59 @@ impl Sets {
         }
         let retire = |set| -> Box<dyn Retired> { Box::new(RetiredSet { set, interfaces: before.interfaces() }) };
         sets.into_iter().map(retire).collect()
+    }
+}
+
+/// Whether a set has the layout that is asked for, and room for the ports beside those that it holds. The larger of two
+/// that do is preferred.
+fn fits(name: &SetName, owners: &Owners, options: &Options, cpus: u32) -> bool {
+    (name.count, name.cpus) == (options.count, cpus) && owners.have_room_for(&options.ports)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::maps::slots::Owner;
+    use super::*;
+    use crate::backend::Place;
+    use crate::ledger::record::CountMode;
+
+    const CPUS: u32 = 2;
+
+    fn wanted(ports: u16) -> Options {
+        Options {
+            instance: "test".into(),
+            bpffs: "/nowhere".into(),
+            interfaces: Vec::new(),
+            count: CountMode::Ip,
+            ports: (1..=ports).collect(),
+            max_ports: 10,
+            known_epochs: std::collections::BTreeSet::new(),
+            newest_epoch: None,
+            last_known: None,
+            allow_stacked: false,
+            place: Place::Auto,
+            log: false,
+        }
+    }
+
+    fn name(slots: u32) -> SetName {
+        SetName { count: CountMode::Ip, slots, cpus: CPUS, id: "9f86d081884c7d65".into() }
+    }
+
+    fn fits_free(slots: u32, options: &Options, cpus: u32) -> bool {
+        fits(&name(slots), &Owners::new(vec![Owner::Free; slots as usize]).unwrap(), options, cpus)
+    }
+
+    #[test]
+    fn another_mode_or_number_of_cpus_is_another_layout() {
+        assert!(fits_free(64, &wanted(64), CPUS) && !fits_free(64, &wanted(65), CPUS));
+        assert!(!fits_free(64, &Options { count: CountMode::Wire, ..wanted(1) }, CPUS));
+        assert!(!fits_free(64, &wanted(1), 4));
+    }
+
+    #[test]
+    fn slots_that_still_drain_take_room() {
+        let owners = Owners::new(vec![Owner::Draining(9), Owner::Free]).unwrap();
+        assert!(!fits(&name(2), &owners, &wanted(2), CPUS) && fits(&name(2), &owners, &wanted(1), CPUS));
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::backend::Cause;
+use crate::process::ProcessError;
 
 /// Why counting by rules cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -16,19 +17,12 @@ pub enum IptablesError {
     #[error("counters of this agent lie in ipsets, and `ipset` is not installed")]
     NoIpset,
 
-    #[error("failed to run {}", program.display())]
-    Run {
-        program: PathBuf,
-        #[source]
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Process(#[from] ProcessError),
 
     /// It said why on stderr, which is not ours to reword.
     #[error("{} failed ({status}): {stderr}", program.display())]
     Failed { program: PathBuf, status: String, stderr: String },
-
-    #[error("{} did not end within {secs} s", program.display())]
-    Hung { program: PathBuf, secs: u64 },
 
     /// Another program that changes rules.
     #[error("another program holds {} for more than {secs} s", path.display())]
@@ -91,7 +85,9 @@ impl IptablesError {
             Self::Failed { stderr, .. } if is_denied(stderr) => {
                 "run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW".into()
             }
-            Self::Run { source, .. } | Self::Path { source, .. } | Self::Nftables { source, .. }
+            Self::Process(ProcessError::Run { source, .. })
+            | Self::Path { source, .. }
+            | Self::Nftables { source, .. }
                 if source.kind() == io::ErrorKind::PermissionDenied =>
             {
                 "run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW".into()
@@ -102,9 +98,8 @@ impl IptablesError {
             }
             Self::WireBytes => "set count = \"ip\", or use --backend ebpf".into(),
             Self::InterfaceName { .. } => "rename it, count other interfaces, or use --backend ebpf".into(),
-            Self::Run { .. }
+            Self::Process(_)
             | Self::Failed { .. }
-            | Self::Hung { .. }
             | Self::Path { .. }
             | Self::Nftables { .. }
             | Self::Output { .. }

@@ -2,7 +2,6 @@
 
 pub mod fingerprint;
 pub mod kept;
-pub mod process;
 pub mod search_path;
 pub mod tools;
 pub mod xtables_lock;

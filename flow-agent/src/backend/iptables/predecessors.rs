@@ -8,12 +8,12 @@ use super::found::{self, Piece};
 use super::host::tools::Tools;
 use super::model::script::Script;
 use super::model::set_name::{SetName, instance_tag};
-use super::plan::{self, Candidate, Fate};
 use super::retired::RetiredSet;
 use super::saved::last::Last;
 use super::set::{self, Set, Side};
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::interface::Interface;
+use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
 use crate::backend::{BackendError, Options, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
@@ -36,23 +36,24 @@ impl Predecessors {
         for (name, pieces) in &sets {
             let epoch = found::epoch(name)?;
             let is_newest = options.newest_epoch.as_ref().is_none_or(|newest| *newest == epoch);
-            let is_finished = options.known_epochs.contains(&epoch) && !is_newest;
+            let known = options.known_epochs.contains(&epoch);
+            let is_finished = known && !is_newest;
             finished.extend(Some(name.clone()).filter(|_| is_finished));
+            let can_go_on = !is_finished && tools.is_some_and(|tools| fits(pieces, tools, options));
+            let is_entered = pieces.iter().all(|piece| piece.jumps.iter().all(|jumps| *jumps > 0));
             candidates.push(Candidate {
-                id: name.id(),
-                epoch,
+                known,
                 sealed: pieces.iter().any(|piece| piece.marks.sealed),
-                fits: !is_finished && tools.is_some_and(|tools| fits(pieces, tools, options)),
-                is_blank: pieces.iter().all(Piece::is_blank),
-                entered: pieces.iter().all(|piece| piece.jumps.iter().all(|jumps| *jumps > 0)),
+                remains: remains(&name.id(), &options.known_epochs, pieces.iter().all(Piece::is_blank)),
+                preference: can_go_on.then_some(u32::from(is_entered)),
             });
         }
-        let fates = plan::decide(&candidates, &options.known_epochs);
+        let fates = decide(&candidates);
         let fates = sets.keys().cloned().zip(fates).collect();
         let boot = host::boot_id()?;
         let of_this_boot = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&format!("{boot}:")));
         let is_newest_gone =
-            of_this_boot.is_some_and(|id| SetName::is_id(id) && candidates.iter().all(|candidate| candidate.id != id));
+            of_this_boot.is_some_and(|id| SetName::is_id(id) && sets.keys().all(|name| name.id() != id));
         Ok(Self { sets, fates, finished, is_newest_gone })
     }
 
@@ -180,6 +181,17 @@ impl Predecessors {
     }
 }
 
+/// What is left of the set with this id. An epoch is a boot and the id of its set: where the files know the id, but of
+/// another boot, somebody restored the rules from a file. (Where they know the epoch itself, that does not matter.)
+fn remains(id: &str, known_epochs: &BTreeSet<String>, is_blank: bool) -> Remains {
+    let has_id = |epoch: &String| epoch.rsplit_once(':').is_some_and(|(_, of_set)| of_set == id);
+    match known_epochs.iter().any(has_id) {
+        true => Remains::FormerBoot,
+        false if is_blank => Remains::Zeros,
+        false => Remains::Counters,
+    }
+}
+
 /// Whether a set can go on: whole and settled in every family, in the variant that is in use, and with room for the ports.
 fn fits(pieces: &[Piece], tools: &[Tools], options: &Options) -> bool {
     let is_there = |tools: &Tools| {
@@ -225,4 +237,17 @@ pub fn adopt(name: &SetName, pieces: &[Piece]) -> Option<Set> {
 /// A time that nobody saw.
 pub fn gap(start: Moment, end: Moment, interface: &str, why: &str) -> Unseen {
     Unseen { start, end, interface: interface.to_owned(), why: why.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_whose_id_another_boot_billed_was_restored() {
+        let known = BTreeSet::from(["former-boot:1a".to_owned()]);
+        assert_eq!(remains("1a", &known, false), Remains::FormerBoot);
+        assert_eq!(remains("1b", &known, false), Remains::Counters);
+        assert_eq!(remains("1b", &known, true), Remains::Zeros);
+    }
 }

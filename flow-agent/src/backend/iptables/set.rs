@@ -40,7 +40,7 @@ pub struct Side {
     pub fragments: Fragments,
     /// What it counted when it was last seen to be as it should be.
     pub last: Last,
-    /// Its counters cannot be believed any more, whatever they say later: the set is to be replaced.
+    /// Its counters cannot be trusted any more, whatever they say later: the set is to be replaced.
     pub doubted: Option<Damage>,
 }
 
@@ -241,7 +241,7 @@ impl Set {
         Ok(numbers)
     }
 
-    /// Looks at one side. Counters that cannot be believed now are not believed at any later look either: by then they may
+    /// Looks at one side. Counters that cannot be trusted now are not trusted at any later look either: by then they may
     /// have grown beyond what they were before somebody touched them.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `check --enroll NODE`: its host key, shown, asked about, and believed.
+//! `check --enroll NODE`: its host key, shown, asked about, and trusted.
 
 use std::io;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub(super) fn enroll(config: &Config, name: &str) -> Result<Code, Failure> {
     let path = &config.report.known_hosts;
     let known = read(path)?;
     if known.lines().any(|line| line == key.line) {
-        output::print(&format!("{name}: {} is believed already\n", key.fingerprint))?;
+        output::print(&format!("{name}: {} is trusted already\n", key.fingerprint))?;
         return Ok(Code::Done);
     }
     output::print(&format!(
@@ -58,7 +58,10 @@ pub(super) fn enroll(config: &Config, name: &str) -> Result<Code, Failure> {
         .and_then(|()| replace(&RealDisk, path, believing(&known, &key.line).as_bytes()))
         .with_context(|| format!("failed to write `{}`", path.display()));
     written.map_err(|error| Failure::new(Code::Store, error))?;
-    output::print(&format!("believed from now on, in `{}`\nWhat confines this key {CONFINEMENT}\n", path.display()))?;
+    output::print(&format!(
+        "saved in `{}`: trusted from now on\nWhat confines this key {CONFINEMENT}\n",
+        path.display()
+    ))?;
     Ok(Code::Done)
 }
 

@@ -3,13 +3,12 @@
 
 use std::path::Path;
 
-use procfs::process::Process;
-
 use super::finding::{Finding, Section};
 use crate::backend::BackendChoice;
-use crate::backend::host::series;
+use crate::backend::host::{self, series};
 use crate::backend::iptables::IptablesError;
 use crate::backend::iptables::host::kept;
+use crate::backend::privileges::{FOR_EBPF, NET_ADMIN, Privileges, SYS_ADMIN};
 use crate::backend::{BackendError, ebpf};
 use crate::config::CountConfig;
 use crate::errors::chain;
@@ -26,10 +25,7 @@ const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 #[derive(Clone, Debug)]
 struct Facts {
     release: String,
-    /// `CAP_…` numbers as bits; `None` when /proc does not tell.
-    effective: Option<u64>,
-    /// Whether root here is root of the machine.
-    first_user_namespace: bool,
+    privileges: Privileges,
     is_bpffs: bool,
     realtime: bool,
     jit: bool,
@@ -48,7 +44,7 @@ pub(super) fn findings(count: &CountConfig, bpffs: &Path) -> Vec<Finding> {
         Finding::warn(Section::Kernel, what).help(help.to_owned())
     }));
     // Who may not try has been told what is missing.
-    if count.backend != BackendChoice::Iptables && FOR_EBPF.iter().all(|capability| facts.has(*capability)) {
+    if count.backend != BackendChoice::Iptables && facts.privileges.missing(FOR_EBPF).is_empty() {
         findings.push(tried(count.backend, ebpf::probe(count.count, count.max_ports)));
     }
     findings
@@ -72,47 +68,13 @@ impl Facts {
         let magic = rustix::fs::statfs(bpffs).map(|found| u64::try_from(found.f_type).unwrap_or(0));
         Self {
             release: rustix::system::uname().release().to_string_lossy().into_owned(),
-            effective: Process::myself().and_then(|process| process.status()).map(|status| status.capeff).ok(),
-            first_user_namespace: content("/proc/self/uid_map").split_whitespace().eq(["0", "0", "4294967295"]),
+            privileges: Privileges::of_this_thread(),
             is_bpffs: magic == Ok(BPF_FS_MAGIC),
-            realtime: content("/sys/kernel/realtime").trim() == "1",
+            realtime: host::is_realtime(),
             jit: content("/proc/sys/net/core/bpf_jit_enable").trim() != "0",
         }
     }
-
-    fn has(&self, capability: Capability) -> bool {
-        // Root of the machine's old right holds for the newer, finer ones, but not for the network.
-        let bits = capability.bit() | if capability == Capability::NetAdmin { 0 } else { Capability::SysAdmin.bit() };
-        self.first_user_namespace && self.effective.is_some_and(|effective| effective & bits != 0)
-    }
 }
-
-/// Numbers of include/uapi/linux/capability.h.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Capability {
-    NetAdmin = 12,
-    SysAdmin = 21,
-    Perfmon = 38,
-    Bpf = 39,
-}
-
-impl Capability {
-    fn bit(self) -> u64 {
-        1 << self as u32
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::NetAdmin => "CAP_NET_ADMIN",
-            Self::SysAdmin => "CAP_SYS_ADMIN",
-            Self::Perfmon => "CAP_PERFMON",
-            Self::Bpf => "CAP_BPF",
-        }
-    }
-}
-
-/// What counting with eBPF needs.
-const FOR_EBPF: [Capability; 3] = [Capability::NetAdmin, Capability::Bpf, Capability::Perfmon];
 
 fn judge(facts: &Facts, backend: BackendChoice, bpffs: &Path) -> Vec<Finding> {
     let mut findings = vec![capabilities(facts, backend)];
@@ -148,17 +110,16 @@ fn release(facts: &Facts, backend: BackendChoice) -> Finding {
 }
 
 fn capabilities(facts: &Facts, backend: BackendChoice) -> Finding {
-    let is_needed = |needed: &Capability| backend != BackendChoice::Iptables || *needed == Capability::NetAdmin;
-    let needed = FOR_EBPF.into_iter().filter(is_needed);
-    let missing: Vec<_> = needed.filter(|capability| !facts.has(*capability)).collect();
+    let needed = if backend == BackendChoice::Iptables { &[NET_ADMIN][..] } else { &FOR_EBPF[..] };
+    let missing = facts.privileges.missing(needed.iter().copied());
     if missing.is_empty() {
         return Finding::ok(Section::Kernel, "the capabilities that counting needs are there");
     }
-    let names = missing.iter().map(|capability| capability.name()).collect::<Vec<_>>().join(", ");
+    let names = missing.join(", ");
     let where_missing =
-        if facts.first_user_namespace { "" } else { " (this is a user namespace: the machine's are meant)" };
+        if facts.privileges.of_the_machine { "" } else { " (this is a user namespace: the machine's are meant)" };
     let what = format!("missing: {names}{where_missing}");
-    if backend == BackendChoice::Auto && !missing.contains(&Capability::NetAdmin) {
+    if backend == BackendChoice::Auto && facts.privileges.has(NET_ADMIN) {
         return Finding::warn(Section::Kernel, format!("{what}; `auto` falls back to iptables"))
             .help("run as root, or grant them to count with eBPF".to_owned());
     }
@@ -171,7 +132,7 @@ fn pins(facts: &Facts, bpffs: &Path) -> Finding {
         return Finding::ok(Section::Kernel, format!("bpffs is mounted at `{place}`: counters outlive the agent"));
     }
     let what = format!("`{place}` is no bpffs");
-    match facts.has(Capability::SysAdmin) {
+    match facts.privileges.has(SYS_ADMIN) {
         true => Finding::ok(Section::Kernel, format!("{what}: `run` mounts it")),
         false => Finding::warn(Section::Kernel, format!("{what}: counters end with the agent"))
             .help(format!("mount -t bpf -o mode=0700 bpf {place}")),
@@ -181,20 +142,19 @@ fn pins(facts: &Facts, bpffs: &Path) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::thread::CapabilitySet;
+
+    use crate::backend::privileges::Capability;
     use crate::commands::check::finding::Status;
 
     fn facts(release: &str, capabilities: &[Capability]) -> Facts {
-        Facts {
-            release: release.to_owned(),
-            effective: Some(capabilities.iter().map(|capability| capability.bit()).sum()),
-            first_user_namespace: true,
-            is_bpffs: true,
-            realtime: false,
-            jit: true,
-        }
+        let effective = capabilities.iter().fold(CapabilitySet::empty(), |all, (capability, _)| all | *capability);
+        let privileges =
+            Privileges { effective: Some(effective), of_the_machine: true, locked_memory_is_limited: false };
+        Facts { release: release.to_owned(), privileges, is_bpffs: true, realtime: false, jit: true }
     }
 
-    const ALL: [Capability; 3] = [Capability::Bpf, Capability::NetAdmin, Capability::Perfmon];
+    const ALL: [Capability; 3] = FOR_EBPF;
 
     fn lines(facts: &Facts, backend: BackendChoice) -> Vec<String> {
         let findings = judge(facts, backend, Path::new("/sys/fs/bpf"));
@@ -229,7 +189,7 @@ mod tests {
 
     #[test]
     fn missing_capabilities_are_named_and_auto_can_do_without_some() {
-        let only_net = facts("6.18.0", &[Capability::NetAdmin]);
+        let only_net = facts("6.18.0", &[NET_ADMIN]);
         let status = |facts: &Facts, backend| capabilities(facts, backend).status;
         assert_eq!(capabilities(&only_net, BackendChoice::Ebpf).what, "missing: CAP_BPF, CAP_PERFMON");
         assert_eq!(status(&only_net, BackendChoice::Ebpf), Status::Fail);
@@ -237,13 +197,14 @@ mod tests {
         assert_eq!(status(&only_net, BackendChoice::Iptables), Status::Ok);
         assert_eq!(status(&facts("6.18.0", &[]), BackendChoice::Auto), Status::Fail);
         assert_eq!(status(&facts("6.18.0", &ALL), BackendChoice::Ebpf), Status::Ok);
-        let old_right = facts("6.18.0", &[Capability::SysAdmin, Capability::NetAdmin]);
+        let old_right = facts("6.18.0", &[SYS_ADMIN, NET_ADMIN]);
         assert_eq!(status(&old_right, BackendChoice::Ebpf), Status::Ok);
     }
 
     #[test]
     fn root_of_a_user_namespace_is_not_root() {
-        let contained = Facts { first_user_namespace: false, ..facts("6.18.0", &ALL) };
+        let mut contained = facts("6.18.0", &ALL);
+        contained.privileges.of_the_machine = false;
         let finding = capabilities(&contained, BackendChoice::Auto);
         assert_eq!(finding.status, Status::Fail);
         assert!(finding.what.ends_with("(this is a user namespace: the machine's are meant)"), "{}", finding.what);
@@ -253,13 +214,13 @@ mod tests {
     fn without_bpffs_counters_end_with_the_agent_unless_it_can_mount_it() {
         let none = Facts { is_bpffs: false, ..facts("6.18.0", &ALL) };
         assert_eq!(pins(&none, Path::new("/x")).help.unwrap(), "mount -t bpf -o mode=0700 bpf /x");
-        let root = Facts { is_bpffs: false, ..facts("6.18.0", &[Capability::SysAdmin]) };
+        let root = Facts { is_bpffs: false, ..facts("6.18.0", &[SYS_ADMIN]) };
         assert_eq!(pins(&root, Path::new("/x")).what, "`/x` is no bpffs: `run` mounts it");
     }
 
     #[test]
     fn this_kernel_is_understood() {
         let facts = Facts::read(Path::new("/proc"));
-        assert!(series(&facts.release).is_some() && facts.effective.is_some() && !facts.is_bpffs);
+        assert!(series(&facts.release).is_some() && facts.privileges.effective.is_some() && !facts.is_bpffs);
     }
 }

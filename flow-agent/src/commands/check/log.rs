@@ -10,7 +10,6 @@ use crate::ledger::calendar::local;
 use crate::ledger::reconcile::{Compared, reconcile};
 use crate::ledger::record::Quality;
 use crate::ledger::units::Human;
-use crate::render::figures::quality_name;
 use crate::store::hours::{self, Hour, Hours};
 use crate::store::{StateDir, StoreError};
 
@@ -71,7 +70,7 @@ pub(super) fn findings(
 fn newest_bucket(last: &HourBlock, config: &Config, now: DateTime<Utc>, runs: bool) -> Finding {
     let seal = &last.seal;
     let until = local(config.timezone, seal.end.to_utc()).format("%Y-%m-%d %H:%M:%S");
-    let what = format!("the newest bucket ends {until}, {}", quality_name(seal.quality));
+    let what = format!("the newest bucket ends {until}, {}", seal.quality.name());
     let length = TimeDelta::seconds(config.count.bucket.seconds().into());
     if runs && now - seal.end.to_utc() > length + PATIENCE {
         return Finding::warn(Section::State, format!("{what}: the next is overdue"))

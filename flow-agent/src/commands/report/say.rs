@@ -16,6 +16,7 @@ use crate::ledger::month::Month;
 use crate::ledger::record::MailState;
 use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, State, Statement};
 use crate::ledger::units::Human;
+use crate::ledger::units::count;
 use crate::render::summary;
 
 /// How many of the nodes that are waited for the progress bar names.
@@ -210,11 +211,6 @@ pub(super) fn plan(letters: &Letters, deliveries: &DeliveryHistory, job: &Job, r
         text.push_str("no mail: there is no [mail] in the configuration\n");
     }
     text
-}
-
-/// `1 day`, `2 days`
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn name(user: &Option<String>) -> &str {

@@ -1,5 +1,6 @@
 //! What `run` tells the person at the terminal: once what it counts where, then one line a bucket.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -42,6 +43,15 @@ pub fn begin(node: &str, owners: &Owners, interfaces: &[String], identity: &Iden
     text
 }
 
+/// What changed, by name: `ports: +8443 -9000, 51 counted`.
+pub fn changed(added: &BTreeSet<u16>, removed: &BTreeSet<u16>, counted: usize) -> String {
+    let list = |sign: char, ports: &BTreeSet<u16>| match ports.is_empty() {
+        true => String::new(),
+        false => format!(" {sign}{}", shortened(&spec::text(ports.iter().copied()))),
+    };
+    format!("ports:{}{}, {counted} counted", list('+', added), list('-', removed))
+}
+
 /// One line a bucket: `14:00 to 15:00  3 ports  1.20 GiB in  3.40 GiB out  exact`.
 pub fn bucket(block: &HourBlock) -> String {
     let seal = &block.seal;
@@ -68,16 +78,17 @@ fn clock(at: &DateTime<FixedOffset>) -> String {
     at.format("%H:%M:%S").to_string()
 }
 
-fn quality(quality: Quality) -> &'static str {
-    match quality {
-        Quality::Exact => "exact",
-        Quality::Late => "late: one reading spans several buckets",
-        Quality::Gap => "gap: some time was not measured",
-        Quality::Reset => "reset: somebody zeroed counters",
-        Quality::Restart => "restart: the counters were lost; known up to the last checkpoint",
-        Quality::Clock => "clock: the clock was set",
-        Quality::Import => "import",
-    }
+/// The name of a quality, and what it means where that is not plain.
+fn quality(quality: Quality) -> String {
+    let meaning = match quality {
+        Quality::Exact | Quality::Import => return quality.name().to_owned(),
+        Quality::Late => "one reading spans several buckets",
+        Quality::Gap => "some time was not measured",
+        Quality::Reset => "somebody zeroed counters",
+        Quality::Restart => "the counters were lost; known up to the last checkpoint",
+        Quality::Clock => "the clock was set",
+    };
+    format!("{}: {meaning}", quality.name())
 }
 
 /// A list that fits on a line.
@@ -106,6 +117,13 @@ mod tests {
             text,
             "hk-1: counting 3 ports on eth0 with eBPF (IP bytes)\n  ports  443,8000-8001\n  logs   /var/lib/flow-agent (days in Asia/Shanghai)"
         );
+    }
+
+    #[test]
+    fn ports_that_changed_are_named() {
+        assert_eq!(changed(&[8443].into(), &[9000].into(), 51), "ports: +8443 -9000, 51 counted");
+        assert_eq!(changed(&[80, 81, 82].into(), &BTreeSet::new(), 3), "ports: +80-82, 3 counted");
+        assert_eq!(changed(&BTreeSet::new(), &[443, 8000].into(), 0), "ports: -443,8000, 0 counted");
     }
 
     #[test]

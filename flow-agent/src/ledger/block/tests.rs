@@ -174,7 +174,7 @@ fn a_file_cut_at_any_length_keeps_its_complete_blocks_and_shows_where_to_cut() {
 }
 
 #[test]
-fn a_flipped_bit_costs_its_own_block_at_most_and_nothing_wrong_is_believed() {
+fn a_flipped_bit_costs_its_own_block_at_most_and_nothing_wrong_is_accepted() {
     let mut blocks = [bucket(13, 443..445), bucket(14, 443..445), bucket(15, 443..445)];
     let texts = [blocks[0].encode(), blocks[1].encode(), blocks[2].encode()];
     let (middle, end) = (texts[0].len(), texts[0].len() + texts[1].len());
@@ -291,7 +291,7 @@ fn a_line_may_be_written_in_another_order() {
 }
 
 #[test]
-fn a_line_under_another_days_seal_is_not_believed() {
+fn a_line_under_another_days_seal_is_not_accepted() {
     let mut block = day(5, 2);
     block.lines[1].day = chrono::NaiveDate::from_ymd_opt(2026, 10, 6).unwrap();
     let outcome = decode::<Daily>(block.encode().as_bytes());

@@ -146,7 +146,7 @@ fn order_and_duplicates_do_not_matter_and_a_start_is_no_name() {
 }
 
 #[test]
-fn two_buckets_of_one_name_are_not_both_believed() {
+fn two_buckets_of_one_name_are_not_both_counted() {
     let mut rollup = DayRollup::new(shanghai(), day("2026-10-05"));
     let (one, other) = (hour(1, "05T00:00", "05T01:00", 1), hour(1, "05T00:00", "05T01:00", 2));
     rollup.take(&one).unwrap();

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::unseen::goes_on_after;
 use super::usage_since_seal::UsageSinceSeal;
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::{Counters, Device, Others};
@@ -140,7 +141,7 @@ impl Baseline {
             let (start, end) = (moment(gap.start.to_utc() + half), moment(gap.end.to_utc() - half));
             Unseen { start, end, interface: gap.interface.clone(), why: gap.why.clone() }
         };
-        let is_owed = |unseen: &Unseen| sealed.is_none_or(|seal| unseen.goes_on_after(seal));
+        let is_owed = |unseen: &Unseen| sealed.is_none_or(|seal| goes_on_after(unseen, seal));
         checkpoint.gaps.iter().map(unseen).filter(is_owed).collect()
     }
 

@@ -1,4 +1,4 @@
-//! The time of the open bucket. The boot-time clock measures it, the wall names it.
+//! The time of the open bucket. The boot-time clock measures it, the wall clock names it.
 
 use chrono::{DateTime, FixedOffset, SubsecRound as _, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -7,10 +7,10 @@ use crate::ledger::calendar::{self, BucketLength};
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::Gap;
 
-/// The clocks may differ by this much; more is a step of the wall.
+/// The clocks may differ by this much; more is a step of the wall clock.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
-/// When the boot-time clock was zero, by the wall: it moves only when somebody moves the wall.
+/// The time of the wall clock at which the boot-time clock was zero: it changes only when somebody sets the wall clock.
 fn booted_at(at: Moment) -> DateTime<Utc> {
     at.wall - since_boot(at)
 }
@@ -32,7 +32,7 @@ pub(super) struct BucketClock {
     booted_at_start: Option<DateTime<Utc>>,
     /// The same at the newest moment that was seen.
     booted_at_last: DateTime<Utc>,
-    /// The same before the wall was set to a time outside the bucket.
+    /// The same before the wall clock was set to a time outside the bucket.
     stepped_from: Option<DateTime<Utc>>,
     /// Names before this are suspect: the clock was behind the journal when it was resumed.
     suspect_until: Option<DateTime<Utc>>,
@@ -56,7 +56,7 @@ pub(super) struct Closed {
 }
 
 impl BucketClock {
-    /// A bucket that begins at `start`, by the wall that was right at `now`.
+    /// A bucket that begins at `start`, by the wall clock that was right at `now`.
     pub(super) fn open(zone: Tz, bucket: BucketLength, start: DateTime<Utc>, now: Moment) -> Self {
         let booted_at = booted_at(now);
         let start = whole_second(start);
@@ -87,7 +87,7 @@ impl BucketClock {
         });
         match clock.booted_at_start {
             Some(booted_at) => clock.booted_at_last = booted_at,
-            // How far the wall was set back is not known: nothing is known of the time since the seal.
+            // How far the wall clock was set back is not known: nothing is known of the time since the seal.
             None if now.wall < clock.start - TOLERANCE => {
                 clock.stepped_from = Some(booted_at(now) + (clock.start - now.wall));
             }
@@ -115,7 +115,7 @@ impl BucketClock {
         self.planned_end
     }
 
-    /// Looks at the clocks: did somebody set the wall to a time outside the bucket?
+    /// Looks at the clocks: did somebody set the wall clock to a time outside the bucket?
     pub(super) fn see(&mut self, now: Moment) {
         let booted_at = booted_at(now);
         let stepped = (booted_at - self.booted_at_last).abs() > TOLERANCE;
@@ -155,7 +155,7 @@ impl BucketClock {
         let next = if self.stepped_from.is_some() { by_the_wall } else { end };
         let suspect_until = self.suspect_until;
         *self = Self::open(self.zone, self.bucket, next, at);
-        // Where the other ended, whatever the wall said: no time lies between them, and none in both.
+        // Where the other ended, whatever the wall clock said: no time lies between them, and none in both.
         self.booted_at_start = Some(self.start - ended);
         self.suspect_until = suspect_until;
         closed
@@ -182,7 +182,7 @@ impl Closed {
         self.cut(zone, gaps)
     }
 
-    /// What lies in the bucket of each of `gaps`, which is no time where the wall was set; sorted.
+    /// What lies in the bucket of each of `gaps`, which is no time where the wall clock was set; sorted.
     pub(super) fn cut(&self, zone: Tz, gaps: impl IntoIterator<Item = Gap>) -> Vec<Gap> {
         let (from, until) = (calendar::local(zone, self.start), calendar::local(zone, self.end));
         let within = |gap: Gap| Gap { start: gap.start.clamp(from, until), end: gap.end.clamp(from, until), ..gap };
@@ -193,7 +193,7 @@ impl Closed {
     }
 }
 
-/// `unseen` in whole seconds, by the wall that was right at `now`.
+/// `unseen` in whole seconds, by the wall clock that was right at `now`.
 pub(super) fn gaps(zone: Tz, now: Moment, unseen: &[Unseen]) -> Vec<Gap> {
     unseen.iter().map(|unseen| named(zone, booted_at(now), unseen)).collect()
 }

@@ -62,7 +62,7 @@ impl Meter {
         (Self { settings, seq, open }, buckets)
     }
 
-    /// Whether the bucket must be closed now: its end has come, somebody set the wall, or counters were zeroed.
+    /// Whether the bucket must be closed now: its end has come, somebody set the wall clock, or counters were zeroed.
     pub fn due(&mut self, now: Moment) -> bool {
         self.open.clock.due(now) || self.open.usage.was_reset()
     }

@@ -68,12 +68,12 @@ impl Node {
         self.now.boot_ns += u64::try_from(time.num_nanoseconds().unwrap()).unwrap();
     }
 
-    /// Both clocks run on until the wall shows `text`.
+    /// Both clocks run on until the wall clock shows `text`.
     fn wait_until(&mut self, text: &str) {
         self.wait(at(text) - self.now.wall);
     }
 
-    /// Somebody sets the wall.
+    /// Somebody sets the wall clock.
     fn set_clock(&mut self, text: &str) {
         self.now.wall = at(text);
     }

@@ -6,9 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
 use super::{Disk, Handle};
+use crate::guarded;
 
 const DIR_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
@@ -31,8 +30,8 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Handle>> {
-        let file = OpenOptions::new().append(true).custom_flags(guarded()).open(path)?;
-        Ok(Box::new(RealHandle(regular(file)?)))
+        let file = OpenOptions::new().append(true).custom_flags(guarded::flags()).open(path)?;
+        Ok(Box::new(RealHandle(guarded::regular(file)?)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -65,26 +64,5 @@ impl Handle for RealHandle {
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
         self.0.set_len(len)
-    }
-}
-
-/// Opens a regular file to read; a symlink is not followed and a FIFO is not waited for.
-///
-/// # Errors
-/// As open(2); [`io::ErrorKind::InvalidInput`] for what is not a regular file.
-pub fn open_to_read(path: &Path) -> io::Result<File> {
-    regular(OpenOptions::new().read(true).custom_flags(guarded()).open(path)?)
-}
-
-fn guarded() -> i32 {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    i32::try_from(flags.bits()).expect("the kernel takes these flags as an int")
-}
-
-fn regular(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() {
-        Ok(file)
-    } else {
-        Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
     }
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::guarded::open_to_read;
 use crate::ledger::block::MAX_LINE_BYTES;
 use crate::ledger::record::{Kind, Quality};
 use crate::ledger::seal::check_holds;
-use crate::store::disk::open_to_read;
 
 /// What the last line claims; the lines before it are not looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

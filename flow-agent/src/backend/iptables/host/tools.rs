@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::process;
 use super::xtables_lock::XtablesLock;
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::iptables::model::family::Family;
@@ -19,6 +18,7 @@ use crate::backend::iptables::model::set_name::SetName;
 use crate::backend::iptables::saved::members::{self, Members};
 use crate::backend::iptables::saved::ruleset::{self, Table};
 use crate::backend::netlink;
+use crate::process;
 
 /// How long a change waits for another program that changes rules.
 pub const LOCK_SECS: u64 = 20;
@@ -280,7 +280,7 @@ impl Tools {
         members.map(Some).map_err(|source| IptablesError::Output { program: program(), source: source.into() })
     }
 
-    /// What the program prints of the table, as it is. In the legacy variant the counters in it are to be believed only
+    /// What the program prints of the table, as it is. In the legacy variant the counters in it are to be trusted only
     /// while it is quiet: see [`Tools::save`].
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! PURE: what somebody else did to a set of counters, and which of its counters can still be believed.
+//! PURE: what somebody else did to a set of counters, and which of its counters can still be trusted.
 //!
 //! A counter that was restored from a file shows an older value plus what passed since, and a counter that was zeroed shows
 //! only what passed since. Nothing in the counter itself says which of the two happened, so there is no part of such a value
@@ -36,7 +36,7 @@ impl Damage {
 }
 
 impl Doubt {
-    /// Whether the counters of the ports cannot be believed, where a set dispatches like this.
+    /// Whether the counters of the ports cannot be trusted, where a set dispatches like this.
     pub fn covers_ports(self, by_ipsets: bool) -> bool {
         match self {
             Self::Nothing => false,
@@ -45,7 +45,7 @@ impl Doubt {
         }
     }
 
-    /// Whether the counters that belong to no port cannot be believed: some of them are always those of rules.
+    /// Whether the counters that belong to no port cannot be trusted: some of them are always those of rules.
     pub fn covers_others(self) -> bool {
         self != Self::Nothing
     }

@@ -37,7 +37,7 @@ pub fn judge(last: &Last, now: &View) -> Result<(), Damage> {
 }
 
 impl Last {
-    /// What is known of a part in the end: what it says `now`, where that can be believed, and no less than before.
+    /// What is known of a part in the end: what it says `now`, where that can be trusted, and no less than before.
     #[must_use]
     pub fn or_newer(&self, now: &Self, doubt: Doubt, by_ipsets: bool) -> Self {
         let mut newest = self.clone();
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_believed_is_never_less_than_before() {
+    fn a_trusted_counter_is_never_less_than_before() {
         assert_eq!(last(100, 10).or_newer(&last(70, 20), Doubt::Nothing, false), last(100, 20));
         assert_eq!(last(100, 10).or_newer(&Last::default(), Doubt::Nothing, false), last(100, 10));
     }

@@ -5,12 +5,12 @@ use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, lchown};
 use std::path::Path;
-use std::process::{Command, Output};
 
 use anyhow::{Context as _, anyhow};
 
 use super::plan::{Facts, KEYS, Owned, SNIPPET, Step, USER, USERADD, in_force, is_plain};
 use crate::exit::{Code, Failure};
+use crate::process;
 use crate::store::disk::{RealDisk, replace};
 
 const SSHD: &str = "/usr/sbin/sshd";
@@ -224,12 +224,10 @@ fn store(error: anyhow::Error) -> Failure {
 
 /// What the program prints; its errors are the failure's text.
 fn run(program: &str, arguments: &[&str]) -> Result<String, Failure> {
-    let output = Command::new(program).args(arguments).env("LC_ALL", "C").output();
-    let Output { status, stdout, stderr } = output.with_context(|| format!("failed to start `{program}`"))?;
-    if status.success() {
-        return Ok(String::from_utf8_lossy(&stdout).into_owned());
+    let output = process::run(Path::new(program), arguments, "").map_err(anyhow::Error::from)?;
+    if output.status.success() {
+        return Ok(output.stdout);
     }
-    let said = String::from_utf8_lossy(&stderr).trim().to_owned();
-    let error = if said.is_empty() { anyhow!("{status}") } else { anyhow!("{said}") };
+    let error = if output.stderr.is_empty() { anyhow!("{}", output.status) } else { anyhow!("{}", output.stderr) };
     Err(Failure::from(error.context(format!("`{program} {}` failed", arguments.join(" ")))))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Recorder;
 use crate::backend::BackendError;
+use crate::commands::run::say;
 use crate::errors::chain;
 use crate::ports::Owners;
 
@@ -42,7 +43,7 @@ impl Recorder {
             self.add_ports(&new);
         }
         if !(gone.is_empty() && new.is_empty()) {
-            tracing::info!(added = new.len(), removed = gone.len(), counted = self.owners.len(), "the ports changed");
+            tracing::info!("{}", say::changed(&new, &gone, self.owners.len()));
         }
     }
 

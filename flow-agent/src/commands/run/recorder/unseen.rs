@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use crate::commands::run::timers::after;
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::HourSeal;
+use crate::ledger::usage::goes_on_after;
 
 /// How far ahead a checkpoint tells of a time that goes on: an agent that is killed meanwhile need not have written again.
 /// What was told too much is corrected by the next checkpoint, or by the bucket.
@@ -82,7 +83,7 @@ impl UnseenList {
 
     /// Forgets what the bucket of `seal` has told of. What goes on after it is the next one's too.
     pub fn forget_until(&mut self, seal: &HourSeal) {
-        self.all.retain(|unseen| unseen.goes_on_after(seal));
+        self.all.retain(|unseen| goes_on_after(unseen, seal));
     }
 }
 

@@ -135,7 +135,7 @@ fn a_checkpoint_tells_what_differs_and_only_when_something_moved() {
     let checkpoint = meter.checkpoint(&node.reading(), &[]).unwrap().unwrap();
     assert_eq!(checkpoint.totals, BTreeMap::from([(443, [123, 3, 0, 0, 0, 0, 0, 0])]));
     assert_eq!((checkpoint.seq, checkpoint.at.to_utc()), (2, at("2026-10-05T14:10:00Z")));
-    // The machine has been up for two hours and ten minutes when the wall showed `at`.
+    // The machine has been up for two hours and ten minutes when the wall clock showed `at`.
     assert_eq!(checkpoint.boot_ms, Some(7_800_000));
     assert!(node.checkpoint(&mut meter), "it was not kept: once more");
     assert!(meter.checkpoint(&node.reading(), &[]).unwrap().is_none());

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Every bucket that an agent writes which looks at its clocks each second, until the wall shows `until`.
+/// Every bucket that an agent writes which looks at its clocks each second, until the wall clock shows `until`.
 fn run(node: &mut Node, meter: &mut Meter, until: &str) -> Vec<String> {
     let mut buckets = Vec::new();
     loop {
@@ -255,7 +255,7 @@ fn a_gap_is_placed_by_the_clock_that_nobody_sets() {
 fn a_step_that_is_too_small_to_be_seen_moves_no_gap_out_of_its_bucket() {
     let mut node = Node::new();
     let (mut meter, _) = node.start();
-    // By the wall all of it lies before the bucket.
+    // By the wall clock all of it lies before the bucket.
     node.set_clock("2026-10-05T11:59:58Z");
     assert!(!meter.due(node.now));
     let start = node.now;

@@ -32,7 +32,7 @@ enum Event {
     Sleep {
         seconds: u32,
     },
-    /// Somebody sets the wall.
+    /// Somebody sets the wall clock.
     SetClock {
         seconds: i64,
     },

@@ -3,6 +3,7 @@
 use super::disk::{Disk, Known};
 use super::kernel::{Bytes, Kernel, Owner, Set};
 use super::*;
+use crate::ledger::usage::goes_on_after;
 
 /// How an agent ends before its time.
 #[derive(Clone, Copy, Debug)]
@@ -237,7 +238,7 @@ impl Agent {
     }
 
     fn forget_until(&mut self, bucket: &HourBlock) {
-        self.unseen.retain(|unseen| unseen.goes_on_after(&bucket.seal));
+        self.unseen.retain(|unseen| goes_on_after(unseen, &bucket.seal));
     }
 
     pub(super) fn miss(&mut self, seconds: u32, m: &mut Machine<'_>) -> Step {

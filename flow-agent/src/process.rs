@@ -3,13 +3,11 @@
 
 use std::io::{self, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
-
-use crate::backend::error::iptables::IptablesError;
 
 /// How a program ended, and what it said.
 #[derive(Debug)]
@@ -18,6 +16,19 @@ pub struct Output {
     pub stdout: String,
     /// The last lines of what it said, on one line.
     pub stderr: String,
+}
+
+/// Why a program gave no output.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    #[error("failed to run {}", program.display())]
+    Run {
+        program: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{} did not end within {secs} s", program.display())]
+    Hung { program: PathBuf, secs: u64 },
 }
 
 /// Longest that one run may take: minutes are for tens of thousands of ports on a slow host.
@@ -29,8 +40,8 @@ const STDERR_CHARS: usize = 500;
 ///
 /// # Errors
 /// When it cannot be started, or does not end: then it is killed.
-pub fn run(program: &Path, arguments: &[&str], input: &str) -> Result<Output, IptablesError> {
-    let error = |source| IptablesError::Run { program: program.to_owned(), source };
+pub fn run(program: &Path, arguments: &[&str], input: &str) -> Result<Output, ProcessError> {
+    let error = |source| ProcessError::Run { program: program.to_owned(), source };
     let mut command = Command::new(program);
     command.args(arguments).env("LC_ALL", "C");
     // Ctrl-C at the terminal is for the agent, which then leaves in its own time: a restore must not end half-way.
@@ -52,7 +63,7 @@ pub fn run(program: &Path, arguments: &[&str], input: &str) -> Result<Output, Ip
     }
     let status = child.wait().map_err(error)?;
     if !in_time {
-        return Err(IptablesError::Hung { program: program.to_owned(), secs: DEADLINE.as_secs() });
+        return Err(ProcessError::Hung { program: program.to_owned(), secs: DEADLINE.as_secs() });
     }
     let [stdout, stderr] = readers.map(|reader| reader.join().expect("reading into memory does not panic"));
     // A program that refuses its arguments does not read its input.
@@ -120,6 +131,6 @@ mod tests {
     fn a_program_that_does_not_read_is_no_error() {
         let output = run(Path::new("/bin/false"), &[], &"line\n".repeat(100_000)).unwrap();
         assert_eq!(output.status.code(), Some(1));
-        assert!(matches!(run(Path::new("/nowhere"), &[], ""), Err(IptablesError::Run { .. })));
+        assert!(matches!(run(Path::new("/nowhere"), &[], ""), Err(ProcessError::Run { .. })));
     }
 }
