@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 
-use super::sum::plus;
 use crate::ledger::block::DayBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::record::DayLine;
@@ -50,7 +49,7 @@ impl GatheredNodes {
                         Owner::Port(_) => None,
                     };
                     let sum = sums.entry((line.port, user)).or_default();
-                    *sum = plus(*sum, line.counters());
+                    *sum = sum.saturating_add(line.counters());
                 }
             }
         }

@@ -69,8 +69,8 @@ impl Sum {
         let owner = user.map_or(Owner::Port(port), |user| Owner::User(user.to_owned()));
         let sum = self.owners.entry(owner).or_default();
         sum.ports.insert(port);
-        sum.counters = plus(sum.counters, counters);
-        self.counters = plus(self.counters, counters);
+        sum.counters = sum.counters.saturating_add(counters);
+        self.counters = self.counters.saturating_add(counters);
     }
 
     /// The total; `damages` is the number of damaged parts.
@@ -101,13 +101,4 @@ fn name(owner: &Owner) -> Option<String> {
         Owner::User(name) => Some(name.clone()),
         Owner::Port(_) => None,
     }
-}
-
-/// Adds for display; sums saturate at 2^64 - 1.
-pub fn plus(left: Counters, right: Counters) -> Counters {
-    let mut numbers = left.to_array();
-    for (number, more) in numbers.iter_mut().zip(right.to_array()) {
-        *number = number.saturating_add(more);
-    }
-    Counters::from_array(numbers)
 }

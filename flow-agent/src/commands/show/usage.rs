@@ -147,7 +147,7 @@ impl<'a> Lines<'a> {
 fn note(slice: &Slice) -> String {
     match (slice.when, slice.quality) {
         (When::Bucket { .. }, Some(Quality::Exact)) => String::new(),
-        (When::Bucket { .. }, Some(quality)) => figures::quality.name().to_owned(),
+        (When::Bucket { .. }, Some(quality)) => quality.name().to_owned(),
         (When::Bucket { .. }, None) => "open".to_owned(),
         _ if slice.open => "so far".to_owned(),
         _ if slice.reported => "all nodes".to_owned(),
