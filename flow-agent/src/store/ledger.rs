@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use super::append::Appender;
 use super::damage::{Damage, keep_torn};
-use super::disk::open_to_read;
 use super::error::StoreError;
 use super::layout::StateDir;
 use super::lines::Lines;
+use crate::guarded::open_to_read;
 use crate::ledger::record::{Kind, VERSION};
 use crate::ledger::seal;
 
