@@ -3,6 +3,7 @@
 mod baseline;
 mod clock;
 mod model;
+mod newest;
 mod quality;
 
 use std::collections::{BTreeMap, BTreeSet};
