@@ -33,8 +33,8 @@ pub enum Question {
     Now,
     /// `/v1/health`
     Health,
-    /// `/metrics`
-    Metrics,
+    /// `/metrics`, as OpenMetrics text or, for older readers, in Prometheus' own text format.
+    Metrics { open_metrics: bool },
 }
 
 /// An answer, which may be shared by several clients.
@@ -49,6 +49,10 @@ pub struct Answer {
 impl Answer {
     /// The content type of JSON.
     pub const JSON: &str = "application/json";
+
+    /// The content types of `/metrics`.
+    pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
     /// A JSON object that says what is wrong.
     pub fn problem(status: u16, what: &str) -> Self {

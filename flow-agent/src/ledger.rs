@@ -8,6 +8,7 @@ pub mod by_node;
 pub mod by_port;
 pub mod calendar;
 pub mod counters;
+pub mod cumulative;
 pub mod date;
 pub mod forecast;
 pub mod language;

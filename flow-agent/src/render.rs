@@ -1,9 +1,10 @@
-//! PURE: everything people read: terminal tables, letters and the page of a month.
+//! PURE: everything people read: terminal tables, letters and the page of a month; and the metrics that Prometheus reads.
 
 mod chart;
 mod dates;
 pub mod figures;
 pub mod letter;
+pub mod metrics;
 pub mod notice;
 mod numbers;
 pub mod page;

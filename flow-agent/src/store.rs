@@ -6,6 +6,7 @@ pub mod append;
 pub mod blocks;
 pub mod checkpoint;
 pub mod compressed;
+pub mod cumulative;
 pub mod damage;
 pub mod disk;
 pub mod document;

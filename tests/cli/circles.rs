@@ -14,11 +14,7 @@ use crate::imports::rust_files;
 const KNOWN: [(&[&str], &str); 0] = [];
 
 /// The same of the children of a module, each with everything below it.
-const KNOWN_CHILDREN: [(&str, &[&str], &str); 1] = [(
-    "commands::run",
-    &["agent", "answers", "recorder"],
-    "the answers have the type of the question that the agent takes and of the snapshot that the recorder gives",
-)];
+const KNOWN_CHILDREN: [(&str, &[&str], &str); 0] = [];
 
 /// The source of each file by its module path, such as `backend::ebpf::start`; the crate's root is the empty path.
 type Sources = BTreeMap<String, String>;

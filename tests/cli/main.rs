@@ -20,6 +20,7 @@ mod imports;
 mod init;
 mod manual;
 mod minimal;
+mod monitoring;
 mod program;
 mod prune;
 mod quotas;

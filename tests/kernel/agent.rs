@@ -215,6 +215,11 @@ impl Node {
         wait_until("the killed agent is gone", Duration::from_secs(5), || agent.has_ended());
     }
 
+    /// The process id of the agent that runs.
+    pub fn id(&self) -> u32 {
+        self.agent.as_ref().expect("an agent runs").id()
+    }
+
     /// What the last agent said.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("agent.log")).unwrap_or_default()

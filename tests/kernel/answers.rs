@@ -1,8 +1,11 @@
 //! What a running agent answers: held against figures computed by hand.
 
-use std::net::UdpSocket;
+use std::io::{Read as _, Write};
+use std::net::{TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use flow_agent::answer::client;
 use flow_agent::ledger::counters::Counters;
@@ -12,6 +15,8 @@ use flow_agent::ledger::record::Quality;
 use crate::agent::Node;
 use crate::common::daemon::wait_until;
 use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside};
+use crate::common::observer::Observer;
+use crate::common::paced::{Families, Paced, Refused};
 use crate::support::send;
 
 /// IP and UDP headers.
@@ -112,5 +117,274 @@ fn the_socket_of_a_killed_agent_is_replaced() {
     assert!(socket(&node).exists(), "nobody removed it");
     node.start(&[]);
     wait_until("the agent answers", Duration::from_secs(10), || client::now(&socket(&node)).is_ok());
+    node.stop();
+}
+
+/// What the agent of `node` answers to a request as it stands.
+fn raw(node: &Node, request: &[u8]) -> String {
+    let mut stream = UnixStream::connect(socket(node)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    // It may answer, and close, before it has read all.
+    let _ = stream.write_all(request);
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8(answer).unwrap()
+}
+
+#[test]
+fn only_get_and_head_of_known_targets_are_answered() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443], "");
+    node.start(&[]);
+    let status = |request: &str| raw(&node, request.as_bytes()).lines().next().unwrap_or_default().to_owned();
+    assert_eq!(status("GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 200 OK");
+    assert_eq!(status("GET /../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 404 Not Found");
+    assert_eq!(
+        status("POST /v1/now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"),
+        "HTTP/1.1 405 Method Not Allowed"
+    );
+    let head = raw(&node, b"HEAD /v1/now HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+    let long = format!("GET /v1/now HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(9_000));
+    assert_eq!(status(&long), "HTTP/1.1 431 Request Header Fields Too Large");
+    let nonsense = raw(&node, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n");
+    assert!(nonsense.is_empty() || nonsense.starts_with("HTTP/1.1 400"), "{nonsense}");
+    // And then it answers as before.
+    assert!(client::health(&socket(&node)).unwrap().healthy);
+    node.stop();
+}
+
+#[test]
+fn a_client_that_hangs_is_cut_and_keeps_nobody_waiting() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443], "");
+    node.start(&[]);
+    let mut hung = UnixStream::connect(socket(&node)).unwrap();
+    hung.write_all(b"GET /v1/now HT").unwrap();
+    let mut deaf = UnixStream::connect(socket(&node)).unwrap();
+    deaf.write_all(b"GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert!(client::now(&socket(&node)).is_ok());
+    // Both are closed without being asked to.
+    for mut stream in [hung, deaf] {
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    node.stop();
+}
+
+/// Kilobytes, as the kernel counts them of the agent: `VmRSS`, `VmHWM`.
+fn kilobytes(node: &Node, what: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", node.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with(what)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+trait Stream: Write {}
+impl Stream for UnixStream {}
+impl Stream for TcpStream {}
+
+/// Keeps 500 connections to the socket and 500 over TCP, each of which sends a byte of its request now and then.
+fn thousand_slow_clients(node: &Node, stop: &AtomicBool) {
+    const REQUEST: &[u8] = b"GET /v1/now HTTP/1.1\r\nHost: somebody\r\nX-Patience: ";
+    let path = socket(node);
+    let connect = |index: usize| -> Option<Box<dyn Stream>> {
+        Some(match index % 2 {
+            0 => {
+                let stream = UnixStream::connect(&path).ok()?;
+                stream.set_nonblocking(true).ok()?;
+                Box::new(stream)
+            }
+            _ => {
+                let stream = TcpStream::connect("127.0.0.1:9177").ok()?;
+                stream.set_nonblocking(true).ok()?;
+                Box::new(stream)
+            }
+        })
+    };
+    let mut clients: Vec<(Option<Box<dyn Stream>>, usize)> = (0..1_000).map(|_| (None, 0)).collect();
+    while !stop.load(Ordering::Relaxed) {
+        for (index, (stream, sent)) in clients.iter_mut().enumerate() {
+            if stream.is_none() {
+                (*stream, *sent) = (connect(index), 0);
+            }
+            let byte = REQUEST.get(*sent).copied().unwrap_or(b'x');
+            if stream.as_mut().is_some_and(|stream| stream.write_all(&[byte]).is_err()) {
+                *stream = None;
+            }
+            *sent += 1;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_thousand_slow_clients_cost_counting_nothing() {
+    let Some(pair) = Pair::make() else { return };
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = rustix::process::Rlimit { current: most.maximum, ..most };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
+    let mut node = Node::new(&pair, &[443], "\n[metrics]\nlisten = \"127.0.0.1:9177\"\n");
+    node.replace_config("bucket = \"1h\"", "bucket = \"5s\"");
+    let observer = Observer::install_at(&pair.host, WAN, &[443]);
+    node.start(&["--interface", WAN]);
+    assert!(client::now(&socket(&node)).is_ok());
+    let before = kilobytes(&node, "VmRSS:");
+    let paced = Paced::begin(&pair, &[443], Families::V4, &Refused::default());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| inside(&pair.host, || thousand_slow_clients(&node, &stop)));
+        node.wait_for_buckets(4);
+        stop.store(true, Ordering::Relaxed);
+    });
+    paced.end();
+    let peak = kilobytes(&node, "VmHWM:");
+    println!("resident: {before} kB before, {peak} kB at most with 1,000 slow clients");
+    // 128 connections with a buffer of 8 KiB each are one MiB.
+    assert!(peak < before + (24 << 10), "{before} kB became {peak} kB");
+    wait_until("the agent answers again", Duration::from_secs(30), || client::now(&socket(&node)).is_ok());
+    node.stop_after_this_second();
+    let lines = node.hourly();
+    let seals: Vec<_> = lines.iter().filter(|line| line["kind"] == "seal").collect();
+    for (seal, next) in seals.iter().zip(&seals[1..]) {
+        assert_eq!((&seal["end"], &seal["quality"]), (&next["start"], &"exact".into()), "{seal}");
+    }
+    let observed = observer.read();
+    let totals = &node.totals()[&443];
+    for (chain, counter) in [("INPUT", "udp_in"), ("OUTPUT", "udp_out")] {
+        let (bytes, packets) = observed[&(443, "udp".to_owned(), chain.to_owned())];
+        let counted = (totals[&format!("{counter}_bytes")], totals[&format!("{counter}_packets")]);
+        assert_eq!(counted, (bytes, packets), "{counter}");
+        assert!(packets > 100, "there was traffic: {packets}");
+    }
+}
+
+#[test]
+fn an_agent_that_is_killed_while_it_answers_loses_nothing() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443, 4433], "");
+    node.start(&["--interface", WAN]);
+    pass(&pair);
+    let mut asking = UnixStream::connect(socket(&node)).unwrap();
+    asking.write_all(b"GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    node.kill();
+    let _ = asking.read_to_end(&mut Vec::new());
+    node.start(&["--interface", WAN]);
+    pass(&pair);
+    assert_eq!(port(&now(&node), 443).today, Some(PASSED_443.saturating_add(PASSED_443)));
+    node.stop();
+    assert_eq!(node.totals()[&443]["udp_in_bytes"], 2 * PASSED_443.udp_in_bytes);
+}
+
+/// How often the answering thread was woken.
+fn wakes(node: &Node) -> u64 {
+    let mut tasks = std::fs::read_dir(format!("/proc/{}/task", node.id())).unwrap().map(|task| task.unwrap().path());
+    let is_answering = |task: &PathBuf| std::fs::read_to_string(task.join("comm")).unwrap().trim() == "answer";
+    let task = tasks.find(is_answering).expect("the agent has an answering thread");
+    let status = std::fs::read_to_string(task.join("status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn nothing_is_done_while_nobody_asks() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443], "");
+    node.replace_config("bucket = \"1h\"", "bucket = \"1s\"");
+    node.start(&[]);
+    node.wait_for_buckets(2);
+    let before = wakes(&node);
+    node.wait_for_buckets(5);
+    assert_eq!(wakes(&node), before);
+    assert!(client::now(&socket(&node)).is_ok());
+    assert!(wakes(&node) > before, "the count tells");
+    node.stop();
+}
+
+/// What `WAN` of the host took in, as IP bytes.
+fn taken_in(pair: &Pair) -> u64 {
+    let text = inside(&pair.host, || std::fs::read_to_string("/proc/thread-self/net/dev").unwrap());
+    let numbers = text.lines().find_map(|line| line.trim().strip_prefix("wan:")).unwrap();
+    let numbers: Vec<u64> = numbers.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    numbers[0] - 14 * numbers[1]
+}
+
+#[test]
+fn the_rate_of_a_flood_is_that_of_the_device() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443], "");
+    node.start(&["--interface", WAN]);
+    let _taker = inside(&pair.host, || UdpSocket::bind((HOST4, 443)).unwrap());
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let sender = inside(&pair.peer, || UdpSocket::bind((PEER4, 0)).unwrap());
+            let (begun, mut sent) = (Instant::now(), 0_u64);
+            while !stop.load(Ordering::Relaxed) {
+                // 1 Gbit/s: some 87,500 datagrams of 1,428 bytes a second.
+                if sent * 1_000 < 87_500 * u64::try_from(begun.elapsed().as_millis()).unwrap() {
+                    sent += (0..100).filter(|_| sender.send_to(&[b'x'; 1_400], (HOST4, 443)).is_ok()).count() as u64;
+                } else {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        });
+        let mut seen: Vec<(Instant, u64)> = Vec::new();
+        let mut last = None;
+        // Something is asked once a second, as `top` does.
+        for _ in 0..14 {
+            seen.push((Instant::now(), taken_in(&pair)));
+            last = port(&now(&node), 443).rate.in_10s.map(|rate| (rate, seen.len() - 1));
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        stop.store(true, Ordering::Relaxed);
+        let (rate, index) = last.expect("after ten seconds there is a rate over ten seconds");
+        let (at, bytes) = seen[index];
+        let age = |seen: &(Instant, u64)| (at - seen.0).as_secs_f64();
+        let then = seen.iter().min_by(|a, b| (age(a) - 10.0).abs().total_cmp(&(age(b) - 10.0).abs())).unwrap();
+        let expected = (bytes - then.1) as f64 / age(then);
+        let off = (rate as f64 / expected - 1.0) * 100.0;
+        println!("rate: {:.1} Mbit/s, by the device {:.1} Mbit/s, {off:+.3} %", rate as f64 * 8e-6, expected * 8e-6);
+        assert!(off.abs() < 2.0, "{rate} B/s instead of {expected} B/s");
+    });
+    node.stop();
+}
+
+#[test]
+fn a_foreign_file_in_the_place_of_the_socket_stays_and_counting_goes_on() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443, 4433], "");
+    let place = node.path("agent.sock");
+    node.replace_config("timezone", &format!("socket = {place:?}\ntimezone"));
+    std::fs::write(&place, "somebody's").unwrap();
+    node.start(&["--interface", WAN]);
+    pass(&pair);
+    node.stop();
+    assert_eq!(std::fs::read_to_string(&place).unwrap(), "somebody's");
+    assert!(node.log().contains("is no socket: it is left alone"), "{}", node.log());
+    assert_eq!(node.totals()[&443]["udp_in_bytes"], PASSED_443.udp_in_bytes);
+
+    // Elsewhere than in the usual place it answers as well; and nowhere where it is not to.
+    std::fs::remove_file(&place).unwrap();
+    node.start(&["--interface", WAN]);
+    assert_eq!(port(&client::now(&place).unwrap(), 443).month, Some(PASSED_443));
+    node.stop();
+    node.replace_config(&format!("socket = {place:?}"), "socket = \"\"");
+    node.start(&["--interface", WAN]);
+    assert!(!place.exists() && !socket(&node).exists());
+    node.stop();
+}
+
+#[test]
+fn users_of_a_new_configuration_are_answered_with_their_quota() {
+    let Some(pair) = Pair::make() else { return };
+    let users = "[[users]]\nname = \"alice\"\nports = [443]\nquota = \"1 MiB\"\n";
+    let mut node = Node::new(&pair, &[4433], users);
+    node.start(&["--interface", WAN]);
+    pass(&pair);
+    let alice = |node: &Node| now(node).users[0].clone();
+    assert_eq!((alice(&node).quota, alice(&node).used), (Some(1 << 20), Some(PASSED_443.udp_in_bytes)));
+    node.replace_config("1 MiB", "2 MiB");
+    node.signal(rustix::process::Signal::HUP);
+    wait_until("the new quota is answered", Duration::from_secs(10), || alice(&node).quota == Some(2 << 20));
     node.stop();
 }

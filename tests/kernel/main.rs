@@ -32,6 +32,7 @@ mod intruders;
 mod iptables;
 mod lacking;
 mod long_run;
+mod metrics;
 mod nat;
 mod own_run;
 mod parts;

@@ -29,6 +29,7 @@ pub const FOR_TESTS: &[&str] = &[
     "openssh-server",
     "openssl",
     "opensmtpd",
+    "prometheus",
     "python3",
     "strace",
     "ufw",

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::rt::{Read, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -58,7 +58,7 @@ pub(super) async fn answer<S: Source>(
     let service = service_fn(|request: Request<Incoming>| {
         let (room, held) = (Arc::clone(&room), Arc::clone(&held));
         async move {
-            let answer = respond(request.method(), request.uri().path(), door, room.source.as_ref()).await;
+            let answer = respond(&request, door, room.source.as_ref()).await;
             let kib = u32::try_from(answer.body().len() >> 10).unwrap_or(u32::MAX).clamp(1, MOST_ANSWERS_KIB);
             let permit = Arc::clone(&room.memory).acquire_many_owned(kib).await.ok();
             if let Ok(mut held) = held.lock() {
@@ -80,16 +80,20 @@ pub(super) async fn answer<S: Source>(
     }
 }
 
-async fn respond<S: Source>(method: &Method, path: &str, door: Door, source: &S) -> Response<Bytes> {
-    if !matches!(*method, Method::GET | Method::HEAD) {
+async fn respond<S: Source>(request: &Request<Incoming>, door: Door, source: &S) -> Response<Bytes> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut response = response(Answer::problem(405, "only GET and HEAD are answered"));
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let question = match (path, door) {
+    let question = match (request.uri().path(), door) {
         ("/v1/now", Door::Local) => Question::Now,
         ("/v1/health", _) => Question::Health,
-        ("/metrics", _) => Question::Metrics,
+        ("/metrics", _) => {
+            let accepted = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+            let open_metrics = accepted.into_iter().any(|types| types.contains("application/openmetrics-text"));
+            Question::Metrics { open_metrics }
+        }
         (_, Door::Local) => return response(Answer::problem(404, "ask for /v1/now, /v1/health or /metrics")),
         (_, Door::Network) => return response(Answer::problem(404, "ask for /metrics or /v1/health")),
     };

@@ -1,6 +1,7 @@
 //! `flow-agent check`: looks at everything that counting and reporting need, and says what to do about what is missing.
 
 pub(super) mod agent;
+mod answers;
 mod config;
 mod enroll;
 mod enroll_main;
@@ -66,7 +67,11 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let findings = if args.config_only { look_at_config(common) } else { look(common, args.send_test.as_deref()) };
     if common.quiet == 0 {
-        output::print(&if args.json { finding::json(&findings) } else { finding::table(&findings) })?;
+        output::print(&if args.json {
+            finding::json(&findings)
+        } else {
+            finding::table(&findings, output::has_colours())
+        })?;
     }
     Ok(finding::code(&findings))
 }
@@ -90,7 +95,11 @@ fn look(common: &Common, send_test: Option<&str>) -> Vec<Finding> {
     }
     let now = clock::now().wall;
     findings.extend(state::findings(&config, now));
+    let is_node = only_gathers.is_none();
     findings.extend(only_gathers.or_else(|| agent::finding(&config, now)));
+    if is_node && state::agent_runs(&config.state_dir) == Some(true) {
+        findings.extend(answers::findings(&config));
+    }
     findings.extend(nodes::findings(&config, now));
     // A mail address has an @, and the name of a channel has none.
     let (address, channel) = match send_test {

@@ -1,6 +1,6 @@
 //! EDGE: results to stdout, failures to stderr.
 
-use std::io::{self, ErrorKind, Write, stderr, stdout};
+use std::io::{self, ErrorKind, IsTerminal as _, Write, stderr, stdout};
 
 use anyhow::Context as _;
 
@@ -28,4 +28,11 @@ pub fn complain(text: &str) {
 fn write(to: &mut dyn Write, text: &str) -> io::Result<()> {
     to.write_all(text.as_bytes())?;
     to.flush()
+}
+
+/// Whether stdout is a terminal that shows colours, and nobody said that they are not wanted (`NO_COLOR`).
+pub fn has_colours() -> bool {
+    let says = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    stdout().is_terminal() && !says("NO_COLOR") && !is_dumb
 }

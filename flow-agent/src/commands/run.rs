@@ -2,6 +2,7 @@
 
 mod agent;
 mod answers;
+mod asks;
 mod day_rollups;
 mod elsewhere;
 mod events;

@@ -22,6 +22,8 @@ pub enum Item<K: BlockKind> {
 /// The blocks of one file in order. Keeps one block in memory at a time.
 #[derive(Debug)]
 pub struct Blocks<K: BlockKind> {
+    /// Where in the file it began.
+    begin: u64,
     path: PathBuf,
     content: Content,
     /// `None` once the file has ended.
@@ -37,17 +39,33 @@ impl<K: BlockKind> Blocks<K> {
     /// # Errors
     /// When it cannot be opened, or is not a regular file.
     pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
-        let content = match compressed::open(path) {
+        Self::open_at(path, 0)
+    }
+
+    /// Opens `path` where a block ended that was read before. Places of what is found count from there. A file that is
+    /// shorter by now, or compressed, is read from its beginning.
+    ///
+    /// # Errors
+    /// As [`Blocks::open`].
+    pub fn open_at(path: &Path, offset: u64) -> Result<Option<Self>, StoreError> {
+        let mut content = match compressed::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(StoreError::io("open", path))?,
         };
+        let begin = content.skip_to(offset).map_err(StoreError::io("read", path))?;
         Ok(Some(Self {
+            begin,
             path: path.to_owned(),
             content,
             decoder: Some(Decoder::new()),
             ready: VecDeque::new(),
             chunk: vec![0; CHUNK_BYTES].into(),
         }))
+    }
+
+    /// Where in the file it began to read.
+    pub fn begin(&self) -> u64 {
+        self.begin
     }
 
     /// The path of the file.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::disk::{Disk, Replacement};
@@ -35,6 +35,17 @@ pub fn open(path: &Path) -> io::Result<Content> {
 }
 
 impl Content {
+    /// Goes on at `offset` of a plain file that is so long; else at the beginning. Where that is.
+    ///
+    /// # Errors
+    /// When the file cannot be asked.
+    pub fn skip_to(&mut self, offset: u64) -> io::Result<u64> {
+        match self {
+            Self::Plain(file) if offset <= file.metadata()?.len() => file.seek(SeekFrom::Start(offset)),
+            Self::Plain(_) | Self::Compressed(_) => Ok(0),
+        }
+    }
+
     /// Whether reading failed because of the bytes of a compressed file, and not because the system refused.
     pub fn is_damaged(&self, error: &io::Error) -> bool {
         matches!(self, Self::Compressed(_)) && error.raw_os_error().is_none()

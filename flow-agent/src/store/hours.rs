@@ -16,6 +16,7 @@ use super::error::StoreError;
 use super::layout::StateDir;
 use crate::ledger::block::{HourBlock, Hourly};
 use crate::ledger::date;
+use crate::ledger::month::Month;
 
 /// What comes next in the hourly log.
 #[derive(Debug)]
@@ -143,6 +144,25 @@ pub fn dates(state: &StateDir) -> Result<Vec<NaiveDate>, StoreError> {
     dates.sort_unstable();
     dates.dedup();
     Ok(dates)
+}
+
+/// The calendar months that have a daily log, in order.
+///
+/// # Errors
+/// As [`dates`].
+pub fn tabled_months(state: &StateDir) -> Result<Vec<Month>, StoreError> {
+    let dir = state.daily_dir();
+    let entries = match fs::read_dir(&dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(StoreError::io("read", &dir))?,
+    };
+    let mut months = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(StoreError::io("read", &dir))?.file_name();
+        months.extend(name.to_str().and_then(|name| name.strip_suffix(".jsonl")?.parse::<Month>().ok()));
+    }
+    months.sort_unstable();
+    Ok(months)
 }
 
 /// `2026-10-05.jsonl` or `2026-10-05.jsonl.zst`, and nothing that only looks like it.

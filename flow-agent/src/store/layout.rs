@@ -103,6 +103,11 @@ impl StateDir {
         self.root.join("ports.json")
     }
 
+    /// `metrics.json`
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.json")
+    }
+
     /// `instance`
     pub fn instance(&self) -> PathBuf {
         self.root.join("instance")
@@ -142,6 +147,7 @@ mod tests {
             state.reports(month),
             state.checkpoint(),
             state.ports(),
+            state.metrics(),
             state.instance(),
             state.sent(),
             state.grants(),
@@ -156,6 +162,7 @@ mod tests {
             "reports/2026-10",
             "checkpoint.json",
             "ports.json",
+            "metrics.json",
             "instance",
             "sent.jsonl",
             "grants.jsonl",

@@ -22,6 +22,7 @@ const TCX: Option<(u32, u32)> = Some((6, 6));
 
 const EXCEPTIONS: &[Exception] = &[
     Exception { name: "adopt::another_place_takes_over", from: TCX, why: "moves to TCX and back" },
+    Exception { name: "answers::", from: None, why: "tries clients, not kernels" },
     Exception { name: "attach::a_program_behind_ours", from: TCX, why: "a stranger on TCX" },
     Exception { name: "attach::a_program_that_came_before", from: TCX, why: "a stranger on TCX" },
     Exception { name: "attach::it_is_first_even", from: TCX, why: "a stranger on TCX" },
@@ -32,6 +33,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { name: "clock::a_machine", from: None, why: "sets the clock of the agent alone" },
     Exception { name: "interference::", from: None, why: "a minute each, and firewalls that guests have not" },
     Exception { name: "lacking::without_bpffs_", from: None, why: "traces every thread, too slow when emulated" },
+    Exception { name: "metrics::", from: None, why: "a Prometheus, which guests have not" },
     Exception { name: "soak::", from: None, why: "hundreds of starts, of seconds each when emulated" },
     Exception { name: "store::", from: None, why: "tries disks, not kernels" },
     Exception { name: "upgrade::", from: None, why: "hundreds of starts, of seconds each when emulated" },

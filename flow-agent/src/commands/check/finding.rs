@@ -79,6 +79,15 @@ impl Status {
             Self::Fail => "fail",
         }
     }
+
+    /// The number of its colour on a terminal: green, yellow, red.
+    fn colour(self) -> u8 {
+        match self {
+            Self::Ok => 32,
+            Self::Warn => 33,
+            Self::Fail => 31,
+        }
+    }
 }
 
 impl Finding {
@@ -119,14 +128,18 @@ pub fn json(findings: &[Finding]) -> String {
 }
 
 /// A line a finding, the section named once, what to do below it.
-pub fn table(findings: &[Finding]) -> String {
+pub fn table(findings: &[Finding], has_colours: bool) -> String {
     let mut text = String::new();
     let mut section = None;
     for finding in findings {
         let name = if section == Some(finding.section) { "" } else { finding.section.name() };
         section = Some(finding.section);
-        let (status, what) = (finding.status.name(), &finding.what);
-        writeln!(text, "{name:<10}  {status:<4}  {what}").expect("writing to a String cannot fail");
+        let (status, what) = (format!("{:<4}", finding.status.name()), &finding.what);
+        let status = match has_colours {
+            true => format!("\x1b[{}m{status}\x1b[0m", finding.status.colour()),
+            false => status,
+        };
+        writeln!(text, "{name:<10}  {status}  {what}").expect("writing to a String cannot fail");
         if let Some(help) = &finding.help {
             writeln!(text, "{:18}help: {help}", "").expect("writing to a String cannot fail");
         }
@@ -165,7 +178,12 @@ kernel      ok    6.18.15
 state       fail  `/x` is locked
 interfaces  fail  interface `eth9` does not exist
 ";
-        assert_eq!(table(&findings()), expected);
+        assert_eq!(table(&findings(), false), expected);
+        let coloured = table(&findings()[2..4], true);
+        assert_eq!(
+            coloured,
+            "kernel      \x1b[33mwarn\x1b[0m  no bpffs\n                  help: mount it\nstate       \x1b[31mfail\x1b[0m  `/x` is locked\n"
+        );
     }
 
     #[test]

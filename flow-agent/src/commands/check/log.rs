@@ -7,8 +7,8 @@ use crate::commands::renamed;
 use crate::config::Config;
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar::local;
-use crate::ledger::reconcile::{Compared, reconcile};
-use crate::ledger::record::Quality;
+use crate::ledger::reconcile::{Compared, Reconciliation, reconcile};
+use crate::ledger::record::{BackendKind, CountMode, Quality};
 use crate::ledger::units::Human;
 use crate::store::hours::{self, Hour, Hours};
 use crate::store::{StateDir, StoreError};
@@ -31,6 +31,7 @@ pub(super) fn findings(
 ) -> Result<Vec<Finding>, StoreError> {
     let dates = hours::dates(state)?;
     let (mut last, mut damages): (Option<Box<HourBlock>>, _) = (None, Vec::new());
+    let mut comparisons = Vec::new();
     let mut former_name = None;
     let newest = dates.iter().rev().take(FILES).min().zip(dates.last());
     if let Some((first, until)) = newest {
@@ -40,6 +41,9 @@ pub(super) fn findings(
                 && block.seal.node != config.node
             {
                 former_name = Some(block.seal.node.clone());
+            }
+            if let Hour::Bucket(block) = &hour {
+                comparisons.extend(reconcile(block).map(|compared| (block.seal.end, compared)));
             }
             match hour {
                 Hour::Bucket(block) if last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) => {
@@ -62,7 +66,11 @@ pub(super) fn findings(
         let what = format!("this node was called `{former}` and is now `{}`", config.node);
         Finding::warn(Section::State, what).help(renamed::remedy(&former))
     }));
-    findings.extend(compared(&last));
+    let mut of_a_day = Reconciliation::default();
+    for (_, compared) in comparisons.iter().filter(|(end, _)| last.seal.end - *end < TimeDelta::days(1)) {
+        of_a_day.add(*compared);
+    }
+    findings.extend((!comparisons.is_empty()).then(|| compared(of_a_day, &last)));
     findings.extend(damages.into_iter().map(damaged));
     Ok(findings)
 }
@@ -83,14 +91,42 @@ fn newest_bucket(last: &HourBlock, config: &Config, now: DateTime<Utc>, runs: bo
     }
 }
 
-fn compared(last: &HourBlock) -> Option<Finding> {
-    let compared = reconcile(last)?;
+/// So much less or more than the devices is worth a look, in percent.
+const MOST_OFF_PERCENT: f64 = 0.5;
+
+/// Network cards repeat the headers of segments that the kernel handles as one packet, and count them: up to 72 bytes of 1,500.
+/// With `count = "ip"` these are not counted.
+const MOST_REPEATED_HEADERS_PERCENT: f64 = 5.0;
+
+/// Of less than this, padded frames and what was under way when both were read make a difference.
+const FEWEST_BYTES: u128 = 10 << 20;
+
+/// How the buckets of a day up to `last` compare with what the devices counted.
+fn compared(of_a_day: Reconciliation, last: &HourBlock) -> Finding {
     let of = |name: &str, of: Compared| {
         let percent = of.difference_percent().map_or_else(String::new, |percent| format!(" ({percent:+.4} %)"));
         format!("{name} {}, {:+} B{percent}", Human(of.cells_bytes), of.difference_bytes())
     };
-    let (incoming, outgoing) = (of("in", compared.incoming), of("out", compared.outgoing));
-    Some(Finding::ok(Section::State, format!("it counted, beside the devices: {incoming}; {outgoing}")))
+    let (incoming, outgoing) = (of("in", of_a_day.incoming), of("out", of_a_day.outgoing));
+    let what = format!("in the last day it counted, beside the devices: {incoming}; {outgoing}");
+    let least = match (last.seal.backend, last.seal.count) {
+        // What is forwarded, or dropped before it reaches a socket, is on the device and in no rule.
+        (Some(BackendKind::Iptables), _) => f64::NEG_INFINITY,
+        (_, Some(CountMode::Wire)) => -MOST_OFF_PERCENT,
+        (_, Some(CountMode::Ip) | None) => -MOST_REPEATED_HEADERS_PERCENT,
+    };
+    let is_off = |compared: Compared| {
+        compared.devices_bytes.max(compared.cells_bytes) >= FEWEST_BYTES
+            && compared.difference_percent().is_none_or(|percent| percent > MOST_OFF_PERCENT || percent < least)
+    };
+    if !is_off(of_a_day.incoming) && !is_off(of_a_day.outgoing) {
+        return Finding::ok(Section::State, what);
+    }
+    Finding::warn(Section::State, what).help(
+        "more than the devices: look for stacked devices that are both counted; less: for devices that came and went, or \
+         traffic that bypasses the kernel"
+            .to_owned(),
+    )
 }
 
 fn damaged(damage: String) -> Finding {
@@ -121,6 +157,31 @@ mod tests {
         let config = config::load(Some(file.path()), None).unwrap();
         let findings = findings(&state, &config, instant(now).to_utc(), runs).unwrap();
         findings.into_iter().map(|finding| (finding.status, finding.what)).collect()
+    }
+
+    #[test]
+    fn more_than_the_devices_is_a_warning_and_repeated_headers_are_none() {
+        let mut last = bucket("2026-10-05T13:00:00+08:00", "boot-1", 0, 10);
+        let judged = |last: &HourBlock, cells_bytes: u128| {
+            let incoming = Compared { cells_bytes, devices_bytes: 100_000_000 };
+            compared(Reconciliation { incoming, outgoing: Compared::default() }, last).status
+        };
+        last.seal.backend = Some(BackendKind::Ebpf);
+        let cases = [
+            (CountMode::Ip, 100_500_000, Status::Ok),
+            (CountMode::Ip, 101_200_000, Status::Warn),
+            (CountMode::Ip, 96_500_000, Status::Ok),
+            (CountMode::Ip, 94_000_000, Status::Warn),
+            (CountMode::Wire, 99_600_000, Status::Ok),
+            (CountMode::Wire, 99_400_000, Status::Warn),
+        ];
+        for (count, cells_bytes, expected) in cases {
+            last.seal.count = Some(count);
+            assert_eq!(judged(&last, cells_bytes), expected, "{count:?} {cells_bytes}");
+        }
+        // Rules of iptables do not see what is forwarded.
+        last.seal.backend = Some(BackendKind::Iptables);
+        assert_eq!((judged(&last, 50_000_000), judged(&last, 101_200_000)), (Status::Ok, Status::Warn));
     }
 
     const SEALED: &str = "the newest bucket ends 2026-10-05 14:00:00, exact";

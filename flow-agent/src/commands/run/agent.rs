@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::answers::{Ask, State};
+use super::asks::{Ask, State};
 use super::day_rollups::DayRollups;
 use super::elsewhere::ElsewhereWatch;
 use super::nat::NatWatch;
@@ -180,14 +180,17 @@ impl Agent {
 
     /// Answers a question of now. Who asked may have gone meanwhile.
     pub fn answer(&mut self, ask: Ask) {
+        let (complaints, users) = (self.watched.complaints(), self.watched.users());
         match ask {
-            Ask::State(reply) => drop(reply.send(self.state())),
-            Ask::Snapshot(reply) => drop(reply.send(self.recorder.look())),
+            Ask::State(reply) => drop(reply.send(State { complaints, users, ..self.recorder.state_now() })),
+            Ask::Snapshot(reply) => {
+                let looked = self.recorder.look();
+                drop(reply.send(looked.map(|mut snapshot| {
+                    (snapshot.state.complaints, snapshot.state.users) = (complaints, users);
+                    snapshot
+                })));
+            }
         }
-    }
-
-    fn state(&self) -> State {
-        self.recorder.state_now()
     }
 
     /// Takes over what a new configuration says of ports and users. The rest of it needs a restart, which loses nothing.

@@ -3,9 +3,11 @@
 //! The counting thread is only asked for a reading, over a channel that holds few questions, and only while somebody asks.
 //! The log is read here. Whatever happens on this thread, counting goes on.
 
-mod asks;
+mod books;
 mod document;
 mod log_sums;
+mod measured;
+mod recent_days;
 mod source;
 mod turn;
 
@@ -14,9 +16,8 @@ use std::sync::Arc;
 use std::thread;
 
 use self::source::AgentSource;
-pub use asks::{Ask, Asks, Snapshot, State};
-
 use super::agent::Agent;
+use super::asks::{self, Asks};
 use super::supervisor::event_loop;
 use crate::answer::{self, Listeners, UnixSocket};
 use crate::clock;

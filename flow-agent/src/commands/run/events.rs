@@ -6,7 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::agent::Agent;
-use super::answers::Asks;
+use super::asks::Asks;
 use super::supervisor::Stop;
 use crate::backend::InterfaceEvents;
 use crate::config::Config;

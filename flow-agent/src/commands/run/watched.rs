@@ -4,6 +4,7 @@ mod look;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::config::Config;
 use crate::errors::chain;
 use crate::exit::Failure;
 use crate::ledger::reading::Moment;
+use crate::ledger::user::User;
 use crate::ports::wanted::Wanted;
 use crate::ports::watch::Watch;
 use crate::ports::{Owners, PortFile};
@@ -28,6 +30,10 @@ pub struct Watched {
     owners: Owners,
     /// What each port file said when it was last good.
     last_good: BTreeMap<PathBuf, Owners>,
+    /// Those of the configuration, and of the users' file as it was when it was last good.
+    users: Arc<[User]>,
+    /// By port file: rows that cannot be counted.
+    complaints: Vec<(PathBuf, usize)>,
     /// When somebody was last found to listen on a port; only while listening sockets are followed.
     found_at: BTreeMap<u16, Moment>,
     /// The warnings of the last look, so that each is said once, not at every look.
@@ -70,9 +76,11 @@ impl Watched {
         let mut look = Box::new(Look::new(config.clone()));
         let wanted = look.find(&last_good, now)?;
         let mut watched = Self {
+            users: config.users.clone().into(),
             config,
             owners: Owners::new(),
             last_good,
+            complaints: Vec::new(),
             found_at: BTreeMap::new(),
             said: BTreeSet::new(),
             said_users: None,
@@ -90,6 +98,16 @@ impl Watched {
     /// Every port, and whose it is.
     pub fn owners(&self) -> &Owners {
         &self.owners
+    }
+
+    /// The users that hold now.
+    pub fn users(&self) -> Arc<[User]> {
+        Arc::clone(&self.users)
+    }
+
+    /// By port file: how many of its rows cannot be counted.
+    pub fn complaints(&self) -> Vec<(PathBuf, usize)> {
+        self.complaints.clone()
     }
 
     /// What is to be remembered for the next start.
@@ -113,6 +131,7 @@ impl Watched {
     /// Takes over what `config` says of ports and users.
     pub fn reconfigure(&mut self, config: Config) {
         self.watch.set_files(files(&config));
+        self.users = config.users.clone().into();
         self.config = config;
         match &mut self.look {
             Some(look) => look.reconfigure(self.config.clone()),
@@ -151,6 +170,9 @@ impl Watched {
             self.begin_look(now);
             return false;
         }
+        if *look.users() != *self.users {
+            self.users = look.users().into();
+        }
         self.look = Some(look);
         let Found { users_problem, wanted } = *found;
         let (wanted, problem) = match wanted {
@@ -179,6 +201,7 @@ impl Watched {
             }
         }
         self.last_good = wanted.files;
+        self.complaints = wanted.sources.into_iter().map(|source| (source.path, source.complaints)).collect();
         let differs = owners != self.owners;
         self.owners = owners;
         differs

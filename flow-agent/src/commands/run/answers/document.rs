@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::asks::Snapshot;
+use super::books::Books;
 use super::log_sums::{LogSums, Usage};
+use crate::commands::run::asks::Snapshot;
 use crate::config::Config;
 use crate::ledger::block::HourBlock;
-use crate::ledger::calendar::local;
+use crate::ledger::calendar::{Month, local};
 use crate::ledger::counters::Counters;
+use crate::ledger::forecast;
 use crate::ledger::now::{Now, OpenBucket, PortNow, Rates, UserNow, VERSION};
 use crate::ledger::reading::Moment;
 use crate::ledger::record::{BackendKind, CountMode};
+use crate::ledger::user::User;
 
-/// The answer to `/v1/now`. `sealed`: what the log said up to the bucket before those of `snapshot`; `since`: when the agent
+/// The answer to `/v1/now`. `books`: what the log said up to the bucket before those of `snapshot`; `since`: when the agent
 /// started; `rates`: in the order of the ports.
-pub fn now(config: &Config, since: Moment, snapshot: &Snapshot, sealed: &LogSums, rates: &[(u16, Rates)]) -> Now {
-    let zone = config.timezone;
+pub fn now(config: &Config, since: Moment, snapshot: &Snapshot, books: &Books, rates: &[(u16, Rates)]) -> Now {
+    let (zone, sealed) = (config.timezone, &books.sums);
     let HourBlock { lines, seal } = &snapshot.open;
     // What is sealed, and not yet on disk, and what is open: few lines beside those of the log.
     let mut recent =
@@ -59,7 +62,7 @@ pub fn now(config: &Config, since: Moment, snapshot: &Snapshot, sealed: &LogSums
         waiting: snapshot.state.waiting,
         damages: sealed.damages,
         ports: ports.collect(),
-        users: users(config, &snapshot.open, sealed, &recent, rates),
+        users: users(config, snapshot, books, &recent, rates),
         other: seal.other,
         other_total: seal.other_total.unwrap_or_default(),
         devices: seal.devices.clone(),
@@ -72,15 +75,17 @@ fn rate_of(rates: &[(u16, Rates)], port: u16) -> Rates {
 
 fn users(
     config: &Config,
-    open: &HourBlock,
-    sealed: &LogSums,
+    snapshot: &Snapshot,
+    books: &Books,
     recent: &LogSums,
     rates: &[(u16, Rates)],
 ) -> Vec<UserNow> {
     let mut users: BTreeMap<&str, UserNow> = BTreeMap::new();
-    let named = config.users.iter().filter(|user| user.is_on(&config.node));
-    let quotas: BTreeMap<&str, u64> =
-        named.clone().filter_map(|user| Some((user.name.as_str(), user.quota_on(&config.node)?))).collect();
+    let sealed = &books.sums;
+    let seconds_left = sealed.dates.seconds_left(config.timezone, snapshot.state.at.wall);
+    let named = snapshot.state.users.iter().filter(|user| user.is_on(&config.node));
+    let with_quota = named.clone().filter_map(|user| Some((user.name.as_str(), (user, user.quota_on(&config.node)?))));
+    let with_quota: BTreeMap<&str, (&User, u64)> = with_quota.collect();
     let names =
         named.map(|user| user.name.as_str()).chain(sealed.users.keys().chain(recent.users.keys()).map(String::as_str));
     for name in names {
@@ -92,15 +97,16 @@ fn users(
                 today: Some(usage.today),
                 month: Some(usage.month),
                 rate: Rates::default(),
-                forecast: None,
-                quota: quotas.get(name).copied(),
-                used: None,
+                forecast: forecast::month(usage.month.bytes().into(), &books.recent.of(name), seconds_left)
+                    .and_then(|bytes| u64::try_from(bytes).ok()),
+                quota: with_quota.get(name).map(|(_, quota)| *quota),
+                used: with_quota.get(name).and_then(|(user, _)| used(user, sealed.dates.month, usage.month)),
                 state: None,
                 blocked: None,
             }
         });
     }
-    for line in &open.lines {
+    for line in &snapshot.open.lines {
         if let Some(user) = line.user.as_deref().and_then(|name| users.get_mut(name)) {
             let rate = rate_of(rates, line.port);
             user.rate = if user.ports.is_empty() { rate } else { user.rate.plus(rate) };
@@ -108,6 +114,15 @@ fn users(
         }
     }
     users.into_values().collect()
+}
+
+/// Bytes of the quota that are used, both ways. `None` where something was used before flow-agent counted, and the
+/// configuration does not say in which month.
+fn used(user: &User, month: Month, counted: Counters) -> Option<u64> {
+    if user.used.is_some_and(|before| before.month.is_none()) {
+        return None;
+    }
+    Some(counted.bytes().saturating_add(user.used_before(month, None)))
 }
 
 fn plus(one: Option<&Usage>, other: Option<&Usage>) -> Usage {

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 
 use crate::ledger::block::{Daily, HourBlock};
-use crate::ledger::calendar::{Month, local};
+use crate::ledger::calendar::{Month, day_end, local};
 use crate::ledger::counters::Counters;
 use crate::store::blocks::{Blocks, Item};
 use crate::store::hours::{self, Hour, Hours};
@@ -25,6 +25,12 @@ impl Dates {
     pub fn of(zone: Tz, month_start_day: u32, now: DateTime<Utc>) -> Self {
         let today = local(zone, now).date_naive();
         Self { today, month: Month::containing(today, month_start_day), month_start_day }
+    }
+
+    /// The seconds from `now` until the month is over.
+    pub fn seconds_left(&self, zone: Tz, now: DateTime<Utc>) -> u64 {
+        let end = day_end(zone, self.month.last_day(self.month_start_day));
+        u64::try_from((end - now).num_seconds()).unwrap_or(0)
     }
 
     fn is_in_month(&self, day: NaiveDate) -> bool {
@@ -82,12 +88,48 @@ impl LogSums {
         Ok(sums)
     }
 
+    /// Goes on with other dates: what was today is no longer, and of a new month nothing is known but its first day.
+    pub fn turn_to(&mut self, dates: Dates) {
+        if dates == self.dates {
+            return;
+        }
+        if dates.month != self.dates.month {
+            self.ports.clear();
+            self.users.clear();
+            self.damages = 0;
+        } else if dates.today != self.dates.today {
+            let all = self.ports.values_mut().chain(self.users.values_mut());
+            all.for_each(|usage| usage.today = Counters::default());
+        }
+        self.dates = dates;
+    }
+
     /// Adds a bucket.
     pub fn add_bucket(&mut self, bucket: &HourBlock) {
         let day = bucket.seal.start.date_naive();
         for line in &bucket.lines {
             self.add(day, line.port, line.user.as_deref(), line.counters());
         }
+    }
+
+    /// Whether a bucket belongs to this month.
+    fn has_in_month(&self, bucket: &HourBlock) -> bool {
+        self.dates.is_in_month(bucket.seal.start.date_naive())
+    }
+
+    /// What each user moved this month, with `buckets` on top.
+    pub fn users_with(&self, buckets: &[&HourBlock]) -> BTreeMap<String, Counters> {
+        let mut users: BTreeMap<String, Counters> =
+            self.users.iter().map(|(name, usage)| (name.clone(), usage.month)).collect();
+        for bucket in buckets.iter().filter(|bucket| self.has_in_month(bucket)) {
+            for line in &bucket.lines {
+                if let Some(user) = &line.user {
+                    let sum = users.entry(user.clone()).or_default();
+                    *sum = sum.saturating_add(line.counters());
+                }
+            }
+        }
+        users
     }
 
     fn add(&mut self, day: NaiveDate, port: u16, user: Option<&str>, counters: Counters) {

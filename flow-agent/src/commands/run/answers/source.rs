@@ -3,14 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until};
 
-use super::asks::{Asking, NoAnswer, Snapshot};
+use super::books::Books;
 use super::document;
-use super::log_sums::{Dates, LogSums};
+use super::log_sums::Dates;
+use super::measured;
 use super::turn::Turn;
 use crate::answer::{Answer, Question, Source};
+use crate::commands::run::asks::{Asking, NoAnswer, Snapshot};
 use crate::config::Config;
 use crate::errors::chain;
 use crate::ledger::calendar::local;
@@ -18,6 +21,7 @@ use crate::ledger::counters::Counters;
 use crate::ledger::now::{Health, Now, VERSION};
 use crate::ledger::rate::RateSamples;
 use crate::ledger::reading::Moment;
+use crate::render::metrics::{self, Metrics};
 use crate::store::{StateDir, StoreError};
 
 /// The counting thread is left alone between two readings for at least this long, and for four times as long as the last
@@ -28,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Asks the counting thread, and reads the log.
 pub struct AgentSource(Arc<Known>);
 
+type NextReading = Arc<tokio::sync::Mutex<Option<Instant>>>;
+
 /// What every answer needs.
 struct Known {
     config: Config,
@@ -35,11 +41,14 @@ struct Known {
     asking: Asking,
     since: Moment,
     /// What the log said last.
-    sums: Mutex<Option<Arc<LogSums>>>,
+    books: Mutex<Option<Books>>,
     rates: Mutex<RateSamples>,
     now: Turn,
-    /// When the next reading may be taken.
-    next_reading: tokio::sync::Mutex<Option<Instant>>,
+    metrics: Turn,
+    metrics_as_text: Turn,
+    /// Held from a reading until its answer is made, so that no answer is made of an older reading than the one before: the
+    /// sums go on with each. When the next reading may be taken.
+    next_reading: NextReading,
 }
 
 impl AgentSource {
@@ -51,10 +60,12 @@ impl AgentSource {
             state,
             asking,
             since,
-            sums: Mutex::default(),
+            books: Mutex::default(),
             rates: Mutex::default(),
             now: Turn::default(),
-            next_reading: tokio::sync::Mutex::default(),
+            metrics: Turn::default(),
+            metrics_as_text: Turn::default(),
+            next_reading: NextReading::default(),
         }))
     }
 }
@@ -62,20 +73,45 @@ impl AgentSource {
 impl Source for AgentSource {
     async fn answer(&self, question: Question) -> Answer {
         match question {
-            Question::Now => self.0.now.answer(async || now(Arc::clone(&self.0)).await).await,
+            Question::Now => {
+                let make = |known: &Known, snapshot: &Snapshot| known.now(snapshot).map(|now| json(200, &now));
+                self.0.now.answer(async || made(&self.0, make).await).await
+            }
             Question::Health => health(&self.0).await,
-            Question::Metrics => Answer::problem(404, "no metrics yet"),
+            Question::Metrics { open_metrics: true } => {
+                let make = |known: &Known, snapshot: &Snapshot| {
+                    let body = metrics::open_metrics(known.metrics(snapshot)?);
+                    Ok(Answer { status: 200, content_type: Answer::OPEN_METRICS, body: body.into() })
+                };
+                self.0.metrics.answer(async || made(&self.0, make).await).await
+            }
+            Question::Metrics { open_metrics: false } => {
+                let make = |known: &Known, snapshot: &Snapshot| {
+                    let body = metrics::prometheus(known.metrics(snapshot)?);
+                    Ok(Answer { status: 200, content_type: Answer::PROMETHEUS, body: body.into() })
+                };
+                self.0.metrics_as_text.answer(async || made(&self.0, make).await).await
+            }
         }
     }
 }
 
-async fn now(known: Arc<Known>) -> Answer {
-    let snapshot = match known.read().await {
-        Ok(snapshot) => snapshot,
+/// What `make` makes of a fresh reading, on a thread that may wait for a disk.
+async fn made(
+    known: &Arc<Known>,
+    make: impl FnOnce(&Known, &Snapshot) -> Result<Answer, StoreError> + Send + 'static,
+) -> Answer {
+    let (snapshot, turn) = match known.read().await {
+        Ok(read) => read,
         Err(error) => return unavailable(&error),
     };
-    let made = spawn_blocking(move || known.now(&snapshot).map(|now| json(200, &now)));
-    match made.await {
+    let known = Arc::clone(known);
+    let making = move || {
+        // The turn ends here, also where the client has gone meanwhile.
+        let _turn = turn;
+        make(&known, &snapshot)
+    };
+    match spawn_blocking(making).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => Answer::problem(500, &chain(&error)),
         Err(error) => Answer::problem(500, &error.to_string()),
@@ -83,9 +119,9 @@ async fn now(known: Arc<Known>) -> Answer {
 }
 
 impl Known {
-    /// A fresh reading. Never so often that the counting thread is busy with it.
-    async fn read(&self) -> Result<Snapshot, NoAnswer> {
-        let mut next_reading = self.next_reading.lock().await;
+    /// A fresh reading, and the right to make an answer of it. Never so often that the counting thread is busy with it.
+    async fn read(&self) -> Result<(Snapshot, OwnedMutexGuard<Option<Instant>>), NoAnswer> {
+        let mut next_reading = Arc::clone(&self.next_reading).lock_owned().await;
         if let Some(at) = *next_reading {
             sleep_until(at).await;
         }
@@ -93,31 +129,48 @@ impl Known {
         let snapshot = self.asking.snapshot().await;
         let ended_at = Instant::now();
         *next_reading = Some(ended_at + (4 * (ended_at - begun_at)).clamp(SHORTEST_PAUSE, LONGEST_PAUSE));
-        snapshot
+        Ok((snapshot?, next_reading))
     }
 
     fn now(&self, snapshot: &Snapshot) -> Result<Now, StoreError> {
-        let dates = Dates::of(self.config.timezone, self.config.month_start_day, snapshot.state.at.wall);
-        // The numbers of those that wait come right before that of the open bucket.
-        let before_open = snapshot.open.seal.seq.unwrap_or_default().saturating_sub(1);
-        let through = before_open.saturating_sub(snapshot.waiting.len() as u64);
-        let sums = self.sums(dates, through)?;
         let totals = snapshot.open.lines.iter().filter_map(|line| Some((line.port, Counters::from_array(line.total?))));
         let mut samples = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let rates = samples.add(&snapshot.open.seal.epoch, snapshot.state.at.boot_ns, &totals.collect());
         drop(samples);
-        Ok(document::now(&self.config, self.since, snapshot, &sums, &rates))
+        self.with_books(snapshot, |books| {
+            books.recent.refresh(&self.state, books.sums.dates.today, books.sums.through)?;
+            Ok(document::now(&self.config, self.since, snapshot, books, &rates))
+        })
     }
 
-    /// What the log says up to the bucket `through`; it is read again only where that is another than the last time.
-    fn sums(&self, dates: Dates, through: u64) -> Result<Arc<LogSums>, StoreError> {
-        let mut kept = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sums) = kept.as_ref().filter(|sums| sums.dates == dates && sums.through == through) {
-            return Ok(Arc::clone(sums));
-        }
-        let sums = Arc::new(LogSums::read(&self.state, dates, through)?);
-        *kept = Some(Arc::clone(&sums));
-        Ok(sums)
+    fn metrics(&self, snapshot: &Snapshot) -> Result<Metrics, StoreError> {
+        self.with_books(snapshot, |books| {
+            let sealed_until = snapshot.state.last_seal.map_or(0, |at| at.timestamp());
+            books.ever(&self.state, sealed_until)?;
+            Ok(measured::metrics(&self.config, self.since, snapshot, books))
+        })
+    }
+
+    /// Does `work` with the sums of what is sealed before the buckets of `snapshot`.
+    fn with_books<T>(
+        &self,
+        snapshot: &Snapshot,
+        work: impl FnOnce(&mut Books) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let dates = Dates::of(self.config.timezone, self.config.month_start_day, snapshot.state.at.wall);
+        // The numbers of those that wait come right before that of the open bucket.
+        let before_open = snapshot.open.seal.seq.unwrap_or_default().saturating_sub(1);
+        let through = before_open.saturating_sub(snapshot.waiting.len() as u64);
+        let mut kept = self.books.lock().unwrap_or_else(PoisonError::into_inner);
+        // The log may have been replaced by one that ends before.
+        let books = match kept.take().filter(|books| books.sums.through <= through) {
+            Some(mut books) => {
+                books.go_on(&self.state, dates, through)?;
+                kept.insert(books)
+            }
+            None => kept.insert(Books::open(&self.state, dates, through)?),
+        };
+        work(books)
     }
 }
 

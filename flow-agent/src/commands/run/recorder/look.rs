@@ -1,19 +1,23 @@
 //! What a running recorder says of now, when somebody asks. It changes nothing on disk or in the kernel.
 
+use std::sync::Arc;
+
 use super::{Recorder, users};
 use crate::clock;
-use crate::commands::run::answers::{Snapshot, State};
+use crate::commands::run::asks::{Snapshot, State};
 use crate::exit::Failure;
 use crate::ledger::usage::Closing;
 
 impl Recorder {
-    /// How it is, without a reading.
+    /// How it is, without a reading; what it does not know of is left empty.
     pub fn state_now(&self) -> State {
         State {
             at: clock::now(),
             attached: self.unseen.is_well() && self.replaced.is_empty(),
             last_seal: self.outbox.last_seal(),
             waiting: u32::try_from(self.outbox.len()).unwrap_or(u32::MAX),
+            complaints: Vec::new(),
+            users: Arc::default(),
         }
     }
 

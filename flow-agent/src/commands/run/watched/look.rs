@@ -33,6 +33,11 @@ impl Look {
         Self { config, finder: Finder::default(), users_settling: Settling::default() }
     }
 
+    /// The users as they were when their file was last good.
+    pub(super) fn users(&self) -> &[User] {
+        &self.config.users
+    }
+
     /// Looks by another configuration from now on.
     pub(super) fn reconfigure(&mut self, config: Config) {
         self.config = config;

@@ -1,5 +1,7 @@
 //! What the answering thread asks of the counting thread, and what it is told.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Utc};
@@ -9,6 +11,7 @@ use tokio::time::timeout;
 use crate::exit::Failure;
 use crate::ledger::block::HourBlock;
 use crate::ledger::reading::Moment;
+use crate::ledger::user::User;
 
 /// Questions that wait. Several clients share one answer, so few are asked at a time.
 const MOST_WAITING: usize = 4;
@@ -35,6 +38,10 @@ pub struct State {
     pub last_seal: Option<DateTime<FixedOffset>>,
     /// Sealed buckets that are not on disk yet.
     pub waiting: u32,
+    /// By port file: rows that cannot be counted.
+    pub complaints: Vec<(PathBuf, usize)>,
+    /// Those of the configuration that holds now.
+    pub users: Arc<[User]>,
 }
 
 /// A reading, as the bucket that it would close, and what waits to be written.
@@ -66,7 +73,7 @@ pub enum NoAnswer {
     Failed(String),
 }
 
-pub(super) fn channel() -> (Asking, Asks) {
+pub fn channel() -> (Asking, Asks) {
     let (sender, receiver) = mpsc::channel(MOST_WAITING);
     (Asking(sender), Asks(receiver))
 }
@@ -80,12 +87,12 @@ impl Asks {
 
 impl Asking {
     /// How the agent is.
-    pub(super) async fn state(&self) -> Result<State, NoAnswer> {
+    pub async fn state(&self) -> Result<State, NoAnswer> {
         self.ask(Ask::State).await
     }
 
     /// A fresh reading.
-    pub(super) async fn snapshot(&self) -> Result<Snapshot, NoAnswer> {
+    pub async fn snapshot(&self) -> Result<Snapshot, NoAnswer> {
         self.ask(Ask::Snapshot).await?.map_err(|failure| NoAnswer::Failed(failure.render()))
     }
 

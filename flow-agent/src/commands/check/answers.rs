@@ -1,0 +1,31 @@
+//! Section agent: does a running agent answer at its socket, and over TCP where the configuration says so.
+
+use super::finding::{Finding, Section};
+use crate::answer::client::{self, AskError};
+use crate::commands::ask;
+use crate::config::Config;
+use crate::errors::chain;
+use crate::ledger::now::Health;
+
+const RESTART: &str =
+    "read `journalctl -u flow-agent`: it says why it does not listen; then `systemctl restart flow-agent`";
+
+/// What is to be said of the answers of an agent that runs.
+pub(super) fn findings(config: &Config) -> Vec<Finding> {
+    let socket = ask::socket(config).map(|path| judge(&format!("`{}`", path.display()), client::health(&path)));
+    let listen = config.answer.listen.map(|address| judge(&format!("http://{address}"), client::health_at(address)));
+    socket.into_iter().chain(listen).collect()
+}
+
+fn judge(place: &str, health: Result<Health, AskError>) -> Finding {
+    match health {
+        Ok(health) if health.healthy => Finding::ok(Section::Agent, format!("it answers at {place}")),
+        Ok(health) => Finding::warn(
+            Section::Agent,
+            format!("it answers at {place}, and is not well: {}", health.problems.join("; ")),
+        ),
+        Err(error) => {
+            Finding::warn(Section::Agent, format!("no answer at {place}: {}", chain(&error))).help(RESTART.to_owned())
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! PURE: what the metrics say, from a reading and the sums of what is sealed before it.
+
+use std::collections::BTreeMap;
+
+use super::books::Books;
+use crate::answer::MetricsPorts;
+use crate::commands::run::asks::Snapshot;
+use crate::config::Config;
+use crate::ledger::block::HourBlock;
+use crate::ledger::counters::Counters;
+use crate::ledger::cumulative::Cumulative;
+use crate::ledger::reading::Moment;
+use crate::ledger::record::{BackendKind, CountMode};
+use crate::ledger::user::User;
+use crate::render::metrics::Metrics;
+
+/// With more ports than this, none has series of its own, unless `metrics.ports` names fewer: Prometheus pays for each.
+const MOST_PORTS: usize = 2_000;
+
+/// The metrics. `books`: what the log said up to the bucket before those of `snapshot`.
+pub fn metrics(config: &Config, since: Moment, snapshot: &Snapshot, books: &Books) -> Metrics {
+    let seal = &snapshot.open.seal;
+    // What is not on disk yet, on top of what is.
+    let mut recent = Cumulative::begin(0, books.sums.dates.today);
+    snapshot.waiting.iter().for_each(|bucket| recent.add_bucket(bucket));
+    recent.add_bucket(&snapshot.open);
+    let empty = Cumulative::begin(0, books.sums.dates.today);
+    let sealed = books.ever.as_ref().unwrap_or(&empty);
+    let (ports, watched) = ports(config, snapshot, books, sealed, &recent);
+    let users = users(config, &snapshot.state.users, books, sealed, &recent);
+    let quotas: BTreeMap<&str, u64> = snapshot
+        .state
+        .users
+        .iter()
+        .filter_map(|user| Some((user.name.as_str(), user.quota_on(&config.node)?)))
+        .collect();
+    let unsealed: Vec<&HourBlock> = snapshot.waiting.iter().chain([&snapshot.open]).collect();
+    let month = books.sums.users_with(&unsealed);
+    let used = users.iter().map(|(user, _)| (user.clone(), month.get(user).copied().unwrap_or_default().bytes()));
+    Metrics {
+        node: config.node.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        backend: match seal.backend {
+            Some(BackendKind::Iptables) => "iptables".to_owned(),
+            Some(BackendKind::Ebpf) | None => "ebpf".to_owned(),
+        },
+        count: match seal.count {
+            Some(CountMode::Wire) => "wire".to_owned(),
+            Some(CountMode::Ip) | None => "ip".to_owned(),
+        },
+        started_at: since.wall.timestamp(),
+        last_seal: snapshot.state.last_seal.map(|at| at.timestamp()),
+        attached: snapshot.state.attached,
+        interfaces: seal.interfaces.clone(),
+        waiting_buckets: snapshot.state.waiting.into(),
+        damages: books.sums.damages.into(),
+        watched_ports: watched as u64,
+        ports_left_out: watched.saturating_sub(ports.len()) as u64,
+        ports,
+        used: used.collect(),
+        quotas: quotas.into_iter().map(|(user, quota)| (user.to_owned(), quota)).collect(),
+        users,
+        other: sealed.other.saturating_add(recent.other),
+        gap_seconds: sealed.gap_seconds.saturating_add(recent.gap_seconds),
+        complaints: complaints(snapshot),
+    }
+}
+
+/// The ports that have series of their own, and how many are counted. Also those that are no longer counted, as long as the
+/// month lasts in which they were: what they moved last is scraped then.
+fn ports(
+    config: &Config,
+    snapshot: &Snapshot,
+    books: &Books,
+    sealed: &Cumulative,
+    recent: &Cumulative,
+) -> (Vec<(u16, Counters)>, usize) {
+    let watched = snapshot.open.lines.iter().filter(|line| !line.closed).count();
+    let mut ports: Vec<u16> = recent.ports().chain(books.sums.ports.keys().copied()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    match &config.answer.ports {
+        MetricsPorts::All if watched > MOST_PORTS => ports.clear(),
+        MetricsPorts::All => {}
+        MetricsPorts::These(these) => ports.retain(|port| these.contains(port)),
+    }
+    let sum = |port| (port, sealed.port(port).saturating_add(recent.port(port)));
+    (ports.into_iter().map(sum).collect(), watched)
+}
+
+/// The users of the configuration, and those whose ports moved something this month.
+fn users(
+    config: &Config,
+    configured: &[User],
+    books: &Books,
+    sealed: &Cumulative,
+    recent: &Cumulative,
+) -> Vec<(String, Counters)> {
+    let named = configured.iter().filter(|user| user.is_on(&config.node)).map(|user| user.name.as_str());
+    let names = named.chain(books.sums.users.keys().map(String::as_str)).chain(recent.users().map(|(name, _)| name));
+    let mut users: BTreeMap<&str, Counters> = names.map(|name| (name, Counters::default())).collect();
+    for (name, counters) in sealed.users().chain(recent.users()) {
+        if let Some(sum) = users.get_mut(name) {
+            *sum = sum.saturating_add(counters);
+        }
+    }
+    users.into_iter().map(|(name, counters)| (name.to_owned(), counters)).collect()
+}
+
+fn complaints(snapshot: &Snapshot) -> Vec<(String, u64)> {
+    let complaints = snapshot.state.complaints.iter();
+    complaints.map(|(path, count)| (path.display().to_string(), *count as u64)).collect()
+}

@@ -1,0 +1,73 @@
+//! What each user moved on the last days that are over: what forecasts look back at.
+
+use std::collections::BTreeMap;
+
+use chrono::{Days, NaiveDate};
+
+use crate::ledger::block::{Daily, DayBlock};
+use crate::ledger::calendar::Month;
+use crate::ledger::forecast::{self, Measured};
+use crate::store::blocks::{Blocks, Item};
+use crate::store::{StateDir, StoreError};
+
+/// The days before today, from the daily log.
+#[derive(Debug, Default)]
+pub struct RecentDays {
+    /// Of each day: the measured seconds, and the bytes of each user, both ways.
+    days: BTreeMap<NaiveDate, (u64, BTreeMap<String, u128>)>,
+    /// Up to which bucket the daily log was looked at, and on which day.
+    looked: Option<(NaiveDate, u64)>,
+}
+
+impl RecentDays {
+    /// Reads the daily log where it may say more than before: the roll-up of yesterday takes a while.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn refresh(&mut self, state: &StateDir, today: NaiveDate, through: u64) -> Result<(), StoreError> {
+        let is_complete = self.days.contains_key(&(today - Days::new(1)));
+        let looked_today = self.looked.is_some_and(|(day, seq)| day == today && (is_complete || seq == through));
+        if looked_today {
+            return Ok(());
+        }
+        self.looked = Some((today, through));
+        self.days.clear();
+        let first = today - Days::new(forecast::DAYS as u64);
+        let mut month = Month::of(first);
+        while month <= Month::of(today) {
+            if let Some(items) = Blocks::<Daily>::open(&state.daily(month))? {
+                for item in items {
+                    if let Item::Block(found) = item?
+                        && (first..today).contains(&found.block.seal.day)
+                        && found.block.seal.was_made_after_the_day()
+                    {
+                        self.take(found.block);
+                    }
+                }
+            }
+            month = month.next();
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, day: DayBlock) {
+        let mut users: BTreeMap<String, u128> = BTreeMap::new();
+        for line in day.lines {
+            let bytes = u128::from(line.counters().bytes());
+            if let Some(user) = line.user {
+                *users.entry(user).or_default() += bytes;
+            }
+        }
+        self.days.insert(day.seal.day, (day.seal.seconds_covered.into(), users));
+    }
+
+    /// What `user` moved on each of these days, the newest last. A day on which nobody counted for the user is one without
+    /// bytes: it was measured.
+    pub fn of(&self, user: &str) -> Vec<Measured> {
+        let measured = |(seconds, users): &(u64, BTreeMap<String, u128>)| Measured {
+            bytes: users.get(user).copied().unwrap_or_default(),
+            seconds: *seconds,
+        };
+        self.days.values().map(measured).collect()
+    }
+}
