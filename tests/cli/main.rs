@@ -18,6 +18,7 @@ mod hourly;
 mod import;
 mod imports;
 mod init;
+mod installer;
 mod manual;
 mod minimal;
 mod monitoring;

@@ -242,8 +242,10 @@ fn documents(target: &Path) -> Result<()> {
 /// Manual pages are compressed as distributions do it.
 fn compress_pages(tree: &Path) -> Result<()> {
     for section in ["man5", "man8"] {
-        for entry in fs::read_dir(tree.join("usr/share/man").join(section))? {
-            run_command(command("gzip", ["-9n"]).arg(entry?.path()))?;
+        // All of them first, since the directory changes with each: a page that is compressed already is an error.
+        let pages = fs::read_dir(tree.join("usr/share/man").join(section))?.collect::<Result<Vec<_>, _>>()?;
+        for page in pages {
+            run_command(command("gzip", ["-9n"]).arg(page.path()))?;
         }
     }
     Ok(())

@@ -28,7 +28,7 @@ const DAILY: (&str, &str) =
     ("/var/lib/flow-agent/daily/2026-10.jsonl", "The daily log of a month, made from the hourly logs.");
 const MONTHLY: (&str, &str) = ("/var/lib/flow-agent/monthly/2026.jsonl", "On the main node: the totals of each month.");
 
-pub const ALL: [Sections; 9] = [
+pub const ALL: [Sections; 10] = [
     Sections {
         command: "flow-agent",
         examples: &[
@@ -128,6 +128,12 @@ pub const ALL: [Sections; 9] = [
         ],
         files: &[CONFIGURATION, ("/etc/flow-agent/known_hosts", "The host keys of the nodes that were enrolled.")],
         codes: &[0, 1, 2, 3, 4, 5, 6, 7],
+    },
+    Sections {
+        command: "prune",
+        examples: &[("See which days would be compressed or deleted:", "flow-agent prune --dry-run")],
+        files: &[CONFIGURATION, HOURLY],
+        codes: &[0, 1, 2, 3, 5, 6],
     },
     Sections {
         command: "import",
