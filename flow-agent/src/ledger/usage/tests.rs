@@ -183,3 +183,23 @@ fn an_hour_is_the_difference_of_two_readings() {
     assert_eq!((time(&next).as_str(), bytes(&next)), ("13:00:00-14:00:00 exact", vec![(443, 0), (4433, 5)]));
     assert_eq!(next.seal.seq, Some(2));
 }
+
+#[test]
+fn what_the_recorder_asks_a_meter_is_told_of_the_open_counters() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    assert!(meter.knows(&node.reading()));
+    assert!(!meter.knows(&Reading { epoch: "boot-9".into(), ..node.reading() }));
+    assert!(node.checkpoint(&mut meter));
+    assert!(!node.checkpoint(&mut meter), "nothing moved");
+    meter.forget_checkpoint();
+    assert!(node.checkpoint(&mut meter), "it was lost");
+    assert!(!meter.has_closed(&[4433].into()));
+    node.draining.insert(4433);
+    meter.set_pinned(false);
+    node.wait_until("2026-10-05T13:00:00Z");
+    let bucket = node.close(&mut meter);
+    assert_eq!(serde_json::to_value(&bucket.seal).unwrap()["pinned"], false);
+    assert!(meter.has_closed(&[443, 4433].into()));
+    assert!(!meter.has_closed(&[443].into()));
+}
