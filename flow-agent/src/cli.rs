@@ -28,6 +28,8 @@ pub enum Command {
     Rollup(commands::rollup::Args),
     Report(commands::report::Args),
     Show(commands::show::Args),
+    Ship(commands::ship::Args),
+    Fleet(commands::fleet::Args),
     Check(commands::check::Args),
     Users(commands::users::Args),
     Grant(commands::grant::Args),
@@ -44,7 +46,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // Who runs on and on tells what it does; who answers a question only what stands in the way.
     let usual = match &cli.command {
-        Command::Run(_) => tracing::Level::INFO,
+        Command::Run(_) | Command::Ship(_) => tracing::Level::INFO,
         Command::Rollup(_)
         | Command::Report(_)
         | Command::Show(_)
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         | Command::Users(_)
         | Command::Grant(_)
         | Command::Notify(_)
+        | Command::Fleet(_)
         | Command::Import(_)
         | Command::Init(_)
         | Command::Prune(_)
@@ -71,6 +74,8 @@ pub fn main() -> ExitCode {
             outcome
         }
         Command::Show(args) => commands::show::execute(&cli.common, args),
+        Command::Ship(args) => commands::ship::execute(&cli.common, args),
+        Command::Fleet(args) => commands::fleet::execute(&cli.common, args),
         Command::Check(args) => commands::check::execute(&cli.common, args),
         Command::Users(args) => commands::users::execute(&cli.common, args),
         Command::Grant(args) => commands::grant::execute(&cli.common, args),

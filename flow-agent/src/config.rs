@@ -6,6 +6,7 @@ mod check;
 mod encoding;
 mod error;
 mod file;
+mod fleet;
 mod key;
 mod load;
 pub mod mail;
@@ -27,6 +28,7 @@ pub use load::{DEFAULT_PATH, load, reload_users};
 
 use crate::answer::AnswerConfig;
 use crate::backend::BackendChoice;
+use crate::fleet::FleetConfig;
 use crate::gather::{NodeConfig, NodeSource};
 use crate::ledger::amount::Units;
 use crate::ledger::billing::{Billed, Price};
@@ -72,6 +74,8 @@ pub struct Config {
     /// Where notices are sent to, besides mail.
     pub notify: Vec<ChannelConfig>,
     pub retention: RetentionConfig,
+    /// `None` if nothing is sent to ClickHouse.
+    pub fleet: Option<FleetConfig>,
     /// `[[users]]` with their places, to hold a changed `users_file` against.
     declared: Vec<users::Declared>,
 }

@@ -10,6 +10,7 @@ pub mod commands;
 pub mod config;
 mod errors;
 pub mod exit;
+pub mod fleet;
 pub mod gather;
 mod guarded;
 mod holder;

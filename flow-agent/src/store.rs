@@ -25,8 +25,9 @@ pub mod ports;
 pub mod reports;
 pub mod retention;
 pub mod sent;
+pub mod ship;
 pub mod table;
 
 pub use error::StoreError;
 pub use layout::StateDir;
-pub use lock::{DailyLock, GrantsLock, NoticesLock, ReportLock, RunLock};
+pub use lock::{DailyLock, GrantsLock, NoticesLock, ReportLock, RunLock, ShipLock};

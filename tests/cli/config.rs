@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flow_agent::backend::BackendChoice;
 use flow_agent::config::{Config, ConfigError, CountConfig, IncompleteLetters, LimitsConfig, ReportConfig, load};
+use flow_agent::fleet::{FleetConfig, FleetUrl};
 use flow_agent::gather::NodeSource;
 use flow_agent::ledger::billing::{Billed, Price};
 use flow_agent::ledger::calendar::BucketLength;
@@ -81,6 +82,15 @@ fn every_key_of_a_node_arrives() {
     };
     assert_eq!(config.ports, ports);
     assert_eq!(config.users_file, Some(directory.join("csv/users.csv")));
+    let fleet = FleetConfig {
+        url: FleetUrl { tls: true, host: "clickhouse.example.com".to_owned(), port: 8443 },
+        database: "flow".to_owned(),
+        user: Some("flow-ship-hk-1".to_owned()),
+        password_file: Some(directory.join("clickhouse-password")),
+        ca_file: Some(PathBuf::from("/etc/flow-agent/clickhouse-ca.pem")),
+        node: "hk-0".to_owned(),
+    };
+    assert_eq!(config.fleet, Some(fleet));
 }
 
 #[test]

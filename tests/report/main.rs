@@ -10,6 +10,7 @@ mod common;
 
 mod again;
 mod alone;
+mod clickhouse;
 mod confined;
 mod counted;
 mod cron;

@@ -13,6 +13,8 @@ use crate::process::{command, run};
 /// Network namespaces, both iptables, firewalls, real ssh and mail servers, and the foreign tools that check our files.
 pub const FOR_TESTS: &[&str] = &[
     "bpftool",
+    "clickhouse-server",
+    "curl",
     "dbus",
     "e2fsprogs",
     "faketime",

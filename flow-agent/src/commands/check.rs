@@ -6,6 +6,7 @@ mod config;
 mod enroll;
 mod enroll_main;
 pub mod finding;
+mod fleet;
 mod interfaces;
 mod kernel;
 mod log;
@@ -101,6 +102,7 @@ fn look(common: &Common, send_test: Option<&str>) -> Vec<Finding> {
         findings.extend(answers::findings(&config));
     }
     findings.extend(nodes::findings(&config, now));
+    findings.extend(fleet::findings(&config, now));
     // A mail address has an @, and the name of a channel has none.
     let (address, channel) = match send_test {
         Some(to) if to.contains('@') => (Some(to), None),

@@ -3,6 +3,7 @@
 use crate::backend::BackendError;
 use crate::config::ConfigError;
 use crate::exit::{Code, Failure};
+use crate::fleet::FleetError;
 use crate::mail::{ComposeError, MailerError};
 use crate::ports::wanted::WantedError;
 use crate::render::TemplateError;
@@ -55,5 +56,20 @@ impl From<MailerError> for Failure {
     fn from(error: MailerError) -> Self {
         let help = error.help();
         Self { help, ..Self::new(Code::Mail, error) }
+    }
+}
+
+impl From<FleetError> for Failure {
+    fn from(error: FleetError) -> Self {
+        let help = error.help();
+        let code = match &error {
+            FleetError::Password { .. } | FleetError::CaFile { .. } | FleetError::NoCertificates => Code::Config,
+            FleetError::Http { .. }
+            | FleetError::Refused { .. }
+            | FleetError::Answer { .. }
+            | FleetError::Compress(_)
+            | FleetError::Invalid(_) => Code::Incomplete,
+        };
+        Self { help, ..Self::new(code, error) }
     }
 }

@@ -12,6 +12,7 @@ use crate::exit::{Code, Failure};
 use crate::ledger::calendar;
 use crate::ledger::units::Human;
 use crate::store::retention::{self, Action, Step};
+use crate::store::ship;
 use crate::store::{DailyLock, StateDir, StoreError};
 
 /// Compress the hourly logs of past days, and delete what is older than `retention.hours`
@@ -65,7 +66,13 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 /// When the logs cannot be read.
 pub fn plan(config: &Config, now: DateTime<Utc>) -> Result<Vec<Step>, StoreError> {
     let today = calendar::local(config.timezone, now).date_naive();
-    retention::plan(&StateDir::new(&config.state_dir), config.timezone, today, config.retention, None)
+    let state = StateDir::new(&config.state_dir);
+    let unsent_from = match &config.fleet {
+        // What nobody can say about is kept: without its state, `ship` sends everything again.
+        Some(_) => ship::unsent_from(&state).unwrap_or(Some(NaiveDate::MIN)),
+        None => None,
+    };
+    retention::plan(&state, config.timezone, today, config.retention, unsent_from)
 }
 
 /// Does what `[retention]` wants done now, and logs it. For a running agent, whose thread for roll-ups calls this.

@@ -1,5 +1,6 @@
 //! `flow-agent report`: gathers the nodes' days, makes the report of a billing month, stores it and mails it.
 
+mod arrivals;
 mod closing;
 mod collect;
 mod deliveries;
@@ -22,6 +23,7 @@ use super::{Common, gathered, output, templates};
 use crate::clock;
 use crate::config::{Config, IncompleteLetters};
 use crate::exit::{Code, Failure};
+use crate::fleet::{self, Client};
 use crate::ledger::calendar;
 use crate::ledger::month::{Month, MonthError};
 use crate::ledger::statement::{MonthlyReport, NodeStatement, State};
@@ -41,6 +43,9 @@ pub struct Args {
     /// not closed, the oldest first, from the first one reported within a year on]
     #[arg(long, value_name = "MONTH")]
     pub month: Option<MonthChoice>,
+    /// Where the nodes' days come from: their files, or the hours that they sent to ClickHouse
+    #[arg(long, value_enum, default_value_t, value_name = "SOURCE")]
+    pub from: arrivals::From,
     /// Shows what would be done; writes nothing and mails nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -78,6 +83,8 @@ impl FromStr for MonthChoice {
 pub(super) struct Job {
     pub(super) config: Config,
     pub(super) state: StateDir,
+    /// Where the days come from; `None` for the nodes themselves.
+    pub(super) clickhouse: Option<Client>,
     pub(super) now: DateTime<Utc>,
     pub(super) month: Month,
     pub(super) resend: Vec<String>,
@@ -96,7 +103,12 @@ pub(super) struct Job {
 /// worst code is returned.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let mut config = common.load()?;
-    if config.nodes.is_empty() {
+    let clickhouse = match args.from {
+        arrivals::From::Scp => None,
+        arrivals::From::Clickhouse => Some(Client::new(super::ship::configured(&config)?, fleet::Timing::default())?),
+    };
+    let names_no_nodes = config.nodes.is_empty();
+    if names_no_nodes {
         config.nodes = vec![collect::this_node(&config)];
     }
     let now = clock::now().wall;
@@ -123,7 +135,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         true => vec![month],
         false => closing::months(&reports::months(&state)?, last_complete),
     };
-    let mut job = Job { config, state, now, month, resend: args.resend, is_asked_for, is_caught_up: false };
+    let mut job = Job { config, state, clickhouse, now, month, resend: args.resend, is_asked_for, is_caught_up: false };
     let templates = templates::load(&job.config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
@@ -136,6 +148,9 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let mut outcome = closing::Outcome::default();
     for month in months {
         job.month = month;
+        if let (Some(client), true) = (&job.clickhouse, names_no_nodes) {
+            job.config.nodes = collect::known_nodes(&job.config, client, month)?;
+        }
         job.is_caught_up = !is_asked_for && month != last_complete;
         let result = match &lock {
             Some(lock) => report(&job, &templates, lock, &mut ledger, args.no_mail, &runtime),
@@ -164,6 +179,7 @@ pub(super) fn gather_this_month(config: &Config, now: DateTime<Utc>) -> Result<G
     let job = Job {
         config: config.clone(),
         state: StateDir::new(&config.state_dir),
+        clickhouse: None,
         now,
         month: Month::containing(today, config.month_start_day),
         resend: Vec::new(),

@@ -12,10 +12,11 @@ use super::error::{ConfigError, Place};
 use super::file::{self, File};
 use super::shape::{Text, UserNodes};
 use super::users::{self, Declared};
-use super::value::{NodeName, SocketPath, Value as _};
+use super::value::{NodeName, SocketPath, UserName, Value as _};
 use super::{Config, CountConfig, LimitsConfig, ReportConfig};
 use crate::answer::{AnswerConfig, MetricsPorts};
 use crate::backend::BackendChoice;
+use crate::fleet::FleetConfig;
 use crate::gather::{NodeConfig, NodeSource};
 use crate::ledger::amount::Units;
 use crate::ledger::billing::Price;
@@ -72,9 +73,11 @@ pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<
     let state_dir = file.state_dir.map_or_else(|| PathBuf::from(STATE_DIR), |path| source.resolve(path));
     let nodes = nodes(file.nodes, source, &state_dir)?;
     let declared = file.users.into_iter().map(|user| declare(user, source)).collect::<Result<Vec<_>, _>>()?;
+    let node = node_name(file.node, system)?;
     Ok(Config {
         path: Some(source.path.to_owned()),
-        node: node_name(file.node, system)?,
+        fleet: file.fleet.map(|fleet| self::fleet(fleet, source, &node)).transpose()?,
+        node,
         state_dir,
         timezone: zone(file.timezone, system)?,
         month_start_day: file.month_start_day.map_or(1, |day| day.0),
@@ -307,12 +310,7 @@ fn report(report: file::Report, source: &Source<'_>) -> ReportConfig {
 }
 
 fn mail(mail: file::Mail, source: &Source<'_>) -> Result<MailConfig, ConfigError> {
-    let half = |place, given, missing| ConfigError::HalfLogin { place, given, missing };
-    match (&mail.username, &mail.password_file) {
-        (Some(name), None) => return Err(half(source.place(name), "username", "password_file")),
-        (None, Some(path)) => return Err(half(source.place(path), "password_file", "username")),
-        (Some(_), Some(_)) | (None, None) => {}
-    }
+    check_login(&mail.username, "username", &mail.password_file, source)?;
     Ok(MailConfig {
         server: mail.server.0,
         username: mail.username.map(|name| name.into_inner().0.0),
@@ -321,4 +319,31 @@ fn mail(mail: file::Mail, source: &Source<'_>) -> Result<MailConfig, ConfigError
         from: mail.from.0.0,
         admins: mail.admins.into_iter().map(|admin| admin.0.0).collect(),
     })
+}
+
+fn fleet(fleet: file::Fleet, source: &Source<'_>, node: &str) -> Result<FleetConfig, ConfigError> {
+    check_login(&fleet.user, "user", &fleet.password_file, source)?;
+    Ok(FleetConfig {
+        url: fleet.url.0,
+        database: fleet.database.map_or_else(|| "flow_agent".to_owned(), |name| name.0.0),
+        user: fleet.user.map(|name| name.into_inner().0.0),
+        password_file: fleet.password_file.map(|path| source.resolve(path.into_inner())),
+        ca_file: fleet.ca_file.map(|path| source.resolve(path)),
+        node: fleet.node.map_or_else(|| node.to_owned(), |name| name.0.0),
+    })
+}
+
+/// A login has a name and a password, or there is none.
+fn check_login(
+    name: &Option<Spanned<Text<UserName>>>,
+    name_key: &'static str,
+    password_file: &Option<Spanned<Text<PathBuf>>>,
+    source: &Source<'_>,
+) -> Result<(), ConfigError> {
+    let half = |place, given, missing| Err(ConfigError::HalfLogin { place, given, missing });
+    match (name, password_file) {
+        (Some(name), None) => half(source.place(name), name_key, "password_file"),
+        (None, Some(path)) => half(source.place(path), "password_file", name_key),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
+    }
 }

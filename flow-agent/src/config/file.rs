@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{ConfigError, Place};
+use super::fleet::DatabaseName;
 use super::mail::{Address, Mailbox};
 use super::shape::{Interfaces, OneOf, Ports, Share, Text, UserNodes, Whole};
 use super::value::{
@@ -17,6 +18,7 @@ use super::value::{
 };
 use super::{IncompleteLetters, key};
 use crate::backend::BackendChoice;
+use crate::fleet::FleetUrl;
 use crate::ledger::amount::{Prefixes, RateUnit};
 use crate::ledger::billing::Billed;
 use crate::ledger::calendar::BucketLength;
@@ -63,6 +65,7 @@ pub(super) struct File {
     pub(super) notify: Vec<Notify>,
     #[serde(default)]
     pub(super) retention: Retention,
+    pub(super) fleet: Option<Fleet>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -201,6 +204,17 @@ pub(super) struct Notify {
     pub(super) ca_file: Option<Text<PathBuf>>,
     pub(super) language: Option<OneOf<Language>>,
     pub(super) events: Option<Vec<OneOf<Event>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a section")]
+pub(super) struct Fleet {
+    pub(super) url: Text<FleetUrl>,
+    pub(super) database: Option<Text<DatabaseName>>,
+    pub(super) user: Option<Spanned<Text<UserName>>>,
+    pub(super) password_file: Option<Spanned<Text<PathBuf>>>,
+    pub(super) ca_file: Option<Text<PathBuf>>,
+    pub(super) node: Option<Text<NodeName>>,
 }
 
 /// Reads the keys of `text`, the content of `path`.

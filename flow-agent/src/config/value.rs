@@ -45,6 +45,12 @@ pub enum ValueError {
     InsecureServer { host: String },
     #[error("node {name:?} is there twice, expected one share a node")]
     NodeTwice { name: String },
+    #[error("a login in the address, expected it in `user` and `password_file`")]
+    LoginInUrl,
+    #[error(
+        "http:// sends in clear, and {host:?} is not this machine; expected https://, or localhost, 127.0.0.1 or [::1]"
+    )]
+    InsecureUrl { host: String },
     #[error(transparent)]
     Name(#[from] name::NameError),
     #[error(transparent)]

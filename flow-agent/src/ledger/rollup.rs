@@ -86,10 +86,24 @@ impl DayRollup {
     /// # Errors
     /// If the bucket was added before with different figures; it is not added again.
     pub fn take(&mut self, bucket: &HourBlock) -> Result<(), ConflictingBucket> {
-        let seal = &bucket.seal;
+        let bytes = bucket.lines.iter().fold(0_u64, |bytes, line| bytes.saturating_add(line.counters().bytes()));
+        if self.take_summary(&bucket.seal, bytes)? && bucket.seal.start.date_naive() == self.day {
+            for line in &bucket.lines {
+                self.add_sum(line.port, line.user.clone(), line.counters());
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a bucket of which only the seal and the bytes of all its ports are known; the sums of its ports are added with
+    /// [`DayRollup::add_sum`]. Returns whether it was not there before.
+    ///
+    /// # Errors
+    /// As [`DayRollup::take`].
+    pub fn take_summary(&mut self, seal: &HourSeal, bytes: u64) -> Result<bool, ConflictingBucket> {
         match self.seen.insert(name(seal), seal.sha256.clone()) {
             None => {}
-            Some(before) if before == seal.sha256 => return Ok(()),
+            Some(before) if before == seal.sha256 => return Ok(false),
             Some(before) => {
                 self.seen.insert(name(seal), before);
                 return Err(ConflictingBucket { epoch: seal.epoch.clone(), seq: seal.seq.unwrap_or(0) });
@@ -102,9 +116,16 @@ impl DayRollup {
         }
         if seal.start.date_naive() == self.day {
             *self.quality.entry(seal.quality).or_default() += 1;
-            self.add_lines(bucket);
+            self.note_if_late(seal, bytes);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Adds what a port moved on this day while `user` owned it.
+    pub fn add_sum(&mut self, port: u16, user: Option<String>, counters: Counters) {
+        let sum = self.sums.entry((port, user)).or_default();
+        // No host can reach this limit, and a main node rejects a day that claims it.
+        *sum = sum.saturating_add(counters);
     }
 
     /// Notes a rejected bucket; the part of it that no other bucket covers is listed as a gap.
@@ -146,16 +167,7 @@ impl DayRollup {
         DayBlock { lines, seal }
     }
 
-    fn add_lines(&mut self, bucket: &HourBlock) {
-        let mut bytes: u64 = 0;
-        for line in &bucket.lines {
-            let usage = line.counters();
-            bytes = bytes.saturating_add(usage.bytes());
-            let sum = self.sums.entry((line.port, line.user.clone())).or_default();
-            // No host can reach this limit, and a main node rejects a day that claims it.
-            *sum = sum.saturating_add(usage);
-        }
-        let seal = &bucket.seal;
+    fn note_if_late(&mut self, seal: &HourSeal, bytes: u64) {
         let crosses = (seal.start.timestamp() + 1..seal.end.timestamp()).contains(&self.coverage.day().1);
         if crosses {
             // When one set of counters replaces another, both may have a bucket that crosses midnight.

@@ -16,6 +16,13 @@ const LEFT: CellAlignment = CellAlignment::Left;
 const RIGHT: CellAlignment = CellAlignment::Right;
 const SUMS: [Column; 3] = [("in", RIGHT), ("out", RIGHT), ("total", RIGHT)];
 
+/// The nodes of a fleet: name, newest hour, lag, buckets, version, alarms.
+pub fn fleet(rows: &[[String; 6]]) -> String {
+    let columns =
+        [("node", LEFT), ("newest", LEFT), ("lag", RIGHT), ("buckets", RIGHT), ("version", LEFT), ("alarms", LEFT)];
+    build(columns.into_iter(), rows.iter().map(|row| row.to_vec()))
+}
+
 /// The owners with the most usage.
 pub fn top(rows: &[TopRow], all_bytes: u64, look: &Look) -> String {
     // The other columns take 64 columns at most.

@@ -113,6 +113,16 @@ impl StateDir {
         self.root.join("instance")
     }
 
+    /// `ship/`
+    pub fn ship_dir(&self) -> PathBuf {
+        self.root.join("ship")
+    }
+
+    /// `ship/ship.json`
+    pub fn ship(&self) -> PathBuf {
+        self.ship_dir().join("ship.json")
+    }
+
     /// `sent.jsonl`
     pub fn sent(&self) -> PathBuf {
         self.root.join("sent.jsonl")
@@ -152,6 +162,7 @@ mod tests {
             state.sent(),
             state.grants(),
             state.notices(),
+            state.ship(),
         ];
         let expected = [
             "hourly/2026-10-05.jsonl",
@@ -167,6 +178,7 @@ mod tests {
             "sent.jsonl",
             "grants.jsonl",
             "notices.jsonl",
+            "ship/ship.json",
         ];
         for (path, expected) in paths.iter().zip(expected) {
             assert_eq!(path.strip_prefix("/var/lib/flow-agent").unwrap(), Path::new(expected));

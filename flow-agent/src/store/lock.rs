@@ -7,6 +7,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt};
 use std::path::Path;
 
+use super::disk;
 use super::error::StoreError;
 use super::layout::StateDir;
 use crate::guarded;
@@ -24,8 +25,9 @@ macro_rules! lock {
 
         impl $name {
             pub(super) fn take(state: &StateDir) -> Result<Self, StoreError> {
-                state.create_dir(state.root())?;
-                Ok(Self { file: take(&state.root().join($file))?, state: state.clone() })
+                let path = state.root().join($file);
+                state.create_dir(disk::parent(&path))?;
+                Ok(Self { file: take(&path)?, state: state.clone() })
             }
 
             /// Whether the lock file that is held is the one that lies in the directory now: another one is there, or none,
@@ -79,6 +81,11 @@ lock! {
     NoticesLock, "notices.lock"
 }
 
+lock! {
+    /// `ship/ship.lock`: the right to send to ClickHouse and to write `ship/`.
+    ShipLock, "ship/ship.lock"
+}
+
 impl StateDir {
     /// Takes `run.lock`: the right to write the hourly log, the checkpoint, the port list, and the instance.
     ///
@@ -118,6 +125,14 @@ impl StateDir {
     /// As [`StateDir::lock_run`].
     pub fn lock_notices(&self) -> Result<NoticesLock, StoreError> {
         NoticesLock::take(self)
+    }
+
+    /// Takes `ship/ship.lock`: the right to send to ClickHouse and to write `ship/`.
+    ///
+    /// # Errors
+    /// As [`StateDir::lock_run`].
+    pub fn lock_ship(&self) -> Result<ShipLock, StoreError> {
+        ShipLock::take(self)
     }
 }
 

@@ -29,6 +29,7 @@ pub enum Section {
     State,
     Agent,
     Nodes,
+    Fleet,
     Mail,
     Notify,
 }
@@ -40,7 +41,7 @@ impl Section {
             Self::Config | Self::Ports => Code::Config,
             Self::Kernel | Self::Interfaces | Self::Agent => Code::Kernel,
             Self::State => Code::Store,
-            Self::Nodes => Code::Incomplete,
+            Self::Nodes | Self::Fleet => Code::Incomplete,
             Self::Mail | Self::Notify => Code::Mail,
         }
     }
@@ -54,6 +55,7 @@ impl Section {
             Self::State => "state",
             Self::Agent => "agent",
             Self::Nodes => "nodes",
+            Self::Fleet => "fleet",
             Self::Mail => "mail",
             Self::Notify => "notify",
         }

@@ -10,13 +10,14 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::Job;
-use super::say::Progress;
+use super::arrivals::{self, Arrival, Missing};
 use crate::commands::gathered::{add_files, name_of};
 use crate::commands::limits;
 use crate::config::Config;
-use crate::errors::chain;
+use crate::config::value::{NodeName, Value as _};
 use crate::exit::Failure;
-use crate::gather::{FetchError, GatherConfig, GatherError, NodeConfig, NodeFiles, NodeSource, gather};
+use crate::fleet::{Client, days};
+use crate::gather::{GatherConfig, NodeConfig, NodeSource};
 use crate::ledger::block::{MonthBlock, Monthly};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
@@ -42,6 +43,21 @@ pub(super) fn this_node(config: &Config) -> NodeConfig {
         source: NodeSource::Local,
         state_dir: config.state_dir.clone(),
     }
+}
+
+/// The nodes that sent anything to ClickHouse in the month or in the month before, for a configuration without nodes. One
+/// that has stopped sending is thus missing for a month, and not forgotten.
+///
+/// # Errors
+/// When ClickHouse cannot be asked, or a name there cannot be that of a node.
+pub(super) fn known_nodes(config: &Config, client: &Client, month: Month) -> Result<Vec<NodeConfig>, Failure> {
+    let (first, last) = (month.previous().first_day(config.month_start_day), month.last_day(config.month_start_day));
+    let node = |name: String| {
+        // It becomes the name of a directory.
+        let NodeName(name) = NodeName::parse(&name).with_context(|| format!("ClickHouse has a node {name:?}"))?;
+        Ok(NodeConfig { name, aliases: Vec::new(), source: NodeSource::Local, state_dir: config.state_dir.clone() })
+    };
+    days::nodes(client, first, last)?.into_iter().map(node).collect()
 }
 
 /// Gathers the files, keeps the days that are better than those kept before, and adds them up. Without `lock` nothing
@@ -97,20 +113,23 @@ fn fetch(
     problems: &mut Vec<String>,
     runtime: &Runtime,
 ) -> Result<Vec<Source>, Failure> {
-    let rules = GatherConfig {
-        known_hosts: job.config.report.known_hosts.clone(),
-        deadline: job.config.report.deadline,
-        months: months.to_vec(),
-        into: into.to_owned(),
+    let arrivals = match &job.clickhouse {
+        Some(client) => arrivals::from_clickhouse(client, nodes, months, into)?,
+        None => {
+            let rules = GatherConfig {
+                known_hosts: job.config.report.known_hosts.clone(),
+                deadline: job.config.report.deadline,
+                months: months.to_vec(),
+                into: into.to_owned(),
+            };
+            arrivals::from_nodes(&rules, nodes, runtime)
+        }
     };
-    let progress = Progress::new(nodes.iter().map(|node| node.name.as_str()));
-    let gathered = runtime.block_on(gather(&rules, nodes, |files| progress.done(&files.node)));
-    progress.finish();
     let mut sources = Vec::new();
-    for files in gathered {
+    for files in arrivals {
         let mut source = Source {
             paths: months.iter().map(|month| path_of(&job.state, lock, &files, *month)).collect(),
-            node: files.node,
+            node: files.node.clone(),
             why: None,
             corrections: Vec::new(),
             days_refused: Vec::new(),
@@ -124,9 +143,9 @@ fn fetch(
                 }
             }
         }
-        source.why = files.error.as_ref().filter(|error| !is_not_due(job, error)).map(|error| {
-            let why = chain(error);
-            let help = error.help(&source.node).map(|help| format!("; {help}")).unwrap_or_default();
+        let missing = files.missing.filter(|missing| !missing.is_not_due(job.config.timezone, job.now));
+        source.why = missing.map(|Missing { why, help, .. }| {
+            let help = help.map(|help| format!("; {help}")).unwrap_or_default();
             problems.push(format!("node {}: {why}{help}", source.node));
             why
         });
@@ -218,16 +237,9 @@ struct Source {
 }
 
 /// The kept file or, without a lock, the fetched one if there is one.
-fn path_of(state: &StateDir, lock: Option<&ReportLock>, files: &NodeFiles, month: Month) -> PathBuf {
+fn path_of(state: &StateDir, lock: Option<&ReportLock>, files: &Arrival, month: Month) -> PathBuf {
     let fetched = files.files.iter().find(|file| file.month == month).filter(|_| lock.is_none());
     fetched.map_or_else(|| state.node_daily(&files.node, month), |file| file.path.clone())
-}
-
-/// Whether a file is absent only because no day of its calendar month is over yet.
-fn is_not_due(job: &Job, error: &GatherError) -> bool {
-    let GatherError::Fetch(FetchError::Absent { path }) = error else { return false };
-    let month: Option<Month> = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
-    month.is_some_and(|month| calendar::day_end(job.config.timezone, month.first_day(1)) > job.now)
 }
 
 /// A private directory for fetched files, in the state directory; in the system's temporary directory for a dry run.

@@ -1,0 +1,56 @@
+//! When the next attempt is made: thousands of nodes must not call at the same time.
+
+use std::time::Duration;
+
+use crate::ledger::calendar::BucketLength;
+
+/// The longest pause between two attempts.
+const MOST: Duration = Duration::from_secs(15 * 60);
+
+/// The start of all nodes together is spread over this time, where buckets are an hour long.
+const SPREAD: Duration = Duration::from_secs(10 * 60);
+
+/// The upper limit of the pause after the attempt that failed as number `failures`, counted from zero: 1 s, 2 s, 4 s, up
+/// to a quarter of an hour. The pause itself is a random part of it ("full jitter").
+pub(super) fn backoff(failures: u32) -> Duration {
+    Duration::from_secs(1_u64.checked_shl(failures).unwrap_or(u64::MAX)).min(MOST)
+}
+
+/// How far apart the nodes are spread: ten minutes, and a sixth of a shorter bucket.
+pub(super) fn spread(bucket: BucketLength) -> Duration {
+    SPREAD.min(Duration::from_secs(u64::from(bucket.seconds()) / 6))
+}
+
+/// A random time from zero to `most`.
+pub(super) fn random_up_to(most: Duration) -> Duration {
+    // The low 64 bits of a version 4 UUID hold 62 random ones.
+    let random = uuid::Uuid::new_v4().as_u64_pair().1 >> 2 & 0xffff_ffff;
+    let millis = u64::try_from(most.as_millis()).unwrap_or(u64::MAX).min(u64::from(u32::MAX));
+    Duration::from_millis((millis + 1).saturating_mul(random) >> 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_quarter_of_an_hour() {
+        let seconds: Vec<u64> = [0, 1, 5, 9, 10, 63, 64, 1000].map(|n| backoff(n).as_secs()).to_vec();
+        assert_eq!(seconds, [1, 2, 32, 512, 900, 900, 900, 900]);
+    }
+
+    #[test]
+    fn short_buckets_are_spread_less() {
+        let bucket = |seconds| BucketLength::try_from(Duration::from_secs(seconds)).unwrap();
+        assert_eq!([3600, 600, 1].map(|seconds| spread(bucket(seconds)).as_secs()), [600, 100, 0]);
+    }
+
+    #[test]
+    fn a_random_time_is_within_its_limit() {
+        for most in [Duration::ZERO, Duration::from_millis(3), MOST] {
+            for _ in 0..100 {
+                assert!(random_up_to(most) <= most);
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! PURE: the manifests of a node as ClickHouse returns them, and which of them hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+
+use crate::ledger::block::Span;
+use crate::ledger::record::{Gap, HourSeal, Kind, Quality, VERSION};
+
+/// What identifies a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BucketKey {
+    pub node: String,
+    pub epoch: String,
+    pub seq: u64,
+}
+
+/// One version of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    pub key: BucketKey,
+    pub rev: u64,
+    pub start: DateTime<FixedOffset>,
+    pub end: DateTime<FixedOffset>,
+    pub day: NaiveDate,
+    pub zone: String,
+    pub bucket_seconds: u32,
+    pub quality: Quality,
+    pub rows: u64,
+    pub gaps: u64,
+    pub in_bytes: u64,
+    pub out_bytes: u64,
+    pub sha256: String,
+}
+
+/// The columns of a manifest, in the order in which [`Manifest::parse`] expects them.
+pub(super) const COLUMNS: &str = "node, epoch, seq, toUnixTimestamp(start), toUnixTimestamp(`end`), utc_offset, day, zone, \
+                                  bucket_seconds, quality, rows, gaps, in_bytes, out_bytes, sha256, rev";
+
+impl Manifest {
+    /// Reads the fields of one row; `None` if they are not those of a manifest.
+    pub(super) fn parse(fields: &[String]) -> Option<Self> {
+        let [
+            node,
+            epoch,
+            seq,
+            start,
+            end,
+            offset,
+            day,
+            zone,
+            length,
+            quality,
+            rows,
+            gaps,
+            inward,
+            outward,
+            sha256,
+            rev,
+        ] = fields
+        else {
+            return None;
+        };
+        let offset = FixedOffset::east_opt(offset.parse().ok()?)?;
+        let at = |text: &str| Some(DateTime::from_timestamp(text.parse().ok()?, 0)?.with_timezone(&offset));
+        Some(Self {
+            key: BucketKey { node: node.clone(), epoch: epoch.clone(), seq: seq.parse().ok()? },
+            rev: rev.parse().ok()?,
+            start: at(start)?,
+            end: at(end)?,
+            day: day.parse().ok()?,
+            zone: zone.clone(),
+            bucket_seconds: length.parse().ok()?,
+            quality: serde_json::from_value(quality.as_str().into()).ok()?,
+            rows: rows.parse().ok()?,
+            gaps: gaps.parse().ok()?,
+            in_bytes: inward.parse().ok()?,
+            out_bytes: outward.parse().ok()?,
+            sha256: sha256.clone(),
+        })
+    }
+
+    pub fn span(&self) -> Span {
+        (self.start, self.end)
+    }
+
+    /// The seal that this manifest was made from, as far as days need it.
+    pub(super) fn seal(&self, gaps: Vec<Gap>) -> HourSeal {
+        HourSeal {
+            v: VERSION,
+            kind: Kind::Seal,
+            seq: Some(self.key.seq),
+            start: self.start,
+            end: self.end,
+            node: self.key.node.clone(),
+            epoch: self.key.epoch.clone(),
+            backend: None,
+            count: None,
+            pinned: None,
+            quality: self.quality,
+            gaps,
+            interfaces: Vec::new(),
+            ports: 0,
+            other: crate::ledger::counters::Others::default(),
+            other_total: None,
+            devices: Vec::new(),
+            device_total: None,
+            boot_ms: None,
+            sha256: self.sha256.clone(),
+        }
+    }
+}
+
+/// The manifests that hold, and those in doubt.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Of each bucket the one with the highest revision.
+    pub manifests: Vec<Manifest>,
+    /// Different figures under one revision: nobody can tell which are right.
+    pub ties: Vec<Manifest>,
+}
+
+/// Chooses among all versions of all buckets.
+pub(super) fn choose(all: Vec<Manifest>) -> Held {
+    let mut by_key: BTreeMap<BucketKey, Vec<Manifest>> = BTreeMap::new();
+    for manifest in all {
+        let versions = by_key.entry(manifest.key.clone()).or_default();
+        match versions.first().map_or(0, |first| first.rev) {
+            highest if manifest.rev > highest => *versions = vec![manifest],
+            highest if manifest.rev == highest && !versions.contains(&manifest) => versions.push(manifest),
+            _ => {}
+        }
+    }
+    let mut held = Held::default();
+    for mut versions in by_key.into_values() {
+        match versions.len() {
+            1 => held.manifests.append(&mut versions),
+            _ => held.ties.extend(versions.pop()),
+        }
+    }
+    held.manifests.sort_by(|one, other| (one.start, &one.key).cmp(&(other.start, &other.key)));
+    held
+}
+
+/// One life of a set of counters, as far as its buckets show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochSpan {
+    pub epoch: String,
+    pub start: i64,
+    pub end: i64,
+    pub first_seq: u64,
+    pub last_seq: u64,
+    pub bucket_seconds: u32,
+}
+
+/// Two epochs that two machines must have made: they overlap for longer than two buckets, and their buckets have the same
+/// numbers. One machine numbers the buckets of all of its epochs in one row, and one that was installed anew does not count
+/// at the same time as before.
+pub fn two_machines(epochs: &[EpochSpan]) -> Option<(&EpochSpan, &EpochSpan)> {
+    let pairs = epochs.iter().enumerate().flat_map(|(at, one)| epochs[at + 1..].iter().map(move |other| (one, other)));
+    let mut found = pairs.filter(|(one, other)| {
+        let overlap = one.end.min(other.end) - one.start.max(other.start);
+        let shared = one.first_seq.max(other.first_seq) <= one.last_seq.min(other.last_seq);
+        shared && overlap > 2 * i64::from(one.bucket_seconds.max(other.bucket_seconds))
+    });
+    found.next()
+}
+
+/// The epochs of these manifests.
+pub(super) fn epochs(manifests: &[Manifest]) -> Vec<EpochSpan> {
+    let mut epochs: BTreeMap<(&str, &str), EpochSpan> = BTreeMap::new();
+    for manifest in manifests.iter().filter(|manifest| manifest.quality != Quality::Import) {
+        let (start, end, seq) = (manifest.start.timestamp(), manifest.end.timestamp(), manifest.key.seq);
+        let span = epochs.entry((&manifest.key.node, &manifest.key.epoch)).or_insert_with(|| EpochSpan {
+            epoch: manifest.key.epoch.clone(),
+            start,
+            end,
+            first_seq: seq,
+            last_seq: seq,
+            bucket_seconds: manifest.bucket_seconds,
+        });
+        (span.start, span.end) = (span.start.min(start), span.end.max(end));
+        (span.first_seq, span.last_seq) = (span.first_seq.min(seq), span.last_seq.max(seq));
+    }
+    epochs.into_values().collect()
+}
+
+/// How many numbers between the lowest and the highest belong to no bucket, and the first of them.
+pub(super) fn missing_numbers(manifests: &[Manifest]) -> Option<(u64, u64)> {
+    let numbers: BTreeSet<u64> = manifests.iter().map(|manifest| manifest.key.seq).collect();
+    let (first, last) = (*numbers.first()?, *numbers.last()?);
+    let missing = last - first + 1 - numbers.len() as u64;
+    let mut gaps = numbers.iter().zip(numbers.iter().skip(1)).filter(|(one, next)| *one + 1 < **next);
+    let (before, _) = gaps.next()?;
+    Some((missing, before + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(epoch: &str, seq: u64, rev: u64, sha256: &str) -> Manifest {
+        let at = |hour: u64| DateTime::parse_from_rfc3339(&format!("2026-10-05T{hour:02}:00:00+08:00")).unwrap();
+        Manifest {
+            key: BucketKey { node: "hk-1".into(), epoch: epoch.into(), seq },
+            rev,
+            start: at(seq),
+            end: at(seq + 1),
+            day: NaiveDate::from_ymd_opt(2026, 10, 5).unwrap(),
+            zone: "Asia/Shanghai".into(),
+            bucket_seconds: 3600,
+            quality: Quality::Exact,
+            rows: 1,
+            gaps: 0,
+            in_bytes: 1,
+            out_bytes: 2,
+            sha256: sha256.into(),
+        }
+    }
+
+    #[test]
+    fn of_each_bucket_the_highest_revision_holds_and_repetition_changes_nothing() {
+        let (old, new, other) = (manifest("a", 1, 1, "x"), manifest("a", 1, 9, "y"), manifest("a", 2, 1, "z"));
+        let mut all = vec![new.clone(), old.clone(), other.clone(), new.clone(), old];
+        for _ in 0..all.len() {
+            all.rotate_left(1);
+            let held = choose(all.clone());
+            assert_eq!(held, Held { manifests: vec![new.clone(), other.clone()], ties: vec![] });
+        }
+    }
+
+    #[test]
+    fn one_revision_with_two_contents_does_not_count() {
+        let held = choose(vec![manifest("a", 1, 1, "x"), manifest("a", 1, 1, "y"), manifest("a", 2, 1, "z")]);
+        assert_eq!(held.manifests, [manifest("a", 2, 1, "z")]);
+        assert_eq!(held.ties.len(), 1);
+        // A later revision settles it.
+        let held = choose(vec![manifest("a", 1, 1, "x"), manifest("a", 1, 1, "y"), manifest("a", 1, 2, "z")]);
+        assert_eq!((held.manifests, held.ties.len()), (vec![manifest("a", 1, 2, "z")], 0));
+    }
+
+    #[test]
+    fn two_machines_count_at_the_same_time_with_the_same_numbers() {
+        let numbered = |epoch: &str, seqs: std::ops::Range<u64>| -> Vec<_> {
+            seqs.map(|seq| manifest(epoch, seq, 1, "x")).collect()
+        };
+        let both = [numbered("a", 1..9), numbered("b", 1..9)].concat();
+        assert!(two_machines(&epochs(&both)).is_some());
+        // Restarted: the numbers go on.
+        let restarted = [numbered("a", 1..5), numbered("b", 5..9)].concat();
+        assert_eq!(two_machines(&epochs(&restarted)), None);
+        // Installed anew: the numbers begin again, later.
+        let mut anew = numbered("b", 1..3);
+        for bucket in &mut anew {
+            (bucket.start, bucket.end) =
+                (bucket.start + chrono::TimeDelta::days(1), bucket.end + chrono::TimeDelta::days(1));
+        }
+        assert_eq!(two_machines(&epochs(&[numbered("a", 1..9), anew].concat())), None);
+    }
+
+    #[test]
+    fn numbers_that_never_arrived_are_counted() {
+        let all: Vec<_> = [1, 2, 5, 7].map(|seq| manifest("a", seq, 1, "x")).to_vec();
+        assert_eq!(missing_numbers(&all), Some((3, 3)));
+        assert_eq!(missing_numbers(&all[..2]), None);
+        assert_eq!(missing_numbers(&[]), None);
+    }
+}

@@ -1,0 +1,324 @@
+//! PURE: a sealed bucket as rows of ClickHouse, checked before anything leaves.
+//!
+//! ClickHouse does not refuse what does not fit: it makes port 4464 of 70000, and zero of a field that is missing.
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use serde::Serialize;
+
+use crate::ledger::block::HourBlock;
+use crate::ledger::counters::Counters;
+use crate::ledger::date;
+use crate::ledger::name;
+use crate::ledger::record::{Gap, HourLine, Quality};
+
+/// The rows of the ports: absolute figures of one bucket, port and protocol.
+pub const PORT_HOUR: &str = "port_hour";
+/// The manifests: one row for each bucket, also for an idle one.
+pub const BUCKET: &str = "bucket";
+/// Times that were not measured.
+pub const GAP: &str = "gap";
+
+/// What is sent along with every bucket of a node.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    pub node: String,
+    /// The IANA name of the zone in which the node cuts its days.
+    pub zone: String,
+    pub bucket_seconds: u32,
+    /// Of flow-agent.
+    pub version: &'static str,
+}
+
+/// A row of [`PORT_HOUR`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PortRow<'a> {
+    pub node: &'a str,
+    pub port: u16,
+    pub proto: &'static str,
+    /// The start of the bucket, in seconds since 1970.
+    pub hour: i64,
+    pub epoch: &'a str,
+    pub seq: u64,
+    pub day: NaiveDate,
+    /// Empty if nobody is known to own the port.
+    pub user: &'a str,
+    pub quality: Quality,
+    pub in_bytes: u64,
+    pub in_packets: u64,
+    pub out_bytes: u64,
+    pub out_packets: u64,
+    pub rev: u64,
+}
+
+/// A row of [`BUCKET`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BucketRow<'a> {
+    pub node: &'a str,
+    pub epoch: &'a str,
+    pub seq: u64,
+    pub start: i64,
+    pub end: i64,
+    /// Of the local time of `start`, in seconds east of UTC.
+    pub utc_offset: i32,
+    pub day: NaiveDate,
+    pub zone: &'a str,
+    pub bucket_seconds: u32,
+    pub quality: Quality,
+    /// How many rows of [`PORT_HOUR`] belong to it.
+    pub rows: u64,
+    /// How many rows of [`GAP`] belong to it.
+    pub gaps: u64,
+    /// The sums of these rows.
+    pub in_bytes: u64,
+    pub out_bytes: u64,
+    /// Of the sealed lines.
+    pub sha256: &'a str,
+    pub rev: u64,
+    pub version: &'a str,
+}
+
+/// A row of [`GAP`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GapRow<'a> {
+    pub node: &'a str,
+    pub epoch: &'a str,
+    pub seq: u64,
+    pub day: NaiveDate,
+    pub start: i64,
+    pub end: i64,
+    pub interface: &'a str,
+    pub why: &'a str,
+    pub rev: u64,
+}
+
+/// A bucket that cannot be sent as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("bucket {seq} of epoch {epoch:?} cannot be sent: {why}")]
+pub struct InvalidBlock {
+    pub epoch: String,
+    pub seq: u64,
+    pub why: String,
+}
+
+/// The first and the last day of ClickHouse's type `Date` that can be the day of a bucket.
+const DAYS: (i32, i32) = (1971, 2105);
+
+/// A bucket whose figures were checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a> {
+    block: &'a HourBlock,
+    sender: &'a Sender,
+    seq: u64,
+    rev: u64,
+    in_bytes: u64,
+    out_bytes: u64,
+}
+
+impl<'a> Checked<'a> {
+    /// Checks a bucket that is to be sent as `rev`.
+    ///
+    /// # Errors
+    /// When a value does not fit the table, a port is there twice, or the sums do not fit 64 bits.
+    pub fn new(block: &'a HourBlock, sender: &'a Sender, rev: u64) -> Result<Self, InvalidBlock> {
+        let seal = &block.seal;
+        let seq = number(block);
+        let refuse = |why: String| InvalidBlock { epoch: seal.epoch.clone(), seq, why };
+        let day = seal.start.date_naive();
+        let years = DAYS.0..=DAYS.1;
+        if !years.contains(&chrono::Datelike::year(&day)) || !years.contains(&chrono::Datelike::year(&seal.end)) {
+            return Err(refuse(format!("ClickHouse has no date {day}")));
+        }
+        if usize::try_from(seal.ports).ok() != Some(block.lines.len()) {
+            return Err(refuse(format!("its seal names {} ports, and it has {}", seal.ports, block.lines.len())));
+        }
+        if seal.sha256.len() != 64 || !seal.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(refuse("its seal has no SHA-256".to_owned()));
+        }
+        let mut ports: Vec<u16> = block.lines.iter().map(|line| line.port).collect();
+        ports.sort_unstable();
+        if let Some(twice) = ports.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(refuse(format!("port {} is in it twice", twice[0])));
+        }
+        if ports.first() == Some(&0) {
+            return Err(refuse("port 0".to_owned()));
+        }
+        let mut sums = Counters::default();
+        for line in &block.lines {
+            if let Some(user) = &line.user {
+                name::check(user).map_err(|error| refuse(format!("port {}: {error}", line.port)))?;
+            }
+            sums = sums
+                .checked_add(line.counters())
+                .ok_or_else(|| refuse("the sums of its ports are above 2^64".to_owned()))?;
+        }
+        let sum = |tcp: u64, udp: u64| tcp.checked_add(udp).ok_or_else(|| refuse("its sums are above 2^64".to_owned()));
+        let in_bytes = sum(sums.tcp_in_bytes, sums.udp_in_bytes)?;
+        let out_bytes = sum(sums.tcp_out_bytes, sums.udp_out_bytes)?;
+        debug_assert!(date::is_usable(&seal.start));
+        Ok(Self { block, sender, seq, rev, in_bytes, out_bytes })
+    }
+
+    /// The rows of its ports. A protocol without traffic has no row, unless its port had no traffic at all: then one row
+    /// of zeros says that the port was watched, and for whom.
+    pub fn rows(&self) -> impl Iterator<Item = PortRow<'a>> + use<'a> {
+        let this = *self;
+        this.block.lines.iter().flat_map(move |line| {
+            let tcp = this.row(line, true);
+            let udp = this.row(line, false);
+            let has_traffic = |row: &PortRow<'_>| row.in_bytes | row.in_packets | row.out_bytes | row.out_packets != 0;
+            let (tcp_counts, udp_counts) = (has_traffic(&tcp), has_traffic(&udp));
+            [(tcp, tcp_counts || !udp_counts), (udp, udp_counts)]
+                .into_iter()
+                .filter_map(|(row, sent)| sent.then_some(row))
+        })
+    }
+
+    /// Its manifest.
+    pub fn manifest(&self) -> BucketRow<'a> {
+        let seal = &self.block.seal;
+        BucketRow {
+            node: &self.sender.node,
+            epoch: &seal.epoch,
+            seq: self.seq,
+            start: seal.start.timestamp(),
+            end: seal.end.timestamp(),
+            utc_offset: seal.start.offset().local_minus_utc(),
+            day: self.day(),
+            zone: &self.sender.zone,
+            bucket_seconds: self.sender.bucket_seconds,
+            quality: seal.quality,
+            rows: self.rows().count() as u64,
+            gaps: seal.gaps.len() as u64,
+            in_bytes: self.in_bytes,
+            out_bytes: self.out_bytes,
+            sha256: &seal.sha256,
+            rev: self.rev,
+            version: self.sender.version,
+        }
+    }
+
+    /// The times in it that were not measured.
+    pub fn gaps(&self) -> impl Iterator<Item = GapRow<'a>> + use<'a> {
+        let this = *self;
+        this.block.seal.gaps.iter().map(move |gap| this.gap(gap))
+    }
+
+    fn row(&self, line: &'a HourLine, tcp: bool) -> PortRow<'a> {
+        let seal = &self.block.seal;
+        let (proto, [in_bytes, in_packets, out_bytes, out_packets]) = match tcp {
+            true => ("tcp", [line.tcp_in_bytes, line.tcp_in_packets, line.tcp_out_bytes, line.tcp_out_packets]),
+            false => ("udp", [line.udp_in_bytes, line.udp_in_packets, line.udp_out_bytes, line.udp_out_packets]),
+        };
+        PortRow {
+            node: &self.sender.node,
+            port: line.port,
+            proto,
+            hour: seal.start.timestamp(),
+            epoch: &seal.epoch,
+            seq: self.seq,
+            day: self.day(),
+            user: line.user.as_deref().unwrap_or_default(),
+            quality: seal.quality,
+            in_bytes,
+            in_packets,
+            out_bytes,
+            out_packets,
+            rev: self.rev,
+        }
+    }
+
+    fn gap(&self, gap: &'a Gap) -> GapRow<'a> {
+        GapRow {
+            node: &self.sender.node,
+            epoch: &self.block.seal.epoch,
+            seq: self.seq,
+            day: self.day(),
+            start: gap.start.timestamp(),
+            end: gap.end.timestamp(),
+            interface: &gap.interface,
+            why: &gap.why,
+            rev: self.rev,
+        }
+    }
+
+    /// The date written in the bucket's own start: it is never converted to another zone.
+    fn day(&self) -> NaiveDate {
+        self.block.seal.start.date_naive()
+    }
+}
+
+/// The number of a bucket among those of its epoch. One without a number, which this program does not write, goes by its
+/// start.
+pub fn number(block: &HourBlock) -> u64 {
+    block.seal.seq.unwrap_or_else(|| start_number(block.seal.start))
+}
+
+fn start_number(start: DateTime<FixedOffset>) -> u64 {
+    u64::try_from(start.timestamp()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+    fn sender() -> Sender {
+        Sender { node: "hk-1".into(), zone: "Asia/Shanghai".into(), bucket_seconds: 3600, version: "0.1.0" }
+    }
+
+    /// A bucket of these ports: TCP in, TCP out, UDP in, UDP out.
+    fn block(ports: &[(u16, Option<&str>, [u64; 4])]) -> HourBlock {
+        let start = DateTime::parse_from_rfc3339("2026-10-01T00:00:00+08:00").unwrap();
+        let end = start + chrono::TimeDelta::hours(1);
+        let lines = ports.iter().map(|(port, user, [a, b, c, d])| {
+            let counters = Counters::from_array([*a, 0, *b, 0, *c, 0, *d, 0]);
+            HourLine::new(start, end, *port, user.map(str::to_owned), counters, None, false)
+        });
+        let seal = serde_json::json!({"v": 1, "kind": "seal", "seq": 7, "start": "2026-10-01T00:00:00+08:00",
+            "end": "2026-10-01T01:00:00+08:00", "node": "old-name", "epoch": "boot-1", "quality": "exact",
+            "ports": ports.len(), "sha256": SHA});
+        HourBlock { lines: lines.collect(), seal: serde_json::from_value(seal).unwrap() }
+    }
+
+    #[test]
+    fn each_protocol_with_traffic_has_a_row_and_an_idle_port_has_one() {
+        let block = block(&[(443, Some("alice"), [1, 2, 0, 0]), (444, None, [0; 4]), (445, None, [1, 0, 2, 3])]);
+        let sender = sender();
+        let checked = Checked::new(&block, &sender, 1).unwrap();
+        let rows: Vec<_> =
+            checked.rows().map(|row| (row.port, row.proto, row.user, row.in_bytes, row.out_bytes)).collect();
+        let expected =
+            [(443, "tcp", "alice", 1, 2), (444, "tcp", "", 0, 0), (445, "tcp", "", 1, 0), (445, "udp", "", 2, 3)];
+        assert_eq!(rows, expected);
+        let manifest = checked.manifest();
+        assert_eq!((manifest.rows, manifest.in_bytes, manifest.out_bytes), (4, 4, 5));
+    }
+
+    #[test]
+    fn the_day_is_the_one_that_the_node_wrote_and_the_instant_is_in_utc() {
+        let (block, sender) = (block(&[]), sender());
+        let json = serde_json::to_value(Checked::new(&block, &sender, 3).unwrap().manifest()).unwrap();
+        let expected = serde_json::json!({"node": "hk-1", "epoch": "boot-1", "seq": 7, "start": 1_790_784_000,
+            "end": 1_790_787_600, "utc_offset": 28_800, "day": "2026-10-01", "zone": "Asia/Shanghai",
+            "bucket_seconds": 3600, "quality": "exact", "rows": 0, "gaps": 0, "in_bytes": 0, "out_bytes": 0,
+            "sha256": SHA, "rev": 3, "version": "0.1.0"});
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn what_clickhouse_would_change_does_not_leave() {
+        let sender = sender();
+        let why = |block: &HourBlock| Checked::new(block, &sender, 1).unwrap_err().why;
+        assert_eq!(why(&block(&[(0, None, [1; 4])])), "port 0");
+        assert_eq!(why(&block(&[(80, None, [1; 4]), (80, None, [1; 4])])), "port 80 is in it twice");
+        let huge = [(80, None, [u64::MAX, 0, 0, 0]), (81, None, [1, 0, 0, 0])];
+        assert_eq!(why(&block(&huge)), "the sums of its ports are above 2^64");
+        let mut late = block(&[]);
+        late.seal.end = DateTime::parse_from_rfc3339("2190-01-01T00:00:00Z").unwrap();
+        assert_eq!(why(&late), "ClickHouse has no date 2026-10-01");
+        let mut short = block(&[(80, None, [1; 4])]);
+        short.seal.ports = 2;
+        assert_eq!(why(&short), "its seal names 2 ports, and it has 1");
+    }
+}

@@ -1,0 +1,121 @@
+//! PURE: the statements that make the tables, views and roles. They are the files of `packaging/clickhouse`, embedded.
+
+/// The version of the schema that this program writes and reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+const TABLES: &str = include_str!("../../packaging/clickhouse/1-tables.sql");
+const VIEWS: &str = include_str!("../../packaging/clickhouse/1-views.sql");
+const USERS: &str = include_str!("../../packaging/clickhouse/1-users.sql");
+const REDUCED: &str = include_str!("../../packaging/clickhouse/1-reduced.sql");
+
+/// The first series of ClickHouse that has all that the full schema uses.
+const FULL_SERIES: u32 = 22;
+
+/// What a server is able to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// With codecs, constraints, roles and views.
+    Full,
+    /// The tables alone, for the 18.16 of Debian 12.
+    Reduced,
+}
+
+impl Flavour {
+    /// The flavour for a server of this version, such as `26.9.2.1`; `None` if that is not a version.
+    pub fn of(version: &str) -> Option<Self> {
+        let series: u32 = version.split('.').next()?.parse().ok()?;
+        Some(if series >= FULL_SERIES { Self::Full } else { Self::Reduced })
+    }
+}
+
+/// Where the schema is applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub flavour: Flavour,
+    pub database: String,
+    /// The tables are then replicated, and made on every server of the cluster.
+    pub cluster: Option<String>,
+}
+
+/// The text for a person to read and apply, comments included.
+pub fn text(target: &Target) -> String {
+    match target.flavour {
+        Flavour::Full => [TABLES, VIEWS, USERS].map(|file| filled_in(file, target)).join("\n"),
+        Flavour::Reduced => filled_in(REDUCED, target),
+    }
+}
+
+/// The statements that make tables and views, one request each. The last one records the version.
+pub fn statements(target: &Target) -> Vec<String> {
+    let mut statements = match target.flavour {
+        Flavour::Full => [TABLES, VIEWS].into_iter().flat_map(|file| split(&filled_in(file, target))).collect(),
+        Flavour::Reduced => split(&filled_in(REDUCED, target)),
+    };
+    statements.push(format!("INSERT INTO {}.schema_version (version) VALUES ({SCHEMA_VERSION})", target.database));
+    statements
+}
+
+/// The statements that make the roles; none where the server knows no roles.
+pub fn role_statements(target: &Target) -> Vec<String> {
+    match target.flavour {
+        Flavour::Full => split(&filled_in(USERS, target)),
+        Flavour::Reduced => Vec::new(),
+    }
+}
+
+fn filled_in(file: &str, target: &Target) -> String {
+    let replicated = if target.cluster.is_some() { "Replicated" } else { "" };
+    let on_cluster = target.cluster.as_ref().map(|name| format!(" ON CLUSTER `{name}`")).unwrap_or_default();
+    let settings = if target.cluster.is_some() { " SETTINGS insert_quorum = 'auto'" } else { "" };
+    file.replace("{database}", &target.database)
+        .replace(" {on_cluster}", &on_cluster)
+        .replace(" {ship_settings}", settings)
+        .replace("{replacing}", &format!("{replicated}ReplacingMergeTree"))
+        .replace("{aggregating}", &format!("{replicated}AggregatingMergeTree"))
+}
+
+/// The statements of a file. Comments stand on lines of their own, and no literal holds a semicolon.
+fn split(file: &str) -> Vec<String> {
+    let code: Vec<&str> = file.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    code.join("\n").split(';').map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(flavour: Flavour, cluster: Option<&str>) -> Target {
+        Target { flavour, database: "flow_agent".to_owned(), cluster: cluster.map(str::to_owned) }
+    }
+
+    #[test]
+    fn every_place_is_filled_in_and_every_statement_can_be_run_again() {
+        for (flavour, cluster) in [(Flavour::Full, None), (Flavour::Full, Some("main")), (Flavour::Reduced, None)] {
+            let target = target(flavour, cluster);
+            assert!(!text(&target).contains('{'), "{target:?}");
+            for statement in statements(&target).iter().chain(&role_statements(&target)) {
+                let repeatable = statement.contains("IF NOT EXISTS")
+                    || statement.starts_with("GRANT")
+                    || statement.starts_with("INSERT INTO flow_agent.schema_version");
+                assert!(repeatable, "{statement}");
+                assert!(!statement.contains("--"), "{statement}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cluster_has_replicated_tables() {
+        let statements = statements(&target(Flavour::Full, Some("main")));
+        let tables = statements.iter().filter(|statement| statement.starts_with("CREATE TABLE"));
+        for table in tables {
+            assert!(table.contains("ON CLUSTER `main`") && table.contains("ENGINE = Replicated"), "{table}");
+        }
+    }
+
+    #[test]
+    fn the_version_of_the_server_decides() {
+        assert_eq!(Flavour::of("18.16.1"), Some(Flavour::Reduced));
+        assert_eq!(Flavour::of("26.9.2.1"), Some(Flavour::Full));
+        assert_eq!(Flavour::of("<html>"), None);
+    }
+}

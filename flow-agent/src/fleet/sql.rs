@@ -1,0 +1,87 @@
+//! PURE: how values are written into SQL and URLs, and how tab-separated answers are read.
+
+use std::fmt::Write as _;
+
+/// A text as a literal, quotes included.
+pub(super) fn quoted(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len() + 2);
+    literal.push('\'');
+    for character in text.chars() {
+        if matches!(character, '\'' | '\\') {
+            literal.push('\\');
+        }
+        literal.push(character);
+    }
+    literal.push('\'');
+    literal
+}
+
+/// A list of texts as literals, separated by commas.
+pub(super) fn quoted_list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    texts.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
+}
+
+/// A text as the value of a URL's parameter.
+pub(super) fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
+            _ => write!(encoded, "%{byte:02X}").expect("writing to a String cannot fail"),
+        }
+    }
+    encoded
+}
+
+/// The fields of each line of an answer in the format TabSeparated.
+pub(super) fn tab_separated(answer: &str) -> impl Iterator<Item = Vec<String>> {
+    answer.lines().map(|line| line.split('\t').map(unescaped).collect())
+}
+
+fn unescaped(field: &str) -> String {
+    if !field.contains('\\') {
+        return field.to_owned();
+    }
+    let mut text = String::new();
+    let mut characters = field.chars();
+    while let Some(character) = characters.next() {
+        if character != '\\' {
+            text.push(character);
+            continue;
+        }
+        match characters.next() {
+            Some('n') => text.push('\n'),
+            Some('t') => text.push('\t'),
+            Some('r') => text.push('\r'),
+            Some('b') => text.push('\u{8}'),
+            Some('f') => text.push('\u{c}'),
+            Some('0') => text.push('\0'),
+            Some(other) => text.push(other),
+            None => text.push('\\'),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_can_leave_its_literal() {
+        assert_eq!(quoted("hk-1"), "'hk-1'");
+        assert_eq!(quoted(r"'); DROP TABLE x --\"), r"'\'); DROP TABLE x --\\'");
+        assert_eq!(quoted_list(["a", "b'"]), r"'a', 'b\''");
+    }
+
+    #[test]
+    fn a_query_is_one_parameter_of_its_url() {
+        assert_eq!(percent_encoded("INSERT `a`&b=é"), "INSERT%20%60a%60%26b%3D%C3%A9");
+    }
+
+    #[test]
+    fn what_the_server_escapes_is_read_as_it_was() {
+        let rows: Vec<_> = tab_separated("1\ta\\tb\\\\c\\'\n2\t\n").collect();
+        assert_eq!(rows, [vec!["1", "a\tb\\c'"], vec!["2", ""]]);
+    }
+}

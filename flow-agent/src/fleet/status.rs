@@ -1,0 +1,130 @@
+//! How far each node has come, and what is wrong with what it sent.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::client::Client;
+use super::error::FleetError;
+use super::manifest::{EpochSpan, two_machines};
+use super::rows::BUCKET;
+use super::schema::SCHEMA_VERSION;
+use super::sql::tab_separated;
+
+/// A node as ClickHouse knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeStatus {
+    pub node: String,
+    pub buckets: u64,
+    /// The end of its newest bucket.
+    pub newest: DateTime<Utc>,
+    /// Of flow-agent, with the newest bucket.
+    pub version: String,
+    /// Numbers between the lowest and the highest that never arrived.
+    pub missing: u64,
+    /// Buckets with different figures under one revision.
+    pub conflicting: u64,
+    /// Two machines send under this name at the same time.
+    pub is_shared: bool,
+}
+
+impl NodeStatus {
+    /// Whether something is wrong that time does not heal.
+    pub fn has_alarm(&self) -> bool {
+        self.missing > 0 || self.conflicting > 0 || self.is_shared
+    }
+}
+
+/// The newest version of the schema in the database.
+///
+/// # Errors
+/// When ClickHouse cannot be asked, or the tables are not there.
+pub fn schema_version(client: &Client) -> Result<u32, FleetError> {
+    let action = "ask for the version of the schema";
+    let answer = client.query(action, &format!("SELECT max(version) FROM {}.schema_version", client.database()))?;
+    answer.trim().parse().map_err(|_| not_ours(client, action, &answer))
+}
+
+/// Whether this program writes and reads that version.
+pub fn is_known(version: u32) -> bool {
+    version == SCHEMA_VERSION
+}
+
+/// All nodes, by name.
+///
+/// # Errors
+/// When ClickHouse cannot be asked.
+pub fn nodes(client: &Client) -> Result<Vec<NodeStatus>, FleetError> {
+    let action = "ask for the nodes";
+    let table = format!("{}.{BUCKET}", client.database());
+    let ask = |sql: String| -> Result<Vec<Vec<String>>, FleetError> {
+        Ok(tab_separated(&client.query(action, &format!("{sql} FORMAT TabSeparated"))?).collect())
+    };
+    let unreadable = |row: &Vec<String>| not_ours(client, action, &row.join(" "));
+
+    let mut nodes = BTreeMap::new();
+    let sql = format!(
+        "SELECT node, uniqExact(epoch, seq), toUnixTimestamp(max(`end`)), argMax(version, `end`), \
+         max(seq) - min(seq) + 1 - uniqExact(seq) FROM {table} GROUP BY node"
+    );
+    for row in ask(sql)? {
+        let status = || {
+            let [node, buckets, newest, version, missing] = &row[..] else { return None };
+            Some(NodeStatus {
+                node: node.clone(),
+                buckets: buckets.parse().ok()?,
+                newest: DateTime::from_timestamp(newest.parse().ok()?, 0)?,
+                version: version.clone(),
+                missing: missing.parse().ok()?,
+                conflicting: 0,
+                is_shared: false,
+            })
+        };
+        let status = status().ok_or_else(|| unreadable(&row))?;
+        nodes.insert(status.node.clone(), status);
+    }
+    let sql = format!(
+        "SELECT node, count() FROM (SELECT node, epoch, seq, rev FROM {table} GROUP BY node, epoch, seq, rev \
+         HAVING uniqExact(sha256) > 1) GROUP BY node"
+    );
+    for row in ask(sql)? {
+        let [node, conflicting] = &row[..] else { return Err(unreadable(&row)) };
+        if let Some(status) = nodes.get_mut(node) {
+            status.conflicting = conflicting.parse().map_err(|_| unreadable(&row))?;
+        }
+    }
+    let sql = format!(
+        "SELECT node, epoch, toUnixTimestamp(min(start)), toUnixTimestamp(max(`end`)), min(seq), max(seq), \
+         max(bucket_seconds) FROM {table} WHERE quality != 'import' GROUP BY node, epoch"
+    );
+    let mut epochs: BTreeMap<String, Vec<EpochSpan>> = BTreeMap::new();
+    for row in ask(sql)? {
+        let span = || {
+            let [_, epoch, start, end, first_seq, last_seq, bucket_seconds] = &row[..] else { return None };
+            Some(EpochSpan {
+                epoch: epoch.clone(),
+                start: start.parse().ok()?,
+                end: end.parse().ok()?,
+                first_seq: first_seq.parse().ok()?,
+                last_seq: last_seq.parse().ok()?,
+                bucket_seconds: bucket_seconds.parse().ok()?,
+            })
+        };
+        let span = span().ok_or_else(|| unreadable(&row))?;
+        epochs.entry(row[0].clone()).or_default().push(span);
+    }
+    for (node, epochs) in epochs {
+        if let Some(status) = nodes.get_mut(&node) {
+            status.is_shared = two_machines(&epochs).is_some();
+        }
+    }
+    Ok(nodes.into_values().collect())
+}
+
+fn not_ours(client: &Client, action: &str, found: &str) -> FleetError {
+    FleetError::Answer {
+        action: action.to_owned(),
+        url: client.url().to_owned(),
+        found: found.chars().take(200).collect(),
+    }
+}

@@ -1,0 +1,154 @@
+//! `ship/ship.json`: up to where the hourly log has been acknowledged by ClickHouse.
+//!
+//! The directory is one of its own, because the process that sends may not write anything else.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+
+use chrono::{DateTime, FixedOffset, NaiveDate};
+use serde::{Deserialize, Serialize};
+
+use super::document;
+use super::error::StoreError;
+use super::hours;
+use super::layout::StateDir;
+use super::lock::ShipLock;
+use crate::ledger::record::{VERSION, optional_stamp};
+
+/// The revision of a bucket that is sent for the first time.
+pub const FIRST_REVISION: u64 = 1;
+
+/// What has been acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShipState {
+    pub v: u32,
+    /// The file, number and revision of the bucket that was acknowledged last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<NaiveDate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<u64>,
+    /// The end of the newest bucket that was acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
+    pub newest: Option<DateTime<FixedOffset>>,
+    /// Each day of the hourly log.
+    #[serde(default)]
+    pub files: BTreeMap<NaiveDate, ShippedFile>,
+}
+
+/// How much of one day of the hourly log was acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShippedFile {
+    /// How many buckets, from the beginning on.
+    pub buckets: u64,
+    /// The SHA-256 of the digest of the buckets before, and of the seal of the last of these buckets. It shows whether a
+    /// bucket that was acknowledged has changed since.
+    pub digest: String,
+    /// The revision under which the buckets of this day are sent.
+    pub rev: u64,
+    /// The files of the day when all of its buckets had been acknowledged: they are not read again while they stay the same.
+    /// Empty while buckets are left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub complete: Vec<FileVersion>,
+}
+
+impl Default for ShippedFile {
+    fn default() -> Self {
+        Self { buckets: 0, digest: String::new(), rev: FIRST_REVISION, complete: Vec::new() }
+    }
+}
+
+/// The metadata by which a change of a file is noticed without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileVersion {
+    pub bytes: u64,
+    pub inode: u64,
+    /// Time of the last change, in nanoseconds since 1970.
+    pub modified_ns: i64,
+}
+
+impl Default for ShipState {
+    fn default() -> Self {
+        Self { v: VERSION, file: None, seq: None, rev: None, newest: None, files: BTreeMap::new() }
+    }
+}
+
+/// The state that was stored last; the default if there is none.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if the file cannot be trusted; [`StoreError::Io`].
+pub fn read(state: &StateDir) -> Result<ShipState, StoreError> {
+    Ok(document::read(&state.ship())?.unwrap_or_default())
+}
+
+/// Replaces the stored state durably.
+///
+/// # Errors
+/// When the file cannot be replaced; the former one may still be there.
+pub fn write(lock: &ShipLock, shipped: &ShipState) -> Result<(), StoreError> {
+    let state = lock.state();
+    document::write(state.disk(), &state.ship(), shipped)
+}
+
+/// The metadata of the files of a day of the hourly log, in the order in which they are read; none if there are none.
+///
+/// # Errors
+/// When a file cannot be looked at.
+pub fn versions(state: &StateDir, date: NaiveDate) -> Result<Vec<FileVersion>, StoreError> {
+    let mut versions = Vec::new();
+    for path in hours::files(state, date) {
+        match fs::symlink_metadata(&path) {
+            Ok(found) => versions.push(FileVersion {
+                bytes: found.len(),
+                inode: found.ino(),
+                modified_ns: found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec()),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(StoreError::io("look at", &path)(source)),
+        }
+    }
+    Ok(versions)
+}
+
+/// The first day of the hourly log that is not known to be acknowledged completely; `None` if all are.
+///
+/// # Errors
+/// When the log or the state cannot be read.
+pub fn unsent_from(state: &StateDir) -> Result<Option<NaiveDate>, StoreError> {
+    let shipped = read(state)?;
+    for date in hours::dates(state)? {
+        let versions = versions(state, date)?;
+        if shipped.files.get(&date).is_none_or(|file| file.complete != versions) {
+            return Ok(Some(date));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::sweep::at_every_operation;
+
+    fn shipped(buckets: u64) -> ShipState {
+        let file = ShippedFile { buckets, digest: "ab".into(), ..ShippedFile::default() };
+        let day = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
+        ShipState { file: Some(day), files: BTreeMap::from([(day, file)]), ..ShipState::default() }
+    }
+
+    #[test]
+    fn after_any_fault_there_is_the_old_state_or_the_new_one() {
+        at_every_operation(
+            |state| write(&state.lock_ship().unwrap(), &shipped(1)).unwrap(),
+            |state, _| write(&state.lock_ship()?, &shipped(2)),
+            |after| {
+                let found = read(&after.state).unwrap();
+                let expected = if after.outcome.is_ok() { vec![shipped(2)] } else { vec![shipped(1), shipped(2)] };
+                assert!(expected.contains(&found), "{after:?}");
+            },
+        );
+    }
+}
