@@ -38,6 +38,9 @@ use crate::figures::{Bound, Column, Figures, Report};
 use crate::rounds::Spread;
 
 const BENCH: &str = "packet";
+/// Rows of programs that refuse: for a port with a budget, and for one without.
+const FAR: &str = "TCP, IPv4, budget far away";
+const NONE: &str = "TCP, IPv4, no budget";
 const FEW: Watched = Watched { count: 64, apart: 1 };
 
 /// # Errors
@@ -75,17 +78,25 @@ fn kinds(report: &mut Report) -> Result<()> {
         subject("empty program, again", empty, &outgoing),
         subject("TCP, IPv4, outgoing", ours.programs("egress_eth"), &outgoing),
     ];
+    let gated = Ours::load_with_budget(FEW, &["gated_in_eth"])?;
+    let without_budget = frames::frame(&ipv4(TCP, &tcp(50_000, FEW.hot_port() - 1, 100)));
+    subjects.push(subject(FAR, gated.programs("gated_in_eth"), &kinds[0].1));
+    subjects.push(subject(NONE, gated.programs("gated_in_eth"), &without_budget));
     subjects.extend(kinds.iter().map(|(name, frame)| subject(*name, ours.programs("ingress_eth"), frame)));
     let series = measure(&mut subjects)?;
     let columns = [("whole run", "ns"), ("net", "ns"), ("of the empty program's", "x")];
     let mut table =
         Figures::new(BENCH, "64 ports watched, one hot", &columns.map(|(name, unit)| Column { name, unit }));
     let mut plain = Vec::new();
+    let mut limited = [0.0; 2];
     for (subject, run) in subjects.iter().zip(&series) {
         let ratio = run.over(&series[0]).spread();
         table.row(&subject.name, [run.spread(), run.minus(&series[0]).spread(), ratio].map(Some));
         if kinds[..4].iter().any(|(name, _)| *name == subject.name) {
             plain.push(ratio.median);
+        }
+        if let Some(row) = [FAR, NONE].iter().position(|name| *name == subject.name) {
+            limited[row] = ratio.median;
         }
     }
     report.add(&table);
@@ -95,6 +106,9 @@ fn kinds(report: &mut Report) -> Result<()> {
         Bound::AtMost(1.2),
         worst,
     );
+    let [far, none] = limited;
+    report.goal("packet: a budget that is far away, of the empty program's run", Bound::AtMost(1.3), far);
+    report.goal("packet: a port without a budget beside it, of the empty program's run", Bound::AtMost(1.22), none);
     Ok(())
 }
 

@@ -26,6 +26,7 @@ use std::path::PathBuf;
 
 pub use flow_common::wire::MAX_SLOTS as MAX_PORTS;
 
+use crate::ledger::limits::budget::Budget;
 pub use crate::ledger::reading::Identity;
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::CountMode;
@@ -90,6 +91,17 @@ pub trait Backend {
     /// When the mark cannot be left.
     fn sealed(&mut self) -> Result<(), BackendError> {
         Ok(())
+    }
+
+    /// Lets the ports of each budget transfer no more than it allows, and every other port all it wants. `budgets` are all
+    /// that there are: one that was there before and is not any more is lifted. Cheap when nothing changed, so say it
+    /// again after every reload, after every change of ports or counters, and after the turn of a billing month.
+    ///
+    /// # Errors
+    /// [`BackendError::CannotRefuse`] when this backend cannot refuse packets; others when the kernel refuses. Budgets that
+    /// were in force before stay in force.
+    fn enforce(&mut self, budgets: &[Budget], _now: Moment) -> Result<(), BackendError> {
+        if budgets.is_empty() { Ok(()) } else { Err(BackendError::CannotRefuse) }
     }
 }
 

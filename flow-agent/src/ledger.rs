@@ -4,6 +4,7 @@
 pub mod amount;
 pub mod billing;
 pub mod block;
+pub mod blocked;
 pub mod by_node;
 pub mod by_port;
 pub mod calendar;

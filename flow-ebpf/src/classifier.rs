@@ -37,9 +37,9 @@ static LINES: Global<u32> = Global::new(1);
 #[unsafe(no_mangle)]
 static COUNT_WIRE: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
-static ATOMIC: Global<u32> = Global::new(0);
+pub static ATOMIC: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
-static LOG: Global<u32> = Global::new(0);
+pub static LOG: Global<u32> = Global::new(0);
 /// The key of [`PORT_SLOT`]'s only element. The kernel takes keys by their address: that of a constant is one instruction,
 /// while a key of one's own has to be written to the stack first.
 #[unsafe(no_mangle)]
@@ -106,11 +106,11 @@ fn count_other(skb: *mut __sk_buff, link: Link, direction: Direction) {
 
 /// Fixed at load time, so that the verifier removes what the other mode needs.
 #[inline(always)]
-fn counted() -> Count {
+pub fn counted() -> Count {
     if COUNT_WIRE.load() == 0 { Count::Ip } else { Count::Wire }
 }
 
-fn remember(datagram: &FragmentKey, port: u16, protocol: Protocol) {
+pub fn remember(datagram: &FragmentKey, port: u16, protocol: Protocol) {
     // SAFETY: the helper has no preconditions.
     let seen_at = unsafe { bpf_ktime_get_ns() };
     let first = FragmentValue { seen_at, port, protocol: protocol as u8, padding: [0; 5] };
@@ -119,7 +119,7 @@ fn remember(datagram: &FragmentKey, port: u16, protocol: Protocol) {
 }
 
 /// The port and protocol of a datagram whose first fragment passed a short while ago.
-fn recall(datagram: &FragmentKey) -> Option<(u16, Protocol)> {
+pub fn recall(datagram: &FragmentKey) -> Option<(u16, Protocol)> {
     // SAFETY: the elements are preallocated. One that is taken for another datagram meanwhile can name a wrong port only
     // if 4,096 datagrams began between the lookup and the next two lines.
     let first = unsafe { FRAGMENTS.get(datagram) }?;
@@ -131,7 +131,7 @@ fn recall(datagram: &FragmentKey) -> Option<(u16, Protocol)> {
 
 #[inline(never)]
 #[unsafe(no_mangle)]
-fn log_unparsed(skb: *mut __sk_buff) {
+pub fn log_unparsed(skb: *mut __sk_buff) {
     let ctx = TcContext::new(skb);
     let frame = Whole(skb);
     warn!(
@@ -145,20 +145,26 @@ fn log_unparsed(skb: *mut __sk_buff) {
 
 /// A frame that is no port's goes to the first cells of its line.
 #[inline(always)]
-fn add_to_nobody(line: Reserved, direction: Direction, charge: Charge) {
+pub fn add_to_nobody(line: Reserved, direction: Direction, charge: Charge) {
     add(reserved_line(LINES.load(), line), Protocol::Tcp, direction, charge);
 }
 
 #[inline(always)]
-fn add_to_port(port: u16, protocol: Protocol, direction: Direction, charge: Charge) {
+pub fn add_to_port(port: u16, protocol: Protocol, direction: Direction, charge: Charge) {
+    let Some(slot) = slot_of(port) else { return };
+    add(u32::from(slot), protocol, direction, charge);
+}
+
+/// The slot in which the port counts.
+#[inline(always)]
+pub fn slot_of(port: u16) -> Option<u16> {
     // SAFETY: the map and its key are what the helper takes them for.
     let slots = unsafe { bpf_map_lookup_elem((&raw const PORT_SLOT).cast_mut().cast(), (&raw const ONLY).cast()) };
     if slots.is_null() {
-        return;
+        return None;
     }
     // SAFETY: the element has one entry for each `u16`. User space stores single entries while we read.
-    let slot = unsafe { slots.cast::<u16>().add(index_of(port)).read_volatile() };
-    add(u32::from(slot), protocol, direction, charge);
+    Some(unsafe { slots.cast::<u16>().add(index_of(port)).read_volatile() })
 }
 
 /// The port as an index that every verifier sees to be below 65,536. That of Linux 5.10 forgets the bounds

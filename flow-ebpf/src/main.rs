@@ -1,10 +1,14 @@
-//! The TC classifiers: they add to one cell and never decide.
+//! The TC classifiers: the first set adds to one cell and never decides. The second set (`gated.rs`) also refuses what a budget
+//! does not allow, and is loaded only where a user has one.
 //!
 //! What a loader needs to know (the types are those of `flow_common::wire`):
 //!
 //! | what | name |
 //! |---|---|
 //! | programs (section `classifier`) | `ingress_eth`, `egress_eth` for devices with an Ethernet header, `ingress_ip`, `egress_ip` for those without one |
+//! | programs that also refuse | `gated_in_eth`, `gated_out_eth`, `gated_in_ip`, `gated_out_ip` |
+//! | their maps (`flow_common::gate`), one element each unless sized | `PORT_BUDGET` (65,536 × `PortBudget`), `BUDGETS` (`Budget`, `BUDGET_LINES` elements), `SHARES` (`Share`, possible CPUs × `BUDGET_LINES`), `REFUSED` (`Refused`, one for each slot) |
+//! | their constants | `BUDGET_LINES` (`u32`: budgets and one more), `PLENTY` (`u64`: bytes that must be left for a CPU to take some in advance) |
 //! | maps to size and map into user space | `CELLS` (`Line`, possible CPUs × `LINES` elements), `SLOT_OWNER` (`SlotOwner`, one for each slot, index 0 unused) |
 //! | map to map into user space | `PORT_SLOT` (`PortSlots`, one element) |
 //! | other maps | `FRAGMENTS` (`FragmentKey` to `FragmentValue`), `AYA_LOGS` (aya-log's ring) |
@@ -46,6 +50,8 @@
 mod atomic;
 #[cfg(target_arch = "bpf")]
 mod classifier;
+#[cfg(target_arch = "bpf")]
+mod gated;
 #[cfg(target_arch = "bpf")]
 mod skb;
 

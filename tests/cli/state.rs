@@ -103,6 +103,8 @@ fn hour(seq: u64, start: &str, end: &str, lines: &[Moved], device: Device) -> Ho
         other: Others::default(),
         other_total: Some(Others::default()),
         devices: vec![device],
+        blocked: Default::default(),
+        blocked_total: Default::default(),
         device_total: None,
         boot_ms: None,
         sha256: String::new(),

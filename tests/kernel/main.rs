@@ -22,6 +22,7 @@ mod devices;
 mod followed;
 mod formats;
 mod gaps;
+mod gated;
 #[path = "../common/hourly.rs"]
 mod hourly;
 #[path = "../common/instructions.rs"]
@@ -42,6 +43,7 @@ mod portfiles;
 mod ports;
 mod privileges;
 mod program;
+mod quota;
 mod rollups;
 mod soak;
 mod stacks;

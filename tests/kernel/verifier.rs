@@ -6,7 +6,7 @@ use std::thread;
 use aya::programs::ProgramError;
 use rustix::thread::UnshareFlags;
 
-use crate::classifiers::{PROGRAMS, Settings, load, object};
+use crate::classifiers::{GATED_PROGRAMS, PROGRAMS, Settings, load, object};
 use crate::common::have_root;
 
 const SLOTS: u32 = 64;
@@ -34,10 +34,12 @@ fn the_verifier_reads_far_less_than_it_may() {
     }
     let least = Settings::default();
     let most = Settings { count_wire: true, atomic: true, log: true };
-    for (name, settings) in [("verified_insns", least), ("verified_insns at most", most)] {
-        let counts = PROGRAMS.map(|program| verified(settings, program));
+    let gated = [("gated_insns", least), ("gated_insns at most", most)].map(|(name, of)| (name, of, GATED_PROGRAMS));
+    let plain = [("verified_insns", least), ("verified_insns at most", most)].map(|(name, of)| (name, of, PROGRAMS));
+    for (name, settings, programs) in plain.into_iter().chain(gated) {
+        let counts = programs.map(|program| verified(settings, program));
         let shown: Vec<String> =
-            PROGRAMS.iter().zip(counts).map(|(program, count)| format!("{program} {count}")).collect();
+            programs.iter().zip(counts).map(|(program, count)| format!("{program} {count}")).collect();
         println!("fact: {name}={}", shown.join(", "));
         assert!(counts.iter().all(|count| (1..250_000).contains(count)), "{name}: {shown:?}");
     }

@@ -85,6 +85,8 @@ fn bucket(hour: u32, ports: u16) -> Result<HourBlock> {
         other: Others::default(),
         other_total: Some(Others::default()),
         devices: Vec::new(),
+        blocked: Default::default(),
+        blocked_total: Default::default(),
         device_total: None,
         boot_ms: None,
         sha256: String::new(),

@@ -68,6 +68,21 @@ impl Ours {
         Ok(Self((0..COPIES).map(load).collect::<Result<_>>()?))
     }
 
+    /// The same, where users have budgets: the port in the middle has one that is far away, and no other port has one.
+    pub fn load_with_budget(watched: Watched, programs: &[&str]) -> Result<Self> {
+        let load = |_| {
+            let mut object =
+                classifiers::object_with_budget(u32::from(watched.count), Settings::default(), u64::MAX >> 1);
+            for name in programs {
+                classifiers::load(&mut object, name)?;
+            }
+            classifiers::watch(&mut object, watched.ports());
+            classifiers::lead_to_budget(&mut object, watched.hot_port());
+            Ok(object)
+        };
+        Ok(Self((0..COPIES).map(load).collect::<Result<_>>()?))
+    }
+
     pub fn programs(&self, name: &str) -> Vec<&SchedClassifier> {
         self.0.iter().map(|object| classifiers::program(object, name)).collect()
     }

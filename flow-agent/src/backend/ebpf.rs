@@ -2,10 +2,12 @@
 
 mod attach;
 mod counting;
+mod gate;
 mod inspect;
 mod instances;
 mod keep;
 mod kernel;
+mod limit;
 mod log;
 mod maps;
 mod pins;

@@ -132,6 +132,14 @@ pub enum BackendError {
     #[error("slot {slot} does not stay zero")]
     SlotInUse { slot: u32 },
 
+    /// Budgets are to be enforced by a backend that only counts, or whose state would end with the agent.
+    #[error("nobody is cut: packets can be refused only with eBPF and pinned counters")]
+    CannotRefuse,
+
+    /// More users are limited than the gate has room for.
+    #[error("more users are limited than there is room for; not limited: {}", users.join(", "))]
+    TooManyBudgets { users: Vec<String> },
+
     /// Counting by rules.
     #[error(transparent)]
     Iptables(#[from] IptablesError),
@@ -171,6 +179,12 @@ impl BackendError {
             }
             Self::Untrusted { .. } | Self::PinnedMap { .. } | Self::SlotTable { .. } => {
                 "nothing was changed; look who made it, then remove it".into()
+            }
+            Self::CannotRefuse => {
+                "use `backend = \"ebpf\"` and a bpffs that can be written to, or set `on_quota = \"count\"`".into()
+            }
+            Self::TooManyBudgets { .. } => {
+                "restart the agent after `flow-agent uninstall`: it then makes room for all of them".into()
             }
             Self::Lacks { .. } => "use --backend iptables, or a kernel that has it".into(),
             Self::Privileges { .. } => "run as root, or grant what is missing; or use --backend iptables".into(),

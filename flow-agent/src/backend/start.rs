@@ -104,6 +104,8 @@ fn is_for_iptables(error: &BackendError) -> bool {
         | BackendError::PinnedMap { .. }
         | BackendError::SlotTable { .. }
         | BackendError::SlotInUse { .. }
+        | BackendError::CannotRefuse
+        | BackendError::TooManyBudgets { .. }
         | BackendError::Iptables(_) => false,
     }
 }

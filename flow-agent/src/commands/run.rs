@@ -6,6 +6,7 @@ mod asks;
 mod day_rollups;
 mod elsewhere;
 mod events;
+mod limits;
 mod nat;
 mod recorder;
 mod say;

@@ -144,7 +144,9 @@ impl Flow {
         }
     }
 
-    fn saturating_add(self, other: Self) -> Self {
+    /// Number by number, staying at the highest number where that is passed.
+    #[must_use]
+    pub fn saturating_add(self, other: Self) -> Self {
         Self {
             in_bytes: self.in_bytes.saturating_add(other.in_bytes),
             in_packets: self.in_packets.saturating_add(other.in_packets),

@@ -262,6 +262,8 @@ fn bucket(zone: Tz, node: &str, slot: Slot, figures: &[(u16, u64)]) -> HourBlock
         other: Others::default(),
         other_total: None,
         devices: Vec::new(),
+        blocked: Default::default(),
+        blocked_total: Default::default(),
         device_total: None,
         boot_ms: None,
         sha256: String::new(),

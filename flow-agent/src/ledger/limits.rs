@@ -1,5 +1,6 @@
-//! Quotas: what a user has used of one, and what follows from it.
+//! Quotas: what a user may still transfer, what a user has used, and what follows from it.
 
+pub mod budget;
 pub mod due;
 pub mod grant;
 pub mod notice;

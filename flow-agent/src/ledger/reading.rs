@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::blocked::Blocked;
 use super::by_port::ByPort;
 use super::counters::{Device, Others};
 use super::record::{BackendKind, CountMode};
@@ -48,6 +49,8 @@ pub struct Reading {
     /// Those of `ports` that are no longer watched; these are their last bytes.
     pub draining: BTreeSet<u16>,
     pub others: Others,
+    /// What was refused, cumulative like the counters.
+    pub blocked: Blocked,
     /// The counters of the devices themselves, cumulative since each device was created; read right after the port
     /// counters.
     pub devices: Vec<Device>,

@@ -73,6 +73,10 @@ pub fn reconcile(bucket: &HourBlock) -> Option<Reconciliation> {
         sums.incoming.cells_bytes += u128::from(flow.in_bytes);
         sums.outgoing.cells_bytes += u128::from(flow.out_bytes);
     }
+    // What was refused on its way in has passed the device; what was refused on its way out never reached it.
+    for (_, refused) in seal.blocked.iter() {
+        sums.incoming.cells_bytes += u128::from(refused.in_bytes);
+    }
     for device in &seal.devices {
         sums.incoming.devices_bytes += net(device, device.rx_bytes, device.rx_packets);
         sums.outgoing.devices_bytes += net(device, device.tx_bytes, device.tx_packets);
@@ -123,6 +127,17 @@ mod tests {
         let mut both = even;
         both.add(odd);
         assert_eq!(both.incoming, Compared { cells_bytes: 20_056, devices_bytes: 20_556 });
+    }
+
+    #[test]
+    fn what_was_refused_on_its_way_in_has_passed_the_device() {
+        let mut bucket = bucket_of(&[(443, Counters { tcp_in_bytes: 1_000, ..Counters::default() })]);
+        let refused = Flow { in_bytes: 300, in_packets: 3, out_bytes: 70, out_packets: 1 };
+        bucket.seal.blocked = [(443, refused)].into_iter().collect();
+        bucket.seal.devices =
+            vec![Device { name: "eth0".into(), rx_bytes: 1_300 + 4 * 14, rx_packets: 4, ..Device::default() }];
+        let even = reconcile(&bucket).unwrap();
+        assert_eq!((even.incoming.difference_bytes(), even.outgoing.difference_bytes()), (0, 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::blocked::Blocked;
 use super::by_node::ByNode;
 use super::calendar;
 use super::counters::{Counters, Device, Others};
@@ -273,6 +274,12 @@ pub struct HourSeal {
     /// The cumulative counters behind `other`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other_total: Option<Others>,
+    /// What was refused in this bucket because a quota was used up or a user had expired; absent if nothing was.
+    #[serde(default, skip_serializing_if = "Blocked::is_empty")]
+    pub blocked: Blocked,
+    /// The cumulative counters behind `blocked`.
+    #[serde(default, skip_serializing_if = "Blocked::is_empty")]
+    pub blocked_total: Blocked,
     /// The difference of the devices' own counters over this bucket.
     #[serde(default)]
     pub devices: Vec<Device>,

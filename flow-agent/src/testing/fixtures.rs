@@ -45,6 +45,8 @@ pub fn bucket(start: &str, epoch: &str, before: u64, total: u64) -> HourBlock {
         other: Others::default(),
         other_total: Some(Others::default()),
         devices: Vec::new(),
+        blocked: Default::default(),
+        blocked_total: Default::default(),
         device_total: None,
         boot_ms: None,
         sha256: String::new(),

@@ -336,6 +336,7 @@ fn counted(now: Moment, epoch: u32, port: Counters, others: Others) -> Counted {
         ports: [(443, port)].into(),
         draining: BTreeSet::new(),
         others,
+        blocked: Default::default(),
         devices: Vec::new(),
     };
     Counted { identity: Identity { kind, count, epoch, pinned }, interfaces: vec!["eth0".into()], reading }

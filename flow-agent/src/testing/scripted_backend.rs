@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::backend::{Backend, BackendError, Identity, Inspection, Options, Retired, Started};
+use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Device, Flow, Others};
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::{BackendKind, CountMode};
@@ -200,7 +201,15 @@ impl Set {
     fn read(&self, at: Moment) -> Reading {
         let ports = self.counting.iter().chain(&self.draining).map(|(port, counters)| (*port, *counters)).collect();
         let draining = self.draining.keys().copied().collect();
-        Reading { epoch: self.epoch.clone(), at, ports, draining, others: self.others, devices: self.devices.clone() }
+        Reading {
+            epoch: self.epoch.clone(),
+            at,
+            ports,
+            draining,
+            others: self.others,
+            blocked: Blocked::default(),
+            devices: self.devices.clone(),
+        }
     }
 
     fn interfaces(&self) -> Vec<String> {

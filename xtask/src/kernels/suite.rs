@@ -34,6 +34,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { name: "interference::", from: None, why: "a minute each, and firewalls that guests have not" },
     Exception { name: "lacking::without_bpffs_", from: None, why: "traces every thread, too slow when emulated" },
     Exception { name: "metrics::", from: None, why: "a Prometheus, which guests have not" },
+    Exception { name: "quota::a_hundred_runs", from: None, why: "minutes on a real machine" },
     Exception { name: "soak::", from: None, why: "hundreds of starts, of seconds each when emulated" },
     Exception { name: "store::", from: None, why: "tries disks, not kernels" },
     Exception { name: "upgrade::", from: None, why: "hundreds of starts, of seconds each when emulated" },
@@ -49,6 +50,9 @@ const QUICK: &[&str] = &[
     "attach::a_stream_",
     "attach::ten_restarts_",
     "adopt::a_killed_agents_",
+    // The second set of classifiers, and a budget against four senders.
+    "gated::",
+    "quota::a_port_transfers_",
     // Super-packets and fragments of both families, against iptables.
     "iptables::counted::ebpf_",
     "parts::",

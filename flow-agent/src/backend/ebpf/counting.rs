@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::attach::attacher::{Attacher, Attachment};
+use super::gate::Gate;
 use super::pins::bpffs;
 use super::pins::layout::{self, SetName};
 use super::retired::RetiredSet;
@@ -15,6 +16,7 @@ use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
+use crate::ledger::limits::budget::Budget;
 use crate::ledger::reading::{Moment, Reading};
 
 /// The eBPF backend.
@@ -26,6 +28,8 @@ pub struct Counting {
     pub(super) constants: Constants,
     pub(super) set: Set,
     pub(super) programs: Programs,
+    /// What users may still transfer, if anybody is limited.
+    pub(super) gate: Option<Gate>,
     /// By the device's index.
     pub(super) counted: BTreeMap<u32, Counted>,
     pub(super) watch: Watch,
@@ -93,32 +97,19 @@ impl Backend for Counting {
     fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError> {
         let slots = layout::slots_for(ports.len(), self.max_ports)?;
         self.keep_pinned();
+        if self.gate.is_some() && self.attacher.pins.is_none() {
+            // New programs find the gate by its pins: without them they would let everybody pass.
+            return Err(BackendError::CannotRefuse);
+        }
         let name = SetName { slots, id: new_id(), ..self.set.name.clone() };
-        let (set, mut programs) = new_set(&self.attacher, name, self.constants)?;
+        let (set, mut programs) = new_set(&self.attacher, name, self.constants.clone())?;
         let prepared = set.owners().and_then(|owners| owners.plan_add(ports)).and_then(|steps| set.apply(&steps));
-        // All that could refuse is done before the first packet meets the new programs.
-        let loaded = self.layers().into_iter().try_for_each(|layer| {
-            Direction::BOTH.into_iter().try_for_each(|direction| programs.get(layer, direction).map(drop))
-        });
-        if let Err(error) = prepared.and(loaded) {
+        if let Err(error) = prepared.and_then(|()| self.load_all(&mut programs)) {
             discard(set.path.as_deref());
             return Err(error);
         }
-        for counted in self.counted.values_mut() {
-            for (direction, attachment) in &mut counted.attachments {
-                let moved = programs
-                    .get(counted.layer, *direction)
-                    .and_then(|program| self.attacher.update(attachment, program, &set.name));
-                if let Err(error) = moved {
-                    // It is not as it should be now, which the next inspection sees and mends.
-                    tracing::warn!(interface = counted.name, %direction, %error, "not moved to the new counters");
-                }
-            }
-        }
-        host::grace();
-        self.programs = programs;
         self.sealed = false;
-        let set = std::mem::replace(&mut self.set, set);
+        let set = self.move_to(set, programs);
         Ok(Box::new(RetiredSet { set, interfaces: self.names() }))
     }
 
@@ -131,6 +122,10 @@ impl Backend for Counting {
 
     fn sealed(&mut self) -> Result<(), BackendError> {
         self.mark_sealed()
+    }
+
+    fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+        self.limit(budgets, now)
     }
 }
 
@@ -161,6 +156,32 @@ impl Counting {
         }
         // Should it fail, because the pins are gone, the next inspection makes it with them.
         self.set.path.as_ref().map_or(Ok(()), |path| bpffs::ensure_directory(&path.join(layout::SEALED)))
+    }
+
+    /// Loads the programs for all devices that are counted: all that could refuse is done before the first packet meets them.
+    pub(super) fn load_all(&self, programs: &mut Programs) -> Result<(), BackendError> {
+        self.layers().into_iter().try_for_each(|layer| {
+            Direction::BOTH.into_iter().try_for_each(|direction| programs.get(layer, direction).map(drop))
+        })
+    }
+
+    /// Lets loaded programs take the place of the present ones, and returns when no packet meets those any more: with the
+    /// former set.
+    pub(super) fn move_to(&mut self, set: Set, mut programs: Programs) -> Set {
+        for counted in self.counted.values_mut() {
+            for (direction, attachment) in &mut counted.attachments {
+                let moved = programs
+                    .get(counted.layer, *direction)
+                    .and_then(|program| self.attacher.update(attachment, program, &set.name));
+                if let Err(error) = moved {
+                    // It is not as it should be now, which the next inspection sees and mends.
+                    tracing::warn!(interface = counted.name, %direction, %error, "not moved to the new programs");
+                }
+            }
+        }
+        host::grace();
+        self.programs = programs;
+        std::mem::replace(&mut self.set, set)
     }
 
     fn names(&self) -> BTreeSet<String> {

@@ -5,7 +5,7 @@
 //! Where that is not possible, counting goes on unpinned, the log and the seals say so, and each inspection tries again.
 
 use super::counting::Counting;
-use super::maps::spec;
+use super::gate::Gate;
 use super::pins::bpffs::{self, Pin, Pins};
 use super::pins::layout;
 use crate::backend::BackendError;
@@ -35,7 +35,8 @@ impl Counting {
             None => false,
         };
         let mut attachments = self.counted.values().flat_map(|counted| &counted.attachments);
-        self.set.pins.len() == spec::ALL.len()
+        self.set.pins.len() == self.set.maps().count()
+            && self.gate.as_ref().is_none_or(Gate::is_pinned)
             && self.set.pins.iter().all(Pin::is_intact)
             && is_marked()
             && attachments.all(|(_, attachment)| attachment.is_pinned())
@@ -46,12 +47,16 @@ impl Counting {
         let pins = Pins::open(&self.bpffs, &self.attacher.instance)?;
         let path = pins.set_path(&self.set.name);
         bpffs::ensure_directory(&path)?;
-        let pinned = spec::ALL.map(|map| {
+        let pinned = self.set.maps().map(|map| {
             let pin = path.join(map);
             let before = self.set.pins.iter().find(|before| before.path == pin && before.is_intact());
             before.map_or_else(|| Pin::make(self.programs.map(map), pin.clone()), |before| Ok(before.clone()))
         });
-        self.set.pins = pinned.into_iter().collect::<Result<_, _>>()?;
+        self.set.pins = pinned.collect::<Result<_, _>>()?;
+        if let Some(gate) = &mut self.gate {
+            gate.pin(|name| self.programs.map(name), &pins.gate_path(&gate.found.name))?;
+            self.constants.gate = Some(gate.found.clone());
+        }
         if self.sealed {
             bpffs::ensure_directory(&path.join(layout::SEALED))?;
         }

@@ -26,7 +26,7 @@ fn load(count: CountMode, max_ports: u32) -> Result<(), BackendError> {
         cpus: kernel::possible_cpus()?,
         id: counting::new_id(),
     };
-    let constants = Constants { atomic: host::is_realtime(), log: false };
+    let constants = Constants { atomic: host::is_realtime(), log: false, gate: None };
     let (_set, mut programs) = Set::load(name, None, constants)?;
     for direction in Direction::BOTH {
         programs.get(LinkLayer::Ethernet, direction)?;

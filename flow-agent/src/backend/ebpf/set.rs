@@ -1,6 +1,6 @@
 //! EDGE kernel: one set of counters, its maps and the programs that feed them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
@@ -8,18 +8,20 @@ use aya::maps::{Map, MapData};
 use aya::programs::SchedClassifier;
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 
+use super::gate;
 use super::kernel;
 use super::log::ProgramLog;
 use super::maps::slots::{Owner, Owners, Step};
-use super::maps::spec::{self, CELLS, PORT_SLOT, SLOT_OWNER, expected_maps};
+use super::maps::spec::{self, CELLS, PORT_SLOT, REFUSED, SLOT_OWNER, expected_maps, expected_refused};
 use super::maps::tables::Tables;
-use super::pins::bpffs::{self, FoundSet, Pin};
+use super::pins::bpffs::{self, FoundGate, FoundSet, Pin};
 use super::pins::layout::SetName;
 use super::refusal::MAPS;
 use crate::backend::host;
 use crate::backend::interface::LinkLayer;
 use crate::backend::netlink::Direction;
 use crate::backend::{BackendError, Identity};
+use crate::ledger::limits::budget::Transferred;
 use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::record::{BackendKind, CountMode};
 
@@ -28,6 +30,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../flow-ebpf/object
 
 /// The programs: ingress and egress of devices with an Ethernet header, and of those without one.
 pub const PROGRAMS: [&str; 4] = ["ingress_eth", "egress_eth", "ingress_ip", "egress_ip"];
+
+/// Those that also refuse what a budget does not allow, in the same order.
+pub const GATED_PROGRAMS: [&str; 4] = ["gated_in_eth", "gated_out_eth", "gated_in_ip", "gated_out_ip"];
 
 /// The ring of the programs' log lines, and its size in bytes: a page, for the few lines a second that are read.
 const LOG_RING: (&str, u32) = ("AYA_LOGS", 4_096);
@@ -44,18 +49,21 @@ pub struct Set {
 }
 
 /// How the programs of a set are to work.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Constants {
     /// Two programs may interleave on one CPU.
     pub atomic: bool,
     /// They say which frames they could not parse.
     pub log: bool,
+    /// They refuse what the budgets of this gate do not allow.
+    pub gate: Option<FoundGate>,
 }
 
 /// The programs that feed a set; each is loaded when it is first asked for.
 pub struct Programs {
     ebpf: Ebpf,
     log: Option<ProgramLog>,
+    gated: bool,
 }
 
 impl Set {
@@ -88,10 +96,30 @@ impl Set {
                 loader.map_pin_path(map.name, pin);
             }
         }
+        let refused = expected_refused(&name);
+        let refused_pin = path.as_ref().map(|path| path.join(REFUSED));
+        let was_gated = refused_pin.as_ref().map_or(Ok(false), |pin| bpffs::exists(pin))?;
+        let has_refused = constants.gate.is_some() || was_gated;
+        if has_refused {
+            loader.map_max_entries(REFUSED, refused.max_entries);
+            if let Some(pin) = &refused_pin {
+                if was_gated {
+                    refused.verify(pin)?;
+                }
+                loader.map_pin_path(REFUSED, pin);
+            }
+        }
+        let gate_lines = constants.gate.as_ref().map_or(1, |gate| gate.name.lines);
+        let plenty = gate::plenty(name.cpus);
+        if let Some(gate) = &constants.gate {
+            gate::use_maps(&mut loader, gate)?;
+            loader.override_global("BUDGET_LINES", &gate_lines, true).override_global("PLENTY", &plenty, true);
+        }
         let mut ebpf =
             loader.load(OBJECT).map_err(|source| BackendError::Load { what: MAPS.into(), source: Box::new(source) })?;
         drop(loader);
         kernel::trim_memory();
+        let gated = constants.gate.is_some();
         let map = |name| ebpf.map(name).and_then(map_data).expect("the built object has this array");
         let tables = Tables::map(
             map(PORT_SLOT).fd().as_fd(),
@@ -100,12 +128,20 @@ impl Set {
             name.cpus,
             lines,
         )
+        .and_then(|mut tables| {
+            if has_refused {
+                tables.map_refused(map(REFUSED).fd().as_fd())?;
+            }
+            Ok(tables)
+        })
         .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
         let epoch = epoch(&name)?;
         let log = if constants.log { Some(ProgramLog::open(&mut ebpf)?) } else { None };
-        let pin = |path: &PathBuf| spec::ALL.iter().map(|map| Pin::at(path.join(map))).collect();
-        let pins = path.as_ref().map_or(Ok(Vec::new()), pin)?;
-        Ok((Self { name, path, pins, epoch, tables }, Programs { ebpf, log }))
+        let mut set = Self { name, path, pins: Vec::new(), epoch, tables };
+        if let Some(path) = &set.path {
+            set.pins = set.maps().map(|map| Pin::at(path.join(map))).collect::<Result<_, _>>()?;
+        }
+        Ok((set, Programs { ebpf, log, gated }))
     }
 
     /// Opens a pinned set to be read, without programs.
@@ -122,10 +158,34 @@ impl Set {
                 .map_err(|source| BackendError::Load { what: format!("pinned map {map}"), source: Box::new(source) })
         };
         let (routes, owners, cells) = (open(PORT_SLOT)?, open(SLOT_OWNER)?, open(CELLS)?);
-        let tables = Tables::map(routes.fd().as_fd(), owners.fd().as_fd(), cells.fd().as_fd(), name.cpus, name.lines())
-            .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
+        let mut tables =
+            Tables::map(routes.fd().as_fd(), owners.fd().as_fd(), cells.fd().as_fd(), name.cpus, name.lines())
+                .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
+        let refused = found.path.join(REFUSED);
+        if bpffs::exists(&refused)? {
+            expected_refused(&name).verify(&refused)?;
+            tables
+                .map_refused(open(REFUSED)?.fd().as_fd())
+                .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
+        }
         let epoch = epoch(&name)?;
         Ok(Self { name, path: Some(found.path.clone()), pins: Vec::new(), epoch, tables })
+    }
+
+    /// The names of its maps.
+    pub fn maps(&self) -> impl Iterator<Item = &'static str> + use<> {
+        spec::ALL.into_iter().chain(self.tables.has_refused().then_some(REFUSED))
+    }
+
+    /// The slots of those of `ports` that have one.
+    pub fn slots_of(&self, ports: &BTreeSet<u16>) -> BTreeMap<u16, u16> {
+        let of_port = |(slot, owner): (u16, Owner)| Some((owner.port().filter(|port| ports.contains(port))?, slot));
+        self.tables.owned().filter_map(of_port).collect()
+    }
+
+    /// The bytes that some slots hold, in both protocols.
+    pub fn transferred(&self, slots: &[u16]) -> Transferred {
+        self.tables.transferred(slots)
     }
 
     /// What a seal says of these counters.
@@ -175,8 +235,8 @@ impl Set {
     pub fn read(&self, now: &dyn Fn() -> Moment) -> Reading {
         let at = now();
         let (ports, draining) = self.tables.read();
-        let others = self.tables.others();
-        Reading { epoch: self.epoch.clone(), at, ports: ports.into(), draining, others, devices: Vec::new() }
+        let (others, blocked) = (self.tables.others(), self.tables.refused());
+        Reading { epoch: self.epoch.clone(), at, ports: ports.into(), draining, others, blocked, devices: Vec::new() }
     }
 }
 
@@ -186,7 +246,7 @@ impl Programs {
     /// # Errors
     /// When the kernel refuses it.
     pub fn get(&mut self, layer: LinkLayer, direction: Direction) -> Result<&mut SchedClassifier, BackendError> {
-        let [ingress_eth, egress_eth, ingress_ip, egress_ip] = PROGRAMS;
+        let [ingress_eth, egress_eth, ingress_ip, egress_ip] = if self.gated { GATED_PROGRAMS } else { PROGRAMS };
         let name = match (direction, layer) {
             (Direction::Ingress, LinkLayer::Ethernet) => ingress_eth,
             (Direction::Egress, LinkLayer::Ethernet) => egress_eth,

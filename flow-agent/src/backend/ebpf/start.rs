@@ -9,6 +9,7 @@ use super::attach::attacher::{Attacher, AttachmentStatus, Mechanism};
 use super::attach::filter::{self, QdiscList};
 use super::attach::foreign;
 use super::counting::{self, Counted, Counting, Watch};
+use super::gate::Gate;
 use super::kernel;
 use super::pins::bpffs::{self, Pins};
 use super::pins::layout;
@@ -43,8 +44,11 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
     let mut sets = Sets::sort(&before.sets, options)?;
 
     kernel::allow_open_files();
-    let constants = Constants { atomic: host::is_realtime(), log: options.log };
-    let (set, programs) = sets.current(&attacher, options, constants)?;
+    // Whom a predecessor limited stays limited until the budgets are told anew.
+    let found_gate = attacher.pins.as_ref().map_or(Ok(None), Pins::gate)?;
+    let constants = Constants { atomic: host::is_realtime(), log: options.log, gate: found_gate.clone() };
+    let (set, programs) = sets.current(&attacher, options, constants.clone())?;
+    let gate = found_gate.map(|found| Gate::of(|name| programs.map(name), found)).transpose()?;
     prepare_slots(&set, &options.ports, sets.adopted_is_known)?;
     let mut counting = Counting {
         attacher,
@@ -55,6 +59,7 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
         sealed: false,
         set,
         programs,
+        gate,
         counted: BTreeMap::new(),
         watch: Watch { looked_at: now, missing: BTreeMap::new(), left_out: left_out.into_iter().collect() },
     };
@@ -146,6 +151,9 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
     let mut sets = Sets::sort(&before.sets, options)?;
     sets.retire_all()?;
     before.links.iter().try_for_each(|(found, _)| attacher.remove(found))?;
+    if let Some(gate) = attacher.pins.as_ref().map_or(Ok(None), Pins::gate)? {
+        bpffs::remove_set(&gate.path)?;
+    }
     Ok(sets.retire(&before))
 }
 

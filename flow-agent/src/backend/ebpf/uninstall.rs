@@ -130,6 +130,10 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
             bpffs::remove_set(&found.path)?;
             removed.push(format!("counters {}", found.path.display()));
         }
+        if let Some(gate) = pins.gate()? {
+            bpffs::remove_set(&gate.path)?;
+            removed.push(format!("limits {}", gate.path.display()));
+        }
         pins.end_removals()?;
         pins.remove_if_empty();
     }

@@ -16,6 +16,7 @@ use crate::backend::interfaces::{Patterns, Selection};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host};
+use crate::ledger::blocked::Blocked;
 use crate::ledger::reading::{Moment, Reading};
 
 /// The iptables backend.
@@ -80,7 +81,7 @@ impl Backend for Counting {
         self.watch.fingerprints = fingerprints;
         let devices = host::device_counters(self.counted.iter().map(|(name, counted)| (counted.index, name.as_str())));
         let (epoch, draining) = (self.epoch.clone(), self.set.draining.clone());
-        Ok(Reading { epoch, at, ports: ports.into(), draining, others, devices })
+        Ok(Reading { epoch, at, ports: ports.into(), draining, others, blocked: Blocked::default(), devices })
     }
 
     fn add(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {

@@ -10,6 +10,7 @@ use super::saved::last::Last;
 use super::set::{Numbers, Set};
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::{BackendError, Identity, Retired};
+use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::Others;
 use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::record::{BackendKind, CountMode};
@@ -106,7 +107,15 @@ impl Retired for RetiredSet {
         if self.are_others_sealed {
             others = Others::default();
         }
-        Ok(Reading { epoch: self.epoch.clone(), at, ports: ports.into(), draining, others, devices: Vec::new() })
+        Ok(Reading {
+            epoch: self.epoch.clone(),
+            at,
+            ports: ports.into(),
+            draining,
+            others,
+            blocked: Blocked::default(),
+            devices: Vec::new(),
+        })
     }
 
     fn delete(self: Box<Self>) -> Result<(), BackendError> {

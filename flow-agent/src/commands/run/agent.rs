@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::asks::{Ask, State};
 use super::day_rollups::DayRollups;
 use super::elsewhere::ElsewhereWatch;
+use super::limits::Limits;
 use super::nat::NatWatch;
 use super::recorder::Recorder;
 use super::say;
@@ -27,6 +28,7 @@ pub struct Agent {
     nat: NatWatch,
     elsewhere: ElsewhereWatch,
     rollups: DayRollups,
+    limits: Limits,
     timers: Timers,
     /// How often the service manager is told that all is well; `None` when it does not ask.
     heartbeat: Option<Duration>,
@@ -40,13 +42,15 @@ impl Agent {
         let (nat, elsewhere, rollups) = (NatWatch::default(), ElsewhereWatch::default(), DayRollups::default());
         // Three times as often as it must hear of it.
         let heartbeat = sd_notify::watchdog_enabled().map(|within| within / 3);
-        let mut agent = Self { config, recorder, watched, nat, elsewhere, rollups, timers, heartbeat };
+        let limits = Limits::new(&config);
+        let mut agent = Self { config, recorder, watched, nat, elsewhere, rollups, limits, timers, heartbeat };
         if must_close {
             agent.recorder.close();
         }
         agent.apply_ports();
         agent.remember_ports();
         agent.recorder.checkpoint();
+        agent.attend_limits();
         agent
     }
 
@@ -66,6 +70,7 @@ impl Agent {
         if self.watched.must_look() {
             next = next.min(self.timers.look_at);
         }
+        next = next.min(self.limits.at());
         if self.heartbeat.is_some() {
             // Not at once where no bucket can be closed.
             next = next.min(self.timers.heartbeat_at.max(after(now, HEARTBEAT_RETRY)));
@@ -116,8 +121,14 @@ impl Agent {
             self.timers.elsewhere_at = after(now, LOOK_ELSEWHERE_EVERY);
             self.elsewhere.look(self.recorder.ports(), self.recorder.interfaces());
         }
-        self.rollups.owe(self.recorder.take_dates());
+        self.attend_dates();
         self.rollups.attend(&self.config, now);
+        if self.recorder.take_new_counters() {
+            self.limits.changed();
+        }
+        if now.boot_ns >= self.limits.at() {
+            self.attend_limits();
+        }
         if let Some(failure) = self.recorder.take_fatal() {
             return Err(failure);
         }
@@ -164,6 +175,8 @@ impl Agent {
                     self.remember_ports();
                     self.apply_ports();
                 }
+                // The users' file may say other quotas of the same ports.
+                self.limits.changed();
             }
         }
     }
@@ -199,13 +212,18 @@ impl Agent {
         same.ports.clone_from(&config.ports);
         same.users.clone_from(&config.users);
         same.users_file.clone_from(&config.users_file);
+        same.limits.clone_from(&config.limits);
+        same.report.billed = config.report.billed;
         if (&same.count, &same.node, same.timezone, &same.state_dir)
             != (&config.count, &config.node, config.timezone, &config.state_dir)
         {
-            tracing::warn!("ports and users are taken over; the other changes need a restart, which loses nothing");
+            tracing::warn!(
+                "ports, users and limits are taken over; the other changes need a restart, which loses nothing"
+            );
         }
         self.config = same;
         self.watched.reconfigure(config);
+        self.limits.changed();
         self.timers.nat_at = clock::now().boot_ns;
         self.watched.begin_look(clock::now());
     }
@@ -218,13 +236,27 @@ impl Agent {
     pub fn leave(&mut self, patience: Duration) -> Result<(), Failure> {
         tell_service_manager(&[sd_notify::NotifyState::Stopping]);
         self.recorder.leave()?;
-        self.rollups.owe(self.recorder.take_dates());
+        self.attend_dates();
         self.rollups.finish(&self.config, patience);
         Ok(())
     }
 
     fn apply_ports(&mut self) {
         self.recorder.apply(self.watched.owners());
+        self.limits.changed();
+    }
+
+    /// Takes note of the days that were written to.
+    fn attend_dates(&mut self) {
+        let dates = self.recorder.take_dates();
+        self.limits.sealed(&dates);
+        self.rollups.owe(dates);
+    }
+
+    fn attend_limits(&mut self) {
+        self.attend_dates();
+        let users = self.watched.users();
+        self.limits.attend(&self.config, &users, &mut self.recorder, clock::now());
     }
 
     /// Keeps the list for a start at which a port file is torn or missing.

@@ -17,12 +17,15 @@ use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use self::outbox::{AfterSync, Outbox};
 use self::state::StateHold;
 use self::unseen::UnseenList;
+use super::limits::Counting;
 use super::timers::after;
-use crate::backend::{Backend, Identity, Retired};
+use crate::backend::{Backend, BackendError, Identity, Retired};
 use crate::clock;
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::HourBlock;
+use crate::ledger::counters::Counters;
+use crate::ledger::limits::budget::Budget;
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::usage::{Closing, Counted, ForeignEpoch, Meter};
 use crate::ports::Owners;
@@ -47,6 +50,8 @@ pub struct Recorder {
     unseen: UnseenList,
     /// Counters that were replaced, and whose last bucket is not made yet.
     replaced: VecDeque<Box<dyn Retired>>,
+    /// Counters were replaced since somebody asked.
+    new_counters: bool,
     /// When a reading, or a write, that failed is tried again, by the boot-time clock in nanoseconds.
     retry_at: u64,
     /// What was said last of a write that failed, and when, so that the log does not fill with it.
@@ -89,6 +94,7 @@ impl Recorder {
             outbox: Outbox::new(journal, last_seal),
             unseen: UnseenList::default(),
             replaced: VecDeque::new(),
+            new_counters: false,
             retry_at: clock::now().boot_ns,
             said: None,
             state: StateHold::new(instance),
@@ -148,6 +154,11 @@ impl Recorder {
         self.fatal.is_none()
             && self.replaced.is_empty()
             && self.backend.read(&clock::now).is_ok_and(|reading| self.meter.knows(&reading))
+    }
+
+    /// Whether other counters count since the last call.
+    pub fn take_new_counters(&mut self) -> bool {
+        std::mem::take(&mut self.new_counters)
     }
 
     /// When what failed is to be tried again, by the boot-time clock in nanoseconds.
@@ -313,6 +324,7 @@ impl Recorder {
             let users = users(&self.owners);
             let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all() });
             let bucket = bucket.map_err(|error| self.cannot_go_on(error))?;
+            self.new_counters = true;
             self.unseen.forget_until(&bucket.seal);
             self.outbox.push(bucket, set.map_or(AfterSync::Nothing, AfterSync::Delete));
             self.write();
@@ -322,6 +334,24 @@ impl Recorder {
             }
         }
         Ok(())
+    }
+}
+
+impl Counting for Recorder {
+    fn has_waiting(&self) -> bool {
+        Self::has_waiting(self)
+    }
+
+    fn owners(&self) -> &Owners {
+        Self::owners(self)
+    }
+
+    fn sealed_counters(&self, port: u16) -> Counters {
+        self.meter.sealed_counters(port)
+    }
+
+    fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+        self.backend.enforce(budgets, now)
     }
 }
 

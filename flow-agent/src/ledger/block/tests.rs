@@ -44,6 +44,8 @@ fn bucket(hour: u32, ports: Range<u16>) -> HourBlock {
         other: Others { non_ip: Flow { in_bytes: 5, ..Flow::default() }, ..Others::default() },
         other_total: None,
         devices: Vec::new(),
+        blocked: Default::default(),
+        blocked_total: Default::default(),
         device_total: None,
         boot_ms: Some(7),
         sha256: String::new(),

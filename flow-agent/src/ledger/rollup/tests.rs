@@ -42,6 +42,8 @@ fn bucket(seq: u64, start: DateTime<FixedOffset>, end: DateTime<FixedOffset>, by
         other: Others::default(),
         other_total: None,
         devices: Vec::new(),
+        blocked: Default::default(),
+        blocked_total: Default::default(),
         device_total: None,
         boot_ms: None,
         sha256: format!("{bytes}"),

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::unseen::goes_on_after;
 use super::usage_since_seal::UsageSinceSeal;
 use crate::ledger::block::HourBlock;
+use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Device, Others};
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::{Checkpoint, Gap, HourSeal, Quality};
@@ -174,11 +175,13 @@ impl Baseline {
                 BTreeMap::new(),
                 BTreeSet::new(),
                 Others::default(),
+                Blocked::default(),
                 self.devices_handed_over(epoch),
             );
         };
         let others = last.seal.other_total.unwrap_or_default();
-        UsageSinceSeal::resume(last.totals.clone(), last.closed.clone(), others, last.seal.device_total.clone())
+        let (blocked, devices) = (last.seal.blocked_total.clone(), last.seal.device_total.clone());
+        UsageSinceSeal::resume(last.totals.clone(), last.closed.clone(), others, blocked, devices)
     }
 
     /// Where the devices stood when the counters of `epoch` took over from those of the newest bucket; `None` when they
@@ -200,6 +203,8 @@ impl Baseline {
             ports: ports.into(),
             draining: BTreeSet::new(),
             others: checkpoint.other_total,
+            // A checkpoint does not hold it: what was refused since the last seal is lost with the counters.
+            blocked: last.map(|last| last.seal.blocked_total.clone()).unwrap_or_default(),
             devices: Vec::new(),
         }
     }

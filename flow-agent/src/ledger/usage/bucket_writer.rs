@@ -123,6 +123,8 @@ impl BucketWriter<'_> {
             ports: 0,
             other: figures.others,
             other_total: Some(figures.other_total),
+            blocked: figures.blocked,
+            blocked_total: figures.blocked_total,
             devices: figures.devices,
             device_total: (!figures.device_total.is_empty()).then_some(figures.device_total),
             boot_ms: times.boot_ms,

@@ -11,6 +11,7 @@ use super::inputs::{Closing, Counted, Settings};
 use super::open::{ForeignEpoch, Open};
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar;
+use crate::ledger::counters::Counters;
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::{Checkpoint, VERSION};
 
@@ -70,6 +71,11 @@ impl Meter {
     /// Whether the counters outlive this process, which the next seals say: their pins may be removed, and made again.
     pub fn set_pinned(&mut self, pinned: bool) {
         self.open.identity.pinned = pinned;
+    }
+
+    /// What the counters of a port were when the open bucket began; zero for a port that came since.
+    pub fn sealed_counters(&self, port: u16) -> Counters {
+        self.open.usage.sealed_counters(port)
     }
 
     /// When the open bucket ends, if nothing happens until then.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, FixedOffset, NaiveDate};
 
 use crate::ledger::block::HourBlock;
+use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::record::{Gap, HourLine, HourSeal, Quality};
 
@@ -207,6 +208,8 @@ impl Restoration<'_> {
             other,
             other_total: Some(until.others),
             devices: Vec::new(),
+            blocked: Blocked::default(),
+            blocked_total: Blocked::default(),
             device_total: None,
             boot_ms: self.lost.last().and_then(|run| run.boot_ms_at_end),
             ..self.next.seal.clone()

@@ -95,6 +95,7 @@ impl Node {
             ports: self.ports.clone().into(),
             draining: self.draining.clone(),
             others: self.others,
+            blocked: Default::default(),
             devices: self.devices.clone(),
         }
     }

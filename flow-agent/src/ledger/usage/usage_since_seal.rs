@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Device, Others};
 use crate::ledger::reading::Reading;
 
@@ -21,6 +22,7 @@ pub(super) struct UsageSinceSeal {
     /// Ports whose closed line is in the last seal, whether they drain on or not.
     closed_by_seal: BTreeSet<u16>,
     others: Difference<Others>,
+    blocked: Difference<Blocked>,
     /// `None` until a reading says where they stand.
     devices: Option<Vec<Difference<Device>>>,
     reset: bool,
@@ -50,6 +52,8 @@ pub(super) struct Figures {
     pub(super) ports: Vec<PortUsage>,
     pub(super) others: Others,
     pub(super) other_total: Others,
+    pub(super) blocked: Blocked,
+    pub(super) blocked_total: Blocked,
     pub(super) devices: Vec<Device>,
     pub(super) device_total: Vec<Device>,
     pub(super) reset: bool,
@@ -61,6 +65,7 @@ impl UsageSinceSeal {
         totals: BTreeMap<u16, Counters>,
         closed: BTreeSet<u16>,
         others: Others,
+        blocked: Blocked,
         devices: Option<Vec<Device>>,
     ) -> Self {
         let goes_on = |device: Device| Difference { usage: zero(&device), last: device };
@@ -70,6 +75,7 @@ impl UsageSinceSeal {
             closed: closed.iter().map(|port| (*port, Counters::default())).collect(),
             closed_by_seal: closed,
             others: Difference { last: others, usage: Others::default() },
+            blocked: Difference { last: blocked, usage: Blocked::default() },
             devices: devices.map(|devices| devices.into_iter().map(goes_on).collect()),
             ..Self::default()
         }
@@ -100,6 +106,8 @@ impl UsageSinceSeal {
         }
         self.draining = reading.draining.clone();
         self.observe_others(reading.others);
+        self.blocked.usage.add(&reading.blocked.since(&self.blocked.last));
+        self.blocked.last.clone_from(&reading.blocked);
         self.observe_devices(&reading.devices);
     }
 
@@ -130,6 +138,13 @@ impl UsageSinceSeal {
             Difference { last: now.clone(), usage }
         };
         self.devices = Some(now.iter().map(observe).collect());
+    }
+
+    /// What the counters of a port were at the last seal, as far as they are those of the newest reading; zero for a port that
+    /// came since.
+    pub(super) fn sealed_counters(&self, port: u16) -> Counters {
+        let counters = |of: &BTreeMap<u16, Counters>| of.get(&port).copied().unwrap_or_default();
+        counters(&self.last).since(counters(&self.usage)).0
     }
 
     /// Whether one of `ports` was closed by the last seal.
@@ -194,6 +209,8 @@ impl UsageSinceSeal {
             ports,
             others: self.others.usage,
             other_total: self.others.last,
+            blocked: std::mem::take(&mut self.blocked.usage),
+            blocked_total: self.blocked.last.clone(),
             devices: devices.clone().map(|device| device.usage.clone()).collect(),
             device_total: devices.map(|device| device.last.clone()).collect(),
             reset: self.reset,

@@ -11,7 +11,7 @@ use super::link::Link;
 use crate::backend::ebpf::kernel;
 use crate::backend::ebpf::pins::bpffs::{self, Pins};
 use crate::backend::ebpf::pins::layout;
-use crate::backend::ebpf::set::PROGRAMS;
+use crate::backend::ebpf::set::{GATED_PROGRAMS, PROGRAMS};
 use crate::backend::netlink::Direction;
 use crate::backend::{BackendError, Cause};
 
@@ -91,6 +91,7 @@ pub fn counters_at(interface: &str, direction: Direction) -> Result<Vec<u32>, Ca
         Direction::Egress => TcAttachType::Egress,
     };
     let (_, programs) = SchedClassifier::query_tcx(interface, attach_type)?;
-    let is_counter = |name: Option<&str>| name.is_some_and(|name| PROGRAMS.contains(&name));
+    let is_counter =
+        |name: Option<&str>| name.is_some_and(|name| PROGRAMS.contains(&name) || GATED_PROGRAMS.contains(&name));
     Ok(programs.iter().filter(|program| is_counter(program.name_as_str())).map(|program| program.id()).collect())
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use aya::maps::{MapInfo, MapType};
+use flow_common::gate::Refused;
 use flow_common::wire::{self, FragmentKey, FragmentValue, Line, PortSlots, SlotOwner};
 
 use crate::backend::BackendError;
@@ -13,7 +14,9 @@ pub const PORT_SLOT: &str = "PORT_SLOT";
 pub const CELLS: &str = "CELLS";
 pub const SLOT_OWNER: &str = "SLOT_OWNER";
 pub const FRAGMENTS: &str = "FRAGMENTS";
-/// The names of all of them.
+/// What was refused, by slot: part of a set since users were limited.
+pub const REFUSED: &str = "REFUSED";
+/// The names of those that every set has.
 pub const ALL: [&str; 4] = [PORT_SLOT, CELLS, SLOT_OWNER, FRAGMENTS];
 
 const BPF_F_MMAPABLE: u32 = 0x400;
@@ -30,14 +33,6 @@ pub struct ExpectedMap {
 
 /// The maps of a set with this name.
 pub fn expected_maps(name: &SetName) -> [ExpectedMap; 4] {
-    let array = |map, value_bytes, max_entries| ExpectedMap {
-        name: map,
-        map_type: MapType::Array,
-        key_bytes: size_of::<u32>(),
-        value_bytes,
-        max_entries,
-        flags: BPF_F_MMAPABLE,
-    };
     [
         array(PORT_SLOT, size_of::<PortSlots>(), 1),
         array(CELLS, size_of::<Line>(), name.cpus.saturating_mul(name.lines())),
@@ -51,6 +46,17 @@ pub fn expected_maps(name: &SetName) -> [ExpectedMap; 4] {
             flags: 0,
         },
     ]
+}
+
+/// The map of what was refused.
+pub fn expected_refused(name: &SetName) -> ExpectedMap {
+    array(REFUSED, size_of::<Refused>(), name.slots + 1)
+}
+
+/// A map that is mapped into memory.
+pub fn array(name: &'static str, value_bytes: usize, max_entries: u32) -> ExpectedMap {
+    let (map_type, key_bytes) = (MapType::Array, size_of::<u32>());
+    ExpectedMap { name, map_type, key_bytes, value_bytes, max_entries, flags: BPF_F_MMAPABLE }
 }
 
 impl ExpectedMap {

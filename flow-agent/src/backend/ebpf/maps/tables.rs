@@ -5,27 +5,35 @@ use std::os::fd::AsFd;
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
+use flow_common::gate::Refused;
 use flow_common::wire::{self, Line, OTHER_PORTS, PORTS, PortSlots, Reserved, SlotOwner};
 use memmap2::{MmapOptions, MmapRaw};
 
 use super::slots::{Owner, Owners, Step};
 use crate::backend::BackendError;
+use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Flow, Others};
+use crate::ledger::limits::budget::Transferred;
 
 /// 64-bit words in a line.
 const LINE_WORDS: usize = size_of::<Line>() / size_of::<u64>();
+
+/// 64-bit words of what was refused of a slot.
+const REFUSED_WORDS: usize = size_of::<Refused>() / size_of::<u64>();
 
 /// `PORT_SLOT`, `SLOT_OWNER` and `CELLS` of one set.
 pub struct Tables {
     routes: Memory,
     owners: Memory,
     cells: Memory,
+    /// What was refused, by slot; only since there were budgets.
+    refused: Option<Memory>,
     cpus: usize,
     lines: usize,
 }
 
 /// Shared memory: a map of the kernel's, or, in tests, our own.
-enum Memory {
+pub enum Memory {
     Map(MmapRaw),
     #[cfg(test)]
     Own(Vec<AtomicU64>),
@@ -43,9 +51,43 @@ impl Tables {
             routes: Memory::map(&routes, size_of::<PortSlots>())?,
             owners: Memory::map(&owners, (slots + 1) * size_of::<SlotOwner>())?,
             cells: Memory::map(&cells, cpus * lines * size_of::<Line>())?,
+            refused: None,
             cpus,
             lines,
         })
+    }
+
+    /// Maps the map of what was refused, which was verified as well.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn map_refused(&mut self, refused: impl AsFd) -> std::io::Result<()> {
+        self.refused = Some(Memory::map(&refused, (self.slots() + 1) * size_of::<Refused>())?);
+        Ok(())
+    }
+
+    /// Whether there is a map of what was refused.
+    pub fn has_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// What was refused of the ports, as far as it is not zero.
+    pub fn refused(&self) -> Blocked {
+        let Some(refused) = &self.refused else { return Blocked::default() };
+        let (refused, _) = refused.words().as_chunks::<REFUSED_WORDS>();
+        let of_port = |(slot, owner): (u16, Owner)| {
+            let [in_bytes, in_packets, out_bytes, out_packets] =
+                std::array::from_fn(|word| refused[usize::from(slot)][word].load(Ordering::Relaxed));
+            let flow = Flow { in_bytes, in_packets, out_bytes, out_packets };
+            owner.port().map(|port| (port, flow))
+        };
+        self.owned().filter_map(of_port).collect()
+    }
+
+    /// The bytes of some slots, in both protocols.
+    pub fn transferred(&self, slots: &[u16]) -> Transferred {
+        let sums = slots.iter().map(|slot| Counters::from_array(self.sum(usize::from(*slot)))).collect::<Vec<_>>();
+        Transferred::sum(&sums)
     }
 
     /// Who owns which slot.
@@ -154,6 +196,10 @@ impl Tables {
         for cpu in 0..self.cpus {
             self.line(cpu, usize::from(slot)).iter().for_each(|word| word.store(0, Ordering::Relaxed));
         }
+        if let Some(refused) = &self.refused {
+            let (refused, _) = refused.words().as_chunks::<REFUSED_WORDS>();
+            refused[usize::from(slot)].iter().for_each(|word| word.store(0, Ordering::Relaxed));
+        }
     }
 
     fn is_zero(&self, slot: u16) -> bool {
@@ -189,11 +235,16 @@ impl Tables {
 }
 
 impl Memory {
-    fn map(fd: &impl AsFd, bytes: usize) -> std::io::Result<Self> {
+    pub fn map(fd: &impl AsFd, bytes: usize) -> std::io::Result<Self> {
         MmapOptions::new().len(bytes).map_raw(fd.as_fd().as_raw_fd()).map(Self::Map)
     }
 
-    fn words(&self) -> &[AtomicU64] {
+    #[cfg(test)]
+    pub fn own(words: usize) -> Self {
+        Self::Own((0..words).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    pub fn words(&self) -> &[AtomicU64] {
         match self {
             // SAFETY: the mapping is readable and writable, page-aligned, `len()` bytes long, and lives as long as
             // `self`; the kernel changes it at any time, which is what atomics are for.
@@ -240,12 +291,13 @@ impl Tables {
 
     /// Tables in our own memory.
     pub(super) fn own(cpus: usize, slots: usize) -> Self {
-        let words = |count: usize| Memory::Own((0..count).map(|_| AtomicU64::new(0)).collect());
+        let words = Memory::own;
         let lines = slots + wire::lines_for(0) as usize;
         Self {
             routes: words(PORTS / 4),
             owners: words(slots + 1),
             cells: words(cpus * lines * LINE_WORDS),
+            refused: None,
             cpus,
             lines,
         }

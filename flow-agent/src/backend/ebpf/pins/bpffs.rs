@@ -7,11 +7,12 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use flow_common::gate::GATE_VERSION;
 use flow_common::wire::LAYOUT_VERSION;
 use rustix::fs::{FsWord, statfs};
 use rustix::mount::{MountFlags, mount};
 
-use super::layout::{CLSACT, LINKS, LinkName, Newer, ROOT, SEALED, SetName};
+use super::layout::{CLSACT, GateName, LINKS, LinkName, Newer, ROOT, SEALED, SetName};
 use super::object;
 use crate::backend::BackendError;
 
@@ -92,6 +93,13 @@ pub struct FoundSet {
     pub sealed: bool,
 }
 
+/// The gate found in the pins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundGate {
+    pub name: GateName,
+    pub path: PathBuf,
+}
+
 /// An attachment found in the pins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundLink {
@@ -152,6 +160,10 @@ impl Pins {
                     return Err(BackendError::NewerLayout { path, layout, known: LAYOUT_VERSION });
                 }
                 None if entry == LINKS || entry == CLSACT => {}
+                None if matches!(GateName::parse(&entry), Some(Ok(_))) => {}
+                None if let Some(Err(Newer { layout })) = GateName::parse(&entry) => {
+                    return Err(BackendError::NewerLayout { path, layout, known: GATE_VERSION });
+                }
                 None => {
                     return Err(BackendError::Untrusted { path, why: "no release of flow-agent makes it".into() });
                 }
@@ -159,6 +171,25 @@ impl Pins {
         }
         sets.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(sets)
+    }
+
+    /// The gate of this instance, if users are limited.
+    ///
+    /// # Errors
+    /// When the directory cannot be read, or the gate's is not to be trusted.
+    pub fn gate(&self) -> Result<Option<FoundGate>, BackendError> {
+        for (entry, path) in entries(&self.root)? {
+            if let Some(Ok(name)) = GateName::parse(&entry) {
+                check_directory(&path)?;
+                return Ok(Some(FoundGate { name, path }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where the pins of a gate lie.
+    pub fn gate_path(&self, name: &GateName) -> PathBuf {
+        self.root.join(name.to_string())
     }
 
     /// Removes what is left of sets whose removal a predecessor did not live to end.

@@ -3,8 +3,10 @@
 //! ```text
 //! <bpffs>/flow-agent/<instance>/
 //!   v1-ip-s64-c2-9f86d081884c7d65/   a set: layout version, mode, slots, CPUs, and the id of the maps' life
-//!     PORT_SLOT CELLS SLOT_OWNER FRAGMENTS
+//!     PORT_SLOT CELLS SLOT_OWNER FRAGMENTS, and REFUSED once there were budgets
 //!     sealed/                        a bucket of it was sealed
+//!   limits-v1-b1024-c2/              the gate: layout version, budgets, CPUs
+//!     PORT_BUDGET BUDGETS SHARES
 //!   links/<netns>-<index>-in-<name>  what is attached: a pinned TCX link, or a directory that stands for a filter
 //!   clsact/<netns>-<index>/          the qdisc there was made by us
 //! ```
@@ -13,7 +15,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use flow_common::wire;
+use flow_common::{gate, wire};
 
 use crate::backend::netlink::Direction;
 use crate::backend::{BackendError, Cause};
@@ -101,6 +103,47 @@ pub fn slots_for(ports: usize, max_ports: u32) -> Result<u32, BackendError> {
             Ok(count.saturating_add(count.div_ceil(4)).max(MIN_SLOTS).min(max_ports).max(1))
         }
         _ => Err(BackendError::TooManyPorts { wanted: ports, max_ports }),
+    }
+}
+
+/// The maps of the gate as their directory is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateName {
+    /// Budgets that there may be, and one more: no budget has the number 0.
+    pub lines: u32,
+    /// Possible CPUs.
+    pub cpus: u32,
+}
+
+/// What the directory of a gate begins with.
+const GATE: &str = "limits-v";
+
+/// Fewest budgets that a gate has room for: a few more users need no new one.
+const MIN_BUDGETS: u32 = 1_023;
+
+impl GateName {
+    /// A new gate for so many budgets, and as many again.
+    pub fn new(budgets: usize, cpus: u32) -> Self {
+        let budgets = u32::try_from(budgets).unwrap_or(wire::MAX_SLOTS).saturating_mul(2).min(wire::MAX_SLOTS);
+        Self { lines: budgets.max(MIN_BUDGETS) + 1, cpus }
+    }
+
+    /// Reads a directory's name; `None` when it is no gate of any release.
+    pub fn parse(text: &str) -> Option<Result<Self, Newer>> {
+        let (version, rest) = text.strip_prefix(GATE)?.split_once('-')?;
+        let layout: u32 = version.parse().ok()?;
+        if layout > gate::GATE_VERSION {
+            return Some(Err(Newer { layout }));
+        }
+        let (lines, cpus) = rest.split_once('-')?;
+        let name = Self { lines: number(lines, 'b')?, cpus: number(cpus, 'c')? };
+        (name.lines > 1 && name.cpus > 0).then_some(Ok(name))
+    }
+}
+
+impl fmt::Display for GateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{GATE}{}-b{}-c{}", gate::GATE_VERSION, self.lines, self.cpus)
     }
 }
 
@@ -201,6 +244,17 @@ mod tests {
     fn a_newer_layout_is_known_as_such_however_its_name_goes_on() {
         assert_eq!(SetName::parse("v2-whatever"), Some(Err(Newer { layout: 2 })));
         assert_eq!(SetName::parse("v10-ip-s64-c2-x"), Some(Err(Newer { layout: 10 })));
+    }
+
+    #[test]
+    fn a_gate_is_called_by_its_size_and_is_no_set() {
+        let gate = GateName::new(3, 2);
+        assert_eq!(gate.to_string(), "limits-v1-b1024-c2");
+        assert_eq!(GateName::parse("limits-v1-b1024-c2"), Some(Ok(gate)));
+        assert_eq!(GateName::new(1_000, 4).to_string(), "limits-v1-b2001-c4");
+        assert_eq!(GateName::parse("limits-v9-whatever"), Some(Err(Newer { layout: 9 })));
+        assert_eq!([GateName::parse("limits-v1-b1-c2"), GateName::parse("links")], [None, None]);
+        assert_eq!(SetName::parse("limits-v1-b1024-c2"), None);
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl Set {
             ports: ports.into(),
             draining,
             others: Others { other_ports, ..Others::default() },
+            blocked: Default::default(),
             devices: Vec::new(),
         };
         let (kind, count, pinned) = (BackendKind::Ebpf, CountMode::Ip, true);

@@ -1,0 +1,151 @@
+//! The maps of the gate as memory: read and written with relaxed atomics, no system call.
+
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flow_common::gate::{Budget, PortBudget, Share, account};
+use flow_common::wire::PORTS;
+
+use crate::backend::ebpf::maps::tables::Memory;
+use crate::backend::ebpf::pins::layout::GateName;
+
+const BUDGET_WORDS: usize = size_of::<Budget>() / size_of::<u64>();
+const SHARE_WORDS: usize = size_of::<Share>() / size_of::<u64>();
+// As the fields lie in `Budget`.
+const LIMIT: usize = 0;
+const TURN: usize = 4;
+const CLOSES_AT: usize = 5;
+const OWNER: usize = 6;
+const TAKEN: usize = 8;
+const REFUSED_AT: usize = 12;
+// As the fields lie in `Share`.
+const LEFT: usize = 0;
+const PASSED: usize = 2;
+const STATE: usize = 7;
+
+/// `PORT_BUDGET`, `BUDGETS` and `SHARES`.
+pub struct GateTables {
+    /// The kernel gives each element of an array eight bytes.
+    ports: Memory,
+    budgets: Memory,
+    shares: Memory,
+    lines: usize,
+    cpus: usize,
+}
+
+impl GateTables {
+    /// Maps the maps, which have the sizes that the name says.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn map(ports: impl AsFd, budgets: impl AsFd, shares: impl AsFd, name: &GateName) -> std::io::Result<Self> {
+        let (lines, cpus) = (name.lines as usize, name.cpus as usize);
+        Ok(Self {
+            ports: Memory::map(&ports, PORTS * size_of::<u64>())?,
+            budgets: Memory::map(&budgets, lines * size_of::<Budget>())?,
+            shares: Memory::map(&shares, cpus * lines * size_of::<Share>())?,
+            lines,
+            cpus,
+        })
+    }
+
+    /// The numbers of all budgets that there may be.
+    pub fn numbers(&self) -> std::ops::Range<usize> {
+        1..self.lines
+    }
+
+    pub fn entry(&self, port: u16) -> PortBudget {
+        self.ports.words()[usize::from(port)].load(Ordering::Relaxed) as PortBudget
+    }
+
+    /// One store: a packet sees the former entry or this one.
+    pub fn set_entry(&self, port: u16, entry: PortBudget) {
+        self.ports.words()[usize::from(port)].store(u64::from(entry), Ordering::Release);
+    }
+
+    pub fn owner(&self, number: usize) -> u64 {
+        self.get(number, OWNER)
+    }
+    pub fn set_owner(&self, number: usize, owner: u64) {
+        self.set(number, OWNER, owner);
+    }
+    pub fn set_limit(&self, number: usize, pool: usize, side: usize, limit: u64) {
+        self.set(number, LIMIT + account(pool, side), limit);
+    }
+    pub fn turn(&self, number: usize) -> u64 {
+        self.get(number, TURN)
+    }
+    pub fn set_turn(&self, number: usize, turn: u64) {
+        self.set(number, TURN, turn);
+    }
+    pub fn set_closes_at(&self, number: usize, at: u64) {
+        self.set(number, CLOSES_AT, at);
+    }
+    pub fn set_refused_at(&self, number: usize, pool: usize, side: usize, limit: u64) {
+        self.set(number, REFUSED_AT + account(pool, side), limit);
+    }
+
+    /// What passed through one side, in all months.
+    pub fn passed(&self, number: usize, side: usize) -> u64 {
+        self.shares(number).fold(0, |sum, share| sum.wrapping_add(share[PASSED + side].load(Ordering::Acquire)))
+    }
+
+    /// What was spent of a pool: what was taken, less what CPUs hold. Should one give something back meanwhile, it is more,
+    /// never less.
+    pub fn spent(&self, number: usize, pool: usize, side: usize) -> u64 {
+        let taken = self.budgets.words()[number * BUDGET_WORDS + TAKEN + account(pool, side)].load(Ordering::Acquire);
+        let held = |share: &[AtomicU64]| {
+            let is_of_pool = share[STATE].load(Ordering::Relaxed) & 1 == pool as u64;
+            if is_of_pool { share[LEFT + side].load(Ordering::Relaxed) } else { 0 }
+        };
+        taken.saturating_sub(self.shares(number).map(held).sum())
+    }
+
+    fn shares(&self, number: usize) -> impl Iterator<Item = &[AtomicU64]> {
+        let words = self.shares.words();
+        (0..self.cpus).map(move |cpu| &words[(cpu * self.lines + number) * SHARE_WORDS..][..SHARE_WORDS])
+    }
+
+    fn get(&self, number: usize, word: usize) -> u64 {
+        self.budgets.words()[number * BUDGET_WORDS + word].load(Ordering::Relaxed)
+    }
+
+    fn set(&self, number: usize, word: usize, value: u64) {
+        let word = &self.budgets.words()[number * BUDGET_WORDS + word];
+        // What the CPUs share stays unshared where nothing changes.
+        if word.load(Ordering::Relaxed) != value {
+            word.store(value, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+impl GateTables {
+    /// Tables in our own memory.
+    pub fn own(lines: usize, cpus: usize) -> Self {
+        Self {
+            ports: Memory::own(PORTS),
+            budgets: Memory::own(lines * BUDGET_WORDS),
+            shares: Memory::own(cpus * lines * SHARE_WORDS),
+            lines,
+            cpus,
+        }
+    }
+
+    pub fn limit(&self, number: usize, pool: usize, side: usize) -> u64 {
+        self.get(number, LIMIT + account(pool, side))
+    }
+
+    pub fn closes_at(&self, number: usize) -> u64 {
+        self.get(number, CLOSES_AT)
+    }
+
+    /// What the kernel does when bytes pass on a CPU: they are taken exactly.
+    pub fn pass(&self, number: usize, cpu: usize, pool: usize, side: usize, bytes: u64) {
+        let taken = &self.budgets.words()[number * BUDGET_WORDS + TAKEN + account(pool, side)];
+        taken.fetch_add(bytes, Ordering::Relaxed);
+        let share = self.shares(number).nth(cpu).expect("the CPU is there");
+        share[PASSED + side].fetch_add(bytes, Ordering::Relaxed);
+        share[STATE].store(pool as u64, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,190 @@
+//! Budgets brought into tables in our own memory, beside a kernel that lets bytes pass and counts them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use flow_common::gate::{NEVER, UNLIMITED, budget_of};
+
+use super::apply::{CountersOfPorts, apply};
+use super::tables::GateTables;
+use crate::backend::BackendError;
+use crate::ledger::limits::budget::{Budget, Limit, NextMonth, Quota, Transferred};
+use crate::ledger::reading::Moment;
+
+const START: u64 = 1_000_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+
+/// Ports with counters, of which some are led to budgets.
+#[derive(Default)]
+struct Ports(RefCell<BTreeMap<u16, Transferred>>);
+
+impl CountersOfPorts for Ports {
+    fn counted(&self, ports: &BTreeSet<u16>) -> BTreeSet<u16> {
+        ports.iter().copied().filter(|port| self.0.borrow().contains_key(port)).collect()
+    }
+
+    fn transferred(&self, ports: &BTreeSet<u16>) -> Transferred {
+        let all = self.0.borrow();
+        ports.iter().filter_map(|port| all.get(port)).fold(Transferred::default(), |sum, port| Transferred {
+            in_bytes: sum.in_bytes + port.in_bytes,
+            out_bytes: sum.out_bytes + port.out_bytes,
+        })
+    }
+}
+
+struct Kernel {
+    tables: GateTables,
+    ports: Ports,
+    graces: Cell<u32>,
+}
+
+impl Kernel {
+    fn new(ports: &[u16]) -> Self {
+        let ports = ports.iter().map(|port| (*port, Transferred::default())).collect();
+        Self { tables: GateTables::own(4, 2), ports: Ports(RefCell::new(ports)), graces: Cell::new(0) }
+    }
+
+    /// Lets bytes in, whether or not the port has a budget, which is charged then.
+    fn let_in(&self, port: u16, bytes: u64, pool: usize) {
+        let number = budget_of(self.tables.entry(port)) as usize;
+        if number != 0 {
+            self.tables.pass(number, usize::from(port) % 2, pool, 0, bytes);
+        }
+        self.ports.0.borrow_mut().get_mut(&port).unwrap().in_bytes += bytes;
+    }
+
+    fn apply(&self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+        apply(&self.tables, budgets, &self.ports, now, &|| self.graces.set(self.graces.get() + 1))
+    }
+
+    /// What the budget of a port may still transfer, in a pool.
+    fn left(&self, port: u16, pool: usize) -> u64 {
+        let number = budget_of(self.tables.entry(port)) as usize;
+        self.tables.limit(number, pool, 0).saturating_sub(self.tables.spent(number, pool, 0))
+    }
+}
+
+fn wall(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap() + TimeDelta::seconds(seconds)
+}
+
+fn moment(seconds: u64) -> Moment {
+    Moment { wall: wall(seconds.cast_signed()), boot_ns: START + seconds * SECOND }
+}
+
+/// A budget of both directions that is used up when the counters are at `limit`.
+fn budget(user: &str, ports: &[u16], limit: u64) -> Budget {
+    let quota = Some(Quota { limit: Limit::Both(limit), next: None });
+    Budget { user: user.into(), ports: ports.iter().copied().collect(), quota, expires_at: None }
+}
+
+#[test]
+fn a_budget_is_what_is_left_of_it_and_others_are_not_touched() {
+    let kernel = Kernel::new(&[443, 8388, 8389]);
+    kernel.let_in(8388, 700, 0);
+    kernel.let_in(8389, 100, 0);
+    kernel.apply(&[budget("acct", &[8388, 8389], 1_000)], moment(0)).unwrap();
+    assert_eq!(kernel.left(8388, 0), 200);
+    assert_eq!(kernel.tables.entry(8388), kernel.tables.entry(8389));
+    assert_eq!(kernel.tables.entry(443), 0);
+    assert_eq!(kernel.tables.limit(1, 0, 1), UNLIMITED);
+    assert_eq!(kernel.graces.get(), 1);
+    // A successor finds all as it should be, whatever passed meanwhile.
+    kernel.let_in(8389, 150, 0);
+    let before = kernel.tables.limit(1, 0, 0);
+    kernel.apply(&[budget("acct", &[8388, 8389], 1_000)], moment(5)).unwrap();
+    assert_eq!((kernel.tables.limit(1, 0, 0), kernel.left(8388, 0)), (before, 50));
+    assert_eq!(kernel.graces.get(), 1);
+}
+
+#[test]
+fn a_raised_limit_opens_and_one_that_is_passed_lets_nothing_pass() {
+    let kernel = Kernel::new(&[8388]);
+    kernel.apply(&[budget("acct", &[8388], 1_000)], moment(0)).unwrap();
+    kernel.let_in(8388, 1_000, 0);
+    kernel.apply(&[budget("acct", &[8388], 1_500)], moment(1)).unwrap();
+    assert_eq!(kernel.left(8388, 0), 500);
+    kernel.apply(&[budget("acct", &[8388], 300)], moment(2)).unwrap();
+    assert_eq!(kernel.left(8388, 0), 0);
+}
+
+#[test]
+fn new_counters_change_nothing_of_what_is_left() {
+    let kernel = Kernel::new(&[8388]);
+    kernel.apply(&[budget("acct", &[8388], 1_000)], moment(0)).unwrap();
+    kernel.let_in(8388, 600, 0);
+    // A larger set: its counters begin at zero, and so does the limit that is made of them.
+    kernel.ports.0.borrow_mut().insert(8388, Transferred::default());
+    kernel.apply(&[budget("acct", &[8388], 400)], moment(1)).unwrap();
+    assert_eq!(kernel.left(8388, 0), 400);
+}
+
+#[test]
+fn the_next_month_is_ready_before_it_comes_and_the_one_after_it_too() {
+    let kernel = Kernel::new(&[8388]);
+    let of_month = |limit, turn: i64, next| {
+        let next = Some(NextMonth { at: wall(turn), bytes: next });
+        Budget { quota: Some(Quota { limit: Limit::Both(limit), next }), ..budget("acct", &[8388], 0) }
+    };
+    kernel.apply(&[of_month(1_000, 100, 2_000)], moment(0)).unwrap();
+    assert_eq!(kernel.tables.turn(1), START + 100 * SECOND);
+    assert_eq!((kernel.left(8388, 0), kernel.left(8388, 1)), (1_000, 2_000));
+    // 400 bytes in the first month, 500 in the second, in which nobody was told of the turn.
+    kernel.let_in(8388, 400, 0);
+    kernel.let_in(8388, 500, 1);
+    assert_eq!(kernel.left(8388, 1), 1_500);
+    // The counters are at 900, of which 500 belong to the month of 2,000: it ends at 2,400.
+    kernel.apply(&[of_month(2_400, 200, 3_000)], moment(150)).unwrap();
+    assert_eq!(kernel.tables.turn(1), (START + 200 * SECOND) | 1);
+    assert_eq!((kernel.left(8388, 1), kernel.left(8388, 0)), (1_500, 3_000));
+    // Right after a turn CPUs may still spend the former pool: it is left alone.
+    kernel.apply(&[of_month(5_400, 300, 9_999)], moment(200)).unwrap();
+    assert_eq!(kernel.tables.turn(1), (START + 200 * SECOND) | 1);
+    kernel.apply(&[of_month(5_400, 300, 9_999)], moment(202)).unwrap();
+    assert_eq!(kernel.tables.turn(1), START + 300 * SECOND);
+    assert_eq!(kernel.left(8388, 1), 9_999);
+}
+
+#[test]
+fn who_expires_does_so_by_the_boot_time_clock() {
+    let kernel = Kernel::new(&[8388]);
+    let expires = |at| Budget { quota: None, expires_at: Some(wall(at)), ..budget("acct", &[8388], 0) };
+    kernel.apply(&[expires(60)], moment(0)).unwrap();
+    assert_eq!(kernel.tables.closes_at(1), START + 60 * SECOND);
+    assert_eq!(kernel.tables.limit(1, 0, 0), UNLIMITED);
+    kernel.apply(&[Budget { expires_at: None, ..expires(0) }], moment(1)).unwrap();
+    assert_eq!(kernel.tables.closes_at(1), NEVER);
+}
+
+#[test]
+fn a_port_that_changes_hands_takes_its_counters_along() {
+    let kernel = Kernel::new(&[8388, 8389]);
+    kernel.apply(&[budget("one", &[8388, 8389], 1_000), budget("two", &[], 0)], moment(0)).unwrap();
+    kernel.let_in(8389, 300, 0);
+    // The limits are those of the ports that each has now.
+    kernel.apply(&[budget("one", &[8388], 1_000), budget("two", &[8389], 800)], moment(1)).unwrap();
+    assert_ne!(kernel.tables.entry(8388), kernel.tables.entry(8389));
+    assert_eq!((kernel.left(8388, 0), kernel.left(8389, 0)), (1_000, 500));
+}
+
+#[test]
+fn a_budget_that_is_lifted_makes_room() {
+    let kernel = Kernel::new(&[1, 2, 3, 4]);
+    let all: Vec<Budget> = (1..=4).map(|port| budget(&format!("user-{port}"), &[port], 100)).collect();
+    // There is room for three.
+    let error = kernel.apply(&all, moment(0)).unwrap_err();
+    assert_eq!(error.to_string(), "more users are limited than there is room for; not limited: user-4");
+    assert_eq!((kernel.left(3, 0), kernel.tables.entry(4)), (100, 0));
+    kernel.apply(&all[1..], moment(1)).unwrap();
+    assert_eq!(kernel.tables.entry(1), 0);
+    assert_eq!(budget_of(kernel.tables.entry(4)), 1);
+    assert_eq!(kernel.left(4, 0), 100);
+}
+
+#[test]
+fn a_port_that_is_not_counted_is_not_refused() {
+    let kernel = Kernel::new(&[8388]);
+    kernel.apply(&[budget("acct", &[8388, 9999], 10)], moment(0)).unwrap();
+    assert_eq!(kernel.tables.entry(9999), 0);
+}

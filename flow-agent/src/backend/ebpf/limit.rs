@@ -1,0 +1,95 @@
+//! EDGE kernel: limits come, change and go while the programs run.
+//!
+//! Without a budget the programs that only count run; with one, those that also refuse. Either takes the place of the other in
+//! one step for each device, with the same counters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::counting::Counting;
+use super::gate::{Gate, apply::CountersOfPorts};
+use super::pins::bpffs::{self, FoundGate, Pins};
+use super::pins::layout::GateName;
+use super::set::{Constants, Set};
+use crate::backend::BackendError;
+use crate::backend::host;
+use crate::ledger::limits::budget::{Budget, Transferred};
+use crate::ledger::reading::Moment;
+
+impl Counting {
+    /// Enforces `budgets`, and lifts all others.
+    pub(super) fn limit(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+        match (budgets.is_empty(), &self.gate) {
+            (true, None) => Ok(()),
+            (true, Some(_)) => self.open_gate(),
+            (false, None) => {
+                self.close_gate(budgets.len())?;
+                self.apply(budgets, now)
+            }
+            (false, Some(_)) => self.apply(budgets, now),
+        }
+    }
+
+    fn apply(&self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+        let Some(gate) = &self.gate else { return Ok(()) };
+        let ports = budgets.iter().flat_map(|budget| budget.ports.iter().copied()).collect();
+        let slots = self.set.slots_of(&ports);
+        gate.apply(budgets, &SetCounters { set: &self.set, slots }, now, &host::grace)
+    }
+
+    /// Lets programs that refuse take the place of those that count.
+    fn close_gate(&mut self, budgets: usize) -> Result<(), BackendError> {
+        let (Some(pins), Some(_)) = (&self.attacher.pins, &self.set.path) else {
+            return Err(BackendError::CannotRefuse);
+        };
+        let name = GateName::new(budgets, self.set.name.cpus);
+        let found = FoundGate { path: pins.gate_path(&name), name };
+        bpffs::ensure_directory(&found.path)?;
+        let closed = self.change_programs(Some(found.clone()));
+        if closed.is_err() {
+            bpffs::remove_set(&found.path)?;
+        }
+        closed
+    }
+
+    /// Lets programs that only count take the place of those that refuse.
+    fn open_gate(&mut self) -> Result<(), BackendError> {
+        self.change_programs(None)?;
+        // Pins that are out of reach are no reason to fail.
+        match self.attacher.pins.as_ref().map_or(Ok(None), Pins::gate)? {
+            Some(found) => bpffs::remove_set(&found.path),
+            None => Ok(()),
+        }
+    }
+
+    fn change_programs(&mut self, gate: Option<FoundGate>) -> Result<(), BackendError> {
+        if self.set.path.is_none() {
+            return Err(BackendError::CannotRefuse);
+        }
+        let constants = Constants { gate: gate.clone(), ..self.constants.clone() };
+        let (set, mut programs) = Set::load(self.set.name.clone(), self.set.path.clone(), constants.clone())?;
+        self.load_all(&mut programs)?;
+        let gate = gate.map(|found| Gate::of(|name| programs.map(name), found)).transpose()?;
+        self.move_to(set, programs);
+        self.gate = gate;
+        self.constants = constants;
+        Ok(())
+    }
+}
+
+/// The counters of a set, as a budget needs them.
+struct SetCounters<'a> {
+    set: &'a Set,
+    /// Of the ports of all budgets.
+    slots: BTreeMap<u16, u16>,
+}
+
+impl CountersOfPorts for SetCounters<'_> {
+    fn counted(&self, ports: &BTreeSet<u16>) -> BTreeSet<u16> {
+        ports.iter().copied().filter(|port| self.slots.contains_key(port)).collect()
+    }
+
+    fn transferred(&self, ports: &BTreeSet<u16>) -> Transferred {
+        let slots: Vec<u16> = ports.iter().filter_map(|port| self.slots.get(port).copied()).collect();
+        self.set.transferred(&slots)
+    }
+}

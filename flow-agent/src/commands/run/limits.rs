@@ -1,0 +1,278 @@
+//! Who is limited on this node, and by how much: from the configuration and the log to the backend.
+//!
+//! What a user has used in a billing month is what the log says of it. What came after the last seal is no part of it, nor is
+//! it needed: a limit is as far from the counters of that seal as the sealed usage is from the quota.
+#![expect(clippy::disallowed_methods, reason = "edge: environment")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+
+use super::timers::after;
+use crate::backend::BackendError;
+use crate::clock;
+use crate::config::Config;
+use crate::errors::chain;
+use crate::ledger::block::HourBlock;
+use crate::ledger::calendar;
+use crate::ledger::counters::Counters;
+use crate::ledger::limits::budget::{Budget, Limit, NextMonth, Quota, Transferred};
+use crate::ledger::limits::grant::granted;
+use crate::ledger::month::Month;
+use crate::ledger::reading::Moment;
+use crate::ledger::user::{OnQuota, User};
+use crate::ports::Owners;
+use crate::store::grants;
+use crate::store::hours::{self, Hour, Hours};
+use crate::store::{StateDir, StoreError};
+
+/// How often the budgets are told again although nothing changed: clocks drift, and the next month is to be known in time.
+const AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// So long after the turn of a month its first limits are set: what the last bucket of the old month holds is known then.
+const AFTER_TURN: Duration = Duration::from_secs(3);
+
+/// How soon to try again what could not be done.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What counts, and can refuse.
+pub trait Counting {
+    /// Whether buckets wait to be written.
+    fn has_waiting(&self) -> bool;
+    /// Who owns which port in the open bucket.
+    fn owners(&self) -> &Owners;
+    /// What the counters of a port were at the last seal of these counters; what came after is in the open bucket.
+    fn sealed_counters(&self, port: u16) -> Counters;
+    /// Lets the ports of each budget transfer no more than it allows.
+    ///
+    /// # Errors
+    /// When the backend cannot refuse packets, or the kernel refuses.
+    fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError>;
+}
+
+/// Keeps the limits of this node's users in force.
+pub struct Limits {
+    state: StateDir,
+    /// What each user moved on each day of the billing month, as sealed.
+    days: BTreeMap<NaiveDate, BTreeMap<String, Transferred>>,
+    /// Days of which something was sealed since they were read; `None`: none was read yet.
+    stale: Option<BTreeSet<NaiveDate>>,
+    /// The port over which the person who started the agent is connected by ssh.
+    ssh_port: Option<u16>,
+    /// When the budgets are to be told, by the boot-time clock in nanoseconds.
+    at: u64,
+    /// Whether the backend may have budgets.
+    in_force: bool,
+    /// How many users are limited.
+    limited: usize,
+    /// What was said last of what could not be done, so that it is said once.
+    said: Option<String>,
+    /// The ports of limited users that are never cut, as they were said.
+    said_never: BTreeSet<u16>,
+}
+
+impl Limits {
+    pub fn new(config: &Config) -> Self {
+        Self {
+            state: StateDir::new(&config.state_dir),
+            days: BTreeMap::new(),
+            stale: None,
+            ssh_port: env::var("SSH_CONNECTION").ok().as_deref().and_then(server_port),
+            at: 0,
+            // A predecessor may have left some.
+            in_force: true,
+            limited: 0,
+            said: None,
+            said_never: BTreeSet::new(),
+        }
+    }
+
+    /// When [`Limits::attend`] is to be called, by the boot-time clock in nanoseconds.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Ports, users, quotas or counters changed.
+    pub fn changed(&mut self) {
+        self.at = 0;
+    }
+
+    /// Something was sealed of these days.
+    pub fn sealed(&mut self, dates: &BTreeSet<NaiveDate>) {
+        if let Some(stale) = &mut self.stale {
+            stale.extend(dates);
+        }
+    }
+
+    /// Tells the backend the budgets.
+    pub fn attend(&mut self, config: &Config, users: &[User], recorder: &mut dyn Counting, now: Moment) {
+        let limited: Vec<&User> = users.iter().filter(|user| is_limited(user, &config.node)).collect();
+        if limited.is_empty() && !self.in_force {
+            self.at = u64::MAX;
+            return;
+        }
+        if recorder.has_waiting() {
+            // Of those buckets the log says nothing yet.
+            self.at = after(now, RETRY_AFTER);
+            return;
+        }
+        let today = calendar::local(config.timezone, now.wall).date_naive();
+        let month = Month::containing(today, config.month_start_day);
+        let outcome =
+            self.budgets(config, &limited, recorder, month).map_err(|error| chain(&error)).and_then(|budgets| {
+                self.in_force = true;
+                recorder.enforce(&budgets, clock::now()).map_err(|error| chain(&error))?;
+                self.in_force = !budgets.is_empty();
+                if std::mem::replace(&mut self.limited, budgets.len()) != budgets.len() {
+                    tracing::info!(users = budgets.len(), "users who are limited on this node");
+                }
+                Ok(())
+            });
+        let turn = calendar::day_start(config.timezone, month.next().first_day(config.month_start_day));
+        let until_turn = (turn - now.wall).to_std().unwrap_or_default() + AFTER_TURN;
+        self.at = after(now, AGAIN_AFTER.min(until_turn));
+        match outcome {
+            Ok(()) => self.said = None,
+            Err(error) => {
+                if self.said.as_ref() != Some(&error) {
+                    tracing::error!(error, "the limits are not in force as they should be; it is tried again");
+                }
+                self.said = Some(error);
+            }
+        }
+    }
+
+    fn budgets(
+        &mut self,
+        config: &Config,
+        users: &[&User],
+        recorder: &dyn Counting,
+        month: Month,
+    ) -> Result<Vec<Budget>, StoreError> {
+        if users.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(config, month)?;
+        let first_counted =
+            hours::dates(&self.state)?.first().map(|day| Month::containing(*day, config.month_start_day));
+        let next = calendar::day_start(config.timezone, month.next().first_day(config.month_start_day));
+        let grants = grants::read(&self.state)?.lines;
+        let (granted_now, granted_next) = (granted(&grants, month), granted(&grants, month.next()));
+        let mut never_of_users = BTreeSet::new();
+        let mut budgets = Vec::new();
+        for user in users {
+            let owned = recorder.owners().iter().filter(|(_, owner)| owner.as_deref() == Some(user.name.as_str()));
+            let (never, ports): (BTreeSet<u16>, BTreeSet<u16>) = owned
+                .map(|(port, _)| *port)
+                .partition(|port| config.limits.never.contains(port) || self.ssh_port == Some(*port));
+            never_of_users.extend(never);
+            let cut_at = user.quota_on(&config.node).filter(|_| user.on_quota == OnQuota::Drop);
+            let quota = cut_at.map(|bytes| {
+                let sealed: Vec<Counters> = ports.iter().map(|port| recorder.sealed_counters(*port)).collect();
+                let (at_seal, used) = (Transferred::sum(&sealed), self.used(&user.name));
+                let before = user.used_before(month, first_counted);
+                let allowed = |grants: &BTreeMap<String, u64>| {
+                    bytes.saturating_add(grants.get(&user.name).copied().unwrap_or_default())
+                };
+                let limit = Limit::new(config.report.billed, allowed(&granted_now), used, before, at_seal);
+                Quota { limit, next: Some(NextMonth { at: next, bytes: allowed(&granted_next) }) }
+            });
+            let expires_at = user.expires.map(|day| calendar::day_end(config.timezone, day));
+            budgets.push(Budget { user: user.name.clone(), ports, quota, expires_at });
+        }
+        self.say_never(never_of_users);
+        Ok(budgets)
+    }
+
+    /// What a user moved in the month, as sealed.
+    fn used(&self, user: &str) -> Transferred {
+        let days = self.days.values().filter_map(|users| users.get(user));
+        days.fold(Transferred::default(), |sum, day| add(sum, *day))
+    }
+
+    /// Reads of the log what was not read yet.
+    fn read(&mut self, config: &Config, month: Month) -> Result<(), StoreError> {
+        let (first, last) = (month.first_day(config.month_start_day), month.last_day(config.month_start_day));
+        if self.days.first_key_value().is_some_and(|(day, _)| *day < first) {
+            self.days.clear();
+            self.stale = None;
+        }
+        let ranges = match &self.stale {
+            None => vec![first..=last],
+            Some(stale) => stale.iter().filter(|day| (first..=last).contains(day)).map(|day| *day..=*day).collect(),
+        };
+        for range in ranges {
+            let mut read: BTreeMap<NaiveDate, BTreeMap<String, Transferred>> = BTreeMap::new();
+            for hour in Hours::read(&self.state, range.clone())? {
+                // Damage is named by the roll-up, which reads the same.
+                let Hour::Bucket(block) = hour? else { continue };
+                add_block(read.entry(block.seal.start.date_naive()).or_default(), &block);
+            }
+            self.days.retain(|day, _| !range.contains(day));
+            self.days.append(&mut read);
+        }
+        self.stale = Some(BTreeSet::new());
+        Ok(())
+    }
+
+    fn say_never(&mut self, ports: BTreeSet<u16>) {
+        if ports != self.said_never && !ports.is_empty() {
+            let list = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+            tracing::warn!(
+                ports = list,
+                "never cut, whatever its user's quota: in limits.never, or your ssh session's port"
+            );
+        }
+        self.said_never = ports;
+    }
+}
+
+/// Whether packets of this user may be refused on this node.
+fn is_limited(user: &User, node: &str) -> bool {
+    let is_cut = user.on_quota == OnQuota::Drop && user.quota_on(node).is_some();
+    user.is_on(node) && (is_cut || user.expires.is_some())
+}
+
+fn add_block(users: &mut BTreeMap<String, Transferred>, block: &HourBlock) {
+    for line in &block.lines {
+        if let Some(user) = &line.user {
+            let sum = users.entry(user.clone()).or_default();
+            *sum = add(*sum, Transferred::sum([&line.counters()]));
+        }
+    }
+}
+
+fn add(one: Transferred, other: Transferred) -> Transferred {
+    Transferred {
+        in_bytes: one.in_bytes.saturating_add(other.in_bytes),
+        out_bytes: one.out_bytes.saturating_add(other.out_bytes),
+    }
+}
+
+/// The server's port in what sshd says of a connection: the client's address and port, then the server's.
+fn server_port(connection: &str) -> Option<u16> {
+    connection.split_whitespace().nth(3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_of_the_ssh_session_is_the_servers() {
+        assert_eq!(server_port("203.0.113.9 51234 198.51.100.7 2222"), Some(2222));
+        assert_eq!([server_port(""), server_port("203.0.113.9 51234")], [None, None]);
+    }
+
+    #[test]
+    fn only_who_is_cut_or_expires_is_limited_and_only_on_its_nodes() {
+        let counted = User { quota_bytes: Some(5), ..User::default() };
+        let cut = User { on_quota: OnQuota::Drop, ..counted.clone() };
+        let elsewhere = User { nodes: ["us-1".to_owned()].into(), ..cut.clone() };
+        let expires = User { expires: NaiveDate::from_ymd_opt(2026, 12, 31), ..User::default() };
+        let limited = [counted, cut, elsewhere, expires].map(|user| is_limited(&user, "hk-1"));
+        assert_eq!(limited, [false, true, false, true]);
+    }
+}

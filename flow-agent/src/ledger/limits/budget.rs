@@ -1,0 +1,127 @@
+//! How much the counters of one user's ports may still grow.
+//!
+//! A quota belongs to a billing month, but counters are cumulative and know no month. [`Limit::new`] translates one into the
+//! other: it gives the values that the counters will have when the quota is used up. Usage and counters grow by the same
+//! bytes, so the result does not depend on the moment of the reading that it was made from.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use crate::ledger::billing::Billed;
+use crate::ledger::counters::Counters;
+
+/// How much the ports of one user may transfer on this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Budget {
+    pub user: String,
+    pub ports: BTreeSet<u16>,
+    /// `None` if only the time is limited.
+    pub quota: Option<Quota>,
+    /// When the user expires: nothing passes from then on.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A quota of the current billing month, and of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    pub limit: Limit,
+    /// Given beforehand, so that the month turns even if no agent runs. `None` leaves the present limit in force.
+    pub next: Option<NextMonth>,
+}
+
+/// The values of the counters (in one epoch, summed over the ports of the budget) at which a quota is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// In and out together.
+    Both(u64),
+    In(u64),
+    Out(u64),
+    /// Each direction by itself; the quota is used up when one of them is.
+    Max(Transferred),
+}
+
+/// The billing month after the present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextMonth {
+    pub at: DateTime<Utc>,
+    /// Its quota, in bytes.
+    pub bytes: u64,
+}
+
+/// Bytes of a user's ports, in both protocols.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Transferred {
+    pub in_bytes: u64,
+    pub out_bytes: u64,
+}
+
+impl Transferred {
+    /// The sum over the counters of some ports; saturating.
+    pub fn sum<'a>(counters: impl IntoIterator<Item = &'a Counters>) -> Self {
+        counters.into_iter().fold(Self::default(), |sum, counters| Self {
+            in_bytes: sum.in_bytes.saturating_add(counters.in_bytes()),
+            out_bytes: sum.out_bytes.saturating_add(counters.out_bytes()),
+        })
+    }
+
+    /// In and out together; saturating.
+    pub fn both(self) -> u64 {
+        self.in_bytes.saturating_add(self.out_bytes)
+    }
+}
+
+impl Limit {
+    /// The limit of counters that are at `counters`, when the month has used `used` of `quota` bytes, and `used_before`
+    /// bytes more that these counters never saw. A quota that is used up gives a limit that the counters have passed.
+    pub fn new(billed: Billed, quota: u64, used: Transferred, used_before: u64, counters: Transferred) -> Self {
+        let limit = |counters: u64, used: u64| {
+            let end = i128::from(counters) + i128::from(quota) - i128::from(used) - i128::from(used_before);
+            u64::try_from(end.max(0)).unwrap_or(u64::MAX)
+        };
+        match billed {
+            Billed::Both => Self::Both(limit(counters.both(), used.both())),
+            Billed::In => Self::In(limit(counters.in_bytes, used.in_bytes)),
+            Billed::Out => Self::Out(limit(counters.out_bytes, used.out_bytes)),
+            Billed::Max => Self::Max(Transferred {
+                in_bytes: limit(counters.in_bytes, used.in_bytes),
+                out_bytes: limit(counters.out_bytes, used.out_bytes),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USED: Transferred = Transferred { in_bytes: 100, out_bytes: 300 };
+    const COUNTERS: Transferred = Transferred { in_bytes: 7_100, out_bytes: 9_300 };
+
+    #[test]
+    fn the_limit_is_as_far_from_the_counters_as_the_usage_is_from_the_quota() {
+        let limit = |billed| Limit::new(billed, 1_000, USED, 50, COUNTERS);
+        // Of 1,000 bytes 50 were used before; 1,000 - 50 - 400 = 550 are left of both, 850 of in, and 650 of out.
+        assert_eq!(limit(Billed::Both), Limit::Both(16_400 + 550));
+        assert_eq!(limit(Billed::In), Limit::In(7_100 + 850));
+        assert_eq!(limit(Billed::Out), Limit::Out(9_300 + 650));
+        let each = Transferred { in_bytes: 7_100 + 850, out_bytes: 9_300 + 650 };
+        assert_eq!(limit(Billed::Max), Limit::Max(each));
+    }
+
+    #[test]
+    fn counters_have_passed_the_limit_of_a_quota_that_is_used_up() {
+        assert_eq!(Limit::new(Billed::Both, 100, USED, 0, COUNTERS), Limit::Both(16_400 - 300));
+        assert_eq!(Limit::new(Billed::In, 0, USED, u64::MAX, COUNTERS), Limit::In(0));
+        assert_eq!(Limit::new(Billed::Out, u64::MAX, USED, 0, COUNTERS), Limit::Out(u64::MAX));
+    }
+
+    #[test]
+    fn the_limit_does_not_depend_on_the_moment_of_the_reading() {
+        let later = |at: Transferred| Transferred { in_bytes: at.in_bytes + 5, out_bytes: at.out_bytes + 70 };
+        for billed in [Billed::Both, Billed::In, Billed::Out, Billed::Max] {
+            let now = Limit::new(billed, 1_000, USED, 50, COUNTERS);
+            assert_eq!(now, Limit::new(billed, 1_000, later(USED), 50, later(COUNTERS)));
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The real program: a quota in the configuration, reached, raised by a reload, and told in the log.
+
+use std::time::Duration;
+
+use super::traffic::{Arrived, Senders};
+use super::{LIMIT, OTHER, PORT, QUIET, assert_cut_at};
+use crate::agent::Node;
+use crate::common::daemon::wait_until;
+use crate::common::netns::Pair;
+
+const USER: &str = r#"
+[[users]]
+name = "acct-8388"
+ports = [8388]
+quota = "20000000 B"
+on_quota = "drop"
+
+[limits]
+never = [22, 443]
+
+[[users]]
+name = "never"
+ports = [443]
+quota = "1 B"
+on_quota = "drop"
+"#;
+
+#[test]
+fn a_quota_is_kept_over_restarts_and_a_reload_opens_again() {
+    let Some(pair) = Pair::make() else { return };
+    let arrived = Arrived::install(&pair, PORT);
+    let never = Arrived::install(&pair, OTHER);
+    let mut node = Node::new(&pair, &[PORT, OTHER], USER);
+    node.start(&["--interface", "wan"]);
+    let senders = Senders::begin(&pair, PORT);
+    wait_until("some has passed", Duration::from_secs(60), || arrived.both() > LIMIT / 10);
+    node.kill();
+    node.start(&["--interface", "wan"]);
+    wait_until("the quota is used up", Duration::from_secs(120), || arrived.both() + super::bound() > LIMIT);
+    let passed = arrived.settle(QUIET);
+    assert_cut_at(LIMIT, passed);
+    node.replace_config("20000000 B", "30000000 B");
+    node.signal(rustix::process::Signal::HUP);
+    wait_until("it opens", Duration::from_secs(10), || arrived.both() > passed);
+    wait_until("the new quota is used up", Duration::from_secs(120), || {
+        arrived.both() + super::bound() > LIMIT + 10_000_000
+    });
+    assert_cut_at(LIMIT + 10_000_000, arrived.settle(QUIET));
+    senders.end();
+    // One byte of quota, and never cut.
+    let free = Senders::begin(&pair, OTHER);
+    wait_until("a port that is never cut goes on", Duration::from_secs(60), || never.both() > 1_000_000);
+    free.end();
+    node.stop();
+    let blocked: Vec<_> = node.hourly().into_iter().filter_map(|seal| seal.get("blocked").cloned()).collect();
+    assert!(blocked.iter().any(|blocked| blocked[PORT.to_string()]["in_packets"].as_u64() > Some(0)), "{blocked:?}");
+}
