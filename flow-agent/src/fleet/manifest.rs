@@ -102,6 +102,8 @@ impl Manifest {
             interfaces: Vec::new(),
             ports: 0,
             other: crate::ledger::counters::Others::default(),
+            blocked: Default::default(),
+            blocked_total: Default::default(),
             other_total: None,
             devices: Vec::new(),
             device_total: None,
