@@ -60,6 +60,8 @@ fn hour(start: DateTime<FixedOffset>, seq: u64) -> HourBlock {
         ports: 0,
         other: Others::default(),
         other_total: None,
+        blocked: Default::default(),
+        blocked_total: Default::default(),
         devices: Vec::new(),
         device_total: None,
         boot_ms: None,
