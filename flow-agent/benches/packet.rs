@@ -55,6 +55,7 @@ pub fn run(report: &mut Report) -> Result<()> {
 /// Every kind of frame, with 64 ports watched.
 fn kinds(report: &mut Report) -> Result<()> {
     let ours = Ours::load(FEW, &["ingress_eth", "egress_eth"])?;
+    let gated = Ours::load_with_budget(FEW, &["gated_in_eth"])?;
     let rivals = Rivals::load(FEW)?;
     let port = FEW.hot_port();
     let datagram = udp(50_000, port, 3_000);
@@ -78,7 +79,6 @@ fn kinds(report: &mut Report) -> Result<()> {
         subject("empty program, again", empty, &outgoing),
         subject("TCP, IPv4, outgoing", ours.programs("egress_eth"), &outgoing),
     ];
-    let gated = Ours::load_with_budget(FEW, &["gated_in_eth"])?;
     let without_budget = frames::frame(&ipv4(TCP, &tcp(50_000, FEW.hot_port() - 1, 100)));
     subjects.push(subject(FAR, gated.programs("gated_in_eth"), &kinds[0].1));
     subjects.push(subject(NONE, gated.programs("gated_in_eth"), &without_budget));
