@@ -28,6 +28,7 @@ pub enum Command {
     Rollup(commands::rollup::Args),
     Report(commands::report::Args),
     Show(commands::show::Args),
+    Top(commands::top::Args),
     Ship(commands::ship::Args),
     Fleet(commands::fleet::Args),
     Check(commands::check::Args),
@@ -50,6 +51,7 @@ pub fn main() -> ExitCode {
         Command::Rollup(_)
         | Command::Report(_)
         | Command::Show(_)
+        | Command::Top(_)
         | Command::Check(_)
         | Command::Users(_)
         | Command::Grant(_)
@@ -74,6 +76,7 @@ pub fn main() -> ExitCode {
             outcome
         }
         Command::Show(args) => commands::show::execute(&cli.common, args),
+        Command::Top(args) => commands::top::execute(&cli.common, args),
         Command::Ship(args) => commands::ship::execute(&cli.common, args),
         Command::Fleet(args) => commands::fleet::execute(&cli.common, args),
         Command::Check(args) => commands::check::execute(&cli.common, args),

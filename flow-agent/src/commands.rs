@@ -21,6 +21,7 @@ pub mod run;
 pub mod ship;
 pub mod show;
 mod templates;
+pub mod top;
 pub mod uninstall;
 pub mod users;
 

@@ -45,6 +45,7 @@ mod privileges;
 mod program;
 mod quota;
 mod rollups;
+mod screens;
 mod soak;
 mod stacks;
 mod state_dir;

@@ -34,6 +34,7 @@ pub const FOR_TESTS: &[&str] = &[
     "prometheus",
     "python3",
     "strace",
+    "tmux",
     "ufw",
     "zstd",
 ];

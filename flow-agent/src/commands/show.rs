@@ -122,7 +122,7 @@ impl By {
 }
 
 /// An interval between two screens.
-fn interval(text: &str) -> Result<Duration, String> {
+pub fn interval(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     let fits = (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&time);
     fits.then_some(time).ok_or_else(|| "expected 100ms to 1d".to_owned())
@@ -220,7 +220,14 @@ fn once(config: &Config, args: &Args, look: &Look) -> Result<Code, Failure> {
         return Ok(Code::Done);
     }
     let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
-    let mut log = Log::new(StateDir::new(&config.state_dir), settings)?.narrowed(args.narrow());
+    // The agent is asked first: what it seals meanwhile is in its answer, and not counted again from the files.
+    let source = Source::of(config);
+    let state = StateDir::new(&config.state_dir);
+    let log = match source.open() {
+        Some(open) => Log::answered(state, settings, open)?,
+        None => Log::new(state, settings)?,
+    };
+    let mut log = log.narrowed(args.narrow());
     // If a time is given without a view, its total is shown.
     let default = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
     let mut view = args.view.or(default);
@@ -257,10 +264,7 @@ fn once(config: &Config, args: &Args, look: &Look) -> Result<Code, Failure> {
         Some(View::Top) => views::top(args, &mut log, &context, look)?,
         Some(View::Total) => views::total(args, &mut log, &context, look)?,
         Some(view) => usage::show(args, view, &mut log, &context, look)?,
-        None => {
-            let source = Source::of(&log);
-            first::show(args, &mut log, config, &context, &source, look)?
-        }
+        None => first::show(args, &mut log, config, &context, &source, look)?,
     }
     Ok(log.finish())
 }

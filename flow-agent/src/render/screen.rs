@@ -14,6 +14,3 @@ pub use rows::Rows;
 pub fn grouped(number: u64) -> String {
     super::numbers::grouped(number.into())
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,6 +7,7 @@ use super::period::Period;
 use crate::commands::output;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::{Block, BlockKind, HourBlock, Hourly};
+use crate::ledger::record::Checkpoint;
 use crate::ledger::usage::{Baseline, Settings, open_bucket};
 use crate::store::damage::Damage;
 use crate::store::hours::{self, Hour, Hours};
@@ -39,6 +40,18 @@ impl Log {
     /// # Errors
     /// If there is no such directory, or it cannot be read.
     pub fn new(state: StateDir, settings: Settings) -> Result<Self, Failure> {
+        let mut log = Self::empty(state, settings)?;
+        let checkpoint = log.document(store::checkpoint::read)?;
+        let users = log.document(store::ports::read)?.map(|list| list.ports).unwrap_or_default();
+        let users = users.into_iter().filter_map(|(port, user)| Some((port, user?))).collect();
+        let mut baseline = Baseline::default();
+        log.read_newest(checkpoint.as_ref(), &mut baseline)?;
+        baseline.set_checkpoint(checkpoint);
+        log.open = open_bucket(&log.settings, &baseline, &users);
+        Ok(log)
+    }
+
+    fn empty(state: StateDir, settings: Settings) -> Result<Self, Failure> {
         if !state.root().is_dir() {
             let root = state.root().display();
             let (error, help) = match state.root().try_exists() {
@@ -52,7 +65,7 @@ impl Log {
             };
             return Err(Failure::new(Code::Store, error).help(help));
         }
-        let mut log = Self {
+        Ok(Self {
             state,
             settings,
             last: None,
@@ -61,14 +74,16 @@ impl Log {
             narrow: Narrow::default(),
             briefs: Briefs::default(),
             nodes: None,
-        };
-        let checkpoint = log.document(store::checkpoint::read)?;
-        let users = log.document(store::ports::read)?.map(|list| list.ports).unwrap_or_default();
-        let users = users.into_iter().filter_map(|(port, user)| Some((port, user?))).collect();
-        let mut baseline = Baseline::default();
-        log.read_newest(checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq), &mut baseline)?;
-        baseline.set_checkpoint(checkpoint);
-        log.open = open_bucket(&log.settings, &baseline, &users);
+        })
+    }
+
+    /// Opens the logs of `state` behind an open bucket that the agent has just read.
+    ///
+    /// # Errors
+    /// If there is no such directory.
+    pub fn answered(state: StateDir, settings: Settings, open: HourBlock) -> Result<Self, Failure> {
+        let mut log = Self::empty(state, settings)?;
+        log.open = Some(open);
         Ok(log)
     }
 
@@ -217,11 +232,13 @@ impl Log {
         }
     }
 
-    /// Reads the newest files until the seal before the checkpoint is found, which is not in the newest file after the
-    /// clock was set back. At least two are read, because an epoch may have ended in the file before.
-    fn read_newest(&mut self, seq: u64, baseline: &mut Baseline) -> Result<(), StoreError> {
+    /// Reads the newest files until the seal that the checkpoint follows is found; it is not in the newest file after the
+    /// clock was set back, and not in two if another epoch has begun since.
+    fn read_newest(&mut self, checkpoint: Option<&Checkpoint>, baseline: &mut Baseline) -> Result<(), StoreError> {
         for (read, date) in hours::dates(&self.state)?.into_iter().rev().enumerate() {
-            if read >= 2 && baseline.seq() >= seq {
+            let is_newer = checkpoint.is_none_or(|checkpoint| baseline.seq() >= checkpoint.seq);
+            let has_epoch = checkpoint.is_none_or(|checkpoint| baseline.seal_of(&checkpoint.epoch).is_some());
+            if is_newer && (read >= 2 || read >= 1 && has_epoch && self.last.is_some()) {
                 break;
             }
             for hour in Hours::read(&self.state, date..=date)? {

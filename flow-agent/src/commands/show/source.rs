@@ -1,13 +1,21 @@
 //! Where the newest figures come from: the agent that runs, or the files that it left.
 
 use super::read::Log;
+use crate::commands::ask;
 use crate::commands::check::state::agent_runs;
-use crate::ledger::record::BackendKind;
+use crate::config::Config;
+use crate::errors;
+use crate::ledger::block::HourBlock;
+use crate::ledger::blocked::Blocked;
+use crate::ledger::now::Now;
+use crate::ledger::record::{BackendKind, HourLine, HourSeal, Kind, VERSION};
 use crate::render::screen::first::State;
 
 /// Where the newest figures come from.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
+    /// An agent answered.
+    Agent(Box<Now>),
     /// The files; the text says why no agent was asked.
     Files { why: String },
 }
@@ -21,19 +29,60 @@ pub(super) struct Counted {
 }
 
 impl Source {
-    /// Finds out whether an agent runs for the state directory of `log`.
-    pub(super) fn of(log: &Log) -> Self {
-        let why = match agent_runs(log.state().root()) {
-            Some(true) => "the last reading of the agent",
-            Some(false) => "no agent runs",
-            None => "from the files",
+    /// Asks the agent that counts for the state directory of `config`, if one runs.
+    pub(super) fn of(config: &Config) -> Self {
+        let runs = |otherwise: &str| match agent_runs(&config.state_dir) {
+            Some(false) => "no agent runs".to_owned(),
+            Some(true) | None => otherwise.to_owned(),
         };
-        Self::Files { why: why.to_owned() }
+        match ask::now(config) {
+            Ok(Some(now)) => Self::Agent(Box::new(now)),
+            Ok(None) => Self::Files { why: runs("the agent does not answer") },
+            Err(error) => Self::Files { why: errors::chain(&error) },
+        }
+    }
+
+    /// The open bucket as the agent has just read it.
+    pub(super) fn open(&self) -> Option<HourBlock> {
+        let Self::Agent(now) = self else { return None };
+        let line = |port: &crate::ledger::now::PortNow| {
+            HourLine::new(now.open.start, now.at, port.port, port.user.clone(), port.open, None, false)
+        };
+        let lines: Vec<HourLine> = now.ports.iter().map(line).collect();
+        let seal = HourSeal {
+            v: VERSION,
+            kind: Kind::Seal,
+            seq: Some(now.open.seq),
+            start: now.open.start,
+            end: now.at,
+            node: now.node.clone(),
+            epoch: now.epoch.clone(),
+            backend: Some(now.backend),
+            count: Some(now.count),
+            pinned: None,
+            quality: now.open.quality,
+            gaps: now.open.gaps.clone(),
+            interfaces: now.interfaces.clone(),
+            ports: u32::try_from(lines.len()).unwrap_or(u32::MAX),
+            other: now.other,
+            other_total: None,
+            // The answer tells what was refused by user, and no view of `show` by port.
+            blocked: Blocked::default(),
+            blocked_total: Blocked::default(),
+            devices: now.devices.clone(),
+            device_total: None,
+            boot_ms: None,
+            sha256: String::new(),
+        };
+        Some(HourBlock { lines, seal })
     }
 
     /// The state for the first screen.
     pub(super) fn state(&self, log: &Log) -> State {
         match self {
+            Self::Agent(now) => {
+                State::Answered { at: now.at, attached: now.attached, waiting: now.waiting, gaps: now.open.gaps.len() }
+            }
             Self::Files { why } => {
                 let at = log.open().or(log.last()).map(|block| block.seal.end);
                 State::Files { at, why: why.clone() }
@@ -44,6 +93,9 @@ impl Source {
     /// What is counted.
     pub(super) fn counted(&self, log: &Log) -> Counted {
         match self {
+            Self::Agent(now) => {
+                Counted { backend: Some(now.backend), interfaces: now.interfaces.clone(), ports: now.ports.len() }
+            }
             Self::Files { .. } => log.last().map_or_else(Counted::default, |last| Counted {
                 backend: last.seal.backend,
                 interfaces: last.seal.interfaces.clone(),

@@ -1,0 +1,96 @@
+//! Asks the agent once in a while, on a thread of its own, so that keys are answered at once.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::Duration;
+
+use super::model::{Key, Snapshot};
+use crate::answer::client;
+use crate::clock;
+use crate::commands::show::hours::last_24;
+use crate::commands::show::narrow::Narrow;
+use crate::commands::show::period::ShowContext;
+use crate::commands::show::read::Log;
+use crate::config::Config;
+use crate::errors;
+use crate::exit::Failure;
+use crate::ledger::usage::Settings;
+use crate::render::screen::first::Hour;
+use crate::store::StateDir;
+
+/// What the thread has to say.
+pub enum News {
+    Answer(Box<Result<Snapshot, String>>),
+    Hours(Key, Vec<Hour>),
+}
+
+/// The thread; it ends when this is dropped.
+pub struct Feed {
+    questions: Sender<Key>,
+    news: Receiver<News>,
+}
+
+impl Feed {
+    /// Asks the agent at `socket` every `interval`.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start(config: &Config, socket: PathBuf, interval: Duration) -> std::io::Result<Self> {
+        let (questions, asked) = mpsc::channel();
+        let (tell, news) = mpsc::channel();
+        let config = config.clone();
+        thread::Builder::new().name("feed".to_owned()).spawn(move || run(&config, &socket, interval, &asked, &tell))?;
+        Ok(Self { questions, news })
+    }
+
+    /// The next news, if there is any within `patience`.
+    pub fn next(&self, patience: Duration) -> Option<News> {
+        self.news.recv_timeout(patience).ok()
+    }
+
+    /// Asks for the last 24 hours of a port or user.
+    pub fn ask(&self, key: Key) {
+        // The thread only ends with this.
+        drop(self.questions.send(key));
+    }
+}
+
+fn run(config: &Config, socket: &std::path::Path, interval: Duration, asked: &Receiver<Key>, tell: &Sender<News>) {
+    let mut next = clock::now().boot_ns;
+    loop {
+        let answer = client::now(socket).map(Snapshot::of).map_err(|error| errors::chain(&error));
+        if tell.send(News::Answer(Box::new(answer))).is_err() {
+            return;
+        }
+        next += u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
+        loop {
+            let wait = Duration::from_nanos(next.saturating_sub(clock::now().boot_ns));
+            match asked.recv_timeout(wait) {
+                Ok(key) => {
+                    let hours = hours(config, &key).unwrap_or_default();
+                    if tell.send(News::Hours(key, hours)).is_err() {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+        // After a slow answer nothing is caught up.
+        next = next.max(clock::now().boot_ns);
+    }
+}
+
+/// The last 24 hours of a port or user, from the files.
+fn hours(config: &Config, key: &Key) -> Result<Vec<Hour>, Failure> {
+    let narrow = match key {
+        Key::Port(port) => Narrow { ports: Some([*port].into()), user: None },
+        Key::User(user) => Narrow { ports: None, user: Some(user.clone()) },
+    };
+    let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
+    let context =
+        ShowContext { now: clock::now().wall, zone: config.timezone, month_start_day: config.month_start_day };
+    let mut log = Log::new(StateDir::new(&config.state_dir), settings)?.narrowed(narrow);
+    last_24(&mut log, &context)
+}

@@ -1,0 +1,131 @@
+//! PURE: the rows of `top`, made from what the agent answers.
+
+use chrono::{DateTime, FixedOffset};
+
+use crate::ledger::counters::Counters;
+use crate::ledger::now::{Now, Rates, UserState};
+use crate::ledger::record::BackendKind;
+use crate::render::screen::printable;
+
+/// What a row is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    Port(u16),
+    User(String),
+}
+
+/// A port or a user.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub key: Key,
+    /// Safe to print.
+    pub name: String,
+    /// The owner of a port, safe to print; empty if it has none, and for users.
+    pub owner: String,
+    /// In lower case, for the filter.
+    search: String,
+    pub ports: Vec<u16>,
+    pub rates: Rates,
+    pub open: Option<Counters>,
+    pub today: Option<Counters>,
+    pub month: Option<Counters>,
+    pub forecast: Option<u64>,
+    /// The bytes that are used, and the quota.
+    pub quota: Option<(u64, u64)>,
+    pub state: Option<UserState>,
+}
+
+impl Row {
+    /// Bytes a second over about the last second, or the shortest time that is known.
+    pub fn rate_in(&self) -> Option<u64> {
+        self.rates.in_1s.or(self.rates.in_10s).or(self.rates.in_60s)
+    }
+
+    /// The same for what went out.
+    pub fn rate_out(&self) -> Option<u64> {
+        self.rates.out_1s.or(self.rates.out_10s).or(self.rates.out_60s)
+    }
+
+    /// In both directions.
+    pub fn rate(&self) -> Option<u64> {
+        self.rate_in()?.checked_add(self.rate_out()?)
+    }
+
+    /// Whether the row has `filter`, in lower case, in its name, its owner or one of its ports.
+    pub fn matches(&self, filter: &str) -> bool {
+        filter.is_empty() || self.search.contains(filter)
+    }
+}
+
+/// One answer of the agent.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub node: String,
+    pub at: DateTime<FixedOffset>,
+    pub backend: BackendKind,
+    pub interfaces: Vec<String>,
+    pub attached: bool,
+    /// Of all ports together; `None` until two readings are known.
+    pub rate_in: Option<u64>,
+    pub rate_out: Option<u64>,
+    pub ports: Vec<Row>,
+    pub users: Vec<Row>,
+}
+
+impl Snapshot {
+    /// The rows of an answer.
+    pub fn of(now: Now) -> Self {
+        let port = |port: crate::ledger::now::PortNow| {
+            let owner = port.user.as_deref().map(printable).unwrap_or_default();
+            Row {
+                name: port.port.to_string(),
+                search: format!("{} {}", port.port, owner.to_lowercase()),
+                owner,
+                key: Key::Port(port.port),
+                ports: vec![port.port],
+                rates: port.rate,
+                open: Some(port.open),
+                today: port.today,
+                month: port.month,
+                forecast: None,
+                quota: None,
+                state: None,
+            }
+        };
+        let user = |user: crate::ledger::now::UserNow| {
+            let name = printable(&user.user);
+            let ports: Vec<String> = user.ports.iter().map(u16::to_string).collect();
+            Row {
+                search: format!("{} {}", name.to_lowercase(), ports.join(" ")),
+                name,
+                owner: String::new(),
+                key: Key::User(user.user),
+                ports: user.ports,
+                rates: user.rate,
+                open: None,
+                today: user.today,
+                month: user.month,
+                forecast: user.forecast,
+                quota: user.used.zip(user.quota),
+                state: user.state,
+            }
+        };
+        let ports: Vec<Row> = now.ports.into_iter().map(port).collect();
+        let sum = |of: fn(&Row) -> Option<u64>| {
+            let known = ports.iter().filter_map(of);
+            // Ports that were added a moment ago have no rate yet; without any, nothing is known.
+            ports.iter().any(|row| of(row).is_some()).then(|| known.fold(0_u64, u64::saturating_add))
+        };
+        Self {
+            node: now.node,
+            at: now.at,
+            backend: now.backend,
+            interfaces: now.interfaces,
+            attached: now.attached,
+            rate_in: sum(Row::rate_in),
+            rate_out: sum(Row::rate_out),
+            users: now.users.into_iter().map(user).collect(),
+            ports,
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! EDGE terminal: takes the whole terminal, and gives it back as it was, whatever happens.
+
+use std::io::{self, Stdout, stdout};
+use std::panic;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::crossterm::cursor::{Hide, Show};
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// The terminal, for as long as this lives.
+pub struct FullScreen {
+    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    ends: Arc<AtomicBool>,
+}
+
+impl FullScreen {
+    /// Takes the terminal.
+    ///
+    /// # Errors
+    /// When it cannot be set up; it is then as it was.
+    pub fn take() -> io::Result<Self> {
+        let ends = Arc::new(AtomicBool::new(false));
+        for signal in [SIGTERM, SIGHUP, SIGINT] {
+            signal_hook::flag::register(signal, Arc::clone(&ends))?;
+        }
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |what| {
+            // The message must not be lost with the screen that it would be written on.
+            give_back();
+            usual(what);
+        }));
+        enable_raw_mode()?;
+        let taken = execute!(stdout(), EnterAlternateScreen, Hide);
+        let terminal = taken.and_then(|()| Terminal::new(CrosstermBackend::new(stdout())));
+        match terminal {
+            Ok(terminal) => Ok(Self { terminal, ends }),
+            Err(error) => {
+                give_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a signal asks the program to end.
+    pub fn should_end(&self) -> bool {
+        self.ends.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for FullScreen {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+/// Leaves the terminal as it was. Errors do not matter: a terminal that is gone needs nothing.
+fn give_back() {
+    drop(execute!(stdout(), LeaveAlternateScreen, Show));
+    drop(disable_raw_mode());
+}
