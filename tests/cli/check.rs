@@ -73,7 +73,9 @@ fn who_is_not_root_is_told_so_and_code_4() {
     let missing = |finding: &Value| {
         finding["section"] == "kernel"
             && finding["status"] == "fail"
-            && finding["what"].as_str().is_some_and(|what| what.starts_with("missing: CAP_NET_ADMIN"))
+            && finding["what"]
+                .as_str()
+                .is_some_and(|what| what.starts_with("missing: ") && what.contains("CAP_NET_ADMIN"))
     };
     assert!(findings(&said.stdout).iter().any(missing), "{}", said.stdout);
 }

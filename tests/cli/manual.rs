@@ -137,8 +137,7 @@ fn the_page_of_the_configuration_has_every_key() {
 fn every_example_is_a_command_line() {
     let parse = |line: &str, place: &str| {
         let line = line.replace("COMMAND", "show");
-        let words = line.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
-        match Cli::try_parse_from(words) {
+        match Cli::try_parse_from(words(&line)) {
             Ok(_) => {}
             Err(error) if error.exit_code() == 0 => {}
             Err(error) => panic!("{place}: `{line}`\n{error}"),
@@ -174,6 +173,24 @@ fn documents(root: &Path) -> Vec<PathBuf> {
         }
     }
     documents
+}
+
+/// The words of a command line, as a shell takes them apart: what is between quotes is one word, or part of one.
+fn words(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in line.chars() {
+        match (quote, c) {
+            (Some(open), _) if c == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, _) if c.is_whitespace() => words.extend(word.take()),
+            (Some(_) | None, _) => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// The command lines of the program in code blocks and between backticks: up to a comment, a pipe or what follows in a list.

@@ -26,9 +26,12 @@ const CONFIGURATION: (&str, &str) = ("/etc/flow-agent/config.toml", "The configu
 const HOURLY: (&str, &str) = ("/var/lib/flow-agent/hourly/2026-10-05.jsonl", "The hourly log of a day.");
 const DAILY: (&str, &str) =
     ("/var/lib/flow-agent/daily/2026-10.jsonl", "The daily log of a month, made from the hourly logs.");
+const SOCKET: (&str, &str) =
+    ("/run/flow-agent/ID.sock", "Where the running agent answers; ID is in the file `instance`.");
+const GRANTS: (&str, &str) = ("/var/lib/flow-agent/grants.jsonl", "What was granted, to whom and when.");
 const MONTHLY: (&str, &str) = ("/var/lib/flow-agent/monthly/2026.jsonl", "On the main node: the totals of each month.");
 
-pub const ALL: [Sections; 10] = [
+pub const ALL: [Sections; 16] = [
     Sections {
         command: "flow-agent",
         examples: &[
@@ -112,6 +115,38 @@ pub const ALL: [Sections; 10] = [
         codes: &[0, 1, 2, 3, 5, 6],
     },
     Sections {
+        command: "top",
+        examples: &[
+            ("Ports or users by their rate, live:", "flow-agent top"),
+            ("Only the rows that contain a text:", "flow-agent top --filter acct"),
+            ("Three answers as lines, for a script:", "flow-agent top --by port --count 3"),
+        ],
+        files: &[CONFIGURATION, SOCKET],
+        codes: &[0, 1, 2, 3, 5],
+    },
+    Sections {
+        command: "ship",
+        examples: &[
+            ("Send each hour as it is sealed; usually systemd starts this:", "flow-agent ship"),
+            ("Send what is there and exit, for cron:", "flow-agent ship --once"),
+        ],
+        files: &[
+            CONFIGURATION,
+            HOURLY,
+            ("/var/lib/flow-agent/ship/ship.json", "Up to where ClickHouse has acknowledged the hourly log."),
+        ],
+        codes: &[0, 1, 2, 3, 5, 6],
+    },
+    Sections {
+        command: "fleet",
+        examples: &[
+            ("Print the statements that make the tables, without running them:", "flow-agent fleet init --print"),
+            ("See the newest hour, the lag and the alarms of each node:", "flow-agent fleet status"),
+        ],
+        files: &[CONFIGURATION],
+        codes: &[0, 1, 2, 3, 6],
+    },
+    Sections {
         command: "check",
         examples: &[
             ("Everything, with advice:", "flow-agent check"),
@@ -128,6 +163,33 @@ pub const ALL: [Sections; 10] = [
         ],
         files: &[CONFIGURATION, ("/etc/flow-agent/known_hosts", "The host keys of the nodes that were enrolled.")],
         codes: &[0, 1, 2, 3, 4, 5, 6, 7],
+    },
+    Sections {
+        command: "users",
+        examples: &[
+            ("Quota, use and forecast of each user:", "flow-agent users"),
+            ("One user as JSON:", "flow-agent users acct-8388 --json"),
+        ],
+        files: &[CONFIGURATION, HOURLY, GRANTS],
+        codes: &[0, 1, 2, 3, 5, 6],
+    },
+    Sections {
+        command: "grant",
+        examples: &[
+            ("Allow a user 50 GiB more in this billing month:", "flow-agent grant acct-8388 50GiB"),
+            ("In another month:", "flow-agent grant acct-8388 50GiB --month 2026-12"),
+        ],
+        files: &[CONFIGURATION, GRANTS],
+        codes: &[0, 1, 2, 3, 5],
+    },
+    Sections {
+        command: "notify",
+        examples: &[
+            ("See what would be sent now, without sending it:", "flow-agent notify --dry-run"),
+            ("On a main node, with what the nodes have counted so far:", "flow-agent notify --gather"),
+        ],
+        files: &[CONFIGURATION, ("/var/lib/flow-agent/notices.jsonl", "What became of each notice.")],
+        codes: &[0, 1, 2, 3, 5, 6, 7],
     },
     Sections {
         command: "prune",

@@ -70,7 +70,7 @@ fn rates(app: &App, row: &Row) -> Vec<Line<'static>> {
 /// TCP and UDP, bytes and packets, of each time.
 fn amounts(app: &App, row: &Row) -> Vec<Line<'static>> {
     let mut lines = vec![Line::styled(
-        format!("{:<11}{:>14}{:>14}{:>14}{:>14}", "", "TCP in", "TCP out", "UDP in", "UDP out"),
+        format!("{:<11}{:>16}{:>16}{:>16}{:>16}", "", "TCP in", "TCP out", "UDP in", "UDP out"),
         dim(),
     )];
     for (name, counters) in [("open bucket", row.open), ("today", row.today), ("month", row.month)] {
@@ -87,7 +87,7 @@ fn amounts(app: &App, row: &Row) -> Vec<Line<'static>> {
 fn cells(counters: Counters, show: impl Fn(u64) -> String, packets: bool) -> String {
     let all = counters.to_array();
     let wanted = all.chunks(2).filter_map(|pair| pair.get(usize::from(packets)).copied());
-    wanted.map(|number| format!("{:>14}", show(number))).collect()
+    wanted.map(|number| format!("{:>16}", show(number))).collect()
 }
 
 fn grouped(number: u64) -> String {

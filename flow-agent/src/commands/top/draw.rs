@@ -174,7 +174,8 @@ fn draw_foot(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let spans = keys.iter().flat_map(|(key, what)| {
         [
             Span::styled(format!(" {key} "), Style::new().add_modifier(Modifier::REVERSED)),
-            Span::raw(format!(" {what}  ")),
+            // All of them together fit into 80 columns.
+            Span::raw(format!(" {what} ")),
         ]
     });
     frame.render_widget(Line::from_iter(spans), area);
