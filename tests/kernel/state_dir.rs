@@ -152,11 +152,22 @@ fn a_state_directory_that_is_moved_away_is_made_again_and_one_that_comes_back_is
     site.end();
 }
 
+/// Removes a directory in which the agent may make a file at any moment.
+pub fn remove_in_use(dir: &Path) {
+    for _ in 0..100 {
+        match fs::remove_dir_all(dir) {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {}
+            other => return other.unwrap(),
+        }
+    }
+    panic!("`{}` was never empty", dir.display());
+}
+
 #[test]
 fn a_state_directory_that_is_removed_is_made_again() {
     let Some(mut site) = Site::begin(&[]) else { return };
     site.pass(1);
-    fs::remove_dir_all(site.node.state_dir()).unwrap();
+    remove_in_use(&site.node.state_dir());
     site.send(20);
     site.wait_until_logged();
     site.end();

@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::scene::Scene;
 use super::{Interference, Setting, row};
 use crate::agent::files;
+use crate::state_dir::remove_in_use;
 
 /// Longer than from one inspection, and one short bucket, to the next.
 const A_WHILE: Duration = Duration::from_secs(6);
@@ -42,7 +43,7 @@ pub fn catalogue() -> Vec<Interference> {
             fs::remove_file(scene.node.state_dir().join("instance")).unwrap();
         }),
         harmless("remove the state directory", everywhere, |scene| {
-            fs::remove_dir_all(scene.node.state_dir()).unwrap();
+            remove_in_use(&scene.node.state_dir());
         }),
         harmless("move the state directory away", everywhere, |scene| {
             fs::rename(scene.node.state_dir(), scene.node.path("aside")).unwrap();
