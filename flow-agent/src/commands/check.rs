@@ -46,7 +46,7 @@ pub struct Args {
     /// Look at the configuration and the files that it names, and at nothing else; `systemctl reload` does so first
     #[arg(long, conflicts_with_all = ["enroll", "send_test"])]
     pub config_only: bool,
-    /// Send a short letter to this mail address, or a short message to this channel of [[notify]]
+    /// Send a short letter to this mail address, or a short message to this channel of `[[notify]]`
     #[arg(long, value_name = "ADDRESS|CHANNEL")]
     pub send_test: Option<String>,
     /// One JSON object a finding

@@ -55,15 +55,19 @@ fn a_node_that_is_killed_anywhere_has_sent_everything_once_in_the_end() {
         calls.iter().flat_map(|(call, count)| (1..=*count).map(|n| (call.as_str(), n))).collect();
     let all = std::env::var("FLOW_AGENT_SWEEP").is_ok_and(|value| value == "all");
     let step = if all { 1 } else { points.len().div_ceil(SAMPLE) };
-    let mut run = 0;
+    let (mut run, mut killed) = (0, 0);
     for (call, n) in points.iter().copied().step_by(step) {
         let name = format!("{call}-{n}");
         let node = node(&name, &engine);
         let status = ship_under_strace(&node, Some((call, n)));
-        assert!(status.signal() == Some(9) || status.code() == Some(137), "{name}: {status:?}");
+        // How many reads an answer takes differs from run to run: some points may not be reached.
+        let is_killed = status.signal() == Some(9) || status.code() == Some(137);
+        assert!(is_killed || status.success(), "{name}: {status:?}");
+        killed += usize::from(is_killed);
         node.ship().with_code(0);
         assert_eq!(found(&engine, &name), expected(HOURS), "killed at {name}");
         run += 1;
     }
+    assert!(killed * 4 >= run * 3, "only {killed} of {run} runs were killed");
     println!("ship: {run} of {} points of {calls:?} were run", points.len());
 }
