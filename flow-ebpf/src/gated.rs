@@ -120,7 +120,7 @@ fn pass_or_refuse(port: u16, protocol: Protocol, direction: Direction, charge: C
     let side = side(entry, direction);
     if !admit(&own, side, charge.bytes) {
         refuse(port, direction, charge.bytes, charge.packets);
-        return TC_ACT_SHOT as i32;
+        return TC_ACT_SHOT;
     }
     add_to_port(port, protocol, direction, charge);
     if let Some(side) = side {
