@@ -6,6 +6,8 @@ use crate::ledger::block::DayBlock;
 use crate::ledger::record::{DayLine, DaySeal};
 use crate::ledger::user::User;
 
+mod revisions;
+
 const MONTH: &str = "2026-10";
 const GIB: u64 = 1 << 30;
 
@@ -98,6 +100,23 @@ fn statement<'a>(report: &'a MonthlyReport, owner: &str) -> &'a Statement {
 fn nobody_was_told(_user: Option<&str>, _rev: u32) -> bool {
     false
 }
+
+/// A report of `bytes` for alice on hk-1, gathered at `now`; without `fr-1`, which has 5 bytes more, it is provisional.
+fn report_of(directory: &Directory, now: &str, bytes: u64, has_fr: bool) -> MonthlyReport {
+    let hk = block("2026-10-05", 86_400, vec![line("2026-10-05", 443, None, (bytes, 0), 0)]);
+    let fr = block("2026-10-05", 86_400, vec![line("2026-10-05", 443, None, (5, 0), 0)]);
+    let fr = if has_fr {
+        gathered(october("fr-1", directory, &[fr]))
+    } else {
+        let nothing = NodeMonth::new("fr-1", directory, MONTH.parse().unwrap(), 1);
+        NodeOutcome { why: Some("connection refused".to_owned()), ..NodeOutcome::taken(nothing) }
+    };
+    let nodes = vec![gathered(october("hk-1", directory, &[hk])), fr];
+    assemble(&ReportInputs { now: at(now), ..inputs(directory, None) }, nodes)
+}
+
+const FIRST: &str = "2026-11-01T00:11:00+08:00";
+const LATER: &str = "2026-11-02T00:11:00+08:00";
 
 #[test]
 fn a_users_bytes_are_added_over_ports_nodes_and_days() {
@@ -439,143 +458,4 @@ fn a_day_is_added_once() {
     let mut figures = october("hk-1", &directory, &[]);
     let again = block("2026-10-01", 86_400, vec![line("2026-10-01", 443, None, (1, 1), 1)]);
     assert_eq!(figures.add(&again), Err(SumError::Twice { day: day("2026-10-01") }));
-}
-
-/// A report of `bytes` for alice on hk-1, gathered at `now`; without `fr-1`, which has 5 bytes more, it is provisional.
-fn report_of(directory: &Directory, now: &str, bytes: u64, has_fr: bool) -> MonthlyReport {
-    let hk = block("2026-10-05", 86_400, vec![line("2026-10-05", 443, None, (bytes, 0), 0)]);
-    let fr = block("2026-10-05", 86_400, vec![line("2026-10-05", 443, None, (5, 0), 0)]);
-    let fr = if has_fr {
-        gathered(october("fr-1", directory, &[fr]))
-    } else {
-        let nothing = NodeMonth::new("fr-1", directory, MONTH.parse().unwrap(), 1);
-        NodeOutcome { why: Some("connection refused".to_owned()), ..NodeOutcome::taken(nothing) }
-    };
-    let nodes = vec![gathered(october("hk-1", directory, &[hk])), fr];
-    assemble(&ReportInputs { now: at(now), ..inputs(directory, None) }, nodes)
-}
-
-const FIRST: &str = "2026-11-01T00:11:00+08:00";
-const LATER: &str = "2026-11-02T00:11:00+08:00";
-
-#[test]
-fn the_same_month_again_is_the_same_report() {
-    let directory = Directory::new(vec![user("alice", &[443])]);
-    let first = report_of(&directory, FIRST, 100, true);
-    let again = report_of(&directory, LATER, 100, true).revise(Some(first.clone()), |_, _| true);
-    assert_eq!(again, first);
-}
-
-#[test]
-fn another_reason_for_the_same_lack_says_nothing_new() {
-    let directory = Directory::new(vec![user("alice", &[443])]);
-    let first = report_of(&directory, FIRST, 100, false);
-    let mut again = report_of(&directory, LATER, 100, false);
-    again.nodes[1].why = Some("no route to host".to_owned());
-    assert_eq!(again.clone().revise(Some(first.clone()), |_, _| true), first);
-    // Where anything else is new, the new reason is told with it.
-    let mut more = report_of(&directory, LATER, 101, false);
-    more.nodes[1].why = Some("no route to host".to_owned());
-    let more = more.revise(Some(first.clone()), |_, _| true);
-    assert_eq!((more.rev, more.nodes[1].why.as_deref()), (1, Some("no route to host")));
-    // Reached again, or not any more, is new.
-    again.nodes[1].why = None;
-    assert_eq!(again.revise(Some(first), |_, _| true).rev, 1);
-}
-
-#[test]
-fn late_data_make_a_revision_that_says_what_changed() {
-    let directory = Directory::new(vec![user("alice", &[443]), user("bob", &[80])]);
-    let first = report_of(&directory, FIRST, 100, false);
-    let second = report_of(&directory, LATER, 100, true).revise(Some(first.clone()), |_, _| true);
-    let alice = statement(&second, "alice");
-    assert_eq!((alice.rev, alice.billed_bytes), (1, 105));
-    let [said] = &alice.history[..] else { panic!("one earlier revision") };
-    assert_eq!((said.rev, said.billed_bytes, said.state), (0, 100, State::Provisional));
-    assert_eq!(said.at, first.made_at);
-    assert_eq!((statement(&second, "bob").rev, second.rev, second.state), (0, 1, State::Final));
-    assert_eq!(second.first_made_at, Some(first.made_at));
-}
-
-#[test]
-fn a_month_that_was_over_is_revised_even_if_nobody_was_told() {
-    let directory = Directory::new(vec![user("alice", &[443])]);
-    let first = report_of(&directory, FIRST, 100, true);
-    let second = report_of(&directory, LATER, 90, true).revise(Some(first), nobody_was_told);
-    assert_eq!((statement(&second, "alice").rev, second.rev), (1, 1));
-}
-
-#[test]
-fn a_month_in_progress_is_revised_only_where_it_was_told() {
-    let directory = Directory::new(vec![user("alice", &[443])]);
-    let before = report_of(&directory, "2026-10-20T12:00:00+08:00", 100, true);
-    assert_eq!(before.state, State::InProgress);
-    let end = || report_of(&directory, FIRST, 100, true);
-
-    let untold = end().revise(Some(before.clone()), nobody_was_told);
-    assert_eq!((statement(&untold, "alice").rev, untold.rev), (0, 0));
-    // Whoever had a letter of a month in progress gets one of the whole month, even of the same figures.
-    let told = end().revise(Some(before), |_, _| true);
-    assert_eq!((statement(&told, "alice").rev, told.rev), (1, 1));
-    assert_eq!(told.first_made_at, Some(told.made_at));
-}
-
-#[test]
-fn figures_that_vanish_are_revised_to_nothing() {
-    let directory = Directory::default();
-    let hk = |lines| gathered(october("hk-1", &directory, &[block("2026-10-05", 86_400, lines)]));
-    let first = assemble(&inputs(&directory, None), vec![hk(vec![line("2026-10-05", 443, Some("carol"), (9, 0), 0)])]);
-    let second = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(first), |_, _| true);
-    let carol = statement(&second, "hk-1/carol");
-    assert_eq!((carol.rev, carol.billed_bytes, carol.history[0].billed_bytes), (1, 0, 9));
-    // And stay so.
-    let third = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(second.clone()), |_, _| true);
-    assert_eq!(third, second);
-}
-
-#[test]
-fn a_report_reads_back_as_it_was_written() {
-    let directory = Directory::new(vec![user("alice", &[443])]);
-    let price = Price { per: GIB, amount: "0.10".parse().unwrap(), currency: "CNY".to_owned() };
-    let first = report_of(&directory, FIRST, 100, false);
-    let mut report = report_of(&directory, LATER, 7 * GIB, true).revise(Some(first), |_, _| true);
-    report.price = Some(price);
-    let json = serde_json::to_string(&report).unwrap();
-    assert_eq!(serde_json::from_str::<MonthlyReport>(&json).unwrap(), report);
-}
-
-proptest! {
-    /// No byte appears or vanishes, whoever it is billed to and in whatever order it comes.
-    #[test]
-    fn all_statements_add_up_to_all_lines(
-        lines in prop::collection::vec((1_u32..=31, 440_u16..446, 0_usize..4, 0_u64..1 << 40, 0_u64..1 << 40), 0..60),
-        nodes in 1_usize..4,
-    ) {
-        let names = [None, Some("alice"), Some("carol"), Some("443")];
-        let directory = Directory::new(vec![user("alice", &[440, 441]), user("bob", &[442])]);
-        let mut expected = Counters::default();
-        let mut outcomes = Vec::new();
-        for node in 0..nodes {
-            let mut busy = BTreeMap::<u32, DayBlock>::new();
-            for (number, port, name, input, output) in lines.iter().skip(node).step_by(nodes) {
-                let date = format!("2026-10-{number:02}");
-                let line = line(&date, *port, names[*name], (*input, *output), 1);
-                expected = expected.checked_add(line.counters()).unwrap();
-                busy.entry(*number).or_insert_with(|| block(&date, 86_400, Vec::new())).lines.push(line);
-            }
-            let busy: Vec<_> = busy.into_values().rev().collect();
-            outcomes.push(gathered(october(&format!("n{node}"), &directory, &busy)));
-        }
-        let report = assemble(&inputs(&directory, None), outcomes);
-        let sum = |parts: Vec<Counters>| {
-            parts.into_iter().fold(Counters::default(), |sum, part| sum.checked_add(part).unwrap())
-        };
-        prop_assert_eq!(sum(report.statements.iter().map(|statement| statement.total).collect()), expected);
-        prop_assert_eq!(report.total(), expected);
-        for statement in &report.statements {
-            prop_assert_eq!(sum(statement.by_node.values().collect()), statement.total);
-            let (input, output) = statement.days.iter().fold((0, 0), |sum, day| (sum.0 + day.0, sum.1 + day.1));
-            prop_assert_eq!((input, output), (statement.total.in_bytes(), statement.total.out_bytes()));
-        }
-    }
 }
