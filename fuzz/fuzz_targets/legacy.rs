@@ -1,0 +1,7 @@
+//! The import of the legacy scripts' logs on whatever comes to mind.
+#![no_main]
+
+#[path = "../laws/legacy.rs"]
+mod laws;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| laws::hold(input));

@@ -1,0 +1,92 @@
+//! What holds for the readers of the small files in the state directory on every text. The fuzzer looks for one that breaks it,
+//! and the test of the corpus looks at every text that was ever of interest.
+
+use std::fs;
+use std::path::Path;
+
+use flow_agent::ledger::month::Month;
+use flow_agent::ledger::statement::MonthlyReport;
+use flow_agent::store::notices::Notices;
+use flow_agent::store::sent::Sent;
+use flow_agent::store::{StateDir, StoreError, checkpoint, grants, instance, ports, reports, ship};
+
+/// The first byte says which file; `root` is an empty directory. Panics where a law is broken.
+pub fn hold(root: &Path, input: &[u8]) {
+    let Some((first, text)) = input.split_first() else { return };
+    let state = StateDir::new(root);
+    let month: Month = "2026-10".parse().expect("a month");
+    match first % 8 {
+        0 => document(&state, &state.checkpoint(), text, checkpoint::read, |state, value| {
+            checkpoint::write(&state.lock_run()?, value)
+        }),
+        1 => {
+            document(&state, &state.ports(), text, ports::read, |state, value| ports::write(&state.lock_run()?, value))
+        }
+        2 => {
+            let path = state.reports(month).join("report.json");
+            fs::create_dir_all(state.reports(month)).expect("the directory is ours");
+            let read = |state: &StateDir| reports::read_report(state, month);
+            document::<MonthlyReport>(&state, &path, text, read, |state, report| {
+                reports::write_report(&state.lock_report()?, report)
+            });
+        }
+        3 => {
+            put(&state.sent(), text);
+            let history = Sent::read(&state).expect("a damaged ledger is read as far as it goes");
+            // Opened for writing it says the same, and an unfinished line is gone.
+            let (_, opened) = Sent::open(&state.lock_report().expect("nobody else")).expect("it can be repaired");
+            assert_eq!(opened, history);
+            assert_eq!(Sent::read(&state).expect("it was repaired"), history);
+        }
+        4 => {
+            put(&state.notices(), text);
+            let content = Notices::read(&state).expect("a damaged ledger is read as far as it goes");
+            let lines = text.iter().filter(|byte| **byte == b'\n').count();
+            assert!(content.lines.len() + content.damages.len() <= lines + 1);
+        }
+        5 => {
+            put(&state.grants(), text);
+            let content = grants::read(&state).expect("a damaged ledger is read as far as it goes");
+            let lines = text.iter().filter(|byte| **byte == b'\n').count();
+            assert!(content.lines.len() + content.damages.len() <= lines + 1);
+        }
+        6 => {
+            fs::create_dir_all(state.ship_dir()).expect("the directory is ours");
+            put(&state.ship(), text);
+            refused_or_read(ship::read(&state));
+        }
+        _ => {
+            put(&state.instance(), text);
+            refused_or_read(instance::read(&state));
+        }
+    }
+}
+
+fn put(path: &Path, text: &[u8]) {
+    fs::write(path, text).expect("the directory is ours");
+}
+
+/// Not what it should be is the only reason why a file of ours that is there cannot be read.
+fn refused_or_read<T>(read: Result<T, StoreError>) -> Option<T> {
+    match read {
+        Ok(value) => Some(value),
+        Err(StoreError::Damaged { .. }) => None,
+        Err(other) => panic!("{other}"),
+    }
+}
+
+/// What was read and is written again is read as the same.
+fn document<T: PartialEq + std::fmt::Debug>(
+    state: &StateDir,
+    path: &Path,
+    text: &[u8],
+    read: impl Fn(&StateDir) -> Result<Option<T>, StoreError>,
+    write: impl Fn(&StateDir, &T) -> Result<(), StoreError>,
+) {
+    put(path, text);
+    if let Some(value) = refused_or_read(read(state)) {
+        let value = value.expect("the file is there");
+        write(state, &value).expect("it can be written");
+        assert_eq!(read(state).expect("it was just written"), Some(value));
+    }
+}
