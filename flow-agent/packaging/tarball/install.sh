@@ -107,7 +107,7 @@ install_all() {
             echo "  $root$target"
         fi
     done
-    if has_systemd; then echo "Then: systemctl daemon-reload; a running flow-agent is restarted, and counts on."; fi
+    if has_systemd; then echo "Then: systemctl daemon-reload; the system user flow-agent-ship; a running flow-agent is restarted, and counts on."; fi
     ask
     mkdir -p "$(dirname "$list")"
     : >"$list.new"
@@ -122,8 +122,9 @@ install_all() {
     mv "$list.new" "$list"
     if has_systemd; then
         systemctl daemon-reload
+        systemd-sysusers flow-agent.conf || echo "warning: the user flow-agent-ship was not made" >&2
         systemd-tmpfiles --create flow-agent.conf || echo "warning: /run/xtables.lock was not made" >&2
-        systemctl try-restart flow-agent.service
+        systemctl try-restart flow-agent.service flow-agent-ship.service
         echo "Installed. Next: flow-agent init --write, flow-agent check, systemctl enable --now flow-agent"
     elif has_openrc; then
         echo "Installed. Next: flow-agent init --write, flow-agent check, rc-update add flow-agent, rc-service flow-agent start"
@@ -139,7 +140,8 @@ uninstall_all() {
     echo "These stay: $root/etc/flow-agent, $root/var/lib/flow-agent"
     ask
     if has_systemd; then
-        systemctl disable --now flow-agent.service flow-agent-report.timer flow-agent-docker.timer flow-agent-frps.timer
+        systemctl disable --now flow-agent.service flow-agent-report.timer flow-agent-notify.timer \
+            flow-agent-gather.timer flow-agent-ship.service flow-agent-docker.timer flow-agent-frps.timer
     elif [ -z "$root" ] && has_openrc; then
         rc-service flow-agent stop || true
         rc-update del flow-agent || true

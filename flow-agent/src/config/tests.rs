@@ -29,7 +29,7 @@ fn every_documented_example_parses() {
     assert_eq!(config.nodes[0].aliases, ["hk-old"]);
     assert_eq!(config.mail.unwrap().server.port, 465);
     assert_eq!(config.users[0].used.unwrap().bytes, 120 << 30);
-    assert_eq!(config.notify[0].events.len(), 7);
+    assert_eq!(config.notify[0].events.len(), 8);
     assert_eq!(config.notify[1].name, "billing");
 }
 

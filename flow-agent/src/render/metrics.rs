@@ -28,6 +28,8 @@ pub struct Metrics {
     pub started_at: i64,
     /// The same, of the end of the newest bucket on disk.
     pub last_seal: Option<i64>,
+    /// The same of the newest bucket that ClickHouse has acknowledged, where hours are sent there.
+    pub shipped: Option<i64>,
     pub attached: bool,
     pub interfaces: Vec<String>,
     pub waiting_buckets: u64,
@@ -106,6 +108,9 @@ impl Metrics {
         let seal = self.last_seal.map(|at| ([], at));
         let help = "End of the newest sealed bucket on disk, since 1970.";
         gauge(encoder, "flow_agent_last_seal_timestamp_seconds", help, seal)?;
+        let shipped = self.shipped.map(|at| ([], at));
+        let help = "End of the newest bucket that ClickHouse has acknowledged, since 1970.";
+        gauge(encoder, "flow_agent_shipped_timestamp_seconds", help, shipped)?;
         let help = "1 while everything that should be counted is attached, else 0.";
         gauge(encoder, "flow_agent_attached", help, [([], i64::from(self.attached))])?;
         let interfaces = self.interfaces.iter().map(|name| ([("interface", name.clone())], 1_i64));
@@ -215,6 +220,7 @@ mod tests {
             count: "ip".into(),
             started_at: 1_790_000_000,
             last_seal: Some(1_790_003_600),
+            shipped: Some(1_790_000_000),
             attached: true,
             interfaces: vec!["eth0".into()],
             watched_ports: 2,
@@ -237,6 +243,7 @@ mod tests {
             r#"flow_agent_port_bytes_total{node="hk-1",port="443",protocol="tcp",direction="in"} 1234"#,
             r#"flow_agent_build_info{node="hk-1",version="0.1.0",backend="ebpf",count="ip"} 1"#,
             r#"flow_agent_last_seal_timestamp_seconds{node="hk-1"} 1790003600"#,
+            r#"flow_agent_shipped_timestamp_seconds{node="hk-1"} 1790000000"#,
             r#"flow_agent_user_bytes_total{node="hk-1",user="a \"quoted\" \\ name",direction="in"} 1234"#,
         ] {
             assert!(open.lines().any(|found| found == line), "{line} is not in\n{open}");
@@ -256,7 +263,8 @@ mod tests {
 
     #[test]
     fn what_is_not_known_has_no_series() {
-        let text = open_metrics(Metrics { last_seal: None, ..sample() });
+        let text = open_metrics(Metrics { last_seal: None, shipped: None, ..sample() });
+        assert!(!text.contains("flow_agent_shipped_timestamp_seconds{"), "{text}");
         assert!(!text.contains("flow_agent_last_seal_timestamp_seconds{"), "{text}");
     }
 }

@@ -90,6 +90,7 @@ fn key(notice: &Notice) -> &'static str {
         (Event::Gap, _) => "notice_gap",
         (Event::Node, _) => "notice_node",
         (Event::Disk, _) => "notice_disk",
+        (Event::Ship, _) => "notice_ship",
     }
 }
 
@@ -140,9 +141,9 @@ fn facts(notice: &Notice, sender: Sender<'_>, language: Language, words: &Words)
         Facts::Gap { seconds, why } => {
             vec![fact("notice_gap_time", numbers::duration(language, *seconds)), fact("notice_why", why.clone())]
         }
+        Facts::Ship { newest } => vec![fact("notice_shipped", time(*newest, words))],
         Facts::Node { newest, why } => {
-            let newest =
-                newest.map_or_else(|| words.say("notice_never", &[]), |at| at.format("%Y-%m-%d %H:%M %:z").to_string());
+            let newest = time(*newest, words);
             let why = why.iter().map(|why| fact("notice_why", why.clone()));
             [fact("notice_newest", newest)].into_iter().chain(why).collect()
         }
@@ -151,6 +152,11 @@ fn facts(notice: &Notice, sender: Sender<'_>, language: Language, words: &Words)
             format!("{} ({})", Human((*free_bytes).into()), numbers::percent(*free_bytes, *size_bytes, 1)),
         )],
     }
+}
+
+/// When something was heard last.
+fn time(at: Option<DateTime<FixedOffset>>, words: &Words) -> String {
+    at.map_or_else(|| words.say("notice_never", &[]), |at| at.format("%Y-%m-%d %H:%M %:z").to_string())
 }
 
 fn bar(notice: &Notice) -> Option<Bar> {
@@ -208,6 +214,7 @@ pub(super) fn of_every_kind(user: &str) -> Vec<Notice> {
         (of_node(Event::Gap), Facts::Gap { seconds: 3_725, why: "the host was down".to_owned() }),
         (of_node(Event::Node), Facts::Node { newest, why: Some("connection refused".to_owned()) }),
         (of_node(Event::Disk), Facts::Disk { free_bytes: 50 << 20, size_bytes: 10 << 30 }),
+        (of_node(Event::Ship), Facts::Ship { newest }),
     ]
     .into_iter()
     .map(|(subject, facts)| Notice { subject, facts })

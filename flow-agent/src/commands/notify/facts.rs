@@ -1,4 +1,5 @@
-//! What is to be said of nodes: gaps, nodes without news, agents that do not count, disks that are almost full.
+//! What is to be said of nodes: gaps, nodes without news, agents that do not count, disks that are almost full, hours that do
+//! not reach ClickHouse.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +7,13 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
 use crate::commands::check::agent;
 use crate::commands::limits::{self, Standing};
+use crate::commands::ship::LAG;
 use crate::config::Config;
 use crate::ledger::calendar;
 use crate::ledger::limits::notice::{Event, Facts, Notice, Subject};
 use crate::ledger::month::Month;
 use crate::ledger::record::Gap;
+use crate::store::{StateDir, ship};
 
 /// A node that nothing is heard of for so long is reported.
 const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(24);
@@ -54,6 +57,7 @@ pub(super) fn of_nodes(
         notices.extend(dead_agent(config, now));
     }
     notices.extend(full_disk(config, standing.today));
+    notices.extend(unshipped(config, now));
     notices
 }
 
@@ -101,6 +105,20 @@ fn full_disk(config: &Config, today: NaiveDate) -> Option<Notice> {
     is_low.then(|| Notice { subject: subject(config, Event::Disk, &config.node, today), facts })
 }
 
+/// Hours of this machine that ClickHouse should have acknowledged long ago. It is reported once for each day from which on
+/// they are missing; nothing is said where `ship` was never started, nor while there is nothing to send.
+fn unshipped(config: &Config, now: DateTime<Utc>) -> Option<Notice> {
+    let state = StateDir::new(&config.state_dir);
+    config.fleet.as_ref().filter(|_| state.ship_dir().exists())?;
+    let unsent = ship::unsent_from(&state).ok()??;
+    // A damaged file is for `check` and for `ship` itself.
+    let newest = ship::read(&state).ok()?.newest;
+    let since = newest.map_or_else(|| calendar::day_start(config.timezone, unsent), |at| at.to_utc());
+    let day = calendar::local(config.timezone, since).date_naive();
+    let facts = Facts::Ship { newest };
+    (now - since > LAG).then(|| Notice { subject: subject(config, Event::Ship, &config.node, day), facts })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +146,37 @@ mod tests {
         let today = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
         let days: Vec<_> = gaps_by_day(&config(), &gaps, today).into_iter().map(|(day, s, _)| (day, s)).collect();
         assert_eq!(days, [(today - Days::new(1), 120), (today, 7)]);
+    }
+
+    #[test]
+    fn hours_that_clickhouse_does_not_acknowledge_are_told_after_two_hours() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateDir::new(root.path());
+        let text = format!(
+            "node = \"hk-1\"\ntimezone = \"UTC\"\nstate_dir = {:?}\n[fleet]\nurl = \"http://127.0.0.1:8123\"\n",
+            root.path()
+        );
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let config = crate::config::load(Some(file.path()), None).unwrap();
+        let at = |text: &str| DateTime::parse_from_rfc3339(&format!("2026-10-05T{text}:00Z")).unwrap();
+        let told = |time: &str| unshipped(&config, at(time).to_utc()).map(|notice| notice.facts);
+
+        state.create_dir(&state.hourly_dir()).unwrap();
+        let log = state.hourly(NaiveDate::from_ymd_opt(2026, 10, 5).unwrap());
+        state.disk().create(&log).unwrap();
+        assert_eq!(told("12:00"), None, "`ship` was never started");
+        let lock = state.lock_ship().unwrap();
+        assert_eq!(told("12:00"), Some(Facts::Ship { newest: None }), "nothing has ever arrived");
+        let newest = Some(at("10:00"));
+        ship::write(&lock, &ship::ShipState { newest, ..ship::ShipState::default() }).unwrap();
+        assert_eq!(told("11:59"), None);
+        assert_eq!(told("12:01"), Some(Facts::Ship { newest }));
+        // Everything was acknowledged, and no agent seals anything: there is nothing to send.
+        let day = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
+        let complete = ship::versions(&state, day).unwrap();
+        let files = BTreeMap::from([(day, ship::ShippedFile { complete, ..ship::ShippedFile::default() })]);
+        ship::write(&lock, &ship::ShipState { newest, files, ..ship::ShipState::default() }).unwrap();
+        assert_eq!(told("23:00"), None);
     }
 }

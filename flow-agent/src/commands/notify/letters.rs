@@ -41,7 +41,9 @@ pub(super) fn message(config: &Config, notice: &Notice, text: LetterText, now: D
         Facts::Usage { used_bytes, left_bytes, forecast_bytes, .. } => {
             (Some(used_bytes), Some(left_bytes), forecast_bytes)
         }
-        Facts::Expiry { .. } | Facts::Gap { .. } | Facts::Node { .. } | Facts::Disk { .. } => (None, None, None),
+        Facts::Expiry { .. } | Facts::Gap { .. } | Facts::Node { .. } | Facts::Disk { .. } | Facts::Ship { .. } => {
+            (None, None, None)
+        }
     };
     Message {
         id: id(config, notice),

@@ -24,10 +24,13 @@ pub enum Event {
     Node,
     /// The file system of the logs is almost full.
     Disk,
+    /// ClickHouse has not acknowledged sealed hours for a long time.
+    Ship,
 }
 
 impl Event {
-    pub const ALL: [Self; 7] = [Self::Warn, Self::Forecast, Self::Cut, Self::Expire, Self::Gap, Self::Node, Self::Disk];
+    pub const ALL: [Self; 8] =
+        [Self::Warn, Self::Forecast, Self::Cut, Self::Expire, Self::Gap, Self::Node, Self::Disk, Self::Ship];
 
     /// The name in the files and in the configuration.
     pub fn name(self) -> &'static str {
@@ -39,6 +42,7 @@ impl Event {
             Self::Gap => "gap",
             Self::Node => "node",
             Self::Disk => "disk",
+            Self::Ship => "ship",
         }
     }
 }
@@ -102,6 +106,8 @@ pub enum Facts {
     Node { newest: Option<DateTime<FixedOffset>>, why: Option<String> },
     /// Of `disk`
     Disk { free_bytes: u64, size_bytes: u64 },
+    /// Of `ship`: the end of the newest bucket that was acknowledged, if one was.
+    Ship { newest: Option<DateTime<FixedOffset>> },
 }
 
 /// `2026-10-05`, where there may be none.

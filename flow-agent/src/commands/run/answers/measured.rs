@@ -50,6 +50,7 @@ pub fn metrics(config: &Config, since: Moment, snapshot: &Snapshot, books: &Book
         },
         started_at: since.wall.timestamp(),
         last_seal: snapshot.state.last_seal.map(|at| at.timestamp()),
+        shipped: None,
         attached: snapshot.state.attached,
         interfaces: seal.interfaces.clone(),
         waiting_buckets: snapshot.state.waiting.into(),

@@ -22,7 +22,7 @@ use crate::ledger::now::{Health, Now, VERSION};
 use crate::ledger::rate::RateSamples;
 use crate::ledger::reading::Moment;
 use crate::render::metrics::{self, Metrics};
-use crate::store::{StateDir, StoreError};
+use crate::store::{StateDir, StoreError, ship};
 
 /// The counting thread is left alone between two readings for at least this long, and for four times as long as the last
 /// one took (with iptables, programs are run), but no longer than [`LONGEST_PAUSE`].
@@ -147,8 +147,15 @@ impl Known {
         self.with_books(snapshot, |books| {
             let sealed_until = snapshot.state.last_seal.map_or(0, |at| at.timestamp());
             books.ever(&self.state, sealed_until)?;
-            Ok(measured::metrics(&self.config, self.since, snapshot, books))
+            Ok(Metrics { shipped: self.shipped(), ..measured::metrics(&self.config, self.since, snapshot, books) })
         })
+    }
+
+    /// Up to when ClickHouse has acknowledged the log, in seconds since 1970; `None` where nothing was sent yet.
+    fn shipped(&self) -> Option<i64> {
+        self.config.fleet.as_ref()?;
+        // A file that cannot be read is named by `check`, and by the program that writes it.
+        ship::read(&self.state).ok()?.newest.map(|at| at.timestamp())
     }
 
     /// Does `work` with the sums of what is sealed before the buckets of `snapshot`.
