@@ -15,7 +15,7 @@
 //! the ratio. The ports lie side by side, or, where it says so, spread over all there are, so that each one's entry in the
 //! port table lies in another place, too.
 //!
-//! The rivals (`flow-ebpf/src/rivals`) read packets with the same parser, and are built with the same toolchain.
+//! The rivals (`benches/rivals`) read packets with the same parser, and are built with the same toolchain.
 
 mod memory;
 mod subjects;

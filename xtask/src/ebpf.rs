@@ -9,6 +9,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{command, output, root, run as run_command};
 
+/// The package that is shipped, and its binary.
+const CLASSIFIERS: &str = "flow-ebpf";
+/// The package of the benches, `flow-agent/benches/rivals`, and its binary.
+const RIVALS: &str = "rivals";
 const OBJECT: &str = "flow-ebpf/object/flow-ebpf.o";
 const LINKER: &str = "bpf-linker";
 /// The last release that links with the LLVM of the pinned rustc, so that no other LLVM is needed.
@@ -62,8 +66,8 @@ pub fn run(options: Options) -> Result<()> {
 pub fn rivals() -> Result<PathBuf> {
     install_rust_src()?;
     let path = install_linker()?;
-    run_command(cargo("build", &path).args(["--bin", "rivals", "--features", "rivals"]))?;
-    Ok(built("rivals"))
+    run_command(&mut cargo("build", RIVALS, &path))?;
+    Ok(built(RIVALS))
 }
 
 /// There is no `core` for eBPF among the toolchain's files: it is built from its sources.
@@ -95,8 +99,8 @@ fn install_linker() -> Result<std::ffi::OsString> {
 }
 
 fn build(path: &std::ffi::OsStr) -> Result<Vec<u8>> {
-    run_command(&mut cargo("build", path))?;
-    let built = built("flow-ebpf");
+    run_command(&mut cargo("build", CLASSIFIERS, path))?;
+    let built = built(CLASSIFIERS);
     fs::read(&built).with_context(|| format!("failed to read {}", built.display()))
 }
 
@@ -105,13 +109,15 @@ fn built(binary: &str) -> PathBuf {
     root().join(TARGET_DIR).join(TARGET).join(PROFILE).join(binary)
 }
 
-/// The crate's own pass of clippy: its panic handler and the standard library's do not go into one.
+/// A pass of clippy of their own: their panic handler and the standard library's cannot be in one build.
 fn lint(path: &std::ffi::OsStr) -> Result<()> {
-    run_command(cargo("clippy", path).args(["--features", "rivals", "--", "-D", "warnings"]))
+    [CLASSIFIERS, RIVALS]
+        .iter()
+        .try_for_each(|package| run_command(cargo("clippy", package, path).args(["--", "-D", "warnings"])))
 }
 
-fn cargo(verb: &str, path: &std::ffi::OsStr) -> Command {
-    let mut cargo = command("cargo", [verb, "--package", "flow-ebpf", "--profile", PROFILE, "--locked"]);
+fn cargo(verb: &str, package: &str, path: &std::ffi::OsStr) -> Command {
+    let mut cargo = command("cargo", [verb, "--package", package, "--profile", PROFILE, "--locked"]);
     cargo.args(["--target", TARGET, "-Zbuild-std=core", "--target-dir", TARGET_DIR]);
     // The pinned stable toolchain builds `core` too, once it is told that it may.
     cargo.env("RUSTC_BOOTSTRAP", "1").env("PATH", path);

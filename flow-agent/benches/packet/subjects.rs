@@ -22,7 +22,7 @@ const COPIES: usize = 6;
 /// The object that is shipped, with these ports watched: [`COPIES`] of it.
 pub struct Ours(Vec<Ebpf>);
 
-/// The programs of `flow-ebpf/src/rivals`, with the same ports watched: as many copies.
+/// The programs of `benches/rivals`, with the same ports watched: as many copies.
 pub struct Rivals(Vec<Ebpf>);
 
 /// Draws one of the watched ports, and goes on with a program.

@@ -10,12 +10,12 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
-#[path = "../atomic.rs"]
+#[path = "../../../../flow-ebpf/src/atomic.rs"]
 mod atomic;
 #[cfg(target_arch = "bpf")]
 mod programs;
 #[cfg(target_arch = "bpf")]
-#[path = "../skb.rs"]
+#[path = "../../../../flow-ebpf/src/skb.rs"]
 #[allow(dead_code, reason = "the classifiers read other frames than plain ones, too")]
 mod skb;
 
