@@ -7,8 +7,8 @@ use super::counters::Counters;
 
 /// Counters by port, in the order of the ports.
 ///
-/// A reading fills it at once, twice a minute, and it is then only iterated in order. Inserting the ports into a tree
-/// would take several times as long as reading the counters.
+/// A reading fills it at once, and it is then only iterated in order. Building a `BTreeMap` instead would take several times
+/// as long as reading the counters: `cargo xtask bench read` measures both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ByPort(Vec<(u16, Counters)>);
 
