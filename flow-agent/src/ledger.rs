@@ -11,6 +11,7 @@ pub mod calendar;
 pub mod counters;
 pub mod cumulative;
 pub mod date;
+pub mod distinct_buckets;
 pub mod forecast;
 pub mod language;
 pub mod legacy;

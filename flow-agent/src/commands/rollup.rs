@@ -118,11 +118,7 @@ fn day_of(
     let before = dates.iter().copied().filter(|date| *date < day).max().unwrap_or(day);
     for hour in Hours::read(state, before..=day)? {
         match hour? {
-            Hour::Bucket(bucket) => {
-                if let Err(conflict) = rollup.take(&bucket) {
-                    damages.push(conflict.to_string());
-                }
-            }
+            Hour::Bucket(bucket) => rollup.take(&bucket),
             Hour::Damage(damage) => {
                 if let Some(span) = damage.span {
                     rollup.reject(span, &damage.what);

@@ -157,10 +157,8 @@ impl Reading<'_> {
         for one in manifests.iter().filter(|one| concerns(one)) {
             let gaps = gaps.get(&(one.key.clone(), one.rev)).cloned().unwrap_or_default();
             let bytes = one.in_bytes.saturating_add(one.out_bytes);
-            // Of one number and revision there is only one.
-            if let Err(conflict) = rollup.take_summary(&one.seal(gaps), bytes) {
-                tracing::debug!("{conflict}");
-            }
+            // The manifests contain each bucket once, in its highest revision.
+            rollup.take_summary(&one.seal(gaps), bytes);
             last_end = last_end.max(Some(one.end.to_utc()));
             last_rev = last_rev.max(one.rev);
             is_there = true;

@@ -2,7 +2,7 @@
 
 mod coverage;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
@@ -25,7 +25,7 @@ pub struct DayRules {
     pub bucket: BucketLength,
 }
 
-/// Adds up the buckets of one day, in any order, each once.
+/// Adds up the buckets of one day, in any order.
 #[derive(Debug)]
 pub struct DayRollup {
     rules: DayRules,
@@ -36,31 +36,6 @@ pub struct DayRollup {
     rejected: Vec<Gap>,
     quality: BTreeMap<Quality, u32>,
     late: Option<LateBucket>,
-    /// The buckets that were added, with the checksums of their lines.
-    seen: HashMap<BucketName, String>,
-}
-
-/// Identifies a bucket. Its start does not, because a clock that was set back may show the same time twice.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum BucketName {
-    Numbered {
-        epoch: String,
-        seq: u64,
-    },
-    /// An imported bucket is identified by its content.
-    Unnumbered {
-        epoch: String,
-        span: Span,
-        sha256: String,
-    },
-}
-
-/// Two different buckets with the same identity.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("bucket {seq} of epoch {epoch:?} is there twice, with different figures")]
-pub struct ConflictingBucket {
-    pub epoch: String,
-    pub seq: u64,
 }
 
 impl DayRollup {
@@ -76,39 +51,25 @@ impl DayRollup {
             rejected: Vec::new(),
             quality: BTreeMap::new(),
             late: None,
-            seen: HashMap::new(),
         }
     }
 
-    /// Adds a bucket. A bucket that begins on another date adds no bytes, but may cover part of the day; therefore pass
-    /// the buckets of the day's own file and those of the newest file before it.
-    ///
-    /// # Errors
-    /// If the bucket was added before with different figures; it is not added again.
-    pub fn take(&mut self, bucket: &HourBlock) -> Result<(), ConflictingBucket> {
+    /// Adds a bucket that was not added before; [`DistinctBuckets`](super::distinct_buckets::DistinctBuckets) tells. A
+    /// bucket that begins on another date adds no bytes, but may cover part of the day; therefore pass the buckets of the
+    /// day's own file and those of the newest file before it.
+    pub fn take(&mut self, bucket: &HourBlock) {
         let bytes = bucket.lines.iter().fold(0_u64, |bytes, line| bytes.saturating_add(line.counters().bytes()));
-        if self.take_summary(&bucket.seal, bytes)? && bucket.seal.start.date_naive() == self.day {
+        self.take_summary(&bucket.seal, bytes);
+        if bucket.seal.start.date_naive() == self.day {
             for line in &bucket.lines {
                 self.add_sum(line.port, line.user.clone(), line.counters());
             }
         }
-        Ok(())
     }
 
     /// Adds a bucket of which only the seal and the bytes of all its ports are known; the sums of its ports are added with
-    /// [`DayRollup::add_sum`]. Returns whether it was not there before.
-    ///
-    /// # Errors
-    /// As [`DayRollup::take`].
-    pub fn take_summary(&mut self, seal: &HourSeal, bytes: u64) -> Result<bool, ConflictingBucket> {
-        match self.seen.insert(name(seal), seal.sha256.clone()) {
-            None => {}
-            Some(before) if before == seal.sha256 => return Ok(false),
-            Some(before) => {
-                self.seen.insert(name(seal), before);
-                return Err(ConflictingBucket { epoch: seal.epoch.clone(), seq: seal.seq.unwrap_or(0) });
-            }
-        }
+    /// [`DayRollup::add_sum`].
+    pub fn take_summary(&mut self, seal: &HourSeal, bytes: u64) {
         self.coverage.cover(seal.start.timestamp(), seal.end.timestamp());
         for gap in &seal.gaps {
             self.coverage.uncover(gap.start.timestamp(), gap.end.timestamp());
@@ -118,7 +79,6 @@ impl DayRollup {
             *self.quality.entry(seal.quality).or_default() += 1;
             self.note_if_late(seal, bytes);
         }
-        Ok(true)
     }
 
     /// Adds what a port moved on this day while `user` owned it.
@@ -210,14 +170,6 @@ impl DayRollup {
             calendar::local(self.rules.zone, at)
         };
         Gap { start: local(from), end: local(to), interface: interface.to_owned(), why: why.to_owned() }
-    }
-}
-
-fn name(seal: &HourSeal) -> BucketName {
-    let epoch = seal.epoch.clone();
-    match seal.seq {
-        Some(seq) => BucketName::Numbered { epoch, seq },
-        None => BucketName::Unnumbered { epoch, span: (seal.start, seal.end), sha256: seal.sha256.clone() },
     }
 }
 

@@ -1,13 +1,12 @@
-//! Reads the hourly log: the buckets of a range of dates, as a stream, and what does not count.
+//! Reads the hourly log: the buckets of a range of dates, as a stream, and the damage between them.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
-use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use chrono::{DateTime, FixedOffset, NaiveDate};
+use chrono::NaiveDate;
 
 use super::blocks::{Blocks, Item};
 use super::compressed;
@@ -16,17 +15,17 @@ use super::error::StoreError;
 use super::layout::StateDir;
 use crate::ledger::block::{HourBlock, Hourly};
 use crate::ledger::date;
+use crate::ledger::distinct_buckets::DistinctBuckets;
 use crate::ledger::month::Month;
 
 /// What comes next in the hourly log.
 #[derive(Debug)]
 pub enum Hour {
-    /// A whole bucket. If a bucket appears twice (the same epoch and `seq`, or the same time and checksum where it has no
-    /// `seq`), only the first is given: a file may be there both compressed and not, while the one replaces the other.
+    /// A complete bucket, the first time that it appears in the range ([`DistinctBuckets`]).
     Bucket(Box<HourBlock>),
-    /// Lines that do not count.
+    /// Damaged lines, which do not count.
     Damage(Damage),
-    /// A bucket without its seal at the end of the newest file. While an agent runs, it is being written; at rest, torn.
+    /// A bucket without a seal at the end of the newest file: a running agent is writing it, or an agent died while it did.
     Unfinished(Damage),
 }
 
@@ -36,10 +35,7 @@ pub struct Hours {
     files: std::vec::IntoIter<PathBuf>,
     newest: Option<PathBuf>,
     file: Option<Blocks<Hourly>>,
-    /// The checksums of the buckets that were read, by epoch and `seq`.
-    seen: HashMap<(String, u64), String>,
-    /// The times and checksums of those that have no `seq`.
-    seen_without_number: HashSet<(DateTime<FixedOffset>, String)>,
+    distinct: DistinctBuckets,
 }
 
 impl Hours {
@@ -52,13 +48,7 @@ impl Hours {
         let newest = dates.last().map(|date| state.hourly(*date));
         dates.retain(|date| range.contains(date));
         let files: Vec<PathBuf> = dates.into_iter().flat_map(|date| files(state, date)).collect();
-        Ok(Self {
-            files: files.into_iter(),
-            newest,
-            file: None,
-            seen: HashMap::new(),
-            seen_without_number: HashSet::new(),
-        })
+        Ok(Self { files: files.into_iter(), newest, file: None, distinct: DistinctBuckets::default() })
     }
 
     fn take(&mut self, item: Item<Hourly>) -> Option<Hour> {
@@ -72,20 +62,14 @@ impl Hours {
             }
             Item::Block(found) => {
                 let seal = &found.block.seal;
-                let Some(seq) = seal.seq else {
-                    let is_new = self.seen_without_number.insert((seal.start, seal.sha256.clone()));
-                    return is_new.then(|| Hour::Bucket(Box::new(found.block)));
-                };
-                match self.seen.insert((seal.epoch.clone(), seq), seal.sha256.clone()) {
-                    None => Some(Hour::Bucket(Box::new(found.block))),
-                    // Copied twice into the log: it is known already.
-                    Some(before) if before == seal.sha256 => None,
-                    Some(_) => Some(Hour::Damage(Damage {
+                match self.distinct.admit(seal) {
+                    Ok(is_new) => is_new.then(|| Hour::Bucket(Box::new(found.block))),
+                    Err(conflict) => Some(Hour::Damage(Damage {
                         path: path.to_owned(),
                         line: found.line,
                         lines: u64::from(seal.ports) + 1,
                         span: Some((seal.start, seal.end)),
-                        what: format!("bucket {seq} of this epoch was already read, with other figures"),
+                        what: conflict.to_string(),
                     })),
                 }
             }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use crate::ledger::block::{DayBlock, HourBlock};
 use crate::ledger::calendar::{self, BucketLength};
 use crate::ledger::counters::{Counters, Flow, Others};
+use crate::ledger::distinct_buckets::DistinctBuckets;
 use crate::ledger::month::Month;
 use crate::ledger::reading::{Identity, Moment, Reading, Unseen};
 use crate::ledger::record::{BackendKind, CountMode, DayLine, Quality};
@@ -53,7 +54,9 @@ fn roll_up(zone: Tz, bucket: BucketLength, blocks: &[HourBlock]) -> Vec<DayBlock
             let ends = block.seal.end.to_utc() >= calendar::day_start(zone, date);
             ends && block.seal.start.date_naive() <= date.succ_opt().unwrap()
         };
-        blocks.iter().filter(touches).for_each(|block| rollup.take(block).unwrap());
+        let mut distinct = DistinctBuckets::default();
+        let blocks = blocks.iter().filter(|block| distinct.admit(&block.seal).unwrap());
+        blocks.filter(touches).for_each(|block| rollup.take(block));
         rollup.finish(far)
     };
     dates.into_iter().map(day).collect()

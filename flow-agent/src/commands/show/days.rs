@@ -127,10 +127,9 @@ impl Log {
         for hour in Hours::read(self.state(), before..=day)? {
             match hour? {
                 Hour::Bucket(block) if self.is_in_open(&block) => {}
-                // The reader reports conflicting buckets.
                 Hour::Bucket(block) => {
                     self.remember(&block);
-                    drop(rollup.take(&block));
+                    rollup.take(&block);
                 }
                 Hour::Unfinished(_) => {}
                 Hour::Damage(damage) => {
@@ -143,7 +142,7 @@ impl Log {
         }
         if let Some(open) = &open {
             self.remember(open);
-            drop(rollup.take(open));
+            rollup.take(open);
         }
         Ok(Some(ShownBlock { block: rollup.finish(context.now), open: open.is_some() }))
     }

@@ -2,6 +2,7 @@ use chrono::FixedOffset;
 
 use super::*;
 use crate::ledger::counters::Others;
+use crate::ledger::distinct_buckets::{ConflictingBucket, DistinctBuckets};
 use crate::ledger::record::HourLine;
 
 fn at(text: &str) -> DateTime<FixedOffset> {
@@ -62,7 +63,8 @@ fn gap(start: &str, end: &str) -> Gap {
 /// The fifth of October, long over.
 fn fifth(buckets: &[HourBlock]) -> DayBlock {
     let mut rollup = DayRollup::new(shanghai(), day("2026-10-05"));
-    buckets.iter().for_each(|bucket| rollup.take(bucket).unwrap());
+    let mut distinct = DistinctBuckets::default();
+    buckets.iter().filter(|bucket| distinct.admit(&bucket.seal).unwrap()).for_each(|bucket| rollup.take(bucket));
     rollup.finish(october("20T00:00").to_utc())
 }
 
@@ -114,7 +116,7 @@ fn a_late_bucket_gives_its_bytes_to_the_day_it_began_and_its_time_to_both() {
     assert_eq!(gaps(&block), ["05 03:00:00 - 06 00:00:00 * no bucket"]);
 
     let mut fourth = DayRollup::new(shanghai(), day("2026-10-04"));
-    fourth.take(&late).unwrap();
+    fourth.take(&late);
     let fourth = fourth.finish(october("20T00:00").to_utc());
     assert_eq!((sums(&fourth), fourth.seal.seconds_covered), (vec![(443, Some("ada"), 100)], 3_600));
     let expected = LateBucket { start: october("04T23:00"), end: october("05T02:30"), bytes: 100 };
@@ -149,12 +151,11 @@ fn order_and_duplicates_do_not_matter_and_a_start_is_no_name() {
 
 #[test]
 fn two_buckets_of_one_name_are_not_both_counted() {
-    let mut rollup = DayRollup::new(shanghai(), day("2026-10-05"));
     let (one, other) = (hour(1, "05T00:00", "05T01:00", 1), hour(1, "05T00:00", "05T01:00", 2));
-    rollup.take(&one).unwrap();
-    assert_eq!(rollup.take(&other), Err(ConflictingBucket { epoch: "boot-1".into(), seq: 1 }));
-    rollup.take(&one).unwrap();
-    assert_eq!(sums(&rollup.finish(october("20T00:00").to_utc())), [(443, Some("ada"), 1)]);
+    let mut distinct = DistinctBuckets::default();
+    assert_eq!(distinct.admit(&one.seal), Ok(true));
+    assert_eq!(distinct.admit(&other.seal), Err(ConflictingBucket { seq: 1 }));
+    assert_eq!(distinct.admit(&one.seal), Ok(false), "the first one counts");
 }
 
 #[test]
@@ -193,7 +194,7 @@ fn what_nobody_saw_is_not_covered_and_is_listed_once() {
 fn a_rejected_bucket_is_a_gap_where_no_other_covers_its_time() {
     let mut rollup = DayRollup::new(shanghai(), day("2026-10-05"));
     for bucket in [hour(1, "05T00:00", "05T01:00", 1), hour(3, "05T01:30", "06T00:00", 2)] {
-        rollup.take(&bucket).unwrap();
+        rollup.take(&bucket);
     }
     rollup.reject(
         (october("05T01:00"), october("05T02:00")),
@@ -207,8 +208,8 @@ fn a_rejected_bucket_is_a_gap_where_no_other_covers_its_time() {
 #[test]
 fn a_day_in_progress_has_no_gap_in_what_is_to_come() {
     let mut rollup = DayRollup::new(shanghai(), day("2026-10-05"));
-    rollup.take(&hour(1, "05T00:00", "05T01:00", 1)).unwrap();
-    rollup.take(&hour(2, "05T01:10", "05T02:00", 1)).unwrap();
+    rollup.take(&hour(1, "05T00:00", "05T01:00", 1));
+    rollup.take(&hour(2, "05T01:10", "05T02:00", 1));
     let block = rollup.finish(october("05T02:30").to_utc());
     assert_eq!(gaps(&block), ["05 01:00:00 - 05 01:10:00 * no bucket"]);
     assert_eq!((block.seal.seconds_in_day, block.seal.seconds_covered), (86_400, 6_600));
@@ -223,7 +224,7 @@ fn the_days_of_a_summer_time_night_are_as_long_as_they_are() {
     // Both hours that are called two o'clock.
     let hours = ["2026-10-25T01:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"];
     for (seq, start) in (1..).zip(hours) {
-        rollup.take(&bucket(seq, at(start), at(start) + chrono::TimeDelta::hours(1), 5)).unwrap();
+        rollup.take(&bucket(seq, at(start), at(start) + chrono::TimeDelta::hours(1), 5));
     }
     let block = rollup.finish(at("2026-11-01T00:00:00Z").to_utc());
     assert_eq!((sums(&block)[0].2, block.seal.seconds_covered), (15, 3 * 3_600));
