@@ -246,7 +246,7 @@ fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger, runtime: &Runtime)
         return Ok(Code::Done);
     }
     let former = reports::read_report(&job.state, job.month)?;
-    let report = collected.report.revise(former, |user, rev| deliveries.was_delivered(user, rev));
+    let report = collected.report.revise(former);
     let letters = Letters::of(job, templates, &report, &deliveries)?;
     output::print(&say::report(&report, &collected.problems))?;
     output::print(&say::plan(&letters, &deliveries, job, &report))?;
@@ -283,14 +283,16 @@ fn report(
         return Ok(Code::Done);
     }
     let former = reports::read_report(&job.state, job.month)?;
-    let report = collected.report.revise(former, |user, rev| deliveries.was_delivered(user, rev));
+    let mut report = collected.report.revise(former);
     let letters = Letters::of(job, templates, &report, &deliveries)?;
     letters.check_resend_names(job)?;
+    let mail = job.config.mail.as_ref().filter(|_| !no_mail);
+    let due = if mail.is_some() { letters.due(job, &report, &deliveries) } else { Vec::new() };
+    report.publish(due.iter().map(|letter| letter.user.as_deref()));
     keep::keep(lock, &report, &letters)?;
 
     let mut posted = None;
-    if let (Some(mail), Some(sent)) = (job.config.mail.as_ref().filter(|_| !no_mail), &mut ledger.sent) {
-        let due = letters.due(job, &report, &deliveries);
+    if let (Some(mail), Some(sent)) = (mail, &mut ledger.sent) {
         let mut mailer = SmtpMailer::new(mail, Timing::default())?;
         let mut post = post::Post { month: job.month, zone: job.config.timezone, sent };
         let settled = post.settle(&letters.all, &due, &deliveries)?;

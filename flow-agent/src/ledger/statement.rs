@@ -55,6 +55,9 @@ pub struct MonthlyReport {
     pub state: State,
     /// Increased each time anything below changes after it was published.
     pub rev: u32,
+    /// Whether this revision is not published yet; see [`Statement::draft`].
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub draft: bool,
     pub billed: Billed,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
@@ -186,6 +189,10 @@ pub struct Statement {
     pub open_nodes: BTreeSet<String>,
     /// Increased each time the figures change after they were published.
     pub rev: u32,
+    /// Whether this revision is not published yet: its month is in progress, and no letter was about to be sent with its
+    /// figures. A draft may change without a new revision. Reports of older versions have no drafts.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub draft: bool,
     /// The earlier revisions, by ascending `rev`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<PriorRevision>,
@@ -300,6 +307,11 @@ impl Statement {
             (None, None) => Owner::Port(0),
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]

@@ -82,6 +82,7 @@ pub(super) fn statement_of(user: &str) -> Statement {
         state: Some(State::Provisional),
         open_nodes: BTreeSet::from(["fr-1".to_owned()]),
         rev: 0,
+        draft: false,
         history: Vec::new(),
     }
 }
@@ -115,6 +116,7 @@ pub(super) fn report_of(statement: Statement) -> MonthlyReport {
         final_at: Some(at(39, 0, 0)),
         state: State::Provisional,
         rev: 0,
+        draft: false,
         billed: Billed::Both,
         price: Some(Price { per: GIB, amount: Decimal::new(10, 2), currency: "CNY".to_owned() }),
         coverage: Coverage { seconds_covered: 2_677_800, seconds: 2 * 2_678_400 },

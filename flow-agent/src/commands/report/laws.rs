@@ -163,7 +163,7 @@ impl Node {
             let (start, end) = (calendar::day_start(zone, day), calendar::day_end(zone, day));
             let nothing =
                 Lived { down_secs: 0, length_secs: 0, user: 0, bytes: 0, written_after_secs: 0, rolls_up: true };
-            rollup.take(&bucket(zone, &node.name, 1_000_000, start, end, &nothing)).unwrap();
+            rollup.take(&bucket(zone, &node.name, 1_000_000, start, end, &nothing));
             rollup.finish(end)
         });
         let full = full.collect();
@@ -202,7 +202,7 @@ impl Node {
     fn roll_up(&mut self, at: DateTime<Utc>) {
         let day_of = |day: &NaiveDate| {
             let mut rollup = DayRollup::new(self.rules(), *day);
-            self.life[..self.written].iter().for_each(|(_, bucket, _)| rollup.take(bucket).unwrap());
+            self.life[..self.written].iter().for_each(|(_, bucket, _)| rollup.take(bucket));
             rollup.finish(at)
         };
         let days = self.owed.iter().map(day_of).collect();
@@ -294,7 +294,7 @@ impl Main<'_> {
             final_after: FINAL_AFTER,
             former: former.as_ref(),
         };
-        self.reports.push(assemble(&inputs, outcomes).revise(former.clone(), |_, _| true));
+        self.reports.push(assemble(&inputs, outcomes).revise(former.clone()));
     }
 
     fn fetch(&self, node: &mut Node, months: &[Month], now: DateTime<Utc>, reached: Reached) -> Option<String> {

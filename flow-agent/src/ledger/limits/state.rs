@@ -219,6 +219,7 @@ mod tests {
             state: None,
             open_nodes: std::collections::BTreeSet::new(),
             rev: 0,
+            draft: false,
             history: Vec::new(),
         }
     }

@@ -114,6 +114,7 @@ pub fn assemble(inputs: &ReportInputs<'_>, nodes: Vec<NodeOutcome<'_>>) -> Month
         final_at: waiting.promised.or_else(|| (state == State::Provisional).then_some(final_at)),
         state,
         rev: 0,
+        draft: !is_over,
         billed: inputs.billed,
         price: inputs.price.cloned(),
         coverage: node_statements.iter().fold(Coverage::default(), |sum, node| Coverage {
@@ -189,6 +190,7 @@ fn empty(inputs: &ReportInputs<'_>, user: Option<String>) -> Statement {
         state: None,
         open_nodes: BTreeSet::new(),
         rev: 0,
+        draft: false,
         history: Vec::new(),
         user,
     }
@@ -219,6 +221,7 @@ fn settle(statement: &mut Statement, progress: Progress, open_nodes: &BTreeSet<&
     statement.open_nodes = open_nodes.iter().filter(is_concerned).map(|node| (*node).to_owned()).collect();
     let waits = !statement.open_nodes.is_empty();
     statement.state = Some(finality::state(progress.is_over, waits, progress.is_overdue));
+    statement.draft = !progress.is_over;
 }
 
 /// Whether data missing on `node` may affect this statement: its owner had a line there in this month or the previous

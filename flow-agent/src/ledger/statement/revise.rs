@@ -6,42 +6,40 @@ use super::{MonthlyReport, PriorRevision, State, Statement};
 use crate::ledger::counters::Counters;
 
 impl MonthlyReport {
-    /// This report as the successor of `former`. `was_told` says whether the letter to a user (`None` for the summary)
-    /// about a revision was, or may have been, handed to the mail server.
+    /// This report as the successor of `former`.
     ///
     /// Figures that were published, in a report after the end of the month or in a letter, get a new revision when they
     /// change. If nothing has changed the result is `former` itself, so that reporting a month again gives the same
     /// bytes.
     #[must_use]
-    pub fn revise(mut self, former: Option<Self>, was_told: impl Fn(Option<&str>, u32) -> bool) -> Self {
+    pub fn revise(mut self, former: Option<Self>) -> Self {
         let Some(mut former) = former else { return self };
         former.complete_from(&self);
-        let was_over = former.state != State::InProgress;
         let now = self.made_at;
-        let ends = !was_over && self.state != State::InProgress;
-        let said: HashMap<_, &Statement> = former.statements.iter().map(|old| (old.key(), old)).collect();
+        let ends = former.state == State::InProgress && self.state != State::InProgress;
+        let old_statements: HashMap<_, &Statement> = former.statements.iter().map(|old| (old.key(), old)).collect();
         for statement in &mut self.statements {
-            if let Some(old) = said.get(&statement.key()) {
-                let was_said = was_over || was_told(old.user.as_deref(), old.rev);
-                statement.follow(old, &former, was_said && (ends || statement.differs(old)));
+            if let Some(old) = old_statements.get(&statement.key()) {
+                statement.follow(old, &former, ends || statement.differs(old));
             }
         }
         // An owner who had figures and now has none must not disappear without a revision.
         let owners: HashSet<_> = self.statements.iter().map(Statement::key).collect();
-        let vanished: Vec<&Statement> = former.statements.iter().filter(|old| !owners.contains(&old.key())).collect();
+        let vanished: Vec<&Statement> =
+            former.statements.iter().filter(|old| !old.draft && !owners.contains(&old.key())).collect();
         for old in vanished {
-            if was_over || was_told(old.user.as_deref(), old.rev) {
-                let mut statement = old.emptied();
-                statement.follow(old, &former, statement.differs(old));
-                statement.state = Some(self.state);
-                self.statements.push(statement);
-            }
+            let mut statement = old.emptied();
+            statement.draft = self.draft;
+            statement.follow(old, &former, statement.differs(old));
+            statement.state = Some(self.state);
+            self.statements.push(statement);
         }
         self.statements.sort_by(|one, other| one.key().cmp(&other.key()));
         self.first_made_at = former.first_made_at.or(self.first_made_at);
         self.final_at = former.final_at.or(self.final_at);
         self.keep_corrections(&former);
         (self.rev, self.made_at) = (former.rev, former.made_at);
+        let is_draft = std::mem::replace(&mut self.draft, former.draft);
         let reasons = self.take_reasons(&former);
         if self == former {
             return former;
@@ -50,10 +48,21 @@ impl MonthlyReport {
             node.why = why;
         }
         self.made_at = now;
-        if was_over || was_told(None, former.rev) {
+        if !former.draft {
             self.rev += 1;
         }
+        self.draft = is_draft;
         self
+    }
+
+    /// Marks the statements of these users as published: letters with their figures are about to be sent. `None` is the
+    /// summary, which has the unassigned ports. Write the report before sending the letters.
+    pub fn publish<'a>(&mut self, recipients: impl IntoIterator<Item = Option<&'a str>>) {
+        let recipients: HashSet<Option<&str>> = recipients.into_iter().collect();
+        self.draft &= !recipients.contains(&None);
+        for statement in &mut self.statements {
+            statement.draft &= !recipients.contains(&statement.user.as_deref());
+        }
     }
 }
 
@@ -113,10 +122,14 @@ impl Statement {
         (self.total, self.billed_bytes, &self.money) != (old.total, old.billed_bytes, &old.money)
     }
 
-    fn follow(&mut self, old: &Self, former: &MonthlyReport, is_revision: bool) {
+    /// Makes this the successor of `old` in the report `former`. `has_changed` says that the figures, or their meaning, are
+    /// not those of `old`.
+    fn follow(&mut self, old: &Self, former: &MonthlyReport, has_changed: bool) {
         self.rev = old.rev;
         self.history.clone_from(&old.history);
-        if is_revision {
+        if !has_changed {
+            self.draft = old.draft;
+        } else if !old.draft {
             self.rev += 1;
             self.history.push(PriorRevision {
                 rev: old.rev,

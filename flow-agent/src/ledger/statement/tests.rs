@@ -97,10 +97,6 @@ fn statement<'a>(report: &'a MonthlyReport, owner: &str) -> &'a Statement {
     report.statements.iter().find(is_it).expect("there is such a statement")
 }
 
-fn nobody_was_told(_user: Option<&str>, _rev: u32) -> bool {
-    false
-}
-
 /// A report of `bytes` for alice on hk-1, gathered at `now`; without `fr-1`, which has 5 bytes more, it is provisional.
 fn report_of(directory: &Directory, now: &str, bytes: u64, has_fr: bool) -> MonthlyReport {
     let hk = block("2026-10-05", 86_400, vec![line("2026-10-05", 443, None, (bytes, 0), 0)]);
@@ -274,14 +270,14 @@ fn only_those_are_provisional_whom_an_open_node_concerns() {
     assert_eq!(states(&unknown), [Provisional, Provisional, Provisional, Provisional, Provisional, Final]);
 
     let on_the_eighth = ReportInputs { now: at("2026-11-08T00:11:00+08:00"), former: Some(&report), ..known };
-    let overdue = assemble(&on_the_eighth, nodes()).revise(Some(report.clone()), |_, _| true);
+    let overdue = assemble(&on_the_eighth, nodes()).revise(Some(report.clone()));
     assert_eq!(states(&overdue), [Final; 6]);
     assert_eq!((overdue.state, overdue.nodes[1].completeness), (Final, Some(Completeness::Overdue)));
     // Nobody gets another letter for it but the admin; what comes now is a correction.
     assert_eq!((statement(&overdue, "bob").rev, overdue.rev), (0, 1));
     fr.add(&block("2026-10-31", 86_400, lines("2026-10-31", &[444]))).unwrap();
     let late = ReportInputs { now: at("2026-11-20T00:11:00+08:00"), ..on_the_eighth };
-    let corrected = assemble(&late, vec![gathered(hk), gathered(fr)]).revise(Some(overdue), |_, _| true);
+    let corrected = assemble(&late, vec![gathered(hk), gathered(fr)]).revise(Some(overdue));
     let bob = statement(&corrected, "bob");
     assert_eq!((bob.rev, bob.billed_bytes, bob.history[0].billed_bytes, bob.history[0].state), (1, 3, 2, Final));
     assert_eq!((statement(&corrected, "alice").rev, corrected.rev), (0, 2));
@@ -320,7 +316,7 @@ fn a_report_of_an_older_version_is_read_and_is_the_same_month_still() {
     }
     let old: MonthlyReport = serde_json::from_value(old).unwrap();
     assert_eq!(old.state_of(&old.statements[0]), State::Final);
-    assert_eq!(report_of(&directory, LATER, 100, true).revise(Some(old), |_, _| true), first);
+    assert_eq!(report_of(&directory, LATER, 100, true).revise(Some(old)), first);
 }
 
 #[test]
@@ -330,8 +326,8 @@ fn a_correction_by_the_node_stays_named() {
     let correction = Correction { day: day("2026-10-05"), seconds_covered_before: 86_400, seconds_covered: 82_800 };
     let mut second = report_of(&directory, LATER, 90, true);
     second.nodes[0].corrections.push(correction);
-    let second = second.revise(Some(first), |_, _| true);
-    let third = report_of(&directory, LATER, 90, true).revise(Some(second.clone()), |_, _| true);
+    let second = second.revise(Some(first));
+    let third = report_of(&directory, LATER, 90, true).revise(Some(second.clone()));
     assert_eq!((third.nodes[0].corrections.as_slice(), &third), (&[correction][..], &second));
 }
 

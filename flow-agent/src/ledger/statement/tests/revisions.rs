@@ -6,7 +6,7 @@ use super::*;
 fn the_same_month_again_is_the_same_report() {
     let directory = Directory::new(vec![user("alice", &[443])]);
     let first = report_of(&directory, FIRST, 100, true);
-    let again = report_of(&directory, LATER, 100, true).revise(Some(first.clone()), |_, _| true);
+    let again = report_of(&directory, LATER, 100, true).revise(Some(first.clone()));
     assert_eq!(again, first);
 }
 
@@ -16,22 +16,22 @@ fn another_reason_for_the_same_lack_says_nothing_new() {
     let first = report_of(&directory, FIRST, 100, false);
     let mut again = report_of(&directory, LATER, 100, false);
     again.nodes[1].why = Some("no route to host".to_owned());
-    assert_eq!(again.clone().revise(Some(first.clone()), |_, _| true), first);
+    assert_eq!(again.clone().revise(Some(first.clone())), first);
     // Where anything else is new, the new reason is told with it.
     let mut more = report_of(&directory, LATER, 101, false);
     more.nodes[1].why = Some("no route to host".to_owned());
-    let more = more.revise(Some(first.clone()), |_, _| true);
+    let more = more.revise(Some(first.clone()));
     assert_eq!((more.rev, more.nodes[1].why.as_deref()), (1, Some("no route to host")));
     // Reached again, or not any more, is new.
     again.nodes[1].why = None;
-    assert_eq!(again.revise(Some(first), |_, _| true).rev, 1);
+    assert_eq!(again.revise(Some(first)).rev, 1);
 }
 
 #[test]
 fn late_data_make_a_revision_that_says_what_changed() {
     let directory = Directory::new(vec![user("alice", &[443]), user("bob", &[80])]);
     let first = report_of(&directory, FIRST, 100, false);
-    let second = report_of(&directory, LATER, 100, true).revise(Some(first.clone()), |_, _| true);
+    let second = report_of(&directory, LATER, 100, true).revise(Some(first.clone()));
     let alice = statement(&second, "alice");
     assert_eq!((alice.rev, alice.billed_bytes), (1, 105));
     let [said] = &alice.history[..] else { panic!("one earlier revision") };
@@ -42,26 +42,42 @@ fn late_data_make_a_revision_that_says_what_changed() {
 }
 
 #[test]
-fn a_month_that_was_over_is_revised_even_if_nobody_was_told() {
+fn a_month_that_was_over_is_revised_even_without_a_letter() {
     let directory = Directory::new(vec![user("alice", &[443])]);
     let first = report_of(&directory, FIRST, 100, true);
-    let second = report_of(&directory, LATER, 90, true).revise(Some(first), nobody_was_told);
+    let second = report_of(&directory, LATER, 90, true).revise(Some(first));
     assert_eq!((statement(&second, "alice").rev, second.rev), (1, 1));
 }
 
 #[test]
-fn a_month_in_progress_is_revised_only_where_it_was_told() {
+fn a_month_in_progress_is_revised_only_where_it_was_published() {
     let directory = Directory::new(vec![user("alice", &[443])]);
-    let before = report_of(&directory, "2026-10-20T12:00:00+08:00", 100, true);
-    assert_eq!(before.state, State::InProgress);
+    let during = |bytes| report_of(&directory, "2026-10-20T12:00:00+08:00", bytes, true);
+    let revs = |report: &MonthlyReport| (statement(report, "alice").rev, report.rev);
+    let drafts = |report: &MonthlyReport| (statement(report, "alice").draft, report.draft);
     let end = || report_of(&directory, FIRST, 100, true);
+    let draft = during(100);
+    assert_eq!((draft.state, drafts(&draft)), (State::InProgress, (true, true)));
+    let changed = during(99).revise(Some(draft.clone()));
+    assert_eq!((revs(&changed), drafts(&changed)), ((0, 0), (true, true)));
+    let ended = end().revise(Some(draft.clone()));
+    assert_eq!((revs(&ended), drafts(&ended)), ((0, 0), (false, false)));
 
-    let untold = end().revise(Some(before.clone()), nobody_was_told);
-    assert_eq!((statement(&untold, "alice").rev, untold.rev), (0, 0));
     // Whoever had a letter of a month in progress gets one of the whole month, even of the same figures.
-    let told = end().revise(Some(before), |_, _| true);
-    assert_eq!((statement(&told, "alice").rev, told.rev), (1, 1));
-    assert_eq!(told.first_made_at, Some(told.made_at));
+    let mut published = draft.clone();
+    published.publish([None, Some("alice")]);
+    assert_eq!(drafts(&published), (false, false));
+    assert_eq!(during(100).revise(Some(published.clone())), published, "nothing is new");
+    let ended = end().revise(Some(published.clone()));
+    assert_eq!((revs(&ended), ended.first_made_at), ((1, 1), Some(ended.made_at)));
+    // Changed figures are a draft again.
+    let changed = during(99).revise(Some(published));
+    assert_eq!((revs(&changed), drafts(&changed)), ((1, 1), (true, true)));
+
+    // A user's letter publishes that user's statement only.
+    let mut only_alice = draft;
+    only_alice.publish([Some("alice")]);
+    assert_eq!((drafts(&only_alice), revs(&end().revise(Some(only_alice)))), ((false, true), (1, 0)));
 }
 
 #[test]
@@ -69,11 +85,11 @@ fn figures_that_vanish_are_revised_to_nothing() {
     let directory = Directory::default();
     let hk = |lines| gathered(october("hk-1", &directory, &[block("2026-10-05", 86_400, lines)]));
     let first = assemble(&inputs(&directory, None), vec![hk(vec![line("2026-10-05", 443, Some("carol"), (9, 0), 0)])]);
-    let second = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(first), |_, _| true);
+    let second = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(first));
     let carol = statement(&second, "hk-1/carol");
     assert_eq!((carol.rev, carol.billed_bytes, carol.history[0].billed_bytes), (1, 0, 9));
     // And stay so.
-    let third = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(second.clone()), |_, _| true);
+    let third = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(second.clone()));
     assert_eq!(third, second);
 }
 
@@ -82,7 +98,7 @@ fn a_report_reads_back_as_it_was_written() {
     let directory = Directory::new(vec![user("alice", &[443])]);
     let price = Price { per: GIB, amount: "0.10".parse().unwrap(), currency: "CNY".to_owned() };
     let first = report_of(&directory, FIRST, 100, false);
-    let mut report = report_of(&directory, LATER, 7 * GIB, true).revise(Some(first), |_, _| true);
+    let mut report = report_of(&directory, LATER, 7 * GIB, true).revise(Some(first));
     report.price = Some(price);
     let json = serde_json::to_string(&report).unwrap();
     assert_eq!(serde_json::from_str::<MonthlyReport>(&json).unwrap(), report);
