@@ -7,9 +7,9 @@ mod all;
 pub mod enroll;
 mod error;
 mod local;
-mod process;
 mod scp;
 mod settings;
+mod ssh;
 mod verify;
 
 use std::future::Future;

@@ -1,21 +1,46 @@
-//! EDGE processes: runs a program with a text for its input, to its end or a deadline.
+//! EDGE processes: runs a program with a text for its input, to its end or a deadline. Every program that flow-agent starts
+//! is started here.
 #![expect(clippy::disallowed_methods, reason = "edge: processes")]
 
-use std::io::{self, Read, Write as _};
-use std::os::unix::process::CommandExt as _;
+use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::process::{ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-/// How a program ended, and what it said.
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, set_parent_process_death_signal, setrlimit};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
+
+/// How a program ended, and its output as text.
 #[derive(Debug)]
 pub struct Output {
     pub status: ExitStatus,
     pub stdout: String,
-    /// The last lines of what it said, on one line.
+    /// The beginning of its error output, on one line.
     pub stderr: String,
+}
+
+/// How a program ended, and its output as it came.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    /// The first [`Limits::output_bytes`].
+    pub stdout: Vec<u8>,
+    /// As many of its error output.
+    pub stderr: Vec<u8>,
+}
+
+/// What a program may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How much of each output is kept. The rest is read and discarded, so that the program does not block.
+    pub output_bytes: usize,
+    /// The largest file that it may write; `None` for any size.
+    pub file_bytes: Option<u64>,
+    /// Whether it is killed when flow-agent is killed.
+    pub dies_with_caller: bool,
 }
 
 /// Why a program gave no output.
@@ -31,62 +56,127 @@ pub enum ProcessError {
     Hung { program: PathBuf, secs: u64 },
 }
 
-/// Longest that one run may take: minutes are for tens of thousands of ports on a slow host.
+/// Longest that one run of a program on this host may take: minutes are for tens of thousands of ports on a slow host.
 const DEADLINE: Duration = Duration::from_secs(300);
-/// Of what a program says when it fails, as much as a person wants to read.
+/// How many characters of the error output a message contains.
 const STDERR_CHARS: usize = 500;
 
-/// Runs `program` in the network namespace of the calling thread; `input` is its standard input.
+/// Runs `program` in the network namespace of the calling thread, which waits for its end; `input` is its standard input.
 ///
 /// # Errors
-/// When it cannot be started, or does not end: then it is killed.
+/// When it cannot be started, or does not end within five minutes: then it is killed.
 pub fn run(program: &Path, arguments: &[&str], input: &str) -> Result<Output, ProcessError> {
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    // A restore that has begun must not end half-way because the agent was killed.
+    let limits = Limits { output_bytes: usize::MAX, file_bytes: None, dies_with_caller: false };
     let error = |source| ProcessError::Run { program: program.to_owned(), source };
-    let mut command = Command::new(program);
-    command.args(arguments).env("LC_ALL", "C");
-    // Ctrl-C at the terminal is for the agent, which then leaves in its own time: a restore must not end half-way.
-    command.process_group(0);
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(error)?;
-    let mut stdin = child.stdin.take().expect("stdin is piped");
-    let stdout = child.stdout.take().expect("stdout is piped");
-    let stderr = child.stderr.take().expect("stderr is piped");
-    // Threads, so that neither side waits for the other with a full pipe; they end with the program.
-    let input = input.to_owned();
-    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let (done, ended) = mpsc::channel();
-    let readers = [read(stdout, done.clone()), read(Box::new(stderr) as Box<dyn Read + Send>, done)];
-    // The ends of both pipes are the end of the program.
-    let in_time = (0..readers.len()).all(|_| ended.recv_timeout(DEADLINE).is_ok());
-    if !in_time {
-        child.kill().map_err(error)?;
-    }
-    let status = child.wait().map_err(error)?;
-    if !in_time {
-        return Err(ProcessError::Hung { program: program.to_owned(), secs: DEADLINE.as_secs() });
-    }
-    let [stdout, stderr] = readers.map(|reader| reader.join().expect("reading into memory does not panic"));
-    // A program that refuses its arguments does not read its input.
-    match writer.join().expect("writing does not panic") {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => return Err(error(source)),
-        Ok(()) | Err(_) => {}
-    }
-    let stdout = String::from_utf8_lossy(&stdout.map_err(error)?).into_owned();
-    let stderr = one_line(&String::from_utf8_lossy(&stderr.map_err(error)?));
-    Ok(Output { status, stdout, stderr })
-}
-
-fn read(mut pipe: impl Read + Send + 'static, done: mpsc::Sender<()>) -> thread::JoinHandle<io::Result<Vec<u8>>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let result = pipe.read_to_end(&mut bytes).map(|_| bytes);
-        // Nobody listens any more once the program was killed.
-        let _ = done.send(());
-        result
+    let run = async {
+        let ended = run_within(program, &arguments, Some(input), limits);
+        match tokio::time::timeout(DEADLINE, ended).await {
+            Ok(ended) => ended.map_err(error),
+            Err(_) => Err(ProcessError::Hung { program: program.to_owned(), secs: DEADLINE.as_secs() }),
+        }
+    };
+    // A thread of its own, because the caller may be part of a runtime, which cannot wait for another one. It has the
+    // network namespace of the thread that starts it.
+    let ended = thread::scope(|scope| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(error)?;
+        scope.spawn(move || runtime.block_on(run)).join().expect("running a program does not panic")
+    })?;
+    Ok(Output {
+        status: ended.status,
+        stdout: String::from_utf8_lossy(&ended.stdout).into_owned(),
+        stderr: one_line(&String::from_utf8_lossy(&ended.stderr)),
     })
 }
 
-/// The lines that matter, joined; not the advice that follows them.
+/// Runs `program` to its end, with `input` as its standard input. Dropping the future kills it and every process that it
+/// started.
+///
+/// # Errors
+/// When it cannot be started, or its input cannot be written.
+pub async fn run_within(
+    program: &Path,
+    arguments: &[OsString],
+    input: Option<&str>,
+    limits: Limits,
+) -> io::Result<Ended> {
+    let mut group = Group { child: command(program, arguments, input.is_some(), limits).spawn()? };
+    let stdin = group.child.stdin.take();
+    let stdout = group.child.stdout.take().expect("stdout is piped");
+    let stderr = group.child.stderr.take().expect("stderr is piped");
+    // At once, so that neither side waits for the other with a full pipe. The ends of the outputs are the program's end.
+    let (written, stdout, stderr) = tokio::join!(
+        write(stdin, input.unwrap_or_default()),
+        first_bytes(stdout, limits.output_bytes),
+        first_bytes(stderr, limits.output_bytes),
+    );
+    let status = group.child.wait().await?;
+    written?;
+    Ok(Ended { status, stdout: stdout?, stderr: stderr? })
+}
+
+fn command(program: &Path, arguments: &[OsString], has_input: bool, limits: Limits) -> Command {
+    let mut command = Command::new(program);
+    let stdin = if has_input { Stdio::piped() } else { Stdio::null() };
+    command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // Errors are recognized by their English text, and with a display ssh would open a window to ask.
+    command.env("LC_ALL", "C").env_remove("DISPLAY").env_remove("SSH_ASKPASS").env_remove("SSH_AUTH_SOCK");
+    // Ctrl-C at the terminal is for flow-agent, which then leaves in its own time: a restore must not end half-way.
+    command.process_group(0);
+    // SAFETY: between fork and exec only async-signal-safe functions may run. Both are bare system calls, without
+    // allocation or locks.
+    unsafe {
+        command.pre_exec(move || {
+            if let Some(bytes) = limits.file_bytes {
+                setrlimit(Resource::Fsize, Rlimit { current: Some(bytes), maximum: Some(bytes) })?;
+            }
+            if limits.dies_with_caller {
+                set_parent_process_death_signal(Some(Signal::KILL))?;
+            }
+            Ok(())
+        });
+    }
+    command
+}
+
+async fn write(stdin: Option<ChildStdin>, input: &str) -> io::Result<()> {
+    let Some(mut stdin) = stdin else { return Ok(()) };
+    match stdin.write_all(input.as_bytes()).await {
+        // A program that refuses its arguments does not read its input; its exit status tells.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}
+
+async fn first_bytes(mut pipe: impl AsyncRead + Unpin, most: usize) -> io::Result<Vec<u8>> {
+    let (mut kept, mut chunk) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        let read = pipe.read(&mut chunk).await?;
+        if read == 0 {
+            return Ok(kept);
+        }
+        kept.extend_from_slice(&chunk[..read.min(most - kept.len())]);
+    }
+}
+
+/// A child and its descendants, which are killed if this is dropped before the child was waited for.
+struct Group {
+    child: Child,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // `id` is `None` after the child was waited for: from then on its number may belong to another group.
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        if let Some(Err(error)) = id.map(|id| kill_process_group(id, Signal::KILL)) {
+            tracing::warn!(%error, "failed to kill a program that took too long");
+        }
+    }
+}
+
+/// The lines of an error output, joined, without the advice that some programs add.
 fn one_line(text: &str) -> String {
     let lines = text
         .lines()
@@ -132,5 +222,21 @@ mod tests {
         let output = run(Path::new("/bin/false"), &[], &"line\n".repeat(100_000)).unwrap();
         assert_eq!(output.status.code(), Some(1));
         assert!(matches!(run(Path::new("/nowhere"), &[], ""), Err(ProcessError::Run { .. })));
+    }
+
+    #[test]
+    fn a_caller_inside_a_runtime_may_wait_for_a_program() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let output = runtime.block_on(async { run(Path::new("/bin/cat"), &[], "text") }).unwrap();
+        assert_eq!(output.stdout, "text");
+    }
+
+    #[test]
+    fn only_the_first_bytes_of_an_output_are_kept() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let limits = Limits { output_bytes: 7, file_bytes: Some(1), dies_with_caller: true };
+        let input = "line\n".repeat(100_000);
+        let ended = runtime.block_on(run_within(Path::new("/bin/cat"), &[], Some(&input), limits)).unwrap();
+        assert_eq!((ended.status.success(), &ended.stdout[..]), (true, &b"line\nli"[..]));
     }
 }

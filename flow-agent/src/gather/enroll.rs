@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use super::error::FetchError;
-use super::process;
+use super::ssh;
 
 /// A host key that a node shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +19,11 @@ pub struct HostKey {
 /// # Errors
 /// When nobody answers, or a program is missing.
 pub async fn host_key(host: &str, port: u16) -> Result<HostKey, FetchError> {
-    let scanned = process::run("ssh-keyscan", &scan_arguments(host, port), None).await?;
+    let scanned = ssh::run("ssh-keyscan", &scan_arguments(host, port), None).await?;
     let text = String::from_utf8_lossy(&scanned.stdout).into_owned();
     let Some(key) = best_key(&text) else { return Err(FetchError::NoHostKey) };
     let line = format!("{} {key}", pattern(host, port));
-    let told = process::run("ssh-keygen", &["-l".into(), "-f".into(), "-".into()], Some(&line)).await?;
+    let told = ssh::run("ssh-keygen", &["-l".into(), "-f".into(), "-".into()], Some(&line)).await?;
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     let words: Vec<&str> = told.split_whitespace().collect();
     match words[..] {

@@ -10,7 +10,7 @@ pub use arguments::Remote;
 pub use client::{Client, client};
 
 use super::error::FetchError;
-use super::process;
+use super::ssh;
 use super::{Fetching, LogFetcher, file_name};
 use crate::ledger::month::Month;
 
@@ -28,10 +28,10 @@ impl LogFetcher for ScpFetcher {
         Box::pin(async move {
             let source = self.state_dir.join("daily").join(file_name(month));
             let ended = match self.client {
-                Client::Scp => process::run("scp", &arguments::scp(&self.remote, &source, target), None).await?,
+                Client::Scp => ssh::run("scp", &arguments::scp(&self.remote, &source, target), None).await?,
                 Client::Sftp => {
                     let batch = arguments::batch(&source, target);
-                    process::run("sftp", &arguments::sftp(&self.remote), Some(&batch)).await?
+                    ssh::run("sftp", &arguments::sftp(&self.remote), Some(&batch)).await?
                 }
             };
             match outcome::failure(&ended, &source) {

@@ -1,7 +1,7 @@
 //! Which of OpenSSH's programs fetches over SFTP. scp uses it since OpenSSH 9; its older protocol lets the node choose which
 //! file is written.
 
-use crate::gather::process;
+use crate::gather::ssh;
 
 /// The program that fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Client {
 
 /// Asks the system's ssh for its version; also returns that, such as `OpenSSH_9.2p1`.
 pub async fn client() -> (Client, String) {
-    match process::run("ssh", &["-V".into()], None).await {
+    match ssh::run("ssh", &["-V".into()], None).await {
         Ok(ended) => {
             let said = String::from_utf8_lossy(&ended.stderr).into_owned();
             let version = said.split([' ', ',']).next().unwrap_or_default().trim().to_owned();

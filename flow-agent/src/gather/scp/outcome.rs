@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::gather::error::FetchError;
-use crate::gather::process::Ended;
 use crate::ledger::name;
+use crate::process::Ended;
 
 /// How much of its error output is passed on, in characters.
 const MAX_CHARS: usize = 300;

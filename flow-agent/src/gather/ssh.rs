@@ -1,0 +1,24 @@
+//! Runs the programs of OpenSSH, which may hang or write without end.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::MOST_FILE_BYTES;
+use super::error::FetchError;
+use crate::process::{self, Ended, Limits};
+
+/// A file that is fetched may not become larger than [`MOST_FILE_BYTES`], and a fetch ends with flow-agent.
+const LIMITS: Limits = Limits { output_bytes: 16 << 10, file_bytes: Some(MOST_FILE_BYTES), dies_with_caller: true };
+
+/// Runs `program` to its end, with `input` as its standard input. Dropping the future kills it.
+///
+/// # Errors
+/// When it cannot be started.
+pub(super) async fn run(
+    program: &'static str,
+    arguments: &[OsString],
+    input: Option<&str>,
+) -> Result<Ended, FetchError> {
+    let ended = process::run_within(Path::new(program), arguments, input, LIMITS).await;
+    ended.map_err(|source| FetchError::Start { program, source })
+}
