@@ -28,5 +28,6 @@ pub mod rollup;
 pub mod seal;
 pub mod statement;
 pub mod units;
+pub mod unsealed;
 pub mod usage;
 pub mod user;

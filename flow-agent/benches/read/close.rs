@@ -8,7 +8,8 @@ use chrono_tz::Tz;
 use flow_agent::backend::{Backend, ebpf};
 use flow_agent::clock;
 use flow_agent::ledger::calendar::BucketLength;
-use flow_agent::ledger::usage::{Baseline, Closing, Counted, Meter, Settings};
+use flow_agent::ledger::unsealed::{Baseline, Closing, Settings};
+use flow_agent::ledger::usage::{Counted, Meter};
 use flow_agent::store::StateDir;
 use flow_agent::store::journal::Journal;
 

@@ -18,7 +18,7 @@ use crate::ledger::limits::grant;
 use crate::ledger::limits::state::{Known, Rules, UserState};
 use crate::ledger::month::Month;
 use crate::ledger::statement::{Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, Statement, assemble};
-use crate::ledger::usage::Settings;
+use crate::ledger::unsealed::Settings;
 use crate::store::blocks::{Blocks, Item};
 use crate::store::{StateDir, StoreError, grants, hours};
 

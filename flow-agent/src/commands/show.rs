@@ -28,7 +28,7 @@ use crate::commands::{Common, output};
 use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::ledger::statement::Directory;
-use crate::ledger::usage::Settings;
+use crate::ledger::unsealed::Settings;
 use crate::ports::spec;
 use crate::render::screen::Look;
 use crate::store::StateDir;

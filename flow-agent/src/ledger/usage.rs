@@ -1,6 +1,6 @@
 //! From readings to buckets: what happened between two readings, under which name, and how well it is known.
 //!
-//! A [`Meter`] is resumed from a [`Baseline`] (the last seals and the checkpoint), is shown readings, and gives buckets.
+//! A [`Meter`] is resumed from a [`Baseline`](super::unsealed::Baseline) (the last seals and the checkpoint), is shown readings, and gives buckets.
 //! The agent's loop, in its order:
 //!
 //! 1. [`Baseline::take`] every bucket of the journal, [`Baseline::set_checkpoint`]; while [`Baseline::is_ahead_of`] the
@@ -14,23 +14,16 @@
 //!    checkpoint says what came after a seal, so that seal must be there.
 //! 5. When counters were replaced: [`Meter::replace`], and on as in 2.
 
-mod baseline;
 mod bucket_clock;
-mod bucket_writer;
-mod inputs;
+mod counted;
 mod meter;
 mod open;
 mod restore;
-mod unseen;
-mod usage_since_seal;
 
-pub use baseline::{Baseline, LastSeal};
-pub use bucket_writer::open_bucket;
-pub use inputs::{Closing, Counted, Settings};
+pub use counted::Counted;
 pub use meter::Meter;
 pub use open::ForeignEpoch;
 pub use restore::SealedBuckets;
-pub use unseen::goes_on_after;
 
 #[cfg(test)]
 pub(crate) mod tests;

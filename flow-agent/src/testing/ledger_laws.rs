@@ -14,8 +14,9 @@ use crate::ledger::month::Month;
 use crate::ledger::reading::{Identity, Moment, Reading, Unseen};
 use crate::ledger::record::{BackendKind, CountMode, DayLine, Quality};
 use crate::ledger::rollup::{DayRollup, DayRules};
+use crate::ledger::unsealed::{Baseline, Closing, Settings};
 use crate::ledger::usage::tests::bucket_of;
-use crate::ledger::usage::{Baseline, Closing, Counted, Meter, Settings};
+use crate::ledger::usage::{Counted, Meter};
 
 type Sums = BTreeMap<(u16, Option<String>), Counters>;
 

@@ -8,7 +8,7 @@ use crate::commands::output;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::{Block, BlockKind, HourBlock, Hourly};
 use crate::ledger::record::Checkpoint;
-use crate::ledger::usage::{Baseline, Settings, open_bucket};
+use crate::ledger::unsealed::{Baseline, Settings, open_bucket};
 use crate::store::damage::Damage;
 use crate::store::hours::{self, Hour, Hours};
 use crate::store::{self, StateDir, StoreError};

@@ -15,7 +15,7 @@ use crate::commands::show::read::Log;
 use crate::config::Config;
 use crate::errors;
 use crate::exit::Failure;
-use crate::ledger::usage::Settings;
+use crate::ledger::unsealed::Settings;
 use crate::render::screen::first::Hour;
 use crate::store::StateDir;
 

@@ -152,7 +152,7 @@ impl Baseline {
     }
 
     /// The end of the last bucket.
-    pub(super) fn sealed_until(&self) -> Option<DateTime<Utc>> {
+    pub(in crate::ledger) fn sealed_until(&self) -> Option<DateTime<Utc>> {
         self.newest.as_ref().map(|newest| newest.end)
     }
 
@@ -169,7 +169,7 @@ impl Baseline {
     }
 
     /// The usage since the last seal of `epoch`; without one, since zero.
-    pub(super) fn usage(&self, epoch: &str) -> UsageSinceSeal {
+    pub(in crate::ledger) fn usage(&self, epoch: &str) -> UsageSinceSeal {
         let Some(last) = self.epochs.get(epoch) else {
             return UsageSinceSeal::resume(
                 BTreeMap::new(),
@@ -192,7 +192,7 @@ impl Baseline {
     }
 
     /// What the checkpoint saw, as a reading: a port that it does not name stands where the seal left it.
-    pub(super) fn checkpoint_reading(&self, checkpoint: &Checkpoint) -> Reading {
+    pub(in crate::ledger) fn checkpoint_reading(&self, checkpoint: &Checkpoint) -> Reading {
         let last = self.epochs.get(&checkpoint.epoch);
         let mut ports = last.map(|last| last.totals.clone()).unwrap_or_default();
         ports.extend(checkpoint.totals.iter().map(|(port, total)| (*port, Counters::from_array(*total))));

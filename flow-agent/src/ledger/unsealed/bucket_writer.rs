@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::baseline::Baseline;
-use super::bucket_clock::Closed;
-use super::inputs::{Closing, Settings};
-use super::open::Open;
+use super::bucket_times::Closed;
+use super::settings::{Closing, Settings};
 use super::usage_since_seal::{Figures, PortUsage};
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar;
@@ -22,48 +21,24 @@ pub fn open_bucket(settings: &Settings, baseline: &Baseline, users: &BTreeMap<u1
 }
 
 /// Writes buckets, one `seq` after the other.
-pub(super) struct BucketWriter<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) seq: u64,
-    pub(super) closing: Closing<'a>,
+pub(in crate::ledger) struct BucketWriter<'a> {
+    pub(in crate::ledger) settings: &'a Settings,
+    pub(in crate::ledger) seq: u64,
+    pub(in crate::ledger) closing: Closing<'a>,
 }
 
 /// What a seal says of the counters, as far as it is known.
-struct Source<'a> {
-    epoch: &'a str,
-    backend: Option<BackendKind>,
-    count: Option<CountMode>,
-    pinned: Option<bool>,
-    interfaces: Vec<String>,
+pub(in crate::ledger) struct Source<'a> {
+    pub(in crate::ledger) epoch: &'a str,
+    pub(in crate::ledger) backend: Option<BackendKind>,
+    pub(in crate::ledger) count: Option<CountMode>,
+    pub(in crate::ledger) pinned: Option<bool>,
+    pub(in crate::ledger) interfaces: Vec<String>,
 }
 
 impl BucketWriter<'_> {
-    /// The open bucket, up to the newest reading.
-    pub(super) fn close(&mut self, open: &mut Open) -> HourBlock {
-        let times = open.clock.close(open.read_at);
-        let figures = open.usage.close();
-        open.unknown = false;
-        let gaps = times.gaps(self.settings.zone, self.closing.unseen);
-        let quality = match () {
-            () if !gaps.is_empty() => Quality::Gap,
-            () if figures.reset => Quality::Reset,
-            () if times.clock => Quality::Clock,
-            () if times.late => Quality::Late,
-            () => Quality::Exact,
-        };
-        let identity = &open.identity;
-        let source = Source {
-            epoch: &identity.epoch,
-            backend: Some(identity.kind),
-            count: Some(identity.count),
-            pinned: Some(identity.pinned),
-            interfaces: open.interfaces.clone(),
-        };
-        self.bucket(source, times, quality, gaps, figures)
-    }
-
     /// What `checkpoint` says of counters that are gone, beyond their last seal.
-    pub(super) fn lost(&mut self, baseline: &Baseline, checkpoint: &Checkpoint) -> HourBlock {
+    pub(in crate::ledger) fn lost(&mut self, baseline: &Baseline, checkpoint: &Checkpoint) -> HourBlock {
         let mut usage = baseline.usage(&checkpoint.epoch);
         usage.observe(&baseline.checkpoint_reading(checkpoint));
         let figures = usage.close();
@@ -86,7 +61,8 @@ impl BucketWriter<'_> {
         self.bucket(source, times, quality, gaps, figures)
     }
 
-    fn bucket(
+    /// The bucket of these figures, under the next `seq`.
+    pub(in crate::ledger) fn bucket(
         &mut self,
         source: Source<'_>,
         times: Closed,

@@ -8,7 +8,7 @@ use crate::ledger::reading::Reading;
 
 /// Usage of the open bucket, and the readings that it is the difference of.
 #[derive(Clone, Debug, Default)]
-pub(super) struct UsageSinceSeal {
+pub(in crate::ledger) struct UsageSinceSeal {
     /// At the last seal; the ports that are not here count from zero.
     sealed: BTreeMap<u16, Counters>,
     /// At the newest reading.
@@ -38,30 +38,30 @@ struct Difference<T> {
 
 /// A port's part of a closed bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PortUsage {
-    pub(super) port: u16,
-    pub(super) usage: Counters,
+pub(in crate::ledger) struct PortUsage {
+    pub(in crate::ledger) port: u16,
+    pub(in crate::ledger) usage: Counters,
     /// `None` for a port whose counters vanished: there is nothing to go on from.
-    pub(super) total: Option<Counters>,
-    pub(super) closed: bool,
+    pub(in crate::ledger) total: Option<Counters>,
+    pub(in crate::ledger) closed: bool,
 }
 
 /// A closed bucket's figures.
 #[derive(Clone, Debug)]
-pub(super) struct Figures {
-    pub(super) ports: Vec<PortUsage>,
-    pub(super) others: Others,
-    pub(super) other_total: Others,
-    pub(super) blocked: Blocked,
-    pub(super) blocked_total: Blocked,
-    pub(super) devices: Vec<Device>,
-    pub(super) device_total: Vec<Device>,
-    pub(super) reset: bool,
+pub(in crate::ledger) struct Figures {
+    pub(in crate::ledger) ports: Vec<PortUsage>,
+    pub(in crate::ledger) others: Others,
+    pub(in crate::ledger) other_total: Others,
+    pub(in crate::ledger) blocked: Blocked,
+    pub(in crate::ledger) blocked_total: Blocked,
+    pub(in crate::ledger) devices: Vec<Device>,
+    pub(in crate::ledger) device_total: Vec<Device>,
+    pub(in crate::ledger) reset: bool,
 }
 
 impl UsageSinceSeal {
     /// Goes on from what a seal says; ports that are not in `totals` count from zero.
-    pub(super) fn resume(
+    pub(in crate::ledger) fn resume(
         totals: BTreeMap<u16, Counters>,
         closed: BTreeSet<u16>,
         others: Others,
@@ -82,7 +82,7 @@ impl UsageSinceSeal {
     }
 
     /// Adds what `reading` has more than the one before.
-    pub(super) fn observe(&mut self, reading: &Reading) {
+    pub(in crate::ledger) fn observe(&mut self, reading: &Reading) {
         self.closed.retain(|port, _| reading.draining.contains(port));
         let vanished: Vec<u16> = self.last.keys().copied().filter(|port| !reading.ports.contains_key(port)).collect();
         for port in vanished {
@@ -142,45 +142,45 @@ impl UsageSinceSeal {
 
     /// What the counters of a port were at the last seal, as far as they are those of the newest reading; zero for a port that
     /// came since.
-    pub(super) fn sealed_counters(&self, port: u16) -> Counters {
+    pub(in crate::ledger) fn sealed_counters(&self, port: u16) -> Counters {
         let counters = |of: &BTreeMap<u16, Counters>| of.get(&port).copied().unwrap_or_default();
         counters(&self.last).since(counters(&self.usage)).0
     }
 
     /// Whether one of `ports` was closed by the last seal.
-    pub(super) fn has_closed(&self, ports: &BTreeSet<u16>) -> bool {
+    pub(in crate::ledger) fn has_closed(&self, ports: &BTreeSet<u16>) -> bool {
         !ports.is_disjoint(&self.closed_by_seal)
     }
 
     /// Whether a counter was zeroed since the last seal.
-    pub(super) fn was_reset(&self) -> bool {
+    pub(in crate::ledger) fn was_reset(&self) -> bool {
         self.reset
     }
 
     /// Whether anything moved since the last seal or kept checkpoint.
-    pub(super) fn has_changed(&self) -> bool {
+    pub(in crate::ledger) fn has_changed(&self) -> bool {
         self.changed
     }
 
     /// What moved until now is on disk.
-    pub(super) fn forget_changes(&mut self) {
+    pub(in crate::ledger) fn forget_changes(&mut self) {
         self.changed = false;
     }
 
     /// The counters of the newest reading that are not what the last seal says, and the others'.
-    pub(super) fn unsealed_totals(&self) -> (BTreeMap<u16, [u64; 8]>, Others) {
+    pub(in crate::ledger) fn unsealed_totals(&self) -> (BTreeMap<u16, [u64; 8]>, Others) {
         let differs = |(port, now): &(&u16, &Counters)| self.sealed.get(port).copied().unwrap_or_default() != **now;
         let totals = self.last.iter().filter(differs).map(|(port, now)| (*port, now.to_array())).collect();
         (totals, self.others.last)
     }
 
     /// Whether there is nothing in it that a line could say: no port but those that were closed before.
-    pub(super) fn is_spent(&self) -> bool {
+    pub(in crate::ledger) fn is_spent(&self) -> bool {
         self.usage.is_empty() && self.last.is_empty() && self.others.usage == Others::default()
     }
 
     /// Closes the bucket at the newest reading, and begins the next there.
-    pub(super) fn close(&mut self) -> Figures {
+    pub(in crate::ledger) fn close(&mut self) -> Figures {
         let usage = std::mem::take(&mut self.usage);
         let mut ports: Vec<PortUsage> = usage
             .into_iter()

@@ -1,20 +1,7 @@
-//! What a meter is told beside the time: settings, sets of counters, and what is known when a bucket is closed.
+//! A set of counters with a reading of it.
 
-use std::collections::BTreeMap;
-
-use chrono_tz::Tz;
-
-use crate::ledger::calendar::BucketLength;
 use crate::ledger::counters::Device;
-use crate::ledger::reading::{Identity, Reading, Unseen};
-
-/// What does not change while an agent runs.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    pub node: String,
-    pub zone: Tz,
-    pub bucket: BucketLength,
-}
+use crate::ledger::reading::{Identity, Reading};
 
 /// A set of counters and what it said.
 #[derive(Clone, Debug)]
@@ -33,13 +20,4 @@ impl Counted {
                 now.iter().filter(|device| self.interfaces.contains(&device.name)).cloned().collect();
         }
     }
-}
-
-/// What is known beside the readings when a bucket is closed.
-#[derive(Clone, Copy, Debug)]
-pub struct Closing<'a> {
-    /// Who owned which port since the last bucket. When that changes, close before.
-    pub users: &'a BTreeMap<u16, String>,
-    /// What was not seen since the last bucket, as far as it is known; what lies outside the bucket is cut off.
-    pub unseen: &'a [Unseen],
 }

@@ -4,16 +4,15 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 
-use super::baseline::Baseline;
-use super::bucket_clock;
-use super::bucket_writer::BucketWriter;
-use super::inputs::{Closing, Counted, Settings};
+use super::counted::Counted;
 use super::open::{ForeignEpoch, Open};
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar;
 use crate::ledger::counters::Counters;
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::{Checkpoint, VERSION};
+use crate::ledger::unsealed::bucket_writer::BucketWriter;
+use crate::ledger::unsealed::{Baseline, Closing, Settings, bucket_times};
 
 /// Turns readings into buckets. There is one a journal; it numbers them.
 #[derive(Debug)]
@@ -48,7 +47,7 @@ impl Meter {
             let owes_gaps = !baseline.unseen(&counted.reading.epoch).is_empty();
             let mut open = Open::resume(&settings, baseline, counted);
             if owes_gaps || !open.usage.is_spent() {
-                buckets.push(writer.close(&mut open));
+                buckets.push(open.close(&mut writer));
                 handed_over = Some(open.clock);
                 // Of two that stood still in turn, one tells what the devices moved.
                 devices.clear();
@@ -112,7 +111,7 @@ impl Meter {
     /// When the reading is of other counters than those that are open; nothing is done.
     pub fn checkpoint(&mut self, reading: &Reading, unseen: &[Unseen]) -> Result<Option<Checkpoint>, ForeignEpoch> {
         self.open.observe(reading)?;
-        let gaps = bucket_clock::gaps(self.settings.zone, reading.at, unseen);
+        let gaps = bucket_times::gaps(self.settings.zone, reading.at, unseen);
         let is_told = gaps.iter().all(|gap| self.open.gaps_kept.contains(gap));
         if !self.open.usage.has_changed() && !self.open.unknown && is_told {
             return Ok(None);
@@ -151,7 +150,7 @@ impl Meter {
     ) -> Result<HourBlock, ForeignEpoch> {
         self.open.observe(reading)?;
         let mut open = Open { interfaces, ..self.open.clone() };
-        Ok(BucketWriter { settings: &self.settings, seq: self.seq, closing }.close(&mut open))
+        Ok(open.close(&mut BucketWriter { settings: &self.settings, seq: self.seq, closing }))
     }
 
     /// Whether `reading` is of the counters that are open.
@@ -192,7 +191,7 @@ impl Meter {
 
     fn write(&mut self, closing: Closing<'_>) -> HourBlock {
         let mut writer = BucketWriter { settings: &self.settings, seq: self.seq, closing };
-        let bucket = writer.close(&mut self.open);
+        let bucket = self.open.close(&mut writer);
         self.seq = writer.seq;
         bucket
     }

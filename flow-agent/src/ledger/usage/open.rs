@@ -1,11 +1,13 @@
 //! One set of counters and its open bucket.
 
-use super::baseline::Baseline;
 use super::bucket_clock::BucketClock;
-use super::inputs::{Counted, Settings};
-use super::usage_since_seal::UsageSinceSeal;
+use super::counted::Counted;
+use crate::ledger::block::HourBlock;
 use crate::ledger::reading::{Identity, Moment, Reading};
-use crate::ledger::record::Gap;
+use crate::ledger::record::{Gap, Quality};
+use crate::ledger::unsealed::bucket_writer::{BucketWriter, Source};
+use crate::ledger::unsealed::usage_since_seal::UsageSinceSeal;
+use crate::ledger::unsealed::{Baseline, Settings};
 
 /// A reading of other counters than those that are open: see [`Meter::replace`](super::Meter::replace).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,5 +60,29 @@ impl Open {
         self.usage.observe(reading);
         self.read_at = reading.at;
         Ok(())
+    }
+
+    /// Closes the bucket at the newest reading and opens the next.
+    pub(super) fn close(&mut self, writer: &mut BucketWriter<'_>) -> HourBlock {
+        let times = self.clock.close(self.read_at);
+        let figures = self.usage.close();
+        self.unknown = false;
+        let gaps = times.gaps(writer.settings.zone, writer.closing.unseen);
+        let quality = match () {
+            () if !gaps.is_empty() => Quality::Gap,
+            () if figures.reset => Quality::Reset,
+            () if times.clock => Quality::Clock,
+            () if times.late => Quality::Late,
+            () => Quality::Exact,
+        };
+        let identity = &self.identity;
+        let source = Source {
+            epoch: &identity.epoch,
+            backend: Some(identity.kind),
+            count: Some(identity.count),
+            pinned: Some(identity.pinned),
+            interfaces: self.interfaces.clone(),
+        };
+        writer.bucket(source, times, quality, gaps, figures)
     }
 }

@@ -17,6 +17,7 @@ use crate::ledger::calendar::BucketLength;
 use crate::ledger::counters::{Counters, Device, Flow, Others};
 use crate::ledger::reading::{Identity, Moment, Reading, Unseen};
 use crate::ledger::record::{BackendKind, CountMode, Quality};
+use crate::ledger::unsealed::{Baseline, Closing, Settings, open_bucket};
 
 /// A node whose counters, clocks and disk a test moves by hand. It boots at 12:00 UTC on 5 October 2026.
 struct Node {

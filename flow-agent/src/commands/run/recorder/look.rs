@@ -6,7 +6,7 @@ use super::{Recorder, users};
 use crate::clock;
 use crate::commands::run::asks::{Snapshot, State};
 use crate::exit::Failure;
-use crate::ledger::usage::Closing;
+use crate::ledger::unsealed::Closing;
 
 impl Recorder {
     /// How it is, without a reading; what it does not know of is left empty.

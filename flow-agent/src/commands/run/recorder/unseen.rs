@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use crate::commands::run::timers::after;
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::HourSeal;
-use crate::ledger::usage::goes_on_after;
+use crate::ledger::unsealed::goes_on_after;
 
 /// How far ahead a checkpoint tells of a time that goes on: an agent that is killed meanwhile need not have written again.
 /// What was told too much is corrected by the next checkpoint, or by the bucket.

@@ -3,7 +3,7 @@
 use super::disk::{Disk, Known};
 use super::kernel::{Bytes, Kernel, Owner, Set};
 use super::*;
-use crate::ledger::usage::goes_on_after;
+use crate::ledger::unsealed::goes_on_after;
 
 /// How an agent ends before its time.
 #[derive(Clone, Copy, Debug)]
