@@ -23,6 +23,7 @@ pub use start::start;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use flow_common::wire::MAX_SLOTS as MAX_PORTS;
 
@@ -102,6 +103,12 @@ pub trait Backend {
     /// were in force before stay in force.
     fn enforce(&mut self, budgets: &[Budget], _now: Moment) -> Result<(), BackendError> {
         if budgets.is_empty() { Ok(()) } else { Err(BackendError::CannotRefuse) }
+    }
+
+    /// How soon the same budgets are to be given to [`enforce`](Backend::enforce) again; `None` where the kernel holds them
+    /// by itself. Where limits are kept by readings, this is what bounds how many bytes pass beyond one.
+    fn enforce_again_after(&self) -> Option<Duration> {
+        None
     }
 }
 

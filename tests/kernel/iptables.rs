@@ -5,6 +5,7 @@ mod counted;
 mod failures;
 mod foreign;
 mod ipsets;
+mod limits;
 mod ports;
 mod reload;
 

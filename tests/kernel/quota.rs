@@ -2,6 +2,7 @@
 //! iptables behind the classifiers, at the application's side.
 
 mod agent;
+mod rules;
 mod traffic;
 
 use std::collections::BTreeSet;

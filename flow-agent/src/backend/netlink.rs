@@ -6,6 +6,7 @@ mod devices;
 mod events;
 mod filters;
 mod nftables;
+mod sockets;
 
 pub use devices::{default_routes, device, devices, interfaces, route, with_addresses};
 pub use events::InterfaceEvents;
@@ -14,6 +15,7 @@ pub use filters::{
     ingress_qdiscs, set_filter,
 };
 pub use nftables::{add_counting_rule, base_chains, has_table, remove_unused, ruleset_generation, table_handle};
+pub use sockets::close_connections;
 
 use std::io;
 use std::os::fd::OwnedFd;

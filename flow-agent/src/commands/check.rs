@@ -9,6 +9,7 @@ pub mod finding;
 mod fleet;
 mod interfaces;
 mod kernel;
+mod limits;
 mod log;
 mod mail;
 mod nodes;
@@ -100,6 +101,7 @@ fn look(common: &Common, send_test: Option<&str>) -> Vec<Finding> {
     findings.extend(only_gathers.or_else(|| agent::finding(&config, now)));
     if is_node && state::agent_runs(&config.state_dir) == Some(true) {
         findings.extend(answers::findings(&config));
+        findings.extend(limits::findings(&config));
     }
     findings.extend(nodes::findings(&config, now));
     findings.extend(fleet::findings(&config, now));

@@ -66,6 +66,12 @@ impl User {
         self.nodes.is_empty() || self.nodes.contains(node)
     }
 
+    /// Whether packets of this user may be refused on the node of that name.
+    pub fn is_limited_on(&self, node: &str) -> bool {
+        let is_cut = self.on_quota == OnQuota::Drop && self.quota_on(node).is_some();
+        self.is_on(node) && (is_cut || self.expires.is_some())
+    }
+
     /// The bytes that the user may spend on the node of that name in a billing month. `None`: no quota holds there.
     pub fn quota_on(&self, node: &str) -> Option<u64> {
         if !self.is_on(node) {
@@ -98,6 +104,16 @@ mod tests {
         assert_eq!(divided.quota_on("hk-1"), Some(300));
         assert_eq!(divided.quota_on("us-1"), Some(200));
         assert_eq!(divided.quota_on("sg-1"), None);
+    }
+
+    #[test]
+    fn only_who_is_cut_or_expires_is_limited_and_only_on_its_nodes() {
+        let counted = User { quota_bytes: Some(5), ..User::default() };
+        let cut = User { on_quota: OnQuota::Drop, ..counted.clone() };
+        let elsewhere = User { nodes: ["us-1".to_owned()].into(), ..cut.clone() };
+        let expires = User { expires: NaiveDate::from_ymd_opt(2026, 12, 31), ..User::default() };
+        let limited = [counted, cut, elsewhere, expires].map(|user| user.is_limited_on("hk-1"));
+        assert_eq!(limited, [false, true, false, true]);
     }
 
     #[test]

@@ -50,7 +50,10 @@ fn uninstall_leaves_every_ruleset_as_it_was() {
                 let mut backend = variant.start(&options(&pair, &[443, 4433])).unwrap().backend;
                 assert_ne!(Variant::everything(), before);
                 backend.sealed().unwrap();
+                super::limits::cut(&mut *backend, 443);
+                assert!(Variant::everything().contains("-drop -j DROP"));
                 let retired = backend.replace(&(8000..8100).collect()).unwrap();
+                super::limits::cut(&mut *backend, 8000);
                 drop((backend, retired));
                 let removed = iptables::uninstall(INSTANCE).unwrap();
                 // Two sets in two families.

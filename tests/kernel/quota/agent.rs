@@ -1,6 +1,6 @@
 //! The real program: a quota in the configuration, reached, raised by a reload, and told in the log.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::traffic::{Arrived, Senders};
 use super::{LIMIT, OTHER, PORT, QUIET, assert_cut_at};
@@ -39,13 +39,22 @@ fn a_quota_is_kept_over_restarts_and_a_reload_opens_again() {
     wait_until("the quota is used up", Duration::from_secs(120), || arrived.both() + super::bound() > LIMIT);
     let passed = arrived.settle(QUIET);
     assert_cut_at(LIMIT, passed);
-    node.replace_config("20000000 B", "30000000 B");
-    node.signal(rustix::process::Signal::HUP);
-    wait_until("it opens", Duration::from_secs(10), || arrived.both() > passed);
-    wait_until("the new quota is used up", Duration::from_secs(120), || {
-        arrived.both() + super::bound() > LIMIT + 10_000_000
-    });
-    assert_cut_at(LIMIT + 10_000_000, arrived.settle(QUIET));
+    // Opened three times: each time counted from the reload, and at least once on a machine that was not busy with others.
+    let mut fastest = Duration::MAX;
+    let (mut passed, mut quota) = (passed, LIMIT);
+    for _ in 0..3 {
+        node.replace_config(&format!("{quota} B"), &format!("{} B", quota + 10_000_000));
+        quota += 10_000_000;
+        let reloaded_at = Instant::now();
+        node.signal(rustix::process::Signal::HUP);
+        wait_until("it opens", Duration::from_secs(10), || arrived.both() > passed);
+        fastest = fastest.min(reloaded_at.elapsed());
+        wait_until("the new quota is used up", Duration::from_secs(120), || arrived.both() + super::bound() > quota);
+        passed = arrived.settle(QUIET);
+        assert_cut_at(quota, passed);
+    }
+    println!("fact: open {} ms after the reload", fastest.as_millis());
+    assert!(fastest <= Duration::from_secs(1), "{fastest:?}");
     senders.end();
     // One byte of quota, and never cut.
     let free = Senders::begin(&pair, OTHER);

@@ -1,11 +1,13 @@
 //! The iptables backend at work: one set of counters in rules, and the interfaces that they are limited to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::found::{self, Piece};
 use super::host::fingerprint::Fingerprint;
 use super::host::tools::Tools;
 use super::model::flow::Direction;
+use super::model::pace::Pace;
 use super::model::script::Script;
 use super::model::set_name::{SetName, instance_tag};
 use super::retired::{RetiredSet, identity};
@@ -17,6 +19,7 @@ use crate::backend::lock::InterfaceLock;
 use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host};
 use crate::ledger::blocked::Blocked;
+use crate::ledger::limits::budget::Budget;
 use crate::ledger::reading::{Moment, Reading};
 
 /// The iptables backend.
@@ -32,6 +35,9 @@ pub struct Counting {
     pub(super) watch: Watch,
     /// Whether it is marked that a bucket was sealed.
     pub(super) sealed: bool,
+    pub(super) pace: Pace,
+    /// What was refused before the last budget was lifted.
+    pub(super) lifted: Blocked,
     /// The ids that no new set may have.
     pub(super) taken: BTreeSet<String>,
 }
@@ -75,13 +81,14 @@ impl Backend for Counting {
         let fingerprints = self.fingerprints();
         self.watch.fingerprints = None;
         let moved = self.moved();
-        let Numbers { at, ports, others } = self.set.read(now)?;
+        let Numbers { at, ports, others, mut blocked } = self.set.read(now)?;
+        blocked.add(&self.lifted);
         self.watch.well_at = at;
         self.watch.moved = moved;
         self.watch.fingerprints = fingerprints;
         let devices = host::device_counters(self.counted.iter().map(|(name, counted)| (counted.index, name.as_str())));
         let (epoch, draining) = (self.epoch.clone(), self.set.draining.clone());
-        Ok(Reading { epoch, at, ports: ports.into(), draining, others, blocked: Blocked::default(), devices })
+        Ok(Reading { epoch, at, ports: ports.into(), draining, others, blocked, devices })
     }
 
     fn add(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
@@ -129,6 +136,7 @@ impl Backend for Counting {
     fn release(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {
         let gone: BTreeSet<u16> = ports.intersection(&self.set.draining).copied().collect();
         let still: BTreeSet<u16> = self.set.draining.difference(&gone).copied().collect();
+        self.set.forget_blocked(&gone)?;
         self.set.change(
             |script, layout| {
                 script.remove(layout, &gone).unshield(layout, &gone, &still);
@@ -150,6 +158,14 @@ impl Backend for Counting {
     fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
         self.counted.iter_mut().for_each(|(name, counted)| counted.lock.keep(name));
         self.look_around(now)
+    }
+
+    fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+        self.limit(budgets, now)
+    }
+
+    fn enforce_again_after(&self) -> Option<Duration> {
+        self.pace.again_after
     }
 
     fn sealed(&mut self) -> Result<(), BackendError> {
@@ -186,8 +202,10 @@ impl Counting {
             Ok(pieces.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         };
         let before = find(&self.set)?;
-        let set =
+        let mut set =
             Set::make(name, tools, self.set.interfaces.clone(), ports.clone(), &before.iter().collect::<Vec<_>>())?;
+        // Whoever is cut stays cut: packets do not meet the new set before it refuses theirs.
+        set.go_on_cutting(&self.set.cut_ports());
         let entered = find(&self.set).and_then(|pieces| self.switch(&set).map(|()| pieces));
         let pieces = match entered {
             Ok(pieces) => pieces,
@@ -201,6 +219,8 @@ impl Counting {
         host::grace();
         self.sealed = false;
         self.watch.fingerprints = None;
+        self.lifted = Blocked::default();
+        self.pace.forget();
         Ok((std::mem::replace(&mut self.set, set), std::mem::replace(&mut self.epoch, epoch), pieces))
     }
 

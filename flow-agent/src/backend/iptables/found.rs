@@ -13,7 +13,7 @@ use super::saved::sets::{self, Entrance, Marks};
 use super::saved::view::View;
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::{BackendError, host, netlink};
-use crate::ledger::counters::{Counters, Others};
+use crate::ledger::counters::{Counters, Flow, Others};
 
 /// The part of a set that lies in one table.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Piece {
     /// What is left of its counters, whole or not.
     pub remains: BTreeMap<u16, Counters>,
     pub others: Others,
+    /// What was refused of the ports that are cut, or were.
+    pub blocked: BTreeMap<u16, Flow>,
     chains: Vec<String>,
     /// What is left of the counters may lie in them, though no chain asks them any more.
     ipsets: Vec<String>,
@@ -118,6 +120,7 @@ pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>
             marks: sets::marks(table, &name),
             remains: sets::remains(table, &name),
             others: sets::remaining_others(table, &name),
+            blocked: sets::blocked(table, &name),
             chains: chains.into_iter().map(str::to_owned).collect(),
             ipsets: sets::ipsets(table, &name).map(|(ipset, _)| name.ipset(tools.family, ipset)).collect(),
             name,

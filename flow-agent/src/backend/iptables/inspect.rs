@@ -22,7 +22,7 @@ use crate::ledger::reading::{Moment, Unseen};
 
 /// What was found of a side.
 enum CounterStatus {
-    Well(Last),
+    Well(Box<Last>),
     /// Counting, but packets may have passed before.
     NotFirst(String),
     /// Counters are lost, or nobody knows what they count.
@@ -88,7 +88,7 @@ impl Counting {
         let mut damaged = Vec::new();
         for side in 0..self.set.sides.len() {
             match self.look_at(side)? {
-                CounterStatus::Well(last) => well.push(last),
+                CounterStatus::Well(last) => well.push(*last),
                 CounterStatus::NotFirst(why) => hidden.push((self.set.sides[side].clone(), why)),
                 CounterStatus::Damaged(why) => damaged.push(why),
             }
@@ -146,7 +146,7 @@ impl Counting {
             }
         };
         let why: Vec<String> = entrances.iter().filter_map(|entrance| found::describe(family, entrance)).collect();
-        Ok(if why.is_empty() { CounterStatus::Well(last) } else { CounterStatus::NotFirst(why.join("; ")) })
+        Ok(if why.is_empty() { CounterStatus::Well(Box::new(last)) } else { CounterStatus::NotFirst(why.join("; ")) })
     }
 
     /// Removes a set of this instance that packets enter although it was left: it was restored from a file. What passes is

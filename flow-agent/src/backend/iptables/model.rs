@@ -1,9 +1,11 @@
 //! PURE: the chains, rules and ipsets that count, and the commands that make and change them.
 
+pub mod cutting;
 pub mod family;
 pub mod flow;
 pub mod ipset;
 pub mod layout;
+pub mod pace;
 pub mod place;
 pub mod rule;
 pub mod script;

@@ -75,6 +75,12 @@ impl Predecessors {
         found.filter(|name| !self.finished.contains(name))
     }
 
+    /// The ports that are cut by counters that packets enter.
+    pub fn cut_ports(&self) -> BTreeSet<u16> {
+        let pieces = self.went_on().flat_map(|name| self.pieces(name)).filter(|piece| piece.jumps != [0, 0]);
+        pieces.filter_map(|piece| piece.view.as_ref().ok()).flat_map(|view| view.cut.iter().copied()).collect()
+    }
+
     /// The time from `since` until `until`, where a family's counters were removed or changed meanwhile.
     pub fn damaged(&self, new: &Counting, picked: &[Interface], since: Moment, until: Moment) -> Vec<Unseen> {
         if self.went_on().next().is_none() && !self.is_newest_gone {
@@ -227,8 +233,9 @@ pub fn adopt(name: &SetName, pieces: &[Piece]) -> Option<Set> {
             .map(|(piece, view)| Side {
                 tools: piece.tools.clone(),
                 fragments: view.layout.fragments,
-                last: Last { ports: view.counters.clone(), others: view.others },
+                last: Last::of(view),
                 doubted: None,
+                can_cut: view.layout.can_cut,
             })
             .collect(),
     })

@@ -1,7 +1,5 @@
 //! A set of counters that does not count any more: read a last time, then deleted.
 
-use std::collections::BTreeMap;
-
 use super::found::{self, Piece};
 use super::host::tools::{Quiet, Tools};
 use super::model::set_name::SetName;
@@ -10,7 +8,6 @@ use super::saved::last::Last;
 use super::set::{Numbers, Set};
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::{BackendError, Identity, Retired};
-use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::Others;
 use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::record::{BackendKind, CountMode};
@@ -93,7 +90,7 @@ impl Retired for RetiredSet {
     }
 
     fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
-        let mut numbers = Numbers { at: now(), ports: BTreeMap::new(), others: Others::default() };
+        let mut numbers = Numbers::at(now());
         if self.parts.iter().any(|part| !part.is_final) {
             for (piece, part) in self.pieces()?.into_iter().zip(&mut self.parts) {
                 if let (Some(piece), false) = (piece, part.is_final) {
@@ -103,7 +100,7 @@ impl Retired for RetiredSet {
         }
         self.parts.iter().for_each(|part| numbers.add(&part.last));
         let draining = numbers.ports.keys().copied().collect();
-        let Numbers { at, ports, mut others } = numbers;
+        let Numbers { at, ports, mut others, blocked } = numbers;
         if self.are_others_sealed {
             others = Others::default();
         }
@@ -113,7 +110,7 @@ impl Retired for RetiredSet {
             ports: ports.into(),
             draining,
             others,
-            blocked: Blocked::default(),
+            blocked,
             devices: Vec::new(),
         })
     }
@@ -135,7 +132,8 @@ impl Piece {
     /// The newest that is known of it, where `last` was known before. Between two readings somebody may have zeroed or
     /// restored counters: then `last` it is.
     fn newest(&self, last: &Last, doubt: Doubt) -> Last {
-        let found = Last { ports: self.remains.clone(), others: self.others };
+        let found =
+            Last { ports: self.remains.clone(), others: self.others, blocked: self.blocked.clone(), ..Last::default() };
         let found_doubt = match &self.view {
             Ok(view) => super::saved::last::judge(last, view).map_or_else(|damage| damage.doubt, |()| Doubt::Nothing),
             Err(damage) => damage.doubt,

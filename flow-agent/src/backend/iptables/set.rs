@@ -17,6 +17,7 @@ use super::saved::last::{self, Last};
 use super::saved::sets::{self, Entrance};
 use super::saved::view::View;
 use crate::backend::error::iptables::IptablesError;
+use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reading::Moment;
 
@@ -42,6 +43,8 @@ pub struct Side {
     pub last: Last,
     /// Its counters cannot be trusted any more, whatever they say later: the set is to be replaced.
     pub doubted: Option<Damage>,
+    /// It has the chains that refuse what budgets do not allow.
+    pub can_cut: bool,
 }
 
 /// What a look at one side showed.
@@ -59,6 +62,8 @@ pub struct Numbers {
     pub at: Moment,
     pub ports: BTreeMap<u16, Counters>,
     pub others: Others,
+    /// Refused, and not counted as anything else.
+    pub blocked: Blocked,
 }
 
 impl Set {
@@ -117,7 +122,7 @@ impl Set {
         };
         let make = |fragments| {
             let mut script = Script::default();
-            script.make(&self.layout(tools.family, fragments), &[Place::Made(made)]);
+            script.make(&self.layout(tools.family, fragments, false), &[Place::Made(made)]);
             tools.restore(&script)
         };
         let fragments = match tools.family {
@@ -142,7 +147,7 @@ impl Set {
             },
         };
         self.mark(&tools)?;
-        self.sides.push(Side { tools, fragments, last: Last::default(), doubted: None });
+        self.sides.push(Side { tools, fragments, last: Last::default(), doubted: None, can_cut: false });
         Ok(())
     }
 
@@ -179,7 +184,7 @@ impl Set {
     }
 
     /// The set as the rules of a side have it, with all of its counters.
-    pub fn layout(&self, family: Family, fragments: Fragments) -> Layout {
+    fn layout(&self, family: Family, fragments: Fragments, can_cut: bool) -> Layout {
         Layout {
             name: self.name.clone(),
             family,
@@ -187,6 +192,7 @@ impl Set {
             dispatch: self.dispatch.clone(),
             ports: self.ports.union(&self.draining).copied().collect(),
             fragments,
+            can_cut,
         }
     }
 
@@ -222,7 +228,7 @@ impl Set {
     pub fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Numbers, IptablesError> {
         let quiet = Quiet::wait(&self.tools())?;
         let at = now();
-        let mut numbers = Numbers { at, ports: BTreeMap::new(), others: Others::default() };
+        let mut numbers = Numbers::at(at);
         let mut lasts = Vec::new();
         for index in 0..self.sides.len() {
             let family = self.sides[index].tools.family;
@@ -286,7 +292,7 @@ impl Set {
             return Err(Damage { part, why: "leads to other ports or interfaces", doubt: Doubt::All });
         }
         last::judge(&side.last, &view)?;
-        Ok(Last { ports: view.counters, others: view.others })
+        Ok(Last::of(&view))
     }
 
     /// These ports stand still from now on, and no others: every side was changed so.
@@ -301,6 +307,8 @@ impl Set {
     pub fn forget(&mut self, ports: &BTreeSet<u16>) {
         for side in &mut self.sides {
             side.last.ports.retain(|port, _| !ports.contains(port));
+            side.last.blocked.retain(|port, _| !ports.contains(port));
+            side.last.cut.retain(|port| !ports.contains(port));
         }
     }
 
@@ -321,11 +329,16 @@ pub fn refuse_ipsets(tools: &[Tools]) -> Option<String> {
 impl Side {
     /// The set as this side has it.
     pub fn layout(&self, set: &Set) -> Layout {
-        set.layout(self.tools.family, self.fragments)
+        set.layout(self.tools.family, self.fragments, self.can_cut)
     }
 }
 
 impl Numbers {
+    /// None yet.
+    pub fn at(at: Moment) -> Self {
+        Self { at, ports: BTreeMap::new(), others: Others::default(), blocked: Blocked::default() }
+    }
+
     /// Adds what one part counted.
     pub fn add(&mut self, last: &Last) {
         for (port, counters) in &last.ports {
@@ -336,5 +349,6 @@ impl Numbers {
             *sum = Counters::from_array(std::array::from_fn(|_| numbers.next().unwrap_or_default()));
         }
         self.others = self.others.checked_add(last.others).unwrap_or(last.others);
+        self.blocked.add(&last.blocked.iter().map(|(port, flow)| (*port, *flow)).collect());
     }
 }

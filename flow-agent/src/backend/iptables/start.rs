@@ -9,6 +9,7 @@ use super::host::kept;
 use super::host::search_path::search_path;
 use super::host::tools::Tools;
 use super::model::flow::Direction;
+use super::model::pace::Pace;
 use super::model::rule;
 use super::model::script::Script;
 use super::model::set_name::SetName;
@@ -21,6 +22,7 @@ use crate::backend::lock::InterfaceLock;
 use crate::backend::predecessors::Fate;
 use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend as _, BackendError, Options, Retired, Started, host};
+use crate::ledger::blocked::Blocked;
 use crate::ledger::reading::Moment;
 use crate::ledger::record::CountMode;
 
@@ -71,6 +73,8 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
             left_out,
         },
         sealed: false,
+        pace: Pace::default(),
+        lifted: Blocked::default(),
         taken,
     };
     let mut started = before.go_on(new, options, &picked, now)?;
@@ -170,7 +174,9 @@ impl Predecessors {
         }
         let all: Vec<&Piece> = self.sets.values().flatten().collect();
         let name = new_name(&options.instance, taken);
-        Ok(Set::make(name, tools, interfaces, options.ports.clone(), &all)?)
+        let mut set = Set::make(name, tools, interfaces, options.ports.clone(), &all)?;
+        set.go_on_cutting(&self.cut_ports());
+        Ok(set)
     }
 
     /// Leads packets into the current set and out of all others; what lies in the same table in one transaction.

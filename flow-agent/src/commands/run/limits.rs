@@ -50,6 +50,8 @@ pub trait Counting {
     /// # Errors
     /// When the backend cannot refuse packets, or the kernel refuses.
     fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError>;
+    /// How soon the same budgets are to be told again; `None` where the kernel holds them by itself.
+    fn enforce_again_after(&self) -> Option<Duration>;
 }
 
 /// Keeps the limits of this node's users in force.
@@ -61,8 +63,12 @@ pub struct Limits {
     stale: Option<BTreeSet<NaiveDate>>,
     /// The port over which the person who started the agent is connected by ssh.
     ssh_port: Option<u16>,
-    /// When the budgets are to be told, by the boot-time clock in nanoseconds.
+    /// When the budgets are to be worked out and told, by the boot-time clock in nanoseconds.
     at: u64,
+    /// When those that were told last are to be told again, by the same clock.
+    repeat_at: u64,
+    /// What was told last; empty where it does not hold any more.
+    told: Vec<Budget>,
     /// Whether the backend may have budgets.
     in_force: bool,
     /// How many users are limited.
@@ -84,6 +90,8 @@ impl Limits {
             stale: None,
             ssh_port: env::var("SSH_CONNECTION").ok().as_deref().and_then(server_port),
             at: 0,
+            repeat_at: u64::MAX,
+            told: Vec::new(),
             // A predecessor may have left some.
             in_force: true,
             limited: 0,
@@ -94,12 +102,14 @@ impl Limits {
 
     /// When [`Limits::attend`] is to be called, by the boot-time clock in nanoseconds.
     pub fn at(&self) -> u64 {
-        self.at
+        self.at.min(self.repeat_at)
     }
 
     /// Ports, users, quotas or counters changed.
     pub fn changed(&mut self) {
         self.at = 0;
+        self.repeat_at = u64::MAX;
+        self.told.clear();
     }
 
     /// Something was sealed of these days.
@@ -111,7 +121,13 @@ impl Limits {
 
     /// Tells the backend the budgets.
     pub fn attend(&mut self, config: &Config, users: &[User], recorder: &mut dyn Counting, now: Moment) {
-        let limited: Vec<&User> = users.iter().filter(|user| is_limited(user, &config.node)).collect();
+        if now.boot_ns < self.at && !self.told.is_empty() {
+            // Limits are what the counters will be when a quota is used up: they do not change by what passes.
+            let outcome = self.tell(recorder);
+            return self.say_outcome(outcome);
+        }
+        self.repeat_at = u64::MAX;
+        let limited: Vec<&User> = users.iter().filter(|user| user.is_limited_on(&config.node)).collect();
         if limited.is_empty() && !self.in_force {
             self.at = u64::MAX;
             return;
@@ -126,16 +142,30 @@ impl Limits {
         let outcome =
             self.budgets(config, &limited, recorder, month).map_err(|error| chain(&error)).and_then(|budgets| {
                 self.in_force = true;
-                recorder.enforce(&budgets, clock::now()).map_err(|error| chain(&error))?;
-                self.in_force = !budgets.is_empty();
-                if std::mem::replace(&mut self.limited, budgets.len()) != budgets.len() {
-                    tracing::info!(users = budgets.len(), "users who are limited on this node");
+                self.told = budgets;
+                self.tell(recorder)?;
+                let limited = self.told.len();
+                self.in_force = limited > 0;
+                if std::mem::replace(&mut self.limited, limited) != limited {
+                    tracing::info!(users = limited, "users who are limited on this node");
                 }
                 Ok(())
             });
         let turn = calendar::day_start(config.timezone, month.next().first_day(config.month_start_day));
         let until_turn = (turn - now.wall).to_std().unwrap_or_default() + AFTER_TURN;
         self.at = after(now, AGAIN_AFTER.min(until_turn));
+        self.say_outcome(outcome);
+    }
+
+    /// Tells the backend what was worked out last.
+    fn tell(&mut self, recorder: &mut dyn Counting) -> Result<(), String> {
+        let now = clock::now();
+        let outcome = recorder.enforce(&self.told, now).map_err(|error| chain(&error));
+        self.repeat_at = recorder.enforce_again_after().map_or(u64::MAX, |pause| after(clock::now(), pause));
+        outcome
+    }
+
+    fn say_outcome(&mut self, outcome: Result<(), String>) {
         match outcome {
             Ok(()) => self.said = None,
             Err(error) => {
@@ -232,12 +262,6 @@ impl Limits {
     }
 }
 
-/// Whether packets of this user may be refused on this node.
-fn is_limited(user: &User, node: &str) -> bool {
-    let is_cut = user.on_quota == OnQuota::Drop && user.quota_on(node).is_some();
-    user.is_on(node) && (is_cut || user.expires.is_some())
-}
-
 fn add_block(users: &mut BTreeMap<String, Transferred>, block: &HourBlock) {
     for line in &block.lines {
         if let Some(user) = &line.user {
@@ -267,15 +291,5 @@ mod tests {
     fn the_port_of_the_ssh_session_is_the_servers() {
         assert_eq!(server_port("203.0.113.9 51234 198.51.100.7 2222"), Some(2222));
         assert_eq!([server_port(""), server_port("203.0.113.9 51234")], [None, None]);
-    }
-
-    #[test]
-    fn only_who_is_cut_or_expires_is_limited_and_only_on_its_nodes() {
-        let counted = User { quota_bytes: Some(5), ..User::default() };
-        let cut = User { on_quota: OnQuota::Drop, ..counted.clone() };
-        let elsewhere = User { nodes: ["us-1".to_owned()].into(), ..cut.clone() };
-        let expires = User { expires: NaiveDate::from_ymd_opt(2026, 12, 31), ..User::default() };
-        let limited = [counted, cut, elsewhere, expires].map(|user| is_limited(&user, "hk-1"));
-        assert_eq!(limited, [false, true, false, true]);
     }
 }

@@ -354,6 +354,10 @@ impl Counting for Recorder {
     fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
         self.backend.enforce(budgets, now)
     }
+
+    fn enforce_again_after(&self) -> Option<Duration> {
+        self.backend.enforce_again_after()
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,21 @@ pub struct Budget {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+impl Budget {
+    /// How many bytes its ports may still transfer when their counters are at `counters`; 0 when nothing may pass any more,
+    /// `None` where only the time is limited.
+    pub fn left(&self, counters: Transferred, now: DateTime<Utc>) -> Option<u64> {
+        if self.expires_at.is_some_and(|at| at <= now) {
+            return Some(0);
+        }
+        self.quota.map(|quota| match quota.next {
+            // What is left of a month that has just begun is not known yet: nearly all of it.
+            Some(next) if next.at <= now => next.bytes,
+            Some(_) | None => quota.limit.left(counters),
+        })
+    }
+}
+
 /// A quota of the current billing month, and of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
@@ -72,6 +87,19 @@ impl Transferred {
 }
 
 impl Limit {
+    /// How many bytes more the counters may show.
+    pub fn left(self, counters: Transferred) -> u64 {
+        match self {
+            Self::Both(limit) => limit.saturating_sub(counters.both()),
+            Self::In(limit) => limit.saturating_sub(counters.in_bytes),
+            Self::Out(limit) => limit.saturating_sub(counters.out_bytes),
+            Self::Max(limit) => {
+                let left_in = limit.in_bytes.saturating_sub(counters.in_bytes);
+                left_in.min(limit.out_bytes.saturating_sub(counters.out_bytes))
+            }
+        }
+    }
+
     /// The limit of counters that are at `counters`, when the month has used `used` of `quota` bytes, and `used_before`
     /// bytes more that these counters never saw. A quota that is used up gives a limit that the counters have passed.
     pub fn new(billed: Billed, quota: u64, used: Transferred, used_before: u64, counters: Transferred) -> Self {
@@ -114,6 +142,22 @@ mod tests {
         assert_eq!(Limit::new(Billed::Both, 100, USED, 0, COUNTERS), Limit::Both(16_400 - 300));
         assert_eq!(Limit::new(Billed::In, 0, USED, u64::MAX, COUNTERS), Limit::In(0));
         assert_eq!(Limit::new(Billed::Out, u64::MAX, USED, 0, COUNTERS), Limit::Out(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_left_ends_with_the_quota_the_last_day_or_the_month() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let each = Transferred { in_bytes: 7_500, out_bytes: 9_301 };
+        let left = |limit: Limit| limit.left(COUNTERS);
+        assert_eq!([Limit::Both(16_401), Limit::Both(16_400), Limit::In(7_099)].map(left), [1, 0, 0]);
+        assert_eq!([Limit::Out(9_900), Limit::Max(each)].map(left), [600, 1]);
+        let next = Some(NextMonth { at: at(200), bytes: 5 });
+        let budget = |quota, expires_at| Budget { user: "u".into(), ports: BTreeSet::new(), quota, expires_at };
+        let quota = Some(Quota { limit: Limit::Both(0), next });
+        let left_at = |budget: &Budget| [199, 200, 300].map(|seconds| budget.left(COUNTERS, at(seconds)));
+        assert_eq!(left_at(&budget(quota, None)), [Some(0), Some(5), Some(5)]);
+        assert_eq!(left_at(&budget(quota, Some(at(300)))), [Some(0), Some(5), Some(0)]);
+        assert_eq!(left_at(&budget(None, Some(at(200)))), [None, Some(0), Some(0)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! PURE: the ipsets that a set of counters has in each family.
 
-use super::flow::FlowClass;
+use super::flow::{Direction, FlowClass};
 
 /// A member of every ipset with counters, so that one which somebody emptied is told from one without ports. Nobody has this
 /// port: what it counts belongs to no watched one.
@@ -13,6 +13,10 @@ pub enum Ipset {
     Counters(FlowClass),
     /// Those whose counters stand still.
     Still,
+    /// Those whose packets are refused. Only where somebody has a budget.
+    Cut,
+    /// What was refused of each port that was cut, now or before.
+    Blocked(Direction),
     /// Has no ports: a bucket of this set was sealed. Where counters outlive the chains, what is known of them does, too.
     Sealed,
 }
@@ -23,10 +27,23 @@ impl Ipset {
         FlowClass::ALL.into_iter().map(Self::Counters).chain([Self::Still])
     }
 
+    /// Those that refusing needs.
+    pub fn of_cut() -> impl Iterator<Item = Self> {
+        [Self::Cut].into_iter().chain(Direction::BOTH.map(Self::Blocked))
+    }
+
+    /// Every one that a set may have.
+    pub fn every() -> impl Iterator<Item = Self> {
+        Self::all().chain(Self::of_cut()).chain([Self::Sealed])
+    }
+
     pub(super) fn letters(self) -> &'static str {
         match self {
             Self::Counters(tree) => tree.letters(),
             Self::Still => "still",
+            Self::Cut => "cut",
+            Self::Blocked(Direction::In) => "bi",
+            Self::Blocked(Direction::Out) => "bo",
             Self::Sealed => "sealed",
         }
     }

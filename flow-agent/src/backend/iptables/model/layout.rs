@@ -20,6 +20,8 @@ pub struct Layout {
     pub dispatch: Dispatch,
     pub ports: BTreeSet<u16>,
     pub fragments: Fragments,
+    /// It has the chains that refuse the packets of cut ports, before anything counts them.
+    pub can_cut: bool,
 }
 
 /// How a packet finds its port's counter.
@@ -75,6 +77,7 @@ impl Layout {
             chains.push((Place::Rest(direction), vec![Rule::count(Match::All)]));
         }
         chains.extend(self.fragments());
+        chains.extend(self.cut());
         if let Dispatch::FlowClass(shape) = &self.dispatch {
             for tree in FlowClass::ALL {
                 chains.extend(self.inner(shape, tree));
@@ -116,7 +119,8 @@ impl Layout {
                 };
                 let shields = if *shielded { self.still_rules(direction).into() } else { Vec::new() };
                 let rest = Protocol::BOTH.map(|protocol| lead(protocol, Place::Rest(direction)));
-                shields.into_iter().chain(Protocol::BOTH.map(count)).chain(rest).collect()
+                let cut = if self.can_cut { self.cut_rules(direction).into() } else { Vec::new() };
+                cut.into_iter().chain(shields).chain(Protocol::BOTH.map(count)).chain(rest).collect()
             }
         };
         rules.push(Rule::count(Match::All));
@@ -129,6 +133,45 @@ impl Layout {
             let matching = Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Still));
             Rule::goto(matching, self.name.chain(&Place::Rest(direction)))
         })
+    }
+
+    /// Stand before everything else in the ipsets' way: a packet that is refused is counted as such, and nowhere else.
+    pub fn cut_rules(&self, direction: Direction) -> [Rule; 2] {
+        Protocol::BOTH.map(|protocol| {
+            let matching = Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Cut));
+            Rule::goto(matching, self.name.chain(&Place::Cut(direction)))
+        })
+    }
+
+    /// The chains that refuse; none where nobody has a budget. A tree's have a rule more for each port that was ever cut.
+    pub fn cut(&self) -> Vec<(Place, Vec<Rule>)> {
+        if !self.can_cut {
+            return Vec::new();
+        }
+        let count = |direction| {
+            let matching =
+                |protocol| Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Blocked(direction)));
+            let by_ipset = Protocol::BOTH.map(|protocol| Rule::count(matching(protocol)));
+            let counting = if self.dispatch.is_by_ipsets() { by_ipset.into() } else { Vec::new() };
+            (Place::Cut(direction), counting.into_iter().chain([self.drop_rest()]).collect())
+        };
+        let drop = Rule { matching: Match::All, target: Target::Drop };
+        Direction::BOTH.map(count).into_iter().chain([(Place::Drop, vec![drop])]).collect()
+    }
+
+    /// Ends the chains that count what is refused.
+    pub fn drop_rest(&self) -> Rule {
+        Rule::goto(Match::All, self.name.chain(&Place::Drop))
+    }
+
+    /// Counts what is refused of one port, where there are no ipsets.
+    pub fn blocked(&self, tree: FlowClass, port: u16) -> Rule {
+        Rule::count(Match::Port(tree, port))
+    }
+
+    /// Stands before a port's counter, and its shield, while the port is cut.
+    pub fn refuse(&self, tree: FlowClass, port: u16) -> Rule {
+        Rule::goto(Match::Port(tree, port), self.name.chain(&Place::Cut(tree.direction)))
     }
 
     /// The chains that deal with fragments.

@@ -20,6 +20,10 @@ pub enum Place {
     Node(FlowClass, Node),
     /// Counts TCP and UDP of the ports that nobody watches.
     Rest(Direction),
+    /// Counts what is refused, port by port, and leads it to [`Place::Drop`]. Only where somebody has a budget.
+    Cut(Direction),
+    /// Refuses every packet that is led here: the only rule of ours that decides.
+    Drop,
     /// Never entered: its rule needs reassembled fragments, so the kernel reassembles them.
     Reassembly,
     /// Never entered: what was not there before us.
@@ -59,6 +63,8 @@ impl fmt::Display for Place {
             Self::Node(tree, Node { bound, level: 0 }) => write!(f, "{}-{bound:04x}", tree.letters()),
             Self::Node(tree, Node { bound, level }) => write!(f, "{}-{bound:04x}-{level}", tree.letters()),
             Self::Rest(direction) => write!(f, "rest-{}", direction.word()),
+            Self::Cut(direction) => write!(f, "cut-{}", direction.word()),
+            Self::Drop => f.write_str("drop"),
             Self::Reassembly => f.write_str("reasm"),
             Self::Made(Made { table, input, output }) => {
                 f.write_str("made-")?;
@@ -90,6 +96,8 @@ impl Place {
             | Self::Split(_)
             | Self::Node(..)
             | Self::Rest(_)
+            | Self::Cut(_)
+            | Self::Drop
             | Self::Reassembly => false,
         }
     }
@@ -103,6 +111,7 @@ impl Place {
         match text {
             "frag" => return Some(Self::Fragments),
             "late" => return Some(Self::LateFragments),
+            "drop" => return Some(Self::Drop),
             "reasm" => return Some(Self::Reassembly),
             "sealed" => return Some(Self::Sealed),
             "trip" => return Some(Self::Tripwire),
@@ -112,6 +121,7 @@ impl Place {
         let place = match word {
             "ip" => Self::Split(direction(rest)?),
             "rest" => Self::Rest(direction(rest)?),
+            "cut" => Self::Cut(direction(rest)?),
             "made" => {
                 Self::Made(Made { table: rest.contains('t'), input: rest.contains('i'), output: rest.contains('o') })
             }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::flow::{Direction, FlowClass, Protocol};
 
-/// What a rule of ours says. It never decides: its target is another chain of ours, or the way back.
+/// What a rule of ours says. Its target is another chain of ours, or the way back; the one that refuses what a budget does
+/// not allow is the only one that decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
     pub matching: Match,
@@ -43,6 +44,8 @@ pub enum Target {
     Goto(String),
     /// Back where the last jump came from.
     Return,
+    /// Nowhere.
+    Drop,
 }
 
 impl Rule {
@@ -64,6 +67,7 @@ impl Rule {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         let (matching, target) = match words.as_slice() {
             [matching @ .., "-j", "RETURN"] => (matching, Target::Return),
+            [matching @ .., "-j", "DROP"] => (matching, Target::Drop),
             [matching @ .., "-j", chain] => (matching, Target::Jump((*chain).to_owned())),
             [matching @ .., "-g", chain] => (matching, Target::Goto((*chain).to_owned())),
             matching => (matching, Target::Next),
@@ -152,6 +156,7 @@ impl fmt::Display for Rule {
             Target::Jump(chain) => write!(f, " -j {chain}"),
             Target::Goto(chain) => write!(f, " -g {chain}"),
             Target::Return => f.write_str(" -j RETURN"),
+            Target::Drop => f.write_str(" -j DROP"),
         }
     }
 }
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn every_rule_reads_back() {
-        let targets = [Target::Next, Target::Jump("a".into()), Target::Goto("b".into()), Target::Return];
+        let targets = [Target::Next, Target::Jump("a".into()), Target::Goto("b".into()), Target::Return, Target::Drop];
         let matches = [
             Match::All,
             Match::Interface(Direction::In, "eth0".into()),

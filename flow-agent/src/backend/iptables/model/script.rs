@@ -43,6 +43,9 @@ impl Script {
     pub fn make(&mut self, layout: &Layout, marks: &[Place]) -> &mut Self {
         if layout.dispatch.is_by_ipsets() {
             Ipset::all().for_each(|ipset| self.create(layout, ipset));
+            if layout.can_cut {
+                Ipset::of_cut().for_each(|ipset| self.create(layout, ipset));
+            }
             self.add_members(layout, &[SENTINEL_PORT].into()).add_members(layout, &layout.ports);
         }
         for (place, rules) in layout.chains() {
@@ -111,7 +114,9 @@ impl Script {
         match &layout.dispatch {
             Dispatch::Ipsets { .. } => {
                 if !ports.is_empty() && still.is_empty() {
-                    self.still_rules(layout, |chain, index, rule| format!("-I {chain} {}{rule}", index + 1));
+                    // Behind those that refuse.
+                    let first = if layout.can_cut { layout.cut_rules(Direction::In).len() } else { 0 } + 1;
+                    self.still_rules(layout, |chain, index, rule| format!("-I {chain} {}{rule}", first + index));
                 }
                 for port in ports {
                     self.after(format_args!("add {} {port} -exist", layout.ipset(Ipset::Still)));
@@ -186,10 +191,10 @@ impl Script {
         self
     }
 
-    fn create(&mut self, layout: &Layout, ipset: Ipset) {
+    pub(super) fn create(&mut self, layout: &Layout, ipset: Ipset) {
         let kind = match ipset {
-            Ipset::Counters(_) => "range 0-65535 counters",
-            Ipset::Still => "range 0-65535",
+            Ipset::Counters(_) | Ipset::Blocked(_) => "range 0-65535 counters",
+            Ipset::Still | Ipset::Cut => "range 0-65535",
             Ipset::Sealed => "range 0-0",
         };
         self.before(format_args!("create {} bitmap:port {kind} -exist", layout.ipset(ipset)));
@@ -213,7 +218,7 @@ impl Script {
         }
     }
 
-    fn leaf_commands(
+    pub(super) fn leaf_commands(
         &mut self,
         layout: &Layout,
         shape: &Shape,
@@ -230,7 +235,7 @@ impl Script {
     }
 
     /// Makes a chain, or empties it if it is there, and appends `rules`.
-    fn chain(&mut self, name: &str, rules: &[Rule]) -> &mut Self {
+    pub(super) fn chain(&mut self, name: &str, rules: &[Rule]) -> &mut Self {
         writeln!(self.declared, ":{name} - [0:0]").expect("writing to a String cannot fail");
         for rule in rules {
             self.command(format_args!("-A {name}{rule}"));
@@ -238,15 +243,15 @@ impl Script {
         self
     }
 
-    fn before(&mut self, command: std::fmt::Arguments<'_>) {
+    pub(super) fn before(&mut self, command: std::fmt::Arguments<'_>) {
         writeln!(self.before, "{command}").expect("writing to a String cannot fail");
     }
 
-    fn after(&mut self, command: std::fmt::Arguments<'_>) {
+    pub(super) fn after(&mut self, command: std::fmt::Arguments<'_>) {
         writeln!(self.after, "{command}").expect("writing to a String cannot fail");
     }
 
-    fn command(&mut self, command: std::fmt::Arguments<'_>) -> &mut Self {
+    pub(super) fn command(&mut self, command: std::fmt::Arguments<'_>) -> &mut Self {
         writeln!(self.commands, "{command}").expect("writing to a String cannot fail");
         self
     }

@@ -80,7 +80,7 @@ impl SetName {
     /// that is of the other family.
     pub fn parse_ipset(name: &str, family: Family) -> Option<(Self, Ipset)> {
         let (set, _) = Self::parse(name)?;
-        let mut known = Ipset::all().chain([Ipset::Sealed]);
+        let mut known = Ipset::every();
         let ipset = known.find(|ipset| set.ipset(family, *ipset) == name)?;
         Some((set, ipset))
     }
@@ -133,6 +133,7 @@ mod tests {
             Place::Fragments,
             Place::LateFragments,
             Place::Reassembly,
+            Place::Drop,
             Place::Sealed,
             Place::Tripwire,
             Place::table(1),
@@ -142,7 +143,7 @@ mod tests {
             Place::Made(Made { table: false, input: false, output: true }),
         ];
         for direction in Direction::BOTH {
-            places.extend([Place::Entry(direction), Place::Split(direction), Place::Rest(direction)]);
+            places.extend([Place::Entry, Place::Split, Place::Rest, Place::Cut].map(|place| place(direction)));
         }
         for tree in FlowClass::ALL {
             places.extend([node(0, 0), node(443, 0), node(0xffff, 5)].map(|node| Place::Node(tree, node)));
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn every_ipset_has_a_name_of_its_own() {
         for family in Family::BOTH {
-            for ipset in Ipset::all().chain([Ipset::Sealed]) {
+            for ipset in Ipset::every() {
                 let name = set().ipset(family, ipset);
                 assert!(name.len() <= 31, "{name}");
                 assert_eq!(SetName::parse_ipset(&name, family), Some((set(), ipset)));

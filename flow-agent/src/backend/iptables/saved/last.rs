@@ -1,17 +1,21 @@
 //! PURE: the last that is known of a set in one family, and whether what it says now goes on from there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::damage::{Damage, Doubt};
 use super::view::View;
 use crate::backend::iptables::model::layout::Dispatch;
-use crate::ledger::counters::{Counters, Others};
+use crate::ledger::counters::{Counters, Flow, Others};
 
 /// The last that is known of a part of a set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Last {
     pub ports: BTreeMap<u16, Counters>,
     pub others: Others,
+    /// The ports whose packets are refused.
+    pub cut: BTreeSet<u16>,
+    /// What was refused of the ports that are cut, or were.
+    pub blocked: BTreeMap<u16, Flow>,
 }
 
 /// Whether every counter of a family has at least what it had when it was last read.
@@ -37,6 +41,12 @@ pub fn judge(last: &Last, now: &View) -> Result<(), Damage> {
 }
 
 impl Last {
+    /// All that a set says.
+    pub fn of(view: &View) -> Self {
+        let (ports, cut, blocked) = (view.counters.clone(), view.cut.clone(), view.blocked.clone());
+        Self { ports, others: view.others, cut, blocked }
+    }
+
     /// What is known of a part in the end: what it says `now`, where that can be trusted, and no less than before.
     #[must_use]
     pub fn or_newer(&self, now: &Self, doubt: Doubt, by_ipsets: bool) -> Self {
@@ -50,6 +60,10 @@ impl Last {
                 let before = self.ports.get(port).copied().unwrap_or_default();
                 newest.ports.insert(*port, larger_counters(before, *found));
             }
+            for (port, found) in &now.blocked {
+                let before = newest.blocked.entry(*port).or_default();
+                *before = larger_flow(*before, *found);
+            }
         }
         newest
     }
@@ -62,13 +76,7 @@ fn larger_counters(a: Counters, b: Counters) -> Counters {
 
 /// Counters that are gone are zero in what is found.
 fn larger(a: Others, b: Others) -> Others {
-    use crate::ledger::counters::Flow;
-    let flow = |a: Flow, b: Flow| Flow {
-        in_bytes: a.in_bytes.max(b.in_bytes),
-        in_packets: a.in_packets.max(b.in_packets),
-        out_bytes: a.out_bytes.max(b.out_bytes),
-        out_packets: a.out_packets.max(b.out_packets),
-    };
+    let flow = larger_flow;
     Others {
         other_ports: flow(a.other_ports, b.other_ports),
         other_ip: flow(a.other_ip, b.other_ip),
@@ -76,6 +84,15 @@ fn larger(a: Others, b: Others) -> Others {
         other_host: flow(a.other_host, b.other_host),
         fragment_unmatched: flow(a.fragment_unmatched, b.fragment_unmatched),
         unparsed: flow(a.unparsed, b.unparsed),
+    }
+}
+
+fn larger_flow(a: Flow, b: Flow) -> Flow {
+    Flow {
+        in_bytes: a.in_bytes.max(b.in_bytes),
+        in_packets: a.in_packets.max(b.in_packets),
+        out_bytes: a.out_bytes.max(b.out_bytes),
+        out_packets: a.out_packets.max(b.out_packets),
     }
 }
 

@@ -63,6 +63,8 @@ pub fn marks(table: &Table<'_>, name: &SetName) -> Marks {
             | Place::Split(_)
             | Place::Node(..)
             | Place::Rest(_)
+            | Place::Cut(_)
+            | Place::Drop
             | Place::Reassembly => {}
         }
     }
@@ -114,6 +116,32 @@ pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
     seen.into_iter().map(|(port, trees)| (port, eight(&trees))).collect()
 }
 
+/// What was refused of each port of a set that is cut, or was; only where it is counted both ways.
+pub fn blocked(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Flow> {
+    let mut seen: BTreeMap<u16, [Option<(u64, u64)>; 2]> = BTreeMap::new();
+    let mut note = |port: u16, direction: Direction, (bytes, packets): (u64, u64)| {
+        let sum = seen.entry(port).or_default()[direction as usize].get_or_insert((0, 0));
+        *sum = (sum.0.saturating_add(bytes), sum.1.saturating_add(packets));
+    };
+    for (ipset, members) in ipsets(table, name) {
+        let Ipset::Blocked(direction) = ipset else { continue };
+        members.iter().for_each(|(port, numbers)| note(*port, direction, *numbers));
+    }
+    for (place, rules) in places(table, name) {
+        let Place::Cut(direction) = place else { continue };
+        for saved in rules {
+            if let Some(Rule { matching: Match::Port(_, port), target: Target::Next }) = read(saved) {
+                note(port, direction, (saved.bytes, saved.packets));
+            }
+        }
+    }
+    let flow = |(port, ways): (u16, [Option<(u64, u64)>; 2])| {
+        let [(in_bytes, in_packets), (out_bytes, out_packets)] = [ways[0]?, ways[1]?];
+        Some((port, Flow { in_bytes, in_packets, out_bytes, out_packets }))
+    };
+    seen.into_iter().filter_map(flow).collect()
+}
+
 /// The ipsets of a set.
 pub fn ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (Ipset, &'a Members)> {
     let ipsets = table.ipsets.iter().filter(move |((set, _), _)| set == name);
@@ -124,7 +152,7 @@ pub fn ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = 
 fn in_ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (FlowClass, &'a Members)> {
     ipsets(table, name).filter_map(|(ipset, members)| match ipset {
         Ipset::Counters(tree) => Some((tree, members)),
-        Ipset::Still | Ipset::Sealed => None,
+        Ipset::Still | Ipset::Cut | Ipset::Blocked(_) | Ipset::Sealed => None,
     })
 }
 

@@ -11,10 +11,10 @@ use crate::backend::iptables::model::flow::{Direction, FlowClass};
 use crate::backend::iptables::model::ipset::{Ipset, SENTINEL_PORT};
 use crate::backend::iptables::model::layout::{Dispatch, Fragments, Layout};
 use crate::backend::iptables::model::place::Place;
-use crate::backend::iptables::model::rule::Match;
+use crate::backend::iptables::model::rule::{Match, Rule, Target};
 use crate::backend::iptables::model::set_name::SetName;
 use crate::backend::iptables::model::shape::{Node, Shape};
-use crate::ledger::counters::{Counters, Others};
+use crate::ledger::counters::{Counters, Flow, Others};
 
 /// One set of counters in one family, verified: every chain is there and every rule is as we made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub struct View {
     pub is_settled: bool,
     pub counters: BTreeMap<u16, Counters>,
     pub others: Others,
+    /// The ports whose packets are refused.
+    pub cut: BTreeSet<u16>,
+    /// What was refused of the ports that are cut, or were.
+    pub blocked: BTreeMap<u16, Flow>,
 }
 
 impl View {
@@ -46,8 +50,10 @@ impl View {
             (None, Some(_)) => Fragments::Apart,
             (None, None) => Fragments::Delivered,
         };
-        let dispatch = dispatch(&places, name)?;
-        let empty = Layout { name: name.clone(), family, interfaces, dispatch, ports: BTreeSet::new(), fragments };
+        let can_cut = places.contains_key(&Place::Cut(Direction::In));
+        let dispatch = dispatch(&places, name, can_cut)?;
+        let ports = BTreeSet::new();
+        let empty = Layout { name: name.clone(), family, interfaces, dispatch, ports, fragments, can_cut };
 
         let mut leaves = Leaves::default();
         let mut expected = 0;
@@ -57,6 +63,9 @@ impl View {
             match (&place, &empty.dispatch) {
                 (Place::Node(tree, node @ Node { level: 0, .. }), Dispatch::FlowClass(shape)) => {
                     leaves.read(&empty, shape, *tree, *node, saved).map_err(|why| damage(&place, why))?;
+                }
+                (Place::Cut(direction), Dispatch::FlowClass(_)) => {
+                    counts_what_is_refused(&empty, *direction, saved).map_err(|why| damage(&place, why))?;
                 }
                 _ if rules.len() != saved.len() => return Err(damage(&place, "has lost or gained rules")),
                 _ => {
@@ -71,12 +80,13 @@ impl View {
             let part = format!("chain {chain}");
             return Err(Damage { part, why: "is not one of this set", doubt: Doubt::Nothing });
         }
-        let Held { counters, draining, is_settled } = match empty.dispatch {
+        let Held { counters, draining, cut, is_settled } = match empty.dispatch {
             Dispatch::FlowClass(_) => leaves.finish().map_err(|why| damage(&FIRST_LEAF, why))?,
             Dispatch::Ipsets { shielded } => members(table, &empty, shielded)?,
         };
         let layout = Layout { ports: counters.keys().copied().collect(), ..empty };
-        Ok(Self { layout, draining, is_settled, counters, others: sets::remaining_others(table, name) })
+        let (others, blocked) = (sets::remaining_others(table, name), sets::blocked(table, name));
+        Ok(Self { layout, draining, is_settled, counters, others, cut, blocked })
     }
 }
 
@@ -110,10 +120,11 @@ fn ipset(layout: &Layout, ipset: Ipset) -> String {
 }
 
 /// How the chains dispatch, if they are whole.
-fn dispatch(places: &BTreeMap<Place, &[SavedRule<'_>]>, name: &SetName) -> Result<Dispatch, Damage> {
+fn dispatch(places: &BTreeMap<Place, &[SavedRule<'_>]>, name: &SetName, can_cut: bool) -> Result<Dispatch, Damage> {
     if !places.keys().any(|place| matches!(place, Place::Node(..))) {
         // As many rules before the ipsets as behind them: one for each protocol.
-        let shielded = places.get(&Place::Split(Direction::In)).is_some_and(|rules| rules.len() > SPLIT_RULES);
+        let plain = SPLIT_RULES + if can_cut { CUT_RULES } else { 0 };
+        let shielded = places.get(&Place::Split(Direction::In)).is_some_and(|rules| rules.len() > plain);
         return Ok(Dispatch::Ipsets { shielded });
     }
     let bounds = places.keys().filter_map(|place| match place {
@@ -127,19 +138,36 @@ fn dispatch(places: &BTreeMap<Place, &[SavedRule<'_>]>, name: &SetName) -> Resul
 
 /// Two ipsets, two ways to the rest, and all other IP.
 const SPLIT_RULES: usize = 5;
+/// Where ports can be cut, one for each protocol.
+const CUT_RULES: usize = 2;
 
 /// The counters of a set.
 struct Held {
     counters: BTreeMap<u16, Counters>,
     draining: BTreeSet<u16>,
+    cut: BTreeSet<u16>,
     is_settled: bool,
+}
+
+/// Whether a chain counts what is refused, port by port, and refuses it.
+fn counts_what_is_refused(layout: &Layout, direction: Direction, saved: &[SavedRule<'_>]) -> Result<(), &'static str> {
+    let (last, counting) = saved.split_last().ok_or("is empty")?;
+    let is_ours = |saved| match read(saved) {
+        Some(Rule { matching: Match::Port(tree, _), target: Target::Next }) => tree.direction == direction,
+        _ => false,
+    };
+    if read(last) != Some(layout.drop_rest()) || !counting.iter().all(is_ours) {
+        return Err("has a rule that is not ours");
+    }
+    Ok(())
 }
 
 /// What the ipsets hold.
 fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, Damage> {
     let members: BTreeMap<Ipset, &Members> = sets::ipsets(table, &layout.name).collect();
     let damage = |part, why| Damage { part: ipset(layout, part), why, doubt: Doubt::Nothing };
-    if let Some(gone) = Ipset::all().find(|ipset| !members.contains_key(ipset)) {
+    let needed = Ipset::all().chain(Ipset::of_cut().filter(|_| layout.can_cut));
+    if let Some(gone) = { needed }.find(|ipset| !members.contains_key(ipset)) {
         return Err(damage(gone, "is gone"));
     }
     let still: BTreeSet<u16> = members[&Ipset::Still].keys().copied().collect();
@@ -155,7 +183,10 @@ fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, D
     let same = trees.iter().all(|(_, members)| members.keys().eq(ports()));
     let is_settled = same && still.iter().all(|port| counters.contains_key(port)) && shielded != still.is_empty();
     let draining = still.into_iter().filter(|port| counters.contains_key(port)).collect();
-    Ok(Held { counters, draining, is_settled })
+    // No rule asks for it where ports cannot be cut.
+    let cut = members.get(&Ipset::Cut).filter(|_| layout.can_cut);
+    let cut = cut.map(|cut| cut.keys().copied().collect()).unwrap_or_default();
+    Ok(Held { counters, draining, cut, is_settled })
 }
 
 /// What the leaf chains of the four trees hold.
@@ -163,6 +194,7 @@ fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, D
 struct Leaves {
     counters: BTreeMap<FlowClass, BTreeMap<u16, (u64, u64)>>,
     shields: BTreeMap<FlowClass, BTreeSet<u16>>,
+    cut: BTreeMap<FlowClass, BTreeSet<u16>>,
 }
 
 impl Leaves {
@@ -189,6 +221,11 @@ impl Leaves {
                 if counters.insert(port, (saved.bytes, saved.packets)).is_some() {
                     return Err("counts a port twice");
                 }
+            } else if layout.can_cut && rule == layout.refuse(tree, port) {
+                let is_shielded = self.shields.get(&tree).is_some_and(|shields| shields.contains(&port));
+                if counters.contains_key(&port) || is_shielded || !self.cut.entry(tree).or_default().insert(port) {
+                    return Err("refuses a port behind its counter, or twice");
+                }
             } else if rule != layout.shield(tree, port) {
                 return Err("has a rule that is not ours");
             } else if counters.contains_key(&port) || !self.shields.entry(tree).or_default().insert(port) {
@@ -203,6 +240,10 @@ impl Leaves {
         let trees = FlowClass::ALL.map(|tree| self.counters.remove(&tree).unwrap_or_default());
         let shields = FlowClass::ALL.map(|tree| self.shields.remove(&tree).unwrap_or_default());
         let [draining, others @ ..] = shields;
+        let [cut, other_cuts @ ..] = FlowClass::ALL.map(|tree| self.cut.remove(&tree).unwrap_or_default());
+        if other_cuts.iter().any(|other| *other != cut) {
+            return Err("and its siblings refuse different ports");
+        }
         if trees.iter().any(|tree| !tree.keys().eq(trees[0].keys()))
             || others.iter().any(|shields| *shields != draining)
         {
@@ -215,7 +256,7 @@ impl Leaves {
             let numbers = FlowClass::ALL.into_iter().zip(trees.iter().map(|tree| tree[port])).collect();
             (*port, eight(&numbers))
         });
-        Ok(Held { counters: counters.collect(), draining, is_settled: true })
+        Ok(Held { counters: counters.collect(), draining, cut, is_settled: true })
     }
 }
 

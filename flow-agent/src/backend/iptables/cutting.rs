@@ -1,0 +1,193 @@
+//! EDGE clock: the ports of users who have used up what they may transfer are cut, and open again.
+//!
+//! A set of counters has rules that refuse only while somebody has a budget. Which ports they refuse is decided by readings: see
+//! [`super::model::pace`].
+
+#![expect(clippy::disallowed_methods, reason = "edge: clock")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use super::counting::Counting;
+use super::model::pace::{self, Look, Pace};
+use super::model::script::Script;
+use super::set::Set;
+use crate::backend::error::iptables::IptablesError;
+use crate::backend::{Backend as _, BackendError, netlink};
+use crate::ledger::limits::budget::{Budget, Transferred};
+use crate::ledger::reading::{Moment, Reading};
+
+/// No more connections are closed at once: counting waits for it, some 20 µs each.
+const MOST_CONNECTIONS: usize = 4_096;
+
+impl Counting {
+    /// Refuses the packets of the ports whose budget is used up, and of no others.
+    pub(super) fn limit(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+        let begun_at = Instant::now();
+        let now = || now.after(begun_at.elapsed());
+        if budgets.is_empty() {
+            self.pace = Pace::default();
+            return self.lift(&now);
+        }
+        // Whatever fails, somebody may go on beyond a limit.
+        self.pace.again_after = Some(pace::AFTER_FAILURE);
+        let reading = self.read(&now)?;
+        let cost = begun_at.elapsed();
+        let Pace { before, .. } = std::mem::take(&mut self.pace);
+        let mut cut = BTreeSet::new();
+        let mut moved = BTreeMap::new();
+        let mut again_after = pace::SLOWEST;
+        for budget in budgets {
+            let now = transferred(&reading, &budget.ports);
+            let left = budget.left(now, reading.at.wall);
+            if left == Some(0) {
+                cut.extend(&budget.ports);
+            }
+            let rate = before.as_ref().map_or(0, |look| look.rate(&budget.user, now.both(), reading.at));
+            moved.insert(budget.user.clone(), now.both());
+            let until_expiry = budget.expires_at.map(|at| (at - reading.at.wall).to_std().unwrap_or(pace::SLOWEST));
+            let until_used_up = left.map(|left| pace::pause(left, rate, cost));
+            again_after = [until_expiry, until_used_up].into_iter().flatten().fold(again_after, Duration::min);
+        }
+        let look = Look { at: reading.at, moved };
+        self.pace = Pace { before: Some(look), again_after: Some(again_after.max(pace::FASTEST)) };
+        // The ports that are counted; what is not counted here is not limited here.
+        cut.retain(|port| self.set.ports.contains(port));
+        let closing = cut.difference(&self.set.cut_ports()).copied().collect::<BTreeSet<_>>();
+        if !closing.is_empty() {
+            // Before the ports are cut, so that the reset still reaches the clients.
+            close_connections(&closing);
+        }
+        self.set.cut(&cut).inspect_err(|_| self.pace.again_after = Some(pace::AFTER_FAILURE))?;
+        Ok(())
+    }
+
+    /// Lets everything pass, and removes all that can refuse a packet. What was refused stays known.
+    fn lift(&mut self, now: &dyn Fn() -> Moment) -> Result<(), BackendError> {
+        if !self.set.sides.iter().any(|side| side.can_cut) {
+            return Ok(());
+        }
+        self.set.cut(&BTreeSet::new())?;
+        let blocked = self.read(now)?.blocked;
+        self.set.abolish_cut()?;
+        self.lifted = blocked;
+        Ok(())
+    }
+}
+
+/// Closes the TCP connections of ports that are about to be cut, where the kernel can.
+fn close_connections(ports: &BTreeSet<u16>) {
+    match netlink::close_connections(ports, MOST_CONNECTIONS) {
+        Ok(0) => {}
+        Ok(connections) => tracing::info!(connections, "closed, for their users have used up their quota or expired"),
+        Err(error) => tracing::debug!(%error, "connections of ports that are cut stay open, and stand still"),
+    }
+}
+
+fn transferred(reading: &Reading, ports: &BTreeSet<u16>) -> Transferred {
+    Transferred::sum(ports.iter().filter_map(|port| reading.ports.get(port)))
+}
+
+impl Set {
+    /// The ports that are cut in one family at least, as was last seen.
+    pub fn cut_ports(&self) -> BTreeSet<u16> {
+        self.sides.iter().flat_map(|side| side.last.cut.iter().copied()).collect()
+    }
+
+    /// Refuses the packets of `wanted` and of no others, in every family. Where that is so already, it costs nothing.
+    ///
+    /// # Errors
+    /// When a program refuses; the other family is changed all the same.
+    pub fn cut(&mut self, wanted: &BTreeSet<u16>) -> Result<(), IptablesError> {
+        self.change_cut(
+            |script, side, layout| {
+                let last = &side.last;
+                if !side.can_cut {
+                    script.prepare_cut(layout);
+                }
+                let closing: BTreeSet<u16> = wanted.difference(&last.cut).copied().collect();
+                let fresh = closing.iter().copied().filter(|port| !last.blocked.contains_key(port)).collect();
+                let opening: BTreeSet<u16> = last.cut.difference(wanted).copied().collect();
+                script.reopen(layout, &opening).cut(layout, &closing, &fresh);
+            },
+            |side| {
+                side.can_cut = true;
+                side.last.cut.clone_from(wanted);
+                for port in wanted {
+                    side.last.blocked.entry(*port).or_default();
+                }
+            },
+        )
+    }
+
+    /// Refuses the packets of `ports` in a set that packets do not enter yet. Counting does not wait for it: where it fails,
+    /// the next reading for limits cuts them.
+    pub fn go_on_cutting(&mut self, ports: &BTreeSet<u16>) {
+        let held = ports.intersection(&self.ports).copied().collect::<BTreeSet<_>>();
+        if held.is_empty() {
+            return;
+        }
+        if let Err(error) = self.cut(&held) {
+            tracing::error!(%error, "ports that were cut are open until it is tried again");
+        }
+    }
+
+    /// Removes everything that can refuse a packet.
+    ///
+    /// # Errors
+    /// As [`Set::cut`].
+    pub fn abolish_cut(&mut self) -> Result<(), IptablesError> {
+        self.change_cut(
+            |script, side, layout| {
+                if side.can_cut {
+                    script.abolish_cut(layout, &side.last.cut);
+                }
+            },
+            |side| {
+                side.can_cut = false;
+                side.last.cut.clear();
+                side.last.blocked.clear();
+            },
+        )
+    }
+
+    /// Removes what was counted as refused of `ports`, whose counters are to be removed.
+    ///
+    /// # Errors
+    /// As [`Set::cut`].
+    pub fn forget_blocked(&mut self, ports: &BTreeSet<u16>) -> Result<(), IptablesError> {
+        let of = |ports: &BTreeSet<u16>, known: &mut dyn Iterator<Item = u16>| -> BTreeSet<u16> {
+            known.filter(|port| ports.contains(port)).collect()
+        };
+        self.change_cut(
+            |script, side, layout| {
+                let cut = of(ports, &mut side.last.cut.iter().copied());
+                let blocked = of(ports, &mut side.last.blocked.keys().copied());
+                script.reopen(layout, &cut).forget_blocked(layout, &blocked);
+            },
+            |side| {
+                side.last.cut.retain(|port| !ports.contains(port));
+                side.last.blocked.retain(|port, _| !ports.contains(port));
+            },
+        )
+    }
+
+    fn change_cut(
+        &mut self,
+        change: impl Fn(&mut Script, &super::set::Side, &super::model::layout::Layout),
+        done: impl Fn(&mut super::set::Side),
+    ) -> Result<(), IptablesError> {
+        let mut failed = None;
+        for index in 0..self.sides.len() {
+            let side = &self.sides[index];
+            let mut script = Script::default();
+            let layout = super::model::layout::Layout { can_cut: true, ..side.layout(self) };
+            change(&mut script, side, &layout);
+            match side.tools.restore(&script) {
+                Ok(()) => done(&mut self.sides[index]),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,199 @@
+//! PURE: the commands that let the packets of ports be refused, and pass again.
+//!
+//! Where there are ipsets, to cut a port and to open it again is one member of one of them: no rule changes. In a tree it is a
+//! rule before the port's counter, in each of the four trees. What was refused is counted apart, in members or rules that stay
+//! when a port opens again.
+
+use std::collections::BTreeSet;
+
+use super::flow::{Direction, FlowClass, Protocol};
+use super::ipset::Ipset;
+use super::layout::{Dispatch, Layout};
+use super::place::Place;
+use super::script::Script;
+
+impl Script {
+    /// Makes the chains that refuse in a set that has none yet; no port is cut. `layout` has them.
+    pub fn prepare_cut(&mut self, layout: &Layout) -> &mut Self {
+        if layout.dispatch.is_by_ipsets() {
+            for ipset in Ipset::of_cut() {
+                self.create(layout, ipset);
+                // It may be there, left by somebody who died before the rules were made, or after they were removed.
+                self.before(format_args!("flush {}", layout.ipset(ipset)));
+            }
+        }
+        for (place, rules) in layout.cut() {
+            self.chain(&layout.name.chain(&place), &rules);
+        }
+        if layout.dispatch.is_by_ipsets() {
+            for direction in Direction::BOTH {
+                let chain = layout.name.chain(&Place::Split(direction));
+                for (index, rule) in layout.cut_rules(direction).iter().enumerate() {
+                    self.command(format_args!("-I {chain} {}{rule}", index + 1));
+                }
+            }
+        }
+        self
+    }
+
+    /// Removes the chains that refuse, and what they counted. `cut` are the ports that are cut.
+    pub fn abolish_cut(&mut self, layout: &Layout, cut: &BTreeSet<u16>) -> &mut Self {
+        let ipsets = match &layout.dispatch {
+            Dispatch::Ipsets { .. } => {
+                for direction in Direction::BOTH {
+                    let chain = layout.name.chain(&Place::Split(direction));
+                    for rule in layout.cut_rules(direction) {
+                        self.command(format_args!("-D {chain}{rule}"));
+                    }
+                }
+                Ipset::of_cut().map(|ipset| layout.ipset(ipset)).collect()
+            }
+            Dispatch::FlowClass(_) => {
+                self.reopen(layout, cut);
+                Vec::new()
+            }
+        };
+        let chains: Vec<String> = layout.cut().iter().map(|(place, _)| layout.name.chain(place)).collect();
+        self.delete(&chains, &ipsets)
+    }
+
+    /// Refuses the packets of `ports` from now on. Of `fresh` nothing was ever refused.
+    pub fn cut(&mut self, layout: &Layout, ports: &BTreeSet<u16>, fresh: &BTreeSet<u16>) -> &mut Self {
+        match &layout.dispatch {
+            Dispatch::Ipsets { .. } => {
+                for (port, direction) in both_ways(fresh) {
+                    let blocked = layout.ipset(Ipset::Blocked(direction));
+                    self.before(format_args!("add {blocked} {port} packets 0 bytes 0 -exist"));
+                }
+                for port in ports {
+                    self.before(format_args!("add {} {port} -exist", layout.ipset(Ipset::Cut)));
+                }
+                self
+            }
+            Dispatch::FlowClass(shape) => {
+                for tree in FlowClass::ALL {
+                    let chain = layout.name.chain(&Place::Cut(tree.direction));
+                    for port in fresh {
+                        self.command(format_args!("-I {chain} 1{}", layout.blocked(tree, *port)));
+                    }
+                }
+                self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+                    format!("-I {chain} 1{}", layout.refuse(tree, port))
+                })
+            }
+        }
+    }
+
+    /// Lets the packets of `ports`, which are cut, pass again.
+    pub fn reopen(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
+        match &layout.dispatch {
+            Dispatch::Ipsets { .. } => {
+                for port in ports {
+                    self.before(format_args!("del {} {port} -exist", layout.ipset(Ipset::Cut)));
+                }
+                self
+            }
+            Dispatch::FlowClass(shape) => self.leaf_commands(layout, shape, ports, |chain, tree, port| {
+                format!("-D {chain}{}", layout.refuse(tree, port))
+            }),
+        }
+    }
+
+    /// Removes what was counted as refused of `ports`, none of which is cut.
+    pub fn forget_blocked(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
+        match &layout.dispatch {
+            Dispatch::Ipsets { .. } => {
+                for (port, direction) in both_ways(ports) {
+                    self.before(format_args!("del {} {port} -exist", layout.ipset(Ipset::Blocked(direction))));
+                }
+                self
+            }
+            Dispatch::FlowClass(_) => {
+                for (port, direction) in both_ways(ports) {
+                    let chain = layout.name.chain(&Place::Cut(direction));
+                    for protocol in Protocol::BOTH {
+                        let rule = layout.blocked(FlowClass { protocol, direction }, port);
+                        self.command(format_args!("-D {chain}{rule}"));
+                    }
+                }
+                self
+            }
+        }
+    }
+}
+
+fn both_ways(ports: &BTreeSet<u16>) -> impl Iterator<Item = (u16, Direction)> {
+    ports.iter().flat_map(|port| Direction::BOTH.map(|direction| (*port, direction)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::family::Family;
+    use super::super::layout::Fragments;
+    use super::super::set_name::{SetName, instance_tag};
+    use super::super::shape::Shape;
+    use super::*;
+
+    fn layout(dispatch: Dispatch) -> Layout {
+        Layout {
+            name: SetName::new(instance_tag("an-instance"), 0),
+            family: Family::V4,
+            interfaces: vec!["eth0".into()],
+            dispatch,
+            ports: [443, 8388].into(),
+            fragments: Fragments::Delivered,
+            can_cut: true,
+        }
+    }
+
+    /// Without the part that all names share.
+    fn short(layout: &Layout, text: &str) -> String {
+        text.replace(&layout.name.to_string(), "")
+    }
+
+    #[test]
+    fn with_ipsets_a_cut_is_one_member_and_no_rule() {
+        let layout = layout(Dispatch::Ipsets { shielded: false });
+        let mut script = Script::default();
+        script.cut(&layout, &[443, 8388].into(), &[8388].into());
+        assert!(script.leaves_rules());
+        let zero = "8388 packets 0 bytes 0 -exist";
+        assert_eq!(
+            short(&layout, &script.before),
+            format!("add bi4 {zero}\nadd bo4 {zero}\nadd cut4 443 -exist\nadd cut4 8388 -exist\n")
+        );
+        let mut script = Script::default();
+        script.reopen(&layout, &[443].into()).forget_blocked(&layout, &[443].into());
+        assert!(script.leaves_rules());
+        assert_eq!(short(&layout, &script.before), "del cut4 443 -exist\ndel bi4 443 -exist\ndel bo4 443 -exist\n");
+    }
+
+    #[test]
+    fn there_is_one_rule_that_drops() {
+        for dispatch in [Dispatch::Ipsets { shielded: false }, Dispatch::FlowClass(Shape::balanced(&[443].into()))] {
+            let layout = layout(dispatch);
+            let mut script = Script::default();
+            script.make(&layout, &[]).cut(&layout, &[443].into(), &[443].into());
+            let drops: Vec<String> =
+                script.render("mangle").lines().filter(|line| line.contains("DROP")).map(str::to_owned).collect();
+            assert_eq!(drops, [format!("-A {} -j DROP", layout.name.chain(&Place::Drop))]);
+            let without = Layout { can_cut: false, ..layout };
+            let mut script = Script::default();
+            assert!(!script.make(&without, &[]).render("mangle").contains("DROP"));
+        }
+    }
+
+    #[test]
+    fn in_a_tree_a_port_is_refused_before_it_is_counted() {
+        let layout = layout(Dispatch::FlowClass(Shape::balanced(&[443].into())));
+        let mut script = Script::default();
+        script.cut(&layout, &[443].into(), &[443].into());
+        let text = short(&layout, &script.render("mangle"));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2 + 4 + 4, "{text}");
+        assert!(lines.contains(&"-I cut-out 1 -p udp -m udp --sport 443"));
+        let goto =
+            format!("-I ti-0000 1 -p tcp -m tcp --dport 443 -g {}", layout.name.chain(&Place::Cut(Direction::In)));
+        assert!(lines.contains(&short(&layout, &goto).as_str()), "{text}");
+    }
+}

@@ -1,0 +1,105 @@
+//! EDGE kernel: TCP connections of local ports, closed with a reset to both ends (`ss -K` does the same).
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rustix::net::netlink::SOCK_DIAG;
+
+use super::{NLM_F_ACK, NLM_F_DUMP, Request};
+
+// include/uapi/linux/sock_diag.h
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const SOCK_DESTROY: u16 = 21;
+
+const IPPROTO_TCP: u8 = 6;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// Bits of `enum tcp_state`: all but listeners, and those of which only the kernel knows (TIME_WAIT, NEW_SYN_RECV), and CLOSE.
+const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
+
+/// `struct inet_diag_sockid`, and where it lies in `struct inet_diag_msg`.
+const ID_LEN: usize = 48;
+const ID_OFFSET: usize = 4;
+
+/// A connection, as the kernel names it.
+type Id = [u8; ID_LEN];
+
+/// Closes TCP connections of these local ports, at most `most` of them: how many. Connections of this host with itself stay.
+///
+/// # Errors
+/// [`io::ErrorKind::Unsupported`] where the kernel cannot do it (`CONFIG_INET_DIAG_DESTROY`); when it refuses.
+pub fn close_connections(ports: &BTreeSet<u16>, most: usize) -> io::Result<usize> {
+    let mut closed = 0;
+    for family in [AF_INET, AF_INET6] {
+        let connections = request(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, family, &[0; ID_LEN]).ask()?;
+        let ids = connections.iter().filter_map(|(_, body)| body.get(ID_OFFSET..ID_OFFSET + ID_LEN)?.try_into().ok());
+        for id in ids.filter(|id| ports.contains(&local_port(id)) && !is_with_itself(family, id)) {
+            if closed == most {
+                return Ok(closed);
+            }
+            match request(SOCK_DESTROY, NLM_F_ACK, family, &id).ask() {
+                Ok(_) => closed += 1,
+                // It was closed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(closed)
+}
+
+/// `struct inet_diag_req_v2`.
+fn request(message_type: u16, flags: u16, family: u8, id: &Id) -> Request {
+    let mut body = vec![family, IPPROTO_TCP, 0, 0];
+    body.extend(CONNECTED.to_ne_bytes());
+    body.extend(id);
+    Request { protocol: Some(SOCK_DIAG), message_type, flags, body }
+}
+
+fn local_port(id: &Id) -> u16 {
+    u16::from_be_bytes([id[0], id[1]])
+}
+
+/// Whether the other end is a loopback address, or this end's own.
+fn is_with_itself(family: u8, id: &Id) -> bool {
+    let address = |at: usize| match family {
+        AF_INET => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(&id[at..at + 4]).expect("four bytes"))),
+        _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(&id[at..at + 16]).expect("sixteen bytes"))).to_canonical(),
+    };
+    let (own, other) = (address(4), address(20));
+    other.is_loopback() || other == own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_of_the_host_with_itself_are_told_apart() {
+        let id = |own: IpAddr, other: IpAddr| {
+            let mut id = [0; ID_LEN];
+            id[..2].copy_from_slice(&8388_u16.to_be_bytes());
+            for (at, address) in [(4, own), (20, other)] {
+                match address {
+                    IpAddr::V4(address) => id[at..at + 4].copy_from_slice(&address.octets()),
+                    IpAddr::V6(address) => id[at..at + 16].copy_from_slice(&address.octets()),
+                }
+            }
+            id
+        };
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (family, own, other, with_itself) in [
+            (AF_INET, "192.0.2.1", "192.0.2.2", false),
+            (AF_INET, "192.0.2.1", "192.0.2.1", true),
+            (AF_INET, "127.0.0.1", "127.0.0.2", true),
+            (AF_INET6, "2001:db8::1", "2001:db8::2", false),
+            (AF_INET6, "::1", "::1", true),
+            (AF_INET6, "::ffff:192.0.2.1", "::ffff:127.0.0.1", true),
+        ] {
+            let id = id(address(own), address(other));
+            assert_eq!((local_port(&id), is_with_itself(family, &id)), (8388, with_itself), "{own} {other}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Section agent: how exactly the limits of this node's users are kept, where readings keep them.
+
+use std::thread;
+use std::time::Duration;
+
+use super::finding::{Finding, Section};
+use crate::backend::BackendChoice;
+use crate::backend::iptables::{self, overshoot};
+use crate::clock;
+use crate::commands::ask;
+use crate::config::Config;
+use crate::ledger::now::Now;
+use crate::ledger::record::BackendKind;
+use crate::store::{StateDir, instance};
+
+/// Between two answers, of which the difference is a rate.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// 1 Gbit/s.
+const LINK_BYTES_PER_SEC: u64 = 125_000_000;
+
+/// What to say where rules refuse: how many bytes may pass beyond a quota. eBPF lets none pass.
+pub(super) fn findings(config: &Config) -> Option<Finding> {
+    let limited: Vec<&str> =
+        config.users.iter().filter(|user| user.is_limited_on(&config.node)).map(|user| user.name.as_str()).collect();
+    if limited.is_empty() {
+        return None;
+    }
+    let now = ask::now(config).ok().flatten();
+    let by_rules = match &now {
+        Some(now) => now.backend == BackendKind::Iptables,
+        None => config.count.backend == BackendChoice::Iptables,
+    };
+    if !by_rules {
+        return None;
+    }
+    let cost = cost_of_a_reading(config)?;
+    let fastest = now.and_then(|before| {
+        thread::sleep(ASK_AGAIN_AFTER);
+        fastest(&before, &ask::now(config).ok().flatten()?, &limited)
+    });
+    let (finding, help) = (say(fastest, cost), "eBPF cuts at the byte: `backend = \"ebpf\"`".to_owned());
+    Some(finding.help(Some(help)))
+}
+
+/// How long it takes to read this instance's rules; `None` where there are none yet.
+fn cost_of_a_reading(config: &Config) -> Option<Duration> {
+    let id = instance::read(&StateDir::new(&config.state_dir)).ok().flatten()?;
+    let begun_at = clock::now().boot_ns;
+    let sets = iptables::survey(&id).ok()?;
+    let cost = Duration::from_nanos(clock::now().boot_ns.saturating_sub(begun_at));
+    (!sets.is_empty()).then_some(cost)
+}
+
+/// The limited user who moved most between two answers, and how much, in bytes a second.
+fn fastest(before: &Now, after: &Now, limited: &[&str]) -> Option<(String, u64)> {
+    let millis = u64::try_from((after.at - before.at).num_milliseconds()).ok().filter(|millis| *millis > 0)?;
+    let moved = |now: &Now, ports: &[u16]| -> u64 {
+        let of_user = now.ports.iter().filter(|port| ports.contains(&port.port));
+        of_user.filter_map(|port| port.total).map(|total| total.bytes()).fold(0, u64::saturating_add)
+    };
+    let of_limited = after.users.iter().filter(|user| limited.contains(&user.user.as_str()));
+    let rates = of_limited.map(|user| {
+        let bytes = moved(after, &user.ports).saturating_sub(moved(before, &user.ports));
+        (user.user.clone(), bytes.saturating_mul(1_000) / millis)
+    });
+    rates.max_by_key(|(_, rate)| *rate)
+}
+
+fn say(fastest: Option<(String, u64)>, cost: Duration) -> Finding {
+    let at_a_gigabit = overshoot(LINK_BYTES_PER_SEC, cost);
+    let measured = fastest.map_or_else(String::new, |(user, rate)| {
+        format!("at the {rate} B/s that {user} moves now, up to {} bytes pass beyond a quota; ", overshoot(rate, cost))
+    });
+    let what = format!("limits are kept by readings: {measured}at 1 Gbit/s, up to {at_a_gigabit} bytes");
+    Finding::ok(Section::Agent, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_what_passes_between_two_readings() {
+        // 8 ms a reading: 200 ms between two, and three times 8 ms to see it and to act.
+        let cost = Duration::from_millis(8);
+        let said = |fastest| say(fastest, cost).what;
+        assert_eq!(said(None), "limits are kept by readings: at 1 Gbit/s, up to 28000000 bytes");
+        assert_eq!(
+            said(Some(("ada".to_owned(), 1_000_000))),
+            "limits are kept by readings: at the 1000000 B/s that ada moves now, up to 224000 bytes pass beyond a quota; \
+             at 1 Gbit/s, up to 28000000 bytes"
+        );
+    }
+}
