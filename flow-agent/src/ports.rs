@@ -13,6 +13,7 @@ pub mod places;
 mod settings;
 pub mod settle;
 pub mod spec;
+pub mod stated;
 pub mod wanted;
 pub mod watch;
 

@@ -162,7 +162,7 @@ fn checkpoint() -> Checkpoint {
 
 fn ports() -> PortList {
     let ports = [(443, None), (8388, Some("acct-8388".to_owned()))].into();
-    PortList { v: VERSION, at: at("12:00:00"), ports, files: [].into() }
+    PortList { v: VERSION, at: at("12:00:00"), ports, files: [].into(), stated: [].into() }
 }
 
 /// 7 bytes on 443, which was somebody's then.

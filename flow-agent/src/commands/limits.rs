@@ -16,11 +16,12 @@ use crate::ledger::calendar;
 use crate::ledger::forecast::{self, Measured};
 use crate::ledger::limits::grant;
 use crate::ledger::limits::state::{Known, Rules, UserState};
+use crate::ledger::limits::stated::with_stated;
 use crate::ledger::month::Month;
 use crate::ledger::statement::{Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, Statement, assemble};
 use crate::ledger::unsealed::Settings;
 use crate::store::blocks::{Blocks, Item};
-use crate::store::{StateDir, StoreError, grants, hours};
+use crate::store::{self, StateDir, StoreError, grants, hours};
 
 /// How all users stand in the billing month that is not over.
 pub struct Standing {
@@ -36,12 +37,23 @@ pub struct Standing {
     pub damages: Vec<String>,
 }
 
+/// The configuration with the limits that this node's port files stated last, where these hold.
+fn with_port_files(config: &Config, state: &StateDir) -> Result<Config, StoreError> {
+    let mut config = config.clone();
+    if config.limits.port_files {
+        let stated = store::ports::read(state)?.map(|list| list.stated).unwrap_or_default();
+        config.users = with_stated(&config.users, &stated);
+    }
+    Ok(config)
+}
+
 /// How the users of `config` stand at `now`: on a node by its own log, on a main node by what was gathered of all nodes.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<Standing, Failure> {
     let state = StateDir::new(&config.state_dir);
+    let config = &with_port_files(config, &state)?;
     let today = calendar::local(config.timezone, now).date_naive();
     let month = Month::containing(today, config.month_start_day);
     let first_day = month.first_day(config.month_start_day);

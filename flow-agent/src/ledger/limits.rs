@@ -5,3 +5,4 @@ pub mod due;
 pub mod grant;
 pub mod notice;
 pub mod state;
+pub mod stated;

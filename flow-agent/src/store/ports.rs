@@ -11,6 +11,7 @@ use super::document;
 use super::error::StoreError;
 use super::layout::StateDir;
 use super::lock::RunLock;
+use crate::ledger::limits::stated::StatedLimits;
 use crate::ledger::record::stamp;
 
 /// Ports and their owners; `None` if the owner is unknown.
@@ -28,6 +29,9 @@ pub struct PortList {
     /// The content of each port file when it was last valid.
     #[serde(default)]
     pub files: BTreeMap<PathBuf, Owners>,
+    /// The limits that the port files stated of their owners, where these hold.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stated: StatedLimits,
 }
 
 /// Replaces the former list by `list`, durably.
@@ -63,6 +67,7 @@ mod tests {
             at: DateTime::parse_from_rfc3339("2026-10-05T13:00:30+08:00").unwrap(),
             ports: owners.clone(),
             files: BTreeMap::from([("/home/ssr/mudb.json".into(), owners)]),
+            stated: StatedLimits::new(),
         }
     }
 

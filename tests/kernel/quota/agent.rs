@@ -64,3 +64,37 @@ fn a_quota_is_kept_over_restarts_and_a_reload_opens_again() {
     let blocked: Vec<_> = node.hourly().into_iter().filter_map(|seal| seal.get("blocked").cloned()).collect();
     assert!(blocked.iter().any(|blocked| blocked[PORT.to_string()]["in_packets"].as_u64() > Some(0)), "{blocked:?}");
 }
+
+#[test]
+fn a_quota_of_a_port_file_is_kept_and_follows_the_file() {
+    let Some(pair) = Pair::make() else { return };
+    let arrived = Arrived::install(&pair, PORT);
+    let mut node = Node::new(&pair, &[], "");
+    let file = node.path("mudb.json");
+    let write = |quota: u64| {
+        let user = format!(r#"[{{"port": {PORT}, "user": "ada", "transfer_enable": {quota}}}]"#);
+        std::fs::write(file.with_extension("new"), user).unwrap();
+        std::fs::rename(file.with_extension("new"), &file).unwrap();
+    };
+    write(LIMIT);
+    node.append_config(&format!("files = [{{ path = {file:?}, format = \"mudb\" }}]\n[limits]\nport_files = true\n"));
+    node.start(&["--interface", "wan"]);
+    let senders = Senders::begin(&pair, PORT);
+    wait_until("the quota is used up", Duration::from_secs(120), || arrived.both() + super::bound() > LIMIT);
+    let passed = arrived.settle(QUIET);
+    assert_cut_at(LIMIT, passed);
+    // Half a file, and an agent that starts while it is so: nobody is opened.
+    std::fs::write(&file, "[{\"port\": 83").unwrap();
+    node.kill();
+    node.start(&["--interface", "wan"]);
+    assert_eq!(arrived.settle(QUIET), passed);
+    let users = node.command(&["users", "--json"]);
+    let ada: serde_json::Value = serde_json::from_slice(&users.stdout).unwrap();
+    assert_eq!((&ada["user"], &ada["quota_bytes"]), (&"ada".into(), &LIMIT.into()));
+    write(LIMIT + 5_000_000);
+    wait_until("it opens", Duration::from_secs(10), || arrived.both() > passed);
+    wait_until("it is used up", Duration::from_secs(120), || arrived.both() + super::bound() > LIMIT + 5_000_000);
+    assert_cut_at(LIMIT + 5_000_000, arrived.settle(QUIET));
+    senders.end();
+    node.stop();
+}

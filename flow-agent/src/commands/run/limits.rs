@@ -81,9 +81,6 @@ pub struct Limits {
 
 impl Limits {
     pub fn new(config: &Config) -> Self {
-        if config.limits.port_files {
-            tracing::warn!("limits.port_files is not acted on yet: quotas of port files are not enforced");
-        }
         Self {
             state: StateDir::new(&config.state_dir),
             days: BTreeMap::new(),

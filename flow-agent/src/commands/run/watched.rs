@@ -14,8 +14,10 @@ use self::look::{Found, Look};
 use crate::config::Config;
 use crate::errors::chain;
 use crate::exit::Failure;
+use crate::ledger::limits::stated::{StatedLimits, with_stated};
 use crate::ledger::reading::Moment;
 use crate::ledger::user::User;
+use crate::ports::stated::stated;
 use crate::ports::wanted::Wanted;
 use crate::ports::watch::Watch;
 use crate::ports::{Owners, PortFile};
@@ -34,6 +36,8 @@ pub struct Watched {
     users: Arc<[User]>,
     /// By port file: rows that cannot be counted.
     complaints: Vec<(PathBuf, usize)>,
+    /// What the port files state of their owners' limits; empty unless that holds (`limits.port_files`).
+    stated: StatedLimits,
     /// When somebody was last found to listen on a port; only while listening sockets are followed.
     found_at: BTreeMap<u16, Moment>,
     /// The warnings of the last look, so that each is said once, not at every look.
@@ -71,7 +75,7 @@ impl Watched {
     /// # Errors
     /// Exit code 3: a port file that is missing or torn and never was good, or nothing to count.
     pub fn start(config: Config, remembered: Option<PortList>, now: Moment) -> Result<Self, Failure> {
-        let last_good = remembered.map(|list| list.files).unwrap_or_default();
+        let (last_good, stated) = remembered.map(|list| (list.files, list.stated)).unwrap_or_default();
         let watch = Watch::new(files(&config));
         let mut look = Box::new(Look::new(config.clone()));
         let wanted = look.find(&last_good, now)?;
@@ -81,6 +85,7 @@ impl Watched {
             owners: Owners::new(),
             last_good,
             complaints: Vec::new(),
+            stated,
             found_at: BTreeMap::new(),
             said: BTreeSet::new(),
             said_users: None,
@@ -100,9 +105,9 @@ impl Watched {
         &self.owners
     }
 
-    /// The users that hold now.
+    /// The users that hold now, with the limits that port files state of them.
     pub fn users(&self) -> Arc<[User]> {
-        Arc::clone(&self.users)
+        if self.stated.is_empty() { Arc::clone(&self.users) } else { with_stated(&self.users, &self.stated).into() }
     }
 
     /// By port file: how many of its rows cannot be counted.
@@ -112,7 +117,8 @@ impl Watched {
 
     /// What is to be remembered for the next start.
     pub fn remember(&self, at: chrono::DateTime<chrono::FixedOffset>) -> PortList {
-        PortList { v: crate::ledger::record::VERSION, at, ports: self.owners.clone(), files: self.last_good.clone() }
+        let (ports, files, stated) = (self.owners.clone(), self.last_good.clone(), self.stated.clone());
+        PortList { v: crate::ledger::record::VERSION, at, ports, files, stated }
     }
 
     /// Whether to look again soon: nothing tells that sockets change, or that a source that could not be taken now can be.
@@ -186,7 +192,8 @@ impl Watched {
     }
 
     fn adopt(&mut self, wanted: Wanted, now: Moment) -> bool {
-        let warnings: BTreeSet<String> = wanted.warnings.iter().map(ToString::to_string).collect();
+        let mut warnings: BTreeSet<String> = wanted.warnings.iter().map(ToString::to_string).collect();
+        let stated = self.limits_of_files(&wanted, &mut warnings);
         for warning in warnings.difference(&self.said) {
             tracing::warn!("{warning}");
         }
@@ -202,9 +209,26 @@ impl Watched {
         }
         self.last_good = wanted.files;
         self.complaints = wanted.sources.into_iter().map(|source| (source.path, source.complaints)).collect();
-        let differs = owners != self.owners;
-        self.owners = owners;
+        let differs = owners != self.owners || stated != self.stated;
+        (self.owners, self.stated) = (owners, stated);
         differs
+    }
+
+    /// What the port files state of limits, where that holds. A file that cannot be read now opens nobody: what it stated
+    /// last stays.
+    fn limits_of_files(&self, wanted: &Wanted, warnings: &mut BTreeSet<String>) -> StatedLimits {
+        if !self.config.limits.port_files {
+            return StatedLimits::new();
+        }
+        let (now, left_out) = stated(wanted, self.config.month_start_day, self.config.timezone);
+        warnings.extend(left_out.iter().map(|owner| {
+            format!(
+                "{owner:?} has a quota in a port file that begins on another day than month_start_day: not enforced"
+            )
+        }));
+        let mut all = if wanted.is_unsettled() { self.stated.clone() } else { StatedLimits::new() };
+        all.extend(now);
+        all
     }
 }
 

@@ -1,27 +1,29 @@
 //! PURE: `mudb.json`, the users of a multi-user proxy: a JSON array of objects with at least `port` and `user`.
 //!
 //! Its writer truncates and rewrites it in place, so half a file is an ordinary sight; it is an error here, and the caller
-//! keeps the last good list. An entry with `enable` 0 is counted like any other: traffic on a port that should be silent is
+//! keeps the last good list. `transfer_enable` is the user's quota. An entry with `enable` 0 is counted like any other: traffic on a port that should be silent is
 //! what its owner wants to hear of. In single-port mode, entries with a port above 65535 are user ids that listen nowhere.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Complaint, Listed, Row, without_mark};
+use crate::ports::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row, without_mark};
 
 const EXPECTED: &str = "a JSON array of objects with `port` and `user`";
 
 /// `mudb.json`.
 pub struct Mudb;
 
-/// Only these two keys are kept in memory.
+/// Only these keys are kept in memory.
 #[derive(Deserialize)]
 struct Entry {
     #[serde(default)]
     port: Value,
     #[serde(default)]
     user: Value,
+    #[serde(default)]
+    transfer_enable: Value,
 }
 
 impl Format for Mudb {
@@ -35,7 +37,7 @@ impl Format for Mudb {
             return Err(FormatError::NoRowFits { rows: entries.len(), expected: EXPECTED });
         }
         let mut listed = Listed::default();
-        for (index, Entry { port, user }) in entries.into_iter().enumerate() {
+        for (index, Entry { port, user, transfer_enable }) in entries.into_iter().enumerate() {
             let name = match user {
                 Value::String(name) => Some(name),
                 Value::Number(number) => Some(number.to_string()),
@@ -45,13 +47,29 @@ impl Format for Mudb {
             match port {
                 Value::Null => listed.complain(Complaint::NoPort { row, key: "port" }),
                 port => match tree::port(&port) {
-                    Ok(port) => listed.add(port, Claim { owner: name, ..Claim::default() }),
+                    Ok(port) => {
+                        let quota = quota(&transfer_enable, &row, &mut listed);
+                        listed.add(port, Claim { owner: name, detail: Detail { quota, ..Detail::default() } });
+                    }
                     Err(error) => listed.complain(Complaint::Port { row, error }),
                 },
             }
         }
         Ok(listed)
     }
+}
+
+/// Bytes, which hold until somebody sets the proxy's own counters back to zero.
+fn quota(transfer_enable: &Value, row: &Row, listed: &mut Listed) -> Option<Quota> {
+    if transfer_enable.is_null() {
+        return None;
+    }
+    let text = || transfer_enable.as_str().and_then(|text| text.trim().parse().ok());
+    let bytes = transfer_enable.as_u64().or_else(text);
+    if bytes.is_none() {
+        listed.complain(Complaint::Quota { row: row.clone(), found: transfer_enable.to_string() });
+    }
+    bytes.map(|bytes| Quota { bytes, period: QuotaPeriod::Unlimited })
 }
 
 #[cfg(test)]
@@ -99,6 +117,20 @@ mod tests {
         // Neither `forbidden_port`, nor a user who is called portia; and one who is switched off is still counted.
         let listed = parse(REAL).unwrap();
         assert_eq!(owners(&listed), [(443, Some("off")), (4433, None), (8388, Some("portia"))]);
+    }
+
+    #[test]
+    fn the_quota_is_a_number_of_bytes() {
+        let listed = parse(REAL).unwrap();
+        let quotas: Vec<_> =
+            listed.details.iter().map(|(port, detail)| (*port, detail.quota.map(|quota| quota.bytes))).collect();
+        assert_eq!(quotas, [(443, Some(1)), (8388, Some(9_007_199_254_740_992))]);
+        let odd = parse(r#"[{"port":1,"transfer_enable":"5"},{"port":2,"transfer_enable":-5}]"#).unwrap();
+        assert_eq!(odd.details[&1].quota.map(|quota| quota.bytes), Some(5));
+        assert_eq!(
+            odd.complaints.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [r#"the quota in entry 2 is not known: "-5" is not a number of bytes"#]
+        );
     }
 
     #[test]

@@ -1,0 +1,68 @@
+//! PURE: quotas and dates of expiry that port files state, and who is limited by them.
+
+use std::collections::BTreeMap;
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use crate::ledger::user::{OnQuota, User};
+
+/// What the port files state of one owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatedLimit {
+    /// Bytes in a billing month.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_bytes: Option<u64>,
+    /// The last day, in the zone of the configuration, on which the owner's traffic passes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<NaiveDate>,
+}
+
+/// By owner; owners of whom nothing is stated are left out.
+pub type StatedLimits = BTreeMap<String, StatedLimit>;
+
+/// `users`, and those of whom only port files state a limit. What the configuration says of a user's quota or expiry holds; a
+/// quota that only a file states is cut at.
+pub fn with_stated(users: &[User], stated: &StatedLimits) -> Vec<User> {
+    let mut all = users.to_vec();
+    for (name, limit) in stated {
+        let known = all.iter().position(|user| user.name == *name);
+        let user = match known {
+            Some(known) => &mut all[known],
+            None => {
+                all.push(User { name: name.clone(), ..User::default() });
+                all.last_mut().expect("it was just added")
+            }
+        };
+        if user.quota_bytes.is_none() && limit.quota_bytes.is_some() {
+            user.quota_bytes = limit.quota_bytes;
+            user.on_quota = OnQuota::Drop;
+        }
+        user.expires = user.expires.or(limit.expires);
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_configuration_says_of_a_user_holds() {
+        let day = |day| NaiveDate::from_ymd_opt(2026, 12, day);
+        let users = [
+            User { name: "ada".into(), quota_bytes: Some(5), expires: day(1), ..User::default() },
+            User { name: "bob".into(), email: Some("bob@example.com".into()), ..User::default() },
+        ];
+        let limit = |quota_bytes, expires| StatedLimit { quota_bytes, expires };
+        let stated = StatedLimits::from([
+            ("ada".to_owned(), limit(Some(7), day(2))),
+            ("bob".to_owned(), limit(Some(8), None)),
+            ("eve".to_owned(), limit(None, day(3))),
+        ]);
+        let bob = User { quota_bytes: Some(8), on_quota: OnQuota::Drop, ..users[1].clone() };
+        let eve = User { name: "eve".into(), expires: day(3), ..User::default() };
+        assert_eq!(with_stated(&users, &stated), [users[0].clone(), bob, eve]);
+        assert_eq!(with_stated(&users, &StatedLimits::new()), users);
+    }
+}

@@ -1,0 +1,104 @@
+//! PURE: which limits the port files state of the owners of ports, as far as they are the same here.
+
+use std::collections::BTreeSet;
+
+use chrono::{NaiveDate, TimeDelta};
+use chrono_tz::Tz;
+
+use super::listed::{Detail, Quota, QuotaPeriod};
+use super::wanted::Wanted;
+use crate::ledger::calendar;
+use crate::ledger::limits::stated::{StatedLimit, StatedLimits};
+
+/// What the files state of the owners of `wanted`, and, for people, of whose quota begins on another day of the month: that
+/// one is left out.
+///
+/// A quota without a period is one of each billing month. Where several ports of an owner state a quota, the largest is that
+/// of all of them together, and the earliest expiry is theirs. A port that belongs to nobody, or that the configuration gives
+/// to somebody else, states nothing.
+pub fn stated(wanted: &Wanted, month_start_day: u32, zone: Tz) -> (StatedLimits, BTreeSet<String>) {
+    let mut limits = StatedLimits::new();
+    let mut left_out = BTreeSet::new();
+    for (port, detail) in &wanted.details {
+        let Some(Some(owner)) = wanted.ports.get(port) else { continue };
+        let is_files = |owners: &super::Owners| owners.get(port).is_some_and(|of_file| of_file.as_ref() == Some(owner));
+        if !wanted.files.values().any(is_files) {
+            continue;
+        }
+        let quota_bytes = match detail.quota {
+            Some(Quota { period: QuotaPeriod::Month { first_day: Some(day) }, .. })
+                if u32::from(day) != month_start_day =>
+            {
+                left_out.insert(owner.clone());
+                None
+            }
+            quota => quota.map(|quota| quota.bytes),
+        };
+        let expires = last_day(detail, zone);
+        if quota_bytes.is_some() || expires.is_some() {
+            let limit: &mut StatedLimit = limits.entry(owner.clone()).or_default();
+            limit.quota_bytes = limit.quota_bytes.max(quota_bytes);
+            limit.expires = [limit.expires, expires].into_iter().flatten().min();
+        }
+    }
+    (limits, left_out)
+}
+
+/// The last day of which some is left: one that expires at midnight has the day before.
+fn last_day(detail: &Detail, zone: Tz) -> Option<NaiveDate> {
+    let at = detail.expires_at?.checked_sub_signed(TimeDelta::milliseconds(1))?;
+    Some(calendar::local(zone, at).date_naive())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::ports::Owners;
+
+    fn quota(bytes: u64, first_day: Option<u8>) -> Detail {
+        let period = first_day.map_or(QuotaPeriod::Unlimited, |day| QuotaPeriod::Month { first_day: Some(day) });
+        Detail { quota: Some(Quota { bytes, period }), ..Detail::default() }
+    }
+
+    fn wanted(ports: &[(u16, Option<&str>)], file: &[(u16, &str)], details: Vec<(u16, Detail)>) -> Wanted {
+        let file: Owners = file.iter().map(|(port, owner)| (*port, Some((*owner).to_owned()))).collect();
+        Wanted {
+            ports: ports.iter().map(|(port, owner)| (*port, owner.map(str::to_owned))).collect(),
+            listening: BTreeSet::new(),
+            files: BTreeMap::from([("/mudb.json".into(), file)]),
+            sources: Vec::new(),
+            details: details.into_iter().collect(),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_limit_is_its_owners_and_a_range_has_it_once() {
+        let file = [(443, "ada"), (444, "ada"), (8388, "bob"), (9000, "eve")];
+        let ports = [(443, Some("ada")), (444, Some("ada")), (8388, Some("other")), (9000, Some("eve")), (1, None)];
+        let details = vec![
+            (443, quota(5, None)),
+            (444, quota(5, None)),
+            (8388, quota(7, None)),
+            (9000, quota(9, Some(15))),
+            (1, quota(1, None)),
+        ];
+        let (limits, left_out) = stated(&wanted(&ports, &file, details), 1, Tz::UTC);
+        let ada = StatedLimit { quota_bytes: Some(5), expires: None };
+        assert_eq!(limits, StatedLimits::from([("ada".to_owned(), ada)]));
+        assert_eq!(left_out, BTreeSet::from(["eve".to_owned()]));
+    }
+
+    #[test]
+    fn who_expires_at_midnight_has_the_day_before() {
+        let expires = |at: &str| Detail { expires_at: Some(at.parse().unwrap()), ..Detail::default() };
+        let day_of = |at: &str| {
+            let wanted = wanted(&[(443, Some("ada"))], &[(443, "ada")], vec![(443, expires(at))]);
+            stated(&wanted, 1, Tz::Asia__Shanghai).0["ada"].expires.unwrap().to_string()
+        };
+        assert_eq!(day_of("2026-12-30T16:00:00Z"), "2026-12-30");
+        assert_eq!(day_of("2026-12-30T16:00:01Z"), "2026-12-31");
+    }
+}
