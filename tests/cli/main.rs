@@ -35,4 +35,5 @@ mod store;
 #[path = "../report/stub.rs"]
 #[allow(dead_code, reason = "each test binary uses its own part of it")]
 mod stub;
+mod tls_front;
 mod usage;

@@ -13,6 +13,7 @@ use crate::common::have_program;
 use crate::program::{Said, flow_agent};
 use crate::receiver::{Reaction, Receiver};
 use crate::stub::{Fault, Stage, Stub};
+use crate::tls_front::TlsFront;
 
 /// Part of the address of the receiver: it must never be seen.
 const TOKEN: &str = "TOKEN-that-nobody-sees";
@@ -172,6 +173,31 @@ fn of_two_levels_at_once_the_higher_is_sent_once_whatever_is_restarted() {
     assert_eq!(levels(&receiver), [90, 100]);
     let states = ["sending", "sent", "sending", "sent"];
     assert_eq!(node.states(), states);
+}
+
+#[test]
+fn a_receiver_over_https_is_trusted_by_its_authority_alone() {
+    if !have_program("openssl", "certificates") || !have_program("python3", "TLS before a receiver") {
+        return;
+    }
+    let receiver = Receiver::start(&[]);
+    let front = TlsFront::start(receiver.port);
+    let node = Node::with_hook(&receiver);
+    node.secret("url", &format!("https://localhost:{}/{TOKEN}?key={TOKEN}\n", front.port));
+    node.count(1, 950);
+    // Nobody vouches for its certificate: nothing is sent to it.
+    let refused = node.run(&["notify"]);
+    assert_ne!(refused.code, Some(0));
+    assert!(!refused.stderr.contains(TOKEN) && !refused.stdout.contains(TOKEN), "{refused:?}");
+    assert_eq!((receiver.requests().len(), node.states()), (0, vec!["sending".to_owned(), "failed".to_owned()]));
+    let config = fs::read_to_string(node.path("config.toml")).unwrap();
+    fs::write(node.path("config.toml"), format!("{config}ca_file = {:?}\n", front.authority())).unwrap();
+    let sent = node.run(&["notify", "--retry-now"]);
+    assert_eq!(sent.code, Some(0), "{sent:?}");
+    assert_eq!((levels(&receiver), node.states().last().map(String::as_str)), (vec![90], Some("sent")));
+    let request = &receiver.requests()[0];
+    assert!(request.head.starts_with(&format!("POST /{TOKEN}?key={TOKEN} HTTP/1.1")), "{}", request.head);
+    assert!(request.header("X-Flow-Agent-Signature").is_some());
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! A channel: one address that takes messages, and what became of each.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use ring::hmac;
+use tokio_rustls::rustls;
 use ureq::http::Response;
 use ureq::{Agent, Body, Timeout};
 
@@ -148,14 +149,17 @@ impl Channel {
             | ureq::Error::Http(_)
             | ureq::Error::RequireHttpsOnly(_)
             | ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => true,
-            ureq::Error::Io(error) => matches!(
-                error.kind(),
-                ErrorKind::ConnectionRefused
-                    | ErrorKind::HostUnreachable
-                    | ErrorKind::NetworkUnreachable
-                    | ErrorKind::AddrNotAvailable
-                    | ErrorKind::PermissionDenied
-            ),
+            ureq::Error::Io(error) => {
+                let is_refused = matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionRefused
+                        | ErrorKind::HostUnreachable
+                        | ErrorKind::NetworkUnreachable
+                        | ErrorKind::AddrNotAvailable
+                        | ErrorKind::PermissionDenied
+                );
+                is_refused || is_not_trusted(error)
+            }
             _ => false,
         };
         match never_connected {
@@ -163,6 +167,12 @@ impl Channel {
             false => Outcome::Unknown { why: format!("no answer: {words}") },
         }
     }
+}
+
+/// Whether the receiver's certificate was refused, or the two agreed on no cipher: nothing is sent before that.
+fn is_not_trusted(error: &io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::PeerIncompatible(_)))
 }
 
 fn key(path: &std::path::Path) -> Result<hmac::Key, ChannelError> {
