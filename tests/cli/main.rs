@@ -36,4 +36,5 @@ mod store;
 #[allow(dead_code, reason = "each test binary uses its own part of it")]
 mod stub;
 mod tls_front;
+mod units;
 mod usage;
