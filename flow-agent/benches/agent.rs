@@ -1,5 +1,6 @@
-//! `agent`: the agent itself, as it runs on a node: how soon it counts, and what it takes an hour.
+//! `agent`: the agent itself, as it runs on a node: how soon it counts, what it takes an hour, and what it costs to ask it.
 
+mod asked;
 mod hour;
 mod month;
 mod running;
@@ -9,11 +10,12 @@ use anyhow::Result;
 
 use crate::figures::Report;
 
-/// Measures starts, then hours.
+/// Measures starts, then hours, then answers.
 ///
 /// # Errors
 /// When the agent does not run as it should.
 pub fn run(report: &mut Report) -> Result<()> {
     start::run(report)?;
-    hour::run(report)
+    hour::run(report)?;
+    asked::run(report)
 }

@@ -110,6 +110,11 @@ pub trait Backend {
     fn enforce_again_after(&self) -> Option<Duration> {
         None
     }
+
+    /// Whether packets of this user are refused at `now`, because the user's budget is used up or has expired.
+    fn refuses(&self, _user: &str, _now: Moment) -> bool {
+        false
+    }
 }
 
 /// What [`Backend::inspect`] found.

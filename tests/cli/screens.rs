@@ -1,6 +1,8 @@
 //! The screens of `show`, at a time that is always the same.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 use chrono::{DateTime, Days, FixedOffset, NaiveDate, TimeDelta};
 use flow_agent::ledger::block::{DayBlock, HourBlock};
@@ -11,7 +13,7 @@ use flow_agent::ledger::record::{
 use unicode_width::UnicodeWidthStr as _;
 
 use crate::common::have_program;
-use crate::program::{Said, flow_agent_at};
+use crate::program::{Said, flow_agent, flow_agent_at};
 use crate::state::State;
 
 /// 16:23:30 in Shanghai.
@@ -305,4 +307,45 @@ fn an_escape_in_the_log_never_reaches_the_terminal() {
     // The block does not count, and what is not known is not zero.
     let text = show(&state, &[], &[("LC_ALL", "C.UTF-8")]).stdout;
     assert!(!text.contains("0 B"), "{text}");
+}
+
+#[test]
+fn watch_shows_it_again_with_what_came_meanwhile_until_nobody_reads() {
+    let state = State::empty();
+    let today: NaiveDate = "2026-11-27".parse().unwrap();
+    state.append("hourly/2026-11-27.jsonl", hour(midnight(today), 1));
+    let arguments = ["show", "hours", "--from", "2026-11-27", "--to", "2026-11-27", "--watch", "100ms"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_flow-agent"))
+        .args(arguments)
+        .arg("--config")
+        .arg(state.config())
+        .env_remove("COLUMNS")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // Each time is followed by an empty line.
+    let mut next = || -> Vec<String> { lines.by_ref().take_while(|line| !line.is_empty()).collect() };
+    // An hour: 10.5 GiB out, and a quarter of it in.
+    assert!(next().iter().any(|line| line.starts_with("00:00") && line.contains("13.1 GiB")));
+    state.append("hourly/2026-11-27.jsonl", hour(midnight(today) + TimeDelta::hours(1), 2));
+    let seen = (0..100).map(|_| next()).find(|screen| screen.iter().any(|line| line.starts_with("01:00")));
+    let seen = seen.expect("it is read again");
+    assert!(seen.iter().any(|line| line.starts_with("sum") && line.contains("26.3 GiB")), "{seen:?}");
+    drop(lines);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn watch_is_for_people_and_not_too_often() {
+    let state = State::empty();
+    for (arguments, expected) in [
+        (&["--watch", "2s", "--json"][..], "cannot be used with"),
+        (&["--watch", "1ms"], "expected 100ms to 1d"),
+        (&["--watch", "soon"], "expected number"),
+    ] {
+        let said = flow_agent(&[&["show", "--config", state.config().to_str().unwrap()], arguments].concat());
+        assert_eq!(said.code, Some(2));
+        assert!(said.stderr.contains(expected), "{}", said.stderr);
+    }
 }

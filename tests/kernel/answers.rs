@@ -1,7 +1,7 @@
 //! What a running agent answers: held against figures computed by hand.
 
 use std::io::{Read as _, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use flow_agent::answer::client;
 use flow_agent::ledger::counters::Counters;
-use flow_agent::ledger::now::{Now, PortNow};
+use flow_agent::ledger::now::{Now, PortNow, UserNow, UserState};
 use flow_agent::ledger::record::Quality;
 
 use crate::agent::Node;
@@ -308,26 +308,39 @@ fn taken_in(pair: &Pair) -> u64 {
     numbers[0] - 14 * numbers[1]
 }
 
+/// A little more than 1 Gbit/s, in bytes a second.
+const FLOOD: u64 = 140_000_000;
+
+/// Sends to port 443 of the host over TCP, in buffers as large as the kernel takes them, at the rate of [`FLOOD`].
+fn flood(pair: &Pair, stop: &AtomicBool) {
+    let listener = inside(&pair.host, || TcpListener::bind((HOST4, 443)).unwrap());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let (mut taker, _) = listener.accept().unwrap();
+            let mut buffer = vec![0; 1 << 20];
+            while taker.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {}
+        });
+        let mut sender = inside(&pair.peer, || TcpStream::connect((HOST4, 443)).unwrap());
+        let (begun, mut sent, piece) = (Instant::now(), 0_u64, vec![b'x'; 256 << 10]);
+        while !stop.load(Ordering::Relaxed) {
+            if u128::from(sent) * 1_000 < u128::from(FLOOD) * begun.elapsed().as_millis() {
+                sender.write_all(&piece).unwrap();
+                sent += piece.len() as u64;
+            } else {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+}
+
 #[test]
 fn the_rate_of_a_flood_is_that_of_the_device() {
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &[443], "");
     node.start(&["--interface", WAN]);
-    let _taker = inside(&pair.host, || UdpSocket::bind((HOST4, 443)).unwrap());
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let sender = inside(&pair.peer, || UdpSocket::bind((PEER4, 0)).unwrap());
-            let (begun, mut sent) = (Instant::now(), 0_u64);
-            while !stop.load(Ordering::Relaxed) {
-                // 1 Gbit/s: some 87,500 datagrams of 1,428 bytes a second.
-                if sent * 1_000 < 87_500 * u64::try_from(begun.elapsed().as_millis()).unwrap() {
-                    sent += (0..100).filter(|_| sender.send_to(&[b'x'; 1_400], (HOST4, 443)).is_ok()).count() as u64;
-                } else {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            }
-        });
+        scope.spawn(|| flood(&pair, &stop));
         let mut seen: Vec<(Instant, u64)> = Vec::new();
         let mut last = None;
         // Something is asked once a second, as `top` does.
@@ -336,6 +349,10 @@ fn the_rate_of_a_flood_is_that_of_the_device() {
             last = port(&now(&node), 443).rate.in_10s.map(|rate| (rate, seen.len() - 1));
             std::thread::sleep(Duration::from_secs(1));
         }
+        // And `top` itself, over ten seconds.
+        let before = (Instant::now(), taken_in(&pair));
+        let top = node.command(&["top", "--by", "port", "--every", "10s", "--count", "2"]);
+        let after = (Instant::now(), taken_in(&pair));
         stop.store(true, Ordering::Relaxed);
         let (rate, index) = last.expect("after ten seconds there is a rate over ten seconds");
         let (at, bytes) = seen[index];
@@ -344,9 +361,27 @@ fn the_rate_of_a_flood_is_that_of_the_device() {
         let expected = (bytes - then.1) as f64 / age(then);
         let off = (rate as f64 / expected - 1.0) * 100.0;
         println!("rate: {:.1} Mbit/s, by the device {:.1} Mbit/s, {off:+.3} %", rate as f64 * 8e-6, expected * 8e-6);
+        let by_device = (after.1 - before.1) as f64 / (after.0 - before.0).as_secs_f64();
+        println!("top ran while the device took in {:.1} Mbit/s", by_device * 8e-6);
         assert!(off.abs() < 2.0, "{rate} B/s instead of {expected} B/s");
+        let shown = String::from_utf8(top.stdout).unwrap();
+        let shown = shown.lines().nth(1).and_then(|line| line.split("  in ").nth(1)?.split("  ").next()).map(bits);
+        let off = (shown.expect("top shows a rate") / (by_device * 8.0) - 1.0) * 100.0;
+        println!("top is {off:+.3} % off");
+        assert!(off.abs() < 2.0, "{shown:?} bit/s instead of {} bit/s", by_device * 8.0);
     });
     node.stop();
+}
+
+/// A rate such as `1.12 Gbit/s`, in bits a second.
+fn bits(text: &str) -> f64 {
+    let (number, unit) = text.split_once(' ').unwrap();
+    let factor = match unit {
+        "Gbit/s" => 1e9,
+        "Mbit/s" => 1e6,
+        _ => panic!("the flood is slower than it should be: {text}"),
+    };
+    number.parse::<f64>().unwrap() * factor
 }
 
 #[test]
@@ -386,5 +421,99 @@ fn users_of_a_new_configuration_are_answered_with_their_quota() {
     node.replace_config("1 MiB", "2 MiB");
     node.signal(rustix::process::Signal::HUP);
     wait_until("the new quota is answered", Duration::from_secs(10), || alice(&node).quota == Some(2 << 20));
+    node.stop();
+}
+
+#[test]
+fn a_user_who_is_cut_is_so_in_the_answer_with_what_was_refused() {
+    let Some(pair) = Pair::make() else { return };
+    let users = "[[users]]\nname = \"alice\"\nports = [443]\nquota = \"20000 B\"\non_quota = \"drop\"\n\
+                 [[users]]\nname = \"bob\"\nports = [4433]\nquota = \"8000 B\"\n\
+                 [[users]]\nname = \"carol\"\nports = [4434]\nexpires = \"2026-01-31\"\n";
+    let mut node = Node::new(&pair, &[], users);
+    node.start(&["--interface", WAN]);
+    let user = |name: &str| -> UserNow { now(&node).users.into_iter().find(|user| user.user == name).unwrap() };
+    assert_eq!(
+        ["alice", "bob", "carol"].map(|name| user(name).state.unwrap()),
+        [UserState::Open, UserState::Open, UserState::Expired]
+    );
+    assert_eq!(user("alice").blocked, None);
+    // 10 datagrams of 1,028 bytes: 10,280 of 20,000 are used.
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 1_000, 10));
+    assert_eq!((user("alice").state, user("alice").used), (Some(UserState::Open), Some(10_280)));
+    // 9 more fit, which is 97 %; the tenth does not, nor does anything after it.
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 1_000, 9));
+    assert_eq!((user("alice").state, user("alice").used), (Some(UserState::Warned), Some(19 * 1_028)));
+    inside(&pair.peer, || send(PEER4, (HOST4, 443), 1_000, 3));
+    let alice = user("alice");
+    assert_eq!((alice.state, alice.used), (Some(UserState::Cut), Some(19 * 1_028)));
+    let refused = alice.blocked.unwrap();
+    assert_eq!((refused.in_bytes, refused.in_packets, refused.out_bytes), (3 * 1_028, 3, 0));
+    assert_eq!(port(&now(&node), 443).blocked, Some(refused));
+    // A quota that only counts cuts nobody.
+    inside(&pair.peer, || send(PEER4, (HOST4, 4433), 1_000, 10));
+    assert_eq!((user("bob").state, user("bob").blocked), (Some(UserState::Warned), None));
+
+    // `show` says so, too.
+    let said = |arguments: &[&str]| String::from_utf8(node.command(arguments).stdout).unwrap();
+    let screen = said(&["show"]);
+    assert!(screen.contains("cut at 19.5 KiB"), "{screen}");
+    let total: serde_json::Value =
+        serde_json::from_str(&said(&["show", "total", "--user", "alice", "--json"])).unwrap();
+    assert_eq!((&total["in_bytes"], &total["blocked"]["in_bytes"]), (&19_532.into(), &3_084.into()));
+    let total = said(&["show", "total"]);
+    assert!(total.contains("refused by quotas  3.01 KiB"), "{total}");
+
+    // A grant opens, and what was refused stays said.
+    assert!(node.command(&["grant", "alice", "100000 B"]).status.success());
+    node.signal(rustix::process::Signal::HUP);
+    wait_until("the user is open", Duration::from_secs(10), || user("alice").state == Some(UserState::Open));
+    assert_eq!((user("alice").quota, user("alice").blocked), (Some(120_000), Some(refused)));
+    node.stop();
+}
+
+#[test]
+fn a_reload_moves_the_socket_and_the_address_and_chooses_other_ports() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443, 4433], "\n[metrics]\nlisten = \"127.0.0.1:9177\"\n");
+    node.start(&["--interface", WAN]);
+    pass(&pair);
+    let scrape = |port: u16| {
+        inside(&pair.host, || {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").ok()?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text).ok()?;
+            Some(text)
+        })
+    };
+    let usual = socket(&node);
+    assert!(usual.exists());
+    assert!(scrape(9_177).unwrap().contains("port=\"443\""));
+
+    let place = node.path("agent.sock");
+    node.replace_config("timezone", &format!("socket = {place:?}\ntimezone"));
+    node.replace_config("127.0.0.1:9177\"", "127.0.0.1:9178\"\nports = [4433]");
+    node.signal(rustix::process::Signal::HUP);
+    wait_until("it answers elsewhere", Duration::from_secs(10), || place.exists() && scrape(9_178).is_some());
+    assert!(!usual.exists() && scrape(9_177).is_none(), "the former places are closed");
+    let metrics = scrape(9_178).unwrap();
+    assert!(metrics.contains("port=\"4433\"") && !metrics.contains("port=\"443\""), "{metrics}");
+    assert_eq!(port(&client::now(&place).unwrap(), 443).open, PASSED_443);
+
+    // And nowhere at all, and again.
+    node.replace_config("listen = \"127.0.0.1:9178\"\n", "");
+    node.replace_config(&format!("socket = {place:?}"), "socket = \"\"");
+    node.signal(rustix::process::Signal::HUP);
+    wait_until("it answers nowhere", Duration::from_secs(10), || !place.exists() && scrape(9_178).is_none());
+    node.replace_config("socket = \"\"\n", "");
+    node.signal(rustix::process::Signal::HUP);
+    wait_until("it answers again", Duration::from_secs(10), || client::now(&usual).is_ok());
+    // What needs a restart is named.
+    node.replace_config("timezone = \"UTC\"", "timezone = \"Asia/Shanghai\"");
+    node.signal(rustix::process::Signal::HUP);
+    wait_until("it says so", Duration::from_secs(10), || {
+        node.log().contains("need a restart") && node.log().contains("timezone")
+    });
     node.stop();
 }

@@ -63,9 +63,14 @@ pub fn children() -> Result<Cost> {
 
 impl<'a> Node<'a> {
     pub fn new(pair: &'a Pair, ports: u16) -> Result<Self> {
-        let node = Self { pair, directory: Scratch::make(&format!("agent-{ports}"))?, ports };
+        Self::with(pair, ports, "agent", "")
+    }
+
+    /// With a name of its own, and further keys of the configuration.
+    pub fn with(pair: &'a Pair, ports: u16, name: &str, keys: &str) -> Result<Self> {
+        let node = Self { pair, directory: Scratch::make(&format!("{name}-{ports}"))?, ports };
         let watch = format!(
-            "node = \"bench\"\ntimezone = \"UTC\"\nstate_dir = {:?}\nbpffs = {:?}\n\n[ports]\nwatch = [\"1-{ports}\"]\n",
+            "node = \"bench\"\ntimezone = \"UTC\"\nstate_dir = {:?}\nbpffs = {:?}\n{keys}\n[ports]\nwatch = [\"1-{ports}\"]\n",
             node.state(),
             node.pair.bpffs
         );
@@ -145,9 +150,21 @@ impl Running {
 
     /// What it took since it was started.
     pub fn used(&self) -> Result<Cost> {
-        let nanos = self.file("schedstat")?.split_whitespace().next().map(str::parse::<f64>);
-        let cpu_secs = nanos.context("the kernel keeps no schedstat")?? / 1e9;
-        Ok(Cost { cpu_secs, written_bytes: number(&self.file("io")?, "write_bytes:")? })
+        Ok(Cost { cpu_secs: self.cpu_secs()?, written_bytes: number(&self.file("io")?, "write_bytes:")? })
+    }
+
+    /// Processor time of all its threads, also of those that have ended.
+    fn cpu_secs(&self) -> Result<f64> {
+        let pid = libc::pid_t::try_from(self.child.id())?;
+        // SAFETY: all zeros are valid values of them, and the kernel writes into ours only.
+        let time = unsafe {
+            let (mut clock, mut time): (libc::clockid_t, libc::timespec) = (0, std::mem::zeroed());
+            let failure = libc::clock_getcpuclockid(pid, &mut clock);
+            ensure!(failure == 0, "{}", io::Error::from_raw_os_error(failure));
+            ensure!(libc::clock_gettime(clock, &mut time) == 0, "{}", io::Error::last_os_error());
+            time
+        };
+        Ok(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
     }
 
     /// Resident memory now, and the most that it was, in MiB.

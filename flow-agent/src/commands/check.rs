@@ -72,7 +72,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         output::print(&if args.json {
             finding::json(&findings)
         } else {
-            finding::table(&findings, output::has_colours())
+            finding::table(&findings, output::has_colours(), output::width())
         })?;
     }
     Ok(finding::code(&findings))

@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind, IsTerminal as _, Write, stderr, stdout};
 
 use anyhow::Context as _;
+use ratatui::crossterm::terminal;
 
 use crate::exit::Failure;
 
@@ -35,4 +36,12 @@ pub fn has_colours() -> bool {
     let says = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     stdout().is_terminal() && !says("NO_COLOR") && !is_dumb
+}
+
+/// The columns of the terminal. COLUMNS overrides them, as with other programs; `None` where neither says anything.
+pub fn width() -> Option<usize> {
+    let wanted =
+        std::env::var_os("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok()).filter(|columns| *columns > 0);
+    let actual = || terminal::size().ok().map(|(columns, _)| usize::from(columns)).filter(|columns| *columns > 0);
+    wanted.or_else(|| if stdout().is_terminal() { actual() } else { None })
 }

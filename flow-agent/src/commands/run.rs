@@ -17,6 +17,7 @@ mod watched;
 
 use std::time::Duration;
 
+use self::answers::Answering;
 use self::supervisor::{event_loop, supervise};
 
 use crate::backend::BackendChoice;
@@ -80,8 +81,8 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     supervise(move |mut stop| {
         event_loop()?.block_on(async {
             let mut agent = setup::start(config, args.attach, args.accept_overlap).await?;
-            let (_answering, mut asks) = answers::start(&agent);
-            events::run(&mut agent, &mut stop, &mut asks, &|| configured(&common, &args)).await
+            let (mut answering, mut asks) = Answering::start(&agent);
+            events::run(&mut agent, &mut stop, (&mut answering, &mut asks), &|| configured(&common, &args)).await
         })
     })?;
     Ok(Code::Done)

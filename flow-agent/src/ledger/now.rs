@@ -96,6 +96,9 @@ pub struct PortNow {
     pub month: Option<Counters>,
     #[serde(default)]
     pub rate: Rates,
+    /// What was refused in the open bucket; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked: Option<Flow>,
 }
 
 /// A user, with what the user's ports on this node moved while they were the user's.
@@ -114,15 +117,16 @@ pub struct UserNow {
     /// Bytes that this month will have at its end; absent where too little is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<u64>,
-    /// Bytes that the user may move in a billing month.
+    /// Bytes that the user may move on this node in this billing month, with what was granted for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<u64>,
-    /// Bytes of the quota that are used.
+    /// Bytes of the quota that are used, as they are billed; also those from before flow-agent counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
+    /// Of the users of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<UserState>,
-    /// What was refused in the open bucket.
+    /// What was refused today, the open bucket included; absent where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Flow>,
 }
@@ -134,7 +138,7 @@ pub enum UserState {
     Open,
     /// A share of the quota is used that the configuration warns of.
     Warned,
-    /// The quota is used up, and traffic is refused.
+    /// The quota is used up, or too little is left for a packet that came: traffic is refused.
     Cut,
     /// The date of expiry has passed, and traffic is refused.
     Expired,

@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::summary::inert;
 use crate::ledger::calendar::Month;
-use crate::ledger::counters::{Counters, Others};
+use crate::ledger::counters::{Counters, Flow, Others};
 use crate::ledger::reconcile::{Compared, Reconciliation};
 use crate::ledger::record::{Quality, VERSION, optional_stamp, stamp};
 
@@ -302,6 +302,9 @@ pub struct TotalRow {
     pub ports: usize,
     /// The traffic of no watched port.
     pub other: Others,
+    /// What quotas refused of these ports, which is no part of the sums; left out where nothing was, or is known.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub blocked: Flow,
     /// The comparison of all counters with the devices over the sealed buckets; `None` if unknown.
     #[serde(serialize_with = "reconciliation", skip_serializing_if = "Option::is_none")]
     pub reconciliation: Option<Reconciliation>,
@@ -324,6 +327,10 @@ impl Row for TotalRow {
         let after = [buckets.to_string(), self.open.to_string(), self.damages.to_string()];
         before.into_iter().chain(self.sums.fields()).chain(after).collect()
     }
+}
+
+fn is_nothing(flow: &Flow) -> bool {
+    *flow == Flow::default()
 }
 
 /// One row as a JSON object and a line feed.

@@ -52,6 +52,8 @@ pub fn total(row: &TotalRow, look: &Look) -> String {
     .collect();
     let others = others(&row.other).into_iter().filter(|(_, flow)| *flow != Flow::default());
     lines.extend(others.map(|(name, flow)| line(look, name, flow.in_bytes, flow.out_bytes)));
+    let refused = Some(row.blocked).filter(|flow| *flow != Flow::default());
+    lines.extend(refused.map(|flow| line(look, "refused by quotas", flow.in_bytes, flow.out_bytes)));
     let qualities = row.quality.iter().map(|(quality, buckets)| format!("{buckets} {}", quality.name()));
     let qualities = qualities.chain((row.open).then(|| "1 open".to_owned())).collect::<Vec<_>>().join(", ");
     let head = match (row.start, row.end) {

@@ -127,6 +127,10 @@ impl Backend for Counting {
     fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
         self.limit(budgets, now)
     }
+
+    fn refuses(&self, user: &str, now: Moment) -> bool {
+        self.gate.as_ref().is_some_and(|gate| gate.refuses(user, now))
+    }
 }
 
 impl Drop for Counting {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use crate::errors::chain;
 use crate::exit::Code;
@@ -129,24 +130,52 @@ pub fn json(findings: &[Finding]) -> String {
     findings.iter().map(line).collect()
 }
 
-/// A line a finding, the section named once, what to do below it.
-pub fn table(findings: &[Finding], has_colours: bool) -> String {
+/// The columns before the text of a finding.
+const INDENT: usize = 18;
+
+/// A line a finding, the section named once, what to do below it; wrapped at `width` columns, if there are any.
+pub fn table(findings: &[Finding], has_colours: bool, width: Option<usize>) -> String {
     let mut text = String::new();
     let mut section = None;
     for finding in findings {
         let name = if section == Some(finding.section) { "" } else { finding.section.name() };
         section = Some(finding.section);
-        let (status, what) = (format!("{:<4}", finding.status.name()), &finding.what);
+        let (status, what) = (format!("{:<4}", finding.status.name()), wrapped(&finding.what, "", width));
         let status = match has_colours {
             true => format!("\x1b[{}m{status}\x1b[0m", finding.status.colour()),
             false => status,
         };
         writeln!(text, "{name:<10}  {status}  {what}").expect("writing to a String cannot fail");
         if let Some(help) = &finding.help {
-            writeln!(text, "{:18}help: {help}", "").expect("writing to a String cannot fail");
+            let help = wrapped(help, "help: ", width);
+            writeln!(text, "{:INDENT$}{help}", "").expect("writing to a String cannot fail");
         }
     }
     text
+}
+
+/// `label` and `text`, broken between words where a line would pass `width` columns, the rest below its beginning.
+fn wrapped(text: &str, label: &str, width: Option<usize>) -> String {
+    let Some(room) = width.map(|width| width.saturating_sub(INDENT + label.len()).max(20)) else {
+        return format!("{label}{text}");
+    };
+    let mut lines = label.to_owned();
+    let mut used = 0;
+    for word in text.split(' ') {
+        let columns = word.width();
+        if used > 0 && used + 1 + columns > room {
+            lines.push('\n');
+            lines.extend(std::iter::repeat_n(' ', INDENT + label.len()));
+            used = 0;
+        }
+        if used > 0 {
+            lines.push(' ');
+            used += 1;
+        }
+        lines.push_str(word);
+        used += columns;
+    }
+    lines
 }
 
 #[cfg(test)]
@@ -180,12 +209,46 @@ kernel      ok    6.18.15
 state       fail  `/x` is locked
 interfaces  fail  interface `eth9` does not exist
 ";
-        assert_eq!(table(&findings(), false), expected);
-        let coloured = table(&findings()[2..4], true);
+        assert_eq!(table(&findings(), false, None), expected);
+        let coloured = table(&findings()[2..4], true, Some(80));
         assert_eq!(
             coloured,
             "kernel      \x1b[33mwarn\x1b[0m  no bpffs\n                  help: mount it\nstate       \x1b[31mfail\x1b[0m  `/x` is locked\n"
         );
+    }
+
+    /// What `check` says of a node whose agent runs, with words that are too long for a narrow terminal.
+    fn of_a_node() -> Vec<Finding> {
+        vec![
+            Finding::ok(Section::Config, "/etc/flow-agent/config.toml"),
+            Finding::ok(Section::Kernel, "6.18.15-cloud-amd64: eBPF, attached by TCX"),
+            Finding::warn(Section::Interfaces, "`wg0` moves bytes of watched ports (8388, 8389) and is not counted")
+                .help("name it in `count.interfaces`, beside `auto`, unless what it moves is seen on `eth0`, too".to_owned()),
+            Finding::ok(Section::Ports, "1 port of `北京市朝阳区某某国际数据通信与内容分发服务股份有限公司`, and 3 of nobody"),
+            Finding::warn(
+                Section::State,
+                "yesterday the ports and everything else differ from the devices' own counters by +1.2 % (in), +0.1 % (out)",
+            )
+            .help("`flow-agent show total --from yesterday --to yesterday` shows both".to_owned()),
+            Finding::ok(Section::Agent, "it answers at `/run/flow-agent/0123456789abcdef0123456789abcdef.sock`"),
+            Finding::fail(
+                Section::Agent,
+                "no answer at http://127.0.0.1:9177: failed to connect: connection refused (os error 111)",
+            )
+            .help("read `journalctl -u flow-agent`: it says why it does not listen".to_owned()),
+        ]
+    }
+
+    #[test]
+    fn a_terminal_shows_whole_words_below_each_other() {
+        for width in [80, 140] {
+            let text = table(&of_a_node(), false, Some(width));
+            let widest = text.lines().map(UnicodeWidthStr::width).max().unwrap();
+            assert!(widest <= width, "{widest} columns:\n{text}");
+            insta::assert_snapshot!(format!("check_{width}"), text);
+        }
+        // Another program gets a line a finding.
+        assert_eq!(table(&of_a_node(), false, None).lines().count(), 7 + 3);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The scheduler: what is done when, and what is watched for.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::asks::{Ask, State};
+use super::asks::{About, Ask};
 use super::day_rollups::DayRollups;
 use super::elsewhere::ElsewhereWatch;
 use super::limits::Limits;
@@ -22,7 +23,7 @@ const HEARTBEAT_RETRY: Duration = Duration::from_secs(1);
 
 /// Counts until it is told to leave.
 pub struct Agent {
-    config: Config,
+    config: Arc<Config>,
     recorder: Recorder,
     watched: Watched,
     nat: NatWatch,
@@ -43,6 +44,7 @@ impl Agent {
         // Three times as often as it must hear of it.
         let heartbeat = sd_notify::watchdog_enabled().map(|within| within / 3);
         let limits = Limits::new(&config);
+        let config = Arc::new(config);
         let mut agent = Self { config, recorder, watched, nat, elsewhere, rollups, limits, timers, heartbeat };
         if must_close {
             agent.recorder.close();
@@ -193,35 +195,39 @@ impl Agent {
 
     /// Answers a question of now. Who asked may have gone meanwhile.
     pub fn answer(&mut self, ask: Ask) {
-        let (complaints, users) = (self.watched.complaints(), self.watched.users());
+        let users = self.watched.users();
+        let limited = users.iter().filter(|user| user.is_limited_on(&self.config.node));
+        let refused = limited.filter(|user| self.recorder.refuses(&user.name)).map(|user| user.name.clone());
+        let about = About {
+            config: Arc::clone(&self.config),
+            refused: refused.collect(),
+            users: Arc::clone(&users),
+            complaints: self.watched.complaints(),
+        };
         match ask {
-            Ask::State(reply) => drop(reply.send(State { complaints, users, ..self.recorder.state_now() })),
-            Ask::Snapshot(reply) => {
-                let looked = self.recorder.look();
-                drop(reply.send(looked.map(|mut snapshot| {
-                    (snapshot.state.complaints, snapshot.state.users) = (complaints, users);
-                    snapshot
-                })));
-            }
+            Ask::State(reply) => drop(reply.send(self.recorder.state_now(about))),
+            Ask::Snapshot(reply) => drop(reply.send(self.recorder.look(about))),
         }
     }
 
-    /// Takes over what a new configuration says of ports and users. The rest of it needs a restart, which loses nothing.
+    /// Takes over what a new configuration says of ports, users, limits and answers. The rest of it needs a restart, which
+    /// loses nothing.
     pub fn reconfigure(&mut self, config: Config) {
-        let mut same = self.config.clone();
+        let mut same = Config::clone(&self.config);
         same.ports.clone_from(&config.ports);
         same.users.clone_from(&config.users);
         same.users_file.clone_from(&config.users_file);
         same.limits.clone_from(&config.limits);
         same.report.billed = config.report.billed;
-        if (&same.count, &same.node, same.timezone, &same.state_dir)
-            != (&config.count, &config.node, config.timezone, &config.state_dir)
-        {
+        same.answer.clone_from(&config.answer);
+        let left = need_restart(&same, &config);
+        if !left.is_empty() {
             tracing::warn!(
-                "ports, users and limits are taken over; the other changes need a restart, which loses nothing"
+                keys = left.join(", "),
+                "these changes need a restart, which loses nothing; all others are taken over"
             );
         }
-        self.config = same;
+        self.config = Arc::new(same);
         self.watched.reconfigure(config);
         self.limits.changed();
         self.timers.nat_at = clock::now().boot_ns;
@@ -264,6 +270,19 @@ impl Agent {
         let at = calendar::local(self.config.timezone, clock::now().wall);
         self.recorder.remember_ports(&self.watched.remember(at));
     }
+}
+
+/// The keys that differ, and that an agent takes over only when it starts.
+fn need_restart(config: &Config, new: &Config) -> Vec<&'static str> {
+    let differ = [
+        ("node", config.node != new.node),
+        ("state_dir", config.state_dir != new.state_dir),
+        ("timezone", config.timezone != new.timezone),
+        ("month_start_day", config.month_start_day != new.month_start_day),
+        ("bpffs", config.bpffs != new.bpffs),
+        ("[count]", config.count != new.count),
+    ];
+    differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
 }
 
 fn tell_service_manager(state: &[sd_notify::NotifyState<'_>]) {

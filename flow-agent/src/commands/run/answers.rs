@@ -9,60 +9,128 @@ mod log_sums;
 mod measured;
 mod recent_days;
 mod source;
+mod standing;
 mod turn;
 
-use std::net::TcpListener;
-use std::sync::Arc;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, mpsc};
 use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use self::source::AgentSource;
 use super::agent::Agent;
 use super::asks::{self, Asks};
 use super::supervisor::event_loop;
-use crate::answer::{self, Listeners, UnixSocket};
+use crate::answer::{self, AnswerConfig, Listeners, UnixSocket};
 use crate::clock;
 use crate::errors::chain;
 
-/// Keeps the socket's file as long as the agent runs.
-#[derive(Debug)]
+/// How long the counting thread waits for listeners to close, so that others can take their place.
+const CLOSED_WITHIN: Duration = Duration::from_millis(500);
+
+/// Answers as long as it lives, and keeps the socket's file for as long.
 pub struct Answering {
-    _socket: Option<UnixSocket>,
+    instance: String,
+    source: Arc<AgentSource>,
+    config: AnswerConfig,
+    socket: Option<UnixSocket>,
+    server: Option<Server>,
 }
 
-/// Begins to answer where the configuration says so. What cannot be listened at is said; counting needs none of it.
-pub fn start(agent: &Agent) -> (Answering, Asks) {
-    let (asking, asks) = asks::channel();
-    let config = agent.config();
-    let bound = config.answer.socket_of(agent.instance()).and_then(|path| match UnixSocket::bind(&path) {
-        Ok(bound) => Some(bound),
-        Err(error) => {
-            tracing::warn!(error = %chain(&error), "no socket: `show` and `top` read the files only");
-            None
+/// The thread that answers.
+struct Server {
+    stop: oneshot::Sender<()>,
+    /// Ends when its listeners are closed.
+    closed: mpsc::Receiver<()>,
+}
+
+impl Answering {
+    /// Begins to answer where the configuration says so. What cannot be listened at is said; counting needs none of it.
+    pub fn start(agent: &Agent) -> (Self, Asks) {
+        let (asking, asks) = asks::channel();
+        let source = Arc::new(AgentSource::new(agent.config(), asking, clock::now()));
+        let config = agent.config().answer.clone();
+        let mut answering = Self { instance: agent.instance().to_owned(), source, config, socket: None, server: None };
+        answering.listen();
+        (answering, asks)
+    }
+
+    /// Answers where `config` says so from now on.
+    pub fn follow(&mut self, config: &AnswerConfig) {
+        let is_elsewhere = (&config.socket, config.listen) != (&self.config.socket, self.config.listen);
+        self.config = config.clone();
+        if !is_elsewhere {
+            return;
         }
-    });
-    let (socket, unix) = bound.unzip();
-    let tcp = config.answer.listen.and_then(|address| match TcpListener::bind(address) {
+        if let Some(Server { stop, closed }) = self.server.take() {
+            drop(stop);
+            // An error says that the thread has closed them, which it also does if it is only late.
+            let _ = closed.recv_timeout(CLOSED_WITHIN);
+        }
+        self.socket = None;
+        self.listen();
+        tracing::info!(
+            socket = ?self.config.socket_of(&self.instance),
+            listen = ?self.config.listen,
+            "questions are answered where the configuration says now"
+        );
+    }
+
+    fn listen(&mut self) {
+        let bound = self.config.socket_of(&self.instance).and_then(|path| match UnixSocket::bind(&path) {
+            Ok(bound) => Some(bound),
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "no socket: `show` and `top` read the files only");
+                None
+            }
+        });
+        let (socket, unix) = bound.unzip();
+        self.socket = socket;
+        let tcp = self.config.listen.and_then(listener);
+        if unix.is_some() || tcp.is_some() {
+            self.server = serve(Listeners { unix, tcp }, Arc::clone(&self.source));
+        }
+    }
+}
+
+fn listener(address: SocketAddr) -> Option<TcpListener> {
+    match TcpListener::bind(address) {
         Ok(listener) => Some(listener),
         Err(error) => {
             tracing::warn!(%address, %error, "no metrics: failed to listen at the address of `metrics.listen`");
             None
         }
-    });
-    if unix.is_some() || tcp.is_some() {
-        let source = Arc::new(AgentSource::new(config.clone(), asking, clock::now()));
-        let listeners = Listeners { unix, tcp };
-        let answering = move || {
-            let served = event_loop().map(|event_loop| event_loop.block_on(answer::serve(listeners, source)));
-            match served {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "questions are not answered"),
-                Err(failure) => tracing::warn!("questions are not answered\n{}", failure.render()),
-            }
-        };
-        // It ends with the process.
-        if let Err(error) = thread::Builder::new().name("answer".to_owned()).spawn(answering) {
+    }
+}
+
+fn serve(listeners: Listeners, source: Arc<AgentSource>) -> Option<Server> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (closing, closed) = mpsc::channel::<()>();
+    let answering = move || {
+        let served = event_loop().map(|event_loop| {
+            event_loop.block_on(async move {
+                let served = tokio::select! {
+                    served = answer::serve(listeners, source) => served,
+                    _ = stopped => Ok(()),
+                };
+                drop(closing);
+                served
+            })
+        });
+        match served {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "questions are not answered"),
+            Err(failure) => tracing::warn!("questions are not answered\n{}", failure.render()),
+        }
+    };
+    // It ends with the process, or when it is stopped.
+    match thread::Builder::new().name("answer".to_owned()).spawn(answering) {
+        Ok(_) => Some(Server { stop, closed }),
+        Err(error) => {
             tracing::warn!(%error, "no thread for answers: nothing is answered");
+            None
         }
     }
-    (Answering { _socket: socket }, asks)
 }

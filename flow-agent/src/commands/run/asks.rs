@@ -1,5 +1,6 @@
 //! What the answering thread asks of the counting thread, and what it is told.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +9,7 @@ use chrono::{DateTime, FixedOffset, Utc};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
+use crate::config::Config;
 use crate::exit::Failure;
 use crate::ledger::block::HourBlock;
 use crate::ledger::reading::Moment;
@@ -38,10 +40,20 @@ pub struct State {
     pub last_seal: Option<DateTime<FixedOffset>>,
     /// Sealed buckets that are not on disk yet.
     pub waiting: u32,
+    pub about: About,
+}
+
+/// What the agent knows beside what it counts.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// The configuration that holds now.
+    pub config: Arc<Config>,
+    /// Those of the configuration, and of the users' file.
+    pub users: Arc<[User]>,
     /// By port file: rows that cannot be counted.
     pub complaints: Vec<(PathBuf, usize)>,
-    /// Those of the configuration that holds now.
-    pub users: Arc<[User]>,
+    /// The users whose packets are refused.
+    pub refused: BTreeSet<String>,
 }
 
 /// A reading, as the bucket that it would close, and what waits to be written.

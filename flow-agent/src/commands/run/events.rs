@@ -6,6 +6,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
 use super::agent::Agent;
+use super::answers::Answering;
 use super::asks::Asks;
 use super::supervisor::Stop;
 use crate::backend::InterfaceEvents;
@@ -16,15 +17,15 @@ use crate::exit::Failure;
 /// seconds.
 const ROLL_UP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Counts until `stop` asks it to leave; SIGHUP asks `reload` for the configuration, and `asks` are answered between two
-/// steps of counting.
+/// Counts until `stop` asks it to leave; SIGHUP asks `reload` for the configuration, and `asks`, which come from
+/// `answering`, are answered between two steps of counting.
 ///
 /// # Errors
 /// When counting cannot go on, or the last bucket cannot be written.
 pub async fn run(
     agent: &mut Agent,
     stop: &mut Stop,
-    asks: &mut Asks,
+    (answering, asks): (&mut Answering, &mut Asks),
     reload: &dyn Fn() -> Result<Config, Failure>,
 ) -> Result<(), Failure> {
     let mut hangup = signal(SignalKind::hangup())
@@ -43,7 +44,10 @@ pub async fn run(
                 agent.inspect();
             }
             _ = hangup.recv() => match reload() {
-                Ok(config) => agent.reconfigure(config),
+                Ok(config) => {
+                    agent.reconfigure(config);
+                    answering.follow(&agent.config().answer);
+                }
                 Err(failure) => tracing::error!("the configuration stays as it is\n{}", failure.render()),
             },
         }

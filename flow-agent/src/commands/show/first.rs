@@ -141,7 +141,7 @@ fn screen(
         seconds: u64::try_from((a_day_ago - yesterday_start).num_seconds()).unwrap_or(0),
     };
     let (hours, busiest) = hours::read_before(log, context);
-    let (users, more_users) = users(&read, config, context, args.limit(USERS));
+    let (users, more_users) = users(&read, config, source, context, args.limit(USERS));
     let this_month = of_month(month);
     let complete: Vec<Measured> = read.days.range(..today).map(|(_, day)| measured(*day)).collect();
     let month_end = day_end(context.zone, month.last_day(start_day));
@@ -197,7 +197,7 @@ fn sum_of_month(read: &Read, month: Month, context: &ShowContext) -> Option<Amou
 }
 
 /// The owners with the most traffic this month, and how many more there are.
-fn users(read: &Read, config: &Config, context: &ShowContext, limit: usize) -> (Vec<User>, usize) {
+fn users(read: &Read, config: &Config, source: &Source, context: &ShowContext, limit: usize) -> (Vec<User>, usize) {
     let mut owners: Vec<_> = read.owners.iter().filter(|(_, days)| days.month.bytes() > 0).collect();
     owners.sort_by(|(left, of_left), (right, of_right)| {
         of_right.month.bytes().cmp(&of_left.month.bytes()).then_with(|| left.cmp(right))
@@ -208,11 +208,14 @@ fn users(read: &Read, config: &Config, context: &ShowContext, limit: usize) -> (
         let (name, quota) = match owner {
             Owner::User(name) => {
                 let user = config.users.iter().find(|user| user.name == *name);
-                (name.clone(), user.and_then(|user| user.quota_bytes))
+                (name.clone(), user.and_then(|user| user.quota_on(&config.node)))
             }
             Owner::Port(port) => (format!("port {port}"), None),
         };
-        let used = config.report.billed.bytes(of_owner.month);
+        // The agent knows of grants, and of what was used before it counted.
+        let standing = source.user(&name);
+        let used = standing.and_then(|user| user.used).unwrap_or_else(|| config.report.billed.bytes(of_owner.month));
+        let quota = standing.and_then(|user| user.quota).or(quota);
         let day = |day: &NaiveDate| {
             // A day that was counted and has no line of this owner held nothing of it.
             read.days.get(day).map(|_| of_owner.days.get(day).copied().unwrap_or(0))
@@ -221,6 +224,7 @@ fn users(read: &Read, config: &Config, context: &ShowContext, limit: usize) -> (
             name,
             bytes: of_owner.month.bytes().into(),
             quota: quota.map(|quota| (used.into(), quota.into())),
+            state: standing.and_then(|user| user.state),
             days: days.iter().map(day).collect(),
         }
     };

@@ -5,8 +5,8 @@ use std::env;
 use std::io::{IsTerminal as _, stdout};
 
 use clap::ValueEnum;
-use ratatui::crossterm::terminal;
 
+use crate::commands::output;
 use crate::ledger::amount::{Prefixes, RateUnit, Units};
 use crate::render::screen::Look;
 
@@ -65,7 +65,7 @@ impl LookArgs {
             ColorChoice::Auto => is_terminal && variable("NO_COLOR").is_none() && has_colors(),
         };
         Look {
-            width: width(is_terminal),
+            width: output::width().unwrap_or(USUAL_WIDTH),
             unicode: is_utf8(),
             color,
             units: self.units(configured),
@@ -88,13 +88,6 @@ impl LookArgs {
             },
         }
     }
-}
-
-/// The columns of the terminal. COLUMNS overrides them, as with other programs.
-fn width(is_terminal: bool) -> usize {
-    let wanted = variable("COLUMNS").and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
-    let actual = || if is_terminal { terminal::size().ok().map(|(columns, _)| usize::from(columns)) } else { None };
-    wanted.or_else(actual).filter(|columns| *columns > 0).unwrap_or(USUAL_WIDTH)
 }
 
 /// Whether the locale has block characters: the first of these variables that is set decides.

@@ -35,6 +35,8 @@ impl Narrow {
     pub fn hours(&self, block: &mut Block<Hourly>) {
         if self.is_narrow() {
             block.lines.retain(|line| self.has(line.port, line.user.as_deref()));
+            let left: BTreeSet<u16> = block.lines.iter().map(|line| line.port).collect();
+            block.seal.blocked = block.seal.blocked.iter().filter(|(port, _)| left.contains(port)).collect();
         }
     }
 

@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::errors;
 use crate::ledger::block::HourBlock;
 use crate::ledger::blocked::Blocked;
-use crate::ledger::now::Now;
+use crate::ledger::now::{Now, UserNow};
 use crate::ledger::record::{BackendKind, HourLine, HourSeal, Kind, VERSION};
 use crate::render::screen::first::State;
 
@@ -66,8 +66,7 @@ impl Source {
             ports: u32::try_from(lines.len()).unwrap_or(u32::MAX),
             other: now.other,
             other_total: None,
-            // The answer tells what was refused by user, and no view of `show` by port.
-            blocked: Blocked::default(),
+            blocked: now.ports.iter().filter_map(|port| Some((port.port, port.blocked?))).collect(),
             blocked_total: Blocked::default(),
             devices: now.devices.clone(),
             device_total: None,
@@ -75,6 +74,12 @@ impl Source {
             sha256: String::new(),
         };
         Some(HourBlock { lines, seal })
+    }
+
+    /// What the agent says of a user.
+    pub(super) fn user(&self, name: &str) -> Option<&UserNow> {
+        let Self::Agent(now) = self else { return None };
+        now.users.binary_search_by(|user| user.user.as_str().cmp(name)).ok().map(|at| &now.users[at])
     }
 
     /// The state for the first screen.

@@ -44,6 +44,9 @@ impl Sum {
                 total.reconciliation.get_or_insert_default().add(more);
             }
         }
+        for (_, refused) in seal.blocked.iter() {
+            total.blocked = total.blocked.saturating_add(refused);
+        }
         for line in &shown.block.lines {
             self.add_line(line.port, line.user.as_deref(), line.counters());
         }

@@ -38,6 +38,11 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, key: &Key) {
             lines.push(Line::from(vec![Span::styled("forecast   ", dim()), Span::raw(text)]));
         }
     }
+    if let Some(blocked) = row.blocked {
+        let refused = |of: u64| bytes(app, Some(of));
+        let text = format!("{} in, {} out", refused(blocked.in_bytes), refused(blocked.out_bytes));
+        lines.push(Line::from(vec![Span::styled("refused    ", dim()), Span::styled(text, color(app, Color::Red))]));
+    }
     lines.push(Line::default());
     match &app.hours {
         Some((of, hours)) if of == key => {

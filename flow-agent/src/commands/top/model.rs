@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, FixedOffset};
 
-use crate::ledger::counters::Counters;
+use crate::ledger::counters::{Counters, Flow};
 use crate::ledger::now::{Now, Rates, UserState};
 use crate::ledger::record::BackendKind;
 use crate::render::screen::printable;
@@ -33,6 +33,8 @@ pub struct Row {
     /// The bytes that are used, and the quota.
     pub quota: Option<(u64, u64)>,
     pub state: Option<UserState>,
+    /// What was refused: of a port in the open bucket, of a user today.
+    pub blocked: Option<Flow>,
 }
 
 impl Row {
@@ -90,6 +92,7 @@ impl Snapshot {
                 forecast: None,
                 quota: None,
                 state: None,
+                blocked: port.blocked,
             }
         };
         let user = |user: crate::ledger::now::UserNow| {
@@ -108,6 +111,7 @@ impl Snapshot {
                 forecast: user.forecast,
                 quota: user.used.zip(user.quota),
                 state: user.state,
+                blocked: user.blocked,
             }
         };
         let ports: Vec<Row> = now.ports.into_iter().map(port).collect();

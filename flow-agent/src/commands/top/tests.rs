@@ -44,6 +44,7 @@ fn answer(second: u32) -> Now {
     let at = |time: &str| DateTime::parse_from_rfc3339(&format!("2026-11-27T{time}+08:00")).unwrap();
     let factor = u64::from(second);
     let port = |(port, user, inward, outward): &(u16, Option<&str>, u64, u64)| PortNow {
+        blocked: None,
         port: *port,
         user: user.map(str::to_owned),
         open: counters(inward * 60, outward * 60),

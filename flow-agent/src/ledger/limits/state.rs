@@ -122,7 +122,8 @@ fn has_reached(level: u32, quota: u64, used: u64) -> bool {
     u128::from(used) * 100 >= u128::from(quota) * u128::from(level)
 }
 
-fn reached(levels: &[u32], quota: u64, used: u64) -> Option<u32> {
+/// The highest of `levels` (percent) that `used` of `quota` has reached.
+pub fn reached(levels: &[u32], quota: u64, used: u64) -> Option<u32> {
     levels.iter().copied().filter(|level| has_reached(*level, quota, used)).max()
 }
 

@@ -9,6 +9,7 @@ use super::rows::{Cell, Rows, Side};
 use super::usage::measured;
 use crate::ledger::language::Language;
 use crate::ledger::month::Month;
+use crate::ledger::now::UserState;
 use crate::ledger::record::BackendKind;
 use crate::render::{dates, numbers};
 
@@ -95,6 +96,8 @@ pub struct User {
     pub bytes: u128,
     /// The bytes that count for the quota, and the quota.
     pub quota: Option<(u128, u128)>,
+    /// How the user stands, if the agent says so.
+    pub state: Option<UserState>,
     /// The last [`DAYS`] days, today last; `None` if a day is not known.
     pub days: Vec<Option<u128>>,
 }
@@ -246,9 +249,20 @@ impl First {
                         _ => Tone::Bad,
                     };
                     let (full, rest) = look.gauge(used, quota, gauge);
-                    let text = format!("{percent} % of {}", look.units.bytes(quota));
+                    let text = match user.state {
+                        Some(UserState::Cut) => format!("cut at {}", look.units.bytes(quota)),
+                        Some(UserState::Expired) => "expired".to_owned(),
+                        Some(UserState::Open | UserState::Warned) | None => {
+                            format!("{percent} % of {}", look.units.bytes(quota))
+                        }
+                    };
+                    let tone = match user.state {
+                        Some(UserState::Cut | UserState::Expired) => Tone::Bad,
+                        Some(UserState::Open | UserState::Warned) | None => tone,
+                    };
                     (Cell::new(tone, full).and(Tone::Dim, rest), Cell::new(tone, text))
                 }
+                None if user.state == Some(UserState::Expired) => (Cell::default(), Cell::new(Tone::Bad, "expired")),
                 None if has_quotas => (Cell::default(), Cell::new(Tone::Dim, "no quota")),
                 None => {
                     let narrow = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);

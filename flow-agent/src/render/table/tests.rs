@@ -72,6 +72,7 @@ fn who_moved_most_is_a_table() {
 
 fn everything() -> TotalRow {
     TotalRow {
+        blocked: Flow { in_bytes: 3 << 20, in_packets: 2_200, ..Flow::default() },
         kind: Kind::Total,
         start: Some(at("2026-10-05T00:00:00+08:00")),
         end: Some(at("2026-10-05T14:23:30+08:00")),

@@ -62,6 +62,19 @@ impl Gate {
     ) -> Result<(), BackendError> {
         apply(&self.tables, budgets, counters, now, grace)
     }
+
+    /// Whether packets of this user's ports are refused at `now`.
+    pub fn refuses(&self, user: &str, now: Moment) -> bool {
+        refuses(&self.tables, user, now)
+    }
+}
+
+/// [`Gate::refuses`].
+pub fn refuses(tables: &GateTables, user: &str, now: Moment) -> bool {
+    let owner = owner(user);
+    let Some(number) = tables.numbers().find(|number| tables.owner(*number) == owner) else { return false };
+    let pool = pool_now(tables, number, now);
+    now.boot_ns >= tables.closes_at(number) || (0..2).any(|side| tables.is_used_up(number, pool, side))
 }
 
 /// [`Gate::apply`].

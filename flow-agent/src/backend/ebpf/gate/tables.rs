@@ -78,6 +78,14 @@ impl GateTables {
     pub fn set_turn(&self, number: usize, turn: u64) {
         self.set(number, TURN, turn);
     }
+    /// Whether what is left of a pool is nothing, or less than a packet that came since its limit was set.
+    pub fn is_used_up(&self, number: usize, pool: usize, side: usize) -> bool {
+        let limit = self.get(number, LIMIT + account(pool, side));
+        self.get(number, REFUSED_AT + account(pool, side)) == limit || self.spent(number, pool, side) >= limit
+    }
+    pub fn closes_at(&self, number: usize) -> u64 {
+        self.get(number, CLOSES_AT)
+    }
     pub fn set_closes_at(&self, number: usize, at: u64) {
         self.set(number, CLOSES_AT, at);
     }
@@ -134,10 +142,6 @@ impl GateTables {
 
     pub fn limit(&self, number: usize, pool: usize, side: usize) -> u64 {
         self.get(number, LIMIT + account(pool, side))
-    }
-
-    pub fn closes_at(&self, number: usize) -> u64 {
-        self.get(number, CLOSES_AT)
     }
 
     /// What the kernel does when bytes pass on a CPU: they are taken exactly.

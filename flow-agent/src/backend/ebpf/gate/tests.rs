@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 use flow_common::gate::{NEVER, UNLIMITED, budget_of};
 
-use super::apply::{CountersOfPorts, apply};
+use super::apply::{CountersOfPorts, apply, refuses};
 use super::tables::GateTables;
 use crate::backend::BackendError;
 use crate::ledger::limits::budget::{Budget, Limit, NextMonth, Quota, Transferred};
@@ -107,6 +107,26 @@ fn a_raised_limit_opens_and_one_that_is_passed_lets_nothing_pass() {
     assert_eq!(kernel.left(8388, 0), 500);
     kernel.apply(&[budget("acct", &[8388], 300)], moment(2)).unwrap();
     assert_eq!(kernel.left(8388, 0), 0);
+}
+
+#[test]
+fn a_user_is_refused_once_a_packet_did_not_fit_and_until_the_limit_grows() {
+    let kernel = Kernel::new(&[8388]);
+    let refuses = |seconds: u64| refuses(&kernel.tables, "acct", moment(seconds));
+    assert!(!refuses(0), "nobody knows the user");
+    kernel.apply(&[budget("acct", &[8388], 1_000)], moment(0)).unwrap();
+    kernel.let_in(8388, 900, 0);
+    assert!(!refuses(1));
+    // A packet of more than the 100 bytes that are left.
+    let number = budget_of(kernel.tables.entry(8388)) as usize;
+    kernel.tables.set_refused_at(number, 0, 0, kernel.tables.limit(number, 0, 0));
+    assert!(refuses(2));
+    kernel.apply(&[budget("acct", &[8388], 1_500)], moment(3)).unwrap();
+    assert!(!refuses(3));
+    kernel.let_in(8388, 600, 0);
+    assert!(refuses(4), "the last byte is used");
+    kernel.apply(&[Budget { expires_at: Some(wall(60)), ..budget("acct", &[8388], 9_000) }], moment(5)).unwrap();
+    assert_eq!([refuses(59), refuses(60)], [false, true]);
 }
 
 #[test]

@@ -179,9 +179,11 @@ mod tests {
     use chrono::{DateTime, Utc};
 
     use super::*;
-    use crate::ledger::counters::Counters;
+    use crate::ledger::counters::{Counters, Flow};
     use crate::store::journal::Journal;
     use crate::testing::fixtures::{bucket, dir, instant};
+
+    const REFUSED: Flow = Flow { in_bytes: 90, in_packets: 2, out_bytes: 40, out_packets: 1 };
 
     fn dates(now: &str) -> Dates {
         let now: DateTime<Utc> = instant(now).to_utc();
@@ -193,6 +195,7 @@ mod tests {
         let mut hour = bucket(start, "boot-1", before, total);
         hour.seal.seq = Some(journal.next_seq());
         hour.seal.other.non_ip.in_bytes = 7;
+        hour.seal.blocked = [(443, REFUSED), (8388, REFUSED)].into_iter().collect();
         journal.append(&mut hour).unwrap();
     }
 
@@ -219,6 +222,8 @@ mod tests {
         books.go_on(&state, dates("2026-10-06T01:00:00+08:00"), 4).unwrap();
         assert_eq!(of_443(&books), (400, 500));
         assert_eq!(books.sums.users["acct-8388"].month, books.sums.ports[&8388].month);
+        // Of today alone, and only what has a user.
+        assert_eq!(books.sums.refused, [("acct-8388".to_owned(), REFUSED)].into());
         // Of another month nothing is known of the one before.
         books.go_on(&state, dates("2026-11-01T00:30:00+08:00"), 4).unwrap();
         assert_eq!(books.sums.ports.get(&443), None);

@@ -4,27 +4,39 @@ use std::collections::BTreeMap;
 
 use super::books::Books;
 use super::log_sums::{LogSums, Usage};
+use super::standing::{self, Allowances};
 use crate::commands::run::asks::Snapshot;
-use crate::config::Config;
 use crate::ledger::block::HourBlock;
-use crate::ledger::calendar::{Month, local};
-use crate::ledger::counters::Counters;
+use crate::ledger::calendar::local;
+use crate::ledger::counters::{Counters, Flow};
 use crate::ledger::forecast;
 use crate::ledger::now::{Now, OpenBucket, PortNow, Rates, UserNow, VERSION};
 use crate::ledger::reading::Moment;
 use crate::ledger::record::{BackendKind, CountMode};
 use crate::ledger::user::User;
 
-/// The answer to `/v1/now`. `books`: what the log said up to the bucket before those of `snapshot`; `since`: when the agent
-/// started; `rates`: in the order of the ports.
-pub fn now(config: &Config, since: Moment, snapshot: &Snapshot, books: &Books, rates: &[(u16, Rates)]) -> Now {
+/// What the answer is made of, besides the reading.
+pub struct Known<'a> {
+    /// When the agent started.
+    pub since: Moment,
+    /// What the log said up to the bucket before those of the reading.
+    pub books: &'a Books,
+    pub allowances: &'a Allowances,
+    /// In the order of the ports.
+    pub rates: &'a [(u16, Rates)],
+}
+
+/// The answer to `/v1/now`.
+pub fn now(snapshot: &Snapshot, known: &Known<'_>) -> Now {
+    let Known { since, books, rates, .. } = *known;
+    let config = snapshot.state.about.config.as_ref();
     let (zone, sealed) = (config.timezone, &books.sums);
     let HourBlock { lines, seal } = &snapshot.open;
     // What is sealed, and not yet on disk, and what is open: few lines beside those of the log.
-    let mut recent =
-        LogSums { ports: BTreeMap::new(), users: BTreeMap::new(), through: 0, damages: 0, dates: sealed.dates };
+    let mut recent = LogSums::new(sealed.dates);
     snapshot.waiting.iter().for_each(|bucket| recent.add_bucket(bucket));
     recent.add_bucket(&snapshot.open);
+    let blocked: BTreeMap<u16, Flow> = seal.blocked.iter().collect();
     let ports = lines.iter().map(|line| {
         let usage = plus(sealed.ports.get(&line.port), recent.ports.get(&line.port));
         PortNow {
@@ -35,6 +47,7 @@ pub fn now(config: &Config, since: Moment, snapshot: &Snapshot, books: &Books, r
             today: Some(usage.today),
             month: Some(usage.month),
             rate: rate_of(rates, line.port),
+            blocked: blocked.get(&line.port).copied(),
         }
     });
     Now {
@@ -62,7 +75,7 @@ pub fn now(config: &Config, since: Moment, snapshot: &Snapshot, books: &Books, r
         waiting: snapshot.state.waiting,
         damages: sealed.damages,
         ports: ports.collect(),
-        users: users(config, snapshot, books, &recent, rates),
+        users: users(snapshot, known, &recent),
         other: seal.other,
         other_total: seal.other_total.unwrap_or_default(),
         devices: seal.devices.clone(),
@@ -73,24 +86,21 @@ fn rate_of(rates: &[(u16, Rates)], port: u16) -> Rates {
     rates.binary_search_by_key(&port, |(port, _)| *port).map(|at| rates[at].1).unwrap_or_default()
 }
 
-fn users(
-    config: &Config,
-    snapshot: &Snapshot,
-    books: &Books,
-    recent: &LogSums,
-    rates: &[(u16, Rates)],
-) -> Vec<UserNow> {
-    let mut users: BTreeMap<&str, UserNow> = BTreeMap::new();
+fn users(snapshot: &Snapshot, known: &Known<'_>, recent: &LogSums) -> Vec<UserNow> {
+    let about = &snapshot.state.about;
+    let Known { books, allowances, rates, .. } = *known;
     let sealed = &books.sums;
-    let seconds_left = sealed.dates.seconds_left(config.timezone, snapshot.state.at.wall);
-    let named = snapshot.state.users.iter().filter(|user| user.is_on(&config.node));
-    let with_quota = named.clone().filter_map(|user| Some((user.name.as_str(), (user, user.quota_on(&config.node)?))));
-    let with_quota: BTreeMap<&str, (&User, u64)> = with_quota.collect();
-    let names =
-        named.map(|user| user.name.as_str()).chain(sealed.users.keys().chain(recent.users.keys()).map(String::as_str));
-    for name in names {
+    let seconds_left = sealed.dates.seconds_left(about.config.timezone, snapshot.state.at.wall);
+    let configured = about.users.iter().filter(|user| user.is_on(&about.config.node));
+    let configured: BTreeMap<&str, &User> = configured.map(|user| (user.name.as_str(), user)).collect();
+    let counted = sealed.users.keys().chain(recent.users.keys()).map(String::as_str);
+    let mut users: BTreeMap<&str, UserNow> = BTreeMap::new();
+    for name in configured.keys().copied().chain(counted) {
         users.entry(name).or_insert_with(|| {
             let usage = plus(sealed.users.get(name), recent.users.get(name));
+            let standing =
+                configured.get(name).map(|user| standing::of(about, allowances, sealed.dates, user, usage.month));
+            let refused = [sealed.refused.get(name), recent.refused.get(name)];
             UserNow {
                 user: name.to_owned(),
                 ports: Vec::new(),
@@ -99,10 +109,10 @@ fn users(
                 rate: Rates::default(),
                 forecast: forecast::month(usage.month.bytes().into(), &books.recent.of(name), seconds_left)
                     .and_then(|bytes| u64::try_from(bytes).ok()),
-                quota: with_quota.get(name).map(|(_, quota)| *quota),
-                used: with_quota.get(name).and_then(|(user, _)| used(user, sealed.dates.month, usage.month)),
-                state: None,
-                blocked: None,
+                quota: standing.and_then(|standing| standing.quota),
+                used: standing.and_then(|standing| standing.quota.map(|_| standing.used)),
+                state: standing.map(|standing| standing.state),
+                blocked: refused.into_iter().flatten().copied().reduce(Flow::saturating_add),
             }
         });
     }
@@ -114,15 +124,6 @@ fn users(
         }
     }
     users.into_values().collect()
-}
-
-/// Bytes of the quota that are used, both ways. `None` where something was used before flow-agent counted, and the
-/// configuration does not say in which month.
-fn used(user: &User, month: Month, counted: Counters) -> Option<u64> {
-    if user.used.is_some_and(|before| before.month.is_none()) {
-        return None;
-    }
-    Some(counted.bytes().saturating_add(user.used_before(month, None)))
 }
 
 fn plus(one: Option<&Usage>, other: Option<&Usage>) -> Usage {

@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 
 use crate::ledger::block::{Daily, HourBlock};
 use crate::ledger::calendar::{Month, day_end, local};
-use crate::ledger::counters::Counters;
+use crate::ledger::counters::{Counters, Flow};
 use crate::store::blocks::{Blocks, Item};
 use crate::store::hours::{self, Hour, Hours};
 use crate::store::{StateDir, StoreError};
@@ -33,6 +33,11 @@ impl Dates {
         u64::try_from((end - now).num_seconds()).unwrap_or(0)
     }
 
+    /// The billing month that a day belongs to.
+    pub fn month_of(&self, day: NaiveDate) -> Month {
+        Month::containing(day, self.month_start_day)
+    }
+
     fn is_in_month(&self, day: NaiveDate) -> bool {
         (self.month.first_day(self.month_start_day)..=self.month.last_day(self.month_start_day)).contains(&day)
     }
@@ -53,17 +58,25 @@ pub struct LogSums {
     pub through: u64,
     pub ports: BTreeMap<u16, Usage>,
     pub users: BTreeMap<String, Usage>,
+    /// What was refused of each user today.
+    pub refused: BTreeMap<String, Flow>,
     /// Parts of the log that could not be used.
     pub damages: u32,
 }
 
 impl LogSums {
+    /// Without a bucket.
+    pub fn new(dates: Dates) -> Self {
+        let (ports, users, refused) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { dates, through: 0, ports, users, refused, damages: 0 }
+    }
+
     /// Reads the log of this month, up to the bucket `through`.
     ///
     /// # Errors
     /// When a file cannot be read.
     pub fn read(state: &StateDir, dates: Dates, through: u64) -> Result<Self, StoreError> {
-        let mut sums = Self { dates, through, ports: BTreeMap::new(), users: BTreeMap::new(), damages: 0 };
+        let mut sums = Self { through, ..Self::new(dates) };
         let counted = hours::dates(state)?;
         let first = dates.month.first_day(dates.month_start_day);
         let mut table: Option<(Month, BTreeMap<NaiveDate, crate::ledger::block::DayBlock>)> = None;
@@ -101,6 +114,9 @@ impl LogSums {
             let all = self.ports.values_mut().chain(self.users.values_mut());
             all.for_each(|usage| usage.today = Counters::default());
         }
+        if dates.today != self.dates.today {
+            self.refused.clear();
+        }
         self.dates = dates;
     }
 
@@ -109,6 +125,15 @@ impl LogSums {
         let day = bucket.seal.start.date_naive();
         for line in &bucket.lines {
             self.add(day, line.port, line.user.as_deref(), line.counters());
+        }
+        if day == self.dates.today {
+            for (port, flow) in bucket.seal.blocked.iter() {
+                let line = bucket.lines.binary_search_by_key(&port, |line| line.port).ok().map(|at| &bucket.lines[at]);
+                if let Some(user) = line.and_then(|line| line.user.as_ref()) {
+                    let sum = self.refused.entry(user.clone()).or_default();
+                    *sum = sum.saturating_add(flow);
+                }
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::books::Books;
+use super::standing::{self, Allowances, Standing};
 use crate::answer::MetricsPorts;
 use crate::commands::run::asks::Snapshot;
 use crate::config::Config;
@@ -18,7 +19,9 @@ use crate::render::metrics::Metrics;
 const MOST_PORTS: usize = 2_000;
 
 /// The metrics. `books`: what the log said up to the bucket before those of `snapshot`.
-pub fn metrics(config: &Config, since: Moment, snapshot: &Snapshot, books: &Books) -> Metrics {
+pub fn metrics(since: Moment, snapshot: &Snapshot, books: &Books, allowances: &Allowances) -> Metrics {
+    let about = &snapshot.state.about;
+    let config = about.config.as_ref();
     let seal = &snapshot.open.seal;
     // What is not on disk yet, on top of what is.
     let mut recent = Cumulative::begin(0, books.sums.dates.today);
@@ -27,16 +30,20 @@ pub fn metrics(config: &Config, since: Moment, snapshot: &Snapshot, books: &Book
     let empty = Cumulative::begin(0, books.sums.dates.today);
     let sealed = books.ever.as_ref().unwrap_or(&empty);
     let (ports, watched) = ports(config, snapshot, books, sealed, &recent);
-    let users = users(config, &snapshot.state.users, books, sealed, &recent);
-    let quotas: BTreeMap<&str, u64> = snapshot
-        .state
-        .users
-        .iter()
-        .filter_map(|user| Some((user.name.as_str(), user.quota_on(&config.node)?)))
-        .collect();
+    let users = users(config, &about.users, books, sealed, &recent);
     let unsealed: Vec<&HourBlock> = snapshot.waiting.iter().chain([&snapshot.open]).collect();
     let month = books.sums.users_with(&unsealed);
-    let used = users.iter().map(|(user, _)| (user.clone(), month.get(user).copied().unwrap_or_default().bytes()));
+    let standing = about.users.iter().filter(|user| user.is_on(&config.node)).map(|user| {
+        let counted = month.get(&user.name).copied().unwrap_or_default();
+        (user.name.as_str(), standing::of(about, allowances, books.sums.dates, user, counted))
+    });
+    let standing: BTreeMap<&str, Standing> = standing.collect();
+    let used = |user: &String| match standing.get(user.as_str()) {
+        Some(standing) => standing.used,
+        None => config.report.billed.bytes(month.get(user).copied().unwrap_or_default()),
+    };
+    let used = users.iter().map(|(user, _)| (user.clone(), used(user)));
+    let quotas = standing.iter().filter_map(|(user, standing)| Some(((*user).to_owned(), standing.quota?)));
     Metrics {
         node: config.node.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -59,7 +66,7 @@ pub fn metrics(config: &Config, since: Moment, snapshot: &Snapshot, books: &Book
         ports_left_out: watched.saturating_sub(ports.len()) as u64,
         ports,
         used: used.collect(),
-        quotas: quotas.into_iter().map(|(user, quota)| (user.to_owned(), quota)).collect(),
+        quotas: quotas.collect(),
         users,
         other: sealed.other.saturating_add(recent.other),
         gap_seconds: sealed.gap_seconds.saturating_add(recent.gap_seconds),
@@ -109,6 +116,6 @@ fn users(
 }
 
 fn complaints(snapshot: &Snapshot) -> Vec<(String, u64)> {
-    let complaints = snapshot.state.complaints.iter();
+    let complaints = snapshot.state.about.complaints.iter();
     complaints.map(|(path, count)| (path.display().to_string(), *count as u64)).collect()
 }

@@ -11,6 +11,7 @@ use super::books::Books;
 use super::document;
 use super::log_sums::Dates;
 use super::measured;
+use super::standing::Allowances;
 use super::turn::Turn;
 use crate::answer::{Answer, Question, Source};
 use crate::commands::run::asks::{Asking, NoAnswer, Snapshot};
@@ -36,6 +37,7 @@ type NextReading = Arc<tokio::sync::Mutex<Option<Instant>>>;
 
 /// What every answer needs.
 struct Known {
+    /// As it was when the agent started: only what holds until it ends is asked of it.
     config: Config,
     state: StateDir,
     asking: Asking,
@@ -53,10 +55,10 @@ struct Known {
 
 impl AgentSource {
     /// Answers for an agent that started at `since`.
-    pub fn new(config: Config, asking: Asking, since: Moment) -> Self {
+    pub fn new(config: &Config, asking: Asking, since: Moment) -> Self {
         let state = StateDir::new(&config.state_dir);
         Self(Arc::new(Known {
-            config,
+            config: config.clone(),
             state,
             asking,
             since,
@@ -139,7 +141,9 @@ impl Known {
         drop(samples);
         self.with_books(snapshot, |books| {
             books.recent.refresh(&self.state, books.sums.dates.today, books.sums.through)?;
-            Ok(document::now(&self.config, self.since, snapshot, books, &rates))
+            let allowances = self.allowances(snapshot, books)?;
+            let known = document::Known { since: self.since, books, allowances: &allowances, rates: &rates };
+            Ok(document::now(snapshot, &known))
         })
     }
 
@@ -147,7 +151,9 @@ impl Known {
         self.with_books(snapshot, |books| {
             let sealed_until = snapshot.state.last_seal.map_or(0, |at| at.timestamp());
             books.ever(&self.state, sealed_until)?;
-            Ok(Metrics { shipped: self.shipped(), ..measured::metrics(&self.config, self.since, snapshot, books) })
+            let allowances = self.allowances(snapshot, books)?;
+            let metrics = measured::metrics(self.since, snapshot, books, &allowances);
+            Ok(Metrics { shipped: self.shipped(), ..metrics })
         })
     }
 
@@ -156,6 +162,10 @@ impl Known {
         self.config.fleet.as_ref()?;
         // A file that cannot be read is named by `check`, and by the program that writes it.
         ship::read(&self.state).ok()?.newest.map(|at| at.timestamp())
+    }
+
+    fn allowances(&self, snapshot: &Snapshot, books: &Books) -> Result<Allowances, StoreError> {
+        Allowances::read(&self.state, books.sums.dates, &snapshot.state.about.users)
     }
 
     /// Does `work` with the sums of what is sealed before the buckets of `snapshot`.

@@ -1,38 +1,40 @@
 //! What a running recorder says of now, when somebody asks. It changes nothing on disk or in the kernel.
 
-use std::sync::Arc;
-
 use super::{Recorder, users};
 use crate::clock;
-use crate::commands::run::asks::{Snapshot, State};
+use crate::commands::run::asks::{About, Snapshot, State};
 use crate::exit::Failure;
 use crate::ledger::unsealed::Closing;
 
 impl Recorder {
-    /// How it is, without a reading; what it does not know of is left empty.
-    pub fn state_now(&self) -> State {
+    /// How it is, without a reading.
+    pub fn state_now(&self, about: About) -> State {
         State {
             at: clock::now(),
             attached: self.unseen.is_well() && self.replaced.is_empty(),
             last_seal: self.outbox.last_seal(),
             waiting: u32::try_from(self.outbox.len()).unwrap_or(u32::MAX),
-            complaints: Vec::new(),
-            users: Arc::default(),
+            about,
         }
+    }
+
+    /// Whether packets of this user are refused now.
+    pub fn refuses(&self, user: &str) -> bool {
+        self.backend.refuses(user, clock::now())
     }
 
     /// A fresh reading, against the open bucket, and what waits to be written.
     ///
     /// # Errors
     /// When the counters cannot be read now, or are not those of the open bucket.
-    pub fn look(&mut self) -> Result<Snapshot, Failure> {
+    pub fn look(&mut self, about: About) -> Result<Snapshot, Failure> {
         let reading = self.backend.read(&clock::now)?;
         let users = users(&self.owners);
         let closing = Closing { users: &users, unseen: self.unseen.all() };
         let interfaces = self.backend.interfaces();
         let open = self.meter.peek(interfaces, &reading, closing).map_err(super::foreign)?;
         Ok(Snapshot {
-            state: State { at: reading.at, ..self.state_now() },
+            state: State { at: reading.at, ..self.state_now(about) },
             open,
             planned_end: self.meter.planned_end(),
             waiting: self.outbox.waiting().cloned().collect(),
