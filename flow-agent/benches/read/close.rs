@@ -58,7 +58,7 @@ fn close(ports: u16) -> Result<Vec<Parts>> {
         let lock = StateDir::new(&directory.0).lock_run()?;
         let (mut journal, _) = Journal::open(&lock)?;
         let users: BTreeMap<u16, String> = (1..=ports).map(|port| (port, format!("acct-{port}"))).collect();
-        let closing = Closing { users: &users, unseen: &[] };
+        let closing = Closing { users: &users, unseen: &[], read_until: None };
         let settings = Settings { node: "bench".into(), zone: Tz::UTC, bucket: BucketLength::HOUR };
         let live = Counted {
             identity: backend.identity(),

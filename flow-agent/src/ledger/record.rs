@@ -61,7 +61,8 @@ pub enum Quality {
     Reset,
     /// The counters were lost in a reboot; usage is known up to the last checkpoint.
     Restart,
-    /// The wall clock and the boot-time clock differ by more than two seconds over the bucket.
+    /// The bytes are right, the times may not be: the wall clock and the boot-time clock differ by more than two seconds over
+    /// the bucket, or it is not known with which second it began or ended, because the counters took long to be read.
     Clock,
     /// Every byte is known, but one reading covers more than one bucket.
     Late,

@@ -20,6 +20,7 @@ mod meter;
 mod open;
 mod restore;
 
+pub use bucket_clock::is_within_one_second;
 pub use counted::Counted;
 pub use meter::Meter;
 pub use open::ForeignEpoch;

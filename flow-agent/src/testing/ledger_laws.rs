@@ -254,7 +254,7 @@ impl World {
         let now = Moment { wall: from, boot_ns: 5_000_000_000 };
         let first = counted(now, 0, Counters::default(), Others::default());
         let settings = Settings { node: "n".into(), zone, bucket };
-        let closing = Closing { users: &BTreeMap::new(), unseen: &[] };
+        let closing = Closing { users: &BTreeMap::new(), unseen: &[], read_until: None };
         let (meter, blocks) = Meter::resume(settings, &Baseline::default(), Vec::new(), first, closing);
         Self {
             now,
@@ -309,7 +309,7 @@ impl World {
             self.epoch += 1;
             (self.port, self.others) = (Counters::default(), Others::default());
             let live = counted(self.now, self.epoch, self.port, self.others);
-            let closing = Closing { users: &BTreeMap::new(), unseen: &self.unseen };
+            let closing = Closing { users: &BTreeMap::new(), unseen: &self.unseen, read_until: None };
             self.blocks.push(self.meter.replace(Some(last), live, closing).unwrap());
             self.unseen.clear();
         }
@@ -325,7 +325,7 @@ impl World {
     }
 
     fn close(&mut self) {
-        let closing = Closing { users: &BTreeMap::new(), unseen: &self.unseen };
+        let closing = Closing { users: &BTreeMap::new(), unseen: &self.unseen, read_until: None };
         self.blocks.push(self.meter.close(vec!["eth0".into()], &self.read(), closing).unwrap());
         self.unseen.clear();
     }

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::TimeDelta;
+
 use crate::backend::{Backend, BackendError, Identity, Inspection, Options, Retired, Started};
 use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Device, Flow, Others};
@@ -40,6 +42,8 @@ struct Kernel {
     destroyed: Option<Set>,
     unseen: Vec<Unseen>,
     faults: Vec<Operation>,
+    /// So many of the next readings take two seconds.
+    slow_readings: u32,
 }
 
 /// One set of counters.
@@ -58,8 +62,13 @@ impl Script {
     pub fn new(slots: u32) -> Self {
         let live = Set { epoch: "scripted-1".into(), ..Set::default() };
         let (retired, unseen, faults) = (Vec::new(), Vec::new(), Vec::new());
-        let kernel = Kernel { lives: 1, slots, live, retired, destroyed: None, unseen, faults };
+        let kernel = Kernel { lives: 1, slots, live, retired, destroyed: None, unseen, faults, slow_readings: 0 };
         Self(Arc::new(Mutex::new(kernel)))
+    }
+
+    /// Lets so many of the next readings take two seconds: they are complete so long after they began.
+    pub fn read_slowly(&self, readings: u32) {
+        self.kernel().slow_readings = readings;
     }
 
     /// Starts a backend on these counters: those that are not known and were sealed are left alone for new ones.
@@ -235,7 +244,13 @@ impl Backend for Scripted {
     fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
         let mut kernel = self.0.kernel();
         kernel.fails(Operation::Read)?;
-        Ok(kernel.live.read(now()))
+        let mut at = now();
+        if kernel.slow_readings > 0 {
+            kernel.slow_readings -= 1;
+            at.wall -= TimeDelta::seconds(2);
+            at.boot_ns -= 2_000_000_000;
+        }
+        Ok(kernel.live.read(at))
     }
 
     fn add(&mut self, ports: &BTreeSet<u16>) -> Result<(), BackendError> {

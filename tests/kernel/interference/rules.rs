@@ -62,6 +62,7 @@ pub fn catalogue() -> Vec<Interference> {
             .removing_nft(),
         killed("nft flush ruleset, no agent there", with_nft, |scene| drop(scene.host("nft flush ruleset"))),
         replaced_before_a_failure(),
+        row("keep the programs waiting", always, read_slowly).harmless(everywhere),
         row("chains as Docker makes them", everywhere, docker).harmless(everywhere),
     ]
 }
@@ -178,6 +179,16 @@ fn older_ipsets(scene: &mut Scene) {
     let file = scene.node.path("ipsets");
     std::fs::write(&file, saved).unwrap();
     scene.host(&format!("ipset restore -exist -file {}", file.display()));
+}
+
+/// A bucket is closed while reading takes longer than a second: it must not say that it ends with one.
+fn read_slowly(scene: &mut Scene) {
+    let programs = ["iptables-save", "ip6tables-save"];
+    programs.iter().for_each(|program| scene.variant.delay(program));
+    // Where the state directory is made again, a bucket is closed at once.
+    std::fs::rename(scene.node.state_dir(), scene.node.path("aside")).unwrap();
+    scene.node.wait_for_buckets(1);
+    programs.iter().for_each(|program| scene.variant.allow(program));
 }
 
 /// As `update-alternatives` does it.

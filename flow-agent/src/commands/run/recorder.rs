@@ -6,6 +6,7 @@
 mod look;
 mod outbox;
 mod ports;
+mod read;
 mod state;
 mod unseen;
 
@@ -226,9 +227,9 @@ impl Recorder {
 
     /// Makes a bucket of the time up to now, to be written.
     fn seal(&mut self) -> Result<(), Failure> {
-        let reading = self.backend.read(&clock::now)?;
+        let (reading, read_until) = self.read_within_one_second()?;
         let users = users(&self.owners);
-        let closing = Closing { users: &users, unseen: self.unseen.all() };
+        let closing = Closing { users: &users, unseen: self.unseen.all(), read_until: Some(read_until) };
         self.meter.set_pinned(self.backend.identity().pinned);
         let bucket = self.meter.close(self.backend.interfaces(), &reading, closing);
         let bucket = bucket.map_err(|error| self.cannot_go_on(error))?;
@@ -323,7 +324,8 @@ impl Recorder {
             };
             let set = self.replaced.pop_front().filter(|_| last.is_some());
             let users = users(&self.owners);
-            let bucket = self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all() });
+            let bucket =
+                self.meter.replace(last, live, Closing { users: &users, unseen: self.unseen.all(), read_until: None });
             let bucket = bucket.map_err(|error| self.cannot_go_on(error))?;
             self.new_counters = true;
             self.unseen.forget_until(&bucket.seal);

@@ -86,7 +86,7 @@ fn quality(quality: Quality) -> String {
         Quality::Gap => "some time was not measured",
         Quality::Reset => "somebody zeroed counters",
         Quality::Restart => "the counters were lost; known up to the last checkpoint",
-        Quality::Clock => "the clock was set",
+        Quality::Clock => "the clock was set, or counters were slow to read",
     };
     format!("{}: {meaning}", quality.name())
 }

@@ -146,7 +146,7 @@ impl Counters {
         let former_users = users(&owners);
         // Other ports have nothing in the open bucket.
         owners.retain(|port, _| live.reading.ports.contains_key(port));
-        let closing = Closing { users: &former_users, unseen: &unseen };
+        let closing = Closing { users: &former_users, unseen: &unseen, read_until: None };
         let (meter, buckets) = Meter::resume(settings, baseline, last_readings, live, closing);
         let Store { lock, instance, journal, last_seal } = store;
         let beginning = Beginning { lock, instance, journal, backend, meter, owners, unseen, last_seal };

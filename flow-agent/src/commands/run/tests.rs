@@ -284,6 +284,22 @@ async fn a_log_that_is_cut_or_removed_is_written_again_from_the_counters() {
 }
 
 #[tokio::test]
+async fn counters_that_took_longer_than_a_second_to_read_are_read_again_and_else_not_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443]).await;
+    // How many of the readings for each bucket are slow. What ends vaguely begins the next bucket vaguely.
+    for (slow, usage) in [(0, 1), (1, 20), (2, 300), (0, 4_000), (0, 50_000)] {
+        script.pass(443, bytes(usage));
+        script.read_slowly(slow);
+        assert!(agent.recorder().close());
+    }
+    use Quality::{Clock, Exact};
+    assert_eq!(qualities(dir.path()), [Exact, Exact, Clock, Clock, Exact]);
+    assert_eq!(logged(dir.path()), [(443, 54_321)].into());
+}
+
+#[tokio::test]
 async fn counters_that_are_gone_with_their_part_of_the_log_are_not_exact() {
     let dir = tempfile::tempdir().unwrap();
     let script = Script::new(8);

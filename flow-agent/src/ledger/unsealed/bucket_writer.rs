@@ -16,7 +16,7 @@ use crate::ledger::record::{BackendKind, Checkpoint, CountMode, Gap, HourLine, H
 /// when nothing came after the last seal.
 pub fn open_bucket(settings: &Settings, baseline: &Baseline, users: &BTreeMap<u16, String>) -> Option<HourBlock> {
     let checkpoint = baseline.checkpoint()?;
-    let closing = Closing { users, unseen: &[] };
+    let closing = Closing { users, unseen: &[], read_until: None };
     Some(BucketWriter { settings, seq: baseline.seq(), closing }.lost(baseline, checkpoint))
 }
 

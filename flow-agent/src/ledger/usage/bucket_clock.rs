@@ -10,6 +10,11 @@ use crate::ledger::unsealed::bucket_times::{Closed, booted_at, since_boot, whole
 /// The clocks may differ by this much; more is a step of the wall clock.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
+/// Whether both moments lie in one second of the wall clock, the unit of a bucket's ends.
+pub fn is_within_one_second(start: Moment, end: Moment) -> bool {
+    whole_second(start.wall) == whole_second(end.wall)
+}
+
 /// The open bucket's time.
 #[derive(Clone, Debug)]
 pub(super) struct BucketClock {

@@ -1,6 +1,6 @@
 //! One set of counters and its open bucket.
 
-use super::bucket_clock::BucketClock;
+use super::bucket_clock::{BucketClock, is_within_one_second};
 use super::counted::Counted;
 use crate::ledger::block::HourBlock;
 use crate::ledger::reading::{Identity, Moment, Reading};
@@ -26,6 +26,8 @@ pub(super) struct Open {
     pub(super) usage: UsageSinceSeal,
     /// The newest reading's.
     pub(super) read_at: Moment,
+    /// It is not known with which second the bucket began: the counters were read over more than one.
+    pub(super) begins_vaguely: bool,
     /// Nothing on disk tells of this epoch: a checkpoint is owed even if nothing moved.
     pub(super) unknown: bool,
     /// Those that the last kept checkpoint tells of.
@@ -50,7 +52,7 @@ impl Open {
         let mut usage = baseline.usage(&reading.epoch);
         usage.observe(&reading);
         let unknown = !baseline.epochs().contains(&reading.epoch);
-        Self { identity, interfaces, clock, usage, read_at: now, unknown, gaps_kept: Vec::new() }
+        Self { identity, interfaces, clock, usage, read_at: now, begins_vaguely: false, unknown, gaps_kept: Vec::new() }
     }
 
     pub(super) fn observe(&mut self, reading: &Reading) -> Result<(), ForeignEpoch> {
@@ -64,6 +66,9 @@ impl Open {
 
     /// Closes the bucket at the newest reading and opens the next.
     pub(super) fn close(&mut self, writer: &mut BucketWriter<'_>) -> HourBlock {
+        let ends_vaguely = writer.closing.read_until.is_some_and(|until| !is_within_one_second(self.read_at, until));
+        // Where one bucket ends, the next begins.
+        let begins_vaguely = std::mem::replace(&mut self.begins_vaguely, ends_vaguely);
         let times = self.clock.close(self.read_at);
         let figures = self.usage.close();
         self.unknown = false;
@@ -71,7 +76,7 @@ impl Open {
         let quality = match () {
             () if !gaps.is_empty() => Quality::Gap,
             () if figures.reset => Quality::Reset,
-            () if times.clock => Quality::Clock,
+            () if times.clock || begins_vaguely || ends_vaguely => Quality::Clock,
             () if times.late => Quality::Late,
             () => Quality::Exact,
         };

@@ -30,6 +30,8 @@ struct Node {
     devices: Vec<Device>,
     users: BTreeMap<u16, String>,
     unseen: Vec<Unseen>,
+    /// When the next readings are complete.
+    read_until: Option<Moment>,
     /// On disk.
     baseline: Baseline,
 }
@@ -55,6 +57,7 @@ impl Node {
             devices: Vec::new(),
             users: BTreeMap::from([(443, "ada".to_owned())]),
             unseen: Vec::new(),
+            read_until: None,
             baseline: Baseline::default(),
         }
     }
@@ -108,7 +111,7 @@ impl Node {
     }
 
     fn closing(&self) -> Closing<'_> {
-        Closing { users: &self.users, unseen: &self.unseen }
+        Closing { users: &self.users, unseen: &self.unseen, read_until: self.read_until }
     }
 
     /// An agent starts; what it gives is on disk.

@@ -30,7 +30,7 @@ impl Recorder {
     pub fn look(&mut self, about: About) -> Result<Snapshot, Failure> {
         let reading = self.backend.read(&clock::now)?;
         let users = users(&self.owners);
-        let closing = Closing { users: &users, unseen: self.unseen.all() };
+        let closing = Closing { users: &users, unseen: self.unseen.all(), read_until: None };
         let interfaces = self.backend.interfaces();
         let open = self.meter.peek(interfaces, &reading, closing).map_err(super::foreign)?;
         Ok(Snapshot {

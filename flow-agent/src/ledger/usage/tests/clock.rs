@@ -32,6 +32,32 @@ fn a_reading_within_a_second_after_a_boundary_is_one_at_the_boundary() {
 }
 
 #[test]
+fn a_bucket_is_not_exact_where_the_second_with_which_it_ends_or_begins_is_not_known() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    for (read_at, until, shown) in [
+        ("2026-10-05T13:00:00.1Z", "2026-10-05T13:00:00.999Z", "12:00:00-13:00:00 exact"),
+        ("2026-10-05T14:00:00.9Z", "2026-10-05T14:00:01Z", "13:00:00-14:00:00 clock"),
+        ("2026-10-05T15:00:00Z", "2026-10-05T15:00:00.5Z", "14:00:00-15:00:00 clock"),
+        ("2026-10-05T16:00:00Z", "2026-10-05T16:00:00Z", "15:00:00-16:00:00 exact"),
+        // It is late, too, which says less.
+        ("2026-10-05T17:00:02Z", "2026-10-05T17:00:08Z", "16:00:00-17:00:02 clock"),
+    ] {
+        node.wait_until(read_at);
+        node.read_until = Some(Moment { wall: at(until), ..node.now });
+        assert_eq!(time(&node.close(&mut meter)), shown);
+    }
+    // Other counters take over: when they began to count is known.
+    let before = node.counted();
+    node.epoch = "boot-2".into();
+    node.read_until = None;
+    let handed_over = meter.replace(Some(before), node.counted(), node.closing()).unwrap();
+    assert_eq!(time(&handed_over), "17:00:02-17:00:02 clock");
+    node.wait_until("2026-10-05T18:00:00Z");
+    assert_eq!(time(&node.close(&mut meter)), "17:00:02-18:00:00 exact");
+}
+
+#[test]
 fn a_machine_that_slept_has_one_late_bucket_and_goes_on() {
     let mut node = Node::new();
     let (mut meter, _) = node.start();

@@ -72,7 +72,7 @@ fn step(dies: &mut Option<(u32, Crash)>) -> Step {
 static NOBODY: BTreeMap<u16, String> = BTreeMap::new();
 
 fn closing(unseen: &[Unseen]) -> Closing<'_> {
-    Closing { users: &NOBODY, unseen }
+    Closing { users: &NOBODY, unseen, read_until: None }
 }
 
 impl Agent {

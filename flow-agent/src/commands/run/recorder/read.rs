@@ -1,0 +1,33 @@
+//! Reading the counters for the end of a bucket.
+
+use super::Recorder;
+use crate::backend::BackendError;
+use crate::clock;
+use crate::ledger::reading::{Moment, Reading};
+use crate::ledger::usage::is_within_one_second;
+
+impl Recorder {
+    /// Reads the counters for the end of a bucket, and tells when that was done. Rules are read by programs, which takes
+    /// some time, and a bucket ends with a whole second: where another one began meanwhile, they are read once more, right
+    /// after its beginning.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub(super) fn read_within_one_second(&mut self) -> Result<(Reading, Moment), BackendError> {
+        let reading = self.backend.read(&clock::now)?;
+        let read_until = clock::now();
+        if is_within_one_second(reading.at, read_until) {
+            return Ok((reading, read_until));
+        }
+        let reading = self.backend.read(&clock::now)?;
+        let read_until = clock::now();
+        if !is_within_one_second(reading.at, read_until) {
+            let took_ms = read_until.boot_ns.saturating_sub(reading.at.boot_ns) / 1_000_000;
+            tracing::warn!(
+                took_ms,
+                "the counters took long to be read: the bucket may end some seconds later than it says"
+            );
+        }
+        Ok((reading, read_until))
+    }
+}
