@@ -36,6 +36,13 @@ impl Moment {
         let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         Self { wall: self.wall + pause, boot_ns: self.boot_ns.saturating_add(ns) }
     }
+
+    /// The moment that came so long before this one, unless somebody set the wall clock meanwhile.
+    #[must_use]
+    pub fn before(self, pause: Duration) -> Self {
+        let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+        Self { wall: self.wall - pause, boot_ns: self.boot_ns.saturating_sub(ns) }
+    }
 }
 
 /// Cumulative counters of one epoch. They are never zeroed: usage is the difference between two readings of an epoch.

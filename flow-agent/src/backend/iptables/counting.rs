@@ -1,7 +1,8 @@
-//! The iptables backend at work: one set of counters in rules, and the interfaces that they are limited to.
+//! EDGE clock: the iptables backend at work: one set of counters in rules, and the interfaces that they are limited to.
+#![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::found::{self, Piece};
 use super::host::fingerprint::Fingerprint;
@@ -46,6 +47,15 @@ pub struct Counting {
 pub(super) struct Counted {
     pub(super) index: u32,
     pub(super) lock: InterfaceLock,
+}
+
+/// A set that was replaced.
+struct Aside {
+    set: Set,
+    epoch: String,
+    /// What was found of it right before.
+    pieces: Vec<Piece>,
+    left_at: Instant,
 }
 
 /// What the inspections remember.
@@ -151,8 +161,8 @@ impl Backend for Counting {
 
     fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError> {
         refuse_too_many(ports.len(), self.max_ports)?;
-        let (old, epoch, _) = self.put_aside(ports)?;
-        Ok(Box::new(RetiredSet::replaced(old, epoch)))
+        let Aside { set, epoch, left_at, .. } = self.put_aside(ports)?;
+        Ok(Box::new(RetiredSet::replaced(set, epoch, left_at)))
     }
 
     fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
@@ -187,13 +197,12 @@ impl Counting {
     /// # Errors
     /// As [`Backend::replace`].
     pub(super) fn replace_damaged(&mut self) -> Result<Box<dyn Retired>, BackendError> {
-        let (old, epoch, pieces) = self.put_aside(&self.set.ports.clone())?;
-        Ok(Box::new(RetiredSet::damaged(old, epoch, &pieces)))
+        let Aside { set, epoch, pieces, left_at } = self.put_aside(&self.set.ports.clone())?;
+        Ok(Box::new(RetiredSet::damaged(set, epoch, &pieces, left_at)))
     }
 
-    /// Makes a new set for `ports` and leads packets into it, and no more into the present one, which is given back with its
-    /// epoch, and with what was found of it right before.
-    fn put_aside(&mut self, ports: &BTreeSet<u16>) -> Result<(Set, String, Vec<Piece>), BackendError> {
+    /// Makes a new set for `ports` and leads packets into it, and no more into the present one, which is given back.
+    fn put_aside(&mut self, ports: &BTreeSet<u16>) -> Result<Aside, BackendError> {
         let tools: Vec<Tools> = self.set.sides.iter().map(|side| side.tools.clone()).collect();
         let name = new_name(&self.instance, &mut self.taken);
         let epoch = found::epoch(&name)?;
@@ -216,12 +225,14 @@ impl Counting {
                 return Err(error.into());
             }
         };
+        let left_at = Instant::now();
         host::grace();
         self.sealed = false;
         self.watch.fingerprints = None;
         self.lifted = Blocked::default();
         self.pace.forget();
-        Ok((std::mem::replace(&mut self.set, set), std::mem::replace(&mut self.epoch, epoch), pieces))
+        let (set, epoch) = (std::mem::replace(&mut self.set, set), std::mem::replace(&mut self.epoch, epoch));
+        Ok(Aside { set, epoch, pieces, left_at })
     }
 
     /// How the rules of every side are now; `None` when the kernel does not say.

@@ -1,4 +1,6 @@
-//! A set of counters that does not count any more: read a last time, then deleted.
+//! EDGE clock: a set of counters that does not count any more: read a last time, then deleted.
+
+use std::time::Instant;
 
 use super::found::{self, Piece};
 use super::host::tools::{Quiet, Tools};
@@ -19,6 +21,8 @@ pub struct RetiredSet {
     pub interfaces: Vec<String>,
     parts: Vec<Part>,
     are_others_sealed: bool,
+    /// When packets were led to the counters that came after it; `None`: before this agent came.
+    left_at: Option<Instant>,
 }
 
 /// The part of a set that lies, or lay, in one table.
@@ -42,18 +46,21 @@ impl RetiredSet {
             is_final: piece.view.is_err(),
         };
         let parts = pieces.iter().map(part).collect();
-        Self { name, epoch, interfaces, parts, are_others_sealed: false }
+        Self { name, epoch, interfaces, parts, are_others_sealed: false, left_at: None }
     }
 
-    /// A set that was replaced by another while it was as it should be: it is read when no packet enters it any more.
-    pub fn replaced(set: Set, epoch: String) -> Self {
+    /// A set that was replaced by another, at `left_at`, while it was as it should be: it is read when no packet enters it any
+    /// more.
+    pub fn replaced(set: Set, epoch: String, left_at: Instant) -> Self {
         let part = |side: super::set::Side| Part { tools: side.tools, last: side.last, is_final: false };
         let parts = set.sides.into_iter().map(part).collect();
-        Self { name: set.name, epoch, interfaces: set.interfaces, parts, are_others_sealed: false }
+        let left_at = Some(left_at);
+        Self { name: set.name, epoch, interfaces: set.interfaces, parts, are_others_sealed: false, left_at }
     }
 
-    /// A set that somebody else changed, of which these `pieces` were found: it is not read again.
-    pub fn damaged(set: Set, epoch: String, pieces: &[Piece]) -> Self {
+    /// A set that somebody else changed, of which these `pieces` were found, and that was replaced at `left_at`: it is not
+    /// read again.
+    pub fn damaged(set: Set, epoch: String, pieces: &[Piece], left_at: Instant) -> Self {
         let part = |side: super::set::Side| {
             let piece = pieces.iter().find(|piece| piece.tools.place() == side.tools.place());
             let doubt = side.doubted.as_ref().map_or(Doubt::Nothing, |damage| damage.doubt);
@@ -61,7 +68,8 @@ impl RetiredSet {
             Part { tools: side.tools, last, is_final: true }
         };
         let parts = set.sides.into_iter().map(part).collect();
-        Self { name: set.name, epoch, interfaces: set.interfaces, parts, are_others_sealed: false }
+        let left_at = Some(left_at);
+        Self { name: set.name, epoch, interfaces: set.interfaces, parts, are_others_sealed: false, left_at }
     }
 
     /// What other traffic it shows was counted elsewhere: it counts since somebody restored it, and its own is sealed. (Its
@@ -90,7 +98,9 @@ impl Retired for RetiredSet {
     }
 
     fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
-        let mut numbers = Numbers::at(now());
+        // What passed since it was left is in the other counters: however late this is read, the bucket ends there.
+        let at = self.left_at.map_or_else(now, |left_at| now().before(left_at.elapsed()));
+        let mut numbers = Numbers::at(at);
         if self.parts.iter().any(|part| !part.is_final) {
             for (piece, part) in self.pieces()?.into_iter().zip(&mut self.parts) {
                 if let (Some(piece), false) = (piece, part.is_final) {
