@@ -7,6 +7,7 @@ use super::kind::Kind;
 use super::scene::Scene;
 use super::{Interference, Setting, row};
 use crate::agent::files;
+use crate::common::daemon::wait_until;
 use crate::state_dir::remove_in_use;
 
 /// Longer than from one inspection, and one short bucket, to the next.
@@ -40,7 +41,13 @@ pub fn catalogue() -> Vec<Interference> {
             fs::remove_dir_all(scene.node.state_dir().join("hourly")).unwrap();
         }),
         harmless("remove `instance`", everywhere, |scene| {
-            fs::remove_file(scene.node.state_dir().join("instance")).unwrap();
+            let file = scene.node.state_dir().join("instance");
+            let instance = fs::read_to_string(&file).unwrap();
+            fs::remove_file(&file).unwrap();
+            // Without it no successor would find the counters.
+            wait_until("it is made again", Duration::from_secs(10), || {
+                fs::read_to_string(&file).is_ok_and(|made| made == instance)
+            });
         }),
         harmless("remove the state directory", everywhere, |scene| {
             remove_in_use(&scene.node.state_dir());

@@ -345,6 +345,25 @@ async fn a_state_directory_that_is_moved_away_and_back_loses_and_repeats_nothing
 }
 
 #[tokio::test]
+async fn an_instance_file_that_is_removed_is_made_again_before_a_successor_needs_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("state/instance");
+    let script = Script::new(8);
+    let mut agent = start(&script, dir.path(), &[443]).await;
+    let instance = std::fs::read_to_string(&file).unwrap();
+    for leaves in [false, true] {
+        std::fs::remove_file(&file).unwrap();
+        if leaves {
+            agent.leave(Duration::MAX).unwrap()
+        } else {
+            agent.attend_state()
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), instance, "{leaves}");
+    }
+    assert_eq!(qualities(dir.path()), [Quality::Exact], "and no bucket is closed because of that");
+}
+
+#[tokio::test]
 async fn a_state_directory_of_another_instance_ends_the_agent() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");

@@ -42,6 +42,10 @@ impl Recorder {
             self.meter.forget_checkpoint();
             (self.state.is_settled, self.state.was_renewed) = (true, true);
         }
+        if let Ok(None) = instance::read(self.lock.state()) {
+            tracing::warn!("somebody removed the file `instance`: it is made again");
+            instance::keep(&self.lock, &self.state.instance)?;
+        }
         Ok(())
     }
 
