@@ -197,7 +197,8 @@ pub struct Options {
 /// Where in a device's path the programs are attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Place {
-    /// TCX where the kernel has it (6.6), else clsact.
+    /// TCX where the kernel has it (6.6), else clsact; clsact, too, where programs have to be attached to very many devices at
+    /// once, and nobody else's programs are there on TCX.
     #[default]
     Auto,
     Tcx,

@@ -2,12 +2,13 @@
 
 use std::process::Command;
 
-use flow_agent::backend::Place;
+use flow_agent::backend::{Options, Place};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use serde_json::Value;
 
 use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside, run};
-use crate::support::{has_tcx, options, pinned_sets, pins, read, send, start};
+use crate::stranger::{TCX_INGRESS, TCX_PASS, attach_first};
+use crate::support::{has_tcx, index_of, options, pinned_sets, pins, read, send, start};
 
 #[test]
 fn auto_attaches_by_links_where_the_kernel_has_tcx_and_by_filters_elsewhere() {
@@ -28,6 +29,60 @@ fn auto_attaches_by_links_where_the_kernel_has_tcx_and_by_filters_elsewhere() {
         };
         println!("fact: place={place}");
         assert_eq!(place, if has_tcx() { "TCX" } else { "clsact" });
+    });
+}
+
+/// Devices that are there beside the pair's.
+const MANY: usize = 101;
+
+/// Makes them in the pair's host.
+fn make_many(pair: &Pair) {
+    let add = |number: usize| format!("link add many{number} type veth peer name other{number}\n");
+    let batch: String = (0..MANY).map(add).collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), batch).unwrap();
+    pair.host_ip(&["-batch", file.path().to_str().unwrap()]);
+}
+
+fn qdiscs(pair: &Pair) -> usize {
+    pair.host_tc(&["qdisc", "show"]).matches("qdisc clsact").count()
+}
+
+#[test]
+fn auto_attaches_to_very_many_devices_by_filters_and_stays_there_until_others_come_before() {
+    let Some(pair) = Pair::make().filter(|_| has_tcx()) else { return };
+    make_many(&pair);
+    inside(&pair.host, || {
+        let many = Options { interfaces: vec!["many*".into()], ..options(&pair, &[443]) };
+        let first = start(&many).unwrap();
+        assert_eq!((first.backend.interfaces().len(), qdiscs(&pair)), (MANY, MANY));
+        let epoch = first.backend.identity().epoch;
+        drop(first);
+        // Fewer devices by now: what is attached stays.
+        let known = Options { known_epochs: [epoch].into(), ..many };
+        pair.host_ip(&["link", "del", "many0"]);
+        let second = start(&known).unwrap();
+        assert_eq!((second.backend.interfaces().len(), qdiscs(&pair), second.unseen), (MANY - 1, MANY - 1, vec![]));
+        drop(second.backend);
+        // A program on TCX would keep packets from a filter, which cannot come before it: links can.
+        pair.host_ip(&["link", "set", "many7", "up"]);
+        let _stranger = attach_first(index_of("many7"), TCX_INGRESS, TCX_PASS).unwrap();
+        let third = start(&known).unwrap();
+        assert_eq!(third.backend.interfaces().len(), MANY - 1);
+        let filters = pair.host_tc(&["filter", "show", "dev", "many7", "ingress"]);
+        assert!(!filters.contains("direct-action"), "{filters}");
+    });
+}
+
+#[test]
+fn auto_attaches_by_links_where_something_keeps_filters_away_from_one_of_very_many_devices() {
+    let Some(pair) = Pair::make().filter(|_| has_tcx()) else { return };
+    make_many(&pair);
+    pair.host_tc(&["qdisc", "add", "dev", "many7", "ingress"]);
+    inside(&pair.host, || {
+        let many = Options { interfaces: vec!["many*".into()], ..options(&pair, &[443]) };
+        let started = start(&many).unwrap();
+        assert_eq!((started.backend.interfaces().len(), qdiscs(&pair)), (MANY, 0));
     });
 }
 

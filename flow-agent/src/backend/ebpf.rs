@@ -10,6 +10,7 @@ mod kernel;
 mod limit;
 mod log;
 mod maps;
+mod mechanism;
 mod pins;
 mod predecessors;
 mod probe;

@@ -11,6 +11,7 @@ use super::attach::foreign;
 use super::counting::{self, Counted, Counting, Watch};
 use super::gate::Gate;
 use super::kernel;
+use super::mechanism;
 use super::pins::bpffs::{self, Pins};
 use super::pins::layout;
 use super::predecessors::Predecessors;
@@ -24,7 +25,7 @@ use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;
 use crate::backend::stacks::LeftOut;
-use crate::backend::{BackendError, Options, Place, Retired, Started};
+use crate::backend::{BackendError, Options, Retired, Started};
 use crate::ledger::reading::{Moment, Unseen};
 
 /// Starts to count, or goes on where a predecessor of this instance left off. Everything that can be refused is refused
@@ -113,14 +114,15 @@ impl StartContext {
         let patterns = Patterns::parse(&options.interfaces)?.allow_stacked(options.allow_stacked);
         let Selection { chosen, left_out, .. } = choose(&patterns, &attached_before(options)?)?;
         layout::slots_for(options.ports.len(), options.max_ports)?;
-        let attacher = Attacher {
-            mechanism: mechanism(options.place)?,
+        let mut attacher = Attacher {
+            mechanism: Mechanism::Tcx,
             netns: host::netns()?,
             instance: options.instance.clone(),
             pins: open_pins(options)?,
             qdiscs: QdiscList::default(),
         };
         let mut before = Predecessors::find(&attacher)?;
+        attacher.mechanism = mechanism::choose(options.place, &attacher, &before, &chosen)?;
         if let Some(epoch) = &options.newest_epoch {
             before.is_newest_gone = before.sets.is_empty() && set::is_of_this_boot(epoch)?;
         }
@@ -186,19 +188,6 @@ fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Selection, Bac
         tracing::warn!("no interface to count yet: waiting for one");
     }
     Ok(selection)
-}
-
-fn mechanism(place: Place) -> Result<Mechanism, BackendError> {
-    match place {
-        Place::Tcx => Ok(Mechanism::Tcx),
-        Place::Clsact => Ok(Mechanism::Clsact),
-        Place::Auto => {
-            let asked = kernel::has_tcx();
-            let has_tcx =
-                asked.map_err(|source| BackendError::Load { what: "programs".into(), source: Box::new(source) })?;
-            Ok(if has_tcx { Mechanism::Tcx } else { Mechanism::Clsact })
-        }
-    }
 }
 
 /// The pins, unless there is no bpffs and none can be mounted, or we may not write there: then counting ends with this

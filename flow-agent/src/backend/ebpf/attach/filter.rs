@@ -70,6 +70,29 @@ impl Filters<'_> {
         Ok(Vec::new())
     }
 
+    /// Whether nothing of others keeps filters of ours from a device.
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn has_room(&self, index: u32) -> Result<bool, BackendError> {
+        let failed = |source| BackendError::Netlink { action: "list the qdiscs", source };
+        match self.qdiscs.of(index).map_err(failed)?.as_deref() {
+            None => return Ok(true),
+            Some("clsact") => {}
+            Some(_) => return Ok(false),
+        }
+        for direction in Direction::BOTH {
+            let filters = self.list(index, direction)?;
+            let is_foreign = |filter: &netlink::Filter| {
+                filter.is_at_our_place() && layout::filter_owner(&filter.name) != Some(self.instance)
+            };
+            if filters.iter().any(|filter| filter.blocks_our_place() || is_foreign(filter)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether the filter at our place there is one of this instance.
     ///
     /// # Errors
