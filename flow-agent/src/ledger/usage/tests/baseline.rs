@@ -55,6 +55,21 @@ fn a_reboot_keeps_what_the_checkpoint_saw() {
 }
 
 #[test]
+fn counters_that_were_zeroed_and_then_lost_are_a_reset_and_no_mere_restart() {
+    let (mut node, mut meter) = sealed();
+    // Somebody zeroes a counter that stood at 120; the machine loses power before a bucket can say so.
+    node.ports.insert(443, tcp_in(7));
+    node.pass(4433, tcp_in(5));
+    node.wait_until("2026-10-05T14:10:00Z");
+    assert!(node.checkpoint(&mut meter));
+    node.wait_until("2026-10-05T14:30:00Z");
+    node.reboot("boot-2");
+    let (_, first) = node.start();
+    assert_eq!(first.iter().map(time).collect::<Vec<_>>(), ["14:00:00-14:10:00 reset"]);
+    assert_eq!(bytes(&first[0]), [(443, 0), (4433, 5)]);
+}
+
+#[test]
 fn the_checkpoints_bucket_is_written_once() {
     let (mut node, mut meter) = sealed();
     node.pass(443, tcp_in(3));

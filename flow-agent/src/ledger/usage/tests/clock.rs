@@ -90,7 +90,7 @@ fn a_step_of_two_seconds_is_no_step() {
     let (mut meter, _) = node.start();
     node.wait_until("2026-10-05T13:00:00Z");
     node.close(&mut meter);
-    node.set_clock("2026-10-05T12:59:58.5Z");
+    node.set_clock("2026-10-05T12:59:58Z");
     assert_eq!(run(&mut node, &mut meter, "2026-10-05T14:00:00Z"), ["13:00:00-14:00:00 exact"]);
     node.wait(TimeDelta::seconds(1));
     node.set_clock("2026-10-05T14:00:00Z");
@@ -204,6 +204,32 @@ fn a_seal_that_does_not_tell_the_boot_clock_still_cannot_end_before_it_begins() 
     assert!(meter.due(node.now));
     assert_eq!(time(&node.close(&mut meter)), "13:00:00-13:00:00 clock");
     assert_eq!(meter.planned_end(), at("2026-10-05T12:00:00Z"));
+}
+
+#[test]
+fn without_the_boot_clock_of_a_seal_a_wall_clock_that_lies_before_it_was_set() {
+    for (started_at, expected) in [
+        // Closed ten minutes after the start. How far the clock was set back is not known: only these minutes are.
+        ("2026-10-05T11:10:00Z", "13:00:00-13:10:00 clock"),
+        ("2026-10-05T12:59:57.9Z", "13:00:00-13:10:00 clock"),
+        // Two seconds are no step.
+        ("2026-10-05T12:59:58Z", "13:00:00-13:09:58 exact"),
+        ("2026-10-05T13:00:01Z", "13:00:00-13:10:01 exact"),
+        ("2026-10-05T13:30:00Z", "13:00:00-13:40:00 exact"),
+    ] {
+        let mut node = Node::new();
+        let (mut meter, _) = node.start();
+        node.wait_until("2026-10-05T13:00:00Z");
+        let mut bucket = node.close(&mut meter);
+        bucket.seal.boot_ms = None;
+        node.baseline = Baseline::default();
+        node.baseline.take(&bucket);
+        node.set_clock(started_at);
+        let (mut meter, _) = node.start();
+        assert_eq!(meter.due(node.now), expected.ends_with("clock"), "{started_at}");
+        node.wait(TimeDelta::minutes(10));
+        assert_eq!(time(&node.close(&mut meter)), expected, "{started_at}");
+    }
 }
 
 #[test]
