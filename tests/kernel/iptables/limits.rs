@@ -155,6 +155,7 @@ fn who_is_cut_stays_cut_when_the_agent_dies_and_when_counters_are_replaced() {
         assert_eq!(blocked(&mut *backend), [(PORT, once())]);
         // The list of ports loses it, and gets it back: it begins anew, open until it is told.
         backend.drain(&[PORT].into()).unwrap();
+        assert!(read_all(&mut *backend).draining.contains(&PORT));
         backend.enforce(&[], clock::now()).unwrap();
         backend.release(&[PORT].into()).unwrap();
         backend.add(&[PORT].into()).unwrap();

@@ -169,7 +169,7 @@ impl Layout {
         Rule::count(Match::Port(tree, port))
     }
 
-    /// Stands before a port's counter, and its shield, while the port is cut.
+    /// Stands before a port's counter while the port is cut.
     pub fn refuse(&self, tree: FlowClass, port: u16) -> Rule {
         Rule::goto(Match::Port(tree, port), self.name.chain(&Place::Cut(tree.direction)))
     }

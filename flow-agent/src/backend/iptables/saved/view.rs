@@ -222,8 +222,7 @@ impl Leaves {
                     return Err("counts a port twice");
                 }
             } else if layout.can_cut && rule == layout.refuse(tree, port) {
-                let is_shielded = self.shields.get(&tree).is_some_and(|shields| shields.contains(&port));
-                if counters.contains_key(&port) || is_shielded || !self.cut.entry(tree).or_default().insert(port) {
+                if counters.contains_key(&port) || !self.cut.entry(tree).or_default().insert(port) {
                     return Err("refuses a port behind its counter, or twice");
                 }
             } else if rule != layout.shield(tree, port) {
@@ -280,6 +279,8 @@ fn interfaces(entry: &[SavedRule<'_>]) -> Option<Vec<String>> {
     entry.iter().map(name).collect()
 }
 
+#[cfg(test)]
+mod cut_tests;
 #[cfg(test)]
 mod ipset_tests;
 #[cfg(test)]
