@@ -260,13 +260,31 @@ impl Tools {
             return if has_none { Ok(BTreeMap::new()) } else { Err(self.failed(program, &names)) };
         }
         let ours = names.stdout.lines().filter_map(|name| Some((name, SetName::parse_ipset(name, self.family)?)));
-        let mut found = BTreeMap::new();
-        for (name, key) in ours.filter(|(_, (set, _))| set.instance() == instance) {
-            // Of a newer layout it is enough to know that it is there.
-            let members = if key.0.is_known() { self.members(program, name)? } else { Some(Members::new()) };
-            found.extend(members.map(|members| (key, members)));
+        let ours: Vec<(&str, _)> = ours.filter(|(_, (set, _))| set.instance() == instance).collect();
+        // Of a newer layout it is enough to know that it is there.
+        let (known, newer): (Vec<_>, Vec<_>) = ours.into_iter().partition(|(_, (set, _))| set.is_known());
+        let mut found: BTreeMap<_, _> = newer.into_iter().map(|(_, key)| (key, Members::new())).collect();
+        let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+        if let Some(members) = self.members_of_all(program, &names)? {
+            found.extend(known.into_iter().map(|(_, key)| key).zip(members));
+            return Ok(found);
+        }
+        for (name, key) in known {
+            found.extend(self.members(program, name)?.map(|members| (key, members)));
         }
         Ok(found)
+    }
+
+    /// All of them by one program, for each would take milliseconds; `None` where it could not be so.
+    fn members_of_all(&self, program: &Path, names: &[&str]) -> Result<Option<Vec<Members>>, IptablesError> {
+        if names.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let commands: String = names.iter().map(|name| format!("save {name}\n")).collect();
+        let saved = process::run(program, &["restore"], &commands)?;
+        let members = saved.status.success().then(|| members::parse_all(&saved.stdout, names));
+        // Somebody removed one meanwhile, or it knows no such command there: each by itself tells.
+        Ok(members.and_then(Result::ok))
     }
 
     /// `None` when it is gone meanwhile.

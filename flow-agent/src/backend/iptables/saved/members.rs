@@ -36,6 +36,22 @@ pub fn parse(text: &str, name: &str) -> Result<Members, ParseError> {
     Ok(members)
 }
 
+/// Reads the members of the ipsets `names`, whose dumps follow one another in this order.
+///
+/// # Errors
+/// As [`parse`]; when there are more dumps or fewer.
+pub fn parse_all(text: &str, names: &[&str]) -> Result<Vec<Members>, ParseError> {
+    let mut rest = text;
+    let mut all = Vec::new();
+    for name in names {
+        let end = rest.match_indices("\ncreate ").next().map_or(rest.len(), |(at, _)| at + 1);
+        let (dump, behind) = rest.split_at(end);
+        all.push(parse(dump, name)?);
+        rest = behind;
+    }
+    if rest.is_empty() { Ok(all) } else { Err(ParseError { line: 1, why: "another ipset, or none" }) }
+}
+
 /// At which line `ipset restore` stopped because something in the kernel still uses an ipset, by what it says on stderr;
 /// `None` where it stopped for another reason.
 pub fn in_use_at(stderr: &str) -> Option<usize> {
@@ -66,6 +82,18 @@ mod tests {
         assert_eq!(parse(&lines), Ok(Members::from([(443, (5_000_000_000, 2)), (4433, (0, 0))])));
         assert_eq!(parse(&format!("add {NAME} 443\n")), Ok(Members::from([(443, (0, 0))])));
         assert_eq!(parse(""), Ok(Members::new()));
+    }
+
+    #[test]
+    fn dumps_that_follow_one_another_are_told_apart() {
+        let text = "create a bitmap:port range 0-65535 counters\nadd a 443 packets 2 bytes 5\n\
+                    create b bitmap:port range 0-65535\ncreate c bitmap:port range 0-65535\nadd c 7\n";
+        let (a, c) = (Members::from([(443, (5, 2))]), Members::from([(7, (0, 0))]));
+        assert_eq!(parse_all(text, &["a", "b", "c"]), Ok(vec![a, Members::new(), c]));
+        assert_eq!(parse_all("", &[]), Ok(vec![]));
+        for names in [&["a", "b"][..], &["a", "b", "c", "d"], &["a", "c", "b"], &[]] {
+            assert!(parse_all(text, names).is_err(), "{names:?}");
+        }
     }
 
     #[test]
