@@ -29,7 +29,8 @@ pub use table::lines;
 use verdict::Outcome;
 
 /// What the host needs besides QEMU, and what guests get from it.
-const PACKAGES: &[&str] = &["binutils", "dash", "debian-archive-keyring", "kmod", "mount", "procps", "util-linux"];
+const PACKAGES: &[&str] =
+    &["binutils", "dash", "debian-archive-keyring", "kmod", "mount", "procps", "util-linux", "wireguard-tools"];
 
 /// A machine that says nothing for longer hangs: no test takes minutes when it is emulated, unless others build beside it.
 const PATIENCE: Duration = Duration::from_secs(900);

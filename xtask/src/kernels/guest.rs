@@ -38,6 +38,7 @@ const PROGRAMS: &[&str] = &[
     "/usr/bin/tail",
     "/usr/bin/unshare",
     "/usr/bin/wc",
+    "/usr/bin/wg",
     "/usr/sbin/bpftool",
     "/usr/sbin/ip6tables",
     "/usr/sbin/ip6tables-legacy",

@@ -151,7 +151,9 @@ struct Target {
 /// # Errors
 /// When cargo fails.
 pub fn build(choice: Choice<'_>, directory: &Path) -> Result<Suite> {
-    let mut cargo = command("cargo", ["test", "--workspace", "--locked", "--no-run", "--test", "kernel"]);
+    let arguments =
+        ["test", "--workspace", "--features", "flow-agent/sqlite", "--locked", "--no-run", "--test", "kernel"];
+    let mut cargo = command("cargo", arguments);
     let messages = output(cargo.args(["--message-format", "json-render-diagnostics"]))?;
     let strip = |kind, name| strip(executable(&messages, kind, name)?, directory.join(name));
     let (tests, agent) = (strip("test", "kernel")?, strip("bin", "flow-agent")?);
