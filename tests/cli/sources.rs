@@ -120,3 +120,30 @@ fn ports_that_stand_in_the_keys_of_port_password_are_counted() {
     let of_file = "`config.json`: 2 ports, 0 owners, nothing to complain of, changed ";
     assert!(has(&ports, "ok", of_file), "{ports:?}");
 }
+
+#[test]
+fn every_port_file_is_told_of_even_where_one_cannot_be_read() {
+    let files = "[ports]\nfiles = [\n{ path = \"gone.json\", format = \"xray\" },\n{ path = \"cut.toml\", format = \"realm\" },\n\
+                 { path = \"good.list\", format = \"list\" },\n]\n";
+    let cut = b"[[endpoints]]\nlisten = \"0.0.0.0:80";
+    let place = place(files, &[("cut.toml", cut), ("good.list", b"443 ada\n70000 bob\n")]);
+    let said = check(place.path());
+    let ports = findings(place.path(), &said, "ports");
+    assert_eq!(said.code, Some(3), "{}", said.stderr);
+    assert!(has(&ports, "fail", "`gone.json`: No such file or directory"), "{ports:?}");
+    assert!(has(&ports, "fail", "`cut.toml`: its last line does not end"), "{ports:?}");
+    assert!(has(&ports, "ok", "`good.list`: 1 port, 1 owner, 1 complaint, changed "), "{ports:?}");
+}
+
+#[test]
+fn a_users_file_in_utf_16_is_read_with_a_mark_and_without() {
+    let text: Vec<u8> = "name\tports\r\n张三\t8388\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for mark in [&b"\xff\xfe"[..], b""] {
+        let content = [mark, &text].concat();
+        let place = place("users_file = \"users.csv\"\n", &[("users.csv", &content)]);
+        let config = load(Some(&place.path().join("config.toml")), None).unwrap();
+        assert_eq!((config.users.len(), config.users[0].name.as_str()), (1, "张三"));
+        let said = findings(place.path(), &check(place.path()), "config");
+        assert!(has(&said, "warn", "it was read as UTF-16LE"), "{said:?}");
+    }
+}

@@ -17,11 +17,12 @@ pub(super) struct NotText {
     pub(super) valid_up_to: usize,
 }
 
-/// Decodes UTF-8, UTF-16 with a byte order mark, and GB18030 (which contains GBK) where it cannot be anything else.
+/// Decodes UTF-8, UTF-16 with a byte order mark or without, and GB18030 (which contains GBK) where it cannot be anything else.
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, NotText> {
     let valid_up_to = |text: Result<&str, std::str::Utf8Error>| text.err().map_or(0, |error| error.valid_up_to());
-    if let Some((encoding, _)) = encoding_rs::Encoding::for_bom(bytes).filter(|(encoding, _)| *encoding != UTF_8) {
-        debug_assert!(encoding == UTF_16LE || encoding == UTF_16BE, "no other encoding has a byte order mark");
+    let marked =
+        encoding_rs::Encoding::for_bom(bytes).map(|(encoding, _)| encoding).filter(|encoding| *encoding != UTF_8);
+    if let Some(encoding) = marked.or_else(|| unmarked_utf_16(bytes)) {
         let (text, malformed) = encoding.decode_with_bom_removal(bytes);
         // An odd number of bytes, or half a character: it was cut.
         return match malformed {
@@ -39,6 +40,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, NotText> {
     match GB18030.decode_without_bom_handling_and_without_replacement(bytes) {
         Some(text) => Ok(Decoded { text: text.into_owned(), encoding: Some(GB18030.name()) }),
         None => Err(refused),
+    }
+}
+
+/// UTF-16 without a byte order mark: the header begins with a letter of ASCII, and no text has a NUL.
+fn unmarked_utf_16(bytes: &[u8]) -> Option<&'static encoding_rs::Encoding> {
+    match bytes {
+        [letter, 0, ..] if *letter != 0 && letter.is_ascii() => Some(UTF_16LE),
+        [0, letter, ..] if *letter != 0 && letter.is_ascii() => Some(UTF_16BE),
+        _ => None,
     }
 }
 
@@ -68,6 +78,9 @@ mod tests {
         assert_eq!(of(gbk), Ok(("张三,8388\n镕基,1\n".to_owned(), Some("gb18030"))));
         assert_eq!(of(b"\xff\xfea\0\x20\x5f\n\0"), Ok(("a张\n".to_owned(), Some("UTF-16LE"))));
         assert_eq!(of(b"\xfe\xff\0a\x5f\x20\0\n"), Ok(("a张\n".to_owned(), Some("UTF-16BE"))));
+        // As `iconv` writes it, without a mark.
+        assert_eq!(of(b"a\0\x20\x5f\n\0"), Ok(("a张\n".to_owned(), Some("UTF-16LE"))));
+        assert_eq!(of(b"\0a\x5f\x20\0\n"), Ok(("a张\n".to_owned(), Some("UTF-16BE"))));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod frps;
 mod gost;
 mod haproxy;
 mod hysteria2;
+mod json5_text;
 mod list;
 mod mudb;
 mod nginx_stream;

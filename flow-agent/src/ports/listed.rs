@@ -192,10 +192,10 @@ impl Listed {
 }
 
 /// The owner of a port with these users: the only one, or nobody where there are several or none.
-pub fn only_user<'a>(users: impl IntoIterator<Item = Option<&'a str>>) -> Option<String> {
+pub fn only_user<N: Into<String>>(users: impl IntoIterator<Item = Option<N>>) -> Option<String> {
     let mut users = users.into_iter();
     match (users.next(), users.next()) {
-        (Some(user), None) => user.map(str::to_owned),
+        (Some(user), None) => user.map(Into::into),
         (Some(_), Some(_)) | (None, _) => None,
     }
 }
@@ -232,7 +232,7 @@ mod tests {
     fn only_a_single_user_owns_a_port() {
         assert_eq!(only_user([Some("ada")]), Some("ada".to_owned()));
         assert_eq!(only_user([Some("ada"), None]), None);
-        assert_eq!(only_user([None]), None);
-        assert_eq!(only_user([]), None);
+        assert_eq!(only_user([None::<&str>]), None);
+        assert_eq!(only_user([None::<&str>; 0]), None);
     }
 }

@@ -64,6 +64,20 @@ pub struct SourceReport {
     pub modified_at: Option<SystemTime>,
 }
 
+impl SourceReport {
+    /// Of a file that could be read.
+    pub fn new(path: PathBuf, found: &Found) -> Self {
+        Self {
+            path,
+            is_last_good: false,
+            ports: found.listed.owners.len(),
+            owners: found.listed.owners.values().flatten().collect::<BTreeSet<_>>().len(),
+            complaints: found.listed.complaint_count(),
+            modified_at: found.modified_at,
+        }
+    }
+}
+
 /// What a person should look at; counting goes on.
 #[derive(Debug, thiserror::Error)]
 pub enum Warning {

@@ -13,9 +13,10 @@ use crate::backend::{BackendError, ebpf, nat};
 use crate::clock;
 use crate::config::Config;
 use crate::ledger::units::{Human, count};
+use crate::ports::file::Reader;
 use crate::ports::find::Finder;
 use crate::ports::wanted::{SourceReport, Wanted, WantedError, Warning};
-use crate::ports::{Owners, spec};
+use crate::ports::{Owners, PortFile, spec};
 use crate::store::{self, StateDir};
 
 /// What is to say of the ports that `config` wants counted.
@@ -29,13 +30,13 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
             findings.extend(nat::look(&wanted.ports.keys().copied().collect()).iter().map(touched));
             findings
         }
-        Err(error) => vec![refused(&error)],
+        Err(error) => refused(&error, config),
     }
 }
 
 /// The same without the kernel's part: which ports, for whom, and what is wrong with the files that name them.
 pub(super) fn configured(config: &Config) -> Vec<Finding> {
-    find(config).map_or_else(|error| vec![refused(&error)], |wanted| of(&wanted))
+    find(config).map_or_else(|error| refused(&error, config), |wanted| of(&wanted))
 }
 
 fn find(config: &Config) -> Result<Wanted, WantedError> {
@@ -43,7 +44,23 @@ fn find(config: &Config) -> Result<Wanted, WantedError> {
     Finder::default().find(node, ports, users, count.max_ports, &last_good(config), clock::now())
 }
 
-fn refused(error: &WantedError) -> Finding {
+/// Why it is not known what to count. Where a file is the reason, there may be others: each is looked at by itself.
+fn refused(error: &WantedError, config: &Config) -> Vec<Finding> {
+    match error {
+        WantedError::File(_) => {
+            let (mut reader, last_good, now) = (Reader::default(), last_good(config), clock::now().wall);
+            let each = |file: &PortFile| match (reader.read(file), last_good.get(&file.path)) {
+                (Ok(found), _) => source(&SourceReport::new(file.path.clone(), &found), now),
+                (Err(error), Some(owners)) => warning(&Warning::FileUnread { ports: owners.len(), error }),
+                (Err(error), None) => refusal(&error.into()),
+            };
+            config.ports.files.iter().map(each).collect()
+        }
+        WantedError::Listening(_) | WantedError::TooMany { .. } | WantedError::Nothing => vec![refusal(error)],
+    }
+}
+
+fn refusal(error: &WantedError) -> Finding {
     Finding::error(Section::Ports, error).help(error.help())
 }
 
@@ -75,15 +92,16 @@ fn of(wanted: &Wanted) -> Vec<Finding> {
 /// What one port file contributes. Why its last good list stands in for it is a finding of its own.
 fn source(found: &SourceReport, now: DateTime<Utc>) -> Finding {
     let complaints = match found.complaints {
-        0 => "nothing to complain of".to_owned(),
-        complaints => count(complaints, "complaint"),
+        _ if found.is_last_good => String::new(),
+        0 => ", nothing to complain of".to_owned(),
+        complaints => format!(", {}", count(complaints, "complaint")),
     };
     let age = found.modified_at.and_then(|at| (now - DateTime::<Utc>::from(at)).to_std().ok());
     let age = age.map(|age| Duration::from_secs(age.as_secs()));
     let age = age.map_or_else(String::new, |age| format!(", changed {} ago", humantime::format_duration(age)));
     let which = if found.is_last_good { "its last good list: " } else { "" };
     let (ports, owners) = (count(found.ports, "port"), count(found.owners, "owner"));
-    Finding::ok(Section::Ports, format!("`{}`: {which}{ports}, {owners}, {complaints}{age}", found.path.display()))
+    Finding::ok(Section::Ports, format!("`{}`: {which}{ports}, {owners}{complaints}{age}", found.path.display()))
 }
 
 fn warning(warning: &Warning) -> Finding {

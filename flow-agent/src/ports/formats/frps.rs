@@ -11,10 +11,9 @@ use crate::ports::{Claim, Detail, Listed, Row};
 const EXPECTED: &str = "a configuration of frps with `bindPort`";
 
 /// Keys of ports in newer files, and as the INI spells them.
-const PORTS: [(&str, &str); 6] = [
-    ("bindPort", "bind_port"),
-    ("kcpBindPort", "kcp_bind_port"),
-    ("quicBindPort", "quic_bind_port"),
+const CLIENTS_PORTS: [(&str, &str); 3] =
+    [("bindPort", "bind_port"), ("kcpBindPort", "kcp_bind_port"), ("quicBindPort", "quic_bind_port")];
+const VISITORS_PORTS: [(&str, &str); 3] = [
     ("vhostHTTPPort", "vhost_http_port"),
     ("vhostHTTPSPort", "vhost_https_port"),
     ("tcpmuxHTTPConnectPort", "tcpmux_httpconnect_port"),
@@ -30,13 +29,26 @@ impl Format for Frps {
         if object.contains_key("proxies") {
             return proxies(object);
         }
-        let old = object.get("common").and_then(Value::as_object);
+        let old = object.get("common").and_then(Value::as_object).unwrap_or(object);
+        let is_local = |new: &str, ini: &str| {
+            let address = object.get(new).or_else(|| old.get(ini)).and_then(Value::as_str);
+            address.filter(|address| !address.is_empty()).map(super::is_loopback)
+        };
+        // Visitors are received where clients are, unless it is said.
+        let clients_are_local = is_local("bindAddr", "bind_addr").unwrap_or_default();
+        let visitors_are_local = is_local("proxyBindAddr", "proxy_bind_addr").unwrap_or(clients_are_local);
         let mut listed = Listed::default();
         let mut found = 0;
-        for (new, ini) in PORTS {
-            let value = object.get(new).or_else(|| old.unwrap_or(object).get(ini));
+        let clients = CLIENTS_PORTS.map(|(new, ini)| (new, ini, clients_are_local));
+        for (new, ini, is_local) in
+            clients.into_iter().chain(VISITORS_PORTS.map(|(new, ini)| (new, ini, visitors_are_local)))
+        {
+            let value = object.get(new).or_else(|| old.get(ini));
             let Some(value) = value.filter(|value| value.as_i64() != Some(0)) else { continue };
             found += 1;
+            if is_local {
+                continue;
+            }
             let claim =
                 Claim { owner: None, detail: Detail { label: Some(format!("frps {new}")), ..Detail::default() } };
             let port = tree::port(value).map(|port| vec![port..=port]);
@@ -89,4 +101,19 @@ fn ini(text: &str) -> Option<Value> {
     let pairs = section.filter(|line| !line.starts_with(['#', ';'])).filter_map(|line| line.split_once('='));
     let pairs = pairs.map(|(key, value)| (key.trim().to_owned(), Value::String(value.trim().to_owned())));
     Some(serde_json::json!({ "common": pairs.collect::<serde_json::Map<_, _>>() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_on_loopback_only_is_left_out() {
+        let ports = |text: &str| Frps.parse(text.as_bytes()).unwrap().owners.into_keys().collect::<Vec<_>>();
+        assert_eq!(ports("bindAddr = \"127.0.0.1\"\nbindPort = 7000\nvhostHTTPPort = 80\n"), [0; 0]);
+        let text = "bindAddr = \"::1\"\nproxyBindAddr = \"0.0.0.0\"\nbindPort = 7000\nvhostHTTPPort = 80\n";
+        assert_eq!(ports(text), [80]);
+        assert_eq!(ports("[common]\nbind_addr = 127.0.0.1\nbind_port = 7000\n"), [0; 0]);
+        assert_eq!(ports("[common]\nbind_addr = 0.0.0.0\nbind_port = 7000\n"), [7000]);
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Format, FormatError, address, tree};
 use crate::ledger::units;
-use crate::ports::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row};
+use crate::ports::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row, only_user};
 
 const EXPECTED: &str = "a gost configuration: `services`, a list of tables with `addr`";
 
@@ -41,8 +41,7 @@ impl Format for Gost {
             }
             let mut detail = Detail { label: name.map(str::to_owned), ..Detail::default() };
             take_quota(&mut detail, service, quotas, &row, &mut listed);
-            let auth = service.get("handler").and_then(|handler| handler.get("auth"));
-            let owner = auth.and_then(|auth| tree::text(auth, "username")).map(str::to_owned);
+            let owner = service.get("handler").and_then(|handler| owner(handler, object.get("authers")));
             listed.add_ranges(&row, address::ranges(ports), &Claim { owner, detail });
         }
         Ok(listed)
@@ -51,6 +50,20 @@ impl Format for Gost {
     fn folder_extensions(&self) -> &'static [&'static str] {
         &["yml", "yaml", "json"]
     }
+}
+
+/// The only user of a service: of its own, or of the `authers` that it names.
+fn owner(handler: &Value, authers: Option<&Value>) -> Option<String> {
+    if let Some(auth) = handler.get("auth") {
+        return tree::name(auth, "username");
+    }
+    let named = handler.get("authers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let names = || named.iter().filter_map(Value::as_str).chain(tree::text(handler, "auther"));
+    let is_named =
+        |auther: &&Value| tree::text(auther, "name").is_some_and(|name| names().any(|wanted| wanted == name));
+    let authers = authers.and_then(Value::as_array)?.iter().filter(is_named);
+    let users = authers.filter_map(|auther| auther.get("auths")?.as_array()).flatten();
+    only_user(users.map(|user| tree::name(user, "username")))
 }
 
 /// Takes the first quota of a service that the file describes.
@@ -73,5 +86,23 @@ fn take_quota(detail: &mut Detail, service: &Value, quotas: &[Value], row: &Row,
             Ok(time) => detail.expires_at = Some(time.with_timezone(&Utc)),
             Err(_) => listed.complain(Complaint::Expiry { row: row.clone(), found: time.to_owned() }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_only_user_of_an_auther_owns_the_port() {
+        let text = "services:\n- addr: :8001\n  handler: {type: socks5, auther: one}\n\
+                    - addr: :8002\n  handler: {type: socks5, authers: [one, two]}\n\
+                    - addr: :8003\n  handler: {type: socks5, auther: none}\n\
+                    - addr: :8004\n  handler: {type: socks5, auth: {username: 10001, password: x}}\n\
+                    authers:\n- name: one\n  auths: [{username: ada, password: x}]\n\
+                    - name: two\n  auths: [{username: bob, password: x}]\n";
+        let listed = Gost.parse(text.as_bytes()).unwrap();
+        let owners: Vec<_> = listed.owners.iter().map(|(port, owner)| (*port, owner.as_deref())).collect();
+        assert_eq!(owners, [(8001, Some("ada")), (8002, None), (8003, None), (8004, Some("10001"))]);
     }
 }

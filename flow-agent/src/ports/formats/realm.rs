@@ -35,7 +35,9 @@ impl Format for Realm {
             };
             listed.add_ranges(&row, address::ranges(ports), &claim);
         }
-        old_listening_ports(&mut listed, object.get("listening_ports"));
+        if !listens_here_only(object.get("listening_addresses")) {
+            old_listening_ports(&mut listed, object.get("listening_ports"));
+        }
         Ok(listed)
     }
 
@@ -44,10 +46,33 @@ impl Format for Realm {
     }
 }
 
+/// Version 1 has its addresses beside the ports.
+fn listens_here_only(addresses: Option<&Value>) -> bool {
+    let addresses = addresses.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    !addresses.is_empty() && addresses.iter().all(|address| address.as_str().is_some_and(super::is_loopback))
+}
+
 /// Version 1: `listening_ports = ["8080-8088", "443"]`, and one `listening_addresses` for all of them.
 fn old_listening_ports(listed: &mut Listed, ports: Option<&Value>) {
     let ports = ports.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     for (index, port) in ports.iter().enumerate() {
         listed.add_ranges(&Row::named("listening_ports", None, index), tree::ranges(port), &Claim::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_1_on_loopback_listens_for_nobody_else() {
+        let ports = |addresses: &str| {
+            let text =
+                format!("{{\"listening_addresses\": [{addresses}], \"listening_ports\": [\"8080-8081\", \"443\"]}}");
+            Realm.parse(text.as_bytes()).unwrap().owners.into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(ports("\"127.0.0.1\", \"::1\""), [0; 0]);
+        assert_eq!(ports("\"0.0.0.0\""), [443, 8080, 8081]);
+        assert_eq!(ports(""), [443, 8080, 8081]);
     }
 }

@@ -37,7 +37,7 @@ impl Format for SingBox {
             // These take what the kernel hands to them, and have no port that others connect to.
             if !matches!(tree::text(inbound, "type"), Some("tun")) {
                 let users = inbound.get("users").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-                let name = |user| tree::text(user, "name").or_else(|| tree::text(user, "username"));
+                let name = |user| tree::name(user, "name").or_else(|| tree::name(user, "username"));
                 add(&mut listed, "inbound", inbound, index, only_user(users.iter().map(name)));
             }
         }

@@ -4,12 +4,9 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::FormatError;
+use super::{FormatError, json5_text};
 use crate::ports::spec::{self, SpecError};
 use crate::ports::{Complaint, Row, without_mark};
-
-/// How deep JSON5 may be nested: its parser recurses without a limit. `serde_json` has the same limit of its own.
-const MOST_NESTED: usize = 128;
 
 /// Reads JSON.
 pub fn json(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
@@ -30,11 +27,23 @@ pub fn json5(text: &[u8], expected: &'static str) -> Result<Value, FormatError> 
         done => return done,
     }
     let text = utf8(without_mark(text))?;
-    refuse_deep(text)?;
-    json5::from_str(text).map_err(|source| match source.code() {
-        Some(code) if is_end(code) => FormatError::Torn { line: text.lines().count().max(1) },
-        Some(_) | None => FormatError::Json5 { expected, source },
-    })
+    json5_text::refuse_deep(text)?;
+    let refused = match json5::from_str(text) {
+        Ok(tree) => return Ok(tree),
+        Err(refused) => refused,
+    };
+    // Xray and sing-box also know comments of the shell's kind, which are no part of JSON5.
+    // A quote in such a comment hid what follows it from the first look.
+    if let Some(text) = json5_text::without_hash_comments(text) {
+        json5_text::refuse_deep(&text)?;
+        if let Ok(tree) = json5::from_str(&text) {
+            return Ok(tree);
+        }
+    }
+    match refused.code() {
+        Some(code) if is_end(code) => Err(FormatError::Torn { line: text.lines().count().max(1) }),
+        Some(_) | None => Err(FormatError::Json5 { expected, source: refused }),
+    }
 }
 
 fn is_end(code: json5::ErrorCode) -> bool {
@@ -94,42 +103,6 @@ fn utf8(text: &[u8]) -> Result<&str, FormatError> {
     })
 }
 
-/// Refuses JSON5 that is nested too deeply for a parser that recurses. Up to the first error, strings and comments are told
-/// apart exactly as that parser does.
-fn refuse_deep(text: &str) -> Result<(), FormatError> {
-    enum Within {
-        Code,
-        String(u8),
-        LineComment,
-        BlockComment,
-    }
-    let mut within = Within::Code;
-    let mut depth = 0_usize;
-    let mut bytes = text.bytes().peekable();
-    while let Some(byte) = bytes.next() {
-        match (&within, byte) {
-            (Within::Code, b'[' | b'{') => {
-                depth += 1;
-                if depth > MOST_NESTED {
-                    return Err(FormatError::TooDeep { most: MOST_NESTED });
-                }
-            }
-            (Within::Code, b']' | b'}') => depth = depth.saturating_sub(1),
-            (Within::Code, b'"' | b'\'') => within = Within::String(byte),
-            (Within::Code, b'/') if bytes.next_if_eq(&b'/').is_some() => within = Within::LineComment,
-            (Within::Code, b'/') if bytes.next_if_eq(&b'*').is_some() => within = Within::BlockComment,
-            (Within::String(_), b'\\') => {
-                bytes.next();
-            }
-            (Within::String(quote), byte) if *quote == byte => within = Within::Code,
-            (Within::LineComment, b'\n' | b'\r') => within = Within::Code,
-            (Within::BlockComment, b'*') if bytes.next_if_eq(&b'/').is_some() => within = Within::Code,
-            (Within::Code | Within::String(_) | Within::LineComment | Within::BlockComment, _) => {}
-        }
-    }
-    Ok(())
-}
-
 /// The object at the root of a tree.
 pub fn object<'t>(tree: &'t Value, expected: &'static str) -> Result<&'t Map<String, Value>, FormatError> {
     tree.as_object().ok_or_else(|| FormatError::Shape { expected, found: kind(tree) })
@@ -159,6 +132,14 @@ pub fn kind(value: &Value) -> &'static str {
 /// The text that is called `key`, without the space around it; `None` where it is absent, empty or not a text.
 pub fn text<'t>(object: &'t Value, key: &str) -> Option<&'t str> {
     object.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
+}
+
+/// The name that is called `key`. One of digits alone, such as the id of an account, is a number to YAML.
+pub fn name(object: &Value, key: &str) -> Option<String> {
+    match object.get(key)? {
+        Value::Number(number) if number.is_u64() => Some(number.to_string()),
+        _ => text(object, key).map(str::to_owned),
+    }
 }
 
 /// A port, as a number or as digits in a text.
@@ -221,6 +202,14 @@ mod tests {
     }
 
     #[test]
+    fn comments_of_the_shells_kind_are_read_over() {
+        let text = "# first\n{ \"a\": [1, # one\n  { \"b\": \"#c\" }], /* # */ 'd': '#' // # }\n}\n# last";
+        assert_eq!(json5(text.as_bytes(), "x").unwrap(), json!({ "a": [1, { "b": "#c" }], "d": "#" }));
+        // What is wrong without them is wrong with them.
+        assert!(matches!(json5(b"{\"a\": 1 # one\n", "x"), Err(FormatError::Json5 { .. } | FormatError::Torn { .. })));
+    }
+
+    #[test]
     fn half_a_text_is_torn_in_every_syntax() {
         let line = |result: Result<Value, FormatError>| match result {
             Err(FormatError::Torn { line }) => line,
@@ -240,8 +229,9 @@ mod tests {
         let deep = "[".repeat(1 << 20);
         assert!(json5(deep.as_bytes(), "x").is_err());
         for read in [json5, toml, yaml] {
-            let text = format!("// \n{{a: {deep}\n");
-            assert!(read(text.as_bytes(), "x").is_err());
+            for begin in ["// \n{a: ", "{ # don't\na: "] {
+                assert!(read(format!("{begin}{deep}\n").as_bytes(), "x").is_err());
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Row, only_user};
+use crate::ports::{Claim, Complaint, Detail, Listed, Row, only_user, without_mark};
 
 const EXPECTED: &str = "an Xray or V2Ray configuration: an object with `inbounds`";
 
@@ -67,9 +67,14 @@ fn read(text: &[u8]) -> Result<Value, FormatError> {
         let key = line.split(|byte| *byte == b'=').next().unwrap_or_default();
         line.first() == Some(&b'[') || (key.len() < line.len() && !key.contains(&b':'))
     };
-    let first = text.split(|byte| *byte == b'\n').find(|line| !matches!(line.trim_ascii().first(), None | Some(b'#')));
+    let mut lines = without_mark(text).split(|byte| *byte == b'\n');
+    let first = lines.find(|line| !matches!(line.trim_ascii().first(), None | Some(b'#')));
     let other = if first.is_some_and(is_toml) { tree::toml } else { tree::yaml };
-    tree::json5_or(other, text, EXPECTED)
+    // A comment of the shell's kind may stand before the bracket of JSON.
+    match first.and_then(|line| line.trim_ascii_start().first()) {
+        Some(b'{') => tree::json5(text, EXPECTED),
+        _ => tree::json5_or(other, text, EXPECTED),
+    }
 }
 
 fn add(listed: &mut Listed, inbound: &Value, index: usize, environment: &dyn Fn(&str) -> Option<String>) {
@@ -101,10 +106,28 @@ fn owner(inbound: &Value) -> Option<String> {
     // Shadowsocks with one user names it in the settings themselves.
     let clients: Vec<_> = ["clients", "users", "accounts"].into_iter().flat_map(of).collect();
     match clients.is_empty() {
-        true => tree::text(settings, "email").map(str::to_owned),
+        true => tree::name(settings, "email"),
         false => only_user(clients.into_iter().map(|client| {
-            let name = |key| tree::text(client, key);
+            let name = |key| tree::name(client, key);
             name("email").or_else(|| name("user")).or_else(|| name("name"))
         })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_line_ends_comments_and_numbers_of_every_syntax_are_read() {
+        for text in [
+            "\u{feff}# one\r\n[[inbounds]]\r\nport = 443\r\nsettings.clients = [{ email = \"10001\" }]\r\n",
+            "\u{feff}inbounds:\r\n- port: 443\r\n  settings:\r\n    clients:\r\n    - email: 10001\r\n",
+            "# one\n{\"inbounds\": [ # all\n{\"port\": \"443\", \"settings\": {\"clients\": [{\"email\": \"10001\",}]}}]}",
+            "{\"inbounds\": [], \"inbounds\": [{\"port\": 443, \"settings\": {\"clients\": [{\"email\": \"10001\"}]}}]}",
+        ] {
+            let listed = Xray.parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+            assert_eq!(listed.owners, [(443, Some("10001".to_owned()))].into(), "{text}");
+        }
     }
 }
