@@ -5,6 +5,7 @@
 
 pub mod client;
 mod connection;
+pub mod hooks;
 mod server;
 mod settings;
 mod socket;

@@ -37,6 +37,7 @@ pub enum Command {
     Notify(commands::notify::Args),
     Import(commands::import::Args),
     Init(commands::init::Args),
+    FrpsHooks(commands::frps_hooks::Args),
     Prune(commands::prune::Args),
     Uninstall(commands::uninstall::Args),
 }
@@ -47,7 +48,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     // Who runs on and on tells what it does; who answers a question only what stands in the way.
     let usual = match &cli.command {
-        Command::Run(_) | Command::Ship(_) => tracing::Level::INFO,
+        Command::Run(_) | Command::Ship(_) | Command::FrpsHooks(_) => tracing::Level::INFO,
         Command::Rollup(_)
         | Command::Report(_)
         | Command::Show(_)
@@ -85,6 +86,7 @@ pub fn main() -> ExitCode {
         Command::Notify(args) => commands::notify::execute(&cli.common, args),
         Command::Import(args) => commands::import::execute(&cli.common, args),
         Command::Init(args) => commands::init::execute(&cli.common, args),
+        Command::FrpsHooks(args) => commands::frps_hooks::execute(&cli.common, args),
         Command::Prune(args) => commands::prune::execute(&cli.common, args),
         Command::Uninstall(args) => commands::uninstall::execute(&cli.common, args),
     };

@@ -5,6 +5,7 @@ pub mod check;
 mod common;
 mod failure;
 pub mod fleet;
+pub mod frps_hooks;
 mod gathered;
 pub mod grant;
 pub mod import;

@@ -12,6 +12,7 @@ mod check;
 mod circles;
 mod config;
 mod dates;
+mod frps_hooks;
 mod help;
 #[path = "../common/hourly.rs"]
 mod hourly;

@@ -91,6 +91,11 @@ const FILES: &[(&str, &str, u32)] = &[
     ("flow-agent/packaging/flow-agent-frps", "usr/lib/flow-agent/flow-agent-frps", 0o755),
     ("flow-agent/packaging/flow-agent-frps.service", "usr/lib/systemd/system/flow-agent-frps.service", 0o644),
     ("flow-agent/packaging/flow-agent-frps.timer", "usr/lib/systemd/system/flow-agent-frps.timer", 0o644),
+    (
+        "flow-agent/packaging/flow-agent-frps-hooks.service",
+        "usr/lib/systemd/system/flow-agent-frps-hooks.service",
+        0o644,
+    ),
     ("flow-agent/packaging/prometheus/alerts.yml", "usr/share/flow-agent/prometheus/alerts.yml", 0o644),
     ("flow-agent/packaging/grafana/flow-agent.json", "usr/share/flow-agent/grafana/flow-agent.json", 0o644),
     ("flow-agent/packaging/flow-agent.cron", "usr/share/doc/flow-agent/flow-agent.cron", 0o644),

@@ -31,7 +31,7 @@ const SOCKET: (&str, &str) =
 const GRANTS: (&str, &str) = ("/var/lib/flow-agent/grants.jsonl", "What was granted, to whom and when.");
 const MONTHLY: (&str, &str) = ("/var/lib/flow-agent/monthly/2026.jsonl", "On the main node: the totals of each month.");
 
-pub const ALL: [Sections; 16] = [
+pub const ALL: [Sections; 17] = [
     Sections {
         command: "flow-agent",
         examples: &[
@@ -211,6 +211,24 @@ pub const ALL: [Sections; 16] = [
         ],
         files: &[CONFIGURATION],
         codes: &[0, 1, 2, 3, 5],
+    },
+    Sections {
+        command: "frps-hooks",
+        examples: &[
+            ("Listen where frps.toml says that the plugin is; usually systemd starts this:", "flow-agent frps-hooks"),
+            (
+                "At another port, with a path that others on this machine cannot guess:",
+                "flow-agent frps-hooks --listen 127.0.0.1:9001 --path-file /etc/flow-agent/frps-hooks.path",
+            ),
+        ],
+        files: &[
+            (
+                "/var/lib/flow-agent-lists/frps-hooks.json",
+                "The ports of frps's clients and whose they are, for `ports.files` with the format \"frps\".",
+            ),
+            ("/etc/flow-agent/frps-hooks.path", "The path that the unit has frps name, where there is this file."),
+        ],
+        codes: &[0, 1, 2, 3, 4, 5],
     },
     Sections {
         command: "uninstall",

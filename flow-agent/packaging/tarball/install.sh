@@ -141,7 +141,8 @@ uninstall_all() {
     ask
     if has_systemd; then
         systemctl disable --now flow-agent.service flow-agent-report.timer flow-agent-notify.timer \
-            flow-agent-gather.timer flow-agent-ship.service flow-agent-docker.timer flow-agent-frps.timer
+            flow-agent-gather.timer flow-agent-ship.service flow-agent-docker.timer flow-agent-frps.timer \
+            flow-agent-frps-hooks.service
     elif [ -z "$root" ] && has_openrc; then
         rc-service flow-agent stop || true
         rc-update del flow-agent || true

@@ -4,6 +4,7 @@ mod address;
 mod docker;
 mod error;
 mod frps;
+pub mod frps_hooks;
 mod gost;
 mod haproxy;
 mod hysteria2;

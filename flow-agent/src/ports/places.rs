@@ -4,7 +4,7 @@ use super::PortFileFormat;
 
 /// Files and folders in which a format is usually found, from the most to the least telling. Where two of them name a
 /// port, the owner is that of the first.
-pub const PLACES: [(PortFileFormat, &str); 34] = [
+pub const PLACES: [(PortFileFormat, &str); 35] = [
     (PortFileFormat::Ssmgr, "/root/.ssmgr/db.sqlite"),
     (PortFileFormat::ThreeXUi, "/etc/x-ui/x-ui.db"),
     (PortFileFormat::ThreeXUi, "/etc/x-ui-yg/x-ui-yg.db"),
@@ -13,6 +13,8 @@ pub const PLACES: [(PortFileFormat, &str); 34] = [
     (PortFileFormat::Mudb, "/root/shadowsocksr/mudb.json"),
     (PortFileFormat::PortTrafficDog, "/etc/port-traffic-dog/config.json"),
     (PortFileFormat::Pterodactyl, "/var/lib/flow-agent-lists/docker.json"),
+    // Told as it happens, while the API is asked from time to time.
+    (PortFileFormat::Frps, "/var/lib/flow-agent-lists/frps-hooks.json"),
     (PortFileFormat::Frps, "/var/lib/flow-agent-lists/frps"),
     (PortFileFormat::Shadowsocks, "/etc/shadowsocks-rust"),
     (PortFileFormat::Shadowsocks, "/etc/shadowsocks-libev/config.json"),

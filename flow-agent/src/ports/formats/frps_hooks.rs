@@ -1,0 +1,309 @@
+//! PURE: what frps tells its plugins of its clients' ports, and the list of these that comes of it.
+//!
+//! frps asks its plugins before it opens a proxy, so that a port is listed before its first byte. Whether the proxy then
+//! opens is not told. So a port that one proxy holds stays that proxy's until frps says that it is closed: whoever else
+//! asks for it meanwhile is refused by frps itself, and must not become the owner of somebody else's bytes.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{FormatError, tree};
+
+const EXPECTED: &str = "a list that this program wrote, with `proxies`";
+
+/// How long the port of a closed proxy stays listed. A client that lost its connection comes back within this time, and the
+/// agent must not first find the port again while bytes pass.
+pub const KEPT_AFTER_CLOSING: Duration = Duration::from_secs(60);
+
+/// frps closes the proxies of a client's former connection while the next one opens them anew, in no certain order.
+const REOPENING: Duration = Duration::from_secs(2);
+
+/// Kinds of proxies with a port of their own on this host.
+const KINDS: [&str; 2] = ["tcp", "udp"];
+
+/// The ports of frps's clients. All instants are times since the same start, of a clock that never goes back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies(Vec<Proxy>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Proxy {
+    kind: &'static str,
+    port: u16,
+    name: String,
+    user: Option<String>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open {
+        since: Duration,
+    },
+    /// Listed until [`KEPT_AFTER_CLOSING`] is over, or another proxy takes the port.
+    Closed {
+        at: Duration,
+    },
+    /// Nobody knows whether it is open: listed until another proxy takes the port.
+    Unknown,
+}
+
+/// What became of something that frps said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The list is another one now.
+    Changed,
+    /// It says nothing new of ports.
+    Nothing,
+    /// Why a port is not listed as it was asked for.
+    NotListed(String),
+}
+
+impl Proxies {
+    /// The list as [`list`](Self::list) wrote it. frps may have been restarted since, so that any of these ports may have
+    /// been given to somebody else.
+    ///
+    /// # Errors
+    /// When it is not such a list.
+    pub fn from_list(text: &[u8]) -> Result<Self, FormatError> {
+        let root = tree::json(text, EXPECTED)?;
+        let object = tree::object(&root, EXPECTED)?;
+        if !object.contains_key("proxies") {
+            return Err(FormatError::Shape { expected: EXPECTED, found: "something without `proxies`" });
+        }
+        let rows = tree::list(object, "proxies", EXPECTED)?;
+        Ok(Self(
+            rows.iter().filter_map(|row| proxy(row, row.get("conf")?.get("remotePort")?, State::Unknown)).collect(),
+        ))
+    }
+
+    /// Takes in the body of one of frps's requests.
+    pub fn take(&mut self, body: &[u8], now: Duration) -> Told {
+        let request: Value = match serde_json::from_slice(body) {
+            Ok(request) => request,
+            Err(error) => return Told::NotListed(format!("a request is not JSON: {error}")),
+        };
+        let nothing = Value::Null;
+        let content = request.get("content").unwrap_or(&nothing);
+        match tree::text(&request, "op") {
+            Some("NewProxy") => self.open(content, now),
+            Some("CloseProxy") => self.close(content, now),
+            Some(_) => Told::Nothing,
+            None => Told::NotListed("a request has no `op`".to_owned()),
+        }
+    }
+
+    fn open(&mut self, content: &Value, now: Duration) -> Told {
+        let name = tree::text(content, "proxy_name").unwrap_or_default();
+        let Some(port) = content.get("remote_port").filter(|port| port.as_i64() != Some(0)) else {
+            // Only proxies of some kinds have one; to those, frps gives a port that the API alone knows.
+            return match tree::text(content, "proxy_type").is_some_and(|kind| KINDS.contains(&kind)) {
+                true => Told::NotListed(format!("proxy {name:?} leaves its port to frps; only frps's API tells which")),
+                false => Told::Nothing,
+            };
+        };
+        let Some(proxy) = proxy(content, port, State::Open { since: now }) else {
+            return match tree::port(port) {
+                Err(error) => Told::NotListed(format!("proxy {name:?}: {error}")),
+                Ok(_) => Told::Nothing,
+            };
+        };
+        let is_held = |other: &&Proxy| {
+            (other.kind, other.port) == (proxy.kind, proxy.port)
+                && (&other.name, &other.user) != (&proxy.name, &proxy.user)
+                && matches!(other.state, State::Open { .. })
+        };
+        if let Some(holder) = self.0.iter().find(is_held) {
+            let (port, holder) = (proxy.port, &holder.name);
+            return Told::NotListed(format!("proxy {name:?} asks for port {port}, which {holder:?} holds"));
+        }
+        let before = self.shown();
+        // A proxy that has another port now no longer has its former one.
+        let is_former =
+            |other: &Proxy| (other.kind, &other.name, &other.user) == (proxy.kind, &proxy.name, &proxy.user);
+        self.0.retain(|other| !is_former(other) && (other.kind, other.port) != (proxy.kind, proxy.port));
+        self.0.push(proxy);
+        self.0.sort_by_key(|proxy| (proxy.kind, proxy.port));
+        self.told(&before)
+    }
+
+    fn close(&mut self, content: &Value, now: Duration) -> Told {
+        let before = self.shown();
+        let (name, user) = (tree::text(content, "proxy_name"), user(content));
+        for proxy in &mut self.0 {
+            if Some(proxy.name.as_str()) != name || proxy.user.as_deref() != user {
+                continue;
+            }
+            if let State::Open { since } = proxy.state {
+                let is_reopened = now.saturating_sub(since) < REOPENING;
+                proxy.state = if is_reopened { State::Unknown } else { State::Closed { at: now } };
+            }
+        }
+        self.told(&before)
+    }
+
+    /// Takes out proxies that have been closed for long.
+    pub fn expire(&mut self, now: Duration) -> Told {
+        let before = self.shown();
+        let is_over = |at| now.saturating_sub(at) >= KEPT_AFTER_CLOSING;
+        self.0.retain(|proxy| !matches!(proxy.state, State::Closed { at } if is_over(at)));
+        self.told(&before)
+    }
+
+    /// The list, in the form in which frps's API tells it.
+    pub fn list(&self) -> String {
+        let row = |proxy: &Proxy| {
+            let status = match proxy.state {
+                State::Open { .. } => "online",
+                State::Closed { .. } => "offline",
+                State::Unknown => "unknown",
+            };
+            json!({
+                "name": proxy.name,
+                "user": proxy.user,
+                "status": status,
+                "conf": { "type": proxy.kind, "remotePort": proxy.port },
+            })
+        };
+        let rows: Vec<String> = self.0.iter().map(|proxy| row(proxy).to_string()).collect();
+        format!("{{\"proxies\": [\n{}\n]}}\n", rows.join(",\n"))
+    }
+
+    /// What readers of the list see of it.
+    fn shown(&self) -> Vec<(u16, Option<String>, String)> {
+        self.0.iter().map(|proxy| (proxy.port, proxy.user.clone(), proxy.name.clone())).collect()
+    }
+
+    fn told(&self, before: &[(u16, Option<String>, String)]) -> Told {
+        if self.shown() == before { Told::Nothing } else { Told::Changed }
+    }
+}
+
+/// A proxy with a port on this host, from a row of the list or from a request.
+fn proxy(row: &Value, port: &Value, state: State) -> Option<Proxy> {
+    let kind = tree::text(row, "proxy_type").or_else(|| tree::text(row.get("conf")?, "type"))?;
+    Some(Proxy {
+        kind: KINDS.into_iter().find(|known| *known == kind)?,
+        port: tree::port(port).ok()?,
+        name: tree::text(row, "proxy_name").or_else(|| tree::text(row, "name"))?.to_owned(),
+        user: user(row).map(str::to_owned),
+        state,
+    })
+}
+
+/// A row names its user; a request has an object about it.
+fn user(row: &Value) -> Option<&str> {
+    tree::text(row, "user").or_else(|| tree::text(row.get("user")?, "user"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::PortFileFormat;
+    use crate::ports::formats::of;
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    /// As frps writes it, with fields that do not matter here.
+    fn request(op: &str, user: &str, name: &str, port: u16) -> Vec<u8> {
+        let content = json!({
+            "user": { "user": user, "metas": {}, "run_id": "5f2c" },
+            "proxy_name": name, "proxy_type": "tcp", "use_encryption": false, "remote_port": port,
+        });
+        json!({ "version": "0.1.0", "op": op, "content": content }).to_string().into_bytes()
+    }
+
+    fn owners(proxies: &Proxies) -> Vec<(u16, Option<String>)> {
+        let listed = of(PortFileFormat::Frps).parse(proxies.list().as_bytes()).unwrap();
+        assert_eq!(listed.complaints, []);
+        listed.owners.into_iter().collect()
+    }
+
+    fn ada(port: u16) -> (u16, Option<String>) {
+        (port, Some("ada".to_owned()))
+    }
+
+    #[test]
+    fn a_port_is_listed_from_its_proxy_s_opening_until_a_minute_after_its_closing() {
+        let mut proxies = Proxies::default();
+        assert_eq!(proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10)), Told::Changed);
+        assert_eq!(owners(&proxies), [ada(6000)]);
+        // It stays: the client may have lost its connection, and come back.
+        assert_eq!(proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(100)), Told::Nothing);
+        assert_eq!(proxies.expire(secs(159)), Told::Nothing);
+        assert_eq!(owners(&proxies), [ada(6000)]);
+        assert_eq!(proxies.expire(secs(160)), Told::Changed);
+        assert_eq!(owners(&proxies), []);
+    }
+
+    #[test]
+    fn a_client_that_comes_back_keeps_its_port_in_whichever_order_frps_says_so() {
+        let mut proxies = Proxies::default();
+        proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10));
+        proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(100));
+        proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(110));
+        assert_eq!(proxies.expire(secs(1_000)), Told::Nothing);
+        // The end of the former connection is told after the beginning of the next one.
+        proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(2_000));
+        proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(2_001));
+        assert_eq!(proxies.expire(secs(9_000)), Told::Nothing);
+        assert_eq!(owners(&proxies), [ada(6000)]);
+    }
+
+    #[test]
+    fn a_port_changes_hands_only_when_it_is_free() {
+        let mut proxies = Proxies::default();
+        proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10));
+        let told = proxies.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(20));
+        assert_eq!(told, Told::NotListed("proxy \"bob.ssh\" asks for port 6000, which \"ada.ssh\" holds".to_owned()));
+        // Nor may he close what is not his.
+        proxies.take(&request("CloseProxy", "bob", "ada.ssh", 0), secs(21));
+        proxies.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(22));
+        assert_eq!(owners(&proxies), [ada(6000)]);
+        proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(30));
+        assert_eq!(proxies.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(31)), Told::Changed);
+        assert_eq!(owners(&proxies), [(6000, Some("bob".to_owned()))]);
+    }
+
+    #[test]
+    fn a_proxy_that_moves_to_another_port_leaves_its_former_one() {
+        let mut proxies = Proxies::default();
+        proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10));
+        proxies.take(&request("NewProxy", "ada", "ada.ssh", 6001), secs(20));
+        assert_eq!(owners(&proxies), [ada(6001)]);
+    }
+
+    #[test]
+    fn the_list_is_known_again_after_a_restart_and_its_ports_may_be_given_away() {
+        let mut before = Proxies::default();
+        before.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10));
+        before.take(&request("NewProxy", "", "nobody", 6001), secs(10));
+        let mut after = Proxies::from_list(before.list().as_bytes()).unwrap();
+        assert_eq!(owners(&after), [ada(6000), (6001, None)]);
+        assert_eq!(after.expire(secs(9_000)), Told::Nothing);
+        after.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(1));
+        assert_eq!(owners(&after), [(6000, Some("bob".to_owned())), (6001, None)]);
+    }
+
+    #[test]
+    fn what_has_no_port_here_is_not_listed() {
+        let mut proxies = Proxies::default();
+        let mut take = |op: &str, content: Value| {
+            proxies.take(json!({ "op": op, "content": content }).to_string().as_bytes(), secs(1))
+        };
+        let web = json!({ "proxy_name": "w", "proxy_type": "http", "custom_domains": ["a.example"] });
+        assert_eq!(take("NewProxy", web), Told::Nothing);
+        assert_eq!(take("Login", json!({ "user": "ada", "version": "0.66.0" })), Told::Nothing);
+        let any = json!({ "proxy_name": "p", "proxy_type": "tcp", "remote_port": 0 });
+        let told = "proxy \"p\" leaves its port to frps; only frps's API tells which";
+        assert_eq!(take("NewProxy", any), Told::NotListed(told.to_owned()));
+        let far = json!({ "proxy_name": "p", "proxy_type": "tcp", "remote_port": 70_000 });
+        let told = "proxy \"p\": port 70000 is out of range, expected 1 to 65535";
+        assert_eq!(take("NewProxy", far), Told::NotListed(told.to_owned()));
+        assert!(matches!(proxies.take(b"{\"op\":", secs(1)), Told::NotListed(_)));
+        assert!(matches!(proxies.take(b"[1]", secs(1)), Told::NotListed(_)));
+        assert_eq!(owners(&proxies), []);
+    }
+}
