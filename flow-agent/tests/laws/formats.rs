@@ -358,19 +358,25 @@ fn a_file_that_is_cut_is_refused_or_loses_only_what_comes_later() {
     }
 }
 
+/// How often each file is damaged: a thousand times, or as often as `FLOW_AGENT_MUTATIONS` says.
+fn mutations() -> usize {
+    std::env::var("FLOW_AGENT_MUTATIONS").map_or(1_000, |count| count.parse().unwrap())
+}
+
 #[test]
 fn a_thousand_mutations_of_every_file_are_read_or_refused() {
     let all: Vec<_> = CASES.iter().map(|case| content(case.file)).collect();
     for (number, Case { format, file, .. }) in CASES.iter().enumerate() {
         let mut dice = Dice(number as u64);
         let mut refused = 0;
-        for mutation in 0..1_000 {
+        for mutation in 0..mutations() {
             let mut bytes = content(file);
             mutate(&mut bytes, &mut dice, &all);
             let begun = std::time::Instant::now();
             refused += usize::from(!hold_for(*format, &bytes));
             assert!(begun.elapsed().as_secs() < 5, "{file}: mutation {mutation} takes {:?}", begun.elapsed());
         }
+        eprintln!("{}: {file}: {} mutations, {refused} refused", format.name(), mutations());
         assert!(refused > 0, "{file}: nothing was refused");
     }
 }
