@@ -1,4 +1,5 @@
-//! `agent`: the agent itself, as it runs on a node: how soon it counts, what it takes an hour, and what it costs to ask it.
+//! `agent`: the agent itself, as it runs on a node: how soon it counts, what it costs to ask it, and what it takes an
+//! hour.
 
 mod asked;
 mod hour;
@@ -10,12 +11,12 @@ use anyhow::Result;
 
 use crate::figures::Report;
 
-/// Measures starts, then hours, then answers.
+/// Measures starts, then answers, then hours.
 ///
 /// # Errors
 /// When the agent does not run as it should.
 pub fn run(report: &mut Report) -> Result<()> {
     start::run(report)?;
-    hour::run(report)?;
-    asked::run(report)
+    asked::run(report)?;
+    hour::run(report)
 }

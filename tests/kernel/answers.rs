@@ -464,6 +464,9 @@ fn a_user_who_is_cut_is_so_in_the_answer_with_what_was_refused() {
     let total = said(&["show", "total"]);
     assert!(total.contains("refused by quotas  3.01 KiB"), "{total}");
 
+    let users = said(&["users", "alice", "--json"]);
+    assert!(users.contains("\"state\":\"cut\""), "{users}");
+
     // A grant opens, and what was refused stays said.
     assert!(node.command(&["grant", "alice", "100000 B"]).status.success());
     node.signal(rustix::process::Signal::HUP);

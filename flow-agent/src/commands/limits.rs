@@ -1,10 +1,11 @@
 //! Joins what quotas are judged by: the configuration, the grants, and what was counted in the billing month so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
+use super::ask;
 use super::gathered::{add_files, directory};
 use super::show::period::ShowContext;
 use super::show::read::Log;
@@ -18,6 +19,7 @@ use crate::ledger::limits::grant;
 use crate::ledger::limits::state::{Known, Rules, UserState};
 use crate::ledger::limits::stated::with_stated;
 use crate::ledger::month::Month;
+use crate::ledger::now;
 use crate::ledger::statement::{Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, Statement, assemble};
 use crate::ledger::unsealed::Settings;
 use crate::store::blocks::{Blocks, Item};
@@ -98,7 +100,9 @@ pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<Standing, Failure
     let rules = Rules { month, first_day, today, billed: report.billed, warn: &config.limits.warn, node };
     let end = calendar::day_end(config.timezone, month.last_day(config.month_start_day));
     let seconds_left = u64::try_from((end - now).num_seconds()).unwrap_or(0);
+    let refused = if config.nodes.is_empty() { refused(config) } else { BTreeSet::new() };
     let users = standing_of(config, &directory, &report, |user, statement| Known {
+        is_refused: refused.contains(user),
         statement,
         granted: granted.get(user).copied().unwrap_or(0),
         used_before: directory.user(user).map_or(0, |user| user.used_before(month, first_counted)),
@@ -107,6 +111,13 @@ pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<Standing, Failure
     });
     let users = users.into_iter().map(|(user, known)| UserState::new(&rules, user, known)).collect();
     Ok(Standing { first_day, today, users, report, newest, damages })
+}
+
+/// Whom the agent on this machine refuses packets; nobody if none runs, or this user may not ask it.
+fn refused(config: &Config) -> BTreeSet<String> {
+    let Ok(Some(now)) = ask::now(config) else { return BTreeSet::new() };
+    let refused = now.users.into_iter().filter(|user| user.state == Some(now::UserState::Cut));
+    refused.map(|user| user.user).collect()
 }
 
 /// The nodes that are looked at: those of the configuration, or this machine alone.

@@ -69,6 +69,8 @@ pub struct Known<'a> {
     /// What will have been counted when the month ends.
     pub forecast: Option<u64>,
     pub is_incomplete: bool,
+    /// The agent says that the node refuses the user's packets: what is left of the quota is too little for one of them.
+    pub is_refused: bool,
 }
 
 /// What is the same for all users.
@@ -134,6 +136,10 @@ fn condition(rules: &Rules<'_>, user: &User, known: Known<'_>, quota: Option<u64
     let nodes = cut_on(rules, user, known, quota, used);
     if let (false, Some(quota)) = (nodes.is_empty(), quota) {
         return Condition::Cut { since: day_of(rules, known, quota), nodes };
+    }
+    if let (true, OnQuota::Drop, Some(node)) = (known.is_refused, user.on_quota, rules.node) {
+        // Nothing passed after it was cut: that was on the day on which the last byte did.
+        return Condition::Cut { since: day_of(rules, known, used), nodes: vec![node.to_owned()] };
     }
     match quota.and_then(|quota| reached(rules.warn, quota, used)) {
         Some(level) => Condition::Warned { level },
@@ -227,8 +233,18 @@ mod tests {
 
     fn state(rules: &Rules<'_>, user: &User, granted: u64, used_before: u64) -> UserState {
         let statement = statement();
-        let known = Known { statement: Some(&statement), granted, used_before, forecast: None, is_incomplete: false };
-        UserState::new(rules, user, known)
+        UserState::new(rules, user, known(&statement, granted, used_before))
+    }
+
+    fn known(statement: &Statement, granted: u64, used_before: u64) -> Known<'_> {
+        Known {
+            statement: Some(statement),
+            granted,
+            used_before,
+            forecast: None,
+            is_incomplete: false,
+            is_refused: false,
+        }
     }
 
     fn limited(quota: u64, on_quota: OnQuota) -> User {
@@ -262,6 +278,20 @@ mod tests {
         assert_eq!(cut(600, 300).condition, Condition::Cut { since: Some(day(1)), nodes: nodes.clone() });
         assert_eq!(cut(600, 600).condition, Condition::Cut { since: None, nodes });
         assert_eq!(cut(901, 0).condition, Condition::Warned { level: 90 });
+    }
+
+    #[test]
+    fn a_user_whose_packets_are_refused_is_cut_although_a_little_is_left() {
+        let mut statement = statement();
+        // Of 950 bytes 50 are left, and a larger packet came on the third day; on the fourth nothing passed.
+        statement.days.push((0, 0));
+        let refused = Known { is_refused: true, ..known(&statement, 0, 0) };
+        let rules = Rules { today: day(4), ..rules(Some("hk-1")) };
+        let state = UserState::new(&rules, &limited(950, OnQuota::Drop), refused);
+        assert_eq!(state.condition, Condition::Cut { since: Some(day(3)), nodes: vec!["hk-1".to_owned()] });
+        assert_eq!(state.left_bytes, Some(50));
+        let counted = UserState::new(&rules, &limited(950, OnQuota::Count), refused);
+        assert_eq!(counted.condition, Condition::Warned { level: 90 });
     }
 
     #[test]
