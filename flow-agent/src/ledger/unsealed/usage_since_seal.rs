@@ -88,7 +88,6 @@ impl UsageSinceSeal {
         for port in vanished {
             // Without having drained: its counters are gone, as if somebody had zeroed them.
             self.last.remove(&port);
-            self.draining.remove(&port);
             self.reset = true;
             self.changed = true;
         }

@@ -126,3 +126,73 @@ fn plain_buckets_take_the_memory_of_one() {
     let next = bucket(11, 20, &[(443, 1, 11, None)]);
     assert_eq!(figures(&sealed.restore(Some(&buckets[6]), &next).unwrap()), [(443, 3, None)]);
 }
+
+#[test]
+fn what_the_quality_of_a_lost_bucket_says_is_said_of_what_is_written_again() {
+    for quality in [Quality::Reset, Quality::Clock] {
+        let mut odd = bucket(2, 11, &[(443, 2, 3, None)]);
+        odd.seal.quality = quality;
+        let buckets = [bucket(1, 10, &[(443, 1, 1, None)]), odd, bucket(3, 12, &[(443, 4, 7, None)])];
+        let next = bucket(4, 13, &[(443, 8, 15, None)]);
+        let restored = remember(&buckets).restore(None, &next).unwrap();
+        assert_eq!((figures(&restored), restored.seal.quality), (vec![(443, 7, None)], quality));
+        // Where it was written again, that is what is known of it.
+        let [first, odd, _] = buckets;
+        let sealed = remember(&[first, odd, bucket(2, 11, &[(443, 2, 3, None)])]);
+        assert_eq!(sealed.restore(None, &bucket(3, 12, &[(443, 4, 7, None)])).unwrap().seal.quality, Quality::Late);
+    }
+}
+
+#[test]
+fn several_counters_that_fell_are_a_reset_as_well() {
+    let buckets = [bucket(1, 10, &[(443, 9, 9, None), (4433, 9, 9, None)]), bucket(2, 11, &[])];
+    let next = bucket(3, 12, &[(443, 0, 5, None), (4433, 0, 6, None)]);
+    let restored = remember(&buckets).restore(Some(&buckets[0]), &next).unwrap();
+    assert_eq!((figures(&restored), restored.seal.quality), (vec![(443, 0, None), (4433, 0, None)], Quality::Reset));
+}
+
+#[test]
+fn a_port_that_came_in_what_is_gone_counts_from_zero_and_has_a_line_once_it_moved() {
+    let buckets = [bucket(1, 10, &[(443, 1, 1, None)]), bucket(2, 11, &[(443, 0, 1, None), (4433, 5, 5, None)])];
+    let next = bucket(3, 12, &[(443, 0, 1, None), (4433, 1, 6, None), (8_388, 0, 0, None)]);
+    let restored = remember(&buckets).restore(Some(&buckets[0]), &next).unwrap();
+    assert_eq!(figures(&restored), [(443, 0, None), (4433, 5, None)]);
+    assert_eq!(restored.seal.quality, Quality::Late);
+}
+
+#[test]
+fn a_port_that_the_surviving_bucket_closed_is_not_told_though_it_came_back() {
+    let mut closing = bucket(1, 10, &[(443, 1, 1, None), (4433, 150, 150, None)]);
+    closing.lines[1].closed = true;
+    let buckets = [closing, bucket(2, 11, &[(443, 2, 3, None), (4433, 30, 30, None)])];
+    let next = bucket(3, 12, &[(443, 4, 7, None), (4433, 5, 35, None)]);
+    let restored = remember(&buckets).restore(Some(&buckets[0]), &next).unwrap();
+    // 30 less than 150 says nothing: whether these counters began at zero is not known any more.
+    assert_eq!((figures(&restored), restored.seal.quality), (vec![(443, 2, None)], Quality::Gap));
+}
+
+#[test]
+fn numbers_that_follow_each_other_leave_nothing_out_though_there_is_time_between_the_buckets() {
+    // No agent ran from 11:00 to 12:00.
+    let buckets = [bucket(1, 10, &[(443, 1, 1, Some("bob"))]), bucket(2, 12, &[(443, 2, 3, Some("ada"))])];
+    let next = bucket(3, 13, &[(443, 4, 7, Some("ada"))]);
+    let restored = remember(&buckets).restore(Some(&buckets[0]), &next).unwrap();
+    assert_eq!((figures(&restored), restored.seal.quality), (vec![(443, 2, Some("ada"))], Quality::Late));
+}
+
+#[test]
+fn a_new_date_and_a_new_epoch_begin_anew_and_buckets_of_others_are_no_base() {
+    let mut sealed = remember(&[bucket(1, 10, &[(443, 1, 1, None)])]);
+    let days_later = |mut block: HourBlock| {
+        block.seal.start += chrono::TimeDelta::days(1);
+        block.seal.end += chrono::TimeDelta::days(1);
+        block
+    };
+    sealed.remember(&days_later(bucket(2, 10, &[(443, 20, 21, None)])));
+    let next = days_later(bucket(3, 11, &[(443, 4, 25, None)]));
+    assert_eq!(figures(&sealed.restore(None, &next).unwrap()), [(443, 20, None)]);
+    // On the same day, of other counters: where those stood is no matter of these.
+    let mut other = days_later(bucket(1, 9, &[(443, 7, 7, None)]));
+    other.seal.epoch = "epoch-0".to_owned();
+    assert_eq!(figures(&sealed.restore(Some(&other), &next).unwrap()), [(443, 20, None)]);
+}

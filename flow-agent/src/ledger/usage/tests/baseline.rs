@@ -160,6 +160,24 @@ fn a_checkpoint_tells_what_differs_and_only_when_something_moved() {
 }
 
 #[test]
+fn a_checkpoint_tells_of_counters_that_vanished_though_nothing_moved() {
+    let (mut node, mut meter) = sealed();
+    node.ports.remove(&4433);
+    assert!(node.checkpoint(&mut meter));
+    assert!(!node.checkpoint(&mut meter), "it is told");
+}
+
+#[test]
+fn where_counters_stood_at_the_last_seal_is_known_while_they_move_on() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(3));
+    node.checkpoint(&mut meter);
+    let at_seal = Counters { tcp_in_bytes: 120, tcp_in_packets: 2, ..Counters::default() };
+    assert_eq!((meter.sealed_counters(443), meter.sealed_counters(4433)), (at_seal, Counters::default()));
+    assert_eq!(meter.sealed_counters(8_388), Counters::default(), "it never came");
+}
+
+#[test]
 fn a_port_that_comes_counts_from_zero_and_one_that_goes_says_so() {
     let (mut node, mut meter) = sealed();
     node.ports.insert(8_388, Counters::default());

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::ledger::block::{Decoder, Event, Hourly};
+use crate::ledger::record::HourSeal;
+use crate::ledger::unsealed::goes_on_after;
 
 fn unseen(node: &Node, from: &str, to: &str) -> Unseen {
     // The node's clocks were not set: each instant of one is an instant of the other.
@@ -30,6 +32,26 @@ fn nothing_is_taken_of_a_counter_that_is_less() {
     assert_eq!(bytes(&bucket)[1], (4433, 1));
     node.wait_until("2026-10-05T15:00:00Z");
     assert_eq!(node.close(&mut meter).seal.quality, Quality::Exact);
+}
+
+#[test]
+fn counters_of_which_several_are_less_were_reset_as_well() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    for (port, others, expected) in [
+        // Both ports; a port and the rest.
+        ([(443, 7), (4433, 8)], 100, "13:00:00-14:00:00 reset"),
+        ([(443, 6), (4433, 100)], 50, "15:00:00-16:00:00 reset"),
+    ] {
+        node.ports = [(443, tcp_in(90)), (4433, tcp_in(90))].into();
+        node.others.other_ports.in_bytes = 100;
+        node.wait(TimeDelta::hours(1));
+        node.close(&mut meter);
+        node.ports = port.map(|(port, bytes)| (port, tcp_in(bytes))).into();
+        node.others.other_ports.in_bytes = others;
+        node.wait(TimeDelta::hours(1));
+        assert_eq!(time(&node.close(&mut meter)), expected);
+    }
 }
 
 #[test]
@@ -202,6 +224,21 @@ fn a_device_is_counted_over_the_same_time_when_other_counters_take_over() {
 }
 
 #[test]
+fn counters_that_stand_still_keep_the_devices_that_they_were_read_with() {
+    let mut node = Node::new();
+    let eth0 = |rx_bytes| vec![Device { name: "eth0".into(), rx_bytes, ..Device::default() }];
+    let received = |bucket: &HourBlock| bucket.seal.devices.iter().map(|device| device.rx_bytes).collect::<Vec<_>>();
+    node.devices = eth0(1_000);
+    let (mut meter, _) = node.start();
+    node.devices = eth0(1_300);
+    node.wait_until("2026-10-05T12:10:00Z");
+    let old = node.counted();
+    node.epoch = "boot-1-larger".into();
+    node.devices = eth0(1_500);
+    assert_eq!(received(&meter.replace(Some(old), node.counted(), node.closing()).unwrap()), [300]);
+}
+
+#[test]
 fn a_name_that_cannot_be_written_does_not_cost_its_bytes() {
     let mut node = Node::new();
     node.users.insert(443, "\u{202e}ada".into());
@@ -252,4 +289,23 @@ fn a_seal_with_very_many_devices_can_still_be_read() {
     bucket.seal.interfaces = node.devices.iter().map(|device| device.name.clone()).collect();
     let (mut decoder, text) = (Decoder::<Hourly>::new(), bucket.encode());
     assert!(matches!(decoder.feed(text.as_bytes())[..], [Event::Block(_)]));
+}
+
+#[test]
+fn a_time_goes_on_after_a_bucket_that_ends_before_it_does() {
+    let seal = HourSeal { boot_ms: Some(5_000), ..bucket_of(&[]).seal };
+    // By the boot-time clock, whatever the wall clock says.
+    let unseen = |wall: DateTime<Utc>, boot_ns| {
+        let end = Moment { wall, boot_ns };
+        Unseen { start: end, end, interface: "eth0".into(), why: "gone".into() }
+    };
+    let (end, second) = (seal.end.to_utc(), TimeDelta::seconds(1));
+    assert!(!goes_on_after(&unseen(end + second, 4_999_999_999), &seal));
+    assert!(!goes_on_after(&unseen(end + second, 5_000_000_000), &seal));
+    assert!(goes_on_after(&unseen(end - second, 5_000_000_001), &seal));
+    // Where a seal does not tell that, by the wall clock.
+    let seal = HourSeal { boot_ms: None, ..seal };
+    assert!(!goes_on_after(&unseen(end - second, 9_000_000_000), &seal));
+    assert!(!goes_on_after(&unseen(end, 9_000_000_000), &seal));
+    assert!(goes_on_after(&unseen(end + second, 0), &seal));
 }
