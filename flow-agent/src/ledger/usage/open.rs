@@ -52,7 +52,9 @@ impl Open {
         let mut usage = baseline.usage(&reading.epoch);
         usage.observe(&reading);
         let unknown = !baseline.epochs().contains(&reading.epoch);
-        Self { identity, interfaces, clock, usage, read_at: now, begins_vaguely: false, unknown, gaps_kept: Vec::new() }
+        // Where the times of the last bucket may be wrong, its end may be.
+        let begins_vaguely = baseline.seal_of(&reading.epoch).is_some_and(|last| last.seal.quality == Quality::Clock);
+        Self { identity, interfaces, clock, usage, read_at: now, begins_vaguely, unknown, gaps_kept: Vec::new() }
     }
 
     pub(super) fn observe(&mut self, reading: &Reading) -> Result<(), ForeignEpoch> {

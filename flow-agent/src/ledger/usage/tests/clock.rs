@@ -58,6 +58,21 @@ fn a_bucket_is_not_exact_where_the_second_with_which_it_ends_or_begins_is_not_kn
 }
 
 #[test]
+fn a_successor_knows_that_its_first_bucket_begins_at_an_unknown_second() {
+    let mut node = Node::new();
+    let (mut meter, _) = node.start();
+    node.wait_until("2026-10-05T13:00:00.9Z");
+    node.read_until = Some(Moment { wall: at("2026-10-05T13:00:01.1Z"), ..node.now });
+    assert_eq!(time(&node.close(&mut meter)), "12:00:00-13:00:00 clock");
+    node.read_until = None;
+    let (mut meter, _) = node.start();
+    for expected in ["13:00:00-14:00:00 clock", "14:00:00-15:00:00 exact"] {
+        node.wait_until(&meter.planned_end().to_rfc3339());
+        assert_eq!(time(&node.close(&mut meter)), expected);
+    }
+}
+
+#[test]
 fn a_machine_that_slept_has_one_late_bucket_and_goes_on() {
     let mut node = Node::new();
     let (mut meter, _) = node.start();
