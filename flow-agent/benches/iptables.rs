@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use anyhow::{Context, Result};
-use flow_agent::backend::Place;
+use flow_agent::backend::AttachPlace;
 
 use crate::common::variant::Variant;
 use crate::figures::{Bound, Column, Figures, Report};
@@ -34,7 +34,7 @@ pub fn run(report: &mut Report) -> Result<()> {
             anyhow::Ok(())
         };
         stand("nothing", Stand::with_nothing())?;
-        stand("eBPF", Stand::with_ebpf(Place::Auto, &watched))?;
+        stand("eBPF", Stand::with_ebpf(AttachPlace::Auto, &watched))?;
         for (at, variant) in variants.iter().enumerate() {
             stand(variant.name, Stand::with_a_rule_each(variant, &watched))?;
             stand(variant.name, Stand::with_our_rules(variant, &watched))?;

@@ -14,7 +14,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use flow_agent::backend::{Options, Place, Started, ebpf, iptables};
+use flow_agent::backend::{AttachPlace, BackendOptions, Started, ebpf, iptables};
 use flow_agent::clock;
 use flow_agent::ledger::record::CountMode;
 
@@ -121,7 +121,7 @@ fn rules(variant: &Variant, ports: u16) -> Result<Pair> {
 }
 
 /// The pins of the only set of counters.
-fn pins(options: &Options) -> Result<PathBuf> {
+fn pins(options: &BackendOptions) -> Result<PathBuf> {
     let instance = options.bpffs.join("flow-agent").join(&options.instance);
     let entries = fs::read_dir(&instance)?.collect::<Result<Vec<_>, _>>()?;
     let set = entries.into_iter().find(|entry| entry.file_name().to_string_lossy().starts_with('v'));
@@ -146,8 +146,8 @@ fn save(netns: &str, program: &str) -> Result<()> {
 }
 
 /// An agent's that counts the ports from 1 to `ports` on `interface`.
-fn options(pair: &Pair, ports: u16, interface: &str) -> Options {
-    Options {
+fn options(pair: &Pair, ports: u16, interface: &str) -> BackendOptions {
+    BackendOptions {
         instance: "bench".into(),
         bpffs: pair.bpffs.clone(),
         interfaces: vec![interface.into()],
@@ -158,7 +158,7 @@ fn options(pair: &Pair, ports: u16, interface: &str) -> Options {
         newest_epoch: None,
         last_known: None,
         allow_stacked: false,
-        place: Place::Auto,
+        place: AttachPlace::Auto,
         log: false,
     }
 }

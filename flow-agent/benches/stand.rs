@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use flow_agent::backend::{Backend, Options, Place, Started, ebpf, iptables};
+use flow_agent::backend::{AttachPlace, Backend, BackendOptions, Started, ebpf, iptables};
 use flow_agent::clock;
 use flow_agent::ledger::record::CountMode;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -63,19 +63,19 @@ impl Stand {
     }
 
     /// Our classifiers, as the agent attaches them.
-    pub fn with_ebpf(place: Place, ports: &[u16]) -> Result<Self> {
-        let start = |options: Options| Ok(ebpf::start(&Options { place, ..options }, clock::now())?);
+    pub fn with_ebpf(place: AttachPlace, ports: &[u16]) -> Result<Self> {
+        let start = |options: BackendOptions| Ok(ebpf::start(&BackendOptions { place, ..options }, clock::now())?);
         Self::make(|pair| Self::agent(pair, ports, start))
     }
 
     /// Our chains, as the agent makes them.
     pub fn with_our_rules(variant: &Variant, ports: &[u16]) -> Result<Self> {
-        let start = |options: Options| Ok(iptables::start_with(&options, &clock::now, &variant.path())?);
+        let start = |options: BackendOptions| Ok(iptables::start_with(&options, &clock::now, &variant.path())?);
         Self::make(|pair| Self::agent(pair, ports, start))
     }
 
-    fn agent(pair: &Pair, ports: &[u16], start: impl FnOnce(Options) -> Result<Started>) -> Result<Counter> {
-        let options = Options {
+    fn agent(pair: &Pair, ports: &[u16], start: impl FnOnce(BackendOptions) -> Result<Started>) -> Result<Counter> {
+        let options = BackendOptions {
             instance: "bench".into(),
             bpffs: pair.bpffs.clone(),
             interfaces: vec![WAN.into()],
@@ -86,7 +86,7 @@ impl Stand {
             newest_epoch: None,
             last_known: None,
             allow_stacked: false,
-            place: Place::Auto,
+            place: AttachPlace::Auto,
             log: false,
         };
         Ok(Counter::Agent(within(&pair.host, || start(options))?.backend))

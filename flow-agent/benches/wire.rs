@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use anyhow::{Context, Result};
-use flow_agent::backend::Place;
+use flow_agent::backend::AttachPlace;
 
 use crate::common::variant::Variant;
 use crate::exchange::cpus;
@@ -29,8 +29,8 @@ pub fn run(report: &mut Report) -> Result<()> {
     let named = [
         ("nothing attached", Stand::with_nothing()?),
         ("empty TCX", Stand::with_empty_tcx()?),
-        ("ours, TCX", Stand::with_ebpf(Place::Tcx, &watched)?),
-        ("ours, clsact", Stand::with_ebpf(Place::Clsact, &watched)?),
+        ("ours, TCX", Stand::with_ebpf(AttachPlace::Tcx, &watched)?),
+        ("ours, clsact", Stand::with_ebpf(AttachPlace::Clsact, &watched)?),
         ("ours, iptables-nft", Stand::with_our_rules(&nft, &watched)?),
         ("ours, iptables-legacy", Stand::with_our_rules(&legacy, &watched)?),
         ("nftables sets with counters", Stand::with_nft_sets(&watched)?),

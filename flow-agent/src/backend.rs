@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use flow_common::wire::MAX_SLOTS as MAX_PORTS;
 
-use crate::ledger::limits::budget::Budget;
+use crate::ledger::limits::budget::UserBudget;
 pub use crate::ledger::reading::Identity;
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::CountMode;
@@ -101,7 +101,7 @@ pub trait Backend {
     /// # Errors
     /// [`BackendError::CannotRefuse`] when this backend cannot refuse packets; others when the kernel refuses. Budgets that
     /// were in force before stay in force.
-    fn enforce(&mut self, budgets: &[Budget], _now: Moment) -> Result<(), BackendError> {
+    fn enforce(&mut self, budgets: &[UserBudget], _now: Moment) -> Result<(), BackendError> {
         if budgets.is_empty() { Ok(()) } else { Err(BackendError::CannotRefuse) }
     }
 
@@ -165,7 +165,7 @@ pub struct Started {
 
 /// What a backend needs to know to start.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct BackendOptions {
     /// Random id made once in the state directory: names our pins and chains.
     pub instance: String,
     /// Where bpffs is, or is to be, mounted.
@@ -189,14 +189,14 @@ pub struct Options {
     /// The newest reading on disk: what was unseen while no agent ran began no earlier. None: nothing was counted yet.
     pub last_known: Option<Moment>,
     /// Where the programs are attached.
-    pub place: Place,
+    pub place: AttachPlace,
     /// Let the programs log the frames that they cannot parse.
     pub log: bool,
 }
 
 /// Where in a device's path the programs are attached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum AttachPlace {
     /// TCX where the kernel has it (6.6), else clsact; clsact, too, where programs have to be attached to very many devices at
     /// once, and nobody else's programs are there on TCX.
     #[default]

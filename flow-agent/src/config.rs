@@ -23,7 +23,7 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use serde::Deserialize;
 
-pub use error::{ConfigError, Overlap, Place};
+pub use error::{ConfigError, FilePosition, PortOverlap};
 pub use load::{DEFAULT_PATH, load, reload_users};
 
 use crate::answer::AnswerConfig;

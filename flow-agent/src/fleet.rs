@@ -12,7 +12,7 @@ mod sql;
 pub mod status;
 mod tls;
 
-pub use client::{Client, Timing};
+pub use client::{Client, RequestTiming};
 pub use error::FleetError;
 pub use insert::{Insert, MOST_ROWS};
 pub use settings::{FleetConfig, FleetUrl};

@@ -18,7 +18,7 @@ use std::pin::Pin;
 
 pub use all::{DailyFile, GatherConfig, NodeFiles, gather};
 pub use error::{FetchError, GatherError, Rejected};
-pub use scp::{Client, client};
+pub use scp::{CopyProgram, client};
 pub use settings::{NodeConfig, NodeSource};
 
 use crate::ledger::month::Month;

@@ -8,10 +8,10 @@ mod smtp;
 
 use std::future::Future;
 
-pub use compose::{Attachment, Content, Header, Letter, compose, message_id};
+pub use compose::{Header, Letter, LetterAttachment, LetterContent, compose, message_id};
 pub use error::{ComposeError, Delivery, MailerError, Refusal, Scope};
 pub use settings::{MailConfig, MailSecurity, MailServer};
-pub use smtp::{SmtpMailer, Timing};
+pub use smtp::{SmtpMailer, SmtpTiming};
 
 /// Hands letters to a mail server in two steps. Between them the caller writes to its mail ledger, so that it is known after a
 /// crash which letter may have been sent.

@@ -9,7 +9,7 @@ mod secret;
 mod settings;
 mod tls;
 
-pub use channel::{Channel, DEADLINE, Outcome};
+pub use channel::{Channel, DEADLINE, SendOutcome};
 pub use error::ChannelError;
 pub use settings::{ChannelConfig, ChannelKind};
 

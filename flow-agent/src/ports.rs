@@ -21,13 +21,13 @@ pub use settings::{PortFile, PortFileFormat, PortsConfig};
 
 use std::collections::BTreeMap;
 
-pub use listed::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row, only_user};
+pub use listed::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, QuotaPeriod, only_user};
 
 /// The largest value of `count.max_ports`.
 pub const MAX_PORTS: u32 = 65_530;
 
 /// Ports, and who owns each; `None` where nobody is known to.
-pub type Owners = BTreeMap<u16, Option<String>>;
+pub type PortOwners = BTreeMap<u16, Option<String>>;
 
 /// What some editors write before UTF-8 says nothing.
 fn without_mark(text: &[u8]) -> &[u8] {

@@ -26,7 +26,7 @@ pub struct Output {
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
-    /// The first [`Limits::output_bytes`].
+    /// The first [`ProcessLimits::output_bytes`].
     pub stdout: Vec<u8>,
     /// As many of its error output.
     pub stderr: Vec<u8>,
@@ -34,7 +34,7 @@ pub struct Ended {
 
 /// What a program may use.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ProcessLimits {
     /// How much of each output is kept. The rest is read and discarded, so that the program does not block.
     pub output_bytes: usize,
     /// The largest file that it may write; `None` for any size.
@@ -68,7 +68,7 @@ const STDERR_CHARS: usize = 500;
 pub fn run(program: &Path, arguments: &[&str], input: &str) -> Result<Output, ProcessError> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     // A restore that has begun must not end half-way because the agent was killed.
-    let limits = Limits { output_bytes: usize::MAX, file_bytes: None, dies_with_caller: false };
+    let limits = ProcessLimits { output_bytes: usize::MAX, file_bytes: None, dies_with_caller: false };
     let error = |source| ProcessError::Run { program: program.to_owned(), source };
     let run = async {
         let ended = run_within(program, &arguments, Some(input), limits);
@@ -100,7 +100,7 @@ pub async fn run_within(
     program: &Path,
     arguments: &[OsString],
     input: Option<&str>,
-    limits: Limits,
+    limits: ProcessLimits,
 ) -> io::Result<Ended> {
     let mut group = Group { child: command(program, arguments, input.is_some(), limits).spawn()? };
     let stdin = group.child.stdin.take();
@@ -117,7 +117,7 @@ pub async fn run_within(
     Ok(Ended { status, stdout: stdout?, stderr: stderr? })
 }
 
-fn command(program: &Path, arguments: &[OsString], has_input: bool, limits: Limits) -> Command {
+fn command(program: &Path, arguments: &[OsString], has_input: bool, limits: ProcessLimits) -> Command {
     let mut command = Command::new(program);
     let stdin = if has_input { Stdio::piped() } else { Stdio::null() };
     command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn only_the_first_bytes_of_an_output_are_kept() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let limits = Limits { output_bytes: 7, file_bytes: Some(1), dies_with_caller: true };
+        let limits = ProcessLimits { output_bytes: 7, file_bytes: Some(1), dies_with_caller: true };
         let input = "line\n".repeat(100_000);
         let ended = runtime.block_on(run_within(Path::new("/bin/cat"), &[], Some(&input), limits)).unwrap();
         assert_eq!((ended.status.success(), &ended.stdout[..]), (true, &b"line\nli"[..]));

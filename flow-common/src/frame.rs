@@ -22,6 +22,8 @@ mod transport;
 
 pub use plain::parse_plain;
 
+use core::fmt;
+
 use crate::wire::{FragmentKey, Reserved};
 
 /// A frame as somebody holds it: the kernel's packet, or a slice.
@@ -56,12 +58,31 @@ pub enum Link {
 }
 
 /// Which way a frame goes, as the host sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Direction {
     /// The local port is the destination port.
     Ingress,
     /// The local port is the source port.
     Egress,
+}
+
+impl Direction {
+    /// Both, in the order in which they are attached.
+    pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
+
+    /// `ingress` or `egress`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ingress => "ingress",
+            Self::Egress => "egress",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// What is counted of a super-packet and of fragments.
@@ -76,10 +97,15 @@ pub enum Count {
 
 /// The transport protocols that have ports of their own.
 #[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
     Tcp = 6,
     Udp = 17,
+}
+
+impl Protocol {
+    /// Both.
+    pub const BOTH: [Self; 2] = [Self::Tcp, Self::Udp];
 }
 
 /// What is added to a cell.

@@ -1,7 +1,9 @@
 //! What holds for the reader of the hourly, daily and monthly logs on every text. The fuzzer looks for one that breaks it, and
 //! the test of the corpus looks at every text that was ever of interest.
 
-use flow_agent::ledger::block::{BlockKind, Daily, Damage, Decoder, Event, Found, Hourly, Monthly, Tail};
+use flow_agent::ledger::block::{
+    BlockDamage, BlockEvent, BlockKind, Daily, Decoder, FoundBlock, Hourly, Monthly, Tail,
+};
 use flow_agent::ledger::seal;
 use serde_json::Value;
 
@@ -35,8 +37,8 @@ fn hold_for<K: BlockKind>(text: &[u8]) {
 
 /// Everything that was found in a file.
 struct Read<K: BlockKind> {
-    blocks: Vec<Found<K>>,
-    damages: Vec<Damage>,
+    blocks: Vec<FoundBlock<K>>,
+    damages: Vec<BlockDamage>,
     tail: Option<Tail>,
 }
 
@@ -54,8 +56,8 @@ fn read<K: BlockKind>(text: &[u8], size: usize) -> Read<K> {
     for piece in text.chunks(size.min(text.len().max(1))) {
         for event in decoder.feed(piece) {
             match event {
-                Event::Block(found) => blocks.push(found),
-                Event::Damage(damage) => damages.push(damage),
+                BlockEvent::Block(found) => blocks.push(found),
+                BlockEvent::Damage(damage) => damages.push(damage),
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use chrono_tz::Tz;
-use flow_agent::ledger::block::{Decoder, Event, Hourly};
+use flow_agent::ledger::block::{BlockEvent, Decoder, Hourly};
 use flow_agent::ledger::legacy::Import;
 
 /// Panics where a law is broken.
@@ -34,7 +34,7 @@ fn hold_in(zone: Tz, text: &str) {
         bytes += bucket.lines.iter().map(|line| u128::from(line.counters().bytes())).sum::<u128>();
         // The log takes it.
         let events = Decoder::<Hourly>::new().feed(bucket.encode().as_bytes());
-        assert!(matches!(&events[..], [Event::Block(_)]), "{events:?}");
+        assert!(matches!(&events[..], [BlockEvent::Block(_)]), "{events:?}");
     }
     // No more is imported than all the numbers in the text together.
     let digits =

@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 use flow_agent::backend::iptables::model::family::Family;
 use flow_agent::backend::iptables::model::flow::Direction;
 use flow_agent::backend::iptables::model::ipset::Ipset;
-use flow_agent::backend::iptables::model::set_name::SetName;
+use flow_agent::backend::iptables::model::set_name::RuleSetName;
 use flow_agent::backend::iptables::saved::members::{self, Members};
 use flow_agent::backend::iptables::saved::ruleset::{SavedRule, Table, parse};
 use flow_agent::backend::iptables::saved::sets::{self, Entrance};
-use flow_agent::backend::iptables::saved::view::View;
+use flow_agent::backend::iptables::saved::view::VerifiedSet;
 
 /// Panics where a law is broken.
 pub fn hold(input: &[u8]) {
@@ -46,7 +46,7 @@ pub fn hold(input: &[u8]) {
 }
 
 /// What holds for every ipset that is saved; those of ours, as an agent knows them.
-fn hold_for_ipsets(text: &str) -> BTreeMap<(SetName, Ipset), Members> {
+fn hold_for_ipsets(text: &str) -> BTreeMap<(RuleSetName, Ipset), Members> {
     let mut ours = BTreeMap::new();
     for saved in text.split("create ").skip(1) {
         let name = saved.split([' ', '\n']).next().unwrap_or_default();
@@ -58,7 +58,7 @@ fn hold_for_ipsets(text: &str) -> BTreeMap<(SetName, Ipset), Members> {
             .map(|(port, (bytes, packets))| format!("add {name} {port} packets {packets} bytes {bytes}\n"))
             .collect();
         assert_eq!(members::parse(&format!("create {name}\n{written}"), name).as_ref(), Ok(&members));
-        ours.extend(SetName::parse_ipset(name, Family::V4).map(|key| (key, members)));
+        ours.extend(RuleSetName::parse_ipset(name, Family::V4).map(|key| (key, members)));
     }
     ours
 }
@@ -73,7 +73,7 @@ fn hold_for_sets(table: &Table<'_>) {
             assert_eq!(entrance == Entrance::Absent, sets::jumps(table, &name, direction) == 0);
         }
         let remains = sets::remains(table, &name);
-        let Ok(view) = View::read(table, Family::V4, &name) else { continue };
+        let Ok(view) = VerifiedSet::read(table, Family::V4, &name) else { continue };
         // A whole set has lost nothing, and counts no more than its rules and ipsets do.
         assert_eq!(view.counters, remains);
         assert_eq!(view.others, sets::remaining_others(table, &name));

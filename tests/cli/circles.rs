@@ -69,13 +69,15 @@ fn sources() -> Sources {
         let segments: Vec<&str> = relative.iter().map(|segment| segment.to_str().unwrap()).collect();
         if segments == ["lib"] { String::new() } else { segments.join("::") }
     };
-    let is_for_tests = |path: &str| {
-        path.split("::").any(|segment| segment == "testing" || segment == "tests" || segment.ends_with("_tests"))
-            || path.ends_with("::laws")
-    };
     let files = rust_files(&root).into_iter().map(|file| (module(&file), file));
     let files = files.filter(|(path, _)| path != "main" && !is_for_tests(path));
     files.map(|(path, file)| (path, without_tests(&fs::read_to_string(file).unwrap()))).collect()
+}
+
+/// Whether a module is built for unit tests only.
+pub fn is_for_tests(path: &str) -> bool {
+    path.split("::").any(|segment| segment == "testing" || segment == "tests" || segment.ends_with("_tests"))
+        || path.ends_with("::laws")
 }
 
 /// The code without comments and without the unit tests, which stand at the end of a file.

@@ -11,7 +11,7 @@ use flow_agent::gather::NodeSource;
 use flow_agent::ledger::billing::{Billed, Price};
 use flow_agent::ledger::calendar::BucketLength;
 use flow_agent::ledger::language::Language;
-use flow_agent::ledger::limits::notice::Event;
+use flow_agent::ledger::limits::notice::NoticeEvent;
 use flow_agent::ledger::record::CountMode;
 use flow_agent::ledger::user::{OnQuota, UsedBefore, User};
 use flow_agent::mail::{MailConfig, MailSecurity, MailServer};
@@ -173,7 +173,7 @@ fn every_key_of_quotas_and_channels_arrives() {
         template: Some(directory.join("billing.json")),
         ca_file: None,
         language: Language::Chinese,
-        events: BTreeSet::from([Event::Warn, Event::Cut]),
+        events: BTreeSet::from([NoticeEvent::Warn, NoticeEvent::Cut]),
     };
     let bark = ChannelConfig {
         name: "bark".to_owned(),
@@ -183,7 +183,7 @@ fn every_key_of_quotas_and_channels_arrives() {
         template: None,
         ca_file: Some(directory.join("ca.pem")),
         language: Language::English,
-        events: BTreeSet::from(Event::ALL),
+        events: BTreeSet::from(NoticeEvent::ALL),
     };
     assert_eq!(config.notify, [webhook, bark]);
 }

@@ -37,5 +37,6 @@ mod store;
 #[allow(dead_code, reason = "each test binary uses its own part of it")]
 mod stub;
 mod tls_front;
+mod type_names;
 mod units;
 mod usage;

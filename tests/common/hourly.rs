@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use flow_agent::ledger::block::HourBlock;
-use flow_agent::store::hours::{Hour, Hours};
+use flow_agent::store::hours::{HourItem, Hours};
 use flow_agent::store::journal::Journal;
 use flow_agent::store::{StateDir, StoreError};
 
@@ -29,8 +29,8 @@ pub fn read(state: &StateDir) -> (Vec<u64>, Vec<String>) {
     let always = "0000-01-01".parse().unwrap()..="9999-12-31".parse().unwrap();
     for hour in Hours::read(state, always).unwrap() {
         match hour.unwrap() {
-            Hour::Bucket(bucket) => bytes.push(bucket.lines[0].tcp_in_bytes),
-            Hour::Damage(damage) | Hour::Unfinished(damage) => damages.push(damage.to_string()),
+            HourItem::Bucket(bucket) => bytes.push(bucket.lines[0].tcp_in_bytes),
+            HourItem::Damage(damage) | HourItem::Unfinished(damage) => damages.push(damage.to_string()),
         }
     }
     (bytes, damages)

@@ -1,6 +1,6 @@
 //! The counters outlive the agent: a successor takes them up, or reads them a last time.
 
-use flow_agent::backend::{BackendError, Options, Place, ebpf};
+use flow_agent::backend::{AttachPlace, BackendError, BackendOptions, ebpf};
 use flow_agent::clock;
 use flow_agent::ledger::by_port::ByPort;
 use flow_agent::ledger::record::CountMode;
@@ -31,7 +31,7 @@ fn a_killed_agents_successor_goes_on_where_it_left_off() {
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
         drop(backend);
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
-        let started = start(&Options { known_epochs: [epoch.clone()].into(), ..options }).unwrap();
+        let started = start(&BackendOptions { known_epochs: [epoch.clone()].into(), ..options }).unwrap();
         assert_eq!((started.unseen, started.unadopted), (vec![], Vec::<std::path::PathBuf>::new()));
         let mut backend = started.backend;
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 11));
@@ -67,8 +67,8 @@ fn another_mode_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let observer = Observer::install(&pair.host, &PORTS);
-            let ip = Options { place, ..options(&pair, &PORTS) };
-            let wire = Options { count: CountMode::Wire, ..ip.clone() };
+            let ip = BackendOptions { place, ..options(&pair, &PORTS) };
+            let wire = BackendOptions { count: CountMode::Wire, ..ip.clone() };
             let backend = start(&ip).unwrap().backend;
             let flood = Flood::begin(&pair, &PORTS);
             flood.pass(2_000);
@@ -119,7 +119,7 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
         let known_epochs = [retired.identity().epoch, backend.identity().epoch].into();
         drop((backend, retired));
         let ports = more.clone();
-        let mut started = start(&Options { known_epochs, ports, ..options(&pair, &[]) }).unwrap();
+        let mut started = start(&BackendOptions { known_epochs, ports, ..options(&pair, &[]) }).unwrap();
         assert_eq!(started.retired[0].read(&clock::now).unwrap().ports, last);
         assert_eq!(started.backend.ports(), more);
     });
@@ -183,7 +183,7 @@ fn a_newer_layout_stops_the_start_and_nothing_is_touched() {
         drop(backend);
         let newer = pins(&pair).join("v2-something-else");
         std::fs::create_dir(&newer).unwrap();
-        let options = Options { known_epochs, ..options };
+        let options = BackendOptions { known_epochs, ..options };
         let error = refusal(&options);
         assert!(matches!(error, BackendError::NewerLayout { layout: 2, known: 1, .. }), "{error}");
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
@@ -232,29 +232,29 @@ fn what_was_detached_while_no_agent_ran_is_told() {
     for place in places() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            let options = Options { place, ..options(&pair, &[443]) };
+            let options = BackendOptions { place, ..options(&pair, &[443]) };
             let backend = start(&options).unwrap().backend;
             let last_known = clock::now();
             let known_epochs = [backend.identity().epoch].into();
             drop(backend);
             match place {
-                Place::Clsact => drop(pair.host_tc(&["qdisc", "del", "dev", "wan", "clsact"])),
-                Place::Tcx | Place::Auto => pair.host_ip(&["link", "del", "wan"]),
+                AttachPlace::Clsact => drop(pair.host_tc(&["qdisc", "del", "dev", "wan", "clsact"])),
+                AttachPlace::Tcx | AttachPlace::Auto => pair.host_ip(&["link", "del", "wan"]),
             }
-            if place == Place::Tcx {
+            if place == AttachPlace::Tcx {
                 pair.join("wan", "lan");
             }
             // Something passes, so that it matters.
             pair.host_ip(&["addr", "replace", "10.99.0.2/24", "dev", "wan"]);
             pair.peer_ip(&["addr", "replace", "10.99.0.1/24", "dev", "lan"]);
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
-            let options = Options { known_epochs, last_known: Some(last_known), ..options };
+            let options = BackendOptions { known_epochs, last_known: Some(last_known), ..options };
             let mut started = start(&options).unwrap();
             let [told] = started.unseen.as_slice() else { panic!("{:?}", started.unseen) };
             assert_eq!((told.start, told.interface.as_str()), (last_known, "wan"));
             let why = match place {
-                Place::Clsact => "the counter was detached while no agent ran",
-                Place::Tcx | Place::Auto => "the interface was made again while no agent ran",
+                AttachPlace::Clsact => "the counter was detached while no agent ran",
+                AttachPlace::Tcx | AttachPlace::Auto => "the interface was made again while no agent ran",
             };
             assert_eq!(told.why, why);
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
@@ -271,7 +271,7 @@ fn a_port_that_is_not_wanted_any_more_drains_from_the_start() {
         let both = options(&pair, &[443, 4433]);
         let backend = start(&both).unwrap().backend;
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
-        let mut backend = succeed(backend, &Options { ports: [4433].into(), ..both.clone() }).backend;
+        let mut backend = succeed(backend, &BackendOptions { ports: [4433].into(), ..both.clone() }).backend;
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
         let reading = read_all(&mut *backend);
         assert_eq!((reading.draining, reading.ports[&443].udp_in_packets), ([443].into(), 5));
@@ -292,10 +292,11 @@ fn an_interface_that_is_not_asked_for_any_more_is_let_go() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             pair.join("wan2", "lan2");
-            let both = Options { place, interfaces: vec!["wan".into(), "wan2".into()], ..options(&pair, &[443]) };
+            let both =
+                BackendOptions { place, interfaces: vec!["wan".into(), "wan2".into()], ..options(&pair, &[443]) };
             let backend = start(&both).unwrap().backend;
             assert_eq!(backend.interfaces(), ["wan", "wan2"]);
-            let one = Options { interfaces: vec!["wan".into()], ..both.clone() };
+            let one = BackendOptions { interfaces: vec!["wan".into()], ..both.clone() };
             let started = succeed(backend, &one);
             assert_eq!((started.backend.interfaces(), started.unseen), (vec!["wan".to_owned()], vec![]));
             assert_eq!(std::fs::read_dir(pins(&pair).join("links")).unwrap().count(), 2);
@@ -312,9 +313,9 @@ fn another_place_takes_over_and_the_moment_is_told() {
     let Some(pair) = Pair::make().filter(|_| has_tcx()) else { return };
     inside(&pair.host, || {
         let options = options(&pair, &[443]);
-        let mut backend = start(&Options { place: Place::Clsact, ..options.clone() }).unwrap().backend;
+        let mut backend = start(&BackendOptions { place: AttachPlace::Clsact, ..options.clone() }).unwrap().backend;
         for place in places() {
-            let started = succeed(backend, &Options { place, ..options.clone() });
+            let started = succeed(backend, &BackendOptions { place, ..options.clone() });
             assert_eq!(started.unseen.len(), 1, "{:?}", started.unseen);
             backend = started.backend;
             let before = read(&mut *backend, 443).udp_in_packets;
@@ -329,10 +330,10 @@ fn another_backend_is_handed_what_was_counted_and_nothing_counts_on() {
     for place in places() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            let options = Options { place, ..options(&pair, &[443]) };
+            let options = BackendOptions { place, ..options(&pair, &[443]) };
             let backend = start(&options).unwrap().backend;
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
-            let known = Options { known_epochs: [backend.identity().epoch].into(), ..options.clone() };
+            let known = BackendOptions { known_epochs: [backend.identity().epoch].into(), ..options.clone() };
             drop(backend);
             let [mut retired] = ebpf::find_retired(&known).unwrap().try_into().ok().unwrap();
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use flow_agent::answer::client;
 use flow_agent::ledger::counters::Counters;
-use flow_agent::ledger::now::{Now, PortNow, UserNow, UserState};
+use flow_agent::ledger::now::{Now, PortNow, QuotaStanding, UserNow};
 use flow_agent::ledger::record::Quality;
 
 use crate::agent::Node;
@@ -435,24 +435,24 @@ fn a_user_who_is_cut_is_so_in_the_answer_with_what_was_refused() {
     let user = |name: &str| -> UserNow { now(&node).users.into_iter().find(|user| user.user == name).unwrap() };
     assert_eq!(
         ["alice", "bob", "carol"].map(|name| user(name).state.unwrap()),
-        [UserState::Open, UserState::Open, UserState::Expired]
+        [QuotaStanding::Open, QuotaStanding::Open, QuotaStanding::Expired]
     );
     assert_eq!(user("alice").blocked, None);
     // 10 datagrams of 1,028 bytes: 10,280 of 20,000 are used.
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 1_000, 10));
-    assert_eq!((user("alice").state, user("alice").used), (Some(UserState::Open), Some(10_280)));
+    assert_eq!((user("alice").state, user("alice").used), (Some(QuotaStanding::Open), Some(10_280)));
     // 9 more fit, which is 97 %; the tenth does not, nor does anything after it.
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 1_000, 9));
-    assert_eq!((user("alice").state, user("alice").used), (Some(UserState::Warned), Some(19 * 1_028)));
+    assert_eq!((user("alice").state, user("alice").used), (Some(QuotaStanding::Warned), Some(19 * 1_028)));
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 1_000, 3));
     let alice = user("alice");
-    assert_eq!((alice.state, alice.used), (Some(UserState::Cut), Some(19 * 1_028)));
+    assert_eq!((alice.state, alice.used), (Some(QuotaStanding::Cut), Some(19 * 1_028)));
     let refused = alice.blocked.unwrap();
     assert_eq!((refused.in_bytes, refused.in_packets, refused.out_bytes), (3 * 1_028, 3, 0));
     assert_eq!(port(&now(&node), 443).blocked, Some(refused));
     // A quota that only counts cuts nobody.
     inside(&pair.peer, || send(PEER4, (HOST4, 4433), 1_000, 10));
-    assert_eq!((user("bob").state, user("bob").blocked), (Some(UserState::Warned), None));
+    assert_eq!((user("bob").state, user("bob").blocked), (Some(QuotaStanding::Warned), None));
 
     // `show` says so, too.
     let said = |arguments: &[&str]| String::from_utf8(node.command(arguments).stdout).unwrap();
@@ -470,7 +470,7 @@ fn a_user_who_is_cut_is_so_in_the_answer_with_what_was_refused() {
     // A grant opens, and what was refused stays said.
     assert!(node.command(&["grant", "alice", "100000 B"]).status.success());
     node.signal(rustix::process::Signal::HUP);
-    wait_until("the user is open", Duration::from_secs(10), || user("alice").state == Some(UserState::Open));
+    wait_until("the user is open", Duration::from_secs(10), || user("alice").state == Some(QuotaStanding::Open));
     assert_eq!((user("alice").quota, user("alice").blocked), (Some(120_000), Some(refused)));
     node.stop();
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use flow_agent::backend::{BackendError, Options, Place};
+use flow_agent::backend::{AttachPlace, BackendError, BackendOptions};
 use flow_agent::clock;
 use flow_agent::ledger::counters::Others;
 use flow_agent::ledger::reading::Reading;
@@ -24,7 +24,7 @@ fn datagrams_are_counted_to_the_byte_in_both_families_and_directions() {
     for place in places() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            let started = start(&Options { place, ..options(&pair, &[443, 4433]) }).unwrap();
+            let started = start(&BackendOptions { place, ..options(&pair, &[443, 4433]) }).unwrap();
             let mut backend = started.backend;
             assert!(started.unseen.is_empty() && started.retired.is_empty() && started.unadopted.is_empty());
             assert_eq!((backend.interfaces(), backend.ports()), (vec![WAN.to_owned()], [443, 4433].into()));
@@ -117,7 +117,7 @@ fn frames_that_cannot_be_parsed_are_counted_and_told_when_asked_for() {
         let writer = log.clone();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
-            let mut backend = start(&Options { log: true, ..options(&pair, &[443]) }).unwrap().backend;
+            let mut backend = start(&BackendOptions { log: true, ..options(&pair, &[443]) }).unwrap().backend;
             // IPv4 with a header of two words.
             put(&pair, &frame_to(host_address(&pair), IPV4, &[0x42; 46]), 3);
             let unparsed = read_all(&mut *backend).others.unparsed;
@@ -187,7 +187,7 @@ fn ten_restarts_on_clsact_leave_one_filter_a_direction_and_lose_nothing() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
         let observer = Observer::install(&pair.host, &[443, 4433]);
-        let options = Options { place: Place::Clsact, ..options(&pair, &[443, 4433]) };
+        let options = BackendOptions { place: AttachPlace::Clsact, ..options(&pair, &[443, 4433]) };
         let mut backend = start(&options).unwrap().backend;
         let flood = Flood::begin(&pair, &[443, 4433]);
         for _ in 0..10 {
@@ -211,7 +211,7 @@ fn a_foreign_ingress_qdisc_is_not_replaced() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
         pair.host_tc(&["qdisc", "add", "dev", WAN, "handle", "ffff:", "ingress"]);
-        let clsact = Options { place: Place::Clsact, ..options(&pair, &[443]) };
+        let clsact = BackendOptions { place: AttachPlace::Clsact, ..options(&pair, &[443]) };
         let error = refusal(&clsact);
         assert_eq!(
             error.to_string(),
@@ -232,7 +232,7 @@ fn a_start_that_is_refused_gives_back_the_qdisc_that_it_made() {
         pair.join("wan2", "lan2");
         pair.host_tc(&["qdisc", "add", "dev", "wan2", "handle", "ffff:", "ingress"]);
         let interfaces = vec![WAN.into(), "wan2".into()];
-        let clsact = Options { place: Place::Clsact, interfaces, ..options(&pair, &[443]) };
+        let clsact = BackendOptions { place: AttachPlace::Clsact, interfaces, ..options(&pair, &[443]) };
         assert!(matches!(refusal(&clsact), BackendError::Qdisc { interface, .. } if interface == "wan2"));
         assert!(!pair.host_tc(&["qdisc", "show", "dev", WAN]).contains("clsact"));
     });
@@ -246,7 +246,7 @@ fn a_foreign_filter_at_our_place_is_not_replaced() {
         pair.host_tc(&[
             "filter", "add", "dev", WAN, "egress", "prio", "1", "u32", "match", "u32", "0", "0", "classid", "1:1",
         ]);
-        let clsact = Options { place: Place::Clsact, ..options(&pair, &[443]) };
+        let clsact = BackendOptions { place: AttachPlace::Clsact, ..options(&pair, &[443]) };
         assert!(matches!(refusal(&clsact), BackendError::FilterPlace { direction: "egress", .. }));
         assert!(pair.host_tc(&["filter", "show", "dev", WAN, "egress"]).contains("u32"));
         assert_eq!(pair.host_tc(&["filter", "show", "dev", WAN, "ingress"]), "");
@@ -316,8 +316,8 @@ fn a_program_that_somebody_detached_is_attached_again_and_the_time_told() {
     for place in places() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            let mut backend = start(&Options { place, ..options(&pair, &[443]) }).unwrap().backend;
-            if place == Place::Clsact {
+            let mut backend = start(&BackendOptions { place, ..options(&pair, &[443]) }).unwrap().backend;
+            if place == AttachPlace::Clsact {
                 pair.host_tc(&["qdisc", "del", "dev", WAN, "clsact"]);
             } else {
                 for link in std::fs::read_dir(crate::support::pins(&pair).join("links")).unwrap() {
@@ -346,7 +346,7 @@ fn a_program_that_came_before_while_no_agent_ran_is_overtaken_at_the_start() {
         drop(backend);
         let _stranger = attach_first(index_of(WAN), TCX_INGRESS, TCX_PASS).unwrap();
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
-        let known = Options { known_epochs: [epoch].into(), last_known: Some(last_known), ..options };
+        let known = BackendOptions { known_epochs: [epoch].into(), last_known: Some(last_known), ..options };
         let mut started = start(&known).unwrap();
         let [told] = started.unseen.as_slice() else { panic!("{:?}", started.unseen) };
         assert_eq!(told.start, last_known);
@@ -360,7 +360,8 @@ fn a_program_that_came_before_while_no_agent_ran_is_overtaken_at_the_start() {
 fn a_filter_that_came_before_is_overtaken_and_the_time_told() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
-        let mut backend = start(&Options { place: Place::Clsact, ..options(&pair, &[443]) }).unwrap().backend;
+        let mut backend =
+            start(&BackendOptions { place: AttachPlace::Clsact, ..options(&pair, &[443]) }).unwrap().backend;
         let program = pair.bpffs.join("stranger");
         stranger::pin(TCX_PASS, &program).unwrap();
         // The newest filter of a priority is the first that a packet meets.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flow_agent::backend::{Backend, InterfaceEvents, Options};
+use flow_agent::backend::{Backend, BackendOptions, InterfaceEvents};
 use flow_agent::clock;
 use flow_agent::ledger::reading::Unseen;
 
@@ -22,11 +22,11 @@ fn address(pair: &Pair) {
 fn a_missing_interface_is_named_with_those_that_are_there() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
-        let error = refusal(&Options { interfaces: vec!["eth9".into()], ..options(&pair, &[443]) });
+        let error = refusal(&BackendOptions { interfaces: vec!["eth9".into()], ..options(&pair, &[443]) });
         assert_eq!(error.to_string(), "interface `eth9` does not exist");
         assert_eq!(error.help().unwrap(), "there are: lo, wan");
         // A glob may match nothing yet.
-        start(&Options { interfaces: vec!["eth*".into()], ..options(&pair, &[443]) }).unwrap();
+        start(&BackendOptions { interfaces: vec!["eth*".into()], ..options(&pair, &[443]) }).unwrap();
     });
 }
 
@@ -77,7 +77,7 @@ fn new_interfaces_that_match_a_glob_are_counted() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
         let mut backend =
-            start(&Options { interfaces: vec!["wan*".into()], ..options(&pair, &[443]) }).unwrap().backend;
+            start(&BackendOptions { interfaces: vec!["wan*".into()], ..options(&pair, &[443]) }).unwrap().backend;
         pair.join("wan2", "lan2");
         inspect(&mut *backend);
         assert_eq!(backend.interfaces(), [WAN, "wan2"]);
@@ -92,7 +92,7 @@ fn a_new_interface_that_has_not_moved_a_packet_hid_nothing() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
         let mut backend =
-            start(&Options { interfaces: vec!["wan*".into()], ..options(&pair, &[443]) }).unwrap().backend;
+            start(&BackendOptions { interfaces: vec!["wan*".into()], ..options(&pair, &[443]) }).unwrap().backend;
         // Down, so that not even the kernel sends on it.
         pair.host_ip(&["link", "add", "wan3", "type", "veth", "peer", "name", "lan3"]);
         assert_eq!(inspect(&mut *backend), []);
@@ -107,7 +107,7 @@ fn a_moved_default_route_is_followed() {
         pair.join("wan2", "lan2");
         pair.host_ip(&["addr", "add", "10.98.0.2/24", "dev", "wan2"]);
         let mut backend =
-            start(&Options { interfaces: vec!["auto".into()], ..options(&pair, &[443]) }).unwrap().backend;
+            start(&BackendOptions { interfaces: vec!["auto".into()], ..options(&pair, &[443]) }).unwrap().backend;
         assert_eq!(backend.interfaces(), [WAN]);
         pair.host_ip(&["route", "del", "default"]);
         assert_eq!(inspect(&mut *backend), []);
@@ -126,7 +126,8 @@ fn a_moved_default_route_is_followed() {
 fn a_renamed_interface_is_followed_as_far_as_it_is_asked_for() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
-        let mut backend = start(&Options { interfaces: vec!["w*".into()], ..options(&pair, &[443]) }).unwrap().backend;
+        let mut backend =
+            start(&BackendOptions { interfaces: vec!["w*".into()], ..options(&pair, &[443]) }).unwrap().backend;
         pair.host_ip(&["link", "set", WAN, "down"]);
         pair.host_ip(&["link", "set", WAN, "name", "w.an2"]);
         pair.host_ip(&["link", "set", "w.an2", "up"]);
@@ -152,7 +153,7 @@ fn a_device_without_a_link_layer_is_counted_by_its_own_programs() {
         pair.host_ip(&["tuntap", "add", "tun0", "mode", "tun"]);
         pair.host_ip(&["addr", "add", "10.97.0.1/24", "dev", "tun0"]);
         pair.host_ip(&["link", "set", "tun0", "up"]);
-        let options = Options { interfaces: vec!["tun0".into()], ..options(&pair, &[443]) };
+        let options = BackendOptions { interfaces: vec!["tun0".into()], ..options(&pair, &[443]) };
         let mut backend = start(&options).unwrap().backend;
         let tun = Tun::open("tun0");
         // 20 bytes of IPv4, 8 of UDP, 4 of payload: from 10.97.0.2:5000 to 10.97.0.1:443.

@@ -9,20 +9,20 @@ mod limits;
 mod ports;
 mod reload;
 
-use flow_agent::backend::{Backend, BackendError, Options, Started, iptables};
+use flow_agent::backend::{Backend, BackendError, BackendOptions, Started, iptables};
 use flow_agent::clock;
 
 pub use crate::common::variant::Variant;
 
 impl Variant {
-    pub fn start(&self, options: &Options) -> Result<Started, BackendError> {
+    pub fn start(&self, options: &BackendOptions) -> Result<Started, BackendError> {
         iptables::start_with(options, &clock::now, &self.path())
     }
 
     /// Starts a successor of the agent whose counters these are, after it was killed.
-    pub fn succeed(&self, killed: Box<dyn Backend>, options: &Options) -> Started {
+    pub fn succeed(&self, killed: Box<dyn Backend>, options: &BackendOptions) -> Started {
         let known_epochs = [killed.identity().epoch].into();
         drop(killed);
-        self.start(&Options { known_epochs, ..options.clone() }).unwrap()
+        self.start(&BackendOptions { known_epochs, ..options.clone() }).unwrap()
     }
 }

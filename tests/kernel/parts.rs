@@ -4,7 +4,7 @@ use std::io::{IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use flow_agent::backend::{Backend, Options};
+use flow_agent::backend::{Backend, BackendOptions};
 use flow_agent::ledger::reading::Reading;
 use flow_agent::ledger::record::CountMode;
 
@@ -43,8 +43,8 @@ pub fn send_segmented(from: (IpAddr, u16), to: SocketAddr, segment: u16, bytes: 
     assert_eq!(socket.send_to(&vec![b'x'; bytes], to).unwrap(), bytes);
 }
 
-fn on_the_wire(pair: &Pair) -> Options {
-    Options { count: CountMode::Wire, ..options(pair, &[443]) }
+fn on_the_wire(pair: &Pair) -> BackendOptions {
+    BackendOptions { count: CountMode::Wire, ..options(pair, &[443]) }
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn datagrams_sent_as_one_buffer_are_one_packet_for_the_host_and_many_on_the_wire
         // So that the device is handed the segments, and counts them.
         pair.host_ip(&["link", "set", WAN, "gso_max_segs", "1"]);
         for (mode, bytes, packets) in [(CountMode::Ip, 28 + 6000, 1), (CountMode::Wire, 5 * 28 + 6000, 5)] {
-            let mut backend = start(&Options { count: mode, ..options(&pair, &[443]) }).unwrap().backend;
+            let mut backend = start(&BackendOptions { count: mode, ..options(&pair, &[443]) }).unwrap().backend;
             let before = pair.host_counters(WAN);
             send_segmented((HOST4, 443), (PEER4, 9).into(), 1200, 6000);
             let after = pair.host_counters(WAN);
@@ -189,7 +189,7 @@ fn headers_out_of_direct_reach_are_read_all_the_same() {
         pair.host_ip(&["link", "set", "tap0", "address", "02:00:00:00:00:01", "up"]);
         // Coalescing would move the headers into reach.
         switch_off("tap0", COALESCING);
-        let options = Options { interfaces: vec!["tap0".into()], ..options(&pair, &[443]) };
+        let options = BackendOptions { interfaces: vec!["tap0".into()], ..options(&pair, &[443]) };
         let mut backend = start(&options).unwrap().backend;
         let udp = frames::udp(5000, 443, 100);
         for packet in [

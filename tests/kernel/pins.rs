@@ -3,13 +3,13 @@
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::process::Command;
 
-use flow_agent::backend::{BackendError, Options, Place, ebpf};
+use flow_agent::backend::{AttachPlace, BackendError, BackendOptions, ebpf};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside, run};
 use crate::support::{INSTANCE, options, pinned_sets, pins, places, read, read_all, refusal, send, start, succeed};
 
-fn distrusted(options: &Options) -> String {
+fn distrusted(options: &BackendOptions) -> String {
     match refusal(options) {
         BackendError::Untrusted { why, .. } => why,
         other => panic!("{other}"),
@@ -70,7 +70,7 @@ fn a_second_agent_is_told_who_is_there() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
         let first = start(&options(&pair, &[443])).unwrap();
-        let second = Options { instance: "second-instance".into(), ..options(&pair, &[443]) };
+        let second = BackendOptions { instance: "second-instance".into(), ..options(&pair, &[443]) };
         match refusal(&second) {
             BackendError::Busy { interface, holder } => {
                 assert_eq!(interface, WAN);
@@ -88,7 +88,7 @@ fn a_second_agent_is_told_who_is_there() {
         }
         // Another bpffs hides the pins, not the programs.
         let other = Pair::make().unwrap();
-        let hidden = Options { bpffs: other.bpffs.clone(), ..second.clone() };
+        let hidden = BackendOptions { bpffs: other.bpffs.clone(), ..second.clone() };
         assert!(matches!(refusal(&hidden), BackendError::Foreign { .. }));
         ebpf::uninstall(&pair.bpffs, INSTANCE).unwrap();
         start(&second).unwrap();
@@ -99,10 +99,10 @@ fn a_second_agent_is_told_who_is_there() {
 fn a_second_agent_on_clsact_is_told_who_is_there() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
-        drop(start(&Options { place: Place::Clsact, ..options(&pair, &[443]) }).unwrap());
-        let second = Options { instance: "second-instance".into(), ..options(&pair, &[443]) };
-        for place in [Place::Clsact, Place::Tcx] {
-            match refusal(&Options { place, ..second.clone() }) {
+        drop(start(&BackendOptions { place: AttachPlace::Clsact, ..options(&pair, &[443]) }).unwrap());
+        let second = BackendOptions { instance: "second-instance".into(), ..options(&pair, &[443]) };
+        for place in [AttachPlace::Clsact, AttachPlace::Tcx] {
+            match refusal(&BackendOptions { place, ..second.clone() }) {
                 BackendError::Foreign { owner, .. } => assert_eq!(owner, format!("instance {INSTANCE}")),
                 other => panic!("{other}"),
             }
@@ -116,8 +116,11 @@ fn two_agents_share_a_host_when_they_count_different_interfaces() {
     inside(&pair.host, || {
         pair.join("wan2", "lan2");
         let _first = start(&options(&pair, &[443])).unwrap();
-        let second =
-            Options { instance: "second-instance".into(), interfaces: vec!["wan2".into()], ..options(&pair, &[443]) };
+        let second = BackendOptions {
+            instance: "second-instance".into(),
+            interfaces: vec!["wan2".into()],
+            ..options(&pair, &[443])
+        };
         start(&second).unwrap();
     });
 }
@@ -127,7 +130,7 @@ fn uninstalling_leaves_nothing_of_ours_and_everything_of_others() {
     for place in places() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            let options = Options { place, ..options(&pair, &[443]) };
+            let options = BackendOptions { place, ..options(&pair, &[443]) };
             let started = start(&options).unwrap();
             let survey = ebpf::survey(&pair.bpffs, INSTANCE).unwrap();
             assert_eq!(survey.sets[0].ports, [443].into());
@@ -135,7 +138,7 @@ fn uninstalling_leaves_nothing_of_ours_and_everything_of_others() {
             assert!(matches!(ebpf::uninstall(&pair.bpffs, INSTANCE), Err(BackendError::Busy { .. })));
             drop(started);
             let removed = ebpf::uninstall(&pair.bpffs, INSTANCE).unwrap();
-            let kind = if place == Place::Clsact { "filter" } else { "link" };
+            let kind = if place == AttachPlace::Clsact { "filter" } else { "link" };
             assert_eq!(removed[..2], [format!("{kind} on wan (ingress)"), format!("{kind} on wan (egress)")]);
             assert!(!pair.bpffs.join("flow-agent").exists());
             assert!(!pair.host_tc(&["qdisc", "show", "dev", WAN]).contains("clsact"));
@@ -148,7 +151,7 @@ fn uninstalling_leaves_nothing_of_ours_and_everything_of_others() {
         pair.join("wan2", "lan2");
         pair.host_tc(&["qdisc", "add", "dev", WAN, "clsact"]);
         let interfaces = vec![WAN.into(), "wan2".into()];
-        drop(start(&Options { place: Place::Clsact, interfaces, ..options(&pair, &[443]) }).unwrap());
+        drop(start(&BackendOptions { place: AttachPlace::Clsact, interfaces, ..options(&pair, &[443]) }).unwrap());
         pair.host_tc(&[
             "filter", "add", "dev", "wan2", "ingress", "prio", "7", "u32", "match", "u32", "0", "0", "classid", "1:1",
         ]);
@@ -166,7 +169,7 @@ fn bpffs_is_mounted_where_it_is_not_and_for_us_alone() {
     inside(&pair.host, || {
         let bpffs = pair.bpffs.with_file_name("other");
         let _mounted = Unmount(bpffs.clone());
-        let started = start(&Options { bpffs: bpffs.clone(), ..options(&pair, &[443]) }).unwrap();
+        let started = start(&BackendOptions { bpffs: bpffs.clone(), ..options(&pair, &[443]) }).unwrap();
         assert!(started.backend.identity().pinned);
         assert_eq!(std::fs::metadata(&bpffs).unwrap().permissions().mode() & 0o777, 0o700);
         drop(started);
@@ -192,7 +195,7 @@ fn without_bpffs_it_counts_as_long_as_it_lives_and_says_so() {
             // A file is no place to mount on.
             let bpffs = pair.bpffs.with_file_name("file");
             std::fs::write(&bpffs, "").unwrap();
-            let options = Options { place, bpffs, ..options(&pair, &[443]) };
+            let options = BackendOptions { place, bpffs, ..options(&pair, &[443]) };
             let mut backend = start(&options).unwrap().backend;
             assert!(!backend.identity().pinned);
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
@@ -203,7 +206,7 @@ fn without_bpffs_it_counts_as_long_as_it_lives_and_says_so() {
             drop(backend);
             assert!(!pair.host_tc(&["filter", "show", "dev", WAN, "ingress"]).contains("bpf"));
             // Nothing of it is in the way of the next, whoever it is.
-            start(&Options { instance: "second-instance".into(), ..options }).unwrap();
+            start(&BackendOptions { instance: "second-instance".into(), ..options }).unwrap();
         });
     }
 }
@@ -217,7 +220,7 @@ fn three_capabilities_are_enough() {
             let sets = CapabilitySets { effective: three, permitted: three, inheritable: CapabilitySet::empty() };
             // Of this thread alone, which ends with the test.
             set_capabilities(None, sets).unwrap();
-            let options = Options { place, ..options(&pair, &[443]) };
+            let options = BackendOptions { place, ..options(&pair, &[443]) };
             let backend = start(&options).unwrap().backend;
             let mut started = succeed(backend, &options);
             assert_eq!(started.unseen, []);

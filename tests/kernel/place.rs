@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use flow_agent::backend::{Options, Place};
+use flow_agent::backend::{AttachPlace, BackendOptions};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use serde_json::Value;
 
@@ -15,7 +15,7 @@ fn auto_attaches_by_links_where_the_kernel_has_tcx_and_by_filters_elsewhere() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
         let options = options(&pair, &[443]);
-        assert_eq!(options.place, Place::Auto);
+        assert_eq!(options.place, AttachPlace::Auto);
         let _started = start(&options).unwrap();
         let filters = ["ingress", "egress"]
             .map(|direction| pair.host_tc(&["filter", "show", "dev", WAN, direction]).matches("direct-action").count());
@@ -53,13 +53,13 @@ fn auto_attaches_to_very_many_devices_by_filters_and_stays_there_until_others_co
     let Some(pair) = Pair::make().filter(|_| has_tcx()) else { return };
     make_many(&pair);
     inside(&pair.host, || {
-        let many = Options { interfaces: vec!["many*".into()], ..options(&pair, &[443]) };
+        let many = BackendOptions { interfaces: vec!["many*".into()], ..options(&pair, &[443]) };
         let first = start(&many).unwrap();
         assert_eq!((first.backend.interfaces().len(), qdiscs(&pair)), (MANY, MANY));
         let epoch = first.backend.identity().epoch;
         drop(first);
         // Fewer devices by now: what is attached stays.
-        let known = Options { known_epochs: [epoch].into(), ..many };
+        let known = BackendOptions { known_epochs: [epoch].into(), ..many };
         pair.host_ip(&["link", "del", "many0"]);
         let second = start(&known).unwrap();
         assert_eq!((second.backend.interfaces().len(), qdiscs(&pair), second.unseen), (MANY - 1, MANY - 1, vec![]));
@@ -80,7 +80,7 @@ fn auto_attaches_by_links_where_something_keeps_filters_away_from_one_of_very_ma
     make_many(&pair);
     pair.host_tc(&["qdisc", "add", "dev", "many7", "ingress"]);
     inside(&pair.host, || {
-        let many = Options { interfaces: vec!["many*".into()], ..options(&pair, &[443]) };
+        let many = BackendOptions { interfaces: vec!["many*".into()], ..options(&pair, &[443]) };
         let started = start(&many).unwrap();
         assert_eq!((started.backend.interfaces().len(), qdiscs(&pair)), (MANY, 0));
     });

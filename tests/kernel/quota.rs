@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use flow_agent::backend::Backend;
 use flow_agent::clock;
 use flow_agent::ledger::counters::Counters;
-use flow_agent::ledger::limits::budget::{Budget, Limit, NextMonth, Quota, Transferred};
+use flow_agent::ledger::limits::budget::{Limit, MonthlyQuota, NextMonth, Transferred, UserBudget};
 
 use self::traffic::{Arrived, Senders};
 use crate::common::daemon::wait_until;
@@ -33,12 +33,12 @@ fn bound() -> u64 {
     cpus * (65_536 + 65_536 + 14)
 }
 
-fn budget(limit: Limit) -> Budget {
-    let quota = Some(Quota { limit, next: None });
-    Budget { user: "acct-8388".into(), ports: BTreeSet::from([PORT]), quota, expires_at: None }
+fn budget(limit: Limit) -> UserBudget {
+    let quota = Some(MonthlyQuota { limit, next: None });
+    UserBudget { user: "acct-8388".into(), ports: BTreeSet::from([PORT]), quota, expires_at: None }
 }
 
-fn enforce(backend: &mut dyn Backend, budget: &Budget) {
+fn enforce(backend: &mut dyn Backend, budget: &UserBudget) {
     backend.enforce(std::slice::from_ref(budget), clock::now()).unwrap();
 }
 
@@ -69,7 +69,8 @@ fn a_port_transfers_no_byte_more_than_its_budget_and_others_all_they_want() {
         in_host(|pair| {
             let arrived = Arrived::install(pair, PORT);
             let unlimited = Observer::install(&pair.host, &[OTHER]);
-            let mut started = start(&flow_agent::backend::Options { place, ..options(pair, &[PORT, OTHER]) }).unwrap();
+            let mut started =
+                start(&flow_agent::backend::BackendOptions { place, ..options(pair, &[PORT, OTHER]) }).unwrap();
             enforce(started.backend.as_mut(), &budget(Limit::Both(LIMIT)));
             let senders = Senders::begin(pair, PORT);
             wait_until("the port is cut", Duration::from_secs(120), || {
@@ -106,7 +107,7 @@ fn each_rule_bills_the_directions_that_it_names() {
         in_host(|pair| {
             let arrived = Arrived::install(pair, port);
             let mut started = start(&options(pair, &[port])).unwrap();
-            enforce(started.backend.as_mut(), &Budget { ports: BTreeSet::from([port]), ..budget(limit) });
+            enforce(started.backend.as_mut(), &UserBudget { ports: BTreeSet::from([port]), ..budget(limit) });
             let senders = Senders::begin(pair, port);
             wait_until("the port is cut", Duration::from_secs(60), || {
                 !read_all(started.backend.as_mut()).blocked.is_empty()
@@ -218,8 +219,8 @@ fn the_month_turns_without_an_agent() {
         let mut started = start(&options).unwrap();
         let (limit, next) = (2_000_000, 3_000_000);
         let at = clock::now().wall + TimeDelta::seconds(4);
-        let quota = Some(Quota { limit: Limit::Both(limit), next: Some(NextMonth { at, bytes: next }) });
-        enforce(started.backend.as_mut(), &Budget { quota, ..budget(Limit::Both(0)) });
+        let quota = Some(MonthlyQuota { limit: Limit::Both(limit), next: Some(NextMonth { at, bytes: next }) });
+        enforce(started.backend.as_mut(), &UserBudget { quota, ..budget(Limit::Both(0)) });
         let identity = started.backend.identity();
         drop(started);
         let senders = Senders::begin(pair, PORT);
@@ -235,7 +236,7 @@ fn the_month_turns_without_an_agent() {
         assert!(passed <= limit + next && passed + 2 * bound() > limit + next, "{passed}");
         // A successor knows how much of it is used: the counters tell.
         let known_epochs = [identity.epoch].into();
-        let mut started = start(&flow_agent::backend::Options { known_epochs, ..options }).unwrap();
+        let mut started = start(&flow_agent::backend::BackendOptions { known_epochs, ..options }).unwrap();
         assert_eq!(bytes(read(started.backend.as_mut(), PORT)), passed);
     });
 }
@@ -246,7 +247,7 @@ fn who_expires_is_cut_at_that_instant_and_who_is_prolonged_goes_on() {
         let arrived = Arrived::install(pair, PORT);
         let mut started = start(&options(pair, &[PORT])).unwrap();
         let at = clock::now().wall + TimeDelta::seconds(1);
-        let expires = |at| Budget { quota: None, expires_at: Some(at), ..budget(Limit::Both(0)) };
+        let expires = |at| UserBudget { quota: None, expires_at: Some(at), ..budget(Limit::Both(0)) };
         enforce(started.backend.as_mut(), &expires(at));
         let senders = Senders::begin(pair, PORT);
         wait_until("the user has expired", Duration::from_secs(60), || {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use flow_agent::backend::{Backend, BackendError, Options, Place, Started, ebpf};
+use flow_agent::backend::{AttachPlace, Backend, BackendError, BackendOptions, Started, ebpf};
 use flow_agent::clock;
 use flow_agent::ledger::counters::Counters;
 use flow_agent::ledger::reading::Reading;
@@ -16,8 +16,8 @@ use crate::common::observer::Observed;
 pub const INSTANCE: &str = "test-instance";
 
 /// Options of an agent in the pair's host that counts `ports` on its WAN.
-pub fn options(pair: &Pair, ports: &[u16]) -> Options {
-    Options {
+pub fn options(pair: &Pair, ports: &[u16]) -> BackendOptions {
+    BackendOptions {
         instance: INSTANCE.into(),
         bpffs: pair.bpffs.clone(),
         interfaces: vec![WAN.into()],
@@ -28,7 +28,7 @@ pub fn options(pair: &Pair, ports: &[u16]) -> Options {
         newest_epoch: None,
         last_known: None,
         allow_stacked: false,
-        place: Place::Auto,
+        place: AttachPlace::Auto,
         log: false,
     }
 }
@@ -72,17 +72,17 @@ pub fn is_guarded() -> bool {
 }
 
 /// The places at which programs can be attached on this kernel.
-pub fn places() -> Vec<Place> {
-    if has_tcx() { vec![Place::Tcx, Place::Clsact] } else { vec![Place::Clsact] }
+pub fn places() -> Vec<AttachPlace> {
+    if has_tcx() { vec![AttachPlace::Tcx, AttachPlace::Clsact] } else { vec![AttachPlace::Clsact] }
 }
 
 /// Starts an agent's backend; in the namespace of the calling thread.
-pub fn start(options: &Options) -> Result<Started, BackendError> {
+pub fn start(options: &BackendOptions) -> Result<Started, BackendError> {
     ebpf::start(options, clock::now())
 }
 
 /// Why an agent's backend does not start.
-pub fn refusal(options: &Options) -> BackendError {
+pub fn refusal(options: &BackendOptions) -> BackendError {
     match start(options) {
         Ok(_) => panic!("it started"),
         Err(error) => error,
@@ -91,10 +91,10 @@ pub fn refusal(options: &Options) -> BackendError {
 
 /// Starts a successor of the agent whose counters these are, after it was killed: its backend is gone, what it had in the
 /// kernel is not.
-pub fn succeed(killed: Box<dyn Backend>, options: &Options) -> Started {
+pub fn succeed(killed: Box<dyn Backend>, options: &BackendOptions) -> Started {
     let known_epochs = [killed.identity().epoch].into();
     drop(killed);
-    start(&Options { known_epochs, ..options.clone() }).unwrap()
+    start(&BackendOptions { known_epochs, ..options.clone() }).unwrap()
 }
 
 pub fn read_all(backend: &mut dyn Backend) -> Reading {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flow_agent::mail::{Content, Delivery, Header, Letter, Mailer as _, Scope, SmtpMailer, Timing, compose};
+use flow_agent::mail::{Delivery, Header, Letter, LetterContent, Mailer as _, Scope, SmtpMailer, SmtpTiming, compose};
 use flow_agent::mail::{MailConfig, MailSecurity, MailServer};
 use serde_json::Value;
 
@@ -209,7 +209,7 @@ fn letter() -> Letter {
         language: None,
         at,
     };
-    let content = Content {
+    let content = LetterContent {
         subject: "x".to_owned(),
         text: ".\n..\nQUIT\n".to_owned(),
         html: "<p>x</p>".to_owned(),
@@ -229,7 +229,7 @@ fn mailer_at(port: u16, password_file: Option<PathBuf>) -> SmtpMailer {
     let from = "report@example.com".to_owned();
     let config = MailConfig { server, username, password_file, ca_file: None, from, admins: Vec::new() };
     let limit = Duration::from_millis(300);
-    SmtpMailer::new(&config, Timing { step: limit, greeting: limit, answer: limit }).unwrap()
+    SmtpMailer::new(&config, SmtpTiming { step: limit, greeting: limit, answer: limit }).unwrap()
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::fs;
 use std::time::Duration;
 
 use flow_agent::mail::{
-    Content, Delivery, Header, Letter, MailConfig, MailSecurity, MailServer, Mailer as _, Scope, SmtpMailer, Timing,
-    compose,
+    Delivery, Header, Letter, LetterContent, MailConfig, MailSecurity, MailServer, Mailer as _, Scope, SmtpMailer,
+    SmtpTiming, compose,
 };
 
 use crate::alone::{Alone, states};
@@ -38,7 +38,7 @@ fn letter() -> Letter {
         at,
     };
     let text = "x\n".to_owned();
-    compose(&header, &Content { subject: text.clone(), text: text.clone(), html: text, attachments: Vec::new() })
+    compose(&header, &LetterContent { subject: text.clone(), text: text.clone(), html: text, attachments: Vec::new() })
         .unwrap()
 }
 
@@ -77,7 +77,8 @@ impl Talk {
     fn hand_over(&self, stage: &str, reply: &[u8]) -> (Outcome, String) {
         self.server.answer(stage, reply);
         let limit = Duration::from_secs(60);
-        let mut mailer = SmtpMailer::new(&self.config, Timing { step: limit, greeting: limit, answer: limit }).unwrap();
+        let mut mailer =
+            SmtpMailer::new(&self.config, SmtpTiming { step: limit, greeting: limit, answer: limit }).unwrap();
         self.runtime.block_on(async {
             if let Err(refusal) = mailer.offer(&letter()).await {
                 return (Outcome::Refused(refusal.scope, refusal.is_transient), refusal.reply);

@@ -31,23 +31,23 @@ pub struct Options {}
 /// A node of the demo: its name, and the customers' ports whose traffic differs so that a mix-up would show.
 struct Node {
     name: &'static str,
-    plan: &'static [traffic::Plan],
+    plan: &'static [traffic::TrafficPlan],
 }
 
 const NODES: &[Node] = &[
     Node {
         name: "hk-1",
         plan: &[
-            traffic::Plan { port: 443, upload_bytes: 3_000_000, download_bytes: 40_000_000, datagrams: 0 },
-            traffic::Plan { port: 4433, upload_bytes: 200_000, download_bytes: 1_500_000, datagrams: 0 },
-            traffic::Plan { port: 8388, upload_bytes: 1_000_000, download_bytes: 9_000_000, datagrams: 2_000 },
+            traffic::TrafficPlan { port: 443, upload_bytes: 3_000_000, download_bytes: 40_000_000, datagrams: 0 },
+            traffic::TrafficPlan { port: 4433, upload_bytes: 200_000, download_bytes: 1_500_000, datagrams: 0 },
+            traffic::TrafficPlan { port: 8388, upload_bytes: 1_000_000, download_bytes: 9_000_000, datagrams: 2_000 },
         ],
     },
     Node {
         name: "fr-1",
         plan: &[
-            traffic::Plan { port: 443, upload_bytes: 500_000, download_bytes: 7_000_000, datagrams: 0 },
-            traffic::Plan { port: 8388, upload_bytes: 20_000, download_bytes: 25_000_000, datagrams: 500 },
+            traffic::TrafficPlan { port: 443, upload_bytes: 500_000, download_bytes: 7_000_000, datagrams: 0 },
+            traffic::TrafficPlan { port: 8388, upload_bytes: 20_000, download_bytes: 25_000_000, datagrams: 500 },
         ],
     },
 ];

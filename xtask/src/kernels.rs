@@ -24,7 +24,7 @@ pub use apt::debian_mirror;
 use series::Series;
 pub use suite::Choice;
 use suite::Suite;
-use table::Row;
+use table::KernelRow;
 pub use table::lines;
 use verdict::Outcome;
 
@@ -63,7 +63,7 @@ pub fn run(names: &[String], choice: Choice<'_>) -> Result<()> {
     Ok(())
 }
 
-fn test(series: &'static Series, suite: &Suite) -> Result<Row> {
+fn test(series: &'static Series, suite: &Suite) -> Result<KernelRow> {
     let directory = root().join(DIRECTORY).join(series.name);
     fs::create_dir_all(&directory)?;
     let kernel = kernel::fetch(series, &directory)?;
@@ -86,5 +86,5 @@ fn test(series: &'static Series, suite: &Suite) -> Result<Row> {
     if objection.is_none() && outcome.fact("kernel") != Some(&kernel.release) {
         objection = Some(format!("ran {:?} instead of {}", outcome.fact("kernel"), kernel.release));
     }
-    Ok(Row { series: series.name, outcome, objection, took: started_at.elapsed() })
+    Ok(KernelRow { series: series.name, outcome, objection, took: started_at.elapsed() })
 }

@@ -26,4 +26,4 @@ pub use kernel::possible_cpus;
 pub use pins::layout::slots_for;
 pub use probe::probe;
 pub use start::{find_retired, look, start};
-pub use uninstall::{Survey, SurveyedAttachment, SurveyedSet, survey, uninstall};
+pub use uninstall::{Survey, SurveyedAttachment, SurveyedPins, survey, uninstall};

@@ -28,4 +28,4 @@ pub use instances::instances;
 pub use model::pace::overshoot;
 pub use model::set_name::instance_tag;
 pub use start::{find_retired, probe, start, start_with};
-pub use uninstall::{SurveyedSet, survey, survey_tag, uninstall, uninstall_tag};
+pub use uninstall::{SurveyedRules, survey, survey_tag, uninstall, uninstall_tag};

@@ -11,9 +11,10 @@ mod sockets;
 pub use devices::{default_routes, device, devices, interfaces, route, with_addresses};
 pub use events::InterfaceEvents;
 pub use filters::{
-    Direction, Filter, add_clsact, delete_clsact, delete_filter, filters, filters_at_hook, ingress_qdisc,
-    ingress_qdiscs, set_filter,
+    Filter, add_clsact, delete_clsact, delete_filter, filters, filters_at_hook, ingress_qdisc, ingress_qdiscs,
+    set_filter,
 };
+pub use flow_common::frame::Direction;
 pub use nftables::{add_counting_rule, base_chains, has_table, remove_unused, ruleset_generation, table_handle};
 pub use sockets::close_connections;
 

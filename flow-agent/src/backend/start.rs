@@ -1,7 +1,7 @@
 //! Which backend counts: eBPF where the kernel lets us, iptables where it does not. What the other one left is retired.
 
 use super::iptables::IptablesError;
-use super::{BackendChoice, BackendError, Options, Started, ebpf, iptables};
+use super::{BackendChoice, BackendError, BackendOptions, Started, ebpf, iptables};
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::BackendKind;
 
@@ -10,7 +10,11 @@ use crate::ledger::record::BackendKind;
 ///
 /// # Errors
 /// What the backend refuses. `auto` falls back to iptables only where the kernel refuses eBPF, and says why.
-pub fn start(choice: BackendChoice, options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+pub fn start(
+    choice: BackendChoice,
+    options: &BackendOptions,
+    now: &dyn Fn() -> Moment,
+) -> Result<Started, BackendError> {
     match choice {
         BackendChoice::Ebpf => with_ebpf(options, now),
         BackendChoice::Iptables => with_iptables(options, now),
@@ -26,7 +30,7 @@ pub fn start(choice: BackendChoice, options: &Options, now: &dyn Fn() -> Moment)
     }
 }
 
-fn with_ebpf(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+fn with_ebpf(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
     if !has_rules(options)? {
         return ebpf::start(options, now());
     }
@@ -41,7 +45,7 @@ fn with_ebpf(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, Bac
     Ok(Started { retired, ..started })
 }
 
-fn with_iptables(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+fn with_iptables(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
     // Not before it is known that rules can take over: where they cannot, what the programs feed counts on.
     iptables::probe(options)?;
     let stopped_at = now();
@@ -67,7 +71,7 @@ fn switched(started: &Started, was_counting: bool, from: BackendKind, start: Mom
 
 /// Whether this instance has rules. A host whose tables cannot be read has none of ours that could be let go; but rules that
 /// are there count on, and nobody may count beside them.
-fn has_rules(options: &Options) -> Result<bool, BackendError> {
+fn has_rules(options: &BackendOptions) -> Result<bool, BackendError> {
     match iptables::survey(&options.instance) {
         Ok(sets) => Ok(!sets.is_empty()),
         Err(BackendError::Iptables(error @ IptablesError::NoIpset)) => Err(error.into()),

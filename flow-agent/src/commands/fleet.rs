@@ -5,9 +5,9 @@ use super::{Common, output};
 use crate::clock;
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
-use crate::fleet::schema::{self, Flavour, SCHEMA_VERSION, Target};
+use crate::fleet::schema::{self, Flavour, SCHEMA_VERSION, SchemaTarget};
 use crate::fleet::status::{self, NodeStatus};
-use crate::fleet::{Client, FleetError, Timing};
+use crate::fleet::{Client, FleetError, RequestTiming};
 use crate::render::table;
 
 /// Make the tables in ClickHouse, and see how far each node has come
@@ -55,13 +55,13 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
             let database =
                 config.fleet.as_ref().map_or_else(|| "flow_agent".to_owned(), |fleet| fleet.database.clone());
             let flavour = if reduced { Flavour::Reduced } else { Flavour::Full };
-            output::print(&schema::text(&Target { flavour, database, cluster }))?;
+            output::print(&schema::text(&SchemaTarget { flavour, database, cluster }))?;
             Ok(Code::Done)
         }
         FleetCommand::Init { print: false, cluster, .. } => {
-            init(&Client::new(configured(&config)?, Timing::default())?, cluster)
+            init(&Client::new(configured(&config)?, RequestTiming::default())?, cluster)
         }
-        FleetCommand::Status => show_status(&Client::new(configured(&config)?, Timing::default())?),
+        FleetCommand::Status => show_status(&Client::new(configured(&config)?, RequestTiming::default())?),
     }
 }
 
@@ -78,7 +78,7 @@ fn init(client: &Client, cluster: Option<String>) -> Result<Code, Failure> {
             anyhow::anyhow!("the tables are of schema version {found}, and this program knows {SCHEMA_VERSION}");
         return Err(Failure::new(Code::Incomplete, error).help("install a newer flow-agent here"));
     }
-    let target = Target { flavour, database: client.database().to_owned(), cluster };
+    let target = SchemaTarget { flavour, database: client.database().to_owned(), cluster };
     for statement in schema::statements(&target) {
         client.query("make the tables", &statement)?;
     }

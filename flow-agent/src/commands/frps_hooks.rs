@@ -18,7 +18,7 @@ use crate::clock;
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
 use crate::ports::content::{MAX_BYTES, Problem, content};
-use crate::ports::formats::frps_hooks::{Proxies, Told};
+use crate::ports::formats::frps_hooks::{HookOutcome, Proxies};
 use crate::store::disk::{RealDisk, create_dirs, parent, replace};
 
 /// Listen to frps, and write the ports of its clients to a list for the agent
@@ -121,12 +121,12 @@ impl Keeper {
         Ok(Self(Arc::new(Mutex::new(kept))))
     }
 
-    fn change(&self, change: impl FnOnce(&mut Proxies, Duration) -> Told) {
+    fn change(&self, change: impl FnOnce(&mut Proxies, Duration) -> HookOutcome) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match change(&mut kept.proxies, Duration::from_nanos(clock::now().boot_ns)) {
-            Told::Changed => kept.is_written = false,
-            Told::Nothing => {}
-            Told::NotListed(why) => tracing::warn!("{why}"),
+            HookOutcome::Changed => kept.is_written = false,
+            HookOutcome::Nothing => {}
+            HookOutcome::NotListed(why) => tracing::warn!("{why}"),
         }
         if !kept.is_written
             && let Err(error) = kept.write()

@@ -12,10 +12,10 @@ use chrono::{DateTime, Utc};
 use super::{Common, output};
 use crate::exit::{Code, Failure};
 use crate::ledger::block::HourBlock;
-use crate::ledger::legacy::{Doubt, Import};
+use crate::ledger::legacy::{Import, LegacyDoubt};
 use crate::ledger::units::count;
 use crate::store::StateDir;
-use crate::store::hours::{Hour, Hours};
+use crate::store::hours::{HourItem, Hours};
 use crate::store::journal::Journal;
 use crate::store::lines::Lines;
 
@@ -70,7 +70,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
             "ports {short} and {long}: the scripts gave {short} also what {long} moved; the sums of both are in doubt\n"
         );
     }
-    let left_out = imported.doubts.iter().filter(|(_, doubt): &&(_, Doubt)| !doubt.is_taken()).count();
+    let left_out = imported.doubts.iter().filter(|(_, doubt): &&(_, LegacyDoubt)| !doubt.is_taken()).count();
     text += &format!(
         "{}: {} imported, {there} left out (their time is in the log already), {} not taken, {} more in doubt\n",
         count(files.len(), "file"),
@@ -136,7 +136,7 @@ fn known(state: &StateDir, buckets: &[HourBlock]) -> Result<Vec<Range<DateTime<U
     let to = last.seal.end.date_naive() + chrono::Days::new(1);
     let mut known = Vec::new();
     for hour in Hours::read(state, from..=to)? {
-        if let Hour::Bucket(bucket) = hour? {
+        if let HourItem::Bucket(bucket) = hour? {
             known.push(bucket.seal.start.to_utc()..bucket.seal.end.to_utc());
         }
     }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::backend::ebpf::{self, Stray, Survey};
-use crate::backend::iptables::{self, SurveyedSet};
+use crate::backend::iptables::{self, SurveyedRules};
 use crate::backend::{BackendChoice, BackendError};
 use crate::ledger::units::count;
 
 /// One agent's part of the kernel.
 #[derive(Debug)]
-pub enum Found {
+pub enum InstancePart {
     /// What bears the id of an instance.
     Instance(Instance),
     /// A counter that no pin leads to.
@@ -22,14 +22,14 @@ pub enum Found {
 pub struct Instance {
     /// Whether it is that of this state directory.
     pub is_ours: bool,
-    pub key: Key,
+    pub key: InstanceKey,
     pub survey: Survey,
-    pub rules: Vec<SurveyedSet>,
+    pub rules: Vec<SurveyedRules>,
 }
 
 /// How an instance is known. Rules bear only a digest of the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum InstanceKey {
     Id(String),
     Tag(String),
 }
@@ -38,7 +38,7 @@ pub enum Key {
 ///
 /// # Errors
 /// When pins are not to be trusted, are of a newer release, or cannot be read.
-pub fn find(bpffs: &Path, own: Option<&str>, backend: BackendChoice) -> Result<Vec<Found>, BackendError> {
+pub fn find(bpffs: &Path, own: Option<&str>, backend: BackendChoice) -> Result<Vec<InstancePart>, BackendError> {
     let mut ids = ebpf::instances(bpffs)?;
     ids.extend(own.map(ToOwned::to_owned));
     let mut rules = rules_by_tag(backend)?;
@@ -46,23 +46,23 @@ pub fn find(bpffs: &Path, own: Option<&str>, backend: BackendChoice) -> Result<V
     for id in ids {
         let survey = ebpf::survey(bpffs, &id)?;
         let rules = rules.remove(&iptables::instance_tag(&id)).unwrap_or_default();
-        instances.push(Instance { is_ours: own == Some(&id), key: Key::Id(id), survey, rules });
+        instances.push(Instance { is_ours: own == Some(&id), key: InstanceKey::Id(id), survey, rules });
     }
     instances.extend(rules.into_iter().map(|(tag, rules)| Instance {
         is_ours: false,
-        key: Key::Tag(tag),
+        key: InstanceKey::Tag(tag),
         survey: Survey::default(),
         rules,
     }));
     instances.retain(|instance| instance.survey != Survey::default() || !instance.rules.is_empty());
     instances.sort_by_key(|instance| !instance.is_ours);
-    let mut found: Vec<Found> = instances.into_iter().map(Found::Instance).collect();
-    found.extend(ebpf::strays(bpffs)?.into_iter().map(Found::Stray));
+    let mut found: Vec<InstancePart> = instances.into_iter().map(InstancePart::Instance).collect();
+    found.extend(ebpf::strays(bpffs)?.into_iter().map(InstancePart::Stray));
     Ok(found)
 }
 
 /// A host whose tables cannot be read has no rules that could be shown, unless rules are what is asked for.
-fn rules_by_tag(backend: BackendChoice) -> Result<BTreeMap<String, Vec<SurveyedSet>>, BackendError> {
+fn rules_by_tag(backend: BackendChoice) -> Result<BTreeMap<String, Vec<SurveyedRules>>, BackendError> {
     let tags = match iptables::instances() {
         Ok(tags) => tags,
         Err(error) if backend == BackendChoice::Iptables => return Err(error),
@@ -74,7 +74,7 @@ fn rules_by_tag(backend: BackendChoice) -> Result<BTreeMap<String, Vec<SurveyedS
     tags.into_iter().map(|tag| Ok((tag.clone(), iptables::survey_tag(&tag)?))).collect()
 }
 
-impl Found {
+impl InstancePart {
     /// The devices that it counts.
     pub fn interfaces(&self) -> BTreeSet<&str> {
         match self {
@@ -97,8 +97,8 @@ impl Found {
             return format!("a counter whose pins are not in this bpffs: {interfaces}");
         };
         let name = match key {
-            Key::Id(id) => format!("instance {id}"),
-            Key::Tag(tag) => format!("rules flow-{tag}-*"),
+            InstanceKey::Id(id) => format!("instance {id}"),
+            InstanceKey::Tag(tag) => format!("rules flow-{tag}-*"),
         };
         let whose = if *is_ours { "this state directory's" } else { "another state directory's" };
         let ports: BTreeSet<u16> = survey

@@ -16,7 +16,7 @@ use crate::ledger::block::{Daily, DayBlock};
 use crate::ledger::calendar;
 use crate::ledger::forecast::{self, Measured};
 use crate::ledger::limits::grant;
-use crate::ledger::limits::state::{Known, Rules, UserState};
+use crate::ledger::limits::state::{KnownOfUser, Rules, UserMonth};
 use crate::ledger::limits::stated::with_stated;
 use crate::ledger::month::Month;
 use crate::ledger::now;
@@ -26,11 +26,11 @@ use crate::store::blocks::{Blocks, Item};
 use crate::store::{self, StateDir, StoreError, grants, hours};
 
 /// How all users stand in the billing month that is not over.
-pub struct Standing {
+pub struct UserStandings {
     pub first_day: NaiveDate,
     pub today: NaiveDate,
     /// In the order of the configuration.
-    pub users: Vec<UserState>,
+    pub users: Vec<UserMonth>,
     /// The month so far, as a report would have it.
     pub report: MonthlyReport,
     /// For each node the newest time up to which something is known of it.
@@ -53,7 +53,7 @@ fn with_port_files(config: &Config, state: &StateDir) -> Result<Config, StoreErr
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<Standing, Failure> {
+pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<UserStandings, Failure> {
     let state = StateDir::new(&config.state_dir);
     let config = &with_port_files(config, &state)?;
     let today = calendar::local(config.timezone, now).date_naive();
@@ -101,7 +101,7 @@ pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<Standing, Failure
     let end = calendar::day_end(config.timezone, month.last_day(config.month_start_day));
     let seconds_left = u64::try_from((end - now).num_seconds()).unwrap_or(0);
     let refused = if config.nodes.is_empty() { refused(config) } else { BTreeSet::new() };
-    let users = standing_of(config, &directory, &report, |user, statement| Known {
+    let users = standing_of(config, &directory, &report, |user, statement| KnownOfUser {
         is_refused: refused.contains(user),
         statement,
         granted: granted.get(user).copied().unwrap_or(0),
@@ -109,14 +109,14 @@ pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<Standing, Failure
         forecast: statement.and_then(|statement| forecast_of(statement, &report, &measured, seconds_left)),
         is_incomplete: statement.is_none_or(|statement| is_incomplete(config, &report, statement)),
     });
-    let users = users.into_iter().map(|(user, known)| UserState::new(&rules, user, known)).collect();
-    Ok(Standing { first_day, today, users, report, newest, damages })
+    let users = users.into_iter().map(|(user, known)| UserMonth::new(&rules, user, known)).collect();
+    Ok(UserStandings { first_day, today, users, report, newest, damages })
 }
 
 /// Whom the agent on this machine refuses packets; nobody if none runs, or this user may not ask it.
 fn refused(config: &Config) -> BTreeSet<String> {
     let Ok(Some(now)) = ask::now(config) else { return BTreeSet::new() };
-    let refused = now.users.into_iter().filter(|user| user.state == Some(now::UserState::Cut));
+    let refused = now.users.into_iter().filter(|user| user.state == Some(now::QuotaStanding::Cut));
     refused.map(|user| user.user).collect()
 }
 
@@ -251,8 +251,8 @@ fn standing_of<'a, 'r>(
     config: &Config,
     directory: &'a Directory,
     report: &'r MonthlyReport,
-    known: impl Fn(&str, Option<&'r Statement>) -> Known<'r>,
-) -> Vec<(&'a crate::ledger::user::User, Known<'r>)> {
+    known: impl Fn(&str, Option<&'r Statement>) -> KnownOfUser<'r>,
+) -> Vec<(&'a crate::ledger::user::User, KnownOfUser<'r>)> {
     let statements: BTreeMap<&str, &Statement> =
         report.statements.iter().filter_map(|statement| Some((statement.user.as_deref()?, statement))).collect();
     let is_here = |user: &&crate::ledger::user::User| !config.nodes.is_empty() || user.is_on(&config.node);

@@ -15,7 +15,7 @@ use super::{Common, limits, output, report, templates};
 use crate::clock;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
-use crate::ledger::limits::due::{Told, of_users};
+use crate::ledger::limits::due::{NoticeHistory, of_users};
 use crate::ledger::limits::notice::Notice;
 use crate::store::notices::Notices;
 use crate::store::{StateDir, StoreError};
@@ -59,7 +59,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let state = StateDir::new(&config.state_dir);
     if args.dry_run {
-        let told = Told::new(&Notices::read(&state)?.lines);
+        let told = NoticeHistory::new(&Notices::read(&state)?.lines);
         return show(&config, &notices, &told, now);
     }
     let summary = match tell(&config, &state, &notices, args.retry_now)? {
@@ -130,13 +130,13 @@ fn tell(config: &Config, state: &StateDir, notices: &[Notice], retry_now: bool) 
     let templates = templates::load(config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
-    let told = Told::new(&content.lines);
+    let told = NoticeHistory::new(&content.lines);
     let mut sender = Sender { config, templates: &templates, ledger, told, runtime: &runtime, retry_now };
     Ok(Some(sender.send_all(notices)?))
 }
 
 /// Prints what would be sent now.
-fn show(config: &Config, notices: &[Notice], told: &Told, now: DateTime<Utc>) -> Result<Code, Failure> {
+fn show(config: &Config, notices: &[Notice], told: &NoticeHistory, now: DateTime<Utc>) -> Result<Code, Failure> {
     let templates = templates::load(config)?;
     let mut text = String::new();
     for target in send::targets(config) {

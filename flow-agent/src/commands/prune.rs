@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::ledger::calendar;
 use crate::ledger::units::Human;
-use crate::store::retention::{self, Action, Step};
+use crate::store::retention::{self, RetentionAction, RetentionStep};
 use crate::store::ship;
 use crate::store::{DailyLock, StateDir, StoreError};
 
@@ -41,7 +41,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     if args.dry_run {
         let mut text: String = steps.iter().map(|step| line(step.date, step.action, step.bytes, None)).collect();
         let sum = |action| steps.iter().filter(|step| step.action == action).map(|step| step.bytes).sum::<u64>();
-        let (to_compress, to_delete) = (sum(Action::Compress), sum(Action::Delete));
+        let (to_compress, to_delete) = (sum(RetentionAction::Compress), sum(RetentionAction::Delete));
         let _ = writeln!(text, "would compress {} and delete {}", bytes(to_compress), bytes(to_delete));
         output::print(&text)?;
         return Ok(Code::Done);
@@ -64,7 +64,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 ///
 /// # Errors
 /// When the logs cannot be read.
-pub fn plan(config: &Config, now: DateTime<Utc>) -> Result<Vec<Step>, StoreError> {
+pub fn plan(config: &Config, now: DateTime<Utc>) -> Result<Vec<RetentionStep>, StoreError> {
     let today = calendar::local(config.timezone, now).date_naive();
     let state = StateDir::new(&config.state_dir);
     let unsent_from = match &config.fleet {
@@ -89,8 +89,8 @@ pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<(), StoreError> {
         let left = retention::carry_out(&lock, step)?;
         let (day, before, now) = (step.date, step.bytes, left);
         match step.action {
-            Action::Compress => tracing::info!(%day, before, now, "compressed a day of the hourly log"),
-            Action::Delete => {
+            RetentionAction::Compress => tracing::info!(%day, before, now, "compressed a day of the hourly log"),
+            RetentionAction::Delete => {
                 tracing::info!(%day, before, "deleted a day of the hourly log, as `retention.hours` says")
             }
         }
@@ -98,8 +98,8 @@ pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn line(date: NaiveDate, action: Action, before: u64, after: Option<u64>) -> String {
-    match after.filter(|_| action == Action::Compress) {
+fn line(date: NaiveDate, action: RetentionAction, before: u64, after: Option<u64>) -> String {
+    match after.filter(|_| action == RetentionAction::Compress) {
         Some(after) => format!("{date}  {action:8}  {} to {}\n", bytes(before), bytes(after)),
         None => format!("{date}  {action:8}  {}\n", bytes(before)),
     }

@@ -26,8 +26,8 @@ use crate::exit::{Code, Failure};
 use crate::fleet::{self, Client};
 use crate::ledger::calendar;
 use crate::ledger::month::{Month, MonthError};
-use crate::ledger::statement::{MonthlyReport, NodeStatement, State};
-use crate::mail::{SmtpMailer, Timing};
+use crate::ledger::statement::{Finality, MonthlyReport, NodeStatement};
+use crate::mail::{SmtpMailer, SmtpTiming};
 use crate::render::Templates;
 use crate::store::sent::{History, Sent};
 use crate::store::{ReportLock, StateDir, reports};
@@ -105,7 +105,9 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let mut config = common.load()?;
     let clickhouse = match args.from {
         arrivals::From::Scp => None,
-        arrivals::From::Clickhouse => Some(Client::new(super::ship::configured(&config)?, fleet::Timing::default())?),
+        arrivals::From::Clickhouse => {
+            Some(Client::new(super::ship::configured(&config)?, fleet::RequestTiming::default())?)
+        }
     };
     let names_no_nodes = config.nodes.is_empty();
     if names_no_nodes {
@@ -293,7 +295,7 @@ fn report(
 
     let mut posted = None;
     if let (Some(mail), Some(sent)) = (mail, &mut ledger.sent) {
-        let mut mailer = SmtpMailer::new(mail, Timing::default())?;
+        let mut mailer = SmtpMailer::new(mail, SmtpTiming::default())?;
         let mut post = post::Post { month: job.month, zone: job.config.timezone, sent };
         let settled = post.settle(&letters.all, &due, &deliveries)?;
         posted = Some(runtime.block_on(post.post(&mut mailer, due, post::DELAYS, settled))?);
@@ -322,13 +324,13 @@ fn code(job: &Job, report: &MonthlyReport, posted: Option<&Posted>) -> Code {
 }
 
 /// Whether the letter of this statement is withheld for now.
-fn withholds(job: &Job, report: &MonthlyReport, state: State) -> bool {
+fn withholds(job: &Job, report: &MonthlyReport, state: Finality) -> bool {
     // A month without data from any node has nothing to report: the main node was set up later, or reached no node.
     if closing::has_nothing(report) {
         return true;
     }
     match job.config.report.incomplete {
         IncompleteLetters::Provisional => false,
-        IncompleteLetters::Withhold => state == State::Provisional,
+        IncompleteLetters::Withhold => state == Finality::Provisional,
     }
 }

@@ -14,7 +14,7 @@ use crate::ledger::date;
 use crate::ledger::reading::Moment;
 use crate::ledger::record::DaySeal;
 use crate::ledger::rollup::{DayRollup, DayRules};
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::table::{DayOutcome, KeepReason, put_days};
 use crate::store::{StateDir, StoreError};
 
@@ -118,15 +118,15 @@ fn day_of(
     let before = dates.iter().copied().filter(|date| *date < day).max().unwrap_or(day);
     for hour in Hours::read(state, before..=day)? {
         match hour? {
-            Hour::Bucket(bucket) => rollup.take(&bucket),
-            Hour::Damage(damage) => {
+            HourItem::Bucket(bucket) => rollup.take(&bucket),
+            HourItem::Damage(damage) => {
                 if let Some(span) = damage.span {
                     rollup.reject(span, &damage.what);
                 }
                 damages.push(damage.to_string());
             }
             // The agent is writing it right now, or will repair it at its next start.
-            Hour::Unfinished(_) => {}
+            HourItem::Unfinished(_) => {}
         }
     }
     Ok(rollup.finish(now.wall))

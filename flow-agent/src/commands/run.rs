@@ -20,8 +20,8 @@ use std::time::Duration;
 use self::answers::Answering;
 use self::supervisor::{event_loop, supervise};
 
+use crate::backend::AttachPlace;
 use crate::backend::BackendChoice;
-use crate::backend::Place;
 use crate::commands::Common;
 use crate::config::Config;
 use crate::config::value::{self, Value as _};
@@ -59,7 +59,7 @@ pub struct Args {
     once: bool,
     /// Where the program is attached: auto (tcx where the kernel has it, 6.6 and later), tcx, or clsact
     #[arg(long, hide = true, value_name = "PLACE", default_value = "auto", value_parser = attach)]
-    attach: Place,
+    attach: AttachPlace,
     /// Go on although the state directory is older than the counters, as after a backup was put back: what was sealed
     /// since then is counted again
     #[arg(long)]
@@ -93,7 +93,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 /// # Errors
 /// As [`execute`].
 pub fn once(config: Config) -> Result<(), Failure> {
-    event_loop()?.block_on(async { setup::start(config, Place::Auto, false).await?.leave(Duration::MAX) })
+    event_loop()?.block_on(async { setup::start(config, AttachPlace::Auto, false).await?.leave(Duration::MAX) })
 }
 
 /// The configuration, with what the command line says in its place.
@@ -125,17 +125,17 @@ fn backend(text: &str) -> Result<BackendChoice, String> {
     }
 }
 
-fn attach(text: &str) -> Result<Place, String> {
+fn attach(text: &str) -> Result<AttachPlace, String> {
     match text {
-        "auto" => Ok(Place::Auto),
-        "tcx" => Ok(Place::Tcx),
-        "clsact" => Ok(Place::Clsact),
+        "auto" => Ok(AttachPlace::Auto),
+        "tcx" => Ok(AttachPlace::Tcx),
+        "clsact" => Ok(AttachPlace::Clsact),
         _ => Err("expected auto, tcx or clsact".to_owned()),
     }
 }
 
 fn interface(text: &str) -> Result<String, value::ValueError> {
-    value::Interface::parse(text).map(|interface| interface.0)
+    value::InterfacePattern::parse(text).map(|interface| interface.0)
 }
 
 fn bucket(text: &str) -> Result<BucketLength, value::ValueError> {

@@ -15,8 +15,8 @@ use crate::clock;
 use crate::config::Config;
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
-use crate::fleet::rows::Sender;
-use crate::fleet::{Client, FleetConfig, Timing};
+use crate::fleet::rows::RowSender;
+use crate::fleet::{Client, FleetConfig, RequestTiming};
 use crate::ledger::calendar;
 use crate::ledger::units::count;
 use crate::store::{StateDir, ship};
@@ -43,7 +43,7 @@ pub(super) const LAG: TimeDelta = TimeDelta::hours(2);
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let fleet = configured(&config)?;
-    let client = Client::new(fleet, Timing::default())?;
+    let client = Client::new(fleet, RequestTiming::default())?;
     let lock = StateDir::new(&config.state_dir).lock_ship()?;
     let shipped = ship::read(lock.state())?;
     let mut shipper = Shipper::new(&lock, client, sender(&config, fleet), shipped);
@@ -91,8 +91,8 @@ pub(super) fn configured(config: &Config) -> Result<&FleetConfig, Failure> {
     })
 }
 
-fn sender(config: &Config, fleet: &FleetConfig) -> Sender {
-    Sender {
+fn sender(config: &Config, fleet: &FleetConfig) -> RowSender {
+    RowSender {
         node: fleet.node.clone(),
         zone: config.timezone.name().to_owned(),
         bucket_seconds: config.count.bucket.seconds(),

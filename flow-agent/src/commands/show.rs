@@ -30,7 +30,7 @@ use crate::exit::{Code, Failure};
 use crate::ledger::statement::Directory;
 use crate::ledger::unsealed::Settings;
 use crate::ports::spec;
-use crate::render::screen::Look;
+use crate::render::screen::ScreenStyle;
 use crate::store::StateDir;
 use look::LookArgs;
 use narrow::Narrow;
@@ -47,10 +47,10 @@ const NOTHING: &str = "no usage in this time; `flow-agent show` says what was co
 pub struct Args {
     /// What to show; without it the state, today and this month on one screen
     #[arg(value_enum)]
-    pub view: Option<View>,
+    pub view: Option<ShowView>,
     /// A line for each port or user [default: all in one line; of JSON and CSV: port for hours and days, user for months]
     #[arg(long, value_enum, value_name = "WHAT")]
-    pub by: Option<By>,
+    pub by: Option<LineBy>,
     /// Only these ports, such as 443 or 8000-8100,9000
     #[arg(long, value_name = "P", value_parser = spec::set)]
     pub port: Option<BTreeSet<u16>>,
@@ -87,7 +87,7 @@ pub struct Args {
 
 /// What can be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum View {
+pub enum ShowView {
     /// Hour by hour (the last 24)
     Hours,
     /// Day by day (the last 31)
@@ -104,14 +104,14 @@ pub enum View {
 
 /// What has a line of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum By {
+pub enum LineBy {
     /// Everything together
     All,
     Port,
     User,
 }
 
-impl By {
+impl LineBy {
     fn name(self) -> &'static str {
         match self {
             Self::All => "all",
@@ -160,11 +160,11 @@ impl Args {
     }
 
     /// What has a line of its own in `view`.
-    fn by(&self, view: View) -> By {
+    fn by(&self, view: ShowView) -> LineBy {
         let default = match (self.form(), view) {
-            (Form::Table, _) => By::All,
-            (_, View::Hours | View::Days) => By::Port,
-            (_, View::Months | View::Years | View::Top | View::Total) => By::User,
+            (Form::Table, _) => LineBy::All,
+            (_, ShowView::Hours | ShowView::Days) => LineBy::Port,
+            (_, ShowView::Months | ShowView::Years | ShowView::Top | ShowView::Total) => LineBy::User,
         };
         self.by.unwrap_or(default)
     }
@@ -204,7 +204,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
 }
 
-fn once(config: &Config, args: &Args, look: &Look) -> Result<Code, Failure> {
+fn once(config: &Config, args: &Args, look: &ScreenStyle) -> Result<Code, Failure> {
     let context =
         ShowContext { now: clock::now().wall, zone: config.timezone, month_start_day: config.month_start_day };
     if let (Some(from), Some(to)) = (&args.from, &args.to)
@@ -212,7 +212,7 @@ fn once(config: &Config, args: &Args, look: &Look) -> Result<Code, Failure> {
     {
         return Err(usage_error("--to is before --from: no time lies between them"));
     }
-    if matches!(args.view, Some(View::Months | View::Years)) && args.by == Some(By::Port) {
+    if matches!(args.view, Some(ShowView::Months | ShowView::Years)) && args.by == Some(LineBy::Port) {
         return Err(usage_error("months and years are not kept by port: --by is `all` or `user`"));
     }
     if args.node.is_none() && config.only_gathers() && !config.state_dir.exists() {
@@ -229,19 +229,19 @@ fn once(config: &Config, args: &Args, look: &Look) -> Result<Code, Failure> {
     };
     let mut log = log.narrowed(args.narrow());
     // If a time is given without a view, its total is shown.
-    let default = if args.from.is_some() || args.to.is_some() { Some(View::Total) } else { None };
+    let default = if args.from.is_some() || args.to.is_some() { Some(ShowView::Total) } else { None };
     let mut view = args.view.or(default);
     if let Some(node) = &args.node {
         log = log.of_nodes(gathered(config, node)?);
-        view = Some(view.unwrap_or(View::Days));
-        if view == Some(View::Hours) {
+        view = Some(view.unwrap_or(ShowView::Days));
+        if view == Some(ShowView::Hours) {
             let failure = usage_error("only days are gathered from nodes, not hours");
             return Err(failure.help("run `flow-agent show hours` on the node itself"));
         }
     }
     known::refuse_unknown(args, &log, config)?;
     // A main node has months without a log of its own.
-    let is_of_months = matches!(view, Some(View::Months | View::Years)) || args.node.is_some();
+    let is_of_months = matches!(view, Some(ShowView::Months | ShowView::Years)) || args.node.is_some();
     if !is_of_months && known::nothing_counted(&log)? {
         let why = match config.only_gathers() {
             true => only_gathers(config),
@@ -252,7 +252,7 @@ fn once(config: &Config, args: &Args, look: &Look) -> Result<Code, Failure> {
             return Ok(log.finish());
         }
         output::complain(&format!("note: {why}"));
-        if matches!(view, Some(View::Total) | None) {
+        if matches!(view, Some(ShowView::Total) | None) {
             return Ok(log.finish());
         }
     }
@@ -261,8 +261,8 @@ fn once(config: &Config, args: &Args, look: &Look) -> Result<Code, Failure> {
         return Ok(log.finish());
     }
     match view {
-        Some(View::Top) => views::top(args, &mut log, &context, look)?,
-        Some(View::Total) => views::total(args, &mut log, &context, look)?,
+        Some(ShowView::Top) => views::top(args, &mut log, &context, look)?,
+        Some(ShowView::Total) => views::total(args, &mut log, &context, look)?,
         Some(view) => usage::show(args, view, &mut log, &context, look)?,
         None => first::show(args, &mut log, config, &context, &source, look)?,
     }

@@ -20,7 +20,7 @@ use crate::answer::client;
 use crate::commands::show::look::{ColorChoice, LookArgs, has_colors, is_utf8, variable};
 use crate::commands::{Common, ask, output};
 use crate::exit::{Code, Failure};
-use app::{Action, App, Shown};
+use app::{AfterKey, App, Shown};
 use feed::{Feed, News};
 use terminal::FullScreen;
 
@@ -34,7 +34,7 @@ const HELP: &str = "`flow-agent check` says whether an agent runs; `flow-agent s
 pub struct Args {
     /// What has a row of its own [default: user if the agent knows any, else port]
     #[arg(long, value_enum, value_name = "WHAT")]
-    pub by: Option<By>,
+    pub by: Option<RowBy>,
     /// Only rows that contain this
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub filter: String,
@@ -53,7 +53,7 @@ pub struct Args {
 
 /// What has a row of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum By {
+pub enum RowBy {
     Port,
     User,
 }
@@ -69,10 +69,10 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         return Err(Failure::new(Code::Store, anyhow::Error::msg(what)).help(HELP));
     };
     let first = client::now(&socket).map_err(|error| Failure::new(Code::Store, error).help(HELP))?;
-    let first = model::Snapshot::of(first);
+    let first = model::TopSnapshot::of(first);
     let shown = match args.by {
-        Some(By::Port) => Shown::Ports,
-        Some(By::User) => Shown::Users,
+        Some(RowBy::Port) => Shown::Ports,
+        Some(RowBy::User) => Shown::Users,
         None if first.users.is_empty() => Shown::Ports,
         None => Shown::Users,
     };
@@ -107,9 +107,9 @@ fn screen(app: &mut App, feed: &Feed) -> Result<Code, Failure> {
         is_new = true;
         match event::read().context("failed to read keys")? {
             Event::Key(key) if key.kind != KeyEventKind::Release => match app.key(key) {
-                Action::Nothing => {}
-                Action::Quit => break,
-                Action::ReadHours(key) => feed.ask(key),
+                AfterKey::Nothing => {}
+                AfterKey::Quit => break,
+                AfterKey::ReadHours(key) => feed.ask(key),
             },
             _ => {}
         }

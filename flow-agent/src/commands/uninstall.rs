@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
 use crate::ledger::record::{BackendKind, HourSeal, Quality};
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError, instance, ports};
 
 /// Take links, filters, pins and chains of this state directory's agent out of the kernel; the logs stay
@@ -134,7 +134,7 @@ fn newest_seal(state: &StateDir) -> Result<Option<HourSeal>, Failure> {
     let Some(date) = hours::dates(state)?.pop() else { return Ok(None) };
     let mut newest = None;
     for hour in Hours::read(state, date..=date)? {
-        if let Hour::Bucket(block) = hour?
+        if let HourItem::Bucket(block) = hour?
             && block.seal.quality != Quality::Import
         {
             newest = Some(block.seal);

@@ -8,7 +8,7 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use toml::Spanned;
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, FilePosition};
 use super::file::{self, File};
 use super::shape::{Text, UserNodes};
 use super::users::{self, Declared};
@@ -21,7 +21,7 @@ use crate::gather::{NodeConfig, NodeSource};
 use crate::ledger::amount::Units;
 use crate::ledger::billing::Price;
 use crate::ledger::calendar::BucketLength;
-use crate::ledger::limits::notice::Event;
+use crate::ledger::limits::notice::NoticeEvent;
 use crate::ledger::units::Written;
 use crate::ledger::user::{UsedBefore, User};
 use crate::mail::MailConfig;
@@ -55,8 +55,8 @@ pub(super) struct Source<'a> {
 }
 
 impl Source<'_> {
-    fn place<T>(&self, value: &Spanned<T>) -> Place {
-        Place::of(self.path, self.text, &value.span())
+    fn place<T>(&self, value: &Spanned<T>) -> FilePosition {
+        FilePosition::of(self.path, self.text, &value.span())
     }
 
     /// A relative path is meant from the directory of the file that names it.
@@ -198,7 +198,7 @@ pub(super) fn divide(
     user: &str,
     quota: Option<u64>,
     nodes: &UserNodes,
-    place: Option<Place>,
+    place: Option<FilePosition>,
 ) -> Result<(Option<u64>, BTreeMap<String, u64>), ConfigError> {
     let sum = nodes.shares.iter().fold(0_u64, |sum, share| sum.saturating_add(*share));
     let shares = nodes.names.iter().cloned().zip(nodes.shares.iter().copied()).collect::<BTreeMap<_, _>>();
@@ -246,7 +246,7 @@ fn notify(channels: Vec<file::Notify>, source: &Source<'_>) -> Result<Vec<Channe
             language: channel.language.map(|language| language.0).unwrap_or_default(),
             events: match channel.events {
                 Some(events) => events.into_iter().map(|event| event.0).collect(),
-                None => Event::ALL.into_iter().collect(),
+                None => NoticeEvent::ALL.into_iter().collect(),
             },
         })
     };

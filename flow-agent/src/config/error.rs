@@ -9,13 +9,13 @@ use crate::ledger::units::Written;
 
 /// A place in a file, as editors and terminals understand it: `FILE:LINE:COLUMN`, both from one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FilePosition {
     pub path: PathBuf,
     pub line: usize,
     pub column: usize,
 }
 
-impl Place {
+impl FilePosition {
     /// Where the byte `span` of `text`, the content of `path`, begins. Columns are characters.
     pub(super) fn of(path: &Path, text: &str, span: &Range<usize>) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
@@ -28,7 +28,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FilePosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.path.display(), self.line, self.column)
     }
@@ -47,23 +47,23 @@ pub enum ConfigError {
     TooLarge { path: PathBuf, max_bytes: u64 },
     /// Not TOML, or a value that is not what its key wants.
     #[error("{place}: {message}")]
-    Value { place: Place, message: String },
+    Value { place: FilePosition, message: String },
     #[error("{place}: unknown key `{key}`")]
-    UnknownKey { place: Place, key: String, known: Vec<String> },
+    UnknownKey { place: FilePosition, key: String, known: Vec<String> },
     #[error(transparent)]
-    Overlap(#[from] Box<Overlap>),
+    Overlap(#[from] Box<PortOverlap>),
     #[error("{place}: {what} `{name}` is there twice, first at {first}")]
-    Twice { place: Place, what: &'static str, name: String, first: Place },
+    Twice { place: FilePosition, what: &'static str, name: String, first: FilePosition },
     #[error("{place}: node `{name}` has {found}, expected either `host` or `local = true`")]
-    NodeSource { place: Place, name: String, found: &'static str },
+    NodeSource { place: FilePosition, name: String, found: &'static str },
     #[error("{place}: `{given}` without `{missing}`, expected both or neither")]
-    HalfLogin { place: Place, given: &'static str, missing: &'static str },
+    HalfLogin { place: FilePosition, given: &'static str, missing: &'static str },
     #[error("{place}: user `{user}` has shares that add up to {shares}, and a quota of {quota}")]
-    Shares { place: Place, user: String, shares: Written, quota: Written },
+    Shares { place: FilePosition, user: String, shares: Written, quota: Written },
     #[error("{place}: `{given}` without `{missing}`")]
-    Without { place: Place, given: &'static str, missing: &'static str },
+    Without { place: FilePosition, given: &'static str, missing: &'static str },
     #[error("{place}: `{key}` is for channels of the kind `webhook` only")]
-    OnlyForWebhooks { place: Place, key: &'static str },
+    OnlyForWebhooks { place: FilePosition, key: &'static str },
     #[error("the host name {found:?} cannot be the node's name")]
     HostName { found: String },
     /// `/etc/localtime` is there, but nothing says which zone it is.
@@ -76,12 +76,12 @@ pub enum ConfigError {
 /// One port, two users, one node.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: port {port} belongs to `{user}` here and to `{other}` at {other_place}, on {}", nodes(node.as_deref()))]
-pub struct Overlap {
-    pub place: Place,
+pub struct PortOverlap {
+    pub place: FilePosition,
     pub port: u16,
     pub user: String,
     pub other: String,
-    pub other_place: Place,
+    pub other_place: FilePosition,
     /// `None`: on every node.
     pub node: Option<String>,
 }

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, FilePosition};
 use super::fleet::DatabaseName;
 use super::mail::{Address, Mailbox};
 use super::shape::{Interfaces, OneOf, Ports, Share, Text, UserNodes, Whole};
@@ -23,7 +23,7 @@ use crate::ledger::amount::{Prefixes, RateUnit};
 use crate::ledger::billing::Billed;
 use crate::ledger::calendar::BucketLength;
 use crate::ledger::language::Language;
-use crate::ledger::limits::notice::Event;
+use crate::ledger::limits::notice::NoticeEvent;
 use crate::ledger::month::Month;
 use crate::ledger::record::CountMode;
 use crate::ledger::user::OnQuota;
@@ -203,7 +203,7 @@ pub(super) struct Notify {
     pub(super) template: Option<Spanned<Text<PathBuf>>>,
     pub(super) ca_file: Option<Text<PathBuf>>,
     pub(super) language: Option<OneOf<Language>>,
-    pub(super) events: Option<Vec<OneOf<Event>>>,
+    pub(super) events: Option<Vec<OneOf<NoticeEvent>>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -224,7 +224,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<File, ConfigError> {
 
 fn refuse(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let span = error.span().unwrap_or_default();
-    let place = Place::of(path, text, &span);
+    let place = FilePosition::of(path, text, &span);
     if error.message() == "duplicate key" {
         let key = text.get(span).unwrap_or_default();
         return ConfigError::Value { place, message: format!("`{key}` is there twice, expected each key once") };

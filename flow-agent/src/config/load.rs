@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 
 use super::check::{self, Source, System, SystemZone};
 use super::encoding::{self, NotText};
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, FilePosition};
 use super::{Config, file, users, users_csv};
 use crate::gather::NodeSource;
 
@@ -100,7 +100,7 @@ fn read_bytes(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ConfigError> {
 fn not_text(path: &Path, bytes: &[u8], NotText { valid_up_to }: NotText, message: &str) -> ConfigError {
     let before = String::from_utf8_lossy(&bytes[..valid_up_to]);
     let end = before.len();
-    ConfigError::Value { place: Place::of(path, &before, &(end..end)), message: message.to_owned() }
+    ConfigError::Value { place: FilePosition::of(path, &before, &(end..end)), message: message.to_owned() }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-use super::value::{ByteCount, Interface, NodeName, Value};
+use super::value::{ByteCount, InterfacePattern, NodeName, Value};
 use crate::ports::spec;
 
 /// Reads `T` from a string of the file.
@@ -127,7 +127,7 @@ impl<'de> Deserialize<'de> for Share {
 
 /// Interfaces, at least one.
 #[derive(Clone, Debug)]
-pub(super) struct Interfaces(pub(super) Vec<Text<Interface>>);
+pub(super) struct Interfaces(pub(super) Vec<Text<InterfacePattern>>);
 
 impl<'de> Deserialize<'de> for Interfaces {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

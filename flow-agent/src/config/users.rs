@@ -3,28 +3,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use super::error::{ConfigError, Overlap, Place};
+use super::error::{ConfigError, FilePosition, PortOverlap};
 use crate::ledger::user::User;
 
 /// A user, and where it was declared.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Declared {
-    pub(super) at: Place,
-    pub(super) ports: Vec<(RangeInclusive<u16>, Place)>,
+    pub(super) at: FilePosition,
+    pub(super) ports: Vec<(RangeInclusive<u16>, FilePosition)>,
     pub(super) user: User,
 }
 
 /// All users of both sources, in their order.
 pub(super) fn merge(declared: &[Declared], from_file: &[Declared]) -> Result<Vec<User>, ConfigError> {
     let all = || declared.iter().chain(from_file);
-    let mut names: BTreeMap<&str, &Place> = BTreeMap::new();
+    let mut names: BTreeMap<&str, &FilePosition> = BTreeMap::new();
     for Declared { at, user, .. } in all() {
         if let Some(first) = names.insert(&user.name, at) {
             let (place, name, first) = (at.clone(), user.name.clone(), first.clone());
             return Err(ConfigError::Twice { place, what: "user", name, first });
         }
     }
-    let mut owners: BTreeMap<u16, Vec<(&Declared, &Place)>> = BTreeMap::new();
+    let mut owners: BTreeMap<u16, Vec<(&Declared, &FilePosition)>> = BTreeMap::new();
     for user in all() {
         for (range, place) in &user.ports {
             for port in range.clone() {
@@ -39,14 +39,14 @@ pub(super) fn merge(declared: &[Declared], from_file: &[Declared]) -> Result<Vec
     Ok(all().map(|declared| declared.user.clone()).collect())
 }
 
-fn overlap(port: u16, one: (&Declared, &Place), other: (&Declared, &Place)) -> Option<Overlap> {
+fn overlap(port: u16, one: (&Declared, &FilePosition), other: (&Declared, &FilePosition)) -> Option<PortOverlap> {
     let (user, other_user) = (&one.0.user, &other.0.user);
     // A range of a user that holds a port twice takes nothing from anybody.
     if user.name == other_user.name {
         return None;
     }
     let node = common_node(&user.nodes, &other_user.nodes)?;
-    Some(Overlap {
+    Some(PortOverlap {
         place: one.1.clone(),
         port,
         user: user.name.clone(),

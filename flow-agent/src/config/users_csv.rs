@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::check::divide;
-use super::error::{ConfigError, Place};
+use super::error::{ConfigError, FilePosition};
 use super::mail::Address;
 use super::shape::UserNodes;
 use super::users::Declared;
@@ -49,8 +49,9 @@ struct Row {
 /// Fields are separated by commas, semicolons or tabs, as the header is, or as a first line such as `sep=;` says. Rows and
 /// columns with nothing in them are passed over.
 pub(super) fn from_csv(path: &Path, text: &str) -> Result<Vec<Declared>, ConfigError> {
-    let refuse_at =
-        |at: usize, message: String| Err(ConfigError::Value { place: Place::of(path, text, &(at..at)), message });
+    let refuse_at = |at: usize, message: String| {
+        Err(ConfigError::Value { place: FilePosition::of(path, text, &(at..at)), message })
+    };
     // `18388` that is cut to `183` looks like a port: only a line that ends is whole.
     if !text.is_empty() && !text.ends_with(['\n', '\r']) {
         let last_line = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
@@ -111,7 +112,7 @@ fn separator(text: &str) -> (usize, u8) {
 }
 
 /// Where the row begins that was read from `position` on: the reader passes over empty lines and comments first.
-fn first_line(path: &Path, text: &str, body_at: usize, position: Option<&csv::Position>) -> Place {
+fn first_line(path: &Path, text: &str, body_at: usize, position: Option<&csv::Position>) -> FilePosition {
     let mut at = body_at + position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
     while let Some(line) = text.get(at..).and_then(|rest| rest.split_inclusive('\n').next()) {
         if !line.trim_start_matches('\u{feff}').trim().is_empty() && !line.starts_with('#') {
@@ -119,7 +120,7 @@ fn first_line(path: &Path, text: &str, body_at: usize, position: Option<&csv::Po
         }
         at += line.len();
     }
-    Place::of(path, text, &(at..at))
+    FilePosition::of(path, text, &(at..at))
 }
 
 /// A file without its header would lose its first user, and all others with it.
@@ -160,7 +161,7 @@ fn row(record: &csv::StringRecord, headers: &csv::StringRecord) -> Result<Row, S
     fields.deserialize(Some(&names)).map_err(|error| csv_message(&error))
 }
 
-fn declare(row: Row, at: &Place) -> Result<Declared, ConfigError> {
+fn declare(row: Row, at: &FilePosition) -> Result<Declared, ConfigError> {
     let refuse = |error: ValueError| ConfigError::Value { place: at.clone(), message: error.to_string() };
     let ports =
         if row.ports.is_empty() { BTreeSet::new() } else { spec::set(&row.ports).map_err(|e| refuse(e.into()))? };

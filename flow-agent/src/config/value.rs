@@ -144,9 +144,9 @@ impl Value for UserName {
 
 /// An interface's name, a glob over names, or `auto`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface(pub String);
+pub struct InterfacePattern(pub String);
 
-impl Value for Interface {
+impl Value for InterfacePattern {
     const EXPECTED: &'static str = "an interface's name, a glob such as \"wg*\", or \"auto\"";
 
     fn parse(text: &str) -> Result<Self, ValueError> {

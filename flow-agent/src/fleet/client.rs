@@ -20,12 +20,12 @@ const MOST_MESSAGE_CHARS: usize = 500;
 
 /// How long a request may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
+pub struct RequestTiming {
     pub connect: Duration,
     pub request: Duration,
 }
 
-impl Default for Timing {
+impl Default for RequestTiming {
     fn default() -> Self {
         Self { connect: Duration::from_secs(10), request: Duration::from_secs(600) }
     }
@@ -59,7 +59,7 @@ impl Client {
     ///
     /// # Errors
     /// When one of these files cannot be used.
-    pub fn new(config: &FleetConfig, timing: Timing) -> Result<Self, FleetError> {
+    pub fn new(config: &FleetConfig, timing: RequestTiming) -> Result<Self, FleetError> {
         let mut settings = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)

@@ -20,7 +20,7 @@ pub const GAP: &str = "gap";
 
 /// What is sent along with every bucket of a node.
 #[derive(Clone, Debug)]
-pub struct Sender {
+pub struct RowSender {
     pub node: String,
     /// The IANA name of the zone in which the node cuts its days.
     pub zone: String,
@@ -107,7 +107,7 @@ const DAYS: (i32, i32) = (1971, 2105);
 #[derive(Clone, Copy, Debug)]
 pub struct Checked<'a> {
     block: &'a HourBlock,
-    sender: &'a Sender,
+    sender: &'a RowSender,
     seq: u64,
     rev: u64,
     in_bytes: u64,
@@ -119,7 +119,7 @@ impl<'a> Checked<'a> {
     ///
     /// # Errors
     /// When a value does not fit the table, a port is there twice, or the sums do not fit 64 bits.
-    pub fn new(block: &'a HourBlock, sender: &'a Sender, rev: u64) -> Result<Self, InvalidBlock> {
+    pub fn new(block: &'a HourBlock, sender: &'a RowSender, rev: u64) -> Result<Self, InvalidBlock> {
         let seal = &block.seal;
         let seq = number(block);
         let refuse = |why: String| InvalidBlock { epoch: seal.epoch.clone(), seq, why };
@@ -263,8 +263,8 @@ mod tests {
 
     const SHA: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
-    fn sender() -> Sender {
-        Sender { node: "hk-1".into(), zone: "Asia/Shanghai".into(), bucket_seconds: 3600, version: "0.1.0" }
+    fn sender() -> RowSender {
+        RowSender { node: "hk-1".into(), zone: "Asia/Shanghai".into(), bucket_seconds: 3600, version: "0.1.0" }
     }
 
     /// A bucket of these ports: TCP in, TCP out, UDP in, UDP out.

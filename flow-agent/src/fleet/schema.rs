@@ -30,7 +30,7 @@ impl Flavour {
 
 /// Where the schema is applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct SchemaTarget {
     pub flavour: Flavour,
     pub database: String,
     /// The tables are then replicated, and made on every server of the cluster.
@@ -38,7 +38,7 @@ pub struct Target {
 }
 
 /// The text for a person to read and apply, comments included.
-pub fn text(target: &Target) -> String {
+pub fn text(target: &SchemaTarget) -> String {
     match target.flavour {
         Flavour::Full => [TABLES, VIEWS, USERS].map(|file| filled_in(file, target)).join("\n"),
         Flavour::Reduced => filled_in(REDUCED, target),
@@ -46,7 +46,7 @@ pub fn text(target: &Target) -> String {
 }
 
 /// The statements that make tables and views, one request each. The last one records the version.
-pub fn statements(target: &Target) -> Vec<String> {
+pub fn statements(target: &SchemaTarget) -> Vec<String> {
     let mut statements = match target.flavour {
         Flavour::Full => [TABLES, VIEWS].into_iter().flat_map(|file| split(&filled_in(file, target))).collect(),
         Flavour::Reduced => split(&filled_in(REDUCED, target)),
@@ -56,14 +56,14 @@ pub fn statements(target: &Target) -> Vec<String> {
 }
 
 /// The statements that make the roles; none where the server knows no roles.
-pub fn role_statements(target: &Target) -> Vec<String> {
+pub fn role_statements(target: &SchemaTarget) -> Vec<String> {
     match target.flavour {
         Flavour::Full => split(&filled_in(USERS, target)),
         Flavour::Reduced => Vec::new(),
     }
 }
 
-fn filled_in(file: &str, target: &Target) -> String {
+fn filled_in(file: &str, target: &SchemaTarget) -> String {
     let replicated = if target.cluster.is_some() { "Replicated" } else { "" };
     let on_cluster = target.cluster.as_ref().map(|name| format!(" ON CLUSTER `{name}`")).unwrap_or_default();
     let settings = if target.cluster.is_some() { " SETTINGS insert_quorum = 'auto'" } else { "" };
@@ -84,8 +84,8 @@ fn split(file: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn target(flavour: Flavour, cluster: Option<&str>) -> Target {
-        Target { flavour, database: "flow_agent".to_owned(), cluster: cluster.map(str::to_owned) }
+    fn target(flavour: Flavour, cluster: Option<&str>) -> SchemaTarget {
+        SchemaTarget { flavour, database: "flow_agent".to_owned(), cluster: cluster.map(str::to_owned) }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::{FetchError, GatherError};
 use super::local::LocalFetcher;
-use super::scp::{Client, Remote, ScpFetcher, client};
+use super::scp::{CopyProgram, Remote, ScpFetcher, client};
 use super::settings::{NodeConfig, NodeSource};
 use super::verify;
 use super::{LogFetcher, file_name};
@@ -57,7 +57,7 @@ pub struct NodeFiles {
 /// Fetches the files of all `nodes`; the result is in their order. `done` is told of every node that is finished.
 pub async fn gather(config: &GatherConfig, nodes: &[NodeConfig], done: impl Fn(&NodeFiles)) -> Vec<NodeFiles> {
     let is_remote = nodes.iter().any(|node| matches!(node.source, NodeSource::Ssh { .. }));
-    let client = if is_remote { client().await.0 } else { Client::Scp };
+    let client = if is_remote { client().await.0 } else { CopyProgram::Scp };
     let shared = Arc::new(Shared {
         client,
         config: config.clone(),
@@ -80,7 +80,7 @@ pub async fn gather(config: &GatherConfig, nodes: &[NodeConfig], done: impl Fn(&
 }
 
 struct Shared {
-    client: Client,
+    client: CopyProgram,
     config: GatherConfig,
     places: Semaphore,
     /// One file is verified at a time: it may take as much memory as a reader has for a block.

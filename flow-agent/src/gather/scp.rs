@@ -7,7 +7,7 @@ mod outcome;
 use std::path::{Path, PathBuf};
 
 pub use arguments::Remote;
-pub use client::{Client, client};
+pub use client::{CopyProgram, client};
 
 use super::error::FetchError;
 use super::ssh;
@@ -17,7 +17,7 @@ use crate::ledger::month::Month;
 /// Fetches with scp, by SFTP.
 #[derive(Clone, Debug)]
 pub(super) struct ScpFetcher {
-    pub(super) client: Client,
+    pub(super) client: CopyProgram,
     pub(super) remote: Remote,
     /// On the node.
     pub(super) state_dir: PathBuf,
@@ -28,8 +28,8 @@ impl LogFetcher for ScpFetcher {
         Box::pin(async move {
             let source = self.state_dir.join("daily").join(file_name(month));
             let ended = match self.client {
-                Client::Scp => ssh::run("scp", &arguments::scp(&self.remote, &source, target), None).await?,
-                Client::Sftp => {
+                CopyProgram::Scp => ssh::run("scp", &arguments::scp(&self.remote, &source, target), None).await?,
+                CopyProgram::Sftp => {
                     let batch = arguments::batch(&source, target);
                     ssh::run("sftp", &arguments::sftp(&self.remote), Some(&batch)).await?
                 }

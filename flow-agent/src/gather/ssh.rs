@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::MOST_FILE_BYTES;
 use super::error::FetchError;
-use crate::process::{self, Ended, Limits};
+use crate::process::{self, Ended, ProcessLimits};
 
 /// A file that is fetched may not become larger than [`MOST_FILE_BYTES`], and a fetch ends with flow-agent.
-const LIMITS: Limits = Limits { output_bytes: 16 << 10, file_bytes: Some(MOST_FILE_BYTES), dies_with_caller: true };
+const LIMITS: ProcessLimits =
+    ProcessLimits { output_bytes: 16 << 10, file_bytes: Some(MOST_FILE_BYTES), dies_with_caller: true };
 
 /// Runs `program` to its end, with `input` as its standard input. Dropping the future kills it.
 ///

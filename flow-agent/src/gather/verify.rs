@@ -5,7 +5,7 @@ use std::io::Read;
 use chrono::NaiveDate;
 
 use super::error::Rejected;
-use crate::ledger::block::{Daily, Decoder, Event, Found, MAX_LINE_BYTES};
+use crate::ledger::block::{BlockEvent, Daily, Decoder, FoundBlock, MAX_LINE_BYTES};
 use crate::ledger::month::Month;
 use crate::ledger::statement::{DistinctPairs, check_day};
 
@@ -39,8 +39,8 @@ pub(super) fn verify(mut file: impl Read, names: &[&str], month: Month) -> Resul
         }
         for event in decoder.feed(&chunk[..read]) {
             match event {
-                Event::Damage(damage) => return Err(Rejected::Line { line: damage.line, fault: damage.fault }),
-                Event::Block(found) => {
+                BlockEvent::Damage(damage) => return Err(Rejected::Line { line: damage.line, fault: damage.fault }),
+                BlockEvent::Block(found) => {
                     last = Some(check(&found, last, names, month)?);
                     let failed = |source| Rejected::Figures { line: found.line, source };
                     pairs.add(&found.block).map_err(failed)?;
@@ -54,8 +54,13 @@ pub(super) fn verify(mut file: impl Read, names: &[&str], month: Month) -> Resul
     if last.is_none() { Err(Rejected::Empty) } else { Ok(()) }
 }
 
-fn check(found: &Found<Daily>, last: Option<NaiveDate>, names: &[&str], month: Month) -> Result<NaiveDate, Rejected> {
-    let Found { block, line, .. } = found;
+fn check(
+    found: &FoundBlock<Daily>,
+    last: Option<NaiveDate>,
+    names: &[&str],
+    month: Month,
+) -> Result<NaiveDate, Rejected> {
+    let FoundBlock { block, line, .. } = found;
     let (seal, line) = (&block.seal, *line);
     if !names.contains(&seal.node.as_str()) {
         return Err(Rejected::OtherNode { line, found: seal.node.clone() });

@@ -10,9 +10,9 @@ use std::borrow::Borrow;
 
 use serde::Serialize;
 
-pub use decode::{Decoder, Event, Found, MAX_LINE_BYTES, MAX_LINES, Tail};
+pub use decode::{BlockEvent, Decoder, FoundBlock, MAX_LINE_BYTES, MAX_LINES, Tail};
 pub use fault::Span;
-pub use fault::{Damage, Fault};
+pub use fault::{BlockDamage, Fault};
 pub use kind::{BlockKind, Daily, Hourly, Monthly};
 
 use super::seal::{sha256_hex, with_check};

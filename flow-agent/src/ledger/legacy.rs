@@ -24,7 +24,7 @@ const EPOCH: &str = "import";
 
 /// Why a line or its content is doubtful.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
+pub enum LegacyDoubt {
     #[error("not a line of these logs")]
     Unknown,
     #[error("no figure: no data, which is not zero")]
@@ -49,7 +49,7 @@ pub enum Doubt {
     Prefix { port: u16, others: Vec<u16> },
 }
 
-impl Doubt {
+impl LegacyDoubt {
     /// Whether the line is counted despite the doubt.
     pub fn is_taken(&self) -> bool {
         matches!(self, Self::OffTheHour { .. } | Self::Prefix { .. })
@@ -85,7 +85,7 @@ pub struct Import<P> {
     ports: BTreeSet<u16>,
     /// A port whose number is a prefix of another's, and that other port.
     prefixes: Vec<(u16, u16)>,
-    doubts: Vec<(P, Doubt)>,
+    doubts: Vec<(P, LegacyDoubt)>,
 }
 
 /// The result of all lines.
@@ -93,7 +93,7 @@ pub struct Import<P> {
 pub struct Imported<P> {
     /// By ascending start, without overlaps, of quality `import`.
     pub buckets: Vec<HourBlock>,
-    pub doubts: Vec<(P, Doubt)>,
+    pub doubts: Vec<(P, LegacyDoubt)>,
     /// A port whose number is a prefix of another's: the scripts also counted the second port's traffic for the first.
     pub prefixes: Vec<(u16, u16)>,
 }
@@ -122,14 +122,14 @@ impl<P: Clone> Import<P> {
 
     /// Notes a line that is too long to be from these logs.
     pub fn refuse(&mut self, place: P) {
-        self.doubts.push((place, Doubt::Unknown));
+        self.doubts.push((place, LegacyDoubt::Unknown));
     }
 
-    fn try_take(&mut self, line: &str, place: &P) -> Result<(), Doubt> {
+    fn try_take(&mut self, line: &str, place: &P) -> Result<(), LegacyDoubt> {
         let mut words = line.split_whitespace();
-        let (Some(time), Some(port)) = (words.next(), words.next()) else { return Err(Doubt::Unknown) };
-        let port = port.strip_prefix("port:").ok_or(Doubt::Unknown)?;
-        let not_port = || Doubt::NotPort { text: port.to_owned() };
+        let (Some(time), Some(port)) = (words.next(), words.next()) else { return Err(LegacyDoubt::Unknown) };
+        let port = port.strip_prefix("port:").ok_or(LegacyDoubt::Unknown)?;
+        let not_port = || LegacyDoubt::NotPort { text: port.to_owned() };
         let port: u16 =
             digits(port).and_then(|port| port.parse().ok()).filter(|port| *port > 0).ok_or_else(not_port)?;
         let at = NaiveDateTime::parse_from_str(time, "%Y/%m/%d_%H:%M:%S").ok();
@@ -138,16 +138,16 @@ impl<P: Clone> Import<P> {
         let day = digits(time).filter(|time| time.len() == 6);
         let day = day.and_then(|time| NaiveDate::parse_from_str(&format!("20{time}"), "%Y%m%d").ok());
         if at.is_none() && day.is_none() {
-            return Err(Doubt::Unknown);
+            return Err(LegacyDoubt::Unknown);
         }
         self.ports.insert(port);
         let figures: Vec<&str> = words.collect();
         let text = match figures[..] {
-            [] => return Err(Doubt::NoFigure),
+            [] => return Err(LegacyDoubt::NoFigure),
             [text] => text,
-            _ => return Err(Doubt::Ambiguous { count: figures.len() }),
+            _ => return Err(LegacyDoubt::Ambiguous { count: figures.len() }),
         };
-        let not_bytes = || Doubt::NotBytes { text: text.to_owned() };
+        let not_bytes = || LegacyDoubt::NotBytes { text: text.to_owned() };
         let bytes: u64 = digits(text).and_then(|text| text.parse().ok()).ok_or_else(not_bytes)?;
         if let Some(day) = day {
             let at = day.and_time(chrono::NaiveTime::MIN);
@@ -163,15 +163,16 @@ impl<P: Clone> Import<P> {
     }
 
     /// The hour that ended at `at` or shortly before: a 00:00 line belongs to the previous day.
-    fn slot(&mut self, at: NaiveDateTime, place: &P) -> Result<Slot, Doubt> {
+    fn slot(&mut self, at: NaiveDateTime, place: &P) -> Result<Slot, LegacyDoubt> {
         let past = TimeDelta::seconds(i64::from(at.num_seconds_from_midnight() % 3_600));
         let to_come = TimeDelta::hours(1) - past;
         let end = if to_come <= MOST_OFF { at + to_come } else { at - past };
         if past > MOST_OFF && to_come > MOST_OFF {
-            self.doubts.push((place.clone(), Doubt::OffTheHour { minutes: past.num_minutes() }));
+            self.doubts.push((place.clone(), LegacyDoubt::OffTheHour { minutes: past.num_minutes() }));
         }
         // When a local time occurs twice, either could be meant; the first is as good as the second.
-        let end = self.zone.from_local_datetime(&end).earliest().ok_or(Doubt::NoSuchTime { zone: self.zone })?.to_utc();
+        let end =
+            self.zone.from_local_datetime(&end).earliest().ok_or(LegacyDoubt::NoSuchTime { zone: self.zone })?.to_utc();
         Ok(Slot { start: end - TimeDelta::hours(1), end })
     }
 
@@ -183,7 +184,7 @@ impl<P: Clone> Import<P> {
         for (day, ports) in std::mem::take(&mut self.days) {
             if known.contains(&day) {
                 let figures = ports.into_values().flatten();
-                self.doubts.extend(figures.map(|figure| (figure.place, Doubt::KnownByTheHour)));
+                self.doubts.extend(figures.map(|figure| (figure.place, LegacyDoubt::KnownByTheHour)));
             } else {
                 let start = calendar::day_start(self.zone, day);
                 let end = calendar::day_start(self.zone, day + Days::new(1));
@@ -218,7 +219,7 @@ impl<P: Clone> Import<P> {
             if figures.windows(2).all(|pair| pair[0].bytes == pair[1].bytes) {
                 taken.extend(figures.into_iter().next());
             } else {
-                let doubts = figures.into_iter().map(|figure| (figure.place, Doubt::Contradiction { port }));
+                let doubts = figures.into_iter().map(|figure| (figure.place, LegacyDoubt::Contradiction { port }));
                 self.doubts.extend(doubts);
             }
         }
@@ -227,9 +228,9 @@ impl<P: Clone> Import<P> {
         let pairs = self.prefixes.iter().filter(|(short, long)| port == *short || port == *long);
         let others: Vec<u16> = pairs.map(|(short, long)| if port == *short { *long } else { *short }).collect();
         let doubt = match sum {
-            None => Some(Doubt::TooMany { port }),
+            None => Some(LegacyDoubt::TooMany { port }),
             Some(_) if others.is_empty() => None,
-            Some(_) => Some(Doubt::Prefix { port, others }),
+            Some(_) => Some(LegacyDoubt::Prefix { port, others }),
         };
         if let Some(doubt) = doubt {
             self.doubts.extend(taken.into_iter().map(|figure| (figure.place, doubt.clone())));

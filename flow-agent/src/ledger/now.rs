@@ -125,7 +125,7 @@ pub struct UserNow {
     pub used: Option<u64>,
     /// Of the users of the configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<UserState>,
+    pub state: Option<QuotaStanding>,
     /// What was refused today, the open bucket included; absent where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Flow>,
@@ -134,7 +134,7 @@ pub struct UserNow {
 /// How a user stands with the quota and the date of expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum UserState {
+pub enum QuotaStanding {
     Open,
     /// A share of the quota is used that the configuration warns of.
     Warned,

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use assemble::{Correction, NodeOutcome, ReportInputs, assemble};
 pub use finality::{Completeness, Waiting};
 pub use limits::{NodeCut, cut_to_limits};
-pub use owner::{Directory, Owner};
+pub use owner::{Directory, StatementOwner};
 pub use sum::{DistinctPairs, NodeMonth, SumError, check_day};
 
 use super::billing::{Billed, Money, Price};
@@ -52,7 +52,7 @@ pub struct MonthlyReport {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::record::optional_stamp")]
     pub final_at: Option<DateTime<FixedOffset>>,
     /// Final as soon as no node is waited for; a single statement may be final earlier ([`Statement::state`]).
-    pub state: State,
+    pub state: Finality,
     /// Increased each time anything below changes after it was published.
     pub rev: u32,
     /// Whether this revision is not published yet; see [`Statement::draft`].
@@ -71,7 +71,7 @@ pub struct MonthlyReport {
 /// How final a month's figures are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum State {
+pub enum Finality {
     /// The month is not over.
     InProgress,
     /// The month is over, but more data may arrive and is waited for.
@@ -183,7 +183,7 @@ pub struct Statement {
     pub only_on: BTreeSet<String>,
     /// How final the statement is; see [`MonthlyReport::state_of`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub state: Option<State>,
+    pub state: Option<Finality>,
     /// The nodes that concern this statement and are incomplete, whether or not they are still waited for.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub open_nodes: BTreeSet<String>,
@@ -204,7 +204,7 @@ pub struct PriorRevision {
     pub rev: u32,
     #[serde(with = "stamp")]
     pub at: DateTime<FixedOffset>,
-    pub state: State,
+    pub state: Finality,
     pub total: Counters,
     pub billed_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -219,13 +219,13 @@ impl MonthlyReport {
     }
 
     /// How final a statement is. Reports of older versions have a state only for the whole month.
-    pub fn state_of(&self, statement: &Statement) -> State {
+    pub fn state_of(&self, statement: &Statement) -> Finality {
         statement.state.unwrap_or(self.state)
     }
 
     /// The day on which provisional statements become final if no more data arrives.
     pub fn final_on(&self) -> Option<NaiveDate> {
-        self.final_at.filter(|_| self.state == State::Provisional).map(|at| at.date_naive())
+        self.final_at.filter(|_| self.state == Finality::Provisional).map(|at| at.date_naive())
     }
 
     /// The month's block of `monthly/YEAR.jsonl`.
@@ -299,12 +299,12 @@ impl Statement {
     }
 
     /// The owner who is billed.
-    pub fn owner(&self) -> Owner {
+    pub fn owner(&self) -> StatementOwner {
         match (&self.user, self.ports.first()) {
-            (Some(name), _) => Owner::User(name.clone()),
-            (None, Some(port)) => Owner::Port(*port),
+            (Some(name), _) => StatementOwner::User(name.clone()),
+            (None, Some(port)) => StatementOwner::Port(*port),
             // Only a file from another program has neither; no port is 0.
-            (None, None) => Owner::Port(0),
+            (None, None) => StatementOwner::Port(0),
         }
     }
 }

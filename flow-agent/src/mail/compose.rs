@@ -28,16 +28,16 @@ pub struct Header<'a> {
 
 /// What it says. All of it is text: a body of bytes could end the letter early.
 #[derive(Clone, Debug)]
-pub struct Content {
+pub struct LetterContent {
     pub subject: String,
     pub text: String,
     pub html: String,
-    pub attachments: Vec<Attachment>,
+    pub attachments: Vec<LetterAttachment>,
 }
 
 /// A file that goes with a letter.
 #[derive(Clone, Debug)]
-pub struct Attachment {
+pub struct LetterAttachment {
     pub name: String,
     /// `text/csv`
     pub media_type: &'static str,
@@ -70,7 +70,7 @@ pub fn message_id(node: &str, from: &str, month: Month, user: Option<&str>, rev:
 ///
 /// # Errors
 /// When an address is none; the configuration refuses those before.
-pub fn compose(header: &Header<'_>, content: &Content) -> Result<Letter, ComposeError> {
+pub fn compose(header: &Header<'_>, content: &LetterContent) -> Result<Letter, ComposeError> {
     let from: Mailbox = header.from.parse().map_err(|source| address_error(header.from, source))?;
     let to = header.to.iter().map(|text| text.parse::<Mailbox>().map_err(|source| address_error(text, source)));
     let to = to.collect::<Result<Vec<_>, _>>()?;
@@ -128,12 +128,12 @@ fn address_error(address: &str, source: lettre::address::AddressError) -> Compos
 mod tests {
     use super::*;
 
-    fn content() -> Content {
-        Content {
+    fn content() -> LetterContent {
+        LetterContent {
             subject: "2026年10月 流量".to_owned(),
             text: "你好, Ängström\n.\nQUIT\n".to_owned(),
             html: "<p>你好</p>".to_owned(),
-            attachments: vec![Attachment {
+            attachments: vec![LetterAttachment {
                 name: "users.csv".to_owned(),
                 media_type: "text/csv",
                 text: "用户,bytes\nalice,1\n".to_owned(),

@@ -26,7 +26,7 @@ use tls::Tls;
 
 /// How long the server may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Timing {
+pub struct SmtpTiming {
     /// For each step before the letter.
     pub step: Duration,
     /// For its greeting, before a second connection tries whether the port expects TLS.
@@ -35,7 +35,7 @@ pub struct Timing {
     pub answer: Duration,
 }
 
-impl Default for Timing {
+impl Default for SmtpTiming {
     fn default() -> Self {
         Self { step: Duration::from_secs(60), greeting: Duration::from_secs(3), answer: Duration::from_secs(300) }
     }
@@ -44,7 +44,7 @@ impl Default for Timing {
 /// Hands letters to one mail server, over one connection as long as that lasts.
 pub struct SmtpMailer {
     connector: Connector,
-    timing: Timing,
+    timing: SmtpTiming,
     connection: Option<AsyncSmtpConnection>,
     /// Recipients of the present offer that were refused while others were not.
     left_out: Vec<String>,
@@ -57,7 +57,7 @@ impl SmtpMailer {
     ///
     /// # Errors
     /// When the password cannot be read, or this system has no certificates to trust.
-    pub fn new(config: &MailConfig, timing: Timing) -> Result<Self, MailerError> {
+    pub fn new(config: &MailConfig, timing: SmtpTiming) -> Result<Self, MailerError> {
         let credentials = match (&config.username, &config.password_file) {
             (Some(username), Some(path)) => {
                 let password = std::fs::read_to_string(path)

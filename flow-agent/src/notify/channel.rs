@@ -36,7 +36,7 @@ pub struct Channel {
 
 /// What became of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SendOutcome {
     /// The receiver took it.
     Accepted { reply: String },
     /// It did not take it, and that is certain.
@@ -94,11 +94,13 @@ impl Channel {
     }
 
     /// Hands a message over, and waits for the answer, at most [`DEADLINE`]. `now` is in seconds since 1970.
-    pub fn send(&self, message: &Message, now: i64) -> Outcome {
+    pub fn send(&self, message: &Message, now: i64) -> SendOutcome {
         let body = match &self.template {
             Some(template) => match body::of_template(template, message) {
                 Ok(body) => body,
-                Err(error) => return Outcome::Refused { reply: format!("the template: {error}"), is_reached: false },
+                Err(error) => {
+                    return SendOutcome::Refused { reply: format!("the template: {error}"), is_reached: false };
+                }
             },
             None => body::of(self.kind, message),
         };
@@ -120,7 +122,7 @@ impl Channel {
         }
     }
 
-    fn judge(&self, mut response: Response<Body>) -> Outcome {
+    fn judge(&self, mut response: Response<Body>) -> SendOutcome {
         let status = response.status();
         let answer = response.body_mut().with_config().limit(MOST_ANSWER_BYTES).read_to_vec();
         let is_whole = answer.is_ok();
@@ -128,17 +130,17 @@ impl Channel {
         let words = self.address.redact(&String::from_utf8_lossy(&answer));
         let reply = [status.as_u16().to_string(), words].join(" ").trim().to_owned();
         if !status.is_success() {
-            return Outcome::Refused { reply, is_reached: true };
+            return SendOutcome::Refused { reply, is_reached: true };
         }
         match (is_accepted(self.kind, &answer), is_whole) {
-            (true, _) => Outcome::Accepted { reply },
-            (false, true) => Outcome::Refused { reply, is_reached: true },
-            (false, false) => Outcome::Unknown { why: format!("{reply}, and the answer ended early") },
+            (true, _) => SendOutcome::Accepted { reply },
+            (false, true) => SendOutcome::Refused { reply, is_reached: true },
+            (false, false) => SendOutcome::Unknown { why: format!("{reply}, and the answer ended early") },
         }
     }
 
     /// Whether anything can have arrived decides what a failure means.
-    fn failed(&self, error: &ureq::Error) -> Outcome {
+    fn failed(&self, error: &ureq::Error) -> SendOutcome {
         let words = self.address.redact(&chain(error));
         let never_connected = match error {
             ureq::Error::HostNotFound
@@ -163,8 +165,8 @@ impl Channel {
             _ => false,
         };
         match never_connected {
-            true => Outcome::Refused { reply: words, is_reached: false },
-            false => Outcome::Unknown { why: format!("no answer: {words}") },
+            true => SendOutcome::Refused { reply: words, is_reached: false },
+            false => SendOutcome::Unknown { why: format!("no answer: {words}") },
         }
     }
 }

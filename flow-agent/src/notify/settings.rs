@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use crate::ledger::language::Language;
-use crate::ledger::limits::notice::Event;
+use crate::ledger::limits::notice::NoticeEvent;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelConfig {
@@ -21,7 +21,7 @@ pub struct ChannelConfig {
     /// PEM: certificates that are trusted besides this system's.
     pub ca_file: Option<PathBuf>,
     pub language: Language,
-    pub events: BTreeSet<Event>,
+    pub events: BTreeSet<NoticeEvent>,
 }
 
 /// The service that a channel speaks to.

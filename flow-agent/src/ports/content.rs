@@ -66,7 +66,7 @@ fn endings(expected: &[&str]) -> String {
 
 /// What a port file says now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct PortFileContent {
     pub listed: Listed,
     /// When it was changed last, where the file system knows.
     pub modified_at: Option<SystemTime>,

@@ -12,9 +12,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::content::{Found, MAX_BYTES, Problem, TRANSACTION_LIMIT, content};
+use super::content::{MAX_BYTES, PortFileContent, Problem, TRANSACTION_LIMIT, content};
 use super::formats::FormatError;
-use super::formats::sqlite::{self, Tables};
+use super::formats::sqlite::{self, PanelTables};
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
@@ -24,18 +24,18 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 /// panel never waits. With a write-ahead log SQLite has to read both, and there readers do not stand in a writer's way. A
 /// connection is not kept: while one is open, the log is not deleted when the panel ends, and `PRAGMA data_version` would
 /// say no more than the files' own times and sizes, which are watched.
-pub fn read(path: &Path, tables: &dyn Tables) -> Result<Found, Problem> {
+pub fn read(path: &Path, tables: &dyn PanelTables) -> Result<PortFileContent, Problem> {
     let (log, journal) = (beside(path, "-wal"), beside(path, "-journal"));
     for _ in 0..TRANSACTION_LIMIT.as_millis() / BETWEEN_TRIES.as_millis() {
         if length(&log)? > 0 {
             let modified_at = modified_at(path).max(modified_at(&log));
-            return Ok(Found { listed: with_log(path, tables)?, modified_at });
+            return Ok(PortFileContent { listed: with_log(path, tables)?, modified_at });
         }
         if !is_hot(&journal)? {
             let before = stamp(path)?;
             let bytes = content(path, &mut MAX_BYTES.clone())?;
             if length(&log)? == 0 && !is_hot(&journal)? && stamp(path)? == before {
-                return Ok(Found { listed: sqlite::parse(&bytes, tables)?, modified_at: modified_at(path) });
+                return Ok(PortFileContent { listed: sqlite::parse(&bytes, tables)?, modified_at: modified_at(path) });
             }
         }
         thread::sleep(BETWEEN_TRIES);
@@ -50,7 +50,7 @@ pub fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-fn with_log(path: &Path, tables: &dyn Tables) -> Result<super::Listed, FormatError> {
+fn with_log(path: &Path, tables: &dyn PanelTables) -> Result<super::Listed, FormatError> {
     let mut database =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     database.busy_timeout(TRANSACTION_LIMIT)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::thread;
 
-use super::content::{Found, MAX_BYTES, MAX_FILES, Problem, TIME_LIMIT, content};
+use super::content::{MAX_BYTES, MAX_FILES, PortFileContent, Problem, TIME_LIMIT, content};
 #[cfg(feature = "sqlite")]
 use super::database;
 use super::formats;
@@ -25,7 +25,7 @@ pub struct PortFileError {
 #[derive(Default)]
 pub struct Reader {
     /// Those that took too long, and still do.
-    slow: BTreeMap<PathBuf, Receiver<Result<Found, Problem>>>,
+    slow: BTreeMap<PathBuf, Receiver<Result<PortFileContent, Problem>>>,
 }
 
 impl Reader {
@@ -33,7 +33,7 @@ impl Reader {
     ///
     /// # Errors
     /// When it cannot be read, is half written, is not of its format, or takes too long.
-    pub fn read(&mut self, file: &PortFile) -> Result<Found, PortFileError> {
+    pub fn read(&mut self, file: &PortFile) -> Result<PortFileContent, PortFileError> {
         let failed = |source| PortFileError { path: file.path.clone(), source };
         if let Some(slow) = self.slow.get(&file.path) {
             if matches!(slow.try_recv(), Err(TryRecvError::Empty)) {
@@ -60,7 +60,7 @@ impl Reader {
     }
 }
 
-fn read(path: &Path, format: &dyn formats::Format) -> Result<Found, Problem> {
+fn read(path: &Path, format: &dyn formats::Format) -> Result<PortFileContent, Problem> {
     // Looked at before it is opened: opening a pipe waits for its writer.
     let metadata = std::fs::metadata(path)?;
     #[cfg(feature = "sqlite")]
@@ -70,7 +70,7 @@ fn read(path: &Path, format: &dyn formats::Format) -> Result<Found, Problem> {
     if !metadata.is_dir() {
         let mut left = MAX_BYTES;
         let listed = format.parse_in(&content(path, &mut left)?, &environment)?;
-        return Ok(Found { listed, modified_at: metadata.modified().ok() });
+        return Ok(PortFileContent { listed, modified_at: metadata.modified().ok() });
     }
     let expected = format.folder_extensions();
     if expected.is_empty() {
@@ -80,7 +80,7 @@ fn read(path: &Path, format: &dyn formats::Format) -> Result<Found, Problem> {
     if files.is_empty() {
         return Err(Problem::EmptyFolder { expected });
     }
-    let mut found = Found { listed: Listed::default(), modified_at: metadata.modified().ok() };
+    let mut found = PortFileContent { listed: Listed::default(), modified_at: metadata.modified().ok() };
     let mut left = MAX_BYTES;
     for file in files {
         let listed = format.parse_in(&content(&file, &mut left)?, &environment);

@@ -9,7 +9,7 @@ use super::file::{PortFileError, Reader};
 use super::listening::listening;
 use super::settle::Settling;
 use super::wanted::{Sources, Wanted, WantedError, wanted};
-use super::{Owners, PortsConfig};
+use super::{PortOwners, PortsConfig};
 use crate::ledger::reading::Moment;
 use crate::ledger::user::User;
 
@@ -17,7 +17,7 @@ use crate::ledger::user::User;
 #[derive(Default)]
 pub struct Finder {
     reader: Reader,
-    settling: Settling<PathBuf, Owners>,
+    settling: Settling<PathBuf, PortOwners>,
 }
 
 impl Finder {
@@ -31,7 +31,7 @@ impl Finder {
         config: &PortsConfig,
         users: &[User],
         max_ports: u32,
-        last_good: &BTreeMap<PathBuf, Owners>,
+        last_good: &BTreeMap<PathBuf, PortOwners>,
         now: Moment,
     ) -> Result<Wanted, WantedError> {
         let ephemeral = Ephemeral::read();
@@ -39,7 +39,7 @@ impl Finder {
         let mut files = Vec::new();
         for file in &config.files {
             let found = self.reader.read(file).and_then(|found| {
-                let (before, after) = (last_good.get(&file.path).map_or(0, Owners::len), found.listed.owners.len());
+                let (before, after) = (last_good.get(&file.path).map_or(0, PortOwners::len), found.listed.owners.len());
                 match self.settling.takes(&file.path, &found.listed.owners, before, after, now) {
                     true => Ok(found),
                     false => {

@@ -56,7 +56,7 @@ pub trait Format: Sync {
 
     /// Where the format is an SQLite database: what is in it.
     #[cfg(feature = "sqlite")]
-    fn tables(&self) -> Option<&dyn sqlite::Tables> {
+    fn tables(&self) -> Option<&dyn sqlite::PanelTables> {
         None
     }
 }

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 
-use super::Owners;
+use super::PortOwners;
 use super::spec::SpecError;
 use crate::ledger::name::{self, NameError};
 
@@ -16,7 +16,7 @@ const MAX_COMPLAINTS: usize = 20;
 /// What a port file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    pub owners: Owners,
+    pub owners: PortOwners,
     /// What else the file says of a port; a port without anything is left out.
     pub details: BTreeMap<u16, Detail>,
     /// The first rows that could not be taken as they stand.
@@ -32,13 +32,13 @@ pub struct Listed {
 pub struct Detail {
     /// The remark or tag of the port's row.
     pub label: Option<String>,
-    pub quota: Option<Quota>,
+    pub quota: Option<PanelQuota>,
     pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// How many bytes a port may move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
+pub struct PanelQuota {
     pub bytes: u64,
     pub period: QuotaPeriod,
 }
@@ -61,7 +61,7 @@ pub struct Claim {
 
 /// Where in a file something stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Row {
+pub enum ListPosition {
     /// Counted from one.
     Line(usize),
     /// Counted from one, of a list or table.
@@ -70,7 +70,7 @@ pub enum Row {
     Named { kind: &'static str, name: String },
 }
 
-impl Row {
+impl ListPosition {
     /// The part of this `kind` that is called `name`, or else the `index`-th entry, counted from zero.
     pub fn named(kind: &'static str, name: Option<&str>, index: usize) -> Self {
         match name.map(str::trim).filter(|name| !name.is_empty()) {
@@ -80,7 +80,7 @@ impl Row {
     }
 }
 
-impl fmt::Display for Row {
+impl fmt::Display for ListPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Line(line) => write!(f, "line {line}"),
@@ -94,24 +94,24 @@ impl fmt::Display for Row {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Complaint {
     #[error("{row} is not counted: {error}")]
-    Port { row: Row, error: SpecError },
+    Port { row: ListPosition, error: SpecError },
     #[error("{row} is not counted: it has no port where `{key}` is expected")]
-    NoPort { row: Row, key: &'static str },
+    NoPort { row: ListPosition, key: &'static str },
     #[error("{row} is not counted: its port is in the environment variable {variable:?}, which is not set here")]
-    Environment { row: Row, variable: String },
+    Environment { row: ListPosition, variable: String },
     /// The bytes of a port that is not counted would be lost for good; its owner can be named later.
     #[error("port {port} is counted without an owner: {error}")]
     Name { port: u16, error: NameError },
     #[error("port {port} is counted without an owner: the name in {row} is not UTF-8")]
-    NameNotUtf8 { port: u16, row: Row },
+    NameNotUtf8 { port: u16, row: ListPosition },
     #[error("port {port} is counted without an owner: it is listed for {first} and for {second}")]
     Shared { port: u16, first: String, second: String },
     #[error("line {line}: what {pattern:?} includes is not counted: add it to `ports.files`, each file or its folder")]
     Include { line: usize, pattern: String },
     #[error("the quota in {row} is not known: {found:?} is not a number of bytes")]
-    Quota { row: Row, found: String },
+    Quota { row: ListPosition, found: String },
     #[error("the expiry in {row} is not known: {found:?} is not a time")]
-    Expiry { row: Row, found: String },
+    Expiry { row: ListPosition, found: String },
 }
 
 impl Complaint {
@@ -156,7 +156,12 @@ impl Listed {
     }
 
     /// Adds the ports of a row, or complains about them.
-    pub fn add_ranges(&mut self, row: &Row, ranges: Result<Vec<RangeInclusive<u16>>, SpecError>, claim: &Claim) {
+    pub fn add_ranges(
+        &mut self,
+        row: &ListPosition,
+        ranges: Result<Vec<RangeInclusive<u16>>, SpecError>,
+        claim: &Claim,
+    ) {
         match ranges {
             Ok(ranges) => ranges.into_iter().flatten().for_each(|port| self.add(port, claim.clone())),
             Err(error) => self.complain(Complaint::Port { row: row.clone(), error }),
@@ -214,7 +219,7 @@ mod tests {
         for owner in ["ada", "ada", "bob", "ada"] {
             listed.add(443, owned(owner));
         }
-        assert_eq!(listed.owners, Owners::from([(443, None)]));
+        assert_eq!(listed.owners, PortOwners::from([(443, None)]));
         let text: Vec<_> = listed.complaints.iter().map(ToString::to_string).collect();
         assert_eq!(text, ["port 443 is counted without an owner: it is listed for \"ada\" and for \"bob\""]);
     }
@@ -223,7 +228,7 @@ mod tests {
     fn complaints_beyond_the_first_are_counted() {
         let mut listed = Listed::default();
         for index in 0..30 {
-            listed.complain(Complaint::NoPort { row: Row::Entry(index), key: "port" });
+            listed.complain(Complaint::NoPort { row: ListPosition::Entry(index), key: "port" });
         }
         assert_eq!((listed.complaints.len(), listed.more_complaints, listed.complaint_count()), (20, 10, 30));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{NaiveDate, TimeDelta};
 use chrono_tz::Tz;
 
-use super::listed::{Detail, Quota, QuotaPeriod};
+use super::listed::{Detail, PanelQuota, QuotaPeriod};
 use super::wanted::Wanted;
 use crate::ledger::calendar;
 use crate::ledger::limits::stated::{StatedLimit, StatedLimits};
@@ -21,12 +21,13 @@ pub fn stated(wanted: &Wanted, month_start_day: u32, zone: Tz) -> (StatedLimits,
     let mut left_out = BTreeSet::new();
     for (port, detail) in &wanted.details {
         let Some(Some(owner)) = wanted.ports.get(port) else { continue };
-        let is_files = |owners: &super::Owners| owners.get(port).is_some_and(|of_file| of_file.as_ref() == Some(owner));
+        let is_files =
+            |owners: &super::PortOwners| owners.get(port).is_some_and(|of_file| of_file.as_ref() == Some(owner));
         if !wanted.files.values().any(is_files) {
             continue;
         }
         let quota_bytes = match detail.quota {
-            Some(Quota { period: QuotaPeriod::Month { first_day: Some(day) }, .. })
+            Some(PanelQuota { period: QuotaPeriod::Month { first_day: Some(day) }, .. })
                 if u32::from(day) != month_start_day =>
             {
                 left_out.insert(owner.clone());
@@ -55,15 +56,15 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::ports::Owners;
+    use crate::ports::PortOwners;
 
     fn quota(bytes: u64, first_day: Option<u8>) -> Detail {
         let period = first_day.map_or(QuotaPeriod::Unlimited, |day| QuotaPeriod::Month { first_day: Some(day) });
-        Detail { quota: Some(Quota { bytes, period }), ..Detail::default() }
+        Detail { quota: Some(PanelQuota { bytes, period }), ..Detail::default() }
     }
 
     fn wanted(ports: &[(u16, Option<&str>)], file: &[(u16, &str)], details: Vec<(u16, Detail)>) -> Wanted {
-        let file: Owners = file.iter().map(|(port, owner)| (*port, Some((*owner).to_owned()))).collect();
+        let file: PortOwners = file.iter().map(|(port, owner)| (*port, Some((*owner).to_owned()))).collect();
         Wanted {
             ports: ports.iter().map(|(port, owner)| (*port, owner.map(str::to_owned))).collect(),
             listening: BTreeSet::new(),

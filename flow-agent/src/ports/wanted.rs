@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::content::Found;
+use super::content::PortFileContent;
 use super::ephemeral::Ephemeral;
 use super::file::PortFileError;
 use super::listening::ListeningError;
-use super::{Complaint, Detail, MAX_PORTS, Owners, PortsConfig, spec};
+use super::{Complaint, Detail, MAX_PORTS, PortOwners, PortsConfig, spec};
 use crate::ledger::units;
 use crate::ledger::user::User;
 
@@ -21,9 +21,9 @@ pub struct Sources<'a> {
     /// `count.max_ports`.
     pub max_ports: u32,
     /// Every file of `config`, as it reads now.
-    pub files: Vec<(PathBuf, Result<Found, PortFileError>)>,
+    pub files: Vec<(PathBuf, Result<PortFileContent, PortFileError>)>,
     /// What every file said when it was last good.
-    pub last_good: &'a BTreeMap<PathBuf, Owners>,
+    pub last_good: &'a BTreeMap<PathBuf, PortOwners>,
     /// Empty unless `config` asks for them.
     pub listening: BTreeSet<u16>,
     pub ephemeral: &'a Ephemeral,
@@ -32,11 +32,11 @@ pub struct Sources<'a> {
 /// What is to be counted.
 #[derive(Debug)]
 pub struct Wanted {
-    pub ports: Owners,
+    pub ports: PortOwners,
     /// Those of `ports` on which somebody listens; empty unless the configuration asks for them.
     pub listening: BTreeSet<u16>,
     /// What every file said when it was last good: to be kept, for the time when it is not.
-    pub files: BTreeMap<PathBuf, Owners>,
+    pub files: BTreeMap<PathBuf, PortOwners>,
     /// How each file was found, in the order of the configuration.
     pub sources: Vec<SourceReport>,
     /// What the files say of ports besides their owners; the first that says something of a port holds.
@@ -66,7 +66,7 @@ pub struct SourceReport {
 
 impl SourceReport {
     /// Of a file that could be read.
-    pub fn new(path: PathBuf, found: &Found) -> Self {
+    pub fn new(path: PathBuf, found: &PortFileContent) -> Self {
         Self {
             path,
             is_last_good: false,
@@ -139,7 +139,7 @@ impl WantedError {
 /// When a file cannot be read and never could, or there is too much or nothing at all to count.
 pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
     let mut warnings = Vec::new();
-    let mut ports: Owners = sources.config.watch.iter().map(|port| (*port, None)).collect();
+    let mut ports: PortOwners = sources.config.watch.iter().map(|port| (*port, None)).collect();
     ports.extend(sources.listening.iter().map(|port| (*port, None)));
     let here = |user: &&User| user.is_on(sources.node);
     for user in sources.users.iter().filter(here) {
@@ -149,7 +149,7 @@ pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
     let (mut files, mut reports, mut details) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
     for (path, listed) in sources.files {
         let (owners, complaints, modified_at) = match listed {
-            Ok(Found { listed, modified_at }) => {
+            Ok(PortFileContent { listed, modified_at }) => {
                 let complaints = listed.complaint_count();
                 let each = |complaint| Warning::Complaint { path: path.clone(), complaint };
                 warnings.extend(listed.complaints.into_iter().map(each));
@@ -190,7 +190,7 @@ pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
     Ok(Wanted { ports, listening: sources.listening, files, sources: reports, details, warnings })
 }
 
-fn merge(ports: &mut Owners, owners: &Owners, path: &Path, warnings: &mut Vec<Warning>) {
+fn merge(ports: &mut PortOwners, owners: &PortOwners, path: &Path, warnings: &mut Vec<Warning>) {
     for (port, other) in owners {
         match (ports.entry(*port).or_default(), other) {
             (Some(owner), Some(other)) if owner != other => {

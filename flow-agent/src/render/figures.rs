@@ -12,7 +12,7 @@ use crate::ledger::reconcile::{Compared, Reconciliation};
 use crate::ledger::record::{Quality, VERSION, optional_stamp, stamp};
 
 /// A row that can be written as JSON and as CSV.
-pub trait Row: Serialize {
+pub trait FigureRow: Serialize {
     /// The columns of the CSV.
     const HEADER: &[&str];
 
@@ -23,7 +23,7 @@ pub trait Row: Serialize {
 /// The kind of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum FigureKind {
     Hour,
     Day,
     Month,
@@ -36,7 +36,7 @@ pub enum Kind {
     ThisMonth,
 }
 
-impl Kind {
+impl FigureKind {
     fn name(self) -> &'static str {
         match self {
             Self::Hour => "hour",
@@ -93,7 +93,7 @@ macro_rules! header {
 /// The usage of one port in one bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HourRow {
-    pub kind: Kind,
+    pub kind: FigureKind,
     #[serde(with = "stamp")]
     pub start: DateTime<FixedOffset>,
     #[serde(with = "stamp")]
@@ -108,7 +108,7 @@ pub struct HourRow {
     pub open: bool,
 }
 
-impl Row for HourRow {
+impl FigureRow for HourRow {
     const HEADER: &[&str] = header!(["start", "end", "port", "user"], ["quality", "open"]);
 
     fn fields(&self) -> Vec<String> {
@@ -122,7 +122,7 @@ impl Row for HourRow {
 /// The usage of one port by one user on one day.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DayRow {
-    pub kind: Kind,
+    pub kind: FigureKind,
     pub day: NaiveDate,
     pub port: u16,
     pub user: Option<String>,
@@ -135,7 +135,7 @@ pub struct DayRow {
     pub open: bool,
 }
 
-impl Row for DayRow {
+impl FigureRow for DayRow {
     const HEADER: &[&str] = header!(["day", "port", "user"], ["seconds_covered", "seconds_in_day", "open"]);
 
     fn fields(&self) -> Vec<String> {
@@ -148,7 +148,7 @@ impl Row for DayRow {
 /// The usage of one user, or of one unassigned port, in one billing month.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct MonthRow {
-    pub kind: Kind,
+    pub kind: FigureKind,
     pub month: Month,
     pub user: Option<String>,
     pub ports: Vec<u16>,
@@ -162,7 +162,7 @@ pub struct MonthRow {
     pub open: bool,
 }
 
-impl Row for MonthRow {
+impl FigureRow for MonthRow {
     const HEADER: &[&str] = header!(["month", "user", "ports"], ["coverage", "reported", "open"]);
 
     fn fields(&self) -> Vec<String> {
@@ -176,7 +176,7 @@ impl Row for MonthRow {
 /// The usage of everything that was asked for, or of one user, in one hour, day, month or year.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UsageRow {
-    pub kind: Kind,
+    pub kind: FigureKind,
     /// `all`, `port` or `user`.
     pub by: &'static str,
     /// The start of a bucket, a day, a billing month or a year.
@@ -197,7 +197,7 @@ pub struct UsageRow {
     pub open: bool,
 }
 
-impl Row for UsageRow {
+impl FigureRow for UsageRow {
     const HEADER: &[&str] =
         header!(["kind", "by", "period", "end", "user", "ports"], ["seconds_covered", "seconds", "open"]);
 
@@ -219,7 +219,7 @@ impl Row for UsageRow {
 /// The 95th percentile of one direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PercentileRow {
-    pub kind: Kind,
+    pub kind: FigureKind,
     /// `in`, `out` or `both`.
     pub direction: &'static str,
     #[serde(with = "stamp")]
@@ -236,7 +236,7 @@ pub struct PercentileRow {
     pub next_lower: Option<u128>,
 }
 
-impl Row for PercentileRow {
+impl FigureRow for PercentileRow {
     const HEADER: &[&str] = &[
         "direction",
         "start",
@@ -268,7 +268,7 @@ impl Row for PercentileRow {
 /// A user, or an unassigned port, in the ranking by usage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TopRow {
-    pub kind: Kind,
+    pub kind: FigureKind,
     /// Starts at 1.
     pub rank: usize,
     pub user: Option<String>,
@@ -277,7 +277,7 @@ pub struct TopRow {
     pub sums: Sums,
 }
 
-impl Row for TopRow {
+impl FigureRow for TopRow {
     const HEADER: &[&str] = header!(["rank", "user", "ports"], []);
 
     fn fields(&self) -> Vec<String> {
@@ -289,7 +289,7 @@ impl Row for TopRow {
 /// The total.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TotalRow {
-    pub kind: Kind,
+    pub kind: FigureKind,
     /// The start of the first bucket; `None` if there is none.
     #[serde(serialize_with = "optional_stamp::serialize")]
     pub start: Option<DateTime<FixedOffset>>,
@@ -316,7 +316,7 @@ pub struct TotalRow {
     pub damages: usize,
 }
 
-impl Row for TotalRow {
+impl FigureRow for TotalRow {
     const HEADER: &[&str] = header!(["kind", "start", "end", "ports"], ["buckets", "open", "damages"]);
 
     fn fields(&self) -> Vec<String> {
@@ -334,7 +334,7 @@ fn is_nothing(flow: &Flow) -> bool {
 }
 
 /// One row as a JSON object and a line feed.
-pub fn json<R: Row>(row: &R) -> String {
+pub fn json<R: FigureRow>(row: &R) -> String {
     /// The version of the rows: a new field does not change it, a new meaning does.
     #[derive(Serialize)]
     struct Versioned<'a, R> {
@@ -347,12 +347,12 @@ pub fn json<R: Row>(row: &R) -> String {
 }
 
 /// The header of the CSV as a line.
-pub fn csv_header<R: Row>() -> String {
+pub fn csv_header<R: FigureRow>() -> String {
     csv_line(R::HEADER)
 }
 
 /// One row as a line of the CSV.
-pub fn csv<R: Row>(row: &R) -> String {
+pub fn csv<R: FigureRow>(row: &R) -> String {
     csv_line(&row.fields())
 }
 
@@ -398,7 +398,7 @@ mod tests {
     #[test]
     fn a_spreadsheet_takes_no_user_name_for_a_formula() {
         let row = TopRow {
-            kind: Kind::Top,
+            kind: FigureKind::Top,
             rank: 1,
             user: Some("=1+1|cmd".to_owned()),
             ports: vec![443],

@@ -3,7 +3,7 @@
 use super::view::view;
 use super::{TemplateError, Templates};
 use crate::ledger::language::Language;
-use crate::ledger::statement::{MonthlyReport, State, Statement};
+use crate::ledger::statement::{Finality, MonthlyReport, Statement};
 
 /// A rendered letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +27,14 @@ pub fn statement(
     let prior = last_rev.and_then(|rev| statement.history.iter().find(|prior| prior.rev == rev));
     let state = report.state_of(statement);
     // A letter about a month in progress is superseded, not corrected.
-    let corrected = prior.filter(|prior| prior.state != State::InProgress && state != State::InProgress);
+    let corrected = prior.filter(|prior| prior.state != Finality::InProgress && state != Finality::InProgress);
     let words = templates.words(language);
     let view = view(report, statement, corrected, language, words);
     let key = match (state, corrected) {
-        (State::InProgress, _) => "subject_in_progress",
-        (State::Provisional | State::Final, Some(_)) => "subject_correction",
-        (State::Provisional, None) => "subject_provisional",
-        (State::Final, None) => "subject",
+        (Finality::InProgress, _) => "subject_in_progress",
+        (Finality::Provisional | Finality::Final, Some(_)) => "subject_correction",
+        (Finality::Provisional, None) => "subject_provisional",
+        (Finality::Final, None) => "subject",
     };
     let money = view.money.as_ref().map(|money| words.say("comma", &[]) + money).unwrap_or_default();
     let values = [

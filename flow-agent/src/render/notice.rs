@@ -7,13 +7,13 @@ use super::letter::LetterText;
 use super::words::Words;
 use super::{TemplateError, Templates, dates, numbers, view};
 use crate::ledger::language::Language;
-use crate::ledger::limits::notice::{Event, Facts, Notice, Subject};
+use crate::ledger::limits::notice::{Notice, NoticeEvent, NoticeFacts, Subject};
 use crate::ledger::month::Month;
 use crate::ledger::units::Human;
 
 /// From where and when a notice is sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Sender<'a> {
+pub struct NoticeSender<'a> {
     /// The node that evaluated it.
     pub node: &'a str,
     pub at: DateTime<FixedOffset>,
@@ -52,7 +52,7 @@ struct Bar {
 pub fn notice(
     templates: &Templates,
     notice: &Notice,
-    sender: Sender<'_>,
+    sender: NoticeSender<'_>,
     language: Language,
 ) -> Result<LetterText, TemplateError> {
     let words = templates.words(language);
@@ -64,7 +64,7 @@ pub fn notice(
     })
 }
 
-fn view(notice: &Notice, sender: Sender<'_>, language: Language, words: &Words) -> View {
+fn view(notice: &Notice, sender: NoticeSender<'_>, language: Language, words: &Words) -> View {
     let at = sender.at.format("%Y-%m-%d %H:%M %:z").to_string();
     let values = values(notice, sender, language);
     View {
@@ -73,7 +73,10 @@ fn view(notice: &Notice, sender: Sender<'_>, language: Language, words: &Words) 
         sentence: words.say(&format!("{}_text", key(notice)), &values),
         facts: facts(notice, sender, language, words),
         bar: bar(notice),
-        is_urgent: matches!(notice.subject.event, Event::Cut | Event::Expire | Event::Node | Event::Disk),
+        is_urgent: matches!(
+            notice.subject.event,
+            NoticeEvent::Cut | NoticeEvent::Expire | NoticeEvent::Node | NoticeEvent::Disk
+        ),
         footer: words.say("notice_footer", &[("node", sender.node.to_owned()), ("at", at)]),
     }
 }
@@ -81,21 +84,21 @@ fn view(notice: &Notice, sender: Sender<'_>, language: Language, words: &Words) 
 /// The words of a notice begin with it.
 fn key(notice: &Notice) -> &'static str {
     match (notice.subject.event, notice.subject.level) {
-        (Event::Warn, Some(100..)) => "notice_full",
-        (Event::Warn, _) => "notice_warn",
-        (Event::Forecast, _) => "notice_forecast",
-        (Event::Cut, _) => "notice_cut",
-        (Event::Expire, Some(0)) => "notice_expired",
-        (Event::Expire, _) => "notice_expires",
-        (Event::Gap, _) => "notice_gap",
-        (Event::Node, _) => "notice_node",
-        (Event::Disk, _) => "notice_disk",
-        (Event::Ship, _) => "notice_ship",
+        (NoticeEvent::Warn, Some(100..)) => "notice_full",
+        (NoticeEvent::Warn, _) => "notice_warn",
+        (NoticeEvent::Forecast, _) => "notice_forecast",
+        (NoticeEvent::Cut, _) => "notice_cut",
+        (NoticeEvent::Expire, Some(0)) => "notice_expired",
+        (NoticeEvent::Expire, _) => "notice_expires",
+        (NoticeEvent::Gap, _) => "notice_gap",
+        (NoticeEvent::Node, _) => "notice_node",
+        (NoticeEvent::Disk, _) => "notice_disk",
+        (NoticeEvent::Ship, _) => "notice_ship",
     }
 }
 
 /// What the placeholders of the words stand for.
-fn values(notice: &Notice, sender: Sender<'_>, language: Language) -> Vec<(&'static str, String)> {
+fn values(notice: &Notice, sender: NoticeSender<'_>, language: Language) -> Vec<(&'static str, String)> {
     let subject = &notice.subject;
     let mut values = vec![
         ("user", subject.user.clone().unwrap_or_default()),
@@ -104,21 +107,21 @@ fn values(notice: &Notice, sender: Sender<'_>, language: Language) -> Vec<(&'sta
         ("percent", subject.level.map(|level| format!("{level} %")).unwrap_or_default()),
         ("date", subject.day.map(|day| dates::full(language, day)).unwrap_or_default()),
     ];
-    if let Facts::Disk { free_bytes, .. } = notice.facts {
+    if let NoticeFacts::Disk { free_bytes, .. } = notice.facts {
         values.push(("free", Human(free_bytes.into()).to_string()));
     }
     values
 }
 
-fn period(notice: &Notice, sender: Sender<'_>, language: Language) -> String {
+fn period(notice: &Notice, sender: NoticeSender<'_>, language: Language) -> String {
     let (month, day) = (notice.subject.month, sender.month_start_day);
     dates::period(language, month.first_day(day), month.last_day(day))
 }
 
-fn facts(notice: &Notice, sender: Sender<'_>, language: Language, words: &Words) -> Vec<Fact> {
+fn facts(notice: &Notice, sender: NoticeSender<'_>, language: Language, words: &Words) -> Vec<Fact> {
     let fact = |key: &str, value: String| Fact { label: words.say(key, &[]), value };
     match &notice.facts {
-        Facts::Usage { used_bytes, quota_bytes, left_bytes, forecast_bytes, is_incomplete } => {
+        NoticeFacts::Usage { used_bytes, quota_bytes, left_bytes, forecast_bytes, is_incomplete } => {
             let human = |bytes: u64| Human(bytes.into()).to_string();
             let at_least = if *is_incomplete { words.say("notice_at_least", &[]) } else { String::new() };
             let used = format!("{at_least}{} ({})", human(*used_bytes), numbers::percent(*used_bytes, *quota_bytes, 1));
@@ -134,20 +137,20 @@ fn facts(notice: &Notice, sender: Sender<'_>, language: Language, words: &Words)
             }
             facts
         }
-        Facts::Expiry { last_day } => vec![
+        NoticeFacts::Expiry { last_day } => vec![
             fact("notice_user", notice.subject.user.clone().unwrap_or_default()),
             fact("notice_last_day", dates::full(language, *last_day)),
         ],
-        Facts::Gap { seconds, why } => {
+        NoticeFacts::Gap { seconds, why } => {
             vec![fact("notice_gap_time", numbers::duration(language, *seconds)), fact("notice_why", why.clone())]
         }
-        Facts::Ship { newest } => vec![fact("notice_shipped", time(*newest, words))],
-        Facts::Node { newest, why } => {
+        NoticeFacts::Ship { newest } => vec![fact("notice_shipped", time(*newest, words))],
+        NoticeFacts::Node { newest, why } => {
             let newest = time(*newest, words);
             let why = why.iter().map(|why| fact("notice_why", why.clone()));
             [fact("notice_newest", newest)].into_iter().chain(why).collect()
         }
-        Facts::Disk { free_bytes, size_bytes } => vec![fact(
+        NoticeFacts::Disk { free_bytes, size_bytes } => vec![fact(
             "notice_free",
             format!("{} ({})", Human((*free_bytes).into()), numbers::percent(*free_bytes, *size_bytes, 1)),
         )],
@@ -160,7 +163,7 @@ fn time(at: Option<DateTime<FixedOffset>>, words: &Words) -> String {
 }
 
 fn bar(notice: &Notice) -> Option<Bar> {
-    let Facts::Usage { used_bytes, quota_bytes, .. } = notice.facts else { return None };
+    let NoticeFacts::Usage { used_bytes, quota_bytes, .. } = notice.facts else { return None };
     Some(Bar { percent: view::share(used_bytes, quota_bytes).min(100), is_over: used_bytes >= quota_bytes })
 }
 
@@ -170,7 +173,7 @@ fn bar(notice: &Notice) -> Option<Bar> {
 /// If one of the templates uses a value that does not exist.
 pub(super) fn try_out(templates: &Templates, language: Language) -> Result<(), TemplateError> {
     let at = DateTime::UNIX_EPOCH.fixed_offset();
-    let sender = Sender { node: "node", at, month_start_day: 1 };
+    let sender = NoticeSender { node: "node", at, month_start_day: 1 };
     of_every_kind("user").iter().try_for_each(|one| notice(templates, one, sender, language).map(drop))
 }
 
@@ -184,7 +187,7 @@ pub(super) fn of_every_kind(user: &str) -> Vec<Notice> {
         event,
         level,
         node: None,
-        day: (event == Event::Expire).then_some(day),
+        day: (event == NoticeEvent::Expire).then_some(day),
         quota_bytes: Some(500 << 30),
     };
     let of_node = |event| Subject {
@@ -196,7 +199,7 @@ pub(super) fn of_every_kind(user: &str) -> Vec<Notice> {
         day: Some(day),
         quota_bytes: None,
     };
-    let usage = |used_gib: u64, forecast_bytes| Facts::Usage {
+    let usage = |used_gib: u64, forecast_bytes| NoticeFacts::Usage {
         used_bytes: used_gib << 30,
         quota_bytes: 500 << 30,
         left_bytes: 500_u64.saturating_sub(used_gib) << 30,
@@ -205,16 +208,16 @@ pub(super) fn of_every_kind(user: &str) -> Vec<Notice> {
     };
     let newest = DateTime::parse_from_rfc3339("2026-10-19T12:00:00+08:00").ok();
     [
-        (of_user(Event::Warn, Some(90)), usage(455, Some(700 << 30))),
-        (of_user(Event::Warn, Some(100)), usage(501, None)),
-        (of_user(Event::Forecast, None), usage(300, Some(700 << 30))),
-        (of_user(Event::Cut, None), usage(500, None)),
-        (of_user(Event::Expire, Some(3)), Facts::Expiry { last_day: day }),
-        (of_user(Event::Expire, Some(0)), Facts::Expiry { last_day: day }),
-        (of_node(Event::Gap), Facts::Gap { seconds: 3_725, why: "the host was down".to_owned() }),
-        (of_node(Event::Node), Facts::Node { newest, why: Some("connection refused".to_owned()) }),
-        (of_node(Event::Disk), Facts::Disk { free_bytes: 50 << 20, size_bytes: 10 << 30 }),
-        (of_node(Event::Ship), Facts::Ship { newest }),
+        (of_user(NoticeEvent::Warn, Some(90)), usage(455, Some(700 << 30))),
+        (of_user(NoticeEvent::Warn, Some(100)), usage(501, None)),
+        (of_user(NoticeEvent::Forecast, None), usage(300, Some(700 << 30))),
+        (of_user(NoticeEvent::Cut, None), usage(500, None)),
+        (of_user(NoticeEvent::Expire, Some(3)), NoticeFacts::Expiry { last_day: day }),
+        (of_user(NoticeEvent::Expire, Some(0)), NoticeFacts::Expiry { last_day: day }),
+        (of_node(NoticeEvent::Gap), NoticeFacts::Gap { seconds: 3_725, why: "the host was down".to_owned() }),
+        (of_node(NoticeEvent::Node), NoticeFacts::Node { newest, why: Some("connection refused".to_owned()) }),
+        (of_node(NoticeEvent::Disk), NoticeFacts::Disk { free_bytes: 50 << 20, size_bytes: 10 << 30 }),
+        (of_node(NoticeEvent::Ship), NoticeFacts::Ship { newest }),
     ]
     .into_iter()
     .map(|(subject, facts)| Notice { subject, facts })
@@ -227,9 +230,9 @@ mod tests {
 
     use super::*;
 
-    fn sender() -> Sender<'static> {
+    fn sender() -> NoticeSender<'static> {
         let at = DateTime::parse_from_rfc3339("2026-10-20T13:05:00+08:00").unwrap();
-        Sender { node: "hk-1", at, month_start_day: 1 }
+        NoticeSender { node: "hk-1", at, month_start_day: 1 }
     }
 
     #[test]

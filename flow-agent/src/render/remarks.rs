@@ -8,7 +8,7 @@ use super::words::Words;
 use super::{dates, numbers};
 use crate::ledger::language::Language;
 use crate::ledger::record::{Gap, Quality};
-use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, State};
+use crate::ledger::statement::{Finality, MonthlyReport, NodeState, NodeStatement};
 use crate::ledger::units::Human;
 
 /// How many gaps of one node are listed; the rest are only counted.
@@ -17,16 +17,16 @@ const MAX_LISTED_GAPS: usize = 5;
 /// One sentence for each remark about the nodes that `concerns` selects. `state` is that of the figures they explain.
 pub(super) fn of_report(
     report: &MonthlyReport,
-    state: State,
+    state: Finality,
     language: Language,
     words: &Words,
     concerns: impl Fn(&NodeStatement) -> bool,
 ) -> Vec<String> {
     let mut remarks = Vec::new();
     match state {
-        State::InProgress => remarks.push(words.say("in_progress_until", &[("at", moment(report.made_at))])),
-        State::Provisional => remarks.push(words.say("provisional_why", &[])),
-        State::Final => {}
+        Finality::InProgress => remarks.push(words.say("in_progress_until", &[("at", moment(report.made_at))])),
+        Finality::Provisional => remarks.push(words.say("provisional_why", &[])),
+        Finality::Final => {}
     }
     for node in report.nodes.iter().filter(|node| concerns(node)) {
         NodeRemarks { node, zone: report.zone, language, words, remarks: &mut remarks }.write();

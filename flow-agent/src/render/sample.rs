@@ -10,7 +10,7 @@ use crate::ledger::counters::Counters;
 use crate::ledger::month::Month;
 use crate::ledger::record::{Gap, LateBucket, Quality};
 use crate::ledger::statement::{
-    Completeness, Correction, Coverage, MonthlyReport, NodeState, NodeStatement, PriorRevision, State, Statement,
+    Completeness, Correction, Coverage, Finality, MonthlyReport, NodeState, NodeStatement, PriorRevision, Statement,
 };
 
 pub(super) const GIB: u64 = 1 << 30;
@@ -79,7 +79,7 @@ pub(super) fn statement_of(user: &str) -> Statement {
         money: Some(yuan(35)),
         billed_bytes_before: Some(2 * GIB),
         only_on: BTreeSet::new(),
-        state: Some(State::Provisional),
+        state: Some(Finality::Provisional),
         open_nodes: BTreeSet::from(["fr-1".to_owned()]),
         rev: 0,
         draft: false,
@@ -92,7 +92,7 @@ fn yuan(hundredths: i64) -> Money {
 }
 
 /// An earlier revision with 3 GiB.
-pub(super) fn prior_revision(state: State) -> PriorRevision {
+pub(super) fn prior_revision(state: Finality) -> PriorRevision {
     PriorRevision {
         rev: 0,
         at: at(32, 0, 11),
@@ -114,7 +114,7 @@ pub(super) fn report_of(statement: Statement) -> MonthlyReport {
         made_at: at(32, 0, 11),
         first_made_at: Some(at(32, 0, 11)),
         final_at: Some(at(39, 0, 0)),
-        state: State::Provisional,
+        state: Finality::Provisional,
         rev: 0,
         draft: false,
         billed: Billed::Both,
@@ -129,7 +129,7 @@ pub(super) fn report_of(statement: Statement) -> MonthlyReport {
 /// without problems.
 pub(super) fn every_kind() -> Vec<MonthlyReport> {
     let mut corrected =
-        report_of(Statement { rev: 1, history: vec![prior_revision(State::Provisional)], ..statement_of("alice") });
+        report_of(Statement { rev: 1, history: vec![prior_revision(Finality::Provisional)], ..statement_of("alice") });
     corrected.rev = 1;
     let late = LateBucket { start: at(31, 23, 0), end: at(32, 1, 0), bytes: GIB };
     let of_all =
@@ -153,8 +153,8 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
         ..node("jp-1", false)
     });
     corrected.statements[0].open_nodes.insert("us-1".to_owned());
-    let mut begun = report_of(Statement { state: Some(State::InProgress), ..statement_of("alice") });
-    (begun.state, begun.made_at, begun.first_made_at) = (State::InProgress, at(5, 15, 0), None);
+    let mut begun = report_of(Statement { state: Some(Finality::InProgress), ..statement_of("alice") });
+    (begun.state, begun.made_at, begun.first_made_at) = (Finality::InProgress, at(5, 15, 0), None);
     begun.final_at = None;
     let nobodys = Statement { user: None, ports: vec![4433], ..statement_of("") };
     let idle = Statement {
@@ -168,13 +168,13 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
         used_before_bytes: 0,
         money: None,
         billed_bytes_before: None,
-        state: Some(State::Final),
+        state: Some(Finality::Final),
         open_nodes: BTreeSet::new(),
         ..statement_of("alice")
     };
     let mut plain = report_of(idle);
     plain.statements.push(nobodys);
     plain.final_at = None;
-    (plain.state, plain.price, plain.nodes) = (State::Final, None, Vec::new());
+    (plain.state, plain.price, plain.nodes) = (Finality::Final, None, Vec::new());
     vec![corrected, begun, plain]
 }

@@ -7,7 +7,7 @@ pub mod percentile;
 mod rows;
 pub mod usage;
 
-pub use look::{Look, Tone, cut, printable};
+pub use look::{ScreenStyle, Tone, cut, printable};
 pub use rows::Rows;
 
 /// `1,234,567`

@@ -8,7 +8,7 @@ use super::words::Words;
 use super::{TemplateError, Templates, chart, dates, numbers, reasons, remarks};
 use crate::ledger::billing::Money;
 use crate::ledger::language::Language;
-use crate::ledger::statement::{Coverage, MonthlyReport, NodeState, NodeStatement, State, Statement};
+use crate::ledger::statement::{Coverage, Finality, MonthlyReport, NodeState, NodeStatement, Statement};
 
 /// How many users the HTML part lists: mail programs cut off what is longer than about 100 kB, and a user takes 1 kB.
 const MAX_ROWS_IN_HTML: usize = 50;
@@ -21,7 +21,7 @@ const MAX_ROWS_IN_TEXT: usize = 1_000;
 pub(super) struct View {
     language: &'static str,
     period: String,
-    state: State,
+    state: Finality,
     /// How many statements are provisional, and when they become final.
     provisional_count: Option<String>,
     rev: u32,
@@ -93,11 +93,11 @@ pub fn summary(templates: &Templates, report: &MonthlyReport, language: Language
     let words = templates.words(language);
     let page = view(report, language, words, MAX_ROWS_IN_HTML);
     let list = view(report, language, words, MAX_ROWS_IN_TEXT);
-    let is_incomplete = report.state == State::Provisional || report.nodes.iter().any(|node| node.why.is_some());
+    let is_incomplete = report.state == Finality::Provisional || report.nodes.iter().any(|node| node.why.is_some());
     let key = match report.state {
-        State::InProgress => "summary_subject_in_progress",
-        State::Provisional | State::Final if is_incomplete => "summary_subject_incomplete",
-        State::Provisional | State::Final => "summary_subject",
+        Finality::InProgress => "summary_subject_in_progress",
+        Finality::Provisional | Finality::Final if is_incomplete => "summary_subject_incomplete",
+        Finality::Provisional | Finality::Final => "summary_subject",
     };
     let values =
         [("period", page.period.clone()), ("billed", page.total.human.clone()), ("users", page.users.to_string())];
@@ -161,7 +161,7 @@ fn days(node: &NodeStatement, language: Language, words: &Words) -> Option<Strin
 }
 
 fn provisional_count(report: &MonthlyReport, language: Language, words: &Words) -> Option<String> {
-    let is_provisional = |statement: &&Statement| report.state_of(statement) == State::Provisional;
+    let is_provisional = |statement: &&Statement| report.state_of(statement) == Finality::Provisional;
     let values = [
         ("count", report.statements.iter().filter(is_provisional).count().to_string()),
         ("all", report.statements.len().to_string()),
@@ -188,7 +188,7 @@ fn row(report: &MonthlyReport, statement: &Statement, language: Language) -> Row
         change: statement.billed_bytes_before.and_then(|before| numbers::change(before, billed)),
         change_raw: raw(statement.billed_bytes_before),
         rev: statement.rev,
-        is_provisional: report.state_of(statement) == State::Provisional,
+        is_provisional: report.state_of(statement) == Finality::Provisional,
         spark: chart::spark(&statement.days),
     }
 }
@@ -267,11 +267,11 @@ pub fn csv(report: &MonthlyReport) -> String {
     String::from_utf8(bytes).expect("what was written was text")
 }
 
-fn state_name(state: State) -> &'static str {
+fn state_name(state: Finality) -> &'static str {
     match state {
-        State::InProgress => "in progress",
-        State::Provisional => "provisional",
-        State::Final => "final",
+        Finality::InProgress => "in progress",
+        Finality::Provisional => "provisional",
+        Finality::Final => "final",
     }
 }
 

@@ -5,7 +5,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Cell, CellAlignment, Table};
 
 use super::figures::{TopRow, TotalRow};
-use super::screen::Look;
+use super::screen::ScreenStyle;
 use crate::ledger::counters::{Flow, Others};
 use crate::ledger::reconcile::{Compared, Reconciliation};
 
@@ -24,7 +24,7 @@ pub fn fleet(rows: &[[String; 6]]) -> String {
 }
 
 /// The owners with the most usage.
-pub fn top(rows: &[TopRow], all_bytes: u64, look: &Look) -> String {
+pub fn top(rows: &[TopRow], all_bytes: u64, look: &ScreenStyle) -> String {
     // The other columns take 64 columns at most.
     let most = if look.is_piped { usize::MAX } else { look.width.saturating_sub(58).max(8) };
     let columns = [("", RIGHT), ("user", LEFT), ("ports", LEFT)].into_iter().chain(SUMS).chain([("share", RIGHT)]);
@@ -40,7 +40,7 @@ pub fn top(rows: &[TopRow], all_bytes: u64, look: &Look) -> String {
 }
 
 /// The total: the traffic of ports, other traffic, and the quality of the figures.
-pub fn total(row: &TotalRow, look: &Look) -> String {
+pub fn total(row: &TotalRow, look: &ScreenStyle) -> String {
     let c = &row.sums.counters;
     let mut lines: Vec<Vec<String>> = [
         ("tcp", c.tcp_in_bytes, c.tcp_out_bytes),
@@ -65,7 +65,7 @@ pub fn total(row: &TotalRow, look: &Look) -> String {
 }
 
 /// The comparison of all counters with the devices.
-fn reconciliation(compared: &Reconciliation, look: &Look) -> String {
+fn reconciliation(compared: &Reconciliation, look: &ScreenStyle) -> String {
     let row = |name: &str, compared: Compared| {
         let percent = compared.difference_percent().map_or("-".to_owned(), |percent| format!("{percent:+.4} %"));
         vec![
@@ -81,7 +81,7 @@ fn reconciliation(compared: &Reconciliation, look: &Look) -> String {
     format!("\n{}", build(columns.into_iter(), rows.into_iter()))
 }
 
-fn line(look: &Look, name: &str, in_bytes: u64, out_bytes: u64) -> Vec<String> {
+fn line(look: &ScreenStyle, name: &str, in_bytes: u64, out_bytes: u64) -> Vec<String> {
     let (inward, outward) = (u128::from(in_bytes), u128::from(out_bytes));
     let amounts = [inward, outward, inward + outward].map(|bytes| look.units.bytes(bytes));
     [name.to_owned()].into_iter().chain(amounts).collect()

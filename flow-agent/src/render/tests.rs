@@ -9,7 +9,7 @@ use sha2::Digest as _;
 use super::sample::{every_kind, prior_revision, report_of, statement_of};
 use super::*;
 use crate::ledger::language::Language;
-use crate::ledger::statement::{MonthlyReport, State, Statement};
+use crate::ledger::statement::{Finality, MonthlyReport, Statement};
 
 fn templates() -> Templates {
     Templates::new(&BTreeMap::new()).unwrap()
@@ -31,7 +31,7 @@ fn a_letter_says_the_figure_first_and_what_is_not_known() {
 fn a_correction_says_what_was_said_before_and_by_how_much_it_differs() {
     let mut statement = statement_of("alice");
     statement.rev = 1;
-    statement.history = vec![prior_revision(State::Provisional)];
+    statement.history = vec![prior_revision(Finality::Provisional)];
     let mut report = report_of(statement);
     let letter = |report: &MonthlyReport| {
         letter::statement(&templates(), report, &report.statements[0], Some(0), Language::English).unwrap()
@@ -43,7 +43,7 @@ fn a_correction_says_what_was_said_before_and_by_how_much_it_differs() {
         assert!(text.contains("0.30 CNY") && text.contains("+0.05 CNY") && text.contains("2026-11-01 00:11"), "{text}");
     }
     // What was said of a month that was not over was no mistake.
-    report.statements[0].history = vec![prior_revision(State::InProgress)];
+    report.statements[0].history = vec![prior_revision(Finality::InProgress)];
     assert!(!letter(&report).text.contains("Correction"));
 }
 

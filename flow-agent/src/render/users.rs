@@ -3,10 +3,10 @@
 use comfy_table::CellAlignment;
 use serde::Serialize;
 
-use super::figures::Row;
+use super::figures::FigureRow;
 use super::summary::inert;
 use super::{numbers, table};
-use crate::ledger::limits::state::{Condition, UserState};
+use crate::ledger::limits::state::{Condition, UserMonth};
 use crate::ledger::units::{Human, Written};
 
 const LEFT: CellAlignment = CellAlignment::Left;
@@ -15,7 +15,7 @@ const RIGHT: CellAlignment = CellAlignment::Right;
 /// A user as `flow-agent users` shows one.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
-pub struct UserRow(pub UserState);
+pub struct UserRow(pub UserMonth);
 
 /// The table for the terminal.
 pub fn table(rows: &[UserRow]) -> String {
@@ -57,7 +57,7 @@ fn state(condition: &Condition) -> String {
     }
 }
 
-impl Row for UserRow {
+impl FigureRow for UserRow {
     const HEADER: &[&str] = &[
         "user",
         "month",
@@ -116,7 +116,7 @@ mod tests {
     use crate::render::figures::{csv, csv_header, json};
 
     fn row(condition: Condition) -> UserRow {
-        UserRow(UserState {
+        UserRow(UserMonth {
             user: "=ada".to_owned(),
             month: "2026-10".parse().unwrap(),
             quota_bytes: Some(600 << 30),

@@ -11,7 +11,7 @@ use super::{dates, numbers, remarks};
 use crate::ledger::billing::{Billed, Money, Price};
 use crate::ledger::counters::Counters;
 use crate::ledger::language::Language;
-use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, PriorRevision, State, Statement};
+use crate::ledger::statement::{Finality, MonthlyReport, NodeState, NodeStatement, PriorRevision, Statement};
 use crate::ledger::units::{Human, Written};
 
 /// How many of the busiest days are named.
@@ -27,7 +27,7 @@ pub(super) struct View {
     pub(super) period: String,
     pub(super) user: String,
     pub(super) ports: String,
-    pub(super) state: State,
+    pub(super) state: Finality,
     /// For a provisional statement: the day on which it becomes final if no more data arrives.
     pub(super) final_if_nothing: Option<String>,
     pub(super) rev: u32,
@@ -165,7 +165,7 @@ pub(super) fn view(
         state,
         final_if_nothing: report
             .final_on()
-            .filter(|_| state == State::Provisional)
+            .filter(|_| state == Finality::Provisional)
             .map(|day| words.say("final_if_nothing", &[("date", dates::full(language, day))])),
         rev: statement.rev,
         correction: prior.map(|prior| correction(prior, statement, language)),
@@ -332,7 +332,7 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
             label: dates::short(language, date),
             is_weekend: date.weekday().number_from_monday() > 5,
             is_partial: partial.contains(&date),
-            is_ahead: report.state == State::InProgress && date > last,
+            is_ahead: report.state == Finality::InProgress && date > last,
             has_no_bytes: both == 0,
             input: Bytes::new(*input),
             output: Bytes::new(*output),

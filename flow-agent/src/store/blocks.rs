@@ -4,17 +4,17 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::compressed::{self, Content};
+use super::compressed::{self, FileContent};
 use super::error::StoreError;
-use crate::ledger::block::{self, BlockKind, Decoder, Event, Found, Tail};
+use crate::ledger::block::{self, BlockEvent, BlockKind, Decoder, FoundBlock, Tail};
 
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// The next part of a file.
 #[derive(Debug)]
 pub enum Item<K: BlockKind> {
-    Block(Found<K>),
-    Damage(block::Damage),
+    Block(FoundBlock<K>),
+    Damage(block::BlockDamage),
     /// Lines without a seal, always last. A writer may be about to complete them.
     Tail(Tail),
 }
@@ -25,7 +25,7 @@ pub struct Blocks<K: BlockKind> {
     /// Where in the file it began.
     begin: u64,
     path: PathBuf,
-    content: Content,
+    content: FileContent,
     /// `None` once the file has ended.
     decoder: Option<Decoder<K>>,
     ready: VecDeque<Item<K>>,
@@ -81,8 +81,8 @@ impl<K: BlockKind> Blocks<K> {
             }
         };
         self.ready.extend(decoder.feed(&self.chunk[..read]).into_iter().map(|event| match event {
-            Event::Block(found) => Item::Block(found),
-            Event::Damage(damage) => Item::Damage(damage),
+            BlockEvent::Block(found) => Item::Block(found),
+            BlockEvent::Damage(damage) => Item::Damage(damage),
         }));
         Ok(read)
     }

@@ -16,7 +16,7 @@ pub const EXTENSION: &str = "zst";
 const LEVEL: i32 = 6;
 
 /// The content of a file, compressed or not.
-pub enum Content {
+pub enum FileContent {
     Plain(File),
     Compressed(Box<zstd::Decoder<'static, BufReader<File>>>),
 }
@@ -26,15 +26,15 @@ pub enum Content {
 ///
 /// # Errors
 /// As open(2), and when it is not a regular file.
-pub fn open(path: &Path) -> io::Result<Content> {
+pub fn open(path: &Path) -> io::Result<FileContent> {
     let file = open_to_read(path)?;
     Ok(match path.extension().is_some_and(|extension| extension == EXTENSION) {
-        false => Content::Plain(file),
-        true => Content::Compressed(Box::new(zstd::Decoder::new(file)?)),
+        false => FileContent::Plain(file),
+        true => FileContent::Compressed(Box::new(zstd::Decoder::new(file)?)),
     })
 }
 
-impl Content {
+impl FileContent {
     /// Goes on at `offset` of a plain file that is so long; else at the beginning. Where that is.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Content {
     }
 }
 
-impl Read for Content {
+impl Read for FileContent {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(file) => file.read(buffer),
@@ -61,7 +61,7 @@ impl Read for Content {
     }
 }
 
-impl fmt::Debug for Content {
+impl fmt::Debug for FileContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Plain(_) => "Plain",

@@ -27,7 +27,7 @@ pub struct Damage {
 
 impl Damage {
     /// The damage of a block in the file at `path`.
-    pub fn of_block(path: &Path, damage: &block::Damage) -> Self {
+    pub fn of_block(path: &Path, damage: &block::BlockDamage) -> Self {
         let mut what = damage.fault.to_string();
         let mut cause = damage.fault.source();
         while let Some(error) = cause {

@@ -2,12 +2,12 @@
 
 use super::error::StoreError;
 use super::layout::StateDir;
-use super::ledger::{self, Content, Ledger, Line};
+use super::ledger::{self, Ledger, LedgerContent, LedgerLine};
 use super::lock::GrantsLock;
 use crate::ledger::limits::grant::GrantLine;
 use crate::ledger::record::Kind;
 
-impl Line for GrantLine {
+impl LedgerLine for GrantLine {
     const KIND: Kind = Kind::Grant;
 
     fn identity(&self) -> (u32, Kind) {
@@ -19,7 +19,7 @@ impl Line for GrantLine {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn read(state: &StateDir) -> Result<Content<GrantLine>, StoreError> {
+pub fn read(state: &StateDir) -> Result<LedgerContent<GrantLine>, StoreError> {
     ledger::read(&state.grants())
 }
 

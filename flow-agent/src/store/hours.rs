@@ -20,7 +20,7 @@ use crate::ledger::month::Month;
 
 /// What comes next in the hourly log.
 #[derive(Debug)]
-pub enum Hour {
+pub enum HourItem {
     /// A complete bucket, the first time that it appears in the range ([`DistinctBuckets`]).
     Bucket(Box<HourBlock>),
     /// Damaged lines, which do not count.
@@ -51,20 +51,20 @@ impl Hours {
         Ok(Self { files: files.into_iter(), newest, file: None, distinct: DistinctBuckets::default() })
     }
 
-    fn take(&mut self, item: Item<Hourly>) -> Option<Hour> {
+    fn take(&mut self, item: Item<Hourly>) -> Option<HourItem> {
         let path = self.file.as_ref()?.path();
         match item {
-            Item::Damage(damage) => Some(Hour::Damage(Damage::of_block(path, &damage))),
+            Item::Damage(damage) => Some(HourItem::Damage(Damage::of_block(path, &damage))),
             Item::Tail(tail) => {
                 let damage = Damage::of_block(path, &tail.damage);
                 let is_newest = self.newest.as_deref() == Some(path);
-                Some(if is_newest { Hour::Unfinished(damage) } else { Hour::Damage(damage) })
+                Some(if is_newest { HourItem::Unfinished(damage) } else { HourItem::Damage(damage) })
             }
             Item::Block(found) => {
                 let seal = &found.block.seal;
                 match self.distinct.admit(seal) {
-                    Ok(is_new) => is_new.then(|| Hour::Bucket(Box::new(found.block))),
-                    Err(conflict) => Some(Hour::Damage(Damage {
+                    Ok(is_new) => is_new.then(|| HourItem::Bucket(Box::new(found.block))),
+                    Err(conflict) => Some(HourItem::Damage(Damage {
                         path: path.to_owned(),
                         line: found.line,
                         lines: u64::from(seal.ports) + 1,
@@ -78,7 +78,7 @@ impl Hours {
 }
 
 impl Iterator for Hours {
-    type Item = Result<Hour, StoreError>;
+    type Item = Result<HourItem, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {

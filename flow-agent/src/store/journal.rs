@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use recovery::{Cut, recover};
-pub use recovery::{Overlap, Recovery};
+pub use recovery::{DoubleCountRisk, Recovery};
 use scan::scan;
 
 use super::append::Appender;

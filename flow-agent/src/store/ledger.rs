@@ -19,7 +19,7 @@ use crate::ledger::seal;
 const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// A line of a ledger.
-pub trait Line: Serialize + DeserializeOwned {
+pub trait LedgerLine: Serialize + DeserializeOwned {
     /// What the lines of this ledger are.
     const KIND: Kind;
 
@@ -29,7 +29,7 @@ pub trait Line: Serialize + DeserializeOwned {
 
 /// What a ledger holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content<L> {
+pub struct LedgerContent<L> {
     /// In the order of the file.
     pub lines: Vec<L>,
     /// Lines that cannot be read.
@@ -49,7 +49,7 @@ impl Ledger {
     ///
     /// # Errors
     /// When the file cannot be read, cut or synced.
-    pub(super) fn open<L: Line>(state: &StateDir, path: PathBuf) -> Result<(Self, Content<L>), StoreError> {
+    pub(super) fn open<L: LedgerLine>(state: &StateDir, path: PathBuf) -> Result<(Self, LedgerContent<L>), StoreError> {
         let (content, whole, length) = scan(&path)?;
         if length > whole {
             let aside = keep_torn(state.disk(), &path, whole..length)?;
@@ -68,7 +68,7 @@ impl Ledger {
     ///
     /// # Errors
     /// If it cannot be written; the same line may be tried again.
-    pub(super) fn append<L: Line>(&mut self, line: &L) -> Result<(), StoreError> {
+    pub(super) fn append<L: LedgerLine>(&mut self, line: &L) -> Result<(), StoreError> {
         let json = serde_json::to_string(line).expect("a line of a ledger has only strings and integers");
         let bytes = seal::with_check(&json) + "\n";
         self.appender.append(self.state.disk(), bytes.as_bytes())
@@ -79,13 +79,13 @@ impl Ledger {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn read<L: Line>(path: &Path) -> Result<Content<L>, StoreError> {
+pub(super) fn read<L: LedgerLine>(path: &Path) -> Result<LedgerContent<L>, StoreError> {
     scan(path).map(|(content, _, _)| content)
 }
 
 /// The lines, the number of bytes up to the last newline, and the size of the file.
-fn scan<L: Line>(path: &Path) -> Result<(Content<L>, u64, u64), StoreError> {
-    let mut content = Content { lines: Vec::new(), damages: Vec::new() };
+fn scan<L: LedgerLine>(path: &Path) -> Result<(LedgerContent<L>, u64, u64), StoreError> {
+    let mut content = LedgerContent { lines: Vec::new(), damages: Vec::new() };
     let reader = match open_to_read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((content, 0, 0)),
         other => BufReader::new(other.map_err(StoreError::io("open", path))?),
@@ -108,7 +108,7 @@ fn scan<L: Line>(path: &Path) -> Result<(Content<L>, u64, u64), StoreError> {
     Ok((content, whole, whole))
 }
 
-fn parse<L: Line>(bytes: &[u8]) -> Result<L, String> {
+fn parse<L: LedgerLine>(bytes: &[u8]) -> Result<L, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     if seal::check_holds(text) == Some(false) {
         return Err("its check does not hold".into());

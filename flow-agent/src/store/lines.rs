@@ -13,7 +13,7 @@ pub struct Lines<R> {
 
 /// One line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'a> {
+pub struct FileLine<'a> {
     /// Counted from 1.
     pub number: u64,
     /// Without its newline; `None` when there are more bytes than the limit.
@@ -34,7 +34,7 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// When the stream cannot be read.
-    pub fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<FileLine<'_>>> {
         self.line.clear();
         // One byte more than the longest line, for its newline.
         let mut part = Read::take(&mut self.reader, self.limit as u64 + 1);
@@ -53,7 +53,7 @@ impl<R: BufRead> Lines<R> {
             is_finished = finished;
         }
         let text = (!is_too_long).then_some(self.line.as_slice());
-        Ok(Some(Line { number: self.number, text, length, is_finished }))
+        Ok(Some(FileLine { number: self.number, text, length, is_finished }))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::error::StoreError;
 use super::layout::StateDir;
-use super::ledger::{self, Content, Ledger, Line};
+use super::ledger::{self, Ledger, LedgerContent, LedgerLine};
 use super::lock::NoticesLock;
 use crate::ledger::limits::notice::NoticeLine;
 use crate::ledger::record::Kind;
@@ -10,7 +10,7 @@ use crate::ledger::record::Kind;
 /// Maximum length of a reply in characters, so that a line stays far below the limit of the reader.
 const MOST_REPLY_CHARS: usize = 1 << 10;
 
-impl Line for NoticeLine {
+impl LedgerLine for NoticeLine {
     const KIND: Kind = Kind::Notice;
 
     fn identity(&self) -> (u32, Kind) {
@@ -29,7 +29,7 @@ impl Notices {
     ///
     /// # Errors
     /// When the file cannot be read, cut or synced.
-    pub fn open(lock: &NoticesLock) -> Result<(Self, Content<NoticeLine>), StoreError> {
+    pub fn open(lock: &NoticesLock) -> Result<(Self, LedgerContent<NoticeLine>), StoreError> {
         let (ledger, content) = Ledger::open(lock.state(), lock.state().notices())?;
         Ok((Self { ledger }, content))
     }
@@ -38,7 +38,7 @@ impl Notices {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn read(state: &StateDir) -> Result<Content<NoticeLine>, StoreError> {
+    pub fn read(state: &StateDir) -> Result<LedgerContent<NoticeLine>, StoreError> {
         ledger::read(&state.notices())
     }
 
@@ -60,7 +60,7 @@ impl Notices {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::limits::notice::{Event, Subject};
+    use crate::ledger::limits::notice::{NoticeEvent, Subject};
     use crate::ledger::record::{MailState, VERSION};
     use crate::testing::sweep::at_every_operation;
 
@@ -74,7 +74,7 @@ mod tests {
             subject: Subject {
                 month,
                 user,
-                event: Event::Warn,
+                event: NoticeEvent::Warn,
                 level: Some(80),
                 node: None,
                 day: None,

@@ -15,7 +15,7 @@ use crate::ledger::limits::stated::StatedLimits;
 use crate::ledger::record::stamp;
 
 /// Ports and their owners; `None` if the owner is unknown.
-pub type Owners = BTreeMap<u16, Option<String>>;
+pub type RecordedOwners = BTreeMap<u16, Option<String>>;
 
 /// The line of `ports.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,10 +25,10 @@ pub struct PortList {
     #[serde(with = "stamp")]
     pub at: DateTime<FixedOffset>,
     /// All ports that were watched.
-    pub ports: Owners,
+    pub ports: RecordedOwners,
     /// The content of each port file when it was last valid.
     #[serde(default)]
-    pub files: BTreeMap<PathBuf, Owners>,
+    pub files: BTreeMap<PathBuf, RecordedOwners>,
     /// The limits that the port files stated of their owners, where these hold.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stated: StatedLimits,
@@ -61,7 +61,7 @@ mod tests {
     use crate::testing::sweep::at_every_operation;
 
     fn list(owner: &str) -> PortList {
-        let owners = Owners::from([(443, None), (8388, Some(owner.to_owned()))]);
+        let owners = RecordedOwners::from([(443, None), (8388, Some(owner.to_owned()))]);
         PortList {
             v: VERSION,
             at: DateTime::parse_from_rfc3339("2026-10-05T13:00:30+08:00").unwrap(),

@@ -72,20 +72,20 @@ impl Default for RetentionConfig {
 
 /// What is to be done with one day of the hourly log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
+pub struct RetentionStep {
     pub date: NaiveDate,
-    pub action: Action,
+    pub action: RetentionAction,
     /// The size of the day's files now.
     pub bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum RetentionAction {
     Compress,
     Delete,
 }
 
-impl fmt::Display for Action {
+impl fmt::Display for RetentionAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Compress => "compress",
@@ -106,7 +106,7 @@ pub fn plan(
     today: NaiveDate,
     config: RetentionConfig,
     unsent_from: Option<NaiveDate>,
-) -> Result<Vec<Step>, StoreError> {
+) -> Result<Vec<RetentionStep>, StoreError> {
     let older_than = |age: Option<Age>| age.map_or(NaiveDate::MIN, |age| age.reaches_back_to(today));
     let delete_before = older_than(config.hours).min(unsent_from.unwrap_or(NaiveDate::MAX));
     let compress_before = older_than(config.compress_after);
@@ -119,8 +119,8 @@ pub fn plan(
     let owed = owed::days(state, zone)?;
     // A day takes part in the roll-up of the next one, into which its last bucket may reach.
     let is_owed = |date: &NaiveDate| owed.contains(date) || date.succ_opt().is_some_and(|next| owed.contains(&next));
-    let action = |date| if date < delete_before { Action::Delete } else { Action::Compress };
-    let step = |date| Step { date, action: action(date), bytes: size(state, date) };
+    let action = |date| if date < delete_before { RetentionAction::Delete } else { RetentionAction::Compress };
+    let step = |date| RetentionStep { date, action: action(date), bytes: size(state, date) };
     Ok(dates.into_iter().filter(|date| !is_owed(date)).map(step).collect())
 }
 
@@ -134,11 +134,11 @@ fn size(state: &StateDir, date: NaiveDate) -> u64 {
 ///
 /// # Errors
 /// When a file cannot be read, written or removed. What the day holds can be read as before.
-pub fn carry_out(lock: &DailyLock, step: Step) -> Result<u64, StoreError> {
+pub fn carry_out(lock: &DailyLock, step: RetentionStep) -> Result<u64, StoreError> {
     let state = lock.state();
     match step.action {
-        Action::Compress => compress(state, step.date)?,
-        Action::Delete => {
+        RetentionAction::Compress => compress(state, step.date)?,
+        RetentionAction::Delete => {
             for path in hours::files(state, step.date) {
                 remove(state, &path)?;
             }

@@ -19,7 +19,7 @@ use super::damage::{Damage, keep_damaged};
 use super::disk::{self, Disk, Replacement};
 use super::error::StoreError;
 use crate::guarded::open_to_read;
-use crate::ledger::block::{self, BlockKind, Found};
+use crate::ledger::block::{self, BlockKind, FoundBlock};
 
 /// A kind of block with a key.
 trait Keyed: BlockKind {
@@ -101,7 +101,7 @@ impl<K: Keyed> Table<K> {
     }
 
     /// Inserts a block from another file.
-    fn put_from(&mut self, path: &Path, found: Found<K>) {
+    fn put_from(&mut self, path: &Path, found: FoundBlock<K>) {
         self.set(found.block.seal, Source::Elsewhere(path.to_owned(), found.bytes));
     }
 

@@ -1,7 +1,7 @@
 //! Golden files of format version 1, written by another program from the specification. They must be readable, and
 //! writing them again must give the same bytes, as long as version 1 is supported.
 
-use crate::ledger::block::{Block, BlockKind, Daily, Decoder, Event, Hourly, Monthly};
+use crate::ledger::block::{Block, BlockEvent, BlockKind, Daily, Decoder, Hourly, Monthly};
 use crate::ledger::record::Quality;
 
 const HOURLY: &str = include_str!("../../../tests/fixtures/v1/hourly/2026-10-05.jsonl");
@@ -13,8 +13,8 @@ fn read<K: BlockKind>(text: &str) -> Vec<Block<K>> {
     let events = decoder.feed(text.as_bytes());
     assert!(decoder.finish().is_none(), "a file ends with a seal");
     let block = |event| match event {
-        Event::Block(found) => found.block,
-        Event::Damage(damage) => panic!("{damage:?}"),
+        BlockEvent::Block(found) => found.block,
+        BlockEvent::Damage(damage) => panic!("{damage:?}"),
     };
     events.into_iter().map(block).collect()
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::TimeDelta;
 
-use crate::backend::{Backend, BackendError, Identity, Inspection, Options, Retired, Started};
+use crate::backend::{Backend, BackendError, BackendOptions, Identity, Inspection, Retired, Started};
 use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Device, Flow, Others};
 use crate::ledger::reading::{Moment, Reading, Unseen};
@@ -75,7 +75,7 @@ impl Script {
     ///
     /// # Errors
     /// When [`Operation::Start`] was made to fail, or the ports do not fit.
-    pub fn start(&self, options: &Options) -> Result<Started, BackendError> {
+    pub fn start(&self, options: &BackendOptions) -> Result<Started, BackendError> {
         let mut kernel = self.kernel();
         kernel.fails(Operation::Start)?;
         let mut unadopted = Vec::new();
@@ -340,10 +340,10 @@ impl Retired for RetiredScript {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::Place;
+    use crate::backend::AttachPlace;
 
-    fn options(ports: &[u16], known: &[&str]) -> Options {
-        Options {
+    fn options(ports: &[u16], known: &[&str]) -> BackendOptions {
+        BackendOptions {
             instance: "test".into(),
             bpffs: "/nowhere".into(),
             interfaces: Vec::new(),
@@ -354,7 +354,7 @@ mod tests {
             newest_epoch: None,
             last_known: None,
             allow_stacked: false,
-            place: Place::Auto,
+            place: AttachPlace::Auto,
             log: false,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use flow_agent::ports::formats::of;
-use flow_agent::ports::{Listed, PortFileFormat, Quota, QuotaPeriod};
+use flow_agent::ports::{Listed, PanelQuota, PortFileFormat, QuotaPeriod};
 
 use crate::mutations::{Dice, mutate};
 use crate::ports::hold_for;
@@ -242,8 +242,8 @@ fn current_and_older_files_of_every_format_are_read() {
 
 #[test]
 fn what_files_say_besides_owners_arrives() {
-    let month = |bytes, first_day| Some(Quota { bytes, period: QuotaPeriod::Month { first_day } });
-    let unlimited = |bytes| Some(Quota { bytes, period: QuotaPeriod::Unlimited });
+    let month = |bytes, first_day| Some(PanelQuota { bytes, period: QuotaPeriod::Month { first_day } });
+    let unlimited = |bytes| Some(PanelQuota { bytes, period: QuotaPeriod::Unlimited });
 
     let dog = parse(PortFileFormat::PortTrafficDog, "port-traffic-dog/current.json");
     let quotas: Vec<_> = [443, 8388, 9000].map(|port| dog.details.get(&port).and_then(|detail| detail.quota)).into();
@@ -269,8 +269,8 @@ fn what_files_say_besides_owners_arrives() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn what_databases_say_besides_owners_arrives() {
-    let month = |bytes, first_day| Some(Quota { bytes, period: QuotaPeriod::Month { first_day } });
-    let unlimited = |bytes| Some(Quota { bytes, period: QuotaPeriod::Unlimited });
+    let month = |bytes, first_day| Some(PanelQuota { bytes, period: QuotaPeriod::Month { first_day } });
+    let unlimited = |bytes| Some(PanelQuota { bytes, period: QuotaPeriod::Unlimited });
     let v2 = parse(PortFileFormat::ThreeXUi, "3x-ui/v2.db");
     assert_eq!(
         (v2.details[&443].quota, v2.details[&443].label.as_deref()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flow_agent::backend::{BackendError, Options, iptables};
+use flow_agent::backend::{BackendError, BackendOptions, iptables};
 use flow_agent::clock;
 
 use super::Variant;
@@ -53,7 +53,7 @@ fn a_port_that_is_not_wanted_any_more_drains_from_the_start() {
             let both = options(&pair, &[443, 4433]);
             let backend = variant.start(&both).unwrap().backend;
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
-            let one = Options { ports: [4433, 9000].into(), ..both.clone() };
+            let one = BackendOptions { ports: [4433, 9000].into(), ..both.clone() };
             let mut backend = variant.succeed(backend, &one).backend;
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
             let reading = read_all(&mut *backend);
@@ -128,7 +128,7 @@ fn a_newer_layout_stops_the_start_and_nothing_is_touched() {
             let known_epochs: BTreeSet<String> = [backend.identity().epoch].into();
             drop(backend);
             let before = Variant::everything();
-            let Err(error) = variant.start(&Options { known_epochs, ..options }) else { panic!("it started") };
+            let Err(error) = variant.start(&BackendOptions { known_epochs, ..options }) else { panic!("it started") };
             assert!(matches!(error, BackendError::NewerLayout { layout: 2, known: 1, .. }), "{error}");
             assert_eq!(Variant::everything(), before);
         });
@@ -144,7 +144,7 @@ fn what_was_taken_away_while_no_agent_ran_is_told() {
             let backend = variant.start(&options).unwrap().backend;
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
             let last_known = clock::now();
-            let options = Options { last_known: Some(last_known), ..options };
+            let options = BackendOptions { last_known: Some(last_known), ..options };
             let [name] = sets().try_into().unwrap();
             variant.iptables("iptables", &format!("-t mangle -D INPUT -j {}", name.replace('*', "in")));
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));

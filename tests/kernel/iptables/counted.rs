@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
-use flow_agent::backend::{Options, Started};
+use flow_agent::backend::{BackendOptions, Started};
 use flow_agent::clock;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -66,7 +66,7 @@ fn stream(pair: &Pair, host: IpAddr, port: u16, length: usize) {
 }
 
 /// Everything that passes in practice, on 443, 4433 and 98 ports more; the observer and every backend must agree.
-fn scenario(start: &(dyn Fn(&Options) -> Vec<Started> + Sync), fragments6: Observed6) {
+fn scenario(start: &(dyn Fn(&BackendOptions) -> Vec<Started> + Sync), fragments6: Observed6) {
     let Some(pair) = Pair::make() else { return };
     let ports: Vec<u16> = [443, 4433].into_iter().chain(8_000..8_098).collect();
     inside(&pair.host, || {
@@ -141,13 +141,13 @@ enum Observed6 {
 const LOCKS: &str = "/run/flow-agent";
 
 /// Both backends at once, which an agent would refuse: the second does not see the lock of the first.
-fn both(variant: &Variant, options: &Options) -> Vec<Started> {
+fn both(variant: &Variant, options: &BackendOptions) -> Vec<Started> {
     let ebpf = support::start(options).unwrap();
     // SAFETY: this thread shares its directory and its mounts with others, and needs neither of theirs.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.unwrap();
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
     mount("tmpfs", LOCKS, "tmpfs", MountFlags::empty(), None).unwrap();
-    let second = Options { instance: "second-instance".into(), ..options.clone() };
+    let second = BackendOptions { instance: "second-instance".into(), ..options.clone() };
     vec![ebpf, variant.start(&second).unwrap()]
 }
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use flow_agent::backend::{BackendError, Options, iptables};
+use flow_agent::backend::{BackendError, BackendOptions, iptables};
 use flow_agent::clock;
 use flow_agent::exit::Failure;
 use flow_agent::ledger::record::CountMode;
@@ -16,7 +16,7 @@ use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::common::observer::Observer;
 use crate::support::{as_observed, options, read, read_all, rounds, send};
 
-fn refusal(variant: &Variant, options: &Options) -> BackendError {
+fn refusal(variant: &Variant, options: &BackendOptions) -> BackendError {
     match variant.start(options) {
         Ok(_) => panic!("it started"),
         Err(error) => error,
@@ -86,12 +86,12 @@ fn what_rules_cannot_do_is_refused() {
     for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            let wire = Options { count: CountMode::Wire, ..options(&pair, &[443]) };
+            let wire = BackendOptions { count: CountMode::Wire, ..options(&pair, &[443]) };
             assert!(shown(refusal(&variant, &wire)).starts_with("error: count = \"wire\" needs eBPF"));
-            let absent = Options { interfaces: vec!["eth9".into()], ..options(&pair, &[443]) };
+            let absent = BackendOptions { interfaces: vec!["eth9".into()], ..options(&pair, &[443]) };
             assert!(shown(refusal(&variant, &absent)).starts_with("error: interface `eth9` does not exist"));
             pair.join("odd+", "odd-peer");
-            let odd = Options { interfaces: vec!["odd+".into()], ..options(&pair, &[443]) };
+            let odd = BackendOptions { interfaces: vec!["odd+".into()], ..options(&pair, &[443]) };
             assert!(shown(refusal(&variant, &odd)).starts_with("error: interface `odd+` has a name"));
             assert_eq!(Variant::everything(), "");
         });

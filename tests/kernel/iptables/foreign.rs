@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use flow_agent::backend::{Backend, Options, iptables};
+use flow_agent::backend::{Backend, BackendOptions, iptables};
 use flow_agent::clock;
 use flow_agent::ledger::reading::Unseen;
 
@@ -291,7 +291,7 @@ fn former_rules_that_come_back_while_no_agent_runs_are_not_counted_again() {
             variant.restore("iptables-restore", &["-c"], &saved);
             packets(&pair, 7);
             let known_epochs = [former.clone(), newest.clone()].into();
-            let options = Options { known_epochs, newest_epoch: Some(newest.clone()), ..options(&pair, &[443]) };
+            let options = BackendOptions { known_epochs, newest_epoch: Some(newest.clone()), ..options(&pair, &[443]) };
             let started = variant.start(&options).unwrap();
             let live = started.backend.identity().epoch;
             assert!(live != former && live != newest, "{live}");
@@ -306,8 +306,11 @@ fn another_agents_rules_before_ours_hide_nothing() {
         inside(&pair.host, || {
             pair.join("second", "second-peer");
             let mut ours = variant.start(&options(&pair, &[443])).unwrap().backend;
-            let other =
-                Options { instance: "another".into(), interfaces: vec!["second".into()], ..options(&pair, &[443]) };
+            let other = BackendOptions {
+                instance: "another".into(),
+                interfaces: vec!["second".into()],
+                ..options(&pair, &[443])
+            };
             let mut theirs = variant.start(&other).unwrap().backend;
             packets(&pair, 5);
             for _ in 0..2 {

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use flow_agent::backend::iptables::{self, IptablesError};
-use flow_agent::backend::{BackendError, Options};
+use flow_agent::backend::{BackendError, BackendOptions};
 use flow_agent::clock;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -243,7 +243,7 @@ fn counters_that_outlived_their_rules_are_billed_by_none_but_their_own_history()
             assert_eq!((started.retired.len(), started.unadopted.len()), (0, 1));
             drop(started.backend);
             // Their own reads them a last time.
-            let mut started = variant.start(&Options { known_epochs, ..options(&pair, &[443]) }).unwrap();
+            let mut started = variant.start(&BackendOptions { known_epochs, ..options(&pair, &[443]) }).unwrap();
             let counted: u64 = started
                 .retired
                 .iter_mut()
@@ -287,7 +287,7 @@ fn counters_that_cannot_be_read_without_ipset_are_left_alone() {
             drop(backend);
             let before = Variant::everything();
             variant.remove("ipset");
-            let Err(error) = variant.start(&Options { known_epochs, ..options(&pair, &[443]) }) else {
+            let Err(error) = variant.start(&BackendOptions { known_epochs, ..options(&pair, &[443]) }) else {
                 panic!("it started")
             };
             assert!(matches!(error, BackendError::Iptables(IptablesError::NoIpset)), "{error}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 use flow_agent::backend::{Backend, iptables};
 use flow_agent::clock;
 use flow_agent::ledger::counters::Flow;
-use flow_agent::ledger::limits::budget::{Budget, Limit, Quota};
+use flow_agent::ledger::limits::budget::{Limit, MonthlyQuota, UserBudget};
 
 use super::Variant;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside, run};
@@ -23,15 +23,15 @@ const V4: u64 = 1_028;
 const V6: u64 = 1_048;
 
 fn enforce(backend: &mut dyn Backend, limit: u64) {
-    let quota = Some(Quota { limit: Limit::Both(limit), next: None });
-    let budget = Budget { user: "acct-8388".into(), ports: BTreeSet::from([PORT]), quota, expires_at: None };
+    let quota = Some(MonthlyQuota { limit: Limit::Both(limit), next: None });
+    let budget = UserBudget { user: "acct-8388".into(), ports: BTreeSet::from([PORT]), quota, expires_at: None };
     backend.enforce(&[budget], clock::now()).unwrap();
 }
 
 /// Cuts a port, whatever it moved.
 pub fn cut(backend: &mut dyn Backend, port: u16) {
-    let quota = Some(Quota { limit: Limit::Both(0), next: None });
-    let budget = Budget { user: "cut".into(), ports: BTreeSet::from([port]), quota, expires_at: None };
+    let quota = Some(MonthlyQuota { limit: Limit::Both(0), next: None });
+    let budget = UserBudget { user: "cut".into(), ports: BTreeSet::from([port]), quota, expires_at: None };
     backend.enforce(&[budget], clock::now()).unwrap();
 }
 

@@ -96,7 +96,7 @@ fn more_ports_than_are_allowed_are_refused() {
     for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            let few = flow_agent::backend::Options { max_ports: 3, ..options(&pair, &[1, 2]) };
+            let few = flow_agent::backend::BackendOptions { max_ports: 3, ..options(&pair, &[1, 2]) };
             let mut backend = variant.start(&few).unwrap().backend;
             let refused = backend.add(&[3, 4].into());
             assert!(matches!(refused, Err(BackendError::TooManyPorts { wanted: 4, max_ports: 3 })));

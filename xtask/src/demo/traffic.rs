@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// What one customer's port is to move, over each address family.
-pub struct Plan {
+pub struct TrafficPlan {
     pub port: u16,
     pub upload_bytes: u64,
     pub download_bytes: u64,
@@ -21,7 +21,7 @@ pub struct Plan {
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves every port of `plan` in the namespace `node`, and asks for it from the namespace `main` at each address.
-pub fn play(main: &str, node: &str, addresses: &[IpAddr], plan: &'static [Plan]) -> Result<()> {
+pub fn play(main: &str, node: &str, addresses: &[IpAddr], plan: &'static [TrafficPlan]) -> Result<()> {
     for port_plan in plan {
         let servers = inside(node, move || {
             let any = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port_plan.port));
@@ -73,7 +73,7 @@ fn echo(socket: &UdpSocket, datagrams: u32) -> Result<()> {
     Ok(())
 }
 
-fn ask(server: SocketAddr, plan: &Plan) -> Result<()> {
+fn ask(server: SocketAddr, plan: &TrafficPlan) -> Result<()> {
     let mut stream =
         TcpStream::connect_timeout(&server, TIMEOUT).with_context(|| format!("failed to reach {server}"))?;
     stream.set_read_timeout(Some(TIMEOUT))?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::image::Image;
 use super::kernel::Kernel;
-use super::suite::{Plan, Suite};
+use super::suite::{Suite, TestPlan};
 
 /// The programs that `init.sh` and the tests call, of the host.
 const PROGRAMS: &[&str] = &[
@@ -72,7 +72,7 @@ const MODULES: &[&str] = &["kernel/arch", "kernel/crypto", "kernel/drivers/net",
 ///
 /// # Errors
 /// When a program is not there, or a file cannot be read or written.
-pub fn write(kernel: &Kernel, suite: &Suite, plan: &Plan, to: &Path) -> Result<()> {
+pub fn write(kernel: &Kernel, suite: &Suite, plan: &TestPlan, to: &Path) -> Result<()> {
     let mut image = Image::merged_usr();
     for directory in ["/dev", "/proc", "/root", "/run", "/sys", "/tmp", "/var/lib", "/etc"] {
         image.directory(Path::new(directory));

@@ -79,13 +79,13 @@ pub struct Choice<'a> {
 
 /// The tests that a guest runs, by their names.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+pub struct TestPlan {
     pub names: BTreeSet<String>,
     /// Once more, when eBPF is guarded.
     pub guarded: BTreeSet<String>,
 }
 
-impl Plan {
+impl TestPlan {
     /// What must be seen to pass.
     pub fn expected(&self) -> BTreeSet<String> {
         let guarded = self.guarded.iter().map(|name| format!("guarded: {name}"));
@@ -111,7 +111,7 @@ pub struct Suite {
 
 impl Suite {
     /// The tests that must be seen to pass on a kernel of `series`; says which are left out, and why.
-    pub fn plan_for(&self, series: &Series) -> Plan {
+    pub fn plan_for(&self, series: &Series) -> TestPlan {
         let left_out = |name: &str| {
             let from_later = |from: Option<(u32, u32)>| from.is_none_or(|from| series.version() < from);
             EXCEPTIONS.iter().find(|exception| name.starts_with(exception.name) && from_later(exception.from))
@@ -125,7 +125,7 @@ impl Suite {
             None => true,
         });
         let guarded = names.iter().filter(|name| begins_with_one_of(GUARDED, name)).cloned().collect();
-        Plan { names, guarded }
+        TestPlan { names, guarded }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::verdict::Outcome;
 
 /// What came of one kernel.
-pub struct Row {
+pub struct KernelRow {
     pub series: &'static str,
     pub outcome: Outcome,
     /// Why it did not pass.
@@ -18,7 +18,7 @@ pub struct Row {
 const VERIFIED: [&str; 2] = ["verified_insns", "verified_insns at most"];
 
 /// One line a kernel, and what the verifier went through for each program: with the settings that cost it least, and most.
-pub fn table(rows: &[Row]) -> String {
+pub fn table(rows: &[KernelRow]) -> String {
     let mut table = vec![["series", "kernel", "attaches by", "tests", "result", "seconds"].map(str::to_owned).to_vec()];
     for row in rows {
         let fact = |name| row.outcome.fact(name).unwrap_or("-").to_owned();
@@ -87,7 +87,7 @@ mod tests {
         let log = "fact: kernel=5.10.0-46-cloud-amd64\nfact: place=clsact\ntest a::b ... ok\n\
                    fact: verified_insns=ingress_eth 812, egress_eth 798\n\
                    fact: verified_insns at most=ingress_eth 1812, egress_eth 1798\nguest verdict: exit=0\n";
-        let row = |series, log, objection| Row {
+        let row = |series, log, objection| KernelRow {
             series,
             outcome: Outcome::read(log),
             objection,

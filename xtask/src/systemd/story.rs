@@ -14,7 +14,7 @@ use super::node::{self, AGENT, REPORT};
 use super::observer::{self, Bytes, difference};
 use super::release::Release;
 use super::rootfs;
-use super::table::{self, Row};
+use super::table::{self, StepRow};
 use super::traffic::Traffic;
 use crate::common::daemon::wait_until;
 
@@ -38,7 +38,7 @@ struct Story {
     network: Network,
     /// Which the customers of the node use.
     ports: Vec<u16>,
-    rows: Vec<Row>,
+    rows: Vec<StepRow>,
 }
 
 /// Runs it; the tables to print.
@@ -133,7 +133,7 @@ impl Story {
         let rolled_up = self.node.attempt(&["flow-agent", "rollup"])?;
         ensure!(matches!(rolled_up.status.code(), Some(0 | 6)), "{}", String::from_utf8_lossy(&rolled_up.stderr));
         let gathered = node::gather(&self.main)?;
-        self.rows.push(Row {
+        self.rows.push(StepRow {
             step,
             took: began_at.elapsed(),
             observed_bytes: sum(&observed),
@@ -233,7 +233,7 @@ impl Story {
             let gathered = node::gather(&self.main).with_context(|| step)?;
             ensure!(difference(&logged, &gathered) == 0, "after `{step}`: logged {logged:?}, gathered {gathered:?}");
             ensure!(!node::is_empty(&state.join("daily")), "`{step}` took the daily logs");
-            self.rows.push(Row {
+            self.rows.push(StepRow {
                 step,
                 took: Duration::ZERO,
                 observed_bytes: sum(&observed),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::kernels::lines;
 
 /// What came of one step on one release.
-pub struct Row {
+pub struct StepRow {
     pub step: &'static str,
     pub took: Duration,
     /// Since the beginning, all ports, both directions.
@@ -18,7 +18,7 @@ pub struct Row {
 }
 
 /// One line a step.
-pub fn table(release: &str, rows: &[Row]) -> String {
+pub fn table(release: &str, rows: &[StepRow]) -> String {
     let title = format!("Debian {release}");
     let mut table = vec![
         [&title, "observed", "in the logs", "difference", "gathered by scp", "seconds"].map(str::to_owned).to_vec(),

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::attach::attacher::{Attacher, Attachment};
 use super::gate::Gate;
 use super::pins::bpffs;
-use super::pins::layout::{self, SetName};
-use super::retired::RetiredSet;
-use super::set::{Constants, ID_DIGITS, Programs, Set};
+use super::pins::layout::{self, MapSetName};
+use super::retired::RetiredPins;
+use super::set::{Constants, ID_DIGITS, MapSet, Programs};
 use crate::backend::host;
 use crate::backend::interface::{Interface, LinkLayer};
 use crate::backend::interfaces::Patterns;
@@ -16,17 +16,17 @@ use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
-use crate::ledger::limits::budget::Budget;
+use crate::ledger::limits::budget::UserBudget;
 use crate::ledger::reading::{Moment, Reading};
 
 /// The eBPF backend.
-pub struct Counting {
+pub struct EbpfBackend {
     pub(super) attacher: Attacher,
     pub(super) bpffs: PathBuf,
     pub(super) patterns: Patterns,
     pub(super) max_ports: u32,
     pub(super) constants: Constants,
-    pub(super) set: Set,
+    pub(super) set: MapSet,
     pub(super) programs: Programs,
     /// What users may still transfer, if anybody is limited.
     pub(super) gate: Option<Gate>,
@@ -58,7 +58,7 @@ pub(super) struct Watch {
     pub(super) left_out: BTreeSet<LeftOut>,
 }
 
-impl Backend for Counting {
+impl Backend for EbpfBackend {
     fn identity(&self) -> Identity {
         self.set.identity()
     }
@@ -101,7 +101,7 @@ impl Backend for Counting {
             // New programs find the gate by its pins: without them they would let everybody pass.
             return Err(BackendError::CannotRefuse);
         }
-        let name = SetName { slots, id: new_id(), ..self.set.name.clone() };
+        let name = MapSetName { slots, id: new_id(), ..self.set.name.clone() };
         let (set, mut programs) = new_set(&self.attacher, name, self.constants.clone())?;
         let prepared = set.owners().and_then(|owners| owners.plan_add(ports)).and_then(|steps| set.apply(&steps));
         if let Err(error) = prepared.and_then(|()| self.load_all(&mut programs)) {
@@ -110,7 +110,7 @@ impl Backend for Counting {
         }
         self.sealed = false;
         let set = self.move_to(set, programs);
-        Ok(Box::new(RetiredSet { set, interfaces: self.names() }))
+        Ok(Box::new(RetiredPins { set, interfaces: self.names() }))
     }
 
     fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
@@ -124,7 +124,7 @@ impl Backend for Counting {
         self.mark_sealed()
     }
 
-    fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+    fn enforce(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         self.limit(budgets, now)
     }
 
@@ -133,7 +133,7 @@ impl Backend for Counting {
     }
 }
 
-impl Drop for Counting {
+impl Drop for EbpfBackend {
     /// Pinned counters go on; others end here, and must leave nothing that counts for nobody.
     fn drop(&mut self) {
         if self.attacher.pins.is_some() {
@@ -147,7 +147,7 @@ impl Drop for Counting {
     }
 }
 
-impl Counting {
+impl EbpfBackend {
     /// Everything that is present now.
     pub(super) fn present(&self) -> Result<Vec<Interface>, BackendError> {
         host::present(&self.patterns)
@@ -171,7 +171,7 @@ impl Counting {
 
     /// Lets loaded programs take the place of the present ones, and returns when no packet meets those any more: with the
     /// former set.
-    pub(super) fn move_to(&mut self, set: Set, mut programs: Programs) -> Set {
+    pub(super) fn move_to(&mut self, set: MapSet, mut programs: Programs) -> MapSet {
         for counted in self.counted.values_mut() {
             for (direction, attachment) in &mut counted.attachments {
                 let moved = programs
@@ -212,14 +212,14 @@ impl Counted {
 /// When the kernel refuses: nothing is left of it.
 pub(super) fn new_set(
     attacher: &Attacher,
-    name: SetName,
+    name: MapSetName,
     constants: Constants,
-) -> Result<(Set, Programs), BackendError> {
+) -> Result<(MapSet, Programs), BackendError> {
     let path = attacher.pins.as_ref().map(|pins| pins.set_path(&name));
     if let Some(path) = &path {
         bpffs::ensure_directory(path)?;
     }
-    Set::load(name, path.clone(), constants).inspect_err(|_| discard(path.as_deref()))
+    MapSet::load(name, path.clone(), constants).inspect_err(|_| discard(path.as_deref()))
 }
 
 /// Removes the pins of a set that never counted.

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use super::attach::attacher::AttachmentStatus;
 use super::attach::foreign;
-use super::attach::link::Link;
-use super::counting::{Counted, Counting};
+use super::attach::link::TcxLink;
+use super::counting::{Counted, EbpfBackend};
 use crate::backend::BackendError;
 use crate::backend::host;
 use crate::backend::interface::Interface;
@@ -16,7 +16,7 @@ use crate::backend::netlink::Direction;
 use crate::backend::stacks::{LeftOut, Pair};
 use crate::ledger::reading::{Moment, Unseen};
 
-impl Counting {
+impl EbpfBackend {
     /// Looks at everything once, and mends it.
     pub(super) fn look_around(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError> {
         // What is attached anew is not seen until then, which may be long after `now` where there are many devices.
@@ -171,7 +171,7 @@ impl Counting {
         let own = self.attacher.pins.as_ref().map_or(Ok(Vec::new()), |pins| {
             pins.links_where(|name| (name.netns, name.index) == (self.attacher.netns, device.0))
         })?;
-        let own = own.iter().filter_map(|found| Link::open(&found.path).ok()).map(|link| link.id).collect();
+        let own = own.iter().filter_map(|found| TcxLink::open(&found.path).ok()).map(|link| link.id).collect();
         foreign::refuse(&self.attacher, &self.bpffs, device, &own)?;
         let mut counted = Counted { name: interface.name.clone(), layer, attachments: Vec::new(), lock, well_at: now };
         for direction in Direction::BOTH {

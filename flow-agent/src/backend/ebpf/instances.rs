@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::attach::foreign;
-use super::attach::link::Link;
+use super::attach::link::TcxLink;
 use super::kernel;
 use super::pins::bpffs::{self, Pins};
 use super::pins::layout::{self, LinkName};
@@ -61,7 +61,7 @@ pub fn strays(bpffs: &Path) -> Result<Vec<Stray>, BackendError> {
     let mut pinned = BTreeSet::new();
     for instance in bpffs::instances(bpffs)? {
         let links = Pins::existing(bpffs, &instance)?.map_or(Ok(Vec::new()), |pins| pins.links())?;
-        pinned.extend(links.iter().filter_map(|found| Link::open(&found.path).ok()).map(|link| link.id));
+        pinned.extend(links.iter().filter_map(|found| TcxLink::open(&found.path).ok()).map(|link| link.id));
     }
     let mut strays = Vec::new();
     for device in netlink::interfaces(&BTreeSet::new())? {
@@ -91,7 +91,7 @@ pub fn strays(bpffs: &Path) -> Result<Vec<Stray>, BackendError> {
 pub fn remove_stray(stray: &Stray) -> Result<(), BackendError> {
     let _lock = InterfaceLock::take(host::netns()?, stray.index, &stray.interface, "to be removed")?;
     let (interface, direction) = (stray.interface.clone(), stray.direction);
-    let detached = Link::by_id(stray.link).and_then(|link| link.detach());
+    let detached = TcxLink::by_id(stray.link).and_then(|link| link.detach());
     match detached {
         // It ended by itself.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

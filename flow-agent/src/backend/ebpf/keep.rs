@@ -4,14 +4,14 @@
 //! open, so nothing that passes is lost by that; but a successor finds its counters by their pins, so they are pinned again.
 //! Where that is not possible, counting goes on unpinned, the log and the seals say so, and each inspection tries again.
 
-use super::counting::Counting;
+use super::counting::EbpfBackend;
 use super::gate::Gate;
 use super::pins::bpffs::{self, Pin, Pins};
 use super::pins::layout;
 use crate::backend::BackendError;
 use crate::errors::chain;
 
-impl Counting {
+impl EbpfBackend {
     /// Pins again what is not pinned any more.
     pub(super) fn keep_pinned(&mut self) {
         let was_pinned = self.attacher.pins.is_some();

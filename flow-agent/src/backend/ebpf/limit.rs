@@ -5,19 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::counting::Counting;
+use super::counting::EbpfBackend;
 use super::gate::{Gate, apply::CountersOfPorts};
 use super::pins::bpffs::{self, FoundGate, Pins};
 use super::pins::layout::GateName;
-use super::set::{Constants, Set};
+use super::set::{Constants, MapSet};
 use crate::backend::BackendError;
 use crate::backend::host;
-use crate::ledger::limits::budget::{Budget, Transferred};
+use crate::ledger::limits::budget::{Transferred, UserBudget};
 use crate::ledger::reading::Moment;
 
-impl Counting {
+impl EbpfBackend {
     /// Enforces `budgets`, and lifts all others.
-    pub(super) fn limit(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+    pub(super) fn limit(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         match (budgets.is_empty(), &self.gate) {
             (true, None) => Ok(()),
             (true, Some(_)) => self.open_gate(),
@@ -29,7 +29,7 @@ impl Counting {
         }
     }
 
-    fn apply(&self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+    fn apply(&self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         let Some(gate) = &self.gate else { return Ok(()) };
         let ports = budgets.iter().flat_map(|budget| budget.ports.iter().copied()).collect();
         let slots = self.set.slots_of(&ports);
@@ -66,7 +66,7 @@ impl Counting {
             return Err(BackendError::CannotRefuse);
         }
         let constants = Constants { gate: gate.clone(), ..self.constants.clone() };
-        let (set, mut programs) = Set::load(self.set.name.clone(), self.set.path.clone(), constants.clone())?;
+        let (set, mut programs) = MapSet::load(self.set.name.clone(), self.set.path.clone(), constants.clone())?;
         self.load_all(&mut programs)?;
         let gate = gate.map(|found| Gate::of(|name| programs.map(name), found)).transpose()?;
         self.move_to(set, programs);
@@ -78,7 +78,7 @@ impl Counting {
 
 /// The counters of a set, as a budget needs them.
 struct SetCounters<'a> {
-    set: &'a Set,
+    set: &'a MapSet,
     /// Of the ports of all budgets.
     slots: BTreeMap<u16, u16>,
 }

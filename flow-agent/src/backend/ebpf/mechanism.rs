@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::attach::attacher::{Attacher, Mechanism};
 use super::kernel;
-use super::predecessors::Predecessors;
+use super::predecessors::EbpfPredecessors;
 use crate::backend::interface::Interface;
 use crate::backend::netlink::Direction;
-use crate::backend::{BackendError, Place};
+use crate::backend::{AttachPlace, BackendError};
 
 /// To attach to TCX, the kernel waits for an RCU grace period, some 16 ms on an idle machine, for each direction of each
 /// device, and holds the lock of all network configuration meanwhile: more threads gain nothing. A filter waits for nothing,
@@ -32,15 +32,15 @@ struct Circumstances {
 /// # Errors
 /// When the kernel cannot be asked.
 pub fn choose(
-    place: Place,
+    place: AttachPlace,
     attacher: &Attacher,
-    before: &Predecessors,
+    before: &EbpfPredecessors,
     chosen: &[Interface],
 ) -> Result<Mechanism, BackendError> {
     match place {
-        Place::Tcx => return Ok(Mechanism::Tcx),
-        Place::Clsact => return Ok(Mechanism::Clsact),
-        Place::Auto => {}
+        AttachPlace::Tcx => return Ok(Mechanism::Tcx),
+        AttachPlace::Clsact => return Ok(Mechanism::Clsact),
+        AttachPlace::Auto => {}
     }
     let asked = kernel::has_tcx();
     if !asked.map_err(|source| BackendError::Load { what: "programs".into(), source: Box::new(source) })? {

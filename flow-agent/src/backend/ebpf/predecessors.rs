@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::attach::attacher::Attacher;
-use super::attach::link::Link;
+use super::attach::link::TcxLink;
 use super::pins::bpffs::{FoundLink, FoundSet};
 use crate::backend::BackendError;
 use crate::backend::interface::Interface;
@@ -11,7 +11,7 @@ use crate::backend::interfaces::Patterns;
 use crate::backend::netlink::Direction;
 
 /// What predecessors left.
-pub struct Predecessors {
+pub struct EbpfPredecessors {
     pub sets: Vec<FoundSet>,
     /// With the ids of those that are links.
     pub links: Vec<(FoundLink, Option<u32>)>,
@@ -19,7 +19,7 @@ pub struct Predecessors {
     pub is_newest_gone: bool,
 }
 
-impl Predecessors {
+impl EbpfPredecessors {
     /// Looks at the pins, if there are any.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Predecessors {
         for found in pins.links()? {
             let id =
                 if found.is_tcx {
-                    let opened = Link::open(&found.path).map(|link| link.id);
+                    let opened = TcxLink::open(&found.path).map(|link| link.id);
                     Some(opened.map_err(|source| BackendError::Load {
                         what: "pinned link".into(),
                         source: Box::new(source),

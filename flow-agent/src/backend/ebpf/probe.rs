@@ -4,7 +4,7 @@ use super::counting;
 use super::kernel;
 use super::pins::layout;
 use super::refusal;
-use super::set::{Constants, Set};
+use super::set::{Constants, MapSet};
 use crate::backend::interface::LinkLayer;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;
@@ -20,14 +20,14 @@ pub fn probe(count: CountMode, max_ports: u32) -> Result<(), BackendError> {
 }
 
 fn load(count: CountMode, max_ports: u32) -> Result<(), BackendError> {
-    let name = layout::SetName {
+    let name = layout::MapSetName {
         count,
         slots: layout::slots_for(1, max_ports)?,
         cpus: kernel::possible_cpus()?,
         id: counting::new_id(),
     };
     let constants = Constants { atomic: host::is_realtime(), log: false, gate: None };
-    let (_set, mut programs) = Set::load(name, None, constants)?;
+    let (_set, mut programs) = MapSet::load(name, None, constants)?;
     for direction in Direction::BOTH {
         programs.get(LinkLayer::Ethernet, direction)?;
     }

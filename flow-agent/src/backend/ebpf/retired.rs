@@ -3,18 +3,18 @@
 use std::collections::BTreeSet;
 
 use super::pins::bpffs;
-use super::set::Set;
+use super::set::MapSet;
 use crate::backend::{BackendError, Identity, Retired};
 use crate::ledger::reading::{Moment, Reading};
 
 /// A set that nothing feeds any more.
-pub struct RetiredSet {
-    pub set: Set,
+pub struct RetiredPins {
+    pub set: MapSet,
     /// What it counted.
     pub interfaces: BTreeSet<String>,
 }
 
-impl Retired for RetiredSet {
+impl Retired for RetiredPins {
     fn identity(&self) -> Identity {
         self.set.identity()
     }

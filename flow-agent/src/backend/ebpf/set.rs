@@ -11,11 +11,11 @@ use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use super::gate;
 use super::kernel;
 use super::log::ProgramLog;
-use super::maps::slots::{Owner, Owners, Step};
+use super::maps::slots::{Occupant, SlotOwners, SlotStep};
 use super::maps::spec::{self, CELLS, PORT_SLOT, REFUSED, SLOT_OWNER, expected_maps, expected_refused};
-use super::maps::tables::Tables;
+use super::maps::tables::MapTables;
 use super::pins::bpffs::{self, FoundGate, FoundSet, Pin};
-use super::pins::layout::SetName;
+use super::pins::layout::MapSetName;
 use super::refusal::MAPS;
 use crate::backend::host;
 use crate::backend::interface::LinkLayer;
@@ -38,14 +38,14 @@ pub const GATED_PROGRAMS: [&str; 4] = ["gated_in_eth", "gated_out_eth", "gated_i
 const LOG_RING: (&str, u32) = ("AYA_LOGS", 4_096);
 
 /// The maps of a set and what is known of them; enough to read it.
-pub struct Set {
-    pub name: SetName,
+pub struct MapSet {
+    pub name: MapSetName,
     /// Where its pins lie, if it has any.
     pub path: Option<PathBuf>,
     /// The pins of its maps, if this process feeds it and they are pinned.
     pub pins: Vec<Pin>,
     pub epoch: String,
-    tables: Tables,
+    tables: MapTables,
 }
 
 /// How the programs of a set are to work.
@@ -66,12 +66,16 @@ pub struct Programs {
     gated: bool,
 }
 
-impl Set {
+impl MapSet {
     /// Makes a new set, or takes up the one that is pinned at `path`, and the programs that feed it.
     ///
     /// # Errors
     /// When a pinned map is not what the set's name says, or the kernel refuses.
-    pub fn load(name: SetName, path: Option<PathBuf>, constants: Constants) -> Result<(Self, Programs), BackendError> {
+    pub fn load(
+        name: MapSetName,
+        path: Option<PathBuf>,
+        constants: Constants,
+    ) -> Result<(Self, Programs), BackendError> {
         kernel::allow_locked_memory();
         let expected = expected_maps(&name);
         let lines = name.lines();
@@ -121,7 +125,7 @@ impl Set {
         kernel::trim_memory();
         let gated = constants.gate.is_some();
         let map = |name| ebpf.map(name).and_then(map_data).expect("the built object has this array");
-        let tables = Tables::map(
+        let tables = MapTables::map(
             map(PORT_SLOT).fd().as_fd(),
             map(SLOT_OWNER).fd().as_fd(),
             map(CELLS).fd().as_fd(),
@@ -159,7 +163,7 @@ impl Set {
         };
         let (routes, owners, cells) = (open(PORT_SLOT)?, open(SLOT_OWNER)?, open(CELLS)?);
         let mut tables =
-            Tables::map(routes.fd().as_fd(), owners.fd().as_fd(), cells.fd().as_fd(), name.cpus, name.lines())
+            MapTables::map(routes.fd().as_fd(), owners.fd().as_fd(), cells.fd().as_fd(), name.cpus, name.lines())
                 .map_err(|source| BackendError::Load { what: "maps into memory".into(), source: Box::new(source) })?;
         let refused = found.path.join(REFUSED);
         if bpffs::exists(&refused)? {
@@ -179,7 +183,7 @@ impl Set {
 
     /// The slots of those of `ports` that have one.
     pub fn slots_of(&self, ports: &BTreeSet<u16>) -> BTreeMap<u16, u16> {
-        let of_port = |(slot, owner): (u16, Owner)| Some((owner.port().filter(|port| ports.contains(port))?, slot));
+        let of_port = |(slot, owner): (u16, Occupant)| Some((owner.port().filter(|port| ports.contains(port))?, slot));
         self.tables.owned().filter_map(of_port).collect()
     }
 
@@ -202,7 +206,7 @@ impl Set {
     ///
     /// # Errors
     /// [`BackendError::SlotTable`] when the table contradicts itself.
-    pub fn owners(&self) -> Result<Owners, BackendError> {
+    pub fn owners(&self) -> Result<SlotOwners, BackendError> {
         self.tables.owners().map_err(|why| {
             let path = self.path.clone().unwrap_or_else(|| "memory".into());
             BackendError::SlotTable { path, why }
@@ -212,8 +216,8 @@ impl Set {
     /// Changes the slots.
     ///
     /// # Errors
-    /// As [`Tables::apply`].
-    pub fn apply(&self, steps: &[Step]) -> Result<(), BackendError> {
+    /// As [`MapTables::apply`].
+    pub fn apply(&self, steps: &[SlotStep]) -> Result<(), BackendError> {
         self.tables.apply(steps, &host::grace)
     }
 
@@ -227,7 +231,7 @@ impl Set {
 
     /// The ports that count.
     pub fn active(&self) -> BTreeSet<u16> {
-        let active = |(_, owner)| if let Owner::Active(port) = owner { Some(port) } else { None };
+        let active = |(_, owner)| if let Occupant::Active(port) = owner { Some(port) } else { None };
         self.tables.owned().filter_map(active).collect()
     }
 
@@ -286,7 +290,7 @@ pub const ID_DIGITS: usize = 16;
 ///
 /// # Errors
 /// When the kernel does not say its boot's id.
-pub fn epoch(name: &SetName) -> Result<String, BackendError> {
+pub fn epoch(name: &MapSetName) -> Result<String, BackendError> {
     Ok(format!("{}:{}", host::boot_id()?, name.id))
 }
 

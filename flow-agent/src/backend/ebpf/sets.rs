@@ -5,22 +5,22 @@ use std::path::PathBuf;
 use super::attach::attacher::Attacher;
 use super::counting;
 use super::kernel;
-use super::maps::slots::Owners;
+use super::maps::slots::SlotOwners;
 use super::maps::spec;
 use super::pins::bpffs::{self, FoundSet};
-use super::pins::layout::{self, SetName};
-use super::predecessors::Predecessors;
-use super::retired::RetiredSet;
-use super::set::{self, Constants, Programs, Set};
+use super::pins::layout::{self, MapSetName};
+use super::predecessors::EbpfPredecessors;
+use super::retired::RetiredPins;
+use super::set::{self, Constants, MapSet, Programs};
 use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
-use crate::backend::{BackendError, Options, Retired, host};
+use crate::backend::{BackendError, BackendOptions, Retired, host};
 
 /// The sets that were found, sorted by what becomes of them.
 pub struct Sets {
     adopted: Option<FoundSet>,
     /// Whether the one that goes on has a baseline.
     pub adopted_is_known: bool,
-    retired: Vec<Set>,
+    retired: Vec<MapSet>,
     discarded: Vec<FoundSet>,
     /// Those that are named and left alone.
     pub left: Vec<PathBuf>,
@@ -31,13 +31,13 @@ impl Sets {
     ///
     /// # Errors
     /// When a pinned map is not what its set's name says, or a slot table contradicts itself.
-    pub fn sort(found: &[FoundSet], options: &Options) -> Result<Self, BackendError> {
+    pub fn sort(found: &[FoundSet], options: &BackendOptions) -> Result<Self, BackendError> {
         let cpus = kernel::possible_cpus()?;
         let mut candidates = Vec::new();
         for set in found {
             let known = options.known_epochs.contains(&set::epoch(&set.name)?);
             let leave = set.sealed && !known;
-            let owners = if !leave && spec::is_complete(set)? { Some(Set::open(set)?.owners()?) } else { None };
+            let owners = if !leave && spec::is_complete(set)? { Some(MapSet::open(set)?.owners()?) } else { None };
             candidates.push(Candidate {
                 known,
                 sealed: set.sealed,
@@ -54,7 +54,7 @@ impl Sets {
                     sorted.adopted_is_known = candidate.known;
                     sorted.adopted = Some(set.clone());
                 }
-                Fate::Retire => sorted.retired.push(Set::open(set)?),
+                Fate::Retire => sorted.retired.push(MapSet::open(set)?),
                 Fate::Leave => sorted.left.push(set.path.clone()),
                 Fate::Discard => sorted.discarded.push(set.clone()),
             }
@@ -69,14 +69,14 @@ impl Sets {
     pub fn current(
         &self,
         attacher: &Attacher,
-        options: &Options,
+        options: &BackendOptions,
         constants: Constants,
-    ) -> Result<(Set, Programs), BackendError> {
+    ) -> Result<(MapSet, Programs), BackendError> {
         self.remove_discarded()?;
         if let Some(found) = &self.adopted {
-            return Set::load(found.name.clone(), Some(found.path.clone()), constants);
+            return MapSet::load(found.name.clone(), Some(found.path.clone()), constants);
         }
-        let name = SetName {
+        let name = MapSetName {
             count: options.count,
             slots: layout::slots_for(options.ports.len(), options.max_ports)?,
             cpus: kernel::possible_cpus()?,
@@ -92,7 +92,7 @@ impl Sets {
     pub fn retire_all(&mut self) -> Result<(), BackendError> {
         self.remove_discarded()?;
         if let Some(found) = self.adopted.take() {
-            self.retired.push(Set::open(&found)?);
+            self.retired.push(MapSet::open(&found)?);
         }
         Ok(())
     }
@@ -102,33 +102,33 @@ impl Sets {
     }
 
     /// The sets that nothing feeds any more, once the last program that did has ended.
-    pub fn retire(&mut self, before: &Predecessors) -> Vec<Box<dyn Retired>> {
+    pub fn retire(&mut self, before: &EbpfPredecessors) -> Vec<Box<dyn Retired>> {
         let sets = std::mem::take(&mut self.retired);
         if !sets.is_empty() {
             host::grace();
         }
-        let retire = |set| -> Box<dyn Retired> { Box::new(RetiredSet { set, interfaces: before.interfaces() }) };
+        let retire = |set| -> Box<dyn Retired> { Box::new(RetiredPins { set, interfaces: before.interfaces() }) };
         sets.into_iter().map(retire).collect()
     }
 }
 
 /// Whether a set has the layout that is asked for, and room for the ports beside those that it holds. The larger of two
 /// that do is preferred.
-fn fits(name: &SetName, owners: &Owners, options: &Options, cpus: u32) -> bool {
+fn fits(name: &MapSetName, owners: &SlotOwners, options: &BackendOptions, cpus: u32) -> bool {
     (name.count, name.cpus) == (options.count, cpus) && owners.have_room_for(&options.ports)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::maps::slots::Owner;
+    use super::super::maps::slots::Occupant;
     use super::*;
-    use crate::backend::Place;
+    use crate::backend::AttachPlace;
     use crate::ledger::record::CountMode;
 
     const CPUS: u32 = 2;
 
-    fn wanted(ports: u16) -> Options {
-        Options {
+    fn wanted(ports: u16) -> BackendOptions {
+        BackendOptions {
             instance: "test".into(),
             bpffs: "/nowhere".into(),
             interfaces: Vec::new(),
@@ -139,29 +139,29 @@ mod tests {
             newest_epoch: None,
             last_known: None,
             allow_stacked: false,
-            place: Place::Auto,
+            place: AttachPlace::Auto,
             log: false,
         }
     }
 
-    fn name(slots: u32) -> SetName {
-        SetName { count: CountMode::Ip, slots, cpus: CPUS, id: "9f86d081884c7d65".into() }
+    fn name(slots: u32) -> MapSetName {
+        MapSetName { count: CountMode::Ip, slots, cpus: CPUS, id: "9f86d081884c7d65".into() }
     }
 
-    fn fits_free(slots: u32, options: &Options, cpus: u32) -> bool {
-        fits(&name(slots), &Owners::new(vec![Owner::Free; slots as usize]).unwrap(), options, cpus)
+    fn fits_free(slots: u32, options: &BackendOptions, cpus: u32) -> bool {
+        fits(&name(slots), &SlotOwners::new(vec![Occupant::Free; slots as usize]).unwrap(), options, cpus)
     }
 
     #[test]
     fn another_mode_or_number_of_cpus_is_another_layout() {
         assert!(fits_free(64, &wanted(64), CPUS) && !fits_free(64, &wanted(65), CPUS));
-        assert!(!fits_free(64, &Options { count: CountMode::Wire, ..wanted(1) }, CPUS));
+        assert!(!fits_free(64, &BackendOptions { count: CountMode::Wire, ..wanted(1) }, CPUS));
         assert!(!fits_free(64, &wanted(1), 4));
     }
 
     #[test]
     fn slots_that_still_drain_take_room() {
-        let owners = Owners::new(vec![Owner::Draining(9), Owner::Free]).unwrap();
+        let owners = SlotOwners::new(vec![Occupant::Draining(9), Occupant::Free]).unwrap();
         assert!(!fits(&name(2), &owners, &wanted(2), CPUS) && fits(&name(2), &owners, &wanted(1), CPUS));
     }
 }

@@ -8,15 +8,15 @@ use std::time::Instant;
 use super::attach::attacher::{Attacher, AttachmentStatus, Mechanism};
 use super::attach::filter::{self, QdiscList};
 use super::attach::foreign;
-use super::counting::{self, Counted, Counting, Watch};
+use super::counting::{self, Counted, EbpfBackend, Watch};
 use super::gate::Gate;
 use super::kernel;
 use super::mechanism;
 use super::pins::bpffs::{self, Pins};
 use super::pins::layout;
-use super::predecessors::Predecessors;
+use super::predecessors::EbpfPredecessors;
 use super::refusal;
-use super::set::{self, Constants, Set};
+use super::set::{self, Constants, MapSet};
 use super::sets::Sets;
 use crate::backend::host;
 use crate::backend::interface::Interface;
@@ -25,7 +25,7 @@ use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;
 use crate::backend::stacks::LeftOut;
-use crate::backend::{BackendError, Options, Retired, Started};
+use crate::backend::{BackendError, BackendOptions, Retired, Started};
 use crate::ledger::reading::{Moment, Unseen};
 
 /// Starts to count, or goes on where a predecessor of this instance left off. Everything that can be refused is refused
@@ -35,11 +35,11 @@ use crate::ledger::reading::{Moment, Unseen};
 /// A literal interface that is absent, a device that cannot be read, another agent or somebody else's counter, pins that
 /// are not to be trusted or of a newer release, or a kernel that refuses; [`BackendError::Privileges`] when something is
 /// missing without which it would not.
-pub fn start(options: &Options, now: Moment) -> Result<Started, BackendError> {
+pub fn start(options: &BackendOptions, now: Moment) -> Result<Started, BackendError> {
     begin(options, now).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
 }
 
-fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
+fn begin(options: &BackendOptions, now: Moment) -> Result<Started, BackendError> {
     let begun_at = Instant::now();
     let StartContext { patterns, chosen, left_out, attacher, before, mut locks } = StartContext::look(options)?;
     let mut sets = Sets::sort(&before.sets, options)?;
@@ -51,7 +51,7 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
     let (set, programs) = sets.current(&attacher, options, constants.clone())?;
     let gate = found_gate.map(|found| Gate::of(|name| programs.map(name), found)).transpose()?;
     prepare_slots(&set, &options.ports, sets.adopted_is_known)?;
-    let mut counting = Counting {
+    let mut counting = EbpfBackend {
         attacher,
         bpffs: options.bpffs.clone(),
         patterns,
@@ -95,7 +95,7 @@ fn begin(options: &Options, now: Moment) -> Result<Started, BackendError> {
 ///
 /// # Errors
 /// What [`start`] would refuse before it changes anything.
-pub fn look(options: &Options) -> Result<(), BackendError> {
+pub fn look(options: &BackendOptions) -> Result<(), BackendError> {
     StartContext::look(options).map(drop).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
 }
 
@@ -105,12 +105,12 @@ struct StartContext {
     chosen: Vec<Interface>,
     left_out: Vec<LeftOut>,
     attacher: Attacher,
-    before: Predecessors,
+    before: EbpfPredecessors,
     locks: BTreeMap<u32, InterfaceLock>,
 }
 
 impl StartContext {
-    fn look(options: &Options) -> Result<Self, BackendError> {
+    fn look(options: &BackendOptions) -> Result<Self, BackendError> {
         let patterns = Patterns::parse(&options.interfaces)?.allow_stacked(options.allow_stacked);
         let Selection { chosen, left_out, .. } = choose(&patterns, &attached_before(options)?)?;
         layout::slots_for(options.ports.len(), options.max_ports)?;
@@ -121,7 +121,7 @@ impl StartContext {
             pins: open_pins(options)?,
             qdiscs: QdiscList::default(),
         };
-        let mut before = Predecessors::find(&attacher)?;
+        let mut before = EbpfPredecessors::find(&attacher)?;
         attacher.mechanism = mechanism::choose(options.place, &attacher, &before, &chosen)?;
         if let Some(epoch) = &options.newest_epoch {
             before.is_newest_gone = before.sets.is_empty() && set::is_of_this_boot(epoch)?;
@@ -140,7 +140,7 @@ impl StartContext {
 ///
 /// # Errors
 /// When the pins are not to be trusted, are of a newer release, or the kernel refuses. Without bpffs there are none.
-pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
     let pins = Pins::existing(&options.bpffs, &options.instance)?;
     if pins.is_none() {
         return Ok(Vec::new());
@@ -149,7 +149,7 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
     let mechanism = Mechanism::Tcx;
     let (netns, instance, qdiscs) = (host::netns()?, options.instance.clone(), QdiscList::default());
     let attacher = Attacher { mechanism, netns, instance, pins, qdiscs };
-    let before = Predecessors::find(&attacher)?;
+    let before = EbpfPredecessors::find(&attacher)?;
     let mut sets = Sets::sort(&before.sets, options)?;
     sets.retire_all()?;
     before.links.iter().try_for_each(|(found, _)| attacher.remove(found))?;
@@ -161,7 +161,7 @@ pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendE
 
 /// The devices that a predecessor still counts: a start while a default route is being renewed is no reason to stop. Pins
 /// that cannot be read are refused when they are opened.
-fn attached_before(options: &Options) -> Result<BTreeSet<u32>, BackendError> {
+fn attached_before(options: &BackendOptions) -> Result<BTreeSet<u32>, BackendError> {
     let netns = host::netns()?;
     let pins = Pins::existing(&options.bpffs, &options.instance).ok().flatten();
     let links = pins.and_then(|pins| pins.links().ok()).unwrap_or_default();
@@ -192,7 +192,7 @@ fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Selection, Bac
 
 /// The pins, unless there is no bpffs and none can be mounted, or we may not write there: then counting ends with this
 /// process.
-fn open_pins(options: &Options) -> Result<Option<Pins>, BackendError> {
+fn open_pins(options: &BackendOptions) -> Result<Option<Pins>, BackendError> {
     let opened = match bpffs::mount_bpffs(&options.bpffs) {
         Ok(()) => Pins::open(&options.bpffs, &options.instance).and_then(|pins| {
             pins.end_removals()?;
@@ -225,7 +225,7 @@ fn lock(attacher: &Attacher, chosen: &[Interface]) -> Result<BTreeMap<u32, Inter
 
 /// Gives every port its slot, and drains those that are not wanted any more. What a predecessor left draining drains on;
 /// to counters of a `known` epoch no port is added yet.
-fn prepare_slots(set: &Set, ports: &BTreeSet<u16>, known: bool) -> Result<(), BackendError> {
+fn prepare_slots(set: &MapSet, ports: &BTreeSet<u16>, known: bool) -> Result<(), BackendError> {
     set.recover()?;
     let owners = set.owners()?;
     let gone = owners.active().difference(ports).copied().collect();
@@ -239,13 +239,13 @@ fn prepare_slots(set: &Set, ports: &BTreeSet<u16>, known: bool) -> Result<(), Ba
     set.apply(&owners.plan_add(&new)?)
 }
 
-impl Counting {
+impl EbpfBackend {
     /// Begins with all devices. Why what passed before was not seen, by their names.
     fn begin_all(
         &mut self,
         chosen: &[Interface],
         locks: &mut BTreeMap<u32, InterfaceLock>,
-        before: &Predecessors,
+        before: &EbpfPredecessors,
     ) -> Result<Vec<(String, String)>, BackendError> {
         let now = self.watch.looked_at;
         let mut reasons = Vec::new();
@@ -270,7 +270,7 @@ impl Counting {
         &mut self,
         interface: &Interface,
         lock: InterfaceLock,
-        before: &Predecessors,
+        before: &EbpfPredecessors,
         now: Moment,
     ) -> Result<Option<String>, BackendError> {
         let layer = interface.link_layer().expect("only devices that can be read are chosen");

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::attach::attacher::{Attacher, Mechanism};
 use super::attach::filter::{self, QdiscList};
-use super::attach::link::Link;
+use super::attach::link::TcxLink;
 use super::instances;
 use super::maps::spec;
 use super::pins::bpffs::{self, FoundLink, Pins};
 use super::pins::layout::LinkName;
-use super::set::{self, Set};
+use super::set::{self, MapSet};
 use crate::backend::BackendError;
 use crate::backend::host;
 use crate::backend::lock::InterfaceLock;
@@ -19,13 +19,13 @@ use crate::ledger::record::CountMode;
 /// What an instance has in the kernel, as far as this network namespace sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    pub sets: Vec<SurveyedSet>,
+    pub sets: Vec<SurveyedPins>,
     pub attachments: Vec<SurveyedAttachment>,
 }
 
 /// A set of pinned counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SurveyedSet {
+pub struct SurveyedPins {
     pub path: PathBuf,
     pub epoch: String,
     pub count: CountMode,
@@ -59,11 +59,11 @@ pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
     let mut survey = Survey::default();
     for found in sets {
         let ports = if spec::is_complete(&found)? {
-            Set::open(&found)?.owners()?.owned().filter_map(|(_, owner)| owner.port()).collect()
+            MapSet::open(&found)?.owners()?.owned().filter_map(|(_, owner)| owner.port()).collect()
         } else {
             BTreeSet::new()
         };
-        survey.sets.push(SurveyedSet {
+        survey.sets.push(SurveyedPins {
             epoch: set::epoch(&found.name)?,
             path: found.path,
             count: found.name.count,
@@ -162,7 +162,7 @@ fn is_live(instance: &str, found: &FoundLink) -> Result<bool, BackendError> {
         return Ok(false);
     }
     let (mechanism, link) = if found.is_tcx {
-        let opened = Link::open(&found.path);
+        let opened = TcxLink::open(&found.path);
         let link =
             opened.map_err(|source| BackendError::Load { what: "pinned link".into(), source: Box::new(source) })?;
         (Mechanism::Tcx, Some(link.id))

@@ -10,9 +10,9 @@ use super::host::tools::Tools;
 use super::model::flow::Direction;
 use super::model::pace::Pace;
 use super::model::script::Script;
-use super::model::set_name::{SetName, instance_tag};
-use super::retired::{RetiredSet, identity};
-use super::set::{Numbers, Set};
+use super::model::set_name::{RuleSetName, instance_tag};
+use super::retired::{RetiredRules, identity};
+use super::set::{Numbers, RuleSet};
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::{Patterns, Selection};
@@ -20,17 +20,17 @@ use crate::backend::lock::InterfaceLock;
 use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host};
 use crate::ledger::blocked::Blocked;
-use crate::ledger::limits::budget::Budget;
+use crate::ledger::limits::budget::UserBudget;
 use crate::ledger::reading::{Moment, Reading};
 
 /// The iptables backend.
-pub struct Counting {
+pub struct IptablesBackend {
     pub(super) instance: String,
     pub(super) netns: u64,
     pub(super) patterns: Patterns,
     pub(super) max_ports: u32,
     pub(super) epoch: String,
-    pub(super) set: Set,
+    pub(super) set: RuleSet,
     /// By name: rules know no others.
     pub(super) counted: BTreeMap<String, Counted>,
     pub(super) watch: Watch,
@@ -51,7 +51,7 @@ pub(super) struct Counted {
 
 /// A set that was replaced.
 struct Aside {
-    set: Set,
+    set: RuleSet,
     epoch: String,
     /// What was found of it right before.
     pieces: Vec<Piece>,
@@ -74,7 +74,7 @@ pub(super) struct Watch {
     pub(super) left_out: BTreeSet<LeftOut>,
 }
 
-impl Backend for Counting {
+impl Backend for IptablesBackend {
     fn identity(&self) -> Identity {
         identity(self.epoch.clone())
     }
@@ -162,7 +162,7 @@ impl Backend for Counting {
     fn replace(&mut self, ports: &BTreeSet<u16>) -> Result<Box<dyn Retired>, BackendError> {
         refuse_too_many(ports.len(), self.max_ports)?;
         let Aside { set, epoch, left_at, .. } = self.put_aside(ports)?;
-        Ok(Box::new(RetiredSet::replaced(set, epoch, left_at)))
+        Ok(Box::new(RetiredRules::replaced(set, epoch, left_at)))
     }
 
     fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
@@ -170,7 +170,7 @@ impl Backend for Counting {
         self.look_around(now)
     }
 
-    fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+    fn enforce(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         self.limit(budgets, now)
     }
 
@@ -191,14 +191,14 @@ impl Backend for Counting {
     }
 }
 
-impl Counting {
+impl IptablesBackend {
     /// Replaces a set that somebody else changed.
     ///
     /// # Errors
     /// As [`Backend::replace`].
     pub(super) fn replace_damaged(&mut self) -> Result<Box<dyn Retired>, BackendError> {
         let Aside { set, epoch, pieces, left_at } = self.put_aside(&self.set.ports.clone())?;
-        Ok(Box::new(RetiredSet::damaged(set, epoch, &pieces, left_at)))
+        Ok(Box::new(RetiredRules::damaged(set, epoch, &pieces, left_at)))
     }
 
     /// Makes a new set for `ports` and leads packets into it, and no more into the present one, which is given back.
@@ -206,13 +206,13 @@ impl Counting {
         let tools: Vec<Tools> = self.set.sides.iter().map(|side| side.tools.clone()).collect();
         let name = new_name(&self.instance, &mut self.taken);
         let epoch = found::epoch(&name)?;
-        let find = |set: &Set| -> Result<Vec<Piece>, IptablesError> {
+        let find = |set: &RuleSet| -> Result<Vec<Piece>, IptablesError> {
             let pieces = set.sides.iter().map(|side| set.piece(&side.tools));
             Ok(pieces.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         };
         let before = find(&self.set)?;
         let mut set =
-            Set::make(name, tools, self.set.interfaces.clone(), ports.clone(), &before.iter().collect::<Vec<_>>())?;
+            RuleSet::make(name, tools, self.set.interfaces.clone(), ports.clone(), &before.iter().collect::<Vec<_>>())?;
         // Whoever is cut stays cut: packets do not meet the new set before it refuses theirs.
         set.go_on_cutting(&self.set.cut_ports());
         let entered = find(&self.set).and_then(|pieces| self.switch(&set).map(|()| pieces));
@@ -241,8 +241,8 @@ impl Counting {
     }
 
     /// Leads packets into `new` and not into the present set any more, at once in each family.
-    fn switch(&self, new: &Set) -> Result<(), IptablesError> {
-        let lead = |from: &Set, to: &Set, side: &super::set::Side| {
+    fn switch(&self, new: &RuleSet) -> Result<(), IptablesError> {
+        let lead = |from: &RuleSet, to: &RuleSet, side: &super::set::FamilySet| {
             let mut script = Script::default();
             for set in [from, to] {
                 // Somebody may lead packets there already: twice would be counted twice.
@@ -269,7 +269,7 @@ impl Counting {
     ///
     /// # Errors
     /// When the table cannot be read or changed.
-    pub(super) fn enter_first(&self, side: &super::set::Side) -> Result<(), IptablesError> {
+    pub(super) fn enter_first(&self, side: &super::set::FamilySet) -> Result<(), IptablesError> {
         let jumps = self.set.piece(&side.tools)?.map_or([0, 0], |piece| piece.jumps);
         let mut script = Script::default();
         for (direction, jumps) in Direction::BOTH.into_iter().zip(jumps) {
@@ -289,10 +289,10 @@ pub(super) fn refuse_too_many(wanted: usize, max_ports: u32) -> Result<(), Backe
 }
 
 /// The name of a set that is like none in `taken`, to which it is added.
-pub(super) fn new_name(instance: &str, taken: &mut BTreeSet<String>) -> SetName {
+pub(super) fn new_name(instance: &str, taken: &mut BTreeSet<String>) -> RuleSetName {
     loop {
         let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
-        let name = SetName::new(instance_tag(instance), u32::try_from(random >> 32).expect("32 bits are left"));
+        let name = RuleSetName::new(instance_tag(instance), u32::try_from(random >> 32).expect("32 bits are left"));
         if taken.insert(name.id()) {
             return name;
         }

@@ -8,21 +8,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::counting::Counting;
+use super::counting::IptablesBackend;
 use super::model::pace::{self, Look, Pace};
 use super::model::script::Script;
-use super::set::Set;
+use super::set::RuleSet;
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::{Backend as _, BackendError, netlink};
-use crate::ledger::limits::budget::{Budget, Transferred};
+use crate::ledger::limits::budget::{Transferred, UserBudget};
 use crate::ledger::reading::{Moment, Reading};
 
 /// No more connections are closed at once: counting waits for it, some 20 µs each.
 const MOST_CONNECTIONS: usize = 4_096;
 
-impl Counting {
+impl IptablesBackend {
     /// Refuses the packets of the ports whose budget is used up, and of no others.
-    pub(super) fn limit(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+    pub(super) fn limit(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         let begun_at = Instant::now();
         let now = || now.after(begun_at.elapsed());
         if budgets.is_empty() {
@@ -88,7 +88,7 @@ fn transferred(reading: &Reading, ports: &BTreeSet<u16>) -> Transferred {
     Transferred::sum(ports.iter().filter_map(|port| reading.ports.get(port)))
 }
 
-impl Set {
+impl RuleSet {
     /// The ports that are cut in one family at least, as was last seen.
     pub fn cut_ports(&self) -> BTreeSet<u16> {
         self.sides.iter().flat_map(|side| side.last.cut.iter().copied()).collect()
@@ -135,7 +135,7 @@ impl Set {
     /// Removes everything that can refuse a packet.
     ///
     /// # Errors
-    /// As [`Set::cut`].
+    /// As [`RuleSet::cut`].
     pub fn abolish_cut(&mut self) -> Result<(), IptablesError> {
         self.change_cut(
             |script, side, layout| {
@@ -154,7 +154,7 @@ impl Set {
     /// Removes what was counted as refused of `ports`, whose counters are to be removed.
     ///
     /// # Errors
-    /// As [`Set::cut`].
+    /// As [`RuleSet::cut`].
     pub fn forget_blocked(&mut self, ports: &BTreeSet<u16>) -> Result<(), IptablesError> {
         let of = |ports: &BTreeSet<u16>, known: &mut dyn Iterator<Item = u16>| -> BTreeSet<u16> {
             known.filter(|port| ports.contains(port)).collect()
@@ -174,8 +174,8 @@ impl Set {
 
     fn change_cut(
         &mut self,
-        change: impl Fn(&mut Script, &super::set::Side, &super::model::layout::Layout),
-        done: impl Fn(&mut super::set::Side),
+        change: impl Fn(&mut Script, &super::set::FamilySet, &super::model::layout::Layout),
+        done: impl Fn(&mut super::set::FamilySet),
     ) -> Result<(), IptablesError> {
         let mut failed = None;
         for index in 0..self.sides.len() {

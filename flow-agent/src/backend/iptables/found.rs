@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::host::tools::{Quiet, Tools, Variant};
 use super::model::family::Family;
-use super::model::flow::Direction;
+use super::model::flow::{Direction, hook};
 use super::model::place::Made;
 use super::model::script::Script;
-use super::model::set_name::SetName;
-use super::saved::damage::Damage;
+use super::model::set_name::RuleSetName;
+use super::saved::damage::SetDamage;
 use super::saved::sets::{self, Entrance, Marks};
-use super::saved::view::View;
+use super::saved::view::VerifiedSet;
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::{BackendError, host, netlink};
 use crate::ledger::counters::{Counters, Flow, Others};
@@ -19,8 +19,8 @@ use crate::ledger::counters::{Counters, Flow, Others};
 #[derive(Clone, Debug)]
 pub struct Piece {
     pub tools: Tools,
-    pub name: SetName,
-    pub view: Result<View, Damage>,
+    pub name: RuleSetName,
+    pub view: Result<VerifiedSet, SetDamage>,
     /// As [`Direction::BOTH`].
     pub entrances: [Entrance; 2],
     /// How often packets are led into it; as [`Direction::BOTH`].
@@ -112,9 +112,9 @@ impl Piece {
 pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>, IptablesError> {
     tools.save(quiet, instance, |table| {
         let sets = sets::sets(table).into_iter().filter(|(name, _)| name.instance() == instance);
-        let piece = |(name, chains): (SetName, Vec<&str>)| Piece {
+        let piece = |(name, chains): (RuleSetName, Vec<&str>)| Piece {
             tools: tools.clone(),
-            view: View::read(table, tools.family, &name),
+            view: VerifiedSet::read(table, tools.family, &name),
             entrances: Direction::BOTH.map(|direction| sets::entrance(table, &name, direction)),
             jumps: Direction::BOTH.map(|direction| sets::jumps(table, &name, direction)),
             marks: sets::marks(table, &name),
@@ -133,8 +133,8 @@ pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>
 ///
 /// # Errors
 /// [`BackendError::NewerLayout`] for a set of a newer release; when a table that this host uses cannot be read.
-pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<SetName, Vec<Piece>>, BackendError> {
-    let mut sets: BTreeMap<SetName, Vec<Piece>> = BTreeMap::new();
+pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<RuleSetName, Vec<Piece>>, BackendError> {
+    let mut sets: BTreeMap<RuleSetName, Vec<Piece>> = BTreeMap::new();
     for tools in Tools::everywhere(path) {
         let found = Quiet::wait(&[&tools]).and_then(|quiet| pieces(&tools, &quiet, instance));
         let found = match found {
@@ -173,7 +173,7 @@ fn keep_once(pieces: &mut Vec<Piece>) {
 ///
 /// # Errors
 /// When the kernel does not say its boot's id.
-pub fn epoch(name: &SetName) -> Result<String, BackendError> {
+pub fn epoch(name: &RuleSetName) -> Result<String, BackendError> {
     Ok(format!("{}:{}", host::boot_id()?, name.id()))
 }
 
@@ -192,8 +192,8 @@ pub fn to_be_made(tools: &Tools) -> Result<Made, IptablesError> {
     }
     let chains: BTreeSet<String> =
         netlink::base_chains(family, tools.table).map_err(error)?.into_iter().map(|chain| chain.name).collect();
-    let is_missing = |direction: Direction| !chains.contains(direction.hook());
-    Ok(Made { table: false, input: is_missing(Direction::In), output: is_missing(Direction::Out) })
+    let is_missing = |direction: Direction| !chains.contains(hook(direction));
+    Ok(Made { table: false, input: is_missing(Direction::Ingress), output: is_missing(Direction::Egress) })
 }
 
 /// Removes what was made for us. What somebody uses meanwhile stays, and is no error.

@@ -5,14 +5,14 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::counting::{Counted, Counting, pick};
+use super::counting::{Counted, IptablesBackend, pick};
 use super::found;
 use super::host::fingerprint::Fingerprint;
 use super::host::kept;
 use super::host::tools::{Quiet, Tools};
-use super::model::set_name::SetName;
+use super::model::set_name::RuleSetName;
 use super::saved::last::Last;
-use super::set::Look;
+use super::set::FamilyReading;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::Selection;
 use crate::backend::lock::InterfaceLock;
@@ -29,7 +29,7 @@ enum CounterStatus {
     Damaged(String),
 }
 
-impl Counting {
+impl IptablesBackend {
     /// Looks at everything once, and mends it. Counters that were replaced are always handed back: nobody else knows them.
     pub(super) fn look_around(&mut self, now: Moment) -> Result<Inspection, BackendError> {
         let begun_at = Instant::now();
@@ -130,7 +130,7 @@ impl Counting {
     fn look_at(&mut self, side: usize) -> Result<CounterStatus, BackendError> {
         let tools = self.set.sides[side].tools.clone();
         let quiet = Quiet::wait(&[&tools])?;
-        let Look { verdict, entrances, strays } = self.set.look(side, &quiet)?;
+        let FamilyReading { verdict, entrances, strays } = self.set.look(side, &quiet)?;
         drop(quiet);
         for name in strays {
             self.remove_stray(&tools, &name)?;
@@ -151,7 +151,7 @@ impl Counting {
 
     /// Removes a set of this instance that packets enter although it was left: it was restored from a file. What passes is
     /// counted in the present set, or lies in a time that was not seen; and what it counted before is known.
-    fn remove_stray(&self, tools: &Tools, name: &SetName) -> Result<(), BackendError> {
+    fn remove_stray(&self, tools: &Tools, name: &RuleSetName) -> Result<(), BackendError> {
         let quiet = Quiet::wait(&[tools])?;
         let pieces = found::pieces(tools, &quiet, name.instance())?;
         drop(quiet);

@@ -3,33 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
-use super::counting::Counting;
+use super::counting::IptablesBackend;
 use super::found::{self, Piece};
 use super::host::tools::Tools;
 use super::model::script::Script;
-use super::model::set_name::{SetName, instance_tag};
-use super::retired::RetiredSet;
+use super::model::set_name::{RuleSetName, instance_tag};
+use super::retired::RetiredRules;
 use super::saved::last::Last;
-use super::set::{self, Set, Side};
+use super::set::{self, FamilySet, RuleSet};
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::interface::Interface;
 use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
-use crate::backend::{BackendError, Options, Retired, host};
+use crate::backend::{BackendError, BackendOptions, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
 /// What predecessors left, and what becomes of it.
-pub struct Predecessors {
-    pub sets: BTreeMap<SetName, Vec<Piece>>,
-    pub fates: BTreeMap<SetName, Fate>,
+pub struct IptablesPredecessors {
+    pub sets: BTreeMap<RuleSetName, Vec<Piece>>,
+    pub fates: BTreeMap<RuleSetName, Fate>,
     /// Their last bucket is sealed: somebody restored them from a file.
-    finished: BTreeSet<SetName>,
+    finished: BTreeSet<RuleSetName>,
     /// The counters of the newest reading on disk were rules of this boot, and nothing is left of them.
     is_newest_gone: bool,
 }
 
-impl Predecessors {
+impl IptablesPredecessors {
     /// `tools` are those that would be used now; `None`: nothing is to be adopted.
-    pub fn find(options: &Options, path: &OsStr, tools: Option<&[Tools]>) -> Result<Self, BackendError> {
+    pub fn find(options: &BackendOptions, path: &OsStr, tools: Option<&[Tools]>) -> Result<Self, BackendError> {
         let sets = found::everywhere(path, &instance_tag(&options.instance))?;
         let mut candidates = Vec::new();
         let mut finished = BTreeSet::new();
@@ -53,24 +53,24 @@ impl Predecessors {
         let boot = host::boot_id()?;
         let of_this_boot = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&format!("{boot}:")));
         let is_newest_gone =
-            of_this_boot.is_some_and(|id| SetName::is_id(id) && sets.keys().all(|name| name.id() != id));
+            of_this_boot.is_some_and(|id| RuleSetName::is_id(id) && sets.keys().all(|name| name.id() != id));
         Ok(Self { sets, fates, finished, is_newest_gone })
     }
 
     pub fn ids(&self) -> BTreeSet<String> {
-        self.sets.keys().map(SetName::id).collect()
+        self.sets.keys().map(RuleSetName::id).collect()
     }
 
-    pub fn with_fate(&self, fate: Fate) -> impl Iterator<Item = &SetName> {
+    pub fn with_fate(&self, fate: Fate) -> impl Iterator<Item = &RuleSetName> {
         self.fates.iter().filter(move |(_, found)| **found == fate).map(|(name, _)| name)
     }
 
-    pub fn pieces(&self, name: &SetName) -> &[Piece] {
+    pub fn pieces(&self, name: &RuleSetName) -> &[Piece] {
         self.sets.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// The sets that went on counting while no agent ran, for all that is known.
-    fn went_on(&self) -> impl Iterator<Item = &SetName> {
+    fn went_on(&self) -> impl Iterator<Item = &RuleSetName> {
         let found = self.with_fate(Fate::Adopt).chain(self.with_fate(Fate::Retire));
         found.filter(|name| !self.finished.contains(name))
     }
@@ -82,7 +82,7 @@ impl Predecessors {
     }
 
     /// The time from `since` until `until`, where a family's counters were removed or changed meanwhile.
-    pub fn damaged(&self, new: &Counting, picked: &[Interface], since: Moment, until: Moment) -> Vec<Unseen> {
+    pub fn damaged(&self, new: &IptablesBackend, picked: &[Interface], since: Moment, until: Moment) -> Vec<Unseen> {
         if self.went_on().next().is_none() && !self.is_newest_gone {
             return Vec::new();
         }
@@ -112,7 +112,7 @@ impl Predecessors {
     }
 
     /// The time since `since` on interfaces that appeared while no agent ran.
-    pub fn appeared(&self, new: &Counting, picked: &[Interface], since: Moment) -> Vec<Unseen> {
+    pub fn appeared(&self, new: &IptablesBackend, picked: &[Interface], since: Moment) -> Vec<Unseen> {
         if self.went_on().next().is_none() {
             return Vec::new();
         }
@@ -143,12 +143,12 @@ impl Predecessors {
         names.flat_map(|name| self.pieces(name))
     }
 
-    pub fn is_elsewhere(&self, name: &SetName, set: &Set) -> bool {
+    pub fn is_elsewhere(&self, name: &RuleSetName, set: &RuleSet) -> bool {
         let here = |piece: &Piece| set.sides.iter().any(|side| side.tools.place() == piece.tools.place());
         self.pieces(name).iter().any(|piece| !here(piece) && piece.jumps != [0, 0])
     }
 
-    pub fn detach(&self, name: &SetName) -> Result<(), IptablesError> {
+    pub fn detach(&self, name: &RuleSetName) -> Result<(), IptablesError> {
         for piece in self.pieces(name) {
             let mut script = Script::default();
             piece.leave(&mut script);
@@ -159,7 +159,7 @@ impl Predecessors {
 
     /// Whether a set's counters may say more than was counted. It is not read: what the newest checkpoint says of its epoch
     /// is all that is known.
-    pub fn is_doubtful(&self, name: &SetName) -> bool {
+    pub fn is_doubtful(&self, name: &RuleSetName) -> bool {
         self.pieces(name).iter().any(Piece::is_doubtful)
     }
 
@@ -173,7 +173,7 @@ impl Predecessors {
                 Fate::Leave | Fate::Discard => false,
             };
             if stands_still && !self.is_doubtful(name) {
-                let mut set = RetiredSet::found(name.clone(), found::epoch(name)?, self.pieces(name));
+                let mut set = RetiredRules::found(name.clone(), found::epoch(name)?, self.pieces(name));
                 if self.finished.contains(name) {
                     set.forget_others();
                 }
@@ -199,7 +199,7 @@ fn remains(id: &str, known_epochs: &BTreeSet<String>, is_blank: bool) -> Remains
 }
 
 /// Whether a set can go on: whole and settled in every family, in the variant that is in use, and with room for the ports.
-fn fits(pieces: &[Piece], tools: &[Tools], options: &Options) -> bool {
+fn fits(pieces: &[Piece], tools: &[Tools], options: &BackendOptions) -> bool {
     let is_there = |tools: &Tools| {
         pieces.iter().any(|piece| (piece.tools.family, piece.tools.variant) == (tools.family, tools.variant))
     };
@@ -218,11 +218,11 @@ fn fits(pieces: &[Piece], tools: &[Tools], options: &Options) -> bool {
 }
 
 /// A set that fits, as it is.
-pub fn adopt(name: &SetName, pieces: &[Piece]) -> Option<Set> {
+pub fn adopt(name: &RuleSetName, pieces: &[Piece]) -> Option<RuleSet> {
     let views: Option<Vec<_>> = pieces.iter().map(|piece| Some((piece, piece.view.as_ref().ok()?))).collect();
     let views = views?;
     let (_, first) = views.first()?;
-    Some(Set {
+    Some(RuleSet {
         name: name.clone(),
         dispatch: first.layout.dispatch.clone(),
         interfaces: first.layout.interfaces.clone(),
@@ -230,7 +230,7 @@ pub fn adopt(name: &SetName, pieces: &[Piece]) -> Option<Set> {
         draining: first.draining.clone(),
         sides: views
             .iter()
-            .map(|(piece, view)| Side {
+            .map(|(piece, view)| FamilySet {
                 tools: piece.tools.clone(),
                 fragments: view.layout.fragments,
                 last: Last::of(view),

@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use super::found::{self, Piece};
 use super::host::tools::{Quiet, Tools};
-use super::model::set_name::SetName;
-use super::saved::damage::Doubt;
+use super::model::set_name::RuleSetName;
+use super::saved::damage::CounterDoubt;
 use super::saved::last::Last;
-use super::set::{Numbers, Set};
+use super::set::{Numbers, RuleSet};
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::{BackendError, Identity, Retired};
 use crate::ledger::counters::Others;
@@ -15,8 +15,8 @@ use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::record::{BackendKind, CountMode};
 
 /// A set that packets are not to enter any more; parts of it may be gone.
-pub struct RetiredSet {
-    pub name: SetName,
+pub struct RetiredRules {
+    pub name: RuleSetName,
     pub epoch: String,
     pub interfaces: Vec<String>,
     parts: Vec<Part>,
@@ -35,14 +35,14 @@ struct Part {
     is_final: bool,
 }
 
-impl RetiredSet {
+impl RetiredRules {
     /// A set of which nothing is known but what is found.
-    pub fn found(name: SetName, epoch: String, pieces: &[Piece]) -> Self {
+    pub fn found(name: RuleSetName, epoch: String, pieces: &[Piece]) -> Self {
         let whole = pieces.iter().find_map(|piece| piece.view.as_ref().ok());
         let interfaces = whole.map(|view| view.layout.interfaces.clone()).unwrap_or_default();
         let part = |piece: &Piece| Part {
             tools: piece.tools.clone(),
-            last: piece.newest(&Last::default(), Doubt::Nothing),
+            last: piece.newest(&Last::default(), CounterDoubt::Nothing),
             is_final: piece.view.is_err(),
         };
         let parts = pieces.iter().map(part).collect();
@@ -51,8 +51,8 @@ impl RetiredSet {
 
     /// A set that was replaced by another, at `left_at`, while it was as it should be: it is read when no packet enters it any
     /// more.
-    pub fn replaced(set: Set, epoch: String, left_at: Instant) -> Self {
-        let part = |side: super::set::Side| Part { tools: side.tools, last: side.last, is_final: false };
+    pub fn replaced(set: RuleSet, epoch: String, left_at: Instant) -> Self {
+        let part = |side: super::set::FamilySet| Part { tools: side.tools, last: side.last, is_final: false };
         let parts = set.sides.into_iter().map(part).collect();
         let left_at = Some(left_at);
         Self { name: set.name, epoch, interfaces: set.interfaces, parts, are_others_sealed: false, left_at }
@@ -60,10 +60,10 @@ impl RetiredSet {
 
     /// A set that somebody else changed, of which these `pieces` were found, and that was replaced at `left_at`: it is not
     /// read again.
-    pub fn damaged(set: Set, epoch: String, pieces: &[Piece], left_at: Instant) -> Self {
-        let part = |side: super::set::Side| {
+    pub fn damaged(set: RuleSet, epoch: String, pieces: &[Piece], left_at: Instant) -> Self {
+        let part = |side: super::set::FamilySet| {
             let piece = pieces.iter().find(|piece| piece.tools.place() == side.tools.place());
-            let doubt = side.doubted.as_ref().map_or(Doubt::Nothing, |damage| damage.doubt);
+            let doubt = side.doubted.as_ref().map_or(CounterDoubt::Nothing, |damage| damage.doubt);
             let last = piece.map_or_else(|| side.last.clone(), |piece| piece.newest(&side.last, doubt));
             Part { tools: side.tools, last, is_final: true }
         };
@@ -88,7 +88,7 @@ impl RetiredSet {
     }
 }
 
-impl Retired for RetiredSet {
+impl Retired for RetiredRules {
     fn identity(&self) -> Identity {
         identity(self.epoch.clone())
     }
@@ -104,7 +104,7 @@ impl Retired for RetiredSet {
         if self.parts.iter().any(|part| !part.is_final) {
             for (piece, part) in self.pieces()?.into_iter().zip(&mut self.parts) {
                 if let (Some(piece), false) = (piece, part.is_final) {
-                    part.last = piece.newest(&part.last, Doubt::Nothing);
+                    part.last = piece.newest(&part.last, CounterDoubt::Nothing);
                 }
             }
         }
@@ -141,11 +141,13 @@ pub fn identity(epoch: String) -> Identity {
 impl Piece {
     /// The newest that is known of it, where `last` was known before. Between two readings somebody may have zeroed or
     /// restored counters: then `last` it is.
-    fn newest(&self, last: &Last, doubt: Doubt) -> Last {
+    fn newest(&self, last: &Last, doubt: CounterDoubt) -> Last {
         let found =
             Last { ports: self.remains.clone(), others: self.others, blocked: self.blocked.clone(), ..Last::default() };
         let found_doubt = match &self.view {
-            Ok(view) => super::saved::last::judge(last, view).map_or_else(|damage| damage.doubt, |()| Doubt::Nothing),
+            Ok(view) => {
+                super::saved::last::judge(last, view).map_or_else(|damage| damage.doubt, |()| CounterDoubt::Nothing)
+            }
             Err(damage) => damage.doubt,
         };
         last.or_newer(&found, doubt.max(found_doubt), self.has_ipsets())

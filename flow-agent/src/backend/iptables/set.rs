@@ -8,14 +8,14 @@ use super::host::tools::{Quiet, Tools};
 use super::model::family::Family;
 use super::model::flow::Direction;
 use super::model::layout::{Dispatch, Fragments, Layout};
-use super::model::place::{Made, Place};
+use super::model::place::{ChainPlace, Made};
 use super::model::script::Script;
-use super::model::set_name::SetName;
+use super::model::set_name::RuleSetName;
 use super::model::shape::Shape;
-use super::saved::damage::{Damage, Doubt};
+use super::saved::damage::{CounterDoubt, SetDamage};
 use super::saved::last::{self, Last};
 use super::saved::sets::{self, Entrance};
-use super::saved::view::View;
+use super::saved::view::VerifiedSet;
 use crate::backend::error::iptables::IptablesError;
 use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Others};
@@ -23,38 +23,38 @@ use crate::ledger::reading::Moment;
 
 /// A set of counters as we know it, and where it lies.
 #[derive(Clone, Debug)]
-pub struct Set {
-    pub name: SetName,
+pub struct RuleSet {
+    pub name: RuleSetName,
     pub dispatch: Dispatch,
     /// Sorted.
     pub interfaces: Vec<String>,
     pub ports: BTreeSet<u16>,
     pub draining: BTreeSet<u16>,
     /// One for each family.
-    pub sides: Vec<Side>,
+    pub sides: Vec<FamilySet>,
 }
 
 /// The part of a set that lies in one family's table.
 #[derive(Clone, Debug)]
-pub struct Side {
+pub struct FamilySet {
     pub tools: Tools,
     pub fragments: Fragments,
     /// What it counted when it was last seen to be as it should be.
     pub last: Last,
     /// Its counters cannot be trusted any more, whatever they say later: the set is to be replaced.
-    pub doubted: Option<Damage>,
+    pub doubted: Option<SetDamage>,
     /// It has the chains that refuse what budgets do not allow.
     pub can_cut: bool,
 }
 
 /// What a look at one side showed.
-pub struct Look {
+pub struct FamilyReading {
     /// Its counters, where everything is as it should be.
-    pub verdict: Result<Last, Damage>,
+    pub verdict: Result<Last, SetDamage>,
     /// As [`Direction::BOTH`].
     pub entrances: [Entrance; 2],
     /// Other sets of this instance that packets enter: nobody but somebody else can have led them there.
-    pub strays: Vec<SetName>,
+    pub strays: Vec<RuleSetName>,
 }
 
 /// What was read.
@@ -66,14 +66,14 @@ pub struct Numbers {
     pub blocked: Blocked,
 }
 
-impl Set {
+impl RuleSet {
     /// Makes a set that no packet enters yet: of ipsets, where this host has them and they are safe to use, else of rules
     /// alone. `before` are the pieces that this instance has already.
     ///
     /// # Errors
     /// When the kernel or a program refuses: nothing is left of it.
     pub fn make(
-        name: SetName,
+        name: RuleSetName,
         tools: Vec<Tools>,
         interfaces: Vec<String>,
         ports: BTreeSet<u16>,
@@ -122,7 +122,7 @@ impl Set {
         };
         let make = |fragments| {
             let mut script = Script::default();
-            script.make(&self.layout(tools.family, fragments, false), &[Place::Made(made)]);
+            script.make(&self.layout(tools.family, fragments, false), &[ChainPlace::Made(made)]);
             tools.restore(&script)
         };
         let fragments = match tools.family {
@@ -147,7 +147,7 @@ impl Set {
             },
         };
         self.mark(&tools)?;
-        self.sides.push(Side { tools, fragments, last: Last::default(), doubted: None, can_cut: false });
+        self.sides.push(FamilySet { tools, fragments, last: Last::default(), doubted: None, can_cut: false });
         Ok(())
     }
 
@@ -157,7 +157,7 @@ impl Set {
         match tools.table_handle()? {
             Some(handle) => {
                 tools.restore(script.mark_table(&self.name, handle))?;
-                tools.count_one(&self.name.chain(&Place::Tripwire))
+                tools.count_one(&self.name.chain(&ChainPlace::Tripwire))
             }
             None => tools.restore(script.lay_tripwire(&self.name)),
         }
@@ -232,7 +232,7 @@ impl Set {
         let mut lasts = Vec::new();
         for index in 0..self.sides.len() {
             let family = self.sides[index].tools.family;
-            let Look { verdict, entrances, .. } = self.look(index, &quiet)?;
+            let FamilyReading { verdict, entrances, .. } = self.look(index, &quiet)?;
             lasts.push(
                 verdict.map_err(|source| IptablesError::Damaged { family: family.name(), source: source.into() })?,
             );
@@ -252,8 +252,8 @@ impl Set {
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub fn look(&mut self, side: usize, quiet: &Quiet) -> Result<Look, IptablesError> {
-        let Side { tools, doubted, .. } = &self.sides[side];
+    pub fn look(&mut self, side: usize, quiet: &Quiet) -> Result<FamilyReading, IptablesError> {
+        let FamilySet { tools, doubted, .. } = &self.sides[side];
         let look = tools.save(quiet, self.name.instance(), |table| {
             let entrances = Direction::BOTH.map(|direction| sets::entrance(table, &self.name, direction));
             let strays = sets::sets(table).into_keys().filter(|name| {
@@ -261,17 +261,17 @@ impl Set {
                     && name.instance() == self.name.instance()
                     && Direction::BOTH.iter().any(|direction| sets::jumps(table, name, *direction) > 0)
             });
-            let view = View::read(table, tools.family, &self.name);
+            let view = VerifiedSet::read(table, tools.family, &self.name);
             let verdict = view.and_then(|view| self.verify(&self.sides[side], view));
             let verdict = match (doubted.clone(), verdict) {
                 (Some(doubted), Err(damage)) => Err(doubted.or_worse(damage)),
                 (Some(doubted), Ok(_)) => Err(doubted),
                 (None, verdict) => verdict,
             };
-            Look { verdict, entrances, strays: strays.collect() }
+            FamilyReading { verdict, entrances, strays: strays.collect() }
         })?;
         if let Err(damage) = &look.verdict
-            && damage.doubt != Doubt::Nothing
+            && damage.doubt != CounterDoubt::Nothing
         {
             self.sides[side].doubted = Some(damage.clone());
         }
@@ -284,12 +284,12 @@ impl Set {
     }
 
     /// A whole set may still not be the one that we made last, and its counters not what they were.
-    fn verify(&self, side: &Side, view: View) -> Result<Last, Damage> {
+    fn verify(&self, side: &FamilySet, view: VerifiedSet) -> Result<Last, SetDamage> {
         let same = view.layout == side.layout(self) && view.draining == self.draining && view.is_settled;
         if !same {
-            let part = format!("chain {}", self.name.chain(&Place::Entry(Direction::In)));
+            let part = format!("chain {}", self.name.chain(&ChainPlace::Entry(Direction::Ingress)));
             // Rules of this set that were restored have other ports: their counters may be of a former life of a port.
-            return Err(Damage { part, why: "leads to other ports or interfaces", doubt: Doubt::All });
+            return Err(SetDamage { part, why: "leads to other ports or interfaces", doubt: CounterDoubt::All });
         }
         last::judge(&side.last, &view)?;
         Ok(Last::of(&view))
@@ -326,9 +326,9 @@ pub fn refuse_ipsets(tools: &[Tools]) -> Option<String> {
     Some(format!("rules are kept over a boot here ({keeper}), and those that ask ipsets cannot be loaded then"))
 }
 
-impl Side {
+impl FamilySet {
     /// The set as this side has it.
-    pub fn layout(&self, set: &Set) -> Layout {
+    pub fn layout(&self, set: &RuleSet) -> Layout {
         set.layout(self.tools.family, self.fragments, self.can_cut)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 
-use super::counting::{Counted, Counting, Watch, new_name, pick, refuse_too_many};
+use super::counting::{Counted, IptablesBackend, Watch, new_name, pick, refuse_too_many};
 use super::found::{self, Piece};
 use super::host::kept;
 use super::host::search_path::search_path;
@@ -12,16 +12,16 @@ use super::model::flow::Direction;
 use super::model::pace::Pace;
 use super::model::rule;
 use super::model::script::Script;
-use super::model::set_name::SetName;
-use super::predecessors::{Predecessors, adopt, gap};
-use super::set::{Set, Side};
+use super::model::set_name::RuleSetName;
+use super::predecessors::{IptablesPredecessors, adopt, gap};
+use super::set::{FamilySet, RuleSet};
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::Patterns;
 use crate::backend::lock::InterfaceLock;
 use crate::backend::predecessors::Fate;
 use crate::backend::stacks::LeftOut;
-use crate::backend::{Backend as _, BackendError, Options, Retired, Started, host};
+use crate::backend::{Backend as _, BackendError, BackendOptions, Retired, Started, host};
 use crate::ledger::blocked::Blocked;
 use crate::ledger::reading::Moment;
 use crate::ledger::record::CountMode;
@@ -32,7 +32,7 @@ use crate::ledger::record::CountMode;
 /// # Errors
 /// A literal interface that is absent, another agent, iptables or ip6tables missing, no privilege, a lock that somebody
 /// holds for too long, chains of a newer release, or a kernel that refuses.
-pub fn start(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+pub fn start(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
     start_with(options, now, &search_path())
 }
 
@@ -40,7 +40,7 @@ pub fn start(options: &Options, now: &dyn Fn() -> Moment) -> Result<Started, Bac
 ///
 /// # Errors
 /// As [`start`].
-pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
+pub fn start_with(options: &BackendOptions, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
     let begun_at = now();
     let StartContext { patterns, picked, left_out, tools, before } = StartContext::look(options, path)?;
     kept::warn();
@@ -56,7 +56,7 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
     let mut taken = before.ids();
     taken.extend(options.known_epochs.iter().filter_map(|epoch| epoch.rsplit_once(':')).map(|(_, id)| id.to_owned()));
     let interfaces: Vec<String> = picked.iter().map(|interface| interface.name.clone()).collect();
-    let new = Counting {
+    let new = IptablesBackend {
         instance: options.instance.clone(),
         netns,
         patterns,
@@ -86,7 +86,7 @@ pub fn start_with(options: &Options, now: &dyn Fn() -> Moment, path: &OsStr) -> 
 ///
 /// # Errors
 /// What [`start`] would refuse.
-pub fn probe(options: &Options) -> Result<(), BackendError> {
+pub fn probe(options: &BackendOptions) -> Result<(), BackendError> {
     StartContext::look(options, &search_path()).map(drop)
 }
 
@@ -96,11 +96,11 @@ struct StartContext {
     picked: Vec<Interface>,
     left_out: BTreeSet<LeftOut>,
     tools: Vec<Tools>,
-    before: Predecessors,
+    before: IptablesPredecessors,
 }
 
 impl StartContext {
-    fn look(options: &Options, path: &OsStr) -> Result<Self, BackendError> {
+    fn look(options: &BackendOptions, path: &OsStr) -> Result<Self, BackendError> {
         if options.count == CountMode::Wire {
             return Err(IptablesError::WireBytes.into());
         }
@@ -108,7 +108,7 @@ impl StartContext {
         let patterns = Patterns::parse(&options.interfaces)?.for_rules().allow_stacked(options.allow_stacked);
         let (picked, left_out) = choose(&patterns)?;
         let tools = Tools::in_use(path)?;
-        let before = Predecessors::find(options, path, Some(&tools))?;
+        let before = IptablesPredecessors::find(options, path, Some(&tools))?;
         Ok(Self { patterns, picked, left_out, tools, before })
     }
 }
@@ -118,8 +118,8 @@ impl StartContext {
 ///
 /// # Errors
 /// When a table that this host uses cannot be read or changed. A host without iptables has none.
-pub fn find_retired(options: &Options) -> Result<Vec<Box<dyn Retired>>, BackendError> {
-    let before = Predecessors::find(options, &search_path(), None)?;
+pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+    let before = IptablesPredecessors::find(options, &search_path(), None)?;
     for (name, fate) in &before.fates {
         match fate {
             Fate::Retire | Fate::Adopt if before.is_doubtful(name) => {
@@ -160,21 +160,21 @@ pub(super) fn refuse_name(interface: &str) -> Result<(), IptablesError> {
     Err(IptablesError::InterfaceName { interface: interface.to_owned() })
 }
 
-impl Predecessors {
+impl IptablesPredecessors {
     /// The set that counts from now on, as it is, or made and not entered yet.
     fn current(
         &self,
-        options: &Options,
+        options: &BackendOptions,
         tools: Vec<Tools>,
         interfaces: Vec<String>,
         taken: &mut BTreeSet<String>,
-    ) -> Result<Set, BackendError> {
+    ) -> Result<RuleSet, BackendError> {
         if let Some(set) = self.with_fate(Fate::Adopt).find_map(|name| adopt(name, self.pieces(name))) {
             return Ok(set);
         }
         let all: Vec<&Piece> = self.sets.values().flatten().collect();
         let name = new_name(&options.instance, taken);
-        let mut set = Set::make(name, tools, interfaces, options.ports.clone(), &all)?;
+        let mut set = RuleSet::make(name, tools, interfaces, options.ports.clone(), &all)?;
         set.go_on_cutting(&self.cut_ports());
         Ok(set)
     }
@@ -182,8 +182,8 @@ impl Predecessors {
     /// Leads packets into the current set and out of all others; what lies in the same table in one transaction.
     fn go_on(
         &self,
-        mut new: Counting,
-        options: &Options,
+        mut new: IptablesBackend,
+        options: &BackendOptions,
         picked: &[Interface],
         now: &dyn Fn() -> Moment,
     ) -> Result<Started, BackendError> {
@@ -193,13 +193,13 @@ impl Predecessors {
         let mut unseen = self.appeared(&new, picked, last_known);
 
         // Elsewhere first: a packet is missed rather than counted twice.
-        let elsewhere: Vec<&SetName> =
+        let elsewhere: Vec<&RuleSetName> =
             self.with_fate(Fate::Retire).filter(|name| self.is_elsewhere(name, &new.set)).collect();
         let left_at = now();
         for name in &elsewhere {
             self.detach(name)?;
         }
-        // To counters of a known epoch no port is added yet: see `Options::ports`.
+        // To counters of a known epoch no port is added yet: see `BackendOptions::ports`.
         let known = options.known_epochs.contains(&new.epoch);
         let change = Change::plan(&new.set, picked, &options.ports, known);
         for side in &new.set.sides {
@@ -256,7 +256,7 @@ struct Change {
 }
 
 impl Change {
-    fn plan(set: &Set, picked: &[Interface], ports: &BTreeSet<u16>, known: bool) -> Self {
+    fn plan(set: &RuleSet, picked: &[Interface], ports: &BTreeSet<u16>, known: bool) -> Self {
         let held: BTreeSet<u16> = set.ports.union(&set.draining).copied().collect();
         let added = if known { BTreeSet::new() } else { ports.difference(&held).copied().collect() };
         Self {
@@ -266,7 +266,7 @@ impl Change {
         }
     }
 
-    fn write(&self, script: &mut Script, set: &Set, side: &Side) {
+    fn write(&self, script: &mut Script, set: &RuleSet, side: &FamilySet) {
         let layout = side.layout(set);
         if self.interfaces != set.interfaces {
             script.follow(&layout, &self.interfaces);
@@ -274,7 +274,7 @@ impl Change {
         script.shield(&layout, &self.gone, &set.draining).add(&layout, &self.added);
     }
 
-    fn apply(self, set: &mut Set) {
+    fn apply(self, set: &mut RuleSet) {
         set.interfaces = self.interfaces;
         set.ports.retain(|port| !self.gone.contains(port));
         set.ports.extend(self.added);

@@ -10,7 +10,7 @@ use crate::backend::{BackendError, host, netlink};
 
 /// A set of counters in rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SurveyedSet {
+pub struct SurveyedRules {
     /// What the names of its chains begin with.
     pub chains: String,
     pub epoch: String,
@@ -29,7 +29,7 @@ pub struct SurveyedSet {
 ///
 /// # Errors
 /// When a table cannot be read, or holds chains of a newer release.
-pub fn survey(instance: &str) -> Result<Vec<SurveyedSet>, BackendError> {
+pub fn survey(instance: &str) -> Result<Vec<SurveyedRules>, BackendError> {
     survey_tag(&instance_tag(instance))
 }
 
@@ -37,11 +37,11 @@ pub fn survey(instance: &str) -> Result<Vec<SurveyedSet>, BackendError> {
 ///
 /// # Errors
 /// As [`survey`].
-pub fn survey_tag(tag: &str) -> Result<Vec<SurveyedSet>, BackendError> {
+pub fn survey_tag(tag: &str) -> Result<Vec<SurveyedRules>, BackendError> {
     let mut surveyed = Vec::new();
     for (name, pieces) in found::everywhere(&search_path(), tag)? {
         let views = || pieces.iter().filter_map(|piece| piece.view.as_ref().ok());
-        surveyed.push(SurveyedSet {
+        surveyed.push(SurveyedRules {
             epoch: found::epoch(&name)?,
             tables: pieces.iter().map(|piece| piece.tools.to_string()).collect(),
             interfaces: views()

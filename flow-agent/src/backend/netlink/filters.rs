@@ -1,9 +1,10 @@
 //! The clsact qdisc and its filters, for kernels without TCX.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+
+use flow_common::frame::Direction;
 
 use super::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, Request, attributes, push_attribute, read_text, read_u32,
@@ -37,36 +38,11 @@ const PRIORITY: u16 = 1;
 /// Our handle there, so that a restart replaces instead of adding ("fa", spelled in hexadecimal).
 const HANDLE: u32 = 0xfa;
 
-/// Which way packets go, as the host sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    Ingress,
-    Egress,
-}
-
-impl Direction {
-    /// Both, in the order in which they are attached.
-    pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
-
-    /// `ingress` or `egress`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        }
-    }
-
-    fn parent(self) -> u32 {
-        match self {
-            Self::Ingress => CLSACT_HANDLE | TC_H_MIN_INGRESS,
-            Self::Egress => CLSACT_HANDLE | TC_H_MIN_EGRESS,
-        }
-    }
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+/// The parent of the filters of one direction.
+fn parent(direction: Direction) -> u32 {
+    match direction {
+        Direction::Ingress => CLSACT_HANDLE | TC_H_MIN_INGRESS,
+        Direction::Egress => CLSACT_HANDLE | TC_H_MIN_EGRESS,
     }
 }
 
@@ -152,7 +128,7 @@ pub fn filters(index: u32, direction: Direction) -> io::Result<Vec<Filter>> {
 /// # Errors
 /// When the kernel does not answer.
 pub fn filters_at_hook(index: u32, direction: Direction) -> io::Result<Vec<Filter>> {
-    let header = header(index, 0, direction.parent(), 0);
+    let header = header(index, 0, parent(direction), 0);
     let answers = match Request::new(RTM_GETTFILTER, NLM_F_DUMP, &header).ask() {
         Ok(answers) => answers,
         // The qdisc or the device went away meanwhile.
@@ -199,7 +175,7 @@ pub fn delete_filter(index: u32, direction: Direction) -> io::Result<()> {
 
 fn our_header(index: u32, direction: Direction) -> [u8; TC_HEADER] {
     let info = u32::from(PRIORITY) << 16 | u32::from(ETH_P_ALL.to_be());
-    header(index, HANDLE, direction.parent(), info)
+    header(index, HANDLE, parent(direction), info)
 }
 
 fn header(index: u32, handle: u32, parent: u32, info: u32) -> [u8; TC_HEADER] {

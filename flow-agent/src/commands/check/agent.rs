@@ -7,7 +7,7 @@ use super::state;
 use crate::config::Config;
 use crate::ledger::calendar::local;
 use crate::ledger::units::count;
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{self, StateDir};
 
 /// How much later than two buckets the newest reading may be: an agent that has just started closes the old bucket first.
@@ -65,8 +65,8 @@ fn newest_reading(state: &StateDir) -> Option<DateTime<Utc>> {
     let date = hours::dates(state).ok().and_then(|dates| dates.last().copied());
     let sealed = date.and_then(|date| Hours::read(state, date..=date).ok()).and_then(|hours| {
         let end = |hour| match hour {
-            Ok(Hour::Bucket(block)) => Some(block.seal.end.to_utc()),
-            Ok(Hour::Damage(_) | Hour::Unfinished(_)) | Err(_) => None,
+            Ok(HourItem::Bucket(block)) => Some(block.seal.end.to_utc()),
+            Ok(HourItem::Damage(_) | HourItem::Unfinished(_)) | Err(_) => None,
         };
         hours.filter_map(end).max()
     });

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use crate::commands::output;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
-use plan::{Step, USER};
+use plan::{EnrolStep, USER};
 
 /// What the command line says of it.
 pub(super) struct Request<'a> {
@@ -61,7 +61,7 @@ fn key_line(request: &Request<'_>) -> Result<String, Failure> {
     })
 }
 
-fn shown(steps: &[Step], has_from: bool) -> String {
+fn shown(steps: &[EnrolStep], has_from: bool) -> String {
     let steps: String = steps.iter().map(ToString::to_string).collect();
     let remark = match has_from {
         true => "",

@@ -8,14 +8,14 @@ use crate::config::Config;
 use crate::errors::chain;
 use crate::fleet::rows::{BUCKET, GAP, PORT_HOUR};
 use crate::fleet::schema::SCHEMA_VERSION;
-use crate::fleet::{Client, FleetError, Insert, Timing, status};
+use crate::fleet::{Client, FleetError, Insert, RequestTiming, status};
 use crate::store::{StateDir, hours, ship};
 
 /// Asks the server for its version and that of the tables, and tries an insert without rows into each.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let Some(fleet) = &config.fleet else { return Vec::new() };
     let failed = |error: &FleetError| Finding::fail(Section::Fleet, chain(error)).help(error.help());
-    let asked = Client::new(fleet, Timing::default()).and_then(|client| Ok((client.version()?, client)));
+    let asked = Client::new(fleet, RequestTiming::default()).and_then(|client| Ok((client.version()?, client)));
     let (version, mut client) = match asked {
         Ok(asked) => asked,
         Err(error) => return vec![failed(&error)],

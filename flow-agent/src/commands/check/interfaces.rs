@@ -7,7 +7,7 @@ use crate::backend::ebpf::Survey;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::{Patterns, Selection};
 use crate::backend::{BackendChoice, BackendError, elsewhere, host};
-use crate::commands::instances::{self, Found, Instance};
+use crate::commands::instances::{self, Instance, InstancePart};
 use crate::config::{Config, CountConfig};
 use crate::ledger::units::count;
 use crate::store::{self, StateDir, instance};
@@ -99,8 +99,8 @@ fn attached(config: &Config, chosen: &BTreeSet<String>) -> Vec<Finding> {
 }
 
 /// The chosen interfaces on which this agent, which has counters in the kernel, counts nothing at all.
-fn uncounted(found: &Found, chosen: &BTreeSet<String>) -> Vec<Finding> {
-    let Found::Instance(Instance { survey, .. }) = found else { return Vec::new() };
+fn uncounted(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> {
+    let InstancePart::Instance(Instance { survey, .. }) = found else { return Vec::new() };
     let counted = found.interfaces();
     let is_named = |name: &str| survey.attachments.iter().any(|attachment| attachment.interface == name);
     let missing = chosen.iter().filter(|name| !counted.contains(name.as_str()) && !is_named(name));
@@ -113,9 +113,9 @@ fn uncounted(found: &Found, chosen: &BTreeSet<String>) -> Vec<Finding> {
 }
 
 /// Another agent's is only named, unless it counts where this one would.
-fn of_instance(found: &Found, chosen: &BTreeSet<String>) -> Vec<Finding> {
+fn of_instance(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> {
     let described = found.describe();
-    if let Found::Instance(Instance { is_ours: true, survey, .. }) = found {
+    if let InstancePart::Instance(Instance { is_ours: true, survey, .. }) = found {
         let mut findings = vec![Finding::ok(Section::Interfaces, described)];
         findings.extend(of_survey(survey, chosen));
         findings.extend(uncounted(found, chosen));
@@ -162,7 +162,7 @@ fn of_survey(survey: &Survey, chosen: &BTreeSet<String>) -> Vec<Finding> {
 mod tests {
     use super::*;
     use crate::backend::ebpf::SurveyedAttachment;
-    use crate::commands::instances::Key;
+    use crate::commands::instances::InstanceKey;
 
     fn interface(name: &str, device_type: u16) -> Interface {
         Interface { index: device_type.into(), name: name.to_owned(), device_type, ..Interface::default() }
@@ -211,9 +211,9 @@ mod tests {
         let attached = "Ok: attached to `eth0`: ingress and egress";
         assert_eq!(of("eth0"), [attached, "Warn: no longer attached to `eth1`: ingress"]);
         assert_eq!(of("eth1"), [attached, "Fail: no longer attached to `eth1`: ingress"]);
-        let instance = Instance { is_ours: true, key: Key::Id("1".to_owned()), survey, rules: Vec::new() };
+        let instance = Instance { is_ours: true, key: InstanceKey::Id("1".to_owned()), survey, rules: Vec::new() };
         let chosen = ["eth0", "eth1", "eth2"].map(str::to_owned).into();
         let expected = ["Fail: `eth2` is to be counted, but nothing of this agent is attached to it"];
-        assert_eq!(lines(&uncounted(&Found::Instance(instance), &chosen)), expected);
+        assert_eq!(lines(&uncounted(&InstancePart::Instance(instance), &chosen)), expected);
     }
 }

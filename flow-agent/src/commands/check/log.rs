@@ -10,7 +10,7 @@ use crate::ledger::calendar::local;
 use crate::ledger::reconcile::{Compared, Reconciliation, reconcile};
 use crate::ledger::record::{BackendKind, CountMode, Quality};
 use crate::ledger::units::Human;
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError};
 
 /// So many of the newest files are looked at: the rest was looked at when it was new.
@@ -37,22 +37,22 @@ pub(super) fn findings(
     if let Some((first, until)) = newest {
         for hour in Hours::read(state, *first..=*until)? {
             let hour = hour?;
-            if let Hour::Bucket(block) = &hour
+            if let HourItem::Bucket(block) = &hour
                 && block.seal.node != config.node
             {
                 former_name = Some(block.seal.node.clone());
             }
-            if let Hour::Bucket(block) = &hour {
+            if let HourItem::Bucket(block) = &hour {
                 comparisons.extend(reconcile(block).map(|compared| (block.seal.end, compared)));
             }
             match hour {
-                Hour::Bucket(block) if last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) => {
+                HourItem::Bucket(block) if last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) => {
                     last = Some(block);
                 }
-                Hour::Bucket(_) => {}
-                Hour::Damage(damage) => damages.push(damage.to_string()),
+                HourItem::Bucket(_) => {}
+                HourItem::Damage(damage) => damages.push(damage.to_string()),
                 // It is being written; or the next start sees to it.
-                Hour::Unfinished(_) => {}
+                HourItem::Unfinished(_) => {}
             }
         }
     }

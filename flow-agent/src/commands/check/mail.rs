@@ -9,7 +9,9 @@ use crate::commands::templates;
 use crate::config::Config;
 use crate::errors::chain;
 use crate::ledger::calendar;
-use crate::mail::{Content, Delivery, Header, Letter, MailConfig, Mailer as _, Refusal, SmtpMailer, Timing, compose};
+use crate::mail::{
+    Delivery, Header, Letter, LetterContent, MailConfig, Mailer as _, Refusal, SmtpMailer, SmtpTiming, compose,
+};
 use crate::render::TEMPLATE_NAMES;
 
 /// Speaks to the mail server up to the point where a letter would begin; with an address, to the end.
@@ -67,7 +69,7 @@ impl From<String> for Problem {
 }
 
 fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Option<&str>) -> Result<String, Problem> {
-    let mut mailer = SmtpMailer::new(mail, Timing::default())
+    let mut mailer = SmtpMailer::new(mail, SmtpTiming::default())
         .map_err(|error| Problem { what: chain(&error), help: error.help() })?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| error.to_string())?;
@@ -99,7 +101,7 @@ fn test_letter(config: &Config, mail: &MailConfig, now: DateTime<Utc>, address: 
         language: None,
         at: calendar::local(config.timezone, now),
     };
-    let content = Content {
+    let content = LetterContent {
         subject: "flow-agent: test".to_owned(),
         html: format!("<p>{}</p>", text.trim().replace("\n\n", "</p><p>")),
         text,

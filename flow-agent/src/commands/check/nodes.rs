@@ -6,7 +6,7 @@ use super::finding::{Finding, Section};
 use crate::config::Config;
 use crate::errors::chain;
 use crate::gather::NodeSource;
-use crate::gather::{Client, FetchError, GatherConfig, GatherError, client, gather};
+use crate::gather::{CopyProgram, FetchError, GatherConfig, GatherError, client, gather};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 
@@ -54,8 +54,8 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         findings.push(Finding::ok(
             Section::Nodes,
             match client {
-                Client::Scp => format!("{version}: files come by scp"),
-                Client::Sftp => format!("{version}: its scp does not speak SFTP yet; files come by `sftp -b`"),
+                CopyProgram::Scp => format!("{version}: files come by scp"),
+                CopyProgram::Sftp => format!("{version}: its scp does not speak SFTP yet; files come by `sftp -b`"),
             },
         ));
         findings.push(Finding::ok(Section::Nodes, format!("what confines the key of this main node {CONFINEMENT}")));

@@ -8,7 +8,7 @@ use crate::errors::{chain, nearest};
 use crate::ledger::calendar;
 use crate::ledger::limits::notice::NoticeLine;
 use crate::ledger::record::{MailState, stamp};
-use crate::notify::{Channel, ChannelConfig, Message, Outcome};
+use crate::notify::{Channel, ChannelConfig, Message, SendOutcome};
 use crate::store::StateDir;
 use crate::store::notices::Notices;
 
@@ -53,12 +53,12 @@ fn look_at(config: &Config, channel: &ChannelConfig, lines: &[NoticeLine], now: 
     let host = open.host();
     if test {
         return match open.send(&test_message(config, now), now.timestamp()) {
-            Outcome::Accepted { reply } => {
+            SendOutcome::Accepted { reply } => {
                 Finding::ok(Section::Notify, format!("{name}: {host} took the test: {reply}"))
             }
-            Outcome::Refused { reply, .. } => Finding::fail(Section::Notify, format!("{name}: {host}: {reply}"))
+            SendOutcome::Refused { reply, .. } => Finding::fail(Section::Notify, format!("{name}: {host}: {reply}"))
                 .help("check the address in its `url_file`".to_owned()),
-            Outcome::Unknown { why } => Finding::fail(Section::Notify, format!("{name}: {host}: {why}")),
+            SendOutcome::Unknown { why } => Finding::fail(Section::Notify, format!("{name}: {host}: {why}")),
         };
     }
     match health(lines, name) {
@@ -120,7 +120,7 @@ fn test_message(config: &Config, now: DateTime<Utc>) -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::limits::notice::{Event, Subject};
+    use crate::ledger::limits::notice::{NoticeEvent, Subject};
     use crate::ledger::record::{Kind, VERSION};
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
             subject: Subject {
                 month: "2026-10".parse().unwrap(),
                 user: Some("ada".to_owned()),
-                event: Event::Warn,
+                event: NoticeEvent::Warn,
                 level: Some(80),
                 node: None,
                 day: None,

@@ -16,7 +16,7 @@ use crate::ledger::units::{Human, count};
 use crate::ports::file::Reader;
 use crate::ports::find::Finder;
 use crate::ports::wanted::{SourceReport, Wanted, WantedError, Warning};
-use crate::ports::{Owners, PortFile, spec};
+use crate::ports::{PortFile, PortOwners, spec};
 use crate::store::{self, StateDir};
 
 /// What is to say of the ports that `config` wants counted.
@@ -65,7 +65,7 @@ fn refusal(error: &WantedError) -> Finding {
 }
 
 /// As `run` would start with; that it is damaged is said of the state directory.
-fn last_good(config: &Config) -> BTreeMap<PathBuf, Owners> {
+fn last_good(config: &Config) -> BTreeMap<PathBuf, PortOwners> {
     match store::ports::read(&StateDir::new(&config.state_dir)) {
         Ok(Some(list)) => list.files,
         Ok(None) | Err(_) => BTreeMap::new(),

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
 use crate::commands::check::agent;
-use crate::commands::limits::{self, Standing};
+use crate::commands::limits::{self, UserStandings};
 use crate::commands::ship::LAG;
 use crate::config::Config;
 use crate::ledger::calendar;
-use crate::ledger::limits::notice::{Event, Facts, Notice, Subject};
+use crate::ledger::limits::notice::{Notice, NoticeEvent, NoticeFacts, Subject};
 use crate::ledger::month::Month;
 use crate::ledger::record::Gap;
 use crate::store::{StateDir, ship};
@@ -30,7 +30,7 @@ const LITTLE_BYTES: u64 = 256 << 20;
 /// What is to be said of the nodes. `whys` says why nodes were not gathered a moment ago.
 pub(super) fn of_nodes(
     config: &Config,
-    standing: &Standing,
+    standing: &UserStandings,
     whys: &BTreeMap<String, String>,
     now: DateTime<Utc>,
 ) -> Vec<Notice> {
@@ -38,7 +38,7 @@ pub(super) fn of_nodes(
     for node in &standing.report.nodes {
         let of_node = |event, day: NaiveDate| subject(config, event, &node.name, day);
         for (day, seconds, why) in gaps_by_day(config, &node.gaps, standing.today) {
-            notices.push(Notice { subject: of_node(Event::Gap, day), facts: Facts::Gap { seconds, why } });
+            notices.push(Notice { subject: of_node(NoticeEvent::Gap, day), facts: NoticeFacts::Gap { seconds, why } });
         }
         if limits::is_own_log(config, &node.name) {
             continue;
@@ -49,8 +49,8 @@ pub(super) fn of_nodes(
         if now - since > LONGEST_SILENCE {
             let day = calendar::local(config.timezone, since).date_naive();
             let newest = newest.map(|at| calendar::local(config.timezone, at));
-            let facts = Facts::Node { newest, why: whys.get(&node.name).cloned() };
-            notices.push(Notice { subject: of_node(Event::Node, day), facts });
+            let facts = NoticeFacts::Node { newest, why: whys.get(&node.name).cloned() };
+            notices.push(Notice { subject: of_node(NoticeEvent::Node, day), facts });
         }
     }
     if !config.only_gathers() {
@@ -61,7 +61,7 @@ pub(super) fn of_nodes(
     notices
 }
 
-fn subject(config: &Config, event: Event, node: &str, day: NaiveDate) -> Subject {
+fn subject(config: &Config, event: NoticeEvent, node: &str, day: NaiveDate) -> Subject {
     let month = Month::containing(day, config.month_start_day);
     Subject { month, user: None, event, level: None, node: Some(node.to_owned()), day: Some(day), quota_bytes: None }
 }
@@ -91,8 +91,8 @@ fn dead_agent(config: &Config, now: DateTime<Utc>) -> Option<Notice> {
         return None;
     }
     let newest = calendar::local(config.timezone, read_at);
-    let facts = Facts::Node { newest: Some(newest), why: Some(why) };
-    Some(Notice { subject: subject(config, Event::Node, &config.node, newest.date_naive()), facts })
+    let facts = NoticeFacts::Node { newest: Some(newest), why: Some(why) };
+    Some(Notice { subject: subject(config, NoticeEvent::Node, &config.node, newest.date_naive()), facts })
 }
 
 /// The file system of the state directory. It is reported again on each day on which it is full.
@@ -101,8 +101,8 @@ fn full_disk(config: &Config, today: NaiveDate) -> Option<Notice> {
     let free_bytes = found.f_bavail.saturating_mul(found.f_frsize);
     let size_bytes = found.f_blocks.saturating_mul(found.f_frsize);
     let is_low = free_bytes < LITTLE_BYTES || free_bytes < PLENTY_BYTES && free_bytes < size_bytes / 20;
-    let facts = Facts::Disk { free_bytes, size_bytes };
-    is_low.then(|| Notice { subject: subject(config, Event::Disk, &config.node, today), facts })
+    let facts = NoticeFacts::Disk { free_bytes, size_bytes };
+    is_low.then(|| Notice { subject: subject(config, NoticeEvent::Disk, &config.node, today), facts })
 }
 
 /// Hours of this machine that ClickHouse should have acknowledged long ago. It is reported once for each day from which on
@@ -115,8 +115,8 @@ fn unshipped(config: &Config, now: DateTime<Utc>) -> Option<Notice> {
     let newest = ship::read(&state).ok()?.newest;
     let since = newest.map_or_else(|| calendar::day_start(config.timezone, unsent), |at| at.to_utc());
     let day = calendar::local(config.timezone, since).date_naive();
-    let facts = Facts::Ship { newest };
-    (now - since > LAG).then(|| Notice { subject: subject(config, Event::Ship, &config.node, day), facts })
+    let facts = NoticeFacts::Ship { newest };
+    (now - since > LAG).then(|| Notice { subject: subject(config, NoticeEvent::Ship, &config.node, day), facts })
 }
 
 #[cfg(test)]
@@ -167,11 +167,11 @@ mod tests {
         state.disk().create(&log).unwrap();
         assert_eq!(told("12:00"), None, "`ship` was never started");
         let lock = state.lock_ship().unwrap();
-        assert_eq!(told("12:00"), Some(Facts::Ship { newest: None }), "nothing has ever arrived");
+        assert_eq!(told("12:00"), Some(NoticeFacts::Ship { newest: None }), "nothing has ever arrived");
         let newest = Some(at("10:00"));
         ship::write(&lock, &ship::ShipState { newest, ..ship::ShipState::default() }).unwrap();
         assert_eq!(told("11:59"), None);
-        assert_eq!(told("12:01"), Some(Facts::Ship { newest }));
+        assert_eq!(told("12:01"), Some(NoticeFacts::Ship { newest }));
         // Everything was acknowledged, and no agent seals anything: there is nothing to send.
         let day = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
         let complete = ship::versions(&state, day).unwrap();

@@ -6,10 +6,10 @@ use crate::config::Config;
 use crate::exit::Failure;
 use crate::ledger::calendar;
 use crate::ledger::language::Language;
-use crate::ledger::limits::notice::{Facts, Notice};
+use crate::ledger::limits::notice::{Notice, NoticeFacts};
 use crate::ledger::record::stamp;
 use crate::ledger::seal::sha256_hex;
-use crate::mail::{Content, Header, Letter, compose};
+use crate::mail::{Header, Letter, LetterContent, compose};
 use crate::notify::Message;
 use crate::render::Templates;
 use crate::render::letter::LetterText;
@@ -24,7 +24,7 @@ pub(super) fn text(
     now: DateTime<Utc>,
 ) -> Result<LetterText, Failure> {
     let at = calendar::local(config.timezone, now);
-    let sender = notice::Sender { node: &config.node, at, month_start_day: config.month_start_day };
+    let sender = notice::NoticeSender { node: &config.node, at, month_start_day: config.month_start_day };
     Ok(notice::notice(templates, notice, sender, language)?)
 }
 
@@ -38,12 +38,14 @@ fn id(config: &Config, notice: &Notice) -> String {
 pub(super) fn message(config: &Config, notice: &Notice, text: LetterText, now: DateTime<Utc>) -> Message {
     let subject = &notice.subject;
     let (used_bytes, left_bytes, forecast_bytes) = match notice.facts {
-        Facts::Usage { used_bytes, left_bytes, forecast_bytes, .. } => {
+        NoticeFacts::Usage { used_bytes, left_bytes, forecast_bytes, .. } => {
             (Some(used_bytes), Some(left_bytes), forecast_bytes)
         }
-        Facts::Expiry { .. } | Facts::Gap { .. } | Facts::Node { .. } | Facts::Disk { .. } | Facts::Ship { .. } => {
-            (None, None, None)
-        }
+        NoticeFacts::Expiry { .. }
+        | NoticeFacts::Gap { .. }
+        | NoticeFacts::Node { .. }
+        | NoticeFacts::Disk { .. }
+        | NoticeFacts::Ship { .. } => (None, None, None),
     };
     Message {
         id: id(config, notice),
@@ -84,6 +86,6 @@ pub(super) fn letter(
         language: Some(language.tag()),
         at: calendar::local(config.timezone, now),
     };
-    let content = Content { subject: text.subject, text: text.text, html: text.html, attachments: Vec::new() };
+    let content = LetterContent { subject: text.subject, text: text.text, html: text.html, attachments: Vec::new() };
     Ok(compose(&header, &content)?)
 }

@@ -11,11 +11,11 @@ use crate::errors::chain;
 use crate::exit::Failure;
 use crate::ledger::calendar;
 use crate::ledger::language::Language;
-use crate::ledger::limits::due::{Choice, Repeat, Told};
-use crate::ledger::limits::notice::{Event, Notice, NoticeLine, Subject};
+use crate::ledger::limits::due::{NoticeChoice, NoticeHistory, Repeat};
+use crate::ledger::limits::notice::{Notice, NoticeEvent, NoticeLine, Subject};
 use crate::ledger::record::{Kind, MailState, VERSION};
-use crate::mail::{Delivery, MailConfig, Mailer as _, Scope, SmtpMailer, Timing};
-use crate::notify::{Channel, ChannelConfig, Outcome};
+use crate::mail::{Delivery, MailConfig, Mailer as _, Scope, SmtpMailer, SmtpTiming};
+use crate::notify::{Channel, ChannelConfig, SendOutcome};
 use crate::render::Templates;
 use crate::store::StoreError;
 use crate::store::notices::Notices;
@@ -49,7 +49,7 @@ pub(super) struct Sender<'a> {
     pub(super) config: &'a Config,
     pub(super) templates: &'a Templates,
     pub(super) ledger: Notices,
-    pub(super) told: Told,
+    pub(super) told: NoticeHistory,
     pub(super) runtime: &'a Runtime,
     pub(super) retry_now: bool,
 }
@@ -77,17 +77,19 @@ pub(super) fn due<'n>(
     config: &Config,
     target: &Target<'_>,
     notices: &'n [Notice],
-    told: &Told,
+    told: &NoticeHistory,
     now: DateTime<Utc>,
     retry_now: bool,
 ) -> Vec<&'n Notice> {
-    let takes = |event: Event| match target {
+    let takes = |event: NoticeEvent| match target {
         // What concerns a node concerns no user.
-        Target::Users(_) => matches!(event, Event::Warn | Event::Forecast | Event::Cut | Event::Expire),
+        Target::Users(_) => {
+            matches!(event, NoticeEvent::Warn | NoticeEvent::Forecast | NoticeEvent::Cut | NoticeEvent::Expire)
+        }
         Target::Admins(_) => true,
         Target::Channel(channel) => channel.events.contains(&event),
     };
-    let choice = Choice { channel: target.name(), takes: &takes, repeat: target.repeat(), now, retry_now };
+    let choice = NoticeChoice { channel: target.name(), takes: &takes, repeat: target.repeat(), now, retry_now };
     let mut due = told.due(notices, &choice);
     if let Target::Users(_) = target {
         due.retain(|notice| notice.subject.user.as_deref().is_some_and(|user| address(config, user).is_some()));
@@ -173,15 +175,15 @@ impl Sender<'_> {
             let message = letters::message(self.config, notice, text, now);
             self.write(target, &notice.subject, MailState::Sending, None)?;
             let attempt = match channel.send(&message, now.timestamp()) {
-                Outcome::Accepted { reply } => {
+                SendOutcome::Accepted { reply } => {
                     self.write(target, &notice.subject, MailState::Sent, Some(reply))?;
                     Attempt::Done
                 }
-                Outcome::Refused { reply, is_reached } => {
+                SendOutcome::Refused { reply, is_reached } => {
                     self.write(target, &notice.subject, MailState::Failed, Some(reply.clone()))?;
                     if is_reached { Attempt::Failed(reply) } else { Attempt::Stop(reply) }
                 }
-                Outcome::Unknown { why } => {
+                SendOutcome::Unknown { why } => {
                     self.write(target, &notice.subject, MailState::Unknown, Some(why.clone()))?;
                     Attempt::Stop(why)
                 }
@@ -200,7 +202,7 @@ impl Sender<'_> {
         due: &[&Notice],
         summary: &mut Summary,
     ) -> Result<(), Failure> {
-        let mut mailer = match SmtpMailer::new(mail, Timing::default()) {
+        let mut mailer = match SmtpMailer::new(mail, SmtpTiming::default()) {
             Ok(mailer) => mailer,
             Err(error) => {
                 summary.failures.push(format!("channel {}: {}", target.name(), chain(&error)));

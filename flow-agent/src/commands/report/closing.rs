@@ -6,7 +6,7 @@ use super::deliveries::DeliveryHistory;
 use super::{Job, letters, withholds};
 use crate::exit::{Code, Failure};
 use crate::ledger::month::Month;
-use crate::ledger::statement::{MonthlyReport, NodeState, State};
+use crate::ledger::statement::{Finality, MonthlyReport, NodeState};
 
 /// How many months a run looks back for one that is not closed. The limit prevents a report of a much older month, made
 /// by hand, from making the next run mail years of statements.
@@ -35,7 +35,7 @@ pub(super) fn can_be_skipped(
 
 /// Whether a month is closed: no data is waited for, and every letter was handed over or permanently refused.
 fn is_closed(job: &Job, former: &MonthlyReport, deliveries: &DeliveryHistory, no_mail: bool) -> bool {
-    if former.state != State::Final {
+    if former.state != Finality::Final {
         return false;
     }
     let Some(mail) = job.config.mail.as_ref().filter(|_| !no_mail) else { return true };

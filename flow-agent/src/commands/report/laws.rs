@@ -21,7 +21,7 @@ use crate::ledger::calendar::{self, BucketLength};
 use crate::ledger::month::Month;
 use crate::ledger::rollup::{DayRollup, DayRules};
 use crate::ledger::statement::{
-    Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, State, Statement, assemble, finality,
+    Directory, Finality, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, Statement, assemble, finality,
 };
 use crate::ledger::user::User;
 use crate::store::table::{put_days, put_gathered};
@@ -386,21 +386,21 @@ fn play(world: &World) -> Result<(), TestCaseError> {
     let of = |report: &MonthlyReport, user: &str| -> Statement {
         report.statements.iter().find(|statement| statement.user.as_deref() == Some(user)).unwrap().clone()
     };
-    prop_assert_eq!(last.state, State::Final);
+    prop_assert_eq!(last.state, Finality::Final);
     for user in USERS {
         let final_one = of(last, user);
         prop_assert_eq!(final_one.total.tcp_in_bytes, expected[user], "{} is billed for what was sealed", user);
-        prop_assert_eq!(last.state_of(&final_one), State::Final);
+        prop_assert_eq!(last.state_of(&final_one), Finality::Final);
         for report in &main.reports {
             let said = of(report, user);
-            let is_final = report.state_of(&said) == State::Final;
+            let is_final = report.state_of(&said) == Finality::Final;
             let promised = report.final_at;
             let is_overdue = promised.is_some_and(|at| report.made_at >= at);
             if is_final && !is_overdue {
                 prop_assert_eq!(said.total, final_one.total, "{} was told too early, {}", user, report.made_at);
             }
             // Whoever is told that it is provisional is told until when, and that holds: silence means that it is final.
-            if report.state_of(&said) == State::Provisional {
+            if report.state_of(&said) == Finality::Provisional {
                 prop_assert!(promised.is_some());
                 prop_assert_eq!(promised, last.final_at);
                 let is_corrected = final_one.rev > said.rev;

@@ -7,9 +7,9 @@ use crate::errors::nearest;
 use crate::exit::{Code, Failure};
 use crate::ledger::language::Language;
 use crate::ledger::record::MailState;
-use crate::ledger::statement::{MonthlyReport, State, Statement};
+use crate::ledger::statement::{Finality, MonthlyReport, Statement};
 use crate::ledger::user::User;
-use crate::mail::{Attachment, Content, Header, Letter, compose, message_id};
+use crate::mail::{Header, Letter, LetterAttachment, LetterContent, compose, message_id};
 use crate::render::letter::LetterText;
 use crate::render::{Templates, letter, page, summary};
 
@@ -28,7 +28,7 @@ pub(super) struct Addressed {
     pub(super) user: Option<String>,
     pub(super) rev: u32,
     /// How final its figures are.
-    pub(super) state: State,
+    pub(super) state: Finality,
     pub(super) file: String,
     pub(super) letter: Letter,
 }
@@ -72,8 +72,11 @@ impl Letters {
         let admins = job.config.mail.as_ref().map(|mail| mail.admins.clone()).unwrap_or_default();
         if !admins.is_empty() {
             let text = summary::summary(templates, report, Language::English)?;
-            let csv =
-                Attachment { name: summary::csv_name(report), media_type: "text/csv", text: summary::csv(report) };
+            let csv = LetterAttachment {
+                name: summary::csv_name(report),
+                media_type: "text/csv",
+                text: summary::csv(report),
+            };
             let header = Header {
                 from: from(&job.config),
                 to: &admins,
@@ -82,7 +85,7 @@ impl Letters {
                 language: Some(Language::English.tag()),
                 at: report.made_at,
             };
-            let content = Content { attachments: vec![csv], ..content(text) };
+            let content = LetterContent { attachments: vec![csv], ..content(text) };
             let letter = compose(&header, &content)?;
             let file = "summary.eml".to_owned();
             all.push(Addressed { user: None, rev: report.rev, state: report.state, file, letter });
@@ -163,8 +166,8 @@ fn compose_letter(
     Ok(compose(&header, &content(text))?)
 }
 
-fn content(text: LetterText) -> Content {
-    Content { subject: text.subject, text: text.text, html: text.html, attachments: Vec::new() }
+fn content(text: LetterText) -> LetterContent {
+    LetterContent { subject: text.subject, text: text.text, html: text.html, attachments: Vec::new() }
 }
 
 fn from(config: &Config) -> &str {

@@ -14,7 +14,7 @@ use super::post::Posted;
 use super::{Job, closing, withholds};
 use crate::ledger::month::Month;
 use crate::ledger::record::MailState;
-use crate::ledger::statement::{MonthlyReport, NodeState, NodeStatement, State, Statement};
+use crate::ledger::statement::{Finality, MonthlyReport, NodeState, NodeStatement, Statement};
 use crate::ledger::units::Human;
 use crate::ledger::units::count;
 use crate::render::summary;
@@ -85,9 +85,9 @@ pub(super) fn closed(directory: &Path, month: Month) -> String {
 /// The month, its nodes and the problems.
 pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
     let state = match report.state {
-        State::InProgress => "not over yet",
-        State::Provisional => "provisional",
-        State::Final => "final",
+        Finality::InProgress => "not over yet",
+        Finality::Provisional => "provisional",
+        Finality::Final => "final",
     };
     let mut text = format!(
         "{} ({} to {}, {}): {state}, revision {}\n{} of {} users and {} unassigned ports; {} of the time was measured\n",
@@ -101,7 +101,8 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
         report.statements.iter().filter(|statement| statement.user.is_none()).count(),
         summary::coverage(report.coverage),
     );
-    let waiting = report.statements.iter().filter(|statement| report.state_of(statement) == State::Provisional).count();
+    let waiting =
+        report.statements.iter().filter(|statement| report.state_of(statement) == Finality::Provisional).count();
     if let (1.., Some(day)) = (waiting, report.final_on()) {
         let all = report.statements.len();
         push_line(
@@ -146,7 +147,7 @@ pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
             &mut text,
             format_args!("each run asks again for what is missing until {day}; after that: --month {month}"),
         );
-    } else if report.state == State::Final && report.nodes.iter().any(NodeStatement::is_open) {
+    } else if report.state == Finality::Final && report.nodes.iter().any(NodeStatement::is_open) {
         push_line(&mut text, format_args!("no run asks again for what is missing, unless with --month {month}"));
     }
     let has_nothing = closing::has_nothing(report);

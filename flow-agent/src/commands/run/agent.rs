@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::asks::{About, Ask};
 use super::day_rollups::DayRollups;
 use super::elsewhere::ElsewhereWatch;
-use super::limits::Limits;
+use super::limits::NodeLimits;
 use super::nat::NatWatch;
 use super::recorder::Recorder;
 use super::say;
@@ -29,7 +29,7 @@ pub struct Agent {
     nat: NatWatch,
     elsewhere: ElsewhereWatch,
     rollups: DayRollups,
-    limits: Limits,
+    limits: NodeLimits,
     timers: Timers,
     /// How often the service manager is told that all is well; `None` when it does not ask.
     heartbeat: Option<Duration>,
@@ -43,7 +43,7 @@ impl Agent {
         let (nat, elsewhere, rollups) = (NatWatch::default(), ElsewhereWatch::default(), DayRollups::default());
         // Three times as often as it must hear of it.
         let heartbeat = sd_notify::watchdog_enabled().map(|within| within / 3);
-        let limits = Limits::new(&config);
+        let limits = NodeLimits::new(&config);
         let config = Arc::new(config);
         let mut agent = Self { config, recorder, watched, nat, elsewhere, rollups, limits, timers, heartbeat };
         if must_close {

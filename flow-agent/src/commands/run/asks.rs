@@ -25,14 +25,14 @@ const PATIENCE: Duration = Duration::from_millis(1_800);
 #[derive(Debug)]
 pub enum Ask {
     /// How the agent is, without a reading.
-    State(oneshot::Sender<State>),
+    State(oneshot::Sender<AgentState>),
     /// A fresh reading.
-    Snapshot(oneshot::Sender<Result<Snapshot, Failure>>),
+    Snapshot(oneshot::Sender<Result<AgentSnapshot, Failure>>),
 }
 
 /// How the agent is.
 #[derive(Clone, Debug)]
-pub struct State {
+pub struct AgentState {
     pub at: Moment,
     /// Whether the newest inspection found all attached.
     pub attached: bool,
@@ -58,8 +58,8 @@ pub struct About {
 
 /// A reading, as the bucket that it would close, and what waits to be written.
 #[derive(Debug)]
-pub struct Snapshot {
-    pub state: State,
+pub struct AgentSnapshot {
+    pub state: AgentState,
     pub open: HourBlock,
     pub planned_end: DateTime<Utc>,
     /// In the order of their numbers, which come right before that of `open`.
@@ -99,12 +99,12 @@ impl Asks {
 
 impl Asking {
     /// How the agent is.
-    pub async fn state(&self) -> Result<State, NoAnswer> {
+    pub async fn state(&self) -> Result<AgentState, NoAnswer> {
         self.ask(Ask::State).await
     }
 
     /// A fresh reading.
-    pub async fn snapshot(&self) -> Result<Snapshot, NoAnswer> {
+    pub async fn snapshot(&self) -> Result<AgentSnapshot, NoAnswer> {
         self.ask(Ask::Snapshot).await?.map_err(|failure| NoAnswer::Failed(failure.render()))
     }
 

@@ -18,14 +18,14 @@ use crate::errors::chain;
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar;
 use crate::ledger::counters::Counters;
-use crate::ledger::limits::budget::{Budget, Limit, NextMonth, Quota, Transferred};
+use crate::ledger::limits::budget::{Limit, MonthlyQuota, NextMonth, Transferred, UserBudget};
 use crate::ledger::limits::grant::granted;
 use crate::ledger::month::Month;
 use crate::ledger::reading::Moment;
 use crate::ledger::user::{OnQuota, User};
-use crate::ports::Owners;
+use crate::ports::PortOwners;
 use crate::store::grants;
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError};
 
 /// How often the budgets are told again although nothing changed: clocks drift, and the next month is to be known in time.
@@ -38,24 +38,24 @@ const AFTER_TURN: Duration = Duration::from_secs(3);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// What counts, and can refuse.
-pub trait Counting {
+pub trait GatedBackend {
     /// Whether buckets wait to be written.
     fn has_waiting(&self) -> bool;
     /// Who owns which port in the open bucket.
-    fn owners(&self) -> &Owners;
+    fn owners(&self) -> &PortOwners;
     /// What the counters of a port were at the last seal of these counters; what came after is in the open bucket.
     fn sealed_counters(&self, port: u16) -> Counters;
     /// Lets the ports of each budget transfer no more than it allows.
     ///
     /// # Errors
     /// When the backend cannot refuse packets, or the kernel refuses.
-    fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError>;
+    fn enforce(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError>;
     /// How soon the same budgets are to be told again; `None` where the kernel holds them by itself.
     fn enforce_again_after(&self) -> Option<Duration>;
 }
 
 /// Keeps the limits of this node's users in force.
-pub struct Limits {
+pub struct NodeLimits {
     state: StateDir,
     /// What each user moved on each day of the billing month, as sealed.
     days: BTreeMap<NaiveDate, BTreeMap<String, Transferred>>,
@@ -68,7 +68,7 @@ pub struct Limits {
     /// When those that were told last are to be told again, by the same clock.
     repeat_at: u64,
     /// What was told last; empty where it does not hold any more.
-    told: Vec<Budget>,
+    told: Vec<UserBudget>,
     /// Whether the backend may have budgets.
     in_force: bool,
     /// How many users are limited.
@@ -79,7 +79,7 @@ pub struct Limits {
     said_never: BTreeSet<u16>,
 }
 
-impl Limits {
+impl NodeLimits {
     pub fn new(config: &Config) -> Self {
         Self {
             state: StateDir::new(&config.state_dir),
@@ -97,7 +97,7 @@ impl Limits {
         }
     }
 
-    /// When [`Limits::attend`] is to be called, by the boot-time clock in nanoseconds.
+    /// When [`NodeLimits::attend`] is to be called, by the boot-time clock in nanoseconds.
     pub fn at(&self) -> u64 {
         self.at.min(self.repeat_at)
     }
@@ -117,7 +117,7 @@ impl Limits {
     }
 
     /// Tells the backend the budgets.
-    pub fn attend(&mut self, config: &Config, users: &[User], recorder: &mut dyn Counting, now: Moment) {
+    pub fn attend(&mut self, config: &Config, users: &[User], recorder: &mut dyn GatedBackend, now: Moment) {
         if now.boot_ns < self.at && !self.told.is_empty() {
             // Limits are what the counters will be when a quota is used up: they do not change by what passes.
             let outcome = self.tell(recorder);
@@ -155,7 +155,7 @@ impl Limits {
     }
 
     /// Tells the backend what was worked out last.
-    fn tell(&mut self, recorder: &mut dyn Counting) -> Result<(), String> {
+    fn tell(&mut self, recorder: &mut dyn GatedBackend) -> Result<(), String> {
         let now = clock::now();
         let outcome = recorder.enforce(&self.told, now).map_err(|error| chain(&error));
         self.repeat_at = recorder.enforce_again_after().map_or(u64::MAX, |pause| after(clock::now(), pause));
@@ -178,9 +178,9 @@ impl Limits {
         &mut self,
         config: &Config,
         users: &[&User],
-        recorder: &dyn Counting,
+        recorder: &dyn GatedBackend,
         month: Month,
-    ) -> Result<Vec<Budget>, StoreError> {
+    ) -> Result<Vec<UserBudget>, StoreError> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
@@ -207,10 +207,10 @@ impl Limits {
                     bytes.saturating_add(grants.get(&user.name).copied().unwrap_or_default())
                 };
                 let limit = Limit::new(config.report.billed, allowed(&granted_now), used, before, at_seal);
-                Quota { limit, next: Some(NextMonth { at: next, bytes: allowed(&granted_next) }) }
+                MonthlyQuota { limit, next: Some(NextMonth { at: next, bytes: allowed(&granted_next) }) }
             });
             let expires_at = user.expires.map(|day| calendar::day_end(config.timezone, day));
-            budgets.push(Budget { user: user.name.clone(), ports, quota, expires_at });
+            budgets.push(UserBudget { user: user.name.clone(), ports, quota, expires_at });
         }
         self.say_never(never_of_users);
         Ok(budgets)
@@ -237,7 +237,7 @@ impl Limits {
             let mut read: BTreeMap<NaiveDate, BTreeMap<String, Transferred>> = BTreeMap::new();
             for hour in Hours::read(&self.state, range.clone())? {
                 // Damage is named by the roll-up, which reads the same.
-                let Hour::Bucket(block) = hour? else { continue };
+                let HourItem::Bucket(block) = hour? else { continue };
                 add_block(read.entry(block.seal.start.date_naive()).or_default(), &block);
             }
             self.days.retain(|day, _| !range.contains(day));
@@ -293,21 +293,21 @@ mod tests {
     /// Counters that cut by readings.
     #[derive(Default)]
     struct ByReadings {
-        owners: Owners,
-        told: Vec<Vec<Budget>>,
+        owners: PortOwners,
+        told: Vec<Vec<UserBudget>>,
     }
 
-    impl Counting for ByReadings {
+    impl GatedBackend for ByReadings {
         fn has_waiting(&self) -> bool {
             false
         }
-        fn owners(&self) -> &Owners {
+        fn owners(&self) -> &PortOwners {
             &self.owners
         }
         fn sealed_counters(&self, _port: u16) -> Counters {
             Counters::default()
         }
-        fn enforce(&mut self, budgets: &[Budget], _now: Moment) -> Result<(), BackendError> {
+        fn enforce(&mut self, budgets: &[UserBudget], _now: Moment) -> Result<(), BackendError> {
             self.told.push(budgets.to_vec());
             Ok(())
         }
@@ -324,9 +324,9 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let config = crate::config::load(Some(&file), None).unwrap();
         let ada = User { name: "ada".into(), quota_bytes: Some(5), on_quota: OnQuota::Drop, ..User::default() };
-        let owners = Owners::from([(8388, Some("ada".to_owned())), (22, Some("ada".to_owned()))]);
+        let owners = PortOwners::from([(8388, Some("ada".to_owned())), (22, Some("ada".to_owned()))]);
         let mut counting = ByReadings { owners, ..ByReadings::default() };
-        let mut limits = Limits::new(&config);
+        let mut limits = NodeLimits::new(&config);
         let begun = clock::now();
         limits.attend(&config, std::slice::from_ref(&ada), &mut counting, begun);
         let quota = counting.told[0][0].quota.unwrap();

@@ -18,7 +18,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, Utc};
 use self::outbox::{AfterSync, Outbox};
 use self::state::StateHold;
 use self::unseen::UnseenList;
-use super::limits::Counting;
+use super::limits::GatedBackend;
 use super::timers::after;
 use crate::backend::{Backend, BackendError, Identity, Retired};
 use crate::clock;
@@ -26,11 +26,11 @@ use crate::errors::chain;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
-use crate::ledger::limits::budget::Budget;
+use crate::ledger::limits::budget::UserBudget;
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::unsealed::Closing;
 use crate::ledger::usage::{Counted, ForeignEpoch, Meter};
-use crate::ports::Owners;
+use crate::ports::PortOwners;
 use crate::store::journal::Journal;
 use crate::store::ports::PortList;
 use crate::store::{self, RunLock, StoreError, checkpoint};
@@ -47,7 +47,7 @@ pub struct Recorder {
     backend: Box<dyn Backend>,
     meter: Meter,
     /// Who owns which port in the open bucket.
-    owners: Owners,
+    owners: PortOwners,
     outbox: Outbox,
     unseen: UnseenList,
     /// Counters that were replaced, and whose last bucket is not made yet.
@@ -71,7 +71,7 @@ pub struct Beginning {
     pub backend: Box<dyn Backend>,
     pub meter: Meter,
     /// Who owned the counted ports until now.
-    pub owners: Owners,
+    pub owners: PortOwners,
     pub unseen: Vec<Unseen>,
     /// The end of the newest bucket in the log.
     pub last_seal: Option<DateTime<FixedOffset>>,
@@ -132,7 +132,7 @@ impl Recorder {
     }
 
     /// Who owns which port in the open bucket.
-    pub fn owners(&self) -> &Owners {
+    pub fn owners(&self) -> &PortOwners {
         &self.owners
     }
 
@@ -340,12 +340,12 @@ impl Recorder {
     }
 }
 
-impl Counting for Recorder {
+impl GatedBackend for Recorder {
     fn has_waiting(&self) -> bool {
         Self::has_waiting(self)
     }
 
-    fn owners(&self) -> &Owners {
+    fn owners(&self) -> &PortOwners {
         Self::owners(self)
     }
 
@@ -353,7 +353,7 @@ impl Counting for Recorder {
         self.meter.sealed_counters(port)
     }
 
-    fn enforce(&mut self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+    fn enforce(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         self.backend.enforce(budgets, now)
     }
 
@@ -375,7 +375,7 @@ fn foreign(error: ForeignEpoch) -> Failure {
 }
 
 /// The ports that have an owner.
-pub fn users(owners: &Owners) -> BTreeMap<u16, String> {
+pub fn users(owners: &PortOwners) -> BTreeMap<u16, String> {
     owners.iter().filter_map(|(port, owner)| Some((*port, owner.clone()?))).collect()
 }
 

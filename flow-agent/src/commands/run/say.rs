@@ -13,7 +13,7 @@ use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::record::{BackendKind, CountMode, Quality};
 use crate::ledger::units::{Human, count};
-use crate::ports::{Owners, spec};
+use crate::ports::{PortOwners, spec};
 
 /// Tells the person at the terminal. An agent counts on where nobody listens.
 pub fn tell(text: &str) {
@@ -23,7 +23,14 @@ pub fn tell(text: &str) {
 }
 
 /// What is counted where: `counting 3 ports (443, 8000-8001) on eth0 with eBPF …`.
-pub fn begin(node: &str, owners: &Owners, interfaces: &[String], identity: &Identity, zone: Tz, logs: &Path) -> String {
+pub fn begin(
+    node: &str,
+    owners: &PortOwners,
+    interfaces: &[String],
+    identity: &Identity,
+    zone: Tz,
+    logs: &Path,
+) -> String {
     let ports = count(owners.len(), "port");
     let backend = match identity.kind {
         BackendKind::Ebpf => "eBPF",

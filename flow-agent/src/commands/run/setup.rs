@@ -7,7 +7,7 @@ use chrono::{DateTime, FixedOffset};
 use super::agent::Agent;
 use super::recorder::{Beginning, Recorder, users};
 use super::watched::Watched;
-use crate::backend::{self, Backend, BackendError, Options, Place, Retired, Started};
+use crate::backend::{self, AttachPlace, Backend, BackendError, BackendOptions, Retired, Started};
 use crate::clock;
 use crate::commands::renamed::renamed;
 use crate::config::Config;
@@ -16,7 +16,7 @@ use crate::exit::{Code, Failure};
 use crate::ledger::reading::Unseen;
 use crate::ledger::unsealed::{Baseline, Closing, Settings};
 use crate::ledger::usage::{Counted, Meter};
-use crate::ports::Owners;
+use crate::ports::PortOwners;
 use crate::store::journal::{Journal, Recovery};
 use crate::store::{RunLock, StateDir, instance, ports};
 
@@ -27,7 +27,7 @@ const CLOCK_PATIENCE: Duration = Duration::from_secs(300);
 ///
 /// # Errors
 /// With the documented exit code; nothing that was counted is lost.
-pub async fn start(config: Config, place: Place, accept_overlap: bool) -> Result<Agent, Failure> {
+pub async fn start(config: Config, place: AttachPlace, accept_overlap: bool) -> Result<Agent, Failure> {
     let choice = config.count.backend;
     start_with(config, place, accept_overlap, |options| backend::start(choice, options, &clock::now)).await
 }
@@ -35,9 +35,9 @@ pub async fn start(config: Config, place: Place, accept_overlap: bool) -> Result
 /// [`start`], with the backend that `begin` starts.
 pub(super) async fn start_with(
     config: Config,
-    place: Place,
+    place: AttachPlace,
     accept_overlap: bool,
-    begin: impl FnOnce(&Options) -> Result<Started, BackendError>,
+    begin: impl FnOnce(&BackendOptions) -> Result<Started, BackendError>,
 ) -> Result<Agent, Failure> {
     let state = StateDir::new(&config.state_dir);
     let lock = state.lock_run()?;
@@ -60,7 +60,7 @@ pub(super) async fn start_with(
 }
 
 /// What is watched now, and who owned the ports when the last agent left: what was counted while no agent ran is theirs.
-fn watch(config: &Config, state: &StateDir) -> Result<(Watched, Owners), Failure> {
+fn watch(config: &Config, state: &StateDir) -> Result<(Watched, PortOwners), Failure> {
     let remembered = ports::read(state).unwrap_or_else(|error| {
         tracing::warn!(error = %chain(&error), "the last good port list cannot be used");
         None
@@ -71,8 +71,14 @@ fn watch(config: &Config, state: &StateDir) -> Result<(Watched, Owners), Failure
     Ok((watched, former_owners))
 }
 
-fn options(config: &Config, instance: String, place: Place, watched: &Watched, baseline: &Baseline) -> Options {
-    Options {
+fn options(
+    config: &Config,
+    instance: String,
+    place: AttachPlace,
+    watched: &Watched,
+    baseline: &Baseline,
+) -> BackendOptions {
+    BackendOptions {
         instance,
         bpffs: config.bpffs.clone(),
         interfaces: config.count.interfaces.clone(),
@@ -138,7 +144,7 @@ impl Counters {
         self,
         config: &Config,
         baseline: &Baseline,
-        mut owners: Owners,
+        mut owners: PortOwners,
         store: Store,
     ) -> Result<Recorder, Failure> {
         let Self { backend, live, retired, last_readings, unseen } = self;

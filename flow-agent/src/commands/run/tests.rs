@@ -10,7 +10,7 @@ use chrono::TimeDelta;
 use super::agent::Agent;
 use super::setup::start_with;
 use super::watched::Heard;
-use crate::backend::Place;
+use crate::backend::AttachPlace;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::exit::Code;
@@ -18,7 +18,7 @@ use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::record::{HourLine, Quality};
 use crate::store::StateDir;
-use crate::store::hours::{Hour, Hours, dates};
+use crate::store::hours::{HourItem, Hours, dates};
 use crate::testing::scripted_backend::{Operation, Script};
 
 fn config(dir: &Path, ports: &[u16]) -> Config {
@@ -36,7 +36,7 @@ fn config_and(dir: &Path, ports: &[u16], more: &str) -> Config {
 }
 
 async fn start(script: &Script, dir: &Path, ports: &[u16]) -> Agent {
-    start_with(config(dir, ports), Place::Auto, false, |options| script.start(options)).await.unwrap()
+    start_with(config(dir, ports), AttachPlace::Auto, false, |options| script.start(options)).await.unwrap()
 }
 
 /// Takes over a configuration, and waits until its ports were looked for.
@@ -61,7 +61,7 @@ fn buckets(dir: &Path) -> Vec<HourBlock> {
     let state = StateDir::new(dir.join("state"));
     let dates = dates(&state).unwrap();
     let hours = Hours::read(&state, dates[0]..=dates[dates.len() - 1]).unwrap();
-    hours.map(|hour| if let Hour::Bucket(bucket) = hour.unwrap() { *bucket } else { panic!("damaged") }).collect()
+    hours.map(|hour| if let HourItem::Bucket(bucket) = hour.unwrap() { *bucket } else { panic!("damaged") }).collect()
 }
 
 fn lines(dir: &Path) -> Vec<HourLine> {
@@ -157,7 +157,7 @@ async fn a_port_that_goes_is_its_owners_until_its_last_line_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let script = Script::new(8);
     let adas = config_and(dir.path(), &[443], "[[users]]\nname = \"ada\"\nports = [4433]\n");
-    let mut agent = start_with(adas, Place::Auto, false, |options| script.start(options)).await.unwrap();
+    let mut agent = start_with(adas, AttachPlace::Auto, false, |options| script.start(options)).await.unwrap();
     script.pass(4433, bytes(1_000));
     // The port drains, but its last line cannot be written at once.
     script.fail_next(Operation::Read);
@@ -392,7 +392,7 @@ async fn a_log_that_another_agent_went_on_with_ends_the_agent() {
     let path = dir.path().join("second.toml");
     std::fs::write(&path, format!("state_dir = {aside:?}\n{text}")).unwrap();
     let second = config::load(Some(&path), None).unwrap();
-    let mut second = start_with(second, Place::Auto, false, |options| script.start(options)).await.unwrap();
+    let mut second = start_with(second, AttachPlace::Auto, false, |options| script.start(options)).await.unwrap();
     (0..3).for_each(|_| assert!(second.recorder().close()));
     drop(second);
     std::fs::rename(&state, dir.path().join("meanwhile")).unwrap();

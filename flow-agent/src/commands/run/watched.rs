@@ -20,7 +20,7 @@ use crate::ledger::user::User;
 use crate::ports::stated::stated;
 use crate::ports::wanted::Wanted;
 use crate::ports::watch::Watch;
-use crate::ports::{Owners, PortFile};
+use crate::ports::{PortFile, PortOwners};
 use crate::store::ports::PortList;
 
 /// A port whose listener is gone is still watched for this long: a service that restarts must not close its bucket.
@@ -29,9 +29,9 @@ const LISTENER_GRACE: Duration = Duration::from_secs(600);
 /// The sources of ports, and what they said last.
 pub struct Watched {
     config: Config,
-    owners: Owners,
+    owners: PortOwners,
     /// What each port file said when it was last good.
-    last_good: BTreeMap<PathBuf, Owners>,
+    last_good: BTreeMap<PathBuf, PortOwners>,
     /// Those of the configuration, and of the users' file as it was when it was last good.
     users: Arc<[User]>,
     /// By port file: rows that cannot be counted.
@@ -82,7 +82,7 @@ impl Watched {
         let mut watched = Self {
             users: config.users.clone().into(),
             config,
-            owners: Owners::new(),
+            owners: PortOwners::new(),
             last_good,
             complaints: Vec::new(),
             stated,
@@ -101,7 +101,7 @@ impl Watched {
     }
 
     /// Every port, and whose it is.
-    pub fn owners(&self) -> &Owners {
+    pub fn owners(&self) -> &PortOwners {
         &self.owners
     }
 

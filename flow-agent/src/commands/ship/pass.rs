@@ -4,11 +4,11 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::batch::Batch;
 use crate::exit::Failure;
-use crate::fleet::rows::{Checked, Sender};
+use crate::fleet::rows::{Checked, RowSender};
 use crate::fleet::{Client, FleetError};
 use crate::ledger::record::HourSeal;
 use crate::ledger::seal::sha256_hex;
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::ship::{self, FileVersion, ShipState, ShippedFile};
 use crate::store::{ShipLock, StateDir, StoreError};
 
@@ -16,7 +16,7 @@ use crate::store::{ShipLock, StateDir, StoreError};
 pub(super) struct Shipper<'a> {
     lock: &'a ShipLock,
     client: Client,
-    sender: Sender,
+    sender: RowSender,
     shipped: ShipState,
 }
 
@@ -63,7 +63,7 @@ enum Reading {
 }
 
 impl<'a> Shipper<'a> {
-    pub(super) fn new(lock: &'a ShipLock, client: Client, sender: Sender, shipped: ShipState) -> Self {
+    pub(super) fn new(lock: &'a ShipLock, client: Client, sender: RowSender, shipped: ShipState) -> Self {
         Self { lock, client, sender, shipped }
     }
 
@@ -113,13 +113,13 @@ impl<'a> Shipper<'a> {
         let hours = Hours::read(self.state(), date..=date)?;
         for hour in hours {
             let block = match hour? {
-                Hour::Bucket(block) => *block,
-                Hour::Damage(damage) => {
+                HourItem::Bucket(block) => *block,
+                HourItem::Damage(damage) => {
                     tracing::debug!("not sent: {damage}");
                     continue;
                 }
                 // The agent is writing it right now, or will repair it at its next start.
-                Hour::Unfinished(_) => continue,
+                HourItem::Unfinished(_) => continue,
             };
             if position.buckets < known.buckets {
                 position.advance(&block.seal);

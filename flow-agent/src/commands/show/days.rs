@@ -14,7 +14,7 @@ use crate::ledger::calendar::Month;
 use crate::ledger::rollup::{DayRollup, DayRules};
 use crate::store::blocks::{Blocks, Item};
 use crate::store::damage::Damage;
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 
 impl Log {
     /// Passes every day of `days` that has data to `take`, in order, until `take` returns `false`.
@@ -126,13 +126,13 @@ impl Log {
         let before = counted.iter().copied().filter(|date| *date < day).max().unwrap_or(day);
         for hour in Hours::read(self.state(), before..=day)? {
             match hour? {
-                Hour::Bucket(block) if self.is_in_open(&block) => {}
-                Hour::Bucket(block) => {
+                HourItem::Bucket(block) if self.is_in_open(&block) => {}
+                HourItem::Bucket(block) => {
                     self.remember(&block);
                     rollup.take(&block);
                 }
-                Hour::Unfinished(_) => {}
-                Hour::Damage(damage) => {
+                HourItem::Unfinished(_) => {}
+                HourItem::Damage(damage) => {
                     if let Some(span) = damage.span {
                         rollup.reject(span, &damage.what);
                     }

@@ -17,10 +17,10 @@ use crate::exit::Failure;
 use crate::ledger::calendar::{Month, day_end, day_start, local, seconds_in_month};
 use crate::ledger::counters::Counters;
 use crate::ledger::forecast::{self, Measured};
-use crate::ledger::statement::Owner;
-use crate::render::figures::{Kind, TotalRow};
-use crate::render::screen::Look;
-use crate::render::screen::first::{self, Amount, First, User};
+use crate::ledger::statement::StatementOwner;
+use crate::render::figures::{FigureKind, TotalRow};
+use crate::render::screen::ScreenStyle;
+use crate::render::screen::first::{self, Amount, First, FirstScreenUser};
 
 /// The number of users on the screen.
 const USERS: usize = 5;
@@ -35,7 +35,7 @@ pub(super) fn show(
     config: &Config,
     context: &ShowContext,
     source: &Source,
-    look: &Look,
+    look: &ScreenStyle,
 ) -> Result<(), Failure> {
     match args.form() {
         Form::Table => {
@@ -50,14 +50,14 @@ pub(super) fn show(
 /// Today and the billing month so far; without a row where nothing was counted, which is not the same as zero.
 fn rows(args: &Args, log: &mut Log, context: &ShowContext) -> Result<Vec<TotalRow>, Failure> {
     let period = Period::Days(context.today()..=context.today());
-    let today = views::sum(args, log, &period, context)?.total(Kind::Today, log.damages());
+    let today = views::sum(args, log, &period, context)?.total(FigureKind::Today, log.damages());
     let (mut month, mut is_month_counted) = (Sum::default(), false);
     log.days(context.month().first_day(context.month_start_day)..=context.today(), context, |shown| {
         is_month_counted = true;
         shown.block.lines.iter().for_each(|line| month.add_line(line.port, line.user.as_deref(), line.counters()));
         Ok(true)
     })?;
-    let this_month = month.total(Kind::ThisMonth, log.damages());
+    let this_month = month.total(FigureKind::ThisMonth, log.damages());
     let counted = [(today.start.is_some(), today), (is_month_counted, this_month)];
     Ok(counted.into_iter().filter(|(is_counted, _)| *is_counted).map(|(_, row)| row).collect())
 }
@@ -74,7 +74,7 @@ struct OwnerDays {
 struct Read {
     /// In total, and how much of the whole day was measured.
     days: BTreeMap<NaiveDate, Amount>,
-    owners: HashMap<Owner, OwnerDays>,
+    owners: HashMap<StatementOwner, OwnerDays>,
 }
 
 fn read(log: &mut Log, context: &ShowContext) -> Result<Read, Failure> {
@@ -97,7 +97,7 @@ fn read(log: &mut Log, context: &ShowContext) -> Result<Read, Failure> {
             if day < month_start.min(sparkline_start) {
                 continue;
             }
-            let owner = line.user.clone().map_or(Owner::Port(line.port), Owner::User);
+            let owner = line.user.clone().map_or(StatementOwner::Port(line.port), StatementOwner::User);
             let of_owner = read.owners.entry(owner).or_default();
             if day >= month_start {
                 of_owner.month = of_owner.month.saturating_add(counters);
@@ -197,20 +197,26 @@ fn sum_of_month(read: &Read, month: Month, context: &ShowContext) -> Option<Amou
 }
 
 /// The owners with the most traffic this month, and how many more there are.
-fn users(read: &Read, config: &Config, source: &Source, context: &ShowContext, limit: usize) -> (Vec<User>, usize) {
+fn users(
+    read: &Read,
+    config: &Config,
+    source: &Source,
+    context: &ShowContext,
+    limit: usize,
+) -> (Vec<FirstScreenUser>, usize) {
     let mut owners: Vec<_> = read.owners.iter().filter(|(_, days)| days.month.bytes() > 0).collect();
     owners.sort_by(|(left, of_left), (right, of_right)| {
         of_right.month.bytes().cmp(&of_left.month.bytes()).then_with(|| left.cmp(right))
     });
     let more = owners.len().saturating_sub(limit);
     let days: Vec<NaiveDate> = (0..first::DAYS as u64).rev().map(|back| context.today() - Days::new(back)).collect();
-    let user = |(owner, of_owner): (&Owner, &OwnerDays)| {
+    let user = |(owner, of_owner): (&StatementOwner, &OwnerDays)| {
         let (name, quota) = match owner {
-            Owner::User(name) => {
+            StatementOwner::User(name) => {
                 let user = config.users.iter().find(|user| user.name == *name);
                 (name.clone(), user.and_then(|user| user.quota_on(&config.node)))
             }
-            Owner::Port(port) => (format!("port {port}"), None),
+            StatementOwner::Port(port) => (format!("port {port}"), None),
         };
         // The agent knows of grants, and of what was used before it counted.
         let standing = source.user(&name);
@@ -220,7 +226,7 @@ fn users(read: &Read, config: &Config, source: &Source, context: &ShowContext, l
             // A day that was counted and has no line of this owner held nothing of it.
             read.days.get(day).map(|_| of_owner.days.get(day).copied().unwrap_or(0))
         };
-        User {
+        FirstScreenUser {
             name,
             bytes: of_owner.month.bytes().into(),
             quota: quota.map(|quota| (used.into(), quota.into())),

@@ -6,13 +6,13 @@ use super::period::{Period, ShowContext};
 use super::read::Log;
 use crate::exit::Failure;
 use crate::ledger::calendar::local;
-use crate::render::screen::first::{Busiest, Hour};
+use crate::render::screen::first::{Busiest, ChartHour};
 
 /// Reads the last 24 hours on the clock.
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn last_24(log: &mut Log, context: &ShowContext) -> Result<Vec<Hour>, Failure> {
+pub fn last_24(log: &mut Log, context: &ShowContext) -> Result<Vec<ChartHour>, Failure> {
     let today = context.today();
     let yesterday = today - chrono::Days::new(1);
     log.buckets(&Period::Days(yesterday..=today), |_| Ok(true))?;
@@ -20,7 +20,7 @@ pub fn last_24(log: &mut Log, context: &ShowContext) -> Result<Vec<Hour>, Failur
 }
 
 /// The last 24 hours on the clock, the one in progress last, and the busiest of them, from the buckets that were read.
-pub(super) fn read_before(log: &Log, context: &ShowContext) -> (Vec<Hour>, Option<Busiest>) {
+pub(super) fn read_before(log: &Log, context: &ShowContext) -> (Vec<ChartHour>, Option<Busiest>) {
     let this = context.now.timestamp().div_euclid(3_600) * 3_600;
     // In zones with half hours, hours on the clock begin at half past.
     let offset = i64::from(local(context.zone, context.now).offset().local_minus_utc());
@@ -34,7 +34,7 @@ pub(super) fn read_before(log: &Log, context: &ShowContext) -> (Vec<Hour>, Optio
         let part = log.briefs().between(start, (start + TimeDelta::hours(1)).min(context.now));
         let local = local(context.zone, start);
         let bytes = (part.covered > 0).then_some((part.in_bytes, part.out_bytes));
-        hours.push(Hour { label: local.format("%H").to_string(), bytes });
+        hours.push(ChartHour { label: local.format("%H").to_string(), bytes });
         let this = Busiest { start: local, bytes: part.in_bytes + part.out_bytes, seconds: part.covered };
         // a/b > c/d, without division. An hour of which little was seen says little.
         let is_busier = |than: &Busiest| {

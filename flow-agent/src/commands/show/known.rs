@@ -11,7 +11,7 @@ use crate::exit::{Code, Failure};
 use crate::ledger::block::{Block, BlockKind, Daily, HourBlock, Monthly};
 use crate::ports::spec;
 use crate::store::blocks::{Blocks, Item};
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{self, StateDir, StoreError};
 
 /// Refuses a `--user` or `--port` that never existed: its usage is not zero, but unknown.
@@ -105,9 +105,9 @@ impl Known {
         for date in dates.into_iter().filter(|date| !rolled_up.contains(date) || Some(*date) == newest) {
             for hour in Hours::read(state, date..=date)? {
                 match hour? {
-                    Hour::Bucket(block) => self.add_hours(&block),
-                    Hour::Unfinished(_) => {}
-                    Hour::Damage(_) => self.are_incomplete = true,
+                    HourItem::Bucket(block) => self.add_hours(&block),
+                    HourItem::Unfinished(_) => {}
+                    HourItem::Damage(_) => self.are_incomplete = true,
                 }
             }
         }

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 
 use crate::commands::output;
 use crate::ledger::amount::{Prefixes, RateUnit, Units};
-use crate::render::screen::Look;
+use crate::render::screen::ScreenStyle;
 
 /// The width of text that goes to another program.
 const USUAL_WIDTH: usize = 80;
@@ -57,14 +57,14 @@ pub struct LookArgs {
 
 impl LookArgs {
     /// How figures are printed here: by the options, the configuration, and the terminal.
-    pub fn look(self, configured: Units) -> Look {
+    pub fn look(self, configured: Units) -> ScreenStyle {
         let is_terminal = stdout().is_terminal();
         let color = match self.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => is_terminal && variable("NO_COLOR").is_none() && has_colors(),
         };
-        Look {
+        ScreenStyle {
             width: output::width().unwrap_or(USUAL_WIDTH),
             unicode: is_utf8(),
             color,

@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use crate::ledger::block::DayBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::record::DayLine;
-use crate::ledger::statement::{Directory, Owner};
+use crate::ledger::statement::{Directory, StatementOwner};
 
 /// Whose gathered days are read.
 #[derive(Clone, Debug)]
@@ -45,8 +45,8 @@ impl GatheredNodes {
                 };
                 for line in block.lines {
                     let user = match self.directory.owner(&node, line.port, line.user.as_deref()) {
-                        Owner::User(name) => Some(name),
-                        Owner::Port(_) => None,
+                        StatementOwner::User(name) => Some(name),
+                        StatementOwner::Port(_) => None,
                     };
                     let sum = sums.entry((line.port, user)).or_default();
                     *sum = sum.saturating_add(line.counters());

@@ -11,15 +11,15 @@ use crate::exit::{Code, Failure};
 use crate::ledger::calendar::{day_end, day_start, local};
 use crate::ledger::percentile::{SAMPLE_SECONDS, Sample, Samples, sample_seconds};
 use crate::ports::spec;
-use crate::render::figures::{Kind, PercentileRow};
-use crate::render::screen::Look;
+use crate::render::figures::{FigureKind, PercentileRow};
+use crate::render::screen::ScreenStyle;
 use crate::render::screen::percentile::Percentiles;
 
 /// Prints the percentiles of what came in, of what went out, and of both together.
 ///
 /// # Errors
 /// Exit code 2 if the log's buckets are longer than five minutes; when a file cannot be read.
-pub(super) fn show(args: &Args, log: &mut Log, context: &ShowContext, look: &Look) -> Result<(), Failure> {
+pub(super) fn show(args: &Args, log: &mut Log, context: &ShowContext, look: &ScreenStyle) -> Result<(), Failure> {
     let configured = log.settings().bucket.seconds();
     let Some(length) = sample_seconds(configured) else {
         return Err(refusal(configured));
@@ -68,7 +68,7 @@ pub(super) fn show(args: &Args, log: &mut Log, context: &ShowContext, look: &Loo
         form => {
             let names = ["in", "out", "both"].into_iter();
             let row = |(direction, rate): (&'static str, crate::ledger::percentile::Percentile)| PercentileRow {
-                kind: Kind::Percentile,
+                kind: FigureKind::Percentile,
                 direction,
                 start: found.start,
                 end: found.end,

@@ -10,7 +10,7 @@ use crate::ledger::block::{Block, BlockKind, HourBlock, Hourly};
 use crate::ledger::record::Checkpoint;
 use crate::ledger::unsealed::{Baseline, Settings, open_bucket};
 use crate::store::damage::Damage;
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{self, StateDir, StoreError};
 
 /// A sealed block of the log, or the open one.
@@ -169,8 +169,8 @@ impl Log {
         for hour in Hours::read(&self.state, period.dates())? {
             match hour? {
                 // Sealed since the open bucket was read, which contains its usage.
-                Hour::Bucket(block) if self.is_in_open(&block) => {}
-                Hour::Bucket(block) if period.holds(block.seal.start) => {
+                HourItem::Bucket(block) if self.is_in_open(&block) => {}
+                HourItem::Bucket(block) if period.holds(block.seal.start) => {
                     let mut block = *block;
                     self.remember(&block);
                     self.narrow.hours(&mut block);
@@ -178,8 +178,8 @@ impl Log {
                         return Ok(());
                     }
                 }
-                Hour::Bucket(_) | Hour::Unfinished(_) => {}
-                Hour::Damage(damage) => self.note(&damage),
+                HourItem::Bucket(_) | HourItem::Unfinished(_) => {}
+                HourItem::Damage(damage) => self.note(&damage),
             }
         }
         if let Some(mut open) = self.open.clone().filter(|open| period.holds(open.seal.start)) {
@@ -243,7 +243,7 @@ impl Log {
             }
             for hour in Hours::read(&self.state, date..=date)? {
                 // Damage is noted when the file is read for its figures.
-                let Hour::Bucket(block) = hour? else { continue };
+                let HourItem::Bucket(block) = hour? else { continue };
                 baseline.take(&block);
                 if self.last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) {
                     self.last = Some(*block);

@@ -14,7 +14,7 @@ use crate::render::screen::usage::When;
 
 /// The usage of a time.
 #[derive(Clone, Debug)]
-pub struct Slice {
+pub struct UsageSlice {
     pub when: When,
     /// The seconds of this time, up to now if it is not over.
     pub seconds: Option<u64>,
@@ -43,7 +43,7 @@ pub struct SliceLine {
     pub coverage: Option<f64>,
 }
 
-impl Slice {
+impl UsageSlice {
     /// The measured part of the time so far, 0 to 1; `None` if it is not known. For display only.
     pub fn coverage(&self) -> Option<f64> {
         match (self.covered?, self.seconds?) {
@@ -106,9 +106,9 @@ impl Slice {
 pub fn hours(
     log: &mut Log,
     period: &Period,
-    mut take: impl FnMut(Slice) -> Result<bool, Failure>,
+    mut take: impl FnMut(UsageSlice) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    log.buckets(period, |shown| take(Slice::of_hour(shown)))
+    log.buckets(period, |shown| take(UsageSlice::of_hour(shown)))
 }
 
 /// Passes the days of `period` that have data to `take`, until it returns `false`.
@@ -119,9 +119,9 @@ pub fn days(
     log: &mut Log,
     period: &Period,
     context: &ShowContext,
-    mut take: impl FnMut(Slice) -> Result<bool, Failure>,
+    mut take: impl FnMut(UsageSlice) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    log.days(period.dates(), context, |shown| take(Slice::of_day(shown, context)))
+    log.days(period.dates(), context, |shown| take(UsageSlice::of_day(shown, context)))
 }
 
 /// Passes the billing months of `period` that have data to `take`, until it returns `false`: from the report of all nodes if
@@ -133,7 +133,7 @@ pub fn months(
     log: &mut Log,
     period: &Period,
     context: &ShowContext,
-    mut take: impl FnMut(Slice) -> Result<bool, Failure>,
+    mut take: impl FnMut(UsageSlice) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     let days = period.dates();
     let (first, last) = (context.month_of(*days.start()), context.month_of(*days.end()));
@@ -159,7 +159,7 @@ pub fn months(
     Ok(())
 }
 
-fn reported_month(log: &Log, month: Month, lines: Vec<MonthLine>, context: &ShowContext) -> Slice {
+fn reported_month(log: &Log, month: Month, lines: Vec<MonthLine>, context: &ShowContext) -> UsageSlice {
     let open = month >= context.month();
     let seconds = seconds_in_month(context.zone, month, context.month_start_day);
     // Every line has the coverage of its own nodes; the least of them is claimed for the whole.
@@ -171,7 +171,7 @@ fn reported_month(log: &Log, month: Month, lines: Vec<MonthLine>, context: &Show
         let counters = line.counters();
         SliceLine { ports: line.ports, user: line.user, counters, coverage: line.coverage }
     };
-    Slice {
+    UsageSlice {
         when: When::Month(month),
         // Of a month in progress the report does not say up to when it counted.
         seconds: (!open).then_some(seconds),
@@ -186,7 +186,7 @@ fn reported_month(log: &Log, month: Month, lines: Vec<MonthLine>, context: &Show
 }
 
 /// The usage that this node itself counted in a month without a report here; `None` if it counted nothing.
-fn own_month(log: &mut Log, month: Month, context: &ShowContext) -> Result<Option<Slice>, Failure> {
+fn own_month(log: &mut Log, month: Month, context: &ShowContext) -> Result<Option<UsageSlice>, Failure> {
     let (mut lines, mut covered, mut found) = (BTreeMap::new(), 0_u64, false);
     let mut nodes = 1_u64;
     let days = month.first_day(context.month_start_day)..=month.last_day(context.month_start_day);
@@ -210,7 +210,7 @@ fn own_month(log: &mut Log, month: Month, context: &ShowContext) -> Result<Optio
     };
     let line = |((user, port), counters)| SliceLine { ports: vec![port], user, counters, coverage: None };
     let lines = lines.into_iter().map(line);
-    Ok(found.then(|| Slice {
+    Ok(found.then(|| UsageSlice {
         when: When::Month(month),
         seconds: Some(seconds * nodes),
         covered: Some(covered),
@@ -231,9 +231,9 @@ pub fn years(
     log: &mut Log,
     period: &Period,
     context: &ShowContext,
-    mut take: impl FnMut(Slice) -> Result<bool, Failure>,
+    mut take: impl FnMut(UsageSlice) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    let mut year: Option<Slice> = None;
+    let mut year: Option<UsageSlice> = None;
     let mut wanted = true;
     months(log, period, context, |month| {
         let When::Month(named) = month.when else { return Ok(true) };
@@ -248,7 +248,7 @@ pub fn years(
                 sum.lines.extend(month.lines);
             }
             _ => {
-                let done = year.replace(Slice { when, ..month });
+                let done = year.replace(UsageSlice { when, ..month });
                 wanted = done.map_or(Ok(true), &mut take)?;
             }
         }

@@ -9,7 +9,7 @@ use crate::ledger::block::HourBlock;
 use crate::ledger::blocked::Blocked;
 use crate::ledger::now::{Now, UserNow};
 use crate::ledger::record::{BackendKind, HourLine, HourSeal, Kind, VERSION};
-use crate::render::screen::first::State;
+use crate::render::screen::first::FiguresState;
 
 /// Where the newest figures come from.
 #[derive(Clone, Debug)]
@@ -83,14 +83,17 @@ impl Source {
     }
 
     /// The state for the first screen.
-    pub(super) fn state(&self, log: &Log) -> State {
+    pub(super) fn state(&self, log: &Log) -> FiguresState {
         match self {
-            Self::Agent(now) => {
-                State::Answered { at: now.at, attached: now.attached, waiting: now.waiting, gaps: now.open.gaps.len() }
-            }
+            Self::Agent(now) => FiguresState::Answered {
+                at: now.at,
+                attached: now.attached,
+                waiting: now.waiting,
+                gaps: now.open.gaps.len(),
+            },
             Self::Files { why } => {
                 let at = log.open().or(log.last()).map(|block| block.seal.end);
-                State::Files { at, why: why.clone() }
+                FiguresState::Files { at, why: why.clone() }
             }
         }
     }

@@ -10,15 +10,15 @@ use crate::ledger::block::{DayBlock, Hourly};
 use crate::ledger::calendar::{day_end, day_start, local};
 use crate::ledger::counters::Counters;
 use crate::ledger::reconcile::reconcile;
-use crate::ledger::statement::Owner;
-use crate::render::figures::{Kind, Sums, TopRow, TotalRow};
+use crate::ledger::statement::StatementOwner;
+use crate::render::figures::{FigureKind, Sums, TopRow, TotalRow};
 
 /// The sums so far.
 #[derive(Clone, Debug, Default)]
 pub struct Sum {
     total: TotalRow,
     counters: Counters,
-    owners: BTreeMap<Owner, OwnerSum>,
+    owners: BTreeMap<StatementOwner, OwnerSum>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,7 +69,7 @@ impl Sum {
 
     /// Adds the usage of a port.
     pub fn add_line(&mut self, port: u16, user: Option<&str>, counters: Counters) {
-        let owner = user.map_or(Owner::Port(port), |user| Owner::User(user.to_owned()));
+        let owner = user.map_or(StatementOwner::Port(port), |user| StatementOwner::User(user.to_owned()));
         let sum = self.owners.entry(owner).or_default();
         sum.ports.insert(port);
         sum.counters = sum.counters.saturating_add(counters);
@@ -77,7 +77,7 @@ impl Sum {
     }
 
     /// The total; `damages` is the number of damaged parts.
-    pub fn total(&self, kind: Kind, damages: usize) -> TotalRow {
+    pub fn total(&self, kind: FigureKind, damages: usize) -> TotalRow {
         let ports: BTreeSet<_> = self.owners.values().flat_map(|sum| &sum.ports).collect();
         TotalRow { kind, sums: self.counters.into(), ports: ports.len(), damages, ..self.total.clone() }
     }
@@ -95,13 +95,13 @@ impl Sum {
         // The sort is stable.
         owners.sort_by_key(|(.., sums)| Reverse(sums.bytes));
         let owners = owners.into_iter().take(limit).zip(1..);
-        owners.map(|((user, ports, sums), rank)| TopRow { kind: Kind::Top, rank, user, ports, sums }).collect()
+        owners.map(|((user, ports, sums), rank)| TopRow { kind: FigureKind::Top, rank, user, ports, sums }).collect()
     }
 }
 
-fn name(owner: &Owner) -> Option<String> {
+fn name(owner: &StatementOwner) -> Option<String> {
     match owner {
-        Owner::User(name) => Some(name.clone()),
-        Owner::Port(_) => None,
+        StatementOwner::User(name) => Some(name.clone()),
+        StatementOwner::Port(_) => None,
     }
 }

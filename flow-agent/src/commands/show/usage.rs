@@ -6,29 +6,35 @@ use chrono::{DateTime, FixedOffset};
 
 use super::period::{DefaultPeriod, Period, ShowContext};
 use super::read::Log;
-use super::slice::{self, Slice, SliceLine};
+use super::slice::{self, SliceLine, UsageSlice};
 use super::sum::Sum;
-use super::{Args, By, Form, View};
+use super::{Args, Form, LineBy, ShowView};
 use crate::commands::output;
 use crate::exit::Failure;
 use crate::ledger::calendar::{day_end, day_start};
 use crate::ledger::counters::Counters;
 use crate::ledger::forecast;
 use crate::ledger::record::Quality;
-use crate::render::figures::{self, DayRow, HourRow, Kind, MonthRow, Row, Sums, UsageRow};
-use crate::render::screen::Look;
-use crate::render::screen::usage::{Line, Usage, When, Whose};
+use crate::render::figures::{self, DayRow, FigureKind, FigureRow, HourRow, MonthRow, Sums, UsageRow};
+use crate::render::screen::ScreenStyle;
+use crate::render::screen::usage::{UsageLine, UsageScreen, When, Whose};
 
 /// Prints the view.
 ///
 /// # Errors
 /// When a file cannot be read or the output is not taken.
-pub(super) fn show(args: &Args, view: View, log: &mut Log, context: &ShowContext, look: &Look) -> Result<(), Failure> {
+pub(super) fn show(
+    args: &Args,
+    view: ShowView,
+    log: &mut Log,
+    context: &ShowContext,
+    look: &ScreenStyle,
+) -> Result<(), Failure> {
     let default = match view {
-        View::Hours => DefaultPeriod::Hours,
-        View::Days => DefaultPeriod::Days,
-        View::Months | View::Top | View::Total => DefaultPeriod::Months,
-        View::Years => DefaultPeriod::Years,
+        ShowView::Hours => DefaultPeriod::Hours,
+        ShowView::Days => DefaultPeriod::Days,
+        ShowView::Months | ShowView::Top | ShowView::Total => DefaultPeriod::Months,
+        ShowView::Years => DefaultPeriod::Years,
     };
     let period = Period::new(args.from.as_ref(), args.to.as_ref(), default, context);
     let by = args.by(view);
@@ -41,55 +47,55 @@ pub(super) fn show(args: &Args, view: View, log: &mut Log, context: &ShowContext
     let mut printer = Printer { form, limit: args.rows(), kept: VecDeque::new() };
     if form == Form::Csv {
         output::print(&match (view, by) {
-            (View::Hours, By::Port) => figures::csv_header::<HourRow>(),
-            (View::Days, By::Port) => figures::csv_header::<DayRow>(),
-            (View::Months, By::User) => figures::csv_header::<MonthRow>(),
+            (ShowView::Hours, LineBy::Port) => figures::csv_header::<HourRow>(),
+            (ShowView::Days, LineBy::Port) => figures::csv_header::<DayRow>(),
+            (ShowView::Months, LineBy::User) => figures::csv_header::<MonthRow>(),
             _ => figures::csv_header::<UsageRow>(),
         })?;
     }
     read(view, log, &period, context, |slice| match (slice.when, by) {
-        (When::Bucket { start, end }, By::Port) => printer.rows(hour_rows(slice, start, end)),
-        (When::Day(_), By::Port) => printer.rows(day_rows(slice)),
-        (When::Month(_), By::User) => printer.rows(month_rows(slice)),
+        (When::Bucket { start, end }, LineBy::Port) => printer.rows(hour_rows(slice, start, end)),
+        (When::Day(_), LineBy::Port) => printer.rows(day_rows(slice)),
+        (When::Month(_), LineBy::User) => printer.rows(month_rows(slice)),
         _ => printer.rows(usage_rows(slice, by)),
     })?;
     printer.end()
 }
 
 fn read(
-    view: View,
+    view: ShowView,
     log: &mut Log,
     period: &Period,
     context: &ShowContext,
-    take: impl FnMut(Slice) -> Result<bool, Failure>,
+    take: impl FnMut(UsageSlice) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
     match view {
-        View::Hours => slice::hours(log, period, take),
-        View::Days => slice::days(log, period, context, take),
-        View::Months | View::Top | View::Total => slice::months(log, period, context, take),
-        View::Years => slice::years(log, period, context, take),
+        ShowView::Hours => slice::hours(log, period, take),
+        ShowView::Days => slice::days(log, period, context, take),
+        ShowView::Months | ShowView::Top | ShowView::Total => slice::months(log, period, context, take),
+        ShowView::Years => slice::years(log, period, context, take),
     }
 }
 
 /// The newest lines of a table.
 struct Lines<'a> {
     args: &'a Args,
-    by: By,
-    kept: VecDeque<Line>,
+    by: LineBy,
+    kept: VecDeque<UsageLine>,
     left_out: usize,
 }
 
 impl<'a> Lines<'a> {
-    fn new(args: &'a Args, by: By) -> Self {
+    fn new(args: &'a Args, by: LineBy) -> Self {
         Self { args, by, kept: VecDeque::new(), left_out: 0 }
     }
 
-    fn take(&mut self, slice: &Slice) -> bool {
+    fn take(&mut self, slice: &UsageSlice) -> bool {
         // A port that was not counted then is unknown, and not zero.
         if slice.lines.is_empty() && self.args.is_narrow() {
             return true;
         }
-        let line = |whose, counters: Counters| Line {
+        let line = |whose, counters: Counters| UsageLine {
             when: slice.when,
             whose,
             in_bytes: u128::from(counters.tcp_in_bytes) + u128::from(counters.udp_in_bytes),
@@ -102,7 +108,7 @@ impl<'a> Lines<'a> {
         // A table with a thousand idle ports is of no use.
         let shown = |counters: &Counters| self.args.is_narrow() || *counters != Counters::default();
         match self.by {
-            By::All => {
+            LineBy::All => {
                 let mut sum = line(Whose::All, Counters::default());
                 for SliceLine { counters, .. } in &slice.lines {
                     let more = line(Whose::All, *counters);
@@ -111,14 +117,14 @@ impl<'a> Lines<'a> {
                 }
                 self.kept.push_back(sum);
             }
-            By::Port => {
+            LineBy::Port => {
                 for SliceLine { ports, user, counters, .. } in slice.lines.iter().filter(|line| shown(&line.counters)) {
                     for port in ports {
                         self.kept.push_back(line(Whose::Port(*port, user.clone()), *counters));
                     }
                 }
             }
-            By::User => {
+            LineBy::User => {
                 let owners = by_owner(&slice.lines);
                 for (user, ports, counters) in owners.into_iter().filter(|(.., counters)| shown(counters)) {
                     self.kept.push_back(line(Whose::User(user, ports), counters));
@@ -131,20 +137,20 @@ impl<'a> Lines<'a> {
         true
     }
 
-    fn print(self, log: &Log, period: &Period, context: &ShowContext, look: &Look) -> Result<(), Failure> {
-        let lines: Vec<Line> = self.kept.into();
+    fn print(self, log: &Log, period: &Period, context: &ShowContext, look: &ScreenStyle) -> Result<(), Failure> {
+        let lines: Vec<UsageLine> = self.kept.into();
         if lines.is_empty() {
             output::print(super::NOTHING)?;
             return Ok(());
         }
         let notes = notes(&lines, log, period, context, look);
-        output::print(&Usage { lines, left_out: self.left_out, notes }.print(look))?;
+        output::print(&UsageScreen { lines, left_out: self.left_out, notes }.print(look))?;
         Ok(())
     }
 }
 
 /// What a person should know of a time.
-fn note(slice: &Slice) -> String {
+fn note(slice: &UsageSlice) -> String {
     match (slice.when, slice.quality) {
         (When::Bucket { .. }, Some(Quality::Exact)) => String::new(),
         (When::Bucket { .. }, Some(quality)) => quality.name().to_owned(),
@@ -156,7 +162,7 @@ fn note(slice: &Slice) -> String {
 }
 
 /// The sentences below a table whose last line is not over.
-fn notes(lines: &[Line], log: &Log, period: &Period, context: &ShowContext, look: &Look) -> Vec<String> {
+fn notes(lines: &[UsageLine], log: &Log, period: &Period, context: &ShowContext, look: &ScreenStyle) -> Vec<String> {
     let mut notes = Vec::new();
     let Some(last) = lines.last().filter(|line| line.open) else { return notes };
     if let When::Bucket { end, .. } = last.when {
@@ -218,7 +224,7 @@ struct Printer {
 
 impl Printer {
     /// Returns `false` if the output was closed.
-    fn rows<R: Row>(&mut self, rows: impl Iterator<Item = R>) -> Result<bool, Failure> {
+    fn rows<R: FigureRow>(&mut self, rows: impl Iterator<Item = R>) -> Result<bool, Failure> {
         let rows = rows.map(|row| super::views::line(&row, self.form));
         if self.limit == usize::MAX {
             return output::print(&rows.collect::<String>());
@@ -238,10 +244,14 @@ impl Printer {
     }
 }
 
-fn hour_rows(slice: Slice, start: DateTime<FixedOffset>, end: DateTime<FixedOffset>) -> impl Iterator<Item = HourRow> {
+fn hour_rows(
+    slice: UsageSlice,
+    start: DateTime<FixedOffset>,
+    end: DateTime<FixedOffset>,
+) -> impl Iterator<Item = HourRow> {
     let (quality, open) = (slice.quality, slice.open);
     slice.lines.into_iter().map(move |line| HourRow {
-        kind: Kind::Hour,
+        kind: FigureKind::Hour,
         start,
         end,
         port: line.ports.first().copied().unwrap_or_default(),
@@ -252,12 +262,12 @@ fn hour_rows(slice: Slice, start: DateTime<FixedOffset>, end: DateTime<FixedOffs
     })
 }
 
-fn day_rows(slice: Slice) -> impl Iterator<Item = DayRow> {
+fn day_rows(slice: UsageSlice) -> impl Iterator<Item = DayRow> {
     let When::Day(day) = slice.when else { unreachable!("days are read for rows of days") };
     let narrow = |seconds: Option<u64>| u32::try_from(seconds.unwrap_or(0)).unwrap_or(u32::MAX);
     let (covered, seconds_in_day, open) = (narrow(slice.covered), narrow(slice.whole), slice.has_open_bucket);
     slice.lines.into_iter().map(move |line| DayRow {
-        kind: Kind::Day,
+        kind: FigureKind::Day,
         day,
         port: line.ports.first().copied().unwrap_or_default(),
         sums: line.counters.into(),
@@ -268,12 +278,12 @@ fn day_rows(slice: Slice) -> impl Iterator<Item = DayRow> {
     })
 }
 
-fn month_rows(slice: Slice) -> impl Iterator<Item = MonthRow> {
+fn month_rows(slice: UsageSlice) -> impl Iterator<Item = MonthRow> {
     let When::Month(month) = slice.when else { unreachable!("months are read for rows of months") };
     let coverage = slice.coverage();
     let (reported, open) = (slice.reported, slice.open);
     let row = move |user, ports, sums: Sums, coverage| MonthRow {
-        kind: Kind::Month,
+        kind: FigureKind::Month,
         month,
         user,
         ports,
@@ -291,7 +301,7 @@ fn month_rows(slice: Slice) -> impl Iterator<Item = MonthRow> {
     rows.into_iter()
 }
 
-fn usage_rows(slice: Slice, by: By) -> impl Iterator<Item = UsageRow> {
+fn usage_rows(slice: UsageSlice, by: LineBy) -> impl Iterator<Item = UsageRow> {
     let period = match slice.when {
         When::Bucket { start, .. } => start.to_rfc3339(),
         When::Day(day) => day.to_string(),
@@ -299,10 +309,10 @@ fn usage_rows(slice: Slice, by: By) -> impl Iterator<Item = UsageRow> {
         When::Year(year) => year.to_string(),
     };
     let (kind, end) = match slice.when {
-        When::Bucket { end, .. } => (Kind::Hour, Some(end)),
-        When::Day(_) => (Kind::Day, None),
-        When::Month(_) => (Kind::Month, None),
-        When::Year(_) => (Kind::Year, None),
+        When::Bucket { end, .. } => (FigureKind::Hour, Some(end)),
+        When::Day(_) => (FigureKind::Day, None),
+        When::Month(_) => (FigureKind::Month, None),
+        When::Year(_) => (FigureKind::Year, None),
     };
     let (covered, seconds, open) = (slice.covered, slice.seconds, slice.open);
     let row = move |user, ports, sums: Sums| UsageRow {
@@ -318,17 +328,17 @@ fn usage_rows(slice: Slice, by: By) -> impl Iterator<Item = UsageRow> {
         open,
     };
     let rows: Vec<UsageRow> = match by {
-        By::All => {
+        LineBy::All => {
             let sum = slice.lines.iter().fold(Counters::default(), |sum, line| sum.saturating_add(line.counters));
             // A port that was not counted then is unknown, and not zero.
             let is_known = !slice.lines.is_empty();
             is_known.then(|| row(None, Vec::new(), sum.into())).into_iter().collect()
         }
-        By::User => {
+        LineBy::User => {
             let owners = by_owner(&slice.lines).into_iter();
             owners.map(|(user, ports, counters)| row(user, ports, counters.into())).collect()
         }
-        By::Port => slice.lines.into_iter().map(|line| row(line.user, line.ports, line.counters.into())).collect(),
+        LineBy::Port => slice.lines.into_iter().map(|line| row(line.user, line.ports, line.counters.into())).collect(),
     };
     rows.into_iter()
 }

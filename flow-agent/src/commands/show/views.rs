@@ -8,15 +8,15 @@ use super::sum::Sum;
 use super::{Args, Form, NOTHING};
 use crate::commands::output;
 use crate::exit::Failure;
-use crate::render::figures::{self, Kind, Row, TotalRow};
-use crate::render::screen::Look;
+use crate::render::figures::{self, FigureKind, FigureRow, TotalRow};
+use crate::render::screen::ScreenStyle;
 use crate::render::table;
 
 /// The number of owners in `show top`.
 const TOP: usize = 10;
 
 /// `show top`
-pub(super) fn top(args: &Args, log: &mut Log, context: &ShowContext, look: &Look) -> Result<(), Failure> {
+pub(super) fn top(args: &Args, log: &mut Log, context: &ShowContext, look: &ScreenStyle) -> Result<(), Failure> {
     let mut sum = Sum::default();
     match period(args, DefaultPeriod::Month, context) {
         // Days that are over are read from the daily log, which is far smaller than the hourly one.
@@ -38,16 +38,16 @@ pub(super) fn top(args: &Args, log: &mut Log, context: &ShowContext, look: &Look
     let rows = sum.top(args.limit(TOP));
     match args.form() {
         Form::Table if rows.is_empty() => output::print(NOTHING)?,
-        Form::Table => output::print(&table::top(&rows, sum.total(Kind::Total, 0).sums.bytes, look))?,
+        Form::Table => output::print(&table::top(&rows, sum.total(FigureKind::Total, 0).sums.bytes, look))?,
         form => output::print(&all(&rows, form))?,
     };
     Ok(())
 }
 
 /// `show total`
-pub(super) fn total(args: &Args, log: &mut Log, context: &ShowContext, look: &Look) -> Result<(), Failure> {
+pub(super) fn total(args: &Args, log: &mut Log, context: &ShowContext, look: &ScreenStyle) -> Result<(), Failure> {
     let sum = sum(args, log, &period(args, DefaultPeriod::Month, context), context)?;
-    let row = sum.total(Kind::Total, log.damages());
+    let row = sum.total(FigureKind::Total, log.damages());
     match args.form() {
         Form::Table if row.start.is_none() => output::print(NOTHING)?,
         Form::Table => output::print(&table::total(&row, look))?,
@@ -84,12 +84,12 @@ pub(super) fn sum(args: &Args, log: &mut Log, period: &Period, context: &ShowCon
 }
 
 /// All rows as JSON, or as CSV with its header.
-pub(super) fn all<R: Row>(rows: &[R], form: Form) -> String {
+pub(super) fn all<R: FigureRow>(rows: &[R], form: Form) -> String {
     let header = if form == Form::Csv { figures::csv_header::<R>() } else { String::new() };
     rows.iter().fold(header, |text, row| text + &line(row, form))
 }
 
 /// A row as a line of JSON or CSV.
-pub(super) fn line<R: Row>(row: &R, form: Form) -> String {
+pub(super) fn line<R: FigureRow>(row: &R, form: Form) -> String {
     if form == Form::Csv { figures::csv(row) } else { figures::json(row) }
 }

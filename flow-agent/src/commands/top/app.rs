@@ -5,9 +5,9 @@ use std::collections::{HashMap, VecDeque};
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::model::{Key, Row, Snapshot};
+use super::model::{RowKey, TopEntry, TopSnapshot};
 use crate::ledger::amount::Units;
-use crate::render::screen::first::Hour;
+use crate::render::screen::first::ChartHour;
 
 /// How many rates of each row are kept: a minute, at one a second.
 pub const HISTORY: usize = 60;
@@ -51,16 +51,16 @@ impl Sort {
 pub enum Overlay {
     None,
     Help,
-    Details(Key),
+    Details(RowKey),
 }
 
 /// What the caller has to do after a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum AfterKey {
     Nothing,
     Quit,
     /// Read the last 24 hours of this port or user.
-    ReadHours(Key),
+    ReadHours(RowKey),
 }
 
 /// The state.
@@ -77,9 +77,9 @@ pub struct App {
     pub overlay: Overlay,
     /// Why there is no newer answer.
     pub problem: Option<String>,
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<TopSnapshot>,
     /// The last 24 hours of what the details are about.
-    pub hours: Option<(Key, Vec<Hour>)>,
+    pub hours: Option<(RowKey, Vec<ChartHour>)>,
     /// The rows that match the filter, in their order, as indices into the snapshot.
     pub order: Vec<usize>,
     /// A position in `order`.
@@ -88,9 +88,9 @@ pub struct App {
     pub top: usize,
     /// How many rows fit the screen, as of the last drawing.
     pub page: usize,
-    history: HashMap<Key, VecDeque<Option<u64>>>,
+    history: HashMap<RowKey, VecDeque<Option<u64>>>,
     /// An answer that came while the screen was frozen.
-    waiting: Option<Snapshot>,
+    waiting: Option<TopSnapshot>,
 }
 
 impl App {
@@ -120,7 +120,7 @@ impl App {
     }
 
     /// Takes an answer, or the reason why there is none.
-    pub fn take(&mut self, answer: Result<Snapshot, String>) {
+    pub fn take(&mut self, answer: Result<TopSnapshot, String>) {
         match answer {
             Err(problem) => self.problem = Some(problem),
             Ok(snapshot) => {
@@ -135,7 +135,7 @@ impl App {
         }
     }
 
-    fn remember(&mut self, snapshot: &Snapshot) {
+    fn remember(&mut self, snapshot: &TopSnapshot) {
         for row in snapshot.ports.iter().chain(&snapshot.users) {
             let rate = row.rate();
             // A map of a hundred thousand idle rows would hold nothing but zeros.
@@ -155,19 +155,19 @@ impl App {
         self.history.retain(|_, history| history.iter().any(|rate| rate.is_some_and(|rate| rate > 0)));
     }
 
-    fn show(&mut self, snapshot: Snapshot) {
+    fn show(&mut self, snapshot: TopSnapshot) {
         let selected = self.selected_row().map(|row| row.key.clone());
         self.snapshot = Some(snapshot);
         self.arrange(selected.as_ref());
     }
 
     /// The rates of the last minute, the newest last.
-    pub fn history(&self, key: &Key) -> Vec<Option<u64>> {
+    pub fn history(&self, key: &RowKey) -> Vec<Option<u64>> {
         self.history.get(key).map(|history| history.iter().copied().collect()).unwrap_or_default()
     }
 
     /// All rows of what is shown.
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[TopEntry] {
         match (&self.snapshot, self.shown) {
             (None, _) => &[],
             (Some(snapshot), Shown::Ports) => &snapshot.ports,
@@ -176,19 +176,19 @@ impl App {
     }
 
     /// The row at the cursor.
-    pub fn selected_row(&self) -> Option<&Row> {
+    pub fn selected_row(&self) -> Option<&TopEntry> {
         self.order.get(self.selected).and_then(|index| self.rows().get(*index))
     }
 
     /// The row of `key` in the newest answer that is shown.
-    pub fn row(&self, key: &Key) -> Option<&Row> {
+    pub fn row(&self, key: &RowKey) -> Option<&TopEntry> {
         let snapshot = self.snapshot.as_ref()?;
-        let rows = if matches!(key, Key::Port(_)) { &snapshot.ports } else { &snapshot.users };
+        let rows = if matches!(key, RowKey::Port(_)) { &snapshot.ports } else { &snapshot.users };
         rows.iter().find(|row| row.key == *key)
     }
 
     /// Filters and sorts, and keeps the cursor on `selected` if it is still there.
-    fn arrange(&mut self, selected: Option<&Key>) {
+    fn arrange(&mut self, selected: Option<&RowKey>) {
         let filter = self.filter.to_lowercase();
         let rows = self.rows();
         let mut order: Vec<usize> = (0..rows.len()).filter(|index| rows[*index].matches(&filter)).collect();
@@ -213,17 +213,17 @@ impl App {
     }
 
     /// Does what a key means.
-    pub fn key(&mut self, key: KeyEvent) -> Action {
+    pub fn key(&mut self, key: KeyEvent) -> AfterKey {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
         if is_control && matches!(key.code, KeyCode::Char('c')) {
-            return Action::Quit;
+            return AfterKey::Quit;
         }
         if self.is_typing {
             self.type_filter(key.code);
-            return Action::Nothing;
+            return AfterKey::Nothing;
         }
         match key.code {
-            KeyCode::Char('q') if self.overlay == Overlay::None => return Action::Quit,
+            KeyCode::Char('q') if self.overlay == Overlay::None => return AfterKey::Quit,
             KeyCode::Char('q') => self.overlay = Overlay::None,
             KeyCode::Esc if self.overlay != Overlay::None => self.overlay = Overlay::None,
             KeyCode::Esc => {
@@ -239,7 +239,7 @@ impl App {
                 } else if let Some(key) = self.selected_row().map(|row| row.key.clone()) {
                     self.overlay = Overlay::Details(key.clone());
                     self.hours = None;
-                    return Action::ReadHours(key);
+                    return AfterKey::ReadHours(key);
                 }
             }
             KeyCode::Char('/') => {
@@ -272,7 +272,7 @@ impl App {
             }
             code => self.move_cursor(code),
         }
-        Action::Nothing
+        AfterKey::Nothing
     }
 
     fn rearrange(&mut self) {
@@ -324,7 +324,7 @@ fn sort_of(letter: char) -> Option<Sort> {
 }
 
 /// The most comes first, what is not known last; equal rows by their name.
-fn compare(left: &Row, right: &Row, sort: Sort) -> Ordering {
+fn compare(left: &TopEntry, right: &TopEntry, sort: Sort) -> Ordering {
     let bytes = |counters: &Option<crate::ledger::counters::Counters>| counters.map(|counters| counters.bytes());
     let order = match sort {
         Sort::Rate => right.rate().cmp(&left.rate()),

@@ -6,27 +6,27 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Paragraph;
 
 use super::app::App;
-use super::model::{Key, Row};
+use super::model::{RowKey, TopEntry};
 use super::paint::{bold, bytes, color, dim, look, popup, rate};
 use crate::ledger::counters::Counters;
 use crate::render::screen::{cut, first};
 
 /// Draws the details of `key` over the table.
-pub fn draw(frame: &mut Frame<'_>, app: &App, key: &Key) {
+pub fn draw(frame: &mut Frame<'_>, app: &App, key: &RowKey) {
     let Some(row) = app.row(key) else {
         let inner = popup(frame, "details", 60, 3);
         frame.render_widget(Line::from("it is not counted any more"), inner);
         return;
     };
     let title = match key {
-        Key::Port(port) if row.owner.is_empty() => format!("port {port}"),
-        Key::Port(port) => format!("port {port} of {}", row.owner),
-        Key::User(_) => format!("user {}", row.name),
+        RowKey::Port(port) if row.owner.is_empty() => format!("port {port}"),
+        RowKey::Port(port) => format!("port {port} of {}", row.owner),
+        RowKey::User(_) => format!("user {}", row.name),
     };
     let mut lines = rates(app, row);
     lines.push(Line::default());
     lines.extend(amounts(app, row));
-    if matches!(key, Key::User(_)) {
+    if matches!(key, RowKey::User(_)) {
         let ports = crate::ports::spec::text(row.ports.iter().copied());
         lines.push(Line::from(vec![Span::styled("ports      ", dim()), Span::raw(cut(&ports, 60, app.unicode))]));
         if let Some((used, quota)) = row.quota {
@@ -57,7 +57,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, key: &Key) {
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-fn rates(app: &App, row: &Row) -> Vec<Line<'static>> {
+fn rates(app: &App, row: &TopEntry) -> Vec<Line<'static>> {
     let line = |name: &str, inward, outward| {
         Line::from(vec![
             Span::styled(format!("{name:<11}"), dim()),
@@ -73,7 +73,7 @@ fn rates(app: &App, row: &Row) -> Vec<Line<'static>> {
 }
 
 /// TCP and UDP, bytes and packets, of each time.
-fn amounts(app: &App, row: &Row) -> Vec<Line<'static>> {
+fn amounts(app: &App, row: &TopEntry) -> Vec<Line<'static>> {
     let mut lines = vec![Line::styled(
         format!("{:<11}{:>16}{:>16}{:>16}{:>16}", "", "TCP in", "TCP out", "UDP in", "UDP out"),
         dim(),

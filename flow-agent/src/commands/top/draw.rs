@@ -7,11 +7,11 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table};
 
 use super::app::{App, HISTORY, Overlay, Shown};
-use super::model::Row;
+use super::model::TopEntry;
 use super::paint::{bold, bytes, color, dim, look, popup, quota, rate};
 use crate::ledger::counters::Counters;
 use crate::ledger::record::BackendKind;
-use crate::render::screen::{Look, cut};
+use crate::render::screen::{ScreenStyle, cut};
 
 /// The widest column of names: wider ones only move the figures away from them.
 const WIDEST_NAME: u16 = 40;
@@ -150,7 +150,7 @@ fn draw_table(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
     frame.render_widget(Table::new(rows, widths).header(head).column_spacing(1), area);
 }
 
-fn sparkline(app: &App, look: &Look, row: &Row, width: usize) -> String {
+fn sparkline(app: &App, look: &ScreenStyle, row: &TopEntry, width: usize) -> String {
     let history = app.history(&row.key);
     let newest = &history[history.len().saturating_sub(width)..];
     let text = look.sparkline(&newest.iter().map(|rate| rate.map(u128::from)).collect::<Vec<_>>());

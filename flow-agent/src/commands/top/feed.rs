@@ -5,7 +5,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::Duration;
 
-use super::model::{Key, Snapshot};
+use super::model::{RowKey, TopSnapshot};
 use crate::answer::client;
 use crate::clock;
 use crate::commands::show::hours::last_24;
@@ -16,18 +16,18 @@ use crate::config::Config;
 use crate::errors;
 use crate::exit::Failure;
 use crate::ledger::unsealed::Settings;
-use crate::render::screen::first::Hour;
+use crate::render::screen::first::ChartHour;
 use crate::store::StateDir;
 
 /// What the thread has to say.
 pub enum News {
-    Answer(Box<Result<Snapshot, String>>),
-    Hours(Key, Vec<Hour>),
+    Answer(Box<Result<TopSnapshot, String>>),
+    Hours(RowKey, Vec<ChartHour>),
 }
 
 /// The thread; it ends when this is dropped.
 pub struct Feed {
-    questions: Sender<Key>,
+    questions: Sender<RowKey>,
     news: Receiver<News>,
 }
 
@@ -50,16 +50,16 @@ impl Feed {
     }
 
     /// Asks for the last 24 hours of a port or user.
-    pub fn ask(&self, key: Key) {
+    pub fn ask(&self, key: RowKey) {
         // The thread only ends with this.
         drop(self.questions.send(key));
     }
 }
 
-fn run(config: &Config, socket: &std::path::Path, interval: Duration, asked: &Receiver<Key>, tell: &Sender<News>) {
+fn run(config: &Config, socket: &std::path::Path, interval: Duration, asked: &Receiver<RowKey>, tell: &Sender<News>) {
     let mut next = clock::now().boot_ns;
     loop {
-        let answer = client::now(socket).map(Snapshot::of).map_err(|error| errors::chain(&error));
+        let answer = client::now(socket).map(TopSnapshot::of).map_err(|error| errors::chain(&error));
         if tell.send(News::Answer(Box::new(answer))).is_err() {
             return;
         }
@@ -83,10 +83,10 @@ fn run(config: &Config, socket: &std::path::Path, interval: Duration, asked: &Re
 }
 
 /// The last 24 hours of a port or user, from the files.
-fn hours(config: &Config, key: &Key) -> Result<Vec<Hour>, Failure> {
+fn hours(config: &Config, key: &RowKey) -> Result<Vec<ChartHour>, Failure> {
     let narrow = match key {
-        Key::Port(port) => Narrow { ports: Some([*port].into()), user: None },
-        Key::User(user) => Narrow { ports: None, user: Some(user.clone()) },
+        RowKey::Port(port) => Narrow { ports: Some([*port].into()), user: None },
+        RowKey::User(user) => Narrow { ports: None, user: Some(user.clone()) },
     };
     let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
     let context =

@@ -3,21 +3,21 @@
 use chrono::{DateTime, FixedOffset};
 
 use crate::ledger::counters::{Counters, Flow};
-use crate::ledger::now::{Now, Rates, UserState};
+use crate::ledger::now::{Now, QuotaStanding, Rates};
 use crate::ledger::record::BackendKind;
 use crate::render::screen::printable;
 
 /// What a row is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Key {
+pub enum RowKey {
     Port(u16),
     User(String),
 }
 
 /// A port or a user.
 #[derive(Clone, Debug)]
-pub struct Row {
-    pub key: Key,
+pub struct TopEntry {
+    pub key: RowKey,
     /// Safe to print.
     pub name: String,
     /// The owner of a port, safe to print; empty if it has none, and for users.
@@ -32,12 +32,12 @@ pub struct Row {
     pub forecast: Option<u64>,
     /// The bytes that are used, and the quota.
     pub quota: Option<(u64, u64)>,
-    pub state: Option<UserState>,
+    pub state: Option<QuotaStanding>,
     /// What was refused: of a port in the open bucket, of a user today.
     pub blocked: Option<Flow>,
 }
 
-impl Row {
+impl TopEntry {
     /// Bytes a second over about the last second, or the shortest time that is known.
     pub fn rate_in(&self) -> Option<u64> {
         self.rates.in_1s.or(self.rates.in_10s).or(self.rates.in_60s)
@@ -61,7 +61,7 @@ impl Row {
 
 /// One answer of the agent.
 #[derive(Clone, Debug)]
-pub struct Snapshot {
+pub struct TopSnapshot {
     pub node: String,
     pub at: DateTime<FixedOffset>,
     pub backend: BackendKind,
@@ -70,20 +70,20 @@ pub struct Snapshot {
     /// Of all ports together; `None` until two readings are known.
     pub rate_in: Option<u64>,
     pub rate_out: Option<u64>,
-    pub ports: Vec<Row>,
-    pub users: Vec<Row>,
+    pub ports: Vec<TopEntry>,
+    pub users: Vec<TopEntry>,
 }
 
-impl Snapshot {
+impl TopSnapshot {
     /// The rows of an answer.
     pub fn of(now: Now) -> Self {
         let port = |port: crate::ledger::now::PortNow| {
             let owner = port.user.as_deref().map(printable).unwrap_or_default();
-            Row {
+            TopEntry {
                 name: port.port.to_string(),
                 search: format!("{} {}", port.port, owner.to_lowercase()),
                 owner,
-                key: Key::Port(port.port),
+                key: RowKey::Port(port.port),
                 ports: vec![port.port],
                 rates: port.rate,
                 open: Some(port.open),
@@ -98,11 +98,11 @@ impl Snapshot {
         let user = |user: crate::ledger::now::UserNow| {
             let name = printable(&user.user);
             let ports: Vec<String> = user.ports.iter().map(u16::to_string).collect();
-            Row {
+            TopEntry {
                 search: format!("{} {}", name.to_lowercase(), ports.join(" ")),
                 name,
                 owner: String::new(),
-                key: Key::User(user.user),
+                key: RowKey::User(user.user),
                 ports: user.ports,
                 rates: user.rate,
                 open: None,
@@ -114,8 +114,8 @@ impl Snapshot {
                 blocked: user.blocked,
             }
         };
-        let ports: Vec<Row> = now.ports.into_iter().map(port).collect();
-        let sum = |of: fn(&Row) -> Option<u64>| {
+        let ports: Vec<TopEntry> = now.ports.into_iter().map(port).collect();
+        let sum = |of: fn(&TopEntry) -> Option<u64>| {
             let known = ports.iter().filter_map(of);
             // Ports that were added a moment ago have no rate yet; without any, nothing is known.
             ports.iter().any(|row| of(row).is_some()).then(|| known.fold(0_u64, u64::saturating_add))
@@ -126,8 +126,8 @@ impl Snapshot {
             backend: now.backend,
             interfaces: now.interfaces,
             attached: now.attached,
-            rate_in: sum(Row::rate_in),
-            rate_out: sum(Row::rate_out),
+            rate_in: sum(TopEntry::rate_in),
+            rate_out: sum(TopEntry::rate_out),
             users: now.users.into_iter().map(user).collect(),
             ports,
         }

@@ -6,9 +6,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::widgets::{Block, Clear};
 
 use super::app::App;
-use super::model::Row;
-use crate::ledger::now::UserState;
-use crate::render::screen::Look;
+use super::model::TopEntry;
+use crate::ledger::now::QuotaStanding;
+use crate::render::screen::ScreenStyle;
 
 /// The colour, if colours are wanted.
 pub(super) fn color(app: &App, color: Color) -> Style {
@@ -24,8 +24,8 @@ pub(super) fn dim() -> Style {
 }
 
 /// What `show` needs to know to print the same things.
-pub(super) fn look(app: &App, width: u16) -> Look {
-    Look { width: width.into(), unicode: app.unicode, color: false, units: app.units, is_piped: false }
+pub(super) fn look(app: &App, width: u16) -> ScreenStyle {
+    ScreenStyle { width: width.into(), unicode: app.unicode, color: false, units: app.units, is_piped: false }
 }
 
 pub(super) fn rate(app: &App, rate: Option<u64>) -> String {
@@ -37,11 +37,11 @@ pub(super) fn bytes(app: &App, bytes: Option<u64>) -> String {
 }
 
 /// The used part of the quota.
-pub(super) fn quota(app: &App, row: &Row) -> (String, Style) {
+pub(super) fn quota(app: &App, row: &TopEntry) -> (String, Style) {
     match row.state {
-        Some(UserState::Cut) => return ("cut".to_owned(), color(app, Color::Red)),
-        Some(UserState::Expired) => return ("expired".to_owned(), color(app, Color::Red)),
-        Some(UserState::Open | UserState::Warned) | None => {}
+        Some(QuotaStanding::Cut) => return ("cut".to_owned(), color(app, Color::Red)),
+        Some(QuotaStanding::Expired) => return ("expired".to_owned(), color(app, Color::Red)),
+        Some(QuotaStanding::Open | QuotaStanding::Warned) | None => {}
     }
     let Some((used, quota)) = row.quota.filter(|(_, quota)| *quota > 0) else { return (String::new(), dim()) };
     let percent = u128::from(used) * 100 / u128::from(quota);

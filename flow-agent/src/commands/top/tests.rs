@@ -7,14 +7,14 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::app::{Action, App, Overlay, Shown, Sort};
+use super::app::{AfterKey, App, Overlay, Shown, Sort};
 use super::draw::draw;
-use super::model::{Key, Snapshot};
+use super::model::{RowKey, TopSnapshot};
 use crate::ledger::amount::Units;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::now::{Now, OpenBucket, PortNow, Rates, UserNow};
 use crate::ledger::record::{BackendKind, CountMode, Quality};
-use crate::render::screen::first::Hour;
+use crate::render::screen::first::ChartHour;
 
 /// Ports, their owners, and what they move in a second: in, out.
 const PORTS: [(u16, Option<&str>, u64, u64); 5] = [
@@ -102,13 +102,13 @@ fn answer(second: u32) -> Now {
 fn app(shown: Shown) -> App {
     let mut app = App::new(shown, Units::default(), true, false);
     for second in 1..=4 {
-        app.take(Ok(Snapshot::of(answer(second))));
+        app.take(Ok(TopSnapshot::of(answer(second))));
     }
     app
 }
 
-fn press(app: &mut App, keys: &[KeyCode]) -> Action {
-    keys.iter().fold(Action::Nothing, |_, key| app.key(KeyEvent::new(*key, KeyModifiers::NONE)))
+fn press(app: &mut App, keys: &[KeyCode]) -> AfterKey {
+    keys.iter().fold(AfterKey::Nothing, |_, key| app.key(KeyEvent::new(*key, KeyModifiers::NONE)))
 }
 
 /// What is on a screen of that size, the row of the cursor marked by `>`.
@@ -140,13 +140,13 @@ fn screens_of_both_sizes() {
 #[test]
 fn help_and_details_lie_over_the_table() {
     let mut app = app(Shown::Ports);
-    assert_eq!(press(&mut app, &[KeyCode::Char('?')]), Action::Nothing);
+    assert_eq!(press(&mut app, &[KeyCode::Char('?')]), AfterKey::Nothing);
     let mut text = screen(&mut app, 80, 24);
     press(&mut app, &[KeyCode::Esc]);
     let action = press(&mut app, &[KeyCode::Enter]);
-    assert_eq!(action, Action::ReadHours(Key::Port(443)));
-    let hour = |hour: u128| Hour { label: format!("{hour:02}"), bytes: (hour != 3).then_some((hour, 2 * hour)) };
-    app.hours = Some((Key::Port(443), (0..24).map(hour).collect()));
+    assert_eq!(action, AfterKey::ReadHours(RowKey::Port(443)));
+    let hour = |hour: u128| ChartHour { label: format!("{hour:02}"), bytes: (hour != 3).then_some((hour, 2 * hour)) };
+    app.hours = Some((RowKey::Port(443), (0..24).map(hour).collect()));
     text += &screen(&mut app, 80, 24);
     insta::assert_snapshot!(text);
 }
@@ -161,7 +161,7 @@ fn rows_are_sorted_and_what_is_not_known_comes_last() {
     assert_eq!(names(&app)[0], "8391");
     let mut next = answer(5);
     next.ports[0].rate = Rates::default();
-    app.take(Ok(Snapshot::of(next)));
+    app.take(Ok(TopSnapshot::of(next)));
     press(&mut app, &[KeyCode::Char('r')]);
     assert_eq!(names(&app), ["8388", "8389", "8391", "8390", "443"]);
     assert_eq!(app.sort, Sort::Rate);
@@ -185,7 +185,7 @@ fn a_filter_is_applied_while_it_is_typed() {
 fn a_frozen_screen_waits_and_then_shows_the_newest() {
     let mut app = app(Shown::Ports);
     press(&mut app, &[KeyCode::Char(' ')]);
-    app.take(Ok(Snapshot::of(answer(9))));
+    app.take(Ok(TopSnapshot::of(answer(9))));
     assert!(screen(&mut app, 80, 24).contains("16:23:34"));
     press(&mut app, &[KeyCode::Char(' ')]);
     assert!(screen(&mut app, 80, 24).contains("16:23:39"));
@@ -198,7 +198,7 @@ fn the_cursor_stays_with_its_row() {
     assert_eq!(app.selected_row().unwrap().name, "8388");
     let mut next = answer(5);
     next.ports[1].rate = Rates::default();
-    app.take(Ok(Snapshot::of(next)));
+    app.take(Ok(TopSnapshot::of(next)));
     assert_eq!((app.selected_row().unwrap().name.as_str(), app.selected), ("8388", 4));
     press(&mut app, &[KeyCode::End, KeyCode::Down, KeyCode::PageDown]);
     assert_eq!(app.selected, 4);
@@ -210,7 +210,7 @@ fn an_agent_that_does_not_answer_is_named_and_the_rows_stay() {
     app.take(Err("nobody answers at `/run/flow-agent/x.sock`".to_owned()));
     let shown = screen(&mut app, 80, 24);
     assert!(shown.contains("nobody answers") && shown.contains("alice"), "{shown}");
-    app.take(Ok(Snapshot::of(answer(5))));
+    app.take(Ok(TopSnapshot::of(answer(5))));
     assert!(!screen(&mut app, 80, 24).contains("nobody answers"));
 }
 
@@ -225,7 +225,7 @@ fn every_size_and_every_key_is_survived() {
         press(&mut app, &[KeyCode::Esc, KeyCode::Enter, KeyCode::Esc, KeyCode::Tab]);
         screen(&mut app, width, height);
     }
-    assert_eq!(app.key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), Action::Quit);
+    assert_eq!(app.key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL)), AfterKey::Quit);
     assert_eq!(app.overlay, Overlay::None);
 }
 
@@ -235,8 +235,8 @@ fn every_port_at_once_is_no_burden() {
     let line = all.ports[0].clone();
     all.ports = (1..=65_530).map(|port| PortNow { port, ..line.clone() }).collect();
     let mut app = App::new(Shown::Ports, Units::default(), true, false);
-    app.take(Ok(Snapshot::of(all.clone())));
-    app.take(Ok(Snapshot::of(all)));
+    app.take(Ok(TopSnapshot::of(all.clone())));
+    app.take(Ok(TopSnapshot::of(all)));
     press(&mut app, &[KeyCode::End]);
     assert_eq!(app.selected_row().unwrap().name, "65530");
     press(&mut app, &[KeyCode::Char('/'), KeyCode::Char('6'), KeyCode::Char('5'), KeyCode::Char('5')]);

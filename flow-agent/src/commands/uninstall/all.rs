@@ -5,7 +5,7 @@ use std::io;
 use anyhow::Context as _;
 
 use crate::backend::{BackendError, ebpf, iptables};
-use crate::commands::instances::{self, Found, Instance, Key};
+use crate::commands::instances::{self, Instance, InstanceKey, InstancePart};
 use crate::commands::output;
 use crate::config::Config;
 use crate::errors::chain;
@@ -37,11 +37,13 @@ pub(super) fn execute(config: &Config, yes: bool) -> Result<Code, Failure> {
     let mut failed = None;
     for found in found {
         let removed = match &found {
-            Found::Instance(Instance { is_ours: true, key: Key::Id(id), .. }) => super::remove_own(config, &state, id),
-            Found::Instance(Instance { key, rules, .. }) => {
+            InstancePart::Instance(Instance { is_ours: true, key: InstanceKey::Id(id), .. }) => {
+                super::remove_own(config, &state, id)
+            }
+            InstancePart::Instance(Instance { key, rules, .. }) => {
                 remove(config, key, !rules.is_empty()).map_err(Failure::from)
             }
-            Found::Stray(stray) => {
+            InstancePart::Stray(stray) => {
                 let what = format!("counter on {} ({})", stray.interface, stray.direction);
                 ebpf::remove_stray(stray).map(|()| vec![what]).map_err(Failure::from)
             }
@@ -70,10 +72,10 @@ fn is_agreed() -> Result<bool, Failure> {
     Ok(answer.trim() == "yes")
 }
 
-fn remove(config: &Config, key: &Key, has_rules: bool) -> Result<Vec<String>, BackendError> {
+fn remove(config: &Config, key: &InstanceKey, has_rules: bool) -> Result<Vec<String>, BackendError> {
     let (mut removed, tag) = match key {
-        Key::Id(id) => (ebpf::uninstall(&config.bpffs, id)?, iptables::instance_tag(id)),
-        Key::Tag(tag) => (Vec::new(), tag.clone()),
+        InstanceKey::Id(id) => (ebpf::uninstall(&config.bpffs, id)?, iptables::instance_tag(id)),
+        InstanceKey::Tag(tag) => (Vec::new(), tag.clone()),
     };
     if has_rules {
         removed.extend(iptables::uninstall_tag(&tag)?);

@@ -5,14 +5,14 @@ use crate::gather::ssh;
 
 /// The program that fetches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Client {
+pub enum CopyProgram {
     Scp,
     /// `sftp -b`
     Sftp,
 }
 
 /// Asks the system's ssh for its version; also returns that, such as `OpenSSH_9.2p1`.
-pub async fn client() -> (Client, String) {
+pub async fn client() -> (CopyProgram, String) {
     match ssh::run("ssh", &["-V".into()], None).await {
         Ok(ended) => {
             let said = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -22,15 +22,15 @@ pub async fn client() -> (Client, String) {
         // Every node that needs it will report that it is missing.
         Err(error) => {
             tracing::debug!(%error, "the version of ssh is not known");
-            (Client::Scp, "ssh".to_owned())
+            (CopyProgram::Scp, "ssh".to_owned())
         }
     }
 }
 
 /// `OpenSSH_8.4p1` is too old. A version that cannot be read is taken for a newer one.
-fn of_version(version: &str) -> Client {
+fn of_version(version: &str) -> CopyProgram {
     let number = version.strip_prefix("OpenSSH_").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
-    if number.is_some_and(|number| number < 9) { Client::Sftp } else { Client::Scp }
+    if number.is_some_and(|number| number < 9) { CopyProgram::Sftp } else { CopyProgram::Scp }
 }
 
 #[cfg(test)]
@@ -40,12 +40,12 @@ mod tests {
     #[test]
     fn an_scp_from_before_openssh_9_is_not_used() {
         for (version, client) in [
-            ("OpenSSH_8.4p1", Client::Sftp),
-            ("OpenSSH_7.9p1", Client::Sftp),
-            ("OpenSSH_9.2p1", Client::Scp),
-            ("OpenSSH_10.0p2", Client::Scp),
-            ("Dropbear", Client::Scp),
-            ("", Client::Scp),
+            ("OpenSSH_8.4p1", CopyProgram::Sftp),
+            ("OpenSSH_7.9p1", CopyProgram::Sftp),
+            ("OpenSSH_9.2p1", CopyProgram::Scp),
+            ("OpenSSH_10.0p2", CopyProgram::Scp),
+            ("Dropbear", CopyProgram::Scp),
+            ("", CopyProgram::Scp),
         ] {
             assert_eq!(of_version(version), client, "{version}");
         }

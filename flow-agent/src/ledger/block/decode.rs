@@ -10,7 +10,7 @@ use std::ops::Range;
 use serde::Deserialize;
 
 use super::Block;
-use super::fault::{Damage, Fault};
+use super::fault::{BlockDamage, Fault};
 use super::kind::BlockKind;
 use super::waiting::Waiting;
 use crate::ledger::record::{Kind, VERSION};
@@ -24,7 +24,7 @@ pub const MAX_LINES: usize = 1 << 17;
 
 /// A whole block and its place in the file.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found<K: BlockKind> {
+pub struct FoundBlock<K: BlockKind> {
     pub block: Block<K>,
     /// The number of its first line, from 1.
     pub line: u64,
@@ -34,16 +34,16 @@ pub struct Found<K: BlockKind> {
 
 /// The result of reading up to a seal.
 #[derive(Debug)]
-pub enum Event<K: BlockKind> {
-    Block(Found<K>),
-    Damage(Damage),
+pub enum BlockEvent<K: BlockKind> {
+    Block(FoundBlock<K>),
+    Damage(BlockDamage),
 }
 
 /// Lines without a seal at the end of a file, which must be cut off before anything is appended.
 #[derive(Debug)]
 pub struct Tail {
     /// Its place and what is wrong.
-    pub damage: Damage,
+    pub damage: BlockDamage,
     /// Whether its last line has no newline because writing it was interrupted.
     pub torn: bool,
 }
@@ -80,7 +80,7 @@ impl<K: BlockKind> Decoder<K> {
     }
 
     /// Reads the next bytes of the file and returns the blocks that they complete.
-    pub fn feed(&mut self, bytes: &[u8]) -> Vec<Event<K>> {
+    pub fn feed(&mut self, bytes: &[u8]) -> Vec<BlockEvent<K>> {
         let mut events = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -101,7 +101,7 @@ impl<K: BlockKind> Decoder<K> {
     }
 
     /// Rejects what waits for its seal, because the rest of the file cannot be decompressed.
-    pub fn break_off(mut self) -> Damage {
+    pub fn break_off(mut self) -> BlockDamage {
         self.waiting.drop_line(self.partial.len() + self.dropped, Fault::Compression);
         self.waiting.reject::<K>(None).expect("at least the line that was just dropped is waiting")
     }
@@ -126,11 +126,11 @@ impl<K: BlockKind> Decoder<K> {
         }
     }
 
-    fn assembled(&mut self, events: &mut Vec<Event<K>>) {
+    fn assembled(&mut self, events: &mut Vec<BlockEvent<K>>) {
         if self.dropped > 0 {
             self.waiting.drop_line(self.dropped, Fault::TooLong { limit: MAX_LINE_BYTES });
             self.dropped = 0;
-            events.extend(self.waiting.reject::<K>(None).map(Event::Damage));
+            events.extend(self.waiting.reject::<K>(None).map(BlockEvent::Damage));
         } else {
             let line = std::mem::take(&mut self.partial);
             self.line(&line, events);
@@ -141,7 +141,7 @@ impl<K: BlockKind> Decoder<K> {
     }
 
     /// Handles one line including its newline.
-    fn line(&mut self, mut line: &[u8], events: &mut Vec<Event<K>>) {
+    fn line(&mut self, mut line: &[u8], events: &mut Vec<BlockEvent<K>>) {
         loop {
             if line.starts_with(K::BEGIN) {
                 return self.wait(line, None, events);
@@ -159,29 +159,29 @@ impl<K: BlockKind> Decoder<K> {
         }
     }
 
-    fn wait(&mut self, line: &[u8], fault: Option<Fault>, events: &mut Vec<Event<K>>) {
+    fn wait(&mut self, line: &[u8], fault: Option<Fault>, events: &mut Vec<BlockEvent<K>>) {
         let too_long = self.waiting.bytes().len() + line.len() > K::MAX_BYTES;
         if too_long || self.waiting.len() >= MAX_LINES {
             let fault =
                 if too_long { Fault::TooLong { limit: K::MAX_BYTES } } else { Fault::TooMany { limit: MAX_LINES } };
-            events.extend(self.waiting.reject::<K>(Some((self.waiting.next_line(), fault))).map(Event::Damage));
+            events.extend(self.waiting.reject::<K>(Some((self.waiting.next_line(), fault))).map(BlockEvent::Damage));
         }
         self.waiting.take(line, fault);
     }
 
-    fn seal(&mut self, line: &[u8], events: &mut Vec<Event<K>>) {
+    fn seal(&mut self, line: &[u8], events: &mut Vec<BlockEvent<K>>) {
         let number = self.waiting.next_line();
         let seal = match read_seal::<K>(line) {
             Ok(seal) => seal,
             Err(fault) => {
                 self.waiting.take(line, None);
-                events.extend(self.waiting.reject::<K>(Some((number, fault))).map(Event::Damage));
+                events.extend(self.waiting.reject::<K>(Some((number, fault))).map(BlockEvent::Damage));
                 return;
             }
         };
         let count = usize::try_from(K::digest(&seal).0).unwrap_or(usize::MAX);
         if let Some(extra) = self.waiting.len().checked_sub(count).filter(|extra| *extra > 0) {
-            events.extend(self.waiting.reject_first::<K>(extra).map(Event::Damage));
+            events.extend(self.waiting.reject_first::<K>(extra).map(BlockEvent::Damage));
         }
         let result = self.lines_under(&seal, number);
         let (first_line, begin) = (self.waiting.first_line(), self.waiting.offset());
@@ -190,13 +190,13 @@ impl<K: BlockKind> Decoder<K> {
             Ok(lines) => {
                 let bytes = begin..self.waiting.end();
                 self.waiting.clear();
-                events.push(Event::Block(Found { block: Block { lines, seal }, line: first_line, bytes }));
+                events.push(BlockEvent::Block(FoundBlock { block: Block { lines, seal }, line: first_line, bytes }));
             }
             Err(culprit) => {
                 let damage = self.waiting.reject::<K>(Some(culprit));
                 // The time in the seal, whose own checksum is right, is more reliable than that in the damaged lines.
-                let damage = damage.map(|damage| Damage { span: K::seal_span(&seal).or(damage.span), ..damage });
-                events.extend(damage.map(Event::Damage));
+                let damage = damage.map(|damage| BlockDamage { span: K::seal_span(&seal).or(damage.span), ..damage });
+                events.extend(damage.map(BlockEvent::Damage));
             }
         }
     }

@@ -46,7 +46,7 @@ pub enum Fault {
 
 /// Rejected lines, with their place and the reason.
 #[derive(Debug)]
-pub struct Damage {
+pub struct BlockDamage {
     /// The number of the faulty line, from 1; for lines without a seal, that of the first.
     pub line: u64,
     /// The bytes of all whole lines that were rejected.

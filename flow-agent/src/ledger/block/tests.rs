@@ -77,8 +77,8 @@ fn day(number: u32, lines: u16) -> DayBlock {
 }
 
 struct Outcome<K: BlockKind> {
-    found: Vec<Found<K>>,
-    damages: Vec<Damage>,
+    found: Vec<FoundBlock<K>>,
+    damages: Vec<BlockDamage>,
     tail: Option<Tail>,
 }
 
@@ -87,7 +87,7 @@ impl<K: BlockKind> Outcome<K> {
         self.found.iter().map(|found| found.block.clone()).collect()
     }
 
-    fn only_damage(&self) -> &Damage {
+    fn only_damage(&self) -> &BlockDamage {
         assert_eq!(self.damages.len(), 1, "{:?}", self.damages);
         &self.damages[0]
     }
@@ -99,8 +99,8 @@ fn decode_in<K: BlockKind>(bytes: &[u8], chunk: usize) -> Outcome<K> {
     for chunk in bytes.chunks(chunk) {
         for event in decoder.feed(chunk) {
             match event {
-                Event::Block(block) => found.push(block),
-                Event::Damage(damage) => damages.push(damage),
+                BlockEvent::Block(block) => found.push(block),
+                BlockEvent::Damage(damage) => damages.push(damage),
             }
         }
     }
@@ -357,7 +357,7 @@ fn lines_without_number_take_bounded_memory() {
     assert!(decoder.waiting.len() <= 1 << 17);
     assert_eq!(events.len(), 3);
     for event in events {
-        let Event::Damage(damage) = event else { panic!("a block of nothing") };
+        let BlockEvent::Damage(damage) = event else { panic!("a block of nothing") };
         assert!(matches!(damage.fault, Fault::TooMany { .. }));
         assert_eq!(damage.lines, 1 << 17);
     }

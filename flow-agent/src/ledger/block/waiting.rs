@@ -1,6 +1,6 @@
 //! The raw lines that wait for their seal, and their place in the file.
 
-use super::fault::{Damage, Fault};
+use super::fault::{BlockDamage, Fault};
 use super::kind::BlockKind;
 
 /// Lines whose seal has not been read yet.
@@ -87,19 +87,19 @@ impl Waiting {
     }
 
     /// Rejects all lines because of `culprit`, of the first faulty line or, without either, of the missing seal.
-    pub(super) fn reject<K: BlockKind>(&mut self, culprit: Option<(u64, Fault)>) -> Option<Damage> {
+    pub(super) fn reject<K: BlockKind>(&mut self, culprit: Option<(u64, Fault)>) -> Option<BlockDamage> {
         if self.starts.is_empty() {
             return None;
         }
         let (line, fault) = culprit.or_else(|| self.take_fault()).unwrap_or((self.first_line, Fault::Unsealed));
         let span = self.lines().find_map(|(_, line)| K::span(&serde_json::from_slice(line).ok()?));
-        let damage = Damage { line, bytes: self.offset..self.end, lines: self.starts.len() as u64, span, fault };
+        let damage = BlockDamage { line, bytes: self.offset..self.end, lines: self.starts.len() as u64, span, fault };
         self.clear();
         Some(damage)
     }
 
     /// Rejects the first `count` lines, which belong to no seal.
-    pub(super) fn reject_first<K: BlockKind>(&mut self, count: usize) -> Option<Damage> {
+    pub(super) fn reject_first<K: BlockKind>(&mut self, count: usize) -> Option<BlockDamage> {
         let cut = self.starts.get(count).copied().unwrap_or(self.bytes.len());
         let mut first = Self { offset: self.offset, first_line: self.first_line, ..Self::default() };
         first.bytes = self.bytes.drain(..cut).collect();

@@ -37,7 +37,7 @@ fn what_is_no_figure_is_no_zero_and_what_is_two_is_none() {
     let imported =
         import("2017/09/01_13:00:07 port:8388\n2017/09/01_13:00:08 port:443 10 4433\n2017/09/01_13:00:09 port:80 0\n");
     assert_eq!(hours(&imported), ["09-01 12 80 0"]);
-    assert_eq!(imported.doubts, [(1, Doubt::NoFigure), (2, Doubt::Ambiguous { count: 2 })]);
+    assert_eq!(imported.doubts, [(1, LegacyDoubt::NoFigure), (2, LegacyDoubt::Ambiguous { count: 2 })]);
 }
 
 #[test]
@@ -55,13 +55,13 @@ fn every_line_of_a_port_that_begins_another_is_in_doubt_and_so_is_every_line_of_
         hours(&imported),
         ["09-01 12 80 1", "09-01 12 4433 5", "09-01 13 443 15", "09-02 00 4433 7", "09-02 00 44330 8"]
     );
-    let prefix = |port, others: &[u16]| Doubt::Prefix { port, others: others.to_owned() };
+    let prefix = |port, others: &[u16]| LegacyDoubt::Prefix { port, others: others.to_owned() };
     let mut doubts = imported.doubts;
     doubts.sort_by_key(|(line, _)| *line);
     assert_eq!(
         doubts,
         [
-            (1, Doubt::Ambiguous { count: 2 }),
+            (1, LegacyDoubt::Ambiguous { count: 2 }),
             (2, prefix(4433, &[443, 44330])),
             (4, prefix(443, &[4433, 44330])),
             (5, prefix(4433, &[443, 44330])),
@@ -75,7 +75,7 @@ fn every_line_of_a_port_that_begins_another_is_in_doubt_and_so_is_every_line_of_
 fn figures_that_cannot_be_added_are_named() {
     let imported = import("2017/09/01_13:00:07 port:443 18446744073709551615\n2017/09/01_13:05:07 port:443 1\n");
     assert!(imported.buckets.is_empty());
-    assert_eq!(imported.doubts, [1, 2].map(|line| (line, Doubt::TooMany { port: 443 })));
+    assert_eq!(imported.doubts, [1, 2].map(|line| (line, LegacyDoubt::TooMany { port: 443 })));
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_copy_counts_once_and_two_readings_add_up() {
     assert_eq!(hours(&import(twice)), ["09-01 12 443 12"]);
     let imported = import("2017/09/01_13:00:07 port:443 5\n2017/09/01_13:00:07 port:443 6\n");
     assert!(imported.buckets.is_empty());
-    assert_eq!(imported.doubts, [1, 2].map(|line| (line, Doubt::Contradiction { port: 443 })));
+    assert_eq!(imported.doubts, [1, 2].map(|line| (line, LegacyDoubt::Contradiction { port: 443 })));
 }
 
 #[test]
@@ -92,14 +92,14 @@ fn a_days_sum_is_taken_only_where_its_hours_are_not_known() {
     let imported = import("170901  port:443 500\n170902  port:443 7\n2017/09/01_13:00:07 port:443 100\n");
     assert_eq!(hours(&imported), ["09-01 12 443 100", "09-02 00 443 7"]);
     assert_eq!(imported.buckets[1].seal.end.to_rfc3339(), "2017-09-03T00:00:00+08:00");
-    assert_eq!(imported.doubts, [(1, Doubt::KnownByTheHour)]);
+    assert_eq!(imported.doubts, [(1, LegacyDoubt::KnownByTheHour)]);
 }
 
 #[test]
 fn what_is_off_the_hour_is_taken_and_named() {
     let imported = import("2017/09/01_13:37:00 port:443 5\n2017/09/01_13:58:00 port:443 6\n");
     assert_eq!(hours(&imported), ["09-01 12 443 5", "09-01 13 443 6"]);
-    assert_eq!(imported.doubts, [(1, Doubt::OffTheHour { minutes: 37 })]);
+    assert_eq!(imported.doubts, [(1, LegacyDoubt::OffTheHour { minutes: 37 })]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_time_that_the_clock_never_showed_is_named() {
     let mut import = Import::new(chrono_tz::Europe::Paris);
     import.take("2017/03/26_02:00:05 port:443 5", 1);
     let imported = import.finish("fr-1");
-    assert_eq!(imported.doubts, [(1, Doubt::NoSuchTime { zone: chrono_tz::Europe::Paris })]);
+    assert_eq!(imported.doubts, [(1, LegacyDoubt::NoSuchTime { zone: chrono_tz::Europe::Paris })]);
 }
 
 #[test]
@@ -127,5 +127,5 @@ fn a_year_that_no_file_of_ours_can_bear_is_no_line_of_these_logs() {
     );
     assert!(imported.buckets.is_empty());
     assert_eq!(imported.doubts.len(), 4);
-    assert!(imported.doubts.iter().all(|(_, doubt)| *doubt == Doubt::Unknown), "{:?}", imported.doubts);
+    assert!(imported.doubts.iter().all(|(_, doubt)| *doubt == LegacyDoubt::Unknown), "{:?}", imported.doubts);
 }

@@ -13,16 +13,16 @@ use crate::ledger::counters::Counters;
 
 /// How much the ports of one user may transfer on this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Budget {
+pub struct UserBudget {
     pub user: String,
     pub ports: BTreeSet<u16>,
     /// `None` if only the time is limited.
-    pub quota: Option<Quota>,
+    pub quota: Option<MonthlyQuota>,
     /// When the user expires: nothing passes from then on.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-impl Budget {
+impl UserBudget {
     /// How many bytes its ports may still transfer when their counters are at `counters`; 0 when nothing may pass any more,
     /// `None` where only the time is limited.
     pub fn left(&self, counters: Transferred, now: DateTime<Utc>) -> Option<u64> {
@@ -39,7 +39,7 @@ impl Budget {
 
 /// A quota of the current billing month, and of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quota {
+pub struct MonthlyQuota {
     pub limit: Limit,
     /// Given beforehand, so that the month turns even if no agent runs. `None` leaves the present limit in force.
     pub next: Option<NextMonth>,
@@ -152,9 +152,9 @@ mod tests {
         assert_eq!([Limit::Both(16_401), Limit::Both(16_400), Limit::In(7_099)].map(left), [1, 0, 0]);
         assert_eq!([Limit::Out(9_900), Limit::Max(each)].map(left), [600, 1]);
         let next = Some(NextMonth { at: at(200), bytes: 5 });
-        let budget = |quota, expires_at| Budget { user: "u".into(), ports: BTreeSet::new(), quota, expires_at };
-        let quota = Some(Quota { limit: Limit::Both(0), next });
-        let left_at = |budget: &Budget| [199, 200, 300].map(|seconds| budget.left(COUNTERS, at(seconds)));
+        let budget = |quota, expires_at| UserBudget { user: "u".into(), ports: BTreeSet::new(), quota, expires_at };
+        let quota = Some(MonthlyQuota { limit: Limit::Both(0), next });
+        let left_at = |budget: &UserBudget| [199, 200, 300].map(|seconds| budget.left(COUNTERS, at(seconds)));
         assert_eq!(left_at(&budget(quota, None)), [Some(0), Some(5), Some(5)]);
         assert_eq!(left_at(&budget(quota, Some(at(300)))), [Some(0), Some(5), Some(0)]);
         assert_eq!(left_at(&budget(None, Some(at(200)))), [None, Some(0), Some(0)]);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta, Utc};
 
-use super::notice::{Event, Facts, Notice, NoticeLine, Subject};
-use super::state::{Condition, UserState};
+use super::notice::{Notice, NoticeEvent, NoticeFacts, NoticeLine, Subject};
+use super::state::{Condition, UserMonth};
 use crate::ledger::month::Month;
 use crate::ledger::record::MailState;
 
@@ -22,14 +22,14 @@ const FIRST_PAUSE: TimeDelta = TimeDelta::minutes(1);
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
 
 /// What is to be said of the users. Of several levels that were reached only the highest is named.
-pub fn of_users(users: &[UserState], warn: &[u32], today: NaiveDate) -> Vec<Notice> {
+pub fn of_users(users: &[UserMonth], warn: &[u32], today: NaiveDate) -> Vec<Notice> {
     users.iter().flat_map(|user| of_user(user, warn, today)).collect()
 }
 
-fn of_user(user: &UserState, warn: &[u32], today: NaiveDate) -> Vec<Notice> {
+fn of_user(user: &UserMonth, warn: &[u32], today: NaiveDate) -> Vec<Notice> {
     let mut notices = Vec::new();
     if let (Some(quota_bytes), Some(left_bytes)) = (user.quota_bytes, user.left_bytes) {
-        let facts = Facts::Usage {
+        let facts = NoticeFacts::Usage {
             used_bytes: user.used_bytes,
             quota_bytes,
             left_bytes,
@@ -41,13 +41,13 @@ fn of_user(user: &UserState, warn: &[u32], today: NaiveDate) -> Vec<Notice> {
             notices.push(Notice { subject, facts: facts.clone() });
         };
         if matches!(user.condition, Condition::Cut { .. }) {
-            add(Event::Cut, None);
+            add(NoticeEvent::Cut, None);
         }
         if let Some(level) = user.level(warn) {
-            add(Event::Warn, Some(level));
+            add(NoticeEvent::Warn, Some(level));
         }
         if user.used_bytes < quota_bytes && user.forecast_bytes.is_some_and(|bytes| bytes > quota_bytes) {
-            add(Event::Forecast, None);
+            add(NoticeEvent::Forecast, None);
         }
     }
     if let Some(last_day) = user.expires {
@@ -59,23 +59,23 @@ fn of_user(user: &UserState, warn: &[u32], today: NaiveDate) -> Vec<Notice> {
         };
         if let Some(level) = level {
             // Named after the month of the last day: a notice that falls into two months is sent once.
-            let subject = subject(user, Month::of(last_day), Event::Expire, Some(level));
+            let subject = subject(user, Month::of(last_day), NoticeEvent::Expire, Some(level));
             notices.push(Notice {
                 subject: Subject { day: Some(last_day), ..subject },
-                facts: Facts::Expiry { last_day },
+                facts: NoticeFacts::Expiry { last_day },
             });
         }
     }
     notices
 }
 
-fn subject(user: &UserState, month: Month, event: Event, level: Option<u32>) -> Subject {
+fn subject(user: &UserMonth, month: Month, event: NoticeEvent, level: Option<u32>) -> Subject {
     Subject { month, user: Some(user.user.clone()), event, level, node: None, day: None, quota_bytes: None }
 }
 
 /// What became of the notices of the past, by channel.
 #[derive(Clone, Debug, Default)]
-pub struct Told {
+pub struct NoticeHistory {
     by_subject: BTreeMap<(String, Subject), Progress>,
 }
 
@@ -99,16 +99,16 @@ pub enum Repeat {
 
 /// How notices are chosen that are to be sent over one channel.
 #[derive(Clone, Copy)]
-pub struct Choice<'a> {
+pub struct NoticeChoice<'a> {
     pub channel: &'a str,
-    pub takes: &'a dyn Fn(Event) -> bool,
+    pub takes: &'a dyn Fn(NoticeEvent) -> bool,
     pub repeat: Repeat,
     pub now: DateTime<Utc>,
     /// What failed is tried again without a pause.
     pub retry_now: bool,
 }
 
-impl Told {
+impl NoticeHistory {
     /// From the lines of the ledger, in their order.
     pub fn new(lines: &[NoticeLine]) -> Self {
         let mut told = Self::default();
@@ -139,15 +139,16 @@ impl Told {
     }
 
     /// Those of `notices` that are to be sent over the channel now.
-    pub fn due<'n>(&self, notices: &'n [Notice], choice: &Choice<'_>) -> Vec<&'n Notice> {
+    pub fn due<'n>(&self, notices: &'n [Notice], choice: &NoticeChoice<'_>) -> Vec<&'n Notice> {
         let is_cut = |notice: &Notice| {
             let of_user = |other: &&Notice| other.subject.user == notice.subject.user;
-            (choice.takes)(Event::Cut) && notices.iter().filter(of_user).any(|other| other.subject.event == Event::Cut)
+            (choice.takes)(NoticeEvent::Cut)
+                && notices.iter().filter(of_user).any(|other| other.subject.event == NoticeEvent::Cut)
         };
         let is_due = |notice: &&Notice| {
             let event = notice.subject.event;
             // Who is told of the cut need not be told that the quota is used up.
-            let is_said_by_cut = event == Event::Warn && is_cut(notice);
+            let is_said_by_cut = event == NoticeEvent::Warn && is_cut(notice);
             (choice.takes)(event)
                 && !is_said_by_cut
                 && !self.has_said_more(choice.channel, &notice.subject)
@@ -159,14 +160,15 @@ impl Told {
     /// Whether a higher level of the same quota was told, or may have been.
     fn has_said_more(&self, channel: &str, subject: &Subject) -> bool {
         let is_higher = |other: &Subject| {
-            other.event == Event::Warn
+            other.event == NoticeEvent::Warn
                 && other.level > subject.level
                 && (&other.user, other.month, other.quota_bytes) == (&subject.user, subject.month, subject.quota_bytes)
         };
-        subject.event == Event::Warn && self.by_subject.keys().any(|(name, other)| name == channel && is_higher(other))
+        subject.event == NoticeEvent::Warn
+            && self.by_subject.keys().any(|(name, other)| name == channel && is_higher(other))
     }
 
-    fn is_due(&self, notice: &Notice, choice: &Choice<'_>) -> bool {
+    fn is_due(&self, notice: &Notice, choice: &NoticeChoice<'_>) -> bool {
         let Some(progress) = self.progress(choice.channel, &notice.subject) else { return true };
         match (progress.state, choice.repeat) {
             (MailState::Sent, _) => return false,

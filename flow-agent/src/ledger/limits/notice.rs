@@ -9,7 +9,7 @@ use crate::ledger::record::{Kind, MailState, stamp};
 /// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Event {
+pub enum NoticeEvent {
     /// A user has used a certain part of the quota.
     Warn,
     /// A user will have used the quota up before the month ends, if it goes on like this.
@@ -28,7 +28,7 @@ pub enum Event {
     Ship,
 }
 
-impl Event {
+impl NoticeEvent {
     pub const ALL: [Self; 8] =
         [Self::Warn, Self::Forecast, Self::Cut, Self::Expire, Self::Gap, Self::Node, Self::Disk, Self::Ship];
 
@@ -54,7 +54,7 @@ pub struct Subject {
     pub month: Month,
     /// `null` where it is about a node.
     pub user: Option<String>,
-    pub event: Event,
+    pub event: NoticeEvent,
     /// Of `warn`: percent of the quota. Of `expire`: the days before the last one, 0 when that is over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
@@ -90,12 +90,12 @@ pub struct NoticeLine {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     pub subject: Subject,
-    pub facts: Facts,
+    pub facts: NoticeFacts,
 }
 
 /// The figures of a notice, as of the time when it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Facts {
+pub enum NoticeFacts {
     /// Of `warn`, `forecast` and `cut`.
     Usage { used_bytes: u64, quota_bytes: u64, left_bytes: u64, forecast_bytes: Option<u64>, is_incomplete: bool },
     /// Of `expire`: the last day.
@@ -146,7 +146,7 @@ mod tests {
             subject: Subject {
                 month: "2026-10".parse().unwrap(),
                 user: Some("ada".to_owned()),
-                event: Event::Warn,
+                event: NoticeEvent::Warn,
                 level: Some(90),
                 node: None,
                 day: None,

@@ -10,7 +10,7 @@ use crate::ledger::user::{OnQuota, User};
 
 /// How a user stands in a billing month that is not over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct UserState {
+pub struct UserMonth {
     pub user: String,
     pub month: Month,
     /// With what was granted; `None`: without a quota.
@@ -61,7 +61,7 @@ pub enum Condition {
 
 /// What is known about a user besides the configuration.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct KnownOfUser<'a> {
     /// The user's statement of the month so far.
     pub statement: Option<&'a Statement>,
     pub granted: u64,
@@ -86,9 +86,9 @@ pub struct Rules<'a> {
     pub node: Option<&'a str>,
 }
 
-impl UserState {
+impl UserMonth {
     /// How `user` stands. On a node its own share of the quota counts, on a main node the quota on all nodes together.
-    pub fn new(rules: &Rules<'_>, user: &User, known: Known<'_>) -> Self {
+    pub fn new(rules: &Rules<'_>, user: &User, known: KnownOfUser<'_>) -> Self {
         let quota = match rules.node {
             Some(node) => user.quota_on(node),
             None => user.quota_bytes,
@@ -129,7 +129,7 @@ pub fn reached(levels: &[u32], quota: u64, used: u64) -> Option<u32> {
     levels.iter().copied().filter(|level| has_reached(*level, quota, used)).max()
 }
 
-fn condition(rules: &Rules<'_>, user: &User, known: Known<'_>, quota: Option<u64>, used: u64) -> Condition {
+fn condition(rules: &Rules<'_>, user: &User, known: KnownOfUser<'_>, quota: Option<u64>, used: u64) -> Condition {
     if let Some(last) = user.expires.filter(|last| *last < rules.today) {
         return Condition::Expired { since: last.succ_opt().unwrap_or(last) };
     }
@@ -148,7 +148,7 @@ fn condition(rules: &Rules<'_>, user: &User, known: Known<'_>, quota: Option<u64
 }
 
 /// The nodes on which the user's traffic is dropped, as far as can be told from what was counted.
-fn cut_on(rules: &Rules<'_>, user: &User, known: Known<'_>, quota: Option<u64>, used: u64) -> Vec<String> {
+fn cut_on(rules: &Rules<'_>, user: &User, known: KnownOfUser<'_>, quota: Option<u64>, used: u64) -> Vec<String> {
     if user.on_quota != OnQuota::Drop {
         return Vec::new();
     }
@@ -164,7 +164,7 @@ fn cut_on(rules: &Rules<'_>, user: &User, known: Known<'_>, quota: Option<u64>, 
 }
 
 /// The day on which `quota` was used up; `None` if it was used up before, or on several nodes one by one.
-fn day_of(rules: &Rules<'_>, known: Known<'_>, quota: u64) -> Option<NaiveDate> {
+fn day_of(rules: &Rules<'_>, known: KnownOfUser<'_>, quota: u64) -> Option<NaiveDate> {
     let (mut inward, mut outward) = (0_u64, 0_u64);
     for (day, (day_in, day_out)) in rules.first_day.iter_days().zip(known.statement?.days.iter()) {
         (inward, outward) = (inward.saturating_add(*day_in), outward.saturating_add(*day_out));
@@ -231,13 +231,13 @@ mod tests {
         }
     }
 
-    fn state(rules: &Rules<'_>, user: &User, granted: u64, used_before: u64) -> UserState {
+    fn state(rules: &Rules<'_>, user: &User, granted: u64, used_before: u64) -> UserMonth {
         let statement = statement();
-        UserState::new(rules, user, known(&statement, granted, used_before))
+        UserMonth::new(rules, user, known(&statement, granted, used_before))
     }
 
-    fn known(statement: &Statement, granted: u64, used_before: u64) -> Known<'_> {
-        Known {
+    fn known(statement: &Statement, granted: u64, used_before: u64) -> KnownOfUser<'_> {
+        KnownOfUser {
             statement: Some(statement),
             granted,
             used_before,
@@ -285,12 +285,12 @@ mod tests {
         let mut statement = statement();
         // Of 950 bytes 50 are left, and a larger packet came on the third day; on the fourth nothing passed.
         statement.days.push((0, 0));
-        let refused = Known { is_refused: true, ..known(&statement, 0, 0) };
+        let refused = KnownOfUser { is_refused: true, ..known(&statement, 0, 0) };
         let rules = Rules { today: day(4), ..rules(Some("hk-1")) };
-        let state = UserState::new(&rules, &limited(950, OnQuota::Drop), refused);
+        let state = UserMonth::new(&rules, &limited(950, OnQuota::Drop), refused);
         assert_eq!(state.condition, Condition::Cut { since: Some(day(3)), nodes: vec!["hk-1".to_owned()] });
         assert_eq!(state.left_bytes, Some(50));
-        let counted = UserState::new(&rules, &limited(950, OnQuota::Count), refused);
+        let counted = UserMonth::new(&rules, &limited(950, OnQuota::Count), refused);
         assert_eq!(counted.condition, Condition::Warned { level: 90 });
     }
 

@@ -7,9 +7,9 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 use super::finality::{self, Completeness, Waiting};
-use super::owner::{Directory, Owner};
+use super::owner::{Directory, StatementOwner};
 use super::sum::{NodeMonth, OwnerSum};
-use super::{Coverage, MOST_GAPS, MonthlyReport, NodeState, NodeStatement, State, Statement};
+use super::{Coverage, Finality, MOST_GAPS, MonthlyReport, NodeState, NodeStatement, Statement};
 use crate::ledger::billing::{Billed, Price};
 use crate::ledger::block::MonthBlock;
 use crate::ledger::by_node::ByNode;
@@ -111,7 +111,7 @@ pub fn assemble(inputs: &ReportInputs<'_>, nodes: Vec<NodeOutcome<'_>>) -> Month
         zone: inputs.zone,
         made_at,
         first_made_at: is_over.then(|| waiting.since.unwrap_or(made_at)),
-        final_at: waiting.promised.or_else(|| (state == State::Provisional).then_some(final_at)),
+        final_at: waiting.promised.or_else(|| (state == Finality::Provisional).then_some(final_at)),
         state,
         rev: 0,
         draft: !is_over,
@@ -139,10 +139,10 @@ fn merge(
     inputs: &ReportInputs<'_>,
     progress: Progress,
     nodes: Vec<NodeOutcome<'_>>,
-) -> (BTreeMap<Owner, Statement>, Vec<NodeStatement>) {
-    let mut merged: BTreeMap<Owner, Statement> = BTreeMap::new();
+) -> (BTreeMap<StatementOwner, Statement>, Vec<NodeStatement>) {
+    let mut merged: BTreeMap<StatementOwner, Statement> = BTreeMap::new();
     for user in inputs.directory.users() {
-        merged.insert(Owner::User(user.name.clone()), empty(inputs, Some(user.name.clone())));
+        merged.insert(StatementOwner::User(user.name.clone()), empty(inputs, Some(user.name.clone())));
     }
     let mut sum_of_all: u128 = 0;
     let mut node_statements = Vec::new();
@@ -162,8 +162,8 @@ fn merge(
         // Each sum is freed once it is merged: a node may have tens of thousands.
         for sum in std::mem::take(&mut figures.sums) {
             let user = match &sum.owner {
-                Owner::User(name) => Some(name.clone()),
-                Owner::Port(_) => None,
+                StatementOwner::User(name) => Some(name.clone()),
+                StatementOwner::Port(_) => None,
             };
             let statement = merged.entry(sum.owner.clone()).or_insert_with(|| empty(inputs, user));
             take_in(statement, &figures.node, &sum);
@@ -247,11 +247,11 @@ fn bill(inputs: &ReportInputs<'_>, statement: &mut Statement, before: Option<&Pr
     statement.billed_bytes_before = before.map(|before| inputs.billed.bytes(before.total));
 }
 
-fn of_month_before(block: &MonthBlock) -> BTreeMap<Owner, PreviousMonth> {
+fn of_month_before(block: &MonthBlock) -> BTreeMap<StatementOwner, PreviousMonth> {
     let line = |line: &crate::ledger::record::MonthLine| {
         let owner = match &line.user {
-            Some(name) => Owner::User(name.clone()),
-            None => Owner::Port(*line.ports.first()?),
+            Some(name) => StatementOwner::User(name.clone()),
+            None => StatementOwner::Port(*line.ports.first()?),
         };
         Some((
             owner,

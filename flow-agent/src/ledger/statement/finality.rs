@@ -8,7 +8,7 @@ use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
-use super::{State, sum::NodeMonth};
+use super::{Finality, sum::NodeMonth};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::{DaySeal, Gap};
@@ -142,11 +142,11 @@ fn is_covered_to_its_end(seal: &DaySeal) -> bool {
 /// The state of a statement. `is_over` says that the month has ended, `waits` that a node which concerns the statement
 /// is
 /// not whole, and `is_overdue` that the wait is over.
-pub fn state(is_over: bool, waits: bool, is_overdue: bool) -> State {
+pub fn state(is_over: bool, waits: bool, is_overdue: bool) -> Finality {
     match (is_over, waits, is_overdue) {
-        (false, _, _) => State::InProgress,
-        (true, true, false) => State::Provisional,
-        (true, false, _) | (true, true, true) => State::Final,
+        (false, _, _) => Finality::InProgress,
+        (true, true, false) => Finality::Provisional,
+        (true, false, _) | (true, true, true) => Finality::Final,
     }
 }
 

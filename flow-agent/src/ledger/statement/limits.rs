@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::assemble::NodeOutcome;
-use super::owner::{Directory, Owner};
+use super::owner::{Directory, StatementOwner};
 use crate::ledger::block::{BlockKind, MAX_LINES, Monthly};
 use crate::ledger::counters::Counters;
 
@@ -32,14 +32,16 @@ pub fn cut_to_limits(directory: &Directory, nodes: &mut [NodeOutcome<'_>]) -> Ve
 fn cut(directory: &Directory, nodes: &mut [NodeOutcome<'_>], most_lines: usize, most_bytes: usize) -> Vec<NodeCut> {
     let mut left_out = Vec::new();
     let users = directory.users();
-    let mut owners: HashSet<Owner> = users.iter().map(|user| Owner::User(user.name.clone())).collect();
+    let mut owners: HashSet<StatementOwner> =
+        users.iter().map(|user| StatementOwner::User(user.name.clone())).collect();
     let mut bytes: usize = users.iter().map(|user| statement_bytes(&user.name)).sum();
     let mut fewest_first: Vec<&mut NodeOutcome<'_>> = nodes.iter_mut().collect();
     fewest_first.sort_by_key(|node| node.figures.sums.len());
     for node in fewest_first {
         node.figures.stop_adding();
         let sums = &node.figures.sums;
-        let new: Vec<&Owner> = sums.iter().map(|sum| &sum.owner).filter(|owner| !owners.contains(owner)).collect();
+        let new: Vec<&StatementOwner> =
+            sums.iter().map(|sum| &sum.owner).filter(|owner| !owners.contains(owner)).collect();
         let statements = new.iter().map(|owner| statement_bytes(name(owner))).sum::<usize>();
         let shares = sums.iter().map(|sum| by_node_bytes(&node.figures.node, sum.total) + sum.ports.len() * PORT_BYTES);
         let added = statements + shares.sum::<usize>();
@@ -56,10 +58,10 @@ fn cut(directory: &Directory, nodes: &mut [NodeOutcome<'_>], most_lines: usize, 
     left_out
 }
 
-fn name(owner: &Owner) -> &str {
+fn name(owner: &StatementOwner) -> &str {
     match owner {
-        Owner::User(name) => name,
-        Owner::Port(_) => "",
+        StatementOwner::User(name) => name,
+        StatementOwner::Port(_) => "",
     }
 }
 

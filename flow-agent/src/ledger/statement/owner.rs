@@ -6,7 +6,7 @@ use crate::ledger::user::User;
 
 /// Who is billed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Owner {
+pub enum StatementOwner {
     /// A user by a name from the configuration, or as `NODE/NAME`.
     User(String),
     /// A port without a known owner, on all nodes together.
@@ -51,16 +51,16 @@ impl Directory {
     /// configured
     /// user of that name if that user exists on the node. Any other name, and the port's own number, belongs to the
     /// node.
-    pub fn owner(&self, node: &str, port: u16, user: Option<&str>) -> Owner {
+    pub fn owner(&self, node: &str, port: u16, user: Option<&str>) -> StatementOwner {
         match user {
             Some(name) => {
                 let is_here = self.user(name).is_some_and(|entry| entry.is_on(node)) && name != port.to_string();
-                Owner::User(if is_here { name.to_owned() } else { format!("{node}/{name}") })
+                StatementOwner::User(if is_here { name.to_owned() } else { format!("{node}/{name}") })
             }
             None => {
                 let candidates = self.by_port.get(&port).into_iter().flatten();
                 let entry = candidates.map(|index| &self.users[*index]).find(|entry| entry.is_on(node));
-                entry.map_or(Owner::Port(port), |entry| Owner::User(entry.name.clone()))
+                entry.map_or(StatementOwner::Port(port), |entry| StatementOwner::User(entry.name.clone()))
             }
         }
     }
@@ -79,8 +79,8 @@ mod tests {
         }
     }
 
-    fn named(name: &str) -> Owner {
-        Owner::User(name.to_owned())
+    fn named(name: &str) -> StatementOwner {
+        StatementOwner::User(name.to_owned())
     }
 
     #[test]
@@ -105,7 +105,7 @@ mod tests {
         let directory = Directory::new(vec![user("alice", &[443], &["hk-1"]), user("bob", &[443], &["fr-1"])]);
         assert_eq!(directory.owner("hk-1", 443, None), named("alice"));
         assert_eq!(directory.owner("fr-1", 443, None), named("bob"));
-        assert_eq!(directory.owner("us-1", 443, None), Owner::Port(443));
+        assert_eq!(directory.owner("us-1", 443, None), StatementOwner::Port(443));
         assert_eq!(directory.owner("fr-1", 443, Some("alice")), named("fr-1/alice"));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{MonthlyReport, PriorRevision, State, Statement};
+use super::{Finality, MonthlyReport, PriorRevision, Statement};
 use crate::ledger::counters::Counters;
 
 impl MonthlyReport {
@@ -16,7 +16,7 @@ impl MonthlyReport {
         let Some(mut former) = former else { return self };
         former.complete_from(&self);
         let now = self.made_at;
-        let ends = former.state == State::InProgress && self.state != State::InProgress;
+        let ends = former.state == Finality::InProgress && self.state != Finality::InProgress;
         let old_statements: HashMap<_, &Statement> = former.statements.iter().map(|old| (old.key(), old)).collect();
         for statement in &mut self.statements {
             if let Some(old) = old_statements.get(&statement.key()) {

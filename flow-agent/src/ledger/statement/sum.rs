@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, RandomState};
 
 use chrono::NaiveDate;
 
-use super::owner::{Directory, Owner};
+use super::owner::{Directory, StatementOwner};
 use crate::ledger::block::DayBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::month::Month;
@@ -67,7 +67,7 @@ pub struct NodeMonth<'d> {
     first_day: NaiveDate,
     days: usize,
     pub(super) sums: Vec<OwnerSum>,
-    by_owner: HashMap<Owner, usize>,
+    by_owner: HashMap<StatementOwner, usize>,
     /// The index into `sums` by port and by the name on the line.
     cache: HashMap<u16, Vec<(Option<String>, usize)>>,
     /// How many entries the cache has.
@@ -80,7 +80,7 @@ pub struct NodeMonth<'d> {
 /// The sums of one owner on one node.
 #[derive(Clone, Debug)]
 pub(super) struct OwnerSum {
-    pub(super) owner: Owner,
+    pub(super) owner: StatementOwner,
     pub(super) ports: BTreeSet<u16>,
     pub(super) total: Counters,
     /// Bytes in and out for each day of the month.

@@ -137,7 +137,7 @@ fn a_users_bytes_are_added_over_ports_nodes_and_days() {
     );
     let report = assemble(&inputs(&directory, Some(&price)), vec![gathered(hk), gathered(fr)]);
 
-    assert_eq!(report.state, State::Final);
+    assert_eq!(report.state, Finality::Final);
     assert!(!report.is_incomplete(1.0));
     assert_eq!(report.coverage, Coverage { seconds_covered: 2 * 31 * 86_400, seconds: 2 * 31 * 86_400 });
     let alice = statement(&report, "alice");
@@ -212,7 +212,7 @@ fn what_is_missing_is_said() {
     ];
     let report = assemble(&inputs(&directory, None), nodes);
 
-    assert_eq!(report.state, State::Provisional);
+    assert_eq!(report.state, Finality::Provisional);
     let [hk, fr, us] = &report.nodes[..] else { panic!("three nodes") };
     assert_eq!((hk.state, hk.coverage.seconds_covered), (NodeState::Gathered, 31 * 86_400 - 3_600));
     // 3,600 of 2,678,400 seconds are 0.134 %.
@@ -255,7 +255,7 @@ fn only_those_are_provisional_whom_an_open_node_concerns() {
         let state = |name| report.state_of(statement(report, name));
         ["alice", "bob", "carol", "dave", "erin", "frank"].map(state)
     };
-    use State::{Final, Provisional};
+    use Finality::{Final, Provisional};
     let before = september(&[("alice", &["hk-1"]), ("bob", &["hk-1"]), ("carol", &["fr-1"])]);
     let known = ReportInputs { before: Some(&before), ..inputs(&directory, None) };
     let report = assemble(&known, nodes());
@@ -298,7 +298,7 @@ fn a_node_behind_the_main_nodes_zone_is_waited_for() {
         la.add(&day).unwrap();
     }
     let report = assemble(&inputs(&directory, None), vec![gathered(la)]);
-    assert_eq!((report.state, report.state_of(&report.statements[0])), (State::Provisional, State::Provisional));
+    assert_eq!((report.state, report.state_of(&report.statements[0])), (Finality::Provisional, Finality::Provisional));
     assert_eq!(report.nodes[0].days_growing, [day("2026-10-31")]);
     assert!(report.nodes[0].is_incomplete(0.0));
 }
@@ -315,7 +315,7 @@ fn a_report_of_an_older_version_is_read_and_is_the_same_month_still() {
         node.as_object_mut().unwrap().remove("completeness").unwrap();
     }
     let old: MonthlyReport = serde_json::from_value(old).unwrap();
-    assert_eq!(old.state_of(&old.statements[0]), State::Final);
+    assert_eq!(old.state_of(&old.statements[0]), Finality::Final);
     assert_eq!(report_of(&directory, LATER, 100, true).revise(Some(old)), first);
 }
 
@@ -337,7 +337,7 @@ fn what_was_gathered_before_is_used_and_named() {
     let kept = NodeOutcome { why: Some("no route to host".to_owned()), ..gathered(october("hk-1", &directory, &[])) };
     let report = assemble(&inputs(&directory, None), vec![kept]);
     assert_eq!(report.nodes[0].state, NodeState::Kept);
-    assert_eq!(report.state, State::Final, "no day is missing");
+    assert_eq!(report.state, Finality::Final, "no day is missing");
     assert!(report.is_incomplete(0.0), "but the node was not reached");
 }
 
@@ -349,7 +349,7 @@ fn a_month_in_progress_counts_up_to_now() {
     figures.add(&block("2026-10-02", 43_200, Vec::new())).unwrap();
     let now = at("2026-10-02T12:00:10+08:00");
     let report = assemble(&ReportInputs { now, ..inputs(&directory, None) }, vec![gathered(figures)]);
-    assert_eq!(report.state, State::InProgress);
+    assert_eq!(report.state, Finality::InProgress);
     assert_eq!(report.coverage, Coverage { seconds_covered: 129_600, seconds: 129_610 });
     assert!(report.nodes[0].days_missing.is_empty());
 }

@@ -10,7 +10,7 @@ use lettre::transport::smtp::extension::ClientId;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
-use super::Timing;
+use super::SmtpTiming;
 use super::failure::{Failure, completed, limited};
 use super::stream::ReplyStream;
 use super::tls::{self, Tls};
@@ -27,7 +27,7 @@ pub(super) struct Connector {
     /// `None` only for a server on this machine that is used without TLS.
     pub(super) tls: Option<Tls>,
     pub(super) credentials: Option<Credentials>,
-    pub(super) timing: Timing,
+    pub(super) timing: SmtpTiming,
 }
 
 impl Connector {

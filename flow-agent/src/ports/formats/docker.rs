@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Row};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed};
 
 const EXPECTED: &str = "a JSON array of containers, as `docker inspect` prints it";
 
@@ -50,7 +50,7 @@ fn containers(text: &[u8], owner: impl Fn(&Value) -> Option<Option<String>>) -> 
     for (index, container) in containers.iter().enumerate() {
         if let Some(owner) = owner(container) {
             let name = name(container);
-            let row = Row::named("container", name.as_deref(), index);
+            let row = ListPosition::named("container", name.as_deref(), index);
             let claim = Claim { owner, detail: Detail { label: name, ..Detail::default() } };
             published(&mut listed, container, &row, &claim);
         }
@@ -58,7 +58,7 @@ fn containers(text: &[u8], owner: impl Fn(&Value) -> Option<Option<String>>) -> 
     Ok(listed)
 }
 
-fn published(listed: &mut Listed, container: &Value, row: &Row, claim: &Claim) {
+fn published(listed: &mut Listed, container: &Value, row: &ListPosition, claim: &Claim) {
     let mut add = |address: Option<&str>, port: &Value| {
         if !address.is_some_and(super::is_loopback) {
             listed.add_ranges(row, tree::port(port).map(|port| vec![port..=port]), claim);

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Detail, Listed, Row};
+use crate::ports::{Claim, Detail, ListPosition, Listed};
 
 const EXPECTED: &str = "a configuration of frps with `bindPort`";
 
@@ -52,7 +52,7 @@ impl Format for Frps {
             let claim =
                 Claim { owner: None, detail: Detail { label: Some(format!("frps {new}")), ..Detail::default() } };
             let port = tree::port(value).map(|port| vec![port..=port]);
-            listed.add_ranges(&Row::named("key", Some(new), 0), port, &claim);
+            listed.add_ranges(&ListPosition::named("key", Some(new), 0), port, &claim);
         }
         if found == 0 {
             return Err(FormatError::Shape { expected: EXPECTED, found: "no such port" });
@@ -76,7 +76,7 @@ fn proxies(object: &serde_json::Map<String, Value>) -> Result<Listed, FormatErro
             let owner = tree::text(proxy, "user").map(str::to_owned);
             let claim = Claim { owner, detail: Detail { label: name.map(str::to_owned), ..Detail::default() } };
             let port = tree::port(port).map(|port| vec![port..=port]);
-            listed.add_ranges(&Row::named("proxy", name, index), port, &claim);
+            listed.add_ranges(&ListPosition::named("proxy", name, index), port, &claim);
         }
     }
     Ok(listed)

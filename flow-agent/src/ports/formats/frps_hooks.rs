@@ -50,7 +50,7 @@ enum State {
 
 /// What became of something that frps said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum HookOutcome {
     /// The list is another one now.
     Changed,
     /// It says nothing new of ports.
@@ -78,34 +78,36 @@ impl Proxies {
     }
 
     /// Takes in the body of one of frps's requests.
-    pub fn take(&mut self, body: &[u8], now: Duration) -> Told {
+    pub fn take(&mut self, body: &[u8], now: Duration) -> HookOutcome {
         let request: Value = match serde_json::from_slice(body) {
             Ok(request) => request,
-            Err(error) => return Told::NotListed(format!("a request is not JSON: {error}")),
+            Err(error) => return HookOutcome::NotListed(format!("a request is not JSON: {error}")),
         };
         let nothing = Value::Null;
         let content = request.get("content").unwrap_or(&nothing);
         match tree::text(&request, "op") {
             Some("NewProxy") => self.open(content, now),
             Some("CloseProxy") => self.close(content, now),
-            Some(_) => Told::Nothing,
-            None => Told::NotListed("a request has no `op`".to_owned()),
+            Some(_) => HookOutcome::Nothing,
+            None => HookOutcome::NotListed("a request has no `op`".to_owned()),
         }
     }
 
-    fn open(&mut self, content: &Value, now: Duration) -> Told {
+    fn open(&mut self, content: &Value, now: Duration) -> HookOutcome {
         let name = tree::text(content, "proxy_name").unwrap_or_default();
         let Some(port) = content.get("remote_port").filter(|port| port.as_i64() != Some(0)) else {
             // Only proxies of some kinds have one; to those, frps gives a port that the API alone knows.
             return match tree::text(content, "proxy_type").is_some_and(|kind| KINDS.contains(&kind)) {
-                true => Told::NotListed(format!("proxy {name:?} leaves its port to frps; only frps's API tells which")),
-                false => Told::Nothing,
+                true => HookOutcome::NotListed(format!(
+                    "proxy {name:?} leaves its port to frps; only frps's API tells which"
+                )),
+                false => HookOutcome::Nothing,
             };
         };
         let Some(proxy) = proxy(content, port, State::Open { since: now }) else {
             return match tree::port(port) {
-                Err(error) => Told::NotListed(format!("proxy {name:?}: {error}")),
-                Ok(_) => Told::Nothing,
+                Err(error) => HookOutcome::NotListed(format!("proxy {name:?}: {error}")),
+                Ok(_) => HookOutcome::Nothing,
             };
         };
         let is_held = |other: &&Proxy| {
@@ -115,7 +117,7 @@ impl Proxies {
         };
         if let Some(holder) = self.0.iter().find(is_held) {
             let (port, holder) = (proxy.port, &holder.name);
-            return Told::NotListed(format!("proxy {name:?} asks for port {port}, which {holder:?} holds"));
+            return HookOutcome::NotListed(format!("proxy {name:?} asks for port {port}, which {holder:?} holds"));
         }
         let before = self.shown();
         // A proxy that has another port now no longer has its former one.
@@ -127,7 +129,7 @@ impl Proxies {
         self.told(&before)
     }
 
-    fn close(&mut self, content: &Value, now: Duration) -> Told {
+    fn close(&mut self, content: &Value, now: Duration) -> HookOutcome {
         let before = self.shown();
         let (name, user) = (tree::text(content, "proxy_name"), user(content));
         for proxy in &mut self.0 {
@@ -143,7 +145,7 @@ impl Proxies {
     }
 
     /// Takes out proxies that have been closed for long.
-    pub fn expire(&mut self, now: Duration) -> Told {
+    pub fn expire(&mut self, now: Duration) -> HookOutcome {
         let before = self.shown();
         let is_over = |at| now.saturating_sub(at) >= KEPT_AFTER_CLOSING;
         self.0.retain(|proxy| !matches!(proxy.state, State::Closed { at } if is_over(at)));
@@ -174,8 +176,8 @@ impl Proxies {
         self.0.iter().map(|proxy| (proxy.port, proxy.user.clone(), proxy.name.clone())).collect()
     }
 
-    fn told(&self, before: &[(u16, Option<String>, String)]) -> Told {
-        if self.shown() == before { Told::Nothing } else { Told::Changed }
+    fn told(&self, before: &[(u16, Option<String>, String)]) -> HookOutcome {
+        if self.shown() == before { HookOutcome::Nothing } else { HookOutcome::Changed }
     }
 }
 
@@ -228,13 +230,13 @@ mod tests {
     #[test]
     fn a_port_is_listed_from_its_proxy_s_opening_until_a_minute_after_its_closing() {
         let mut proxies = Proxies::default();
-        assert_eq!(proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10)), Told::Changed);
+        assert_eq!(proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10)), HookOutcome::Changed);
         assert_eq!(owners(&proxies), [ada(6000)]);
         // It stays: the client may have lost its connection, and come back.
-        assert_eq!(proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(100)), Told::Nothing);
-        assert_eq!(proxies.expire(secs(159)), Told::Nothing);
+        assert_eq!(proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(100)), HookOutcome::Nothing);
+        assert_eq!(proxies.expire(secs(159)), HookOutcome::Nothing);
         assert_eq!(owners(&proxies), [ada(6000)]);
-        assert_eq!(proxies.expire(secs(160)), Told::Changed);
+        assert_eq!(proxies.expire(secs(160)), HookOutcome::Changed);
         assert_eq!(owners(&proxies), []);
     }
 
@@ -244,11 +246,11 @@ mod tests {
         proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10));
         proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(100));
         proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(110));
-        assert_eq!(proxies.expire(secs(1_000)), Told::Nothing);
+        assert_eq!(proxies.expire(secs(1_000)), HookOutcome::Nothing);
         // The end of the former connection is told after the beginning of the next one.
         proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(2_000));
         proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(2_001));
-        assert_eq!(proxies.expire(secs(9_000)), Told::Nothing);
+        assert_eq!(proxies.expire(secs(9_000)), HookOutcome::Nothing);
         assert_eq!(owners(&proxies), [ada(6000)]);
     }
 
@@ -257,13 +259,16 @@ mod tests {
         let mut proxies = Proxies::default();
         proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10));
         let told = proxies.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(20));
-        assert_eq!(told, Told::NotListed("proxy \"bob.ssh\" asks for port 6000, which \"ada.ssh\" holds".to_owned()));
+        assert_eq!(
+            told,
+            HookOutcome::NotListed("proxy \"bob.ssh\" asks for port 6000, which \"ada.ssh\" holds".to_owned())
+        );
         // Nor may he close what is not his.
         proxies.take(&request("CloseProxy", "bob", "ada.ssh", 0), secs(21));
         proxies.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(22));
         assert_eq!(owners(&proxies), [ada(6000)]);
         proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(30));
-        assert_eq!(proxies.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(31)), Told::Changed);
+        assert_eq!(proxies.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(31)), HookOutcome::Changed);
         assert_eq!(owners(&proxies), [(6000, Some("bob".to_owned()))]);
     }
 
@@ -282,7 +287,7 @@ mod tests {
         before.take(&request("NewProxy", "", "nobody", 6001), secs(10));
         let mut after = Proxies::from_list(before.list().as_bytes()).unwrap();
         assert_eq!(owners(&after), [ada(6000), (6001, None)]);
-        assert_eq!(after.expire(secs(9_000)), Told::Nothing);
+        assert_eq!(after.expire(secs(9_000)), HookOutcome::Nothing);
         after.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(1));
         assert_eq!(owners(&after), [(6000, Some("bob".to_owned())), (6001, None)]);
     }
@@ -294,16 +299,16 @@ mod tests {
             proxies.take(json!({ "op": op, "content": content }).to_string().as_bytes(), secs(1))
         };
         let web = json!({ "proxy_name": "w", "proxy_type": "http", "custom_domains": ["a.example"] });
-        assert_eq!(take("NewProxy", web), Told::Nothing);
-        assert_eq!(take("Login", json!({ "user": "ada", "version": "0.66.0" })), Told::Nothing);
+        assert_eq!(take("NewProxy", web), HookOutcome::Nothing);
+        assert_eq!(take("Login", json!({ "user": "ada", "version": "0.66.0" })), HookOutcome::Nothing);
         let any = json!({ "proxy_name": "p", "proxy_type": "tcp", "remote_port": 0 });
         let told = "proxy \"p\" leaves its port to frps; only frps's API tells which";
-        assert_eq!(take("NewProxy", any), Told::NotListed(told.to_owned()));
+        assert_eq!(take("NewProxy", any), HookOutcome::NotListed(told.to_owned()));
         let far = json!({ "proxy_name": "p", "proxy_type": "tcp", "remote_port": 70_000 });
         let told = "proxy \"p\": port 70000 is out of range, expected 1 to 65535";
-        assert_eq!(take("NewProxy", far), Told::NotListed(told.to_owned()));
-        assert!(matches!(proxies.take(b"{\"op\":", secs(1)), Told::NotListed(_)));
-        assert!(matches!(proxies.take(b"[1]", secs(1)), Told::NotListed(_)));
+        assert_eq!(take("NewProxy", far), HookOutcome::NotListed(told.to_owned()));
+        assert!(matches!(proxies.take(b"{\"op\":", secs(1)), HookOutcome::NotListed(_)));
+        assert!(matches!(proxies.take(b"[1]", secs(1)), HookOutcome::NotListed(_)));
         assert_eq!(owners(&proxies), []);
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Format, FormatError, address, tree};
 use crate::ledger::units;
-use crate::ports::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row, only_user};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, QuotaPeriod, only_user};
 
 const EXPECTED: &str = "a gost configuration: `services`, a list of tables with `addr`";
 
@@ -26,7 +26,7 @@ impl Format for Gost {
         let mut listed = Listed::default();
         for (index, service) in tree::list(object, "services", EXPECTED)?.iter().enumerate() {
             let name = tree::text(service, "name");
-            let row = Row::named("service", name, index);
+            let row = ListPosition::named("service", name, index);
             let kind = service.get("listener").and_then(|listener| tree::text(listener, "type"));
             if kind.is_some_and(|kind| ELSEWHERE.contains(&kind)) {
                 continue;
@@ -67,7 +67,7 @@ fn owner(handler: &Value, authers: Option<&Value>) -> Option<String> {
 }
 
 /// Takes the first quota of a service that the file describes.
-fn take_quota(detail: &mut Detail, service: &Value, quotas: &[Value], row: &Row, listed: &mut Listed) {
+fn take_quota(detail: &mut Detail, service: &Value, quotas: &[Value], row: &ListPosition, listed: &mut Listed) {
     let names = service.get("quotas").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let single = tree::text(service, "quota");
     let is_named = |quota: &&Value| {
@@ -77,7 +77,7 @@ fn take_quota(detail: &mut Detail, service: &Value, quotas: &[Value], row: &Row,
     let Some(quota) = quotas.iter().find(is_named) else { return };
     if let Some(limit) = tree::text(quota, "limit") {
         match units::parse_bytes(limit) {
-            Ok(bytes) => detail.quota = Some(Quota { bytes, period: QuotaPeriod::Unlimited }),
+            Ok(bytes) => detail.quota = Some(PanelQuota { bytes, period: QuotaPeriod::Unlimited }),
             Err(_) => listed.complain(Complaint::Quota { row: row.clone(), found: limit.to_owned() }),
         }
     }

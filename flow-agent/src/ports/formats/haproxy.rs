@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, address, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Row};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed};
 
 /// Sections that end the one before them.
 const SECTIONS: [&str; 14] = [
@@ -67,7 +67,7 @@ fn add(listed: &mut Listed, text: &str, section: &str, line: usize) {
     if text.starts_with('/') {
         return;
     }
-    let row = Row::Line(line);
+    let row = ListPosition::Line(line);
     if let Some((_, rest)) = text.split_once("${") {
         let variable = rest.split('}').next().unwrap_or_default().to_owned();
         return listed.complain(Complaint::Environment { row, variable });

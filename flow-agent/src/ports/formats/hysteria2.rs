@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, address, tree};
-use crate::ports::{Claim, Detail, Listed, Row};
+use crate::ports::{Claim, Detail, ListPosition, Listed};
 
 const EXPECTED: &str = "a hysteria2 server configuration: `listen`, `auth` and `tls` or `acme`";
 
@@ -35,7 +35,7 @@ impl Format for Hysteria2 {
         }
         let label = listen.as_str().map(|listen| format!("hysteria2 {listen}"));
         let claim = Claim { owner: owner(object.get("auth")), detail: Detail { label, ..Detail::default() } };
-        listed.add_ranges(&Row::named("key", Some("listen"), 0), address::ranges(ports), &claim);
+        listed.add_ranges(&ListPosition::named("key", Some("listen"), 0), address::ranges(ports), &claim);
         Ok(listed)
     }
 }

@@ -1,7 +1,7 @@
 //! PURE: the plain list of ports: one port or range a line, then optionally a user's name; `#` begins a comment.
 
 use super::{Format, FormatError};
-use crate::ports::{Claim, Complaint, Listed, Row, spec, without_mark};
+use crate::ports::{Claim, Complaint, ListPosition, Listed, spec, without_mark};
 
 /// The plain list.
 pub struct List;
@@ -21,7 +21,7 @@ impl Format for List {
             let line = without_comment(line).trim_ascii();
             if !line.is_empty() {
                 rows += 1;
-                add(&mut listed, Row::Line(index + 1), line);
+                add(&mut listed, ListPosition::Line(index + 1), line);
             }
         }
         match listed.owners.is_empty() && rows > 0 {
@@ -31,7 +31,7 @@ impl Format for List {
     }
 }
 
-fn add(listed: &mut Listed, row: Row, line: &[u8]) {
+fn add(listed: &mut Listed, row: ListPosition, line: &[u8]) {
     let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
     let (ports, name) = line.split_at(end);
     let ports = match spec::range(&String::from_utf8_lossy(ports)) {

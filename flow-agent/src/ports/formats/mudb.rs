@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row, without_mark};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, QuotaPeriod, without_mark};
 
 const EXPECTED: &str = "a JSON array of objects with `port` and `user`";
 
@@ -43,7 +43,7 @@ impl Format for Mudb {
                 Value::Number(number) => Some(number.to_string()),
                 Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
             };
-            let row = Row::named("user", name.as_deref(), index);
+            let row = ListPosition::named("user", name.as_deref(), index);
             match port {
                 Value::Null => listed.complain(Complaint::NoPort { row, key: "port" }),
                 port => match tree::port(&port) {
@@ -60,7 +60,7 @@ impl Format for Mudb {
 }
 
 /// Bytes, which hold until somebody sets the proxy's own counters back to zero.
-fn quota(transfer_enable: &Value, row: &Row, listed: &mut Listed) -> Option<Quota> {
+fn quota(transfer_enable: &Value, row: &ListPosition, listed: &mut Listed) -> Option<PanelQuota> {
     if transfer_enable.is_null() {
         return None;
     }
@@ -69,7 +69,7 @@ fn quota(transfer_enable: &Value, row: &Row, listed: &mut Listed) -> Option<Quot
     if bytes.is_none() {
         listed.complain(Complaint::Quota { row: row.clone(), found: transfer_enable.to_string() });
     }
-    bytes.map(|bytes| Quota { bytes, period: QuotaPeriod::Unlimited })
+    bytes.map(|bytes| PanelQuota { bytes, period: QuotaPeriod::Unlimited })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, address, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Row};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed};
 
 /// `nginx.conf`, or a file that its `stream` block includes.
 pub struct NginxStream;
@@ -87,7 +87,7 @@ impl Server {
                 continue;
             }
             let claim = Claim { owner: None, detail: Detail { label: label.clone(), ..Detail::default() } };
-            listed.add_ranges(&Row::Line(line), address::ranges(ports), &claim);
+            listed.add_ranges(&ListPosition::Line(line), address::ranges(ports), &claim);
         }
     }
 }

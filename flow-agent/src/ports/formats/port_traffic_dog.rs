@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Format, FormatError, tree};
 use crate::ledger::units;
-use crate::ports::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, QuotaPeriod};
 
 const EXPECTED: &str = "a JSON object with `ports`, an object whose keys are ports";
 
@@ -26,7 +26,7 @@ impl Format for PortTrafficDog {
         };
         let mut listed = Listed::default();
         for (index, (key, settings)) in ports.iter().enumerate() {
-            let row = Row::named("port", Some(key), index);
+            let row = ListPosition::named("port", Some(key), index);
             let ranges = match tree::ranges(&Value::String(key.clone())) {
                 Ok(ranges) => ranges,
                 Err(error) => {
@@ -46,7 +46,7 @@ impl Format for PortTrafficDog {
 }
 
 /// The quota of a port, or of all ports of a range together.
-fn quota(settings: &Value, row: &Row, listed: &mut Listed) -> Option<Quota> {
+fn quota(settings: &Value, row: &ListPosition, listed: &mut Listed) -> Option<PanelQuota> {
     let quota = settings.get("quota")?;
     if quota.get("enabled").and_then(Value::as_bool) == Some(false) {
         return None;
@@ -59,7 +59,7 @@ fn quota(settings: &Value, row: &Row, listed: &mut Listed) -> Option<Quota> {
         listed.complain(Complaint::Quota { row: row.clone(), found: limit.to_owned() });
         return None;
     };
-    Some(Quota { bytes, period: period(quota) })
+    Some(PanelQuota { bytes, period: period(quota) })
 }
 
 /// Newer versions keep the kind of reset and its day in `reset_policy`, older ones only the day, in `reset_day`; where that

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, address, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Row};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed};
 
 const EXPECTED: &str = "a realm configuration: `endpoints`, a list of tables with `listen`";
 
@@ -20,7 +20,7 @@ impl Format for Realm {
         let mut listed = Listed::default();
         for (index, endpoint) in tree::list(object, "endpoints", EXPECTED)?.iter().enumerate() {
             let remark = tree::text(endpoint, "remark").or_else(|| tree::text(endpoint, "name"));
-            let row = Row::named("endpoint", remark, index);
+            let row = ListPosition::named("endpoint", remark, index);
             let Some(listen) = endpoint.get("listen") else {
                 listed.complain(Complaint::NoPort { row, key: "listen" });
                 continue;
@@ -56,7 +56,7 @@ fn listens_here_only(addresses: Option<&Value>) -> bool {
 fn old_listening_ports(listed: &mut Listed, ports: Option<&Value>) {
     let ports = ports.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     for (index, port) in ports.iter().enumerate() {
-        listed.add_ranges(&Row::named("listening_ports", None, index), tree::ranges(port), &Claim::default());
+        listed.add_ranges(&ListPosition::named("listening_ports", None, index), tree::ranges(port), &Claim::default());
     }
 }
 

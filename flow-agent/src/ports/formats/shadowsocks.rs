@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Row, only_user};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, only_user};
 
 const EXPECTED: &str = "a Shadowsocks configuration: an object with `server_port`, `port_password` or `servers`";
 
@@ -21,7 +21,7 @@ impl Format for Shadowsocks {
         match object.get("port_password") {
             Some(Value::Object(ports)) => {
                 for (index, (key, _password)) in ports.iter().enumerate() {
-                    let row = Row::named("port", Some(key), index);
+                    let row = ListPosition::named("port", Some(key), index);
                     add(&mut listed, &row, &Value::String(key.clone()), Claim::default());
                 }
             }
@@ -30,11 +30,11 @@ impl Format for Shadowsocks {
         }
         // Next to `port_password` and `servers` it is a default that nobody listens on.
         if object.contains_key("server_port") && listed.owners.is_empty() && !object.contains_key("servers") {
-            server(&mut listed, &root, Row::named("server", Some("server_port"), 0));
+            server(&mut listed, &root, ListPosition::named("server", Some("server_port"), 0));
         }
         for (index, entry) in tree::list(object, "servers", EXPECTED)?.iter().enumerate() {
             let name = tree::text(entry, "remarks").or_else(|| tree::text(entry, "name"));
-            server(&mut listed, entry, Row::named("server", name.or_else(|| tree::text(entry, "id")), index));
+            server(&mut listed, entry, ListPosition::named("server", name.or_else(|| tree::text(entry, "id")), index));
         }
         Ok(listed)
     }
@@ -45,7 +45,7 @@ impl Format for Shadowsocks {
 }
 
 /// One server, which belongs to its only user, or else to the name that it has itself.
-fn server(listed: &mut Listed, entry: &Value, row: Row) {
+fn server(listed: &mut Listed, entry: &Value, row: ListPosition) {
     if entry.get("disabled").and_then(Value::as_bool) == Some(true) || is_local(entry) {
         return;
     }
@@ -68,7 +68,7 @@ fn is_local(entry: &Value) -> bool {
     address.is_some_and(super::is_loopback)
 }
 
-fn add(listed: &mut Listed, row: &Row, port: &Value, claim: Claim) {
+fn add(listed: &mut Listed, row: &ListPosition, port: &Value, claim: Claim) {
     match tree::port(port) {
         Ok(port) => listed.add(port, claim),
         Err(error) => listed.complain(Complaint::Port { row: row.clone(), error }),

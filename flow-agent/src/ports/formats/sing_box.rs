@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Row, only_user};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, only_user};
 
 const EXPECTED: &str = "a sing-box configuration: an object with `inbounds`";
 
@@ -57,7 +57,7 @@ impl Format for SingBox {
 
 fn add(listed: &mut Listed, kind: &'static str, entry: &Value, index: usize, owner: Option<String>) {
     let tag = tree::text(entry, "tag").or_else(|| tree::text(entry, "type"));
-    let row = Row::named(kind, tag, index);
+    let row = ListPosition::named(kind, tag, index);
     if tree::text(entry, "listen").is_some_and(super::is_loopback) {
         return;
     }

@@ -18,14 +18,14 @@ const MOST_CALLS: u32 = 1_000;
 const STEPS_BETWEEN_CALLS: i32 = 100_000;
 
 /// A panel's tables, and the ports in them.
-pub trait Tables: Sync {
+pub trait PanelTables: Sync {
     /// # Errors
     /// When a table or column that is needed is not there, or the database is damaged.
     fn ports(&self, database: &Connection) -> Result<Listed, FormatError>;
 }
 
 /// The ports in a database that consists of these bytes alone.
-pub fn parse(bytes: &[u8], tables: &dyn Tables) -> Result<Listed, FormatError> {
+pub fn parse(bytes: &[u8], tables: &dyn PanelTables) -> Result<Listed, FormatError> {
     const EXPECTED: &str = "an SQLite database";
     if bytes.is_empty() {
         return Err(FormatError::NoText);
@@ -59,7 +59,7 @@ fn length_in_header(bytes: &[u8]) -> Option<u64> {
 }
 
 /// What `tables` finds in one transaction, so that no change of the panel is seen half.
-pub fn query(database: &mut Connection, tables: &dyn Tables) -> Result<Listed, FormatError> {
+pub fn query(database: &mut Connection, tables: &dyn PanelTables) -> Result<Listed, FormatError> {
     // A damaged schema may name functions and modules that do harm.
     database.pragma_update(None, "trusted_schema", false)?;
     database.pragma_update(None, "cell_size_check", true)?;

@@ -6,9 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::sqlite::{self, Columns, Tables};
+use super::sqlite::{self, Columns, PanelTables};
 use super::{Format, FormatError};
-use crate::ports::{Claim, Complaint, Detail, Listed, Row, spec};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, spec};
 
 const EXPECTED: &str = "a database of shadowsocks-manager";
 
@@ -20,12 +20,12 @@ impl Format for Ssmgr {
         sqlite::parse(bytes, self)
     }
 
-    fn tables(&self) -> Option<&dyn Tables> {
+    fn tables(&self) -> Option<&dyn PanelTables> {
         Some(self)
     }
 }
 
-impl Tables for Ssmgr {
+impl PanelTables for Ssmgr {
     fn ports(&self, database: &Connection) -> Result<Listed, FormatError> {
         let mut listed = Listed::default();
         if sqlite::has_table(database, "account_plugin")? {
@@ -91,7 +91,7 @@ fn expires_at(account: &Columns<'_>) -> Option<DateTime<Utc>> {
 }
 
 fn add(listed: &mut Listed, account: &Columns<'_>, index: usize, shift: i64, claim: Claim) {
-    let row = Row::named("account", None, index);
+    let row = ListPosition::named("account", None, index);
     let Some(port) = account.integer("port") else {
         return listed.complain(Complaint::NoPort { row, key: "port" });
     };

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use serde_json::Value;
 
-use super::sqlite::{self, Columns, Tables};
+use super::sqlite::{self, Columns, PanelTables};
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Quota, QuotaPeriod, Row, spec};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, QuotaPeriod, spec};
 
 /// `x-ui.db`.
 pub struct ThreeXUi;
@@ -18,7 +18,7 @@ impl Format for ThreeXUi {
         sqlite::parse(bytes, self)
     }
 
-    fn tables(&self) -> Option<&dyn Tables> {
+    fn tables(&self) -> Option<&dyn PanelTables> {
         Some(self)
     }
 }
@@ -32,7 +32,7 @@ struct Client {
     expires_ms: i64,
 }
 
-impl Tables for ThreeXUi {
+impl PanelTables for ThreeXUi {
     fn ports(&self, database: &Connection) -> Result<Listed, FormatError> {
         if !sqlite::has_table(database, "inbounds")? {
             return Err(FormatError::Shape { expected: "a database of 3x-ui", found: "no table `inbounds`" });
@@ -83,7 +83,7 @@ fn clients_in_settings(inbound: &Columns<'_>) -> Vec<Client> {
 fn add(listed: &mut Listed, inbound: &Columns<'_>, index: usize, clients: Vec<Client>) {
     let remark = inbound.text("remark");
     let tag = inbound.text("tag");
-    let row = Row::named("inbound", remark.as_deref().or(tag.as_deref()), index);
+    let row = ListPosition::named("inbound", remark.as_deref().or(tag.as_deref()), index);
     // Those of other nodes, which this panel only manages.
     if inbound.integer("node_id").is_some_and(|node| node != 0) {
         return;
@@ -108,7 +108,7 @@ fn add(listed: &mut Listed, inbound: &Columns<'_>, index: usize, clients: Vec<Cl
     let bytes = u64::try_from(if client_bytes > 0 { client_bytes } else { total }).ok().filter(|bytes| *bytes > 0);
     let client_expires = only.map_or(0, |client| client.expires_ms);
     let expires_at = [client_expires, expires_ms].into_iter().filter(|ms| *ms > 0).min().and_then(instant);
-    let quota = bytes.zip(period(inbound)).map(|(bytes, period)| Quota { bytes, period });
+    let quota = bytes.zip(period(inbound)).map(|(bytes, period)| PanelQuota { bytes, period });
     let owner = only.and_then(|client| client.email.clone().or_else(|| remark.clone()));
     listed.add(port, Claim { owner, detail: Detail { label: remark.or(tag), quota, expires_at } });
 }

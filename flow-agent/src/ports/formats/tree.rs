@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{FormatError, json5_text};
 use crate::ports::spec::{self, SpecError};
-use crate::ports::{Complaint, Row, without_mark};
+use crate::ports::{Complaint, ListPosition, without_mark};
 
 /// Reads JSON.
 pub fn json(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
@@ -177,7 +177,7 @@ fn not_a_port(value: &Value) -> SpecError {
 }
 
 /// The port that is called `key` in a row, or the complaint about it.
-pub fn port_of(row: &Row, object: &Value, key: &'static str) -> Result<u16, Complaint> {
+pub fn port_of(row: &ListPosition, object: &Value, key: &'static str) -> Result<u16, Complaint> {
     match object.get(key) {
         None | Some(Value::Null) => Err(Complaint::NoPort { row: row.clone(), key }),
         Some(value) => port(value).map_err(|error| Complaint::Port { row: row.clone(), error }),

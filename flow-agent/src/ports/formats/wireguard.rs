@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Listed, Row};
+use crate::ports::{Claim, ListPosition, Listed};
 
 /// A file of `/etc/wireguard`.
 pub struct WireGuard;
@@ -24,7 +24,7 @@ impl Format for WireGuard {
             let value = value.trim();
             if key.trim().eq_ignore_ascii_case("ListenPort") && value != "0" {
                 let port = tree::port(&Value::String(value.to_owned())).map(|port| vec![port..=port]);
-                listed.add_ranges(&Row::Line(index + 1), port, &Claim::default());
+                listed.add_ranges(&ListPosition::Line(index + 1), port, &Claim::default());
             }
         }
         let expected = "a WireGuard configuration with an [Interface] section";

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
-use crate::ports::{Claim, Complaint, Detail, Listed, Row, only_user, without_mark};
+use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, only_user, without_mark};
 
 const EXPECTED: &str = "an Xray or V2Ray configuration: an object with `inbounds`";
 
@@ -79,7 +79,7 @@ fn read(text: &[u8]) -> Result<Value, FormatError> {
 
 fn add(listed: &mut Listed, inbound: &Value, index: usize, environment: &dyn Fn(&str) -> Option<String>) {
     let tag = tree::text(inbound, "tag");
-    let row = Row::named("inbound", tag, index);
+    let row = ListPosition::named("inbound", tag, index);
     let listen = tree::text(inbound, "listen").unwrap_or_default();
     // A path or an abstract name is a Unix socket.
     if super::is_loopback(listen) || listen.starts_with(['/', '@']) {

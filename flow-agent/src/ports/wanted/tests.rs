@@ -14,15 +14,15 @@ fn user(name: &str, ports: &[u16], nodes: &[&str]) -> User {
     }
 }
 
-fn owners(owners: &[(u16, Option<&str>)]) -> Owners {
+fn owners(owners: &[(u16, Option<&str>)]) -> PortOwners {
     owners.iter().map(|(port, user)| (*port, user.map(str::to_owned))).collect()
 }
 
-fn listed(list: &[(u16, Option<&str>)]) -> Result<Found, PortFileError> {
-    Ok(Found { listed: Listed { owners: owners(list), ..Listed::default() }, modified_at: None })
+fn listed(list: &[(u16, Option<&str>)]) -> Result<PortFileContent, PortFileError> {
+    Ok(PortFileContent { listed: Listed { owners: owners(list), ..Listed::default() }, modified_at: None })
 }
 
-fn unread(path: &str) -> (PathBuf, Result<Found, PortFileError>) {
+fn unread(path: &str) -> (PathBuf, Result<PortFileContent, PortFileError>) {
     let path = PathBuf::from(path);
     (path.clone(), Err(PortFileError { path, source: Problem::NotAFile }))
 }
@@ -43,8 +43,8 @@ fn ephemeral(reserved: &[u16]) -> Ephemeral {
 struct Case {
     config: PortsConfig,
     users: Vec<User>,
-    files: Vec<(PathBuf, Result<Found, PortFileError>)>,
-    last_good: BTreeMap<PathBuf, Owners>,
+    files: Vec<(PathBuf, Result<PortFileContent, PortFileError>)>,
+    last_good: BTreeMap<PathBuf, PortOwners>,
     listening: BTreeSet<u16>,
     max_ports: u32,
 }

@@ -3,13 +3,13 @@
 use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, Timelike as _};
 
 use super::graph;
-pub use super::graph::Hour;
-use super::look::{Look, Tone};
-use super::rows::{Cell, Rows, Side};
+pub use super::graph::ChartHour;
+use super::look::{ScreenStyle, Tone};
+use super::rows::{Alignment, Rows, TextCell};
 use super::usage::measured;
 use crate::ledger::language::Language;
 use crate::ledger::month::Month;
-use crate::ledger::now::UserState;
+use crate::ledger::now::QuotaStanding;
 use crate::ledger::record::BackendKind;
 use crate::render::{dates, numbers};
 
@@ -20,7 +20,7 @@ const WIDEST: usize = 140;
 pub const DAYS: usize = 14;
 
 /// The chart of hours alone.
-pub fn chart(look: &Look, hours: &[Hour]) -> String {
+pub fn chart(look: &ScreenStyle, hours: &[ChartHour]) -> String {
     graph::columns(look, hours)
 }
 
@@ -30,7 +30,7 @@ pub struct First {
     pub node: String,
     /// The current time in the configured zone.
     pub now: DateTime<FixedOffset>,
-    pub state: State,
+    pub state: FiguresState,
     pub backend: Option<BackendKind>,
     pub interfaces: Vec<String>,
     /// The number of ports that are counted.
@@ -47,17 +47,17 @@ pub struct First {
     pub yesterday_by_now: Option<Amount>,
     pub yesterday: Option<Amount>,
     /// The last 24 hours, the newest last.
-    pub hours: Vec<Hour>,
+    pub hours: Vec<ChartHour>,
     /// The bytes of the busiest of these hours and the seconds of it that were measured.
     pub busiest: Option<Busiest>,
-    pub users: Vec<User>,
+    pub users: Vec<FirstScreenUser>,
     /// How many further users have traffic.
     pub more_users: usize,
 }
 
 /// Where the figures come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum FiguresState {
     /// The agent answered; the counters were read at `at`.
     Answered { at: DateTime<FixedOffset>, attached: bool, waiting: u32, gaps: usize },
     /// The newest figures on disk are of `at`; `why` says why no agent was asked.
@@ -91,21 +91,21 @@ pub struct Busiest {
 
 /// A user, or a port that belongs to nobody.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct User {
+pub struct FirstScreenUser {
     pub name: String,
     pub bytes: u128,
     /// The bytes that count for the quota, and the quota.
     pub quota: Option<(u128, u128)>,
     /// How the user stands, if the agent says so.
-    pub state: Option<UserState>,
+    pub state: Option<QuotaStanding>,
     /// The last [`DAYS`] days, today last; `None` if a day is not known.
     pub days: Vec<Option<u128>>,
 }
 
 impl First {
     /// The text for the terminal: at most as wide as the terminal.
-    pub fn print(&self, look: &Look) -> String {
-        let look = Look { width: look.width.min(WIDEST), ..*look };
+    pub fn print(&self, look: &ScreenStyle) -> String {
+        let look = ScreenStyle { width: look.width.min(WIDEST), ..*look };
         let mut text = self.head(&look);
         text.push('\n');
         text += &self.amounts(&look);
@@ -120,7 +120,7 @@ impl First {
         text
     }
 
-    fn head(&self, look: &Look) -> String {
+    fn head(&self, look: &ScreenStyle) -> String {
         let backend = match self.backend {
             Some(BackendKind::Ebpf) => " by eBPF",
             Some(BackendKind::Iptables) => " by iptables",
@@ -145,10 +145,10 @@ impl First {
 
     fn state(&self) -> (Tone, String) {
         match &self.state {
-            State::Answered { at, attached: true, waiting: 0, gaps: 0 } => {
+            FiguresState::Answered { at, attached: true, waiting: 0, gaps: 0 } => {
                 (Tone::Good, format!("counting, read at {}", at.format("%H:%M:%S")))
             }
-            State::Answered { at, attached, waiting, gaps } => {
+            FiguresState::Answered { at, attached, waiting, gaps } => {
                 let mut what = vec![format!("read at {}", at.format("%H:%M:%S"))];
                 if !attached {
                     what.push("an interface is not counted now".to_owned());
@@ -164,23 +164,23 @@ impl First {
                 }
                 (Tone::Warning, what.join("; "))
             }
-            State::Files { at: Some(at), why } => {
+            FiguresState::Files { at: Some(at), why } => {
                 let is_today = at.date_naive() == self.now.date_naive();
                 let at = at.format(if is_today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" });
                 (Tone::Warning, format!("as of {at}, {why}"))
             }
-            State::Files { at: None, why } => (Tone::Warning, why.clone()),
+            FiguresState::Files { at: None, why } => (Tone::Warning, why.clone()),
         }
     }
 
-    fn amounts(&self, look: &Look) -> String {
-        let right = Side::Right;
-        let mut rows = Rows::new(&[Side::Left, right, right, right, right, right, right]);
+    fn amounts(&self, look: &ScreenStyle) -> String {
+        let right = Alignment::Right;
+        let mut rows = Rows::new(&[Alignment::Left, right, right, right, right, right, right]);
         let change = self.against_yesterday(look);
         let titles = ["", "in", "out", "total", "rate", "measured", if change.is_some() { "change" } else { "" }];
-        rows.push(titles.map(|title| Cell::new(Tone::Dim, title)));
+        rows.push(titles.map(|title| TextCell::new(Tone::Dim, title)));
         let mut today = amount(look, "today", self.today, "");
-        today.extend(change.map(Cell::from));
+        today.extend(change.map(TextCell::from));
         rows.push(today);
         push_forecast(look, &mut rows, "  by midnight", self.today_forecast.filter(|_| self.today.is_some()));
         rows.push(amount(look, "yesterday", self.yesterday, ""));
@@ -198,7 +198,7 @@ impl First {
     }
 
     /// How today compares with the same time yesterday: `+12.3 %`.
-    fn against_yesterday(&self, look: &Look) -> Option<String> {
+    fn against_yesterday(&self, look: &ScreenStyle) -> Option<String> {
         let (today, before) = (self.today?, self.yesterday_by_now?);
         // With little measured yesterday, or nothing moved, there is nothing to compare.
         if before.covered * 10 < before.seconds * 9 {
@@ -209,7 +209,7 @@ impl First {
         Some(if look.unicode { change } else { change.replace('−', "-") })
     }
 
-    fn graph(&self, look: &Look) -> String {
+    fn graph(&self, look: &ScreenStyle) -> String {
         let mut text = look.paint(Tone::Heading, "last 24 hours") + "  ";
         let block = if look.unicode { "▄" } else { "#" };
         text += &format!("{} in, {} out", look.paint(Tone::In, block), look.paint(Tone::Out, block));
@@ -222,10 +222,10 @@ impl First {
         text + &graph::columns(look, &self.hours)
     }
 
-    fn top(&self, look: &Look) -> String {
+    fn top(&self, look: &ScreenStyle) -> String {
         let has_quotas = self.users.iter().any(|user| user.quota.is_some());
         let highest = self.users.iter().map(|user| user.bytes).max().unwrap_or(0);
-        let sides = [Side::Left, Side::Right, Side::Left, Side::Right, Side::Left];
+        let sides = [Alignment::Left, Alignment::Right, Alignment::Left, Alignment::Right, Alignment::Left];
         let gauge = 10;
         // What the other columns take: the sum, the bar, the percentage of a quota, the days, and spaces.
         let others = 8 + gauge + DAYS + 3 * 2 + 2 + if has_quotas { 16 } else { 7 };
@@ -237,7 +237,7 @@ impl First {
             titles
                 .iter()
                 .zip([Tone::Heading, Tone::Dim, Tone::Dim, Tone::Dim, Tone::Dim])
-                .map(|(title, tone)| Cell::new(tone, look.name(title, most.max(days.len())))),
+                .map(|(title, tone)| TextCell::new(tone, look.name(title, most.max(days.len())))),
         );
         for user in &self.users {
             let (bar, of_quota) = match user.quota {
@@ -250,40 +250,42 @@ impl First {
                     };
                     let (full, rest) = look.gauge(used, quota, gauge);
                     let text = match user.state {
-                        Some(UserState::Cut) => format!("cut at {}", look.units.bytes(quota)),
-                        Some(UserState::Expired) => "expired".to_owned(),
-                        Some(UserState::Open | UserState::Warned) | None => {
+                        Some(QuotaStanding::Cut) => format!("cut at {}", look.units.bytes(quota)),
+                        Some(QuotaStanding::Expired) => "expired".to_owned(),
+                        Some(QuotaStanding::Open | QuotaStanding::Warned) | None => {
                             format!("{percent} % of {}", look.units.bytes(quota))
                         }
                     };
                     let tone = match user.state {
-                        Some(UserState::Cut | UserState::Expired) => Tone::Bad,
-                        Some(UserState::Open | UserState::Warned) | None => tone,
+                        Some(QuotaStanding::Cut | QuotaStanding::Expired) => Tone::Bad,
+                        Some(QuotaStanding::Open | QuotaStanding::Warned) | None => tone,
                     };
-                    (Cell::new(tone, full).and(Tone::Dim, rest), Cell::new(tone, text))
+                    (TextCell::new(tone, full).and(Tone::Dim, rest), TextCell::new(tone, text))
                 }
-                None if user.state == Some(UserState::Expired) => (Cell::default(), Cell::new(Tone::Bad, "expired")),
-                None if has_quotas => (Cell::default(), Cell::new(Tone::Dim, "no quota")),
+                None if user.state == Some(QuotaStanding::Expired) => {
+                    (TextCell::default(), TextCell::new(Tone::Bad, "expired"))
+                }
+                None if has_quotas => (TextCell::default(), TextCell::new(Tone::Dim, "no quota")),
                 None => {
                     let narrow = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
                     let share = self.month.map_or_else(
                         || "-".to_owned(),
                         |month| numbers::percent(narrow(user.bytes), narrow(month.bytes()), 1),
                     );
-                    (Cell::new(Tone::Out, look.bar(user.bytes, highest, gauge)), Cell::new(Tone::Dim, share))
+                    (TextCell::new(Tone::Out, look.bar(user.bytes, highest, gauge)), TextCell::new(Tone::Dim, share))
                 }
             };
             rows.push([
-                Cell::new(Tone::Plain, look.name(&user.name, most)),
-                Cell::new(Tone::Plain, look.units.bytes(user.bytes)),
+                TextCell::new(Tone::Plain, look.name(&user.name, most)),
+                TextCell::new(Tone::Plain, look.units.bytes(user.bytes)),
                 bar,
                 of_quota,
-                Cell::new(Tone::Out, look.sparkline(&user.days)),
+                TextCell::new(Tone::Out, look.sparkline(&user.days)),
             ]);
         }
         if self.more_users > 0 {
             let more = format!("and {} more: flow-agent show top --limit 0", self.more_users);
-            rows.text(Cell::new(Tone::Dim, more));
+            rows.text(TextCell::new(Tone::Dim, more));
         }
         rows.print(look)
     }
@@ -297,26 +299,26 @@ fn month_name((first, last): (NaiveDate, NaiveDate)) -> String {
     }
 }
 
-fn amount(look: &Look, name: &str, amount: Option<Amount>, about: &str) -> Vec<Cell> {
+fn amount(look: &ScreenStyle, name: &str, amount: Option<Amount>, about: &str) -> Vec<TextCell> {
     let Some(amount) = amount else {
-        return [name, "-", "-", "-", "-", "unknown"].map(|text| Cell::new(Tone::Dim, text)).into();
+        return [name, "-", "-", "-", "-", "unknown"].map(|text| TextCell::new(Tone::Dim, text)).into();
     };
     let bytes = |bytes: u128| format!("{about}{}", look.units.bytes(bytes));
     let rate = look.units.average(amount.bytes(), amount.covered).unwrap_or_else(|| "-".to_owned());
     vec![
-        Cell::new(Tone::Plain, name),
-        Cell::new(Tone::In, bytes(amount.in_bytes)),
-        Cell::new(Tone::Out, bytes(amount.out_bytes)),
-        Cell::new(Tone::Heading, bytes(amount.bytes())),
-        Cell::new(Tone::Plain, rate),
+        TextCell::new(Tone::Plain, name),
+        TextCell::new(Tone::In, bytes(amount.in_bytes)),
+        TextCell::new(Tone::Out, bytes(amount.out_bytes)),
+        TextCell::new(Tone::Heading, bytes(amount.bytes())),
+        TextCell::new(Tone::Plain, rate),
         measured(Some(amount.covered), Some(amount.seconds)),
     ]
 }
 
-fn push_forecast(look: &Look, rows: &mut Rows, name: &str, bytes: Option<u128>) {
+fn push_forecast(look: &ScreenStyle, rows: &mut Rows, name: &str, bytes: Option<u128>) {
     if let Some(bytes) = bytes {
         let total = format!("~{}", look.units.bytes(bytes));
         let cells = [name, "", "", total.as_str(), "", "forecast"];
-        rows.push(cells.map(|text| Cell::new(Tone::Dim, text)));
+        rows.push(cells.map(|text| TextCell::new(Tone::Dim, text)));
     }
 }

@@ -1,13 +1,13 @@
 //! A column chart of incoming and outgoing bytes by the hour.
 
-use super::look::{Look, Tone, UP};
+use super::look::{ScreenStyle, Tone, UP};
 
 /// The height in lines.
 const LINES: usize = 5;
 
 /// One hour of the chart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hour {
+pub struct ChartHour {
     /// Two characters, such as `09`.
     pub label: String,
     /// Bytes in and out; `None` if nothing was measured in this hour.
@@ -15,7 +15,7 @@ pub struct Hour {
 }
 
 /// The chart: for each hour a column for what came in and one for what went out, and the hours below.
-pub(super) fn columns(look: &Look, hours: &[Hour]) -> String {
+pub(super) fn columns(look: &ScreenStyle, hours: &[ChartHour]) -> String {
     // Two columns and a space for each hour; wider ones if there is room.
     let wide = (look.width / hours.len().max(1)).saturating_sub(1) / 2;
     let wide = wide.clamp(1, 2);
@@ -45,7 +45,7 @@ pub(super) fn columns(look: &Look, hours: &[Hour]) -> String {
 }
 
 /// The part of a column that lies in a line; `line` is 0 at the bottom.
-fn cell(look: &Look, bytes: u128, highest: u128, line: usize) -> &'static str {
+fn cell(look: &ScreenStyle, bytes: u128, highest: u128, line: usize) -> &'static str {
     if bytes == 0 || highest == 0 {
         return " ";
     }
@@ -64,24 +64,24 @@ fn cell(look: &Look, bytes: u128, highest: u128, line: usize) -> &'static str {
 mod tests {
     use super::*;
 
-    fn hour(label: &str, bytes: Option<(u128, u128)>) -> Hour {
-        Hour { label: label.to_owned(), bytes }
+    fn hour(label: &str, bytes: Option<(u128, u128)>) -> ChartHour {
+        ChartHour { label: label.to_owned(), bytes }
     }
 
     #[test]
     fn each_hour_has_a_column_in_and_one_out() {
-        let look = Look { width: 12, unicode: true, color: false, units: Default::default(), is_piped: false };
+        let look = ScreenStyle { width: 12, unicode: true, color: false, units: Default::default(), is_piped: false };
         // 40 eighths are the highest: 20 fill two lines and a half, 1 is the least that is shown.
         let hours = [hour("09", Some((40, 20))), hour("10", None), hour("11", Some((0, 1)))];
         let expected = "█\n█\n█▄\n██\n██ ··  ▁\n09 10 11\n";
         assert_eq!(columns(&look, &hours), expected);
         let ascii = "#\n#\n##\n##\n## ??  #\n09 10 11\n";
-        assert_eq!(columns(&Look { unicode: false, ..look }, &hours), ascii);
+        assert_eq!(columns(&ScreenStyle { unicode: false, ..look }, &hours), ascii);
     }
 
     #[test]
     fn a_wide_terminal_has_wide_columns() {
-        let look = Look { width: 10, unicode: true, color: false, units: Default::default(), is_piped: false };
+        let look = ScreenStyle { width: 10, unicode: true, color: false, units: Default::default(), is_piped: false };
         let text = columns(&look, &[hour("09", Some((1, 1))), hour("10", Some((1, 0)))]);
         assert_eq!(text.lines().last(), Some("09   10"));
         assert_eq!(text.lines().next(), Some("████ ██"));

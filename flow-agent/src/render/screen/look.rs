@@ -8,7 +8,7 @@ use crate::ledger::name::is_hidden;
 
 /// What the terminal can show, and what the person prefers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct ScreenStyle {
     /// Columns; no line is wider.
     pub width: usize,
     /// Whether the locale has block characters and the ellipsis; otherwise `#` and `~` are used.
@@ -56,7 +56,7 @@ pub(super) const UP: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆",
 /// Heights of a sparkline without block characters.
 const UP_ASCII: [&str; 9] = [" ", "_", ".", "-", "~", "+", "=", "*", "#"];
 
-impl Look {
+impl ScreenStyle {
     /// `text` in the colour of `tone`.
     pub fn paint(&self, tone: Tone, text: &str) -> String {
         if !self.color || tone == Tone::Plain || text.trim().is_empty() {
@@ -148,14 +148,14 @@ mod tests {
     use super::*;
     use crate::ledger::amount::{Prefixes, RateUnit};
 
-    const UNICODE: Look = Look {
+    const UNICODE: ScreenStyle = ScreenStyle {
         width: 80,
         unicode: true,
         color: false,
         units: Units { prefixes: Prefixes::Iec, rates: RateUnit::Bits },
         is_piped: false,
     };
-    const ASCII: Look = Look { unicode: false, ..UNICODE };
+    const ASCII: ScreenStyle = ScreenStyle { unicode: false, ..UNICODE };
 
     #[test]
     fn bars_have_eighths_and_never_hide_what_moved() {
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn colours_are_only_used_if_wanted() {
         assert_eq!(UNICODE.paint(Tone::Bad, "x"), "x");
-        let colored = Look { color: true, ..UNICODE }.paint(Tone::Bad, "x");
+        let colored = ScreenStyle { color: true, ..UNICODE }.paint(Tone::Bad, "x");
         assert!(
             colored.starts_with('\u{1b}') && colored.contains('x') && colored.ends_with("\u{1b}[0m"),
             "{colored:?}"

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, FixedOffset};
 
-use super::look::{Look, Tone};
-use super::rows::{Cell, Rows, Side};
+use super::look::{ScreenStyle, Tone};
+use super::rows::{Alignment, Rows, TextCell};
 use crate::ledger::percentile::Percentile;
 use crate::render::numbers;
 
@@ -25,7 +25,7 @@ pub struct Percentiles {
 
 impl Percentiles {
     /// The text for the terminal.
-    pub fn print(&self, look: &Look) -> String {
+    pub fn print(&self, look: &ScreenStyle) -> String {
         let time = |at: DateTime<FixedOffset>| at.format("%Y-%m-%d %H:%M").to_string();
         let mut text = format!("95th percentile of {}, {} to {}\n", self.whose, time(self.start), time(self.end));
         let seen = numbers::percent(self.seen, self.expected, 2);
@@ -34,16 +34,16 @@ impl Percentiles {
         text.push('\n');
         let Some(rates) = self.rates else { return text };
         text.push('\n');
-        let mut rows = Rows::new(&[Side::Left, Side::Right, Side::Right, Side::Right]);
+        let mut rows = Rows::new(&[Alignment::Left, Alignment::Right, Alignment::Right, Alignment::Right]);
         let titles = ["", "95th", "next higher", "next lower"];
-        rows.push(titles.map(|title| Cell::new(Tone::Dim, title)));
+        rows.push(titles.map(|title| TextCell::new(Tone::Dim, title)));
         let sample = |rate: Option<u128>| rate.map_or_else(|| "-".to_owned(), |rate| look.units.rate(rate));
         for (name, rate) in ["in", "out", "both together"].into_iter().zip(rates) {
             rows.push([
-                Cell::new(Tone::Plain, name),
-                Cell::new(Tone::Heading, look.units.rate(rate.rate)),
-                Cell::new(Tone::Dim, sample(rate.above)),
-                Cell::new(Tone::Dim, sample(rate.below)),
+                TextCell::new(Tone::Plain, name),
+                TextCell::new(Tone::Heading, look.units.rate(rate.rate)),
+                TextCell::new(Tone::Dim, sample(rate.above)),
+                TextCell::new(Tone::Dim, sample(rate.below)),
             ]);
         }
         text + &rows.print(look)

@@ -2,13 +2,13 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::look::{Look, Tone};
+use super::look::{ScreenStyle, Tone};
 
 /// A cell: its text and colour. Text may consist of parts of different colours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cell(Vec<(Tone, String)>);
+pub struct TextCell(Vec<(Tone, String)>);
 
-impl Cell {
+impl TextCell {
     /// Text in one colour.
     pub fn new(tone: Tone, text: impl Into<String>) -> Self {
         Self(vec![(tone, text.into())])
@@ -25,18 +25,18 @@ impl Cell {
         self.0.iter().map(|(_, text)| text.width()).sum()
     }
 
-    fn print(&self, look: &Look) -> String {
+    fn print(&self, look: &ScreenStyle) -> String {
         self.0.iter().map(|(tone, text)| look.paint(*tone, text)).collect()
     }
 }
 
-impl From<String> for Cell {
+impl From<String> for TextCell {
     fn from(text: String) -> Self {
         Self::new(Tone::Plain, text)
     }
 }
 
-impl From<&str> for Cell {
+impl From<&str> for TextCell {
     fn from(text: &str) -> Self {
         Self::new(Tone::Plain, text)
     }
@@ -44,7 +44,7 @@ impl From<&str> for Cell {
 
 /// On which side of a column the text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum Alignment {
     Left,
     Right,
 }
@@ -52,14 +52,14 @@ pub enum Side {
 /// Rows of cells, and lines of text between them.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
-    sides: Vec<Side>,
+    sides: Vec<Alignment>,
     rows: Vec<Row>,
 }
 
 #[derive(Clone, Debug)]
 enum Row {
-    Cells(Vec<Cell>),
-    Text(Cell),
+    Cells(Vec<TextCell>),
+    Text(TextCell),
 }
 
 impl Rows {
@@ -67,17 +67,17 @@ impl Rows {
     pub(super) const SPACE: usize = 2;
 
     /// Without rows so far.
-    pub fn new(sides: &[Side]) -> Self {
+    pub fn new(sides: &[Alignment]) -> Self {
         Self { sides: sides.to_vec(), rows: Vec::new() }
     }
 
     /// Adds a row; the last cells may be missing.
-    pub fn push(&mut self, cells: impl IntoIterator<Item = Cell>) {
+    pub fn push(&mut self, cells: impl IntoIterator<Item = TextCell>) {
         self.rows.push(Row::Cells(cells.into_iter().collect()));
     }
 
     /// Adds a line that has no columns.
-    pub fn text(&mut self, text: impl Into<Cell>) {
+    pub fn text(&mut self, text: impl Into<TextCell>) {
         self.rows.push(Row::Text(text.into()));
     }
 
@@ -99,7 +99,7 @@ impl Rows {
     }
 
     /// All lines, without spaces at their ends.
-    pub fn print(&self, look: &Look) -> String {
+    pub fn print(&self, look: &ScreenStyle) -> String {
         let widths = self.widths();
         let mut text = String::new();
         for row in &self.rows {
@@ -113,7 +113,7 @@ impl Rows {
         text
     }
 
-    fn line(&self, cells: &[Cell], widths: &[usize], look: &Look) -> String {
+    fn line(&self, cells: &[TextCell], widths: &[usize], look: &ScreenStyle) -> String {
         let mut line = String::new();
         for (index, ((cell, width), side)) in cells.iter().zip(widths).zip(&self.sides).enumerate() {
             if index > 0 {
@@ -122,8 +122,8 @@ impl Rows {
             let space = " ".repeat(width.saturating_sub(cell.width()));
             let text = cell.print(look);
             line += &match side {
-                Side::Left => text + &space,
-                Side::Right => space + &text,
+                Alignment::Left => text + &space,
+                Alignment::Right => space + &text,
             };
         }
         line
@@ -136,16 +136,16 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_text_on_the_terminal() {
-        let look = Look { width: 80, unicode: true, color: false, units: Default::default(), is_piped: false };
-        let mut rows = Rows::new(&[Side::Left, Side::Right, Side::Left]);
+        let look = ScreenStyle { width: 80, unicode: true, color: false, units: Default::default(), is_piped: false };
+        let mut rows = Rows::new(&[Alignment::Left, Alignment::Right, Alignment::Left]);
         rows.push(["香港".into(), "1".into(), "x".into()]);
         rows.push(["a".into(), "100".into()]);
         assert_eq!(rows.print(&look), "香港    1  x\na     100\n");
         assert_eq!(rows.width(), 4 + 2 + 3 + 2 + 1);
         // Colours do not change the widths.
-        let colored = Look { color: true, ..look };
-        let mut rows = Rows::new(&[Side::Right, Side::Left]);
-        rows.push([Cell::new(Tone::Bad, "1").and(Tone::Plain, "2"), "y".into()]);
+        let colored = ScreenStyle { color: true, ..look };
+        let mut rows = Rows::new(&[Alignment::Right, Alignment::Left]);
+        rows.push([TextCell::new(Tone::Bad, "1").and(Tone::Plain, "2"), "y".into()]);
         rows.push(["123".into(), "z".into()]);
         let plain: Vec<String> = rows.print(&colored).lines().map(without_colors).collect();
         assert_eq!(plain, [" 12  y", "123  z"]);

@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
 
-use super::look::{Look, Tone, printable};
-use super::rows::{Cell, Rows, Side};
+use super::look::{ScreenStyle, Tone, printable};
+use super::rows::{Alignment, Rows, TextCell};
 use crate::ledger::language::Language;
 use crate::ledger::month::Month;
 use crate::render::numbers;
@@ -50,7 +50,7 @@ pub enum Whose {
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct UsageLine {
     pub when: When,
     pub whose: Whose,
     pub in_bytes: u128,
@@ -65,7 +65,7 @@ pub struct Line {
     pub note: String,
 }
 
-impl Line {
+impl UsageLine {
     fn bytes(&self) -> u128 {
         self.in_bytes.saturating_add(self.out_bytes)
     }
@@ -73,17 +73,17 @@ impl Line {
 
 /// The lines, and what stands around them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
-    pub lines: Vec<Line>,
+pub struct UsageScreen {
+    pub lines: Vec<UsageLine>,
     /// How many earlier lines were left out.
     pub left_out: usize,
     /// Sentences below the lines.
     pub notes: Vec<String>,
 }
 
-impl Usage {
+impl UsageScreen {
     /// The text for the terminal.
-    pub fn print(&self, look: &Look) -> String {
+    pub fn print(&self, look: &ScreenStyle) -> String {
         let by_owner = self.lines.iter().any(|line| line.whose != Whose::All);
         let without_bars = self.rows(look, by_owner, 0);
         let room = look.width.saturating_sub(without_bars.width() + Rows::SPACE);
@@ -104,30 +104,35 @@ impl Usage {
         text
     }
 
-    fn rows(&self, look: &Look, by_owner: bool, bar: usize) -> Rows {
+    fn rows(&self, look: &ScreenStyle, by_owner: bool, bar: usize) -> Rows {
         let has_notes = self.lines.iter().any(|line| !line.note.is_empty());
         let is_port = self.lines.iter().any(|line| matches!(line.whose, Whose::Port(..)));
-        let mut columns = vec![(self.lines.first().map_or("", |line| line.when.title()), Side::Left)];
+        let mut columns = vec![(self.lines.first().map_or("", |line| line.when.title()), Alignment::Left)];
         match (by_owner, is_port) {
             (false, _) => {}
-            (true, true) => columns.extend([("port", Side::Right), ("user", Side::Left)]),
-            (true, false) => columns.extend([("user", Side::Left), ("ports", Side::Left)]),
+            (true, true) => columns.extend([("port", Alignment::Right), ("user", Alignment::Left)]),
+            (true, false) => columns.extend([("user", Alignment::Left), ("ports", Alignment::Left)]),
         }
-        columns.extend([("in", Side::Right), ("out", Side::Right), ("total", Side::Right), ("rate", Side::Right)]);
+        columns.extend([
+            ("in", Alignment::Right),
+            ("out", Alignment::Right),
+            ("total", Alignment::Right),
+            ("rate", Alignment::Right),
+        ]);
         if !by_owner {
-            columns.push(("measured", Side::Right));
+            columns.push(("measured", Alignment::Right));
         }
         if has_notes {
-            columns.push(("", Side::Left));
+            columns.push(("", Alignment::Left));
         }
-        columns.push(("", Side::Left));
-        let sides: Vec<Side> = columns.iter().map(|(_, side)| *side).collect();
+        columns.push(("", Alignment::Left));
+        let sides: Vec<Alignment> = columns.iter().map(|(_, side)| *side).collect();
         let mut rows = Rows::new(&sides);
-        rows.push(columns.iter().map(|(title, _)| Cell::new(Tone::Dim, *title)));
-        let highest = self.lines.iter().map(Line::bytes).max().unwrap_or(0);
+        rows.push(columns.iter().map(|(title, _)| TextCell::new(Tone::Dim, *title)));
+        let highest = self.lines.iter().map(UsageLine::bytes).max().unwrap_or(0);
         let names = Names::of(look, by_owner);
         let labels = Labels::of(&self.lines);
-        let mut before: Option<&Line> = None;
+        let mut before: Option<&UsageLine> = None;
         let mut unseen: u64 = 0;
         for line in &self.lines {
             if let Some(hole) = before.filter(|_| !by_owner).map(|before| before.when.seconds_until(line.when))
@@ -135,12 +140,12 @@ impl Usage {
             {
                 unseen = unseen.saturating_add(hole);
                 let hole = numbers::duration(Language::English, hole);
-                rows.text(Cell::new(Tone::Warning, format!("  {hole} not counted")));
+                rows.text(TextCell::new(Tone::Warning, format!("  {hole} not counted")));
             }
             if let Some(date) = labels.heading(before, line) {
-                rows.text(Cell::new(Tone::Heading, date));
+                rows.text(TextCell::new(Tone::Heading, date));
             }
-            let mut cells = vec![Cell::new(Tone::Plain, labels.label(line))];
+            let mut cells = vec![TextCell::new(Tone::Plain, labels.label(line))];
             cells.extend(names.cells(&line.whose));
             cells.extend(amounts(look, line.in_bytes, line.out_bytes, line.covered));
             if !by_owner {
@@ -148,9 +153,9 @@ impl Usage {
             }
             if has_notes {
                 let tone = if line.open { Tone::Dim } else { Tone::Warning };
-                cells.push(Cell::new(tone, line.note.clone()));
+                cells.push(TextCell::new(tone, line.note.clone()));
             }
-            cells.push(Cell::new(Tone::Out, look.bar(line.bytes(), highest, bar)));
+            cells.push(TextCell::new(Tone::Out, look.bar(line.bytes(), highest, bar)));
             rows.push(cells);
             before = Some(line);
         }
@@ -160,41 +165,41 @@ impl Usage {
         rows
     }
 
-    fn push_sum(&self, look: &Look, rows: &mut Rows, unseen: u64) {
-        let sum = |of: fn(&Line) -> u128| self.lines.iter().map(of).fold(0_u128, u128::saturating_add);
-        let times = |of: fn(&Line) -> Option<u64>| self.lines.iter().map(of).sum::<Option<u64>>();
+    fn push_sum(&self, look: &ScreenStyle, rows: &mut Rows, unseen: u64) {
+        let sum = |of: fn(&UsageLine) -> u128| self.lines.iter().map(of).fold(0_u128, u128::saturating_add);
+        let times = |of: fn(&UsageLine) -> Option<u64>| self.lines.iter().map(of).sum::<Option<u64>>();
         let (covered, seconds) = (times(|line| line.covered), times(|line| line.seconds));
-        let mut cells = vec![Cell::new(Tone::Heading, "sum")];
+        let mut cells = vec![TextCell::new(Tone::Heading, "sum")];
         cells.extend(amounts(look, sum(|line| line.in_bytes), sum(|line| line.out_bytes), covered));
         cells.push(measured(covered, seconds.map(|seconds| seconds.saturating_add(unseen))));
         rows.push(cells);
     }
 }
 
-fn amounts(look: &Look, in_bytes: u128, out_bytes: u128, covered: Option<u64>) -> [Cell; 4] {
+fn amounts(look: &ScreenStyle, in_bytes: u128, out_bytes: u128, covered: Option<u64>) -> [TextCell; 4] {
     let total = in_bytes.saturating_add(out_bytes);
     if total == 0 && covered == Some(0) {
         // Nothing was measured: it is not known whether nothing moved.
-        return ["-", "-", "-", "-"].map(|text| Cell::new(Tone::Dim, text));
+        return ["-", "-", "-", "-"].map(|text| TextCell::new(Tone::Dim, text));
     }
     let rate = covered.and_then(|seconds| look.units.average(total, seconds)).unwrap_or_else(|| "-".to_owned());
     [
-        Cell::new(Tone::In, look.units.bytes(in_bytes)),
-        Cell::new(Tone::Out, look.units.bytes(out_bytes)),
-        Cell::new(Tone::Heading, look.units.bytes(total)),
-        Cell::new(Tone::Plain, rate),
+        TextCell::new(Tone::In, look.units.bytes(in_bytes)),
+        TextCell::new(Tone::Out, look.units.bytes(out_bytes)),
+        TextCell::new(Tone::Heading, look.units.bytes(total)),
+        TextCell::new(Tone::Plain, rate),
     ]
 }
 
-pub(super) fn measured(covered: Option<u64>, seconds: Option<u64>) -> Cell {
+pub(super) fn measured(covered: Option<u64>, seconds: Option<u64>) -> TextCell {
     match (covered, seconds) {
         (Some(covered), Some(seconds @ 1..)) => {
             // A bucket may end a little after its time.
             let covered = covered.min(seconds);
             let tone = if covered * 1_000 >= seconds * 999 { Tone::Dim } else { Tone::Warning };
-            Cell::new(tone, numbers::percent(covered, seconds, 2))
+            TextCell::new(tone, numbers::percent(covered, seconds, 2))
         }
-        _ => Cell::new(Tone::Dim, "-"),
+        _ => TextCell::new(Tone::Dim, "-"),
     }
 }
 
@@ -205,22 +210,22 @@ struct Names {
 }
 
 impl Names {
-    fn of(look: &Look, by_owner: bool) -> Self {
+    fn of(look: &ScreenStyle, by_owner: bool) -> Self {
         let room = look.width.saturating_sub(60).max(8);
         Self { most: if by_owner && !look.is_piped { room } else { usize::MAX }, unicode: look.unicode }
     }
 
-    fn cells(&self, whose: &Whose) -> Vec<Cell> {
+    fn cells(&self, whose: &Whose) -> Vec<TextCell> {
         let name = |user: Option<&str>| match user {
-            Some(user) => Cell::new(Tone::Plain, super::cut(&printable(user), self.most, self.unicode)),
-            None => Cell::new(Tone::Dim, "-"),
+            Some(user) => TextCell::new(Tone::Plain, super::cut(&printable(user), self.most, self.unicode)),
+            None => TextCell::new(Tone::Dim, "-"),
         };
         match whose {
             Whose::All => Vec::new(),
-            Whose::Port(port, user) => vec![Cell::new(Tone::Plain, port.to_string()), name(user.as_deref())],
+            Whose::Port(port, user) => vec![TextCell::new(Tone::Plain, port.to_string()), name(user.as_deref())],
             Whose::User(user, ports) => {
                 let ports = super::cut(&numbers::ports(ports), self.most.min(14), self.unicode);
-                vec![name(user.as_deref()), Cell::new(Tone::Dim, ports)]
+                vec![name(user.as_deref()), TextCell::new(Tone::Dim, ports)]
             }
         }
     }
@@ -235,7 +240,7 @@ struct Labels {
 }
 
 impl Labels {
-    fn of(lines: &[Line]) -> Self {
+    fn of(lines: &[UsageLine]) -> Self {
         let buckets = || {
             lines.iter().filter_map(|line| match line.when {
                 When::Bucket { start, end } => Some((line, start, end)),
@@ -256,8 +261,8 @@ impl Labels {
         }
     }
 
-    fn heading(&self, before: Option<&Line>, line: &Line) -> Option<String> {
-        let date = |line: &Line| match line.when {
+    fn heading(&self, before: Option<&UsageLine>, line: &UsageLine) -> Option<String> {
+        let date = |line: &UsageLine| match line.when {
             When::Bucket { start, .. } if self.has_headings => Some(start.date_naive()),
             _ => None,
         };
@@ -265,7 +270,7 @@ impl Labels {
         (before.and_then(date) != Some(this)).then(|| this.format("%Y-%m-%d, %A").to_string())
     }
 
-    fn label(&self, line: &Line) -> String {
+    fn label(&self, line: &UsageLine) -> String {
         let (start, end) = match line.when {
             When::Bucket { start, end } => (start, end),
             When::Day(day) => return day.format("%Y-%m-%d %a").to_string(),

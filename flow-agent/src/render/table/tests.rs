@@ -6,9 +6,9 @@ use super::*;
 use crate::ledger::amount::{Prefixes, RateUnit, Units};
 use crate::ledger::counters::Counters;
 use crate::ledger::record::Quality;
-use crate::render::figures::{HourRow, Kind, Sums, csv, csv_header, json};
+use crate::render::figures::{FigureKind, HourRow, Sums, csv, csv_header, json};
 
-const LOOK: Look = Look {
+const LOOK: ScreenStyle = ScreenStyle {
     width: 80,
     unicode: true,
     color: false,
@@ -30,7 +30,7 @@ const SOME: [u64; 8] = [1 << 30, 700_000, 5 << 29, 900_000, 512, 4, 0, 0];
 fn hour(start: &str, end: &str, port: u16, user: Option<&str>, numbers: [u64; 8]) -> HourRow {
     let (start, end, user) = (at(start), at(end), user.map(str::to_owned));
     HourRow {
-        kind: Kind::Hour,
+        kind: FigureKind::Hour,
         start,
         end,
         port,
@@ -58,7 +58,7 @@ fn rows() -> Vec<HourRow> {
 #[test]
 fn who_moved_most_is_a_table() {
     let row = |rank, user: Option<&str>, numbers| TopRow {
-        kind: Kind::Top,
+        kind: FigureKind::Top,
         rank,
         user: user.map(str::to_owned),
         ports: vec![443, 444],
@@ -73,7 +73,7 @@ fn who_moved_most_is_a_table() {
 fn everything() -> TotalRow {
     TotalRow {
         blocked: Flow { in_bytes: 3 << 20, in_packets: 2_200, ..Flow::default() },
-        kind: Kind::Total,
+        kind: FigureKind::Total,
         start: Some(at("2026-10-05T00:00:00+08:00")),
         end: Some(at("2026-10-05T14:23:30+08:00")),
         sums: sums(SOME),

@@ -34,7 +34,7 @@ pub struct Recovery {
     /// Where unfinished ends of files were copied to before they were cut.
     pub kept: Vec<PathBuf>,
     /// The files say that this directory, or a part of it, is older than what was counted.
-    pub overlap: Option<Overlap>,
+    pub overlap: Option<DoubleCountRisk>,
 }
 
 impl Recovery {
@@ -46,14 +46,14 @@ impl Recovery {
 
 /// Why it is feared that bytes would be counted twice: an old state directory, or a part of one, was put back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Overlap {
+pub enum DoubleCountRisk {
     /// The checkpoint follows a seal that the log does not have (any more).
     Behind { checkpoint: u64, log: u64 },
     /// Two buckets of different figures have the same number: two histories of this directory were mixed.
     Twice { seq: u64, one: PathBuf, other: PathBuf },
 }
 
-impl fmt::Display for Overlap {
+impl fmt::Display for DoubleCountRisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Behind { checkpoint, log } => write!(
@@ -111,7 +111,7 @@ pub(super) fn recover(state: &StateDir) -> Result<(Recovery, Repairs), StoreErro
     let lost = u64::from(repairs.cuts.iter().any(|cut| !cut.bytes.is_empty()));
     let behind = checkpoint.as_ref().map(|checkpoint| checkpoint.seq).filter(|seq| *seq > log + lost);
     let overlap = match behind {
-        Some(checkpoint) => Some(Overlap::Behind { checkpoint, log }),
+        Some(checkpoint) => Some(DoubleCountRisk::Behind { checkpoint, log }),
         None => twice(scans.iter()).or(twice(mixed(&claims)?.iter())),
     };
     let next_seq = 1 + log.max(checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq));
@@ -206,13 +206,13 @@ fn mixed(claims: &[Claim]) -> Result<Vec<Scan>, StoreError> {
 }
 
 /// A number that buckets of different figures bear.
-fn twice<'a>(scans: impl Iterator<Item = &'a Scan>) -> Option<Overlap> {
+fn twice<'a>(scans: impl Iterator<Item = &'a Scan>) -> Option<DoubleCountRisk> {
     let mut known: BTreeMap<u64, (&str, &Path)> = BTreeMap::new();
     for scan in scans {
         for (seq, sha256) in &scan.sums {
             let (before, one) = known.entry(*seq).or_insert((sha256, &scan.path));
             if before != sha256 {
-                return Some(Overlap::Twice { seq: *seq, one: (*one).to_owned(), other: scan.path.clone() });
+                return Some(DoubleCountRisk::Twice { seq: *seq, one: (*one).to_owned(), other: scan.path.clone() });
             }
         }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use chrono::NaiveDate;
 
 use super::*;
-use crate::store::hours::{Hour, Hours};
+use crate::store::hours::{HourItem, Hours};
 use crate::testing::crash_disk::{CrashDisk, Fault, POWER_CUTS, PowerCut};
 use crate::testing::fixtures::{self, bucket, instant, total_of};
 use crate::testing::sweep::at_every_operation;
@@ -59,8 +59,8 @@ fn read(state: &StateDir) -> (Vec<(u64, u64)>, Vec<String>) {
     let (mut buckets, mut damages) = (Vec::new(), Vec::new());
     for hour in Hours::read(state, NaiveDate::MIN..=NaiveDate::MAX).unwrap() {
         match hour.unwrap() {
-            Hour::Bucket(bucket) => buckets.push((bucket.seal.seq.unwrap_or(0), bucket.lines[0].tcp_in_bytes)),
-            Hour::Damage(damage) | Hour::Unfinished(damage) => damages.push(damage.to_string()),
+            HourItem::Bucket(bucket) => buckets.push((bucket.seal.seq.unwrap_or(0), bucket.lines[0].tcp_in_bytes)),
+            HourItem::Damage(damage) | HourItem::Unfinished(damage) => damages.push(damage.to_string()),
         }
     }
     (buckets, damages)

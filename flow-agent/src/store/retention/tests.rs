@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::store::hours::{Hour, Hours};
+use crate::store::hours::{HourItem, Hours};
 use crate::store::journal::Journal;
 use crate::store::table::put_days;
 use crate::testing::crash_disk::Fault;
@@ -41,7 +41,11 @@ fn config(compress_after: Option<Age>, hours: Option<Age>) -> RetentionConfig {
     RetentionConfig { compress_after, hours }
 }
 
-fn planned(state: &StateDir, config: RetentionConfig, unsent_from: Option<NaiveDate>) -> Vec<(String, Action)> {
+fn planned(
+    state: &StateDir,
+    config: RetentionConfig,
+    unsent_from: Option<NaiveDate>,
+) -> Vec<(String, RetentionAction)> {
     let steps = plan(state, ZONE, date("2026-10-10"), config, unsent_from).unwrap();
     steps.into_iter().map(|step| (step.date.format("%d").to_string(), step.action)).collect()
 }
@@ -51,17 +55,17 @@ fn read(state: &StateDir) -> (BTreeMap<NaiveDate, Vec<u64>>, usize) {
     let (mut found, mut damages) = (BTreeMap::<NaiveDate, Vec<u64>>::new(), 0);
     for hour in Hours::read(state, NaiveDate::MIN..=NaiveDate::MAX).unwrap() {
         match hour.unwrap() {
-            Hour::Bucket(bucket) => {
+            HourItem::Bucket(bucket) => {
                 found.entry(bucket.seal.start.date_naive()).or_default().push(total_of(&bucket));
             }
-            Hour::Damage(_) | Hour::Unfinished(_) => damages += 1,
+            HourItem::Damage(_) | HourItem::Unfinished(_) => damages += 1,
         }
     }
     (found, damages)
 }
 
-fn step(date: NaiveDate, action: Action) -> Step {
-    Step { date, action, bytes: 0 }
+fn step(date: NaiveDate, action: RetentionAction) -> RetentionStep {
+    RetentionStep { date, action, bytes: 0 }
 }
 
 #[test]
@@ -88,7 +92,8 @@ fn the_newest_days_and_those_without_a_complete_daily_log_are_left_alone() {
     let dir = dir();
     let state = StateDir::new(dir.path());
     prepare(&state, 9);
-    let compress = |days: &[&str]| days.iter().map(|day| ((*day).to_owned(), Action::Compress)).collect::<Vec<_>>();
+    let compress =
+        |days: &[&str]| days.iter().map(|day| ((*day).to_owned(), RetentionAction::Compress)).collect::<Vec<_>>();
     // The 7th to 9th are the newest three; the daily log of the 9th, which the 8th takes part in, is not complete.
     let all = planned(&state, config(Some(Age::Days(1)), None), None);
     assert_eq!(all, compress(&["01", "02", "03", "04", "05", "06"]));
@@ -96,7 +101,7 @@ fn the_newest_days_and_those_without_a_complete_daily_log_are_left_alone() {
     assert_eq!(planned(&state, config(None, None), None), []);
 
     let some = planned(&state, config(Some(Age::Days(5)), Some(Age::Days(7))), None);
-    let delete = |day: &str| (day.to_owned(), Action::Delete);
+    let delete = |day: &str| (day.to_owned(), RetentionAction::Delete);
     assert_eq!(some, [vec![delete("01"), delete("02")], compress(&["03", "04"])].concat());
     // Hours that were not sent yet are not deleted.
     let unsent = planned(&state, config(None, Some(Age::Days(7))), Some(date("2026-10-02")));
@@ -118,7 +123,7 @@ fn a_compressed_day_reads_as_before_and_can_be_added_to() {
     let first = date("2026-10-01");
     let plain = fs::read(state.hourly(first)).unwrap();
     let lock = state.lock_daily().unwrap();
-    let left = carry_out(&lock, step(first, Action::Compress)).unwrap();
+    let left = carry_out(&lock, step(first, RetentionAction::Compress)).unwrap();
     assert!(!state.hourly(first).exists());
     assert_eq!(left, fs::metadata(state.hourly_compressed(first)).unwrap().len());
     assert_eq!(zstd::decode_all(fs::File::open(state.hourly_compressed(first)).unwrap()).unwrap(), plain);
@@ -132,11 +137,11 @@ fn a_compressed_day_reads_as_before_and_can_be_added_to() {
     journal.append(&mut late).unwrap();
     let expected = vec![100, 200, 7];
     assert_eq!(read(&state).0[&first], expected);
-    carry_out(&lock, step(first, Action::Compress)).unwrap();
+    carry_out(&lock, step(first, RetentionAction::Compress)).unwrap();
     assert!(!state.hourly(first).exists());
     assert_eq!(read(&state).0[&first], expected);
 
-    carry_out(&lock, step(first, Action::Delete)).unwrap();
+    carry_out(&lock, step(first, RetentionAction::Delete)).unwrap();
     assert_eq!(read(&state).0.get(&first), None);
 }
 
@@ -150,7 +155,7 @@ fn an_imported_bucket_that_is_there_in_both_files_counts_once() {
     journal.append(&mut imported).unwrap();
     let first = date("2026-10-01");
     let plain = fs::read(state.hourly(first)).unwrap();
-    carry_out(&state.lock_daily().unwrap(), step(first, Action::Compress)).unwrap();
+    carry_out(&state.lock_daily().unwrap(), step(first, RetentionAction::Compress)).unwrap();
     fs::write(state.hourly(first), plain).unwrap();
     assert_eq!(read(&state), ([(first, vec![9])].into(), 0));
 }
@@ -162,7 +167,7 @@ fn a_start_finds_the_last_bucket_in_a_compressed_file_where_no_other_is_left() {
     prepare(&state, 2);
     let lock = state.lock_daily().unwrap();
     for date in [date("2026-10-01"), date("2026-10-02")] {
-        carry_out(&lock, step(date, Action::Compress)).unwrap();
+        carry_out(&lock, step(date, RetentionAction::Compress)).unwrap();
     }
     let (_, recovery) = Journal::open(&state.lock_run().unwrap()).unwrap();
     assert_eq!((recovery.next_seq, recovery.last().map(total_of)), (5, Some(400)));
@@ -175,7 +180,7 @@ fn what_of_a_compressed_file_cannot_be_read_is_named_and_the_rest_counts() {
     let state = StateDir::new(dir.path());
     prepare(&state, 3);
     let second = date("2026-10-02");
-    carry_out(&state.lock_daily().unwrap(), step(second, Action::Compress)).unwrap();
+    carry_out(&state.lock_daily().unwrap(), step(second, RetentionAction::Compress)).unwrap();
     let path = state.hourly_compressed(second);
     let whole = fs::read(&path).unwrap();
     for length in [0, 3, 4, whole.len() / 2, whole.len() - 1] {
@@ -195,12 +200,12 @@ fn whatever_fails_every_bucket_is_read_once() {
     let first = date("2026-10-01");
     let operations = at_every_operation(
         |state| prepare(state, 3),
-        |state, _| carry_out(&state.lock_daily()?, step(first, Action::Compress)),
+        |state, _| carry_out(&state.lock_daily()?, step(first, RetentionAction::Compress)),
         |aftermath| {
             let (found, damages) = read(&aftermath.state);
             assert_eq!((&found[&first], damages), (&vec![100, 200], 0), "{aftermath:?}");
             if aftermath.fault != Fault::Die && aftermath.cut.is_none() {
-                carry_out(&aftermath.state.lock_daily().unwrap(), step(first, Action::Compress)).ok();
+                carry_out(&aftermath.state.lock_daily().unwrap(), step(first, RetentionAction::Compress)).ok();
                 assert_eq!(read(&aftermath.state).0[&first], [100, 200], "{aftermath:?}");
             }
         },

@@ -6,10 +6,10 @@ use std::path::Path;
 use aya::programs::SchedClassifier;
 
 use super::filter::{self, Filters, QdiscList};
-use super::link::Link;
+use super::link::TcxLink;
 use crate::backend::ebpf::kernel;
 use crate::backend::ebpf::pins::bpffs::{self, FoundLink, Pin, Pins};
-use crate::backend::ebpf::pins::layout::{LinkName, SetName};
+use crate::backend::ebpf::pins::layout::{LinkName, MapSetName};
 use crate::backend::netlink::{self, Direction};
 use crate::backend::{BackendError, Cause};
 
@@ -44,7 +44,7 @@ pub struct Attachment {
 #[derive(Debug)]
 enum Hold {
     /// A link, which this process holds open, and its pin, which keeps it attached when this process ends.
-    Link { link: Link, pin: Option<Pin> },
+    Link { link: TcxLink, pin: Option<Pin> },
     /// A filter, which stays by itself; a directory stands for it among the pins.
     Filter { pin: Option<Pin>, qdisc_is_ours: bool },
 }
@@ -75,7 +75,7 @@ impl Attacher {
         program: &mut SchedClassifier,
         (index, interface): (u32, &str),
         direction: Direction,
-        set: &SetName,
+        set: &MapSetName,
     ) -> Result<Attachment, BackendError> {
         // What is left of an attachment that ended, perhaps under another name of the device.
         self.links_at(index, direction)?.iter().try_for_each(|left| remove_pin(&left.path))?;
@@ -91,7 +91,7 @@ impl Attacher {
         program: &mut SchedClassifier,
         (index, interface): (u32, &str),
         direction: Direction,
-        set: &SetName,
+        set: &MapSetName,
     ) -> Result<Attachment, BackendError> {
         let name = LinkName { netns: self.netns, index, direction, interface: interface.to_owned() };
         let hold = match self.mechanism {
@@ -101,7 +101,7 @@ impl Attacher {
                     filter::remove(&name)?;
                 }
                 let fd = program.fd().map_err(|source| name.failed(Box::new(source)))?.as_fd();
-                let link = Link::create(fd, index, direction).map_err(|source| name.failed(Box::new(source)))?;
+                let link = TcxLink::create(fd, index, direction).map_err(|source| name.failed(Box::new(source)))?;
                 Hold::Link { link, pin: None }
             }
             Mechanism::Clsact => {
@@ -128,12 +128,12 @@ impl Attacher {
         &self,
         found: &FoundLink,
         program: &mut SchedClassifier,
-        set: &SetName,
+        set: &MapSetName,
     ) -> Result<Attachment, BackendError> {
         let name = found.name.clone();
         let pin = Some(Pin::at(found.path.clone())?);
         let hold = if found.is_tcx {
-            let link = Link::open(&found.path).map_err(|source| name.failed(Box::new(source)))?;
+            let link = TcxLink::open(&found.path).map_err(|source| name.failed(Box::new(source)))?;
             Hold::Link { link, pin }
         } else {
             let own = self.pins.as_ref().map_or(Ok(Vec::new()), Pins::own_qdiscs)?;
@@ -191,7 +191,7 @@ impl Attacher {
         &self,
         attachment: &mut Attachment,
         program: &mut SchedClassifier,
-        set: &SetName,
+        set: &MapSetName,
     ) -> Result<(), BackendError> {
         // Should it fail, the attachment is not as it should be, which the next look sees.
         attachment.program = 0;
@@ -308,12 +308,12 @@ fn remove_pin(pin: &Path) -> Result<(), BackendError> {
     if !bpffs::exists(pin)? || pin.is_dir() {
         return bpffs::remove(pin);
     }
-    let detached = Link::open(pin).and_then(|link| link.detach());
+    let detached = TcxLink::open(pin).and_then(|link| link.detach());
     detached.map_err(|source| BackendError::Path { action: "detach", path: pin.to_owned(), source })?;
     bpffs::remove(pin)
 }
 
-fn replace_program(link: &Link, program: &SchedClassifier) -> Result<(), Cause> {
+fn replace_program(link: &TcxLink, program: &SchedClassifier) -> Result<(), Cause> {
     Ok(link.update(program.fd()?.as_fd())?)
 }
 

@@ -8,7 +8,7 @@ use std::os::fd::AsFd;
 use aya::programs::SchedClassifier;
 
 use crate::backend::ebpf::pins::bpffs::{self, Pins};
-use crate::backend::ebpf::pins::layout::{self, LinkName, SetName};
+use crate::backend::ebpf::pins::layout::{self, LinkName, MapSetName};
 use crate::backend::netlink::{self, Direction};
 use crate::backend::{BackendError, Cause};
 
@@ -107,7 +107,7 @@ impl Filters<'_> {
     ///
     /// # Errors
     /// When the kernel refuses, or a foreign qdisc or filter is in the way.
-    pub fn attach(&self, program: &SchedClassifier, name: &LinkName, set: &SetName) -> Result<bool, BackendError> {
+    pub fn attach(&self, program: &SchedClassifier, name: &LinkName, set: &MapSetName) -> Result<bool, BackendError> {
         let qdisc_is_ours = self.ensure_clsact(name)?;
         let filters = self.list(name.index, name.direction)?;
         if let Some(blocking) = filters.iter().find(|filter| filter.blocks_our_place()) {
@@ -137,7 +137,13 @@ impl Filters<'_> {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn set(&self, program: &SchedClassifier, name: &LinkName, set: &SetName, replace: bool) -> Result<(), Cause> {
+    pub fn set(
+        &self,
+        program: &SchedClassifier,
+        name: &LinkName,
+        set: &MapSetName,
+        replace: bool,
+    ) -> Result<(), Cause> {
         let filter = layout::filter_name(self.instance, set);
         Ok(netlink::set_filter(name.index, name.direction, program.fd()?.as_fd(), &filter, replace)?)
     }

@@ -7,7 +7,7 @@ use aya::programs::SchedClassifier;
 use aya::programs::tc::TcAttachType;
 
 use super::attacher::Attacher;
-use super::link::Link;
+use super::link::TcxLink;
 use crate::backend::ebpf::kernel;
 use crate::backend::ebpf::pins::bpffs::{self, Pins};
 use crate::backend::ebpf::pins::layout;
@@ -69,7 +69,8 @@ fn link_owner(
         for found in pins.links()? {
             let here = (attacher.netns, index, direction);
             if (found.name.netns, found.name.index, found.name.direction) == here
-                && Link::open(&found.path).is_ok_and(|link| strangers.iter().any(|(_, stranger)| *stranger == link.id))
+                && TcxLink::open(&found.path)
+                    .is_ok_and(|link| strangers.iter().any(|(_, stranger)| *stranger == link.id))
             {
                 return Ok(Some(format!("instance {instance}")));
             }

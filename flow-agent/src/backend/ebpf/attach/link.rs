@@ -21,12 +21,12 @@ const BPF_F_BEFORE: u32 = 1 << 3;
 
 /// An open TCX link. It stays attached while it is open or pinned.
 #[derive(Debug)]
-pub struct Link {
+pub struct TcxLink {
     pub id: u32,
     fd: OwnedFd,
 }
 
-impl Link {
+impl TcxLink {
     /// Attaches `program` to a device of this network namespace, before everything that is attached there.
     ///
     /// # Errors

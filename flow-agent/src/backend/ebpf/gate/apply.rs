@@ -16,7 +16,7 @@ use flow_common::gate::{NEVER, NOT_REFUSED, Rule, UNLIMITED, budget_of, port_ent
 use super::Gate;
 use super::tables::GateTables;
 use crate::backend::BackendError;
-use crate::ledger::limits::budget::{Budget, Limit, Transferred};
+use crate::ledger::limits::budget::{Limit, Transferred, UserBudget};
 use crate::ledger::reading::Moment;
 use crate::ledger::seal::sha256_hex;
 
@@ -42,7 +42,7 @@ pub trait CountersOfPorts {
 
 /// A budget in the gate's terms.
 struct Terms<'a> {
-    budget: &'a Budget,
+    budget: &'a UserBudget,
     number: usize,
     ports: BTreeSet<u16>,
     rule: Rule,
@@ -55,7 +55,7 @@ impl Gate {
     /// [`BackendError::TooManyBudgets`] when there are more than the gate has room for; those that fit are in force.
     pub fn apply(
         &self,
-        budgets: &[Budget],
+        budgets: &[UserBudget],
         counters: &dyn CountersOfPorts,
         now: Moment,
         grace: &dyn Fn(),
@@ -80,7 +80,7 @@ pub fn refuses(tables: &GateTables, user: &str, now: Moment) -> bool {
 /// [`Gate::apply`].
 pub fn apply(
     tables: &GateTables,
-    budgets: &[Budget],
+    budgets: &[UserBudget],
     counters: &dyn CountersOfPorts,
     now: Moment,
     grace: &dyn Fn(),
@@ -114,7 +114,7 @@ pub fn apply(
 }
 
 /// Takes the numbers from those who have no budget any more, once no packet meets them.
-fn lift(tables: &GateTables, budgets: &[Budget], grace: &dyn Fn()) {
+fn lift(tables: &GateTables, budgets: &[UserBudget], grace: &dyn Fn()) {
     let wanted: BTreeSet<u64> = budgets.iter().map(|budget| owner(&budget.user)).collect();
     let is_lifted = |number: &usize| !matches!(tables.owner(*number), 0) && !wanted.contains(&tables.owner(*number));
     let lifted: BTreeSet<usize> = tables.numbers().filter(is_lifted).collect();
@@ -130,7 +130,7 @@ fn lift(tables: &GateTables, budgets: &[Budget], grace: &dyn Fn()) {
 /// Gives each budget its number, the one that it has already where it has one. The users for whom there is none are told.
 fn number<'a>(
     tables: &GateTables,
-    budgets: &'a [Budget],
+    budgets: &'a [UserBudget],
     counters: &dyn CountersOfPorts,
 ) -> (Vec<Terms<'a>>, Vec<String>) {
     let known: BTreeMap<u64, usize> =

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flow_common::gate::{Budget, PortBudget, Share, account};
 use flow_common::wire::PORTS;
 
-use crate::backend::ebpf::maps::tables::Memory;
+use crate::backend::ebpf::maps::tables::SharedMemory;
 use crate::backend::ebpf::pins::layout::GateName;
 
 const BUDGET_WORDS: usize = size_of::<Budget>() / size_of::<u64>();
@@ -26,9 +26,9 @@ const STATE: usize = 7;
 /// `PORT_BUDGET`, `BUDGETS` and `SHARES`.
 pub struct GateTables {
     /// The kernel gives each element of an array eight bytes.
-    ports: Memory,
-    budgets: Memory,
-    shares: Memory,
+    ports: SharedMemory,
+    budgets: SharedMemory,
+    shares: SharedMemory,
     lines: usize,
     cpus: usize,
 }
@@ -41,9 +41,9 @@ impl GateTables {
     pub fn map(ports: impl AsFd, budgets: impl AsFd, shares: impl AsFd, name: &GateName) -> std::io::Result<Self> {
         let (lines, cpus) = (name.lines as usize, name.cpus as usize);
         Ok(Self {
-            ports: Memory::map(&ports, PORTS * size_of::<u64>())?,
-            budgets: Memory::map(&budgets, lines * size_of::<Budget>())?,
-            shares: Memory::map(&shares, cpus * lines * size_of::<Share>())?,
+            ports: SharedMemory::map(&ports, PORTS * size_of::<u64>())?,
+            budgets: SharedMemory::map(&budgets, lines * size_of::<Budget>())?,
+            shares: SharedMemory::map(&shares, cpus * lines * size_of::<Share>())?,
             lines,
             cpus,
         })
@@ -132,9 +132,9 @@ impl GateTables {
     /// Tables in our own memory.
     pub fn own(lines: usize, cpus: usize) -> Self {
         Self {
-            ports: Memory::own(PORTS),
-            budgets: Memory::own(lines * BUDGET_WORDS),
-            shares: Memory::own(cpus * lines * SHARE_WORDS),
+            ports: SharedMemory::own(PORTS),
+            budgets: SharedMemory::own(lines * BUDGET_WORDS),
+            shares: SharedMemory::own(cpus * lines * SHARE_WORDS),
             lines,
             cpus,
         }

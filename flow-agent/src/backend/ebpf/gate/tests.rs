@@ -9,7 +9,7 @@ use flow_common::gate::{NEVER, UNLIMITED, budget_of};
 use super::apply::{CountersOfPorts, apply, refuses};
 use super::tables::GateTables;
 use crate::backend::BackendError;
-use crate::ledger::limits::budget::{Budget, Limit, NextMonth, Quota, Transferred};
+use crate::ledger::limits::budget::{Limit, MonthlyQuota, NextMonth, Transferred, UserBudget};
 use crate::ledger::reading::Moment;
 
 const START: u64 = 1_000_000_000_000;
@@ -54,7 +54,7 @@ impl Kernel {
         self.ports.0.borrow_mut().get_mut(&port).unwrap().in_bytes += bytes;
     }
 
-    fn apply(&self, budgets: &[Budget], now: Moment) -> Result<(), BackendError> {
+    fn apply(&self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         apply(&self.tables, budgets, &self.ports, now, &|| self.graces.set(self.graces.get() + 1))
     }
 
@@ -74,9 +74,9 @@ fn moment(seconds: u64) -> Moment {
 }
 
 /// A budget of both directions that is used up when the counters are at `limit`.
-fn budget(user: &str, ports: &[u16], limit: u64) -> Budget {
-    let quota = Some(Quota { limit: Limit::Both(limit), next: None });
-    Budget { user: user.into(), ports: ports.iter().copied().collect(), quota, expires_at: None }
+fn budget(user: &str, ports: &[u16], limit: u64) -> UserBudget {
+    let quota = Some(MonthlyQuota { limit: Limit::Both(limit), next: None });
+    UserBudget { user: user.into(), ports: ports.iter().copied().collect(), quota, expires_at: None }
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_user_is_refused_once_a_packet_did_not_fit_and_until_the_limit_grows() {
     assert!(!refuses(3));
     kernel.let_in(8388, 600, 0);
     assert!(refuses(4), "the last byte is used");
-    kernel.apply(&[Budget { expires_at: Some(wall(60)), ..budget("acct", &[8388], 9_000) }], moment(5)).unwrap();
+    kernel.apply(&[UserBudget { expires_at: Some(wall(60)), ..budget("acct", &[8388], 9_000) }], moment(5)).unwrap();
     assert_eq!([refuses(59), refuses(60)], [false, true]);
 }
 
@@ -145,7 +145,7 @@ fn the_next_month_is_ready_before_it_comes_and_the_one_after_it_too() {
     let kernel = Kernel::new(&[8388]);
     let of_month = |limit, turn: i64, next| {
         let next = Some(NextMonth { at: wall(turn), bytes: next });
-        Budget { quota: Some(Quota { limit: Limit::Both(limit), next }), ..budget("acct", &[8388], 0) }
+        UserBudget { quota: Some(MonthlyQuota { limit: Limit::Both(limit), next }), ..budget("acct", &[8388], 0) }
     };
     kernel.apply(&[of_month(1_000, 100, 2_000)], moment(0)).unwrap();
     assert_eq!(kernel.tables.turn(1), START + 100 * SECOND);
@@ -169,11 +169,11 @@ fn the_next_month_is_ready_before_it_comes_and_the_one_after_it_too() {
 #[test]
 fn who_expires_does_so_by_the_boot_time_clock() {
     let kernel = Kernel::new(&[8388]);
-    let expires = |at| Budget { quota: None, expires_at: Some(wall(at)), ..budget("acct", &[8388], 0) };
+    let expires = |at| UserBudget { quota: None, expires_at: Some(wall(at)), ..budget("acct", &[8388], 0) };
     kernel.apply(&[expires(60)], moment(0)).unwrap();
     assert_eq!(kernel.tables.closes_at(1), START + 60 * SECOND);
     assert_eq!(kernel.tables.limit(1, 0, 0), UNLIMITED);
-    kernel.apply(&[Budget { expires_at: None, ..expires(0) }], moment(1)).unwrap();
+    kernel.apply(&[UserBudget { expires_at: None, ..expires(0) }], moment(1)).unwrap();
     assert_eq!(kernel.tables.closes_at(1), NEVER);
 }
 
@@ -191,7 +191,7 @@ fn a_port_that_changes_hands_takes_its_counters_along() {
 #[test]
 fn a_budget_that_is_lifted_makes_room() {
     let kernel = Kernel::new(&[1, 2, 3, 4]);
-    let all: Vec<Budget> = (1..=4).map(|port| budget(&format!("user-{port}"), &[port], 100)).collect();
+    let all: Vec<UserBudget> = (1..=4).map(|port| budget(&format!("user-{port}"), &[port], 100)).collect();
     // There is room for three.
     let error = kernel.apply(&all, moment(0)).unwrap_err();
     assert_eq!(error.to_string(), "more users are limited than there is room for; not limited: user-4");

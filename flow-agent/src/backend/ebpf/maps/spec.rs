@@ -8,7 +8,7 @@ use flow_common::wire::{self, FragmentKey, FragmentValue, Line, PortSlots, SlotO
 
 use crate::backend::BackendError;
 use crate::backend::ebpf::pins::bpffs::{self, FoundSet};
-use crate::backend::ebpf::pins::layout::SetName;
+use crate::backend::ebpf::pins::layout::MapSetName;
 
 pub const PORT_SLOT: &str = "PORT_SLOT";
 pub const CELLS: &str = "CELLS";
@@ -32,7 +32,7 @@ pub struct ExpectedMap {
 }
 
 /// The maps of a set with this name.
-pub fn expected_maps(name: &SetName) -> [ExpectedMap; 4] {
+pub fn expected_maps(name: &MapSetName) -> [ExpectedMap; 4] {
     [
         array(PORT_SLOT, size_of::<PortSlots>(), 1),
         array(CELLS, size_of::<Line>(), name.cpus.saturating_mul(name.lines())),
@@ -49,7 +49,7 @@ pub fn expected_maps(name: &SetName) -> [ExpectedMap; 4] {
 }
 
 /// The map of what was refused.
-pub fn expected_refused(name: &SetName) -> ExpectedMap {
+pub fn expected_refused(name: &MapSetName) -> ExpectedMap {
     array(REFUSED, size_of::<Refused>(), name.slots + 1)
 }
 

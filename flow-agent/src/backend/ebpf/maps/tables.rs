@@ -9,7 +9,7 @@ use flow_common::gate::Refused;
 use flow_common::wire::{self, Line, OTHER_PORTS, PORTS, PortSlots, Reserved, SlotOwner};
 use memmap2::{MmapOptions, MmapRaw};
 
-use super::slots::{Owner, Owners, Step};
+use super::slots::{Occupant, SlotOwners, SlotStep};
 use crate::backend::BackendError;
 use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Flow, Others};
@@ -22,24 +22,24 @@ const LINE_WORDS: usize = size_of::<Line>() / size_of::<u64>();
 const REFUSED_WORDS: usize = size_of::<Refused>() / size_of::<u64>();
 
 /// `PORT_SLOT`, `SLOT_OWNER` and `CELLS` of one set.
-pub struct Tables {
-    routes: Memory,
-    owners: Memory,
-    cells: Memory,
+pub struct MapTables {
+    routes: SharedMemory,
+    owners: SharedMemory,
+    cells: SharedMemory,
     /// What was refused, by slot; only since there were budgets.
-    refused: Option<Memory>,
+    refused: Option<SharedMemory>,
     cpus: usize,
     lines: usize,
 }
 
 /// Shared memory: a map of the kernel's, or, in tests, our own.
-pub enum Memory {
+pub enum SharedMemory {
     Map(MmapRaw),
     #[cfg(test)]
     Own(Vec<AtomicU64>),
 }
 
-impl Tables {
+impl MapTables {
     /// Maps the three maps, which were verified to have these sizes and the flag for it.
     ///
     /// # Errors
@@ -48,9 +48,9 @@ impl Tables {
         let (cpus, lines) = (cpus as usize, lines as usize);
         let slots = lines - wire::lines_for(0) as usize;
         Ok(Self {
-            routes: Memory::map(&routes, size_of::<PortSlots>())?,
-            owners: Memory::map(&owners, (slots + 1) * size_of::<SlotOwner>())?,
-            cells: Memory::map(&cells, cpus * lines * size_of::<Line>())?,
+            routes: SharedMemory::map(&routes, size_of::<PortSlots>())?,
+            owners: SharedMemory::map(&owners, (slots + 1) * size_of::<SlotOwner>())?,
+            cells: SharedMemory::map(&cells, cpus * lines * size_of::<Line>())?,
             refused: None,
             cpus,
             lines,
@@ -62,7 +62,7 @@ impl Tables {
     /// # Errors
     /// When the kernel refuses.
     pub fn map_refused(&mut self, refused: impl AsFd) -> std::io::Result<()> {
-        self.refused = Some(Memory::map(&refused, (self.slots() + 1) * size_of::<Refused>())?);
+        self.refused = Some(SharedMemory::map(&refused, (self.slots() + 1) * size_of::<Refused>())?);
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Tables {
     pub fn refused(&self) -> Blocked {
         let Some(refused) = &self.refused else { return Blocked::default() };
         let (refused, _) = refused.words().as_chunks::<REFUSED_WORDS>();
-        let of_port = |(slot, owner): (u16, Owner)| {
+        let of_port = |(slot, owner): (u16, Occupant)| {
             let [in_bytes, in_packets, out_bytes, out_packets] =
                 std::array::from_fn(|word| refused[usize::from(slot)][word].load(Ordering::Relaxed));
             let flow = Flow { in_bytes, in_packets, out_bytes, out_packets };
@@ -94,22 +94,22 @@ impl Tables {
     ///
     /// # Errors
     /// Says what is wrong when the table contradicts itself.
-    pub fn owners(&self) -> Result<Owners, String> {
+    pub fn owners(&self) -> Result<SlotOwners, String> {
         let words = &self.owners.words()[1..=self.slots()];
         let owners = (1..).zip(words).map(|(slot, word)| {
-            Owner::from_wire(unpack(word.load(Ordering::Relaxed)))
+            Occupant::from_wire(unpack(word.load(Ordering::Relaxed)))
                 .ok_or_else(|| format!("slot {slot} has an unknown state"))
         });
-        Owners::new(owners.collect::<Result<_, _>>()?)
+        SlotOwners::new(owners.collect::<Result<_, _>>()?)
     }
 
-    /// Every slot that holds a port's bytes, and its owner. Cheaper than [`Tables::owners`]: the table was found to be
+    /// Every slot that holds a port's bytes, and its owner. Cheaper than [`MapTables::owners`]: the table was found to be
     /// sound when it was taken up, and is written by us alone.
-    pub fn owned(&self) -> impl Iterator<Item = (u16, Owner)> {
+    pub fn owned(&self) -> impl Iterator<Item = (u16, Occupant)> {
         let words = &self.owners.words()[1..=self.slots()];
         (1..).zip(words).filter_map(|(slot, word)| {
-            let owner = Owner::from_wire(unpack(word.load(Ordering::Relaxed)))?;
-            (owner != Owner::Free).then_some((slot, owner))
+            let owner = Occupant::from_wire(unpack(word.load(Ordering::Relaxed)))?;
+            (owner != Occupant::Free).then_some((slot, owner))
         })
     }
 
@@ -131,9 +131,9 @@ impl Tables {
         let mut draining = BTreeSet::new();
         for (slot, owner) in self.owned() {
             let port = match owner {
-                Owner::Free => continue,
-                Owner::Active(port) => port,
-                Owner::Draining(port) => {
+                Occupant::Free => continue,
+                Occupant::Active(port) => port,
+                Occupant::Draining(port) => {
                     draining.insert(port);
                     port
                 }
@@ -170,21 +170,21 @@ impl Tables {
     ///
     /// # Errors
     /// [`BackendError::SlotInUse`] when a slot that was zeroed does not stay zero.
-    pub fn apply(&self, steps: &[Step], grace: &dyn Fn()) -> Result<(), BackendError> {
+    pub fn apply(&self, steps: &[SlotStep], grace: &dyn Fn()) -> Result<(), BackendError> {
         for step in steps {
             match *step {
-                Step::Own { slot, owner } => self.set_owner(slot, owner),
-                Step::Route { port, slot } => self.set_route(port, slot),
-                Step::Zero { slot } => self.zero(slot),
-                Step::Grace => grace(),
-                Step::VerifyZero { slot } if self.is_zero(slot) => {}
-                Step::VerifyZero { slot } => return Err(BackendError::SlotInUse { slot: u32::from(slot) }),
+                SlotStep::Own { slot, owner } => self.set_owner(slot, owner),
+                SlotStep::Route { port, slot } => self.set_route(port, slot),
+                SlotStep::Zero { slot } => self.zero(slot),
+                SlotStep::Grace => grace(),
+                SlotStep::VerifyZero { slot } if self.is_zero(slot) => {}
+                SlotStep::VerifyZero { slot } => return Err(BackendError::SlotInUse { slot: u32::from(slot) }),
             }
         }
         Ok(())
     }
 
-    fn set_owner(&self, slot: u16, owner: Owner) {
+    fn set_owner(&self, slot: u16, owner: Occupant) {
         self.owners.words()[usize::from(slot)].store(pack(owner.to_wire()), Ordering::Release);
     }
 
@@ -234,7 +234,7 @@ impl Tables {
     }
 }
 
-impl Memory {
+impl SharedMemory {
     pub fn map(fd: &impl AsFd, bytes: usize) -> std::io::Result<Self> {
         MmapOptions::new().len(bytes).map_raw(fd.as_fd().as_raw_fd()).map(Self::Map)
     }
@@ -283,7 +283,7 @@ fn unpack(word: u64) -> SlotOwner {
 }
 
 #[cfg(test)]
-impl Tables {
+impl MapTables {
     /// The eight numbers of a slot.
     pub(super) fn counters(&self, slot: u16) -> Counters {
         Counters::from_array(self.sum(usize::from(slot)))
@@ -291,7 +291,7 @@ impl Tables {
 
     /// Tables in our own memory.
     pub(super) fn own(cpus: usize, slots: usize) -> Self {
-        let words = Memory::own;
+        let words = SharedMemory::own;
         let lines = slots + wire::lines_for(0) as usize;
         Self {
             routes: words(PORTS / 4),

@@ -12,7 +12,7 @@ use flow_common::wire::LAYOUT_VERSION;
 use rustix::fs::{FsWord, statfs};
 use rustix::mount::{MountFlags, mount};
 
-use super::layout::{CLSACT, GateName, LINKS, LinkName, Newer, ROOT, SEALED, SetName};
+use super::layout::{CLSACT, GateName, LINKS, LinkName, MapSetName, Newer, ROOT, SEALED};
 use super::object;
 use crate::backend::BackendError;
 
@@ -87,7 +87,7 @@ pub struct Pins {
 /// A set of counters found in the pins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FoundSet {
-    pub name: SetName,
+    pub name: MapSetName,
     pub path: PathBuf,
     /// A bucket of it was sealed.
     pub sealed: bool,
@@ -150,7 +150,7 @@ impl Pins {
             if entry.starts_with(GONE) {
                 continue;
             }
-            match SetName::parse(&entry) {
+            match MapSetName::parse(&entry) {
                 Some(Ok(name)) => {
                     check_directory(&path)?;
                     let sealed = exists(&path.join(SEALED))?;
@@ -230,7 +230,7 @@ impl Pins {
     }
 
     /// Where the set's pins lie.
-    pub fn set_path(&self, name: &SetName) -> PathBuf {
+    pub fn set_path(&self, name: &MapSetName) -> PathBuf {
         self.root.join(name.to_string())
     }
 

@@ -35,7 +35,7 @@ const MIN_SLOTS: u32 = 64;
 
 /// What a set of counters is, and which one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SetName {
+pub struct MapSetName {
     pub count: CountMode,
     pub slots: u32,
     /// Possible CPUs.
@@ -50,7 +50,7 @@ pub struct Newer {
     pub layout: u32,
 }
 
-impl SetName {
+impl MapSetName {
     /// Lines that each CPU has.
     pub fn lines(&self) -> u32 {
         wire::lines_for(self.slots)
@@ -78,7 +78,7 @@ impl SetName {
     }
 }
 
-impl fmt::Display for SetName {
+impl fmt::Display for MapSetName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = match self.count {
             CountMode::Ip => "ip",
@@ -216,7 +216,7 @@ fn decode(text: &str) -> Option<String> {
 }
 
 /// What our filters on clsact are called, so that everybody sees whose they are and which counters they feed.
-pub fn filter_name(instance: &str, set: &SetName) -> String {
+pub fn filter_name(instance: &str, set: &MapSetName) -> String {
     format!("{ROOT}/{instance}/{}", set.id)
 }
 
@@ -233,17 +233,17 @@ mod tests {
 
     #[test]
     fn a_set_is_called_by_its_layout() {
-        let name = SetName { count: CountMode::Wire, slots: 125, cpus: 2, id: ID.into() };
+        let name = MapSetName { count: CountMode::Wire, slots: 125, cpus: 2, id: ID.into() };
         assert_eq!(name.to_string(), format!("v1-wire-s125-c2-{ID}"));
-        assert_eq!(SetName::parse(&name.to_string()), Some(Ok(name.clone())));
+        assert_eq!(MapSetName::parse(&name.to_string()), Some(Ok(name.clone())));
         // Line 0, the slots, and five reserved ones.
         assert_eq!(name.lines(), 131);
     }
 
     #[test]
     fn a_newer_layout_is_known_as_such_however_its_name_goes_on() {
-        assert_eq!(SetName::parse("v2-whatever"), Some(Err(Newer { layout: 2 })));
-        assert_eq!(SetName::parse("v10-ip-s64-c2-x"), Some(Err(Newer { layout: 10 })));
+        assert_eq!(MapSetName::parse("v2-whatever"), Some(Err(Newer { layout: 2 })));
+        assert_eq!(MapSetName::parse("v10-ip-s64-c2-x"), Some(Err(Newer { layout: 10 })));
     }
 
     #[test]
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(GateName::new(1_000, 4).to_string(), "limits-v1-b2001-c4");
         assert_eq!(GateName::parse("limits-v9-whatever"), Some(Err(Newer { layout: 9 })));
         assert_eq!([GateName::parse("limits-v1-b1-c2"), GateName::parse("links")], [None, None]);
-        assert_eq!(SetName::parse("limits-v1-b1024-c2"), None);
+        assert_eq!(MapSetName::parse("limits-v1-b1024-c2"), None);
     }
 
     #[test]
@@ -263,7 +263,7 @@ mod tests {
         let zero = format!("v1-ip-s0-c2-{ID}");
         let more = format!("v1-ip-s64-c2-{ID}-x");
         for name in ["links", "clsact", "v1-ip", "v-ip-s64-c2", &short, &zero, &more] {
-            assert_eq!(SetName::parse(name), None, "{name}");
+            assert_eq!(MapSetName::parse(name), None, "{name}");
         }
     }
 
@@ -289,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_filter_says_whose_it_is() {
-        let set = SetName { count: CountMode::Ip, slots: 64, cpus: 2, id: ID.into() };
+        let set = MapSetName { count: CountMode::Ip, slots: 64, cpus: 2, id: ID.into() };
         assert_eq!(filter_owner(&filter_name("abc", &set)), Some("abc"));
         assert_eq!(filter_owner("flow-agentx/abc"), None);
         assert_eq!(filter_owner("ingress_eth"), None);

@@ -14,7 +14,7 @@ use crate::backend::error::iptables::IptablesError;
 use crate::backend::iptables::model::family::Family;
 use crate::backend::iptables::model::ipset::Ipset;
 use crate::backend::iptables::model::script::Script;
-use crate::backend::iptables::model::set_name::SetName;
+use crate::backend::iptables::model::set_name::RuleSetName;
 use crate::backend::iptables::saved::members::{self, Members};
 use crate::backend::iptables::saved::ruleset::{self, Table};
 use crate::backend::netlink;
@@ -247,8 +247,12 @@ impl Tools {
     }
 
     /// The ipsets of an instance in this family: those of this variant and table, and those that no rule asks any more.
-    fn ipsets(&self, table: &Table<'_>, instance: &str) -> Result<BTreeMap<(SetName, Ipset), Members>, IptablesError> {
-        let asked = SetName::asked_by(instance);
+    fn ipsets(
+        &self,
+        table: &Table<'_>,
+        instance: &str,
+    ) -> Result<BTreeMap<(RuleSetName, Ipset), Members>, IptablesError> {
+        let asked = RuleSetName::asked_by(instance);
         let is_asked = table.chains.values().flatten().any(|rule| rule.text.contains(&asked));
         let Some(program) = &self.ipset else {
             return if is_asked { Err(IptablesError::NoIpset) } else { Ok(BTreeMap::new()) };
@@ -259,7 +263,7 @@ impl Tools {
             let has_none = names.status.code().is_some() && !is_asked;
             return if has_none { Ok(BTreeMap::new()) } else { Err(self.failed(program, &names)) };
         }
-        let ours = names.stdout.lines().filter_map(|name| Some((name, SetName::parse_ipset(name, self.family)?)));
+        let ours = names.stdout.lines().filter_map(|name| Some((name, RuleSetName::parse_ipset(name, self.family)?)));
         let ours: Vec<(&str, _)> = ours.filter(|(_, (set, _))| set.instance() == instance).collect();
         // Of a newer layout it is enough to know that it is there.
         let (known, newer): (Vec<_>, Vec<_>) = ours.into_iter().partition(|(_, (set, _))| set.is_known());

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::flow::{Direction, FlowClass, Protocol};
 use super::ipset::Ipset;
 use super::layout::{Dispatch, Layout};
-use super::place::Place;
+use super::place::ChainPlace;
 use super::script::Script;
 
 impl Script {
@@ -27,7 +27,7 @@ impl Script {
         }
         if layout.dispatch.is_by_ipsets() {
             for direction in Direction::BOTH {
-                let chain = layout.name.chain(&Place::Split(direction));
+                let chain = layout.name.chain(&ChainPlace::Split(direction));
                 for (index, rule) in layout.cut_rules(direction).iter().enumerate() {
                     self.command(format_args!("-I {chain} {}{rule}", index + 1));
                 }
@@ -41,7 +41,7 @@ impl Script {
         let ipsets = match &layout.dispatch {
             Dispatch::Ipsets { .. } => {
                 for direction in Direction::BOTH {
-                    let chain = layout.name.chain(&Place::Split(direction));
+                    let chain = layout.name.chain(&ChainPlace::Split(direction));
                     for rule in layout.cut_rules(direction) {
                         self.command(format_args!("-D {chain}{rule}"));
                     }
@@ -72,7 +72,7 @@ impl Script {
             }
             Dispatch::FlowClass(shape) => {
                 for tree in FlowClass::ALL {
-                    let chain = layout.name.chain(&Place::Cut(tree.direction));
+                    let chain = layout.name.chain(&ChainPlace::Cut(tree.direction));
                     for port in fresh {
                         self.command(format_args!("-I {chain} 1{}", layout.blocked(tree, *port)));
                     }
@@ -110,7 +110,7 @@ impl Script {
             }
             Dispatch::FlowClass(_) => {
                 for (port, direction) in both_ways(ports) {
-                    let chain = layout.name.chain(&Place::Cut(direction));
+                    let chain = layout.name.chain(&ChainPlace::Cut(direction));
                     for protocol in Protocol::BOTH {
                         let rule = layout.blocked(FlowClass { protocol, direction }, port);
                         self.command(format_args!("-D {chain}{rule}"));
@@ -130,13 +130,13 @@ fn both_ways(ports: &BTreeSet<u16>) -> impl Iterator<Item = (u16, Direction)> {
 mod tests {
     use super::super::family::Family;
     use super::super::layout::Fragments;
-    use super::super::set_name::{SetName, instance_tag};
+    use super::super::set_name::{RuleSetName, instance_tag};
     use super::super::shape::Shape;
     use super::*;
 
     fn layout(dispatch: Dispatch) -> Layout {
         Layout {
-            name: SetName::new(instance_tag("an-instance"), 0),
+            name: RuleSetName::new(instance_tag("an-instance"), 0),
             family: Family::V4,
             interfaces: vec!["eth0".into()],
             dispatch,
@@ -176,7 +176,7 @@ mod tests {
             script.make(&layout, &[]).cut(&layout, &[443].into(), &[443].into());
             let drops: Vec<String> =
                 script.render("mangle").lines().filter(|line| line.contains("DROP")).map(str::to_owned).collect();
-            assert_eq!(drops, [format!("-A {} -j DROP", layout.name.chain(&Place::Drop))]);
+            assert_eq!(drops, [format!("-A {} -j DROP", layout.name.chain(&ChainPlace::Drop))]);
             let without = Layout { can_cut: false, ..layout };
             let mut script = Script::default();
             assert!(!script.make(&without, &[]).render("mangle").contains("DROP"));
@@ -192,8 +192,10 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2 + 4 + 4, "{text}");
         assert!(lines.contains(&"-I cut-out 1 -p udp -m udp --sport 443"));
-        let goto =
-            format!("-I ti-0000 1 -p tcp -m tcp --dport 443 -g {}", layout.name.chain(&Place::Cut(Direction::In)));
+        let goto = format!(
+            "-I ti-0000 1 -p tcp -m tcp --dport 443 -g {}",
+            layout.name.chain(&ChainPlace::Cut(Direction::Ingress))
+        );
         assert!(lines.contains(&short(&layout, &goto).as_str()), "{text}");
     }
 }

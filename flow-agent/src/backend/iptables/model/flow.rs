@@ -1,46 +1,28 @@
 //! PURE: direction and protocol, by which the bytes of a port are told apart.
 
-/// Which way a packet goes, as the host sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Direction {
-    In,
-    Out,
-}
+pub use flow_common::frame::{Direction, Protocol};
 
-impl Direction {
-    pub const BOTH: [Self; 2] = [Self::In, Self::Out];
-
-    /// The built-in chain that its packets pass.
-    pub fn hook(self) -> &'static str {
-        match self {
-            Self::In => "INPUT",
-            Self::Out => "OUTPUT",
-        }
-    }
-
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::In => "in",
-            Self::Out => "out",
-        }
+/// The built-in chain that the packets of a direction pass.
+pub fn hook(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "INPUT",
+        Direction::Egress => "OUTPUT",
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Protocol {
-    Tcp,
-    Udp,
+/// The direction in the names of chains.
+pub(super) fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Ingress => "in",
+        Direction::Egress => "out",
+    }
 }
 
-impl Protocol {
-    pub const BOTH: [Self; 2] = [Self::Tcp, Self::Udp];
-
-    /// As iptables calls it, and its match.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
+/// What iptables calls the protocol, and its match.
+pub fn protocol_word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
     }
 }
 
@@ -53,18 +35,18 @@ pub struct FlowClass {
 
 impl FlowClass {
     pub const ALL: [Self; 4] = [
-        Self { protocol: Protocol::Tcp, direction: Direction::In },
-        Self { protocol: Protocol::Tcp, direction: Direction::Out },
-        Self { protocol: Protocol::Udp, direction: Direction::In },
-        Self { protocol: Protocol::Udp, direction: Direction::Out },
+        Self { protocol: Protocol::Tcp, direction: Direction::Ingress },
+        Self { protocol: Protocol::Tcp, direction: Direction::Egress },
+        Self { protocol: Protocol::Udp, direction: Direction::Ingress },
+        Self { protocol: Protocol::Udp, direction: Direction::Egress },
     ];
 
     pub(super) fn letters(self) -> &'static str {
         match (self.protocol, self.direction) {
-            (Protocol::Tcp, Direction::In) => "ti",
-            (Protocol::Tcp, Direction::Out) => "to",
-            (Protocol::Udp, Direction::In) => "ui",
-            (Protocol::Udp, Direction::Out) => "uo",
+            (Protocol::Tcp, Direction::Ingress) => "ti",
+            (Protocol::Tcp, Direction::Egress) => "to",
+            (Protocol::Udp, Direction::Ingress) => "ui",
+            (Protocol::Udp, Direction::Egress) => "uo",
         }
     }
 }

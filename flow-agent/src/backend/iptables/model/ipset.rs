@@ -42,8 +42,8 @@ impl Ipset {
             Self::Counters(tree) => tree.letters(),
             Self::Still => "still",
             Self::Cut => "cut",
-            Self::Blocked(Direction::In) => "bi",
-            Self::Blocked(Direction::Out) => "bo",
+            Self::Blocked(Direction::Ingress) => "bi",
+            Self::Blocked(Direction::Egress) => "bo",
             Self::Sealed => "sealed",
         }
     }

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use super::family::Family;
 use super::flow::{Direction, FlowClass, Protocol};
 use super::ipset::Ipset;
-use super::place::Place;
-use super::rule::{Match, Rule, Target};
-use super::set_name::SetName;
+use super::place::ChainPlace;
+use super::rule::{IptablesRule, Match, RuleTarget};
+use super::set_name::RuleSetName;
 use super::shape::{Node, Shape};
 
 /// One set of counters as one family's rules hold it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    pub name: SetName,
+    pub name: RuleSetName,
     pub family: Family,
     /// Sorted.
     pub interfaces: Vec<String>,
@@ -69,19 +69,19 @@ pub enum Fragments {
 
 impl Layout {
     /// Every chain with its rules. A chain's rules go to chains that may come later: declare them all first.
-    pub fn chains(&self) -> Vec<(Place, Vec<Rule>)> {
+    pub fn chains(&self) -> Vec<(ChainPlace, Vec<IptablesRule>)> {
         let mut chains = Vec::new();
         for direction in Direction::BOTH {
-            chains.push((Place::Entry(direction), self.entry(direction, &self.interfaces)));
-            chains.push((Place::Split(direction), self.split(direction)));
-            chains.push((Place::Rest(direction), vec![Rule::count(Match::All)]));
+            chains.push((ChainPlace::Entry(direction), self.entry(direction, &self.interfaces)));
+            chains.push((ChainPlace::Split(direction), self.split(direction)));
+            chains.push((ChainPlace::Rest(direction), vec![IptablesRule::count(Match::All)]));
         }
         chains.extend(self.fragments());
         chains.extend(self.cut());
         if let Dispatch::FlowClass(shape) = &self.dispatch {
             for tree in FlowClass::ALL {
                 chains.extend(self.inner(shape, tree));
-                chains.extend(shape.leaves().map(|leaf| (Place::Node(tree, leaf), self.leaf(shape, tree, leaf))));
+                chains.extend(shape.leaves().map(|leaf| (ChainPlace::Node(tree, leaf), self.leaf(shape, tree, leaf))));
             }
         }
         chains
@@ -93,135 +93,140 @@ impl Layout {
     }
 
     /// Leads what passes `interfaces` on; everything else goes back untouched.
-    pub fn entry(&self, direction: Direction, interfaces: &[String]) -> Vec<Rule> {
+    pub fn entry(&self, direction: Direction, interfaces: &[String]) -> Vec<IptablesRule> {
         let next = match (direction, self.fragments) {
-            (Direction::In, Fragments::Apart) => Place::Fragments,
-            (Direction::In, Fragments::Delivered | Fragments::Reassembled) | (Direction::Out, _) => {
-                Place::Split(direction)
+            (Direction::Ingress, Fragments::Apart) => ChainPlace::Fragments,
+            (Direction::Ingress, Fragments::Delivered | Fragments::Reassembled) | (Direction::Egress, _) => {
+                ChainPlace::Split(direction)
             }
         };
-        let rule = |name: &String| Rule::goto(Match::Interface(direction, name.clone()), self.name.chain(&next));
+        let rule =
+            |name: &String| IptablesRule::goto(Match::Interface(direction, name.clone()), self.name.chain(&next));
         interfaces.iter().map(rule).collect()
     }
 
     /// Leads TCP and UDP on, each into its tree, or counts them in its ipset; and counts all other IP.
-    pub fn split(&self, direction: Direction) -> Vec<Rule> {
-        let lead = |protocol, place| Rule::goto(Match::Protocol(protocol), self.name.chain(&place));
-        let mut rules: Vec<Rule> = match &self.dispatch {
+    pub fn split(&self, direction: Direction) -> Vec<IptablesRule> {
+        let lead = |protocol, place| IptablesRule::goto(Match::Protocol(protocol), self.name.chain(&place));
+        let mut rules: Vec<IptablesRule> = match &self.dispatch {
             Dispatch::FlowClass(shape) => Protocol::BOTH
-                .map(|protocol| lead(protocol, Place::Node(FlowClass { protocol, direction }, shape.root())))
+                .map(|protocol| lead(protocol, ChainPlace::Node(FlowClass { protocol, direction }, shape.root())))
                 .into(),
             Dispatch::Ipsets { shielded } => {
                 let count = |protocol| {
                     let tree = FlowClass { protocol, direction };
                     let matching = Match::Member(tree, self.ipset(Ipset::Counters(tree)));
-                    Rule { matching, target: Target::Return }
+                    IptablesRule { matching, target: RuleTarget::Return }
                 };
                 let shields = if *shielded { self.still_rules(direction).into() } else { Vec::new() };
-                let rest = Protocol::BOTH.map(|protocol| lead(protocol, Place::Rest(direction)));
+                let rest = Protocol::BOTH.map(|protocol| lead(protocol, ChainPlace::Rest(direction)));
                 let cut = if self.can_cut { self.cut_rules(direction).into() } else { Vec::new() };
                 cut.into_iter().chain(shields).chain(Protocol::BOTH.map(count)).chain(rest).collect()
             }
         };
-        rules.push(Rule::count(Match::All));
+        rules.push(IptablesRule::count(Match::All));
         rules
     }
 
     /// Stand before the ipsets while counters must stand still: the packets of these ports count as the rest.
-    pub fn still_rules(&self, direction: Direction) -> [Rule; 2] {
+    pub fn still_rules(&self, direction: Direction) -> [IptablesRule; 2] {
         Protocol::BOTH.map(|protocol| {
             let matching = Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Still));
-            Rule::goto(matching, self.name.chain(&Place::Rest(direction)))
+            IptablesRule::goto(matching, self.name.chain(&ChainPlace::Rest(direction)))
         })
     }
 
     /// Stand before everything else in the ipsets' way: a packet that is refused is counted as such, and nowhere else.
-    pub fn cut_rules(&self, direction: Direction) -> [Rule; 2] {
+    pub fn cut_rules(&self, direction: Direction) -> [IptablesRule; 2] {
         Protocol::BOTH.map(|protocol| {
             let matching = Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Cut));
-            Rule::goto(matching, self.name.chain(&Place::Cut(direction)))
+            IptablesRule::goto(matching, self.name.chain(&ChainPlace::Cut(direction)))
         })
     }
 
     /// The chains that refuse; none where nobody has a budget. A tree's have a rule more for each port that was ever cut.
-    pub fn cut(&self) -> Vec<(Place, Vec<Rule>)> {
+    pub fn cut(&self) -> Vec<(ChainPlace, Vec<IptablesRule>)> {
         if !self.can_cut {
             return Vec::new();
         }
         let count = |direction| {
             let matching =
                 |protocol| Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Blocked(direction)));
-            let by_ipset = Protocol::BOTH.map(|protocol| Rule::count(matching(protocol)));
+            let by_ipset = Protocol::BOTH.map(|protocol| IptablesRule::count(matching(protocol)));
             let counting = if self.dispatch.is_by_ipsets() { by_ipset.into() } else { Vec::new() };
-            (Place::Cut(direction), counting.into_iter().chain([self.drop_rest()]).collect())
+            (ChainPlace::Cut(direction), counting.into_iter().chain([self.drop_rest()]).collect())
         };
-        let drop = Rule { matching: Match::All, target: Target::Drop };
-        Direction::BOTH.map(count).into_iter().chain([(Place::Drop, vec![drop])]).collect()
+        let drop = IptablesRule { matching: Match::All, target: RuleTarget::Drop };
+        Direction::BOTH.map(count).into_iter().chain([(ChainPlace::Drop, vec![drop])]).collect()
     }
 
     /// Ends the chains that count what is refused.
-    pub fn drop_rest(&self) -> Rule {
-        Rule::goto(Match::All, self.name.chain(&Place::Drop))
+    pub fn drop_rest(&self) -> IptablesRule {
+        IptablesRule::goto(Match::All, self.name.chain(&ChainPlace::Drop))
     }
 
     /// Counts what is refused of one port, where there are no ipsets.
-    pub fn blocked(&self, tree: FlowClass, port: u16) -> Rule {
-        Rule::count(Match::Port(tree, port))
+    pub fn blocked(&self, tree: FlowClass, port: u16) -> IptablesRule {
+        IptablesRule::count(Match::Port(tree, port))
     }
 
     /// Stands before a port's counter while the port is cut.
-    pub fn refuse(&self, tree: FlowClass, port: u16) -> Rule {
-        Rule::goto(Match::Port(tree, port), self.name.chain(&Place::Cut(tree.direction)))
+    pub fn refuse(&self, tree: FlowClass, port: u16) -> IptablesRule {
+        IptablesRule::goto(Match::Port(tree, port), self.name.chain(&ChainPlace::Cut(tree.direction)))
     }
 
     /// The chains that deal with fragments.
-    pub fn fragments(&self) -> Vec<(Place, Vec<Rule>)> {
-        let go = |matching, place| Rule::goto(matching, self.name.chain(&place));
+    pub fn fragments(&self) -> Vec<(ChainPlace, Vec<IptablesRule>)> {
+        let go = |matching, place| IptablesRule::goto(matching, self.name.chain(&place));
         match self.fragments {
             Fragments::Delivered => vec![],
-            Fragments::Reassembled => vec![(Place::Reassembly, vec![Rule::count(Match::Socket)])],
+            Fragments::Reassembled => vec![(ChainPlace::Reassembly, vec![IptablesRule::count(Match::Socket)])],
             Fragments::Apart => vec![
                 (
-                    Place::Fragments,
+                    ChainPlace::Fragments,
                     vec![
-                        go(Match::FirstFragment, Place::Split(Direction::In)),
-                        go(Match::Fragment, Place::LateFragments),
-                        go(Match::All, Place::Split(Direction::In)),
+                        go(Match::FirstFragment, ChainPlace::Split(Direction::Ingress)),
+                        go(Match::Fragment, ChainPlace::LateFragments),
+                        go(Match::All, ChainPlace::Split(Direction::Ingress)),
                     ],
                 ),
-                (Place::LateFragments, vec![Rule::count(Match::All)]),
+                (ChainPlace::LateFragments, vec![IptablesRule::count(Match::All)]),
             ],
         }
     }
 
     /// The chains of a tree above its leaves.
-    fn inner(&self, shape: &Shape, tree: FlowClass) -> Vec<(Place, Vec<Rule>)> {
-        let chain = |node: Node| self.name.chain(&Place::Node(tree, node));
+    fn inner(&self, shape: &Shape, tree: FlowClass) -> Vec<(ChainPlace, Vec<IptablesRule>)> {
+        let chain = |node: Node| self.name.chain(&ChainPlace::Node(tree, node));
         let chains = shape.inner().into_iter().map(|inner| {
-            let branches = inner.branches.iter().map(|(last, node)| Rule::goto(Match::UpTo(tree, *last), chain(*node)));
-            (Place::Node(tree, inner.node), branches.chain([Rule::goto(Match::All, chain(inner.last))]).collect())
+            let branches =
+                inner.branches.iter().map(|(last, node)| IptablesRule::goto(Match::UpTo(tree, *last), chain(*node)));
+            (
+                ChainPlace::Node(tree, inner.node),
+                branches.chain([IptablesRule::goto(Match::All, chain(inner.last))]).collect(),
+            )
         });
         chains.collect()
     }
 
     /// Counts the ports of a leaf; what is left counts as the rest.
-    fn leaf(&self, shape: &Shape, tree: FlowClass, leaf: Node) -> Vec<Rule> {
+    fn leaf(&self, shape: &Shape, tree: FlowClass, leaf: Node) -> Vec<IptablesRule> {
         let ports = self.ports.range(shape.range(leaf));
         ports.map(|port| self.counter(tree, *port)).chain([self.rest(tree)]).collect()
     }
 
     /// Counts one port, and leads the packet back to where it came from.
-    pub fn counter(&self, tree: FlowClass, port: u16) -> Rule {
-        Rule { matching: Match::Port(tree, port), target: Target::Return }
+    pub fn counter(&self, tree: FlowClass, port: u16) -> IptablesRule {
+        IptablesRule { matching: Match::Port(tree, port), target: RuleTarget::Return }
     }
 
     /// Stands before a port's counter that must stand still: its packets count as the rest.
-    pub fn shield(&self, tree: FlowClass, port: u16) -> Rule {
-        Rule::goto(Match::Port(tree, port), self.name.chain(&Place::Rest(tree.direction)))
+    pub fn shield(&self, tree: FlowClass, port: u16) -> IptablesRule {
+        IptablesRule::goto(Match::Port(tree, port), self.name.chain(&ChainPlace::Rest(tree.direction)))
     }
 
     /// Ends every leaf.
-    pub fn rest(&self, tree: FlowClass) -> Rule {
-        Rule::goto(Match::All, self.name.chain(&Place::Rest(tree.direction)))
+    pub fn rest(&self, tree: FlowClass) -> IptablesRule {
+        IptablesRule::goto(Match::All, self.name.chain(&ChainPlace::Rest(tree.direction)))
     }
 }

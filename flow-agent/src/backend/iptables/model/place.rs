@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::flow::{Direction, FlowClass};
+use super::flow::{Direction, FlowClass, word};
 use super::shape::Node;
 
 /// The place of a chain in its set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Place {
+pub enum ChainPlace {
     /// Entered from `INPUT` or `OUTPUT`: picks the counted interfaces.
     Entry(Direction),
     /// Picks the fragments out, where nobody reassembles them.
@@ -20,7 +20,7 @@ pub enum Place {
     Node(FlowClass, Node),
     /// Counts TCP and UDP of the ports that nobody watches.
     Rest(Direction),
-    /// Counts what is refused, port by port, and leads it to [`Place::Drop`]. Only where somebody has a budget.
+    /// Counts what is refused, port by port, and leads it to [`ChainPlace::Drop`]. Only where somebody has a budget.
     Cut(Direction),
     /// Refuses every packet that is led here: the only rule of ours that decides.
     Drop,
@@ -53,17 +53,17 @@ impl Made {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ChainPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Entry(direction) => f.write_str(direction.word()),
+            Self::Entry(direction) => f.write_str(word(*direction)),
             Self::Fragments => f.write_str("frag"),
             Self::LateFragments => f.write_str("late"),
-            Self::Split(direction) => write!(f, "ip-{}", direction.word()),
+            Self::Split(direction) => write!(f, "ip-{}", word(*direction)),
             Self::Node(tree, Node { bound, level: 0 }) => write!(f, "{}-{bound:04x}", tree.letters()),
             Self::Node(tree, Node { bound, level }) => write!(f, "{}-{bound:04x}-{level}", tree.letters()),
-            Self::Rest(direction) => write!(f, "rest-{}", direction.word()),
-            Self::Cut(direction) => write!(f, "cut-{}", direction.word()),
+            Self::Rest(direction) => write!(f, "rest-{}", word(*direction)),
+            Self::Cut(direction) => write!(f, "cut-{}", word(*direction)),
             Self::Drop => f.write_str("drop"),
             Self::Reassembly => f.write_str("reasm"),
             Self::Made(Made { table, input, output }) => {
@@ -80,7 +80,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl Place {
+impl ChainPlace {
     /// The mark of the table with this handle.
     pub fn table(handle: u64) -> Self {
         Self::Table(u32::try_from(handle & 0x0fff_ffff).expect("28 bits"))
@@ -104,7 +104,7 @@ impl Place {
 
     /// Reads what follows a set's name; `None` for what this layout does not have.
     pub fn parse(text: &str) -> Option<Self> {
-        let direction = |word: &str| Direction::BOTH.into_iter().find(|direction| direction.word() == word);
+        let direction = |name: &str| Direction::BOTH.into_iter().find(|direction| word(*direction) == name);
         if let Some(direction) = direction(text) {
             return Some(Self::Entry(direction));
         }

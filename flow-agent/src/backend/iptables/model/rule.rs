@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::flow::{Direction, FlowClass, Protocol};
+use super::flow::{Direction, FlowClass, Protocol, protocol_word};
 
 /// What a rule of ours says. Its target is another chain of ours, or the way back; the one that refuses what a budget does
 /// not allow is the only one that decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct IptablesRule {
     pub matching: Match,
-    pub target: Target,
+    pub target: RuleTarget,
 }
 
 /// Which packets a rule takes.
@@ -35,7 +35,7 @@ pub enum Match {
 
 /// Where a packet goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum RuleTarget {
     /// At the next rule: this one only counts.
     Next,
     /// In a chain, and then at the next rule.
@@ -48,29 +48,29 @@ pub enum Target {
     Drop,
 }
 
-impl Rule {
+impl IptablesRule {
     /// Counts `matching`, and does nothing else.
     pub fn count(matching: Match) -> Self {
-        Self { matching, target: Target::Next }
+        Self { matching, target: RuleTarget::Next }
     }
 
     pub fn jump(matching: Match, chain: String) -> Self {
-        Self { matching, target: Target::Jump(chain) }
+        Self { matching, target: RuleTarget::Jump(chain) }
     }
 
     pub fn goto(matching: Match, chain: String) -> Self {
-        Self { matching, target: Target::Goto(chain) }
+        Self { matching, target: RuleTarget::Goto(chain) }
     }
 
     /// Reads what `iptables-save` prints behind `-A CHAIN`; `None` for what is not exactly one of ours.
     pub fn read<T: AsRef<str>>(words: &[T]) -> Option<Self> {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         let (matching, target) = match words.as_slice() {
-            [matching @ .., "-j", "RETURN"] => (matching, Target::Return),
-            [matching @ .., "-j", "DROP"] => (matching, Target::Drop),
-            [matching @ .., "-j", chain] => (matching, Target::Jump((*chain).to_owned())),
-            [matching @ .., "-g", chain] => (matching, Target::Goto((*chain).to_owned())),
-            matching => (matching, Target::Next),
+            [matching @ .., "-j", "RETURN"] => (matching, RuleTarget::Return),
+            [matching @ .., "-j", "DROP"] => (matching, RuleTarget::Drop),
+            [matching @ .., "-j", chain] => (matching, RuleTarget::Jump((*chain).to_owned())),
+            [matching @ .., "-g", chain] => (matching, RuleTarget::Goto((*chain).to_owned())),
+            matching => (matching, RuleTarget::Next),
         };
         Some(Self { matching: Match::read(matching)?, target })
     }
@@ -80,13 +80,13 @@ impl Match {
     fn read(words: &[&str]) -> Option<Self> {
         Some(match words {
             [] => Self::All,
-            ["-i", interface] => Self::Interface(Direction::In, (*interface).to_owned()),
-            ["-o", interface] => Self::Interface(Direction::Out, (*interface).to_owned()),
+            ["-i", interface] => Self::Interface(Direction::Ingress, (*interface).to_owned()),
+            ["-o", interface] => Self::Interface(Direction::Egress, (*interface).to_owned()),
             ["-p", protocol] => Self::Protocol(read_protocol(protocol)?),
             ["-p", protocol, "-m", module, option, ports] if protocol == module => {
                 let direction = match *option {
-                    "--dport" => Direction::In,
-                    "--sport" => Direction::Out,
+                    "--dport" => Direction::Ingress,
+                    "--sport" => Direction::Egress,
                     _ => return None,
                 };
                 let tree = FlowClass { protocol: read_protocol(protocol)?, direction };
@@ -109,54 +109,54 @@ impl Match {
 }
 
 fn read_protocol(word: &str) -> Option<Protocol> {
-    Protocol::BOTH.into_iter().find(|protocol| protocol.word() == word)
+    Protocol::BOTH.into_iter().find(|protocol| protocol_word(*protocol) == word)
 }
 
 /// `--dport` of what comes in, `--sport` of what goes out: the local port.
 fn port_option(direction: Direction) -> &'static str {
     match direction {
-        Direction::In => "--dport",
-        Direction::Out => "--sport",
+        Direction::Ingress => "--dport",
+        Direction::Egress => "--sport",
     }
 }
 
 /// The same for an ipset.
 fn set_option(direction: Direction) -> &'static str {
     match direction {
-        Direction::In => "dst",
-        Direction::Out => "src",
+        Direction::Ingress => "dst",
+        Direction::Egress => "src",
     }
 }
 
-impl fmt::Display for Rule {
+impl fmt::Display for IptablesRule {
     /// What stands behind `-A CHAIN`, with a space before every word.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.matching {
             Match::All => {}
-            Match::Interface(Direction::In, name) => write!(f, " -i {name}")?,
-            Match::Interface(Direction::Out, name) => write!(f, " -o {name}")?,
-            Match::Protocol(protocol) => write!(f, " -p {}", protocol.word())?,
+            Match::Interface(Direction::Ingress, name) => write!(f, " -i {name}")?,
+            Match::Interface(Direction::Egress, name) => write!(f, " -o {name}")?,
+            Match::Protocol(protocol) => write!(f, " -p {}", protocol_word(*protocol))?,
             Match::Port(FlowClass { protocol, direction }, port) => {
-                let (word, option) = (protocol.word(), port_option(*direction));
+                let (word, option) = (protocol_word(*protocol), port_option(*direction));
                 write!(f, " -p {word} -m {word} {option} {port}")?;
             }
             Match::UpTo(FlowClass { protocol, direction }, last) => {
-                let (word, option) = (protocol.word(), port_option(*direction));
+                let (word, option) = (protocol_word(*protocol), port_option(*direction));
                 write!(f, " -p {word} -m {word} {option} 0:{last}")?;
             }
             Match::Member(FlowClass { protocol, direction }, name) => {
-                write!(f, " -p {} -m set --match-set {name} {}", protocol.word(), set_option(*direction))?;
+                write!(f, " -p {} -m set --match-set {name} {}", protocol_word(*protocol), set_option(*direction))?;
             }
             Match::Fragment => f.write_str(" -m ipv6header --header ipv6-frag --soft")?,
             Match::FirstFragment => f.write_str(" -m frag --fragfirst")?,
             Match::Socket => f.write_str(" -m socket")?,
         }
         match &self.target {
-            Target::Next => Ok(()),
-            Target::Jump(chain) => write!(f, " -j {chain}"),
-            Target::Goto(chain) => write!(f, " -g {chain}"),
-            Target::Return => f.write_str(" -j RETURN"),
-            Target::Drop => f.write_str(" -j DROP"),
+            RuleTarget::Next => Ok(()),
+            RuleTarget::Jump(chain) => write!(f, " -j {chain}"),
+            RuleTarget::Goto(chain) => write!(f, " -g {chain}"),
+            RuleTarget::Return => f.write_str(" -j RETURN"),
+            RuleTarget::Drop => f.write_str(" -j DROP"),
         }
     }
 }
@@ -174,20 +174,26 @@ pub fn can_name(interface: &str) -> bool {
 mod tests {
     use super::*;
 
-    const UDP_OUT: FlowClass = FlowClass { protocol: Protocol::Udp, direction: Direction::Out };
-    const TCP_IN: FlowClass = FlowClass { protocol: Protocol::Tcp, direction: Direction::In };
+    const UDP_OUT: FlowClass = FlowClass { protocol: Protocol::Udp, direction: Direction::Egress };
+    const TCP_IN: FlowClass = FlowClass { protocol: Protocol::Tcp, direction: Direction::Ingress };
 
-    fn read(text: &str) -> Option<Rule> {
-        Rule::read(&text.split_whitespace().collect::<Vec<_>>())
+    fn read(text: &str) -> Option<IptablesRule> {
+        IptablesRule::read(&text.split_whitespace().collect::<Vec<_>>())
     }
 
     #[test]
     fn every_rule_reads_back() {
-        let targets = [Target::Next, Target::Jump("a".into()), Target::Goto("b".into()), Target::Return, Target::Drop];
+        let targets = [
+            RuleTarget::Next,
+            RuleTarget::Jump("a".into()),
+            RuleTarget::Goto("b".into()),
+            RuleTarget::Return,
+            RuleTarget::Drop,
+        ];
         let matches = [
             Match::All,
-            Match::Interface(Direction::In, "eth0".into()),
-            Match::Interface(Direction::Out, "wg-1.5".into()),
+            Match::Interface(Direction::Ingress, "eth0".into()),
+            Match::Interface(Direction::Egress, "wg-1.5".into()),
             Match::Protocol(Protocol::Tcp),
             Match::Port(TCP_IN, 443),
             Match::Port(UDP_OUT, 65535),
@@ -200,7 +206,7 @@ mod tests {
         ];
         for matching in matches {
             for target in targets.clone() {
-                let rule = Rule { matching: matching.clone(), target };
+                let rule = IptablesRule { matching: matching.clone(), target };
                 assert_eq!(read(&rule.to_string()), Some(rule));
             }
         }
@@ -208,11 +214,11 @@ mod tests {
 
     #[test]
     fn a_rule_is_written_as_iptables_save_prints_it() {
-        let rule = Rule::goto(Match::UpTo(UDP_OUT, 8191), "x".into());
+        let rule = IptablesRule::goto(Match::UpTo(UDP_OUT, 8191), "x".into());
         assert_eq!(rule.to_string(), " -p udp -m udp --sport 0:8191 -g x");
-        let rule = Rule { matching: Match::Member(UDP_OUT, "x".into()), target: Target::Return };
+        let rule = IptablesRule { matching: Match::Member(UDP_OUT, "x".into()), target: RuleTarget::Return };
         assert_eq!(rule.to_string(), " -p udp -m set --match-set x src -j RETURN");
-        let rule = Rule { matching: Match::Port(TCP_IN, 443), target: Target::Return };
+        let rule = IptablesRule { matching: Match::Port(TCP_IN, 443), target: RuleTarget::Return };
         assert_eq!(rule.to_string(), " -p tcp -m tcp --dport 443 -j RETURN");
     }
 

@@ -7,12 +7,12 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::flow::{Direction, FlowClass};
+use super::flow::{Direction, FlowClass, hook};
 use super::ipset::{Ipset, SENTINEL_PORT};
 use super::layout::{Dispatch, Layout};
-use super::place::Place;
-use super::rule::{Match, Rule};
-use super::set_name::SetName;
+use super::place::ChainPlace;
+use super::rule::{IptablesRule, Match};
+use super::set_name::RuleSetName;
 use super::shape::Shape;
 
 /// A change in the making.
@@ -40,7 +40,7 @@ impl Script {
     }
 
     /// Makes every chain of `layout`. Nothing enters them yet.
-    pub fn make(&mut self, layout: &Layout, marks: &[Place]) -> &mut Self {
+    pub fn make(&mut self, layout: &Layout, marks: &[ChainPlace]) -> &mut Self {
         if layout.dispatch.is_by_ipsets() {
             Ipset::all().for_each(|ipset| self.create(layout, ipset));
             if layout.can_cut {
@@ -58,43 +58,43 @@ impl Script {
     }
 
     /// Lets it show in a legacy table when somebody zeroes the counters.
-    pub fn lay_tripwire(&mut self, name: &SetName) -> &mut Self {
-        let tripwire = name.chain(&Place::Tripwire);
+    pub fn lay_tripwire(&mut self, name: &RuleSetName) -> &mut Self {
+        let tripwire = name.chain(&ChainPlace::Tripwire);
         self.chain(&tripwire, &[]).command(format_args!("-A {tripwire} -c 1 1"))
     }
 
     /// The same in an nf_tables table, where the rule that counts is made elsewhere; marks the set with the handle of the
     /// table that it was made in.
-    pub fn mark_table(&mut self, name: &SetName, handle: u64) -> &mut Self {
-        self.chain(&name.chain(&Place::Tripwire), &[]).chain(&name.chain(&Place::table(handle)), &[])
+    pub fn mark_table(&mut self, name: &RuleSetName, handle: u64) -> &mut Self {
+        self.chain(&name.chain(&ChainPlace::Tripwire), &[]).chain(&name.chain(&ChainPlace::table(handle)), &[])
     }
 
     /// Lets packets enter the set, before everything else.
-    pub fn enter(&mut self, name: &SetName) -> &mut Self {
+    pub fn enter(&mut self, name: &RuleSetName) -> &mut Self {
         for direction in Direction::BOTH {
-            self.command(format_args!("-I {} 1{}", direction.hook(), jump(name, direction)));
+            self.command(format_args!("-I {} 1{}", hook(direction), jump(name, direction)));
         }
         self
     }
 
     /// Removes the jump of `direction` into the set; it must be there.
-    pub fn leave(&mut self, name: &SetName, direction: Direction) -> &mut Self {
-        self.command(format_args!("-D {}{}", direction.hook(), jump(name, direction)))
+    pub fn leave(&mut self, name: &RuleSetName, direction: Direction) -> &mut Self {
+        self.command(format_args!("-D {}{}", hook(direction), jump(name, direction)))
     }
 
     /// Makes the jump of `direction` the first rule, `present` times of which are there.
-    pub fn enter_first(&mut self, name: &SetName, direction: Direction, present: usize) -> &mut Self {
+    pub fn enter_first(&mut self, name: &RuleSetName, direction: Direction, present: usize) -> &mut Self {
         for _ in 0..present {
             self.leave(name, direction);
         }
-        self.command(format_args!("-I {} 1{}", direction.hook(), jump(name, direction)))
+        self.command(format_args!("-I {} 1{}", hook(direction), jump(name, direction)))
     }
 
     /// Counts on these interfaces from now on.
     pub fn follow(&mut self, layout: &Layout, interfaces: &[String]) -> &mut Self {
         for direction in Direction::BOTH {
             let rules = layout.entry(direction, interfaces);
-            self.chain(&layout.name.chain(&Place::Entry(direction)), &rules);
+            self.chain(&layout.name.chain(&ChainPlace::Entry(direction)), &rules);
         }
         self
     }
@@ -115,7 +115,7 @@ impl Script {
             Dispatch::Ipsets { .. } => {
                 if !ports.is_empty() && still.is_empty() {
                     // Behind those that refuse.
-                    let first = if layout.can_cut { layout.cut_rules(Direction::In).len() } else { 0 } + 1;
+                    let first = if layout.can_cut { layout.cut_rules(Direction::Ingress).len() } else { 0 } + 1;
                     self.still_rules(layout, |chain, index, rule| format!("-I {chain} {}{rule}", first + index));
                 }
                 for port in ports {
@@ -168,7 +168,7 @@ impl Script {
         if layout.dispatch.is_by_ipsets() {
             self.create(layout, Ipset::Sealed);
         }
-        self.chain(&layout.name.chain(&Place::Sealed), &[])
+        self.chain(&layout.name.chain(&ChainPlace::Sealed), &[])
     }
 
     /// Removes every rule of `chains`.
@@ -209,9 +209,9 @@ impl Script {
         self
     }
 
-    fn still_rules(&mut self, layout: &Layout, text: impl Fn(&str, usize, &Rule) -> String) {
+    fn still_rules(&mut self, layout: &Layout, text: impl Fn(&str, usize, &IptablesRule) -> String) {
         for direction in Direction::BOTH {
-            let chain = layout.name.chain(&Place::Split(direction));
+            let chain = layout.name.chain(&ChainPlace::Split(direction));
             for (index, rule) in layout.still_rules(direction).iter().enumerate() {
                 self.command(format_args!("{}", text(&chain, index, rule)));
             }
@@ -227,7 +227,7 @@ impl Script {
     ) -> &mut Self {
         for port in ports {
             for tree in FlowClass::ALL {
-                let chain = layout.name.chain(&Place::Node(tree, shape.leaf_of(*port)));
+                let chain = layout.name.chain(&ChainPlace::Node(tree, shape.leaf_of(*port)));
                 self.command(format_args!("{}", text(&chain, tree, *port)));
             }
         }
@@ -235,7 +235,7 @@ impl Script {
     }
 
     /// Makes a chain, or empties it if it is there, and appends `rules`.
-    pub(super) fn chain(&mut self, name: &str, rules: &[Rule]) -> &mut Self {
+    pub(super) fn chain(&mut self, name: &str, rules: &[IptablesRule]) -> &mut Self {
         writeln!(self.declared, ":{name} - [0:0]").expect("writing to a String cannot fail");
         for rule in rules {
             self.command(format_args!("-A {name}{rule}"));
@@ -263,6 +263,6 @@ fn members(ports: &BTreeSet<u16>) -> impl Iterator<Item = (u16, FlowClass)> {
 }
 
 /// The rule that leads every packet of a built-in chain into the set.
-pub fn jump(name: &SetName, direction: Direction) -> Rule {
-    Rule::jump(Match::All, name.chain(&Place::Entry(direction)))
+pub fn jump(name: &RuleSetName, direction: Direction) -> IptablesRule {
+    IptablesRule::jump(Match::All, name.chain(&ChainPlace::Entry(direction)))
 }

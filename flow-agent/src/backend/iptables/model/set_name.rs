@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::family::Family;
 use super::ipset::Ipset;
-use super::place::Place;
+use super::place::ChainPlace;
 
 /// What all our chains begin with.
 const PREFIX: &str = "flow-";
@@ -22,13 +22,13 @@ const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// One set of counters of one instance: all of its chains share this part of their names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SetName {
+pub struct RuleSetName {
     instance: String,
     layout: u8,
     id: String,
 }
 
-impl SetName {
+impl RuleSetName {
     /// A set for the instance that [`instance_tag`] names; `random` decides its id.
     pub fn new(instance: String, random: u32) -> Self {
         Self { instance, layout: LAYOUT, id: letters(random, ID_CHARS) }
@@ -67,7 +67,7 @@ impl SetName {
     }
 
     /// The name of its chain at `place`.
-    pub fn chain(&self, place: &Place) -> String {
+    pub fn chain(&self, place: &ChainPlace) -> String {
         format!("{self}{place}")
     }
 
@@ -97,7 +97,7 @@ impl SetName {
     }
 }
 
-impl fmt::Display for SetName {
+impl fmt::Display for RuleSetName {
     /// What the names of its chains begin with.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}-{}{}-", self.instance, self.layout, self.id)
@@ -122,37 +122,39 @@ mod tests {
     use super::super::shape::Node;
     use super::*;
 
-    fn set() -> SetName {
-        SetName::new(instance_tag("5c1e0f6e-7a52-4a0f-9d5b-0a8f0d0f6f11"), 0xdead_beef)
+    fn set() -> RuleSetName {
+        RuleSetName::new(instance_tag("5c1e0f6e-7a52-4a0f-9d5b-0a8f0d0f6f11"), 0xdead_beef)
     }
 
     #[test]
     fn every_name_fits_and_reads_back() {
         let node = |bound, level| Node { bound, level };
         let mut places = vec![
-            Place::Fragments,
-            Place::LateFragments,
-            Place::Reassembly,
-            Place::Drop,
-            Place::Sealed,
-            Place::Tripwire,
-            Place::table(1),
-            Place::table(u64::MAX),
-            Place::Made(Made::default()),
-            Place::Made(Made { table: true, input: true, output: true }),
-            Place::Made(Made { table: false, input: false, output: true }),
+            ChainPlace::Fragments,
+            ChainPlace::LateFragments,
+            ChainPlace::Reassembly,
+            ChainPlace::Drop,
+            ChainPlace::Sealed,
+            ChainPlace::Tripwire,
+            ChainPlace::table(1),
+            ChainPlace::table(u64::MAX),
+            ChainPlace::Made(Made::default()),
+            ChainPlace::Made(Made { table: true, input: true, output: true }),
+            ChainPlace::Made(Made { table: false, input: false, output: true }),
         ];
         for direction in Direction::BOTH {
-            places.extend([Place::Entry, Place::Split, Place::Rest, Place::Cut].map(|place| place(direction)));
+            places.extend(
+                [ChainPlace::Entry, ChainPlace::Split, ChainPlace::Rest, ChainPlace::Cut].map(|place| place(direction)),
+            );
         }
         for tree in FlowClass::ALL {
-            places.extend([node(0, 0), node(443, 0), node(0xffff, 5)].map(|node| Place::Node(tree, node)));
+            places.extend([node(0, 0), node(443, 0), node(0xffff, 5)].map(|node| ChainPlace::Node(tree, node)));
         }
         for place in places {
             let name = set().chain(&place);
             assert!(name.len() <= 28, "{name}");
-            let (parsed, rest) = SetName::parse(&name).unwrap();
-            assert_eq!((parsed, Place::parse(rest)), (set(), Some(place)));
+            let (parsed, rest) = RuleSetName::parse(&name).unwrap();
+            assert_eq!((parsed, ChainPlace::parse(rest)), (set(), Some(place)));
         }
     }
 
@@ -162,30 +164,30 @@ mod tests {
             for ipset in Ipset::every() {
                 let name = set().ipset(family, ipset);
                 assert!(name.len() <= 31, "{name}");
-                assert_eq!(SetName::parse_ipset(&name, family), Some((set(), ipset)));
+                assert_eq!(RuleSetName::parse_ipset(&name, family), Some((set(), ipset)));
                 let other = Family::BOTH.into_iter().find(|other| *other != family).unwrap();
-                assert_eq!(SetName::parse_ipset(&name, other), None);
-                assert_eq!(SetName::parse(&name).and_then(|(_, place)| Place::parse(place)), None);
+                assert_eq!(RuleSetName::parse_ipset(&name, other), None);
+                assert_eq!(RuleSetName::parse(&name).and_then(|(_, place)| ChainPlace::parse(place)), None);
             }
         }
-        assert_eq!(SetName::parse_ipset("flow-k3v9qa-1h2j4k-ti44", Family::V4), None);
-        assert_eq!(SetName::parse_ipset("f2b-sshd", Family::V4), None);
+        assert_eq!(RuleSetName::parse_ipset("flow-k3v9qa-1h2j4k-ti44", Family::V4), None);
+        assert_eq!(RuleSetName::parse_ipset("f2b-sshd", Family::V4), None);
     }
 
     #[test]
     fn names_of_others_are_not_ours() {
         for name in ["INPUT", "ufw-before-input", "flow-", "flow-control", "flow-abc-def-in", "flow-k3v9qa-xh2j4k-in"] {
-            assert_eq!(SetName::parse(name), None, "{name}");
+            assert_eq!(RuleSetName::parse(name), None, "{name}");
         }
         for place in ["ti-443", "ti-01BB", "ti-01bb-0", "xi-01bb", "made-ot", "ip-", ""] {
-            assert_eq!(Place::parse(place), None, "{place}");
+            assert_eq!(ChainPlace::parse(place), None, "{place}");
         }
     }
 
     #[test]
     fn instances_and_layouts_are_told_apart() {
         assert_ne!(instance_tag("a"), instance_tag("b"));
-        let (newer, _) = SetName::parse("flow-abcdef-2ghijk-whatever").unwrap();
+        let (newer, _) = RuleSetName::parse("flow-abcdef-2ghijk-whatever").unwrap();
         assert_eq!((newer.layout(), newer.id()), (2, "2ghijk".to_owned()));
     }
 }

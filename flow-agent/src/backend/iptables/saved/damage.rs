@@ -9,16 +9,16 @@
 /// Why a set is not as we made it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{part} {why}")]
-pub struct Damage {
+pub struct SetDamage {
     /// `chain X`, `ipset X`, or the name of a counter.
     pub part: String,
     pub why: &'static str,
-    pub doubt: Doubt,
+    pub doubt: CounterDoubt,
 }
 
 /// Which counters of a set in one family may say more than was counted since they were last read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doubt {
+pub enum CounterDoubt {
     /// None: what is left of them is right.
     Nothing,
     /// Those of rules.
@@ -27,7 +27,7 @@ pub enum Doubt {
     All,
 }
 
-impl Damage {
+impl SetDamage {
     /// The worse of two: what was doubted once is doubted for good.
     #[must_use]
     pub fn or_worse(self, other: Self) -> Self {
@@ -35,7 +35,7 @@ impl Damage {
     }
 }
 
-impl Doubt {
+impl CounterDoubt {
     /// Whether the counters of the ports cannot be trusted, where a set dispatches like this.
     pub fn covers_ports(self, by_ipsets: bool) -> bool {
         match self {

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::damage::{Damage, Doubt};
-use super::view::View;
+use super::damage::{CounterDoubt, SetDamage};
+use super::view::VerifiedSet;
 use crate::backend::iptables::model::layout::Dispatch;
 use crate::ledger::counters::{Counters, Flow, Others};
 
@@ -22,34 +22,34 @@ pub struct Last {
 ///
 /// # Errors
 /// Names one that has not.
-pub fn judge(last: &Last, now: &View) -> Result<(), Damage> {
+pub fn judge(last: &Last, now: &VerifiedSet) -> Result<(), SetDamage> {
     let fell = |port: &u16, before: &Counters| {
         now.counters.get(port).is_some_and(|counters| counters.checked_sub(*before).is_none())
     };
     let why = "has less than when it was last read: somebody zeroed or restored it";
     if let Some((port, _)) = last.ports.iter().find(|(port, before)| fell(port, before)) {
         let doubt = match now.layout.dispatch {
-            Dispatch::Ipsets { .. } => Doubt::All,
-            Dispatch::FlowClass(_) => Doubt::Rules,
+            Dispatch::Ipsets { .. } => CounterDoubt::All,
+            Dispatch::FlowClass(_) => CounterDoubt::Rules,
         };
-        return Err(Damage { part: format!("the counter of port {port}"), why, doubt });
+        return Err(SetDamage { part: format!("the counter of port {port}"), why, doubt });
     }
     if now.others.checked_sub(last.others).is_none() {
-        return Err(Damage { part: "a counter of other traffic".into(), why, doubt: Doubt::Rules });
+        return Err(SetDamage { part: "a counter of other traffic".into(), why, doubt: CounterDoubt::Rules });
     }
     Ok(())
 }
 
 impl Last {
     /// All that a set says.
-    pub fn of(view: &View) -> Self {
+    pub fn of(view: &VerifiedSet) -> Self {
         let (ports, cut, blocked) = (view.counters.clone(), view.cut.clone(), view.blocked.clone());
         Self { ports, others: view.others, cut, blocked }
     }
 
     /// What is known of a part in the end: what it says `now`, where that can be trusted, and no less than before.
     #[must_use]
-    pub fn or_newer(&self, now: &Self, doubt: Doubt, by_ipsets: bool) -> Self {
+    pub fn or_newer(&self, now: &Self, doubt: CounterDoubt, by_ipsets: bool) -> Self {
         let mut newest = self.clone();
         if !doubt.covers_others() {
             newest.others = larger(self.others, now.others);
@@ -110,15 +110,15 @@ mod tests {
     #[test]
     fn nothing_is_taken_of_a_counter_that_may_have_been_restored() {
         let (before, now) = (last(100, 10), last(70, 20));
-        assert_eq!(before.or_newer(&now, Doubt::Rules, false), before);
-        assert_eq!(before.or_newer(&last(900, 900), Doubt::All, true), before);
+        assert_eq!(before.or_newer(&now, CounterDoubt::Rules, false), before);
+        assert_eq!(before.or_newer(&last(900, 900), CounterDoubt::All, true), before);
         // Rules were restored, and the ports are counted in ipsets.
-        assert_eq!(before.or_newer(&last(900, 900), Doubt::Rules, true), last(900, 10));
+        assert_eq!(before.or_newer(&last(900, 900), CounterDoubt::Rules, true), last(900, 10));
     }
 
     #[test]
     fn a_trusted_counter_is_never_less_than_before() {
-        assert_eq!(last(100, 10).or_newer(&last(70, 20), Doubt::Nothing, false), last(100, 20));
-        assert_eq!(last(100, 10).or_newer(&Last::default(), Doubt::Nothing, false), last(100, 10));
+        assert_eq!(last(100, 10).or_newer(&last(70, 20), CounterDoubt::Nothing, false), last(100, 20));
+        assert_eq!(last(100, 10).or_newer(&Last::default(), CounterDoubt::Nothing, false), last(100, 10));
     }
 }

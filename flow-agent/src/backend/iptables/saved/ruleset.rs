@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use super::error::{ParseError, number};
 use super::members::Members;
 use crate::backend::iptables::model::ipset::Ipset;
-use crate::backend::iptables::model::set_name::SetName;
+use crate::backend::iptables::model::set_name::RuleSetName;
 
 /// A table and its chains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table<'a> {
     pub chains: BTreeMap<&'a str, Vec<SavedRule<'a>>>,
     /// The ipsets of ours in its family: they are no part of the dump.
-    pub ipsets: BTreeMap<(SetName, Ipset), Members>,
+    pub ipsets: BTreeMap<(RuleSetName, Ipset), Members>,
     /// The handle of the nf_tables table, asked for after the dump; `None` in the legacy variant.
     pub handle: Option<u64>,
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use super::members::Members;
 use super::ruleset::{SavedRule, Table};
-use crate::backend::iptables::model::flow::{Direction, FlowClass, Protocol};
+use crate::backend::iptables::model::flow::{Direction, FlowClass, Protocol, hook};
 use crate::backend::iptables::model::ipset::{Ipset, SENTINEL_PORT};
-use crate::backend::iptables::model::place::{Made, Place};
-use crate::backend::iptables::model::rule::{Match, Rule, Target};
+use crate::backend::iptables::model::place::{ChainPlace, Made};
+use crate::backend::iptables::model::rule::{IptablesRule, Match, RuleTarget};
 use crate::backend::iptables::model::script;
-use crate::backend::iptables::model::set_name::SetName;
+use crate::backend::iptables::model::set_name::RuleSetName;
 use crate::ledger::counters::{Counters, Flow, Others};
 
 /// Whether packets of a built-in chain enter the set.
@@ -30,17 +30,17 @@ pub struct Marks {
     /// A bucket of it was sealed.
     pub sealed: bool,
     /// The mark of the table that the set was made in, where it has one.
-    pub table: Option<Place>,
+    pub table: Option<ChainPlace>,
     /// Whether the counters of its tripwire were zeroed, or the rule removed; sets of older releases have none.
     pub was_zeroed: bool,
 }
 
 /// The names of all sets in a table, with the chains of each; of some there may be nothing left but ipsets.
-pub fn sets<'a>(table: &'a Table<'_>) -> BTreeMap<SetName, Vec<&'a str>> {
-    let mut sets: BTreeMap<SetName, Vec<&str>> =
+pub fn sets<'a>(table: &'a Table<'_>) -> BTreeMap<RuleSetName, Vec<&'a str>> {
+    let mut sets: BTreeMap<RuleSetName, Vec<&str>> =
         table.ipsets.keys().map(|(name, _)| (name.clone(), Vec::new())).collect();
     for chain in table.chains.keys() {
-        if let Some((name, _)) = SetName::parse(chain) {
+        if let Some((name, _)) = RuleSetName::parse(chain) {
             sets.entry(name).or_default().push(chain);
         }
     }
@@ -48,38 +48,38 @@ pub fn sets<'a>(table: &'a Table<'_>) -> BTreeMap<SetName, Vec<&'a str>> {
 }
 
 /// The marks of a set.
-pub fn marks(table: &Table<'_>, name: &SetName) -> Marks {
+pub fn marks(table: &Table<'_>, name: &RuleSetName) -> Marks {
     let sealed = ipsets(table, name).any(|(ipset, _)| ipset == Ipset::Sealed);
     let mut marks = Marks { sealed, ..Marks::default() };
     for (place, rules) in places(table, name) {
         match place {
-            Place::Made(made) => marks.made = made,
-            Place::Sealed => marks.sealed = true,
-            Place::Tripwire => marks.was_zeroed = !rules.iter().any(|rule| rule.packets > 0 && rule.bytes > 0),
-            Place::Table(_) => marks.table = Some(place),
-            Place::Entry(_)
-            | Place::Fragments
-            | Place::LateFragments
-            | Place::Split(_)
-            | Place::Node(..)
-            | Place::Rest(_)
-            | Place::Cut(_)
-            | Place::Drop
-            | Place::Reassembly => {}
+            ChainPlace::Made(made) => marks.made = made,
+            ChainPlace::Sealed => marks.sealed = true,
+            ChainPlace::Tripwire => marks.was_zeroed = !rules.iter().any(|rule| rule.packets > 0 && rule.bytes > 0),
+            ChainPlace::Table(_) => marks.table = Some(place),
+            ChainPlace::Entry(_)
+            | ChainPlace::Fragments
+            | ChainPlace::LateFragments
+            | ChainPlace::Split(_)
+            | ChainPlace::Node(..)
+            | ChainPlace::Rest(_)
+            | ChainPlace::Cut(_)
+            | ChainPlace::Drop
+            | ChainPlace::Reassembly => {}
         }
     }
     marks
 }
 
 /// How the packets of `direction` enter a set. Rules without a target, and jumps into sets of ours, decide nothing.
-pub fn entrance(table: &Table<'_>, name: &SetName, direction: Direction) -> Entrance {
+pub fn entrance(table: &Table<'_>, name: &RuleSetName, direction: Direction) -> Entrance {
     let mut before = None;
     let jump = script::jump(name, direction);
-    for rule in rules(table, direction.hook()) {
+    for rule in rules(table, hook(direction)) {
         match read(rule) {
             Some(rule) if rule == jump => return before.map_or(Entrance::First, Entrance::Behind),
-            Some(Rule { target: Target::Next, .. }) => {}
-            Some(Rule { target: Target::Jump(chain), .. }) if SetName::parse(&chain).is_some() => {}
+            Some(IptablesRule { target: RuleTarget::Next, .. }) => {}
+            Some(IptablesRule { target: RuleTarget::Jump(chain), .. }) if RuleSetName::parse(&chain).is_some() => {}
             Some(_) => before = before.or_else(|| Some(rule.text.to_owned())),
             None if has_target(rule) => before = before.or_else(|| Some(rule.text.to_owned())),
             None => {}
@@ -89,20 +89,20 @@ pub fn entrance(table: &Table<'_>, name: &SetName, direction: Direction) -> Entr
 }
 
 /// How often the jump of `direction` into a set is there.
-pub fn jumps(table: &Table<'_>, name: &SetName, direction: Direction) -> usize {
+pub fn jumps(table: &Table<'_>, name: &RuleSetName, direction: Direction) -> usize {
     let jump = script::jump(name, direction);
-    rules(table, direction.hook()).iter().filter(|rule| read(rule).as_ref() == Some(&jump)).count()
+    rules(table, hook(direction)).iter().filter(|rule| read(rule).as_ref() == Some(&jump)).count()
 }
 
 /// What is left of the counters of a set, whole or not; of those in rules, only ports of which all four are there.
-pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
+pub fn remains(table: &Table<'_>, name: &RuleSetName) -> BTreeMap<u16, Counters> {
     let mut seen: BTreeMap<u16, BTreeMap<FlowClass, (u64, u64)>> = BTreeMap::new();
     let mut is_by_ipsets = true;
     for (place, rules) in places(table, name) {
-        let Place::Node(tree, _) = place else { continue };
+        let ChainPlace::Node(tree, _) = place else { continue };
         is_by_ipsets = false;
         for saved in rules {
-            if let Some(Rule { matching: Match::Port(_, port), target: Target::Return }) = read(saved) {
+            if let Some(IptablesRule { matching: Match::Port(_, port), target: RuleTarget::Return }) = read(saved) {
                 seen.entry(port).or_default().insert(tree, (saved.bytes, saved.packets));
             }
         }
@@ -117,7 +117,7 @@ pub fn remains(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Counters> {
 }
 
 /// What was refused of each port of a set that is cut, or was; only where it is counted both ways.
-pub fn blocked(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Flow> {
+pub fn blocked(table: &Table<'_>, name: &RuleSetName) -> BTreeMap<u16, Flow> {
     let mut seen: BTreeMap<u16, [Option<(u64, u64)>; 2]> = BTreeMap::new();
     let mut note = |port: u16, direction: Direction, (bytes, packets): (u64, u64)| {
         let sum = seen.entry(port).or_default()[direction as usize].get_or_insert((0, 0));
@@ -128,9 +128,9 @@ pub fn blocked(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Flow> {
         members.iter().for_each(|(port, numbers)| note(*port, direction, *numbers));
     }
     for (place, rules) in places(table, name) {
-        let Place::Cut(direction) = place else { continue };
+        let ChainPlace::Cut(direction) = place else { continue };
         for saved in rules {
-            if let Some(Rule { matching: Match::Port(_, port), target: Target::Next }) = read(saved) {
+            if let Some(IptablesRule { matching: Match::Port(_, port), target: RuleTarget::Next }) = read(saved) {
                 note(port, direction, (saved.bytes, saved.packets));
             }
         }
@@ -143,13 +143,13 @@ pub fn blocked(table: &Table<'_>, name: &SetName) -> BTreeMap<u16, Flow> {
 }
 
 /// The ipsets of a set.
-pub fn ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (Ipset, &'a Members)> {
+pub fn ipsets<'a>(table: &'a Table<'_>, name: &RuleSetName) -> impl Iterator<Item = (Ipset, &'a Members)> {
     let ipsets = table.ipsets.iter().filter(move |((set, _), _)| set == name);
     ipsets.map(|((_, ipset), members)| (*ipset, members))
 }
 
 /// Its counters that lie in ipsets.
-fn in_ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (FlowClass, &'a Members)> {
+fn in_ipsets<'a>(table: &'a Table<'_>, name: &RuleSetName) -> impl Iterator<Item = (FlowClass, &'a Members)> {
     ipsets(table, name).filter_map(|(ipset, members)| match ipset {
         Ipset::Counters(tree) => Some((tree, members)),
         Ipset::Still | Ipset::Cut | Ipset::Blocked(_) | Ipset::Sealed => None,
@@ -157,30 +157,34 @@ fn in_ipsets<'a>(table: &'a Table<'_>, name: &SetName) -> impl Iterator<Item = (
 }
 
 /// What is left of the counters of a set that belong to no port.
-pub fn remaining_others(table: &Table<'_>, name: &SetName) -> Others {
-    let rules = |place: Place| rules(table, &name.chain(&place));
+pub fn remaining_others(table: &Table<'_>, name: &RuleSetName) -> Others {
+    let rules = |place: ChainPlace| rules(table, &name.chain(&place));
     // Behind those for TCP and UDP.
-    let all_other = |place: Place| rules(place).last().filter(|rule| rule.text.is_empty());
+    let all_other = |place: ChainPlace| rules(place).last().filter(|rule| rule.text.is_empty());
     let flow = |incoming: Option<&SavedRule<'_>>, outgoing: Option<&SavedRule<'_>>| Flow {
         in_bytes: incoming.map_or(0, |rule| rule.bytes),
         in_packets: incoming.map_or(0, |rule| rule.packets),
         out_bytes: outgoing.map_or(0, |rule| rule.bytes),
         out_packets: outgoing.map_or(0, |rule| rule.packets),
     };
-    let mut other_ports = flow(rules(Place::Rest(Direction::In)).first(), rules(Place::Rest(Direction::Out)).first());
+    let mut other_ports =
+        flow(rules(ChainPlace::Rest(Direction::Ingress)).first(), rules(ChainPlace::Rest(Direction::Egress)).first());
     for (tree, members) in in_ipsets(table, name) {
         let (bytes, packets) = members.get(&SENTINEL_PORT).copied().unwrap_or_default();
         let (all_bytes, all_packets) = match tree.direction {
-            Direction::In => (&mut other_ports.in_bytes, &mut other_ports.in_packets),
-            Direction::Out => (&mut other_ports.out_bytes, &mut other_ports.out_packets),
+            Direction::Ingress => (&mut other_ports.in_bytes, &mut other_ports.in_packets),
+            Direction::Egress => (&mut other_ports.out_bytes, &mut other_ports.out_packets),
         };
         *all_bytes = all_bytes.saturating_add(bytes);
         *all_packets = all_packets.saturating_add(packets);
     }
     Others {
         other_ports,
-        other_ip: flow(all_other(Place::Split(Direction::In)), all_other(Place::Split(Direction::Out))),
-        fragment_unmatched: flow(rules(Place::LateFragments).first(), None),
+        other_ip: flow(
+            all_other(ChainPlace::Split(Direction::Ingress)),
+            all_other(ChainPlace::Split(Direction::Egress)),
+        ),
+        fragment_unmatched: flow(rules(ChainPlace::LateFragments).first(), None),
         ..Others::default()
     }
 }
@@ -188,12 +192,12 @@ pub fn remaining_others(table: &Table<'_>, name: &SetName) -> Others {
 /// The chains of a set that this layout knows, with their rules.
 pub(super) fn places<'t, 'a>(
     table: &'t Table<'a>,
-    name: &SetName,
-) -> impl Iterator<Item = (Place, &'t [SavedRule<'a>])> {
+    name: &RuleSetName,
+) -> impl Iterator<Item = (ChainPlace, &'t [SavedRule<'a>])> {
     table.chains.iter().filter_map(move |(chain, rules)| {
-        let (set, place) = SetName::parse(chain)?;
+        let (set, place) = RuleSetName::parse(chain)?;
         (set == *name).then_some(())?;
-        Some((Place::parse(place)?, rules.as_slice()))
+        Some((ChainPlace::parse(place)?, rules.as_slice()))
     })
 }
 
@@ -202,8 +206,8 @@ pub(super) fn rules<'t, 'a>(table: &'t Table<'a>, chain: &str) -> &'t [SavedRule
 }
 
 /// A rule, if it is one of ours; none of ours has a quote in it.
-pub(super) fn read(saved: &SavedRule<'_>) -> Option<Rule> {
-    Rule::read(&saved.text.split_ascii_whitespace().collect::<Vec<_>>())
+pub(super) fn read(saved: &SavedRule<'_>) -> Option<IptablesRule> {
+    IptablesRule::read(&saved.text.split_ascii_whitespace().collect::<Vec<_>>())
 }
 
 /// Whether a rule of somebody else could decide; what cannot be read could.
@@ -214,7 +218,7 @@ fn has_target(saved: &SavedRule<'_>) -> bool {
 /// From (bytes, packets) of the four trees; a tree that is missing has none.
 pub(super) fn eight(trees: &BTreeMap<FlowClass, (u64, u64)>) -> Counters {
     let of = |protocol, direction| trees.get(&FlowClass { protocol, direction }).copied().unwrap_or_default();
-    let (tcp_in, tcp_out) = (of(Protocol::Tcp, Direction::In), of(Protocol::Tcp, Direction::Out));
-    let (udp_in, udp_out) = (of(Protocol::Udp, Direction::In), of(Protocol::Udp, Direction::Out));
+    let (tcp_in, tcp_out) = (of(Protocol::Tcp, Direction::Ingress), of(Protocol::Tcp, Direction::Egress));
+    let (udp_in, udp_out) = (of(Protocol::Udp, Direction::Ingress), of(Protocol::Udp, Direction::Egress));
     Counters::from_array([tcp_in.0, tcp_in.1, tcp_out.0, tcp_out.1, udp_in.0, udp_in.1, udp_out.0, udp_out.1])
 }

@@ -2,23 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::damage::{Damage, Doubt};
+use super::damage::{CounterDoubt, SetDamage};
 use super::members::Members;
 use super::ruleset::{SavedRule, Table};
 use super::sets::{self, eight, places, read};
 use crate::backend::iptables::model::family::Family;
-use crate::backend::iptables::model::flow::{Direction, FlowClass};
+use crate::backend::iptables::model::flow::{Direction, FlowClass, hook};
 use crate::backend::iptables::model::ipset::{Ipset, SENTINEL_PORT};
 use crate::backend::iptables::model::layout::{Dispatch, Fragments, Layout};
-use crate::backend::iptables::model::place::Place;
-use crate::backend::iptables::model::rule::{Match, Rule, Target};
-use crate::backend::iptables::model::set_name::SetName;
+use crate::backend::iptables::model::place::ChainPlace;
+use crate::backend::iptables::model::rule::{IptablesRule, Match, RuleTarget};
+use crate::backend::iptables::model::set_name::RuleSetName;
 use crate::backend::iptables::model::shape::{Node, Shape};
 use crate::ledger::counters::{Counters, Flow, Others};
 
 /// One set of counters in one family, verified: every chain is there and every rule is as we made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
+pub struct VerifiedSet {
     /// Its ports are those that have counters, the draining ones too.
     pub layout: Layout,
     /// Their counters are shielded.
@@ -33,24 +33,25 @@ pub struct View {
     pub blocked: BTreeMap<u16, Flow>,
 }
 
-impl View {
+impl VerifiedSet {
     /// Reads the set `name`, and holds every chain of it against what we would have made.
     ///
     /// # Errors
     /// When a chain is missing, or a rule is missing, foreign, or in the wrong place.
-    pub fn read(table: &Table<'_>, family: Family, name: &SetName) -> Result<Self, Damage> {
+    pub fn read(table: &Table<'_>, family: Family, name: &RuleSetName) -> Result<Self, SetDamage> {
         refuse_doubtful(table, name)?;
-        let places: BTreeMap<Place, &[SavedRule<'_>]> = places(table, name).collect();
-        let damage = |place: &Place, why| Damage { part: chain(name, place), why, doubt: Doubt::Nothing };
-        let entry = Place::Entry(Direction::In);
+        let places: BTreeMap<ChainPlace, &[SavedRule<'_>]> = places(table, name).collect();
+        let damage =
+            |place: &ChainPlace, why| SetDamage { part: chain(name, place), why, doubt: CounterDoubt::Nothing };
+        let entry = ChainPlace::Entry(Direction::Ingress);
         let interfaces = interfaces(places.get(&entry).ok_or_else(|| damage(&entry, "is gone"))?)
             .ok_or_else(|| damage(&entry, "has a rule that is not ours"))?;
-        let fragments = match (places.get(&Place::Reassembly), places.get(&Place::Fragments)) {
+        let fragments = match (places.get(&ChainPlace::Reassembly), places.get(&ChainPlace::Fragments)) {
             (Some(_), _) => Fragments::Reassembled,
             (None, Some(_)) => Fragments::Apart,
             (None, None) => Fragments::Delivered,
         };
-        let can_cut = places.contains_key(&Place::Cut(Direction::In));
+        let can_cut = places.contains_key(&ChainPlace::Cut(Direction::Ingress));
         let dispatch = dispatch(&places, name, can_cut)?;
         let ports = BTreeSet::new();
         let empty = Layout { name: name.clone(), family, interfaces, dispatch, ports, fragments, can_cut };
@@ -61,10 +62,10 @@ impl View {
             let saved = places.get(&place).ok_or_else(|| damage(&place, "is gone"))?;
             expected += 1;
             match (&place, &empty.dispatch) {
-                (Place::Node(tree, node @ Node { level: 0, .. }), Dispatch::FlowClass(shape)) => {
+                (ChainPlace::Node(tree, node @ Node { level: 0, .. }), Dispatch::FlowClass(shape)) => {
                     leaves.read(&empty, shape, *tree, *node, saved).map_err(|why| damage(&place, why))?;
                 }
-                (Place::Cut(direction), Dispatch::FlowClass(_)) => {
+                (ChainPlace::Cut(direction), Dispatch::FlowClass(_)) => {
                     counts_what_is_refused(&empty, *direction, saved).map_err(|why| damage(&place, why))?;
                 }
                 _ if rules.len() != saved.len() => return Err(damage(&place, "has lost or gained rules")),
@@ -78,7 +79,7 @@ impl View {
         if let Some(odd) = sets::sets(table).get(name).filter(|chains| chains.len() != expected + marks) {
             let chain = odd.iter().find(|chain| !is_of(&empty, chain)).unwrap_or(&odd[0]);
             let part = format!("chain {chain}");
-            return Err(Damage { part, why: "is not one of this set", doubt: Doubt::Nothing });
+            return Err(SetDamage { part, why: "is not one of this set", doubt: CounterDoubt::Nothing });
         }
         let Held { counters, draining, cut, is_settled } = match empty.dispatch {
             Dispatch::FlowClass(_) => leaves.finish().map_err(|why| damage(&FIRST_LEAF, why))?,
@@ -91,27 +92,39 @@ impl View {
 }
 
 /// Whether somebody zeroed or restored rules, or leads packets to the counters twice.
-fn refuse_doubtful(table: &Table<'_>, name: &SetName) -> Result<(), Damage> {
+fn refuse_doubtful(table: &Table<'_>, name: &RuleSetName) -> Result<(), SetDamage> {
     let twice = |direction: &&Direction| sets::jumps(table, name, **direction) > 1;
     if let Some(direction) = Direction::BOTH.iter().find(twice) {
-        let part = format!("chain {}", direction.hook());
-        return Err(Damage { part, why: "leads every packet to the counters more than once", doubt: Doubt::All });
+        let part = format!("chain {}", hook(*direction));
+        return Err(SetDamage {
+            part,
+            why: "leads every packet to the counters more than once",
+            doubt: CounterDoubt::All,
+        });
     }
     let marks = sets::marks(table, name);
     if let (Some(mark), Some(handle)) = (&marks.table, table.handle)
-        && *mark != Place::table(handle)
+        && *mark != ChainPlace::table(handle)
     {
-        return Err(Damage { part: chain(name, mark), why: "was restored into a new table", doubt: Doubt::Rules });
+        return Err(SetDamage {
+            part: chain(name, mark),
+            why: "was restored into a new table",
+            doubt: CounterDoubt::Rules,
+        });
     }
     if marks.was_zeroed {
-        return Err(Damage { part: chain(name, &Place::Tripwire), why: "was zeroed or emptied", doubt: Doubt::Rules });
+        return Err(SetDamage {
+            part: chain(name, &ChainPlace::Tripwire),
+            why: "was zeroed or emptied",
+            doubt: CounterDoubt::Rules,
+        });
     }
     Ok(())
 }
 
-const FIRST_LEAF: Place = Place::Node(FlowClass::ALL[0], Node { bound: 0, level: 0 });
+const FIRST_LEAF: ChainPlace = ChainPlace::Node(FlowClass::ALL[0], Node { bound: 0, level: 0 });
 
-fn chain(name: &SetName, place: &Place) -> String {
+fn chain(name: &RuleSetName, place: &ChainPlace) -> String {
     format!("chain {}", name.chain(place))
 }
 
@@ -120,20 +133,28 @@ fn ipset(layout: &Layout, ipset: Ipset) -> String {
 }
 
 /// How the chains dispatch, if they are whole.
-fn dispatch(places: &BTreeMap<Place, &[SavedRule<'_>]>, name: &SetName, can_cut: bool) -> Result<Dispatch, Damage> {
-    if !places.keys().any(|place| matches!(place, Place::Node(..))) {
+fn dispatch(
+    places: &BTreeMap<ChainPlace, &[SavedRule<'_>]>,
+    name: &RuleSetName,
+    can_cut: bool,
+) -> Result<Dispatch, SetDamage> {
+    if !places.keys().any(|place| matches!(place, ChainPlace::Node(..))) {
         // As many rules before the ipsets as behind them: one for each protocol.
         let plain = SPLIT_RULES + if can_cut { CUT_RULES } else { 0 };
-        let shielded = places.get(&Place::Split(Direction::In)).is_some_and(|rules| rules.len() > plain);
+        let shielded = places.get(&ChainPlace::Split(Direction::Ingress)).is_some_and(|rules| rules.len() > plain);
         return Ok(Dispatch::Ipsets { shielded });
     }
     let bounds = places.keys().filter_map(|place| match place {
-        Place::Node(tree, Node { bound, level: 0 }) if *tree == FlowClass::ALL[0] => Some(*bound),
+        ChainPlace::Node(tree, Node { bound, level: 0 }) if *tree == FlowClass::ALL[0] => Some(*bound),
         _ => None,
     });
     let shape = Shape::from_bounds(&bounds.collect());
     let part = || chain(name, &FIRST_LEAF);
-    shape.map(Dispatch::FlowClass).ok_or_else(|| Damage { part: part(), why: "is gone", doubt: Doubt::Nothing })
+    shape.map(Dispatch::FlowClass).ok_or_else(|| SetDamage {
+        part: part(),
+        why: "is gone",
+        doubt: CounterDoubt::Nothing,
+    })
 }
 
 /// Two ipsets, two ways to the rest, and all other IP.
@@ -153,7 +174,7 @@ struct Held {
 fn counts_what_is_refused(layout: &Layout, direction: Direction, saved: &[SavedRule<'_>]) -> Result<(), &'static str> {
     let (last, counting) = saved.split_last().ok_or("is empty")?;
     let is_ours = |saved| match read(saved) {
-        Some(Rule { matching: Match::Port(tree, _), target: Target::Next }) => tree.direction == direction,
+        Some(IptablesRule { matching: Match::Port(tree, _), target: RuleTarget::Next }) => tree.direction == direction,
         _ => false,
     };
     if read(last) != Some(layout.drop_rest()) || !counting.iter().all(is_ours) {
@@ -163,9 +184,9 @@ fn counts_what_is_refused(layout: &Layout, direction: Direction, saved: &[SavedR
 }
 
 /// What the ipsets hold.
-fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, Damage> {
+fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, SetDamage> {
     let members: BTreeMap<Ipset, &Members> = sets::ipsets(table, &layout.name).collect();
-    let damage = |part, why| Damage { part: ipset(layout, part), why, doubt: Doubt::Nothing };
+    let damage = |part, why| SetDamage { part: ipset(layout, part), why, doubt: CounterDoubt::Nothing };
     let needed = Ipset::all().chain(Ipset::of_cut().filter(|_| layout.can_cut));
     if let Some(gone) = { needed }.find(|ipset| !members.contains_key(ipset)) {
         return Err(damage(gone, "is gone"));
@@ -260,7 +281,7 @@ impl Leaves {
 }
 
 fn is_of(layout: &Layout, chain: &str) -> bool {
-    let place = SetName::parse(chain).and_then(|(_, place)| Place::parse(place));
+    let place = RuleSetName::parse(chain).and_then(|(_, place)| ChainPlace::parse(place));
     place.is_some_and(|place| place.is_mark() || layout.chains().iter().any(|(known, _)| *known == place))
 }
 

@@ -39,7 +39,7 @@ pub struct Owned {
 
 /// The node as it is.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct NodeFacts {
     pub state_dir: PathBuf,
     /// The group of the gathering user; `None` where there is no such user.
     pub gid: Option<u32>,
@@ -55,7 +55,7 @@ pub struct Facts {
 
 /// One change. It is shown as the command that one would type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum EnrolStep {
     AddUser,
     Directory {
         path: PathBuf,
@@ -74,28 +74,28 @@ pub enum Step {
 }
 
 /// The changes, in the order in which they are made; none where all is as it has to be.
-pub fn plan(facts: &Facts, key_line: &str) -> Vec<Step> {
+pub fn plan(facts: &NodeFacts, key_line: &str) -> Vec<EnrolStep> {
     let daily = facts.state_dir.join("daily");
     let mut steps = Vec::new();
     if facts.gid.is_none() {
-        steps.push(Step::AddUser);
+        steps.push(EnrolStep::AddUser);
     }
     if facts.top != Some(Owned { uid: 0, gid: 0, mode: TOP_MODE }) {
-        steps.push(Step::Directory { path: facts.state_dir.clone(), group: "root", mode: TOP_MODE });
+        steps.push(EnrolStep::Directory { path: facts.state_dir.clone(), group: "root", mode: TOP_MODE });
     }
     if facts.daily.is_none() || facts.daily != facts.gid.map(|gid| Owned { uid: 0, gid, mode: DAILY_MODE }) {
-        steps.push(Step::Directory { path: daily.clone(), group: USER, mode: DAILY_MODE });
+        steps.push(EnrolStep::Directory { path: daily.clone(), group: USER, mode: DAILY_MODE });
     }
     if facts.groups.iter().any(|group| Some(*group) != facts.gid) {
-        steps.push(Step::Regroup { path: daily });
+        steps.push(EnrolStep::Regroup { path: daily });
     }
     let keys = with_key(&facts.keys, key_line);
     if keys != facts.keys {
-        steps.push(Step::Write { path: KEYS, content: keys, shown: format!("{key_line}\n") });
+        steps.push(EnrolStep::Write { path: KEYS, content: keys, shown: format!("{key_line}\n") });
     }
     let snippet = snippet(&facts.state_dir);
     if snippet != facts.snippet {
-        steps.push(Step::Write { path: SNIPPET, content: snippet.clone(), shown: snippet });
+        steps.push(EnrolStep::Write { path: SNIPPET, content: snippet.clone(), shown: snippet });
     }
     steps
 }
@@ -134,7 +134,7 @@ pub fn is_plain(path: &Path) -> bool {
             .is_some_and(|path| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte)))
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for EnrolStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::AddUser => {
@@ -158,8 +158,8 @@ mod tests {
 
     const KEY: &str = "restrict,from=\"203.0.113.1\" ssh-ed25519 AAAAC3 root@main";
 
-    fn new_node() -> Facts {
-        Facts {
+    fn new_node() -> NodeFacts {
+        NodeFacts {
             state_dir: "/var/lib/flow-agent".into(),
             gid: None,
             top: Some(Owned { uid: 0, gid: 0, mode: 0o750 }),
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_node_that_is_prepared_needs_nothing() {
-        let facts = Facts {
+        let facts = NodeFacts {
             gid: Some(998),
             top: Some(Owned { uid: 0, gid: 0, mode: TOP_MODE }),
             daily: Some(Owned { uid: 0, gid: 998, mode: DAILY_MODE }),
@@ -201,10 +201,10 @@ mod tests {
         };
         assert_eq!(plan(&facts, KEY), []);
         // systemd gave everything back to root, as it does where the top directory's group is not the unit's.
-        let undone = Facts { daily: Some(Owned { uid: 0, gid: 0, mode: DAILY_MODE }), groups: vec![0], ..facts };
+        let undone = NodeFacts { daily: Some(Owned { uid: 0, gid: 0, mode: DAILY_MODE }), groups: vec![0], ..facts };
         let daily = PathBuf::from("/var/lib/flow-agent/daily");
-        let directory = Step::Directory { path: daily.clone(), group: USER, mode: DAILY_MODE };
-        assert_eq!(plan(&undone, KEY), [directory, Step::Regroup { path: daily }]);
+        let directory = EnrolStep::Directory { path: daily.clone(), group: USER, mode: DAILY_MODE };
+        assert_eq!(plan(&undone, KEY), [directory, EnrolStep::Regroup { path: daily }]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use super::plan::{Facts, KEYS, Owned, SNIPPET, Step, USER, USERADD, in_force, is_plain};
+use super::plan::{EnrolStep, KEYS, NodeFacts, Owned, SNIPPET, USER, USERADD, in_force, is_plain};
 use crate::exit::{Code, Failure};
 use crate::process;
 use crate::store::disk::{RealDisk, replace};
@@ -56,7 +56,7 @@ pub(super) fn check_way_to(state_dir: &Path) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When something cannot be read, or the user is there and is root.
-pub(super) fn facts(state_dir: &Path) -> Result<Facts, Failure> {
+pub(super) fn facts(state_dir: &Path) -> Result<NodeFacts, Failure> {
     let daily = state_dir.join("daily");
     let mut groups = Vec::new();
     if daily.is_dir() {
@@ -64,7 +64,7 @@ pub(super) fn facts(state_dir: &Path) -> Result<Facts, Failure> {
             groups.push(entry.metadata().with_context(|| failed("read", &entry.path())).map_err(store)?.gid());
         }
     }
-    Ok(Facts {
+    Ok(NodeFacts {
         state_dir: state_dir.to_owned(),
         gid: gid()?,
         top: owned(state_dir)?,
@@ -79,10 +79,10 @@ pub(super) fn facts(state_dir: &Path) -> Result<Facts, Failure> {
 ///
 /// # Errors
 /// When it cannot be made.
-pub(super) fn apply(step: &Step) -> Result<(), Failure> {
+pub(super) fn apply(step: &EnrolStep) -> Result<(), Failure> {
     match step {
-        Step::AddUser => run("useradd", &USERADD).map(drop),
-        Step::Directory { path, group, mode } => {
+        EnrolStep::AddUser => run("useradd", &USERADD).map(drop),
+        EnrolStep::Directory { path, group, mode } => {
             let gid = if *group == USER { need_gid()? } else { 0 };
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
             // Changing the owner takes the set-group-ID bit away, so the mode comes last.
@@ -91,7 +91,7 @@ pub(super) fn apply(step: &Step) -> Result<(), Failure> {
                 .and_then(|()| fs::set_permissions(path, Permissions::from_mode(*mode)));
             made.with_context(|| failed("prepare", path)).map_err(store)
         }
-        Step::Regroup { path } => {
+        EnrolStep::Regroup { path } => {
             let gid = need_gid()?;
             for entry in listed(path)? {
                 lchown(entry.path(), None, Some(gid))
@@ -100,7 +100,7 @@ pub(super) fn apply(step: &Step) -> Result<(), Failure> {
             }
             Ok(())
         }
-        Step::Write { path, content, .. } => write(Path::new(path), content),
+        EnrolStep::Write { path, content, .. } => write(Path::new(path), content),
     }
 }
 
@@ -108,13 +108,13 @@ pub(super) fn apply(step: &Step) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When sshd refuses its configuration (our part of it is removed then), or does not use our part.
-pub(super) fn put_in_force(state_dir: &Path, steps: &[Step]) -> Result<Vec<String>, Failure> {
+pub(super) fn put_in_force(state_dir: &Path, steps: &[EnrolStep]) -> Result<Vec<String>, Failure> {
     // Debian's sshd insists on it, and only a running sshd has it.
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create("/run/sshd") {
         tracing::debug!(%error, "/run/sshd cannot be made");
     }
     if let Err(failure) = run(SSHD, &["-t"]) {
-        if steps.iter().any(|step| matches!(step, Step::Write { path: SNIPPET, .. })) {
+        if steps.iter().any(|step| matches!(step, EnrolStep::Write { path: SNIPPET, .. })) {
             fs::remove_file(SNIPPET).with_context(|| failed("remove", Path::new(SNIPPET))).map_err(store)?;
         }
         return Err(Failure { code: Code::Config, ..failure }

@@ -8,7 +8,7 @@ use crate::ledger::block::{Daily, DayBlock, HourBlock, Hourly};
 use crate::ledger::calendar::Month;
 use crate::ledger::cumulative::Cumulative;
 use crate::store::blocks::{Blocks, Item};
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError, cumulative};
 
 /// The sums behind the metrics are kept after so many more seconds of sealed time, at least: what came since is read again
@@ -126,7 +126,7 @@ fn caught_up(mut kept: Cumulative, state: &StateDir, through: u64) -> Result<Cum
     let (begun_after, first) = (kept.seq, kept.day - FAR_BACK);
     for date in hours::dates(state)?.into_iter().filter(|date| *date >= first) {
         for hour in Hours::read(state, date..=date)? {
-            if let Hour::Bucket(bucket) = hour?
+            if let HourItem::Bucket(bucket) = hour?
                 && let Some(seq) = bucket.seal.seq.filter(|seq| (begun_after + 1..=through).contains(seq))
             {
                 kept.add_bucket(&bucket);
@@ -153,7 +153,7 @@ fn from_log(state: &StateDir, today: NaiveDate, through: u64) -> Result<Cumulati
     }
     for date in counted {
         for hour in Hours::read(state, date..=date)? {
-            if let Hour::Bucket(bucket) = hour?
+            if let HourItem::Bucket(bucket) = hour?
                 && bucket.seal.seq.is_none_or(|seq| seq <= through)
             {
                 ever.add_bucket(&bucket);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::books::Books;
-use super::log_sums::{LogSums, Usage};
+use super::log_sums::{LogSums, RecentUsage};
 use super::standing::{self, Allowances};
-use crate::commands::run::asks::Snapshot;
+use crate::commands::run::asks::AgentSnapshot;
 use crate::ledger::block::HourBlock;
 use crate::ledger::calendar::local;
 use crate::ledger::counters::{Counters, Flow};
@@ -16,7 +16,7 @@ use crate::ledger::record::{BackendKind, CountMode};
 use crate::ledger::user::User;
 
 /// What the answer is made of, besides the reading.
-pub struct Known<'a> {
+pub struct KnownBesideReading<'a> {
     /// When the agent started.
     pub since: Moment,
     /// What the log said up to the bucket before those of the reading.
@@ -27,8 +27,8 @@ pub struct Known<'a> {
 }
 
 /// The answer to `/v1/now`.
-pub fn now(snapshot: &Snapshot, known: &Known<'_>) -> Now {
-    let Known { since, books, rates, .. } = *known;
+pub fn now(snapshot: &AgentSnapshot, known: &KnownBesideReading<'_>) -> Now {
+    let KnownBesideReading { since, books, rates, .. } = *known;
     let config = snapshot.state.about.config.as_ref();
     let (zone, sealed) = (config.timezone, &books.sums);
     let HourBlock { lines, seal } = &snapshot.open;
@@ -86,9 +86,9 @@ fn rate_of(rates: &[(u16, Rates)], port: u16) -> Rates {
     rates.binary_search_by_key(&port, |(port, _)| *port).map(|at| rates[at].1).unwrap_or_default()
 }
 
-fn users(snapshot: &Snapshot, known: &Known<'_>, recent: &LogSums) -> Vec<UserNow> {
+fn users(snapshot: &AgentSnapshot, known: &KnownBesideReading<'_>, recent: &LogSums) -> Vec<UserNow> {
     let about = &snapshot.state.about;
-    let Known { books, allowances, rates, .. } = *known;
+    let KnownBesideReading { books, allowances, rates, .. } = *known;
     let sealed = &books.sums;
     let seconds_left = sealed.dates.seconds_left(about.config.timezone, snapshot.state.at.wall);
     let configured = about.users.iter().filter(|user| user.is_on(&about.config.node));
@@ -126,7 +126,7 @@ fn users(snapshot: &Snapshot, known: &Known<'_>, recent: &LogSums) -> Vec<UserNo
     users.into_values().collect()
 }
 
-fn plus(one: Option<&Usage>, other: Option<&Usage>) -> Usage {
+fn plus(one: Option<&RecentUsage>, other: Option<&RecentUsage>) -> RecentUsage {
     let (one, other) = (one.copied().unwrap_or_default(), other.copied().unwrap_or_default());
-    Usage { today: one.today.saturating_add(other.today), month: one.month.saturating_add(other.month) }
+    RecentUsage { today: one.today.saturating_add(other.today), month: one.month.saturating_add(other.month) }
 }

@@ -9,7 +9,7 @@ use crate::ledger::block::{Daily, HourBlock};
 use crate::ledger::calendar::{Month, day_end, local};
 use crate::ledger::counters::{Counters, Flow};
 use crate::store::blocks::{Blocks, Item};
-use crate::store::hours::{self, Hour, Hours};
+use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError};
 
 /// Which day and month are meant.
@@ -45,7 +45,7 @@ impl Dates {
 
 /// What moved today and this month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Usage {
+pub struct RecentUsage {
     pub today: Counters,
     pub month: Counters,
 }
@@ -56,8 +56,8 @@ pub struct LogSums {
     pub dates: Dates,
     /// The number of the last bucket that is in them.
     pub through: u64,
-    pub ports: BTreeMap<u16, Usage>,
-    pub users: BTreeMap<String, Usage>,
+    pub ports: BTreeMap<u16, RecentUsage>,
+    pub users: BTreeMap<String, RecentUsage>,
     /// What was refused of each user today.
     pub refused: BTreeMap<String, Flow>,
     /// Parts of the log that could not be used.
@@ -162,7 +162,7 @@ impl LogSums {
             return;
         }
         let is_today = day == self.dates.today;
-        let add = |usage: &mut Usage| {
+        let add = |usage: &mut RecentUsage| {
             usage.month = usage.month.saturating_add(counters);
             if is_today {
                 usage.today = usage.today.saturating_add(counters);
@@ -181,10 +181,10 @@ impl LogSums {
         for hour in Hours::read(state, day..=day)? {
             match hour? {
                 // Sealed since the reading was taken, whose open bucket has it.
-                Hour::Bucket(block) if block.seal.seq.is_some_and(|seq| seq > self.through) => {}
-                Hour::Bucket(block) => self.add_bucket(&block),
-                Hour::Unfinished(_) => {}
-                Hour::Damage(_) => self.damages += 1,
+                HourItem::Bucket(block) if block.seal.seq.is_some_and(|seq| seq > self.through) => {}
+                HourItem::Bucket(block) => self.add_bucket(&block),
+                HourItem::Unfinished(_) => {}
+                HourItem::Damage(_) => self.damages += 1,
             }
         }
         Ok(())

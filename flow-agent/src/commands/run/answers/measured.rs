@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::books::Books;
-use super::standing::{self, Allowances, Standing};
+use super::standing::{self, Allowances, UserStanding};
 use crate::answer::MetricsPorts;
-use crate::commands::run::asks::Snapshot;
+use crate::commands::run::asks::AgentSnapshot;
 use crate::config::Config;
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
@@ -19,7 +19,7 @@ use crate::render::metrics::Metrics;
 const MOST_PORTS: usize = 2_000;
 
 /// The metrics. `books`: what the log said up to the bucket before those of `snapshot`.
-pub fn metrics(since: Moment, snapshot: &Snapshot, books: &Books, allowances: &Allowances) -> Metrics {
+pub fn metrics(since: Moment, snapshot: &AgentSnapshot, books: &Books, allowances: &Allowances) -> Metrics {
     let about = &snapshot.state.about;
     let config = about.config.as_ref();
     let seal = &snapshot.open.seal;
@@ -37,7 +37,7 @@ pub fn metrics(since: Moment, snapshot: &Snapshot, books: &Books, allowances: &A
         let counted = month.get(&user.name).copied().unwrap_or_default();
         (user.name.as_str(), standing::of(about, allowances, books.sums.dates, user, counted))
     });
-    let standing: BTreeMap<&str, Standing> = standing.collect();
+    let standing: BTreeMap<&str, UserStanding> = standing.collect();
     let used = |user: &String| match standing.get(user.as_str()) {
         Some(standing) => standing.used,
         None => config.report.billed.bytes(month.get(user).copied().unwrap_or_default()),
@@ -78,7 +78,7 @@ pub fn metrics(since: Moment, snapshot: &Snapshot, books: &Books, allowances: &A
 /// month lasts in which they were: what they moved last is scraped then.
 fn ports(
     config: &Config,
-    snapshot: &Snapshot,
+    snapshot: &AgentSnapshot,
     books: &Books,
     sealed: &Cumulative,
     recent: &Cumulative,
@@ -115,7 +115,7 @@ fn users(
     users.into_iter().map(|(name, counters)| (name.to_owned(), counters)).collect()
 }
 
-fn complaints(snapshot: &Snapshot) -> Vec<(String, u64)> {
+fn complaints(snapshot: &AgentSnapshot) -> Vec<(String, u64)> {
     let complaints = snapshot.state.about.complaints.iter();
     complaints.map(|(path, count)| (path.display().to_string(), *count as u64)).collect()
 }

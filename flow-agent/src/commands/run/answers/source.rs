@@ -14,7 +14,7 @@ use super::measured;
 use super::standing::Allowances;
 use super::turn::Turn;
 use crate::answer::{Answer, Question, Source};
-use crate::commands::run::asks::{Asking, NoAnswer, Snapshot};
+use crate::commands::run::asks::{AgentSnapshot, Asking, NoAnswer};
 use crate::config::Config;
 use crate::errors::chain;
 use crate::ledger::calendar::local;
@@ -76,19 +76,19 @@ impl Source for AgentSource {
     async fn answer(&self, question: Question) -> Answer {
         match question {
             Question::Now => {
-                let make = |known: &Known, snapshot: &Snapshot| known.now(snapshot).map(|now| json(200, &now));
+                let make = |known: &Known, snapshot: &AgentSnapshot| known.now(snapshot).map(|now| json(200, &now));
                 self.0.now.answer(async || made(&self.0, make).await).await
             }
             Question::Health => health(&self.0).await,
             Question::Metrics { open_metrics: true } => {
-                let make = |known: &Known, snapshot: &Snapshot| {
+                let make = |known: &Known, snapshot: &AgentSnapshot| {
                     let body = metrics::open_metrics(known.metrics(snapshot)?);
                     Ok(Answer { status: 200, content_type: Answer::OPEN_METRICS, body: body.into() })
                 };
                 self.0.metrics.answer(async || made(&self.0, make).await).await
             }
             Question::Metrics { open_metrics: false } => {
-                let make = |known: &Known, snapshot: &Snapshot| {
+                let make = |known: &Known, snapshot: &AgentSnapshot| {
                     let body = metrics::prometheus(known.metrics(snapshot)?);
                     Ok(Answer { status: 200, content_type: Answer::PROMETHEUS, body: body.into() })
                 };
@@ -101,7 +101,7 @@ impl Source for AgentSource {
 /// What `make` makes of a fresh reading, on a thread that may wait for a disk.
 async fn made(
     known: &Arc<Known>,
-    make: impl FnOnce(&Known, &Snapshot) -> Result<Answer, StoreError> + Send + 'static,
+    make: impl FnOnce(&Known, &AgentSnapshot) -> Result<Answer, StoreError> + Send + 'static,
 ) -> Answer {
     let (snapshot, turn) = match known.read().await {
         Ok(read) => read,
@@ -122,7 +122,7 @@ async fn made(
 
 impl Known {
     /// A fresh reading, and the right to make an answer of it. Never so often that the counting thread is busy with it.
-    async fn read(&self) -> Result<(Snapshot, OwnedMutexGuard<Option<Instant>>), NoAnswer> {
+    async fn read(&self) -> Result<(AgentSnapshot, OwnedMutexGuard<Option<Instant>>), NoAnswer> {
         let mut next_reading = Arc::clone(&self.next_reading).lock_owned().await;
         if let Some(at) = *next_reading {
             sleep_until(at).await;
@@ -134,7 +134,7 @@ impl Known {
         Ok((snapshot?, next_reading))
     }
 
-    fn now(&self, snapshot: &Snapshot) -> Result<Now, StoreError> {
+    fn now(&self, snapshot: &AgentSnapshot) -> Result<Now, StoreError> {
         let totals = snapshot.open.lines.iter().filter_map(|line| Some((line.port, Counters::from_array(line.total?))));
         let mut samples = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
         let rates = samples.add(&snapshot.open.seal.epoch, snapshot.state.at.boot_ns, &totals.collect());
@@ -142,12 +142,13 @@ impl Known {
         self.with_books(snapshot, |books| {
             books.recent.refresh(&self.state, books.sums.dates.today, books.sums.through)?;
             let allowances = self.allowances(snapshot, books)?;
-            let known = document::Known { since: self.since, books, allowances: &allowances, rates: &rates };
+            let known =
+                document::KnownBesideReading { since: self.since, books, allowances: &allowances, rates: &rates };
             Ok(document::now(snapshot, &known))
         })
     }
 
-    fn metrics(&self, snapshot: &Snapshot) -> Result<Metrics, StoreError> {
+    fn metrics(&self, snapshot: &AgentSnapshot) -> Result<Metrics, StoreError> {
         self.with_books(snapshot, |books| {
             let sealed_until = snapshot.state.last_seal.map_or(0, |at| at.timestamp());
             books.ever(&self.state, sealed_until)?;
@@ -164,14 +165,14 @@ impl Known {
         ship::read(&self.state).ok()?.newest.map(|at| at.timestamp())
     }
 
-    fn allowances(&self, snapshot: &Snapshot, books: &Books) -> Result<Allowances, StoreError> {
+    fn allowances(&self, snapshot: &AgentSnapshot, books: &Books) -> Result<Allowances, StoreError> {
         Allowances::read(&self.state, books.sums.dates, &snapshot.state.about.users)
     }
 
     /// Does `work` with the sums of what is sealed before the buckets of `snapshot`.
     fn with_books<T>(
         &self,
-        snapshot: &Snapshot,
+        snapshot: &AgentSnapshot,
         work: impl FnOnce(&mut Books) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let dates = Dates::of(self.config.timezone, self.config.month_start_day, snapshot.state.at.wall);

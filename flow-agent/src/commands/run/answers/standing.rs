@@ -7,7 +7,7 @@ use crate::commands::run::asks::About;
 use crate::ledger::calendar::Month;
 use crate::ledger::counters::Counters;
 use crate::ledger::limits::{grant, state};
-use crate::ledger::now::UserState;
+use crate::ledger::now::QuotaStanding;
 use crate::ledger::user::{OnQuota, User};
 use crate::store::{StateDir, StoreError, grants, hours};
 
@@ -35,16 +35,16 @@ impl Allowances {
 
 /// How a user stands in this billing month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct UserStanding {
     /// With what was granted; `None`: without a quota on this node.
     pub quota: Option<u64>,
     /// Billed bytes, with what was used before flow-agent counted.
     pub used: u64,
-    pub state: UserState,
+    pub state: QuotaStanding,
 }
 
 /// How `user` stands, of whom `counted` was counted this month.
-pub fn of(about: &About, allowances: &Allowances, dates: Dates, user: &User, counted: Counters) -> Standing {
+pub fn of(about: &About, allowances: &Allowances, dates: Dates, user: &User, counted: Counters) -> UserStanding {
     let granted = allowances.granted.get(&user.name).copied().unwrap_or(0);
     let quota = user.quota_on(&about.config.node).map(|quota| quota.saturating_add(granted));
     let before = user.used_before(dates.month, allowances.first_counted);
@@ -52,13 +52,13 @@ pub fn of(about: &About, allowances: &Allowances, dates: Dates, user: &User, cou
     let is_used_up = user.on_quota == OnQuota::Drop && quota.is_some_and(|quota| used >= quota);
     let level = quota.and_then(|quota| state::reached(&about.config.limits.warn, quota, used));
     let state = match () {
-        () if user.expires.is_some_and(|last| last < dates.today) => UserState::Expired,
+        () if user.expires.is_some_and(|last| last < dates.today) => QuotaStanding::Expired,
         // The kernel refuses a packet that does not fit, and from then on all: a little may be left.
-        () if is_used_up || about.refused.contains(&user.name) => UserState::Cut,
-        () if level.is_some() => UserState::Warned,
-        () => UserState::Open,
+        () if is_used_up || about.refused.contains(&user.name) => QuotaStanding::Cut,
+        () if level.is_some() => QuotaStanding::Warned,
+        () => QuotaStanding::Open,
     };
-    Standing { quota, used, state }
+    UserStanding { quota, used, state }
 }
 
 #[cfg(test)]
@@ -105,26 +105,26 @@ mod tests {
         User { name: "ada".to_owned(), quota_bytes: Some(quota), on_quota, ..User::default() }
     }
 
-    fn stands(about: &About, user: &User) -> (Option<u64>, u64, UserState) {
+    fn stands(about: &About, user: &User) -> (Option<u64>, u64, QuotaStanding) {
         let dates = Dates::of(chrono_tz::Asia::Hong_Kong, 1, fixtures::instant("2026-10-05T14:30:00+08:00").to_utc());
         let allowances = Allowances {
             granted: BTreeMap::from([("granted".to_owned(), 5 * GIB)]),
             first_counted: Some("2026-10".parse().unwrap()),
         };
-        let Standing { quota, used, state } = of(about, &allowances, dates, user, COUNTED);
+        let UserStanding { quota, used, state } = of(about, &allowances, dates, user, COUNTED);
         (quota, used, state)
     }
 
     #[test]
     fn what_is_billed_counts_for_the_quota_with_what_was_used_before_and_what_was_granted() {
         let both = about(Billed::Both, &[]);
-        assert_eq!(stands(&both, &user(1_000, OnQuota::Count)), (Some(1_000), 400, UserState::Open));
+        assert_eq!(stands(&both, &user(1_000, OnQuota::Count)), (Some(1_000), 400, QuotaStanding::Open));
         let out = about(Billed::Out, &[]);
-        assert_eq!(stands(&out, &user(1_000, OnQuota::Count)), (Some(1_000), 300, UserState::Open));
+        assert_eq!(stands(&out, &user(1_000, OnQuota::Count)), (Some(1_000), 300, QuotaStanding::Open));
         let before = User { used: Some(UsedBefore { bytes: 400, month: None }), ..user(1_000, OnQuota::Count) };
-        assert_eq!(stands(&both, &before), (Some(1_000), 800, UserState::Warned));
+        assert_eq!(stands(&both, &before), (Some(1_000), 800, QuotaStanding::Warned));
         let granted = User { name: "granted".to_owned(), ..before };
-        assert_eq!(stands(&both, &granted), (Some(5 * GIB + 1_000), 800, UserState::Open));
+        assert_eq!(stands(&both, &granted), (Some(5 * GIB + 1_000), 800, QuotaStanding::Open));
     }
 
     #[test]
@@ -132,18 +132,18 @@ mod tests {
         let kernel_refuses = about(Billed::Both, &["ada"]);
         let kernel_lets_pass = about(Billed::Both, &[]);
         // 399 of 400 are 99 %: what is left is too little for a packet.
-        assert_eq!(stands(&kernel_refuses, &user(401, OnQuota::Drop)).2, UserState::Cut);
-        assert_eq!(stands(&kernel_lets_pass, &user(401, OnQuota::Drop)).2, UserState::Warned);
-        assert_eq!(stands(&kernel_lets_pass, &user(400, OnQuota::Drop)).2, UserState::Cut);
-        assert_eq!(stands(&kernel_lets_pass, &user(400, OnQuota::Count)).2, UserState::Warned);
+        assert_eq!(stands(&kernel_refuses, &user(401, OnQuota::Drop)).2, QuotaStanding::Cut);
+        assert_eq!(stands(&kernel_lets_pass, &user(401, OnQuota::Drop)).2, QuotaStanding::Warned);
+        assert_eq!(stands(&kernel_lets_pass, &user(400, OnQuota::Drop)).2, QuotaStanding::Cut);
+        assert_eq!(stands(&kernel_lets_pass, &user(400, OnQuota::Count)).2, QuotaStanding::Warned);
     }
 
     #[test]
     fn a_user_expires_at_the_end_of_the_last_day() {
         let about = about(Billed::Both, &["ada"]);
         let expires = |day| User { expires: NaiveDate::from_ymd_opt(2026, 10, day), ..user(10_000, OnQuota::Count) };
-        assert_eq!(stands(&about, &expires(4)).2, UserState::Expired);
+        assert_eq!(stands(&about, &expires(4)).2, QuotaStanding::Expired);
         // On its last day a user is refused for another reason.
-        assert_eq!(stands(&about, &expires(5)).2, UserState::Cut);
+        assert_eq!(stands(&about, &expires(5)).2, QuotaStanding::Cut);
     }
 }

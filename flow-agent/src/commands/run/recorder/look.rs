@@ -2,14 +2,14 @@
 
 use super::{Recorder, users};
 use crate::clock;
-use crate::commands::run::asks::{About, Snapshot, State};
+use crate::commands::run::asks::{About, AgentSnapshot, AgentState};
 use crate::exit::Failure;
 use crate::ledger::unsealed::Closing;
 
 impl Recorder {
     /// How it is, without a reading.
-    pub fn state_now(&self, about: About) -> State {
-        State {
+    pub fn state_now(&self, about: About) -> AgentState {
+        AgentState {
             at: clock::now(),
             attached: self.unseen.is_well() && self.replaced.is_empty(),
             last_seal: self.outbox.last_seal(),
@@ -27,14 +27,14 @@ impl Recorder {
     ///
     /// # Errors
     /// When the counters cannot be read now, or are not those of the open bucket.
-    pub fn look(&mut self, about: About) -> Result<Snapshot, Failure> {
+    pub fn look(&mut self, about: About) -> Result<AgentSnapshot, Failure> {
         let reading = self.backend.read(&clock::now)?;
         let users = users(&self.owners);
         let closing = Closing { users: &users, unseen: self.unseen.all(), read_until: None };
         let interfaces = self.backend.interfaces();
         let open = self.meter.peek(interfaces, &reading, closing).map_err(super::foreign)?;
-        Ok(Snapshot {
-            state: State { at: reading.at, ..self.state_now(about) },
+        Ok(AgentSnapshot {
+            state: AgentState { at: reading.at, ..self.state_now(about) },
             open,
             planned_end: self.meter.planned_end(),
             waiting: self.outbox.waiting().cloned().collect(),

@@ -6,17 +6,17 @@ use super::Recorder;
 use crate::backend::BackendError;
 use crate::commands::run::say;
 use crate::errors::chain;
-use crate::ports::Owners;
+use crate::ports::PortOwners;
 
 impl Recorder {
     /// Whether other ports are counted than `wanted`, or for other owners.
-    pub fn differs_from(&self, wanted: &Owners) -> bool {
+    pub fn differs_from(&self, wanted: &PortOwners) -> bool {
         self.owners != *wanted || !self.owners.keys().eq(self.backend.ports().iter())
     }
 
     /// Counts what is wanted from now on. A port that is no longer counted, or gets another owner, closes the bucket at
     /// once. What cannot be done now is to be tried again.
-    pub fn apply(&mut self, wanted: &Owners) {
+    pub fn apply(&mut self, wanted: &PortOwners) {
         let counted = self.backend.ports();
         let gone: BTreeSet<u16> = counted.iter().copied().filter(|port| !wanted.contains_key(port)).collect();
         if !gone.is_empty()

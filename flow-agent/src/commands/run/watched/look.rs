@@ -8,7 +8,7 @@ use crate::errors::chain;
 use crate::ledger::reading::Moment;
 use crate::ledger::units::count;
 use crate::ledger::user::User;
-use crate::ports::Owners;
+use crate::ports::PortOwners;
 use crate::ports::find::Finder;
 use crate::ports::settle::{SETTLED_AFTER, Settling};
 use crate::ports::wanted::{Wanted, WantedError};
@@ -44,7 +44,7 @@ impl Look {
     }
 
     /// Reads the users' file and all sources of ports.
-    pub(super) fn again(&mut self, last_good: &BTreeMap<PathBuf, Owners>, now: Moment) -> Found {
+    pub(super) fn again(&mut self, last_good: &BTreeMap<PathBuf, PortOwners>, now: Moment) -> Found {
         let users_problem = self.reload_users(now);
         Found { users_problem, wanted: self.find(last_good, now) }
     }
@@ -53,7 +53,11 @@ impl Look {
     ///
     /// # Errors
     /// When it is not known what to count.
-    pub(super) fn find(&mut self, last_good: &BTreeMap<PathBuf, Owners>, now: Moment) -> Result<Wanted, WantedError> {
+    pub(super) fn find(
+        &mut self,
+        last_good: &BTreeMap<PathBuf, PortOwners>,
+        now: Moment,
+    ) -> Result<Wanted, WantedError> {
         let Config { node, ports, users, count: counting, .. } = &self.config;
         self.finder.find(node, ports, users, counting.max_ports, last_good, now)
     }

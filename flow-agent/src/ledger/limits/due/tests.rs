@@ -13,8 +13,8 @@ fn at(minute: u32) -> DateTime<FixedOffset> {
     start + TimeDelta::minutes(i64::from(minute))
 }
 
-fn user(used_bytes: u64, quota_bytes: u64) -> UserState {
-    UserState {
+fn user(used_bytes: u64, quota_bytes: u64) -> UserMonth {
+    UserMonth {
         user: "ada".to_owned(),
         month: "2026-10".parse().unwrap(),
         quota_bytes: Some(quota_bytes),
@@ -44,9 +44,9 @@ fn line(notice: &Notice, state: MailState, minute: u32) -> NoticeLine {
 }
 
 /// The events and levels that are due over the channel `hook`.
-fn due(told: &Told, notices: &[Notice], minute: u32, repeat: Repeat) -> Vec<(Event, Option<u32>)> {
+fn due(told: &NoticeHistory, notices: &[Notice], minute: u32, repeat: Repeat) -> Vec<(NoticeEvent, Option<u32>)> {
     let now = at(minute).to_utc();
-    let choice = Choice { channel: "hook", takes: &|_| true, repeat, now, retry_now: false };
+    let choice = NoticeChoice { channel: "hook", takes: &|_| true, repeat, now, retry_now: false };
     told.due(notices, &choice).iter().map(|notice| (notice.subject.event, notice.subject.level)).collect()
 }
 
@@ -55,8 +55,8 @@ const LEVELS: [u32; 3] = [80, 90, 100];
 #[test]
 fn of_two_levels_at_once_the_higher_one_is_sent_and_the_lower_one_never() {
     let jumped = of_users(&[user(95, 100)], &LEVELS, day(5));
-    let mut told = Told::default();
-    assert_eq!(due(&told, &jumped, 0, Repeat::UntilAccepted), [(Event::Warn, Some(90))]);
+    let mut told = NoticeHistory::default();
+    assert_eq!(due(&told, &jumped, 0, Repeat::UntilAccepted), [(NoticeEvent::Warn, Some(90))]);
     told.add(&line(&jumped[0], MailState::Sending, 0));
     told.add(&line(&jumped[0], MailState::Sent, 0));
     assert_eq!(due(&told, &jumped, 600, Repeat::UntilAccepted), []);
@@ -64,39 +64,39 @@ fn of_two_levels_at_once_the_higher_one_is_sent_and_the_lower_one_never() {
     let lower = of_users(&[user(85, 100)], &LEVELS, day(5));
     assert_eq!(due(&told, &lower, 600, Repeat::UntilAccepted), []);
     let higher = of_users(&[user(100, 100)], &LEVELS, day(5));
-    assert_eq!(due(&told, &higher, 600, Repeat::UntilAccepted), [(Event::Warn, Some(100))]);
+    assert_eq!(due(&told, &higher, 600, Repeat::UntilAccepted), [(NoticeEvent::Warn, Some(100))]);
 }
 
 #[test]
 fn a_raised_quota_and_a_new_month_are_told_anew() {
     let before = of_users(&[user(95, 100)], &LEVELS, day(5));
-    let told = Told::new(&[line(&before[0], MailState::Sending, 0), line(&before[0], MailState::Sent, 0)]);
+    let told = NoticeHistory::new(&[line(&before[0], MailState::Sending, 0), line(&before[0], MailState::Sent, 0)]);
     let raised = of_users(&[user(165, 200)], &LEVELS, day(5));
-    assert_eq!(due(&told, &raised, 1, Repeat::UntilAccepted), [(Event::Warn, Some(80))]);
-    let next = of_users(&[UserState { month: "2026-11".parse().unwrap(), ..user(85, 100) }], &LEVELS, day(5));
-    assert_eq!(due(&told, &next, 1, Repeat::UntilAccepted), [(Event::Warn, Some(80))]);
+    assert_eq!(due(&told, &raised, 1, Repeat::UntilAccepted), [(NoticeEvent::Warn, Some(80))]);
+    let next = of_users(&[UserMonth { month: "2026-11".parse().unwrap(), ..user(85, 100) }], &LEVELS, day(5));
+    assert_eq!(due(&told, &next, 1, Repeat::UntilAccepted), [(NoticeEvent::Warn, Some(80))]);
 }
 
 #[test]
 fn who_is_told_of_a_cut_is_not_told_that_the_quota_is_used_up() {
-    let cut = UserState { condition: Condition::Cut { since: None, nodes: Vec::new() }, ..user(100, 100) };
+    let cut = UserMonth { condition: Condition::Cut { since: None, nodes: Vec::new() }, ..user(100, 100) };
     let notices = of_users(&[cut], &LEVELS, day(5));
-    assert_eq!(due(&Told::default(), &notices, 0, Repeat::UntilAccepted), [(Event::Cut, None)]);
-    let only_warnings = Choice {
+    assert_eq!(due(&NoticeHistory::default(), &notices, 0, Repeat::UntilAccepted), [(NoticeEvent::Cut, None)]);
+    let only_warnings = NoticeChoice {
         channel: "hook",
-        takes: &|event| event == Event::Warn,
+        takes: &|event| event == NoticeEvent::Warn,
         repeat: Repeat::UntilAccepted,
         now: at(0).to_utc(),
         retry_now: false,
     };
-    let due = Told::default().due(&notices, &only_warnings).len();
+    let due = NoticeHistory::default().due(&notices, &only_warnings).len();
     assert_eq!(due, 1, "a channel that takes no cuts takes the warning");
 }
 
 #[test]
 fn a_forecast_is_told_while_the_quota_is_not_used_up() {
     let forecast = |used, forecast| {
-        let user = UserState { forecast_bytes: forecast, ..user(used, 100) };
+        let user = UserMonth { forecast_bytes: forecast, ..user(used, 100) };
         of_users(&[user], &[], day(5)).len()
     };
     assert_eq!(forecast(50, Some(101)), 1);
@@ -108,7 +108,7 @@ fn a_forecast_is_told_while_the_quota_is_not_used_up() {
 #[test]
 fn an_expiry_is_told_three_days_before_and_when_it_is_over() {
     let level = |today| {
-        let user = UserState { expires: Some(day(31)), ..user(0, 100) };
+        let user = UserMonth { expires: Some(day(31)), ..user(0, 100) };
         of_users(&[user], &LEVELS, today).first().and_then(|notice| notice.subject.level)
     };
     assert_eq!(level(day(27)), None);
@@ -122,8 +122,8 @@ fn what_did_not_arrive_is_tried_again_with_growing_pauses_for_a_day() {
     let notices = of_users(&[user(95, 100)], &LEVELS, day(5));
     let notice = &notices[0];
     for state in [MailState::Failed, MailState::Unknown] {
-        let mut told = Told::new(&[line(notice, MailState::Sending, 0), line(notice, state, 0)]);
-        let is_due = |told: &Told, minute| !due(told, &notices, minute, Repeat::UntilAccepted).is_empty();
+        let mut told = NoticeHistory::new(&[line(notice, MailState::Sending, 0), line(notice, state, 0)]);
+        let is_due = |told: &NoticeHistory, minute| !due(told, &notices, minute, Repeat::UntilAccepted).is_empty();
         assert!(!is_due(&told, 0) && is_due(&told, 1), "{state:?}");
         told.add(&line(notice, MailState::Sending, 1));
         told.add(&line(notice, state, 1));
@@ -136,18 +136,19 @@ fn what_did_not_arrive_is_tried_again_with_growing_pauses_for_a_day() {
 fn a_letter_that_may_have_arrived_is_not_sent_twice() {
     let notices = of_users(&[user(95, 100)], &LEVELS, day(5));
     for state in [MailState::Sending, MailState::Unknown] {
-        let told = Told::new(&[line(&notices[0], MailState::Sending, 0), line(&notices[0], state, 0)]);
+        let told = NoticeHistory::new(&[line(&notices[0], MailState::Sending, 0), line(&notices[0], state, 0)]);
         assert_eq!(due(&told, &notices, 60, Repeat::UnlessRefused), []);
         assert_eq!(due(&told, &notices, 60, Repeat::UntilAccepted).len(), 1);
     }
-    let refused = Told::new(&[line(&notices[0], MailState::Sending, 0), line(&notices[0], MailState::Failed, 0)]);
+    let refused =
+        NoticeHistory::new(&[line(&notices[0], MailState::Sending, 0), line(&notices[0], MailState::Failed, 0)]);
     assert_eq!(due(&refused, &notices, 60, Repeat::UnlessRefused).len(), 1);
 }
 
 #[test]
 fn what_was_being_sent_when_the_program_ended_is_known() {
     let notices = of_users(&[user(95, 100)], &LEVELS, day(5));
-    let told = Told::new(&[line(&notices[0], MailState::Sending, 0)]);
+    let told = NoticeHistory::new(&[line(&notices[0], MailState::Sending, 0)]);
     assert_eq!(told.interrupted("hook"), [notices[0].subject.clone()]);
     assert_eq!(told.interrupted("other"), []);
 }

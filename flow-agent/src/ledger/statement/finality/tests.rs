@@ -83,12 +83,12 @@ fn a_month_waits_for_whole_days_and_no_longer_than_it_promised() {
 #[test]
 fn a_statement_is_final_when_nothing_concerns_it_or_the_time_has_passed() {
     for (is_over, waits, is_overdue, expected) in [
-        (false, false, false, State::InProgress),
-        (false, true, false, State::InProgress),
-        (true, false, false, State::Final),
-        (true, false, true, State::Final),
-        (true, true, false, State::Provisional),
-        (true, true, true, State::Final),
+        (false, false, false, Finality::InProgress),
+        (false, true, false, Finality::InProgress),
+        (true, false, false, Finality::Final),
+        (true, false, true, Finality::Final),
+        (true, true, false, Finality::Provisional),
+        (true, true, true, Finality::Final),
     ] {
         assert_eq!(state(is_over, waits, is_overdue), expected, "{is_over} {waits} {is_overdue}");
     }

@@ -35,9 +35,9 @@ fn late_data_make_a_revision_that_says_what_changed() {
     let alice = statement(&second, "alice");
     assert_eq!((alice.rev, alice.billed_bytes), (1, 105));
     let [said] = &alice.history[..] else { panic!("one earlier revision") };
-    assert_eq!((said.rev, said.billed_bytes, said.state), (0, 100, State::Provisional));
+    assert_eq!((said.rev, said.billed_bytes, said.state), (0, 100, Finality::Provisional));
     assert_eq!(said.at, first.made_at);
-    assert_eq!((statement(&second, "bob").rev, second.rev, second.state), (0, 1, State::Final));
+    assert_eq!((statement(&second, "bob").rev, second.rev, second.state), (0, 1, Finality::Final));
     assert_eq!(second.first_made_at, Some(first.made_at));
 }
 
@@ -57,7 +57,7 @@ fn a_month_in_progress_is_revised_only_where_it_was_published() {
     let drafts = |report: &MonthlyReport| (statement(report, "alice").draft, report.draft);
     let end = || report_of(&directory, FIRST, 100, true);
     let draft = during(100);
-    assert_eq!((draft.state, drafts(&draft)), (State::InProgress, (true, true)));
+    assert_eq!((draft.state, drafts(&draft)), (Finality::InProgress, (true, true)));
     let changed = during(99).revise(Some(draft.clone()));
     assert_eq!((revs(&changed), drafts(&changed)), ((0, 0), (true, true)));
     let ended = end().revise(Some(draft.clone()));

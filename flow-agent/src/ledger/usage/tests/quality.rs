@@ -1,7 +1,7 @@
 //! How well a bucket is known, and which word comes first.
 
 use super::*;
-use crate::ledger::block::{Decoder, Event, Hourly};
+use crate::ledger::block::{BlockEvent, Decoder, Hourly};
 use crate::ledger::record::HourSeal;
 use crate::ledger::unsealed::goes_on_after;
 
@@ -273,7 +273,7 @@ fn a_seal_with_very_many_gaps_can_still_be_read_and_claims_no_more_than_was_seen
         bucket.seal.gaps.iter().flat_map(|gap| gap.start.timestamp()..gap.end.timestamp()).collect();
     assert_eq!(covered.len(), 3_600);
     let (mut decoder, text) = (Decoder::<Hourly>::new(), bucket.encode());
-    assert!(matches!(decoder.feed(text.as_bytes())[..], [Event::Block(_)]));
+    assert!(matches!(decoder.feed(text.as_bytes())[..], [BlockEvent::Block(_)]));
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_seal_with_very_many_devices_can_still_be_read() {
     let mut bucket = node.close(&mut meter);
     bucket.seal.interfaces = node.devices.iter().map(|device| device.name.clone()).collect();
     let (mut decoder, text) = (Decoder::<Hourly>::new(), bucket.encode());
-    assert!(matches!(decoder.feed(text.as_bytes())[..], [Event::Block(_)]));
+    assert!(matches!(decoder.feed(text.as_bytes())[..], [BlockEvent::Block(_)]));
 }
 
 #[test]

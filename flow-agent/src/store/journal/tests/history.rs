@@ -67,7 +67,7 @@ fn a_log_older_than_its_checkpoint_is_told_from_one_whose_last_seal_rotted() {
     // An older copy of the file: the second bucket is simply not there.
     fs::write(&path, &first).unwrap();
     let (_, recovery) = open(&log.state).unwrap();
-    assert_eq!(recovery.overlap, Some(Overlap::Behind { checkpoint: 2, log: 1 }));
+    assert_eq!(recovery.overlap, Some(DoubleCountRisk::Behind { checkpoint: 2, log: 1 }));
     assert_eq!(recovery.next_seq, 3);
     assert_eq!(
         recovery.overlap.unwrap().to_string(),
@@ -90,9 +90,9 @@ fn two_mixed_histories_are_noticed() {
     open(&log.state).unwrap().0.append(&mut bucket(LAST, "a", 100, 500)).unwrap();
     fs::write(&path, newer).unwrap();
     let (_, recovery) = open(&log.state).unwrap();
-    let expected = Overlap::Twice { seq: 2, one: log.path("2026-10-05"), other: log.path("2026-10-06") };
+    let expected = DoubleCountRisk::Twice { seq: 2, one: log.path("2026-10-05"), other: log.path("2026-10-06") };
     let overlap = recovery.overlap.unwrap();
-    let swapped = Overlap::Twice { seq: 2, one: log.path("2026-10-06"), other: log.path("2026-10-05") };
+    let swapped = DoubleCountRisk::Twice { seq: 2, one: log.path("2026-10-06"), other: log.path("2026-10-05") };
     assert!(overlap == expected || overlap == swapped, "{overlap}");
     assert!(
         read(&log.state).1[0]
@@ -113,7 +113,7 @@ fn mixed_histories_far_back_are_noticed_by_their_numbers() {
     open(&other.state).unwrap().0.append(&mut bucket("2026-10-10T00:00:00+08:00", "a", 300, 900)).unwrap();
     fs::copy(other.path("2026-10-10"), log.path("2026-10-10")).unwrap();
     let (_, recovery) = open(&log.state).unwrap();
-    let Some(Overlap::Twice { seq: 3, .. }) = recovery.overlap else { panic!("{:?}", recovery.overlap) };
+    let Some(DoubleCountRisk::Twice { seq: 3, .. }) = recovery.overlap else { panic!("{:?}", recovery.overlap) };
 }
 
 #[test]

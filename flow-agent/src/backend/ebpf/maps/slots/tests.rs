@@ -1,6 +1,6 @@
 use std::cell::RefCell;
 
-use super::super::tables::Tables;
+use super::super::tables::MapTables;
 use super::*;
 use crate::ledger::counters::Counters;
 
@@ -13,12 +13,12 @@ const B_BYTES: u64 = 1_000_000;
 /// Two CPUs on which packets of A and B arrive all the time: before each step one of each is looked up, and it is
 /// counted as late as the kernel allows, which is at the end of the next grace.
 struct Flood<'a> {
-    tables: &'a Tables,
+    tables: &'a MapTables,
     under_way: RefCell<Vec<Box<dyn FnOnce() + 'a>>>,
 }
 
 impl<'a> Flood<'a> {
-    fn on(tables: &'a Tables) -> Self {
+    fn on(tables: &'a MapTables) -> Self {
         Self { tables, under_way: RefCell::default() }
     }
 
@@ -33,7 +33,7 @@ impl<'a> Flood<'a> {
     }
 
     /// Does at most `most` steps under the flood; whether that was all of them.
-    fn run(&self, steps: &[Step], most: &mut usize) -> bool {
+    fn run(&self, steps: &[SlotStep], most: &mut usize) -> bool {
         for step in steps {
             if *most == 0 {
                 return false;
@@ -65,7 +65,7 @@ impl<'a> Flood<'a> {
     }
 }
 
-fn add(tables: &Tables, port: u16) -> Vec<Step> {
+fn add(tables: &MapTables, port: u16) -> Vec<SlotStep> {
     tables.owners().unwrap().plan_add(&[port].into()).unwrap()
 }
 
@@ -75,7 +75,7 @@ fn wherever_the_agent_dies_nobody_gets_anothers_bytes() {
     let mut died = true;
     let mut stop = 0;
     while died {
-        let tables = Tables::own(2, 1);
+        let tables = MapTables::own(2, 1);
         let flood = Flood::on(&tables);
         let mut most = stop;
         died = !live(&flood, &mut most);
@@ -112,7 +112,7 @@ fn live(flood: &Flood<'_>, most: &mut usize) -> bool {
 
 #[test]
 fn a_drained_slot_stands_still_and_holds_every_packet_that_was_under_way() {
-    let tables = Tables::own(2, 4);
+    let tables = MapTables::own(2, 4);
     let flood = Flood::on(&tables);
     let mut unbounded = usize::MAX;
     flood.run(&add(&tables, A), &mut unbounded);
@@ -128,8 +128,8 @@ fn a_drained_slot_stands_still_and_holds_every_packet_that_was_under_way() {
 
 #[test]
 fn a_port_that_is_added_again_while_it_drains_goes_on_where_it_stood() {
-    let tables = Tables::own(1, 4);
-    let once = |steps: &[Step]| tables.apply(steps, &|| {}).unwrap();
+    let tables = MapTables::own(1, 4);
+    let once = |steps: &[SlotStep]| tables.apply(steps, &|| {}).unwrap();
     once(&add(&tables, A));
     tables.packet(0, A, 100)();
     once(&tables.owners().unwrap().plan_drain(&[A].into()));
@@ -142,7 +142,7 @@ fn a_port_that_is_added_again_while_it_drains_goes_on_where_it_stood() {
 
 #[test]
 fn too_few_free_slots_plan_nothing() {
-    let owners = Owners::new(vec![Owner::Active(1), Owner::Draining(2), Owner::Free]).unwrap();
+    let owners = SlotOwners::new(vec![Occupant::Active(1), Occupant::Draining(2), Occupant::Free]).unwrap();
     assert!(owners.have_room_for(&[1, 2, 3].into()));
     assert!(!owners.have_room_for(&[3, 4].into()));
     let error = owners.plan_add(&[2, 3, 4].into()).unwrap_err();
@@ -151,13 +151,13 @@ fn too_few_free_slots_plan_nothing() {
 
 #[test]
 fn a_table_that_contradicts_itself_is_refused() {
-    assert!(Owners::new(vec![Owner::Active(5), Owner::Draining(5)]).is_err());
-    assert_eq!(Owner::from_wire(SlotOwner { port: 5, state: 9, padding: 0 }), None);
+    assert!(SlotOwners::new(vec![Occupant::Active(5), Occupant::Draining(5)]).is_err());
+    assert_eq!(Occupant::from_wire(SlotOwner { port: 5, state: 9, padding: 0 }), None);
 }
 
 #[test]
 fn a_slot_that_does_not_stay_zero_is_not_given_away() {
-    let tables = Tables::own(1, 1);
+    let tables = MapTables::own(1, 1);
     tables.set_route(A, 1);
     let steps = add(&tables, B);
     let error = tables.apply(&steps, &|| tables.packet(0, A, 1)()).unwrap_err();
@@ -167,16 +167,16 @@ fn a_slot_that_does_not_stay_zero_is_not_given_away() {
 
 #[test]
 fn a_route_that_nobody_owns_is_taken_back() {
-    let tables = Tables::own(1, 2);
+    let tables = MapTables::own(1, 2);
     tables.set_route(A, 2);
     let steps = tables.owners().unwrap().plan_recovery(&tables.routes());
-    assert_eq!(steps, [Step::Route { port: A, slot: OTHER_PORTS }, Step::Grace]);
+    assert_eq!(steps, [SlotStep::Route { port: A, slot: OTHER_PORTS }, SlotStep::Grace]);
 }
 
 #[test]
 fn a_reading_has_what_all_cpus_counted_for_every_port_that_drains_too() {
-    let tables = Tables::own(3, 4);
-    let once = |steps: &[Step]| tables.apply(steps, &|| {}).unwrap();
+    let tables = MapTables::own(3, 4);
+    let once = |steps: &[SlotStep]| tables.apply(steps, &|| {}).unwrap();
     assert_eq!(tables.read(), (vec![], BTreeSet::new()));
     once(&add(&tables, A));
     once(&add(&tables, B));

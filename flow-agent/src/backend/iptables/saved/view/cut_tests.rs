@@ -64,16 +64,16 @@ impl Host {
         }
     }
 
-    fn view(&self, name: &SetName) -> Result<View, Damage> {
+    fn view(&self, name: &RuleSetName) -> Result<VerifiedSet, SetDamage> {
         let declared: String = self.chains.keys().map(|chain| format!(":{chain} - [0:0]\n")).collect();
         let rule = |(chain, rule): (&String, &String)| format!("[0:0] -A {chain} {rule}\n");
         let rules = self.chains.iter().flat_map(|(chain, rules)| rules.iter().map(move |rule| (chain, rule)));
         let text = format!("*mangle\n{declared}{}COMMIT\n", rules.map(rule).collect::<String>());
         let mut table = parse(&text).unwrap().remove("mangle").unwrap();
         for (ipset, members) in &self.ipsets {
-            table.ipsets.insert(SetName::parse_ipset(ipset, Family::V4).unwrap(), members.clone());
+            table.ipsets.insert(RuleSetName::parse_ipset(ipset, Family::V4).unwrap(), members.clone());
         }
-        View::read(&table, Family::V4, name)
+        VerifiedSet::read(&table, Family::V4, name)
     }
 }
 
@@ -98,7 +98,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 proptest! {
     #[test]
     fn a_table_says_which_ports_are_cut_and_which_stand_still(steps in steps(), by_ipsets: bool) {
-        let name = SetName::new(instance_tag("an-instance"), 7);
+        let name = RuleSetName::new(instance_tag("an-instance"), 7);
         let ports: BTreeSet<u16> = PORTS.into();
         let tree = Dispatch::FlowClass(Shape::balanced(&ports));
         let dispatch = if by_ipsets { Dispatch::Ipsets { shielded: false } } else { tree };
@@ -164,7 +164,7 @@ proptest! {
 
 #[test]
 fn a_rule_that_refuses_behind_the_counter_is_damage() {
-    let name = SetName::new(instance_tag("an-instance"), 7);
+    let name = RuleSetName::new(instance_tag("an-instance"), 7);
     let ports: BTreeSet<u16> = [443].into();
     let layout = Layout {
         name: name.clone(),

@@ -8,20 +8,20 @@ const IPSETS: &str = include_str!("../../../../../../tests/fixtures/iptables/v4-
 const TCP_OUT: &str = "flow-4pujjs-1m3d4i-to4";
 const STILL: &str = "flow-4pujjs-1m3d4i-still4";
 
-fn name() -> SetName {
-    SetName::parse("flow-4pujjs-1m3d4i-in").unwrap().0
+fn name() -> RuleSetName {
+    RuleSetName::parse("flow-4pujjs-1m3d4i-in").unwrap().0
 }
 
 /// `rules` that ask these `ipsets`.
-fn view(rules: &str, ipsets: &str) -> Result<View, Damage> {
+fn view(rules: &str, ipsets: &str) -> Result<VerifiedSet, SetDamage> {
     let mut table = parse(rules).unwrap().remove("mangle").unwrap();
     for name in ipsets.lines().filter_map(|line| line.strip_prefix("create ")?.split(' ').next()) {
         let lines = ipsets.lines().filter(|line| line.split(' ').nth(1) == Some(name));
         let text: String = lines.map(|line| format!("{line}\n")).collect();
-        let key = SetName::parse_ipset(name, Family::V4).unwrap();
+        let key = RuleSetName::parse_ipset(name, Family::V4).unwrap();
         table.ipsets.insert(key, members::parse(&text, name).unwrap());
     }
-    View::read(&table, Family::V4, &name())
+    VerifiedSet::read(&table, Family::V4, &name())
 }
 
 /// `text` without the lines that begin like that.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::backend::iptables::model::place::Made;
-use crate::backend::iptables::model::set_name::SetName;
+use crate::backend::iptables::model::set_name::RuleSetName;
 use crate::backend::iptables::saved::ruleset::parse;
 use crate::backend::iptables::saved::sets::{self, Entrance};
 use crate::ledger::counters::Flow;
@@ -10,12 +10,12 @@ const V4_NFT: &str = include_str!("../../../../../../tests/fixtures/iptables/v4-
 const V6_LEGACY: &str = include_str!("../../../../../../tests/fixtures/iptables/v6-legacy.txt");
 const V6_NFT: &str = include_str!("../../../../../../tests/fixtures/iptables/v6-nft.txt");
 
-fn name() -> SetName {
-    SetName::parse("flow-6fwql3-1ci2fm-in").unwrap().0
+fn name() -> RuleSetName {
+    RuleSetName::parse("flow-6fwql3-1ci2fm-in").unwrap().0
 }
 
-fn view(text: &str) -> Result<View, Damage> {
-    View::read(&parse(text).unwrap()["mangle"], Family::V4, &name())
+fn view(text: &str) -> Result<VerifiedSet, SetDamage> {
+    VerifiedSet::read(&parse(text).unwrap()["mangle"], Family::V4, &name())
 }
 
 /// The capture with one line changed, or dropped.
@@ -25,7 +25,7 @@ fn changed(line: &str, to: &str) -> String {
 }
 
 fn entrance(text: &str) -> Entrance {
-    sets::entrance(&parse(text).unwrap()["mangle"], &name(), Direction::In)
+    sets::entrance(&parse(text).unwrap()["mangle"], &name(), Direction::Ingress)
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn every_damage_is_seen() {
         V4_LEGACY.lines().filter(|line| !line.contains("] -A flow-")).map(|line| line.to_owned() + "\n").collect();
     assert_eq!(view(&empty).unwrap_err().why, "has lost or gained rules");
     let none = parse("*mangle\n:INPUT ACCEPT [0:0]\nCOMMIT\n").unwrap();
-    assert_eq!(View::read(&none["mangle"], Family::V4, &name()).unwrap_err().why, "is gone");
+    assert_eq!(VerifiedSet::read(&none["mangle"], Family::V4, &name()).unwrap_err().why, "is gone");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A journal and a checkpoint: what was written is one thing, what would be on disk after a power cut another.
 
 use super::*;
-use crate::ledger::block::{Decoder, Event as Decoded, Hourly};
+use crate::ledger::block::{BlockEvent as Decoded, Decoder, Hourly};
 use crate::ledger::record::Checkpoint;
 
 #[derive(Default)]
