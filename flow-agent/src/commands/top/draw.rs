@@ -97,7 +97,7 @@ fn draw_table(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
     app.scroll();
     let is_of_users = app.shown == Shown::Users;
     // What is always there, and the spaces between.
-    let fixed = if is_of_users { 44 + 5 } else { 43 + 5 };
+    let fixed = if is_of_users { 45 + 5 } else { 43 + 5 };
     let room = area.width.saturating_sub(fixed);
     let spark = match room {
         0..=20 => 0,
@@ -113,7 +113,7 @@ fn draw_table(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
     }
     columns.extend([("today", 8), ("month", 8)]);
     if is_of_users {
-        columns.push(("quota", 6));
+        columns.push(("quota", 7));
     }
     let widths = columns.iter().map(|(_, width)| Constraint::Length(*width));
     let right = |text: String| Cell::from(Line::from(text).right_aligned());

@@ -12,7 +12,7 @@ use super::draw::draw;
 use super::model::{RowKey, TopSnapshot};
 use crate::ledger::amount::Units;
 use crate::ledger::counters::{Counters, Others};
-use crate::ledger::now::{Now, OpenBucket, PortNow, Rates, UserNow};
+use crate::ledger::now::{Now, OpenBucket, PortNow, QuotaStanding, Rates, UserNow};
 use crate::ledger::record::{BackendKind, CountMode, Quality};
 use crate::render::screen::first::ChartHour;
 
@@ -63,7 +63,7 @@ fn answer(second: u32) -> Now {
             forecast: None,
             quota: (user == "alice").then_some(6 << 40),
             used: (user == "alice").then_some((inward + outward) * 864_000),
-            state: None,
+            state: (user == "张三").then_some(QuotaStanding::Expired),
             blocked: None,
         })
     };
