@@ -22,6 +22,7 @@ mod transport;
 
 pub use plain::parse_plain;
 
+#[cfg(not(target_arch = "bpf"))]
 use core::fmt;
 
 use crate::wire::{FragmentKey, Reserved};
@@ -58,7 +59,9 @@ pub enum Link {
 }
 
 /// Which way a frame goes, as the host sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+// The classifiers need none of these, and must stay what they are, instruction for instruction.
+#[cfg_attr(not(target_arch = "bpf"), derive(PartialOrd, Ord, Hash))]
 pub enum Direction {
     /// The local port is the destination port.
     Ingress,
@@ -66,6 +69,7 @@ pub enum Direction {
     Egress,
 }
 
+#[cfg(not(target_arch = "bpf"))]
 impl Direction {
     /// Both, in the order in which they are attached.
     pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
@@ -79,6 +83,7 @@ impl Direction {
     }
 }
 
+#[cfg(not(target_arch = "bpf"))]
 impl fmt::Display for Direction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -97,12 +102,14 @@ pub enum Count {
 
 /// The transport protocols that have ports of their own.
 #[repr(u8)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_arch = "bpf"), derive(PartialOrd, Ord, Hash))]
 pub enum Protocol {
     Tcp = 6,
     Udp = 17,
 }
 
+#[cfg(not(target_arch = "bpf"))]
 impl Protocol {
     /// Both.
     pub const BOTH: [Self; 2] = [Self::Tcp, Self::Udp];
