@@ -161,3 +161,28 @@ fn top_takes_a_real_terminal_and_gives_it_back() {
     tmux.keys(&["echo typed-here"]);
     tmux.wait_for("typed-here");
 }
+
+#[test]
+fn top_ends_with_its_terminal() {
+    if !have_program("tmux", "a real terminal") {
+        return;
+    }
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443], "");
+    node.start(&[]);
+    let directory = tempfile::tempdir().unwrap();
+    let pids = directory.path().join("pid");
+    let tmux = Tmux::start(directory.path(), "80", "24");
+    let script = directory.path().join("top.sh");
+    let line =
+        format!("echo $$ > {}; exec {PROGRAM} top --config {}\n", pids.display(), node.path("config.toml").display());
+    fs::write(&script, line).unwrap();
+    tmux.keys(&[&format!("sh {}", script.display()), "Enter"]);
+    tmux.wait_for("1 port by rate");
+    let pid = fs::read_to_string(&pids).unwrap();
+    let command_line = format!("/proc/{}/cmdline", pid.trim());
+    assert!(fs::read_to_string(&command_line).unwrap().contains("top"));
+    drop(tmux);
+    // What has ended and was not waited for yet has no command line.
+    wait_until("top has ended", PATIENCE, || fs::read(&command_line).map_or(true, |line| line.is_empty()));
+}

@@ -4,6 +4,8 @@ use std::io::{self, Stdout, stdout};
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
@@ -11,6 +13,11 @@ use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level;
+
+/// How long the loop of the screen has to end by itself after a signal.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The terminal, for as long as this lives.
 pub struct FullScreen {
@@ -25,9 +32,7 @@ impl FullScreen {
     /// When it cannot be set up; it is then as it was.
     pub fn take() -> io::Result<Self> {
         let ends = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGHUP, SIGINT] {
-            signal_hook::flag::register(signal, Arc::clone(&ends))?;
-        }
+        end_at_a_signal(Arc::clone(&ends))?;
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |what| {
             // The message must not be lost with the screen that it would be written on.
@@ -56,6 +61,21 @@ impl Drop for FullScreen {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// Sets `ends` at the first signal that asks the program to end, and ends the program if that has not helped after
+/// [`GRACE`]: from a terminal that is gone, as after a connection is lost, the library reads keys for ever.
+fn end_at_a_signal(ends: Arc<AtomicBool>) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT])?;
+    let wait = move || {
+        if signals.forever().next().is_some() {
+            ends.store(true, Ordering::Relaxed);
+            thread::sleep(GRACE);
+            give_back();
+            low_level::exit(0);
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
 }
 
 /// Leaves the terminal as it was. Errors do not matter: a terminal that is gone needs nothing.
