@@ -183,7 +183,7 @@ fn a_port_file_of_another_shape_is_refused_with_its_line() {
 
 #[test]
 fn nothing_to_count_is_refused() {
-    let text = "error: no ports are to be counted, and nothing is named that could bring some\n  \
+    let text = "error: no ports to count, and no port file or `listening` that could add any\n  \
                 help: name ports with --ports or in `ports.watch`, a file in `ports.files`, or set `ports.listening`\n";
     refused(&Place::with("").run(), 3, text);
 }

@@ -1,4 +1,4 @@
-//! A time that nobody saw stands in the log, whatever becomes of the agent that noticed it.
+//! Time that was not measured is in the log, whatever becomes of the agent that noticed it.
 
 use std::time::Duration;
 

@@ -31,7 +31,7 @@ pub struct Options {
 
 /// How the runs of all test binaries ended.
 #[derive(Default)]
-struct Tally {
+struct TestTotals {
     passed: u64,
     failed: u64,
     ignored: u64,
@@ -40,7 +40,7 @@ struct Tally {
     in_failures: bool,
 }
 
-impl Tally {
+impl TestTotals {
     /// Takes in `test result: ok. 12 passed; 0 failed; 1 ignored; …`; other lines say nothing.
     fn take_in(&mut self, line: &str) {
         self.in_failures = (self.in_failures || line == "failures:") && !line.starts_with("test result: ");
@@ -80,18 +80,18 @@ pub fn run(options: Options) -> Result<()> {
     let shown = shown(&cargo);
     eprintln!("$ {shown}");
     let mut child = cargo.spawn().with_context(|| format!("failed to start `{shown}`"))?;
-    let mut tally = Tally::default();
+    let mut totals = TestTotals::default();
     let stdout = child.stdout.take().expect("stdout is piped");
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line?;
         std::io::stdout().write_all(&line)?;
         println!();
-        tally.take_in(&String::from_utf8_lossy(&line));
+        totals.take_in(&String::from_utf8_lossy(&line));
     }
     let status = child.wait()?;
     // Some of it is a thousand lines back.
-    tally.failures.iter().for_each(|line| println!("{line}"));
-    println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.ignored);
+    totals.failures.iter().for_each(|line| println!("{line}"));
+    println!("\n{} passed, {} failed, {} skipped", totals.passed, totals.failed, totals.ignored);
     if !status.success() {
         bail!("`{shown}` failed: {status}");
     }
@@ -103,21 +103,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tally_adds_up_the_test_binaries() {
-        let mut tally = Tally::default();
-        tally.take_in("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.1s");
-        tally.take_in("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
-        tally.take_in("running 4 tests");
-        assert_eq!((tally.passed, tally.failed, tally.ignored), (14, 1, 1));
+    fn the_totals_of_all_test_binaries_add_up() {
+        let mut totals = TestTotals::default();
+        totals.take_in("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.1s");
+        totals.take_in("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
+        totals.take_in("running 4 tests");
+        assert_eq!((totals.passed, totals.failed, totals.ignored), (14, 1, 1));
     }
 
     #[test]
     fn what_failed_is_said_again() {
-        let mut tally = Tally::default();
+        let mut totals = TestTotals::default();
         let said = ["failures:", "", "---- a::b stdout ----", "4 is not 5", "failures:", "    a::b", ""];
         let before = ["running 2 tests", "test a::b ... FAILED", "test a::c ... ok"];
         let after = ["test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured", "running 1 test"];
-        before.iter().chain(&said).chain(&after).for_each(|line| tally.take_in(line));
-        assert_eq!(tally.failures, said);
+        before.iter().chain(&said).chain(&after).for_each(|line| totals.take_in(line));
+        assert_eq!(totals.failures, said);
     }
 }

@@ -39,8 +39,7 @@ use post::Posted;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The billing month, such as 2026-10, or `this`: the one that is not over [default: every month that is over and
-    /// was
-    /// not closed, the oldest first, from the first one reported within a year on]
+    /// was not closed, the oldest first, from the first one reported within a year on]
     #[arg(long, value_name = "MONTH")]
     pub month: Option<MonthChoice>,
     /// Where the nodes' days come from: their files, or the hours that they sent to ClickHouse
@@ -200,9 +199,8 @@ pub(super) fn gather_this_month(config: &Config, now: DateTime<Utc>) -> Result<G
 }
 
 /// Lets all threads allocate from the main heap. By itself glibc gives each thread a heap of its own, and what the
-/// threads
-/// that add up the nodes free is not used again by anybody: a third more memory where a node has tens of thousands of
-/// users.
+/// threads that add up the nodes free is not used again by anybody: a third more memory where a node has tens of
+/// thousands of users.
 fn use_one_heap() {
     // SAFETY: glibc's mallopt takes two integers, and may be called at any time.
     #[cfg(target_env = "gnu")]

@@ -39,8 +39,7 @@ impl<K: BlockKind> Block<K> {
 }
 
 /// The block of `lines` as it is written: they need not all be in memory at once. Counts them and sums them up in the
-/// seal
-/// first.
+/// seal first.
 pub fn encode<K: BlockKind>(lines: impl IntoIterator<Item: Borrow<K::Line>>, seal: &mut K::Seal) -> String {
     let mut text = String::new();
     let mut count: u32 = 0;

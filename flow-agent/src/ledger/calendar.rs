@@ -1,9 +1,9 @@
 //! Where buckets and days begin and end in a time zone.
 //!
 //! A bucket boundary is a multiple of the bucket length in local time, or a change of the zone's offset. Hours
-//! therefore
-//! start on the hour in `+05:45` too, and a night in which the clock goes back has two distinct hours at 02:00. A day
-//! begins at the first instant of its date, which is not always 00:00, and a date that a zone skipped has no seconds.
+//! therefore start on the hour in `+05:45` too, and a night in which the clock goes back has two distinct hours at
+//! 02:00. A day begins at the first instant of its date, which is not always 00:00, and a date that a zone skipped has
+//! no seconds.
 
 use std::time::Duration;
 

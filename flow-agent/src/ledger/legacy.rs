@@ -1,9 +1,8 @@
 //! The logs of the older scripts: their lines, and the buckets that can be made from them.
 //!
 //! A line `2017/09/01_13:00:07 port:8388 12345` in a day log is about the previous hour, and `170901  port:8388 12345`
-//! in
-//! a month log about that day. The scripts counted outgoing TCP over IPv4 in bytes as iptables reports them. A line is
-//! filed by its own date, not by the name of its file.
+//! in a month log about that day. The scripts counted outgoing TCP over IPv4 in bytes as iptables reports them. A line
+//! is filed by its own date, not by the name of its file.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,9 +3,8 @@
 //! A port counter counts the bytes of a packet after the link-layer header. A device also counts that header, once for
 //! every packet that *it* counts. Before the comparison, `link_header_bytes` (14 unless the seal says otherwise) times
 //! the number of the device's packets is therefore subtracted from the device's bytes. The remaining difference is
-//! padding
-//! of short frames, VLAN tags and, where the network card segments large buffers, the headers that it repeats in each
-//! segment (with `count = "wire"`, port counters include those as well).
+//! padding of short frames, VLAN tags and, where the network card segments large buffers, the headers that it repeats
+//! in each segment (with `count = "wire"`, port counters include those as well).
 
 use super::block::HourBlock;
 use super::counters::{Device, Others};

@@ -1,8 +1,7 @@
 //! The lines of the files. Their format is a contract, because other tools and the main node read them.
 //!
 //! Each line is one JSON object. A reader requires only the fields that are neither `Option` nor defaulted here, and
-//! skips
-//! unknown ones. Instants are in whole seconds, with the UTC offset that applied on the node at that time.
+//! skips unknown ones. Instants are in whole seconds, with the UTC offset that applied on the node at that time.
 
 use std::collections::BTreeMap;
 
@@ -323,9 +322,8 @@ pub struct DaySeal {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<LateBucket>,
     /// When the roll-up made this day, by the node's clock. It distinguishes a correction from an older copy of the
-    /// same
-    /// day, and shows whether the day was over when it was sealed. It changes whenever the content of the day changes,
-    /// and once more after the day has ended. Absent in seals of versions that did not write it.
+    /// same day, and shows whether the day was over when it was sealed. It changes whenever the content of the day
+    /// changes, and once more after the day has ended. Absent in seals of versions that did not write it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
     pub at: Option<DateTime<FixedOffset>>,
     pub sha256: String,

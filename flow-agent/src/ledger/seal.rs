@@ -8,8 +8,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 }
 
 /// Adds a seal's own checksum: `{…}` becomes `{…,"check":"1f2e3d4c"}`, where the checksum is the CRC-32C (Castagnoli)
-/// of all
-/// bytes before `,"check"`.
+/// of all bytes before `,"check"`.
 ///
 /// # Panics
 /// Never for a struct that serde wrote, because that ends in `}`.

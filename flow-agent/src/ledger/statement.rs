@@ -47,8 +47,7 @@ pub struct MonthlyReport {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::record::optional_stamp")]
     pub first_made_at: Option<DateTime<FixedOffset>>,
     /// Until when missing data is waited for; after that everything is final. Absent while the month is not over, and
-    /// if
-    /// no data was ever missing.
+    /// if no data was ever missing.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::record::optional_stamp")]
     pub final_at: Option<DateTime<FixedOffset>>,
     /// Final as soon as no node is waited for; a single statement may be final earlier ([`Statement::state`]).

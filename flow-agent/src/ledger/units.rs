@@ -83,8 +83,7 @@ pub enum UnitError {
 }
 
 /// Parses `500 GiB`, `1.5 TB` or plain bytes. Units are case-insensitive; `GiB` is binary, `GB` decimal. A fraction of
-/// a
-/// byte (as in `0.1 GiB`) is cut off.
+/// a byte (as in `0.1 GiB`) is cut off.
 ///
 /// # Errors
 /// When the text is not a number with a known unit, or is more than a u64 holds.

@@ -12,7 +12,7 @@ use super::database;
 use super::formats;
 use super::{Listed, PortFile};
 
-/// A port file that could not be taken over: its last good list stays.
+/// A port file that could not be read. Its last good list stays in use.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read the port file `{}`", path.display())]
 pub struct PortFileError {

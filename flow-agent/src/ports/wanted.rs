@@ -111,7 +111,7 @@ pub enum WantedError {
     Listening(#[from] ListeningError),
     #[error("{wanted} ports are to be counted, `max_ports` is {max_ports}")]
     TooMany { wanted: usize, max_ports: u32 },
-    #[error("no ports are to be counted, and nothing is named that could bring some")]
+    #[error("no ports to count, and no port file or `listening` that could add any")]
     Nothing,
 }
 

@@ -1,8 +1,7 @@
 //! Why a gap came about, in the language of the letter.
 //!
 //! Seals record reasons in English and in detail (`clsact filter bpf came before the counter (ingress)`). A letter
-//! names
-//! the category in its own language; a reason that fits no category is shown as it was recorded.
+//! names the category in its own language; a reason that fits no category is shown as it was recorded.
 
 use super::words::Words;
 use crate::ledger::name;

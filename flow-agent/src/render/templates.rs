@@ -68,8 +68,7 @@ pub struct Templates {
 
 impl Templates {
     /// The embedded templates, overridden by `overrides` (name to content). Words that an override leaves out keep
-    /// their
-    /// embedded text.
+    /// their embedded text.
     ///
     /// # Errors
     /// If one of `overrides` cannot be parsed.

@@ -38,7 +38,7 @@ pub(super) struct View {
     pub(super) money: Option<String>,
     pub(super) price: Option<String>,
     pub(super) quota: Option<Quota>,
-    pub(super) before: Option<Before>,
+    pub(super) before: Option<FormerFigures>,
     /// TCP, UDP and their sum.
     pub(super) rows: Vec<Row>,
     pub(super) nodes: Vec<Row>,
@@ -96,7 +96,7 @@ pub(super) struct Quota {
 }
 
 #[derive(Debug, Serialize)]
-pub(super) struct Before {
+pub(super) struct FormerFigures {
     pub(super) period: String,
     pub(super) bytes: Bytes,
     pub(super) change: Option<String>,
@@ -187,7 +187,7 @@ pub(super) fn view(
             granted: bytes_if_any(statement.granted_bytes),
             used_before: bytes_if_any(statement.used_before_bytes),
         }),
-        before: statement.billed_bytes_before.map(|before| Before {
+        before: statement.billed_bytes_before.map(|before| FormerFigures {
             period: period_before(report, language),
             bytes: Bytes::new(before),
             change: numbers::change(before, billed),
@@ -346,8 +346,7 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
 }
 
 /// `days` in which each long run of days without a byte is one entry. A month that is a few days old would else be a
-/// list
-/// of zeros.
+/// list of zeros.
 fn folded(days: &[Day], first_day: NaiveDate, language: Language) -> Vec<Day> {
     let is_like =
         |a: &Day, b: &Day| a.has_no_bytes && b.has_no_bytes && (a.is_partial, a.is_ahead) == (b.is_partial, b.is_ahead);
@@ -366,8 +365,7 @@ fn folded(days: &[Day], first_day: NaiveDate, language: Language) -> Vec<Day> {
 }
 
 /// The days for which a node has no data or may still send more. A node without any data in the month is left out,
-/// because
-/// it would make every day partial.
+/// because it would make every day partial.
 pub(super) fn partial_days(report: &MonthlyReport, concerns: impl Fn(&NodeStatement) -> bool) -> BTreeSet<NaiveDate> {
     let nodes = report.nodes.iter().filter(|node| node.state != NodeState::Missing && concerns(node));
     nodes.flat_map(|node| node.days_missing.iter().chain(&node.days_growing).copied()).collect()

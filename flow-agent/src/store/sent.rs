@@ -16,8 +16,7 @@ use crate::ledger::seal;
 const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// Maximum length of a reply in characters. JSON needs up to six bytes per character and the rest of a line is short,
-/// so
-/// that lines stay below the limit of the reader.
+/// so that lines stay below the limit of the reader.
 const MOST_REPLY_CHARS: usize = 4 << 10;
 
 /// The ledger, open for writing.

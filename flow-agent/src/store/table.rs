@@ -1,6 +1,5 @@
 //! The derived files in `daily/`, `monthly/` and `nodes/NAME/daily/`. A block replaces the one of the same day or
-//! month,
-//! the other blocks are kept byte for byte, and the whole file is replaced at once.
+//! month, the other blocks are kept byte for byte, and the whole file is replaced at once.
 
 mod days;
 mod months;

@@ -190,8 +190,8 @@ fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Selection, Bac
     Ok(selection)
 }
 
-/// The pins, unless there is no bpffs and none can be mounted, or we may not write there: then counting ends with this
-/// process.
+/// The pins; `None` if no bpffs is mounted and none can be, or if it is not writable. The counters are then lost when this
+/// process ends.
 fn open_pins(options: &BackendOptions) -> Result<Option<Pins>, BackendError> {
     let opened = match bpffs::mount_bpffs(&options.bpffs) {
         Ok(()) => Pins::open(&options.bpffs, &options.instance).and_then(|pins| {

@@ -241,7 +241,7 @@ pub fn adopt(name: &RuleSetName, pieces: &[Piece]) -> Option<RuleSet> {
     })
 }
 
-/// A time that nobody saw.
+/// A span of time that was not measured.
 pub fn gap(start: Moment, end: Moment, interface: &str, why: &str) -> Unseen {
     Unseen { start, end, interface: interface.to_owned(), why: why.to_owned() }
 }

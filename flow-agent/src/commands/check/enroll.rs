@@ -45,7 +45,7 @@ pub(super) fn enroll(config: &Config, name: &str) -> Result<Code, Failure> {
     }
     output::print(&format!(
         "{name} at {host} port {port} shows\n    {}\nCompare it with what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` says on \
-         the node.\nBelieve it? Type yes: ",
+         the node.\nTrust this key? Type yes: ",
         key.fingerprint
     ))?;
     let mut answer = String::new();

@@ -131,7 +131,7 @@ fn pins(facts: &Facts, bpffs: &Path) -> Finding {
     if facts.is_bpffs {
         return Finding::ok(Section::Kernel, format!("bpffs is mounted at `{place}`: counters outlive the agent"));
     }
-    let what = format!("`{place}` is no bpffs");
+    let what = format!("`{place}` is not a bpffs mount");
     match facts.privileges.has(SYS_ADMIN) {
         true => Finding::ok(Section::Kernel, format!("{what}: `run` mounts it")),
         false => Finding::warn(Section::Kernel, format!("{what}: counters end with the agent"))
@@ -215,7 +215,7 @@ mod tests {
         let none = Facts { is_bpffs: false, ..facts("6.18.0", &ALL) };
         assert_eq!(pins(&none, Path::new("/x")).help.unwrap(), "mount -t bpf -o mode=0700 bpf /x");
         let root = Facts { is_bpffs: false, ..facts("6.18.0", &[SYS_ADMIN]) };
-        assert_eq!(pins(&root, Path::new("/x")).what, "`/x` is no bpffs: `run` mounts it");
+        assert_eq!(pins(&root, Path::new("/x")).what, "`/x` is not a bpffs mount: `run` mounts it");
     }
 
     #[test]

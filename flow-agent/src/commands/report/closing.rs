@@ -64,8 +64,7 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// Adds one month. A failed month does not prevent the others from being closed. The first failure is returned at
-    /// the
-    /// end; further ones are logged at once.
+    /// the end; further ones are logged at once.
     pub(super) fn add(&mut self, result: Result<Code, Failure>) {
         match result {
             Ok(code) => {

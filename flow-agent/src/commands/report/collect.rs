@@ -61,8 +61,7 @@ pub(super) fn known_nodes(config: &Config, client: &Client, month: Month) -> Res
 }
 
 /// Gathers the files, keeps the days that are better than those kept before, and adds them up. Without `lock` nothing
-/// is
-/// written. `former` is the last report written for this month.
+/// is written. `former` is the last report written for this month.
 pub(super) fn collect(
     job: &Job,
     lock: Option<&ReportLock>,
@@ -155,9 +154,8 @@ fn fetch(
 }
 
 /// Checks whether nodes that were down at the end of the month have counted since, because then the last day of the
-/// month
-/// is complete. Only the file of the next calendar month shows that, so it is fetched from the nodes in doubt, and the
-/// month's own file once more after it. If this fails, the node is waited for.
+/// month is complete. Only the file of the next calendar month shows that, so it is fetched from the nodes in doubt,
+/// and the month's own file once more after it. If this fails, the node is waited for.
 fn follow_up<'d>(
     job: &Job,
     lock: Option<&ReportLock>,

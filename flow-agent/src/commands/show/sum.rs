@@ -88,8 +88,7 @@ impl Sum {
     }
 
     /// The `limit` owners with the most bytes in both directions; equal ones are ordered by name. Owners without usage
-    /// are
-    /// left out.
+    /// are left out.
     pub fn top(&self, limit: usize) -> Vec<TopRow> {
         let mut owners: Vec<_> = self.by_owner().filter(|(.., sums)| *sums != Sums::default()).collect();
         // The sort is stable.

@@ -1,8 +1,7 @@
 //! A fast parser for lines as this program writes them, with fixed order and spacing.
 //!
 //! Lines in any other form (other order, spaces, escapes, later fields) are left to the JSON parser. For every line
-//! that
-//! is accepted here, the JSON parser gives the same result.
+//! that is accepted here, the JSON parser gives the same result.
 
 use crate::ledger::counters::Counters;
 use crate::ledger::record::{DayLine, DaySeal, HourLine, HourSeal, stamp};

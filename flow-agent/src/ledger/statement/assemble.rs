@@ -226,8 +226,7 @@ fn settle(statement: &mut Statement, progress: Progress, open_nodes: &BTreeSet<&
 
 /// Whether data missing on `node` may affect this statement: its owner had a line there in this month or the previous
 /// one, or is limited to it by `nodes` in the configuration. If nothing is known about an owner yet (no line anywhere,
-/// or
-/// no record of the previous month), the missing data may be on any node that the owner is allowed on.
+/// or no record of the previous month), the missing data may be on any node that the owner is allowed on.
 fn concerns(node: &str, statement: &Statement, before: Option<&PreviousMonth>) -> bool {
     let was_there = before.is_some_and(|before| before.nodes.contains(node));
     let is_unknown = match before {

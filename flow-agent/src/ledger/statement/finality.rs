@@ -29,8 +29,7 @@ impl Waiting {
     /// When everything becomes final, whatever is missing, for a report made at `now`.
     ///
     /// That is the beginning of a day, unless it is less than a day after the first report. Letters name the day, and
-    /// the
-    /// first run on it asks for the data one last time and closes the month.
+    /// the first run on it asks for the data one last time and closes the month.
     pub fn ends_at(&self, zone: Tz, now: DateTime<FixedOffset>) -> DateTime<FixedOffset> {
         self.promised.unwrap_or_else(|| {
             let since = self.since.unwrap_or(now);
@@ -112,8 +111,7 @@ pub fn depends_on_later_days(figures: &NodeMonth<'_>) -> bool {
 }
 
 /// Whether the node may still seal more of this day. `newest_counted` is its newest day, of any month, on which
-/// something
-/// was counted.
+/// something was counted.
 ///
 /// Buckets are written in order, so nothing is added to a day after a bucket that began later. A day that is covered up
 /// to its end, or that is followed by a day with buckets, is therefore complete if it was sealed after its end. A seal
@@ -140,8 +138,7 @@ fn is_covered_to_its_end(seal: &DaySeal) -> bool {
 }
 
 /// The state of a statement. `is_over` says that the month has ended, `waits` that a node which concerns the statement
-/// is
-/// not whole, and `is_overdue` that the wait is over.
+/// is not whole, and `is_overdue` that the wait is over.
 pub fn state(is_over: bool, waits: bool, is_overdue: bool) -> Finality {
     match (is_over, waits, is_overdue) {
         (false, _, _) => Finality::InProgress,

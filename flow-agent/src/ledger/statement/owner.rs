@@ -48,9 +48,8 @@ impl Directory {
     /// The owner who is billed for a line of `node` with this port and user.
     ///
     /// The node knew at the time who owned a port, so a name on a line is never reassigned. It stands for the
-    /// configured
-    /// user of that name if that user exists on the node. Any other name, and the port's own number, belongs to the
-    /// node.
+    /// configured user of that name if that user exists on the node. Any other name, and the port's own number, belongs
+    /// to the node.
     pub fn owner(&self, node: &str, port: u16, user: Option<&str>) -> StatementOwner {
         match user {
             Some(name) => {

@@ -16,8 +16,7 @@ use crate::ledger::record::{DayLine, DaySeal};
 const MOST_IN_A_DAY: u128 = 1 << 57;
 
 /// More different pairs of a port and a user than these are made up: a node has 65,535 ports. How much memory a main
-/// node
-/// needs for one node rests on it.
+/// node needs for one node rests on it.
 const MOST_PAIRS: usize = 1 << 16;
 
 /// Why a day cannot be added.

@@ -101,7 +101,7 @@ impl Baseline {
         self.epochs.get(epoch)
     }
 
-    /// The highest `seq` that is known to be taken, be its seal lost; 0 before the first bucket.
+    /// The highest `seq` that is known to have been used, even if its seal was lost; 0 before the first bucket.
     pub fn seq(&self) -> u64 {
         let followed = self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq);
         self.sealed_seq().max(followed)

@@ -122,10 +122,8 @@ fn is_to_be_sealed_again(before: &DaySeal, now: &DaySeal) -> bool {
 }
 
 /// Takes the days of `fetched`, a daily file of a node, over into `nodes/NAME/daily/`, each where it was made later
-/// than
-/// the one that is there; where a seal does not say when it was made, where it covers no fewer seconds. What is not
-/// whole
-/// in the file is passed over: the caller verified it and has named the damage.
+/// than the one that is there; where a seal does not say when it was made, where it covers no fewer seconds. What is
+/// not whole in the file is passed over: the caller verified it and has named the damage.
 ///
 /// # Errors
 /// When a file cannot be read or replaced.

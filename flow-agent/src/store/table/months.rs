@@ -20,8 +20,7 @@ impl Keyed for Monthly {
 }
 
 /// Puts a month, its lines one by one, into `monthly/`, in place of the one that is there. Gives whether that changed
-/// the file, and what could
-/// not be read in it (and was copied aside).
+/// the file, and what could not be read in it (and was copied aside).
 ///
 /// # Errors
 /// When the file cannot be read or replaced.
