@@ -1,6 +1,7 @@
 //! The program, run to its end.
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-agent");
@@ -38,13 +39,15 @@ pub fn flow_agent_as_nobody<A: AsRef<OsStr>>(arguments: &[A]) -> Said {
     let directory = tempfile::Builder::new().prefix("flow-agent-cli").tempdir().unwrap();
     open_to_all(directory.path());
     let program = directory.path().join("flow-agent");
-    std::fs::copy(PROGRAM, &program).unwrap();
+    // By another process: a program that this one holds open for writing, even in a child of another test that has not
+    // called exec(2) yet, cannot be started.
+    assert!(Command::new("cp").args([Path::new(PROGRAM), &program]).status().unwrap().success());
     let identity = ["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--bounding-set=-all", "--"];
     run(Command::new("setpriv").args(identity).arg(program).args(arguments))
 }
 
 /// Lets everybody into `directory`.
-pub fn open_to_all(directory: &std::path::Path) {
+pub fn open_to_all(directory: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o777)).unwrap();
 }

@@ -56,6 +56,9 @@ fn public_types(text: &str) -> impl Iterator<Item = &str> {
         let declared = declared.strip_prefix("unsafe ").unwrap_or(declared);
         let kinds = ["struct ", "enum ", "trait ", "type ", "union "];
         let name = kinds.iter().find_map(|kind| declared.strip_prefix(kind))?;
-        name.split(|character: char| !(character.is_alphanumeric() || character == '_')).next()
+        // A macro's `$name` is no name yet.
+        name.split(|character: char| !(character.is_alphanumeric() || character == '_'))
+            .next()
+            .filter(|n| !n.is_empty())
     })
 }
