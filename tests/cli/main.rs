@@ -40,3 +40,4 @@ mod tls_front;
 mod type_names;
 mod units;
 mod usage;
+mod walk;
