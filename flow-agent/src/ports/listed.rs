@@ -13,6 +13,10 @@ use crate::ledger::name::{self, NameError};
 /// More complaints of one file are only counted.
 const MAX_COMPLAINTS: usize = 20;
 
+/// The ports of all ranges of a file together, counted as often as they are listed: sixteen times as many as there are. A
+/// small file that lists all ports again and again would otherwise keep its reader busy for minutes.
+const MAX_LISTED: usize = 1 << 20;
+
 /// What a port file says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
@@ -25,6 +29,8 @@ pub struct Listed {
     pub more_complaints: usize,
     /// Ports that different rows give to different owners.
     pub(super) shared: BTreeSet<u16>,
+    /// How many ports ranges have listed so far, at most [`MAX_LISTED`].
+    pub(super) listed: usize,
 }
 
 /// What a file says of a port besides its owner.
@@ -95,6 +101,8 @@ impl fmt::Display for ListPosition {
 pub enum Complaint {
     #[error("{row} is not counted: {error}")]
     Port { row: ListPosition, error: SpecError },
+    #[error("{row} is not counted: the file lists more than {MAX_LISTED} ports, most of them again and again")]
+    TooMany { row: ListPosition },
     #[error("{row} is not counted: it has no port where `{key}` is expected")]
     NoPort { row: ListPosition, key: &'static str },
     #[error("{row} is not counted: its port is in the environment variable {variable:?}, which is not set here")]
@@ -118,7 +126,11 @@ impl Complaint {
     /// Whether a row is left out, so that its bytes are counted by nobody.
     pub fn leaves_out(&self) -> bool {
         match self {
-            Self::Port { .. } | Self::NoPort { .. } | Self::Environment { .. } | Self::Include { .. } => true,
+            Self::Port { .. }
+            | Self::TooMany { .. }
+            | Self::NoPort { .. }
+            | Self::Environment { .. }
+            | Self::Include { .. } => true,
             Self::Name { .. }
             | Self::NameNotUtf8 { .. }
             | Self::Shared { .. }
@@ -163,7 +175,14 @@ impl Listed {
         claim: &Claim,
     ) {
         match ranges {
-            Ok(ranges) => ranges.into_iter().flatten().for_each(|port| self.add(port, claim.clone())),
+            Ok(ranges) => {
+                let more: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+                if self.listed + more > MAX_LISTED {
+                    return self.complain(Complaint::TooMany { row: row.clone() });
+                }
+                self.listed += more;
+                ranges.into_iter().flatten().for_each(|port| self.add(port, claim.clone()));
+            }
             Err(error) => self.complain(Complaint::Port { row: row.clone(), error }),
         }
     }
@@ -231,6 +250,19 @@ mod tests {
             listed.complain(Complaint::NoPort { row: ListPosition::Entry(index), key: "port" });
         }
         assert_eq!((listed.complaints.len(), listed.more_complaints, listed.complaint_count()), (20, 10, 30));
+    }
+
+    #[test]
+    fn a_file_that_lists_all_ports_again_and_again_is_read_up_to_a_limit() {
+        let mut listed = Listed::default();
+        // 16 times 65,535 ports are less than 2^20 = 1,048,576; what fits after them is taken.
+        for (index, range) in std::iter::repeat_n(1..=u16::MAX, 20_000).chain([443..=443]).enumerate() {
+            listed.add_ranges(&ListPosition::Line(index + 1), Ok(vec![range]), &owned("ada"));
+        }
+        assert_eq!(listed.owners.len(), 65_535);
+        assert_eq!(listed.complaint_count(), 20_000 - 16);
+        let first = "line 17 is not counted: the file lists more than 1048576 ports, most of them again and again";
+        assert_eq!(listed.complaints[0].to_string(), first);
     }
 
     #[test]

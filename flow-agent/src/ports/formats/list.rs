@@ -21,7 +21,7 @@ impl Format for List {
             let line = without_comment(line).trim_ascii();
             if !line.is_empty() {
                 rows += 1;
-                add(&mut listed, ListPosition::Line(index + 1), line);
+                add(&mut listed, &ListPosition::Line(index + 1), line);
             }
         }
         match listed.owners.is_empty() && rows > 0 {
@@ -31,20 +31,19 @@ impl Format for List {
     }
 }
 
-fn add(listed: &mut Listed, row: ListPosition, line: &[u8]) {
+fn add(listed: &mut Listed, row: &ListPosition, line: &[u8]) {
     let end = line.iter().position(u8::is_ascii_whitespace).unwrap_or(line.len());
     let (ports, name) = line.split_at(end);
     let ports = match spec::range(&String::from_utf8_lossy(ports)) {
         Ok(ports) => ports,
-        Err(error) => return listed.complain(Complaint::Port { row, error }),
+        Err(error) => return listed.complain(Complaint::Port { row: row.clone(), error }),
     };
     let owner = std::str::from_utf8(name);
     if owner.is_err() {
-        listed.complain(Complaint::NameNotUtf8 { port: *ports.start(), row });
+        listed.complain(Complaint::NameNotUtf8 { port: *ports.start(), row: row.clone() });
     }
-    for port in ports {
-        listed.add(port, Claim { owner: owner.ok().map(str::to_owned), ..Claim::default() });
-    }
+    let claim = Claim { owner: owner.ok().map(str::to_owned), ..Claim::default() };
+    listed.add_ranges(row, Ok(vec![ports]), &claim);
 }
 
 /// A `#` begins a comment at the start of a line or after a space; within a name it is part of the name.
