@@ -1,5 +1,6 @@
 //! The Debian packages that tests and the demo need: says which, installs those that are missing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -39,7 +40,8 @@ pub const FOR_TESTS: &[&str] = &[
     "zstd",
 ];
 
-/// Installs the packages of `wanted` that are missing. Nothing is removed for them, and no service is started.
+/// Installs the packages of `wanted` that are missing. Nothing is removed for them, and none of their services is started,
+/// neither now nor at the next boot: a firewall or a mail server that nobody asked for must not come up then.
 ///
 /// # Errors
 /// When something is missing and this is not root on Debian or Ubuntu, or apt-get fails.
@@ -53,12 +55,37 @@ pub fn install(wanted: &[&str]) -> Result<()> {
         bail!("this is not Debian or Ubuntu: install these yourself: {}", missing.join(" "));
     }
     let _no_services = NoServices::begin()?;
+    let enabled_before = enabled_units();
     // An archive may be out of reach for a moment.
     const RETRIES: &str = "-oAcquire::Retries=5";
     run(command("apt-get", [RETRIES, "update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
     // `--no-remove`: a mail server that is there already would have to go for another one; better to stop and say so.
     let options = [RETRIES, "install", "-qq", "-y", "--no-install-recommends", "--no-remove"];
-    run(command("apt-get", options).args(&missing).env("DEBIAN_FRONTEND", "noninteractive"))
+    let installed = run(command("apt-get", options).args(&missing).env("DEBIAN_FRONTEND", "noninteractive"));
+    // Also where the installation stopped halfway.
+    disable_units(enabled_units().difference(&enabled_before).cloned().collect())?;
+    installed
+}
+
+/// The units that systemd starts at boot; none where there is no systemd.
+fn enabled_units() -> BTreeSet<String> {
+    // With `--root` it reads the links and asks no running systemd, which a container has not.
+    let listing = ["--root=/", "list-unit-files", "--state=enabled", "--no-legend", "--plain"];
+    let output = Command::new("systemctl").args(listing).output();
+    output.map(|output| names(&String::from_utf8_lossy(&output.stdout))).unwrap_or_default()
+}
+
+/// The first word of each line.
+fn names(listing: &str) -> BTreeSet<String> {
+    listing.lines().filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+fn disable_units(units: Vec<String>) -> Result<()> {
+    if units.is_empty() {
+        return Ok(());
+    }
+    eprintln!("these are not to be started at boot: {}", units.join(" "));
+    run(command("systemctl", ["--root=/", "disable", "--quiet"]).args(units))
 }
 
 fn is_installed(package: &str) -> bool {
@@ -96,5 +123,19 @@ impl Drop for NoServices {
         {
             eprintln!("warning: failed to remove {}: {error}", self.path.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_units_that_came_with_the_packages_are_disabled() {
+        let before = names("ssh.service enabled enabled\ngetty@.service enabled enabled\n");
+        let after =
+            names("firewalld.service enabled enabled\nssh.service enabled enabled\ngetty@.service enabled enabled\n");
+        assert_eq!(after.difference(&before).collect::<Vec<_>>(), ["firewalld.service"]);
+        assert_eq!(names(""), BTreeSet::new());
     }
 }
