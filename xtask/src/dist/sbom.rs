@@ -15,7 +15,8 @@ pub(super) fn write(out: &Path, name: &str, target: &str) -> Result<String> {
     // The crates that are linked for this target, without those that only build or test.
     let tree = ["tree", "--package", "flow-agent", "--features", "sqlite", "--edges", "normal", "--prefix", "none"];
     let linked = output(command("cargo", tree).args(common).args(["--format", "{p}", "--target", target]))?;
-    let metadata = ["metadata", "--format-version", "1", "--filter-platform", target];
+    // Crates of optional features are among the packages only if the features are asked for.
+    let metadata = ["metadata", "--format-version", "1", "--all-features", "--filter-platform", target];
     let metadata = output(command("cargo", metadata).args(common))?;
     let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata printed no JSON")?;
     let components = components(&names(&linked), &metadata)?;
@@ -90,5 +91,17 @@ mod tests {
             })]
         );
         assert!(super::components(&names("other v1.0.0"), &metadata).is_err());
+    }
+
+    #[test]
+    fn every_crate_of_a_release_is_described() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = super::super::target().replace("musl", "gnu");
+        let file = write(directory.path(), "flow-agent", &target).unwrap();
+        let document: Value = serde_json::from_slice(&fs::read(directory.path().join(file)).unwrap()).unwrap();
+        let names: Vec<&str> =
+            document["components"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect();
+        // One that is always there, and one of the feature that releases have.
+        assert!(names.contains(&"aya") && names.contains(&"rusqlite"), "{names:?}");
     }
 }
