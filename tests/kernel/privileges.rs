@@ -67,9 +67,10 @@ impl<'a> Place<'a> {
         let script = format!("mount -t tmpfs -o mode=0700,uid={} locks /run/flow-agent && exec \"$@\"", who.user);
         let mut command = in_netns(&self.pair.host, "unshare");
         command.args(["--mount", "--", "sh", "-c", &script, "sh"]);
-        if let Some(bytes) = who.locked_memory {
-            command.args(["prlimit", &format!("--memlock={bytes}:{bytes}"), "--"]);
-        }
+        // Also where there is to be no limit: kernels before 5.11 hold maps against it, and what this process has depends on
+        // which tests it ran before.
+        let limit = who.locked_memory.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
+        command.args(["prlimit", &format!("--memlock={limit}:{limit}"), "--"]);
         command.arg("setpriv");
         if let Some(capabilities) = who.capabilities {
             let set = capabilities.iter().fold("-all".to_owned(), |set, capability| format!("{set},+{capability}"));
