@@ -26,6 +26,7 @@ use crate::store::disk::{RealDisk, create_dirs, parent, replace};
 /// frps calls it by its plugin hooks; docs/panels.md shows both configurations. It answers at once that frps may go on,
 /// whatever it was told. The agent itself neither listens to frps nor waits for it.
 #[derive(Debug, clap::Args)]
+#[expect(rustdoc::broken_intra_doc_links, reason = "the help names a table of TOML as it is written there")]
 pub struct Args {
     /// Where to listen: an address of this machine only, as `addr` of [[httpPlugins]] names it
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7501")]

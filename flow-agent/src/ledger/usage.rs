@@ -1,6 +1,6 @@
 //! From readings to buckets: what happened between two readings, under which name, and how well it is known.
 //!
-//! A [`Meter`] is resumed from a [`Baseline`](super::unsealed::Baseline) (the last seals and the checkpoint), is shown readings, and gives buckets.
+//! A [`Meter`] is resumed from a [`Baseline`] (the last seals and the checkpoint), is shown readings, and gives buckets.
 //! The agent's loop, in its order:
 //!
 //! 1. [`Baseline::take`] every bucket of the journal, [`Baseline::set_checkpoint`]; while [`Baseline::is_ahead_of`] the
@@ -13,6 +13,11 @@
 //! 4. Every 30 seconds: read, [`Meter::checkpoint`], write what it gives, [`Meter::checkpoint_kept`]. Not while a bucket waits to be synced: a
 //!    checkpoint says what came after a seal, so that seal must be there.
 //! 5. When counters were replaced: [`Meter::replace`], and on as in 2.
+//!
+//! [`Baseline`]: super::unsealed::Baseline
+//! [`Baseline::take`]: super::unsealed::Baseline::take
+//! [`Baseline::set_checkpoint`]: super::unsealed::Baseline::set_checkpoint
+//! [`Baseline::is_ahead_of`]: super::unsealed::Baseline::is_ahead_of
 
 mod bucket_clock;
 mod counted;

@@ -11,6 +11,7 @@ use super::model::TopEntry;
 use super::paint::{bold, bytes, color, dim, look, popup, quota, rate};
 use crate::ledger::counters::Counters;
 use crate::ledger::record::BackendKind;
+use crate::ledger::units::count;
 use crate::render::screen::{ScreenStyle, cut};
 
 /// The widest column of names: wider ones only move the figures away from them.
@@ -68,12 +69,11 @@ fn draw_head(frame: &mut Frame<'_>, app: &App, area: Rect) {
 
 fn draw_status(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let what = match app.shown {
-        Shown::Ports => "ports",
-        Shown::Users => "users",
+        Shown::Ports => "port",
+        Shown::Users => "user",
     };
-    let all = app.rows().len();
-    let number =
-        if app.filter.is_empty() { format!("{all} {what}") } else { format!("{} of {all} {what}", app.order.len()) };
+    let all = count(app.rows().len(), what);
+    let number = if app.filter.is_empty() { all } else { format!("{} of {all}", app.order.len()) };
     let order = if app.reversed { ", reversed" } else { "" };
     let mut spans = vec![Span::raw(format!("{number} by {}{order}", app.sort.name()))];
     if app.is_typing || !app.filter.is_empty() {

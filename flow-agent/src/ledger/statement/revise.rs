@@ -109,7 +109,7 @@ impl MonthlyReport {
 }
 
 impl Statement {
-    /// Its owner, borrowed, in the order of [`super::Owner`]: users by name, then ports by number.
+    /// Its owner, borrowed, in the order of [`super::owner::StatementOwner`]: users by name, then ports by number.
     fn key(&self) -> (bool, &str, u16) {
         match (&self.user, self.ports.first()) {
             (Some(name), _) => (false, name, 0),

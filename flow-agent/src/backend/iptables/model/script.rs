@@ -2,7 +2,7 @@
 //! before and after it.
 //!
 //! What is told to ipset is no transaction: an agent may die between two of its lines. They come in an order in which that
-//! is seen ([`crate::backend::iptables::saved::view::View::is_settled`]), and in which nothing is counted that was not, or not any more.
+//! is seen ([`VerifiedSet::is_settled`](crate::backend::iptables::saved::view::VerifiedSet::is_settled)), and in which nothing is counted that was not, or not any more.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
