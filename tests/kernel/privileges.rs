@@ -67,10 +67,12 @@ impl<'a> Place<'a> {
         let script = format!("mount -t tmpfs -o mode=0700,uid={} locks /run/flow-agent && exec \"$@\"", who.user);
         let mut command = in_netns(&self.pair.host, "unshare");
         command.args(["--mount", "--", "sh", "-c", &script, "sh"]);
-        // Also where there is to be no limit: kernels before 5.11 hold maps against it, and what this process has depends on
-        // which tests it ran before.
-        let limit = who.locked_memory.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string());
-        command.args(["prlimit", &format!("--memlock={limit}:{limit}"), "--"]);
+        // Kernels before 5.11 hold maps against the limit, and what this process has of it depends on which tests it ran
+        // before. Later ones do not, and there a host may forbid raising it, as many containers do.
+        let unlimited = || (kernel_series() < (5, 11)).then(|| "unlimited".to_owned());
+        if let Some(limit) = who.locked_memory.map(|bytes| bytes.to_string()).or_else(unlimited) {
+            command.args(["prlimit", &format!("--memlock={limit}:{limit}"), "--"]);
+        }
         command.arg("setpriv");
         if let Some(capabilities) = who.capabilities {
             let set = capabilities.iter().fold("-all".to_owned(), |set, capability| format!("{set},+{capability}"));
