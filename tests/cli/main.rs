@@ -38,6 +38,7 @@ mod store;
 mod stub;
 mod tls_front;
 mod type_names;
+mod unit_tests;
 mod units;
 mod usage;
 mod walk;

@@ -59,6 +59,29 @@ impl TestTotals {
     }
 }
 
+/// Lines of each failed test that the closing lines repeat, and characters of each of them: what a test that failed has
+/// printed may be the log of a whole run.
+const DIGEST_LINES: usize = 12;
+const DIGEST_WIDTH: usize = 400;
+
+/// What to repeat of `failures`: of each test that failed the beginning of its message, without backtraces, and all names.
+fn digest(failures: &[String]) -> Vec<String> {
+    let mut digest = Vec::new();
+    let mut left = DIGEST_LINES;
+    for line in failures {
+        if line == "failures:" || line.starts_with("---- ") || line.starts_with("    ") && !line.trim().contains(' ') {
+            digest.push(line.clone());
+            left = DIGEST_LINES;
+        } else if line == "stack backtrace:" {
+            left = 0;
+        } else if left > 0 && !line.is_empty() {
+            digest.push(line.chars().take(DIGEST_WIDTH).collect());
+            left -= 1;
+        }
+    }
+    digest
+}
+
 /// Runs unit, property, CLI, kernel and report tests; ends with what those said that failed, and `N passed, N failed`.
 pub fn run(options: Options) -> Result<()> {
     if !options.systemd.is_empty() {
@@ -89,8 +112,8 @@ pub fn run(options: Options) -> Result<()> {
         totals.take_in(&String::from_utf8_lossy(&line));
     }
     let status = child.wait()?;
-    // Some of it is a thousand lines back.
-    totals.failures.iter().for_each(|line| println!("{line}"));
+    // The whole of it is a thousand lines back.
+    digest(&totals.failures).iter().for_each(|line| println!("{line}"));
     println!("\n{} passed, {} failed, {} skipped", totals.passed, totals.failed, totals.ignored);
     if !status.success() {
         bail!("`{shown}` failed: {status}");
@@ -99,25 +122,4 @@ pub fn run(options: Options) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_totals_of_all_test_binaries_add_up() {
-        let mut totals = TestTotals::default();
-        totals.take_in("test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.1s");
-        totals.take_in("test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
-        totals.take_in("running 4 tests");
-        assert_eq!((totals.passed, totals.failed, totals.ignored), (14, 1, 1));
-    }
-
-    #[test]
-    fn what_failed_is_said_again() {
-        let mut totals = TestTotals::default();
-        let said = ["failures:", "", "---- a::b stdout ----", "4 is not 5", "failures:", "    a::b", ""];
-        let before = ["running 2 tests", "test a::b ... FAILED", "test a::c ... ok"];
-        let after = ["test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured", "running 1 test"];
-        before.iter().chain(&said).chain(&after).for_each(|line| totals.take_in(line));
-        assert_eq!(totals.failures, said);
-    }
-}
+mod tests;

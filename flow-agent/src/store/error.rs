@@ -98,19 +98,4 @@ impl StoreError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_says_what_and_where_and_what_to_do() {
-        let path = PathBuf::from("/state/run.lock");
-        let locked = StoreError::Locked { path: path.clone(), holder: Some(7) };
-        assert_eq!(locked.to_string(), "another flow-agent (pid 7) holds `/state/run.lock`");
-        assert!(locked.help().unwrap().starts_with("stop that one first"));
-        let full = StoreError::io("append to", &path)(io::ErrorKind::StorageFull.into());
-        assert_eq!(full.to_string(), "failed to append to `/state/run.lock`");
-        assert!(full.is_full() && full.help().unwrap().starts_with("make room"));
-        let other = StoreError::io("append to", &path)(io::ErrorKind::NotFound.into());
-        assert!(!other.is_full() && other.help().is_none());
-    }
-}
+mod tests;

@@ -10,8 +10,10 @@ use serde_json::Value;
 use crate::agent::Node;
 use crate::common::device::ByFamily;
 
-/// Within this time traffic is counted again.
-const HEALED_WITHIN: Duration = Duration::from_secs(10);
+/// Within this time traffic is counted again, on a machine that lets its processes run.
+const HEALED_WITHIN: TimeDelta = TimeDelta::seconds(10);
+/// The observer looks five times a second. Whatever it comes later than this, others had the machine, and the agent had not.
+const ON_TIME: TimeDelta = TimeDelta::seconds(1);
 
 /// A case as it went, in bytes.
 pub struct Outcome {
@@ -70,6 +72,12 @@ impl Seen<'_> {
 
     fn last(&self) -> Bytes {
         Self::bytes(&self.0.last().unwrap().1)
+    }
+
+    /// For how long this machine kept the observer waiting in `span`.
+    fn kept_waiting(&self, (start, end): Span) -> TimeDelta {
+        let looks = self.0.windows(2).map(|looks| (looks[0].0.max(start), looks[1].0.min(end)));
+        looks.map(|(from, to)| (to - from - ON_TIME).max(TimeDelta::zero())).sum()
     }
 
     /// At most what passed in `span`, and at least.
@@ -146,8 +154,9 @@ pub fn judge(
     let last_gap = gaps.map(|gap| time(&gap["end"])).max().unwrap_or(begun_at);
     // A gap's end is the next whole second.
     let blind_for = (last_gap - TimeDelta::seconds(1) - begun_at).max(TimeDelta::zero());
-    if blind_for > TimeDelta::from_std(HEALED_WITHIN).unwrap() {
-        problems.push(format!("blind for {blind_for}, counted after {counted_after:?}"));
+    let waited = seen.kept_waiting((begun_at, last_gap.max(begun_at)));
+    if blind_for > HEALED_WITHIN + waited {
+        problems.push(format!("blind for {blind_for}, counted after {counted_after:?}, machine away for {waited}"));
     }
     if !problems.is_empty() {
         problems.push(format!("seals: {seals:?}\n{}", node.log()));

@@ -66,45 +66,4 @@ impl Directory {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn user(name: &str, ports: &[u16], nodes: &[&str]) -> User {
-        User {
-            name: name.to_owned(),
-            ports: ports.iter().copied().collect(),
-            nodes: nodes.iter().map(|node| (*node).to_owned()).collect(),
-            ..User::default()
-        }
-    }
-
-    fn named(name: &str) -> StatementOwner {
-        StatementOwner::User(name.to_owned())
-    }
-
-    #[test]
-    fn a_name_on_a_line_is_never_reassigned() {
-        let directory = Directory::new(vec![user("bob", &[443], &[]), user("alice", &[], &[])]);
-        assert_eq!(directory.owner("hk-1", 443, Some("alice")), named("alice"));
-        assert_eq!(directory.owner("hk-1", 443, Some("carol")), named("hk-1/carol"));
-        assert_eq!(directory.owner("hk-1", 443, None), named("bob"));
-    }
-
-    #[test]
-    fn a_name_that_is_the_ports_number_belongs_to_the_node() {
-        let directory = Directory::new(vec![user("8388", &[8388], &[]), user("443", &[], &[])]);
-        assert_eq!(directory.owner("hk-1", 8388, Some("8388")), named("hk-1/8388"));
-        assert_eq!(directory.owner("hk-1", 8388, None), named("8388"));
-        // 443 as the name of whoever owns 8388 is a name like any other.
-        assert_eq!(directory.owner("hk-1", 8388, Some("443")), named("443"));
-    }
-
-    #[test]
-    fn a_user_is_looked_for_on_its_own_nodes_only() {
-        let directory = Directory::new(vec![user("alice", &[443], &["hk-1"]), user("bob", &[443], &["fr-1"])]);
-        assert_eq!(directory.owner("hk-1", 443, None), named("alice"));
-        assert_eq!(directory.owner("fr-1", 443, None), named("bob"));
-        assert_eq!(directory.owner("us-1", 443, None), StatementOwner::Port(443));
-        assert_eq!(directory.owner("fr-1", 443, Some("alice")), named("fr-1/alice"));
-    }
-}
+mod tests;

@@ -1,0 +1,95 @@
+use super::*;
+
+fn device(index: u32, name: &str, kind: &str) -> Interface {
+    Interface { index, name: name.into(), device_type: 1, kind: kind.into(), ..Interface::default() }
+}
+
+/// eth0 (1), on it `kind` top0 (2).
+fn on_top(kind: &str, has_address: bool) -> Vec<Interface> {
+    let lower = Interface { has_address, ..device(1, "eth0", "") };
+    vec![lower, Interface { below: Some(1), ..device(2, "top0", kind) }]
+}
+
+/// eth0 (1) in `kind` top0 (2).
+fn within(kind: &str) -> Vec<Interface> {
+    vec![Interface { master: Some(2), has_address: true, ..device(1, "eth0", "") }, device(2, "top0", kind)]
+}
+
+/// The devices that are counted when all are chosen, none of them by its name.
+fn counted(present: &[Interface]) -> Vec<&str> {
+    let chosen: Vec<&Interface> = present.iter().collect();
+    let resolved = resolve(&chosen, present, |_| false);
+    let is_out = |name: &str| resolved.left_out.iter().any(|left| left.interface == name);
+    present.iter().map(|interface| interface.name.as_str()).filter(|name| !is_out(name)).collect()
+}
+
+#[test]
+fn the_upper_one_is_counted() {
+    for kind in ["bridge", "bond", "team", "openvswitch"] {
+        assert_eq!(counted(&within(kind)), ["top0"], "{kind}");
+    }
+    for kind in ["vlan", "macvlan", "macvtap", "ipvlan", "dsa"] {
+        assert_eq!(counted(&on_top(kind, false)), ["top0"], "{kind}");
+    }
+}
+
+#[test]
+fn the_lower_one_is_counted_where_it_sees_all_and_has_more() {
+    for kind in ["vlan", "ipvlan"] {
+        assert_eq!(counted(&on_top(kind, true)), ["eth0"], "{kind}");
+    }
+    assert_eq!(counted(&within("vrf")), ["eth0"]);
+}
+
+#[test]
+fn a_macvlan_hides_the_own_traffic_of_the_device_below() {
+    let present = on_top("macvlan", true);
+    let chosen: Vec<&Interface> = present.iter().collect();
+    let left_out = LeftOut { interface: "eth0".into(), counted: "top0".into(), is_missed: true };
+    assert_eq!(resolve(&chosen, &present, |_| false).left_out, [left_out]);
+}
+
+#[test]
+fn tunnels_and_pairs_are_counted_beside_each_other() {
+    for kind in ["vxlan", "macsec", "gre", "veth"] {
+        assert_eq!(counted(&on_top(kind, true)), ["eth0", "top0"], "{kind}");
+    }
+    let pair = vec![
+        Interface { below: Some(2), ..device(1, "v0", "veth") },
+        Interface { below: Some(1), ..device(2, "v1", "veth") },
+    ];
+    assert_eq!(counted(&pair), ["v0", "v1"]);
+}
+
+#[test]
+fn stacks_are_followed_over_devices_in_between() {
+    // A bridge over a VLAN over a bond of two devices.
+    let mut present = vec![
+        Interface { master: Some(3), ..device(1, "eth0", "") },
+        Interface { master: Some(3), ..device(2, "eth1", "") },
+        Interface { has_address: true, ..device(3, "bond0", "bond") },
+        Interface { below: Some(3), master: Some(5), ..device(4, "bond0.10", "vlan") },
+        device(5, "br10", "bridge"),
+    ];
+    assert_eq!(counted(&present), ["br10"]);
+    let ends = [&present[0], &present[4]];
+    let resolved = resolve(&ends, &present, |_| false);
+    assert_eq!(resolved.left_out.iter().map(|left| left.interface.as_str()).collect::<Vec<_>>(), ["eth0"]);
+    assert_eq!(topmost_master(&present[1], &present).name, "bond0");
+    // A circle, which the kernel does not make, ends all the same.
+    present[4].master = Some(3);
+    present[2].master = Some(5);
+    assert_eq!(counted(&present).len(), 1);
+    assert_eq!(topmost_master(&present[0], &present).name, "br10");
+}
+
+#[test]
+fn what_is_named_stays_and_both_are_for_a_person_to_decide() {
+    let present = within("bridge");
+    let chosen: Vec<&Interface> = present.iter().collect();
+    let resolved = resolve(&chosen, &present, |interface| interface.name == "eth0");
+    assert_eq!(resolved.left_out[0].interface, "top0");
+    assert_eq!(resolved.named, []);
+    let both = resolve(&chosen, &present, |_| true);
+    assert_eq!(both.named, [Pair { upper: "top0".into(), lower: "eth0".into() }]);
+}

@@ -1,0 +1,67 @@
+use super::*;
+
+fn manifest(epoch: &str, seq: u64, rev: u64, sha256: &str) -> Manifest {
+    let at = |hour: u64| DateTime::parse_from_rfc3339(&format!("2026-10-05T{hour:02}:00:00+08:00")).unwrap();
+    Manifest {
+        key: BucketKey { node: "hk-1".into(), epoch: epoch.into(), seq },
+        rev,
+        start: at(seq),
+        end: at(seq + 1),
+        day: NaiveDate::from_ymd_opt(2026, 10, 5).unwrap(),
+        zone: "Asia/Shanghai".into(),
+        bucket_seconds: 3600,
+        quality: Quality::Exact,
+        rows: 1,
+        gaps: 0,
+        in_bytes: 1,
+        out_bytes: 2,
+        sha256: sha256.into(),
+    }
+}
+
+#[test]
+fn of_each_bucket_the_highest_revision_holds_and_repetition_changes_nothing() {
+    let (old, new, other) = (manifest("a", 1, 1, "x"), manifest("a", 1, 9, "y"), manifest("a", 2, 1, "z"));
+    let mut all = vec![new.clone(), old.clone(), other.clone(), new.clone(), old];
+    for _ in 0..all.len() {
+        all.rotate_left(1);
+        let held = choose(all.clone());
+        assert_eq!(held, Held { manifests: vec![new.clone(), other.clone()], ties: vec![] });
+    }
+}
+
+#[test]
+fn one_revision_with_two_contents_does_not_count() {
+    let held = choose(vec![manifest("a", 1, 1, "x"), manifest("a", 1, 1, "y"), manifest("a", 2, 1, "z")]);
+    assert_eq!(held.manifests, [manifest("a", 2, 1, "z")]);
+    assert_eq!(held.ties.len(), 1);
+    // A later revision settles it.
+    let held = choose(vec![manifest("a", 1, 1, "x"), manifest("a", 1, 1, "y"), manifest("a", 1, 2, "z")]);
+    assert_eq!((held.manifests, held.ties.len()), (vec![manifest("a", 1, 2, "z")], 0));
+}
+
+#[test]
+fn two_machines_count_at_the_same_time_with_the_same_numbers() {
+    let numbered =
+        |epoch: &str, seqs: std::ops::Range<u64>| -> Vec<_> { seqs.map(|seq| manifest(epoch, seq, 1, "x")).collect() };
+    let both = [numbered("a", 1..9), numbered("b", 1..9)].concat();
+    assert!(two_machines(&epochs(&both)).is_some());
+    // Restarted: the numbers go on.
+    let restarted = [numbered("a", 1..5), numbered("b", 5..9)].concat();
+    assert_eq!(two_machines(&epochs(&restarted)), None);
+    // Installed anew: the numbers begin again, later.
+    let mut anew = numbered("b", 1..3);
+    for bucket in &mut anew {
+        (bucket.start, bucket.end) =
+            (bucket.start + chrono::TimeDelta::days(1), bucket.end + chrono::TimeDelta::days(1));
+    }
+    assert_eq!(two_machines(&epochs(&[numbered("a", 1..9), anew].concat())), None);
+}
+
+#[test]
+fn numbers_that_never_arrived_are_counted() {
+    let all: Vec<_> = [1, 2, 5, 7].map(|seq| manifest("a", seq, 1, "x")).to_vec();
+    assert_eq!(missing_numbers(&all), Some((3, 3)));
+    assert_eq!(missing_numbers(&all[..2]), None);
+    assert_eq!(missing_numbers(&[]), None);
+}

@@ -1,0 +1,13 @@
+use super::*;
+
+#[test]
+fn it_is_an_object_sorted_by_name_in_which_the_last_word_holds() {
+    let bytes = |tcp_in_bytes| Counters { tcp_in_bytes, ..Counters::default() };
+    let nodes = [("us-1", 3), ("fr-1", 1), ("hk-1", 2), ("fr-1", 4)];
+    let by_node: ByNode = nodes.into_iter().map(|(node, count)| (node.to_owned(), bytes(count))).collect();
+    assert_eq!(by_node.names().collect::<Vec<_>>(), ["fr-1", "hk-1", "us-1"]);
+    assert_eq!((by_node.get("fr-1"), by_node.get("fr-2")), (Some(bytes(4)), None));
+    let json = serde_json::to_string(&by_node).unwrap();
+    assert!(json.starts_with(r#"{"fr-1":{"tcp_in_bytes":4,"#), "{json}");
+    assert_eq!(serde_json::from_str::<ByNode>(&json).unwrap(), by_node);
+}

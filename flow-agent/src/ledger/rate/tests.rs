@@ -1,0 +1,64 @@
+use super::*;
+
+fn totals(tcp_in_bytes: u64, udp_out_bytes: u64) -> ByPort {
+    [(443, Counters { tcp_in_bytes, udp_out_bytes, ..Counters::default() })].into()
+}
+
+#[test]
+fn a_rate_is_what_moved_since_a_reading_of_about_that_age() {
+    let mut samples = RateSamples::default();
+    // In: 1,000 bytes a second for a minute, then 7,000; out: 10 bytes a second.
+    for second in 0..=60 {
+        samples.add("epoch", second * SECOND_NS, &totals(1_000 * second, 10 * second));
+    }
+    let rates = samples.add("epoch", 61 * SECOND_NS, &totals(67_000, 610));
+    let expected = Rates {
+        in_1s: Some(7_000),
+        out_1s: Some(10),
+        in_10s: Some(1_600),
+        out_10s: Some(10),
+        // Over 61 seconds: 67,000 / 61.
+        in_60s: Some(1_098),
+        out_60s: Some(10),
+    };
+    // The sample that is nearest to a minute old is one of those that were kept every four seconds.
+    let (port, found) = rates[0];
+    assert_eq!(port, 443);
+    assert_eq!(Rates { in_60s: None, out_60s: None, ..found }, Rates { in_60s: None, out_60s: None, ..expected });
+    let in_60s = found.in_60s.unwrap();
+    // Between 55 and 61 seconds of which one had 7,000 bytes.
+    assert!((67_000 / 61..=(54_000 + 7_000) / 55).contains(&in_60s), "{in_60s}");
+    assert_eq!(found.out_60s, Some(10));
+}
+
+#[test]
+fn where_nobody_asked_there_is_no_rate_and_no_zero() {
+    let mut samples = RateSamples::default();
+    assert_eq!(samples.add("epoch", 0, &totals(5, 5))[0].1, Rates::default());
+    // Too soon for a second, and then too late for it, but not for ten.
+    assert_eq!(samples.add("epoch", SECOND_NS / 2, &totals(9, 9))[0].1, Rates::default());
+    let late = samples.add("epoch", 10 * SECOND_NS, &totals(1_005, 5))[0].1;
+    assert_eq!((late.in_1s, late.in_10s, late.out_10s, late.in_60s), (None, Some(100), Some(0), None));
+    // After a long silence nothing is known.
+    assert_eq!(samples.add("epoch", 1_000 * SECOND_NS, &totals(9_999, 9))[0].1, Rates::default());
+}
+
+#[test]
+fn new_counters_and_new_ports_and_fallen_counters_have_no_rate_yet() {
+    let mut samples = RateSamples::default();
+    samples.add("one", 0, &totals(1_000, 0));
+    assert_eq!(samples.add("two", SECOND_NS, &totals(10, 0))[0].1, Rates::default());
+    assert_eq!(samples.add("two", 2 * SECOND_NS, &totals(5, 0))[0].1, Rates::default(), "it has less");
+    let counters = Counters { tcp_in_bytes: 7, ..Counters::default() };
+    let rates = samples.add("two", 3 * SECOND_NS, &[(443, counters), (444, counters)].into());
+    assert_eq!((rates[0].1.in_1s, rates[1].1), (Some(2), Rates::default()));
+}
+
+#[test]
+fn few_samples_are_kept_however_often_and_long_somebody_asks() {
+    let mut samples = RateSamples::default();
+    for tenth in 0..6_000 {
+        samples.add("epoch", tenth * SECOND_NS / 10, &totals(tenth, 0));
+        assert!(samples.len() <= 40, "{}", samples.len());
+    }
+}
