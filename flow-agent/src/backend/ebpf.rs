@@ -1,4 +1,4 @@
-//! EDGE kernel: the counters of the TC classifiers. Only this file and those below it name aya.
+//! EDGE kernel: the eBPF backend, whose counters are kept by TC classifiers. Only this module and its children use aya.
 
 mod attach;
 mod counting;

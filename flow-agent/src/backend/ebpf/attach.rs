@@ -1,4 +1,4 @@
-//! EDGE kernel: attaching the programs to devices, and what others attached there.
+//! EDGE kernel: attaching the programs to devices, and detecting what others have attached there.
 
 pub mod attacher;
 pub mod filter;

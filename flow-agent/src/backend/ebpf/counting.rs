@@ -1,4 +1,4 @@
-//! The eBPF backend at work: one set of counters, and the devices that feed it.
+//! The running eBPF backend: one set of counters, and the devices that feed it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -19,7 +19,6 @@ use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
 use crate::ledger::limits::budget::UserBudget;
 use crate::ledger::reading::{Moment, Reading};
 
-/// The eBPF backend.
 pub struct EbpfBackend {
     pub(super) attacher: Attacher,
     pub(super) bpffs: PathBuf,
@@ -28,33 +27,33 @@ pub struct EbpfBackend {
     pub(super) constants: Constants,
     pub(super) set: MapSet,
     pub(super) programs: Programs,
-    /// What users may still transfer, if anybody is limited.
+    /// The budgets of users, if any user has a limit.
     pub(super) gate: Option<Gate>,
-    /// By the device's index.
+    /// By device index.
     pub(super) counted: BTreeMap<u32, Counted>,
     pub(super) watch: Watch,
-    /// Whether it is marked that a bucket was sealed.
+    /// Whether the pins carry the mark that a bucket has been sealed.
     pub(super) sealed: bool,
 }
 
-/// A device that is counted, or should be.
+/// A device that is counted, or that should be but is not at the moment.
 pub(super) struct Counted {
     pub(super) name: String,
     pub(super) layer: LinkLayer,
-    /// One for each direction, fewer while one of them could not be attached.
+    /// One for each direction; fewer while a direction could not be attached.
     pub(super) attachments: Vec<(Direction, Attachment)>,
     pub(super) lock: InterfaceLock,
-    /// The last time at which both were seen to be well.
+    /// The last time at which both directions were found attached.
     pub(super) well_at: Moment,
 }
 
-/// What the inspections remember of devices that are not counted.
+/// What inspections remember about devices that are not counted.
 pub(super) struct Watch {
-    /// The last inspection.
+    /// When the last inspection took place.
     pub(super) looked_at: Moment,
-    /// Since when devices that should be counted could not be, by name.
+    /// Devices that should be counted but could not be, by name, and since when.
     pub(super) missing: BTreeMap<String, Moment>,
-    /// What was said to be left out.
+    /// The devices that are left out and have already been reported.
     pub(super) left_out: BTreeSet<LeftOut>,
 }
 
@@ -98,7 +97,7 @@ impl Backend for EbpfBackend {
         let slots = layout::slots_for(ports.len(), self.max_ports)?;
         self.keep_pinned();
         if self.gate.is_some() && self.attacher.pins.is_none() {
-            // New programs find the gate by its pins: without them they would let everybody pass.
+            // New programs find the gate by its pins. Without pins they would let everybody pass.
             return Err(BackendError::CannotRefuse);
         }
         let name = MapSetName { slots, id: new_id(), ..self.set.name.clone() };
@@ -134,7 +133,8 @@ impl Backend for EbpfBackend {
 }
 
 impl Drop for EbpfBackend {
-    /// Pinned counters go on; others end here, and must leave nothing that counts for nobody.
+    /// Pinned counters go on counting. Unpinned ones end with this process, so nothing may stay attached that would
+    /// update counters nobody reads.
     fn drop(&mut self) {
         if self.attacher.pins.is_some() {
             return;
@@ -148,29 +148,30 @@ impl Drop for EbpfBackend {
 }
 
 impl EbpfBackend {
-    /// Everything that is present now.
+    /// All devices that are present now.
     pub(super) fn present(&self) -> Result<Vec<Interface>, BackendError> {
         host::present(&self.patterns)
     }
 
-    /// Marks in the pins that a bucket was sealed.
+    /// Marks in the pins that a bucket has been sealed.
     pub(super) fn mark_sealed(&mut self) -> Result<(), BackendError> {
         if std::mem::replace(&mut self.sealed, true) {
             return Ok(());
         }
-        // Should it fail, because the pins are gone, the next inspection makes it with them.
+        // This fails if the pins are gone. The next inspection makes them again together with the mark.
         self.set.path.as_ref().map_or(Ok(()), |path| bpffs::ensure_directory(&path.join(layout::SEALED)))
     }
 
-    /// Loads the programs for all devices that are counted: all that could refuse is done before the first packet meets them.
+    /// Loads the programs for all counted devices, so that everything that can fail happens before the first packet
+    /// meets them.
     pub(super) fn load_all(&self, programs: &mut Programs) -> Result<(), BackendError> {
         self.layers().into_iter().try_for_each(|layer| {
             Direction::BOTH.into_iter().try_for_each(|direction| programs.get(layer, direction).map(drop))
         })
     }
 
-    /// Lets loaded programs take the place of the present ones, and returns when no packet meets those any more: with the
-    /// former set.
+    /// Replaces the attached programs with loaded ones. Returns the former set once no packet can meet the former
+    /// programs any more.
     pub(super) fn move_to(&mut self, set: MapSet, mut programs: Programs) -> MapSet {
         for counted in self.counted.values_mut() {
             for (direction, attachment) in &mut counted.attachments {
@@ -178,7 +179,7 @@ impl EbpfBackend {
                     .get(counted.layer, *direction)
                     .and_then(|program| self.attacher.update(attachment, program, &set.name));
                 if let Err(error) = moved {
-                    // It is not as it should be now, which the next inspection sees and mends.
+                    // The attachment is broken now. The next inspection detects and repairs it.
                     tracing::warn!(interface = counted.name, %direction, %error, "not moved to the new programs");
                 }
             }
@@ -206,10 +207,9 @@ impl Counted {
     }
 }
 
-/// Makes a set that is like no other.
+/// Creates a new, empty set of counters.
 ///
-/// # Errors
-/// When the kernel refuses: nothing is left of it.
+/// # Errors When the kernel refuses. Nothing is left behind then.
 pub(super) fn new_set(
     attacher: &Attacher,
     name: MapSetName,
@@ -231,7 +231,7 @@ pub(super) fn discard(path: Option<&Path>) {
     }
 }
 
-/// The id of a new life of maps: random hexadecimal digits.
+/// A fresh id for a set of maps: random hexadecimal digits.
 pub(super) fn new_id() -> String {
     let mut id = uuid::Uuid::new_v4().simple().to_string();
     id.truncate(ID_DIGITS);

@@ -1,7 +1,7 @@
 //! EDGE kernel: the maps of the gate, which hold what users may still transfer.
 //!
-//! They lie beside the sets of counters, not in one of them, and outlive them: a larger set, a reload, an upgrade and a dead
-//! agent change nothing of what somebody has left.
+//! They are not part of a set of counters and outlive all sets. A larger set, a reload, an upgrade or the death of the
+//! agent changes nothing about what a user has left.
 
 pub mod apply;
 mod tables;
@@ -24,17 +24,17 @@ use crate::backend::BackendError;
 pub const PORT_BUDGET: &str = "PORT_BUDGET";
 pub const BUDGETS: &str = "BUDGETS";
 pub const SHARES: &str = "SHARES";
-/// The names of all of them.
+/// The names of all three maps.
 pub const ALL: [&str; 3] = [PORT_BUDGET, BUDGETS, SHARES];
 
-/// The gate of the programs that run.
+/// The gate that the running programs use.
 pub struct Gate {
     pub found: FoundGate,
     pub pins: Vec<Pin>,
     tables: GateTables,
 }
 
-/// The maps of a gate with this name.
+/// The maps that belong to a gate with this name, with their sizes.
 fn expected_maps(name: &GateName) -> [ExpectedMap; 3] {
     [
         array(PORT_BUDGET, size_of::<PortBudget>(), u32::try_from(PORTS).expect("65,536")),
@@ -43,10 +43,9 @@ fn expected_maps(name: &GateName) -> [ExpectedMap; 3] {
     ]
 }
 
-/// Lets the programs that are loaded use the gate's maps, which are made where they are not pinned yet.
+/// Makes the programs that `loader` loads use the gate's maps. Maps that are not pinned yet are created.
 ///
-/// # Errors
-/// When a pinned map is not what the gate's name says.
+/// # Errors When a pinned map does not match the gate's name.
 pub fn use_maps(loader: &mut EbpfLoader<'_>, found: &FoundGate) -> Result<(), BackendError> {
     for map in expected_maps(&found.name) {
         let pin = found.path.join(map.name);
@@ -59,16 +58,16 @@ pub fn use_maps(loader: &mut EbpfLoader<'_>, found: &FoundGate) -> Result<(), Ba
     Ok(())
 }
 
-/// So many bytes must be left of a budget for a CPU to take some in advance: what all CPUs may have taken, and more.
+/// How many bytes must be left in a budget before a CPU may take some in advance. That is more than all CPUs together
+/// may hold as leases.
 pub fn plenty(cpus: u32) -> u64 {
     (u64::from(cpus) + 1) * LEASE
 }
 
 impl Gate {
-    /// The gate whose maps the programs use; `map` gives the one of a name.
+    /// Opens the gate whose maps the programs use. `map` returns the map with a given name.
     ///
-    /// # Errors
-    /// When they cannot be mapped into memory, or their pins are not to be found.
+    /// # Errors When a map cannot be mapped into memory, or a pin is missing.
     pub fn of<'a>(map: impl Fn(&str) -> BorrowedFd<'a>, found: FoundGate) -> Result<Self, BackendError> {
         let [ports, budgets, shares] = ALL.map(map);
         let tables = GateTables::map(ports, budgets, shares, &found.name)
@@ -77,7 +76,7 @@ impl Gate {
         Ok(Self { found, pins, tables })
     }
 
-    /// Pins again what is not pinned any more; `map` gives the map of a name.
+    /// Pins again every map that is no longer pinned. `map_of` returns the map with a given name.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -93,7 +92,7 @@ impl Gate {
         Ok(())
     }
 
-    /// Whether all pins are as we left them.
+    /// Whether all pins are still the ones that this process made or found.
     pub fn is_pinned(&self) -> bool {
         self.pins.len() == ALL.len() && self.pins.iter().all(Pin::is_intact)
     }

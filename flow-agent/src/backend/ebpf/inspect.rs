@@ -1,4 +1,5 @@
-//! EDGE clock: following the devices: those that come, go, are made again or renamed, and what others do to our attachments.
+//! EDGE clock: follows devices as they appear, disappear, are made again or are renamed, and repairs what others do to
+//! our attachments.
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,9 +18,9 @@ use crate::backend::stacks::{LeftOut, Pair};
 use crate::ledger::reading::{Moment, Unseen};
 
 impl EbpfBackend {
-    /// Looks at everything once, and mends it.
+    /// Inspects everything once and repairs what is broken. Returns the gaps in which traffic was not counted.
     pub(super) fn look_around(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError> {
-        // What is attached anew is not seen until then, which may be long after `now` where there are many devices.
+        // A gap ends only when the repair is done, which may be long after `now` if there are many devices.
         let begun_at = Instant::now();
         let time = || now.after(begun_at.elapsed());
         self.attacher.qdiscs.refresh();
@@ -49,7 +50,7 @@ impl EbpfBackend {
         for left in selection.left_out.iter().filter(|left| left.is_missed) {
             unseen.push(self.miss(&left.interface, &left.to_string(), now));
         }
-        // They were not stacked when the agent started, or it would have refused them.
+        // These were not stacked when the agent started, or it would have refused to start.
         for Pair { upper, lower } in &selection.stacked {
             let why = BackendError::Stacked { upper: upper.clone(), lower: lower.clone() }.to_string();
             unseen.push(self.miss(lower, &why, now));
@@ -63,7 +64,7 @@ impl EbpfBackend {
                 || selection.stacked.iter().any(|pair| pair.lower == name)
         };
         self.watch.missing.retain(|name, _| lacking(name));
-        // What is missed by its name was told above.
+        // Devices that are missed by name were reported above.
         if self.counted.is_empty() && unseen.is_empty() {
             unseen.push(self.patterns.nothing_counted(self.watch.looked_at, now));
         }
@@ -71,7 +72,7 @@ impl EbpfBackend {
         Ok(unseen)
     }
 
-    /// Takes leave of the devices that are gone, or are not to be counted any more.
+    /// Stops counting devices that are gone or that should not be counted any more.
     fn leave(&mut self, chosen: &[Interface]) {
         let stay: BTreeSet<u32> = chosen.iter().map(|interface| interface.index).collect();
         let (stay, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -83,15 +84,15 @@ impl EbpfBackend {
                 Ok(()) => tracing::info!(interface = name, "not counted any more"),
                 Err(error) => tracing::warn!(interface = name, error = %error, "not detached"),
             }
-            // What is named must be there: until it is again, it is missed from the last time it was well. Another
-            // device under its name is found below.
+            // A device that is configured by name has to exist, so it counts as missing from the last time it was well
+            // until it is back. If another device has taken its name, it is found below.
             if self.patterns.name_literally(&name) || chosen.iter().any(|interface| interface.name == name) {
                 self.watch.missing.insert(name, well_at);
             }
         }
     }
 
-    /// Looks at a device that is counted. `time` tells when what was mended counts again.
+    /// Inspects a counted device. `time` returns the current time, for when a repaired attachment counts again.
     fn look_at(&mut self, interface: &Interface, now: Moment, time: &dyn Fn() -> Moment) -> Option<Unseen> {
         let counted = self.counted.get_mut(&interface.index).expect("it was found there");
         if counted.name != interface.name {
@@ -112,7 +113,7 @@ impl EbpfBackend {
                     reasons.push(why);
                     continue;
                 }
-                // Not to be seen is no reason to take it away: it may count all the same.
+                // If the attachment cannot be inspected, it is left in place, because it may still be counting.
                 Err(error) => {
                     reasons.push(error.to_string());
                     continue;
@@ -141,7 +142,7 @@ impl EbpfBackend {
         Some(Unseen { start, end: time(), interface: interface.name.clone(), why })
     }
 
-    /// Begins to count a device. `time` tells when it counts.
+    /// Starts counting a device. `time` returns the current time, for when the device is counted.
     fn join(&mut self, interface: &Interface, now: Moment, time: &dyn Fn() -> Moment) -> Option<Unseen> {
         let missed = self.watch.missing.get(&interface.name).copied();
         let start = missed.unwrap_or(self.watch.looked_at);
@@ -149,7 +150,7 @@ impl EbpfBackend {
             Ok(()) => {
                 self.watch.missing.remove(&interface.name);
                 tracing::info!(interface = interface.name, "counted");
-                // A new device that has not moved a packet when its counter is in place hid nothing.
+                // If a new device has not moved a packet by the time its counter is in place, nothing was missed.
                 if missed.is_none() && host::is_untouched(interface.index) {
                     return None;
                 }
@@ -163,7 +164,7 @@ impl EbpfBackend {
         }
     }
 
-    /// Locks and attaches; all or nothing.
+    /// Locks the device and attaches both directions, or leaves nothing behind.
     pub(super) fn count(&mut self, interface: &Interface, now: Moment) -> Result<(), BackendError> {
         let layer = interface.link_layer().expect("only devices that can be read are chosen");
         let device = (interface.index, interface.name.as_str());
@@ -193,7 +194,8 @@ impl EbpfBackend {
         Ok(())
     }
 
-    /// A device that should be counted and is not: unseen since it was missed first, and from now on again.
+    /// Records that a device should be counted but is not. The gap spans from the last time it was missed, or else from
+    /// the last inspection, until `now`.
     fn miss(&mut self, name: &str, why: &str, now: Moment) -> Unseen {
         let start = self.watch.missing.insert(name.to_owned(), now).unwrap_or(self.watch.looked_at);
         Unseen { start, end: now, interface: name.to_owned(), why: why.to_owned() }

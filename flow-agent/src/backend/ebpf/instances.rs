@@ -1,4 +1,4 @@
-//! What agents of any state directory have in the kernel, as far as this network namespace and bpffs show it.
+//! What agents of any state directory have in the kernel, as far as this network namespace and this bpffs show it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::{self, Direction, Filter};
 use crate::backend::{BackendError, host};
 
-/// A counter on TCX that no pin in this bpffs leads to: whose it is cannot be told.
+/// A counter attached by TCX that is not pinned in this bpffs. Nothing shows whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stray {
     pub interface: String,
@@ -52,8 +52,8 @@ pub(super) fn filter_owners(netns: u64) -> Result<Vec<(String, LinkName)>, Backe
     Ok(owners)
 }
 
-/// The counters on TCX in this network namespace that no pin leads to. None where the kernel has no TCX, or does not tell
-/// the programs' names, for which it wants CAP_SYS_ADMIN.
+/// The counters attached by TCX in this network namespace that are not pinned in `bpffs`. The list is empty if the
+/// kernel has no TCX, or does not reveal program names, which requires CAP_SYS_ADMIN.
 ///
 /// # Errors
 /// When the pins cannot be read.
@@ -84,16 +84,15 @@ pub fn strays(bpffs: &Path) -> Result<Vec<Stray>, BackendError> {
     Ok(strays)
 }
 
-/// Detaches a counter that no pin leads to.
+/// Detaches a counter that is not pinned.
 ///
-/// # Errors
-/// [`BackendError::Busy`] while an agent counts on its device; when the kernel refuses.
+/// # Errors [`BackendError::Busy`] while an agent counts on its device, or an error when the kernel refuses.
 pub fn remove_stray(stray: &Stray) -> Result<(), BackendError> {
     let _lock = InterfaceLock::take(host::netns()?, stray.index, &stray.interface, "to be removed")?;
     let (interface, direction) = (stray.interface.clone(), stray.direction);
     let detached = TcxLink::by_id(stray.link).and_then(|link| link.detach());
     match detached {
-        // It ended by itself.
+        // It has ended by itself meanwhile.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(|source| BackendError::Attach { interface, direction, source: Box::new(source) }),
     }

@@ -1,8 +1,8 @@
-//! Keeping what the agent needs besides the counters: the pins, and the locks under /run.
+//! Maintains what the agent needs besides the counters: the pins, and the locks under /run.
 //!
-//! Other programs unmount bpffs, mount another over it, or remove directories. The running agent holds its maps and links
-//! open, so nothing that passes is lost by that; but a successor finds its counters by their pins, so they are pinned again.
-//! Where that is not possible, counting goes on unpinned, the log and the seals say so, and each inspection tries again.
+//! Other programs unmount bpffs, mount another one over it, or remove directories. The running agent holds its maps and
+//! links open and loses no bytes by that. But a successor finds the counters by their pins, so they are pinned again.
+//! If that is not possible, counting goes on unpinned, the log and the seals say so, and each inspection tries again.
 
 use super::counting::EbpfBackend;
 use super::gate::Gate;
@@ -12,7 +12,7 @@ use crate::backend::BackendError;
 use crate::errors::chain;
 
 impl EbpfBackend {
-    /// Pins again what is not pinned any more.
+    /// Pins again everything that is not pinned any more.
     pub(super) fn keep_pinned(&mut self) {
         let was_pinned = self.attacher.pins.is_some();
         if was_pinned && self.is_all_pinned() {
@@ -86,7 +86,7 @@ impl EbpfBackend {
         }
     }
 
-    /// Takes those locks again whose files somebody removed.
+    /// Takes every lock again whose file somebody has removed.
     pub(super) fn keep_locked(&mut self) {
         for counted in self.counted.values_mut() {
             counted.lock.keep(&counted.name);

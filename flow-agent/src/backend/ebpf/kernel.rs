@@ -1,4 +1,4 @@
-//! EDGE kernel: what eBPF needs to know of this kernel, and the system calls that no library of ours makes.
+//! EDGE kernel: what eBPF needs to know about this kernel, and system calls that our libraries do not offer.
 
 use std::io;
 
@@ -11,13 +11,12 @@ use crate::backend::netlink::Direction;
 const BPF_PROG_QUERY: libc::c_int = 16;
 const BPF_TCX_INGRESS: u32 = 46;
 const BPF_TCX_EGRESS: u32 = 47;
-/// Most programs at one hook (kernel/bpf/mprog.c).
+/// The largest number of programs at one hook (kernel/bpf/mprog.c).
 const MPROG_MAX: usize = 64;
 
-/// CPUs that may ever come online: the kernel counts on each of them.
+/// The number of CPUs that may ever come online. The kernel keeps counters for each of them.
 ///
-/// # Errors
-/// When the kernel does not say.
+/// # Errors When the kernel's list cannot be read.
 pub fn possible_cpus() -> Result<u32, BackendError> {
     let cpus = aya::util::nr_cpus().map_err(|(path, source)| BackendError::Path {
         action: "read",
@@ -27,16 +26,16 @@ pub fn possible_cpus() -> Result<u32, BackendError> {
     Ok(u32::try_from(cpus).expect("no machine has 2^32 CPUs"))
 }
 
-/// Gives back to the system what parsing the kernel's types has taken.
+/// Returns to the system the memory that parsing the kernel's types took.
 pub fn trim_memory() {
     #[cfg(target_env = "gnu")]
-    // SAFETY: it takes no pointers, and may be called at any time from any thread.
+    // SAFETY: the call takes no pointers, and may be made at any time from any thread.
     unsafe {
         libc::malloc_trim(0);
     }
 }
 
-/// Kernels before 5.11 account maps to the locked memory of the process.
+/// Lifts the limit of locked memory: kernels before 5.11 charge maps to it.
 pub fn allow_locked_memory() {
     let unlimited = Rlimit { current: None, maximum: None };
     if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
@@ -44,7 +43,7 @@ pub fn allow_locked_memory() {
     }
 }
 
-/// Raises the limit of open files as far as we may: each device takes two for its links and one for its lock.
+/// Raises the limit of open files as far as permitted: each device needs two for its links and one for its lock.
 pub fn allow_open_files() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
@@ -52,7 +51,7 @@ pub fn allow_open_files() {
     }
 }
 
-/// `enum bpf_attach_type` of a TCX hook.
+/// The `enum bpf_attach_type` value of a TCX hook.
 pub fn tcx_attach_type(direction: Direction) -> u32 {
     match direction {
         Direction::Ingress => BPF_TCX_INGRESS,
@@ -60,19 +59,18 @@ pub fn tcx_attach_type(direction: Direction) -> u32 {
     }
 }
 
-/// What is attached to one TCX hook, in the order in which packets meet it.
+/// The programs attached to one TCX hook, in the order in which packets meet them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hook {
-    /// Program id and link id (0: attached without a link).
+    /// Program id and link id. The link id is 0 for programs attached without a link.
     pub attached: Vec<(u32, u32)>,
 }
 
-/// Asks what is attached to a TCX hook of a device of this network namespace. `None`: there is no such device.
+/// Queries what is attached to a TCX hook of a device in this network namespace. `None` if there is no such device.
 ///
-/// # Errors
-/// `EINVAL` where the kernel knows no TCX.
+/// # Errors `EINVAL` if the kernel has no TCX.
 pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
-    /// The member `query` of `union bpf_attr`.
+    /// The variant `query` of `union bpf_attr`.
     #[repr(C)]
     struct Query {
         target_ifindex: u32,
@@ -102,13 +100,13 @@ pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
         link_attach_flags: 0,
         revision: 0,
     };
-    // SAFETY: this is the member of `union bpf_attr` for the command; the two arrays live over the call and are as long
-    // as it tells.
+    // SAFETY: this is the variant of `union bpf_attr` for the command; the two arrays outlive the call and have the
+    // stated length.
     let result = unsafe { bpf(BPF_PROG_QUERY, &mut query) };
     if let Err(error) = result {
         return match error.raw_os_error() {
             Some(libc::ENODEV) => Ok(None),
-            // Nothing was ever attached there.
+            // Nothing has ever been attached there.
             Some(libc::ENOENT) => Ok(Some(Hook::default())),
             _ => Err(error),
         };
@@ -117,13 +115,12 @@ pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
     Ok(Some(Hook { attached }))
 }
 
-/// The system call.
+/// The `bpf` system call.
 ///
-/// # Safety
-/// `attribute` is the member of `union bpf_attr` that belongs to the command, and what it points to is valid for what the
-/// kernel does with it.
+/// # Safety `attribute` must be the variant of `union bpf_attr` for the command, and what it points to must be valid
+/// for what the kernel does with it.
 pub unsafe fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32> {
-    // SAFETY: the attribute is as long as is said and lives over the call; the rest is the caller's promise.
+    // SAFETY: the stated size is that of the attribute, which outlives the call; the caller promises the rest.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attribute), size_of::<T>()) };
     match i32::try_from(result) {
         Ok(result) if result >= 0 => Ok(result),
@@ -131,12 +128,11 @@ pub unsafe fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32>
     }
 }
 
-/// Whether this kernel has TCX (6.6 and on).
+/// Whether this kernel has TCX (Linux 6.6 and later).
 ///
-/// # Errors
-/// When it may not be asked.
+/// # Errors When the query is not permitted.
 pub fn has_tcx() -> io::Result<bool> {
-    // Whether there is such a device does not matter: a kernel without TCX refuses before it looks.
+    // It does not matter whether device 1 exists: a kernel without TCX fails before it looks.
     match query_tcx(1, Direction::Ingress) {
         Ok(_) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),

@@ -1,7 +1,7 @@
-//! EDGE kernel: limits come, change and go while the programs run.
+//! EDGE kernel: setting, changing and lifting limits while the programs run.
 //!
-//! Without a budget the programs that only count run; with one, those that also refuse. Either takes the place of the other in
-//! one step for each device, with the same counters.
+//! Without budgets the attached programs only count; with budgets they also refuse. Switching from one kind to the
+//! other is atomic for each direction of a device, and the counters stay the same.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use crate::ledger::limits::budget::{Transferred, UserBudget};
 use crate::ledger::reading::Moment;
 
 impl EbpfBackend {
-    /// Enforces `budgets`, and lifts all others.
+    /// Enforces `budgets` and lifts all others.
     pub(super) fn limit(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         match (budgets.is_empty(), &self.gate) {
             (true, None) => Ok(()),
@@ -36,7 +36,7 @@ impl EbpfBackend {
         gate.apply(budgets, &SetCounters { set: &self.set, slots }, now, &host::grace)
     }
 
-    /// Lets programs that refuse take the place of those that count.
+    /// Replaces the programs that only count with programs that also refuse.
     fn close_gate(&mut self, budgets: usize) -> Result<(), BackendError> {
         let (Some(pins), Some(_)) = (&self.attacher.pins, &self.set.path) else {
             return Err(BackendError::CannotRefuse);
@@ -51,10 +51,10 @@ impl EbpfBackend {
         closed
     }
 
-    /// Lets programs that only count take the place of those that refuse.
+    /// Replaces the programs that refuse with programs that only count.
     fn open_gate(&mut self) -> Result<(), BackendError> {
         self.change_programs(None)?;
-        // Pins that are out of reach are no reason to fail.
+        // If the pins are out of reach, there is nothing to remove, and that is no error.
         match self.attacher.pins.as_ref().map_or(Ok(None), Pins::gate)? {
             Some(found) => bpffs::remove_set(&found.path),
             None => Ok(()),
@@ -76,10 +76,10 @@ impl EbpfBackend {
     }
 }
 
-/// The counters of a set, as a budget needs them.
+/// The counters of a set, in the form that budgets need.
 struct SetCounters<'a> {
     set: &'a MapSet,
-    /// Of the ports of all budgets.
+    /// The slots of the ports of all budgets.
     slots: BTreeMap<u16, u16>,
 }
 

@@ -1,4 +1,4 @@
-//! EDGE kernel: what the programs have to say, in our own log.
+//! EDGE kernel: forwards log lines of the programs to our own log.
 
 use aya::Ebpf;
 use aya_log::EbpfLogger;
@@ -6,27 +6,26 @@ use log::{Log, Metadata, Record};
 
 use crate::backend::BackendError;
 
-/// The programs' ring of log lines.
+/// The ring buffer into which the programs write log lines.
 pub struct ProgramLog(EbpfLogger<Tracing>);
 
 impl ProgramLog {
-    /// Takes the ring out of the loaded object.
+    /// Takes the ring buffer out of the loaded object.
     ///
-    /// # Errors
-    /// When the object was built without it.
+    /// # Errors When the object was built without one.
     pub fn open(ebpf: &mut Ebpf) -> Result<Self, BackendError> {
         EbpfLogger::init_with_logger(ebpf, Tracing)
             .map(Self)
             .map_err(|source| BackendError::Load { what: "log".into(), source: Box::new(source) })
     }
 
-    /// Passes on all that waits.
+    /// Forwards all waiting lines.
     pub fn flush(&mut self) {
         self.0.flush();
     }
 }
 
-/// Passes the lines on to tracing.
+/// Forwards the lines to tracing.
 struct Tracing;
 
 impl Log for Tracing {

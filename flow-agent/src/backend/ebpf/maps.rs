@@ -1,4 +1,4 @@
-//! EDGE kernel: the maps of a set of counters: what they must look like, their memory, and who owns which slot of it.
+//! EDGE kernel: the maps of a set of counters: their expected layout, their memory, and the owners of their slots.
 
 pub mod slots;
 pub mod spec;

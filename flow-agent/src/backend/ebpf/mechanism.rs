@@ -1,4 +1,4 @@
-//! EDGE kernel: which way programs are attached: by TCX links, or by filters on clsact.
+//! EDGE kernel: chooses how programs are attached: with TCX links, or with filters on clsact.
 
 use std::collections::BTreeSet;
 
@@ -9,28 +9,27 @@ use crate::backend::interface::Interface;
 use crate::backend::netlink::Direction;
 use crate::backend::{AttachPlace, BackendError};
 
-/// To attach to TCX, the kernel waits for an RCU grace period, some 16 ms on an idle machine, for each direction of each
-/// device, and holds the lock of all network configuration meanwhile: more threads gain nothing. A filter waits for nothing,
-/// and costs each packet more. To more devices at once than these, programs are attached by filters.
+/// With more devices than this, programs are attached by filters. For each direction of each device, attaching to TCX
+/// waits for an RCU grace period, some 16 ms on an idle machine, and holds the kernel's lock on network configuration
+/// meanwhile, so more threads would not help. Filters attach without waiting, but cost more per packet.
 const MOST_BY_TCX: usize = 100;
 
-/// How a predecessor attached, and what others did.
+/// What the choice depends on: how a predecessor attached, and what others attached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Circumstances {
     devices: usize,
-    /// A predecessor's links are there.
+    /// There are links of a predecessor.
     has_links: bool,
-    /// A predecessor's filters are there.
+    /// There are filters of a predecessor.
     has_filters: bool,
-    /// At one of the devices, programs of others are on TCX, where packets meet them before any filter, or something keeps
-    /// filters away.
+    /// On one of the devices, programs of others are attached by TCX, where packets meet them before any filter, or
+    /// something blocks our filters.
     is_against_filters: bool,
 }
 
-/// What `place` means on this kernel, for a start that counts on `chosen`.
+/// The mechanism that the configured `place` means on this kernel, for a start that counts on `chosen`.
 ///
-/// # Errors
-/// When the kernel cannot be asked.
+/// # Errors When the kernel cannot be asked.
 pub fn choose(
     place: AttachPlace,
     attacher: &Attacher,
@@ -49,7 +48,7 @@ pub fn choose(
     let here = || before.links.iter().filter(|(found, _)| found.name.netns == attacher.netns);
     let (has_links, has_filters) = (here().any(|(found, _)| found.is_tcx), here().any(|(found, _)| !found.is_tcx));
     if !has_filters && (has_links || chosen.len() <= MOST_BY_TCX) {
-        // As nearly always: nobody has to be asked.
+        // The usual case: no device has to be queried.
         return Ok(Mechanism::Tcx);
     }
     let own = before.link_ids();
@@ -64,7 +63,7 @@ pub fn choose(
     Ok(mechanism)
 }
 
-/// What a predecessor attached by stays: another way would leave a gap.
+/// Keeps the mechanism of a predecessor where possible, because a change would leave a gap.
 fn decide(circumstances: Circumstances) -> Mechanism {
     let Circumstances { devices, has_links, has_filters, is_against_filters } = circumstances;
     match () {

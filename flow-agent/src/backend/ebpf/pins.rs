@@ -1,4 +1,4 @@
-//! EDGE kernel: the pins in bpffs, by which a later agent finds the counters.
+//! EDGE kernel: the pins in bpffs, by which a successor finds the counters.
 
 pub mod bpffs;
 pub mod layout;

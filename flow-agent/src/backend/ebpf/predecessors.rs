@@ -1,4 +1,4 @@
-//! What predecessors left in the pins: their sets of counters, and what they attached.
+//! What predecessors left in the pins: their sets of counters and their attachments.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +10,19 @@ use crate::backend::interface::Interface;
 use crate::backend::interfaces::Patterns;
 use crate::backend::netlink::Direction;
 
-/// What predecessors left.
+/// The sets and attachments that predecessors left.
 pub struct EbpfPredecessors {
     pub sets: Vec<FoundSet>,
-    /// With the ids of those that are links.
+    /// The attachments, with the ids of those that are TCX links.
     pub links: Vec<(FoundLink, Option<u32>)>,
-    /// There are no sets, and since this boot there was one.
+    /// There are no sets now, although one existed since this boot.
     pub is_newest_gone: bool,
 }
 
 impl EbpfPredecessors {
-    /// Looks at the pins, if there are any.
+    /// Reads the pins, if there are any.
     ///
-    /// # Errors
-    /// When they are not to be trusted, are of a newer release, or cannot be read.
+    /// # Errors When they are not safe to use, were made by a newer release, or cannot be read.
     pub fn find(attacher: &Attacher) -> Result<Self, BackendError> {
         let Some(pins) = &attacher.pins else {
             return Ok(Self { sets: Vec::new(), links: Vec::new(), is_newest_gone: false });
@@ -46,17 +45,17 @@ impl EbpfPredecessors {
         Ok(Self { sets, links, is_newest_gone: false })
     }
 
-    /// The ids of those that are links.
+    /// The ids of the attachments that are TCX links.
     pub fn link_ids(&self) -> BTreeSet<u32> {
         self.links.iter().filter_map(|(_, id)| *id).collect()
     }
 
-    /// The names of what was counted.
+    /// The names of the interfaces that predecessors counted.
     pub fn interfaces(&self) -> BTreeSet<String> {
         self.links.iter().map(|(found, _)| found.name.interface.clone()).collect()
     }
 
-    /// What is attached to one direction of a device and can be taken up; what cannot is removed.
+    /// The attachment to one direction of a device that can be taken over. All others at that place are removed.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -81,7 +80,7 @@ impl EbpfPredecessors {
         Ok(live)
     }
 
-    /// Why a device that has to be attached to anew was not seen, if it should have been.
+    /// The reason why a device that had to be attached again was not counted until now, if it should have been.
     pub fn why_unseen(&self, interface: &Interface, netns: u64, patterns: &Patterns) -> Option<&'static str> {
         let same_device = |found: &FoundLink| (found.name.netns, found.name.index) == (netns, interface.index);
         if self.links.iter().any(|(found, _)| same_device(found)) {
@@ -99,7 +98,8 @@ impl EbpfPredecessors {
         if self.links.is_empty() {
             return Some("nothing was attached any more");
         }
-        // A name may have been added to the configuration; what a glob matches was asked for before.
+        // A literal name may have been added to the configuration just now. A glob was configured before, so the device
+        // is new.
         (!patterns.name_literally(&interface.name)).then_some("the interface appeared while no agent ran")
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the kernel lets us count with eBPF, found out by doing it for nobody.
+//! Finds out whether the kernel permits counting with eBPF, by trying it without attaching anything.
 
 use super::counting;
 use super::kernel;
@@ -11,10 +11,9 @@ use crate::backend::privileges::Privileges;
 use crate::backend::{BackendError, host};
 use crate::ledger::record::CountMode;
 
-/// Loads the maps and programs, attaches nothing, and lets them go.
+/// Loads the maps and programs, attaches nothing, and drops them.
 ///
-/// # Errors
-/// What the kernel refuses.
+/// # Errors The kernel's refusal, with an explanation where there is one.
 pub fn probe(count: CountMode, max_ports: u32) -> Result<(), BackendError> {
     load(count, max_ports).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
 }

@@ -1,4 +1,4 @@
-//! Why the kernel refused: what it was built without, or what the caller lacks.
+//! Explains why the kernel refused: a feature that it was built without, or a privilege that the caller lacks.
 
 use std::io;
 
@@ -6,15 +6,15 @@ use crate::backend::BackendError;
 use crate::backend::error::is_denied;
 use crate::backend::privileges::{FOR_EBPF, Privileges};
 
-/// What a refused attempt to make maps is called in [`BackendError::Load`].
+/// The name in [`BackendError::Load`] of a failed attempt to make maps.
 pub const MAPS: &str = "maps";
 
-/// `error`, behind what is missing if that may be its reason; what the kernel does not know at all is not for the caller
-/// to have.
+/// Wraps `error` in what the caller lacks, if that may be its cause. If the kernel does not have the system call at
+/// all, the result says that instead, because no privilege would help.
 ///
-/// The errors themselves do not tell: the verifier refuses a bad program as the kernel's guards refuse a caller. And a
-/// caller without CAP_PERFMON it makes follow every branch that the processor might take by mistake, until the program is
-/// "too large".
+/// The errors themselves do not tell: the verifier refuses a bad program with the same code with which the kernel
+/// refuses an unprivileged caller. And for a caller without CAP_PERFMON the verifier follows every branch that the
+/// processor might take speculatively, until the program is "too large".
 pub fn explain(error: BackendError, privileges: &Privileges) -> BackendError {
     let refused = match &error {
         BackendError::Load { .. } | BackendError::Attach { .. } => true,
@@ -39,7 +39,7 @@ pub fn explain(error: BackendError, privileges: &Privileges) -> BackendError {
     }
 }
 
-/// Whether the kernel does not know the system call.
+/// Whether the kernel does not have the system call.
 fn is_unknown(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .any(|error| error.downcast_ref::<io::Error>().is_some_and(|error| error.raw_os_error() == Some(libc::ENOSYS)))

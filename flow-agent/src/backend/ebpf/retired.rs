@@ -1,4 +1,4 @@
-//! A set of counters that stands still: read a last time, then deleted.
+//! A set of counters that no longer changes: it is read one last time and then deleted.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use super::set::MapSet;
 use crate::backend::{BackendError, Identity, Retired};
 use crate::ledger::reading::{Moment, Reading};
 
-/// A set that nothing feeds any more.
+/// A set that no program feeds any more.
 pub struct RetiredPins {
     pub set: MapSet,
-    /// What it counted.
+    /// The interfaces that it counted.
     pub interfaces: BTreeSet<String>,
 }
 
@@ -32,7 +32,7 @@ impl Retired for RetiredPins {
     fn delete(self: Box<Self>) -> Result<(), BackendError> {
         match &self.set.path {
             Some(path) => bpffs::remove_set(path),
-            // It goes with what maps it.
+            // Unpinned maps go away with the last user of them.
             None => Ok(()),
         }
     }

@@ -25,41 +25,42 @@ use crate::ledger::limits::budget::Transferred;
 use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::record::{BackendKind, CountMode};
 
-/// The built classifiers.
+/// The compiled eBPF object with all classifiers.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../flow-ebpf/object/flow-ebpf.o");
 
-/// The programs: ingress and egress of devices with an Ethernet header, and of those without one.
+/// The counting programs: ingress and egress for devices with an Ethernet header, then for devices without one.
 pub const PROGRAMS: [&str; 4] = ["ingress_eth", "egress_eth", "ingress_ip", "egress_ip"];
 
-/// Those that also refuse what a budget does not allow, in the same order.
+/// The programs that also refuse what a budget does not allow, in the same order.
 pub const GATED_PROGRAMS: [&str; 4] = ["gated_in_eth", "gated_out_eth", "gated_in_ip", "gated_out_ip"];
 
-/// The ring of the programs' log lines, and its size in bytes: a page, for the few lines a second that are read.
+/// The ring buffer for the programs' log lines, and its size in bytes. One page suffices for the few lines a second
+/// that are read.
 const LOG_RING: (&str, u32) = ("AYA_LOGS", 4_096);
 
-/// The maps of a set and what is known of them; enough to read it.
+/// The maps of a set in memory and the set's identity, which is enough to read it.
 pub struct MapSet {
     pub name: MapSetName,
-    /// Where its pins lie, if it has any.
+    /// The directory of its pins, if it is pinned.
     pub path: Option<PathBuf>,
-    /// The pins of its maps, if this process feeds it and they are pinned.
+    /// The pins of its maps, if they are pinned and this process runs the set's programs.
     pub pins: Vec<Pin>,
     pub epoch: String,
     tables: MapTables,
 }
 
-/// How the programs of a set are to work.
+/// Settings of the programs that feed a set.
 #[derive(Clone, Debug)]
 pub struct Constants {
-    /// Two programs may interleave on one CPU.
+    /// Two programs may interleave on one CPU, so they have to count with atomic operations.
     pub atomic: bool,
-    /// They say which frames they could not parse.
+    /// The programs log frames that they could not parse.
     pub log: bool,
-    /// They refuse what the budgets of this gate do not allow.
+    /// The programs refuse what the budgets of this gate do not allow.
     pub gate: Option<FoundGate>,
 }
 
-/// The programs that feed a set; each is loaded when it is first asked for.
+/// The programs that feed a set. Each is loaded when it is first needed.
 pub struct Programs {
     ebpf: Ebpf,
     log: Option<ProgramLog>,
@@ -67,10 +68,9 @@ pub struct Programs {
 }
 
 impl MapSet {
-    /// Makes a new set, or takes up the one that is pinned at `path`, and the programs that feed it.
+    /// Creates a new set, or opens the one pinned at `path`, together with the programs that feed it.
     ///
-    /// # Errors
-    /// When a pinned map is not what the set's name says, or the kernel refuses.
+    /// # Errors When a pinned map does not match the set's name, or when the kernel refuses.
     pub fn load(
         name: MapSetName,
         path: Option<PathBuf>,
@@ -83,7 +83,7 @@ impl MapSet {
         let (atomic, log) = (u32::from(constants.atomic), u32::from(constants.log));
         let mut loader = EbpfLoader::new();
         loader
-            // Of a refused program the verifier otherwise tells every instruction up to the one that it refused.
+            // For a refused program the verifier would otherwise log every instruction up to the bad one.
             .verifier_log_level(VerifierLogLevel::STATS)
             .override_global("LINES", &lines, true)
             .override_global("COUNT_WIRE", &count_wire, true)
@@ -148,10 +148,9 @@ impl MapSet {
         Ok((set, Programs { ebpf, log, gated }))
     }
 
-    /// Opens a pinned set to be read, without programs.
+    /// Opens a pinned set for reading only, without programs.
     ///
-    /// # Errors
-    /// When a pinned map is not what the set's name says, or the kernel refuses.
+    /// # Errors When a pinned map does not match the set's name, or when the kernel refuses.
     pub fn open(found: &FoundSet) -> Result<Self, BackendError> {
         let name = found.name.clone();
         for map in expected_maps(&name) {
@@ -176,23 +175,23 @@ impl MapSet {
         Ok(Self { name, path: Some(found.path.clone()), pins: Vec::new(), epoch, tables })
     }
 
-    /// The names of its maps.
+    /// The names of the set's maps.
     pub fn maps(&self) -> impl Iterator<Item = &'static str> + use<> {
         spec::ALL.into_iter().chain(self.tables.has_refused().then_some(REFUSED))
     }
 
-    /// The slots of those of `ports` that have one.
+    /// The slots of those `ports` that own one.
     pub fn slots_of(&self, ports: &BTreeSet<u16>) -> BTreeMap<u16, u16> {
         let of_port = |(slot, owner): (u16, Occupant)| Some((owner.port().filter(|port| ports.contains(port))?, slot));
         self.tables.owned().filter_map(of_port).collect()
     }
 
-    /// The bytes that some slots hold, in both protocols.
+    /// The sum of the bytes in some slots, TCP and UDP together.
     pub fn transferred(&self, slots: &[u16]) -> Transferred {
         self.tables.transferred(slots)
     }
 
-    /// What a seal says of these counters.
+    /// How seals identify these counters.
     pub fn identity(&self) -> Identity {
         Identity {
             kind: BackendKind::Ebpf,
@@ -202,10 +201,9 @@ impl MapSet {
         }
     }
 
-    /// Who owns which slot.
+    /// The owner of every slot.
     ///
-    /// # Errors
-    /// [`BackendError::SlotTable`] when the table contradicts itself.
+    /// # Errors [`BackendError::SlotTable`] if the table contradicts itself.
     pub fn owners(&self) -> Result<SlotOwners, BackendError> {
         self.tables.owners().map_err(|why| {
             let path = self.path.clone().unwrap_or_else(|| "memory".into());
@@ -213,29 +211,27 @@ impl MapSet {
         })
     }
 
-    /// Changes the slots.
+    /// Executes steps that change slots.
     ///
-    /// # Errors
-    /// As [`MapTables::apply`].
+    /// # Errors Like [`MapTables::apply`].
     pub fn apply(&self, steps: &[SlotStep]) -> Result<(), BackendError> {
         self.tables.apply(steps, &host::grace)
     }
 
-    /// Ends what a dead predecessor had begun with the slots.
+    /// Finishes what a dead predecessor had begun with the slots.
     ///
-    /// # Errors
-    /// [`BackendError::SlotTable`] when the table contradicts itself.
+    /// # Errors [`BackendError::SlotTable`] if the table contradicts itself.
     pub fn recover(&self) -> Result<(), BackendError> {
         self.apply(&self.owners()?.plan_recovery(&self.tables.routes()))
     }
 
-    /// The ports that count.
+    /// The ports that are being counted.
     pub fn active(&self) -> BTreeSet<u16> {
         let active = |(_, owner)| if let Occupant::Active(port) = owner { Some(port) } else { None };
         self.tables.owned().filter_map(active).collect()
     }
 
-    /// Every counter as it is now, without the devices' own.
+    /// Reads every counter except those of the devices themselves.
     pub fn read(&self, now: &dyn Fn() -> Moment) -> Reading {
         let at = now();
         let (ports, draining) = self.tables.read();
@@ -245,7 +241,7 @@ impl MapSet {
 }
 
 impl Programs {
-    /// The program for devices of this kind and packets of this direction, loaded.
+    /// The program for this kind of device and this direction. Loads it if necessary.
     ///
     /// # Errors
     /// When the kernel refuses it.
@@ -269,13 +265,13 @@ impl Programs {
 }
 
 impl Programs {
-    /// The map of this name, which the programs hold open whatever becomes of its pin.
+    /// The map with this name. The programs keep it open even if its pin is removed.
     pub fn map(&self, name: &str) -> BorrowedFd<'_> {
         let map = self.ebpf.map(name).and_then(map_data);
         map.expect("the built object has this map").fd().as_fd()
     }
 
-    /// Writes what the programs had to say into our own log.
+    /// Forwards the programs' log lines to our own log.
     pub fn flush_log(&mut self) {
         if let Some(log) = &mut self.log {
             log.flush();
@@ -283,24 +279,22 @@ impl Programs {
     }
 }
 
-/// How long the id of a set is.
+/// The length of a set's id.
 pub const ID_DIGITS: usize = 16;
 
-/// The epoch of a set: the boot, which it does not outlive, and the id of its life.
+/// The epoch of a set: the id of this boot, which no set outlives, and the id of the set.
 ///
-/// # Errors
-/// When the kernel does not say its boot's id.
+/// # Errors When the kernel's boot id cannot be read.
 pub fn epoch(name: &MapSetName) -> Result<String, BackendError> {
     Ok(format!("{}:{}", host::boot_id()?, name.id))
 }
 
-/// Whether `epoch` is one of this boot and of this backend: its set was there, and was not removed by the boot.
+/// Whether `epoch` belongs to this boot and to the eBPF backend, so that no reboot can have removed its set.
 ///
-/// # Errors
-/// When the kernel does not say its boot's id.
+/// # Errors When the kernel's boot id cannot be read.
 pub fn is_of_this_boot(epoch: &str) -> Result<bool, BackendError> {
     let boot = host::boot_id()?;
-    // The ids of rules are shorter.
+    // The iptables backend uses shorter ids.
     Ok(epoch.strip_prefix(&boot).and_then(|rest| rest.strip_prefix(':')).is_some_and(|id| id.len() == ID_DIGITS))
 }
 

@@ -1,4 +1,4 @@
-//! The sets of counters that predecessors left, and what becomes of each.
+//! The sets of counters that predecessors left, and what is done with each.
 
 use std::path::PathBuf;
 
@@ -15,22 +15,21 @@ use super::set::{self, Constants, MapSet, Programs};
 use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
 use crate::backend::{BackendError, BackendOptions, Retired, host};
 
-/// The sets that were found, sorted by what becomes of them.
+/// The sets that were found, sorted by what is to be done with them.
 pub struct Sets {
     adopted: Option<FoundSet>,
-    /// Whether the one that goes on has a baseline.
+    /// Whether the log has a baseline for the adopted set.
     pub adopted_is_known: bool,
     retired: Vec<MapSet>,
     discarded: Vec<FoundSet>,
-    /// Those that are named and left alone.
+    /// The sets that are reported but left alone.
     pub left: Vec<PathBuf>,
 }
 
 impl Sets {
-    /// Decides what becomes of each; nothing is changed yet.
+    /// Decides what to do with each set, without changing anything.
     ///
-    /// # Errors
-    /// When a pinned map is not what its set's name says, or a slot table contradicts itself.
+    /// # Errors When a pinned map does not match its set's name, or when a slot table contradicts itself.
     pub fn sort(found: &[FoundSet], options: &BackendOptions) -> Result<Self, BackendError> {
         let cpus = kernel::possible_cpus()?;
         let mut candidates = Vec::new();
@@ -62,7 +61,7 @@ impl Sets {
         Ok(sorted)
     }
 
-    /// The set that counts from now on, and its programs.
+    /// The set that counts from now on, with its programs: the adopted set or a new one.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -85,7 +84,7 @@ impl Sets {
         counting::new_set(attacher, name, constants)
     }
 
-    /// Lets none go on.
+    /// Retires the adopted set too, so that none of the found sets goes on counting.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -101,7 +100,7 @@ impl Sets {
         self.discarded.iter().try_for_each(|remains| bpffs::remove_set(&remains.path))
     }
 
-    /// The sets that nothing feeds any more, once the last program that did has ended.
+    /// Takes the retired sets, after the last program that fed them has ended.
     pub fn retire(&mut self, before: &EbpfPredecessors) -> Vec<Box<dyn Retired>> {
         let sets = std::mem::take(&mut self.retired);
         if !sets.is_empty() {
@@ -112,8 +111,7 @@ impl Sets {
     }
 }
 
-/// Whether a set has the layout that is asked for, and room for the ports beside those that it holds. The larger of two
-/// that do is preferred.
+/// Whether a set has the required layout and enough room for the ports in addition to those that it holds.
 fn fits(name: &MapSetName, owners: &SlotOwners, options: &BackendOptions, cpus: u32) -> bool {
     (name.count, name.cpus) == (options.count, cpus) && owners.have_room_for(&options.ports)
 }

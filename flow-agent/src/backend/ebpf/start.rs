@@ -1,4 +1,4 @@
-//! EDGE clock: the start: finds what predecessors left, takes it up, and counts.
+//! EDGE clock: starts the backend: finds what predecessors left, takes it over, and counts.
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,13 +28,12 @@ use crate::backend::stacks::LeftOut;
 use crate::backend::{BackendError, BackendOptions, Retired, Started};
 use crate::ledger::reading::{Moment, Unseen};
 
-/// Starts to count, or goes on where a predecessor of this instance left off. Everything that can be refused is refused
-/// before anything is changed.
+/// Starts counting, or continues where a predecessor of this instance stopped. What can be checked in advance is
+/// checked before anything changes.
 ///
-/// # Errors
-/// A literal interface that is absent, a device that cannot be read, another agent or somebody else's counter, pins that
-/// are not to be trusted or of a newer release, or a kernel that refuses; [`BackendError::Privileges`] when something is
-/// missing without which it would not.
+/// # Errors When a literally named interface is absent or cannot be read; when another agent or somebody else's counter
+/// is there; when pins are not safe to use or were made by a newer release; when the kernel refuses.
+/// [`BackendError::Privileges`] if the refusal may be due to missing privileges.
 pub fn start(options: &BackendOptions, now: Moment) -> Result<Started, BackendError> {
     begin(options, now).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
 }
@@ -45,7 +44,7 @@ fn begin(options: &BackendOptions, now: Moment) -> Result<Started, BackendError>
     let mut sets = Sets::sort(&before.sets, options)?;
 
     kernel::allow_open_files();
-    // Whom a predecessor limited stays limited until the budgets are told anew.
+    // Users limited by a predecessor stay limited until the budgets are applied again.
     let found_gate = attacher.pins.as_ref().map_or(Ok(None), Pins::gate)?;
     let constants = Constants { atomic: host::is_realtime(), log: options.log, gate: found_gate.clone() };
     let (set, programs) = sets.current(&attacher, options, constants.clone())?;
@@ -69,7 +68,7 @@ fn begin(options: &BackendOptions, now: Moment) -> Result<Started, BackendError>
     }
     let begun = counting.begin_all(&chosen, &mut locks, &before);
     let unseen = match begun {
-        // What passed until all was attached was not seen, and that may take long where there are many devices.
+        // What passed before everything was attached was not counted, and with many devices that may take long.
         Ok(reasons) => {
             let end = now.after(begun_at.elapsed());
             let start = options.last_known.unwrap_or(end);
@@ -91,15 +90,15 @@ fn begin(options: &BackendOptions, now: Moment) -> Result<Started, BackendError>
     Ok(Started { backend: Box::new(counting), retired, unseen, unadopted: sets.left })
 }
 
-/// Whether what is asked for can be counted, as far as can be seen without a program: [`super::probe()`] tries those.
+/// Checks whether counting is possible, as far as that can be seen without loading programs; [`super::probe()`] tries
+/// those.
 ///
-/// # Errors
-/// What [`start`] would refuse before it changes anything.
+/// # Errors Everything that makes [`start`] fail before it changes anything.
 pub fn look(options: &BackendOptions) -> Result<(), BackendError> {
     StartContext::look(options).map(drop).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
 }
 
-/// What a start begins with; to look at it changes no counter.
+/// What a start finds. Collecting it changes no counter.
 struct StartContext {
     patterns: Patterns,
     chosen: Vec<Interface>,
@@ -135,17 +134,17 @@ impl StartContext {
     }
 }
 
-/// Detaches the counters of this instance that its files know, or that were never sealed, and hands them back: for a start
-/// of another backend. Others are left alone.
+/// Detaches all programs of this instance and returns the sets that its files know or that were never sealed, for a
+/// start of another backend. Other sets are left alone.
 ///
-/// # Errors
-/// When the pins are not to be trusted, are of a newer release, or the kernel refuses. Without bpffs there are none.
+/// # Errors When the pins are not safe to use, were made by a newer release, or when the kernel refuses. Without a
+/// bpffs there are no sets, which is not an error.
 pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
     let pins = Pins::existing(&options.bpffs, &options.instance)?;
     if pins.is_none() {
         return Ok(Vec::new());
     }
-    // How the counters were attached is told by their pins.
+    // This value is not used here: the pins say how each program was attached.
     let mechanism = Mechanism::Tcx;
     let (netns, instance, qdiscs) = (host::netns()?, options.instance.clone(), QdiscList::default());
     let attacher = Attacher { mechanism, netns, instance, pins, qdiscs };
@@ -159,8 +158,8 @@ pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, B
     Ok(sets.retire(&before))
 }
 
-/// The devices that a predecessor still counts: a start while a default route is being renewed is no reason to stop. Pins
-/// that cannot be read are refused when they are opened.
+/// The indexes of the devices that a predecessor still counts. They stay selected, so that a restart while a default
+/// route is being renewed does not stop counting. Pins that cannot be read are reported later, when they are opened.
 fn attached_before(options: &BackendOptions) -> Result<BTreeSet<u32>, BackendError> {
     let netns = host::netns()?;
     let pins = Pins::existing(&options.bpffs, &options.instance).ok().flatten();
@@ -168,7 +167,8 @@ fn attached_before(options: &BackendOptions) -> Result<BTreeSet<u32>, BackendErr
     Ok(links.into_iter().map(|found| found.name).filter(|name| name.netns == netns).map(|name| name.index).collect())
 }
 
-/// What is to be counted, if all of it is there and can be read; `counted` is what is counted already.
+/// Selects what to count, and fails unless all of it exists and can be read. `counted` holds the devices that are
+/// counted already.
 fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Selection, BackendError> {
     let present = host::present(patterns)?;
     let selection = patterns.select(&present, counted);
@@ -190,8 +190,8 @@ fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Selection, Bac
     Ok(selection)
 }
 
-/// The pins; `None` if no bpffs is mounted and none can be, or if it is not writable. The counters are then lost when this
-/// process ends.
+/// Opens the pins. `None` if no bpffs is mounted and none can be, or if it is not writable. In that case the counters
+/// are lost when this process ends.
 fn open_pins(options: &BackendOptions) -> Result<Option<Pins>, BackendError> {
     let opened = match bpffs::mount_bpffs(&options.bpffs) {
         Ok(()) => Pins::open(&options.bpffs, &options.instance).and_then(|pins| {
@@ -223,8 +223,8 @@ fn lock(attacher: &Attacher, chosen: &[Interface]) -> Result<BTreeMap<u32, Inter
     chosen.iter().map(lock).collect()
 }
 
-/// Gives every port its slot, and drains those that are not wanted any more. What a predecessor left draining drains on;
-/// to counters of a `known` epoch no port is added yet.
+/// Assigns a slot to every port, and drains ports that are not wanted any more. Ports that are already draining go on
+/// draining. If the set's epoch is `known`, no ports are added here.
 fn prepare_slots(set: &MapSet, ports: &BTreeSet<u16>, known: bool) -> Result<(), BackendError> {
     set.recover()?;
     let owners = set.owners()?;
@@ -240,7 +240,8 @@ fn prepare_slots(set: &MapSet, ports: &BTreeSet<u16>, known: bool) -> Result<(),
 }
 
 impl EbpfBackend {
-    /// Begins with all devices. Why what passed before was not seen, by their names.
+    /// Starts counting all chosen devices. Returns those whose earlier traffic was not counted, by name, with the
+    /// reason.
     fn begin_all(
         &mut self,
         chosen: &[Interface],
@@ -254,7 +255,7 @@ impl EbpfBackend {
             let why = self.begin(interface, lock, before, now)?;
             reasons.extend(why.map(|why| (interface.name.clone(), why)));
         }
-        // What else was attached: devices that are not to be counted any more, or are gone.
+        // All other attachments belong to devices that are gone or should not be counted any more.
         let chosen: BTreeSet<u32> = chosen.iter().map(|interface| interface.index).collect();
         for (found, _) in &before.links {
             if found.name.netns != self.attacher.netns || !chosen.contains(&found.name.index) {
@@ -264,8 +265,8 @@ impl EbpfBackend {
         Ok(reasons)
     }
 
-    /// Counts a device from the start: takes up what is attached there, or attaches anew. Why what passed before was not
-    /// seen, if it should have been.
+    /// Starts counting a device by taking over what is attached, or by attaching anew. Returns the reason why earlier
+    /// traffic was not counted, if it should have been.
     fn begin(
         &mut self,
         interface: &Interface,
@@ -296,14 +297,14 @@ impl EbpfBackend {
                 None => {
                     let reason = before.why_unseen(interface, self.attacher.netns, &self.patterns);
                     why = why.or(reason.map(ToOwned::to_owned));
-                    // What was left of former attachments was removed when they were looked for.
+                    // `take_live` has removed what was left of former attachments.
                     self.attacher.attach_anew(program, device, direction, &self.set.name)
                 }
             };
             match attached {
                 Ok(attachment) => counted.attachments.push((direction, attachment)),
                 Err(error) => {
-                    // To be taken back with the others, if they are.
+                    // Keep the device, so that what was attached can be undone together with the others.
                     self.counted.insert(interface.index, counted);
                     return Err(error);
                 }
@@ -313,7 +314,7 @@ impl EbpfBackend {
         Ok(why.filter(|_| !host::is_untouched(interface.index)))
     }
 
-    /// Takes back a first start that failed.
+    /// Undoes a first start that failed.
     fn dismantle(mut self) {
         let counted = std::mem::take(&mut self.counted);
         for result in counted.into_values().map(|counted| counted.detach(&self.attacher)) {

@@ -1,4 +1,4 @@
-//! What an instance has in the kernel: to be shown, and to be removed.
+//! Shows and removes everything that an instance has in the kernel.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::backend::host;
 use crate::backend::lock::InterfaceLock;
 use crate::ledger::record::CountMode;
 
-/// What an instance has in the kernel, as far as this network namespace sees it.
+/// What an instance has in the kernel, as far as it is visible in this network namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     pub sets: Vec<SurveyedPins>,
@@ -30,27 +30,26 @@ pub struct SurveyedPins {
     pub epoch: String,
     pub count: CountMode,
     pub slots: u32,
-    /// The ports that it counts, and those whose last bytes it still holds.
+    /// The ports that it counts, and draining ports whose last bytes it still holds.
     pub ports: BTreeSet<u16>,
-    /// A bucket of it was sealed.
+    /// Whether a bucket of this set has been sealed.
     pub sealed: bool,
 }
 
-/// A program that is, or was, attached.
+/// A program that is or was attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SurveyedAttachment {
-    /// The device's name when it was attached.
+    /// The device's name at the time the program was attached.
     pub interface: String,
     /// `ingress` or `egress`.
     pub direction: &'static str,
-    /// Whether it is there still.
+    /// Whether it is still attached.
     pub live: bool,
 }
 
-/// Looks at what `instance` has in the kernel. Changes nothing.
+/// Lists what `instance` has in the kernel, without changing anything.
 ///
-/// # Errors
-/// When the pins are not to be trusted, are of a newer release, or cannot be read.
+/// # Errors When the pins are not safe to use, were made by a newer release, or cannot be read.
 pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
     let (sets, links) = match Pins::existing(bpffs, instance)? {
         Some(pins) => (pins.sets()?, pins.links()?),
@@ -86,11 +85,10 @@ pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
     Ok(survey)
 }
 
-/// Removes everything that `instance` has in the kernel: programs, filters, pins, and the qdiscs that it made and that
-/// are empty. What was removed is told, a line each.
+/// Removes everything that `instance` has in the kernel: programs, filters, pins, and the qdiscs that it made, if they
+/// are empty. Returns one line of text for each thing removed.
 ///
-/// # Errors
-/// [`BackendError::Busy`] while an agent runs: nothing was removed. Else as [`survey`].
+/// # Errors [`BackendError::Busy`] while an agent runs; nothing has been removed then. Otherwise like [`survey`].
 pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendError> {
     let pins = Pins::existing(bpffs, instance)?;
     let netns = host::netns()?;
@@ -98,7 +96,7 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
         Some(pins) => (pins.sets()?, pins.links()?),
         None => (Vec::new(), Vec::new()),
     };
-    // Also those of other network namespaces, where an agent may run as well.
+    // Pins cover other network namespaces as well, where an agent may also be running.
     let filters = own_filters(instance, netns)?;
     let attached: BTreeSet<(u64, u32, &str)> = links
         .iter()
@@ -122,7 +120,7 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
     if let Some(pins) = &pins {
         let qdiscs = filter::give_back_qdiscs(pins, netns)?;
         removed.extend(qdiscs.into_iter().map(|index| format!("clsact qdisc of interface {index}")));
-        // Those of namespaces that are out of reach, or gone.
+        // The remaining records concern namespaces that are out of reach or gone.
         for (qdisc_netns, index) in pins.own_qdiscs()? {
             bpffs::remove(&pins.clsact_path(qdisc_netns, index))?;
         }
@@ -140,7 +138,7 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
     Ok(removed)
 }
 
-/// Removes the filters of this instance that are left: their pins are lost, or they were never pinned.
+/// Removes filters of this instance that are not pinned, or whose pins were lost.
 fn remove_filters(instance: &str, netns: u64) -> Result<Vec<String>, BackendError> {
     let mut removed = Vec::new();
     for name in own_filters(instance, netns)? {
@@ -150,7 +148,7 @@ fn remove_filters(instance: &str, netns: u64) -> Result<Vec<String>, BackendErro
     Ok(removed)
 }
 
-/// Where this instance has filters, pinned or not.
+/// The places where this instance has filters, pinned or not.
 fn own_filters(instance: &str, netns: u64) -> Result<Vec<LinkName>, BackendError> {
     let owned = instances::filter_owners(netns)?.into_iter().filter(|(owner, _)| owner == instance);
     Ok(owned.map(|(_, name)| name).collect())

@@ -1,4 +1,4 @@
-//! EDGE kernel: attaching the programs, first in order, by TCX links or by filters on clsact.
+//! EDGE kernel: attaches the programs in first place, with TCX links or with filters on a clsact qdisc.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -20,13 +20,13 @@ pub enum Mechanism {
     Clsact,
 }
 
-/// What all attachments of this agent have in common.
+/// The settings that all attachments of this agent share.
 #[derive(Clone, Debug)]
 pub struct Attacher {
     pub mechanism: Mechanism,
     pub netns: u64,
     pub instance: String,
-    /// Where attachments are pinned; `None`: they end with this process.
+    /// Where attachments are pinned. Without pins (`None`) they end with this process.
     pub pins: Option<Pins>,
     pub qdiscs: QdiscList,
 }
@@ -35,41 +35,41 @@ pub struct Attacher {
 #[derive(Debug)]
 pub struct Attachment {
     name: LinkName,
-    /// Id of the program that should be there.
+    /// The id of the program that should be attached.
     program: u32,
     hold: Hold,
 }
 
-/// What keeps it there.
+/// What keeps a program attached.
 #[derive(Debug)]
 enum Hold {
-    /// A link, which this process holds open, and its pin, which keeps it attached when this process ends.
+    /// The link is held open by this process. Its pin keeps it attached after this process has ended.
     Link { link: TcxLink, pin: Option<Pin> },
-    /// A filter, which stays by itself; a directory stands for it among the pins.
+    /// A filter stays attached by itself and cannot be pinned, so an empty directory represents it among the pins.
     Filter { pin: Option<Pin>, qdisc_is_ours: bool },
 }
 
-/// How an attachment is found.
+/// The state in which an attachment was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AttachmentStatus {
-    /// It is there, it is ours, and it is first.
+    /// The program is attached, belongs to this agent, and comes first.
     Attached,
-    /// It is not as it was; why, in words for the person who reads the bill.
+    /// The attachment has changed or is gone. The text is the reason, worded for the person who reads the bill.
     Broken(String),
-    /// It is as it was, but what somebody else attached may keep packets from it, and attaching it anew would not help.
+    /// The attachment is unchanged, but a program that somebody else attached may keep packets from it. Attaching it
+    /// again would not help.
     Hidden(String),
 }
 
 impl Attacher {
-    /// The filters at our place.
+    /// Access to the filters that this instance manages.
     pub fn filters(&self) -> Filters<'_> {
         Filters { instance: &self.instance, pins: self.pins.as_ref(), qdiscs: &self.qdiscs }
     }
 
-    /// Attaches `program` anew, before everything that is there.
+    /// Attaches `program` before everything else that is attached, and removes what remains of earlier attachments.
     ///
-    /// # Errors
-    /// When the kernel refuses, or a foreign qdisc or filter is in the way.
+    /// # Errors When the kernel refuses, or when a foreign qdisc or filter is in the way.
     pub fn attach(
         &self,
         program: &mut SchedClassifier,
@@ -77,12 +77,13 @@ impl Attacher {
         direction: Direction,
         set: &MapSetName,
     ) -> Result<Attachment, BackendError> {
-        // What is left of an attachment that ended, perhaps under another name of the device.
+        // An earlier attachment may have left a pin, perhaps under a former name of the device.
         self.links_at(index, direction)?.iter().try_for_each(|left| remove_pin(&left.path))?;
         self.attach_anew(program, (index, interface), direction, set)
     }
 
-    /// The same where nothing is left of former attachments, which is not looked for.
+    /// Like [`Attacher::attach`], but does not look for remains of earlier attachments. The caller knows that there are
+    /// none.
     ///
     /// # Errors
     /// As [`Attacher::attach`].
@@ -96,7 +97,8 @@ impl Attacher {
         let name = LinkName { netns: self.netns, index, direction, interface: interface.to_owned() };
         let hold = match self.mechanism {
             Mechanism::Tcx => {
-                // A filter of ours whose pins are lost would count for nobody.
+                // If only its pins were lost, an old filter of ours is still there and would update counters that
+                // nobody reads.
                 if self.filters().has_own(&name)? {
                     filter::remove(&name)?;
                 }
@@ -120,10 +122,9 @@ impl Attacher {
         Ok(attachment)
     }
 
-    /// Takes up what a predecessor attached, and lets `program` take the place of its program in one step.
+    /// Takes over an attachment that a predecessor pinned, and atomically replaces its program with `program`.
     ///
-    /// # Errors
-    /// When the kernel refuses.
+    /// # Errors When the kernel refuses.
     pub fn adopt(
         &self,
         found: &FoundLink,
@@ -144,7 +145,7 @@ impl Attacher {
         Ok(attachment)
     }
 
-    /// What is pinned of this instance for one direction of a device.
+    /// The pinned attachments of this instance for one direction of a device.
     ///
     /// # Errors
     /// When the pins cannot be read.
@@ -154,10 +155,10 @@ impl Attacher {
         self.pins.as_ref().map_or(Ok(Vec::new()), |pins| pins.links_where(is_there))
     }
 
-    /// Whether what was found attached still is, in the way in which this agent attaches; `link` is its id, if it is one.
+    /// Whether a pinned attachment is still attached, by the mechanism that this agent uses. `link` is the id of its
+    /// TCX link, `None` for a filter.
     ///
-    /// # Errors
-    /// When it cannot be looked.
+    /// # Errors When the kernel does not answer.
     pub fn is_live(&self, found: &FoundLink, link: Option<u32>) -> Result<bool, BackendError> {
         let LinkName { index, direction, .. } = found.name;
         match (self.mechanism, link) {
@@ -172,7 +173,7 @@ impl Attacher {
         }
     }
 
-    /// Detaches what a predecessor attached, and its pin.
+    /// Detaches what a predecessor attached, and removes its pin.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -183,17 +184,16 @@ impl Attacher {
         remove_pin(&found.path)
     }
 
-    /// Lets `program` take the place of the attached one, in one step: each packet meets exactly one of them.
+    /// Atomically replaces the attached program with `program`: each packet meets exactly one of them.
     ///
-    /// # Errors
-    /// When the kernel refuses; a pinned one goes on as it was.
+    /// # Errors When the kernel refuses. The former program then stays attached.
     pub fn update(
         &self,
         attachment: &mut Attachment,
         program: &mut SchedClassifier,
         set: &MapSetName,
     ) -> Result<(), BackendError> {
-        // Should it fail, the attachment is not as it should be, which the next look sees.
+        // If the update fails, 0 matches no program, so the next inspection finds the attachment broken.
         attachment.program = 0;
         let name = &attachment.name;
         let updated = match &attachment.hold {
@@ -205,10 +205,9 @@ impl Attacher {
         Ok(())
     }
 
-    /// Looks whether the attachment is there, is ours, and is first.
+    /// Checks whether the attachment is in place, belongs to this agent, and comes first.
     ///
-    /// # Errors
-    /// When it cannot be looked.
+    /// # Errors When the kernel does not answer.
     pub fn look(&self, attachment: &Attachment) -> Result<AttachmentStatus, BackendError> {
         let LinkName { index, direction, .. } = attachment.name;
         let place = match &attachment.hold {
@@ -238,7 +237,7 @@ impl Attacher {
         })
     }
 
-    /// Detaches. What is gone already is detached.
+    /// Detaches the program. It is not an error if it is detached already.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -258,13 +257,13 @@ impl Attacher {
 }
 
 impl Attachment {
-    /// Whether its pin is as we left it.
+    /// Whether its pin is still the one that this process made or found.
     pub fn is_pinned(&self) -> bool {
         let (Hold::Link { pin, .. } | Hold::Filter { pin, .. }) = &self.hold;
         pin.as_ref().is_some_and(Pin::is_intact)
     }
 
-    /// Pins it, unless it is pinned.
+    /// Pins the attachment unless it is pinned already.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -286,24 +285,25 @@ impl Attachment {
         Ok(())
     }
 
-    /// Forgets its pin, which is out of reach.
+    /// Forgets the pin, because it cannot be reached any more.
     pub fn forget_pin(&mut self) {
         let (Hold::Link { pin, .. } | Hold::Filter { pin, .. }) = &mut self.hold;
         *pin = None;
     }
 }
 
-/// Whether packets meet a filter on clsact although programs may be attached before it, which kernels with TCX allow. What
-/// such programs do with packets cannot be told.
+/// Whether packets reach a filter on clsact. Kernels with TCX run TCX programs before it, and nobody can tell what
+/// those do with packets.
 fn before_clsact(index: u32, direction: Direction) -> AttachmentStatus {
-    // A kernel without TCX refuses to tell, and has none.
+    // A kernel without TCX answers this query with an error, and has no such programs.
     let hook = kernel::query_tcx(index, direction).ok().flatten().unwrap_or_default();
     hook.attached.first().map_or(AttachmentStatus::Attached, |(program, _)| {
         AttachmentStatus::Hidden(format!("program {program} came before the counter ({direction})"))
     })
 }
 
-/// Removes the pin of an attachment; a link is detached first. What is gone already is removed.
+/// Removes the pin of an attachment, and detaches it first if it is a link. It is not an error if the pin is gone
+/// already.
 fn remove_pin(pin: &Path) -> Result<(), BackendError> {
     if !bpffs::exists(pin)? || pin.is_dir() {
         return bpffs::remove(pin);

@@ -1,4 +1,4 @@
-//! EDGE kernel: the place on clsact, for kernels without TCX.
+//! EDGE kernel: attaching by filters on a clsact qdisc, for kernels without TCX.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,17 +12,17 @@ use crate::backend::ebpf::pins::layout::{self, LinkName, MapSetName};
 use crate::backend::netlink::{self, Direction};
 use crate::backend::{BackendError, Cause};
 
-/// What lies at the ingress hooks of all devices, listed once for many looks.
+/// A cache of the qdiscs at the ingress hooks of all devices, so that one listing serves many lookups.
 #[derive(Clone, Debug, Default)]
 pub struct QdiscList(RefCell<Option<BTreeMap<u32, String>>>);
 
 impl QdiscList {
-    /// Lets the next look ask the kernel again: others make and delete qdiscs.
+    /// Makes the next lookup ask the kernel again, because other programs add and delete qdiscs.
     pub fn refresh(&self) {
         *self.0.borrow_mut() = None;
     }
 
-    /// What lies at the ingress hook of a device: `clsact`, `ingress`, or nothing.
+    /// The kind of the qdisc at a device's ingress hook: `clsact`, `ingress` or none.
     fn of(&self, index: u32) -> io::Result<Option<String>> {
         let mut list = self.0.borrow_mut();
         let known = match list.take() {
@@ -36,28 +36,29 @@ impl QdiscList {
         if self.of(index)?.as_deref() == Some("clsact") {
             return Ok(true);
         }
-        // It may have come after the list was made.
+        // The qdisc may have been added after the list was made.
         self.refresh();
         Ok(self.of(index)?.as_deref() == Some("clsact"))
     }
 
-    /// The qdisc of a device is clsact now.
+    /// Records that the device has a clsact qdisc now.
     fn add_clsact(&self, index: u32) {
         self.0.borrow_mut().iter_mut().for_each(|list| drop(list.insert(index, "clsact".to_owned())));
     }
 }
 
-/// The filters at our place, as one instance makes and finds them.
+/// The filters of one instance. "Our place" is the handle and priority under which every instance puts its filter.
 #[derive(Clone, Copy, Debug)]
 pub struct Filters<'a> {
     pub instance: &'a str,
-    /// Where it is written down which qdiscs are ours.
+    /// The pins also record which qdiscs this instance made.
     pub pins: Option<&'a Pins>,
     pub qdiscs: &'a QdiscList,
 }
 
 impl Filters<'_> {
-    /// The filters of one direction of a device, in the order in which packets meet them; none where there is no clsact.
+    /// The filters of one direction of a device in the order in which packets meet them. Empty if the device has no
+    /// clsact.
     ///
     /// # Errors
     /// When the kernel does not answer.
@@ -70,7 +71,7 @@ impl Filters<'_> {
         Ok(Vec::new())
     }
 
-    /// Whether nothing of others keeps filters of ours from a device.
+    /// Whether a filter of ours can be attached to a device, that is, whether no foreign qdisc or filter is in the way.
     ///
     /// # Errors
     /// When the kernel does not answer.
@@ -93,7 +94,7 @@ impl Filters<'_> {
         Ok(true)
     }
 
-    /// Whether the filter at our place there is one of this instance.
+    /// Whether this instance owns the filter at our place on this device.
     ///
     /// # Errors
     /// When the kernel does not answer.
@@ -103,7 +104,8 @@ impl Filters<'_> {
         Ok(filters.iter().any(|filter| filter.is_at_our_place() && is_own(filter)))
     }
 
-    /// Puts `program` at our place, and makes the qdisc where there is none; whether the qdisc is one that this instance made.
+    /// Puts `program` at our place, and adds a clsact qdisc if the device has none. Returns whether this instance made
+    /// the qdisc.
     ///
     /// # Errors
     /// When the kernel refuses, or a foreign qdisc or filter is in the way.
@@ -124,7 +126,7 @@ impl Filters<'_> {
         let replace = present.is_some();
         self.set(program, name, set, replace).map_err(|source| {
             let is_absent = source.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound);
-            // The device and its qdisc are there: of what a new filter needs, only its kind can be missing.
+            // The device and its qdisc exist, so the only thing a new filter can lack is support for its kind.
             if is_absent && !replace {
                 return BackendError::Lacks { what: "`bpf` filter (module cls_bpf)" };
             }
@@ -133,7 +135,7 @@ impl Filters<'_> {
         Ok(qdisc_is_ours)
     }
 
-    /// Sets the filter at our place to `program`, in one step where there is one.
+    /// Sets the filter at our place to `program`. With `replace`, an existing filter is replaced atomically.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -148,7 +150,8 @@ impl Filters<'_> {
         Ok(netlink::set_filter(name.index, name.direction, program.fd()?.as_fd(), &filter, replace)?)
     }
 
-    /// Makes the qdisc where there is none, and writes down that it was us; whether it was, now or before.
+    /// Adds a clsact qdisc if there is none, and records that it is ours. Returns whether it is ours, from now or from
+    /// before.
     fn ensure_clsact(&self, name: &LinkName) -> Result<bool, BackendError> {
         let netlink = |source| BackendError::Netlink { action: "list the qdiscs", source };
         let note = self.pins.map(|pins| pins.clsact_path(name.netns, name.index));
@@ -160,7 +163,7 @@ impl Filters<'_> {
             }
             None => {}
         }
-        // Written down first: a qdisc of ours that nobody knows of would never go away.
+        // The record comes first: a qdisc of ours without a record would never be removed.
         if let Some(note) = &note {
             bpffs::ensure_directory(note)?;
         }
@@ -176,7 +179,7 @@ impl Filters<'_> {
     }
 }
 
-/// Removes the filter at our place, whoever made it. Where there is no device or no filter, it is removed.
+/// Removes the filter at our place, whoever made it. It is not an error if the device or the filter does not exist.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -189,7 +192,7 @@ pub fn remove(name: &LinkName) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// Removes the qdiscs of this network namespace that this instance made, where they are empty; of which devices.
+/// Removes the empty qdiscs that this instance made in this network namespace. Returns the indexes of their devices.
 ///
 /// # Errors
 /// When the kernel refuses.

@@ -1,4 +1,4 @@
-//! EDGE kernel: whether the counter of another instance is attached to a device.
+//! EDGE kernel: checks whether the counter of another instance is attached to a device.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -15,10 +15,9 @@ use crate::backend::ebpf::set::{GATED_PROGRAMS, PROGRAMS};
 use crate::backend::netlink::Direction;
 use crate::backend::{BackendError, Cause};
 
-/// Refuses a device to which somebody else's counter is attached; `own` are the ids of the links of this instance.
+/// Fails if somebody else's counter is attached to the device. `own` holds the ids of this instance's links.
 ///
-/// # Errors
-/// [`BackendError::Foreign`] with the owner, as far as one can see who it is.
+/// # Errors [`BackendError::Foreign`], which names the owner as far as it can be found out.
 pub fn refuse(
     attacher: &Attacher,
     bpffs: &Path,
@@ -64,7 +63,7 @@ fn link_owner(
     let others =
         bpffs::instances(bpffs).unwrap_or_default().into_iter().filter(|instance| *instance != attacher.instance);
     for instance in others {
-        // What others keep from us can only be told by the programs' names.
+        // Pins that we may not read are skipped: what they hold can still be recognized by the programs' names below.
         let Ok(Some(pins)) = Pins::existing(bpffs, &instance) else { continue };
         for found in pins.links()? {
             let here = (attacher.netns, index, direction);
@@ -76,16 +75,15 @@ fn link_owner(
             }
         }
     }
-    // Names can be asked for with CAP_SYS_ADMIN only; without it the locks and the pins must do.
+    // Asking for program names needs CAP_SYS_ADMIN. Without it we rely on the locks and the pins.
     let Ok(counters) = counters_at(interface, direction) else { return Ok(None) };
     let stranger = counters.into_iter().find(|counter| strangers.iter().any(|(program, _)| program == counter));
     Ok(stranger.map(|program| format!("program {program} of an instance whose pins are not in {}", bpffs.display())))
 }
 
-/// The ids of the programs at a TCX hook that are called as ours are.
+/// The ids of the programs at a TCX hook that have the names of our programs.
 ///
-/// # Errors
-/// When the kernel refuses: it wants CAP_SYS_ADMIN.
+/// # Errors When the kernel refuses. It requires CAP_SYS_ADMIN.
 pub fn counters_at(interface: &str, direction: Direction) -> Result<Vec<u32>, Cause> {
     let attach_type = match direction {
         Direction::Ingress => TcAttachType::Ingress,

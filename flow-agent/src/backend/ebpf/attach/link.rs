@@ -1,7 +1,8 @@
-//! EDGE kernel: TCX links by their file descriptors.
+//! EDGE kernel: TCX links and their file descriptors.
 //!
-//! The library's links lose their descriptor when they are pinned by name and opened again by name. Ours is kept as long
-//! as the agent runs, so that a link stays attached when somebody removes its pin or unmounts bpffs, and can be pinned again.
+//! aya's links give up their descriptor when they are pinned, and have to be opened again by path. We keep the
+//! descriptor open as long as the agent runs. So a link stays attached when somebody removes its pin or unmounts bpffs,
+//! and can be pinned again.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -32,7 +33,7 @@ impl TcxLink {
     /// # Errors
     /// When the kernel refuses.
     pub fn create(program: BorrowedFd<'_>, index: u32, direction: Direction) -> io::Result<Self> {
-        /// The member `link_create` of `union bpf_attr`, as it is for TCX.
+        /// The variant `link_create` of `union bpf_attr`, with its TCX fields.
         #[repr(C)]
         struct LinkCreate {
             prog_fd: u32,
@@ -47,13 +48,13 @@ impl TcxLink {
             prog_fd: number(program),
             target_ifindex: index,
             attach_type: tcx_attach_type(direction),
-            // Without another program to be relative to: before all of them.
+            // Without a program to be relative to, this means before all others.
             flags: BPF_F_BEFORE,
             relative_fd: 0,
             padding: 0,
             expected_revision: 0,
         };
-        // SAFETY: this is the member of `union bpf_attr` for the command.
+        // SAFETY: this is the variant of `union bpf_attr` for the command.
         let fd = unsafe { bpf(BPF_LINK_CREATE, &mut create) }?;
         Self::from_new(fd)
     }
@@ -68,10 +69,9 @@ impl TcxLink {
 
     /// Opens the link with this id.
     ///
-    /// # Errors
-    /// When there is none, or the kernel refuses: it wants CAP_SYS_ADMIN.
+    /// # Errors When there is none, or when the kernel refuses. It requires CAP_SYS_ADMIN.
     pub fn by_id(id: u32) -> io::Result<Self> {
-        /// The member of `union bpf_attr` that opens objects by their ids.
+        /// The variant of `union bpf_attr` that opens objects by their ids.
         #[repr(C)]
         struct ById {
             id: u32,
@@ -79,13 +79,13 @@ impl TcxLink {
             open_flags: u32,
         }
         let mut request = ById { id, next_id: 0, open_flags: 0 };
-        // SAFETY: this is the member of `union bpf_attr` for the command.
+        // SAFETY: this is the variant of `union bpf_attr` for the command.
         let fd = unsafe { bpf(BPF_LINK_GET_FD_BY_ID, &mut request) }?;
         Self::from_new(fd)
     }
 
     fn from_new(fd: i32) -> io::Result<Self> {
-        // SAFETY: the kernel has just made it for us.
+        // SAFETY: the kernel has just made this descriptor for us, and nothing else owns it.
         Self::of(unsafe { OwnedFd::from_raw_fd(fd) })
     }
 
@@ -93,12 +93,11 @@ impl TcxLink {
         Ok(Self { id: link_id(fd.as_fd())?, fd })
     }
 
-    /// Replaces the link's program in one step: each packet meets exactly one of the two.
+    /// Atomically replaces the link's program: each packet meets exactly one of the two.
     ///
-    /// # Errors
-    /// When the kernel refuses; the former program stays.
+    /// # Errors When the kernel refuses. The former program then stays attached.
     pub fn update(&self, program: BorrowedFd<'_>) -> io::Result<()> {
-        /// The member `link_update` of `union bpf_attr`.
+        /// The variant `link_update` of `union bpf_attr`.
         #[repr(C)]
         struct LinkUpdate {
             link_fd: u32,
@@ -108,18 +107,19 @@ impl TcxLink {
         }
         let mut update =
             LinkUpdate { link_fd: number(self.fd()), new_prog_fd: number(program), flags: 0, old_prog_fd: 0 };
-        // SAFETY: this is the member of `union bpf_attr` for the command.
+        // SAFETY: this is the variant of `union bpf_attr` for the command.
         unsafe { bpf(BPF_LINK_UPDATE, &mut update) }.map(drop)
     }
 
-    /// Detaches the link, and returns when no packet meets its program any more. Closing it or removing its pin would do
-    /// so some time later, when a new attachment may count already. A link that is detached already stays so.
+    /// Detaches the link and returns only when no more packets run its program. Closing the link or removing its pin
+    /// would detach it too, but some time later, when a new attachment may already be counting. It is not an error if
+    /// the link is detached already.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub fn detach(&self) -> io::Result<()> {
         let mut link = number(self.fd());
-        // SAFETY: this is the member of `union bpf_attr` for the command.
+        // SAFETY: this is the variant of `union bpf_attr` for the command.
         match unsafe { bpf(BPF_LINK_DETACH, &mut link) } {
             Err(error) if error.raw_os_error() != Some(libc::ENOLINK) => Err(error),
             Ok(_) | Err(_) => Ok(()),
@@ -131,7 +131,6 @@ impl TcxLink {
     }
 }
 
-/// The link's id.
 fn link_id(link: BorrowedFd<'_>) -> io::Result<u32> {
     /// The first fields of `struct bpf_link_info`.
     #[repr(C)]
@@ -142,7 +141,7 @@ fn link_id(link: BorrowedFd<'_>) -> io::Result<u32> {
         prog_id: u32,
         padding: u32,
     }
-    /// The member `info` of `union bpf_attr`.
+    /// The variant `info` of `union bpf_attr`.
     #[repr(C)]
     struct InfoRequest {
         bpf_fd: u32,
@@ -155,7 +154,8 @@ fn link_id(link: BorrowedFd<'_>) -> io::Result<u32> {
         info_len: u32::try_from(size_of::<LinkInfo>()).expect("16 bytes"),
         info: std::ptr::from_mut(&mut info).expose_provenance() as u64,
     };
-    // SAFETY: this is the member of `union bpf_attr` for the command; `info` lives over the call and is as long as it says.
+    // SAFETY: this is the variant of `union bpf_attr` for the command; `info` outlives the call and has the stated
+    // length.
     unsafe { bpf(BPF_OBJ_GET_INFO_BY_FD, &mut request) }?;
     Ok(info.id)
 }

@@ -1,13 +1,15 @@
-//! Budgets brought into the kernel: from the terms of the counters into those of the gate.
+//! Applies budgets to the kernel, translating limits on the counters into limits on the gate.
 //!
-//! What passed the gate (P) and what the counters have (C) grow by the same packets, so that D = P - C stays what it is for
-//! as long as a budget's ports and the set of counters do. A budget says at which C it is used up; the gate's limit is D
-//! more than that, less what the other pool gave. D is measured while packets pass: P is read before C, and a packet is
-//! counted before it is noted as passed, so that P - C is never more than D; it is D itself in every moment between two
-//! packets, and the largest of many such differences is taken. One that is too small cuts too early, by a packet.
+//! Call P the bytes that have passed the gate and C the value of the counters. The same packets add to both, so D = P -
+//! C stays constant as long as neither the budget's ports nor the set of counters changes. A budget says at which C it
+//! is used up. The gate's limit is that value plus D, less what was spent from the other pool.
 //!
-//! Where a budget is new, or its ports change, packets pass until the gate knows them. Unless plenty is left, the budget is
-//! closed for those milliseconds: while nothing passes, nothing can be measured wrongly.
+//! D is measured while packets pass. P is read before C, and a packet is counted before it is added to P, so a measured
+//! P - C is never larger than D. It equals D at every moment between two packets, so the largest of many measurements
+//! is used. A value that is too small makes the gate close too early, by a packet.
+//!
+//! When a budget is new or its ports change, packets pass until the gate knows the ports. The budget is closed for
+//! those milliseconds unless plenty is left: while nothing passes, the measurement is exact.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,27 +22,28 @@ use crate::ledger::limits::budget::{Limit, Transferred, UserBudget};
 use crate::ledger::reading::Moment;
 use crate::ledger::seal::sha256_hex;
 
-/// Bytes that no host moves in the milliseconds in which a budget's ports are not known to the gate yet.
+/// More bytes than any host can move in the milliseconds before the gate knows a budget's new ports.
 const AMPLE: u64 = 4 << 30;
 
-/// How often P and C are read to find D.
+/// How often P and C are read, at most, to find D.
 const MEASUREMENTS: usize = 200;
 
-/// Since the turn of a month every CPU has looked at the clock.
+/// After this time every CPU has noticed that the month has turned.
 const SETTLED_NS: u64 = 1_000_000_000;
 
-/// A turn's instant is not written again for less: the clocks are adjusted by so little all the time.
+/// The instant of a month's turn is rewritten only if it moved by at least this much, because small clock adjustments
+/// happen all the time.
 const SAME_INSTANT_NS: u64 = 50_000_000;
 
-/// The counters that a budget is held against.
+/// The counters against which budgets are measured.
 pub trait CountersOfPorts {
-    /// Those of `ports` that are counted.
+    /// The subset of `ports` that is counted.
     fn counted(&self, ports: &BTreeSet<u16>) -> BTreeSet<u16>;
-    /// The counters of `ports` as they are now.
+    /// The current sum of the counters of `ports`.
     fn transferred(&self, ports: &BTreeSet<u16>) -> Transferred;
 }
 
-/// A budget in the gate's terms.
+/// A budget translated into the terms of the gate.
 struct Terms<'a> {
     budget: &'a UserBudget,
     number: usize,
@@ -49,10 +52,10 @@ struct Terms<'a> {
 }
 
 impl Gate {
-    /// Enforces `budgets`, and lifts all others.
+    /// Enforces `budgets` and lifts all others.
     ///
-    /// # Errors
-    /// [`BackendError::TooManyBudgets`] when there are more than the gate has room for; those that fit are in force.
+    /// # Errors [`BackendError::TooManyBudgets`] when there are more budgets than the gate has room for. Those that fit
+    /// are enforced.
     pub fn apply(
         &self,
         budgets: &[UserBudget],
@@ -63,13 +66,13 @@ impl Gate {
         apply(&self.tables, budgets, counters, now, grace)
     }
 
-    /// Whether packets of this user's ports are refused at `now`.
+    /// Whether packets to or from this user's ports are refused at `now`.
     pub fn refuses(&self, user: &str, now: Moment) -> bool {
         refuses(&self.tables, user, now)
     }
 }
 
-/// [`Gate::refuses`].
+/// Implements [`Gate::refuses`].
 pub fn refuses(tables: &GateTables, user: &str, now: Moment) -> bool {
     let owner = owner(user);
     let Some(number) = tables.numbers().find(|number| tables.owner(*number) == owner) else { return false };
@@ -77,7 +80,7 @@ pub fn refuses(tables: &GateTables, user: &str, now: Moment) -> bool {
     now.boot_ns >= tables.closes_at(number) || (0..2).any(|side| tables.is_used_up(number, pool, side))
 }
 
-/// [`Gate::apply`].
+/// Implements [`Gate::apply`].
 pub fn apply(
     tables: &GateTables,
     budgets: &[UserBudget],
@@ -88,7 +91,7 @@ pub fn apply(
     lift(tables, budgets, grace);
     let (terms, left_over) = number(tables, budgets, counters);
     let mut must_wait = false;
-    // A budget is prepared, and perhaps closed, before its ports are led to it.
+    // A budget is prepared, and perhaps closed, before its ports are assigned to it.
     for terms in &terms {
         if terms.is_new(tables) {
             terms.begin(tables, now);
@@ -113,7 +116,7 @@ pub fn apply(
     if left_over.is_empty() { Ok(()) } else { Err(BackendError::TooManyBudgets { users: left_over }) }
 }
 
-/// Takes the numbers from those who have no budget any more, once no packet meets them.
+/// Frees the numbers of users who have no budget any more, once no packet uses them.
 fn lift(tables: &GateTables, budgets: &[UserBudget], grace: &dyn Fn()) {
     let wanted: BTreeSet<u64> = budgets.iter().map(|budget| owner(&budget.user)).collect();
     let is_lifted = |number: &usize| !matches!(tables.owner(*number), 0) && !wanted.contains(&tables.owner(*number));
@@ -127,7 +130,8 @@ fn lift(tables: &GateTables, budgets: &[UserBudget], grace: &dyn Fn()) {
     lifted.into_iter().for_each(|number| tables.set_owner(number, 0));
 }
 
-/// Gives each budget its number, the one that it has already where it has one. The users for whom there is none are told.
+/// Assigns a number to each budget and keeps the number that a budget already has. Also returns the users for whom no
+/// number was free.
 fn number<'a>(
     tables: &GateTables,
     budgets: &'a [UserBudget],
@@ -154,7 +158,7 @@ fn number<'a>(
     (terms, left_over)
 }
 
-/// A user as a number that is not zero, for a successor to know whose budget it is.
+/// Turns a user's name into a nonzero number, so that a successor knows whose budget it is.
 fn owner(user: &str) -> u64 {
     let digits = sha256_hex(user.as_bytes());
     u64::from_str_radix(&digits[..16], 16).unwrap_or_default().max(1)
@@ -177,7 +181,7 @@ impl Terms<'_> {
             || (0..=u16::MAX).any(|port| budget_of(tables.entry(port)) == number && !self.ports.contains(&port))
     }
 
-    /// Prepares the numbers of a budget that nobody's packets meet.
+    /// Initializes a budget that no packet uses yet.
     fn begin(&self, tables: &GateTables, now: Moment) {
         for (pool, side) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             tables.set_limit(self.number, pool, side, UNLIMITED);
@@ -189,7 +193,8 @@ impl Terms<'_> {
         tables.set_owner(self.number, owner(&self.budget.user));
     }
 
-    /// Holds the budget while its ports are led to it: closed, unless more is left than can pass meanwhile.
+    /// Sets preliminary limits while the ports are assigned: the budget is closed unless more is left than can pass
+    /// meanwhile.
     fn hold(&self, tables: &GateTables, counters: &dyn CountersOfPorts, now: Moment) {
         let pool = pool_now(tables, self.number, now);
         let at = counters.transferred(&self.ports);
@@ -201,7 +206,7 @@ impl Terms<'_> {
         }
     }
 
-    /// Sets the limits of this month and of the next, and the instants.
+    /// Sets the limits of this month and the next, the turn of the month, and the expiry.
     fn set(&self, tables: &GateTables, counters: &dyn CountersOfPorts, now: Moment) {
         let number = self.number;
         let turn = tables.turn(number);
@@ -219,7 +224,7 @@ impl Terms<'_> {
         }
         tables.set_closes_at(number, self.budget.expires_at.map_or(NEVER, |at| boot_instant(at, now)));
 
-        // The pool that is not in force is filled for the next month, once nobody takes from it any more.
+        // The other pool is filled for the next month, once no CPU can still take from it.
         let turned_at = turn & !1;
         if turned_at <= now.boot_ns && now.boot_ns - turned_at < SETTLED_NS {
             return;
@@ -245,7 +250,7 @@ impl Terms<'_> {
         }
     }
 
-    /// The sides that are billed: their numbers, counters and limits.
+    /// The billed sides of the budget: the side's number, its counter and its limit.
     fn sides(&self, at: Transferred) -> impl Iterator<Item = (usize, u64, u64)> {
         let both = match self.budget.quota.map(|quota| quota.limit) {
             None => [None, None],
@@ -257,7 +262,7 @@ impl Terms<'_> {
         (0..).zip(both).filter_map(|(side, numbers)| numbers.map(|(counter, limit)| (side, counter, limit)))
     }
 
-    /// D of each side.
+    /// Measures D for each side.
     fn measure(&self, tables: &GateTables, counters: &dyn CountersOfPorts) -> [i128; 2] {
         let mut largest = [i128::MIN; 2];
         let mut former = None;
@@ -267,7 +272,7 @@ impl Terms<'_> {
             for (side, counter, _) in self.sides(at) {
                 largest[side] = largest[side].max(i128::from(passed[side]) - i128::from(counter));
             }
-            // Nothing passed meanwhile: it is exact.
+            // Nothing passed between the two readings, so the value is exact.
             if former.replace((passed, at)) == Some((passed, at)) {
                 break;
             }
@@ -276,18 +281,19 @@ impl Terms<'_> {
     }
 }
 
-/// The pool that is in force now.
+/// The pool that is in force at `now`.
 fn pool_now(tables: &GateTables, number: usize, now: Moment) -> usize {
     let turn = tables.turn(number);
     let before = (turn & 1) as usize;
-    // A budget that nobody ever had.
+    // A number that never had a budget.
     if turn < 2 {
         return 0;
     }
     if now.boot_ns >= turn & !1 { 1 - before } else { before }
 }
 
-/// An instant on the boot-time clock, 2 at the earliest.
+/// Converts a wall-clock instant to nanoseconds of the boot-time clock. The result is at least 2, because smaller turns
+/// mean that there is no budget.
 fn boot_instant(at: chrono::DateTime<chrono::Utc>, now: Moment) -> u64 {
     let distance = (at - now.wall).num_nanoseconds().map_or(i128::from(i64::MAX), i128::from);
     u64::try_from((i128::from(now.boot_ns) + distance).max(2)).unwrap_or(NEVER).min(NEVER)

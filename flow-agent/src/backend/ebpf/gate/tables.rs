@@ -11,21 +11,21 @@ use crate::backend::ebpf::pins::layout::GateName;
 
 const BUDGET_WORDS: usize = size_of::<Budget>() / size_of::<u64>();
 const SHARE_WORDS: usize = size_of::<Share>() / size_of::<u64>();
-// As the fields lie in `Budget`.
+// Word offsets of the fields in `Budget`.
 const LIMIT: usize = 0;
 const TURN: usize = 4;
 const CLOSES_AT: usize = 5;
 const OWNER: usize = 6;
 const TAKEN: usize = 8;
 const REFUSED_AT: usize = 12;
-// As the fields lie in `Share`.
+// Word offsets of the fields in `Share`.
 const LEFT: usize = 0;
 const PASSED: usize = 2;
 const STATE: usize = 7;
 
-/// `PORT_BUDGET`, `BUDGETS` and `SHARES`.
+/// The memory of `PORT_BUDGET`, `BUDGETS` and `SHARES`.
 pub struct GateTables {
-    /// The kernel gives each element of an array eight bytes.
+    /// Each element takes eight bytes, because the kernel pads array elements to that size.
     ports: SharedMemory,
     budgets: SharedMemory,
     shares: SharedMemory,
@@ -34,7 +34,7 @@ pub struct GateTables {
 }
 
 impl GateTables {
-    /// Maps the maps, which have the sizes that the name says.
+    /// Maps the three maps into memory. Their sizes follow from `name`.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -49,7 +49,7 @@ impl GateTables {
         })
     }
 
-    /// The numbers of all budgets that there may be.
+    /// The range of valid budget numbers.
     pub fn numbers(&self) -> std::ops::Range<usize> {
         1..self.lines
     }
@@ -58,7 +58,7 @@ impl GateTables {
         self.ports.words()[usize::from(port)].load(Ordering::Relaxed) as PortBudget
     }
 
-    /// One store: a packet sees the former entry or this one.
+    /// A single store, so a packet sees either the former entry or the new one.
     pub fn set_entry(&self, port: u16, entry: PortBudget) {
         self.ports.words()[usize::from(port)].store(u64::from(entry), Ordering::Release);
     }
@@ -78,7 +78,7 @@ impl GateTables {
     pub fn set_turn(&self, number: usize, turn: u64) {
         self.set(number, TURN, turn);
     }
-    /// Whether what is left of a pool is nothing, or less than a packet that came since its limit was set.
+    /// Whether a pool is empty, or held too little for a packet that came since its limit was set.
     pub fn is_used_up(&self, number: usize, pool: usize, side: usize) -> bool {
         let limit = self.get(number, LIMIT + account(pool, side));
         self.get(number, REFUSED_AT + account(pool, side)) == limit || self.spent(number, pool, side) >= limit
@@ -93,13 +93,13 @@ impl GateTables {
         self.set(number, REFUSED_AT + account(pool, side), limit);
     }
 
-    /// What passed through one side, in all months.
+    /// The bytes that passed on one side, in all months together.
     pub fn passed(&self, number: usize, side: usize) -> u64 {
         self.shares(number).fold(0, |sum, share| sum.wrapping_add(share[PASSED + side].load(Ordering::Acquire)))
     }
 
-    /// What was spent of a pool: what was taken, less what CPUs hold. Should one give something back meanwhile, it is more,
-    /// never less.
+    /// The bytes spent from a pool: those taken from it, less those that CPUs still hold as leases. If a CPU returns
+    /// bytes during the call, the result may be too high but never too low.
     pub fn spent(&self, number: usize, pool: usize, side: usize) -> u64 {
         let taken = self.budgets.words()[number * BUDGET_WORDS + TAKEN + account(pool, side)].load(Ordering::Acquire);
         let held = |share: &[AtomicU64]| {
@@ -120,7 +120,7 @@ impl GateTables {
 
     fn set(&self, number: usize, word: usize, value: u64) {
         let word = &self.budgets.words()[number * BUDGET_WORDS + word];
-        // What the CPUs share stays unshared where nothing changes.
+        // Without a change nothing is stored, so that the cache line stays shared between the CPUs.
         if word.load(Ordering::Relaxed) != value {
             word.store(value, Ordering::Release);
         }
@@ -129,7 +129,7 @@ impl GateTables {
 
 #[cfg(test)]
 impl GateTables {
-    /// Tables in our own memory.
+    /// Tables in ordinary memory instead of kernel maps.
     pub fn own(lines: usize, cpus: usize) -> Self {
         Self {
             ports: SharedMemory::own(PORTS),
@@ -144,7 +144,7 @@ impl GateTables {
         self.get(number, LIMIT + account(pool, side))
     }
 
-    /// What the kernel does when bytes pass on a CPU: they are taken exactly.
+    /// What the kernel does when bytes pass on a CPU, without leases.
     pub fn pass(&self, number: usize, cpu: usize, pool: usize, side: usize, bytes: u64) {
         let taken = &self.budgets.words()[number * BUDGET_WORDS + TAKEN + account(pool, side)];
         taken.fetch_add(bytes, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Budgets brought into tables in our own memory, beside a kernel that lets bytes pass and counts them.
+//! Applies budgets to tables in ordinary memory, next to a simulated kernel that counts packets and charges budgets.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use crate::ledger::reading::Moment;
 const START: u64 = 1_000_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 
-/// Ports with counters, of which some are led to budgets.
+/// Counted ports, some of which have budgets.
 #[derive(Default)]
 struct Ports(RefCell<BTreeMap<u16, Transferred>>);
 
@@ -45,7 +45,7 @@ impl Kernel {
         Self { tables: GateTables::own(4, 2), ports: Ports(RefCell::new(ports)), graces: Cell::new(0) }
     }
 
-    /// Lets bytes in, whether or not the port has a budget, which is charged then.
+    /// Counts incoming bytes on a port, and charges its budget if it has one.
     fn let_in(&self, port: u16, bytes: u64, pool: usize) {
         let number = budget_of(self.tables.entry(port)) as usize;
         if number != 0 {
@@ -58,7 +58,7 @@ impl Kernel {
         apply(&self.tables, budgets, &self.ports, now, &|| self.graces.set(self.graces.get() + 1))
     }
 
-    /// What the budget of a port may still transfer, in a pool.
+    /// What the port's budget may still transfer in a pool.
     fn left(&self, port: u16, pool: usize) -> u64 {
         let number = budget_of(self.tables.entry(port)) as usize;
         self.tables.limit(number, pool, 0).saturating_sub(self.tables.spent(number, pool, 0))
@@ -73,7 +73,7 @@ fn moment(seconds: u64) -> Moment {
     Moment { wall: wall(seconds.cast_signed()), boot_ns: START + seconds * SECOND }
 }
 
-/// A budget of both directions that is used up when the counters are at `limit`.
+/// A budget on both directions that is used up when the counters reach `limit`.
 fn budget(user: &str, ports: &[u16], limit: u64) -> UserBudget {
     let quota = Some(MonthlyQuota { limit: Limit::Both(limit), next: None });
     UserBudget { user: user.into(), ports: ports.iter().copied().collect(), quota, expires_at: None }
@@ -90,7 +90,7 @@ fn a_budget_is_what_is_left_of_it_and_others_are_not_touched() {
     assert_eq!(kernel.tables.entry(443), 0);
     assert_eq!(kernel.tables.limit(1, 0, 1), UNLIMITED);
     assert_eq!(kernel.graces.get(), 1);
-    // A successor finds all as it should be, whatever passed meanwhile.
+    // A successor that applies the same budget changes nothing, whatever passed meanwhile.
     kernel.let_in(8389, 150, 0);
     let before = kernel.tables.limit(1, 0, 0);
     kernel.apply(&[budget("acct", &[8388, 8389], 1_000)], moment(5)).unwrap();
@@ -117,7 +117,7 @@ fn a_user_is_refused_once_a_packet_did_not_fit_and_until_the_limit_grows() {
     kernel.apply(&[budget("acct", &[8388], 1_000)], moment(0)).unwrap();
     kernel.let_in(8388, 900, 0);
     assert!(!refuses(1));
-    // A packet of more than the 100 bytes that are left.
+    // A packet of more than the 100 bytes that are left did not fit.
     let number = budget_of(kernel.tables.entry(8388)) as usize;
     kernel.tables.set_refused_at(number, 0, 0, kernel.tables.limit(number, 0, 0));
     assert!(refuses(2));
@@ -134,7 +134,7 @@ fn new_counters_change_nothing_of_what_is_left() {
     let kernel = Kernel::new(&[8388]);
     kernel.apply(&[budget("acct", &[8388], 1_000)], moment(0)).unwrap();
     kernel.let_in(8388, 600, 0);
-    // A larger set: its counters begin at zero, and so does the limit that is made of them.
+    // A larger set: its counters start at zero, and the new limit is relative to them.
     kernel.ports.0.borrow_mut().insert(8388, Transferred::default());
     kernel.apply(&[budget("acct", &[8388], 400)], moment(1)).unwrap();
     assert_eq!(kernel.left(8388, 0), 400);
@@ -150,15 +150,15 @@ fn the_next_month_is_ready_before_it_comes_and_the_one_after_it_too() {
     kernel.apply(&[of_month(1_000, 100, 2_000)], moment(0)).unwrap();
     assert_eq!(kernel.tables.turn(1), START + 100 * SECOND);
     assert_eq!((kernel.left(8388, 0), kernel.left(8388, 1)), (1_000, 2_000));
-    // 400 bytes in the first month, 500 in the second, in which nobody was told of the turn.
+    // 400 bytes pass in the first month, and 500 in the second before the agent applied budgets again.
     kernel.let_in(8388, 400, 0);
     kernel.let_in(8388, 500, 1);
     assert_eq!(kernel.left(8388, 1), 1_500);
-    // The counters are at 900, of which 500 belong to the month of 2,000: it ends at 2,400.
+    // The counters are at 900, and 500 of those belong to the month with 2,000, so its limit is 2,400.
     kernel.apply(&[of_month(2_400, 200, 3_000)], moment(150)).unwrap();
     assert_eq!(kernel.tables.turn(1), (START + 200 * SECOND) | 1);
     assert_eq!((kernel.left(8388, 1), kernel.left(8388, 0)), (1_500, 3_000));
-    // Right after a turn CPUs may still spend the former pool: it is left alone.
+    // Right after a turn, CPUs may still be spending the former pool, so it is left alone.
     kernel.apply(&[of_month(5_400, 300, 9_999)], moment(200)).unwrap();
     assert_eq!(kernel.tables.turn(1), (START + 200 * SECOND) | 1);
     kernel.apply(&[of_month(5_400, 300, 9_999)], moment(202)).unwrap();
@@ -182,7 +182,7 @@ fn a_port_that_changes_hands_takes_its_counters_along() {
     let kernel = Kernel::new(&[8388, 8389]);
     kernel.apply(&[budget("one", &[8388, 8389], 1_000), budget("two", &[], 0)], moment(0)).unwrap();
     kernel.let_in(8389, 300, 0);
-    // The limits are those of the ports that each has now.
+    // Each limit applies to the ports that the user has now.
     kernel.apply(&[budget("one", &[8388], 1_000), budget("two", &[8389], 800)], moment(1)).unwrap();
     assert_ne!(kernel.tables.entry(8388), kernel.tables.entry(8389));
     assert_eq!((kernel.left(8388, 0), kernel.left(8389, 0)), (1_000, 500));
@@ -192,7 +192,7 @@ fn a_port_that_changes_hands_takes_its_counters_along() {
 fn a_budget_that_is_lifted_makes_room() {
     let kernel = Kernel::new(&[1, 2, 3, 4]);
     let all: Vec<UserBudget> = (1..=4).map(|port| budget(&format!("user-{port}"), &[port], 100)).collect();
-    // There is room for three.
+    // The table has room for three.
     let error = kernel.apply(&all, moment(0)).unwrap_err();
     assert_eq!(error.to_string(), "more users are limited than there is room for; not limited: user-4");
     assert_eq!((kernel.left(3, 0), kernel.tables.entry(4)), (100, 0));

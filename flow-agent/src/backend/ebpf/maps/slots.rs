@@ -1,14 +1,17 @@
-//! The life of a slot: pure plans of small steps, after each of which the agent may die.
+//! The life cycle of a slot: pure plans made of small steps, after each of which the agent may die.
 //!
-//! A slot is *free*, *active* for a port, or *draining*: no longer fed, its last bytes not sealed yet. Whoever comes
-//! after a dead agent learns from the owners in the kernel whose bytes lie where, so the order of the steps is what
-//! keeps everybody's bytes apart:
+//! A slot is *free*, *active* for a port, or *draining*: it gets no more packets, but its last bytes are not sealed
+//! yet. A successor of a dead agent learns from the owners stored in the kernel whose bytes each slot holds. So the
+//! order of the steps keeps one port's bytes from being given to another:
 //!
-//! - **add**: while the slot is still free: zero it, let every program that runs now end, see that it stayed zero. Then
-//!   own it, then route the port to it. Free cells may hold anything, so a death in between gives nobody another's bytes.
-//! - **drain**: own it as draining, route the port away, let every program that runs now end. From then on it stands.
-//! - **release**: own it as free.
-//! - **add again while draining**: own it as active, route the port to it; it goes on from where it stood.
+//! - **add**: while the slot is still free, zero it, wait until all running programs have ended, and verify that it
+//!   stayed zero. Then write its owner, then route the port to it. The cells of a free slot may hold anything, so an
+//!   agent that dies in between gives nobody the bytes of another port.
+//! - **drain**: write its owner as draining, route the port away, and wait until all running programs have ended. From
+//!   then on the slot does not change.
+//! - **release**: write its owner as free.
+//! - **add again while draining**: write its owner as active and route the port to it. It continues from its last
+//!   value.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,18 +19,18 @@ use flow_common::wire::{OTHER_PORTS, SLOT_ACTIVE, SLOT_DRAINING, SLOT_FREE, Slot
 
 use crate::backend::BackendError;
 
-/// One step. Each is done by one store, or may be done again.
+/// One step. Each step is a single store or can safely be repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotStep {
-    /// Says in the kernel who owns the slot.
+    /// Stores in the kernel who owns the slot.
     Own { slot: u16, owner: Occupant },
-    /// Lets packets of the port count in the slot; slot 0 is that of all ports that nobody watches.
+    /// Routes packets of the port to the slot. Slot 0 counts all ports that nobody watches.
     Route { port: u16, slot: u16 },
     /// Zeroes the slot's cells.
     Zero { slot: u16 },
-    /// Waits until every program that runs now has ended.
+    /// Waits until every program that is running now has ended.
     Grace,
-    /// Sees that the slot's cells are zero still.
+    /// Verifies that the slot's cells are still zero.
     VerifyZero { slot: u16 },
 }
 
@@ -40,7 +43,7 @@ pub enum Occupant {
 }
 
 impl Occupant {
-    /// The port whose bytes lie in the slot.
+    /// The port whose bytes the slot holds.
     pub fn port(self) -> Option<u16> {
         match self {
             Self::Free => None,
@@ -48,7 +51,7 @@ impl Occupant {
         }
     }
 
-    /// As it lies in the map; `None` for what no release wrote.
+    /// Decodes the map's representation. `None` if no release writes such a value.
     pub fn from_wire(owner: SlotOwner) -> Option<Self> {
         match owner.state {
             SLOT_FREE => Some(Self::Free),
@@ -58,7 +61,7 @@ impl Occupant {
         }
     }
 
-    /// As it lies in the map.
+    /// Encodes the owner as it is stored in the map.
     pub fn to_wire(self) -> SlotOwner {
         let (port, state) = match self {
             Self::Free => (0, SLOT_FREE),
@@ -69,15 +72,14 @@ impl Occupant {
     }
 }
 
-/// The owners of all slots, as they lie in the kernel; index 0 is slot 1.
+/// The owners of all slots as stored in the kernel. Index 0 is slot 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotOwners(Vec<Occupant>);
 
 impl SlotOwners {
-    /// Takes the owners of slot 1 and on.
+    /// Takes the owners of slot 1 and up.
     ///
-    /// # Errors
-    /// Says what is wrong when a port owns two slots.
+    /// # Errors Says what is wrong if a port owns two slots.
     pub fn new(owners: Vec<Occupant>) -> Result<Self, String> {
         let mut seen = BTreeSet::new();
         match owners.iter().filter_map(|owner| owner.port()).find(|port| !seen.insert(*port)) {
@@ -86,27 +88,26 @@ impl SlotOwners {
         }
     }
 
-    /// Every owned slot and its owner.
+    /// Every slot that is not free, with its owner.
     pub fn owned(&self) -> impl Iterator<Item = (u16, Occupant)> {
         self.all().filter(|(_, owner)| *owner != Occupant::Free)
     }
 
-    /// The ports that count.
+    /// The ports that are being counted.
     pub fn active(&self) -> BTreeSet<u16> {
         self.0.iter().filter_map(|owner| if let Occupant::Active(port) = owner { Some(*port) } else { None }).collect()
     }
 
-    /// Whether `ports` can be counted beside what is owned already.
+    /// Whether there are free slots for those of `ports` that do not own one yet.
     pub fn have_room_for(&self, ports: &BTreeSet<u16>) -> bool {
         let free = self.0.iter().filter(|owner| **owner == Occupant::Free).count();
         let by_port = self.by_port();
         ports.iter().filter(|port| !by_port.contains_key(port)).count() <= free
     }
 
-    /// Counts `ports`: those that drain go on, those that count already stay as they are.
+    /// Plans to count `ports`. Draining ports become active again, and ports that are already counted stay as they are.
     ///
-    /// # Errors
-    /// [`BackendError::Full`] when there are too few free slots: no step was planned.
+    /// # Errors [`BackendError::Full`] if there are too few free slots. No step is planned then.
     pub fn plan_add(&self, ports: &BTreeSet<u16>) -> Result<Vec<SlotStep>, BackendError> {
         let by_port = self.by_port();
         let mut steps = Vec::new();
@@ -133,7 +134,7 @@ impl SlotOwners {
         Ok(steps)
     }
 
-    /// Stops counting `ports`.
+    /// Plans to stop counting `ports`.
     pub fn plan_drain(&self, ports: &BTreeSet<u16>) -> Vec<SlotStep> {
         let mut steps: Vec<SlotStep> = self
             .owned()
@@ -151,7 +152,7 @@ impl SlotOwners {
         steps
     }
 
-    /// Forgets `ports`, which drain.
+    /// Plans to free the slots of those `ports` that are draining.
     pub fn plan_release(&self, ports: &BTreeSet<u16>) -> Vec<SlotStep> {
         self.owned()
             .filter_map(|(slot, owner)| match owner {
@@ -163,8 +164,8 @@ impl SlotOwners {
             .collect()
     }
 
-    /// Ends what a dead predecessor had begun: the owners are right, the routes follow them. `routes` are the ports
-    /// that are routed to any slot but 0.
+    /// Plans to finish what a dead predecessor had begun. The owners are taken as correct, and the routes are made to
+    /// match. `routes` holds the ports that are routed to a slot other than 0.
     pub fn plan_recovery(&self, routes: &BTreeMap<u16, u16>) -> Vec<SlotStep> {
         let active: BTreeMap<u16, u16> = self
             .owned()
@@ -176,7 +177,7 @@ impl SlotOwners {
         let astray = routes.iter().filter(|(port, slot)| active.get(port) != Some(slot));
         let mut steps: Vec<SlotStep> =
             astray.map(|(port, _)| SlotStep::Route { port: *port, slot: OTHER_PORTS }).collect();
-        // The predecessor may have died before its grace was over.
+        // The predecessor may have died before it had waited long enough.
         if !steps.is_empty() || self.owned().any(|(_, owner)| matches!(owner, Occupant::Draining(_))) {
             steps.push(SlotStep::Grace);
         }

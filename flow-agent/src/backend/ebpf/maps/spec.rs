@@ -1,4 +1,4 @@
-//! EDGE kernel: what the maps of a set are, and whether those that are pinned are that.
+//! EDGE kernel: the expected layout of a set's maps, and whether pinned maps match it.
 
 use std::path::Path;
 
@@ -14,14 +14,14 @@ pub const PORT_SLOT: &str = "PORT_SLOT";
 pub const CELLS: &str = "CELLS";
 pub const SLOT_OWNER: &str = "SLOT_OWNER";
 pub const FRAGMENTS: &str = "FRAGMENTS";
-/// What was refused, by slot: part of a set since users were limited.
+/// What was refused, by slot. Only sets made for limited users have this map.
 pub const REFUSED: &str = "REFUSED";
-/// The names of those that every set has.
+/// The names of the maps that every set has.
 pub const ALL: [&str; 4] = [PORT_SLOT, CELLS, SLOT_OWNER, FRAGMENTS];
 
 const BPF_F_MMAPABLE: u32 = 0x400;
 
-/// What a map of a set must be.
+/// The properties that a map must have.
 pub struct ExpectedMap {
     pub name: &'static str,
     map_type: MapType,
@@ -31,7 +31,7 @@ pub struct ExpectedMap {
     flags: u32,
 }
 
-/// The maps of a set with this name.
+/// The maps that belong to a set with this name.
 pub fn expected_maps(name: &MapSetName) -> [ExpectedMap; 4] {
     [
         array(PORT_SLOT, size_of::<PortSlots>(), 1),
@@ -48,26 +48,25 @@ pub fn expected_maps(name: &MapSetName) -> [ExpectedMap; 4] {
     ]
 }
 
-/// The map of what was refused.
+/// The map of refused bytes and packets.
 pub fn expected_refused(name: &MapSetName) -> ExpectedMap {
     array(REFUSED, size_of::<Refused>(), name.slots + 1)
 }
 
-/// A map that is mapped into memory.
+/// An array that can be mapped into memory.
 pub fn array(name: &'static str, value_bytes: usize, max_entries: u32) -> ExpectedMap {
     let (map_type, key_bytes) = (MapType::Array, size_of::<u32>());
     ExpectedMap { name, map_type, key_bytes, value_bytes, max_entries, flags: BPF_F_MMAPABLE }
 }
 
 impl ExpectedMap {
-    /// Looks at a pinned map before anything is done with it.
+    /// Checks a pinned map before it is used.
     ///
-    /// # Errors
-    /// [`BackendError::PinnedMap`] with the first thing that is not as it should be.
+    /// # Errors [`BackendError::PinnedMap`] with the first property that is wrong.
     pub fn verify(&self, pin: &Path) -> Result<(), BackendError> {
         let load = |source| BackendError::Load { what: format!("pinned map {}", self.name), source };
         let info = MapInfo::from_pin(pin).map_err(|source| load(Box::new(source)))?;
-        // A kind that aya does not know is certainly none of ours.
+        // A type that aya does not know is certainly not ours.
         let found_type = info.map_type().map_or(u64::MAX, |map_type| map_type as u64);
         let facts = [
             ("type", found_type, self.map_type as u64),
@@ -85,10 +84,9 @@ impl ExpectedMap {
     }
 }
 
-/// Whether all maps of a set are pinned; a start that died may have left some only.
+/// Whether all maps of a set are pinned. A start that died halfway may have pinned only some of them.
 ///
-/// # Errors
-/// When it cannot be looked.
+/// # Errors When the pins cannot be looked at.
 pub fn is_complete(found: &FoundSet) -> Result<bool, BackendError> {
     for map in expected_maps(&found.name) {
         if !bpffs::exists(&found.path.join(map.name))? {

@@ -1,4 +1,4 @@
-//! The three maps as memory: read and written with relaxed atomics, no system call.
+//! The maps of a set as memory, read and written with relaxed atomics and without system calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
@@ -15,24 +15,24 @@ use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Flow, Others};
 use crate::ledger::limits::budget::Transferred;
 
-/// 64-bit words in a line.
+/// The number of 64-bit words in a line.
 const LINE_WORDS: usize = size_of::<Line>() / size_of::<u64>();
 
-/// 64-bit words of what was refused of a slot.
+/// The number of 64-bit words that record what a slot refused.
 const REFUSED_WORDS: usize = size_of::<Refused>() / size_of::<u64>();
 
-/// `PORT_SLOT`, `SLOT_OWNER` and `CELLS` of one set.
+/// The memory of `PORT_SLOT`, `SLOT_OWNER` and `CELLS` of one set.
 pub struct MapTables {
     routes: SharedMemory,
     owners: SharedMemory,
     cells: SharedMemory,
-    /// What was refused, by slot; only since there were budgets.
+    /// What was refused, by slot. Present only in sets made for limited users.
     refused: Option<SharedMemory>,
     cpus: usize,
     lines: usize,
 }
 
-/// Shared memory: a map of the kernel's, or, in tests, our own.
+/// Memory that is shared with the kernel; in tests, ordinary memory.
 pub enum SharedMemory {
     Map(MmapRaw),
     #[cfg(test)]
@@ -40,10 +40,9 @@ pub enum SharedMemory {
 }
 
 impl MapTables {
-    /// Maps the three maps, which were verified to have these sizes and the flag for it.
+    /// Maps the three maps. The caller has verified their sizes, and that they can be mapped.
     ///
-    /// # Errors
-    /// When the kernel refuses.
+    /// # Errors When the kernel refuses.
     pub fn map(routes: impl AsFd, owners: impl AsFd, cells: impl AsFd, cpus: u32, lines: u32) -> std::io::Result<Self> {
         let (cpus, lines) = (cpus as usize, lines as usize);
         let slots = lines - wire::lines_for(0) as usize;
@@ -57,21 +56,20 @@ impl MapTables {
         })
     }
 
-    /// Maps the map of what was refused, which was verified as well.
+    /// Maps the map of what was refused, which the caller has verified as well.
     ///
-    /// # Errors
-    /// When the kernel refuses.
+    /// # Errors When the kernel refuses.
     pub fn map_refused(&mut self, refused: impl AsFd) -> std::io::Result<()> {
         self.refused = Some(SharedMemory::map(&refused, (self.slots() + 1) * size_of::<Refused>())?);
         Ok(())
     }
 
-    /// Whether there is a map of what was refused.
+    /// Whether the set has a map of what was refused.
     pub fn has_refused(&self) -> bool {
         self.refused.is_some()
     }
 
-    /// What was refused of the ports, as far as it is not zero.
+    /// What was refused, by port, where it is not zero.
     pub fn refused(&self) -> Blocked {
         let Some(refused) = &self.refused else { return Blocked::default() };
         let (refused, _) = refused.words().as_chunks::<REFUSED_WORDS>();
@@ -84,16 +82,15 @@ impl MapTables {
         self.owned().filter_map(of_port).collect()
     }
 
-    /// The bytes of some slots, in both protocols.
+    /// The sum of the bytes of some slots, TCP and UDP together.
     pub fn transferred(&self, slots: &[u16]) -> Transferred {
         let sums = slots.iter().map(|slot| Counters::from_array(self.sum(usize::from(*slot)))).collect::<Vec<_>>();
         Transferred::sum(&sums)
     }
 
-    /// Who owns which slot.
+    /// The owner of every slot.
     ///
-    /// # Errors
-    /// Says what is wrong when the table contradicts itself.
+    /// # Errors Says what is wrong if the table contradicts itself.
     pub fn owners(&self) -> Result<SlotOwners, String> {
         let words = &self.owners.words()[1..=self.slots()];
         let owners = (1..).zip(words).map(|(slot, word)| {
@@ -103,8 +100,8 @@ impl MapTables {
         SlotOwners::new(owners.collect::<Result<_, _>>()?)
     }
 
-    /// Every slot that holds a port's bytes, and its owner. Cheaper than [`MapTables::owners`]: the table was found to be
-    /// sound when it was taken up, and is written by us alone.
+    /// Every slot that holds a port's bytes, and its owner. Cheaper than [`MapTables::owners`], because the table was
+    /// validated when this agent took it over, and nobody else writes it.
     pub fn owned(&self) -> impl Iterator<Item = (u16, Occupant)> {
         let words = &self.owners.words()[1..=self.slots()];
         (1..).zip(words).filter_map(|(slot, word)| {
@@ -113,17 +110,17 @@ impl MapTables {
         })
     }
 
-    /// The ports that are routed to a slot of their own, and to which.
+    /// The ports that are routed to a slot of their own, with that slot.
     pub fn routes(&self) -> BTreeMap<u16, u16> {
         let routes = self.route_table().iter().map(|slot| slot.load(Ordering::Relaxed));
         (0..=u16::MAX).zip(routes).filter(|(_, slot)| *slot != OTHER_PORTS).collect()
     }
 
-    /// The eight numbers of every port, and which ports drain.
+    /// The eight counters of every port, and the set of draining ports.
     ///
-    /// One plain loop, for what a compiler makes of it: what does not change from slot to slot is looked up once, and the
-    /// sums stay in registers until they are where they belong. A step that hands them on by value costs three times as
-    /// much, for the copy waits until they are in memory.
+    /// This is one plain loop because it compiles well: loop-invariant values are looked up once, and the sums stay in
+    /// registers until they are stored in their final place. Passing them on by value costs three times as much,
+    /// because the copy has to wait until they are in memory.
     pub fn read(&self) -> (Vec<(u16, Counters)>, BTreeSet<u16>) {
         let (lines, _) = self.cells.words().as_chunks::<LINE_WORDS>();
         let (first, others) = lines.split_at(self.lines);
@@ -150,7 +147,7 @@ impl MapTables {
         (ports, draining)
     }
 
-    /// What belonged to no watched port.
+    /// Everything that belongs to no watched port.
     pub fn others(&self) -> Others {
         let reserved = |reserved| {
             let lines = u32::try_from(self.lines).expect("lines are at most 65,536");
@@ -166,10 +163,9 @@ impl MapTables {
         }
     }
 
-    /// Does the steps, in order.
+    /// Executes the steps in order.
     ///
-    /// # Errors
-    /// [`BackendError::SlotInUse`] when a slot that was zeroed does not stay zero.
+    /// # Errors [`BackendError::SlotInUse`] if a slot that was zeroed does not stay zero.
     pub fn apply(&self, steps: &[SlotStep], grace: &dyn Fn()) -> Result<(), BackendError> {
         for step in steps {
             match *step {
@@ -206,12 +202,12 @@ impl MapTables {
         self.sum(usize::from(slot)) == [0; LINE_WORDS]
     }
 
-    /// How many slots there are.
+    /// The number of slots.
     pub fn slots(&self) -> usize {
         self.lines - wire::lines_for(0) as usize
     }
 
-    /// Sums a line over the CPUs. 2^64 bytes take a 400 Gbit/s link eleven years: a sum that wraps is not a sum.
+    /// Sums a line over all CPUs. At 400 Gbit/s 2^64 bytes take eleven years, so wrapping is not a concern.
     fn sum(&self, line: usize) -> [u64; LINE_WORDS] {
         let mut sum = [0_u64; LINE_WORDS];
         for cpu in 0..self.cpus {
@@ -228,8 +224,8 @@ impl MapTables {
 
     fn route_table(&self) -> &[AtomicU16] {
         let words = self.routes.words();
-        // SAFETY: the memory is that of `words`, four 16-bit cells for each 64-bit one and aligned for them. It is
-        // shared with the kernel, which only reads it, and is accessed by nobody here except through these cells.
+        // SAFETY: the memory is that of `words`, with four 16-bit cells per 64-bit word, suitably aligned. It is shared
+        // with the kernel, which only reads it, and this process accesses it only through these cells.
         unsafe { std::slice::from_raw_parts(words.as_ptr().cast::<AtomicU16>(), PORTS) }
     }
 }
@@ -247,7 +243,7 @@ impl SharedMemory {
     pub fn words(&self) -> &[AtomicU64] {
         match self {
             // SAFETY: the mapping is readable and writable, page-aligned, `len()` bytes long, and lives as long as
-            // `self`; the kernel changes it at any time, which is what atomics are for.
+            // `self`. The kernel may change it at any time, hence the atomics.
             Self::Map(map) => unsafe {
                 std::slice::from_raw_parts(map.as_mut_ptr().cast::<AtomicU64>(), map.len() / size_of::<u64>())
             },
@@ -257,7 +253,7 @@ impl SharedMemory {
     }
 }
 
-/// A reserved line holds only an in and an out.
+/// Adds up a line that has only two directions and no protocols: fields of both protocols are summed.
 fn flow(
     [in_bytes, in_packets, out_bytes, out_packets, udp_in_bytes, udp_in_packets, udp_out_bytes, udp_out_packets]: [u64; LINE_WORDS],
 ) -> Flow {
@@ -269,7 +265,7 @@ fn flow(
     }
 }
 
-/// As the eight bytes lie in the map, so that one store changes them all.
+/// The eight bytes of the entry as one word, so that a single store changes them all.
 fn pack(owner: SlotOwner) -> u64 {
     let mut bytes = [0; 8];
     bytes[..2].copy_from_slice(&owner.port.to_ne_bytes());
@@ -284,12 +280,12 @@ fn unpack(word: u64) -> SlotOwner {
 
 #[cfg(test)]
 impl MapTables {
-    /// The eight numbers of a slot.
+    /// The eight counters of a slot.
     pub(super) fn counters(&self, slot: u16) -> Counters {
         Counters::from_array(self.sum(usize::from(slot)))
     }
 
-    /// Tables in our own memory.
+    /// Tables in ordinary memory instead of kernel maps.
     pub(super) fn own(cpus: usize, slots: usize) -> Self {
         let words = SharedMemory::own;
         let lines = slots + wire::lines_for(0) as usize;
@@ -303,7 +299,7 @@ impl MapTables {
         }
     }
 
-    /// What a program does on `cpu`: looks up the slot now, and adds when the result is called.
+    /// What a program does on `cpu`: it looks up the slot now, and adds to it when the returned function is called.
     pub(super) fn packet(&self, cpu: usize, port: u16, bytes: u64) -> impl FnOnce() + '_ {
         let slot = usize::from(self.route_table()[usize::from(port)].load(Ordering::Relaxed));
         move || {

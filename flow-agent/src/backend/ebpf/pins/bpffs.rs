@@ -1,4 +1,4 @@
-//! EDGE files: bpffs, and the directories in it that are ours and nobody else's.
+//! EDGE files: bpffs and our directories in it, to which nobody else may have access.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs::{self, DirBuilder, Metadata};
@@ -16,13 +16,13 @@ use super::layout::{CLSACT, GateName, LINKS, LinkName, MapSetName, Newer, ROOT, 
 use super::object;
 use crate::backend::BackendError;
 
-/// What the name of a set begins with while it is removed.
+/// The prefix of a set's directory while it is being removed.
 const GONE: &str = "gone-";
 
-/// include/uapi/linux/magic.h
+/// The magic number of bpffs, from include/uapi/linux/magic.h.
 const BPF_FS_MAGIC: FsWord = 0xcafe_4a11;
 
-/// Makes sure that bpffs is there: mounts it, for root alone, where it is not. `Err` says why there is none.
+/// Mounts bpffs at `path`, accessible to root only, unless it is mounted already. The error says why that failed.
 pub fn mount_bpffs(path: &Path) -> Result<(), BackendError> {
     if is_bpffs(path) {
         return Ok(());
@@ -39,26 +39,25 @@ fn is_bpffs(path: &Path) -> bool {
     statfs(path).is_ok_and(|stat| stat.f_type == BPF_FS_MAGIC)
 }
 
-/// One pin or directory of ours, as it was when we made it or took it up.
+/// A pin or directory of ours, as it was when we made it or took it over.
 #[derive(Clone, Debug)]
 pub struct Pin {
     pub path: PathBuf,
-    /// Device and inode.
+    /// Device and inode numbers.
     file: (u64, u64),
 }
 
 impl Pin {
     /// Remembers what is at `path`.
     ///
-    /// # Errors
-    /// When there is nothing, or it cannot be looked at.
+    /// # Errors When there is nothing, or when it cannot be examined.
     pub fn at(path: PathBuf) -> Result<Self, BackendError> {
         let metadata = metadata(&path)?;
         Ok(Self { file: (metadata.dev(), metadata.ino()), path })
     }
 
-    /// Pins `object` (a map or a link) at `path`, in the place of whatever is there: the directory is ours alone, so it can
-    /// only be an older pin of the same object.
+    /// Pins `object` (a map or a link) at `path` and replaces whatever is there. Only we have access to the directory,
+    /// so that can only be an older pin of the same object.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -72,7 +71,7 @@ impl Pin {
         Self::at(path)
     }
 
-    /// Whether it is still there, and still the same.
+    /// Whether it is still there, and still the same file.
     pub fn is_intact(&self) -> bool {
         fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.file)
     }
@@ -89,7 +88,7 @@ pub struct Pins {
 pub struct FoundSet {
     pub name: MapSetName,
     pub path: PathBuf,
-    /// A bucket of it was sealed.
+    /// Whether a bucket of this set has been sealed.
     pub sealed: bool,
 }
 
@@ -105,15 +104,15 @@ pub struct FoundGate {
 pub struct FoundLink {
     pub name: LinkName,
     pub path: PathBuf,
-    /// A pinned TCX link; else a directory that stands for a filter.
+    /// Whether this is a pinned TCX link. Otherwise it is a directory that represents a filter.
     pub is_tcx: bool,
 }
 
 impl Pins {
-    /// The directories of `instance`, made where they are missing.
+    /// Opens the directories of `instance` and creates those that are missing.
     ///
-    /// # Errors
-    /// [`BackendError::Untrusted`] when one of them is a symlink, somebody else's, or open to others.
+    /// # Errors [`BackendError::Untrusted`] if one of them is a symlink, belongs to another user, or is accessible to
+    /// others.
     pub fn open(bpffs: &Path, instance: &str) -> Result<Self, BackendError> {
         check_parent(bpffs)?;
         let top = bpffs.join(ROOT);
@@ -124,10 +123,9 @@ impl Pins {
         Ok(Self { root })
     }
 
-    /// The directories of `instance`, if there are any.
+    /// Opens the directories of `instance`, if there are any.
     ///
-    /// # Errors
-    /// As [`Pins::open`].
+    /// # Errors Like [`Pins::open`].
     pub fn existing(bpffs: &Path, instance: &str) -> Result<Option<Self>, BackendError> {
         let top = bpffs.join(ROOT);
         let root = top.join(instance);
@@ -142,8 +140,8 @@ impl Pins {
 
     /// All sets of this instance.
     ///
-    /// # Errors
-    /// [`BackendError::NewerLayout`] when a newer release made one; [`BackendError::Untrusted`] for one that is not ours.
+    /// # Errors [`BackendError::NewerLayout`] if a newer release made one; [`BackendError::Untrusted`] for entries that
+    /// we did not make.
     pub fn sets(&self) -> Result<Vec<FoundSet>, BackendError> {
         let mut sets = Vec::new();
         for (entry, path) in entries(&self.root)? {
@@ -175,8 +173,7 @@ impl Pins {
 
     /// The gate of this instance, if users are limited.
     ///
-    /// # Errors
-    /// When the directory cannot be read, or the gate's is not to be trusted.
+    /// # Errors When the directory cannot be read, or when the gate's directory is not safe to use.
     pub fn gate(&self) -> Result<Option<FoundGate>, BackendError> {
         for (entry, path) in entries(&self.root)? {
             if let Some(Ok(name)) = GateName::parse(&entry) {
@@ -187,12 +184,12 @@ impl Pins {
         Ok(None)
     }
 
-    /// Where the pins of a gate lie.
+    /// The directory of a gate's pins.
     pub fn gate_path(&self, name: &GateName) -> PathBuf {
         self.root.join(name.to_string())
     }
 
-    /// Removes what is left of sets whose removal a predecessor did not live to end.
+    /// Finishes removing sets whose removal a predecessor began and did not live to finish.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -209,8 +206,8 @@ impl Pins {
         self.links_where(|_| true)
     }
 
-    /// The attachments of this instance whose name `wanted` accepts. Only those are looked at, so that a search for each of
-    /// a thousand devices does not look at all attachments a thousand times.
+    /// The attachments of this instance whose names `wanted` accepts. Only those are examined, so that a search for
+    /// each of a thousand devices does not examine all attachments a thousand times.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -229,22 +226,22 @@ impl Pins {
         Ok(links)
     }
 
-    /// Where the set's pins lie.
+    /// The directory of a set's pins.
     pub fn set_path(&self, name: &MapSetName) -> PathBuf {
         self.root.join(name.to_string())
     }
 
-    /// Where the pin of an attachment lies.
+    /// The path of an attachment's pin.
     pub fn link_path(&self, name: &LinkName) -> PathBuf {
         self.root.join(LINKS).join(name.to_string())
     }
 
-    /// Where it is written that the qdisc of a device was made by us.
+    /// The directory that records that we made the qdisc of a device.
     pub fn clsact_path(&self, netns: u64, index: u32) -> PathBuf {
         self.root.join(CLSACT).join(format!("{netns}-{index}"))
     }
 
-    /// The devices (network namespace, index) whose qdisc was made by us.
+    /// The devices (network namespace, index) whose qdisc we made.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -260,14 +257,14 @@ impl Pins {
         Ok(entries(&directory)?.iter().filter_map(|(entry, _)| parse(entry)).collect())
     }
 
-    /// Removes the directories of this instance that are empty.
+    /// Removes this instance's directories if they are empty.
     pub fn remove_if_empty(&self) {
         for directory in [self.root.join(LINKS), self.root.join(CLSACT), self.root.clone()] {
             if fs::remove_dir(&directory).is_err() {
                 return;
             }
         }
-        // Fails while other instances have theirs there.
+        // This fails while other instances have directories there.
         if let Some(top) = self.root.parent()
             && fs::remove_dir(top).is_ok()
         {
@@ -276,7 +273,7 @@ impl Pins {
     }
 }
 
-/// The instances that have pins, whoever they belong to.
+/// All instances that have pins, including those of other users.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -288,10 +285,10 @@ pub fn instances(bpffs: &Path) -> Result<Vec<String>, BackendError> {
     Ok(entries(&top)?.into_iter().map(|(entry, _)| entry).collect())
 }
 
-/// Makes a directory for ourselves alone, unless it is there and is that already.
+/// Creates a directory that only we can access, or checks that an existing one is such a directory.
 ///
-/// # Errors
-/// [`BackendError::Untrusted`] when it is there and is a symlink, somebody else's, or open to others.
+/// # Errors [`BackendError::Untrusted`] if it exists and is a symlink, belongs to another user, or is accessible to
+/// others.
 pub fn ensure_directory(path: &Path) -> Result<(), BackendError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(()),
@@ -300,12 +297,12 @@ pub fn ensure_directory(path: &Path) -> Result<(), BackendError> {
     }
 }
 
-/// Removes a set's pins: all of them, or, should we die in between, none that the next start would take for a set.
+/// Removes a set's pins. If we die halfway, the remaining pins have a name that the next start does not take for a set.
 ///
 /// # Errors
 /// When the kernel refuses.
 pub fn remove_set(path: &Path) -> Result<(), BackendError> {
-    // Somebody may have removed it, or have unmounted bpffs.
+    // Somebody may have removed it or unmounted bpffs.
     if !exists(path)? {
         return Ok(());
     }
@@ -319,7 +316,7 @@ pub fn remove_set(path: &Path) -> Result<(), BackendError> {
     remove_directory(&gone)
 }
 
-/// Removes a directory of ours and what lies in it, one level deep.
+/// Removes one of our directories and the entries in it, which are one level deep.
 fn remove_directory(path: &Path) -> Result<(), BackendError> {
     for (_, entry) in entries(path)? {
         remove(&entry)?;
@@ -327,7 +324,7 @@ fn remove_directory(path: &Path) -> Result<(), BackendError> {
     remove(path)
 }
 
-/// Removes a pin or an empty directory; one that is gone is removed.
+/// Removes a pin or an empty directory. It is not an error if it is gone already.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -345,10 +342,9 @@ pub fn remove(path: &Path) -> Result<(), BackendError> {
     }
 }
 
-/// Whether there is anything under this name, a symlink too.
+/// Whether anything has this name, including a dangling symlink.
 ///
-/// # Errors
-/// When it cannot be looked.
+/// # Errors When the path cannot be examined.
 pub fn exists(path: &Path) -> Result<bool, BackendError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -357,7 +353,7 @@ pub fn exists(path: &Path) -> Result<bool, BackendError> {
     }
 }
 
-/// Others may make their own entries where we make ours, but must not be able to move ours away.
+/// Checks that others cannot move our entries away. They may make entries of their own beside ours.
 fn check_parent(bpffs: &Path) -> Result<(), BackendError> {
     let mode = metadata(bpffs)?.mode();
     if mode & 0o022 != 0 && mode & 0o1000 == 0 {

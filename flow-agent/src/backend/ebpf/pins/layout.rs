@@ -1,16 +1,16 @@
-//! PURE: what a set of counters is called, how large it is, and what its pins are called.
+//! PURE: names and sizes of sets of counters, and the names of all pins.
 //!
 //! ```text
 //! <bpffs>/flow-agent/<instance>/
-//!   v1-ip-s64-c2-9f86d081884c7d65/   a set: layout version, mode, slots, CPUs, and the id of the maps' life
-//!     PORT_SLOT CELLS SLOT_OWNER FRAGMENTS, and REFUSED once there were budgets
-//!     sealed/                        a bucket of it was sealed
+//!   v1-ip-s64-c2-9f86d081884c7d65/   a set: layout version, mode, slots, CPUs, and a random id
+//!     PORT_SLOT CELLS SLOT_OWNER FRAGMENTS, and REFUSED in sets made for limited users
+//!     sealed/                        present once a bucket of the set has been sealed
 //!   limits-v1-b1024-c2/              the gate: layout version, budgets, CPUs
 //!     PORT_BUDGET BUDGETS SHARES
-//!   links/<netns>-<index>-in-<name>  what is attached: a pinned TCX link, or a directory that stands for a filter
-//!   clsact/<netns>-<index>/          the qdisc there was made by us
+//!   links/<netns>-<index>-in-<name>  an attachment: a pinned TCX link, or a directory that represents a filter
+//!   clsact/<netns>-<index>/          records that we made the qdisc of this device
 //! ```
-//! bpffs takes no dots in names, which interfaces may have: a byte that is not `[A-Za-z0-9_]` is written as `=XX`.
+//! bpffs allows no dots in names, but interface names may have them: a byte outside `[A-Za-z0-9_]` is written as `=XX`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,42 +21,42 @@ use crate::backend::netlink::Direction;
 use crate::backend::{BackendError, Cause};
 use crate::ledger::record::CountMode;
 
-/// Directory below bpffs.
+/// The directory of all instances, below bpffs.
 pub const ROOT: &str = "flow-agent";
-/// Directory of what is attached.
+/// The directory of attachments.
 pub const LINKS: &str = "links";
-/// Directory of the qdiscs that were made by us.
+/// The directory of records about qdiscs that we made.
 pub const CLSACT: &str = "clsact";
-/// Directory in a set that says that a bucket of it was sealed.
+/// The directory in a set whose presence says that a bucket of the set has been sealed.
 pub const SEALED: &str = "sealed";
 
-/// Fewest slots: a few more ports need no new set.
+/// The smallest number of slots, so that a few more ports do not need a new set.
 const MIN_SLOTS: u32 = 64;
 
-/// What a set of counters is, and which one.
+/// The properties and the identity of a set of counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapSetName {
     pub count: CountMode,
     pub slots: u32,
-    /// Possible CPUs.
+    /// The number of possible CPUs.
     pub cpus: u32,
-    /// Random; one life of one set of maps.
+    /// A random id, new for every set of maps.
     pub id: String,
 }
 
-/// A set that a newer release made.
+/// A set or gate made by a newer release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Newer {
     pub layout: u32,
 }
 
 impl MapSetName {
-    /// Lines that each CPU has.
+    /// The number of lines for each CPU.
     pub fn lines(&self) -> u32 {
         wire::lines_for(self.slots)
     }
 
-    /// Reads a directory's name; `None` when it is no set of any release.
+    /// Parses a directory's name. `None` if it is not a set of any release.
     pub fn parse(text: &str) -> Option<Result<Self, Newer>> {
         let (version, rest) = text.strip_prefix('v')?.split_once('-')?;
         let layout: u32 = version.parse().ok()?;
@@ -92,10 +92,9 @@ fn number(text: &str, prefix: char) -> Option<u32> {
     text.strip_prefix(prefix).and_then(|digits| u32::from_str(digits).ok())
 }
 
-/// How many slots a new set for `ports` ports has: a quarter more than the ports, 64 at least, `max_ports` at most.
+/// The number of slots in a new set for `ports` ports: a quarter more than the ports, at least 64, at most `max_ports`.
 ///
-/// # Errors
-/// [`BackendError::TooManyPorts`] beyond `max_ports`.
+/// # Errors [`BackendError::TooManyPorts`] if there are more than `max_ports`.
 pub fn slots_for(ports: usize, max_ports: u32) -> Result<u32, BackendError> {
     let max_ports = max_ports.min(wire::MAX_SLOTS);
     match u32::try_from(ports) {
@@ -106,29 +105,29 @@ pub fn slots_for(ports: usize, max_ports: u32) -> Result<u32, BackendError> {
     }
 }
 
-/// The maps of the gate as their directory is called.
+/// The size of the gate's maps, as given in the name of their directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GateName {
-    /// Budgets that there may be, and one more: no budget has the number 0.
+    /// One more than the number of budgets, because no budget has the number 0.
     pub lines: u32,
-    /// Possible CPUs.
+    /// The number of possible CPUs.
     pub cpus: u32,
 }
 
-/// What the directory of a gate begins with.
+/// The prefix of a gate's directory.
 const GATE: &str = "limits-v";
 
-/// Fewest budgets that a gate has room for: a few more users need no new one.
+/// The smallest number of budgets that a gate has room for, so that a few more users do not need a new gate.
 const MIN_BUDGETS: u32 = 1_023;
 
 impl GateName {
-    /// A new gate for so many budgets, and as many again.
+    /// A new gate with room for twice as many budgets as are needed now.
     pub fn new(budgets: usize, cpus: u32) -> Self {
         let budgets = u32::try_from(budgets).unwrap_or(wire::MAX_SLOTS).saturating_mul(2).min(wire::MAX_SLOTS);
         Self { lines: budgets.max(MIN_BUDGETS) + 1, cpus }
     }
 
-    /// Reads a directory's name; `None` when it is no gate of any release.
+    /// Parses a directory's name. `None` if it is not a gate of any release.
     pub fn parse(text: &str) -> Option<Result<Self, Newer>> {
         let (version, rest) = text.strip_prefix(GATE)?.split_once('-')?;
         let layout: u32 = version.parse().ok()?;
@@ -147,20 +146,20 @@ impl fmt::Display for GateName {
     }
 }
 
-/// One attachment as its pin is called.
+/// The identity of an attachment, which is also the name of its pin.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkName {
-    /// Inode of the network namespace.
+    /// The inode of the network namespace.
     pub netns: u64,
-    /// The device's index there.
+    /// The device's index in that namespace.
     pub index: u32,
     pub direction: Direction,
-    /// The device's name when it was attached.
+    /// The device's name at the time it was attached.
     pub interface: String,
 }
 
 impl LinkName {
-    /// Reads a pin's name; `None` when it is none of ours.
+    /// Parses a pin's name. `None` if it is not one of ours.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(4, '-');
         Some(Self {
@@ -175,7 +174,7 @@ impl LinkName {
         })
     }
 
-    /// The error of attaching there, or of what is attached there.
+    /// The error that attaching here, or accessing this attachment, has failed.
     pub fn failed(&self, source: Cause) -> BackendError {
         BackendError::Attach { interface: self.interface.clone(), direction: self.direction.name(), source }
     }
@@ -215,12 +214,12 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// What our filters on clsact are called, so that everybody sees whose they are and which counters they feed.
+/// The name of our filters on clsact. It shows to everybody whose they are and which counters they feed.
 pub fn filter_name(instance: &str, set: &MapSetName) -> String {
     format!("{ROOT}/{instance}/{}", set.id)
 }
 
-/// Whose filter it is, when an agent made it.
+/// The instance that made a filter with this name, if it is a filter of ours.
 pub fn filter_owner(name: &str) -> Option<&str> {
     name.strip_prefix(ROOT)?.strip_prefix('/')?.split('/').next()
 }

@@ -6,12 +6,12 @@ use crate::ledger::counters::Counters;
 
 const A: u16 = 443;
 const B: u16 = 8388;
-/// Bytes of a packet of each port: told apart in any sum of fewer than a million packets.
+/// Packet sizes of the two ports, chosen so that a sum of fewer than a million packets shows how many came from each.
 const A_BYTES: u64 = 1;
 const B_BYTES: u64 = 1_000_000;
 
-/// Two CPUs on which packets of A and B arrive all the time: before each step one of each is looked up, and it is
-/// counted as late as the kernel allows, which is at the end of the next grace.
+/// Two CPUs on which packets of A and B arrive all the time. Before each step one packet of each looks up its slot. It
+/// is counted as late as the kernel allows, which is at the end of the next grace period.
 struct Flood<'a> {
     tables: &'a MapTables,
     under_way: RefCell<Vec<Box<dyn FnOnce() + 'a>>>,
@@ -32,7 +32,7 @@ impl<'a> Flood<'a> {
         self.under_way.borrow_mut().drain(..).for_each(|count| count());
     }
 
-    /// Does at most `most` steps under the flood; whether that was all of them.
+    /// Applies at most `most` steps under the flood. Returns whether those were all.
     fn run(&self, steps: &[SlotStep], most: &mut usize) -> bool {
         for step in steps {
             if *most == 0 {
@@ -45,14 +45,14 @@ impl<'a> Flood<'a> {
         true
     }
 
-    /// What an agent does that comes after a dead one.
+    /// What the successor of a dead agent does.
     fn recover(&self) {
         let owners = self.tables.owners().unwrap();
         self.arrive();
         self.tables.apply(&owners.plan_recovery(&self.tables.routes()), &|| self.grace()).unwrap();
     }
 
-    /// No port holds a byte of the other.
+    /// Asserts that no port's slot holds bytes of the other port.
     fn check(&self, when: &str) {
         for (slot, owner) in self.tables.owners().unwrap().owned() {
             let bytes = self.tables.counters(slot).tcp_in_bytes;
@@ -71,7 +71,8 @@ fn add(tables: &MapTables, port: u16) -> Vec<SlotStep> {
 
 #[test]
 fn wherever_the_agent_dies_nobody_gets_anothers_bytes() {
-    // One slot, so that B gets the very one that A had: A comes, goes, is forgotten, B comes, goes, comes again.
+    // With a single slot, B gets the very slot that A had. A is added, drained and released; B is added, drained and
+    // added again.
     let mut died = true;
     let mut stop = 0;
     while died {
@@ -83,7 +84,7 @@ fn wherever_the_agent_dies_nobody_gets_anothers_bytes() {
         flood.check(&when);
         flood.recover();
         flood.check(&format!("{when}, and is succeeded"));
-        // The successor ends what was begun, and gives the slot to B.
+        // The successor finishes what was begun, and gives the slot to B.
         let mut unbounded = usize::MAX;
         let owners = tables.owners().unwrap();
         flood.run(&owners.plan_drain(&[A].into()), &mut unbounded);
@@ -95,11 +96,11 @@ fn wherever_the_agent_dies_nobody_gets_anothers_bytes() {
         assert_eq!(tables.owners().unwrap().active(), [B].into());
         stop += 1;
     }
-    // 5 to add A, 3 to drain it, 1 to release it, 5 to add B, 3 to drain it, 2 to let it go on.
+    // 5 steps to add A, 3 to drain it, 1 to release it, 5 to add B, 3 to drain it, 2 to make it active again.
     assert_eq!(stop - 1, 19);
 }
 
-/// A whole life of the slot, as far as `most` steps go; whether it came to its end.
+/// Runs the whole life of the slot, up to `most` steps. Returns whether it got to the end.
 fn live(flood: &Flood<'_>, most: &mut usize) -> bool {
     let tables = flood.tables;
     flood.run(&add(tables, A), most)
@@ -117,8 +118,8 @@ fn a_drained_slot_stands_still_and_holds_every_packet_that_was_under_way() {
     let mut unbounded = usize::MAX;
     flood.run(&add(&tables, A), &mut unbounded);
     flood.arrive();
-    // One packet was looked up before the first step of the drain, and one before each of its three steps; those that
-    // came after the port was routed away are not A's any more.
+    // One packet was looked up before the first step of the drain, and one before each of its three steps. Packets that
+    // arrived after the port was routed away are not counted for A.
     flood.run(&tables.owners().unwrap().plan_drain(&[A].into()), &mut unbounded);
     assert_eq!(tables.counters(1).tcp_in_packets, 3);
     flood.arrive();

@@ -7,7 +7,7 @@ fn a_set_is_called_by_its_layout() {
     let name = MapSetName { count: CountMode::Wire, slots: 125, cpus: 2, id: ID.into() };
     assert_eq!(name.to_string(), format!("v1-wire-s125-c2-{ID}"));
     assert_eq!(MapSetName::parse(&name.to_string()), Some(Ok(name.clone())));
-    // Line 0, the slots, and five reserved ones.
+    // Line 0, the slots, and five reserved lines.
     assert_eq!(name.lines(), 131);
 }
 
