@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// `count.backend`, or `--backend`.
+/// The value of `count.backend` or `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BackendChoice {

@@ -1,8 +1,8 @@
-//! EDGE kernel: traffic of watched ports over devices that are not counted.
+//! EDGE kernel: traffic of watched ports on devices that are not counted.
 //!
-//! What is known are the open TCP connections, and by which device the kernel would send to their peers. That is exact for
-//! them, unless a policy rule goes by marks. Connections that are over by the time of the look, UDP, and forwarded traffic
-//! are not seen.
+//! Only open TCP connections are known, and the device that the kernel would use to send to each peer. For these
+//! connections the answer is exact unless a policy routing rule uses packet marks. Connections that have ended by the
+//! time of the look, UDP, and forwarded traffic are not seen.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,10 +16,10 @@ use procfs::net::{TcpNetEntries, TcpState};
 
 use super::{BackendError, host, netlink, stacks};
 
-/// So many pairs of addresses are looked up at most.
+/// The largest number of address pairs whose routes are looked up.
 const MOST_ROUTES: usize = 1_000;
 
-/// A device that is not counted, though watched ports have connections over it.
+/// A device that is not counted although connections of watched ports use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     pub interface: String,
@@ -40,7 +40,8 @@ impl fmt::Display for Elsewhere {
     }
 }
 
-/// Devices that carry connections of the `watched` ports, while neither they nor what they are stacked on is `counted`.
+/// The devices that carry connections of `watched` ports without being seen by any counter: neither the device itself
+/// nor one that it is stacked on is `counted`.
 ///
 /// # Errors
 /// When the kernel does not list the devices.
@@ -56,7 +57,7 @@ pub fn look(watched: &BTreeSet<u16>, counted: &[String]) -> Result<Vec<Elsewhere
         match netlink::route(local, peer) {
             Ok(Some(device)) => by_device.entry(device).or_default().extend(ports),
             Ok(None) => {}
-            // The address or the route is gone meanwhile.
+            // The address or the route has gone away meanwhile.
             Err(error) => tracing::debug!(%error, %peer, "no route"),
         }
     }
@@ -73,7 +74,7 @@ pub fn look(watched: &BTreeSet<u16>, counted: &[String]) -> Result<Vec<Elsewhere
         .collect())
 }
 
-/// The open connections of `watched` ports: the port, and the local and the peer's address.
+/// The open connections of `watched` ports: the port, the local address and the peer's address.
 fn connections(watched: &BTreeSet<u16>) -> Vec<(u16, (IpAddr, IpAddr))> {
     let mut found = Vec::new();
     for table in ["tcp", "tcp6"] {

@@ -1,4 +1,4 @@
-//! Why a backend cannot start or go on, and what a person can do about it.
+//! Errors of the backends, and what a person can do about them.
 
 pub mod iptables;
 
@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use self::iptables::IptablesError;
 use super::MAX_PORTS;
 
-/// Any error of the eBPF library or of a system call, boxed: they are large, and only shown.
+/// Any error of the eBPF library or of a system call. Boxed because such errors are large and only displayed.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a backend cannot start or go on.
+/// The reason why a backend cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
     /// More ports than this set of counters has room for.
@@ -22,15 +22,15 @@ pub enum BackendError {
     #[error("{wanted} ports are more than max_ports = {max_ports}")]
     TooManyPorts { wanted: usize, max_ports: u32 },
 
-    /// A literal name that no device has.
+    /// A literal name in the configuration that no device has.
     #[error("interface `{interface}` does not exist")]
     NoSuchInterface { interface: String, present: Vec<String> },
 
-    /// Two named devices that see the same packets.
+    /// Two literally named devices that see the same packets.
     #[error("`{upper}` is stacked on `{lower}`: packets that pass both would be counted twice")]
     Stacked { upper: String, lower: String },
 
-    /// Not a name and not a glob.
+    /// The text is neither an interface name nor a glob.
     #[error("`{pattern}` is not an interface name, a glob, or `auto`")]
     Pattern {
         pattern: String,
@@ -42,7 +42,7 @@ pub enum BackendError {
     #[error("interface `{interface}` has device type {device_type}, whose frames cannot be read")]
     DeviceType { interface: String, device_type: u16 },
 
-    /// The kernel did not answer what was asked over rtnetlink.
+    /// The kernel did not answer an rtnetlink request.
     #[error("failed to {action} over rtnetlink")]
     Netlink {
         action: &'static str,
@@ -50,11 +50,11 @@ pub enum BackendError {
         source: io::Error,
     },
 
-    /// Another agent runs and counts this interface.
+    /// Another agent is running and counts on this interface.
     #[error("another agent counts on `{interface}`: {holder}")]
     Busy { interface: String, holder: String },
 
-    /// The lock that keeps a second agent away cannot be taken.
+    /// The lock that prevents a second agent cannot be taken.
     #[error("failed to lock {}", path.display())]
     Lock {
         path: PathBuf,
@@ -62,27 +62,27 @@ pub enum BackendError {
         source: io::Error,
     },
 
-    /// No agent runs there, but somebody else's counter is attached.
+    /// No agent is running there, but somebody else's counter is attached.
     #[error("a counter that is not ours is attached to `{interface}` ({direction}): {owner}")]
     Foreign { interface: String, direction: &'static str, owner: String },
 
-    /// A qdisc where ours should be.
+    /// The device has another qdisc where `clsact` is needed.
     #[error("interface `{interface}` has an `{kind}` qdisc where `clsact` is needed; it is not replaced")]
     Qdisc { interface: String, kind: String },
 
-    /// Another filter holds our place.
+    /// A filter of another kind occupies the place of ours.
     #[error("interface `{interface}` ({direction}) has a `{kind}` filter at priority 1; it is not replaced")]
     FilterPlace { interface: String, direction: &'static str, kind: String },
 
-    /// Pins of a layout that a newer release made.
+    /// A newer release made pins with a layout that this release does not know.
     #[error("{} was made by a newer release (layout {layout}, this one knows {known})", path.display())]
     NewerLayout { path: PathBuf, layout: u32, known: u32 },
 
-    /// A directory of pins that others could have made or changed.
+    /// A directory of pins that other users could have made or changed.
     #[error("{} is not to be trusted: {why}", path.display())]
     Untrusted { path: PathBuf, why: String },
 
-    /// A pinned map that is not what its directory's name says.
+    /// A pinned map does not match the name of its directory.
     #[error("the pinned map {} has {what} {found} instead of {expected}", path.display())]
     PinnedMap { path: PathBuf, what: &'static str, found: u64, expected: u64 },
 
@@ -90,7 +90,7 @@ pub enum BackendError {
     #[error("the slot table in {} is damaged: {why}", path.display())]
     SlotTable { path: PathBuf, why: String },
 
-    /// A file or directory of bpffs, /proc, /sys or /run.
+    /// An access to a file or directory in bpffs, /proc, /sys or /run failed.
     #[error("failed to {action} {}", path.display())]
     Path {
         action: &'static str,
@@ -99,11 +99,11 @@ pub enum BackendError {
         source: io::Error,
     },
 
-    /// Something that this kernel was built without, or whose module it does not find.
+    /// This kernel was built without a feature, or its module cannot be found.
     #[error("this kernel has no {what}")]
     Lacks { what: &'static str },
 
-    /// The kernel refused, and this is what may have moved it.
+    /// The kernel refused, possibly because of these missing privileges.
     #[error("not permitted to count with eBPF, missing: {}", missing.join(", "))]
     Privileges {
         missing: Vec<&'static str>,
@@ -111,7 +111,7 @@ pub enum BackendError {
         source: Box<Self>,
     },
 
-    /// The programs or maps cannot be made.
+    /// The programs or maps cannot be created.
     #[error("failed to load the eBPF {what}")]
     Load {
         what: String,
@@ -119,7 +119,7 @@ pub enum BackendError {
         source: Cause,
     },
 
-    /// A program cannot be attached, or an attached one not be replaced.
+    /// A program cannot be attached, or an attached one cannot be replaced.
     #[error("failed to attach to `{interface}` ({direction})")]
     Attach {
         interface: String,
@@ -128,11 +128,11 @@ pub enum BackendError {
         source: Cause,
     },
 
-    /// A slot that was zeroed does not stay zero: somebody else's bytes would be billed.
+    /// A slot that was zeroed does not stay zero, so its port would be billed for somebody else's bytes.
     #[error("slot {slot} does not stay zero")]
     SlotInUse { slot: u32 },
 
-    /// Budgets are to be enforced by a backend that only counts, or whose state would end with the agent.
+    /// Budgets cannot be enforced, because the counters are not pinned and limits would end with the agent.
     #[error("nobody is cut: packets can be refused only with eBPF and pinned counters")]
     CannotRefuse,
 
@@ -140,13 +140,13 @@ pub enum BackendError {
     #[error("more users are limited than there is room for; not limited: {}", users.join(", "))]
     TooManyBudgets { users: Vec<String> },
 
-    /// Counting by rules.
+    /// An error of the iptables backend.
     #[error(transparent)]
     Iptables(#[from] IptablesError),
 }
 
 impl BackendError {
-    /// What the reader can do about it, where there is something to say.
+    /// What the reader can do about the error, if there is anything.
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Self::TooManyPorts { max_ports: MAX_PORTS.., .. } => {
@@ -209,7 +209,7 @@ impl BackendError {
     }
 }
 
-/// Whether the kernel refused for want of a privilege, anywhere down the chain of causes.
+/// Whether a missing privilege is anywhere in the chain of causes.
 pub(super) fn is_denied(error: &(dyn std::error::Error + 'static)) -> bool {
     std::iter::successors(Some(error), |error| error.source()).any(|error| {
         error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)

@@ -1,21 +1,21 @@
-//! A network device.
+//! Network devices, as far as the backends need to know them.
 
 /// A network device as the kernel lists it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
     pub index: u32,
     pub name: String,
-    /// `ARPHRD_…`: what its frames begin with.
+    /// The `ARPHRD_…` number, which says what its frames begin with.
     pub device_type: u16,
-    /// Whether a default route (IPv4 or IPv6, of any table) leaves through it.
+    /// Whether a default route (IPv4 or IPv6, in any table) leaves through this device.
     pub default_route: bool,
-    /// What made it, as in `bridge`; empty for hardware.
+    /// The kind of virtual device, such as `bridge`; empty for hardware.
     pub kind: String,
-    /// The index of the device below (`IFLA_LINK`), if it is in this network namespace.
+    /// The index of the lower device (`IFLA_LINK`), if it is in this network namespace.
     pub below: Option<u32>,
     /// The index of the device that this one is a port or member of (`IFLA_MASTER`).
     pub master: Option<u32>,
-    /// Whether it has an address of more than the link itself; looked up only where devices are stacked.
+    /// Whether it has an address with global scope. Looked up only if devices are stacked.
     pub has_address: bool,
 }
 
@@ -29,7 +29,7 @@ pub enum LinkLayer {
 }
 
 impl Interface {
-    /// Which programs can read this device's frames; `None`: none of ours.
+    /// The link layer that decides which programs can read this device's frames. `None` if we have no program for it.
     pub fn link_layer(&self) -> Option<LinkLayer> {
         // The numbers are those of include/uapi/linux/if_arp.h.
         match self.device_type {

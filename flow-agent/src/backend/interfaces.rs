@@ -1,4 +1,4 @@
-//! Which interfaces are counted: pure selection over what the kernel lists.
+//! Selects the interfaces to count from those that the kernel lists. Pure.
 
 use std::collections::BTreeSet;
 
@@ -9,27 +9,27 @@ use super::interface::Interface;
 use super::stacks::{self, LeftOut, Pair, Resolved};
 use crate::ledger::reading::{Moment, Unseen};
 
-/// What the configuration names: `auto`, names and globs.
+/// The interfaces in the configuration: `auto`, names and globs.
 #[derive(Clone, Debug)]
 pub struct Patterns {
     patterns: Vec<Pattern>,
-    /// As they are written, for gaps of no interface in particular.
+    /// The patterns as they were written, for gaps that concern no particular interface.
     text: String,
     stacked: Stacked,
 }
 
-/// What is done about devices that see the same packets.
+/// How to treat devices that see the same packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stacked {
-    /// All of them are counted: somebody means it.
+    /// Count on all of them, because the configuration allows it explicitly.
     Allowed,
-    /// One of two is counted: programs see a packet on each device that it passes.
+    /// Count on one of each two, because programs see a packet on every device that it passes.
     EachSees,
-    /// The topmost is counted: rules see a packet once, as that of the bridge, bond or VRF that it came in by.
+    /// Count on the topmost, because rules see a packet once, as coming in by the bridge, bond or VRF.
     TopmostSees,
 }
 
-/// Why time in which no interface was counted is a gap.
+/// The reason given for a gap in which no interface was counted.
 pub const NO_INTERFACE: &str = "no interface";
 
 #[derive(Clone, Debug)]
@@ -39,32 +39,33 @@ enum Pattern {
     Glob(GlobMatcher),
 }
 
-/// A glob for the interface of this name and no other, which may be gone.
+/// A glob that matches this interface name and no other. Unlike a literal name, it may match nothing.
 pub fn only(name: &str) -> String {
     format!("{{{}}}", globset::escape(name).replace(',', "[,]"))
 }
 
-/// What is to be counted now.
+/// The result of a selection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Sorted by name, each once.
+    /// The devices to count, sorted by name, without duplicates.
     pub chosen: Vec<Interface>,
-    /// Named literally, and not there.
+    /// Literal names that no device has.
     pub absent: BTreeSet<String>,
-    /// Matched by a glob, with a device type whose frames cannot be read.
+    /// Devices that match a glob but have a device type whose frames cannot be read.
     pub unreadable: BTreeSet<String>,
-    /// Named literally, or carrying a default route, with such a device type.
+    /// Devices with such a type that are named literally or carry a default route.
     pub refused: Vec<Interface>,
-    /// Not counted, because another device that is counted sees the same packets.
+    /// Devices that are not counted because another counted device sees the same packets.
     pub left_out: Vec<LeftOut>,
-    /// Named literally, both of them, though they see the same packets: the lower one is not chosen. For rules: the lower
-    /// one is named, and they see its packets as those of the upper one.
+    /// Pairs that see the same packets and are both named literally; the lower one is not chosen. With rules, pairs
+    /// whose lower device is named literally although rules see its packets as those of the upper one.
     pub stacked: Vec<Pair>,
 }
 
 impl Selection {
-    /// # Errors
-    /// [`BackendError::Stacked`] for two devices that were named and see the same packets.
+    /// Fails if literally named devices see the same packets.
+    ///
+    /// # Errors [`BackendError::Stacked`] for the first such pair.
     pub fn refuse_stacked(&self) -> Result<(), BackendError> {
         match self.stacked.first() {
             Some(Pair { upper, lower }) => Err(BackendError::Stacked { upper: upper.clone(), lower: lower.clone() }),
@@ -74,17 +75,16 @@ impl Selection {
 }
 
 impl Patterns {
-    /// Reads names, globs and `auto`.
+    /// Parses names, globs and `auto`.
     ///
-    /// # Errors
-    /// [`BackendError::Pattern`] for what can be no interface.
+    /// # Errors [`BackendError::Pattern`] for a text that cannot be an interface.
     pub fn parse(patterns: &[String]) -> Result<Self, BackendError> {
         let text = patterns.join(" ");
         let patterns = patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;
         Ok(Self { patterns, text, stacked: Stacked::EachSees })
     }
 
-    /// The same for rules, which see each packet once.
+    /// Adapts the patterns to rules, which see each packet only once.
     #[must_use]
     pub fn for_rules(mut self) -> Self {
         if self.stacked == Stacked::EachSees {
@@ -93,7 +93,7 @@ impl Patterns {
         self
     }
 
-    /// The same; `allowed`: devices that see the same packets are counted beside each other.
+    /// If `allowed`, counts on devices even if they see the same packets.
     #[must_use]
     pub fn allow_stacked(mut self, allowed: bool) -> Self {
         if allowed {
@@ -102,8 +102,8 @@ impl Patterns {
         self
     }
 
-    /// Picks from `present`. `auto` without any default route keeps what it has picked before (`counted`, by index):
-    /// a route that is being renewed is no reason to stop.
+    /// Selects from `present`. Without any default route, `auto` keeps what it selected before (`counted`, by index),
+    /// because a route that is just being renewed is no reason to stop counting.
     pub fn select(&self, present: &[Interface], counted: &BTreeSet<u32>) -> Selection {
         let mut selection = Selection::default();
         let mut chosen = BTreeSet::new();
@@ -134,7 +134,7 @@ impl Patterns {
         selection
     }
 
-    /// Takes out of `chosen` (by index) what would be counted twice, or never; what that is.
+    /// Removes from `chosen` (by index) what would be counted twice or never. Returns what was removed.
     fn unstack(&self, present: &[Interface], chosen: &mut BTreeSet<u32>) -> Resolved {
         let picked: Vec<&Interface> = present.iter().filter(|interface| chosen.contains(&interface.index)).collect();
         let resolved = match self.stacked {
@@ -164,17 +164,17 @@ impl Patterns {
         resolved
     }
 
-    /// The time from `start` to `end`, in which no interface at all was counted.
+    /// A gap from `start` to `end` in which no interface at all was counted.
     pub fn nothing_counted(&self, start: Moment, end: Moment) -> Unseen {
         Unseen { start, end, interface: self.text.clone(), why: NO_INTERFACE.to_owned() }
     }
 
-    /// Whether the default routes matter.
+    /// Whether the selection depends on default routes.
     pub fn follow_routes(&self) -> bool {
         self.patterns.iter().any(|pattern| matches!(pattern, Pattern::Auto))
     }
 
-    /// Whether `name` is picked because it is named.
+    /// Whether a pattern is exactly this name.
     pub fn name_literally(&self, name: &str) -> bool {
         self.patterns.iter().any(|pattern| matches!(pattern, Pattern::Name(literal) if literal == name))
     }
@@ -186,7 +186,7 @@ impl Pattern {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        // What the kernel takes as a name (dev_valid_name), plus what a glob adds.
+        // The rules of the kernel for names (dev_valid_name), plus the characters of globs.
         let is_glob = text.contains(['*', '?', '[', '{']);
         let fits = is_glob || text.len() < 16;
         let forbidden = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();

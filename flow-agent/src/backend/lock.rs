@@ -1,4 +1,4 @@
-//! EDGE files: one agent a network namespace and interface.
+//! EDGE files: allows one agent for each network namespace and interface.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -12,24 +12,23 @@ use crate::holder::LockWait;
 
 const DIRECTORY: &str = "/run/flow-agent";
 
-/// Held while an agent counts on an interface; the kernel lets go of it however the agent ends.
+/// Held while an agent counts on an interface. The kernel releases it however the agent ends.
 #[derive(Debug)]
 pub struct InterfaceLock {
     path: PathBuf,
-    /// Who we are, for whoever finds it locked.
+    /// Describes us to an agent that finds the lock taken.
     holder: String,
-    /// Closing it lets go of the lock.
+    /// Closing this file releases the lock.
     file: File,
-    /// Whether it was said that the lock is lost.
+    /// Whether the loss of the lock has been logged.
     is_lost: bool,
 }
 
 impl InterfaceLock {
-    /// Takes the lock of the device `index` in the network namespace `netns`.
+    /// Takes the lock of device `index` in the network namespace `netns`.
     ///
-    /// # Errors
-    /// [`BackendError::Busy`] when another agent holds it, who says who it is; [`BackendError::Lock`] when it cannot be
-    /// tried.
+    /// # Errors [`BackendError::Busy`] when another agent holds it, with that agent's description;
+    /// [`BackendError::Lock`] when locking fails.
     pub fn take(netns: u64, index: u32, interface: &str, instance: &str) -> Result<Self, BackendError> {
         let path = Path::new(DIRECTORY).join(format!("{netns}-{index}.lock"));
         let holder = format!("process {} of instance {instance}", std::process::id());
@@ -39,9 +38,9 @@ impl InterfaceLock {
         }
     }
 
-    /// Takes the lock again if somebody removed its file or directory: otherwise a second agent would not see that we are
-    /// here. Whoever took it meanwhile keeps it, and so do we keep counting: we were here first, and nothing that two agents
-    /// with logs of their own count is counted twice in either.
+    /// Takes the lock again if somebody removed its file or directory, because otherwise a second agent would not
+    /// notice us. If another agent has taken it meanwhile, that agent keeps it and we go on counting: the two agents
+    /// have separate logs, and neither log counts anything twice.
     pub fn keep(&mut self, interface: &str) {
         if self.is_in_place() {
             return;
@@ -64,7 +63,7 @@ impl InterfaceLock {
         }
     }
 
-    /// Whether the file that we locked is the one that others would find.
+    /// Whether the file that we locked is still the one at the path.
     fn is_in_place(&self) -> bool {
         is_same(&self.file, &self.path)
     }
@@ -72,18 +71,19 @@ impl InterfaceLock {
 
 impl Drop for InterfaceLock {
     fn drop(&mut self) {
-        // The file of somebody who took the lock after ours was removed stays.
+        // After our file was removed, somebody else may have locked a new one, which must stay.
         if !self.is_in_place() {
             return;
         }
-        // While it is held, so that whoever opened it meanwhile sees that it is not the one in the directory any more.
+        // The file is removed while it is locked. So whoever has opened it meanwhile notices that it is no longer in
+        // the directory.
         if let Err(error) = fs::remove_file(&self.path) {
             tracing::debug!(path = %self.path.display(), %error, "the lock file stays");
         }
     }
 }
 
-/// The locked file, which says that it is `holder`'s; or who holds it.
+/// Locks the file and writes `holder` into it, or returns who holds it.
 fn take(path: &Path, holder: &str) -> io::Result<Result<File, String>> {
     let mut locked = lock(path)?;
     if let Ok(file) = &mut locked {
@@ -93,7 +93,7 @@ fn take(path: &Path, holder: &str) -> io::Result<Result<File, String>> {
     Ok(locked)
 }
 
-/// The locked file, or who holds it.
+/// Locks the file, or returns who holds it.
 fn lock(path: &Path) -> io::Result<Result<File, String>> {
     match DirBuilder::new().mode(0o755).create(DIRECTORY) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -117,7 +117,7 @@ fn lock(path: &Path) -> io::Result<Result<File, String>> {
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // The one who held it may have removed it between our opening and our locking.
+        // A former holder may have removed the file after we opened it and before we locked it.
         if is_same(&file, path) {
             return Ok(Ok(file));
         }

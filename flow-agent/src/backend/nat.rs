@@ -1,6 +1,8 @@
-//! EDGE kernel: NAT rules that touch a watched port, so that a person can be told what they mean for the figures.
+//! EDGE kernel: NAT rules that affect a watched port, so that a person can be told what they mean for the counted
+//! bytes.
 //!
-//! The pure half: `rule` knows what a rule does to a port, `saved` reads it from `iptables-save`, `nft` from `nft -j`.
+//! The submodules are pure: `rule` knows what a rule does to a port, `saved` parses `iptables-save`, and `nft` parses
+//! `nft -j`.
 
 mod nft;
 mod ports;
@@ -19,14 +21,14 @@ use super::iptables::model::family::Family;
 use crate::errors::chain;
 use crate::process;
 
-/// The rules of this network namespace that touch one of `watched`. What cannot be looked at is left out, and logged.
+/// The rules of this network namespace that affect one of `watched`. What cannot be inspected is left out and logged.
 pub fn look(watched: &BTreeSet<u16>) -> Vec<Touch> {
     look_with(watched, &search_path())
 }
 
 fn look_with(watched: &BTreeSet<u16>, path: &OsStr) -> Vec<Touch> {
     let mut rules = Vec::new();
-    // Tables that were read as iptables shows them.
+    // The nf_tables tables that were already read through iptables.
     let mut read = BTreeSet::new();
     for tools in tools::Tools::with_table(path, "nat") {
         let found = tools.dump().map_err(|error| chain(&error)).and_then(|text| {
@@ -52,7 +54,7 @@ fn look_with(watched: &BTreeSet<u16>, path: &OsStr) -> Vec<Touch> {
     rules.iter().filter_map(|rule| rule.touches(watched)).collect()
 }
 
-/// The rules of nftables' own tables that NAT; not of those that `is_read` already. A host without `nft` has none.
+/// The NAT rules in native nftables tables, except the tables that `is_read` accepts. Without `nft` there are none.
 fn native(path: &OsStr, is_read: impl Fn(&str, &str) -> bool) -> Result<Vec<NatRule>, String> {
     let Some(program) = tools::find_program(path, "nft") else { return Ok(Vec::new()) };
     let list = |what: &[&str]| {

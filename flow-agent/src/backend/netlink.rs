@@ -1,6 +1,6 @@
-//! EDGE kernel: rtnetlink and nf_tables, asked synchronously, in the network namespace of the calling thread.
+//! EDGE kernel: synchronous requests to rtnetlink and nf_tables in the network namespace of the calling thread.
 //!
-//! Only the few fields that the backend needs are read: a kernel that says more, or says it anew, does not disturb.
+//! Only the few fields that the backend needs are read, so attributes that newer kernels add do no harm.
 
 mod devices;
 mod events;
@@ -37,20 +37,20 @@ const NLM_F_CREATE: u16 = 0x400;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 
-/// `struct nlmsghdr`.
+/// The size of `struct nlmsghdr`.
 const NETLINK_HEADER_LEN: usize = 16;
-/// How often a listing that changed under way is asked for again before it is taken as it is.
+/// How often to repeat a dump that changed while it was read, before using it as it is.
 const ATTEMPTS: u32 = 5;
 
-/// Larger than any message that the kernel builds for a listing.
+/// Larger than any message that the kernel builds for a dump.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// The bodies of messages, with their types.
+/// The bodies of messages with their types.
 type Bodies = Vec<(u16, Vec<u8>)>;
 
-/// A request in the making: the body of one message.
+/// A request under construction: the body of one message.
 struct Request {
-    /// `None`: rtnetlink.
+    /// `None` means rtnetlink.
     protocol: Option<Protocol>,
     message_type: u16,
     flags: u16,
@@ -68,7 +68,7 @@ impl Request {
         self
     }
 
-    /// Sends it, and gives back the bodies of the answers with their types.
+    /// Sends the request and returns the bodies of the answers with their types.
     fn ask(&self) -> io::Result<Bodies> {
         let mut attempt = 1;
         loop {
@@ -97,7 +97,7 @@ impl Request {
     }
 }
 
-/// The answers to one request, as they come in.
+/// The answers to one request, collected as they arrive.
 #[derive(Default)]
 struct Answers {
     bodies: Bodies,
@@ -112,13 +112,13 @@ impl Answers {
             self.interrupted |= packet.flags() & NLM_F_DUMP_INTR != 0;
             let payload = packet.payload();
             match packet.message_type() {
-                // Its first field is the negated error; zero is an acknowledgement.
+                // The first field is the negated error number. Zero is an acknowledgement.
                 NLMSG_ERROR => match read_u32(payload, 0).map(u32::cast_signed) {
                     Some(0) => self.complete = true,
                     Some(code) => return Err(io::Error::from_raw_os_error(code.saturating_neg())),
                     None => return Err(io::Error::other("an error without a code")),
                 },
-                // The end of a listing has an error where the kernel could not go on with it: half a listing is none.
+                // The end of a dump holds an error if the kernel could not continue it. Half a dump is not used.
                 NLMSG_DONE => match read_u32(payload, 0).map(u32::cast_signed) {
                     Some(code @ ..0) => return Err(io::Error::from_raw_os_error(code.saturating_neg())),
                     Some(0..) | None => self.complete = true,
@@ -132,7 +132,7 @@ impl Answers {
     }
 }
 
-/// Sends messages, and takes the answers to the last of them, up to its acknowledgement or the listing's end.
+/// Sends messages and returns the answers to the last of them, up to its acknowledgement or the end of the dump.
 fn exchange(protocol: Option<Protocol>, messages: &[u8]) -> io::Result<Answers> {
     let socket = open(protocol, 0, SocketFlags::CLOEXEC)?;
     send(&socket, messages, SendFlags::empty())?;
@@ -146,7 +146,7 @@ fn exchange(protocol: Option<Protocol>, messages: &[u8]) -> io::Result<Answers> 
     Ok(answers)
 }
 
-/// Opens a socket of `protocol` (`None`: rtnetlink) that hears the multicast `groups` (a mask).
+/// Opens a socket of `protocol` (`None` means rtnetlink) that receives the multicast `groups` (a bit mask).
 fn open(protocol: Option<Protocol>, groups: u32, flags: SocketFlags) -> io::Result<OwnedFd> {
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
     bind(&socket, &SocketAddrNetlink::new(0, groups))?;
@@ -161,7 +161,7 @@ fn push_attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     body.resize(body.len().next_multiple_of(4), 0);
 }
 
-/// The attributes behind a header of `skip` bytes; what is malformed ends the list.
+/// The attributes after a header of `skip` bytes. A malformed attribute ends the list.
 fn attributes(body: &[u8], skip: usize) -> impl Iterator<Item = (u16, &[u8])> {
     let attributes = body.get(skip..).unwrap_or_default();
     NlasIterator::new(attributes).map_while(Result::ok).map(move |attribute| {

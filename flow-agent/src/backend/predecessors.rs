@@ -1,50 +1,50 @@
-//! PURE: what becomes of the sets of counters that are found at a start: one goes on, others are read a last time, and some
-//! are left alone.
+//! PURE: decides about the sets of counters that a start finds: one goes on counting, some are read one last time, and
+//! some are left alone.
 
-/// A set of counters that was found, and what is known of it.
+/// A set of counters that was found, and what is known about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The files of this state directory have a reading of its epoch.
+    /// The files of this state directory have a reading of the set's epoch.
     pub known: bool,
-    /// A bucket of it was sealed, by whatever state directory.
+    /// A bucket of it has been sealed, by an agent with this state directory or another.
     pub sealed: bool,
     pub remains: Remains,
-    /// `None`: it cannot go on, for it does not have the layout or the room that is asked for now. Of those that can, the
-    /// one with the highest number does, and of equal ones the first.
+    /// `None` if it cannot go on counting, because its layout or size does not fit the configuration. Among those that
+    /// can, the one with the highest number is adopted; among equal ones, the first.
     pub preference: Option<u32>,
 }
 
-/// What is left of a set.
+/// What remains of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remains {
     /// Counters that can be read.
     Counters,
-    /// Parts of a start that died before it counted: there is nothing to read.
+    /// Only parts, left by a start that died before it counted. There is nothing to read.
     Nothing,
-    /// Counters that were never fed, and are zero.
+    /// Counters that are zero and were never fed.
     Zeros,
-    /// Counters of a former boot, which was billed, restored since from a file.
+    /// Counters of an earlier boot that were restored from a file. Their bytes were billed during that boot.
     FormerBoot,
 }
 
-/// What becomes of a candidate.
+/// What is done with a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It goes on counting.
     Adopt,
-    /// It is read a last time, sealed, and deleted.
+    /// It is read one last time, sealed, and deleted.
     Retire,
-    /// It was billed, or may have been, by files that are not here: it is named, and left alone.
+    /// It was or may have been billed in a log that is not in this state directory. It is reported and left alone.
     Leave,
-    /// It holds nothing that was not billed: it is deleted.
+    /// It holds nothing that was not billed already. It is deleted.
     Discard,
 }
 
-/// Decides for each candidate, in their order; at most one is adopted.
+/// Decides for each candidate, in the given order. At most one is adopted.
 pub fn decide(candidates: &[Candidate]) -> Vec<Fate> {
     let mut fates: Vec<Fate> = candidates.iter().map(fate).collect();
     let preference = |index: &usize| (fates[*index] == Fate::Retire).then_some(candidates[*index].preference).flatten();
-    // Of equal ones `max_by_key` takes the last, which is the first of the reversed.
+    // `max_by_key` returns the last of equal candidates, so the order is reversed to get the first.
     let adopted = (0..candidates.len()).rev().filter(|index| preference(index).is_some()).max_by_key(preference);
     if let Some(index) = adopted {
         fates[index] = Fate::Adopt;

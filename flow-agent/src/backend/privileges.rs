@@ -1,4 +1,4 @@
-//! EDGE kernel: what the calling thread may do, and what it lacks.
+//! EDGE kernel: the privileges of the calling thread, and those that it lacks.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use rustix::process::{Resource, getrlimit};
@@ -7,18 +7,18 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use super::host;
 
-/// What the kernel lets a thread do.
+/// What the kernel permits a thread to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Privileges {
-    /// `None` when the kernel does not say.
+    /// The effective capabilities. `None` if the kernel does not tell.
     pub effective: Option<CapabilitySet>,
-    /// Whether its capabilities are the machine's, and not those of a container's user namespace.
+    /// Whether the capabilities apply to the whole machine, and not only to a container's user namespace.
     pub of_the_machine: bool,
-    /// Whether the memory that it may lock has a limit, and the kernel is one that holds maps against it.
+    /// Whether locked memory is limited and this kernel charges maps to that limit.
     pub locked_memory_is_limited: bool,
 }
 
-/// A capability by its bit and its name.
+/// A capability with its name.
 pub type Capability = (CapabilitySet, &'static str);
 
 pub const BPF: Capability = (CapabilitySet::BPF, "CAP_BPF");
@@ -26,11 +26,11 @@ pub const NET_ADMIN: Capability = (CapabilitySet::NET_ADMIN, "CAP_NET_ADMIN");
 pub const SYS_ADMIN: Capability = (CapabilitySet::SYS_ADMIN, "CAP_SYS_ADMIN");
 pub const PERFMON: Capability = (CapabilitySet::PERFMON, "CAP_PERFMON");
 
-/// What counting with eBPF needs.
+/// The capabilities that counting with eBPF needs.
 pub const FOR_EBPF: [Capability; 3] = [BPF, NET_ADMIN, PERFMON];
 
 impl Privileges {
-    /// Those of the calling thread.
+    /// Reads the privileges of the calling thread.
     pub fn of_this_thread() -> Self {
         let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
         Self {
@@ -41,21 +41,21 @@ impl Privileges {
         }
     }
 
-    /// Whether `capability` is there.
+    /// Whether the thread has `capability`.
     pub fn has(&self, (capability, _): Capability) -> bool {
-        // Root's old right holds for the newer, finer ones, but not for the network.
+        // CAP_SYS_ADMIN includes the newer, finer capabilities, but not CAP_NET_ADMIN.
         let enough =
             if capability == CapabilitySet::NET_ADMIN { capability } else { capability | CapabilitySet::SYS_ADMIN };
         self.of_the_machine && self.effective.is_some_and(|effective| effective.intersects(enough))
     }
 
-    /// The names of those of `needed` that are not there.
+    /// The names of those `needed` capabilities that the thread lacks.
     pub fn missing(&self, needed: impl IntoIterator<Item = Capability>) -> Vec<&'static str> {
         needed.into_iter().filter(|capability| !self.has(*capability)).map(|(_, name)| name).collect()
     }
 }
 
-/// Since 5.11 maps are held against the memory of the control group.
+/// Whether a kernel charges maps to locked memory. Since 5.11 they are charged to the control group instead.
 fn holds_maps_against_limit(release: &str) -> bool {
     host::series(release).is_some_and(|series| series < (5, 11))
 }

@@ -1,25 +1,26 @@
-//! PURE: devices that see the same packets, because one is stacked on the other.
+//! PURE: devices that see the same packets because one is stacked on the other.
 //!
-//! A program on each of two such devices counts every packet twice. So one of them is left out:
+//! Programs on both devices would count every packet twice. So one of the devices is left out:
 //!
-//! - Usually the lower one. What is stacked on it (a bridge, a bond, a macvlan) is where the host's own traffic arrives.
-//! - The upper one where the lower one sees all of it and has traffic of its own besides: a VLAN or ipvlan on a device that
+//! - Usually the lower one. The host's own traffic arrives at what is stacked on it (a bridge, a bond, a macvlan).
+//! - The upper one if the lower one sees all its traffic and has traffic of its own: a VLAN or ipvlan on a device that
 //!   has addresses.
-//! - The upper one where it is a VRF, whose packets meet no program but those of the devices in it.
+//! - The upper one if it is a VRF, because its packets only meet programs on the devices in it.
 //!
-//! A macvlan and the device below it, both with addresses, fit no rule: below, the packets that come in for the macvlan are
-//! frames for another host, while those that go out are not. The macvlan is counted, and what passes below is a gap.
+//! No rule fits a macvlan on a device when both have addresses: on the lower device, incoming packets of the macvlan
+//! look like frames for another host, but outgoing ones do not. The macvlan is counted, and the lower device's own
+//! traffic is reported as missed.
 //!
-//! Tunnels are not stacked in this sense. What is a datagram to port 443 on the tunnel is a packet of the tunnel's protocol,
-//! or to the tunnel's port, on the device below. Devices in other network namespaces are not seen from here: a macvlan that
-//! was moved to a container counts as the container's own, and there.
+//! Tunnels are not stacked in this sense. A datagram to port 443 on the tunnel is a packet of the tunnel's protocol, or
+//! to the tunnel's port, on the device below. Devices in other network namespaces are not visible from here: a macvlan
+//! that was moved into a container belongs to the container and is counted there.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use super::interface::Interface;
 
-/// Kinds whose packets are wrapped in others on the device below.
+/// Kinds of devices whose packets are encapsulated in other packets on the lower device.
 const WRAPPING: [&str; 21] = [
     "amt",
     "bareudp",
@@ -44,24 +45,24 @@ const WRAPPING: [&str; 21] = [
     "xfrm",
 ];
 
-/// Kinds that come in pairs, of which each names the other as the device below.
+/// Kinds of devices that come in pairs, where each names the other as its lower device.
 const PAIRED: [&str; 3] = ["netkit", "veth", "vxcan"];
 
-/// Kinds of which the device below sees every packet, as the host's own.
+/// Kinds of devices whose lower device sees all their packets as the host's own.
 const SEEN_BELOW: [&str; 3] = ["ipvlan", "ipvtap", "vlan"];
 
 /// A device that is not counted because another one sees the same packets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LeftOut {
     pub interface: String,
-    /// The one that is counted.
+    /// The device that is counted instead.
     pub counted: String,
-    /// Traffic of its own is lost by that.
+    /// Whether traffic that only `interface` sees is lost by this.
     pub is_missed: bool,
 }
 
 impl LeftOut {
-    /// Tells the person at the terminal.
+    /// Logs that the device is left out.
     pub fn say(&self) {
         let Self { interface, counted, is_missed } = self;
         if *is_missed {
@@ -86,31 +87,31 @@ impl fmt::Display for LeftOut {
     }
 }
 
-/// Two devices that were both named.
+/// Two stacked devices that are both named literally.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pair {
     pub upper: String,
     pub lower: String,
 }
 
-/// What became of the devices that see the same packets.
+/// What was decided about devices that see the same packets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
     pub left_out: Vec<LeftOut>,
-    /// Both were named: for a person to decide.
+    /// Pairs that were both named literally, about which a person has to decide.
     pub named: Vec<Pair>,
 }
 
-/// How a device is stacked on another, perhaps over others in between.
+/// How a device is stacked on another, directly or with others in between.
 struct Path<'a> {
     upper: &'a Interface,
     is_seen_below: bool,
     is_vrf: bool,
-    /// The first step leads to a device that takes the packets of the lower one, all of them.
+    /// The first step leads to a master, which takes all packets of the lower device.
     takes_all: bool,
 }
 
-/// Which of `chosen` are left out; `is_named` tells those that a person named, and which therefore stay.
+/// Decides which of `chosen` are left out. Devices that a person named (`is_named`) are kept over those that were not.
 pub fn resolve(chosen: &[&Interface], present: &[Interface], is_named: impl Fn(&Interface) -> bool) -> Resolved {
     let mut resolved = Resolved::default();
     let mut out = BTreeSet::new();
@@ -143,7 +144,8 @@ pub fn resolve(chosen: &[&Interface], present: &[Interface], is_named: impl Fn(&
     resolved
 }
 
-/// The device that rules see a packet of `interface` come in by: a bridge, bond or VRF takes all packets of the devices in it.
+/// The device by which packets of `interface` come in, as seen by rules: a bridge, bond or VRF takes all packets of its
+/// members.
 pub fn topmost_master<'a>(interface: &'a Interface, present: &'a [Interface]) -> &'a Interface {
     let mut top = interface;
     let mut seen = BTreeSet::new();
@@ -155,14 +157,14 @@ pub fn topmost_master<'a>(interface: &'a Interface, present: &'a [Interface]) ->
     top
 }
 
-/// The devices all of whose packets a program on `interface` counts: itself, and what is stacked on it. A macvlan is not among
-/// them: below, what comes in for it are frames for another host.
+/// The devices whose packets a program on `interface` counts completely: itself, and what is stacked on it. A macvlan
+/// is not among them, because on the lower device its incoming packets look like frames for another host.
 pub fn seen_at(interface: &Interface, present: &[Interface]) -> Vec<u32> {
     let above = paths(interface, present).into_iter().filter(|path| path.takes_all || path.is_seen_below);
     above.map(|path| path.upper.index).chain([interface.index]).collect()
 }
 
-/// Everything that is stacked on a device, the nearest first.
+/// Everything that is stacked on a device, the nearest devices first.
 fn paths<'a>(lower: &Interface, present: &'a [Interface]) -> Vec<Path<'a>> {
     let mut paths: Vec<Path<'a>> = Vec::new();
     let mut seen = BTreeSet::from([lower.index]);
@@ -186,7 +188,7 @@ fn paths<'a>(lower: &Interface, present: &'a [Interface]) -> Vec<Path<'a>> {
     paths
 }
 
-/// What is stacked right on a device.
+/// Everything that is stacked directly on a device.
 fn steps<'a>(lower: &Interface, present: &'a [Interface]) -> Vec<Path<'a>> {
     let is_on = |upper: &Interface| {
         let shares_packets = !WRAPPING.contains(&upper.kind.as_str()) && !PAIRED.contains(&upper.kind.as_str());

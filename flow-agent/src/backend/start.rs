@@ -1,4 +1,4 @@
-//! Which backend counts: eBPF where the kernel lets us, iptables where it does not. What the other one left is retired.
+//! Selects the backend that counts: eBPF if the kernel permits it, otherwise iptables. Retires what the other one left.
 
 use super::iptables::IptablesError;
 use super::{BackendChoice, BackendError, BackendOptions, Started, ebpf, iptables};
@@ -6,10 +6,10 @@ use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::BackendKind;
 
 /// Starts the backend of `choice`. Counters that the other backend left are stopped first, so that no packet is counted
-/// by both; what passes until the new ones count is unseen.
+/// by both. What passes until the new ones count is reported as a gap.
 ///
-/// # Errors
-/// What the backend refuses. `auto` falls back to iptables only where the kernel refuses eBPF, and says why.
+/// # Errors Everything that makes the backend fail. `auto` falls back to iptables only if eBPF is not possible here,
+/// and logs why.
 pub fn start(
     choice: BackendChoice,
     options: &BackendOptions,
@@ -34,7 +34,7 @@ fn with_ebpf(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Start
     if !has_rules(options)? {
         return ebpf::start(options, now());
     }
-    // Not before it is known that eBPF can take over: where it cannot, the rules count on.
+    // The rules are stopped only once it is known that eBPF can take over; otherwise they go on counting.
     ebpf::probe(options.count, options.max_ports)?;
     ebpf::look(options)?;
     let stopped_at = now();
@@ -46,7 +46,7 @@ fn with_ebpf(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Start
 }
 
 fn with_iptables(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
-    // Not before it is known that rules can take over: where they cannot, what the programs feed counts on.
+    // The programs are stopped only once it is known that rules can take over; otherwise they go on counting.
     iptables::probe(options)?;
     let stopped_at = now();
     let mut retired = ebpf::find_retired(options)?;
@@ -56,7 +56,7 @@ fn with_iptables(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<S
     Ok(Started { retired, ..started })
 }
 
-/// The time between two backends, on every interface.
+/// The gap between the two backends, on every interface.
 fn switched(started: &Started, was_counting: bool, from: BackendKind, start: Moment, end: Moment) -> Vec<Unseen> {
     if !was_counting {
         return Vec::new();
@@ -69,8 +69,9 @@ fn switched(started: &Started, was_counting: bool, from: BackendKind, start: Mom
     interfaces.map(|interface| Unseen { start, end, interface, why: why.to_owned() }).collect()
 }
 
-/// Whether this instance has rules. A host whose tables cannot be read has none of ours that could be let go; but rules that
-/// are there count on, and nobody may count beside them.
+/// Whether this instance has rules. If the host's tables cannot be read, there are no rules of ours that could be
+/// removed. But with [`IptablesError::NoIpset`] there are rules that go on counting, and nobody else may count at the
+/// same time.
 fn has_rules(options: &BackendOptions) -> Result<bool, BackendError> {
     match iptables::survey(&options.instance) {
         Ok(sets) => Ok(!sets.is_empty()),
@@ -82,8 +83,7 @@ fn has_rules(options: &BackendOptions) -> Result<bool, BackendError> {
     }
 }
 
-/// Whether iptables can do what eBPF could not. What is wrong with the request, or with what somebody else left, is wrong
-/// for both.
+/// Whether iptables may work where eBPF failed. A fault in the request, or in what somebody else left, affects both.
 fn is_for_iptables(error: &BackendError) -> bool {
     match error {
         BackendError::Privileges { .. }

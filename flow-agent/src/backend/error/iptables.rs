@@ -1,4 +1,4 @@
-//! Why counting by rules cannot start or go on, and what a person can do about it.
+//! Errors of the iptables backend, and what a person can do about them.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,25 +6,25 @@ use std::path::PathBuf;
 use crate::backend::Cause;
 use crate::process::ProcessError;
 
-/// Why counting by rules cannot start or go on.
+/// The reason why the iptables backend cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 pub enum IptablesError {
-    /// A program of a family that this host has.
+    /// The program for an address family that this host has is not installed.
     #[error("`{program}` is not installed")]
     Missing { program: &'static str },
 
-    /// Counters of this instance can neither be read nor let go.
+    /// Counters of this instance can neither be read nor removed without `ipset`.
     #[error("counters of this agent lie in ipsets, and `ipset` is not installed")]
     NoIpset,
 
     #[error(transparent)]
     Process(#[from] ProcessError),
 
-    /// It said why on stderr, which is not ours to reword.
+    /// A program failed. Its message on stderr is passed on unchanged.
     #[error("{} failed ({status}): {stderr}", program.display())]
     Failed { program: PathBuf, status: String, stderr: String },
 
-    /// Another program that changes rules.
+    /// Another program that changes rules holds the lock.
     #[error("another program holds {} for more than {secs} s", path.display())]
     Locked { path: PathBuf, secs: u64 },
 
@@ -50,7 +50,7 @@ pub enum IptablesError {
         source: Cause,
     },
 
-    /// Somebody changed our rules; the next inspection makes them anew.
+    /// Somebody changed our rules. The next inspection makes new ones.
     #[error("the counters were changed by somebody else ({family})")]
     Damaged {
         family: &'static str,
@@ -58,11 +58,11 @@ pub enum IptablesError {
         source: Cause,
     },
 
-    /// Packets may pass before they are counted; the next inspection mends it.
+    /// Packets may pass before they are counted. The next inspection repairs that.
     #[error("{why}")]
     NotFirst { why: String },
 
-    /// The table exists, but iptables cannot show it.
+    /// The table exists, but iptables cannot display it.
     #[error("{} does not show table `{table}`: {stderr}", program.display())]
     Hidden { program: PathBuf, table: &'static str, stderr: String },
 
@@ -74,7 +74,7 @@ pub enum IptablesError {
 }
 
 impl IptablesError {
-    /// What the reader can do about it, where there is something to say.
+    /// What the reader can do about the error, if there is anything.
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Self::Missing { program } if program.starts_with("ip6") => {

@@ -1,4 +1,4 @@
-//! PURE: the NAT rules of nftables' own tables, as `nft -j` lists them (libnftables-json(5)).
+//! PURE: NAT rules of native nftables tables, as listed by `nft -j` (libnftables-json(5)).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,10 +8,9 @@ use serde_json::Value;
 use super::ports::PortSet;
 use super::rule::{NatRule, Way};
 
-/// Family and name of every table that has a chain for NAT, from `nft -j list chains`.
+/// The family and name of every table with a NAT chain, from `nft -j list chains`.
 ///
-/// # Errors
-/// For what is no such list.
+/// # Errors When the text is not such a list.
 pub fn tables(json: &str) -> Result<BTreeSet<(String, String)>, String> {
     let objects = objects(json)?;
     let chains = objects.iter().filter_map(|object| object.get("chain")).filter(|chain| chain["type"] == "nat");
@@ -20,14 +19,13 @@ pub fn tables(json: &str) -> Result<BTreeSet<(String, String)>, String> {
 
 /// The rules of one table that change a port or an address, from `nft -j list table`.
 ///
-/// # Errors
-/// For what is no such list.
+/// # Errors When the text is not such a list.
 pub fn rules(json: &str) -> Result<Vec<NatRule>, String> {
     let objects = objects(json)?;
     let of = |kind: &'static str| objects.iter().filter_map(move |object| object.get(kind));
     let sets: BTreeMap<&str, PortSet> =
         of("set").filter_map(|set| Some((set["name"].as_str()?, elements(set["elem"].as_array()?)?))).collect();
-    // What this host sends is counted by the port that it sends from.
+    // A rule in an output chain changes the destination of what this host sends, which is counted by its source port.
     let outputs: BTreeSet<&str> =
         of("chain").filter(|chain| chain["hook"] == "output").filter_map(|chain| chain["name"].as_str()).collect();
     let rule = |rule: &Value| {
@@ -70,7 +68,7 @@ fn read(expressions: &[Value], sets: &BTreeMap<&str, PortSet>, name: String) -> 
             before = before.and(&matched(matching, sets));
         }
     }
-    // A map decides by the port where it goes: only the ports that it names.
+    // A map looks up the destination by port, so the rule only affects the ports that are keys.
     let mut after = statement.get("port").map(|port| ports(port).unwrap_or_else(PortSet::every));
     for (place, mapped) in ["addr", "port"].map(|place| (place, &statement[place]["map"])) {
         let Some(pairs) = mapped["data"]["set"].as_array() else { continue };
@@ -85,14 +83,15 @@ fn read(expressions: &[Value], sets: &BTreeMap<&str, PortSet>, name: String) -> 
     Some(NatRule { name, way, before, after })
 }
 
-/// Whether it picks packets of a protocol without ports.
+/// Whether the expression selects packets of a protocol without ports.
 fn is_for_others(matching: &Value) -> bool {
     let left = &matching["left"];
     let names_protocol = left["meta"]["key"] == "l4proto" || left["payload"]["field"] == "protocol";
     names_protocol && matching["op"] == "==" && matching["right"].as_str().is_some_and(|name| name.contains("icmp"))
 }
 
-/// What is not understood matches every port: rather a word too many than one too few.
+/// The ports that an expression matches. If it is not understood, that is every port: a superfluous hint is better than
+/// a missing one.
 fn matched(matching: &Value, sets: &BTreeMap<&str, PortSet>) -> PortSet {
     let right = &matching["right"];
     let named = right.as_str().and_then(|name| sets.get(name.strip_prefix('@')?)).cloned();
@@ -109,7 +108,7 @@ fn matched(matching: &Value, sets: &BTreeMap<&str, PortSet>) -> PortSet {
     }
 }
 
-/// `443`, `{"range": [80, 90]}` or `{"set": […]}`.
+/// Parses `443`, `{"range": [80, 90]}` or `{"set": […]}`.
 fn ports(value: &Value) -> Option<PortSet> {
     match value["set"].as_array() {
         Some(list) => elements(list),
@@ -118,7 +117,7 @@ fn ports(value: &Value) -> Option<PortSet> {
 }
 
 fn elements(list: &[Value]) -> Option<PortSet> {
-    // An element with a time-out, a counter or a comment is wrapped.
+    // An element with a timeout, a counter or a comment is wrapped in an object.
     let bare = |element: &Value| range(element.get("elem").map_or(element, |wrapped| &wrapped["val"]));
     Some(PortSet::of(list.iter().map(bare).collect::<Option<Vec<_>>>()?))
 }

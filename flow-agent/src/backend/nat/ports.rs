@@ -1,8 +1,8 @@
-//! PURE: sets of ports as rules name them: ranges, and everything but them.
+//! PURE: sets of ports as rules write them: ranges, and their complements.
 
 use std::fmt;
 
-/// Ports, as ranges that are sorted and do not touch.
+/// A set of ports, stored as sorted ranges that do not touch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortSet(Vec<(u16, u16)>);
 
@@ -24,7 +24,7 @@ impl PortSet {
         Self(joined)
     }
 
-    /// Every port that is not in it.
+    /// Every port that is not in this set.
     #[must_use]
     pub fn complement(&self) -> Self {
         let mut others = Vec::new();
@@ -38,7 +38,7 @@ impl PortSet {
         Self(others)
     }
 
-    /// The ports that are in both.
+    /// The ports that are in both sets.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         let both = |(first, last): (u16, u16)| {
@@ -57,7 +57,7 @@ impl PortSet {
 }
 
 impl fmt::Display for PortSet {
-    /// `port 443`, `ports 80,8000-8010`, `every port`.
+    /// Writes `port 443`, `ports 80,8000-8010` or `every port`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.as_slice() {
             [(0, u16::MAX)] => return f.write_str("every port"),

@@ -1,37 +1,37 @@
-//! PURE: what a NAT rule does to a port, and what that means for the figures.
+//! PURE: what a NAT rule does to a port, and what that means for the counted bytes.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use super::ports::PortSet;
 
-/// More watched ports than these are counted, not named.
+/// If more watched ports than this are affected, only their number is given.
 const MOST_NAMED: usize = 8;
 
-/// A rule that changes where packets go to, or come from.
+/// A rule that changes the source or destination of packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NatRule {
-    /// How a person finds it again.
+    /// A name by which a person can find the rule.
     pub name: String,
     pub way: Way,
-    /// The ports, of this host, that packets have when they come to the rule.
+    /// The ports of this host that packets have before the rule.
     pub before: PortSet,
-    /// Those that they have behind it; `None`: the same.
+    /// The ports that they have after the rule. `None` if it does not change the port.
     pub after: Option<PortSet>,
 }
 
-/// Which packets a rule is for.
+/// Which packets a rule applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// That come in, and stay on this host.
+    /// Incoming packets, which stay on this host.
     ToThisHost,
-    /// That come in, and may be sent on to another.
+    /// Incoming packets, which may be forwarded to another host.
     ToAnyHost,
-    /// That go out.
+    /// Outgoing packets.
     Out,
 }
 
-/// A rule, and the watched ports that it touches.
+/// A rule, and the watched ports that it affects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Touch {
     pub ports: BTreeSet<u16>,
@@ -39,14 +39,15 @@ pub struct Touch {
 }
 
 impl NatRule {
-    /// Which of `watched` are counted otherwise than one would think.
+    /// The ports of `watched` whose bytes are counted differently than one would expect.
     pub fn touches(&self, watched: &BTreeSet<u16>) -> Option<Touch> {
         let is_before = |port| self.before.contains(port);
         let is_after = |port| self.after.as_ref().is_some_and(|after| after.contains(port));
         let is_touched = |port: &&u16| match (self.way, &self.after) {
             (Way::ToThisHost | Way::ToAnyHost, Some(_)) => is_before(**port) || is_after(**port),
             (Way::ToAnyHost, None) => is_before(**port),
-            // Whatever leaves is no sign of a watched port; one that it is given, or had, is.
+            // A rule for outgoing packets of any port does not concern a watched port, unless packets are given such a
+            // port.
             (Way::Out, Some(_)) => is_after(**port) || (!self.before.is_every() && is_before(**port)),
             (Way::ToThisHost | Way::Out, None) => false,
         };

@@ -1,19 +1,18 @@
-//! PURE: the NAT rules of an `iptables-save`, of either variant and family.
+//! PURE: NAT rules in the output of `iptables-save`, of either variant and family.
 
 use super::ports::PortSet;
 use super::rule::{NatRule, Way};
 use crate::backend::iptables::saved::error::ParseError;
 use crate::backend::iptables::saved::ruleset::parse;
 
-/// The rules of the table `nat` that change a port or an address; `what` they are to a person (`iptables rule`).
+/// The rules of table `nat` that change a port or an address. `what` is the kind of rule in words (`iptables rule`).
 ///
-/// # Errors
-/// For what is no such dump.
+/// # Errors When the text is not such a dump.
 pub fn rules(text: &str, what: &str) -> Result<Vec<NatRule>, ParseError> {
     let tables = parse(text)?;
     let mut rules = Vec::new();
     let chains = tables.get("nat").into_iter().flat_map(|table| &table.chains);
-    // What this host sends is counted by the port that it sends from.
+    // The OUTPUT chain changes the destination of what this host sends, which is counted by its source port.
     for (chain, saved) in chains.filter(|(chain, _)| **chain != "OUTPUT") {
         for rule in saved {
             let name = format!("{what} `-t nat -A {chain} {}`", rule.text);
@@ -61,18 +60,18 @@ fn read<T: AsRef<str>>(words: &[T], name: String) -> Option<NatRule> {
     Some(NatRule { name, way, before, after })
 }
 
-/// `80,8000:8010`.
+/// Parses `80,8000:8010`.
 fn list(text: &str) -> Option<PortSet> {
     Some(PortSet::of(text.split(',').map(|part| range(part, ':')).collect::<Option<Vec<_>>>()?))
 }
 
-/// `443`, or both ends with `separator` between.
+/// Parses `443`, or both ends of a range with `separator` in between.
 fn range(text: &str, separator: char) -> Option<(u16, u16)> {
     let (first, last) = text.split_once(separator).unwrap_or((text, text));
     Some((first.parse().ok()?, last.parse().ok()?))
 }
 
-/// The ports of `10.0.0.5:80-90` or `[fd00::5]:443/1000`; `None` for an address alone.
+/// The ports in `10.0.0.5:80-90` or `[fd00::5]:443/1000`. `None` for an address without a port.
 fn behind_address(text: &str) -> Option<PortSet> {
     let (address, ports) = text.rsplit_once(':')?;
     let is_address = !address.contains(':') || address.ends_with(']');

@@ -1,4 +1,4 @@
-//! Which devices there are, which of them carry a default route, and what they count themselves.
+//! Devices, the default routes through them, and their own counters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -40,18 +40,19 @@ const RTA_NH_ID: u16 = 30;
 const RTN_UNICAST: u8 = 1;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
-/// `struct ifinfomsg`: family, padding, type (at 2), index (at 4), flags, change.
+/// The size of `struct ifinfomsg`: family, padding, type (at 2), index (at 4), flags, change.
 const LINK_HEADER: usize = 16;
-/// `struct ifaddrmsg`: family, prefix length, flags, scope (at 3), index (at 4).
+/// The size of `struct ifaddrmsg`: family, prefix length, flags, scope (at 3), index (at 4).
 const ADDRESS_HEADER: usize = 8;
-/// `struct rtmsg`: family, destination's length (at 1), …, table (at 4), protocol, scope, type (at 7), flags.
+/// The size of `struct rtmsg`: family, destination's length (at 1), …, table (at 4), protocol, scope, type (at 7),
+/// flags.
 const ROUTE_HEADER: usize = 12;
-/// `struct nhmsg`: family, scope, protocol, reserved, flags.
+/// The size of `struct nhmsg`: family, scope, protocol, reserved, flags.
 const NEXT_HOP_OBJECT_HEADER: usize = 8;
-/// `struct rtnexthop`: length, flags, hops, index (at 4).
+/// The size of `struct rtnexthop`: length, flags, hops, index (at 4).
 const NEXT_HOP_HEADER: usize = 8;
 
-/// All devices of this network namespace; `default_routes` are the indices of those that carry one.
+/// All devices of this network namespace. `default_routes` holds the indices of those that carry a default route.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -66,8 +67,8 @@ pub fn interfaces(default_routes: &BTreeSet<u32>) -> Result<Vec<Interface>, Back
         .collect())
 }
 
-/// The indices of the devices through which a default route leaves, IPv4 or IPv6, of any table: policy rules and VRFs send
-/// packets to tables of their own.
+/// The indices of the devices through which a default route leaves, for IPv4 and IPv6 and in any table, because policy
+/// rules and VRFs use tables of their own.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -79,7 +80,7 @@ pub fn default_routes() -> Result<BTreeSet<u32>, BackendError> {
         header[0] = family;
         let answers = match Request::new(RTM_GETROUTE, NLM_F_DUMP, &header).ask() {
             Ok(answers) => answers,
-            // A kernel without IPv6.
+            // The kernel has no IPv6.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::OPNOTSUPP.raw_os_error()) => continue,
             Err(source) => return Err(BackendError::Netlink { action: "list the routes", source }),
         };
@@ -89,7 +90,8 @@ pub fn default_routes() -> Result<BTreeSet<u32>, BackendError> {
             objects.extend(leaves.object);
         }
     }
-    // Since Linux 5.3, and told beside the devices unless net.ipv4.nexthop_compat_mode is 0.
+    // Next hop objects exist since Linux 5.3. Routes list their devices as well, unless net.ipv4.nexthop_compat_mode is
+    // 0.
     if !objects.is_empty() {
         let answers = Request::new(RTM_GETNEXTHOP, NLM_F_DUMP, &[0; NEXT_HOP_OBJECT_HEADER])
             .ask()
@@ -101,7 +103,7 @@ pub fn default_routes() -> Result<BTreeSet<u32>, BackendError> {
     Ok(indices)
 }
 
-/// By which device the kernel sends from `local` to `peer`.
+/// The device by which the kernel sends from `local` to `peer`.
 ///
 /// # Errors
 /// When there is no route, or `local` is not an address of this host.
@@ -123,7 +125,7 @@ pub fn route(local: IpAddr, peer: IpAddr) -> io::Result<Option<u32>> {
     Ok(routes.filter_map(|(_, body)| device(body)).find_map(|(_, value)| read_u32(value, 0)))
 }
 
-/// What the device counts itself since it was made; `None` when there is no such device.
+/// The device's own counters since it was made. `None` if there is no such device.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -137,7 +139,7 @@ pub fn device(index: u32) -> Result<Option<Device>, BackendError> {
     }
 }
 
-/// What all devices count themselves, by their indices: one question for many devices.
+/// The own counters of all devices, by index, with a single request.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -163,14 +165,14 @@ fn interface(body: &[u8], default_routes: &BTreeSet<u32>) -> Option<Interface> {
     })
 }
 
-/// What made the device, as in `bridge`; hardware has none.
+/// The kind of virtual device, such as `bridge`. Empty for hardware.
 fn kind(body: &[u8]) -> String {
     let info = attributes(body, LINK_HEADER).find(|(kind, _)| *kind == IFLA_LINKINFO);
     let kind = info.and_then(|(_, info)| attributes(info, 0).find(|(kind, _)| *kind == IFLA_INFO_KIND));
     kind.map(|(_, text)| read_text(text)).unwrap_or_default()
 }
 
-/// The device below, if it is in this network namespace.
+/// The lower device, if it is in this network namespace.
 fn below(body: &[u8]) -> Option<u32> {
     let elsewhere = attributes(body, LINK_HEADER).any(|(kind, _)| kind == IFLA_LINK_NETNSID);
     number(body, IFLA_LINK).filter(|index| !elsewhere && *index != 0)
@@ -180,7 +182,7 @@ fn number(body: &[u8], wanted: u16) -> Option<u32> {
     attributes(body, LINK_HEADER).find(|(kind, _)| *kind == wanted).and_then(|(_, value)| read_u32(value, 0))
 }
 
-/// The indices of the devices that have an address of more than the link itself.
+/// The indices of the devices that have an address with global scope.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -196,7 +198,7 @@ fn name(body: &[u8]) -> Option<String> {
     attributes(body, LINK_HEADER).find(|(kind, _)| *kind == IFLA_IFNAME).map(|(_, value)| read_text(value))
 }
 
-/// `struct rtnl_link_stats64` begins with rx_packets, tx_packets, rx_bytes, tx_bytes.
+/// Reads `struct rtnl_link_stats64`, which begins with rx_packets, tx_packets, rx_bytes, tx_bytes.
 fn counters(body: &[u8]) -> Option<Device> {
     let (_, stats) = attributes(body, LINK_HEADER).find(|(kind, _)| *kind == IFLA_STATS64)?;
     let interface = interface(body, &BTreeSet::new())?;
@@ -213,15 +215,15 @@ fn counters(body: &[u8]) -> Option<Device> {
     })
 }
 
-/// Where a route leads.
+/// The devices through which a route leaves.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Leaves {
     devices: Vec<u32>,
-    /// A next hop, or a group of them, that is an object of its own.
+    /// The id of a next hop object, or of a group of such objects.
     object: Option<u32>,
 }
 
-/// Where a route leads, if it is a default route.
+/// Where a route leads, if it is a default route; otherwise nothing.
 fn leaves(body: &[u8]) -> Leaves {
     let is_default = body.get(1) == Some(&0) && body.get(7) == Some(&RTN_UNICAST);
     let mut leaves = Leaves::default();
@@ -239,7 +241,7 @@ fn leaves(body: &[u8]) -> Leaves {
     leaves
 }
 
-/// A next hop that is an object of its own: a device, or a group of others.
+/// A next hop object: a device, or a group of other objects.
 #[derive(Debug, PartialEq, Eq)]
 struct NextHop {
     id: u32,
@@ -261,7 +263,7 @@ fn next_hop(body: &[u8]) -> Option<NextHop> {
     Some(hop)
 }
 
-/// The devices of the next hops with these ids. A group has no groups in it.
+/// The devices of the next hops with these ids. Groups are not nested.
 fn devices_of(ids: &BTreeSet<u32>, hops: &[NextHop]) -> Vec<u32> {
     let groups = hops.iter().filter(|hop| ids.contains(&hop.id)).flat_map(|hop| &hop.group);
     let all: BTreeSet<u32> = groups.chain(ids).copied().collect();

@@ -1,4 +1,4 @@
-//! Waking up when devices or routes change.
+//! Notifications about changed devices and routes.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,36 +17,35 @@ const RTMGRP_TC: u32 = 0x8;
 const RTMGRP_IPV4_ROUTE: u32 = 0x40;
 const RTMGRP_IPV6_ROUTE: u32 = 0x400;
 
-/// Tells when it is time for [`inspect`](crate::backend::Backend::inspect): devices that come, go, change or are renamed,
-/// routes, qdiscs and filters, in the network namespace of the thread that made it.
+/// Reports when [`inspect`](crate::backend::Backend::inspect) should be called, because devices, routes, qdiscs or
+/// filters have changed in the network namespace of the thread that created it.
 pub struct InterfaceEvents {
     socket: AsyncFd<OwnedFd>,
     told_at: Option<Instant>,
 }
 
-/// One change causes many messages, and a router's table changes all the time: it is told so often at most.
+/// The shortest time between two reports. One change causes many messages, and a router's table changes all the time.
 const PAUSE: Duration = Duration::from_millis(250);
 
 impl InterfaceEvents {
-    /// Listens from now on; within a tokio runtime.
+    /// Starts listening. Must be called within a tokio runtime.
     ///
-    /// # Errors
-    /// When the kernel gives no such socket.
+    /// # Errors When the kernel refuses such a socket.
     pub fn listen() -> Result<Self, BackendError> {
         let groups = RTMGRP_LINK | RTMGRP_TC | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
         super::open(None, groups, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
             .and_then(|socket| {
-                // SAFETY: the socket is owned by what is registered, so its number stays its own until that is dropped.
+                // SAFETY: the registration owns the socket, so the descriptor stays valid until the registration is
+                // dropped.
                 unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }.map_err(io::Error::from)
             })
             .map(|socket| Self { socket, told_at: None })
             .map_err(|source| BackendError::Netlink { action: "listen for changed interfaces", source })
     }
 
-    /// Waits until something changed since the last call. What changed is not told: look. Cancel-safe.
+    /// Waits until something has changed since the last call. The caller has to find out what. Cancel-safe.
     ///
-    /// # Errors
-    /// When the socket breaks.
+    /// # Errors When reading the socket fails.
     pub async fn changed(&mut self) -> Result<(), BackendError> {
         self.wait().await.map_err(|source| BackendError::Netlink { action: "hear of changed interfaces", source })
     }
@@ -66,16 +65,16 @@ impl InterfaceEvents {
     }
 }
 
-/// Reads all that waits; whether there was anything.
+/// Reads all pending messages. Returns whether there were any.
 fn drain(socket: &OwnedFd) -> io::Result<bool> {
     let mut any = false;
-    // Only that there is a message matters, so one byte of each is enough.
+    // Only the existence of a message matters, so one byte of each is enough.
     let mut byte = [0_u8; 1];
     loop {
         match recv(socket, byte.as_mut_slice(), RecvFlags::empty()) {
             Ok(_) => any = true,
             Err(rustix::io::Errno::AGAIN) => return Ok(any),
-            // More changed than the socket could hold: a change all the same.
+            // There were more messages than the socket could hold, so something has changed.
             Err(rustix::io::Errno::NOBUFS) => any = true,
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error.into()),

@@ -30,15 +30,16 @@ const TCA_BPF_ID: u16 = 11;
 const TCA_BPF_FLAG_ACT_DIRECT: u32 = 1;
 const NLA_F_NESTED: u16 = 0x8000;
 const ETH_P_ALL: u16 = 3;
-/// `struct tcmsg`: family, padding, index (at 4), handle (at 8), parent (at 12), info (at 16).
+/// The size of `struct tcmsg`: family, padding, index (at 4), handle (at 8), parent (at 12), info (at 16).
 const TC_HEADER: usize = 20;
 
-/// Our place among the filters: the first priority.
+/// The priority of our filters, which is the first.
 const PRIORITY: u16 = 1;
-/// Our handle there, so that a restart replaces instead of adding ("fa", spelled in hexadecimal).
+/// The handle of our filters. It is fixed so that a restart replaces a filter instead of adding one ("fa" as
+/// hexadecimal).
 const HANDLE: u32 = 0xfa;
 
-/// The parent of the filters of one direction.
+/// The parent handle of the filters in one direction.
 fn parent(direction: Direction) -> u32 {
     match direction {
         Direction::Ingress => CLSACT_HANDLE | TC_H_MIN_INGRESS,
@@ -46,33 +47,33 @@ fn parent(direction: Direction) -> u32 {
     }
 }
 
-/// A filter on clsact. The kernel lists them in the order in which packets meet them.
+/// A filter on clsact. The kernel lists filters in the order in which packets meet them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     pub priority: u16,
     pub handle: u32,
     /// `bpf`, `flower`, …
     pub kind: String,
-    /// What the one who made it called it; only of `bpf`.
+    /// The name given by whoever made the filter. Only `bpf` filters have one.
     pub name: String,
-    /// Only of `bpf`.
+    /// The program's id. Only `bpf` filters have one.
     pub program: u32,
 }
 
 impl Filter {
-    /// Whether it lies where ours would lie.
+    /// Whether it has the priority, handle and kind of our filters.
     pub fn is_at_our_place(&self) -> bool {
         (self.priority, self.handle, self.kind.as_str()) == (PRIORITY, HANDLE, "bpf")
     }
 
-    /// Whether it keeps ours from its place: a priority holds filters of one kind only.
+    /// Whether it prevents us from adding our filter: all filters of one priority must be of the same kind.
     pub fn blocks_our_place(&self) -> bool {
         self.priority == PRIORITY && self.kind != "bpf"
     }
 }
 
-/// What lies at the ingress hooks of all devices, by their indices: `clsact` or `ingress`. The kernel lists the qdiscs of all
-/// devices or of none, so that whoever looks at many devices asks once.
+/// The kind of the qdisc at each device's ingress hook, by index: `clsact` or `ingress`. The kernel only lists the
+/// qdiscs of all devices at once, so callers that need many devices should ask once.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -83,7 +84,7 @@ pub fn ingress_qdiscs() -> io::Result<BTreeMap<u32, String>> {
     Ok(at_ingress.filter_map(|(_, body)| Some((read_u32(body, 4)?, text(body, TCA_KIND)?))).collect())
 }
 
-/// What lies at the ingress hook of one device.
+/// The kind of the qdisc at one device's ingress hook.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -91,7 +92,7 @@ pub fn ingress_qdisc(index: u32) -> io::Result<Option<String>> {
     Ok(ingress_qdiscs()?.remove(&index))
 }
 
-/// Makes the clsact qdisc; `EEXIST` when something is there.
+/// Adds the clsact qdisc. Fails with `EEXIST` if another qdisc is there.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -110,7 +111,7 @@ pub fn delete_clsact(index: u32) -> io::Result<()> {
     Request::new(RTM_DELQDISC, NLM_F_ACK, &header).ask().map(drop)
 }
 
-/// The filters of one direction, in the order in which packets meet them; none where there is no clsact or no device.
+/// The filters of one direction in the order in which packets meet them. Empty if there is no clsact or no device.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -122,8 +123,8 @@ pub fn filters(index: u32, direction: Direction) -> io::Result<Vec<Filter>> {
     Ok(Vec::new())
 }
 
-/// The same, of whatever qdisc is there. Of `ingress` the kernel lists the filters of the one direction that it has, also
-/// where it was asked for those of the other.
+/// Like [`filters`], for any kind of qdisc. An `ingress` qdisc has only one direction; the kernel lists its filters
+/// even when asked for the other direction.
 ///
 /// # Errors
 /// When the kernel does not answer.
@@ -131,7 +132,7 @@ pub fn filters_at_hook(index: u32, direction: Direction) -> io::Result<Vec<Filte
     let header = header(index, 0, parent(direction), 0);
     let answers = match Request::new(RTM_GETTFILTER, NLM_F_DUMP, &header).ask() {
         Ok(answers) => answers,
-        // The qdisc or the device went away meanwhile.
+        // The qdisc or the device has gone away meanwhile.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
@@ -139,12 +140,13 @@ pub fn filters_at_hook(index: u32, direction: Direction) -> io::Result<Vec<Filte
         .iter()
         .filter(|(kind, _)| *kind == RTM_NEWTFILTER)
         .filter_map(|(_, body)| filter(body))
-        // A priority is listed once without a handle, then with each of its filters.
+        // A priority is listed once without a handle, and then once for each of its filters.
         .filter(|filter| filter.handle != 0)
         .collect())
 }
 
-/// Puts `program` at our place under `name`: in one step instead of the one that is there, or as a new one.
+/// Puts `program` at our place with the name `name`, either as a new filter or, with `replace`, atomically instead of
+/// the present one.
 ///
 /// # Errors
 /// When the kernel refuses.

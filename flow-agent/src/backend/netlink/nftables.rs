@@ -1,4 +1,5 @@
-//! The few things of nf_tables that iptables-nft makes on demand and has no command to remove: tables and base chains.
+//! nf_tables operations for which iptables-nft has no command, such as removing the tables and base chains that it
+//! creates.
 
 use std::io;
 
@@ -37,32 +38,30 @@ const NLA_F_NESTED: u16 = 0x8000;
 const NLM_F_CREATE: u16 = 0x400;
 const NLM_F_APPEND: u16 = 0x800;
 const NF_ACCEPT: u32 = 1;
-/// Refuse to remove what still holds something.
+/// Makes removals fail if the object still contains something.
 const NLM_F_NONREC: u16 = 0x100;
-/// `struct nfgenmsg`: family, version, resource.
+/// The size of `struct nfgenmsg`: family, version, resource.
 const HEADER: usize = 4;
 
-/// A chain that a hook enters.
+/// A base chain, that is, one attached to a netfilter hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseChain {
     pub name: String,
-    /// It holds no rule, and lets everything pass.
+    /// It has no rules and lets everything pass.
     pub is_idle: bool,
 }
 
-/// Whether the table is there. `family` is `AF_INET` or `AF_INET6`.
+/// Whether the table exists. `family` is `AF_INET` or `AF_INET6`.
 ///
-/// # Errors
-/// When the kernel does not say: it has no nf_tables, or the privilege is missing.
+/// # Errors When the kernel has no nf_tables, or when the privilege is missing.
 pub fn has_table(family: u8, table: &str) -> io::Result<bool> {
     Ok(table_handle(family, table)?.is_some())
 }
 
-/// The number that the kernel gave the table when it was made; `None` where there is no such table. No two tables of a
-/// network namespace ever have the same, so a table that was deleted and restored from a file has another.
+/// The handle that the kernel gave the table when it was made; `None` if there is no such table. Handles are never
+/// reused within a network namespace, so a table that was deleted and restored from a file has a new one.
 ///
-/// # Errors
-/// As [`has_table`].
+/// # Errors Like [`has_table`].
 pub fn table_handle(family: u8, table: &str) -> io::Result<Option<u64>> {
     let mut request = request(NFT_MSG_GETTABLE, NLM_F_ACK, family);
     request.attribute(NFTA_TABLE_NAME, &text(table));
@@ -79,8 +78,7 @@ pub fn table_handle(family: u8, table: &str) -> io::Result<Option<u64>> {
 
 /// The base chains of a table.
 ///
-/// # Errors
-/// As [`has_table`].
+/// # Errors Like [`has_table`].
 pub fn base_chains(family: u8, table: &str) -> io::Result<Vec<BaseChain>> {
     let answers = request(NFT_MSG_GETCHAIN, NLM_F_DUMP, family).ask()?;
     let chains = answers.iter().filter(|(message_type, _)| *message_type == NFT_MSG_NEWCHAIN);
@@ -103,20 +101,19 @@ fn base_chain(body: &[u8], table: &str) -> Option<BaseChain> {
     (hooked && of.as_deref() == Some(table)).then_some(BaseChain { name: name?, is_idle })
 }
 
-/// The number of the ruleset's generation in this network namespace: every change of it makes another.
+/// The generation of the ruleset in this network namespace. It changes with every change of the ruleset.
 ///
-/// # Errors
-/// As [`has_table`].
+/// # Errors Like [`has_table`].
 pub fn ruleset_generation() -> io::Result<u32> {
     let answers = request(NFT_MSG_GETGEN, NLM_F_ACK, 0).ask()?;
     let id = answers.iter().flat_map(|(_, body)| attributes(body, HEADER)).find(|(kind, _)| *kind == NFTA_GEN_ID);
     id.and_then(|(_, value)| big_endian(value)).ok_or_else(|| io::Error::other("a generation without a number"))
 }
 
-/// Removes `chains`, and then the table if that is asked for; nothing if any of them holds something.
+/// Removes `chains`, and then the table if `with_table` is set. Removes nothing if any of them still contains
+/// something.
 ///
-/// # Errors
-/// `EBUSY` when one of them does; else as [`has_table`].
+/// # Errors `EBUSY` if one of them still contains something; otherwise like [`has_table`].
 pub fn remove_unused(family: u8, table: &str, chains: &[&str], with_table: bool) -> io::Result<()> {
     let mut requests: Vec<Request> = Vec::new();
     for chain in chains {
@@ -132,11 +129,10 @@ pub fn remove_unused(family: u8, table: &str, chains: &[&str], with_table: bool)
     change(requests)
 }
 
-/// Appends a rule to a chain that does nothing but count, and whose counters begin with one packet and one byte.
-/// (`ip6tables-nft` 1.8.9 has no way to set them.)
+/// Appends a rule that only counts, with counters starting at one packet and one byte. (`ip6tables-nft` 1.8.9 has no
+/// way to set them.)
 ///
-/// # Errors
-/// When there is no such chain; else as [`has_table`].
+/// # Errors When there is no such chain; otherwise like [`has_table`].
 pub fn add_counting_rule(family: u8, table: &str, chain: &str) -> io::Result<()> {
     let mut counter = Vec::new();
     push_attribute(&mut counter, NFTA_COUNTER_BYTES, &1_u64.to_be_bytes());
@@ -152,11 +148,11 @@ pub fn add_counting_rule(family: u8, table: &str, chain: &str) -> io::Result<()>
     change(vec![rule])
 }
 
-/// Does all of it, or nothing.
+/// Executes all requests as one transaction.
 fn change(mut requests: Vec<Request>) -> io::Result<()> {
     let Some(last) = requests.last_mut() else { return Ok(()) };
     last.flags |= NLM_F_ACK;
-    // The resource of a batch's edges says whose batch it is, in network byte order.
+    // The resource in the messages around a batch names the subsystem, in network byte order.
     let [high, low] = NFNL_SUBSYS_NFTABLES.to_be_bytes();
     let edge = |message_type| Request::new(message_type, 0, &[0, 0, high, low]);
     requests.insert(0, edge(NFNL_MSG_BATCH_BEGIN));
@@ -169,7 +165,7 @@ fn request(message_type: u16, flags: u16, family: u8) -> Request {
     Request { protocol: Some(NETFILTER), ..Request::new(message_type, flags, &[family, 0, 0, 0]) }
 }
 
-/// A C string.
+/// Encodes a C string.
 fn text(name: &str) -> Vec<u8> {
     [name.as_bytes(), &[0]].concat()
 }

@@ -1,4 +1,4 @@
-//! EDGE kernel: TCP connections of local ports, closed with a reset to both ends (`ss -K` does the same).
+//! EDGE kernel: closes TCP connections of local ports with a reset to both ends, like `ss -K`.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -16,20 +16,22 @@ const IPPROTO_TCP: u8 = 6;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
-/// Bits of `enum tcp_state`: all but listeners, and those of which only the kernel knows (TIME_WAIT, NEW_SYN_RECV), and CLOSE.
+/// Bits of `enum tcp_state`: all states except LISTEN, CLOSE, and those without a full socket (TIME_WAIT,
+/// NEW_SYN_RECV).
 const CONNECTED: u32 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 11;
 
-/// `struct inet_diag_sockid`, and where it lies in `struct inet_diag_msg`.
+/// The size of `struct inet_diag_sockid`, and its offset in `struct inet_diag_msg`.
 const ID_LEN: usize = 48;
 const ID_OFFSET: usize = 4;
 
-/// A connection, as the kernel names it.
+/// A connection in the kernel's representation.
 type Id = [u8; ID_LEN];
 
-/// Closes TCP connections of these local ports, at most `most` of them: how many. Connections of this host with itself stay.
+/// Closes at most `most` TCP connections of these local ports and returns how many were closed. Connections of this
+/// host with itself are kept.
 ///
-/// # Errors
-/// [`io::ErrorKind::Unsupported`] where the kernel cannot do it (`CONFIG_INET_DIAG_DESTROY`); when it refuses.
+/// # Errors [`io::ErrorKind::Unsupported`] if the kernel was built without `CONFIG_INET_DIAG_DESTROY`; other errors
+/// when it refuses.
 pub fn close_connections(ports: &BTreeSet<u16>, most: usize) -> io::Result<usize> {
     let mut closed = 0;
     for family in [AF_INET, AF_INET6] {
@@ -41,7 +43,7 @@ pub fn close_connections(ports: &BTreeSet<u16>, most: usize) -> io::Result<usize
             }
             match request(SOCK_DESTROY, NLM_F_ACK, family, &id).ask() {
                 Ok(_) => closed += 1,
-                // It was closed meanwhile.
+                // The connection has been closed meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -50,7 +52,7 @@ pub fn close_connections(ports: &BTreeSet<u16>, most: usize) -> io::Result<usize
     Ok(closed)
 }
 
-/// `struct inet_diag_req_v2`.
+/// Builds a `struct inet_diag_req_v2`.
 fn request(message_type: u16, flags: u16, family: u8, id: &Id) -> Request {
     let mut body = vec![family, IPPROTO_TCP, 0, 0];
     body.extend(CONNECTED.to_ne_bytes());
@@ -62,7 +64,7 @@ fn local_port(id: &Id) -> u16 {
     u16::from_be_bytes([id[0], id[1]])
 }
 
-/// Whether the other end is a loopback address, or this end's own.
+/// Whether the other end is a loopback address, or the same address as this end.
 fn is_with_itself(family: u8, id: &Id) -> bool {
     let address = |at: usize| match family {
         AF_INET => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(&id[at..at + 4]).expect("four bytes"))),

@@ -5,7 +5,7 @@ fn a_request_is_a_header_and_padded_attributes() {
     let mut request = Request::new(18, NLM_F_DUMP, &[7; 4]);
     request.attribute(3, b"ab\0");
     let bytes = request.encode();
-    // 16 of netlink's header, 4 of the body, 4 of the attribute's header, 3 of its value, 1 of padding.
+    // 16 bytes of the netlink header, 4 of the body, 4 of the attribute's header, 3 of its value, and 1 of padding.
     assert_eq!(bytes.len(), 28);
     assert_eq!((read_u32(&bytes, 0), read_u16(&bytes, 4), read_u16(&bytes, 6)), (Some(28), Some(18), Some(0x301)));
     assert_eq!(&bytes[20..], [7, 0, 3, 0, b'a', b'b', 0, 0]);

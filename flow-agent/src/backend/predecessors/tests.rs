@@ -32,7 +32,7 @@ fn a_set_that_was_never_sealed_goes_on_from_zero() {
 fn zeros_are_no_loss_unless_the_files_know_them() {
     let zeros = Candidate { known: false, sealed: false, remains: Remains::Zeros, preference: None };
     assert_eq!(decide(&[zeros]), [Fate::Discard]);
-    // Whoever removed the rules of a known set is to be told of.
+    // If somebody removed the rules of a known set, that has to be reported.
     assert_eq!(decide(&[Candidate { known: true, ..zeros }]), [Fate::Retire]);
 }
 

@@ -4,18 +4,18 @@ fn device(index: u32, name: &str, kind: &str) -> Interface {
     Interface { index, name: name.into(), device_type: 1, kind: kind.into(), ..Interface::default() }
 }
 
-/// eth0 (1), on it `kind` top0 (2).
+/// The device eth0 (1) with top0 (2) of `kind` stacked on it.
 fn on_top(kind: &str, has_address: bool) -> Vec<Interface> {
     let lower = Interface { has_address, ..device(1, "eth0", "") };
     vec![lower, Interface { below: Some(1), ..device(2, "top0", kind) }]
 }
 
-/// eth0 (1) in `kind` top0 (2).
+/// The device eth0 (1) as a member of top0 (2) of `kind`.
 fn within(kind: &str) -> Vec<Interface> {
     vec![Interface { master: Some(2), has_address: true, ..device(1, "eth0", "") }, device(2, "top0", kind)]
 }
 
-/// The devices that are counted when all are chosen, none of them by its name.
+/// The devices that are counted if all are chosen and none is named literally.
 fn counted(present: &[Interface]) -> Vec<&str> {
     let chosen: Vec<&Interface> = present.iter().collect();
     let resolved = resolve(&chosen, present, |_| false);
@@ -63,7 +63,7 @@ fn tunnels_and_pairs_are_counted_beside_each_other() {
 
 #[test]
 fn stacks_are_followed_over_devices_in_between() {
-    // A bridge over a VLAN over a bond of two devices.
+    // A bridge on a VLAN on a bond of two devices.
     let mut present = vec![
         Interface { master: Some(3), ..device(1, "eth0", "") },
         Interface { master: Some(3), ..device(2, "eth1", "") },
@@ -76,7 +76,7 @@ fn stacks_are_followed_over_devices_in_between() {
     let resolved = resolve(&ends, &present, |_| false);
     assert_eq!(resolved.left_out.iter().map(|left| left.interface.as_str()).collect::<Vec<_>>(), ["eth0"]);
     assert_eq!(topmost_master(&present[1], &present).name, "bond0");
-    // A circle, which the kernel does not make, ends all the same.
+    // The kernel does not create cycles, but the search would still end.
     present[4].master = Some(3);
     present[2].master = Some(5);
     assert_eq!(counted(&present).len(), 1);
