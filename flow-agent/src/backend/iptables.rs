@@ -1,13 +1,15 @@
-//! EDGE kernel: counters in rules of iptables, where eBPF is not to be had.
+//! EDGE kernel: the iptables backend, which counts with rules where eBPF is not available.
 //!
-//! A set of counters is a few chains in each family, entered by one jump at the head of `INPUT` and `OUTPUT`. They pick
-//! the counted interfaces, and TCP or UDP. What counts a port is then the member of an ipset, found at once; or, where a
-//! host has no ipsets, a rule, found by a tree of port ranges. Whatever happens, the packet comes back to the rule after
-//! the jump as it was. Nothing here accepts or marks, and nothing drops but one rule, which is there only while a user has a
-//! budget with `on_quota = "drop"` or an end: it is entered before anything is counted.
+//! A set of counters consists of a few chains in each address family, entered by a jump at the head of `INPUT` and one
+//! at the head of `OUTPUT`. The chains select the counted interfaces, then TCP and UDP. A port's counter is a member of
+//! an ipset, which is found in a single lookup; on hosts without ipsets it is a rule, found through a tree of port
+//! ranges. In any case the packet returns unchanged to the rule after the jump. Our rules never accept or mark a
+//! packet, and only one of them can drop. It exists only while a user has a budget with `on_quota = "drop"` or an
+//! expiry date, and cut packets reach it before anything is counted.
 //!
-//! Three rooms: [`model`] says what is written, [`saved`] reads what the host's programs print, and [`host`] runs those
-//! programs. The files beside them are the life cycle of a set of counters: it is found or made, counts, and is retired.
+//! The code has three parts: [`model`] defines what is written, [`saved`] parses what the host's programs print, and
+//! [`host`] runs those programs. The other files implement the life cycle of a set of counters: it is found or made, it
+//! counts, and it is retired.
 
 mod counting;
 mod cutting;

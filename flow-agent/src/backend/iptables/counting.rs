@@ -1,4 +1,4 @@
-//! EDGE clock: the iptables backend at work: one set of counters in rules, and the interfaces that they are limited to.
+//! EDGE clock: the running iptables backend: one set of counters in rules, and the interfaces that it counts on.
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,7 +23,6 @@ use crate::ledger::blocked::Blocked;
 use crate::ledger::limits::budget::UserBudget;
 use crate::ledger::reading::{Moment, Reading};
 
-/// The iptables backend.
 pub struct IptablesBackend {
     pub(super) instance: String,
     pub(super) netns: u64,
@@ -31,46 +30,48 @@ pub struct IptablesBackend {
     pub(super) max_ports: u32,
     pub(super) epoch: String,
     pub(super) set: RuleSet,
-    /// By name: rules know no others.
+    /// By name, because rules know interfaces only by name.
     pub(super) counted: BTreeMap<String, Counted>,
     pub(super) watch: Watch,
-    /// Whether it is marked that a bucket was sealed.
+    /// Whether the rules carry the mark that a bucket has been sealed.
     pub(super) sealed: bool,
     pub(super) pace: Pace,
-    /// What was refused before the last budget was lifted.
+    /// What was refused up to the time when the last budget was lifted.
     pub(super) lifted: Blocked,
-    /// The ids that no new set may have.
+    /// The ids that a new set must not have.
     pub(super) taken: BTreeSet<String>,
 }
 
-/// An interface that is counted.
+/// A counted interface.
 pub(super) struct Counted {
     pub(super) index: u32,
     pub(super) lock: InterfaceLock,
 }
 
-/// A set that was replaced.
+/// A set that was replaced by a new one.
 struct Aside {
     set: RuleSet,
     epoch: String,
-    /// What was found of it right before.
+    /// What was found of the set right before it was replaced.
     pieces: Vec<Piece>,
     left_at: Instant,
 }
 
-/// What the inspections remember.
+/// What inspections remember.
 pub(super) struct Watch {
-    /// The last time at which every rule was seen to be as it should be.
+    /// The last time at which every rule was found to be as it should be.
     pub(super) well_at: Moment,
-    /// What the devices had moved right before then.
+    /// The number of bytes that the devices had moved right before then.
     pub(super) moved: u64,
-    /// How the rules were then, one for each side; `None`: look again.
+    /// The fingerprints of the rules at that time, one for each side. `None` if the rules have to be inspected in any
+    /// case.
     pub(super) fingerprints: Option<Vec<Fingerprint>>,
-    /// The last time at which the interfaces were looked at.
+    /// The last time at which the interfaces were inspected.
     pub(super) followed_at: Moment,
-    /// Interfaces that should be counted and cannot be, since when.
+    /// Interfaces that should be counted but cannot be, and since when.
     pub(super) missing: BTreeMap<String, Moment>,
-    /// What was said to be left out, because rules see its packets as those of another device.
+    /// The devices that are left out because rules see their packets as those of another device, and that were
+    /// reported.
     pub(super) left_out: BTreeSet<LeftOut>,
 }
 
@@ -151,7 +152,8 @@ impl Backend for IptablesBackend {
             |script, layout| {
                 script.remove(layout, &gone).unshield(layout, &gone, &still);
             },
-            // Where it was released already it would begin from zero: there it stays gone, and the next inspection sees it.
+            // To undo a release would make counters that start at zero. So they stay removed, and the next inspection
+            // detects it.
             |_, _| {},
         )?;
         self.set.set_draining(still);
@@ -194,14 +196,13 @@ impl Backend for IptablesBackend {
 impl IptablesBackend {
     /// Replaces a set that somebody else changed.
     ///
-    /// # Errors
-    /// As [`Backend::replace`].
+    /// # Errors Like [`Backend::replace`].
     pub(super) fn replace_damaged(&mut self) -> Result<Box<dyn Retired>, BackendError> {
         let Aside { set, epoch, pieces, left_at } = self.put_aside(&self.set.ports.clone())?;
         Ok(Box::new(RetiredRules::damaged(set, epoch, &pieces, left_at)))
     }
 
-    /// Makes a new set for `ports` and leads packets into it, and no more into the present one, which is given back.
+    /// Makes a new set for `ports` and directs packets into it instead of the present one. Returns the former set.
     fn put_aside(&mut self, ports: &BTreeSet<u16>) -> Result<Aside, BackendError> {
         let tools: Vec<Tools> = self.set.sides.iter().map(|side| side.tools.clone()).collect();
         let name = new_name(&self.instance, &mut self.taken);
@@ -213,14 +214,14 @@ impl IptablesBackend {
         let before = find(&self.set)?;
         let mut set =
             RuleSet::make(name, tools, self.set.interfaces.clone(), ports.clone(), &before.iter().collect::<Vec<_>>())?;
-        // Whoever is cut stays cut: packets do not meet the new set before it refuses theirs.
+        // Ports that are cut stay cut: the new set refuses their packets before any packet enters it.
         set.go_on_cutting(&self.set.cut_ports());
         let entered = find(&self.set).and_then(|pieces| self.switch(&set).map(|()| pieces));
         let pieces = match entered {
             Ok(pieces) => pieces,
             Err(error) => {
-                // Packets are led back to the old set, so that what the new one counted meanwhile is counted there too, or
-                // lies in a time that was not seen.
+                // Packets are directed to the old set again. What the new set counted meanwhile was counted by the old
+                // one too, or lies in a gap.
                 set.abandon();
                 return Err(error.into());
             }
@@ -235,17 +236,17 @@ impl IptablesBackend {
         Ok(Aside { set, epoch, pieces, left_at })
     }
 
-    /// How the rules of every side are now; `None` when the kernel does not say.
+    /// The present fingerprints of the rules of every side. `None` if the kernel does not answer.
     pub(super) fn fingerprints(&self) -> Option<Vec<Fingerprint>> {
         self.set.sides.iter().map(|side| Fingerprint::take(&side.tools).ok()).collect()
     }
 
-    /// Leads packets into `new` and not into the present set any more, at once in each family.
+    /// Directs packets into `new` instead of the present set, atomically in each family.
     fn switch(&self, new: &RuleSet) -> Result<(), IptablesError> {
         let lead = |from: &RuleSet, to: &RuleSet, side: &super::set::FamilySet| {
             let mut script = Script::default();
             for set in [from, to] {
-                // Somebody may lead packets there already: twice would be counted twice.
+                // There may already be a jump into this set, and two jumps would count twice.
                 if let Some(piece) = set.piece(&side.tools)? {
                     piece.leave(&mut script);
                 }
@@ -265,7 +266,7 @@ impl IptablesBackend {
         Ok(())
     }
 
-    /// Makes the jump of every direction of a side the first rule.
+    /// Makes the jumps of a side, one for each direction, the first rules of their chains.
     ///
     /// # Errors
     /// When the table cannot be read or changed.
@@ -279,8 +280,9 @@ impl IptablesBackend {
     }
 }
 
-/// # Errors
-/// [`BackendError::TooManyPorts`].
+/// Fails if more ports are wanted than `max_ports`.
+///
+/// # Errors [`BackendError::TooManyPorts`].
 pub(super) fn refuse_too_many(wanted: usize, max_ports: u32) -> Result<(), BackendError> {
     if u32::try_from(wanted).is_ok_and(|wanted| wanted <= max_ports) {
         return Ok(());
@@ -288,7 +290,7 @@ pub(super) fn refuse_too_many(wanted: usize, max_ports: u32) -> Result<(), Backe
     Err(BackendError::TooManyPorts { wanted, max_ports })
 }
 
-/// The name of a set that is like none in `taken`, to which it is added.
+/// A fresh name for a set, which is unlike all in `taken` and is added to them.
 pub(super) fn new_name(instance: &str, taken: &mut BTreeSet<String>) -> RuleSetName {
     loop {
         let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
@@ -299,7 +301,7 @@ pub(super) fn new_name(instance: &str, taken: &mut BTreeSet<String>) -> RuleSetN
     }
 }
 
-/// The devices that the patterns picked. Rules look at IP packets: what a device's frames begin with does not matter.
+/// The devices that the patterns selected. Rules see IP packets, so devices of any type can be counted.
 pub(super) fn pick(selection: &Selection, present: &[Interface]) -> Vec<Interface> {
     let mut picked = selection.chosen.clone();
     picked.extend(selection.refused.iter().cloned());

@@ -1,7 +1,7 @@
-//! EDGE clock: the ports of users who have used up what they may transfer are cut, and open again.
+//! EDGE clock: cuts the ports of users who have used up their budget, and opens them again.
 //!
-//! A set of counters has rules that refuse only while somebody has a budget. Which ports they refuse is decided by readings: see
-//! [`super::model::pace`].
+//! A set of counters contains rules that can refuse packets only while somebody has a budget. Readings decide which
+//! ports are cut; see [`super::model::pace`] for their timing.
 
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
@@ -17,11 +17,11 @@ use crate::backend::{Backend as _, BackendError, netlink};
 use crate::ledger::limits::budget::{Transferred, UserBudget};
 use crate::ledger::reading::{Moment, Reading};
 
-/// No more connections are closed at once: counting waits for it, some 20 µs each.
+/// The largest number of connections closed at once. Counting waits while they are closed, some 20 µs each.
 const MOST_CONNECTIONS: usize = 4_096;
 
 impl IptablesBackend {
-    /// Refuses the packets of the ports whose budget is used up, and of no others.
+    /// Refuses the packets of ports whose budget is used up, and of no others.
     pub(super) fn limit(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         let begun_at = Instant::now();
         let now = || now.after(begun_at.elapsed());
@@ -29,7 +29,7 @@ impl IptablesBackend {
             self.pace = Pace::default();
             return self.lift(&now);
         }
-        // Whatever fails, somebody may go on beyond a limit.
+        // If anything fails here, somebody may exceed a limit, so this is tried again soon.
         self.pace.again_after = Some(pace::AFTER_FAILURE);
         let reading = self.read(&now)?;
         let cost = begun_at.elapsed();
@@ -51,18 +51,18 @@ impl IptablesBackend {
         }
         let look = Look { at: reading.at, moved };
         self.pace = Pace { before: Some(look), again_after: Some(again_after.max(pace::FASTEST)) };
-        // The ports that are counted; what is not counted here is not limited here.
+        // Only counted ports can be cut.
         cut.retain(|port| self.set.ports.contains(port));
         let closing = cut.difference(&self.set.cut_ports()).copied().collect::<BTreeSet<_>>();
         if !closing.is_empty() {
-            // Before the ports are cut, so that the reset still reaches the clients.
+            // This comes before the ports are cut, so that the reset still reaches the clients.
             close_connections(&closing);
         }
         self.set.cut(&cut).inspect_err(|_| self.pace.again_after = Some(pace::AFTER_FAILURE))?;
         Ok(())
     }
 
-    /// Lets everything pass, and removes all that can refuse a packet. What was refused stays known.
+    /// Opens all ports and removes everything that can refuse a packet. The refused bytes stay known.
     fn lift(&mut self, now: &dyn Fn() -> Moment) -> Result<(), BackendError> {
         if !self.set.sides.iter().any(|side| side.can_cut) {
             return Ok(());
@@ -75,7 +75,7 @@ impl IptablesBackend {
     }
 }
 
-/// Closes the TCP connections of ports that are about to be cut, where the kernel can.
+/// Closes the TCP connections of ports that are about to be cut, if the kernel supports it.
 fn close_connections(ports: &BTreeSet<u16>) {
     match netlink::close_connections(ports, MOST_CONNECTIONS) {
         Ok(0) => {}
@@ -89,15 +89,14 @@ fn transferred(reading: &Reading, ports: &BTreeSet<u16>) -> Transferred {
 }
 
 impl RuleSet {
-    /// The ports that are cut in one family at least, as was last seen.
+    /// The ports that were cut in at least one family when the rules were last inspected or changed.
     pub fn cut_ports(&self) -> BTreeSet<u16> {
         self.sides.iter().flat_map(|side| side.last.cut.iter().copied()).collect()
     }
 
-    /// Refuses the packets of `wanted` and of no others, in every family. Where that is so already, it costs nothing.
+    /// Refuses the packets of `wanted` ports and of no others, in every family. Does nothing where that is so already.
     ///
-    /// # Errors
-    /// When a program refuses; the other family is changed all the same.
+    /// # Errors When a program fails. The other family is changed all the same.
     pub fn cut(&mut self, wanted: &BTreeSet<u16>) -> Result<(), IptablesError> {
         self.change_cut(
             |script, side, layout| {
@@ -120,8 +119,8 @@ impl RuleSet {
         )
     }
 
-    /// Refuses the packets of `ports` in a set that packets do not enter yet. Counting does not wait for it: where it fails,
-    /// the next reading for limits cuts them.
+    /// Refuses the packets of `ports` in a set that no packets enter yet. A failure does not delay counting: the next
+    /// reading for limits cuts the ports.
     pub fn go_on_cutting(&mut self, ports: &BTreeSet<u16>) {
         let held = ports.intersection(&self.ports).copied().collect::<BTreeSet<_>>();
         if held.is_empty() {
@@ -134,8 +133,7 @@ impl RuleSet {
 
     /// Removes everything that can refuse a packet.
     ///
-    /// # Errors
-    /// As [`RuleSet::cut`].
+    /// # Errors Like [`RuleSet::cut`].
     pub fn abolish_cut(&mut self) -> Result<(), IptablesError> {
         self.change_cut(
             |script, side, layout| {
@@ -151,10 +149,9 @@ impl RuleSet {
         )
     }
 
-    /// Removes what was counted as refused of `ports`, whose counters are to be removed.
+    /// Removes the counts of refused packets of `ports`, whose counters are about to be removed.
     ///
-    /// # Errors
-    /// As [`RuleSet::cut`].
+    /// # Errors Like [`RuleSet::cut`].
     pub fn forget_blocked(&mut self, ports: &BTreeSet<u16>) -> Result<(), IptablesError> {
         let of = |ports: &BTreeSet<u16>, known: &mut dyn Iterator<Item = u16>| -> BTreeSet<u16> {
             known.filter(|port| ports.contains(port)).collect()

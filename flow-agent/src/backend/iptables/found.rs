@@ -1,4 +1,4 @@
-//! EDGE kernel: the sets of counters that are in the kernel, whoever left them.
+//! EDGE kernel: finds the sets of counters in the kernel, whoever left them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,29 +15,29 @@ use crate::backend::error::iptables::IptablesError;
 use crate::backend::{BackendError, host, netlink};
 use crate::ledger::counters::{Counters, Flow, Others};
 
-/// The part of a set that lies in one table.
+/// The part of a set that is in one table.
 #[derive(Clone, Debug)]
 pub struct Piece {
     pub tools: Tools,
     pub name: RuleSetName,
     pub view: Result<VerifiedSet, SetDamage>,
-    /// As [`Direction::BOTH`].
+    /// In the order of [`Direction::BOTH`].
     pub entrances: [Entrance; 2],
-    /// How often packets are led into it; as [`Direction::BOTH`].
+    /// How many jumps lead into it, in the order of [`Direction::BOTH`].
     pub jumps: [usize; 2],
     pub marks: Marks,
-    /// What is left of its counters, whole or not.
+    /// What remains of its counters, whether the set is intact or not.
     pub remains: BTreeMap<u16, Counters>,
     pub others: Others,
-    /// What was refused of the ports that are cut, or were.
+    /// What was refused, by port, of the ports that are or were cut.
     pub blocked: BTreeMap<u16, Flow>,
     chains: Vec<String>,
-    /// What is left of the counters may lie in them, though no chain asks them any more.
+    /// Its ipsets. They may hold counters even if no chain uses them any more.
     ipsets: Vec<String>,
 }
 
 impl Piece {
-    /// Lets no packet enter it any more.
+    /// Removes all jumps into it.
     pub fn leave(&self, script: &mut Script) {
         for (direction, jumps) in Direction::BOTH.into_iter().zip(self.jumps) {
             for _ in 0..jumps {
@@ -46,13 +46,13 @@ impl Piece {
         }
     }
 
-    /// The same piece after packets were led out of it.
+    /// The same piece after all jumps into it were removed.
     #[must_use]
     pub fn left(self) -> Self {
         Self { jumps: [0, 0], ..self }
     }
 
-    /// Whether no packet enters it, and none was counted.
+    /// Whether no packet can enter it and it has counted nothing.
     pub fn is_blank(&self) -> bool {
         let is_empty = self.remains.values().all(|counters| counters.is_zero()) && self.others == Others::default();
         self.jumps == [0, 0] && is_empty
@@ -66,15 +66,15 @@ impl Piece {
         !self.chains.is_empty()
     }
 
-    /// Whether every packet enters it, before anybody could decide.
+    /// Whether every packet enters it before any other rule can decide.
     pub fn is_entered_first(&self) -> bool {
         self.entrances.iter().all(|entrance| *entrance == Entrance::First)
     }
 
-    /// Removes it, and the table and built-in chains that were made for it, unless somebody uses them now.
+    /// Removes it, and the table and built-in chains that were made for it, unless somebody else uses them now.
     ///
-    /// # Errors
-    /// When its chains cannot be removed: nothing was. Or when somebody's rule asks an ipset of it: that stays.
+    /// # Errors When its chains cannot be removed; nothing has been removed then. Or when a rule of somebody else uses
+    /// one of its ipsets, which is kept.
     pub fn delete(&self) -> Result<(), IptablesError> {
         let mut script = Script::default();
         self.leave(&mut script);
@@ -83,15 +83,15 @@ impl Piece {
             Err(IptablesError::Failed { .. }) => self.delete_what_can_be(),
             result => result,
         };
-        // What is in use stays, also where the chains could not be removed.
+        // This keeps whatever is in use, even if the chains could not be removed.
         let unmade = unmake(&self.tools, self.marks.made);
         removed.and(unmade)
     }
 }
 
 impl Piece {
-    /// Empties every chain, and removes those that no rule of somebody else leads to, one by one: somebody may have renamed
-    /// one of our chains. What is left counts nothing.
+    /// Empties every chain and then removes, one by one, those that no foreign rule jumps to. (Somebody may have
+    /// renamed one of our chains.) A chain that stays counts nothing.
     fn delete_what_can_be(&self) -> Result<(), IptablesError> {
         let mut script = Script::default();
         self.leave(&mut script);
@@ -105,10 +105,9 @@ impl Piece {
     }
 }
 
-/// All pieces that the instance whose tag this is has in the table of `tools`.
+/// All pieces of the instance with this tag in the table of `tools`.
 ///
-/// # Errors
-/// When the table cannot be read.
+/// # Errors When the table cannot be read.
 pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>, IptablesError> {
     tools.save(quiet, instance, |table| {
         let sets = sets::sets(table).into_iter().filter(|(name, _)| name.instance() == instance);
@@ -129,17 +128,17 @@ pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>
     })
 }
 
-/// All sets of an instance, wherever they lie.
+/// All sets of an instance, in all tables and variants.
 ///
-/// # Errors
-/// [`BackendError::NewerLayout`] for a set of a newer release; when a table that this host uses cannot be read.
+/// # Errors [`BackendError::NewerLayout`] for a set made by a newer release; other errors when a table that this host
+/// uses cannot be read.
 pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<RuleSetName, Vec<Piece>>, BackendError> {
     let mut sets: BTreeMap<RuleSetName, Vec<Piece>> = BTreeMap::new();
     for tools in Tools::everywhere(path) {
         let found = Quiet::wait(&[&tools]).and_then(|quiet| pieces(&tools, &quiet, instance));
         let found = match found {
             Ok(found) => found,
-            // A variant that nobody uses here may be without its kernel side.
+            // If nobody uses a variant, its kernel side may be missing.
             Err(error) if !tools.is_in_use => {
                 tracing::debug!(family = tools.family.name(), table = tools.table, %error, "not looked at");
                 continue;
@@ -159,8 +158,8 @@ pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<Rul
     Ok(sets)
 }
 
-/// Ipsets are a family's, whichever tables and variants it has: they are seen from each, and lie where the chains are that
-/// ask them, or, where those are gone, in one place.
+/// Ipsets belong to a family, not to a table or variant, so they are found with each. They are kept with the piece
+/// whose chains use them, or in a single piece if those chains are gone.
 fn keep_once(pieces: &mut Vec<Piece>) {
     for family in Family::BOTH {
         let mut kept = pieces.iter().any(|piece| piece.tools.family == family && piece.has_chains());
@@ -169,18 +168,16 @@ fn keep_once(pieces: &mut Vec<Piece>) {
     }
 }
 
-/// The epoch of a set: the boot, which it does not outlive, and the id in the names of its chains.
+/// The epoch of a set: the id of this boot, which no set outlives, and the id in the names of the set's chains.
 ///
-/// # Errors
-/// When the kernel does not say its boot's id.
+/// # Errors When the kernel's boot id cannot be read.
 pub fn epoch(name: &RuleSetName) -> Result<String, BackendError> {
     Ok(format!("{}:{}", host::boot_id()?, name.id()))
 }
 
-/// What the first rule in the table of `tools` will make that is not there yet.
+/// Which table and built-in chains are missing, so that the first rule in the table of `tools` will make them.
 ///
-/// # Errors
-/// When the kernel does not say.
+/// # Errors When the kernel does not answer.
 pub fn to_be_made(tools: &Tools) -> Result<Made, IptablesError> {
     if tools.variant == Variant::Legacy {
         return Ok(Made::default());
@@ -196,7 +193,8 @@ pub fn to_be_made(tools: &Tools) -> Result<Made, IptablesError> {
     Ok(Made { table: false, input: is_missing(Direction::Ingress), output: is_missing(Direction::Egress) })
 }
 
-/// Removes what was made for us. What somebody uses meanwhile stays, and is no error.
+/// Removes the table and chains that were made for us. It is not an error if somebody else uses them now; then they
+/// stay.
 fn unmake(tools: &Tools, made: Made) -> Result<(), IptablesError> {
     if tools.variant == Variant::Legacy || made == Made::default() {
         return Ok(());
@@ -207,7 +205,7 @@ fn unmake(tools: &Tools, made: Made) -> Result<(), IptablesError> {
     let is_ours = |name: &str| match name {
         "INPUT" => made.input,
         "OUTPUT" => made.output,
-        // Older releases of iptables make all of a table's at once.
+        // Older releases of iptables make all built-in chains of a table at once.
         _ => made.table,
     };
     let idle: Vec<&str> =
@@ -222,7 +220,7 @@ fn unmake(tools: &Tools, made: Made) -> Result<(), IptablesError> {
     }
 }
 
-/// For the one who reads a log.
+/// Describes for the log what is wrong with an entrance.
 pub fn describe(family: Family, entrance: &Entrance) -> Option<String> {
     match entrance {
         Entrance::First => None,

@@ -1,4 +1,4 @@
-//! EDGE kernel, processes and files: the programs of iptables and ipset on this host, and their lock.
+//! EDGE kernel, processes and files: this host's iptables and ipset programs, and their lock.
 
 pub mod fingerprint;
 pub mod kept;

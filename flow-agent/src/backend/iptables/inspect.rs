@@ -1,4 +1,5 @@
-//! EDGE clock: sees to it that every packet is counted: nobody before us, no rule lost, the interfaces followed.
+//! EDGE clock: makes sure that every packet is counted: our jump comes first, no rule is lost, and interfaces are
+//! followed.
 
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
@@ -20,17 +21,18 @@ use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend as _, BackendError, Inspection, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
-/// What was found of a side.
+/// The state in which a side was found.
 enum CounterStatus {
     Well(Box<Last>),
-    /// Counting, but packets may have passed before.
+    /// The rules are counting, but packets may have passed before reaching them.
     NotFirst(String),
-    /// Counters are lost, or nobody knows what they count.
+    /// Counters are lost, or can no longer be attributed.
     Damaged(String),
 }
 
 impl IptablesBackend {
-    /// Looks at everything once, and mends it. Counters that were replaced are always handed back: nobody else knows them.
+    /// Inspects everything once and repairs what is broken. Sets that were replaced are always returned, because nobody
+    /// else knows of them.
     pub(super) fn look_around(&mut self, now: Moment) -> Result<Inspection, BackendError> {
         let begun_at = Instant::now();
         let mut inspection = Inspection::default();
@@ -43,7 +45,8 @@ impl IptablesBackend {
         }
         match self.follow(now) {
             Ok(unseen) => inspection.unseen.extend(unseen),
-            // What was found of the rules, and the counters that were replaced, are not found again.
+            // Findings about the rules and replaced sets cannot be found a second time, so they are returned despite
+            // the error.
             Err(error) if !inspection.unseen.is_empty() || !inspection.retired.is_empty() => {
                 tracing::error!(%error, "failed to look at the interfaces; it is tried again");
             }
@@ -52,7 +55,7 @@ impl IptablesBackend {
         Ok(inspection)
     }
 
-    /// Rules that ask ipsets do not stay where rules are kept over a boot from now on.
+    /// If rules are now saved across reboots, replaces a set that uses ipsets.
     fn leave_ipsets(&mut self) -> Result<Option<Box<dyn Retired>>, BackendError> {
         if !self.set.dispatch.is_by_ipsets() || kept::keeper().is_none() {
             return Ok(None);
@@ -61,9 +64,9 @@ impl IptablesBackend {
         self.replace(&self.set.ports.clone()).map(Some)
     }
 
-    /// Whether all was well at the last look, and nobody can have changed a rule or an ipset since. Nothing tells whether
-    /// somebody changed an ipset, and a change of legacy rules that leaves them as many and as long is not seen: there it is
-    /// looked every time, so that interference is noticed within seconds.
+    /// Whether all was well at the last inspection and no rule or ipset can have changed since. Changes of ipsets leave
+    /// no trace, and neither do changes of legacy rules that keep their number and size. In those cases every
+    /// inspection reads the rules, so that interference is noticed within seconds.
     fn is_unchanged(&mut self, now: Moment) -> bool {
         let Some(before) = &self.watch.fingerprints else { return false };
         let is_known = before.iter().all(Fingerprint::is_exact) && !self.set.dispatch.is_by_ipsets();
@@ -80,7 +83,7 @@ impl IptablesBackend {
         begun_at: Instant,
         inspection: &mut Inspection,
     ) -> Result<(), BackendError> {
-        // Taken before the look: what changes while we look is looked at again.
+        // Taken before the inspection, so that a change during the inspection leads to another one.
         let fingerprints = self.fingerprints();
         let moved = self.moved();
         let mut well = Vec::new();
@@ -149,8 +152,9 @@ impl IptablesBackend {
         Ok(if why.is_empty() { CounterStatus::Well(Box::new(last)) } else { CounterStatus::NotFirst(why.join("; ")) })
     }
 
-    /// Removes a set of this instance that packets enter although it was left: it was restored from a file. What passes is
-    /// counted in the present set, or lies in a time that was not seen; and what it counted before is known.
+    /// Removes a set of this instance that is no longer in use but that packets enter, because somebody restored it
+    /// from a file. What it has counted since then was counted by the present set too or lies in a gap, and what it
+    /// counted before is known.
     fn remove_stray(&self, tools: &Tools, name: &RuleSetName) -> Result<(), BackendError> {
         let quiet = Quiet::wait(&[tools])?;
         let pieces = found::pieces(tools, &quiet, name.instance())?;
@@ -163,13 +167,13 @@ impl IptablesBackend {
         Ok(())
     }
 
-    /// Bytes that the counted devices have moved, both ways, by their own counters.
+    /// The bytes that the counted devices have moved in both directions, by their own counters.
     pub(super) fn moved(&self) -> u64 {
         let devices = host::device_counters(self.counted.iter().map(|(name, counted)| (counted.index, name.as_str())));
         devices.iter().map(|device| device.rx_bytes.saturating_add(device.tx_bytes)).fold(0, u64::saturating_add)
     }
 
-    /// How much can have passed unseen.
+    /// Describes how many bytes may have passed without being counted.
     fn at_most_since(&self, before: u64) -> String {
         match self.moved().checked_sub(before) {
             Some(bytes) => format!("the interfaces moved {bytes} bytes in that time"),
@@ -177,8 +181,8 @@ impl IptablesBackend {
         }
     }
 
-    /// Counts on the interfaces that came, and not on those that are not to be counted any more. What is named is counted
-    /// whether it is there or not: when it comes back, the first packet is seen.
+    /// Counts on interfaces that have appeared, and no longer on those that should not be counted. A literally named
+    /// interface stays in the rules even while it is absent, so that its first packet is counted when it comes back.
     fn follow(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError> {
         let present = host::present(&self.patterns)?;
         let indices = self.counted.values().map(|counted| counted.index).collect();
@@ -212,8 +216,8 @@ impl IptablesBackend {
         Ok(unseen)
     }
 
-    /// Tells of devices that became ports or members of others: from then on rules see their packets as those of the others,
-    /// which are counted instead. A start refuses a configuration that names the lower one.
+    /// Reports devices that became ports or members of others. From then on rules see their packets as those of the
+    /// other device, which is counted instead. A start would refuse a configuration that names the lower device.
     fn say_left_out(&mut self, selection: &Selection) {
         let left_out: BTreeSet<LeftOut> = selection.left_out.iter().cloned().collect();
         for LeftOut { interface, counted, .. } in left_out.difference(&self.watch.left_out) {
@@ -232,7 +236,7 @@ impl IptablesBackend {
         self.watch.left_out = left_out;
     }
 
-    /// Takes the lock of a device; one that was made again under its name is another device.
+    /// Takes the lock of a device. A device that was made again under the same name needs a new lock.
     fn hold(&mut self, interface: &Interface) -> Result<(), BackendError> {
         if self.counted.get(&interface.name).is_some_and(|counted| counted.index == interface.index) {
             return Ok(());
@@ -257,7 +261,7 @@ impl IptablesBackend {
         for interface in picked.iter().filter(|interface| !before.contains(&interface.name)) {
             tracing::info!(interface = interface.name, "counted");
             let missed = self.watch.missing.remove(&interface.name);
-            // A new device that has not moved a packet when it is counted hid nothing.
+            // If a new device has not moved a packet by the time it is counted, nothing was missed.
             if missed.is_none() && host::is_untouched(interface.index) {
                 continue;
             }

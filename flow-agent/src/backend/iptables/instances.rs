@@ -1,4 +1,4 @@
-//! The instances that have rules in the tables of this network namespace, whoever they belong to.
+//! The instances that have rules in the tables of this network namespace, including those of other users.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,9 @@ use super::host::tools::{Quiet, Tools};
 use super::saved::sets;
 use crate::backend::BackendError;
 
-/// The tags of all instances that have chains here: see [`instance_tag`](super::model::set_name::instance_tag).
+/// The tags of all instances that have chains here; see [`instance_tag`](super::model::set_name::instance_tag).
 ///
-/// # Errors
-/// When a table that this host uses cannot be read.
+/// # Errors When a table that this host uses cannot be read.
 pub fn instances() -> Result<BTreeSet<String>, BackendError> {
     let mut tags = BTreeSet::new();
     for tools in Tools::everywhere(&search_path()) {
@@ -21,7 +20,7 @@ pub fn instances() -> Result<BTreeSet<String>, BackendError> {
         });
         match read {
             Ok(found) => tags.extend(found),
-            // A variant that nobody uses here may be without its kernel side.
+            // If nobody uses a variant, its kernel side may be missing.
             Err(error) if !tools.is_in_use => tracing::debug!(%error, "not looked at"),
             Err(error) => return Err(error.into()),
         }

@@ -1,4 +1,4 @@
-//! PURE: the chains, rules and ipsets that count, and the commands that make and change them.
+//! PURE: the chains, rules and ipsets that count, and the commands that create and change them.
 
 pub mod cutting;
 pub mod family;

@@ -1,4 +1,4 @@
-//! What predecessors left in the kernel, and what becomes of it.
+//! What predecessors left in the kernel, and what is done with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -17,18 +17,17 @@ use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
 use crate::backend::{BackendError, BackendOptions, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
-/// What predecessors left, and what becomes of it.
 pub struct IptablesPredecessors {
     pub sets: BTreeMap<RuleSetName, Vec<Piece>>,
     pub fates: BTreeMap<RuleSetName, Fate>,
-    /// Their last bucket is sealed: somebody restored them from a file.
+    /// Sets whose last bucket has been sealed. If they still exist, somebody restored them from a file.
     finished: BTreeSet<RuleSetName>,
-    /// The counters of the newest reading on disk were rules of this boot, and nothing is left of them.
+    /// The counters of the newest reading on disk were rules of this boot, and nothing remains of them.
     is_newest_gone: bool,
 }
 
 impl IptablesPredecessors {
-    /// `tools` are those that would be used now; `None`: nothing is to be adopted.
+    /// Looks for predecessors. `tools` are those that would be used now; `None` if no set is to be adopted.
     pub fn find(options: &BackendOptions, path: &OsStr, tools: Option<&[Tools]>) -> Result<Self, BackendError> {
         let sets = found::everywhere(path, &instance_tag(&options.instance))?;
         let mut candidates = Vec::new();
@@ -69,19 +68,19 @@ impl IptablesPredecessors {
         self.sets.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// The sets that went on counting while no agent ran, for all that is known.
+    /// The sets that, as far as is known, went on counting while no agent ran.
     fn went_on(&self) -> impl Iterator<Item = &RuleSetName> {
         let found = self.with_fate(Fate::Adopt).chain(self.with_fate(Fate::Retire));
         found.filter(|name| !self.finished.contains(name))
     }
 
-    /// The ports that are cut by counters that packets enter.
+    /// The ports that are cut by counters which packets enter.
     pub fn cut_ports(&self) -> BTreeSet<u16> {
         let pieces = self.went_on().flat_map(|name| self.pieces(name)).filter(|piece| piece.jumps != [0, 0]);
         pieces.filter_map(|piece| piece.view.as_ref().ok()).flat_map(|view| view.cut.iter().copied()).collect()
     }
 
-    /// The time from `since` until `until`, where a family's counters were removed or changed meanwhile.
+    /// The gaps from `since` until `until`, if a family's counters were removed or changed while no agent ran.
     pub fn damaged(&self, new: &IptablesBackend, picked: &[Interface], since: Moment, until: Moment) -> Vec<Unseen> {
         if self.went_on().next().is_none() && !self.is_newest_gone {
             return Vec::new();
@@ -111,7 +110,7 @@ impl IptablesPredecessors {
         interfaces.map(|interface| gap(since, until, &interface.name, &why)).collect()
     }
 
-    /// The time since `since` on interfaces that appeared while no agent ran.
+    /// The gaps since `since` on interfaces that appeared while no agent ran.
     pub fn appeared(&self, new: &IptablesBackend, picked: &[Interface], since: Moment) -> Vec<Unseen> {
         if self.went_on().next().is_none() {
             return Vec::new();
@@ -125,7 +124,8 @@ impl IptablesPredecessors {
         if known.is_empty() {
             return Vec::new();
         }
-        // A name may have been added to the configuration; what a glob matches was asked for before.
+        // A literal name may have been added to the configuration just now. A glob was configured before, so the
+        // interface is new.
         let appeared = picked.iter().filter(|interface| {
             !known.contains(&interface.name)
                 && !new.patterns.name_literally(&interface.name)
@@ -137,7 +137,7 @@ impl IptablesPredecessors {
             .collect()
     }
 
-    /// The pieces that packets are not to enter any more.
+    /// The pieces that packets should no longer enter.
     pub fn leaving(&self) -> impl Iterator<Item = &Piece> {
         let names = self.with_fate(Fate::Retire).chain(self.with_fate(Fate::Discard));
         names.flat_map(|name| self.pieces(name))
@@ -157,13 +157,13 @@ impl IptablesPredecessors {
         Ok(())
     }
 
-    /// Whether a set's counters may say more than was counted. It is not read: what the newest checkpoint says of its epoch
-    /// is all that is known.
+    /// Whether a set's counters may be larger than what it really counted. Such a set is not read; the newest
+    /// checkpoint of its epoch is the last that is known.
     pub fn is_doubtful(&self, name: &RuleSetName) -> bool {
         self.pieces(name).iter().any(Piece::is_doubtful)
     }
 
-    /// The sets to be read a last time. `interfaces` are those that count now, for a set that does not say its own.
+    /// The sets to be read one last time. `interfaces` are those that count now, for sets that do not show their own.
     pub fn retired(&self, interfaces: Option<&[String]>) -> Result<Vec<Box<dyn Retired>>, BackendError> {
         let mut retired: Vec<Box<dyn Retired>> = Vec::new();
         for (name, fate) in &self.fates {
@@ -187,8 +187,8 @@ impl IptablesPredecessors {
     }
 }
 
-/// What is left of the set with this id. An epoch is a boot and the id of its set: where the files know the id, but of
-/// another boot, somebody restored the rules from a file. (Where they know the epoch itself, that does not matter.)
+/// What remains of the set with this id. An epoch is a boot id and a set id. If the files know the set id with another
+/// boot id, somebody restored the rules from a file. (If they know the epoch itself, the result does not matter.)
 fn remains(id: &str, known_epochs: &BTreeSet<String>, is_blank: bool) -> Remains {
     let has_id = |epoch: &String| epoch.rsplit_once(':').is_some_and(|(_, of_set)| of_set == id);
     match known_epochs.iter().any(has_id) {
@@ -198,7 +198,8 @@ fn remains(id: &str, known_epochs: &BTreeSet<String>, is_blank: bool) -> Remains
     }
 }
 
-/// Whether a set can go on: whole and settled in every family, in the variant that is in use, and with room for the ports.
+/// Whether a set can go on counting: it must be intact and settled in every family, belong to the variant in use, and
+/// have room for the ports.
 fn fits(pieces: &[Piece], tools: &[Tools], options: &BackendOptions) -> bool {
     let is_there = |tools: &Tools| {
         pieces.iter().any(|piece| (piece.tools.family, piece.tools.variant) == (tools.family, tools.variant))
@@ -212,12 +213,12 @@ fn fits(pieces: &[Piece], tools: &[Tools], options: &BackendOptions) -> bool {
     });
     let is_settled = first.is_settled && others.iter().all(|view| view.is_settled);
     let has_room = first.layout.dispatch.has_room_for(&held);
-    // Somebody may have begun to keep rules over a boot.
+    // This host may have begun to save its rules across reboots.
     let is_safe = !first.layout.dispatch.is_by_ipsets() || set::refuse_ipsets(tools).is_none();
     pieces.len() == tools.len() && tools.iter().all(is_there) && same && is_settled && has_room && is_safe
 }
 
-/// A set that fits, as it is.
+/// Takes over a set that fits, in its present state.
 pub fn adopt(name: &RuleSetName, pieces: &[Piece]) -> Option<RuleSet> {
     let views: Option<Vec<_>> = pieces.iter().map(|piece| Some((piece, piece.view.as_ref().ok()?))).collect();
     let views = views?;

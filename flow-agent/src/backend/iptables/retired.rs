@@ -1,4 +1,4 @@
-//! EDGE clock: a set of counters that does not count any more: read a last time, then deleted.
+//! EDGE clock: a set of counters that no longer counts: it is read one last time and then deleted.
 
 use std::time::Instant;
 
@@ -14,29 +14,29 @@ use crate::ledger::counters::Others;
 use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::record::{BackendKind, CountMode};
 
-/// A set that packets are not to enter any more; parts of it may be gone.
+/// A set that packets should no longer enter. Parts of it may be missing.
 pub struct RetiredRules {
     pub name: RuleSetName,
     pub epoch: String,
     pub interfaces: Vec<String>,
     parts: Vec<Part>,
     are_others_sealed: bool,
-    /// When packets were led to the counters that came after it; `None`: before this agent came.
+    /// When packets were directed to its successor. `None` if that was before this agent started.
     left_at: Option<Instant>,
 }
 
-/// The part of a set that lies, or lay, in one table.
+/// The part of a set that is or was in one table.
 struct Part {
     tools: Tools,
-    /// The last that is known of it.
+    /// The last known values.
     last: Last,
-    /// Whether there is nothing more to be learnt from the kernel. Packets may still find a way into a set that somebody
-    /// else changed, and those are counted elsewhere by then.
+    /// Whether nothing more can be learnt from the kernel. Packets may still find a way into a set that somebody else
+    /// changed, but by then they are counted elsewhere.
     is_final: bool,
 }
 
 impl RetiredRules {
-    /// A set of which nothing is known but what is found.
+    /// A set of which nothing is known except what was found.
     pub fn found(name: RuleSetName, epoch: String, pieces: &[Piece]) -> Self {
         let whole = pieces.iter().find_map(|piece| piece.view.as_ref().ok());
         let interfaces = whole.map(|view| view.layout.interfaces.clone()).unwrap_or_default();
@@ -49,8 +49,7 @@ impl RetiredRules {
         Self { name, epoch, interfaces, parts, are_others_sealed: false, left_at: None }
     }
 
-    /// A set that was replaced by another, at `left_at`, while it was as it should be: it is read when no packet enters it any
-    /// more.
+    /// An intact set that was replaced at `left_at`. It is read once no packet enters it any more.
     pub fn replaced(set: RuleSet, epoch: String, left_at: Instant) -> Self {
         let part = |side: super::set::FamilySet| Part { tools: side.tools, last: side.last, is_final: false };
         let parts = set.sides.into_iter().map(part).collect();
@@ -58,7 +57,7 @@ impl RetiredRules {
         Self { name: set.name, epoch, interfaces: set.interfaces, parts, are_others_sealed: false, left_at }
     }
 
-    /// A set that somebody else changed, of which these `pieces` were found, and that was replaced at `left_at`: it is not
+    /// A set that somebody else changed and that was replaced at `left_at`. `pieces` is what was found of it. It is not
     /// read again.
     pub fn damaged(set: RuleSet, epoch: String, pieces: &[Piece], left_at: Instant) -> Self {
         let part = |side: super::set::FamilySet| {
@@ -72,8 +71,9 @@ impl RetiredRules {
         Self { name: set.name, epoch, interfaces: set.interfaces, parts, are_others_sealed: false, left_at }
     }
 
-    /// What other traffic it shows was counted elsewhere: it counts since somebody restored it, and its own is sealed. (Its
-    /// ports were closed by its last bucket, so that nothing is taken of them.)
+    /// Ignores the set's counts of other traffic: it has been counting again since somebody restored it, but that
+    /// traffic was counted elsewhere, and its own was sealed. (Its last bucket closed its ports, so nothing is taken
+    /// from them.)
     pub fn forget_others(&mut self) {
         self.are_others_sealed = true;
     }
@@ -98,7 +98,7 @@ impl Retired for RetiredRules {
     }
 
     fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
-        // What passed since it was left is in the other counters: however late this is read, the bucket ends there.
+        // Later packets are in its successor's counters, so the bucket ends at that time however late the set is read.
         let at = self.left_at.map_or_else(now, |left_at| now().before(left_at.elapsed()));
         let mut numbers = Numbers::at(at);
         if self.parts.iter().any(|part| !part.is_final) {
@@ -133,14 +133,15 @@ impl Retired for RetiredRules {
     }
 }
 
-/// What a seal says of counters in rules: the kernel keeps them, whether an agent runs or not.
+/// How seals identify counters in rules. They count as pinned, because the kernel keeps them whether an agent runs or
+/// not.
 pub fn identity(epoch: String) -> Identity {
     Identity { kind: BackendKind::Iptables, count: CountMode::Ip, epoch, pinned: true }
 }
 
 impl Piece {
-    /// The newest that is known of it, where `last` was known before. Between two readings somebody may have zeroed or
-    /// restored counters: then `last` it is.
+    /// The newest reliable values, where `last` was known before. If somebody may have zeroed or restored counters in
+    /// between, that is `last`.
     fn newest(&self, last: &Last, doubt: CounterDoubt) -> Last {
         let found =
             Last { ports: self.remains.clone(), others: self.others, blocked: self.blocked.clone(), ..Last::default() };
@@ -153,7 +154,7 @@ impl Piece {
         last.or_newer(&found, doubt.max(found_doubt), self.has_ipsets())
     }
 
-    /// Whether what it says of ports may be more than was counted.
+    /// Whether its port counters may be larger than what was really counted.
     pub fn is_doubtful(&self) -> bool {
         self.view.as_ref().is_err_and(|damage| damage.doubt.covers_ports(self.has_ipsets()))
     }

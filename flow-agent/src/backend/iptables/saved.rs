@@ -1,4 +1,4 @@
-//! PURE: what `iptables-save -c` and `ipset save` print, and what it says of our sets of counters.
+//! PURE: parses the output of `iptables-save -c` and `ipset save`, and finds our sets of counters in it.
 
 pub mod damage;
 pub mod error;

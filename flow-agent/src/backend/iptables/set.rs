@@ -1,4 +1,4 @@
-//! EDGE kernel: one set of counters in all families: made, entered, changed and read.
+//! EDGE kernel: one set of counters in all families: it is made, entered, changed and read here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,57 +21,56 @@ use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::reading::Moment;
 
-/// A set of counters as we know it, and where it lies.
+/// A set of counters as we know it, with its place in the kernel.
 #[derive(Clone, Debug)]
 pub struct RuleSet {
     pub name: RuleSetName,
     pub dispatch: Dispatch,
-    /// Sorted.
+    /// Sorted by name.
     pub interfaces: Vec<String>,
     pub ports: BTreeSet<u16>,
     pub draining: BTreeSet<u16>,
-    /// One for each family.
+    /// One part for each family.
     pub sides: Vec<FamilySet>,
 }
 
-/// The part of a set that lies in one family's table.
+/// The part of a set in one family's table.
 #[derive(Clone, Debug)]
 pub struct FamilySet {
     pub tools: Tools,
     pub fragments: Fragments,
-    /// What it counted when it was last seen to be as it should be.
+    /// Its values at the last time when it was found to be as it should be.
     pub last: Last,
-    /// Its counters cannot be trusted any more, whatever they say later: the set is to be replaced.
+    /// Set when its counters can no longer be trusted, whatever they show later. The set has to be replaced.
     pub doubted: Option<SetDamage>,
-    /// It has the chains that refuse what budgets do not allow.
+    /// Whether it has the chains that refuse what budgets do not allow.
     pub can_cut: bool,
 }
 
-/// What a look at one side showed.
+/// The result of reading one side.
 pub struct FamilyReading {
-    /// Its counters, where everything is as it should be.
+    /// Its counters, if everything is as it should be.
     pub verdict: Result<Last, SetDamage>,
-    /// As [`Direction::BOTH`].
+    /// In the order of [`Direction::BOTH`].
     pub entrances: [Entrance; 2],
-    /// Other sets of this instance that packets enter: nobody but somebody else can have led them there.
+    /// Other sets of this instance that packets enter. Only somebody else can have made those jumps.
     pub strays: Vec<RuleSetName>,
 }
 
-/// What was read.
+/// The sums over all families.
 pub struct Numbers {
     pub at: Moment,
     pub ports: BTreeMap<u16, Counters>,
     pub others: Others,
-    /// Refused, and not counted as anything else.
+    /// Refused bytes and packets, which are counted nowhere else.
     pub blocked: Blocked,
 }
 
 impl RuleSet {
-    /// Makes a set that no packet enters yet: of ipsets, where this host has them and they are safe to use, else of rules
-    /// alone. `before` are the pieces that this instance has already.
+    /// Makes a set that no packet enters yet. It uses ipsets if this host has them and they are safe to use, and
+    /// otherwise only rules. `before` holds the pieces that this instance has already.
     ///
-    /// # Errors
-    /// When the kernel or a program refuses: nothing is left of it.
+    /// # Errors When the kernel or a program refuses. Nothing of the set is left then.
     pub fn make(
         name: RuleSetName,
         tools: Vec<Tools>,
@@ -87,7 +86,7 @@ impl RuleSet {
                 match with_ipsets.made(&tools, before) {
                     Ok(set) => return Ok(set),
                     Err(error @ IptablesError::Locked { .. }) => return Err(error),
-                    // What else is wrong is wrong without them, too.
+                    // If something else is wrong, it will also fail without ipsets.
                     Err(error) => tracing::info!(%error, "ports are found by a tree of rules, not by ipsets"),
                 }
             }
@@ -99,7 +98,7 @@ impl RuleSet {
     fn made(mut self, tools: &[Tools], before: &[&Piece]) -> Result<Self, IptablesError> {
         for tools in tools {
             if let Err(error) = self.make_side(tools.clone(), before) {
-                // Its ipsets may be there, though its rules were refused.
+                // The ipsets may have been made although the rules were refused.
                 if let Ok(Some(piece)) = self.piece(tools)
                     && let Err(error) = piece.delete()
                 {
@@ -113,7 +112,7 @@ impl RuleSet {
     }
 
     fn make_side(&mut self, tools: Tools, before: &[&Piece]) -> Result<(), IptablesError> {
-        // What is left of a set whose chains are gone does not tell any more what was made for it.
+        // If only ipsets remain of a set, the marks that show what was made for it are gone.
         let is_here = |piece: &&&Piece| piece.tools.place() == tools.place() && piece.has_chains();
         let here: Vec<_> = before.iter().filter(is_here).collect();
         let made = match here.as_slice() {
@@ -133,7 +132,7 @@ impl RuleSet {
             Family::V6 => match make(Fragments::Reassembled) {
                 Ok(()) => Fragments::Reassembled,
                 Err(refused) => {
-                    // Whatever else was wrong is wrong still.
+                    // If something else is wrong, this fails as well.
                     make(Fragments::Apart).map_err(|_| {
                         tracing::debug!("nor without reassembly");
                         refused
@@ -151,7 +150,7 @@ impl RuleSet {
         Ok(())
     }
 
-    /// Lets it show when somebody zeroes the set's counters in a table, or restores the table.
+    /// Adds marks that show if somebody zeroes the set's counters or restores the table.
     fn mark(&self, tools: &Tools) -> Result<(), IptablesError> {
         let mut script = Script::default();
         match tools.table_handle()? {
@@ -163,7 +162,7 @@ impl RuleSet {
         }
     }
 
-    /// Takes back what was made of a set that no packet entered.
+    /// Removes what was made of a set that no packet has entered.
     pub fn abandon(&self) {
         for side in &self.sides {
             let removed = self.piece(&side.tools).and_then(|piece| piece.map_or(Ok(()), |piece| piece.delete()));
@@ -173,7 +172,7 @@ impl RuleSet {
         }
     }
 
-    /// What is found of a side; `None` when nothing is.
+    /// The set's piece in the table of `tools`. `None` if there is nothing.
     ///
     /// # Errors
     /// When the table cannot be read.
@@ -183,7 +182,7 @@ impl RuleSet {
         Ok(pieces.into_iter().find(|piece| piece.name == self.name))
     }
 
-    /// The set as the rules of a side have it, with all of its counters.
+    /// The set in the form of one side's rules, with all of its counters.
     fn layout(&self, family: Family, fragments: Fragments, can_cut: bool) -> Layout {
         Layout {
             name: self.name.clone(),
@@ -196,7 +195,8 @@ impl RuleSet {
         }
     }
 
-    /// Changes every side, one transaction each; when one refuses, those before it are changed back.
+    /// Changes every side in a transaction of its own. If one fails, the changes of those before it are undone with
+    /// `back`.
     ///
     /// # Errors
     /// When a side refuses.
@@ -221,10 +221,11 @@ impl RuleSet {
         Ok(())
     }
 
-    /// Reads every counter, after having seen that everything is as it should be: nothing unseen has passed it.
+    /// Reads every counter after checking that everything is as it should be, so that no packet can have passed
+    /// uncounted.
     ///
-    /// # Errors
-    /// [`IptablesError::Damaged`] or [`IptablesError::NotFirst`] when it is not; when it cannot be read.
+    /// # Errors [`IptablesError::Damaged`] or [`IptablesError::NotFirst`] if something is wrong; other errors when the
+    /// rules cannot be read.
     pub fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Numbers, IptablesError> {
         let quiet = Quiet::wait(&self.tools())?;
         let at = now();
@@ -247,8 +248,8 @@ impl RuleSet {
         Ok(numbers)
     }
 
-    /// Looks at one side. Counters that cannot be trusted now are not trusted at any later look either: by then they may
-    /// have grown beyond what they were before somebody touched them.
+    /// Inspects one side. Counters that cannot be trusted now are not trusted later either, because by then they may
+    /// have grown beyond the values that they had before somebody touched them.
     ///
     /// # Errors
     /// When the table cannot be read.
@@ -278,24 +279,24 @@ impl RuleSet {
         Ok(look)
     }
 
-    /// Remembers what all sides said when they were as they should be.
+    /// Remembers the values of all sides, which were found to be as they should be.
     pub fn keep(&mut self, lasts: Vec<Last>) {
         self.sides.iter_mut().zip(lasts).for_each(|(side, last)| side.last = last);
     }
 
-    /// A whole set may still not be the one that we made last, and its counters not what they were.
+    /// Compares an intact set with our last version of it and with its former values.
     fn verify(&self, side: &FamilySet, view: VerifiedSet) -> Result<Last, SetDamage> {
         let same = view.layout == side.layout(self) && view.draining == self.draining && view.is_settled;
         if !same {
             let part = format!("chain {}", self.name.chain(&ChainPlace::Entry(Direction::Ingress)));
-            // Rules of this set that were restored have other ports: their counters may be of a former life of a port.
+            // If rules of this set were restored, ports may have counters from an earlier use of the port.
             return Err(SetDamage { part, why: "leads to other ports or interfaces", doubt: CounterDoubt::All });
         }
         last::judge(&side.last, &view)?;
         Ok(Last::of(&view))
     }
 
-    /// These ports stand still from now on, and no others: every side was changed so.
+    /// Records that exactly these ports are frozen, after every side was changed accordingly.
     pub fn set_draining(&mut self, draining: BTreeSet<u16>) {
         if let Dispatch::Ipsets { shielded } = &mut self.dispatch {
             *shielded = !draining.is_empty();
@@ -303,7 +304,7 @@ impl RuleSet {
         self.draining = draining;
     }
 
-    /// The counters of `ports` were removed: those that come later begin at zero.
+    /// Records that the counters of `ports` were removed, so that new ones start at zero.
     pub fn forget(&mut self, ports: &BTreeSet<u16>) {
         for side in &mut self.sides {
             side.last.ports.retain(|port, _| !ports.contains(port));
@@ -317,7 +318,7 @@ impl RuleSet {
     }
 }
 
-/// Why counters should not lie in ipsets; `None` where they may.
+/// The reason not to put counters into ipsets. `None` if there is none.
 pub fn refuse_ipsets(tools: &[Tools]) -> Option<String> {
     if !tools.iter().all(Tools::has_ipset) {
         return Some("`ipset` is not installed".to_owned());
@@ -327,24 +328,24 @@ pub fn refuse_ipsets(tools: &[Tools]) -> Option<String> {
 }
 
 impl FamilySet {
-    /// The set as this side has it.
+    /// The set in the form that this side has.
     pub fn layout(&self, set: &RuleSet) -> Layout {
         set.layout(self.tools.family, self.fragments, self.can_cut)
     }
 }
 
 impl Numbers {
-    /// None yet.
+    /// No counters yet.
     pub fn at(at: Moment) -> Self {
         Self { at, ports: BTreeMap::new(), others: Others::default(), blocked: Blocked::default() }
     }
 
-    /// Adds what one part counted.
+    /// Adds the values of one part.
     pub fn add(&mut self, last: &Last) {
         for (port, counters) in &last.ports {
             let sum = self.ports.entry(*port).or_default();
             let pairs = sum.to_array().into_iter().zip(counters.to_array());
-            // 2^64 bytes are out of reach, but not of somebody who restores counters of his own making.
+            // Real traffic never reaches 2^64 bytes, but somebody may restore counters with invented values.
             let mut numbers = pairs.map(|(a, b)| a.saturating_add(b));
             *sum = Counters::from_array(std::array::from_fn(|_| numbers.next().unwrap_or_default()));
         }

@@ -1,4 +1,4 @@
-//! The start: finds what predecessors left, takes it up, and counts.
+//! Starts the backend: finds what predecessors left, takes it over, and counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -26,20 +26,19 @@ use crate::ledger::blocked::Blocked;
 use crate::ledger::reading::Moment;
 use crate::ledger::record::CountMode;
 
-/// Starts to count, or goes on where a predecessor of this instance left off. Everything that can be refused is refused
-/// before anything is changed.
+/// Starts counting, or continues where a predecessor of this instance stopped. What can be checked in advance is
+/// checked before anything changes.
 ///
-/// # Errors
-/// A literal interface that is absent, another agent, iptables or ip6tables missing, no privilege, a lock that somebody
-/// holds for too long, chains of a newer release, or a kernel that refuses.
+/// # Errors When a literally named interface is absent; when another agent counts; when iptables or ip6tables is
+/// missing; without privileges; when somebody holds the lock for too long; when there are chains of a newer release;
+/// when the kernel refuses.
 pub fn start(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
     start_with(options, now, &search_path())
 }
 
-/// [`start`], with the programs that are found in `path`.
+/// Like [`start`], with the programs found in `path`.
 ///
-/// # Errors
-/// As [`start`].
+/// # Errors Like [`start`].
 pub fn start_with(options: &BackendOptions, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
     let begun_at = now();
     let StartContext { patterns, picked, left_out, tools, before } = StartContext::look(options, path)?;
@@ -82,15 +81,14 @@ pub fn start_with(options: &BackendOptions, now: &dyn Fn() -> Moment, path: &OsS
     Ok(started)
 }
 
-/// Whether rules could count what is asked for, as far as can be seen without making any.
+/// Checks whether rules could count what the options require, as far as that is possible without making any.
 ///
-/// # Errors
-/// What [`start`] would refuse.
+/// # Errors Everything that makes [`start`] fail before it changes anything.
 pub fn probe(options: &BackendOptions) -> Result<(), BackendError> {
     StartContext::look(options, &search_path()).map(drop)
 }
 
-/// What a start begins with; to look at it changes nothing.
+/// What a start finds. Collecting it changes nothing.
 struct StartContext {
     patterns: Patterns,
     picked: Vec<Interface>,
@@ -113,11 +111,11 @@ impl StartContext {
     }
 }
 
-/// Detaches the counters of this instance that its files know, or that were never sealed, and hands them back: for a start
-/// of another backend. Others are left alone.
+/// Removes the jumps into the counters of this instance that its files know or that were never sealed, and returns
+/// those sets, for a start of another backend. Other sets are left alone.
 ///
-/// # Errors
-/// When a table that this host uses cannot be read or changed. A host without iptables has none.
+/// # Errors When a table that this host uses cannot be read or changed. Without iptables there are no sets, which is
+/// not an error.
 pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
     let before = IptablesPredecessors::find(options, &search_path(), None)?;
     for (name, fate) in &before.fates {
@@ -133,7 +131,7 @@ pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, B
     before.retired(None)
 }
 
-/// What is to be counted, if all of it is there; and what is left out.
+/// Selects the interfaces to count, and fails unless all of them exist. Also returns what is left out.
 fn choose(patterns: &Patterns) -> Result<(Vec<Interface>, BTreeSet<LeftOut>), BackendError> {
     let present = host::present(patterns)?;
     let selection = patterns.select(&present, &BTreeSet::new());
@@ -151,8 +149,9 @@ fn choose(patterns: &Patterns) -> Result<(Vec<Interface>, BTreeSet<LeftOut>), Ba
     Ok((picked, selection.left_out.into_iter().collect()))
 }
 
-/// # Errors
-/// [`IptablesError::InterfaceName`].
+/// Fails if the interface's name cannot be written in a rule.
+///
+/// # Errors [`IptablesError::InterfaceName`].
 pub(super) fn refuse_name(interface: &str) -> Result<(), IptablesError> {
     if rule::can_name(interface) {
         return Ok(());
@@ -161,7 +160,7 @@ pub(super) fn refuse_name(interface: &str) -> Result<(), IptablesError> {
 }
 
 impl IptablesPredecessors {
-    /// The set that counts from now on, as it is, or made and not entered yet.
+    /// The set that counts from now on: an adopted one in its present state, or a new one that is not entered yet.
     fn current(
         &self,
         options: &BackendOptions,
@@ -179,7 +178,7 @@ impl IptablesPredecessors {
         Ok(set)
     }
 
-    /// Leads packets into the current set and out of all others; what lies in the same table in one transaction.
+    /// Directs packets into the current set and out of all others, in one transaction for each table.
     fn go_on(
         &self,
         mut new: IptablesBackend,
@@ -192,14 +191,14 @@ impl IptablesPredecessors {
         let last_known = options.last_known.unwrap_or(begun_at);
         let mut unseen = self.appeared(&new, picked, last_known);
 
-        // Elsewhere first: a packet is missed rather than counted twice.
+        // Sets in other tables are left first, so that packets are missed rather than counted twice.
         let elsewhere: Vec<&RuleSetName> =
             self.with_fate(Fate::Retire).filter(|name| self.is_elsewhere(name, &new.set)).collect();
         let left_at = now();
         for name in &elsewhere {
             self.detach(name)?;
         }
-        // To counters of a known epoch no port is added yet: see `BackendOptions::ports`.
+        // If the set's epoch is known, no ports are added here; see `BackendOptions::ports`.
         let known = options.known_epochs.contains(&new.epoch);
         let change = Change::plan(&new.set, picked, &options.ports, known);
         for side in &new.set.sides {
@@ -224,7 +223,7 @@ impl IptablesPredecessors {
         }
         change.apply(&mut new.set);
         host::grace();
-        // Counters that were found damaged are not read again: what they still counted is not seen.
+        // Damaged counters are not read again, so what they still counted is part of a gap.
         unseen.extend(self.damaged(&new, picked, last_known, now()));
         new.watch.moved = new.moved();
         if !elsewhere.is_empty() {
@@ -248,7 +247,7 @@ impl IptablesPredecessors {
     }
 }
 
-/// What the set that goes on has to change: nothing where it was made for this start.
+/// The changes that an adopted set needs. For a set that was made by this start there are none.
 struct Change {
     interfaces: Vec<String>,
     added: BTreeSet<u16>,

@@ -1,4 +1,4 @@
-//! What an instance has in the kernel: to be shown, and to be removed.
+//! Shows and removes everything that an instance has in the kernel.
 
 use std::collections::BTreeSet;
 
@@ -11,32 +11,30 @@ use crate::backend::{BackendError, host, netlink};
 /// A set of counters in rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SurveyedRules {
-    /// What the names of its chains begin with.
+    /// The common prefix of the names of its chains.
     pub chains: String,
     pub epoch: String,
-    /// Where it lies, as `IPv4 mangle`.
+    /// Its tables, such as `IPv4 mangle`.
     pub tables: Vec<String>,
     pub interfaces: Vec<String>,
-    /// The ports that it counts, and those whose last bytes it still holds.
+    /// The ports that it counts, and draining ports whose last bytes it still holds.
     pub ports: BTreeSet<u16>,
-    /// Packets enter it.
+    /// Whether packets enter it.
     pub live: bool,
-    /// A bucket of it was sealed.
+    /// Whether a bucket of this set has been sealed.
     pub sealed: bool,
 }
 
-/// Looks at what `instance` has in the tables of this network namespace. Changes nothing.
+/// Lists what `instance` has in the tables of this network namespace, without changing anything.
 ///
-/// # Errors
-/// When a table cannot be read, or holds chains of a newer release.
+/// # Errors When a table cannot be read, or contains chains of a newer release.
 pub fn survey(instance: &str) -> Result<Vec<SurveyedRules>, BackendError> {
     survey_tag(&instance_tag(instance))
 }
 
-/// [`survey`], of the instance whose tag this is.
+/// Like [`survey`], for the instance with this tag.
 ///
-/// # Errors
-/// As [`survey`].
+/// # Errors Like [`survey`].
 pub fn survey_tag(tag: &str) -> Result<Vec<SurveyedRules>, BackendError> {
     let mut surveyed = Vec::new();
     for (name, pieces) in found::everywhere(&search_path(), tag)? {
@@ -58,19 +56,17 @@ pub fn survey_tag(tag: &str) -> Result<Vec<SurveyedRules>, BackendError> {
     Ok(surveyed)
 }
 
-/// Removes every chain and rule of `instance`, and the tables and built-in chains that were made for them and are empty.
-/// What was removed is told, a line each.
+/// Removes every chain and rule of `instance`, and the tables and built-in chains that were made for them, if they are
+/// empty. Returns one line of text for each thing removed.
 ///
-/// # Errors
-/// [`BackendError::Busy`] while an agent runs: nothing was removed. Else as [`survey`].
+/// # Errors [`BackendError::Busy`] while an agent runs; nothing has been removed then. Otherwise like [`survey`].
 pub fn uninstall(instance: &str) -> Result<Vec<String>, BackendError> {
     uninstall_tag(&instance_tag(instance))
 }
 
-/// [`uninstall`], of the instance whose tag this is.
+/// Like [`uninstall`], for the instance with this tag.
 ///
-/// # Errors
-/// As [`uninstall`].
+/// # Errors Like [`uninstall`].
 pub fn uninstall_tag(tag: &str) -> Result<Vec<String>, BackendError> {
     let sets = found::everywhere(&search_path(), tag)?;
     let entered: BTreeSet<&String> = sets
@@ -91,7 +87,7 @@ pub fn uninstall_tag(tag: &str) -> Result<Vec<String>, BackendError> {
     for (name, pieces) in &sets {
         for piece in pieces {
             if let Err(error) = piece.delete() {
-                // The others go, whatever is wrong with this one.
+                // The other pieces are removed even if this one cannot be.
                 failed.get_or_insert(error);
                 continue;
             }

@@ -1,5 +1,5 @@
-//! EDGE kernel: whether anybody may have changed rules since the last look, asked for a few microseconds where a look costs
-//! milliseconds.
+//! EDGE kernel: a quick check whether rules may have changed since the last look. It takes a few microseconds, where
+//! reading the rules takes milliseconds.
 
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -10,16 +10,16 @@ use super::tools::{Tools, Variant};
 use crate::backend::iptables::model::family::Family;
 use crate::backend::netlink;
 
-/// Differs from the one before when rules were changed in between.
+/// A value that differs from an earlier one if rules were changed in between.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fingerprint {
-    /// The number of the ruleset's generation, which every change of any rule raises.
+    /// The ruleset's generation, which every change of any rule increments.
     Generation(u32),
-    /// Where the rules of the table lie; a change that leaves them as many and as long is not seen.
+    /// Offsets and sizes of the table's rules. Changes that keep their number and size are not noticed.
     Extent(Extent),
 }
 
-/// `struct ipt_getinfo`, as `struct ip6t_getinfo` (include/uapi/linux/netfilter_ipv4/ip_tables.h).
+/// The layout of `struct ipt_getinfo` and `struct ip6t_getinfo` (include/uapi/linux/netfilter_ipv4/ip_tables.h).
 #[repr(C)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
@@ -31,14 +31,13 @@ pub struct Extent {
     size: u32,
 }
 
-/// `IPT_SO_GET_INFO` and `IP6T_SO_GET_INFO`.
+/// The value of both `IPT_SO_GET_INFO` and `IP6T_SO_GET_INFO`.
 const SO_GET_INFO: libc::c_int = 64;
 
 impl Fingerprint {
-    /// Of the rules that `tools` speak of.
+    /// Takes the fingerprint of the rules that `tools` work on.
     ///
-    /// # Errors
-    /// When the kernel does not say.
+    /// # Errors When the kernel does not answer.
     pub fn take(tools: &Tools) -> io::Result<Self> {
         match tools.variant {
             Variant::Nft => netlink::ruleset_generation().map(Self::Generation),
@@ -46,7 +45,7 @@ impl Fingerprint {
         }
     }
 
-    /// Whether it sees every change.
+    /// Whether the fingerprint changes with every change of the rules.
     pub fn is_exact(&self) -> bool {
         matches!(self, Self::Generation(_))
     }
@@ -60,11 +59,11 @@ fn extent(family: Family, table: &str) -> io::Result<Extent> {
     let socket: OwnedFd = socket_with(domain, SocketType::RAW, SocketFlags::CLOEXEC, Some(ipproto::RAW))?;
     let mut extent =
         Extent { name: [0; 32], valid_hooks: 0, hook_entry: [0; 5], underflow: [0; 5], num_entries: 0, size: 0 };
-    // The last byte stays zero: our tables' names are short.
+    // The name stays zero-terminated, because our tables' names are short.
     extent.name.iter_mut().zip(table.bytes()).for_each(|(to, from)| *to = from);
     let mut length = libc::socklen_t::try_from(size_of::<Extent>()).expect("84 bytes");
-    // SAFETY: the option reads the name from, and writes itself to, the one structure that it is defined with, whose length
-    // is told and which lives over the call.
+    // SAFETY: the option reads the name from, and writes its answer to, the one structure that it is defined with. Its
+    // length is stated, and it outlives the call.
     let result =
         unsafe { libc::getsockopt(socket.as_raw_fd(), level, SO_GET_INFO, (&raw mut extent).cast(), &raw mut length) };
     if result == 0 { Ok(extent) } else { Err(io::Error::last_os_error()) }

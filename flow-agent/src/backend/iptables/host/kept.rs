@@ -1,12 +1,12 @@
-//! EDGE files: whether this host keeps its rules over a boot, and whether ours are among them.
+//! EDGE files: whether this host saves its rules across reboots, and whether ours are among the saved ones.
 //!
-//! Rules that ask an ipset which is not there cannot be loaded, and a saved ruleset is loaded whole or not at all: where
-//! rules are kept over a boot, ours would keep the host's own from being loaded.
+//! Rules that use a missing ipset cannot be loaded, and a saved ruleset is loaded as a whole or not at all. So if rules
+//! are saved, our rules with ipsets would prevent the host's own rules from being loaded.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::path::Path;
 
-/// Where distributions keep rules over a boot: Debian and Ubuntu, Arch, Alpine, Red Hat, Gentoo.
+/// Files in which distributions save rules: Debian and Ubuntu, Arch, Alpine, Red Hat, Gentoo.
 const FILES: [&str; 10] = [
     "/etc/iptables/rules.v4",
     "/etc/iptables/rules.v6",
@@ -20,15 +20,15 @@ const FILES: [&str; 10] = [
     "/var/lib/ip6tables/rules-save",
 ];
 
-/// What asks for them to be kept as soon as it is there.
+/// If this program is installed, rules are meant to be saved, even if no file exists yet.
 const PROGRAM: &str = "/usr/sbin/netfilter-persistent";
 
-/// Who keeps this host's rules over a boot.
+/// The program or file that shows that this host saves its rules.
 pub fn keeper() -> Option<&'static str> {
     [PROGRAM].into_iter().chain(FILES).find(|path| Path::new(path).exists())
 }
 
-/// The files that hold rules of ours which ask ipsets: nothing in them is loaded at the next boot.
+/// The files that contain rules of ours with ipsets. Nothing in them would be loaded at the next boot.
 pub fn unloadable() -> Vec<&'static str> {
     FILES.into_iter().filter(|file| std::fs::read_to_string(file).is_ok_and(|rules| asks_ipsets(&rules))).collect()
 }
@@ -37,7 +37,7 @@ fn asks_ipsets(rules: &str) -> bool {
     rules.contains(" -m set --match-set flow-")
 }
 
-/// Names such files in the log.
+/// Logs a warning for each such file.
 pub fn warn() {
     for file in unloadable() {
         let (what, help) = warning(file);
@@ -45,7 +45,7 @@ pub fn warn() {
     }
 }
 
-/// What is wrong with such a file, and what helps.
+/// The warning about such a file, and the advice.
 pub fn warning(file: &str) -> (String, &'static str) {
     let what = format!("{file} has rules of this agent that ask ipsets: nothing in it is loaded at the next boot");
     (what, "keep the rules again once the agent runs: where rules are kept it makes such as can be loaded")

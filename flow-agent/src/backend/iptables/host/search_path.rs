@@ -1,9 +1,9 @@
-//! EDGE environment: where the programs of iptables and ipset are looked for.
+//! EDGE environment: where to look for the iptables and ipset programs.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Where the programs are looked for: also where they lie, for a cron job whose path does not say.
+/// The value of `PATH` with the directories for system programs appended, because a cron job's `PATH` may lack them.
 pub fn search_path() -> OsString {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);

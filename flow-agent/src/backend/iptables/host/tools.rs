@@ -1,4 +1,4 @@
-//! EDGE kernel: the programs of iptables, of the variant that this host uses, for one family and table.
+//! EDGE kernel: the iptables programs of the variant that this host uses, for one family and table.
 #![expect(clippy::disallowed_methods, reason = "edge: files, environment and clock")]
 
 use std::collections::BTreeMap;
@@ -20,11 +20,11 @@ use crate::backend::iptables::saved::ruleset::{self, Table};
 use crate::backend::netlink;
 use crate::process;
 
-/// How long a change waits for another program that changes rules.
+/// How long a change waits, at most, for another program that is changing rules.
 pub const LOCK_SECS: u64 = 20;
 
 impl Family {
-    /// Whether this network namespace has it.
+    /// Whether this network namespace has this address family.
     pub fn is_present(self) -> bool {
         match self {
             Self::V4 => true,
@@ -54,7 +54,7 @@ impl Family {
         }
     }
 
-    /// The tables that the legacy kernel side has in this network namespace: none appears until somebody uses it.
+    /// The tables of the legacy kernel side in this network namespace. A table exists only after its first use.
     fn legacy_tables(self) -> Result<String, IptablesError> {
         let path = match self {
             Self::V4 => "/proc/thread-self/net/ip_tables_names",
@@ -67,24 +67,24 @@ impl Family {
     }
 }
 
-/// Which kernel side the programs speak to.
+/// The kernel side that the programs use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Variant {
     Nft,
     Legacy,
 }
 
-/// The programs for one family, and the table that they are used on.
+/// The programs for one address family, and the table that they work on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tools {
     pub family: Family,
     pub variant: Variant,
     pub table: &'static str,
-    /// They are what this host means by `iptables`.
+    /// Whether these are the programs that `iptables` means on this host.
     pub is_in_use: bool,
     save: PathBuf,
     restore: PathBuf,
-    /// Where it is installed.
+    /// The path of `ipset`, if it is installed.
     ipset: Option<PathBuf>,
 }
 
@@ -98,48 +98,48 @@ impl std::fmt::Display for Tools {
     }
 }
 
-/// Nobody changes legacy rules as long as it lives.
+/// While this value exists, nobody changes legacy rules.
 ///
-/// The legacy kernel side swaps the whole table when anybody changes a rule, and gets the counters back a moment later:
-/// read in between, they are too small, and the next time they would be counted again. (Measured: of 184 reads of 4,000
-/// rules beside somebody who adds and removes one, 19 saw zeros.)
+/// When anybody changes a rule, the legacy kernel side replaces the whole table and restores the counters a moment
+/// later. A reading in between is too small, and the bytes would be counted again at the next reading. (Measured: of
+/// 184 readings of 4,000 rules, while another program was adding and removing one, 19 saw zeros.)
 #[derive(Debug)]
 pub struct Quiet(Option<XtablesLock>);
 
 impl Quiet {
-    /// Waits for whoever changes rules now. The nft variant's changes are transactions: there is nothing to wait for.
+    /// Waits for programs that are changing rules. Changes by the nft variant are transactions and need no waiting.
     ///
-    /// # Errors
-    /// [`IptablesError::Locked`] when that takes longer than [`LOCK_SECS`] seconds.
+    /// # Errors [`IptablesError::Locked`] if the lock cannot be had within [`LOCK_SECS`] seconds.
     pub fn wait(tools: &[&Tools]) -> Result<Self, IptablesError> {
         let is_needed = tools.iter().any(|tools| tools.variant == Variant::Legacy);
         Ok(Self(if is_needed { Some(XtablesLock::take(LOCK_SECS)?) } else { None }))
     }
 }
 
-/// How long an ipset may be in use after the rules that asked it are gone.
+/// How long to wait until the kernel has released an ipset after the rules that used it are gone.
 const IPSET_PATIENCE: Duration = Duration::from_secs(5);
 const IPSET_PAUSE: Duration = Duration::from_millis(20);
 
-/// The tables that our chains may lie in.
+/// The tables in which our chains may be.
 const TABLES: [&str; 2] = ["mangle", "filter"];
 
 impl Tools {
-    /// The programs that this host uses, one for each family that it has. `path` is where to look, as in `PATH`.
+    /// The programs that this host uses, one for each address family. `path` lists the directories to search, like
+    /// `PATH`.
     ///
-    /// # Errors
-    /// [`IptablesError::Missing`] when a family has no programs.
+    /// # Errors [`IptablesError::Missing`] if there are no programs for a family.
     pub fn in_use(path: &OsStr) -> Result<Vec<Self>, IptablesError> {
         let families = Family::BOTH.into_iter().filter(|family| family.is_present());
         families.map(|family| Self::find(path, family, None)).collect()
     }
 
-    /// Every table of every variant in which our chains could lie. Nothing is looked at that would be made by looking.
+    /// Every table of every variant in which our chains may be. Tables that would be created by a look at them are left
+    /// out.
     pub fn everywhere(path: &OsStr) -> Vec<Self> {
         Self::with_tables(path, &TABLES)
     }
 
-    /// The same of any one table.
+    /// The same for a given table.
     pub fn with_table(path: &OsStr, table: &'static str) -> Vec<Self> {
         Self::with_tables(path, &[table])
     }
@@ -147,7 +147,7 @@ impl Tools {
     fn with_tables(path: &OsStr, tables: &[&'static str]) -> Vec<Self> {
         let mut found: Vec<Self> = Vec::new();
         for family in Family::BOTH.into_iter().filter(|family| family.is_present()) {
-            // Hosts before 1.8 have but one variant, under the plain names.
+            // Releases of iptables before 1.8 have only one variant, under the plain names.
             for variant in [None, Some(Variant::Nft), Some(Variant::Legacy)] {
                 let Ok(tools) = Self::find(path, family, variant) else { continue };
                 for table in tables {
@@ -162,7 +162,7 @@ impl Tools {
         found
     }
 
-    /// What makes two of them speak of the same rules.
+    /// Two values with the same place work on the same rules.
     pub fn place(&self) -> (Family, Variant, &'static str) {
         (self.family, self.variant, self.table)
     }
@@ -175,7 +175,8 @@ impl Tools {
             Some(variant) => variant,
             None => asked_variant(&restore)?,
         };
-        // By the names of the variant, where it has any: somebody may switch the plain names to the other one while we count.
+        // Prefer the names of the variant, where they exist: somebody may switch the plain names to the other one at
+        // any time.
         let named = |plain: PathBuf, program: fn(Family, Option<Variant>) -> &'static str| {
             find_program(path, program(family, Some(variant))).unwrap_or(plain)
         };
@@ -188,7 +189,7 @@ impl Tools {
         Ok(Self { family, variant, table, is_in_use, save, restore, ipset })
     }
 
-    /// Looking at a legacy table makes it, so it is looked at only where it is.
+    /// Whether the table may be read. Reading a legacy table creates it, so it must exist.
     fn may_have_table(&self) -> bool {
         match self.variant {
             Variant::Nft => true,
@@ -198,10 +199,9 @@ impl Tools {
         }
     }
 
-    /// What the table holds, counters too, and the ipsets of an instance in its family, as `look` sees it.
+    /// Reads the table with its counters and the instance's ipsets in this family, and passes it to `look`.
     ///
-    /// # Errors
-    /// When the program fails, or prints what cannot be read.
+    /// # Errors When a program fails, or prints what cannot be parsed.
     pub fn save<T>(
         &self,
         quiet: &Quiet,
@@ -215,15 +215,14 @@ impl Tools {
             parsed.map_err(|source| IptablesError::Output { program: self.save.clone(), source: source.into() })?;
         let mut table = tables.remove(self.table).unwrap_or_default();
         table.ipsets = self.ipsets(&table, instance)?;
-        // Not before the dump: a table that was restored in between must not pass for the one that we made.
+        // This comes after the dump, so that a table restored in between does not pass for the one that we made.
         table.handle = self.table_handle()?;
         Ok(look(&table))
     }
 
-    /// The handle of the nf_tables table; `None` in the legacy variant, and where there is no such table.
+    /// The handle of the nf_tables table. `None` for the legacy variant, or if there is no such table.
     ///
-    /// # Errors
-    /// When the kernel does not say.
+    /// # Errors When the kernel does not answer.
     pub fn table_handle(&self) -> Result<Option<u64>, IptablesError> {
         match self.variant {
             Variant::Nft => netlink::table_handle(self.family.number(), self.table)
@@ -232,7 +231,7 @@ impl Tools {
         }
     }
 
-    /// Makes a rule in an nf_tables chain whose counters are not zero.
+    /// Appends a rule with counters that are not zero to an nf_tables chain.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -241,12 +240,12 @@ impl Tools {
             .map_err(|source| IptablesError::Nftables { action: "make a rule that counts", source })
     }
 
-    /// Whether `ipset` is installed; the kernel may still have none.
+    /// Whether `ipset` is installed. The kernel may still lack support for it.
     pub fn has_ipset(&self) -> bool {
         self.ipset.is_some()
     }
 
-    /// The ipsets of an instance in this family: those of this variant and table, and those that no rule asks any more.
+    /// The ipsets of an instance in this family, whether rules still use them or not.
     fn ipsets(
         &self,
         table: &Table<'_>,
@@ -259,13 +258,14 @@ impl Tools {
         };
         let names = process::run(program, &["list", "-name"], "")?;
         if !names.status.success() {
-            // A kernel without them says so, and has none. One that was killed says nothing.
+            // A kernel without ipset support says so on stderr, and there are no ipsets. A program that was killed says
+            // nothing.
             let has_none = names.status.code().is_some() && !is_asked;
             return if has_none { Ok(BTreeMap::new()) } else { Err(self.failed(program, &names)) };
         }
         let ours = names.stdout.lines().filter_map(|name| Some((name, RuleSetName::parse_ipset(name, self.family)?)));
         let ours: Vec<(&str, _)> = ours.filter(|(_, (set, _))| set.instance() == instance).collect();
-        // Of a newer layout it is enough to know that it is there.
+        // For a newer layout it is enough to know that the ipset exists.
         let (known, newer): (Vec<_>, Vec<_>) = ours.into_iter().partition(|(_, (set, _))| set.is_known());
         let mut found: BTreeMap<_, _> = newer.into_iter().map(|(_, key)| (key, Members::new())).collect();
         let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
@@ -279,7 +279,8 @@ impl Tools {
         Ok(found)
     }
 
-    /// All of them by one program, for each would take milliseconds; `None` where it could not be so.
+    /// Reads the members of all ipsets with a single process, because each process takes milliseconds. `None` if that
+    /// fails.
     fn members_of_all(&self, program: &Path, names: &[&str]) -> Result<Option<Vec<Members>>, IptablesError> {
         if names.is_empty() {
             return Ok(Some(Vec::new()));
@@ -287,11 +288,12 @@ impl Tools {
         let commands: String = names.iter().map(|name| format!("save {name}\n")).collect();
         let saved = process::run(program, &["restore"], &commands)?;
         let members = saved.status.success().then(|| members::parse_all(&saved.stdout, names));
-        // Somebody removed one meanwhile, or it knows no such command there: each by itself tells.
+        // Somebody removed an ipset meanwhile, or this release of ipset cannot do it. Reading each ipset separately
+        // will show.
         Ok(members.and_then(Result::ok))
     }
 
-    /// `None` when it is gone meanwhile.
+    /// The members of one ipset. `None` if it has gone away meanwhile.
     fn members(&self, program: &Path, name: &str) -> Result<Option<Members>, IptablesError> {
         let saved = process::run(program, &["save", name], "")?;
         if !saved.status.success() {
@@ -302,17 +304,17 @@ impl Tools {
         members.map(Some).map_err(|source| IptablesError::Output { program: program(), source: source.into() })
     }
 
-    /// What the program prints of the table, as it is. In the legacy variant the counters in it are to be trusted only
-    /// while it is quiet: see [`Tools::save`].
+    /// The program's dump of the table. In the legacy variant its counters are only reliable while a [`Quiet`] exists;
+    /// see [`Tools::save`].
     ///
-    /// # Errors
+    /// # Errors When the program fails or cannot display the table.
     /// When the program fails, or cannot show the table.
     pub fn dump(&self) -> Result<String, IptablesError> {
         let output = process::run(&self.save, &["-c", "-t", self.table], "")?;
         if !output.status.success() {
             return Err(self.failed(&self.save, &output));
         }
-        // The nft variant says so in a comment when the table holds what it cannot show.
+        // If the table contains what the nft variant cannot display, it says so in a comment.
         let hidden = output.stdout.lines().find(|line| line.contains("incompatible"));
         match hidden.filter(|_| !output.stdout.lines().any(|line| line.strip_prefix('*') == Some(self.table))) {
             Some(line) => {
@@ -323,17 +325,16 @@ impl Tools {
         }
     }
 
-    /// The program that shows the rules, as a person calls it: `iptables`, `ip6tables-legacy`.
+    /// The name by which a person calls the program that shows these rules, such as `iptables` or `ip6tables-legacy`.
     pub fn program(&self) -> String {
         let variant = (!self.is_in_use).then_some(self.variant);
         let name = self.family.save_program(variant);
         name.strip_suffix("-save").unwrap_or(name).to_owned()
     }
 
-    /// Does what `script` says: of the rules, all of it or nothing.
+    /// Executes `script`. Its changes of rules are applied completely or not at all.
     ///
-    /// # Errors
-    /// [`IptablesError::Locked`] when another program changes rules for more than [`LOCK_SECS`] seconds.
+    /// # Errors [`IptablesError::Locked`] if another program keeps the lock for more than [`LOCK_SECS`] seconds.
     pub fn restore(&self, script: &Script) -> Result<(), IptablesError> {
         self.restore_ipsets(&script.before)?;
         self.restore_rules(script)?;
@@ -371,7 +372,7 @@ impl Tools {
             if output.status.success() {
                 return Ok(());
             }
-            // The kernel takes a rule away a moment after it says so, and until then the rule uses the ipset.
+            // The kernel releases a rule a moment after reporting its removal, and until then the rule uses the ipset.
             let rest = members::in_use_at(&output.stderr).and_then(|line| members::from_line(commands, line));
             commands = rest.filter(|_| Instant::now() < deadline).ok_or_else(|| self.failed(program, &output))?;
             thread::sleep(IPSET_PAUSE);
@@ -387,21 +388,21 @@ impl Tools {
     }
 }
 
-/// The nft variant makes tables on demand and lets us take them away again: there it is `mangle`, which comes before every
-/// firewall's `filter` rules, and which neither `iptables -F` nor a firewall's own rules touch. The legacy kernel side
-/// never gives up a table that was used once, and its hooks cost every packet: there it is `mangle` too, unless only
-/// `filter` is in use.
+/// Chooses the table for the legacy variant. With the nft variant the table is always `mangle`, because tables are made
+/// on demand and can be removed again; it comes before the `filter` rules of every firewall, and neither `iptables -F`
+/// nor a firewall's own rules touch it. The legacy kernel side never removes a table once it was used, and the table's
+/// hooks cost time for every packet. So `mangle` is chosen there too, unless only `filter` is in use.
 fn preferred_legacy_table(in_use: &str) -> &'static str {
     let is_in_use = |name| in_use.lines().any(|table| table == name);
     if is_in_use("filter") && !is_in_use("mangle") { "filter" } else { "mangle" }
 }
 
-/// Where `program` lies, looked for in `path`.
+/// Searches for `program` in the directories of `path`.
 pub fn find_program(path: &OsStr, program: &str) -> Option<PathBuf> {
     std::env::split_paths(path).map(|directory| directory.join(program)).find(|file| file.is_file())
 }
 
-/// Asks the program itself; what says nothing of nf_tables is from before it, or legacy.
+/// Asks the program for its variant. One that does not mention nf_tables is legacy, or older than nf_tables.
 fn asked_variant(restore: &Path) -> Result<Variant, IptablesError> {
     let output = process::run(restore, &["--version"], "")?;
     Ok(if output.stdout.contains("nf_tables") { Variant::Nft } else { Variant::Legacy })

@@ -1,4 +1,4 @@
-//! EDGE files: the lock that every program takes that changes legacy rules.
+//! EDGE files: the lock that every program takes to change legacy rules.
 #![expect(clippy::disallowed_methods, reason = "edge: files, environment and clock")]
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -9,25 +9,24 @@ use std::time::{Duration, Instant};
 
 use crate::backend::error::iptables::IptablesError;
 
-/// Held while legacy rules are read. (iptables has no wait with an end other than trying again, either.)
+/// Held while legacy rules are read. It is taken by polling, as iptables itself does when it waits with a timeout.
 #[derive(Debug)]
 pub struct XtablesLock {
-    /// Closing it lets go of the lock.
+    /// Closing this file releases the lock.
     _file: File,
 }
 
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl XtablesLock {
-    /// Where iptables has it.
+    /// The path of the lock file, as iptables determines it.
     pub fn path() -> PathBuf {
         std::env::var_os("XTABLES_LOCKFILE").map_or_else(|| "/run/xtables.lock".into(), PathBuf::from)
     }
 
-    /// Takes it, as soon as whoever holds it lets go.
+    /// Takes the lock as soon as nobody else holds it.
     ///
-    /// # Errors
-    /// [`IptablesError::Locked`] after `secs` seconds.
+    /// # Errors [`IptablesError::Locked`] after `secs` seconds.
     pub fn take(secs: u64) -> Result<Self, IptablesError> {
         let path = Self::path();
         let error = |source| IptablesError::Path { action: "lock", path: path.clone(), source };

@@ -1,8 +1,8 @@
-//! PURE: the commands that let the packets of ports be refused, and pass again.
+//! PURE: the commands that cut ports and open them again.
 //!
-//! Where there are ipsets, to cut a port and to open it again is one member of one of them: no rule changes. In a tree it is a
-//! rule before the port's counter, in each of the four trees. What was refused is counted apart, in members or rules that stay
-//! when a port opens again.
+//! With ipsets, cutting or opening a port adds or removes one member of one ipset and changes no rule. In a tree it
+//! adds or removes a rule before the port's counter, in each of the four trees. What was refused is counted separately,
+//! in members or rules that stay when a port opens again.
 
 use std::collections::BTreeSet;
 
@@ -13,12 +13,13 @@ use super::place::ChainPlace;
 use super::script::Script;
 
 impl Script {
-    /// Makes the chains that refuse in a set that has none yet; no port is cut. `layout` has them.
+    /// Makes the chains that refuse packets, in a set that has none yet. No port is cut so far. `layout` includes the
+    /// chains.
     pub fn prepare_cut(&mut self, layout: &Layout) -> &mut Self {
         if layout.dispatch.is_by_ipsets() {
             for ipset in Ipset::of_cut() {
                 self.create(layout, ipset);
-                // It may be there, left by somebody who died before the rules were made, or after they were removed.
+                // The ipset may exist already, if an agent died before the rules were made or after they were removed.
                 self.before(format_args!("flush {}", layout.ipset(ipset)));
             }
         }
@@ -36,7 +37,7 @@ impl Script {
         self
     }
 
-    /// Removes the chains that refuse, and what they counted. `cut` are the ports that are cut.
+    /// Removes the chains that refuse packets, with their counters. `cut` holds the ports that are cut.
     pub fn abolish_cut(&mut self, layout: &Layout, cut: &BTreeSet<u16>) -> &mut Self {
         let ipsets = match &layout.dispatch {
             Dispatch::Ipsets { .. } => {
@@ -57,7 +58,7 @@ impl Script {
         self.delete(&chains, &ipsets)
     }
 
-    /// Refuses the packets of `ports` from now on. Of `fresh` nothing was ever refused.
+    /// Refuses the packets of `ports` from now on. `fresh` holds the ports of which nothing was refused before.
     pub fn cut(&mut self, layout: &Layout, ports: &BTreeSet<u16>, fresh: &BTreeSet<u16>) -> &mut Self {
         match &layout.dispatch {
             Dispatch::Ipsets { .. } => {
@@ -84,7 +85,7 @@ impl Script {
         }
     }
 
-    /// Lets the packets of `ports`, which are cut, pass again.
+    /// Lets the packets of the cut `ports` pass again.
     pub fn reopen(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
         match &layout.dispatch {
             Dispatch::Ipsets { .. } => {
@@ -99,7 +100,7 @@ impl Script {
         }
     }
 
-    /// Removes what was counted as refused of `ports`, none of which is cut.
+    /// Removes the counts of refused packets of `ports`, none of which is cut.
     pub fn forget_blocked(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
         match &layout.dispatch {
             Dispatch::Ipsets { .. } => {

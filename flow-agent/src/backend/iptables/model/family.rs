@@ -1,4 +1,4 @@
-//! PURE: the two families of IP, as people, nftables and the kernel call them.
+//! PURE: the two IP address families, with the names that people, nftables and the kernel use.
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
@@ -9,7 +9,7 @@ pub enum Family {
 impl Family {
     pub const BOTH: [Self; 2] = [Self::V4, Self::V6];
 
-    /// For a person.
+    /// The name for people.
     pub fn name(self) -> &'static str {
         match self {
             Self::V4 => "IPv4",
@@ -17,7 +17,7 @@ impl Family {
         }
     }
 
-    /// For nftables.
+    /// The name in nftables.
     pub fn nft_name(self) -> &'static str {
         match self {
             Self::V4 => "ip",
@@ -25,7 +25,7 @@ impl Family {
         }
     }
 
-    /// As the kernel numbers it: `AF_INET`, `AF_INET6`.
+    /// The kernel's number: `AF_INET` or `AF_INET6`.
     pub fn number(self) -> u8 {
         match self {
             Self::V4 => 2,

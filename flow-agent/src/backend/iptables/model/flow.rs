@@ -1,8 +1,8 @@
-//! PURE: direction and protocol, by which the bytes of a port are told apart.
+//! PURE: direction and protocol, by which a port's bytes are counted separately.
 
 pub use flow_common::frame::{Direction, Protocol};
 
-/// The built-in chain that the packets of a direction pass.
+/// The built-in chain that packets of a direction pass through.
 pub fn hook(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "INPUT",
@@ -10,7 +10,7 @@ pub fn hook(direction: Direction) -> &'static str {
     }
 }
 
-/// The direction in the names of chains.
+/// The direction as it is written in chain names.
 pub(super) fn word(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "in",
@@ -18,7 +18,7 @@ pub(super) fn word(direction: Direction) -> &'static str {
     }
 }
 
-/// What iptables calls the protocol, and its match.
+/// The name of the protocol in iptables, which is also the name of its match.
 pub fn protocol_word(protocol: Protocol) -> &'static str {
     match protocol {
         Protocol::Tcp => "tcp",
@@ -26,7 +26,7 @@ pub fn protocol_word(protocol: Protocol) -> &'static str {
     }
 }
 
-/// What is counted apart in a family: the ports of one protocol in one direction. Each has a tree of its own, or an ipset.
+/// One protocol in one direction. Ports are counted separately for each class, which has its own tree or ipset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowClass {
     pub protocol: Protocol,

@@ -1,38 +1,39 @@
-//! PURE: the ipsets that a set of counters has in each family.
+//! PURE: the ipsets that a set of counters has in each address family.
 
 use super::flow::{Direction, FlowClass};
 
-/// A member of every ipset with counters, so that one which somebody emptied is told from one without ports. Nobody has this
-/// port: what it counts belongs to no watched one.
+/// A member of every ipset with counters, which distinguishes an emptied ipset from one without ports. No packet
+/// counted by it belongs to a watched port.
 pub const SENTINEL_PORT: u16 = 0;
 
 /// An ipset of ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ipset {
-    /// Each with its counter.
+    /// The counted ports, each member with its counter.
     Counters(FlowClass),
-    /// Those whose counters stand still.
+    /// The ports whose counters are frozen.
     Still,
-    /// Those whose packets are refused. Only where somebody has a budget.
+    /// The ports whose packets are refused. Exists only while somebody has a budget.
     Cut,
-    /// What was refused of each port that was cut, now or before.
+    /// The counts of refused packets, for each port that is or was cut.
     Blocked(Direction),
-    /// Has no ports: a bucket of this set was sealed. Where counters outlive the chains, what is known of them does, too.
+    /// Has no members. Its existence says that a bucket of this set has been sealed. Counters in ipsets can outlive the
+    /// chains, and so can this mark.
     Sealed,
 }
 
 impl Ipset {
-    /// Those that a set has in a family as long as it is there.
+    /// The ipsets that every set has in a family.
     pub fn all() -> impl Iterator<Item = Self> {
         FlowClass::ALL.into_iter().map(Self::Counters).chain([Self::Still])
     }
 
-    /// Those that refusing needs.
+    /// The additional ipsets for refusing packets.
     pub fn of_cut() -> impl Iterator<Item = Self> {
         [Self::Cut].into_iter().chain(Direction::BOTH.map(Self::Blocked))
     }
 
-    /// Every one that a set may have.
+    /// All ipsets that a set may have.
     pub fn every() -> impl Iterator<Item = Self> {
         Self::all().chain(Self::of_cut()).chain([Self::Sealed])
     }

@@ -1,4 +1,4 @@
-//! PURE: all chains and rules of one set of counters in one family, as they are first made.
+//! PURE: all chains and rules of one set of counters in one address family, as they are first made.
 
 use std::collections::BTreeSet;
 
@@ -10,27 +10,27 @@ use super::rule::{IptablesRule, Match, RuleTarget};
 use super::set_name::RuleSetName;
 use super::shape::{Node, Shape};
 
-/// One set of counters as one family's rules hold it.
+/// One set of counters in the form that one family's rules have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub name: RuleSetName,
     pub family: Family,
-    /// Sorted.
+    /// Sorted by name.
     pub interfaces: Vec<String>,
     pub dispatch: Dispatch,
     pub ports: BTreeSet<u16>,
     pub fragments: Fragments,
-    /// It has the chains that refuse the packets of cut ports, before anything counts them.
+    /// Whether it has the chains that refuse packets of cut ports before anything counts them.
     pub can_cut: bool,
 }
 
 /// How a packet finds its port's counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dispatch {
-    /// In ipsets, whose members have counters: at once, however many they are. `shielded` while rules before them lead the
-    /// ports of [`Ipset::Still`] past them.
+    /// By ipsets whose members have counters: a single lookup, however many ports there are. `shielded` while preceding
+    /// rules keep packets of the ports in [`Ipset::Still`] away from the counters.
     Ipsets { shielded: bool },
-    /// By a tree of rules, with a rule for each port: iptables alone is enough.
+    /// By a tree of rules with one rule for each port, which needs nothing but iptables.
     FlowClass(Shape),
 }
 
@@ -39,7 +39,7 @@ impl Dispatch {
         matches!(self, Self::Ipsets { .. })
     }
 
-    /// Whether it can take all of `ports`.
+    /// Whether it has room for all of `ports`.
     pub fn has_room_for(&self, ports: &BTreeSet<u16>) -> bool {
         match self {
             Self::Ipsets { .. } => true,
@@ -47,7 +47,7 @@ impl Dispatch {
         }
     }
 
-    /// Ports that fit, if they lie evenly.
+    /// The number of ports that fit if they are evenly distributed.
     pub fn capacity(&self) -> usize {
         match self {
             Self::Ipsets { .. } => usize::from(u16::MAX),
@@ -56,19 +56,20 @@ impl Dispatch {
     }
 }
 
-/// What becomes of the fragments that come in.
+/// What happens to incoming fragments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragments {
-    /// IPv4: the kernel reassembles them before it delivers them.
+    /// IPv4: the kernel reassembles datagrams before it delivers them.
     Delivered,
-    /// IPv6: the kernel reassembles them for a rule of ours.
+    /// IPv6: the kernel reassembles datagrams because a rule of ours needs it.
     Reassembled,
-    /// IPv6: nobody reassembles them; those after the first have no port.
+    /// IPv6: nobody reassembles datagrams, and fragments after the first have no port.
     Apart,
 }
 
 impl Layout {
-    /// Every chain with its rules. A chain's rules go to chains that may come later: declare them all first.
+    /// Every chain with its rules. Rules may refer to chains later in the list, so all chains have to be declared
+    /// first.
     pub fn chains(&self) -> Vec<(ChainPlace, Vec<IptablesRule>)> {
         let mut chains = Vec::new();
         for direction in Direction::BOTH {
@@ -87,12 +88,12 @@ impl Layout {
         chains
     }
 
-    /// The name of an ipset of its.
+    /// The name of one of the set's ipsets.
     pub fn ipset(&self, ipset: Ipset) -> String {
         self.name.ipset(self.family, ipset)
     }
 
-    /// Leads what passes `interfaces` on; everything else goes back untouched.
+    /// The rules that send packets on `interfaces` to the next chain. All other packets return without being counted.
     pub fn entry(&self, direction: Direction, interfaces: &[String]) -> Vec<IptablesRule> {
         let next = match (direction, self.fragments) {
             (Direction::Ingress, Fragments::Apart) => ChainPlace::Fragments,
@@ -105,7 +106,7 @@ impl Layout {
         interfaces.iter().map(rule).collect()
     }
 
-    /// Leads TCP and UDP on, each into its tree, or counts them in its ipset; and counts all other IP.
+    /// The rules that send TCP and UDP to their trees, or count them in their ipsets, and that count all other IP.
     pub fn split(&self, direction: Direction) -> Vec<IptablesRule> {
         let lead = |protocol, place| IptablesRule::goto(Match::Protocol(protocol), self.name.chain(&place));
         let mut rules: Vec<IptablesRule> = match &self.dispatch {
@@ -128,7 +129,8 @@ impl Layout {
         rules
     }
 
-    /// Stand before the ipsets while counters must stand still: the packets of these ports count as the rest.
+    /// The rules that come before the ipsets while counters are frozen: packets of frozen ports are counted as other
+    /// ports.
     pub fn still_rules(&self, direction: Direction) -> [IptablesRule; 2] {
         Protocol::BOTH.map(|protocol| {
             let matching = Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Still));
@@ -136,7 +138,7 @@ impl Layout {
         })
     }
 
-    /// Stand before everything else in the ipsets' way: a packet that is refused is counted as such, and nowhere else.
+    /// The rules that come before all others with ipsets: refused packets are counted as refused and nowhere else.
     pub fn cut_rules(&self, direction: Direction) -> [IptablesRule; 2] {
         Protocol::BOTH.map(|protocol| {
             let matching = Match::Member(FlowClass { protocol, direction }, self.ipset(Ipset::Cut));
@@ -144,7 +146,8 @@ impl Layout {
         })
     }
 
-    /// The chains that refuse; none where nobody has a budget. A tree's have a rule more for each port that was ever cut.
+    /// The chains that refuse packets; none if nobody has a budget. With a tree they also have a rule for each port
+    /// that was ever cut.
     pub fn cut(&self) -> Vec<(ChainPlace, Vec<IptablesRule>)> {
         if !self.can_cut {
             return Vec::new();
@@ -160,22 +163,22 @@ impl Layout {
         Direction::BOTH.map(count).into_iter().chain([(ChainPlace::Drop, vec![drop])]).collect()
     }
 
-    /// Ends the chains that count what is refused.
+    /// The last rule of each chain that counts refused packets.
     pub fn drop_rest(&self) -> IptablesRule {
         IptablesRule::goto(Match::All, self.name.chain(&ChainPlace::Drop))
     }
 
-    /// Counts what is refused of one port, where there are no ipsets.
+    /// The rule that counts the refused packets of one port, without ipsets.
     pub fn blocked(&self, tree: FlowClass, port: u16) -> IptablesRule {
         IptablesRule::count(Match::Port(tree, port))
     }
 
-    /// Stands before a port's counter while the port is cut.
+    /// The rule that comes before a port's counter while the port is cut.
     pub fn refuse(&self, tree: FlowClass, port: u16) -> IptablesRule {
         IptablesRule::goto(Match::Port(tree, port), self.name.chain(&ChainPlace::Cut(tree.direction)))
     }
 
-    /// The chains that deal with fragments.
+    /// The chains for fragments.
     pub fn fragments(&self) -> Vec<(ChainPlace, Vec<IptablesRule>)> {
         let go = |matching, place| IptablesRule::goto(matching, self.name.chain(&place));
         match self.fragments {
@@ -209,23 +212,23 @@ impl Layout {
         chains.collect()
     }
 
-    /// Counts the ports of a leaf; what is left counts as the rest.
+    /// The rules that count the ports of a leaf. All other packets are counted as other ports.
     fn leaf(&self, shape: &Shape, tree: FlowClass, leaf: Node) -> Vec<IptablesRule> {
         let ports = self.ports.range(shape.range(leaf));
         ports.map(|port| self.counter(tree, *port)).chain([self.rest(tree)]).collect()
     }
 
-    /// Counts one port, and leads the packet back to where it came from.
+    /// The rule that counts one port and returns the packet to the chain that it came from.
     pub fn counter(&self, tree: FlowClass, port: u16) -> IptablesRule {
         IptablesRule { matching: Match::Port(tree, port), target: RuleTarget::Return }
     }
 
-    /// Stands before a port's counter that must stand still: its packets count as the rest.
+    /// The rule that comes before a port's frozen counter. The port's packets are counted as other ports.
     pub fn shield(&self, tree: FlowClass, port: u16) -> IptablesRule {
         IptablesRule::goto(Match::Port(tree, port), self.name.chain(&ChainPlace::Rest(tree.direction)))
     }
 
-    /// Ends every leaf.
+    /// The last rule of every leaf.
     pub fn rest(&self, tree: FlowClass) -> IptablesRule {
         IptablesRule::goto(Match::All, self.name.chain(&ChainPlace::Rest(tree.direction)))
     }

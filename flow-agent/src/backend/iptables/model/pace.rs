@@ -1,49 +1,51 @@
-//! PURE: how soon the counters are to be read again, where limits are kept by readings.
+//! PURE: how soon to read the counters again when limits are enforced by readings.
 //!
-//! Rules count and refuse; that a limit is reached only a reading tells. What passes between the moment at which a limit is
-//! reached and the reading that sees it is too much, so that readings come the closer the less is left: long before a user
-//! could have used up the rest, even if traffic begins all at once at [`LINK_BYTES_PER_SEC`].
+//! Rules can count and refuse, but only a reading shows that a limit has been reached. What passes between that moment
+//! and the reading exceeds the limit. So readings become more frequent the less is left: the next one comes long before
+//! a user could use up the rest, even if traffic suddenly starts at [`LINK_BYTES_PER_SEC`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ledger::reading::Moment;
 
-/// Two readings are never further apart: a port that somebody opened is cut again within this time.
+/// The longest time between two readings. Within this time a port is cut again if somebody opened it.
 pub const SLOWEST: Duration = Duration::from_secs(5);
-/// Two readings are never closer together.
+/// The shortest time between two readings.
 pub const FASTEST: Duration = Duration::from_millis(200);
-/// How soon a reading that failed is tried again: somebody changed the rules, and an inspection mends them.
+/// How soon to try again after a failed reading. Typically somebody changed the rules, and an inspection will repair
+/// them.
 pub const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Readings take no more than this part of a CPU.
+/// Readings take at most one part in this many of a CPU's time.
 const COST_SHARE: u32 = 20;
-/// A user who is idle now may begin at once: 1 Gbit/s.
+/// The rate at which an idle user might suddenly start: 1 Gbit/s.
 pub const LINK_BYTES_PER_SEC: u64 = 125_000_000;
 
-/// What the last reading for limits left.
+/// The state between two readings for limits.
 #[derive(Default)]
 pub struct Pace {
     pub before: Option<Look>,
-    /// How soon the next one is to come; `None` while nobody has a budget.
+    /// How soon the next reading should come. `None` while nobody has a budget.
     pub again_after: Option<Duration>,
 }
 
 /// A reading for limits.
 pub struct Look {
     pub at: Moment,
-    /// What the ports of each user had moved, in bytes.
+    /// The bytes that each user's ports had transferred, by user.
     pub moved: BTreeMap<String, u64>,
 }
 
 impl Pace {
-    /// Other counters count from now on.
+    /// Forgets the last reading, because other counters count from now on.
     pub fn forget(&mut self) {
         self.before = None;
     }
 }
 
 impl Look {
-    /// How many bytes a second a user has moved since, who has moved `moved` at `at`; 0 where it is not known.
+    /// The user's rate in bytes per second since this reading, given that `moved` is the total at `at`. 0 if it is
+    /// unknown.
     pub fn rate(&self, user: &str, moved: u64, at: Moment) -> u64 {
         let Some(before) = self.moved.get(user) else { return 0 };
         let millis = at.boot_ns.saturating_sub(self.at.boot_ns) / 1_000_000;
@@ -51,8 +53,8 @@ impl Look {
     }
 }
 
-/// How soon to read again where `left` bytes are left of a limit, by ports that move `rate` bytes a second, when a reading takes
-/// `cost`. Nothing is left of a port that is cut: no haste.
+/// How soon to read again if `left` bytes of a limit are left, the ports transfer `rate` bytes per second, and a
+/// reading takes `cost`. If nothing is left, the port is cut and there is no hurry.
 pub fn pause(left: u64, rate: u64, cost: Duration) -> Duration {
     if left == 0 {
         return SLOWEST;
@@ -63,13 +65,14 @@ pub fn pause(left: u64, rate: u64, cost: Duration) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)).clamp(fastest(cost), SLOWEST)
 }
 
-/// The shortest time between two readings that take `cost`.
+/// The shortest time between two readings if each takes `cost`.
 fn fastest(cost: Duration) -> Duration {
     cost.saturating_mul(COST_SHARE).clamp(FASTEST, SLOWEST)
 }
 
-/// How many bytes may pass beyond a limit at `rate` bytes a second, when a reading takes `cost`: the limit may be reached right
-/// after a reading has looked at its counter, and is seen by the next one, which takes its time, as the change of rules does.
+/// How many bytes may pass beyond a limit at `rate` bytes per second if a reading takes `cost`. In the worst case the
+/// limit is reached right after a reading has looked at the counter. The next reading notices it, but that reading and
+/// the change of the rules take time too.
 pub fn overshoot(rate: u64, cost: Duration) -> u64 {
     let nanos = (fastest(cost) + cost.saturating_mul(3)).as_nanos();
     u64::try_from(u128::from(rate) * nanos / 1_000_000_000).unwrap_or(u64::MAX)

@@ -1,43 +1,45 @@
-//! PURE: the place that a chain has in its set of counters, as the end of its name says it.
+//! PURE: the role of a chain in its set of counters, which is the last part of its name.
 
 use std::fmt;
 
 use super::flow::{Direction, FlowClass, word};
 use super::shape::Node;
 
-/// The place of a chain in its set.
+/// The role of a chain in its set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChainPlace {
-    /// Entered from `INPUT` or `OUTPUT`: picks the counted interfaces.
+    /// Entered from `INPUT` or `OUTPUT`. Selects the counted interfaces.
     Entry(Direction),
-    /// Picks the fragments out, where nobody reassembles them.
+    /// Separates fragments, where nobody reassembles them.
     Fragments,
-    /// Counts the fragments after the first, whose port nobody knows.
+    /// Counts fragments after the first, whose port is unknown.
     LateFragments,
-    /// Picks TCP and UDP, and counts the rest.
+    /// Separates TCP and UDP, and counts the rest.
     Split(Direction),
-    /// Part of a tree: picks a range of ports, or counts ports.
+    /// Part of a tree: selects a range of ports, or counts ports.
     Node(FlowClass, Node),
-    /// Counts TCP and UDP of the ports that nobody watches.
+    /// Counts TCP and UDP of ports that nobody watches.
     Rest(Direction),
-    /// Counts what is refused, port by port, and leads it to [`ChainPlace::Drop`]. Only where somebody has a budget.
+    /// Counts refused packets by port and sends them to [`ChainPlace::Drop`]. Exists only while somebody has a budget.
     Cut(Direction),
-    /// Refuses every packet that is led here: the only rule of ours that decides.
+    /// Drops every packet. It has the only rule of ours with a verdict.
     Drop,
-    /// Never entered: its rule needs reassembled fragments, so the kernel reassembles them.
+    /// Never entered. Its rule needs reassembled datagrams, which makes the kernel reassemble them.
     Reassembly,
-    /// Never entered: what was not there before us.
+    /// A mark that is never entered: the table and built-in chains that did not exist before us.
     Made(Made),
-    /// Never entered: a bucket of this set was sealed.
+    /// A mark that is never entered: a bucket of this set has been sealed.
     Sealed,
-    /// Never entered: its one rule was made with counters that are not zero, so that somebody's zeroing shows.
+    /// Never entered. Its only rule was made with counters that are not zero, so that it shows if somebody zeroes
+    /// counters.
     Tripwire,
-    /// Never entered: the lowest 28 bits of the handle of the nf_tables table that the set was made in. A table that was
-    /// restored from a file has another handle.
+    /// A mark that is never entered: the lowest 28 bits of the handle of the nf_tables table in which the set was made.
+    /// A table that was restored from a file has another handle.
     Table(u32),
 }
 
-/// What was not there before us, and is ours to remove: the nft variant makes tables and built-in chains on demand.
+/// What did not exist before us and has to be removed by us: the nft variant makes tables and built-in chains on
+/// demand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Made {
     pub table: bool,
@@ -46,7 +48,7 @@ pub struct Made {
 }
 
 impl Made {
-    /// What either of them made.
+    /// Combines what two pieces made.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self { table: self.table || other.table, input: self.input || other.input, output: self.output || other.output }
@@ -81,12 +83,12 @@ impl fmt::Display for ChainPlace {
 }
 
 impl ChainPlace {
-    /// The mark of the table with this handle.
+    /// The mark for a table with this handle.
     pub fn table(handle: u64) -> Self {
         Self::Table(u32::try_from(handle & 0x0fff_ffff).expect("28 bits"))
     }
 
-    /// Whether it is a chain that only marks the set, and that no packet enters.
+    /// Whether this chain only marks the set and is never entered.
     pub fn is_mark(&self) -> bool {
         match self {
             Self::Made(_) | Self::Sealed | Self::Tripwire | Self::Table(_) => true,
@@ -102,7 +104,7 @@ impl ChainPlace {
         }
     }
 
-    /// Reads what follows a set's name; `None` for what this layout does not have.
+    /// Parses what follows the set's name. `None` if this layout has no such chain.
     pub fn parse(text: &str) -> Option<Self> {
         let direction = |name: &str| Direction::BOTH.into_iter().find(|direction| word(*direction) == name);
         if let Some(direction) = direction(text) {
@@ -132,7 +134,7 @@ impl ChainPlace {
                 Self::Node(tree, Node { bound: u16::from_str_radix(bound, 16).ok()?, level: level.parse().ok()? })
             }
         };
-        // One chain, one name: what we would write otherwise is not ours.
+        // Each chain has exactly one spelling. A name that we would write differently is not ours.
         (place.to_string() == text).then_some(place)
     }
 }

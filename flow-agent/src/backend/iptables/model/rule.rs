@@ -1,55 +1,56 @@
-//! PURE: the few rules that our chains are made of, written and read exactly.
+//! PURE: the few kinds of rules in our chains, which are written and parsed exactly.
 
 use std::fmt;
 
 use super::flow::{Direction, FlowClass, Protocol, protocol_word};
 
-/// What a rule of ours says. Its target is another chain of ours, or the way back; the one that refuses what a budget does
-/// not allow is the only one that decides.
+/// A rule of ours. Its target is another chain of ours or a return. Only the rule that refuses what a budget does not
+/// allow has a verdict.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IptablesRule {
     pub matching: Match,
     pub target: RuleTarget,
 }
 
-/// Which packets a rule takes.
+/// Which packets a rule matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Match {
     All,
-    /// Those that came in, or go out, through this interface.
+    /// Packets that come in or go out through this interface.
     Interface(Direction, String),
     Protocol(Protocol),
-    /// Those whose local port is this one.
+    /// Packets with this local port.
     Port(FlowClass, u16),
-    /// Those whose local port is this one at most.
+    /// Packets whose local port is at most this one.
     UpTo(FlowClass, u16),
-    /// Those whose local port is a member of this ipset.
+    /// Packets whose local port is a member of this ipset.
     Member(FlowClass, String),
-    /// IPv6: those with a fragment header.
+    /// IPv6 packets with a fragment header.
     Fragment,
-    /// IPv6: the first of a datagram's fragments.
+    /// IPv6 packets that are the first fragment of a datagram.
     FirstFragment,
-    /// Those of a socket of this host. It is never asked: that it is there makes the kernel reassemble what comes in.
+    /// Packets of a socket on this host. The rule is never evaluated; its presence makes the kernel reassemble incoming
+    /// packets.
     Socket,
 }
 
-/// Where a packet goes on.
+/// Where a matching packet continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RuleTarget {
-    /// At the next rule: this one only counts.
+    /// At the next rule. This rule only counts.
     Next,
-    /// In a chain, and then at the next rule.
+    /// In a chain, and afterwards at the next rule.
     Jump(String),
-    /// In a chain, and not back here.
+    /// In a chain, without coming back here.
     Goto(String),
-    /// Back where the last jump came from.
+    /// After the last jump.
     Return,
-    /// Nowhere.
+    /// Nowhere: it is dropped.
     Drop,
 }
 
 impl IptablesRule {
-    /// Counts `matching`, and does nothing else.
+    /// A rule that counts `matching` and does nothing else.
     pub fn count(matching: Match) -> Self {
         Self { matching, target: RuleTarget::Next }
     }
@@ -62,7 +63,7 @@ impl IptablesRule {
         Self { matching, target: RuleTarget::Goto(chain) }
     }
 
-    /// Reads what `iptables-save` prints behind `-A CHAIN`; `None` for what is not exactly one of ours.
+    /// Parses what `iptables-save` prints after `-A CHAIN`. `None` if it is not exactly a rule of ours.
     pub fn read<T: AsRef<str>>(words: &[T]) -> Option<Self> {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
         let (matching, target) = match words.as_slice() {
@@ -112,7 +113,7 @@ fn read_protocol(word: &str) -> Option<Protocol> {
     Protocol::BOTH.into_iter().find(|protocol| protocol_word(*protocol) == word)
 }
 
-/// `--dport` of what comes in, `--sport` of what goes out: the local port.
+/// The option for the local port: `--dport` for incoming and `--sport` for outgoing packets.
 fn port_option(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "--dport",
@@ -120,7 +121,7 @@ fn port_option(direction: Direction) -> &'static str {
     }
 }
 
-/// The same for an ipset.
+/// The same for a match with an ipset.
 fn set_option(direction: Direction) -> &'static str {
     match direction {
         Direction::Ingress => "dst",
@@ -129,7 +130,7 @@ fn set_option(direction: Direction) -> &'static str {
 }
 
 impl fmt::Display for IptablesRule {
-    /// What stands behind `-A CHAIN`, with a space before every word.
+    /// Writes what follows `-A CHAIN`, with a space before every word.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.matching {
             Match::All => {}
@@ -161,8 +162,8 @@ impl fmt::Display for IptablesRule {
     }
 }
 
-/// Whether an interface's name can stand in a rule and mean this interface only: iptables takes a `+` at the end for a
-/// wildcard and a `!` for a negation, and reads quotes and backslashes as a shell does.
+/// Whether this interface name can be written in a rule and matches only this interface. In iptables a `+` at the end
+/// is a wildcard, `!` negates, and quotes and backslashes are special as in a shell.
 pub fn can_name(interface: &str) -> bool {
     !interface.is_empty()
         && !interface.starts_with(['-', '!'])

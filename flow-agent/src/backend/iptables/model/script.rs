@@ -1,8 +1,9 @@
-//! PURE: what `iptables-restore --noflush` is told: one text, one transaction a family; and what `ipset restore` is told
+//! PURE: the input for `iptables-restore --noflush`, one transaction for each family, and the input for `ipset restore`
 //! before and after it.
 //!
-//! What is told to ipset is no transaction: an agent may die between two of its lines. They come in an order in which that
-//! is seen ([`VerifiedSet::is_settled`](crate::backend::iptables::saved::view::VerifiedSet::is_settled)), and in which nothing is counted that was not, or not any more.
+//! Commands for ipset are not a transaction: an agent may die between two lines. Their order ensures that this can be
+//! detected ([`VerifiedSet::is_settled`](crate::backend::iptables::saved::view::VerifiedSet::is_settled)), and that
+//! nothing is counted that should not be counted yet, or any more.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,16 +16,16 @@ use super::rule::{IptablesRule, Match};
 use super::set_name::RuleSetName;
 use super::shape::Shape;
 
-/// A change in the making.
+/// A change under construction.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
-    /// For `ipset restore`, before the rules are changed: rules ask ipsets that are there.
+    /// Input for `ipset restore` before the rules are changed, because rules can only use ipsets that exist.
     pub before: String,
-    /// The same when they were changed.
+    /// Input for `ipset restore` after the rules were changed.
     pub after: String,
-    /// The chains to be made, or emptied: they must be known before any rule.
+    /// The chains to make or to empty. They must be declared before any rule.
     declared: String,
-    /// Everything else, in order.
+    /// All other commands, in order.
     commands: String,
 }
 
@@ -34,12 +35,12 @@ impl Script {
         self.declared.is_empty() && self.commands.is_empty()
     }
 
-    /// The text for `iptables-restore`.
+    /// The input for `iptables-restore`.
     pub fn render(&self, table: &str) -> String {
         format!("*{table}\n{}{}COMMIT\n", self.declared, self.commands)
     }
 
-    /// Makes every chain of `layout`. Nothing enters them yet.
+    /// Makes every chain of `layout`, and an empty chain for each of `marks`. Nothing enters them yet.
     pub fn make(&mut self, layout: &Layout, marks: &[ChainPlace]) -> &mut Self {
         if layout.dispatch.is_by_ipsets() {
             Ipset::all().for_each(|ipset| self.create(layout, ipset));
@@ -57,19 +58,19 @@ impl Script {
         self
     }
 
-    /// Lets it show in a legacy table when somebody zeroes the counters.
+    /// Adds a rule to a legacy table that shows when somebody zeroes the counters.
     pub fn lay_tripwire(&mut self, name: &RuleSetName) -> &mut Self {
         let tripwire = name.chain(&ChainPlace::Tripwire);
         self.chain(&tripwire, &[]).command(format_args!("-A {tripwire} -c 1 1"))
     }
 
-    /// The same in an nf_tables table, where the rule that counts is made elsewhere; marks the set with the handle of the
-    /// table that it was made in.
+    /// Makes the chain for such a rule in an nf_tables table, where the rule itself is made over netlink. Also marks
+    /// the set with the handle of its table.
     pub fn mark_table(&mut self, name: &RuleSetName, handle: u64) -> &mut Self {
         self.chain(&name.chain(&ChainPlace::Tripwire), &[]).chain(&name.chain(&ChainPlace::table(handle)), &[])
     }
 
-    /// Lets packets enter the set, before everything else.
+    /// Directs packets into the set, before all other rules.
     pub fn enter(&mut self, name: &RuleSetName) -> &mut Self {
         for direction in Direction::BOTH {
             self.command(format_args!("-I {} 1{}", hook(direction), jump(name, direction)));
@@ -77,12 +78,12 @@ impl Script {
         self
     }
 
-    /// Removes the jump of `direction` into the set; it must be there.
+    /// Removes the jump of `direction` into the set, which must exist.
     pub fn leave(&mut self, name: &RuleSetName, direction: Direction) -> &mut Self {
         self.command(format_args!("-D {}{}", hook(direction), jump(name, direction)))
     }
 
-    /// Makes the jump of `direction` the first rule, `present` times of which are there.
+    /// Makes the jump of `direction` the first rule. `present` is the number of such jumps, which are removed.
     pub fn enter_first(&mut self, name: &RuleSetName, direction: Direction, present: usize) -> &mut Self {
         for _ in 0..present {
             self.leave(name, direction);
@@ -90,7 +91,7 @@ impl Script {
         self.command(format_args!("-I {} 1{}", hook(direction), jump(name, direction)))
     }
 
-    /// Counts on these interfaces from now on.
+    /// Counts on these interfaces, and on no others, from now on.
     pub fn follow(&mut self, layout: &Layout, interfaces: &[String]) -> &mut Self {
         for direction in Direction::BOTH {
             let rules = layout.entry(direction, interfaces);
@@ -99,7 +100,7 @@ impl Script {
         self
     }
 
-    /// Counts `ports` from zero.
+    /// Starts counting `ports` from zero.
     pub fn add(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
         match &layout.dispatch {
             Dispatch::Ipsets { .. } => self.add_members(layout, ports),
@@ -109,12 +110,12 @@ impl Script {
         }
     }
 
-    /// Lets the counters of `ports` stand still, beside those that do already: `still`.
+    /// Freezes the counters of `ports`. `still` holds the ports that are frozen already.
     pub fn shield(&mut self, layout: &Layout, ports: &BTreeSet<u16>, still: &BTreeSet<u16>) -> &mut Self {
         match &layout.dispatch {
             Dispatch::Ipsets { .. } => {
                 if !ports.is_empty() && still.is_empty() {
-                    // Behind those that refuse.
+                    // The rules that refuse come first.
                     let first = if layout.can_cut { layout.cut_rules(Direction::Ingress).len() } else { 0 } + 1;
                     self.still_rules(layout, |chain, index, rule| format!("-I {chain} {}{rule}", first + index));
                 }
@@ -129,7 +130,8 @@ impl Script {
         }
     }
 
-    /// Lets the counters of `ports` go on, or be removed; those that stand still beside them are `still`.
+    /// Ends the freezing of `ports`, so that they go on counting or can be removed. `still` holds the ports that stay
+    /// frozen.
     pub fn unshield(&mut self, layout: &Layout, ports: &BTreeSet<u16>, still: &BTreeSet<u16>) -> &mut Self {
         match &layout.dispatch {
             Dispatch::Ipsets { .. } => {
@@ -162,8 +164,8 @@ impl Script {
         }
     }
 
-    /// Says that a bucket of it was sealed, wherever its counters are: by an empty chain that nothing enters, and by an
-    /// ipset.
+    /// Marks that a bucket of the set has been sealed, with an empty chain that nothing enters and, if counters are in
+    /// ipsets, with an ipset.
     pub fn seal(&mut self, layout: &Layout) -> &mut Self {
         if layout.dispatch.is_by_ipsets() {
             self.create(layout, Ipset::Sealed);
@@ -179,7 +181,8 @@ impl Script {
         self
     }
 
-    /// Removes `chains`, each of which is emptied first, for they lead to one another; and the `ipsets` that they ask.
+    /// Removes `chains` and the `ipsets` that they use. Each chain is emptied first, because chains refer to one
+    /// another.
     pub fn delete(&mut self, chains: &[String], ipsets: &[String]) -> &mut Self {
         for chain in chains {
             self.chain(chain, &[]);
@@ -203,7 +206,7 @@ impl Script {
     fn add_members(&mut self, layout: &Layout, ports: &BTreeSet<u16>) -> &mut Self {
         for (port, tree) in members(ports) {
             let ipset = layout.ipset(Ipset::Counters(tree));
-            // A member that comes back without saying so begins where it was when it went.
+            // Without explicit counters, a member that is added again would continue from its former value.
             self.before(format_args!("add {ipset} {port} packets 0 bytes 0 -exist"));
         }
         self
@@ -234,7 +237,7 @@ impl Script {
         self
     }
 
-    /// Makes a chain, or empties it if it is there, and appends `rules`.
+    /// Makes a chain, or empties an existing one, and appends `rules`.
     pub(super) fn chain(&mut self, name: &str, rules: &[IptablesRule]) -> &mut Self {
         writeln!(self.declared, ":{name} - [0:0]").expect("writing to a String cannot fail");
         for rule in rules {
@@ -257,12 +260,12 @@ impl Script {
     }
 }
 
-/// The counters of `ports`.
+/// All counters of `ports`: each port in each class.
 fn members(ports: &BTreeSet<u16>) -> impl Iterator<Item = (u16, FlowClass)> {
     ports.iter().flat_map(|port| FlowClass::ALL.map(|tree| (*port, tree)))
 }
 
-/// The rule that leads every packet of a built-in chain into the set.
+/// The rule that sends every packet of a built-in chain into the set.
 pub fn jump(name: &RuleSetName, direction: Direction) -> IptablesRule {
     IptablesRule::jump(Match::All, name.chain(&ChainPlace::Entry(direction)))
 }

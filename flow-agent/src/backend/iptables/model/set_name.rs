@@ -1,8 +1,9 @@
-//! PURE: what our chains are called. A name says whose chain it is, which set of counters it belongs to, and its place.
+//! PURE: the names of our chains. A name says which instance made the chain, which set it belongs to, and what its role
+//! is.
 //!
-//! `flow-k3v9qa-1h2j4k-ti-1f40`: the instance (six characters of its sum), the set (a digit for the layout of its chains
-//! and five random characters), the place. No name is longer than the 28 characters that iptables takes. The set's ipsets
-//! are called likewise: `flow-k3v9qa-1h2j4k-ti4`, their place being what they count, and the family.
+//! In `flow-k3v9qa-1h2j4k-ti-1f40` these are the instance (six characters of a hash), the set (a digit for its layout
+//! and five random characters), and the role. No name is longer than the 28 characters that iptables allows. The set's
+//! ipsets have similar names, such as `flow-k3v9qa-1h2j4k-ti4`, which end with what they count and the address family.
 
 use std::fmt;
 
@@ -12,15 +13,15 @@ use super::family::Family;
 use super::ipset::Ipset;
 use super::place::ChainPlace;
 
-/// What all our chains begin with.
+/// The prefix of all our chains.
 const PREFIX: &str = "flow-";
-/// The layout of the chains that this release makes and understands.
+/// The layout of chains that this release makes and understands.
 pub const LAYOUT: u8 = 1;
 const TAG_CHARS: usize = 6;
 const ID_CHARS: usize = 5;
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// One set of counters of one instance: all of its chains share this part of their names.
+/// The identity of a set of counters, which is the common part of the names of its chains.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleSetName {
     instance: String,
@@ -29,17 +30,17 @@ pub struct RuleSetName {
 }
 
 impl RuleSetName {
-    /// A set for the instance that [`instance_tag`] names; `random` decides its id.
+    /// A name for a new set of the instance with this [`instance_tag`]. `random` determines its id.
     pub fn new(instance: String, random: u32) -> Self {
         Self { instance, layout: LAYOUT, id: letters(random, ID_CHARS) }
     }
 
-    /// Whose set it is: see [`instance_tag`].
+    /// The tag of the instance; see [`instance_tag`].
     pub fn instance(&self) -> &str {
         &self.instance
     }
 
-    /// The layout of its chains; one beyond [`LAYOUT`] is of a newer release.
+    /// The layout of its chains. A value above [`LAYOUT`] was written by a newer release.
     pub fn layout(&self) -> u8 {
         self.layout
     }
@@ -49,35 +50,35 @@ impl RuleSetName {
         self.layout <= LAYOUT
     }
 
-    /// What stands in every rule that asks an ipset of this instance.
+    /// A text that occurs in every rule with an ipset of this instance.
     pub fn asked_by(instance: &str) -> String {
         format!(" --match-set {PREFIX}{instance}-")
     }
 
-    /// The set's own part of an epoch: unique among the sets that this boot has seen.
+    /// The set's part of an epoch, which is unique among the sets during this boot.
     pub fn id(&self) -> String {
         format!("{}{}", self.layout, self.id)
     }
 
-    /// Whether `text` could be the id of a set.
+    /// Whether `text` has the form of a set's id.
     pub fn is_id(text: &str) -> bool {
         text.len() == 1 + ID_CHARS
             && text.starts_with(|layout: char| layout.is_ascii_digit())
             && text.bytes().skip(1).all(|byte| ALPHABET.contains(&byte))
     }
 
-    /// The name of its chain at `place`.
+    /// The name of the set's chain at `place`.
     pub fn chain(&self, place: &ChainPlace) -> String {
         format!("{self}{place}")
     }
 
-    /// The name of an ipset of its; those have 31 characters at most.
+    /// The name of one of the set's ipsets. Such names may have up to 31 characters.
     pub fn ipset(&self, family: Family, ipset: Ipset) -> String {
         format!("{self}{}{}", ipset.letters(), family.digit())
     }
 
-    /// The set that the ipset `name` of a family belongs to, and which of its it is; `None` for one that no agent made, or
-    /// that is of the other family.
+    /// Parses the name of an ipset of this family into its set and role. `None` if no agent made it, or if it belongs
+    /// to the other family.
     pub fn parse_ipset(name: &str, family: Family) -> Option<(Self, Ipset)> {
         let (set, _) = Self::parse(name)?;
         let mut known = Ipset::every();
@@ -85,7 +86,7 @@ impl RuleSetName {
         Some((set, ipset))
     }
 
-    /// The set that the chain `name` belongs to, and what follows; `None` for a chain that no agent made.
+    /// Parses the name of a chain into its set and the rest of the name. `None` if no agent made it.
     pub fn parse(name: &str) -> Option<(Self, &str)> {
         let mut parts = name.strip_prefix(PREFIX)?.splitn(3, '-');
         let (instance, set, place) = (parts.next()?, parts.next()?, parts.next()?);
@@ -98,19 +99,19 @@ impl RuleSetName {
 }
 
 impl fmt::Display for RuleSetName {
-    /// What the names of its chains begin with.
+    /// Writes the prefix of the names of its chains.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}-{}{}-", self.instance, self.layout, self.id)
     }
 }
 
-/// How the instance `id` is written in names: the first 30 bits of its SHA-256.
+/// The tag that represents the instance `id` in names: the first 30 bits of its SHA-256.
 pub fn instance_tag(id: &str) -> String {
     let sum = Sha256::digest(id.as_bytes());
     letters(u32::from_be_bytes([sum[0], sum[1], sum[2], sum[3]]), TAG_CHARS)
 }
 
-/// The highest bits of `number`, five a character.
+/// Encodes the highest bits of `number`, five bits for each character.
 fn letters(number: u32, chars: usize) -> String {
     (0..chars).map(|i| char::from(ALPHABET[(number >> (27 - 5 * i)) as usize & 31])).collect()
 }

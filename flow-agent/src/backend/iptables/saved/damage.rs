@@ -1,12 +1,12 @@
 //! PURE: what somebody else did to a set of counters, and which of its counters can still be trusted.
 //!
-//! A counter that was restored from a file shows an older value plus what passed since, and a counter that was zeroed shows
-//! only what passed since. Nothing in the counter itself says which of the two happened, so there is no part of such a value
-//! that is known to be new. It is not used: what was known of that family before stays, the time since then is a gap, and a
-//! new set of counters, with a new epoch, takes over. Every counter is judged by itself, before families are added up: a sum
-//! can grow although one of its parts stepped back.
+//! A counter that was restored from a file shows an older value plus what has passed since; a counter that was zeroed
+//! shows only what has passed since. The counter does not show which of the two happened, so no part of such a value is
+//! known to be new. It is not used: the values known before are kept, the time since then is a gap, and a new set of
+//! counters with a new epoch takes over. Every counter is checked separately before families are added up, because a
+//! sum can grow even if one of its parts went backwards.
 
-/// Why a set is not as we made it.
+/// Why a set is no longer as we made it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{part} {why}")]
 pub struct SetDamage {
@@ -16,19 +16,19 @@ pub struct SetDamage {
     pub doubt: CounterDoubt,
 }
 
-/// Which counters of a set in one family may say more than was counted since they were last read.
+/// Which counters of a set in one family may be larger than what was really counted since the last reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CounterDoubt {
-    /// None: what is left of them is right.
+    /// None: the remaining counters are right.
     Nothing,
-    /// Those of rules.
+    /// Counters in rules.
     Rules,
-    /// All, those of ipsets too.
+    /// All counters, including those in ipsets.
     All,
 }
 
 impl SetDamage {
-    /// The worse of two: what was doubted once is doubted for good.
+    /// The worse of two findings. A counter that was doubted once stays doubted.
     #[must_use]
     pub fn or_worse(self, other: Self) -> Self {
         if other.doubt > self.doubt { other } else { self }
@@ -36,7 +36,7 @@ impl SetDamage {
 }
 
 impl CounterDoubt {
-    /// Whether the counters of the ports cannot be trusted, where a set dispatches like this.
+    /// Whether the ports' counters cannot be trusted, depending on whether they are in ipsets.
     pub fn covers_ports(self, by_ipsets: bool) -> bool {
         match self {
             Self::Nothing => false,
@@ -45,7 +45,7 @@ impl CounterDoubt {
         }
     }
 
-    /// Whether the counters that belong to no port cannot be trusted: some of them are always those of rules.
+    /// Whether counters that belong to no port cannot be trusted. Some of those are always in rules.
     pub fn covers_others(self) -> bool {
         self != Self::Nothing
     }

@@ -1,6 +1,6 @@
-//! PURE: what a dump cannot say.
+//! PURE: errors in dumps.
 
-/// Why a text is not what `iptables-save -c` or `ipset save` prints.
+/// Why a text is not valid output of `iptables-save -c` or `ipset save`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct ParseError {
@@ -8,9 +8,9 @@ pub struct ParseError {
     pub why: &'static str,
 }
 
-/// A counter, as both programs print it.
+/// Parses a counter as both programs print it.
 pub(super) fn number(text: &str) -> Result<u64, &'static str> {
-    // `parse` alone would take a leading plus.
+    // `parse` alone would accept a leading plus sign.
     if !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("a counter is not a number");
     }

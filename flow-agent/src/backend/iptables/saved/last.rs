@@ -1,4 +1,4 @@
-//! PURE: the last that is known of a set in one family, and whether what it says now goes on from there.
+//! PURE: the last known values of a set in one family, and whether the present values continue from them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,21 +7,20 @@ use super::view::VerifiedSet;
 use crate::backend::iptables::model::layout::Dispatch;
 use crate::ledger::counters::{Counters, Flow, Others};
 
-/// The last that is known of a part of a set.
+/// The last known values of a part of a set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Last {
     pub ports: BTreeMap<u16, Counters>,
     pub others: Others,
-    /// The ports whose packets are refused.
+    /// The ports that are cut.
     pub cut: BTreeSet<u16>,
-    /// What was refused of the ports that are cut, or were.
+    /// What was refused, by port, of the ports that are or were cut.
     pub blocked: BTreeMap<u16, Flow>,
 }
 
-/// Whether every counter of a family has at least what it had when it was last read.
+/// Checks that no counter of a family is lower than it was at the last reading.
 ///
-/// # Errors
-/// Names one that has not.
+/// # Errors Names one counter that is lower.
 pub fn judge(last: &Last, now: &VerifiedSet) -> Result<(), SetDamage> {
     let fell = |port: &u16, before: &Counters| {
         now.counters.get(port).is_some_and(|counters| counters.checked_sub(*before).is_none())
@@ -41,13 +40,13 @@ pub fn judge(last: &Last, now: &VerifiedSet) -> Result<(), SetDamage> {
 }
 
 impl Last {
-    /// All that a set says.
+    /// All values of a set.
     pub fn of(view: &VerifiedSet) -> Self {
         let (ports, cut, blocked) = (view.counters.clone(), view.cut.clone(), view.blocked.clone());
         Self { ports, others: view.others, cut, blocked }
     }
 
-    /// What is known of a part in the end: what it says `now`, where that can be trusted, and no less than before.
+    /// The final values of a part: the present ones where they can be trusted, but never less than before.
     #[must_use]
     pub fn or_newer(&self, now: &Self, doubt: CounterDoubt, by_ipsets: bool) -> Self {
         let mut newest = self.clone();
@@ -56,7 +55,7 @@ impl Last {
         }
         if !doubt.covers_ports(by_ipsets) {
             for (port, found) in &now.ports {
-                // Of a port that somebody took counters from, each goes on from what was there before.
+                // If somebody removed some of a port's counters, each of them keeps at least its former value.
                 let before = self.ports.get(port).copied().unwrap_or_default();
                 newest.ports.insert(*port, larger_counters(before, *found));
             }
@@ -74,7 +73,7 @@ fn larger_counters(a: Counters, b: Counters) -> Counters {
     Counters::from_array(std::array::from_fn(|number| a[number].max(b[number])))
 }
 
-/// Counters that are gone are zero in what is found.
+/// The larger of each pair. A counter that is missing is zero in what was found.
 fn larger(a: Others, b: Others) -> Others {
     let flow = larger_flow;
     Others {

@@ -1,16 +1,15 @@
-//! PURE: what `ipset save` prints of an ipset of ours, exactly, and where `ipset restore` had to stop.
+//! PURE: parses `ipset save` of our ipsets exactly, and finds out where `ipset restore` stopped.
 
 use std::collections::BTreeMap;
 
 use super::error::{ParseError, number};
 
-/// Bytes and packets of each port; 0 where its members have no counters.
+/// The bytes and packets of each port; zero if the ipset has no counters.
 pub type Members = BTreeMap<u16, (u64, u64)>;
 
-/// Reads the members of the ipset `name`.
+/// Parses the members of the ipset `name`.
 ///
-/// # Errors
-/// For a line that such a dump has not; when it is of another ipset, or does not begin.
+/// # Errors When a line does not belong in such a dump, or when the text is empty or the dump of another ipset.
 pub fn parse(text: &str, name: &str) -> Result<Members, ParseError> {
     let mut members = Members::new();
     let mut lines = text.lines().enumerate();
@@ -36,10 +35,9 @@ pub fn parse(text: &str, name: &str) -> Result<Members, ParseError> {
     Ok(members)
 }
 
-/// Reads the members of the ipsets `names`, whose dumps follow one another in this order.
+/// Parses the members of the ipsets `names`, whose dumps follow one another in this order.
 ///
-/// # Errors
-/// As [`parse`]; when there are more dumps or fewer.
+/// # Errors Like [`parse`]; also when there are more or fewer dumps.
 pub fn parse_all(text: &str, names: &[&str]) -> Result<Vec<Members>, ParseError> {
     let mut rest = text;
     let mut all = Vec::new();
@@ -52,15 +50,15 @@ pub fn parse_all(text: &str, names: &[&str]) -> Result<Vec<Members>, ParseError>
     if rest.is_empty() { Ok(all) } else { Err(ParseError { line: 1, why: "another ipset, or none" }) }
 }
 
-/// At which line `ipset restore` stopped because something in the kernel still uses an ipset, by what it says on stderr;
-/// `None` where it stopped for another reason.
+/// The line at which `ipset restore` stopped because the kernel still uses an ipset, according to its stderr. `None` if
+/// it stopped for another reason.
 pub fn in_use_at(stderr: &str) -> Option<usize> {
     let (_, rest) = stderr.split_once("Error in line ")?;
     let (line, why) = rest.split_once(": ")?;
     why.contains("in use by a kernel component").then(|| line.parse().ok())?
 }
 
-/// The commands from a line on, which counts from 1: those before it were done.
+/// The commands from a line onwards. Lines count from 1, and those before it have been executed.
 pub fn from_line(commands: &str, line: usize) -> Option<&str> {
     let done: usize = commands.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
     commands.get(done..).filter(|rest| !rest.is_empty())

@@ -1,6 +1,6 @@
-//! PURE: what `iptables-save -c` prints, exactly.
+//! PURE: parses the output of `iptables-save -c` exactly.
 //!
-//! Both variants print the same lines. Text that was cut short is an error, never a smaller ruleset.
+//! Both variants print the same lines. Truncated output is an error and never a smaller ruleset.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,36 +10,35 @@ use super::members::Members;
 use crate::backend::iptables::model::ipset::Ipset;
 use crate::backend::iptables::model::set_name::RuleSetName;
 
-/// A table and its chains.
+/// A table with its chains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table<'a> {
     pub chains: BTreeMap<&'a str, Vec<SavedRule<'a>>>,
-    /// The ipsets of ours in its family: they are no part of the dump.
+    /// Our ipsets in the table's family, which are not part of the dump.
     pub ipsets: BTreeMap<(RuleSetName, Ipset), Members>,
-    /// The handle of the nf_tables table, asked for after the dump; `None` in the legacy variant.
+    /// The handle of the nf_tables table, read after the dump. `None` in the legacy variant.
     pub handle: Option<u64>,
 }
 
-/// One rule, of ours or of somebody else.
+/// One rule, ours or somebody else's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SavedRule<'a> {
     pub packets: u64,
     pub bytes: u64,
-    /// What stands behind `-A CHAIN`.
+    /// The text after `-A CHAIN`.
     pub text: &'a str,
 }
 
 impl<'a> SavedRule<'a> {
-    /// Its words, unquoted; `None` for quotes that do not end.
+    /// The words of the rule without quotes. `None` if a quote is not closed.
     pub fn words(&self) -> Option<Vec<Cow<'a, str>>> {
         split(self.text)
     }
 }
 
-/// Reads all tables of a dump.
+/// Parses all tables of a dump.
 ///
-/// # Errors
-/// For a line that such a dump has not, and for one that ends before its `COMMIT`.
+/// # Errors When a line does not belong in such a dump, or when the text ends before a table's `COMMIT`.
 pub fn parse(text: &str) -> Result<BTreeMap<&str, Table<'_>>, ParseError> {
     let mut tables = BTreeMap::new();
     let mut open: Option<(&str, Table<'_>)> = None;
@@ -79,7 +78,7 @@ pub fn parse(text: &str) -> Result<BTreeMap<&str, Table<'_>>, ParseError> {
     }
 }
 
-/// `[packets:bytes] -A CHAIN words…`
+/// Parses `[packets:bytes] -A CHAIN words…`.
 fn rule(line: &str) -> Result<(&str, SavedRule<'_>), &'static str> {
     let (counters, rest) =
         line.strip_prefix('[').and_then(|line| line.split_once("] -A ")).ok_or("neither a chain nor a counted rule")?;
@@ -89,7 +88,7 @@ fn rule(line: &str) -> Result<(&str, SavedRule<'_>), &'static str> {
     Ok((chain, SavedRule { packets, bytes, text }))
 }
 
-/// Words between blanks; inside double quotes blanks are kept and a backslash takes the next character as it is.
+/// Splits text into words at spaces. Within double quotes, spaces are kept and a backslash escapes the next character.
 fn split(text: &str) -> Option<Vec<Cow<'_, str>>> {
     if !text.contains('"') {
         return Some(text.split(' ').filter(|word| !word.is_empty()).map(Cow::Borrowed).collect());

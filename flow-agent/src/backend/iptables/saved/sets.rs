@@ -1,5 +1,5 @@
-//! PURE: what a saved table says of our sets, whole or not: whose chains are there, how packets enter them, what is left
-//! of their counters.
+//! PURE: finds our sets in a saved table, intact or not: their chains, how packets enter them, and what remains of
+//! their counters.
 
 use std::collections::BTreeMap;
 
@@ -16,26 +16,27 @@ use crate::ledger::counters::{Counters, Flow, Others};
 /// Whether packets of a built-in chain enter the set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entrance {
-    /// Before any rule that could decide.
+    /// Before any rule that could give a verdict.
     First,
-    /// Behind a rule of somebody else that could.
+    /// After a rule of somebody else that could give a verdict.
     Behind(String),
     Absent,
 }
 
-/// What the never-entered chains of a set say.
+/// The information in the mark chains of a set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     pub made: Made,
-    /// A bucket of it was sealed.
+    /// Whether a bucket of the set has been sealed.
     pub sealed: bool,
-    /// The mark of the table that the set was made in, where it has one.
+    /// The mark of the table in which the set was made, if there is one.
     pub table: Option<ChainPlace>,
-    /// Whether the counters of its tripwire were zeroed, or the rule removed; sets of older releases have none.
+    /// Whether the counters of its tripwire rule were zeroed or the rule was removed. Sets made by older releases have
+    /// none.
     pub was_zeroed: bool,
 }
 
-/// The names of all sets in a table, with the chains of each; of some there may be nothing left but ipsets.
+/// All sets in a table, with the names of their chains. A set may have nothing left but ipsets.
 pub fn sets<'a>(table: &'a Table<'_>) -> BTreeMap<RuleSetName, Vec<&'a str>> {
     let mut sets: BTreeMap<RuleSetName, Vec<&str>> =
         table.ipsets.keys().map(|(name, _)| (name.clone(), Vec::new())).collect();
@@ -71,7 +72,7 @@ pub fn marks(table: &Table<'_>, name: &RuleSetName) -> Marks {
     marks
 }
 
-/// How the packets of `direction` enter a set. Rules without a target, and jumps into sets of ours, decide nothing.
+/// How packets of `direction` enter a set. Rules without a target, and jumps into our sets, give no verdict.
 pub fn entrance(table: &Table<'_>, name: &RuleSetName, direction: Direction) -> Entrance {
     let mut before = None;
     let jump = script::jump(name, direction);
@@ -88,13 +89,13 @@ pub fn entrance(table: &Table<'_>, name: &RuleSetName, direction: Direction) -> 
     Entrance::Absent
 }
 
-/// How often the jump of `direction` into a set is there.
+/// The number of jumps of `direction` into a set.
 pub fn jumps(table: &Table<'_>, name: &RuleSetName, direction: Direction) -> usize {
     let jump = script::jump(name, direction);
     rules(table, hook(direction)).iter().filter(|rule| read(rule).as_ref() == Some(&jump)).count()
 }
 
-/// What is left of the counters of a set, whole or not; of those in rules, only ports of which all four are there.
+/// What remains of a set's counters, intact or not. Of counters in rules, only ports with all four are included.
 pub fn remains(table: &Table<'_>, name: &RuleSetName) -> BTreeMap<u16, Counters> {
     let mut seen: BTreeMap<u16, BTreeMap<FlowClass, (u64, u64)>> = BTreeMap::new();
     let mut is_by_ipsets = true;
@@ -116,7 +117,8 @@ pub fn remains(table: &Table<'_>, name: &RuleSetName) -> BTreeMap<u16, Counters>
     seen.into_iter().map(|(port, trees)| (port, eight(&trees))).collect()
 }
 
-/// What was refused of each port of a set that is cut, or was; only where it is counted both ways.
+/// What was refused, by port, of the ports that are or were cut. Only ports that are counted in both directions are
+/// included.
 pub fn blocked(table: &Table<'_>, name: &RuleSetName) -> BTreeMap<u16, Flow> {
     let mut seen: BTreeMap<u16, [Option<(u64, u64)>; 2]> = BTreeMap::new();
     let mut note = |port: u16, direction: Direction, (bytes, packets): (u64, u64)| {
@@ -148,7 +150,7 @@ pub fn ipsets<'a>(table: &'a Table<'_>, name: &RuleSetName) -> impl Iterator<Ite
     ipsets.map(|((_, ipset), members)| (*ipset, members))
 }
 
-/// Its counters that lie in ipsets.
+/// The set's counters in ipsets.
 fn in_ipsets<'a>(table: &'a Table<'_>, name: &RuleSetName) -> impl Iterator<Item = (FlowClass, &'a Members)> {
     ipsets(table, name).filter_map(|(ipset, members)| match ipset {
         Ipset::Counters(tree) => Some((tree, members)),
@@ -156,10 +158,10 @@ fn in_ipsets<'a>(table: &'a Table<'_>, name: &RuleSetName) -> impl Iterator<Item
     })
 }
 
-/// What is left of the counters of a set that belong to no port.
+/// What remains of the set's counters that belong to no port.
 pub fn remaining_others(table: &Table<'_>, name: &RuleSetName) -> Others {
     let rules = |place: ChainPlace| rules(table, &name.chain(&place));
-    // Behind those for TCP and UDP.
+    // The last rule, after those for TCP and UDP.
     let all_other = |place: ChainPlace| rules(place).last().filter(|rule| rule.text.is_empty());
     let flow = |incoming: Option<&SavedRule<'_>>, outgoing: Option<&SavedRule<'_>>| Flow {
         in_bytes: incoming.map_or(0, |rule| rule.bytes),
@@ -189,7 +191,7 @@ pub fn remaining_others(table: &Table<'_>, name: &RuleSetName) -> Others {
     }
 }
 
-/// The chains of a set that this layout knows, with their rules.
+/// The set's chains that this layout knows, with their rules.
 pub(super) fn places<'t, 'a>(
     table: &'t Table<'a>,
     name: &RuleSetName,
@@ -205,17 +207,17 @@ pub(super) fn rules<'t, 'a>(table: &'t Table<'a>, chain: &str) -> &'t [SavedRule
     table.chains.get(chain).map_or(&[], Vec::as_slice)
 }
 
-/// A rule, if it is one of ours; none of ours has a quote in it.
+/// Parses a rule if it is one of ours. None of our rules contains a quote.
 pub(super) fn read(saved: &SavedRule<'_>) -> Option<IptablesRule> {
     IptablesRule::read(&saved.text.split_ascii_whitespace().collect::<Vec<_>>())
 }
 
-/// Whether a rule of somebody else could decide; what cannot be read could.
+/// Whether somebody else's rule could give a verdict. A rule that cannot be parsed counts as one that could.
 fn has_target(saved: &SavedRule<'_>) -> bool {
     saved.words().is_none_or(|words| words.iter().any(|word| word == "-j" || word == "-g"))
 }
 
-/// From (bytes, packets) of the four trees; a tree that is missing has none.
+/// Combines the (bytes, packets) of the four trees. A missing tree counts as zero.
 pub(super) fn eight(trees: &BTreeMap<FlowClass, (u64, u64)>) -> Counters {
     let of = |protocol, direction| trees.get(&FlowClass { protocol, direction }).copied().unwrap_or_default();
     let (tcp_in, tcp_out) = (of(Protocol::Tcp, Direction::Ingress), of(Protocol::Tcp, Direction::Egress));

@@ -1,4 +1,4 @@
-//! PURE: a set of counters as a saved table holds it, verified to be as we made it.
+//! PURE: a set of counters in a saved table, after verification that it is as we made it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,28 +16,27 @@ use crate::backend::iptables::model::set_name::RuleSetName;
 use crate::backend::iptables::model::shape::{Node, Shape};
 use crate::ledger::counters::{Counters, Flow, Others};
 
-/// One set of counters in one family, verified: every chain is there and every rule is as we made it.
+/// One verified set of counters in one family: every chain exists, and every rule is as we made it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedSet {
-    /// Its ports are those that have counters, the draining ones too.
+    /// Its ports are all that have counters, including draining ones.
     pub layout: Layout,
-    /// Their counters are shielded.
+    /// The ports whose counters are frozen.
     pub draining: BTreeSet<u16>,
-    /// No agent died in the midst of a change.
+    /// Whether no change was left unfinished by an agent that died.
     pub is_settled: bool,
     pub counters: BTreeMap<u16, Counters>,
     pub others: Others,
-    /// The ports whose packets are refused.
+    /// The ports that are cut.
     pub cut: BTreeSet<u16>,
-    /// What was refused of the ports that are cut, or were.
+    /// What was refused, by port, of the ports that are or were cut.
     pub blocked: BTreeMap<u16, Flow>,
 }
 
 impl VerifiedSet {
-    /// Reads the set `name`, and holds every chain of it against what we would have made.
+    /// Reads the set `name` and compares every chain with what we would have made.
     ///
-    /// # Errors
-    /// When a chain is missing, or a rule is missing, foreign, or in the wrong place.
+    /// # Errors When a chain is missing, or a rule is missing, foreign, or in the wrong place.
     pub fn read(table: &Table<'_>, family: Family, name: &RuleSetName) -> Result<Self, SetDamage> {
         refuse_doubtful(table, name)?;
         let places: BTreeMap<ChainPlace, &[SavedRule<'_>]> = places(table, name).collect();
@@ -91,7 +90,7 @@ impl VerifiedSet {
     }
 }
 
-/// Whether somebody zeroed or restored rules, or leads packets to the counters twice.
+/// Fails if somebody zeroed or restored rules, or if packets enter the counters twice.
 fn refuse_doubtful(table: &Table<'_>, name: &RuleSetName) -> Result<(), SetDamage> {
     let twice = |direction: &&Direction| sets::jumps(table, name, **direction) > 1;
     if let Some(direction) = Direction::BOTH.iter().find(twice) {
@@ -132,14 +131,14 @@ fn ipset(layout: &Layout, ipset: Ipset) -> String {
     format!("ipset {}", layout.ipset(ipset))
 }
 
-/// How the chains dispatch, if they are whole.
+/// How the chains find a port's counter, if they are complete.
 fn dispatch(
     places: &BTreeMap<ChainPlace, &[SavedRule<'_>]>,
     name: &RuleSetName,
     can_cut: bool,
 ) -> Result<Dispatch, SetDamage> {
     if !places.keys().any(|place| matches!(place, ChainPlace::Node(..))) {
-        // As many rules before the ipsets as behind them: one for each protocol.
+        // Frozen ports need additional rules before the ipsets.
         let plain = SPLIT_RULES + if can_cut { CUT_RULES } else { 0 };
         let shielded = places.get(&ChainPlace::Split(Direction::Ingress)).is_some_and(|rules| rules.len() > plain);
         return Ok(Dispatch::Ipsets { shielded });
@@ -157,12 +156,12 @@ fn dispatch(
     })
 }
 
-/// Two ipsets, two ways to the rest, and all other IP.
+/// The rules of a split chain: two ipsets, two that lead to the chain for other ports, and one for all other IP.
 const SPLIT_RULES: usize = 5;
-/// Where ports can be cut, one for each protocol.
+/// Two more rules where ports can be cut, one for each protocol.
 const CUT_RULES: usize = 2;
 
-/// The counters of a set.
+/// The counters of a set, and the state of its ports.
 struct Held {
     counters: BTreeMap<u16, Counters>,
     draining: BTreeSet<u16>,
@@ -170,7 +169,7 @@ struct Held {
     is_settled: bool,
 }
 
-/// Whether a chain counts what is refused, port by port, and refuses it.
+/// Checks that a chain counts refused packets by port and drops them.
 fn counts_what_is_refused(layout: &Layout, direction: Direction, saved: &[SavedRule<'_>]) -> Result<(), &'static str> {
     let (last, counting) = saved.split_last().ok_or("is empty")?;
     let is_ours = |saved| match read(saved) {
@@ -183,7 +182,7 @@ fn counts_what_is_refused(layout: &Layout, direction: Direction, saved: &[SavedR
     Ok(())
 }
 
-/// What the ipsets hold.
+/// Reads the ipsets of a set.
 fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, SetDamage> {
     let members: BTreeMap<Ipset, &Members> = sets::ipsets(table, &layout.name).collect();
     let damage = |part, why| SetDamage { part: ipset(layout, part), why, doubt: CounterDoubt::Nothing };
@@ -204,13 +203,13 @@ fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, S
     let same = trees.iter().all(|(_, members)| members.keys().eq(ports()));
     let is_settled = same && still.iter().all(|port| counters.contains_key(port)) && shielded != still.is_empty();
     let draining = still.into_iter().filter(|port| counters.contains_key(port)).collect();
-    // No rule asks for it where ports cannot be cut.
+    // If ports cannot be cut, no rule uses this ipset.
     let cut = members.get(&Ipset::Cut).filter(|_| layout.can_cut);
     let cut = cut.map(|cut| cut.keys().copied().collect()).unwrap_or_default();
     Ok(Held { counters, draining, cut, is_settled })
 }
 
-/// What the leaf chains of the four trees hold.
+/// The contents of the leaf chains of the four trees.
 #[derive(Default)]
 struct Leaves {
     counters: BTreeMap<FlowClass, BTreeMap<u16, (u64, u64)>>,
@@ -255,7 +254,7 @@ impl Leaves {
         Ok(())
     }
 
-    /// The four trees hold the same ports.
+    /// Checks that the four trees have the same ports.
     fn finish(mut self) -> Result<Held, &'static str> {
         let trees = FlowClass::ALL.map(|tree| self.counters.remove(&tree).unwrap_or_default());
         let shields = FlowClass::ALL.map(|tree| self.shields.remove(&tree).unwrap_or_default());

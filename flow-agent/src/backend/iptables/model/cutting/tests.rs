@@ -16,7 +16,7 @@ fn layout(dispatch: Dispatch) -> Layout {
     }
 }
 
-/// Without the part that all names share.
+/// Drops the prefix that all names share.
 fn short(layout: &Layout, text: &str) -> String {
     text.replace(&layout.name.to_string(), "")
 }

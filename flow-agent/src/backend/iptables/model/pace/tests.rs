@@ -7,7 +7,7 @@ fn the_less_is_left_the_sooner_it_is_read() {
     let pauses = [10_000_000_000, 1_250_000_000, 500_000_000, 100_000_000, 50_000_000, 1]
         .map(|left| pause(left, 0, COST).as_millis());
     assert_eq!(pauses, [5_000, 5_000, 2_000, 400, 200, 200]);
-    // 250 MB/s, of which twice as much is thought possible.
+    // At 250 MB/s, twice that rate is assumed possible.
     assert_eq!(pause(500_000_000, 250_000_000, COST), Duration::from_millis(500));
     assert_eq!(pause(0, 250_000_000, COST), SLOWEST);
     assert_eq!(pause(u64::MAX, 0, COST), SLOWEST);
@@ -15,15 +15,15 @@ fn the_less_is_left_the_sooner_it_is_read() {
 
 #[test]
 fn slow_readings_are_fewer() {
-    // 30 ms each: 20 of them in 600 ms.
+    // A reading takes 30 ms, and 600 ms is 20 times that.
     assert_eq!(pause(1, 0, Duration::from_millis(30)), Duration::from_millis(600));
     assert_eq!(pause(1, 0, Duration::from_secs(9)), SLOWEST);
 }
 
 #[test]
 fn what_may_pass_beyond_a_limit_is_what_passes_between_two_readings() {
-    // 200 ms, and three times 8 ms, at 125 MB/s.
+    // 200 ms plus three times 8 ms, at 125 MB/s.
     assert_eq!(overshoot(125_000_000, COST), 28_000_000);
-    // Readings of a second are 5 seconds apart, and take three more.
+    // If readings take a second, they are 5 seconds apart, and 3 more seconds are added.
     assert_eq!(overshoot(1_000, Duration::from_secs(1)), 8_000);
 }

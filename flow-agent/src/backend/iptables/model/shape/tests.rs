@@ -10,7 +10,7 @@ fn chains(shape: &Shape) -> Chains {
     shape.inner().into_iter().map(|inner| (inner.node, inner)).collect()
 }
 
-/// Goes from the root as a packet does: where it ends, and how many rules it met.
+/// Follows the path of a packet from the root. Returns the leaf and the number of rules that were evaluated.
 fn walk(shape: &Shape, chains: &Chains, port: u16) -> (Node, usize) {
     let (mut node, mut rules) = (shape.root(), 0);
     while let Some(inner) = chains.get(&node) {
@@ -32,7 +32,7 @@ fn few_ports_are_one_leaf() {
 
 #[test]
 fn twenty_ports_are_three_leaves_under_one_root() {
-    // 20 / 8 rounded up = 3 leaves, which begin with the ports at 0, 6 and 13.
+    // 20 / 8 rounded up is 3 leaves, which begin with the ports at 0, 6 and 13.
     let shape = Shape::balanced(&(8000..8020).collect());
     let node = |bound, level| Node { bound, level };
     let root =
@@ -48,9 +48,9 @@ fn the_way_of_a_packet_hardly_grows_with_the_ports() {
         let chains = chains(&shape);
         (1..=ports).map(|port| walk(&shape, &chains, port).1).max().unwrap()
     };
-    // Leaves: 13 < 4²; 125 = 5³; 512 < 5⁴; 625 = 5⁴; 4,096 = 4⁶.
+    // The numbers of leaves are 13 < 4²; 125 = 5³; 512 < 5⁴; 625 = 5⁴; 4,096 = 4⁶.
     assert_eq!([100, 1_000, 4_096, 10_000, 65_530].map(worst), [8, 15, 20, 20, 24]);
-    // nf_tables allows 16 chains below one another; three lie above the root, one below a leaf.
+    // nf_tables allows 16 nested chains. There are three above the root and one below a leaf.
     assert_eq!(Shape::balanced(&(1..=65_530).collect()).root().level, 6);
 }
 

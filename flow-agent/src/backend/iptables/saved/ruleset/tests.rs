@@ -2,8 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-// Captured from iptables 1.8.9 in a namespace of its own, rules as ufw and Docker make them beside ours; the counters were
-// set with `iptables-restore -c`.
+// Captured from iptables 1.8.9 in a separate namespace, with rules such as ufw and Docker make next to ours. The
+// counters were set with `iptables-restore -c`.
 const V4_NFT: &str = include_str!("../../../../../../tests/fixtures/iptables/v4-nft.txt");
 const V4_LEGACY: &str = include_str!("../../../../../../tests/fixtures/iptables/v4-legacy.txt");
 const V6_NFT: &str = include_str!("../../../../../../tests/fixtures/iptables/v6-nft.txt");

@@ -1,4 +1,4 @@
-//! What is told to iptables and ipset, done to a table that is only text, says what was meant.
+//! Applies the input for iptables and ipset to a simulated table, whose dump must then show what was intended.
 
 use proptest::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::backend::iptables::saved::ruleset::parse;
 
 const PORTS: [u16; 4] = [443, 4433, 8388, 9000];
 
-/// A table and its ipsets as the programs would leave them.
+/// A table and its ipsets, as the programs would leave them.
 #[derive(Default)]
 struct Host {
     chains: BTreeMap<String, Vec<String>>,
@@ -23,7 +23,7 @@ impl Host {
             let words: Vec<&str> = line.splitn(3, ' ').collect();
             match words.as_slice() {
                 [chain, ..] if chain.starts_with(':') => drop(self.chains.insert(chain[1..].to_owned(), Vec::new())),
-                // It counts everything.
+                // A rule that counts everything.
                 ["-A", chain] => self.chains.get_mut(*chain).unwrap().push(String::new()),
                 ["-A", chain, rule] => self.chains.get_mut(*chain).unwrap().push((*rule).to_owned()),
                 ["-I", chain, rest] => {
@@ -79,11 +79,11 @@ impl Host {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// Exactly these ports are cut from now on.
+    /// Cuts exactly these ports.
     Cut(BTreeSet<u16>),
-    /// Nothing can be refused any more.
+    /// Removes everything that can refuse.
     Abolish,
-    /// Exactly these ports stand still.
+    /// Freezes exactly these ports.
     Still(BTreeSet<u16>),
 }
 
@@ -134,7 +134,7 @@ proptest! {
                 Step::Still(wanted) => {
                     let more: BTreeSet<u16> = wanted.difference(&still).copied().collect();
                     let less: BTreeSet<u16> = still.difference(&wanted).copied().collect();
-                    // As the agent does it: one of them at a time.
+                    // As the agent does it: one kind of change at a time.
                     script.shield(&layout, &more, &still);
                     host.run(&script);
                     let all: BTreeSet<u16> = still.union(&more).copied().collect();

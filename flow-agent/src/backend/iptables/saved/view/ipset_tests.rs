@@ -12,7 +12,7 @@ fn name() -> RuleSetName {
     RuleSetName::parse("flow-4pujjs-1m3d4i-in").unwrap().0
 }
 
-/// `rules` that ask these `ipsets`.
+/// Reads the set from `rules` with these `ipsets`.
 fn view(rules: &str, ipsets: &str) -> Result<VerifiedSet, SetDamage> {
     let mut table = parse(rules).unwrap().remove("mangle").unwrap();
     for name in ipsets.lines().filter_map(|line| line.strip_prefix("create ")?.split(' ').next()) {
@@ -24,14 +24,14 @@ fn view(rules: &str, ipsets: &str) -> Result<VerifiedSet, SetDamage> {
     VerifiedSet::read(&table, Family::V4, &name())
 }
 
-/// `text` without the lines that begin like that.
+/// `text` without the lines with this prefix.
 fn without(text: &str, begin: &str) -> String {
     let kept: String = text.lines().filter(|line| !line.starts_with(begin)).map(|line| format!("{line}\n")).collect();
     assert!(kept.len() < text.len(), "{begin}");
     kept
 }
 
-/// The rules that lead past the counters that stand still.
+/// The rules without those that keep packets away from frozen counters.
 fn without_shields() -> String {
     RULES.lines().filter(|line| !line.contains(STILL)).map(|line| format!("{line}\n")).collect()
 }
@@ -47,7 +47,7 @@ fn a_capture_says_what_was_counted() {
     assert_eq!(view.counters[&443].to_array(), numbers);
     assert_eq!(view.counters[&4433].to_array(), [101, 11, 18_446_744_073_709_551_000, 12, 103, 13, 104, 14]);
     assert!(view.counters[&8000].is_zero());
-    // Port 0 keeps watch in every ipset, and what it counts is nobody's.
+    // Port 0 is a sentinel in every ipset. What it counts belongs to no watched port.
     let nobody = view.others.other_ports;
     assert_eq!((nobody.in_bytes, nobody.out_bytes, nobody.out_packets), (0, 77, 1));
 }
@@ -59,13 +59,13 @@ fn a_change_that_was_left_unfinished_is_seen() {
         assert!(!view.is_settled);
         view
     };
-    // A port that was being added, or removed: the counters that are there are read.
+    // A port is being added or removed. Those of its counters that exist are read.
     let begun = unsettled(RULES, &without(IPSETS, &format!("add {TCP_OUT} 443 ")));
     assert_eq!(begun.counters[&443].to_array(), [5_000_000_000, 1, 0, 0, 15_000_000_000, 3, 20_000_000_000, 4]);
-    // The rules are there before the port stands still, and when it does not any more.
+    // The rules exist before a port is frozen, and still exist when it no longer is.
     let begun = unsettled(RULES, &without(IPSETS, &format!("add {STILL} 4433")));
     assert!(begun.draining.is_empty());
-    // Its counters are gone before it is.
+    // Its counters are removed before it is removed from the frozen ports.
     let mut gone = IPSETS.to_owned();
     for ipset in ["ti4", "to4", "ui4", "uo4"] {
         gone = without(&gone, &format!("add flow-4pujjs-1m3d4i-{ipset} 4433 "));

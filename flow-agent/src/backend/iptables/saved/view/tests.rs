@@ -18,7 +18,7 @@ fn view(text: &str) -> Result<VerifiedSet, SetDamage> {
     VerifiedSet::read(&parse(text).unwrap()["mangle"], Family::V4, &name())
 }
 
-/// The capture with one line changed, or dropped.
+/// The capture with one line replaced or dropped.
 fn changed(line: &str, to: &str) -> String {
     assert_eq!(V4_LEGACY.lines().filter(|found| *found == line).count(), 1, "{line}");
     V4_LEGACY.lines().map(|found| if found == line { to } else { found }.to_owned() + "\n").collect()
@@ -30,7 +30,8 @@ fn entrance(text: &str) -> Entrance {
 
 #[test]
 fn a_capture_says_what_was_counted() {
-    // As in the capture's text: 443 has 5, 10, 15, 20 GB in as many packets as its tree's number; 4433 drains.
+    // As in the capture, port 443 has 5, 10, 15 and 20 GB in as many packets as the tree's number, and 4433 is
+    // draining.
     for text in [V4_LEGACY, V4_NFT, V6_LEGACY] {
         let view = view(text).unwrap();
         assert_eq!(view.layout.interfaces, ["eth0", "wg0"]);
@@ -60,7 +61,7 @@ fn the_marks_are_in_the_names() {
     assert_eq!(marks.made, Made { table: true, input: true, output: true });
     assert!(marks.sealed);
     assert_eq!(sets::sets(&tables["mangle"]).into_keys().collect::<Vec<_>>(), [name()]);
-    // `flow-control` is somebody else's.
+    // `flow-control` belongs to somebody else.
     assert!(sets::sets(&tables["filter"]).is_empty());
 }
 
@@ -125,7 +126,7 @@ fn only_what_could_decide_before_us_hides_us() {
         let text = changed(jump, &format!("[9:9] -A INPUT {before}\n{jump}"));
         assert_eq!(entrance(&text), Entrance::Behind(before.to_owned()));
     }
-    // Limited to some packets, it is not our jump.
+    // A jump that is limited to some packets is not ours.
     assert_eq!(entrance(&changed(jump, "[0:0] -A INPUT -i lo -j flow-6fwql3-1ci2fm-in")), Entrance::Absent);
 }
 
