@@ -33,7 +33,8 @@ pub fn is_realtime() -> bool {
 
 /// The id of this boot. No set of counters outlives a boot.
 ///
-/// # Errors When the kernel's file cannot be read.
+/// # Errors
+/// When the kernel's file cannot be read.
 pub fn boot_id() -> Result<String, BackendError> {
     let path = "/proc/sys/kernel/random/boot_id";
     match fs::read_to_string(path) {
@@ -44,7 +45,8 @@ pub fn boot_id() -> Result<String, BackendError> {
 
 /// The inode of this thread's network namespace, which is unique among the existing namespaces.
 ///
-/// # Errors When /proc is not mounted.
+/// # Errors
+/// When /proc is not mounted.
 pub fn netns() -> Result<u64, BackendError> {
     let path = "/proc/thread-self/ns/net";
     match fs::metadata(path) {

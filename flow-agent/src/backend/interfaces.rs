@@ -65,7 +65,8 @@ pub struct Selection {
 impl Selection {
     /// Fails if literally named devices see the same packets.
     ///
-    /// # Errors [`BackendError::Stacked`] for the first such pair.
+    /// # Errors
+    /// [`BackendError::Stacked`] for the first such pair.
     pub fn refuse_stacked(&self) -> Result<(), BackendError> {
         match self.stacked.first() {
             Some(Pair { upper, lower }) => Err(BackendError::Stacked { upper: upper.clone(), lower: lower.clone() }),
@@ -77,7 +78,8 @@ impl Selection {
 impl Patterns {
     /// Parses names, globs and `auto`.
     ///
-    /// # Errors [`BackendError::Pattern`] for a text that cannot be an interface.
+    /// # Errors
+    /// [`BackendError::Pattern`] for a text that cannot be an interface.
     pub fn parse(patterns: &[String]) -> Result<Self, BackendError> {
         let text = patterns.join(" ");
         let patterns = patterns.iter().map(|text| Pattern::parse(text)).collect::<Result<_, _>>()?;

@@ -27,8 +27,9 @@ pub struct InterfaceLock {
 impl InterfaceLock {
     /// Takes the lock of device `index` in the network namespace `netns`.
     ///
-    /// # Errors [`BackendError::Busy`] when another agent holds it, with that agent's description;
-    /// [`BackendError::Lock`] when locking fails.
+    /// # Errors
+    /// [`BackendError::Busy`] when another agent holds it, with that agent's description; [`BackendError::Lock`] when
+    /// locking fails.
     pub fn take(netns: u64, index: u32, interface: &str, instance: &str) -> Result<Self, BackendError> {
         let path = Path::new(DIRECTORY).join(format!("{netns}-{index}.lock"));
         let holder = format!("process {} of instance {instance}", std::process::id());

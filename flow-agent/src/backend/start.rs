@@ -8,8 +8,9 @@ use crate::ledger::record::BackendKind;
 /// Starts the backend of `choice`. Counters that the other backend left are stopped first, so that no packet is counted
 /// by both. What passes until the new ones count is reported as a gap.
 ///
-/// # Errors Everything that makes the backend fail. `auto` falls back to iptables only if eBPF is not possible here,
-/// and logs why.
+/// # Errors
+/// Everything that makes the backend fail. `auto` falls back to iptables only if eBPF is not possible here, and logs
+/// why.
 pub fn start(
     choice: BackendChoice,
     options: &BackendOptions,

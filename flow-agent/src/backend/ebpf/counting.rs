@@ -209,7 +209,8 @@ impl Counted {
 
 /// Creates a new, empty set of counters.
 ///
-/// # Errors When the kernel refuses. Nothing is left behind then.
+/// # Errors
+/// When the kernel refuses. Nothing is left behind then.
 pub(super) fn new_set(
     attacher: &Attacher,
     name: MapSetName,

@@ -45,7 +45,8 @@ fn expected_maps(name: &GateName) -> [ExpectedMap; 3] {
 
 /// Makes the programs that `loader` loads use the gate's maps. Maps that are not pinned yet are created.
 ///
-/// # Errors When a pinned map does not match the gate's name.
+/// # Errors
+/// When a pinned map does not match the gate's name.
 pub fn use_maps(loader: &mut EbpfLoader<'_>, found: &FoundGate) -> Result<(), BackendError> {
     for map in expected_maps(&found.name) {
         let pin = found.path.join(map.name);
@@ -67,7 +68,8 @@ pub fn plenty(cpus: u32) -> u64 {
 impl Gate {
     /// Opens the gate whose maps the programs use. `map` returns the map with a given name.
     ///
-    /// # Errors When a map cannot be mapped into memory, or a pin is missing.
+    /// # Errors
+    /// When a map cannot be mapped into memory, or a pin is missing.
     pub fn of<'a>(map: impl Fn(&str) -> BorrowedFd<'a>, found: FoundGate) -> Result<Self, BackendError> {
         let [ports, budgets, shares] = ALL.map(map);
         let tables = GateTables::map(ports, budgets, shares, &found.name)

@@ -86,7 +86,8 @@ pub fn strays(bpffs: &Path) -> Result<Vec<Stray>, BackendError> {
 
 /// Detaches a counter that is not pinned.
 ///
-/// # Errors [`BackendError::Busy`] while an agent counts on its device, or an error when the kernel refuses.
+/// # Errors
+/// [`BackendError::Busy`] while an agent counts on its device, or an error when the kernel refuses.
 pub fn remove_stray(stray: &Stray) -> Result<(), BackendError> {
     let _lock = InterfaceLock::take(host::netns()?, stray.index, &stray.interface, "to be removed")?;
     let (interface, direction) = (stray.interface.clone(), stray.direction);

@@ -16,7 +16,8 @@ const MPROG_MAX: usize = 64;
 
 /// The number of CPUs that may ever come online. The kernel keeps counters for each of them.
 ///
-/// # Errors When the kernel's list cannot be read.
+/// # Errors
+/// When the kernel's list cannot be read.
 pub fn possible_cpus() -> Result<u32, BackendError> {
     let cpus = aya::util::nr_cpus().map_err(|(path, source)| BackendError::Path {
         action: "read",
@@ -68,7 +69,8 @@ pub struct Hook {
 
 /// Queries what is attached to a TCX hook of a device in this network namespace. `None` if there is no such device.
 ///
-/// # Errors `EINVAL` if the kernel has no TCX.
+/// # Errors
+/// `EINVAL` if the kernel has no TCX.
 pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
     /// The variant `query` of `union bpf_attr`.
     #[repr(C)]
@@ -117,8 +119,9 @@ pub fn query_tcx(index: u32, direction: Direction) -> io::Result<Option<Hook>> {
 
 /// The `bpf` system call.
 ///
-/// # Safety `attribute` must be the variant of `union bpf_attr` for the command, and what it points to must be valid
-/// for what the kernel does with it.
+/// # Safety
+/// `attribute` must be the variant of `union bpf_attr` for the command, and what it points to must be valid for what
+/// the kernel does with it.
 pub unsafe fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32> {
     // SAFETY: the stated size is that of the attribute, which outlives the call; the caller promises the rest.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attribute), size_of::<T>()) };
@@ -130,7 +133,8 @@ pub unsafe fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32>
 
 /// Whether this kernel has TCX (Linux 6.6 and later).
 ///
-/// # Errors When the query is not permitted.
+/// # Errors
+/// When the query is not permitted.
 pub fn has_tcx() -> io::Result<bool> {
     // It does not matter whether device 1 exists: a kernel without TCX fails before it looks.
     match query_tcx(1, Direction::Ingress) {

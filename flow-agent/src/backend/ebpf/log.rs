@@ -12,7 +12,8 @@ pub struct ProgramLog(EbpfLogger<Tracing>);
 impl ProgramLog {
     /// Takes the ring buffer out of the loaded object.
     ///
-    /// # Errors When the object was built without one.
+    /// # Errors
+    /// When the object was built without one.
     pub fn open(ebpf: &mut Ebpf) -> Result<Self, BackendError> {
         EbpfLogger::init_with_logger(ebpf, Tracing)
             .map(Self)

@@ -29,7 +29,8 @@ struct Circumstances {
 
 /// The mechanism that the configured `place` means on this kernel, for a start that counts on `chosen`.
 ///
-/// # Errors When the kernel cannot be asked.
+/// # Errors
+/// When the kernel cannot be asked.
 pub fn choose(
     place: AttachPlace,
     attacher: &Attacher,

@@ -22,7 +22,8 @@ pub struct EbpfPredecessors {
 impl EbpfPredecessors {
     /// Reads the pins, if there are any.
     ///
-    /// # Errors When they are not safe to use, were made by a newer release, or cannot be read.
+    /// # Errors
+    /// When they are not safe to use, were made by a newer release, or cannot be read.
     pub fn find(attacher: &Attacher) -> Result<Self, BackendError> {
         let Some(pins) = &attacher.pins else {
             return Ok(Self { sets: Vec::new(), links: Vec::new(), is_newest_gone: false });

@@ -13,7 +13,8 @@ use crate::ledger::record::CountMode;
 
 /// Loads the maps and programs, attaches nothing, and drops them.
 ///
-/// # Errors The kernel's refusal, with an explanation where there is one.
+/// # Errors
+/// The kernel's refusal, with an explanation where there is one.
 pub fn probe(count: CountMode, max_ports: u32) -> Result<(), BackendError> {
     load(count, max_ports).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
 }

@@ -70,7 +70,8 @@ pub struct Programs {
 impl MapSet {
     /// Creates a new set, or opens the one pinned at `path`, together with the programs that feed it.
     ///
-    /// # Errors When a pinned map does not match the set's name, or when the kernel refuses.
+    /// # Errors
+    /// When a pinned map does not match the set's name, or when the kernel refuses.
     pub fn load(
         name: MapSetName,
         path: Option<PathBuf>,
@@ -150,7 +151,8 @@ impl MapSet {
 
     /// Opens a pinned set for reading only, without programs.
     ///
-    /// # Errors When a pinned map does not match the set's name, or when the kernel refuses.
+    /// # Errors
+    /// When a pinned map does not match the set's name, or when the kernel refuses.
     pub fn open(found: &FoundSet) -> Result<Self, BackendError> {
         let name = found.name.clone();
         for map in expected_maps(&name) {
@@ -203,7 +205,8 @@ impl MapSet {
 
     /// The owner of every slot.
     ///
-    /// # Errors [`BackendError::SlotTable`] if the table contradicts itself.
+    /// # Errors
+    /// [`BackendError::SlotTable`] if the table contradicts itself.
     pub fn owners(&self) -> Result<SlotOwners, BackendError> {
         self.tables.owners().map_err(|why| {
             let path = self.path.clone().unwrap_or_else(|| "memory".into());
@@ -213,14 +216,16 @@ impl MapSet {
 
     /// Executes steps that change slots.
     ///
-    /// # Errors Like [`MapTables::apply`].
+    /// # Errors
+    /// Like [`MapTables::apply`].
     pub fn apply(&self, steps: &[SlotStep]) -> Result<(), BackendError> {
         self.tables.apply(steps, &host::grace)
     }
 
     /// Finishes what a dead predecessor had begun with the slots.
     ///
-    /// # Errors [`BackendError::SlotTable`] if the table contradicts itself.
+    /// # Errors
+    /// [`BackendError::SlotTable`] if the table contradicts itself.
     pub fn recover(&self) -> Result<(), BackendError> {
         self.apply(&self.owners()?.plan_recovery(&self.tables.routes()))
     }
@@ -284,14 +289,16 @@ pub const ID_DIGITS: usize = 16;
 
 /// The epoch of a set: the id of this boot, which no set outlives, and the id of the set.
 ///
-/// # Errors When the kernel's boot id cannot be read.
+/// # Errors
+/// When the kernel's boot id cannot be read.
 pub fn epoch(name: &MapSetName) -> Result<String, BackendError> {
     Ok(format!("{}:{}", host::boot_id()?, name.id))
 }
 
 /// Whether `epoch` belongs to this boot and to the eBPF backend, so that no reboot can have removed its set.
 ///
-/// # Errors When the kernel's boot id cannot be read.
+/// # Errors
+/// When the kernel's boot id cannot be read.
 pub fn is_of_this_boot(epoch: &str) -> Result<bool, BackendError> {
     let boot = host::boot_id()?;
     // The iptables backend uses shorter ids.

@@ -29,7 +29,8 @@ pub struct Sets {
 impl Sets {
     /// Decides what to do with each set, without changing anything.
     ///
-    /// # Errors When a pinned map does not match its set's name, or when a slot table contradicts itself.
+    /// # Errors
+    /// When a pinned map does not match its set's name, or when a slot table contradicts itself.
     pub fn sort(found: &[FoundSet], options: &BackendOptions) -> Result<Self, BackendError> {
         let cpus = kernel::possible_cpus()?;
         let mut candidates = Vec::new();

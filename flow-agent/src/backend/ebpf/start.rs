@@ -31,8 +31,9 @@ use crate::ledger::reading::{Moment, Unseen};
 /// Starts counting, or continues where a predecessor of this instance stopped. What can be checked in advance is
 /// checked before anything changes.
 ///
-/// # Errors When a literally named interface is absent or cannot be read; when another agent or somebody else's counter
-/// is there; when pins are not safe to use or were made by a newer release; when the kernel refuses.
+/// # Errors
+/// When a literally named interface is absent or cannot be read; when another agent or somebody else's counter is
+/// there; when pins are not safe to use or were made by a newer release; when the kernel refuses.
 /// [`BackendError::Privileges`] if the refusal may be due to missing privileges.
 pub fn start(options: &BackendOptions, now: Moment) -> Result<Started, BackendError> {
     begin(options, now).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
@@ -93,7 +94,8 @@ fn begin(options: &BackendOptions, now: Moment) -> Result<Started, BackendError>
 /// Checks whether counting is possible, as far as that can be seen without loading programs; [`super::probe()`] tries
 /// those.
 ///
-/// # Errors Everything that makes [`start`] fail before it changes anything.
+/// # Errors
+/// Everything that makes [`start`] fail before it changes anything.
 pub fn look(options: &BackendOptions) -> Result<(), BackendError> {
     StartContext::look(options).map(drop).map_err(|error| refusal::explain(error, &Privileges::of_this_thread()))
 }
@@ -137,8 +139,9 @@ impl StartContext {
 /// Detaches all programs of this instance and returns the sets that its files know or that were never sealed, for a
 /// start of another backend. Other sets are left alone.
 ///
-/// # Errors When the pins are not safe to use, were made by a newer release, or when the kernel refuses. Without a
-/// bpffs there are no sets, which is not an error.
+/// # Errors
+/// When the pins are not safe to use, were made by a newer release, or when the kernel refuses. Without a bpffs there
+/// are no sets, which is not an error.
 pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
     let pins = Pins::existing(&options.bpffs, &options.instance)?;
     if pins.is_none() {

@@ -49,7 +49,8 @@ pub struct SurveyedAttachment {
 
 /// Lists what `instance` has in the kernel, without changing anything.
 ///
-/// # Errors When the pins are not safe to use, were made by a newer release, or cannot be read.
+/// # Errors
+/// When the pins are not safe to use, were made by a newer release, or cannot be read.
 pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
     let (sets, links) = match Pins::existing(bpffs, instance)? {
         Some(pins) => (pins.sets()?, pins.links()?),
@@ -88,7 +89,8 @@ pub fn survey(bpffs: &Path, instance: &str) -> Result<Survey, BackendError> {
 /// Removes everything that `instance` has in the kernel: programs, filters, pins, and the qdiscs that it made, if they
 /// are empty. Returns one line of text for each thing removed.
 ///
-/// # Errors [`BackendError::Busy`] while an agent runs; nothing has been removed then. Otherwise like [`survey`].
+/// # Errors
+/// [`BackendError::Busy`] while an agent runs; nothing has been removed then. Otherwise like [`survey`].
 pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendError> {
     let pins = Pins::existing(bpffs, instance)?;
     let netns = host::netns()?;

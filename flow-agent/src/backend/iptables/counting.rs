@@ -196,7 +196,8 @@ impl Backend for IptablesBackend {
 impl IptablesBackend {
     /// Replaces a set that somebody else changed.
     ///
-    /// # Errors Like [`Backend::replace`].
+    /// # Errors
+    /// Like [`Backend::replace`].
     pub(super) fn replace_damaged(&mut self) -> Result<Box<dyn Retired>, BackendError> {
         let Aside { set, epoch, pieces, left_at } = self.put_aside(&self.set.ports.clone())?;
         Ok(Box::new(RetiredRules::damaged(set, epoch, &pieces, left_at)))
@@ -282,7 +283,8 @@ impl IptablesBackend {
 
 /// Fails if more ports are wanted than `max_ports`.
 ///
-/// # Errors [`BackendError::TooManyPorts`].
+/// # Errors
+/// [`BackendError::TooManyPorts`].
 pub(super) fn refuse_too_many(wanted: usize, max_ports: u32) -> Result<(), BackendError> {
     if u32::try_from(wanted).is_ok_and(|wanted| wanted <= max_ports) {
         return Ok(());

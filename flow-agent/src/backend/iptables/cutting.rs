@@ -96,7 +96,8 @@ impl RuleSet {
 
     /// Refuses the packets of `wanted` ports and of no others, in every family. Does nothing where that is so already.
     ///
-    /// # Errors When a program fails. The other family is changed all the same.
+    /// # Errors
+    /// When a program fails. The other family is changed all the same.
     pub fn cut(&mut self, wanted: &BTreeSet<u16>) -> Result<(), IptablesError> {
         self.change_cut(
             |script, side, layout| {
@@ -133,7 +134,8 @@ impl RuleSet {
 
     /// Removes everything that can refuse a packet.
     ///
-    /// # Errors Like [`RuleSet::cut`].
+    /// # Errors
+    /// Like [`RuleSet::cut`].
     pub fn abolish_cut(&mut self) -> Result<(), IptablesError> {
         self.change_cut(
             |script, side, layout| {
@@ -151,7 +153,8 @@ impl RuleSet {
 
     /// Removes the counts of refused packets of `ports`, whose counters are about to be removed.
     ///
-    /// # Errors Like [`RuleSet::cut`].
+    /// # Errors
+    /// Like [`RuleSet::cut`].
     pub fn forget_blocked(&mut self, ports: &BTreeSet<u16>) -> Result<(), IptablesError> {
         let of = |ports: &BTreeSet<u16>, known: &mut dyn Iterator<Item = u16>| -> BTreeSet<u16> {
             known.filter(|port| ports.contains(port)).collect()

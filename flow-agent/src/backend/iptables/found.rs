@@ -73,8 +73,9 @@ impl Piece {
 
     /// Removes it, and the table and built-in chains that were made for it, unless somebody else uses them now.
     ///
-    /// # Errors When its chains cannot be removed; nothing has been removed then. Or when a rule of somebody else uses
-    /// one of its ipsets, which is kept.
+    /// # Errors
+    /// When its chains cannot be removed; nothing has been removed then. Or when a rule of somebody else uses one of
+    /// its ipsets, which is kept.
     pub fn delete(&self) -> Result<(), IptablesError> {
         let mut script = Script::default();
         self.leave(&mut script);
@@ -107,7 +108,8 @@ impl Piece {
 
 /// All pieces of the instance with this tag in the table of `tools`.
 ///
-/// # Errors When the table cannot be read.
+/// # Errors
+/// When the table cannot be read.
 pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>, IptablesError> {
     tools.save(quiet, instance, |table| {
         let sets = sets::sets(table).into_iter().filter(|(name, _)| name.instance() == instance);
@@ -130,8 +132,9 @@ pub fn pieces(tools: &Tools, quiet: &Quiet, instance: &str) -> Result<Vec<Piece>
 
 /// All sets of an instance, in all tables and variants.
 ///
-/// # Errors [`BackendError::NewerLayout`] for a set made by a newer release; other errors when a table that this host
-/// uses cannot be read.
+/// # Errors
+/// [`BackendError::NewerLayout`] for a set made by a newer release; other errors when a table that this host uses
+/// cannot be read.
 pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<RuleSetName, Vec<Piece>>, BackendError> {
     let mut sets: BTreeMap<RuleSetName, Vec<Piece>> = BTreeMap::new();
     for tools in Tools::everywhere(path) {
@@ -170,14 +173,16 @@ fn keep_once(pieces: &mut Vec<Piece>) {
 
 /// The epoch of a set: the id of this boot, which no set outlives, and the id in the names of the set's chains.
 ///
-/// # Errors When the kernel's boot id cannot be read.
+/// # Errors
+/// When the kernel's boot id cannot be read.
 pub fn epoch(name: &RuleSetName) -> Result<String, BackendError> {
     Ok(format!("{}:{}", host::boot_id()?, name.id()))
 }
 
 /// Which table and built-in chains are missing, so that the first rule in the table of `tools` will make them.
 ///
-/// # Errors When the kernel does not answer.
+/// # Errors
+/// When the kernel does not answer.
 pub fn to_be_made(tools: &Tools) -> Result<Made, IptablesError> {
     if tools.variant == Variant::Legacy {
         return Ok(Made::default());

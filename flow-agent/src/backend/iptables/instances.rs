@@ -9,7 +9,8 @@ use crate::backend::BackendError;
 
 /// The tags of all instances that have chains here; see [`instance_tag`](super::model::set_name::instance_tag).
 ///
-/// # Errors When a table that this host uses cannot be read.
+/// # Errors
+/// When a table that this host uses cannot be read.
 pub fn instances() -> Result<BTreeSet<String>, BackendError> {
     let mut tags = BTreeSet::new();
     for tools in Tools::everywhere(&search_path()) {

@@ -70,7 +70,8 @@ impl RuleSet {
     /// Makes a set that no packet enters yet. It uses ipsets if this host has them and they are safe to use, and
     /// otherwise only rules. `before` holds the pieces that this instance has already.
     ///
-    /// # Errors When the kernel or a program refuses. Nothing of the set is left then.
+    /// # Errors
+    /// When the kernel or a program refuses. Nothing of the set is left then.
     pub fn make(
         name: RuleSetName,
         tools: Vec<Tools>,
@@ -224,8 +225,9 @@ impl RuleSet {
     /// Reads every counter after checking that everything is as it should be, so that no packet can have passed
     /// uncounted.
     ///
-    /// # Errors [`IptablesError::Damaged`] or [`IptablesError::NotFirst`] if something is wrong; other errors when the
-    /// rules cannot be read.
+    /// # Errors
+    /// [`IptablesError::Damaged`] or [`IptablesError::NotFirst`] if something is wrong; other errors when the rules
+    /// cannot be read.
     pub fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Numbers, IptablesError> {
         let quiet = Quiet::wait(&self.tools())?;
         let at = now();

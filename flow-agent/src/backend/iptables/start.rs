@@ -29,16 +29,18 @@ use crate::ledger::record::CountMode;
 /// Starts counting, or continues where a predecessor of this instance stopped. What can be checked in advance is
 /// checked before anything changes.
 ///
-/// # Errors When a literally named interface is absent; when another agent counts; when iptables or ip6tables is
-/// missing; without privileges; when somebody holds the lock for too long; when there are chains of a newer release;
-/// when the kernel refuses.
+/// # Errors
+/// When a literally named interface is absent; when another agent counts; when iptables or ip6tables is missing;
+/// without privileges; when somebody holds the lock for too long; when there are chains of a newer release; when the
+/// kernel refuses.
 pub fn start(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
     start_with(options, now, &search_path())
 }
 
 /// Like [`start`], with the programs found in `path`.
 ///
-/// # Errors Like [`start`].
+/// # Errors
+/// Like [`start`].
 pub fn start_with(options: &BackendOptions, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
     let begun_at = now();
     let StartContext { patterns, picked, left_out, tools, before } = StartContext::look(options, path)?;
@@ -83,7 +85,8 @@ pub fn start_with(options: &BackendOptions, now: &dyn Fn() -> Moment, path: &OsS
 
 /// Checks whether rules could count what the options require, as far as that is possible without making any.
 ///
-/// # Errors Everything that makes [`start`] fail before it changes anything.
+/// # Errors
+/// Everything that makes [`start`] fail before it changes anything.
 pub fn probe(options: &BackendOptions) -> Result<(), BackendError> {
     StartContext::look(options, &search_path()).map(drop)
 }
@@ -114,8 +117,9 @@ impl StartContext {
 /// Removes the jumps into the counters of this instance that its files know or that were never sealed, and returns
 /// those sets, for a start of another backend. Other sets are left alone.
 ///
-/// # Errors When a table that this host uses cannot be read or changed. Without iptables there are no sets, which is
-/// not an error.
+/// # Errors
+/// When a table that this host uses cannot be read or changed. Without iptables there are no sets, which is not an
+/// error.
 pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
     let before = IptablesPredecessors::find(options, &search_path(), None)?;
     for (name, fate) in &before.fates {
@@ -151,7 +155,8 @@ fn choose(patterns: &Patterns) -> Result<(Vec<Interface>, BTreeSet<LeftOut>), Ba
 
 /// Fails if the interface's name cannot be written in a rule.
 ///
-/// # Errors [`IptablesError::InterfaceName`].
+/// # Errors
+/// [`IptablesError::InterfaceName`].
 pub(super) fn refuse_name(interface: &str) -> Result<(), IptablesError> {
     if rule::can_name(interface) {
         return Ok(());

@@ -27,14 +27,16 @@ pub struct SurveyedRules {
 
 /// Lists what `instance` has in the tables of this network namespace, without changing anything.
 ///
-/// # Errors When a table cannot be read, or contains chains of a newer release.
+/// # Errors
+/// When a table cannot be read, or contains chains of a newer release.
 pub fn survey(instance: &str) -> Result<Vec<SurveyedRules>, BackendError> {
     survey_tag(&instance_tag(instance))
 }
 
 /// Like [`survey`], for the instance with this tag.
 ///
-/// # Errors Like [`survey`].
+/// # Errors
+/// Like [`survey`].
 pub fn survey_tag(tag: &str) -> Result<Vec<SurveyedRules>, BackendError> {
     let mut surveyed = Vec::new();
     for (name, pieces) in found::everywhere(&search_path(), tag)? {
@@ -59,14 +61,16 @@ pub fn survey_tag(tag: &str) -> Result<Vec<SurveyedRules>, BackendError> {
 /// Removes every chain and rule of `instance`, and the tables and built-in chains that were made for them, if they are
 /// empty. Returns one line of text for each thing removed.
 ///
-/// # Errors [`BackendError::Busy`] while an agent runs; nothing has been removed then. Otherwise like [`survey`].
+/// # Errors
+/// [`BackendError::Busy`] while an agent runs; nothing has been removed then. Otherwise like [`survey`].
 pub fn uninstall(instance: &str) -> Result<Vec<String>, BackendError> {
     uninstall_tag(&instance_tag(instance))
 }
 
 /// Like [`uninstall`], for the instance with this tag.
 ///
-/// # Errors Like [`uninstall`].
+/// # Errors
+/// Like [`uninstall`].
 pub fn uninstall_tag(tag: &str) -> Result<Vec<String>, BackendError> {
     let sets = found::everywhere(&search_path(), tag)?;
     let entered: BTreeSet<&String> = sets

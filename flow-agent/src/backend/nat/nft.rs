@@ -10,7 +10,8 @@ use super::rule::{NatRule, Way};
 
 /// The family and name of every table with a NAT chain, from `nft -j list chains`.
 ///
-/// # Errors When the text is not such a list.
+/// # Errors
+/// When the text is not such a list.
 pub fn tables(json: &str) -> Result<BTreeSet<(String, String)>, String> {
     let objects = objects(json)?;
     let chains = objects.iter().filter_map(|object| object.get("chain")).filter(|chain| chain["type"] == "nat");
@@ -19,7 +20,8 @@ pub fn tables(json: &str) -> Result<BTreeSet<(String, String)>, String> {
 
 /// The rules of one table that change a port or an address, from `nft -j list table`.
 ///
-/// # Errors When the text is not such a list.
+/// # Errors
+/// When the text is not such a list.
 pub fn rules(json: &str) -> Result<Vec<NatRule>, String> {
     let objects = objects(json)?;
     let of = |kind: &'static str| objects.iter().filter_map(move |object| object.get(kind));

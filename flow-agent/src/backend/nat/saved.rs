@@ -7,7 +7,8 @@ use crate::backend::iptables::saved::ruleset::parse;
 
 /// The rules of table `nat` that change a port or an address. `what` is the kind of rule in words (`iptables rule`).
 ///
-/// # Errors When the text is not such a dump.
+/// # Errors
+/// When the text is not such a dump.
 pub fn rules(text: &str, what: &str) -> Result<Vec<NatRule>, ParseError> {
     let tables = parse(text)?;
     let mut rules = Vec::new();

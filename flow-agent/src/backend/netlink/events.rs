@@ -30,7 +30,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 impl InterfaceEvents {
     /// Starts listening. Must be called within a tokio runtime.
     ///
-    /// # Errors When the kernel refuses such a socket.
+    /// # Errors
+    /// When the kernel refuses such a socket.
     pub fn listen() -> Result<Self, BackendError> {
         let groups = RTMGRP_LINK | RTMGRP_TC | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE;
         super::open(None, groups, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
@@ -45,7 +46,8 @@ impl InterfaceEvents {
 
     /// Waits until something has changed since the last call. The caller has to find out what. Cancel-safe.
     ///
-    /// # Errors When reading the socket fails.
+    /// # Errors
+    /// When reading the socket fails.
     pub async fn changed(&mut self) -> Result<(), BackendError> {
         self.wait().await.map_err(|source| BackendError::Netlink { action: "hear of changed interfaces", source })
     }

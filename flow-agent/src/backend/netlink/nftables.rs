@@ -53,7 +53,8 @@ pub struct BaseChain {
 
 /// Whether the table exists. `family` is `AF_INET` or `AF_INET6`.
 ///
-/// # Errors When the kernel has no nf_tables, or when the privilege is missing.
+/// # Errors
+/// When the kernel has no nf_tables, or when the privilege is missing.
 pub fn has_table(family: u8, table: &str) -> io::Result<bool> {
     Ok(table_handle(family, table)?.is_some())
 }
@@ -61,7 +62,8 @@ pub fn has_table(family: u8, table: &str) -> io::Result<bool> {
 /// The handle that the kernel gave the table when it was made; `None` if there is no such table. Handles are never
 /// reused within a network namespace, so a table that was deleted and restored from a file has a new one.
 ///
-/// # Errors Like [`has_table`].
+/// # Errors
+/// Like [`has_table`].
 pub fn table_handle(family: u8, table: &str) -> io::Result<Option<u64>> {
     let mut request = request(NFT_MSG_GETTABLE, NLM_F_ACK, family);
     request.attribute(NFTA_TABLE_NAME, &text(table));
@@ -78,7 +80,8 @@ pub fn table_handle(family: u8, table: &str) -> io::Result<Option<u64>> {
 
 /// The base chains of a table.
 ///
-/// # Errors Like [`has_table`].
+/// # Errors
+/// Like [`has_table`].
 pub fn base_chains(family: u8, table: &str) -> io::Result<Vec<BaseChain>> {
     let answers = request(NFT_MSG_GETCHAIN, NLM_F_DUMP, family).ask()?;
     let chains = answers.iter().filter(|(message_type, _)| *message_type == NFT_MSG_NEWCHAIN);
@@ -103,7 +106,8 @@ fn base_chain(body: &[u8], table: &str) -> Option<BaseChain> {
 
 /// The generation of the ruleset in this network namespace. It changes with every change of the ruleset.
 ///
-/// # Errors Like [`has_table`].
+/// # Errors
+/// Like [`has_table`].
 pub fn ruleset_generation() -> io::Result<u32> {
     let answers = request(NFT_MSG_GETGEN, NLM_F_ACK, 0).ask()?;
     let id = answers.iter().flat_map(|(_, body)| attributes(body, HEADER)).find(|(kind, _)| *kind == NFTA_GEN_ID);
@@ -113,7 +117,8 @@ pub fn ruleset_generation() -> io::Result<u32> {
 /// Removes `chains`, and then the table if `with_table` is set. Removes nothing if any of them still contains
 /// something.
 ///
-/// # Errors `EBUSY` if one of them still contains something; otherwise like [`has_table`].
+/// # Errors
+/// `EBUSY` if one of them still contains something; otherwise like [`has_table`].
 pub fn remove_unused(family: u8, table: &str, chains: &[&str], with_table: bool) -> io::Result<()> {
     let mut requests: Vec<Request> = Vec::new();
     for chain in chains {
@@ -132,7 +137,8 @@ pub fn remove_unused(family: u8, table: &str, chains: &[&str], with_table: bool)
 /// Appends a rule that only counts, with counters starting at one packet and one byte. (`ip6tables-nft` 1.8.9 has no
 /// way to set them.)
 ///
-/// # Errors When there is no such chain; otherwise like [`has_table`].
+/// # Errors
+/// When there is no such chain; otherwise like [`has_table`].
 pub fn add_counting_rule(family: u8, table: &str, chain: &str) -> io::Result<()> {
     let mut counter = Vec::new();
     push_attribute(&mut counter, NFTA_COUNTER_BYTES, &1_u64.to_be_bytes());

@@ -30,8 +30,9 @@ type Id = [u8; ID_LEN];
 /// Closes at most `most` TCP connections of these local ports and returns how many were closed. Connections of this
 /// host with itself are kept.
 ///
-/// # Errors [`io::ErrorKind::Unsupported`] if the kernel was built without `CONFIG_INET_DIAG_DESTROY`; other errors
-/// when it refuses.
+/// # Errors
+/// [`io::ErrorKind::Unsupported`] if the kernel was built without `CONFIG_INET_DIAG_DESTROY`; other errors when it
+/// refuses.
 pub fn close_connections(ports: &BTreeSet<u16>, most: usize) -> io::Result<usize> {
     let mut closed = 0;
     for family in [AF_INET, AF_INET6] {

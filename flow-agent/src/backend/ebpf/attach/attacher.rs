@@ -69,7 +69,8 @@ impl Attacher {
 
     /// Attaches `program` before everything else that is attached, and removes what remains of earlier attachments.
     ///
-    /// # Errors When the kernel refuses, or when a foreign qdisc or filter is in the way.
+    /// # Errors
+    /// When the kernel refuses, or when a foreign qdisc or filter is in the way.
     pub fn attach(
         &self,
         program: &mut SchedClassifier,
@@ -124,7 +125,8 @@ impl Attacher {
 
     /// Takes over an attachment that a predecessor pinned, and atomically replaces its program with `program`.
     ///
-    /// # Errors When the kernel refuses.
+    /// # Errors
+    /// When the kernel refuses.
     pub fn adopt(
         &self,
         found: &FoundLink,
@@ -158,7 +160,8 @@ impl Attacher {
     /// Whether a pinned attachment is still attached, by the mechanism that this agent uses. `link` is the id of its
     /// TCX link, `None` for a filter.
     ///
-    /// # Errors When the kernel does not answer.
+    /// # Errors
+    /// When the kernel does not answer.
     pub fn is_live(&self, found: &FoundLink, link: Option<u32>) -> Result<bool, BackendError> {
         let LinkName { index, direction, .. } = found.name;
         match (self.mechanism, link) {
@@ -186,7 +189,8 @@ impl Attacher {
 
     /// Atomically replaces the attached program with `program`: each packet meets exactly one of them.
     ///
-    /// # Errors When the kernel refuses. The former program then stays attached.
+    /// # Errors
+    /// When the kernel refuses. The former program then stays attached.
     pub fn update(
         &self,
         attachment: &mut Attachment,
@@ -207,7 +211,8 @@ impl Attacher {
 
     /// Checks whether the attachment is in place, belongs to this agent, and comes first.
     ///
-    /// # Errors When the kernel does not answer.
+    /// # Errors
+    /// When the kernel does not answer.
     pub fn look(&self, attachment: &Attachment) -> Result<AttachmentStatus, BackendError> {
         let LinkName { index, direction, .. } = attachment.name;
         let place = match &attachment.hold {

@@ -17,7 +17,8 @@ use crate::backend::{BackendError, Cause};
 
 /// Fails if somebody else's counter is attached to the device. `own` holds the ids of this instance's links.
 ///
-/// # Errors [`BackendError::Foreign`], which names the owner as far as it can be found out.
+/// # Errors
+/// [`BackendError::Foreign`], which names the owner as far as it can be found out.
 pub fn refuse(
     attacher: &Attacher,
     bpffs: &Path,
@@ -83,7 +84,8 @@ fn link_owner(
 
 /// The ids of the programs at a TCX hook that have the names of our programs.
 ///
-/// # Errors When the kernel refuses. It requires CAP_SYS_ADMIN.
+/// # Errors
+/// When the kernel refuses. It requires CAP_SYS_ADMIN.
 pub fn counters_at(interface: &str, direction: Direction) -> Result<Vec<u32>, Cause> {
     let attach_type = match direction {
         Direction::Ingress => TcAttachType::Ingress,

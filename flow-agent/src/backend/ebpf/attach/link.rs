@@ -69,7 +69,8 @@ impl TcxLink {
 
     /// Opens the link with this id.
     ///
-    /// # Errors When there is none, or when the kernel refuses. It requires CAP_SYS_ADMIN.
+    /// # Errors
+    /// When there is none, or when the kernel refuses. It requires CAP_SYS_ADMIN.
     pub fn by_id(id: u32) -> io::Result<Self> {
         /// The variant of `union bpf_attr` that opens objects by their ids.
         #[repr(C)]
@@ -95,7 +96,8 @@ impl TcxLink {
 
     /// Atomically replaces the link's program: each packet meets exactly one of the two.
     ///
-    /// # Errors When the kernel refuses. The former program then stays attached.
+    /// # Errors
+    /// When the kernel refuses. The former program then stays attached.
     pub fn update(&self, program: BorrowedFd<'_>) -> io::Result<()> {
         /// The variant `link_update` of `union bpf_attr`.
         #[repr(C)]

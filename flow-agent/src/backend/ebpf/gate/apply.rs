@@ -54,8 +54,9 @@ struct Terms<'a> {
 impl Gate {
     /// Enforces `budgets` and lifts all others.
     ///
-    /// # Errors [`BackendError::TooManyBudgets`] when there are more budgets than the gate has room for. Those that fit
-    /// are enforced.
+    /// # Errors
+    /// [`BackendError::TooManyBudgets`] when there are more budgets than the gate has room for. Those that fit are
+    /// enforced.
     pub fn apply(
         &self,
         budgets: &[UserBudget],

@@ -79,7 +79,8 @@ pub struct SlotOwners(Vec<Occupant>);
 impl SlotOwners {
     /// Takes the owners of slot 1 and up.
     ///
-    /// # Errors Says what is wrong if a port owns two slots.
+    /// # Errors
+    /// Says what is wrong if a port owns two slots.
     pub fn new(owners: Vec<Occupant>) -> Result<Self, String> {
         let mut seen = BTreeSet::new();
         match owners.iter().filter_map(|owner| owner.port()).find(|port| !seen.insert(*port)) {
@@ -107,7 +108,8 @@ impl SlotOwners {
 
     /// Plans to count `ports`. Draining ports become active again, and ports that are already counted stay as they are.
     ///
-    /// # Errors [`BackendError::Full`] if there are too few free slots. No step is planned then.
+    /// # Errors
+    /// [`BackendError::Full`] if there are too few free slots. No step is planned then.
     pub fn plan_add(&self, ports: &BTreeSet<u16>) -> Result<Vec<SlotStep>, BackendError> {
         let by_port = self.by_port();
         let mut steps = Vec::new();

@@ -62,7 +62,8 @@ pub fn array(name: &'static str, value_bytes: usize, max_entries: u32) -> Expect
 impl ExpectedMap {
     /// Checks a pinned map before it is used.
     ///
-    /// # Errors [`BackendError::PinnedMap`] with the first property that is wrong.
+    /// # Errors
+    /// [`BackendError::PinnedMap`] with the first property that is wrong.
     pub fn verify(&self, pin: &Path) -> Result<(), BackendError> {
         let load = |source| BackendError::Load { what: format!("pinned map {}", self.name), source };
         let info = MapInfo::from_pin(pin).map_err(|source| load(Box::new(source)))?;
@@ -86,7 +87,8 @@ impl ExpectedMap {
 
 /// Whether all maps of a set are pinned. A start that died halfway may have pinned only some of them.
 ///
-/// # Errors When the pins cannot be looked at.
+/// # Errors
+/// When the pins cannot be looked at.
 pub fn is_complete(found: &FoundSet) -> Result<bool, BackendError> {
     for map in expected_maps(&found.name) {
         if !bpffs::exists(&found.path.join(map.name))? {

@@ -42,7 +42,8 @@ pub enum SharedMemory {
 impl MapTables {
     /// Maps the three maps. The caller has verified their sizes, and that they can be mapped.
     ///
-    /// # Errors When the kernel refuses.
+    /// # Errors
+    /// When the kernel refuses.
     pub fn map(routes: impl AsFd, owners: impl AsFd, cells: impl AsFd, cpus: u32, lines: u32) -> std::io::Result<Self> {
         let (cpus, lines) = (cpus as usize, lines as usize);
         let slots = lines - wire::lines_for(0) as usize;
@@ -58,7 +59,8 @@ impl MapTables {
 
     /// Maps the map of what was refused, which the caller has verified as well.
     ///
-    /// # Errors When the kernel refuses.
+    /// # Errors
+    /// When the kernel refuses.
     pub fn map_refused(&mut self, refused: impl AsFd) -> std::io::Result<()> {
         self.refused = Some(SharedMemory::map(&refused, (self.slots() + 1) * size_of::<Refused>())?);
         Ok(())
@@ -90,7 +92,8 @@ impl MapTables {
 
     /// The owner of every slot.
     ///
-    /// # Errors Says what is wrong if the table contradicts itself.
+    /// # Errors
+    /// Says what is wrong if the table contradicts itself.
     pub fn owners(&self) -> Result<SlotOwners, String> {
         let words = &self.owners.words()[1..=self.slots()];
         let owners = (1..).zip(words).map(|(slot, word)| {
@@ -165,7 +168,8 @@ impl MapTables {
 
     /// Executes the steps in order.
     ///
-    /// # Errors [`BackendError::SlotInUse`] if a slot that was zeroed does not stay zero.
+    /// # Errors
+    /// [`BackendError::SlotInUse`] if a slot that was zeroed does not stay zero.
     pub fn apply(&self, steps: &[SlotStep], grace: &dyn Fn()) -> Result<(), BackendError> {
         for step in steps {
             match *step {

@@ -50,7 +50,8 @@ pub struct Pin {
 impl Pin {
     /// Remembers what is at `path`.
     ///
-    /// # Errors When there is nothing, or when it cannot be examined.
+    /// # Errors
+    /// When there is nothing, or when it cannot be examined.
     pub fn at(path: PathBuf) -> Result<Self, BackendError> {
         let metadata = metadata(&path)?;
         Ok(Self { file: (metadata.dev(), metadata.ino()), path })
@@ -111,8 +112,8 @@ pub struct FoundLink {
 impl Pins {
     /// Opens the directories of `instance` and creates those that are missing.
     ///
-    /// # Errors [`BackendError::Untrusted`] if one of them is a symlink, belongs to another user, or is accessible to
-    /// others.
+    /// # Errors
+    /// [`BackendError::Untrusted`] if one of them is a symlink, belongs to another user, or is accessible to others.
     pub fn open(bpffs: &Path, instance: &str) -> Result<Self, BackendError> {
         check_parent(bpffs)?;
         let top = bpffs.join(ROOT);
@@ -125,7 +126,8 @@ impl Pins {
 
     /// Opens the directories of `instance`, if there are any.
     ///
-    /// # Errors Like [`Pins::open`].
+    /// # Errors
+    /// Like [`Pins::open`].
     pub fn existing(bpffs: &Path, instance: &str) -> Result<Option<Self>, BackendError> {
         let top = bpffs.join(ROOT);
         let root = top.join(instance);
@@ -140,8 +142,9 @@ impl Pins {
 
     /// All sets of this instance.
     ///
-    /// # Errors [`BackendError::NewerLayout`] if a newer release made one; [`BackendError::Untrusted`] for entries that
-    /// we did not make.
+    /// # Errors
+    /// [`BackendError::NewerLayout`] if a newer release made one; [`BackendError::Untrusted`] for entries that we did
+    /// not make.
     pub fn sets(&self) -> Result<Vec<FoundSet>, BackendError> {
         let mut sets = Vec::new();
         for (entry, path) in entries(&self.root)? {
@@ -173,7 +176,8 @@ impl Pins {
 
     /// The gate of this instance, if users are limited.
     ///
-    /// # Errors When the directory cannot be read, or when the gate's directory is not safe to use.
+    /// # Errors
+    /// When the directory cannot be read, or when the gate's directory is not safe to use.
     pub fn gate(&self) -> Result<Option<FoundGate>, BackendError> {
         for (entry, path) in entries(&self.root)? {
             if let Some(Ok(name)) = GateName::parse(&entry) {
@@ -287,8 +291,8 @@ pub fn instances(bpffs: &Path) -> Result<Vec<String>, BackendError> {
 
 /// Creates a directory that only we can access, or checks that an existing one is such a directory.
 ///
-/// # Errors [`BackendError::Untrusted`] if it exists and is a symlink, belongs to another user, or is accessible to
-/// others.
+/// # Errors
+/// [`BackendError::Untrusted`] if it exists and is a symlink, belongs to another user, or is accessible to others.
 pub fn ensure_directory(path: &Path) -> Result<(), BackendError> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => Ok(()),
@@ -344,7 +348,8 @@ pub fn remove(path: &Path) -> Result<(), BackendError> {
 
 /// Whether anything has this name, including a dangling symlink.
 ///
-/// # Errors When the path cannot be examined.
+/// # Errors
+/// When the path cannot be examined.
 pub fn exists(path: &Path) -> Result<bool, BackendError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),

@@ -94,7 +94,8 @@ fn number(text: &str, prefix: char) -> Option<u32> {
 
 /// The number of slots in a new set for `ports` ports: a quarter more than the ports, at least 64, at most `max_ports`.
 ///
-/// # Errors [`BackendError::TooManyPorts`] if there are more than `max_ports`.
+/// # Errors
+/// [`BackendError::TooManyPorts`] if there are more than `max_ports`.
 pub fn slots_for(ports: usize, max_ports: u32) -> Result<u32, BackendError> {
     let max_ports = max_ports.min(wire::MAX_SLOTS);
     match u32::try_from(ports) {

@@ -34,7 +34,8 @@ pub fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
 
 /// Opens a pinned object.
 ///
-/// # Errors When there is none, or when the kernel refuses.
+/// # Errors
+/// When there is none, or when the kernel refuses.
 pub fn open(pin: &Path) -> io::Result<OwnedFd> {
     let path = c_path(pin)?;
     let mut request = PinRequest { pathname: address(&path), bpf_fd: 0, file_flags: 0 };

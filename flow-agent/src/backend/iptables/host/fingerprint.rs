@@ -37,7 +37,8 @@ const SO_GET_INFO: libc::c_int = 64;
 impl Fingerprint {
     /// Takes the fingerprint of the rules that `tools` work on.
     ///
-    /// # Errors When the kernel does not answer.
+    /// # Errors
+    /// When the kernel does not answer.
     pub fn take(tools: &Tools) -> io::Result<Self> {
         match tools.variant {
             Variant::Nft => netlink::ruleset_generation().map(Self::Generation),

@@ -109,7 +109,8 @@ pub struct Quiet(Option<XtablesLock>);
 impl Quiet {
     /// Waits for programs that are changing rules. Changes by the nft variant are transactions and need no waiting.
     ///
-    /// # Errors [`IptablesError::Locked`] if the lock cannot be had within [`LOCK_SECS`] seconds.
+    /// # Errors
+    /// [`IptablesError::Locked`] if the lock cannot be had within [`LOCK_SECS`] seconds.
     pub fn wait(tools: &[&Tools]) -> Result<Self, IptablesError> {
         let is_needed = tools.iter().any(|tools| tools.variant == Variant::Legacy);
         Ok(Self(if is_needed { Some(XtablesLock::take(LOCK_SECS)?) } else { None }))
@@ -127,7 +128,8 @@ impl Tools {
     /// The programs that this host uses, one for each address family. `path` lists the directories to search, like
     /// `PATH`.
     ///
-    /// # Errors [`IptablesError::Missing`] if there are no programs for a family.
+    /// # Errors
+    /// [`IptablesError::Missing`] if there are no programs for a family.
     pub fn in_use(path: &OsStr) -> Result<Vec<Self>, IptablesError> {
         let families = Family::BOTH.into_iter().filter(|family| family.is_present());
         families.map(|family| Self::find(path, family, None)).collect()
@@ -201,7 +203,8 @@ impl Tools {
 
     /// Reads the table with its counters and the instance's ipsets in this family, and passes it to `look`.
     ///
-    /// # Errors When a program fails, or prints what cannot be parsed.
+    /// # Errors
+    /// When a program fails, or prints what cannot be parsed.
     pub fn save<T>(
         &self,
         quiet: &Quiet,
@@ -222,7 +225,8 @@ impl Tools {
 
     /// The handle of the nf_tables table. `None` for the legacy variant, or if there is no such table.
     ///
-    /// # Errors When the kernel does not answer.
+    /// # Errors
+    /// When the kernel does not answer.
     pub fn table_handle(&self) -> Result<Option<u64>, IptablesError> {
         match self.variant {
             Variant::Nft => netlink::table_handle(self.family.number(), self.table)
@@ -307,8 +311,8 @@ impl Tools {
     /// The program's dump of the table. In the legacy variant its counters are only reliable while a [`Quiet`] exists;
     /// see [`Tools::save`].
     ///
-    /// # Errors When the program fails or cannot display the table.
-    /// When the program fails, or cannot show the table.
+    /// # Errors
+    /// When the program fails or cannot display the table. When the program fails, or cannot show the table.
     pub fn dump(&self) -> Result<String, IptablesError> {
         let output = process::run(&self.save, &["-c", "-t", self.table], "")?;
         if !output.status.success() {
@@ -334,7 +338,8 @@ impl Tools {
 
     /// Executes `script`. Its changes of rules are applied completely or not at all.
     ///
-    /// # Errors [`IptablesError::Locked`] if another program keeps the lock for more than [`LOCK_SECS`] seconds.
+    /// # Errors
+    /// [`IptablesError::Locked`] if another program keeps the lock for more than [`LOCK_SECS`] seconds.
     pub fn restore(&self, script: &Script) -> Result<(), IptablesError> {
         self.restore_ipsets(&script.before)?;
         self.restore_rules(script)?;

@@ -26,7 +26,8 @@ impl XtablesLock {
 
     /// Takes the lock as soon as nobody else holds it.
     ///
-    /// # Errors [`IptablesError::Locked`] after `secs` seconds.
+    /// # Errors
+    /// [`IptablesError::Locked`] after `secs` seconds.
     pub fn take(secs: u64) -> Result<Self, IptablesError> {
         let path = Self::path();
         let error = |source| IptablesError::Path { action: "lock", path: path.clone(), source };

@@ -20,7 +20,8 @@ pub struct Last {
 
 /// Checks that no counter of a family is lower than it was at the last reading.
 ///
-/// # Errors Names one counter that is lower.
+/// # Errors
+/// Names one counter that is lower.
 pub fn judge(last: &Last, now: &VerifiedSet) -> Result<(), SetDamage> {
     let fell = |port: &u16, before: &Counters| {
         now.counters.get(port).is_some_and(|counters| counters.checked_sub(*before).is_none())

@@ -9,7 +9,8 @@ pub type Members = BTreeMap<u16, (u64, u64)>;
 
 /// Parses the members of the ipset `name`.
 ///
-/// # Errors When a line does not belong in such a dump, or when the text is empty or the dump of another ipset.
+/// # Errors
+/// When a line does not belong in such a dump, or when the text is empty or the dump of another ipset.
 pub fn parse(text: &str, name: &str) -> Result<Members, ParseError> {
     let mut members = Members::new();
     let mut lines = text.lines().enumerate();
@@ -37,7 +38,8 @@ pub fn parse(text: &str, name: &str) -> Result<Members, ParseError> {
 
 /// Parses the members of the ipsets `names`, whose dumps follow one another in this order.
 ///
-/// # Errors Like [`parse`]; also when there are more or fewer dumps.
+/// # Errors
+/// Like [`parse`]; also when there are more or fewer dumps.
 pub fn parse_all(text: &str, names: &[&str]) -> Result<Vec<Members>, ParseError> {
     let mut rest = text;
     let mut all = Vec::new();

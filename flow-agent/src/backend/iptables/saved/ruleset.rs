@@ -38,7 +38,8 @@ impl<'a> SavedRule<'a> {
 
 /// Parses all tables of a dump.
 ///
-/// # Errors When a line does not belong in such a dump, or when the text ends before a table's `COMMIT`.
+/// # Errors
+/// When a line does not belong in such a dump, or when the text ends before a table's `COMMIT`.
 pub fn parse(text: &str) -> Result<BTreeMap<&str, Table<'_>>, ParseError> {
     let mut tables = BTreeMap::new();
     let mut open: Option<(&str, Table<'_>)> = None;

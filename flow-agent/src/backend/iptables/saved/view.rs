@@ -36,7 +36,8 @@ pub struct VerifiedSet {
 impl VerifiedSet {
     /// Reads the set `name` and compares every chain with what we would have made.
     ///
-    /// # Errors When a chain is missing, or a rule is missing, foreign, or in the wrong place.
+    /// # Errors
+    /// When a chain is missing, or a rule is missing, foreign, or in the wrong place.
     pub fn read(table: &Table<'_>, family: Family, name: &RuleSetName) -> Result<Self, SetDamage> {
         refuse_doubtful(table, name)?;
         let places: BTreeMap<ChainPlace, &[SavedRule<'_>]> = places(table, name).collect();
