@@ -1,4 +1,4 @@
-//! A file that only grows, and what to do when growing fails: what was there stays, what failed leaves no trace.
+//! A file that only grows. If appending fails, the earlier content stays and the failed attempt leaves no trace.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,42 +7,43 @@ use super::disk::{self, Disk, Replacement};
 use super::error::StoreError;
 use crate::guarded::open_to_read;
 
-/// Appends whole pieces to one file. The file is opened anew for every piece: a file that was moved away or edited
-/// meanwhile is noticed instead of written to.
+/// Appends complete pieces to one file. The file is opened again for every piece, so that a file which was moved away
+/// or edited meanwhile is detected instead of written to.
 #[derive(Debug)]
 pub struct Appender {
     path: PathBuf,
-    /// How many bytes are known to be whole.
+    /// The number of bytes at the beginning of the file that are known to be complete.
     good: u64,
-    /// A write failed: bytes after `good` are ours, and rubbish.
+    /// A write failed: the bytes after `good` are ours and have to be cut off.
     rubbish: bool,
-    /// A sync failed: the kernel may have dropped bytes of this file and would not tell again. It is written anew.
+    /// A sync failed: the kernel may have dropped bytes of this file and would not report it again, so the file is
+    /// rewritten.
     poisoned: bool,
-    /// The file's name is on disk.
+    /// The file's name is durable.
     named: bool,
 }
 
 impl Appender {
-    /// Goes on after the first `good` bytes of `path`, which are whole. The file need not exist.
+    /// Continues after the first `good` bytes of `path`, which are complete. The file need not exist.
     pub fn new(path: PathBuf, good: u64) -> Self {
         Self { path, good, rubbish: false, poisoned: false, named: false }
     }
 
-    /// The file.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether something failed here that the next piece must make up for.
+    /// Whether an earlier failure has to be repaired before the next piece.
     pub fn is_hurt(&self) -> bool {
         self.rubbish || self.poisoned
     }
 
-    /// Appends `bytes` and waits until they, and the file's name, are on disk.
+    /// Appends `bytes` and waits until they and the file's name are on disk.
     ///
     /// # Errors
-    /// The file is then as before, or will be cut to that before the next piece: the same bytes may be tried again.
-    /// [`StoreError::Changed`] when it is not as long as it was left; nothing was written.
+    /// The file is as before, or will be restored to that before the next piece, so the same bytes may be tried again.
+    /// [`StoreError::Changed`] if the file does not have the length with which it was left; nothing was written then.
     pub fn append(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Result<(), StoreError> {
         if self.poisoned {
             return self.rewrite(disk, bytes);
@@ -50,14 +51,14 @@ impl Appender {
         let mut handle = self.open(disk)?;
         self.rubbish = true;
         if let Err(source) = handle.append(bytes) {
-            // Where even the cut fails, it is made up for before the next piece.
+            // If the truncation fails too, it is repeated before the next piece.
             self.rubbish = handle.truncate(self.good).is_err();
             return Err(StoreError::io("append to", &self.path)(source));
         }
         if let Err(error) = handle.sync() {
             tracing::error!(path = %self.path.display(), %error, "the disk refused to keep what was written: the file is written anew");
             self.poisoned = true;
-            // So that a reader does not take for sealed what may not be there tomorrow; best effort.
+            // A reader should not see as sealed what may be gone tomorrow. This may fail too; it is only an attempt.
             self.rubbish = handle.truncate(self.good).is_err();
             drop(handle);
             return self.rewrite(disk, bytes);
@@ -74,10 +75,10 @@ impl Appender {
         Ok(())
     }
 
-    /// Waits until what is there is on disk, for a file that another process may have left unsynced.
+    /// Waits until the present content is on disk. Needed if another process may have left the file unsynced.
     ///
     /// # Errors
-    /// When neither the file can be synced nor a new one be written in its place.
+    /// When neither the file can be synced nor a new one can be written in its place.
     pub fn settle(&mut self, disk: &dyn Disk) -> Result<(), StoreError> {
         let mut handle = self.open(disk)?;
         if handle.sync().is_err() {
@@ -112,7 +113,7 @@ impl Appender {
         Ok(handle)
     }
 
-    /// Puts a new file with the good bytes and `bytes` in the place of the old.
+    /// Replaces the file with a new one that contains the good bytes and `bytes`.
     fn rewrite(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Result<(), StoreError> {
         let io = || StoreError::io("write anew", &self.path);
         let changed = |found| StoreError::Changed { path: self.path.clone(), expected: self.good, found };

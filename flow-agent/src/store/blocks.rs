@@ -22,7 +22,7 @@ pub enum Item<K: BlockKind> {
 /// The blocks of one file in order. Keeps one block in memory at a time.
 #[derive(Debug)]
 pub struct Blocks<K: BlockKind> {
-    /// Where in the file it began.
+    /// The offset in the file at which reading began.
     begin: u64,
     path: PathBuf,
     content: FileContent,
@@ -33,20 +33,20 @@ pub struct Blocks<K: BlockKind> {
 }
 
 impl<K: BlockKind> Blocks<K> {
-    /// Opens `path`; `None` if there is no such file. A name that ends in `.zst` stands for a compressed file, whose
-    /// content is read; the places of blocks are those in the content.
+    /// Opens `path`; `None` if there is no such file. If the name ends in `.zst`, the file is decompressed, and the
+    /// positions of blocks are offsets in the decompressed content.
     ///
     /// # Errors
-    /// When it cannot be opened, or is not a regular file.
+    /// When the file cannot be opened, or is not a regular file.
     pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
         Self::open_at(path, 0)
     }
 
-    /// Opens `path` where a block ended that was read before. Places of what is found count from there. A file that is
-    /// shorter by now, or compressed, is read from its beginning.
+    /// Opens `path` at the end of a block that was read earlier. The positions of blocks are relative to that offset. A
+    /// file that is now shorter, or compressed, is read from its beginning.
     ///
     /// # Errors
-    /// As [`Blocks::open`].
+    /// Like [`Blocks::open`].
     pub fn open_at(path: &Path, offset: u64) -> Result<Option<Self>, StoreError> {
         let mut content = match compressed::open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -63,7 +63,7 @@ impl<K: BlockKind> Blocks<K> {
         }))
     }
 
-    /// Where in the file it began to read.
+    /// The offset in the file at which reading began.
     pub fn begin(&self) -> u64 {
         self.begin
     }

@@ -1,4 +1,4 @@
-//! `checkpoint.json`: the newest reading, for the case that the counters are lost.
+//! `checkpoint.json`: the newest reading, needed if the counters are lost.
 
 use super::document;
 use super::error::StoreError;
@@ -6,19 +6,20 @@ use super::layout::StateDir;
 use super::lock::RunLock;
 use crate::ledger::record::Checkpoint;
 
-/// Puts `checkpoint` in the place of the former one, durably.
+/// Durably replaces the former checkpoint with `checkpoint`.
 ///
 /// # Errors
-/// When the file cannot be replaced; the former one may still be there.
+/// When the file cannot be replaced. The former one may still be there.
 pub fn write(lock: &RunLock, checkpoint: &Checkpoint) -> Result<(), StoreError> {
     let state = lock.state();
     document::write(state.disk(), &state.checkpoint(), checkpoint)
 }
 
-/// The newest checkpoint; `None` when there is none.
+/// The newest checkpoint; `None` if there is none.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when it cannot be trusted: to be reported, and gone on without; [`StoreError::Io`].
+/// [`StoreError::Damaged`] if it cannot be trusted: the caller should report that and continue without it.
+/// [`StoreError::Io`].
 pub fn read(state: &StateDir) -> Result<Option<Checkpoint>, StoreError> {
     document::read(&state.checkpoint())
 }

@@ -9,10 +9,10 @@ use std::path::Path;
 use super::disk::{Disk, Replacement};
 use crate::guarded::open_to_read;
 
-/// How the names of compressed files end.
+/// The extension of compressed files.
 pub const EXTENSION: &str = "zst";
 
-/// The compressor's effort. A higher level gains little on these files, and takes several times the time and memory.
+/// The compression level. A higher level gains little on these files and takes several times the time and memory.
 const LEVEL: i32 = 6;
 
 /// The content of a file, compressed or not.
@@ -21,10 +21,11 @@ pub enum FileContent {
     Compressed(Box<zstd::Decoder<'static, BufReader<File>>>),
 }
 
-/// Opens a file for reading its content. It is compressed if its name says so: the content of a file that comes from
-/// another machine is never searched for a frame, which could expand to any size.
+/// Opens a file to read its content. Only its name decides whether it is compressed: the content of a file from another
+/// machine is never tested for a compressed frame, which could expand to any size.
 ///
 /// # Errors
+/// Like open(2); also when it is not a regular file.
 /// As open(2), and when it is not a regular file.
 pub fn open(path: &Path) -> io::Result<FileContent> {
     let file = open_to_read(path)?;
@@ -35,10 +36,11 @@ pub fn open(path: &Path) -> io::Result<FileContent> {
 }
 
 impl FileContent {
-    /// Goes on at `offset` of a plain file that is so long; else at the beginning. Where that is.
+    /// Skips to `offset` in a plain file that is long enough, and otherwise stays at the beginning. Returns the new
+    /// position.
     ///
     /// # Errors
-    /// When the file cannot be asked.
+    /// When the file's length cannot be read, or seeking fails.
     pub fn skip_to(&mut self, offset: u64) -> io::Result<u64> {
         match self {
             Self::Plain(file) if offset <= file.metadata()?.len() => file.seek(SeekFrom::Start(offset)),
@@ -46,7 +48,7 @@ impl FileContent {
         }
     }
 
-    /// Whether reading failed because of the bytes of a compressed file, and not because the system refused.
+    /// Whether reading failed because a compressed file is damaged, and not because the system refused.
     pub fn is_damaged(&self, error: &io::Error) -> bool {
         matches!(self, Self::Compressed(_)) && error.raw_os_error().is_none()
     }
@@ -70,10 +72,11 @@ impl fmt::Debug for FileContent {
     }
 }
 
-/// Writes all that `content` gives into the compressed file `path`, durably and at once. Returns the number of bytes read.
+/// Atomically and durably writes everything from `content` to the compressed file `path`. Returns the number of bytes
+/// read.
 ///
 /// # Errors
-/// When reading or writing fails; `path` is then as before.
+/// When reading or writing fails. `path` is unchanged then.
 pub fn write(disk: &dyn Disk, path: &Path, mut content: impl Read) -> io::Result<u64> {
     let mut replacement = Replacement::begin(disk, path)?;
     let mut encoder = zstd::Encoder::new(&mut replacement, LEVEL)?;

@@ -38,7 +38,7 @@ impl Damage {
     }
 }
 
-/// `hourly/2026-10-05.jsonl:12: the seal's check does not hold (3 lines do not count)`
+/// Writes `hourly/2026-10-05.jsonl:12: the seal's check does not hold (3 lines do not count)`.
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.path.display(), self.line, self.what)?;
@@ -49,10 +49,11 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Copies the bytes of a torn tail to a file beside `path`, `NAME.torn` (or `NAME.2.torn` and so on), durably.
+/// Durably copies the bytes of a torn tail to a new file beside `path`, `NAME.torn` (or `NAME.2.torn` and so on).
+/// Returns its path.
 ///
 /// # Errors
-/// If the copy cannot be made; no partial copy is left.
+/// When the copy cannot be made. No partial copy is left.
 pub fn keep_torn(disk: &dyn Disk, path: &Path, bytes: Range<u64>) -> Result<PathBuf, StoreError> {
     let aside = (1..)
         .map(|n| with_suffix(path, &if n == 1 { ".torn".into() } else { format!(".{n}.torn") }))
@@ -62,10 +63,11 @@ pub fn keep_torn(disk: &dyn Disk, path: &Path, bytes: Range<u64>) -> Result<Path
     Ok(aside)
 }
 
-/// Copies damaged bytes from the middle of a file to `NAME.FROM-TO.damaged` beside it, once, durably.
+/// Durably copies damaged bytes from the middle of a file to `NAME.FROM-TO.damaged` beside it, unless that copy exists.
+/// Returns its path.
 ///
 /// # Errors
-/// As [`keep_torn`].
+/// Like [`keep_torn`].
 pub fn keep_damaged(disk: &dyn Disk, path: &Path, bytes: Range<u64>) -> Result<PathBuf, StoreError> {
     let aside = with_suffix(path, &format!(".{}-{}.damaged", bytes.start, bytes.end));
     if !aside.exists() {

@@ -1,7 +1,7 @@
-//! The operations through which every durable write goes, and the two that are made of them.
+//! The primitive operations behind every durable write, and the two compound operations that are made of them.
 //!
-//! What is on disk after a power cut is only what was synced: a file's bytes by [`Handle::sync`], its name by
-//! [`Disk::sync_dir`]. A test puts a disk in this place that fails or dies at any operation.
+//! After a power cut, the disk is only certain to have what was synced: a file's bytes by [`Handle::sync`] and its name
+//! by [`Disk::sync_dir`]. Tests use a disk that fails or dies at any operation.
 
 mod real;
 
@@ -14,75 +14,76 @@ pub use real::RealDisk;
 
 /// Primitive operations on directories and names. Each may fail, and the process may die before any of them.
 pub trait Disk: fmt::Debug + Send + Sync {
-    /// Makes a directory of mode 0750. Its parent must exist.
+    /// Creates a directory with mode 0750. Its parent must exist.
     ///
     /// # Errors
-    /// As mkdir(2); [`io::ErrorKind::AlreadyExists`] when there is something of that name.
+    /// Like mkdir(2); [`io::ErrorKind::AlreadyExists`] if something has that name.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes an empty file of mode 0640, open to append.
+    /// Creates an empty file with mode 0640, opened for appending.
     ///
     /// # Errors
-    /// As open(2); [`io::ErrorKind::AlreadyExists`] when there is something of that name, a dangling symlink too.
+    /// Like open(2); [`io::ErrorKind::AlreadyExists`] if something has that name, including a dangling symlink.
     fn create(&self, path: &Path) -> io::Result<Box<dyn Handle>>;
 
-    /// Opens an existing regular file to append. A symlink is not followed and a FIFO is not waited for: both are errors.
+    /// Opens an existing regular file for appending. A symlink is not followed and a FIFO is not waited for: both are
+    /// errors.
     ///
     /// # Errors
-    /// As open(2).
+    /// Like open(2).
     fn open(&self, path: &Path) -> io::Result<Box<dyn Handle>>;
 
-    /// Gives a file another name, over whatever has that name.
+    /// Renames a file, and replaces whatever has the new name.
     ///
     /// # Errors
-    /// As rename(2).
+    /// Like rename(2).
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
     ///
     /// # Errors
-    /// As unlink(2).
+    /// Like unlink(2).
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.
     ///
     /// # Errors
-    /// As fsync(2).
+    /// Like fsync(2).
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
 }
 
-/// A file open to append.
+/// A file opened for appending.
 pub trait Handle: Send {
-    /// How many bytes the file has.
+    /// The length of the file in bytes.
     ///
     /// # Errors
-    /// As fstat(2).
+    /// Like fstat(2).
     fn length(&self) -> io::Result<u64>;
 
-    /// Writes all of `bytes` at the end of the file. After an error any part of them may be there.
+    /// Writes all of `bytes` at the end of the file. After an error any part of them may have been written.
     ///
     /// # Errors
-    /// As write(2).
+    /// Like write(2).
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Makes the bytes durable. After an error this file must not be synced again: the kernel may have dropped the bytes
-    /// and would say that all is well.
+    /// Makes the bytes durable. After an error this file must not be synced again: the kernel may have dropped the
+    /// bytes and would report success.
     ///
     /// # Errors
-    /// As fsync(2).
+    /// Like fsync(2).
     fn sync(&mut self) -> io::Result<()>;
 
-    /// Cuts the file to `len` bytes.
+    /// Truncates the file to `len` bytes.
     ///
     /// # Errors
-    /// As ftruncate(2).
+    /// Like ftruncate(2).
     fn truncate(&mut self, len: u64) -> io::Result<()>;
 }
 
-/// Makes `path` and every missing directory above it, durably.
+/// Durably creates `path` and every missing directory above it.
 ///
 /// # Errors
-/// The first refusal; what was made until then stays.
+/// The first error. Directories created before it are kept.
 pub fn create_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -90,25 +91,26 @@ pub fn create_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     let parent = parent(path);
     create_dirs(disk, parent)?;
     match disk.create_dir(path) {
-        // Somebody else was faster; a file of that name shows at the next use.
+        // Another process was faster. If a file has that name, its next use as a directory will fail.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         other => other?,
     }
     disk.sync_dir(parent)
 }
 
-/// Replaces the whole file at `path` by `bytes`: afterwards, and after a power cut at any moment, there is either the
-/// old file or the new one.
+/// Replaces the file at `path` with `bytes`. Afterwards, and after a power cut at any moment, there is either the old
+/// or the new file.
 ///
 /// # Errors
-/// When an operation is refused. The old file is still there unless the last step (sync of the directory) failed.
+/// When an operation fails. The old file is still there unless it was the last one (syncing the directory).
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut replacement = Replacement::begin(disk, path)?;
     replacement.write(bytes)?;
     replacement.commit()
 }
 
-/// A file that is written aside and then takes the place of the old one. Dropped uncommitted, it leaves nothing.
+/// A new file that is written beside the old one and then replaces it. If it is dropped without a commit, it is
+/// removed.
 pub struct Replacement<'disk> {
     disk: &'disk dyn Disk,
     path: PathBuf,
@@ -118,10 +120,11 @@ pub struct Replacement<'disk> {
 }
 
 impl<'disk> Replacement<'disk> {
-    /// Begins a new file beside `path`, named `.NAME.new`. One writer at a time: the caller holds a lock.
+    /// Creates a new file beside `path`, named `.NAME.new`. There must be only one writer at a time: the caller holds a
+    /// lock.
     ///
     /// # Errors
-    /// When the file cannot be made.
+    /// When the file cannot be created.
     pub fn begin(disk: &'disk dyn Disk, path: &Path) -> io::Result<Self> {
         let name = path.file_name().expect("a file that is replaced has a name");
         let mut aside_name = std::ffi::OsString::from(".");
@@ -129,7 +132,7 @@ impl<'disk> Replacement<'disk> {
         aside_name.push(".new");
         let aside = path.with_file_name(aside_name);
         let handle = match disk.create(&aside) {
-            // Left behind by a process that died.
+            // A process that died has left it behind.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 disk.remove(&aside)?;
                 disk.create(&aside)?
@@ -142,24 +145,24 @@ impl<'disk> Replacement<'disk> {
     /// Appends `bytes` to the new file.
     ///
     /// # Errors
-    /// As write(2).
+    /// Like write(2).
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.handle.append(bytes)
     }
 
-    /// Appends exactly `len` bytes of `from`, from where it stands.
+    /// Appends exactly `len` bytes of `from`, starting at its current position.
     ///
     /// # Errors
-    /// As read(2) and write(2); [`io::ErrorKind::UnexpectedEof`] when `from` has fewer.
+    /// Like read(2) and write(2); [`io::ErrorKind::UnexpectedEof`] if `from` has fewer bytes.
     pub fn copy(&mut self, from: &mut File, len: u64) -> io::Result<()> {
         let copied = io::copy(&mut from.take(len), &mut Appending(self.handle.as_mut()))?;
         if copied == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
-    /// Makes the new file durable and puts it in the place of the old.
+    /// Makes the new file durable and replaces the old file with it.
     ///
     /// # Errors
-    /// When an operation is refused. The old file is still there unless the last step (sync of the directory) failed.
+    /// When an operation fails. The old file is still there unless it was the last one (syncing the directory).
     pub fn commit(mut self) -> io::Result<()> {
         self.handle.sync()?;
         self.disk.rename(&self.aside, &self.path)?;
@@ -200,10 +203,10 @@ impl Write for Appending<'_> {
     }
 }
 
-/// Whether both have the same bytes.
+/// Whether both have the same content.
 ///
 /// # Errors
-/// As read(2).
+/// Like read(2).
 pub fn same_bytes(left: impl Read, right: impl Read) -> io::Result<bool> {
     const CHUNK_BYTES: usize = 64 << 10;
     let mut left = BufReader::with_capacity(CHUNK_BYTES, left);
@@ -222,7 +225,7 @@ pub fn same_bytes(left: impl Read, right: impl Read) -> io::Result<bool> {
     }
 }
 
-/// The directory that holds `path`; for a bare name the current one.
+/// The directory of `path`. For a bare file name, the current directory.
 pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

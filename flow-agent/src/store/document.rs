@@ -12,13 +12,13 @@ use crate::guarded::open_to_read;
 use crate::ledger::record::VERSION;
 use crate::ledger::seal;
 
-/// Maximum size of a file; none that this program writes comes close.
+/// The maximum size of a file. No file of ours comes close to it.
 const LIMIT_BYTES: u64 = 64 << 20;
 
-/// Replaces the file at `path` by `value`, as one line with its `check`.
+/// Replaces the file at `path` with `value`, written as one line of JSON with its `check`.
 ///
 /// # Errors
-/// As [`disk::replace`].
+/// Like [`disk::replace`].
 pub fn write<T: Serialize>(disk: &dyn Disk, path: &Path, value: &T) -> Result<(), StoreError> {
     let json = serde_json::to_string(value).expect("our documents have only string keys and finite numbers");
     let line = seal::with_check(&json) + "\n";

@@ -1,51 +1,51 @@
-//! What can go wrong with the files.
+//! Errors of the state directory's files.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::ledger::block::TooLarge;
 
-/// Why something in the state directory could not be read or written.
+/// The reason why something in the state directory could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The system refused.
+    /// A system call failed.
     #[error("failed to {action} `{}`", path.display())]
     Io {
-        /// As in "failed to … `path`".
+        /// Completes the sentence "failed to … `path`".
         action: &'static str,
         path: PathBuf,
         #[source]
         source: io::Error,
     },
-    /// Somebody else writes there.
+    /// Another process holds the lock.
     #[error("another flow-agent{} holds `{}`", holder.map_or(String::new(), |pid| format!(" (pid {pid})")), path.display())]
     Locked {
         path: PathBuf,
-        /// The process that said it took the lock; `None` when the lock file does not say.
+        /// The process that is recorded in the lock file. `None` if the file does not say.
         holder: Option<u32>,
     },
-    /// A file that is only ever appended to by us is not as long as we left it.
+    /// A file to which only we append does not have the length with which we left it.
     #[error("`{}` has {found} bytes, not {expected}: it was changed by somebody else", path.display())]
     Changed { path: PathBuf, expected: u64, found: u64 },
-    /// The log has a bucket that comes after all that this agent has written.
+    /// The log contains a bucket with a higher number than this agent has written.
     #[error(
         "the hourly log goes on to bucket {found}, but this agent has written only {written}: another agent wrote there"
     )]
     Ahead { found: u64, written: u64 },
-    /// The state directory that is there now is not the one that this agent counts for.
+    /// The state directory has been exchanged for one of another instance.
     #[error("`{}` belongs to instance {found}, not to {expected}", path.display())]
     OtherInstance { path: PathBuf, found: String, expected: String },
-    /// Buckets are appended in their order, each once.
+    /// Buckets are appended in order, each only once.
     #[error("bucket {seq} is in the hourly log already: the next is {next}")]
     Numbered { seq: u64, next: u64 },
-    /// A block of a derived file that its readers would refuse; the file stays as it was.
+    /// A block of a derived file is so large that readers would refuse it. The file stays unchanged.
     #[error("`{}` was not changed: the new block is too large", path.display())]
     TooLarge {
         path: PathBuf,
         #[source]
         source: TooLarge,
     },
-    /// A small file (checkpoint, port list, instance) that does not hold what it must.
+    /// A small file (checkpoint, port list, instance) has invalid content.
     #[error("`{}` is damaged: {what}", path.display())]
     Damaged {
         path: PathBuf,
@@ -56,12 +56,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Makes an [`StoreError::Io`] of an [`io::Error`], for `map_err`.
+    /// Makes a [`StoreError::Io`] from an [`io::Error`], for `map_err`.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 
-    /// What the reader can do about it, where we know.
+    /// What the reader can do about the error, if there is anything.
     pub fn help(&self) -> Option<String> {
         let help = match self {
             Self::Locked { .. } => "stop that one first, or name another directory with --state-dir".to_owned(),
@@ -85,12 +85,12 @@ impl StoreError {
         Some(help)
     }
 
-    /// Whether another agent, or another history, is in the place of what this agent writes: trying again cannot help.
+    /// Whether another agent or another history has taken the place of ours, so that trying again cannot help.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Locked { .. } | Self::Ahead { .. } | Self::OtherInstance { .. })
     }
 
-    /// Whether the disk, or the writer's quota, is full: space may come back, and the write may be tried again.
+    /// Whether the disk or the user's disk quota is full. The write may succeed later.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Io { source, .. }
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))

@@ -1,4 +1,4 @@
-//! `grants.jsonl`: what was granted to users beyond their quotas.
+//! `grants.jsonl`: bytes that users were granted beyond their quotas.
 
 use super::error::StoreError;
 use super::layout::StateDir;
@@ -15,7 +15,7 @@ impl LedgerLine for GrantLine {
     }
 }
 
-/// All grants.
+/// All grants, in file order.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -26,7 +26,7 @@ pub fn read(state: &StateDir) -> Result<LedgerContent<GrantLine>, StoreError> {
 /// Writes a grant, and waits until it is on disk.
 ///
 /// # Errors
-/// If it cannot be written; it does not count then.
+/// When the grant cannot be written. It is not in effect then.
 pub fn append(lock: &GrantsLock, grant: &GrantLine) -> Result<(), StoreError> {
     let (mut ledger, _) = Ledger::open::<GrantLine>(lock.state(), lock.state().grants())?;
     ledger.append(grant)

@@ -1,4 +1,4 @@
-//! Reads the hourly log: the buckets of a range of dates, as a stream, and the damage between them.
+//! Reads the hourly log: the buckets in a range of dates, as a stream, and the damage between them.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs;
@@ -18,18 +18,19 @@ use crate::ledger::date;
 use crate::ledger::distinct_buckets::DistinctBuckets;
 use crate::ledger::month::Month;
 
-/// What comes next in the hourly log.
+/// The next part of the hourly log.
 #[derive(Debug)]
 pub enum HourItem {
     /// A complete bucket, the first time that it appears in the range ([`DistinctBuckets`]).
     Bucket(Box<HourBlock>),
-    /// Damaged lines, which do not count.
+    /// Damaged lines, which are ignored.
     Damage(Damage),
-    /// A bucket without a seal at the end of the newest file: a running agent is writing it, or an agent died while it did.
+    /// A bucket without a seal at the end of the newest file. Either an agent is writing it, or one died while writing
+    /// it.
     Unfinished(Damage),
 }
 
-/// The buckets of a range of dates, in the order of the files. Holds one bucket at a time.
+/// The buckets in a range of dates, in the order of the files. Keeps one bucket in memory at a time.
 #[derive(Debug)]
 pub struct Hours {
     files: std::vec::IntoIter<PathBuf>,
@@ -39,7 +40,7 @@ pub struct Hours {
 }
 
 impl Hours {
-    /// The buckets whose files bear a date in `range`: the date written in their `start`.
+    /// Reads the files with dates in `range`. A bucket is in the file of the date in its `start`.
     ///
     /// # Errors
     /// When the directory cannot be read.
@@ -90,7 +91,7 @@ impl Iterator for Hours {
                 }
                 Some(Err(error)) => return Some(Err(error)),
                 None => match Blocks::open(&self.files.next()?) {
-                    // None: removed since the directory was read.
+                    // `None` if the file was removed after the directory was read.
                     Ok(file) => self.file = file,
                     Err(error) => return Some(Err(error)),
                 },
@@ -99,21 +100,21 @@ impl Iterator for Hours {
     }
 }
 
-/// The files that may hold the buckets of a date. Both may be there: what is added to a day that was compressed goes to a
-/// new file beside it.
+/// The files that may contain the buckets of a date. Both may exist: buckets that are added after the file was
+/// compressed go to a new file beside it.
 pub fn files(state: &StateDir, date: NaiveDate) -> [PathBuf; 2] {
     [state.hourly_compressed(date), state.hourly(date)]
 }
 
-/// Whether there is a file for this date.
+/// Whether there is a file for this date, compressed or not.
 pub fn has_file(state: &StateDir, date: NaiveDate) -> bool {
     files(state, date).iter().any(|path| path.exists())
 }
 
-/// The dates that have a file, compressed or not, in order.
+/// The dates that have a file, compressed or not, in ascending order.
 ///
 /// # Errors
-/// When the directory cannot be read; there being none is no error.
+/// When the directory cannot be read. It is not an error if there is none.
 pub fn dates(state: &StateDir) -> Result<Vec<NaiveDate>, StoreError> {
     let dir = state.hourly_dir();
     let entries = match fs::read_dir(&dir) {
@@ -130,10 +131,10 @@ pub fn dates(state: &StateDir) -> Result<Vec<NaiveDate>, StoreError> {
     Ok(dates)
 }
 
-/// The calendar months that have a daily log, in order.
+/// The calendar months that have a daily log, in ascending order.
 ///
 /// # Errors
-/// As [`dates`].
+/// Like [`dates`].
 pub fn tabled_months(state: &StateDir) -> Result<Vec<Month>, StoreError> {
     let dir = state.daily_dir();
     let entries = match fs::read_dir(&dir) {
@@ -149,7 +150,7 @@ pub fn tabled_months(state: &StateDir) -> Result<Vec<Month>, StoreError> {
     Ok(months)
 }
 
-/// `2026-10-05.jsonl` or `2026-10-05.jsonl.zst`, and nothing that only looks like it.
+/// Parses `2026-10-05.jsonl` or `2026-10-05.jsonl.zst`, and nothing that only looks similar.
 fn date_of(name: &str) -> Option<NaiveDate> {
     let plain = name.strip_suffix(compressed::EXTENSION).and_then(|name| name.strip_suffix('.')).unwrap_or(name);
     plain.strip_suffix(".jsonl").and_then(date::parse)

@@ -1,4 +1,4 @@
-//! `instance`: the random id of a state directory, made once; pins and chains in the kernel bear it.
+//! `instance`: the random id of a state directory, which is generated once. Pins and chains in the kernel carry it.
 
 use super::disk;
 use super::document::read_text;
@@ -6,14 +6,15 @@ use super::error::StoreError;
 use super::layout::StateDir;
 use super::lock::RunLock;
 
-/// Hex digits of an id. Few enough for the name of an iptables chain, and enough that no two are ever the same.
+/// The number of hex digits: short enough for the name of an iptables chain, and enough to make collisions practically
+/// impossible.
 const DIGITS: usize = 16;
 
-/// The id of this state directory: 16 lower-case hex digits. It is made, durably, where there is none.
+/// The id of this state directory: 16 lowercase hex digits. If there is none, it is generated and stored durably.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] when the file holds something else: what bears the id in the kernel cannot be found without
-/// it, so no new one is made; [`StoreError::Io`].
+/// [`StoreError::Damaged`] if the file contains something else. No new id is generated then, because it would not lead
+/// to the counters in the kernel that carry the old one. [`StoreError::Io`].
 pub fn ensure(lock: &RunLock) -> Result<String, StoreError> {
     let state = lock.state();
     if let Some(id) = read(state)? {
@@ -25,10 +26,10 @@ pub fn ensure(lock: &RunLock) -> Result<String, StoreError> {
     Ok(id)
 }
 
-/// Makes `id` the id of a state directory that has none; for an agent whose directory was lost while it counts.
+/// Makes `id` the id of a state directory that has none. For an agent that lost its directory while counting.
 ///
 /// # Errors
-/// [`StoreError::OtherInstance`] when the directory has another id; as [`ensure`].
+/// [`StoreError::OtherInstance`] if the directory has another id; otherwise like [`ensure`].
 pub fn keep(lock: &RunLock, id: &str) -> Result<(), StoreError> {
     let (state, path) = (lock.state(), lock.state().instance());
     match read(state)? {
@@ -43,10 +44,10 @@ fn write(state: &StateDir, id: &str) -> Result<(), StoreError> {
     disk::replace(state.disk(), &path, format!("{id}\n").as_bytes()).map_err(StoreError::io("replace", &path))
 }
 
-/// The id of this state directory; `None` when nothing ever ran here.
+/// The id of this state directory; `None` if no agent ever ran here.
 ///
 /// # Errors
-/// As [`ensure`].
+/// Like [`ensure`].
 pub fn read(state: &StateDir) -> Result<Option<String>, StoreError> {
     let path = state.instance();
     let Some(text) = read_text(&path)? else { return Ok(None) };

@@ -1,4 +1,5 @@
-//! `hourly/`: the truth. Buckets are appended, each at once and synced, and what a crash left is put right at the start.
+//! `hourly/`: the authoritative record. Buckets are appended and synced one at a time, and a start repairs what a crash
+//! left.
 
 mod recovery;
 mod scan;
@@ -19,22 +20,22 @@ use super::lock::RunLock;
 use crate::ledger::block::HourBlock;
 use crate::ledger::record::Quality;
 
-/// The hourly log, open to be written by the one that holds `run.lock`.
+/// The hourly log, opened for writing by the holder of `run.lock`.
 #[derive(Debug)]
 pub struct Journal {
     state: StateDir,
     next_seq: u64,
-    /// The file of the last bucket, and any other in which a write failed.
+    /// The appenders of the last bucket's file, and of any other file in which a write failed.
     appenders: Vec<Appender>,
 }
 
 impl Journal {
-    /// Opens the log. An unfinished end is copied aside, synced, then cut; damage in the middle is copied aside and stays;
-    /// the last seal is made durable, for who wrote it may have died before.
+    /// Opens the log. An unfinished tail is durably copied to a separate file and then cut off. Damage in the middle is
+    /// copied too, but stays in place. The last seal is synced, because its writer may have died before it could.
     ///
     /// # Errors
-    /// When the log cannot be read or put right. A full disk is no error here: what is unfinished waits for the next
-    /// bucket.
+    /// When the log cannot be read or repaired. A full disk is not an error here: the unfinished tail is then left for
+    /// the next append.
     pub fn open(lock: &RunLock) -> Result<(Self, Recovery), StoreError> {
         let state = lock.state().clone();
         state.create_dir(&state.hourly_dir())?;
@@ -64,17 +65,17 @@ impl Journal {
         Ok((journal, recovery))
     }
 
-    /// What the next bucket will be numbered.
+    /// The number of the next bucket.
     pub fn next_seq(&self) -> u64 {
         self.next_seq
     }
 
-    /// Appends a bucket to the file of the date in its `start`, and waits until it is on disk. One that bears no number
-    /// gets the next; an imported one keeps none, for it is nobody's counters. A file that somebody else changed is
-    /// verified anew first.
+    /// Appends a bucket to the file of the date in its `start`, and waits until it is on disk. A bucket without a
+    /// number gets the next one; imported buckets stay without, because they do not come from counters. If somebody
+    /// else changed the file, it is verified first.
     ///
     /// # Errors
-    /// As [`Journal::append_unchanged`], but for [`StoreError::Changed`].
+    /// Like [`Journal::append_unchanged`], except [`StoreError::Changed`].
     pub fn append(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
         match self.append_unchanged(bucket) {
             Err(StoreError::Changed { path, .. }) => {
@@ -86,12 +87,12 @@ impl Journal {
         }
     }
 
-    /// [`Journal::append`], but not to a file that is not as this journal left it.
+    /// Like [`Journal::append`], but fails if somebody else changed the file.
     ///
     /// # Errors
-    /// [`StoreError::Numbered`] when its number was given already, [`StoreError::Changed`] when the file was changed. In any
-    /// case the log is as before: the same bucket may be tried again, or another in its place. [`StoreError::is_full`]
-    /// tells whether space is all that is missing.
+    /// [`StoreError::Numbered`] if the bucket's number is used already; [`StoreError::Changed`] if the file was
+    /// changed. After any error the log is as before, so the same bucket may be tried again, or another in its place.
+    /// [`StoreError::is_full`] tells whether only space is missing.
     pub fn append_unchanged(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
         bucket.seal.seq = match bucket.seal.seq {
             _ if bucket.seal.quality == Quality::Import => None,
@@ -104,16 +105,16 @@ impl Journal {
         if let Some(seq) = bucket.seal.seq {
             self.next_seq = seq + 1;
         }
-        // Files of other dates are done with, but for those that still have something to make up for.
+        // Files of other dates are finished, except those in which a failure has to be repaired.
         self.appenders.retain(|appender| appender.path() == path || appender.is_hurt());
         Ok(())
     }
 
-    /// Reads the log again that somebody else changed: the last bucket of each epoch that it still has. What comes next is
-    /// appended to the files as they are now.
+    /// Reads the log again after somebody else changed it, and returns the last bucket that it still has for each
+    /// epoch. The next bucket will be appended to the files as they are now.
     ///
     /// # Errors
-    /// When the log cannot be read; [`StoreError::Ahead`] when it goes on after the last bucket that was appended here.
+    /// When the log cannot be read; [`StoreError::Ahead`] if it contains buckets after the last one appended here.
     pub fn look_again(&mut self) -> Result<BTreeMap<String, HourBlock>, StoreError> {
         let (recovery, _) = recover(&self.state)?;
         let written = self.next_seq.saturating_sub(1);
@@ -125,10 +126,10 @@ impl Journal {
         Ok(recovery.epochs)
     }
 
-    /// Appends a bucket in the place of those from its number on, which the log has lost.
+    /// Appends a bucket that replaces those that the log has lost, from the bucket's number on.
     ///
     /// # Errors
-    /// As [`Journal::append`].
+    /// Like [`Journal::append`].
     pub fn append_again(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
         let next_seq = self.next_seq;
         self.next_seq = bucket.seal.seq.unwrap_or(next_seq).min(next_seq);
@@ -150,7 +151,7 @@ impl Journal {
         self.appenders[index].append(self.state.disk(), bytes)
     }
 
-    /// Makes sure that `path` ends with a finished line of a sealed bucket, or does not exist.
+    /// Makes sure that `path` ends with the complete line of a seal, or does not exist.
     fn verified(&mut self, path: &Path) -> Result<Appender, StoreError> {
         let Some(scan) = scan(path)? else {
             self.state.create_dir(&self.state.hourly_dir())?;

@@ -1,4 +1,4 @@
-//! Where everything lies in the state directory (a contract: other tools read it).
+//! The paths of all files in the state directory. They are a contract, because other tools read them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use super::disk::{self, Disk, RealDisk};
 use super::error::StoreError;
 use crate::ledger::month::Month;
 
-/// The state directory, and the disk it is on. Cheap to clone.
+/// The state directory and the disk that it is on. Cheap to clone.
 ///
-/// Reading needs nothing more; writing needs the lock of what is written, taken here.
+/// Reading needs nothing else. Writing needs the lock of the files in question, which is taken here.
 #[derive(Clone, Debug)]
 pub struct StateDir {
     root: PathBuf,
@@ -20,12 +20,12 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// The state directory at `root`, on the real disk. Nothing is touched.
+    /// The state directory at `root` on the real disk. Nothing is accessed yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self::on(root, Arc::new(RealDisk))
     }
 
-    /// The state directory at `root`, written by way of `disk`.
+    /// The state directory at `root`, written through `disk`.
     pub fn on(root: impl Into<PathBuf>, disk: Arc<dyn Disk>) -> Self {
         Self { root: root.into(), disk }
     }
@@ -35,35 +35,35 @@ impl StateDir {
         &self.root
     }
 
-    /// What durable writes go through.
+    /// The disk for durable writes.
     pub fn disk(&self) -> &dyn Disk {
         self.disk.as_ref()
     }
 
-    /// Makes `dir`, one of ours, if it is not there, and what is missing above it.
+    /// Creates `dir`, which must be one of ours, and missing directories above it, unless they exist.
     ///
     /// # Errors
-    /// When a directory cannot be made.
+    /// When a directory cannot be created.
     pub fn create_dir(&self, dir: &Path) -> Result<(), StoreError> {
         disk::create_dirs(self.disk(), dir).map_err(StoreError::io("make the directory", dir))
     }
 
-    /// `hourly/`
+    /// The directory `hourly/`.
     pub fn hourly_dir(&self) -> PathBuf {
         self.root.join("hourly")
     }
 
-    /// `hourly/2026-10-05.jsonl`: the buckets whose `start` bears this date.
+    /// `hourly/2026-10-05.jsonl`: the buckets with this date in their `start`.
     pub fn hourly(&self, date: NaiveDate) -> PathBuf {
         self.hourly_dir().join(format!("{}.jsonl", date.format("%Y-%m-%d")))
     }
 
-    /// `hourly/2026-10-05.jsonl.zst`: the same, compressed, once the day is over.
+    /// `hourly/2026-10-05.jsonl.zst`: the same buckets, compressed once the day is over.
     pub fn hourly_compressed(&self, date: NaiveDate) -> PathBuf {
         self.hourly_dir().join(format!("{}.jsonl.{}", date.format("%Y-%m-%d"), compressed::EXTENSION))
     }
 
-    /// `daily/`
+    /// The directory `daily/`.
     pub fn daily_dir(&self) -> PathBuf {
         self.root.join("daily")
     }
@@ -78,7 +78,7 @@ impl StateDir {
         self.root.join("monthly").join(format!("{year:04}.jsonl"))
     }
 
-    /// `nodes/NAME/daily/`: what was gathered from a node. `node` is a checked name (no slash, no leading dot).
+    /// `nodes/NAME/daily/`: what was gathered from a node. `node` must be a validated name (no slash, no leading dot).
     pub fn node_daily_dir(&self, node: &str) -> PathBuf {
         self.root.join("nodes").join(node).join("daily")
     }
@@ -88,7 +88,7 @@ impl StateDir {
         self.node_daily_dir(node).join(format!("{month}.jsonl"))
     }
 
-    /// `reports/2026-10/`: what was made of a billing month.
+    /// `reports/2026-10/`: the report of a billing month, its page and its letters.
     pub fn reports(&self, month: Month) -> PathBuf {
         self.root.join("reports").join(month.to_string())
     }

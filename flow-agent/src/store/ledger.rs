@@ -1,4 +1,5 @@
-//! A ledger of single lines: append-only, each line with a checksum of its own, and synced before anything rests on it.
+//! A ledger of single lines. It is append-only, each line has its own checksum, and a line is synced before anything
+//! relies on it.
 
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,23 +21,23 @@ const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// A line of a ledger.
 pub trait LedgerLine: Serialize + DeserializeOwned {
-    /// What the lines of this ledger are.
+    /// The kind of this ledger's lines.
     const KIND: Kind;
 
-    /// The version and the kind that the line says it has.
+    /// The version and the kind stated in the line.
     fn identity(&self) -> (u32, Kind);
 }
 
-/// What a ledger holds.
+/// The content of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LedgerContent<L> {
-    /// In the order of the file.
+    /// The lines in file order.
     pub lines: Vec<L>,
     /// Lines that cannot be read.
     pub damages: Vec<Damage>,
 }
 
-/// A ledger that is open for writing.
+/// A ledger opened for writing.
 #[derive(Debug)]
 pub struct Ledger {
     state: StateDir,
@@ -44,8 +45,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Opens the ledger in `path`, whose lock the caller holds. An unfinished last line is copied aside and cut off: nothing
-    /// was done on its account, for a line is on disk before that.
+    /// Opens the ledger at `path`, whose lock the caller holds. An unfinished last line is copied to a separate file
+    /// and then cut off. Nothing relied on that line, because lines are synced first.
     ///
     /// # Errors
     /// When the file cannot be read, cut or synced.
@@ -67,7 +68,7 @@ impl Ledger {
     /// Writes a line, and waits until it is on disk.
     ///
     /// # Errors
-    /// If it cannot be written; the same line may be tried again.
+    /// When the line cannot be written. The same line may be tried again.
     pub(super) fn append<L: LedgerLine>(&mut self, line: &L) -> Result<(), StoreError> {
         let json = serde_json::to_string(line).expect("a line of a ledger has only strings and integers");
         let bytes = seal::with_check(&json) + "\n";
@@ -75,7 +76,7 @@ impl Ledger {
     }
 }
 
-/// Reads a ledger without the right to write it. An unfinished last line is ignored; a file that is not there is empty.
+/// Reads a ledger without the right to write it. An unfinished last line is ignored. A missing file counts as empty.
 ///
 /// # Errors
 /// When the file cannot be read.

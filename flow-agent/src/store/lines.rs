@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 
-/// Reads the lines of a stream. Of a line that is too long only the length is kept.
+/// Reads the lines of a stream. For a line that is too long only its length is kept.
 #[derive(Debug)]
 pub struct Lines<R> {
     reader: R,
@@ -14,18 +14,18 @@ pub struct Lines<R> {
 /// One line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileLine<'a> {
-    /// Counted from 1.
+    /// The line number, from 1.
     pub number: u64,
-    /// Without its newline; `None` when there are more bytes than the limit.
+    /// The text without its newline; `None` if it is longer than the limit.
     pub text: Option<&'a [u8]>,
-    /// Bytes in the file, the newline included.
+    /// The length in the file in bytes, including the newline.
     pub length: u64,
     /// Whether it ends in a newline. Only the last line of a file may lack one.
     pub is_finished: bool,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// From where `reader` stands; lines of up to `limit` bytes are kept.
+    /// Starts at the current position of `reader`. The text of lines up to `limit` bytes is kept.
     pub fn new(reader: R, limit: usize) -> Self {
         Self { reader, limit, number: 0, line: Vec::new() }
     }
@@ -36,7 +36,7 @@ impl<R: BufRead> Lines<R> {
     /// When the stream cannot be read.
     pub fn next_line(&mut self) -> io::Result<Option<FileLine<'_>>> {
         self.line.clear();
-        // One byte more than the longest line, for its newline.
+        // One byte more than the longest line, for the newline.
         let mut part = Read::take(&mut self.reader, self.limit as u64 + 1);
         let mut length = part.read_until(b'\n', &mut self.line)? as u64;
         if length == 0 {
@@ -46,7 +46,7 @@ impl<R: BufRead> Lines<R> {
         let mut is_finished = self.line.pop_if(|last| *last == b'\n').is_some();
         let is_too_long = self.line.len() > self.limit;
         if is_too_long {
-            // Not one of ours: its memory is given back, and the rest is skipped.
+            // The line is not one of ours. Its memory is released and the rest is skipped.
             self.line = Vec::new();
             let (skipped, finished) = skip_line(&mut self.reader)?;
             length += skipped;
@@ -57,7 +57,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Skips to the next line. Gives how many bytes that took, and whether there was a newline.
+/// Skips to the next line. Returns the number of bytes skipped and whether there was a newline.
 fn skip_line(reader: &mut impl BufRead) -> io::Result<(u64, bool)> {
     let mut skipped = 0;
     loop {

@@ -1,6 +1,6 @@
-//! Who may write: one lock a kind of file, each of a type of its own.
+//! Locks that give the right to write: one for each group of files, each with a type of its own.
 //!
-//! The locks are the kernel's (`flock`): a process that dies lets go of them.
+//! The locks are kernel locks (`flock`), so they are released when a process dies.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -19,7 +19,7 @@ macro_rules! lock {
         #[derive(Debug)]
         pub struct $name {
             state: StateDir,
-            /// Open for as long as the lock is held.
+            /// Open as long as the lock is held.
             file: File,
         }
 
@@ -30,25 +30,25 @@ macro_rules! lock {
                 Ok(Self { file: take(&path)?, state: state.clone() })
             }
 
-            /// Whether the lock file that is held is the one that lies in the directory now: another one is there, or none,
-            /// when the directory was moved, replaced, or unmounted.
+            /// Whether the lock file that is held is still the one in the directory. It is not if the directory was
+            /// moved, replaced or unmounted.
             ///
             /// # Errors
-            /// When the lock file cannot be looked at.
+            /// When the lock file cannot be examined.
             pub fn is_in_place(&self) -> Result<bool, StoreError> {
                 is_same(&self.file, &self.state.root().join($file))
             }
 
-            /// Takes the lock of the directory that is there now, and lets go of the former one.
+            /// Takes the lock in the directory that is there now, and releases the former one.
             ///
             /// # Errors
-            /// As when it was taken first; the former one is still held then.
+            /// The same as when it was first taken. The former lock is still held then.
             pub fn take_again(&mut self) -> Result<(), StoreError> {
                 *self = Self::take(&self.state)?;
                 Ok(())
             }
 
-            /// The directory that this lock gives the right to write to.
+            /// The directory to which this lock gives the right to write.
             pub fn state(&self) -> &StateDir {
                 &self.state
             }
@@ -90,7 +90,8 @@ impl StateDir {
     /// Takes `run.lock`: the right to write the hourly log, the checkpoint, the port list, and the instance.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] at once when another process holds it; or the directory or file cannot be made.
+    /// [`StoreError::Locked`] without waiting if another process holds it; other errors if the directory or the file
+    /// cannot be created.
     pub fn lock_run(&self) -> Result<RunLock, StoreError> {
         RunLock::take(self)
     }
@@ -98,7 +99,7 @@ impl StateDir {
     /// Takes `daily.lock`: the right to write `daily/`.
     ///
     /// # Errors
-    /// As [`StateDir::lock_run`].
+    /// Like [`StateDir::lock_run`].
     pub fn lock_daily(&self) -> Result<DailyLock, StoreError> {
         DailyLock::take(self)
     }
@@ -106,7 +107,7 @@ impl StateDir {
     /// Takes `report.lock`: the right to write `monthly/`, `nodes/`, `reports/`, and `sent.jsonl`.
     ///
     /// # Errors
-    /// As [`StateDir::lock_run`].
+    /// Like [`StateDir::lock_run`].
     pub fn lock_report(&self) -> Result<ReportLock, StoreError> {
         ReportLock::take(self)
     }
@@ -114,7 +115,7 @@ impl StateDir {
     /// Takes `grants.lock`: the right to write `grants.jsonl`.
     ///
     /// # Errors
-    /// As [`StateDir::lock_run`].
+    /// Like [`StateDir::lock_run`].
     pub fn lock_grants(&self) -> Result<GrantsLock, StoreError> {
         GrantsLock::take(self)
     }
@@ -122,7 +123,7 @@ impl StateDir {
     /// Takes `notices.lock`: the right to write `notices.jsonl`, and to send notices.
     ///
     /// # Errors
-    /// As [`StateDir::lock_run`].
+    /// Like [`StateDir::lock_run`].
     pub fn lock_notices(&self) -> Result<NoticesLock, StoreError> {
         NoticesLock::take(self)
     }
@@ -130,13 +131,13 @@ impl StateDir {
     /// Takes `ship/ship.lock`: the right to send to ClickHouse and to write `ship/`.
     ///
     /// # Errors
-    /// As [`StateDir::lock_run`].
+    /// Like [`StateDir::lock_run`].
     pub fn lock_ship(&self) -> Result<ShipLock, StoreError> {
         ShipLock::take(self)
     }
 }
 
-/// Whether `path` is the file that is open.
+/// Whether `path` is the open file `file`.
 fn is_same(file: &File, path: &Path) -> Result<bool, StoreError> {
     let held = file.metadata().map_err(StoreError::io("look at", path))?;
     match fs::symlink_metadata(path) {
@@ -172,7 +173,7 @@ fn take(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// The process that the lock file names. The lock itself is the kernel's.
+/// The process recorded in the lock file. The lock itself is held in the kernel.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().ok()?;
@@ -183,7 +184,7 @@ fn holder(file: &mut File) -> Option<u32> {
 fn write_pid(file: &mut File) -> io::Result<()> {
     file.set_len(0)?;
     match writeln!(file, "{}", std::process::id()) {
-        // The lock holds without it, and a full disk must not keep an agent from counting.
+        // The lock is valid without the process id, and a full disk must not keep an agent from counting.
         Err(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Ok(()),
         other => other,
     }

@@ -1,4 +1,4 @@
-//! `notices.jsonl`: the ledger of notices, synced before and after each is handed over.
+//! `notices.jsonl`: the ledger of notices. It is synced before and after each notice is handed over.
 
 use super::error::StoreError;
 use super::layout::StateDir;
@@ -18,14 +18,14 @@ impl LedgerLine for NoticeLine {
     }
 }
 
-/// The ledger, open for writing.
+/// The ledger, opened for writing.
 #[derive(Debug)]
 pub struct Notices {
     ledger: Ledger,
 }
 
 impl Notices {
-    /// Opens the ledger, and gives what it holds.
+    /// Opens the ledger and returns its content.
     ///
     /// # Errors
     /// When the file cannot be read, cut or synced.
@@ -45,7 +45,7 @@ impl Notices {
     /// Writes one step of one notice, and waits until it is on disk.
     ///
     /// # Errors
-    /// If it cannot be written; then the notice must not be handed over.
+    /// When the step cannot be written. The notice must not be handed over then.
     pub fn append(&mut self, line: &NoticeLine) -> Result<(), StoreError> {
         let mut line = line.clone();
         if let Some(reply) = &mut line.reply

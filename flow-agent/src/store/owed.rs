@@ -1,6 +1,7 @@
-//! Which days have to be rolled up: those whose hourly log may hold more than their seal in `daily/` says.
+//! Finds the days that have to be rolled up, because their hourly log may contain more than their seal in `daily/`
+//! covers.
 //!
-//! Only the seals and the files' times are looked at, so that years of logs cost a fraction of a second.
+//! Only the seals and the modification times of files are read, so that years of logs take a fraction of a second.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -21,19 +22,19 @@ use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::Kind;
 
-/// What is needed of a day's seal. Whether the block behind it is whole is for those who read its figures.
+/// The necessary part of a day's seal. Readers of the day's figures check whether its block is intact.
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct SealedDay {
     kind: Kind,
     day: NaiveDate,
-    /// When the day was rolled up; absent in seals of earlier versions.
+    /// When the day was rolled up. Missing in seals of earlier versions.
     #[serde(default)]
     at: Option<DateTime<Utc>>,
 }
 
-/// The days that must be rolled up again: their hourly log was written to after their seal was made, they were sealed
-/// before they were over, or they have no seal. The day after such a day comes with it, because the last bucket of a day
-/// may reach into the next.
+/// The days that have to be rolled up again: their hourly log was written to after they were sealed, they were sealed
+/// before they were over, or they have no seal. The day after each of these is included if it has a log, because the
+/// last bucket of a day may extend into the next. `zone` decides when a day is over.
 ///
 /// # Errors
 /// When a directory or a file cannot be read.
@@ -46,7 +47,7 @@ pub fn days(state: &StateDir, zone: Tz) -> Result<BTreeSet<NaiveDate>, StoreErro
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(MonthFile::read(&state.daily(Month::of(*date)))?),
         };
-        // A day is compressed once it owes nothing; what is added later makes a new file.
+        // A day is compressed only after its roll-up is complete. Later additions create a new file.
         let Some(written_at) = modified_at(&state.hourly(*date))? else { continue };
         if month.owes(*date, written_at, calendar::day_end(zone, *date)) {
             owed.insert(*date);
@@ -58,7 +59,7 @@ pub fn days(state: &StateDir, zone: Tz) -> Result<BTreeSet<NaiveDate>, StoreErro
     Ok(owed)
 }
 
-/// The seals of a file in `daily/`.
+/// The seals in a file of `daily/`.
 #[derive(Debug, Default)]
 struct MonthFile {
     modified_at: Option<DateTime<Utc>>,
@@ -66,7 +67,7 @@ struct MonthFile {
 }
 
 impl MonthFile {
-    /// There need not be such a file.
+    /// Reads the file, which need not exist.
     fn read(path: &Path) -> Result<Self, StoreError> {
         let file = match open_to_read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -80,7 +81,7 @@ impl MonthFile {
             if read.map_err(StoreError::io("read", path))? == 0 {
                 return Ok(month);
             }
-            // A quick look first: nearly all lines are those of ports.
+            // This cheap test skips nearly all lines, which are those of ports.
             if !line.starts_with(br#"{"v":1,"kind":"day""#)
                 && let Ok(seal) = serde_json::from_slice::<SealedDay>(&line)
                 && seal.kind == Kind::Seal
@@ -94,14 +95,14 @@ impl MonthFile {
     fn owes(&self, day: NaiveDate, written_at: DateTime<Utc>, day_end: DateTime<Utc>) -> bool {
         let Some(seal) = self.seals.get(&day) else { return true };
         match seal.at {
-            // A seal has whole seconds.
+            // The times in seals are whole seconds.
             Some(at) => at < day_end || at.timestamp() < written_at.timestamp(),
             None => self.modified_at.is_none_or(|modified_at| modified_at < written_at.max(day_end)),
         }
     }
 }
 
-/// When the file was last written to; `None` when there is none.
+/// When the file was last written to; `None` if there is none.
 fn modified_at(path: &Path) -> Result<Option<DateTime<Utc>>, StoreError> {
     match fs::metadata(path).and_then(|metadata| metadata.modified()) {
         Ok(modified_at) => Ok(Some(modified_at.into())),

@@ -17,7 +17,7 @@ use crate::ledger::record::stamp;
 /// Ports and their owners; `None` if the owner is unknown.
 pub type RecordedOwners = BTreeMap<u16, Option<String>>;
 
-/// The line of `ports.json`.
+/// The single line of `ports.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortList {
     pub v: u32,
@@ -29,15 +29,15 @@ pub struct PortList {
     /// The content of each port file when it was last valid.
     #[serde(default)]
     pub files: BTreeMap<PathBuf, RecordedOwners>,
-    /// The limits that the port files stated of their owners, where these hold.
+    /// The limits that the port files stated for the owners, where these apply.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stated: StatedLimits,
 }
 
-/// Replaces the former list by `list`, durably.
+/// Durably replaces the former list with `list`.
 ///
 /// # Errors
-/// When the file cannot be replaced; the former one may still be there.
+/// When the file cannot be replaced. The former one may still be there.
 pub fn write(lock: &RunLock, list: &PortList) -> Result<(), StoreError> {
     let state = lock.state();
     document::write(state.disk(), &state.ports(), list)
@@ -46,7 +46,7 @@ pub fn write(lock: &RunLock, list: &PortList) -> Result<(), StoreError> {
 /// The last good list; `None` if there is none.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] if it cannot be trusted; the caller reports that and continues without it;
+/// [`StoreError::Damaged`] if it cannot be trusted: the caller should report that and continue without it.
 /// [`StoreError::Io`].
 pub fn read(state: &StateDir) -> Result<Option<PortList>, StoreError> {
     document::read(&state.ports())

@@ -20,7 +20,7 @@ const REPORT: &str = "report.json";
 /// Writes `report.json`.
 ///
 /// # Errors
-/// If it cannot be replaced; the former one may still be there.
+/// When it cannot be replaced. The former one may still be there.
 pub fn write_report(lock: &ReportLock, report: &MonthlyReport) -> Result<(), StoreError> {
     let state = lock.state();
     let dir = state.reports(report.month);
@@ -39,7 +39,8 @@ fn write_json(disk: &dyn Disk, path: &Path, report: &MonthlyReport) -> io::Resul
 /// The last report written for `month`; `None` if there is none.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] if it cannot be read any more, so that what was published about the month is unknown.
+/// [`StoreError::Damaged`] if it cannot be understood any more, so that it is unknown what was published about the
+/// month; [`StoreError::Io`].
 pub fn read_report(state: &StateDir, month: Month) -> Result<Option<MonthlyReport>, StoreError> {
     let path = state.reports(month).join(REPORT);
     let file = match open_to_read(&path) {
@@ -59,7 +60,7 @@ pub fn read_report(state: &StateDir, month: Month) -> Result<Option<MonthlyRepor
 /// The months that have a report.
 ///
 /// # Errors
-/// If the directory cannot be read; a missing directory is not an error.
+/// When the directory cannot be read. It is not an error if there is none.
 pub fn months(state: &StateDir) -> Result<BTreeSet<Month>, StoreError> {
     let dir = state.root().join("reports");
     let entries = match fs::read_dir(&dir) {
@@ -87,10 +88,10 @@ pub fn write_file(lock: &ReportLock, month: Month, name: &str, bytes: &[u8]) -> 
     replace(state.disk(), &path, bytes).map_err(StoreError::io("replace", &path))
 }
 
-/// Removes the letters that are not among `names`, which are left over when users move up or down the list.
+/// Removes the letters that are not among `names`. They are left over when users move up or down the list.
 ///
 /// # Errors
-/// When the directory cannot be read, or a letter not removed.
+/// When the directory cannot be read, or a letter cannot be removed.
 pub fn remove_other_letters(lock: &ReportLock, month: Month, names: &BTreeSet<String>) -> Result<(), StoreError> {
     let state = lock.state();
     let dir = state.reports(month);

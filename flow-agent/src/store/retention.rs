@@ -1,5 +1,5 @@
-//! What becomes of the old days of the hourly log: they are compressed when they are over, and deleted when they are older
-//! than the configuration wants them kept. The daily logs that were made of them stay.
+//! What is done with old days of the hourly log: they are compressed some time after they are over, and deleted when
+//! they are older than the configured age. The daily logs made from them are kept.
 
 use std::fmt;
 use std::fs;
@@ -18,8 +18,8 @@ use super::lock::DailyLock;
 use super::owed;
 use crate::guarded;
 
-/// So many of the newest dates stay as they are, whatever their age: the agent starts from the newest files, and appends
-/// to them.
+/// How many of the newest dates are left as they are, whatever their age, because the agent starts from the newest
+/// files and appends to them.
 const NEWEST_KEPT: usize = 3;
 
 /// An age in calendar units.
@@ -30,8 +30,8 @@ pub enum Age {
 }
 
 impl Age {
-    /// Reads `7 days`, `13 months` or `2 years`, at least one of them; the singular is as good, and `d`, `w`, `y` are
-    /// short for days, weeks and years.
+    /// Parses `7 days`, `13 months` or `2 years`. The number is at least 1. The singular is accepted too, and `d`, `w`
+    /// and `y` stand for days, weeks and years.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
@@ -45,7 +45,7 @@ impl Age {
         })
     }
 
-    /// The first date that is not older than this on the day `today`.
+    /// The first date that is not older than this age on the day `today`.
     fn reaches_back_to(self, today: NaiveDate) -> NaiveDate {
         let first = match self {
             Self::Days(days) => today.checked_sub_days(Days::new(days.into())),
@@ -58,9 +58,9 @@ impl Age {
 /// The settings in `[retention]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionConfig {
-    /// Days of the hourly log older than this are compressed; `None`: none are.
+    /// Days of the hourly log older than this are compressed. With `None`, none are.
     pub compress_after: Option<Age>,
-    /// Days of the hourly log older than this are deleted; `None`: none are.
+    /// Days of the hourly log older than this are deleted. With `None`, none are.
     pub hours: Option<Age>,
 }
 
@@ -70,12 +70,12 @@ impl Default for RetentionConfig {
     }
 }
 
-/// What is to be done with one day of the hourly log.
+/// What to do with one day of the hourly log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetentionStep {
     pub date: NaiveDate,
     pub action: RetentionAction,
-    /// The size of the day's files now.
+    /// The present size of the day's files in bytes.
     pub bytes: u64,
 }
 
@@ -94,9 +94,9 @@ impl fmt::Display for RetentionAction {
     }
 }
 
-/// What `config` wants done on the day `today`, in the order of the dates. A day is left alone unless it is over, its
-/// daily log is complete, and it is not one of the newest. From `unsent_from` on, days are not deleted, because their
-/// hours are still to be sent somewhere.
+/// The steps that `config` requires on the day `today`, by date. A day is left alone unless it is over, its daily log
+/// is complete, and it is not one of the newest. Days from `unsent_from` on are not deleted, because their hours have
+/// not all been sent to ClickHouse yet.
 ///
 /// # Errors
 /// When a directory or a file cannot be read.
@@ -117,23 +117,24 @@ pub fn plan(
         return Ok(Vec::new());
     }
     let owed = owed::days(state, zone)?;
-    // A day takes part in the roll-up of the next one, into which its last bucket may reach.
+    // A day also contributes to the roll-up of the next one, into which its last bucket may extend.
     let is_owed = |date: &NaiveDate| owed.contains(date) || date.succ_opt().is_some_and(|next| owed.contains(&next));
     let action = |date| if date < delete_before { RetentionAction::Delete } else { RetentionAction::Compress };
     let step = |date| RetentionStep { date, action: action(date), bytes: size(state, date) };
     Ok(dates.into_iter().filter(|date| !is_owed(date)).map(step).collect())
 }
 
-/// The size of a day's files.
+/// The size of a day's files in bytes.
 fn size(state: &StateDir, date: NaiveDate) -> u64 {
     hours::files(state, date).iter().filter_map(|path| fs::metadata(path).ok()).map(|metadata| metadata.len()).sum()
 }
 
-/// Does one step of the plan. Returns the size of the day's files afterwards. No more than one process may do so, and none
-/// that appends to these days may run beside it, which the lock and [`plan`] see to.
+/// Carries out one step of the plan. Returns the size of the day's files afterwards. Only one process may do this at a
+/// time, which the lock ensures. Nobody may append to the day meanwhile: [`plan`] leaves out the newest days, to which
+/// the agent appends, and an import cannot run at the same time as an agent.
 ///
 /// # Errors
-/// When a file cannot be read, written or removed. What the day holds can be read as before.
+/// When a file cannot be read, written or removed. The content of the day can still be read as before.
 pub fn carry_out(lock: &DailyLock, step: RetentionStep) -> Result<u64, StoreError> {
     let state = lock.state();
     match step.action {
@@ -147,8 +148,8 @@ pub fn carry_out(lock: &DailyLock, step: RetentionStep) -> Result<u64, StoreErro
     Ok(size(state, step.date))
 }
 
-/// Replaces the file of a date by a compressed one with the same content. A compressed file that is there already, because
-/// lines were added to the day after it had been compressed, goes into the new one first.
+/// Replaces the file of a date with a compressed one that has the same content. If there is a compressed file already,
+/// because lines were added to the day after it had been compressed, the new file starts with its content.
 fn compress(state: &StateDir, date: NaiveDate) -> Result<(), StoreError> {
     let (plain, packed) = (state.hourly(date), state.hourly_compressed(date));
     let content = || -> io::Result<Box<dyn Read>> {
@@ -160,7 +161,7 @@ fn compress(state: &StateDir, date: NaiveDate) -> Result<(), StoreError> {
         })
     };
     let length = fs::metadata(&plain).map_err(StoreError::io("look at", &plain))?.len();
-    // A new file beside the old one, which stays until the new one was read back.
+    // The new file is written beside the old one, which stays until the new one has been read back.
     let fresh = packed.with_extension("zst-new.zst");
     let source = content().map_err(StoreError::io("read", &plain))?;
     let outcome = compressed::write(state.disk(), &fresh, source).and_then(|_| {
@@ -168,13 +169,13 @@ fn compress(state: &StateDir, date: NaiveDate) -> Result<(), StoreError> {
         is_same.then_some(()).ok_or_else(|| io::Error::other("what was written reads back differently"))
     });
     if let Err(source) = outcome {
-        // Nothing reads a file of this name; the next attempt replaces it.
+        // Nothing reads a file with this name, and the next attempt replaces it.
         let _ = state.disk().remove(&fresh);
         return Err(StoreError::io("compress", &plain)(source));
     }
     state.disk().rename(&fresh, &packed).map_err(StoreError::io("rename", &fresh))?;
     sync_dir(state)?;
-    // Somebody may have added to the day since it was read. Then both files stay, and the next attempt joins them.
+    // If somebody has added to the day since it was read, both files are kept and the next attempt merges them.
     if fs::metadata(&plain).map_err(StoreError::io("look at", &plain))?.len() != length {
         return Ok(());
     }

@@ -19,7 +19,7 @@ const MAX_LINE_BYTES: usize = 64 << 10;
 /// so that lines stay below the limit of the reader.
 const MOST_REPLY_CHARS: usize = 4 << 10;
 
-/// The ledger, open for writing.
+/// The ledger, opened for writing.
 #[derive(Debug)]
 pub struct Sent {
     state: StateDir,
@@ -29,15 +29,16 @@ pub struct Sent {
 /// The content of the ledger.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// In the order of the file; the last line about a letter applies.
+    /// The lines in file order. The last line about a letter applies.
     pub lines: Vec<MailLine>,
-    /// Lines that cannot be read any more. Which letters they are about is unknown, so none may be sent again unasked.
+    /// Lines that can no longer be read. It is unknown which letters they are about, so no letter may be sent again
+    /// without asking.
     pub damages: Vec<Damage>,
 }
 
 impl Sent {
-    /// Opens the ledger. An unfinished last line is copied aside and cut off: either its letter was not handed over, or
-    /// its `sending` line is still there without an outcome.
+    /// Opens the ledger. An unfinished last line is copied to a separate file and then cut off: either its letter was
+    /// not handed over, or its `sending` line is still there without an outcome.
     ///
     /// # Errors
     /// When the file cannot be read, cut or synced.
@@ -69,7 +70,7 @@ impl Sent {
     /// Writes one step of one letter, and waits until it is on disk.
     ///
     /// # Errors
-    /// If it cannot be written; then the letter must not be handed over. Appending the same line may be tried again.
+    /// When the step cannot be written. The letter must not be handed over then. The same line may be tried again.
     pub fn append(&mut self, line: &MailLine) -> Result<(), StoreError> {
         let mut line = line.clone();
         if let Some(reply) = &mut line.reply

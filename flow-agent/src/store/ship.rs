@@ -1,6 +1,6 @@
-//! `ship/ship.json`: up to where the hourly log has been acknowledged by ClickHouse.
+//! `ship/ship.json`: how much of the hourly log ClickHouse has acknowledged.
 //!
-//! The directory is one of its own, because the process that sends may not write anything else.
+//! It has a directory of its own, because the process that sends may not write anything else.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,23 +34,23 @@ pub struct ShipState {
     /// The end of the newest bucket that was acknowledged.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
     pub newest: Option<DateTime<FixedOffset>>,
-    /// Each day of the hourly log.
+    /// The state of each day of the hourly log.
     #[serde(default)]
     pub files: BTreeMap<NaiveDate, ShippedFile>,
 }
 
-/// How much of one day of the hourly log was acknowledged.
+/// How much of one day of the hourly log has been acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShippedFile {
-    /// How many buckets, from the beginning on.
+    /// The number of acknowledged buckets, counted from the beginning.
     pub buckets: u64,
-    /// The SHA-256 of the digest of the buckets before, and of the seal of the last of these buckets. It shows whether a
-    /// bucket that was acknowledged has changed since.
+    /// A chained digest: the SHA-256 of the digest of all earlier buckets and of the seal of the last acknowledged one.
+    /// It shows whether an acknowledged bucket has changed since.
     pub digest: String,
     /// The revision under which the buckets of this day are sent.
     pub rev: u64,
-    /// The files of the day when all of its buckets had been acknowledged: they are not read again while they stay the same.
-    /// Empty while buckets are left.
+    /// The versions of the day's files at the time when all of its buckets had been acknowledged. While they stay the
+    /// same, the files are not read again. Empty as long as buckets are left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub complete: Vec<FileVersion>,
 }
@@ -61,12 +61,12 @@ impl Default for ShippedFile {
     }
 }
 
-/// The metadata by which a change of a file is noticed without reading it.
+/// The metadata by which a change of a file is detected without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileVersion {
     pub bytes: u64,
     pub inode: u64,
-    /// Time of the last change, in nanoseconds since 1970.
+    /// The time of the last modification, in nanoseconds since 1970.
     pub modified_ns: i64,
 }
 
@@ -84,19 +84,19 @@ pub fn read(state: &StateDir) -> Result<ShipState, StoreError> {
     Ok(document::read(&state.ship())?.unwrap_or_default())
 }
 
-/// Replaces the stored state durably.
+/// Durably replaces the stored state.
 ///
 /// # Errors
-/// When the file cannot be replaced; the former one may still be there.
+/// When the file cannot be replaced. The former one may still be there.
 pub fn write(lock: &ShipLock, shipped: &ShipState) -> Result<(), StoreError> {
     let state = lock.state();
     document::write(state.disk(), &state.ship(), shipped)
 }
 
-/// The metadata of the files of a day of the hourly log, in the order in which they are read; none if there are none.
+/// The versions of a day's files in the hourly log, in the order in which the files are read. Empty if there are none.
 ///
 /// # Errors
-/// When a file cannot be looked at.
+/// When a file cannot be examined.
 pub fn versions(state: &StateDir, date: NaiveDate) -> Result<Vec<FileVersion>, StoreError> {
     let mut versions = Vec::new();
     for path in hours::files(state, date) {

@@ -1,5 +1,5 @@
-//! The derived files in `daily/`, `monthly/` and `nodes/NAME/daily/`. A block replaces the one of the same day or
-//! month, the other blocks are kept byte for byte, and the whole file is replaced at once.
+//! The derived files in `daily/`, `monthly/` and `nodes/NAME/daily/`. A new block replaces the block of the same day or
+//! month, all other blocks are kept byte for byte, and the file is replaced atomically.
 
 mod days;
 mod months;
@@ -77,10 +77,10 @@ impl<K: Keyed> Table<K> {
         self.pieces.get(&key).map(|piece| &piece.seal)
     }
 
-    /// Puts an encoded block in. The same bytes again are no change, and `false`.
+    /// Inserts an encoded block. Returns `false` without a change if the file has the same bytes already.
     ///
     /// # Errors
-    /// As [`Table::set_new`], and when the file cannot be read.
+    /// Like [`Table::set_new`]; also when the file cannot be read.
     fn put(&mut self, text: String, seal: K::Seal) -> Result<bool, StoreError> {
         let same = self.same(K::key(&seal), &mut text.as_bytes())?;
         if !same {
@@ -89,10 +89,10 @@ impl<K: Keyed> Table<K> {
         Ok(!same)
     }
 
-    /// Puts an encoded block in, in the place of whatever is there.
+    /// Inserts an encoded block, and replaces the one with the same key.
     ///
     /// # Errors
-    /// [`StoreError::TooLarge`] when no reader would take it.
+    /// [`StoreError::TooLarge`] if readers would refuse the block.
     fn set_new(&mut self, text: String, seal: K::Seal) -> Result<(), StoreError> {
         block::check_size::<K>(&text).map_err(|source| StoreError::TooLarge { path: self.path.clone(), source })?;
         self.set(seal, Source::New(text));
@@ -109,14 +109,15 @@ impl<K: Keyed> Table<K> {
         self.changed = true;
     }
 
-    /// Whether the existing file has exactly these bytes for a block.
+    /// Whether the existing file has exactly these bytes for the block with this key.
     fn same(&self, key: K::Key, new: &mut dyn Read) -> Result<bool, StoreError> {
         let Some(Piece { source: Source::Old(old), .. }) = self.pieces.get(&key) else { return Ok(false) };
         let compare = || disk::same_bytes(part(&self.path, old)?, new);
         compare().map_err(StoreError::io("read", &self.path))
     }
 
-    /// Replaces the file if anything changed. Damaged parts are copied aside first; they are returned in either case.
+    /// Replaces the file if anything changed; damaged parts are copied to separate files first. Returns the damage in
+    /// either case.
     fn commit(self, disk: &dyn Disk) -> Result<Vec<Damage>, StoreError> {
         if self.changed {
             for (bytes, _) in &self.damaged {

@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::crash_disk::{CrashDisk, Fault};
 use crate::testing::fixtures;
 
-/// A file of `one\n`, and what appends to it.
+/// A file that contains `one\n`, and its appender.
 fn begun() -> (tempfile::TempDir, CrashDisk, Appender) {
     let dir = fixtures::dir();
     let path = dir.path().join("log");
@@ -13,8 +13,8 @@ fn begun() -> (tempfile::TempDir, CrashDisk, Appender) {
     (dir, disk, Appender::new(path, 4))
 }
 
-// The operations of an append: 0 open, 1 write, 2 sync, 3 sync the directory (once), or where one of them fails, what
-// mends it.
+// The operations of an append are 0 open, 1 write, 2 sync, and once 3 sync the directory. If one of them fails, the
+// operations of the repair follow.
 
 #[test]
 fn a_write_that_fails_leaves_no_trace() {
@@ -45,7 +45,7 @@ fn a_cut_that_fails_as_well_is_made_up_for_by_the_next_piece() {
 
 #[test]
 fn what_was_not_synced_is_not_shown_to_a_reader() {
-    // The sync fails, the cut works, and there is no space for a new file.
+    // The sync fails, the truncation works, and there is no space for a new file.
     let (_dir, disk, mut appender) = begun();
     disk.plan(2, Fault::Io);
     disk.plan_also(1, Fault::Full);

@@ -35,7 +35,7 @@ fn after_any_fault_there_is_the_old_checkpoint_or_the_new_one() {
             assert_eq!(found, checkpoint(found.seq), "{after:?}");
         },
     );
-    // Make aside, write, sync, rename, sync the directory.
+    // The operations: create the new file, write, sync, rename, sync the directory.
     assert_eq!(operations, 5);
 }
 
@@ -57,7 +57,7 @@ fn a_checkpoint_cut_at_any_length_is_noticed_and_none_is_none() {
     assert_eq!(read(&state).unwrap(), None);
     write(&state.lock_run().unwrap(), &checkpoint(1)).unwrap();
     let bytes = fs::read(state.checkpoint()).unwrap();
-    // The last byte is the newline: without it the line is still whole.
+    // The last byte is the newline, and without it the line is still complete.
     for length in 0..bytes.len() - 1 {
         fs::write(state.checkpoint(), &bytes[..length]).unwrap();
         assert!(matches!(read(&state), Err(StoreError::Damaged { .. })), "cut at {length}");
@@ -84,7 +84,7 @@ fn a_fifo_or_symlink_in_its_place_is_refused_without_waiting() {
     fs::remove_file(&fifo).unwrap();
     std::os::unix::fs::symlink("/dev/zero", &fifo).unwrap();
     read(&state).unwrap_err();
-    // A replacement takes the place of the link and leaves its target alone.
+    // A replacement replaces the link itself and leaves its target alone.
     write(&state.lock_run().unwrap(), &checkpoint(3)).unwrap();
     assert!(fs::symlink_metadata(&fifo).unwrap().is_file());
 }

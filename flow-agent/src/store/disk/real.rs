@@ -1,4 +1,4 @@
-//! The disk itself, by way of std.
+//! The real disk, accessed through std.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -12,14 +12,14 @@ use crate::guarded;
 const DIR_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
 
-/// The real one.
+/// The disk of the operating system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
 impl Disk for RealDisk {
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         fs::DirBuilder::new().mode(DIR_MODE).create(path)?;
-        // Whatever the umask was: the group reads `daily`.
+        // This overrides the umask, because the group reads `daily`.
         fs::set_permissions(path, Permissions::from_mode(DIR_MODE))
     }
 

@@ -26,7 +26,7 @@ fn after_any_fault_former_grants_are_there_and_what_was_acknowledged_too() {
         |state| append(&state.lock_grants().unwrap(), &grant(50)).unwrap(),
         |state, _| append(&state.lock_grants()?, &grant(70)),
         |after| {
-            // A later grant works, whatever happened to the one before.
+            // A later grant succeeds, whatever happened to the one before.
             append(&after.state.lock_grants().unwrap(), &grant(3)).unwrap();
             let content = read(&after.state).unwrap();
             let bytes: Vec<i64> = content.lines.iter().map(|line| line.bytes).collect();

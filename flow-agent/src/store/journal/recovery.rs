@@ -1,4 +1,4 @@
-//! What the hourly log says at a start: the last readings that were sealed, and what is wrong with its end.
+//! What a start learns from the hourly log: the last sealed readings, and the state of the log's end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,41 +15,41 @@ use crate::store::error::StoreError;
 use crate::store::layout::StateDir;
 use crate::store::{checkpoint, hours};
 
-/// So many of the newest files are read whole at a start, so that an epoch that ended shortly before is known.
+/// How many of the newest files a start reads completely, so that it knows epochs that ended shortly before.
 const FILES_READ: usize = 2;
 
-/// What a start goes on from.
+/// The state from which a start continues.
 #[derive(Debug)]
 pub struct Recovery {
-    /// The last sealed bucket of each epoch, of those in the newest files. Counters of any other epoch are not ours.
+    /// The last sealed bucket of each epoch in the newest files. Counters with any other epoch are not ours.
     pub epochs: BTreeMap<String, HourBlock>,
-    /// The epoch of the seal with the highest `seq`; `None` before the first.
+    /// The epoch of the seal with the highest `seq`; `None` before the first seal.
     pub last_epoch: Option<String>,
-    /// What the next bucket will be numbered.
+    /// The number of the next bucket.
     pub next_seq: u64,
-    /// The newest checkpoint that can be trusted.
+    /// The newest checkpoint, if it can be trusted.
     pub checkpoint: Option<Checkpoint>,
-    /// What does not count in the files that were read, those parts included that were cut.
+    /// What is ignored in the files that were read, including parts that were cut off.
     pub damages: Vec<Damage>,
-    /// Where unfinished ends of files were copied to before they were cut.
+    /// The copies that were made of unfinished tails before these were cut off.
     pub kept: Vec<PathBuf>,
-    /// The files say that this directory, or a part of it, is older than what was counted.
+    /// Set if the files show that this directory, or part of it, is older than what was counted.
     pub overlap: Option<DoubleCountRisk>,
 }
 
 impl Recovery {
-    /// The bucket of the seal with the highest `seq`; `None` before the first.
+    /// The bucket of the seal with the highest `seq`; `None` before the first seal.
     pub fn last(&self) -> Option<&HourBlock> {
         self.epochs.get(self.last_epoch.as_ref()?)
     }
 }
 
-/// Why it is feared that bytes would be counted twice: an old state directory, or a part of one, was put back.
+/// Why bytes might be counted twice: an old state directory, or part of one, was restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DoubleCountRisk {
-    /// The checkpoint follows a seal that the log does not have (any more).
+    /// The checkpoint was written after a seal that the log does not have (any more).
     Behind { checkpoint: u64, log: u64 },
-    /// Two buckets of different figures have the same number: two histories of this directory were mixed.
+    /// Two different buckets have the same number, so two histories of this directory were mixed.
     Twice { seq: u64, one: PathBuf, other: PathBuf },
 }
 
@@ -72,31 +72,32 @@ impl fmt::Display for DoubleCountRisk {
     }
 }
 
-/// The end of a file that is to be cut.
+/// A part of a file, to be cut off or copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
     pub path: PathBuf,
     pub bytes: Range<u64>,
 }
 
-/// What is to be done before the log is appended to.
+/// The repairs that are necessary before anything is appended to the log.
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
     pub cuts: Vec<Cut>,
-    /// Damage in the middle of a file, which stays there.
+    /// Damage in the middle of a file, which is copied but stays in place.
     pub damaged: Vec<Cut>,
-    /// The file with the last seal, and its length after the cuts.
+    /// The file with the last seal, and its length after it was cut.
     pub newest: Option<(PathBuf, u64)>,
 }
 
-/// Reads as much of the log as a start needs. Changes nothing.
+/// Reads as much of the log as a start needs, without changing anything.
 ///
 /// # Errors
 /// When a file cannot be read.
 pub(super) fn recover(state: &StateDir) -> Result<(Recovery, Repairs), StoreError> {
     let claims = claims(state)?;
     let scans = newest_files(&claims)?;
-    // While there are files that can be appended to, the newest seal is in one of them: only older days are compressed.
+    // If there are files that can be appended to, the newest seal is in one of them, because only older days are
+    // compressed.
     let compressed = if scans.iter().any(|scan| scan.seq.is_some()) { Vec::new() } else { compressed_files(state)? };
     let read = || scans.iter().chain(&compressed);
     let mut damages: Vec<Damage> = read().flat_map(|scan| &scan.damages).map(|(_, what)| what.clone()).collect();
@@ -107,7 +108,7 @@ pub(super) fn recover(state: &StateDir) -> Result<(Recovery, Repairs), StoreErro
     });
     let repairs = repairs(&scans);
     let log = read().filter_map(|scan| scan.seq).max().unwrap_or(0);
-    // A last bucket whose seal rotted was once there, and the checkpoint may follow it.
+    // If the last bucket is cut because its seal is damaged, the checkpoint may have been written after that bucket.
     let lost = u64::from(repairs.cuts.iter().any(|cut| !cut.bytes.is_empty()));
     let behind = checkpoint.as_ref().map(|checkpoint| checkpoint.seq).filter(|seq| *seq > log + lost);
     let overlap = match behind {
@@ -124,7 +125,7 @@ struct Claim {
     tail: Tail,
 }
 
-/// What the last line of each file claims, by date. Compressed files are not looked at.
+/// What the last line of each file claims, by date. Compressed files are skipped.
 fn claims(state: &StateDir) -> Result<Vec<Claim>, StoreError> {
     let mut claims = Vec::new();
     for path in hours::dates(state)?.into_iter().map(|date| state.hourly(date)) {
@@ -137,18 +138,19 @@ fn claims(state: &StateDir) -> Result<Vec<Claim>, StoreError> {
     Ok(claims)
 }
 
-/// The newest compressed files. They are never cut or appended to.
+/// The newest compressed files, which are never cut or appended to.
 fn compressed_files(state: &StateDir) -> Result<Vec<Scan>, StoreError> {
     let newest = hours::dates(state)?.into_iter().rev();
     let scans = newest.filter_map(|date| scan(&state.hourly_compressed(date)).transpose());
     scans.take(FILES_READ).collect()
 }
 
-/// Reads the files whose end is doubtful, the newest ones, and more while an older one claims more than was verified.
+/// Reads files with a doubtful end, then the newest ones, and more as long as an older one claims more than was
+/// verified.
 fn newest_files(claims: &[Claim]) -> Result<Vec<Scan>, StoreError> {
     let mut order: Vec<&Claim> =
         claims.iter().filter(|claim| !matches!(claim.tail, Tail::Empty | Tail::Imported)).collect();
-    // Doubtful ones first, then the highest number, then the latest date.
+    // Doubtful files come first, then those with the highest number, then those with the latest date.
     order.sort_by_key(|claim| std::cmp::Reverse((claim.tail, &claim.path)));
     let (mut scans, mut sealed): (Vec<Scan>, usize) = (Vec::new(), 0);
     for claim in order {
@@ -164,14 +166,15 @@ fn newest_files(claims: &[Claim]) -> Result<Vec<Scan>, StoreError> {
     Ok(scans)
 }
 
-/// In the file of the last seal everything after it is cut: its bytes are still in the counters. Elsewhere only lines
-/// that never were sealed are: a bucket that others followed is lost, and stays where a reader sees that it is.
+/// In the file with the last seal everything after it is cut off, because those bytes are still in the counters. In
+/// other files only lines that were never sealed are cut off. A damaged bucket that is followed by others is lost, and
+/// stays where a reader sees the damage.
 fn repairs(scans: &[Scan]) -> Repairs {
     let mut repairs = Repairs::default();
     let last = scans.iter().filter(|scan| scan.seq.is_some()).max_by_key(|scan| scan.seq);
     for scan in scans {
         let is_last = last.is_some_and(|last| last.path == scan.path);
-        // A first bucket of a new date that is not whole.
+        // The file is newer than the last seal and contains no complete bucket.
         let follows = scan.whole == 0 && last.is_none_or(|last| last.path < scan.path);
         let end = if is_last || follows { scan.whole } else { scan.unsealed.unwrap_or(scan.length) };
         if end < scan.length {
@@ -186,8 +189,8 @@ fn repairs(scans: &[Scan]) -> Repairs {
     repairs
 }
 
-/// The files whose numbers lie among those of another. Files are in the order of their numbers unless the clock was set
-/// back, and only then it needs to be looked at.
+/// Reads files whose numbers overlap with those of another file. Files are in the order of their numbers unless the
+/// clock was set back, and only then they have to be read.
 fn mixed(claims: &[Claim]) -> Result<Vec<Scan>, StoreError> {
     let last = |claim: &Claim| if let Tail::Seal(seq) = claim.tail { Some(seq) } else { None };
     let numbered: Vec<(&Claim, u64)> = claims.iter().filter_map(|claim| Some((claim, last(claim)?))).collect();
@@ -205,7 +208,7 @@ fn mixed(claims: &[Claim]) -> Result<Vec<Scan>, StoreError> {
     ranges.iter().filter(among).filter_map(|(_, _, path)| scan(path).transpose()).collect()
 }
 
-/// A number that buckets of different figures bear.
+/// Finds a number that was given to two different buckets.
 fn twice<'a>(scans: impl Iterator<Item = &'a Scan>) -> Option<DoubleCountRisk> {
     let mut known: BTreeMap<u64, (&str, &Path)> = BTreeMap::new();
     for scan in scans {
@@ -219,7 +222,7 @@ fn twice<'a>(scans: impl Iterator<Item = &'a Scan>) -> Option<DoubleCountRisk> {
     None
 }
 
-/// The last bucket of each epoch, and the epoch of the last of all.
+/// The last bucket of each epoch, and the epoch of the last bucket of all.
 fn merge(scans: impl Iterator<Item = Scan>) -> (BTreeMap<String, HourBlock>, Option<String>) {
     let mut epochs: BTreeMap<String, HourBlock> = BTreeMap::new();
     for (epoch, block) in scans.flat_map(|scan| scan.epochs) {

@@ -1,4 +1,4 @@
-//! One hourly file, read whole: what in it is sealed, and what is wrong with the rest.
+//! A complete scan of one hourly file: what is sealed in it, and what is wrong with the rest.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,30 +10,30 @@ use crate::store::blocks::{Blocks, Item};
 use crate::store::damage::Damage;
 use crate::store::error::StoreError;
 
-/// What a file holds.
+/// The result of scanning a file.
 #[derive(Debug)]
 pub(super) struct Scan {
     pub path: PathBuf,
-    /// How many bytes there are.
+    /// The length of the file in bytes.
     pub length: u64,
-    /// Where the last whole bucket ends.
+    /// The offset at which the last complete bucket ends.
     pub whole: u64,
-    /// Where the lines begin that wait for a seal at the end of the file, if there are any.
+    /// The offset of the lines at the end of the file that have no seal yet, if there are any.
     pub unsealed: Option<u64>,
     /// The highest `seq`.
     pub seq: Option<u64>,
-    /// The last bucket of each epoch; imported ones are nobody's counters.
+    /// The last bucket of each epoch. Imported buckets are left out, because they do not come from counters.
     pub epochs: BTreeMap<String, HourBlock>,
-    /// What does not count, in the order of the file.
+    /// The ignored parts in file order.
     pub damages: Vec<(Range<u64>, Damage)>,
-    /// Each numbered bucket's `seq` and the sum of its lines, in the order of the file.
+    /// The `seq` and the checksum of each numbered bucket, in file order.
     pub sums: Vec<(u64, String)>,
 }
 
-/// Reads `path`; `None` when there is no such file.
+/// Reads `path`; `None` if there is no such file.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the file cannot be read.
 pub(super) fn scan(path: &Path) -> Result<Option<Scan>, StoreError> {
     let Some(blocks) = Blocks::open(path)? else { return Ok(None) };
     let mut scan = Scan {
@@ -73,7 +73,7 @@ impl Scan {
         if block.seal.quality == Quality::Import {
             return;
         }
-        // Without a `seq` the order of the file holds.
+        // Without a `seq`, the later bucket in the file is the newer one.
         let newer = |before: &HourBlock| block.seal.seq.is_none() || block.seal.seq >= before.seal.seq;
         if self.epochs.get(&block.seal.epoch).is_none_or(newer) {
             self.seq = self.seq.max(block.seal.seq);

@@ -1,4 +1,4 @@
-//! How an hourly file begins and ends, without reading the rest of it.
+//! Reads the beginning and the end of an hourly file without the rest.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -11,19 +11,19 @@ use crate::ledger::block::MAX_LINE_BYTES;
 use crate::ledger::record::{Kind, Quality};
 use crate::ledger::seal::check_holds;
 
-/// What the last line claims; the lines before it are not looked at.
+/// What the last line claims. The lines before it are not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tail {
     Empty,
-    /// The seal of an imported bucket: it has no number.
+    /// The seal of an imported bucket, which has no number.
     Imported,
-    /// A seal, and its number.
+    /// A seal with its number.
     Seal(u64),
-    /// Neither: the end of the file is what a crash left, or has rotted.
+    /// Neither: a crash has left an unfinished end, or the line is damaged.
     Doubtful,
 }
 
-/// Looks at the last line of `path`.
+/// Reads the last line of `path`.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -40,7 +40,7 @@ pub(super) fn last(path: &Path) -> io::Result<Tail> {
     })
 }
 
-/// The `seq` that the first seal of `path` claims, if there is a seal and it has one.
+/// The `seq` that the first seal in `path` claims. `None` if there is no seal or it has none.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -59,7 +59,7 @@ pub(super) fn first_seq(path: &Path) -> io::Result<Option<u64>> {
     }
 }
 
-/// The last line; `None` when it is unfinished, or longer than any of ours.
+/// The last line. `None` if it is unfinished, or longer than any line of ours.
 fn last_line(file: &mut File, length: u64) -> io::Result<Option<Vec<u8>>> {
     for reach in [4 << 10, 64 << 10, MAX_LINE_BYTES as u64] {
         let from = length.saturating_sub(reach);
@@ -87,7 +87,7 @@ struct Claim {
     quality: Option<Quality>,
 }
 
-/// What a seal says whose own sum holds, if it has one.
+/// The claims of a seal, unless it has a checksum and that is wrong. `None` if the line is not a seal.
 fn claim(line: &[u8]) -> Option<Claim> {
     let text = std::str::from_utf8(line).ok().filter(|text| check_holds(text) != Some(false))?;
     serde_json::from_str(text).ok().filter(|claim: &Claim| claim.kind == Kind::Seal)

@@ -1,4 +1,4 @@
-//! The hourly log under faults, cuts, flipped bits, and other hands.
+//! The hourly log under faults, cuts, flipped bits, and changes by other programs.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 mod history;
@@ -32,7 +32,7 @@ impl Log {
         Self { state: StateDir::new(dir.path()), _dir: dir }
     }
 
-    /// Two buckets of 100 and 200 bytes a port on one day.
+    /// A log with two buckets on one day, of 100 and 200 bytes per port.
     fn of_two() -> Self {
         let log = Self::new();
         two(&log.state);
@@ -54,7 +54,7 @@ fn two(state: &StateDir) {
     journal.append(&mut bucket(TWO, "a", 100, 300)).unwrap();
 }
 
-/// The `seq` and the bytes of port 443 of every bucket that a reader accepts, and what it does not.
+/// The `seq` and the bytes of port 443 of every bucket that a reader accepts, and the damage that it finds.
 fn read(state: &StateDir) -> (Vec<(u64, u64)>, Vec<String>) {
     let (mut buckets, mut damages) = (Vec::new(), Vec::new());
     for hour in Hours::read(state, NaiveDate::MIN..=NaiveDate::MAX).unwrap() {
@@ -70,7 +70,7 @@ fn last_total(recovery: &Recovery) -> u64 {
     recovery.last().map_or(0, total_of)
 }
 
-/// Goes on as an agent does whose counters stand at `total`, and expects that no byte is lost, and none is there twice.
+/// Continues like an agent whose counters are at `total`, and asserts that no byte is lost or counted twice.
 fn goes_on(state: &StateDir, start: &str, total: u64, context: &str) {
     let (mut journal, recovery) = open(state).unwrap_or_else(|error| panic!("{context}: {error}"));
     assert_eq!(recovery.overlap, None, "{context}");
@@ -110,8 +110,9 @@ fn a_number_is_given_once() {
 
 #[test]
 fn any_fault_at_any_operation_of_an_append_loses_no_byte_and_counts_none_twice() {
-    // To open is: open, sync, sync the directory. To append: open, write, sync; to a new file: find that there is none,
-    // make it, write, sync, sync the directory.
+    // Opening the log takes 3 operations: open, sync, sync the directory. Appending to an existing file takes 3: open,
+    // write, sync. Appending to a new file takes 5: find that it does not exist, create, write, sync, sync the
+    // directory.
     for (start, date, expected) in [(TWO, "the same file", 3 + 3), (NEXT_DAY, "a new file", 3 + 5)] {
         let operations = at_every_operation(
             |state| open(state).unwrap().0.append(&mut bucket(ONE, "a", 0, 100)).unwrap(),
@@ -162,7 +163,7 @@ fn a_bucket_that_failed_is_there_once_when_it_was_tried_again() {
                 Ok(())
             },
             |after| {
-                // Only a process that dies does not get it done.
+                // Only a process that dies does not succeed.
                 assert!(after.outcome.is_ok() || after.fault == Fault::Die, "{after:?}");
                 if after.outcome.is_ok() {
                     assert_eq!(read(&after.state).0, [(1, 100), (2, 200)], "{after:?}");
@@ -175,7 +176,7 @@ fn a_bucket_that_failed_is_there_once_when_it_was_tried_again() {
 
 #[test]
 fn two_faults_in_one_bucket_are_survived_too() {
-    // The second one strikes the mending of the first.
+    // The second fault strikes while the first is being repaired.
     for (first, second) in [(Fault::Io, Fault::Io), (Fault::Io, Fault::Full), (Fault::Full, Fault::Io)] {
         for (at, then) in (0..14).flat_map(|at| (0..8).map(move |then| (at, then))) {
             for cut in [None].into_iter().chain(POWER_CUTS.map(Some)) {
@@ -207,14 +208,15 @@ fn two_faults_in_one_bucket_are_survived_too() {
 
 #[test]
 fn what_a_start_went_on_from_survives_a_power_cut_after_it() {
-    // The first process dies between write and sync; the second one reads the bucket, and must not trust it unsynced.
+    // The first process dies between write and sync. The second one reads the bucket, and must not rely on it until it
+    // is synced.
     for cut in POWER_CUTS {
         let log = Log::new();
         open(&log.state).unwrap().0.append(&mut bucket(ONE, "a", 0, 100)).unwrap();
         let disk = CrashDisk::new(log.state.root());
         let state = StateDir::on(log.state.root(), Arc::new(disk.clone()));
         let (mut journal, _) = open(&state).unwrap();
-        // Open, write, sync.
+        // The operations are open, write, sync.
         disk.plan(2, Fault::Die);
         journal.append(&mut bucket(TWO, "a", 100, 300)).unwrap_err();
         assert_eq!(read(&log.state).0.len(), 2, "the bucket is written");
@@ -257,7 +259,7 @@ fn the_last_two_buckets_cut_at_every_length_keep_every_complete_bucket() {
     }
 }
 
-/// Flips every bit of the bytes in `lines` of the log of two; a bucket is accepted as it was written, or not at all.
+/// Flips every bit of `lines` in the log of two buckets. A bucket must be accepted as it was written, or not at all.
 fn flip_every_bit(lines: std::ops::Range<usize>, untouched: (u64, u64)) {
     let log = Log::of_two();
     let path = log.path("2026-10-05");
@@ -275,7 +277,7 @@ fn flip_every_bit(lines: std::ops::Range<usize>, untouched: (u64, u64)) {
         let already = last_total(&recovery);
         assert_eq!(already, if before.contains(&(2, 200)) { 300 } else { 100 }, "bit {bit}");
         assert_eq!(read(&log.state).0, before, "bit {bit}");
-        // A last bucket that rotted is counted again from the counters; one in the middle is lost, and named.
+        // A damaged last bucket is counted again from the counters. A damaged one in the middle is lost, and reported.
         let logged: u64 = before.iter().map(|(_, bytes)| bytes).sum();
         assert!(logged == already || before.len() == 1 && already == 300, "bit {bit}: {logged} of {already}");
         for entry in fs::read_dir(log.state.hourly_dir()).unwrap() {
@@ -361,7 +363,7 @@ fn an_error_of_the_disk_is_made_up_for_by_a_new_file() {
     let disk = CrashDisk::new(log.state.root());
     let state = StateDir::on(log.state.root(), Arc::new(disk.clone()));
     let (mut journal, _) = open(&state).unwrap();
-    // Open, write, sync.
+    // The operations are open, write, sync.
     disk.plan(2, Fault::Io);
     journal.append(&mut bucket("2026-10-05T21:00:00+08:00", "a", 300, 400)).unwrap();
     assert!(disk.struck());

@@ -21,11 +21,11 @@ fn what_a_killed_agent_had_begun_is_waited_for() {
     let state = StateDir::new(dir.path());
     let agent = state.lock_run().unwrap();
     let heir = agent.file.try_clone().unwrap();
-    // No process has a number beyond PID_MAX_LIMIT of include/linux/threads.h.
+    // Process ids never exceed PID_MAX_LIMIT in include/linux/threads.h.
     fs::write(dir.path().join("run.lock"), "4194305\n").unwrap();
     drop(agent);
     let heir = std::thread::spawn(move || {
-        // As long as a few tries.
+        // Long enough for a few attempts.
         std::thread::sleep(std::time::Duration::from_millis(30));
         drop(heir);
     });
@@ -63,10 +63,10 @@ fn a_directory_that_was_moved_or_replaced_is_noticed_and_can_be_locked_again() {
     assert!(!lock.is_in_place().unwrap());
     lock.take_again().unwrap();
     assert!(lock.is_in_place().unwrap());
-    // The former one is free, and the one that is there is not.
+    // The former lock is free, and that of the present directory is held.
     drop(StateDir::new(&aside).lock_run().unwrap());
     state.lock_run().unwrap_err();
-    // What somebody else holds is not taken.
+    // A lock that somebody else holds is not taken.
     fs::rename(&path, dir.path().join("another")).unwrap();
     let _other = state.lock_run().unwrap();
     assert!(lock.take_again().unwrap_err().is_final());

@@ -10,7 +10,7 @@ fn instant(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// Makes a file of `text` that was last written to at `modified_at`.
+/// Creates a file with `text` that was last written to at `modified_at`.
 fn write(path: &Path, text: &str, modified_at: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, text).unwrap();
@@ -37,7 +37,7 @@ fn a_day_is_owed_until_it_was_sealed_after_its_end_and_after_its_last_bucket() {
         ("2026-10-03", Some("2026-10-03T23:59:59+08:00"), "2026-10-03T15:00:00Z", true),
         ("2026-10-05", Some("2026-10-06T00:00:01+08:00"), "2026-10-05T16:00:02Z", true),
         ("2026-10-07", Some("2026-10-08T00:00:00+08:00"), "2026-10-07T16:00:00Z", false),
-        // Seals without an instant, in a file of 20 October, noon UTC.
+        // Seals without a time, in a file that was written on 20 October at noon UTC.
         ("2026-10-09", None, "2026-10-09T16:00:00Z", false),
         ("2026-10-11", None, "2026-10-20T12:00:01Z", true),
         ("2026-10-20", None, "2026-10-20T11:00:00Z", true),

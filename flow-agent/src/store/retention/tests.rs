@@ -1,4 +1,4 @@
-//! Old days are put away only when nothing needs them any more, and read as before, whatever fails.
+//! Old days are compressed or deleted only when nothing needs them any more, and can be read as before, whatever fails.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::collections::BTreeMap;
@@ -17,8 +17,8 @@ fn date(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// A log of two buckets a day on 1 to `days` October, each of 100 bytes on port 443, and complete daily logs but for the
-/// newest day.
+/// A log with two buckets a day from 1 to `days` October, each with 100 bytes on port 443, and complete daily logs for
+/// all days except the newest.
 fn prepare(state: &StateDir, days: u32) {
     let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
     let mut total = 0;
@@ -31,7 +31,7 @@ fn prepare(state: &StateDir, days: u32) {
     }
     for number in 1..days {
         let mut made = day(&format!("2026-10-{number:02}"), 7_200, 200);
-        // Later than any file of this test was written.
+        // Later than any file of this test.
         made.seal.at = Some(instant("9000-01-01T00:00:00Z"));
         put_days(&state.lock_daily().unwrap(), vec![made], false).unwrap();
     }
@@ -94,7 +94,7 @@ fn the_newest_days_and_those_without_a_complete_daily_log_are_left_alone() {
     prepare(&state, 9);
     let compress =
         |days: &[&str]| days.iter().map(|day| ((*day).to_owned(), RetentionAction::Compress)).collect::<Vec<_>>();
-    // The 7th to 9th are the newest three; the daily log of the 9th, which the 8th takes part in, is not complete.
+    // The 7th to 9th are the newest three. The daily log of the 9th, to which the 8th contributes, is not complete.
     let all = planned(&state, config(Some(Age::Days(1)), None), None);
     assert_eq!(all, compress(&["01", "02", "03", "04", "05", "06"]));
     assert_eq!(planned(&state, config(Some(Age::Days(7)), None), None), compress(&["01", "02"]));
@@ -107,7 +107,7 @@ fn the_newest_days_and_those_without_a_complete_daily_log_are_left_alone() {
     let unsent = planned(&state, config(None, Some(Age::Days(7))), Some(date("2026-10-02")));
     assert_eq!(unsent, [delete("01")]);
 
-    // The 4th gets another bucket: neither it nor the 3rd, whose last bucket may reach into it, is left to anybody else.
+    // The 4th gets another bucket. Nothing may be done with it, nor with the 3rd, whose last bucket may extend into it.
     let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
     fs::remove_file(state.daily("2026-10".parse().unwrap())).unwrap();
     journal.append(&mut bucket("2026-10-04T12:00:00Z", "two", 0, 5)).unwrap();
@@ -130,7 +130,7 @@ fn a_compressed_day_reads_as_before_and_can_be_added_to() {
     assert_eq!(read(&state), before);
     assert_eq!(planned(&state, config(Some(Age::Days(9)), None), None), []);
 
-    // A bucket that is added later lies in a new file; then both become one.
+    // A bucket that is added later goes into a new file. Then both files become one.
     let (mut journal, recovery) = Journal::open(&state.lock_run().unwrap()).unwrap();
     assert_eq!(recovery.next_seq, 11);
     let mut late = bucket("2026-10-01T12:00:00Z", "two", 0, 7);

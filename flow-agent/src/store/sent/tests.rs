@@ -80,7 +80,7 @@ fn a_line_that_failed_is_there_once_when_it_was_tried_again() {
         |after| {
             let (_, history) = Sent::open(&after.state.lock_report().unwrap()).unwrap();
             assert_eq!(history.damages, [], "{after:?}");
-            // Only a process that dies does not get it done.
+            // Only a process that dies does not succeed.
             assert!(after.outcome.is_ok() || after.fault == Fault::Die, "{after:?}");
             if after.outcome.is_ok() {
                 assert_eq!(users(&history), ["a", "a", "b", "b"], "{after:?}");
@@ -133,7 +133,7 @@ fn a_line_that_is_too_long_is_named_and_takes_no_memory_and_none_such_is_written
     let state = StateDir::new(dir.path());
     two(&state);
     let file = fs::OpenOptions::new().append(true).open(state.sent()).unwrap();
-    // 64 MiB of zeros that take no room on the disk, and a newline.
+    // 64 MiB of zeros in a sparse file, and a newline.
     let length = file.metadata().unwrap().len();
     file.set_len(length + (64 << 20)).unwrap();
     io::Write::write_all(&mut &file, b"\n").unwrap();

@@ -41,7 +41,7 @@ pub enum DayOutcome {
 /// Why the existing day is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeepReason {
-    /// The new one covers fewer seconds, and there is no evidence that it was made later.
+    /// The new one covers fewer seconds, and nothing shows that it was made later.
     CoversMore { before: u32, now: u32 },
     /// The existing one was made at `before`, which is not earlier than the new one.
     MadeLater { before: DateTime<FixedOffset> },
@@ -50,14 +50,14 @@ pub enum KeepReason {
 }
 
 /// Writes days into `daily/`. A day replaces the existing one unless that would lose data; with `force`, a day that
-/// covers fewer seconds may replace it too. Each file is replaced as a whole. Returns the outcome of each day, and the
-/// damage in replaced files, which is copied aside.
+/// covers fewer seconds may replace it too. Each file is replaced atomically. Returns the outcome of each day, and the
+/// damage in the files, which is copied to separate files if a file is replaced.
 ///
 /// A day with unchanged content is not written again, with one exception: the first roll-up after the end of the day
 /// seals it once more, so that readers of the file know that the day was over.
 ///
 /// # Errors
-/// When a file cannot be read or replaced; the files of other months may have been.
+/// When a file cannot be read or replaced. Files of other months may have been replaced already.
 pub fn put_days(
     lock: &DailyLock,
     days: Vec<DayBlock>,
@@ -90,7 +90,7 @@ pub fn put_days(
 /// Inserts a day that was made on this node. Returns whether that changes the file.
 ///
 /// # Errors
-/// [`StoreError::TooLarge`] when no reader would take it.
+/// [`StoreError::TooLarge`] if readers would refuse the block.
 fn put_made(table: &mut Table<Daily>, mut day: DayBlock) -> Result<bool, StoreError> {
     // This also writes the number and the checksum of the lines into the seal.
     let text = day.encode();
@@ -98,7 +98,8 @@ fn put_made(table: &mut Table<Daily>, mut day: DayBlock) -> Result<bool, StoreEr
     if before.is_some_and(|before| has_content_of(before, &day.seal) && !is_to_be_sealed_again(before, &day.seal)) {
         return Ok(false);
     }
-    // Two roll-ups may fall into one second, and the clock may have been set back, but a change must have a later time.
+    // Two roll-ups may fall into the same second, and the clock may have been set back, but a change must have a later
+    // time.
     let text = match before.and_then(|before| before.at).filter(|before| day.seal.at.is_none_or(|at| at <= *before)) {
         None => text,
         Some(before) => {
@@ -121,9 +122,9 @@ fn is_to_be_sealed_again(before: &DaySeal, now: &DaySeal) -> bool {
     before.at.is_none() && now.at.is_some() || !before.was_made_after_the_day() && now.was_made_after_the_day()
 }
 
-/// Takes the days of `fetched`, a daily file of a node, over into `nodes/NAME/daily/`, each where it was made later
-/// than the one that is there; where a seal does not say when it was made, where it covers no fewer seconds. What is
-/// not whole in the file is passed over: the caller verified it and has named the damage.
+/// Copies the days of `fetched`, a daily file of a node, into `nodes/NAME/daily/`. A day replaces an existing one if it
+/// was made later; if the seals do not tell, if it covers at least as many seconds. Damaged parts of the file are
+/// skipped: the caller has verified the file and reported them.
 ///
 /// # Errors
 /// When a file cannot be read or replaced.
@@ -154,7 +155,7 @@ pub fn put_gathered(
     Ok((outcomes, damages))
 }
 
-/// The outcome for a gathered day `now` if `before` exists.
+/// The outcome for a gathered day `now`, given the existing day `before`.
 fn outcome_of(before: Option<&DaySeal>, now: &DaySeal) -> DayOutcome {
     let Some(before) = before else { return DayOutcome::Written };
     if has_content_of(before, now) {
@@ -178,7 +179,7 @@ fn outcome_of(before: Option<&DaySeal>, now: &DaySeal) -> DayOutcome {
     }
 }
 
-/// Why the existing day must be kept, if it must.
+/// The reason to keep the existing day, if there is one.
 fn reason_to_keep(before: Option<&DaySeal>, now: &DaySeal, hourly_is_there: bool, force: bool) -> Option<KeepReason> {
     let before = before?;
     if before.buckets_sealed > 0 && !hourly_is_there {

@@ -19,8 +19,8 @@ impl Keyed for Monthly {
     }
 }
 
-/// Puts a month, its lines one by one, into `monthly/`, in place of the one that is there. Gives whether that changed
-/// the file, and what could not be read in it (and was copied aside).
+/// Writes a month with its lines into `monthly/`, and replaces the existing one. Returns whether that changed the file,
+/// and the damage in it, which is copied to separate files if the file is replaced.
 ///
 /// # Errors
 /// When the file cannot be read or replaced.

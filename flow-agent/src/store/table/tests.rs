@@ -1,4 +1,4 @@
-//! Derived files: replaced whole, never by less, whatever fails.
+//! Derived files are replaced atomically and never by less, whatever fails.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs;
@@ -23,7 +23,7 @@ fn date(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// Puts one day in whose hourly file is there.
+/// Puts in one day, after making its hourly file.
 fn put(state: &StateDir, text: &str, seconds: u32, bytes: u64, force: bool) -> Result<DayOutcome, StoreError> {
     fs::create_dir_all(state.hourly_dir()).unwrap();
     fs::write(state.hourly(date(text)), "").unwrap();
@@ -35,7 +35,7 @@ fn put_whole(state: &StateDir, month: MonthBlock) -> Result<(bool, Vec<Damage>),
     put_month(&state.lock_report()?, month.lines, month.seal)
 }
 
-/// Each day of a file with its bytes, and how many damages there are.
+/// Each day of a file with its bytes, and the number of damaged parts.
 fn days(path: &Path) -> (Vec<(String, u64)>, usize) {
     let (mut days, mut damages) = (Vec::new(), 0);
     for item in Blocks::<Daily>::open(path).unwrap().into_iter().flatten() {
@@ -90,7 +90,7 @@ fn the_same_day_again_does_not_touch_the_file() {
     assert_eq!(inode(), before);
 }
 
-/// The same day, made at `at`, a time in Hong Kong.
+/// The same day, made at `at`, in the time zone of Hong Kong.
 fn made_at(at: &str, block: DayBlock) -> DayBlock {
     DayBlock { seal: DaySeal { at: Some(fixtures::instant(&format!("{at}+08:00"))), ..block.seal }, ..block }
 }
@@ -110,11 +110,12 @@ fn a_day_that_did_not_change_is_sealed_once_more_when_it_is_over() {
     for (at, seconds, bytes, expected) in [
         ("2026-10-05T23:30:00", 84_600, 5, (DayOutcome::Written, "05T23:30:00")),
         ("2026-10-05T23:59:59", 84_600, 5, (DayOutcome::Unchanged, "05T23:30:00")),
-        // The node was rebooted over midnight: the day has nothing new, but it is over now.
+        // The node was rebooted over midnight: nothing was added to the day, but it is over now.
         ("2026-10-06T00:00:00", 84_600, 5, (DayOutcome::Written, "06T00:00:00")),
         ("2026-10-06T00:00:01", 84_600, 5, (DayOutcome::Unchanged, "06T00:00:00")),
         ("2026-10-09T00:00:00", 84_600, 5, (DayOutcome::Unchanged, "06T00:00:00")),
-        // Two changes within a second, and one after the clock went back: each is later than the one before.
+        // Two changes within a second, and one after the clock was set back: each gets a later time than the one
+        // before.
         ("2026-10-09T00:00:00", 84_600, 6, (DayOutcome::Written, "09T00:00:00")),
         ("2026-10-09T00:00:00", 84_600, 7, (DayOutcome::Written, "09T00:00:01")),
         ("2026-10-08T00:00:00", 86_400, 8, (DayOutcome::Written, "09T00:00:02")),
@@ -184,7 +185,7 @@ fn after_any_fault_there_is_the_old_table_or_the_new_one() {
             assert_eq!(days(&path), new, "{after:?}");
         },
     );
-    // Make aside, write three days, sync, rename, sync the directory.
+    // The operations: create the new file, write three days, sync, rename, sync the directory.
     assert_eq!(operations, 7);
 }
 
@@ -257,12 +258,12 @@ fn a_correction_is_taken_and_an_older_copy_is_not() {
     let later = |hour| KeepReason::MadeLater { before: at(hour, FULL, 0).seal.at.unwrap() };
     let corrected = |before, now| DayOutcome::Corrected { before, now };
     for (number, (arrives, outcome, bytes)) in [
-        // Nobody says when: more of the day is better.
+        // No seal has a time, so covering more of the day is better.
         (old(7_200, 1), DayOutcome::Written, 1),
         (old(3_600, 2), DayOutcome::Kept(KeepReason::CoversMore { before: 7_200, now: 3_600 }), 1),
-        // The node was upgraded, and says when.
+        // The node was upgraded, and its seals have a time.
         (at(3, 7_200, 3), DayOutcome::Written, 3),
-        // The same figures of the version before: an old copy.
+        // The same figures without a time: an old copy.
         (old(7_200, 3), DayOutcome::Unchanged, 3),
         (old(7_200, 4), DayOutcome::Kept(later(3)), 3),
         (old(3_600, 4), DayOutcome::Kept(KeepReason::CoversMore { before: 7_200, now: 3_600 }), 3),
@@ -272,11 +273,11 @@ fn a_correction_is_taken_and_an_older_copy_is_not() {
         (at(4, FULL, 5), DayOutcome::Kept(later(6)), 6),
         (at(6, FULL, 7), DayOutcome::Kept(later(6)), 6),
         (at(6, 10_800, 6), DayOutcome::Unchanged, 6),
-        // Nothing new, but made later: only that is taken over.
+        // The same content, but made later: only the time is taken over.
         (at(8, 10_800, 6), DayOutcome::Written, 6),
         (at(6, 10_800, 6), DayOutcome::Unchanged, 6),
         (at(7, FULL, 8), DayOutcome::Kept(later(8)), 6),
-        // The node was downgraded: what covers more is no old copy.
+        // The node was downgraded: a day that covers more is not an old copy.
         (old(FULL, 9), DayOutcome::Written, 9),
         (at(9, 3_600, 10), corrected(FULL, 3_600), 10),
     ]
@@ -311,7 +312,7 @@ fn running_a_month_again_replaces_that_month_alone() {
 fn a_month_with_the_longest_names_is_there_when_the_next_is_put() {
     let dir = fixtures::dir();
     let state = StateDir::new(dir.path());
-    // A node of 63 bytes, a slash, and a user of 128 that only the node knows.
+    // A node of 63 bytes, a slash, and a user of 128 bytes that only the node knows.
     let longest = format!("{}/{}", "n".repeat(63), "u".repeat(128));
     let mut first = month("2026-09", 9);
     first.lines[0].user = Some(longest.clone());

@@ -1,4 +1,4 @@
-//! Which history the files tell: epochs, numbers, and whether an older log was put back or two were mixed.
+//! What the files show about history: epochs, numbers, and whether an older log was restored or two logs were mixed.
 
 use super::*;
 use crate::ledger::counters::Others;
@@ -31,7 +31,7 @@ fn the_last_seal_is_the_one_with_the_highest_number_wherever_the_clock_was() {
     let (_, recovery) = open(&log.state).unwrap();
     assert_eq!((last_total(&recovery), recovery.next_seq), (400, 6));
     assert_eq!(recovery.overlap, None);
-    // What a crash then leaves in that file is cut as well.
+    // What a crash then leaves in that file is cut off as well.
     let path = log.path("2026-10-06");
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, [bytes.as_slice(), &bytes[..100]].concat()).unwrap();
@@ -64,7 +64,7 @@ fn a_log_older_than_its_checkpoint_is_told_from_one_whose_last_seal_rotted() {
     let path = log.path("2026-10-05");
     let text = fs::read_to_string(&path).unwrap();
     let first = text.split_inclusive('\n').take(3).collect::<String>();
-    // An older copy of the file: the second bucket is simply not there.
+    // An older copy of the file, in which the second bucket is missing.
     fs::write(&path, &first).unwrap();
     let (_, recovery) = open(&log.state).unwrap();
     assert_eq!(recovery.overlap, Some(DoubleCountRisk::Behind { checkpoint: 2, log: 1 }));
@@ -74,7 +74,7 @@ fn a_log_older_than_its_checkpoint_is_told_from_one_whose_last_seal_rotted() {
         "the checkpoint was written after bucket 2, but the hourly log ends with bucket 1: an older log was put back, \
          and what it lacks would be counted again"
     );
-    // A rotten one.
+    // A copy in which the second bucket is damaged.
     fs::write(&path, text.replacen("\"seq\":2", "\"seq\":6", 1)).unwrap();
     let (_, recovery) = open(&log.state).unwrap();
     assert_eq!((recovery.overlap, recovery.next_seq), (None, 3));
@@ -85,7 +85,7 @@ fn two_mixed_histories_are_noticed() {
     let log = Log::of_two();
     let path = log.path("2026-10-05");
     let newer = fs::read_to_string(&path).unwrap();
-    // A copy from after the first bucket is put back, and goes on; then the newer file is put back, too.
+    // A copy made after the first bucket is restored and continued. Then the newer file is restored, too.
     fs::write(&path, newer.split_inclusive('\n').take(3).collect::<String>()).unwrap();
     open(&log.state).unwrap().0.append(&mut bucket(LAST, "a", 100, 500)).unwrap();
     fs::write(&path, newer).unwrap();
@@ -108,7 +108,7 @@ fn mixed_histories_far_back_are_noticed_by_their_numbers() {
     for (day, before) in days.iter().zip([300, 400, 500, 600]) {
         journal.append(&mut bucket(&format!("{day}T00:00:00+08:00"), "a", before, before + 100)).unwrap();
     }
-    // The 5th and 6th as a second history numbers them, on a later date.
+    // The bucket with the number of the 6th, as a second history numbers it, on a later date.
     let other = Log::of_two();
     open(&other.state).unwrap().0.append(&mut bucket("2026-10-10T00:00:00+08:00", "a", 300, 900)).unwrap();
     fs::copy(other.path("2026-10-10"), log.path("2026-10-10")).unwrap();

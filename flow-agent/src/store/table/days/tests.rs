@@ -18,7 +18,7 @@ fn a_day_gives_way_only_to_one_that_is_no_loss() {
     for (before, now, hourly_is_there, force, expected) in cases {
         assert_eq!(reason_to_keep(before, now, hourly_is_there, force), expected, "{before:?} {now:?} {force}");
     }
-    // Nothing of this day was in a file of its own.
+    // Nothing of this day came from a file of its own.
     let late = DaySeal { buckets_sealed: 0, ..full };
     assert_eq!(reason_to_keep(Some(&late), &late, false, false), None);
 }
