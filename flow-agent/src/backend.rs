@@ -1,6 +1,7 @@
 //! EDGE kernel: the counters that the kernel keeps, and how they are read.
 
 mod choice;
+mod connections;
 pub mod ebpf;
 pub mod elsewhere;
 mod error;
@@ -105,8 +106,17 @@ pub trait Backend {
         if budgets.is_empty() { Ok(()) } else { Err(BackendError::CannotRefuse) }
     }
 
-    /// How soon the same budgets are to be given to [`enforce`](Backend::enforce) again; `None` where the kernel holds them
-    /// by itself. Where limits are kept by readings, this is what bounds how many bytes pass beyond one.
+    /// The same budgets again, after [`enforce_again_after`](Backend::enforce_again_after), for what the kernel does not do
+    /// by itself.
+    ///
+    /// # Errors
+    /// As [`enforce`](Backend::enforce).
+    fn enforce_again(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
+        self.enforce(budgets, now)
+    }
+
+    /// How soon [`enforce_again`](Backend::enforce_again) is to be called; `None` where there is no need. Where limits are
+    /// kept by readings, this is what bounds how many bytes pass beyond one.
     fn enforce_again_after(&self) -> Option<Duration> {
         None
     }

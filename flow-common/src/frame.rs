@@ -15,12 +15,14 @@ mod ethernet;
 mod ipv4;
 pub mod ipv6;
 mod plain;
+mod reset;
 pub mod slice;
 #[cfg(test)]
 mod tests;
 mod transport;
 
 pub use plain::parse_plain;
+pub use reset::is_bare_reset;
 
 #[cfg(not(target_arch = "bpf"))]
 use core::fmt;

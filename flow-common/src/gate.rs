@@ -114,6 +114,20 @@ pub fn admit_slowly<M: Memory>(memory: &M, side: Option<usize>, bytes: u64) -> b
     }
 }
 
+/// Whether a TCP reset without data, of `bytes`, may pass although the budget is used up or has expired: it may where the
+/// packet that did not fit left room for it, and is billed like any other. So clients of a connection that the agent closes
+/// learn of it, and the budget is still exceeded by no byte.
+#[inline(always)]
+pub fn admit_reset<M: Memory>(memory: &M, side: Option<usize>, bytes: u64) -> bool {
+    let Some(side) = side else { return true };
+    let account = account(pool_at(memory.turn(), memory.now()), side);
+    if memory.take(account, bytes) <= memory.limit(account) {
+        return true;
+    }
+    memory.give_back(account, bytes);
+    false
+}
+
 /// The pool that is in force.
 #[inline(always)]
 fn pool_at(turn: TurnWord, now: u64) -> usize {

@@ -8,9 +8,10 @@ use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_jiffies64, bpf_
 use aya_ebpf::macros::{classifier, map};
 use aya_ebpf::maps::Array;
 use aya_ebpf::programs::TcContext;
-use flow_common::frame::{Charge, Direction, Link, Owner, Protocol, parse, parse_plain};
+use flow_common::frame::{Charge, Direction, Link, Owner, Protocol, is_bare_reset, parse, parse_plain};
 use flow_common::gate::{
-    Budget, Holder, LEASE, Memory, PortBudget, Refused, Share, TurnWord, admit, admit_slowly, budget_of, side,
+    Budget, Holder, LEASE, Memory, PortBudget, Refused, Share, TurnWord, admit, admit_reset, admit_slowly, budget_of,
+    side,
 };
 use flow_common::wire::{FragmentKey, Reserved};
 
@@ -63,7 +64,7 @@ fn gated_out_ip(ctx: TcContext) -> i32 {
 #[inline(always)]
 fn gate(skb: *mut __sk_buff, link: Link, direction: Direction) -> i32 {
     match parse_plain(&Linear(skb), link, direction, counted()) {
-        Some(entry) => pass_or_refuse(entry.port, entry.protocol, direction, entry.charge),
+        Some(entry) => pass_or_refuse(skb, link, entry.port, entry.protocol, direction, entry.charge),
         None => gate_other(skb, link, direction),
     }
 }
@@ -96,11 +97,18 @@ fn gate_other(skb: *mut __sk_buff, link: Link, direction: Direction) -> i32 {
             return TC_ACT_UNSPEC;
         }
     };
-    pass_or_refuse(port, protocol, direction, entry.charge)
+    pass_or_refuse(skb, link, port, protocol, direction, entry.charge)
 }
 
 #[inline(always)]
-fn pass_or_refuse(port: u16, protocol: Protocol, direction: Direction, charge: Charge) -> i32 {
+fn pass_or_refuse(
+    skb: *mut __sk_buff,
+    link: Link,
+    port: u16,
+    protocol: Protocol,
+    direction: Direction,
+    charge: Charge,
+) -> i32 {
     let entry = match PORT_BUDGET.get_ptr(u32::from(port)) {
         // SAFETY: it points to a live element, which user space changes by single stores.
         Some(entry) => unsafe { entry.read_volatile() },
@@ -119,14 +127,28 @@ fn pass_or_refuse(port: u16, protocol: Protocol, direction: Direction, charge: C
     let own = Own { share, index, budget };
     let side = side(entry, direction);
     if !admit(&own, side, charge.bytes) {
-        refuse(port, direction, charge.bytes, charge.packets);
-        return TC_ACT_SHOT;
+        let may_reset = direction == Direction::Egress
+            && protocol == Protocol::Tcp
+            && is_reset(skb, u32::from(link == Link::Ethernet)) != 0
+            && admit_reset_of(budget, index, side_number(side), charge.bytes) != 0;
+        if !may_reset {
+            refuse(port, direction, charge.bytes, charge.packets);
+            return TC_ACT_SHOT;
+        }
     }
     add_to_port(port, protocol, direction, charge);
     if let Some(side) = side {
         own.add_passed(side, charge.bytes);
     }
     TC_ACT_UNSPEC
+}
+
+/// Whether a packet that does not fit ends its connection. 0: it does not.
+#[inline(never)]
+#[unsafe(no_mangle)]
+fn is_reset(skb: *mut __sk_buff, is_ethernet: u32) -> u32 {
+    let link = if is_ethernet != 0 { Link::Ethernet } else { Link::Ip };
+    u32::from(is_bare_reset(&Whole(skb), link))
 }
 
 /// Counts what is refused. It is seldom, and done on all CPUs in one place.
@@ -203,12 +225,7 @@ impl Holder for Own {
     }
     #[inline(always)]
     fn slow(&self, side: Option<usize>, bytes: u64) -> bool {
-        let side = match side {
-            None => 2,
-            Some(0) => 0,
-            Some(_) => 1,
-        };
-        look_at_budget(self.budget, self.index, side, bytes) != 0
+        look_at_budget(self.budget, self.index, side_number(side), bytes) != 0
     }
 }
 
@@ -218,12 +235,36 @@ impl Holder for Own {
 fn look_at_budget(budget: u32, index: u32, side: u32, bytes: u64) -> u32 {
     let (Some(live), Some(share)) = (BUDGETS.get_ptr_mut(budget), SHARES.get_ptr_mut(index)) else { return 1 };
     let whole = WithBudget { own: Own { share, index, budget }, budget: live };
-    let side = match side {
+    u32::from(admit_slowly(&whole, side_of(side), bytes))
+}
+
+/// Decides whether a reset may pass though the budget is used up. 0: refused.
+#[inline(never)]
+#[unsafe(no_mangle)]
+fn admit_reset_of(budget: u32, index: u32, side: u32, bytes: u64) -> u32 {
+    let (Some(live), Some(share)) = (BUDGETS.get_ptr_mut(budget), SHARES.get_ptr_mut(index)) else { return 0 };
+    let whole = WithBudget { own: Own { share, index, budget }, budget: live };
+    u32::from(admit_reset(&whole, side_of(side), bytes))
+}
+
+/// A side as a number that a function of its own can be given.
+#[inline(always)]
+fn side_number(side: Option<usize>) -> u32 {
+    match side {
+        None => 2,
+        Some(0) => 0,
+        Some(_) => 1,
+    }
+}
+
+/// The opposite of [`side_number`].
+#[inline(always)]
+fn side_of(number: u32) -> Option<usize> {
+    match number {
         0 => Some(0),
         1 => Some(1),
         _ => None,
-    };
-    u32::from(admit_slowly(&whole, side, bytes))
+    }
 }
 
 /// A budget, and this CPU's share of it.

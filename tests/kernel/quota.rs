@@ -6,6 +6,8 @@ mod rules;
 mod traffic;
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,7 +19,7 @@ use flow_agent::ledger::limits::budget::{Limit, MonthlyQuota, NextMonth, Transfe
 use self::traffic::{Arrived, Senders};
 use crate::common::daemon::wait_until;
 use crate::common::flood::Flood;
-use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside};
+use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside};
 use crate::common::observer::{Observed, Observer};
 use crate::support::{as_observed, options, places, read, read_all, rounds, send, start, succeed};
 
@@ -95,6 +97,46 @@ fn a_port_transfers_no_byte_more_than_its_budget_and_others_all_they_want() {
             // The rules of the limited port are in the same chains.
             let observed: Observed = unlimited.read().into_iter().filter(|((port, ..), _)| *port == OTHER).collect();
             assert_eq!(as_observed(counted), observed);
+        });
+    }
+}
+
+/// The datagram that does not fit is larger than what is left, and a reset is not: it passes, and is billed.
+#[test]
+fn a_client_whose_budget_is_used_up_sees_a_reset_within_the_budget() {
+    for (host, peer, header) in [(HOST4, PEER4, 20), (HOST6, PEER6, 40)] {
+        in_host(|pair| {
+            let mut started = start(&options(pair, &[PORT, OTHER])).unwrap();
+            let connect = |port: u16| {
+                let listener = TcpListener::bind((host, port)).unwrap();
+                let client = inside(&pair.peer, || TcpStream::connect((host, port)).unwrap());
+                client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+                (client, listener.accept().unwrap().0)
+            };
+            let ((mut cut, _cut_server), (mut other, mut other_server)) = (connect(PORT), connect(OTHER));
+            let counted = |backend: &mut dyn Backend| bytes(read(backend, PORT));
+            // What acknowledges the connection has arrived.
+            let mut used = 0;
+            wait_until("nothing passes", Duration::from_secs(10), || {
+                std::thread::sleep(QUIET);
+                std::mem::replace(&mut used, counted(started.backend.as_mut())) == used
+            });
+            let budget = budget(Limit::Both(used + 2_000));
+            enforce(started.backend.as_mut(), &budget);
+            // Two of them are more than 2,000 bytes: one passes.
+            inside(&pair.peer, || send(peer, (host, PORT), 1_400, 2));
+            let datagram = header + 8 + 1_400;
+            wait_until("one is refused", Duration::from_secs(10), || {
+                !read_all(started.backend.as_mut()).blocked.is_empty()
+            });
+            assert_eq!(counted(started.backend.as_mut()), used + datagram);
+            started.backend.enforce_again(std::slice::from_ref(&budget), clock::now()).unwrap();
+            let error = cut.read(&mut [0]).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+            // TCP with the option of time stamps.
+            assert_eq!(counted(started.backend.as_mut()), used + datagram + header + 20 + 12);
+            other_server.write_all(b"y").unwrap();
+            assert_eq!(other.read(&mut [0]).unwrap(), 1);
         });
     }
 }

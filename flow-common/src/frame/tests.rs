@@ -5,7 +5,7 @@ mod frames;
 mod properties;
 
 use super::slice::Slice;
-use super::{Charge, Count, Direction, Entry, Link, Owner, Protocol, parse, parse_plain};
+use super::{Charge, Count, Direction, Entry, Link, Owner, Protocol, is_bare_reset, parse, parse_plain};
 use crate::wire::{FragmentKey, Reserved};
 use frames::*;
 
@@ -340,5 +340,35 @@ fn on_the_wire_each_fragment_counts_as_it_is() {
     {
         let (entry, _) = look(&Slice::new(&frame(&packet)), Link::Ethernet, Direction::Ingress, Count::Wire);
         assert_eq!((entry.owner, entry.charge), (owner, one_packet(bytes)));
+    }
+}
+
+#[test]
+fn a_reset_without_data_is_told_from_every_other_frame() {
+    let reset = |words, payload| {
+        let mut segment = tcp_with_options(PORT, FAR_PORT, words, payload);
+        segment[13] |= 0x04;
+        segment
+    };
+    let says = |packet: &[u8]| is_bare_reset(&Slice::new(&frame(packet)), Link::Ethernet);
+    for words in [0, 3, 10] {
+        assert!(says(&ipv4(TCP, &reset(words, 0))));
+        assert!(says(&ipv6(TCP, &reset(words, 0))));
+        // Data, or no reset.
+        assert!(!says(&ipv4(TCP, &reset(words, 1))));
+        assert!(!says(&ipv6(TCP, &reset(words, 1))));
+        assert!(!says(&ipv4(TCP, &tcp_with_options(PORT, FAR_PORT, words, 0))));
+    }
+    // Another protocol, a fragment, IPv4 options, a VLAN tag: refused like anything else.
+    assert!(!says(&ipv4(UDP, &reset(0, 0))));
+    assert!(!says(&ipv4_with(TCP, 0, 7, MORE_FRAGMENTS, &reset(0, 0))));
+    assert!(!says(&ipv4_with(TCP, 1, 0, 0, &reset(0, 0))));
+    assert!(!is_bare_reset(&Slice::new(&tagged(&[0x8100], &ipv4(TCP, &reset(0, 0)))), Link::Ethernet));
+    // A device without Ethernet; a frame that is cut short.
+    let packet = ipv4(TCP, &reset(0, 0));
+    assert!(is_bare_reset(&Slice { protocol: 0x0800, ..Slice::new(&packet) }, Link::Ip));
+    for length in 0..packet.len() {
+        let cut = Slice { protocol: 0x0800, ..Slice::new(&packet[..length]) };
+        assert!(length >= 34 || !is_bare_reset(&cut, Link::Ip), "{length}");
     }
 }

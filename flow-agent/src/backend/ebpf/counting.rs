@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::attach::attacher::{Attacher, Attachment};
 use super::gate::Gate;
@@ -19,6 +20,9 @@ use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
 use crate::ledger::limits::budget::UserBudget;
 use crate::ledger::reading::{Moment, Reading};
 
+/// How often to look for users whose packets are refused, to close their connections. The kernel refuses without us.
+const LOOK_FOR_REFUSED: Duration = Duration::from_secs(1);
+
 pub struct EbpfBackend {
     pub(super) attacher: Attacher,
     pub(super) bpffs: PathBuf,
@@ -29,6 +33,8 @@ pub struct EbpfBackend {
     pub(super) programs: Programs,
     /// The budgets of users, if any user has a limit.
     pub(super) gate: Option<Gate>,
+    /// The budgets whose users were last seen to be refused, by [`Gate::refused`].
+    pub(super) refused: BTreeSet<u64>,
     /// By device index.
     pub(super) counted: BTreeMap<u32, Counted>,
     pub(super) watch: Watch,
@@ -125,6 +131,15 @@ impl Backend for EbpfBackend {
 
     fn enforce(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         self.limit(budgets, now)
+    }
+
+    fn enforce_again(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
+        self.close_connections(budgets, now);
+        Ok(())
+    }
+
+    fn enforce_again_after(&self) -> Option<Duration> {
+        self.gate.is_some().then_some(LOOK_FOR_REFUSED)
     }
 
     fn refuses(&self, user: &str, now: Moment) -> bool {

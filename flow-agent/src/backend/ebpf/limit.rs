@@ -6,18 +6,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::counting::EbpfBackend;
-use super::gate::{Gate, apply::CountersOfPorts};
+use super::gate::{self, Gate, apply::CountersOfPorts};
 use super::pins::bpffs::{self, FoundGate, Pins};
 use super::pins::layout::GateName;
 use super::set::{Constants, MapSet};
 use crate::backend::BackendError;
-use crate::backend::host;
+use crate::backend::{connections, host};
 use crate::ledger::limits::budget::{Transferred, UserBudget};
 use crate::ledger::reading::Moment;
 
 impl EbpfBackend {
     /// Enforces `budgets` and lifts all others.
     pub(super) fn limit(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
+        let outcome = self.change_limits(budgets, now);
+        self.close_connections(budgets, now);
+        outcome
+    }
+
+    /// Closes the connections of users whose packets are refused since it was last looked. Their resets pass while the budget
+    /// has room for them; see [`flow_common::gate::admit_reset`].
+    pub(super) fn close_connections(&mut self, budgets: &[UserBudget], now: Moment) {
+        let refused = self.gate.as_ref().map(|gate| gate.refused(now)).unwrap_or_default();
+        let before = std::mem::replace(&mut self.refused, refused);
+        if self.refused.is_subset(&before) {
+            return;
+        }
+        let is_new = |budget: &&UserBudget| {
+            let owner = gate::apply::owner(&budget.user);
+            self.refused.contains(&owner) && !before.contains(&owner)
+        };
+        connections::close(&budgets.iter().filter(is_new).flat_map(|budget| budget.ports.iter().copied()).collect());
+    }
+
+    fn change_limits(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
         match (budgets.is_empty(), &self.gate) {
             (true, None) => Ok(()),
             (true, Some(_)) => self.open_gate(),

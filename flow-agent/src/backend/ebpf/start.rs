@@ -61,6 +61,7 @@ fn begin(options: &BackendOptions, now: Moment) -> Result<Started, BackendError>
         set,
         programs,
         gate,
+        refused: BTreeSet::new(),
         counted: BTreeMap::new(),
         watch: Watch { looked_at: now, missing: BTreeMap::new(), left_out: left_out.into_iter().collect() },
     };

@@ -13,12 +13,9 @@ use super::model::pace::{self, Look, Pace};
 use super::model::script::Script;
 use super::set::RuleSet;
 use crate::backend::error::iptables::IptablesError;
-use crate::backend::{Backend as _, BackendError, netlink};
+use crate::backend::{Backend as _, BackendError, connections};
 use crate::ledger::limits::budget::{Transferred, UserBudget};
 use crate::ledger::reading::{Moment, Reading};
-
-/// The largest number of connections closed at once. Counting waits while they are closed, some 20 µs each.
-const MOST_CONNECTIONS: usize = 4_096;
 
 impl IptablesBackend {
     /// Refuses the packets of ports whose budget is used up, and of no others.
@@ -56,7 +53,7 @@ impl IptablesBackend {
         let closing = cut.difference(&self.set.cut_ports()).copied().collect::<BTreeSet<_>>();
         if !closing.is_empty() {
             // This comes before the ports are cut, so that the reset still reaches the clients.
-            close_connections(&closing);
+            connections::close(&closing);
         }
         self.set.cut(&cut).inspect_err(|_| self.pace.again_after = Some(pace::AFTER_FAILURE))?;
         Ok(())
@@ -72,15 +69,6 @@ impl IptablesBackend {
         self.set.abolish_cut()?;
         self.lifted = blocked;
         Ok(())
-    }
-}
-
-/// Closes the TCP connections of ports that are about to be cut, if the kernel supports it.
-fn close_connections(ports: &BTreeSet<u16>) {
-    match netlink::close_connections(ports, MOST_CONNECTIONS) {
-        Ok(0) => {}
-        Ok(connections) => tracing::info!(connections, "closed, for their users have used up their quota or expired"),
-        Err(error) => tracing::debug!(%error, "connections of ports that are cut stay open, and stand still"),
     }
 }
 

@@ -50,6 +50,11 @@ pub trait GatedBackend {
     /// # Errors
     /// When the backend cannot refuse packets, or the kernel refuses.
     fn enforce(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError>;
+    /// The same budgets again, for what the kernel does not do by itself.
+    ///
+    /// # Errors
+    /// As [`GatedBackend::enforce`].
+    fn enforce_again(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError>;
     /// How soon the same budgets are to be told again; `None` where the kernel holds them by itself.
     fn enforce_again_after(&self) -> Option<Duration>;
 }
@@ -120,7 +125,8 @@ impl NodeLimits {
     pub fn attend(&mut self, config: &Config, users: &[User], recorder: &mut dyn GatedBackend, now: Moment) {
         if now.boot_ns < self.at && !self.told.is_empty() {
             // Limits are what the counters will be when a quota is used up: they do not change by what passes.
-            let outcome = self.tell(recorder);
+            let outcome = recorder.enforce_again(&self.told, clock::now()).map_err(|error| chain(&error));
+            self.repeat_after(recorder);
             return self.say_outcome(outcome);
         }
         self.repeat_at = u64::MAX;
@@ -158,8 +164,12 @@ impl NodeLimits {
     fn tell(&mut self, recorder: &mut dyn GatedBackend) -> Result<(), String> {
         let now = clock::now();
         let outcome = recorder.enforce(&self.told, now).map_err(|error| chain(&error));
-        self.repeat_at = recorder.enforce_again_after().map_or(u64::MAX, |pause| after(clock::now(), pause));
+        self.repeat_after(recorder);
         outcome
+    }
+
+    fn repeat_after(&mut self, recorder: &dyn GatedBackend) {
+        self.repeat_at = recorder.enforce_again_after().map_or(u64::MAX, |pause| after(clock::now(), pause));
     }
 
     fn say_outcome(&mut self, outcome: Result<(), String>) {

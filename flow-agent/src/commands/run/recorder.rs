@@ -357,6 +357,10 @@ impl GatedBackend for Recorder {
         self.backend.enforce(budgets, now)
     }
 
+    fn enforce_again(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
+        self.backend.enforce_again(budgets, now)
+    }
+
     fn enforce_again_after(&self) -> Option<Duration> {
         self.backend.enforce_again_after()
     }

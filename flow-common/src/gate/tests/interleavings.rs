@@ -7,7 +7,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use loom::thread;
 
-use crate::gate::{CUT, Holder, Memory, NEVER, Share, UNLIMITED, account, admit, admit_slowly};
+use crate::gate::{CUT, Holder, Memory, NEVER, Share, UNLIMITED, account, admit, admit_reset, admit_slowly};
 
 /// Small, so that few packets reach every case.
 const LEASE: u64 = 4;
@@ -48,6 +48,15 @@ impl Cpu {
 
     fn send(&self, bytes: u64) -> bool {
         let passes = admit(self, Some(0), bytes);
+        if passes {
+            self.add_passed(0, bytes);
+        }
+        passes
+    }
+
+    /// Sends a reset, as an agent does after something was refused.
+    fn send_reset(&self, bytes: u64) -> bool {
+        let passes = admit_reset(self, Some(0), bytes);
         if passes {
             self.add_passed(0, bytes);
         }
@@ -180,6 +189,23 @@ fn near_the_limit_two_cpus_never_exceed_it() {
             assert!(sent.iter().any(|sent| sent.refused));
         });
     }
+}
+
+#[test]
+fn resets_pass_only_while_there_is_room_for_them() {
+    loom::model(|| {
+        let shared = Shared::new([7, 0], NEVER);
+        let other = sender(&shared, true, &[3]);
+        let cpu = Cpu::new(&shared, true);
+        let refused = !cpu.send(6);
+        cpu.send_reset(1);
+        let other = other.join().unwrap();
+        // Nobody else takes anything now: what fits passes, whatever was refused before.
+        let room = 7 - shared.taken[0].load(Relaxed);
+        assert_eq!(cpu.send_reset(1), room > 0);
+        let own = Sent { passed: cpu.passed.get(), left: [cpu.share.get().left[0], 0], refused };
+        check(&shared, [7, 0], &[own, other]);
+    });
 }
 
 #[test]

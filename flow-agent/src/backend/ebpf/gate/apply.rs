@@ -67,6 +67,13 @@ impl Gate {
         apply(&self.tables, budgets, counters, now, grace)
     }
 
+    /// The budgets that refuse packets at `now`, by [`owner`].
+    pub fn refused(&self, now: Moment) -> BTreeSet<u64> {
+        let owned = self.tables.numbers().map(|number| (number, self.tables.owner(number)));
+        let refused = owned.filter(|(number, owner)| *owner != 0 && is_refused(&self.tables, *number, now));
+        refused.map(|(_, owner)| owner).collect()
+    }
+
     /// Whether packets to or from this user's ports are refused at `now`.
     pub fn refuses(&self, user: &str, now: Moment) -> bool {
         refuses(&self.tables, user, now)
@@ -76,7 +83,10 @@ impl Gate {
 /// Implements [`Gate::refuses`].
 pub fn refuses(tables: &GateTables, user: &str, now: Moment) -> bool {
     let owner = owner(user);
-    let Some(number) = tables.numbers().find(|number| tables.owner(*number) == owner) else { return false };
+    tables.numbers().find(|number| tables.owner(*number) == owner).is_some_and(|number| is_refused(tables, number, now))
+}
+
+fn is_refused(tables: &GateTables, number: usize, now: Moment) -> bool {
     let pool = pool_now(tables, number, now);
     now.boot_ns >= tables.closes_at(number) || (0..2).any(|side| tables.is_used_up(number, pool, side))
 }
@@ -160,7 +170,7 @@ fn number<'a>(
 }
 
 /// Turns a user's name into a nonzero number, so that a successor knows whose budget it is.
-fn owner(user: &str) -> u64 {
+pub fn owner(user: &str) -> u64 {
     let digits = sha256_hex(user.as_bytes());
     u64::from_str_radix(&digits[..16], 16).unwrap_or_default().max(1)
 }

@@ -27,6 +27,9 @@ impl GatedBackend for ByReadings {
         self.told.push(budgets.to_vec());
         Ok(())
     }
+    fn enforce_again(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
+        self.enforce(budgets, now)
+    }
     fn enforce_again_after(&self) -> Option<Duration> {
         self.told.last().filter(|budgets| !budgets.is_empty()).map(|_| Duration::from_millis(200))
     }
