@@ -1,4 +1,4 @@
-//! Bytes and rates in the units that a person prefers, in the width of a column.
+//! Formats bytes and rates in the units that a person prefers, short enough for a table column.
 
 use serde::Deserialize;
 
@@ -63,7 +63,7 @@ impl Units {
             RateUnit::Bytes => (bytes / u128::from(seconds), "B/s"),
         };
         Some(match self.rates {
-            // Something moved, be it little.
+            // Some traffic was measured, but less than one unit a second: that must not look like none.
             _ if number == 0 && bytes > 0 => format!("<1 {unit}"),
             RateUnit::Bits => scaled(number, 1_000, &BITS),
             RateUnit::Bytes => self.rate(number),
@@ -71,7 +71,7 @@ impl Units {
     }
 }
 
-/// With three significant digits in the largest unit of which there is at least one.
+/// Formats `number` with three significant digits, in the largest unit of which it holds at least one.
 fn scaled(number: u128, base: u128, units: &[&str; 9]) -> String {
     let mut unit: u128 = 1;
     let mut index = 0;
@@ -82,7 +82,7 @@ fn scaled(number: u128, base: u128, units: &[&str; 9]) -> String {
     if index == 0 {
         return format!("{number} {}", units[0]);
     }
-    // In each form, what rounds up to one digit more takes the next form.
+    // A value that rounds up to one more digit, such as 9.995, falls through to the next form.
     let decimals = |scale: u128| (number / unit) * scale + ((number % unit) * scale + unit / 2) / unit;
     let (hundredths, tenths, whole) = (decimals(100), decimals(10), decimals(1));
     if hundredths < 1_000 {

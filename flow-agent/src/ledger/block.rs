@@ -38,8 +38,8 @@ impl<K: BlockKind> Block<K> {
     }
 }
 
-/// The block of `lines` as it is written: they need not all be in memory at once. Counts them and sums them up in the
-/// seal first.
+/// Encodes the block of `lines` as it is written. The lines are streamed, so they need not all be in memory at once.
+/// Writes their number and checksum into the seal before the seal is encoded.
 pub fn encode<K: BlockKind>(lines: impl IntoIterator<Item: Borrow<K::Line>>, seal: &mut K::Seal) -> String {
     let mut text = String::new();
     let mut count: u32 = 0;
@@ -55,7 +55,7 @@ pub fn encode<K: BlockKind>(lines: impl IntoIterator<Item: Borrow<K::Line>>, sea
     text
 }
 
-/// A block that no reader would take.
+/// A block that no reader would accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooLarge {
     #[error("{found} lines are more than the {MAX_LINES} that a reader takes")]
@@ -66,7 +66,7 @@ pub enum TooLarge {
     Line { found: usize },
 }
 
-/// Whether a reader takes a block that was encoded: the writer obeys the same limits.
+/// Checks that readers accept an encoded block: the writer obeys the limits that they enforce.
 ///
 /// # Errors
 /// [`TooLarge`].

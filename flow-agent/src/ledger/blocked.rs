@@ -1,4 +1,5 @@
-//! What was refused of each port because a quota was used up or a user had expired. It is counted, and never billed.
+//! Traffic of each port that was refused because a quota was used up or a user had expired. It is counted, and never
+//! billed.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::counters::Flow;
 
-/// Refused bytes and packets by port; ports of which nothing was refused are left out.
+/// Refused bytes and packets by port; ports of which nothing was refused are absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Blocked(BTreeMap<u16, Flow>);
@@ -17,12 +18,13 @@ impl Blocked {
         self.0.is_empty()
     }
 
-    /// The ports and what was refused of each.
+    /// The ports, each with what was refused.
     pub fn iter(&self) -> impl Iterator<Item = (u16, Flow)> {
         self.0.iter().map(|(port, flow)| (*port, *flow))
     }
 
-    /// What was refused since `before`. Counters that are lower than before were made anew: all of them is new.
+    /// What was refused since `before`. Counters that are lower than before were created anew, so all that they hold is
+    /// new.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let since = |(port, now): (u16, Flow)| {
@@ -32,7 +34,7 @@ impl Blocked {
         self.iter().map(since).collect()
     }
 
-    /// Adds number by number, staying at the highest number where that is passed.
+    /// Adds number by number, saturating at the largest value.
     pub fn add(&mut self, other: &Self) {
         for (port, flow) in other.iter() {
             let sum = self.0.entry(port).or_default();

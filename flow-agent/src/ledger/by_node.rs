@@ -20,12 +20,12 @@ impl ByNode {
         self.position(node).ok().map(|index| self.sorted[index].1)
     }
 
-    /// Whether there are any of `node`.
+    /// Whether `node` has counters.
     pub fn contains(&self, node: &str) -> bool {
         self.position(node).is_ok()
     }
 
-    /// Whether there are none.
+    /// Whether no node has counters.
     pub fn is_empty(&self) -> bool {
         self.sorted.is_empty()
     }

@@ -1,10 +1,10 @@
-//! The eight numbers of a port, and the four of what belongs to no port.
+//! The eight numbers of a port, and the four of traffic that is not divided by protocol.
 
 use serde::{Deserialize, Serialize};
 
 /// The eight numbers of a port: `{tcp, udp} × {in, out} × {bytes, packets}`, as IP bytes and kernel buffers.
 ///
-/// A cumulative reading or the usage between two of them; the type does not tell, the field that holds it does.
+/// Either a cumulative reading or the usage between two readings: the field that holds it says which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     pub tcp_in_bytes: u64,
@@ -18,7 +18,7 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// In the order of the files: TCP in, TCP out, UDP in, UDP out, each bytes before packets.
+    /// The numbers in the order of the files: TCP in, TCP out, UDP in, UDP out, each with bytes before packets.
     pub fn to_array(self) -> [u64; 8] {
         [
             self.tcp_in_bytes,
@@ -47,26 +47,26 @@ impl Counters {
         }
     }
 
-    /// Number by number; `None` where one of them would pass 2^64.
+    /// Adds number by number; `None` if one of the sums does not fit into 64 bits.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.zip(other, u64::checked_add)
     }
 
-    /// Number by number; `None` where one of them is less than before: the counters were reset.
+    /// Subtracts number by number; `None` if one of them is less than before, which means that the counters were reset.
     pub fn checked_sub(self, before: Self) -> Option<Self> {
         self.zip(before, u64::checked_sub)
     }
 
-    /// Number by number, staying at the highest number where that is passed: what 2^64 bytes would mean is not worth a
-    /// panic in the middle of counting.
+    /// Adds number by number, saturating at the largest value: an overflow is not worth a panic in the middle of
+    /// counting.
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
         self.zip(other, |left, right| Some(left.saturating_add(right))).unwrap_or_default()
     }
 
-    /// What was added since `before`, and whether a number is less than before: then somebody zeroed or restored the
-    /// counters. How much of such a number is new is not known, so nothing of it is taken: what it says may have been counted
-    /// before. It never wraps.
+    /// The increase since `before`, and whether a number is less than before, which means that somebody zeroed or
+    /// restored the counters. How much of such a number is new is not known. Nothing of it is taken, because all of it
+    /// may have been counted before. It never wraps.
     pub fn since(self, before: Self) -> (Self, bool) {
         match self.checked_sub(before) {
             Some(usage) => (usage, false),
@@ -104,7 +104,7 @@ impl Counters {
     }
 }
 
-/// Bytes and packets, in and out, of what belongs to no port.
+/// Bytes and packets, in and out, without a division by protocol.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Flow {
@@ -115,7 +115,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// Number by number; `None` where one of them would pass 2^64.
+    /// Adds number by number; `None` if one of the sums does not fit into 64 bits.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         Some(Self {
             in_bytes: self.in_bytes.checked_add(other.in_bytes)?,
@@ -125,7 +125,7 @@ impl Flow {
         })
     }
 
-    /// Number by number; `None` where one of them is less than before.
+    /// Subtracts number by number; `None` if one of them is less than before.
     pub fn checked_sub(self, before: Self) -> Option<Self> {
         Some(Self {
             in_bytes: self.in_bytes.checked_sub(before.in_bytes)?,
@@ -144,7 +144,7 @@ impl Flow {
         }
     }
 
-    /// Number by number, staying at the highest number where that is passed.
+    /// Adds number by number, saturating at the largest value.
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
         Self {
@@ -164,34 +164,34 @@ pub struct Others {
     pub other_ports: Flow,
     /// IP, but neither TCP nor UDP.
     pub other_ip: Flow,
-    /// Not IP. A byte here is one of the frame after its link-layer header.
+    /// Not IP. Bytes are those of the frame after its link-layer header.
     pub non_ip: Flow,
-    /// Frames for another host. A byte here is one of the frame after its link-layer header.
+    /// Frames for another host. Bytes are those of the frame after its link-layer header.
     pub other_host: Flow,
     /// Later fragments whose first fragment was not seen.
     pub fragment_unmatched: Flow,
-    /// Cut short or malformed. A byte here is one of the frame after its link-layer header.
+    /// Cut short or malformed. Bytes are those of the frame after its link-layer header.
     pub unparsed: Flow,
 }
 
 impl Others {
-    /// Flow by flow; `None` where one of them would pass 2^64.
+    /// Adds flow by flow; `None` if one of the sums does not fit into 64 bits.
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.zip(other, Flow::checked_add)
     }
 
-    /// Flow by flow; `None` where one of them is less than before.
+    /// Subtracts flow by flow; `None` if a number is less than before.
     pub fn checked_sub(self, before: Self) -> Option<Self> {
         self.zip(before, Flow::checked_sub)
     }
 
-    /// Flow by flow, staying at the highest number where that is passed.
+    /// Adds flow by flow, saturating at the largest value.
     #[must_use]
     pub fn saturating_add(self, other: Self) -> Self {
         self.zip(other, |left, right| Some(left.saturating_add(right))).unwrap_or_default()
     }
 
-    /// What was added since `before`, and whether a number is less than before: nothing of such a number is taken, as in
+    /// The increase since `before`, and whether a number is less than before: nothing of such a number is taken, as in
     /// [`Counters::since`].
     pub fn since(self, before: Self) -> (Self, bool) {
         match self.checked_sub(before) {
@@ -212,7 +212,7 @@ impl Others {
     }
 }
 
-/// A network device's own counters (`/sys/class/net/NAME/statistics`), beside which the cells are held.
+/// A network device's own counters (`/sys/class/net/NAME/statistics`), with which ours are compared.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     pub name: String,
@@ -224,7 +224,7 @@ pub struct Device {
     pub tx_bytes: u64,
     #[serde(default)]
     pub tx_packets: u64,
-    /// Bytes of link-layer header that the device counts in every packet; absent means Ethernet's 14.
+    /// Bytes of link-layer header that the device counts in every packet; an absent value means Ethernet's 14.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link_header_bytes: Option<u8>,
 }

@@ -1,4 +1,4 @@
-//! What was counted since the log began, as counters that never fall: the base of the metrics.
+//! What was counted since the log began, as counters that never decrease: the base of the metrics.
 
 use std::collections::BTreeMap;
 
@@ -9,26 +9,26 @@ use super::block::{DayBlock, HourBlock};
 use super::counters::{Counters, Others};
 use super::record::{Gap, VERSION};
 
-/// Sums of all buckets up to a number, and, from before the sums were first made, of all days.
+/// Sums over all buckets up to `seq`. What was logged before these sums were first made is included by its days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cumulative {
     pub v: u32,
-    /// The number of the last bucket that is in them.
+    /// The `seq` of the last bucket that is included.
     pub seq: u64,
-    /// The date of the file that this bucket is in.
+    /// The date of the file that holds this bucket.
     pub day: NaiveDate,
-    /// In the order of the eight, whoever owned the port.
+    /// By port, whoever owned it, in the order of [`Counters::to_array`].
     ports: BTreeMap<u16, [u64; 8]>,
-    /// What was the user's, in the order of the eight.
+    /// By user, in the order of [`Counters::to_array`].
     users: BTreeMap<String, [u64; 8]>,
-    /// What belonged to no port, since the sums were first made.
+    /// Traffic of no watched port, since the sums were first made.
     pub other: Others,
-    /// Seconds of buckets that were not measured on every interface, since the sums were first made.
+    /// Seconds in which at least one interface was not measured, since the sums were first made.
     pub gap_seconds: u64,
 }
 
 impl Cumulative {
-    /// Nothing yet, up to the bucket `seq`, which is in the file of `day`.
+    /// Empty sums. The first bucket to be added is the one after `seq`, which is in the file of `day`.
     pub fn begin(seq: u64, day: NaiveDate) -> Self {
         let (ports, users) = (BTreeMap::new(), BTreeMap::new());
         Self { v: VERSION, seq, day, ports, users, other: Others::default(), gap_seconds: 0 }
@@ -43,7 +43,7 @@ impl Cumulative {
         self.gap_seconds = self.gap_seconds.saturating_add(seconds_of(&bucket.seal.gaps));
     }
 
-    /// Adds a day whose buckets are not read.
+    /// Adds a day in place of its buckets.
     pub fn add_day(&mut self, day: &DayBlock) {
         for line in &day.lines {
             self.add(line.port, line.user.as_deref(), line.counters());
@@ -66,18 +66,18 @@ impl Cumulative {
         self.ports.get(&port).copied().map(Counters::from_array).unwrap_or_default()
     }
 
-    /// The users, and what each of them moved.
+    /// The users, with what each of them moved.
     pub fn users(&self) -> impl Iterator<Item = (&str, Counters)> {
         self.users.iter().map(|(name, sum)| (name.as_str(), Counters::from_array(*sum)))
     }
 
-    /// The ports that moved anything, or were ever counted.
+    /// The ports that were ever counted, even if they moved nothing.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.ports.keys().copied()
     }
 }
 
-/// The seconds in at least one of `gaps`.
+/// The number of seconds that at least one of `gaps` covers.
 fn seconds_of(gaps: &[Gap]) -> u64 {
     let mut spans: Vec<(i64, i64)> = gaps.iter().map(|gap| (gap.start.timestamp(), gap.end.timestamp())).collect();
     spans.sort_unstable();

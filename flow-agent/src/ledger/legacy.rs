@@ -67,7 +67,7 @@ struct Slot {
     end: DateTime<Utc>,
 }
 
-/// The bytes on a line, with the line's own time and its place.
+/// The bytes on a line, with the time that the line states and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Figure<P> {
     at: NaiveDateTime,
@@ -98,7 +98,7 @@ pub struct Imported<P> {
 }
 
 impl<P: Clone> Import<P> {
-    /// Without lines so far; times are in `zone`.
+    /// An import without lines so far; local times are in `zone`.
     pub fn new(zone: Tz) -> Self {
         Self {
             zone,
@@ -169,7 +169,7 @@ impl<P: Clone> Import<P> {
         if past > MOST_OFF && to_come > MOST_OFF {
             self.doubts.push((place.clone(), LegacyDoubt::OffTheHour { minutes: past.num_minutes() }));
         }
-        // When a local time occurs twice, either could be meant; the first is as good as the second.
+        // When a local time occurs twice, nothing says which one is meant: take the first.
         let end =
             self.zone.from_local_datetime(&end).earliest().ok_or(LegacyDoubt::NoSuchTime { zone: self.zone })?.to_utc();
         Ok(Slot { start: end - TimeDelta::hours(1), end })

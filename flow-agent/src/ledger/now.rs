@@ -1,6 +1,7 @@
-//! The documents with which a running agent answers `/v1/now` and `/v1/health` (a contract: other tools read them).
+//! The documents with which a running agent answers `/v1/now` and `/v1/health`. They are a contract, because other
+//! tools read them.
 //!
-//! What is not known is left out, and never zero.
+//! What is not known is absent, and never zero.
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,8 @@ use super::record::{BackendKind, CountMode, Gap, Quality, optional_stamp, stamp}
 /// The version of both documents. A new optional field does not change it.
 pub const VERSION: u32 = 1;
 
-/// What `GET /v1/now` answers: a reading that was taken after the question came, and what the log says before it.
+/// What `GET /v1/now` answers: a reading that was taken after the request arrived, together with what the log holds so
+/// far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {
     pub v: u32,
@@ -22,57 +24,57 @@ pub struct Now {
     pub at: DateTime<FixedOffset>,
     /// The IANA name of the time zone in which days and months are cut.
     pub zone: String,
-    /// Of the agent.
+    /// The agent's version.
     pub version: String,
     pub backend: BackendKind,
     /// Which bytes are counted.
     pub count: CountMode,
-    /// One life of the counters; `total` counts since it began.
+    /// Identifies one lifetime of the counters; `total` counts from its beginning.
     pub epoch: String,
     /// When this agent started. Counting may have gone on for longer.
     #[serde(with = "stamp")]
     pub since: DateTime<FixedOffset>,
-    /// Those that are counted now, sorted.
+    /// The interfaces that are counted now, sorted.
     pub interfaces: Vec<String>,
-    /// Whether everything that should be attached was, when it was looked at last: every five seconds, and whenever an
-    /// interface changes.
+    /// Whether everything that should be attached was attached at the last inspection. There is one every five seconds,
+    /// and whenever an interface changes.
     pub attached: bool,
-    /// The date of `today`.
+    /// The date that `today` refers to.
     pub day: NaiveDate,
-    /// The billing month of `month`.
+    /// The billing month that `month` refers to.
     pub billing_month: Month,
     /// The bucket that is not sealed yet.
     pub open: OpenBucket,
     /// The end of the newest bucket that is on disk; absent before the first.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
     pub last_seal: Option<DateTime<FixedOffset>>,
-    /// Sealed buckets that are not on disk yet; `today` and `month` have them.
+    /// Sealed buckets that are not on disk yet; `today` and `month` include them.
     pub waiting: u32,
-    /// Parts of this month's log that could not be used: `month`, and perhaps `today`, say too little.
+    /// Parts of this month's log that could not be used: `month`, and perhaps `today`, are too low.
     pub damages: u32,
     pub ports: Vec<PortNow>,
-    /// Users of the configuration and of the port files, and those whose ports moved something this month.
+    /// The users of the configuration and of the port files, and everybody else whose ports moved something this month.
     pub users: Vec<UserNow>,
-    /// What belongs to no watched port, in the open bucket.
+    /// Traffic of no watched port in the open bucket.
     pub other: Others,
     /// The same since the epoch began.
     pub other_total: Others,
-    /// What the interfaces' own counters say of the open bucket.
+    /// What the interfaces' own counters measured in the open bucket.
     pub devices: Vec<Device>,
 }
 
 /// The bucket that is not sealed yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenBucket {
-    /// The number that its seal will have: every sealed bucket before it has a smaller one.
+    /// The number that its seal will have, which is higher than that of every sealed bucket.
     pub seq: u64,
     #[serde(with = "stamp")]
     pub start: DateTime<FixedOffset>,
     #[serde(with = "stamp")]
     pub end_planned: DateTime<FixedOffset>,
-    /// What its seal would say if it were closed now.
+    /// The quality that its seal would have if it were closed now.
     pub quality: Quality,
-    /// Times of it that were not measured, up to now.
+    /// The times within it that were not measured, up to now.
     pub gaps: Vec<Gap>,
 }
 
@@ -80,12 +82,12 @@ pub struct OpenBucket {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortNow {
     pub port: u16,
-    /// Who owns it now.
+    /// The present owner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// In the open bucket.
     pub open: Counters,
-    /// Since the epoch began; absent where the counters are gone.
+    /// Since the epoch began; absent if the counters no longer exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<Counters>,
     /// Today, the open bucket included, whoever owned the port.
@@ -96,7 +98,7 @@ pub struct PortNow {
     pub month: Option<Counters>,
     #[serde(default)]
     pub rate: Rates,
-    /// What was refused in the open bucket; absent where nothing was.
+    /// What was refused in the open bucket; absent if nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Flow>,
 }
@@ -105,47 +107,47 @@ pub struct PortNow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserNow {
     pub user: String,
-    /// Those that the user owns now.
+    /// The ports that the user owns now.
     pub ports: Vec<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub today: Option<Counters>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub month: Option<Counters>,
-    /// Of the ports that the user owns now.
+    /// The sum over the ports that the user owns now.
     #[serde(default)]
     pub rate: Rates,
-    /// Bytes that this month will have at its end; absent where too little is known.
+    /// The expected bytes at the end of this month; absent if too little is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<u64>,
-    /// Bytes that the user may move on this node in this billing month, with what was granted for it.
+    /// Bytes that the user may transfer on this node in this billing month, including what was granted for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<u64>,
-    /// Bytes of the quota that are used, as they are billed; also those from before flow-agent counted.
+    /// Billed bytes that count towards the quota, including those used before flow-agent began to count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
-    /// Of the users of the configuration.
+    /// Present for users of the configuration only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<QuotaStanding>,
-    /// What was refused today, the open bucket included; absent where nothing was.
+    /// What was refused today, the open bucket included; absent if nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Flow>,
 }
 
-/// How a user stands with the quota and the date of expiry.
+/// A user's standing with regard to quota and expiry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum QuotaStanding {
     Open,
-    /// A share of the quota is used that the configuration warns of.
+    /// The usage has reached a level at which the configuration warns.
     Warned,
-    /// The quota is used up, or too little is left for a packet that came: traffic is refused.
+    /// Traffic is refused because the quota is used up, or too little of it is left for a packet that came.
     Cut,
-    /// The date of expiry has passed, and traffic is refused.
+    /// Traffic is refused because the date of expiry has passed.
     Expired,
 }
 
-/// Bytes a second, averaged over about the last 1, 10 and 60 seconds. Readings are only taken while somebody asks: a rate is
-/// absent where there is no reading of about that age.
+/// Bytes a second, averaged over about the last 1, 10 and 60 seconds. Readings are only taken while somebody asks, so a
+/// rate is absent if there is no reading of about that age.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Rates {
@@ -164,7 +166,7 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Both together; unknown where one of them is.
+    /// The sums of both; unknown where one of them is.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let plus = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_add(other?));
@@ -183,11 +185,11 @@ impl Rates {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     pub v: u32,
-    /// The answer's status is 200 where it is true, else 503.
+    /// The HTTP status of the answer is 200 if this is true, and 503 otherwise.
     pub healthy: bool,
     pub node: String,
     pub version: String,
-    /// When the counting thread answered; absent where it did not.
+    /// When the counting thread answered; absent if it did not.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
     pub at: Option<DateTime<FixedOffset>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,6 +200,6 @@ pub struct Health {
     /// Sealed buckets that are not on disk yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<u32>,
-    /// What is wrong, in words; empty where nothing is.
+    /// What is wrong, in words; empty if nothing is.
     pub problems: Vec<String>,
 }

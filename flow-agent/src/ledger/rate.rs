@@ -1,4 +1,4 @@
-//! Rates: how many bytes a second moved, from readings that were taken while somebody asked.
+//! Rates in bytes a second, computed from readings that are only taken while somebody asks.
 
 use std::collections::VecDeque;
 
@@ -8,15 +8,15 @@ use super::now::Rates;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Averages are taken over about these many seconds.
+/// The lengths of time, in seconds, over which averages are taken.
 const WINDOWS_S: [u64; 3] = [1, 10, 60];
 
-/// Samples that are younger are kept if they are at least nearly a second apart; older ones are thinned out.
+/// Samples up to this age are kept if they are nearly a second apart; older ones are thinned out.
 const DENSE_NS: u64 = 16 * SECOND_NS;
 const DENSE_STEP_NS: u64 = 900_000_000;
 const SPARSE_STEP_NS: u64 = 4 * SECOND_NS;
 
-/// Older samples are of no use: the longest window, and half as much again.
+/// Older samples are dropped: one and a half times the longest window.
 const OLDEST_NS: u64 = 90 * SECOND_NS;
 
 /// The bytes of all ports at one moment, cumulative since the epoch began.
@@ -27,7 +27,7 @@ struct Sample {
     bytes: Box<[(u16, u64, u64)]>,
 }
 
-/// The readings of the last minute and a half, as far as somebody asked.
+/// The readings of the last 90 seconds, as far as somebody asked.
 #[derive(Clone, Debug, Default)]
 pub struct RateSamples {
     epoch: String,
@@ -36,10 +36,11 @@ pub struct RateSamples {
 }
 
 impl RateSamples {
-    /// Adds a reading of `totals` at `boot_ns` of the boot-time clock. Gives the rates of its ports, in the same order.
+    /// Adds a reading of `totals` at `boot_ns` on the boot-time clock. Returns the rates of its ports, in the same
+    /// order.
     pub fn add(&mut self, epoch: &str, boot_ns: u64, totals: &ByPort) -> Vec<(u16, Rates)> {
         if self.epoch != epoch {
-            // Counters of another epoch count from elsewhere.
+            // Counters of another epoch started at other values, so no difference can be taken.
             self.samples.clear();
             epoch.clone_into(&mut self.epoch);
         }
@@ -62,7 +63,7 @@ impl RateSamples {
         rates
     }
 
-    /// The sample whose age is nearest to a window, if it is 0.9 to 1.5 times that.
+    /// The sample whose age is nearest to a window and 0.9 to 1.5 times as long.
     fn sample_of_age(&self, now_ns: u64, window_ns: u64) -> Option<&Sample> {
         let age = |sample: &Sample| now_ns.saturating_sub(sample.boot_ns);
         let fits = |sample: &&Sample| (window_ns / 10 * 9..=window_ns / 2 * 3).contains(&age(sample));
@@ -78,7 +79,7 @@ impl RateSamples {
         self.thin_out(boot_ns);
     }
 
-    /// Keeps, of those that are no longer young, one in four seconds.
+    /// Thins out the samples that are no longer young to one in four seconds.
     fn thin_out(&mut self, now_ns: u64) {
         let mut kept_at: Option<u64> = None;
         self.samples.retain(|sample| {
@@ -102,7 +103,7 @@ impl RateSamples {
     }
 }
 
-/// Bytes a second in and out; `None` for a port that was not there then, or whose counters have less than then.
+/// Bytes a second in and out; `None` if the port was not in the earlier sample, or if its counters have decreased.
 fn rate(then: &Sample, now_ns: u64, port: u16, now: Counters) -> Option<(u64, u64)> {
     let at = then.bytes.binary_search_by_key(&port, |(port, ..)| *port).ok()?;
     let (_, then_in, then_out) = then.bytes[at];

@@ -30,14 +30,14 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The moment that comes so long after this one, unless somebody sets the wall clock meanwhile.
+    /// The moment `pause` after this one, provided that the wall clock is not set in between.
     #[must_use]
     pub fn after(self, pause: Duration) -> Self {
         let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
         Self { wall: self.wall + pause, boot_ns: self.boot_ns.saturating_add(ns) }
     }
 
-    /// The moment that came so long before this one, unless somebody set the wall clock meanwhile.
+    /// The moment `pause` before this one, provided that the wall clock was not set in between.
     #[must_use]
     pub fn before(self, pause: Duration) -> Self {
         let ns = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
@@ -63,7 +63,7 @@ pub struct Reading {
     pub devices: Vec<Device>,
 }
 
-/// A time that was not measured: the traffic of an interface during it is unknown.
+/// A time for which the traffic of an interface is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unseen {
     pub start: Moment,

@@ -56,12 +56,14 @@ impl Kind {
 pub enum Quality {
     /// Some time was not measured; the seal lists it.
     Gap,
-    /// A counter was lower than before because something zeroed it. Its whole new value is counted.
+    /// A counter was lower than before because something zeroed or restored it. Nothing of its new value is counted, so
+    /// bytes may be missing.
     Reset,
     /// The counters were lost in a reboot; usage is known up to the last checkpoint.
     Restart,
-    /// The bytes are right, the times may not be: the wall clock and the boot-time clock differ by more than two seconds over
-    /// the bucket, or it is not known with which second it began or ended, because the counters took long to be read.
+    /// The bytes are right, but the times may not be: the wall clock and the boot-time clock differ by more than two
+    /// seconds over the bucket, or reading the counters took so long that the second in which it began or ended is not
+    /// certain.
     Clock,
     /// Every byte is known, but one reading covers more than one bucket.
     Late,
@@ -71,7 +73,7 @@ pub enum Quality {
 }
 
 impl Quality {
-    /// As the files write it.
+    /// The name in the files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gap => "gap",
@@ -372,26 +374,27 @@ pub struct MonthSeal {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub v: u32,
-    /// The seal that this reading follows; 0 before the first.
+    /// The `seq` of the last seal before this reading; 0 before the first.
     pub seq: u64,
     /// The boot-time clock at `at`, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_ms: Option<u64>,
-    /// Where the open bucket begins: needed where this is all that is left of an epoch that was never sealed.
+    /// The start of the open bucket. It is needed if this file is all that is left of an epoch that was never sealed.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_stamp")]
     pub start: Option<DateTime<FixedOffset>>,
-    /// The boot-time clock at `start`, in milliseconds: the wall clock may have been set since.
+    /// The boot-time clock at `start`, in milliseconds, because the wall clock may have been set since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_boot_ms: Option<u64>,
     #[serde(with = "stamp")]
     pub at: DateTime<FixedOffset>,
     pub epoch: String,
-    /// Cumulative, in the order of the eight; only ports whose counters differ from that seal's.
+    /// Cumulative, in the order of [`Counters::to_array`]; only ports whose counters differ from those in that seal's
+    /// lines.
     pub totals: BTreeMap<u16, [u64; 8]>,
     /// Cumulative.
     #[serde(default)]
     pub other_total: Others,
-    /// What was not seen up to `at`, as far as no seal tells of it yet.
+    /// Times before `at` that were not measured and that no seal lists yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gaps: Vec<Gap>,
 }
@@ -400,13 +403,14 @@ pub struct Checkpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MailState {
-    /// Intended; written before the server is spoken to. As the last word it means the same as `unknown`.
+    /// About to be sent; written before the server is contacted. If it is the last state of a letter, it means the same
+    /// as `unknown`.
     Sending,
-    /// The server took it.
+    /// The server accepted it.
     Sent,
-    /// The server refused it, or was not reached: it did not take it.
+    /// The server refused it or could not be reached: it has not accepted it.
     Failed,
-    /// The connection was lost after the letter was handed over: nobody can tell.
+    /// The connection was lost after the letter was handed over: whether it was accepted is not known.
     Unknown,
 }
 
@@ -421,14 +425,14 @@ pub struct MailLine {
     pub month: String,
     /// Whose statement it is; `null` for the admins' summary.
     pub user: Option<String>,
-    /// Of the statement: 0 at first, one more each time that late data changed it.
+    /// The revision of the statement: 0 at first, and one more each time that late data changed it.
     pub rev: u32,
     pub message_id: String,
     pub state: MailState,
-    /// The server's words, or the error's.
+    /// What the server replied, or the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
-    /// Of a failed one: the server will not take it another time either.
+    /// For a failed letter: the server will refuse it again.
     #[serde(default, skip_serializing_if = "is_false")]
     pub permanent: bool,
 }
@@ -445,7 +449,7 @@ pub mod stamp {
         serializer.collect_str(&show(*at))
     }
 
-    /// The text itself. A fraction of a second is cut.
+    /// The text that [`serialize`] writes. Fractions of a second are cut off.
     pub fn show(at: DateTime<FixedOffset>) -> impl std::fmt::Display {
         at.format("%Y-%m-%dT%H:%M:%S%:z")
     }
@@ -460,7 +464,7 @@ pub mod stamp {
     }
 }
 
-/// The same, where there may be none.
+/// The same for optional instants.
 pub mod optional_stamp {
     use chrono::{DateTime, FixedOffset};
     use serde::{Deserialize, Deserializer, Serializer};

@@ -13,8 +13,8 @@ use super::calendar::{self, BucketLength};
 use super::counters::Counters;
 use super::record::{DayLine, DaySeal, Gap, HourSeal, Kind, LateBucket, Quality, VERSION};
 
-/// How many gaps a seal lists, so that it does not become too long to be read; the reason of the last one says how many
-/// more there are.
+/// How many gaps a seal lists at most, so that its line stays short enough to be read. The reason of the last one says
+/// how many more there are.
 pub const MOST_GAPS: usize = 1_000;
 
 /// How days are defined.
@@ -39,7 +39,7 @@ pub struct DayRollup {
 }
 
 impl DayRollup {
-    /// Without buckets of `day` so far.
+    /// A sum for `day`, without buckets so far.
     pub fn new(rules: DayRules, day: NaiveDate) -> Self {
         let (start, end) = (calendar::day_start(rules.zone, day), calendar::day_end(rules.zone, day));
         Self {
@@ -54,8 +54,8 @@ impl DayRollup {
         }
     }
 
-    /// Adds a bucket that was not added before; [`DistinctBuckets`](super::distinct_buckets::DistinctBuckets) tells. A
-    /// bucket that begins on another date adds no bytes, but may cover part of the day; therefore pass the buckets of the
+    /// Adds a bucket, which must be new (see [`DistinctBuckets`](super::distinct_buckets::DistinctBuckets)). A bucket
+    /// that begins on another date adds no bytes, but may cover part of the day. Therefore pass the buckets of the
     /// day's own file and those of the newest file before it.
     pub fn take(&mut self, bucket: &HourBlock) {
         let bytes = bucket.lines.iter().fold(0_u64, |bytes, line| bytes.saturating_add(line.counters().bytes()));

@@ -46,15 +46,15 @@ pub struct MonthlyReport {
     /// When this month was first reported after its end; absent before that.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::record::optional_stamp")]
     pub first_made_at: Option<DateTime<FixedOffset>>,
-    /// Until when missing data is waited for; after that everything is final. Absent while the month is not over, and
-    /// if no data was ever missing.
+    /// Until when the report waits for missing data; after that everything is final. Absent while the month is not
+    /// over, and if no data was ever missing.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::record::optional_stamp")]
     pub final_at: Option<DateTime<FixedOffset>>,
-    /// Final as soon as no node is waited for; a single statement may be final earlier ([`Statement::state`]).
+    /// Final as soon as the report waits for no node; a single statement may be final earlier ([`Statement::state`]).
     pub state: Finality,
     /// Increased each time anything below changes after it was published.
     pub rev: u32,
-    /// Whether this revision is not published yet; see [`Statement::draft`].
+    /// Whether this revision has not been published yet; see [`Statement::draft`].
     #[serde(default, skip_serializing_if = "is_false")]
     pub draft: bool,
     pub billed: Billed,
@@ -73,13 +73,13 @@ pub struct MonthlyReport {
 pub enum Finality {
     /// The month is not over.
     InProgress,
-    /// The month is over, but more data may arrive and is waited for.
+    /// The month is over, but the report waits for more data.
     Provisional,
-    /// No more data is waited for. If more arrives nevertheless, it makes a revision.
+    /// The report waits for no more data. If some arrives nevertheless, it makes a revision.
     Final,
 }
 
-/// How much of a time was measured.
+/// How much of a span of time was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coverage {
     pub seconds_covered: u64,
@@ -113,8 +113,8 @@ pub struct NodeStatement {
     /// Days that are over and have no block.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days_missing: Vec<NaiveDate>,
-    /// Days of a month that is over for which there is some data, or which were not over on the node, and which may
-    /// grow.
+    /// Days that may still gain data: of a month that is over, those that have some data already, or that were not over
+    /// on the node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days_growing: Vec<NaiveDate>,
     /// Days for which the node made a new version that covers less than the version gathered before.

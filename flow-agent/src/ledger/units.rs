@@ -47,7 +47,7 @@ impl fmt::Display for Human {
 
 fn hundredths_of(bytes: u128, unit: u64) -> u128 {
     let unit = u128::from(unit);
-    // Whole units first: 100 * bytes could pass 2^128.
+    // Whole units first, because 100 * bytes could exceed 2^128.
     (bytes / unit) * 100 + ((bytes % unit) * 100 + unit / 2) / unit
 }
 
@@ -86,7 +86,7 @@ pub enum UnitError {
 /// a byte (as in `0.1 GiB`) is cut off.
 ///
 /// # Errors
-/// When the text is not a number with a known unit, or is more than a u64 holds.
+/// When the text is not a number with a known unit, or exceeds a u64.
 pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
     let not_bytes = || UnitError::NotBytes { text: text.to_owned() };
     let trimmed = text.trim();

@@ -1,7 +1,7 @@
-//! Usage that no bucket has yet, as far as the newest seals, the checkpoint and a reading tell of it.
+//! Usage that is in no sealed bucket yet, as far as the newest seals, the checkpoint and a reading show it.
 //!
-//! This is what the two readers of the journal share: the agent, whose [`Meter`](super::usage::Meter) goes on from the
-//! [`Baseline`] at its start, and `show`, which takes the [`open_bucket`] from it.
+//! Two readers of the journal share this: the agent, whose [`Meter`](super::usage::Meter) continues from the
+//! [`Baseline`] when it starts, and `show`, which gets the [`open_bucket`] from it.
 
 mod baseline;
 pub(in crate::ledger) mod bucket_times;

@@ -17,17 +17,17 @@ pub struct User {
     pub email: Option<String>,
     /// Bytes per billing month, on all nodes together; the sum of `shares` where there are any.
     pub quota_bytes: Option<u64>,
-    /// What happens when the quota is used up.
+    /// What happens to the traffic when the quota is used up.
     pub on_quota: OnQuota,
     /// The last day, in the zone of the configuration, on which the user's traffic passes.
     pub expires: Option<NaiveDate>,
-    /// What was used before flow-agent counted.
+    /// What was used before flow-agent began to count.
     pub used: Option<UsedBefore>,
     pub language: Language,
     /// Names of nodes; an empty set means all nodes.
     pub nodes: BTreeSet<String>,
-    /// The part of the quota that each node may spend, by name; empty if the quota is not divided. Otherwise its names are
-    /// those of `nodes`.
+    /// The part of the quota that each node may spend, by name; empty if the quota is not divided. If it is divided,
+    /// the names are those of `nodes`.
     pub shares: BTreeMap<String, u64>,
 }
 
@@ -52,16 +52,16 @@ impl OnQuota {
     }
 }
 
-/// What a user used before flow-agent counted.
+/// What a user used before flow-agent began to count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsedBefore {
     pub bytes: u64,
-    /// The billing month that it belongs to; `None`: the one in which flow-agent began to count.
+    /// The billing month that the bytes belong to; `None` means the one in which flow-agent began to count.
     pub month: Option<Month>,
 }
 
 impl User {
-    /// Whether the user's ports belong to the user on the node of that name.
+    /// Whether the user owns the ports in `ports` on the node of that name.
     pub fn is_on(&self, node: &str) -> bool {
         self.nodes.is_empty() || self.nodes.contains(node)
     }
@@ -72,7 +72,7 @@ impl User {
         self.is_on(node) && (is_cut || self.expires.is_some())
     }
 
-    /// The bytes that the user may spend on the node of that name in a billing month. `None`: no quota holds there.
+    /// The bytes that the user may spend on the node of that name in a billing month. `None` if no quota applies there.
     pub fn quota_on(&self, node: &str) -> Option<u64> {
         if !self.is_on(node) {
             return None;
@@ -80,11 +80,11 @@ impl User {
         if self.shares.is_empty() { self.quota_bytes } else { self.shares.get(node).copied() }
     }
 
-    /// What was used in `month` before flow-agent counted, which it began to do in the month `first_counted`.
+    /// What was used in `month` before flow-agent began to count, which was in the month `first_counted`.
     pub fn used_before(&self, month: Month, first_counted: Option<Month>) -> u64 {
         match self.used {
             Some(used) if used.month.or(first_counted) == Some(month) => used.bytes,
-            // Nothing is counted yet: it will be from this month on.
+            // Nothing has been counted yet, so counting begins in this month.
             Some(UsedBefore { bytes, month: None }) if first_counted.is_none() => bytes,
             Some(_) | None => 0,
         }

@@ -31,7 +31,7 @@ fn bucket(hour: u32, ports: Range<u16>) -> HourBlock {
         seq: Some(u64::from(hour)),
         start,
         end,
-        // A letter whose neighbour by one bit is a newline.
+        // Flipping one bit of `J` gives a newline.
         node: "JH-1".into(),
         epoch: "boot.map".into(),
         backend: None,
@@ -122,7 +122,7 @@ fn what_is_written_is_what_the_contract_shows() {
         line,
         r#"{"v":1,"kind":"hour","start":"2026-10-05T13:00:00+08:00","end":"2026-10-05T14:00:00+08:00","port":8388,"user":"acct-8388","tcp_in_bytes":13,"tcp_in_packets":14,"tcp_out_bytes":15,"tcp_out_packets":16,"udp_in_bytes":17,"udp_in_packets":18,"udp_out_bytes":19,"udp_out_packets":20}"#
     );
-    // `sha256sum` of that line, and CRC-32C of the seal before `,"check"`, both by other programs.
+    // `sha256sum` of that line, and CRC-32C of the seal before `,"check"`, both computed with other programs.
     let flow = |bytes| format!(r#"{{"in_bytes":{bytes},"in_packets":0,"out_bytes":0,"out_packets":0}}"#);
     let zero = flow(0);
     assert_eq!(
@@ -193,7 +193,8 @@ fn a_flipped_bit_costs_its_own_block_at_most_and_nothing_wrong_is_accepted() {
             match found.len() {
                 2 => assert!(!outcome.damages.is_empty(), "byte {index}, bit {bit}"),
                 3 => {
-                    // The check's own name, or the newline after it, says nothing of the bucket.
+                    // The flip hit the name `check` or the newline after the seal, neither of which is part of the
+                    // bucket.
                     assert_eq!(found[1], blocks[1], "byte {index}, bit {bit}");
                     kept += 1;
                 }
@@ -204,7 +205,7 @@ fn a_flipped_bit_costs_its_own_block_at_most_and_nothing_wrong_is_accepted() {
             }
         }
     }
-    // The letters of `,"check":"` and its closing quote and brace, eight bits each, and the newline.
+    // Flips that lose nothing: eight bits each of the 11 bytes of `,"check":"` and `"}`, and of the newline.
     assert!(kept <= 8 * 12, "{kept}");
 }
 
@@ -338,7 +339,7 @@ fn a_line_of_many_false_seals_takes_no_more_stack_than_one() {
 fn a_block_without_end_takes_bounded_memory() {
     let mut decoder = Decoder::<Daily>::new();
     let mut block = day(5, 200);
-    // Long enough that the limit of bytes is met before that of lines.
+    // Names so long that the limit of bytes is reached before that of lines.
     block.lines.iter_mut().for_each(|line| line.user = Some("x".repeat(256)));
     let lines = block.encode();
     let lines = &lines[..lines.find("{\"v\":1,\"kind\":\"seal\"").unwrap()];
@@ -423,7 +424,8 @@ proptest! {
 
 #[test]
 fn the_largest_block_of_a_node_with_every_port_is_one_that_its_reader_takes() {
-    // Every character of a name may need a backslash, and every number all its digits: hours have up to 2^64, days 2^57.
+    // Every character of a name may need a backslash, and every number may have all its digits: up to 2^64 in hours,
+    // 2^57 in days.
     let user = Some("\"".repeat(128));
     let (hours, days) = (Counters::from_array([u64::MAX; 8]), Counters::from_array([1 << 57; 8]));
     let ports = 65_535;

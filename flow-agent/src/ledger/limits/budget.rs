@@ -30,7 +30,7 @@ impl UserBudget {
             return Some(0);
         }
         self.quota.map(|quota| match quota.next {
-            // What is left of a month that has just begun is not known yet: nearly all of it.
+            // The usage of a month that has just begun is not known yet: nearly all of the quota is left.
             Some(next) if next.at <= now => next.bytes,
             Some(_) | None => quota.limit.left(counters),
         })
@@ -41,7 +41,7 @@ impl UserBudget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MonthlyQuota {
     pub limit: Limit,
-    /// Given beforehand, so that the month turns even if no agent runs. `None` leaves the present limit in force.
+    /// Given in advance, so that the month turns even if no agent runs. `None` leaves the present limit in force.
     pub next: Option<NextMonth>,
 }
 
@@ -64,7 +64,7 @@ pub struct NextMonth {
     pub bytes: u64,
 }
 
-/// Bytes of a user's ports, in both protocols.
+/// Bytes of a user's ports, of both protocols together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transferred {
     pub in_bytes: u64,
@@ -87,7 +87,7 @@ impl Transferred {
 }
 
 impl Limit {
-    /// How many bytes more the counters may show.
+    /// How many bytes the counters may still grow.
     pub fn left(self, counters: Transferred) -> u64 {
         match self {
             Self::Both(limit) => limit.saturating_sub(counters.both()),
@@ -100,8 +100,9 @@ impl Limit {
         }
     }
 
-    /// The limit of counters that are at `counters`, when the month has used `used` of `quota` bytes, and `used_before`
-    /// bytes more that these counters never saw. A quota that is used up gives a limit that the counters have passed.
+    /// The limit for counters that are now at `counters`, when `used` of the month's `quota` is used, and `used_before`
+    /// bytes more that these counters never saw. A quota that is used up gives a limit that the counters have already
+    /// reached.
     pub fn new(billed: Billed, quota: u64, used: Transferred, used_before: u64, counters: Transferred) -> Self {
         let limit = |counters: u64, used: u64| {
             let end = i128::from(counters) + i128::from(quota) - i128::from(used) - i128::from(used_before);

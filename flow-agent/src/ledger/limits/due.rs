@@ -9,10 +9,10 @@ use super::state::{Condition, UserMonth};
 use crate::ledger::month::Month;
 use crate::ledger::record::MailState;
 
-/// So many days before the last one a user is told of it.
+/// How many days before the last one a user is told of it.
 pub const DAYS_BEFORE_EXPIRY: u32 = 3;
 
-/// How long a notice that did not arrive is tried again.
+/// For how long a notice that did not arrive is tried again.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::hours(24);
 
 /// The pause after the first failure; it doubles with each further one.
@@ -21,7 +21,7 @@ const FIRST_PAUSE: TimeDelta = TimeDelta::minutes(1);
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
 
-/// What is to be said of the users. Of several levels that were reached only the highest is named.
+/// The notices about users. Of several levels that were reached, only the highest is named.
 pub fn of_users(users: &[UserMonth], warn: &[u32], today: NaiveDate) -> Vec<Notice> {
     users.iter().flat_map(|user| of_user(user, warn, today)).collect()
 }
@@ -58,7 +58,7 @@ fn of_user(user: &UserMonth, warn: &[u32], today: NaiveDate) -> Vec<Notice> {
             _ => None,
         };
         if let Some(level) = level {
-            // Named after the month of the last day: a notice that falls into two months is sent once.
+            // Filed under the month of the last day, so that a notice that falls into two months is sent once.
             let subject = subject(user, Month::of(last_day), NoticeEvent::Expire, Some(level));
             notices.push(Notice {
                 subject: Subject { day: Some(last_day), ..subject },
@@ -73,7 +73,7 @@ fn subject(user: &UserMonth, month: Month, event: NoticeEvent, level: Option<u32
     Subject { month, user: Some(user.user.clone()), event, level, node: None, day: None, quota_bytes: None }
 }
 
-/// What became of the notices of the past, by channel.
+/// What became of past notices, by channel.
 #[derive(Clone, Debug, Default)]
 pub struct NoticeHistory {
     by_subject: BTreeMap<(String, Subject), Progress>,
@@ -88,28 +88,28 @@ pub struct Progress {
     pub last_at: DateTime<FixedOffset>,
 }
 
-/// Whether what may have arrived is sent once more.
+/// Whether a notice that may have arrived already is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repeat {
-    /// Rather twice than not at all: the receiver can tell by the identifier.
+    /// Better twice than not at all: the receiver can recognize the second one by its identifier.
     UntilAccepted,
-    /// Rather not at all than twice, as for all letters.
+    /// Better not at all than twice, as for all letters.
     UnlessRefused,
 }
 
-/// How notices are chosen that are to be sent over one channel.
+/// Which notices are sent over a channel, and when.
 #[derive(Clone, Copy)]
 pub struct NoticeChoice<'a> {
     pub channel: &'a str,
     pub takes: &'a dyn Fn(NoticeEvent) -> bool,
     pub repeat: Repeat,
     pub now: DateTime<Utc>,
-    /// What failed is tried again without a pause.
+    /// Failed notices are tried again without a pause.
     pub retry_now: bool,
 }
 
 impl NoticeHistory {
-    /// From the lines of the ledger, in their order.
+    /// The history in the lines of the ledger, in their order.
     pub fn new(lines: &[NoticeLine]) -> Self {
         let mut told = Self::default();
         lines.iter().for_each(|line| told.add(line));
@@ -147,7 +147,7 @@ impl NoticeHistory {
         };
         let is_due = |notice: &&Notice| {
             let event = notice.subject.event;
-            // Who is told of the cut need not be told that the quota is used up.
+            // A user who is told of the cut need not be told as well that the quota is used up.
             let is_said_by_cut = event == NoticeEvent::Warn && is_cut(notice);
             (choice.takes)(event)
                 && !is_said_by_cut
@@ -157,7 +157,7 @@ impl NoticeHistory {
         notices.iter().filter(is_due).collect()
     }
 
-    /// Whether a higher level of the same quota was told, or may have been.
+    /// Whether a higher level of the same quota was reported, or may have been.
     fn has_said_more(&self, channel: &str, subject: &Subject) -> bool {
         let is_higher = |other: &Subject| {
             other.event == NoticeEvent::Warn
@@ -181,11 +181,11 @@ impl NoticeHistory {
 }
 
 impl Progress {
-    /// When a notice that failed is tried again.
+    /// When a failed notice is tried again.
     fn next_attempt(&self) -> DateTime<Utc> {
         let doublings = self.attempts.saturating_sub(1).min(6);
         let pause = (FIRST_PAUSE * (1 << doublings)).min(LONGEST_PAUSE);
-        // A few seconds less, so that a timer of the same length is not early by a moment each time.
+        // A few seconds less, so that a timer with the same interval does not come a moment too early each time.
         self.last_at.to_utc() + pause - TimeDelta::seconds(5)
     }
 }

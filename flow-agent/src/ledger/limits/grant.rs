@@ -1,4 +1,4 @@
-//! One-off allowances: bytes that somebody granted to a user for one billing month.
+//! One-off allowances: bytes that were granted to a user for one billing month.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct GrantLine {
     pub bytes: i64,
 }
 
-/// The bytes that each user was granted for `month`. A sum below zero counts as none.
+/// The bytes that each user was granted for `month`. A negative sum counts as zero.
 pub fn granted(lines: &[GrantLine], month: Month) -> BTreeMap<String, u64> {
     let mut sums: BTreeMap<String, i128> = BTreeMap::new();
     for line in lines.iter().filter(|line| line.month == month) {

@@ -1,4 +1,4 @@
-//! Notices: what somebody is told of, apart from the monthly letters.
+//! Notices: what users and administrators are told, apart from the monthly letters.
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use serde::{Deserialize, Serialize};
@@ -12,15 +12,15 @@ use crate::ledger::record::{Kind, MailState, stamp};
 pub enum NoticeEvent {
     /// A user has used a certain part of the quota.
     Warn,
-    /// A user will have used the quota up before the month ends, if it goes on like this.
+    /// At the present rate, a user will have used up the quota before the month ends.
     Forecast,
     /// The quota of a user is used up, and the user's traffic is dropped.
     Cut,
-    /// A user's last day is near, or over.
+    /// A user's last day is near, or has passed.
     Expire,
-    /// There is time in which a node did not count.
+    /// A node did not count for some time.
     Gap,
-    /// A node is not gathered any more, or its agent does not count.
+    /// A node can no longer be gathered, or its agent does not count.
     Node,
     /// The file system of the logs is almost full.
     Disk,
@@ -47,23 +47,23 @@ impl NoticeEvent {
     }
 }
 
-/// What makes two notices the same: each is sent once over each channel.
+/// The identity of a notice: notices with the same one are sent once over each channel.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Subject {
     /// The billing month that it is about.
     pub month: Month,
-    /// `null` where it is about a node.
+    /// `null` if it is about a node.
     pub user: Option<String>,
     pub event: NoticeEvent,
-    /// Of `warn`: percent of the quota. Of `expire`: the days before the last one, 0 when that is over.
+    /// For `warn`: percent of the quota. For `expire`: how many days before the last one, 0 when that has passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Of `expire`: the last day. Of what concerns a node: the day on which it happened.
+    /// For `expire`: the last day. For notices about a node: the day on which it happened.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_day")]
     pub day: Option<NaiveDate>,
-    /// Of `warn`, `forecast` and `cut`: the quota. One that was raised can be used up again.
+    /// For `warn`, `forecast` and `cut`: the quota, because one that was raised can be used up again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_bytes: Option<u64>,
 }
@@ -79,38 +79,38 @@ pub struct NoticeLine {
     pub subject: Subject,
     /// The name in `[[notify]]`; `mail` for the letter to the user, `admins` for the one to `mail.admins`.
     pub channel: String,
-    /// As for letters. After `failed` and `unknown` a webhook is tried again.
+    /// As for letters, except that a webhook is tried again after `failed` and `unknown`.
     pub state: MailState,
-    /// The receiver's words, or the error's.
+    /// What the receiver replied, or the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
 }
 
-/// Something that somebody is to be told.
+/// Something that somebody is to be told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     pub subject: Subject,
     pub facts: NoticeFacts,
 }
 
-/// The figures of a notice, as of the time when it was made.
+/// The figures of a notice at the time when it was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoticeFacts {
-    /// Of `warn`, `forecast` and `cut`.
+    /// For `warn`, `forecast` and `cut`.
     Usage { used_bytes: u64, quota_bytes: u64, left_bytes: u64, forecast_bytes: Option<u64>, is_incomplete: bool },
-    /// Of `expire`: the last day.
+    /// For `expire`: the last day.
     Expiry { last_day: NaiveDate },
-    /// Of `gap`: how many seconds of that day were not counted, and why not.
+    /// For `gap`: how many seconds of that day were not counted, and why.
     Gap { seconds: u64, why: String },
-    /// Of `node`: the time up to which something is known of it, and why there is nothing newer, if that is known.
+    /// For `node`: up to when its figures are known, and why there is nothing newer, if that is known.
     Node { newest: Option<DateTime<FixedOffset>>, why: Option<String> },
-    /// Of `disk`
+    /// For `disk`.
     Disk { free_bytes: u64, size_bytes: u64 },
-    /// Of `ship`: the end of the newest bucket that was acknowledged, if one was.
+    /// For `ship`: the end of the newest bucket that was acknowledged, if any was.
     Ship { newest: Option<DateTime<FixedOffset>> },
 }
 
-/// `2026-10-05`, where there may be none.
+/// An optional date such as `2026-10-05`.
 mod optional_day {
     use chrono::NaiveDate;
     use serde::{Deserialize, Deserializer, Serializer};

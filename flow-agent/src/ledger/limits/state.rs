@@ -1,4 +1,4 @@
-//! How a user stands in a billing month: what was used of the quota, what is left, and what follows from it.
+//! A user's standing in a billing month: what was used of the quota, what is left, and what follows from that.
 
 use chrono::NaiveDate;
 use serde::Serialize;
@@ -8,35 +8,35 @@ use crate::ledger::month::Month;
 use crate::ledger::statement::Statement;
 use crate::ledger::user::{OnQuota, User};
 
-/// How a user stands in a billing month that is not over.
+/// A user's standing in a billing month that is not over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UserMonth {
     pub user: String,
     pub month: Month,
-    /// With what was granted; `None`: without a quota.
+    /// Including what was granted; `None` if the user has no quota.
     pub quota_bytes: Option<u64>,
     /// The part of the quota that was granted for this month alone.
     pub granted_bytes: u64,
     /// Billed bytes that flow-agent counted.
     pub counted_bytes: u64,
-    /// What was used before flow-agent counted, as the configuration says.
+    /// What was used before flow-agent began to count, according to the configuration.
     pub used_before_bytes: u64,
-    /// Both of these.
+    /// `counted_bytes` and `used_before_bytes` together.
     pub used_bytes: u64,
-    /// `None` without a quota.
+    /// `None` if the user has no quota.
     pub left_bytes: Option<u64>,
-    /// What will have been used when the month ends, if it goes on like this; `None` if too little is known.
+    /// What will have been used when the month ends, at the present rate; `None` if too little is known.
     pub forecast_bytes: Option<u64>,
     /// The last day on which the user's traffic passes.
     pub expires: Option<NaiveDate>,
     pub on_quota: OnQuota,
     #[serde(flatten)]
     pub condition: Condition,
-    /// Part of the time was not measured, so that more may have been used than is known.
+    /// Part of the time was not measured, so more may have been used than is known.
     pub is_incomplete: bool,
 }
 
-/// What follows from the usage and the day.
+/// What follows from the usage and the date.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "lowercase")]
 pub enum Condition {
@@ -49,10 +49,10 @@ pub enum Condition {
     Cut {
         /// The day on which it was used up; `None` if that was before anything was counted.
         since: Option<NaiveDate>,
-        /// Where: quotas are enforced by each node for itself.
+        /// The nodes that drop the traffic: each node enforces quotas by itself.
         nodes: Vec<String>,
     },
-    /// The last day is over.
+    /// The last day has passed.
     Expired {
         /// The first day without traffic.
         since: NaiveDate,
@@ -69,7 +69,8 @@ pub struct KnownOfUser<'a> {
     /// What will have been counted when the month ends.
     pub forecast: Option<u64>,
     pub is_incomplete: bool,
-    /// The agent says that the node refuses the user's packets: what is left of the quota is too little for one of them.
+    /// The agent reports that the node refuses the user's packets: what is left of the quota is too small for one of
+    /// them.
     pub is_refused: bool,
 }
 
@@ -87,7 +88,8 @@ pub struct Rules<'a> {
 }
 
 impl UserMonth {
-    /// How `user` stands. On a node its own share of the quota counts, on a main node the quota on all nodes together.
+    /// How `user` stands: on a node by its own share of the quota, on a main node by the whole quota and the usage on
+    /// all nodes.
     pub fn new(rules: &Rules<'_>, user: &User, known: KnownOfUser<'_>) -> Self {
         let quota = match rules.node {
             Some(node) => user.quota_on(node),
@@ -138,7 +140,7 @@ fn condition(rules: &Rules<'_>, user: &User, known: KnownOfUser<'_>, quota: Opti
         return Condition::Cut { since: day_of(rules, known, quota), nodes };
     }
     if let (true, OnQuota::Drop, Some(node)) = (known.is_refused, user.on_quota, rules.node) {
-        // Nothing passed after it was cut: that was on the day on which the last byte did.
+        // Nothing passed after the cut, so it happened on the day of the last byte.
         return Condition::Cut { since: day_of(rules, known, used), nodes: vec![node.to_owned()] };
     }
     match quota.and_then(|quota| reached(rules.warn, quota, used)) {
@@ -163,7 +165,8 @@ fn cut_on(rules: &Rules<'_>, user: &User, known: KnownOfUser<'_>, quota: Option<
     statement.by_node.names().filter(is_cut).map(str::to_owned).collect()
 }
 
-/// The day on which `quota` was used up; `None` if it was used up before, or on several nodes one by one.
+/// The day on which `quota` was used up. `None` if it was used up before this month's counts, or if only the shares of
+/// single nodes are.
 fn day_of(rules: &Rules<'_>, known: KnownOfUser<'_>, quota: u64) -> Option<NaiveDate> {
     let (mut inward, mut outward) = (0_u64, 0_u64);
     for (day, (day_in, day_out)) in rules.first_day.iter_days().zip(known.statement?.days.iter()) {

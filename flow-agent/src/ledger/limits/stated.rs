@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ledger::user::{OnQuota, User};
 
-/// What the port files state of one owner.
+/// What the port files state about one owner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatedLimit {
     /// Bytes in a billing month.
@@ -18,11 +18,12 @@ pub struct StatedLimit {
     pub expires: Option<NaiveDate>,
 }
 
-/// By owner; owners of whom nothing is stated are left out.
+/// By owner; owners about whom nothing is stated are left out.
 pub type StatedLimits = BTreeMap<String, StatedLimit>;
 
-/// `users`, and those of whom only port files state a limit. What the configuration says of a user's quota or expiry holds; a
-/// quota that only a file states is cut at.
+/// `users`, with the limits that port files state. Where the configuration gives a user a quota or an expiry date, it
+/// takes precedence. Users whom only port files limit are added. A quota that only a file states drops traffic once it
+/// is used up.
 pub fn with_stated(users: &[User], stated: &StatedLimits) -> Vec<User> {
     let mut all = users.to_vec();
     for (name, limit) in stated {

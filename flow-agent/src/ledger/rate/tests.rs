@@ -26,7 +26,7 @@ fn a_rate_is_what_moved_since_a_reading_of_about_that_age() {
     assert_eq!(port, 443);
     assert_eq!(Rates { in_60s: None, out_60s: None, ..found }, Rates { in_60s: None, out_60s: None, ..expected });
     let in_60s = found.in_60s.unwrap();
-    // Between 55 and 61 seconds of which one had 7,000 bytes.
+    // The sample is 55 to 61 seconds old, and in one of these seconds 7,000 bytes moved.
     assert!((67_000 / 61..=(54_000 + 7_000) / 55).contains(&in_60s), "{in_60s}");
     assert_eq!(found.out_60s, Some(10));
 }
@@ -35,11 +35,11 @@ fn a_rate_is_what_moved_since_a_reading_of_about_that_age() {
 fn where_nobody_asked_there_is_no_rate_and_no_zero() {
     let mut samples = RateSamples::default();
     assert_eq!(samples.add("epoch", 0, &totals(5, 5))[0].1, Rates::default());
-    // Too soon for a second, and then too late for it, but not for ten.
+    // Too soon for an average over a second; then too late for that, but not for ten seconds.
     assert_eq!(samples.add("epoch", SECOND_NS / 2, &totals(9, 9))[0].1, Rates::default());
     let late = samples.add("epoch", 10 * SECOND_NS, &totals(1_005, 5))[0].1;
     assert_eq!((late.in_1s, late.in_10s, late.out_10s, late.in_60s), (None, Some(100), Some(0), None));
-    // After a long silence nothing is known.
+    // After a long pause there is no sample of a suitable age.
     assert_eq!(samples.add("epoch", 1_000 * SECOND_NS, &totals(9_999, 9))[0].1, Rates::default());
 }
 

@@ -20,7 +20,7 @@ fn devices_count_a_header_more_in_every_packet() {
     assert_eq!(even.incoming, Compared { cells_bytes: 10_028, devices_bytes: 10_028 });
     assert_eq!((even.outgoing.difference_bytes(), even.outgoing.difference_percent()), (0, Some(0.0)));
 
-    // A tunnel has no such header. 500 bytes that only it saw.
+    // A tunnel device has no link-layer header. It saw 500 bytes that no counter has.
     bucket.seal.devices.push(Device {
         name: "wg0".into(),
         rx_bytes: 500,

@@ -1,6 +1,6 @@
 //! Which seconds of a day lie inside sealed buckets; each second is counted once.
 
-/// From the first value to the second, which is not included; in seconds since 1970.
+/// A half-open interval, in seconds since 1970.
 type Interval = (i64, i64);
 
 /// The seconds of one day that buckets cover, and those among them that were not measured.

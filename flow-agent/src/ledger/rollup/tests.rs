@@ -22,7 +22,7 @@ fn october(text: &str) -> DateTime<FixedOffset> {
     at(&format!("2026-10-{text}:00+08:00"))
 }
 
-/// A bucket with `bytes` that came in by TCP on port 443, of ada's.
+/// A bucket in which ada's port 443 received `bytes` over TCP.
 fn bucket(seq: u64, start: DateTime<FixedOffset>, end: DateTime<FixedOffset>, bytes: u64) -> HourBlock {
     let usage = Counters { tcp_in_bytes: bytes, ..Counters::default() };
     let seal = HourSeal {
@@ -60,7 +60,7 @@ fn gap(start: &str, end: &str) -> Gap {
     Gap { start: october(start), end: october(end), interface: "eth0".into(), why: "interface was deleted".into() }
 }
 
-/// The fifth of October, long over.
+/// The fifth of October, made long after it ended.
 fn fifth(buckets: &[HourBlock]) -> DayBlock {
     let mut rollup = DayRollup::new(shanghai(), day("2026-10-05"));
     let mut distinct = DistinctBuckets::default();
@@ -221,7 +221,7 @@ fn a_day_in_progress_has_no_gap_in_what_is_to_come() {
 fn the_days_of_a_summer_time_night_are_as_long_as_they_are() {
     let rules = DayRules { node: "b".into(), zone: Tz::Europe__Berlin, bucket: BucketLength::HOUR };
     let mut rollup = DayRollup::new(rules, day("2026-10-25"));
-    // Both hours that are called two o'clock.
+    // That night has two hours that begin at 02:00.
     let hours = ["2026-10-25T01:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"];
     for (seq, start) in (1..).zip(hours) {
         rollup.take(&bucket(seq, at(start), at(start) + chrono::TimeDelta::hours(1), 5));
@@ -234,7 +234,7 @@ fn the_days_of_a_summer_time_night_are_as_long_as_they_are() {
 
 #[test]
 fn a_bucket_is_never_re_zoned() {
-    // Written in Berlin late on the fourth; the node is in Shanghai now, where it was the fifth.
+    // Written in Berlin late on the fourth. The node is in Shanghai now, where it was the fifth already.
     let written = bucket(1, at("2026-10-04T23:00:00+02:00"), at("2026-10-05T00:00:00+02:00"), 9);
     let block = fifth(std::slice::from_ref(&written));
     assert_eq!((sums(&block).len(), block.seal.seconds_covered), (0, 3_600));

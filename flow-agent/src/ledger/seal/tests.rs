@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn the_sums_are_the_standard_ones() {
-    // RFC 3720, B.4: 32 bytes of zeros. FIPS 180-2: "abc".
+    // RFC 3720, B.4 for 32 zero bytes, and FIPS 180-2 for "abc".
     assert_eq!(crc32c::crc32c(&[0; 32]), 0x8a91_36aa);
     assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }

@@ -14,14 +14,14 @@ use crate::ledger::month::Month;
 use crate::ledger::record::{DaySeal, Gap};
 use crate::ledger::rollup::MOST_GAPS;
 
-/// How long a month waits for missing data, and since when.
+/// How long the report of a month waits for missing data, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// How long to wait after the first report that was made after the month's end.
     pub patience: TimeDelta,
     /// When that first report was made; `None` if this one is the first.
     pub since: Option<DateTime<FixedOffset>>,
-    /// The end of the wait that earlier letters have named. It applies even if the configuration has changed since.
+    /// The end of the wait that earlier letters announced. It applies even if the configuration has changed since.
     pub promised: Option<DateTime<FixedOffset>>,
 }
 
@@ -77,7 +77,8 @@ impl OpenDays {
 /// The open days of `figures` at `now`. `zone` decides when a day that has no seal is over.
 ///
 /// `is_gathered` says that all files of the node were fetched this time, the newest first. Otherwise the file of one
-/// calendar month may be older than that of the next, and a day in the next does not show that the former is complete.
+/// calendar month may be older than that of the next, so that a day in the later file does not show that the earlier
+/// one is complete.
 pub fn open_days(
     figures: &NodeMonth<'_>,
     is_gathered: bool,
@@ -104,7 +105,7 @@ pub fn open_days(
     open
 }
 
-/// Whether there is a day of which a later day, if the node has one, would show that it cannot grow any more.
+/// Whether the node has a day that may still grow, but would be complete if the node had counted on a later day.
 pub fn depends_on_later_days(figures: &NodeMonth<'_>) -> bool {
     let newest = figures.newest_counted_day();
     figures.seals.values().any(|seal| can_grow(seal, newest) && !can_grow(seal, Some(NaiveDate::MAX)))

@@ -1,5 +1,5 @@
-//! Leaves out nodes whose users do not fit into a month: what is written of it must be readable again, and must fit into
-//! memory, whatever a node sends.
+//! Leaves out nodes with more users than fit into a month, because what is written must be readable again and must fit
+//! into memory, whatever a node sends.
 
 use std::collections::HashSet;
 
@@ -8,13 +8,14 @@ use super::owner::{Directory, StatementOwner};
 use crate::ledger::block::{BlockKind, MAX_LINES, Monthly};
 use crate::ledger::counters::Counters;
 
-/// A line of `monthly/` without its names, ports and nodes: 110 bytes around the numbers, of up to 20 digits each.
+/// The size of a line of `monthly/` apart from its names, ports and nodes: 110 bytes, and the eight numbers of up to 20
+/// digits each with their keys.
 const STATEMENT_BYTES: usize = 110 + KEYS_BYTES + 8 * 20;
 
 /// The keys of the 8 numbers, and the punctuation around them.
 const KEYS_BYTES: usize = 108 + 32;
 
-/// `65535,`
+/// The size of `65535,`.
 const PORT_BYTES: usize = 6;
 
 /// A node that was left out of a month.
@@ -24,7 +25,8 @@ pub struct NodeCut {
     pub why: String,
 }
 
-/// Empties the nodes with the most users until the month can be written and read again. Each says why.
+/// Empties the nodes with the most users until the month can be written and read again. Returns them, each with the
+/// reason.
 pub fn cut_to_limits(directory: &Directory, nodes: &mut [NodeOutcome<'_>]) -> Vec<NodeCut> {
     cut(directory, nodes, MAX_LINES, Monthly::MAX_BYTES)
 }
@@ -65,13 +67,13 @@ fn name(owner: &StatementOwner) -> &str {
     }
 }
 
-/// A quotation mark or backslash in a name takes two bytes.
+/// The largest size of the line of `name`. A quotation mark or backslash in the name takes two bytes.
 fn statement_bytes(name: &str) -> usize {
     let escaped = name.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
     STATEMENT_BYTES + 2 + name.len() + escaped
 }
 
-/// What one node takes in `by_node`.
+/// The size of the entry of one node in `by_node`.
 fn by_node_bytes(node: &str, counters: Counters) -> usize {
     let digits = |number: u64| number.checked_ilog10().unwrap_or(0) as usize + 1;
     KEYS_BYTES + 6 + node.len() + counters.to_array().into_iter().map(digits).sum::<usize>()

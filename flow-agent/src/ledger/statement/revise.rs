@@ -6,7 +6,7 @@ use super::{Finality, MonthlyReport, PriorRevision, Statement};
 use crate::ledger::counters::Counters;
 
 impl MonthlyReport {
-    /// This report as the successor of `former`.
+    /// Turns this report into the successor of `former`.
     ///
     /// Figures that were published, in a report after the end of the month or in a letter, get a new revision when they
     /// change. If nothing has changed the result is `former` itself, so that reporting a month again gives the same
@@ -55,8 +55,8 @@ impl MonthlyReport {
         self
     }
 
-    /// Marks the statements of these users as published: letters with their figures are about to be sent. `None` is the
-    /// summary, which has the unassigned ports. Write the report before sending the letters.
+    /// Marks the statements of these users as published, because letters with their figures are about to be sent.
+    /// `None` stands for the summary, which contains the unassigned ports. Write the report before sending the letters.
     pub fn publish<'a>(&mut self, recipients: impl IntoIterator<Item = Option<&'a str>>) {
         let recipients: HashSet<Option<&str>> = recipients.into_iter().collect();
         self.draft &= !recipients.contains(&None);
@@ -85,7 +85,7 @@ impl MonthlyReport {
         }
     }
 
-    /// Keeps corrections of former reports, which remain part of the month.
+    /// Keeps the corrections of former reports, because they remain part of the month.
     fn keep_corrections(&mut self, former: &Self) {
         for node in &mut self.nodes {
             let before = former.nodes.iter().find(|old| old.name == node.name);
@@ -95,8 +95,8 @@ impl MonthlyReport {
         }
     }
 
-    /// Takes the reasons why nodes were not used and replaces them by those of `former`, if it has any, so that a node
-    /// which is down for another reason than yesterday does not make a revision.
+    /// Returns the reasons why nodes were not used, and replaces them by those of `former` where it has any, so that a
+    /// node that is down for another reason than yesterday does not make a revision.
     fn take_reasons(&mut self, former: &Self) -> Vec<Option<String>> {
         let reasons = self.nodes.iter().map(|node| node.why.clone()).collect();
         for (node, old) in self.nodes.iter_mut().zip(&former.nodes) {
@@ -109,7 +109,8 @@ impl MonthlyReport {
 }
 
 impl Statement {
-    /// Its owner, borrowed, in the order of [`super::owner::StatementOwner`]: users by name, then ports by number.
+    /// Identifies the owner without a copy, in the order of [`super::owner::StatementOwner`]: users by name, then ports
+    /// by number.
     fn key(&self) -> (bool, &str, u16) {
         match (&self.user, self.ports.first()) {
             (Some(name), _) => (false, name, 0),

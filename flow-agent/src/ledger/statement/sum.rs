@@ -15,8 +15,8 @@ use crate::ledger::record::{DayLine, DaySeal};
 /// month over all users and both directions stay far below 2^64.
 const MOST_IN_A_DAY: u128 = 1 << 57;
 
-/// More different pairs of a port and a user than these are made up: a node has 65,535 ports. How much memory a main
-/// node needs for one node rests on it.
+/// A file with more different pairs of a port and a user than this is made up, because a node has only 65,535 ports.
+/// This bounds how much memory a main node needs for one node.
 const MOST_PAIRS: usize = 1 << 16;
 
 /// Why a day cannot be added.
@@ -39,16 +39,16 @@ pub fn check_day(block: &DayBlock) -> Result<(), SumError> {
     if figure > MOST_IN_A_DAY { Err(SumError::Implausible { day: block.seal.day, figure }) } else { Ok(()) }
 }
 
-/// How many different pairs of a port and a user the days of one file have.
+/// Counts the different pairs of a port and a user in the days of one file.
 #[derive(Clone, Debug, Default)]
 pub struct DistinctPairs {
-    /// Names may be long: their hashes do, which nobody outside can foresee.
+    /// Hashes stand for the names, which may be long. They are seeded at random, so nobody can make names that collide.
     seen: HashSet<(u16, u64)>,
     hasher: RandomState,
 }
 
 impl DistinctPairs {
-    /// Adds those of a day.
+    /// Adds the pairs of a day.
     ///
     /// # Errors
     /// [`SumError::TooManyPairs`] when there are more than a node can have.
@@ -87,7 +87,7 @@ pub(super) struct OwnerSum {
 }
 
 impl<'d> NodeMonth<'d> {
-    /// Without days of `month` so far, for the node that the configuration calls `node`.
+    /// An empty sum of `month` for the node that the configuration calls `node`.
     pub fn new(node: &str, directory: &'d Directory, month: Month, month_start_day: u32) -> Self {
         Self {
             node: node.to_owned(),
@@ -170,7 +170,7 @@ impl<'d> NodeMonth<'d> {
         self.seals.clear();
     }
 
-    /// Gives back what only [`NodeMonth::add`] needs.
+    /// Frees what only [`NodeMonth::add`] needs.
     pub(super) fn stop_adding(&mut self) {
         self.by_owner = HashMap::new();
         self.cache = HashMap::new();

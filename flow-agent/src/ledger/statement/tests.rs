@@ -19,7 +19,7 @@ fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
 }
 
-/// A line with `tcp` bytes in and out, and `udp` bytes out.
+/// A line with the bytes of `tcp`, in and out, and `udp_out` bytes out.
 fn line(date: &str, port: u16, user: Option<&str>, tcp: (u64, u64), udp_out: u64) -> DayLine {
     let counters = Counters {
         tcp_in_bytes: tcp.0,
@@ -48,14 +48,14 @@ fn block(date: &str, covered: u32, lines: Vec<DayLine>) -> DayBlock {
         quality: BTreeMap::from([(Quality::Exact, 24)]),
         gaps: Vec::new(),
         late: None,
-        // Noon of the day after in Greenwich: over in every zone.
+        // Noon of the next day in UTC, when the day is over in every zone.
         at: Some((day(date) + chrono::Days::new(1)).and_hms_opt(12, 0, 0).unwrap().and_utc().fixed_offset()),
         sha256: String::new(),
     };
     DayBlock { lines, seal }
 }
 
-/// All of October, of which the given days have lines.
+/// All days of October. Those in `busy` have lines.
 fn october<'d>(node: &str, directory: &'d Directory, busy: &[DayBlock]) -> NodeMonth<'d> {
     let mut figures = NodeMonth::new(node, directory, MONTH.parse().unwrap(), 1);
     for number in 1..=31 {
@@ -244,7 +244,7 @@ fn only_those_are_provisional_whom_an_open_node_concerns() {
     let directory = Directory::new(users);
     let lines = |date: &str, ports: &[u16]| ports.iter().map(|port| line(date, *port, None, (1, 0), 0)).collect();
     let hk = october("hk-1", &directory, &[block("2026-10-05", 86_400, lines("2026-10-05", &[443, 444, 445]))]);
-    // Of fr-1 the last day has not come.
+    // The last day of fr-1 has not arrived.
     let mut fr = NodeMonth::new("fr-1", &directory, MONTH.parse().unwrap(), 1);
     for number in 1..=30 {
         let date = format!("2026-10-{number:02}");
@@ -259,13 +259,13 @@ fn only_those_are_provisional_whom_an_open_node_concerns() {
     let before = september(&[("alice", &["hk-1"]), ("bob", &["hk-1"]), ("carol", &["fr-1"])]);
     let known = ReportInputs { before: Some(&before), ..inputs(&directory, None) };
     let report = assemble(&known, nodes());
-    // alice was never there; bob has a line there, carol had one in September; of dave nothing is known; erin's `nodes` name
-    // it, frank's do not.
+    // alice was never there; bob has a line there, carol had one in September; nothing is known about dave; erin's
+    // `nodes` include it, frank's do not.
     assert_eq!(states(&report), [Final, Provisional, Provisional, Provisional, Provisional, Final]);
     assert_eq!((report.state, report.final_on()), (Provisional, Some(day("2026-11-08"))));
     assert_eq!(report.nodes[1].completeness, Some(Completeness::CanGrow));
     assert_eq!(statement(&report, "bob").open_nodes, BTreeSet::from(["fr-1".to_owned()]));
-    // Without a record of September nobody knows whose ports are there.
+    // Without a record of September it is not known whose ports are there.
     let unknown = assemble(&inputs(&directory, None), nodes());
     assert_eq!(states(&unknown), [Provisional, Provisional, Provisional, Provisional, Provisional, Final]);
 
@@ -273,7 +273,7 @@ fn only_those_are_provisional_whom_an_open_node_concerns() {
     let overdue = assemble(&on_the_eighth, nodes()).revise(Some(report.clone()));
     assert_eq!(states(&overdue), [Final; 6]);
     assert_eq!((overdue.state, overdue.nodes[1].completeness), (Final, Some(Completeness::Overdue)));
-    // Nobody gets another letter for it but the admin; what comes now is a correction.
+    // Only the administrator gets another letter for that; what comes later is a correction.
     assert_eq!((statement(&overdue, "bob").rev, overdue.rev), (0, 1));
     fr.add(&block("2026-10-31", 86_400, lines("2026-10-31", &[444]))).unwrap();
     let late = ReportInputs { now: at("2026-11-20T00:11:00+08:00"), ..on_the_eighth };
@@ -375,7 +375,7 @@ fn a_node_in_another_zone_is_named_and_covers_its_own_days() {
     for number in 1..=31 {
         let mut block = block(&format!("2026-10-{number:02}"), 86_400, Vec::new());
         block.seal.zone = "Europe/Paris".to_owned();
-        // The clock goes back on the 25th.
+        // On the 25th the clock goes back, which makes the day 25 hours long.
         if number == 25 {
             (block.seal.seconds_in_day, block.seal.seconds_covered) = (90_000, 90_000);
         }
@@ -433,7 +433,7 @@ fn lies_do_not_overflow_and_harm_nobody_else() {
     assert!(matches!(liar.add(&lie), Err(SumError::Implausible { .. })));
     assert!(liar.seal(day("2026-10-01")).is_none());
 
-    // The most that a node may say, and enough nodes that say it: 31 * 2^57 is a quarter of 2^64.
+    // The most that a node may claim, and enough nodes that claim it: 31 * 2^57 is a quarter of 2^64.
     let busiest: Vec<_> = (1..=31)
         .map(|number| {
             let date = format!("2026-10-{number:02}");

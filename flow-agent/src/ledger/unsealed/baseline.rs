@@ -1,4 +1,4 @@
-//! From where a start goes on: the last seal of each epoch, and the checkpoint.
+//! Where a starting agent continues: the last seal of each epoch, and the checkpoint.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,28 +12,28 @@ use crate::ledger::counters::{Counters, Device, Others};
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::{Checkpoint, Gap, HourSeal, Quality};
 
-/// The newest seal of an epoch, and what its lines say of the counters then.
+/// The newest seal of an epoch, and the counters at that time according to its lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastSeal {
     pub seal: HourSeal,
-    /// 0 where the journal has buckets without one only.
+    /// The seal's `seq`. A seal without one gets the highest before it in the journal, or 0.
     pub seq: u64,
-    /// Cumulative, of the ports that were not closed.
+    /// Cumulative counters of the ports that were not closed.
     pub totals: BTreeMap<u16, Counters>,
-    /// Ports whose closed line this is: their counters, if they are still there, hold nothing new.
+    /// Ports whose line in this bucket is marked `closed`: their counters, if they still exist, hold nothing new.
     pub closed: BTreeSet<u16>,
 }
 
-/// What the journal and the checkpoint say of the counters.
+/// What the journal and the checkpoint say about the counters.
 #[derive(Clone, Debug, Default)]
 pub struct Baseline {
     epochs: BTreeMap<String, LastSeal>,
-    /// Of all epochs.
+    /// The newest seal of all epochs.
     newest: Option<Newest>,
     checkpoint: Option<Checkpoint>,
 }
 
-/// The seal with the highest `seq`: where its bucket ended, on both clocks, and where the devices stood then.
+/// The seal with the highest `seq`: the end of its bucket on both clocks, and the devices' counters at that time.
 #[derive(Clone, Debug)]
 struct Newest {
     seq: u64,
@@ -44,14 +44,14 @@ struct Newest {
 }
 
 impl Baseline {
-    /// Looks at a bucket of the journal; the order does not matter where they have a `seq`. Imported ones say nothing
-    /// of counters.
+    /// Takes a bucket of the journal into account. The order does not matter for buckets with a `seq`. Imported buckets
+    /// are ignored, because there are no counters behind them.
     pub fn take(&mut self, block: &HourBlock) {
         let seal = &block.seal;
         if seal.quality == Quality::Import {
             return;
         }
-        // Without one, the order of the file is the order.
+        // Buckets without a `seq` count in the order of the file.
         let seq = seal.seq.unwrap_or(self.sealed_seq());
         if seq >= self.sealed_seq() {
             let devices = seal.device_total.clone();
@@ -76,18 +76,18 @@ impl Baseline {
         self.epochs.insert(seal.epoch.clone(), last);
     }
 
-    /// What `checkpoint.json` says.
+    /// Sets what `checkpoint.json` says.
     pub fn set_checkpoint(&mut self, checkpoint: Option<Checkpoint>) {
         self.checkpoint = checkpoint;
     }
 
-    /// The epochs whose counters may be adopted: those of which something was written.
+    /// The epochs whose counters may be adopted, because a bucket or checkpoint of them was written.
     pub fn epochs(&self) -> BTreeSet<String> {
         self.epochs.keys().chain(self.checkpoint.iter().map(|checkpoint| &checkpoint.epoch)).cloned().collect()
     }
 
-    /// The epoch of the newest reading on disk. The last bucket of an epoch is synced before anything is written of the next
-    /// one: nothing is owed of any other.
+    /// The epoch of the newest reading on disk. The last bucket of an epoch is synced before anything of the next one
+    /// is written, so no other epoch has anything left to be written.
     pub fn newest_epoch(&self) -> Option<&str> {
         match (&self.checkpoint, &self.newest) {
             (Some(checkpoint), _) if checkpoint.seq >= self.sealed_seq() => Some(&checkpoint.epoch),
@@ -111,7 +111,7 @@ impl Baseline {
         self.newest.as_ref().map_or(0, |newest| newest.seq)
     }
 
-    /// When the newest reading on disk was taken; the boot-time clock is 0 where it is not known.
+    /// When the newest reading on disk was taken; `boot_ns` is 0 if the boot-time clock is not known.
     pub fn last_known(&self) -> Option<Moment> {
         let (wall, boot_ms) = match (&self.checkpoint, &self.newest) {
             (Some(checkpoint), _) if checkpoint.seq >= self.sealed_seq() => {
@@ -123,8 +123,8 @@ impl Baseline {
         Some(Moment { wall, boot_ns: boot_ms.unwrap_or(0).saturating_mul(1_000_000) })
     }
 
-    /// What the newest reading of `epoch` tells that nobody saw, as far as no seal may have told of it. A reading of
-    /// counters that are lost tells it in their last bucket.
+    /// The times that were not measured according to the checkpoint of `epoch`, and that no seal may list yet. If the
+    /// counters of `epoch` are lost, their last bucket lists these times itself.
     pub fn unseen(&self, epoch: &str) -> Vec<Unseen> {
         let Some(checkpoint) = self.checkpoint.as_ref().filter(|checkpoint| checkpoint.epoch == epoch) else {
             return Vec::new();
@@ -135,8 +135,8 @@ impl Baseline {
             let ms = boot_ms.saturating_add_signed((wall - checkpoint.at.to_utc()).num_milliseconds());
             Moment { wall, boot_ns: ms.saturating_mul(1_000_000) }
         };
-        // The middle of its first and of its last second: whole seconds are made of it again, and a clock that was slewed
-        // meanwhile must not make them more.
+        // The middle of the first and of the last second: rounding to whole seconds then gives the same seconds again,
+        // even if the clock was slewed in the meantime.
         let half = TimeDelta::milliseconds(500);
         let unseen = |gap: &Gap| {
             let (start, end) = (moment(gap.start.to_utc() + half), moment(gap.end.to_utc() - half));
@@ -146,7 +146,8 @@ impl Baseline {
         checkpoint.gaps.iter().map(unseen).filter(is_owed).collect()
     }
 
-    /// Whether the clock says less than it said at the last seal: it was not set yet, and names would be given twice.
+    /// Whether the wall clock is behind the last seal. It has probably not been set yet, and buckets would get the same
+    /// names again.
     pub fn is_ahead_of(&self, now: Moment) -> bool {
         self.sealed_until().is_some_and(|end| now.wall < end)
     }
@@ -156,19 +157,19 @@ impl Baseline {
         self.newest.as_ref().map(|newest| newest.end)
     }
 
-    /// The checkpoint, where it is a later reading than the last seal of its epoch.
+    /// The checkpoint, if it is newer than the last seal of its epoch.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_ref().filter(|checkpoint| self.is_later(checkpoint))
     }
 
-    /// Of an epoch without a seal here, only while nothing was sealed since: else its seals may lie in files that were
-    /// not looked at, and its bytes would be counted from zero once more.
+    /// A checkpoint of an epoch without a seal here is newer only if nothing was sealed since. Otherwise that epoch's
+    /// seals may be in files that were not read, and its bytes would be counted from zero a second time.
     fn is_later(&self, checkpoint: &Checkpoint) -> bool {
         let sealed = self.epochs.get(&checkpoint.epoch).map_or(self.sealed_seq(), |sealed| sealed.seq);
         checkpoint.seq >= sealed
     }
 
-    /// The usage since the last seal of `epoch`; without one, since zero.
+    /// The usage since the last seal of `epoch`, or since zero if it has none.
     pub(in crate::ledger) fn usage(&self, epoch: &str) -> UsageSinceSeal {
         let Some(last) = self.epochs.get(epoch) else {
             return UsageSinceSeal::resume(
@@ -184,14 +185,14 @@ impl Baseline {
         UsageSinceSeal::resume(last.totals.clone(), last.closed.clone(), others, blocked, devices)
     }
 
-    /// Where the devices stood when the counters of `epoch` took over from those of the newest bucket; `None` when they
-    /// did not. Devices count on whoever reads them.
+    /// The devices' counters at the moment when the counters of `epoch` took over from those of the newest bucket;
+    /// `None` if they did not. A device's counters continue whichever epoch counts.
     fn devices_handed_over(&self, epoch: &str) -> Option<Vec<Device>> {
         let begun_at = self.checkpoint.as_ref().filter(|checkpoint| checkpoint.epoch == epoch)?.start?;
         self.newest.as_ref().filter(|newest| newest.end == begun_at)?.devices.clone()
     }
 
-    /// What the checkpoint saw, as a reading: a port that it does not name stands where the seal left it.
+    /// The checkpoint as a reading. A port that it does not name has the same counters as in the seal.
     pub(in crate::ledger) fn checkpoint_reading(&self, checkpoint: &Checkpoint) -> Reading {
         let last = self.epochs.get(&checkpoint.epoch);
         let mut ports = last.map(|last| last.totals.clone()).unwrap_or_default();
@@ -203,7 +204,7 @@ impl Baseline {
             ports: ports.into(),
             draining: BTreeSet::new(),
             others: checkpoint.other_total,
-            // A checkpoint does not hold it: what was refused since the last seal is lost with the counters.
+            // A checkpoint has no refused traffic: what was refused since the last seal is lost with the counters.
             blocked: last.map(|last| last.seal.blocked_total.clone()).unwrap_or_default(),
             devices: Vec::new(),
         }

@@ -7,13 +7,13 @@ use crate::ledger::calendar;
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::Gap;
 
-/// The time of the wall clock at which the boot-time clock was zero: it changes only when somebody sets the wall clock.
+/// The wall-clock time at which the boot-time clock was zero. It changes only when somebody sets the wall clock.
 pub(in crate::ledger) fn booted_at(at: Moment) -> DateTime<Utc> {
     at.wall - since_boot(at)
 }
 
 pub(in crate::ledger) fn since_boot(at: Moment) -> TimeDelta {
-    // An i64 of nanoseconds holds 292 years.
+    // An i64 holds 292 years of nanoseconds.
     TimeDelta::nanoseconds(i64::try_from(at.boot_ns).unwrap_or(i64::MAX))
 }
 
@@ -24,18 +24,18 @@ pub(in crate::ledger) struct Closed {
     pub(in crate::ledger) end: DateTime<Utc>,
     /// The boot-time clock at `end`, where it is known.
     pub(in crate::ledger) boot_ms: Option<u64>,
-    /// The wall is not to be trusted for this bucket.
+    /// The wall clock is not to be trusted for this bucket.
     pub(in crate::ledger) clock: bool,
     /// It spans more than one bucket.
     pub(in crate::ledger) late: bool,
-    /// By what the boot-time clock is turned into the bucket's own wall.
+    /// Added to the boot-time clock, this gives the wall-clock time by which the bucket is named.
     pub(in crate::ledger) booted_at: DateTime<Utc>,
     /// The boot-time clock at `start` and at `end`, where it is known.
     pub(in crate::ledger) lasted: Option<(TimeDelta, TimeDelta)>,
 }
 
 impl Closed {
-    /// The time between two moments on disk.
+    /// The span between two instants from files.
     pub(in crate::ledger) fn between(start: DateTime<Utc>, end: DateTime<Utc>, boot_ms: Option<u64>) -> Self {
         let (start, end) = (whole_second(start), whole_second(end).max(whole_second(start)));
         Self { start, end, boot_ms, clock: false, late: false, booted_at: end, lasted: None }
@@ -45,7 +45,8 @@ impl Closed {
     pub(in crate::ledger) fn gaps(&self, zone: Tz, unseen: &[Unseen]) -> Vec<Gap> {
         let (from, until) = (calendar::local(zone, self.start), calendar::local(zone, self.end));
         let lies_within = |unseen: &&Unseen, gap: &Gap| match self.lasted {
-            // By the clock that nobody sets: a wall that was set, be it by a second, gives it a name elsewhere.
+            // Decided by the boot-time clock, which nobody sets: if the wall clock was set, even by a second, the gap's
+            // wall-clock times may lie outside the bucket.
             Some((begun, ended)) => since_boot(unseen.end) > begun && since_boot(unseen.start) < ended,
             None => gap.start < until && gap.end > from,
         };
@@ -54,7 +55,7 @@ impl Closed {
         self.cut(zone, gaps)
     }
 
-    /// What lies in the bucket of each of `gaps`, which is no time where the wall clock was set; sorted.
+    /// Limits `gaps` to the bucket's time, and sorts them. A gap can become empty if the wall clock was set.
     pub(in crate::ledger) fn cut(&self, zone: Tz, gaps: impl IntoIterator<Item = Gap>) -> Vec<Gap> {
         let (from, until) = (calendar::local(zone, self.start), calendar::local(zone, self.end));
         let within = |gap: Gap| Gap { start: gap.start.clamp(from, until), end: gap.end.clamp(from, until), ..gap };
@@ -65,7 +66,7 @@ impl Closed {
     }
 }
 
-/// `unseen` in whole seconds, by the wall clock that was right at `now`.
+/// `unseen` in whole seconds, by the wall clock as it was set at `now`.
 pub(in crate::ledger) fn gaps(zone: Tz, now: Moment, unseen: &[Unseen]) -> Vec<Gap> {
     unseen.iter().map(|unseen| named(zone, booted_at(now), unseen)).collect()
 }
@@ -79,14 +80,14 @@ fn named(zone: Tz, booted_at: DateTime<Utc>, unseen: &Unseen) -> Gap {
     }
 }
 
-/// Most bytes of the names and reasons of a seal's gaps: it must stay a line that can be read.
+/// The most bytes that the gaps of a seal may take, so that the seal remains a line that can be read.
 const MOST_GAP_BYTES: usize = 256 << 10;
 
-/// What a gap takes in a seal beside its name and reason.
+/// The size of a gap in a seal without its name and reason.
 const GAP_BYTES: usize =
     r#"{"start":"2026-10-05T13:00:00+08:00","end":"2026-10-05T13:00:00+08:00","interface":"","why":""},"#.len();
 
-/// Those that fit into a seal, and one that spans all the others: it may say more than was unseen, never less.
+/// The gaps that fit into a seal, and one that spans all the others: it may cover more than was unseen, but never less.
 fn that_fit(mut gaps: Vec<Gap>) -> Vec<Gap> {
     let mut bytes = 0;
     let fits = |gap: &&Gap| {

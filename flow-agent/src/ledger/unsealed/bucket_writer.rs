@@ -1,4 +1,4 @@
-//! Writes a bucket: its lines, its seal, and how well it is known.
+//! Writes a bucket: its lines and its seal with a quality.
 
 use std::collections::BTreeMap;
 
@@ -12,22 +12,22 @@ use crate::ledger::counters::Counters;
 use crate::ledger::name;
 use crate::ledger::record::{BackendKind, Checkpoint, CountMode, Gap, HourLine, HourSeal, Kind, Quality, VERSION};
 
-/// The open bucket, as far as the newest reading on disk tells of it: what `show` can say while an agent counts. `None`
-/// when nothing came after the last seal.
+/// The open bucket up to the newest reading on disk, which `show` can display while an agent counts. `None` if there is
+/// no reading after the last seal.
 pub fn open_bucket(settings: &Settings, baseline: &Baseline, users: &BTreeMap<u16, String>) -> Option<HourBlock> {
     let checkpoint = baseline.checkpoint()?;
     let closing = Closing { users, unseen: &[], read_until: None };
     Some(BucketWriter { settings, seq: baseline.seq(), closing }.lost(baseline, checkpoint))
 }
 
-/// Writes buckets, one `seq` after the other.
+/// Writes buckets with consecutive `seq`.
 pub(in crate::ledger) struct BucketWriter<'a> {
     pub(in crate::ledger) settings: &'a Settings,
     pub(in crate::ledger) seq: u64,
     pub(in crate::ledger) closing: Closing<'a>,
 }
 
-/// What a seal says of the counters, as far as it is known.
+/// What a seal says about the counters, as far as it is known.
 pub(in crate::ledger) struct Source<'a> {
     pub(in crate::ledger) epoch: &'a str,
     pub(in crate::ledger) backend: Option<BackendKind>,
@@ -37,7 +37,7 @@ pub(in crate::ledger) struct Source<'a> {
 }
 
 impl BucketWriter<'_> {
-    /// What `checkpoint` says of counters that are gone, beyond their last seal.
+    /// The last bucket of counters that no longer exist: the usage from their last seal up to `checkpoint`.
     pub(in crate::ledger) fn lost(&mut self, baseline: &Baseline, checkpoint: &Checkpoint) -> HourBlock {
         let mut usage = baseline.usage(&checkpoint.epoch);
         usage.observe(&baseline.checkpoint_reading(checkpoint));
@@ -61,7 +61,7 @@ impl BucketWriter<'_> {
         self.bucket(source, times, quality, gaps, figures)
     }
 
-    /// The bucket of these figures, under the next `seq`.
+    /// Makes a bucket from these figures, with the next `seq`.
     pub(in crate::ledger) fn bucket(
         &mut self,
         source: Source<'_>,
@@ -73,7 +73,8 @@ impl BucketWriter<'_> {
         self.seq += 1;
         let zone = self.settings.zone;
         let (start, end) = (calendar::local(zone, times.start), calendar::local(zone, times.end));
-        // A name that must not be written would cost the bucket: rather nobody's port than nobody's bytes.
+        // No reader would accept a bucket with a name that is not allowed, so a port without an owner is better than a
+        // lost bucket.
         let owner = |port| self.closing.users.get(&port).filter(|user| name::check(user).is_ok()).cloned();
         let lines: Vec<HourLine> = figures
             .ports

@@ -1,4 +1,4 @@
-//! What the writer of a bucket is told beside the readings.
+//! What the writer of a bucket needs to know besides the readings.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,16 @@ pub struct Settings {
     pub bucket: BucketLength,
 }
 
-/// What is known beside the readings when a bucket is closed.
+/// What is known besides the readings when a bucket is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Closing<'a> {
-    /// Who owned which port since the last bucket. When that changes, close before.
+    /// The owners of the ports since the last bucket. Before they change, close the bucket.
     pub users: &'a BTreeMap<u16, String>,
-    /// What was not seen since the last bucket, as far as it is known; what lies outside the bucket is cut off.
+    /// The times since the last bucket that are known not to have been measured; what lies outside the bucket is cut
+    /// off.
     pub unseen: &'a [Unseen],
-    /// When the reading that closes the bucket was complete. Its counters were read at some time from its own moment to this
-    /// one: where these lie in two seconds, it is not known which of them the bucket ends with. `None` for counters that
-    /// stood still.
+    /// When the reading that closes the bucket was complete. The counters were read at some time between the reading's
+    /// own moment and this one. If the two lie in different seconds, the exact second of the bucket's end is not known.
+    /// `None` for counters that have stopped.
     pub read_until: Option<Moment>,
 }

@@ -1,4 +1,4 @@
-//! What one epoch's counters moved since the last seal. Every reading adds what came after the one before.
+//! What the counters of one epoch moved since the last seal. Every reading adds the difference to the one before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,30 +6,30 @@ use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Device, Others};
 use crate::ledger::reading::Reading;
 
-/// Usage of the open bucket, and the readings that it is the difference of.
+/// The usage of the open bucket, and the readings between which it was measured.
 #[derive(Clone, Debug, Default)]
 pub(in crate::ledger) struct UsageSinceSeal {
-    /// At the last seal; the ports that are not here count from zero.
+    /// The counters at the last seal; ports that are not here count from zero.
     sealed: BTreeMap<u16, Counters>,
-    /// At the newest reading.
+    /// The counters at the newest reading.
     last: BTreeMap<u16, Counters>,
-    /// Since the last seal.
+    /// The usage since the last seal.
     usage: BTreeMap<u16, Counters>,
-    /// Ports that are in the newest reading and whose last bytes these are.
+    /// Ports of the newest reading that are draining: their counters will not grow any more.
     draining: BTreeSet<u16>,
-    /// Ports whose closed line is sealed, and where they stand: while they drain on, they hold nothing new.
+    /// Ports whose closed line is sealed, with their counters. While they are still draining, they hold nothing new.
     closed: BTreeMap<u16, Counters>,
-    /// Ports whose closed line is in the last seal, whether they drain on or not.
+    /// Ports whose closed line is in the last seal, whether or not they are still draining.
     closed_by_seal: BTreeSet<u16>,
     others: Difference<Others>,
     blocked: Difference<Blocked>,
-    /// `None` until a reading says where they stand.
+    /// `None` until a reading has the devices' counters.
     devices: Option<Vec<Difference<Device>>>,
     reset: bool,
     changed: bool,
 }
 
-/// What was added since the last seal, and up to what.
+/// The newest cumulative value, and what was added since the last seal.
 #[derive(Clone, Debug, Default)]
 struct Difference<T> {
     last: T,
@@ -41,7 +41,7 @@ struct Difference<T> {
 pub(in crate::ledger) struct PortUsage {
     pub(in crate::ledger) port: u16,
     pub(in crate::ledger) usage: Counters,
-    /// `None` for a port whose counters vanished: there is nothing to go on from.
+    /// `None` for a port whose counters vanished, because nothing can continue from them.
     pub(in crate::ledger) total: Option<Counters>,
     pub(in crate::ledger) closed: bool,
 }
@@ -60,7 +60,7 @@ pub(in crate::ledger) struct Figures {
 }
 
 impl UsageSinceSeal {
-    /// Goes on from what a seal says; ports that are not in `totals` count from zero.
+    /// Continues from a seal; ports that are not in `totals` count from zero.
     pub(in crate::ledger) fn resume(
         totals: BTreeMap<u16, Counters>,
         closed: BTreeSet<u16>,
@@ -81,12 +81,12 @@ impl UsageSinceSeal {
         }
     }
 
-    /// Adds what `reading` has more than the one before.
+    /// Adds the increase from the reading before to `reading`.
     pub(in crate::ledger) fn observe(&mut self, reading: &Reading) {
         self.closed.retain(|port, _| reading.draining.contains(port));
         let vanished: Vec<u16> = self.last.keys().copied().filter(|port| !reading.ports.contains_key(port)).collect();
         for port in vanished {
-            // Without having drained: its counters are gone, as if somebody had zeroed them.
+            // It did not drain first: its counters are gone, as if somebody had zeroed them.
             self.last.remove(&port);
             self.reset = true;
             self.changed = true;
@@ -117,14 +117,15 @@ impl UsageSinceSeal {
         self.others = Difference { last: now, usage: self.others.usage.saturating_add(added) };
     }
 
-    /// A device that is new here counts from now on: what it moved before is not known to lie in this bucket.
+    /// A device that appears counts from now on, because it is not known whether what it moved before lies in this
+    /// bucket.
     fn observe_devices(&mut self, now: &[Device]) {
         let before = self.devices.take().unwrap_or_default();
         let observe = |now: &Device| {
             let Some(before) = before.iter().find(|before| before.last.name == now.name) else {
                 return Difference { last: now.clone(), usage: zero(now) };
             };
-            // A device that was made again begins at zero.
+            // A device that was created anew begins at zero.
             let add = |usage: u64, now: u64, then: u64| usage.saturating_add(now.checked_sub(then).unwrap_or(now));
             let usage = Device {
                 name: now.name.clone(),
@@ -139,8 +140,8 @@ impl UsageSinceSeal {
         self.devices = Some(now.iter().map(observe).collect());
     }
 
-    /// What the counters of a port were at the last seal, as far as they are those of the newest reading; zero for a port that
-    /// came since.
+    /// The counters of a port at the last seal, as far as they are still the same counters; zero for a port that was
+    /// added since.
     pub(in crate::ledger) fn sealed_counters(&self, port: u16) -> Counters {
         let counters = |of: &BTreeMap<u16, Counters>| of.get(&port).copied().unwrap_or_default();
         counters(&self.last).since(counters(&self.usage)).0
@@ -156,24 +157,24 @@ impl UsageSinceSeal {
         self.reset
     }
 
-    /// Whether anything moved since the last seal or kept checkpoint.
+    /// Whether anything moved since the last seal or since the last checkpoint that was kept.
     pub(in crate::ledger) fn has_changed(&self) -> bool {
         self.changed
     }
 
-    /// What moved until now is on disk.
+    /// Notes that everything up to now is on disk.
     pub(in crate::ledger) fn forget_changes(&mut self) {
         self.changed = false;
     }
 
-    /// The counters of the newest reading that are not what the last seal says, and the others'.
+    /// The counters of the newest reading that differ from the last seal's, and those of other traffic.
     pub(in crate::ledger) fn unsealed_totals(&self) -> (BTreeMap<u16, [u64; 8]>, Others) {
         let differs = |(port, now): &(&u16, &Counters)| self.sealed.get(port).copied().unwrap_or_default() != **now;
         let totals = self.last.iter().filter(differs).map(|(port, now)| (*port, now.to_array())).collect();
         (totals, self.others.last)
     }
 
-    /// Whether there is nothing in it that a line could say: no port but those that were closed before.
+    /// Whether no line could say anything new: the only ports left are those that were closed before.
     pub(in crate::ledger) fn is_spent(&self) -> bool {
         self.usage.is_empty() && self.last.is_empty() && self.others.usage == Others::default()
     }
@@ -189,7 +190,7 @@ impl UsageSinceSeal {
                 PortUsage { port, usage, total, closed: total.is_some() && self.draining.contains(&port) }
             })
             .collect();
-        // As long as closed counters are there, the newest seal says so: a successor must not count them from zero.
+        // As long as closed counters exist, the newest seal must list them, or a successor would count them from zero.
         ports.extend(self.closed.iter().map(|(port, stands)| PortUsage {
             port: *port,
             usage: Counters::default(),

@@ -1,4 +1,4 @@
-//! The time of the open bucket. The boot-time clock measures it, the wall clock names it.
+//! The time of the open bucket. The boot-time clock measures it, and the wall clock names it.
 
 use chrono::{DateTime, FixedOffset, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -7,10 +7,10 @@ use crate::ledger::calendar::{self, BucketLength};
 use crate::ledger::reading::Moment;
 use crate::ledger::unsealed::bucket_times::{Closed, booted_at, since_boot, whole_second};
 
-/// The clocks may differ by this much; more is a step of the wall clock.
+/// How far the two clocks may drift apart; more is a step of the wall clock.
 const TOLERANCE: TimeDelta = TimeDelta::seconds(2);
 
-/// Whether both moments lie in one second of the wall clock, the unit of a bucket's ends.
+/// Whether both moments lie in the same second of the wall clock. Buckets begin and end at whole seconds.
 pub fn is_within_one_second(start: Moment, end: Moment) -> bool {
     whole_second(start.wall) == whole_second(end.wall)
 }
@@ -20,21 +20,21 @@ pub fn is_within_one_second(start: Moment, end: Moment) -> bool {
 pub(super) struct BucketClock {
     zone: Tz,
     bucket: BucketLength,
-    /// Whole seconds.
+    /// In whole seconds.
     start: DateTime<Utc>,
     planned_end: DateTime<Utc>,
-    /// [`booted_at`] where the bucket began; `None` when its seal did not say.
+    /// [`booted_at`] when the bucket began; `None` if the seal before it does not say.
     booted_at_start: Option<DateTime<Utc>>,
-    /// The same at the newest moment that was seen.
+    /// [`booted_at`] at the newest moment that was seen.
     booted_at_last: DateTime<Utc>,
-    /// The same before the wall clock was set to a time outside the bucket.
+    /// [`booted_at`] before the wall clock was set to a time outside the bucket; `None` if it was not.
     stepped_from: Option<DateTime<Utc>>,
-    /// Names before this are suspect: the clock was behind the journal when it was resumed.
+    /// Bucket times before this are suspect, because the clock was behind the journal when it was resumed.
     suspect_until: Option<DateTime<Utc>>,
 }
 
 impl BucketClock {
-    /// A bucket that begins at `start`, by the wall clock that was right at `now`.
+    /// A bucket that begins at `start`, by the wall clock as it is set at `now`.
     pub(super) fn open(zone: Tz, bucket: BucketLength, start: DateTime<Utc>, now: Moment) -> Self {
         let booted_at = booted_at(now);
         let start = whole_second(start);
@@ -50,7 +50,7 @@ impl BucketClock {
         }
     }
 
-    /// The bucket after a seal of the same epoch, which ended at `end` when the boot-time clock said `boot_ms`.
+    /// The bucket after a seal of the same epoch, which ended at `end` when the boot-time clock showed `boot_ms`.
     pub(super) fn resume(
         zone: Tz,
         bucket: BucketLength,
@@ -60,12 +60,13 @@ impl BucketClock {
     ) -> Self {
         let mut clock = Self::open(zone, bucket, end, now);
         clock.booted_at_start = boot_ms.and_then(|ms| {
-            // More than a clock can hold is no reading of it.
+            // A value beyond the range of a clock cannot be a reading of one.
             end.checked_sub_signed(TimeDelta::try_milliseconds(i64::try_from(ms).ok()?)?)
         });
         match clock.booted_at_start {
             Some(booted_at) => clock.booted_at_last = booted_at,
-            // How far the wall clock was set back is not known: nothing is known of the time since the seal.
+            // How far the wall clock was set back is not known, and so neither is how much time has passed since the
+            // seal.
             None if now.wall < clock.start - TOLERANCE => {
                 clock.stepped_from = Some(booted_at(now) + (clock.start - now.wall));
             }
@@ -75,7 +76,7 @@ impl BucketClock {
         clock
     }
 
-    /// Marks every bucket that begins before `until`.
+    /// Marks every bucket that begins before `until` as suspect.
     pub(super) fn suspect_until(&mut self, until: DateTime<Utc>) {
         self.suspect_until = Some(until);
     }
@@ -93,7 +94,7 @@ impl BucketClock {
         self.planned_end
     }
 
-    /// Looks at the clocks: did somebody set the wall clock to a time outside the bucket?
+    /// Compares the clocks, to notice when somebody sets the wall clock to a time outside the bucket.
     pub(super) fn see(&mut self, now: Moment) {
         let booted_at = booted_at(now);
         let stepped = (booted_at - self.booted_at_last).abs() > TOLERANCE;
@@ -104,13 +105,13 @@ impl BucketClock {
         self.booted_at_last = booted_at;
     }
 
-    /// Whether the bucket must be closed.
+    /// Whether the bucket must be closed now.
     pub(super) fn due(&mut self, now: Moment) -> bool {
         self.see(now);
         self.stepped_from.is_some() || now.wall >= self.planned_end
     }
 
-    /// Closes the bucket with a reading of `at`, and opens the next.
+    /// Closes the bucket at the moment of a reading, and opens the next.
     pub(super) fn close(&mut self, at: Moment) -> Closed {
         self.see(at);
         let booted_now = booted_at(at);
@@ -133,7 +134,8 @@ impl BucketClock {
         let next = if self.stepped_from.is_some() { by_the_wall } else { end };
         let suspect_until = self.suspect_until;
         *self = Self::open(self.zone, self.bucket, next, at);
-        // Where the other ended, whatever the wall clock said: no time lies between them, and none in both.
+        // The next bucket begins where this one ended, whatever the wall clock said, so that no time lies between them
+        // or in both.
         self.booted_at_start = Some(self.start - ended);
         self.suspect_until = suspect_until;
         closed

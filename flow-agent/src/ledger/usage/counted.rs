@@ -3,17 +3,18 @@
 use crate::ledger::counters::Device;
 use crate::ledger::reading::{Identity, Reading};
 
-/// A set of counters and what it said.
+/// A set of counters and a reading of it.
 #[derive(Clone, Debug)]
 pub struct Counted {
     pub identity: Identity,
-    /// Those that it counts, or counted.
+    /// The interfaces that it counts, or counted.
     pub interfaces: Vec<String>,
     pub reading: Reading,
 }
 
 impl Counted {
-    /// Counters that stand still are read without their devices: those stand where the counters that took over say.
+    /// Takes the devices' counters from `now`, the reading of the counters that took over: counters that have stopped
+    /// are read without them.
     pub(super) fn observe_devices(&mut self, now: &[Device]) {
         if self.reading.devices.is_empty() {
             self.reading.devices =

@@ -1,4 +1,4 @@
-//! The state between two buckets: shown readings, it gives buckets.
+//! The state between two buckets: readings go in, and buckets come out.
 
 use std::collections::BTreeSet;
 
@@ -14,18 +14,19 @@ use crate::ledger::record::{Checkpoint, VERSION};
 use crate::ledger::unsealed::bucket_writer::BucketWriter;
 use crate::ledger::unsealed::{Baseline, Closing, Settings, bucket_times};
 
-/// Turns readings into buckets. There is one a journal; it numbers them.
+/// Turns readings into buckets and numbers them. There is one per journal.
 #[derive(Debug)]
 pub struct Meter {
     settings: Settings,
-    /// Of the last bucket.
+    /// The `seq` of the last bucket.
     seq: u64,
     open: Open,
 }
 
 impl Meter {
-    /// Goes on where the journal ends: with `live`, which counts now, after the last readings of `retired` sets that
-    /// stand still. Gives the meter and the buckets to append and sync, in this order, before anything else is written.
+    /// Continues where the journal ends. `retired` are the last readings of counters that have stopped, and `live` is
+    /// the first of those that count now. Returns the meter and the buckets to append and sync, in this order, before
+    /// anything else is written.
     pub fn resume(
         settings: Settings,
         baseline: &Baseline,
@@ -49,13 +50,13 @@ impl Meter {
             if owes_gaps || !open.usage.is_spent() {
                 buckets.push(open.close(&mut writer));
                 handed_over = Some(open.clock);
-                // Of two that stood still in turn, one tells what the devices moved.
+                // If several sets have stopped one after the other, only the first bucket gets the devices' traffic.
                 devices.clear();
             }
         }
         let mut open = Open::resume(&settings, baseline, live);
         if let (true, Some(clock)) = (open.unknown, handed_over) {
-            // It began to count before the others stopped.
+            // The live counters began to count before the retired ones stopped, so the next bucket follows on theirs.
             open.clock = clock;
         }
         let seq = writer.seq;
@@ -67,12 +68,13 @@ impl Meter {
         self.open.clock.due(now) || self.open.usage.was_reset()
     }
 
-    /// Whether the counters outlive this process, which the next seals say: their pins may be removed, and made again.
+    /// Sets what the next seals say about whether the counters outlive this process: their pins may be removed and made
+    /// again.
     pub fn set_pinned(&mut self, pinned: bool) {
         self.open.identity.pinned = pinned;
     }
 
-    /// What the counters of a port were when the open bucket began; zero for a port that came since.
+    /// The counters of a port when the open bucket began; zero for a port that was added since.
     pub fn sealed_counters(&self, port: u16) -> Counters {
         self.open.usage.sealed_counters(port)
     }
@@ -82,8 +84,9 @@ impl Meter {
         self.open.clock.planned_end()
     }
 
-    /// Whether the last bucket closed one of `ports`. Before such a port is added again, close another bucket and sync
-    /// it: else a successor takes the port's new bytes, if it drains by then, for the old ones.
+    /// Whether the last bucket closed one of `ports`. Before such a port is added again, close and sync another bucket.
+    /// Otherwise, if the port is draining again by the time a successor starts, the successor takes its new bytes for
+    /// the old ones that are sealed already.
     pub fn has_closed(&self, ports: &BTreeSet<u16>) -> bool {
         self.open.usage.has_closed(ports)
     }
@@ -91,7 +94,7 @@ impl Meter {
     /// Closes the bucket with `reading` and opens the next.
     ///
     /// # Errors
-    /// When the reading is of other counters than those that are open; nothing is done.
+    /// When the reading is of other counters than the open ones; nothing is done.
     pub fn close(
         &mut self,
         interfaces: Vec<String>,
@@ -103,12 +106,12 @@ impl Meter {
         Ok(self.write(closing))
     }
 
-    /// Takes note of `reading`: what must be written so that a power cut loses no more than what comes after, and nobody
-    /// forgets what was `unseen` since the last bucket. `None` when there is nothing new since the last one that was kept
-    /// ([`Meter::checkpoint_kept`]).
+    /// Takes `reading` into account. Returns the checkpoint to be written, so that a power cut loses only what comes
+    /// after it, and that the `unseen` times since the last bucket are not forgotten. `None` if there is nothing new
+    /// since the last checkpoint that was kept ([`Meter::checkpoint_kept`]).
     ///
     /// # Errors
-    /// When the reading is of other counters than those that are open; nothing is done.
+    /// When the reading is of other counters than the open ones; nothing is done.
     pub fn checkpoint(&mut self, reading: &Reading, unseen: &[Unseen]) -> Result<Option<Checkpoint>, ForeignEpoch> {
         self.open.observe(reading)?;
         let gaps = bucket_times::gaps(self.settings.zone, reading.at, unseen);
@@ -133,15 +136,15 @@ impl Meter {
         }))
     }
 
-    /// The checkpoint that was kept is lost: another is owed even if nothing moved.
+    /// The last checkpoint is no longer on disk: another one must be written even if nothing moved.
     pub fn forget_checkpoint(&mut self) {
         self.open.unknown = true;
     }
 
-    /// The open bucket as it would be if it were closed with `reading`; it stays open.
+    /// The open bucket as it would be if it were closed with `reading`. It stays open.
     ///
     /// # Errors
-    /// When the reading is of other counters than those that are open; nothing is done.
+    /// When the reading is of other counters than the open ones; nothing is done.
     pub fn peek(
         &mut self,
         interfaces: Vec<String>,
@@ -158,18 +161,18 @@ impl Meter {
         reading.epoch == self.open.identity.epoch
     }
 
-    /// `checkpoint` is on disk, and is the last that was made.
+    /// Notes that `checkpoint`, the last one that was made, is on disk.
     pub fn checkpoint_kept(&mut self, checkpoint: &Checkpoint) {
         self.open.usage.forget_changes();
         self.open.unknown = false;
         self.open.gaps_kept.clone_from(&checkpoint.gaps);
     }
 
-    /// Goes on with `live` after other counters: closes the open bucket with their `last` reading, or, where nothing is
-    /// left of them, with the newest that was seen.
+    /// Continues with `live` after other counters. Closes the open bucket with their `last` reading, or, if nothing is
+    /// left of them, with the newest reading that was seen.
     ///
     /// # Errors
-    /// When `last` is of other counters than those that are open; nothing is done.
+    /// When `last` is of other counters than the open ones; nothing is done.
     pub fn replace(
         &mut self,
         last: Option<Counted>,
@@ -183,7 +186,8 @@ impl Meter {
         }
         let bucket = self.write(closing);
         let mut open = Open::resume(&self.settings, &Baseline::default(), live);
-        // It began to count before the other stopped; what was not seen between lies in its bucket.
+        // The new counters began before the old ones stopped; times that neither counted belong to the bucket that is
+        // closed here.
         open.clock.clone_from(&self.open.clock);
         self.open = open;
         Ok(bucket)

@@ -9,7 +9,7 @@ use crate::ledger::unsealed::bucket_writer::{BucketWriter, Source};
 use crate::ledger::unsealed::usage_since_seal::UsageSinceSeal;
 use crate::ledger::unsealed::{Baseline, Settings};
 
-/// A reading of other counters than those that are open: see [`Meter::replace`](super::Meter::replace).
+/// A reading of other counters than the open ones: see [`Meter::replace`](super::Meter::replace).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a reading of epoch {found:?} while {expected:?} is open")]
 pub struct ForeignEpoch {
@@ -24,18 +24,18 @@ pub(super) struct Open {
     pub(super) interfaces: Vec<String>,
     pub(super) clock: BucketClock,
     pub(super) usage: UsageSinceSeal,
-    /// The newest reading's.
+    /// When the newest reading was taken.
     pub(super) read_at: Moment,
-    /// It is not known with which second the bucket began: the counters were read over more than one.
+    /// The exact second in which the bucket began is not known, because reading the counters then took more than one.
     pub(super) begins_vaguely: bool,
-    /// Nothing on disk tells of this epoch: a checkpoint is owed even if nothing moved.
+    /// Nothing on disk mentions this epoch, so a checkpoint must be written even if nothing moved.
     pub(super) unknown: bool,
-    /// Those that the last kept checkpoint tells of.
+    /// The gaps in the last checkpoint that was kept.
     pub(super) gaps_kept: Vec<Gap>,
 }
 
 impl Open {
-    /// Goes on from the last seal of its epoch; without one, from zero.
+    /// Continues from the last seal of the epoch, or from zero if it has none.
     pub(super) fn resume(settings: &Settings, baseline: &Baseline, counted: Counted) -> Self {
         let Counted { identity, interfaces, reading } = counted;
         let (zone, bucket, now) = (settings.zone, settings.bucket, reading.at);
@@ -52,7 +52,7 @@ impl Open {
         let mut usage = baseline.usage(&reading.epoch);
         usage.observe(&reading);
         let unknown = !baseline.epochs().contains(&reading.epoch);
-        // Where the times of the last bucket may be wrong, its end may be.
+        // If the times of the last bucket may be wrong, so may its end.
         let begins_vaguely = baseline.seal_of(&reading.epoch).is_some_and(|last| last.seal.quality == Quality::Clock);
         Self { identity, interfaces, clock, usage, read_at: now, begins_vaguely, unknown, gaps_kept: Vec::new() }
     }

@@ -1,5 +1,5 @@
-//! Buckets that were sealed and are gone from the log, because somebody cut or removed it: what the counters still tell of
-//! them is written again, as one bucket.
+//! Restores buckets that were sealed and then removed from the log by somebody who cut or deleted its file. What the
+//! counters still show of them is written again, as one bucket.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,20 +11,21 @@ use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Others};
 use crate::ledger::record::{Gap, HourLine, HourSeal, Quality};
 
-/// Why a time is a gap though the counters covered it.
+/// Why a time is a gap although the counters covered it.
 const COUNTERS_GONE: &str = "the hourly log was cut, and counters of that time are gone";
 const NOT_REMEMBERED: &str = "the hourly log was cut, and what an earlier agent sealed is known in part only";
 
-/// What an agent remembers of the buckets that it sealed on the newest date: as much as is needed to write their bytes
-/// again if their file loses them. Older dates are not written again: their days are rolled up, and would count twice.
+/// What an agent remembers of the buckets that it sealed on the newest date, so that it can write their bytes again if
+/// the file loses them. Buckets of older dates are not restored: their days are rolled up already, and would count
+/// twice.
 #[derive(Debug, Default)]
 pub struct SealedBuckets {
-    /// Where the counters stood before the first bucket of that date, or of the newest epoch, if that is later.
+    /// The counters before the first bucket of that date, or of the newest epoch, if that is later.
     base: Option<Standing>,
     runs: Vec<Run>,
 }
 
-/// Where the counters of an epoch stood at one moment.
+/// The counters of an epoch at one moment.
 #[derive(Clone, Debug)]
 struct Standing {
     epoch: String,
@@ -32,11 +33,12 @@ struct Standing {
     date: NaiveDate,
     totals: BTreeMap<u16, Counters>,
     others: Others,
-    /// Ports whose standing is not known, because their counters were zeroed, or vanished, in the bucket that tells it.
+    /// Ports whose counters at that moment are not known, because they were zeroed or vanished in the bucket that
+    /// should show them.
     untold: BTreeSet<u16>,
 }
 
-/// Consecutive buckets of which there is nothing to say but their owners, or one of which there is.
+/// One bucket, or several consecutive ones of which nothing but the owners needs to be remembered.
 #[derive(Clone, Debug)]
 struct Run {
     first_seq: u64,
@@ -59,7 +61,7 @@ impl SealedBuckets {
             self.base = Some(Standing::before(block));
             self.runs.clear();
         }
-        // A bucket that was written again takes the place of those that were lost.
+        // A restored bucket replaces those that were lost.
         self.runs.retain(|run| run.last_seq < seq);
         let owners: BTreeMap<u16, String> =
             block.lines.iter().filter_map(|line| Some((line.port, line.user.clone()?))).collect();
@@ -87,9 +89,10 @@ impl SealedBuckets {
         }
     }
 
-    /// What lies between `survivor`, the newest bucket of this epoch that the log still has, and `next`, which is about to
-    /// be written: one bucket with what the counters moved in between, numbered as the last of those that are gone. `None`
-    /// when nothing is gone, or nothing of it can be told; then it is a time without a bucket.
+    /// Restores what is missing between `survivor`, the newest bucket of this epoch that is still in the log, and
+    /// `next`, which is about to be written: one bucket with what the counters moved in between, under the number of
+    /// the last missing one. `None` if nothing is missing, or if nothing is known about it. In the latter case it
+    /// remains a time without a bucket.
     pub fn restore(&self, survivor: Option<&HourBlock>, next: &HourBlock) -> Option<HourBlock> {
         let date = next.seal.start.date_naive();
         let survivor =
@@ -113,14 +116,14 @@ impl Run {
 }
 
 impl Standing {
-    /// At the end of a bucket.
+    /// The counters at the end of a bucket.
     fn after(block: &HourBlock) -> Self {
         let seal = &block.seal;
         let (mut totals, mut untold) = (BTreeMap::new(), BTreeSet::new());
         for line in &block.lines {
             match line.total {
                 Some(total) if !line.closed => drop(totals.insert(line.port, Counters::from_array(total))),
-                // A port that was closed may have been counted again since, from zero.
+                // A closed port may have been added again since, with counters from zero.
                 Some(_) | None => drop(untold.insert(line.port)),
             }
         }
@@ -128,7 +131,7 @@ impl Standing {
         Self { epoch, at: seal.end, date: seal.end.date_naive(), totals, others, untold }
     }
 
-    /// At the beginning of a bucket.
+    /// The counters at the beginning of a bucket.
     fn before(block: &HourBlock) -> Self {
         let seal = &block.seal;
         let (mut totals, mut untold) = (BTreeMap::new(), BTreeSet::new());
@@ -145,10 +148,10 @@ impl Standing {
     }
 }
 
-/// From where, over what, and up to what a bucket is written again.
+/// What is needed to restore missing buckets.
 struct Restoration<'a> {
     base: Standing,
-    /// The number of the newest bucket that the log still has; 0 for none.
+    /// The number of the newest bucket that is still in the log; 0 if there is none.
     last_found: u64,
     lost: Vec<&'a Run>,
     next: &'a HourBlock,
@@ -165,7 +168,7 @@ impl Restoration<'_> {
             why: why.to_owned(),
         };
         let mut gaps: Vec<Gap> = self.lost.iter().flat_map(|run| run.gaps.clone()).collect();
-        // What earlier agents sealed is not remembered: neither its owners nor which ports it closed.
+        // What earlier agents sealed is not remembered, neither the owners nor which ports were closed.
         let known_from = self.lost.first().map_or(end, |run| run.start);
         let all_remembered =
             self.lost.first().is_some_and(|run| run.first_seq <= self.last_found + 1) || start >= known_from;
@@ -217,7 +220,7 @@ impl Restoration<'_> {
         HourBlock { lines, seal }
     }
 
-    /// Who owned `port` in all that is gone; `None` where that changed, or is not known.
+    /// Who owned `port` in all missing buckets; `None` if that changed or is not known.
     fn owner(&self, port: u16, all_remembered: bool) -> Option<String> {
         let mut owners = self.lost.iter().map(|run| run.owners.get(&port));
         let owner = owners.next().flatten().filter(|_| all_remembered)?;

@@ -1,4 +1,4 @@
-//! A node in a test's hands.
+//! A simulated node for the tests of [`Meter`], and helpers that shorten their output.
 
 mod baseline;
 mod clock;
@@ -30,9 +30,9 @@ struct Node {
     devices: Vec<Device>,
     users: BTreeMap<u16, String>,
     unseen: Vec<Unseen>,
-    /// When the next readings are complete.
+    /// When the reading is complete that closes the next bucket.
     read_until: Option<Moment>,
-    /// On disk.
+    /// What is on disk.
     baseline: Baseline,
 }
 
@@ -40,7 +40,7 @@ fn at(text: &str) -> DateTime<Utc> {
     DateTime::parse_from_rfc3339(text).unwrap().to_utc()
 }
 
-/// Bytes and packets that came in by TCP.
+/// `bytes` in one packet, received over TCP.
 fn tcp_in(bytes: u64) -> Counters {
     Counters { tcp_in_bytes: bytes, tcp_in_packets: 1, ..Counters::default() }
 }
@@ -67,23 +67,23 @@ impl Node {
         *counters = counters.checked_add(usage).unwrap();
     }
 
-    /// Both clocks run on.
+    /// Advances both clocks.
     fn wait(&mut self, time: TimeDelta) {
         self.now.wall += time;
         self.now.boot_ns += u64::try_from(time.num_nanoseconds().unwrap()).unwrap();
     }
 
-    /// Both clocks run on until the wall clock shows `text`.
+    /// Advances both clocks until the wall clock shows `text`.
     fn wait_until(&mut self, text: &str) {
         self.wait(at(text) - self.now.wall);
     }
 
-    /// Somebody sets the wall clock.
+    /// Sets the wall clock only, as an administrator would.
     fn set_clock(&mut self, text: &str) {
         self.now.wall = at(text);
     }
 
-    /// The machine boots: the counters are gone.
+    /// Reboots the machine, so that the counters are gone.
     fn reboot(&mut self, epoch: &str) {
         self.epoch = epoch.to_owned();
         self.now.boot_ns = 10_000_000_000;
@@ -114,7 +114,7 @@ impl Node {
         Closing { users: &self.users, unseen: &self.unseen, read_until: self.read_until }
     }
 
-    /// An agent starts; what it gives is on disk.
+    /// Starts an agent and puts the buckets that it returns on disk.
     fn start(&mut self) -> (Meter, Vec<HourBlock>) {
         self.start_after(Vec::new())
     }
@@ -125,14 +125,14 @@ impl Node {
         started
     }
 
-    /// The agent closes a bucket, which is then on disk.
+    /// Lets the agent close a bucket, and puts it on disk.
     fn close(&mut self, meter: &mut Meter) -> HourBlock {
         let bucket = meter.close(vec!["eth0".into()], &self.reading(), self.closing()).unwrap();
         self.baseline.take(&bucket);
         bucket
     }
 
-    /// The agent writes a checkpoint, if it has one to write.
+    /// Lets the agent write a checkpoint, and returns whether it had one to write.
     fn checkpoint(&mut self, meter: &mut Meter) -> bool {
         let checkpoint = meter.checkpoint(&self.reading(), &self.unseen).unwrap();
         let Some(written) = &checkpoint else { return false };
@@ -142,7 +142,7 @@ impl Node {
     }
 }
 
-/// A bucket in which the ports moved that much.
+/// A bucket in which the ports moved what `usage` says.
 pub(crate) fn bucket_of(usage: &[(u16, Counters)]) -> HourBlock {
     let mut node = Node::new();
     node.ports = usage.iter().copied().collect();
@@ -158,7 +158,7 @@ fn time(bucket: &HourBlock) -> String {
     format!("{}-{} {}", seal.start.format("%H:%M:%S"), seal.end.format("%H:%M:%S"), quality.as_str().unwrap())
 }
 
-/// The bytes that came in by TCP, by port.
+/// The bytes received over TCP, by port.
 fn bytes(bucket: &HourBlock) -> Vec<(u16, u64)> {
     bucket.lines.iter().map(|line| (line.port, line.tcp_in_bytes)).collect()
 }

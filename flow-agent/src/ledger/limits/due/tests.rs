@@ -1,4 +1,4 @@
-//! Which notices are due: each level once, the highest of several, and again what did not arrive.
+//! Which notices are due: each level once, only the highest of several, and again those that did not arrive.
 
 use super::*;
 use crate::ledger::record::{Kind, VERSION};
@@ -60,7 +60,7 @@ fn of_two_levels_at_once_the_higher_one_is_sent_and_the_lower_one_never() {
     told.add(&line(&jumped[0], MailState::Sending, 0));
     told.add(&line(&jumped[0], MailState::Sent, 0));
     assert_eq!(due(&told, &jumped, 600, Repeat::UntilAccepted), []);
-    // A correction of the log takes usage back: the lower level is not news.
+    // A correction of the log lowers the usage: the lower level is not news.
     let lower = of_users(&[user(85, 100)], &LEVELS, day(5));
     assert_eq!(due(&told, &lower, 600, Repeat::UntilAccepted), []);
     let higher = of_users(&[user(100, 100)], &LEVELS, day(5));

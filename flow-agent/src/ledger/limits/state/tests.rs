@@ -98,7 +98,7 @@ fn a_cut_names_the_day_on_which_the_quota_was_used_up() {
 #[test]
 fn a_user_whose_packets_are_refused_is_cut_although_a_little_is_left() {
     let mut statement = statement();
-    // Of 950 bytes 50 are left, and a larger packet came on the third day; on the fourth nothing passed.
+    // 50 of 950 bytes are left. A larger packet came on the third day, and on the fourth nothing passed.
     statement.days.push((0, 0));
     let refused = KnownOfUser { is_refused: true, ..known(&statement, 0, 0) };
     let rules = Rules { today: day(4), ..rules(Some("hk-1")) };

@@ -54,10 +54,10 @@ fn a_day_can_grow_until_the_node_has_sealed_it_after_its_end_and_gone_on() {
     ] {
         assert_eq!(can_grow(&seal, newest), expected, "{what}");
     }
-    // Main nodes with an older time zone database know the zone by its offset alone.
+    // A main node with an older time zone database does not know the zone and must go by the offset.
     let of_mars = |at| DaySeal { zone: "Mars/Olympus".into(), ..seal(85_800, at, vec![at_noon()]) };
     assert!(can_grow(&of_mars(before_the_end), next_day) && !can_grow(&of_mars(after_the_end), next_day));
-    // The node's word on how long its day was is not taken.
+    // What the node says about the length of its day is not trusted.
     let short = DaySeal { seconds_in_day: 10, ..seal(10, None, vec![]) };
     assert!(can_grow(&short, None));
 }
@@ -73,7 +73,7 @@ fn a_month_waits_for_whole_days_and_no_longer_than_it_promised() {
         (waiting(week, Some(instant("2026-10-31T17:00:00Z")), None), "2026-11-08T00:00:00+08:00"),
         (waiting(TimeDelta::hours(36), None, None), "2026-11-02T00:00:00+08:00"),
         (waiting(TimeDelta::hours(12), None, None), "2026-11-01T12:11:05+08:00"),
-        // The configuration has changed since letters named a day.
+        // The configuration was changed after letters had named a day.
         (waiting(week, Some(first), Some(instant("2026-11-03T00:00:00+08:00"))), "2026-11-03T00:00:00+08:00"),
     ] {
         assert_eq!(waiting.ends_at(zone, first), instant(expected), "{waiting:?}");

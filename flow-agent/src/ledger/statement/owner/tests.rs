@@ -26,7 +26,7 @@ fn a_name_that_is_the_ports_number_belongs_to_the_node() {
     let directory = Directory::new(vec![user("8388", &[8388], &[]), user("443", &[], &[])]);
     assert_eq!(directory.owner("hk-1", 8388, Some("8388")), named("hk-1/8388"));
     assert_eq!(directory.owner("hk-1", 8388, None), named("8388"));
-    // 443 as the name of whoever owns 8388 is a name like any other.
+    // The owner of 8388 is called 443, which is a name like any other.
     assert_eq!(directory.owner("hk-1", 8388, Some("443")), named("443"));
 }
 

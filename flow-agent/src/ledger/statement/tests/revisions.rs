@@ -1,4 +1,4 @@
-//! Which report takes the place of an earlier one, and what it says has changed.
+//! When a report replaces an earlier one of the same month, and what becomes a revision.
 
 use super::*;
 
@@ -17,12 +17,12 @@ fn another_reason_for_the_same_lack_says_nothing_new() {
     let mut again = report_of(&directory, LATER, 100, false);
     again.nodes[1].why = Some("no route to host".to_owned());
     assert_eq!(again.clone().revise(Some(first.clone())), first);
-    // Where anything else is new, the new reason is told with it.
+    // If anything else changes, the new reason appears with it.
     let mut more = report_of(&directory, LATER, 101, false);
     more.nodes[1].why = Some("no route to host".to_owned());
     let more = more.revise(Some(first.clone()));
     assert_eq!((more.rev, more.nodes[1].why.as_deref()), (1, Some("no route to host")));
-    // Reached again, or not any more, is new.
+    // Reaching a node again, or no longer, is a change.
     again.nodes[1].why = None;
     assert_eq!(again.revise(Some(first)).rev, 1);
 }
@@ -63,7 +63,8 @@ fn a_month_in_progress_is_revised_only_where_it_was_published() {
     let ended = end().revise(Some(draft.clone()));
     assert_eq!((revs(&ended), drafts(&ended)), ((0, 0), (false, false)));
 
-    // Whoever had a letter of a month in progress gets one of the whole month, even of the same figures.
+    // Users who got a letter while the month was in progress get one for the whole month, even if its figures are the
+    // same.
     let mut published = draft.clone();
     published.publish([None, Some("alice")]);
     assert_eq!(drafts(&published), (false, false));
@@ -88,7 +89,7 @@ fn figures_that_vanish_are_revised_to_nothing() {
     let second = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(first));
     let carol = statement(&second, "hk-1/carol");
     assert_eq!((carol.rev, carol.billed_bytes, carol.history[0].billed_bytes), (1, 0, 9));
-    // And stay so.
+    // And it stays that way.
     let third = assemble(&inputs(&directory, None), vec![hk(Vec::new())]).revise(Some(second.clone()));
     assert_eq!(third, second);
 }

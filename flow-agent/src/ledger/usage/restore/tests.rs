@@ -1,4 +1,4 @@
-//! Buckets that are gone, written again; the figures are worked out by hand.
+//! Restored buckets. The expected figures are worked out by hand.
 
 use super::*;
 
@@ -50,16 +50,16 @@ fn what_the_counters_tell_is_written_again_as_late() {
     ];
     let next = bucket(4, 13, &[(443, 4_000, 4_425, ada)]);
     let sealed = remember(&buckets);
-    // The file was removed: it went from 100 to 425 before `next`.
+    // The file was removed. Before `next`, the counter went from 100 to 425.
     let all = sealed.restore(None, &next).unwrap();
     assert_eq!(figures(&all), [(443, 325, ada)]);
     assert_eq!((all.seal.seq, all.seal.start, all.seal.end), (Some(3), at(10), at(13)));
     assert_eq!((all.seal.quality, all.seal.gaps.len()), (Quality::Late, 0));
-    // It was cut after the first bucket.
+    // The file was cut after the first bucket.
     let two = sealed.restore(Some(&buckets[0]), &next).unwrap();
     assert_eq!(figures(&two), [(443, 320, ada)]);
     assert_eq!((two.seal.start, two.seal.end, two.seal.quality), (at(11), at(13), Quality::Late));
-    // Nothing is gone.
+    // Nothing is missing.
     assert_eq!(sealed.restore(Some(&buckets[2]), &next), None);
 }
 
@@ -68,7 +68,7 @@ fn a_port_that_closed_meanwhile_cannot_be_told_and_is_a_gap() {
     let mut closing = bucket(2, 11, &[(443, 1, 1, None), (4433, 50, 150, None)]);
     closing.lines[1].closed = true;
     let buckets = [bucket(1, 10, &[(443, 0, 0, None), (4433, 100, 100, None)]), closing];
-    // The port came back and counts from zero: 160 is not 60 more than 100.
+    // The port was added again and counts from zero, so 165 - 5 = 160 is not 60 more than 100.
     let next = bucket(3, 12, &[(443, 10, 11, None), (4433, 5, 165, None)]);
     let restored = remember(&buckets).restore(Some(&buckets[0]), &next).unwrap();
     assert_eq!(figures(&restored), [(443, 1, None)]);
@@ -81,7 +81,7 @@ fn counters_that_were_zeroed_in_what_is_gone_are_not_exact() {
     let buckets = [bucket(1, 10, &[(443, 100, 100, None)]), bucket(2, 11, &[(443, 30, 30, None)])];
     let next = bucket(3, 12, &[(443, 5, 35, None)]);
     let restored = remember(&buckets).restore(Some(&buckets[0]), &next).unwrap();
-    // A counter that fell adds nothing: its new value may be an old one that somebody restored.
+    // A counter that has decreased adds nothing, because its new value may be an old one that somebody restored.
     assert_eq!((figures(&restored), restored.seal.quality), (vec![(443, 0, None)], Quality::Reset));
 }
 
@@ -96,7 +96,7 @@ fn an_owner_that_changed_in_what_is_gone_is_not_guessed() {
 
 #[test]
 fn what_an_earlier_agent_sealed_comes_back_as_a_gap_without_owners() {
-    // This agent sealed the third bucket only; the first survived.
+    // This agent sealed only the third bucket. The first is still in the log.
     let buckets = [bucket(1, 10, &[(443, 1, 1, Some("ada"))]), bucket(3, 12, &[(443, 4, 7, Some("ada"))])];
     let next = bucket(4, 13, &[(443, 8, 15, Some("ada"))]);
     let restored = remember(&buckets[1..]).restore(Some(&buckets[0]), &next).unwrap();
@@ -122,7 +122,7 @@ fn plain_buckets_take_the_memory_of_one() {
     let buckets: Vec<HourBlock> = (0..10).map(|n| bucket(1 + n, 10 + n as u32, &[(443, 1, 1 + n, None)])).collect();
     let sealed = remember(&buckets);
     assert_eq!((sealed.runs.len(), sealed.runs[0].first_seq, sealed.runs[0].last_seq), (1, 1, 10));
-    // Of a run that was lost in part only that part is missing.
+    // If a run is lost in part, only that part is missing.
     let next = bucket(11, 20, &[(443, 1, 11, None)]);
     assert_eq!(figures(&sealed.restore(Some(&buckets[6]), &next).unwrap()), [(443, 3, None)]);
 }
@@ -136,7 +136,7 @@ fn what_the_quality_of_a_lost_bucket_says_is_said_of_what_is_written_again() {
         let next = bucket(4, 13, &[(443, 8, 15, None)]);
         let restored = remember(&buckets).restore(None, &next).unwrap();
         assert_eq!((figures(&restored), restored.seal.quality), (vec![(443, 7, None)], quality));
-        // Where it was written again, that is what is known of it.
+        // If the bucket was restored, its quality is that of the restored one.
         let [first, odd, _] = buckets;
         let sealed = remember(&[first, odd, bucket(2, 11, &[(443, 2, 3, None)])]);
         assert_eq!(sealed.restore(None, &bucket(3, 12, &[(443, 4, 7, None)])).unwrap().seal.quality, Quality::Late);
@@ -167,7 +167,7 @@ fn a_port_that_the_surviving_bucket_closed_is_not_told_though_it_came_back() {
     let buckets = [closing, bucket(2, 11, &[(443, 2, 3, None), (4433, 30, 30, None)])];
     let next = bucket(3, 12, &[(443, 4, 7, None), (4433, 5, 35, None)]);
     let restored = remember(&buckets).restore(Some(&buckets[0]), &next).unwrap();
-    // 30 less than 150 says nothing: whether these counters began at zero is not known any more.
+    // 30 is less than 150, which shows nothing: it is no longer known whether these counters began at zero.
     assert_eq!((figures(&restored), restored.seal.quality), (vec![(443, 2, None)], Quality::Gap));
 }
 
@@ -191,7 +191,7 @@ fn a_new_date_and_a_new_epoch_begin_anew_and_buckets_of_others_are_no_base() {
     sealed.remember(&days_later(bucket(2, 10, &[(443, 20, 21, None)])));
     let next = days_later(bucket(3, 11, &[(443, 4, 25, None)]));
     assert_eq!(figures(&sealed.restore(None, &next).unwrap()), [(443, 20, None)]);
-    // On the same day, of other counters: where those stood is no matter of these.
+    // A survivor of the same day but of other counters, which say nothing about these.
     let mut other = days_later(bucket(1, 9, &[(443, 7, 7, None)]));
     other.seal.epoch = "epoch-0".to_owned();
     assert_eq!(figures(&sealed.restore(Some(&other), &next).unwrap()), [(443, 20, None)]);

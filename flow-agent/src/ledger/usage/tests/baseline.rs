@@ -1,8 +1,8 @@
-//! Where a start goes on.
+//! Where an agent continues after a start.
 
 use super::*;
 
-/// Two buckets sealed, 100 and 20 bytes on port 443, at 14:00.
+/// A node at 14:00 with two sealed buckets, which have 100 and 20 bytes on port 443.
 fn sealed() -> (Node, Meter) {
     let mut node = Node::new();
     let (mut meter, _) = node.start();
@@ -57,7 +57,7 @@ fn a_reboot_keeps_what_the_checkpoint_saw() {
 #[test]
 fn counters_that_were_zeroed_and_then_lost_are_a_reset_and_no_mere_restart() {
     let (mut node, mut meter) = sealed();
-    // Somebody zeroes a counter that stood at 120; the machine loses power before a bucket can say so.
+    // Somebody zeroes a counter that stood at 120, and the machine loses power before a bucket can show it.
     node.ports.insert(443, tcp_in(7));
     node.pass(4433, tcp_in(5));
     node.wait_until("2026-10-05T14:10:00Z");
@@ -77,7 +77,7 @@ fn the_checkpoints_bucket_is_written_once() {
     node.checkpoint(&mut meter);
     node.reboot("boot-2");
     assert_eq!(node.start().1.len(), 1);
-    // Killed before the new epoch's first checkpoint: the old one is still there.
+    // Killed before the first checkpoint of the new epoch: the old checkpoint is still there.
     assert!(node.start().1.is_empty());
     node.reboot("boot-3");
     assert!(node.start().1.is_empty());
@@ -117,7 +117,7 @@ fn an_old_checkpoint_of_an_epoch_whose_seals_were_not_looked_at_counts_nothing()
     let (mut meter, _) = node.start();
     node.wait_until("2026-10-05T16:00:00Z");
     let newest = node.close(&mut meter);
-    // Checkpoints could not be written since, and only the newest file is looked at.
+    // No checkpoint could be written since, and only the newest file is read.
     node.baseline = Baseline::default();
     node.baseline.take(&newest);
     node.baseline.set_checkpoint(old);
@@ -199,7 +199,7 @@ fn a_closed_port_that_is_opened_again_counts_from_zero() {
     node.draining.insert(443);
     node.wait_until("2026-10-05T14:20:00Z");
     node.close(&mut meter);
-    // Released, and given a slot of its own again.
+    // The port is released and gets a new slot.
     node.draining.clear();
     node.ports.insert(443, tcp_in(1_000));
     node.wait_until("2026-10-05T15:00:00Z");
@@ -215,7 +215,7 @@ fn closed_counters_that_are_not_released_yet_are_not_counted_again() {
     node.draining.insert(443);
     node.wait_until("2026-10-05T14:20:00Z");
     assert_eq!(bytes(&node.close(&mut meter))[0], (443, 5));
-    // Killed before the release; and the next one, too, after a seal of its own.
+    // The agent is killed before it releases the port; so is its successor, after sealing a bucket.
     for end in ["2026-10-05T15:00:00Z", "2026-10-05T16:00:00Z"] {
         let (mut meter, first) = node.start();
         assert!(first.is_empty());
@@ -255,7 +255,7 @@ fn a_retired_set_is_sealed_against_its_own_last_seal() {
     assert!(last.lines.iter().all(|line| line.closed));
     assert_eq!(last.seal.epoch, "boot-1");
     drop(meter);
-    // Killed before the old set was deleted: it has nothing more to say.
+    // Killed before the old set was deleted, which holds nothing new.
     node.wait_until("2026-10-05T14:06:00Z");
     (meter, _) = node.start_after(vec![old]);
     node.wait_until("2026-10-05T15:00:00Z");
@@ -303,7 +303,7 @@ fn of_counters_that_somebody_destroyed_the_newest_reading_is_kept() {
     assert_eq!(bucket.seal.gaps.len(), 1);
 }
 
-/// A gap from 14:05:10 to 14:05:40 by the node's clocks, noticed right then.
+/// A gap from 14:05:10 to 14:05:40 by the node's clocks, noticed when it ends.
 fn notice_a_gap(node: &mut Node, meter: &mut Meter) {
     node.wait_until("2026-10-05T14:05:10.3Z");
     let start = node.now;
@@ -322,7 +322,7 @@ fn gaps(bucket: &HourBlock) -> Vec<String> {
 fn a_gap_is_told_by_the_successor_of_the_agent_that_noticed_it() {
     let (mut node, mut meter) = sealed();
     notice_a_gap(&mut node, &mut meter);
-    // It dies, and so does the next one.
+    // The agent dies, and so does its successor.
     for _ in 0..2 {
         node.unseen = node.baseline.unseen("boot-1");
         (meter, _) = node.start();

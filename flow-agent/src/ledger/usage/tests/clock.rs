@@ -1,8 +1,9 @@
-//! Which names buckets get when clocks do what they should not.
+//! The times of buckets when clocks misbehave.
 
 use super::*;
 
-/// Every bucket that an agent writes which looks at its clocks each second, until the wall clock shows `until`.
+/// Runs an agent that looks at its clocks every second until the wall clock shows `until`. Returns the times of all its
+/// buckets.
 fn run(node: &mut Node, meter: &mut Meter, until: &str) -> Vec<String> {
     let mut buckets = Vec::new();
     loop {
@@ -40,14 +41,14 @@ fn a_bucket_is_not_exact_where_the_second_with_which_it_ends_or_begins_is_not_kn
         ("2026-10-05T14:00:00.9Z", "2026-10-05T14:00:01Z", "13:00:00-14:00:00 clock"),
         ("2026-10-05T15:00:00Z", "2026-10-05T15:00:00.5Z", "14:00:00-15:00:00 clock"),
         ("2026-10-05T16:00:00Z", "2026-10-05T16:00:00Z", "15:00:00-16:00:00 exact"),
-        // It is late, too, which says less.
+        // It is also late, but `clock` takes precedence.
         ("2026-10-05T17:00:02Z", "2026-10-05T17:00:08Z", "16:00:00-17:00:02 clock"),
     ] {
         node.wait_until(read_at);
         node.read_until = Some(Moment { wall: at(until), ..node.now });
         assert_eq!(time(&node.close(&mut meter)), shown);
     }
-    // Other counters take over: when they began to count is known.
+    // Other counters take over. The moment at which they began to count is known.
     let before = node.counted();
     node.epoch = "boot-2".into();
     node.read_until = None;
@@ -159,7 +160,8 @@ fn a_larger_step_closes_the_bucket_where_the_old_clock_stood() {
 #[test]
 fn a_step_while_no_agent_ran_is_seen() {
     for (steps_to, expected) in [
-        // 13:00 sealed, killed, stepped at 13:20 of the old clock, started ten minutes later.
+        // 13:00 is sealed, the agent is killed, and at 13:20 by the old clock the wall clock is set. An agent starts
+        // ten minutes later.
         ("2026-10-05T11:00:00Z", ["13:00:00-13:30:00 clock", "11:10:00-12:00:00 clock"]),
         ("2026-10-05T20:00:00Z", ["13:00:00-13:30:00 clock", "20:10:00-21:00:00 exact"]),
     ] {
@@ -193,7 +195,7 @@ fn a_step_is_seen_though_a_checkpoint_after_it_is_all_that_is_left() {
         let start = node.now;
         node.set_clock(steps_to);
         node.wait(TimeDelta::seconds(5));
-        // It notices a gap, writes that down, and dies before it writes the bucket.
+        // It notices a gap, writes a checkpoint, and dies before it writes the bucket.
         let (end, interface) = (node.now, "eth0".to_owned());
         node.unseen = vec![Unseen { start, end, interface, why: "interface was deleted".into() }];
         assert!(node.checkpoint(&mut meter));
@@ -224,10 +226,11 @@ fn a_seal_that_does_not_tell_the_boot_clock_still_cannot_end_before_it_begins() 
 #[test]
 fn without_the_boot_clock_of_a_seal_a_wall_clock_that_lies_before_it_was_set() {
     for (started_at, expected) in [
-        // Closed ten minutes after the start. How far the clock was set back is not known: only these minutes are.
+        // Closed ten minutes after the start. How far the clock was set back is not known, so only these ten minutes
+        // are.
         ("2026-10-05T11:10:00Z", "13:00:00-13:10:00 clock"),
         ("2026-10-05T12:59:57.9Z", "13:00:00-13:10:00 clock"),
-        // Two seconds are no step.
+        // A difference of up to two seconds is not a step.
         ("2026-10-05T12:59:58Z", "13:00:00-13:09:58 exact"),
         ("2026-10-05T13:00:01Z", "13:00:00-13:10:01 exact"),
         ("2026-10-05T13:30:00Z", "13:00:00-13:40:00 exact"),
@@ -307,7 +310,8 @@ fn a_gap_is_placed_by_the_clock_that_nobody_sets() {
     node.wait_until("2026-10-05T12:10:00Z");
     let start = node.now;
     node.wait_until("2026-10-05T12:20:00Z");
-    // The wall is set a day back while the interface is away: the bucket ends by its own clock, and so does the gap.
+    // The wall clock is set back a day while the interface is away. The bucket and the gap both end by the bucket's own
+    // clock.
     node.set_clock("2026-10-04T12:20:00Z");
     assert!(meter.due(node.now));
     node.wait(TimeDelta::seconds(5));
@@ -322,14 +326,14 @@ fn a_gap_is_placed_by_the_clock_that_nobody_sets() {
 fn a_step_that_is_too_small_to_be_seen_moves_no_gap_out_of_its_bucket() {
     let mut node = Node::new();
     let (mut meter, _) = node.start();
-    // By the wall clock all of it lies before the bucket.
+    // By the wall clock, the whole gap lies before the bucket.
     node.set_clock("2026-10-05T11:59:58Z");
     assert!(!meter.due(node.now));
     let start = node.now;
     node.wait(TimeDelta::seconds(1));
     node.unseen = vec![Unseen { start, end: node.now, interface: "eth0".into(), why: "interface was deleted".into() }];
     assert_eq!(time(&node.close(&mut meter)), "12:00:00-12:00:00 gap");
-    // Nor into the next.
+    // The gap does not extend into the next bucket.
     node.wait(TimeDelta::minutes(1));
     assert_eq!(time(&node.close(&mut meter)), "12:00:00-12:00:59 exact");
 }
@@ -344,7 +348,7 @@ fn a_gap_of_counters_without_ports_has_a_bucket_when_others_take_over() {
     node.wait(TimeDelta::seconds(5));
     node.unseen = vec![Unseen { start, end: node.now, interface: "eth0".into(), why: "interface was deleted".into() }];
     assert!(node.checkpoint(&mut meter));
-    // It dies, and the next has counters of its own.
+    // The agent dies, and its successor has new counters.
     let retired = node.counted();
     node.unseen = node.baseline.unseen(&node.epoch);
     node.epoch = "boot-1-again".into();

@@ -1,5 +1,5 @@
-//! The model test: a kernel, a disk, an agent that may die between any two steps, and a ledger of their own in which
-//! every byte is written down when it passes. In the end the journal must say the same.
+//! The model test simulates a kernel, a disk, and an agent that may die between any two steps. A separate ledger
+//! records every byte when it passes, and in the end the journal must say the same.
 
 mod agent;
 mod disk;
@@ -20,16 +20,16 @@ use super::*;
 /// What happens next.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// Bytes pass on a port, watched or not, agent or not.
+    /// Bytes pass on a port, whether or not it is watched or an agent runs.
     Pass {
         port: u16,
         bytes: u64,
     },
-    /// Time passes; the agent looks at its clocks every five seconds.
+    /// Time passes, and the agent looks at its clocks every five seconds.
     Wait {
         seconds: u32,
     },
-    /// The machine sleeps.
+    /// The machine is suspended.
     Sleep {
         seconds: u32,
     },
@@ -38,61 +38,62 @@ enum Event {
         seconds: i64,
     },
     Checkpoint,
-    /// A port is wanted, or not any more.
+    /// A port is added to the wanted ports, or removed from them.
     Toggle {
         port: u16,
     },
-    /// A port drains and is wanted again before its last line is written.
+    /// A port drains and is wanted again before its closed line is written.
     Waver {
         port: u16,
     },
-    /// The counters are replaced by larger ones, or by another backend's, now or at the next start.
+    /// The counters are replaced by a larger set or by another backend's, now or at the next start.
     Replace,
-    /// Nobody saw what passed in the last seconds, and the agent has just noticed it.
+    /// The last seconds were not measured, and the agent has just noticed it.
     Miss {
         seconds: u32,
     },
     /// Somebody destroys the counters.
     Destroy,
-    /// Somebody zeroes the counters of a port, or restores them to what they were at some earlier time, agent or not.
+    /// Somebody zeroes the counters of a port or restores an earlier value, whether or not an agent runs.
     Restore {
         port: u16,
-        /// How much of the present value is left: nothing, or up to all of it.
+        /// How much of the present value is left, from nothing to all of it.
         luck: u16,
     },
-    /// Somebody zeroes or restores all counters of one family, as `iptables -Z` and `iptables-restore -c` do: the agent sees
-    /// by a mark that it happened, whatever the counters say by then.
+    /// Somebody zeroes or restores all counters of one family, as `iptables -Z` and `iptables-restore -c` do. A mark
+    /// shows the agent that it happened, whatever the counters are by then.
     RestoreFamily {
         family: usize,
         luck: u16,
     },
-    /// The agent is told to leave, and leaves.
+    /// The agent is told to stop, and stops properly.
     Leave,
-    /// The agent dies after so many more steps: by kill -9, or because the power fails.
+    /// The agent dies after this many more steps, by kill -9 or because the power fails.
     Die {
         steps: u32,
         how: Crash,
     },
-    /// The agent is started, if it is not there.
+    /// An agent is started if none runs.
     Start,
 }
 
-/// What the model itself knows.
+/// What the model itself knows, independently of the agent.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     /// What passed and was counted, by epoch and port.
     passed: BTreeMap<(String, u16), u64>,
-    /// Of it, what is known on disk if the counters are lost now.
+    /// The part of it that would still be known from the disk if the counters were lost now.
     kept: BTreeMap<(String, u16), u64>,
-    /// What is lost by the rules, by port.
+    /// What is lost according to the rules, by port.
     lost: BTreeMap<u16, u64>,
-    /// Ports of which more may be lost: their counters were zeroed or restored, and no agent was there, or it died before it
-    /// sealed what it had seen.
+    /// Ports that may have lost more: their counters were zeroed or restored while no agent ran, or the agent died
+    /// before it sealed what it had seen.
     doubtful: BTreeSet<u16>,
     zeroed: BTreeSet<u16>,
-    /// What passed and was lost to somebody's restoring under an agent, by port; zeros are not here.
+    /// What passed and was lost, by port, because somebody restored counters while an agent ran; ports without loss are
+    /// absent.
     lost_unseen: BTreeMap<u16, u64>,
-    /// Gaps that an agent noticed and lived to write down, by their reasons.
+    /// The reasons of gaps that an agent noticed and wrote down before it could die.
     noticed: BTreeSet<String>,
     clock_was_set: bool,
 }
@@ -110,14 +111,14 @@ impl Ledger {
         of_epoch.map(|((_, port), bytes)| (*port, *bytes)).collect()
     }
 
-    /// A seal or a checkpoint is on disk that was made of a reading when so much had passed.
+    /// Notes that a seal or checkpoint is on disk, from a reading taken when `known` had passed.
     fn keep(&mut self, epoch: &str, known: &Passed) {
         for (port, bytes) in known {
             self.kept.insert((epoch.to_owned(), *port), *bytes);
         }
     }
 
-    /// The counters of `epoch` are gone: what is not kept is lost.
+    /// The counters of `epoch` are gone: what is not on disk is lost.
     fn lose(&mut self, epoch: &str) {
         for (port, passed) in self.passed(epoch) {
             let kept = self.kept.get(&(epoch.to_owned(), port)).copied().unwrap_or(0);
@@ -136,7 +137,7 @@ impl Ledger {
             *expected.entry(*port).or_default() += bytes;
         }
         for (port, bytes) in &self.lost {
-            // More than passed: only of a doubtful port.
+            // More can be lost than passed only on a doubtful port.
             let expected = expected.entry(*port).or_default();
             *expected = expected.saturating_sub(*bytes);
         }
@@ -145,14 +146,14 @@ impl Ledger {
     }
 }
 
-/// The machine, its disk, and who works on it.
+/// The machine, its disk, and the agent that runs on it.
 struct World {
     kernel: Kernel,
     disk: Disk,
     ledger: Ledger,
     agent: Option<Agent>,
     wanted: BTreeSet<u16>,
-    /// Which counters a start makes.
+    /// The layout of the counters that an agent creates when it starts.
     layout: u32,
     zone: Tz,
 }
@@ -174,7 +175,7 @@ impl World {
         Machine { kernel: &mut self.kernel, disk: &mut self.disk, ledger: &mut self.ledger }
     }
 
-    /// Lets the agent do something, if it is there; when it dies of it, what dies with it.
+    /// Lets the agent do something if one runs. If it dies of it, everything that dies with it is dropped.
     fn agent(&mut self, work: impl FnOnce(&mut Agent, &mut Machine<'_>) -> Result<(), Crash>) {
         let Some(mut agent) = self.agent.take() else { return };
         match work(&mut agent, &mut self.machine()) {
@@ -264,7 +265,7 @@ impl World {
                 self.kernel.run(5);
                 self.kernel.restore_family(family, luck);
                 if self.agent.is_none() {
-                    // What a start can tell of the time without an agent is no more than the family that nobody touched.
+                    // A starting agent can only trust the counters of the family that was not touched.
                     let counted = self.kernel.live.iter().flat_map(Set::ports);
                     self.ledger.doubtful.extend(counted.chain([OTHERS]));
                 }
@@ -276,7 +277,7 @@ impl World {
             }
             Event::Die { steps, how } => match &mut self.agent {
                 Some(agent) => agent.dies = Some((steps, how)),
-                // Nobody is there: the next one dies while it starts, but the power may fail at once.
+                // No agent runs: the next one will die while it starts, but the power may fail at once.
                 None if steps == 0 => self.die(how),
                 None => *dies = Some((steps, how)),
             },
@@ -284,7 +285,7 @@ impl World {
         }
     }
 
-    /// Everybody leaves in peace; what the journal says then.
+    /// Lets the last agent stop properly. Returns the ledger and the final journal.
     fn end(mut self) -> (Ledger, Vec<HourBlock>) {
         let mut dies = None;
         if let Some(agent) = &mut self.agent {
@@ -349,7 +350,7 @@ fn check(zone: Tz, ledger: &Ledger, journal: &[HourBlock]) -> Result<(), TestCas
     check_days(zone, journal)
 }
 
-/// The days have the hours' bytes, in whatever order they come.
+/// Days hold the bytes of their hours, in whatever order the hours are added.
 fn check_days(zone: Tz, journal: &[HourBlock]) -> Result<(), TestCaseError> {
     let dates: BTreeSet<_> = journal.iter().map(|block| block.seal.start.date_naive()).collect();
     let rules = DayRules { node: "m".into(), zone, bucket: bucket_length() };
@@ -420,7 +421,8 @@ fn run(zone: Tz, start: &str, events: &[Event]) -> Result<(), TestCaseError> {
     check(zone, &ledger, &journal)
 }
 
-/// Twice what `PROPTEST_CASES` says, 512 by default; shrunk patiently, for a life has many events.
+/// Twice as many cases as `PROPTEST_CASES` says, 512 by default. Shrinking may take long, because a case has many
+/// events.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
     ProptestConfig { cases: 2 * default.cases, max_shrink_iters: 20_000, ..default }
@@ -442,7 +444,7 @@ proptest! {
     }
 }
 
-/// The agent dies at every step of a fixed life, once by kill -9 and once by each kind of power cut.
+/// The agent dies at every step of a fixed sequence of events, once by kill -9 and once by each kind of power cut.
 #[test]
 fn an_agent_may_die_at_every_single_step() {
     let life = [

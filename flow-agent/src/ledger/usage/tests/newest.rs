@@ -1,8 +1,8 @@
-//! Which reading on disk is the newest, and what a seal without the boot-time clock leaves open.
+//! Which reading on disk is the newest, and what is unknown if a seal lacks the boot-time clock.
 
 use super::*;
 
-/// A bucket that ends at `end`, as releases wrote it that had no numbers and no boot-time clock.
+/// A bucket that ends at `end`, as old releases wrote it, without `seq` and boot-time clock.
 fn unnumbered(end: &str) -> HourBlock {
     let mut node = Node::new();
     node.pass(443, tcp_in(100));

@@ -1,4 +1,4 @@
-//! How well a bucket is known, and which word comes first.
+//! The quality of a bucket, and which one takes precedence.
 
 use super::*;
 use crate::ledger::block::{BlockEvent, Decoder, Hourly};
@@ -6,7 +6,7 @@ use crate::ledger::record::HourSeal;
 use crate::ledger::unsealed::goes_on_after;
 
 fn unseen(node: &Node, from: &str, to: &str) -> Unseen {
-    // The node's clocks were not set: each instant of one is an instant of the other.
+    // The node's clocks were never set, so each instant of one corresponds to an instant of the other.
     let moment = |text: &str| {
         let ago = (node.now.wall - at(text)).num_nanoseconds().unwrap();
         Moment { wall: at(text), boot_ns: node.now.boot_ns - u64::try_from(ago).unwrap() }
@@ -22,7 +22,7 @@ fn nothing_is_taken_of_a_counter_that_is_less() {
     node.pass(4433, tcp_in(70));
     node.wait_until("2026-10-05T13:00:00Z");
     node.close(&mut meter);
-    // Only what comes in was zeroed, or restored to what it was before: of what goes out 30 bytes are new.
+    // Only the counters of incoming traffic were zeroed or restored. 30 of the outgoing bytes are new.
     node.ports.insert(443, Counters::from_array([5, 1, 230, 3, 0, 0, 0, 0]));
     node.pass(4433, tcp_in(1));
     node.wait_until("2026-10-05T14:00:00Z");
@@ -39,7 +39,7 @@ fn counters_of_which_several_are_less_were_reset_as_well() {
     let mut node = Node::new();
     let (mut meter, _) = node.start();
     for (port, others, expected) in [
-        // Both ports; a port and the rest.
+        // Both ports are reset; then a port and the other traffic.
         ([(443, 7), (4433, 8)], 100, "13:00:00-14:00:00 reset"),
         ([(443, 6), (4433, 100)], 50, "15:00:00-16:00:00 reset"),
     ] {
@@ -66,7 +66,7 @@ fn what_was_read_before_a_reset_is_not_lost() {
     node.wait_until("2026-10-05T12:30:20Z");
     node.checkpoint(&mut meter);
     assert!(meter.due(node.now), "continuity is broken: close at once");
-    // From then on it is known what is new.
+    // From here on it is known again what is new.
     node.pass(443, tcp_in(7));
     node.wait_until("2026-10-05T12:30:30Z");
     let bucket = node.close(&mut meter);
@@ -122,7 +122,7 @@ fn a_gap_is_listed_in_whole_seconds_and_within_its_bucket() {
     let expected = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).into(), (*b).into())).collect::<Vec<_>>();
     assert_eq!(time(&bucket), "12:00:00-13:00:00 gap");
     assert_eq!(shown(&bucket), expected(&[("12:10:00", "12:11:01"), ("12:59:59", "13:00:00")]));
-    // It lasts: the next bucket has its part.
+    // The gap lasts, so the next bucket has its part of it.
     node.wait_until("2026-10-05T14:00:00Z");
     node.unseen = vec![unseen(&node, "2026-10-05T12:59:59.5Z", "2026-10-05T13:20:00Z")];
     assert_eq!(shown(&node.close(&mut meter)), expected(&[("13:00:00", "13:20:00")]));
@@ -177,13 +177,13 @@ fn a_device_is_counted_over_the_same_time() {
     node.devices = vec![eth0(1_500)];
     node.wait_until("2026-10-05T13:00:00Z");
     assert_eq!(received(&node.close(&mut meter)), [("eth0".into(), 500)]);
-    // Over a restart, too; and a device that comes counts from where it is first seen.
+    // The same over a restart. A device that appears counts from its first reading.
     node.devices = vec![eth0(1_600), Device { name: "wg0".into(), rx_bytes: 9, ..Device::default() }];
     let (mut meter, _) = node.start();
     node.devices[1].rx_bytes = 10;
     node.wait_until("2026-10-05T14:00:00Z");
     assert_eq!(received(&node.close(&mut meter)), [("eth0".into(), 100), ("wg0".into(), 1)]);
-    // Made again: from zero.
+    // A device that was created anew counts from zero.
     node.devices = vec![eth0(40)];
     node.wait_until("2026-10-05T15:00:00Z");
     assert_eq!(received(&node.close(&mut meter)), [("eth0".into(), 40)]);
@@ -196,7 +196,7 @@ fn a_device_is_counted_over_the_same_time_when_other_counters_take_over() {
     let received = |bucket: &HourBlock| bucket.seal.devices.iter().map(|device| device.rx_bytes).collect::<Vec<_>>();
     node.devices = eth0(1_000);
     let (mut meter, _) = node.start();
-    // More ports than slots: a set that stands still is read without its devices.
+    // The counters are replaced for lack of slots; a retired set is read without its devices.
     let last = |node: &mut Node, epoch: &str| {
         node.devices.clear();
         let last = node.counted();
@@ -209,11 +209,11 @@ fn a_device_is_counted_over_the_same_time_when_other_counters_take_over() {
     let bucket = meter.replace(Some(old), node.counted(), node.closing()).unwrap();
     node.baseline.take(&bucket);
     assert_eq!(received(&bucket), [500]);
-    // An agent that dies before its new counters are in a seal.
+    // An agent dies before its new counters are in a seal.
     assert!(node.checkpoint(&mut meter));
     node.devices = eth0(1_600);
     node.wait_until("2026-10-05T12:20:00Z");
-    // Its successor makes the counters larger once more.
+    // Its successor enlarges the counters once more.
     let old = last(&mut node, "boot-1-largest");
     node.devices = eth0(1_700);
     let (mut meter, buckets) = node.start_after(vec![old]);
@@ -257,7 +257,7 @@ fn a_seal_with_very_many_gaps_can_still_be_read_and_claims_no_more_than_was_seen
     for second in 0..3_600 {
         let (minute, second) = (second / 60, second % 60);
         let from = format!("2026-10-05T12:{minute:02}:{second:02}.2Z");
-        // With its name and reason, and 96 bytes of JSON around them, each gap has 512 bytes.
+        // Each gap takes 512 bytes: 96 of JSON, and the rest for its name and reason.
         let why = "x".repeat(512 - 96 - "wg0".len());
         for interface in ["wg0", "wg1", "wg2", "wg3"] {
             let to = format!("2026-10-05T12:{minute:02}:{second:02}.7Z");
@@ -266,7 +266,7 @@ fn a_seal_with_very_many_gaps_can_still_be_read_and_claims_no_more_than_was_seen
     }
     let mut bucket = node.close(&mut meter);
     let last = bucket.seal.gaps.last().unwrap();
-    // 256 KiB are for 512 of the 14,400.
+    // 256 KiB hold 512 of the 14,400 gaps.
     assert_eq!((bucket.seal.gaps.len(), last.why.as_str()), (513, "13888 more gaps"));
     assert_eq!(last.end, bucket.seal.end, "what is not listed lies in the last one");
     let covered: BTreeSet<i64> =
@@ -279,7 +279,7 @@ fn a_seal_with_very_many_gaps_can_still_be_read_and_claims_no_more_than_was_seen
 #[test]
 fn a_seal_with_very_many_devices_can_still_be_read() {
     let mut node = Node::new();
-    // As many sessions as one PPPoE server has, each with a device of its own.
+    // As many devices as a PPPoE server with one per session has.
     node.devices = (0..10_000)
         .map(|number| Device { name: format!("ppp{number:012}"), rx_bytes: u64::MAX, ..Device::default() })
         .collect();
@@ -303,7 +303,7 @@ fn a_time_goes_on_after_a_bucket_that_ends_before_it_does() {
     assert!(!goes_on_after(&unseen(end + second, 4_999_999_999), &seal));
     assert!(!goes_on_after(&unseen(end + second, 5_000_000_000), &seal));
     assert!(goes_on_after(&unseen(end - second, 5_000_000_001), &seal));
-    // Where a seal does not tell that, by the wall clock.
+    // By the wall clock, if the seal has no boot-time clock.
     let seal = HourSeal { boot_ms: None, ..seal };
     assert!(!goes_on_after(&unseen(end - second, 9_000_000_000), &seal));
     assert!(!goes_on_after(&unseen(end, 9_000_000_000), &seal));

@@ -1,21 +1,21 @@
-//! What the agent's loop does, in its order, step by step.
+//! The steps of the agent's loop, in its order.
 
 use super::disk::{Disk, Known};
 use super::kernel::{Bytes, Kernel, Owner, Set};
 use super::*;
 use crate::ledger::unsealed::goes_on_after;
 
-/// How an agent ends before its time.
+/// How an agent dies.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Crash {
     Kill,
-    /// `luck` tells how much survives of what was written and not synced.
+    /// `luck` says how much survives of what was written but not synced.
     PowerCut {
         luck: u16,
     },
 }
 
-/// What an agent works with; it outlives the agent.
+/// What an agent works with, and what outlives it.
 pub(super) struct Machine<'a> {
     pub(super) kernel: &'a mut Kernel,
     pub(super) disk: &'a mut Disk,
@@ -27,14 +27,14 @@ impl Machine<'_> {
         self.kernel.live.as_mut().expect("an agent has counters")
     }
 
-    /// What somebody destroyed under an agent that did not live to write down what it knew.
+    /// Counts what somebody destroyed as lost, where the agent died before it wrote down what it knew of it.
     pub(super) fn forget_destroyed(&mut self) {
         for epoch in self.kernel.take_destroyed() {
             self.ledger.lose(&epoch);
         }
     }
 
-    /// A reading of the live counters, and what had passed then.
+    /// A reading of the live counters, and what had passed by then.
     fn read(&mut self) -> (Counted, Passed) {
         let now = self.kernel.now;
         self.live().look();
@@ -49,7 +49,7 @@ pub(super) struct Agent {
     wanted: BTreeSet<u16>,
     /// What had passed at the newest reading that the meter saw.
     seen: Passed,
-    /// What the counters said then.
+    /// The counters at that reading.
     last: BTreeMap<u16, Bytes>,
     unseen: Vec<Unseen>,
     pub(super) dies: Option<(u32, Crash)>,
@@ -57,7 +57,7 @@ pub(super) struct Agent {
 
 type Step = Result<(), Crash>;
 
-/// A place at which it may be over.
+/// A point at which the agent may die.
 fn step(dies: &mut Option<(u32, Crash)>) -> Step {
     match dies {
         Some((0, how)) => Err(*how),
@@ -185,7 +185,7 @@ impl Agent {
             self.close(m)?;
         }
         for port in &new {
-            // Zeroed while it is free: a death in between gives nobody another's bytes.
+            // The slot is zeroed while it is free, so that after a death in between no port gets the bytes of another.
             let slot = m.live().slot(Owner::Free).expect("more slots than ports");
             slot.1 = [0; 2];
             step(&mut self.dies)?;
@@ -196,7 +196,7 @@ impl Agent {
         Ok(())
     }
 
-    /// The port drains, and goes on before its last line was written.
+    /// The port drains, and continues before its closed line is written.
     pub(super) fn waver(&mut self, port: u16, m: &mut Machine<'_>) -> Step {
         if m.live().active().contains(&port) {
             m.live().own(Owner::Active(port), Owner::Draining(port));
@@ -248,7 +248,8 @@ impl Agent {
         self.tick(m)
     }
 
-    /// Replaces counters that somebody restored: of the family that it happened to, no more is taken than the agent had seen.
+    /// Replaces counters of which somebody restored a family. Of that family, only what the agent had seen before is
+    /// taken.
     fn mend(&mut self, m: &mut Machine<'_>) -> Step {
         let now = m.kernel.now;
         let restored = m.live().restored;
@@ -284,7 +285,7 @@ impl Agent {
         step(&mut self.dies)
     }
 
-    /// Somebody set the counters of a port to an earlier value, and nothing shows it but what they say.
+    /// Somebody sets the counters of a port to an earlier value, which shows only if they have decreased.
     pub(super) fn restored(&mut self, port: u16, luck: u16, m: &mut Machine<'_>) -> Step {
         let sum = |bytes: Bytes| bytes.iter().sum::<u64>();
         let now = |m: &mut Machine<'_>| sum(m.live().bytes().get(&port).copied().unwrap_or_default());
@@ -300,7 +301,7 @@ impl Agent {
     }
 }
 
-/// The last seconds, which nobody saw.
+/// The last seconds, which were not measured.
 fn missed(end: Moment, seconds: u32, why: &str) -> Unseen {
     let start = Moment {
         wall: end.wall - TimeDelta::seconds(i64::from(seconds)),

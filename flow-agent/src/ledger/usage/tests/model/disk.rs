@@ -1,4 +1,4 @@
-//! A journal and a checkpoint: what was written is one thing, what would be on disk after a power cut another.
+//! A journal and a checkpoint. What was written differs from what would be on disk after a power cut.
 
 use super::*;
 use crate::ledger::block::{BlockEvent as Decoded, Decoder, Hourly};
@@ -8,16 +8,16 @@ use crate::ledger::record::Checkpoint;
 pub(super) struct Disk {
     journal: Vec<u8>,
     synced: usize,
-    /// The last append that is not synced: where it ends, and what is known once it is there.
+    /// The last append that is not synced: where it ends, and what becomes known once it is on disk.
     pending: Option<(usize, Known)>,
     pub(super) checkpoint: Option<Checkpoint>,
 }
 
-/// What a bucket makes known.
+/// What a bucket on disk makes known.
 pub(super) struct Known {
     pub(super) epoch: String,
     pub(super) passed: Passed,
-    /// Nothing else is left of this epoch.
+    /// It is the last bucket of its epoch: nothing else is left.
     pub(super) last: bool,
 }
 
@@ -48,7 +48,8 @@ impl Disk {
         }
     }
 
-    /// The power fails: only what was synced is sure. What an agent wrote that was killed is there until then.
+    /// The power fails, and only what was synced is certain to survive. Until then, what a killed agent wrote is still
+    /// there.
     pub(super) fn power_cut(&mut self, luck: u16, ledger: &mut Ledger) {
         let unsure = self.journal.len() - self.synced;
         let kept = if luck == u16::MAX { unsure } else { unsure * usize::from(luck) / usize::from(u16::MAX) };
@@ -56,14 +57,14 @@ impl Disk {
         self.settle(ledger);
     }
 
-    /// The last append is either whole on disk now, or gone.
+    /// Decides whether the last append is on disk as a whole.
     fn settle(&mut self, ledger: &mut Ledger) {
         if let Some((_, known)) = self.pending.take().filter(|(end, _)| *end <= self.journal.len()) {
             known.settle(ledger);
         }
     }
 
-    /// What a start finds: the torn end is cut, and the rest made durable.
+    /// What a starting agent finds: cuts off the torn end, and makes the rest durable.
     pub(super) fn recover(&mut self, ledger: &mut Ledger) -> Baseline {
         let mut decoder = Decoder::<Hourly>::new();
         let mut baseline = Baseline::default();

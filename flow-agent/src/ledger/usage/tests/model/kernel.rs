@@ -1,8 +1,8 @@
-//! Counters in slots, which live until the machine boots; two clocks.
+//! Counters in slots, which live until the machine reboots, and two clocks.
 
 use super::*;
 
-/// Under this number the ledger keeps what passed on ports that nobody watches.
+/// The number under which the ledger keeps what passed on ports that nobody watches.
 pub(super) const OTHERS: u16 = 0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,16 +17,16 @@ pub(super) enum Owner {
 pub(super) struct Set {
     pub(super) epoch: String,
     pub(super) layout: u32,
-    /// Who owns it, and bytes of each family; a free slot may hold anything.
+    /// Each slot's owner, and its bytes of each family; a free slot may hold anything.
     pub(super) slots: Vec<(Owner, Bytes)>,
     others: Bytes,
-    /// What passed since the agent looked, by port.
+    /// What passed since the agent last looked, by port.
     unlooked: BTreeMap<u16, Bytes>,
     /// Families whose mark says that somebody zeroed or restored them.
     pub(super) restored: [bool; 2],
 }
 
-/// Of each family.
+/// The bytes of each of the two families.
 pub(super) type Bytes = [u64; 2];
 
 impl Set {
@@ -34,7 +34,7 @@ impl Set {
         self.slots.iter_mut().find(|(of, _)| *of == owner)
     }
 
-    /// The slot changes hands.
+    /// Passes a slot from one owner to another.
     pub(super) fn own(&mut self, from: Owner, to: Owner) {
         self.slot(from).expect("it is owned so").0 = to;
     }
@@ -49,7 +49,7 @@ impl Set {
         self.slots.iter().filter_map(draining).collect()
     }
 
-    /// Every port that has counters, and what other traffic moved, with the bytes of each family.
+    /// The bytes of each family for every port that has counters, and for other traffic.
     pub(super) fn bytes(&self) -> BTreeMap<u16, Bytes> {
         let mut found = BTreeMap::from([(OTHERS, self.others)]);
         for (owner, bytes) in &self.slots {
@@ -64,21 +64,21 @@ impl Set {
         self.bytes().into_keys().filter(|port| *port != OTHERS).collect()
     }
 
-    /// The agent has looked: what passed since it did before.
+    /// The agent looks: returns what passed since it last did.
     pub(super) fn look(&mut self) -> BTreeMap<u16, Bytes> {
         std::mem::take(&mut self.unlooked)
     }
 
-    /// What a reading says; of a set that stands still, every port drains.
+    /// A reading of the set. In a retired set, every port is draining.
     pub(super) fn counted(&self, now: Moment, retired: bool) -> Counted {
-        // Of a family that somebody restored nothing is believed.
+        // Nothing is taken from a family that somebody restored.
         let believed =
             |bytes: Bytes| bytes.iter().zip(self.restored).filter(|(_, restored)| !restored).map(|(b, _)| b).sum();
         let bytes = self.bytes().into_iter().map(|(port, bytes)| (port, believed(bytes))).collect();
         self.saying(bytes, now, retired)
     }
 
-    /// A reading that says this of the ports.
+    /// A reading with these bytes for the ports.
     pub(super) fn saying(&self, mut bytes: BTreeMap<u16, u64>, now: Moment, retired: bool) -> Counted {
         let others = bytes.remove(&OTHERS).unwrap_or(0);
         let counters = |bytes| Counters { tcp_in_bytes: bytes, ..Counters::default() };
@@ -137,7 +137,7 @@ impl Kernel {
         ledger.pass(&epoch, port, bytes);
     }
 
-    /// Somebody sets the counters of a port to an earlier value. Whether it is counted.
+    /// Somebody sets the counters of a port to an earlier value. Returns whether the port has counters.
     pub(super) fn restore(&mut self, port: u16, luck: u16) -> bool {
         let slot = self.live.as_mut().and_then(|live| live.slot(Owner::Active(port)));
         let is_counted = slot.is_some();
@@ -145,7 +145,7 @@ impl Kernel {
         is_counted
     }
 
-    /// Somebody sets all counters of a family to earlier values, which shows.
+    /// Somebody sets all counters of a family to earlier values, which its mark shows.
     pub(super) fn restore_family(&mut self, family: usize, luck: u16) {
         let Some(live) = &mut self.live else { return };
         live.restored[family] = true;
@@ -153,7 +153,7 @@ impl Kernel {
         counters.for_each(|bytes| bytes[family] = earlier(bytes[family], luck));
     }
 
-    /// New counters count for `ports`; those that counted stand still.
+    /// Makes new counters for `ports`; those that counted so far are retired.
     pub(super) fn make(&mut self, layout: u32, ports: &BTreeSet<u16>) {
         self.made += 1;
         let mut slots: Vec<_> = ports.iter().map(|port| (Owner::Active(*port), [0; 2])).collect();
@@ -163,7 +163,7 @@ impl Kernel {
         self.retired.extend(self.live.replace(set));
     }
 
-    /// Somebody destroys the counters that count. What of it is lost shows when the journal was read.
+    /// Somebody destroys the live counters. What is lost with them shows once the journal is read.
     pub(super) fn destroy(&mut self) -> Option<u32> {
         let set = self.live.take()?;
         self.destroyed.push(set.epoch);
@@ -174,7 +174,7 @@ impl Kernel {
         std::mem::take(&mut self.destroyed)
     }
 
-    /// All counters are gone; their epochs.
+    /// The machine reboots, and all counters are gone. Returns their epochs.
     pub(super) fn reboot(&mut self) -> Vec<String> {
         self.now.boot_ns = 7_000_000_000;
         self.now.wall += TimeDelta::seconds(20);
@@ -182,7 +182,7 @@ impl Kernel {
     }
 }
 
-/// A value that the counter had, or may have had.
+/// A value that the counter had, or could have had.
 fn earlier(bytes: u64, luck: u16) -> u64 {
     bytes * u64::from(luck) / u64::from(u16::MAX)
 }
