@@ -1,4 +1,4 @@
-//! `flow-agent check`: looks at everything that counting and reporting need, and says what to do about what is missing.
+//! `flow-agent check`: examines everything that counting and reporting need, and says what to do about what is missing.
 
 pub(super) mod agent;
 mod answers;
@@ -55,7 +55,7 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Prints what was found, unless `--quiet` is given. The code is that of the first section in which something fails.
+/// Prints the findings, unless `--quiet` is given. The exit code is that of the first section in which something fails.
 ///
 /// # Errors
 /// When the result cannot be written.
@@ -78,7 +78,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     Ok(finding::code(&findings))
 }
 
-/// What decides whether `run` would accept the configuration. The kernel and the network are not asked.
+/// Only what decides whether `run` would accept the configuration, without the kernel and the network.
 fn look_at_config(common: &Common) -> Vec<Finding> {
     let (mut findings, config) = config::findings(common);
     findings.extend(config.iter().flat_map(ports::configured));
@@ -87,7 +87,7 @@ fn look_at_config(common: &Common) -> Vec<Finding> {
 
 fn look(common: &Common, send_test: Option<&str>) -> Vec<Finding> {
     let (mut findings, config) = config::findings(common);
-    // Without a configuration it is not known what to look at.
+    // Without a configuration it is not known what else to examine.
     let Some(config) = config else { return findings };
     let only_gathers = agent::only_gathers(&config);
     if only_gathers.is_none() {

@@ -29,7 +29,7 @@ impl Common {
     /// The configuration that these arguments name.
     ///
     /// # Errors
-    /// With code 3, where it is not as it has to be.
+    /// With code 3 if the configuration is not valid.
     pub fn load(&self) -> Result<Config, Failure> {
         Ok(config::load(self.config.as_deref(), self.state_dir.as_deref())?)
     }

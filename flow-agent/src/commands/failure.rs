@@ -1,4 +1,4 @@
-//! Which exit code each room's errors mean, and the help that goes with them.
+//! The exit codes of each module's errors, and the help that goes with them.
 
 use crate::backend::BackendError;
 use crate::config::ConfigError;
@@ -19,7 +19,7 @@ impl From<ConfigError> for Failure {
 impl From<BackendError> for Failure {
     fn from(error: BackendError) -> Self {
         let help = error.help();
-        // Another agent's lock is a lock, be it of an interface or of a state directory.
+        // Another agent's lock has the same code whether it is that of an interface or of a state directory.
         let is_locked = matches!(error, BackendError::Busy { .. });
         let code = if is_locked { Code::Store } else { Code::Kernel };
         Self { help, ..Self::new(code, error) }

@@ -1,4 +1,4 @@
-//! `flow-agent fleet`: the tables in ClickHouse, and how far each node has come.
+//! `flow-agent fleet`: the tables in ClickHouse, and how far each node has got.
 
 use super::ship::configured;
 use super::{Common, output};
@@ -43,8 +43,8 @@ fn cluster(text: &str) -> Result<String, String> {
     }
 }
 
-/// Makes the tables, or lists the nodes. The code of `status` is 6 if there is an alarm, or a node is more than two hours
-/// behind.
+/// Creates the tables, or lists the nodes. The code of `status` is 6 if there is an alarm, or if a node is more than
+/// two hours behind.
 ///
 /// # Errors
 /// Exit code 3 for the configuration, 6 if ClickHouse cannot be reached or refuses.
@@ -88,7 +88,7 @@ fn init(client: &Client, cluster: Option<String>) -> Result<Code, Failure> {
     match made {
         Ok(()) if roles.is_empty() => text += "this version has no roles: anybody who can log in can write and read\n",
         Ok(()) => text += "the roles `flow_ship` and `flow_read` are there; `--print` shows how to make users\n",
-        // Administrators often keep the right to make roles to themselves.
+        // Administrators often reserve the right to create roles for themselves.
         Err(error) => {
             text += &format!(
                 "the roles were not made ({}): let an administrator apply the last part of `--print`\n",

@@ -1,6 +1,6 @@
-//! `flow-agent frps-hooks`: listens to frps, and writes which ports its clients have to a list that the agent reads.
+//! `flow-agent frps-hooks`: listens to frps, and keeps the ports of its clients in a list that the agent reads.
 //!
-//! It is a process of its own: whatever becomes of it, the agent counts on with the list as it is.
+//! It is a separate process: whatever happens to it, the agent continues with the list as it is.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -42,19 +42,19 @@ pub struct Args {
     list: PathBuf,
 }
 
-/// What frps is answered: it does as it would have done.
+/// The answer to frps, which tells it to proceed as if it had not asked.
 const GO_ON: &str = "{\"reject\":false,\"unchange\":true}";
 
-/// frps waits for the answer no longer than this for the sake of a disk.
+/// How long writing the list may delay the answer to frps.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How often closed proxies are looked through, and a list that could not be written is tried again.
+/// How often closed proxies are expired, and writing the list is retried if it failed.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Listens until it is stopped.
 ///
 /// # Errors
-/// With code 2 for an address that others can reach, 3 for the path, 4 where it cannot listen, 5 for the list.
+/// With code 2 for an address that other machines can reach, 3 for the path, 4 if it cannot listen, 5 for the list.
 pub fn execute(_common: &Common, args: Args) -> Result<Code, Failure> {
     if !args.listen.ip().to_canonical().is_loopback() {
         let error = anyhow::anyhow!("`{}` can be reached from other machines", args.listen);
@@ -77,7 +77,7 @@ pub fn execute(_common: &Common, args: Args) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
-/// What requests must name as their path.
+/// The path that requests must have.
 fn path(args: &Args) -> Result<String, Failure> {
     let refused = |error: anyhow::Error| Failure::new(Code::Config, error);
     let path = match &args.path_file {
@@ -95,7 +95,7 @@ fn path(args: &Args) -> Result<String, Failure> {
     Ok(path)
 }
 
-/// Who has the list.
+/// The list, shared by the requests and the periodic task.
 #[derive(Clone)]
 struct Keeper(Arc<Mutex<Kept>>);
 
@@ -106,7 +106,7 @@ struct Kept {
 }
 
 impl Keeper {
-    /// Takes up the list where the last process left it.
+    /// Continues with the list that the last process left.
     fn open(list: &Path) -> Result<Self, Failure> {
         let refused = |error: anyhow::Error| {
             Failure::new(Code::Store, error.context(format!("failed to take up the list `{}`", list.display())))
@@ -162,7 +162,7 @@ async fn keep(keeper: Keeper) {
     loop {
         look.tick().await;
         let keeper = keeper.clone();
-        // Whether it went well was said where it did not.
+        // If this fails, the failure is logged there.
         drop(tokio::task::spawn_blocking(move || keeper.change(Proxies::expire)).await);
     }
 }

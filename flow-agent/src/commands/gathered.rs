@@ -1,4 +1,5 @@
-//! The users of the configuration as nodes name them, and the nodes' daily files: what reports and quotas are made of.
+//! The users of the configuration with their nodes' current names, and the nodes' daily files: the input of reports and
+//! quotas.
 
 use std::path::PathBuf;
 
@@ -20,13 +21,13 @@ pub(super) fn directory(config: &Config) -> Directory {
     Directory::new(config.users.iter().map(on_nodes).collect())
 }
 
-/// The current name of a node.
+/// The current name of a node, which `node` may be an alias of.
 pub(super) fn name_of<'a>(config: &'a Config, node: &'a str) -> &'a str {
     let found = config.nodes.iter().find(|candidate| candidate.aliases.iter().any(|alias| alias == node));
     found.map_or(node, |found| &found.name)
 }
 
-/// Adds the days of daily files; returns what could not be added and why.
+/// Adds the days in daily files; returns what could not be added, each with the reason.
 pub(super) fn add_files(paths: &[PathBuf], figures: &mut NodeMonth<'_>) -> Result<Vec<String>, StoreError> {
     let mut damages = Vec::new();
     for path in paths {

@@ -10,7 +10,7 @@ use crate::ledger::record::{Kind, VERSION};
 use crate::ledger::units::{Written, parse_bytes};
 use crate::store::{StateDir, grants};
 
-/// The largest grant: sums of grants and quotas stay far below 2^64.
+/// The largest grant, so that sums of grants and quotas stay far below 2^64.
 const MOST_BYTES: u64 = 1 << 60;
 
 /// Allow a user more bytes in a billing month, once

@@ -30,9 +30,8 @@ pub struct Args {
     pub from: Vec<PathBuf>,
 }
 
-/// Imports all usable lines, and prints every doubtful one; if there is any, or no
-/// usable line at all, the code is 6. Buckets that overlap one in
-/// the hourly log are left out, so that importing twice counts once.
+/// Imports all usable lines and prints every doubtful one. If there is any, or if no line is usable, the code is 6.
+/// Buckets that overlap one in the hourly log are left out, so that importing twice counts once.
 ///
 /// # Errors
 /// Exit code 5 if a log cannot be read, the agent is running (its lock is needed), or the hourly log cannot be written.
@@ -59,7 +58,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
             written += 1;
         }
     }
-    // Doubts are found in several passes, but printed in the order of the files.
+    // Doubts are found in several passes, but are printed in the order of the files.
     imported.doubts.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut text = String::new();
     for ((path, line), doubt) in &imported.doubts {

@@ -42,7 +42,7 @@ pub struct Args {
 /// Prints or writes the configuration.
 ///
 /// # Errors
-/// With code 3 where there is a configuration already, 5 where it cannot be written.
+/// With code 3 if there is a configuration already, 5 if it cannot be written.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let text = draft::draft(&surroundings(&args.root));
     if !args.write {
@@ -55,7 +55,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
-/// Writes a file that must not be there yet.
+/// Writes a file that must not exist yet.
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error| {
         Failure::new(Code::Store, anyhow::Error::new(error).context(format!("failed to write `{}`", path.display())))
@@ -73,7 +73,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)
 }
 
-/// What there is on this machine. What cannot be looked at is left out, and the draft says so.
+/// Examines this machine. What cannot be read is left out, and the draft says so.
 fn surroundings(root: &Path) -> Surroundings {
     let mut reader = Reader::default();
     let mut files = Vec::new();
@@ -101,7 +101,7 @@ fn is_elsewhere(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// The devices of this host, and which of them `auto` counts.
+/// The devices of this host, and which of them `auto` selects.
 fn devices() -> anyhow::Result<Vec<Device>> {
     let patterns = Patterns::parse(&["auto".to_owned()]).context("`auto` is a pattern")?;
     let present = host::present(&patterns)?;

@@ -1,4 +1,4 @@
-//! What agents have in the kernel, of this state directory and of others: for `check` and `uninstall --all`.
+//! What agents of this and other state directories have in the kernel, for `check` and `uninstall --all`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,33 +11,33 @@ use crate::ledger::units::count;
 /// One agent's part of the kernel.
 #[derive(Debug)]
 pub enum InstancePart {
-    /// What bears the id of an instance.
+    /// Everything that carries the id of one instance.
     Instance(Instance),
-    /// A counter that no pin leads to.
+    /// A counter to which no pin leads.
     Stray(Stray),
 }
 
-/// What bears the id of an instance.
+/// Everything in the kernel that carries the id of one instance.
 #[derive(Debug)]
 pub struct Instance {
-    /// Whether it is that of this state directory.
+    /// Whether it belongs to this state directory.
     pub is_ours: bool,
     pub key: InstanceKey,
     pub survey: Survey,
     pub rules: Vec<SurveyedRules>,
 }
 
-/// How an instance is known. Rules bear only a digest of the id.
+/// How an instance is identified. Rules carry only a digest of the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstanceKey {
     Id(String),
     Tag(String),
 }
 
-/// Everything that agents have in the kernel, this state directory's (`own`, its id) first.
+/// Everything that agents have in the kernel, with that of this state directory (whose id is `own`) first.
 ///
 /// # Errors
-/// When pins are not to be trusted, are of a newer release, or cannot be read.
+/// When pins cannot be trusted, belong to a newer release, or cannot be read.
 pub fn find(bpffs: &Path, own: Option<&str>, backend: BackendChoice) -> Result<Vec<InstancePart>, BackendError> {
     let mut ids = ebpf::instances(bpffs)?;
     ids.extend(own.map(ToOwned::to_owned));
@@ -61,7 +61,7 @@ pub fn find(bpffs: &Path, own: Option<&str>, backend: BackendChoice) -> Result<V
     Ok(found)
 }
 
-/// A host whose tables cannot be read has no rules that could be shown, unless rules are what is asked for.
+/// The rules of each instance. A failure to read the tables is an error only if the backend is iptables.
 fn rules_by_tag(backend: BackendChoice) -> Result<BTreeMap<String, Vec<SurveyedRules>>, BackendError> {
     let tags = match iptables::instances() {
         Ok(tags) => tags,
@@ -87,7 +87,8 @@ impl InstancePart {
         }
     }
 
-    /// On one line, as in `instance 5c1e0f6e7a524a0f (another state directory's): eth0; counters of 3 ports`.
+    /// A description on one line, such as `instance 5c1e0f6e7a524a0f (another state directory's): eth0; counters of 3
+    /// ports`.
     pub fn describe(&self) -> String {
         let interfaces = match self.interfaces().into_iter().collect::<Vec<_>>() {
             none if none.is_empty() => "attached to no interface here".to_owned(),

@@ -1,4 +1,4 @@
-//! Joins what quotas are judged by: the configuration, the grants, and what was counted in the billing month so far.
+//! Joins the inputs of quotas: the configuration, the grants, and what was counted in the billing month so far.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,21 +25,21 @@ use crate::ledger::unsealed::Settings;
 use crate::store::blocks::{Blocks, Item};
 use crate::store::{self, StateDir, StoreError, grants, hours};
 
-/// How all users stand in the billing month that is not over.
+/// The standing of all users in the current billing month.
 pub struct UserStandings {
     pub first_day: NaiveDate,
     pub today: NaiveDate,
     /// In the order of the configuration.
     pub users: Vec<UserMonth>,
-    /// The month so far, as a report would have it.
+    /// The month so far, as a report would show it.
     pub report: MonthlyReport,
-    /// For each node the newest time up to which something is known of it.
+    /// For each node, the newest time for which its figures are known.
     pub newest: BTreeMap<String, DateTime<Utc>>,
     /// What could not be read.
     pub damages: Vec<String>,
 }
 
-/// The configuration with the limits that this node's port files stated last, where these hold.
+/// The configuration with the limits that this node's port files last stated, if the configuration uses them.
 fn with_port_files(config: &Config, state: &StateDir) -> Result<Config, StoreError> {
     let mut config = config.clone();
     if config.limits.port_files {
@@ -49,7 +49,8 @@ fn with_port_files(config: &Config, state: &StateDir) -> Result<Config, StoreErr
     Ok(config)
 }
 
-/// How the users of `config` stand at `now`: on a node by its own log, on a main node by what was gathered of all nodes.
+/// The standing of the users of `config` at `now`: on a node by its own log, on a main node by what was gathered from
+/// all nodes.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -113,14 +114,14 @@ pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<UserStandings, Fa
     Ok(UserStandings { first_day, today, users, report, newest, damages })
 }
 
-/// Whom the agent on this machine refuses packets; nobody if none runs, or this user may not ask it.
+/// The users whose packets this machine's agent refuses; empty if no agent runs, or if this user may not ask it.
 fn refused(config: &Config) -> BTreeSet<String> {
     let Ok(Some(now)) = ask::now(config) else { return BTreeSet::new() };
     let refused = now.users.into_iter().filter(|user| user.state == Some(now::QuotaStanding::Cut));
     refused.map(|user| user.user).collect()
 }
 
-/// The nodes that are looked at: those of the configuration, or this machine alone.
+/// The nodes to be examined: those of the configuration, or this machine alone.
 fn node_names(config: &Config) -> Vec<String> {
     match config.nodes.is_empty() {
         true => vec![config.node.clone()],
@@ -128,7 +129,7 @@ fn node_names(config: &Config) -> Vec<String> {
     }
 }
 
-/// Whether the node of that name is this machine, whose log is newer than what was gathered of it.
+/// Whether the node of that name is this machine, whose own log is newer than what was gathered from it.
 pub(super) fn is_own_log(config: &Config, name: &str) -> bool {
     let is_local = |node: &crate::gather::NodeConfig| {
         node.name == name && node.source == NodeSource::Local && node.state_dir == config.state_dir
@@ -136,8 +137,8 @@ pub(super) fn is_own_log(config: &Config, name: &str) -> bool {
     config.nodes.is_empty() || config.nodes.iter().any(is_local)
 }
 
-/// Adds what users were granted, and what they used before flow-agent counted, to the statements of a report. Returns what
-/// could not be read.
+/// Adds what users were granted, and what they used before flow-agent began to count, to the statements of a report.
+/// Returns what could not be read.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -155,7 +156,7 @@ pub(super) fn add_allowances(
     Ok(damages)
 }
 
-/// The billing month in which counting began on any of the nodes; `None` if nothing was counted yet.
+/// The billing month in which counting began on the first of the nodes; `None` if nothing was counted yet.
 fn first_counted(config: &Config, state: &StateDir) -> Result<Option<Month>, StoreError> {
     let mut first: Option<NaiveDate> = None;
     for name in node_names(config) {
@@ -166,7 +167,7 @@ fn first_counted(config: &Config, state: &StateDir) -> Result<Option<Month>, Sto
     Ok(first.map(|day| Month::containing(day, config.month_start_day)))
 }
 
-/// Adds the days of this machine's own log, today up to now; returns what could not be read.
+/// Adds the days of this machine's own log, including today up to now; returns what could not be read.
 fn add_own_days(
     config: &Config,
     state: &StateDir,
@@ -192,7 +193,7 @@ fn add_own_days(
     Ok(damages)
 }
 
-/// The first day of which something is known in the daily logs of a node, or in this machine's own hourly log.
+/// The first day in the daily logs of a node or, if `is_own`, in this machine's hourly log.
 fn first_day_in(state: &StateDir, directory: &Path, is_own: bool) -> Result<Option<NaiveDate>, StoreError> {
     let hourly = if is_own { hours::dates(state)?.first().copied() } else { None };
     let mut files = super::show::known::files(directory)?;
@@ -212,7 +213,7 @@ fn granted(state: &StateDir, month: Month, damages: &mut Vec<String>) -> Result<
     Ok(grant::granted(&content.lines, month))
 }
 
-/// The measured seconds of each day of the month that is over: of several nodes, the average.
+/// The measured seconds of each complete day of the month; for several nodes, the average.
 fn measured(outcomes: &[NodeOutcome<'_>], first_day: NaiveDate, today: NaiveDate) -> Vec<u64> {
     let nodes = u64::try_from(outcomes.len()).unwrap_or(1).max(1);
     let seconds = |day: NaiveDate| {
@@ -223,7 +224,7 @@ fn measured(outcomes: &[NodeOutcome<'_>], first_day: NaiveDate, today: NaiveDate
     first_day.iter_days().take_while(|day| *day < today).map(seconds).collect()
 }
 
-/// What will have been counted of a user when the month ends.
+/// What will have been counted for a user when the month ends.
 fn forecast_of(statement: &Statement, report: &MonthlyReport, seconds: &[u64], seconds_left: u64) -> Option<u64> {
     let days = statement.days.iter().zip(seconds).map(|((inward, outward), seconds)| {
         let bytes = match report.billed {
@@ -246,7 +247,7 @@ fn is_incomplete(config: &Config, report: &MonthlyReport, statement: &Statement)
     nodes.any(|node| !node.days_missing.is_empty() || node.coverage.ratio() < config.report.min_coverage)
 }
 
-/// Pairs every user of the configuration who is on one of these nodes with what `known` says.
+/// Combines every user of the configuration who is on one of these nodes with what `known` returns.
 fn standing_of<'a, 'r>(
     config: &Config,
     directory: &'a Directory,
@@ -260,7 +261,7 @@ fn standing_of<'a, 'r>(
     users.map(|user| (user, known(&user.name, statements.get(user.name.as_str()).copied()))).collect()
 }
 
-/// Refuses a user whom the configuration does not name.
+/// Rejects a user whom the configuration does not name.
 ///
 /// # Errors
 /// Exit code 2, with the name that was probably meant.

@@ -1,6 +1,7 @@
-//! `flow-agent notify`: finds out what somebody is to be told, and tells it over the channels of the configuration.
+//! `flow-agent notify`: finds out what users and administrators should be told, and sends it over the configured
+//! channels.
 //!
-//! It is a program of its own beside the agent: it reads what the agent wrote, and nothing that it does can delay counting.
+//! It is a separate process, which only reads what the agent wrote, so that nothing it does can delay counting.
 
 pub mod facts;
 mod letters;
@@ -37,11 +38,12 @@ pub struct Args {
     pub retry_now: bool,
 }
 
-/// Sends what is due.
+/// Sends the notices that are due.
 ///
 /// # Errors
-/// Exit code 3 or 5 if the configuration or a file cannot be read, 5 if the ledger cannot be written. A notice that was not
-/// delivered is named, and the code is 7; a node that was not gathered or a damaged file, and the code is 6.
+/// Exit code 3 or 5 if the configuration or a file cannot be read, 5 if the ledger cannot be written. Notices that were
+/// not delivered are named, and the code is 7. Nodes that were not gathered and damaged files are named, and the code
+/// is 6.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let now = clock::now().wall;
@@ -82,11 +84,12 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     })
 }
 
-/// After a report has gathered the nodes. What goes wrong here is said, and leaves the report as it is.
+/// Sends what is due after a report has gathered the nodes. Failures are printed, and do not change the outcome of the
+/// report.
 pub fn after_report(common: &Common) {
-    // A configuration that does not hold was the report's failure.
+    // If the configuration is not valid, the report has failed because of it.
     let Ok(config) = common.load() else { return };
-    // Without a channel of its own a report sends letters only; the timer sends notices by mail.
+    // Without a channel in `[[notify]]`, a report sends only letters. The timer sends notices by mail.
     if config.notify.is_empty() {
         return;
     }
@@ -102,7 +105,7 @@ pub fn after_report(common: &Common) {
     }
 }
 
-/// Everything that somebody is to be told now, whether or not it was told before; and what could not be read.
+/// Everything that should be told now, whether or not it was told before, and what could not be read.
 fn find(
     config: &Config,
     whys: &BTreeMap<String, String>,
@@ -114,7 +117,7 @@ fn find(
     Ok((notices, standing.damages))
 }
 
-/// Sends what is due; `None` while another process does.
+/// Sends what is due; `None` if another process is doing so.
 fn tell(config: &Config, state: &StateDir, notices: &[Notice], retry_now: bool) -> Result<Option<Summary>, Failure> {
     if config.notify.is_empty() && config.mail.is_none() {
         return Ok(Some(Summary::default()));

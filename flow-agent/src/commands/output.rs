@@ -7,11 +7,11 @@ use ratatui::crossterm::terminal;
 
 use crate::exit::Failure;
 
-/// Writes results to stdout; false when its reader is gone. Somebody who read enough (`… | head`) is no error: what is
-/// left is not wanted.
+/// Writes results to stdout; false if the reader has closed it. A reader that has read enough (`… | head`) is not an
+/// error, because it does not want the rest.
 ///
 /// # Errors
-/// When stdout takes nothing for any other reason: a result that is lost is not done.
+/// When stdout cannot be written for any other reason, because a result that is lost is not a success.
 pub fn print(text: &str) -> Result<bool, Failure> {
     match write(&mut stdout().lock(), text) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
@@ -19,7 +19,7 @@ pub fn print(text: &str) -> Result<bool, Failure> {
     }
 }
 
-/// Writes what a person should know to stderr. Where there is none, nobody is left to be told of it.
+/// Writes a message for a person to stderr. If stderr is closed, nobody is there to read it.
 pub fn complain(text: &str) {
     if let Err(error) = write(&mut stderr().lock(), &format!("{text}\n")) {
         tracing::debug!(%error, "cannot write to stderr");
@@ -31,14 +31,14 @@ fn write(to: &mut dyn Write, text: &str) -> io::Result<()> {
     to.flush()
 }
 
-/// Whether stdout is a terminal that shows colours, and nobody said that they are not wanted (`NO_COLOR`).
+/// Whether stdout is a terminal that shows colours, and `NO_COLOR` does not forbid them.
 pub fn has_colours() -> bool {
     let says = |name| std::env::var_os(name).is_some_and(|value: std::ffi::OsString| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     stdout().is_terminal() && !says("NO_COLOR") && !is_dumb
 }
 
-/// The columns of the terminal. COLUMNS overrides them, as with other programs; `None` where neither says anything.
+/// The width of the terminal in columns. As with other programs, COLUMNS overrides it. `None` if neither is known.
 pub fn width() -> Option<usize> {
     let wanted =
         std::env::var_os("COLUMNS").and_then(|columns| columns.to_str()?.parse().ok()).filter(|columns| *columns > 0);

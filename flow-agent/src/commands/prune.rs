@@ -1,5 +1,5 @@
 //! `flow-agent prune`: compresses the hourly logs of past days, and deletes those that are older than the configuration
-//! wants them kept. A running agent does the same after midnight.
+//! keeps them. A running agent does the same after midnight.
 
 use std::fmt::Write as _;
 
@@ -26,10 +26,10 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// Does what `[retention]` says, and prints each day with what was done.
+/// Carries out `[retention]`, and prints each day with what was done.
 ///
 /// # Errors
-/// Exit code 3 for the configuration, 5 for the files, or because an agent is running, which does it by itself.
+/// Exit code 3 for the configuration, 5 for the files, or if an agent is running, which does it by itself.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let state = StateDir::new(&config.state_dir);
@@ -46,7 +46,8 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         output::print(&text)?;
         return Ok(Code::Done);
     }
-    // A running agent holds this lock: two processes must not do this at the same time, nor may an import add to these days.
+    // A running agent holds this lock. Two processes must not do this at once, and no import may add to these days
+    // meanwhile.
     let _run = state.lock_run()?;
     let daily = state.lock_daily()?;
     let (mut before, mut after) = (0, 0);
@@ -60,7 +61,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
-/// What `[retention]` wants done now.
+/// What is to be done now according to `[retention]`.
 ///
 /// # Errors
 /// When the logs cannot be read.
@@ -68,17 +69,17 @@ pub fn plan(config: &Config, now: DateTime<Utc>) -> Result<Vec<RetentionStep>, S
     let today = calendar::local(config.timezone, now).date_naive();
     let state = StateDir::new(&config.state_dir);
     let unsent_from = match &config.fleet {
-        // What nobody can say about is kept: without its state, `ship` sends everything again.
+        // If it cannot be read what was sent, everything is kept: without its state, `ship` sends everything again.
         Some(_) => ship::unsent_from(&state).unwrap_or(Some(NaiveDate::MIN)),
         None => None,
     };
     retention::plan(&state, config.timezone, today, config.retention, unsent_from)
 }
 
-/// Does what `[retention]` wants done now, and logs it. For a running agent, whose thread for roll-ups calls this.
+/// Carries out `[retention]` and logs what was done. A running agent calls this on its thread for roll-ups.
 ///
 /// # Errors
-/// When a file cannot be read, written or removed. What was not done is done the next time.
+/// When a file cannot be read, written or removed. What was not done is left to the next time.
 pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<(), StoreError> {
     let steps = plan(config, now)?;
     if steps.is_empty() {

@@ -1,6 +1,6 @@
-//! PURE: what to say of a node whose logs carry a former name.
+//! PURE: what to say about a node whose logs carry a former name.
 
-/// The main node takes logs under a former name for those of another node.
+/// A warning, because the main node takes logs under a former name for those of another node.
 pub fn renamed(former: &str, name: &str) -> String {
     format!("this node was called `{former}` and is now `{name}`: {}", remedy(former))
 }

@@ -57,7 +57,7 @@ pub struct Args {
 }
 
 impl Args {
-    /// Whether this run may hand anything to anybody.
+    /// Whether this run may send anything to anybody.
     pub fn may_send(&self) -> bool {
         !self.dry_run && !self.no_mail
     }
@@ -87,9 +87,10 @@ pub(super) struct Job {
     pub(super) now: DateTime<Utc>,
     pub(super) month: Month,
     pub(super) resend: Vec<String>,
-    /// A month was named: it is reported even if it is closed, and permanently refused letters are tried again.
+    /// A month was named. It is reported even if it is closed, and letters that were permanently refused are tried
+    /// again.
     pub(super) is_asked_for: bool,
-    /// An unnamed month other than the last complete one, which is skipped while no node has data for it.
+    /// The month was not named and is not the last complete one. It is skipped while no node has data for it.
     pub(super) is_caught_up: bool,
 }
 
@@ -97,8 +98,8 @@ pub(super) struct Job {
 ///
 /// # Errors
 /// Exit code 2 for the arguments, 3 for the configuration, 5 for a file or the lock. Missing data is listed in the
-/// report,
-/// and the code is 6; letters that could not be mailed are in `sent.jsonl`, and the code is 7. With several months, the
+/// report, and the code is 6; letters that could not be mailed are in `sent.jsonl`, and the code is 7. With several
+/// months, the worst code is returned.
 /// worst code is returned.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let mut config = common.load()?;
@@ -159,22 +160,22 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         };
         outcome.add(result);
     }
-    // A copy that was given up may hang in the kernel; nobody waits for it.
+    // A copy that was given up may hang in the kernel; do not wait for it.
     runtime.shutdown_background();
     outcome.into_result()
 }
 
-/// What a gathering of the month in progress found.
+/// What gathering the month in progress found.
 pub(super) struct Gathered {
     pub(super) problems: Vec<String>,
     /// Why nodes were not gathered, by name.
     pub(super) whys: BTreeMap<String, String>,
 }
 
-/// Gathers what the nodes counted in the month that is not over. No report is made.
+/// Gathers what the nodes counted in the current month, without making a report.
 ///
 /// # Errors
-/// When a file cannot be written, or a report is being made at this time.
+/// When a file cannot be written, or another process is making a report.
 pub(super) fn gather_this_month(config: &Config, now: DateTime<Utc>) -> Result<Gathered, Failure> {
     let today = calendar::local(config.timezone, now).date_naive();
     let job = Job {
@@ -198,9 +199,9 @@ pub(super) fn gather_this_month(config: &Config, now: DateTime<Utc>) -> Result<G
     Ok(Gathered { problems: collected.problems, whys })
 }
 
-/// Lets all threads allocate from the main heap. By itself glibc gives each thread a heap of its own, and what the
-/// threads that add up the nodes free is not used again by anybody: a third more memory where a node has tens of
-/// thousands of users.
+/// Makes all threads allocate from the main heap. By default glibc gives each thread a heap of its own, and memory that
+/// the threads free after adding up the nodes is not used again by others. That costs a third more memory if a node has
+/// tens of thousands of users.
 fn use_one_heap() {
     // SAFETY: glibc's mallopt takes two integers, and may be called at any time.
     #[cfg(target_env = "gnu")]
@@ -253,13 +254,13 @@ fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger, runtime: &Runtime)
     Ok(code(job, &report, None))
 }
 
-/// The former report as far as it says how the month stands. Its statements may take as much memory as those that are
-/// about to be made: they are read again when there is room for both.
+/// The former report without its statements, which may take as much memory as those about to be made. They are read
+/// again when there is room for both.
 fn without_statements(former: MonthlyReport) -> MonthlyReport {
     MonthlyReport { statements: Vec::new(), ..former }
 }
 
-/// Files and locks are dealt with here, outside of the runtime: only gathering and mailing are asynchronous.
+/// Files and locks are handled here, outside the runtime: only gathering and mailing are asynchronous.
 fn report(
     job: &Job,
     templates: &Templates,
@@ -323,7 +324,7 @@ fn code(job: &Job, report: &MonthlyReport, posted: Option<&Posted>) -> Code {
 
 /// Whether the letter of this statement is withheld for now.
 fn withholds(job: &Job, report: &MonthlyReport, state: Finality) -> bool {
-    // A month without data from any node has nothing to report: the main node was set up later, or reached no node.
+    // A month without data from any node has nothing to report: the main node was set up later, or it reached no node.
     if closing::has_nothing(report) {
         return true;
     }

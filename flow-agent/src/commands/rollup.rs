@@ -1,4 +1,5 @@
-//! `flow-agent rollup`: makes the daily logs from the hourly ones. They are derived, and can be made again any time.
+//! `flow-agent rollup`: makes the daily logs from the hourly ones. They are derived data, and can be made again at any
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,7 +105,7 @@ pub fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment, force: 
     Ok(rolled_up)
 }
 
-/// Makes one day from its own file and from the newest file before it, whose last bucket may reach into the day.
+/// Makes one day from its own file and from the newest file before it, whose last bucket may extend into the day.
 fn day_of(
     config: &Config,
     state: &StateDir,
@@ -125,7 +126,7 @@ fn day_of(
                 }
                 damages.push(damage.to_string());
             }
-            // The agent is writing it right now, or will repair it at its next start.
+            // The agent is writing it right now, or will repair it when it next starts.
             HourItem::Unfinished(_) => {}
         }
     }

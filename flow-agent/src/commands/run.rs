@@ -66,7 +66,7 @@ pub struct Args {
     accept_overlap: bool,
 }
 
-/// Counts until a signal asks it to leave, or for one reading.
+/// Counts until a signal asks it to stop, or takes a single reading.
 ///
 /// # Errors
 /// With the documented exit code: 3 for the configuration, 4 for the kernel and the interfaces, 5 for the files.
@@ -88,15 +88,15 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
-/// Takes one reading, and writes one bucket.
+/// Takes one reading and writes one bucket.
 ///
 /// # Errors
-/// As [`execute`].
+/// As for [`execute`].
 pub fn once(config: Config) -> Result<(), Failure> {
     event_loop()?.block_on(async { setup::start(config, AttachPlace::Auto, false).await?.leave(Duration::MAX) })
 }
 
-/// The configuration, with what the command line says in its place.
+/// The configuration, with the options of the command line in place of its values.
 fn configured(common: &Common, args: &Args) -> Result<Config, Failure> {
     let mut config = common.load()?;
     if let Some(backend) = args.backend.or(args.iptables.then_some(BackendChoice::Iptables)) {

@@ -1,5 +1,5 @@
-//! `flow-agent ship`: sends the sealed buckets of the hourly log to ClickHouse. It reads files and writes only its own
-//! state; the agent that counts knows nothing of it.
+//! `flow-agent ship`: sends the sealed buckets of the hourly log to ClickHouse. It reads the log and writes only its
+//! own state; the counting agent does not depend on it.
 
 mod batch;
 mod pace;
@@ -80,7 +80,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
 }
 
-/// The section of ClickHouse.
+/// The section `[fleet]` of the configuration.
 ///
 /// # Errors
 /// If there is none.

@@ -1,4 +1,5 @@
-//! `flow-agent show`: shows usage from the logs on disk and from the agent that runs. It writes nothing and takes no lock.
+//! `flow-agent show`: shows usage from the logs on disk and from the running agent. It writes nothing and takes no
+//! lock.
 
 mod brief;
 mod days;
@@ -39,7 +40,7 @@ use period::{DefaultPeriod, Period, ShowContext, TimeArg};
 use read::Log;
 use source::Source;
 
-/// An empty table.
+/// Printed instead of an empty table.
 const NOTHING: &str = "no usage in this time; `flow-agent show` says what was counted last\n";
 
 /// Show what was counted, up to now
@@ -121,7 +122,7 @@ impl LineBy {
     }
 }
 
-/// An interval between two screens.
+/// Parses the interval between two screens.
 pub fn interval(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
     let fits = (Duration::from_millis(100)..=Duration::from_secs(86_400)).contains(&time);
@@ -179,7 +180,7 @@ impl Args {
     }
 }
 
-/// Prints the view, once or again and again.
+/// Prints the view, once or repeatedly.
 ///
 /// # Errors
 /// Exit code 2 if the options are contradictory or a user, port or node never existed, 3 or 5 if the configuration or a
@@ -192,11 +193,11 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     loop {
         let look = args.look.look(config.show);
         if !look.is_piped {
-            // To the upper left corner, and nothing below.
+            // Move to the upper left corner, and clear the screen below.
             output::print("\x1b[H\x1b[J")?;
         }
         let code = once(&config, &args, &look)?;
-        // A reader that is gone wants no more; that is seen at the next text.
+        // A reader that has closed the pipe wants no more, which is noticed at the next output.
         if !output::print(if look.is_piped { "\n" } else { "" })? {
             return Ok(code);
         }
@@ -220,7 +221,7 @@ fn once(config: &Config, args: &Args, look: &ScreenStyle) -> Result<Code, Failur
         return Ok(Code::Done);
     }
     let settings = Settings { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
-    // The agent is asked first: what it seals meanwhile is in its answer, and not counted again from the files.
+    // The agent is asked first: what it seals after that is in its answer, and is not counted again from the files.
     let source = Source::of(config);
     let state = StateDir::new(&config.state_dir);
     let log = match source.open() {
@@ -228,7 +229,7 @@ fn once(config: &Config, args: &Args, look: &ScreenStyle) -> Result<Code, Failur
         None => Log::new(state, settings)?,
     };
     let mut log = log.narrowed(args.narrow());
-    // If a time is given without a view, its total is shown.
+    // If a time is given without a view, show the total of that time.
     let default = if args.from.is_some() || args.to.is_some() { Some(ShowView::Total) } else { None };
     let mut view = args.view.or(default);
     if let Some(node) = &args.node {
@@ -240,7 +241,7 @@ fn once(config: &Config, args: &Args, look: &ScreenStyle) -> Result<Code, Failur
         }
     }
     known::refuse_unknown(args, &log, config)?;
-    // A main node has months without a log of its own.
+    // A main node has months even without a log of its own.
     let is_of_months = matches!(view, Some(ShowView::Months | ShowView::Years)) || args.node.is_some();
     if !is_of_months && known::nothing_counted(&log)? {
         let why = match config.only_gathers() {
@@ -273,7 +274,7 @@ fn usage_error(what: &str) -> Failure {
     Failure::new(Code::Usage, anyhow::Error::msg(what.to_owned()))
 }
 
-/// The nodes that `--node` means.
+/// The nodes that `--node` selects.
 fn gathered(config: &Config, node: &str) -> Result<GatheredNodes, Failure> {
     let known: Vec<String> = config.nodes.iter().map(|node| node.name.clone()).collect();
     let directory = Directory::new(config.users.clone());

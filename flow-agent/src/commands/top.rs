@@ -1,4 +1,4 @@
-//! `flow-agent top`: ports or users by their rate, live, from what the running agent answers.
+//! `flow-agent top`: the ports or users with the highest rates, live, from the answers of the running agent.
 
 mod app;
 mod details;
@@ -24,7 +24,7 @@ use app::{AfterKey, App, Shown};
 use feed::{Feed, News};
 use terminal::FullScreen;
 
-/// How long a key may wait for an answer that is being drawn.
+/// How long to wait for a key before looking for new answers again.
 const PATIENCE: Duration = Duration::from_millis(20);
 
 const HELP: &str = "`flow-agent check` says whether an agent runs; `flow-agent show` has the figures on disk";
@@ -58,7 +58,7 @@ pub enum RowBy {
     User,
 }
 
-/// Shows the rates until a key, a signal or the end of the output ends it.
+/// Shows the rates until a key, a signal or the end of the output stops it.
 ///
 /// # Errors
 /// Exit code 3 if the configuration cannot be read, 5 if no agent answers at the start.
@@ -117,7 +117,7 @@ fn screen(app: &mut App, feed: &Feed) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
-/// Where there is no terminal: a line for each of the first rows of every answer.
+/// Without a terminal, prints one line for each of the first rows of every answer.
 fn text(app: &mut App, feed: &Feed, args: &Args) -> Result<Code, Failure> {
     let mut answers = 0;
     while args.count.is_none_or(|count| answers < count) {

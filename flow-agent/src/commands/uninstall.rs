@@ -1,4 +1,4 @@
-//! `flow-agent uninstall`: takes what this instance has in the kernel out of it, and keeps the logs.
+//! `flow-agent uninstall`: removes everything that this instance has in the kernel, and keeps the logs.
 
 mod all;
 
@@ -26,7 +26,7 @@ pub struct Args {
     yes: bool,
 }
 
-/// Writes what is left, removes what is ours, and says what that was.
+/// Writes the last bucket, removes what belongs to this state directory, and prints what that was.
 ///
 /// # Errors
 /// Exit code 3 for the configuration, 4 for the kernel, 5 while an agent runs or when the last bucket cannot be written.
@@ -54,7 +54,8 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     Ok(Code::Done)
 }
 
-/// Whoever expected something to be removed may have lost the state directory that it belongs to.
+/// Mentions other agents' counters: whoever expected something to be removed may have lost the state directory that it
+/// belongs to.
 fn mention_others(config: &Config) -> Result<(), Failure> {
     if !instances::find(&config.bpffs, None, config.count.backend)?.is_empty() {
         output::print("other agents have counters in the kernel: `flow-agent uninstall --all` shows them and asks\n")?;
@@ -62,12 +63,13 @@ fn mention_others(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A line for each thing that was removed.
+/// One line for each thing that was removed.
 fn told(removed: &[String]) -> String {
     removed.iter().map(|what| format!("removed: {what}\n")).collect()
 }
 
-/// Writes what is left, and removes what the instance `id` of this state directory has in the kernel; what that was.
+/// Writes the last bucket, and removes what the instance `id` of this state directory has in the kernel. Returns what
+/// was removed.
 fn remove_own(config: &Config, state: &StateDir, id: &str) -> Result<Vec<String>, Failure> {
     drop(state.lock_run().map_err(|error| Failure::from(error).help("stop the agent first: it writes a last bucket"))?);
     let rules = match iptables::survey(id) {
@@ -87,11 +89,11 @@ fn remove_own(config: &Config, state: &StateDir, id: &str) -> Result<Vec<String>
     Ok(removed)
 }
 
-/// Writes what passed since the agent left, which only the counters hold.
+/// Writes the bytes that passed since the agent stopped, which only the counters hold.
 ///
 /// # Errors
-/// When the log cannot be written: then the counters are to stay until it can. They are removed all the same where it is
-/// the counters that cannot be read, for they may be what is broken.
+/// When the log cannot be written: then the counters must stay until it can. If the counters cannot be read, that is
+/// only logged and they are removed all the same, because they may be what is broken.
 fn write_last_bucket(config: &Config, state: &StateDir) -> Result<(), Failure> {
     let Err(failure) = as_counted_last(config.clone(), state).and_then(run::once) else { return Ok(()) };
     if matches!(failure.error.downcast_ref(), Some(StoreError::Io { .. })) {
@@ -101,15 +103,15 @@ fn write_last_bucket(config: &Config, state: &StateDir) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `config` with the ports, interfaces and backend that were counted last: a command line may have named them, and what
-/// the configuration names may be gone.
+/// `config` with the ports, interfaces and backend that were last counted: they may have been given on the command
+/// line, and what the configuration names may no longer exist.
 fn as_counted_last(mut config: Config, state: &StateDir) -> Result<Config, Failure> {
     match ports::read(state) {
         Ok(Some(list)) => {
-            // An agent that found no listening port yet looks for some still.
+            // An agent that has not found any listening port yet still looks for them.
             config.ports.listening &= list.ports.is_empty();
             config.ports.watch = list.ports.into_keys().collect();
-            // Without a last good list, a file that is missing now would be refused.
+            // A file that is missing now and has no last good list would be an error.
             config.ports.files.retain(|file| list.files.contains_key(&file.path));
         }
         Ok(None) => {}
@@ -129,7 +131,7 @@ fn as_counted_last(mut config: Config, state: &StateDir) -> Result<Config, Failu
     Ok(config)
 }
 
-/// The seal of the newest bucket that was counted.
+/// The seal of the newest bucket that was counted rather than imported.
 fn newest_seal(state: &StateDir) -> Result<Option<HourSeal>, Failure> {
     let Some(date) = hours::dates(state)?.pop() else { return Ok(None) };
     let mut newest = None;

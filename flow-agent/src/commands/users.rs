@@ -1,4 +1,4 @@
-//! `flow-agent users`: how the users stand with their quotas in this billing month.
+//! `flow-agent users`: shows how much of their quotas the users have used in this billing month.
 
 use super::{Common, limits, output};
 use crate::clock;
@@ -20,11 +20,11 @@ pub struct Args {
     pub csv: bool,
 }
 
-/// Prints them in the order of the configuration.
+/// Prints the users in the order of the configuration.
 ///
 /// # Errors
-/// Exit code 2 for an unknown user, 3 or 5 if the configuration or a file cannot be read. What is damaged is named on
-/// stderr, and the code is 6.
+/// Exit code 2 for an unknown user, 3 or 5 if the configuration or a file cannot be read. Damage is reported on stderr,
+/// and the code is 6.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     if let Some(user) = &args.user {

@@ -1,4 +1,4 @@
-//! Section agent: does an agent run here, and does it read the counters.
+//! Section agent: whether an agent runs here, and whether it reads the counters.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,7 +10,8 @@ use crate::ledger::units::count;
 use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{self, StateDir};
 
-/// How much later than two buckets the newest reading may be: an agent that has just started closes the old bucket first.
+/// How much older than two buckets the newest reading may be: an agent that has just started closes the old bucket
+/// first.
 const PATIENCE: TimeDelta = TimeDelta::minutes(1);
 
 const START: &str = "systemctl enable --now flow-agent";
@@ -27,12 +28,12 @@ pub(super) fn only_gathers(config: &Config) -> Option<Finding> {
 /// Whether an agent counts for the state directory of `config`.
 pub(super) fn finding(config: &Config, now: DateTime<Utc>) -> Option<Finding> {
     let state = StateDir::new(&config.state_dir);
-    // Without the kernel's list of locks, only the age of the newest reading tells.
+    // If the kernel does not list its locks, only the age of the newest reading shows whether an agent runs.
     let runs = state::agent_runs(state.root()).unwrap_or(true);
     judge(config, runs, newest_reading(&state), now)
 }
 
-/// `runs`: an agent holds `run.lock`. Returns `None` while an agent that runs has not read anything yet.
+/// `runs` says that an agent holds `run.lock`. Returns `None` while a running agent has not read anything yet.
 fn judge(config: &Config, runs: bool, read_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Finding> {
     let shown = |at: DateTime<Utc>| local(config.timezone, at).format("%Y-%m-%d %H:%M:%S");
     if !runs {
@@ -52,14 +53,14 @@ fn judge(config: &Config, runs: bool, read_at: Option<DateTime<Utc>>, now: DateT
     Some(Finding::ok(Section::Agent, format!("the counters were last read at {}", shown(at))))
 }
 
-/// Why this machine's agent does not count, and when it last read the counters; `None` if it does, or never did.
+/// Why this machine's agent does not count, and when it last read the counters; `None` if it counts, or never did.
 pub(in crate::commands) fn dead(config: &Config, now: DateTime<Utc>) -> Option<(String, DateTime<Utc>)> {
     let failed = finding(config, now).filter(|finding| finding.status == Status::Fail)?;
     Some((failed.what, newest_reading(&StateDir::new(&config.state_dir))?))
 }
 
-/// When the counters were last read, as the checkpoint and the newest seal say. Files that are damaged or cannot be read
-/// are findings of the section `state`.
+/// When the counters were last read, according to the checkpoint and the newest seal. Files that are damaged or cannot
+/// be read are findings of the section `state`.
 fn newest_reading(state: &StateDir) -> Option<DateTime<Utc>> {
     let checkpoint = store::checkpoint::read(state).ok().flatten().map(|checkpoint| checkpoint.at.to_utc());
     let date = hours::dates(state).ok().and_then(|dates| dates.last().copied());

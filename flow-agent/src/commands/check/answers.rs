@@ -1,4 +1,4 @@
-//! Section agent: does a running agent answer at its socket, and over TCP where the configuration says so.
+//! Section agent: whether a running agent answers at its socket and, if so configured, over TCP.
 
 use super::finding::{Finding, Section};
 use crate::answer::client::{self, AskError};
@@ -10,7 +10,7 @@ use crate::ledger::now::Health;
 const RESTART: &str =
     "read `journalctl -u flow-agent`: it says why it does not listen; then `systemctl restart flow-agent`";
 
-/// What is to be said of the answers of an agent that runs.
+/// The findings about the answers of a running agent.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let socket = ask::socket(config).map(|path| judge(&format!("`{}`", path.display()), client::health(&path)));
     let listen = config.answer.listen.map(|address| judge(&format!("http://{address}"), client::health_at(address)));

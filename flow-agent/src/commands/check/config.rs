@@ -1,4 +1,4 @@
-//! Section config: is it as it has to be, and does it hang together.
+//! Section config: whether the configuration is valid and consistent.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::commands::Common;
 use crate::config::{self, Config};
 use crate::ledger::units::count;
 
-/// What is to say of the configuration, and the configuration where there is one.
+/// The findings about the configuration, and the configuration itself if it is valid.
 pub(super) fn findings(common: &Common) -> (Vec<Finding>, Option<Config>) {
     match config::load(common.config.as_deref(), common.state_dir.as_deref()) {
         Ok(config) => (of(&config), Some(config)),
@@ -36,7 +36,7 @@ fn of(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// A user's `nodes` that are nowhere: a slip of the pen there leaves the user without a statement.
+/// Nodes that users name but that do not exist: such a mistake leaves the user without a statement.
 fn unknown_nodes(config: &Config) -> Option<Finding> {
     // A node's own configuration has no list of nodes to compare with.
     if config.nodes.is_empty() {

@@ -1,4 +1,4 @@
-//! `check --enroll NODE`: its host key, shown, asked about, and trusted.
+//! `check --enroll NODE`: shows the node's host key, asks, and then trusts it.
 
 use std::io;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! `check --enroll-main KEYFILE`: on a node, lets the main node's key read `daily/`, and nothing else. Every change is
+//! `check --enroll-main KEYFILE`: on a node, lets the main node's key read `daily/` and nothing else. Every change is
 //! shown before it is made.
 
 mod key;
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::exit::{Code, Failure};
 use plan::{EnrolStep, USER};
 
-/// What the command line says of it.
+/// The arguments of the command line.
 pub(super) struct Request<'a> {
     pub(super) key_file: &'a Path,
     /// The main node's addresses.
@@ -25,8 +25,8 @@ pub(super) struct Request<'a> {
 }
 
 /// # Errors
-/// When the key is none (2), this is not root or sshd is missing (4), sshd does not take its configuration (3), or
-/// something cannot be written (5).
+/// When the file holds no usable key (2), this is not root or sshd is missing (4), sshd does not accept its
+/// configuration (3), or something cannot be written (5).
 pub(super) fn enroll_main(config: &Config, request: &Request<'_>) -> Result<Code, Failure> {
     let line = key_line(request)?;
     system::require()?;
@@ -80,7 +80,7 @@ fn agreed() -> Result<bool, Failure> {
     Ok(answer.trim() == "yes")
 }
 
-/// What is left to do on the main node.
+/// What remains to be done on the main node.
 fn next(config: &Config, host_key: &str) -> String {
     format!(
         "\nIn the main node's configuration, with this node's address:\n\n    [[nodes]]\n    name = \"{}\"\n    host = \

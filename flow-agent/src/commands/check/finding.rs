@@ -1,4 +1,4 @@
-//! PURE: what `check` found, how it reads, and which exit code it means.
+//! PURE: the findings of `check`, their text, and the exit code that follows from them.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::errors::chain;
 use crate::exit::Code;
 
-/// One thing that was looked at.
+/// The result of examining one thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub section: Section,
@@ -19,7 +19,7 @@ pub struct Finding {
     pub help: Option<String>,
 }
 
-/// What a finding is about, in the order in which it is looked at.
+/// What a finding is about, in the order in which things are examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Section {
@@ -36,7 +36,7 @@ pub enum Section {
 }
 
 impl Section {
-    /// The exit code of a failure here.
+    /// The exit code of a failure in this section.
     pub fn code(self) -> Code {
         match self {
             Self::Config | Self::Ports => Code::Config,
@@ -63,14 +63,14 @@ impl Section {
     }
 }
 
-/// How it stands.
+/// How serious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     Ok,
-    /// Works, and a person should look at it.
+    /// It works, but a person should look at it.
     Warn,
-    /// Does not work.
+    /// It does not work.
     Fail,
 }
 
@@ -83,7 +83,7 @@ impl Status {
         }
     }
 
-    /// The number of its colour on a terminal: green, yellow, red.
+    /// The ANSI code of its colour on a terminal: green, yellow or red.
     fn colour(self) -> u8 {
         match self {
             Self::Ok => 32,
@@ -106,7 +106,7 @@ impl Finding {
         Self { status: Status::Fail, ..Self::ok(section, what) }
     }
 
-    /// A failure as `error` tells it, with its causes.
+    /// A failure with the text of `error` and its causes.
     pub fn error(section: Section, error: &dyn std::error::Error) -> Self {
         Self::fail(section, chain(error))
     }
@@ -118,13 +118,13 @@ impl Finding {
     }
 }
 
-/// The code of the first section in which something fails.
+/// The exit code of the first section in which something fails.
 pub fn code(findings: &[Finding]) -> Code {
     let failed = findings.iter().filter(|finding| finding.status == Status::Fail);
     failed.map(|finding| finding.section).min().map_or(Code::Done, Section::code)
 }
 
-/// One JSON object a line.
+/// One JSON object per line.
 pub fn json(findings: &[Finding]) -> String {
     let line = |finding| serde_json::to_string(finding).expect("a finding has only text in it") + "\n";
     findings.iter().map(line).collect()
@@ -133,7 +133,7 @@ pub fn json(findings: &[Finding]) -> String {
 /// The columns before the text of a finding.
 const INDENT: usize = 18;
 
-/// A line a finding, the section named once, what to do below it; wrapped at `width` columns, if there are any.
+/// One line per finding with the help below it, each section named once, wrapped at `width` columns if that is given.
 pub fn table(findings: &[Finding], has_colours: bool, width: Option<usize>) -> String {
     let mut text = String::new();
     let mut section = None;
@@ -154,7 +154,7 @@ pub fn table(findings: &[Finding], has_colours: bool, width: Option<usize>) -> S
     text
 }
 
-/// `label` and `text`, broken between words where a line would pass `width` columns, the rest below its beginning.
+/// `label` and `text`, wrapped between words at `width` columns, with all lines aligned after the label.
 fn wrapped(text: &str, label: &str, width: Option<usize>) -> String {
     let Some(room) = width.map(|width| width.saturating_sub(INDENT + label.len()).max(20)) else {
         return format!("{label}{text}");

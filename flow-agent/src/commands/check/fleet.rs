@@ -1,4 +1,5 @@
-//! Section fleet: is ClickHouse there, does it let this machine in, are its tables known, and are the hours acknowledged.
+//! Section fleet: whether ClickHouse can be reached and admits this machine, its tables are known, and the hours are
+//! acknowledged.
 
 use chrono::{DateTime, Utc};
 
@@ -11,7 +12,7 @@ use crate::fleet::schema::SCHEMA_VERSION;
 use crate::fleet::{Client, FleetError, Insert, RequestTiming, status};
 use crate::store::{StateDir, hours, ship};
 
-/// Asks the server for its version and that of the tables, and tries an insert without rows into each.
+/// Asks the server for its version and that of the tables, and tries to insert no rows into each table.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let Some(fleet) = &config.fleet else { return Vec::new() };
     let failed = |error: &FleetError| Finding::fail(Section::Fleet, chain(error)).help(error.help());
@@ -32,7 +33,7 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         Err(error) => return findings.into_iter().chain([failed(&error)]).collect(),
     }
     if sends(config) {
-        // No rows are an insert like any other: the server checks the grant and the table.
+        // The server checks the grant and the table even for an insert without rows.
         let refused = [PORT_HOUR, GAP, BUCKET].into_iter().find_map(|table| client.insert(Insert::new(table)).err());
         findings.push(match refused {
             None => Finding::ok(Section::Fleet, format!("hours can be sent as node {}", fleet.node)),

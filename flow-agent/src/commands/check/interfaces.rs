@@ -1,4 +1,4 @@
-//! Section interfaces: which are counted, which cannot be, and what is attached there.
+//! Section interfaces: which are counted, which cannot be, and what is attached to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::config::{Config, CountConfig};
 use crate::ledger::units::count;
 use crate::store::{self, StateDir, instance};
 
-/// What is to say of the interfaces that `config` wants counted.
+/// The findings about the interfaces that `config` selects.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut chosen = BTreeSet::new();
     let mut findings = match selection(&config.count) {
@@ -86,19 +86,19 @@ fn of(present: &[Interface], selection: &Selection) -> Vec<Finding> {
     findings
 }
 
-/// What agents have in the kernel, this state directory's and others.
+/// What agents of this and of other state directories have in the kernel.
 fn attached(config: &Config, chosen: &BTreeSet<String>) -> Vec<Finding> {
-    // That the file is damaged is said of the state directory.
+    // A damaged id is reported by the section `state`.
     let own = instance::read(&StateDir::new(&config.state_dir)).unwrap_or_default();
     match instances::find(&config.bpffs, own.as_deref(), config.count.backend) {
         Ok(found) => found.iter().flat_map(|found| of_instance(found, chosen)).collect(),
-        // Who is not root cannot look; the kernel's section says so.
+        // Only root can look; the section `kernel` says so.
         Err(BackendError::Path { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Vec::new(),
         Err(error) => vec![Finding::error(Section::Interfaces, &error).help(error.help())],
     }
 }
 
-/// The chosen interfaces on which this agent, which has counters in the kernel, counts nothing at all.
+/// The chosen interfaces on which this instance counts nothing at all, although it has counters in the kernel.
 fn uncounted(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> {
     let InstancePart::Instance(Instance { survey, .. }) = found else { return Vec::new() };
     let counted = found.interfaces();
@@ -112,7 +112,7 @@ fn uncounted(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> {
         .collect()
 }
 
-/// Another agent's is only named, unless it counts where this one would.
+/// An instance of another state directory is only listed, unless it counts where this one would.
 fn of_instance(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> {
     let described = found.describe();
     if let InstancePart::Instance(Instance { is_ours: true, survey, .. }) = found {
@@ -133,7 +133,7 @@ fn of_instance(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> 
 
 const REATTACH: &str = "a running agent attaches again within seconds; if none runs: systemctl enable --now flow-agent";
 
-/// A program that is no longer attached is a failure where it is to count.
+/// A program that is no longer attached is a failure if its interface is to be counted.
 fn of_survey(survey: &Survey, chosen: &BTreeSet<String>) -> Vec<Finding> {
     let mut directions: BTreeMap<(&str, bool), Vec<&str>> = BTreeMap::new();
     for attachment in &survey.attachments {

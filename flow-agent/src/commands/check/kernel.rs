@@ -1,4 +1,4 @@
-//! Section kernel: can eBPF count here, and with which hooks. Facts are read first, then judged.
+//! Section kernel: whether eBPF can count here, and with which hooks. Facts are read first and then judged.
 #![expect(clippy::disallowed_methods, reason = "edge: kernel")]
 
 use std::path::Path;
@@ -14,14 +14,14 @@ use crate::config::CountConfig;
 use crate::errors::chain;
 use crate::ledger::record::CountMode;
 
-/// First series whose clsact path is supported, and first with TCX.
+/// The first kernel series that is supported, with clsact, and the first with TCX.
 const OLDEST: (u32, u32) = (5, 10);
 const TCX: (u32, u32) = (6, 6);
 
 /// `BPF_FS_MAGIC` of include/uapi/linux/magic.h.
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 
-/// What the kernel says of itself and of this process.
+/// What the kernel says about itself and this process.
 #[derive(Clone, Debug)]
 struct Facts {
     release: String,
@@ -31,7 +31,7 @@ struct Facts {
     jit: bool,
 }
 
-/// What is to say of the kernel for counting as `count` wants it.
+/// The findings about the kernel, for counting as `count` configures it.
 pub(super) fn findings(count: &CountConfig, bpffs: &Path) -> Vec<Finding> {
     let facts = Facts::read(bpffs);
     let mut findings = judge(&facts, count.backend, bpffs);
@@ -43,14 +43,14 @@ pub(super) fn findings(count: &CountConfig, bpffs: &Path) -> Vec<Finding> {
         let (what, help) = kept::warning(file);
         Finding::warn(Section::Kernel, what).help(help.to_owned())
     }));
-    // Who may not try has been told what is missing.
+    // If privileges are missing, a finding has said so already.
     if count.backend != BackendChoice::Iptables && facts.privileges.missing(FOR_EBPF).is_empty() {
         findings.push(tried(count.backend, ebpf::probe(count.count, count.max_ports)));
     }
     findings
 }
 
-/// What came of loading the programs for nobody.
+/// The finding about an attempt to load the programs without attaching them.
 fn tried(backend: BackendChoice, outcome: Result<(), BackendError>) -> Finding {
     match outcome {
         Ok(()) => Finding::ok(Section::Kernel, "the eBPF programs load"),

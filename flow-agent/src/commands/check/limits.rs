@@ -1,4 +1,4 @@
-//! Section agent: how exactly the limits of this node's users are kept, where readings keep them.
+//! Section agent: how exactly the limits of this node's users are kept, where the agent enforces them by readings.
 
 use std::thread;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::ledger::now::Now;
 use crate::ledger::record::BackendKind;
 use crate::store::{StateDir, instance};
 
-/// Between two answers, of which the difference is a rate.
+/// The time between two answers, whose difference gives a rate.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// 1 Gbit/s.
 const LINK_BYTES_PER_SEC: u64 = 125_000_000;
 
-/// What to say where rules refuse: how many bytes may pass beyond a quota. eBPF lets none pass.
+/// The finding where rules refuse packets: how many bytes may pass beyond a quota. With eBPF none do.
 pub(super) fn findings(config: &Config) -> Option<Finding> {
     let limited: Vec<&str> =
         config.users.iter().filter(|user| user.is_limited_on(&config.node)).map(|user| user.name.as_str()).collect();
@@ -43,7 +43,7 @@ pub(super) fn findings(config: &Config) -> Option<Finding> {
     Some(finding.help(Some(help)))
 }
 
-/// How long it takes to read this instance's rules; `None` where there are none yet.
+/// How long reading this instance's rules takes; `None` if there are none yet.
 fn cost_of_a_reading(config: &Config) -> Option<Duration> {
     let id = instance::read(&StateDir::new(&config.state_dir)).ok().flatten()?;
     let begun_at = clock::now().boot_ns;
@@ -52,7 +52,7 @@ fn cost_of_a_reading(config: &Config) -> Option<Duration> {
     (!sets.is_empty()).then_some(cost)
 }
 
-/// The limited user who moved most between two answers, and how much, in bytes a second.
+/// The limited user whose ports moved most between two answers, with the rate in bytes a second.
 fn fastest(before: &Now, after: &Now, limited: &[&str]) -> Option<(String, u64)> {
     let millis = u64::try_from((after.at - before.at).num_milliseconds()).ok().filter(|millis| *millis > 0)?;
     let moved = |now: &Now, ports: &[u16]| -> u64 {

@@ -1,4 +1,4 @@
-//! Section state, the hourly log: how far it is, what of it does not count, and how it compares with the devices.
+//! Section state, the hourly log: how far it reaches, which parts do not count, and how it compares with the devices.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,16 +13,16 @@ use crate::ledger::units::Human;
 use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError};
 
-/// So many of the newest files are looked at: the rest was looked at when it was new.
+/// How many of the newest files are read: the older ones were read when they were new.
 const FILES: usize = 2;
 
-/// A bucket that is late by more than this, while an agent runs, was not written.
+/// While an agent runs, a bucket that is overdue by more than this was not written.
 const PATIENCE: TimeDelta = TimeDelta::minutes(1);
 
-/// What is to say of the hourly log; `runs`: an agent counts.
+/// The findings about the hourly log; `runs` says that an agent counts.
 ///
 /// # Errors
-/// When it cannot be read.
+/// When the log cannot be read.
 pub(super) fn findings(
     state: &StateDir,
     config: &Config,
@@ -51,7 +51,7 @@ pub(super) fn findings(
                 }
                 HourItem::Bucket(_) => {}
                 HourItem::Damage(damage) => damages.push(damage.to_string()),
-                // It is being written; or the next start sees to it.
+                // The agent is writing it, or the next one will repair it when it starts.
                 HourItem::Unfinished(_) => {}
             }
         }
@@ -91,17 +91,17 @@ fn newest_bucket(last: &HourBlock, config: &Config, now: DateTime<Utc>, runs: bo
     }
 }
 
-/// So much less or more than the devices is worth a look, in percent.
+/// The difference to the devices, in percent, above which a person should look.
 const MOST_OFF_PERCENT: f64 = 0.5;
 
-/// Network cards repeat the headers of segments that the kernel handles as one packet, and count them: up to 72 bytes of 1,500.
-/// With `count = "ip"` these are not counted.
+/// Network cards repeat the headers in each segment of what the kernel handles as one packet, and count them: up to 72
+/// of 1,500 bytes. With `count = "ip"` we do not count them.
 const MOST_REPEATED_HEADERS_PERCENT: f64 = 5.0;
 
-/// Of less than this, padded frames and what was under way when both were read make a difference.
+/// Below this, padded frames and packets in flight between the two readings make too large a difference.
 const FEWEST_BYTES: u128 = 10 << 20;
 
-/// How the buckets of a day up to `last` compare with what the devices counted.
+/// The finding about how the buckets of the last day up to `last` compare with what the devices counted.
 fn compared(of_a_day: Reconciliation, last: &HourBlock) -> Finding {
     let of = |name: &str, of: Compared| {
         let percent = of.difference_percent().map_or_else(String::new, |percent| format!(" ({percent:+.4} %)"));
@@ -110,7 +110,7 @@ fn compared(of_a_day: Reconciliation, last: &HourBlock) -> Finding {
     let (incoming, outgoing) = (of("in", of_a_day.incoming), of("out", of_a_day.outgoing));
     let what = format!("in the last day it counted, beside the devices: {incoming}; {outgoing}");
     let least = match (last.seal.backend, last.seal.count) {
-        // What is forwarded, or dropped before it reaches a socket, is on the device and in no rule.
+        // Packets that are forwarded, or dropped before they reach a socket, pass the device but no rule.
         (Some(BackendKind::Iptables), _) => f64::NEG_INFINITY,
         (_, Some(CountMode::Wire)) => -MOST_OFF_PERCENT,
         (_, Some(CountMode::Ip) | None) => -MOST_REPEATED_HEADERS_PERCENT,

@@ -1,4 +1,4 @@
-//! Section mail: are there templates to write letters with, and a server that takes them.
+//! Section mail: whether the templates can be used, and whether a server accepts letters.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::mail::{
 };
 use crate::render::TEMPLATE_NAMES;
 
-/// Speaks to the mail server up to the point where a letter would begin; with an address, to the end.
+/// Speaks to the mail server up to the point where a letter would begin, or, given an address, sends it a letter.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(directory) = &config.report.templates {
@@ -38,7 +38,7 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&s
     findings
 }
 
-/// Files that no letter is made of: one of them may be a template whose name is misspelt.
+/// Files that are not used as templates: one of them may be a template whose name is misspelt.
 #[expect(clippy::disallowed_methods, reason = "edge: files")]
 fn unused(directory: &Path) -> Option<Finding> {
     let names = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.file_name());
@@ -50,7 +50,7 @@ fn unused(directory: &Path) -> Option<Finding> {
     (!unused.is_empty()).then(|| Finding::warn(Section::Config, what).help(Some(help)))
 }
 
-/// Why the mail server is of no use, and what a person can do about it.
+/// Why the mail server cannot be used, and what a person can do about it.
 struct Problem {
     what: String,
     help: Option<String>,

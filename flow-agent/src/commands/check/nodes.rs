@@ -1,4 +1,4 @@
-//! Section nodes: can the main node have their days, and are these whole.
+//! Section nodes: whether the main node can fetch their days, and whether these are whole.
 
 use chrono::{DateTime, Utc};
 
@@ -10,12 +10,12 @@ use crate::gather::{CopyProgram, FetchError, GatherConfig, GatherError, client, 
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 
-/// What confines the key of the main node on a node, for whoever sets it up.
+/// What confines the main node's key on a node, for the person who sets it up.
 pub(super) const CONFINEMENT: &str = "\
 on the node: `flow-agent check --enroll-main` makes a user that may read `daily/` and nothing else (`ChrootDirectory` of the state \
 directory, then `state_dir = \"/\"` here; `ForceCommand internal-sftp -R`; `restrict,from=\"MAIN\"` before the key)";
 
-/// Fetches this month's file of every node, to a place that is gone afterwards.
+/// Fetches this month's file of every node into a temporary directory.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     if config.nodes.is_empty() {
         return Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         };
         let runtime = runtime.map_err(|error| error.to_string())?;
         let (nodes, client) = runtime.block_on(async { (gather(&rules, &config.nodes, |_| {}).await, client().await) });
-        // A copy that was given up may hang in the kernel; nobody waits for it.
+        // A copy that was given up may hang in the kernel; do not wait for it.
         runtime.shutdown_background();
         Ok((month, nodes, client))
     });

@@ -1,4 +1,4 @@
-//! Section notify: can the channels of notices be used, and did they take what was sent last.
+//! Section notify: whether the channels of notices can be used, and whether they accepted what was sent last.
 
 use chrono::{DateTime, FixedOffset, Utc};
 
@@ -12,7 +12,7 @@ use crate::notify::{Channel, ChannelConfig, Message, SendOutcome};
 use crate::store::StateDir;
 use crate::store::notices::Notices;
 
-/// Looks at every channel; `send_test` is the name of one that gets a short message.
+/// Examines every channel; `send_test` names one that gets a short message.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&str>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Some(name) = send_test.filter(|name| config.notify.iter().all(|channel| channel.name != **name)) {
@@ -73,7 +73,7 @@ fn look_at(config: &Config, channel: &ChannelConfig, lines: &[NoticeLine], now: 
     }
 }
 
-/// What the ledger says of a channel.
+/// The state of a channel according to the ledger.
 #[derive(Debug, PartialEq, Eq)]
 enum Health {
     Unused,

@@ -1,4 +1,4 @@
-//! Section ports: how many are counted, for whom, what stands in the way, and how much memory it takes.
+//! Section ports: how many are counted, for whom, what prevents it, and how much memory it takes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ use crate::ports::wanted::{SourceReport, Wanted, WantedError, Warning};
 use crate::ports::{PortFile, PortOwners, spec};
 use crate::store::{self, StateDir};
 
-/// What is to say of the ports that `config` wants counted.
+/// The findings about the ports that `config` selects.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     match find(config) {
         Ok(wanted) => {
@@ -34,7 +34,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     }
 }
 
-/// The same without the kernel's part: which ports, for whom, and what is wrong with the files that name them.
+/// The findings without the kernel's part: which ports, for whom, and what is wrong with the files that name them.
 pub(super) fn configured(config: &Config) -> Vec<Finding> {
     find(config).map_or_else(|error| refused(&error, config), |wanted| of(&wanted))
 }
@@ -44,7 +44,8 @@ fn find(config: &Config) -> Result<Wanted, WantedError> {
     Finder::default().find(node, ports, users, count.max_ports, &last_good(config), clock::now())
 }
 
-/// Why it is not known what to count. Where a file is the reason, there may be others: each is looked at by itself.
+/// Why it is not known what to count. If it is a file, other files may be faulty as well, so each is examined by
+/// itself.
 fn refused(error: &WantedError, config: &Config) -> Vec<Finding> {
     match error {
         WantedError::File(_) => {
@@ -64,7 +65,7 @@ fn refusal(error: &WantedError) -> Finding {
     Finding::error(Section::Ports, error).help(error.help())
 }
 
-/// As `run` would start with; that it is damaged is said of the state directory.
+/// The last good list of every file, with which `run` would start. Damage to it is reported by the section `state`.
 fn last_good(config: &Config) -> BTreeMap<PathBuf, PortOwners> {
     match store::ports::read(&StateDir::new(&config.state_dir)) {
         Ok(Some(list)) => list.files,
@@ -89,7 +90,7 @@ fn of(wanted: &Wanted) -> Vec<Finding> {
     findings
 }
 
-/// What one port file contributes. Why its last good list stands in for it is a finding of its own.
+/// The finding about what one port file contributes. If its last good list replaces it, another finding says why.
 fn source(found: &SourceReport, now: DateTime<Utc>) -> Finding {
     let complaints = match found.complaints {
         _ if found.is_last_good => String::new(),
@@ -112,7 +113,7 @@ fn touched(touch: &nat::Touch) -> Finding {
     Finding::warn(Section::Ports, touch.to_string()).help(touch.help().to_owned())
 }
 
-/// How much the maps will take, all of it resident.
+/// How much memory the maps will take, all of it resident.
 fn memory(ports: usize, max_ports: u32) -> Finding {
     let size = || Ok((ebpf::possible_cpus()?, ebpf::slots_for(ports, max_ports)?));
     match size() {
@@ -125,7 +126,7 @@ fn memory(ports: usize, max_ports: u32) -> Finding {
     }
 }
 
-/// Bytes of the cells and the port table.
+/// The size of the cells and the port table, in bytes.
 fn map_bytes(cpus: u32, slots: u32) -> u64 {
     let lines = u64::from(cpus) * u64::from(wire::lines_for(slots));
     lines * size_of::<wire::Line>() as u64 + size_of::<wire::PortSlots>() as u64

@@ -1,4 +1,4 @@
-//! Section state: can the state directory be written, who does, and is what lies there whole.
+//! Section state: whether the state directory can be written, who writes to it, and whether what it holds is whole.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
@@ -14,12 +14,12 @@ use crate::config::Config;
 use crate::ledger::units::Human;
 use crate::store::{self, StateDir, StoreError};
 
-/// Some weeks of a few hundred ports; a warning before the disk is full.
+/// Enough for some weeks of a few hundred ports, so that the warning comes before the disk is full.
 const LITTLE_SPACE_BYTES: u64 = 256 << 20;
 
 const RUN_LOCK: &str = "run.lock";
 
-/// What is to say of the state directory.
+/// The findings about the state directory.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let state = StateDir::new(&config.state_dir);
     let mut findings = vec![directory(state.root())];
@@ -65,7 +65,8 @@ fn space(root: &Path) -> Option<Finding> {
     })
 }
 
-/// Who writes there. The kernel's list of locks tells; taking a lock to see would keep an agent from starting.
+/// The processes that write there, according to the kernel's list of locks. Taking a lock to find out would keep an
+/// agent from starting.
 fn holders(root: &Path) -> Vec<(&'static str, Finding)> {
     let Ok(locks) = procfs::locks() else { return Vec::new() };
     let doing = [(RUN_LOCK, "an agent runs"), ("daily.lock", "a rollup runs"), ("report.lock", "a report runs")];

@@ -7,31 +7,31 @@ use std::path::PathBuf;
 use crate::ledger::units::{Written, count};
 use crate::ports::{Listed, PortFileFormat, QuotaPeriod, spec};
 
-/// What there is on a machine.
+/// What was found on a machine.
 pub(super) struct Surroundings {
     pub(super) host_name: String,
-    /// Port files in their usual places, the most telling first.
+    /// Port files in their usual places, the most informative first.
     pub(super) files: Vec<FoundFile>,
-    /// `None` where the sockets cannot be read.
+    /// `None` if the sockets cannot be read.
     pub(super) listening: Option<BTreeSet<u16>>,
-    /// `None` where the kernel does not tell.
+    /// `None` if the kernel does not list them.
     pub(super) devices: Option<Vec<Device>>,
 }
 
 pub(super) struct FoundFile {
     pub(super) format: PortFileFormat,
     pub(super) path: PathBuf,
-    /// What it says, or why it cannot be read.
+    /// What the file lists, or why it cannot be read.
     pub(super) listed: Result<Listed, String>,
 }
 
 pub(super) struct Device {
     pub(super) name: String,
-    /// Whether `auto` counts it.
+    /// Whether `auto` selects it.
     pub(super) is_auto: bool,
 }
 
-/// The configuration. Everything in it that is not certain is a comment.
+/// The text of the configuration. Everything in it that is not certain is a comment.
 pub(super) fn draft(found: &Surroundings) -> String {
     let mut text = String::from(
         "# Made by `flow-agent init` from what it found on this machine. Every key that is left out has its default; they\n\
@@ -124,7 +124,7 @@ fn ports(text: &mut String, found: &Surroundings) {
     }
 }
 
-/// Owners with what is known of them, to be completed.
+/// Adds the owners with what is known about them, for the reader to complete.
 fn users(text: &mut String, files: &[FoundFile]) {
     let mut quotas: BTreeMap<&str, BTreeSet<u64>> = BTreeMap::new();
     for listed in files.iter().filter_map(|file| file.listed.as_ref().ok()) {
@@ -144,14 +144,14 @@ fn users(text: &mut String, files: &[FoundFile]) {
         line(text, "#[[users]]");
         line(text, &format!("#name = {}", quoted(owner)));
         line(text, "#email = \"\"");
-        // Several ports of one owner may each have a quota: nobody knows what they are together.
+        // Several ports of one owner may each have a quota, and what they amount to together is not known.
         if let [bytes] = quotas.into_iter().collect::<Vec<_>>()[..] {
             line(text, &format!("#quota = \"{}\"", Written(bytes)));
         }
     }
 }
 
-/// The day on which the quotas of all files begin, where they agree.
+/// The day of the month on which the quotas of all files begin, if they agree.
 fn reset_day(files: &[FoundFile]) -> Option<u8> {
     let details = files.iter().filter_map(|file| file.listed.as_ref().ok()).flat_map(|listed| listed.details.values());
     let days: BTreeSet<u8> = details
@@ -166,7 +166,7 @@ fn reset_day(files: &[FoundFile]) -> Option<u8> {
     }
 }
 
-/// A name that a node may have, as near to the host's as it can be.
+/// A valid name for a node that is as similar to the host's as possible.
 fn node_name(host: &str) -> String {
     let name: String = host
         .chars()
@@ -195,7 +195,7 @@ fn shortened(ports: Vec<u16>) -> String {
     text
 }
 
-/// As TOML writes a text.
+/// Quotes a text for TOML.
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }

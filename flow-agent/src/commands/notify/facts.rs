@@ -1,5 +1,5 @@
-//! What is to be said of nodes: gaps, nodes without news, agents that do not count, disks that are almost full, hours that do
-//! not reach ClickHouse.
+//! The notices about nodes: gaps, nodes without news, agents that do not count, disks that are almost full, and hours
+//! that do not reach ClickHouse.
 
 use std::collections::BTreeMap;
 
@@ -15,19 +15,19 @@ use crate::ledger::month::Month;
 use crate::ledger::record::Gap;
 use crate::store::{StateDir, ship};
 
-/// A node that nothing is heard of for so long is reported.
+/// A node is reported if there is nothing newer than this from it.
 const LONGEST_SILENCE: TimeDelta = TimeDelta::hours(24);
 
-/// An agent that has not read its counters for so long is reported: a restart or an upgrade is over by then.
+/// An agent is reported if it has not read its counters for this long. A restart or an upgrade takes less.
 const LONGEST_PAUSE: TimeDelta = TimeDelta::minutes(10);
 
-/// A disk is reported below 5 percent, if that is not still plenty.
+/// A disk with less than 5 percent free is reported, unless at least this much is free.
 const PLENTY_BYTES: u64 = 5 << 30;
 
-/// Below this a disk is reported, however small it is.
+/// A disk with less than this free is reported, whatever its size.
 const LITTLE_BYTES: u64 = 256 << 20;
 
-/// What is to be said of the nodes. `whys` says why nodes were not gathered a moment ago.
+/// The notices about the nodes. `whys` says why nodes could not be gathered just now.
 pub(super) fn of_nodes(
     config: &Config,
     standing: &UserStandings,
@@ -44,7 +44,7 @@ pub(super) fn of_nodes(
             continue;
         }
         let newest = standing.newest.get(&node.name).copied();
-        // Of a node that was never gathered, the month's first day says since when nothing is known.
+        // If a node was never gathered, nothing is known since the first day of the month.
         let since = newest.unwrap_or_else(|| calendar::day_start(config.timezone, standing.first_day));
         if now - since > LONGEST_SILENCE {
             let day = calendar::local(config.timezone, since).date_naive();
@@ -66,7 +66,8 @@ fn subject(config: &Config, event: NoticeEvent, node: &str, day: NaiveDate) -> S
     Subject { month, user: None, event, level: None, node: Some(node.to_owned()), day: Some(day), quota_bytes: None }
 }
 
-/// The seconds that were not counted yesterday and today, each second once, however many interfaces it concerns.
+/// The seconds of yesterday and today that were not counted. Each second counts once, however many interfaces it
+/// concerns.
 fn gaps_by_day(config: &Config, gaps: &[Gap], today: NaiveDate) -> Vec<(NaiveDate, u64, String)> {
     let mut spans: Vec<_> = gaps.iter().map(|gap| (gap.start.to_utc(), gap.end.to_utc(), &gap.why)).collect();
     spans.sort();
@@ -84,7 +85,7 @@ fn gaps_by_day(config: &Config, gaps: &[Gap], today: NaiveDate) -> Vec<(NaiveDat
     days.into_iter().map(|(day, (seconds, why))| (day, seconds, why)).collect()
 }
 
-/// This machine's own agent, which should count and does not.
+/// Reports that this machine's own agent should count and does not.
 fn dead_agent(config: &Config, now: DateTime<Utc>) -> Option<Notice> {
     let (why, read_at) = agent::dead(config, now)?;
     if now - read_at < LONGEST_PAUSE {
@@ -95,7 +96,7 @@ fn dead_agent(config: &Config, now: DateTime<Utc>) -> Option<Notice> {
     Some(Notice { subject: subject(config, NoticeEvent::Node, &config.node, newest.date_naive()), facts })
 }
 
-/// The file system of the state directory. It is reported again on each day on which it is full.
+/// Reports that the file system of the state directory is almost full, once for every day on which it is.
 fn full_disk(config: &Config, today: NaiveDate) -> Option<Notice> {
     let found = rustix::fs::statvfs(&config.state_dir).ok()?;
     let free_bytes = found.f_bavail.saturating_mul(found.f_frsize);
@@ -105,13 +106,13 @@ fn full_disk(config: &Config, today: NaiveDate) -> Option<Notice> {
     is_low.then(|| Notice { subject: subject(config, NoticeEvent::Disk, &config.node, today), facts })
 }
 
-/// Hours of this machine that ClickHouse should have acknowledged long ago. It is reported once for each day from which on
-/// they are missing; nothing is said where `ship` was never started, nor while there is nothing to send.
+/// Reports hours of this machine that ClickHouse should have acknowledged long ago, once for each day since which they
+/// are missing. Nothing is reported if `ship` was never started, or if there is nothing to send.
 fn unshipped(config: &Config, now: DateTime<Utc>) -> Option<Notice> {
     let state = StateDir::new(&config.state_dir);
     config.fleet.as_ref().filter(|_| state.ship_dir().exists())?;
     let unsent = ship::unsent_from(&state).ok()??;
-    // A damaged file is for `check` and for `ship` itself.
+    // A damaged file is reported by `check` and by `ship` itself.
     let newest = ship::read(&state).ok()?.newest;
     let since = newest.map_or_else(|| calendar::day_start(config.timezone, unsent), |at| at.to_utc());
     let day = calendar::local(config.timezone, since).date_naive();

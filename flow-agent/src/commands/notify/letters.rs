@@ -1,4 +1,4 @@
-//! A notice as text, as a message for a webhook, and as a letter.
+//! Renders a notice as text, as a message for a webhook, and as a letter.
 
 use chrono::{DateTime, Utc};
 
@@ -15,7 +15,7 @@ use crate::render::Templates;
 use crate::render::letter::LetterText;
 use crate::render::notice;
 
-/// The text in a language.
+/// The text of a notice in a language.
 pub(super) fn text(
     config: &Config,
     templates: &Templates,
@@ -28,13 +28,14 @@ pub(super) fn text(
     Ok(notice::notice(templates, notice, sender, language)?)
 }
 
-/// The same for the same notice from the same machine: receivers and mail systems can tell when they get one twice.
+/// An identifier that stays the same for the same notice from the same machine, so that receivers and mail systems
+/// recognize a duplicate.
 fn id(config: &Config, notice: &Notice) -> String {
     let subject = serde_json::to_string(&notice.subject).expect("a subject has only text and integers");
     sha256_hex(format!("{}\0{subject}", config.node).as_bytes())[..24].to_owned()
 }
 
-/// For a webhook.
+/// The message for a webhook.
 pub(super) fn message(config: &Config, notice: &Notice, text: LetterText, now: DateTime<Utc>) -> Message {
     let subject = &notice.subject;
     let (used_bytes, left_bytes, forecast_bytes) = match notice.facts {
@@ -66,7 +67,7 @@ pub(super) fn message(config: &Config, notice: &Notice, text: LetterText, now: D
     }
 }
 
-/// For the mail server.
+/// The letter for the mail server.
 pub(super) fn letter(
     config: &Config,
     notice: &Notice,

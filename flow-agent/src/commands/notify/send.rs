@@ -1,4 +1,4 @@
-//! Hands notices to their channels, and writes the ledger before and after each.
+//! Hands notices to their channels, and writes to the ledger before and after each.
 
 use chrono::{DateTime, Utc};
 use tokio::runtime::Runtime;
@@ -20,16 +20,17 @@ use crate::render::Templates;
 use crate::store::StoreError;
 use crate::store::notices::Notices;
 
-/// How many notices one run sends over a channel: services take only so many a minute. The rest waits for the next run.
+/// How many notices one run sends over a channel, because services limit messages per minute. The rest waits for the
+/// next run.
 const MOST_A_RUN: usize = 20;
 
-/// The letter to the user whom a notice is about.
+/// The channel name of the letter to the user whom a notice is about.
 const MAIL: &str = "mail";
 
-/// The letter to `mail.admins`.
+/// The channel name of the letter to `mail.admins`.
 const ADMINS: &str = "admins";
 
-/// Where notices are sent to.
+/// Where notices are sent.
 pub(super) enum Target<'a> {
     Users(&'a MailConfig),
     Admins(&'a MailConfig),
@@ -40,7 +41,7 @@ pub(super) enum Target<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     pub(super) sent: usize,
-    /// What a person should look at.
+    /// Failures that a person should look at.
     pub(super) failures: Vec<String>,
 }
 
@@ -54,12 +55,12 @@ pub(super) struct Sender<'a> {
     pub(super) retry_now: bool,
 }
 
-/// What became of one attempt.
+/// The outcome of one attempt.
 enum Attempt {
     Done,
-    /// It failed, and the next one probably would as well.
+    /// It failed, and the next one probably would too.
     Stop(String),
-    /// It failed, and says nothing about the next one.
+    /// It failed for a reason that does not concern the next one.
     Failed(String),
 }
 
@@ -72,7 +73,7 @@ pub(super) fn targets(config: &Config) -> Vec<Target<'_>> {
     mail.chain(config.notify.iter().map(Target::Channel)).collect()
 }
 
-/// Those of `notices` that are to be sent to a target now.
+/// The notices that are to be sent to a target now.
 pub(super) fn due<'n>(
     config: &Config,
     target: &Target<'_>,
@@ -82,7 +83,7 @@ pub(super) fn due<'n>(
     retry_now: bool,
 ) -> Vec<&'n Notice> {
     let takes = |event: NoticeEvent| match target {
-        // What concerns a node concerns no user.
+        // Users are not told about nodes.
         Target::Users(_) => {
             matches!(event, NoticeEvent::Warn | NoticeEvent::Forecast | NoticeEvent::Cut | NoticeEvent::Expire)
         }
@@ -126,7 +127,7 @@ impl Target<'_> {
 }
 
 impl Sender<'_> {
-    /// Sends what is due, to one target after the other. A target that fails keeps no other from its notices.
+    /// Sends what is due to one target after the other. The failure of one does not affect the others.
     ///
     /// # Errors
     /// When the ledger cannot be written: nothing is sent that could not be recorded.
@@ -146,7 +147,7 @@ impl Sender<'_> {
         Ok(summary)
     }
 
-    /// Writes what is known of notices that were being handed over when an earlier run ended.
+    /// Records as unknown the notices that were being handed over when an earlier run ended.
     fn settle(&mut self, target: &Target<'_>) -> Result<(), StoreError> {
         for subject in self.told.interrupted(target.name()) {
             let why = "the run before ended while it was handed over".to_owned();
@@ -221,7 +222,8 @@ impl Sender<'_> {
             };
             let text = letters::text(self.config, self.templates, notice, language, now)?;
             let letter = letters::letter(self.config, notice, &mail.from, &to, language, text, now)?;
-            // From the first word on, as for a webhook: an attempt that never reached the server counts as well.
+            // Written before the server is contacted, as for a webhook: an attempt that never reached the server counts
+            // too.
             self.write(target, &notice.subject, MailState::Sending, None)?;
             let offered = self.runtime.block_on(mailer.offer(&letter));
             let delivery = match offered {
@@ -276,7 +278,7 @@ impl Sender<'_> {
 }
 
 impl Summary {
-    /// Notes an attempt; false if the rest is left to the next run.
+    /// Notes an attempt. Returns false if the rest must wait for the next run.
     fn goes_on(&mut self, target: &Target<'_>, attempt: Attempt) -> bool {
         match attempt {
             Attempt::Done => {

@@ -1,4 +1,5 @@
-//! Where a node's days come from: its own files, or ClickHouse. Both end as daily files in a private directory.
+//! Where a node's days come from: its own files, or ClickHouse. Either way they become daily files in a private
+//! directory.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs;
@@ -24,7 +25,7 @@ use crate::ledger::statement::check_day;
 /// Where the days come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum From {
-    // No doc comments: each would be a paragraph of `report --help`.
+    // No doc comments here: each would become a paragraph of `report --help`.
     #[default]
     Scp,
     Clickhouse,
@@ -41,17 +42,17 @@ pub(super) struct Arrival {
     pub(super) missing: Option<Missing>,
 }
 
-/// Why not everything arrived.
+/// Why some of it is missing.
 #[derive(Debug)]
 pub(super) struct Missing {
     pub(super) why: String,
     pub(super) help: Option<String>,
-    /// There is nothing of this calendar month, which is not wrong before its first day is over.
+    /// There is nothing for this calendar month, which is normal before its first day is over.
     absent: Option<Month>,
 }
 
 impl Missing {
-    /// Whether nothing is there only because no day of the calendar month is over yet.
+    /// Whether the only reason is that no day of the calendar month is over yet.
     pub(super) fn is_not_due(&self, zone: Tz, now: DateTime<Utc>) -> bool {
         self.absent.is_some_and(|month| calendar::day_end(zone, month.first_day(1)) > now)
     }
@@ -78,10 +79,10 @@ fn arrival(files: NodeFiles) -> Arrival {
     Arrival { node: files.node, files: files.files, missing }
 }
 
-/// Makes daily files of `months` in `into` from what ClickHouse holds; in the order of the nodes.
+/// Makes daily files for `months` in `into` from what ClickHouse holds, in the order of the nodes.
 ///
 /// # Errors
-/// When a file cannot be written. What ClickHouse does not have is missing, as with a node that cannot be reached.
+/// When a file cannot be written. What ClickHouse lacks is missing, as from a node that cannot be reached.
 pub(super) fn from_clickhouse(
     client: &Client,
     nodes: &[NodeConfig],

@@ -45,15 +45,15 @@ pub(super) fn this_node(config: &Config) -> NodeConfig {
     }
 }
 
-/// The nodes that sent anything to ClickHouse in the month or in the month before, for a configuration without nodes. One
-/// that has stopped sending is thus missing for a month, and not forgotten.
+/// For a configuration without nodes: the nodes that sent anything to ClickHouse in the month or in the month before. A
+/// node that has stopped sending is therefore missing for a month rather than forgotten.
 ///
 /// # Errors
-/// When ClickHouse cannot be asked, or a name there cannot be that of a node.
+/// When ClickHouse cannot be asked, or when it has a node whose name is not valid.
 pub(super) fn known_nodes(config: &Config, client: &Client, month: Month) -> Result<Vec<NodeConfig>, Failure> {
     let (first, last) = (month.previous().first_day(config.month_start_day), month.last_day(config.month_start_day));
     let node = |name: String| {
-        // It becomes the name of a directory.
+        // The name becomes that of a directory.
         let NodeName(name) = NodeName::parse(&name).with_context(|| format!("ClickHouse has a node {name:?}"))?;
         Ok(NodeConfig { name, aliases: Vec::new(), source: NodeSource::Local, state_dir: config.state_dir.clone() })
     };

@@ -8,7 +8,7 @@ use crate::store::sent::History;
 
 /// The last recorded state of each letter of a month.
 pub(super) struct DeliveryHistory {
-    /// By user (`None` for the summary) and revision; the flag says that a refusal is permanent.
+    /// By user (`None` for the summary) and revision; the flag says whether a refusal is permanent.
     last: HashMap<(Option<String>, u32), (MailState, bool)>,
     /// The `Message-ID` that the letter had, by user and revision. It is recorded because it cannot be made again once the
     /// sender's address or the name of this node has changed.
@@ -41,7 +41,7 @@ impl DeliveryHistory {
         }
     }
 
-    /// Whether nothing more can be done about a letter without a person.
+    /// Whether nothing more can be done about a letter unless a person intervenes.
     pub(super) fn is_settled(&self, user: Option<&str>, rev: u32) -> bool {
         match self.entry(user, rev) {
             Some((MailState::Sent | MailState::Unknown, _)) => true,

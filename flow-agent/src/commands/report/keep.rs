@@ -18,7 +18,7 @@ pub(super) fn keep(lock: &ReportLock, report: &MonthlyReport, letters: &Letters)
         write_file(lock, report.month, name, &letter.bytes)?;
     }
     write_file(lock, report.month, "report.html", letters.page.as_bytes())?;
-    // Made again rather than kept with the letters: with tens of thousands of users it takes megabytes.
+    // Rendered here rather than kept with the letters: with tens of thousands of users it takes megabytes.
     write_file(lock, report.month, &csv_name(report), csv(report).as_bytes())?;
     let names: BTreeSet<String> = letters.files().map(|(name, _)| name.to_owned()).collect();
     remove_other_letters(lock, report.month, &names)?;

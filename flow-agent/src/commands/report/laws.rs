@@ -1,7 +1,8 @@
-//! Laws of a month's end: nodes that count, fail and roll up in their own zones, and a main node that gathers when it can,
-//! in any order, in part, and the same twice. The files are real; clocks and the network are not.
+//! Laws about the end of a month. Nodes count, fail and roll up in their own zones; a main node gathers whenever it
+//! can, in any order, in part, and the same thing twice. The files are real; the clocks and the network are not.
 //!
-//! `PROPTEST_CASES=5000 cargo test -p flow-agent --lib report::laws -- --nocapture` says how many months were lived through.
+//! `PROPTEST_CASES=5000 cargo test -p flow-agent --lib report::laws -- --nocapture` prints how many months were
+//! simulated.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,15 +32,16 @@ use crate::testing::fixtures;
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const FINAL_AFTER: TimeDelta = TimeDelta::days(7);
 
-/// One bucket of a node's life: what comes before it, how long it is, what it counts, and whether the roll-up after it works.
+/// One bucket of a node's life: the time before it, its length, what it counts, and whether the roll-up after it
+/// succeeds.
 #[derive(Clone, Debug)]
 struct Lived {
-    /// The node is down, and nothing is counted.
+    /// For how long the node was down before it, counting nothing.
     down_secs: i64,
     length_secs: i64,
     user: usize,
     bytes: u64,
-    /// From the end of the bucket to the time when it is on disk: an agent that was stopped writes it when it is back.
+    /// How long after its end the bucket is on disk: an agent that was stopped writes it when it is back.
     written_after_secs: i64,
     rolls_up: bool,
 }
@@ -60,17 +62,17 @@ fn lived() -> impl Strategy<Value = Lived> {
     )
 }
 
-/// What a report has of one node.
+/// How much of one node a report can gather.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reached {
-    /// Its files, the newest first, with so many seconds between them.
+    /// All its files, the newest first, with this many seconds between them.
     Whole {
         seconds_between: i64,
     },
-    /// Only the newest of them.
+    /// Only the newest file.
     InPart,
     NotAtAll,
-    /// Not at all, and what was gathered from it some time ago comes again.
+    /// Nothing, and a file that was gathered some time ago arrives again.
     OldCopy,
 }
 
@@ -97,7 +99,7 @@ struct World {
     /// Whether the month before was reported.
     has_record: bool,
     nodes: Vec<(Tz, Vec<Lived>)>,
-    /// The hours from one report to the next, and what each has of each node.
+    /// The hours from one report to the next, and what each report gathers from each node.
     reports: Vec<(i64, Vec<Reached>)>,
 }
 
@@ -125,16 +127,16 @@ fn world() -> impl Strategy<Value = World> {
         })
 }
 
-/// A node with its logs, and how far its life has been played.
+/// A node with its logs, and how far its life has been simulated.
 struct Node {
     name: String,
     zone: Tz,
     state: StateDir,
-    /// When each bucket is written, the bucket, and whether the roll-up after it works.
+    /// For each bucket: when it is written, the bucket, and whether the roll-up after it succeeds.
     life: Vec<(DateTime<Utc>, HourBlock, bool)>,
     written: usize,
     owed: BTreeSet<NaiveDate>,
-    /// Files as they were gathered: the calendar month, and a copy.
+    /// Files as they were gathered: the calendar month, and the path of a copy.
     gathered: Vec<(Month, PathBuf)>,
 }
 
@@ -156,7 +158,7 @@ impl Node {
             start = end;
         }
         let mut node = Self { name, zone, state, life, written: 0, owed: BTreeSet::new(), gathered: Vec::new() };
-        // Up to then everything was counted and sealed.
+        // Everything before that day was counted and sealed.
         let before = (last_day - Days::new(40)).iter_days().take_while(|day| *day < begins_on);
         let full = before.map(|day| {
             let mut rollup = DayRollup::new(node.rules(), day);
@@ -182,11 +184,11 @@ impl Node {
         put_days(&taken(|| self.state.lock_daily()), days, false).unwrap();
     }
 
-    /// Lives until `now`: writes buckets, and rolls up what is owed when that works.
+    /// Simulates the node until `now`: writes buckets, and rolls up the owed days if the roll-up succeeds.
     fn advance(&mut self, now: DateTime<Utc>) {
         while let Some((at, bucket, rolls_up)) = self.life.get(self.written).filter(|(at, _, _)| *at <= now) {
             let (start, end) = (bucket.seal.start.date_naive(), bucket.seal.end.date_naive());
-            // The agent of that time was started after the node had been down: it owes the last two days, too.
+            // The agent of that time was started after the node had been down, so it also owes the last two days.
             self.owed.extend([start, end]);
             let dates: BTreeSet<_> =
                 self.life[..=self.written].iter().map(|(_, bucket, _)| bucket.seal.start.date_naive()).collect();
@@ -210,7 +212,7 @@ impl Node {
         self.put(days);
     }
 
-    /// What it counted for each user in buckets that begin in the month.
+    /// What the node counted for each user in buckets that begin in the month.
     fn counted(&self, world: &World) -> BTreeMap<String, u64> {
         let (first, last) = (world.month.first_day(world.start_day), world.month.last_day(world.start_day));
         let mut sums = BTreeMap::new();
@@ -224,8 +226,8 @@ impl Node {
     }
 }
 
-/// The lock that `take` takes. Other tests of this process start programs, and between its fork and its exec such a child still
-/// holds the locks that were held here when it was forked.
+/// Takes a lock, and waits for it if necessary. Other tests of this process start programs, and between fork and exec
+/// such a child still holds every lock that was held here when it was forked.
 fn taken<L>(take: impl Fn() -> Result<L, StoreError>) -> L {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
@@ -250,7 +252,7 @@ fn bucket(zone: Tz, node: &str, seq: usize, start: DateTime<Utc>, end: DateTime<
     HourBlock { lines: vec![serde_json::from_str(&line).unwrap()], seal: serde_json::from_str(&seal).unwrap() }
 }
 
-/// The main node: what it gathered, and what it said last.
+/// The main node, with what it gathered and what it last reported.
 struct Main<'w> {
     world: &'w World,
     state: StateDir,
@@ -259,7 +261,7 @@ struct Main<'w> {
 }
 
 impl Main<'_> {
-    /// Reports at `now` with what is to be had of the nodes, as `collect` does.
+    /// Makes a report at `now` from what can be gathered from the nodes, as `collect` does.
     fn report(&mut self, nodes: &mut [Node], now: DateTime<Utc>, reached: &[Reached]) {
         let world = self.world;
         let months: Vec<Month> = world.month.calendar_months(world.start_day).collect();
@@ -337,7 +339,7 @@ impl Main<'_> {
     }
 }
 
-/// Everybody had a port on every node in the month before.
+/// A record of the previous month in which every user had a port on every node.
 fn record_before(world: &World) -> crate::ledger::block::MonthBlock {
     let mut block = fixtures::month(&world.month.previous().to_string(), 1);
     let line = block.lines.remove(0);
@@ -369,7 +371,7 @@ fn play(world: &World) -> Result<(), TestCaseError> {
         now += TimeDelta::hours(*hours);
         main.report(&mut nodes, now, reached);
     }
-    // In the end every bucket is on disk and rolled up, and every node is reached.
+    // In the end every bucket is on disk and rolled up, and every node can be reached.
     let end = nodes.iter().flat_map(|node| node.life.last()).map(|(at, _, _)| *at).max().unwrap();
     now = now.max(end) + TimeDelta::days(8);
     for node in &mut nodes {
@@ -399,7 +401,8 @@ fn play(world: &World) -> Result<(), TestCaseError> {
             if is_final && !is_overdue {
                 prop_assert_eq!(said.total, final_one.total, "{} was told too early, {}", user, report.made_at);
             }
-            // Whoever is told that it is provisional is told until when, and that holds: silence means that it is final.
+            // A user who is told that figures are provisional is told until when, and that is kept: no further letter
+            // means that they are final.
             if report.state_of(&said) == Finality::Provisional {
                 prop_assert!(promised.is_some());
                 prop_assert_eq!(promised, last.final_at);
@@ -414,7 +417,7 @@ fn play(world: &World) -> Result<(), TestCaseError> {
 
 #[test]
 fn the_last_statement_has_all_that_was_sealed_and_none_is_final_too_early() {
-    // PROPTEST_CASES, if it is set; else few enough for every run of the tests.
+    // As many cases as PROPTEST_CASES says, or few enough for every run of the tests.
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { ProptestConfig::default().cases } else { 64 };
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
         failure_persistence: None,

@@ -13,18 +13,18 @@ use crate::mail::{Header, Letter, LetterAttachment, LetterContent, compose, mess
 use crate::render::letter::LetterText;
 use crate::render::{Templates, letter, page, summary};
 
-/// The name of the summary in places where a user is named.
+/// The name that stands for the summary where a user is named.
 pub(super) const ADMINS: &str = "@admins";
 
 /// The sender of letters that are only written to disk, because no mail server is configured.
 const FROM_NOBODY: &str = "flow-agent@localhost";
 
-/// How much of a user's name the file name of a letter contains.
+/// At most this much of a user's name is in the file name of a letter.
 const MAX_NAME_BYTES: usize = 100;
 
 /// A letter of a report.
 pub(super) struct Addressed {
-    /// `None`: the summary.
+    /// `None` for the summary.
     pub(super) user: Option<String>,
     pub(super) rev: u32,
     /// How final its figures are.
@@ -48,7 +48,7 @@ pub(super) struct Letters {
 }
 
 impl Letters {
-    /// Renders them.
+    /// Renders all of them.
     pub(super) fn of(
         job: &Job,
         templates: &Templates,
@@ -174,8 +174,8 @@ fn from(config: &Config) -> &str {
     config.mail.as_ref().map_or(FROM_NOBODY, |mail| &mail.from)
 }
 
-/// `0007-alice.eml`: the number of the statement, which makes the name unique, and of the user's name what is safe in the
-/// name of a file.
+/// `0007-alice.eml`: the number of the statement, which makes the name unique, and the part of the user's name that is
+/// safe in a file name.
 fn file_name(number: usize, user: &str) -> String {
     let is_safe = |character: char| character.is_alphanumeric() || matches!(character, '-' | '_' | '.' | '@');
     let mut safe = String::new();

@@ -1,4 +1,4 @@
-//! Hands letters to the mail server, and writes the mail ledger before and after each.
+//! Hands letters to the mail server, and writes to the mail ledger before and after each.
 
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ impl Post<'_> {
         if let Err(refusal) = mailer.offer(&letter.letter).await {
             return Ok(Self::refused(refusal));
         }
-        // From here on the server may accept the letter without our knowing. This line tells the next run.
+        // From here on the server may accept the letter without our learning of it. This line tells the next run.
         if let Err(error) = self.write(letter, MailState::Sending, None, false) {
             mailer.leave().await;
             return Err(error);

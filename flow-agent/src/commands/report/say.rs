@@ -19,10 +19,10 @@ use crate::ledger::units::Human;
 use crate::ledger::units::count;
 use crate::render::summary;
 
-/// How many of the nodes that are waited for the progress bar names.
+/// At most this many of the remaining nodes are named by the progress bar.
 const MAX_NAMED_NODES: usize = 3;
 
-/// A progress bar of the nodes, shown only on a terminal.
+/// A progress bar for the nodes, shown only on a terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
     waiting: RefCell<Vec<String>>,
@@ -74,7 +74,7 @@ pub(super) fn places(directory: &Path, report: &MonthlyReport, letters: &Letters
     text
 }
 
-/// That nothing was done for a month, because it is closed.
+/// Says that nothing was done for a month because it is closed.
 pub(super) fn closed(directory: &Path, month: Month) -> String {
     format!(
         "{month} is complete and was reported: {}\nto make the report again: --month {month}\n",
@@ -138,7 +138,7 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
     text
 }
 
-/// Whether missing data is still waited for, and whose letters are withheld until then.
+/// Whether the report still waits for missing data, and whose letters are withheld until then.
 pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
     let mut text = String::new();
     let month = report.month;

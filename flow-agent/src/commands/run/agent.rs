@@ -1,4 +1,4 @@
-//! The scheduler: what is done when, and what is watched for.
+//! The scheduler of the agent: what is done when, and which events it waits for.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,10 @@ use crate::exit::Failure;
 use crate::ledger::calendar;
 use crate::ledger::reading::Moment;
 
-/// How soon to look again whether buckets can be closed, where they could not.
+/// How soon to check again whether buckets can be closed, if they could not.
 const HEARTBEAT_RETRY: Duration = Duration::from_secs(1);
 
-/// Counts until it is told to leave.
+/// Counts until it is told to stop.
 pub struct Agent {
     config: Arc<Config>,
     recorder: Recorder,
@@ -31,17 +31,17 @@ pub struct Agent {
     rollups: DayRollups,
     limits: NodeLimits,
     timers: Timers,
-    /// How often the service manager is told that all is well; `None` when it does not ask.
+    /// How often the service manager is told that all is well; `None` if it does not ask for it.
     heartbeat: Option<Duration>,
 }
 
 impl Agent {
-    /// Goes on with what `recorder` has begun, and counts what is wanted by now. `must_close`: ports are draining, and the
-    /// bucket that has their last bytes is to be closed first.
+    /// Continues with what `recorder` has begun, and starts to count the ports that are wanted by now. `must_close`
+    /// says that ports are draining, so that the bucket with their last bytes must be closed first.
     pub fn begin(config: Config, recorder: Recorder, watched: Watched, must_close: bool) -> Self {
         let timers = Timers::start(clock::now(), &config);
         let (nat, elsewhere, rollups) = (NatWatch::default(), ElsewhereWatch::default(), DayRollups::default());
-        // Three times as often as it must hear of it.
+        // Three times as often as the service manager requires.
         let heartbeat = sd_notify::watchdog_enabled().map(|within| within / 3);
         let limits = NodeLimits::new(&config);
         let config = Arc::new(config);
@@ -56,7 +56,7 @@ impl Agent {
         agent
     }
 
-    /// Tells the person at the terminal, and the service manager, that it counts.
+    /// Tells the person at the terminal and the service manager that counting has begun.
     pub fn say_begin(&self) {
         let (identity, interfaces) = (self.recorder.identity(), self.recorder.interfaces());
         let (owners, zone, logs) = (self.recorder.owners(), self.config.timezone, self.config.state_dir.join("hourly"));
@@ -74,23 +74,23 @@ impl Agent {
         }
         next = next.min(self.limits.at());
         if self.heartbeat.is_some() {
-            // Not at once where no bucket can be closed.
+            // Not immediately if no bucket could be closed just now.
             next = next.min(self.timers.heartbeat_at.max(after(now, HEARTBEAT_RETRY)));
         }
         if self.recorder.has_waiting() {
             next = next.min(self.recorder.retry_at());
         }
         let until = |at: u64| Duration::from_nanos(at.saturating_sub(now.boot_ns));
-        // The wall clock may be set while we wait; an inspection comes soon enough to see it.
+        // The wall clock may be set while we wait; the next inspection is soon enough to notice it.
         let until_end = (self.recorder.planned_end() - now.wall).to_std().unwrap_or_default();
-        // A bucket that is due but could not be read is not tried again at once.
+        // If a bucket is due but its counters could not be read, do not retry at once.
         until(next).min(until_end.max(until(self.recorder.retry_at())))
     }
 
     /// Does what is due.
     ///
     /// # Errors
-    /// When counting cannot go on in this process: a restart may heal it.
+    /// When counting cannot continue in this process; a restart may help.
     pub fn tick(&mut self) -> Result<(), Failure> {
         let now = clock::now();
         if now.boot_ns >= self.timers.inspect_at {
@@ -112,7 +112,7 @@ impl Agent {
             self.timers.look_at = after(now, LOOK_EVERY);
             self.watched.begin_look(clock::now());
         } else if !self.recorder.has_waiting() && self.recorder.differs_from(self.watched.owners()) {
-            // A port that is to come back waited until its last line was written, or the kernel refused.
+            // A port that is wanted again had to wait until its last line was written, or the kernel refused.
             self.apply_ports();
         }
         if now.boot_ns >= self.timers.nat_at {
@@ -138,7 +138,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Writes what belongs into the state directory, where another one has taken its place.
+    /// Writes to the state directory again what belongs there, if it was replaced by another one.
     pub(super) fn attend_state(&mut self) {
         if self.recorder.attend_state() {
             self.remember_ports();
@@ -147,7 +147,7 @@ impl Agent {
         }
     }
 
-    /// Tells the service manager that all is well, if it wants to know: only while buckets can be closed.
+    /// Tells the service manager that all is well if it asks for that, but only while buckets can be closed.
     fn send_heartbeat(&mut self, now: Moment) {
         let Some(every) = self.heartbeat else { return };
         if now.boot_ns >= self.timers.heartbeat_at && self.recorder.can_close() {
@@ -156,19 +156,19 @@ impl Agent {
         }
     }
 
-    /// Looks whether all that was attached is still there.
+    /// Checks whether everything that was attached still is.
     pub fn inspect(&mut self) {
         self.timers.inspect_at = after(clock::now(), INSPECT_EVERY);
         self.recorder.inspect();
     }
 
-    /// Returns when a port file or the users' file may have changed, or a look at the ports has ended. May be dropped at
-    /// any time.
+    /// Returns when a port file or the users' file may have changed, or when a look at the ports has ended.
+    /// Cancel-safe.
     pub async fn hear_of_ports(&mut self) -> Heard {
         self.watched.hear().await
     }
 
-    /// Does what has to be done after [`Agent::hear_of_ports`].
+    /// Acts on what [`Agent::hear_of_ports`] returned.
     pub fn attend_ports(&mut self, heard: Heard) {
         match heard {
             Heard::Changed => self.watched.begin_look(clock::now()),
@@ -177,13 +177,13 @@ impl Agent {
                     self.remember_ports();
                     self.apply_ports();
                 }
-                // The users' file may say other quotas of the same ports.
+                // The users' file may have changed quotas while the ports stay the same.
                 self.limits.changed();
             }
         }
     }
 
-    /// The configuration that holds now.
+    /// The configuration that is in force.
     pub fn config(&self) -> &Config {
         &self.config
     }
@@ -193,7 +193,7 @@ impl Agent {
         self.recorder.instance()
     }
 
-    /// Answers a question of now. Who asked may have gone meanwhile.
+    /// Answers a question from the answering thread. The one who asked may have gone in the meantime.
     pub fn answer(&mut self, ask: Ask) {
         let users = self.watched.users();
         let limited = users.iter().filter(|user| user.is_limited_on(&self.config.node));
@@ -210,8 +210,8 @@ impl Agent {
         }
     }
 
-    /// Takes over what a new configuration says of ports, users, limits and answers. The rest of it needs a restart, which
-    /// loses nothing.
+    /// Applies the ports, users, limits and answers of a new configuration. Everything else takes effect at a restart,
+    /// which loses nothing.
     pub fn reconfigure(&mut self, config: Config) {
         let mut same = Config::clone(&self.config);
         same.ports.clone_from(&config.ports);
@@ -234,11 +234,12 @@ impl Agent {
         self.watched.begin_look(clock::now());
     }
 
-    /// Writes a last bucket and rolls up its day, for which it waits no longer than `patience`. The counters stay, and
-    /// counting goes on.
+    /// Writes a last bucket and rolls up its day, waiting at most `patience` for the roll-up. The counters remain and
+    /// continue to count.
     ///
     /// # Errors
-    /// Exit code 4 when the counters cannot be read, 5 when the bucket cannot be written: the counters still hold it.
+    /// Exit code 4 when the counters cannot be read, 5 when the bucket cannot be written. In both cases the counters
+    /// still hold it.
     pub fn leave(&mut self, patience: Duration) -> Result<(), Failure> {
         tell_service_manager(&[sd_notify::NotifyState::Stopping]);
         self.recorder.leave()?;
@@ -252,7 +253,7 @@ impl Agent {
         self.limits.changed();
     }
 
-    /// Takes note of the days that were written to.
+    /// Notes which days were written to.
     fn attend_dates(&mut self) {
         let dates = self.recorder.take_dates();
         self.limits.sealed(&dates);
@@ -265,14 +266,14 @@ impl Agent {
         self.limits.attend(&self.config, &users, &mut self.recorder, clock::now());
     }
 
-    /// Keeps the list for a start at which a port file is torn or missing.
+    /// Stores the port list, for a later start at which a port file is torn or missing.
     fn remember_ports(&self) {
         let at = calendar::local(self.config.timezone, clock::now().wall);
         self.recorder.remember_ports(&self.watched.remember(at));
     }
 }
 
-/// The keys that differ, and that an agent takes over only when it starts.
+/// The keys that differ and that an agent applies only when it starts.
 fn need_restart(config: &Config, new: &Config) -> Vec<&'static str> {
     let differ = [
         ("node", config.node != new.node),

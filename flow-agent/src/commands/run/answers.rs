@@ -1,7 +1,7 @@
-//! Answers questions of now, on a thread of its own.
+//! Answers questions about the present state, on a separate thread.
 //!
-//! The counting thread is only asked for a reading, over a channel that holds few questions, and only while somebody asks.
-//! The log is read here. Whatever happens on this thread, counting goes on.
+//! The counting thread is only asked for a reading, over a channel that holds few questions, and only when somebody
+//! asks. The log is read here. Whatever happens on this thread, counting continues.
 
 mod books;
 mod document;
@@ -27,10 +27,10 @@ use crate::answer::{self, AnswerConfig, Listeners, UnixSocket};
 use crate::clock;
 use crate::errors::chain;
 
-/// How long the counting thread waits for listeners to close, so that others can take their place.
+/// How long the counting thread waits for listeners to close, so that new ones can use the same address.
 const CLOSED_WITHIN: Duration = Duration::from_millis(500);
 
-/// Answers as long as it lives, and keeps the socket's file for as long.
+/// Answers for as long as it exists, and keeps the socket's file for that time.
 pub struct Answering {
     instance: String,
     source: Arc<AgentSource>,
@@ -42,12 +42,13 @@ pub struct Answering {
 /// The thread that answers.
 struct Server {
     stop: oneshot::Sender<()>,
-    /// Ends when its listeners are closed.
+    /// Disconnected once its listeners are closed.
     closed: mpsc::Receiver<()>,
 }
 
 impl Answering {
-    /// Begins to answer where the configuration says so. What cannot be listened at is said; counting needs none of it.
+    /// Begins to answer where the configuration says so. If it cannot listen there, that is logged, and counting
+    /// continues.
     pub fn start(agent: &Agent) -> (Self, Asks) {
         let (asking, asks) = asks::channel();
         let source = Arc::new(AgentSource::new(agent.config(), asking, clock::now()));
@@ -57,7 +58,7 @@ impl Answering {
         (answering, asks)
     }
 
-    /// Answers where `config` says so from now on.
+    /// Moves the listeners to where `config` says.
     pub fn follow(&mut self, config: &AnswerConfig) {
         let is_elsewhere = (&config.socket, config.listen) != (&self.config.socket, self.config.listen);
         self.config = config.clone();
@@ -66,7 +67,7 @@ impl Answering {
         }
         if let Some(Server { stop, closed }) = self.server.take() {
             drop(stop);
-            // An error says that the thread has closed them, which it also does if it is only late.
+            // An error means that the thread has closed them, or that it is late and will do so.
             let _ = closed.recv_timeout(CLOSED_WITHIN);
         }
         self.socket = None;

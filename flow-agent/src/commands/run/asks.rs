@@ -1,4 +1,4 @@
-//! What the answering thread asks of the counting thread, and what it is told.
+//! The questions of the answering thread to the counting thread, and the replies.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -15,26 +15,26 @@ use crate::ledger::block::HourBlock;
 use crate::ledger::reading::Moment;
 use crate::ledger::user::User;
 
-/// Questions that wait. Several clients share one answer, so few are asked at a time.
+/// How many questions may wait. Several clients share one answer, so few are asked at a time.
 const MOST_WAITING: usize = 4;
 
-/// How long an answer is waited for: a program that hangs or a slow disk may keep the counting thread busy.
+/// How long to wait for a reply: a program that hangs or a slow disk may keep the counting thread busy.
 const PATIENCE: Duration = Duration::from_millis(1_800);
 
-/// A question, and where the answer goes.
+/// A question, with the channel for the reply.
 #[derive(Debug)]
 pub enum Ask {
-    /// How the agent is, without a reading.
+    /// The state of the agent, without a reading.
     State(oneshot::Sender<AgentState>),
     /// A fresh reading.
     Snapshot(oneshot::Sender<Result<AgentSnapshot, Failure>>),
 }
 
-/// How the agent is.
+/// The state of the agent.
 #[derive(Clone, Debug)]
 pub struct AgentState {
     pub at: Moment,
-    /// Whether the newest inspection found all attached.
+    /// Whether the newest inspection found everything attached.
     pub attached: bool,
     /// The end of the newest bucket on disk.
     pub last_seal: Option<DateTime<FixedOffset>>,
@@ -43,26 +43,26 @@ pub struct AgentState {
     pub about: About,
 }
 
-/// What the agent knows beside what it counts.
+/// What the agent knows besides its counters.
 #[derive(Clone, Debug)]
 pub struct About {
-    /// The configuration that holds now.
+    /// The configuration that is in force.
     pub config: Arc<Config>,
-    /// Those of the configuration, and of the users' file.
+    /// The users of the configuration and of the users' file.
     pub users: Arc<[User]>,
-    /// By port file: rows that cannot be counted.
+    /// The number of rows that cannot be counted, by port file.
     pub complaints: Vec<(PathBuf, usize)>,
     /// The users whose packets are refused.
     pub refused: BTreeSet<String>,
 }
 
-/// A reading, as the bucket that it would close, and what waits to be written.
+/// A reading, shown as the bucket that it would close, and the buckets that wait to be written.
 #[derive(Debug)]
 pub struct AgentSnapshot {
     pub state: AgentState,
     pub open: HourBlock,
     pub planned_end: DateTime<Utc>,
-    /// In the order of their numbers, which come right before that of `open`.
+    /// In the order of their `seq`, which come right before that of `open`.
     pub waiting: Vec<HourBlock>,
 }
 
@@ -91,14 +91,14 @@ pub fn channel() -> (Asking, Asks) {
 }
 
 impl Asks {
-    /// The next question; `None` where nobody can ask any more. May be dropped at any time.
+    /// The next question; `None` once nobody can ask any more. Cancel-safe.
     pub async fn next(&mut self) -> Option<Ask> {
         self.0.recv().await
     }
 }
 
 impl Asking {
-    /// How the agent is.
+    /// The state of the agent.
     pub async fn state(&self) -> Result<AgentState, NoAnswer> {
         self.ask(Ask::State).await
     }

@@ -1,5 +1,5 @@
-//! The roll-ups that a running agent owes its days, made on a thread of their own: reading a day's log takes time, and
-//! buckets must not wait for it.
+//! The roll-ups of a running agent. They run on a separate thread, because reading a day's log takes time, and buckets
+//! must not wait for that.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
@@ -17,51 +17,51 @@ use crate::ledger::calendar;
 use crate::ledger::reading::Moment;
 use crate::store::{StateDir, owed};
 
-/// A day that is not over is rolled up this often.
+/// How often a day that is not over is rolled up.
 const ROLL_UP_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How long to wait before a roll-up that failed is tried again. Another roll-up may hold the lock.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// Days that are owed a roll-up. A day is owed from its first bucket until a roll-up that began after the end of the day,
-/// and after its last bucket was written, has succeeded.
+/// The days that must be rolled up. A day is owed from its first bucket until a roll-up has succeeded that began after
+/// the day had ended and after its last bucket was written.
 #[derive(Debug, Default)]
 pub struct DayRollups {
     owed: BTreeSet<NaiveDate>,
     /// Whether the logs were searched for days that earlier agents owed.
     searched: bool,
     running: Option<Running>,
-    /// By the boot-time clock in nanoseconds.
+    /// On the boot-time clock, in nanoseconds.
     retry_at: u64,
-    /// When days that are not over are rolled up next, by the same clock.
+    /// When days that are not over are rolled up next, on the same clock.
     hourly_at: u64,
 }
 
-/// A roll-up at work.
+/// A roll-up that is running.
 #[derive(Debug)]
 struct Running {
-    /// The owed days that it was started for.
+    /// The owed days for which it was started.
     days: BTreeSet<NaiveDate>,
     outcome: Receiver<Outcome>,
 }
 
-/// What a roll-up came to.
+/// The result of a roll-up.
 #[derive(Debug)]
 struct Outcome {
     begun_at: DateTime<Utc>,
     searched: bool,
     done: BTreeSet<NaiveDate>,
-    /// Days that still are to be rolled up.
+    /// Days that still have to be rolled up.
     failed: BTreeSet<NaiveDate>,
 }
 
 impl DayRollups {
-    /// A bucket of these days was written.
+    /// Notes that a bucket of these days was written.
     pub fn owe(&mut self, days: impl IntoIterator<Item = NaiveDate>) {
         self.owed.extend(days);
     }
 
-    /// Takes note of a roll-up that has ended, and starts the next if one is due. Never blocks.
+    /// Takes the result of a roll-up that has ended, and starts the next one if it is due. Never blocks.
     pub fn attend(&mut self, config: &Config, now: Moment) {
         match self.running.as_ref().map(|running| running.outcome.try_recv()) {
             Some(Err(TryRecvError::Empty)) => return,
@@ -84,8 +84,8 @@ impl DayRollups {
         self.start(due, config, now);
     }
 
-    /// Rolls up all that is owed, and waits for it no longer than `patience`. What is not done by then is found by the
-    /// next start.
+    /// Rolls up all owed days, and waits for that no longer than `patience`. What is not finished by then is found at
+    /// the next start.
     pub fn finish(&mut self, config: &Config, patience: Duration) {
         let deadline = after(clock::now(), patience);
         let mut in_time = self.wait(config, deadline);
@@ -98,7 +98,7 @@ impl DayRollups {
         }
     }
 
-    /// Waits for the roll-up that is at work, if there is one. Whether none is by the `deadline`.
+    /// Waits for a running roll-up until `deadline`. Returns whether none is running any more.
     fn wait(&mut self, config: &Config, deadline: u64) -> bool {
         let Some(running) = &self.running else { return true };
         let left = Duration::from_nanos(deadline.saturating_sub(clock::now().boot_ns));
@@ -113,7 +113,7 @@ impl DayRollups {
         let (report, outcome) = mpsc::channel();
         let work = Work { days: days.clone(), search: !self.searched, config: config.clone(), now };
         let thread = thread::Builder::new().name("roll-up".to_owned()).spawn(move || {
-            // Nobody listens any more when the agent has left.
+            // Nobody receives it once the agent has stopped.
             let _ = report.send(work.execute());
         });
         match thread {
@@ -128,7 +128,7 @@ impl DayRollups {
         }
     }
 
-    /// `None`: the thread ended without an outcome, which it never should.
+    /// `None` means that the thread ended without a result, which should never happen.
     fn take(&mut self, outcome: Option<Outcome>, config: &Config, now: Moment) {
         let started = self.running.take().map(|running| running.days).unwrap_or_default();
         let Some(Outcome { begun_at, searched, done, failed }) = outcome else {
@@ -141,16 +141,16 @@ impl DayRollups {
         if !failed.is_empty() || !searched {
             self.retry_at = after(now, RETRY_AFTER);
         }
-        // A day that was not over has to be rolled up once more when it is, even if nothing is added to it.
+        // A day that was not over must be rolled up again after it has ended, even if nothing is added to it.
         self.owed.extend(done.into_iter().filter(|day| begun_at < calendar::day_end(config.timezone, *day)));
         self.owed.extend(failed);
     }
 }
 
-/// What the thread does.
+/// The work of the thread.
 struct Work {
     days: BTreeSet<NaiveDate>,
-    /// Also the days that the logs say are owed.
+    /// Whether to include the days that are owed according to the logs.
     search: bool,
     config: Config,
     now: Moment,
@@ -184,8 +184,8 @@ impl Work {
     }
 }
 
-/// Rolls up `days`, all at once or, where that fails, each alone, so that one bad file does not keep the others from it.
-/// Gives those that failed.
+/// Rolls up `days` together or, if that fails, one by one, so that one bad file does not affect the other days. Returns
+/// those that failed.
 fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment) -> BTreeSet<NaiveDate> {
     let try_all = |days: &BTreeSet<NaiveDate>| {
         let outcome = if days.is_empty() { Ok(()) } else { rollup::roll_up(config, days, now, false).map(|_| ()) };

@@ -1,4 +1,4 @@
-//! Warns of traffic of watched ports over devices that are not counted.
+//! Warns of traffic of watched ports on devices that are not counted.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -7,13 +7,13 @@ use std::thread;
 use crate::backend::elsewhere;
 use crate::errors::chain;
 
-/// The devices that were named already, so that each is named once.
+/// The devices that were named already, so that each is named only once.
 #[derive(Clone, Default)]
 pub struct ElsewhereWatch(Arc<Mutex<BTreeSet<String>>>);
 
 impl ElsewhereWatch {
-    /// Looks on a thread of its own: a busy server has many connections to go through, and counting must not wait for that.
-    /// While one look goes on, no other begins.
+    /// Looks on a separate thread: a busy server has many connections to go through, and counting must not wait for
+    /// that. Only one look runs at a time.
     pub fn look(&self, watched: BTreeSet<u16>, counted: Vec<String>) {
         let named = Arc::clone(&self.0);
         let looking = move || {
@@ -29,7 +29,7 @@ impl ElsewhereWatch {
                 Err(error) => tracing::debug!(error = %chain(&error), "no look at the connections"),
             }
         };
-        // It goes on in the network namespace of this one, and ends with the process.
+        // The thread is in the network namespace of this one, and ends with the process.
         if let Err(error) = thread::Builder::new().name("elsewhere".to_owned()).spawn(looking) {
             tracing::debug!(%error, "no look at the connections");
         }

@@ -1,4 +1,4 @@
-//! What wakes the agent: time, SIGHUP, files that changed, interfaces that came or went.
+//! The events that wake the agent: time, SIGHUP, changed files, interfaces that appear or disappear, and questions.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ use crate::backend::InterfaceEvents;
 use crate::config::Config;
 use crate::exit::Failure;
 
-/// How long leaving waits for the roll-up: the service manager, and a person, want an answer to a signal within two
-/// seconds.
+/// How long a stopping agent waits for the roll-up: the service manager, and a person, expect a reaction to a signal
+/// within two seconds.
 const ROLL_UP_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Counts until `stop` asks it to leave; SIGHUP asks `reload` for the configuration, and `asks`, which come from
-/// `answering`, are answered between two steps of counting.
+/// Counts until `stop` asks it to stop. On SIGHUP, `reload` returns the new configuration. The questions in `asks`,
+/// which come from `answering`, are answered between two steps of counting.
 ///
 /// # Errors
-/// When counting cannot go on, or the last bucket cannot be written.
+/// When counting cannot continue, or the last bucket cannot be written.
 pub async fn run(
     agent: &mut Agent,
     stop: &mut Stop,

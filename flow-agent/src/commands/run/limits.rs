@@ -1,7 +1,8 @@
-//! Who is limited on this node, and by how much: from the configuration and the log to the backend.
+//! Applies the limits of this node's users: computes budgets from the configuration and the log, and hands them to the
+//! backend.
 //!
-//! What a user has used in a billing month is what the log says of it. What came after the last seal is no part of it, nor is
-//! it needed: a limit is as far from the counters of that seal as the sealed usage is from the quota.
+//! A user's usage in a billing month is what the log has sealed. What came after the last seal is not part of it, and
+//! need not be: the limit is as far from the counters at that seal as the sealed usage is from the quota.
 #![expect(clippy::disallowed_methods, reason = "edge: environment")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,59 +29,61 @@ use crate::store::grants;
 use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError};
 
-/// How often the budgets are told again although nothing changed: clocks drift, and the next month is to be known in time.
+/// How often the budgets are handed over again although nothing changed: clocks drift, and the next month must be known
+/// in time.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
 
-/// So long after the turn of a month its first limits are set: what the last bucket of the old month holds is known then.
+/// How long after the turn of a month its first limits are computed. By then the last bucket of the old month is
+/// sealed.
 const AFTER_TURN: Duration = Duration::from_secs(3);
 
-/// How soon to try again what could not be done.
+/// How soon to retry what failed.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What counts, and can refuse.
+/// Counters that can refuse packets.
 pub trait GatedBackend {
     /// Whether buckets wait to be written.
     fn has_waiting(&self) -> bool;
-    /// Who owns which port in the open bucket.
+    /// The owners of the ports in the open bucket.
     fn owners(&self) -> &PortOwners;
-    /// What the counters of a port were at the last seal of these counters; what came after is in the open bucket.
+    /// The counters of a port at the last seal; what came after it is in the open bucket.
     fn sealed_counters(&self, port: u16) -> Counters;
     /// Lets the ports of each budget transfer no more than it allows.
     ///
     /// # Errors
     /// When the backend cannot refuse packets, or the kernel refuses.
     fn enforce(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError>;
-    /// The same budgets again, for what the kernel does not do by itself.
+    /// Hands over the same budgets again, for what the kernel does not do by itself.
     ///
     /// # Errors
     /// As [`GatedBackend::enforce`].
     fn enforce_again(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError>;
-    /// How soon the same budgets are to be told again; `None` where the kernel holds them by itself.
+    /// How soon the same budgets must be handed over again; `None` if the kernel keeps them by itself.
     fn enforce_again_after(&self) -> Option<Duration>;
 }
 
 /// Keeps the limits of this node's users in force.
 pub struct NodeLimits {
     state: StateDir,
-    /// What each user moved on each day of the billing month, as sealed.
+    /// What each user moved on each day of the billing month, as far as it is sealed.
     days: BTreeMap<NaiveDate, BTreeMap<String, Transferred>>,
-    /// Days of which something was sealed since they were read; `None`: none was read yet.
+    /// Days for which something was sealed since they were read; `None` if nothing was read yet.
     stale: Option<BTreeSet<NaiveDate>>,
     /// The port over which the person who started the agent is connected by ssh.
     ssh_port: Option<u16>,
-    /// When the budgets are to be worked out and told, by the boot-time clock in nanoseconds.
+    /// When the budgets must be computed and handed over, on the boot-time clock in nanoseconds.
     at: u64,
-    /// When those that were told last are to be told again, by the same clock.
+    /// When the last budgets must be handed over again unchanged, on the same clock.
     repeat_at: u64,
-    /// What was told last; empty where it does not hold any more.
+    /// The budgets that were handed over last; empty if they are no longer valid.
     told: Vec<UserBudget>,
-    /// Whether the backend may have budgets.
+    /// Whether the backend may hold budgets.
     in_force: bool,
     /// How many users are limited.
     limited: usize,
-    /// What was said last of what could not be done, so that it is said once.
+    /// The last failure that was logged, so that it is logged once.
     said: Option<String>,
-    /// The ports of limited users that are never cut, as they were said.
+    /// The ports of limited users that are never cut, as they were last logged.
     said_never: BTreeSet<u16>,
 }
 
@@ -94,7 +97,7 @@ impl NodeLimits {
             at: 0,
             repeat_at: u64::MAX,
             told: Vec::new(),
-            // A predecessor may have left some.
+            // A predecessor may have left budgets in force.
             in_force: true,
             limited: 0,
             said: None,
@@ -107,24 +110,25 @@ impl NodeLimits {
         self.at.min(self.repeat_at)
     }
 
-    /// Ports, users, quotas or counters changed.
+    /// Notes that ports, users, quotas or counters have changed.
     pub fn changed(&mut self) {
         self.at = 0;
         self.repeat_at = u64::MAX;
         self.told.clear();
     }
 
-    /// Something was sealed of these days.
+    /// Notes that something was sealed on these days.
     pub fn sealed(&mut self, dates: &BTreeSet<NaiveDate>) {
         if let Some(stale) = &mut self.stale {
             stale.extend(dates);
         }
     }
 
-    /// Tells the backend the budgets.
+    /// Hands the budgets to the backend.
     pub fn attend(&mut self, config: &Config, users: &[User], recorder: &mut dyn GatedBackend, now: Moment) {
         if now.boot_ns < self.at && !self.told.is_empty() {
-            // Limits are what the counters will be when a quota is used up: they do not change by what passes.
+            // A limit is the value of the counters at which a quota is used up, so it does not change as traffic
+            // passes.
             let outcome = recorder.enforce_again(&self.told, clock::now()).map_err(|error| chain(&error));
             self.repeat_after(recorder);
             return self.say_outcome(outcome);
@@ -136,7 +140,7 @@ impl NodeLimits {
             return;
         }
         if recorder.has_waiting() {
-            // Of those buckets the log says nothing yet.
+            // The log does not contain those buckets yet.
             self.at = after(now, RETRY_AFTER);
             return;
         }
@@ -160,7 +164,7 @@ impl NodeLimits {
         self.say_outcome(outcome);
     }
 
-    /// Tells the backend what was worked out last.
+    /// Hands over the budgets that were computed last.
     fn tell(&mut self, recorder: &mut dyn GatedBackend) -> Result<(), String> {
         let now = clock::now();
         let outcome = recorder.enforce(&self.told, now).map_err(|error| chain(&error));
@@ -226,13 +230,13 @@ impl NodeLimits {
         Ok(budgets)
     }
 
-    /// What a user moved in the month, as sealed.
+    /// What a user moved in the month, as far as it is sealed.
     fn used(&self, user: &str) -> Transferred {
         let days = self.days.values().filter_map(|users| users.get(user));
         days.fold(Transferred::default(), |sum, day| add(sum, *day))
     }
 
-    /// Reads of the log what was not read yet.
+    /// Reads the days of the log that were not read yet or have changed.
     fn read(&mut self, config: &Config, month: Month) -> Result<(), StoreError> {
         let (first, last) = (month.first_day(config.month_start_day), month.last_day(config.month_start_day));
         if self.days.first_key_value().is_some_and(|(day, _)| *day < first) {
@@ -246,7 +250,7 @@ impl NodeLimits {
         for range in ranges {
             let mut read: BTreeMap<NaiveDate, BTreeMap<String, Transferred>> = BTreeMap::new();
             for hour in Hours::read(&self.state, range.clone())? {
-                // Damage is named by the roll-up, which reads the same.
+                // Damage is reported by the roll-up, which reads the same files.
                 let HourItem::Bucket(block) = hour? else { continue };
                 add_block(read.entry(block.seal.start.date_naive()).or_default(), &block);
             }
@@ -285,7 +289,7 @@ fn add(one: Transferred, other: Transferred) -> Transferred {
     }
 }
 
-/// The server's port in what sshd says of a connection: the client's address and port, then the server's.
+/// The server's port in sshd's description of a connection: the client's address and port, then the server's.
 fn server_port(connection: &str) -> Option<u16> {
     connection.split_whitespace().nth(3)?.parse().ok()
 }

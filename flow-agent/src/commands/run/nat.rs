@@ -1,4 +1,4 @@
-//! Tells of NAT rules that touch a watched port: at the start, when the configuration was read again, and now and then.
+//! Warns of NAT rules that affect a watched port: at the start, after a reload, and from time to time.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -6,13 +6,13 @@ use std::thread;
 
 use crate::backend::nat;
 
-/// What was said already, so that each rule is said once.
+/// The warnings that were given already, so that each is given only once.
 #[derive(Clone, Default)]
 pub struct NatWatch(Arc<Mutex<BTreeSet<String>>>);
 
 impl NatWatch {
-    /// Looks on a thread of its own: other people's programs are asked, which may hang, and counting must not wait for
-    /// them. While one look goes on, no other begins.
+    /// Looks on a separate thread: it runs other programs, which may hang, and counting must not wait for them. Only
+    /// one look runs at a time.
     pub fn look(&self, watched: BTreeSet<u16>) {
         let said = Arc::clone(&self.0);
         let looking = move || {
@@ -24,7 +24,7 @@ impl NatWatch {
                 }
             }
         };
-        // It goes on in the network namespace of this one, and ends with the process.
+        // The thread is in the network namespace of this one, and ends with the process.
         if let Err(error) = thread::Builder::new().name("nat".to_owned()).spawn(looking) {
             tracing::debug!(%error, "no look at the NAT rules");
         }

@@ -1,7 +1,7 @@
-//! Counters, the meter that reads them, and the journal: in which order each of them is told what.
+//! Coordinates the counters, the meter that reads them, and the journal.
 //!
-//! The order is what makes every byte count once: what a bucket says is synced before the counters behind it are let go,
-//! and a port's counters are let go before they are given to anybody again.
+//! The order of the steps makes every byte count once: a bucket is synced before the counters behind it are released,
+//! and a port's counters are released before they are given to another port.
 
 mod look;
 mod outbox;
@@ -35,31 +35,31 @@ use crate::store::journal::Journal;
 use crate::store::ports::PortList;
 use crate::store::{self, RunLock, StoreError, checkpoint};
 
-/// How long an error of writing that lasts is not said again.
+/// How long a write error that persists is not logged again.
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
-/// How long to wait before a reading, or a write, that failed is tried again.
+/// How long to wait before a failed reading or write is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
-/// Turns what the counters say into buckets on disk.
+/// Turns the counters into buckets on disk.
 pub struct Recorder {
     lock: RunLock,
     backend: Box<dyn Backend>,
     meter: Meter,
-    /// Who owns which port in the open bucket.
+    /// The owners of the ports in the open bucket.
     owners: PortOwners,
     outbox: Outbox,
     unseen: UnseenList,
     /// Counters that were replaced, and whose last bucket is not made yet.
     replaced: VecDeque<Box<dyn Retired>>,
-    /// Counters were replaced since somebody asked.
+    /// Whether counters were replaced since [`Recorder::take_new_counters`] was last called.
     new_counters: bool,
-    /// When a reading, or a write, that failed is tried again, by the boot-time clock in nanoseconds.
+    /// When a failed reading or write is tried again, on the boot-time clock in nanoseconds.
     retry_at: u64,
-    /// What was said last of a write that failed, and when, so that the log does not fill with it.
+    /// The write error that was logged last, and when, so that it does not fill the log.
     said: Option<(String, u64)>,
     state: StateHold,
-    /// Why counting cannot go on, once it cannot.
+    /// Why counting cannot continue, once that is the case.
     fatal: Option<Failure>,
 }
 
@@ -70,7 +70,7 @@ pub struct Beginning {
     pub journal: Journal,
     pub backend: Box<dyn Backend>,
     pub meter: Meter,
-    /// Who owned the counted ports until now.
+    /// The owners of the counted ports until now.
     pub owners: PortOwners,
     pub unseen: Vec<Unseen>,
     /// The end of the newest bucket in the log.
@@ -78,10 +78,11 @@ pub struct Beginning {
 }
 
 impl Recorder {
-    /// Writes `buckets`, the first of this agent, and deletes the sets of counters in `retired` that are thereby sealed.
+    /// Writes `buckets`, the first of this agent, and then deletes the counters in `retired`, whose last readings they
+    /// contain.
     ///
     /// # Errors
-    /// When a bucket cannot be written, or counters that hold nothing more cannot be deleted.
+    /// When a bucket cannot be written, or when counters cannot be deleted that are no longer needed.
     pub fn begin(
         beginning: Beginning,
         buckets: Vec<HourBlock>,
@@ -109,14 +110,14 @@ impl Recorder {
         }
         recorder.outbox.write_all(recorder.backend.as_mut())?;
         for set in retired {
-            // Its last reading is sealed already, or there was nothing in it.
+            // Its last reading is sealed now, or there was nothing in it.
             set.delete()?;
         }
         recorder.unseen.add(unseen, clock::now());
         Ok(recorder)
     }
 
-    /// What a seal says of the counters.
+    /// What a seal says about the counters.
     pub fn identity(&self) -> Identity {
         self.backend.identity()
     }
@@ -131,7 +132,7 @@ impl Recorder {
         self.backend.ports()
     }
 
-    /// Who owns which port in the open bucket.
+    /// The owners of the ports in the open bucket.
     pub fn owners(&self) -> &PortOwners {
         &self.owners
     }
@@ -146,24 +147,24 @@ impl Recorder {
         self.meter.planned_end()
     }
 
-    /// Why counting cannot go on, once it cannot: a restart may heal it.
+    /// Why counting cannot continue, once that is the case; a restart may help.
     pub fn take_fatal(&mut self) -> Option<Failure> {
         self.fatal.take()
     }
 
-    /// Whether a bucket could be closed now: the counters can be read, and are those of the open bucket.
+    /// Whether a bucket could be closed now: the counters can be read, and they belong to the open bucket.
     pub fn can_close(&mut self) -> bool {
         self.fatal.is_none()
             && self.replaced.is_empty()
             && self.backend.read(&clock::now).is_ok_and(|reading| self.meter.knows(&reading))
     }
 
-    /// Whether other counters count since the last call.
+    /// Whether counters were replaced since the last call.
     pub fn take_new_counters(&mut self) -> bool {
         std::mem::take(&mut self.new_counters)
     }
 
-    /// When what failed is to be tried again, by the boot-time clock in nanoseconds.
+    /// When to retry what failed, on the boot-time clock in nanoseconds.
     pub fn retry_at(&self) -> u64 {
         self.retry_at
     }
@@ -173,13 +174,13 @@ impl Recorder {
         !self.outbox.is_empty()
     }
 
-    /// Whether the bucket is to be closed because its time is up. Where too many wait to be written it stays open: it will
-    /// be late, and nothing of it is lost.
+    /// Whether the bucket must be closed because its time is up. While too many buckets wait to be written it stays
+    /// open: it will be late, but loses nothing.
     pub fn must_close(&mut self, now: Moment) -> bool {
         self.meter.due(now) && now.boot_ns >= self.retry_at && !self.outbox.is_full()
     }
 
-    /// Looks whether all that was attached is still there, and notes what could not be seen.
+    /// Checks whether everything that was attached still is, and notes what could not be measured.
     pub fn inspect(&mut self) {
         let now = clock::now();
         let inspection = match self.backend.inspect(now) {
@@ -195,13 +196,13 @@ impl Recorder {
             tracing::error!("the new counters cannot be read; it is tried again\n{}", failure.render());
         }
         if must_tell {
-            // At once: nothing else will tell a successor.
+            // At once, because nothing else would tell a successor.
             self.checkpoint();
         }
     }
 
-    /// Closes the open bucket and writes it; when the counters cannot be read it stays open, and is tried again. Whether
-    /// it was closed.
+    /// Closes the open bucket and writes it. If the counters cannot be read it stays open, and closing is retried.
+    /// Returns whether it was closed.
     pub fn close(&mut self) -> bool {
         self.inspect();
         if let Err(failure) = self.seal() {
@@ -213,10 +214,11 @@ impl Recorder {
         true
     }
 
-    /// Closes the last bucket. The counters stay, and counting goes on.
+    /// Closes the last bucket. The counters remain and continue to count.
     ///
     /// # Errors
-    /// Exit code 4 when the counters cannot be read, 5 when the bucket cannot be written: the counters still hold it.
+    /// Exit code 4 when the counters cannot be read, 5 when the bucket cannot be written. In both cases the counters
+    /// still hold it.
     pub fn leave(&mut self) -> Result<(), Failure> {
         self.inspect();
         self.seal()?;
@@ -225,7 +227,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Makes a bucket of the time up to now, to be written.
+    /// Makes a bucket of the time up to now, which is then to be written.
     fn seal(&mut self) -> Result<(), Failure> {
         let (reading, read_until) = self.read_within_one_second()?;
         let users = users(&self.owners);
@@ -235,13 +237,13 @@ impl Recorder {
         let bucket = bucket.map_err(|error| self.cannot_go_on(error))?;
         self.unseen.forget_until(&bucket.seal);
         self.outbox.push(bucket, AfterSync::Release);
-        // Draining ports are left out of every later bucket.
+        // Ports that were drained are in no bucket after this one.
         let counted = self.backend.ports();
         self.owners.retain(|port, _| counted.contains(port));
         Ok(())
     }
 
-    /// Writes the buckets that wait, and lets go of the counters that are no longer needed then.
+    /// Writes the buckets that wait, and then releases the counters that are no longer needed.
     pub fn write(&mut self) {
         match self.hold_state().and_then(|()| self.outbox.write_all(self.backend.as_mut())) {
             Ok(()) => {
@@ -269,13 +271,15 @@ impl Recorder {
         }
     }
 
-    /// The counters are not those of the open bucket, and will not be: only a start can tell what belongs together.
+    /// The counters do not belong to the open bucket, and never will: only a new start can find out what belongs
+    /// together.
     fn cannot_go_on(&mut self, error: ForeignEpoch) -> Failure {
         self.fatal = Some(foreign(error.clone()));
         foreign(error)
     }
 
-    /// Keeps the newest reading. Not while a bucket waits: a checkpoint says what came after a seal.
+    /// Stores the newest reading, but not while a bucket waits: a checkpoint says what came after a seal, which must be
+    /// on disk.
     pub fn checkpoint(&mut self) {
         if !self.outbox.is_empty() {
             return;
@@ -296,19 +300,19 @@ impl Recorder {
         Ok(())
     }
 
-    /// Keeps the list for a start at which a port file is torn or missing.
+    /// Stores the port list, for a later start at which a port file is torn or missing.
     pub fn remember_ports(&self, list: &PortList) {
         if let Err(error) = store::ports::write(&self.lock, list) {
             tracing::warn!(error = %chain(&error), "the port list could not be written");
         }
     }
 
-    /// Closes the bucket of counters that were replaced, and goes on with those that came after them: those that count
-    /// now, or, where these could not be read then, others that were replaced in turn. Where they cannot be read now, all
-    /// that were replaced are kept for the next try.
+    /// Closes the bucket of each set of counters that was replaced, and continues with its successor: the next replaced
+    /// set if there is one, or else the live counters. If the live ones cannot be read now, what was replaced is kept
+    /// for the next attempt.
     fn go_on_with_new_counters(&mut self) -> Result<(), Failure> {
         while let Some(set) = self.replaced.front_mut() {
-            // Without it the meter goes on from the newest reading that it was shown.
+            // Without it, the meter closes the bucket with the newest reading that it has seen.
             let last = last_reading(set.as_mut());
             let live = match self.replaced.get_mut(1).map(|next| last_reading(next.as_mut())) {
                 Some(Some(next)) => next,
@@ -332,7 +336,7 @@ impl Recorder {
             self.outbox.push(bucket, set.map_or(AfterSync::Nothing, AfterSync::Delete));
             self.write();
             if self.replaced.is_empty() {
-                // Until something on disk tells of them, a successor would not know since when the new counters count.
+                // Until something on disk mentions the new counters, a successor would not know since when they count.
                 self.checkpoint();
             }
         }
@@ -378,12 +382,12 @@ fn foreign(error: ForeignEpoch) -> Failure {
         .help("start the agent again: a start reconciles what the log says with what the counters hold")
 }
 
-/// The ports that have an owner.
+/// The ports that have an owner, with that owner.
 pub fn users(owners: &PortOwners) -> BTreeMap<u16, String> {
     owners.iter().filter_map(|(port, owner)| Some((*port, owner.clone()?))).collect()
 }
 
-/// What replaced counters say at their end; `None`, and a word in the log, where they say nothing any more.
+/// The last reading of replaced counters. If they can no longer be read, that is logged, and `None` is returned.
 fn last_reading(set: &mut dyn Retired) -> Option<Counted> {
     match set.read(&clock::now) {
         Ok(reading) => Some(Counted { identity: set.identity(), interfaces: set.interfaces(), reading }),

@@ -1,4 +1,4 @@
-//! What `run` tells the person at the terminal: once what it counts where, then one line a bucket.
+//! The messages of `run` to the person at the terminal: first what is counted where, then one line per bucket.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use crate::ledger::record::{BackendKind, CountMode, Quality};
 use crate::ledger::units::{Human, count};
 use crate::ports::{PortOwners, spec};
 
-/// Tells the person at the terminal. An agent counts on where nobody listens.
+/// Prints a message for the person at the terminal. If stdout is closed, the agent continues all the same.
 pub fn tell(text: &str) {
     if let Err(failure) = output::print(&format!("{text}\n")) {
         tracing::debug!("{}", failure.render());
@@ -50,7 +50,7 @@ pub fn begin(
     text
 }
 
-/// What changed, by name: `ports: +8443 -9000, 51 counted`.
+/// The ports that changed: `ports: +8443 -9000, 51 counted`.
 pub fn changed(added: &BTreeSet<u16>, removed: &BTreeSet<u16>, counted: usize) -> String {
     let list = |sign: char, ports: &BTreeSet<u16>| match ports.is_empty() {
         true => String::new(),
@@ -59,10 +59,10 @@ pub fn changed(added: &BTreeSet<u16>, removed: &BTreeSet<u16>, counted: usize) -
     format!("ports:{}{}, {counted} counted", list('+', added), list('-', removed))
 }
 
-/// One line a bucket: `14:00 to 15:00  3 ports  1.20 GiB in  3.40 GiB out  exact`.
+/// One line per bucket: `14:00 to 15:00  3 ports  1.20 GiB in  3.40 GiB out  exact`.
 pub fn bucket(block: &HourBlock) -> String {
     let seal = &block.seal;
-    // A sum for people: the exact figures are in the lines.
+    // Rounded for people; the exact figures are in the log.
     let sum = |bytes: fn(Counters) -> u64| {
         Human(block.lines.iter().map(|line| u128::from(bytes(line.counters()))).sum::<u128>()).to_string()
     };
@@ -85,7 +85,7 @@ fn clock(at: &DateTime<FixedOffset>) -> String {
     at.format("%H:%M:%S").to_string()
 }
 
-/// The name of a quality, and what it means where that is not plain.
+/// The name of a quality, with an explanation where it is not obvious.
 fn quality(quality: Quality) -> String {
     let meaning = match quality {
         Quality::Exact | Quality::Import => return quality.name().to_owned(),
@@ -98,7 +98,7 @@ fn quality(quality: Quality) -> String {
     format!("{}: {meaning}", quality.name())
 }
 
-/// A list that fits on a line.
+/// Shortens a list so that it fits on a line.
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 100;
     match text.char_indices().nth(LONGEST) {

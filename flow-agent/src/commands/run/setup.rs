@@ -1,4 +1,4 @@
-//! The start: locks, what the journal says, what is still in the kernel, and from there on.
+//! Starts an agent: takes the locks, reads the journal, finds what is still in the kernel, and continues from there.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use crate::ports::PortOwners;
 use crate::store::journal::{Journal, Recovery};
 use crate::store::{RunLock, StateDir, instance, ports};
 
-/// A clock that lies before the journal's end is waited for this long.
+/// How long to wait for a clock that is behind the end of the journal.
 const CLOCK_PATIENCE: Duration = Duration::from_secs(300);
 
-/// Starts to count, and writes what is owed of former counters.
+/// Starts to count, and writes the buckets that former counters still owe.
 ///
 /// # Errors
-/// With the documented exit code; nothing that was counted is lost.
+/// With the documented exit code. Nothing that was counted is lost.
 pub async fn start(config: Config, place: AttachPlace, accept_overlap: bool) -> Result<Agent, Failure> {
     let choice = config.count.backend;
     start_with(config, place, accept_overlap, |options| backend::start(choice, options, &clock::now)).await
@@ -59,7 +59,8 @@ pub(super) async fn start_with(
     Ok(Agent::begin(config, recorder, watched, must_close))
 }
 
-/// What is watched now, and who owned the ports when the last agent left: what was counted while no agent ran is theirs.
+/// The ports to watch now, and the owners of the ports when the last agent stopped: what was counted while no agent ran
+/// belongs to them.
 fn watch(config: &Config, state: &StateDir) -> Result<(Watched, PortOwners), Failure> {
     let remembered = ports::read(state).unwrap_or_else(|error| {
         tracing::warn!(error = %chain(&error), "the last good port list cannot be used");
@@ -94,7 +95,7 @@ fn options(
     }
 }
 
-/// The state directory, held to be written to.
+/// The state directory, with the lock that allows writing to it.
 struct Store {
     lock: RunLock,
     instance: String,
@@ -103,12 +104,12 @@ struct Store {
     last_seal: Option<DateTime<FixedOffset>>,
 }
 
-/// The counters that were found at the start, and what they say.
+/// The counters that were found at the start, and their readings.
 struct Counters {
     backend: Box<dyn Backend>,
     live: Counted,
     retired: Vec<Box<dyn Retired>>,
-    /// Of `retired`, in the same order.
+    /// The readings of `retired`, in the same order.
     last_readings: Vec<Counted>,
     unseen: Vec<Unseen>,
 }
@@ -134,12 +135,13 @@ impl Counters {
         Ok(Self { backend, live, retired, last_readings, unseen })
     }
 
-    /// Whether a predecessor stopped counting ports and left, or ports went away while no agent ran.
+    /// Whether ports are draining, because a predecessor stopped counting them or because they were removed while no
+    /// agent ran.
     fn is_draining(&self) -> bool {
         !self.live.reading.draining.is_empty()
     }
 
-    /// Writes what the log does not say yet of counters that are no longer used, and goes on with the live ones.
+    /// Writes what the log does not yet contain of counters that are no longer used, and continues with the live ones.
     fn record(
         self,
         config: &Config,

@@ -1,4 +1,4 @@
-//! One thread counts, and may be kept busy: by a program that hangs, by a slow disk. The other one answers signals.
+//! One thread counts, and may be kept busy by a program that hangs or by a slow disk. The other one answers signals.
 
 use std::thread;
 use std::time::Duration;
@@ -9,18 +9,18 @@ use tokio::time::timeout;
 
 use crate::exit::{Code, Failure};
 
-/// How long the counting thread has to leave before the process does without it. The service manager, and a person at the
-/// terminal, want an answer within two seconds.
+/// How long the counting thread may take to stop before the process exits without it. The service manager, and a person
+/// at the terminal, expect that within two seconds.
 const LEAVE_WITHIN: Duration = Duration::from_millis(1_700);
 
-/// Asks the counting thread to leave.
+/// Tells the counting thread when to stop.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// Returns when the counting thread is to leave. May be dropped at any time.
+    /// Returns when the counting thread is to stop. Cancel-safe.
     pub async fn asked(&mut self) {
-        // An error says that nobody is there any more who could ask.
+        // An error means that the sender is gone, in which case it is also time to stop.
         let _ = self.0.wait_for(|asked| *asked).await;
     }
 }
@@ -28,7 +28,8 @@ impl Stop {
 /// Runs `count` on a thread of its own until it ends, or until SIGTERM or SIGINT ask it to.
 ///
 /// # Errors
-/// Those of `count`; exit code 4 when it does not leave in time: the counters in the kernel hold what no bucket has.
+/// Those of `count`; exit code 4 when it does not stop in time. The counters in the kernel then hold what is in no
+/// bucket.
 pub fn supervise(count: impl FnOnce(Stop) -> Result<(), Failure> + Send + 'static) -> Result<(), Failure> {
     event_loop()?.block_on(async {
         let listen = |kind| signal(kind).map_err(|error| unexpected(error, "failed to listen for signals"));
@@ -37,7 +38,7 @@ pub fn supervise(count: impl FnOnce(Stop) -> Result<(), Failure> + Send + 'stati
         let (ask, asked) = watch::channel(false);
         let (report, mut outcome) = oneshot::channel();
         let work = move || {
-            // Nobody listens any more where it came too late.
+            // The receiver is gone if this took too long.
             let _ = report.send(count(Stop(asked)));
         };
         let thread = thread::Builder::new().name("count".to_owned()).spawn(work);
@@ -46,7 +47,7 @@ pub fn supervise(count: impl FnOnce(Stop) -> Result<(), Failure> + Send + 'stati
             outcome = &mut outcome => return ended(outcome),
             () = either(&mut terminate, &mut interrupt) => {}
         }
-        // It has ended where nobody listens, and its outcome says why.
+        // If sending fails, the thread has ended already, and its outcome says why.
         let _ = ask.send(true);
         match timeout(LEAVE_WITHIN, outcome).await {
             Ok(outcome) => ended(outcome),
@@ -59,10 +60,10 @@ pub fn supervise(count: impl FnOnce(Stop) -> Result<(), Failure> + Send + 'stati
     })
 }
 
-/// An event loop of the calling thread.
+/// A new event loop for the calling thread.
 ///
 /// # Errors
-/// When the system has no descriptors left for it.
+/// When the system has no file descriptors left for it.
 pub fn event_loop() -> Result<tokio::runtime::Runtime, Failure> {
     let built = tokio::runtime::Builder::new_current_thread().enable_all().build();
     built.map_err(|error| unexpected(error, "failed to start the event loop"))

@@ -1,4 +1,4 @@
-//! The agent's loop, with a kernel that does what the test says.
+//! The agent's loop with a scripted kernel.
 #![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
 
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ fn config(dir: &Path, ports: &[u16]) -> Config {
     config_and(dir, ports, "")
 }
 
-/// The same, with `more` at its end.
+/// A configuration for `ports`, with `more` at its end.
 fn config_and(dir: &Path, ports: &[u16], more: &str) -> Config {
     let path = dir.join("config.toml");
     let state_dir = dir.join("state");
@@ -39,7 +39,7 @@ async fn start(script: &Script, dir: &Path, ports: &[u16]) -> Agent {
     start_with(config(dir, ports), AttachPlace::Auto, false, |options| script.start(options)).await.unwrap()
 }
 
-/// Takes over a configuration, and waits until its ports were looked for.
+/// Applies a configuration, and waits until its ports were looked up.
 async fn reconfigure(agent: &mut Agent, config: Config) {
     agent.reconfigure(config);
     loop {
@@ -56,7 +56,7 @@ fn bytes(count: u64) -> Counters {
     Counters { tcp_in_bytes: count, tcp_in_packets: 1, ..Counters::default() }
 }
 
-/// All that the hourly log says.
+/// All buckets in the hourly log.
 fn buckets(dir: &Path) -> Vec<HourBlock> {
     let state = StateDir::new(dir.join("state"));
     let dates = dates(&state).unwrap();
@@ -68,7 +68,7 @@ fn lines(dir: &Path) -> Vec<HourLine> {
     buckets(dir).into_iter().flat_map(|bucket| bucket.lines).collect()
 }
 
-/// All that it says, by port.
+/// The bytes of all buckets by port.
 fn logged(dir: &Path) -> BTreeMap<u16, u64> {
     let mut sums = BTreeMap::new();
     for line in lines(dir) {
@@ -85,7 +85,7 @@ async fn an_agent_that_dies_leaves_its_bytes_to_the_next() {
     script.pass(443, bytes(100));
     assert!(agent.recorder().close());
     script.pass(443, bytes(20));
-    // As `kill -9`: nothing is written.
+    // As with `kill -9`, nothing is written.
     drop(agent);
     script.pass(443, bytes(3));
     script.pass(4433, bytes(7));
@@ -159,7 +159,7 @@ async fn a_port_that_goes_is_its_owners_until_its_last_line_is_written() {
     let adas = config_and(dir.path(), &[443], "[[users]]\nname = \"ada\"\nports = [4433]\n");
     let mut agent = start_with(adas, AttachPlace::Auto, false, |options| script.start(options)).await.unwrap();
     script.pass(4433, bytes(1_000));
-    // The port drains, but its last line cannot be written at once.
+    // The port drains, but the reading for its last line fails at first.
     script.fail_next(Operation::Read);
     reconfigure(&mut agent, config(dir.path(), &[443])).await;
     agent.tick().unwrap();
@@ -186,7 +186,7 @@ async fn larger_counters_that_cannot_be_read_at_once_are_gone_on_with_later() {
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(443, bytes(10));
     agent.recorder().checkpoint();
-    // The last reading of the smaller ones fails, and the first of the larger ones.
+    // The last reading of the smaller set fails, and so does the first of the larger one.
     script.fail_next(Operation::Read);
     script.fail_next(Operation::Read);
     reconfigure(&mut agent, config(dir.path(), &[443, 4433, 8388])).await;
@@ -204,7 +204,7 @@ async fn counters_that_are_replaced_before_those_before_them_were_sealed_keep_th
     let mut agent = start(&script, dir.path(), &[443, 4433]).await;
     script.pass(443, bytes(10));
     agent.recorder().checkpoint();
-    // Neither the smaller ones nor the larger ones can be read.
+    // Neither the smaller set nor the larger one can be read.
     script.fail_next(Operation::Read);
     script.fail_next(Operation::Read);
     reconfigure(&mut agent, config(dir.path(), &[443, 4433, 8388])).await;
@@ -241,7 +241,7 @@ async fn a_disk_that_takes_nothing_fills_no_memory_and_loses_nothing() {
     assert!(agent.recorder().must_close(later));
 }
 
-/// The hourly file of today, and how long it is.
+/// The path and the length of today's hourly file.
 fn hourly(dir: &Path) -> (std::path::PathBuf, u64) {
     let state = StateDir::new(dir.join("state"));
     let path = state.hourly(*dates(&state).unwrap().last().unwrap());
@@ -288,7 +288,8 @@ async fn counters_that_took_longer_than_a_second_to_read_are_read_again_and_else
     let dir = tempfile::tempdir().unwrap();
     let script = Script::new(8);
     let mut agent = start(&script, dir.path(), &[443]).await;
-    // How many of the readings for each bucket are slow. What ends vaguely begins the next bucket vaguely.
+    // How many of the readings for each bucket are slow. If the end of a bucket is uncertain, so is the beginning of
+    // the next.
     for (slow, usage) in [(0, 1), (1, 20), (2, 300), (0, 4_000), (0, 50_000)] {
         script.pass(443, bytes(usage));
         script.read_slowly(slow);
@@ -387,7 +388,7 @@ async fn a_log_that_another_agent_went_on_with_ends_the_agent() {
     assert!(agent.recorder().close());
     std::fs::rename(&state, &aside).unwrap();
     agent.attend_state();
-    // Somebody ran a second agent where the directory was put.
+    // Somebody ran a second agent in the place to which the directory was moved.
     let text = "node = \"n\"\ntimezone = \"UTC\"\n[ports]\nwatch = [443]\n";
     let path = dir.path().join("second.toml");
     std::fs::write(&path, format!("state_dir = {aside:?}\n{text}")).unwrap();
@@ -407,13 +408,13 @@ async fn counters_that_are_not_those_of_the_open_bucket_end_the_agent() {
     let script = Script::new(8);
     let mut agent = start(&script, dir.path(), &[443]).await;
     assert!(agent.recorder().can_close());
-    // New counters, of which no inspection tells.
+    // The counters are new, but no inspection reports it.
     script.reboot();
     assert!(!agent.recorder().can_close(), "no heartbeat any more");
     assert!(!agent.recorder().close());
     let failure = agent.tick().unwrap_err();
     assert_eq!(failure.code, Code::Kernel);
-    // A restart goes on.
+    // A restart continues.
     drop(agent);
     start(&script, dir.path(), &[443]).await.leave(Duration::MAX).unwrap();
 }

@@ -1,4 +1,4 @@
-//! Which ports are watched now, and whose they are: asked again whenever something may have changed.
+//! The ports that are watched and their owners, looked up again whenever they may have changed.
 
 mod look;
 
@@ -23,40 +23,40 @@ use crate::ports::watch::Watch;
 use crate::ports::{PortFile, PortOwners};
 use crate::store::ports::PortList;
 
-/// A port whose listener is gone is still watched for this long: a service that restarts must not close its bucket.
+/// How long a port without a listener is still watched, so that a service that restarts does not close its bucket.
 const LISTENER_GRACE: Duration = Duration::from_secs(600);
 
-/// The sources of ports, and what they said last.
+/// The sources of ports, and their last results.
 pub struct Watched {
     config: Config,
     owners: PortOwners,
-    /// What each port file said when it was last good.
+    /// The contents of each port file when it was last good.
     last_good: BTreeMap<PathBuf, PortOwners>,
-    /// Those of the configuration, and of the users' file as it was when it was last good.
+    /// The users of the configuration, and those of the users' file when it was last good.
     users: Arc<[User]>,
-    /// By port file: rows that cannot be counted.
+    /// The number of rows that cannot be counted, by port file.
     complaints: Vec<(PathBuf, usize)>,
-    /// What the port files state of their owners' limits; empty unless that holds (`limits.port_files`).
+    /// The limits that port files state for their owners; empty unless `limits.port_files` enables them.
     stated: StatedLimits,
-    /// When somebody was last found to listen on a port; only while listening sockets are followed.
+    /// When each port last had a listener; only used while listening sockets are followed.
     found_at: BTreeMap<u16, Moment>,
-    /// The warnings of the last look, so that each is said once, not at every look.
+    /// The warnings of the last look, so that each is logged once rather than at every look.
     said: BTreeSet<String>,
-    /// Why the users or the ports stay as they are, said once as long as it lasts.
+    /// Why the users or the ports are kept as they are; logged once while it lasts.
     said_users: Option<String>,
     said_ports: Option<String>,
-    /// Whether a source is to be looked at again although nothing tells that it changed.
+    /// Whether to look at a source again although nothing reports a change.
     is_unsettled: bool,
-    /// `None` while a look goes on: it has it.
+    /// `None` while a look is running, which then owns it.
     look: Option<Box<Look>>,
-    /// What looks have found that were begun.
+    /// The results of looks.
     looks: (UnboundedSender<Looked>, UnboundedReceiver<Looked>),
-    /// Something changed since the look began that goes on.
+    /// Something has changed since the running look began.
     must_look_again: bool,
     watch: Watch,
 }
 
-/// What tells of ports.
+/// What [`Watched::hear`] returns.
 pub enum Heard {
     /// A file may have changed.
     Changed,
@@ -70,10 +70,10 @@ pub struct Looked {
 }
 
 impl Watched {
-    /// Looks for the first time; `remembered` is the last good list of an earlier run. Says its warnings.
+    /// Looks for the first time and logs the warnings; `remembered` is the last good list of an earlier run.
     ///
     /// # Errors
-    /// Exit code 3: a port file that is missing or torn and never was good, or nothing to count.
+    /// Exit code 3 when a port file is missing or torn and was never good, or when there is nothing to count.
     pub fn start(config: Config, remembered: Option<PortList>, now: Moment) -> Result<Self, Failure> {
         let (last_good, stated) = remembered.map(|list| (list.files, list.stated)).unwrap_or_default();
         let watch = Watch::new(files(&config));
@@ -100,33 +100,33 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Every port, and whose it is.
+    /// All ports with their owners.
     pub fn owners(&self) -> &PortOwners {
         &self.owners
     }
 
-    /// The users that hold now, with the limits that port files state of them.
+    /// The users that are in force, with the limits that port files state for them.
     pub fn users(&self) -> Arc<[User]> {
         if self.stated.is_empty() { Arc::clone(&self.users) } else { with_stated(&self.users, &self.stated).into() }
     }
 
-    /// By port file: how many of its rows cannot be counted.
+    /// The number of rows that cannot be counted, by port file.
     pub fn complaints(&self) -> Vec<(PathBuf, usize)> {
         self.complaints.clone()
     }
 
-    /// What is to be remembered for the next start.
+    /// The list to be stored for the next start.
     pub fn remember(&self, at: chrono::DateTime<chrono::FixedOffset>) -> PortList {
         let (ports, files, stated) = (self.owners.clone(), self.last_good.clone(), self.stated.clone());
         PortList { v: crate::ledger::record::VERSION, at, ports, files, stated }
     }
 
-    /// Whether to look again soon: nothing tells that sockets change, or that a source that could not be taken now can be.
+    /// Whether to look again soon: nothing reports that sockets have changed, or that a source has become readable.
     pub fn must_look(&self) -> bool {
         self.config.ports.listening || self.is_unsettled
     }
 
-    /// Returns when a file may have changed, or a look has ended. May be dropped at any time.
+    /// Returns when a file may have changed, or when a look has ended. Cancel-safe.
     pub async fn hear(&mut self) -> Heard {
         tokio::select! {
             () = self.watch.changed() => Heard::Changed,
@@ -134,7 +134,7 @@ impl Watched {
         }
     }
 
-    /// Takes over what `config` says of ports and users.
+    /// Applies the ports and users of `config`.
     pub fn reconfigure(&mut self, config: Config) {
         self.watch.set_files(files(&config));
         self.users = config.users.clone().into();
@@ -145,8 +145,8 @@ impl Watched {
         }
     }
 
-    /// Begins to look again, on a thread of its own: a socket table of a busy server or a file on a slow disk takes time,
-    /// and buckets must not wait for it. [`Watched::hear`] tells when it has ended.
+    /// Begins another look on a separate thread: the socket table of a busy server or a file on a slow disk takes time,
+    /// and buckets must not wait for that. [`Watched::hear`] returns when it has ended.
     pub fn begin_look(&mut self, now: Moment) {
         let Some(mut look) = self.look.take() else {
             self.must_look_again = true;
@@ -155,22 +155,22 @@ impl Watched {
         let (report, last_good) = (self.looks.0.clone(), self.last_good.clone());
         let work = move || {
             let found = Box::new(look.again(&last_good, now));
-            // Nobody listens any more when the agent has left.
+            // Nobody receives it once the agent has stopped.
             let _ = report.send(Looked { look, found });
         };
-        // It is in the network namespace of this thread, and ends with the process.
+        // The thread is in the network namespace of this one, and ends with the process.
         if let Err(error) = thread::Builder::new().name("ports".to_owned()).spawn(work) {
             tracing::warn!(%error, "no look at the ports: they stay as they are");
             self.look = Some(Box::new(Look::new(self.config.clone())));
         }
     }
 
-    /// Takes over what a look has found; true when ports or owners differ from before. On a problem all stays as it is, and
-    /// is said.
+    /// Applies the result of a look. Returns true if ports or owners have changed. If there is a problem, everything
+    /// stays as it is, and the problem is logged.
     pub fn take(&mut self, looked: Looked, now: Moment) -> bool {
         let Looked { mut look, found } = looked;
         if std::mem::take(&mut self.must_look_again) {
-            // What it found is of another configuration, or of files as they were before.
+            // The result refers to another configuration, or to older contents of the files.
             look.reconfigure(self.config.clone());
             self.look = Some(look);
             self.begin_look(now);
@@ -199,7 +199,7 @@ impl Watched {
         }
         self.said = warnings;
         let mut owners = wanted.ports;
-        // Only listeners come and go with their service: a port that left a file is not wanted any more.
+        // Only listeners come and go with their service: a port that was removed from a file is no longer wanted.
         self.found_at.extend(wanted.listening.iter().map(|port| (*port, now)));
         self.found_at.retain(|_, at| now.boot_ns.saturating_sub(at.boot_ns) < LISTENER_GRACE.as_nanos() as u64);
         for port in self.found_at.keys() {
@@ -214,8 +214,8 @@ impl Watched {
         differs
     }
 
-    /// What the port files state of limits, where that holds. A file that cannot be read now opens nobody: what it stated
-    /// last stays.
+    /// The limits that the port files state, if they are enabled. A file that cannot be read now lifts no limit: what
+    /// it last stated remains.
     fn limits_of_files(&self, wanted: &Wanted, warnings: &mut BTreeSet<String>) -> StatedLimits {
         if !self.config.limits.port_files {
             return StatedLimits::new();
@@ -232,7 +232,7 @@ impl Watched {
     }
 }
 
-/// Warns of a problem that was not there, or was another one, the last time.
+/// Logs a problem unless the last one was the same.
 fn say_once(said: &mut Option<String>, problem: Option<String>, consequence: &'static str) {
     if let Some(error) = problem.as_ref().filter(|problem| said.as_ref() != Some(*problem)) {
         tracing::warn!(%error, "{consequence}");
@@ -240,14 +240,14 @@ fn say_once(said: &mut Option<String>, problem: Option<String>, consequence: &'s
     *said = problem;
 }
 
-/// What is to be watched: the port files, and the users' file.
+/// The files to be watched: the port files and the users' file.
 fn files(config: &Config) -> impl Iterator<Item = PathBuf> {
     config.ports.files.iter().flat_map(PortFile::watched_paths).chain(config.users_file.clone())
 }
 
 #[cfg(test)]
 impl Watched {
-    /// Looks again, on this thread.
+    /// Looks again on this thread.
     fn refresh(&mut self, now: Moment) -> bool {
         let mut look = self.look.take().expect("no look goes on");
         let found = Box::new(look.again(&self.last_good, now));

@@ -12,7 +12,7 @@ pub(super) struct Batch {
     ports: Insert,
     gaps: Insert,
     buckets: Insert,
-    /// Of ports, also those that went in earlier requests.
+    /// Port rows, including those that were sent in earlier requests.
     rows: usize,
 }
 
@@ -29,15 +29,15 @@ impl Batch {
         self.rows
     }
 
-    /// Whether another bucket with so many rows still fits into one request for each table.
+    /// Whether another bucket with this many rows still fits into one request per table.
     pub(super) fn has_room(&self, rows: usize, gaps: usize) -> bool {
         self.ports.rows() + rows <= MOST_ROWS && self.gaps.rows() + gaps <= MOST_ROWS && self.buckets.rows() < MOST_ROWS
     }
 
-    /// Adds a bucket. The rows of one that is too large for a request are sent while they are added.
+    /// Adds a bucket. If it is too large for one request, its rows are sent while they are added.
     ///
     /// # Errors
-    /// When such rows are not acknowledged.
+    /// When those rows are not acknowledged.
     pub(super) fn add(&mut self, bucket: &Checked<'_>, client: &mut Client) -> Result<(), FleetError> {
         for row in bucket.rows() {
             send_if_full(&mut self.ports, client)?;

@@ -7,7 +7,7 @@ use crate::ledger::calendar::BucketLength;
 /// The longest pause between two attempts.
 const MOST: Duration = Duration::from_secs(15 * 60);
 
-/// The start of all nodes together is spread over this time, where buckets are an hour long.
+/// The time over which the start of all nodes is spread if buckets are an hour long.
 const SPREAD: Duration = Duration::from_secs(10 * 60);
 
 /// The upper limit of the pause after the attempt that failed as number `failures`, counted from zero: 1 s, 2 s, 4 s, up
@@ -16,7 +16,7 @@ pub(super) fn backoff(failures: u32) -> Duration {
     Duration::from_secs(1_u64.checked_shl(failures).unwrap_or(u64::MAX)).min(MOST)
 }
 
-/// How far apart the nodes are spread: ten minutes, and a sixth of a shorter bucket.
+/// The time over which the nodes are spread: ten minutes, or a sixth of a bucket if that is shorter.
 pub(super) fn spread(bucket: BucketLength) -> Duration {
     SPREAD.min(Duration::from_secs(u64::from(bucket.seconds()) / 6))
 }

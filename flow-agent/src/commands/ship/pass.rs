@@ -25,7 +25,7 @@ pub(super) struct Shipper<'a> {
 pub(super) struct Sent {
     pub(super) buckets: usize,
     pub(super) rows: usize,
-    /// Buckets with figures that ClickHouse would not store as they are.
+    /// Buckets with figures that ClickHouse cannot store unchanged.
     pub(super) refused: usize,
 }
 
@@ -79,7 +79,7 @@ impl<'a> Shipper<'a> {
     pub(super) fn pass(&mut self, now: DateTime<Utc>) -> Result<Sent, PassError> {
         let mut sent = Sent::default();
         for date in hours::dates(self.state())? {
-            // Looked at before it is read: what is appended meanwhile shows the next time.
+            // The versions are taken before the file is read: what is appended meanwhile is noticed the next time.
             let versions = ship::versions(self.state(), date)?;
             let known = self.shipped.files.get(&date).cloned().unwrap_or_default();
             if known.complete == versions {
@@ -118,7 +118,7 @@ impl<'a> Shipper<'a> {
                     tracing::debug!("not sent: {damage}");
                     continue;
                 }
-                // The agent is writing it right now, or will repair it at its next start.
+                // The agent is writing it right now, or will repair it when it next starts.
                 HourItem::Unfinished(_) => continue,
             };
             if position.buckets < known.buckets {
@@ -187,8 +187,8 @@ impl Position {
     }
 }
 
-/// A revision that is higher than the one before, also than one that was stored and then lost with a restored backup:
-/// the time at which the change was noticed, in seconds since 1970.
+/// A revision that is higher than the one before, and also than one that was stored and then lost when a backup was
+/// restored: the time at which the change was noticed, in seconds since 1970.
 fn revision_after(before: u64, now: DateTime<Utc>) -> u64 {
     u64::try_from(now.timestamp()).unwrap_or_default().max(before + 1)
 }

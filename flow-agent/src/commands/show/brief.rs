@@ -1,4 +1,4 @@
-//! PURE: the sums of the buckets that were read, from which the chart of a day and the forecast of today are made.
+//! PURE: the sums of the buckets that were read, for the chart of a day and today's forecast.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::ledger::block::HourBlock;
 use crate::ledger::forecast::Measured;
 use crate::ledger::record::Gap;
 
-/// What was asked for of one bucket, in total.
+/// The total of one bucket over the lines that were asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brief {
     pub start: DateTime<FixedOffset>,
@@ -18,12 +18,12 @@ pub struct Brief {
     pub out_bytes: u128,
     /// The measured seconds.
     pub covered: u64,
-    /// Which bucket this is, beside its start; empty for the open one.
+    /// Identifies the bucket together with its start; empty for the open one.
     pub sha256: String,
 }
 
 impl Brief {
-    /// The sums of `block`; `None` if it has no line that was asked for, so that nothing is known.
+    /// The sums of `block`; `None` if none of its lines was asked for, so that nothing is known.
     pub fn of(block: &HourBlock, narrow: &Narrow) -> Option<Self> {
         let mut brief = Self {
             start: block.seal.start,
@@ -48,7 +48,7 @@ impl Brief {
     }
 }
 
-/// The seconds of a time outside its gaps. A second in which one of several interfaces was not counted is not measured.
+/// The seconds of a span outside its gaps. A second in which any of the interfaces was not counted is not measured.
 pub fn covered(start: DateTime<FixedOffset>, end: DateTime<FixedOffset>, gaps: &[Gap]) -> u64 {
     let (start, end) = (start.timestamp(), end.timestamp());
     let mut spans: Vec<(i64, i64)> =
@@ -69,7 +69,7 @@ pub fn covered(start: DateTime<FixedOffset>, end: DateTime<FixedOffset>, gaps: &
 #[derive(Clone, Debug, Default)]
 pub struct Briefs(BTreeMap<(i64, String), Brief>);
 
-/// A part of the buckets, in proportion to the time.
+/// The sums of a span of time; buckets that lie partly in it contribute in proportion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Part {
     pub in_bytes: u128,
@@ -78,19 +78,19 @@ pub struct Part {
 }
 
 impl Part {
-    /// In both directions.
+    /// Both directions together.
     pub fn measured(self) -> Measured {
         Measured { bytes: self.in_bytes.saturating_add(self.out_bytes), seconds: self.covered }
     }
 }
 
 impl Briefs {
-    /// Adds a bucket; one that was read before replaces itself.
+    /// Adds a bucket. If it was read before, it replaces itself.
     pub fn add(&mut self, brief: Brief) {
         self.0.insert((brief.start.timestamp(), brief.sha256.clone()), brief);
     }
 
-    /// What was moved from `from` to `to`; of buckets that are partly in that time, the same part.
+    /// What moved between `from` and `to`; buckets that lie partly in that time contribute in proportion.
     pub fn between(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Part {
         let (from, to) = (from.timestamp(), to.timestamp());
         let mut sum = Part::default();

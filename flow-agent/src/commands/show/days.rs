@@ -54,7 +54,7 @@ impl Log {
         Ok(())
     }
 
-    /// Passes those days of `days` to `take` whose hourly logs are gone.
+    /// Passes to `take` those days of `days` whose hourly logs no longer exist.
     ///
     /// # Errors
     /// When a file cannot be read.

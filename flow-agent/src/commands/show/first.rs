@@ -28,7 +28,7 @@ const USERS: usize = 5;
 /// Prints the first screen, or the sums of today and this month as rows.
 ///
 /// # Errors
-/// When a file cannot be read or the output is not taken.
+/// When a file cannot be read, or the output cannot be written.
 pub(super) fn show(
     args: &Args,
     log: &mut Log,
@@ -47,7 +47,7 @@ pub(super) fn show(
     Ok(())
 }
 
-/// Today and the billing month so far; without a row where nothing was counted, which is not the same as zero.
+/// Today and the billing month so far. There is no row if nothing was counted, which is not the same as zero.
 fn rows(args: &Args, log: &mut Log, context: &ShowContext) -> Result<Vec<TotalRow>, Failure> {
     let period = Period::Days(context.today()..=context.today());
     let today = views::sum(args, log, &period, context)?.total(FigureKind::Today, log.damages());
@@ -62,17 +62,17 @@ fn rows(args: &Args, log: &mut Log, context: &ShowContext) -> Result<Vec<TotalRo
     Ok(counted.into_iter().filter(|(is_counted, _)| *is_counted).map(|(_, row)| row).collect())
 }
 
-/// What the days hold of one owner.
+/// The usage of one owner by day.
 #[derive(Default)]
 struct OwnerDays {
     month: Counters,
     days: BTreeMap<NaiveDate, u128>,
 }
 
-/// What was read of the days since the beginning of last month.
+/// What was read about the days since the beginning of last month.
 #[derive(Default)]
 struct Read {
-    /// In total, and how much of the whole day was measured.
+    /// The total of each day, and how much of it was measured.
     days: BTreeMap<NaiveDate, Amount>,
     owners: HashMap<StatementOwner, OwnerDays>,
 }
@@ -106,13 +106,13 @@ fn read(log: &mut Log, context: &ShowContext) -> Result<Read, Failure> {
                 *of_owner.days.entry(day).or_default() += u128::from(counters.bytes());
             }
         }
-        // A day of which nothing was measured is not known, and not zero.
+        // If nothing of a day was measured, its usage is unknown rather than zero.
         if amount.covered > 0 || amount.bytes() > 0 {
             read.days.insert(day, amount);
         }
         Ok(true)
     })?;
-    // If nothing of today was counted, no bucket was read so far.
+    // If nothing was counted today, no bucket has been read so far.
     if !read.days.contains_key(&today) {
         let yesterday = today - Days::new(1);
         log.buckets(&Period::Days(yesterday..=today), |_| Ok(true))?;
@@ -175,7 +175,7 @@ fn measured(day: Amount) -> Measured {
     Measured { bytes: day.bytes(), seconds: day.covered.min(day.seconds) }
 }
 
-/// The sum of the days of a month; days without data are not covered. `None` if no day has data.
+/// The sum over the days of a month; days without data count as not covered. `None` if no day has data.
 fn sum_of_month(read: &Read, month: Month, context: &ShowContext) -> Option<Amount> {
     let start_day = context.month_start_day;
     let (first_day, last_day) = (month.first_day(start_day), month.last_day(start_day));
@@ -218,12 +218,12 @@ fn users(
             }
             StatementOwner::Port(port) => (format!("port {port}"), None),
         };
-        // The agent knows of grants, and of what was used before it counted.
+        // The agent includes grants, and what was used before it began to count.
         let standing = source.user(&name);
         let used = standing.and_then(|user| user.used).unwrap_or_else(|| config.report.billed.bytes(of_owner.month));
         let quota = standing.and_then(|user| user.quota).or(quota);
         let day = |day: &NaiveDate| {
-            // A day that was counted and has no line of this owner held nothing of it.
+            // On a day that was counted, an owner without a line used nothing.
             read.days.get(day).map(|_| of_owner.days.get(day).copied().unwrap_or(0))
         };
         FirstScreenUser {

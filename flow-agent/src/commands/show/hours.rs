@@ -8,7 +8,7 @@ use crate::exit::Failure;
 use crate::ledger::calendar::local;
 use crate::render::screen::first::{Busiest, ChartHour};
 
-/// Reads the last 24 hours on the clock.
+/// Reads the last 24 hours of the clock.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -19,10 +19,10 @@ pub fn last_24(log: &mut Log, context: &ShowContext) -> Result<Vec<ChartHour>, F
     Ok(read_before(log, context).0)
 }
 
-/// The last 24 hours on the clock, the one in progress last, and the busiest of them, from the buckets that were read.
+/// The last 24 hours of the clock, with the current one last, and the busiest of them, from the buckets that were read.
 pub(super) fn read_before(log: &Log, context: &ShowContext) -> (Vec<ChartHour>, Option<Busiest>) {
     let this = context.now.timestamp().div_euclid(3_600) * 3_600;
-    // In zones with half hours, hours on the clock begin at half past.
+    // In zones whose offset has half hours, the hours of the clock begin at half past UTC.
     let offset = i64::from(local(context.zone, context.now).offset().local_minus_utc());
     let into = offset.rem_euclid(3_600);
     let this = if this + 3_600 - into <= context.now.timestamp() { this + 3_600 - into } else { this - into };
@@ -36,7 +36,7 @@ pub(super) fn read_before(log: &Log, context: &ShowContext) -> (Vec<ChartHour>, 
         let bytes = (part.covered > 0).then_some((part.in_bytes, part.out_bytes));
         hours.push(ChartHour { label: local.format("%H").to_string(), bytes });
         let this = Busiest { start: local, bytes: part.in_bytes + part.out_bytes, seconds: part.covered };
-        // a/b > c/d, without division. An hour of which little was seen says little.
+        // a/b > c/d without division. An hour of which little was measured is ignored.
         let is_busier = |than: &Busiest| {
             this.bytes.saturating_mul(than.seconds.into()) > than.bytes.saturating_mul(this.seconds.into())
         };

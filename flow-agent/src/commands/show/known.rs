@@ -1,4 +1,4 @@
-//! Which users and ports exist: in the configuration, in the agent's last port list, and in the logs.
+//! The users and ports that exist: in the configuration, in the agent's last port list, and in the logs.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::store::blocks::{Blocks, Item};
 use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{self, StateDir, StoreError};
 
-/// Refuses a `--user` or `--port` that never existed: its usage is not zero, but unknown.
+/// Rejects a `--user` or `--port` that never existed, because its usage is unknown rather than zero.
 ///
 /// # Errors
 /// Exit code 2 with the name that was probably meant; 5 if a file cannot be read.
@@ -27,7 +27,7 @@ pub(super) fn refuse_unknown(args: &Args, log: &Log, config: &Config) -> Result<
         return Ok(());
     }
     known.read_logs(log.state())?;
-    // A damaged part of the logs, or a port file that no agent has read yet, may have named it.
+    // A damaged part of the logs, or a port file that no agent has read yet, may name it.
     if known.have(args) || known.are_incomplete || log.damages() > 0 {
         return Ok(());
     }
@@ -59,7 +59,7 @@ impl Known {
             known.ports.extend(&user.ports);
         }
         known.ports.extend(&config.ports.watch);
-        // Damage in this file was noted when the log was opened.
+        // Damage to this file was noted when the log was opened.
         match store::ports::read(log.state()).ok().flatten() {
             Some(list) => list.ports.into_iter().for_each(|(port, user)| known.add(port, user)),
             None => known.are_incomplete = config.ports.listening || !config.ports.files.is_empty(),
@@ -79,7 +79,7 @@ impl Known {
         block.lines.iter().for_each(|line| self.add(line.port, line.user.clone()));
     }
 
-    /// Adds what the logs name: the reported months, this node's days and the gathered ones, and the hours.
+    /// Adds the names in the logs: the reported months, this node's days and the gathered ones, and the hours.
     fn read_logs(&mut self, state: &StateDir) -> Result<(), StoreError> {
         for path in files(&state.root().join("monthly"))? {
             self.read::<Monthly>(&path, |known, block| {
@@ -128,7 +128,7 @@ impl Known {
         args.user.as_ref().is_none_or(|user| self.users.contains(user))
     }
 
-    /// Of a range, one port is enough.
+    /// For a range, one existing port is enough.
     fn has_port(&self, args: &Args) -> bool {
         args.port.as_ref().is_none_or(|ports| !ports.is_disjoint(&self.ports))
     }
@@ -159,7 +159,7 @@ impl Known {
     }
 }
 
-/// What lies in a directory, in order; nothing if there is no such directory.
+/// The paths in a directory; empty if there is no such directory.
 #[expect(clippy::disallowed_methods, reason = "edge: files")]
 pub(in crate::commands) fn files(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let failed = StoreError::io("read", directory);

@@ -1,4 +1,4 @@
-//! EDGE environment: what the terminal can show, and what the person wants to see.
+//! EDGE environment: what the terminal can show, and what the user wants to see.
 #![expect(clippy::disallowed_methods, reason = "edge: environment")]
 
 use std::env;
@@ -10,7 +10,7 @@ use crate::commands::output;
 use crate::ledger::amount::{Prefixes, RateUnit, Units};
 use crate::render::screen::ScreenStyle;
 
-/// The width of text that goes to another program.
+/// The width of output to another program.
 const USUAL_WIDTH: usize = 80;
 
 /// When colours are used.
@@ -56,7 +56,7 @@ pub struct LookArgs {
 }
 
 impl LookArgs {
-    /// How figures are printed here: by the options, the configuration, and the terminal.
+    /// How figures are printed, by the options, the configuration and the terminal.
     pub fn look(self, configured: Units) -> ScreenStyle {
         let is_terminal = stdout().is_terminal();
         let color = match self.color {
@@ -73,7 +73,7 @@ impl LookArgs {
         }
     }
 
-    /// The units by the options, or else by the configuration.
+    /// The units by the options or, without them, by the configuration.
     pub fn units(self, configured: Units) -> Units {
         Units {
             prefixes: match self.units {
@@ -90,7 +90,7 @@ impl LookArgs {
     }
 }
 
-/// Whether the locale has block characters: the first of these variables that is set decides.
+/// Whether the locale can show block characters, according to the first of these variables that is set.
 pub fn is_utf8() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(variable);
     locale.is_some_and(|locale| {
@@ -99,12 +99,12 @@ pub fn is_utf8() -> bool {
     })
 }
 
-/// Whether the terminal is one that has colours.
+/// Whether the terminal supports colours.
 pub fn has_colors() -> bool {
     variable("TERM").is_some_and(|terminal| terminal != "dumb")
 }
 
-/// A variable that is set and not empty.
+/// The value of a variable that is set and not empty.
 pub fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::ledger::block::{Block, Daily, Hourly};
 
-/// The ports and the user that were asked for; without them everything.
+/// The ports and the user that were asked for; everything if neither is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Narrow {
     pub ports: Option<BTreeSet<u16>>,

@@ -1,4 +1,4 @@
-//! PURE: the days that a main node gathered, of one node or of several together.
+//! PURE: the days that a main node gathered, from one node or from several together.
 
 use std::collections::BTreeMap;
 
@@ -9,17 +9,17 @@ use crate::ledger::counters::Counters;
 use crate::ledger::record::DayLine;
 use crate::ledger::statement::{Directory, StatementOwner};
 
-/// Whose gathered days are read.
+/// The nodes whose gathered days are read.
 #[derive(Clone, Debug)]
 pub struct GatheredNodes {
     pub names: Vec<String>,
-    /// Who owns a port on a node, as in the monthly report.
+    /// Decides who owns a port on a node, as in the monthly report.
     pub directory: Directory,
 }
 
 impl GatheredNodes {
-    /// The days of several nodes together. If one of them has no figures of a day on which others have some, its seconds
-    /// are not covered, so that the day does not seem to be measured as a whole.
+    /// The days of several nodes together. If one of them has no figures for a day on which others have some, its
+    /// seconds count as not covered, so that the day does not seem to be fully measured.
     pub fn together(&self, tables: Vec<(String, Vec<DayBlock>)>) -> BTreeMap<NaiveDate, DayBlock> {
         let nodes = u32::try_from(tables.iter().filter(|(_, blocks)| !blocks.is_empty()).count()).unwrap_or(u32::MAX);
         let mut days: BTreeMap<NaiveDate, (DayBlock, u32, Sums)> = BTreeMap::new();

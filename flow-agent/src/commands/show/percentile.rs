@@ -15,10 +15,10 @@ use crate::render::figures::{FigureKind, PercentileRow};
 use crate::render::screen::ScreenStyle;
 use crate::render::screen::percentile::Percentiles;
 
-/// Prints the percentiles of what came in, of what went out, and of both together.
+/// Prints the percentiles of incoming traffic, of outgoing traffic, and of both together.
 ///
 /// # Errors
-/// Exit code 2 if the log's buckets are longer than five minutes; when a file cannot be read.
+/// Exit code 2 if the log's buckets are longer than five minutes; also when a file cannot be read.
 pub(super) fn show(args: &Args, log: &mut Log, context: &ShowContext, look: &ScreenStyle) -> Result<(), Failure> {
     let configured = log.settings().bucket.seconds();
     let Some(length) = sample_seconds(configured) else {
@@ -34,7 +34,8 @@ pub(super) fn show(args: &Args, log: &mut Log, context: &ShowContext, look: &Scr
         if shown.block.lines.is_empty() && args.is_narrow() {
             return Ok(true);
         }
-        // A bucket of several samples does not say how its bytes were spread over them: these samples were not seen.
+        // A bucket longer than a sample does not say how its bytes were spread over the samples, so these count as not
+        // measured.
         if seconds > i64::from(length) {
             longest = longest.max(seconds);
             return Ok(true);

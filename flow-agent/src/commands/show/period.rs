@@ -17,7 +17,7 @@ pub enum TimeArg {
     Yesterday,
     /// `6h`: this long before now.
     Ago(Duration),
-    /// `2026-10`: the billing month.
+    /// The billing month such as `2026-10`.
     Month(Month),
     /// `2026-10-05`
     Day(NaiveDate),
@@ -126,7 +126,7 @@ impl Period {
         }
     }
 
-    /// Whether it ends before it begins.
+    /// Whether the period ends before it begins.
     pub fn runs_backwards(&self) -> bool {
         match self {
             Self::Days(days) => days.is_empty(),

@@ -34,8 +34,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the logs of `state`. The open bucket is read first, so that a bucket sealed meanwhile is not counted
-    /// twice.
+    /// Opens the logs of `state`. The open bucket is read first, so that a bucket that is sealed in the meantime is not
+    /// counted twice.
     ///
     /// # Errors
     /// If there is no such directory, or it cannot be read.
@@ -77,7 +77,7 @@ impl Log {
         })
     }
 
-    /// Opens the logs of `state` behind an open bucket that the agent has just read.
+    /// Opens the logs of `state` together with an open bucket that the agent has just read.
     ///
     /// # Errors
     /// If there is no such directory.
@@ -103,7 +103,7 @@ impl Log {
         self
     }
 
-    /// Which part of the logs was asked for.
+    /// The part of the logs that was asked for.
     pub fn narrow(&self) -> &Narrow {
         &self.narrow
     }
@@ -118,7 +118,7 @@ impl Log {
         &self.briefs
     }
 
-    /// Remembers the sums of a bucket that is read for other figures.
+    /// Keeps the sums of a bucket that is read for other figures.
     pub(super) fn remember(&mut self, block: &HourBlock) {
         if let Some(brief) = Brief::of(block, &self.narrow) {
             self.briefs.add(brief);
@@ -140,7 +140,7 @@ impl Log {
 
     /// Notes damage.
     pub(super) fn note(&mut self, damage: &Damage) {
-        // A file may be read for several figures.
+        // A file may be read for several figures, so its damage may be found again.
         let damage = damage.to_string();
         if !self.damages.contains(&damage) {
             self.damages.push(damage);
@@ -190,7 +190,7 @@ impl Log {
         Ok(())
     }
 
-    /// Hands over what is known of damage, instead of printing it.
+    /// Takes the damage found so far, so that it is not printed.
     pub fn take_damages(&mut self) -> Vec<String> {
         std::mem::take(&mut self.damages)
     }
@@ -232,8 +232,8 @@ impl Log {
         }
     }
 
-    /// Reads the newest files until the seal that the checkpoint follows is found; it is not in the newest file after the
-    /// clock was set back, and not in two if another epoch has begun since.
+    /// Reads the newest files until the seal is found that the checkpoint follows. That seal is not in the newest file
+    /// if the clock was set back, and not in the newest two if another epoch has begun since.
     fn read_newest(&mut self, checkpoint: Option<&Checkpoint>, baseline: &mut Baseline) -> Result<(), StoreError> {
         for (read, date) in hours::dates(&self.state)?.into_iter().rev().enumerate() {
             let is_newer = checkpoint.is_none_or(|checkpoint| baseline.seq() >= checkpoint.seq);

@@ -12,23 +12,23 @@ use crate::ledger::counters::Counters;
 use crate::ledger::record::{MonthLine, Quality};
 use crate::render::screen::usage::When;
 
-/// The usage of a time.
+/// The usage in a span of time.
 #[derive(Clone, Debug)]
 pub struct UsageSlice {
     pub when: When,
-    /// The seconds of this time, up to now if it is not over.
+    /// The seconds of the span; only up to now if it is not over.
     pub seconds: Option<u64>,
     /// How many of them were measured.
     pub covered: Option<u64>,
-    /// All seconds of this time, also those to come.
+    /// All seconds of the span, including those to come.
     pub whole: Option<u64>,
-    /// The time is not over.
+    /// The span is not over.
     pub open: bool,
-    /// What is not sealed yet is in it.
+    /// Usage that is not sealed yet is included.
     pub has_open_bucket: bool,
-    /// Of a bucket that is sealed.
+    /// The quality of a sealed bucket; `None` for everything else.
     pub quality: Option<Quality>,
-    /// A month from the report of all nodes.
+    /// It is a month from the report of all nodes.
     pub reported: bool,
     pub lines: Vec<SliceLine>,
 }
@@ -39,7 +39,7 @@ pub struct SliceLine {
     pub ports: Vec<u16>,
     pub user: Option<String>,
     pub counters: Counters,
-    /// The measured part of a month, 0 to 1, if the report says it of this line.
+    /// The measured part of a month, 0 to 1, if the report has it for this line.
     pub coverage: Option<f64>,
 }
 
@@ -80,7 +80,7 @@ impl UsageSlice {
             SliceLine { ports: vec![line.port], user: line.user, counters, coverage: None }
         };
         let so_far = (context.now - day_start(context.zone, seal.day)).num_seconds();
-        // With several nodes, a day has its seconds several times.
+        // If several nodes are added up, a day has the seconds of each.
         let seconds = match seal.day == context.today() && seal.seconds_in_day <= 2 * 86_400 {
             true => u64::try_from(so_far).unwrap_or(0).min(seal.seconds_in_day.into()),
             false => seal.seconds_in_day.into(),
@@ -124,8 +124,8 @@ pub fn days(
     log.days(period.dates(), context, |shown| take(UsageSlice::of_day(shown, context)))
 }
 
-/// Passes the billing months of `period` that have data to `take`, until it returns `false`: from the report of all nodes if
-/// there is one here, otherwise from this node's own days.
+/// Passes the billing months of `period` that have data to `take`, until it returns `false`. A month comes from the
+/// report of all nodes if there is one here, otherwise from this node's own days.
 ///
 /// # Errors
 /// When a file cannot be read, or `take` fails.
@@ -162,7 +162,7 @@ pub fn months(
 fn reported_month(log: &Log, month: Month, lines: Vec<MonthLine>, context: &ShowContext) -> UsageSlice {
     let open = month >= context.month();
     let seconds = seconds_in_month(context.zone, month, context.month_start_day);
-    // Every line has the coverage of its own nodes; the least of them is claimed for the whole.
+    // Every line has the coverage of its own nodes; the lowest of them stands for the whole month.
     let coverage = lines.iter().map(|line| line.coverage).collect::<Option<Vec<_>>>();
     let coverage = coverage.and_then(|all| all.into_iter().reduce(f64::min));
     let narrow = log.narrow();
@@ -173,7 +173,7 @@ fn reported_month(log: &Log, month: Month, lines: Vec<MonthLine>, context: &Show
     };
     UsageSlice {
         when: When::Month(month),
-        // Of a month in progress the report does not say up to when it counted.
+        // The report of a month in progress does not say up to when it counted.
         seconds: (!open).then_some(seconds),
         covered: coverage.filter(|_| !open).map(|part| (part * seconds as f64).round() as u64),
         whole: Some(seconds),
@@ -223,7 +223,7 @@ fn own_month(log: &mut Log, month: Month, context: &ShowContext) -> Result<Optio
     }))
 }
 
-/// Passes the years of `period` to `take`: sums of billing months.
+/// Passes the years of `period` to `take`, until it returns `false`. A year is the sum of its billing months.
 ///
 /// # Errors
 /// When a file cannot be read, or `take` fails.

@@ -1,4 +1,4 @@
-//! Where the newest figures come from: the agent that runs, or the files that it left.
+//! Where the newest figures come from: the running agent, or the files that it has left.
 
 use super::read::Log;
 use crate::commands::ask;

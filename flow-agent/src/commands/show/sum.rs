@@ -38,7 +38,7 @@ impl Sum {
             false => *total.quality.entry(seal.quality).or_default() += 1,
         }
         if whole {
-            // For display only: a value that would exceed 2^64 is left out.
+            // For display only: a bucket whose addition would exceed 2^64 is left out.
             total.other = total.other.checked_add(seal.other).unwrap_or(total.other);
             if let Some(more) = reconcile(&shown.block).filter(|_| !shown.open) {
                 total.reconciliation.get_or_insert_default().add(more);
@@ -52,7 +52,7 @@ impl Sum {
         }
     }
 
-    /// Adds a day whose buckets are gone; some of its lines may have been left out.
+    /// Adds a day whose buckets no longer exist; some of its lines may have been left out.
     pub fn add_day(&mut self, block: &DayBlock, zone: Tz) {
         let (total, seal) = (&mut self.total, &block.seal);
         let start = local(zone, day_start(zone, seal.day));
@@ -91,7 +91,7 @@ impl Sum {
     /// are left out.
     pub fn top(&self, limit: usize) -> Vec<TopRow> {
         let mut owners: Vec<_> = self.by_owner().filter(|(.., sums)| *sums != Sums::default()).collect();
-        // The sort is stable.
+        // The sort is stable, so equal owners remain ordered by name.
         owners.sort_by_key(|(.., sums)| Reverse(sums.bytes));
         let owners = owners.into_iter().take(limit).zip(1..);
         owners.map(|((user, ports, sums), rank)| TopRow { kind: FigureKind::Top, rank, user, ports, sums }).collect()

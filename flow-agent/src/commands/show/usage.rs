@@ -22,7 +22,7 @@ use crate::render::screen::usage::{UsageLine, UsageScreen, When, Whose};
 /// Prints the view.
 ///
 /// # Errors
-/// When a file cannot be read or the output is not taken.
+/// When a file cannot be read, or the output cannot be written.
 pub(super) fn show(
     args: &Args,
     view: ShowView,
@@ -91,7 +91,7 @@ impl<'a> Lines<'a> {
     }
 
     fn take(&mut self, slice: &UsageSlice) -> bool {
-        // A port that was not counted then is unknown, and not zero.
+        // The usage of a port that was not counted then is unknown rather than zero.
         if slice.lines.is_empty() && self.args.is_narrow() {
             return true;
         }
@@ -105,7 +105,7 @@ impl<'a> Lines<'a> {
             open: slice.open,
             note: note(slice),
         };
-        // A table with a thousand idle ports is of no use.
+        // A table with a thousand idle ports would be useless.
         let shown = |counters: &Counters| self.args.is_narrow() || *counters != Counters::default();
         match self.by {
             LineBy::All => {
@@ -149,7 +149,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// What a person should know of a time.
+/// A note for people about a line.
 fn note(slice: &UsageSlice) -> String {
     match (slice.when, slice.quality) {
         (When::Bucket { .. }, Some(Quality::Exact)) => String::new(),
@@ -161,7 +161,7 @@ fn note(slice: &UsageSlice) -> String {
     }
 }
 
-/// The sentences below a table whose last line is not over.
+/// The sentences below a table whose last line is not over yet.
 fn notes(lines: &[UsageLine], log: &Log, period: &Period, context: &ShowContext, look: &ScreenStyle) -> Vec<String> {
     let mut notes = Vec::new();
     let Some(last) = lines.last().filter(|line| line.open) else { return notes };
@@ -179,7 +179,7 @@ fn notes(lines: &[UsageLine], log: &Log, period: &Period, context: &ShowContext,
     notes
 }
 
-/// What today will probably hold at midnight, from the buckets that were read of today and yesterday.
+/// The forecast of today's bytes at midnight, from the buckets of today and yesterday that were read.
 pub(super) fn by_midnight(log: &Log, context: &ShowContext) -> Option<u128> {
     let start = day_start(context.zone, context.today());
     let end = day_end(context.zone, context.today());
@@ -200,7 +200,7 @@ fn by_owner(lines: &[SliceLine]) -> Vec<(Option<String>, Vec<u16>, Counters)> {
                 let sum = without_ports.entry(line.user.as_deref()).or_default();
                 *sum = sum.saturating_add(line.counters);
             }
-            // The counters belong to all of the ports together.
+            // The counters belong to all of these ports together, so they are added only once.
             [first, more @ ..] => {
                 sum.add_line(*first, line.user.as_deref(), line.counters);
                 for port in more {
@@ -214,8 +214,8 @@ fn by_owner(lines: &[SliceLine]) -> Vec<(Option<String>, Vec<u16>, Counters)> {
     named.chain(others).collect()
 }
 
-/// Prints rows for programs. If all rows are wanted they are printed as they are read, because a year of a thousand ports
-/// does not fit into memory; otherwise only the newest are kept.
+/// Prints rows for programs. If all rows are wanted they are printed as they are read, because a year of a thousand
+/// ports does not fit into memory; otherwise only the newest are kept.
 struct Printer {
     form: Form,
     limit: usize,
@@ -330,7 +330,7 @@ fn usage_rows(slice: UsageSlice, by: LineBy) -> impl Iterator<Item = UsageRow> {
     let rows: Vec<UsageRow> = match by {
         LineBy::All => {
             let sum = slice.lines.iter().fold(Counters::default(), |sum, line| sum.saturating_add(line.counters));
-            // A port that was not counted then is unknown, and not zero.
+            // The usage of a port that was not counted then is unknown rather than zero.
             let is_known = !slice.lines.is_empty();
             is_known.then(|| row(None, Vec::new(), sum.into())).into_iter().collect()
         }

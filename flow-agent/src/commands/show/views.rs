@@ -19,7 +19,7 @@ const TOP: usize = 10;
 pub(super) fn top(args: &Args, log: &mut Log, context: &ShowContext, look: &ScreenStyle) -> Result<(), Failure> {
     let mut sum = Sum::default();
     match period(args, DefaultPeriod::Month, context) {
-        // Days that are over are read from the daily log, which is far smaller than the hourly one.
+        // Complete days are read from the daily log, which is far smaller than the hourly one.
         Period::Days(days) => {
             log.days(*days.start()..=*days.end().min(&(context.today() + Days::new(1))), context, |shown| {
                 for line in &shown.block.lines {
@@ -51,7 +51,7 @@ pub(super) fn total(args: &Args, log: &mut Log, context: &ShowContext, look: &Sc
     match args.form() {
         Form::Table if row.start.is_none() => output::print(NOTHING)?,
         Form::Table => output::print(&table::total(&row, look))?,
-        // A row of zeros would say that nothing moved, which is not known of a time that was not counted.
+        // A row of zeros would claim that nothing moved, which is not known about a time that was not counted.
         form if row.start.is_none() => {
             output::complain(&format!("note: {}", NOTHING.trim_end()));
             output::print(&all::<TotalRow>(&[], form))?
@@ -65,7 +65,7 @@ fn period(args: &Args, default: DefaultPeriod, context: &ShowContext) -> Period 
     Period::new(args.from.as_ref(), args.to.as_ref(), default, context)
 }
 
-/// The sums of the buckets of `period`, and of its days whose buckets are gone.
+/// The sums of the buckets of `period`, and of those days whose buckets no longer exist.
 pub(super) fn sum(args: &Args, log: &mut Log, period: &Period, context: &ShowContext) -> Result<Sum, Failure> {
     let mut sum = Sum::default();
     if log.nodes().is_none() {

@@ -1,4 +1,4 @@
-//! PURE: the state of `top`: which rows are shown in which order, and what a key does.
+//! PURE: the state of `top`: which rows are shown in which order, and what the keys do.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -46,7 +46,7 @@ impl Sort {
     }
 }
 
-/// What lies over the table.
+/// What covers the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Overlay {
     None,
@@ -78,23 +78,23 @@ pub struct App {
     /// Why there is no newer answer.
     pub problem: Option<String>,
     pub snapshot: Option<TopSnapshot>,
-    /// The last 24 hours of what the details are about.
+    /// The last 24 hours of the port or user whose details are shown.
     pub hours: Option<(RowKey, Vec<ChartHour>)>,
     /// The rows that match the filter, in their order, as indices into the snapshot.
     pub order: Vec<usize>,
-    /// A position in `order`.
+    /// The cursor, as a position in `order`.
     pub selected: usize,
     /// The first visible position.
     pub top: usize,
-    /// How many rows fit the screen, as of the last drawing.
+    /// How many rows fit on the screen, as of the last drawing.
     pub page: usize,
     history: HashMap<RowKey, VecDeque<Option<u64>>>,
-    /// An answer that came while the screen was frozen.
+    /// An answer that arrived while the screen was frozen.
     waiting: Option<TopSnapshot>,
 }
 
 impl App {
-    /// Without an answer so far.
+    /// A state without any answer yet.
     pub fn new(shown: Shown, units: Units, unicode: bool, color: bool) -> Self {
         Self {
             units,
@@ -138,7 +138,7 @@ impl App {
     fn remember(&mut self, snapshot: &TopSnapshot) {
         for row in snapshot.ports.iter().chain(&snapshot.users) {
             let rate = row.rate();
-            // A map of a hundred thousand idle rows would hold nothing but zeros.
+            // Idle rows get no entry: a hundred thousand of them would hold nothing but zeros.
             match self.history.get_mut(&row.key) {
                 Some(history) => {
                     history.push_back(rate);
@@ -166,7 +166,7 @@ impl App {
         self.history.get(key).map(|history| history.iter().copied().collect()).unwrap_or_default()
     }
 
-    /// All rows of what is shown.
+    /// All rows of the ports or users that are shown.
     pub fn rows(&self) -> &[TopEntry] {
         match (&self.snapshot, self.shown) {
             (None, _) => &[],
@@ -198,21 +198,21 @@ impl App {
             order.reverse();
         }
         let position = selected.and_then(|key| order.iter().position(|index| rows[*index].key == *key));
-        // While the cursor is at the top it stays there: who is busiest is what people look for.
+        // While the cursor is at the top it stays there, because people look for whoever is busiest.
         let stays = self.selected == 0 || position.is_none();
         self.selected = if stays { self.selected.min(order.len().saturating_sub(1)) } else { position.unwrap_or(0) };
         self.order = order;
         self.scroll();
     }
 
-    /// Moves the visible part to the cursor.
+    /// Scrolls so that the cursor is visible.
     pub fn scroll(&mut self) {
         let page = self.page.max(1);
         self.top = self.top.min(self.selected).max((self.selected + 1).saturating_sub(page));
         self.top = self.top.min(self.order.len().saturating_sub(page));
     }
 
-    /// Does what a key means.
+    /// Handles a key.
     pub fn key(&mut self, key: KeyEvent) -> AfterKey {
         let is_control = key.modifiers.contains(KeyModifiers::CONTROL);
         if is_control && matches!(key.code, KeyCode::Char('c')) {
@@ -323,7 +323,7 @@ fn sort_of(letter: char) -> Option<Sort> {
     })
 }
 
-/// The most comes first, what is not known last; equal rows by their name.
+/// Largest first and unknown last; equal rows by name.
 fn compare(left: &TopEntry, right: &TopEntry, sort: Sort) -> Ordering {
     let bytes = |counters: &Option<crate::ledger::counters::Counters>| counters.map(|counters| counters.bytes());
     let order = match sort {
@@ -333,7 +333,7 @@ fn compare(left: &TopEntry, right: &TopEntry, sort: Sort) -> Ordering {
         Sort::Today => bytes(&right.today).cmp(&bytes(&left.today)),
         Sort::Month => bytes(&right.month).cmp(&bytes(&left.month)),
         Sort::Quota => {
-            // used / quota, without division.
+            // Compares used / quota without division.
             let (left, right) = (left.quota, right.quota);
             match (left, right) {
                 (Some((used, quota)), Some((other_used, other_quota))) => {

@@ -72,7 +72,7 @@ fn rates(app: &App, row: &TopEntry) -> Vec<Line<'static>> {
     ]
 }
 
-/// TCP and UDP, bytes and packets, of each time.
+/// The bytes and packets of TCP and UDP for each span of time.
 fn amounts(app: &App, row: &TopEntry) -> Vec<Line<'static>> {
     let mut lines = vec![Line::styled(
         format!("{:<11}{:>16}{:>16}{:>16}{:>16}", "", "TCP in", "TCP out", "UDP in", "UDP out"),

@@ -14,7 +14,7 @@ use crate::ledger::record::BackendKind;
 use crate::ledger::units::count;
 use crate::render::screen::{ScreenStyle, cut};
 
-/// The widest column of names: wider ones only move the figures away from them.
+/// The widest column of names. A wider one would only move the figures away from the names.
 const WIDEST_NAME: u16 = 40;
 
 /// Draws everything.
@@ -96,7 +96,7 @@ fn draw_table(frame: &mut Frame<'_>, app: &mut App, area: Rect) {
     app.page = usize::from(area.height).saturating_sub(1).max(1);
     app.scroll();
     let is_of_users = app.shown == Shown::Users;
-    // What is always there, and the spaces between.
+    // The width of the columns that are always shown, and of the spaces between them.
     let fixed = if is_of_users { 45 + 5 } else { 43 + 5 };
     let room = area.width.saturating_sub(fixed);
     let spark = match room {
@@ -154,7 +154,7 @@ fn sparkline(app: &App, look: &ScreenStyle, row: &TopEntry, width: usize) -> Str
     let history = app.history(&row.key);
     let newest = &history[history.len().saturating_sub(width)..];
     let text = look.sparkline(&newest.iter().map(|rate| rate.map(u128::from)).collect::<Vec<_>>());
-    // The newest stands at the right.
+    // Aligned to the right, where the newest rate is.
     " ".repeat(width.saturating_sub(newest.len())) + &text
 }
 

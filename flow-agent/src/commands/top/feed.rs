@@ -1,4 +1,4 @@
-//! Asks the agent once in a while, on a thread of its own, so that keys are answered at once.
+//! Asks the agent at regular intervals on a separate thread, so that keys are handled without delay.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -19,13 +19,13 @@ use crate::ledger::unsealed::Settings;
 use crate::render::screen::first::ChartHour;
 use crate::store::StateDir;
 
-/// What the thread has to say.
+/// What the thread sends.
 pub enum News {
     Answer(Box<Result<TopSnapshot, String>>),
     Hours(RowKey, Vec<ChartHour>),
 }
 
-/// The thread; it ends when this is dropped.
+/// The connection to the thread, which ends when this is dropped.
 pub struct Feed {
     questions: Sender<RowKey>,
     news: Receiver<News>,
@@ -51,7 +51,7 @@ impl Feed {
 
     /// Asks for the last 24 hours of a port or user.
     pub fn ask(&self, key: RowKey) {
-        // The thread only ends with this.
+        // Sending cannot fail, because the thread only ends when this is dropped.
         drop(self.questions.send(key));
     }
 }
@@ -77,7 +77,7 @@ fn run(config: &Config, socket: &std::path::Path, interval: Duration, asked: &Re
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
-        // After a slow answer nothing is caught up.
+        // After a slow answer, missed questions are not made up for.
         next = next.max(clock::now().boot_ns);
     }
 }

@@ -1,4 +1,4 @@
-//! PURE: the rows of `top`, made from what the agent answers.
+//! PURE: makes the rows of `top` from the agent's answers.
 
 use chrono::{DateTime, FixedOffset};
 
@@ -18,11 +18,11 @@ pub enum RowKey {
 #[derive(Clone, Debug)]
 pub struct TopEntry {
     pub key: RowKey,
-    /// Safe to print.
+    /// Control and other hidden characters are replaced, so it is safe to print.
     pub name: String,
     /// The owner of a port, safe to print; empty if it has none, and for users.
     pub owner: String,
-    /// In lower case, for the filter.
+    /// The text that the filter searches, in lower case.
     search: String,
     pub ports: Vec<u16>,
     pub rates: Rates,
@@ -33,27 +33,27 @@ pub struct TopEntry {
     /// The bytes that are used, and the quota.
     pub quota: Option<(u64, u64)>,
     pub state: Option<QuotaStanding>,
-    /// What was refused: of a port in the open bucket, of a user today.
+    /// What was refused: for a port in the open bucket, for a user today.
     pub blocked: Option<Flow>,
 }
 
 impl TopEntry {
-    /// Bytes a second over about the last second, or the shortest time that is known.
+    /// Incoming bytes a second over about the last second, or over the shortest longer time that is known.
     pub fn rate_in(&self) -> Option<u64> {
         self.rates.in_1s.or(self.rates.in_10s).or(self.rates.in_60s)
     }
 
-    /// The same for what went out.
+    /// Outgoing bytes a second over the same time.
     pub fn rate_out(&self) -> Option<u64> {
         self.rates.out_1s.or(self.rates.out_10s).or(self.rates.out_60s)
     }
 
-    /// In both directions.
+    /// Both directions together.
     pub fn rate(&self) -> Option<u64> {
         self.rate_in()?.checked_add(self.rate_out()?)
     }
 
-    /// Whether the row has `filter`, in lower case, in its name, its owner or one of its ports.
+    /// Whether the row's name, owner or one of its ports contains `filter`, which must be in lower case.
     pub fn matches(&self, filter: &str) -> bool {
         filter.is_empty() || self.search.contains(filter)
     }
@@ -67,7 +67,7 @@ pub struct TopSnapshot {
     pub backend: BackendKind,
     pub interfaces: Vec<String>,
     pub attached: bool,
-    /// Of all ports together; `None` until two readings are known.
+    /// The rates of all ports together; `None` before the second reading.
     pub rate_in: Option<u64>,
     pub rate_out: Option<u64>,
     pub ports: Vec<TopEntry>,
@@ -117,7 +117,7 @@ impl TopSnapshot {
         let ports: Vec<TopEntry> = now.ports.into_iter().map(port).collect();
         let sum = |of: fn(&TopEntry) -> Option<u64>| {
             let known = ports.iter().filter_map(of);
-            // Ports that were added a moment ago have no rate yet; without any, nothing is known.
+            // A port that was just added has no rate yet and is left out. Without any rate, the sum is unknown.
             ports.iter().any(|row| of(row).is_some()).then(|| known.fold(0_u64, u64::saturating_add))
         };
         Self {

@@ -1,4 +1,4 @@
-//! PURE: what all parts of the screen of `top` are drawn with.
+//! PURE: helpers for drawing all parts of the screen of `top`.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -10,7 +10,7 @@ use super::model::TopEntry;
 use crate::ledger::now::QuotaStanding;
 use crate::render::screen::ScreenStyle;
 
-/// The colour, if colours are wanted.
+/// The style for a colour, or none if colours are not wanted.
 pub(super) fn color(app: &App, color: Color) -> Style {
     if app.color { Style::new().fg(color) } else { Style::new() }
 }
@@ -23,7 +23,7 @@ pub(super) fn dim() -> Style {
     Style::new().add_modifier(Modifier::DIM)
 }
 
-/// What `show` needs to know to print the same things.
+/// The style in which `show` prints the same elements.
 pub(super) fn look(app: &App, width: u16) -> ScreenStyle {
     ScreenStyle { width: width.into(), unicode: app.unicode, color: false, units: app.units, is_piped: false }
 }
@@ -53,7 +53,7 @@ pub(super) fn quota(app: &App, row: &TopEntry) -> (String, Style) {
     (if percent > 9_999 { ">9999%".to_owned() } else { format!("{percent} %") }, color(app, shown))
 }
 
-/// A box in the middle of the screen, empty.
+/// Draws an empty box in the middle of the screen, and returns the area inside it.
 pub(super) fn popup(frame: &mut Frame<'_>, title: &str, width: u16, height: u16) -> Rect {
     let all = frame.area();
     let (width, height) = (width.min(all.width), height.min(all.height));

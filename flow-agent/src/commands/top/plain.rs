@@ -1,4 +1,4 @@
-//! PURE: `top` as lines of text, where there is no terminal.
+//! PURE: the output of `top` as lines of text, without a terminal.
 
 use super::app::App;
 use super::paint::{bytes, rate};

@@ -1,4 +1,4 @@
-//! EDGE terminal: takes the whole terminal, and gives it back as it was, whatever happens.
+//! EDGE terminal: takes over the terminal, and restores it whatever happens.
 
 use std::io::{self, Stdout, stdout};
 use std::panic;
@@ -16,26 +16,26 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level;
 
-/// How long the loop of the screen has to end by itself after a signal.
+/// How long the loop of the screen may take to end by itself after a signal.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The terminal, for as long as this lives.
+/// Holds the terminal until it is dropped.
 pub struct FullScreen {
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
     ends: Arc<AtomicBool>,
 }
 
 impl FullScreen {
-    /// Takes the terminal.
+    /// Takes over the terminal.
     ///
     /// # Errors
-    /// When it cannot be set up; it is then as it was.
+    /// When it cannot be set up; it is then restored.
     pub fn take() -> io::Result<Self> {
         let ends = Arc::new(AtomicBool::new(false));
         end_at_a_signal(Arc::clone(&ends))?;
         let usual = panic::take_hook();
         panic::set_hook(Box::new(move |what| {
-            // The message must not be lost with the screen that it would be written on.
+            // Leave the alternate screen first, or the message would be lost with it.
             give_back();
             usual(what);
         }));
@@ -51,7 +51,7 @@ impl FullScreen {
         }
     }
 
-    /// Whether a signal asks the program to end.
+    /// Whether a signal has asked the program to end.
     pub fn should_end(&self) -> bool {
         self.ends.load(Ordering::Relaxed)
     }
@@ -63,8 +63,8 @@ impl Drop for FullScreen {
     }
 }
 
-/// Sets `ends` at the first signal that asks the program to end, and ends the program if that has not helped after
-/// [`GRACE`]: from a terminal that is gone, as after a connection is lost, the library reads keys for ever.
+/// Sets `ends` at the first signal that asks the program to end, and ends the program itself if it is still running
+/// after [`GRACE`]: once a terminal is gone, as after a lost connection, the library never returns from reading keys.
 fn end_at_a_signal(ends: Arc<AtomicBool>) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT])?;
     let wait = move || {
@@ -78,7 +78,7 @@ fn end_at_a_signal(ends: Arc<AtomicBool>) -> io::Result<()> {
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
 }
 
-/// Leaves the terminal as it was. Errors do not matter: a terminal that is gone needs nothing.
+/// Restores the terminal. Errors are ignored, because a terminal that is gone needs no restoring.
 fn give_back() {
     drop(execute!(stdout(), LeaveAlternateScreen, Show));
     drop(disable_raw_mode());

@@ -1,4 +1,4 @@
-//! `top` on a screen in memory: what it shows, and what the keys do.
+//! Tests `top` on a screen in memory: what it shows, and what the keys do.
 
 use std::fmt::Write as _;
 
@@ -16,7 +16,7 @@ use crate::ledger::now::{Now, OpenBucket, PortNow, QuotaStanding, Rates, UserNow
 use crate::ledger::record::{BackendKind, CountMode, Quality};
 use crate::render::screen::first::ChartHour;
 
-/// Ports, their owners, and what they move in a second: in, out.
+/// Ports, their owners, and how many bytes they receive and send in a second.
 const PORTS: [(u16, Option<&str>, u64, u64); 5] = [
     (443, None, 1_000_000, 12_500_000),
     (8388, Some("alice"), 250_000, 6_250_000),
@@ -39,7 +39,7 @@ fn rates(in_bytes: u64, out_bytes: u64) -> Rates {
     Rates { in_1s: Some(in_bytes), out_1s: Some(out_bytes), in_10s: Some(in_bytes / 2), ..Rates::default() }
 }
 
-/// An answer; `second` says how late, and multiplies the rates.
+/// The answer after `second` seconds, which also multiplies the rates.
 fn answer(second: u32) -> Now {
     let at = |time: &str| DateTime::parse_from_rfc3339(&format!("2026-11-27T{time}+08:00")).unwrap();
     let factor = u64::from(second);
@@ -111,7 +111,7 @@ fn press(app: &mut App, keys: &[KeyCode]) -> AfterKey {
     keys.iter().fold(AfterKey::Nothing, |_, key| app.key(KeyEvent::new(*key, KeyModifiers::NONE)))
 }
 
-/// What is on a screen of that size, the row of the cursor marked by `>`.
+/// The contents of a screen of that size; the row of the cursor is marked by `>`.
 fn screen(app: &mut App, width: u16, height: u16) -> String {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| draw(frame, app)).unwrap();
@@ -129,7 +129,7 @@ fn screens_of_both_sizes() {
         for shown in [Shown::Users, Shown::Ports] {
             let shown = screen(&mut app(shown), width, height);
             assert!(!shown.contains('\u{1b}'), "{shown}");
-            // Below the rows there is nothing but the line of keys.
+            // Below the rows there is only the line of keys.
             let used: Vec<&str> = shown.lines().filter(|line| !line.trim_matches(['"', ' ']).is_empty()).collect();
             writeln!(text, "{width} x {height}\n{}\n", used.join("\n")).unwrap();
         }
@@ -172,7 +172,7 @@ fn a_filter_is_applied_while_it_is_typed() {
     let mut app = app(Shown::Ports);
     press(&mut app, &[KeyCode::Char('/'), KeyCode::Char('张')]);
     assert_eq!(names(&app), ["8389"]);
-    // A letter that is a key elsewhere is text here.
+    // A letter that is a key elsewhere is text in the filter.
     press(&mut app, &[KeyCode::Backspace, KeyCode::Char('q')]);
     assert!(names(&app).is_empty() && app.is_typing);
     press(&mut app, &[KeyCode::Backspace, KeyCode::Char('A'), KeyCode::Char('l'), KeyCode::Enter]);

@@ -1,4 +1,4 @@
-//! `uninstall --all`: takes out of the kernel what agents of any state directory have there, after a person agreed to it.
+//! `uninstall --all`: removes what agents of any state directory have in the kernel, after a person has agreed.
 
 use std::io;
 
@@ -12,11 +12,11 @@ use crate::errors::chain;
 use crate::exit::{Code, Failure};
 use crate::store::{StateDir, instance};
 
-/// Shows what is there, asks unless `yes`, and removes it.
+/// Shows what there is, asks unless `yes` is set, and removes it.
 ///
 /// # Errors
-/// Exit code 4 for the kernel, 5 while an agent runs or when this state directory's last bucket cannot be written. What
-/// could be removed is removed all the same.
+/// Exit code 4 for the kernel, 5 while an agent runs or when this state directory's last bucket cannot be written.
+/// Everything that can be removed is removed nevertheless.
 pub(super) fn execute(config: &Config, yes: bool) -> Result<Code, Failure> {
     let state = StateDir::new(&config.state_dir);
     let own = instance::read(&state).unwrap_or_else(|error| {
@@ -50,7 +50,7 @@ pub(super) fn execute(config: &Config, yes: bool) -> Result<Code, Failure> {
         };
         match removed {
             Ok(removed) => output::print(&super::told(&removed))?,
-            // The others go all the same.
+            // The others are removed nevertheless.
             Err(failure) => {
                 failed.get_or_insert(failure);
                 true

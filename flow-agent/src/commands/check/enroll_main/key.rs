@@ -1,6 +1,6 @@
-//! PURE: the main node's public key, as its line for sshd.
+//! PURE: turns the main node's public key into its line for sshd.
 
-/// Why a key, or the address that it is to come from, is not taken.
+/// Why a key, or the address from which it is to be accepted, is rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     #[error("this is a private key, which has to stay on the main node")]
@@ -15,10 +15,11 @@ pub enum KeyError {
     From { from: String },
 }
 
-/// The line that admits the one key of `text`, the content of a file like `id_ed25519.pub`, from the addresses `from`.
+/// The line that admits the only key in `text`, the content of a file such as `id_ed25519.pub`, from the addresses
+/// `from`.
 ///
 /// # Errors
-/// When `text` is anything but one public key, or `from` could end the option that it is put into.
+/// When `text` is anything but one public key, or when `from` could end the option in which it is inserted.
 pub fn admit(text: &str, from: Option<&str>) -> Result<String, KeyError> {
     if text.contains("PRIVATE KEY") {
         return Err(KeyError::Private);
@@ -42,7 +43,7 @@ pub fn admit(text: &str, from: Option<&str>) -> Result<String, KeyError> {
             !from.is_empty() && from.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:,/*?!-_".contains(&byte));
         if is_list { Ok(format!(",from=\"{from}\"")) } else { Err(KeyError::From { from: from.to_owned() }) }
     })?;
-    // A comment only tells people whose key it is.
+    // The comment only tells people whose key it is.
     let comment: String = words.next().unwrap_or_default().chars().filter(char::is_ascii_graphic).take(64).collect();
     Ok(format!("restrict{from} {kind} {blob} {comment}").trim_end().to_owned())
 }

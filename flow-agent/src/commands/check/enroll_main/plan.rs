@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 /// The gathering user, and the group that may read `daily/`.
 pub const USER: &str = "flow";
-/// Which keys log in as that user. It is root's: in a home of its own the user could add others.
+/// The keys that may log in as that user. The file belongs to root: in a home directory of its own, the user could add
+/// keys.
 pub const KEYS: &str = "/etc/ssh/flow_keys";
-/// What sshd is told about that user.
+/// The part of sshd's configuration about that user.
 pub const SNIPPET: &str = "/etc/ssh/sshd_config.d/flow.conf";
 
-/// Arguments of `useradd`. A password of `*` fits no input, and is not taken for a locked account.
+/// Arguments of `useradd`. No input matches a password of `*`, but unlike `!` it does not mark the account as locked.
 pub const USERADD: [&str; 10] = [
     "--system",
     "--user-group",
@@ -24,9 +25,9 @@ pub const USERADD: [&str; 10] = [
     USER,
 ];
 
-/// With it, others pass through the top directory to what they may read.
+/// Lets others pass through the top directory to the files that they may read.
 pub const TOP_MODE: u32 = 0o751;
-/// With it, new files belong to the directory's group.
+/// Makes new files belong to the directory's group.
 const DAILY_MODE: u32 = 0o2750;
 
 /// Owner, group and mode of a file.
@@ -37,23 +38,23 @@ pub struct Owned {
     pub mode: u32,
 }
 
-/// The node as it is.
+/// The present state of the node.
 #[derive(Clone, Debug)]
 pub struct NodeFacts {
     pub state_dir: PathBuf,
-    /// The group of the gathering user; `None` where there is no such user.
+    /// The group of the gathering user; `None` if there is no such user.
     pub gid: Option<u32>,
-    /// `None` where they are not there.
+    /// `None` if the directory does not exist.
     pub top: Option<Owned>,
     pub daily: Option<Owned>,
-    /// Groups of the files in `daily/`.
+    /// The groups of the files in `daily/`.
     pub groups: Vec<u32>,
-    /// The content of [`KEYS`] and [`SNIPPET`], empty where they are not there.
+    /// The contents of [`KEYS`] and [`SNIPPET`]; empty if they do not exist.
     pub keys: String,
     pub snippet: String,
 }
 
-/// One change. It is shown as the command that one would type.
+/// One change, which is shown as the command that one would type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnrolStep {
     AddUser,
@@ -62,7 +63,7 @@ pub enum EnrolStep {
         group: &'static str,
         mode: u32,
     },
-    /// Gives the files of this directory to the group.
+    /// Gives the files in this directory to the group.
     Regroup {
         path: PathBuf,
     },
@@ -73,7 +74,7 @@ pub enum EnrolStep {
     },
 }
 
-/// The changes, in the order in which they are made; none where all is as it has to be.
+/// The changes, in the order in which they are made; none if everything is as it should be.
 pub fn plan(facts: &NodeFacts, key_line: &str) -> Vec<EnrolStep> {
     let daily = facts.state_dir.join("daily");
     let mut steps = Vec::new();
@@ -107,7 +108,7 @@ fn snippet(state_dir: &Path) -> String {
     )
 }
 
-/// What `sshd -T` says of the user once the snippet is in force.
+/// The lines that `sshd -T` prints about the user once the snippet is in force.
 pub fn in_force(state_dir: &Path) -> [String; 3] {
     [
         format!("authorizedkeysfile {KEYS}"),
@@ -116,7 +117,7 @@ pub fn in_force(state_dir: &Path) -> [String; 3] {
     ]
 }
 
-/// `keys` with `line`, in the place of an earlier line of the same key.
+/// `keys` with `line` added, in the place of an earlier line with the same key.
 fn with_key(keys: &str, line: &str) -> String {
     let blob = |line: &str| line.split_whitespace().find(|word| word.starts_with("AAAA")).map(str::to_owned);
     let others = keys.lines().filter(|other| other.starts_with('#') || blob(other) != blob(line));
@@ -126,7 +127,7 @@ fn with_key(keys: &str, line: &str) -> String {
     others.chain([line]).flat_map(|line| [line, "\n"]).collect()
 }
 
-/// Whether sshd can be told this path without quoting.
+/// Whether the path can be written into sshd's configuration without quoting.
 pub fn is_plain(path: &Path) -> bool {
     path.is_absolute()
         && path

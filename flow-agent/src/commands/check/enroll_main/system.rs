@@ -28,7 +28,7 @@ pub(super) fn require() -> Result<(), Failure> {
     Ok(())
 }
 
-/// sshd confines users only to a directory that, with all that lead to it, nobody but root can change.
+/// sshd confines users only to a directory that, like every directory on the way to it, only root can change.
 ///
 /// # Errors
 /// When somebody else can.
@@ -52,10 +52,10 @@ pub(super) fn check_way_to(state_dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The node as it is.
+/// Examines the present state of the node.
 ///
 /// # Errors
-/// When something cannot be read, or the user is there and is root.
+/// When something cannot be read, or when the user exists and is root.
 pub(super) fn facts(state_dir: &Path) -> Result<NodeFacts, Failure> {
     let daily = state_dir.join("daily");
     let mut groups = Vec::new();
@@ -85,7 +85,7 @@ pub(super) fn apply(step: &EnrolStep) -> Result<(), Failure> {
         EnrolStep::Directory { path, group, mode } => {
             let gid = if *group == USER { need_gid()? } else { 0 };
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-            // Changing the owner takes the set-group-ID bit away, so the mode comes last.
+            // Changing the owner clears the set-group-ID bit, so the mode comes last.
             let made = made
                 .and_then(|()| chown(path, Some(0), Some(gid)))
                 .and_then(|()| fs::set_permissions(path, Permissions::from_mode(*mode)));
@@ -104,12 +104,12 @@ pub(super) fn apply(step: &EnrolStep) -> Result<(), Failure> {
     }
 }
 
-/// Has sshd check its configuration, and take it up. Returns what may still keep the user out.
+/// Lets sshd check its configuration and load it. Returns warnings about what may still keep the user out.
 ///
 /// # Errors
-/// When sshd refuses its configuration (our part of it is removed then), or does not use our part.
+/// When sshd rejects its configuration (our part of it is then removed), or does not use our part.
 pub(super) fn put_in_force(state_dir: &Path, steps: &[EnrolStep]) -> Result<Vec<String>, Failure> {
-    // Debian's sshd insists on it, and only a running sshd has it.
+    // Debian's sshd does not even check its configuration without this directory, which only a running sshd creates.
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create("/run/sshd") {
         tracing::debug!(%error, "/run/sshd cannot be made");
     }
@@ -138,7 +138,8 @@ pub(super) fn put_in_force(state_dir: &Path, steps: &[EnrolStep]) -> Result<Vec<
     Ok(warnings)
 }
 
-/// What is to be said where sshd could not be reloaded. One that a socket starts reads its configuration each time.
+/// Returns a warning if sshd could not be reloaded. An sshd that a socket starts reads its configuration for each
+/// connection.
 fn reload() -> Option<String> {
     let systemctl = |arguments: &[&str]| run("systemctl", arguments);
     for unit in ["ssh.service", "sshd.service"] {
@@ -153,7 +154,7 @@ fn reload() -> Option<String> {
     }
 }
 
-/// The host key that the main node will be shown.
+/// The host key that the main node will show for confirmation.
 pub(super) fn host_key() -> String {
     match run("ssh-keygen", &["-lf", "/etc/ssh/ssh_host_ed25519_key.pub"]) {
         Ok(said) => said.trim().to_owned(),
@@ -162,7 +163,7 @@ pub(super) fn host_key() -> String {
 }
 
 /// # Errors
-/// As reading a file.
+/// When the file cannot be read.
 pub(super) fn read(path: &Path) -> io::Result<String> {
     fs::read_to_string(path)
 }
@@ -177,7 +178,7 @@ fn read_or_empty(path: &str) -> Result<String, Failure> {
 fn write(path: &Path, content: &str) -> Result<(), Failure> {
     let directory = path.parent().expect("both files lie in a directory");
     let written = DirBuilder::new().recursive(true).mode(0o755).create(directory);
-    // sshd reads the keys as the user whose they are.
+    // sshd reads the keys with the rights of the user who logs in.
     let written = written
         .and_then(|()| replace(&RealDisk, path, content.as_bytes()))
         .and_then(|()| fs::set_permissions(path, Permissions::from_mode(0o644)));
@@ -199,7 +200,7 @@ fn listed(directory: &Path) -> Result<Vec<fs::DirEntry>, Failure> {
 
 /// The group of the gathering user.
 fn gid() -> Result<Option<u32>, Failure> {
-    // Users may also come from a directory service, which getent knows.
+    // Users may also come from a directory service, which getent includes.
     let Ok(line) = run("getent", &["passwd", USER]) else { return Ok(None) };
     let fields: Vec<&str> = line.trim().split(':').collect();
     match (fields.get(2), fields.get(3).and_then(|gid| gid.parse().ok())) {
@@ -222,7 +223,7 @@ fn store(error: anyhow::Error) -> Failure {
     Failure::new(Code::Store, error)
 }
 
-/// What the program prints; its errors are the failure's text.
+/// The program's output. If it fails, its error output becomes the text of the failure.
 fn run(program: &str, arguments: &[&str]) -> Result<String, Failure> {
     let output = process::run(Path::new(program), arguments, "").map_err(anyhow::Error::from)?;
     if output.status.success() {

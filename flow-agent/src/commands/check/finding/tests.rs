@@ -35,7 +35,7 @@ interfaces  fail  interface `eth9` does not exist
     );
 }
 
-/// What `check` says of a node whose agent runs, with words that are too long for a narrow terminal.
+/// The findings on a node whose agent runs, with texts that are too long for a narrow terminal.
 fn of_a_node() -> Vec<Finding> {
     vec![
             Finding::ok(Section::Config, "/etc/flow-agent/config.toml"),
@@ -65,7 +65,7 @@ fn a_terminal_shows_whole_words_below_each_other() {
         assert!(widest <= width, "{widest} columns:\n{text}");
         insta::assert_snapshot!(format!("check_{width}"), text);
     }
-    // Another program gets a line a finding.
+    // Output to another program has one line per finding.
     assert_eq!(table(&of_a_node(), false, None).lines().count(), 7 + 3);
 }
 

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn the_bound_is_what_passes_between_two_readings() {
-    // 8 ms a reading: 200 ms between two, and three times 8 ms to see it and to act.
+    // 8 ms a reading: 200 ms between two readings, and three times 8 ms to notice and to act.
     let cost = Duration::from_millis(8);
     let said = |fastest| say(fastest, cost).what;
     assert_eq!(said(None), "limits are kept by readings: at 1 Gbit/s, up to 28000000 bytes");

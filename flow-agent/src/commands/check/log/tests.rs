@@ -4,7 +4,7 @@ use crate::config;
 use crate::store::journal::Journal;
 use crate::testing::fixtures::{bucket, dir, instant};
 
-/// What is said at `now` of a log with the hour from 13:00 to 14:00.
+/// The findings at `now` about a log with the hour from 13:00 to 14:00, after `spoil`.
 fn said(now: &str, runs: bool, spoil: impl FnOnce(&StateDir)) -> Vec<(Status, String)> {
     let dir = dir();
     let state = StateDir::new(dir.path());
@@ -42,7 +42,7 @@ fn more_than_the_devices_is_a_warning_and_repeated_headers_are_none() {
         last.seal.count = Some(count);
         assert_eq!(judged(&last, cells_bytes), expected, "{count:?} {cells_bytes}");
     }
-    // Rules of iptables do not see what is forwarded.
+    // Forwarded packets do not pass the rules of iptables.
     last.seal.backend = Some(BackendKind::Iptables);
     assert_eq!((judged(&last, 50_000_000), judged(&last, 101_200_000)), (Status::Ok, Status::Warn));
 }

@@ -49,7 +49,7 @@ fn hours_that_clickhouse_does_not_acknowledge_are_told_after_two_hours() {
     ship::write(&lock, &ship::ShipState { newest, ..ship::ShipState::default() }).unwrap();
     assert_eq!(told("11:59"), None);
     assert_eq!(told("12:01"), Some(NoticeFacts::Ship { newest }));
-    // Everything was acknowledged, and no agent seals anything: there is nothing to send.
+    // Everything was acknowledged, and no agent seals anything new, so there is nothing to send.
     let day = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
     let complete = ship::versions(&state, day).unwrap();
     let files = BTreeMap::from([(day, ship::ShippedFile { complete, ..ship::ShippedFile::default() })]);

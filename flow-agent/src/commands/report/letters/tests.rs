@@ -14,6 +14,6 @@ fn a_letter_is_found_by_the_name_of_its_user() {
     ] {
         assert_eq!(file_name(7, user), name);
     }
-    // A name has at most 255 bytes, also in a file system of another kind.
+    // A file name has at most 255 bytes, on any file system.
     assert_eq!(file_name(12_345, &"伟".repeat(100)), format!("12345-{}.eml", "伟".repeat(33)));
 }

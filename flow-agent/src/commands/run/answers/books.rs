@@ -1,4 +1,4 @@
-//! What the log says: sums of today, of the month, and of all time. The log is read once; after that, only what is appended.
+//! Sums over the log: of today, of this month, and of all time. The log is read once, and then only what is appended.
 
 use chrono::{Days, NaiveDate};
 
@@ -11,24 +11,24 @@ use crate::store::blocks::{Blocks, Item};
 use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError, cumulative};
 
-/// The sums behind the metrics are kept after so many more seconds of sealed time, at least: what came since is read again
-/// from the log at the next start.
+/// The sums behind the metrics are stored again after at least this many seconds of sealed time. What came later is
+/// read from the log again at the next start.
 const KEEP_EVERY_S: i64 = 600;
 
-/// How far back a bucket is looked for that is not where the last one was.
+/// How many days back to look for a bucket that is not where the last one was.
 const FAR_BACK: Days = Days::new(7);
 
 /// The sums, and how far the log was read for them.
 #[derive(Debug)]
 pub struct Books {
     pub sums: LogSums,
-    /// What forecasts look back at.
+    /// The days that forecasts are based on.
     pub recent: RecentDays,
-    /// Made when somebody first asks for metrics.
+    /// Created when somebody first asks for metrics.
     pub ever: Option<Cumulative>,
-    /// The file that was read last, and where its last block ended.
+    /// The file that was read last, and the offset at which its last block ended.
     position: (NaiveDate, u64),
-    /// The end of the last bucket in `ever` that is kept on disk.
+    /// The end of the newest bucket in the sums that are stored on disk, in seconds since 1970.
     kept_until: i64,
 }
 
@@ -45,7 +45,7 @@ impl Books {
     /// Adds the buckets that were appended since, up to `through`.
     ///
     /// # Errors
-    /// When a file cannot be read; what was read so far counts.
+    /// When a file cannot be read; what was read until then is included.
     pub fn go_on(&mut self, state: &StateDir, dates: Dates, through: u64) -> Result<(), StoreError> {
         self.sums.turn_to(dates);
         if self.sums.through >= through {
@@ -54,8 +54,8 @@ impl Books {
         let from = self.position.0;
         self.read_appended(state, from, through)?;
         if self.sums.through < through {
-            // The file was mended meanwhile, and its blocks lie elsewhere; or the bucket began long ago, or the clock was set
-            // back, and the log went on in an older file.
+            // The file was repaired in the meantime and its blocks have moved, or the bucket began long ago, or the
+            // clock was set back and the log continued in an older file.
             self.position.1 = 0;
             self.read_appended(state, from - FAR_BACK, through)?;
         }
@@ -92,10 +92,12 @@ impl Books {
         }
     }
 
-    /// The sums of all time, with the end of the newest sealed bucket, in seconds since 1970, to know when to keep them.
+    /// The sums of all time. `sealed_until` is the end of the newest sealed bucket in seconds since 1970; it decides
+    /// whether the sums are stored again.
     ///
     /// # Errors
-    /// When a file cannot be read, or the sums cannot be kept the first time: they might fall after a restart.
+    /// When a file cannot be read, or when the sums cannot be stored the first time, because they might then decrease
+    /// after a restart.
     pub fn ever(&mut self, state: &StateDir, sealed_until: i64) -> Result<&Cumulative, StoreError> {
         let through = self.sums.through;
         let (ever, must_keep) = match self.ever.take() {
@@ -105,7 +107,8 @@ impl Books {
                     tracing::warn!(%error, "the sums behind the metrics are made again from the log");
                     None
                 });
-                // Another history of this directory, such as an older backup, is no base.
+                // If the sums go further than the log, this directory has another history, such as that of an older
+                // backup.
                 match kept.filter(|kept| kept.seq <= through) {
                     Some(kept) => (caught_up(kept, state, through)?, true),
                     None => (from_log(state, self.sums.dates.today, through)?, true),
@@ -120,9 +123,9 @@ impl Books {
     }
 }
 
-/// `kept`, and the buckets after it, up to `through`.
+/// `kept` with the buckets after it added, up to `through`.
 fn caught_up(mut kept: Cumulative, state: &StateDir, through: u64) -> Result<Cumulative, StoreError> {
-    // A bucket that is long may have begun in an older file.
+    // A long bucket may have begun in an older file.
     let (begun_after, first) = (kept.seq, kept.day - FAR_BACK);
     for date in hours::dates(state)?.into_iter().filter(|date| *date >= first) {
         for hour in Hours::read(state, date..=date)? {
@@ -138,7 +141,7 @@ fn caught_up(mut kept: Cumulative, state: &StateDir, through: u64) -> Result<Cum
     Ok(kept)
 }
 
-/// All that the log says, up to `through`: days that are rolled up from the daily log, the others from the hourly log.
+/// Everything in the log up to `through`: rolled-up days from the daily log, the others from the hourly log.
 fn from_log(state: &StateDir, today: NaiveDate, through: u64) -> Result<Cumulative, StoreError> {
     let mut ever = Cumulative::begin(through, today);
     let mut counted = hours::dates(state)?;

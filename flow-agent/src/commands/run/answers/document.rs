@@ -1,4 +1,4 @@
-//! PURE: the document of `/v1/now`, from a reading and what the log says before it.
+//! PURE: makes the document of `/v1/now` from a reading and the sums of the log before it.
 
 use std::collections::BTreeMap;
 
@@ -15,11 +15,11 @@ use crate::ledger::reading::Moment;
 use crate::ledger::record::{BackendKind, CountMode};
 use crate::ledger::user::User;
 
-/// What the answer is made of, besides the reading.
+/// What the answer contains besides the reading.
 pub struct KnownBesideReading<'a> {
     /// When the agent started.
     pub since: Moment,
-    /// What the log said up to the bucket before those of the reading.
+    /// The sums of the log up to the bucket before those of the reading.
     pub books: &'a Books,
     pub allowances: &'a Allowances,
     /// In the order of the ports.
@@ -32,7 +32,7 @@ pub fn now(snapshot: &AgentSnapshot, known: &KnownBesideReading<'_>) -> Now {
     let config = snapshot.state.about.config.as_ref();
     let (zone, sealed) = (config.timezone, &books.sums);
     let HourBlock { lines, seal } = &snapshot.open;
-    // What is sealed, and not yet on disk, and what is open: few lines beside those of the log.
+    // The sealed buckets that are not on disk yet, and the open one: few lines compared with the log.
     let mut recent = LogSums::new(sealed.dates);
     snapshot.waiting.iter().for_each(|bucket| recent.add_bucket(bucket));
     recent.add_bucket(&snapshot.open);

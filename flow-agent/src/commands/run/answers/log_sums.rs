@@ -1,4 +1,4 @@
-//! What the log says of today and of this billing month, by port and by user.
+//! Sums over the log of today and of this billing month, by port and by user.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::store::blocks::{Blocks, Item};
 use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError};
 
-/// Which day and month are meant.
+/// The day and the billing month that sums refer to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dates {
     pub today: NaiveDate,
@@ -21,7 +21,7 @@ pub struct Dates {
 }
 
 impl Dates {
-    /// Those of `now`.
+    /// The day and the month of `now` in `zone`.
     pub fn of(zone: Tz, month_start_day: u32, now: DateTime<Utc>) -> Self {
         let today = local(zone, now).date_naive();
         Self { today, month: Month::containing(today, month_start_day), month_start_day }
@@ -43,29 +43,29 @@ impl Dates {
     }
 }
 
-/// What moved today and this month.
+/// What moved today and in this month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RecentUsage {
     pub today: Counters,
     pub month: Counters,
 }
 
-/// The sums of the buckets up to a number.
+/// The sums of the buckets up to `through`.
 #[derive(Clone, Debug)]
 pub struct LogSums {
     pub dates: Dates,
-    /// The number of the last bucket that is in them.
+    /// The `seq` of the last bucket that is included.
     pub through: u64,
     pub ports: BTreeMap<u16, RecentUsage>,
     pub users: BTreeMap<String, RecentUsage>,
-    /// What was refused of each user today.
+    /// What was refused today, by user.
     pub refused: BTreeMap<String, Flow>,
     /// Parts of the log that could not be used.
     pub damages: u32,
 }
 
 impl LogSums {
-    /// Without a bucket.
+    /// Sums without any bucket.
     pub fn new(dates: Dates) -> Self {
         let (ports, users, refused) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         Self { dates, through: 0, ports, users, refused, damages: 0 }
@@ -87,7 +87,7 @@ impl LogSums {
             }
             let tabled = table.as_mut().and_then(|(_, days)| days.remove(&day));
             let has_hours = counted.binary_search(&day).is_ok();
-            // A table that was made before the end of its day may lack the last buckets.
+            // If the day in the daily log was made before it ended, its last buckets may be missing.
             match tabled.filter(|block| block.seal.was_made_after_the_day() || !has_hours) {
                 Some(block) if day < dates.today => {
                     for line in &block.lines {
@@ -101,7 +101,7 @@ impl LogSums {
         Ok(sums)
     }
 
-    /// Goes on with other dates: what was today is no longer, and of a new month nothing is known but its first day.
+    /// Continues with other dates: clears the sums of the old day, and at the turn of the month those of the old month.
     pub fn turn_to(&mut self, dates: Dates) {
         if dates == self.dates {
             return;
@@ -142,7 +142,7 @@ impl LogSums {
         self.dates.is_in_month(bucket.seal.start.date_naive())
     }
 
-    /// What each user moved this month, with `buckets` on top.
+    /// What each user moved this month, including `buckets`.
     pub fn users_with(&self, buckets: &[&HourBlock]) -> BTreeMap<String, Counters> {
         let mut users: BTreeMap<String, Counters> =
             self.users.iter().map(|(name, usage)| (name.clone(), usage.month)).collect();
@@ -180,7 +180,7 @@ impl LogSums {
     fn read_hours(&mut self, state: &StateDir, day: NaiveDate) -> Result<(), StoreError> {
         for hour in Hours::read(state, day..=day)? {
             match hour? {
-                // Sealed since the reading was taken, whose open bucket has it.
+                // Sealed after the reading was taken, whose open bucket contains it.
                 HourItem::Bucket(block) if block.seal.seq.is_some_and(|seq| seq > self.through) => {}
                 HourItem::Bucket(block) => self.add_bucket(&block),
                 HourItem::Unfinished(_) => {}
@@ -200,7 +200,7 @@ impl LogSums {
         for item in items {
             match item? {
                 Item::Block(found) => drop(days.insert(found.block.seal.day, found.block)),
-                // The hours of that day are read instead, where they are still there.
+                // The hours of that day are read instead, if they still exist.
                 Item::Damage(_) | Item::Tail(_) => {}
             }
         }

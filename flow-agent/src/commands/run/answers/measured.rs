@@ -1,4 +1,4 @@
-//! PURE: what the metrics say, from a reading and the sums of what is sealed before it.
+//! PURE: makes the metrics from a reading and the sums of what was sealed before it.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,16 @@ use crate::ledger::record::{BackendKind, CountMode};
 use crate::ledger::user::User;
 use crate::render::metrics::Metrics;
 
-/// With more ports than this, none has series of its own, unless `metrics.ports` names fewer: Prometheus pays for each.
+/// With more ports than this, ports have no series of their own unless `metrics.ports` names fewer, because every
+/// series costs Prometheus memory.
 const MOST_PORTS: usize = 2_000;
 
-/// The metrics. `books`: what the log said up to the bucket before those of `snapshot`.
+/// The metrics. `books` holds the log up to the bucket before those of `snapshot`.
 pub fn metrics(since: Moment, snapshot: &AgentSnapshot, books: &Books, allowances: &Allowances) -> Metrics {
     let about = &snapshot.state.about;
     let config = about.config.as_ref();
     let seal = &snapshot.open.seal;
-    // What is not on disk yet, on top of what is.
+    // What is not on disk yet is added to what is.
     let mut recent = Cumulative::begin(0, books.sums.dates.today);
     snapshot.waiting.iter().for_each(|bucket| recent.add_bucket(bucket));
     recent.add_bucket(&snapshot.open);
@@ -74,8 +75,8 @@ pub fn metrics(since: Moment, snapshot: &AgentSnapshot, books: &Books, allowance
     }
 }
 
-/// The ports that have series of their own, and how many are counted. Also those that are no longer counted, as long as the
-/// month lasts in which they were: what they moved last is scraped then.
+/// The ports that have series of their own, and the number of ports that are counted. A port that is no longer counted
+/// keeps its series until the end of the month, so that its last traffic is scraped.
 fn ports(
     config: &Config,
     snapshot: &AgentSnapshot,
@@ -96,7 +97,7 @@ fn ports(
     (ports.into_iter().map(sum).collect(), watched)
 }
 
-/// The users of the configuration, and those whose ports moved something this month.
+/// The users of the configuration, and everybody else whose ports moved something this month.
 fn users(
     config: &Config,
     configured: &[User],

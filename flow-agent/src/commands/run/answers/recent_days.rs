@@ -1,4 +1,4 @@
-//! What each user moved on the last days that are over: what forecasts look back at.
+//! What each user moved on the last complete days, on which forecasts are based.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use crate::store::{StateDir, StoreError};
 /// The days before today, from the daily log.
 #[derive(Debug, Default)]
 pub struct RecentDays {
-    /// Of each day: the measured seconds, and the bytes of each user, both ways.
+    /// For each day: the measured seconds, and the bytes of each user in both directions together.
     days: BTreeMap<NaiveDate, (u64, BTreeMap<String, u128>)>,
-    /// Up to which bucket the daily log was looked at, and on which day.
+    /// The day on which the daily log was last read, and the bucket that was the newest then.
     looked: Option<(NaiveDate, u64)>,
 }
 
 impl RecentDays {
-    /// Reads the daily log where it may say more than before: the roll-up of yesterday takes a while.
+    /// Reads the daily log if it may have changed, because the roll-up of yesterday takes a while.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -61,8 +61,8 @@ impl RecentDays {
         self.days.insert(day.seal.day, (day.seal.seconds_covered.into(), users));
     }
 
-    /// What `user` moved on each of these days, the newest last. A day on which nobody counted for the user is one without
-    /// bytes: it was measured.
+    /// What `user` moved on each of these days, the newest last. A day on which the user has no line has zero bytes,
+    /// because it was measured.
     pub fn of(&self, user: &str) -> Vec<Measured> {
         let measured = |(seconds, users): &(u64, BTreeMap<String, u128>)| Measured {
             bytes: users.get(user).copied().unwrap_or_default(),

@@ -25,31 +25,32 @@ use crate::ledger::reading::Moment;
 use crate::render::metrics::{self, Metrics};
 use crate::store::{StateDir, StoreError, ship};
 
-/// The counting thread is left alone between two readings for at least this long, and for four times as long as the last
-/// one took (with iptables, programs are run), but no longer than [`LONGEST_PAUSE`].
+/// The shortest pause between two readings. The pause is four times as long as the last reading took (with iptables,
+/// readings run programs), within this limit and [`LONGEST_PAUSE`], so that answers do not keep the counting thread
+/// busy.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Asks the counting thread, and reads the log.
+/// Makes answers by asking the counting thread and reading the log.
 pub struct AgentSource(Arc<Known>);
 
 type NextReading = Arc<tokio::sync::Mutex<Option<Instant>>>;
 
 /// What every answer needs.
 struct Known {
-    /// As it was when the agent started: only what holds until it ends is asked of it.
+    /// The configuration with which the agent started. Only keys that a reload does not change are read from it.
     config: Config,
     state: StateDir,
     asking: Asking,
     since: Moment,
-    /// What the log said last.
+    /// The sums of the log when it was last read.
     books: Mutex<Option<Books>>,
     rates: Mutex<RateSamples>,
     now: Turn,
     metrics: Turn,
     metrics_as_text: Turn,
-    /// Held from a reading until its answer is made, so that no answer is made of an older reading than the one before: the
-    /// sums go on with each. When the next reading may be taken.
+    /// When the next reading may be taken. The lock is held from a reading until its answer is made, because the sums
+    /// only move forward: no answer may be made from an older reading than the one before.
     next_reading: NextReading,
 }
 
@@ -98,7 +99,7 @@ impl Source for AgentSource {
     }
 }
 
-/// What `make` makes of a fresh reading, on a thread that may wait for a disk.
+/// The answer that `make` makes from a fresh reading, on a thread that may wait for a disk.
 async fn made(
     known: &Arc<Known>,
     make: impl FnOnce(&Known, &AgentSnapshot) -> Result<Answer, StoreError> + Send + 'static,
@@ -109,7 +110,7 @@ async fn made(
     };
     let known = Arc::clone(known);
     let making = move || {
-        // The turn ends here, also where the client has gone meanwhile.
+        // The lock is released here, even if the client has gone in the meantime.
         let _turn = turn;
         make(&known, &snapshot)
     };
@@ -121,7 +122,7 @@ async fn made(
 }
 
 impl Known {
-    /// A fresh reading, and the right to make an answer of it. Never so often that the counting thread is busy with it.
+    /// A fresh reading, with the right to make an answer from it; waits so that the counting thread is not kept busy.
     async fn read(&self) -> Result<(AgentSnapshot, OwnedMutexGuard<Option<Instant>>), NoAnswer> {
         let mut next_reading = Arc::clone(&self.next_reading).lock_owned().await;
         if let Some(at) = *next_reading {
@@ -158,10 +159,10 @@ impl Known {
         })
     }
 
-    /// Up to when ClickHouse has acknowledged the log, in seconds since 1970; `None` where nothing was sent yet.
+    /// Up to when ClickHouse has acknowledged the log, in seconds since 1970; `None` if nothing was sent yet.
     fn shipped(&self) -> Option<i64> {
         self.config.fleet.as_ref()?;
-        // A file that cannot be read is named by `check`, and by the program that writes it.
+        // If the file cannot be read, `check` reports that, and so does the program that writes it.
         ship::read(&self.state).ok()?.newest.map(|at| at.timestamp())
     }
 
@@ -169,18 +170,18 @@ impl Known {
         Allowances::read(&self.state, books.sums.dates, &snapshot.state.about.users)
     }
 
-    /// Does `work` with the sums of what is sealed before the buckets of `snapshot`.
+    /// Calls `work` with the sums of what was sealed before the buckets of `snapshot`.
     fn with_books<T>(
         &self,
         snapshot: &AgentSnapshot,
         work: impl FnOnce(&mut Books) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let dates = Dates::of(self.config.timezone, self.config.month_start_day, snapshot.state.at.wall);
-        // The numbers of those that wait come right before that of the open bucket.
+        // The waiting buckets have the numbers right before that of the open bucket.
         let before_open = snapshot.open.seal.seq.unwrap_or_default().saturating_sub(1);
         let through = before_open.saturating_sub(snapshot.waiting.len() as u64);
         let mut kept = self.books.lock().unwrap_or_else(PoisonError::into_inner);
-        // The log may have been replaced by one that ends before.
+        // The log may have been replaced by one that ends earlier.
         let books = match kept.take().filter(|books| books.sums.through <= through) {
             Some(mut books) => {
                 books.go_on(&self.state, dates, through)?;

@@ -1,4 +1,5 @@
-//! How users stand with their quotas, to the byte: by the counters of now, and by what the kernel refuses.
+//! The standing of users with regard to their quotas, to the byte, by the present counters and by what the kernel
+//! refuses.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +12,17 @@ use crate::ledger::now::QuotaStanding;
 use crate::ledger::user::{OnQuota, User};
 use crate::store::{StateDir, StoreError, grants, hours};
 
-/// What belongs to a quota besides what was counted.
+/// What affects a quota besides the usage that was counted.
 #[derive(Clone, Debug, Default)]
 pub struct Allowances {
-    /// By user: bytes that were granted for this month.
+    /// Bytes that were granted for this month, by user.
     granted: BTreeMap<String, u64>,
     /// The billing month in which counting began.
     first_counted: Option<Month>,
 }
 
 impl Allowances {
-    /// Reads those of this month.
+    /// Reads the allowances of this month.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -33,17 +34,17 @@ impl Allowances {
     }
 }
 
-/// How a user stands in this billing month.
+/// A user's standing in this billing month.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserStanding {
-    /// With what was granted; `None`: without a quota on this node.
+    /// Including what was granted; `None` if the user has no quota on this node.
     pub quota: Option<u64>,
-    /// Billed bytes, with what was used before flow-agent counted.
+    /// Billed bytes, including those used before flow-agent began to count.
     pub used: u64,
     pub state: QuotaStanding,
 }
 
-/// How `user` stands, of whom `counted` was counted this month.
+/// The standing of `user`, for whom `counted` was counted this month.
 pub fn of(about: &About, allowances: &Allowances, dates: Dates, user: &User, counted: Counters) -> UserStanding {
     let granted = allowances.granted.get(&user.name).copied().unwrap_or(0);
     let quota = user.quota_on(&about.config.node).map(|quota| quota.saturating_add(granted));
@@ -53,7 +54,7 @@ pub fn of(about: &About, allowances: &Allowances, dates: Dates, user: &User, cou
     let level = quota.and_then(|quota| state::reached(&about.config.limits.warn, quota, used));
     let state = match () {
         () if user.expires.is_some_and(|last| last < dates.today) => QuotaStanding::Expired,
-        // The kernel refuses a packet that does not fit, and from then on all: a little may be left.
+        // The kernel refuses a packet that does not fit, and then everything: a little of the quota may be left.
         () if is_used_up || about.refused.contains(&user.name) => QuotaStanding::Cut,
         () if level.is_some() => QuotaStanding::Warned,
         () => QuotaStanding::Open,

@@ -1,4 +1,4 @@
-//! Makes one answer at a time, and lets all share it who asked before it was begun.
+//! Makes one answer at a time, which is shared by all who asked before it was begun.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -6,19 +6,19 @@ use tokio::sync::Mutex;
 
 use crate::answer::Answer;
 
-/// The answers to one question. However many ask at a time, one is made; and each of them gets one that was begun after it
-/// asked, so that it says what moved before.
+/// The answers to one question. However many clients ask at the same time, only one answer is made at a time. Every
+/// client gets an answer that was begun after it asked, so that it includes everything that moved before.
 #[derive(Debug, Default)]
 pub struct Turn {
     /// How many answers were begun.
     begun: AtomicU64,
-    /// How many clients wait, or are being answered.
+    /// How many clients wait or are being answered.
     waiting: AtomicUsize,
-    /// The number of the newest answer, and the answer as long as others wait.
+    /// The number of the newest answer, and the answer itself while others wait for it.
     newest: Mutex<Option<(u64, Answer)>>,
 }
 
-/// Counts a client as long as it waits, and also where it goes away meanwhile.
+/// Counts a client while it waits, even if it goes away.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
@@ -28,7 +28,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Turn {
-    /// An answer that was begun after this was called. May be dropped at any time.
+    /// Returns an answer that was begun after this call. Cancel-safe.
     pub async fn answer(&self, make: impl AsyncFnOnce() -> Answer) -> Answer {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let _waiting = Waiting(&self.waiting);
@@ -45,7 +45,7 @@ impl Turn {
         }
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let answer = make().await;
-        // It may be large: nobody keeps it for whoever asks later.
+        // It may be large, so it is not kept unless somebody waits for it already.
         *newest = (self.waiting.load(Ordering::SeqCst) > 1).then(|| (number, answer.clone()));
         answer
     }

@@ -6,7 +6,7 @@ fn the_port_of_the_ssh_session_is_the_servers() {
     assert_eq!([server_port(""), server_port("203.0.113.9 51234")], [None, None]);
 }
 
-/// Counters that cut by readings.
+/// A backend that enforces limits by readings.
 #[derive(Default)]
 struct ByReadings {
     owners: PortOwners,
@@ -50,10 +50,10 @@ fn where_readings_cut_the_same_budgets_are_told_again_soon_until_something_chang
     limits.attend(&config, std::slice::from_ref(&ada), &mut counting, begun);
     let quota = counting.told[0][0].quota.unwrap();
     assert_eq!((counting.told[0][0].ports.clone(), quota.limit), ([8388].into(), Limit::Both(5)));
-    // Long before the minute after which they are worked out anew.
+    // Long before the minute after which budgets are computed anew.
     let soon = limits.at();
     assert!((after(begun, Duration::from_millis(200))..after(begun, Duration::from_secs(50))).contains(&soon));
-    // The users are not asked: that nobody is limited any more is said by a change.
+    // The users are not examined here: that nobody is limited any more must be announced as a change.
     limits.attend(&config, &[], &mut counting, Moment { boot_ns: soon, ..begun });
     assert_eq!(counting.told[1], counting.told[0]);
     limits.changed();

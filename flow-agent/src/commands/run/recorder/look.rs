@@ -1,4 +1,4 @@
-//! What a running recorder says of now, when somebody asks. It changes nothing on disk or in the kernel.
+//! The present state of a running recorder, for those who ask. Nothing on disk or in the kernel is changed.
 
 use super::{Recorder, users};
 use crate::clock;
@@ -7,7 +7,7 @@ use crate::exit::Failure;
 use crate::ledger::unsealed::Closing;
 
 impl Recorder {
-    /// How it is, without a reading.
+    /// The state of the recorder, without a reading.
     pub fn state_now(&self, about: About) -> AgentState {
         AgentState {
             at: clock::now(),
@@ -23,10 +23,10 @@ impl Recorder {
         self.backend.refuses(user, clock::now())
     }
 
-    /// A fresh reading, against the open bucket, and what waits to be written.
+    /// A fresh reading, shown as the open bucket, together with the buckets that wait to be written.
     ///
     /// # Errors
-    /// When the counters cannot be read now, or are not those of the open bucket.
+    /// When the counters cannot be read now, or do not belong to the open bucket.
     pub fn look(&mut self, about: About) -> Result<AgentSnapshot, Failure> {
         let reading = self.backend.read(&clock::now)?;
         let users = users(&self.owners);

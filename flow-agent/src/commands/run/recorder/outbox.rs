@@ -1,4 +1,4 @@
-//! Buckets on their way to the disk, in order, and what may be let go once each is there.
+//! Buckets on their way to the disk, in order, and the counters that may be released once each is there.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -12,38 +12,39 @@ use crate::ledger::usage::SealedBuckets;
 use crate::store::journal::Journal;
 use crate::store::{RunLock, StoreError};
 
-/// Lines that wait, some 50 MB of them: beyond that the open bucket grows longer instead, and costs no more for it.
+/// How many lines may wait, which take some 50 MB. Beyond that the open bucket is extended instead, which takes no more
+/// memory.
 const MOST_LINES: usize = 200_000;
 
-/// What to do when a bucket is sealed and synced, and not before.
+/// What to do once a bucket is sealed and synced, and not before.
 pub enum AfterSync {
     Nothing,
-    /// Ports that it closed are released.
+    /// Release the ports that it closes.
     Release,
-    /// The counters that it is the last bucket of are removed.
+    /// Delete the counters of which it is the last bucket.
     Delete(Box<dyn Retired>),
 }
 
-/// Buckets that are not on disk yet. A full disk keeps them here; if the agent dies meanwhile, the counters still hold
-/// what they say, and it becomes one late bucket.
+/// Buckets that are not on disk yet. A full disk keeps them here. If the agent dies before they are written, the
+/// counters still hold their bytes, which then become one late bucket.
 pub struct Outbox {
     journal: Journal,
     sealed: SealedBuckets,
-    /// The directory of the log was replaced: what it lacks has to be written again.
+    /// The directory of the log was replaced, and what its log lacks must be written again.
     must_look_again: bool,
     waiting: VecDeque<(HourBlock, AfterSync)>,
     /// [`MOST_LINES`], or fewer in a test.
     most_lines: usize,
-    /// Ports whose last line is on disk, and whose counters could not be let go yet.
+    /// Ports whose last line is on disk, but whose counters could not be released yet.
     unreleased: BTreeSet<u16>,
-    /// Days that were written to, until they are taken.
+    /// Days that were written to since they were last taken.
     dates: BTreeSet<NaiveDate>,
     /// The end of the newest bucket on disk.
     last_seal: Option<DateTime<FixedOffset>>,
 }
 
 impl Outbox {
-    /// `last_seal`: the end of the newest bucket in the log.
+    /// `last_seal` is the end of the newest bucket in the log.
     pub fn new(journal: Journal, last_seal: Option<DateTime<FixedOffset>>) -> Self {
         let (waiting, unreleased, dates) = (VecDeque::new(), BTreeSet::new(), BTreeSet::new());
         let sealed = SealedBuckets::default();
@@ -72,22 +73,22 @@ impl Outbox {
         self.waiting.iter().map(|(bucket, _)| bucket)
     }
 
-    /// Whether so much waits that no more buckets should be closed for the time alone.
+    /// Whether so much waits that no bucket should be closed merely because its time is up.
     pub fn is_full(&self) -> bool {
         self.waiting.iter().map(|(bucket, _)| bucket.lines.len()).sum::<usize>() >= self.most_lines
     }
 
-    /// Ports that must not be given counters yet: their last line is not written, or what it says is not let go, and
+    /// Ports that must not get counters yet: their last line is not written, or their old counters are not released and
     /// would be counted again.
     pub fn draining(&self) -> BTreeSet<u16> {
         let waiting = self.waiting.iter().flat_map(|(bucket, _)| closed(bucket));
         waiting.chain(self.unreleased.iter().copied()).collect()
     }
 
-    /// Writes what waits, in order, and does what was to be done then.
+    /// Writes what waits, in order, and then does what each bucket's [`AfterSync`] says.
     ///
     /// # Errors
-    /// When a bucket cannot be written: it and those after it stay.
+    /// When a bucket cannot be written; it and those after it remain.
     pub fn write_all(&mut self, backend: &mut dyn Backend) -> Result<(), StoreError> {
         while let Some((mut bucket, then)) = self.waiting.pop_front() {
             if let Err(error) = self.append(&mut bucket) {
@@ -99,7 +100,7 @@ impl Outbox {
             self.dates.extend([bucket.seal.start.date_naive(), bucket.seal.end.date_naive()]);
             let done = match then {
                 AfterSync::Nothing => Ok(()),
-                // The counters of an epoch that was replaced meanwhile go with their set.
+                // The counters of an epoch that was replaced in the meantime are deleted with their set.
                 AfterSync::Release if bucket.seal.epoch != backend.identity().epoch => Ok(()),
                 AfterSync::Release => {
                     self.unreleased.extend(closed(&bucket));
@@ -107,7 +108,7 @@ impl Outbox {
                 }
                 AfterSync::Delete(retired) => retired.delete(),
             };
-            // The bucket is safe; what stays in the kernel is found, and let go, at the next start.
+            // The bucket is safe. What remains in the kernel is found and released at the next start.
             if let Err(error) = done {
                 tracing::error!(error = %chain(&error), "counters that are no longer needed stay in the kernel");
             }
@@ -116,8 +117,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Appends a bucket. Where the log has lost some of those before it, what the counters still tell of them is written
-    /// again first.
+    /// Appends a bucket. If the log has lost some of the buckets before it, what the counters still show of them is
+    /// written again first.
     fn append(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
         if !self.must_look_again {
             match self.journal.append_unchanged(bucket) {
@@ -149,10 +150,10 @@ impl Outbox {
         Ok(())
     }
 
-    /// Goes on in the directory of `lock`, which is another one than before, or was made again.
+    /// Continues in the directory of `lock`, which is another one than before, or was created anew.
     ///
     /// # Errors
-    /// When its log cannot be read, or goes on after the last bucket that was written.
+    /// When its log cannot be read, or continues after the last bucket that was written.
     pub fn change_directory(&mut self, lock: &RunLock) -> Result<(), StoreError> {
         self.journal.look_again()?;
         lock.state().create_dir(&lock.state().hourly_dir())?;

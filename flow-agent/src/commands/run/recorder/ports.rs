@@ -1,4 +1,4 @@
-//! Ports that come and go.
+//! Applies changes of the ports that are to be counted.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use crate::errors::chain;
 use crate::ports::PortOwners;
 
 impl Recorder {
-    /// Whether other ports are counted than `wanted`, or for other owners.
+    /// Whether the ports that are counted, or their owners, differ from `wanted`.
     pub fn differs_from(&self, wanted: &PortOwners) -> bool {
         self.owners != *wanted || !self.owners.keys().eq(self.backend.ports().iter())
     }
 
-    /// Counts what is wanted from now on. A port that is no longer counted, or gets another owner, closes the bucket at
-    /// once. What cannot be done now is to be tried again.
+    /// Counts what is wanted from now on. A port that is no longer counted, or that gets another owner, closes the
+    /// bucket at once. What cannot be done now must be retried.
     pub fn apply(&mut self, wanted: &PortOwners) {
         let counted = self.backend.ports();
         let gone: BTreeSet<u16> = counted.iter().copied().filter(|port| !wanted.contains_key(port)).collect();
@@ -25,17 +25,17 @@ impl Recorder {
             tracing::error!(error = %chain(&error), "failed to stop counting ports; it is tried again");
             return;
         }
-        // Also those that have been draining since an earlier try, after which no bucket could be closed.
+        // Includes ports that are draining since an earlier attempt after which no bucket could be closed.
         let handed_over = self.owners.iter().any(|(port, owner)| wanted.get(port) != Some(owner));
         if (!gone.is_empty() || handed_over) && !self.close() {
             return;
         }
-        // A port whose last line is not on disk yet is still draining: it comes back when that is done.
+        // A port whose last line is not on disk yet is still draining. It is added again once that is done.
         let draining = self.outbox.draining();
         let new: BTreeSet<u16> =
             wanted.keys().copied().filter(|port| !counted.contains(port) && !draining.contains(port)).collect();
         if self.meter.has_closed(&new) && !(self.close() && self.outbox.is_empty()) {
-            // Another bucket must be on disk between a port's last line and its new counters; it is tried again.
+            // Another bucket must be on disk between a port's last line and its new counters. This is retried.
             return;
         }
         self.owners.clone_from(wanted);

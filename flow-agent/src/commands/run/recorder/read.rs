@@ -7,9 +7,9 @@ use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::usage::is_within_one_second;
 
 impl Recorder {
-    /// Reads the counters for the end of a bucket, and tells when that was done. Rules are read by programs, which takes
-    /// some time, and a bucket ends with a whole second: where another one began meanwhile, they are read once more, right
-    /// after its beginning.
+    /// Reads the counters for the end of a bucket, and returns when that was complete. Reading rules runs programs and
+    /// takes some time, but a bucket ends with a whole second: if the next second began meanwhile, the counters are
+    /// read once more, right after its beginning.
     ///
     /// # Errors
     /// When the counters cannot be read.

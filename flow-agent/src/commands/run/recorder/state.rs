@@ -1,16 +1,17 @@
-//! A state directory that is moved, replaced, unmounted or lost while the agent counts.
+//! Handles a state directory that is moved, replaced, unmounted or lost while the agent counts.
 //!
-//! The counters are in the kernel, and what was sealed today is remembered: the agent goes on in the directory that is at
-//! the path now, and writes again what its log lacks. It leaves with an error where somebody else writes there.
+//! The counters are in the kernel, and what was sealed today is remembered. The agent therefore continues in the
+//! directory that is at the path now, and writes again what its log lacks. It stops with an error if another process
+//! writes there.
 
 use super::Recorder;
 use crate::store::{StoreError, instance};
 
-/// The directory that buckets are written to, and whether it was seen to be ours since it was last found replaced.
+/// The state directory, and whether it is known to be ours since it was last found replaced.
 pub(super) struct StateHold {
     instance: String,
     is_settled: bool,
-    /// Until it is taken.
+    /// Whether another directory was taken over since that was last asked.
     was_renewed: bool,
 }
 
@@ -26,7 +27,8 @@ impl Recorder {
         &self.state.instance
     }
 
-    /// Makes sure that the state directory is still the one whose lock is held, or takes hold of the one that is there now.
+    /// Makes sure that the state directory is still the one whose lock is held, or else takes over the one that is
+    /// there now.
     pub(super) fn hold_state(&mut self) -> Result<(), StoreError> {
         if !self.lock.is_in_place()? {
             self.state.is_settled = false;
@@ -49,8 +51,8 @@ impl Recorder {
         Ok(())
     }
 
-    /// Looks after the state directory. Whether another one took its place since the last call: what is kept there beside
-    /// the log is to be written again, and a bucket closed, so that the log says at once where the counters stand.
+    /// Checks the state directory. Returns whether another one took its place since the last call. If so, the files
+    /// beside the log must be written again, and a bucket closed so that the log shows the counters at once.
     pub fn attend_state(&mut self) -> bool {
         if let Err(error) = self.hold_state() {
             self.take_write_error(error);

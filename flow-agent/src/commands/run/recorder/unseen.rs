@@ -1,4 +1,4 @@
-//! What could not be seen since the last bucket.
+//! The times since the last bucket that were not measured.
 
 use std::time::Duration;
 
@@ -9,23 +9,24 @@ use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::HourSeal;
 use crate::ledger::unsealed::goes_on_after;
 
-/// How far ahead a checkpoint tells of a time that goes on: an agent that is killed meanwhile need not have written again.
-/// What was told too much is corrected by the next checkpoint, or by the bucket.
+/// How far a checkpoint extends a gap that may still be growing, so that it need not be rewritten all the time for an
+/// agent that might be killed. If that is too much, the next checkpoint or the bucket corrects it.
 const TOLD_AHEAD: Duration = Duration::from_secs(60);
 
-/// Collects what inspections tell until the next bucket is closed.
+/// Collects what inspections report until the next bucket is closed.
 #[derive(Debug, Default)]
 pub struct UnseenList {
     all: Vec<Unseen>,
-    /// Those that the newest inspection told of: they may go on.
+    /// What the newest inspection reported, and what may therefore still be growing.
     growing: Vec<(String, String)>,
-    /// Up to when the newest checkpoint tells of those, by the boot-time clock in nanoseconds.
+    /// Until when the newest checkpoint has extended those, on the boot-time clock in nanoseconds.
     told_until: u64,
 }
 
 impl UnseenList {
-    /// Adds what an inspection at `now` found. What lasts over several inspections is one, and is said once. Whether a
-    /// checkpoint must tell of it now: something began or ended, or went on for longer than was told.
+    /// Adds what an inspection at `now` found. What lasts over several inspections is kept as one gap and logged once.
+    /// Returns whether a checkpoint must be written now: something began or ended, or lasted longer than the checkpoint
+    /// says.
     pub fn add(&mut self, found: Vec<Unseen>, now: Moment) -> bool {
         let growing: Vec<_> = found.iter().map(|unseen| (unseen.interface.clone(), unseen.why.clone())).collect();
         let must_tell = growing != self.growing || !growing.is_empty() && now.boot_ns >= self.told_until;
@@ -55,7 +56,7 @@ impl UnseenList {
         must_tell
     }
 
-    /// All of it, for a checkpoint: what may go on is told some time ahead.
+    /// Everything for a checkpoint; what may still be growing is extended into the future.
     pub fn foretold(&mut self, now: Moment) -> Vec<Unseen> {
         self.told_until = after(now, TOLD_AHEAD);
         let mut told = self.all.clone();
@@ -63,7 +64,7 @@ impl UnseenList {
         for unseen in &mut told {
             let is_growing =
                 self.growing.iter().any(|(interface, why)| *interface == unseen.interface && *why == unseen.why);
-            // Only the last of several times on one interface may go on.
+            // Only the last of several gaps on one interface can still be growing.
             if is_growing && after(unseen.end, TOLD_AHEAD) >= now.boot_ns {
                 unseen.end = Moment { wall: now.wall + ahead, boot_ns: self.told_until };
             }
@@ -71,17 +72,17 @@ impl UnseenList {
         told
     }
 
-    /// Whether the newest inspection found all that is to be counted.
+    /// Whether the newest inspection found everything that is to be counted.
     pub fn is_well(&self) -> bool {
         self.growing.is_empty()
     }
 
-    /// All of it, for the bucket that is closed now.
+    /// Everything for the bucket that is closed now.
     pub fn all(&self) -> &[Unseen] {
         &self.all
     }
 
-    /// Forgets what the bucket of `seal` has told of. What goes on after it is the next one's too.
+    /// Forgets what the bucket of `seal` covers. What lasts beyond it belongs to the next bucket as well.
     pub fn forget_until(&mut self, seal: &HourSeal) {
         self.all.retain(|unseen| goes_on_after(unseen, seal));
     }

@@ -1,4 +1,4 @@
-//! A look at everything that names ports, and what it has to know of the looks before.
+//! Looks at everything that names ports, with what must be remembered between looks.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,17 +13,17 @@ use crate::ports::find::Finder;
 use crate::ports::settle::{SETTLED_AFTER, Settling};
 use crate::ports::wanted::{Wanted, WantedError};
 
-/// Looks, one after the other.
+/// Does one look after the other.
 pub(super) struct Look {
-    /// With the users as they were when their file was last good.
+    /// The configuration, with the users that their file had when it was last good.
     config: Config,
     finder: Finder,
     users_settling: Settling<(), Vec<User>>,
 }
 
-/// What a look has found.
+/// The result of a look.
 pub(super) struct Found {
-    /// Why the users stay as they are.
+    /// Why the users are kept as they are.
     pub(super) users_problem: Option<String>,
     pub(super) wanted: Result<Wanted, WantedError>,
 }
@@ -38,7 +38,7 @@ impl Look {
         &self.config.users
     }
 
-    /// Looks by another configuration from now on.
+    /// Uses another configuration from now on.
     pub(super) fn reconfigure(&mut self, config: Config) {
         self.config = config;
     }
@@ -62,7 +62,8 @@ impl Look {
         self.finder.find(node, ports, users, counting.max_ports, last_good, now)
     }
 
-    /// Reads `users_file` again. Why the users stay as they are, if they do: then it is to be looked at once more.
+    /// Reads `users_file` again. If the users are kept as they are, returns the reason, and the file must be read once
+    /// more.
     fn reload_users(&mut self, now: Moment) -> Option<String> {
         let reloaded = match config::reload_users(&self.config) {
             Ok(reloaded) => reloaded,

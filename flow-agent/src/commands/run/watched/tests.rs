@@ -1,4 +1,4 @@
-//! Sources that shrink, tear and come back, with a clock that does what the test says.
+//! Sources that shrink, tear and come back, with a clock that the test controls.
 #![expect(clippy::disallowed_methods, reason = "a test writes its own files")]
 
 use std::fs;
@@ -25,7 +25,7 @@ fn ports(watched: &Watched) -> Vec<u16> {
 fn run(test: impl FnOnce(&Path)) {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // The watch of files needs a runtime around it.
+    // Watching files requires a runtime.
     runtime.block_on(async { test(dir.path()) });
 }
 
@@ -37,7 +37,7 @@ fn a_list_that_shrinks_by_more_than_half_is_taken_when_it_stays_so() {
         let mut watched = start(dir, "[ports]\nfiles = [{ path = \"ports.list\", format = \"list\" }]\n");
         fs::write(&list, "1 a\n2 b\n").unwrap();
         assert!(!watched.refresh(at(1)) && watched.must_look());
-        // It was being rewritten, and goes on.
+        // The file was being rewritten, and grows further.
         fs::write(&list, "1 a\n2 f\n").unwrap();
         assert!(!watched.refresh(at(10)) && !watched.refresh(at(19)));
         assert_eq!(ports(&watched), [1, 2, 3, 4, 5]);
@@ -56,13 +56,13 @@ fn a_users_file_that_is_cut_or_shrinks_leaves_the_users_as_they_are() {
         fs::write(&users, "name,ports\nada,8388\nbob,183").unwrap();
         assert!(!watched.refresh(at(1)) && watched.must_look());
         assert_eq!(ports(&watched), [8388, 9000, 18388]);
-        // An upload that stalls between two lines looks whole.
+        // An upload that stalls between two lines looks complete.
         fs::write(&users, "name,ports\nada,8388\n").unwrap();
         assert!(!watched.refresh(at(2)) && !watched.refresh(at(11)) && watched.must_look());
         fs::write(&users, "name,ports\nada,8388\nbob,18389\ncarl,9000\n").unwrap();
         assert!(watched.refresh(at(12)) && !watched.must_look());
         assert_eq!(ports(&watched), [8388, 9000, 18389]);
-        // Two of three are dismissed, and that is meant.
+        // Two of three users are removed on purpose.
         fs::write(&users, "name,ports\nada,8388\n").unwrap();
         assert!(!watched.refresh(at(20)));
         assert!(watched.refresh(at(30)) && !watched.must_look());
@@ -109,7 +109,7 @@ fn a_port_that_left_its_file_stops_at_once_and_a_listener_has_time_to_come_back(
         assert_eq!(ports(&watched), [9000], "its service may come back");
         assert!(find(&mut watched, &[], &[], 620));
         assert_eq!(ports(&watched), [0_u16; 0]);
-        // Listeners that are gone do not add to the most that may be counted.
+        // Ports whose listeners are gone do not count against the maximum.
         watched.config.count.max_ports = 2;
         find(&mut watched, &[1, 2], &[2], 700);
         find(&mut watched, &[3, 4], &[], 701);

@@ -11,7 +11,7 @@ fn gap(from: i64, to: i64) -> Gap {
 #[test]
 fn a_second_in_two_gaps_is_missing_once() {
     assert_eq!(covered(at(0), at(3_600), &[]), 3_600);
-    // 10 to 30 and 50 to 60.
+    // The gaps cover 10 to 30 and 50 to 60.
     assert_eq!(covered(at(0), at(3_600), &[gap(20, 30), gap(10, 25), gap(50, 60)]), 3_570);
     // Only what lies within the bucket.
     assert_eq!(covered(at(100), at(200), &[gap(0, 150), gap(190, 900)]), 40);

@@ -38,7 +38,7 @@ fn nodes_add_up_and_a_missing_one_is_not_zero() {
         ("us-1".to_owned(), vec![day("us-1", "2026-10-05", 443, None, 5)]),
     ]);
     let [fifth, sixth] = ["2026-10-05", "2026-10-06"].map(|day| &days[&day.parse::<NaiveDate>().unwrap()]);
-    // The port of 443 belongs to alice on both nodes.
+    // Port 443 belongs to alice on both nodes.
     assert_eq!(fifth.lines.len(), 1);
     assert_eq!((fifth.lines[0].user.as_deref(), fifth.lines[0].tcp_in_bytes), (Some("alice"), 12));
     assert_eq!((fifth.seal.seconds_covered, fifth.seal.seconds_in_day), (172_800, 172_800));

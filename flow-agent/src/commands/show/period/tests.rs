@@ -1,7 +1,7 @@
 use super::*;
 
 fn context() -> ShowContext {
-    // 20:30 on 23 November in Kathmandu.
+    // In Kathmandu this is 20:30 on 23 November.
     let now = DateTime::parse_from_rfc3339("2026-11-23T14:45:00Z").unwrap().to_utc();
     ShowContext { now, zone: chrono_tz::Asia::Kathmandu, month_start_day: 15 }
 }
@@ -40,7 +40,7 @@ fn instants_are_meant_on_the_clocks_of_the_zone() {
         period(Some("6h"), Some("now"), DefaultPeriod::Hours),
         instants("2026-11-23T08:45:00Z", "2026-11-23T14:45:00Z")
     );
-    // Half and half: to the end of that day, which is 18:15 in UTC.
+    // An instant and a day: up to the end of that day, which is 18:15 in UTC.
     assert_eq!(
         period(Some("6h"), Some("today"), DefaultPeriod::Hours),
         instants("2026-11-23T08:45:00Z", "2026-11-23T18:15:00Z")

@@ -44,7 +44,7 @@ fn a_node_that_is_prepared_needs_nothing() {
         ..new_node()
     };
     assert_eq!(plan(&facts, KEY), []);
-    // systemd gave everything back to root, as it does where the top directory's group is not the unit's.
+    // systemd gave everything back to root, as it does if the group of the top directory is not the unit's.
     let undone = NodeFacts { daily: Some(Owned { uid: 0, gid: 0, mode: DAILY_MODE }), groups: vec![0], ..facts };
     let daily = PathBuf::from("/var/lib/flow-agent/daily");
     let directory = EnrolStep::Directory { path: daily.clone(), group: USER, mode: DAILY_MODE };

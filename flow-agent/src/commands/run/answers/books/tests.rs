@@ -12,7 +12,7 @@ fn dates(now: &str) -> Dates {
     Dates::of(chrono_tz::Asia::Hong_Kong, 1, now)
 }
 
-/// Appends the hour that begins at `start`, in which port 443 took in the bytes from `before` to `total`.
+/// Appends the hour that begins at `start`, in which the counter of port 443 went from `before` to `total`.
 fn append(journal: &mut Journal, start: &str, before: u64, total: u64) {
     let mut hour = bucket(start, "boot-1", before, total);
     hour.seal.seq = Some(journal.next_seq());
@@ -34,7 +34,7 @@ fn what_is_appended_is_added_and_midnight_ends_a_day() {
     append(&mut journal, "2026-10-05T12:00:00+08:00", 0, 10);
     append(&mut journal, "2026-10-05T13:00:00+08:00", 10, 30);
     let afternoon = dates("2026-10-05T14:30:00+08:00");
-    // The second was sealed after the reading: it is in the open bucket still.
+    // The second bucket was sealed after the reading, whose open bucket contains it.
     let mut books = Books::open(&state, afternoon, 1).unwrap();
     assert_eq!(of_443(&books), (10, 10));
     books.go_on(&state, afternoon, 2).unwrap();
@@ -44,12 +44,12 @@ fn what_is_appended_is_added_and_midnight_ends_a_day() {
     books.go_on(&state, dates("2026-10-06T01:00:00+08:00"), 4).unwrap();
     assert_eq!(of_443(&books), (400, 500));
     assert_eq!(books.sums.users["acct-8388"].month, books.sums.ports[&8388].month);
-    // Of today alone, and only what has a user.
+    // Only today's refusals, and only those of ports with a user.
     assert_eq!(books.sums.refused, [("acct-8388".to_owned(), REFUSED)].into());
-    // Of another month nothing is known of the one before.
+    // A new month knows nothing of the one before.
     books.go_on(&state, dates("2026-11-01T00:30:00+08:00"), 4).unwrap();
     assert_eq!(books.sums.ports.get(&443), None);
-    // Whoever reads all of it anew finds the same.
+    // Reading everything again gives the same.
     let anew = Books::open(&state, dates("2026-10-06T01:00:00+08:00"), 4).unwrap();
     assert_eq!(of_443(&anew), (400, 500));
 }
@@ -66,7 +66,7 @@ fn a_log_that_was_mended_is_read_from_its_beginning_and_nothing_counts_twice() {
     append(&mut journal, "2026-10-05T13:00:00+08:00", 10, 30);
     let path = state.hourly("2026-10-05".parse().unwrap());
     let text = std::fs::read_to_string(&path).unwrap();
-    // A line of nobody before all others: every block lies elsewhere.
+    // An invalid line before all others moves every block.
     std::fs::write(&path, format!("nobody's\n{text}")).unwrap();
     books.go_on(&state, now, 2).unwrap();
     assert_eq!((of_443(&books), books.sums.through), ((30, 30), 2));
@@ -86,11 +86,11 @@ fn the_sums_of_all_time_go_on_where_they_stood() {
     append(&mut journal, "2026-10-05T14:00:00+08:00", 30, 100);
     books.go_on(&state, now, 3).unwrap();
     assert_eq!(stands(books.ever(&state, 0).unwrap()), (100, 21, 3));
-    // The next agent finds what was kept, and what came after it; also where the older hours were moved away.
+    // The next agent finds the stored sums and adds what came after them, even if the older hours were moved away.
     std::fs::remove_file(state.hourly("2026-09-30".parse().unwrap())).unwrap();
     let mut after = Books::open(&state, now, 3).unwrap();
     assert_eq!(stands(after.ever(&state, 0).unwrap()), (100, 21, 3));
-    // A log that ends before what was kept is another history.
+    // A log that ends before the stored sums has another history.
     let mut older = Books::open(&state, now, 1).unwrap();
     assert_eq!(older.ever(&state, 0).unwrap().port(443), Counters::default());
 }

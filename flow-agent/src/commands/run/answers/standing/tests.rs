@@ -66,7 +66,7 @@ fn what_is_billed_counts_for_the_quota_with_what_was_used_before_and_what_was_gr
 fn a_user_is_cut_when_the_quota_is_used_up_or_the_kernel_refuses() {
     let kernel_refuses = about(Billed::Both, &["ada"]);
     let kernel_lets_pass = about(Billed::Both, &[]);
-    // 399 of 400 are 99 %: what is left is too little for a packet.
+    // 400 of 401 bytes are used. The kernel refuses if the one that is left is too little for a packet.
     assert_eq!(stands(&kernel_refuses, &user(401, OnQuota::Drop)).2, QuotaStanding::Cut);
     assert_eq!(stands(&kernel_lets_pass, &user(401, OnQuota::Drop)).2, QuotaStanding::Warned);
     assert_eq!(stands(&kernel_lets_pass, &user(400, OnQuota::Drop)).2, QuotaStanding::Cut);
@@ -78,6 +78,6 @@ fn a_user_expires_at_the_end_of_the_last_day() {
     let about = about(Billed::Both, &["ada"]);
     let expires = |day| User { expires: NaiveDate::from_ymd_opt(2026, 10, day), ..user(10_000, OnQuota::Count) };
     assert_eq!(stands(&about, &expires(4)).2, QuotaStanding::Expired);
-    // On its last day a user is refused for another reason.
+    // On the last day the user is refused because of the quota, not because of the date.
     assert_eq!(stands(&about, &expires(5)).2, QuotaStanding::Cut);
 }

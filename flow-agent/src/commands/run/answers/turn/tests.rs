@@ -28,7 +28,7 @@ async fn whoever_asks_meanwhile_shares_the_next_answer_and_never_the_one_before(
     while made.load(Ordering::SeqCst) == 0 {
         yield_now().await;
     }
-    // The first answer was begun before these ask.
+    // The first answer was begun before these clients ask.
     let others: Vec<_> = (0..50).map(|_| ask()).collect();
     while turn.waiting.load(Ordering::SeqCst) < 51 {
         yield_now().await;

@@ -5,7 +5,7 @@ fn at(secs: u64) -> Moment {
     Moment { wall: chrono::DateTime::UNIX_EPOCH, boot_ns: secs * 1_000_000_000 }
 }
 
-/// By the boot-time clock; the wall clock does not matter.
+/// Times are those of the boot-time clock; the wall clock does not matter here.
 fn unseen(interface: &str, start_secs: u64, end_secs: u64) -> Unseen {
     Unseen { start: at(start_secs), end: at(end_secs), interface: interface.into(), why: "gone".into() }
 }
