@@ -1,4 +1,4 @@
-//! EDGE files: what a port file contains, or why that cannot be taken over.
+//! EDGE files: the content of a port file, or the reason why it cannot be used.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs::File;
@@ -11,16 +11,16 @@ use super::formats::FormatError;
 use super::settle::SETTLED_AFTER;
 use crate::ledger::units::count;
 
-/// Far more than 65,535 users take.
+/// Far more than 65,535 users take up.
 pub const MAX_BYTES: u64 = 64 << 20;
 
-/// A folder of configurations has a few dozen at most.
+/// A folder of configurations has at most a few dozen files.
 pub const MAX_FILES: usize = 1_000;
 
-/// How long a file may take to be read and understood. Counting goes on meanwhile, but nothing else does.
+/// How long reading and parsing a file may take. Counting continues meanwhile, but nothing else does.
 pub const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a transaction of a panel that writes its database is waited for.
+/// How long to wait for a transaction of a panel that is writing its database.
 #[cfg(feature = "sqlite")]
 pub const TRANSACTION_LIMIT: Duration = Duration::from_millis(2_000);
 
@@ -29,7 +29,7 @@ pub const TRANSACTION_LIMIT: Duration = Duration::from_millis(2_000);
 pub enum Problem {
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// A pipe would hold everything up.
+    /// Reading a pipe would block.
     #[error("not a regular file")]
     NotAFile,
     #[error("a folder, and this format is a single file")]
@@ -42,7 +42,7 @@ pub enum Problem {
     TooLarge,
     #[error("it takes longer than {} s", TIME_LIMIT.as_secs())]
     TooSlow,
-    /// A fault of ours, and no reason to stop counting.
+    /// A bug of ours, which is no reason to stop counting.
     #[error("its reader panicked: please report this, with the file if you can")]
     Panicked,
     #[error("it lists {after} instead of {}: taken when it stays so for {} s", count(*before, "port"), SETTLED_AFTER.as_secs())]
@@ -64,15 +64,15 @@ fn endings(expected: &[&str]) -> String {
     expected.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>().join(" or ")
 }
 
-/// What a port file says now.
+/// The present content of a port file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PortFileContent {
     pub listed: Listed,
-    /// When it was changed last, where the file system knows.
+    /// When it was last changed, if the file system knows.
     pub modified_at: Option<SystemTime>,
 }
 
-/// The content of a file, of which `left` may come.
+/// The content of a file. `left` is how many bytes may still be read, over all files of a folder.
 pub fn content(path: &Path, left: &mut u64) -> Result<Vec<u8>, Problem> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(Problem::NotAFile);

@@ -1,4 +1,4 @@
-//! EDGE files: reads a panel's SQLite database, without ever holding up the panel.
+//! EDGE files: reads a panel's SQLite database without ever blocking the panel.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::ffi::OsString;
@@ -18,12 +18,12 @@ use super::formats::sqlite::{self, PanelTables};
 
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 
-/// What `tables` finds in the database at `path`.
+/// Returns what `tables` finds in the database at `path`.
 ///
-/// A database whose last transaction is over consists of one file, which is read as it stands: no lock is taken, so the
-/// panel never waits. With a write-ahead log SQLite has to read both, and there readers do not stand in a writer's way. A
-/// connection is not kept: while one is open, the log is not deleted when the panel ends, and `PRAGMA data_version` would
-/// say no more than the files' own times and sizes, which are watched.
+/// A database without an open transaction consists of one file, which is read as it is, without a lock, so the panel
+/// never waits. If there is a write-ahead log, SQLite must read both, but then readers do not block a writer. The
+/// connection is not kept: while one is open, the log is not deleted when the panel ends, and `PRAGMA data_version`
+/// would show no more than the times and sizes of the files, which are watched anyway.
 pub fn read(path: &Path, tables: &dyn PanelTables) -> Result<PortFileContent, Problem> {
     let (log, journal) = (beside(path, "-wal"), beside(path, "-journal"));
     for _ in 0..TRANSACTION_LIMIT.as_millis() / BETWEEN_TRIES.as_millis() {
@@ -43,7 +43,7 @@ pub fn read(path: &Path, tables: &dyn PanelTables) -> Result<PortFileContent, Pr
     Err(Problem::Busy)
 }
 
-/// The file of SQLite's own that lies beside a database.
+/// The path of a file that SQLite keeps beside a database.
 pub fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
@@ -57,7 +57,7 @@ fn with_log(path: &Path, tables: &dyn PanelTables) -> Result<super::Listed, Form
     sqlite::query(&mut database, tables)
 }
 
-/// Zero where there is no such file.
+/// The length of a file; zero if it does not exist.
 fn length(path: &Path) -> Result<u64, Problem> {
     match std::fs::metadata(path) {
         Ok(metadata) => Ok(metadata.len()),
@@ -66,8 +66,8 @@ fn length(path: &Path) -> Result<u64, Problem> {
     }
 }
 
-/// Whether a rollback journal holds what a transaction overwrites. When one is over, the journal is gone, empty, or begins
-/// with zeros, depending on the journal's mode.
+/// Whether a rollback journal holds what an open transaction overwrites. After a transaction the journal is gone,
+/// empty, or begins with zeros, depending on the journal mode.
 fn is_hot(journal: &Path) -> Result<bool, Problem> {
     let mut begin = [0; 8];
     match File::open(journal).and_then(|mut file| file.read(&mut begin)) {

@@ -1,4 +1,4 @@
-//! EDGE files: which ports the kernel gives to outgoing connections, in this network namespace.
+//! EDGE files: the ports that the kernel gives to outgoing connections in this network namespace.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use super::spec;
 const RANGE: &str = "/proc/sys/net/ipv4/ip_local_port_range";
 const RESERVED: &str = "/proc/sys/net/ipv4/ip_local_reserved_ports";
 
-/// The ports from which the kernel picks, but for those that are reserved. It holds for IPv6, too.
+/// The range from which the kernel picks ports, and the reserved ports that it skips. Both apply to IPv6 as well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ephemeral {
     pub range: RangeInclusive<u16>,
@@ -22,7 +22,7 @@ impl Ephemeral {
         self.range.contains(&port) && !self.reserved.contains(&port)
     }
 
-    /// What the kernel says now; where it does not say (a container without `/proc/sys`), what it says by default.
+    /// The kernel's present settings or, where they cannot be read (a container without `/proc/sys`), its defaults.
     pub fn read() -> Self {
         Self {
             range: content(RANGE).and_then(|text| parse_range(&text)).unwrap_or(32_768..=60_999),

@@ -1,4 +1,4 @@
-//! EDGE files, environment: reads a port file or a folder of them, whole or not at all, and within a time limit.
+//! EDGE files, environment: reads a port file or a folder of them, completely or not at all, and within a time limit.
 #![expect(clippy::disallowed_methods, reason = "edge: files and environment")]
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::database;
 use super::formats;
 use super::{Listed, PortFile};
 
-/// A port file that could not be read. Its last good list stays in use.
+/// A port file that could not be read. Its last good list remains in use.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read the port file `{}`", path.display())]
 pub struct PortFileError {
@@ -21,15 +21,15 @@ pub struct PortFileError {
     pub source: Problem,
 }
 
-/// Reads port files, each in a thread of its own: a network file system that hangs holds up nothing for long.
+/// Reads every port file on a separate thread, so that a network file system that hangs does not block for long.
 #[derive(Default)]
 pub struct Reader {
-    /// Those that took too long, and still do.
+    /// Files that took too long and are still being read.
     slow: BTreeMap<PathBuf, Receiver<Result<PortFileContent, Problem>>>,
 }
 
 impl Reader {
-    /// What `file` says now.
+    /// Reads `file` as it is now.
     ///
     /// # Errors
     /// When it cannot be read, is half written, is not of its format, or takes too long.
@@ -39,13 +39,13 @@ impl Reader {
             if matches!(slow.try_recv(), Err(TryRecvError::Empty)) {
                 return Err(failed(Problem::TooSlow));
             }
-            // What it said is old by now.
+            // By now its result is out of date.
             self.slow.remove(&file.path);
         }
         let (sender, receiver) = sync_channel(1);
         let (path, format) = (file.path.clone(), formats::of(file.format));
         let reading = move || {
-            // Nobody waits any more where it took too long.
+            // Nobody receives it if it took too long.
             drop(sender.send(read(&path, format)));
         };
         thread::Builder::new().name("port-file".to_owned()).spawn(reading).map_err(|error| failed(error.into()))?;
@@ -61,7 +61,7 @@ impl Reader {
 }
 
 fn read(path: &Path, format: &dyn formats::Format) -> Result<PortFileContent, Problem> {
-    // Looked at before it is opened: opening a pipe waits for its writer.
+    // Checked before opening, because opening a pipe waits for its writer.
     let metadata = std::fs::metadata(path)?;
     #[cfg(feature = "sqlite")]
     if let Some(tables) = format.tables().filter(|_| !metadata.is_dir()) {
@@ -91,12 +91,13 @@ fn read(path: &Path, format: &dyn formats::Format) -> Result<PortFileContent, Pr
     Ok(found)
 }
 
-/// What the agent's own environment says; the unit of a server that is told its port there can share an EnvironmentFile.
+/// A variable of the agent's own environment. The unit of a server that gets its port this way can share its
+/// EnvironmentFile with the agent's.
 fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
 
-/// The files of a folder that end in one of `endings`, by name.
+/// The files in a folder whose names end in one of `endings`, sorted by name.
 fn files(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Problem> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {

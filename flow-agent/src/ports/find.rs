@@ -1,4 +1,4 @@
-//! EDGE files: looks at everything that may name a port, and says what is to be counted.
+//! EDGE files: reads every source that may name a port, and decides what is to be counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::{PortOwners, PortsConfig};
 use crate::ledger::reading::Moment;
 use crate::ledger::user::User;
 
-/// Looks for ports again and again, and remembers what it needs for that.
+/// Looks for ports repeatedly, and remembers what that requires.
 #[derive(Default)]
 pub struct Finder {
     reader: Reader,
@@ -21,10 +21,10 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// What is to be counted now on `node`, and for whom. `last_good` is what [`Wanted::files`] was the last time.
+    /// What is to be counted now on `node`, and for whom. `last_good` is [`Wanted::files`] of the previous call.
     ///
     /// # Errors
-    /// [`WantedError`]: before the first bucket a reason not to start, later a reason to go on as before.
+    /// [`WantedError`]: at the start it is a reason not to start, and later to continue as before.
     pub fn find(
         &mut self,
         node: &str,

@@ -1,4 +1,4 @@
-//! The formats of port files, one file each: bytes in, ports and their owners out.
+//! The formats of port files, each in a file of its own: bytes in, ports and their owners out.
 
 mod address;
 mod docker;
@@ -32,15 +32,15 @@ use address::is_loopback;
 
 use super::{Listed, PortFileFormat};
 
-/// How the bytes of one format become ports.
+/// Turns the bytes of one format into ports.
 pub trait Format: Sync {
-    /// The ports of `text`, whose they are, and which rows could not be taken.
+    /// The ports in `text`, their owners, and the rows that could not be used.
     ///
     /// # Errors
-    /// For half a file, and for a text that is not of this format: nothing of it is taken then.
+    /// For an incomplete file, and for a text that is not of this format. Nothing of it is used then.
     fn parse(&self, text: &[u8]) -> Result<Listed, FormatError>;
 
-    /// The same, for a format whose ports may stand in the environment.
+    /// Like [`Format::parse`], for a format that may refer to ports in environment variables.
     ///
     /// # Errors
     /// As [`Format::parse`].
@@ -49,19 +49,19 @@ pub trait Format: Sync {
         self.parse(text)
     }
 
-    /// The endings of the files that count where the path is a folder; empty where the format knows no folders.
+    /// The endings of the files to be read if the path is a folder; empty if the format does not support folders.
     fn folder_extensions(&self) -> &'static [&'static str] {
         &[]
     }
 
-    /// Where the format is an SQLite database: what is in it.
+    /// The tables to be read if the format is an SQLite database.
     #[cfg(feature = "sqlite")]
     fn tables(&self) -> Option<&dyn sqlite::PanelTables> {
         None
     }
 }
 
-/// What the environment says of a variable.
+/// Looks up an environment variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<String> + 'a;
 
 /// The reader of `format`.
@@ -91,7 +91,7 @@ pub fn of(format: PortFileFormat) -> &'static dyn Format {
     }
 }
 
-/// Stands for formats that this build cannot read.
+/// Takes the place of the formats that this build cannot read.
 #[cfg(not(feature = "sqlite"))]
 struct WithoutSqlite;
 

@@ -1,4 +1,4 @@
-//! PURE: what one port file says: its ports, whose they are, and the rows that could not be taken as they stand.
+//! PURE: the contents of one port file: its ports, their owners, and the rows that could not be used as they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,30 +10,30 @@ use super::PortOwners;
 use super::spec::SpecError;
 use crate::ledger::name::{self, NameError};
 
-/// More complaints of one file are only counted.
+/// How many complaints about a file are kept; further ones are only counted.
 const MAX_COMPLAINTS: usize = 20;
 
-/// The ports of all ranges of a file together, counted as often as they are listed: sixteen times as many as there are. A
-/// small file that lists all ports again and again would otherwise keep its reader busy for minutes.
+/// How many ports the ranges of a file may list in total, with repetitions: sixteen times as many as there are.
+/// Otherwise a small file that lists all ports again and again would keep its reader busy for minutes.
 const MAX_LISTED: usize = 1 << 20;
 
-/// What a port file says.
+/// The contents of a port file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
     pub owners: PortOwners,
-    /// What else the file says of a port; a port without anything is left out.
+    /// What else the file says about a port; ports without such details are absent.
     pub details: BTreeMap<u16, Detail>,
-    /// The first rows that could not be taken as they stand.
+    /// The first rows that could not be used as they are.
     pub complaints: Vec<Complaint>,
     /// How many more complaints there are.
     pub more_complaints: usize,
-    /// Ports that different rows give to different owners.
+    /// Ports to which different rows give different owners.
     pub(super) shared: BTreeSet<u16>,
     /// How many ports ranges have listed so far, at most [`MAX_LISTED`].
     pub(super) listed: usize,
 }
 
-/// What a file says of a port besides its owner.
+/// What a file says about a port besides its owner.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail {
     /// The remark or tag of the port's row.
@@ -49,28 +49,28 @@ pub struct PanelQuota {
     pub period: QuotaPeriod,
 }
 
-/// The time for which a quota holds.
+/// The period of a quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaPeriod {
-    /// A month that begins on this day, where the file names one.
+    /// A month that begins on this day; `None` if the file does not name a day.
     Month { first_day: Option<u8> },
     /// Until somebody resets the counters.
     Unlimited,
 }
 
-/// What one row of a file says, besides its ports.
+/// What one row of a file says besides its ports.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
     pub owner: Option<String>,
     pub detail: Detail,
 }
 
-/// Where in a file something stands.
+/// A position in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListPosition {
-    /// Counted from one.
+    /// A line, counted from one.
     Line(usize),
-    /// Counted from one, of a list or table.
+    /// An entry of a list or table, counted from one.
     Entry(usize),
     /// A part of the file that has a name, such as an inbound and its tag.
     Named { kind: &'static str, name: String },
@@ -96,7 +96,7 @@ impl fmt::Display for ListPosition {
     }
 }
 
-/// Why a row could not be taken as it stands; all other rows are.
+/// Why a row could not be used as it is. All other rows are used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Complaint {
     #[error("{row} is not counted: {error}")]
@@ -107,7 +107,8 @@ pub enum Complaint {
     NoPort { row: ListPosition, key: &'static str },
     #[error("{row} is not counted: its port is in the environment variable {variable:?}, which is not set here")]
     Environment { row: ListPosition, variable: String },
-    /// The bytes of a port that is not counted would be lost for good; its owner can be named later.
+    /// The port is counted all the same: its bytes would otherwise be lost for good, whereas its owner can be named
+    /// later.
     #[error("port {port} is counted without an owner: {error}")]
     Name { port: u16, error: NameError },
     #[error("port {port} is counted without an owner: the name in {row} is not UTF-8")]
@@ -123,7 +124,7 @@ pub enum Complaint {
 }
 
 impl Complaint {
-    /// Whether a row is left out, so that its bytes are counted by nobody.
+    /// Whether a row is left out, so that its bytes are not counted.
     pub fn leaves_out(&self) -> bool {
         match self {
             Self::Port { .. }
@@ -141,7 +142,7 @@ impl Complaint {
 }
 
 impl Listed {
-    /// Adds a port. A port that rows give to different owners has none, since nobody can say whose its bytes are.
+    /// Adds a port. If rows give it to different owners it gets none, because it cannot be known whose bytes these are.
     pub fn add(&mut self, port: u16, claim: Claim) {
         let owner = claim.owner.map(|owner| owner.trim().to_owned()).filter(|owner| !owner.is_empty());
         let owner = owner.and_then(|owner| match name::check(&owner) {
@@ -167,7 +168,7 @@ impl Listed {
         self.complain(complaint);
     }
 
-    /// Adds the ports of a row, or complains about them.
+    /// Adds the ports of a row, or a complaint about them.
     pub fn add_ranges(
         &mut self,
         row: &ListPosition,
@@ -187,7 +188,7 @@ impl Listed {
         }
     }
 
-    /// Notes what could not be taken.
+    /// Adds a complaint.
     pub fn complain(&mut self, complaint: Complaint) {
         if self.complaints.len() < MAX_COMPLAINTS {
             self.complaints.push(complaint);
@@ -201,13 +202,13 @@ impl Listed {
         self.complaints.len() + self.more_complaints
     }
 
-    /// Adds what another file of the same source says.
+    /// Adds the contents of another file of the same source.
     pub fn merge(&mut self, other: Self) {
         for (port, owner) in other.owners {
             let detail = other.details.get(&port).cloned().unwrap_or_default();
             self.add(port, Claim { owner, detail });
         }
-        // After the ports: complaints about them come in the order of the files.
+        // After the ports, so that complaints are in the order of the files.
         for complaint in other.complaints {
             self.complain(complaint);
         }
@@ -215,7 +216,7 @@ impl Listed {
     }
 }
 
-/// The owner of a port with these users: the only one, or nobody where there are several or none.
+/// The owner of a port with these users: the user if there is exactly one, otherwise nobody.
 pub fn only_user<N: Into<String>>(users: impl IntoIterator<Item = Option<N>>) -> Option<String> {
     let mut users = users.into_iter();
     match (users.next(), users.next()) {

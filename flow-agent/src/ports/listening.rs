@@ -1,4 +1,4 @@
-//! EDGE files: the ports that somebody listens on, in the network namespace of the calling thread.
+//! EDGE files: the ports on which something listens, in the network namespace of the calling thread.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::collections::BTreeSet;
@@ -11,7 +11,7 @@ use procfs::net::{TcpNetEntries, TcpState, UdpNetEntries, UdpState};
 
 use super::ephemeral::Ephemeral;
 
-/// Why the sockets are not known.
+/// Why the sockets cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to read the sockets in `{path}`")]
 pub struct ListeningError {
@@ -20,8 +20,9 @@ pub struct ListeningError {
     pub source: ProcError,
 }
 
-/// Ports of TCP sockets that listen, and of UDP sockets that are bound and not connected, each on an address that others
-/// can reach. UDP ports that the kernel hands out are left out: behind them are clients that wait for an answer.
+/// The ports of TCP sockets that listen, and of UDP sockets that are bound but not connected, each on an address that
+/// can be reached from other machines. UDP ports in the ephemeral range are left out, because they belong to clients
+/// that wait for a reply.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
@@ -45,14 +46,15 @@ fn reachable(local: SocketAddr) -> Option<u16> {
     (!local.ip().to_canonical().is_loopback() && local.port() != 0).then_some(local.port())
 }
 
-/// The sockets of `/proc/net/TABLE` in one state. Others are dropped line by line: a busy server has a few listeners
-/// among some hundred thousand connections. (`/proc/net` is that of the process, `thread-self` that of this thread.)
+/// The sockets of `/proc/net/TABLE` in one state. Other lines are dropped while reading, because a busy server has a
+/// few listeners among some hundred thousand connections. (`/proc/net` is that of the process; `thread-self` is that of
+/// this thread.)
 fn table_of<T: procfs::FromBufReadSI>(table: &str, state: &str) -> Result<T, ListeningError> {
     let path = format!("/proc/thread-self/net/{table}");
     let failed = |source| ListeningError { path: path.clone(), source };
     let text = match File::open(&path) {
         Ok(file) => lines_in_state(BufReader::new(file), state).map_err(|error| failed(ProcError::from(error)))?,
-        // No IPv6 in this kernel.
+        // This kernel has no IPv6.
         Err(error) if error.kind() == ErrorKind::NotFound && table.ends_with('6') => "header\n".to_owned(),
         Err(error) => return Err(failed(ProcError::from(error))),
     };
@@ -61,7 +63,7 @@ fn table_of<T: procfs::FromBufReadSI>(table: &str, state: &str) -> Result<T, Lis
 
 fn lines_in_state(mut table: impl BufRead, state: &str) -> std::io::Result<String> {
     let (mut kept, mut line) = (String::new(), String::new());
-    // The header first; it has no state.
+    // Keep the header, which has no state.
     table.read_line(&mut kept)?;
     while table.read_line(&mut line)? > 0 {
         if line.split_ascii_whitespace().nth(3) == Some(state) {

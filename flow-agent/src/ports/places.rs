@@ -1,9 +1,9 @@
-//! PURE: where panels and servers keep the files that name their ports, for whoever looks for them.
+//! PURE: the usual places of the files in which panels and servers name their ports.
 
 use super::PortFileFormat;
 
-/// Files and folders in which a format is usually found, from the most to the least telling. Where two of them name a
-/// port, the owner is that of the first.
+/// Files and folders in which a format is usually found, the most informative first. If two of them name a port, the
+/// first one decides its owner.
 pub const PLACES: [(PortFileFormat, &str); 35] = [
     (PortFileFormat::Ssmgr, "/root/.ssmgr/db.sqlite"),
     (PortFileFormat::ThreeXUi, "/etc/x-ui/x-ui.db"),
@@ -13,7 +13,7 @@ pub const PLACES: [(PortFileFormat, &str); 35] = [
     (PortFileFormat::Mudb, "/root/shadowsocksr/mudb.json"),
     (PortFileFormat::PortTrafficDog, "/etc/port-traffic-dog/config.json"),
     (PortFileFormat::Pterodactyl, "/var/lib/flow-agent-lists/docker.json"),
-    // Told as it happens, while the API is asked from time to time.
+    // The hooks report changes as they happen, while the API is only asked from time to time, so they come first.
     (PortFileFormat::Frps, "/var/lib/flow-agent-lists/frps-hooks.json"),
     (PortFileFormat::Frps, "/var/lib/flow-agent-lists/frps"),
     (PortFileFormat::Shadowsocks, "/etc/shadowsocks-rust"),

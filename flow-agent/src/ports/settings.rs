@@ -1,4 +1,4 @@
-//! What the configuration says of the ports to watch.
+//! The section of the configuration about the ports to watch.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, PartialEq)]
 pub struct PortsConfig {
     pub watch: BTreeSet<u16>,
-    /// Also the ports that somebody listens on.
+    /// Whether to watch every port on which something listens, too.
     pub listening: bool,
     pub files: Vec<PortFile>,
 }
@@ -21,7 +21,7 @@ pub struct PortFile {
 }
 
 impl PortFile {
-    /// The files that change when what this one says does.
+    /// The files whose change means that the contents of this one have changed.
     pub fn watched_paths(&self) -> Vec<PathBuf> {
         let mut paths = vec![self.path.clone()];
         if self.format.is_database() {
@@ -35,13 +35,13 @@ impl PortFile {
     }
 }
 
-/// How a port file is written.
+/// The format of a port file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PortFileFormat {
     /// A JSON array of objects with at least `port` and `user`.
     Mudb,
-    /// One port or range a line, then optionally a user's name; `#` begins a comment.
+    /// One port or range per line, then optionally a user's name; `#` begins a comment.
     List,
     PortTrafficDog,
     Shadowsocks,
@@ -106,7 +106,7 @@ impl PortFileFormat {
         }
     }
 
-    /// Its name in the configuration.
+    /// The name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mudb => "mudb",

@@ -1,15 +1,15 @@
-//! PURE: whether a source that suddenly names far fewer ports is to be trusted.
+//! PURE: decides whether to trust a source that suddenly names far fewer ports.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::ledger::reading::Moment;
 
-/// A source that shrank by more than half is taken when it has been the same for this long.
+/// How long a source that shrank by more than half must stay the same before it is accepted.
 pub const SETTLED_AFTER: Duration = Duration::from_secs(10);
 
-/// Sources that shrank, what they say now, and since when. A list that is being rewritten line by line, or an upload that
-/// stalls, looks whole for a moment.
+/// The sources that have shrunk, with their present contents and since when. A list that is being rewritten line by
+/// line, or an upload that stalls, looks complete for a moment.
 #[derive(Debug)]
 pub struct Settling<K, T> {
     shrunk: BTreeMap<K, (T, Moment)>,
@@ -22,8 +22,8 @@ impl<K, T> Default for Settling<K, T> {
 }
 
 impl<K: Ord + Clone, T: PartialEq + Clone> Settling<K, T> {
-    /// Whether what `source` says now is to be taken in the place of what was taken last: `before` and `after` are how
-    /// much of it there is.
+    /// Whether to accept the present contents of `source`. `before` and `after` are the sizes of what was last accepted
+    /// and of what it says now.
     pub fn takes(&mut self, source: &K, now_says: &T, before: usize, after: usize, now: Moment) -> bool {
         if after.saturating_mul(2) >= before {
             self.shrunk.remove(source);

@@ -1,9 +1,9 @@
-//! PURE: ports as people write them: `443`, `8000-8100`, and sets of both.
+//! PURE: the notation of ports: `443`, `8000-8100`, and sets of both.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
-/// Why a text is no port, range or set of them.
+/// Why a text is not a port, a range or a set of them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
     #[error("{found:?} is not a port, expected 1 to 65535 or a range such as 8000-8100")]
@@ -16,10 +16,10 @@ pub enum SpecError {
     Empty,
 }
 
-/// A port from a number that was written somewhere.
+/// Checks that a number is a valid port.
 ///
 /// # Errors
-/// [`SpecError::OutOfRange`] for what is not 1 to 65535.
+/// [`SpecError::OutOfRange`] for anything but 1 to 65535.
 pub fn port(number: i128) -> Result<u16, SpecError> {
     match u16::try_from(number) {
         Ok(port) if port != 0 => Ok(port),
@@ -30,7 +30,7 @@ pub fn port(number: i128) -> Result<u16, SpecError> {
 /// One port or range: `443` or `8000-8100`. Spaces around the numbers are allowed.
 ///
 /// # Errors
-/// For all else, and for a range that runs backwards.
+/// For anything else, and for a range whose end is lower than its beginning.
 pub fn range(text: &str) -> Result<RangeInclusive<u16>, SpecError> {
     let text = text.trim();
     let Some((first, last)) = text.split_once('-') else {
@@ -44,7 +44,7 @@ pub fn range(text: &str) -> Result<RangeInclusive<u16>, SpecError> {
     Ok(first..=last)
 }
 
-/// Ports and ranges between commas, semicolons or white space: `443, 8000-8100`. What is named twice counts once.
+/// Ports and ranges separated by commas, semicolons or white space: `443, 8000-8100`. Duplicates count once.
 ///
 /// # Errors
 /// The first part that is neither, or [`SpecError::Empty`].
@@ -56,7 +56,7 @@ pub fn set(text: &str) -> Result<BTreeSet<u16>, SpecError> {
     if ports.is_empty() { Err(SpecError::Empty) } else { Ok(ports) }
 }
 
-/// The shortest text that [`set`] reads back: `443,8000-8100`. Also what `ip_local_reserved_ports` takes.
+/// The shortest text that [`set`] reads back: `443,8000-8100`. `ip_local_reserved_ports` accepts it as well.
 pub fn text(ports: impl IntoIterator<Item = u16>) -> String {
     let mut ranges: Vec<(u16, u16)> = Vec::new();
     for port in ports.into_iter().collect::<BTreeSet<_>>() {
@@ -73,7 +73,7 @@ pub fn text(ports: impl IntoIterator<Item = u16>) -> String {
 }
 
 fn number(digits: &str, whole: &str) -> Result<u16, SpecError> {
-    // Only digits: `+443` parses as a number elsewhere.
+    // Only digits, because `parse` would accept `+443`.
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(SpecError::NotAPort { found: whole.to_owned() });
     }

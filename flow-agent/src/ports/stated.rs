@@ -1,4 +1,4 @@
-//! PURE: which limits the port files state of the owners of ports, as far as they are the same here.
+//! PURE: the limits that port files state for the owners of ports, as far as they can be applied here.
 
 use std::collections::BTreeSet;
 
@@ -10,11 +10,12 @@ use super::wanted::Wanted;
 use crate::ledger::calendar;
 use crate::ledger::limits::stated::{StatedLimit, StatedLimits};
 
-/// What the files state of the owners of `wanted`, and, for people, of whose quota begins on another day of the month: that
-/// one is left out.
+/// The limits that the files state for the owners of `wanted`, and the owners whose quota begins on another day of the
+/// month: that quota is left out, which is worth a warning.
 ///
-/// A quota without a period is one of each billing month. Where several ports of an owner state a quota, the largest is that
-/// of all of them together, and the earliest expiry is theirs. A port that belongs to nobody, or that the configuration gives
+/// A quota without a period applies to each billing month. If several ports of an owner state a quota, the largest
+/// applies to all of them together, and so does the earliest expiry. A port without an owner, or one that the
+/// configuration gives to somebody else, states nothing.
 /// to somebody else, states nothing.
 pub fn stated(wanted: &Wanted, month_start_day: u32, zone: Tz) -> (StatedLimits, BTreeSet<String>) {
     let mut limits = StatedLimits::new();
@@ -45,7 +46,7 @@ pub fn stated(wanted: &Wanted, month_start_day: u32, zone: Tz) -> (StatedLimits,
     (limits, left_out)
 }
 
-/// The last day of which some is left: one that expires at midnight has the day before.
+/// The last day on which the port may still be used. If it expires at midnight, that is the day before.
 fn last_day(detail: &Detail, zone: Tz) -> Option<NaiveDate> {
     let at = detail.expires_at?.checked_sub_signed(TimeDelta::milliseconds(1))?;
     Some(calendar::local(zone, at).date_naive())

@@ -1,4 +1,5 @@
-//! PURE: which ports are to be counted, and for whom: what the configuration, the files and the sockets say together.
+//! PURE: combines the configuration, the files and the sockets into the ports that are to be counted, with their
+//! owners.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use super::{Complaint, Detail, MAX_PORTS, PortOwners, PortsConfig, spec};
 use crate::ledger::units;
 use crate::ledger::user::User;
 
-/// What was found, as it was found.
+/// The sources of ports, as they were found.
 pub struct Sources<'a> {
     /// The name of this node: users of other nodes are left out.
     pub node: &'a str,
@@ -20,11 +21,11 @@ pub struct Sources<'a> {
     pub users: &'a [User],
     /// `count.max_ports`.
     pub max_ports: u32,
-    /// Every file of `config`, as it reads now.
+    /// Every file of `config` with its present contents.
     pub files: Vec<(PathBuf, Result<PortFileContent, PortFileError>)>,
-    /// What every file said when it was last good.
+    /// The contents of every file when it was last good.
     pub last_good: &'a BTreeMap<PathBuf, PortOwners>,
-    /// Empty unless `config` asks for them.
+    /// The ports with listeners; empty unless `config` asks for them.
     pub listening: BTreeSet<u16>,
     pub ephemeral: &'a Ephemeral,
 }
@@ -33,19 +34,19 @@ pub struct Sources<'a> {
 #[derive(Debug)]
 pub struct Wanted {
     pub ports: PortOwners,
-    /// Those of `ports` on which somebody listens; empty unless the configuration asks for them.
+    /// The ports among them on which something listens; empty unless the configuration asks for them.
     pub listening: BTreeSet<u16>,
-    /// What every file said when it was last good: to be kept, for the time when it is not.
+    /// The contents of every file when it was last good, to be used while it is not.
     pub files: BTreeMap<PathBuf, PortOwners>,
     /// How each file was found, in the order of the configuration.
     pub sources: Vec<SourceReport>,
-    /// What the files say of ports besides their owners; the first that says something of a port holds.
+    /// What the files say about ports besides their owners; for each port, the first file that says something applies.
     pub details: BTreeMap<u16, Detail>,
     pub warnings: Vec<Warning>,
 }
 
 impl Wanted {
-    /// Whether a file is to be looked at again soon although nothing tells that it changed.
+    /// Whether to look at a file again soon although nothing reports a change.
     pub fn is_unsettled(&self) -> bool {
         self.sources.iter().any(|source| source.is_last_good)
     }
@@ -55,17 +56,17 @@ impl Wanted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceReport {
     pub path: PathBuf,
-    /// Its last good list stands in for it.
+    /// Whether its last good list was used instead.
     pub is_last_good: bool,
     pub ports: usize,
-    /// How many different owners they have.
+    /// How many different owners the ports have.
     pub owners: usize,
     pub complaints: usize,
     pub modified_at: Option<SystemTime>,
 }
 
 impl SourceReport {
-    /// Of a file that could be read.
+    /// The report on a file that could be read.
     pub fn new(path: PathBuf, found: &PortFileContent) -> Self {
         Self {
             path,
@@ -78,7 +79,7 @@ impl SourceReport {
     }
 }
 
-/// What a person should look at; counting goes on.
+/// What a person should look at; counting continues.
 #[derive(Debug, thiserror::Error)]
 pub enum Warning {
     #[error("{}: its last good list of {} stays", problem(error), units::count(*ports, "port"))]
@@ -89,22 +90,22 @@ pub enum Warning {
     MoreComplaints { path: PathBuf, more: usize },
     #[error("port {port} is counted for {owner:?}: `{}` says that it is {other:?}'s", path.display())]
     Disputed { port: u16, owner: String, other: String, path: PathBuf },
-    /// An outgoing connection that happens to get one of these ports is billed to its owner.
+    /// The traffic of an outgoing connection that happens to get one of these ports is billed to the port's owner.
     #[error(
         "{} may be given to outgoing connections, which are then counted there; keep them free: sysctl -w {sysctl}",
         ports_text(ports)
     )]
     Ephemeral {
         ports: BTreeSet<u16>,
-        /// `net.ipv4.ip_local_reserved_ports=…`, with what is reserved already.
+        /// `net.ipv4.ip_local_reserved_ports=…`, including the ports that are reserved already.
         sysctl: String,
     },
 }
 
-/// Why it is not known what to count.
+/// Why it cannot be decided what to count.
 #[derive(Debug, thiserror::Error)]
 pub enum WantedError {
-    /// There is no last good list either: this is the first start.
+    /// There is no last good list either, because this is the first start.
     #[error(transparent)]
     File(#[from] PortFileError),
     #[error(transparent)]
@@ -133,10 +134,10 @@ impl WantedError {
     }
 }
 
-/// Joins what was found. Where several name an owner, `[[users]]` comes first, then the files in their order.
+/// Combines the sources. If several name an owner for a port, `[[users]]` comes first, then the files in their order.
 ///
 /// # Errors
-/// When a file cannot be read and never could, or there is too much or nothing at all to count.
+/// When a file cannot be read and never could, or when there are too many ports to count, or none at all.
 pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
     let mut warnings = Vec::new();
     let mut ports: PortOwners = sources.config.watch.iter().map(|port| (*port, None)).collect();
@@ -203,7 +204,7 @@ fn merge(ports: &mut PortOwners, owners: &PortOwners, path: &Path, warnings: &mu
     }
 }
 
-/// Warns of the ports that the kernel may give away.
+/// Warns of ports that the kernel may use for outgoing connections.
 pub fn ephemeral_warning(ports: impl Iterator<Item = u16>, ephemeral: &Ephemeral) -> Option<Warning> {
     let ports: BTreeSet<u16> = ports.filter(|port| ephemeral.may_take(*port)).collect();
     if ports.is_empty() {

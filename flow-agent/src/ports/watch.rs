@@ -1,7 +1,8 @@
-//! EDGE files: tells when one of some files may have changed.
+//! EDGE files: reports when one of a set of files may have changed.
 //!
-//! The directories are watched, not the files, so that a file that is renamed over another is seen. What inotify cannot
-//! see (a network file system, a directory that is itself replaced, a link that is turned) is seen by looking, later.
+//! The directories are watched rather than the files, so that a file that is renamed over another is noticed. What
+//! inotify does not report (on a network file system, or when a directory is replaced or a symlink is changed) is
+//! noticed later, by looking.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::collections::BTreeMap;
@@ -15,32 +16,33 @@ use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until};
 
-/// How often the files are looked at, besides.
+/// How often the files are also looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// Writing a file makes several events: it has changed when for this long there were no more, but see [`AT_MOST`].
+/// Writing a file causes several events, so a change is reported once there was none for this long, but see
+/// [`AT_MOST`].
 const QUIET: Duration = Duration::from_millis(50);
 
-/// A change is told after this long, whatever goes on.
+/// A change is reported after this long even if events continue.
 const AT_MOST: Duration = Duration::from_secs(1);
 
-/// Some files, and when they change.
+/// A set of files, and whether they have changed.
 pub struct Watch {
-    /// `None` where the kernel gives none: then looking has to do.
+    /// `None` if the kernel provides no inotify; then the files are only looked at.
     inotify: Option<AsyncFd<Inotify>>,
-    /// Which names in which watched directory are ours; `None`: all of them.
+    /// The names to be watched in each directory; `None` for all of them.
     names: Vec<(WatchDescriptor, Option<OsString>)>,
     seen: BTreeMap<PathBuf, Stamp>,
     look: Interval,
-    /// The first and the latest event that was not told yet.
+    /// The times of the first and the latest event that has not been reported yet.
     pending: Option<(Instant, Instant)>,
 }
 
-/// What changes whenever a file does; `None` where there is none that can be seen.
+/// Values that change whenever the file does; `None` if there is no file that can be seen.
 type Stamp = Option<[i64; 7]>;
 
 impl Watch {
-    /// Watches `files`, which need not exist. Within a tokio runtime.
+    /// Watches `files`, which need not exist. Must be called within a tokio runtime.
     pub fn new(files: impl IntoIterator<Item = PathBuf>) -> Self {
         Self::looking_every(files, LOOK_EVERY)
     }
@@ -61,13 +63,13 @@ impl Watch {
         watch
     }
 
-    /// Watches `files` from now on, and no others.
+    /// Watches `files` instead of the previous ones.
     pub fn set_files(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         self.seen = files.into_iter().map(|path| (path, None)).collect();
         self.arm();
     }
 
-    /// Returns when one of the files may have changed, been replaced, appeared or gone. May be dropped at any time.
+    /// Returns when one of the files may have been changed, replaced, created or deleted. Cancel-safe.
     pub async fn changed(&mut self) {
         loop {
             let told_at = self.pending.map(|(first, latest)| (latest + QUIET).min(first + AT_MOST));
@@ -90,21 +92,21 @@ impl Watch {
         }
     }
 
-    /// Watches the directories as they are now, and notes how the files are now.
+    /// Watches the directories as they are now, and notes the present state of the files.
     fn arm(&mut self) {
-        // The watch first: what changes after it is told, what changed before it is noted.
+        // The watch comes first: later changes are then reported, and earlier ones are in the noted state.
         if let Some(inotify) = &self.inotify {
             let mut watches = inotify.get_ref().watches();
             let mut names = Vec::new();
             for path in self.seen.keys() {
-                // Where the path is a link, also where it leads.
+                // If the path is a symlink, its target is watched as well.
                 for place in [Some(path.clone()), path.canonicalize().ok()].into_iter().flatten() {
                     let within = place.is_dir().then_some((place.as_path(), None));
                     let named = place.parent().zip(place.file_name().map(|name| Some(name.to_owned())));
                     for (directory, name) in within.into_iter().chain(named) {
                         match watches.add(directory, mask(name.as_deref())) {
                             Ok(descriptor) => names.push((descriptor, name)),
-                            // Looked for again at the next look.
+                            // Tried again at the next look.
                             Err(error) => tracing::debug!(%error, directory = %directory.display(), "cannot watch"),
                         }
                     }
@@ -122,7 +124,7 @@ impl Watch {
         }
     }
 
-    /// Takes the events that wait, and notes whether one of them is about us.
+    /// Takes the pending events, and notes whether any of them is about one of the files.
     fn take_events(&mut self) {
         let Some(inotify) = &mut self.inotify else { return };
         let mut buffer = [0; 4096];
@@ -130,12 +132,13 @@ impl Watch {
             match inotify.get_mut().read_events(&mut buffer) {
                 Ok(events) => {
                     for event in events {
-                        // An overflow, or something about a directory itself, concerns every name.
+                        // An overflow, or an event about the directory itself, affects every name.
                         let ours = event.name.is_none_or(|name| {
                             let is_ours = |ours: &Option<OsString>| ours.as_ref().is_none_or(|ours| ours == name);
                             self.names.iter().any(|(watch, ours)| *watch == event.wd && is_ours(ours))
                         });
-                        // Only a database is written without ever being closed; of others the end of writing is told.
+                        // Only databases are written without ever being closed. For other files, only the end of
+                        // writing counts.
                         let is_partial =
                             event.mask.contains(EventMask::MODIFY) && !event.name.is_some_and(is_of_database);
                         if ours && !is_partial && !event.mask.contains(EventMask::IGNORED) {
@@ -155,8 +158,8 @@ impl Watch {
     }
 }
 
-/// What is asked of the directory for the sake of `name`; it is added to what is asked for that of others. Of ordinary
-/// files the end of writing is enough: a log that grows beside one must not wake anybody.
+/// The events to watch for in the directory of `name`, in addition to those for other names there. For ordinary files
+/// the end of writing is enough, so that a log growing beside one does not wake the agent.
 fn mask(name: Option<&OsStr>) -> WatchMask {
     let written = if name.is_some_and(is_of_database) { WatchMask::MODIFY } else { WatchMask::empty() };
     written
@@ -171,13 +174,13 @@ fn mask(name: Option<&OsStr>) -> WatchMask {
         | WatchMask::ONLYDIR
 }
 
-/// What SQLite writes beside a database, and keeps open.
+/// Whether it is a file that SQLite writes beside a database and keeps open.
 fn is_of_database(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     name.ends_with(b"-wal") || name.ends_with(b"-journal")
 }
 
-/// Of a folder, the stamps of its files are folded into one.
+/// The stamp of a file. For a folder, the stamps of its files are combined into one.
 fn stamp(path: &Path) -> Stamp {
     let mut stamp = stamp_of_file(path)?;
     if path.is_dir() {
@@ -195,7 +198,7 @@ fn stamp(path: &Path) -> Stamp {
 
 fn stamp_of_file(path: &Path) -> Stamp {
     let file = std::fs::metadata(path).ok()?;
-    // The change time is also set by what makes a file readable.
+    // The change time is also updated when a file becomes readable.
     let (dev, ino, size) = (file.dev().cast_signed(), file.ino().cast_signed(), file.size().cast_signed());
     Some([dev, ino, size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()])
 }
@@ -210,7 +213,7 @@ async fn until(at: Option<Instant>) {
 async fn readable(inotify: Option<&AsyncFd<Inotify>>) {
     let Some(inotify) = inotify else { return std::future::pending().await };
     match inotify.readable().await {
-        // The events are taken until there are none, so the next wait is for new ones.
+        // The events were read until there were none, so the next wait is for new ones.
         Ok(mut guard) => guard.clear_ready(),
         // The runtime is shutting down.
         Err(_) => std::future::pending().await,

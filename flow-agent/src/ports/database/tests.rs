@@ -1,4 +1,4 @@
-//! A panel's database while the panel writes, locks and replaces it.
+//! Reads a panel's database while the panel writes, locks and replaces it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ impl Panel {
         let dir = tempfile::tempdir().unwrap();
         let database = Connection::open(dir.path().join("x-ui.db")).unwrap();
         database.pragma_update(None, "journal_mode", journal_mode).unwrap();
-        // No patience at all: whoever is in the way makes it fail.
+        // No patience: if anything blocks the panel, its write fails.
         database.busy_timeout(Duration::ZERO).unwrap();
         database
             .execute_batch("CREATE TABLE inbounds (id INTEGER PRIMARY KEY, port INTEGER, remark TEXT, settings TEXT)")
@@ -71,7 +71,8 @@ fn what_is_committed_is_seen_in_every_journal_mode() {
 
 #[test]
 fn what_is_not_committed_is_never_seen() {
-    // With a log the last commit is read; without one, the reader waits, and goes on with what it had.
+    // With a log, the last commit is read. Without one, the reader waits and then gives up, and the last good list
+    // remains.
     let panel = Panel::new("wal");
     panel.add(8_000);
     panel.database.execute_batch("BEGIN EXCLUSIVE").unwrap();
@@ -101,7 +102,7 @@ fn a_writer_without_any_patience_is_never_held_up_and_no_list_is_half() {
             loop {
                 match ports_of(&path) {
                     Ok(ports) => {
-                        // Two ports come with each transaction.
+                        // Every transaction adds two ports.
                         assert!(ports.len() % 2 == 1, "half a transaction: {} ports", ports.len());
                         assert!(ports.len() >= seen, "what was there is gone");
                         seen = ports.len();
@@ -109,7 +110,7 @@ fn a_writer_without_any_patience_is_never_held_up_and_no_list_is_half() {
                             return;
                         }
                     }
-                    // A transaction was under way all the time: the last good list stays.
+                    // A transaction was open the whole time: the last good list remains.
                     Err(Problem::Busy) => {}
                     Err(error) => panic!("{error:?}"),
                 }
@@ -121,7 +122,7 @@ fn a_writer_without_any_patience_is_never_held_up_and_no_list_is_half() {
             panel.add(20_000 + round);
             panel.database.execute_batch("COMMIT").unwrap_or_else(|error| panic!("{mode}: held up: {error}"));
             if mode == "wal" && round % 50 == 49 {
-                // A checkpoint that cannot finish says so in its answer, and is tried again by itself.
+                // A checkpoint that cannot finish reports that in its result, and is retried automatically.
                 panel.database.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).unwrap();
             }
         }

@@ -1,7 +1,8 @@
-//! PURE: the published ports of Docker's containers, as `docker inspect` prints them or its API lists them. Game panels of
-//! the Pterodactyl family mark theirs with labels.
+//! PURE: the published ports of Docker's containers, as `docker inspect` prints them or its API lists them. Game panels
+//! of the Pterodactyl family mark their containers with labels.
 //!
-//! Whoever may talk to Docker's socket is root: the agent never does. A helper writes what Docker says to a file.
+//! Whoever may access Docker's socket is root in effect, so the agent never does. A helper writes what Docker reports
+//! to a file.
 
 use serde_json::Value;
 
@@ -13,10 +14,11 @@ const EXPECTED: &str = "a JSON array of containers, as `docker inspect` prints i
 /// This label of a container names the owner of its ports.
 const OWNER_LABEL: &str = "flow-agent.user";
 
-/// All containers.
+/// Reads all containers.
 pub struct Docker;
 
-/// The servers of a Pterodactyl, Pelican or Wings node: each belongs to whoever the panel calls by the container's name.
+/// Reads the servers of a Pterodactyl, Pelican or Wings node. Each belongs to the owner whom the panel knows by the
+/// container's name.
 pub struct Pterodactyl;
 
 impl Format for Docker {
@@ -35,7 +37,8 @@ impl Format for Pterodactyl {
     }
 }
 
-/// The ports of those containers for which `owner` gives one, or says that there is none.
+/// The ports of the containers for which `owner` returns `Some`. The inner value is the owner, or `None` if there is no
+/// owner.
 fn containers(text: &[u8], owner: impl Fn(&Value) -> Option<Option<String>>) -> Result<Listed, FormatError> {
     let root = tree::json(text, EXPECTED)?;
     let Some(containers) = root.as_array() else {
@@ -75,7 +78,7 @@ fn published(listed: &mut Listed, container: &Value, row: &ListPosition, claim: 
     // `GET /containers/json`: [{"IP": "0.0.0.0", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"}]
     let listed_ports = container.get("Ports").and_then(Value::as_array);
     for port in listed_ports.into_iter().flatten() {
-        // Without a public port it is reached from within only.
+        // A port without a public port can only be reached from within.
         if let Some(public) = port.get("PublicPort").filter(|public| public.as_i64() != Some(0)) {
             add(tree::text(port, "IP"), public);
         }
@@ -85,7 +88,7 @@ fn published(listed: &mut Listed, container: &Value, row: &ListPosition, claim: 
     }
 }
 
-/// Without the slash that Docker writes before it.
+/// The container's name without the slash that Docker puts before it.
 fn name(container: &Value) -> Option<String> {
     let first = container.get("Names").and_then(|names| names.get(0)).and_then(Value::as_str);
     let name = tree::text(container, "Name").or(first)?.trim_start_matches('/').trim();

@@ -1,11 +1,11 @@
-//! Why a text is not of its format: nothing of it is taken then, and the last good list stays.
+//! Why a text is not valid in its format. Nothing of it is used then, and the last good list remains.
 
-/// Why nothing of a port file can be taken. Lines are counted from one.
+/// Why nothing of a port file can be used. Lines are counted from one.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
     #[error("it ends in the middle, at line {line}: it is being written, or was cut")]
     Torn { line: usize },
-    /// `8388` that is cut to `83` looks like a port: only a line that ends is whole.
+    /// `8388` cut off after `83` still looks like a port, so only a line that ends with a line feed is complete.
     #[error("its last line does not end: it is being written, or was cut; end it with a line feed")]
     TornLine,
     #[error("it is empty: it is being written, or was cut; where no ports are meant, say so in a comment")]

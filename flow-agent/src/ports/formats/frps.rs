@@ -1,7 +1,7 @@
 //! PURE: the ports that frps itself listens on, from its configuration in TOML, YAML, JSON or the older INI.
 //!
-//! Which ports its clients were given is known to its API alone. A helper fetches what that says into a folder, whose files
-//! this reads as well; the agent itself asks nobody.
+//! Only its API knows which ports its clients were given. A helper saves the API's answers in a folder, whose files are
+//! read here as well; the agent itself sends no requests.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::ports::{Claim, Detail, ListPosition, Listed};
 
 const EXPECTED: &str = "a configuration of frps with `bindPort`";
 
-/// Keys of ports in newer files, and as the INI spells them.
+/// The keys of ports in newer files and in the INI.
 const CLIENTS_PORTS: [(&str, &str); 3] =
     [("bindPort", "bind_port"), ("kcpBindPort", "kcp_bind_port"), ("quicBindPort", "quic_bind_port")];
 const VISITORS_PORTS: [(&str, &str); 3] = [
@@ -19,7 +19,7 @@ const VISITORS_PORTS: [(&str, &str); 3] = [
     ("tcpmuxHTTPConnectPort", "tcpmux_httpconnect_port"),
 ];
 
-/// `frps.toml`.
+/// Reads `frps.toml`.
 pub struct Frps;
 
 impl Format for Frps {
@@ -34,7 +34,7 @@ impl Format for Frps {
             let address = object.get(new).or_else(|| old.get(ini)).and_then(Value::as_str);
             address.filter(|address| !address.is_empty()).map(super::is_loopback)
         };
-        // Visitors are received where clients are, unless it is said.
+        // Visitors are received at the clients' address unless configured otherwise.
         let clients_are_local = is_local("bindAddr", "bind_addr").unwrap_or_default();
         let visitors_are_local = is_local("proxyBindAddr", "proxy_bind_addr").unwrap_or(clients_are_local);
         let mut listed = Listed::default();
@@ -65,8 +65,8 @@ impl Format for Frps {
     }
 }
 
-/// What the API says of its clients: `GET /api/proxy/tcp`, and the same for udp. A port stays that of a client that is
-/// offline for a while; one that never gave its settings again has none.
+/// The API's answer about its clients: `GET /api/proxy/tcp`, and the same for udp. A client keeps its port while it is
+/// offline for a while. One that has not connected since frps started has none.
 fn proxies(object: &serde_json::Map<String, Value>) -> Result<Listed, FormatError> {
     let mut listed = Listed::default();
     for (index, proxy) in tree::list(object, "proxies", EXPECTED)?.iter().enumerate() {
@@ -84,7 +84,7 @@ fn proxies(object: &serde_json::Map<String, Value>) -> Result<Listed, FormatErro
 
 fn read(text: &[u8]) -> Result<Value, FormatError> {
     match tree::json5_or(tree::toml, text, EXPECTED) {
-        // An INI is TOML but for its texts, which have no quotes; YAML is neither.
+        // An INI is like TOML except for its strings, which have no quotes; YAML is neither.
         Err(FormatError::Toml { expected, source }) => match ini(tree::whole_lines(text)?) {
             Some(tree) => Ok(tree),
             None => tree::yaml(text, EXPECTED).map_err(|_| FormatError::Toml { expected, source }),
@@ -93,7 +93,7 @@ fn read(text: &[u8]) -> Result<Value, FormatError> {
     }
 }
 
-/// The `[common]` section of an INI; `None` where there is none.
+/// The `[common]` section of an INI; `None` if there is none.
 fn ini(text: &str) -> Option<Value> {
     let mut lines = text.lines().map(str::trim).skip_while(|line| *line != "[common]");
     lines.next()?;

@@ -1,8 +1,9 @@
-//! PURE: what frps tells its plugins of its clients' ports, and the list of these that comes of it.
+//! PURE: keeps a list of the ports of frps's clients, from the requests that frps sends to its plugins.
 //!
-//! frps asks its plugins before it opens a proxy, so that a port is listed before its first byte. Whether the proxy then
-//! opens is not told. So a port that one proxy holds stays that proxy's until frps says that it is closed: whoever else
-//! asks for it meanwhile is refused by frps itself, and must not become the owner of somebody else's bytes.
+//! frps asks its plugins before it opens a proxy, so a port is listed before its first byte. It does not report whether
+//! the proxy is then opened. A port that one proxy holds therefore stays with that proxy until frps reports that it is
+//! closed. Anybody else who asks for it meanwhile is refused by frps itself, and must not become the owner of bytes of
+//! others.
 
 use std::time::Duration;
 
@@ -12,17 +13,18 @@ use super::{FormatError, tree};
 
 const EXPECTED: &str = "a list that this program wrote, with `proxies`";
 
-/// How long the port of a closed proxy stays listed. A client that lost its connection comes back within this time, and the
-/// agent must not first find the port again while bytes pass.
+/// How long the port of a closed proxy stays listed. A client that has lost its connection returns within this time,
+/// and the agent must not have to find the port again while bytes pass already.
 pub const KEPT_AFTER_CLOSING: Duration = Duration::from_secs(60);
 
-/// frps closes the proxies of a client's former connection while the next one opens them anew, in no certain order.
+/// When a client reconnects, frps may report the closing of its old proxies up to this long after the opening of the
+/// new ones.
 const REOPENING: Duration = Duration::from_secs(2);
 
-/// Kinds of proxies with a port of their own on this host.
+/// The kinds of proxies that have a port of their own on this host.
 const KINDS: [&str; 2] = ["tcp", "udp"];
 
-/// The ports of frps's clients. All instants are times since the same start, of a clock that never goes back.
+/// The ports of frps's clients. All times are measured from the same start, on a clock that never goes back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies(Vec<Proxy>);
 
@@ -40,31 +42,31 @@ enum State {
     Open {
         since: Duration,
     },
-    /// Listed until [`KEPT_AFTER_CLOSING`] is over, or another proxy takes the port.
+    /// Listed until [`KEPT_AFTER_CLOSING`] has passed, or until another proxy takes the port.
     Closed {
         at: Duration,
     },
-    /// Nobody knows whether it is open: listed until another proxy takes the port.
+    /// It is not known whether it is open. Listed until another proxy takes the port.
     Unknown,
 }
 
-/// What became of something that frps said.
+/// The effect of a request from frps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HookOutcome {
-    /// The list is another one now.
+    /// The list has changed.
     Changed,
-    /// It says nothing new of ports.
+    /// It says nothing new about ports.
     Nothing,
-    /// Why a port is not listed as it was asked for.
+    /// Why a port is not listed as requested.
     NotListed(String),
 }
 
 impl Proxies {
-    /// The list as [`list`](Self::list) wrote it. frps may have been restarted since, so that any of these ports may have
-    /// been given to somebody else.
+    /// Reads the list that [`list`](Self::list) wrote. frps may have been restarted since, so any of these ports may
+    /// meanwhile have been given to somebody else.
     ///
     /// # Errors
-    /// When it is not such a list.
+    /// When `text` is not such a list.
     pub fn from_list(text: &[u8]) -> Result<Self, FormatError> {
         let root = tree::json(text, EXPECTED)?;
         let object = tree::object(&root, EXPECTED)?;
@@ -77,7 +79,7 @@ impl Proxies {
         ))
     }
 
-    /// Takes in the body of one of frps's requests.
+    /// Processes the body of one of frps's requests.
     pub fn take(&mut self, body: &[u8], now: Duration) -> HookOutcome {
         let request: Value = match serde_json::from_slice(body) {
             Ok(request) => request,
@@ -96,7 +98,7 @@ impl Proxies {
     fn open(&mut self, content: &Value, now: Duration) -> HookOutcome {
         let name = tree::text(content, "proxy_name").unwrap_or_default();
         let Some(port) = content.get("remote_port").filter(|port| port.as_i64() != Some(0)) else {
-            // Only proxies of some kinds have one; to those, frps gives a port that the API alone knows.
+            // Only some kinds of proxies have a port. For those, frps may choose one that only its API reveals.
             return match tree::text(content, "proxy_type").is_some_and(|kind| KINDS.contains(&kind)) {
                 true => HookOutcome::NotListed(format!(
                     "proxy {name:?} leaves its port to frps; only frps's API tells which"
@@ -120,7 +122,7 @@ impl Proxies {
             return HookOutcome::NotListed(format!("proxy {name:?} asks for port {port}, which {holder:?} holds"));
         }
         let before = self.shown();
-        // A proxy that has another port now no longer has its former one.
+        // A proxy that has a new port no longer has its former one.
         let is_former =
             |other: &Proxy| (other.kind, &other.name, &other.user) == (proxy.kind, &proxy.name, &proxy.user);
         self.0.retain(|other| !is_former(other) && (other.kind, other.port) != (proxy.kind, proxy.port));
@@ -144,7 +146,7 @@ impl Proxies {
         self.told(&before)
     }
 
-    /// Takes out proxies that have been closed for long.
+    /// Removes proxies that were closed long enough ago.
     pub fn expire(&mut self, now: Duration) -> HookOutcome {
         let before = self.shown();
         let is_over = |at| now.saturating_sub(at) >= KEPT_AFTER_CLOSING;
@@ -152,7 +154,7 @@ impl Proxies {
         self.told(&before)
     }
 
-    /// The list, in the form in which frps's API tells it.
+    /// The list, in the same form as the answer of frps's API.
     pub fn list(&self) -> String {
         let row = |proxy: &Proxy| {
             let status = match proxy.state {
@@ -171,7 +173,7 @@ impl Proxies {
         format!("{{\"proxies\": [\n{}\n]}}\n", rows.join(",\n"))
     }
 
-    /// What readers of the list see of it.
+    /// The part of the state that is visible to readers of the list.
     fn shown(&self) -> Vec<(u16, Option<String>, String)> {
         self.0.iter().map(|proxy| (proxy.port, proxy.user.clone(), proxy.name.clone())).collect()
     }
@@ -193,7 +195,7 @@ fn proxy(row: &Value, port: &Value, state: State) -> Option<Proxy> {
     })
 }
 
-/// A row names its user; a request has an object about it.
+/// The user of a row of the list, which is a text, or of a request, which is in an object.
 fn user(row: &Value) -> Option<&str> {
     tree::text(row, "user").or_else(|| tree::text(row.get("user")?, "user"))
 }

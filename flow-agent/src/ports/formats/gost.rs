@@ -1,4 +1,4 @@
-//! PURE: the services of gost v3, in YAML or JSON, with the quotas that they name.
+//! PURE: the services of gost v3, in YAML or JSON, with the quotas that they refer to.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,10 +9,10 @@ use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, Q
 
 const EXPECTED: &str = "a gost configuration: `services`, a list of tables with `addr`";
 
-/// Listeners without a port on this host: those that listen at the far end of a tunnel, or on a device.
+/// Listeners without a port on this host: they listen at the far end of a tunnel, or on a device.
 const ELSEWHERE: [&str; 5] = ["rtcp", "rudp", "tun", "tap", "unix"];
 
-/// `gost.yml` or `gost.json`.
+/// Reads `gost.yml` or `gost.json`.
 pub struct Gost;
 
 impl Format for Gost {
@@ -52,7 +52,7 @@ impl Format for Gost {
     }
 }
 
-/// The only user of a service: of its own, or of the `authers` that it names.
+/// The only user of a service, from its own `auth` or from the `authers` that it names.
 fn owner(handler: &Value, authers: Option<&Value>) -> Option<String> {
     if let Some(auth) = handler.get("auth") {
         return tree::name(auth, "username");
@@ -66,7 +66,7 @@ fn owner(handler: &Value, authers: Option<&Value>) -> Option<String> {
     only_user(users.map(|user| tree::name(user, "username")))
 }
 
-/// Takes the first quota of a service that the file describes.
+/// Takes the first quota of a service that the file defines.
 fn take_quota(detail: &mut Detail, service: &Value, quotas: &[Value], row: &ListPosition, listed: &mut Listed) {
     let names = service.get("quotas").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     let single = tree::text(service, "quota");

@@ -1,11 +1,11 @@
-//! PURE: the `bind` lines of haproxy's frontends and listen sections.
+//! PURE: the `bind` lines of haproxy's `frontend` and `listen` sections.
 
 use serde_json::Value;
 
 use super::{Format, FormatError, address, tree};
 use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed};
 
-/// Sections that end the one before them.
+/// The keywords that begin a section, and thereby end the one before.
 const SECTIONS: [&str; 14] = [
     "global",
     "defaults",
@@ -23,7 +23,7 @@ const SECTIONS: [&str; 14] = [
     "log-forward",
 ];
 
-/// `haproxy.cfg`.
+/// Reads `haproxy.cfg`.
 pub struct Haproxy;
 
 impl Format for Haproxy {
@@ -58,7 +58,7 @@ impl Format for Haproxy {
 }
 
 fn add(listed: &mut Listed, text: &str, section: &str, line: usize) {
-    // `unix@`, `fd@` and `abns@` have no port; `ipv4@`, `quic6@` and their like say how the rest is meant.
+    // `unix@`, `fd@` and `abns@` have no port; `ipv4@`, `quic6@` and the like only qualify the address after them.
     let text = match text.split_once('@') {
         Some(("unix" | "abns" | "abnsz" | "fd" | "sockpair" | "rhttp" | "rev", _)) => return,
         Some((_, rest)) => rest,
@@ -80,7 +80,7 @@ fn add(listed: &mut Listed, text: &str, section: &str, line: usize) {
     }
 }
 
-/// The words of a line as haproxy splits it: quotes and backslashes, and `#` begins a comment.
+/// Splits a line into words as haproxy does: with quotes and backslashes, and with `#` beginning a comment.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut is_word, mut quote) = (Vec::new(), String::new(), false, None);
     let mut characters = line.chars();

@@ -1,7 +1,7 @@
-//! PURE: hysteria2's server configuration in YAML: `listen` with its union of ports, and who may log in.
+//! PURE: hysteria2's server configuration in YAML: `listen` with its union of ports, and the users.
 //!
-//! The server binds the first port of a union and has the firewall redirect the others to it. On the wire, bytes carry the
-//! port that the client chose, so that all of them are counted, as one group of ports with one owner.
+//! The server binds the first port of a union and lets the firewall redirect the others to it. On the wire, packets
+//! carry the port that the client chose, so all of them are counted, as one group of ports with one owner.
 
 use serde_json::Value;
 
@@ -10,17 +10,17 @@ use crate::ports::{Claim, Detail, ListPosition, Listed};
 
 const EXPECTED: &str = "a hysteria2 server configuration: `listen`, `auth` and `tls` or `acme`";
 
-/// Where it listens when nothing is said.
+/// Where it listens by default.
 const DEFAULT_LISTEN: &str = ":443";
 
-/// `/etc/hysteria/config.yaml`.
+/// Reads `/etc/hysteria/config.yaml`.
 pub struct Hysteria2;
 
 impl Format for Hysteria2 {
     fn parse(&self, text: &[u8]) -> Result<Listed, FormatError> {
         let root = tree::json5_or(tree::yaml, text, EXPECTED)?;
         let object = tree::object(&root, EXPECTED)?;
-        // A client has `server`, and listens on loopback at most.
+        // A client's configuration has `server`, and a client listens at most on loopback.
         if object.contains_key("server")
             || !["listen", "auth", "tls", "acme"].iter().any(|key| object.contains_key(*key))
         {
@@ -40,7 +40,7 @@ impl Format for Hysteria2 {
     }
 }
 
-/// The only user of `auth.userpass`.
+/// The user in `auth.userpass` if there is exactly one.
 fn owner(auth: Option<&Value>) -> Option<String> {
     let mut users = auth?.get("userpass")?.as_object()?.keys();
     match (users.next(), users.next()) {

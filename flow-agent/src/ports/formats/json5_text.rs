@@ -1,11 +1,12 @@
-//! PURE: what is looked at in a text of JSON5 before its parser does, or after that has refused it.
+//! PURE: examines a text of JSON5 before its parser does, or after the parser has rejected it.
 
 use super::FormatError;
 
-/// How deep JSON5 may be nested: its parser recurses without a limit. `serde_json` has the same limit of its own.
+/// How deeply JSON5 may be nested, because its parser recurses without a limit. `serde_json` has the same limit built
+/// in.
 const MOST_NESTED: usize = 128;
 
-/// Refuses JSON5 that is nested too deeply for a parser that recurses.
+/// Rejects JSON5 that is nested too deeply for a recursive parser.
 pub fn refuse_deep(text: &str) -> Result<(), FormatError> {
     let (mut depth, mut deepest) = (0_usize, 0);
     walk(text, |_, byte| {
@@ -20,7 +21,7 @@ pub fn refuse_deep(text: &str) -> Result<(), FormatError> {
     if deepest > MOST_NESTED { Err(FormatError::TooDeep { most: MOST_NESTED }) } else { Ok(()) }
 }
 
-/// The text with `//` in the place of every `#` that begins a comment; `None` where there is none.
+/// The text with every `#` that begins a comment replaced by `//`; `None` if there is none.
 pub fn without_hash_comments(text: &str) -> Option<String> {
     let mut places = Vec::new();
     walk(text, |at, byte| match byte {
@@ -40,15 +41,15 @@ pub fn without_hash_comments(text: &str) -> Option<String> {
     (!places.is_empty()).then_some(changed)
 }
 
-/// How [`walk`] goes on.
+/// What [`walk`] does next.
 enum Step {
     Go,
     /// The rest of the line is a comment.
     SkipLine,
 }
 
-/// Shows every byte of JSON5 that is in no string and no comment, with its place. Up to the first error, these are told
-/// apart exactly as the parser does.
+/// Passes every byte of JSON5 outside of strings and comments to `see`, with its offset. Up to the first error, strings
+/// and comments are recognized exactly as the parser does it.
 fn walk(text: &str, mut see: impl FnMut(usize, u8) -> Step) {
     enum Within {
         Code,

@@ -1,13 +1,13 @@
-//! PURE: the plain list of ports: one port or range a line, then optionally a user's name; `#` begins a comment.
+//! PURE: the plain list of ports: one port or range per line, then optionally a user's name; `#` begins a comment.
 
 use super::{Format, FormatError};
 use crate::ports::{Claim, Complaint, ListPosition, Listed, spec, without_mark};
 
-/// The plain list.
+/// Reads the plain list.
 pub struct List;
 
 impl Format for List {
-    /// A line that names no port is left out and complained about, unless no line does.
+    /// A line that names no port is left out and reported, unless no line does: then the whole file is rejected.
     fn parse(&self, text: &[u8]) -> Result<Listed, FormatError> {
         let text = without_mark(text);
         match text.last() {

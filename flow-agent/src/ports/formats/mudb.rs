@@ -1,8 +1,9 @@
 //! PURE: `mudb.json`, the users of a multi-user proxy: a JSON array of objects with at least `port` and `user`.
 //!
-//! Its writer truncates and rewrites it in place, so half a file is an ordinary sight; it is an error here, and the caller
-//! keeps the last good list. `transfer_enable` is the user's quota. An entry with `enable` 0 is counted like any other: traffic on a port that should be silent is
-//! what its owner wants to hear of. In single-port mode, entries with a port above 65535 are user ids that listen nowhere.
+//! Its writer truncates it and rewrites it in place, so an incomplete file is common. It is an error here, and the
+//! caller keeps the last good list. `transfer_enable` is the user's quota. An entry with `enable` 0 is counted like any
+//! other, because an operator wants to know about traffic on a port that should be silent. In single-port mode, entries
+//! with a port above 65535 are user ids, on which nothing listens.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,10 +13,10 @@ use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, Q
 
 const EXPECTED: &str = "a JSON array of objects with `port` and `user`";
 
-/// `mudb.json`.
+/// Reads `mudb.json`.
 pub struct Mudb;
 
-/// Only these keys are kept in memory.
+/// The keys that are kept in memory.
 #[derive(Deserialize)]
 struct Entry {
     #[serde(default)]
@@ -59,7 +60,7 @@ impl Format for Mudb {
     }
 }
 
-/// Bytes, which hold until somebody sets the proxy's own counters back to zero.
+/// The quota in bytes, which lasts until somebody resets the proxy's own counters.
 fn quota(transfer_enable: &Value, row: &ListPosition, listed: &mut Listed) -> Option<PanelQuota> {
     if transfer_enable.is_null() {
         return None;

@@ -1,15 +1,15 @@
-//! PURE: what the `stream` servers of nginx listen on.
+//! PURE: the ports on which the `stream` servers of nginx listen.
 
 use serde_json::Value;
 
 use super::{Format, FormatError, address, tree};
 use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed};
 
-/// `nginx.conf`, or a file that its `stream` block includes.
+/// Reads `nginx.conf`, or a file that its `stream` block includes.
 pub struct NginxStream;
 
 impl Format for NginxStream {
-    /// `server` blocks of `stream` are read; so are those outside of any block, since a file that is included within
+    /// Reads the `server` blocks in `stream`, and those outside of any block, because a file that is included in
     /// `stream` consists of them.
     fn parse(&self, text: &[u8]) -> Result<Listed, FormatError> {
         let text = tree::whole_lines(text)?;
@@ -42,7 +42,7 @@ impl Format for NginxStream {
                         [key, target, ..] if key == "proxy_pass" && in_server(&blocks) => {
                             server.target = Some(target.clone());
                         }
-                        // Outside of any block, modules and the like are included.
+                        // Outside of any block, it is modules and the like that are included.
                         [include, pattern, ..] if include == "include" && !blocks.is_empty() && is_stream(&blocks) => {
                             listed.complain(Complaint::Include { line, pattern: pattern.clone() });
                         }
@@ -72,7 +72,7 @@ fn in_server(blocks: &[String]) -> bool {
 
 #[derive(Default)]
 struct Server {
-    /// Where each stands, what it says, and whether it is for UDP.
+    /// For each `listen`: its line, its address, and whether it is for UDP.
     listens: Vec<(usize, String, bool)>,
     target: Option<String>,
 }
@@ -104,7 +104,7 @@ struct Token {
     kind: Kind,
 }
 
-/// The text as nginx splits it: words, braces and semicolons; quotes, backslashes and comments.
+/// Splits the text as nginx does into words, braces and semicolons, with quotes, backslashes and comments.
 fn tokens(text: &str) -> Result<Vec<Token>, FormatError> {
     let (mut tokens, mut word, mut is_word) = (Vec::new(), String::new(), false);
     let (mut line, mut quote) = (1, None);

@@ -1,7 +1,7 @@
 //! PURE: port-traffic-dog's `config.json`: its ports with their remarks, quotas and reset days.
 //!
-//! It knows no users: a port's remark is its owner. Its billing modes, whether one direction counts or both, have their
-//! like in `report.billed`; its bandwidth limits are not ours.
+//! It has no users, so a port's remark is taken for its owner. Its billing modes (one direction or both) correspond to
+//! `report.billed`; its bandwidth limits are ignored.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, Q
 
 const EXPECTED: &str = "a JSON object with `ports`, an object whose keys are ports";
 
-/// `/etc/port-traffic-dog/config.json`.
+/// Reads `/etc/port-traffic-dog/config.json`.
 pub struct PortTrafficDog;
 
 impl Format for PortTrafficDog {
@@ -62,8 +62,8 @@ fn quota(settings: &Value, row: &ListPosition, listed: &mut Listed) -> Option<Pa
     Some(PanelQuota { bytes, period: period(quota) })
 }
 
-/// Newer versions keep the kind of reset and its day in `reset_policy`, older ones only the day, in `reset_day`; where that
-/// is null, nothing is reset by itself.
+/// The period of a quota. Newer versions keep the kind of reset and its day in `reset_policy`; older ones have only the
+/// day, in `reset_day`. If that is null, nothing is reset automatically.
 fn period(quota: &Value) -> QuotaPeriod {
     let policy = quota.get("reset_policy");
     let kind = policy.and_then(|policy| policy.as_str().or_else(|| tree::text(policy, "type")));
@@ -75,7 +75,7 @@ fn period(quota: &Value) -> QuotaPeriod {
     QuotaPeriod::Month { first_day: day.filter(|day| (1..=31).contains(day)) }
 }
 
-/// Its `GB` has 2^30 bytes.
+/// Parses a limit whose `GB` means 2^30 bytes.
 fn binary_bytes(limit: &str) -> Option<u64> {
     let digits = limit.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = limit[digits.len()..].to_ascii_uppercase();

@@ -1,4 +1,4 @@
-//! PURE: realm's forwarding rules, in TOML or JSON, one file or a folder of them.
+//! PURE: realm's forwarding rules, in TOML or JSON, in one file or a folder of them.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed};
 
 const EXPECTED: &str = "a realm configuration: `endpoints`, a list of tables with `listen`";
 
-/// `config.toml` or `config.json` of realm.
+/// Reads `config.toml` or `config.json` of realm.
 pub struct Realm;
 
 impl Format for Realm {
@@ -46,7 +46,7 @@ impl Format for Realm {
     }
 }
 
-/// Version 1 has its addresses beside the ports.
+/// Whether all addresses of version 1, which has them in a separate key, are loopback addresses.
 fn listens_here_only(addresses: Option<&Value>) -> bool {
     let addresses = addresses.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
     !addresses.is_empty() && addresses.iter().all(|address| address.as_str().is_some_and(super::is_loopback))

@@ -1,4 +1,5 @@
-//! PURE: a Shadowsocks server's configuration: one `server_port`, the keys of `port_password`, or `servers[]`; JSON or JSON5.
+//! PURE: a Shadowsocks server's configuration in JSON or JSON5: one `server_port`, the keys of `port_password`, or
+//! `servers[]`.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, only_user};
 
 const EXPECTED: &str = "a Shadowsocks configuration: an object with `server_port`, `port_password` or `servers`";
 
-/// `config.json` of shadowsocks-libev, shadowsocks-python, shadowsocks-rust and their kin.
+/// Reads `config.json` of shadowsocks-libev, shadowsocks-python, shadowsocks-rust and similar programs.
 pub struct Shadowsocks;
 
 impl Format for Shadowsocks {
@@ -28,7 +29,7 @@ impl Format for Shadowsocks {
             None | Some(Value::Null) => {}
             Some(other) => return Err(FormatError::Shape { expected: EXPECTED, found: tree::kind(other) }),
         }
-        // Next to `port_password` and `servers` it is a default that nobody listens on.
+        // Beside `port_password` and `servers` it is only a default, on which nothing listens.
         if object.contains_key("server_port") && listed.owners.is_empty() && !object.contains_key("servers") {
             server(&mut listed, &root, ListPosition::named("server", Some("server_port"), 0));
         }
@@ -44,7 +45,7 @@ impl Format for Shadowsocks {
     }
 }
 
-/// One server, which belongs to its only user, or else to the name that it has itself.
+/// Adds one server, which belongs to its only user, or else to the name of the server itself.
 fn server(listed: &mut Listed, entry: &Value, row: ListPosition) {
     if entry.get("disabled").and_then(Value::as_bool) == Some(true) || is_local(entry) {
         return;

@@ -1,4 +1,4 @@
-//! PURE: the inbounds and endpoints of sing-box, in JSON with comments, one file or a folder (`-C`).
+//! PURE: the inbounds and endpoints of sing-box, in JSON with comments, in one file or a folder (`-C`).
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, only_user};
 
 const EXPECTED: &str = "a sing-box configuration: an object with `inbounds`";
 
-/// A section that such a configuration has; in a folder, most files have no inbounds.
+/// The sections of such a configuration, by which it is recognized: in a folder, most files have no inbounds.
 const SECTIONS: [&str; 11] = [
     "inbounds",
     "endpoints",
@@ -22,7 +22,7 @@ const SECTIONS: [&str; 11] = [
     "$schema",
 ];
 
-/// `config.json` of sing-box.
+/// Reads `config.json` of sing-box.
 pub struct SingBox;
 
 impl Format for SingBox {
@@ -34,7 +34,7 @@ impl Format for SingBox {
         }
         let mut listed = Listed::default();
         for (index, inbound) in tree::list(object, "inbounds", EXPECTED)?.iter().enumerate() {
-            // These take what the kernel hands to them, and have no port that others connect to.
+            // Such an inbound takes what the kernel hands to it, and has no port to connect to.
             if !matches!(tree::text(inbound, "type"), Some("tun")) {
                 let users = inbound.get("users").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
                 let name = |user| tree::name(user, "name").or_else(|| tree::name(user, "username"));

@@ -1,7 +1,7 @@
-//! Databases of panels, read without ever holding up the panel.
+//! Databases of panels, read without ever blocking the panel.
 //!
-//! Where all that was committed is in the database file, its bytes are read and no lock is taken at all. Where there is a
-//! write-ahead log, SQLite reads both; there, readers and writers do not wait for each other.
+//! If everything that was committed is in the database file, its bytes are read without any lock. If there is a
+//! write-ahead log, SQLite reads both files; in that mode readers and writers do not wait for each other.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row as SqlRow};
@@ -9,18 +9,18 @@ use rusqlite::{Connection, Row as SqlRow};
 use super::FormatError;
 use crate::ports::Listed;
 
-/// Every SQLite database begins with it.
+/// The first bytes of every SQLite database.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
-/// A damaged database may hold pages that lead in circles: a query ends after this many steps of SQLite's machine, some
-/// seconds of work.
+/// A damaged database may have pages that form a cycle, so a query is aborted after this many steps of SQLite's virtual
+/// machine, which take some seconds.
 const MOST_CALLS: u32 = 1_000;
 const STEPS_BETWEEN_CALLS: i32 = 100_000;
 
-/// A panel's tables, and the ports in them.
+/// Finds the ports in a panel's tables.
 pub trait PanelTables: Sync {
     /// # Errors
-    /// When a table or column that is needed is not there, or the database is damaged.
+    /// When a required table or column does not exist, or the database is damaged.
     fn ports(&self, database: &Connection) -> Result<Listed, FormatError>;
 }
 
@@ -34,11 +34,11 @@ pub fn parse(bytes: &[u8], tables: &dyn PanelTables) -> Result<Listed, FormatErr
         return Err(FormatError::Shape { expected: EXPECTED, found: "something else" });
     }
     if let Some(expected) = length_in_header(bytes).filter(|length| *length > bytes.len() as u64) {
-        // SQLite itself would read the pages that are there, and not miss the others until it needs one.
+        // SQLite itself would read the pages that exist, and notice a missing one only when it needs it.
         return Err(FormatError::TornDatabase { expected, found: bytes.len() as u64 });
     }
     let mut bytes = bytes.to_vec();
-    // Bytes 18 and 19 say 2 where a write-ahead log is used. A database in memory has none.
+    // Bytes 18 and 19 are 2 if a write-ahead log is used, which a database in memory does not have.
     bytes[18] = bytes[18].min(1);
     bytes[19] = bytes[19].min(1);
     let mut database = Connection::open_in_memory()?;
@@ -47,20 +47,20 @@ pub fn parse(bytes: &[u8], tables: &dyn PanelTables) -> Result<Listed, FormatErr
     query(&mut database, tables)
 }
 
-/// How many bytes a database has by its own header; `None` where an old version of SQLite left that out.
+/// The length of a database in bytes according to its header; `None` if an old version of SQLite did not write it.
 fn length_in_header(bytes: &[u8]) -> Option<u64> {
     let number = |at: usize| Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
     let page_bytes = match u16::from_be_bytes(bytes.get(16..18)?.try_into().ok()?) {
         1 => 65_536,
         bytes => u64::from(bytes),
     };
-    // The number of pages holds if the change counter is the one that it was written with.
+    // The number of pages is valid if the change counter is still the one with which it was written.
     (number(24)? == number(92)?).then_some(u64::from(number(28)?) * page_bytes)
 }
 
-/// What `tables` finds in one transaction, so that no change of the panel is seen half.
+/// Runs `tables` in one transaction, so that no change by the panel is seen in part.
 pub fn query(database: &mut Connection, tables: &dyn PanelTables) -> Result<Listed, FormatError> {
-    // A damaged schema may name functions and modules that do harm.
+    // A damaged schema could refer to harmful functions and modules.
     database.pragma_update(None, "trusted_schema", false)?;
     database.pragma_update(None, "cell_size_check", true)?;
     let mut calls = 0;
@@ -73,7 +73,7 @@ pub fn query(database: &mut Connection, tables: &dyn PanelTables) -> Result<List
     )?;
     database.execute_batch("BEGIN")?;
     let listed = tables.ports(database);
-    // Nothing was written: whether it ends in a commit does not matter.
+    // Nothing was written, so ending with a commit has no effect.
     database.execute_batch("COMMIT")?;
     listed
 }
@@ -83,7 +83,7 @@ pub fn has_table(database: &Connection, name: &str) -> Result<bool, FormatError>
     Ok(database.table_exists(Some("main"), name)?)
 }
 
-/// Calls `each` for every row of a table, or of another query.
+/// Calls `each` for every row of a query.
 pub fn for_each(
     database: &Connection,
     query: &str,
@@ -100,7 +100,7 @@ pub fn for_each(
     Ok(())
 }
 
-/// The columns of a row; one that an older version did not have reads as null.
+/// The columns of a row. A column that an older version lacks reads as null.
 pub struct Columns<'a> {
     names: &'a [String],
     row: &'a SqlRow<'a>,

@@ -12,7 +12,7 @@ use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, spec};
 
 const EXPECTED: &str = "a database of shadowsocks-manager";
 
-/// `db.sqlite` of shadowsocks-manager.
+/// Reads `db.sqlite` of shadowsocks-manager.
 pub struct Ssmgr;
 
 impl Format for Ssmgr {
@@ -47,7 +47,7 @@ impl PanelTables for Ssmgr {
     }
 }
 
-/// A node's ports are those of the manager plus the node's shift.
+/// The difference between the ports of this node and those in the manager's accounts.
 fn shift(database: &Connection) -> Result<i64, FormatError> {
     let mut shifts = BTreeSet::new();
     if sqlite::has_table(database, "server")? {
@@ -75,7 +75,7 @@ fn users(database: &Connection) -> Result<BTreeMap<i64, String>, FormatError> {
     Ok(users)
 }
 
-/// Only accounts of a limited time end: `limit` periods after `create`, in milliseconds.
+/// Only accounts of a limited duration expire: `limit` periods after `create`, which is in milliseconds.
 fn expires_at(account: &Columns<'_>) -> Option<DateTime<Utc>> {
     let period = match account.integer("type")? {
         2 => TimeDelta::days(7),

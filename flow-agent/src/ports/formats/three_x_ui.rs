@@ -1,4 +1,5 @@
-//! PURE: the inbounds of 3x-ui and its kin, from `x-ui.db`; an inbound with exactly one client belongs to that client.
+//! PURE: the inbounds of 3x-ui and similar panels, from `x-ui.db`. An inbound with exactly one client belongs to that
+//! client.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use super::sqlite::{self, Columns, PanelTables};
 use super::{Format, FormatError, tree};
 use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, QuotaPeriod, spec};
 
-/// `x-ui.db`.
+/// Reads `x-ui.db`.
 pub struct ThreeXUi;
 
 impl Format for ThreeXUi {
@@ -23,12 +24,12 @@ impl Format for ThreeXUi {
     }
 }
 
-/// A client, as far as it matters here. Its quota is in bytes, whatever its column or key is called.
+/// The relevant fields of a client. The quota is in bytes, whatever its column or key is called.
 #[derive(Clone, Default)]
 struct Client {
     email: Option<String>,
     quota_bytes: i64,
-    /// Milliseconds since 1970; negative: so long after its first use.
+    /// Milliseconds since 1970; a negative value is a duration from its first use.
     expires_ms: i64,
 }
 
@@ -47,7 +48,7 @@ impl PanelTables for ThreeXUi {
     }
 }
 
-/// Since version 3 the clients have tables of their own.
+/// The clients by inbound. Since version 3 they have tables of their own.
 fn clients_by_inbound(database: &Connection) -> Result<BTreeMap<i64, Vec<Client>>, FormatError> {
     let mut clients: BTreeMap<i64, Vec<Client>> = BTreeMap::new();
     if sqlite::has_table(database, "clients")? && sqlite::has_table(database, "client_inbounds")? {
@@ -65,7 +66,7 @@ fn clients_by_inbound(database: &Connection) -> Result<BTreeMap<i64, Vec<Client>
     Ok(clients)
 }
 
-/// Before that, and for protocols without such clients, they stand in the inbound's settings.
+/// The clients in an inbound's settings, where older versions keep them, and also newer ones for some protocols.
 fn clients_in_settings(inbound: &Columns<'_>) -> Vec<Client> {
     let settings = inbound.text("settings").and_then(|text| serde_json::from_str::<Value>(&text).ok());
     let settings = settings.unwrap_or_default();
@@ -84,7 +85,7 @@ fn add(listed: &mut Listed, inbound: &Columns<'_>, index: usize, clients: Vec<Cl
     let remark = inbound.text("remark");
     let tag = inbound.text("tag");
     let row = ListPosition::named("inbound", remark.as_deref().or(tag.as_deref()), index);
-    // Those of other nodes, which this panel only manages.
+    // Inbounds of other nodes, which this panel only manages.
     if inbound.integer("node_id").is_some_and(|node| node != 0) {
         return;
     }
@@ -113,7 +114,7 @@ fn add(listed: &mut Listed, inbound: &Columns<'_>, index: usize, clients: Vec<Cl
     listed.add(port, Claim { owner, detail: Detail { label: remark.or(tag), quota, expires_at } });
 }
 
-/// `None` for periods that are no months, such as a day.
+/// The period of a quota; `None` for periods that are not months, such as a day.
 fn period(inbound: &Columns<'_>) -> Option<QuotaPeriod> {
     match inbound.text("traffic_reset").as_deref() {
         None | Some("never") => Some(QuotaPeriod::Unlimited),

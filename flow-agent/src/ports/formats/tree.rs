@@ -1,4 +1,4 @@
-//! PURE: JSON, JSON5, TOML and YAML, read into one tree, and what formats take from such trees.
+//! PURE: reads JSON, JSON5, TOML and YAML into one kind of tree, and takes values from such trees.
 
 use std::ops::RangeInclusive;
 
@@ -20,7 +20,7 @@ pub fn json(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
     })
 }
 
-/// Reads JSON, also with comments, trailing commas and whatever else JSON5 allows.
+/// Reads JSON, including comments, trailing commas and whatever else JSON5 allows.
 pub fn json5(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
     match json(text, expected) {
         Err(FormatError::Json { .. }) => {}
@@ -32,8 +32,8 @@ pub fn json5(text: &[u8], expected: &'static str) -> Result<Value, FormatError> 
         Ok(tree) => return Ok(tree),
         Err(refused) => refused,
     };
-    // Xray and sing-box also know comments of the shell's kind, which are no part of JSON5.
-    // A quote in such a comment hid what follows it from the first look.
+    // Xray and sing-box also accept comments that begin with `#`, which JSON5 does not. A quote in such a comment hides
+    // what follows it from the first check of the nesting, so that is repeated.
     if let Some(text) = json5_text::without_hash_comments(text) {
         json5_text::refuse_deep(&text)?;
         if let Ok(tree) = json5::from_str(&text) {
@@ -63,20 +63,20 @@ fn is_end(code: json5::ErrorCode) -> bool {
     )
 }
 
-/// Reads TOML, whose library limits nesting. A text that is cut between two lines cannot be told from a whole one, so its last line has to end.
+/// Reads TOML, whose library limits nesting. A text that is cut off between two lines cannot be told from a complete
+/// one, so the last line must end with a line feed.
 pub fn toml(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
     let text = whole_lines(text)?;
     toml::from_str(text).map_err(|source| FormatError::Toml { expected, source: Box::new(source) })
 }
 
-/// Reads YAML, within the limits of its library for aliases and nesting; its last line has to end, as in TOML.
+/// Reads YAML, whose library limits aliases and nesting. As in TOML, the last line must end with a line feed.
 pub fn yaml(text: &[u8], expected: &'static str) -> Result<Value, FormatError> {
     let text = whole_lines(text)?;
     serde_saphyr::from_str(text).map_err(|source| FormatError::Yaml { expected, source: Box::new(source) })
 }
 
-/// Reads what the first character of a text says it is: JSON5 where that opens a bracket or a comment, else what `other`
-/// reads.
+/// Reads JSON5 if the text begins with a bracket or a comment, and otherwise the format that `other` reads.
 pub fn json5_or(
     other: fn(&[u8], &'static str) -> Result<Value, FormatError>,
     text: &[u8],
@@ -88,7 +88,7 @@ pub fn json5_or(
     }
 }
 
-/// The text of lines that all end.
+/// The text, if all of its lines end with a line feed.
 pub fn whole_lines(text: &[u8]) -> Result<&str, FormatError> {
     let text = utf8(without_mark(text))?;
     if text.trim().is_empty() {
@@ -108,7 +108,7 @@ pub fn object<'t>(tree: &'t Value, expected: &'static str) -> Result<&'t Map<Str
     tree.as_object().ok_or_else(|| FormatError::Shape { expected, found: kind(tree) })
 }
 
-/// The list that is called `key` in `object`; an absent one is empty.
+/// The list called `key` in `object`; empty if it is absent.
 pub fn list<'t>(object: &'t Map<String, Value>, key: &str, expected: &'static str) -> Result<&'t [Value], FormatError> {
     match object.get(key) {
         None | Some(Value::Null) => Ok(&[]),
@@ -117,7 +117,7 @@ pub fn list<'t>(object: &'t Map<String, Value>, key: &str, expected: &'static st
     }
 }
 
-/// What a value is, in the words of JSON.
+/// The type of a value in the terms of JSON.
 pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -129,12 +129,12 @@ pub fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The text that is called `key`, without the space around it; `None` where it is absent, empty or not a text.
+/// The string called `key`, trimmed; `None` if it is absent, empty or not a string.
 pub fn text<'t>(object: &'t Value, key: &str) -> Option<&'t str> {
     object.get(key)?.as_str().map(str::trim).filter(|text| !text.is_empty())
 }
 
-/// The name that is called `key`. One of digits alone, such as the id of an account, is a number to YAML.
+/// The name called `key`. YAML reads a name that consists of digits, such as the id of an account, as a number.
 pub fn name(object: &Value, key: &str) -> Option<String> {
     match object.get(key)? {
         Value::Number(number) if number.is_u64() => Some(number.to_string()),
@@ -142,7 +142,7 @@ pub fn name(object: &Value, key: &str) -> Option<String> {
     }
 }
 
-/// A port, as a number or as digits in a text.
+/// A port, as a number or as a string of digits.
 pub fn port(value: &Value) -> Result<u16, SpecError> {
     ranges(value).and_then(|ranges| match ranges.as_slice() {
         [range] if range.start() == range.end() => Ok(*range.start()),
@@ -150,7 +150,7 @@ pub fn port(value: &Value) -> Result<u16, SpecError> {
     })
 }
 
-/// Ports: a number, or a text such as `443` or `53,1000-2000`.
+/// Ports, as a number or as a string such as `443` or `53,1000-2000`.
 pub fn ranges(value: &Value) -> Result<Vec<RangeInclusive<u16>>, SpecError> {
     match value {
         Value::Number(number) => {
@@ -176,7 +176,7 @@ fn not_a_port(value: &Value) -> SpecError {
     SpecError::NotAPort { found }
 }
 
-/// The port that is called `key` in a row, or the complaint about it.
+/// The port called `key` in a row, or the complaint about it.
 pub fn port_of(row: &ListPosition, object: &Value, key: &'static str) -> Result<u16, Complaint> {
     match object.get(key) {
         None | Some(Value::Null) => Err(Complaint::NoPort { row: row.clone(), key }),

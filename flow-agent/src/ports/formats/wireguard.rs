@@ -1,11 +1,11 @@
-//! PURE: the port of a WireGuard interface: one, whoever its peers are.
+//! PURE: the port of a WireGuard interface, which all its peers share.
 
 use serde_json::Value;
 
 use super::{Format, FormatError, tree};
 use crate::ports::{Claim, ListPosition, Listed};
 
-/// A file of `/etc/wireguard`.
+/// Reads a file of `/etc/wireguard`.
 pub struct WireGuard;
 
 impl Format for WireGuard {
@@ -19,7 +19,7 @@ impl Format for WireGuard {
                 interfaces += usize::from(in_interface);
                 continue;
             }
-            // Without a port the kernel picks one, and only this side begins conversations.
+            // Without a port the kernel picks one, and only this side initiates connections.
             let Some((key, value)) = line.split_once('=').filter(|_| in_interface) else { continue };
             let value = value.trim();
             if key.trim().eq_ignore_ascii_case("ListenPort") && value != "0" {

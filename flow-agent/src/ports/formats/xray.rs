@@ -1,4 +1,4 @@
-//! PURE: the inbounds of Xray and V2Ray, in JSON (with comments), TOML or YAML, one file or a `-confdir` folder.
+//! PURE: the inbounds of Xray and V2Ray, in JSON (with comments), TOML or YAML, in one file or a `-confdir` folder.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, only_user, wi
 
 const EXPECTED: &str = "an Xray or V2Ray configuration: an object with `inbounds`";
 
-/// A section that such a configuration has; in a folder, most files have no inbounds.
+/// The sections of such a configuration, by which it is recognized: in a folder, most files have no inbounds.
 const SECTIONS: [&str; 14] = [
     "inbounds",
     "inbound",
@@ -25,7 +25,7 @@ const SECTIONS: [&str; 14] = [
     "observatory",
 ];
 
-/// `config.json` of Xray and V2Ray.
+/// Reads `config.json` of Xray and V2Ray.
 pub struct Xray;
 
 impl Format for Xray {
@@ -50,7 +50,7 @@ impl Xray {
             return Err(FormatError::Shape { expected: EXPECTED, found: "something without `inbounds`" });
         }
         let mut listed = Listed::default();
-        // The first version had one `inbound`, and further ones in `inboundDetour`.
+        // The first version had one `inbound`, with further ones in `inboundDetour`.
         let old = object.get("inbound").into_iter();
         let lists = [tree::list(object, "inbounds", EXPECTED)?, tree::list(object, "inboundDetour", EXPECTED)?];
         for (index, inbound) in old.chain(lists.into_iter().flatten()).enumerate() {
@@ -60,7 +60,8 @@ impl Xray {
     }
 }
 
-/// TOML where a line begins with a section or assigns with `=`, YAML where one ends in a colon.
+/// Reads the text as JSON if it begins with a bracket or a comment; as TOML if its first line is a section or an
+/// assignment with `=`; otherwise as YAML.
 fn read(text: &[u8]) -> Result<Value, FormatError> {
     let is_toml = |line: &[u8]| {
         let line = line.trim_ascii();
@@ -70,7 +71,7 @@ fn read(text: &[u8]) -> Result<Value, FormatError> {
     let mut lines = without_mark(text).split(|byte| *byte == b'\n');
     let first = lines.find(|line| !matches!(line.trim_ascii().first(), None | Some(b'#')));
     let other = if first.is_some_and(is_toml) { tree::toml } else { tree::yaml };
-    // A comment of the shell's kind may stand before the bracket of JSON.
+    // A comment that begins with `#` may precede the bracket of JSON.
     match first.and_then(|line| line.trim_ascii_start().first()) {
         Some(b'{') => tree::json5(text, EXPECTED),
         _ => tree::json5_or(other, text, EXPECTED),
@@ -103,7 +104,7 @@ fn add(listed: &mut Listed, inbound: &Value, index: usize, environment: &dyn Fn(
 fn owner(inbound: &Value) -> Option<String> {
     let settings = inbound.get("settings")?;
     let of = |key: &str| settings.get(key).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-    // Shadowsocks with one user names it in the settings themselves.
+    // Shadowsocks with a single user has the name in the settings themselves.
     let clients: Vec<_> = ["clients", "users", "accounts"].into_iter().flat_map(of).collect();
     match clients.is_empty() {
         true => tree::name(settings, "email"),

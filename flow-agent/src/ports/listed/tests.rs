@@ -27,7 +27,7 @@ fn complaints_beyond_the_first_are_counted() {
 #[test]
 fn a_file_that_lists_all_ports_again_and_again_is_read_up_to_a_limit() {
     let mut listed = Listed::default();
-    // 16 times 65,535 ports are less than 2^20 = 1,048,576; what fits after them is taken.
+    // 16 times 65,535 ports are less than 2^20 = 1,048,576, and a single port still fits after them.
     for (index, range) in std::iter::repeat_n(1..=u16::MAX, 20_000).chain([443..=443]).enumerate() {
         listed.add_ranges(&ListPosition::Line(index + 1), Ok(vec![range]), &owned("ada"));
     }

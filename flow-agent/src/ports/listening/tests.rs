@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn listeners_are_found_where_others_can_reach_them() {
-    // Port 0: the kernel gives ports of the ephemeral range; to it they are fixed ports here.
+    // With port 0 the kernel picks from the ephemeral range, so this test pretends that the range is elsewhere.
     let fixed = Ephemeral { range: 1..=1, reserved: BTreeSet::new() };
     let everywhere = TcpListener::bind("0.0.0.0:0").unwrap();
     let everywhere6 = TcpListener::bind("[::]:0").unwrap();

@@ -11,7 +11,7 @@ fn half_is_taken_at_once_and_less_when_it_stays() {
     assert!(!settling.takes(&"a", &4, 10, 4, at(1)));
     assert!(!settling.takes(&"a", &4, 10, 4, at(10)));
     assert!(settling.takes(&"a", &4, 10, 4, at(11)));
-    // The last one that goes is more than half.
+    // Losing the only entry is a loss of more than half.
     assert!(!settling.takes(&"a", &0, 1, 0, at(20)));
 }
 
@@ -21,7 +21,7 @@ fn what_changes_meanwhile_begins_anew() {
     assert!(!settling.takes(&"a", &4, 10, 4, at(0)));
     assert!(!settling.takes(&"a", &3, 10, 3, at(9)));
     assert!(!settling.takes(&"a", &3, 10, 3, at(18)));
-    // Whole again, and short again later.
+    // Complete again, and shorter once more later.
     assert!(settling.takes(&"a", &10, 10, 10, at(19)));
     assert!(!settling.takes(&"a", &3, 10, 3, at(20)));
     assert!(settling.takes(&"a", &3, 10, 3, at(30)));

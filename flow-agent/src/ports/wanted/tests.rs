@@ -1,4 +1,4 @@
-//! Which ports are counted for whom.
+//! Tests which ports are counted for whom.
 
 use super::*;
 use crate::ports::Listed;
@@ -35,7 +35,7 @@ fn config(watch: &[u16], files: &[&str]) -> PortsConfig {
     }
 }
 
-/// Debian's range.
+/// Debian's default range.
 fn ephemeral(reserved: &[u16]) -> Ephemeral {
     Ephemeral { range: 32_768..=60_999, reserved: reserved.iter().copied().collect() }
 }
@@ -120,7 +120,7 @@ fn a_file_that_cannot_be_read_keeps_its_last_good_list() {
 fn a_file_that_never_could_be_read_is_an_error() {
     let mut case = Case::of(config(&[443], &["/a.json"]));
     case.files = vec![unread("/a.json")];
-    // The list of another file does not help.
+    // The last good list of another file does not help.
     case.last_good = BTreeMap::from([("/b.json".into(), owners(&[(8388, Some("one"))]))]);
     assert!(matches!(case.wanted(), Err(WantedError::File(_))));
 }
@@ -159,7 +159,7 @@ fn ports_that_the_kernel_may_give_away_are_told_with_the_line_that_keeps_them() 
     let expected = "ports 32768,40000-40001,60999 may be given to outgoing connections, which are then counted there; \
                     keep them free: sysctl -w net.ipv4.ip_local_reserved_ports=32768,40000-40001,60999";
     assert_eq!(warnings(&wanted), [expected]);
-    // The line replaces what is reserved: that has to be in it, too.
+    // The setting replaces the present one, so it must include the ports that are reserved already.
     let warning = ephemeral_warning([443, 40_000, 50_000].into_iter(), &ephemeral(&[50_000, 50_001])).unwrap();
     let expected = "port 40000 may be given to outgoing connections, which are then counted there; \
                     keep them free: sysctl -w net.ipv4.ip_local_reserved_ports=40000,50000-50001";

@@ -1,4 +1,4 @@
-//! Every way in which a file changes is told.
+//! Every way in which a file can change is reported.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs;
@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// Long enough for any machine; a test that waits so long has failed.
+/// Long enough for any machine; a test that waits this long has failed.
 const DEADLINE: Duration = Duration::from_secs(20);
 const NEVER: Duration = Duration::from_secs(86_400);
 
@@ -26,7 +26,7 @@ fn writing_replacing_removing_and_unlocking_are_told() {
     run(async {
         let directory = TempDir::new().unwrap();
         let file = directory.path().join("mudb.json");
-        // Only inotify can tell here: nothing is looked at in time.
+        // Only inotify can report changes here, because the next look is too far away.
         let mut watch = Watch::looking_every([file.clone()], NEVER);
 
         fs::write(&file, "[]").unwrap();
@@ -51,7 +51,7 @@ fn what_happened_before_the_wait_is_told_once() {
         let mut watch = Watch::looking_every([file.clone()], NEVER);
         fs::write(&file, "[]").unwrap();
         told(&mut watch, "it was written").await;
-        // A neighbour is nobody's business, and a wait that is given up loses nothing.
+        // A neighbouring file is not reported, and giving up a wait loses nothing.
         fs::write(&other, "[]").unwrap();
         assert!(timeout(QUIET * 4, watch.changed()).await.is_err(), "told of a neighbour, or twice");
         fs::write(&file, "[{}]").unwrap();

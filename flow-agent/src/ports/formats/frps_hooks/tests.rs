@@ -6,7 +6,7 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// As frps writes it, with fields that do not matter here.
+/// A request as frps writes it, including fields that do not matter here.
 fn request(op: &str, user: &str, name: &str, port: u16) -> Vec<u8> {
     let content = json!({
         "user": { "user": user, "metas": {}, "run_id": "5f2c" },
@@ -30,7 +30,7 @@ fn a_port_is_listed_from_its_proxy_s_opening_until_a_minute_after_its_closing() 
     let mut proxies = Proxies::default();
     assert_eq!(proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(10)), HookOutcome::Changed);
     assert_eq!(owners(&proxies), [ada(6000)]);
-    // It stays: the client may have lost its connection, and come back.
+    // The port stays listed: the client may have lost its connection, and may return.
     assert_eq!(proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(100)), HookOutcome::Nothing);
     assert_eq!(proxies.expire(secs(159)), HookOutcome::Nothing);
     assert_eq!(owners(&proxies), [ada(6000)]);
@@ -45,7 +45,7 @@ fn a_client_that_comes_back_keeps_its_port_in_whichever_order_frps_says_so() {
     proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(100));
     proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(110));
     assert_eq!(proxies.expire(secs(1_000)), HookOutcome::Nothing);
-    // The end of the former connection is told after the beginning of the next one.
+    // The end of the old connection is reported after the beginning of the new one.
     proxies.take(&request("NewProxy", "ada", "ada.ssh", 6000), secs(2_000));
     proxies.take(&request("CloseProxy", "ada", "ada.ssh", 0), secs(2_001));
     assert_eq!(proxies.expire(secs(9_000)), HookOutcome::Nothing);
@@ -61,7 +61,7 @@ fn a_port_changes_hands_only_when_it_is_free() {
         told,
         HookOutcome::NotListed("proxy \"bob.ssh\" asks for port 6000, which \"ada.ssh\" holds".to_owned())
     );
-    // Nor may he close what is not his.
+    // Nor may he close a proxy that is not his.
     proxies.take(&request("CloseProxy", "bob", "ada.ssh", 0), secs(21));
     proxies.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(22));
     assert_eq!(owners(&proxies), [ada(6000)]);

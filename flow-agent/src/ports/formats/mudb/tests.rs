@@ -38,7 +38,7 @@ fn chain(text: &str) -> String {
 
 #[test]
 fn only_the_key_port_is_a_port() {
-    // Neither `forbidden_port`, nor a user who is called portia; and one who is switched off is still counted.
+    // Neither `forbidden_port` nor a user called portia is a port. A user who is disabled is still counted.
     let listed = parse(REAL).unwrap();
     assert_eq!(owners(&listed), [(443, Some("off")), (4433, None), (8388, Some("portia"))]);
 }
@@ -124,7 +124,7 @@ fn an_empty_array_is_no_ports() {
 proptest! {
     #[test]
     fn it_never_panics(text in prop::collection::vec(any::<u8>(), 0..200)) {
-        // What comes out does not matter here, only that something does.
+        // The result does not matter here, only that there is one.
         drop(Mudb.parse(&text));
     }
 }

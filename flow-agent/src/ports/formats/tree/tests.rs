@@ -17,7 +17,7 @@ fn one_tree_comes_out_of_every_syntax() {
 fn comments_of_the_shells_kind_are_read_over() {
     let text = "# first\n{ \"a\": [1, # one\n  { \"b\": \"#c\" }], /* # */ 'd': '#' // # }\n}\n# last";
     assert_eq!(json5(text.as_bytes(), "x").unwrap(), json!({ "a": [1, { "b": "#c" }], "d": "#" }));
-    // What is wrong without them is wrong with them.
+    // A text that is wrong without comments is wrong with them, too.
     assert!(matches!(json5(b"{\"a\": 1 # one\n", "x"), Err(FormatError::Json5 { .. } | FormatError::Torn { .. })));
 }
 
