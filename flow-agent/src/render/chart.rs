@@ -8,12 +8,12 @@ use crate::ledger::units::{Human, Written};
 const ABOVE: u64 = 18;
 /// The space below the bars, for the labels of the days.
 const BELOW: u64 = 24;
-/// The maximum number of scale lines above the bottom line.
+/// The maximum number of scale lines above the base line.
 const MOST_LINES: u64 = 5;
 /// The height of a small chart, and the width of a day in it.
 const SPARK_HEIGHT: u64 = 24;
 const SPARK_DAY: u64 = 4;
-/// Half of the width of the longest label of a day, `10月30日`, where it is written largest.
+/// Half of the width of the longest label of a day, `10月30日`, at its largest font size.
 const LAST_LABEL: u64 = 34;
 
 /// Where a chart is shown.
@@ -25,7 +25,7 @@ pub(super) enum Shape {
     Narrow,
 }
 
-/// The measures of a chart.
+/// The dimensions of a chart.
 struct Frame {
     class: &'static str,
     width: u64,
@@ -105,13 +105,13 @@ pub(super) fn days(shape: Shape, title: &str, bars: &[Bar]) -> String {
     svg
 }
 
-/// A small chart without text: one path, in which every day with traffic is a vertical line. A page of thousands of users
-/// has one of these on each row, so the path is written as short as SVG allows.
+/// A small chart without text: one path, in which every day with traffic is a vertical line. A page of thousands of
+/// users has one on each row, so the path is written as briefly as SVG allows.
 pub(super) fn spark(days: &[(u64, u64)]) -> String {
     let most = most(days.iter().copied());
     let width = (days.len() as u64).max(1) * SPARK_DAY;
     let mut svg = format!(r#"<svg class="spark" viewBox="0 0 {width} {SPARK_HEIGHT}" preserveAspectRatio="none">"#);
-    // Where the pen was lifted last: the day, and how far above the bottom line.
+    // Where the last line ended: its day, and how far above the base line.
     let mut last = None;
     for (index, (input, output)) in (0_u64..).zip(days) {
         let height = scaled(input.saturating_add(*output), most, SPARK_HEIGHT);

@@ -1,4 +1,4 @@
-//! Days, months and times as people write them.
+//! Formats days, months and times for people.
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Offset as _, Timelike as _};
 use chrono_tz::Tz;

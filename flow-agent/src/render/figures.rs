@@ -59,7 +59,7 @@ pub struct Sums {
     pub counters: Counters,
     pub in_bytes: u64,
     pub out_bytes: u64,
-    /// In both directions and protocols.
+    /// Both directions and both protocols together.
     pub bytes: u64,
 }
 
@@ -173,13 +173,13 @@ impl FigureRow for MonthRow {
     }
 }
 
-/// The usage of everything that was asked for, or of one user, in one hour, day, month or year.
+/// The usage in one hour, day, month or year of everything that was asked for, or of one port or user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UsageRow {
     pub kind: FigureKind,
     /// `all`, `port` or `user`.
     pub by: &'static str,
-    /// The start of a bucket, a day, a billing month or a year.
+    /// The start of a bucket, or the name of a day, a billing month or a year.
     pub period: String,
     /// The end of a bucket, or its last reading while it is open.
     #[serde(serialize_with = "optional_stamp::serialize", skip_serializing_if = "Option::is_none")]
@@ -191,9 +191,9 @@ pub struct UsageRow {
     pub sums: Sums,
     /// The measured seconds; `None` if they are not known.
     pub seconds_covered: Option<u64>,
-    /// The seconds of this time, up to now if it is not over; `None` if they are not known.
+    /// The seconds of this period, up to now if it is not over; `None` if they are not known.
     pub seconds: Option<u64>,
-    /// The time is not over.
+    /// The period is not over.
     pub open: bool,
 }
 
@@ -302,7 +302,8 @@ pub struct TotalRow {
     pub ports: usize,
     /// The traffic of no watched port.
     pub other: Others,
-    /// What quotas refused of these ports, which is no part of the sums; left out where nothing was, or is known.
+    /// What quotas refused of these ports, which is not part of the sums; absent if nothing was refused or it is not
+    /// known.
     #[serde(skip_serializing_if = "is_nothing")]
     pub blocked: Flow,
     /// The comparison of all counters with the devices over the sealed buckets; `None` if unknown.
@@ -335,7 +336,7 @@ fn is_nothing(flow: &Flow) -> bool {
 
 /// One row as a JSON object and a line feed.
 pub fn json<R: FigureRow>(row: &R) -> String {
-    /// The version of the rows: a new field does not change it, a new meaning does.
+    /// The version of the rows. A new field does not change it, but a new meaning of a field does.
     #[derive(Serialize)]
     struct Versioned<'a, R> {
         v: u32,
@@ -371,7 +372,7 @@ struct ComparedBytes {
     difference_bytes: i128,
 }
 
-/// As `{"in":{…},"out":{…}}`.
+/// Written as `{"in":{…},"out":{…}}`.
 fn reconciliation<S: Serializer>(compared: &Option<Reconciliation>, serializer: S) -> Result<S::Ok, S::Error> {
     let of = |compared: Compared| ComparedBytes {
         cells_bytes: compared.cells_bytes,

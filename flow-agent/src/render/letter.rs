@@ -1,4 +1,4 @@
-//! The letter to a user: first the figure, then its parts, then the gaps in it.
+//! The letter to a user: first the total, then its parts, then the gaps in it.
 
 use super::view::view;
 use super::{TemplateError, Templates};
@@ -13,7 +13,8 @@ pub struct LetterText {
     pub html: String,
 }
 
-/// Writes the letter to one user. `told` is the revision that the last letter to this user reported, if there was one.
+/// Renders the letter to one user. `last_rev` is the revision that the last letter to this user reported, if there was
+/// one.
 ///
 /// # Errors
 /// If a template that the operator changed does not fit these values.
@@ -26,7 +27,7 @@ pub fn statement(
 ) -> Result<LetterText, TemplateError> {
     let prior = last_rev.and_then(|rev| statement.history.iter().find(|prior| prior.rev == rev));
     let state = report.state_of(statement);
-    // A letter about a month in progress is superseded, not corrected.
+    // A letter about a month in progress is not corrected but superseded.
     let corrected = prior.filter(|prior| prior.state != Finality::InProgress && state != Finality::InProgress);
     let words = templates.words(language);
     let view = view(report, statement, corrected, language, words);

@@ -1,7 +1,8 @@
-//! The metrics, as OpenMetrics text and in Prometheus' older text format.
+//! The metrics as OpenMetrics text, and in Prometheus' older text format.
 //!
-//! Counters are sums over the whole log and what came after it, so that they never fall: neither at a restart, nor with new
-//! counters in the kernel. Prometheus holds numbers as floats, which are exact up to 2^53 bytes (8 PiB) a series.
+//! Counters are sums over the whole log and what came after it, so they never decrease: neither at a restart, nor with
+//! new counters in the kernel. Prometheus stores numbers as floats, which are exact up to 2^53 bytes (8 PiB) per
+//! series.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::ledger::counters::{Counters, Flow, Others};
 
-/// What the metrics say.
+/// The values of the metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     pub node: String,
@@ -26,9 +27,10 @@ pub struct Metrics {
     pub count: String,
     /// In seconds since 1970.
     pub started_at: i64,
-    /// The same, of the end of the newest bucket on disk.
+    /// The end of the newest bucket on disk, in seconds since 1970.
     pub last_seal: Option<i64>,
-    /// The same of the newest bucket that ClickHouse has acknowledged, where hours are sent there.
+    /// The end of the newest bucket that ClickHouse has acknowledged, in seconds since 1970; `None` if hours are not
+    /// sent there.
     pub shipped: Option<i64>,
     pub attached: bool,
     pub interfaces: Vec<String>,
@@ -44,7 +46,7 @@ pub struct Metrics {
     pub used: Vec<(String, u64)>,
     pub other: Others,
     pub gap_seconds: u64,
-    /// By port file: rows that cannot be counted.
+    /// The number of rows that cannot be counted, by port file.
     pub complaints: Vec<(String, u64)>,
 }
 
@@ -58,7 +60,7 @@ pub fn open_metrics(metrics: Metrics) -> String {
     written
 }
 
-/// The same in the text format 0.0.4, in which a counter is named with its `_total`, and there are no infos.
+/// The metrics in the text format 0.0.4, in which a counter is named with its `_total`, and infos do not exist.
 pub fn prometheus(metrics: Metrics) -> String {
     let mut written = String::new();
     let open_metrics = open_metrics(metrics);
@@ -66,7 +68,7 @@ pub fn prometheus(metrics: Metrics) -> String {
     while let Some(line) = lines.next() {
         let line = match line.strip_prefix("# HELP ").and_then(|rest| rest.split_once(' ')) {
             Some((name, help)) => {
-                // The type is in the line after it.
+                // The type is on the next line.
                 let kind = lines.next_if(|next| next.starts_with("# TYPE ")).and_then(|next| next.rsplit(' ').next());
                 let (suffix, kind) = match kind {
                     Some("counter") => ("_total", "counter"),
@@ -84,7 +86,7 @@ pub fn prometheus(metrics: Metrics) -> String {
     written
 }
 
-/// One series: its labels, and its value.
+/// One series: its labels and its value.
 type Series<const LABELS: usize, V> = ([(&'static str, String); LABELS], V);
 
 impl Collector for Metrics {

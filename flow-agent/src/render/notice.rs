@@ -1,4 +1,4 @@
-//! A notice: a title, one sentence of what it means, and the figures.
+//! A notice: a title, one sentence about what it means, and the figures.
 
 use chrono::{DateTime, FixedOffset};
 use serde::Serialize;
@@ -14,13 +14,13 @@ use crate::ledger::units::Human;
 /// From where and when a notice is sent.
 #[derive(Clone, Copy, Debug)]
 pub struct NoticeSender<'a> {
-    /// The node that evaluated it.
+    /// The node on which it was evaluated.
     pub node: &'a str,
     pub at: DateTime<FixedOffset>,
     pub month_start_day: u32,
 }
 
-/// What the templates are filled with.
+/// The values for the templates.
 #[derive(Clone, Debug, Serialize)]
 struct View {
     language: &'static str,
@@ -45,7 +45,7 @@ struct Bar {
     is_over: bool,
 }
 
-/// Writes a notice, as a letter and as a plain text of a few lines, which messengers show.
+/// Renders a notice as a letter, and as a plain text of a few lines for messengers.
 ///
 /// # Errors
 /// If a template that the operator changed does not fit these values.
@@ -81,7 +81,7 @@ fn view(notice: &Notice, sender: NoticeSender<'_>, language: Language, words: &W
     }
 }
 
-/// The words of a notice begin with it.
+/// The prefix of the words of a notice.
 fn key(notice: &Notice) -> &'static str {
     match (notice.subject.event, notice.subject.level) {
         (NoticeEvent::Warn, Some(100..)) => "notice_full",
@@ -97,7 +97,7 @@ fn key(notice: &Notice) -> &'static str {
     }
 }
 
-/// What the placeholders of the words stand for.
+/// The values of the placeholders in the words.
 fn values(notice: &Notice, sender: NoticeSender<'_>, language: Language) -> Vec<(&'static str, String)> {
     let subject = &notice.subject;
     let mut values = vec![
@@ -157,7 +157,7 @@ fn facts(notice: &Notice, sender: NoticeSender<'_>, language: Language, words: &
     }
 }
 
-/// When something was heard last.
+/// The time of the newest news, or the word for never.
 fn time(at: Option<DateTime<FixedOffset>>, words: &Words) -> String {
     at.map_or_else(|| words.say("notice_never", &[]), |at| at.format("%Y-%m-%d %H:%M %:z").to_string())
 }
@@ -177,7 +177,7 @@ pub(super) fn try_out(templates: &Templates, language: Language) -> Result<(), T
     of_every_kind("user").iter().try_for_each(|one| notice(templates, one, sender, language).map(drop))
 }
 
-/// One notice of every kind, of a user with this name: what templates are tried with.
+/// One notice of every kind, about a user with this name, for trying templates out.
 pub(super) fn of_every_kind(user: &str) -> Vec<Notice> {
     let month = Month::new(2026, 10).expect("it is a month");
     let day = month.last_day(1);

@@ -18,7 +18,7 @@ pub(super) fn grouped(number: u128) -> String {
     text
 }
 
-/// A part of a whole in percent with `decimals` digits, rounded down, so that only a whole is shown as 100 %.
+/// A part in percent with `decimals` digits, rounded down, so that only the whole is shown as 100 %.
 pub(super) fn percent(part: u64, whole: u64, decimals: u32) -> String {
     if whole == 0 {
         return if part == 0 { "0 %".to_owned() } else { "∞ %".to_owned() };

@@ -9,7 +9,7 @@ use super::{TemplateError, Templates, chart, dates, scripts};
 use crate::ledger::language::Language;
 use crate::ledger::statement::MonthlyReport;
 
-/// Browsers get slow with more rows than these; the CSV file has all of them.
+/// With more rows than this browsers become slow; the CSV file has all of them.
 const MAX_ROWS: usize = 5_000;
 
 #[derive(Debug, Serialize)]
@@ -20,14 +20,14 @@ struct View {
     last_day: String,
     zone: &'static str,
     chart: String,
-    /// The same for a narrow screen.
+    /// The chart for a narrow screen.
     chart_narrow: String,
     has_partial_days: bool,
     /// For `script-src` of the Content-Security-Policy: the hashes of the scripts in the template.
     script_sources: String,
 }
 
-/// Writes the page.
+/// Renders the page.
 ///
 /// # Errors
 /// If a template that the operator changed does not fit these values.

@@ -1,4 +1,4 @@
-//! Why a gap came about, in the language of the letter.
+//! The reason of a gap in the language of the letter.
 //!
 //! Seals record reasons in English and in detail (`clsact filter bpf came before the counter (ingress)`). A letter
 //! names the category in its own language; a reason that fits no category is shown as it was recorded.
@@ -6,7 +6,7 @@
 use super::words::Words;
 use crate::ledger::name;
 
-/// What a recorded reason contains, and the text that a letter shows for it. The first match wins.
+/// A part of recorded reasons, and the text that a letter shows for them. The first match wins.
 const CATEGORIES: [(&str, &str); 19] = [
     ("no bucket", "no_record"),
     ("detached", "why_detached"),
@@ -32,7 +32,8 @@ const CATEGORIES: [(&str, &str); 19] = [
 /// What joins several reasons of one gap.
 const SEPARATOR: &str = "; ";
 
-/// What the last gap of a day with very many ends in, before and after the number of those that were left out.
+/// The text before and after the number of omitted gaps, with which the reason of a day's last gap ends if the day has
+/// too many.
 const OMITTED: (&str, &str) = (" (and ", " more gaps on this day)");
 
 /// The reason `recorded` in the language of `words`.
@@ -56,8 +57,8 @@ pub(super) fn reason(recorded: &str, words: &Words) -> String {
     }
 }
 
-/// `text` without characters that are invisible or change how others are shown, at most 200 of them. Other nodes wrote
-/// it, and unlike names it was not checked.
+/// `text` without characters that are invisible or change how others are shown, and cut to 200 characters. Other nodes
+/// wrote it, and unlike names it has not been checked.
 pub(super) fn printable(text: &str) -> String {
     let keep = |c: char| name::hidden(c.encode_utf8(&mut [0; 4])).is_none();
     text.chars().filter(|c| keep(*c)).take(200).collect()

@@ -11,10 +11,11 @@ use crate::ledger::record::{Gap, Quality};
 use crate::ledger::statement::{Finality, MonthlyReport, NodeState, NodeStatement};
 use crate::ledger::units::Human;
 
-/// How many gaps of one node are listed; the rest are only counted.
+/// How many gaps of a node are listed; further ones are only counted.
 const MAX_LISTED_GAPS: usize = 5;
 
-/// One sentence for each remark about the nodes that `concerns` selects. `state` is that of the figures they explain.
+/// One sentence for each remark about the nodes that `concerns` selects. `state` is that of the figures to which the
+/// remarks belong.
 pub(super) fn of_report(
     report: &MonthlyReport,
     state: Finality,
@@ -87,7 +88,7 @@ impl NodeRemarks<'_> {
 
     fn coverage(&mut self) {
         let (covered, all) = (self.node.coverage.seconds_covered, self.node.coverage.seconds);
-        // Whole days that are missing have a remark of their own.
+        // Missing whole days have a remark of their own.
         if covered < all && self.node.days_missing.is_empty() {
             let seconds = numbers::grouped(u128::from(all - covered));
             let percent = numbers::percent(covered, all, 2);
@@ -102,7 +103,7 @@ impl NodeRemarks<'_> {
             let interface = super::reasons::printable(&gap.interface);
             let values =
                 [("start", start), ("end", end), ("interface", interface), ("why", reason(&gap.why, self.words))];
-            // A time without any bucket is a gap of every interface.
+            // A time without any bucket is a gap on every interface.
             self.say(if gap.interface == Gap::EVERY_INTERFACE { "gap_of_all" } else { "gap" }, &values);
         }
         let unlisted = self.node.gaps.len().saturating_sub(MAX_LISTED_GAPS) as u64 + self.node.gaps_omitted;

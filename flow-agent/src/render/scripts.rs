@@ -1,15 +1,15 @@
-//! The inline scripts of a template, as its Content-Security-Policy names them.
+//! The inline scripts of a template, for its Content-Security-Policy.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
-/// What `script-src` lists: the SHA-256 of every inline script that is written out in `template`, `'none'` without any.
+/// The sources for `script-src`: the SHA-256 of every inline script in `template`, or `'none'` if there is none.
 ///
-/// The template is hashed instead of the page, so that a script that gets into the page by a value is never allowed. A
-/// script that the template itself fills in has another hash on the page, and browsers do not run it.
+/// The template is hashed rather than the page, so that a script that gets into the page through a value is never
+/// allowed. A script that the template itself fills in has another hash on the page, so browsers do not run it.
 pub(super) fn sources(template: &str) -> String {
-    // Browsers read every line end as a line feed before they hash.
+    // Browsers convert every line end to a line feed before hashing.
     let template = template.replace("\r\n", "\n").replace('\r', "\n");
     let hash = |script: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(script)));
     let hashes: Vec<String> = inline(&template).map(hash).collect();

@@ -10,7 +10,8 @@ use crate::ledger::billing::Money;
 use crate::ledger::language::Language;
 use crate::ledger::statement::{Coverage, Finality, MonthlyReport, NodeState, NodeStatement, Statement};
 
-/// How many users the HTML part lists: mail programs cut off what is longer than about 100 kB, and a user takes 1 kB.
+/// How many users the HTML part lists. Mail programs cut off what is longer than about 100 kB, and each user takes 1
+/// kB.
 const MAX_ROWS_IN_HTML: usize = 50;
 
 /// How many users the text part lists; the page of the month and the CSV file have all of them.
@@ -34,7 +35,7 @@ pub(super) struct View {
     nodes: Vec<Node>,
     rows: Vec<Row>,
     omitted: usize,
-    /// The paths of the page, which has the full and sortable list, and of the CSV file.
+    /// The paths of the page, which has the complete and sortable list, and of the CSV file.
     page: String,
     csv: String,
     remarks: Vec<String>,
@@ -45,7 +46,7 @@ struct Node {
     name: String,
     state: NodeState,
     why: Option<String>,
-    /// `3 days missing (12 to 14 Oct)`: what the figure of this node lacks, or may still get.
+    /// The days for which the node's figures are missing or may still grow: `3 days missing (12 to 14 Oct)`.
     days: Option<String>,
     coverage: String,
     bytes: Bytes,
@@ -59,7 +60,8 @@ struct Row {
     output: Figure,
     quota: Option<String>,
     is_over: bool,
-    /// The `_raw` fields are what the page sorts by: the quota and the change in thousandths, and the plain amount.
+    /// The `_raw` fields are what the page sorts by: the quota and the change in thousandths, and the amount as a plain
+    /// number.
     quota_raw: String,
     money: Option<String>,
     money_raw: String,
@@ -70,7 +72,7 @@ struct Row {
     spark: String,
 }
 
-/// A number of bytes with a plain form to sort by.
+/// A number of bytes, including a plain form to sort by.
 #[derive(Debug, Serialize)]
 struct Figure {
     human: String,
@@ -85,7 +87,7 @@ impl Figure {
     }
 }
 
-/// Writes the summary.
+/// Renders the summary.
 ///
 /// # Errors
 /// If a template that the operator changed does not fit these values.
@@ -193,7 +195,7 @@ fn row(report: &MonthlyReport, statement: &Statement, language: Language) -> Row
     }
 }
 
-/// What all users pay together: the sum of the rounded amounts.
+/// The sum of all users' amounts, each of which is already rounded.
 fn money(report: &MonthlyReport, language: Language) -> Option<String> {
     let currency = report.price.as_ref()?.currency.clone();
     let amounts = report.statements.iter().filter(|statement| statement.user.is_some());
@@ -216,8 +218,8 @@ pub fn csv_name(report: &MonthlyReport) -> String {
     format!("flow-agent-{}.csv", report.month)
 }
 
-/// All statements, one per line. The text begins with a byte order mark: without it, spreadsheets take UTF-8 for another
-/// encoding, and show names that are not English as rubbish.
+/// All statements, one per line. The text begins with a byte order mark: without it, spreadsheets misread UTF-8, and
+/// garble names that are not ASCII.
 pub fn csv(report: &MonthlyReport) -> String {
     let mut writer = csv::Writer::from_writer("\u{feff}".as_bytes().to_vec());
     let header = [
@@ -275,7 +277,7 @@ fn state_name(state: Finality) -> &'static str {
     }
 }
 
-/// Spreadsheets take a field that begins with one of these characters for a formula; a leading quote keeps it text.
+/// Spreadsheets take a field that begins with one of these characters for a formula; a leading quote makes it text.
 pub(super) fn inert(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

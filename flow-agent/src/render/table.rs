@@ -25,7 +25,7 @@ pub fn fleet(rows: &[[String; 6]]) -> String {
 
 /// The owners with the most usage.
 pub fn top(rows: &[TopRow], all_bytes: u64, look: &ScreenStyle) -> String {
-    // The other columns take 64 columns at most.
+    // The other columns take at most 64 columns of the terminal.
     let most = if look.is_piped { usize::MAX } else { look.width.saturating_sub(58).max(8) };
     let columns = [("", RIGHT), ("user", LEFT), ("ports", LEFT)].into_iter().chain(SUMS).chain([("share", RIGHT)]);
     build(
@@ -107,7 +107,7 @@ pub(super) fn build(columns: impl Iterator<Item = Column>, rows: impl Iterator<I
     for row in rows {
         table.add_row(row.into_iter().zip(&columns).map(cell));
     }
-    // The first column begins at the edge, and no line ends in spaces.
+    // The first column begins at the left edge, and lines have no trailing spaces.
     let lines = table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n");
     lines.collect()
 }
@@ -122,7 +122,7 @@ fn ports(ports: &[u16]) -> String {
     text
 }
 
-/// With two decimals, rounded down, so that only a whole is shown as 100 %.
+/// A percentage with two decimals, rounded down, so that only the whole is shown as 100 %.
 fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return "-".to_owned();

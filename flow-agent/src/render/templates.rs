@@ -104,13 +104,13 @@ impl Templates {
         }
     }
 
-    /// The text of template `name`, as it is written.
+    /// The source text of template `name`.
     pub(super) fn source(&self, name: &str) -> Result<String, TemplateError> {
         let failed = |source| TemplateError::Template { name: name.to_owned(), source };
         Ok(self.environment.get_template(name).map_err(failed)?.source().to_owned())
     }
 
-    /// Renders template `name` with `view`; `t` in the template gives the words of `language`.
+    /// Renders template `name` with `view`; `t` in the template holds the words of `language`.
     pub(super) fn fill(&self, name: &str, language: Language, view: &impl Serialize) -> Result<String, TemplateError> {
         let failed = |source| TemplateError::Template { name: name.to_owned(), source };
         let words = self.words(language).clone();
@@ -120,7 +120,7 @@ impl Templates {
     }
 }
 
-/// The spaces that pad `text` to `columns` of a terminal, where a Chinese character takes two columns.
+/// The spaces that pad `text` to `columns` of a terminal, on which a Chinese character takes two columns.
 fn blanks(text: &str, columns: usize) -> String {
     " ".repeat(columns.saturating_sub(numbers::width(text)))
 }

@@ -42,7 +42,7 @@ fn a_correction_says_what_was_said_before_and_by_how_much_it_differs() {
         assert!(text.contains("3.00 GiB") && text.contains("+512.00 MiB") && text.contains("+536,870,912"), "{text}");
         assert!(text.contains("0.30 CNY") && text.contains("+0.05 CNY") && text.contains("2026-11-01 00:11"), "{text}");
     }
-    // What was said of a month that was not over was no mistake.
+    // The letter about a month that was not over contained no mistake to be corrected.
     report.statements[0].history = vec![prior_revision(Finality::InProgress)];
     assert!(!letter(&report).text.contains("Correction"));
 }
@@ -76,7 +76,7 @@ fn the_page_needs_nothing_else() {
     for outside in ["http://", "https://", "src=", "url(", "@import"] {
         assert!(!page.contains(outside), "{outside}");
     }
-    // Links lead to another part of the page.
+    // Links only lead to another part of the same page.
     assert_eq!(page.matches("href=").count(), page.matches("href=\"#gaps\"").count());
     assert_eq!(page.matches("id=\"gaps\"").count(), 1);
     assert!(page.contains("prefers-color-scheme: dark") && page.contains("@media print"));
@@ -145,7 +145,7 @@ fn a_template_is_tried_with_everything_that_may_come() {
     assert_eq!(tried("letter.txt", "{{ user }}"), Ok(()));
     for (name, text, why) in [
         ("letter.txt", "{{ nothing_like_it }}", "template `letter.txt`"),
-        // Only where a letter corrects one.
+        // Used only if a letter corrects an earlier one.
         ("letter.html", "{% if correction %}{{ correction.wsa }}{% endif %}", "template `letter.html`"),
         ("letter.html", "{{ t.colour }}", "template `letter.html`"),
         ("summary.txt", "{% if state == 'final' %}{{ t.x }}{% endif %}", "template `summary.txt`"),
@@ -213,13 +213,13 @@ fn a_node_that_lacks_days_says_which_beside_its_figure() {
     for text in [&chinese.text, &chinese.html] {
         assert!(text.contains("缺 3 天（10月12日至14日）"), "{text}");
     }
-    // Nothing is known of fr-1: its zero is not printed.
+    // Nothing is known about fr-1, so no zero is printed for it.
     let letter = letter::statement(&templates(), report, &report.statements[0], None, Language::English).unwrap();
     for text in [&english.text, &letter.text] {
         let line = text.lines().find(|line| line.contains("fr-1")).unwrap();
         assert!(line.contains('–') && !line.contains("0 B"), "{line}");
     }
-    // What is whole is no lower bound.
+    // A complete figure is not shown as a lower bound.
     assert!(!summary::summary(&templates(), &every_kind()[2], Language::English).unwrap().text.contains('≥'));
 }
 
@@ -296,8 +296,8 @@ fn text_and_charts_can_be_told_from_the_paper_and_from_each_other() {
     }
 }
 
-/// Writes every kind of letter, summary and page to `target/samples`, to be looked at in a browser: `cargo test --lib
-/// samples -- --ignored`. The templates are read from the source tree, so that a change of one needs no build.
+/// Writes every kind of letter, summary and page to `target/samples`, for viewing in a browser: `cargo test --lib
+/// samples -- --ignored`. The templates are read from the source tree, so that changing one requires no build.
 #[test]
 #[ignore = "writes files for a person to look at"]
 fn samples() {

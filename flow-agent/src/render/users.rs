@@ -1,4 +1,4 @@
-//! The table of users: their quotas, what was used of them, and what follows.
+//! The table of users: their quotas, how much of them is used, and what follows.
 
 use comfy_table::CellAlignment;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::ledger::units::{Human, Written};
 const LEFT: CellAlignment = CellAlignment::Left;
 const RIGHT: CellAlignment = CellAlignment::Right;
 
-/// A user as `flow-agent users` shows one.
+/// A user as shown by `flow-agent users`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
 pub struct UserRow(pub UserMonth);
@@ -32,7 +32,7 @@ pub fn table(rows: &[UserRow]) -> String {
     table::build(
         columns.into_iter(),
         rows.iter().map(|UserRow(user)| {
-            // More may have been used than was seen.
+            // More may have been used than was measured.
             let at_least = if user.is_incomplete { "≥ " } else { "" };
             vec![
                 user.user.clone(),

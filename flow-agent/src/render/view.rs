@@ -1,4 +1,4 @@
-//! The values a letter template is filled with: every figure as text, every bar in percent.
+//! The values for the templates of letters: every figure as text, every bar in percent.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::ledger::units::{Human, Written};
 /// How many of the busiest days are named.
 const BUSIEST: usize = 5;
 
-/// So many days in a row without a byte, all known or all unknown, share one line.
+/// At least this many consecutive days without a byte, all known or all unknown, are combined into one line.
 const MIN_FOLDED_DAYS: usize = 4;
 
 /// The values for the letter about one statement.
@@ -31,7 +31,7 @@ pub(super) struct View {
     /// For a provisional statement: the day on which it becomes final if no more data arrives.
     pub(super) final_if_nothing: Option<String>,
     pub(super) rev: u32,
-    /// What the previous letter said, if this one corrects it.
+    /// The figures of the previous letter, if this one corrects it.
     pub(super) correction: Option<Correction>,
     pub(super) billed: Bytes,
     pub(super) billed_rule: String,
@@ -44,7 +44,7 @@ pub(super) struct View {
     pub(super) nodes: Vec<Row>,
     /// The number of columns that the longest name takes on a terminal.
     pub(super) name_width: usize,
-    /// Days without traffic that follow one another share an entry.
+    /// Consecutive days without traffic share an entry.
     pub(super) days: Vec<Day>,
     /// The number of columns that the longest label of a day takes on a terminal.
     pub(super) day_width: usize,
@@ -83,15 +83,15 @@ pub(super) struct Correction {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Quota {
-    /// In the units used in the configuration.
+    /// In the units in which it is configured.
     pub(super) of: Bytes,
     pub(super) used: String,
     /// 0 to 100.
     pub(super) bar: u64,
     pub(super) is_over: bool,
-    /// The part of it that was granted for this month alone.
+    /// The part that was granted for this month alone.
     pub(super) granted: Option<Bytes>,
-    /// What was used before flow-agent counted.
+    /// What was used before flow-agent began to count.
     pub(super) used_before: Option<Bytes>,
 }
 
@@ -111,7 +111,7 @@ pub(super) struct Row {
     pub(super) both: Bytes,
     /// For a node: how much of the month was measured on it.
     pub(super) coverage: Option<String>,
-    /// There is no data at all from this node, so that its zeros say nothing.
+    /// There is no data at all from this node, so its zeros mean nothing.
     pub(super) is_unknown: bool,
     /// Days of this node are missing or may still grow, so that its figures are a lower bound.
     pub(super) is_partial: bool,
@@ -136,7 +136,7 @@ pub(super) struct Day {
     pub(super) bar_out: u64,
 }
 
-/// The values for the letter about `statement`. `told` is the revision that its user received before, if this letter
+/// The values for the letter about `statement`. `prior` is the revision that its user received before, if this letter
 /// corrects it.
 pub(super) fn view(
     report: &MonthlyReport,
@@ -259,7 +259,7 @@ fn money_difference(prior: &PriorRevision, statement: &Statement, language: Lang
     Some(format!("{sign}{}", numbers::money(language, &difference)))
 }
 
-/// What amounts are rounded to: the cent, or what the currency has in its place (`1 JPY`, `0.001 KWD`).
+/// What amounts are rounded to: the cent, or the smallest unit of another currency (`1 JPY`, `0.001 KWD`).
 fn smallest_unit(price: &Price, language: Language, words: &Words) -> String {
     let digits = price.minor_digits();
     if digits == 2 {
@@ -345,8 +345,8 @@ fn days(report: &MonthlyReport, statement: &Statement, language: Language) -> Ve
     dates.zip(&statement.days).map(day).collect()
 }
 
-/// `days` in which each long run of days without a byte is one entry. A month that is a few days old would else be a
-/// list of zeros.
+/// `days` with each long run of days without a byte combined into one entry. Otherwise a month that is a few days old
+/// would be a list of zeros.
 fn folded(days: &[Day], first_day: NaiveDate, language: Language) -> Vec<Day> {
     let is_like =
         |a: &Day, b: &Day| a.has_no_bytes && b.has_no_bytes && (a.is_partial, a.is_ahead) == (b.is_partial, b.is_ahead);
@@ -371,7 +371,7 @@ pub(super) fn partial_days(report: &MonthlyReport, concerns: impl Fn(&NodeStatem
     nodes.flat_map(|node| node.days_missing.iter().chain(&node.days_growing).copied()).collect()
 }
 
-/// `part` in percent of `whole`, at least 1 unless it is zero.
+/// `part` in percent of `whole`, at least 1 unless `part` is zero.
 pub(super) fn share(part: u64, whole: u64) -> u64 {
     if part == 0 || whole == 0 {
         return 0;

@@ -11,7 +11,7 @@ pub(super) struct Words {
 }
 
 impl Words {
-    /// From a file of `key = "text"`.
+    /// Parses a file of `key = "text"`.
     pub(super) fn parse(text: &str) -> Result<Self, toml::de::Error> {
         Ok(Self { words: toml::from_str(text)? })
     }
@@ -73,7 +73,7 @@ impl Words {
     }
 }
 
-/// The names in braces.
+/// The names of the placeholders.
 fn places(text: &str) -> impl Iterator<Item = &str> {
     text.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(place, _)| place))
 }

@@ -8,7 +8,7 @@ fn bar(label: &str, bytes: (u64, u64)) -> Bar {
 
 #[test]
 fn a_bar_is_as_high_as_its_part_of_the_scale() {
-    // The plot is 198 high: 240 less 24 for the days and 18 above. The scale ends at 100: five times 20.
+    // The plot is 198 high: 240 minus 24 for the days and 18 above. The scale ends at 100: five times 20.
     let missing = Bar { is_partial: true, ..bar("3 Oct", (0, 0)) };
     let svg = days(Shape::Wide, "All", &[bar("1 Oct", (25, 75)), bar("2 Oct", (50, 0)), missing]);
     assert!(svg.contains(r#"class="i" x="105.46" y="167" width="235.72" height="49""#), "{svg}");
@@ -41,7 +41,7 @@ fn nothing_and_very_little_can_be_drawn() {
     assert!(days(Shape::Narrow, "", &[]).ends_with("</svg>"));
     assert!(days(Shape::Narrow, "", &[bar("1 Oct", (u64::MAX, u64::MAX))]).ends_with("</svg>"));
     assert!(spark(&[(1, 0), (u64::MAX, u64::MAX)]).contains(r#"<path d="M2 24v-1m4 1v-24"/>"#));
-    // Days without traffic are left out: from the middle of the first day to that of the fourth are 12 units.
+    // Days without traffic are left out: it is 12 units from the middle of the first day to that of the fourth.
     assert!(spark(&[(3, 3), (0, 0), (0, 0), (1, 1)]).contains(r#"<path d="M2 24v-24m12 24v-8"/>"#));
     assert!(!spark(&[(0, 0)]).contains("path"));
 }

@@ -30,7 +30,7 @@ fn an_interval_says_what_is_needed_to_find_it() {
             ["5 Oct 23:00:30", "6 Oct 01:00:00"],
             ["10月5日 23:00:30", "10月6日 01:00:00"],
         ),
-        // The clocks went back from 03:00 to 02:00.
+        // The clocks went back from 03:00 to 02:00 that night.
         (
             "2026-10-25T02:30:00+02:00",
             "2026-10-25T02:30:00+01:00",

@@ -1,4 +1,4 @@
-//! `show` alone: the state, the month, today, the last 24 hours, and the users with the most traffic.
+//! `show` without a view: the state, the month, today, the last 24 hours, and the users with the most traffic.
 
 use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, Timelike as _};
 
@@ -13,13 +13,13 @@ use crate::ledger::now::QuotaStanding;
 use crate::ledger::record::BackendKind;
 use crate::render::{dates, numbers};
 
-/// The widest that this screen gets; wider lines are hard to read.
+/// The maximum width of this screen, because longer lines are hard to read.
 const WIDEST: usize = 140;
 
 /// How many days the sparkline of a user shows.
 pub const DAYS: usize = 14;
 
-/// The chart of hours alone.
+/// Only the chart of hours.
 pub fn chart(look: &ScreenStyle, hours: &[ChartHour]) -> String {
     graph::columns(look, hours)
 }
@@ -48,7 +48,7 @@ pub struct First {
     pub yesterday: Option<Amount>,
     /// The last 24 hours, the newest last.
     pub hours: Vec<ChartHour>,
-    /// The bytes of the busiest of these hours and the seconds of it that were measured.
+    /// The hour with the highest rate among these.
     pub busiest: Option<Busiest>,
     pub users: Vec<FirstScreenUser>,
     /// How many further users have traffic.
@@ -60,22 +60,22 @@ pub struct First {
 pub enum FiguresState {
     /// The agent answered; the counters were read at `at`.
     Answered { at: DateTime<FixedOffset>, attached: bool, waiting: u32, gaps: usize },
-    /// The newest figures on disk are of `at`; `why` says why no agent was asked.
+    /// The newest figures on disk are from `at`; `why` says why no agent was asked.
     Files { at: Option<DateTime<FixedOffset>>, why: String },
 }
 
-/// Bytes of a time, and how much of it was measured.
+/// Bytes in a period, and how much of the period was measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Amount {
     pub in_bytes: u128,
     pub out_bytes: u128,
     pub covered: u64,
-    /// The seconds of the time so far.
+    /// The seconds of the period so far.
     pub seconds: u64,
 }
 
 impl Amount {
-    /// In both directions.
+    /// Both directions together.
     pub fn bytes(self) -> u128 {
         self.in_bytes.saturating_add(self.out_bytes)
     }
@@ -89,14 +89,14 @@ pub struct Busiest {
     pub seconds: u64,
 }
 
-/// A user, or a port that belongs to nobody.
+/// A user, or a port without an owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FirstScreenUser {
     pub name: String,
     pub bytes: u128,
-    /// The bytes that count for the quota, and the quota.
+    /// The bytes that count towards the quota, and the quota.
     pub quota: Option<(u128, u128)>,
-    /// How the user stands, if the agent says so.
+    /// The user's standing, if the agent reports it.
     pub state: Option<QuotaStanding>,
     /// The last [`DAYS`] days, today last; `None` if a day is not known.
     pub days: Vec<Option<u128>>,
@@ -197,10 +197,10 @@ impl First {
         rows.print(look)
     }
 
-    /// How today compares with the same time yesterday: `+12.3 %`.
+    /// Today compared with yesterday up to the same time: `+12.3 %`.
     fn against_yesterday(&self, look: &ScreenStyle) -> Option<String> {
         let (today, before) = (self.today?, self.yesterday_by_now?);
-        // With little measured yesterday, or nothing moved, there is nothing to compare.
+        // If less than nine tenths of yesterday's part was measured, there is no comparison.
         if before.covered * 10 < before.seconds * 9 {
             return None;
         }
@@ -227,7 +227,7 @@ impl First {
         let highest = self.users.iter().map(|user| user.bytes).max().unwrap_or(0);
         let sides = [Alignment::Left, Alignment::Right, Alignment::Left, Alignment::Right, Alignment::Left];
         let gauge = 10;
-        // What the other columns take: the sum, the bar, the percentage of a quota, the days, and spaces.
+        // The width of the other columns: the sum, the bar, the percentage of a quota, the days, and the spaces.
         let others = 8 + gauge + DAYS + 3 * 2 + 2 + if has_quotas { 16 } else { 7 };
         let most = look.width.saturating_sub(others).clamp(8, 40);
         let mut rows = Rows::new(&sides);

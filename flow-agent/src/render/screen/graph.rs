@@ -14,7 +14,7 @@ pub struct ChartHour {
     pub bytes: Option<(u128, u128)>,
 }
 
-/// The chart: for each hour a column for what came in and one for what went out, and the hours below.
+/// The chart: two columns for each hour, for incoming and outgoing bytes, with the hours below.
 pub(super) fn columns(look: &ScreenStyle, hours: &[ChartHour]) -> String {
     // Two columns and a space for each hour; wider ones if there is room.
     let wide = (look.width / hours.len().max(1)).saturating_sub(1) / 2;
@@ -54,7 +54,7 @@ fn cell(look: &ScreenStyle, bytes: u128, highest: u128, line: usize) -> &'static
     let here = eighths.saturating_sub(line * 8).min(8);
     match look.unicode {
         true => UP[here],
-        // Without eighths a cell is full if half of it is, and the lowest if there is anything.
+        // Without eighths a cell is filled from half its height on, and the lowest cell whenever there is anything.
         false if here >= 4 || here > 0 && line == 0 => "#",
         false => " ",
     }

@@ -1,4 +1,4 @@
-//! How text looks on a terminal: its width, colours, bars, and names that are safe to print.
+//! The look of text on a terminal: its width, colours, bars, and names that are safe to print.
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
@@ -15,7 +15,7 @@ pub struct ScreenStyle {
     pub unicode: bool,
     pub color: bool,
     pub units: Units,
-    /// Another program reads the text: names in tables are then given in full.
+    /// Another program reads the text, so that names in tables are given in full.
     pub is_piped: bool,
 }
 
@@ -66,7 +66,7 @@ impl ScreenStyle {
         format!("{style}{text}{style:#}")
     }
 
-    /// A bar of `part` of `whole` in at most `columns`. Anything more than zero is visible.
+    /// A bar for `part` of `whole` in at most `columns`. Anything above zero is visible.
     pub fn bar(&self, part: u128, whole: u128, columns: usize) -> String {
         if whole == 0 || part == 0 || columns == 0 {
             return String::new();
@@ -82,14 +82,14 @@ impl ScreenStyle {
         "█".repeat(eighths / 8) + RIGHT[eighths % 8]
     }
 
-    /// A bar of the part that is used of a quota, and the rest of it in a light shade.
+    /// A bar for the used part of a quota, and the rest of the quota in a light shade.
     pub fn gauge(&self, part: u128, whole: u128, columns: usize) -> (String, String) {
         let bar = self.bar(part.min(whole), whole, columns);
         let rest = columns.saturating_sub(bar.width());
         (bar, if self.unicode { "░" } else { "." }.repeat(rest))
     }
 
-    /// One character for each value, as high as its part of the highest. `None` is a value that is not known.
+    /// One character for each value, with a height in proportion to the highest value. `None` is an unknown value.
     pub fn sparkline(&self, values: &[Option<u128>]) -> String {
         let highest = values.iter().flatten().copied().max().unwrap_or(0);
         let heights = if self.unicode { UP } else { UP_ASCII };
@@ -104,7 +104,7 @@ impl ScreenStyle {
         values.iter().map(character).collect()
     }
 
-    /// What stands for a value that is not known.
+    /// The character for an unknown value.
     pub fn unknown(&self) -> &'static str {
         if self.unicode { "·" } else { "?" }
     }
@@ -115,7 +115,7 @@ impl ScreenStyle {
     }
 }
 
-/// `text` without characters that control a terminal or turn the direction of writing; each is shown as its code.
+/// `text` with every character that controls a terminal or changes the writing direction replaced by its code.
 pub fn printable(text: &str) -> String {
     if !text.chars().any(is_hidden) {
         return text.to_owned();

@@ -7,19 +7,19 @@ use super::rows::{Alignment, Rows, TextCell};
 use crate::ledger::percentile::Percentile;
 use crate::render::numbers;
 
-/// The percentiles of a period, and from how many samples they are.
+/// The percentiles of a period, and the number of samples behind them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Percentiles {
     pub start: DateTime<FixedOffset>,
     pub end: DateTime<FixedOffset>,
-    /// Whose: `all ports`, `port 443`, `user alice`.
+    /// What they refer to: `all ports`, `port 443`, `user alice`.
     pub whose: String,
     pub sample_seconds: u32,
     /// How many samples the period has.
     pub expected: u64,
     /// How many of them were measured.
     pub seen: u64,
-    /// Of what came in, went out, and both together; `None` if nothing was measured.
+    /// Of incoming traffic, of outgoing traffic, and of both together; `None` if nothing was measured.
     pub rates: Option<[Percentile; 3]>,
 }
 

@@ -1,10 +1,10 @@
-//! Text in columns, whose widths follow the text.
+//! Text in columns that are as wide as their contents.
 
 use unicode_width::UnicodeWidthStr as _;
 
 use super::look::{ScreenStyle, Tone};
 
-/// A cell: its text and colour. Text may consist of parts of different colours.
+/// A cell, which may consist of parts of different colours.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextCell(Vec<(Tone, String)>);
 
@@ -14,7 +14,7 @@ impl TextCell {
         Self(vec![(tone, text.into())])
     }
 
-    /// The same cell with further text behind it.
+    /// The cell with further text appended.
     #[must_use]
     pub fn and(mut self, tone: Tone, text: impl Into<String>) -> Self {
         self.0.push((tone, text.into()));
@@ -42,7 +42,7 @@ impl From<&str> for TextCell {
     }
 }
 
-/// On which side of a column the text stands.
+/// How the text of a column is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alignment {
     Left,
@@ -66,7 +66,7 @@ impl Rows {
     /// The space between two columns.
     pub(super) const SPACE: usize = 2;
 
-    /// Without rows so far.
+    /// No rows yet; `sides` gives the alignment of each column.
     pub fn new(sides: &[Alignment]) -> Self {
         Self { sides: sides.to_vec(), rows: Vec::new() }
     }
@@ -81,7 +81,7 @@ impl Rows {
         self.rows.push(Row::Text(text.into()));
     }
 
-    /// The columns that the rows take so far, the spaces between them included.
+    /// The total width of the rows so far, including the spaces between columns.
     pub fn width(&self) -> usize {
         let widths = self.widths();
         widths.iter().sum::<usize>() + Self::SPACE * widths.len().saturating_sub(1)
@@ -98,7 +98,7 @@ impl Rows {
         widths
     }
 
-    /// All lines, without spaces at their ends.
+    /// All lines, without trailing spaces.
     pub fn print(&self, look: &ScreenStyle) -> String {
         let widths = self.widths();
         let mut text = String::new();

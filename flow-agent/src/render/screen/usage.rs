@@ -1,4 +1,4 @@
-//! `show hours`, `days`, `months` and `years`: a line for each time, or for each time and owner.
+//! `show hours`, `days`, `months` and `years`: a line for each period, or for each period and owner.
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
 
@@ -8,7 +8,7 @@ use crate::ledger::language::Language;
 use crate::ledger::month::Month;
 use crate::render::numbers;
 
-/// The time of a line.
+/// The period of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {
     Bucket { start: DateTime<FixedOffset>, end: DateTime<FixedOffset> },
@@ -27,7 +27,7 @@ impl When {
         }
     }
 
-    /// The seconds between the end of this time and the beginning of `next`, as far as that is a time without a line.
+    /// The seconds between the end of this period and the beginning of `next`, if that is a time without a line.
     fn seconds_until(self, next: Self) -> u64 {
         let seconds = match (self, next) {
             (Self::Bucket { end, .. }, Self::Bucket { start, .. }) => (start - end).num_seconds(),
@@ -38,13 +38,13 @@ impl When {
     }
 }
 
-/// Whose usage a line holds.
+/// Whose usage a line shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// Everything that was asked for.
     All,
     Port(u16, Option<String>),
-    /// A user, or the ports that belong to nobody.
+    /// A user, or the ports without an owner.
     User(Option<String>, Vec<u16>),
 }
 
@@ -55,13 +55,13 @@ pub struct UsageLine {
     pub whose: Whose,
     pub in_bytes: u128,
     pub out_bytes: u128,
-    /// The seconds of this time, up to now if it is not over; `None` if not known.
+    /// The seconds of this period, up to now if it is not over; `None` if not known.
     pub seconds: Option<u64>,
     /// How many of them were measured; `None` if not known.
     pub covered: Option<u64>,
-    /// The time is not over.
+    /// The period is not over.
     pub open: bool,
-    /// What a person should know, such as `gap`.
+    /// A note for people, such as `gap`.
     pub note: String,
 }
 
@@ -71,7 +71,7 @@ impl UsageLine {
     }
 }
 
-/// The lines, and what stands around them.
+/// The lines, with the text around them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UsageScreen {
     pub lines: Vec<UsageLine>,
@@ -87,7 +87,7 @@ impl UsageScreen {
         let by_owner = self.lines.iter().any(|line| line.whose != Whose::All);
         let without_bars = self.rows(look, by_owner, 0);
         let room = look.width.saturating_sub(without_bars.width() + Rows::SPACE);
-        // A bar of less than five columns says nothing.
+        // A bar of less than five columns shows nothing useful.
         let rows = if by_owner || room < 5 { without_bars } else { self.rows(look, by_owner, room) };
         let mut text = String::new();
         if self.left_out > 0 {
@@ -179,7 +179,7 @@ impl UsageScreen {
 fn amounts(look: &ScreenStyle, in_bytes: u128, out_bytes: u128, covered: Option<u64>) -> [TextCell; 4] {
     let total = in_bytes.saturating_add(out_bytes);
     if total == 0 && covered == Some(0) {
-        // Nothing was measured: it is not known whether nothing moved.
+        // Nothing was measured, so it is not known whether anything moved.
         return ["-", "-", "-", "-"].map(|text| TextCell::new(Tone::Dim, text));
     }
     let rate = covered.and_then(|seconds| look.units.average(total, seconds)).unwrap_or_else(|| "-".to_owned());
@@ -194,7 +194,7 @@ fn amounts(look: &ScreenStyle, in_bytes: u128, out_bytes: u128, covered: Option<
 pub(super) fn measured(covered: Option<u64>, seconds: Option<u64>) -> TextCell {
     match (covered, seconds) {
         (Some(covered), Some(seconds @ 1..)) => {
-            // A bucket may end a little after its time.
+            // A bucket may end a little after its planned end.
             let covered = covered.min(seconds);
             let tone = if covered * 1_000 >= seconds * 999 { Tone::Dim } else { Tone::Warning };
             TextCell::new(tone, numbers::percent(covered, seconds, 2))
@@ -203,7 +203,7 @@ pub(super) fn measured(covered: Option<u64>, seconds: Option<u64>) -> TextCell {
     }
 }
 
-/// How owners are named in columns.
+/// How owners are shown in columns.
 struct Names {
     most: usize,
     unicode: bool,
@@ -231,7 +231,7 @@ impl Names {
     }
 }
 
-/// How times are named: buckets of several dates stand below headings, and only what is needed is said.
+/// How periods are shown: buckets are grouped below the headings of their dates, and only what is necessary is printed.
 struct Labels {
     has_headings: bool,
     has_offsets: bool,

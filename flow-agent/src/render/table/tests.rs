@@ -1,4 +1,4 @@
-//! How the tables look.
+//! The look of the tables.
 
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ fn json_and_csv_keep_every_digit() {
     text += &json(&everything());
     text += &csv_header::<HourRow>();
     text.extend(rows().iter().map(csv));
-    // A name that is more than a word is quoted.
+    // A name that needs quoting is quoted.
     let mut quoted = rows().remove(0);
     quoted.user = Some("a \"b\", c".to_owned());
     text += &csv(&quoted);

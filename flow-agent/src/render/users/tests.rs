@@ -34,6 +34,6 @@ fn a_user_is_shown_in_three_forms() {
     assert_eq!((&json["since"], &json["forecast_bytes"]), (&"2026-10-05".into(), &serde_json::Value::Null));
     let columns = csv_header::<UserRow>().split(',').count();
     assert_eq!(csv(&cut).split(',').count(), columns);
-    // A spreadsheet takes no name for a formula.
+    // A spreadsheet must not take a name for a formula.
     assert!(csv(&cut).starts_with("'=ada,2026-10,644245094400,107374182400,"), "{}", csv(&cut));
 }

@@ -7,7 +7,7 @@ fn hour(label: &str, bytes: Option<(u128, u128)>) -> ChartHour {
 #[test]
 fn each_hour_has_a_column_in_and_one_out() {
     let look = ScreenStyle { width: 12, unicode: true, color: false, units: Default::default(), is_piped: false };
-    // 40 eighths are the highest: 20 fill two lines and a half, 1 is the least that is shown.
+    // The highest column has 40 eighths: a value of 20 fills two and a half lines, and 1 is the least that is shown.
     let hours = [hour("09", Some((40, 20))), hour("10", None), hour("11", Some((0, 1)))];
     let expected = "█\n█\n█▄\n██\n██ ··  ▁\n09 10 11\n";
     assert_eq!(columns(&look, &hours), expected);

@@ -35,7 +35,7 @@ fn names_are_cut_by_the_columns_that_they_take() {
     assert_eq!(cut("acct-8388", 9, true), "acct-8388");
     assert_eq!(cut("acct-8388", 8, true), "acct-83…");
     assert_eq!(cut("acct-8388", 8, false), "acct-83~");
-    // Each of these characters takes two columns: of five, two fit beside the ellipsis.
+    // Each of these characters takes two columns, so two of them fit into five columns beside the ellipsis.
     assert_eq!(cut("香港节点", 5, true), "香港…");
     assert_eq!(cut("香港节点", 4, true), "香…");
     assert_eq!((cut("香", 1, true), cut("香", 0, true)), ("…".to_owned(), String::new()));
