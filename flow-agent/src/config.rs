@@ -1,6 +1,6 @@
-//! The configuration, checked: every value in it is usable as it stands.
+//! The configuration after all checks: every value in it can be used as it is.
 //!
-//! `config::file` reads the TOML; this file says what comes out of it. An edge is handed its own section, never the whole.
+//! `config::file` reads the TOML; this file defines the result. Each edge gets its own section, never the whole.
 
 mod check;
 mod encoding;
@@ -40,17 +40,17 @@ use crate::notify::ChannelConfig;
 use crate::ports::PortsConfig;
 use crate::store::retention::RetentionConfig;
 
-/// The defaults, with every key documented. It is itself a configuration.
+/// The defaults, with every key documented. This text is itself a valid configuration.
 pub const DEFAULT_CONFIG: &str = include_str!("../default-config.toml");
 
-/// Everything that `config.toml` says, with defaults filled in.
+/// All values of `config.toml`, with defaults filled in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The file that this was read from; `None` when there is none and all of it is defaults.
+    /// The file that this was read from; `None` if there is none and everything is the default.
     pub path: Option<PathBuf>,
     pub node: String,
     pub state_dir: PathBuf,
-    /// Days and months are cut in it.
+    /// The zone in which days and months begin.
     pub timezone: Tz,
     /// 1 to 28.
     pub month_start_day: u32,
@@ -61,9 +61,9 @@ pub struct Config {
     pub answer: AnswerConfig,
     /// From `[[users]]` and `users_file`; their ports do not overlap on any node.
     pub users: Vec<User>,
-    /// Where the users that are not in `[[users]]` are; re-read with [`reload_users`] when it changes.
+    /// The file with the users that are not in `[[users]]`; re-read with [`reload_users`] when it changes.
     pub users_file: Option<PathBuf>,
-    /// What `users_file` is encoded in; `None` for UTF-8.
+    /// The encoding of `users_file`; `None` for UTF-8.
     pub users_encoding: Option<&'static str>,
     pub nodes: Vec<NodeConfig>,
     pub report: ReportConfig,
@@ -71,23 +71,24 @@ pub struct Config {
     pub show: Units,
     pub mail: Option<MailConfig>,
     pub limits: LimitsConfig,
-    /// Where notices are sent to, besides mail.
+    /// Where notices are sent, besides by mail.
     pub notify: Vec<ChannelConfig>,
     pub retention: RetentionConfig,
     /// `None` if nothing is sent to ClickHouse.
     pub fleet: Option<FleetConfig>,
-    /// `[[users]]` with their places, to hold a changed `users_file` against.
+    /// `[[users]]` with their positions, for checking a changed `users_file` against them.
     declared: Vec<users::Declared>,
 }
 
 impl Config {
-    /// Those of `users` that come from `users_file`.
+    /// The users that come from `users_file`.
     pub fn users_from_file(&self) -> &[User] {
         // They come after those of `[[users]]`.
         self.users.get(self.declared.len()..).unwrap_or_default()
     }
 
-    /// Whether this machine is a main node that counts nothing itself: it is none of its nodes, and `[ports]` is empty.
+    /// Whether this machine is a main node that counts nothing itself: it is not one of its own nodes, and `[ports]` is
+    /// empty.
     pub fn only_gathers(&self) -> bool {
         let PortsConfig { watch, files, listening } = &self.ports;
         let is_here = |node: &NodeConfig| matches!(node.source, NodeSource::Local);
@@ -101,7 +102,7 @@ pub struct CountConfig {
     pub backend: BackendChoice,
     /// Names, globs, or `auto`.
     pub interfaces: Vec<String>,
-    /// Count on both of two devices that see the same packets.
+    /// Whether to count on both of two devices that see the same packets.
     pub allow_stacked: bool,
     pub count: CountMode,
     pub bucket: BucketLength,
@@ -113,28 +114,28 @@ pub struct CountConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReportConfig {
     pub known_hosts: PathBuf,
-    /// For gathering from one node.
+    /// The time limit for gathering from one node.
     pub deadline: Duration,
     /// 0 to 1.
     pub min_coverage: f64,
     pub billed: Billed,
     pub price: Option<Price>,
-    /// Overrides the embedded templates.
+    /// The directory of templates that override the embedded ones.
     pub templates: Option<PathBuf>,
-    /// For how long a month waits for what is missing, from its first report after its end on.
+    /// How long a month waits for missing data after the first report that follows its end.
     pub final_after: TimeDelta,
-    /// What becomes of the letters when a node is missing.
+    /// What happens to the letters if a node is missing.
     pub incomplete: IncompleteLetters,
 }
 
-/// What concerns the quotas of all users.
+/// The settings for the quotas of all users.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimitsConfig {
-    /// Percent of the quota at which a warning is sent, ascending.
+    /// The percentages of the quota at which a warning is sent, ascending.
     pub warn: Vec<u32>,
-    /// Ports that are never cut.
+    /// Ports that are never cut off.
     pub never: BTreeSet<u16>,
-    /// Whether a quota that a port file states is a limit as well.
+    /// Whether quotas that port files state are limits, too.
     pub port_files: bool,
 }
 

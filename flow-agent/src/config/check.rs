@@ -1,4 +1,5 @@
-//! PURE: from the keys of the file to the configuration: fills in the defaults, and checks what concerns several keys.
+//! PURE: turns the keys of the file into the configuration: fills in the defaults, and checks what concerns several
+//! keys.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -31,24 +32,24 @@ use crate::store::retention::RetentionConfig;
 
 const STATE_DIR: &str = "/var/lib/flow-agent";
 
-/// What the system says where the file says nothing.
+/// The system's values for keys that the file does not set.
 #[derive(Clone, Debug)]
 pub(super) struct System {
     pub(super) host_name: String,
     pub(super) zone: SystemZone,
 }
 
-/// Which zone the system is in.
+/// The time zone of the system.
 #[derive(Clone, Debug)]
 pub(super) enum SystemZone {
     Known(Tz),
-    /// Its name is no IANA name.
+    /// Its name is not an IANA name.
     Unknown(String),
-    /// There is one, and nothing says which.
+    /// There is a zone, but nothing says which.
     Unnamed,
 }
 
-/// The file that is checked: its place, and its text to find lines in.
+/// The file that is being checked: its path, and its text for finding line numbers.
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
@@ -59,7 +60,7 @@ impl Source<'_> {
         FilePosition::of(self.path, self.text, &value.span())
     }
 
-    /// A relative path is meant from the directory of the file that names it.
+    /// Resolves a path relative to the directory of the file that names it.
     fn resolve(&self, path: Text<PathBuf>) -> PathBuf {
         match self.path.parent() {
             Some(directory) => directory.join(path.0),
@@ -68,7 +69,7 @@ impl Source<'_> {
     }
 }
 
-/// The configuration that `file` and `system` make; the users of `users_file` are not in it yet.
+/// The configuration that results from `file` and `system`; the users of `users_file` are not in it yet.
 pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<Config, ConfigError> {
     let state_dir = file.state_dir.map_or_else(|| PathBuf::from(STATE_DIR), |path| source.resolve(path));
     let nodes = nodes(file.nodes, source, &state_dir)?;
@@ -193,7 +194,7 @@ fn declare(user: file::User, source: &Source<'_>) -> Result<Declared, ConfigErro
     })
 }
 
-/// The quota on all nodes together, and the share of each: they have to agree where both are given.
+/// Determines the quota on all nodes together and the share of each. If both are given, they must agree.
 pub(super) fn divide(
     user: &str,
     quota: Option<u64>,
@@ -254,7 +255,7 @@ fn notify(channels: Vec<file::Notify>, source: &Source<'_>) -> Result<Vec<Channe
 }
 
 fn nodes(nodes: Vec<file::Node>, source: &Source<'_>, own_state_dir: &Path) -> Result<Vec<NodeConfig>, ConfigError> {
-    // A name is a directory of the main node, and an alias leads there too: each may stand for one node only.
+    // A name becomes a directory on the main node, and an alias leads to it, so each may stand for only one node.
     let mut places = BTreeMap::new();
     for name in nodes.iter().flat_map(|node| std::iter::once(&node.name).chain(&node.aliases)) {
         let (place, name) = (source.place(name), name.get_ref().0.0.clone());
@@ -333,7 +334,7 @@ fn fleet(fleet: file::Fleet, source: &Source<'_>, node: &str) -> Result<FleetCon
     })
 }
 
-/// A login has a name and a password, or there is none.
+/// Checks that a login has both a name and a password, or neither.
 fn check_login(
     name: &Option<Spanned<Text<UserName>>>,
     name_key: &'static str,

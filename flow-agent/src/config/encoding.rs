@@ -1,8 +1,8 @@
-//! PURE: the text of a file that a spreadsheet saved, whichever encoding it chose.
+//! PURE: decodes a file that a spreadsheet saved in an encoding of its choice.
 
 use encoding_rs::{GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
-/// A text, and what it was encoded in.
+/// A text, with the encoding that it was in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decoded {
     pub(super) text: String,
@@ -10,21 +10,22 @@ pub(super) struct Decoded {
     pub(super) encoding: Option<&'static str>,
 }
 
-/// Bytes that are not text in any encoding that can be told apart.
+/// Bytes that are not text in any recognizable encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NotText {
     /// How many bytes at the beginning are UTF-8.
     pub(super) valid_up_to: usize,
 }
 
-/// Decodes UTF-8, UTF-16 with a byte order mark or without, and GB18030 (which contains GBK) where it cannot be anything else.
+/// Decodes UTF-8, UTF-16 with or without a byte order mark, and GB18030 (which contains GBK) if it cannot be anything
+/// else.
 pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, NotText> {
     let valid_up_to = |text: Result<&str, std::str::Utf8Error>| text.err().map_or(0, |error| error.valid_up_to());
     let marked =
         encoding_rs::Encoding::for_bom(bytes).map(|(encoding, _)| encoding).filter(|encoding| *encoding != UTF_8);
     if let Some(encoding) = marked.or_else(|| unmarked_utf_16(bytes)) {
         let (text, malformed) = encoding.decode_with_bom_removal(bytes);
-        // An odd number of bytes, or half a character: it was cut.
+        // An odd number of bytes, or half a character: the file was cut off.
         return match malformed {
             true => Err(NotText { valid_up_to: 0 }),
             false => Ok(Decoded { text: text.into_owned(), encoding: Some(encoding.name()) }),
@@ -43,7 +44,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Decoded, NotText> {
     }
 }
 
-/// UTF-16 without a byte order mark: the header begins with a letter of ASCII, and no text has a NUL.
+/// Recognizes UTF-16 without a byte order mark: the header begins with an ASCII letter, and text contains no NUL.
 fn unmarked_utf_16(bytes: &[u8]) -> Option<&'static encoding_rs::Encoding> {
     match bytes {
         [letter, 0, ..] if *letter != 0 && letter.is_ascii() => Some(UTF_16LE),
@@ -52,9 +53,9 @@ fn unmarked_utf_16(bytes: &[u8]) -> Option<&'static encoding_rs::Encoding> {
     }
 }
 
-/// Whether bytes that are not UTF-8 are more likely GB18030 than damaged UTF-8 or a Western encoding. In the latter a
-/// letter with an accent stands alone between ASCII letters, and GB18030 would take it and the letter after it for one
-/// Chinese character: a wrong name on a bill.
+/// Whether bytes that are not UTF-8 are more likely GB18030 than damaged UTF-8 or a Western encoding. In a Western
+/// encoding, an accented letter usually stands between ASCII letters. GB18030 would combine it with the next letter
+/// into one Chinese character, which would be a wrong name on a bill.
 fn looks_chinese(bytes: &[u8]) -> bool {
     let pairs = bytes.windows(2).filter(|pair| pair.iter().all(|byte| (0xA1..=0xFE).contains(byte))).count();
     let (mut whole, mut broken) = (0, 0);

@@ -1,4 +1,4 @@
-//! Why a configuration is refused: where, what was found, what was expected.
+//! Why a configuration is rejected: where, what was found, and what was expected.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::errors::nearest;
 use crate::ledger::units::Written;
 
-/// A place in a file, as editors and terminals understand it: `FILE:LINE:COLUMN`, both from one.
+/// A position in a file, in the form that editors and terminals understand: `FILE:LINE:COLUMN`, both counted from one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePosition {
     pub path: PathBuf,
@@ -16,7 +16,8 @@ pub struct FilePosition {
 }
 
 impl FilePosition {
-    /// Where the byte `span` of `text`, the content of `path`, begins. Columns are characters.
+    /// The position at which the byte range `span` of `text`, the content of `path`, begins. Columns are counted in
+    /// characters.
     pub(super) fn of(path: &Path, text: &str, span: &Range<usize>) -> Self {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |at| at + 1);
@@ -34,7 +35,7 @@ impl fmt::Display for FilePosition {
     }
 }
 
-/// Why there is no configuration to work with.
+/// Why there is no usable configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("failed to read `{}`", path.display())]
@@ -45,7 +46,7 @@ pub enum ConfigError {
     },
     #[error("`{}` is larger than {} MiB", path.display(), max_bytes >> 20)]
     TooLarge { path: PathBuf, max_bytes: u64 },
-    /// Not TOML, or a value that is not what its key wants.
+    /// Not TOML, or a value of the wrong kind for its key.
     #[error("{place}: {message}")]
     Value { place: FilePosition, message: String },
     #[error("{place}: unknown key `{key}`")]
@@ -66,14 +67,14 @@ pub enum ConfigError {
     OnlyForWebhooks { place: FilePosition, key: &'static str },
     #[error("the host name {found:?} cannot be the node's name")]
     HostName { found: String },
-    /// `/etc/localtime` is there, but nothing says which zone it is.
+    /// `/etc/localtime` exists, but nothing says which zone it is.
     #[error("the system's time zone has no name")]
     SystemZone,
     #[error("the system's time zone is {found:?}, which is not an IANA time zone")]
     UnknownSystemZone { found: String },
 }
 
-/// One port, two users, one node.
+/// A port that belongs to two users on the same node.
 #[derive(Debug, thiserror::Error)]
 #[error("{place}: port {port} belongs to `{user}` here and to `{other}` at {other_place}, on {}", nodes(node.as_deref()))]
 pub struct PortOverlap {
@@ -82,7 +83,7 @@ pub struct PortOverlap {
     pub user: String,
     pub other: String,
     pub other_place: FilePosition,
-    /// `None`: on every node.
+    /// `None` means on every node.
     pub node: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! PURE: the shape of `config.toml`: its keys, and what each of them has to be. Nothing is defaulted here.
+//! PURE: the structure of `config.toml`: its keys, and the type of each. No defaults are filled in here.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ use crate::mail::MailServer;
 use crate::notify::ChannelKind;
 use crate::ports::{MAX_PORTS, PortFileFormat};
 
-// The `ports` room cannot import the limit of the kernel's tables.
+// The module `ports` may not import the limit of the kernel's tables.
 const _: () = assert!(MAX_PORTS == crate::backend::MAX_PORTS);
 
 #[derive(Debug, Default, Deserialize)]
@@ -229,7 +229,7 @@ fn refuse(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
         let key = text.get(span).unwrap_or_default();
         return ConfigError::Value { place, message: format!("`{key}` is there twice, expected each key once") };
     }
-    // serde tells of an unknown key in words only: "unknown field `x`, expected one of `a`, `b`".
+    // serde describes an unknown key only in words: "unknown field `x`, expected one of `a`, `b`".
     match error.message().strip_prefix("unknown field ") {
         Some(rest) => {
             let mut names = rest.split('`').skip(1).step_by(2).map(str::to_owned);
@@ -243,12 +243,12 @@ fn refuse(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     }
 }
 
-/// serde's words for things as its readers call them, in those of whoever writes the file.
+/// Rewords serde's messages in the terms of a person who writes the file.
 fn in_words_of_the_file(message: &str) -> String {
     [
         ("unknown variant", "unknown value"),
         ("missing field", "missing key"),
-        // `[users]` for `[[users]]`, most of the time.
+        // Usually `[users]` instead of `[[users]]`.
         (
             "map, expected a sequence",
             "table, expected a list in brackets, or a name in double brackets as in [[users]]",

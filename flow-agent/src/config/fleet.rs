@@ -1,4 +1,4 @@
-//! PURE: where ClickHouse is, and the names of things in it.
+//! PURE: the values of `[fleet]`: the address of ClickHouse, and the names in it.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,16 +1,16 @@
-//! PURE: which key of a TOML file stands at a place.
+//! PURE: finds the key of a TOML file at a position.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// The dotted name of the key whose value begins at byte `at` of `text`, or has it inside, such as `count.bucket`. `None`
-/// where there is none, and for a text that is not TOML.
+/// The dotted name of the key, such as `count.bucket`, whose value begins at byte `at` of `text` or contains it. `None`
+/// if there is none, or if the text is not TOML.
 pub(super) fn at(text: &str, at: usize) -> Option<String> {
     let table = DeTable::parse(text).ok()?;
     in_table(table.get_ref(), at)
 }
 
-/// Looks at the inner values first: a table has only its header in its span when it is written as a section.
+/// Looks at the inner values first, because the span of a table that is written as a section covers only its header.
 fn in_table(table: &DeTable<'_>, at: usize) -> Option<String> {
     table.iter().find_map(|(key, value)| {
         let key = key.get_ref();

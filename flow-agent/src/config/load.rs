@@ -1,4 +1,4 @@
-//! EDGE files and environment: where the configuration lies, and what the system says where it says nothing.
+//! EDGE files and environment: finds and reads the configuration, and the system's values for what it leaves open.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs::File;
@@ -13,23 +13,23 @@ use super::error::{ConfigError, FilePosition};
 use super::{Config, file, users, users_csv};
 use crate::gather::NodeSource;
 
-/// Read where no other file is named, and where it exists.
+/// The file that is read if no other is named and this one exists.
 pub const DEFAULT_PATH: &str = "/etc/flow-agent/config.toml";
 
-/// The largest configuration that is read. Parsing takes about thirty times the memory of its text.
+/// The maximum size of a configuration. Parsing takes about thirty times the memory of its text.
 const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
-/// The largest users file that is read: about a million users.
+/// The maximum size of a users file: about a million users.
 const MAX_USERS_BYTES: u64 = 64 << 20;
 
-/// Said of a users file whose encoding cannot be told.
+/// The message about a users file whose encoding is not recognized.
 const SAVE_AS_UTF8: &str = "neither UTF-8 nor clearly GB18030; save it as \"CSV UTF-8\"";
 
-/// The configuration of `path`; without one that of [`DEFAULT_PATH`] where it exists, else the defaults, with which
-/// every port is watched that somebody listens on. `state_dir` overrides what the file says.
+/// Reads the configuration at `path` or, without a path, that at [`DEFAULT_PATH`]. If neither is given, returns the
+/// defaults, with which every port is watched that has a listener. `state_dir` overrides the value of the file.
 ///
 /// # Errors
-/// When a file cannot be read, or anything in it is not as it has to be: nothing is guessed, nothing skipped.
+/// When a file cannot be read, or anything in it is not valid: nothing is guessed or skipped.
 pub fn load(path: Option<&Path>, state_dir: Option<&Path>) -> Result<Config, ConfigError> {
     let mut config = match path {
         Some(path) => parse(&absolute(path)?, &read(path)?)?,
@@ -41,7 +41,7 @@ pub fn load(path: Option<&Path>, state_dir: Option<&Path>) -> Result<Config, Con
     };
     if let Some(state_dir) = state_dir {
         let configured = std::mem::replace(&mut config.state_dir, absolute(state_dir)?);
-        // A local node without a directory of its own is read from wherever this one is.
+        // A local node without a directory of its own uses that of this machine.
         let local = config.nodes.iter_mut().filter(|node| node.source == NodeSource::Local);
         for node in local.filter(|node| node.state_dir == configured) {
             node.state_dir.clone_from(&config.state_dir);
@@ -53,8 +53,8 @@ pub fn load(path: Option<&Path>, state_dir: Option<&Path>) -> Result<Config, Con
 /// `config` with the users that its `users_file` holds now.
 ///
 /// # Errors
-/// When the file cannot be read, a line of it is wrong, or one of its users is in the way of another; `config` is as
-/// good as before.
+/// When the file cannot be read, one of its lines is wrong, or one of its users conflicts with another. `config`
+/// remains valid.
 pub fn reload_users(config: &Config) -> Result<Config, ConfigError> {
     let (from_file, users_encoding) = match &config.users_file {
         Some(path) => {
@@ -86,7 +86,7 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     })
 }
 
-/// The content of `path`. No more than `max_bytes` are held in memory, whatever the file's metadata says: it may be a pipe.
+/// The content of `path`. At most `max_bytes` are read, whatever the file's metadata says, because it may be a pipe.
 fn read_bytes(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ConfigError> {
     let failed = |source| ConfigError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
@@ -114,7 +114,7 @@ fn system() -> System {
 fn system_zone() -> SystemZone {
     match iana_time_zone::get_timezone() {
         Ok(name) => name.parse().map_or(SystemZone::Unknown(name), SystemZone::Known),
-        // A system without any zone is in UTC, as its C library says, too.
+        // A system without any zone is in UTC, as its C library assumes as well.
         Err(_) if !Path::new("/etc/localtime").exists() => SystemZone::Known(Tz::UTC),
         Err(_) => SystemZone::Unnamed,
     }

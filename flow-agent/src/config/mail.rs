@@ -1,4 +1,4 @@
-//! PURE: addresses, and where letters are handed over.
+//! PURE: the values of `[mail]`: addresses, and the server for letters.
 
 use super::value::{Operand, Value, ValueError, other};
 use crate::ledger::name;
@@ -18,7 +18,7 @@ impl Value for Address {
     }
 }
 
-/// A mail address with or without a name before it.
+/// A mail address with or without a display name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mailbox(pub String);
 

@@ -1,4 +1,4 @@
-//! PURE: how values stand in the file: as text, as whole numbers, as lists; what is wrong with one points at its place.
+//! PURE: the forms of values in the file: text, whole numbers, lists. An error about one points at its position.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -33,7 +33,7 @@ impl<'de, T: Value> Deserialize<'de> for Text<T> {
     }
 }
 
-/// One of the few words that are a `T`.
+/// A `T` that is written as one of a few words.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OneOf<T>(pub(super) T);
 
@@ -44,7 +44,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOf<T> {
         impl<'de, T: Deserialize<'de>> Visitor<'de> for WordVisitor<T> {
             type Value = OneOf<T>;
 
-            /// serde names the words where it refuses one that is none of them.
+            /// Takes the list of words from serde's message about a word that is not one of them.
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let refusal = match T::deserialize(StrDeserializer::<serde::de::value::Error>::new("")) {
                     Ok(_) => String::new(),
@@ -93,7 +93,7 @@ impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Whole<MIN, MAX> {
     }
 }
 
-/// A part of a whole: 0 to 1.
+/// A fraction from 0 to 1.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Share(pub(super) f64);
 
@@ -109,7 +109,7 @@ impl<'de> Deserialize<'de> for Share {
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Share, E> {
-                // What an f64 does not hold exactly is out of range.
+                // Integers that an f64 does not hold exactly are out of range anyway.
                 self.visit_f64(number as f64)
             }
 
@@ -125,7 +125,7 @@ impl<'de> Deserialize<'de> for Share {
     }
 }
 
-/// Interfaces, at least one.
+/// A list of at least one interface.
 #[derive(Clone, Debug)]
 pub(super) struct Interfaces(pub(super) Vec<Text<InterfacePattern>>);
 
@@ -139,7 +139,7 @@ impl<'de> Deserialize<'de> for Interfaces {
     }
 }
 
-/// Ports in one item of a list: a number, or a range as text.
+/// The ports in one item of a list: a number, or a range as text.
 #[derive(Clone, Debug)]
 pub(super) struct Ports(pub(super) std::ops::RangeInclusive<u16>);
 
@@ -171,11 +171,11 @@ impl<'de> Deserialize<'de> for Ports {
     }
 }
 
-/// The nodes that a user is on: a list of names, or a table that gives each of them a share of the quota.
+/// The nodes that a user is on: a list of names, or a table that gives each a share of the quota.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UserNodes {
     pub(super) names: Vec<String>,
-    /// Empty, or as many as there are names.
+    /// Empty, or one for each name.
     pub(super) shares: Vec<u64>,
 }
 

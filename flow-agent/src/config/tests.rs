@@ -1,4 +1,4 @@
-//! The configuration as a whole: what is accepted, what is refused, and with which words.
+//! The configuration as a whole: what is accepted, what is rejected, and with which message.
 
 use std::path::Path;
 
@@ -16,7 +16,8 @@ fn the_documented_defaults_are_the_defaults() {
     assert_eq!(parse(DEFAULT_CONFIG).unwrap(), parse("").unwrap());
 }
 
-/// The documentation with its examples made real. A comment begins with `# `; right after the `#` stands an example.
+/// The documented defaults with their examples enabled. A comment begins with `# `; an example follows its `#`
+/// directly.
 fn examples() -> String {
     let line = |line: &'static str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line);
     DEFAULT_CONFIG.lines().map(line).collect::<Vec<_>>().join("\n")
@@ -61,7 +62,7 @@ fn every_key_is_documented() {
             panic!("an unknown key in {header:?} is accepted");
         };
         for key in known {
-            // Named in the comment to `host`, which it excludes.
+            // The comment about `host`, which excludes it, mentions it.
             assert!(documented.contains_key(&key) || key == "local", "{key} of {header:?} is not documented");
         }
     }

@@ -1,4 +1,5 @@
-//! PURE: users, from `[[users]]` and from `users_file`, and that each port belongs to one user on every node.
+//! PURE: combines the users of `[[users]]` and `users_file`, and checks that each port belongs to only one user on
+//! every node.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -6,7 +7,7 @@ use std::ops::RangeInclusive;
 use super::error::{ConfigError, FilePosition, PortOverlap};
 use crate::ledger::user::User;
 
-/// A user, and where it was declared.
+/// A user, with the position of its declaration.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Declared {
     pub(super) at: FilePosition,
@@ -41,7 +42,7 @@ pub(super) fn merge(declared: &[Declared], from_file: &[Declared]) -> Result<Vec
 
 fn overlap(port: u16, one: (&Declared, &FilePosition), other: (&Declared, &FilePosition)) -> Option<PortOverlap> {
     let (user, other_user) = (&one.0.user, &other.0.user);
-    // A range of a user that holds a port twice takes nothing from anybody.
+    // If a user's own ranges overlap, nobody else is affected.
     if user.name == other_user.name {
         return None;
     }
@@ -56,7 +57,8 @@ fn overlap(port: u16, one: (&Declared, &FilePosition), other: (&Declared, &FileP
     })
 }
 
-/// `Some(None)` where both are on every node, `Some(Some(name))` for the first node that both are on.
+/// `Some(None)` if both are on every node, `Some(Some(name))` for the first node that they share, `None` if they share
+/// none.
 fn common_node<'a>(left: &'a BTreeSet<String>, right: &'a BTreeSet<String>) -> Option<Option<&'a str>> {
     match (left.is_empty(), right.is_empty()) {
         (true, true) => Some(None),

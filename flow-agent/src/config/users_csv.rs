@@ -1,4 +1,4 @@
-//! PURE: `users_file`, a CSV of users, also as spreadsheets save it.
+//! PURE: reads `users_file`, a CSV of users, including variants that spreadsheets save.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -43,16 +43,16 @@ struct Row {
     nodes: String,
 }
 
-/// Reads `text`, the content of `path`: a header with some of [`COLUMNS`], then a user a line. A field may be empty; ports
-/// stand in one field, between spaces, semicolons, or (quoted) commas. `#` begins a comment line.
+/// Reads `text`, the content of `path`: a header with some of [`COLUMNS`], then one user per line. A field may be
+/// empty. Ports are in one field, separated by spaces, semicolons, or (in quotes) commas. `#` begins a comment line.
 ///
-/// Fields are separated by commas, semicolons or tabs, as the header is, or as a first line such as `sep=;` says. Rows and
-/// columns with nothing in them are passed over.
+/// Fields are separated by commas, semicolons or tabs, according to the header or to a first line such as `sep=;`.
+/// Empty rows and columns are ignored.
 pub(super) fn from_csv(path: &Path, text: &str) -> Result<Vec<Declared>, ConfigError> {
     let refuse_at = |at: usize, message: String| {
         Err(ConfigError::Value { place: FilePosition::of(path, text, &(at..at)), message })
     };
-    // `18388` that is cut to `183` looks like a port: only a line that ends is whole.
+    // `18388` cut off after `183` still looks like a port, so only a line that ends is complete.
     if !text.is_empty() && !text.ends_with(['\n', '\r']) {
         let last_line = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
         let message = "its last line does not end: it is being written, or was cut; end it with a line feed";
@@ -84,13 +84,13 @@ pub(super) fn from_csv(path: &Path, text: &str) -> Result<Vec<Declared>, ConfigE
     Ok(users)
 }
 
-/// What separates fields, and where the header or what precedes it begins.
+/// The separator of fields, and the position at which the header, or what precedes it, begins.
 fn separator(text: &str) -> (usize, u8) {
     let mark = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let mut at = mark;
     for line in text[mark..].split_inclusive('\n') {
         let words = line.trim_end_matches(['\n', '\r']);
-        // Excel's own line, which may itself be quoted or padded with separators.
+        // Excel's own line, which may be in quotes or padded with separators.
         if at == mark
             && let Some(separator) = words.trim_matches('"').strip_prefix("sep=")
         {
@@ -102,7 +102,7 @@ fn separator(text: &str) -> (usize, u8) {
         }
         if !words.trim().is_empty() && !words.starts_with('#') {
             let count = |separator: u8| words.bytes().filter(|byte| *byte == separator).count();
-            // Of equally frequent ones the last is taken, which is the comma.
+            // If several are equally frequent, the last is taken, which is the comma.
             let separator = [b'\t', b';', b','].into_iter().max_by_key(|separator| count(*separator));
             return (mark, separator.unwrap_or(b','));
         }
@@ -111,7 +111,7 @@ fn separator(text: &str) -> (usize, u8) {
     (mark, b',')
 }
 
-/// Where the row begins that was read from `position` on: the reader passes over empty lines and comments first.
+/// The position of the row that was read from `position` on: the reader skips empty lines and comments first.
 fn first_line(path: &Path, text: &str, body_at: usize, position: Option<&csv::Position>) -> FilePosition {
     let mut at = body_at + position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
     while let Some(line) = text.get(at..).and_then(|rest| rest.split_inclusive('\n').next()) {
@@ -123,7 +123,7 @@ fn first_line(path: &Path, text: &str, body_at: usize, position: Option<&csv::Po
     FilePosition::of(path, text, &(at..at))
 }
 
-/// A file without its header would lose its first user, and all others with it.
+/// Checks the header: without one, the first user would be lost, and the meaning of all columns with it.
 fn check_header(headers: &csv::StringRecord) -> Result<(), String> {
     let expected = COLUMNS.join(",");
     if let Some(unknown) = headers.iter().find(|column| !column.is_empty() && !COLUMNS.contains(column)) {
@@ -138,9 +138,9 @@ fn check_header(headers: &csv::StringRecord) -> Result<(), String> {
     Ok(())
 }
 
-/// The fields of a row, without those of columns that have no name and nothing in them.
+/// The fields of a row, without those in columns that have neither a name nor content.
 fn row(record: &csv::StringRecord, headers: &csv::StringRecord) -> Result<Row, String> {
-    // Also where the surplus is empty: an unquoted comma among the ports moves all that follows by a column.
+    // Even if the surplus fields are empty: an unquoted comma among the ports shifts all fields after it by a column.
     if record.len() != headers.len() {
         return Err(format!("{} fields, expected {} as in the header", record.len(), headers.len()));
     }
@@ -189,7 +189,7 @@ fn declare(row: Row, at: &FilePosition) -> Result<Declared, ConfigError> {
     Ok(Declared { at: at.clone(), ports: user.ports.iter().map(|port| (*port..=*port, at.clone())).collect(), user })
 }
 
-/// Names of nodes between spaces, semicolons or commas; or shares such as `hk-1=300 GiB; us-1=200 GiB`.
+/// The names of nodes, separated by spaces, semicolons or commas, or shares such as `hk-1=300 GiB; us-1=200 GiB`.
 fn nodes(text: &str) -> Result<UserNodes, ValueError> {
     let mut nodes = UserNodes::default();
     if !text.contains('=') {
@@ -213,7 +213,7 @@ fn optional<T: Value>(text: &str) -> Result<Option<T>, ValueError> {
     if text.is_empty() { Ok(None) } else { T::parse(text).map(Some) }
 }
 
-/// The library's words without the position, which stands before them already.
+/// The library's message without the position, which is printed before it already.
 fn csv_message(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Deserialize { err, .. } => err.kind().to_string(),

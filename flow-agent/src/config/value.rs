@@ -1,4 +1,4 @@
-//! PURE: single values of the configuration, and what each of them has to be.
+//! PURE: the single values of the configuration, with their parsers.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,14 +18,14 @@ use crate::store::retention::Age;
 
 /// A value that is written as text.
 pub trait Value: Sized {
-    /// What it has to be: `expected …`.
+    /// What is valid, for messages: `expected …`.
     const EXPECTED: &'static str;
 
-    /// The value, or why it is none, with what was expected.
+    /// Parses the value, or says what was expected.
     fn parse(text: &str) -> Result<Self, ValueError>;
 }
 
-/// Why a text is not the value that its key wants.
+/// Why a text is not a valid value for its key.
 #[derive(Debug, thiserror::Error)]
 pub enum ValueError {
     #[error("{found:?} is not {expected}")]
@@ -36,7 +36,7 @@ pub enum ValueError {
     Bucket { found: String },
     #[error("{found:?} is not a time of whole seconds, expected 1s at least")]
     Seconds { found: String },
-    /// The login is not shown: messages end up in logs.
+    /// The login is not shown, because messages end up in logs.
     #[error("a login in the server's address, expected it in `username` and `password_file`")]
     LoginInServer,
     #[error(
@@ -80,10 +80,10 @@ impl Value for BucketLength {
     }
 }
 
-/// Nobody waits for longer, and sums of such times are times still.
+/// The longest duration that makes sense. Sums of such durations cannot overflow.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
-/// A time of whole seconds, one at least.
+/// A duration in whole seconds, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seconds(pub Duration);
 
@@ -98,7 +98,7 @@ impl Value for Seconds {
     }
 }
 
-/// An age after which something is done with old files; `None`: it never is.
+/// The age at which something is done with old files; `None` means never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MaxAge(pub Option<Age>);
 
@@ -113,7 +113,7 @@ impl Value for MaxAge {
     }
 }
 
-/// The name of a node: `^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`, so that it can be a directory.
+/// The name of a node: `^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`, so that it can be used as a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeName(pub String);
 
@@ -155,7 +155,7 @@ impl Value for InterfacePattern {
     }
 }
 
-/// Where something lies; a relative path is meant from the directory of the file that names it.
+/// A path. If it is relative, it is resolved against the directory of the file that names it.
 impl Value for PathBuf {
     const EXPECTED: &'static str = "a path";
 
@@ -165,12 +165,12 @@ impl Value for PathBuf {
     }
 }
 
-/// Where the agent's socket is; empty for none.
+/// The path of the agent's socket; empty for no socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketPath(pub PathBuf);
 
 impl SocketPath {
-    /// The kernel's limit for the path of a socket, without the zero after it.
+    /// The kernel's limit for the path of a socket, without the terminating NUL.
     const MOST_BYTES: usize = 107;
 }
 
@@ -191,8 +191,8 @@ impl Value for SocketAddr {
     }
 }
 
-/// A path on another host. Before OpenSSH 9.0, `scp` hands it to a shell there, so it may not have any character that a
-/// shell does not take literally.
+/// A path on another host. Before OpenSSH 9.0, `scp` passes it to a shell there, so it may only contain characters that
+/// a shell takes literally.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlainPath(pub PathBuf);
 
@@ -206,7 +206,7 @@ impl Value for PlainPath {
     }
 }
 
-/// A host's name or address, or a name to log in with: an operand of ssh, so nothing that could be an option.
+/// A host's name or address, or a login name. It becomes an operand of ssh, so it must not look like an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operand(pub String);
 
@@ -229,14 +229,14 @@ impl Value for ByteCount {
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         match units::parse_bytes(text)? {
-            // Nothing at all, or no limit? Whoever wants no limit leaves the key out.
+            // Zero could mean nothing at all or no limit. For no limit, the key is left out.
             0 => Err(other::<Self>(text)),
             bytes => Ok(Self(bytes)),
         }
     }
 }
 
-/// A number of bytes that were used; none is a number, too.
+/// A number of bytes that were used, which may be zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UsedBytes(pub u64);
 
@@ -248,7 +248,7 @@ impl Value for UsedBytes {
     }
 }
 
-/// A day of the calendar.
+/// A calendar day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Day(pub NaiveDate);
 
@@ -268,7 +268,7 @@ impl Value for Month {
     }
 }
 
-/// The name of a channel of notices: an argument of commands, and a value of `notices.jsonl`.
+/// The name of a channel of notices. It is an argument of commands, and a value in `notices.jsonl`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelName(pub String);
 
@@ -285,7 +285,7 @@ impl Value for ChannelName {
     }
 }
 
-/// What an amount of money buys: a unit, or a number of it.
+/// The bytes that a price refers to: a unit, or a number of units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PricedBytes(pub u64);
 
@@ -314,7 +314,7 @@ impl Value for Currency {
     }
 }
 
-/// What a price costs: a decimal number that is not negative.
+/// A price: a decimal number that is not negative.
 impl Value for rust_decimal::Decimal {
     const EXPECTED: &'static str = "an amount as text, such as \"0.10\"";
 

@@ -9,14 +9,14 @@ fn what_spreadsheets_save_is_read() {
     assert_eq!(of(gbk), Ok(("张三,8388\n镕基,1\n".to_owned(), Some("gb18030"))));
     assert_eq!(of(b"\xff\xfea\0\x20\x5f\n\0"), Ok(("a张\n".to_owned(), Some("UTF-16LE"))));
     assert_eq!(of(b"\xfe\xff\0a\x5f\x20\0\n"), Ok(("a张\n".to_owned(), Some("UTF-16BE"))));
-    // As `iconv` writes it, without a mark.
+    // As `iconv` writes it, without a byte order mark.
     assert_eq!(of(b"a\0\x20\x5f\n\0"), Ok(("a张\n".to_owned(), Some("UTF-16LE"))));
     assert_eq!(of(b"\0a\x5f\x20\0\n"), Ok(("a张\n".to_owned(), Some("UTF-16BE"))));
 }
 
 #[test]
 fn what_could_be_several_encodings_is_refused() {
-    // "René" in Latin-1 would be a Chinese character in GB18030.
+    // In GB18030, "René" in Latin-1 would contain a Chinese character.
     assert_eq!(decode(b"Ren\xe9e,8388\n"), Err(NotText { valid_up_to: 3 }));
     // UTF-8 with one damaged byte.
     let mut damaged = "张三,李四,王五\n".as_bytes().to_vec();
