@@ -12,10 +12,10 @@ use super::settings::FleetConfig;
 use super::sql::percent_encoded;
 use super::tls;
 
-/// The largest answer that is read.
+/// The maximum size of an answer.
 const MOST_ANSWER_BYTES: u64 = 1 << 30;
 
-/// How much of an error message is shown.
+/// At most this much of an error message is shown.
 const MOST_MESSAGE_CHARS: usize = 500;
 
 /// How long a request may take.
@@ -31,7 +31,7 @@ impl Default for RequestTiming {
     }
 }
 
-/// A client of one server. Each request is complete when its function returns: none are in flight at the same time.
+/// A client of one server. A request is complete when its function returns, so only one is in progress at a time.
 #[derive(Debug)]
 pub struct Client {
     agent: Agent,
@@ -39,23 +39,23 @@ pub struct Client {
     database: String,
     user: Option<String>,
     password: Option<String>,
-    /// Settings that the server knows and that an insert needs, as URL parameters; asked once.
+    /// The settings for inserts, as URL parameters, as far as the server supports them; determined once.
     insert_settings: Option<&'static str>,
 }
 
-/// Unknown fields are an error, and a value that is missing is not taken for a zero.
+/// Unknown fields are an error, and a missing value is not taken for zero.
 const INSERT_SETTINGS: &str = "input_format_skip_unknown_fields=0&input_format_null_as_default=0\
                                &input_format_defaults_for_omitted_fields=1&async_insert=0&wait_for_async_insert=1\
                                &date_time_input_format=basic";
 
-/// The same for servers that do not know all of these.
+/// The settings for older servers, which do not support all of these.
 const OLD_INSERT_SETTINGS: &str = "input_format_skip_unknown_fields=0";
 
-/// The first series that knows [`INSERT_SETTINGS`].
+/// The first release series that supports [`INSERT_SETTINGS`].
 const MODERN_SERIES: u32 = 22;
 
 impl Client {
-    /// Reads the password and the certificates; nothing is connected yet.
+    /// Reads the password and the certificates, without connecting yet.
     ///
     /// # Errors
     /// When one of these files cannot be used.
@@ -91,7 +91,7 @@ impl Client {
         &self.database
     }
 
-    /// Its address, for messages.
+    /// The server's address, for messages.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -107,8 +107,8 @@ impl Client {
     /// Inserts the rows, and returns once the server has acknowledged them.
     ///
     /// # Errors
-    /// Unless the server says clearly that all rows were inserted. They may have been inserted even so: sending them
-    /// again is correct.
+    /// Unless the server states clearly that all rows were inserted. They may have been inserted all the same, but
+    /// sending them again is harmless.
     pub fn insert(&mut self, insert: Insert) -> Result<(), FleetError> {
         let settings = self.insert_settings()?;
         let action = format!("insert into `{}`", insert.table());
@@ -126,9 +126,9 @@ impl Client {
     /// Runs a query or a statement and returns the complete answer.
     ///
     /// # Errors
-    /// When the server cannot be reached or reports an error, also one after it has begun to answer.
+    /// When the server cannot be reached or reports an error, even after it has begun to answer.
     pub fn query(&self, action: &str, sql: &str) -> Result<String, FleetError> {
-        // The server answers only when the whole result is known: an error cannot come in the middle of it.
+        // The server answers only once the whole result is known, so that no error can come in the middle of it.
         let url = format!("{}/?wait_end_of_query=1", self.url);
         self.answer(action, self.with_login(self.agent.post(url)).send(sql))
     }
@@ -188,7 +188,7 @@ fn exception_code(headers: &HeaderMap) -> Option<u32> {
     headers.get("X-ClickHouse-Exception-Code")?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Whether the text ends with an exception: a server that has already said 200 can only add it to the body.
+/// Whether the text ends with an exception: a server that has already sent status 200 can only append it to the body.
 fn is_exception(body: &str) -> bool {
     let last = body.trim_end().rsplit_once("\nCode: ").map_or(body.trim_end(), |(_, last)| last);
     last.contains("DB::Exception") && (body.starts_with("Code: ") || body.contains("\nCode: "))
@@ -201,7 +201,7 @@ fn code_of(body: &str) -> Option<u32> {
     rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The beginning of a text on one line, without characters that a terminal would obey.
+/// The beginning of a text on one line, with control characters replaced by spaces.
 fn printable(text: &str) -> String {
     let plain: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     match plain.char_indices().nth(MOST_MESSAGE_CHARS) {

@@ -1,7 +1,7 @@
-//! The days of a node, made from what ClickHouse holds: the same days that the node makes of its hourly log.
+//! Makes the days of a node from what ClickHouse holds: the same days that the node makes from its hourly log.
 //!
-//! ClickHouse adds up the rows, and the ledger decides from the manifests how much of each day was measured. A bucket counts
-//! only if its manifest is there and its rows add up to what the manifest says.
+//! ClickHouse adds up the rows, and the ledger decides from the manifests how much of each day was measured. A bucket
+//! counts only if its manifest is there and its rows add up to the manifest's sums.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,13 +19,13 @@ use crate::ledger::counters::Counters;
 use crate::ledger::record::Gap;
 use crate::ledger::rollup::{DayRollup, DayRules};
 
-/// A bucket may end up to this long after its day: it was read late.
+/// How long after its day a bucket may end, because it was read late.
 const REACH: TimeDelta = TimeDelta::days(31);
 
-/// How often a node is read again that sends while it is read.
+/// How many times a node is read if rows arrive while it is being read.
 const ATTEMPTS: u32 = 5;
 
-/// A node in ClickHouse: its name, the names that it had before, and the days that are asked for.
+/// The days to read of a node: its name, its former names, and the range of days.
 #[derive(Clone, Debug)]
 pub struct NodeDays<'a> {
     pub node: &'a str,
@@ -38,7 +38,7 @@ pub struct NodeDays<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FoundDays {
     pub days: Vec<DayBlock>,
-    /// What makes the days incomplete or doubtful, in words.
+    /// What makes the days incomplete or doubtful, as sentences.
     pub problems: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ struct Reading<'a> {
 /// The rows of one bucket: how many, and their sums.
 type Totals = (u64, u128, u128);
 
-/// What was found of a day: for each port and user the eight sums, and the totals of all rows.
+/// The sums of one day: the eight numbers for each port and user, and the totals of all rows.
 #[derive(Default)]
 struct DaySums {
     lines: Vec<(u16, Option<String>, Counters)>,
@@ -90,7 +90,7 @@ struct DaySums {
 }
 
 impl Reading<'_> {
-    /// `None` if rows arrived while the node was read.
+    /// Returns `None` if rows arrived while the node was being read.
     fn read(&self) -> Result<Option<FoundDays>, FleetError> {
         let Some(newest) = self.newest()? else { return Ok(Some(FoundDays::default())) };
         let Held { mut manifests, ties } = manifest::choose(self.manifests()?);
@@ -100,7 +100,7 @@ impl Reading<'_> {
         let gaps = self.gaps(&manifests)?;
         let stored = self.totals()?;
         let is_wanted = |day: NaiveDate| (self.wanted.first..=self.wanted.last).contains(&day);
-        // The rows of days before are not read: only the times of their buckets matter.
+        // The rows of earlier days are not read, because only the times of their buckets matter.
         let is_whole = |bucket: &Manifest| {
             let key = (bucket.key.clone(), bucket.rev);
             let totals = stored.get(&key).copied().unwrap_or_default();
@@ -144,7 +144,7 @@ impl Reading<'_> {
         newest: DateTime<FixedOffset>,
     ) -> Option<DayBlock> {
         let own = |bucket: &&Manifest| bucket.day == day;
-        // The settings of a node may change; a day is cut as it was when its last bucket was sent.
+        // The settings of a node may change, so the day begins and ends as it did when its last bucket was sent.
         let sample = manifests.iter().rev().find(own).or_else(|| manifests.iter().rev().find(|one| one.day < day));
         let sample = sample.or_else(|| rejected.iter().map(|(bucket, _)| bucket).find(own))?;
         let zone: Tz = sample.zone.parse().ok()?;
@@ -157,7 +157,7 @@ impl Reading<'_> {
         for one in manifests.iter().filter(|one| concerns(one)) {
             let gaps = gaps.get(&(one.key.clone(), one.rev)).cloned().unwrap_or_default();
             let bytes = one.in_bytes.saturating_add(one.out_bytes);
-            // The manifests contain each bucket once, in its highest revision.
+            // The manifests contain each bucket once, with its highest revision.
             rollup.take_summary(&one.seal(gaps), bytes);
             last_end = last_end.max(Some(one.end.to_utc()));
             last_rev = last_rev.max(one.rev);
@@ -173,7 +173,8 @@ impl Reading<'_> {
         for (port, user, counters) in lines {
             rollup.add_sum(port, user, counters);
         }
-        // What is known of the day does not change with time, but with what arrives; a correction is dated by its revision.
+        // The time of the day depends not on the present but on what has arrived; a correction is dated by its
+        // revision.
         let is_over = newest.to_utc() >= end;
         let known_at = if is_over { end } else { last_end.unwrap_or(start).min(end) };
         let corrected_at = i64::try_from(last_rev).ok().and_then(|secs| DateTime::<Utc>::from_timestamp(secs, 0));
@@ -251,7 +252,7 @@ impl Reading<'_> {
         Ok(gaps)
     }
 
-    /// The rows that are there, by bucket and revision.
+    /// The totals of the stored rows, by bucket and revision.
     fn totals(&self) -> Result<BTreeMap<(BucketKey, u64), Totals>, FleetError> {
         let sql = format!(
             "SELECT node, epoch, seq, rev, count(), sum(toDecimal128(in_bytes, 0)), sum(toDecimal128(out_bytes, 0)) \
@@ -342,7 +343,7 @@ impl Reading<'_> {
     }
 }
 
-/// Whether the rows of each day are exactly those that its manifests announce.
+/// Whether the rows of each day add up to exactly what its manifests say.
 fn sums_are_those_of<'a>(sums: &BTreeMap<NaiveDate, DaySums>, manifests: impl Iterator<Item = &'a Manifest>) -> bool {
     let mut expected: BTreeMap<NaiveDate, Totals> = BTreeMap::new();
     for bucket in manifests {

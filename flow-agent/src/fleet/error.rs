@@ -1,4 +1,4 @@
-//! Why something could not be done with ClickHouse.
+//! Why a request to ClickHouse failed.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub enum FleetError {
     },
     #[error("this system has no certificates to trust")]
     NoCertificates,
-    /// Nothing is known about what the server did with the request.
+    /// It is not known what the server did with the request.
     #[error("failed to {action} at {url}")]
     Http {
         action: String,
@@ -29,17 +29,17 @@ pub enum FleetError {
         #[source]
         source: Box<ureq::Error>,
     },
-    /// The server answered, and did not do it.
+    /// The server answered that it did not do it.
     #[error("ClickHouse at {url} refused to {action}: {message}")]
     Refused {
         action: String,
         url: String,
         /// ClickHouse's own error number; `None` if the answer has none.
         code: Option<u32>,
-        /// Its first lines, harmless to print.
+        /// The first lines of its answer, safe to print.
         message: String,
     },
-    /// A server that says 200 must not say anything else to an insert.
+    /// The answer is not one that ClickHouse sends, such as a text after a successful insert.
     #[error("the answer of {url} to a request to {action} is not one of ClickHouse: {found}")]
     Answer { action: String, url: String, found: String },
     #[error("failed to compress rows")]
@@ -48,13 +48,13 @@ pub enum FleetError {
     Invalid(#[from] InvalidBlock),
 }
 
-/// ClickHouse's numbers for a wrong name or password.
+/// ClickHouse's error numbers for a wrong name or password.
 const AUTHENTICATION: [u32; 4] = [192, 193, 194, 516];
-/// Its number for a missing grant.
+/// The number for a missing grant.
 const ACCESS_DENIED: u32 = 497;
-/// Its numbers for a database or table that is not there.
+/// The numbers for a database or table that does not exist.
 const UNKNOWN_TABLE: [u32; 2] = [60, 81];
-/// Its number for a row that a CHECK constraint of the table refuses.
+/// The number for a row that violates a CHECK constraint of the table.
 const VIOLATED_CONSTRAINT: u32 = 469;
 
 impl FleetError {

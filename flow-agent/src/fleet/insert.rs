@@ -1,4 +1,4 @@
-//! The body of one insert: rows as JSON, one a line, compressed while they are added.
+//! The body of one insert: rows as JSON, one per line, compressed as they are added.
 
 use std::io::Write as _;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::error::FleetError;
 
-/// The most rows of one request.
+/// The maximum number of rows in one request.
 pub const MOST_ROWS: usize = 50_000;
 
 /// Rows for one table. Only the compressed text is kept in memory.
@@ -21,9 +21,10 @@ pub struct Insert {
 }
 
 impl Insert {
-    /// Without rows so far.
+    /// An insert without rows so far.
     pub fn new(table: &'static str) -> Self {
-        // Lines repeat most of their text: the fastest level leaves a tenth, and the best one hardly less.
+        // Lines repeat most of their text: the fastest level compresses them to a tenth, and the best one to hardly
+        // less.
         Self { table, rows: 0, encoder: GzEncoder::new(Vec::new(), Compression::fast()), line: Vec::new() }
     }
 

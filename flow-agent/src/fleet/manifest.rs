@@ -1,4 +1,4 @@
-//! PURE: the manifests of a node as ClickHouse returns them, and which of them hold.
+//! PURE: the manifests of a node as ClickHouse returns them, and which of them are valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,7 +84,7 @@ impl Manifest {
         (self.start, self.end)
     }
 
-    /// The seal that this manifest was made from, as far as days need it.
+    /// The seal from which this manifest was made, as far as days need it.
     pub(super) fn seal(&self, gaps: Vec<Gap>) -> HourSeal {
         HourSeal {
             v: VERSION,
@@ -113,16 +113,16 @@ impl Manifest {
     }
 }
 
-/// The manifests that hold, and those in doubt.
+/// The valid manifests, and those in doubt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Held {
-    /// Of each bucket the one with the highest revision.
+    /// For each bucket, the manifest with the highest revision.
     pub manifests: Vec<Manifest>,
-    /// Different figures under one revision: nobody can tell which are right.
+    /// Manifests with different figures under the same revision: it is not known which are right.
     pub ties: Vec<Manifest>,
 }
 
-/// Chooses among all versions of all buckets.
+/// Chooses the valid manifests from all versions of all buckets.
 pub(super) fn choose(all: Vec<Manifest>) -> Held {
     let mut by_key: BTreeMap<BucketKey, Vec<Manifest>> = BTreeMap::new();
     for manifest in all {
@@ -144,7 +144,7 @@ pub(super) fn choose(all: Vec<Manifest>) -> Held {
     held
 }
 
-/// One life of a set of counters, as far as its buckets show it.
+/// One lifetime of a set of counters, as far as its buckets show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochSpan {
     pub epoch: String,
@@ -155,9 +155,9 @@ pub struct EpochSpan {
     pub bucket_seconds: u32,
 }
 
-/// Two epochs that two machines must have made: they overlap for longer than two buckets, and their buckets have the same
-/// numbers. One machine numbers the buckets of all of its epochs in one row, and one that was installed anew does not count
-/// at the same time as before.
+/// Two epochs that must come from two machines: they overlap for longer than two buckets, and their buckets have the
+/// same numbers. A single machine numbers the buckets of all its epochs consecutively, and after a new installation it
+/// does not count at the same time as before.
 pub fn two_machines(epochs: &[EpochSpan]) -> Option<(&EpochSpan, &EpochSpan)> {
     let pairs = epochs.iter().enumerate().flat_map(|(at, one)| epochs[at + 1..].iter().map(move |other| (one, other)));
     let mut found = pairs.filter(|(one, other)| {
@@ -187,7 +187,7 @@ pub(super) fn epochs(manifests: &[Manifest]) -> Vec<EpochSpan> {
     epochs.into_values().collect()
 }
 
-/// How many numbers between the lowest and the highest belong to no bucket, and the first of them.
+/// The number of missing `seq` between the lowest and the highest, and the first of them.
 pub(super) fn missing_numbers(manifests: &[Manifest]) -> Option<(u64, u64)> {
     let numbers: BTreeSet<u64> = manifests.iter().map(|manifest| manifest.key.seq).collect();
     let (first, last) = (*numbers.first()?, *numbers.last()?);

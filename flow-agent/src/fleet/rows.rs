@@ -1,6 +1,6 @@
-//! PURE: a sealed bucket as rows of ClickHouse, checked before anything leaves.
+//! PURE: turns a sealed bucket into rows of ClickHouse, and checks them before anything is sent.
 //!
-//! ClickHouse does not refuse what does not fit: it makes port 4464 of 70000, and zero of a field that is missing.
+//! ClickHouse does not reject values that do not fit: it stores 70000 as port 4464, and a missing field as zero.
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
 use serde::Serialize;
@@ -11,21 +11,21 @@ use crate::ledger::date;
 use crate::ledger::name;
 use crate::ledger::record::{Gap, HourLine, Quality};
 
-/// The rows of the ports: absolute figures of one bucket, port and protocol.
+/// The rows of ports, each with the figures of one bucket, port and protocol.
 pub const PORT_HOUR: &str = "port_hour";
-/// The manifests: one row for each bucket, also for an idle one.
+/// The manifests: one row for each bucket, even for an idle one.
 pub const BUCKET: &str = "bucket";
 /// Times that were not measured.
 pub const GAP: &str = "gap";
 
-/// What is sent along with every bucket of a node.
+/// What is sent with every bucket of a node.
 #[derive(Clone, Debug)]
 pub struct RowSender {
     pub node: String,
     /// The IANA name of the zone in which the node cuts its days.
     pub zone: String,
     pub bucket_seconds: u32,
-    /// Of flow-agent.
+    /// The version of flow-agent.
     pub version: &'static str,
 }
 
@@ -40,7 +40,7 @@ pub struct PortRow<'a> {
     pub epoch: &'a str,
     pub seq: u64,
     pub day: NaiveDate,
-    /// Empty if nobody is known to own the port.
+    /// Empty if the owner of the port is not known.
     pub user: &'a str,
     pub quality: Quality,
     pub in_bytes: u64,
@@ -58,20 +58,20 @@ pub struct BucketRow<'a> {
     pub seq: u64,
     pub start: i64,
     pub end: i64,
-    /// Of the local time of `start`, in seconds east of UTC.
+    /// The UTC offset in force at `start`, in seconds east of UTC.
     pub utc_offset: i32,
     pub day: NaiveDate,
     pub zone: &'a str,
     pub bucket_seconds: u32,
     pub quality: Quality,
-    /// How many rows of [`PORT_HOUR`] belong to it.
+    /// How many rows of [`PORT_HOUR`] belong to the bucket.
     pub rows: u64,
-    /// How many rows of [`GAP`] belong to it.
+    /// How many rows of [`GAP`] belong to the bucket.
     pub gaps: u64,
     /// The sums of these rows.
     pub in_bytes: u64,
     pub out_bytes: u64,
-    /// Of the sealed lines.
+    /// The checksum of the sealed lines.
     pub sha256: &'a str,
     pub rev: u64,
     pub version: &'a str,
@@ -91,7 +91,7 @@ pub struct GapRow<'a> {
     pub rev: u64,
 }
 
-/// A bucket that cannot be sent as it is.
+/// A bucket that cannot be sent unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("bucket {seq} of epoch {epoch:?} cannot be sent: {why}")]
 pub struct InvalidBlock {
@@ -100,10 +100,10 @@ pub struct InvalidBlock {
     pub why: String,
 }
 
-/// The first and the last day of ClickHouse's type `Date` that can be the day of a bucket.
+/// The years of ClickHouse's type `Date` in which the day of a bucket may lie.
 const DAYS: (i32, i32) = (1971, 2105);
 
-/// A bucket whose figures were checked.
+/// A bucket whose figures have been checked.
 #[derive(Clone, Copy, Debug)]
 pub struct Checked<'a> {
     block: &'a HourBlock,
@@ -115,10 +115,10 @@ pub struct Checked<'a> {
 }
 
 impl<'a> Checked<'a> {
-    /// Checks a bucket that is to be sent as `rev`.
+    /// Checks a bucket that is to be sent with the revision `rev`.
     ///
     /// # Errors
-    /// When a value does not fit the table, a port is there twice, or the sums do not fit 64 bits.
+    /// When a value does not fit into the table, a port occurs twice, or the sums do not fit into 64 bits.
     pub fn new(block: &'a HourBlock, sender: &'a RowSender, rev: u64) -> Result<Self, InvalidBlock> {
         let seal = &block.seal;
         let seq = number(block);
@@ -158,8 +158,8 @@ impl<'a> Checked<'a> {
         Ok(Self { block, sender, seq, rev, in_bytes, out_bytes })
     }
 
-    /// The rows of its ports. A protocol without traffic has no row, unless its port had no traffic at all: then one row
-    /// of zeros says that the port was watched, and for whom.
+    /// The rows of its ports. A protocol without traffic has no row, unless its port had no traffic at all: then one
+    /// row of zeros shows that the port was watched, and for whom.
     pub fn rows(&self) -> impl Iterator<Item = PortRow<'a>> + use<'a> {
         let this = *self;
         this.block.lines.iter().flat_map(move |line| {
@@ -241,14 +241,14 @@ impl<'a> Checked<'a> {
         }
     }
 
-    /// The date written in the bucket's own start: it is never converted to another zone.
+    /// The local date in the bucket's own start, which is never converted to another zone.
     fn day(&self) -> NaiveDate {
         self.block.seal.start.date_naive()
     }
 }
 
-/// The number of a bucket among those of its epoch. One without a number, which this program does not write, goes by its
-/// start.
+/// The number of a bucket among those of its epoch. A bucket without one, which this program does not write, is
+/// numbered by its start.
 pub fn number(block: &HourBlock) -> u64 {
     block.seal.seq.unwrap_or_else(|| start_number(block.seal.start))
 }

@@ -1,4 +1,5 @@
-//! PURE: the statements that make the tables, views and roles. They are the files of `packaging/clickhouse`, embedded.
+//! PURE: the statements that create the tables, views and roles. They are the files of `packaging/clickhouse`,
+//! embedded.
 
 /// The version of the schema that this program writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -8,10 +9,10 @@ const VIEWS: &str = include_str!("../../packaging/clickhouse/1-views.sql");
 const USERS: &str = include_str!("../../packaging/clickhouse/1-users.sql");
 const REDUCED: &str = include_str!("../../packaging/clickhouse/1-reduced.sql");
 
-/// The first series of ClickHouse that has all that the full schema uses.
+/// The first release series of ClickHouse that supports everything in the full schema.
 const FULL_SERIES: u32 = 22;
 
-/// What a server is able to do.
+/// The capabilities of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
     /// With codecs, constraints, roles and views.
@@ -33,11 +34,11 @@ impl Flavour {
 pub struct SchemaTarget {
     pub flavour: Flavour,
     pub database: String,
-    /// The tables are then replicated, and made on every server of the cluster.
+    /// If this is set, the tables are replicated, and created on every server of the cluster.
     pub cluster: Option<String>,
 }
 
-/// The text for a person to read and apply, comments included.
+/// The statements for a person to read and apply, including comments.
 pub fn text(target: &SchemaTarget) -> String {
     match target.flavour {
         Flavour::Full => [TABLES, VIEWS, USERS].map(|file| filled_in(file, target)).join("\n"),
@@ -45,7 +46,7 @@ pub fn text(target: &SchemaTarget) -> String {
     }
 }
 
-/// The statements that make tables and views, one request each. The last one records the version.
+/// The statements that create tables and views, each for one request. The last one records the version.
 pub fn statements(target: &SchemaTarget) -> Vec<String> {
     let mut statements = match target.flavour {
         Flavour::Full => [TABLES, VIEWS].into_iter().flat_map(|file| split(&filled_in(file, target))).collect(),
@@ -55,7 +56,7 @@ pub fn statements(target: &SchemaTarget) -> Vec<String> {
     statements
 }
 
-/// The statements that make the roles; none where the server knows no roles.
+/// The statements that create the roles; none if the server does not support roles.
 pub fn role_statements(target: &SchemaTarget) -> Vec<String> {
     match target.flavour {
         Flavour::Full => split(&filled_in(USERS, target)),
@@ -74,7 +75,8 @@ fn filled_in(file: &str, target: &SchemaTarget) -> String {
         .replace("{aggregating}", &format!("{replicated}AggregatingMergeTree"))
 }
 
-/// The statements of a file. Comments stand on lines of their own, and no literal holds a semicolon.
+/// Splits a file into its statements. This relies on comments being on lines of their own, and on no literal containing
+/// a semicolon.
 fn split(file: &str) -> Vec<String> {
     let code: Vec<&str> = file.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     code.join("\n").split(';').map(str::trim).filter(|statement| !statement.is_empty()).map(str::to_owned).collect()

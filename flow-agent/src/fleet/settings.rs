@@ -1,4 +1,4 @@
-//! What the configuration says about ClickHouse.
+//! The section of the configuration about ClickHouse.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ pub struct FleetConfig {
     pub database: String,
     pub user: Option<String>,
     pub password_file: Option<PathBuf>,
-    /// PEM: certificates that are trusted in addition to those of this system.
+    /// A PEM file with certificates to be trusted in addition to those of this system.
     pub ca_file: Option<PathBuf>,
     /// The name under which this node's hours are sent.
     pub node: String,
@@ -19,7 +19,7 @@ pub struct FleetConfig {
 /// The address of ClickHouse's HTTP interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FleetUrl {
-    /// `false` only for this machine's loopback.
+    /// `false` only for a loopback address.
     pub tls: bool,
     /// A name, an IPv4 address, or an IPv6 address without brackets.
     pub host: String,

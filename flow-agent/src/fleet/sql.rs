@@ -1,8 +1,8 @@
-//! PURE: how values are written into SQL and URLs, and how tab-separated answers are read.
+//! PURE: writes values into SQL and URLs, and reads tab-separated answers.
 
 use std::fmt::Write as _;
 
-/// A text as a literal, quotes included.
+/// A text as an SQL literal, including its quotes.
 pub(super) fn quoted(text: &str) -> String {
     let mut literal = String::with_capacity(text.len() + 2);
     literal.push('\'');
@@ -16,12 +16,12 @@ pub(super) fn quoted(text: &str) -> String {
     literal
 }
 
-/// A list of texts as literals, separated by commas.
+/// A list of texts as SQL literals, separated by commas.
 pub(super) fn quoted_list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
     texts.into_iter().map(quoted).collect::<Vec<_>>().join(", ")
 }
 
-/// A text as the value of a URL's parameter.
+/// A text as the value of a URL parameter.
 pub(super) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::new();
     for byte in text.bytes() {

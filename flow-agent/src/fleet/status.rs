@@ -1,4 +1,4 @@
-//! How far each node has come, and what is wrong with what it sent.
+//! How far each node has got, and what is wrong with what it sent.
 
 use std::collections::BTreeMap;
 
@@ -11,25 +11,25 @@ use super::rows::BUCKET;
 use super::schema::SCHEMA_VERSION;
 use super::sql::tab_separated;
 
-/// A node as ClickHouse knows it.
+/// The state of a node according to ClickHouse.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
     pub node: String,
     pub buckets: u64,
     /// The end of its newest bucket.
     pub newest: DateTime<Utc>,
-    /// Of flow-agent, with the newest bucket.
+    /// The version of flow-agent that sent the newest bucket.
     pub version: String,
-    /// Numbers between the lowest and the highest that never arrived.
+    /// How many numbers between the lowest and the highest have never arrived.
     pub missing: u64,
-    /// Buckets with different figures under one revision.
+    /// The number of buckets with different figures under the same revision.
     pub conflicting: u64,
-    /// Two machines send under this name at the same time.
+    /// Whether two machines send under this name at the same time.
     pub is_shared: bool,
 }
 
 impl NodeStatus {
-    /// Whether something is wrong that time does not heal.
+    /// Whether something is wrong that does not resolve itself over time.
     pub fn has_alarm(&self) -> bool {
         self.missing > 0 || self.conflicting > 0 || self.is_shared
     }
@@ -38,14 +38,14 @@ impl NodeStatus {
 /// The newest version of the schema in the database.
 ///
 /// # Errors
-/// When ClickHouse cannot be asked, or the tables are not there.
+/// When ClickHouse cannot be asked, or the tables do not exist.
 pub fn schema_version(client: &Client) -> Result<u32, FleetError> {
     let action = "ask for the version of the schema";
     let answer = client.query(action, &format!("SELECT max(version) FROM {}.schema_version", client.database()))?;
     answer.trim().parse().map_err(|_| not_ours(client, action, &answer))
 }
 
-/// Whether this program writes and reads that version.
+/// Whether this program can write and read that version of the schema.
 pub fn is_known(version: u32) -> bool {
     version == SCHEMA_VERSION
 }

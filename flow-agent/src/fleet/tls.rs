@@ -1,4 +1,4 @@
-//! Whose certificates are trusted: those of this system's authorities, and those in `fleet.ca_file`.
+//! The trusted certificates: those of this system's authorities, and those in `fleet.ca_file`.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::path::Path;
@@ -12,12 +12,12 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::error::FleetError;
 
-/// The TLS settings for a server with a certificate of a trusted authority.
+/// The TLS settings for a server whose certificate comes from a trusted authority.
 ///
 /// # Errors
 /// When the file cannot be used, or there are no certificates at all.
 pub(super) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, FleetError> {
-    // Systems have old certificates among theirs that cannot be read; the others are as good without them.
+    // Systems have some old certificates that cannot be parsed; they are left out.
     let mut trusted = load_native_certs().certs;
     trusted.extend(ca_file.map(read).transpose()?.into_iter().flatten());
     if trusted.is_empty() {

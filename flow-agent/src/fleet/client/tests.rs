@@ -9,7 +9,7 @@ fn an_exception_at_the_end_of_an_answer_is_found() {
     ] {
         assert!(is_exception(body), "{body}");
     }
-    // Names of users are escaped in what a query returns, so none can begin a line.
+    // User names are escaped in the result of a query, so none of them can begin a line.
     for body in ["", "1\t2\n", "Code: 7\n", "user\tCode: 1. DB::Exception: a name\n"] {
         assert!(!is_exception(body), "{body}");
     }

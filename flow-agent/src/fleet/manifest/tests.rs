@@ -46,10 +46,10 @@ fn two_machines_count_at_the_same_time_with_the_same_numbers() {
         |epoch: &str, seqs: std::ops::Range<u64>| -> Vec<_> { seqs.map(|seq| manifest(epoch, seq, 1, "x")).collect() };
     let both = [numbered("a", 1..9), numbered("b", 1..9)].concat();
     assert!(two_machines(&epochs(&both)).is_some());
-    // Restarted: the numbers go on.
+    // After a restart, the numbers continue.
     let restarted = [numbered("a", 1..5), numbered("b", 5..9)].concat();
     assert_eq!(two_machines(&epochs(&restarted)), None);
-    // Installed anew: the numbers begin again, later.
+    // After a new installation, the numbers begin again, but later.
     let mut anew = numbered("b", 1..3);
     for bucket in &mut anew {
         (bucket.start, bucket.end) =

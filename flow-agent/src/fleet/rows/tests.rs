@@ -6,7 +6,7 @@ fn sender() -> RowSender {
     RowSender { node: "hk-1".into(), zone: "Asia/Shanghai".into(), bucket_seconds: 3600, version: "0.1.0" }
 }
 
-/// A bucket of these ports: TCP in, TCP out, UDP in, UDP out.
+/// A bucket with these ports; the numbers are bytes of TCP in, TCP out, UDP in and UDP out.
 fn block(ports: &[(u16, Option<&str>, [u64; 4])]) -> HourBlock {
     let start = DateTime::parse_from_rfc3339("2026-10-01T00:00:00+08:00").unwrap();
     let end = start + chrono::TimeDelta::hours(1);
