@@ -1,7 +1,7 @@
 //! EDGE ssh: fetches the nodes' daily files, and accepts only complete ones.
 //!
-//! A node may be broken or compromised. What it sends is limited in size, time and memory, is verified before it is used, and
-//! counts only for the node that our configuration has under that name.
+//! A node may be broken or compromised. What it sends is limited in size, time and memory, is verified before it is
+//! used, and counts only for the node that our configuration has under that name.
 
 mod all;
 pub mod enroll;
@@ -23,7 +23,7 @@ pub use settings::{NodeConfig, NodeSource};
 
 use crate::ledger::month::Month;
 
-/// Largest daily file that is accepted. 65,530 ports on 31 days with names of average length take 600 MB.
+/// The largest daily file that is accepted. 65,530 ports on 31 days with names of average length take 600 MB.
 pub const MOST_FILE_BYTES: u64 = 1 << 30;
 
 /// Fetches the files of one node.

@@ -1,4 +1,4 @@
-//! All nodes, several at a time, none longer than it may.
+//! Gathers from all nodes, several at a time, each within a time limit.
 
 use std::fs::File;
 use std::future::Future;
@@ -18,43 +18,44 @@ use super::verify;
 use super::{LogFetcher, file_name};
 use crate::ledger::month::Month;
 
-/// How many nodes are asked at a time.
+/// How many nodes are fetched from at a time.
 const AT_A_TIME: usize = 8;
 
-/// All nodes together may take this many times what one may.
+/// The time limit for all nodes together, as a multiple of the limit for one.
 const DEADLINE_OF_ALL: u32 = 6;
 
 /// What to gather, and under which rules.
 #[derive(Clone, Debug)]
 pub struct GatherConfig {
     pub known_hosts: PathBuf,
-    /// For one node.
+    /// The time limit for one node.
     pub deadline: Duration,
     /// Calendar months, in order.
     pub months: Vec<Month>,
-    /// A private directory for what comes.
+    /// A private directory for the fetched files.
     pub into: PathBuf,
 }
 
-/// A daily file that was fetched and is whole.
+/// A daily file that was fetched and is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DailyFile {
     pub month: Month,
     pub path: PathBuf,
 }
 
-/// What was had of one node.
+/// What was fetched from one node.
 #[derive(Debug)]
 pub struct NodeFiles {
     /// Its name in our configuration.
     pub node: String,
-    /// Those that are whole.
+    /// The files that are complete.
     pub files: Vec<DailyFile>,
-    /// Why it is not all of them.
+    /// Why some are missing, if any are.
     pub error: Option<GatherError>,
 }
 
-/// Fetches the files of all `nodes`; the result is in their order. `done` is told of every node that is finished.
+/// Fetches the files of all `nodes`, and returns the results in the same order. `done` is called for every node that is
+/// finished.
 pub async fn gather(config: &GatherConfig, nodes: &[NodeConfig], done: impl Fn(&NodeFiles)) -> Vec<NodeFiles> {
     let is_remote = nodes.iter().any(|node| matches!(node.source, NodeSource::Ssh { .. }));
     let client = if is_remote { client().await.0 } else { CopyProgram::Scp };
@@ -83,7 +84,7 @@ struct Shared {
     client: CopyProgram,
     config: GatherConfig,
     places: Semaphore,
-    /// One file is verified at a time: it may take as much memory as a reader has for a block.
+    /// One file is verified at a time, because that may take as much memory as a reader allows for a block.
     verifying: Arc<Semaphore>,
     until: Instant,
 }
@@ -102,10 +103,11 @@ async fn one(shared: &Arc<Shared>, node: &NodeConfig) -> NodeFiles {
     NodeFiles { node: node.name.clone(), files, error }
 }
 
-/// All months of one node; what is whole stays even if another is not, and the error is that of the oldest month.
+/// Fetches all months of one node. Complete files are kept even if another month fails; the error is that of the oldest
+/// month.
 ///
-/// The newest comes first: when its file shows that the node has gone on to a later month, the files that are fetched after
-/// it have all that the node had counted until then.
+/// The newest month is fetched first: if its file shows that the node has gone on to a later month, the files that are
+/// fetched after it contain everything that the node had counted until then.
 async fn fetch_all(shared: &Arc<Shared>, node: &NodeConfig, files: &mut Vec<DailyFile>) -> Result<(), GatherError> {
     let fetcher = fetcher(shared, node);
     let mut result = Ok(());
@@ -130,7 +132,7 @@ async fn fetch_one(
     let path = shared.config.into.join(format!("{}-{}", node.name, file_name(month)));
     time.spend(fetcher.fetch(month, &path)).await??;
     let names: Vec<String> = std::iter::once(&node.name).chain(&node.aliases).cloned().collect();
-    // How long another node's file takes is not this node's time.
+    // The time for verifying another node's file does not count against this node.
     let turn = Arc::clone(&shared.verifying).acquire_owned().await.expect("the semaphore is never closed");
     let fetched = path.clone();
     let verified = spawn_blocking(move || {
@@ -141,14 +143,14 @@ async fn fetch_one(
     Ok(DailyFile { month, path })
 }
 
-/// The time that one node may take, without what it waits for others.
+/// The time that one node may still take, not counting what it waits for others.
 struct Allowance {
     deadline: Duration,
     left: Duration,
 }
 
 impl Allowance {
-    /// Waits for `work` as long as there is time left.
+    /// Waits for `work`, but no longer than the time that is left.
     async fn spend<T>(&mut self, work: impl Future<Output = T>) -> Result<T, GatherError> {
         let began = Instant::now();
         let done = timeout(self.left, work).await;
@@ -160,7 +162,7 @@ impl Allowance {
 #[expect(clippy::disallowed_methods, reason = "edge: files")]
 fn verify_file(path: &Path, names: &[String], month: Month) -> Result<(), GatherError> {
     let failed = |source| FetchError::Io { action: "open", path: path.to_owned(), source };
-    // Ours, in a directory of ours, and just made.
+    // The file is ours: it was just created in our private directory.
     let file = File::open(path).map_err(failed)?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     verify::verify(file, &names, month)

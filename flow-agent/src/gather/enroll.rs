@@ -1,11 +1,11 @@
-//! A node's host key: asked for, shown, and put among the keys that are trusted.
+//! Fetches a node's host key, and adds it to the trusted keys after a person has confirmed it.
 
 use std::ffi::OsString;
 
 use super::error::FetchError;
 use super::ssh;
 
-/// A host key that a node shows.
+/// The host key that a node presents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostKey {
     /// Its line for known_hosts.
@@ -14,7 +14,8 @@ pub struct HostKey {
     pub fingerprint: String,
 }
 
-/// Asks whoever answers at `host` for its key. Nothing says yet that it is the node: that is for a person to compare.
+/// Fetches the host key of whoever answers at `host`. Nothing proves that this is the node: a person has to compare the
+/// key.
 ///
 /// # Errors
 /// When nobody answers, or a program is missing.
@@ -32,7 +33,7 @@ pub async fn host_key(host: &str, port: u16) -> Result<HostKey, FetchError> {
     }
 }
 
-/// `known` with the key of `line` in the place of what it had for that host.
+/// The text `known` with `line` in the place of the lines for the same host.
 pub fn believing(known: &str, line: &str) -> String {
     let pattern = |line: &str| line.split_whitespace().next().map(str::to_owned);
     let whose = pattern(line);
@@ -45,13 +46,13 @@ fn scan_arguments(host: &str, port: u16) -> Vec<OsString> {
     ["-T", "10", "-p", &port.to_string(), "-t", "ed25519,ecdsa,rsa", "--", bare].map(OsString::from).into()
 }
 
-/// How known_hosts names a host.
+/// The name of a host in known_hosts.
 fn pattern(host: &str, port: u16) -> String {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if port == 22 { bare.to_owned() } else { format!("[{bare}]:{port}") }
 }
 
-/// The key of a kind that ssh prefers, without the host before it; comments are the server's greeting.
+/// The key of the type that ssh prefers, without the host before it. Comment lines are the server's greeting.
 fn best_key(scanned: &str) -> Option<String> {
     let key = |line: &str| {
         let mut words = line.split_whitespace().skip(1);

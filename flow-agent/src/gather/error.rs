@@ -1,4 +1,4 @@
-//! Why a node's file was not taken.
+//! Why a node's file was not used.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use super::MOST_FILE_BYTES;
 use crate::ledger::block::{Fault, MAX_LINE_BYTES};
 use crate::ledger::statement::SumError;
 
-/// Why a node's files were not taken, or not all of them.
+/// Why a node's files were not used, or only some of them.
 #[derive(Debug, thiserror::Error)]
 pub enum GatherError {
     #[error(transparent)]
@@ -24,12 +24,12 @@ pub enum GatherError {
     },
     #[error("it took longer than {}", humantime::format_duration(*.deadline))]
     Deadline { deadline: Duration },
-    /// The time for all nodes together was over before this one was done.
+    /// The time limit for all nodes together passed before this node was finished.
     #[error("all nodes together took longer than {}", humantime::format_duration(*.deadline))]
     DeadlineOfAll { deadline: Duration },
 }
 
-/// Why a file could not be had.
+/// Why a file could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     #[error("it has no `{}`", path.display())]
@@ -40,7 +40,7 @@ pub enum FetchError {
         #[source]
         source: io::Error,
     },
-    /// Somebody else answers at its address, or it was installed anew.
+    /// Another machine answers at its address, or the node was installed anew.
     #[error("its host key is not the one that was enrolled")]
     HostKeyChanged,
     #[error("its host key is not known")]
@@ -51,7 +51,7 @@ pub enum FetchError {
     KeyRefused { said: String },
     #[error("its sshd offers no SFTP ({said})")]
     NoSftp { said: String },
-    /// What its shell prints at every login takes the place of SFTP's first message.
+    /// Output of the login shell precedes the first message of SFTP.
     #[error("something there prints a text where SFTP should begin ({said})")]
     Chatter { said: String },
     #[error("it may not be read there ({said})")]
@@ -62,7 +62,7 @@ pub enum FetchError {
     TooLarge,
     #[error("scp failed ({said})")]
     Scp {
-        /// What it said, in one line, harmless to print.
+        /// What it printed, on one line and safe to print.
         said: String,
     },
     #[error("failed to {action} `{}`", path.display())]
@@ -74,7 +74,7 @@ pub enum FetchError {
     },
 }
 
-/// What is wrong with a file that was fetched.
+/// What is wrong with a fetched file.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejected {
     #[error("line {line}")]
@@ -115,7 +115,7 @@ impl GatherError {
             Self::Fetch(FetchError::KeyRefused { .. }) => {
                 Some("check `user` and `identity_file`, and the node's authorized_keys".to_owned())
             }
-            // sftp says the same of what is not there and of what may not be entered.
+            // sftp reports missing files and inaccessible directories in the same way.
             Self::Fetch(FetchError::Absent { .. }) => Some(
                 "check its `state_dir` here, and on the node that flow-agent runs and that our user may enter `daily/` \
                  (`flow-agent check --enroll-main` there sees to that)"

@@ -1,4 +1,4 @@
-//! A node that is this machine: its files are copied as they lie.
+//! Handles a node that is this machine: its files are simply copied.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,7 +13,7 @@ use super::{Fetching, LogFetcher, MOST_FILE_BYTES, file_name};
 use crate::guarded;
 use crate::ledger::month::Month;
 
-/// Between two of these a copy looks whether anybody still waits for it.
+/// How much is copied before checking whether the copy is still wanted.
 const CHUNK_BYTES: usize = 1 << 20;
 
 /// Fetches from a state directory on this machine.
@@ -26,7 +26,8 @@ impl LogFetcher for LocalFetcher {
     fn fetch<'a>(&'a self, month: Month, target: &'a Path) -> Fetching<'a> {
         let (source, target) = (self.state_dir.join("daily").join(file_name(month)), target.to_owned());
         Box::pin(async move {
-            // The disk may be slow, and the other nodes must not wait for it: this does not run among their tasks.
+            // The disk may be slow, and the tasks of the other nodes must not wait for it, so the copy runs on another
+            // thread.
             let waiter = Waiter::default();
             let is_given_up = Arc::clone(&waiter.is_given_up);
             let copied = spawn_blocking(move || copy(&source, &target, &is_given_up));
@@ -35,7 +36,7 @@ impl LogFetcher for LocalFetcher {
     }
 }
 
-/// Whoever waits for a copy. Dropped with the future, it ends the copy.
+/// Whoever waits for a copy. It is dropped with the future, which ends the copy.
 #[derive(Debug, Default)]
 struct Waiter {
     is_given_up: Arc<AtomicBool>,

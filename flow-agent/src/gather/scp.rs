@@ -14,12 +14,12 @@ use super::ssh;
 use super::{Fetching, LogFetcher, file_name};
 use crate::ledger::month::Month;
 
-/// Fetches with scp, by SFTP.
+/// Fetches with scp over SFTP, or with sftp.
 #[derive(Clone, Debug)]
 pub(super) struct ScpFetcher {
     pub(super) client: CopyProgram,
     pub(super) remote: Remote,
-    /// On the node.
+    /// The state directory on the node.
     pub(super) state_dir: PathBuf,
 }
 

@@ -1,4 +1,4 @@
-//! What the configuration of the main node says of a node.
+//! The main node's configuration of a node.
 
 use std::path::PathBuf;
 

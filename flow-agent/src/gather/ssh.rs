@@ -1,4 +1,4 @@
-//! Runs the programs of OpenSSH, which may hang or write without end.
+//! Runs the programs of OpenSSH, which may hang or produce endless output.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::MOST_FILE_BYTES;
 use super::error::FetchError;
 use crate::process::{self, Ended, ProcessLimits};
 
-/// A file that is fetched may not become larger than [`MOST_FILE_BYTES`], and a fetch ends with flow-agent.
+/// A fetched file may not become larger than [`MOST_FILE_BYTES`], and the program is killed if flow-agent is.
 const LIMITS: ProcessLimits =
     ProcessLimits { output_bytes: 16 << 10, file_bytes: Some(MOST_FILE_BYTES), dies_with_caller: true };
 

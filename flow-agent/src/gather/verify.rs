@@ -1,4 +1,4 @@
-//! PURE: whether a daily file is whole, and of the node and month that it should be of.
+//! PURE: checks that a daily file is complete, and that it is of the expected node and month.
 
 use std::io::Read;
 
@@ -14,8 +14,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// Reads the whole file, one day at a time.
 ///
 /// # Errors
-/// At the first thing that is not as it must be: every line in a sealed block of a known version, days in order, each
-/// once and of `month`, sealed by a node of one of these `names`, with figures that are possible.
+/// At the first violation of these rules: every line is in a sealed block of a known version; days are in order,
+/// without duplicates, and in `month`; they were sealed by a node with one of these `names`; and their figures are
+/// plausible.
 pub(super) fn verify(mut file: impl Read, names: &[&str], month: Month) -> Result<(), Rejected> {
     let mut decoder = Decoder::<Daily>::new();
     let (mut last, mut pairs) = (None, DistinctPairs::default());
@@ -29,7 +30,7 @@ pub(super) fn verify(mut file: impl Read, names: &[&str], month: Month) -> Resul
         if read == 0 {
             break;
         }
-        // A line without an end is not waited for: what comes after it cannot make the file whole.
+        // A line that is too long is rejected before its end is read, because nothing after it can make the file valid.
         line_bytes = match chunk[..read].iter().rposition(|byte| *byte == b'\n') {
             Some(newline) => read - newline - 1,
             None => line_bytes + read,

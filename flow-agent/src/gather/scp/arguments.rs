@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// A node as ssh reaches it. No part begins with a dash; the configuration refuses it.
+/// How ssh reaches a node. No part begins with a dash, because the configuration rejects that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remote {
     pub host: String,
-    /// `None`: the default of ssh.
+    /// `None` means the default of ssh.
     pub user: Option<String>,
     pub port: u16,
     pub identity_file: Option<PathBuf>,
@@ -15,7 +15,8 @@ pub struct Remote {
     pub known_hosts: PathBuf,
 }
 
-/// Fetches the one file `source` to the new file `target`: no recursion, no globs, no configuration of whoever runs it.
+/// Fetches the single file `source` to the new file `target`, without recursion, patterns, or the user's own
+/// configuration.
 pub(super) fn scp(remote: &Remote, source: &Path, target: &Path) -> Vec<OsString> {
     // Not `-q`: it would suppress the reason for a failure.
     let mut arguments = options(remote);
@@ -23,12 +24,12 @@ pub(super) fn scp(remote: &Remote, source: &Path, target: &Path) -> Vec<OsString
     arguments.push(remote.port.to_string().into());
     arguments.push("--".into());
     arguments.push(operand(remote, source));
-    // An absolute path: no colon in it can make it a host.
+    // The path is absolute, so a colon in it cannot make it look like a host.
     arguments.push(target.into());
     arguments
 }
 
-/// Does what [`batch`] says, which comes on its standard input, and ends at the first thing that fails.
+/// Executes the commands of [`batch`] from its standard input, and stops at the first failure.
 pub(super) fn sftp(remote: &Remote) -> Vec<OsString> {
     let mut arguments = options(remote);
     for argument in ["-P", &remote.port.to_string(), "-b", "-", "--"] {
@@ -40,7 +41,7 @@ pub(super) fn sftp(remote: &Remote) -> Vec<OsString> {
 
 /// The one line of sftp's batch: fetches the file `source` to the new file `target`.
 pub(super) fn batch(source: &Path, target: &Path) -> String {
-    // In quotation marks nothing is a pattern to it but what stands after a backslash.
+    // Within quotation marks, sftp only treats a backslash specially.
     let quoted = |path: &Path| {
         let text = path.to_string_lossy().replace('\\', "\\\\").replace('"', "\\\"");
         format!("\"{text}\"")
@@ -48,7 +49,8 @@ pub(super) fn batch(source: &Path, target: &Path) -> String {
     format!("get {} {}\n", quoted(source), quoted(target))
 }
 
-/// Options of ssh itself: never ask, trust only enrolled host keys, offer only the configured key, do not wait forever.
+/// Options for ssh itself: never prompt, trust only enrolled host keys, offer only the configured key, and do not wait
+/// forever.
 fn options(remote: &Remote) -> Vec<OsString> {
     let mut options: Vec<OsString> = vec!["-F".into(), "/dev/null".into()];
     let mut known_hosts = OsString::from("UserKnownHostsFile=");
@@ -79,13 +81,13 @@ fn options(remote: &Remote) -> Vec<OsString> {
     options
 }
 
-/// ssh splits this option's value at spaces, and replaces what follows a percent sign.
+/// Quotes a path for an option whose value ssh splits at spaces and in which it expands percent signs.
 fn quoted(path: &Path) -> OsString {
     let text = path.to_string_lossy().replace('%', "%%").replace('\\', "\\\\").replace('"', "\\\"");
     format!("\"{text}\"").into()
 }
 
-/// `user@host`; an IPv6 address in brackets.
+/// `user@host`, with an IPv6 address in brackets.
 fn destination(remote: &Remote) -> String {
     let host = match remote.host.strip_prefix('[') {
         None if remote.host.contains(':') => format!("[{}]", remote.host),
@@ -95,7 +97,7 @@ fn destination(remote: &Remote) -> String {
     format!("{user}{host}")
 }
 
-/// `user@host:path`; what is a pattern to sftp is escaped.
+/// `user@host:path`, with sftp's pattern characters escaped.
 fn operand(remote: &Remote, path: &Path) -> OsString {
     let mut exact = String::new();
     for c in path.to_string_lossy().chars() {

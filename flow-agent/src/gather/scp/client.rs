@@ -1,5 +1,5 @@
-//! Which of OpenSSH's programs fetches over SFTP. scp uses it since OpenSSH 9; its older protocol lets the node choose which
-//! file is written.
+//! Decides which of OpenSSH's programs fetches over SFTP. scp uses SFTP since OpenSSH 9; its older protocol would let
+//! the node choose which file is written.
 
 use crate::gather::ssh;
 
@@ -7,11 +7,11 @@ use crate::gather::ssh;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyProgram {
     Scp,
-    /// `sftp -b`
+    /// `sftp -b`, for older versions.
     Sftp,
 }
 
-/// Asks the system's ssh for its version; also returns that, such as `OpenSSH_9.2p1`.
+/// Asks the system's ssh for its version, and returns that as well, such as `OpenSSH_9.2p1`.
 pub async fn client() -> (CopyProgram, String) {
     match ssh::run("ssh", &["-V".into()], None).await {
         Ok(ended) => {
@@ -19,7 +19,7 @@ pub async fn client() -> (CopyProgram, String) {
             let version = said.split([' ', ',']).next().unwrap_or_default().trim().to_owned();
             (of_version(&version), version)
         }
-        // Every node that needs it will report that it is missing.
+        // Every node that needs ssh will report that it is missing.
         Err(error) => {
             tracing::debug!(%error, "the version of ssh is not known");
             (CopyProgram::Scp, "ssh".to_owned())
@@ -27,7 +27,7 @@ pub async fn client() -> (CopyProgram, String) {
     }
 }
 
-/// `OpenSSH_8.4p1` is too old. A version that cannot be read is taken for a newer one.
+/// `OpenSSH_8.4p1` is too old for scp. A version that cannot be parsed is assumed to be newer.
 fn of_version(version: &str) -> CopyProgram {
     let number = version.strip_prefix("OpenSSH_").and_then(|rest| rest.split('.').next()?.parse::<u32>().ok());
     if number.is_some_and(|number| number < 9) { CopyProgram::Sftp } else { CopyProgram::Scp }

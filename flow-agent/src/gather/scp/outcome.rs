@@ -6,13 +6,13 @@ use crate::gather::error::FetchError;
 use crate::ledger::name;
 use crate::process::Ended;
 
-/// How much of its error output is passed on, in characters.
+/// How many characters of its error output are kept.
 const MAX_CHARS: usize = 300;
 
-/// SIGXFSZ: it tried to write beyond the file size limit.
+/// SIGXFSZ: it tried to exceed the limit on the size of files.
 const FILE_SIZE_SIGNAL: i32 = 25;
 
-/// Why it failed; `None` when it succeeded.
+/// Why it failed; `None` if it succeeded.
 pub(super) fn failure(ended: &Ended, source: &Path) -> Option<FetchError> {
     use std::os::unix::process::ExitStatusExt;
     if ended.status.success() {
@@ -64,8 +64,8 @@ fn is_unreachable(line: &str) -> bool {
     line.starts_with("ssh: connect to host ") || line.starts_with("ssh: Could not resolve hostname ")
 }
 
-/// The node chooses this text, so nothing in it may move the cursor or reverse the reading direction. The end of a long text is
-/// kept, because the error comes last.
+/// Makes a text that the node chooses safe to print: nothing in it may move the cursor or reverse the writing
+/// direction. Of a long text the end is kept, because the error comes last.
 fn in_one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = lines.collect::<Vec<_>>().join("; ");
