@@ -13,17 +13,17 @@ pub use error::{ComposeError, Delivery, MailerError, Refusal, Scope};
 pub use settings::{MailConfig, MailSecurity, MailServer};
 pub use smtp::{SmtpMailer, SmtpTiming};
 
-/// Hands letters to a mail server in two steps. Between them the caller writes to its mail ledger, so that it is known after a
-/// crash which letter may have been sent.
+/// Hands letters to a mail server in two steps. Between them the caller writes to its mail ledger, so that after a
+/// crash it is known which letter may have been sent.
 pub trait Mailer {
-    /// Announces the sender and the recipients, up to the server's permission to send the letter. The server has accepted nothing
-    /// yet.
+    /// Announces the sender and the recipients, up to the server's permission to send the letter. The server has
+    /// accepted nothing yet.
     fn offer(&mut self, letter: &Letter) -> impl Future<Output = Result<(), Refusal>>;
 
-    /// Sends the letter that was offered last. If the connection is lost from here on, it is not known whether the server accepted
-    /// it.
+    /// Sends the letter that was offered last. If the connection is lost from here on, it is not known whether the
+    /// server accepted the letter.
     fn deliver(&mut self, letter: &Letter) -> impl Future<Output = Delivery>;
 
-    /// Ends the connection; an offer that was not delivered is withdrawn.
+    /// Ends the connection; an offer without delivery is withdrawn.
     fn leave(&mut self) -> impl Future<Output = ()>;
 }

@@ -1,4 +1,4 @@
-//! PURE: a letter as it goes over the wire (RFC 5322), the same bytes for the same content.
+//! PURE: composes a letter as it is transmitted (RFC 5322). The same content always gives the same bytes.
 
 use std::time::SystemTime;
 
@@ -11,22 +11,22 @@ use super::error::ComposeError;
 use crate::ledger::month::Month;
 use crate::ledger::seal::sha256_hex;
 
-/// From whom, to whom.
+/// The header fields of a letter.
 #[derive(Clone, Debug)]
 pub struct Header<'a> {
     /// `Name <address>` or an address.
     pub from: &'a str,
     pub to: &'a [String],
     pub message_id: &'a str,
-    /// The `Message-ID` of the first letter on the same matter, if this one corrects or repeats it: mail programs show
-    /// both as one conversation.
+    /// The `Message-ID` of the first letter on the same matter, if this one corrects or repeats it, so that mail
+    /// programs show both in one conversation.
     pub reply_to_id: Option<&'a str>,
-    /// As RFC 5646 names it; of a letter in several: none.
+    /// A language tag of RFC 5646; `None` if the letter is in several languages.
     pub language: Option<&'a str>,
     pub at: DateTime<FixedOffset>,
 }
 
-/// What it says. All of it is text: a body of bytes could end the letter early.
+/// The content of a letter. All of it is text, because a body of arbitrary bytes could end the letter early.
 #[derive(Clone, Debug)]
 pub struct LetterContent {
     pub subject: String,
@@ -35,27 +35,28 @@ pub struct LetterContent {
     pub attachments: Vec<LetterAttachment>,
 }
 
-/// A file that goes with a letter.
+/// A file attached to a letter.
 #[derive(Clone, Debug)]
 pub struct LetterAttachment {
     pub name: String,
-    /// `text/csv`
+    /// For example `text/csv`.
     pub media_type: &'static str,
     pub text: String,
 }
 
-/// A letter, ready to be handed over.
+/// A complete letter.
 #[derive(Clone, Debug)]
 pub struct Letter {
     pub from: Address,
     pub to: Vec<Address>,
     pub message_id: String,
-    /// Lines end in CR LF; ASCII throughout.
+    /// The whole letter in ASCII, with lines that end in CR LF.
     pub bytes: Vec<u8>,
 }
 
-/// The same for the same month, user and revision on the same node, and for nothing else: a mail system that sees a
-/// letter twice can tell. `user` is `None` for the summary; the right side is that of the sender's address.
+/// The `Message-ID` of a letter. It is the same for the same month, user and revision on the same node, and for nothing
+/// else, so that mail systems can recognize duplicates. `user` is `None` for the summary. The part after the @ is that
+/// of the sender's address.
 pub fn message_id(node: &str, from: &str, month: Month, user: Option<&str>, rev: u32) -> String {
     let whose = match user {
         Some(user) => format!("user\0{user}"),
@@ -66,10 +67,10 @@ pub fn message_id(node: &str, from: &str, month: Month, user: Option<&str>, rev:
     format!("<flow-agent.{month}.r{rev}.{hash}@{domain}>")
 }
 
-/// Puts a letter together.
+/// Composes a letter.
 ///
 /// # Errors
-/// When an address is none; the configuration refuses those before.
+/// When an address is not valid, which the configuration rejects beforehand.
 pub fn compose(header: &Header<'_>, content: &LetterContent) -> Result<Letter, ComposeError> {
     let from: Mailbox = header.from.parse().map_err(|source| address_error(header.from, source))?;
     let to = header.to.iter().map(|text| text.parse::<Mailbox>().map_err(|source| address_error(text, source)));

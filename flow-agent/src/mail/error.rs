@@ -1,4 +1,4 @@
-//! Why a letter was not accepted, and what became of one that was sent.
+//! Why a letter was not accepted, and the outcome of one that was sent.
 
 use std::path::PathBuf;
 
@@ -54,34 +54,34 @@ impl MailerError {
     }
 }
 
-/// A letter was not accepted, and that is certain.
+/// A letter was certainly not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub scope: Scope,
-    /// Whether another try may succeed.
+    /// Whether another attempt may succeed.
     pub is_transient: bool,
     /// The server's reply or the error, on one line and safe to print.
     pub reply: String,
-    /// What a person can do about it, where that is known.
+    /// What a person can do about it, if that is known.
     pub help: Option<String>,
 }
 
 /// What a refusal is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All letters: no connection, no TLS, no login, not this sender.
+    /// All letters: no connection, no TLS, no login, or the sender is refused.
     Server,
     /// This letter or its recipient.
     Letter,
 }
 
-/// What became of a letter that was sent.
+/// The outcome of sending a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// The server accepted it, with this reply.
     Accepted { reply: String },
     /// The server refused it.
     Refused(Refusal),
-    /// It is not known whether the server accepted it, and why.
+    /// It is not known whether the server accepted it; `why` gives the reason.
     Unknown { why: String },
 }

@@ -1,4 +1,4 @@
-//! PURE: a mail server's reply on one line, safe to print and to store.
+//! PURE: formats a mail server's reply on one line, safe to print and to store.
 
 use std::error::Error as _;
 
@@ -7,7 +7,7 @@ use lettre::transport::smtp::response::Response;
 
 use crate::ledger::name;
 
-/// Longest reply that is kept, in characters.
+/// The longest reply that is kept, in characters.
 const MAX_CHARS: usize = 300;
 
 /// `250 2.0.0 9f3c Message accepted for delivery`
@@ -16,7 +16,7 @@ pub(super) fn of_response(response: &Response) -> String {
     in_one_line(&format!("{} {lines}", response.code()))
 }
 
-/// `550 5.1.1 no such user`, or what happened to the connection.
+/// `550 5.1.1 no such user`, or a description of what happened to the connection.
 pub(super) fn of_error(error: &Error) -> String {
     let mut words = match error.status() {
         Some(code) => code.to_string(),

@@ -1,4 +1,4 @@
-//! What the configuration says of the mail server.
+//! The section of the configuration about the mail server.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ pub struct MailConfig {
     pub server: MailServer,
     pub username: Option<String>,
     pub password_file: Option<PathBuf>,
-    /// PEM: certificates that are trusted besides this system's.
+    /// A PEM file with certificates to be trusted in addition to those of this system.
     pub ca_file: Option<PathBuf>,
     /// `Name <address>` or an address.
     pub from: String,
@@ -27,6 +27,6 @@ pub enum MailSecurity {
     Tls,
     /// `smtp://`: STARTTLS, required.
     StartTls,
-    /// `smtp+insecure://`: in clear; loopback only.
+    /// `smtp+insecure://`: without encryption, on loopback only.
     Insecure,
 }

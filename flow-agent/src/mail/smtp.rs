@@ -1,4 +1,4 @@
-//! The mail server, by SMTP: lettre's connection, stage by stage.
+//! Speaks SMTP with the mail server, using lettre's connection step by step.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 mod connect;
@@ -24,12 +24,12 @@ use connect::Connector;
 use failure::{Stop, completed, is_completed, limited};
 use tls::Tls;
 
-/// How long the server may take.
+/// Time limits for the server.
 #[derive(Clone, Copy, Debug)]
 pub struct SmtpTiming {
     /// For each step before the letter.
     pub step: Duration,
-    /// For its greeting, before a second connection tries whether the port expects TLS.
+    /// For its greeting. After that, a second connection checks whether the port expects TLS.
     pub greeting: Duration,
     /// For its answer to the letter.
     pub answer: Duration,
@@ -41,19 +41,19 @@ impl Default for SmtpTiming {
     }
 }
 
-/// Hands letters to one mail server, over one connection as long as that lasts.
+/// Hands letters to one mail server, over one connection for as long as it lasts.
 pub struct SmtpMailer {
     connector: Connector,
     timing: SmtpTiming,
     connection: Option<AsyncSmtpConnection>,
-    /// Recipients of the present offer that were refused while others were not.
+    /// Recipients of the present offer that were refused although others were not.
     left_out: Vec<String>,
-    /// The server is ready for the letter.
+    /// Whether the server is ready for the letter.
     has_offered: bool,
 }
 
 impl SmtpMailer {
-    /// Prepares everything but the connection.
+    /// Prepares everything except the connection.
     ///
     /// # Errors
     /// When the password cannot be read, or this system has no certificates to trust.
@@ -75,10 +75,10 @@ impl SmtpMailer {
         Ok(Self { connector, timing, connection: None, left_out: Vec::new(), has_offered: false })
     }
 
-    /// Connects and logs in as for a letter, and disconnects.
+    /// Connects and logs in as it would for a letter, and disconnects.
     ///
     /// # Errors
-    /// Where that stops, and why.
+    /// The step that failed, and why.
     pub async fn greet(&mut self) -> Result<(), Refusal> {
         self.connection = Some(self.connector.connect().await?);
         self.leave().await;
@@ -127,7 +127,7 @@ impl SmtpMailer {
         }
     }
 
-    /// Keeps a connection on which a letter was refused, if the server is still there.
+    /// Keeps a connection on which a letter was refused, if the server still responds.
     async fn reset(&mut self, mut connection: AsyncSmtpConnection) {
         if completed(self.timing.step, connection.command(Rset)).await.is_ok() {
             self.connection = Some(connection);
@@ -154,7 +154,7 @@ impl Mailer for SmtpMailer {
                     self.reset(connection).await;
                     return Err(stop.refusal);
                 }
-                // A server that takes only so many letters over one connection: one more is tried.
+                // The server may limit the number of letters per connection, so try a new one once.
                 Err(stop) if is_used && stop.refusal.is_transient => {}
                 Err(stop) => return Err(stop.refusal),
             }
@@ -190,11 +190,12 @@ impl Mailer for SmtpMailer {
 
     async fn leave(&mut self) {
         let is_offered = std::mem::take(&mut self.has_offered);
-        // After an offer the server takes every word for the letter's: a connection that just ends accepts nothing.
+        // After an offer the server would take QUIT for the letter's text. If the connection just ends, it accepts
+        // nothing.
         if let Some(mut connection) = self.connection.take().filter(|_| !is_offered)
             && let Err(failure) = limited(self.timing.step, connection.quit()).await
         {
-            // It is courtesy: every letter was answered before.
+            // QUIT is only a courtesy, because every letter has been answered.
             tracing::debug!(error = failure.words(), "the mail server did not say good-bye");
         }
     }

@@ -1,4 +1,4 @@
-//! Makes a connection on which letters can be offered: connected, encrypted, greeted and logged in.
+//! Establishes a connection on which letters can be offered: connected, encrypted, greeted and logged in.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,11 +17,11 @@ use super::tls::{self, Tls};
 use crate::mail::settings::{MailSecurity, MailServer};
 use crate::mail::{Refusal, Scope};
 
-/// What a person can do when the server refuses the login.
+/// The help for a login that the server refuses.
 const LOGIN_HELP: &str = "check `mail.username` and what `mail.password_file` holds; many providers want a password that is made \
                           for programs, not the one of their web page";
 
-/// How one server is connected to.
+/// How to connect to one server.
 pub(super) struct Connector {
     pub(super) server: MailServer,
     /// `None` only for a server on this machine that is used without TLS.
@@ -49,7 +49,7 @@ impl Connector {
         Ok(connection)
     }
 
-    /// Connects to the first of the server's addresses that answers; none may use up the time of the others.
+    /// Connects to the first of the server's addresses that answers. The time limit is divided among the addresses.
     async fn reach(&self) -> Result<(TcpStream, SocketAddr), Failure> {
         let server = (self.server.host.as_str(), self.server.port);
         let addresses: Vec<SocketAddr> = limited(self.timing.step, lookup_host(server)).await?.collect();
@@ -65,7 +65,7 @@ impl Connector {
         Err(last)
     }
 
-    /// TLS from the first byte.
+    /// A connection with TLS from the first byte.
     async fn encrypted(
         &self,
         tls: &Tls,
@@ -78,8 +78,8 @@ impl Connector {
         self.greeting(ReplyStream::new(stream, peer), hello).await
     }
 
-    /// Without TLS up to the server's reply to STARTTLS, and with TLS from then on. lettre's own STARTTLS cannot be used: it would
-    /// pass the encrypted bytes through [`ReplyStream`].
+    /// A connection that is unencrypted up to the server's reply to STARTTLS, and uses TLS from then on. lettre's own
+    /// STARTTLS cannot be used, because it would pass the encrypted bytes through [`ReplyStream`].
     async fn starttls(
         &self,
         tls: &Tls,
@@ -109,8 +109,8 @@ impl Connector {
         self.greeting(ReplyStream::greeted(stream, peer), hello).await
     }
 
-    /// If the server does not greet in time, tries on a second connection whether it expects TLS from the first byte; a server that
-    /// is merely slow is not disturbed. Returns only if it does.
+    /// If the server does not greet in time, checks on a second connection whether it expects TLS from the first byte,
+    /// which does not disturb a server that is merely slow. Returns only if it does.
     async fn waits_for_tls(&self, tls: &Tls, peer: SocketAddr) -> Refusal {
         sleep(self.timing.greeting).await;
         if let Ok(stream) = TcpStream::connect(peer).await
@@ -126,7 +126,7 @@ impl Connector {
         std::future::pending().await
     }
 
-    /// Waits for the server's greeting, and introduces us.
+    /// Waits for the server's greeting, and says hello.
     async fn greeting<S>(&self, stream: ReplyStream<S>, hello: &ClientId) -> Result<AsyncSmtpConnection, Refusal>
     where
         ReplyStream<S>: lettre::transport::smtp::client::AsyncTokioStream,
@@ -145,7 +145,7 @@ fn of_handshake(tls: &Tls, failure: &Failure, stage: &str) -> Refusal {
     Refusal { help: fault.and_then(|fault| tls.help(fault)), ..refused(failure, stage) }
 }
 
-/// What fails before the login is complete fails for all letters.
+/// What fails before the login is complete would fail for every letter.
 fn refused(failure: &Failure, stage: &str) -> Refusal {
     failure.stop(Scope::Server, stage).refusal
 }

@@ -18,7 +18,7 @@ pub(super) struct Stop {
     pub(super) is_connected: bool,
 }
 
-/// Why a step did not succeed.
+/// Why a step failed.
 pub(super) enum Failure {
     Smtp(Error),
     /// A reply that does not belong to this step: client and server no longer agree on where they are.
@@ -31,17 +31,17 @@ impl Failure {
     pub(super) fn stop(&self, scope: Scope, stage: &str) -> Stop {
         let words = self.words();
         let reply = if stage.is_empty() { words } else { format!("{stage}: {words}") };
-        // 421 says that it closes the connection.
+        // Code 421 means that the server closes the connection.
         let is_connected = self.code().is_some_and(|code| code != 421);
         Stop { refusal: Refusal { scope, is_transient: self.is_transient(), reply, help: None }, is_connected }
     }
 
     pub(super) fn is_transient(&self) -> bool {
         match self {
-            // A client error means that the server lacks a feature; another try does not change that.
+            // A client error means that the server lacks a feature, which another attempt does not change.
             Self::Smtp(error) => !(error.is_permanent() || error.is_client()),
             Self::OutOfPlace(_) | Self::Silence(_) => true,
-            // A handshake that fails for the server's certificate or its versions will fail again.
+            // A handshake that fails because of the server's certificate or TLS versions will fail again.
             Self::Connection(error) => tls::fault(error).is_none(),
         }
     }
@@ -89,7 +89,7 @@ pub(super) async fn limited<T, E: Into<Failure>>(
     }
 }
 
-/// The same for a step that must end with a code from 200 to 299: lettre also accepts 300 to 399.
+/// Like [`limited`], for a step that must end with a code from 200 to 299: lettre also accepts 300 to 399.
 pub(super) async fn completed<E: Into<Failure>>(
     limit: Duration,
     step: impl Future<Output = Result<Response, E>>,
@@ -98,7 +98,7 @@ pub(super) async fn completed<E: Into<Failure>>(
     if is_completed(&response) { Ok(response) } else { Err(Failure::OutOfPlace(response)) }
 }
 
-/// Whether the server says that it has done what was asked.
+/// Whether the server replied that it has done what was asked.
 pub(super) fn is_completed(response: &Response) -> bool {
     response.code().severity == Severity::PositiveCompletion
 }

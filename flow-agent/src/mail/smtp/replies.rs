@@ -1,31 +1,31 @@
-//! PURE: a mail server's replies, line by line, in the form that lettre's parser demands.
+//! PURE: rewrites a mail server's replies, line by line, into the form that lettre's parser requires.
 //!
-//! lettre rejects a reply that is not UTF-8, that has a line without text, or whose code has a second digit above 5, and the code
-//! is lost with it. Servers send all of these: large Chinese mail hosts write their texts in GBK. Only the code matters to us, so
-//! every line is made readable and keeps its code.
+//! lettre rejects a reply that is not UTF-8, that has a line without text, or whose code has a second digit above 5,
+//! and thereby loses the code. Servers send all of these: large Chinese mail providers write their texts in GBK. Only
+//! the code matters here, so every line is made readable and keeps its code.
 
 use std::collections::VecDeque;
 
-/// Longest line that is passed on, in bytes, without its end. lettre's own limit is 1,000.
+/// The longest line that is passed on, in bytes without the line end. lettre's own limit is 1,000.
 const MAX_LINE_BYTES: usize = 900;
 
-/// Most lines of one reply that are passed on before its last. lettre reads a reply from its first line again for each line
-/// that comes.
+/// How many lines of one reply are passed on before its last. For each line that arrives, lettre parses the reply again
+/// from its first line.
 const MAX_CONTINUED_LINES: usize = 100;
 
 /// Turns the bytes that the server sends into readable lines.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
-    /// The start of the line that has not ended yet; the rest of a longer one is dropped.
+    /// The beginning of the unfinished line; the rest of a line that is too long is dropped.
     line: Vec<u8>,
-    /// How many lines of the current reply have been read; none of them was its last.
+    /// How many lines of the current reply were read so far, without its last.
     continued_lines: usize,
-    /// Lines that have ended and were not read yet.
+    /// Complete lines that were not read yet.
     readable: VecDeque<u8>,
 }
 
 impl Replies {
-    /// Begins with a reply that the server did not send.
+    /// Starts with a reply that the server did not send.
     pub(super) fn beginning_with(reply: &str) -> Self {
         Self { readable: reply.bytes().collect(), ..Self::default() }
     }
@@ -51,23 +51,23 @@ impl Replies {
         }
     }
 
-    /// Readable bytes; empty when more must be pushed first.
+    /// The bytes that can be read; empty if more must be pushed first.
     pub(super) fn peek(&self) -> &[u8] {
         self.readable.as_slices().0
     }
 
-    /// Removes bytes that were read.
+    /// Removes bytes that have been read.
     pub(super) fn consume(&mut self, bytes: usize) {
         self.readable.drain(..bytes);
     }
 }
 
-/// One line, without its end, as lettre can read it.
+/// Makes one line, without its line end, readable for lettre.
 fn readable(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end_matches('\r');
     let mut line = match text.split_at_checked(3).filter(|(code, _)| is_code(code)) {
-        // RFC 5321, section 4.2: the text may be missing, and the space before it with it.
+        // RFC 5321, section 4.2: the text may be missing, together with the space before it.
         Some((code, "")) => in_known_codes(code, ' ', ""),
         Some((code, rest)) => match rest.split_at(rest.chars().next().map_or(0, char::len_utf8)) {
             ("-", text) => in_known_codes(code, '-', text),
@@ -84,8 +84,8 @@ fn is_code(text: &str) -> bool {
     text.starts_with(['2', '3', '4', '5']) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// RFC 5321, section 4.3.2: a code that a client does not know means what its first digit says. lettre knows no second digit
-/// above 5, so the code moves into the text.
+/// RFC 5321, section 4.3.2: an unknown code means what its first digit says. lettre accepts no second digit above 5, so
+/// such a code is moved into the text.
 fn in_known_codes(code: &str, separator: char, text: &str) -> String {
     if code.as_bytes()[1] <= b'5' {
         format!("{code}{separator}{text}")

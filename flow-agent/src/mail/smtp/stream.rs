@@ -1,4 +1,4 @@
-//! The stream that lettre uses: output is passed on unchanged, input goes through [`Replies`].
+//! The stream that lettre uses: output is passed through unchanged, and input goes through [`Replies`].
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,14 +14,14 @@ use super::replies::Replies;
 /// How many bytes are read from the socket at a time.
 const READ_BYTES: usize = 2_048;
 
-/// A socket, or TLS over one, whose replies are made readable.
+/// A socket, or TLS over a socket, whose replies are made readable.
 #[derive(Debug)]
 pub(super) struct ReplyStream<S> {
     /// `None` only while this is dropped.
     stream: Option<S>,
     replies: Replies,
     peer: SocketAddr,
-    /// Gets the stream back when lettre drops it.
+    /// Receives the stream when lettre drops it.
     owner: Option<oneshot::Sender<S>>,
 }
 
@@ -30,16 +30,16 @@ impl<S> ReplyStream<S> {
         Self { stream: Some(stream), replies: Replies::default(), peer, owner: None }
     }
 
-    /// For a stream that the server has greeted already: after STARTTLS it says nothing before it is asked, while lettre
-    /// begins every connection by waiting for a greeting.
+    /// For a stream on which the server has already sent its greeting: after STARTTLS it sends nothing until it is
+    /// asked, but lettre begins every connection by waiting for a greeting.
     pub(super) fn greeted(stream: S, peer: SocketAddr) -> Self {
         let mut greeted = Self::new(stream, peer);
         greeted.replies = Replies::beginning_with("220 encrypted\r\n");
         greeted
     }
 
-    /// For a stream that is needed again: the receiver gets it when lettre drops the connection. What the server said by
-    /// then and nobody read is thrown away, as RFC 3207 demands of a client that begins TLS (section 5).
+    /// For a stream that is needed again: the receiver gets it when lettre drops the connection. Input that was not
+    /// read by then is discarded, as RFC 3207 (section 5) requires of a client that begins TLS.
     pub(super) fn lent(stream: S, peer: SocketAddr) -> (Self, oneshot::Receiver<S>) {
         let (owner, returned) = oneshot::channel();
         let mut lent = Self::new(stream, peer);
@@ -55,7 +55,7 @@ impl<S> ReplyStream<S> {
 impl<S> Drop for ReplyStream<S> {
     fn drop(&mut self) {
         if let (Some(owner), Some(stream)) = (self.owner.take(), self.stream.take()) {
-            // The owner may have given up: then the stream is closed here.
+            // The owner may have given up; then the stream is closed here.
             drop(owner.send(stream));
         }
     }

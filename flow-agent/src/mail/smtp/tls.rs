@@ -1,4 +1,4 @@
-//! TLS to the mail server: the handshake, and what its failure says about the server and the configuration.
+//! TLS with the mail server: the handshake, and what its failure reveals about the server and the configuration.
 
 use std::io;
 use std::path::Path;
@@ -22,10 +22,10 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// Trusts the certificates that this system trusts, and those in `ca_file`.
+    /// Trusts this system's certificates, and those in `ca_file`.
     ///
     /// # Errors
-    /// When the file cannot be used, there are no certificates, or no certificate could be for `host`.
+    /// When the file cannot be used, there are no certificates, or `host` cannot be the name in a certificate.
     pub(super) fn new(host: &str, ca_file: Option<&Path>) -> Result<Self, MailerError> {
         let failed = |source| MailerError::Tls { host: host.to_owned(), source };
         let server =
@@ -45,7 +45,7 @@ impl Tls {
         self.connector.connect(self.server.clone(), stream).await
     }
 
-    /// Whether what answers on this stream is TLS, even if it is not to be trusted.
+    /// Whether the server speaks TLS on this stream, trusted or not.
     pub(super) async fn is_spoken_on(&self, stream: TcpStream) -> bool {
         match self.handshake(stream).await {
             Ok(_) => true,
@@ -91,19 +91,19 @@ impl Tls {
     }
 }
 
-/// What rustls found wrong; `None` when the connection ended or failed.
+/// The fault that rustls found; `None` if the connection ended or failed.
 pub(super) fn fault(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// What rustls found wrong, in plain words where its own are a programmer's.
+/// The fault that rustls found, reworded if its own message is only meaningful to programmers.
 pub(super) fn in_words(fault: &Error) -> String {
     match fault {
         Error::InvalidMessage(_) => "what the server sends is not TLS".to_owned(),
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
             "the server's certificate is not signed by any authority that this machine trusts".to_owned()
         }
-        // rustls has no variant for it, and what webpki says of it is for programmers.
+        // rustls has no variant for this fault, and webpki's message is for programmers.
         Error::InvalidCertificate(error @ CertificateError::Other(_))
             if error.to_string().contains("CaUsedAsEndEntity") =>
         {

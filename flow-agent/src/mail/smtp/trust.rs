@@ -1,4 +1,4 @@
-//! Whose certificates are trusted: those of this system's authorities, and those in `mail.ca_file`.
+//! The trusted certificates: those of this system's authorities, and those in `mail.ca_file`.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use tokio_rustls::rustls::{DigitallySignedStruct, Error, RootCertStore, Signatur
 
 use crate::mail::MailerError;
 
-/// Whose certificates are trusted.
+/// The trusted certificates.
 #[derive(Debug)]
 pub(super) struct Trust {
-    /// How many certificates of this system are trusted.
+    /// How many of this system's certificates are trusted.
     pub(super) of_system: usize,
     pub(super) ca_file: Option<PathBuf>,
     roots: Arc<RootCertStore>,
@@ -29,10 +29,10 @@ impl Trust {
     /// Reads this system's certificates, and those in `ca_file`.
     ///
     /// # Errors
-    /// When the file cannot be read, holds no certificate, or there are no certificates at all.
+    /// When the file cannot be read or holds no certificate, or when there are no certificates at all.
     pub(super) fn load(ca_file: Option<&Path>) -> Result<Self, MailerError> {
         let mut roots = RootCertStore::empty();
-        // Systems have old certificates among theirs that rustls cannot read; the others are as good without them.
+        // Systems have some old certificates that rustls cannot parse; they are left out.
         let (of_system, _unreadable) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         let named = ca_file.map(read).transpose()?.unwrap_or_default();
         for certificate in &named {
@@ -47,7 +47,7 @@ impl Trust {
         Ok(Self { of_system, ca_file: ca_file.map(Path::to_owned), roots: Arc::new(roots), named })
     }
 
-    /// What holds a server's certificate against them.
+    /// A verifier of server certificates against these.
     pub(super) fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
         let of_authorities = WebPkiServerVerifier::builder_with_provider(Arc::clone(&self.roots), Arc::clone(provider))
             .build()
@@ -67,11 +67,11 @@ fn read(path: &Path) -> Result<Vec<CertificateDer<'static>>, MailerError> {
     Ok(certificates)
 }
 
-/// Accepts what the authorities vouch for, and the very certificates that `ca_file` names.
+/// Accepts certificates that an authority has signed, and exactly those that are in `ca_file`.
 ///
-/// The second is needed for what `openssl req -x509` makes when it is told nothing else: a certificate that says it may sign
-/// others. Webpki accepts such a one only as an authority's, never as a server's own (`CaUsedAsEndEntity`), not even where
-/// it is trusted itself.
+/// The latter is necessary for what `openssl req -x509` creates by default: a certificate that says it may sign others.
+/// Webpki accepts such a certificate only as that of an authority, never as a server's own (`CaUsedAsEndEntity`), even
+/// if it is trusted itself.
 #[derive(Debug)]
 struct Verifier {
     of_authorities: Arc<WebPkiServerVerifier>,

@@ -30,14 +30,14 @@ fn the_code_stays_and_the_text_becomes_readable() {
         (b"571\r\n", "550 571 \r\n"),
         (b"250\ttabbed\r\n", "250 tabbed\r\n"),
         (b"250 \0nul\0\r\n", "250 \0nul\0\r\n"),
-        // Not replies: lettre says so.
+        // These are not replies, and lettre reports that.
         (b"2500 ok\r\n", "2500 ok\r\n"),
         (b"650 ok\r\n", "650 ok\r\n"),
         (b"25\r\n", "25\r\n"),
         (b"25\xb5\xc7 ok\r\n", "25\u{fffd}\u{fffd} ok\r\n"),
         (b"\r\n", "\r\n"),
         (b"HTTP/1.1 400 Bad Request\r\n", "HTTP/1.1 400 Bad Request\r\n"),
-        // A line that has not ended may still become another.
+        // A line without an end may still grow.
         (b"250 ok", ""),
         (b"250-a\r\n250", "250-a\r\n"),
     ] {
