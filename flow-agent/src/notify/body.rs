@@ -1,4 +1,4 @@
-//! What each service expects in the body of a request, and how it says that it took it.
+//! What each service expects in the body of a request, and how it reports that it accepted the message.
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 use serde_json::{Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::Message;
 use super::settings::ChannelKind;
 
-/// The longest text that each service takes, in bytes of UTF-8; below its own limits.
+/// The longest text that is sent, in bytes of UTF-8. It is below the limits of all services.
 const MOST_TEXT_BYTES: usize = 1_800;
 
-/// What is sent: the body, and headers of its own.
+/// The body of a request, with its own headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Body {
     pub(super) bytes: Vec<u8>,
@@ -22,21 +22,22 @@ pub(super) fn of(kind: ChannelKind, message: &Message) -> Body {
     let text = cut(&message.text);
     let value = match kind {
         ChannelKind::Webhook => serde_json::to_value(message).expect("a message has only text and integers"),
-        // The chat is named in the address. Without a parse mode nothing in a name is taken for markup.
+        // The chat is part of the address. Without a parse mode, nothing in a name is interpreted as markup.
         ChannelKind::Telegram => json!({ "text": text, "link_preview_options": { "is_disabled": true } }),
         ChannelKind::Bark => {
             let level = if is_urgent(message) { "timeSensitive" } else { "active" };
             json!({ "title": message.title, "body": text, "group": "flow-agent", "level": level })
         }
         ChannelKind::Wecom => json!({ "msgtype": "text", "text": { "content": text } }),
-        // A name such as @everyone must not call anybody.
+        // A name such as @everyone must not notify anybody.
         ChannelKind::Discord => json!({ "content": text, "allowed_mentions": { "parse": [] } }),
         ChannelKind::Ntfy => return ntfy(message, text),
     };
     Body { bytes: value.to_string().into_bytes(), content_type: "application/json", headers: Vec::new() }
 }
 
-/// A topic takes plain text. A title that is not ASCII is encoded as in mail (RFC 2047), which ntfy decodes.
+/// The body for ntfy, whose topics take plain text. A title that is not ASCII is encoded as in mail (RFC 2047), which
+/// ntfy decodes.
 fn ntfy(message: &Message, text: &str) -> Body {
     use base64::Engine as _;
 
@@ -53,7 +54,7 @@ fn is_urgent(message: &Message) -> bool {
     ["cut", "node", "disk"].contains(&message.event)
 }
 
-/// At most as many bytes as every service takes, at the end of a character.
+/// `text` cut to the length that every service accepts, at the end of a character.
 fn cut(text: &str) -> &str {
     let text = text.trim_end();
     if text.len() <= MOST_TEXT_BYTES {
@@ -62,7 +63,7 @@ fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MOST_TEXT_BYTES)]
 }
 
-/// Why a template gives no body.
+/// Why a template does not give a valid body.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TemplateError {
     #[error(transparent)]
@@ -71,19 +72,19 @@ pub(super) enum TemplateError {
     NotJson(#[source] serde_json::Error),
 }
 
-/// The body that the operator's own template gives.
+/// Renders the body with the operator's own template.
 pub(super) fn of_template(template: &str, message: &Message) -> Result<Body, TemplateError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // Every value is written as JSON, with its quotation marks: no name can break out of its place.
+    // Every value is written as JSON, including its quotation marks, so that no name can break out of its place.
     environment.set_auto_escape_callback(|_| AutoEscape::Json);
     let text = environment.render_str(template, minijinja::Value::from(minijinja::value::Serde(message)))?;
     let value: Value = serde_json::from_str(&text).map_err(TemplateError::NotJson)?;
     Ok(Body { bytes: value.to_string().into_bytes(), content_type: "application/json", headers: Vec::new() })
 }
 
-/// Whether the answer of a service with status 2xx says that it took the message. Some answer 200 and say in the body that
-/// they did not.
+/// Whether the answer of a service with status 2xx means that it accepted the message. Some services answer 200 and
+/// report a refusal in the body.
 pub(super) fn is_accepted(kind: ChannelKind, answer: &[u8]) -> bool {
     let field = |name: &str| serde_json::from_slice::<Value>(answer).ok().and_then(|value| value.get(name).cloned());
     match kind {
@@ -141,7 +142,7 @@ pub(super) mod tests {
 
     #[test]
     fn a_title_beyond_ascii_can_be_a_header() {
-        // "张三" is E5 BC A0 E4 B8 89, in base64 5byg5LiJ.
+        // The UTF-8 of "张三" is E5 BC A0 E4 B8 89, which is 5byg5LiJ in base64.
         let title = &of(ChannelKind::Ntfy, &Message { title: "张三".to_owned(), ..message("张三") }).headers[0].1;
         assert_eq!(title, "=?UTF-8?B?5byg5LiJ?=");
     }

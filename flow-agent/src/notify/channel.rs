@@ -1,4 +1,4 @@
-//! A channel: one address that takes messages, and what became of each.
+//! A channel: an address that receives messages, and the outcome of sending them.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -15,13 +15,13 @@ use super::settings::{ChannelConfig, ChannelKind};
 use super::{Message, tls};
 use crate::errors::chain;
 
-/// How long a request may take, from the name's resolution to the end of the answer.
+/// How long a request may take, from resolving the name to the end of the answer.
 pub const DEADLINE: Duration = Duration::from_secs(10);
 
-/// How long the name's resolution and the connection may take, each.
+/// How long resolving the name may take, and how long connecting may.
 const CONNECT: Duration = Duration::from_secs(4);
 
-/// The longest answer that is read.
+/// The longest answer that is read, in bytes.
 const MOST_ANSWER_BYTES: u64 = 16 << 10;
 
 /// A channel, ready to send.
@@ -34,19 +34,19 @@ pub struct Channel {
     template: Option<String>,
 }
 
-/// What became of a message.
+/// The outcome of sending a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// The receiver took it.
+    /// The receiver accepted it.
     Accepted { reply: String },
-    /// It did not take it, and that is certain.
+    /// The receiver certainly did not accept it.
     Refused { reply: String, is_reached: bool },
-    /// It may have taken it: there was no answer to what was sent.
+    /// The receiver may have accepted it: there was no answer after it was sent.
     Unknown { why: String },
 }
 
 impl Channel {
-    /// Reads the address, the secret, the template and the certificates; nothing is connected yet.
+    /// Reads the address, the secret, the template and the certificates, without connecting yet.
     ///
     /// # Errors
     /// When one of the files cannot be used.
@@ -60,7 +60,8 @@ impl Channel {
             .timeout_resolve(Some(CONNECT))
             .timeout_connect(Some(CONNECT))
             .timeout_global(Some(DEADLINE))
-            // A connection that was kept could be closed under the next message, of which nobody would know.
+            // A connection that is kept open could be closed just when the next message is sent, and its fate would be
+            // unknown.
             .max_idle_connections(0);
         if address.is_tls() {
             settings = settings.https_only(true).tls_config(tls::config(config.ca_file.as_deref())?);
@@ -76,24 +77,24 @@ impl Channel {
             template: config.template.as_deref().map(|path| secret::read(path, false)).transpose()?,
         };
         if let (Some(path), Some(template)) = (&config.template, &channel.template) {
-            // A mistake would otherwise be found with the first notice that matters.
+            // Otherwise a mistake would not be found before the first notice that matters.
             body::of_template(template, &sample())
                 .map_err(|error| ChannelError::Template { path: path.clone(), source: error.into() })?;
         }
         Ok(channel)
     }
 
-    /// Its name in the configuration.
+    /// The channel's name in the configuration.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The host that it sends to; the rest of the address is a secret.
+    /// The host to which it sends; the rest of the address is secret.
     pub fn host(&self) -> &str {
         self.address.host()
     }
 
-    /// Hands a message over, and waits for the answer, at most [`DEADLINE`]. `now` is in seconds since 1970.
+    /// Sends a message and waits for the answer, at most for [`DEADLINE`]. `now` is in seconds since 1970.
     pub fn send(&self, message: &Message, now: i64) -> SendOutcome {
         let body = match &self.template {
             Some(template) => match body::of_template(template, message) {
@@ -139,7 +140,7 @@ impl Channel {
         }
     }
 
-    /// Whether anything can have arrived decides what a failure means.
+    /// The outcome of a failure, which depends on whether anything can have arrived.
     fn failed(&self, error: &ureq::Error) -> SendOutcome {
         let words = self.address.redact(&chain(error));
         let never_connected = match error {
@@ -171,7 +172,7 @@ impl Channel {
     }
 }
 
-/// Whether the receiver's certificate was refused, or the two agreed on no cipher: nothing is sent before that.
+/// Whether the receiver's certificate was rejected, or no common cipher was found. Nothing is sent before that.
 fn is_not_trusted(error: &io::Error) -> bool {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(tls, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::PeerIncompatible(_)))
@@ -185,8 +186,8 @@ fn key(path: &std::path::Path) -> Result<hmac::Key, ChannelError> {
     }
 }
 
-/// `sha256=` and the HMAC-SHA256 of the time, a dot and the body, in hex. The time is in it so that a request that somebody
-/// recorded cannot be sent again later.
+/// `sha256=` and the HMAC-SHA256 of the time, a dot and the body, in hex. The time is included so that a recorded
+/// request cannot be sent again later.
 fn signature(key: &hmac::Key, now: i64, body: &[u8]) -> String {
     let mut context = hmac::Context::with_key(key);
     context.update(format!("{now}.").as_bytes());
@@ -195,7 +196,7 @@ fn signature(key: &hmac::Key, now: i64, body: &[u8]) -> String {
     format!("sha256={hex}")
 }
 
-/// What a template is tried with: every field has a value.
+/// A message for trying templates out, in which every field has a value.
 fn sample() -> Message {
     Message {
         id: "sample".to_owned(),

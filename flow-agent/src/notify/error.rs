@@ -1,4 +1,4 @@
-//! Why a channel cannot be used. No address and no secret is in these words.
+//! Why a channel cannot be used. The messages contain no address and no secret.
 
 use std::path::PathBuf;
 

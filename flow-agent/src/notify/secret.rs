@@ -1,4 +1,4 @@
-//! Secrets from files, and how they are kept out of what people read.
+//! Reads secrets from files, and keeps them out of messages.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs::File;
@@ -11,17 +11,17 @@ use super::error::ChannelError;
 /// The largest file that is read.
 const MOST_BYTES: u64 = 64 << 10;
 
-/// The first line of a file that only its owner and group may read.
+/// The first line of a file that only its owner and its group may read.
 pub(super) fn first_line(path: &Path) -> Result<String, ChannelError> {
     let text = read(path, true)?;
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// The text of a file. `is_secret` refuses one that everybody may read.
+/// The text of a file. With `is_secret`, a file that everybody may read is rejected.
 pub(super) fn read(path: &Path, is_secret: bool) -> Result<String, ChannelError> {
     let failed = |source| ChannelError::Read { path: path.to_owned(), source };
     let file = File::open(path).map_err(failed)?;
-    // Of the open file: a name may lead elsewhere a moment later.
+    // Checked on the open file, because the path may lead elsewhere a moment later.
     let mode = file.metadata().map_err(failed)?.mode();
     if is_secret && mode & 0o007 != 0 {
         return Err(ChannelError::Exposed { path: path.to_owned() });
@@ -31,17 +31,17 @@ pub(super) fn read(path: &Path, is_secret: bool) -> Result<String, ChannelError>
     Ok(text)
 }
 
-/// An address, of which only the host may be shown.
+/// An address of which only the host may be shown.
 #[derive(Clone)]
 pub(super) struct Address {
     url: String,
-    /// Where the host ends and the secret part begins.
+    /// The part that may be shown; the rest of the address is secret.
     host: String,
     is_tls: bool,
 }
 
 impl Address {
-    /// From the file that holds it.
+    /// Reads the address from its file.
     pub(super) fn read(path: &Path) -> Result<Self, ChannelError> {
         let url = first_line(path)?;
         if url.is_empty() {
@@ -72,10 +72,10 @@ impl Address {
         self.is_tls
     }
 
-    /// `text` on one line, without what is secret in the address, and not longer than a person reads.
+    /// `text` on one line, without the secret parts of the address, and of a readable length.
     pub(super) fn redact(&self, text: &str) -> String {
         let mut text = text.replace(&self.url, "(address)");
-        // The parts may be quoted alone: a token in the path, a key in the query.
+        // Parts may appear alone, such as a token in the path or a key in the query.
         let after_host = self.url.split_once("://").map_or("", |(_, rest)| rest);
         for part in
             after_host.split(['/', '?', '&', '=', ':', '@']).filter(|part| part.len() >= 6 && *part != self.host)
@@ -87,7 +87,7 @@ impl Address {
     }
 }
 
-/// Without the address: this may be printed in a log.
+/// Without the address, because the output may end up in a log.
 impl std::fmt::Debug for Address {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Address").field("host", &self.host).finish_non_exhaustive()

@@ -1,4 +1,4 @@
-//! What the configuration says of a channel of notices.
+//! The section of the configuration about a channel of notices.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -12,19 +12,19 @@ use crate::ledger::limits::notice::NoticeEvent;
 pub struct ChannelConfig {
     pub name: String,
     pub kind: ChannelKind,
-    /// Its first line is the address, which is a secret: with most services, whoever knows it may post.
+    /// A file whose first line is the address. That is a secret, because with most services whoever knows it can post.
     pub url_file: PathBuf,
     /// The key with which a webhook's requests are signed.
     pub secret_file: Option<PathBuf>,
     /// The body of a webhook's requests, instead of the built-in one.
     pub template: Option<PathBuf>,
-    /// PEM: certificates that are trusted besides this system's.
+    /// A PEM file with certificates to be trusted in addition to those of this system.
     pub ca_file: Option<PathBuf>,
     pub language: Language,
     pub events: BTreeSet<NoticeEvent>,
 }
 
-/// The service that a channel speaks to.
+/// The service to which a channel sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelKind {

@@ -1,4 +1,4 @@
-//! Whose certificates are trusted: those of this system's authorities, and those in the channel's `ca_file`.
+//! The trusted certificates: those of this system's authorities, and those in the channel's `ca_file`.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::path::Path;
@@ -13,7 +13,7 @@ use super::error::ChannelError;
 
 /// The TLS settings of a channel.
 pub(super) fn config(ca_file: Option<&Path>) -> Result<TlsConfig, ChannelError> {
-    // Systems have old certificates among theirs that cannot be read; the others are as good without them.
+    // Systems have some old certificates that cannot be parsed; they are left out.
     let mut trusted = rustls_native_certs::load_native_certs().certs;
     if let Some(path) = ca_file {
         trusted.extend(read(path)?);
