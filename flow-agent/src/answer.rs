@@ -1,7 +1,7 @@
-//! EDGE sockets: answers what is asked of a running agent, over HTTP, and asks it.
+//! EDGE sockets: answers questions to a running agent over HTTP, and asks such questions.
 //!
-//! It knows nothing of counting: a [`Source`] makes the answers. Whatever a client does costs at most a connection, for a
-//! few seconds.
+//! It does not depend on counting: a [`Source`] makes the answers. Whatever a client does, it occupies at most one
+//! connection for a few seconds.
 
 pub mod client;
 mod connection;
@@ -19,7 +19,7 @@ pub use server::{Listeners, serve};
 pub use settings::{AnswerConfig, MetricsPorts};
 pub use socket::{SocketError, UnixSocket};
 
-/// Where the socket lies, unless the configuration says otherwise.
+/// The directory of the socket, unless the configuration names another path.
 pub const DIRECTORY: &str = "/run/flow-agent";
 
 /// The socket of the agent with this id.
@@ -27,7 +27,7 @@ pub fn default_socket(instance: &str) -> PathBuf {
     Path::new(DIRECTORY).join(format!("{instance}.sock"))
 }
 
-/// What can be asked.
+/// A question that an agent answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
     /// `/v1/now`
@@ -55,7 +55,7 @@ impl Answer {
     pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     pub const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-    /// A JSON object that says what is wrong.
+    /// An answer with a JSON object that says what is wrong.
     pub fn problem(status: u16, what: &str) -> Self {
         let body = serde_json::json!({ "v": 1, "error": what }).to_string() + "\n";
         Self { status, content_type: Self::JSON, body: body.into() }
@@ -64,6 +64,6 @@ impl Answer {
 
 /// Makes the answers.
 pub trait Source: Send + Sync + 'static {
-    /// The answer to `question`. May be dropped at any time.
+    /// The answer to `question`. Cancel-safe.
     fn answer(&self, question: Question) -> impl Future<Output = Answer> + Send;
 }

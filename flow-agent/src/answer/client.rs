@@ -1,4 +1,4 @@
-//! Asks a running agent, as `show`, `top` and `check` do.
+//! Asks a running agent, for `show`, `top` and `check`.
 
 use std::fmt;
 use std::io;
@@ -62,7 +62,7 @@ pub fn now(path: &Path) -> Result<Now, AskError> {
     serde_json::from_slice(&body).map_err(|source| AskError::Document { place: place(), source })
 }
 
-/// How the agent with the socket `path` is.
+/// The health of the agent with the socket `path`.
 ///
 /// # Errors
 /// [`AskError`].
@@ -70,7 +70,7 @@ pub fn health(path: &Path) -> Result<Health, AskError> {
     health_of(Place::Socket(path))
 }
 
-/// How the agent is that listens at `address`.
+/// The health of the agent that listens at `address`.
 ///
 /// # Errors
 /// [`AskError`].
@@ -127,7 +127,7 @@ where
         let body = response.into_body().collect().await.map_err(http)?;
         Ok((status, body.to_bytes()))
     };
-    // The connection has to be driven while the answer is awaited; how it ends does not matter.
+    // The connection must be driven while we wait for the answer; how it ends does not matter.
     tokio::pin!(answer);
     tokio::select! {
         answer = &mut answer => answer,

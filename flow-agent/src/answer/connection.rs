@@ -1,4 +1,4 @@
-//! One connection: one request, and its answer, within a time and a size.
+//! Handles one connection: one request and its answer, with limits on time and size.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,21 +17,21 @@ use tokio::time::timeout;
 
 use super::{Answer, Question, Source};
 
-/// From the connection to the last byte of the answer.
+/// The time limit from accepting the connection to the last byte of the answer.
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// The longest head of a request.
 const MOST_HEAD_BYTES: usize = 8 << 10;
 
-/// What all answers together may hold until their clients have read them; a larger one waits until it is alone.
+/// The limit on the memory of all answers until their clients have read them. A larger answer waits until it is alone.
 const MOST_ANSWERS_KIB: u32 = 128 << 10;
 
-/// Where a client came in.
+/// How a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Door {
-    /// The Unix socket, whose mode says who may ask.
+    /// Over the Unix socket, whose mode decides who may ask.
     Local,
-    /// TCP, where anybody may ask who reaches the port.
+    /// Over TCP, where anybody who can reach the port may ask.
     Network,
 }
 
@@ -47,13 +47,13 @@ impl<S: Source> Room<S> {
     }
 }
 
-/// Answers one request; whatever the client does, it is over within [`WITHIN`].
+/// Answers one request. Whatever the client does, this ends within [`WITHIN`].
 pub(super) async fn answer<S: Source>(
     stream: impl Read + Write + Send + Unpin + 'static,
     door: Door,
     room: Arc<Room<S>>,
 ) {
-    // Held until the connection ends: the answer is in memory until the client has read it.
+    // Held until the connection ends, because the answer is in memory until the client has read it.
     let held = Arc::new(std::sync::Mutex::new(None));
     let service = service_fn(|request: Request<Incoming>| {
         let (room, held) = (Arc::clone(&room), Arc::clone(&held));

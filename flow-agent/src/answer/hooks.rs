@@ -1,4 +1,4 @@
-//! Takes in what a program on this machine tells by POST, and answers that it may go on.
+//! Receives what a program on this machine reports by POST, and tells it to proceed.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,30 +18,30 @@ use tokio::time::{sleep, timeout};
 
 use super::Answer;
 
-/// From the connection to the last byte of the answer.
+/// The time limit from accepting the connection to the last byte of the answer.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// The longest head and body of a request.
+/// The largest head and body of a request.
 const MOST_HEAD_BYTES: usize = 8 << 10;
 const MOST_BODY_BYTES: usize = 64 << 10;
 
-/// Connections at a time; the others wait.
+/// How many connections are handled at a time; further ones wait.
 const MOST_CONNECTIONS: usize = 64;
 
-/// How long to wait where no connection can be accepted: there may be no descriptors left.
+/// How long to wait if no connection can be accepted, because there may be no file descriptors left.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Takes in what is told.
+/// Processes the reports.
 pub trait Hearer: Send + Sync + 'static {
-    /// What to answer to the body of a request. May be dropped at any time.
+    /// Returns the answer to the body of a request. Cancel-safe.
     fn hear(&self, body: Bytes) -> impl Future<Output = Answer> + Send;
 }
 
-/// Hears what is told at `path`, until it is dropped. Whoever is not on this machine is not heard, wherever the listener
+/// Receives reports at `path` until it is dropped. Clients on other machines are rejected, wherever the listener
 /// listens.
 ///
 /// # Errors
-/// When the event loop does not take the listener.
+/// When the listener cannot be registered with the event loop.
 pub async fn hear<H: Hearer>(listener: std::net::TcpListener, path: &str, hearer: Arc<H>) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = TcpListener::from_std(listener)?;

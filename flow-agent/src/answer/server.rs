@@ -1,4 +1,4 @@
-//! Accepts connections, as many at a time as it may.
+//! Accepts connections, up to a limit.
 
 use std::future::Future;
 use std::io;
@@ -14,10 +14,10 @@ use tokio::time::sleep;
 use super::Source;
 use super::connection::{self, Door, Room};
 
-/// Connections of one listener at a time; those beyond are closed at once.
+/// How many connections of one listener are handled at a time; further ones are closed at once.
 const MOST_CONNECTIONS: usize = 64;
 
-/// How long to wait where no connection can be accepted: there may be no descriptors left.
+/// How long to wait if no connection can be accepted, because there may be no file descriptors left.
 const ACCEPT_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// Where to answer.
@@ -27,10 +27,10 @@ pub struct Listeners {
     pub tcp: Option<std::net::TcpListener>,
 }
 
-/// Answers with what `source` says, until it is dropped.
+/// Answers with what `source` returns, until it is dropped.
 ///
 /// # Errors
-/// When the event loop does not take a listener.
+/// When a listener cannot be registered with the event loop.
 pub async fn serve<S: Source>(listeners: Listeners, source: Arc<S>) -> io::Result<()> {
     let room = Arc::new(Room::new(source));
     let Listeners { unix, tcp } = listeners;

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Where an agent answers, and what of.
+/// Where an agent answers, and about which ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AnswerConfig {
-    /// `None`: [`default_socket`](super::default_socket). An empty path: none.
+    /// The path of the socket; `None` means [`default_socket`](super::default_socket), and an empty path means no
+    /// socket.
     pub socket: Option<PathBuf>,
-    /// Where `/metrics` and `/v1/health` are served over TCP; `None`: nowhere.
+    /// The address at which `/metrics` and `/v1/health` are served over TCP; `None` means nowhere.
     pub listen: Option<SocketAddr>,
     pub ports: MetricsPorts,
 }
@@ -23,7 +24,7 @@ pub enum MetricsPorts {
 }
 
 impl AnswerConfig {
-    /// The path of the socket of the agent with this id; `None` where it has none.
+    /// The path of the socket of the agent with this id; `None` if it has none.
     pub fn socket_of(&self, instance: &str) -> Option<PathBuf> {
         match &self.socket {
             None => Some(super::default_socket(instance)),

@@ -1,4 +1,4 @@
-//! The Unix socket: made where it belongs, and never in the place of somebody else's file.
+//! The Unix socket. It never replaces a file that is not ours.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::fs::{self, DirBuilder, Permissions};
@@ -7,12 +7,12 @@ use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, 
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// Who may ask, beside root: the group of the user that gathers, where there is one.
+/// The group whose members may ask besides root: that of the gathering user, if it exists.
 const GROUP: &str = "flow";
 
 const GROUPS: &str = "/etc/group";
 
-/// Read and written by its owner and its group.
+/// Readable and writable for its owner and its group.
 const MODE: u32 = 0o660;
 
 /// Why there is no socket.
@@ -26,7 +26,7 @@ pub enum SocketError {
     Io { doing: &'static str, path: PathBuf, source: io::Error },
 }
 
-/// The file of a socket, which goes when this is dropped.
+/// The file of a socket, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct UnixSocket {
     path: PathBuf,
@@ -34,10 +34,10 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens at `path`. What a dead agent left there is replaced.
+    /// Listens at `path`. A socket that a dead agent left there is replaced.
     ///
     /// # Errors
-    /// [`SocketError`]; whatever lies there stays.
+    /// [`SocketError`]; anything else at `path` is left alone.
     pub fn bind(path: &Path) -> Result<(Self, UnixListener), SocketError> {
         let failed = |doing| move |source| SocketError::Io { doing, path: path.to_owned(), source };
         if let Some(directory) = path.parent() {
@@ -52,7 +52,7 @@ impl UnixSocket {
         let listener = UnixListener::bind(path).map_err(failed("listen at"))?;
         let socket = Self { path: path.to_owned(), identity: identity(path) };
         if let Some(group) = group_id() {
-            // A sandbox may forbid it; then root alone may ask.
+            // A sandbox may forbid this; then only root may ask.
             if let Err(error) = chown(path, None, Some(group)) {
                 tracing::debug!(path = %path.display(), %error, "the socket stays with its group");
             }
@@ -64,7 +64,7 @@ impl UnixSocket {
 
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        // The file of a successor stays.
+        // If a successor has replaced the file, it stays.
         if self.identity.is_some()
             && identity(&self.path) == self.identity
             && let Err(error) = fs::remove_file(&self.path)
@@ -74,7 +74,7 @@ impl Drop for UnixSocket {
     }
 }
 
-/// Removes the socket of an agent that is no more.
+/// Removes the socket of an agent that no longer runs.
 fn remove_stale(path: &Path) -> Result<(), SocketError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -93,7 +93,7 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(|source| SocketError::Io { doing: "remove", path: path.to_owned(), source })
         }
-        // It answers, or its queue is full.
+        // Another agent answers, or its queue is full.
         Ok(_) | Err(_) => Err(SocketError::Taken { path: path.to_owned() }),
     }
 }

@@ -40,7 +40,7 @@ fn the_file_of_a_successor_stays() {
     let path = directory.path().join("agent.sock");
     let socket = UnixSocket::bind(&path).unwrap();
     fs::remove_file(&path).unwrap();
-    // Held, so that the new file cannot have the number of the old one.
+    // The old file is still open, so the new one cannot get its inode number.
     let successor = UnixListener::bind(&path).unwrap();
     drop(socket);
     assert!(path.exists());
