@@ -1,4 +1,4 @@
-//! For unit tests: stand-ins for the kernel and the disk, figures that are plain to see, and the laws of whole rooms.
+//! For unit tests: stand-ins for the kernel and the disk, simple sample data, and laws that span whole modules.
 
 pub mod crash_disk;
 pub mod fixtures;

@@ -1,7 +1,7 @@
-//! A disk for tests that fails or dies at any operation, and knows what a power cut would leave.
+//! A disk for tests that fails or dies at any operation, and knows what would be left after a power cut.
 //!
-//! What was written lies in a real directory, so that readers read it as they always do. Beside it is kept what was
-//! synced; [`CrashDisk::cut_power`] makes the real directory what would be found afterwards.
+//! What was written is in a real directory, so that readers can read it as usual. What was synced is kept beside it;
+//! [`CrashDisk::cut_power`] turns the real directory into what would be found afterwards.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
 use std::collections::BTreeMap;
@@ -12,35 +12,35 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::store::disk::{Disk, Handle, RealDisk, parent};
 
-/// What happens at the operation that is hit.
+/// What happens at the planned operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The process dies before the operation; of an append, half the bytes are written. Nothing is done any more.
+    /// The process dies before the operation, or after half the bytes of an append. No later operation does anything.
     Die,
-    /// This operation fails with EIO, once; of an append, half the bytes are written. A sync that fails drops the bytes
-    /// that were to be synced and lets a later sync of that file succeed without them, as kernels do.
+    /// The operation fails with EIO once, after half the bytes of an append. A sync that fails drops the bytes that
+    /// were to be synced, and lets a later sync of that file succeed without them, as kernels do.
     Io,
-    /// This operation fails with ENOSPC, as does every one that needs space after it, until [`CrashDisk::heal`].
+    /// The operation fails with ENOSPC, and so does every later one that needs space, until [`CrashDisk::heal`].
     Full,
 }
 
-/// What a power cut leaves of what was not synced.
+/// What a power cut leaves of unsynced data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PowerCut {
-    /// Nothing: no byte and no name.
+    /// Nothing, neither bytes nor names.
     KeepsSynced,
-    /// The names, and of each file only the bytes that were synced: a new file is empty.
+    /// The names, and only the synced bytes of each file: a new file is empty.
     KeepsNames,
-    /// The names, and half of the bytes that were not synced.
+    /// The names, and half of the unsynced bytes.
     Tears,
-    /// The names, and for the bytes that were not synced as many zeros.
+    /// The names, with the unsynced bytes replaced by zeros.
     Zeroes,
 }
 
 /// Every kind of power cut.
 pub const POWER_CUTS: [PowerCut; 4] = [PowerCut::KeepsSynced, PowerCut::KeepsNames, PowerCut::Tears, PowerCut::Zeroes];
 
-/// See the module.
+/// See the documentation of the module.
 #[derive(Clone, Debug)]
 pub struct CrashDisk(Arc<Mutex<State>>);
 
@@ -67,13 +67,13 @@ enum Entry {
 struct Content {
     written: Vec<u8>,
     synced: Vec<u8>,
-    /// A sync failed here: bytes from..to were dropped, whatever later syncs say. (Stricter than kernels, which would
-    /// keep what is written there again: so that nobody relies on it.)
+    /// After a sync that failed, the bytes in these ranges are dropped, whatever later syncs report. (Kernels would
+    /// keep what is written there again; this is stricter, so that nothing relies on it.)
     dropped: Vec<(usize, usize)>,
 }
 
 impl CrashDisk {
-    /// Whatever lies in `root` is on disk already.
+    /// A disk on which everything in `root` is synced already.
     pub fn new(root: &Path) -> Self {
         let mut state = State { root: root.to_owned(), ..State::default() };
         take_in(&mut state, root);
@@ -81,33 +81,33 @@ impl CrashDisk {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// Lets the `at`-th operation from now (the first is 0) fail in this way.
+    /// Makes the `at`-th operation from now (0 is the next) fail in this way.
     pub fn plan(&self, at: usize, fault: Fault) {
         let mut state = self.state();
         state.plan = Some((state.operations + at, fault));
     }
 
-    /// After the planned fault lets the `at`-th operation after it (0 is the next) fail, too.
+    /// Makes the `at`-th operation after the planned fault (0 is the next) fail as well.
     pub fn plan_also(&self, at: usize, fault: Fault) {
         self.state().afterwards = Some((at, fault));
     }
 
-    /// Space is there again; what is planned stays planned.
+    /// Ends a shortage of space; planned faults remain planned.
     pub fn make_room(&self) {
         self.state().full = false;
     }
 
-    /// How many operations there were.
+    /// The number of operations so far.
     pub fn operations(&self) -> usize {
         self.state().operations
     }
 
-    /// Whether the planned fault came.
+    /// Whether the planned fault has occurred.
     pub fn struck(&self) -> bool {
         self.state().plan.is_none()
     }
 
-    /// Space is there again, and no fault is planned any more.
+    /// Ends a shortage of space, and cancels planned faults.
     pub fn heal(&self) {
         let mut state = self.state();
         state.full = false;
@@ -115,13 +115,13 @@ impl CrashDisk {
         state.afterwards = None;
     }
 
-    /// Another process begins on the same disk, with everything that the last one wrote, synced or not.
+    /// Begins another process on the same disk, which sees everything that the last one wrote, synced or not.
     pub fn begin_again(&self) {
         self.heal();
         self.state().dead = false;
     }
 
-    /// Makes the directory what would be found after a power cut now.
+    /// Turns the directory into what would be found after a power cut now.
     pub fn cut_power(&self, kind: PowerCut) {
         let mut state = self.state();
         let names = if kind == PowerCut::KeepsSynced { state.synced_names.clone() } else { state.names.clone() };
@@ -130,7 +130,7 @@ impl CrashDisk {
             if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
         }
         for (path, entry) in &names {
-            // A directory sorts before what it holds; without its own name all of that is gone.
+            // A directory sorts before its contents. If its name is lost, so are they.
             if !parent(path).is_dir() {
                 continue;
             }
@@ -151,7 +151,7 @@ impl Content {
     fn after(&self, kind: PowerCut) -> Vec<u8> {
         let common = self.synced.iter().zip(&self.written).take_while(|(a, b)| a == b).count();
         let mut bytes = self.synced.clone();
-        // A cut that was not synced is undone, too: only what grew is torn.
+        // A truncation that was not synced is undone; only data that was appended is torn.
         if common == self.synced.len() {
             let unsynced = &self.written[common..];
             match kind {
@@ -180,7 +180,7 @@ impl Content {
 }
 
 impl State {
-    /// Counts an operation, and says whether it is to fail now.
+    /// Counts an operation, and fails if it is to fail now.
     fn operation(&mut self, takes_space: bool) -> Result<(), (Fault, io::Error)> {
         if self.dead {
             return Err((Fault::Die, io::Error::other("the process is dead")));

@@ -1,4 +1,4 @@
-//! For tests: buckets, days and months whose figures are plain to see.
+//! For tests: buckets, days and months with simple figures.
 
 use chrono::{DateTime, Duration, FixedOffset};
 
@@ -9,7 +9,7 @@ use crate::ledger::record::{
     BackendKind, CountMode, DayLine, DaySeal, HourLine, HourSeal, Kind, MonthLine, MonthSeal, Quality, VERSION,
 };
 
-/// A directory in memory where there is one: what is on disk is kept by the tests themselves, and they sync a lot.
+/// A directory in memory if possible, because the tests sync often, and need no durability.
 pub fn dir() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
@@ -19,7 +19,7 @@ pub fn instant(text: &str) -> DateTime<FixedOffset> {
     DateTime::parse_from_rfc3339(text).unwrap()
 }
 
-/// An hour that begins at `start`, in which each port (443 and 8388) took in `total - before` bytes of TCP.
+/// An hour that begins at `start`, in which each port (443 and 8388) received `total - before` bytes over TCP.
 pub fn bucket(start: &str, epoch: &str, before: u64, total: u64) -> HourBlock {
     let (start, end) = (instant(start), instant(start) + Duration::hours(1));
     let line = |port, user: Option<&str>| {
@@ -54,12 +54,12 @@ pub fn bucket(start: &str, epoch: &str, before: u64, total: u64) -> HourBlock {
     HourBlock { lines: vec![line(443, None), line(8388, Some("acct-8388"))], seal }
 }
 
-/// What port 443 had counted at the end of a bucket.
+/// The cumulative counter of port 443 at the end of a bucket.
 pub fn total_of(bucket: &HourBlock) -> u64 {
     bucket.lines[0].total.unwrap()[0]
 }
 
-/// The seal of a day of which so many seconds are covered.
+/// The seal of a day of which `seconds_covered` are covered.
 pub fn day_seal(day: &str, seconds_covered: u32) -> DaySeal {
     DaySeal {
         v: VERSION,
@@ -80,14 +80,14 @@ pub fn day_seal(day: &str, seconds_covered: u32) -> DaySeal {
     }
 }
 
-/// A day on which port 443 took in so many bytes.
+/// A day on which port 443 received `bytes`.
 pub fn day(day: &str, seconds_covered: u32, bytes: u64) -> DayBlock {
     let seal = day_seal(day, seconds_covered);
     let used = Counters { tcp_in_bytes: bytes, tcp_in_packets: 1, ..Counters::default() };
     DayBlock { lines: vec![DayLine::new(seal.day, 443, None, used)], seal }
 }
 
-/// A billing month in which one user took in so many bytes.
+/// A billing month in which one user received `bytes`.
 pub fn month(month: &str, bytes: u64) -> MonthBlock {
     let month: Month = month.parse().unwrap();
     let used = Counters { tcp_in_bytes: bytes, tcp_in_packets: 1, ..Counters::default() };

@@ -1,5 +1,5 @@
-//! Golden files of format version 1, written by another program from the specification. They must be readable, and
-//! writing them again must give the same bytes, as long as version 1 is supported.
+//! Golden files of format version 1, which another program wrote from the specification. As long as version 1 is
+//! supported, they must be readable, and writing them again must give the same bytes.
 
 use crate::ledger::block::{Block, BlockEvent, BlockKind, Daily, Decoder, Hourly, Monthly};
 use crate::ledger::record::Quality;

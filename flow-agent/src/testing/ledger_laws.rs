@@ -1,4 +1,4 @@
-//! Laws that hold from the readings to the month, in every time zone that is known.
+//! Laws that hold from the readings to the month, in every known time zone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,7 @@ fn of_days(days: &[DayBlock]) -> Sums {
     sums
 }
 
-/// Every date that the buckets touch, rolled up from those that can matter to it.
+/// Rolls up every date that the buckets touch, from those buckets that may concern it.
 fn roll_up(zone: Tz, bucket: BucketLength, blocks: &[HourBlock]) -> Vec<DayBlock> {
     let rules = DayRules { node: "n".into(), zone, bucket };
     let mut dates = BTreeSet::new();
@@ -78,7 +78,7 @@ fn instant() -> impl Strategy<Value = DateTime<Utc>> {
     prop_oneof![4 => recent, 1 => 0..2_208_988_800_i64].prop_map(|at| DateTime::from_timestamp(at, 0).unwrap())
 }
 
-/// A bucket with eight different numbers on a port, for one user or none.
+/// A bucket with eight different numbers for one port, and with or without a user.
 fn bucket(zone: Tz, seq: u64, start: DateTime<Utc>, end: DateTime<Utc>, user: Option<&str>) -> HourBlock {
     let port = 443 + u16::try_from(seq % 3).unwrap();
     let mut block = bucket_of(&[(port, Counters::from_array(std::array::from_fn(|n| seq * 8 + n as u64)))]);
@@ -90,7 +90,8 @@ fn bucket(zone: Tz, seq: u64, start: DateTime<Utc>, end: DateTime<Utc>, user: Op
     block
 }
 
-/// Weeks in which clocks change somewhere: north America, Europe and the near east, the south; and a year's end.
+/// Periods in which clocks change somewhere (North America, Europe and the Middle East, the southern hemisphere), and
+/// the end of a year.
 const WEEKS: [(&str, i64); 5] =
     [("2026-03-07", 4), ("2026-03-26", 12), ("2026-09-04", 4), ("2026-10-23", 10), ("2026-12-30", 4)];
 
@@ -102,7 +103,7 @@ fn in_every_zone_days_are_as_full_as_their_buckets() {
             let end = calendar::day_start(zone, first + TimeDelta::days(days));
             let (mut start, mut blocks) = (calendar::day_start(zone, first), Vec::new());
             while start < end {
-                // Three boundaries further, but never over the end of a date: its buckets are its own here.
+                // Three boundaries on, but never beyond the end of a date, so that each date has its own buckets here.
                 let mut next = start;
                 for _ in 0..3 {
                     let boundary = calendar::next_boundary(zone, BucketLength::HOUR, next);
@@ -148,7 +149,7 @@ proptest! {
         let covered: i64 = days.iter().map(|day| i64::from(day.seal.seconds_covered)).sum();
         prop_assert_eq!(covered, lengths.iter().map(|(_, length, _)| length).sum::<i64>());
 
-        // Another order, and some twice.
+        // In another order, and with duplicates.
         let turn = shuffle.index(blocks.len());
         let mut turned: Vec<_> = blocks[turn..].iter().chain(&blocks).rev().cloned().collect();
         turned.rotate_left(turn);
@@ -235,7 +236,7 @@ fn round() -> impl Strategy<Value = Round> {
     )
 }
 
-/// Counters, clocks and an agent that reads after every round.
+/// Counters, clocks, and an agent that reads after every round.
 struct World {
     now: Moment,
     epoch: u32,
@@ -276,7 +277,7 @@ impl World {
 
     fn play(&mut self, round: &Round) {
         if round.reset {
-            // Read before and after: what was counted is known, and that it was zeroed.
+            // Read before and after, so that both the usage and the reset are known.
             self.observe();
             self.port = Counters::default();
             self.observe();

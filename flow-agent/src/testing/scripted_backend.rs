@@ -1,7 +1,7 @@
-//! The double: counters that a test moves, and a kernel that fails on demand.
+//! A test double of a backend, with counters that a test moves, and a kernel that fails on demand.
 //!
-//! A [`Script`] is the kernel's side. It outlives the backend that it starts, as pinned counters outlive an agent: drop
-//! the backend and start another to try a kill; [`Script::reboot`] to lose the counters.
+//! A [`Script`] is the kernel's side. It outlives the backend that it starts, as pinned counters outlive an agent. To
+//! simulate a kill, drop the backend and start another; to lose the counters, call [`Script::reboot`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::ledger::counters::{Counters, Device, Flow, Others};
 use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::record::{BackendKind, CountMode};
 
-/// What can be made to fail.
+/// An operation that can be made to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     Start,
@@ -27,22 +27,22 @@ pub enum Operation {
     Delete,
 }
 
-/// The kernel's side of the double. Clones are the same kernel.
+/// The kernel's side of the double. All clones share the same kernel.
 #[derive(Clone, Debug)]
 pub struct Script(Arc<Mutex<Kernel>>);
 
 #[derive(Debug)]
 struct Kernel {
-    /// How often counters were made: part of their epochs.
+    /// How often counters were created, which is part of their epochs.
     lives: u32,
     slots: u32,
     live: Set,
     retired: Vec<Set>,
-    /// What was last known of counters that somebody destroyed, until an inspection sees it.
+    /// The last known values of counters that somebody destroyed, until an inspection returns them.
     destroyed: Option<Set>,
     unseen: Vec<Unseen>,
     faults: Vec<Operation>,
-    /// So many of the next readings take two seconds.
+    /// How many of the next readings take two seconds.
     slow_readings: u32,
 }
 
@@ -66,12 +66,13 @@ impl Script {
         Self(Arc::new(Mutex::new(kernel)))
     }
 
-    /// Lets so many of the next readings take two seconds: they are complete so long after they began.
+    /// Makes this many of the next readings take two seconds to complete.
     pub fn read_slowly(&self, readings: u32) {
         self.kernel().slow_readings = readings;
     }
 
-    /// Starts a backend on these counters: those that are not known and were sealed are left alone for new ones.
+    /// Starts a backend on these counters. If they were sealed but their epoch is not known, they are left alone, and
+    /// new ones are made.
     ///
     /// # Errors
     /// When [`Operation::Start`] was made to fail, or the ports do not fit.
@@ -96,7 +97,7 @@ impl Script {
         Ok(Started { backend: Box::new(Scripted(self.clone())), retired, unseen, unadopted })
     }
 
-    /// Traffic on `port`: its counters grow, or `other_ports` when nobody counts it.
+    /// Passes traffic on `port`: adds to its counters, or to `other_ports` if it is not counted.
     pub fn pass(&self, port: u16, usage: Counters) {
         let mut kernel = self.kernel();
         if let Some(counters) = kernel.live.counting.get_mut(&port) {
@@ -113,7 +114,7 @@ impl Script {
         kernel.live.others = kernel.live.others.checked_add(others).expect("a test passes less than 2^64 bytes");
     }
 
-    /// Sets the counters of `port`, which is counted: a zero is somebody's reset.
+    /// Sets the counters of `port`, which must be counted. Zero simulates a reset by somebody.
     pub fn set(&self, port: u16, counters: Counters) {
         self.kernel().live.counting.insert(port, counters);
     }
@@ -123,30 +124,30 @@ impl Script {
         self.kernel().live.devices = devices;
     }
 
-    /// The next inspection, or start, returns it.
+    /// Makes the next inspection, or start, report this.
     pub fn hide(&self, unseen: Unseen) {
         self.kernel().unseen.push(unseen);
     }
 
-    /// The next `operation` fails and does nothing.
+    /// Makes the next `operation` fail without any effect.
     pub fn fail_next(&self, operation: Operation) {
         self.kernel().faults.push(operation);
     }
 
-    /// Somebody destroys the counters: the next inspection makes new ones, and hands these back as they are now.
+    /// Destroys the counters: the next inspection makes new ones, and returns these as they are now.
     pub fn destroy(&self) {
         let mut kernel = self.kernel();
         kernel.destroyed = Some(kernel.live.clone());
     }
 
-    /// Loses all counters, as a reboot does: the next start counts from zero in a new epoch.
+    /// Loses all counters, as a reboot does: the next start begins a new epoch at zero.
     pub fn reboot(&self) {
         let mut kernel = self.kernel();
         kernel.live = kernel.new_set();
         kernel.retired.clear();
     }
 
-    /// The ports that still hold counters which drain.
+    /// The draining ports whose counters still exist.
     pub fn draining(&self) -> BTreeSet<u16> {
         self.kernel().live.draining.keys().copied().collect()
     }
@@ -157,7 +158,7 @@ impl Script {
     }
 
     fn kernel(&self) -> MutexGuard<'_, Kernel> {
-        // A test that panicked elsewhere has said so already.
+        // If a test panicked elsewhere, that was reported already.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,4 +1,4 @@
-//! For tests: does something again and again, with every fault at every operation, and every power cut after it.
+//! For tests: repeats an action with every fault at every operation, and with every power cut after that.
 
 use std::sync::Arc;
 
@@ -6,21 +6,21 @@ use super::crash_disk::{CrashDisk, Fault, POWER_CUTS, PowerCut};
 use crate::store::{StateDir, StoreError};
 use crate::testing::fixtures;
 
-/// What was done, what struck, and what is left.
+/// The action's result, the fault, and the state that is left.
 #[derive(Debug)]
 pub struct Aftermath<T> {
-    /// Where it happened, on a disk that is well again.
+    /// The state directory, on a disk that works again.
     pub state: StateDir,
     pub fault: Fault,
-    /// The operation that was hit, from 0.
+    /// The number of the operation that failed, from 0.
     pub at: usize,
-    /// `None`: only the process ended.
+    /// `None` if only the process ended.
     pub cut: Option<PowerCut>,
     pub outcome: Result<T, StoreError>,
 }
 
 /// Runs `act` in a new state directory that `prepare` filled, once for each fault at each operation and each power cut
-/// after it, then `check`. Gives the number of operations that `act` takes when nothing fails.
+/// after it, and then `check`. Returns the number of operations that `act` takes when nothing fails.
 pub fn at_every_operation<T>(
     prepare: impl Fn(&StateDir),
     act: impl Fn(&StateDir, &CrashDisk) -> Result<T, StoreError>,
