@@ -1,4 +1,4 @@
-//! The command line (a contract): which commands there are, and what they all accept.
+//! The command line (a contract): its commands, and the options that they all accept.
 
 pub mod log;
 
@@ -44,9 +44,9 @@ pub enum Command {
 
 /// Parses the command line, runs the command, prints its failure, and gives the exit code.
 pub fn main() -> ExitCode {
-    // A usage error exits with 2 from within.
+    // If the arguments are wrong, this exits with 2 itself.
     let cli = Cli::parse();
-    // Who runs on and on tells what it does; who answers a question only what stands in the way.
+    // Commands that keep running log what they do; commands that answer a question log only problems.
     let usual = match &cli.command {
         Command::Run(_) | Command::Ship(_) | Command::FrpsHooks(_) => tracing::Level::INFO,
         Command::Rollup(_)
@@ -71,7 +71,7 @@ pub fn main() -> ExitCode {
             let may_send = args.may_send();
             let outcome = commands::report::execute(&cli.common, args);
             if may_send {
-                // It has gathered: whatever became of the report, users may have reached their quotas.
+                // The nodes were gathered: whatever became of the report, users may have reached their quotas.
                 commands::notify::after_report(&cli.common);
             }
             outcome

@@ -1,4 +1,4 @@
-//! EDGE environment, clock: where log lines go, and which of them.
+//! EDGE environment, clock: the destination, level and format of log lines.
 #![expect(clippy::disallowed_methods, reason = "edge: environment and clock")]
 
 use std::env;
@@ -9,9 +9,9 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
-/// Sends log lines to stderr from now on: ours from `usual` up, moved by `verbose` and `quiet`, others' only where a
-/// person should look; RUST_LOG overrides both. Colours on a terminal only; local
-/// times, and none where the journal has its own.
+/// Sends log lines to stderr: our own from the level `usual` up, adjusted by `verbose` and `quiet`, and those of
+/// libraries only from warnings up. RUST_LOG overrides both. Colours are used only on a terminal. Times are local, and
+/// absent if the journal adds its own.
 pub fn start(usual: Level, verbose: u8, quiet: u8) {
     let ours = level(usual, verbose, quiet);
     let filter = match env::var("RUST_LOG") {
@@ -28,7 +28,7 @@ pub fn start(usual: Level, verbose: u8, quiet: u8) {
     started.expect("nobody else sets a subscriber");
 }
 
-/// `2026-10-05 14:00:00`, as everything else that `run` prints.
+/// `2026-10-05 14:00:00`, like all other output of `run`.
 struct LocalTime;
 
 impl FormatTime for LocalTime {
@@ -37,7 +37,7 @@ impl FormatTime for LocalTime {
     }
 }
 
-/// More verbose is greater, as `tracing` orders its levels.
+/// `tracing` orders levels so that a more verbose one is greater.
 fn level(usual: Level, verbose: u8, quiet: u8) -> Level {
     const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
     let at = LEVELS.iter().position(|level| *level == usual).unwrap_or(1);
