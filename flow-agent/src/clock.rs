@@ -1,4 +1,4 @@
-//! EDGE clock: the one place that asks the system what time it is.
+//! EDGE clock: the only place that reads the system's clocks.
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
 use chrono::Utc;
@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::ledger::reading::Moment;
 
-/// Both clocks, now.
+/// The present time on both clocks.
 pub fn now() -> Moment {
     let boot = clock_gettime(ClockId::Boottime);
     // The boot-time clock starts at zero and a u64 of nanoseconds holds 584 years.

@@ -1,4 +1,4 @@
-//! The only place that joins the edges. One file a command: its arguments, and `execute`.
+//! The only module that joins the edges. Each command has a file with its arguments and `execute`.
 
 pub mod ask;
 pub mod check;

@@ -1,4 +1,4 @@
-//! PURE: how an error and its causes are written on one line, and which known word was probably meant.
+//! PURE: writes an error and its causes on one line, and finds the known word that was probably meant.
 
 /// An error and its causes on one line: `cannot read the file: permission denied`.
 pub fn chain(error: &dyn std::error::Error) -> String {

@@ -1,20 +1,20 @@
-//! Exit codes (a contract), and how an error is shown to the person who reads it.
+//! Exit codes (a contract), and how an error is shown to people.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-/// What the exit code says. Usage errors (2) come from the argument parser itself.
+/// The exit codes. Usage errors (2) mostly come from the argument parser itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Code {
     Done = 0,
     Unexpected = 1,
     Usage = 2,
-    /// The config, or a port file that is missing at the first start.
+    /// The configuration, or a port file that is missing at the first start.
     Config = 3,
-    /// Kernel, permission, interface, or somebody else's attachment.
+    /// The kernel, permissions, interfaces, or programs that others have attached.
     Kernel = 4,
-    /// Store or lock.
+    /// Files or locks.
     Store = 5,
     /// The work is done, but a node or day is missing, a bucket was rejected, or coverage is too low.
     Incomplete = 6,
@@ -27,7 +27,7 @@ impl From<Code> for ExitCode {
     }
 }
 
-/// A command's failure: the chain of causes, the exit code, and what to do.
+/// The failure of a command: the chain of causes, the exit code, and what to do about it.
 #[derive(Debug)]
 pub struct Failure {
     pub code: Code,
@@ -47,7 +47,7 @@ impl Failure {
         self
     }
 
-    /// `error: …`, one `caused by: …` a cause, and `help: …`.
+    /// `error: …`, one `caused by: …` per cause, and `help: …`.
     pub fn render(&self) -> String {
         let mut text = format!("error: {}", self.error);
         for cause in self.error.chain().skip(1) {

@@ -1,4 +1,4 @@
-//! EDGE files: opens files that somebody else may have put in place: a symlink is not followed, and a FIFO is not waited for.
+//! EDGE files: opens files that others may have put in place, without following a symlink or waiting for a FIFO.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,21 +7,21 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// The flags of such an opening, for [`OpenOptionsExt::custom_flags`](std::os::unix::fs::OpenOptionsExt::custom_flags).
+/// The flags for this, for [`OpenOptionsExt::custom_flags`](std::os::unix::fs::OpenOptionsExt::custom_flags).
 pub fn flags() -> i32 {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     i32::try_from(flags.bits()).expect("the kernel takes these flags as an int")
 }
 
-/// Opens a regular file to read.
+/// Opens a regular file for reading.
 ///
 /// # Errors
-/// As open(2); [`io::ErrorKind::InvalidInput`] for what is not a regular file.
+/// As for open(2); [`io::ErrorKind::InvalidInput`] if it is not a regular file.
 pub fn open_to_read(path: &Path) -> io::Result<File> {
     regular(OpenOptions::new().read(true).custom_flags(flags()).open(path)?)
 }
 
-/// The file, if it is a regular one.
+/// Returns the file if it is a regular one.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] if it is not.

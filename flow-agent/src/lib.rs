@@ -1,6 +1,6 @@
 //! Counts the bytes that every port moved, keeps exact logs, and mails the monthly statement.
 //!
-//! CONTRIBUTING.md says which module may import which; the test `imports` holds every file to it.
+//! CONTRIBUTING.md says which module may import which; the test `imports` checks every file.
 
 pub mod answer;
 pub mod backend;

@@ -1,4 +1,5 @@
-//! Which ports are watched, and whose they are: from the configuration, from files that others write, from sockets.
+//! The ports that are watched, and their owners: from the configuration, from files that others write, and from
+//! sockets.
 
 pub mod content;
 #[cfg(feature = "sqlite")]
@@ -26,10 +27,10 @@ pub use listed::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, Quo
 /// The largest value of `count.max_ports`.
 pub const MAX_PORTS: u32 = 65_530;
 
-/// Ports, and who owns each; `None` where nobody is known to.
+/// Ports with their owners; `None` if no owner is known.
 pub type PortOwners = BTreeMap<u16, Option<String>>;
 
-/// What some editors write before UTF-8 says nothing.
+/// Removes the byte order mark that some editors write before UTF-8.
 fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text)
 }

@@ -1,5 +1,5 @@
-//! EDGE processes: runs a program with a text for its input, to its end or a deadline. Every program that flow-agent starts
-//! is started here.
+//! EDGE processes: runs a program with a text as its input, until it ends or a deadline passes. Every program that
+//! flow-agent starts is started here.
 #![expect(clippy::disallowed_methods, reason = "edge: processes")]
 
 use std::ffi::OsString;
@@ -22,28 +22,28 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// How a program ended, and its output as it came.
+/// How a program ended, and its output as bytes.
 #[derive(Debug)]
 pub struct Ended {
     pub status: ExitStatus,
-    /// The first [`ProcessLimits::output_bytes`].
+    /// The first [`ProcessLimits::output_bytes`] of its output.
     pub stdout: Vec<u8>,
-    /// As many of its error output.
+    /// The first [`ProcessLimits::output_bytes`] of its error output.
     pub stderr: Vec<u8>,
 }
 
-/// What a program may use.
+/// Limits for a program.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessLimits {
     /// How much of each output is kept. The rest is read and discarded, so that the program does not block.
     pub output_bytes: usize,
-    /// The largest file that it may write; `None` for any size.
+    /// The largest file that it may write; `None` for no limit.
     pub file_bytes: Option<u64>,
     /// Whether it is killed when flow-agent is killed.
     pub dies_with_caller: bool,
 }
 
-/// Why a program gave no output.
+/// Why there is no output of a program.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     #[error("failed to run {}", program.display())]
@@ -56,15 +56,15 @@ pub enum ProcessError {
     Hung { program: PathBuf, secs: u64 },
 }
 
-/// Longest that one run of a program on this host may take: minutes are for tens of thousands of ports on a slow host.
+/// The longest that a program on this host may take. Minutes are needed for tens of thousands of ports on a slow host.
 const DEADLINE: Duration = Duration::from_secs(300);
 /// How many characters of the error output a message contains.
 const STDERR_CHARS: usize = 500;
 
-/// Runs `program` in the network namespace of the calling thread, which waits for its end; `input` is its standard input.
+/// Runs `program` in the network namespace of the calling thread, and waits for its end; `input` is its standard input.
 ///
 /// # Errors
-/// When it cannot be started, or does not end within five minutes: then it is killed.
+/// When it cannot be started, or does not end within five minutes, in which case it is killed.
 pub fn run(program: &Path, arguments: &[&str], input: &str) -> Result<Output, ProcessError> {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     // A restore that has begun must not end half-way because the agent was killed.
@@ -77,8 +77,8 @@ pub fn run(program: &Path, arguments: &[&str], input: &str) -> Result<Output, Pr
             Err(_) => Err(ProcessError::Hung { program: program.to_owned(), secs: DEADLINE.as_secs() }),
         }
     };
-    // A thread of its own, because the caller may be part of a runtime, which cannot wait for another one. It has the
-    // network namespace of the thread that starts it.
+    // A separate thread, because the caller may be part of a runtime, which cannot block on another one. The thread is
+    // in the network namespace of the one that starts it.
     let ended = thread::scope(|scope| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(error)?;
@@ -106,7 +106,7 @@ pub async fn run_within(
     let stdin = group.child.stdin.take();
     let stdout = group.child.stdout.take().expect("stdout is piped");
     let stderr = group.child.stderr.take().expect("stderr is piped");
-    // At once, so that neither side waits for the other with a full pipe. The ends of the outputs are the program's end.
+    // All at the same time, so that neither side blocks on a full pipe. When both outputs end, the program has ended.
     let (written, stdout, stderr) = tokio::join!(
         write(stdin, input.unwrap_or_default()),
         first_bytes(stdout, limits.output_bytes),
@@ -123,7 +123,8 @@ fn command(program: &Path, arguments: &[OsString], has_input: bool, limits: Proc
     command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Errors are recognized by their English text, and with a display ssh would open a window to ask.
     command.env("LC_ALL", "C").env_remove("DISPLAY").env_remove("SSH_ASKPASS").env_remove("SSH_AUTH_SOCK");
-    // Ctrl-C at the terminal is for flow-agent, which then leaves in its own time: a restore must not end half-way.
+    // Ctrl-C at the terminal is meant for flow-agent, which then stops in its own time. A restore must not end
+    // half-way.
     command.process_group(0);
     // SAFETY: between fork and exec only async-signal-safe functions may run. Both are bare system calls, without
     // allocation or locks.
@@ -144,7 +145,7 @@ fn command(program: &Path, arguments: &[OsString], has_input: bool, limits: Proc
 async fn write(stdin: Option<ChildStdin>, input: &str) -> io::Result<()> {
     let Some(mut stdin) = stdin else { return Ok(()) };
     match stdin.write_all(input.as_bytes()).await {
-        // A program that refuses its arguments does not read its input; its exit status tells.
+        // A program that rejects its arguments does not read its input; its exit status shows that.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
     }
@@ -161,14 +162,14 @@ async fn first_bytes(mut pipe: impl AsyncRead + Unpin, most: usize) -> io::Resul
     }
 }
 
-/// A child and its descendants, which are killed if this is dropped before the child was waited for.
+/// A child process and its descendants. They are killed if this is dropped before the child was waited for.
 struct Group {
     child: Child,
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // `id` is `None` after the child was waited for: from then on its number may belong to another group.
+        // `id` is `None` once the child was waited for, because from then on its number may belong to another process.
         let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let Some(Err(error)) = id.map(|id| kill_process_group(id, Signal::KILL)) {
             tracing::warn!(%error, "failed to kill a program that took too long");
@@ -176,7 +177,7 @@ impl Drop for Group {
     }
 }
 
-/// The lines of an error output, joined, without the advice that some programs add.
+/// Joins the lines of an error output, without the advice that some programs add.
 fn one_line(text: &str) -> String {
     let lines = text
         .lines()

@@ -1,6 +1,7 @@
-//! EDGE files: what is kept in the state directory, written so that a crash or a full disk loses nothing that was sealed.
+//! EDGE files: the contents of the state directory, written so that a crash or a full disk loses nothing that was
+//! sealed.
 //!
-//! Every durable write goes through [`disk`]; who may write what is said by the type of the lock ([`lock`]).
+//! Every durable write goes through [`disk`]. The type of a lock decides what its holder may write ([`lock`]).
 
 pub mod append;
 pub mod blocks;

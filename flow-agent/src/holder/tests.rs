@@ -1,6 +1,6 @@
 use super::*;
 
-/// No process has a number beyond `PID_MAX_LIMIT` of include/linux/threads.h.
+/// No process id exceeds `PID_MAX_LIMIT` of include/linux/threads.h.
 const DEAD: u32 = 4_194_305;
 
 #[test]

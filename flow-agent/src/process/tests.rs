@@ -13,7 +13,7 @@ fn what_a_program_says_fits_into_an_error() {
 
 #[test]
 fn a_program_gets_its_input_and_says_what_it_has_to_say() {
-    // More than a pipe holds, both ways.
+    // More than a pipe holds, in both directions.
     let input = "line\n".repeat(100_000);
     let output = run(Path::new("/bin/cat"), &[], &input).unwrap();
     assert!(output.status.success());
@@ -24,7 +24,7 @@ fn a_program_gets_its_input_and_says_what_it_has_to_say() {
 fn a_program_has_a_process_group_of_its_own() {
     let stat = run(Path::new("/bin/cat"), &["/proc/self/stat"], "").unwrap().stdout;
     let fields: Vec<&str> = stat.split(' ').collect();
-    // proc_pid_stat(5): (1) is the process, (5) its group. `cat` has no space in its name.
+    // proc_pid_stat(5): field 1 is the process id, and field 5 its group. The name `cat` contains no space.
     assert_eq!(fields[0], fields[4], "{stat}");
 }
 
