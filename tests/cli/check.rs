@@ -95,7 +95,7 @@ fn config_only_looks_at_the_configuration_and_its_files_and_at_nothing_else() {
     let place = place("[ports]\nwatch = [443]\nfiles = [{ path = \"mudb.json\", format = \"mudb\" }]\n");
     let config = place.path().join("config.toml");
     let arguments = ["check", "--config-only", "--json", "--config", config.to_str().unwrap()];
-    // Not even who may load no program is told so.
+    // This user may not load programs, and is not even told so.
     let said = flow_agent_as_nobody(&arguments);
     let sections = |stdout: &str| -> Vec<String> {
         findings(stdout).iter().map(|finding| format!("{} {}", finding["section"], finding["status"])).collect()
@@ -113,7 +113,7 @@ fn config_only_looks_at_the_configuration_and_its_files_and_at_nothing_else() {
     assert_eq!((said.code, sections(&said.stdout)), (Some(3), vec![r#""config" "fail""#.to_owned()]));
 }
 
-/// The findings of one section: status, text, and what to do.
+/// The findings of one section: status, text and help.
 fn of_section(stdout: &str, section: &str) -> Vec<(String, String, String)> {
     let text = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
     let findings = findings(stdout).into_iter().filter(|finding| finding["section"] == section);
@@ -139,7 +139,7 @@ fn counters_that_nobody_reads_are_a_failure_although_an_agent_runs() {
     let state = State::full();
     let config = state.config();
     fs::write(&config, fs::read_to_string(&config).unwrap() + "[ports]\nwatch = [443]\n").unwrap();
-    // Another process, as the agent is one, that hangs.
+    // Holds the agent's lock, as an agent that hangs would.
     let _lock = StateDir::new(state.path("")).lock_run().unwrap();
     let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
     let found = of_section(&said.stdout, "agent");
@@ -162,7 +162,7 @@ fn a_monitor_reads_the_code_and_nothing_else() {
 
 #[test]
 fn a_main_node_that_counts_nothing_lacks_neither_ports_nor_an_agent() {
-    // Nobody answers at this port: only the node is a failure.
+    // Nobody listens on this port, so only the node is a failure.
     let place = place("[[nodes]]\nname = \"hk-2\"\nhost = \"127.0.0.1\"\nport = 1\n");
     let config = place.path().join("config.toml");
     let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);

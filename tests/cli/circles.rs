@@ -1,8 +1,9 @@
-//! Finds circles among the files of `flow-agent/src`: files that need one another, so that neither can be read first.
+//! Finds dependency cycles among the files of `flow-agent/src`: files that need each other, so that neither can be read
+//! first.
 //!
-//! Only what is built for users counts: comments, unit tests and `testing` are left out. A `mod` or `pub use` line is an
-//! address and no need, so that a name is followed to the file that defines it. A module's own file and the files below it
-//! are read together: what they need of each other is not counted.
+//! Only code that is built for users counts: comments, unit tests and `testing` are left out. A `mod` or `pub use` line
+//! is not a dependency, but is followed to the file that defines the name. A module's own file and the files below it
+//! are taken together; what they need of each other does not count.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,15 +11,15 @@ use std::path::Path;
 
 use crate::imports::rust_files;
 
-/// The circles of files that are there on purpose, and why.
+/// The cycles of files that are intended, and why.
 const KNOWN: [(&[&str], &str); 0] = [];
 
-/// The same of the children of a module, each with everything below it.
+/// The intended cycles among the children of a module, each taken with everything below it.
 const KNOWN_CHILDREN: [(&str, &[&str], &str); 0] = [];
 
 /// The source of each file by its module path, such as `backend::ebpf::start`; the crate's root is the empty path.
 type Sources = BTreeMap<String, String>;
-/// What each file or module needs.
+/// The dependencies of each file or module.
 type Needs = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
@@ -74,13 +75,13 @@ fn sources() -> Sources {
     files.map(|(path, file)| (path, without_tests(&fs::read_to_string(file).unwrap()))).collect()
 }
 
-/// Whether a module is built for unit tests only.
+/// Whether a module is only built for unit tests.
 pub fn is_for_tests(path: &str) -> bool {
     path.split("::").any(|segment| segment == "testing" || segment == "tests" || segment.ends_with("_tests"))
         || path.ends_with("::laws")
 }
 
-/// The code without comments and without the unit tests, which stand at the end of a file.
+/// The code without comments, and without the unit tests at the end of a file.
 fn without_tests(text: &str) -> String {
     let code = text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
     code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned()
@@ -101,7 +102,7 @@ fn is_within(path: &str, module: &str) -> bool {
     path.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }
 
-/// The names that a module hands on, and the full path of each.
+/// The names that a module re-exports, with the full path of each.
 fn exported(module: &str, text: &str, sources: &Sources) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for (is_public, tree) in use_trees(text) {
@@ -112,7 +113,7 @@ fn exported(module: &str, text: &str, sources: &Sources) -> BTreeMap<String, Str
     names
 }
 
-/// The full path of everything that a file names, whether in a `use` or where it is called.
+/// The full path of everything that a file names, in a `use` or at the place of use.
 fn used(module: &str, text: &str, sources: &Sources) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     for child in children(text) {
@@ -143,7 +144,7 @@ fn children(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| line.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
 }
 
-/// What follows `name::` wherever that begins a path.
+/// What follows `name::`, wherever that begins a path.
 fn calls<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
     let prefix = format!("{name}::");
     let found: Vec<usize> = text.match_indices(&prefix).map(|(at, _)| at).collect();
@@ -159,7 +160,7 @@ fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
-/// Every `use …;`, and whether it is public.
+/// Every `use …;`, with whether it is public.
 fn use_trees(text: &str) -> Vec<(bool, &str)> {
     let mut trees = Vec::new();
     for (at, _) in text.match_indices("use ") {
@@ -172,7 +173,7 @@ fn use_trees(text: &str) -> Vec<(bool, &str)> {
     trees
 }
 
-/// Each path of a tree such as `a::{self, b as c}`, and the name that it is used by.
+/// Each path in a tree such as `a::{self, b as c}`, with the name under which it is used.
 fn leaves(tree: &str) -> Vec<(String, String)> {
     let tree = tree.trim();
     let Some((prefix, group)) = tree.split_once('{') else {
@@ -197,7 +198,7 @@ fn leaves(tree: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A path as seen from the crate's root.
+/// A path relative to the crate's root.
 fn absolute(module: &str, path: &str, sources: &Sources) -> String {
     let mut here: Vec<&str> = module.split("::").filter(|segment| !segment.is_empty()).collect();
     let mut rest: Vec<&str> = path.split("::").map(str::trim).collect();
@@ -209,7 +210,7 @@ fn absolute(module: &str, path: &str, sources: &Sources) -> String {
                 rest.remove(0);
             }
         }
-        // A child of this module, or another crate.
+        // It is a child of this module, or another crate.
         first if !sources.contains_key(&[&here[..], &[first]].concat().join("::")) => return format!("::{path}"),
         _ => {}
     }
@@ -217,7 +218,7 @@ fn absolute(module: &str, path: &str, sources: &Sources) -> String {
     here.into_iter().chain(rest).collect::<Vec<_>>().join("::")
 }
 
-/// The file that defines what a full path names; `None` for what is of another crate.
+/// The file that defines the item with this full path; `None` if it belongs to another crate.
 fn file_of(path: &str, sources: &Sources, exports: &BTreeMap<&str, BTreeMap<String, String>>) -> Option<String> {
     let segments: Vec<&str> = path.split("::").collect();
     let length = (0..=segments.len()).rev().find(|length| sources.contains_key(&segments[..*length].join("::")))?;
@@ -235,7 +236,7 @@ fn file_of(path: &str, sources: &Sources, exports: &BTreeMap<&str, BTreeMap<Stri
     }
 }
 
-/// What the children of a module need of each other, each with everything below it.
+/// The dependencies among the children of a module, each taken with everything below it.
 fn of_children(module: &str, needs: &Needs) -> Needs {
     let child = |path: &str| -> Option<String> {
         let rest = path.strip_prefix(module)?;
@@ -252,7 +253,7 @@ fn of_children(module: &str, needs: &Needs) -> Needs {
     children
 }
 
-/// The largest sets in which each needs every other, by way of others or not.
+/// The largest sets in which each member needs every other, directly or indirectly.
 fn circles(needs: &Needs) -> BTreeSet<BTreeSet<String>> {
     let reached: BTreeMap<&String, BTreeSet<&String>> =
         needs.keys().map(|from| (from, everything_from(from, needs))).collect();

@@ -1,4 +1,5 @@
-//! Every configuration in `fixtures/config/valid` is accepted, every one in `invalid` is refused with known words.
+//! Every configuration in `fixtures/config/valid` is accepted, and every one in `invalid` is rejected with the recorded
+//! message.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -157,7 +158,7 @@ fn every_key_of_quotas_and_channels_arrives() {
     let limits = LimitsConfig { warn: vec![50, 95], never: BTreeSet::from([22, 2222, 2223]), port_files: true };
     assert_eq!(config.limits, limits);
     let [divided, plain] = &config.users[..] else { panic!("two users are configured") };
-    // 300 GiB and 200 GiB, by hand.
+    // 300 GiB and 200 GiB, computed by hand.
     assert_eq!(divided.quota_bytes, Some(536_870_912_000));
     assert_eq!(divided.quota_on("us-1"), Some(214_748_364_800));
     assert_eq!(divided.nodes, BTreeSet::from(["hk-1".to_owned(), "us-1".to_owned()]));

@@ -1,11 +1,11 @@
-//! Dates that no clock ever showed: in file names, in lines, and on the command line.
+//! Dates that no clock ever shows: in file names, in lines, and on the command line.
 
 use std::fs;
 
 use crate::program::flow_agent;
 use crate::state::State;
 
-/// The first and the last day that a `NaiveDate` can hold, days just within, and years that have not four digits.
+/// The first and the last day that a `NaiveDate` can hold, days just within these, and years without four digits.
 const EXTREME: [&str; 8] = [
     "+262142-12-31",
     "-262143-01-01",
@@ -33,7 +33,7 @@ fn a_file_that_is_named_after_an_impossible_date_is_no_log_and_stops_nothing() {
         fs::copy(state.path("daily/2024-10.jsonl"), state.path(&format!("daily/{}.jsonl", &date[..date.len() - 3])))
             .unwrap();
     }
-    // 22 of the 24 hours of the only day that is one are missing: 6, as without the other files.
+    // 22 of the 24 hours of the only valid day are missing, so the code is 6, as it would be without the other files.
     let (code, text) = run(&state, &["rollup"]);
     assert_eq!((code, text.lines().filter(|line| line.contains("buckets")).count()), (Some(6), 1), "{text}");
     assert!(text.contains("2024-10-05  2 of 24 buckets"), "{text}");
@@ -48,7 +48,7 @@ fn a_line_of_an_impossible_date_costs_its_own_day_and_no_other() {
     let state = State::full();
     let text = fs::read_to_string(state.path("daily/2024-10.jsonl")).unwrap();
     for date in EXTREME {
-        // The seal's own check is optional: without it the date alone decides.
+        // The seal's own check is optional. Without it, only the date decides.
         let unchecked: String = text
             .lines()
             .map(|line| line.split(",\"check\"").next().unwrap().to_owned())

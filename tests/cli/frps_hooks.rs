@@ -1,4 +1,4 @@
-//! `flow-agent frps-hooks`, asked over HTTP as frps asks its plugins.
+//! Requests to `flow-agent frps-hooks` over HTTP, as frps sends them to its plugins.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -16,7 +16,7 @@ use crate::program::flow_agent;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// What frps takes as "go on as you would have".
+/// The answer that makes frps proceed as if it had not asked.
 const GO_ON: &str = r#"{"reject":false,"unchange":true}"#;
 
 struct Hooks {
@@ -27,7 +27,7 @@ struct Hooks {
 
 /// Starts it with its list in `directory`, and waits until it listens.
 fn start(directory: &Path, arguments: &[&str]) -> Hooks {
-    // A port that is free now; another process would have to take it within a moment.
+    // A port that is free now. Another process would have to take it within a moment.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let list = directory.join("frps-hooks.json");
     let mut command = Command::new(env!("CARGO_BIN_EXE_flow-agent"));
@@ -50,7 +50,7 @@ impl Hooks {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
-    /// As frps tells it.
+    /// Sends a request as frps does.
     fn tell(&self, op: &str, user: &str, name: &str, port: u16) {
         let user = json!({ "user": user, "metas": null, "run_id": "a1b2c3" });
         let content = json!({ "user": user, "proxy_name": name, "proxy_type": "udp", "remote_port": port });
@@ -59,7 +59,7 @@ impl Hooks {
         assert_eq!(answer, (200, GO_ON.to_owned()));
     }
 
-    /// The ports of the list, as the agent reads it.
+    /// The ports of the list, as the agent reads them.
     fn owners(&self) -> Vec<(u16, Option<String>)> {
         let listed = of(PortFileFormat::Frps).parse(&fs::read(&self.list).unwrap()).unwrap();
         listed.owners.into_iter().collect()
@@ -80,7 +80,7 @@ fn the_list_says_what_frps_told_before_frps_goes_on() {
     hooks.tell("NewProxy", "bob", "bob.game", 6001);
     assert_eq!(hooks.owners(), [of_user(6000, "ada"), of_user(6001, "bob")]);
     drop(hooks);
-    // frps was restarted together with it, and bob's client takes the port of ada's, who is away.
+    // frps was restarted at the same time, and bob's client takes the port of ada's, who is offline.
     let hooks = start(directory.path(), &[]);
     assert_eq!(hooks.owners(), [of_user(6000, "ada"), of_user(6001, "bob")]);
     hooks.tell("NewProxy", "bob", "bob.other", 6000);
@@ -98,7 +98,7 @@ fn whatever_it_is_told_and_whatever_becomes_of_the_list_frps_may_go_on() {
     }
     hooks.tell("Login", "ada", "", 0);
     assert_eq!(hooks.owners(), []);
-    // No list can be written, until it can again.
+    // The list cannot be written for a while.
     fs::rename(&inner, directory.path().join("gone")).unwrap();
     hooks.tell("NewProxy", "ada", "ada.game", 6000);
     assert!(!hooks.list.exists());

@@ -1,4 +1,4 @@
-//! The help texts, and what is said of a command line that is none.
+//! The help texts, and the messages about an invalid command line.
 
 use clap::CommandFactory as _;
 use flow_agent::cli::Cli;
@@ -10,7 +10,7 @@ fn every_command_has_its_help() {
     let program = Cli::command();
     let commands = program.get_subcommands().map(|command| vec![command.get_name().to_owned()]);
     for mut arguments in commands.chain([Vec::new()]) {
-        // One snapshot each, so that a new command is a new file.
+        // A snapshot for each, so that a new command adds a file.
         let name = format!("help {}", arguments.join(" "));
         arguments.push("--help".to_owned());
         let said = flow_agent(&arguments);

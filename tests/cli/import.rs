@@ -11,7 +11,7 @@ fn legacy_logs_become_buckets_once_and_every_doubt_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     fs::write(path("config.toml"), "node = \"hk-1\"\ntimezone = \"Asia/Shanghai\"\nstate_dir = \"state\"\n").unwrap();
-    // The 23:00 hour of the 1st stands in the file of the 2nd.
+    // The hour from 23:00 on the 1st is in the file of the 2nd.
     fs::write(path("170901_daylog.txt"), "2017/09/01_13:00:07 port:8388 100\n2017/09/01_13:00:08 port:443\n\n")
         .unwrap();
     fs::write(path("170902_daylog.txt"), "2017/09/02_00:00:07 port:8388 23\n\n").unwrap();
@@ -45,13 +45,14 @@ fn a_line_without_an_end_is_named_and_takes_no_memory() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("config.toml"), "node = \"hk-1\"\nstate_dir = \"state\"\n").unwrap();
     let log = dir.path().join("170901_daylog.txt");
-    // A figure that only its first 64 KiB would make one, then 256 MiB that take no room on the disk.
+    // A line of which only the first 64 KiB would be a valid figure, followed by 256 MiB that take no space on the
+    // disk.
     let long = format!("2017/09/01_13:00:07 port:8388 {}100\n", " ".repeat(70_000));
     fs::write(&log, long + "2017/09/01_14:00:07 port:8388 5\n").unwrap();
     fs::OpenOptions::new().append(true).open(&log).unwrap().set_len(256 << 20).unwrap();
     let config = dir.path().join("config.toml");
     let program = [env!("CARGO_BIN_EXE_flow-agent"), "import", log.to_str().unwrap(), "--config"];
-    // An address space that the file does not fit into.
+    // The file does not fit into this address space.
     let limited = ["--as=201326592", "--"].iter().chain(&program).collect::<Vec<_>>();
     let output = std::process::Command::new("prlimit").args(limited).arg(config).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,10 +1,10 @@
-//! Holds every import between the modules of `flow-agent/src` against the table in CONTRIBUTING.md.
+//! Checks every import between the modules of `flow-agent/src` against the table in CONTRIBUTING.md.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What each module may import, by the table's own words.
+/// What each module may import according to the table.
 type Table = BTreeMap<String, BTreeSet<String>>;
 
 #[test]
@@ -16,7 +16,7 @@ fn no_module_imports_what_the_table_does_not_allow() {
     let mut breaches = Vec::new();
     for file in rust_files(&source) {
         let module = module_of(file.strip_prefix(&source).unwrap());
-        // The crate's root declares the modules, and `main` starts the command line.
+        // The root of the crate declares the modules, and `main` starts the command line.
         if module == "lib" || module == "main" {
             continue;
         }
@@ -57,7 +57,7 @@ fn table(contributing: &str) -> Table {
     contributing.lines().filter(|line| line.starts_with("| `")).filter_map(row).collect()
 }
 
-/// `ledger` of `ledger/units.rs`, `config` of `config.rs`.
+/// `ledger` for `ledger/units.rs`, `config` for `config.rs`.
 fn module_of(relative: &Path) -> String {
     let first = relative.components().next().unwrap().as_os_str().to_str().unwrap();
     first.strip_suffix(".rs").unwrap_or(first).to_owned()
@@ -81,13 +81,13 @@ fn breaches_in(table: &Table, module: &str, text: &str) -> Vec<String> {
         text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n");
     let mut breaches = Vec::new();
     for (at, _) in code.match_indices("crate::") {
-        // `$crate::` of a macro, and `other_crate::`, are not this crate's root.
+        // `$crate::` in a macro and `other_crate::` are not the root of this crate.
         if code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '$') {
             continue;
         }
         let line = 1 + code[..at].matches('\n').count();
         for imported in first_segments(&code[at + "crate::".len()..]) {
-            // Unit tests of every module use it; in a build for users there is no such module.
+            // The unit tests of every module may use it; in a build for users it does not exist.
             let is_allowed = [module, "testing"].contains(&imported.as_str())
                 || table.get(module).is_some_and(|allowed| allowed.contains(&imported));
             if !is_allowed {
@@ -98,7 +98,7 @@ fn breaches_in(table: &Table, module: &str, text: &str) -> Vec<String> {
     breaches
 }
 
-/// The first segment of each path that begins `path`: one name, or those of a `{…}` group.
+/// The first segment of each path that begins `path`: one name, or those in a `{…}` group.
 fn first_segments(path: &str) -> Vec<String> {
     let name = |path: &str| path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let Some(group) = path.strip_prefix('{') else { return vec![name(path)] };

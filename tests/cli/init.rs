@@ -1,4 +1,4 @@
-//! `flow-agent init`: what it prints is a configuration, and it writes over nothing.
+//! `flow-agent init` prints a valid configuration, and overwrites nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use flow_agent::ports::PortFileFormat;
 
 use crate::program::flow_agent;
 
-/// A root with these fixtures in the places of panels.
+/// A root directory with these fixtures in the places of panels.
 fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for (fixture, place) in files {
@@ -27,7 +27,7 @@ fn what_is_found_becomes_a_configuration_that_holds() {
         ("xray/current.json", "usr/local/etc/xray/config.json"),
         ("hysteria2/current.yaml", "etc/hysteria/config.yaml"),
     ]);
-    // Half a file: it is mentioned, and nothing of it is taken.
+    // Half a file is mentioned, but nothing of it is used.
     fs::create_dir_all(root.path().join("etc/gost")).unwrap();
     fs::write(root.path().join("etc/gost/gost.yml"), "services:\n- name: x\n  addr: \":80").unwrap();
     let said = flow_agent(&["init", "--root", root.path().to_str().unwrap()]);

@@ -1,4 +1,4 @@
-//! `install.sh` of the tarball, below a root directory of the test's own, with every POSIX shell that is here.
+//! Runs the tarball's `install.sh` in a root directory of the test's own, with every POSIX shell on this machine.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 const PACKAGING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/tarball");
 
-/// Every file below a directory, with its mode.
+/// Every file in a directory tree, with its mode.
 fn files(root: &Path) -> Vec<(PathBuf, u32)> {
     let mut files = Vec::new();
     let mut directories = vec![root.to_owned()];
@@ -34,7 +34,7 @@ fn put(path: &Path, text: &str, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// An unpacked tarball, as `cargo xtask dist` makes it.
+/// An unpacked tarball like those of `cargo xtask dist`.
 fn tarball() -> TempDir {
     let directory = TempDir::new().unwrap();
     let path = |name: &str| directory.path().join(name);
@@ -61,7 +61,7 @@ fn the_installer_shows_what_it_does_and_undoes_it() {
             let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
             (output.status.code(), said.into_owned())
         };
-        // This root has OpenRC.
+        // This root has OpenRC installed.
         put(&root.path().join("sbin/openrc-run"), "", 0o755);
         let before = files(root.path());
 
@@ -81,7 +81,7 @@ fn the_installer_shows_what_it_does_and_undoes_it() {
         ];
         assert_eq!(files(root.path()), installed.map(|(path, mode)| (path.into(), mode)), "{shell:?}");
 
-        // What the operator wrote stays, at an upgrade and at the end.
+        // The operator's own file is kept, both by an upgrade and by the removal.
         let config = root.path().join("etc/flow-agent/config.toml");
         fs::write(&config, "mine").unwrap();
         assert_eq!(run(&["--yes"]).0, Some(0));

@@ -1,4 +1,4 @@
-//! What the program says and how it exits, without root.
+//! The output and the exit codes of the program, without root.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

@@ -1,4 +1,4 @@
-//! The manual pages, the shells' completions (driven in the shells themselves), and the examples of the documentation.
+//! The manual pages, the shell completions (run in the shells themselves), and the examples in the documentation.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ fn file(name: &str) -> String {
     files.into_iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("no {name}")).1
 }
 
-/// The completions of a shell in a file.
+/// Writes the completions of a shell to a file.
 fn written(name: &str) -> (TempDir, PathBuf) {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join(name);
@@ -26,7 +26,7 @@ fn written(name: &str) -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-/// What to offer for a line that is typed so far: some of what must be offered, and something that must not.
+/// Partial command lines, each with some words that must be offered and one that must not.
 const TYPED: [(&str, &[&str], &str); 9] = [
     ("flow-agent ", &["run", "show", "uninstall"], "config.toml"),
     ("flow-agent sh", &["show"], "run"),
@@ -39,7 +39,7 @@ const TYPED: [(&str, &[&str], &str); 9] = [
     ("flow-agent --config run show ", &["hours"], "run"),
 ];
 
-/// Checks what `offered` gives for each of the lines that are typed.
+/// Checks the words that `offered` returns for each partial line.
 fn check_completions(offered: impl Fn(&str, &Path) -> Vec<String>) {
     let directory = TempDir::new().unwrap();
     fs::write(directory.path().join("config.toml"), "").unwrap();
@@ -64,7 +64,7 @@ fn bash_offers_commands_views_and_values() {
         return;
     }
     let (_directory, script) = written("flow-agent.bash");
-    // As bash calls it: the words of the line, the one with the cursor, and the one before it.
+    // As bash calls it: with the words of the line, the one at the cursor, and the one before it.
     let drive = r#"source "$1"; line=$2
         read -ra COMP_WORDS <<< "$line"; [[ $line == *' ' ]] && COMP_WORDS+=('')
         COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); COMP_LINE=$line; COMP_POINT=${#line}
@@ -158,7 +158,7 @@ fn every_example_is_a_command_line() {
     assert!(found > 20, "only {found} examples were found");
 }
 
-/// README and everything in `docs`.
+/// The READMEs and everything in `docs`.
 fn documents(root: &Path) -> Vec<PathBuf> {
     let mut documents = vec![root.join("README.md"), root.join("README.zh-CN.md")];
     let mut directories = vec![root.join("docs")];
@@ -175,7 +175,7 @@ fn documents(root: &Path) -> Vec<PathBuf> {
     documents
 }
 
-/// The words of a command line, as a shell takes them apart: what is between quotes is one word, or part of one.
+/// The words of a command line, split as a shell does: text in quotes is one word, or part of one.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     for c in line.chars() {
@@ -193,7 +193,8 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The command lines of the program in code blocks and between backticks: up to a comment, a pipe or what follows in a list.
+/// The command lines of the program in code blocks and between backticks, up to a comment, a pipe, or the next command
+/// of a list.
 fn examples(text: &str) -> Vec<String> {
     let mut examples = Vec::new();
     let mut is_code = false;

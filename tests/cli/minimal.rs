@@ -1,5 +1,5 @@
-//! Lines of every kind with no more than the fields that a reader needs (docs/formats.md marks them), and some with half of
-//! an optional one, as a hand or another program may write them: the commands take them.
+//! Lines of every kind with only the fields that a reader needs (docs/formats.md marks them), and some with part of an
+//! optional one, as other programs or people may write them. All commands accept them.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::program::flow_agent;
 
 const EIGHT: &str = r#""tcp_in_bytes":1,"tcp_in_packets":1,"tcp_out_bytes":20,"tcp_out_packets":2,"udp_in_bytes":300,"udp_in_packets":3,"udp_out_bytes":4000,"udp_out_packets":4"#;
 
-/// A line, and the seal that `seal` makes of its sum.
+/// A line with the seal that `seal` makes from its checksum.
 fn block(line: &str, seal: impl Fn(&str) -> String) -> String {
     let line = format!("{line}\n");
     let sum: String = Sha256::digest(line.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -59,7 +59,7 @@ const OCTOBER: [&str; 4] = ["--from", "2024-10-01", "--to", "2024-10-31"];
 fn hours_need_only_what_is_marked() {
     let times = r#""start":"2024-10-05T00:00:00Z","end":"2024-10-06T00:00:00Z""#;
     let line = format!(r#"{{"v":1,"kind":"hour",{times},"port":443,{EIGHT}}}"#);
-    // What a seal may say beside it, none of it, or in part.
+    // Optional fields of the seal: none, or some of them in part.
     for more in [
         "",
         r#","other":{}"#,
@@ -115,7 +115,7 @@ fn days_months_and_letters_need_only_what_is_marked() {
     let bytes: Vec<_> =
         rows.iter().map(|row| (row["month"].as_str().unwrap(), row["bytes"].as_u64().unwrap())).collect();
     assert_eq!(bytes, [("2024-09", 4_321), ("2024-10", 31 * 4_321)]);
-    // How much of September was measured, nobody said: that is not 0 %.
+    // It is not known how much of September was measured, which is not the same as 0 %.
     assert_eq!((&rows[0]["coverage"], &rows[1]["coverage"]), (&Value::Null, &1.0.into()));
     let table = place.run(0, &["show", "months", "--from", "2024-09-01", "--to", "2024-09-30"]);
     assert!(!table.contains('%'), "{table}");

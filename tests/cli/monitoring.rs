@@ -1,4 +1,4 @@
-//! What is packed for monitors: alerts that do what their tests say, and no name of a metric that the agent does not have.
+//! The files that are packaged for monitoring: the alerts pass their tests, and every metric that they name exists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ fn the_alerts_fire_when_their_tests_say_so() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
 }
 
-/// The words of `text` that could be metrics of ours.
+/// The words of `text` that could be our metrics.
 fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words.filter(|word| word.starts_with("flow_agent_")).map(str::to_owned).collect()

@@ -31,7 +31,7 @@ fn old_days_are_compressed_and_deleted_as_the_plan_says() {
         journal.append(&mut bucket).unwrap();
     }
     drop(lock);
-    // Without daily logs nothing is touched. Days with one bucket of 24 are incomplete, which is exit code 6.
+    // Without daily logs nothing is changed. Days with one bucket of 24 are incomplete, hence exit code 6.
     assert_eq!(run(&["prune"]), (Some(0), "nothing to do\n".to_owned()));
     assert_eq!(run(&["rollup"]).0, Some(6));
     let october = ["--from", "2024-10-01", "--to", "2024-10-31", "--json"];
@@ -48,7 +48,7 @@ fn old_days_are_compressed_and_deleted_as_the_plan_says() {
     assert!(!log.hourly_compressed("2024-10-01".parse().unwrap()).exists());
 
     assert_eq!(run(&["prune"]).0, Some(0));
-    // A program that is not ours reads what is in it.
+    // Another program can read its content.
     let packed = log.hourly_compressed("2024-10-01".parse().unwrap());
     let foreign = Command::new("zstdcat").arg(&packed).output().expect("zstd is installed with the tests' packages");
     assert_eq!(foreign.stdout, text);
@@ -63,7 +63,7 @@ fn old_days_are_compressed_and_deleted_as_the_plan_says() {
     assert_eq!((code, plan.matches("  delete    ").count()), (Some(0), 3), "{plan}");
     assert_eq!(run(&["prune"]).0, Some(0));
     assert!(!packed.exists());
-    // The days stay, and the newest three hours' files.
+    // The days are still there, and so are the hourly files of the newest three days.
     assert_eq!(shown()[1], before[1]);
     assert_eq!(shown()[0].1.lines().count() * 2, before[0].1.lines().count());
 

@@ -1,4 +1,4 @@
-//! `users`, `grant` and `notify` over a log whose figures are known by hand, and a receiver that is as bad as receivers are.
+//! `users`, `grant` and `notify` over a log with figures known by hand, and with receivers that misbehave.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::Write as _;
@@ -15,7 +15,7 @@ use crate::receiver::{Reaction, Receiver};
 use crate::stub::{Fault, Stage, Stub};
 use crate::tls_front::TlsFront;
 
-/// Part of the address of the receiver: it must never be seen.
+/// Part of the receiver's address, which must not appear anywhere.
 const TOKEN: &str = "TOKEN-that-nobody-sees";
 const SECRET: &str = "SECRET-that-nobody-sees";
 
@@ -37,7 +37,7 @@ impl Node {
         node
     }
 
-    /// With a channel `hook` that takes warnings.
+    /// A node with a channel `hook` for warnings.
     fn with_hook(receiver: &Receiver) -> Self {
         let node = Self::new(
             "[[notify]]\nname = \"hook\"\nkind = \"webhook\"\nurl_file = \"url\"\nsecret_file = \"secret\"\n\
@@ -67,9 +67,9 @@ impl Node {
         flow_agent(&self.arguments(arguments))
     }
 
-    /// A bucket of the last minutes in which 8388 took in so many bytes.
+    /// Adds a recent bucket in which 8388 received `bytes`.
     fn count(&self, seq: u64, bytes: u64) {
-        // Two buckets must not overlap, and both are of today: a test that runs at midnight has one second less.
+        // Two buckets must not overlap, and both must be of today: a test that runs at midnight has a second less.
         let end = Utc::now().trunc_subsecs(0) - TimeDelta::seconds(i64::try_from(10 - seq).unwrap());
         let day_start = end.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
         let start = (end - TimeDelta::seconds(1)).max(day_start);
@@ -87,7 +87,7 @@ impl Node {
         OpenOptions::new().create(true).append(true).open(file).unwrap().write_all(text.as_bytes()).unwrap();
     }
 
-    /// Level and state of every step in the ledger of notices.
+    /// The level and state of every step in the ledger of notices.
     fn steps(&self) -> Vec<(u64, String)> {
         let text = fs::read_to_string(self.path("state/notices.jsonl")).unwrap_or_default();
         let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -99,7 +99,7 @@ impl Node {
     }
 }
 
-/// The levels that a receiver was told of.
+/// The levels that a receiver was told.
 fn levels(receiver: &Receiver) -> Vec<u64> {
     let level = |body: String| serde_json::from_str::<Value>(&body).unwrap()["level"].as_u64().unwrap();
     receiver.requests().into_iter().map(|request| level(request.body)).collect()
@@ -114,7 +114,7 @@ fn a_user_has_a_quota_and_a_grant_raises_it() {
         assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
         serde_json::from_str::<Value>(&said.stdout).unwrap()
     };
-    // 920 were counted and 30 used before: 950 of 1,000.
+    // 920 bytes were counted and 30 were used before: 950 of 1,000.
     let ada = row("ada");
     assert_eq!(ada["used_bytes"], 950);
     assert_eq!((&ada["counted_bytes"], &ada["left_bytes"], &ada["level"]), (&920.into(), &50.into(), &90.into()));
@@ -128,7 +128,7 @@ fn a_user_has_a_quota_and_a_grant_raises_it() {
     assert_eq!(node.run(&["grant", "ada", "501 B", "--take-back"]).code, Some(2));
     assert_eq!(node.run(&["grant", "ada", "500 B", "--take-back"]).code, Some(0));
     assert_eq!(row("ada")["quota_bytes"], 1_000);
-    // Another month is another matter.
+    // A grant for another month has no effect.
     assert_eq!(node.run(&["grant", "ada", "7 GiB", "--month", "2020-01"]).code, Some(0));
     assert_eq!(row("ada")["quota_bytes"], 1_000);
     let bob = row("bob");
@@ -158,7 +158,7 @@ fn of_two_levels_at_once_the_higher_is_sent_once_whatever_is_restarted() {
     node.count(1, 700);
     let quiet = node.run(&["notify"]);
     assert_eq!((quiet.code, quiet.stdout.as_str(), quiet.stderr.as_str()), (Some(0), "", ""));
-    // From 70 to 95 percent at once.
+    // From 70 to 95 percent in one step.
     node.count(2, 250);
     assert_eq!(node.run(&["notify", "--dry-run"]).stdout.lines().count(), 1);
     assert_eq!(levels(&receiver), [] as [u64; 0]);
@@ -185,7 +185,7 @@ fn a_receiver_over_https_is_trusted_by_its_authority_alone() {
     let node = Node::with_hook(&receiver);
     node.secret("url", &format!("https://localhost:{}/{TOKEN}?key={TOKEN}\n", front.port));
     node.count(1, 950);
-    // Nobody vouches for its certificate: nothing is sent to it.
+    // The receiver's certificate is not trusted, so nothing is sent to it.
     let refused = node.run(&["notify"]);
     assert_ne!(refused.code, Some(0));
     assert!(!refused.stderr.contains(TOKEN) && !refused.stdout.contains(TOKEN), "{refused:?}");
@@ -205,7 +205,7 @@ fn a_notice_arrives_whatever_the_receiver_does_first_and_the_ledger_says_what_it
     for (reaction, state) in [
         (Reaction::Fail, "failed"),
         (Reaction::Drop, "unknown"),
-        // It takes the ten seconds that a channel has.
+        // This takes the ten seconds that a channel waits.
         (Reaction::Hang, "unknown"),
     ] {
         let receiver = Receiver::start(&[reaction]);
@@ -218,7 +218,7 @@ fn a_notice_arrives_whatever_the_receiver_does_first_and_the_ledger_says_what_it
             "{reaction:?}: {failed:?}"
         );
         assert!(failed.stderr.contains("warning: channel hook: "), "{failed:?}");
-        // Not before a pause, unless that is asked for.
+        // Not tried again before a pause, unless that is requested.
         assert_eq!(node.run(&["notify"]).code, Some(0));
         assert_eq!(receiver.requests().len(), 1);
         let check = node.run(&["check", "--json"]);
@@ -242,7 +242,7 @@ fn nobody_who_listens_is_a_failure_that_is_certain() {
     let node = {
         let gone = Receiver::start(&[]);
         let node = Node::with_hook(&gone);
-        // A port that was free a moment ago, and that nobody listens on.
+        // A port that was free a moment ago, on which nobody listens.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         node.secret("url", &format!("http://127.0.0.1:{free}/{TOKEN}\n"));
         node
@@ -394,7 +394,7 @@ fn a_secret_that_everybody_can_read_is_not_used() {
     assert!(receiver.requests().is_empty());
 }
 
-/// Subject, language, text and HTML of a letter, as Python's `email` reads it.
+/// The subject, language, text and HTML of a letter, as Python's `email` parses it.
 fn parts(letter: &str) -> [String; 4] {
     const SCRIPT: &str = "import sys, email, email.policy, json\n\
         m = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)\n\
@@ -406,7 +406,7 @@ fn parts(letter: &str) -> [String; 4] {
     serde_json::from_slice(&python.wait_with_output().unwrap().stdout).unwrap()
 }
 
-/// A node whose notices go by mail: to ada in Chinese, to the admins in English.
+/// A node whose notices go by mail: to ada in Chinese, and to the administrators in English.
 fn with_mail(stub: &Stub) -> Node {
     let mail = format!(
         "email = \"ada@example.com\"\nlanguage = \"zh\"\n[mail]\nserver = \"smtp+insecure://127.0.0.1:{}\"\n\

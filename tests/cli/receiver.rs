@@ -1,25 +1,25 @@
-//! A receiver of webhooks: a real HTTP server that misbehaves as it is told, request by request.
+//! A receiver of webhooks: a real HTTP server that misbehaves as instructed, request by request.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What is done with one request, once all of it was read.
+/// The reaction to one request, after all of it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaction {
     Accept,
-    /// Status 500.
+    /// Answers with status 500.
     Fail,
-    /// No answer, for as long as the client waits.
+    /// Does not answer, for as long as the client waits.
     Hang,
-    /// The connection is closed without an answer.
+    /// Closes the connection without an answer.
     Drop,
-    /// The process with this number is killed before anything is answered.
+    /// Kills the process chosen by [`Receiver::aim_at`] before answering.
     Kill,
 }
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub head: String,
@@ -42,7 +42,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// Reacts to the first requests as `reactions` says, and accepts all later ones.
+    /// Reacts to the first requests according to `reactions`, and accepts all later ones.
     pub fn start(reactions: &[Reaction]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -74,12 +74,12 @@ impl Receiver {
         Self { port, requests, victim }
     }
 
-    /// Which process [`Reaction::Kill`] kills.
+    /// Chooses the process that [`Reaction::Kill`] kills.
     pub fn aim_at(&self, pid: u32) {
         *self.victim.lock().unwrap() = Some(pid);
     }
 
-    /// What came so far.
+    /// The requests so far.
     pub fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
     }
@@ -96,11 +96,11 @@ fn wait_for(victim: &Mutex<Option<u32>>) -> u32 {
 
 fn answer(stream: &mut TcpStream, status: &str, body: &str) {
     let text = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
-    // A client that was killed takes no answer.
+    // A client that was killed receives no answer.
     drop(stream.write_all(text.as_bytes()));
 }
 
-/// The head, and as many bytes of body as it announces; `None` if the client left before.
+/// The head, and as many bytes of body as it announces; `None` if the client disconnected before.
 fn read(stream: &mut TcpStream) -> Option<Request> {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];

@@ -1,4 +1,4 @@
-//! Bad input: a clear text, the documented code, and nothing begun.
+//! Bad input gets a clear message and the documented exit code, and nothing is started.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -86,7 +86,7 @@ fn a_configuration_or_users_file_that_is_too_large_is_refused_before_it_is_parse
     refused(&place.run(), 3, &format!("error: `config.toml` is larger than 4 MiB{help}"));
 
     let place = Place::with("users_file = \"users.csv\"\n");
-    // The file takes no room on the disk.
+    // The file takes no space on the disk.
     fs::File::create(place.path("users.csv")).unwrap().set_len((64 << 20) + 1).unwrap();
     refused(&place.run(), 3, &format!("error: `users.csv` is larger than 64 MiB{help}"));
 }
@@ -195,6 +195,6 @@ fn who_is_not_root_is_told_what_is_missing() {
     assert_eq!(said.code, Some(4), "{}", said.stderr);
     let error = "error: not permitted to count with eBPF, missing: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON\n";
     let help = "  help: run as root, or grant what is missing; or use --backend iptables\n";
-    // Where no bpffs is mounted, a warning comes first.
+    // If no bpffs is mounted, a warning comes first.
     assert!(said.stderr.contains(error) && said.stderr.ends_with(help), "{}", said.stderr);
 }

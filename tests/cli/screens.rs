@@ -1,4 +1,4 @@
-//! The screens of `show`, at a time that is always the same.
+//! The screens of `show`, at a fixed time.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -21,7 +21,7 @@ const NOW: &str = "2026-11-27 08:23:30";
 
 const GIB: u64 = 1 << 30;
 
-/// Ports and their users, and what each of them sends in an hour; a quarter of it comes in.
+/// Ports and their users, with the bytes that each sends in an hour; it receives a quarter of that.
 const PORTS: [(u16, Option<&str>, u64); 6] = [
     (443, None, GIB),
     (8388, Some("alice"), 4 * GIB),
@@ -96,7 +96,7 @@ fn day(day: NaiveDate) -> DayBlock {
     DayBlock { lines: PORTS.iter().map(line).collect(), seal }
 }
 
-/// Days from 1 October on, and the hours of yesterday and of today up to 16:00, but not 10:00 to 12:00.
+/// Days from 1 October on, and the hours of yesterday and of today up to 16:00, except 10:00 to 12:00.
 fn state() -> State {
     let state = State::empty();
     let today: NaiveDate = "2026-11-27".parse().unwrap();
@@ -136,7 +136,7 @@ fn every_screen_fits_the_width_and_says_what_is_known() {
             let said = show(&state, arguments, &[("COLUMNS", columns), ("LC_ALL", locale)]);
             assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{arguments:?}");
             assert!(!said.stdout.contains(['\u{1b}', '\u{7}']), "an escape reaches the terminal: {:?}", said.stdout);
-            // Without a terminal, the table of `top` has names in full.
+            // Without a terminal, the table of `top` has full names.
             let widest = said.stdout.lines().map(|line| line.width()).max().unwrap();
             assert!(widest <= columns.parse().unwrap() || arguments == ["top"], "{widest} columns:\n{}", said.stdout);
             text += &format!("$ flow-agent show {}\n{}\n", arguments.join(" "), said.stdout);
@@ -155,20 +155,21 @@ fn the_first_screen_adds_up() {
         let line = text.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("{text}"));
         line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
     };
-    // An hour: 10.5 GiB out, and a quarter of it in: 13.125 GiB. Today 14 hours: 183.75 GiB, of 59,010 seconds 50,400.
+    // An hour: 10.5 GiB out and a quarter of that in, 13.125 GiB together. Today 14 hours: 183.75 GiB, in 50,400 of
+    // 59,010 seconds.
     assert_eq!(row("today")[1..4], ["36.8 GiB", "147 GiB", "184 GiB"]);
     assert_eq!(row("today")[5], "85.40 %");
     // Yesterday from 16:23:30 to midnight, 27,390 seconds: 99.86 GiB.
     assert_eq!(row("by midnight")[1], "~284 GiB");
     assert_eq!(row("yesterday")[3], "315 GiB");
-    // Yesterday's 59,010 seconds: 215.1 GiB.
+    // Yesterday's first 59,010 seconds: 215.1 GiB.
     assert_eq!(row("until 16:23")[3], "~215 GiB");
-    // 26 days of 315 GiB and today: 8,373.75 GiB. To go on for 3 days and 27,390 seconds at 315 GiB a day: 1,044.9 GiB.
+    // 26 days of 315 GiB, and today: 8,373.75 GiB. 3 days and 27,390 seconds remain, at 315 GiB a day: 1,044.9 GiB.
     assert_eq!(row("November 2026")[3], "8.18 TiB");
     assert_eq!(row("by 1 Dec")[1], "~9.20 TiB");
-    // 31 days.
+    // 31 days of 315 GiB.
     assert_eq!(row("October 2026")[3], "9.54 TiB");
-    // 26 days and 14 hours, 5 GiB an hour: 3,190 GiB of 4 TiB; 3.75 GiB an hour: 2,392.5 GiB of 2 TiB.
+    // 26 days and 14 hours at 5 GiB an hour: 3,190 GiB of 4 TiB; at 3.75 GiB an hour: 2,392.5 GiB of 2 TiB.
     assert!(text.contains("77 % of 4.00 TiB") && text.contains("116 % of 2.00 TiB"), "{text}");
 }
 
@@ -197,7 +198,8 @@ fn a_95th_percentile_is_of_the_samples_that_were_seen() {
     let config = fs::read_to_string(state.config()).unwrap();
     fs::write(state.config(), config + "[count]\nbucket = \"5m\"\n").unwrap();
     let today = midnight("2026-11-27".parse().unwrap());
-    // 20 samples of 5 minutes: what comes in rises from 1,000 to 20,000 bytes a second, what goes out falls likewise.
+    // 20 samples of 5 minutes: incoming traffic rises from 1,000 to 20,000 bytes a second, and outgoing traffic falls
+    // likewise.
     for index in 1..=20_u64 {
         let mut block = hour(today + TimeDelta::minutes(5 * (i64::try_from(index).unwrap() - 1)), index);
         block.seal.end = block.seal.start + TimeDelta::minutes(5);
@@ -228,7 +230,7 @@ fn a_95th_percentile_is_of_the_samples_that_were_seen() {
             )
         })
         .collect();
-    // Of 20, the 19th from below. Both together are 21,000 in every sample.
+    // The 19th lowest of 20. In both directions together, every sample is 21,000.
     let expected = [
         ("in", Some(19_000), Some(20_000), Some(18_000)),
         ("out", Some(19_000), Some(20_000), Some(18_000)),
@@ -273,12 +275,12 @@ fn a_main_node_shows_what_it_gathered() {
         rows(&["days", "--node", "all"]),
         [
             row("2026-11-25", 2 * of_a_day, 172_800, 172_800),
-            // Of us-1 nothing is known of this day.
+            // Nothing is known about us-1 on this day.
             row("2026-11-26", of_a_day, 86_400, 172_800),
         ]
     );
     assert_eq!(rows(&["days", "--node", "us-1"]), [row("2026-11-25", of_a_day, 86_400, 86_400)]);
-    // alice is a user here; the others are known to their nodes only.
+    // alice is a user of this configuration; only their nodes know the others.
     let text = show(&state, &["top", "--node", "all", "--csv"], &[]).stdout;
     let users: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
     assert_eq!(users[0], "alice");
@@ -304,7 +306,7 @@ fn an_escape_in_the_log_never_reaches_the_terminal() {
         assert_eq!(said.code, Some(6), "{arguments:?}");
         assert!(!(said.stdout + &said.stderr).contains(['\u{1b}', '\u{7}']), "{arguments:?}");
     }
-    // The block does not count, and what is not known is not zero.
+    // The damaged block does not count, and what is not known is not shown as zero.
     let text = show(&state, &[], &[("LC_ALL", "C.UTF-8")]).stdout;
     assert!(!text.contains("0 B"), "{text}");
 }
@@ -324,9 +326,9 @@ fn watch_shows_it_again_with_what_came_meanwhile_until_nobody_reads() {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    // Each time is followed by an empty line.
+    // Every screen ends with an empty line.
     let mut next = || -> Vec<String> { lines.by_ref().take_while(|line| !line.is_empty()).collect() };
-    // An hour: 10.5 GiB out, and a quarter of it in.
+    // An hour: 10.5 GiB out, and a quarter of that in.
     assert!(next().iter().any(|line| line.starts_with("00:00") && line.contains("13.1 GiB")));
     state.append("hourly/2026-11-27.jsonl", hour(midnight(today) + TimeDelta::hours(1), 2));
     let seen = (0..100).map(|_| next()).find(|screen| screen.iter().any(|line| line.starts_with("01:00")));

@@ -1,4 +1,4 @@
-//! `flow-agent show` over a directory whose figures are known by hand; what it writes is read by other programs.
+//! `flow-agent show` over a directory with figures known by hand. Its output is parsed by other programs.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -21,7 +21,7 @@ fn well(said: Said) -> String {
     said.stdout
 }
 
-/// What jq makes of `text`.
+/// The result of applying the jq filter to `text`.
 fn jq(filter: &str, text: &str) -> Value {
     let mut jq = Command::new("jq");
     let mut jq = jq.args(["-c", "-s", filter]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -31,7 +31,7 @@ fn jq(filter: &str, text: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The CSV as maps from column to field.
+/// The rows of the CSV as maps from column to field.
 fn csv(text: &str) -> Vec<std::collections::BTreeMap<String, String>> {
     csv::Reader::from_reader(text.as_bytes()).deserialize().map(Result::unwrap).collect()
 }
@@ -102,7 +102,7 @@ fn days_come_from_their_table_or_else_from_the_hours() {
     let state = State::full();
     let text = well(show(&state, &["days", "--json", "--from", "2024-10-01", "--to", "2024-10-31"]));
     let rows = jq("map([.day, .port, .user, .bytes, .seconds_covered, .open])", &text);
-    // Two hours less ten minutes, and 23.5 minutes of the open one.
+    // Two hours minus ten minutes, plus 23.5 minutes of the open one.
     let expected = json!([
         ["2024-10-04", 443, "before", 7, 86400, false],
         ["2024-10-05", 443, null, 300, 8010, true],
@@ -148,9 +148,9 @@ fn the_total_is_held_against_the_devices() {
     let state = State::full();
     let text = well(show(&state, &[&["total", "--json"], &OCTOBER_5[..]].concat()));
     let row = jq(".[0] | [.in_bytes, .out_bytes, .bytes, .ports, .other.other_ip.in_bytes, .quality, .open]", &text);
-    // In: 1,400 and 1 and 10. Out: 5,600 and 2.
+    // In: 1,400 + 1 + 10. Out: 5,600 + 2 + 0.
     assert_eq!(row, json!([1411, 5602, 7013, 2, 60, { "gap": 1, "exact": 1 }, true]));
-    // Of the sealed hours: 1,460 and 1 in the cells, 1,460 and 6 on the device.
+    // In the sealed hours: 1,460 + 1 by our counters, 1,460 + 6 by the device's.
     let expected = json!({
         "in": { "cells_bytes": 1461, "devices_bytes": 1466, "difference_bytes": -5 },
         "out": { "cells_bytes": 5602, "devices_bytes": 5602, "difference_bytes": 0 },
@@ -166,7 +166,7 @@ fn a_day_whose_hours_are_gone_is_in_the_sums() {
     let state = State::full();
     let october = ["--json", "--from", "2024-10", "--to", "2024-10"];
     let text = well(show(&state, &[&["total"], &october[..]].concat()));
-    // 7 bytes on the 4th, in 24 hours of which only the day is left.
+    // 7 bytes on the 4th, whose 24 hours are no longer there, only the day.
     let expected = json!([["2024-10-04T00:00:00+08:00", 7020, { "gap": 1, "exact": 25 }]]);
     assert_eq!(jq("map([.start, .bytes, .quality])", &text), expected);
     let text = well(show(&state, &[&["top"], &october[..]].concat()));
@@ -204,7 +204,7 @@ fn a_flipped_byte_costs_its_hour_and_is_named() {
     let state = State::full();
     let path = state.path("hourly/2024-10-05.jsonl");
     let text = fs::read_to_string(&path).unwrap();
-    // In the second line of the first hour: 5,000 becomes 5,001.
+    // In the second line of the first hour, 5,000 becomes 5,001.
     fs::write(&path, text.replacen("\"tcp_out_bytes\":5000", "\"tcp_out_bytes\":5001", 1)).unwrap();
     let said = show(&state, &[&["hours", "--json"], &OCTOBER_5[..]].concat());
     assert_eq!(said.code, Some(6));
@@ -212,7 +212,7 @@ fn a_flipped_byte_costs_its_hour_and_is_named() {
     let stderr = state.without_path(&said.stderr);
     assert!(stderr.starts_with("warning: state/hourly/2024-10-05.jsonl:"), "{stderr}");
     assert!(stderr.ends_with("warning: the figures are incomplete: this could not be used\n"), "{stderr}");
-    // The total counts it.
+    // The total counts the damage.
     let said = show(&state, &[&["total", "--json"], &OCTOBER_5[..]].concat());
     assert_eq!(jq("map(.damages)", &said.stdout), json!([1]));
 }
@@ -257,7 +257,7 @@ fn a_reader_who_has_seen_enough_is_no_error() {
     let arguments = ["show", "hours", "--csv", "--from", "2024-10-05", "--config", config.to_str().unwrap()];
     let mut program = Command::new(env!("CARGO_BIN_EXE_flow-agent"));
     let mut child = program.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Gone before the first row.
+    // The reader is gone before the first row.
     drop(child.stdout.take());
     let mut stderr = String::new();
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
@@ -272,7 +272,7 @@ fn who_or_what_never_existed_is_a_usage_error_and_not_zero() {
             ["--user", "acct-8389"],
             "error: there is no user `acct-8389`, in the configuration or in the logs\n  help: did you mean `acct-8388`?\n",
         ),
-        // Known from a day and from a report only.
+        // This user is only known from a day and from a report.
         (
             ["--user", "befor"],
             "error: there is no user `befor`, in the configuration or in the logs\n  help: did you mean `before`?\n",
@@ -309,7 +309,7 @@ fn a_time_without_usage_and_a_main_node_say_why_there_is_nothing() {
 #[test]
 fn a_time_that_was_not_counted_has_no_row_of_zeros() {
     let state = State::full();
-    // CSV has its header.
+    // The CSV has its header.
     for (form, lines) in [("--json", 0), ("--csv", 1)] {
         let said = show(&state, &["total", form, "--from", "2020-01-01", "--to", "2020-01-01"]);
         assert_eq!((said.code, said.stdout.lines().count()), (Some(0), lines), "{form}: {}", said.stdout);
@@ -327,7 +327,7 @@ fn a_line_can_hold_everything_or_one_user() {
     let rows = jq("map([.v, .kind, .by, .period[11:16], .in_bytes, .bytes, .seconds_covered, .seconds, .open])", &text);
     let expected = json!([
         [1, "hour", "all", "12:00", 1400, 7000, 3600, 3600, false],
-        // Ten minutes of it were not measured.
+        // Ten minutes of this hour were not measured.
         [1, "hour", "all", "13:00", 1, 3, 3000, 3600, false],
         [1, "hour", "all", "14:00", 10, 10, 1410, 1410, true],
     ]);

@@ -1,4 +1,4 @@
-//! Port files and users files as panels, spreadsheets and broken uploads leave them: what `check` says of them.
+//! What `check` says about port files and users files as panels, spreadsheets and broken uploads leave them.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn check(place: &Path) -> Said {
     flow_agent(&["check", "--json", "--config", place.join("config.toml").to_str().unwrap()])
 }
 
-/// Status and text of the findings of one section, without the directory.
+/// The status and text of the findings of one section, without the directory's path.
 fn findings(place: &Path, said: &Said, section: &str) -> Vec<(String, String)> {
     let findings = said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let directory = format!("{}/", place.display());
@@ -116,7 +116,7 @@ fn ports_that_stand_in_the_keys_of_port_password_are_counted() {
         place("[ports]\nfiles = [{ path = \"config.json\", format = \"shadowsocks\" }]\n", &[("config.json", proxy)]);
     let ports = findings(place.path(), &check(place.path()), "ports");
     assert!(has(&ports, "ok", "2 ports, 0 with an owner: 8381-8382"), "{ports:?}");
-    // Each file with what it contributes; its age depends on the machine.
+    // Each file with its contribution; its age depends on the machine.
     let of_file = "`config.json`: 2 ports, 0 owners, nothing to complain of, changed ";
     assert!(has(&ports, "ok", of_file), "{ports:?}");
 }

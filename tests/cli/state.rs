@@ -1,4 +1,5 @@
-//! A state directory as an agent leaves it: two hours of 5 October 2024, a third that is open, a day and a month before.
+//! A state directory as an agent leaves it: two hours of 5 October 2024 and a third that is open, a day and a month
+//! before.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -15,14 +16,14 @@ use flow_agent::ledger::seal::with_check;
 use flow_agent::store::ports::PortList;
 use serde::Serialize;
 
-/// What 8388 had counted at 14:00.
+/// The counters of 8388 at 14:00.
 const SEALED: [u64; 8] = [1_001, 11, 5_002, 21, 300, 3, 400, 4];
 
-/// The directory, and a configuration that names it.
+/// The directory, with a configuration that names it.
 pub struct State(tempfile::TempDir);
 
 impl State {
-    /// With everything in it.
+    /// With all the data.
     pub fn full() -> Self {
         let state = Self::empty();
         state.append("hourly/2024-10-05.jsonl", noon());
@@ -34,7 +35,7 @@ impl State {
         state
     }
 
-    /// With nothing in it.
+    /// Without data.
     pub fn empty() -> Self {
         let directory = tempfile::Builder::new().prefix("flow-agent-cli").tempdir().unwrap();
         let config = "node = \"hk-1\"\ntimezone = \"Asia/Shanghai\"\nstate_dir = \"state\"\n";
@@ -62,7 +63,7 @@ impl State {
         fs::write(self.path(name), with_check(&serde_json::to_string(document).unwrap()) + "\n").unwrap();
     }
 
-    /// The text of `show` without the directory that the test happens to be in.
+    /// The output of `show` without the path of the test's directory.
     pub fn without_path(&self, text: &str) -> String {
         text.replace(&format!("{}/", Path::new(self.0.path()).display()), "")
     }
@@ -76,7 +77,7 @@ fn eth0(rx_bytes: u64, rx_packets: u64, tx_bytes: u64, tx_packets: u64) -> Devic
     Device { name: "eth0".to_owned(), rx_bytes, rx_packets, tx_bytes, tx_packets, link_header_bytes: None }
 }
 
-/// One line of an hour: what moved, and what the counters said then.
+/// One line of an hour: port, user, usage and cumulative counters.
 type Moved = (u16, Option<&'static str>, [u64; 8], [u64; 8]);
 
 fn hour(seq: u64, start: &str, end: &str, lines: &[Moved], device: Device) -> HourBlock {
@@ -112,11 +113,11 @@ fn hour(seq: u64, start: &str, end: &str, lines: &[Moved], device: Device) -> Ho
     HourBlock { lines: lines.iter().map(line).collect(), seal }
 }
 
-/// 12:00 to 13:00: 300 bytes on 443, 6,700 on 8388, 60 of something else, and the device saw just that.
+/// 12:00 to 13:00: 300 bytes on 443, 6,700 on 8388, and 60 of other traffic. The device saw exactly that.
 fn noon() -> HourBlock {
     let of_443 = [100, 1, 200, 2, 0, 0, 0, 0];
     let of_8388 = [1_000, 10, 5_000, 20, 300, 3, 400, 4];
-    // In: 100 + 1,300 + 60, and 20 headers. Out: 200 + 5,400, and 30 headers.
+    // In: 100 + 1,300 + 60 bytes, and 20 headers. Out: 200 + 5,400 bytes, and 30 headers.
     let device = eth0(1_460 + 20 * 14, 20, 5_600 + 30 * 14, 30);
     let lines = [(443, None, of_443, of_443), (8388, Some("acct-8388"), of_8388, of_8388)];
     let mut block = hour(1, "12:00:00", "13:00:00", &lines, device);
@@ -125,7 +126,7 @@ fn noon() -> HourBlock {
     block
 }
 
-/// 13:00 to 14:00: 3 bytes on 8388, ten minutes unseen, and the device saw 5 bytes more come in.
+/// 13:00 to 14:00: 3 bytes on 8388, and ten minutes that were not measured. The device received 5 bytes more.
 fn one_o_clock() -> HourBlock {
     let of_443 = [100, 1, 200, 2, 0, 0, 0, 0];
     let lines = [(443, None, [0; 8], of_443), (8388, Some("acct-8388"), [1, 1, 2, 1, 0, 0, 0, 0], SEALED)];
@@ -165,7 +166,7 @@ fn ports() -> PortList {
     PortList { v: VERSION, at: at("12:00:00"), ports, files: [].into(), stated: [].into() }
 }
 
-/// 7 bytes on 443, which was somebody's then.
+/// 7 bytes on 443, which had an owner at that time.
 fn fourth_of_october() -> DayBlock {
     let day = "2024-10-04".parse().unwrap();
     let moved = Counters::from_array([7, 1, 0, 0, 0, 0, 0, 0]);
@@ -189,7 +190,7 @@ fn fourth_of_october() -> DayBlock {
     DayBlock { lines: vec![DayLine::new(day, 443, Some("before".to_owned()), moved)], seal }
 }
 
-/// The statement of September: 2^40 bytes out for one user on two nodes.
+/// The statement of September: 2^40 bytes sent by one user on two nodes.
 fn september() -> MonthBlock {
     let month = "2024-09".parse().unwrap();
     let moved = Counters::from_array([0, 0, 1 << 40, 1 << 30, 0, 0, 0, 0]);

@@ -1,4 +1,4 @@
-//! The hourly log in a real process: killed at every system call, refused by the disk, read by tools that are not ours.
+//! The hourly log in a real process: killed at every system call, refused by the disk, and read by other programs.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,21 +12,21 @@ use crate::common::foreign::{seals, verify_seals};
 use crate::common::have_program;
 use crate::hourly::{bucket, go_on, read};
 
-/// Tells the process that is to die which directory to append to, and how.
+/// The environment variable that tells the victim process its directory and scene.
 const VICTIM: &str = "FLOW_AGENT_TEST_VICTIM";
 const PORTS: u16 = 20;
 
-/// In memory, where there is such a place: what a disk does is injected here.
+/// A directory in memory if possible, because disk errors are injected here anyway.
 fn scratch() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// What the log is like when the process begins, and where its bucket goes.
+/// The state of the log when the process begins, and where its bucket goes.
 #[derive(Clone, Copy, Debug)]
 enum Scene {
     SameFile,
     NewFile,
-    /// The process before died in the middle of a bucket.
+    /// The previous process died in the middle of a bucket.
     Torn,
 }
 
@@ -40,7 +40,7 @@ impl Scene {
         }
     }
 
-    /// A log of one bucket of 100 bytes.
+    /// Creates a log with one bucket of 100 bytes.
     fn prepare(self, root: &Path) {
         let state = StateDir::new(root);
         let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
@@ -53,7 +53,8 @@ impl Scene {
     }
 }
 
-/// Under strace this is the process that dies or is refused, between two calls of getppid that mark the place.
+/// Under strace, this is the process that dies or whose calls are refused. Two calls of getppid delimit the interesting
+/// part.
 #[test]
 fn a_process_opens_the_log_and_appends_a_bucket() {
     let Ok(wanted) = std::env::var(VICTIM) else {
@@ -65,7 +66,7 @@ fn a_process_opens_the_log_and_appends_a_bucket() {
     append_between_marks(Path::new(root), start);
 }
 
-/// A system call that nothing else makes.
+/// Makes a system call that nothing else makes.
 fn mark() {
     assert_ne!(std::os::unix::process::parent_id(), std::process::id());
 }
@@ -84,8 +85,8 @@ fn append_between_marks(root: &Path, start: &str) {
     assert_eq!(read(&state), (vec![100, 200], vec![]));
 }
 
-/// Runs this test's own binary under strace, as the process above. The test harness is refused a second thread and runs
-/// the test in the first one, so that system calls can be counted.
+/// Runs this test's own binary under strace as the process above. The test harness is refused a second thread, so that
+/// it runs the test in the first one and system calls can be counted.
 fn strace(root: &Path, scene: Scene, trace: &str, inject: Option<&str>) -> Output {
     let mut strace = Command::new("strace");
     strace.arg("-qq").arg("-o").arg(root.join("strace"));
@@ -101,7 +102,7 @@ fn strace(root: &Path, scene: Scene, trace: &str, inject: Option<&str>) -> Outpu
         .unwrap()
 }
 
-/// The system calls between the marks: the name, and the how-manieth of that name it is.
+/// The system calls between the marks: each name, with its number among the calls of that name.
 fn calls(scene: Scene) -> Vec<(String, usize)> {
     let dir = scratch();
     scene.prepare(dir.path());
@@ -122,7 +123,7 @@ fn calls(scene: Scene) -> Vec<(String, usize)> {
     panic!("no marks in {text}");
 }
 
-/// Calls that touch the disk; the others only ask, or are of memory.
+/// The calls that touch the disk. The others only query something, or concern memory.
 const OF_THE_DISK: [&str; 9] =
     ["openat", "write", "fsync", "ftruncate", "rename", "fchmod", "copy_file_range", "sendfile", "read"];
 
@@ -171,7 +172,7 @@ fn an_error_of_the_disk_at_any_system_call_is_made_up_for() {
             scene.prepare(dir.path());
             let inject = format!("{name}:error={error}:when={when}");
             let output = strace(dir.path(), scene, &format!("clone,clone3,{name}"), Some(&inject));
-            // It saw its own two buckets, whole, and nothing else.
+            // It saw its own two buckets, complete, and nothing else.
             assert!(output.status.success(), "{scene:?}: {inject}: {}", String::from_utf8_lossy(&output.stderr));
             go_on(dir.path(), "2026-10-06T01", PORTS, 1_000).unwrap();
             assert_eq!(read(&StateDir::new(dir.path())), (vec![100, 200, 700], vec![]), "{scene:?}: {inject}");

@@ -1,4 +1,4 @@
-//! TLS before a receiver that speaks in clear, with a certificate of an authority that was made for the test.
+//! TLS in front of a receiver that speaks plain HTTP, with a certificate from an authority made for the test.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::daemon::{Daemon, wait_until};
 use crate::common::netns::run;
 
-/// Hands on what comes in by TLS, and what comes back.
+/// Forwards what arrives over TLS, and what comes back.
 const FRONT: &str = r#"
 import os, socket, ssl, sys, threading
 directory, behind = sys.argv[1], int(sys.argv[2])
@@ -52,7 +52,7 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// Before the receiver on the port `behind`; its certificate is for `localhost`.
+    /// Starts in front of the receiver on the port `behind`, with a certificate for `localhost`.
     pub fn start(behind: u16) -> Self {
         let directory = tempfile::tempdir().unwrap();
         make_certificates(directory.path());
@@ -71,7 +71,7 @@ impl TlsFront {
     }
 }
 
-/// An authority, and a certificate for `localhost` that it signed.
+/// Makes an authority, and a certificate for `localhost` signed by it.
 fn make_certificates(directory: &Path) {
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
     let path = |name: &str| directory.join(name);

@@ -1,7 +1,7 @@
-//! Finds public types that share a name. A reader who meets `Budget` or `View` in a signature must not have to look up
+//! Finds public types that share a name. Somebody who reads `Budget` or `View` in a signature must not have to look up
 //! which one is meant.
 //!
-//! Only what is built for users counts, as for `circles`: unit tests and `testing` are left out.
+//! Only code that is built for users counts, as for `circles`: unit tests and `testing` are left out.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::circles::is_for_tests;
 use crate::imports::rust_files;
 
-/// Names that several files give to the same thing of their own, and why.
+/// Names that several files may use for a type of their own, and why.
 const SHARED: [(&str, &str, &str); 2] = [
     ("flow-agent/src/commands", "Args", "the arguments of a command; `cli` names each by the command's module"),
     ("xtask/src", "Options", "the options of a task; `main` names each by the task's module"),
@@ -48,14 +48,14 @@ fn public_types_are_found_wherever_they_stand() {
     assert_eq!(public_types(text).collect::<Vec<_>>(), ["One", "Two", "Three", "Four", "Five"]);
 }
 
-/// The types that a file declares as public.
+/// The public types that a file declares.
 fn public_types(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let declared = line.trim_start().strip_prefix("pub ")?;
         let declared = declared.strip_prefix("unsafe ").unwrap_or(declared);
         let kinds = ["struct ", "enum ", "trait ", "type ", "union "];
         let name = kinds.iter().find_map(|kind| declared.strip_prefix(kind))?;
-        // A macro's `$name` is no name yet.
+        // `$name` in a macro is not a name yet.
         name.split(|character: char| !(character.is_alphanumeric() || character == '_'))
             .next()
             .filter(|n| !n.is_empty())

@@ -1,5 +1,5 @@
-//! Holds the one place of unit tests: a file `tests.rs` (or a directory `tests`) beside the module that they test, so that
-//! a module's file has its code only.
+//! Checks that unit tests are in a file `tests.rs` (or a directory `tests`) beside the module that they test, so that a
+//! module's file contains only its code.
 
 use std::fs;
 use std::path::Path;

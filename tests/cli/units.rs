@@ -1,4 +1,4 @@
-//! The units that the packages ship, as systemd itself judges them.
+//! The systemd units in the packages, as systemd itself judges them.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::common::have_program;
 
 const PACKAGING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging");
 
-/// The most that `systemd-analyze security` may say of each unit, in tenths.
+/// The highest exposure that `systemd-analyze security` may report for each unit, in tenths.
 const EXPOSURE: [(&str, u32); 5] = [
     ("flow-agent.service", 21),
     ("flow-agent-frps-hooks.service", 16),
@@ -30,7 +30,7 @@ fn systemd_has_nothing_to_say_against_the_units_and_they_may_do_little() {
         if !name.ends_with(".service") && !name.ends_with(".timer") {
             continue;
         }
-        // Where the packages are not installed, the programs of the units are not there.
+        // If the packages are not installed, the programs of the units do not exist.
         let text = fs::read_to_string(&path).unwrap();
         let mut present = text.replace("/usr/sbin/flow-agent ", "/bin/true ");
         for program in ["flow-agent-docker", "flow-agent-frps"] {
@@ -49,7 +49,7 @@ fn systemd_has_nothing_to_say_against_the_units_and_they_may_do_little() {
     }
 }
 
-/// What it says on stderr.
+/// Runs `systemd-analyze`, and returns what it prints on stderr.
 fn analyze(directory: &Path, arguments: &[&str], unit: &str) -> String {
     let output = Command::new("systemd-analyze").args(arguments).arg(directory.join(unit)).output().unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout);

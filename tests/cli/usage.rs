@@ -1,11 +1,11 @@
-//! What makes no sense on the command line, and what is not where it should be: a clear text and the documented code.
+//! Arguments that make no sense, and files that are missing: a clear message and the documented exit code.
 
 use std::fs;
 
 use crate::program::flow_agent;
 use crate::state::State;
 
-/// Runs it with the configuration of `state`: its code, and what it said on stderr.
+/// Runs it with the configuration of `state`. Returns the exit code and the output on stderr.
 fn refused(state: &State, arguments: &[&str]) -> (Option<i32>, String) {
     let config = state.config();
     let said = flow_agent(&[arguments, &["--config", config.to_str().unwrap()]].concat());
@@ -42,7 +42,7 @@ fn what_can_be_no_value_is_a_usage_error_that_says_what_was_expected() {
     for (arguments, text) in cases {
         is_refused(&state, arguments, 2, text);
     }
-    // Both ends belong to it, and a month holds its days.
+    // Both ends are included, and a month includes all its days.
     for (from, to) in [("2026-10-05", "2026-10-05"), ("2026-10", "2026-10-05"), ("2026-10-05", "2026-10")] {
         let config = state.config();
         let said = flow_agent(&["show", "--from", from, "--to", to, "--config", config.to_str().unwrap()]);

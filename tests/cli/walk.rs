@@ -1,4 +1,4 @@
-//! Holds the walk of a byte in CONTRIBUTING against the source: every file that it names exists and has the function.
+//! Checks the walk of a byte in CONTRIBUTING against the source: every file that it names exists and has the function.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +15,7 @@ fn every_station_of_the_walk_of_a_byte_exists() {
         let [_, file, functions] = columns[..] else { panic!("{station}") };
         let file = file.trim_matches('`');
         let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        // What comes after a semicolon is in another file.
+        // What follows a semicolon is in another file.
         let functions = functions.split(';').next().unwrap();
         let names: Vec<&str> = functions.split('`').skip(1).step_by(2).collect();
         assert!(!names.is_empty(), "{station}");

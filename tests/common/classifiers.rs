@@ -1,4 +1,4 @@
-//! The object that is shipped, loaded with maps of its own.
+//! The shipped eBPF object, loaded with maps of its own.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 use aya::maps::Array;
@@ -9,10 +9,10 @@ use flow_common::wire::{PORTS, lines_for};
 
 pub const PROGRAMS: [&str; 4] = ["ingress_eth", "egress_eth", "ingress_ip", "egress_ip"];
 
-/// Those that also refuse what a budget does not allow.
+/// The programs that also refuse what a budget does not allow.
 pub const GATED_PROGRAMS: [&str; 4] = ["gated_in_eth", "gated_out_eth", "gated_in_ip", "gated_out_ip"];
 
-/// The load-time constants that change what the verifier reads.
+/// The load-time constants that change the code that the verifier sees.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
     pub count_wire: bool,
@@ -20,13 +20,13 @@ pub struct Settings {
     pub log: bool,
 }
 
-/// The object with `slots` slots. Its maps are made, its programs are not loaded yet.
+/// Loads the object with `slots` slots. Its maps are created, but its programs are not loaded yet.
 pub fn object(slots: u32, settings: Settings) -> Ebpf {
     loader(slots, settings).load(OBJECT).expect("the maps are made")
 }
 
-/// The object as [`object`] makes it, and one budget, the number 1, that bills both directions up to `limit` bytes. No port
-/// is led to it yet.
+/// Loads the object like [`object`], with one budget, number 1, which bills both directions up to `limit` bytes. No
+/// port is assigned to it yet.
 pub fn object_with_budget(slots: u32, settings: Settings, limit: u64) -> Ebpf {
     let cpus = u32::try_from(aya::util::nr_cpus().expect("the kernel lists its CPUs")).expect("CPUs are few");
     let mut object = loader(slots, settings)
@@ -50,7 +50,7 @@ pub fn object_with_budget(slots: u32, settings: Settings, limit: u64) -> Ebpf {
     object
 }
 
-/// Leads a port to the budget.
+/// Assigns a port to the budget.
 pub fn lead_to_budget(object: &mut Ebpf, port: u16) {
     let ports = object.map_mut("PORT_BUDGET").expect("the object has this map");
     let mut ports: Array<_, u32> = ports.try_into().expect("it is an array of entries");
@@ -64,7 +64,7 @@ fn loader(slots: u32, settings: Settings) -> EbpfLoader<'static> {
     let cpus = u32::try_from(aya::util::nr_cpus().expect("the kernel lists its CPUs")).expect("CPUs are few");
     let constant = |value: bool| if value { &1_u32 } else { &0_u32 };
     let mut loader = EbpfLoader::new();
-    // The loader borrows its constants: these live as long as the tests.
+    // The loader borrows its constants, so they live as long as the tests.
     let leaked: &'static u32 = Box::leak(Box::new(lines));
     loader
         .verifier_log_level(VerifierLogLevel::STATS)
@@ -88,7 +88,7 @@ pub fn program<'a>(object: &'a Ebpf, name: &str) -> &'a SchedClassifier {
     object.program(name).expect("the object has this program").try_into().expect("it is a classifier")
 }
 
-/// Gives the ports the slots from 1 on, in their order.
+/// Gives the ports the slots from 1 on, in the given order.
 pub fn watch(object: &mut Ebpf, ports: impl IntoIterator<Item = u16>) {
     let mut slots = [0_u16; PORTS];
     for (slot, port) in (1..).zip(ports) {

@@ -1,11 +1,12 @@
-//! A server that a test started: known by its process id, ended when dropped.
+//! A server started by a test, identified by its process id, and ended when dropped.
 
 use std::io;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// A child process that ends with this value. It is asked to (SIGTERM), and killed when it does not within two seconds.
+/// A child process that ends when this is dropped: it gets SIGTERM, and is killed if it does not end within two
+/// seconds.
 pub struct Daemon {
     child: Child,
 }
@@ -25,16 +26,16 @@ impl Daemon {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
-    /// Sends SIGTERM, and waits for the end: its exit code, `None` when a signal ended it.
+    /// Sends SIGTERM and waits for the end. Returns the exit code, or `None` if a signal ended it.
     pub fn terminate(mut self) -> io::Result<Option<i32>> {
         self.signal(rustix::process::Signal::TERM);
         Ok(self.child.wait()?.code())
     }
 
-    /// Waits for the end: its exit code, `None` when a signal ended it.
+    /// Waits for the end. Returns the exit code, or `None` if a signal ended it.
     ///
     /// # Errors
-    /// When it does not end within `timeout`: it is killed.
+    /// When it does not end within `timeout`, in which case it is killed.
     pub fn wait(mut self, timeout: Duration) -> io::Result<Option<i32>> {
         let deadline = Instant::now() + timeout;
         while Instant::now() < deadline {
@@ -46,9 +47,9 @@ impl Daemon {
         Err(io::ErrorKind::TimedOut.into())
     }
 
-    /// Sends a signal; a process that has ended already is left alone.
+    /// Sends a signal. A process that has ended already is left alone.
     pub fn signal(&self, signal: rustix::process::Signal) {
-        // ESRCH: it ended by itself, which is what the signal was for.
+        // ESRCH means that it has ended by itself, which is what the signal was for.
         let _ = rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal);
     }
 }
@@ -66,13 +67,13 @@ impl Drop for Daemon {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        // Nothing more can be done in a destructor when this fails.
+        // If this fails, nothing more can be done in a destructor.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// `program`, in the network namespace `netns` and with the mounts of this process (`ip netns exec` would hide bpffs).
+/// `program` in the network namespace `netns`, with the mounts of this process (`ip netns exec` would hide bpffs).
 pub fn in_netns(netns: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net={}", Path::new("/run/netns").join(netns).display())).arg("--").arg(program);
@@ -82,7 +83,7 @@ pub fn in_netns(netns: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
 /// Waits until `condition` holds.
 ///
 /// # Panics
-/// When it does not within `timeout`; says what was waited for.
+/// When it does not hold within `timeout`; the message says what was waited for.
 pub fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + timeout;
     while !condition() {
@@ -91,10 +92,11 @@ pub fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> 
     }
 }
 
-/// Waits until both are equal, five seconds at most: packets may still be under way from one observer to the other.
+/// Waits until both are equal, for at most five seconds: packets may still be on their way from one observer to the
+/// other.
 ///
 /// # Panics
-/// When they are not by then; shows both.
+/// When they are still different then; the message shows both.
 pub fn assert_settles<T: PartialEq + std::fmt::Debug>(mut left: impl FnMut() -> T, mut right: impl FnMut() -> T) {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {

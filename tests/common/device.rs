@@ -1,5 +1,5 @@
-//! The independent observer of a device: nftables `netdev` chains at the device itself, which see exactly what passes it.
-//! They share no hook with the counters of an agent: those of rules lie above the IP stack, and eBPF has hooks of its own.
+//! An independent observer of a device: nftables `netdev` chains at the device itself, which see exactly what passes
+//! it. They share no hook with an agent's counters: rules are above the IP stack, and eBPF has hooks of its own.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -7,22 +7,23 @@ use std::process::Command;
 use super::netns::{inside, run};
 use super::observer::Observed;
 
-/// What an egress chain sees begins with the Ethernet header; at ingress the kernel has taken that off already.
+/// What an egress chain sees begins with the Ethernet header; at ingress the kernel has already removed it.
 const ETHERNET_BYTES: u64 = 14;
 
-/// Before every other chain.
+/// A priority before every other chain.
 const PRIORITY: i32 = -500;
 
-/// At which end of the wire the chains are.
+/// The end of the wire at which the chains are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// At the device of the host that is observed.
+    /// At the device of the observed host.
     Here,
-    /// At its peer's: nothing that happens to the rules of the host changes it. It also sees what is lost on the way.
+    /// At its peer's device. Nothing that happens to the host's rules affects it, but it also sees what is lost on the
+    /// way.
     Peer,
 }
 
-/// Chains and counters at a device; they go with its namespace.
+/// Chains and counters at a device; they disappear with its namespace.
 pub struct DeviceObserver {
     netns: String,
     end: End,
@@ -32,7 +33,7 @@ pub struct DeviceObserver {
 pub type ByFamily = BTreeMap<(u8, u16, String, String), (u64, u64)>;
 
 impl DeviceObserver {
-    /// Whether this kernel has chains at egress (5.16), and `nft` is installed; says on stderr when not.
+    /// Whether this kernel has chains at egress (5.16 and later) and `nft` is installed; if not, prints that on stderr.
     pub fn is_possible() -> bool {
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
         let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
@@ -44,7 +45,7 @@ impl DeviceObserver {
         has_it && super::have_program("nft", "the observer of a device")
     }
 
-    /// Observes TCP and UDP of `ports`, which are the host's, at `device` in the namespace `netns`.
+    /// Observes TCP and UDP of `ports` of the host, at `device` in the namespace `netns`.
     pub fn install(netns: &str, device: &str, end: End, ports: &[u16]) -> Self {
         let (incoming, outgoing) = match end {
             End::Here => ("ingress", "egress"),
@@ -76,7 +77,7 @@ impl DeviceObserver {
         Self { netns: netns.to_owned(), end }
     }
 
-    /// IP bytes and packets now, family by family.
+    /// The present IP bytes and packets, by family.
     pub fn read_by_family(&self) -> ByFamily {
         let nft = || run(Command::new("nft").args(["-j", "list", "counters", "table", "netdev", "observer"]));
         let json: serde_json::Value = serde_json::from_str(&inside(&self.netns, nft)).unwrap();
@@ -93,7 +94,7 @@ impl DeviceObserver {
         counters.map(parse).collect()
     }
 
-    /// The same, both families together.
+    /// The present IP bytes and packets, of both families together.
     pub fn read(&self) -> Observed {
         let mut observed = Observed::new();
         for ((_, port, protocol, chain), (bytes, packets)) in self.read_by_family() {

@@ -1,4 +1,4 @@
-//! Traffic that does not stop: datagrams from the peer to ports of the host, and from those ports to the peer.
+//! Continuous traffic: datagrams from the peer to ports of the host, and from those ports to the peer.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -9,21 +9,22 @@ use std::time::Duration;
 use super::daemon::wait_until;
 use super::netns::{HOST4, PEER4, Pair, inside};
 
-/// Where the host's datagrams go.
+/// The port to which the host's datagrams go.
 const SINK: u16 = 9;
 
-/// A flood in both directions over some ports, until it is stopped. Nobody answers and nothing is refused, so that only
-/// datagrams of these ports pass.
+/// A flood in both directions over some ports, until it is stopped. Nobody answers and nothing is rejected, so that
+/// only datagrams of these ports pass.
 pub struct Flood {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
-    /// Bound, so that the kernel does not refuse what comes.
+    /// Bound, so that the kernel does not reject the datagrams.
     _sink: UdpSocket,
 }
 
 impl Flood {
-    /// Begins. Each port's datagrams have a length of their own, `100 + index`, as IP payload behind 28 bytes of headers.
+    /// Begins the flood. The datagrams of each port have a length of their own: `100 + index` bytes of payload after 28
+    /// bytes of headers.
     pub fn begin(pair: &Pair, ports: &[u16]) -> Self {
         let bind = |netns: &str, address| inside(netns, || UdpSocket::bind(address).unwrap());
         let host: Vec<UdpSocket> = ports.iter().map(|port| bind(&pair.host, (HOST4, *port))).collect();
@@ -44,13 +45,13 @@ impl Flood {
         Self { stop, sent, threads, _sink: sink }
     }
 
-    /// Waits until `datagrams` more were sent.
+    /// Waits until `datagrams` more have been sent.
     pub fn pass(&self, datagrams: u64) {
         let goal = self.sent.load(Ordering::Relaxed) + datagrams;
         wait_until("the flood has passed", Duration::from_secs(60), || self.sent.load(Ordering::Relaxed) >= goal);
     }
 
-    /// Ends it; the last datagrams may still be under way within the kernel.
+    /// Ends it. The last datagrams may still be on their way within the kernel.
     pub fn end(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
@@ -75,7 +76,7 @@ fn run(
         let payload = [b'x'; 1_400];
         let mut index = 0;
         while !stop.load(Ordering::Relaxed) {
-            // What the device had no room for was not sent.
+            // If the device had no room for it, it was not sent.
             if send(index, &payload) {
                 sent.fetch_add(1, Ordering::Relaxed);
             }

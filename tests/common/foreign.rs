@@ -1,10 +1,10 @@
-//! Our files, read by tools that are not ours: jq and sha256sum.
+//! Reads our files with other programs: jq and sha256sum.
 
 use std::path::Path;
 use std::process::Command;
 
-/// Prints `line sha256 computed` of every seal. `sha256` is over the bytes of the lines right before the seal, as many as
-/// it says, newlines included.
+/// Prints `line sha256 computed` for every seal. `sha256` covers the bytes of the lines right before the seal, as many
+/// as it says, including newlines.
 const SUMS: &str = r#"
 set -eu -o pipefail
 jq -Rr 'fromjson | select(.kind == "seal") | "\(input_line_number) \(.ports // .lines) \(.sha256)"' "$1" |
@@ -14,7 +14,7 @@ while read -r line count sealed; do
 done
 "#;
 
-/// The line of every seal in `path`, and whether jq and sha256sum find its `sha256` right.
+/// The line of every seal in `path`, with whether jq and sha256sum confirm its `sha256`.
 pub fn seals(path: &Path) -> Vec<(usize, bool)> {
     let output = Command::new("bash").args(["-c", SUMS, "seals"]).arg(path).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -26,7 +26,7 @@ pub fn seals(path: &Path) -> Vec<(usize, bool)> {
     text.lines().map(seal).collect()
 }
 
-/// Fails unless every seal in `path` is right; gives how many there are.
+/// Fails unless every seal in `path` is right, and returns their number.
 pub fn verify_seals(path: &Path) -> usize {
     let seals = seals(path);
     for (line, right) in &seals {

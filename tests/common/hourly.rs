@@ -1,4 +1,4 @@
-//! Buckets for an hourly log, made of no more than the fields that a reader needs.
+//! Buckets for an hourly log with only the fields that a reader needs.
 
 use std::path::Path;
 
@@ -7,7 +7,8 @@ use flow_agent::store::hours::{HourItem, Hours};
 use flow_agent::store::journal::Journal;
 use flow_agent::store::{StateDir, StoreError};
 
-/// An hour from `start` (`2026-10-05T13`) in which port 443 and many others took in `total - before` bytes of TCP each.
+/// An hour from `start` (`2026-10-05T13`) in which port 443 and many others each received `total - before` bytes over
+/// TCP.
 pub fn bucket(start: &str, ports: u16, before: u64, total: u64) -> HourBlock {
     let used = total - before;
     let times = format!(r#""start":"{start}:00:00+08:00","end":"{start}:59:59+08:00""#);
@@ -23,7 +24,7 @@ pub fn bucket(start: &str, ports: u16, before: u64, total: u64) -> HourBlock {
     HourBlock { lines: (443..443 + ports).map(line).collect(), seal: serde_json::from_str(&seal).unwrap() }
 }
 
-/// The bytes of port 443 in each bucket that a reader accepts, in order, and what it does not accept.
+/// The bytes of port 443 in each bucket that a reader accepts, in order, and descriptions of what it does not accept.
 pub fn read(state: &StateDir) -> (Vec<u64>, Vec<String>) {
     let (mut bytes, mut damages) = (Vec::new(), Vec::new());
     let always = "0000-01-01".parse().unwrap()..="9999-12-31".parse().unwrap();
@@ -36,7 +37,7 @@ pub fn read(state: &StateDir) -> (Vec<u64>, Vec<String>) {
     (bytes, damages)
 }
 
-/// Goes on as an agent does that was killed, and whose counters in the kernel stand at `total`: from the last seal.
+/// Continues from the last seal like an agent that was killed, and whose counters in the kernel are at `total`.
 pub fn go_on(root: &Path, start: &str, ports: u16, total: u64) -> Result<(), StoreError> {
     let state = StateDir::new(root);
     let (mut journal, recovery) = Journal::open(&state.lock_run()?)?;

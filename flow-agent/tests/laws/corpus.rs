@@ -1,4 +1,4 @@
-//! Every text in `fuzz/corpus`: made by hand from real files, and each that the fuzzer found to break a law.
+//! Every input in `fuzz/corpus`: those made by hand from real files, and those with which the fuzzer broke a law.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::mutations::{Dice, mutate};
 use crate::{blocks, config, legacy, ports, saved, state};
 
-/// The texts that are kept for a fuzz target, with their names.
+/// The inputs that are kept for a fuzz target, with their names.
 fn corpus(target: &str, at_least: usize) -> Vec<(String, Vec<u8>)> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
     let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
@@ -16,7 +16,7 @@ fn corpus(target: &str, at_least: usize) -> Vec<(String, Vec<u8>)> {
     texts
 }
 
-/// Looks at each text, and at `mutations` of it.
+/// Checks each input and `mutations` variants of it.
 fn hold_for_all(target: &str, at_least: usize, mutations: usize, hold: impl Fn(&[u8])) {
     let texts = corpus(target, at_least);
     let all: Vec<_> = texts.iter().map(|(_, text)| text.clone()).collect();

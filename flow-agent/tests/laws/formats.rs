@@ -1,4 +1,4 @@
-//! Every format on a current and on an older file, and on what becomes of these when they are damaged.
+//! Checks every format on a current and an older file, and on damaged versions of these.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use flow_agent::ports::{Listed, PanelQuota, PortFileFormat, QuotaPeriod};
 use crate::mutations::{Dice, mutate};
 use crate::ports::hold_for;
 
-/// A file in `tests/fixtures/ports`, and what is right for it.
+/// A file in `tests/fixtures/ports`, with the correct result.
 struct Case {
     format: PortFileFormat,
     file: &'static str,
@@ -276,14 +276,14 @@ fn what_databases_say_besides_owners_arrives() {
         (v2.details[&443].quota, v2.details[&443].label.as_deref()),
         (unlimited(107_374_182_400), Some("reality"))
     );
-    // The client's end comes before the inbound's.
+    // The client expires before the inbound does.
     assert_eq!(v2.details[&443].expires_at.unwrap().to_rfc3339(), "2026-12-31T00:00:00+00:00");
     assert_eq!((v2.details[&8443].quota, v2.details[&9000].quota), (unlimited(1_000), None));
     let v3 = parse(PortFileFormat::ThreeXUi, "3x-ui/v3.db");
     assert_eq!(v3.details[&443].quota, month(53_687_091_200, Some(15)));
     assert_eq!(v3.details[&443].expires_at, None, "so long after its first use: nobody knows when that is");
     let manager = parse(PortFileFormat::Ssmgr, "ssmgr/manager.db");
-    // Two periods of 30 days after 1 November 2026.
+    // Two periods of 30 days from 1 November 2026.
     assert_eq!(manager.details[&51_001].expires_at.unwrap().to_rfc3339(), "2026-12-31T00:00:00+00:00");
 }
 
@@ -294,7 +294,7 @@ fn a_port_in_the_environment_is_looked_up_there() {
     assert!(listed.owners.contains_key(&2053) && listed.complaints.is_empty(), "{listed:?}");
 }
 
-/// A text in which the port `from` is another one.
+/// The text with the port `from` replaced.
 fn with_port(text: &str, from: u16, to: &str) -> Option<String> {
     let from = from.to_string();
     let is_number_there = |at: usize| {
@@ -316,13 +316,13 @@ fn a_port_that_cannot_be_one_is_named_and_the_others_are_taken() {
         let whole = of(*format).parse(text.as_bytes()).unwrap();
         for port in whole.owners.keys() {
             let Some(changed) = with_port(&text, *port, "70000") else { continue };
-            // A file whose only port is wrong may be refused as one that names none.
+            // A file whose only port is wrong may be rejected because it names none.
             let Ok(listed) = of(*format).parse(changed.as_bytes()) else {
                 assert_eq!(whole.owners.len(), 1, "{file}: {port}");
                 continue;
             };
             tried += 1;
-            // A row may hold several ports, none of which is taken then.
+            // A row may list several ports, all of which are then left out.
             assert!(!listed.owners.contains_key(port), "{file}: {port}");
             assert_eq!(listed.complaint_count(), whole.complaint_count() + 1, "{file}: {port}");
             let named = complaints(&listed).into_iter().any(|text| text.contains("port 70000 is out of range"));
@@ -341,11 +341,11 @@ fn a_file_that_is_cut_is_refused_or_loses_only_what_comes_later() {
     for Case { format, file, .. } in CASES {
         let bytes = content(file);
         let whole = of(*format).parse(&bytes).unwrap();
-        // A service that is cut before the line that says that it listens elsewhere is counted, too: no harm. A number that
-        // is cut is none.
+        // If a service is cut off before the line that says that it listens elsewhere, it is counted, which does no
+        // harm. A port number must not result from cutting off a longer one.
         let text = String::from_utf8_lossy(&bytes);
         let numbers: BTreeSet<&str> = text.split(|c: char| !c.is_ascii_digit()).collect();
-        // Of a database of some pages, not every byte has to be tried.
+        // For a database of several pages, not every length needs to be tried.
         let step = if bytes.starts_with(b"SQLite") { 997 } else { 1 };
         for length in (0..bytes.len()).step_by(step) {
             if let Ok(listed) = of(*format).parse(&bytes[..length]) {
@@ -358,12 +358,12 @@ fn a_file_that_is_cut_is_refused_or_loses_only_what_comes_later() {
     }
 }
 
-/// How often each file is damaged: a thousand times, or as often as `FLOW_AGENT_MUTATIONS` says.
+/// How many times each file is damaged: a thousand, or as many as `FLOW_AGENT_MUTATIONS` says.
 fn mutations() -> usize {
     std::env::var("FLOW_AGENT_MUTATIONS").map_or(1_000, |count| count.parse().unwrap())
 }
 
-/// How long this thread has worked: a busy machine lets it wait as well.
+/// The CPU time of this thread, because on a busy machine it also has to wait.
 fn cpu_secs() -> i64 {
     rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime).tv_sec
 }

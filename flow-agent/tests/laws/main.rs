@@ -1,4 +1,4 @@
-//! The laws in `fuzz/laws` without the fuzzer: on every text that is kept, and on mutations of it.
+//! The laws in `fuzz/laws` without the fuzzer: checked on every stored input and on mutations of them.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

@@ -1,18 +1,19 @@
-//! Texts that are nearly right, as damage and carelessness make them.
+//! Makes inputs that are nearly right, such as damage and carelessness produce.
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers that are the same in every run.
 pub struct Dice(pub u64);
 
 impl Dice {
     /// A number from 0 to one less than `sides`.
     pub fn roll(&mut self, sides: usize) -> usize {
-        // Knuth's linear congruential generator; its high bits are the good ones.
+        // Knuth's linear congruential generator, whose high bits are the better ones.
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap() % sides
     }
 }
 
-/// Changes one to five places of `bytes`: cuts, repeats, flips, parts of `others`, and words that parsers stumble over.
+/// Changes one to five places of `bytes`: removes, repeats or flips something, or inserts parts of `others` or words
+/// that are difficult for parsers.
 pub fn mutate(bytes: &mut Vec<u8>, dice: &mut Dice, others: &[Vec<u8>]) {
     const WORDS: [&[u8]; 20] = [
         b"{",
