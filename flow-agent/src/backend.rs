@@ -111,8 +111,8 @@ pub trait Backend {
         if budgets.is_empty() { Ok(()) } else { Err(BackendError::CannotRefuse) }
     }
 
-    /// Passes the same budgets again, after [`enforce_again_after`](Backend::enforce_again_after), for what the kernel does
-    /// not do by itself.
+    /// Passes the same budgets again, after [`enforce_again_after`](Backend::enforce_again_after), for what the kernel
+    /// does not do by itself.
     ///
     /// # Errors
     /// As [`enforce`](Backend::enforce).

@@ -91,8 +91,8 @@ pub fn run(program: &Path, arguments: &[&str], input: &str) -> Result<Output, Pr
     })
 }
 
-/// Runs `program` to its end, with `input` as its standard input. Dropping the future kills it and every process that it
-/// started.
+/// Runs `program` to its end, with `input` as its standard input. Dropping the future kills it and every process that
+/// it started.
 ///
 /// # Errors
 /// When it cannot be started, or its input cannot be written.

@@ -38,8 +38,8 @@ pub(super) const LAG: TimeDelta = TimeDelta::hours(2);
 /// Sends what has not been acknowledged yet.
 ///
 /// # Errors
-/// Exit code 3 if there is no `[fleet]` or one of its files cannot be used, 5 for the files and the lock. With `--once`,
-/// the code is 6 if ClickHouse did not acknowledge everything, or if a bucket could not be sent as it is.
+/// Exit code 3 if there is no `[fleet]` or one of its files cannot be used, 5 for the files and the lock. With
+/// `--once`, the code is 6 if ClickHouse did not acknowledge everything, or if a bucket could not be sent as it is.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let fleet = configured(&config)?;

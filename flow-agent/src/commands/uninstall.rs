@@ -29,7 +29,8 @@ pub struct Args {
 /// Writes the last bucket, removes what belongs to this state directory, and prints what that was.
 ///
 /// # Errors
-/// Exit code 3 for the configuration, 4 for the kernel, 5 while an agent runs or when the last bucket cannot be written.
+/// Exit code 3 for the configuration, 4 for the kernel, 5 while an agent runs or when the last bucket cannot be
+/// written.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     if args.all {

@@ -36,7 +36,8 @@ const SI: [&str; 9] = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
 const BITS: [&str; 9] = ["bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s", "Pbit/s", "Ebit/s", "Zbit/s", "Ybit/s"];
 
 impl Units {
-    /// `0 B`, `9.53 GiB`, `95.3 GiB`, `953 GiB`: three significant digits, so that columns stay narrow. Rounded half up.
+    /// `0 B`, `9.53 GiB`, `95.3 GiB`, `953 GiB`: three significant digits, so that columns stay narrow. Rounded half
+    /// up.
     pub fn bytes(self, bytes: u128) -> String {
         match self.prefixes {
             Prefixes::Iec => scaled(bytes, 1_024, &IEC),

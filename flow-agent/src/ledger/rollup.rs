@@ -67,8 +67,8 @@ impl DayRollup {
         }
     }
 
-    /// Adds a bucket of which only the seal and the bytes of all its ports are known; the sums of its ports are added with
-    /// [`DayRollup::add_sum`].
+    /// Adds a bucket of which only the seal and the bytes of all its ports are known; the sums of its ports are added
+    /// with [`DayRollup::add_sum`].
     pub fn take_summary(&mut self, seal: &HourSeal, bytes: u64) {
         self.coverage.cover(seal.start.timestamp(), seal.end.timestamp());
         for gap in &seal.gaps {

@@ -188,8 +188,8 @@ pub struct Statement {
     pub open_nodes: BTreeSet<String>,
     /// Increased each time the figures change after they were published.
     pub rev: u32,
-    /// Whether this revision is not published yet: its month is in progress, and no letter was about to be sent with its
-    /// figures. A draft may change without a new revision. Reports of older versions have no drafts.
+    /// Whether this revision is not published yet: its month is in progress, and no letter was about to be sent with
+    /// its figures. A draft may change without a new revision. Reports of older versions have no drafts.
     #[serde(default, skip_serializing_if = "is_false")]
     pub draft: bool,
     /// The earlier revisions, by ascending `rev`.

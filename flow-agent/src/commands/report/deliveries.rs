@@ -10,8 +10,8 @@ use crate::store::sent::History;
 pub(super) struct DeliveryHistory {
     /// By user (`None` for the summary) and revision; the flag says whether a refusal is permanent.
     last: HashMap<(Option<String>, u32), (MailState, bool)>,
-    /// The `Message-ID` that the letter had, by user and revision. It is recorded because it cannot be made again once the
-    /// sender's address or the name of this node has changed.
+    /// The `Message-ID` that the letter had, by user and revision. It is recorded because it cannot be made again once
+    /// the sender's address or the name of this node has changed.
     message_ids: HashMap<(Option<String>, u32), String>,
     /// Damaged lines of the ledger, as `file:line: why`.
     pub(super) damages: Vec<String>,

@@ -5,8 +5,8 @@ use crate::fleet::{Client, FleetError, Insert, MOST_ROWS};
 
 /// The rows of some buckets of one file, thus of one day.
 ///
-/// A manifest says that the rows of its bucket are there, so it is sent last: a bucket of which only a part arrived does
-/// not count.
+/// A manifest says that the rows of its bucket are there, so it is sent last: a bucket of which only a part arrived
+/// does not count.
 #[derive(Debug)]
 pub(super) struct Batch {
     ports: Insert,

@@ -10,8 +10,8 @@ const MOST: Duration = Duration::from_secs(15 * 60);
 /// The time over which the start of all nodes is spread if buckets are an hour long.
 const SPREAD: Duration = Duration::from_secs(10 * 60);
 
-/// The upper limit of the pause after the attempt that failed as number `failures`, counted from zero: 1 s, 2 s, 4 s, up
-/// to a quarter of an hour. The pause itself is a random part of it ("full jitter").
+/// The upper limit of the pause after the attempt that failed as number `failures`, counted from zero: 1 s, 2 s, 4 s,
+/// up to a quarter of an hour. The pause itself is a random part of it ("full jitter").
 pub(super) fn backoff(failures: u32) -> Duration {
     Duration::from_secs(1_u64.checked_shl(failures).unwrap_or(u64::MAX)).min(MOST)
 }

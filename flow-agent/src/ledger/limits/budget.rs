@@ -1,8 +1,8 @@
 //! How much the counters of one user's ports may still grow.
 //!
-//! A quota belongs to a billing month, but counters are cumulative and know no month. [`Limit::new`] translates one into the
-//! other: it gives the values that the counters will have when the quota is used up. Usage and counters grow by the same
-//! bytes, so the result does not depend on the moment of the reading that it was made from.
+//! A quota belongs to a billing month, but counters are cumulative and know no month. [`Limit::new`] translates one
+//! into the other: it gives the values that the counters will have when the quota is used up. Usage and counters grow
+//! by the same bytes, so the result does not depend on the moment of the reading that it was made from.
 
 use std::collections::BTreeSet;
 
@@ -23,8 +23,8 @@ pub struct UserBudget {
 }
 
 impl UserBudget {
-    /// How many bytes its ports may still transfer when their counters are at `counters`; 0 when nothing may pass any more,
-    /// `None` where only the time is limited.
+    /// How many bytes its ports may still transfer when their counters are at `counters`; 0 when nothing may pass any
+    /// more, `None` where only the time is limited.
     pub fn left(&self, counters: Transferred, now: DateTime<Utc>) -> Option<u64> {
         if self.expires_at.is_some_and(|at| at <= now) {
             return Some(0);

@@ -123,8 +123,8 @@ impl Statement {
         (self.total, self.billed_bytes, &self.money) != (old.total, old.billed_bytes, &old.money)
     }
 
-    /// Makes this the successor of `old` in the report `former`. `has_changed` says that the figures, or their meaning, are
-    /// not those of `old`.
+    /// Makes this the successor of `old` in the report `former`. `has_changed` says that the figures, or their meaning,
+    /// are not those of `old`.
     fn follow(&mut self, old: &Self, former: &MonthlyReport, has_changed: bool) {
         self.rev = old.rev;
         self.history.clone_from(&old.history);
