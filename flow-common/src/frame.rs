@@ -1,15 +1,15 @@
-//! The pure frame parser: whose a frame is, and how many bytes and packets it counts.
+//! The pure frame parser: determines which port owns a frame, and how many bytes and packets it counts.
 //!
-//! Generic over [`Frame`], which reads bytes at an offset, so that the same code runs in the kernel, in the tests and in
-//! the fuzzer. It looks at headers only, never at a payload, and walks at most two VLAN tags and
+//! It is generic over [`Frame`], which reads bytes at an offset, so that the same code runs in the kernel, in the tests
+//! and in the fuzzer. It reads only headers, never a payload, and walks at most two VLAN tags and
 //! [`ipv6::MOST_EXTENSIONS`] extension headers.
 //!
-//! A byte is one byte of the IP packet, its headers included and the link-layer header and padding excluded: the IP
-//! header's own length where that is not zero and lies within the frame, else (a super-packet that is too long for the
-//! field) all that follows the link-layer header. What is not IP counts all that follows the link-layer header.
+//! The bytes counted are those of the IP packet, including its headers and excluding the link-layer header and padding:
+//! the IP header's own length if it is not zero and lies within the frame. Otherwise (for a super-packet too long for
+//! the field), and for what is not IP, they are all bytes after the link-layer header.
 //!
-//! The parts of a fragmented datagram count what the datagram would count if it came in one piece: one IP header, no IPv6
-//! fragment headers, one packet. With [`Count::Wire`] they count as they are.
+//! The fragments of a datagram together count what the datagram would count in one piece: one IP header, no IPv6
+//! fragment headers, one packet. With [`Count::Wire`] every fragment counts as it is.
 
 mod ethernet;
 mod ipv4;
@@ -29,29 +29,29 @@ use core::fmt;
 
 use crate::wire::{FragmentKey, Reserved};
 
-/// A frame as somebody holds it: the kernel's packet, or a slice.
+/// A frame that can be read: the kernel's packet, or a slice.
 pub trait Frame {
-    /// Bytes from the link-layer header (where there is one) to the end, as the device counts them.
+    /// The length in bytes, from the link-layer header (if there is one) to the end, as the device counts it.
     fn length(&self) -> u32;
 
-    /// `N` words of 16 bits, in network byte order, at `offset` bytes from the start of the frame; `None` where they
-    /// cannot be read. Every header that is read here begins at an even offset and is made of such words.
+    /// Reads `N` words of 16 bits in network byte order, at `offset` bytes from the start of the frame; `None` if they
+    /// cannot be read. Every header that is read here starts at an even offset and consists of such words.
     fn read<const N: usize>(&self, offset: u32) -> Option<[u16; N]>;
 
-    /// What the kernel takes the frame for (an EtherType). Only asked where there is no link-layer header.
+    /// The kernel's classification of the frame (an EtherType). Used only if there is no link-layer header.
     fn protocol(&self) -> u16;
 
-    /// Payload bytes of each segment of a super-packet; 0 for any other frame.
+    /// The payload bytes of each segment of a super-packet; 0 for any other frame.
     fn gso_size(&self) -> u32;
 
-    /// Index of the network interface.
+    /// The index of the network interface.
     fn interface(&self) -> u32;
 
     /// Whether the frame is addressed to another host on the link (`PACKET_OTHERHOST`).
     fn is_for_other_host(&self) -> bool;
 }
 
-/// What a frame begins with.
+/// The first header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// An Ethernet header.
@@ -60,9 +60,9 @@ pub enum Link {
     Ip,
 }
 
-/// Which way a frame goes, as the host sees it.
+/// The direction of a frame as seen by the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-// The classifiers need none of these, and must stay what they are, instruction for instruction.
+// The classifiers do not use these derives, which would change their machine code.
 #[cfg_attr(not(target_arch = "bpf"), derive(PartialOrd, Ord, Hash))]
 pub enum Direction {
     /// The local port is the destination port.
@@ -73,10 +73,10 @@ pub enum Direction {
 
 #[cfg(not(target_arch = "bpf"))]
 impl Direction {
-    /// Both, in the order in which they are attached.
+    /// Both directions, in the order in which programs are attached.
     pub const BOTH: [Self; 2] = [Self::Ingress, Self::Egress];
 
-    /// `ingress` or `egress`.
+    /// Either `ingress` or `egress`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ingress => "ingress",
@@ -92,17 +92,17 @@ impl fmt::Display for Direction {
     }
 }
 
-/// What is counted of a super-packet and of fragments.
+/// How super-packets and fragments are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Count {
-    /// The IP packets that the host's own stack sees: what iptables counts.
+    /// As the IP packets that the host's own network stack sees, which is also what iptables counts.
     Ip,
-    /// The IP packets that cross the wire: each segment and each fragment with headers of its own. Not exact for
-    /// super-packets inside a tunnel, whose inner headers are not seen.
+    /// As the IP packets on the wire: each segment and each fragment with its own headers. This is inexact for
+    /// super-packets inside a tunnel, because their inner headers are not read.
     Wire,
 }
 
-/// The transport protocols that have ports of their own.
+/// The transport protocols whose ports are counted.
 #[repr(u8)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(target_arch = "bpf"), derive(PartialOrd, Ord, Hash))]
@@ -113,48 +113,48 @@ pub enum Protocol {
 
 #[cfg(not(target_arch = "bpf"))]
 impl Protocol {
-    /// Both.
+    /// Both protocols.
     pub const BOTH: [Self; 2] = [Self::Tcp, Self::Udp];
 }
 
-/// What is added to a cell.
+/// The amounts to add to a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charge {
     pub bytes: u64,
     pub packets: u64,
 }
 
-/// Whose a frame is.
+/// The owner of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The local port's.
+    /// The local port.
     Port,
-    /// The local port's, and so are all other fragments of the datagram, which do not say their port.
+    /// The local port, which also owns the datagram's other fragments. Those do not contain their port.
     FirstFragment,
-    /// The port's that the datagram's first fragment named; where nobody knows it, [`Reserved::FragmentUnmatched`].
+    /// The port in the datagram's first fragment, or [`Reserved::FragmentUnmatched`] if that is unknown.
     LaterFragment,
-    /// No port's.
+    /// No port.
     Nobody(Reserved),
 }
 
-/// Whose a frame is, and what it counts.
+/// The owner of a frame, and what the frame counts.
 ///
-/// Every field is always set, though not every field means something for every owner: where a value may be absent, the
-/// compiler saves and restores registers that hold nothing, and the kernel's verifier refuses that.
+/// Every field is always set, although not every field is meaningful for every owner. With optional values the compiler
+/// would save and restore uninitialized registers, which the kernel's verifier refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub owner: Owner,
-    /// TCP where there is no port.
+    /// TCP if there is no port.
     pub protocol: Protocol,
-    /// The local port, or 0.
+    /// The local port, or 0 if there is none.
     pub port: u16,
-    /// What the owner is charged.
+    /// The amounts to charge to the owner.
     pub charge: Charge,
-    /// What the frame counts if it belongs to no datagram.
+    /// The amounts to charge if the frame is not treated as part of a datagram.
     pub alone: Charge,
 }
 
-/// Says whose `frame` is and what it counts. Where it is a fragment, `datagram` is set to what it is a part of.
+/// Determines who owns `frame` and what it counts. If it is a fragment, `datagram` is set to its datagram.
 #[inline(always)]
 pub fn parse<F: Frame>(frame: &F, link: Link, direction: Direction, count: Count, datagram: &mut FragmentKey) -> Entry {
     let mut parser = Parser { frame, direction, count, datagram };
@@ -168,7 +168,7 @@ pub fn parse<F: Frame>(frame: &F, link: Link, direction: Direction, count: Count
     entry
 }
 
-/// What is asked of every header. Each file of this module reads one kind of them.
+/// The state of the parser. Each file of this module parses one kind of header.
 struct Parser<'a, F> {
     frame: &'a F,
     direction: Direction,
@@ -180,7 +180,7 @@ const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
 
 impl<F: Frame> Parser<'_, F> {
-    /// The network layer, which begins at `start`.
+    /// Parses the network layer, which starts at `start`.
     #[inline(always)]
     fn network(&mut self, ethertype: u16, start: u32) -> Entry {
         match ethertype {
@@ -190,20 +190,20 @@ impl<F: Frame> Parser<'_, F> {
         }
     }
 
-    /// All bytes from `start` on.
+    /// The number of bytes from `start` to the end of the frame.
     #[inline(always)]
     fn rest(&self, start: u32) -> u32 {
         self.frame.length().saturating_sub(start)
     }
 }
 
-/// The bytes of the IP packet at `start`, whose header has been read and says that they are `said` (0: it does not
-/// say).
+/// The length of the IP packet at `start`, whose header has been read already and states the length `said` (0 if it
+/// does not state one).
 #[inline(always)]
 fn ip_bytes<F: Frame>(frame: &F, start: u32, said: u32) -> u32 {
-    // What has been read lies within the frame.
+    // The header has been read, so `start` lies within the frame.
     let present = frame.length().wrapping_sub(start);
-    // Of 0 this makes the largest number.
+    // If `said` is 0, the subtraction wraps to the largest number.
     if said.wrapping_sub(1) < present { said } else { present }
 }
 
@@ -218,7 +218,7 @@ fn nobody(line: Reserved, bytes: u32) -> Entry {
     Entry { owner: Owner::Nobody(line), protocol: Protocol::Tcp, port: 0, charge, alone: charge }
 }
 
-/// Cut short or malformed.
+/// A truncated or malformed packet.
 #[inline(always)]
 fn unparsed(bytes: u32) -> Entry {
     nobody(Reserved::Unparsed, bytes)

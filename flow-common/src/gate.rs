@@ -1,23 +1,23 @@
-//! Whether a packet may pass: budgets in bytes that are never exceeded, however many CPUs spend them at the same time.
+//! Decides whether packets may pass. Budgets are never exceeded, however many CPUs spend them at the same time.
 //!
-//! A budget has two pools of bytes for each billed side: one for the present billing month and one for the next, which is
-//! filled beforehand, so that the month turns by the clock alone. A pool is a number of bytes *taken* and a *limit*; both
-//! only grow. A packet passes only after its bytes were taken:
+//! A budget has two pools of bytes for each billed side: one for the present billing month and one for the next. The
+//! latter is filled in advance, so that the month turns by the clock alone. A pool consists of the number of bytes
+//! *taken* and a *limit*. A packet passes only after its bytes were taken:
 //!
-//! - Far from the limit a CPU takes a lease of [`LEASE`] bytes with its packet, and spends it without touching memory that
-//!   other CPUs write. Nobody takes the lease of another CPU away.
-//! - Near the limit no CPU takes a lease: each takes what its packet needs beyond the rest of its own.
-//! - A packet whose bytes do not fit is refused, and so is everything after it until the limit grows.
+//! - Far from the limit a CPU takes a lease of [`LEASE`] bytes together with the packet's, and spends it without
+//!   touching memory that other CPUs write. No CPU takes away the lease of another.
+//! - Near the limit no CPU takes a lease. Each takes only what its packet needs beyond the rest of its lease.
+//! - A packet whose bytes do not fit is refused, and so is everything after it until the limit changes.
 //!
-//! What is taken is never more than the limit, and what passed is never more than what was taken: the budget is exceeded by
-//! no byte. Too early are refused at most one lease and one packet for each CPU (a packet is one kernel buffer: with
-//! segmentation offload up to 64 KiB, with BIG TCP more).
+//! The number taken never exceeds the limit, and the number passed never exceeds the number taken, so no byte passes
+//! beyond the budget. At most one lease and one packet for each CPU are refused too early (a packet is one kernel
+//! buffer: with segmentation offload up to 64 KiB, with BIG TCP more).
 //!
-//! Taking is an addition and then a load, not an addition that returns its result: those came with Linux 5.12. The load
-//! sees this addition and perhaps later ones of other CPUs, so that it may show too much and never too little.
+//! Taking is an addition followed by a load, because additions that return their result exist only since Linux 5.12.
+//! The load sees this addition and possibly later ones of other CPUs, so its result may be too high but never too low.
 //!
-//! This is the only source of the algorithm. The classifiers run it on the kernel's maps, the tests on threads whose every
-//! interleaving is tried.
+//! This is the only implementation of the algorithm. The classifiers run it on the kernel's maps, and the tests run it
+//! on threads in every possible interleaving.
 
 mod memory;
 #[cfg(test)]
@@ -30,32 +30,32 @@ pub use memory::{
 
 use crate::frame::Direction;
 
-/// Which bytes a budget bills. The two lowest bits of a port's entry.
+/// Which bytes a budget bills. These are the two lowest bits of a port's entry.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// In and out together, on side 0.
+    /// Incoming and outgoing bytes together, on side 0.
     Both = 0,
-    /// In alone, on side 0.
+    /// Incoming bytes only, on side 0.
     In = 1,
-    /// Out alone, on side 0.
+    /// Outgoing bytes only, on side 0.
     Out = 2,
-    /// In on side 0, out on side 1; the budget is used up when one of them is.
+    /// Incoming bytes on side 0 and outgoing bytes on side 1. The budget is used up when either side is.
     Max = 3,
 }
 
-/// A port's entry: the number of its budget (from 1 on) and the rule of that; 0 for a port without a budget.
+/// A port's entry: the number of its budget (from 1) and that budget's rule. A port without a budget has the entry 0.
 pub const fn port_entry(budget: u32, rule: Rule) -> PortBudget {
     (budget << 2) | rule as u32
 }
 
-/// The budget of a port's entry, 0 for none.
+/// The number of the budget in a port's entry; 0 if it has none.
 #[inline(always)]
 pub const fn budget_of(entry: PortBudget) -> u32 {
     entry >> 2
 }
 
-/// The side on which packets of this direction are billed; `None` where they are not.
+/// The side on which packets of this direction are billed; `None` if they are not billed.
 #[inline(always)]
 pub fn side(entry: PortBudget, direction: Direction) -> Option<usize> {
     let rule = entry & 3;
@@ -67,11 +67,11 @@ pub fn side(entry: PortBudget, direction: Direction) -> Option<usize> {
     }
 }
 
-/// Whether a packet of `bytes` may pass, which are billed on `side`. A packet that is not billed passes until the budget is
-/// used up.
+/// Whether a packet of `bytes`, which are billed on `side`, may pass. A packet that is not billed passes until the
+/// budget is used up.
 ///
-/// When it may, it is counted, and then noted by [`Holder::add_passed`]: in this order, so that who reads what passed and
-/// then the counters never finds a packet in the first alone.
+/// If it may pass, the caller first counts it and then calls [`Holder::add_passed`]. Because of this order, whoever
+/// reads what has passed and then the counters never finds a packet only in the former.
 #[inline(always)]
 pub fn admit<H: Holder>(memory: &H, side: Option<usize>, bytes: u64) -> bool {
     if !memory.is_exclusive() || memory.checked_at() != memory.tick() {
@@ -89,7 +89,7 @@ pub fn admit<H: Holder>(memory: &H, side: Option<usize>, bytes: u64) -> bool {
     memory.slow(Some(side), bytes)
 }
 
-/// [`admit`] where this CPU's share does not suffice, or was looked at too long ago.
+/// [`admit`] for the case that this CPU's share does not suffice, or that the budget was last checked too long ago.
 #[inline(always)]
 pub fn admit_slowly<M: Memory>(memory: &M, side: Option<usize>, bytes: u64) -> bool {
     let tick = memory.tick();
@@ -114,9 +114,9 @@ pub fn admit_slowly<M: Memory>(memory: &M, side: Option<usize>, bytes: u64) -> b
     }
 }
 
-/// Whether a TCP reset without data, of `bytes`, may pass although the budget is used up or has expired: it may where the
-/// packet that did not fit left room for it, and is billed like any other. So clients of a connection that the agent closes
-/// learn of it, and the budget is still exceeded by no byte.
+/// Whether a TCP reset without data, of `bytes`, may pass although the budget is used up or has expired. It may if the
+/// packet that did not fit left enough room, and it is billed like any other packet. So clients learn that the agent has
+/// closed their connections, and still no byte passes beyond the budget.
 #[inline(always)]
 pub fn admit_reset<M: Memory>(memory: &M, side: Option<usize>, bytes: u64) -> bool {
     let Some(side) = side else { return true };
@@ -128,7 +128,7 @@ pub fn admit_reset<M: Memory>(memory: &M, side: Option<usize>, bytes: u64) -> bo
     false
 }
 
-/// The pool that is in force.
+/// The pool that is in force at `now`.
 #[inline(always)]
 fn pool_at(turn: TurnWord, now: u64) -> usize {
     let before = (turn & 1) as usize;
@@ -145,7 +145,7 @@ fn is_refused<M: Memory>(memory: &M, pool: usize, side: usize, limit: u64) -> bo
     memory.refused_at(account(pool, side)) == limit
 }
 
-/// Gives back the leases that were taken from another pool or under another limit.
+/// Gives back leases that were taken from the other pool or under another limit.
 #[inline(always)]
 fn renew<M: Memory>(memory: &M, pool: usize, limits: [u64; 2]) {
     let former = (memory.state() & 1) as usize;
@@ -162,7 +162,7 @@ fn renew<M: Memory>(memory: &M, pool: usize, limits: [u64; 2]) {
     }
 }
 
-/// Takes what the packet needs beyond this CPU's lease, and a new lease with it where there is plenty.
+/// Takes what the packet needs beyond this CPU's lease, and a new lease as well if plenty is left.
 #[inline(always)]
 fn take<M: Memory>(memory: &M, pool: usize, side: usize, limit: u64, bytes: u64) -> bool {
     let account = account(pool, side);

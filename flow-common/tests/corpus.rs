@@ -1,4 +1,4 @@
-//! Every input in `fuzz/corpus/frame`: made by hand to begin with, and each that the fuzzer found to break a law.
+//! Tests every input in `fuzz/corpus/frame`: handmade ones, and those with which the fuzzer broke a law.
 
 #[path = "../../fuzz/laws/frame.rs"]
 mod laws;

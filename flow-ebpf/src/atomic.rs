@@ -1,13 +1,13 @@
-//! Additions that other CPUs, and other programs on this one, may interrupt.
+//! Additions that are atomic with respect to other CPUs and to other programs on this one.
 
 use core::arch::asm;
 
-/// `core::sync::atomic` offers no additions for this target, which has no compare-and-swap.
+/// Adds `value` atomically. `core::sync::atomic` offers no additions for this target, which has no compare-and-swap.
 ///
 /// # Safety
-/// `number` points to a live number in a map.
+/// `number` must point to a live number in a map.
 #[inline(always)]
 pub unsafe fn atomic_add(number: *mut u64, value: u64) {
-    // SAFETY: the caller's word.
+    // SAFETY: the caller guarantees it.
     unsafe { asm!("lock *(u64 *)({number} + 0) += {value}", number = in(reg) number, value = in(reg) value) };
 }

@@ -21,11 +21,11 @@ use crate::skb::{Linear, Whole};
 #[map]
 static PORT_SLOT: Array<PortSlots> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Index `cpu * LINES + line`; the loader sets the size.
+/// The index is `cpu * LINES + line`; the loader sets the size.
 #[map]
 static CELLS: Array<Line> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Made here so that it lives and dies with the cells; only user space touches it. The loader sets the size.
+/// Defined here so that it has the same lifetime as the cells; only user space uses it. The loader sets the size.
 #[map]
 static SLOT_OWNER: Array<SlotOwner> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
@@ -40,8 +40,8 @@ static COUNT_WIRE: Global<u32> = Global::new(0);
 pub static ATOMIC: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static LOG: Global<u32> = Global::new(0);
-/// The key of [`PORT_SLOT`]'s only element. The kernel takes keys by their address: that of a constant is one instruction,
-/// while a key of one's own has to be written to the stack first.
+/// The key of [`PORT_SLOT`]'s only element. The kernel takes keys by address, and the address of a constant takes one
+/// instruction, while a local key has to be written to the stack first.
 #[unsafe(no_mangle)]
 static ONLY: Global<u32> = Global::new(0);
 
@@ -69,7 +69,7 @@ fn egress_ip(ctx: TcContext) -> i32 {
     count(ctx.skb.skb, Link::Ip, Direction::Egress)
 }
 
-/// The verdict is always "go on": a counter never decides the fate of a packet.
+/// The verdict is always "continue": a counter never decides what happens to a packet.
 #[inline(always)]
 fn count(skb: *mut __sk_buff, link: Link, direction: Direction) -> i32 {
     match parse_plain(&Linear(skb), link, direction, counted()) {
@@ -79,7 +79,7 @@ fn count(skb: *mut __sk_buff, link: Link, direction: Direction) -> i32 {
     TC_ACT_UNSPEC
 }
 
-/// Counts what is not a plain packet in direct reach.
+/// Counts what is not a plain packet within direct reach.
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn count_other(skb: *mut __sk_buff, link: Link, direction: Direction) {
@@ -104,7 +104,7 @@ fn count_other(skb: *mut __sk_buff, link: Link, direction: Direction) {
     }
 }
 
-/// Fixed at load time, so that the verifier removes what the other mode needs.
+/// The mode is fixed at load time, so the verifier removes the code for the other mode.
 #[inline(always)]
 pub fn counted() -> Count {
     if COUNT_WIRE.load() == 0 { Count::Ip } else { Count::Wire }
@@ -114,14 +114,14 @@ pub fn remember(datagram: &FragmentKey, port: u16, protocol: Protocol) {
     // SAFETY: the helper has no preconditions.
     let seen_at = unsafe { bpf_ktime_get_ns() };
     let first = FragmentValue { seen_at, port, protocol: protocol as u8, padding: [0; 5] };
-    // Where the kernel has no memory for it, the other fragments are `fragment_unmatched`: seen, though nobody's.
+    // If the kernel has no memory for it, the later fragments are counted as `fragment_unmatched`, which is no port.
     let _ = FRAGMENTS.insert(datagram, first, 0);
 }
 
-/// The port and protocol of a datagram whose first fragment passed a short while ago.
+/// The port and protocol of a datagram whose first fragment passed recently.
 pub fn recall(datagram: &FragmentKey) -> Option<(u16, Protocol)> {
-    // SAFETY: the elements are preallocated. One that is taken for another datagram meanwhile can name a wrong port only
-    // if 4,096 datagrams began between the lookup and the next two lines.
+    // SAFETY: the elements are preallocated. If this one is reused meanwhile, it can name a wrong port, but only if
+    // 4,096 datagrams began between the lookup and the next two lines.
     let first = unsafe { FRAGMENTS.get(datagram) }?;
     let protocol = if first.protocol == Protocol::Tcp as u8 { Protocol::Tcp } else { Protocol::Udp };
     // SAFETY: the helper has no preconditions.
@@ -143,7 +143,7 @@ pub fn log_unparsed(skb: *mut __sk_buff) {
     );
 }
 
-/// A frame that is no port's goes to the first cells of its line.
+/// Counts a frame without a port in the first cells of its line.
 #[inline(always)]
 pub fn add_to_nobody(line: Reserved, direction: Direction, charge: Charge) {
     add(reserved_line(LINES.load(), line), Protocol::Tcp, direction, charge);
@@ -155,10 +155,10 @@ pub fn add_to_port(port: u16, protocol: Protocol, direction: Direction, charge: 
     add(u32::from(slot), protocol, direction, charge);
 }
 
-/// The slot in which the port counts.
+/// The slot in which the port is counted.
 #[inline(always)]
 pub fn slot_of(port: u16) -> Option<u16> {
-    // SAFETY: the map and its key are what the helper takes them for.
+    // SAFETY: the map and the key have the types that the helper expects.
     let slots = unsafe { bpf_map_lookup_elem((&raw const PORT_SLOT).cast_mut().cast(), (&raw const ONLY).cast()) };
     if slots.is_null() {
         return None;
@@ -167,18 +167,18 @@ pub fn slot_of(port: u16) -> Option<u16> {
     Some(unsafe { slots.cast::<u16>().add(index_of(port)).read_volatile() })
 }
 
-/// The port as an index that every verifier sees to be below 65,536. That of Linux 5.10 forgets the bounds
-/// of a `u16` that was swapped or spilled, and the compiler, which does not forget, removes a mask that it understands.
+/// The port as an index that every verifier knows to be below 65,536. The verifier of Linux 5.10 forgets the bounds of
+/// a `u16` that was swapped or spilled, while the compiler knows them and would remove an ordinary mask.
 #[inline(always)]
 fn index_of(port: u16) -> usize {
     let mut index = usize::from(port);
-    // SAFETY: it touches nothing but its operand, which it leaves as it is.
+    // SAFETY: the instruction touches only its operand, and leaves its value unchanged.
     unsafe { asm!("{index} &= 0xffff", index = inout(reg) index, options(pure, nomem, nostack)) };
     index
 }
 
-/// Adds to this CPU's own line. Plain adds are exact: TC programs run with bottom halves disabled, so that no other one
-/// interrupts this one here.
+/// Adds to this CPU's own line. Plain additions are exact, because TC programs run with bottom halves disabled and no
+/// other program can interrupt this one.
 #[inline(always)]
 fn add(line: u32, protocol: Protocol, direction: Direction, charge: Charge) {
     // SAFETY: the helper has no preconditions.

@@ -1,6 +1,6 @@
-//! The second set of classifiers: they count as the first do, and refuse what a budget does not allow.
+//! The second set of classifiers: they count like the first set, and refuse what a budget does not allow.
 //!
-//! Loaded only where a user has a budget. Nothing here is reached from the first set.
+//! They are loaded only if a user has a budget. The first set uses none of this code.
 
 use aya_ebpf::Global;
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MMAPABLE, TC_ACT_SHOT, TC_ACT_UNSPEC};
@@ -19,25 +19,25 @@ use crate::atomic::atomic_add;
 use crate::classifier::{ATOMIC, LOG, add_to_nobody, add_to_port, counted, log_unparsed, recall, remember, slot_of};
 use crate::skb::{Linear, Whole};
 
-/// Index: the port. The loader makes all of its entries only where there are budgets.
+/// The index is the port. The loader gives it its full size only if there are budgets.
 #[map]
 static PORT_BUDGET: Array<PortBudget> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Index: the budget, from 1 on. The loader sets the size.
+/// The index is the number of the budget, from 1. The loader sets the size.
 #[map]
 static BUDGETS: Array<Budget> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Index `cpu * BUDGET_LINES + budget`. The loader sets the size.
+/// The index is `cpu * BUDGET_LINES + budget`. The loader sets the size.
 #[map]
 static SHARES: Array<Share> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
-/// Index: the slot. What was refused. The loader sets the size.
+/// What was refused. The index is the slot. The loader sets the size.
 #[map]
 static REFUSED: Array<Refused> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 #[unsafe(no_mangle)]
 static BUDGET_LINES: Global<u32> = Global::new(1);
-/// So many bytes must be left of a budget for a CPU to take a lease: one for each CPU, and one more.
+/// How many bytes must be left in a budget for a CPU to take a lease: one lease for each CPU, and one more.
 #[unsafe(no_mangle)]
 static PLENTY: Global<u64> = Global::new(LEASE);
 
@@ -69,7 +69,7 @@ fn gate(skb: *mut __sk_buff, link: Link, direction: Direction) -> i32 {
     }
 }
 
-/// What is not a plain packet in direct reach.
+/// Handles what is not a plain packet within direct reach.
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn gate_other(skb: *mut __sk_buff, link: Link, direction: Direction) -> i32 {
@@ -78,7 +78,7 @@ fn gate_other(skb: *mut __sk_buff, link: Link, direction: Direction) -> i32 {
     let (port, protocol) = match entry.owner {
         Owner::Port => (entry.port, entry.protocol),
         Owner::FirstFragment => {
-            // Refused or not: the later ones share its fate.
+            // This is done even if the packet is refused, because the later fragments are treated like the first.
             remember(&datagram, entry.port, entry.protocol);
             (entry.port, entry.protocol)
         }
@@ -122,7 +122,7 @@ fn pass_or_refuse(
     let cpu = unsafe { bpf_get_smp_processor_id() };
     let budget = budget_of(entry);
     let index = cpu * BUDGET_LINES.load() + budget;
-    // Only user space could make an entry of a budget that does not exist, and it does not.
+    // Only user space could make an entry for a budget that does not exist, and it does not.
     let Some(share) = SHARES.get_ptr_mut(index) else { return TC_ACT_UNSPEC };
     let own = Own { share, index, budget };
     let side = side(entry, direction);
@@ -143,7 +143,7 @@ fn pass_or_refuse(
     TC_ACT_UNSPEC
 }
 
-/// Whether a packet that does not fit ends its connection. 0: it does not.
+/// Whether a packet that does not fit is a TCP reset without data. Returns 0 if it is not.
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn is_reset(skb: *mut __sk_buff, is_ethernet: u32) -> u32 {
@@ -151,7 +151,7 @@ fn is_reset(skb: *mut __sk_buff, is_ethernet: u32) -> u32 {
     u32::from(is_bare_reset(&Whole(skb), link))
 }
 
-/// Counts what is refused. It is seldom, and done on all CPUs in one place.
+/// Counts what is refused, in one place for all CPUs, because it is rare.
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn refuse(port: u16, direction: Direction, bytes: u64, packets: u64) {
@@ -176,7 +176,7 @@ fn refuse(port: u16, direction: Direction, bytes: u64, packets: u64) {
 #[derive(Clone, Copy)]
 struct Own {
     share: *mut Share,
-    /// Its index, and that of the budget: whoever looks up the budget, looks up both.
+    /// The indexes of the share and of the budget, by which `look_at_budget` looks up both.
     index: u32,
     budget: u32,
 }
@@ -229,7 +229,7 @@ impl Holder for Own {
     }
 }
 
-/// Decides with the budget itself. A program of its own: the common packet does not need it. 0: refused.
+/// Decides by the budget itself. A separate function, because most packets do not need it. Returns 0 to refuse.
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn look_at_budget(budget: u32, index: u32, side: u32, bytes: u64) -> u32 {
@@ -304,7 +304,7 @@ impl Holder for WithBudget {
     }
     #[inline(always)]
     fn slow(&self, _side: Option<usize>, _bytes: u64) -> bool {
-        // It is what is called, and never calls.
+        // This code is reached through `slow` itself and never calls it.
         false
     }
 }

@@ -6,13 +6,13 @@ use aya_ebpf::bindings::__sk_buff;
 use aya_ebpf::helpers::generated::bpf_skb_load_bytes;
 use flow_common::frame::Frame;
 
-/// `PACKET_OTHERHOST` of linux/if_packet.h.
+/// The value of `PACKET_OTHERHOST` in linux/if_packet.h.
 const PACKET_OTHERHOST: u32 = 3;
 
-/// Reads what lies in the linear part of the packet, without a call.
+/// Reads the linear part of the packet directly, without a call.
 pub struct Linear(pub *mut __sk_buff);
 
-/// Reads whatever the packet holds, through a helper.
+/// Reads any part of the packet through a helper.
 pub struct Whole(pub *mut __sk_buff);
 
 macro_rules! metadata {
@@ -60,7 +60,7 @@ impl Frame for Linear {
         if at + N * 2 > end {
             return None;
         }
-        // SAFETY: these words lie within the packet, and the verifier proves it again. Headers begin at even addresses.
+        // SAFETY: these words lie within the packet, which the verifier checks too. Headers start at even addresses.
         let words = unsafe { *(at as *const [u16; N]) };
         Some(words.map(u16::from_be))
     }

@@ -1,4 +1,4 @@
-//! Ethernet, and the VLAN tags in the frame.
+//! Ethernet headers and VLAN tags.
 
 use super::{Entry, Frame, Parser, unparsed};
 
@@ -21,11 +21,11 @@ impl<F: Frame> Parser<'_, F> {
             let Some(tagged) = self.ethertype(header) else { return unparsed(self.rest(HEADER)) };
             ethertype = tagged;
         }
-        // A third tag is not looked behind: what lies there is not known to be IP.
+        // Anything after a third tag is not read, because it is not known to be IP.
         self.network(ethertype, header)
     }
 
-    /// The last two bytes of a link-layer header that ends at `end`.
+    /// Reads the last two bytes of a link-layer header that ends at `end`.
     #[inline(always)]
     fn ethertype(&self, end: u32) -> Option<u16> {
         self.frame.read(end - 2).map(|[ethertype]| ethertype)

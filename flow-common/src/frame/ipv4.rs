@@ -1,4 +1,4 @@
-//! IPv4, with options and fragments.
+//! IPv4 headers with options, and fragments.
 
 use super::transport::{Packet, Part};
 use super::{Entry, Frame, Parser, ip_bytes, unparsed};

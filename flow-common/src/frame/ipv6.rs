@@ -1,10 +1,10 @@
-//! IPv6, with extension headers and fragments.
+//! IPv6 headers with extension headers, and fragments.
 
 use super::transport::{Packet, Part};
 use super::{Entry, Frame, Parser, ip_bytes, unparsed};
 use crate::wire::FragmentKey;
 
-/// Most extension headers that are walked; a packet with more of them is `unparsed`.
+/// The largest number of extension headers to walk. A packet with more of them is `unparsed`.
 pub const MOST_EXTENSIONS: u32 = 8;
 
 pub(super) const HEADER: u32 = 40;
@@ -24,7 +24,7 @@ const FRAGMENT_OFFSET: u16 = 0xfff8;
 impl<F: Frame> Parser<'_, F> {
     #[inline(always)]
     pub(super) fn ipv6(&mut self, start: u32) -> Entry {
-        // All but the addresses.
+        // All fields except the addresses.
         let Some([version, _, payload, next]) = self.frame.read(start) else { return unparsed(self.rest(start)) };
         let bytes = ip_bytes(self.frame, start, said(payload));
         if version >> 12 != 6 || bytes < HEADER {
@@ -37,7 +37,7 @@ impl<F: Frame> Parser<'_, F> {
             if part == Part::Later || !is_extension(protocol) {
                 return self.transport(packet, protocol, part);
             }
-            // Every one begins with the next header's number and its own length.
+            // Each of them starts with the number of the next header and its own length.
             let Some([next, fragment, high, low]) = self.frame.read(start + packet.headers) else {
                 return unparsed(bytes);
             };
@@ -66,8 +66,8 @@ impl<F: Frame> Parser<'_, F> {
         unparsed(bytes)
     }
 
-    /// Sets the datagram that a fragment belongs to. Unlike IPv4's, its protocol is not part of its name: the fragments
-    /// of one datagram may each say another next header (RFC 8200, 4.5).
+    /// Sets the datagram of a fragment. Unlike with IPv4, the protocol is not part of its identity, because the
+    /// fragments of one datagram may state different next headers (RFC 8200, 4.5).
     #[inline(always)]
     fn name_datagram(&mut self, start: u32, identification: u32) -> Option<()> {
         *self.datagram = FragmentKey {
@@ -84,13 +84,13 @@ impl<F: Frame> Parser<'_, F> {
     }
 }
 
-/// The packet's bytes by its payload length, which is 0 when the header does not say.
+/// The length of the packet according to its payload length, or 0 if the header does not state one.
 #[inline(always)]
 pub(super) fn said(payload: u16) -> u32 {
     if payload == 0 { 0 } else { HEADER + u32::from(payload) }
 }
 
-/// Headers that stand between the IPv6 header and the transport header. ESP is not one: what follows it is encrypted.
+/// Headers between the IPv6 header and the transport header. ESP is not one, because it encrypts the rest.
 #[inline(always)]
 pub(super) fn is_extension(protocol: u8) -> bool {
     matches!(protocol, HOP_BY_HOP | ROUTING | FRAGMENT | AUTHENTICATION | DESTINATION | MOBILITY | HIP | SHIM6)

@@ -1,4 +1,4 @@
-//! The plain packet, which nearly all are: the answer of [`super::parse`] in fewer steps.
+//! Plain packets, which nearly all packets are: the same result as [`super::parse`] in fewer steps.
 
 use super::transport::{PORTS, TCP, UDP};
 use super::{
@@ -6,11 +6,11 @@ use super::{
     one_packet,
 };
 
-/// What [`super::parse`] says of a TCP or UDP packet that has no VLAN tag, IPv4 options or IPv6 extension headers, is not
-/// a fragment, and not to be told apart into segments, and whose header says a length that lies within the frame. `None`
-/// for every other frame, and where it cannot be read.
+/// The same result as [`super::parse`] for a TCP or UDP packet without VLAN tags, IPv4 options or IPv6 extension
+/// headers that is not a fragment, need not be split into segments, and whose header states a length within the frame.
+/// `None` for every other frame, and if the frame cannot be read.
 ///
-/// All headers are read at once, so that their bounds are checked once.
+/// All headers are read in one step, so that their bounds are checked only once.
 #[inline(always)]
 pub fn parse_plain<F: Frame>(frame: &F, link: Link, direction: Direction, count: Count) -> Option<Entry> {
     if frame.is_for_other_host() || (count == Count::Wire && frame.gso_size() != 0) {
@@ -36,7 +36,7 @@ pub fn parse_plain<F: Frame>(frame: &F, link: Link, direction: Direction, count:
     }
 }
 
-/// The IPv4 header and the ports.
+/// Parses the IPv4 header and the ports.
 #[inline(always)]
 fn ipv4<F: Frame>(frame: &F, start: u32, headers: [u16; 12], direction: Direction) -> Option<Entry> {
     let [version, length, _, fragment, protocol, .., source, destination] = headers;
@@ -47,24 +47,24 @@ fn ipv4<F: Frame>(frame: &F, start: u32, headers: [u16; 12], direction: Directio
     transport(frame, packet, protocol as u8, [source, destination], direction)
 }
 
-/// The IPv6 header and the ports.
+/// Parses the IPv6 header and the ports.
 #[inline(always)]
 fn ipv6<F: Frame>(frame: &F, start: u32, headers: [u16; 22], direction: Direction) -> Option<Entry> {
     let [version, _, payload, protocol, .., source, destination] = headers;
     if version >> 12 != 6 {
         return None;
     }
-    // A header that does not say how long the payload is says less than the ports take.
+    // If the header does not state a payload length, the result is too small to contain the ports.
     let packet = Packet { start, bytes: ipv6::HEADER + u32::from(payload), headers: ipv6::HEADER + PORTS };
     transport(frame, packet, (protocol >> 8) as u8, [source, destination], direction)
 }
 
-/// An IP packet as its header says it is.
+/// An IP packet as described by its header.
 struct Packet {
-    /// Where it begins in the frame.
+    /// The offset in the frame at which it starts.
     start: u32,
     bytes: u32,
-    /// Bytes up to the end of the ports.
+    /// The number of bytes up to the end of the ports.
     headers: u32,
 }
 
@@ -76,7 +76,7 @@ fn transport<F: Frame>(
     [source, destination]: [u16; 2],
     direction: Direction,
 ) -> Option<Entry> {
-    // Neither less than has been read, nor more than there is, in one comparison: what is less wraps to more.
+    // One comparison checks that `bytes` is neither less than what was read (it would wrap) nor more than there is.
     if bytes.wrapping_sub(headers) > frame.length().wrapping_sub(start + headers) {
         return None;
     }

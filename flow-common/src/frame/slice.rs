@@ -2,11 +2,11 @@
 
 use super::Frame;
 
-/// A frame of which `bytes` can be read, and what the kernel would say of it.
+/// The readable `bytes` of a frame, and what the kernel would tell about it.
 #[derive(Clone, Copy, Debug)]
 pub struct Slice<'a> {
     pub bytes: &'a [u8],
-    /// May be more than can be read.
+    /// May be larger than the number of readable bytes.
     pub length: u32,
     pub protocol: u16,
     pub gso_size: u32,
@@ -15,7 +15,7 @@ pub struct Slice<'a> {
 }
 
 impl<'a> Slice<'a> {
-    /// A frame that can be read to its end, is no super-packet, and is for this host.
+    /// A frame for this host that is not a super-packet and can be read completely.
     pub fn new(bytes: &'a [u8]) -> Self {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         Self { bytes, length, protocol: 0, gso_size: 0, interface: 1, for_other_host: false }

@@ -1,4 +1,4 @@
-//! Every rule of what is counted, on frames made by hand. Sizes are sums written out.
+//! Every counting rule, tested with handmade frames. Sizes are written out as sums.
 
 #[path = "../../../tests/common/frames.rs"]
 mod frames;
@@ -12,7 +12,7 @@ use frames::*;
 const PORT: u16 = 443;
 const FAR_PORT: u16 = 50_000;
 
-/// What the parser says, and the datagram where it is a fragment. Where the plain parser knows, it must say the same.
+/// The parser's result, and the datagram of a fragment. If the plain parser gives a result, both must agree.
 fn look(frame: &Slice, link: Link, direction: Direction, count: Count) -> (Entry, FragmentKey) {
     let mut datagram = FragmentKey::default();
     let entry = parse(frame, link, direction, count, &mut datagram);
@@ -111,7 +111,7 @@ fn three_extension_headers_are_stepped_over() {
 
 #[test]
 fn an_authentication_header_counts_its_length_in_words_of_four() {
-    // 2 + 4 words: 24 bytes.
+    // 2 + 4 words are 24 bytes.
     let mut header = Vec::from([0; 24]);
     header[..2].copy_from_slice(&[TCP, 4]);
     header.extend(tcp(FAR_PORT, PORT, 0));
@@ -151,7 +151,7 @@ fn a_device_without_a_link_layer_header_is_read_by_what_the_kernel_says_of_the_p
     assert_eq!(raw(&v4, 0x0800), port(Protocol::Tcp, PORT, 20 + 20 + 9));
     assert_eq!(raw(&v6, 0x86dd), port(Protocol::Tcp, PORT, 40 + 20 + 9));
     assert_eq!(raw(&v4, 0x8847), nobody(Reserved::NonIp, 20 + 20 + 9));
-    // A version 4 packet that is called IPv6.
+    // An IPv4 packet that the kernel calls IPv6.
     assert_eq!(raw(&v4, 0x86dd), nobody(Reserved::Unparsed, 20 + 20 + 9));
 }
 
@@ -159,13 +159,13 @@ fn a_device_without_a_link_layer_header_is_read_by_what_the_kernel_says_of_the_p
 fn what_has_no_ports_is_nobodys() {
     assert_eq!(ingress(&frame(&ipv4(1, &[0; 64]))), nobody(Reserved::OtherIp, 20 + 64));
     assert_eq!(ingress(&frame(&ipv6(58, &[0; 64]))), nobody(Reserved::OtherIp, 40 + 64));
-    // What ESP carries is encrypted, even where it looks like a TCP header.
+    // The content of ESP is encrypted, even if it looks like a TCP header.
     assert_eq!(ingress(&frame(&ipv6(50, &tcp(FAR_PORT, PORT, 0)))), nobody(Reserved::OtherIp, 40 + 20));
     // "No next header", in a frame whose payload length of 0 hides the padding.
     assert_eq!(ingress(&padded(frame(&ipv6(59, &[])))), nobody(Reserved::OtherIp, 60 - 14));
     // ARP is 28 bytes, padded to 46.
     assert_eq!(ingress(&padded(ethernet(0x0806, &[1; 28]))), nobody(Reserved::NonIp, 46));
-    // An 802.3 length instead of an EtherType.
+    // A frame with an 802.3 length instead of an EtherType.
     assert_eq!(ingress(&ethernet(38, &[0x42; 38])), nobody(Reserved::NonIp, 38));
 }
 
@@ -201,11 +201,11 @@ fn malformed_headers_are_unparsed() {
 
 #[test]
 fn ports_are_not_read_out_of_the_padding() {
-    // An IP header and nothing else; the frame goes on with what looks like ports.
+    // An IP header and nothing else; in the frame it is followed by what looks like ports.
     let mut frame = frame(&ipv4(TCP, &[]));
     frame.extend(tcp(FAR_PORT, PORT, 10));
     assert_eq!(ingress(&frame), nobody(Reserved::Unparsed, 20));
-    // A destination header that says it is longer than the packet.
+    // A destination options header that states a length beyond the end of the packet.
     let mut packet = ipv6(DESTINATION, &extension(TCP, 1, &[]));
     packet[41] = 1;
     packet.extend(tcp(FAR_PORT, PORT, 10));
@@ -224,7 +224,7 @@ fn what_is_cut_off_before_its_ports_is_unparsed() {
         let ports_end = frame.len() - 20 + 4;
         for cut in 0..frame.len() {
             let expected = if cut < ports_end { Owner::Nobody(Reserved::Unparsed) } else { Owner::Port };
-            // Cut short itself, or only as far as it can be read.
+            // The frame itself is truncated, or only part of it can be read.
             for length in [cut, frame.len()] {
                 let slice = Slice { length: length as u32, ..Slice::new(&frame[..cut]) };
                 for direction in [Direction::Ingress, Direction::Egress] {
@@ -238,7 +238,7 @@ fn what_is_cut_off_before_its_ports_is_unparsed() {
 
 #[test]
 fn the_fragments_of_an_ipv4_datagram_count_what_it_would_count_in_one_piece() {
-    // 8 + 3,000 bytes of UDP in parts of 1,480, 1,480 and 48; the header has 4 bytes of options.
+    // 8 + 3,000 bytes of UDP in fragments of 1,480, 1,480 and 48; each IP header has 4 bytes of options.
     let datagram = udp(FAR_PORT, PORT, 3000);
     let fragment = |from: usize, to: usize, more: u16| {
         let packet = ipv4_with(UDP, 1, 0xbeef, more | (from / 8) as u16, &datagram[from..to]);
@@ -267,8 +267,8 @@ fn the_fragments_of_an_ipv4_datagram_count_what_it_would_count_in_one_piece() {
 
 #[test]
 fn the_fragments_of_an_ipv6_datagram_count_no_fragment_headers() {
-    // 40 bytes of IPv6, 8 of routing, 8 of fragment header; then 8 + 2,000 bytes of UDP behind 8 of destination options,
-    // in parts of 1,000 and 1,016.
+    // 40 bytes of IPv6, 8 of routing header and 8 of fragment header. The datagram is 8 bytes of destination options
+    // and 8 + 2,000 bytes of UDP, in fragments of 1,000 and 1,016 bytes.
     let datagram = extension(UDP, 1, &udp(FAR_PORT, PORT, 2000));
     let fragment = |next, from: usize, to: usize, more| {
         let part = fragment6(next, (from / 8) as u16, more, 0xdead_beef, &datagram[from..to]);
@@ -280,7 +280,7 @@ fn the_fragments_of_an_ipv6_datagram_count_no_fragment_headers() {
     assert_eq!((first.protocol, first.port, first.charge), (Protocol::Udp, FAR_PORT, one_packet(40 + 8 + 1000)));
     assert_eq!((key.identification, key.protocol, key.direction, key.ip_version), (0xdead_beef, 0, 1, 6));
     assert_eq!((key.source[0], key.source[7], key.destination[7]), (0x2001, 7, 1));
-    // A later fragment may name another next header; the datagram is the same.
+    // A later fragment may state another next header and still belongs to the same datagram.
     for next in [DESTINATION, UDP] {
         let (later, of) = fragment(next, 1000, 2016, false);
         assert_eq!((later.owner, later.charge), (Owner::LaterFragment, Charge { bytes: 1016, packets: 0 }));
@@ -293,7 +293,7 @@ fn a_datagram_in_a_single_fragment_has_no_others() {
     let packet = ipv6(FRAGMENT, &fragment6(UDP, 0, false, 1, &udp(FAR_PORT, PORT, 100)));
     let entry = ingress(&frame(&packet));
     assert_eq!((entry.owner, entry.port, entry.charge), (Owner::Port, PORT, one_packet(40 + 8 + 100)));
-    // "Do not fragment" is not a fragment either.
+    // A packet with "do not fragment" set is not a fragment either.
     let packet = ipv4_with(UDP, 0, 1, 0x4000, &udp(FAR_PORT, PORT, 100));
     assert_eq!(ingress(&frame(&packet)), port(Protocol::Udp, PORT, 20 + 8 + 100));
 }
@@ -309,14 +309,14 @@ fn fragments_of_what_has_no_ports_are_other_ip() {
 #[test]
 fn on_the_wire_each_segment_has_headers_of_its_own() {
     for (packet, gso_size, charge) in [
-        // 10,000 bytes in segments of 1,448: seven, each with 20 + 32 bytes of headers.
+        // 10,000 bytes in segments of 1,448 are seven segments, each with 20 + 32 bytes of headers.
         (ipv4(TCP, &tcp_with_options(FAR_PORT, PORT, 3, 10_000)), 1448, (10_000 + 7 * 52, 7)),
-        // 2 × 1,200 bytes of QUIC: two datagrams of 40 + 8 bytes of headers.
+        // 2 × 1,200 bytes of QUIC are two datagrams, each with 40 + 8 bytes of headers.
         (ipv6(UDP, &udp(FAR_PORT, PORT, 2400)), 1200, (2400 + 2 * 48, 2)),
         // The headers that are repeated include options and extension headers.
         (ipv4_with(UDP, 2, 0, 0, &udp(FAR_PORT, PORT, 300)), 100, (300 + 3 * (28 + 8), 3)),
         (ipv6(DESTINATION, &extension(UDP, 1, &udp(FAR_PORT, PORT, 301))), 100, (301 + 4 * (48 + 8), 4)),
-        // Less than one segment, and no payload at all.
+        // Less than one segment, then no payload at all.
         (ipv4(TCP, &tcp(FAR_PORT, PORT, 100)), 1448, (100 + 40, 1)),
         (ipv4(TCP, &tcp(FAR_PORT, PORT, 0)), 1448, (40, 1)),
         (ipv4(TCP, &tcp(FAR_PORT, PORT, 100)), 0, (100 + 40, 1)),

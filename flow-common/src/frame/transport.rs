@@ -8,26 +8,26 @@ use crate::wire::Reserved;
 pub(super) const TCP: u8 = Protocol::Tcp as u8;
 pub(super) const UDP: u8 = Protocol::Udp as u8;
 const UDP_HEADER: u32 = 8;
-/// Both ports lie in the first four bytes of either header.
+/// Both ports are in the first four bytes of either header.
 pub(super) const PORTS: u32 = 4;
 
 /// An IP packet whose own headers have been read.
 #[derive(Clone, Copy)]
 pub(super) struct Packet {
-    /// Where it begins in the frame.
+    /// The offset in the frame at which it starts.
     pub(super) start: u32,
     pub(super) bytes: u32,
-    /// Bytes before the transport header, or before the fragment's part of the datagram.
+    /// The number of bytes before the transport header, or before the fragment's part of the datagram.
     pub(super) headers: u32,
-    /// Those of `headers` that the datagram would not have if it came in one piece.
+    /// Those bytes of `headers` that the datagram would not have in one piece.
     pub(super) fragment_header: u32,
 }
 
-/// How much of its datagram a packet is.
+/// The part of its datagram that a packet contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Whole,
-    /// The first fragment, which holds the transport header.
+    /// The first fragment, which contains the transport header.
     First,
     /// Any other fragment.
     Later,
@@ -67,7 +67,7 @@ impl<F: Frame> Parser<'_, F> {
 
     #[inline(always)]
     fn later_fragment(&self, packet: Packet, protocol: u8) -> Entry {
-        // In IPv6 only the first fragment knows what follows the other headers.
+        // In IPv6 only the first fragment tells which protocol follows the other headers.
         let may_have_ports =
             matches!(protocol, TCP | UDP) || (self.datagram.ip_version == 6 && ipv6::is_extension(protocol));
         if !may_have_ports {
@@ -81,8 +81,8 @@ impl<F: Frame> Parser<'_, F> {
         Entry { owner: Owner::LaterFragment, protocol: Protocol::Tcp, port: 0, charge, alone }
     }
 
-    /// What a packet comes to on the wire, where each `gso_size` bytes of a super-packet's payload travel with a copy of
-    /// its headers.
+    /// What a packet amounts to on the wire, where every `gso_size` bytes of a super-packet's payload have their own
+    /// copy of the headers.
     #[inline(always)]
     fn on_the_wire(&self, packet: Packet, protocol: Protocol) -> Option<Charge> {
         let Some(gso_size) = NonZero::new(self.frame.gso_size()) else { return Some(one_packet(packet.bytes)) };

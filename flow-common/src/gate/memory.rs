@@ -1,58 +1,58 @@
-//! What lies in the maps of the gate, and how the algorithm reaches it.
+//! The contents of the gate's maps, and the operations on them that the algorithm needs.
 
-/// Version of everything in this file: part of the name of the directory in which the maps are pinned.
+/// The version of everything in this file. It is part of the name of the directory in which the maps are pinned.
 pub const GATE_VERSION: u32 = 1;
 
-/// Bytes that a CPU takes in advance.
+/// The number of bytes that a CPU takes in advance.
 pub const LEASE: u64 = 65_536;
 
 /// The limit of a side that has none.
 pub const UNLIMITED: u64 = u64::MAX;
 
-/// A [`Pools::refused_at`] that is no limit.
+/// A value of [`Pools::refused_at`] that equals no limit.
 pub const NOT_REFUSED: u64 = u64::MAX - 1;
 
-/// An instant that never comes; even, for the lowest bit of a [`TurnWord`] is not part of its instant.
+/// An instant that never comes. It is even, because the lowest bit of a [`TurnWord`] is not part of the instant.
 pub const NEVER: u64 = u64::MAX - 1;
 
-/// The budget of a port; see [`super::port_entry`].
+/// The entry of a port; see [`super::port_entry`].
 pub type PortBudget = u32;
 
-/// When the pools change places, by the boot-time clock in nanoseconds; the lowest bit is the pool that is in force until
-/// then. One word, so that nobody ever sees the instant of one turn with the pool of another.
+/// When the pools change roles, in nanoseconds of the boot-time clock; the lowest bit is the pool in force until then.
+/// Both are in one word, so that nobody ever sees the instant of one turn with the pool of another.
 pub type TurnWord = u64;
 
-/// Set in [`Share::state`] while nothing may pass.
+/// A bit of [`Share::state`] that is set while nothing may pass.
 pub const CUT: u64 = 2;
 
-/// Index of a pool's numbers for one side.
+/// The index of a pool's numbers for one side.
 #[inline(always)]
 pub const fn account(pool: usize, side: usize) -> usize {
     ((pool & 1) << 1) | (side & 1)
 }
 
-/// One budget. The first half is written by user space alone.
+/// One budget. Its first half is written only by user space.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Budget {
-    /// How many bytes may be taken, by [`account`].
+    /// The number of bytes that may be taken, by [`account`].
     pub limit: [u64; 4],
     pub turn: TurnWord,
-    /// When the budget expires, by the boot-time clock in nanoseconds.
+    /// The instant at which the budget expires, in nanoseconds of the boot-time clock.
     pub closes_at: u64,
-    /// Says whose budget it is; 0 for nobody's. Only user space uses it.
+    /// Identifies the user who owns the budget; 0 for none. Only user space uses it.
     pub owner: u64,
     pub spare: u64,
     pub pools: Pools,
 }
 
-/// What the CPUs share.
+/// The part of a budget that all CPUs write.
 #[repr(C, align(64))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pools {
-    /// Bytes that were taken, by [`account`].
+    /// The number of bytes that were taken, by [`account`].
     pub taken: [u64; 4],
-    /// The limit under which a packet was refused: nothing passes until the limit is another one.
+    /// The limit at which a packet was refused. Nothing passes while the limit has this value.
     pub refused_at: [u64; 4],
 }
 
@@ -62,17 +62,17 @@ pub struct Pools {
 pub struct Share {
     /// Bytes that were taken and not spent yet, by side.
     pub left: [u64; 2],
-    /// Bytes that passed and were counted, by side; over all pools.
+    /// Bytes that passed and were counted, by side, for all pools together.
     pub passed: [u64; 2],
-    /// The limit under which `left` was taken.
+    /// The limit under which `left` was taken, by side.
     pub lease_limit: [u64; 2],
-    /// The kernel's tick at which the budget was last looked at.
+    /// The kernel's tick counter when the budget was last checked.
     pub checked_at: u64,
-    /// Bit 0: the pool that `left` is of. [`CUT`].
+    /// Bit 0 is the pool from which `left` was taken; bit 1 is [`CUT`].
     pub state: u64,
 }
 
-/// What was refused of one slot's port, on all CPUs.
+/// What was refused of the port in one slot, on all CPUs together.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refused {
@@ -88,11 +88,11 @@ const _: () = {
     assert!(size_of::<Share>() == 64 && size_of::<Refused>() == 32);
 };
 
-/// What one CPU holds of one budget, and what it may do without looking at the budget itself.
+/// One CPU's share of one budget, and what can be done without reading the budget itself.
 pub trait Holder {
-    /// The kernel's tick counter: reading it costs nothing.
+    /// The kernel's tick counter, which is cheap to read.
     fn tick(&self) -> u64;
-    /// Whether no other packet of this CPU interrupts this one, so that the share may be changed without atomics.
+    /// Whether no other packet on this CPU can interrupt this one, so that the share can be changed without atomics.
     fn is_exclusive(&self) -> bool;
 
     fn left(&self, side: usize) -> u64;
@@ -101,17 +101,17 @@ pub trait Holder {
     fn state(&self) -> u64;
     fn add_passed(&self, side: usize, bytes: u64);
 
-    /// [`super::admit_slowly`], perhaps as a program of its own.
+    /// Calls [`super::admit_slowly`], possibly as a separate function of the program.
     fn slow(&self, side: Option<usize>, bytes: u64) -> bool;
 }
 
-/// One budget as one CPU sees it.
+/// One budget as seen by one CPU.
 pub trait Memory: Holder {
     const LEASE: u64 = LEASE;
 
     /// The boot-time clock in nanoseconds.
     fn now(&self) -> u64;
-    /// So many bytes must be there beyond what a packet needs for a lease to be taken.
+    /// How many bytes must be left beyond what a packet needs for a lease to be taken.
     fn plenty(&self) -> u64;
 
     fn limit(&self, account: usize) -> u64;
@@ -119,7 +119,7 @@ pub trait Memory: Holder {
     fn closes_at(&self) -> u64;
 
     fn taken(&self, account: usize) -> u64;
-    /// Adds to what is taken, and then reads it: the result holds this addition, and perhaps later ones.
+    /// Adds to the bytes taken and then reads their number, which includes this addition and possibly later ones.
     fn take(&self, account: usize, bytes: u64) -> u64;
     fn give_back(&self, account: usize, bytes: u64);
     fn refused_at(&self, account: usize) -> u64;

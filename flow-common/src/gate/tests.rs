@@ -1,4 +1,4 @@
-//! The gate on threads, every interleaving of which is tried, and against a model that is too simple to be wrong.
+//! The gate on threads in every possible interleaving, and compared with a model that is too simple to be wrong.
 
 mod interleavings;
 mod naive;

@@ -1,4 +1,4 @@
-//! What holds for every frame.
+//! Properties that hold for every frame.
 
 use super::frames::*;
 use super::{look, one_packet};
@@ -7,12 +7,12 @@ use crate::frame::{Count, Direction, Entry, Link, Owner, Protocol};
 use crate::wire::{FragmentKey, Reserved};
 use proptest::prelude::*;
 
-/// A frame that the parser must understand, and what it was made of.
+/// A frame that the parser must understand, and its parts.
 #[derive(Clone, Debug)]
 struct Known {
     tags: Vec<u16>,
     packet: Vec<u8>,
-    /// Where the transport header begins in the packet.
+    /// The offset of the transport header in the packet.
     headers: usize,
     protocol: Protocol,
     source: u16,
@@ -25,7 +25,7 @@ impl Known {
         tagged(&self.tags, &self.packet)
     }
 
-    /// Where the ports end in the frame.
+    /// The offset in the frame at which the ports end.
     fn ports_end(&self) -> usize {
         14 + 4 * self.tags.len() + self.headers + 4
     }
@@ -44,7 +44,7 @@ fn links() -> impl Strategy<Value = Link> {
 }
 
 prop_compose! {
-    /// TCP or UDP, over IPv4 with options or IPv6 with extension headers, behind up to two tags.
+    /// TCP or UDP over IPv4 with options or over IPv6 with extension headers, after up to two tags.
     fn known()(
         tags in prop::collection::vec(prop_oneof![Just(0x8100), Just(0x88a8)], 0..=2),
         options in 0..=10u8,
@@ -95,7 +95,7 @@ proptest! {
         prop_assert!(entry.charge == entry.alone || matches!(entry.owner, Owner::FirstFragment | Owner::LaterFragment | Owner::Port));
     }
 
-    /// Random bytes seldom get past the first header: these do.
+    /// Random bytes seldom get past the first header, but changed valid frames do.
     #[test]
     fn any_byte_of_a_good_frame_may_be_anything(
         known in known(),

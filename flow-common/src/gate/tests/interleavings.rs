@@ -1,5 +1,5 @@
-//! Threads for CPUs. `loom` runs each model in every order in which its atomic operations can happen, and lets each load
-//! return every value that the memory model allows.
+//! Threads stand for CPUs. `loom` runs each model in every order in which its atomic operations can happen, and lets
+//! each load return every value that the memory model allows.
 
 use std::cell::Cell;
 
@@ -22,7 +22,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Of the present month and the next, which begins at `turn`.
+    /// The limits of the present month and of the next, which begins at `turn`.
     fn new(limits: [u64; 2], turn: u64) -> Arc<Self> {
         let zero = || [AtomicU64::new(0), AtomicU64::new(0)];
         let limit = limits.map(AtomicU64::new);
@@ -30,18 +30,18 @@ impl Shared {
     }
 }
 
-/// One CPU. Only side 0 is billed, so that a pool is one number.
+/// One CPU. Only side 0 is billed, so that each pool is a single number.
 struct Cpu {
     shared: Arc<Shared>,
     share: Cell<Share>,
     exclusive: bool,
-    /// Bytes that passed, as the CPU was told.
+    /// The bytes of the packets that were admitted.
     passed: Cell<u64>,
 }
 
 impl Cpu {
     fn new(shared: &Arc<Shared>, exclusive: bool) -> Self {
-        // Never looked at.
+        // A budget that was never checked.
         let share = Share { checked_at: u64::MAX, ..Share::default() };
         Self { shared: Arc::clone(shared), share: Cell::new(share), exclusive, passed: Cell::new(0) }
     }
@@ -145,14 +145,15 @@ impl Memory for Cpu {
     }
 }
 
-/// What a CPU holds when it has sent all: what passed, what it holds of each pool, and whether something was refused.
+/// The state of a CPU after it has sent everything: what passed, what it holds of each pool, and whether a packet was
+/// refused.
 struct Sent {
     passed: u64,
     left: [u64; 2],
     refused: bool,
 }
 
-/// Sends packets of these sizes on a CPU of its own.
+/// Sends packets of these sizes on a new CPU.
 fn sender(shared: &Arc<Shared>, exclusive: bool, packets: &'static [u64]) -> thread::JoinHandle<Sent> {
     let shared = Arc::clone(shared);
     thread::spawn(move || {
@@ -165,7 +166,7 @@ fn sender(shared: &Arc<Shared>, exclusive: bool, packets: &'static [u64]) -> thr
     })
 }
 
-/// Every byte that passed was taken once, nothing else was taken but what is held, and no pool gave more than its limit.
+/// Every byte that passed was taken once, nothing else was taken except leases, and no pool gave more than its limit.
 fn check(shared: &Shared, limits: [u64; 2], sent: &[Sent]) {
     let mut taken = 0;
     for (of_pool, limit) in shared.taken.iter().map(|pool| pool.load(Relaxed)).zip(limits) {
@@ -233,7 +234,7 @@ fn a_limit_that_is_raised_meanwhile_opens_again_and_holds() {
         shared.limit[0].store(9, Relaxed);
         let mut sent = vec![one.join().unwrap(), other.join().unwrap()];
         check(&shared, [9, 0], &sent);
-        // 9 bytes fit into the raised limit; whatever was refused before, one that fits passes now.
+        // 9 bytes fit into the raised limit. Whatever was refused before, a packet that fits passes now.
         let rest = 9 - shared.taken[0].load(Relaxed);
         let cpu = Cpu::new(&shared, true);
         assert_eq!(cpu.send(rest), shared.refused_at[0].load(Relaxed) != 9);

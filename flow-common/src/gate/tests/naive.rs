@@ -1,4 +1,4 @@
-//! One thread that plays all CPUs, beside a budget that is one subtraction.
+//! A single thread simulates all CPUs, next to a model in which a budget is one subtraction.
 
 use std::cell::RefCell;
 
@@ -134,12 +134,12 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What is known of the budget without leases, pools and CPUs.
+/// The state of the budget without leases, pools and CPUs.
 struct Naive {
     quota: u64,
     used: [u64; 2],
     expired: bool,
-    /// A packet was refused since the quota last changed.
+    /// Whether a packet was refused since the quota last changed.
     cut: bool,
 }
 
@@ -172,7 +172,7 @@ fn play(rule: Rule, exclusive: bool, quota: u64, events: &[Event]) {
                         assert!(naive.used[side] <= naive.quota);
                     }
                 } else if !naive.expired {
-                    // Early by at most what the other CPUs hold.
+                    // Too early by at most what the other CPUs hold.
                     let worst = side.map_or(UNLIMITED, |side| naive.used[side] + bytes + (CPUS as u64 - 1) * LEASE);
                     assert!(naive.cut || naive.quota == 0 || worst > naive.quota);
                     naive.cut = true;
@@ -194,13 +194,13 @@ fn play(rule: Rule, exclusive: bool, quota: u64, events: &[Event]) {
                 let mut budget = machine.budget.borrow_mut();
                 let pool = 1 - (budget.turn & 1) as usize;
                 for side in 0..if rule == Rule::Max { 2 } else { 1 } {
-                    // Whatever CPUs hold of the idle pool comes back when they look again.
+                    // What CPUs still hold of the idle pool comes back when they check the budget again.
                     let held: u64 =
                         shares.iter().filter(|s| (s.state & 1) as usize == pool).map(|s| s.left[side]).sum();
                     budget.limit[pool * 2 + side] = budget.pools.taken[pool * 2 + side] - held + quota;
                     budget.pools.refused_at[pool * 2 + side] = NOT_REFUSED;
                 }
-                // In force from now on.
+                // The pool is in force from now on.
                 budget.turn = (machine.now & !1) | (1 - pool as u64);
                 drop(budget);
                 machine.now += 2;
@@ -217,7 +217,7 @@ fn play(rule: Rule, exclusive: bool, quota: u64, events: &[Event]) {
             }
         }
     }
-    // Every byte that passed was charged once, and nothing else was.
+    // Every byte that passed was charged once, and nothing else was charged.
     let (budget, shares) = (machine.budget.borrow(), machine.shares.borrow());
     for (side, passed) in passed.into_iter().enumerate() {
         let taken = budget.pools.taken[side] + budget.pools.taken[2 + side];
