@@ -7,7 +7,7 @@
 //! - Far from the limit a CPU takes a lease of [`LEASE`] bytes together with the packet's, and spends it without
 //!   touching memory that other CPUs write. No CPU takes away the lease of another.
 //! - Near the limit no CPU takes a lease. Each takes only what its packet needs beyond the rest of its lease.
-//! - A packet whose bytes do not fit is refused, and so is everything after it until the limit changes.
+//! - A packet that does not fit is refused, as is all that follows until the limit changes (but see [`admit_reset`]).
 //!
 //! The number taken never exceeds the limit, and the number passed never exceeds the number taken, so no byte passes
 //! beyond the budget. At most one lease and one packet for each CPU are refused too early (a packet is one kernel

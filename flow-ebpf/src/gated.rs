@@ -238,7 +238,7 @@ fn look_at_budget(budget: u32, index: u32, side: u32, bytes: u64) -> u32 {
     u32::from(admit_slowly(&whole, side_of(side), bytes))
 }
 
-/// Decides whether a reset may pass though the budget is used up. 0: refused.
+/// Decides whether a reset may pass although the budget is used up. Returns 0 to refuse.
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn admit_reset_of(budget: u32, index: u32, side: u32, bytes: u64) -> u32 {
@@ -247,7 +247,7 @@ fn admit_reset_of(budget: u32, index: u32, side: u32, bytes: u64) -> u32 {
     u32::from(admit_reset(&whole, side_of(side), bytes))
 }
 
-/// A side as a number that a function of its own can be given.
+/// A side as a number, because separate functions of a program take only numbers.
 #[inline(always)]
 fn side_number(side: Option<usize>) -> u32 {
     match side {
@@ -257,7 +257,7 @@ fn side_number(side: Option<usize>) -> u32 {
     }
 }
 
-/// The opposite of [`side_number`].
+/// The inverse of [`side_number`].
 #[inline(always)]
 fn side_of(number: u32) -> Option<usize> {
     match number {

@@ -2,14 +2,14 @@
 
 use super::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Frame, Link, ethernet, ipv4, ipv6, transport};
 
-/// The bit of a TCP header's seventh word.
+/// The RST flag in the seventh 16-bit word of a TCP header.
 const RST: u16 = 0x04;
 
-/// Bytes of a TCP header without options.
+/// The length of a TCP header without options.
 const SMALLEST_TCP: u32 = 20;
 
-/// Whether `frame` is a TCP segment that resets its connection and carries no data: at most 60 bytes of TCP behind an IPv4
-/// header without options, or an IPv6 header without extensions. `false` for every other frame, VLAN tags among them.
+/// Whether `frame` is a TCP reset without data: at most 60 bytes of TCP after an IPv4 header without options, or after an
+/// IPv6 header without extension headers. `false` for every other frame, including those with VLAN tags.
 #[inline(always)]
 pub fn is_bare_reset<F: Frame>(frame: &F, link: Link) -> bool {
     is_reset(frame, link).unwrap_or(false)
@@ -41,7 +41,7 @@ fn is_reset<F: Frame>(frame: &F, link: Link) -> Option<bool> {
         }
         _ => return None,
     };
-    // The length of the header, in words of four bytes, and the flags.
+    // The word contains the header's length in units of four bytes, and the flags.
     let [.., flags] = frame.read::<7>(start + header)?;
     let tcp_header = u32::from(flags >> 12) * 4;
     Some(protocol == transport::TCP && flags & RST != 0 && tcp_header >= SMALLEST_TCP && payload == tcp_header)

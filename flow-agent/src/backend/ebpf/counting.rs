@@ -20,7 +20,7 @@ use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
 use crate::ledger::limits::budget::UserBudget;
 use crate::ledger::reading::{Moment, Reading};
 
-/// How often to look for users whose packets are refused, to close their connections. The kernel refuses without us.
+/// How often to look for users whose packets are refused, to close their connections. The refusing itself needs no agent.
 const LOOK_FOR_REFUSED: Duration = Duration::from_secs(1);
 
 pub struct EbpfBackend {
@@ -33,7 +33,7 @@ pub struct EbpfBackend {
     pub(super) programs: Programs,
     /// The budgets of users, if any user has a limit.
     pub(super) gate: Option<Gate>,
-    /// The budgets whose users were last seen to be refused, by [`Gate::refused`].
+    /// The owners of the budgets that refused packets at the last look, as returned by [`Gate::refused`].
     pub(super) refused: BTreeSet<u64>,
     /// By device index.
     pub(super) counted: BTreeMap<u32, Counted>,

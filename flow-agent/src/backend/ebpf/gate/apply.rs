@@ -67,7 +67,7 @@ impl Gate {
         apply(&self.tables, budgets, counters, now, grace)
     }
 
-    /// The budgets that refuse packets at `now`, by [`owner`].
+    /// The owners of the budgets that refuse packets at `now`, as computed by [`owner`].
     pub fn refused(&self, now: Moment) -> BTreeSet<u64> {
         let owned = self.tables.numbers().map(|number| (number, self.tables.owner(number)));
         let refused = owned.filter(|(number, owner)| *owner != 0 && is_refused(&self.tables, *number, now));
