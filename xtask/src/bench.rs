@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what counting costs, beside its rivals. The benches lie in `flow-agent/benches`.
+//! `cargo xtask bench`: measures what counting costs, next to alternatives. The benches are in `flow-agent/benches`.
 
 use std::path::{PathBuf, absolute};
 
@@ -20,10 +20,10 @@ pub struct Options {
     json: Option<PathBuf>,
 }
 
-/// Installs what the benches need, builds them optimised, and runs them.
+/// Installs what the benches need, builds them optimized, and runs them.
 ///
 /// # Errors
-/// When something cannot be installed, built or measured, or with `--check` a figure does not reach what it should.
+/// When something cannot be installed, built or measured, or, with `--check`, when a figure misses its target.
 pub fn run(options: Options) -> Result<()> {
     packages::install(packages::FOR_TESTS)?;
     let mut cargo = command("cargo", ["bench", "--quiet", "--locked", "--package", "flow-agent", "--bench", "cost"]);
@@ -34,7 +34,7 @@ pub fn run(options: Options) -> Result<()> {
     if wanted("report") {
         cargo.env("FLOW_AGENT_BENCH_DUCKDB", duckdb::install()?);
     }
-    // Cargo starts a bench in its package's directory.
+    // Cargo starts a bench in its package's directory, so the path has to be absolute.
     let json = absolute(options.json.unwrap_or_else(|| root().join("target/bench.json")))?;
     cargo.args(["--", "--json"]).arg(json).args(options.check.then_some("--check")).args(options.benches);
     run_command(&mut cargo)

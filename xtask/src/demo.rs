@@ -1,8 +1,8 @@
-//! `cargo xtask demo`: the whole system on this one machine, with everything real, in about a minute.
+//! `cargo xtask demo`: runs the whole system with real components on this machine, in about a minute.
 //!
-//! Two nodes and a main node are network namespaces with veth pairs. On each node an agent counts real traffic and a real
-//! sshd answers; on the main node a real mail server receives the letters. The totals are held against iptables rules
-//! that count the same ports in the same namespaces.
+//! Two nodes and a main node are network namespaces connected by veth pairs. On each node an agent counts real traffic
+//! and a real sshd answers; on the main node a real mail server receives the letters. The totals are compared with
+//! iptables rules that count the same ports in the same namespaces.
 
 mod agents;
 mod hosts;
@@ -28,7 +28,8 @@ use hosts::Hosts;
 #[derive(clap::Args)]
 pub struct Options {}
 
-/// A node of the demo: its name, and the customers' ports whose traffic differs so that a mix-up would show.
+/// A node of the demo, with its name and its customers' ports. The traffic of each port differs, so that a mix-up would
+/// show.
 struct Node {
     name: &'static str,
     plan: &'static [traffic::TrafficPlan],
@@ -52,12 +53,12 @@ const NODES: &[Node] = &[
     },
 ];
 
-/// Builds, plays, and checks; fails when a figure differs.
+/// Builds and runs the demo, and checks the result. Fails if a figure differs.
 pub fn run(_options: Options) -> Result<()> {
     packages::install(packages::FOR_TESTS)?;
     run_command(&mut command("cargo", ["build", "--quiet", "--locked"]))?;
     let program = root().join("target/debug/flow-agent");
-    // The files stay, to be looked at; namespaces, mounts, programs and processes go.
+    // The files stay for inspection, while namespaces, mounts, programs and processes are removed.
     let dir = root().join("target/demo");
     if dir.exists() {
         fs::remove_dir_all(&dir).with_context(|| format!("failed to clear {}", dir.display()))?;
@@ -88,7 +89,7 @@ pub fn run(_options: Options) -> Result<()> {
     for observer in &observers {
         wait_until("the last segments have passed", Duration::from_secs(10), || is_quiet(observer));
     }
-    // One more bucket, so that the letters are not all about a single one.
+    // This adds another bucket, so that the letters do not all cover a single one.
     wait_until("a bucket was sealed", Duration::from_secs(15), || agents.iter().all(NodeAgent::has_sealed));
     say("the agents are asked to leave: each writes a last bucket and rolls up the day");
     for agent in agents {
@@ -107,7 +108,7 @@ pub fn run(_options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Whether nothing was counted for a third of a second.
+/// Whether nothing was counted for 300 ms.
 fn is_quiet(observer: &Observer) -> bool {
     let before = observer.read();
     std::thread::sleep(Duration::from_millis(300));

@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: what is handed out: a tarball, packages for Debian and for RPM systems, all of one tree of files, the list
-//! of everything the program is built from (SBOM), and checksums.
+//! `cargo xtask dist`: builds what is released: a tarball, packages for Debian and RPM systems from the same tree of
+//! files, an SBOM that lists everything the program is built from, and checksums.
 
 mod deb;
 mod rpm;
@@ -17,12 +17,12 @@ use anyhow::{Context, Result, bail};
 use crate::packages;
 use crate::process::{command, output, root, run as run_command};
 
-/// Which program is packed.
+/// The build of the program that is packaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
-    /// What is handed out.
+    /// The build that is released.
     Release,
-    /// The program that the tests have built already, for a test of the package.
+    /// The build that the tests have made already, for testing the package.
     Debug,
 }
 
@@ -34,7 +34,7 @@ impl Profile {
         }
     }
 
-    /// Releases have a target directory of their own, for they are built with flags of their own.
+    /// Releases have a target directory of their own, because they are built with flags of their own.
     fn target_dir(self) -> &'static str {
         match self {
             Self::Release => "target/dist/build",
@@ -51,22 +51,22 @@ impl Profile {
     }
 }
 
-/// Releases are linked statically, so that one program runs with any C library, of any age, and with none.
+/// Releases are linked statically, so that one program runs with any version of any C library, and with none.
 fn target() -> String {
     format!("{ARCH}-unknown-linux-musl")
 }
 
-/// A tree of files that is packed.
+/// A tree of files to package.
 struct Tree {
-    /// Where the packages and the tree are.
+    /// The directory of the packages and of the tree.
     out: PathBuf,
     path: PathBuf,
-    /// The time that all files bear, in seconds since 1970.
+    /// The modification time of all files, in seconds since 1970.
     time: String,
     profile: Profile,
 }
 
-/// What lies in the repository, where it is installed to, and with which mode.
+/// The files: the path in the repository, the path of installation, and the mode.
 const FILES: &[(&str, &str, u32)] = &[
     ("flow-agent/default-config.toml", "etc/flow-agent/config.toml", 0o640),
     ("flow-agent/packaging/flow-agent.service", "usr/lib/systemd/system/flow-agent.service", 0o644),
@@ -105,7 +105,7 @@ const FILES: &[(&str, &str, u32)] = &[
     ("LICENSE", "usr/share/doc/flow-agent/copyright", 0o644),
 ];
 
-/// What only the tarball has: it is installed without a package manager, also where there is no systemd.
+/// Files that only the tarball has, because it is installed without a package manager, and possibly without systemd.
 const TARBALL_FILES: &[(&str, &str, u32)] = &[
     ("flow-agent/packaging/tarball/install.sh", "install.sh", 0o755),
     ("flow-agent/packaging/tarball/flow-agent.openrc", "openrc/flow-agent", 0o755),
@@ -115,18 +115,19 @@ const TARBALL_FILES: &[(&str, &str, u32)] = &[
 #[derive(clap::Args)]
 pub struct Options {}
 
-/// The same commit, built with the same toolchain on the same system, gives the same bytes, wherever it lies.
+/// Builds a release. The same commit, built with the same toolchain on the same system, gives the same bytes in any
+/// directory.
 ///
 /// # Errors
-/// When the build fails, or a program of the system (tar, dpkg-deb, sha256sum).
+/// When the build or a system program (tar, dpkg-deb, sha256sum) fails.
 pub fn run(_options: Options) -> Result<()> {
     package(Profile::Release).map(drop)
 }
 
-/// [`run`] with the program of `profile`; where the package lies, if one could be made.
+/// Like [`run`], with the program of `profile`. Returns the path of the Debian package, if one could be made.
 ///
 /// # Errors
-/// As [`run`].
+/// Like [`run`].
 pub fn package(profile: Profile) -> Result<Option<PathBuf>> {
     let out = root().join(profile.out());
     let name = format!("flow-agent-{}-{ARCH}-linux", env!("CARGO_PKG_VERSION"));
@@ -136,7 +137,7 @@ pub fn package(profile: Profile) -> Result<Option<PathBuf>> {
         prepare_target()?;
     }
     run_command(&mut build(profile))?;
-    // The pages are the same whatever they are made with, and what the tests have built is there already.
+    // The manual pages do not depend on the build, and what the tests have built exists already.
     run_command(
         command("cargo", ["run", "--locked", "--package", "flow-agent", "--example", "manual", "--"]).arg(&manual),
     )?;
@@ -174,7 +175,7 @@ pub fn package(profile: Profile) -> Result<Option<PathBuf>> {
     Ok(package.map(|package| tree.out.join(package)))
 }
 
-/// Removes directories that may be there.
+/// Removes those of the directories that exist.
 fn remove(directories: &[&Path]) -> Result<()> {
     for directory in directories.iter().filter(|directory| directory.exists()) {
         fs::remove_dir_all(directory).with_context(|| format!("failed to remove {}", directory.display()))?;
@@ -182,7 +183,7 @@ fn remove(directories: &[&Path]) -> Result<()> {
     Ok(())
 }
 
-/// Rust's standard library for [`target`], and a C compiler for SQLite and the TLS library.
+/// Installs Rust's standard library for [`target`], and a C compiler for SQLite and the TLS library.
 fn prepare_target() -> Result<()> {
     if !Path::new("/usr/bin/musl-gcc").exists() {
         packages::install(&["musl-tools"])?;
@@ -197,7 +198,7 @@ fn build(profile: Profile) -> Command {
     }
 }
 
-/// Cargo, for a release that does not tell where it was built.
+/// The cargo command for a release, which does not reveal where it was built.
 fn build_release() -> Command {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo"))).unwrap_or_default();
@@ -220,7 +221,7 @@ fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(to, Permissions::from_mode(mode)).with_context(failed)
 }
 
-/// Where a manual page or a shell's completions are looked for.
+/// The installation path of a manual page or of a shell's completions.
 fn place(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(match &*name {
@@ -233,7 +234,7 @@ fn place(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Everything in `docs`, with its directories.
+/// Copies everything in `docs`, including subdirectories.
 fn documents(target: &Path) -> Result<()> {
     let docs = root().join("docs");
     let mut directories = vec![docs.clone()];
@@ -251,10 +252,11 @@ fn documents(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Manual pages are compressed as distributions do it.
+/// Compresses manual pages as distributions do.
 fn compress_pages(tree: &Path) -> Result<()> {
     for section in ["man5", "man8"] {
-        // All of them first, since the directory changes with each: a page that is compressed already is an error.
+        // The directory is listed completely first, because compressing changes it, and gzip fails on a page that is
+        // already compressed.
         let pages = fs::read_dir(tree.join("usr/share/man").join(section))?.collect::<Result<Vec<_>, _>>()?;
         for page in pages {
             run_command(command("gzip", ["-9n"]).arg(page.path()))?;
@@ -263,7 +265,7 @@ fn compress_pages(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The time that all files bear, in seconds since 1970: that of the commit, unless the environment says another.
+/// The modification time of all files, in seconds since 1970: that of the commit, unless the environment sets another.
 fn time() -> Result<String> {
     match env::var("SOURCE_DATE_EPOCH") {
         Ok(time) => Ok(time),
@@ -272,11 +274,11 @@ fn time() -> Result<String> {
     }
 }
 
-/// The tarball's name.
+/// Packs the tree and returns the name of the tarball.
 fn pack(tree: &Tree, name: &str) -> Result<String> {
     let tarball = format!("{name}.tar.gz");
     let mtime = format!("--mtime=@{}", tree.time);
-    // No name and time of the tarball itself in the gzip header.
+    // This keeps the name and the time of the tarball itself out of the gzip header.
     let arguments = ["--use-compress-program=gzip -9n", "--format=gnu", "--sort=name", "--numeric-owner", &mtime];
     let mut tar = command("tar", arguments);
     tar.args(["--owner=0", "--group=0", "-cf", &tarball, name]).current_dir(&tree.out);

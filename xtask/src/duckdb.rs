@@ -1,4 +1,4 @@
-//! DuckDB, from PyPI, in a virtual environment below `target`: what the bench of the report is held against.
+//! DuckDB from PyPI in a virtual environment below `target`. The report bench compares itself with it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use crate::process::{command, root, run};
 
 const VERSION: &str = "2.0.1";
 
-/// Debian's Python makes no virtual environment without it.
+/// Debian's Python cannot make a virtual environment without this package.
 const PACKAGES: &[&str] = &["python3-venv"];
 
-/// Installs it where it is missing: the Python that has it.
+/// Installs DuckDB if necessary. Returns the path of the Python interpreter that has it.
 ///
 /// # Errors
 /// When a package cannot be installed.

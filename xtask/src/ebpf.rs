@@ -1,4 +1,5 @@
-//! `cargo xtask ebpf`: builds the classifiers into `flow-ebpf/object/`, or checks that what lies there is what they build.
+//! `cargo xtask ebpf`: builds the classifiers into `flow-ebpf/object/`, or checks that the committed object is up to
+//! date.
 
 use std::env;
 use std::fs;
@@ -9,9 +10,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{command, output, root, run as run_command};
 
-/// The package that is shipped, and its binary.
+/// The package of the classifiers, and its binary.
 const CLASSIFIERS: &str = "flow-ebpf";
-/// The package of the benches, `flow-agent/benches/rivals`, and its binary.
+/// The package of the benches' alternatives, `flow-agent/benches/rivals`, and its binary.
 const RIVALS: &str = "rivals";
 const OBJECT: &str = "flow-ebpf/object/flow-ebpf.o";
 const LINKER: &str = "bpf-linker";
@@ -19,7 +20,7 @@ const LINKER: &str = "bpf-linker";
 const LINKER_VERSION: &str = "0.10.3";
 const TARGET: &str = "bpfel-unknown-none";
 const PROFILE: &str = "ebpf";
-/// An own target directory: cargo would otherwise wait for, and rebuild, what it builds for the host.
+/// A separate target directory. Otherwise cargo would wait for builds for the host, and rebuild their files.
 const TARGET_DIR: &str = "target/ebpf";
 const TOOLS_DIR: &str = "target/tools";
 
@@ -31,10 +32,10 @@ pub struct Options {
     check: bool,
 }
 
-/// Builds the object; writes it, or with `--check` compares it byte for byte.
+/// Builds the object, and writes it or, with `--check`, compares it byte for byte with the committed one.
 ///
 /// # Errors
-/// When a tool cannot be installed, the build fails, or the committed object is another one.
+/// When a tool cannot be installed, the build fails, or the committed object differs.
 pub fn run(options: Options) -> Result<()> {
     install_rust_src()?;
     let path = install_linker()?;
@@ -59,7 +60,7 @@ pub fn run(options: Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds the programs that a bench measures the classifiers beside, and says where they lie. They are not committed.
+/// Builds the programs with which a bench compares the classifiers, and returns their path. They are not committed.
 ///
 /// # Errors
 /// When a tool cannot be installed, or the build fails.
@@ -70,7 +71,7 @@ pub fn rivals() -> Result<PathBuf> {
     Ok(built(RIVALS))
 }
 
-/// There is no `core` for eBPF among the toolchain's files: it is built from its sources.
+/// Installs the sources of `core`, from which it is built for eBPF, because the toolchain has no compiled one.
 fn install_rust_src() -> Result<()> {
     let sysroot = output(&mut command("rustc", ["--print", "sysroot"]))?;
     if PathBuf::from(sysroot.trim()).join("lib/rustlib/src/rust/library/core").is_dir() {
@@ -80,7 +81,7 @@ fn install_rust_src() -> Result<()> {
     run_command(&mut command("rustup", ["component", "add", "rust-src"]))
 }
 
-/// Returns a `PATH` on which the pinned linker comes first. One of another version is left as it is.
+/// Returns a `PATH` on which the pinned linker comes first. An installed linker of another version is left alone.
 fn install_linker() -> Result<std::ffi::OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     let ours = root().join(TOOLS_DIR).join("bin");
@@ -104,12 +105,12 @@ fn build(path: &std::ffi::OsStr) -> Result<Vec<u8>> {
     fs::read(&built).with_context(|| format!("failed to read {}", built.display()))
 }
 
-/// Where cargo puts this binary.
+/// The path at which cargo puts this binary.
 fn built(binary: &str) -> PathBuf {
     root().join(TARGET_DIR).join(TARGET).join(PROFILE).join(binary)
 }
 
-/// A pass of clippy of their own: their panic handler and the standard library's cannot be in one build.
+/// A separate run of clippy, because the eBPF panic handler and that of the standard library cannot be in one build.
 fn lint(path: &std::ffi::OsStr) -> Result<()> {
     [CLASSIFIERS, RIVALS]
         .iter()
@@ -119,10 +120,11 @@ fn lint(path: &std::ffi::OsStr) -> Result<()> {
 fn cargo(verb: &str, package: &str, path: &std::ffi::OsStr) -> Command {
     let mut cargo = command("cargo", [verb, "--package", package, "--profile", PROFILE, "--locked"]);
     cargo.args(["--target", TARGET, "-Zbuild-std=core", "--target-dir", TARGET_DIR]);
-    // The pinned stable toolchain builds `core` too, once it is told that it may.
+    // The pinned stable toolchain can build `core` too if this variable permits it.
     cargo.env("RUSTC_BOOTSTRAP", "1").env("PATH", path);
-    // Nothing but these, whatever the environment or the user's configuration add: the object is compared byte for byte.
-    // v3 is the instruction set of every kernel since 5.1. Small copies are to be instructions, not calls in a loop.
+    // Only these flags, whatever the environment or the user's configuration adds, because the object is compared byte
+    // for byte. All kernels since 5.1 have the instruction set v3. Small copies should be instructions and not calls in
+    // a loop.
     let flags = [
         "-Clinker=bpf-linker",
         "-Clink-arg=--disable-expand-memcpy-in-order",

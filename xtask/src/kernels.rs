@@ -1,7 +1,7 @@
-//! `cargo xtask test --kernels 5.10,6.1`: the kernel tests on kernels that people have, each booted in QEMU.
+//! `cargo xtask test --kernels 5.10,6.1`: runs the kernel tests on kernels that are in use, each booted in QEMU.
 //!
 //! virtme-ng, which boots a kernel on the host's own files, would need modules that Debian's cloud kernels do not have
-//! (9p) or a server that Debian 12 does not have (virtiofsd); so a small root file system is made here.
+//! (9p) or a server that Debian 12 does not have (virtiofsd). So a small root file system is made here.
 
 mod apt;
 mod guest;
@@ -28,21 +28,21 @@ use table::KernelRow;
 pub use table::lines;
 use verdict::Outcome;
 
-/// What the host needs besides QEMU, and what guests get from it.
+/// What the host needs besides QEMU, and what is copied into guests.
 const PACKAGES: &[&str] =
     &["binutils", "dash", "debian-archive-keyring", "kmod", "mount", "procps", "util-linux", "wireguard-tools"];
 
-/// A machine that says nothing for longer hangs: no test takes minutes when it is emulated, unless others build beside it.
+/// A machine that prints nothing for this long has hung. Even under emulation no test takes minutes, unless the host is
+/// busy.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Everything fetched, built and logged lies here.
+/// The directory for everything that is fetched, built and logged.
 const DIRECTORY: &str = "target/kernels";
 
-/// Boots the kernels of `names`, one after the other, runs on each the kernel tests of `choice`, and
-/// prints a table.
+/// Boots the kernels of `names` one after another, runs the kernel tests of `choice` on each, and prints a table.
 ///
 /// # Errors
-/// When a series is not known, something cannot be fetched or built, or a kernel did not pass.
+/// When a series is unknown, something cannot be fetched or built, or a kernel did not pass.
 pub fn run(names: &[String], choice: Choice<'_>) -> Result<()> {
     let chosen = names.iter().map(|name| series::named(name)).collect::<Result<Vec<_>>>()?;
     packages::install(packages::FOR_TESTS)?;
@@ -80,7 +80,7 @@ fn test(series: &'static Series, suite: &Suite) -> Result<KernelRow> {
             let objection = outcome.objection(&expected);
             (outcome, objection)
         }
-        // One kernel that hangs is no reason not to try the others.
+        // If one kernel hangs, the others are still tested.
         Err(error) => (Outcome::read(&fs::read_to_string(&log).unwrap_or_default()), Some(format!("{error:#}"))),
     };
     if objection.is_none() && outcome.fact("kernel") != Some(&kernel.release) {

@@ -11,7 +11,8 @@ use crate::process::{command, run as run_command};
 #[derive(clap::Args)]
 pub struct Options {}
 
-/// Everything that is not the eBPF crate's own pass: two panic handlers do not go into one (`cargo xtask ebpf` lints it).
+/// Lints everything except the eBPF crates, whose panic handler cannot be in the same build (`cargo xtask ebpf` lints
+/// those).
 pub fn run(_options: Options) -> Result<()> {
     run_command(&mut command("cargo", ["fmt", "--all", "--", "--check"]))?;
     let clippy = [
@@ -28,7 +29,7 @@ pub fn run(_options: Options) -> Result<()> {
     run_command(&mut command("cargo", clippy))?;
     let doc = ["doc", "--workspace", "--no-deps", "--locked", "--document-private-items"];
     run_command(command("cargo", doc).env("RUSTDOCFLAGS", "-D warnings"))?;
-    // Advisories are left out: they come from the network, and change without a change here.
+    // Advisories are not checked, because they come from the network and change without a change here.
     match deny(std::env::var_os("PATH").as_deref()) {
         Some(_) => run_command(&mut command("cargo", ["deny", "check", "bans", "licenses", "sources"])),
         None => {
@@ -38,7 +39,7 @@ pub fn run(_options: Options) -> Result<()> {
     }
 }
 
-/// Where `cargo-deny` is, if it is in one of the directories of `path`.
+/// The path of `cargo-deny`, if it is in one of the directories of `path`.
 fn deny(path: Option<&OsStr>) -> Option<PathBuf> {
     let directories = path.map(std::env::split_paths).into_iter().flatten();
     directories.map(|directory| directory.join("cargo-deny")).find(|program| program.is_file())

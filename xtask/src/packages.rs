@@ -1,4 +1,4 @@
-//! The Debian packages that tests and the demo need: says which, installs those that are missing.
+//! The Debian packages that the tests and the demo need. Installs those that are missing.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{command, run};
 
-/// Network namespaces, both iptables, firewalls, real ssh and mail servers, and the foreign tools that check our files.
+/// Network namespaces, both variants of iptables, firewalls, real ssh and mail servers, and tools that check our files.
 pub const FOR_TESTS: &[&str] = &[
     "bpftool",
     "clickhouse-server",
@@ -40,11 +40,11 @@ pub const FOR_TESTS: &[&str] = &[
     "zstd",
 ];
 
-/// Installs the packages of `wanted` that are missing. Nothing is removed for them, and none of their services is started,
-/// neither now nor at the next boot: a firewall or a mail server that nobody asked for must not come up then.
+/// Installs the packages of `wanted` that are missing. No package is removed for them, and none of their services is
+/// started, neither now nor at the next boot: nobody asked for a firewall or a mail server on this machine.
 ///
 /// # Errors
-/// When something is missing and this is not root on Debian or Ubuntu, or apt-get fails.
+/// When something is missing and this is not root on Debian or Ubuntu, or when apt-get fails.
 pub fn install(wanted: &[&str]) -> Result<()> {
     let missing: Vec<&str> = wanted.iter().copied().filter(|name| !is_installed(name)).collect();
     if missing.is_empty() {
@@ -56,20 +56,20 @@ pub fn install(wanted: &[&str]) -> Result<()> {
     }
     let _no_services = NoServices::begin()?;
     let enabled_before = enabled_units();
-    // An archive may be out of reach for a moment.
+    // An archive may be temporarily unreachable.
     const RETRIES: &str = "-oAcquire::Retries=5";
     run(command("apt-get", [RETRIES, "update", "-qq"]).env("DEBIAN_FRONTEND", "noninteractive"))?;
-    // `--no-remove`: a mail server that is there already would have to go for another one; better to stop and say so.
+    // With `--no-remove` apt-get fails instead of replacing a mail server that is already installed.
     let options = [RETRIES, "install", "-qq", "-y", "--no-install-recommends", "--no-remove"];
     let installed = run(command("apt-get", options).args(&missing).env("DEBIAN_FRONTEND", "noninteractive"));
-    // Also where the installation stopped halfway.
+    // This is done even if the installation failed halfway.
     disable_units(enabled_units().difference(&enabled_before).cloned().collect())?;
     installed
 }
 
-/// The units that systemd starts at boot; none where there is no systemd.
+/// The units that systemd starts at boot. Empty if there is no systemd.
 fn enabled_units() -> BTreeSet<String> {
-    // With `--root` it reads the links and asks no running systemd, which a container has not.
+    // With `--root` systemctl reads the links instead of asking a running systemd, which containers do not have.
     let listing = ["--root=/", "list-unit-files", "--state=enabled", "--no-legend", "--plain"];
     let output = Command::new("systemctl").args(listing).output();
     output.map(|output| names(&String::from_utf8_lossy(&output.stdout))).unwrap_or_default()
@@ -93,7 +93,8 @@ fn is_installed(package: &str) -> bool {
     output.is_ok_and(|output| output.stdout == b"installed")
 }
 
-/// While this lives, the packages' own services are not started (Debian's policy-rc.d): the tests start their own.
+/// While this value exists, the packages' services are not started (by Debian's policy-rc.d). The tests start their
+/// own.
 struct NoServices {
     path: &'static Path,
     ours: bool,
@@ -109,7 +110,7 @@ impl NoServices {
                 file.set_permissions(fs::Permissions::from_mode(0o755))?;
                 Ok(Self { path, ours: true })
             }
-            // The administrator has a policy already: it stays.
+            // The administrator already has a policy, which is kept.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(Self { path, ours: false }),
             Err(error) => Err(error).with_context(|| format!("failed to write {} (are you root?)", path.display())),
         }

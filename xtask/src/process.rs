@@ -1,4 +1,4 @@
-//! Runs programs, and says which one failed.
+//! Runs programs and reports which of them failed.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -6,19 +6,19 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// The workspace's root.
+/// The root directory of the workspace.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
 }
 
-/// `program arguments…` in the workspace's root.
+/// The command `program arguments…`, to be run in the workspace's root.
 pub fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root()).args(arguments);
     command
 }
 
-/// Runs it to its end with our own standard streams.
+/// Runs a command with our own standard streams and waits for its end.
 ///
 /// # Errors
 /// When it cannot be started, or does not succeed.
@@ -32,10 +32,10 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What it prints on its standard output.
+/// Runs a command and returns its standard output.
 ///
 /// # Errors
-/// When it cannot be started, does not succeed (its standard error says why), or prints no UTF-8.
+/// When it cannot be started, does not succeed (its standard error shows why), or does not print UTF-8.
 pub fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
     let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("failed to start `{shown}`"))?;
@@ -45,7 +45,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed no text"))
 }
 
-/// As one would type it.
+/// The command as one would type it.
 pub fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")

@@ -1,4 +1,4 @@
-//! `cargo xtask soak`: a long run of everything at once, and a picture of it.
+//! `cargo xtask soak`: a long run of everything at once, with a chart of the results.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,8 +20,10 @@ pub struct Options {
     out: Option<PathBuf>,
 }
 
+/// Runs the soak test and draws its samples.
+///
 /// # Errors
-/// When the run ends with a difference or cannot be made; the samples up to then are kept.
+/// When the run ends with a difference, or cannot be carried out. The samples up to then are kept.
 pub fn run(options: Options) -> Result<()> {
     if !(options.hours > 0.0 && options.hours < 1_000.0) {
         bail!("--hours {}: expected more than 0 and less than 1000", options.hours);
@@ -37,7 +39,7 @@ pub fn run(options: Options) -> Result<()> {
     cargo.env("FLOW_AGENT_TEST_REQUIRE", "1").env("FLOW_AGENT_SOAK_SAMPLES", &samples);
     cargo.env("FLOW_AGENT_SOAK_SECONDS", format!("{:.0}", options.hours * 3_600.0));
     let outcome = run_command(&mut cargo);
-    // A run that failed is drawn as well: where it went wrong is what one wants to see.
+    // A failed run is drawn as well, because the chart shows where it went wrong.
     if let Ok(text) = fs::read_to_string(&samples) {
         fs::write(&picture, draw(&text)?)?;
         println!("{}\n{}", samples.display(), picture.display());
@@ -45,7 +47,7 @@ pub fn run(options: Options) -> Result<()> {
     outcome
 }
 
-/// What is drawn: the column of the samples, its name, and by how much it is divided.
+/// The panels of the chart: the column of the samples, the title, and the divisor for the values.
 const PANELS: [(usize, &str, f64); 4] = [
     (2, "difference to the observer, bytes", 1.0),
     (4, "memory of the agent, MiB", 1_024.0),
@@ -57,7 +59,7 @@ const WIDTH: f64 = 800.0;
 const HEIGHT: f64 = 120.0;
 const LEFT: f64 = 60.0;
 
-/// One panel below the other, over the hours of the run.
+/// Draws the panels one below another, over the time of the run.
 fn draw(samples: &str) -> Result<String> {
     let rows: Vec<Vec<f64>> = samples
         .lines()

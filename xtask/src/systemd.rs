@@ -1,8 +1,8 @@
-//! `cargo xtask test --systemd 12,13`: the package in the hands of a real systemd, from its installation to its removal.
+//! `cargo xtask test --systemd 12,13`: tests the package under a real systemd, from its installation to its removal.
 //!
-//! Two machines of each Debian release, booted by systemd-nspawn: a node, and a main node that gathers from it by scp after
-//! every step. They are in network namespaces of their own; an nft counter among the node's customers says what it has to
-//! have counted.
+//! For each Debian release, systemd-nspawn boots two machines: a node, and a main node that gathers from it by scp
+//! after every step. They have network namespaces of their own. nft counters in the namespace of the node's customers
+//! show what it should have counted.
 
 mod deb;
 mod image;
@@ -25,7 +25,7 @@ use crate::process::root;
 use crate::{dist, packages};
 use deb::Deb;
 
-/// What the host needs.
+/// The packages that the host needs.
 const PACKAGES: &[&str] = &[
     "bpftool",
     "debian-archive-keyring",
@@ -37,13 +37,13 @@ const PACKAGES: &[&str] = &[
     "util-linux",
 ];
 
-/// Everything fetched, made and logged lies here.
+/// The directory for everything that is fetched, made and logged.
 const DIRECTORY: &str = "target/systemd";
 
-/// Runs the whole story on each release of `numbers`, with the package `deb`, or with one that is built now.
+/// Runs all steps on each release of `numbers`, with the package `deb` or, by default, with one that is built now.
 ///
 /// # Errors
-/// When a release is not known, something cannot be fetched or built, or a step fails.
+/// When a release is unknown, something cannot be fetched or built, or a step fails.
 pub fn run(numbers: &[String], deb: Option<&Path>, profile: dist::Profile) -> Result<()> {
     let releases = numbers.iter().map(|number| release::named(number)).collect::<Result<Vec<_>>>()?;
     packages::install(PACKAGES)?;
@@ -63,7 +63,7 @@ pub fn run(numbers: &[String], deb: Option<&Path>, profile: dist::Profile) -> Re
         });
         match outcome {
             Ok(tables) => said += &format!("\n{tables}"),
-            // One release that fails is no reason not to try the others.
+            // If one release fails, the others are still tested.
             Err(error) => {
                 eprintln!("Debian {}: {error:#}", release.number);
                 failed.push(release.number);

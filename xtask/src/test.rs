@@ -1,4 +1,4 @@
-//! `cargo xtask test`: installs what the tests need, and runs them all, none skipped.
+//! `cargo xtask test`: installs what the tests need and runs all of them, without skipping any.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -29,19 +29,19 @@ pub struct Options {
     deb: Option<PathBuf>,
 }
 
-/// How the runs of all test binaries ended.
+/// The combined results of all test binaries.
 #[derive(Default)]
 struct TestTotals {
     passed: u64,
     failed: u64,
     ignored: u64,
-    /// What the tests said that failed.
+    /// The output of the failed tests.
     failures: Vec<String>,
     in_failures: bool,
 }
 
 impl TestTotals {
-    /// Takes in `test result: ok. 12 passed; 0 failed; 1 ignored; …`; other lines say nothing.
+    /// Processes a line of output. Adds up `test result: ok. 12 passed; 0 failed; 1 ignored; …`, and collects failures.
     fn take_in(&mut self, line: &str) {
         self.in_failures = (self.in_failures || line == "failures:") && !line.starts_with("test result: ");
         if self.in_failures {
@@ -59,12 +59,12 @@ impl TestTotals {
     }
 }
 
-/// Lines of each failed test that the closing lines repeat, and characters of each of them: what a test that failed has
-/// printed may be the log of a whole run.
+/// How many lines of each failed test the digest repeats, and how many characters of each line. A failed test may have
+/// printed the log of a whole run.
 const DIGEST_LINES: usize = 12;
 const DIGEST_WIDTH: usize = 400;
 
-/// What to repeat of `failures`: of each test that failed the beginning of its message, without backtraces, and all names.
+/// Shortens `failures`: for each failed test the beginning of its message without backtraces, and all names.
 fn digest(failures: &[String]) -> Vec<String> {
     let mut digest = Vec::new();
     let mut left = DIGEST_LINES;
@@ -82,7 +82,7 @@ fn digest(failures: &[String]) -> Vec<String> {
     digest
 }
 
-/// Runs unit, property, CLI, kernel and report tests; ends with what those said that failed, and `N passed, N failed`.
+/// Runs all tests, and ends with the failures and the line `N passed, N failed, N skipped`.
 pub fn run(options: Options) -> Result<()> {
     if !options.systemd.is_empty() {
         let profile = if options.quick { dist::Profile::Debug } else { dist::Profile::Release };
@@ -98,7 +98,7 @@ pub fn run(options: Options) -> Result<()> {
     if let Some(filter) = &options.filter {
         cargo.args(["--", filter]);
     }
-    // With this set a missing real part (root, a package) fails a test instead of skipping it.
+    // With this variable, a missing prerequisite (root, a package) fails a test instead of skipping it.
     cargo.env("FLOW_AGENT_TEST_REQUIRE", "1").stdout(Stdio::piped());
     let shown = shown(&cargo);
     eprintln!("$ {shown}");
@@ -112,7 +112,7 @@ pub fn run(options: Options) -> Result<()> {
         totals.take_in(&String::from_utf8_lossy(&line));
     }
     let status = child.wait()?;
-    // The whole of it is a thousand lines back.
+    // The full output of the failures may be a thousand lines further up.
     digest(&totals.failures).iter().for_each(|line| println!("{line}"));
     println!("\n{} passed, {} failed, {} skipped", totals.passed, totals.failed, totals.ignored);
     if !status.success() {

@@ -1,4 +1,4 @@
-//! The agent on each node, and the main node's report.
+//! The agent on each node, and the report on the main node.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -26,7 +26,7 @@ pub struct NodeAgent {
 }
 
 impl NodeAgent {
-    /// Writes its configuration and starts it; returns when it counts.
+    /// Writes the agent's configuration and starts it. Returns once it is counting.
     pub fn start(program: &Path, host: &Host, dir: &Path, ports: &[u16]) -> Result<Self> {
         let (state_dir, bpffs, config) = (dir.join("state"), dir.join("bpf"), dir.join("config.toml"));
         fs::create_dir_all(&bpffs)?;
@@ -59,12 +59,12 @@ impl NodeAgent {
         Ok(agent)
     }
 
-    /// Whether it has written a bucket.
+    /// Whether the agent has written a bucket.
     pub fn has_sealed(&self) -> bool {
         fs::read_dir(self.state_dir.join("hourly")).is_ok_and(|mut entries| entries.next().is_some())
     }
 
-    /// Asks it to leave, and takes its program out of the kernel.
+    /// Stops the agent, and removes its programs from the kernel.
     pub fn stop(mut self) -> Result<()> {
         let daemon = self.daemon.take().expect("an agent is stopped once");
         let code = daemon.terminate()?;
@@ -75,13 +75,14 @@ impl NodeAgent {
 
 impl Drop for NodeAgent {
     fn drop(&mut self) {
-        // The agent first: it holds the mount. ENOENT or EINVAL: it never came to mount anything there.
+        // The agent is dropped first, because it holds the mount. ENOENT or EINVAL means that it never mounted
+        // anything.
         drop(self.daemon.take());
         let _ = unmount(&self.bpffs, UnmountFlags::DETACH);
     }
 }
 
-/// The main node: its configuration, and what runs on it.
+/// The main node, with its configuration.
 pub struct MainNode {
     program: PathBuf,
     netns: String,
@@ -90,7 +91,7 @@ pub struct MainNode {
 }
 
 impl MainNode {
-    /// Writes the configuration: nodes with their keys, users with their addresses, the mail server.
+    /// Writes the configuration: nodes with their keys, users with their addresses, and the mail server.
     pub fn configure(
         program: &Path,
         hosts: &Hosts,
@@ -130,8 +131,8 @@ impl MainNode {
         Ok(Self { program: program.to_owned(), netns: hosts.main.clone(), config, state_dir })
     }
 
-    /// Gathers, totals, keeps, and mails the present month. Exit code 6 (incomplete) is expected: it is not over, and the
-    /// agents have only just begun.
+    /// Gathers and mails the present month. Exit code 6 (incomplete) is expected, because the month is not over and the
+    /// agents have only just started.
     pub fn report(&self) -> Result<()> {
         let mut command = in_netns(&self.netns, &self.program);
         command.args(["report", "--month", "this", "--config"]).arg(&self.config);
@@ -140,7 +141,7 @@ impl MainNode {
         Ok(())
     }
 
-    /// Prints the month's table.
+    /// Prints the table of months.
     pub fn show_months(&self) -> Result<()> {
         run_command(in_netns(&self.netns, &self.program).args(["show", "months", "--config"]).arg(&self.config))
     }

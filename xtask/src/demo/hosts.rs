@@ -1,4 +1,4 @@
-//! The hosts of the demo: network namespaces joined by veth pairs, gone when dropped.
+//! The hosts of the demo: network namespaces connected by veth pairs. They are removed on drop.
 
 use std::net::IpAddr;
 use std::process::Command;
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::process::shown;
 
-/// A node's namespace and its addresses on the way to the main node.
+/// A node's namespace, and its addresses on the link to the main node.
 pub struct Host {
     pub name: String,
     pub netns: String,
@@ -15,14 +15,15 @@ pub struct Host {
     pub address6: IpAddr,
 }
 
-/// The main node's namespace, and the nodes'.
+/// The namespaces of the main node and of the nodes.
 pub struct Hosts {
     pub main: String,
     nodes: Vec<Host>,
 }
 
 impl Hosts {
-    /// Makes them; the names contain this process's id. The interface that a node counts is called `wan`.
+    /// Creates the namespaces, whose names contain the id of this process. The interface that a node counts is called
+    /// `wan`.
     pub fn make(names: &[&str]) -> Result<Self> {
         let prefix = format!("fa-demo-{}", std::process::id());
         let mut hosts = Self { main: format!("{prefix}-main"), nodes: Vec::new() };
@@ -41,7 +42,7 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// The node called `name`.
+    /// The node with this name.
     pub fn node(&self, name: &str) -> &Host {
         self.nodes.iter().find(|host| host.name == name).expect("every node of the plan was made")
     }
@@ -52,7 +53,7 @@ impl Hosts {
         ip(&["-n", &self.main, "link", "add", &lan, "type", "veth", "peer", "name", "wan", "netns", node])?;
         for (netns, device, last) in [(&self.main, lan.as_str(), 1), (node, "wan", 2)] {
             ip(&["-n", netns, "addr", "add", &format!("10.77.{index}.{last}/24"), "dev", device])?;
-            // Without `nodad` the address is not usable for a second.
+            // Without `nodad` the address cannot be used for a second.
             ip(&["-n", netns, "addr", "add", &format!("fd77:0:0:{index}::{last}/64"), "dev", device, "nodad"])?;
             ip(&["-n", netns, "link", "set", device, "up"])?;
         }

@@ -1,4 +1,4 @@
-//! Real traffic between two namespaces: TCP uploads and downloads, UDP datagrams and their echoes.
+//! Real traffic between two namespaces: TCP uploads and downloads, and UDP datagrams with their echoes.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,18 +9,18 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// What one customer's port is to move, over each address family.
+/// What one customer's port has to transfer over each address family.
 pub struct TrafficPlan {
     pub port: u16,
     pub upload_bytes: u64,
     pub download_bytes: u64,
-    /// Each of 300 bytes, and echoed.
+    /// The number of datagrams. Each has 300 bytes, and is echoed.
     pub datagrams: u32,
 }
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Serves every port of `plan` in the namespace `node`, and asks for it from the namespace `main` at each address.
+/// Serves every port of `plan` in the namespace `node`, and requests it from the namespace `main` at each address.
 pub fn play(main: &str, node: &str, addresses: &[IpAddr], plan: &'static [TrafficPlan]) -> Result<()> {
     for port_plan in plan {
         let servers = inside(node, move || {
@@ -42,7 +42,7 @@ pub fn play(main: &str, node: &str, addresses: &[IpAddr], plan: &'static [Traffi
     Ok(())
 }
 
-/// Runs `work` on a thread of its own that has moved into the namespace. Sockets stay in the namespace they were made in.
+/// Runs `work` on a new thread in the namespace. Sockets stay in the namespace in which they were created.
 fn inside<T: Send + 'static>(netns: &str, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let path = format!("/run/netns/{netns}");
     let file = File::open(&path).with_context(|| format!("failed to open {path}"))?;
@@ -88,7 +88,7 @@ fn ask(server: SocketAddr, plan: &TrafficPlan) -> Result<()> {
     let mut buffer = [0; 2_048];
     for _ in 0..plan.datagrams {
         socket.send_to(&[b'u'; 300], server)?;
-        // One at a time: a datagram that finds no room in the other's buffer would end the demo.
+        // One at a time, because a datagram lost to a full buffer would end the demo.
         socket.recv(&mut buffer).context("an echo did not come")?;
     }
     Ok(())

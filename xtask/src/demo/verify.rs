@@ -1,4 +1,4 @@
-//! Holds the month's totals, and the letters that arrived, against the observers.
+//! Compares the month's totals and the received letters with what the observers counted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::common::smtpd::Smtpd;
 /// Bytes by (node, port, protocol, direction).
 type Totals = BTreeMap<(String, u16, String, String), u64>;
 
-/// Prints the comparison; fails when a figure differs or a letter is missing.
+/// Prints the comparison. Fails if a figure differs or a letter is missing.
 pub fn run(main: &MainNode, smtpd: &Smtpd, nodes: &[Node], observers: &[Observer]) -> Result<()> {
     let billed = billed(main)?;
     let mut observed = Totals::new();
@@ -38,7 +38,7 @@ pub fn run(main: &MainNode, smtpd: &Smtpd, nodes: &[Node], observers: &[Observer
     }
     ensure!(observed.values().sum::<u64>() > 0, "the observers saw nothing");
     let users = ["acct-443", "acct-4433", "acct-8388", "ops"];
-    // The mail server has taken them all; it puts them into the maildirs a little later.
+    // The mail server has accepted all letters, but puts them into the maildirs a little later.
     wait_until("the letters are delivered", Duration::from_secs(20), || {
         users.iter().all(|user| !smtpd.letters(user).is_empty())
     });
@@ -50,7 +50,7 @@ pub fn run(main: &MainNode, smtpd: &Smtpd, nodes: &[Node], observers: &[Observer
     Ok(())
 }
 
-/// What the monthly log says; a demo user has one port, so its figures by node are the port's.
+/// The figures in the monthly log. Each demo user has one port, so the user's figures by node are those of the port.
 fn billed(main: &MainNode) -> Result<Totals> {
     let mut totals = Totals::new();
     let dir = main.state_dir().join("monthly");

@@ -1,4 +1,4 @@
-//! The package for Debian and Ubuntu, made by their own `dpkg-deb`.
+//! The package for Debian and Ubuntu, made with their own `dpkg-deb`.
 
 use std::fs;
 use std::path::Path;
@@ -8,11 +8,12 @@ use anyhow::Result;
 use super::{Profile, Tree, install};
 use crate::process::{command, output, root, run};
 
-/// What makes a package of a tree, in `flow-agent/packaging/deb`, each with its mode.
+/// The control files in `flow-agent/packaging/deb`, with their modes.
 pub(super) const CONTROL_FILES: &[(&str, u32)] =
     &[("control", 0o644), ("conffiles", 0o644), ("postinst", 0o755), ("prerm", 0o755), ("postrm", 0o755)];
 
-/// The package's name; `None` where there is nothing to make one with. The tree is the package's afterwards.
+/// Builds the package in the tree and returns its name. `None` if `dpkg-deb` is missing. The tree is changed for the
+/// package.
 pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
     if !Path::new("/usr/bin/dpkg-deb").exists() {
         eprintln!("no dpkg-deb here: no package for Debian and Ubuntu");
@@ -35,10 +36,10 @@ pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
     let package = format!("flow-agent_{}_{architecture}.deb", env!("CARGO_PKG_VERSION"));
     let mut dpkg_deb = command("dpkg-deb", ["--root-owner-group"]);
     if tree.profile == Profile::Debug {
-        // Its debug information would take minutes.
+        // Compressing its debug information would take minutes.
         dpkg_deb.arg("-Znone");
     } else {
-        // Debian 11 cannot read what newer systems use by default (zstd on Ubuntu).
+        // Debian 11 cannot read the default compression of newer systems (zstd on Ubuntu).
         dpkg_deb.arg("-Zxz");
     }
     dpkg_deb.arg("--build").arg(&tree.path).arg(&package).env("SOURCE_DATE_EPOCH", &tree.time);
@@ -46,8 +47,8 @@ pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
     Ok(Some(package))
 }
 
-/// A release needs no library. The program of the debug build needs the C library that it was linked with, for an older one
-/// may lack what the linker found in this one.
+/// The dependencies. A release needs no library. A debug build needs at least the version of the C library that it was
+/// linked with, because an older one may lack symbols.
 fn depends(profile: Profile) -> Result<String> {
     Ok(match profile {
         Profile::Release => String::new(),
@@ -58,7 +59,7 @@ fn depends(profile: Profile) -> Result<String> {
     })
 }
 
-/// `Name <address>`: who packs it, as Debian's own tools are told; otherwise whoever made the commit.
+/// The packager as `Name <address>`: from the variables of Debian's own tools, otherwise the author of the commit.
 fn maintainer() -> Result<String> {
     let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     if let (Some(name), Some(address)) = (of("DEBFULLNAME"), of("DEBEMAIL")) {
@@ -67,7 +68,7 @@ fn maintainer() -> Result<String> {
     Ok(output(&mut command("git", ["log", "-1", "--format=%an <%ae>"]))?.trim().to_owned())
 }
 
-/// Debian's changelog: of the package, not of the program, whose own is beside it.
+/// Writes Debian's changelog, which is that of the package. The program's own changelog is beside it.
 fn changelog(tree: &Tree, maintainer: &str) -> Result<()> {
     let date = output(&mut command("date", ["--utc", "--rfc-email", &format!("--date=@{}", tree.time)]))?;
     let version = env!("CARGO_PKG_VERSION");

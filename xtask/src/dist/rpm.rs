@@ -1,4 +1,4 @@
-//! The package for RPM systems (Fedora, RHEL and its kin, openSUSE), made by their own `rpmbuild`.
+//! The package for RPM systems (Fedora, RHEL and its relatives, openSUSE), made with their own `rpmbuild`.
 
 use std::env::consts::ARCH;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::process::{command, output, root, run};
 
 const SPEC: &str = "flow-agent/packaging/rpm/flow-agent.spec";
 
-/// The package's name; `None` where there is nothing to make one with.
+/// Builds the package and returns its name. `None` if `rpmbuild` is missing.
 pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
     if !Path::new("/usr/bin/rpmbuild").exists() {
         eprintln!("no rpmbuild here (package `rpm`): no package for RPM systems");
@@ -27,7 +27,7 @@ pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
     let mut rpmbuild = command("rpmbuild", ["-bb", "--quiet", "--target", &format!("{ARCH}-linux")]);
     rpmbuild.args(define("_topdir", &build.display().to_string()));
     rpmbuild.args(define("tree", &tree.path.display().to_string()));
-    // The same bytes whenever and wherever it is built.
+    // This makes the build reproducible: the same bytes at any time and place.
     rpmbuild.args(define("_buildhost", "localhost")).args(define("use_source_date_epoch_as_buildtime", "1"));
     rpmbuild.args(define("clamp_mtime_to_source_date_epoch", "1")).env("SOURCE_DATE_EPOCH", &tree.time);
     run(rpmbuild.arg(&spec))?;
@@ -37,7 +37,7 @@ pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
     Ok(Some(package))
 }
 
-/// Every file of the tree as a line of `%files`; the configuration is kept at an upgrade.
+/// Every file of the tree as a line of `%files`. Configuration files are kept on upgrades.
 fn files(tree: &Path) -> Result<String> {
     let found = output(command("find", [".", "-type", "f", "-printf", "/%P\\n"]).current_dir(tree))?;
     let mut files: Vec<String> = found

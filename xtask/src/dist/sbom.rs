@@ -1,4 +1,4 @@
-//! The SBOM: every crate that is in the program, as CycloneDX. Cargo itself says which they are.
+//! The SBOM: every crate in the program, in CycloneDX format, as listed by cargo itself.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::process::{command, output};
 
-/// Writes it, and returns the name of the file.
+/// Writes the SBOM and returns the name of the file.
 pub(super) fn write(out: &Path, name: &str, target: &str) -> Result<String> {
     let common = ["--locked", "--offline"];
-    // The crates that are linked for this target, without those that only build or test.
+    // The crates that are linked for this target, without those used only for building or testing.
     let tree = ["tree", "--package", "flow-agent", "--features", "sqlite", "--edges", "normal", "--prefix", "none"];
     let linked = output(command("cargo", tree).args(common).args(["--format", "{p}", "--target", target]))?;
-    // Crates of optional features are among the packages only if the features are asked for.
+    // Crates of optional features are listed only if the features are requested.
     let metadata = ["metadata", "--format-version", "1", "--all-features", "--filter-platform", target];
     let metadata = output(command("cargo", metadata).args(common))?;
     let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata printed no JSON")?;
@@ -35,7 +35,7 @@ pub(super) fn write(out: &Path, name: &str, target: &str) -> Result<String> {
     Ok(file)
 }
 
-/// Name and version of each line of `cargo tree`: `serde v1.0.229 (proc-macro)`.
+/// The name and version in each line of `cargo tree`, such as `serde v1.0.229 (proc-macro)`.
 fn names(tree: &str) -> BTreeSet<(String, String)> {
     let name = |line: &str| {
         let mut words = line.split_whitespace();
@@ -44,7 +44,7 @@ fn names(tree: &str) -> BTreeSet<(String, String)> {
     tree.lines().filter_map(name).collect()
 }
 
-/// A component for each crate that comes from elsewhere.
+/// A component for each crate that does not come from this repository.
 fn components(linked: &BTreeSet<(String, String)>, metadata: &Value) -> Result<Vec<Value>> {
     let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
     let mut components = Vec::new();
@@ -61,7 +61,7 @@ fn components(linked: &BTreeSet<(String, String)>, metadata: &Value) -> Result<V
             "purl": format!("pkg:cargo/{name}@{version}"),
         });
         if let Some(license) = package["license"].as_str() {
-            // Old crates write `MIT/Apache-2.0`, which is no SPDX expression.
+            // Old crates write `MIT/Apache-2.0`, which is not an SPDX expression.
             component["licenses"] = json!([{ "expression": license.replace('/', " OR ") }]);
         }
         components.push(component);

@@ -1,4 +1,4 @@
-//! A private set of apt lists: packages of other suites, while the machine's own sources stay as they are.
+//! A private set of apt lists, with packages of other suites. The machine's own sources stay as they are.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,19 +9,19 @@ use anyhow::{Context, Result};
 
 use crate::process::{command, output, run};
 
-/// Where Debian is published, for a machine that has none of its mirrors (Ubuntu).
+/// Debian's own servers, for a machine without a configured Debian mirror (Ubuntu).
 const DEBIAN: &str = "http://deb.debian.org/debian";
 const DEBIAN_SECURITY: &str = "http://deb.debian.org/debian-security";
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// apt with sources, lists and caches of its own.
+/// An apt with its own sources, lists and caches.
 pub struct Apt {
     directory: PathBuf,
 }
 
 impl Apt {
-    /// Lists of `suites`, kept in `directory`; from the mirrors that this machine's apt uses, if it uses any.
+    /// Fetches the lists of `suites` into `directory`, from the mirrors that this machine's apt uses, if it uses any.
     ///
     /// # Errors
     /// When apt-get fails.
@@ -37,12 +37,12 @@ impl Apt {
         }
         fs::write(directory.join("sources.list"), sources)?;
         let apt = Self { directory };
-        // Otherwise an archive that does not answer looks like one that has no such package.
+        // Without this option, an archive that does not answer would look like one without the package.
         run(&mut apt.command("apt-get", ["update", "-qq", "--error-on=any"]))?;
         Ok(apt)
     }
 
-    /// The names of the packages that begin with `prefix`, one a line.
+    /// The names of the packages that begin with `prefix`, one per line.
     ///
     /// # Errors
     /// When apt-cache fails.
@@ -59,7 +59,7 @@ impl Apt {
         Ok(listed.lines().filter_map(|line| line.trim().strip_prefix("Depends: ")).map(str::to_owned).collect())
     }
 
-    /// Downloads `packages` and unpacks them, one over the other, into `tree`.
+    /// Downloads `packages` and unpacks them into `tree`, one over another.
     ///
     /// # Errors
     /// When apt-get or dpkg-deb fails.
@@ -73,7 +73,7 @@ impl Apt {
         Ok(())
     }
 
-    /// Installs `package` on this machine, from `suite` where that has it.
+    /// Installs `package` on this machine, preferably from `suite`.
     ///
     /// # Errors
     /// When apt-get fails, as it does without root.
@@ -94,9 +94,9 @@ impl Apt {
             "Dir::Etc::sourceparts=-".into(),
             ours("Dir::State::lists", "lists"),
             ours("Dir::Cache", "cache"),
-            // An archive may be out of reach for a moment.
+            // An archive may be temporarily unreachable.
             "Acquire::Retries=5".into(),
-            // apt's own user may not be let into our directory.
+            // apt's own user may not have access to our directory.
             "APT::Sandbox::User=root".into(),
             "Acquire::Languages=none".into(),
             "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
@@ -108,15 +108,15 @@ impl Apt {
     }
 }
 
-/// Where this machine gets `suite` from.
+/// The server from which this machine gets `suite`.
 ///
 /// # Errors
-/// When apt-get does not say.
+/// When apt-get does not tell.
 pub fn debian_mirror(suite: &str) -> Result<String> {
     Ok(mirror(&mirrors()?, suite).to_owned())
 }
 
-/// What this machine's apt calls its mirrors, and where they are.
+/// The labels and addresses of the mirrors that this machine's apt uses.
 fn mirrors() -> Result<Vec<(String, String)>> {
     let targets = ["indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"];
     let listed = output(&mut command("apt-get", targets)).context("Debian's packages are fetched with apt-get")?;
@@ -124,7 +124,7 @@ fn mirrors() -> Result<Vec<(String, String)>> {
     Ok(mirrors.map(|(label, uri)| (label.to_owned(), uri.to_owned())).collect())
 }
 
-/// Which of the machine's mirrors publishes `suite`, else Debian itself.
+/// The machine's mirror that publishes `suite`, otherwise Debian's own server.
 fn mirror<'a>(mirrors: &'a [(String, String)], suite: &str) -> &'a str {
     let (label, debian) =
         if suite.ends_with("-security") { ("Debian-Security", DEBIAN_SECURITY) } else { ("Debian", DEBIAN) };

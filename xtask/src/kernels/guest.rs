@@ -1,4 +1,5 @@
-//! What a guest holds: the tests, the programs that they call, the kernel's modules, and the script that is its `init`.
+//! The contents of a guest: the tests, the programs that they call, the kernel's modules, and the script that is its
+//! `init`.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -10,7 +11,7 @@ use super::image::Image;
 use super::kernel::Kernel;
 use super::suite::{Suite, TestPlan};
 
-/// The programs that `init.sh` and the tests call, of the host.
+/// Programs of the host that `init.sh` and the tests call.
 const PROGRAMS: &[&str] = &[
     "/bin/bash",
     "/bin/cat",
@@ -62,23 +63,23 @@ const PROGRAMS: &[&str] = &[
     "/usr/sbin/nft",
 ];
 
-/// What the programs load by name.
+/// Directories of plugins that the programs load by name.
 const PLUGINS: &[&str] = &["/usr/lib/x86_64-linux-gnu/xtables"];
 
-/// The modules that the tests' networks and packet filters, and whatever those need, come from.
+/// The directories with the modules for the tests' networks and packet filters, and with their dependencies.
 const MODULES: &[&str] = &["kernel/arch", "kernel/crypto", "kernel/drivers/net", "kernel/lib", "kernel/net"];
 
-/// Writes the first root file system of a guest with `kernel`, which is to run the tests of `plan`, to `to`.
+/// Writes the initial root file system to `to`, for a guest that boots `kernel` and runs the tests of `plan`.
 ///
 /// # Errors
-/// When a program is not there, or a file cannot be read or written.
+/// When a program is missing, or a file cannot be read or written.
 pub fn write(kernel: &Kernel, suite: &Suite, plan: &TestPlan, to: &Path) -> Result<()> {
     let mut image = Image::merged_usr();
     for directory in ["/dev", "/proc", "/root", "/run", "/sys", "/tmp", "/var/lib", "/etc"] {
         image.directory(Path::new(directory));
     }
     image.text(Path::new("/init"), include_str!("init.sh"));
-    // The shell of `init`; its own `ip` and `tc` would stand before the real ones if it were busybox.
+    // The shell for `init`. With busybox as the shell, its own `ip` and `tc` would be used instead of the real ones.
     image.program(Path::new("/bin/dash"))?;
     image.link(Path::new("/usr/bin/sh"), Path::new("dash"));
     for program in PROGRAMS {

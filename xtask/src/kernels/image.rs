@@ -1,4 +1,4 @@
-//! The first root file system of a kernel: an archive that its boot loader hands over (cpio, format "newc").
+//! The initial root file system of a kernel: an archive that its boot loader passes to it (cpio, format "newc").
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,21 +11,21 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{command, output};
 
-/// What lies at a path of the guest.
+/// An entry at a path in the guest.
 enum Entry {
     Directory,
-    /// A copy of this file of the host.
+    /// A copy of this file from the host.
     Copy(PathBuf),
     Text(String),
     Symlink(PathBuf),
 }
 
-/// A tree of files, by their absolute paths in the guest.
+/// A tree of files, by absolute path in the guest.
 #[derive(Default)]
 pub struct Image(BTreeMap<PathBuf, Entry>);
 
 impl Image {
-    /// An empty tree whose `/bin`, `/sbin` and `/lib*` are those of `/usr`, as on every Debian since 12.
+    /// An empty tree with `/bin`, `/sbin` and `/lib*` merged into `/usr`, as on every Debian since 12.
     pub fn merged_usr() -> Self {
         let mut image = Self::default();
         for name in ["bin", "lib", "lib64", "sbin"] {
@@ -36,30 +36,30 @@ impl Image {
         image
     }
 
-    /// An empty directory.
+    /// Adds an empty directory.
     pub fn directory(&mut self, path: &Path) {
         self.insert(path.to_owned(), Entry::Directory);
     }
 
-    /// A file of our own, which can be executed.
+    /// Adds an executable file with this text.
     pub fn text(&mut self, path: &Path, text: impl Into<String>) {
         self.insert(path.to_owned(), Entry::Text(text.into()));
     }
 
-    /// The host's file `from`, at `path`.
+    /// Adds a copy of the host's file `from` at `path`.
     pub fn copy(&mut self, from: &Path, path: &Path) {
         self.insert(path.to_owned(), Entry::Copy(from.to_owned()));
     }
 
-    /// A symbolic link at `path`.
+    /// Adds a symbolic link at `path`.
     pub fn link(&mut self, path: &Path, target: &Path) {
         self.insert(path.to_owned(), Entry::Symlink(target.to_owned()));
     }
 
-    /// Everything below the host's directory `from`, below `path`; files only.
+    /// Adds all files below the host's directory `from`, below `path`.
     ///
     /// # Errors
-    /// When it cannot be listed.
+    /// When a directory cannot be listed.
     pub fn copy_tree(&mut self, from: &Path, path: &Path) -> Result<()> {
         for entry in fs::read_dir(from).with_context(|| format!("failed to list {}", from.display()))? {
             let entry = entry?;
@@ -73,11 +73,11 @@ impl Image {
         Ok(())
     }
 
-    /// The host's program `path` at its own place, with the symbolic links that lead to it and the libraries that it
-    /// loads.
+    /// Adds the host's program `path` at the same path, with the symbolic links that lead to it and the libraries that
+    /// it loads.
     ///
     /// # Errors
-    /// When it is not there.
+    /// When the program or a library is missing.
     pub fn program(&mut self, path: &Path) -> Result<()> {
         let mut place = in_usr(path);
         while let Ok(target) = fs::read_link(&place) {
@@ -93,10 +93,10 @@ impl Image {
         Ok(())
     }
 
-    /// The libraries that the host's file `program` loads, at their own places.
+    /// Adds the libraries that the host's file `program` loads, at their paths on the host.
     ///
     /// # Errors
-    /// When one of them is not there.
+    /// When one of them is missing.
     pub fn libraries_of(&mut self, program: &Path) -> Result<()> {
         for library in libraries(program)? {
             self.copy(&library, &in_usr(&library));
@@ -107,7 +107,7 @@ impl Image {
     /// Writes the archive.
     ///
     /// # Errors
-    /// When a file cannot be read, or the archive not be written.
+    /// When a file cannot be read, or when the archive cannot be written.
     pub fn write(&self, to: &mut impl Write) -> Result<()> {
         for (number, (path, entry)) in self.0.iter().enumerate() {
             let name = path.strip_prefix("/").expect("paths of the guest are absolute").as_os_str().as_bytes();
@@ -134,15 +134,15 @@ impl Image {
     }
 }
 
-/// `/sbin/ip` is `/usr/sbin/ip`; and `/usr/sbin/../lib` is `/usr/lib`.
+/// Resolves the directory of a path: `/sbin/ip` becomes `/usr/sbin/ip`, and `/usr/sbin/../lib` becomes `/usr/lib`.
 fn in_usr(path: &Path) -> PathBuf {
     let directory = path.parent().map(|parent| parent.canonicalize().unwrap_or_else(|_| parent.to_owned()));
     directory.unwrap_or_default().join(path.file_name().unwrap_or_default())
 }
 
-/// What the dynamic loader would load for `program`: none for a static one.
+/// The libraries that the dynamic loader would load for `program`. Empty for a static program.
 fn libraries(program: &Path) -> Result<BTreeSet<PathBuf>> {
-    // ldd fails on what is not dynamic.
+    // ldd fails on files that are not dynamically linked.
     let Ok(listed) = output(command("ldd", [program]).stderr(std::process::Stdio::null())) else {
         return Ok(BTreeSet::new());
     };
@@ -160,7 +160,7 @@ fn libraries(program: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(libraries)
 }
 
-/// One member of the archive: its header in hexadecimal, its name and its content, each padded to four bytes.
+/// Writes one member of the archive: its header in hexadecimal, its name and its content, each padded to four bytes.
 fn member(to: &mut impl Write, inode: usize, mode: u32, name: &[u8], content: &[u8]) -> io::Result<()> {
     write!(to, "070701{inode:08X}{mode:08X}")?;
     let (owner, group, links, changed_at, device) = (0, 0, 1, 0, 0);
@@ -169,7 +169,7 @@ fn member(to: &mut impl Write, inode: usize, mode: u32, name: &[u8], content: &[
     write!(to, "{size:08X}{device:08X}{device:08X}{device:08X}{device:08X}")?;
     write!(to, "{:08X}{:08X}", name.len() + 1, 0)?;
     to.write_all(name)?;
-    // The name ends with a zero; 110 bytes of header come before it.
+    // The name ends with a zero byte, and 110 bytes of header come before it.
     let padding = 1 + (4 - (110 + name.len() + 1) % 4) % 4;
     to.write_all(&[0; 4][..padding])?;
     to.write_all(content)?;

@@ -1,4 +1,4 @@
-//! A Debian kernel and its modules, fetched once.
+//! A Debian kernel with its modules, which is fetched only once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use crate::process::{command, run};
 
 /// An unpacked kernel.
 pub struct Kernel {
-    /// What `uname -r` will say.
+    /// The release as printed by `uname -r`.
     pub release: String,
     /// The bootable image.
     pub image: PathBuf,
-    /// `…/lib/modules/RELEASE`, indexed by depmod.
+    /// The directory `…/lib/modules/RELEASE`, indexed by depmod.
     pub modules: PathBuf,
 }
 
-/// The kernel of `series`, from `directory` where it was fetched before.
+/// The kernel of `series`. It is taken from `directory` if it was fetched before.
 ///
 /// # Errors
 /// When no suite has a kernel of the series any more, or it cannot be fetched.
@@ -41,13 +41,13 @@ pub fn fetch(series: &Series, directory: &Path) -> Result<Kernel> {
         return unpacked(&kept);
     }
     let mut packages = apt.depends(&package)?;
-    // From 7.x the image's package is empty, and these hold what it held.
+    // Since 7.x the image's package is empty, and these packages have its former contents.
     packages.retain(|name| name.starts_with("linux-binary-") || name.starts_with("linux-modules-"));
     packages.push(package);
     let tree = tempfile::tempdir_in(directory)?;
     apt.unpack(&packages, tree.path())?;
     index_modules(tree.path())?;
-    // Only a whole kernel gets the name under which it is looked for.
+    // Only a complete kernel gets the name under which it is searched for.
     fs::rename(tree.keep(), &kept)?;
     unpacked(&kept)
 }
@@ -60,7 +60,7 @@ fn unpacked(tree: &Path) -> Result<Kernel> {
     Ok(Kernel { release, image, modules })
 }
 
-/// The one directory of modules in `tree`, and its name.
+/// The only directory of modules in `tree`, and its name.
 fn modules(tree: &Path) -> Result<(PathBuf, String)> {
     for place in ["lib/modules", "usr/lib/modules"] {
         let Ok(mut entries) = fs::read_dir(tree.join(place)) else { continue };
@@ -72,10 +72,10 @@ fn modules(tree: &Path) -> Result<(PathBuf, String)> {
     bail!("no kernel modules in {}", tree.display())
 }
 
-/// Writes `modules.dep` and the aliases by which the kernel asks for modules.
+/// Writes `modules.dep` and the aliases by which the kernel requests modules.
 fn index_modules(tree: &Path) -> Result<()> {
     let (modules, release) = modules(tree)?;
-    // depmod looks into `lib/modules` alone.
+    // depmod only searches `lib/modules`.
     let base = modules.ancestors().nth(3).expect("the modules lie in lib/modules of a directory");
     run(command("depmod", ["-b"]).arg(base).arg(release))
 }

@@ -1,4 +1,4 @@
-//! The machine that a kernel boots on: QEMU's own emulation, which needs neither KVM nor a network.
+//! The machine that a kernel boots on: plain QEMU emulation, which needs neither KVM nor a network.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,13 +16,13 @@ use crate::process::{command, root, shown};
 
 const PROGRAM: &str = "qemu-system-x86_64";
 const PACKAGE: &str = "qemu-system-x86";
-/// The 7.2 of Debian 12 corrupts the memory of a 6.12 guest.
+/// Version 7.2 in Debian 12 corrupts the memory of a 6.12 guest.
 const OLDEST_MAJOR: u32 = 10;
 
-/// Installs QEMU, on Debian from the backports where its own is too old.
+/// Installs QEMU; on Debian from the backports if its own version is too old.
 ///
 /// # Errors
-/// When apt-get fails, or what it installs is too old.
+/// When apt-get fails, or when the installed version is too old.
 pub fn install() -> Result<()> {
     if is_new_enough() {
         return Ok(());
@@ -55,16 +55,17 @@ fn major(version: &str) -> Option<u32> {
     number.split('.').next()?.parse().ok()
 }
 
-/// Boots `kernel` on `initramfs`, shows how it gets on, keeps what its console says in `log`, and returns that when the
-/// machine is off.
+/// Boots `kernel` with `initramfs` and shows the progress. Stores the console output in `log`, and returns it when the
+/// machine has shut down.
 ///
 /// # Errors
-/// When QEMU cannot be started, or the machine says nothing for as long as `patience`; the console's log is kept.
+/// When QEMU cannot be started, or when the machine prints nothing for the time `patience`. The log is kept.
 pub fn boot(kernel: &Path, initramfs: &Path, log: &Path, patience: Duration) -> Result<String> {
     let mut machine = command(PROGRAM, ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"]);
     machine.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
     machine.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
-    // A panic ends the machine, as `-no-reboot` has it; messages below an error would tear the tests' lines apart.
+    // `-no-reboot` makes a panic end the machine. Kernel messages less severe than errors would tear the tests' lines
+    // apart.
     machine.args(["-append", "console=ttyS0 panic=-1 loglevel=4"]);
     let shown = shown(&machine);
     eprintln!("$ {shown}");
@@ -97,12 +98,12 @@ pub fn boot(kernel: &Path, initramfs: &Path, log: &Path, patience: Duration) -> 
     Ok(said)
 }
 
-/// QEMU, ended when dropped.
+/// A QEMU process, which is killed on drop.
 struct Machine(Child);
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // It has ended already, unless its time was up.
+        // Normally it has ended already, unless it hung.
         if let Ok(None) = self.0.try_wait()
             && let Err(error) = self.0.kill().and_then(|()| self.0.wait())
         {
@@ -111,7 +112,7 @@ impl Drop for Machine {
     }
 }
 
-/// The lines of `console` as they come; disconnected at its end.
+/// The lines of `console` as they arrive. The channel is disconnected at the end.
 fn lines(console: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {

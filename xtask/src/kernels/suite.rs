@@ -1,4 +1,4 @@
-//! The kernel tests as guests run them: those of this host, without those that cannot run there.
+//! The kernel tests as guests run them: all tests of this host, except those that cannot run in a guest.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ use crate::process::{command, output, run};
 
 /// A test that some guest cannot run.
 struct Exception {
-    /// The beginning of its name.
+    /// The beginning of the names of such tests.
     name: &'static str,
-    /// The first series that can run it; none if no guest can.
+    /// The first series that can run it. `None` if no guest can.
     from: Option<(u32, u32)>,
     why: &'static str,
 }
@@ -28,7 +28,7 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { name: "attach::it_is_first_even", from: TCX, why: "a stranger on TCX" },
     Exception { name: "attach::programs_behind", from: TCX, why: "a stranger on TCX" },
     Exception { name: "changes::", from: None, why: "hundreds of changes, of a second each when emulated" },
-    // A program that is linked statically loads no library that sets its clock.
+    // Faketime works by a preloaded library, which a statically linked program does not load.
     Exception { name: "clock::a_clock", from: None, why: "sets the clock of the agent alone" },
     Exception { name: "clock::a_machine", from: None, why: "sets the clock of the agent alone" },
     Exception { name: "interference::", from: None, why: "a minute each, and firewalls that guests have not" },
@@ -40,77 +40,77 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { name: "upgrade::", from: None, why: "hundreds of starts, of seconds each when emulated" },
 ];
 
-/// The tests, by the beginnings of their names, of what differs from kernel to kernel: all that `--quick` runs.
+/// The prefixes of the names of tests whose results differ between kernels. `--quick` runs only these.
 const QUICK: &[&str] = &[
-    // Whether it loads, how much the verifier reads, and where `auto` attaches it.
+    // Whether the programs load, how many instructions the verifier processes, and where `auto` attaches.
     "verifier::",
     "place::",
-    // Both directions of both places; restarts; a successor.
+    // Both directions at both places, restarts, and a successor.
     "attach::datagrams_",
     "attach::a_stream_",
     "attach::ten_restarts_",
     "adopt::a_killed_agents_",
-    // The second set of classifiers, and a budget against four senders.
+    // The second set of classifiers, and a budget used by four senders.
     "gated::",
     "quota::a_port_transfers_",
-    // Super-packets and fragments of both families, against iptables.
+    // Super-packets and fragments of both address families, compared with iptables.
     "iptables::counted::ebpf_",
     "parts::",
-    // Both variants of iptables, with ipsets and without.
+    // Both variants of iptables, with and without ipsets.
     "iptables::counted::datagrams_",
     "iptables::ipsets::a_host_without_",
-    // What is said, and what counts instead.
+    // The messages when something is missing, and what counts instead.
     "lacking::",
     "privileges::",
 ];
 
-/// The tests, by the beginnings of their names, that are run a second time, on a kernel that guards eBPF as well as it can:
-/// those of loading, of attaching and counting, and of what is said where something is missing.
+/// The prefixes of the names of tests that run a second time, on a kernel that restricts eBPF as much as it can: tests
+/// of loading, attaching and counting, and of the messages when something is missing.
 const GUARDED: &[&str] = &["attach::datagrams_", "counted::the_hourly_log", "privileges::", "verifier::every_program"];
 
-/// Which of the tests were asked for.
+/// The selection of tests.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
-    /// Those whose names contain this.
+    /// Only tests whose names contain this text.
     pub filter: Option<&'a str>,
-    /// Those of what differs from kernel to kernel.
+    /// Only tests whose results differ between kernels.
     pub quick: bool,
 }
 
-/// The tests that a guest runs, by their names.
+/// The names of the tests that a guest runs.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct TestPlan {
     pub names: BTreeSet<String>,
-    /// Once more, when eBPF is guarded.
+    /// The tests that run once more while eBPF is restricted.
     pub guarded: BTreeSet<String>,
 }
 
 impl TestPlan {
-    /// What must be seen to pass.
+    /// The names of all tests that must pass, as they appear on the console.
     pub fn expected(&self) -> BTreeSet<String> {
         let guarded = self.guarded.iter().map(|name| format!("guarded: {name}"));
         self.names.iter().cloned().chain(guarded).collect()
     }
 }
 
-/// What cargo built.
+/// A program built by cargo.
 pub struct Program {
-    /// Where the tests expect it.
+    /// The path at which the tests expect it.
     pub built: PathBuf,
-    /// A copy without what only a debugger reads, which is most of it.
+    /// A copy without debug information, which is most of the file.
     pub stripped: PathBuf,
 }
 
-/// The tests, and what they try.
+/// The test program and the agent that it tests.
 pub struct Suite {
     pub tests: Program,
     pub agent: Program,
-    /// The tests that were asked for.
+    /// The names of the selected tests.
     names: BTreeSet<String>,
 }
 
 impl Suite {
-    /// The tests that must be seen to pass on a kernel of `series`; says which are left out, and why.
+    /// The tests that must pass on a kernel of `series`. Prints which are left out, and why.
     pub fn plan_for(&self, series: &Series) -> TestPlan {
         let left_out = |name: &str| {
             let from_later = |from: Option<(u32, u32)>| from.is_none_or(|from| series.version() < from);
@@ -133,7 +133,7 @@ fn begins_with_one_of(beginnings: &[&str], name: &str) -> bool {
     beginnings.iter().any(|beginning| name.starts_with(beginning))
 }
 
-/// A line of `cargo --message-format=json`.
+/// A line of the output of `cargo --message-format=json`.
 #[derive(Deserialize)]
 struct Artifact {
     target: Option<Target>,
@@ -146,7 +146,8 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Builds the tests, as `cargo test` does: what that built is not built again. Stripped copies lie in `directory`.
+/// Builds the tests with the same options as `cargo test`, so that nothing is built twice. Puts stripped copies into
+/// `directory`.
 ///
 /// # Errors
 /// When cargo fails.

@@ -1,23 +1,24 @@
-//! The table of kernels, as it stands in CONTRIBUTING.md.
+//! The table of kernels, in the form that it has in CONTRIBUTING.md.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::verdict::Outcome;
 
-/// What came of one kernel.
+/// The result for one kernel.
 pub struct KernelRow {
     pub series: &'static str,
     pub outcome: Outcome,
-    /// Why it did not pass.
+    /// The reason why it did not pass; `None` if it passed.
     pub objection: Option<String>,
     pub took: Duration,
 }
 
-/// The facts in which a test tells how many instructions the verifier went through, by program.
+/// The names of the facts in which a test reports the number of verified instructions by program.
 const VERIFIED: [&str; 2] = ["verified_insns", "verified_insns at most"];
 
-/// One line a kernel, and what the verifier went through for each program: with the settings that cost it least, and most.
+/// A table with one row for each kernel, and one with the verified instructions of each program: for the cheapest and
+/// for the most expensive settings.
 pub fn table(rows: &[KernelRow]) -> String {
     let mut table = vec![["series", "kernel", "attaches by", "tests", "result", "seconds"].map(str::to_owned).to_vec()];
     for row in rows {
@@ -48,7 +49,7 @@ pub fn table(rows: &[KernelRow]) -> String {
     text
 }
 
-/// `least to most` by program; none where it was not measured.
+/// The text `least to most` for each program; `None` if it was not measured.
 fn verified(outcome: &Outcome) -> Option<BTreeMap<String, String>> {
     let [least, most] = VERIFIED.map(|name| outcome.fact(name).map(by_program));
     let (least, most) = (least?, most?);
@@ -59,13 +60,13 @@ fn verified(outcome: &Outcome) -> Option<BTreeMap<String, String>> {
     Some(least.into_iter().map(range).collect())
 }
 
-/// Reads `ingress_eth 812, egress_eth 798`.
+/// Parses `ingress_eth 812, egress_eth 798`.
 fn by_program(fact: &str) -> BTreeMap<String, String> {
     let pairs = fact.split(", ").filter_map(|pair| pair.split_once(' '));
     pairs.map(|(program, count)| (program.to_owned(), count.to_owned())).collect()
 }
 
-/// In Markdown, its columns aligned.
+/// Formats a Markdown table with aligned columns.
 pub fn lines(table: &[Vec<String>]) -> String {
     let width = |column: usize| table.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let line = |cells: &[String]| {

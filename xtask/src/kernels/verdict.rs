@@ -1,34 +1,35 @@
-//! What a guest said on its console, and whether that is a pass.
+//! What a guest printed on its console, and whether it passed.
 
 use std::collections::BTreeSet;
 
-/// Begins the last line of a guest; what follows is the tests' exit code.
+/// The prefix of the last line of a guest, followed by the tests' exit code.
 const VERDICT: &str = "guest verdict: exit=";
 
-/// Begins the line before each run of the tests; what follows is put before the names of those that are run there.
+/// The prefix of the line before a repeated run of tests, followed by a text that is put before the names of those
+/// tests.
 const PART: &str = "guest part: ";
 
-/// Begins a line by which a test tells something about the kernel that it ran on.
+/// The prefix of a line in which a test reports a fact about the kernel.
 const FACT: &str = "fact: ";
 
-/// Whether somebody who waits would like to see this line of the console.
+/// Whether this line of the console is worth showing as progress.
 pub fn is_progress(line: &str) -> bool {
     [VERDICT, PART, FACT, "test "].iter().any(|beginning| line.starts_with(beginning))
 }
 
-/// What the console held.
+/// What the console log contains.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     pub passed: BTreeSet<String>,
     pub failed: BTreeSet<String>,
-    /// `(name, value)`, in the order told.
+    /// The facts as `(name, value)`, in the order in which they were reported.
     pub facts: Vec<(String, String)>,
-    /// The tests' own exit code; none when the guest never came to its end.
+    /// The exit code of the tests. `None` if the guest did not finish.
     pub exit: Option<i32>,
 }
 
 impl Outcome {
-    /// Reads a console's log.
+    /// Parses a console log.
     pub fn read(log: &str) -> Self {
         let mut outcome = Self::default();
         let mut part = String::new();
@@ -50,13 +51,13 @@ impl Outcome {
         outcome
     }
 
-    /// The value of the last fact called `name`.
+    /// The last value of the fact called `name`.
     pub fn fact(&self, name: &str) -> Option<&str> {
         self.facts.iter().rev().find(|fact| fact.0 == name).map(|fact| fact.1.as_str())
     }
 
-    /// Why this is no pass of the `expected` tests; none when it is one. Silence is no pass, and neither is a test that
-    /// was not seen to pass.
+    /// Why the `expected` tests have not passed; `None` if they have. A missing verdict is not a pass, and neither is a
+    /// test that was not seen to pass.
     pub fn objection(&self, expected: &BTreeSet<String>) -> Option<String> {
         let list = |names: Vec<&String>| names.into_iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         if !self.failed.is_empty() {

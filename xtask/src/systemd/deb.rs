@@ -1,4 +1,4 @@
-//! The package under test, and one of a higher version with the same program.
+//! The package under test, and the same program in a package with a higher version.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ pub struct Deb {
 }
 
 impl Deb {
+    /// Reads the package at `path`.
+    ///
     /// # Errors
     /// When it is not a package of ours.
     pub fn open(path: &Path) -> Result<Self> {
@@ -25,7 +27,7 @@ impl Deb {
         Ok(Self { path, version })
     }
 
-    /// The same content under a higher version, below `directory`.
+    /// Builds a package with the same content and a higher version, in `directory`.
     ///
     /// # Errors
     /// When dpkg-deb fails.

@@ -1,5 +1,5 @@
-//! An image into which the package was put, at its first boot, on a machine without bpffs: nothing runs before somebody
-//! enables it, and then it counts.
+//! Tests an image in which the package was installed beforehand, at its first boot, on a machine without bpffs: nothing
+//! may run before somebody enables it, and then it must count.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::network::Network;
 use super::{node, rootfs};
 use crate::process::{command, run};
 
-/// Takes `/sys/fs/bpf` away, as on a kernel without BPF; the control groups beside it stay.
+/// Hides `/sys/fs/bpf`, as on a kernel without BPF, and keeps the control groups beside it.
 const HIDE_BPF: &str = "\
     mkdir /run/groups
     mount --bind /sys/fs/cgroup /run/groups
@@ -22,14 +22,16 @@ const HIDE_BPF: &str = "\
     mount -o remount,ro,bind /sys/fs
     test ! -e /sys/fs/bpf";
 
+/// Boots the image and checks the units.
+///
 /// # Errors
-/// When something runs that nobody enabled, or the agent does not start.
+/// When something runs that nobody enabled, or when the agent does not start.
 pub fn check(base: &Path, directory: &Path, deb: &Deb) -> Result<()> {
     let root = directory.join("image");
     rootfs::copy(base, &root)?;
     fs::copy(&deb.path, root.join("flow-agent.deb"))?;
     run(command("chroot", [root.as_os_str()]).args(["dpkg", "--install", "/flow-agent.deb"]))?;
-    // systemd takes this for the first boot, and sets up all units as the presets say.
+    // This makes systemd treat the boot as the first one and set up all units according to the presets.
     fs::write(root.join("etc/machine-id"), "uninitialized\n")?;
 
     let network = Network::make()?;

@@ -1,7 +1,7 @@
-//! A machine with its own systemd: systemd-nspawn boots a root file system in a network namespace that is there already.
+//! A machine with its own systemd: systemd-nspawn boots a root file system in an existing network namespace.
 //!
-//! What is not that of a real machine: the kernel is the host's, and bpffs is mounted by `boot.sh`, for systemd mounts it
-//! only where it is not in a container.
+//! It differs from a real machine in two respects: its kernel is the host's, and bpffs is mounted by `boot.sh`, because
+//! systemd does not mount it in a container.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,24 +13,24 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::process::{command, shown};
 
-/// A boot takes three seconds, on a machine that others use more.
+/// A boot takes three seconds, but longer on a busy host.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 const BOOT: &str = include_str!("boot.sh");
 
-/// Powered off when dropped.
+/// A running machine. It is powered off on drop.
 pub struct Machine {
     pub root: PathBuf,
     boot: Child,
-    /// Process 1 of the machine, by its id outside.
+    /// Process 1 of the machine, by its id on the host.
     init: Pid,
 }
 
 impl Machine {
-    /// Boots `root` in the namespace `netns`, and waits until it is up. Its console is kept beside `root`.
+    /// Boots `root` in the network namespace `netns`, and waits until it is up. Its console log is kept beside `root`.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// When it does not come up in time.
     pub fn boot(root: &Path, netns: &str, with_bpffs: bool) -> Result<Self> {
         let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (log, bpffs) = (root.with_extension("console"), root.with_extension("bpffs"));
@@ -57,7 +57,7 @@ impl Machine {
         Ok(Self { root: root.to_owned(), boot, init })
     }
 
-    /// Runs a program in it; how it ended, and what it said.
+    /// Runs a program in the machine. Returns its exit status and its output.
     ///
     /// # Errors
     /// When it cannot be started.
@@ -66,10 +66,10 @@ impl Machine {
         command.output().with_context(|| format!("failed to start `{}`", shown(&command)))
     }
 
-    /// Runs a program that must succeed; what it prints.
+    /// Runs a program that must succeed, and returns its standard output.
     ///
     /// # Errors
-    /// When it does not; with what it said.
+    /// When it fails; the error contains its output.
     pub fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = self.attempt(arguments)?;
         let [said, errors] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
@@ -80,7 +80,7 @@ impl Machine {
     /// A property of a unit.
     ///
     /// # Errors
-    /// When systemd does not say.
+    /// When systemctl fails.
     pub fn property(&self, unit: &str, property: &str) -> Result<String> {
         Ok(self.run(&["systemctl", "show", unit, "--property", property, "--value"])?.trim().to_owned())
     }
@@ -88,7 +88,7 @@ impl Machine {
     /// Waits until `unit` is in `state`.
     ///
     /// # Errors
-    /// When it is not in time; with the end of its journal.
+    /// When that does not happen in time; the error contains the end of its journal.
     pub fn wait_for(&self, unit: &str, state: &str) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while self.property(unit, "ActiveState")? != state {
@@ -108,10 +108,10 @@ impl Machine {
         self.run(&["journalctl", "--no-pager", "--output=cat", "--lines=40", "--unit", unit])
     }
 
-    /// Shuts it down as `systemctl poweroff` does, and waits for the end.
+    /// Shuts the machine down like `systemctl poweroff`, and waits until it has ended.
     ///
     /// # Errors
-    /// When it does not end.
+    /// When it does not end in time.
     pub fn power_off(&mut self) -> Result<()> {
         self.run(&["systemctl", "poweroff", "--no-block"])?;
         let deadline = Instant::now() + PATIENCE;
@@ -122,10 +122,10 @@ impl Machine {
         Ok(())
     }
 
-    /// Powers it off, and boots it again, with a new bpffs, after `meanwhile`.
+    /// Powers the machine off, runs `meanwhile`, and boots it again with a new bpffs.
     ///
     /// # Errors
-    /// When it does not end, or does not come up.
+    /// When it does not shut down, or does not come up.
     pub fn reboot(&mut self, netns: &str, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
         self.power_off()?;
         meanwhile()?;
@@ -140,7 +140,7 @@ impl Drop for Machine {
     }
 }
 
-/// Has `boot.sh` power the machine off.
+/// Makes `boot.sh` power the machine off. Kills the machine if that takes too long.
 fn stop(boot: &mut Child) {
     if !matches!(boot.try_wait(), Ok(None)) {
         return;
@@ -161,7 +161,7 @@ fn stop(boot: &mut Child) {
     }
 }
 
-/// boot.sh -> systemd-nspawn -> process 1.
+/// Finds process 1: boot.sh is the parent of systemd-nspawn, which is the parent of process 1.
 fn init_of(boot: &Child) -> Option<Pid> {
     let children = |pid: &str| fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok();
     let nspawn = children(&boot.id().to_string())?;
@@ -172,7 +172,7 @@ fn init_of(boot: &Child) -> Option<Pid> {
 
 fn is_up(init: Pid) -> bool {
     let asked = inside(init, &["systemctl", "is-system-running"]).output();
-    // What is `degraded` is up; units of no interest here may fail in a container.
+    // `degraded` counts as up, because irrelevant units may fail in a container.
     asked.is_ok_and(|output| matches!(output.stdout.trim_ascii(), b"running" | b"degraded"))
 }
 

@@ -1,4 +1,4 @@
-//! Two network namespaces joined by a veth pair: the node's, and its customers', in which the main node is, too.
+//! Two network namespaces connected by a veth pair: one for the node, and one for its customers and the main node.
 
 use std::fs;
 use std::process::Command;
@@ -9,17 +9,19 @@ use anyhow::Result;
 use crate::common::daemon::wait_until;
 use crate::process::output;
 
-/// The node's address, and that of everybody else.
+/// The address of the node, and that of all its peers.
 pub const NODE: &str = "10.78.0.2";
 pub const PEER: &str = "10.78.0.1";
 
-/// They are gone when this is dropped.
+/// The two namespaces. They are removed on drop.
 pub struct Network {
     pub node: String,
     pub peer: String,
 }
 
 impl Network {
+    /// Creates the namespaces.
+    ///
     /// # Errors
     /// When `ip` fails, as it does without root.
     pub fn make() -> Result<Self> {
@@ -30,13 +32,13 @@ impl Network {
         Ok(network)
     }
 
-    /// Makes the node's namespace anew, as a reboot does: what was attached to the old one is gone with it.
+    /// Replaces the node's namespace with a new one, as a reboot does. Everything attached in the old one is gone.
     ///
     /// # Errors
     /// When `ip` fails.
     pub fn renew(&self) -> Result<()> {
         ip(&["netns", "del", &self.node])?;
-        // Its device goes a little later; the new one takes its name.
+        // The device of the old namespace disappears a little later, and the new one needs its name.
         wait_until("the old device is gone", Duration::from_secs(30), || {
             ip(&["-n", &self.peer, "link", "show", "dev", "lan"]).is_err()
         });

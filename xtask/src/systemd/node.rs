@@ -1,4 +1,4 @@
-//! What is done to the node and to the main node: the README's recipes, and what a test adds.
+//! The steps on the node and on the main node: the README's instructions, and what a test adds to them.
 
 use std::fs;
 use std::path::Path;
@@ -17,10 +17,10 @@ pub const AGENT: &str = "flow-agent.service";
 pub const REPORT: &str = "flow-agent-report.service";
 
 const CONFIG: &str = "etc/flow-agent/config.toml";
-/// In a home that is closed to everybody else.
+/// The port file, in a home directory that nobody else can enter.
 const MUDB: &str = "home/ssr/mudb.json";
 
-/// The code blocks of a section of the README, in order.
+/// The code blocks in the README section with this title, in order.
 fn readme(title: &str) -> Result<Vec<String>> {
     let text = fs::read_to_string(root().join("README.md"))?;
     let section = text.split("\n## ").find(|section| section.starts_with(title));
@@ -29,10 +29,10 @@ fn readme(title: &str) -> Result<Vec<String>> {
     Ok(blocks.filter_map(|block| Some(block.split_once('\n')?.1.to_owned() + "\n")).collect())
 }
 
-/// Installs `deb`, or upgrades to it.
+/// Installs `deb` or upgrades to it.
 ///
 /// # Errors
-/// When apt-get fails, or another version is there afterwards.
+/// When apt-get fails, or when another version is installed afterwards.
 pub fn install(machine: &Machine, deb: &Deb) -> Result<()> {
     let name = format!("flow-agent_{}.deb", deb.version);
     fs::copy(&deb.path, machine.root.join(&name))?;
@@ -42,7 +42,7 @@ pub fn install(machine: &Machine, deb: &Deb) -> Result<()> {
     Ok(())
 }
 
-/// The README's configuration of a node, with buckets that a test need not wait an hour for.
+/// Writes the README's configuration of a node, with buckets of 5 seconds instead of an hour.
 ///
 /// # Errors
 /// When a file cannot be written.
@@ -55,7 +55,7 @@ pub fn configure(machine: &Machine, backend: &str) -> Result<()> {
     Ok(fs::write(machine.root.join(CONFIG), config)?)
 }
 
-/// Breaks the configuration, as a slip of the pen does.
+/// Breaks the configuration with a typing error.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -65,7 +65,7 @@ pub fn break_configuration(machine: &Machine) -> Result<()> {
     Ok(fs::write(path, text.replace("bucket =", "bukcet ="))?)
 }
 
-/// Writes the port file: a user for each port.
+/// Writes the port file, with one user for each port.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -78,17 +78,17 @@ pub fn write_mudb(machine: &Machine, ports: &[u16]) -> Result<()> {
     }
     let users: Vec<_> =
         ports.iter().map(|port| serde_json::json!({"user": format!("acct-{port}"), "port": port})).collect();
-    // Replaced, as the panels do.
+    // The file is replaced with a new one, as panels do.
     let part = path.with_extension("part");
     fs::write(&part, serde_json::to_string(&users)?)?;
     fs::rename(part, path)?;
     machine.run(&["sh", "-c", "chown ssr: /home/ssr/mudb.json && chmod 0600 /home/ssr/mudb.json"]).map(drop)
 }
 
-/// Makes `main` the main node of `node`, with the README's lines.
+/// Makes `main` the main node of `node`, with the commands in the README.
 ///
 /// # Errors
-/// When one of them fails.
+/// When one of the commands fails.
 pub fn enroll(node: &Machine, main: &Machine) -> Result<()> {
     let blocks = readme("A main node in production")?;
     let [on_node, on_main] = &blocks[..] else { anyhow::bail!("not two blocks in the README: {blocks:#?}") };
@@ -100,13 +100,14 @@ pub fn enroll(node: &Machine, main: &Machine) -> Result<()> {
 
     let nodes = on_main.split("[[users]]").next().context("split yields one at least")?.replace("203.0.113.7", NODE);
     fs::write(main.root.join(CONFIG), format!("node = \"main\"\ntimezone = \"Asia/Shanghai\"\n{nodes}"))?;
-    // A reload takes sshd a moment, in which nobody listens.
+    // While sshd reloads, nobody listens for a moment.
     wait_until("sshd answers again", Duration::from_secs(60), || {
         main.attempt(&["ssh-keyscan", "-t", "ed25519", NODE]).is_ok_and(|scanned| !scanned.stdout.is_empty())
     });
     let question = main.attempt(&["sh", "-c", "echo yes | flow-agent check --enroll hk-1"])?;
     ensure!(question.status.success(), "{}", String::from_utf8_lossy(&question.stderr));
-    // The month in progress, without letters: else there is nothing to gather before it is over.
+    // This reports the month in progress, without letters. Otherwise nothing would be gathered before the month is
+    // over.
     let drop_in = main.root.join("etc/systemd/system/flow-agent-report.service.d");
     fs::create_dir_all(&drop_in)?;
     fs::write(
@@ -116,10 +117,10 @@ pub fn enroll(node: &Machine, main: &Machine) -> Result<()> {
     main.run(&["systemctl", "daemon-reload"]).map(drop)
 }
 
-/// Has the main node gather, in the report's own unit; what it has then.
+/// Makes the main node gather with the report's own unit. Returns the bytes that it has afterwards.
 ///
 /// # Errors
-/// When the unit fails, or could not have the node's file.
+/// When the unit fails, or when it could not fetch the node's file.
 pub fn gather(main: &Machine) -> Result<Bytes> {
     let started = main.run(&["systemctl", "start", REPORT]);
     if let Err(error) = started {
@@ -131,7 +132,7 @@ pub fn gather(main: &Machine) -> Result<Bytes> {
     observer::logged(&gathered, "day").with_context(|| journal)
 }
 
-/// What the node has logged so far.
+/// The bytes that the node has logged so far.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -139,7 +140,7 @@ pub fn logged(node: &Machine) -> Result<Bytes> {
     observer::logged(&node.root.join("var/lib/flow-agent/hourly"), "hour")
 }
 
-/// What of ours is in the kernel, in the words of the tools that list it: nothing after a removal.
+/// Everything of ours in the kernel, as lines of the tools that list it. Must be empty after a removal.
 ///
 /// # Errors
 /// When a tool fails.
@@ -161,7 +162,7 @@ pub fn in_kernel(node: &Machine, netns: &str) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Whether a directory holds anything.
+/// Whether a directory is empty or missing.
 pub fn is_empty(directory: &Path) -> bool {
     fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none())
 }

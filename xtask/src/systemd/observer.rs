@@ -1,4 +1,5 @@
-//! The independent observer: nft counters among the node's peers, which know nothing of the node or its agent.
+//! The independent observer: nft counters in the namespace of the node's peers, which know nothing about the node or
+//! its agent.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use crate::process::{command, output};
 
-/// Bytes by port and direction, as the node sees them.
+/// Bytes by port and direction, where the direction is that of the node.
 pub type Bytes = BTreeMap<(u16, &'static str), u64>;
 
 const DIRECTIONS: [&str; 2] = ["in", "out"];
@@ -40,7 +41,7 @@ pub fn install(netns: &str, ports: &[u16]) -> Result<()> {
     Ok(())
 }
 
-/// What it counted so far.
+/// The bytes counted so far.
 ///
 /// # Errors
 /// When nft fails.
@@ -59,7 +60,7 @@ pub fn read(netns: &str) -> Result<Bytes> {
     Ok(bytes)
 }
 
-/// What the lines of `kind` in the files of a directory say; nothing where there is no such directory.
+/// The bytes in the lines of `kind` in a directory's files. Empty if there is no such directory.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -72,7 +73,7 @@ pub fn logged(directory: &Path, kind: &str) -> Result<Bytes> {
             continue;
         }
         let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
-        // Without its newline a line is still being written.
+        // A line without a newline is still being written.
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             let line: Value = serde_json::from_str(line)?;
             if line["kind"] != kind {
@@ -88,7 +89,7 @@ pub fn logged(directory: &Path, kind: &str) -> Result<Bytes> {
     Ok(bytes)
 }
 
-/// The sum of what differs, port by port and direction by direction.
+/// The sum of the absolute differences over all ports and directions.
 pub fn difference(left: &Bytes, right: &Bytes) -> u64 {
     let keys = left.keys().chain(right.keys()).collect::<std::collections::BTreeSet<_>>();
     let of = |bytes: &Bytes, key| bytes.get(key).copied().unwrap_or(0);

@@ -1,18 +1,20 @@
-//! The Debian releases on which the units are tried.
+//! The Debian releases on which the package is tested.
 
 use anyhow::{Result, bail};
 
 /// One release of Debian.
 pub struct Release {
-    /// As it is named on the command line.
+    /// The number used on the command line.
     pub number: &'static str,
     pub suite: &'static str,
 }
 
 const RELEASES: &[Release] = &[Release { number: "12", suite: "bookworm" }, Release { number: "13", suite: "trixie" }];
 
+/// The release with this number.
+///
 /// # Errors
-/// When it is none of ours.
+/// When it is not in [`RELEASES`].
 pub fn named(number: &str) -> Result<&'static Release> {
     let known = || RELEASES.iter().map(|release| release.number).collect::<Vec<_>>().join(", ");
     match RELEASES.iter().find(|release| release.number == number) {

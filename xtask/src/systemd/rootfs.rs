@@ -1,4 +1,4 @@
-//! Root file systems of machines: made once by debootstrap, copied for each machine.
+//! Root file systems of machines, made once by debootstrap and copied for each machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,12 @@ use super::release::Release;
 use crate::kernels::debian_mirror;
 use crate::process::{command, run};
 
-/// What a machine has besides a minimal Debian: systemd, sshd, both kinds of iptables.
+/// The packages in addition to a minimal Debian: systemd, sshd, both variants of iptables.
 const INCLUDE: &str = "systemd,systemd-sysv,dbus,iproute2,iptables,ipset,kmod,openssh-server,openssh-client,procps,\
                        ca-certificates";
 
-/// The release's root file system, below `directory`; from the mirror that this machine's apt uses.
+/// The release's root file system in `directory`. It is made if necessary, from the mirror that this machine's apt
+/// uses.
 ///
 /// # Errors
 /// When debootstrap fails.
@@ -23,7 +24,7 @@ pub fn base(release: &Release, directory: &Path) -> Result<PathBuf> {
         return Ok(base);
     }
     fs::create_dir_all(directory)?;
-    // A run that was interrupted must not leave half a system to the next one.
+    // An interrupted run must not leave half a system for the next one.
     let unfinished = directory.join("base.unfinished");
     remove(&unfinished)?;
     let include = format!("--include={INCLUDE}");
@@ -33,7 +34,7 @@ pub fn base(release: &Release, directory: &Path) -> Result<PathBuf> {
     Ok(base)
 }
 
-/// A fresh copy of `base` at `to`.
+/// Makes a fresh copy of `base` at `to`.
 ///
 /// # Errors
 /// When it cannot be made.

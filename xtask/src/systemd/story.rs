@@ -1,5 +1,5 @@
-//! A node's life under systemd, step by step, with traffic all the while; after each step what was counted is held against
-//! the observer, and gathered.
+//! The life of a node under systemd, step by step, under constant traffic. After each step the logged bytes are
+//! compared with the observer's, and gathered.
 
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -18,33 +18,33 @@ use super::table::{self, StepRow};
 use super::traffic::Traffic;
 use crate::common::daemon::wait_until;
 
-/// Of the README's `watch`, and two of the port file: one from the beginning, one that is added.
+/// The ports with traffic: one from the README's `watch`, and two from the port file, of which one is added later.
 const UDP_PORT: u16 = 443;
 const PORT: u16 = 8388;
 const ADDED_PORT: u16 = 9000;
 
-/// The most that `systemd-analyze security` may say of each unit.
+/// The highest exposure that `systemd-analyze security` may report for each unit.
 const EXPOSURE: [(&str, f64); 2] = [(AGENT, 2.1), (REPORT, 1.5)];
 
-/// Traffic before and after what a step does.
+/// How long traffic runs before and after the action of a step.
 const AROUND: Duration = Duration::from_secs(1);
-/// A bucket of five seconds is closed within this time, on a machine that others use more.
+/// The time within which a bucket of five seconds is closed, even on a busy host.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Story {
     node: Machine,
     main: Machine,
-    // After the machines that are in it: fields are dropped in this order.
+    // This comes after the machines that use it, because fields are dropped in order of declaration.
     network: Network,
-    /// Which the customers of the node use.
+    /// The ports that the node's customers use.
     ports: Vec<u16>,
     rows: Vec<StepRow>,
 }
 
-/// Runs it; the tables to print.
+/// Runs all steps and returns the tables to print.
 ///
 /// # Errors
-/// When a step fails, a byte is missing or too much, or the units are more exposed than they may be.
+/// When a step fails, the byte counts differ, or a unit is more exposed than permitted.
 pub fn run(release: &Release, base: &Path, directory: &Path, deb: &Deb) -> Result<String> {
     let upgraded = deb.upgraded(directory)?;
     let mut story = Story::begin(base, directory, deb)?;
@@ -98,7 +98,8 @@ impl Story {
             ("switch to iptables (legacy)", Some("legacy")),
             ("switch back to eBPF", None),
         ] {
-            // A switch is a gap in the log, by design: what passes meanwhile may be missed, and it says so.
+            // A switch is a gap in the log by design: traffic in between may be missed, and the log says so. So there
+            // is none.
             self.switch(backend)?;
             self.step(step, |_| Ok(()))?;
         }
@@ -107,7 +108,7 @@ impl Story {
         Ok(())
     }
 
-    /// Does `action` while there is traffic; then what was logged has to be what was observed, and be gathered.
+    /// Runs `action` during traffic. Afterwards the logged bytes must equal the observed ones, and are gathered.
     fn step(&mut self, step: &'static str, action: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
         eprintln!("== {step}");
         let began_at = Instant::now();
@@ -129,7 +130,7 @@ impl Story {
             }
             thread::sleep(Duration::from_millis(200));
         };
-        // The day is not over, so that it is rolled up for us; 6: because it is not over.
+        // The day is not over, so it has to be rolled up explicitly. Exit code 6 says that it is incomplete.
         let rolled_up = self.node.attempt(&["flow-agent", "rollup"])?;
         ensure!(matches!(rolled_up.status.code(), Some(0 | 6)), "{}", String::from_utf8_lossy(&rolled_up.stderr));
         let gathered = node::gather(&self.main)?;
@@ -176,7 +177,7 @@ impl Story {
         self.node.run(&["systemctl", "start", AGENT]).map(drop)
     }
 
-    /// The agent takes the port over by itself.
+    /// Adds a port to the port file, which the agent notices by itself.
     fn add_port(&mut self) -> Result<()> {
         node::write_mudb(&self.node, &[PORT, ADDED_PORT])?;
         self.ports.push(ADDED_PORT);
@@ -186,7 +187,7 @@ impl Story {
         Ok(())
     }
 
-    /// `nft` or `legacy`, else eBPF.
+    /// Switches to the `nft` or `legacy` variant of iptables, or to eBPF with `None`.
     fn switch(&self, iptables: Option<&str>) -> Result<()> {
         if let Some(variant) = iptables {
             for tool in ["iptables", "ip6tables"] {
@@ -201,7 +202,7 @@ impl Story {
         Ok(())
     }
 
-    /// The node's namespace and bpffs are new afterwards, as after a real one.
+    /// Reboots the node. As after a real reboot, its network namespace and bpffs are new.
     fn reboot(&mut self) -> Result<()> {
         node::configure(&self.node, "auto")?;
         self.node.reboot(&self.network.node, || self.network.renew())?;
@@ -219,7 +220,7 @@ impl Story {
         Ok(said)
     }
 
-    /// The kernel is clean afterwards, and the logs are there, also after a purge.
+    /// Removes and purges the package. After each, the kernel must be clean and the logs must still be there.
     fn removal(&mut self) -> Result<()> {
         let state = self.node.root.join("var/lib/flow-agent");
         let before = node::in_kernel(&self.node, &self.network.node)?;

@@ -1,23 +1,23 @@
-//! The tables that a run ends with.
+//! The tables that are printed at the end.
 
 use std::time::Duration;
 
 use crate::kernels::lines;
 
-/// What came of one step on one release.
+/// The result of one step on one release.
 pub struct StepRow {
     pub step: &'static str,
     pub took: Duration,
-    /// Since the beginning, all ports, both directions.
+    /// The total since the beginning, for all ports in both directions.
     pub observed_bytes: u64,
     pub logged_bytes: u64,
-    /// Port by port and direction by direction.
+    /// The sum of the differences over all ports and directions.
     pub difference_bytes: u64,
-    /// What the main node had after it gathered.
+    /// The bytes that the main node had after gathering.
     pub gathered_bytes: u64,
 }
 
-/// One line a step.
+/// Formats the steps, with one row for each.
 pub fn table(release: &str, rows: &[StepRow]) -> String {
     let title = format!("Debian {release}");
     let mut table = vec![
@@ -36,7 +36,7 @@ pub fn table(release: &str, rows: &[StepRow]) -> String {
     lines(&table)
 }
 
-/// `2.0` of `→ Overall exposure level for flow-agent.service: 2.0 OK 🙂`.
+/// Extracts `2.0` from `→ Overall exposure level for flow-agent.service: 2.0 OK 🙂`.
 pub fn exposure(said: &str) -> Option<f64> {
     let line = said.lines().find(|line| line.contains("Overall exposure level"))?;
     line.rsplit_once(": ")?.1.split_whitespace().next()?.parse().ok()

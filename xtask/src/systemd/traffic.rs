@@ -1,4 +1,4 @@
-//! Real traffic between customers and the node: TCP both ways at a steady rate, and datagrams.
+//! Real traffic between customers and the node: TCP in both directions at a steady rate, and datagrams.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -14,18 +14,18 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::network::{NODE, Network};
 
-/// Bytes that each end sends in a [`BEAT`]: 2.5 MB/s each way, 5 MB/s together.
+/// The bytes that each end sends per [`BEAT`]: 2.5 MB/s in each direction, 5 MB/s in total.
 const BEAT_BYTES: usize = 250_000;
 const BEAT: Duration = Duration::from_millis(100);
 
-/// Runs until it is stopped.
+/// Traffic that runs until it is stopped.
 pub struct Traffic {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Result<()>>>,
 }
 
 impl Traffic {
-    /// 5 MB/s by TCP on each port of `tcp`, together, and a few datagrams and their echoes on `udp`.
+    /// Starts 5 MB/s of TCP, divided among the ports of `tcp`, and a few datagrams with their echoes on `udp`.
     ///
     /// # Errors
     /// When a port cannot be served or reached.
@@ -59,10 +59,10 @@ impl Traffic {
         Ok(traffic)
     }
 
-    /// Ends it, and waits until both ends have everything.
+    /// Stops the traffic, and waits until both ends have received everything.
     ///
     /// # Errors
-    /// When a connection broke meanwhile.
+    /// When a connection has failed meanwhile.
     pub fn stop(mut self) -> Result<()> {
         self.over.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
@@ -110,7 +110,7 @@ fn ask(client: &UdpSocket, server: &UdpSocket, over: &AtomicBool) -> Result<()> 
     Ok(())
 }
 
-/// Runs `work` on a thread of its own in the namespace. Sockets stay in the namespace in which they were made.
+/// Runs `work` on a new thread in the namespace. Sockets stay in the namespace in which they were created.
 fn inside<T: Send + 'static>(netns: &str, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let path = format!("/run/netns/{netns}");
     let file = File::open(&path).with_context(|| format!("failed to open {path}"))?;

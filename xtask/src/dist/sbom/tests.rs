@@ -28,6 +28,6 @@ fn every_crate_of_a_release_is_described() {
     let document: Value = serde_json::from_slice(&fs::read(directory.path().join(file)).unwrap()).unwrap();
     let names: Vec<&str> =
         document["components"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect();
-    // One that is always there, and one of the feature that releases have.
+    // A crate that is always present, and one of the feature that releases have.
     assert!(names.contains(&"aya") && names.contains(&"rusqlite"), "{names:?}");
 }

@@ -7,7 +7,7 @@ fn a_member_is_as_the_kernel_documents_it() {
     let header = "070701000000010000 81ED 00000000 00000000 00000001 00000000 00000005 \
                       00000000 00000000 00000000 00000000 00000005 00000000";
     let mut expected = header.replace(' ', "").into_bytes();
-    // 110 + 5 bytes take one more to be a multiple of four; 5 bytes of content three more.
+    // 110 + 5 bytes need one more for a multiple of four, and 5 bytes of content need three more.
     expected.extend(b"init\0\0hello\0\0\0");
     assert_eq!(String::from_utf8(archive).unwrap(), String::from_utf8(expected).unwrap());
 }
