@@ -1,4 +1,4 @@
-//! A program's instructions as the kernel runs them: lookups are inlined, and dead branches are gone.
+//! The instructions of a program as the kernel runs them, with lookups inlined and dead branches removed.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 
 use std::io;
@@ -16,42 +16,42 @@ struct Instruction {
     immediate: i32,
 }
 
-/// What a classifier does with plain packets: all of it but the subprogram that takes every other frame.
+/// The instructions of a classifier for plain packets: all of it except the subprogram that handles every other frame.
 pub struct Plain(Vec<Instruction>);
 
-/// A call; and which kind the source register of one says: a helper is 0, a subprogram 1.
+/// A call. Its source register says of which kind: 0 for a helper, 1 for a subprogram.
 const CALL: u8 = 0x85;
 const SUBPROGRAM: u8 = 1;
 const EXIT: u8 = 0x95;
-/// Of 32 and of 64 bits: all that locks the bus.
+/// The atomic instructions on 32 and on 64 bits, which lock the bus.
 const ATOMIC: [u8; 2] = [0xc3, 0xdb];
-/// The load of a number of 64 bits, the only instruction that fills two places.
+/// The load of a 64-bit number, the only instruction that takes two places.
 const LOAD_LONG: u8 = 0x18;
 const GO: u8 = 0x05;
-/// Its distance lies where others have their number.
+/// A jump whose distance is in the field in which other instructions have their number.
 const GO_FAR: u8 = 0x06;
 /// The classes of jumps: the low three bits of a code.
 const JUMPS: [u8; 2] = [0x05, 0x06];
 
 impl Plain {
     /// # Panics
-    /// When the kernel does not tell, or the program does not begin with the code for plain packets.
+    /// When the kernel does not return the instructions, or the program does not begin with the code for plain packets.
     pub fn of(program: &SchedClassifier) -> Self {
         let mut instructions = translated(program);
         // The subprogram begins where the program ends.
         let calls = instructions.iter().enumerate().filter(|(_, instruction)| instruction.calls() == Some(SUBPROGRAM));
-        // Of a subprogram the kernel says the distance.
+        // For a call of a subprogram, the kernel gives the distance.
         let begins = calls.map(|(at, call)| at.wrapping_add_signed(1 + call.offset as isize)).min();
         instructions.truncate(begins.expect("other frames than plain ones have a subprogram"));
         Self(instructions)
     }
 
-    /// How many there are.
+    /// The number of instructions.
     pub fn instructions(&self) -> usize {
         self.0.len()
     }
 
-    /// How many a plain packet meets at most.
+    /// The largest number of instructions that a plain packet can pass through.
     pub fn longest_way(&self) -> usize {
         let mut ways = vec![None; self.0.len()];
         self.way(0, &mut ways).unwrap_or(0)
@@ -65,7 +65,8 @@ impl Plain {
         self.0.iter().filter(|instruction| ATOMIC.contains(&instruction.code)).count()
     }
 
-    /// The longest way from here to the end, if there is one that does not call the subprogram. There are no loops.
+    /// The length of the longest path from here to the end without a call of the subprogram; `None` if there is none.
+    /// There are no loops.
     fn way(&self, at: usize, known: &mut [Option<Option<usize>>]) -> Option<usize> {
         if let Some(way) = known[at] {
             return way;
@@ -91,7 +92,7 @@ impl Plain {
 }
 
 impl Instruction {
-    /// The kind of a call.
+    /// The kind of call; `None` if this is not a call.
     fn calls(self) -> Option<u8> {
         (self.code == CALL).then_some(self.registers >> 4)
     }
@@ -99,14 +100,14 @@ impl Instruction {
 
 fn translated(program: &SchedClassifier) -> Vec<Instruction> {
     const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
-    /// What `union bpf_attr` is for this command.
+    /// The part of `union bpf_attr` that this command uses.
     #[repr(C)]
     struct Attributes {
         descriptor: i32,
         info_bytes: u32,
         info: u64,
     }
-    /// The head of `struct bpf_prog_info`.
+    /// The beginning of `struct bpf_prog_info`.
     #[derive(Default)]
     #[repr(C)]
     struct Info {
@@ -127,8 +128,8 @@ fn translated(program: &SchedClassifier) -> Vec<Instruction> {
     };
     let info_bytes = u32::try_from(size_of::<Info>()).expect("a few bytes");
     let attributes = Attributes { descriptor, info_bytes, info: &raw mut info as u64 };
-    // SAFETY: the attributes are a `union bpf_attr` of this command, and what they point to lives over the call and
-    // is as large as they say.
+    // SAFETY: the attributes are a `union bpf_attr` of this command, and what they point to lives until the call
+    // returns and is as large as they say.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &raw const attributes, size_of::<Attributes>()) };
     assert_eq!(result, 0, "{}", io::Error::last_os_error());

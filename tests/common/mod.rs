@@ -1,4 +1,4 @@
-//! What the tests and the demo share: real hosts, real servers, independent observers.
+//! Helpers for the tests and the demo: real hosts, real servers and independent observers.
 #![allow(dead_code, reason = "each test binary uses its own part of it")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -14,7 +14,7 @@ pub mod smtpd;
 pub mod sshd;
 pub mod variant;
 
-/// Whether this is root; says on stderr what is skipped when it is not, and fails where nothing may be skipped.
+/// Whether this is root. If not, prints on stderr what is skipped, or panics if nothing may be skipped.
 pub fn have_root(for_what: &str) -> bool {
     if rustix::process::geteuid().is_root() {
         return true;
@@ -25,8 +25,7 @@ pub fn have_root(for_what: &str) -> bool {
     false
 }
 
-/// Whether there is such a program; says on stderr what is skipped when there is not, and fails where nothing may be
-/// skipped.
+/// Whether this program is installed. If not, prints on stderr what is skipped, or panics if nothing may be skipped.
 pub fn have_program(program: &str, for_what: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     if std::env::split_paths(&path).any(|directory| directory.join(program).is_file()) {

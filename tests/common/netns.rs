@@ -1,5 +1,5 @@
-//! A host and its peer: two network namespaces joined by a veth pair, and a bpffs of their own. Gone when dropped, and
-//! those of processes that died are removed by the next.
+//! A host and its peer: two network namespaces that are joined by a veth pair, and a bpffs of their own. They are
+//! removed when dropped. Those of test processes that died are removed by the next one.
 
 use std::fs::File;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,23 +14,23 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 const PREFIX: &str = "fa-test";
 
-/// The device of the host that leads to the peer, and carries its default route.
+/// The host's device that leads to the peer and carries the default route.
 pub const WAN: &str = "wan";
-/// The peer's end of it.
+/// The peer's end of the pair.
 pub const LAN: &str = "lan";
 
-/// Two hosts, joined.
+/// Two joined hosts.
 pub struct Pair {
-    /// Where the agent counts.
+    /// The namespace in which the agent counts.
     pub host: String,
-    /// Everybody else.
+    /// The namespace of everybody else.
     pub peer: String,
-    /// A bpffs of its own (mode 0700).
+    /// A bpffs only for this pair (mode 0700).
     pub bpffs: PathBuf,
     directory: PathBuf,
 }
 
-/// What a device counted itself: frames with their 14 bytes of Ethernet.
+/// A device's own counters: frames, including 14 bytes of Ethernet header each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceCounters {
     pub rx_bytes: u64,
@@ -40,12 +40,13 @@ pub struct DeviceCounters {
 }
 
 impl DeviceCounters {
-    /// What came in since `before`, as IP bytes; right where no frame was padded and none was a super-packet's part.
+    /// The IP bytes that came in since `before`. Only right if no frame was padded and none was a segment of a
+    /// super-packet.
     pub fn ip_in_since(self, before: Self) -> u64 {
         (self.rx_bytes - before.rx_bytes) - 14 * (self.rx_packets - before.rx_packets)
     }
 
-    /// What went out since `before`, as IP bytes.
+    /// The IP bytes that went out since `before`.
     pub fn ip_out_since(self, before: Self) -> u64 {
         (self.tx_bytes - before.tx_bytes) - 14 * (self.tx_packets - before.tx_packets)
     }
@@ -57,7 +58,8 @@ pub const HOST6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 2))
 pub const PEER6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd99, 0, 0, 0, 0, 0, 0, 1));
 
 impl Pair {
-    /// Makes the pair. `None`, and a word on stderr, without root; a panic where the tests must not be skipped.
+    /// Makes the pair. Without root, prints that on stderr and returns `None`, or panics if the tests must not be
+    /// skipped.
     pub fn make() -> Option<Self> {
         if !super::have_root("network namespaces") {
             return None;
@@ -77,7 +79,7 @@ impl Pair {
         mount("bpf", &pair.bpffs, "bpf", MountFlags::empty(), c"mode=0700").unwrap();
         for netns in [&pair.host, &pair.peer] {
             ip(&["netns", "add", netns]);
-            // No addresses but ours, so that nothing is sent but what the test sends.
+            // Only our own addresses, so that nothing is sent except by the test.
             quiet(netns);
             ip(&["-n", netns, "link", "set", "lo", "up"]);
         }
@@ -90,7 +92,7 @@ impl Pair {
         Some(pair)
     }
 
-    /// Joins the two by another pair of devices, up, without addresses.
+    /// Joins the two by another pair of devices, which are up and have no addresses.
     pub fn join(&self, in_host: &str, in_peer: &str) {
         ip(&["-n", &self.host, "link", "add", in_host, "type", "veth", "peer", "name", in_peer, "netns", &self.peer]);
         for (netns, device) in [(&self.host, in_host), (&self.peer, in_peer)] {
@@ -98,7 +100,8 @@ impl Pair {
         }
     }
 
-    /// Each knows the other's hardware address for ever: nothing waits for it, or is dropped while it waits.
+    /// Makes each host know the other's hardware address permanently, so that no packet waits for it or is dropped
+    /// meanwhile.
     pub fn know_each_other(&self) {
         let address = |netns: &str, device: &str| {
             let text = run(Command::new("ip").args(["-n", netns, "-j", "link", "show", "dev", device]));
@@ -116,22 +119,22 @@ impl Pair {
         }
     }
 
-    /// Runs `ip` in the host.
+    /// Runs `ip` in the host's namespace.
     pub fn host_ip(&self, arguments: &[&str]) {
         ip(&[&["-n", &self.host], arguments].concat());
     }
 
-    /// Runs `ip` in the peer.
+    /// Runs `ip` in the peer's namespace.
     pub fn peer_ip(&self, arguments: &[&str]) {
         ip(&[&["-n", &self.peer], arguments].concat());
     }
 
-    /// Runs `tc` in the host; what it prints.
+    /// Runs `tc` in the host's namespace, and returns what it prints.
     pub fn host_tc(&self, arguments: &[&str]) -> String {
         run(Command::new("tc").args(["-n", &self.host]).args(arguments))
     }
 
-    /// What a device of the host counted itself.
+    /// A host device's own counters.
     pub fn host_counters(&self, device: &str) -> DeviceCounters {
         counters(&self.host, device)
     }
@@ -143,7 +146,7 @@ impl Drop for Pair {
     }
 }
 
-/// Runs `work` on a thread of its own in the namespace. Sockets stay in the namespace in which they were made.
+/// Runs `work` on a separate thread in the namespace. Sockets stay in the namespace in which they were made.
 pub fn inside<T: Send>(netns: &str, work: impl FnOnce() -> T + Send) -> T {
     let file = File::open(Path::new("/run/netns").join(netns)).unwrap();
     std::thread::scope(|scope| {
@@ -151,7 +154,7 @@ pub fn inside<T: Send>(netns: &str, work: impl FnOnce() -> T + Send) -> T {
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             work()
         });
-        // The test fails where it failed, not here.
+        // Reports a panic where it happened rather than here.
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
@@ -168,14 +171,14 @@ fn counters(netns: &str, device: &str) -> DeviceCounters {
     }
 }
 
-/// No link-local addresses, router solicitations and multicast reports.
+/// Turns off link-local addresses, router solicitations and multicast reports.
 fn quiet(netns: &str) {
     inside(netns, || {
         for (key, value) in [
             ("addr_gen_mode", "1"),
             ("router_solicitations", "0"),
             ("accept_dad", "0"),
-            // A group is told of when it is joined, and again up to this many milliseconds later.
+            // A group is reported when it is joined, and again up to this many milliseconds later.
             ("mldv1_unsolicited_report_interval", "3600000"),
             ("mldv2_unsolicited_report_interval", "3600000"),
         ] {
@@ -188,7 +191,7 @@ fn ip(arguments: &[&str]) {
     run(Command::new("ip").args(arguments));
 }
 
-/// Runs a command that must succeed; what it prints.
+/// Runs a command that must succeed, and returns what it prints.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -199,7 +202,7 @@ pub fn run(command: &mut Command) -> String {
 fn remove(host: &str, peer: &str, directory: &Path) {
     for netns in [host, peer] {
         if Path::new("/run/netns").join(netns).exists() {
-            // In a destructor nothing more can be done when it fails, and the next test process tries again.
+            // If this fails, nothing more can be done in a destructor; the next test process tries again.
             let _ = Command::new("ip").args(["netns", "del", netns]).status();
         }
     }
@@ -207,7 +210,7 @@ fn remove(host: &str, peer: &str, directory: &Path) {
     let _ = std::fs::remove_dir_all(directory);
 }
 
-/// Removes what test processes left that did not end as they should.
+/// Removes what test processes have left that did not end properly.
 fn remove_remains() {
     let Ok(entries) = std::fs::read_dir("/run") else { return };
     for entry in entries.flatten() {

@@ -1,5 +1,5 @@
-//! The independent observer of a host: iptables rules of its own, one a port, protocol and direction; or chains at the
-//! device itself, where what the stack drops on its way to those rules would make a difference.
+//! The independent observer of a host: iptables rules of its own, one per port, protocol and direction, or chains at
+//! the device itself where it matters that the stack drops some packets before they reach those rules.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -10,7 +10,8 @@ use super::netns::{inside, run};
 /// Bytes and packets by (port, protocol, `INPUT` or `OUTPUT`).
 pub type Observed = BTreeMap<(u16, String, String), (u64, u64)>;
 
-/// Rules in a namespace's INPUT and OUTPUT chains; they go with it. None has a target: they decide nothing.
+/// Rules in the INPUT and OUTPUT chains of a namespace, which disappear with it. None has a target, so they decide
+/// nothing.
 pub struct Observer {
     netns: String,
     at_device: Option<DeviceObserver>,
@@ -36,7 +37,8 @@ impl Observer {
         Self { netns: netns.to_owned(), at_device: None }
     }
 
-    /// Sees exactly what passes the device, as eBPF does. In rules of INPUT and OUTPUT on kernels without chains at egress.
+    /// Observes exactly what passes the device, as eBPF does. On kernels without chains at egress, uses rules of INPUT
+    /// and OUTPUT.
     pub fn install_at(netns: &str, device: &str, ports: &[u16]) -> Self {
         if !DeviceObserver::is_possible() {
             return Self::install(netns, ports);
@@ -45,7 +47,7 @@ impl Observer {
         Self { netns: netns.to_owned(), at_device: Some(at_device) }
     }
 
-    /// The counters now, both families together.
+    /// The present counters, of both families together.
     pub fn read(&self) -> Observed {
         if let Some(observer) = &self.at_device {
             return observer.read();
@@ -62,7 +64,7 @@ impl Observer {
     }
 }
 
-/// Reads `[12:3456] -A INPUT -p tcp -m tcp --dport 443`.
+/// Parses a line such as `[12:3456] -A INPUT -p tcp -m tcp --dport 443`.
 fn parse(line: &str) -> ((u16, String, String), (u64, u64)) {
     let (counters, rule) = line.strip_prefix('[').unwrap().split_once("] ").unwrap();
     let (packets, bytes) = counters.split_once(':').unwrap();

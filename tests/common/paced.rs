@@ -1,4 +1,4 @@
-//! Traffic at a steady pace: datagrams of both families, both ways, few enough that none is lost on the way.
+//! Traffic at a steady pace: datagrams of both families in both directions, slow enough that none is lost.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use super::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside};
 
-/// Where the host's datagrams go.
+/// The port to which the host's datagrams go.
 const SINK: u16 = 9;
 const PAUSE: Duration = Duration::from_millis(4);
 const PAYLOAD: [u8; 600] = [b'x'; 600];
 
-/// Which families something is about.
+/// The families of some traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Families {
     V4,
@@ -34,8 +34,8 @@ impl Families {
     }
 }
 
-/// What the host sent and its own firewall dropped: it did not reach the wire, but passed every rule that came before. The
-/// kernel tells the sender so (EPERM), and whoever is told otherwise was not sent at all.
+/// What the host sent and its own firewall dropped. It did not reach the wire, but passed every rule before the one
+/// that dropped it. The kernel reports this to the sender as EPERM; with any other error, nothing was sent at all.
 #[derive(Clone, Default)]
 pub struct Refused(Arc<Mutex<ByFamilyAndPort>>);
 
@@ -43,7 +43,7 @@ pub struct Refused(Arc<Mutex<ByFamilyAndPort>>);
 pub type ByFamilyAndPort = BTreeMap<(u8, u16), (u64, u64)>;
 
 impl Refused {
-    /// All of it until now.
+    /// Everything so far.
     pub fn read(&self) -> ByFamilyAndPort {
         self.0.lock().unwrap().clone()
     }
@@ -55,15 +55,15 @@ impl Refused {
     }
 }
 
-/// Traffic that goes on until it is stopped.
+/// Traffic that continues until it is stopped.
 pub struct Paced {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Paced {
-    /// Begins: from the peer to `ports` of the host, and from these to the peer. Every port has a length of its own. What
-    /// the host's firewall drops is added to `refused`.
+    /// Begins to send from the peer to `ports` of the host, and from these to the peer. The datagrams of each port have
+    /// a length of their own. What the host's firewall drops is added to `refused`.
     pub fn begin(pair: &Pair, ports: &[u16], families: Families, refused: &Refused) -> Self {
         let mut flows: Vec<(UdpSocket, SocketAddr, usize, Option<u16>)> = Vec::new();
         let mut sinks = Vec::new();
@@ -96,7 +96,7 @@ impl Paced {
         Self { stop, thread: Some(thread) }
     }
 
-    /// Ends it.
+    /// Stops the traffic.
     pub fn end(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().expect("it was not ended before").join().unwrap();

@@ -1,4 +1,4 @@
-//! A real mail server (OpenSMTPD) in a network namespace, that keeps every letter to example.com in a maildir.
+//! A real mail server (OpenSMTPD) in a network namespace, which stores every letter to example.com in a maildir.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use super::daemon::{Daemon, in_netns, wait_until};
 
-/// Listens on 127.0.0.1 of its namespace, in clear.
+/// Listens on 127.0.0.1 of its namespace, without encryption.
 pub struct Smtpd {
     maildirs: PathBuf,
     pub port: u16,
@@ -15,11 +15,11 @@ pub struct Smtpd {
 }
 
 impl Smtpd {
-    /// Starts it in `netns`, whose loopback is up; its files lie in `dir`, its log in `dir/smtpd.log`.
+    /// Starts it in `netns`, whose loopback must be up. Its files are in `dir`, and its log is `dir/smtpd.log`.
     pub fn start(netns: &str, dir: &Path, port: u16) -> io::Result<Self> {
         let maildirs = dir.join("maildirs");
         fs::create_dir_all(&maildirs)?;
-        // Letters are delivered as `nobody`, who must get here and write here.
+        // Letters are delivered as `nobody`, who needs access to this directory.
         std::os::unix::fs::chown(&maildirs, Some(65_534), Some(65_534))?;
         let config = dir.join("smtpd.conf");
         fs::write(
@@ -32,7 +32,7 @@ impl Smtpd {
                 maildirs.display()
             ),
         )?;
-        // Its spool and control socket have fixed paths: a mount namespace of its own keeps it apart from the machine's.
+        // Its spool and control socket have fixed paths, so a mount namespace separates it from the machine's own.
         let script = "mount -t tmpfs -o mode=755 tmpfs /var/spool && mount -t tmpfs -o mode=755 tmpfs /run && \
                       mkdir -m 711 /var/spool/smtpd && exec /usr/sbin/smtpd -d -f \"$0\"";
         let log = fs::File::create(dir.join("smtpd.log"))?;
@@ -47,10 +47,10 @@ impl Smtpd {
         Ok(Self { maildirs, port, daemon })
     }
 
-    /// Every letter that `user@example.com` has received, oldest first, as received. Waits for those that were taken and
-    /// are not delivered yet.
+    /// Every letter that `user@example.com` has received, unchanged, the oldest first. Waits for letters that were
+    /// accepted and are not delivered yet.
     pub fn letters(&self, user: &str) -> Vec<String> {
-        // Its spool, as it sees it.
+        // The spool in its mount namespace.
         let spool = Path::new("/proc").join(self.daemon.id().to_string()).join("root/var/spool/smtpd");
         wait_until("the mail server has delivered what it took", Duration::from_secs(20), || {
             ["incoming", "queue"].iter().all(|dir| files_in(&spool.join(dir)) == 0)
@@ -61,19 +61,19 @@ impl Smtpd {
         paths.iter().filter_map(|path| fs::read(path).ok()).map(|text| String::from_utf8_lossy(&text).into()).collect()
     }
 
-    /// Where the letters lie, one maildir a user.
+    /// The directory with one maildir for each user.
     pub fn maildirs(&self) -> &Path {
         &self.maildirs
     }
 }
 
-/// How many files there are in a directory and below it.
+/// The number of files in a directory and below it.
 fn files_in(dir: &Path) -> usize {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.map(|entry| if entry.path().is_dir() { files_in(&entry.path()) } else { 1 }).sum()
 }
 
-/// Whether somebody in `netns` listens on the TCP port.
+/// Whether something in `netns` listens on the TCP port.
 pub fn listens(netns: &str, port: u16) -> bool {
     let filter = format!("sport = :{port}");
     let output = in_netns(netns, "ss").args(["-Hltn", &filter]).stderr(Stdio::inherit()).output();

@@ -1,4 +1,4 @@
-//! A real sshd in a network namespace, for one key.
+//! A real sshd in a network namespace, which accepts one key.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::{fs, io};
 use super::daemon::{Daemon, in_netns, wait_until};
 use super::smtpd::listens;
 
-/// Lets root in with one key, made for it.
+/// Lets root log in with one key, which is made for this server.
 pub struct Sshd {
     /// The client's private key.
     pub identity_file: PathBuf,
@@ -20,9 +20,10 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Starts it in `netns` on `address`; its files lie in `dir`, its log in `dir/sshd.log`.
+    /// Starts it in `netns` on `address`. Its files are in `dir`, and its log is `dir/sshd.log`.
     ///
-    /// `extra` is appended to its configuration (`ForceCommand …`); with a `Subsystem` of its own it has no other.
+    /// `extra` is appended to its configuration (`ForceCommand …`). If it contains a `Subsystem`, that replaces the
+    /// usual one.
     pub fn start(netns: &str, dir: &Path, address: &str, port: u16, extra: &str) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
@@ -31,7 +32,7 @@ impl Sshd {
             make_key(key)?;
         }
         fs::copy(client_key.with_extension("pub"), dir.join("authorized_keys"))?;
-        // sshd separates its privileges in this directory and does not start without it.
+        // sshd needs this directory for privilege separation and does not start without it.
         fs::create_dir_all("/run/sshd")?;
         let config = dir.join("sshd_config");
         let subsystem = if extra.contains("Subsystem ") { "" } else { "Subsystem sftp internal-sftp\n" };
@@ -57,7 +58,7 @@ impl Sshd {
         Ok(Self { identity_file: client_key, host_key, port, _daemon: daemon })
     }
 
-    /// The line that a known_hosts file needs for this server at `host`.
+    /// The line for this server in a known_hosts file, in which it is called `host`.
     pub fn known_hosts_line(&self, host: &str) -> String {
         match self.port {
             22 => format!("{host} {}\n", self.host_key),

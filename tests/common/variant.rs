@@ -1,4 +1,4 @@
-//! Both variants of the real iptables, each as the one that a host uses, with ipsets and without.
+//! Both variants of the real iptables, each installed as the one that the host uses, with and without ipsets.
 
 use std::ffi::OsString;
 use std::os::unix::fs::symlink;
@@ -6,17 +6,17 @@ use std::process::Command;
 
 use super::netns::run;
 
-/// One of the two kernel sides that iptables can speak to, as the one that this host uses.
+/// One of the two kernel interfaces that iptables can use, installed as the one that this host uses.
 pub struct Variant {
     pub name: &'static str,
-    /// The host has ipsets.
+    /// Whether the host has ipsets.
     pub has_ipset: bool,
-    /// Holds the plain names of the programs.
+    /// The directory with the programs under their usual names.
     programs: tempfile::TempDir,
 }
 
 impl Variant {
-    /// Both, with ipsets and without; nothing, and a word on stderr, where they are not installed.
+    /// Both variants, with and without ipsets. If they are not installed, prints that on stderr and returns none.
     pub fn all() -> Vec<Self> {
         let mut all = Self::both(false);
         if super::have_program("ipset", "the tests of ipsets") {
@@ -25,7 +25,7 @@ impl Variant {
         all
     }
 
-    /// Both; nothing, and a word on stderr, where iptables is not installed.
+    /// Both variants. If iptables is not installed, prints that on stderr and returns none.
     pub fn both(has_ipset: bool) -> Vec<Self> {
         if !super::have_program("xtables-nft-multi", "the tests of iptables") {
             return Vec::new();
@@ -39,7 +39,8 @@ impl Variant {
         if has_ipset {
             symlink("/usr/sbin/ipset", variant.program("ipset")).unwrap();
         } else {
-            // An agent looks where the system has its programs, too: what it finds first is as on a kernel without ipsets.
+            // An agent also looks in the system's directories. This program, which it finds first, fails as on a kernel
+            // without ipsets.
             variant.write_script("ipset", "#!/bin/sh\necho 'Kernel support protocol version missing' >&2; exit 1");
         }
         for family in ["iptables", "ip6tables"] {
@@ -57,7 +58,7 @@ impl Variant {
         symlink(format!("/usr/sbin/xtables-{variant}-multi"), self.program(name)).unwrap();
     }
 
-    /// Where to look for the programs.
+    /// The directory in which to look for the programs.
     pub fn path(&self) -> OsString {
         self.programs.path().into()
     }
@@ -66,19 +67,19 @@ impl Variant {
         self.programs.path().join(name)
     }
 
-    /// Takes a program away.
+    /// Removes a program.
     pub fn remove(&self, name: &str) {
         std::fs::remove_file(self.program(name)).unwrap();
     }
 
-    /// Lets a program fail whenever its input has `words` in it.
+    /// Makes a program fail whenever its input contains `words`.
     pub fn refuse(&self, name: &str, words: &str) {
         let (family, job) = name.split_once('-').unwrap();
         self.refuse_one(name, words);
         self.refuse_one(&format!("{family}-{}-{job}", self.name), words);
     }
 
-    /// Lets a program begin a second late, as on a host that has too much to do.
+    /// Makes a program start a second late, as on an overloaded host.
     pub fn delay(&self, name: &str) {
         let (family, job) = name.split_once('-').unwrap();
         for name in [name.to_owned(), format!("{family}-{}-{job}", self.name)] {
@@ -88,7 +89,7 @@ impl Variant {
         }
     }
 
-    /// Lets it do its work as before.
+    /// Makes a program work normally again.
     pub fn allow(&self, name: &str) {
         let (family, job) = name.split_once('-').unwrap();
         for name in [name.to_owned(), format!("{family}-{}-{job}", self.name)] {
@@ -113,7 +114,7 @@ impl Variant {
         std::fs::set_permissions(self.program(name), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
 
-    /// Runs `iptables` or `ip6tables` of this variant in the calling thread's namespace; what it prints.
+    /// Runs `iptables` or `ip6tables` of this variant in the calling thread's namespace, and returns what it prints.
     pub fn iptables(&self, program: &str, arguments: &str) -> String {
         run(Command::new(format!("{program}-{}", self.name)).args(arguments.split_whitespace()))
     }
@@ -126,7 +127,7 @@ impl Variant {
         assert!(child.wait().unwrap().success(), "{program} failed");
     }
 
-    /// The same, where it may be refused: rules that ask an ipset which is gone.
+    /// Like `restore`, but it may be refused because the rules refer to an ipset that no longer exists.
     pub fn try_restore(&self, program: &str, arguments: &[&str], rules: &str) {
         let mut restore = Command::new(self.program(program));
         restore.args(arguments).stderr(std::process::Stdio::null());
@@ -135,15 +136,15 @@ impl Variant {
         child.wait().unwrap();
     }
 
-    /// Everything that `iptables-save` and `ip6tables-save` of both variants print, without the dates; and the names of all
-    /// ipsets.
+    /// Everything that `iptables-save` and `ip6tables-save` of both variants print, without the dates, and the names of
+    /// all ipsets.
     pub fn everything() -> String {
         let ipsets = Command::new("ipset").args(["list", "-name"]).output();
         let mut text = ipsets.map_or_else(|_| String::new(), |ipsets| String::from_utf8(ipsets.stdout).unwrap());
         for program in ["iptables-nft-save", "iptables-legacy-save", "ip6tables-nft-save", "ip6tables-legacy-save"] {
             let saved = run(&mut Command::new(program));
             let lines = saved.lines().filter(|line| !line.starts_with('#'));
-            // Not the counters of built-in chains: an ICMPv6 packet of the kernel's own may pass at any time.
+            // Without the counters of built-in chains, because the kernel may send an ICMPv6 packet at any time.
             text.extend(lines.map(|line| format!("{}\n", line.split(" [").next().unwrap_or(line))));
         }
         text + &run(Command::new("nft").args(["list", "ruleset"]))

@@ -1,4 +1,4 @@
-//! A month that is reported more than once: late nodes, late days, and nothing new at all.
+//! A month that is reported more than once: with late nodes, with late days, and without any change.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ email = "bob@example.com"
 language = "zh"
 "#;
 
-/// Two nodes: alice is on both, bob on the first only.
+/// Two nodes. alice is on both, and bob only on the first.
 fn two_nodes() -> Option<(Fleet, Month, u64)> {
     let fleet = Fleet::with_mail(&["hk-1", "fr-1"])?;
     let month = Month::last_complete();
@@ -73,7 +73,7 @@ fn the_same_month_three_times_is_the_same_and_mailed_once() {
     for user in ["alice", "bob", "ops"] {
         assert_eq!(fleet.letters(user).len(), 1, "{user}");
     }
-    // Done already: not even the nodes are asked.
+    // The month is done, so the nodes are not even contacted.
     fs::remove_file(fleet.known_hosts()).unwrap();
     fleet.report(&[]).with_code(0);
 }
@@ -137,7 +137,7 @@ fn a_better_day_is_never_replaced_by_a_worse_one() {
     let Some((fleet, month, days)) = two_nodes() else { return };
     add_fr(&fleet, &month);
     fleet.report(&["--no-mail"]).with_code(0);
-    // The node lost its last day, and half of its first.
+    // The node has lost its last day and half of its first.
     let all: Vec<_> = month.days().collect();
     let mut worse =
         crate::days::sealed_with("hk-1", all[0], &[line(all[0], &moved(443, None, [1, 0, 0, 0]))], 43_200, "UTC");

@@ -1,4 +1,4 @@
-//! A main node that is its own only node: no root, no ssh.
+//! A main node that is its own only node, which needs neither root nor ssh.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,13 +9,13 @@ use crate::days::{Month, month_of, moved, put};
 use crate::fleet::{Ended, PROGRAM, lines};
 use crate::stub::Stub;
 
-/// A main node that is its own only node, with two users and one admin.
+/// A main node that is its own only node, with two users and one administrator.
 pub struct Alone {
     pub dir: tempfile::TempDir,
     pub month: Month,
 }
 
-/// To whom its letters go.
+/// The recipients of its letters.
 pub const ADDRESSES: [&str; 3] = ["alice@example.com", "bob@example.com", "ops@example.com"];
 
 impl Alone {
@@ -55,7 +55,7 @@ impl Alone {
         command.stdin(Stdio::null()).output().unwrap().into()
     }
 
-    /// The last state of each letter in the ledger, by user (`-`: the summary).
+    /// The last state of each letter in the ledger, by user (`-` for the summary).
     pub fn last_states(&self) -> Vec<(String, String)> {
         let mut last = std::collections::BTreeMap::new();
         for line in lines(&self.state_dir().join("sent.jsonl")) {

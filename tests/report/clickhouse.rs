@@ -1,5 +1,6 @@
-//! Hours that are sent to ClickHouse and reported from there. The server is Debian's `clickhouse-server`, started for each
-//! test in a directory of its own; with FLOW_AGENT_CHDB=1 it is the newest engine, from PyPI, behind a small HTTP server.
+//! Hours that are sent to ClickHouse and reported from there. The server is Debian's `clickhouse-server`, which is
+//! started for each test in a directory of its own. FLOW_AGENT_CHDB may name a Python with `chdb`; then the newest
+//! engine from PyPI is used instead, behind a small HTTP server.
 
 mod engine;
 mod faults;

@@ -1,5 +1,5 @@
-//! The README's "A main node in production", line by line, with the system's own sshd: the main node's key gets at the
-//! node's daily files, also after a rollup has replaced them, and at nothing else.
+//! The README's section "A main node in production", line by line, with the system's own sshd. The main node's key
+//! gives access to the node's daily files, even after a roll-up has replaced them, and to nothing else.
 
 use std::fs;
 use std::io::Write as _;
@@ -15,8 +15,8 @@ use crate::common::smtpd::listens;
 use crate::days::Month;
 use crate::fleet::{Ended, Fleet, PROGRAM};
 
-/// The node: its `/etc` and `/var/lib` are copies that only it sees. `$1`: the state directory that becomes
-/// `/var/lib/flow-agent`; `$2`: where the README's lines lie.
+/// The node. Its `/etc` and `/var/lib` are copies that only it sees. `$1` is the state directory that becomes
+/// `/var/lib/flow-agent`, and `$2` is the directory of the README's lines.
 const NODE: &str = r#"
 set -e
 mount --make-rprivate /
@@ -36,7 +36,7 @@ fn readme() -> Vec<String> {
     section.split("\n```").skip(1).step_by(2).map(|block| block.split_once('\n').unwrap().1.to_owned() + "\n").collect()
 }
 
-/// Takes a day's legacy log over into the node's state directory, as the agent would write it.
+/// Imports a day's legacy log into the node's state directory, as if the agent had counted it.
 fn import(fleet: &Fleet, text: &str) {
     let dir = fleet.dir.path();
     let config = dir.join("node.toml");
@@ -45,7 +45,7 @@ fn import(fleet: &Fleet, text: &str) {
     fs::write(dir.join("a_daylog.txt"), text).unwrap();
     for arguments in [&["import", dir.join("a_daylog.txt").to_str().unwrap()][..], &["rollup"]] {
         let ended = Command::new(PROGRAM).args(arguments).arg("--config").arg(&config).output().unwrap();
-        // 6: hours are missing.
+        // The code is 6 if hours are missing.
         assert!(matches!(ended.status.code(), Some(0 | 6)), "{ended:?}");
     }
 }
@@ -59,7 +59,7 @@ fn flow_agent(fleet: &Fleet, arguments: &[&str], answer: &str) -> Ended {
     child.wait_with_output().unwrap().into()
 }
 
-/// What the month's report says of the node.
+/// What the month's report says about the node.
 fn node(fleet: &Fleet, month: &str) -> Value {
     let path = fleet.state_dir().join("reports").join(month).join("report.json");
     serde_json::from_str::<Value>(&fs::read_to_string(path).unwrap()).unwrap()["nodes"][0].clone()
@@ -78,7 +78,7 @@ fn the_main_nodes_key_gets_at_the_daily_files_and_at_nothing_else() {
     let enroll = on_node.trim().replace("198.51.100.4", "10.98.1.1");
     let enroll = enroll.replace("id_ed25519.pub", &format!("{}.pub", identity_file.display()));
     let enroll = enroll.replace("flow-agent check", &format!("{PROGRAM} check"));
-    // Nothing is changed before somebody says yes; and what is done already is not done again.
+    // Nothing is changed before somebody agrees, and what is already done is not done again.
     let script = format!(
         "if echo no | {enroll}; then exit 1; else test $? = 6; fi\ntest ! -e /etc/ssh/flow_keys\n\
          {enroll} --yes\n{enroll} --yes | grep 'everything is in place already'\n"
@@ -97,7 +97,7 @@ fn the_main_nodes_key_gets_at_the_daily_files_and_at_nothing_else() {
         listens(&fleet.node("hk-1").netns, 22)
     });
 
-    // Of the README's lines for the main node, the part that is about the node.
+    // The part of the README's lines for the main node that is about the node.
     let nodes = on_main.split("[[users]]").next().unwrap().replace("203.0.113.7", "10.98.1.2");
     let nodes = nodes.replace("/etc/flow-agent/id_ed25519", identity_file.to_str().unwrap());
     let [state_dir, known_hosts] = [fleet.state_dir(), fleet.known_hosts()];
@@ -111,7 +111,7 @@ fn the_main_nodes_key_gets_at_the_daily_files_and_at_nothing_else() {
     report();
     let found = node(&fleet, &month.name());
     assert_eq!((&found["state"], &found["total"]["tcp_out_bytes"]), (&"gathered".into(), &100.into()), "{found:#}");
-    // A rollup replaces the file: the new one is the group's, too.
+    // A roll-up replaces the file, and the new one belongs to the group as well.
     import(&fleet, &format!("{day}_15:00:01 port:443 23\n"));
     report();
     assert_eq!(node(&fleet, &month.name())["total"]["tcp_out_bytes"], 123);
@@ -155,7 +155,7 @@ fn where_scp_is_old_files_come_by_sftp() {
     let moved = [crate::days::moved(443, None, [1, 2, 3, 4])];
     crate::days::put(&fleet.node("hk-1").state_dir, &month, &crate::days::month_of("hk-1", &month, &moved));
     fleet.configure("", "");
-    // An ssh that says that it is old, and an scp that must not be called; sftp has its own way to the real ssh.
+    // An ssh that reports an old version, and an scp that must not be called. sftp finds the real ssh in its own way.
     let bin = fleet.dir.path().join("bin");
     fs::create_dir(&bin).unwrap();
     for (name, text) in [("ssh", "echo OpenSSH_8.4p1 Debian-5 >&2"), ("scp", "echo it was called >&2; exit 1")] {
@@ -170,7 +170,7 @@ fn where_scp_is_old_files_come_by_sftp() {
     report(&month.name()).with_code(0);
     let days = u64::try_from(month.days().count()).unwrap();
     assert_eq!(node(&fleet, &month.name())["total"]["udp_out_bytes"], 4 * days);
-    // A month that the node has not is missing, not an error of sftp's.
+    // A month that the node does not have is missing, which is not an error of sftp.
     let said = report("2020-01").with_code(6).stdout;
     assert!(said.contains("it has no `"), "{said}");
 }

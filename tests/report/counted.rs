@@ -1,5 +1,5 @@
-//! From packets to letters: what three nodes counted is what iptables counted beside them, what their hourly logs say, and
-//! what is billed.
+//! From packets to letters: what three nodes counted is what iptables counted beside them, what their hourly logs
+//! contain, and what is billed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// Bytes by (port, protocol, direction).
 type Bytes = BTreeMap<(u64, String, String), u64>;
 
-/// An agent that is run from time to time, and gone with all that it left in the kernel when dropped.
+/// An agent that is run from time to time. When dropped, it is removed with everything that it left in the kernel.
 struct Agent<'f> {
     node: &'f Node,
     config: PathBuf,
@@ -45,11 +45,11 @@ impl<'f> Agent<'f> {
         Self { node, config, bpffs }
     }
 
-    /// Runs it to its end; counting goes on without it.
+    /// Runs it to its end. Counting continues without it.
     fn run(&self, arguments: &[&str]) {
         let mut command = in_netns(&self.node.netns, PROGRAM);
         let output = command.args(arguments).arg("--config").arg(&self.config).stdin(Stdio::null()).output().unwrap();
-        // 6: the day is not over.
+        // The code is 6 while the day is not over.
         assert!(matches!(output.status.code(), Some(0 | 6)), "{} {arguments:?}: {output:?}", self.node.name);
     }
 }
@@ -57,13 +57,13 @@ impl<'f> Agent<'f> {
 impl Drop for Agent<'_> {
     fn drop(&mut self) {
         let mut command = in_netns(&self.node.netns, PROGRAM);
-        // Where this fails, the test has failed already, and its namespace goes with the fleet.
+        // If this fails, the test has failed already, and the namespace is removed with the fleet.
         let _ = command.arg("uninstall").arg("--config").arg(&self.config).output();
         let _ = unmount(&self.bpffs, UnmountFlags::DETACH);
     }
 }
 
-/// Datagrams in and out of port 443, of 200 and 300 bytes with their headers, and a TCP conversation with port 8388.
+/// Datagrams in and out of port 443, of 200 and 300 bytes including headers, and a TCP conversation with port 8388.
 fn traffic(fleet: &Fleet, node: &Node, datagrams: u64) {
     let (here, there) = (format!("{}.1", node.address.rsplit_once('.').unwrap().0), node.address.clone());
     let [from, to] =
@@ -96,7 +96,7 @@ fn traffic(fleet: &Fleet, node: &Node, datagrams: u64) {
     });
 }
 
-/// What the observer counted, once nothing more comes.
+/// What the observer counted, once nothing more arrives.
 fn observed(observer: &Observer) -> Bytes {
     let (mut last, mut times) = (observer.read(), 0);
     wait_until("the last acknowledgements have passed", TIMEOUT, || {
@@ -112,7 +112,7 @@ fn observed(observer: &Observer) -> Bytes {
     rules.collect()
 }
 
-/// Adds up the eight numbers' bytes of lines of one kind.
+/// Adds up the bytes of all lines of one kind.
 fn sum<'v>(lines: impl IntoIterator<Item = &'v Value>, kind: &str) -> Bytes {
     let mut sum = Bytes::new();
     for line in lines.into_iter().filter(|line| line["kind"] == kind) {
@@ -147,7 +147,7 @@ fn three_nodes_are_billed_what_passed() {
     let backends = ["ebpf", "ebpf", "iptables"];
     let agents: Vec<_> =
         fleet.nodes.iter().zip(backends).map(|(node, backend)| Agent::new(&fleet, node, backend)).collect();
-    // Begins to count; then two buckets.
+    // The first run begins to count, and then there are two buckets.
     agents.iter().for_each(|agent| agent.run(&["run", "--once"]));
     let mut seen = Vec::new();
     for round in [1, 2] {
@@ -183,7 +183,7 @@ fn three_nodes_are_billed_what_passed() {
     billed.iter().for_each(|line| add(&mut sums, line["ports"][0].as_u64().unwrap(), line));
     assert_eq!(sums, of_all);
 
-    // By hand: rounds of 11 + 21 + 31 and 12 + 22 + 32 datagrams, each 200 bytes in and 300 out.
+    // By hand: rounds of 11 + 21 + 31 and 12 + 22 + 32 datagrams, each with 200 bytes in and 300 bytes out.
     let datagrams = 63 + 66;
     assert_eq!(of_all[&(443, "udp".to_owned(), "in".to_owned())], datagrams * 200);
     assert_eq!(of_all[&(443, "udp".to_owned(), "out".to_owned())], datagrams * 300);

@@ -1,4 +1,5 @@
-//! What `packaging/` starts every day, day after day: a month is mailed on the day after its last, once, and nothing is said.
+//! The daily job in `packaging/`, day after day: a month is mailed once, on the day after its last day, and nothing is
+//! printed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,14 +22,14 @@ fn both_start_the_report_at_eleven_past_midnight() {
     let is_job = |line: &&str| !line.starts_with('#') && !line.contains('=') && !line.is_empty();
     let jobs: Vec<_> = CRON.lines().filter(is_job).collect();
     assert_eq!(jobs, ["11 0 * * * root flow-agent report"]);
-    // Where the unit's program is.
+    // The directory of the unit's program.
     assert!(CRON.lines().any(|line| line.starts_with("PATH=") && line.split([':', '=']).any(|dir| dir == "/usr/sbin")));
     assert!(SERVICE.contains("\nExecStart=/usr/sbin/flow-agent report\n"));
     assert!(TIMER.contains("\nOnCalendar=*-*-* 00:11:00\n") && TIMER.contains("\nPersistent=true\n"));
 }
 
-/// A main node in Shanghai, whose months begin on the 15th, and what it is to have from 2026-09-15 on, but for the days that
-/// `is_missing`.
+/// A main node in Shanghai, whose months begin on the 15th, with all days from 2026-09-15 on, except those for which
+/// `is_missing` returns true.
 fn shanghai(stub: &Stub, is_missing: impl Fn(NaiveDate) -> bool) -> Alone {
     let alone = Alone::with(stub);
     let config = fs::read_to_string(alone.config()).unwrap();
@@ -50,7 +51,7 @@ fn date(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
 
-/// Reports as cron does on `day`: 00:11 in Shanghai is 16:11 of the day before in Greenwich.
+/// Makes a report on `day` as cron does: 00:11 in Shanghai is 16:11 UTC of the day before.
 fn report_on(alone: &Alone, day: NaiveDate) -> Ended {
     let mut command = Command::new("faketime");
     command.arg("-f").arg(format!("@{} 16:11:00", day - Days::new(1)));
@@ -79,7 +80,7 @@ fn a_month_is_mailed_when_it_is_over_and_not_again() {
             }
         }
     }
-    // The first run finds that 2026-09 was not reported; 2026-10 is over on the 14th of November.
+    // The first run finds that 2026-09 was not reported. 2026-10 ends on 14 November.
     let days: Vec<_> = mailed.iter().map(|(day, _)| day.to_string()).collect();
     assert_eq!(days, ["2026-11-12", "2026-11-15"]);
     for ((_, letters), month) in mailed.iter().zip(["2026-09", "2026-10"]) {
@@ -117,7 +118,8 @@ fn what_is_missing_is_waited_for_a_week_and_said_every_day() {
     let summary = parsed(&first[2].text)["text"].as_str().unwrap().to_owned();
     let promise = "2 of 2 statements are provisional. If no more data arrives, they are final on 22 November 2026.";
     assert!(summary.contains(promise), "{summary}");
-    // On that day it is asked for once more; users have been told what silence means, the admin is told that it is over.
+    // On that day the node is gathered once more. Users have been told that no further letter means final; the
+    // administrator is told that the wait is over.
     let said = report_on(&alone, date("2026-11-22")).with_code(6).stdout;
     assert!(said.contains("2026-10 (2026-10-15 to 2026-11-14, Asia/Shanghai): final, revision 1"), "{said}");
     let later = stub.taken().split_off(3);
@@ -145,9 +147,9 @@ fn months_that_a_main_node_slept_through_are_closed_oldest_first() {
     let september = alone.state_dir().join("daily/2026-09.jsonl");
     files.get_mut("2026-09").unwrap().1 += &fs::read_to_string(&september).unwrap();
     files.values().for_each(|(month, text)| put(&alone.state_dir(), month, text));
-    // A new main node closes the last month alone.
+    // A new main node closes only the last month.
     assert_eq!(report_on(&alone, date("2026-07-15")).with_code(0).stdout, "");
-    // Off until October was over; of 2026-08 there is a day too few.
+    // It was off until October was over, and a day of 2026-08 is missing.
     let text = fs::read_to_string(alone.state_dir().join("daily/2026-09.jsonl")).unwrap();
     let missing = "\"day\":\"2026-09-01\"";
     let without = text.lines().filter(|line| !line.contains(missing)).map(|line| format!("{line}\n"));
@@ -156,13 +158,13 @@ fn months_that_a_main_node_slept_through_are_closed_oldest_first() {
     assert!(said.contains("2026-08") && said.contains("1 day missing") && !said.contains("2026-09 ("), "{said}");
     let ids: Vec<_> = stub.taken().iter().filter(|letter| letter.to == ["alice@example.com"]).map(id_of).collect();
     assert_eq!(ids, ["2026-06.r0", "2026-07.r0", "2026-08.r0", "2026-09.r0", "2026-10.r0"]);
-    // The one that waits is looked at again, the others are closed.
+    // The month that waits is reported again, and the others are closed.
     report_on(&alone, date("2026-11-16")).with_code(6);
     assert_eq!(report_on(&alone, date("2026-11-22")).with_code(6).stdout.matches("final, revision").count(), 1);
     assert_eq!(report_on(&alone, date("2026-11-23")).with_code(0).stdout, "");
 }
 
-/// `2026-10.r0`: of which month and revision a letter is.
+/// The month and revision of a letter, such as `2026-10.r0`.
 fn id_of(letter: &Taken) -> String {
     let (_, rest) = letter.text.split_once("Message-ID: <flow-agent.").unwrap();
     rest.split('.').take(2).collect::<Vec<_>>().join(".")

@@ -1,4 +1,4 @@
-//! Daily files, written by hand: nothing of the program under test is used.
+//! Daily files that are written by hand, without any code of the program under test.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -30,7 +30,7 @@ impl Month {
     }
 }
 
-/// What one port moved on one day: TCP in, TCP out, UDP in, UDP out, in bytes.
+/// The bytes of one port on one day: TCP in, TCP out, UDP in, UDP out.
 #[derive(Clone)]
 pub struct Moved {
     pub port: u16,
@@ -42,7 +42,7 @@ pub fn moved(port: u16, user: Option<&'static str>, bytes: [u64; 4]) -> Moved {
     Moved { port, user, bytes }
 }
 
-/// A line without its newline. A packet for every byte keeps them apart from bytes.
+/// A line without its newline. Its packets are always 1, 2, 3 and 4.
 pub fn line(day: NaiveDate, moved: &Moved) -> String {
     let user = moved.user.map(|user| format!(",\"user\":{}", serde_json::Value::from(user))).unwrap_or_default();
     let [a, b, c, d] = moved.bytes;
@@ -54,7 +54,7 @@ pub fn line(day: NaiveDate, moved: &Moved) -> String {
     )
 }
 
-/// A sealed day with these lines, newlines included; wholly covered.
+/// A sealed day with these lines, including newlines. All of it is covered.
 pub fn sealed(node: &str, day: NaiveDate, lines: &[String]) -> String {
     sealed_with(node, day, lines, 86_400, "UTC")
 }
@@ -76,13 +76,13 @@ pub fn sealed_with(node: &str, day: NaiveDate, lines: &[String], covered: u32, z
     text
 }
 
-/// A whole month in which every day moved the same.
+/// A whole month in which every day is the same.
 pub fn month_of(node: &str, month: &Month, moved: &[Moved]) -> String {
     let day = |day| sealed(node, day, &moved.iter().map(|moved| line(day, moved)).collect::<Vec<_>>());
     month.days().map(day).collect()
 }
 
-/// Puts a daily file into a state directory.
+/// Writes a daily file into a state directory.
 pub fn put(state_dir: &Path, month: &Month, text: &str) {
     let daily = state_dir.join("daily");
     fs::create_dir_all(&daily).unwrap();

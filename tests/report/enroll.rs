@@ -1,4 +1,5 @@
-//! A new node: its key is shown, asked about, and trusted; then `check` reaches it, and the mail server takes a letter.
+//! A new node: its key is shown, confirmed and trusted. Then `check` reaches the node, and the mail server accepts a
+//! letter.
 
 use std::fs;
 use std::io::Write as _;
@@ -21,7 +22,7 @@ fn check(fleet: &Fleet, arguments: &[&str], answer: &str) -> Ended {
 #[test]
 fn a_node_is_trusted_only_after_a_person_said_so() {
     let Some(mut fleet) = Fleet::with_mail(&["hk-1"]) else { return };
-    // Of the month that is running, which `check` asks for.
+    // The month in progress, which `check` asks for.
     let month = Month { first: chrono::Utc::now().date_naive() };
     let name = month.name();
     let text = month_of("hk-1", &month, &[moved(443, None, [1, 1, 1, 1])]);
@@ -48,7 +49,7 @@ fn a_node_is_trusted_only_after_a_person_said_so() {
     assert_eq!(fleet.letters("ops").len(), 1);
     assert!(check(&fleet, &["--enroll", "hk-1"], "").with_code(0).stdout.contains("trusted already"));
 
-    // It was installed anew: the old key gives way to the new one.
+    // The node was installed anew, and its new key replaces the old one.
     fleet.replace_last("");
     let before = fs::read_to_string(fleet.known_hosts()).unwrap();
     check(&fleet, &["--enroll", "hk-1"], "yes\n").with_code(0);

@@ -1,5 +1,5 @@
-//! The mail server fails at every stage, in every way: nobody gets two letters, nobody none, and what nobody can know is
-//! recorded as unknown.
+//! The mail server fails at every stage in every way: nobody gets two letters, nobody gets none, and what cannot be
+//! known is recorded as unknown.
 
 use std::fs;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ fn what_fails_for_the_moment_is_tried_again_in_the_same_run() {
         (Stage::Data, Fault::Drop),
         (Stage::LetterLost, Fault::Transient),
     ];
-    // Each waits for its two seconds: all of them at once.
+    // Each waits for its two seconds, so they run at the same time.
     std::thread::scope(|scope| {
         for fault in passing {
             scope.spawn(move || {
@@ -55,7 +55,7 @@ fn what_the_server_refuses_for_good_is_not_tried_again_in_the_same_run() {
         let ended = alone.report(&[]).with_code(7);
         assert!(ended.stdout.contains("554 5.0.0 never"), "{stage:?}: {}", ended.stdout);
         assert!(stub.taken().len() < 3, "{stage:?}");
-        // It was the whole server, or one letter: after that is mended, another run makes up for it.
+        // Either the whole server or one letter was affected. Once that is repaired, another run catches up.
         alone.report(&["--month", &alone.month.name()]).with_code(0);
         for address in ADDRESSES {
             assert_eq!(stub.taken_for(address), 1, "{stage:?} {address}");
@@ -85,7 +85,7 @@ fn a_connection_lost_after_the_letter_is_unknown_and_never_sent_again_unasked() 
         assert_eq!(stub.taken_for("alice@example.com"), before + 1);
         assert_eq!(alone.last_states(), all_sent());
         if before == 1 {
-            // Whoever has both can tell: it is the same letter, under the same name.
+            // The receiver can tell that both are the same letter, because their `Message-ID` is the same.
             let letters: Vec<_> =
                 stub.taken().into_iter().filter(|letter| letter.to == ["alice@example.com"]).collect();
             assert_eq!(letters[0], letters[1]);
@@ -117,7 +117,7 @@ fn one_bad_address_stops_nobody_elses_letter() {
     let ended = alone.report(&[]).with_code(7);
     assert!(ended.stdout.contains("not sent to alice: 550 5.1.1 no such user"), "{}", ended.stdout);
     assert_eq!(alone.last_states(), states(&[("-", "sent"), ("alice", "failed"), ("bob", "sent")]));
-    // Said once; cron is not told every day, and nobody else gets another.
+    // Reported once: cron does not print it every day, and nobody else gets another letter.
     let ended = alone.report(&[]).with_code(0);
     assert_eq!(ended.stdout, "");
     assert_eq!(stub.taken().len(), 2);
@@ -130,7 +130,7 @@ fn nothing_is_said_in_clear_where_tls_is_required() {
     let password_file = dir.path().join("password");
     fs::write(&password_file, secret).unwrap();
     let login = format!("username = \"report@example.com\"\npassword_file = {password_file:?}\n");
-    // The stub offers no STARTTLS, as a man in the middle would.
+    // The stub does not offer STARTTLS, as a man in the middle would not.
     let stub = Stub::start(&[]);
     let alone = Alone::new(&format!("smtp://127.0.0.1:{}", stub.port), &login);
     let ended = alone.report(&[]).with_code(7);
@@ -222,7 +222,7 @@ fn mailer(stub: &Stub) -> SmtpMailer {
     mailer_at(stub.port, None)
 }
 
-/// `password_file` has the password of a login.
+/// `password_file` holds the password for a login.
 fn mailer_at(port: u16, password_file: Option<PathBuf>) -> SmtpMailer {
     let username = password_file.as_ref().map(|_| "report@example.com".to_owned());
     let server = MailServer { host: "127.0.0.1".to_owned(), port, security: MailSecurity::Insecure };
@@ -245,7 +245,7 @@ fn a_server_that_hangs_is_not_waited_for_for_ever() {
         assert!(refusal.is_transient && refusal.reply.contains("no answer within 300ms"), "{stage:?}: {refusal:?}");
         let about_all = !matches!(stage, Stage::Rcpt | Stage::Data);
         assert_eq!(refusal.scope == Scope::Server, about_all, "{stage:?}");
-        // Another connection, another try.
+        // A new connection is a new attempt.
         runtime.block_on(mailer.offer(&letter())).unwrap();
         assert!(matches!(runtime.block_on(mailer.deliver(&letter())), Delivery::Accepted { .. }));
         assert_eq!(stub.taken_for("alice@example.com"), 1);
@@ -262,7 +262,7 @@ fn a_server_that_hangs_is_not_waited_for_for_ever() {
 #[test]
 fn a_server_that_is_not_there_may_be_there_in_a_moment() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    // A port that nobody listens on: it was another's, who is gone.
+    // A port on which nobody listens, because its socket is closed again.
     let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
     let mut mailer = mailer_at(port, None);
     let refusal = runtime.block_on(mailer.offer(&letter())).unwrap_err();

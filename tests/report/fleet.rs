@@ -1,5 +1,6 @@
-//! A main node and its nodes: a network namespace each, joined by veth pairs; on each node a real sshd, on the main node
-//! a real mail server. Gone when dropped, and those of processes that died are removed by the next.
+//! A main node and its nodes, each in a network namespace, joined by veth pairs. Each node has a real sshd, and the
+//! main node has a real mail server. Everything is removed when dropped; what test processes that died have left is
+//! removed by the next one.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,7 +21,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-agent");
 const PREFIX: &str = "fa-rep";
 const SMTP_PORT: u16 = 2525;
 
-/// A node: where it keeps its logs, and how it is reached.
+/// A node, with its state directory and how it is reached.
 pub struct Node {
     pub name: &'static str,
     pub netns: String,
@@ -38,7 +39,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Makes it; every node has a sshd. `None`, and a word on stderr, without root.
+    /// Makes a fleet in which every node has an sshd. Without root, prints that on stderr and returns `None`.
     pub fn make(names: &[&'static str]) -> Option<Self> {
         if !have_root("real sshds in network namespaces") {
             return None;
@@ -48,7 +49,7 @@ impl Fleet {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("{PREFIX}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let dir = tempfile::Builder::new().prefix("flow-agent-report").tempdir().unwrap();
-        // OpenSMTPD delivers as nobody, who must get in.
+        // OpenSMTPD delivers as nobody, who needs access.
         std::os::unix::fs::chown(dir.path(), None, None).unwrap();
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let main = format!("{prefix}-main");
@@ -72,7 +73,7 @@ impl Fleet {
         Some(fleet)
     }
 
-    /// The same, with a mail server on the main node.
+    /// Like `make`, with a mail server on the main node.
     pub fn with_mail(names: &[&'static str]) -> Option<Self> {
         let mut fleet = Self::make(names)?;
         let dir = fleet.dir.path().join("mail");
@@ -86,7 +87,7 @@ impl Fleet {
         self.nodes.last_mut().unwrap().sshd = None;
     }
 
-    /// Gives the last node another sshd, with other keys; `extra` is appended to its configuration.
+    /// Gives the last node another sshd with other keys. `extra` is appended to its configuration.
     pub fn replace_last(&mut self, extra: &str) {
         self.silence_last();
         let dir = tempfile::tempdir_in(self.dir.path()).unwrap().keep();
@@ -104,7 +105,7 @@ impl Fleet {
         self.nodes.iter().find(|node| node.name == name).unwrap()
     }
 
-    /// The main node's own directory.
+    /// The state directory of the main node.
     pub fn state_dir(&self) -> PathBuf {
         self.dir.path().join("main")
     }
@@ -113,7 +114,7 @@ impl Fleet {
         self.dir.path().join("known_hosts")
     }
 
-    /// The configuration of all nodes, and `extra` (which may begin with keys of `[report]`).
+    /// Writes the configuration with all nodes. `report` is appended, and may begin with keys of `[report]`.
     pub fn configure(&self, users: &str, report: &str) {
         let mut text = format!("node = \"main\"\ntimezone = \"UTC\"\nstate_dir = {:?}\n{users}\n", self.state_dir());
         let mut keys = String::new();
@@ -149,7 +150,7 @@ impl Fleet {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs `flow-agent report` to its end.
     pub fn report(&self, arguments: &[&str]) -> Ended {
         self.command(arguments).output().unwrap().into()
     }
@@ -164,7 +165,7 @@ impl Fleet {
         lines(&self.state_dir().join("sent.jsonl"))
     }
 
-    /// What `user@example.com` received, parsed by Python.
+    /// What `user@example.com` received, as parsed by Python.
     pub fn letters(&self, user: &str) -> Vec<Value> {
         self.smtpd.as_ref().unwrap().letters(user).iter().map(|letter| parsed(letter)).collect()
     }
@@ -177,13 +178,13 @@ impl Drop for Fleet {
         }
         self.smtpd = None;
         for netns in &self.netnses {
-            // In a destructor nothing more can be done when it fails, and the next test process tries again.
+            // If this fails, nothing more can be done in a destructor; the next test process tries again.
             let _ = Command::new("ip").args(["netns", "del", netns]).status();
         }
     }
 }
 
-/// How a run ended.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -202,7 +203,7 @@ impl From<Output> for Ended {
 }
 
 impl Ended {
-    /// Asserts on the exit code; shows what was said where it is another.
+    /// Asserts the exit code, and shows the output if it is another.
     #[track_caller]
     pub fn with_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
@@ -215,7 +216,7 @@ pub fn lines(path: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// A letter as Python's `email` understands it: headers, text, html, and attachments by name.
+/// A letter as Python's `email` parses it: headers, text, HTML, and attachments by name.
 pub fn parsed(letter: &str) -> Value {
     const SCRIPT: &str = r#"
 import email, email.policy, json, sys
@@ -240,7 +241,7 @@ fn ip(arguments: &[&str]) {
     run(Command::new("ip").args(arguments));
 }
 
-/// Removes the namespaces of test processes that did not end as they should.
+/// Removes the namespaces of test processes that did not end properly.
 fn remove_remains() {
     for entry in fs::read_dir("/run/netns").into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

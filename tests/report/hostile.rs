@@ -1,5 +1,5 @@
-//! A node in strange hands: whatever it sends is never imported and never executed, costs little memory and no more time
-//! than it may, harms no other node's report, and is named.
+//! A node that somebody else controls. What it sends is never imported or executed, costs little memory and no more
+//! than the allowed time, does not affect the report on other nodes, and is named.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,19 +14,18 @@ use crate::common::smtpd::listens;
 use crate::days::{Month, line, month_of, moved, put, sealed, sealed_with};
 use crate::fleet::{Fleet, parsed};
 
-/// A good node and an evil one, and what the good one moved a day.
+/// A good node and an evil one, and the limits of a report on them.
 struct Siege {
     fleet: Fleet,
     month: Month,
     deadline: Duration,
-    /// How much memory a report may take.
+    /// The maximum memory of a report.
     most_kib: u64,
 }
 
 const GOOD_BYTES: u64 = 4_321;
 
-/// How much more memory a debug build takes than the program that is handed out, for its code alone: `--version` takes
-/// 17 MiB of it.
+/// How much more memory a debug build takes than a release build for its code alone: 17 MiB of it show in `--version`.
 const DEBUG_KIB: u64 = 24 << 10;
 
 impl Siege {
@@ -37,31 +36,31 @@ impl Siege {
         put(&fleet.node("good").state_dir, &month, &month_of("good", &month, &moved));
         configure(&fleet, "deadline = \"4s\"");
         fs::create_dir_all(fleet.node("evil").state_dir.join("daily")).unwrap();
-        // Most of it is what a debug build and its threads take by themselves.
+        // Most of it is what a debug build and its threads take anyway.
         Some(Self { fleet, month, deadline: Duration::from_secs(4), most_kib: 64 << 10 })
     }
 
-    /// The daily file that the evil node has.
+    /// The daily file of the evil node.
     fn file(&self) -> PathBuf {
         self.fleet.node("evil").state_dir.join("daily").join(format!("{}.jsonl", self.month.name()))
     }
 
-    /// What the month's report is made of.
+    /// The directory of the month's report.
     fn reports(&self) -> PathBuf {
         self.fleet.state_dir().join("reports").join(self.month.name())
     }
 
-    /// Reports, and asserts that nothing of the evil node was taken; gives why, as the report says it.
+    /// Makes a report, and asserts that nothing of the evil node was used. Returns the reason that the report gives.
     #[track_caller]
     fn repelled(&self, what: &str) -> String {
         let began = Instant::now();
-        // It never overwrote what was there before, and is no part of what is there now.
+        // Nothing that was there before may be overwritten or be part of the result, so begin with an empty directory.
         let _ = fs::remove_dir_all(self.fleet.state_dir());
         let command = self.fleet.command(&["--no-mail", "--month", &self.month.name()]);
         let (ended, kib) = with_memory(&command);
         assert_eq!(ended.0, Some(6), "{what}: {}", ended.1);
         assert!(kib < self.most_kib, "{what} took {kib} KiB");
-        // The deadline of a node, and what everything else takes on a busy machine.
+        // The time limit of a node, and an allowance for everything else on a busy machine.
         assert!(began.elapsed() < self.deadline + Duration::from_secs(30), "{what} took {:?}", began.elapsed());
         let report: Value =
             serde_json::from_str(&fs::read_to_string(self.reports().join("report.json")).unwrap()).unwrap();
@@ -79,21 +78,21 @@ impl Siege {
         let letter = parsed(&fs::read_to_string(self.reports().join("summary.eml")).unwrap());
         assert!(letter["headers"]["Subject"].as_str().unwrap().contains("INCOMPLETE"), "{what}");
         let text = letter["text"].as_str().unwrap();
-        // A letter has the first 200 characters of it.
+        // A letter contains the first 200 characters of it.
         let start: String = why.chars().take(200).collect();
         assert!(text.contains("evil, missing") && text.contains(start.trim_end()), "{what}: {start}\n{text}");
         why
     }
 }
 
-/// With an admin, whose letter is written and not sent: no mail server is there.
+/// Configures an administrator, whose letter is written but not sent, because there is no mail server.
 fn configure(fleet: &Fleet, report: &str) {
     let mail = "[mail]\nserver = \"smtp+insecure://127.0.0.1:1\"\nfrom = \"report@example.com\"\n\
                 admins = [\"ops@example.com\"]\n";
     fleet.configure("", &format!("{report}\n{mail}"));
 }
 
-/// Runs it, and asks Python how much memory it and its children had at most, in KiB.
+/// Runs it, and asks Python for the maximum memory of the program and its children, in KiB.
 fn with_memory(command: &Command) -> ((Option<i32>, String), u64) {
     const SCRIPT: &str = "
 import resource, subprocess, sys
@@ -156,7 +155,7 @@ fn a_file_that_is_not_whole_is_never_imported() {
         let said = siege.repelled(what);
         assert!(said.contains(why) && said.contains(&month.name()), "{what}: {said}");
     }
-    // The same node with a file that is whole is taken: what was told apart was the file.
+    // The same node is accepted with a whole file, so it was the file that was rejected.
     fs::write(siege.file(), whole).unwrap();
     siege.fleet.report(&["--no-mail", "--month", &month.name()]).with_code(0);
 }
@@ -218,7 +217,7 @@ fn a_file_without_end_is_bounded() {
     let Some(mut siege) = Siege::begin() else { return };
     siege.deadline = Duration::from_secs(300);
     configure(&siege.fleet, "deadline = \"5m\"");
-    // Sparse: a line of a billion bytes, and a file beyond the limit.
+    // Sparse files: a line of a billion bytes, and a file above the limit.
     for (what, bytes, why) in
         [("a line of 1 GB", 1_000_000_000, "more than"), ("2 GiB", 2 << 30, "more than 1073741824")]
     {
@@ -229,7 +228,7 @@ fn a_file_without_end_is_bounded() {
     }
 }
 
-/// A day on which every port of `ports` moved a byte for a user of its own.
+/// A day on which `users` users move a byte each, on one port after the other.
 fn crowded(day: chrono::NaiveDate, users: u32, name: impl Fn(u32) -> String) -> String {
     let line = |number: u32| {
         let port = 1 + number % 65_535;
@@ -254,7 +253,7 @@ fn a_node_that_names_more_users_than_it_has_ports_is_left_out_and_the_others_mon
     let said = siege.repelled("130,000 users on one day");
     assert!(said.contains("more than 65536 different pairs of a port and a user"), "{said}");
 
-    // The same over two days, of which each has no more than a node may have.
+    // The same over two days, neither of which alone exceeds the limit.
     let second = first.succ_opt().unwrap();
     let two =
         crowded(first, 60_000, |number| format!("u{number}")) + &crowded(second, 60_000, |number| format!("v{number}"));
@@ -267,7 +266,7 @@ fn a_node_that_names_more_users_than_it_has_ports_is_left_out_and_the_others_mon
 fn a_node_that_names_as_many_users_as_it_may_is_reported_in_bounded_memory_each_time() {
     let Some(siege) = Siege::begin() else { return };
     configure(&siege.fleet, "deadline = \"5m\"");
-    // 65,536 pairs, and names as long as they may be.
+    // 65,536 pairs, with names of the maximum length.
     let name = |number: u32| format!("{number:0>128}");
     fs::write(siege.file(), crowded(siege.month.first, 65_536, name)).unwrap();
     for run in ["the first time", "over the report of the first time"] {
@@ -293,18 +292,18 @@ fn a_node_that_stalls_is_given_up() {
     let month = &siege.month;
     let many: Vec<_> = (1..500).map(|port| moved(port, None, [1, 1, 1, 1])).collect();
     fs::write(siege.file(), month_of("evil", month, &many)).unwrap();
-    // 64 KiB of the conversation pass, then nothing more.
+    // 64 KiB of the conversation pass, and then nothing more.
     siege.fleet.replace_last("ForceCommand /usr/lib/openssh/sftp-server | (head -c 65536; exec sleep 1000)");
     configure(&siege.fleet, "deadline = \"4s\"");
     let said = siege.repelled("a stall in the middle of the file");
     assert_eq!(said, "it took longer than 4s");
 
-    // Lets in, and says nothing.
+    // Accepts the login and sends nothing.
     siege.fleet.replace_last("ForceCommand sleep 1000");
     configure(&siege.fleet, "deadline = \"4s\"");
     assert_eq!(siege.repelled("silence after the login"), "it took longer than 4s");
 
-    // Accepts the connection, and says nothing, not even its banner.
+    // Accepts the connection and sends nothing, not even its banner.
     siege.fleet.silence_last();
     let node = siege.fleet.nodes.last().unwrap();
     let listen = format!(
@@ -322,7 +321,7 @@ fn a_node_that_stalls_is_given_up() {
 fn a_local_disk_that_hangs_keeps_no_other_node_waiting() {
     let Some(mut siege) = Siege::begin() else { return };
     let month = siege.month.name();
-    // A third node, on this machine, of which every read takes five minutes.
+    // A third node, which is this machine, and every read of which takes five minutes.
     let local = siege.fleet.dir.path().join("node-local");
     put(&local, &siege.month, &month_of("local", &siege.month, &[moved(80, None, [1, 1, 1, 1])]));
     siege.fleet.replace_last("ForceCommand sleep 1000");
@@ -338,7 +337,7 @@ fn a_local_disk_that_hangs_keeps_no_other_node_waiting() {
     strace.arg(file).arg(command.get_program()).args(command.get_args());
     let said = siege.fleet.dir.path().join("said");
     strace.stdin(Stdio::null()).stdout(fs::File::create(&said).unwrap());
-    // strace itself waits until the delay is over: it is not waited for.
+    // strace itself waits until the delay is over, so do not wait for it.
     let _strace = Daemon::start(&mut strace).unwrap();
     let text = || fs::read_to_string(&said).unwrap();
     wait_until("the report is there", Duration::from_secs(120), || text().contains("! node local: "));
@@ -349,7 +348,7 @@ fn a_local_disk_that_hangs_keeps_no_other_node_waiting() {
     assert!(text.lines().any(|line| line.contains(" good ") && line.ends_with("gathered")), "{text}");
 }
 
-/// Whether no process of this test's still fetches.
+/// Whether no process that this test started is still fetching.
 fn no_scp_is_left(dir: &Path) -> bool {
     let dir = dir.to_str().unwrap();
     let is_ours = |pid: &str| {
@@ -391,7 +390,7 @@ fn a_node_that_is_not_who_it_was_is_not_trusted() {
     siege.fleet.silence_last();
     assert!(siege.repelled("nobody there").contains("Connection refused"));
 
-    // The old protocol, in which a node says what is written where.
+    // The old protocol, in which the node says which files are written.
     let outside = siege.fleet.dir.path().join("outside");
     let up = "../".repeat(20);
     let old = format!("printf 'C0644 6 {up}{0}\\nhello\\n\\000'; sleep 1", &outside.to_str().unwrap()[1..]);
@@ -400,7 +399,7 @@ fn a_node_that_is_not_who_it_was_is_not_trusted() {
     siege.repelled("the old protocol");
     assert!(!outside.exists());
 
-    // What it says at the door goes no further than one harmless line.
+    // What it prints before the login becomes one harmless line.
     let shout = "printf '\\033[2J\\r\\n%s\\n' \"$(head -c 100000 /dev/zero | tr '\\0' x)\" >&2; exit 1";
     siege.fleet.replace_last(&format!("ForceCommand {shout}"));
     configure(&siege.fleet, "");

@@ -1,5 +1,5 @@
-//! Killed at every system call that leaves a trace, run again: nobody gets two letters, and nobody none, but for whoever
-//! the ledger calls unknown.
+//! The report is killed at every system call with an outside effect and run again: nobody gets two letters, and nobody
+//! gets none, except those that the ledger calls unknown.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::common::have_program;
 use crate::fleet::PROGRAM;
 use crate::stub::Stub;
 
-/// Whatever changes a file, or what the mail server knows; `recvfrom` is the moment after it knows.
+/// The calls that change a file, or what the mail server knows. `recvfrom` comes right after the server knows it.
 const CALLS: &str = "write,fsync,ftruncate,rename,unlink,mkdir,sendto,recvfrom";
 
 /// Runs `report` under strace, which kills it when it enters a call for the n-th time.
@@ -26,7 +26,7 @@ fn report_under_strace(alone: &Alone, inject: Option<(&str, usize)>) -> std::pro
     strace.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap()
 }
 
-/// How often a run that is left alone makes each call; in one thread of it, as strace counts.
+/// How often an undisturbed run makes each call, at most in one of its threads, which is how strace counts.
 fn calls() -> BTreeMap<String, usize> {
     let stub = Stub::start(&[]);
     let alone = Alone::with(&stub);
@@ -67,7 +67,7 @@ fn a_report_that_is_killed_anywhere_ends_with_one_letter_each() {
             });
         }
     });
-    // Between the letter's last byte and the ledger's word of it nobody can tell.
+    // Between the last byte of the letter and the line in the ledger, nobody can know whether it was accepted.
     assert!(*unknown.lock().unwrap() > 0, "no kill came between a letter and its answer");
 }
 
@@ -76,7 +76,7 @@ fn killed_at(point: (&str, usize)) -> usize {
     let stub = Stub::start(&[]);
     let alone = Alone::with(&stub);
     let status = report_under_strace(&alone, Some(point));
-    // strace ends as the program did; a worker's call may come later than the main thread's end.
+    // strace exits as the program did. A worker may make the call only after the main thread has ended.
     assert!(status.success() || status.signal() == Some(9), "{point:?}: {status:?}");
     let ended = alone.report(&[]);
     let states: BTreeMap<String, String> = alone.last_states().into_iter().collect();
@@ -94,7 +94,7 @@ fn killed_at(point: (&str, usize)) -> usize {
     }
     assert_eq!(ended.code, Some(if unknown == 0 { 0 } else { 7 }), "{point:?}: {ended:?}");
     assert!(unknown <= 1, "{point:?}");
-    // A third time there is nothing to do, and nothing is said.
+    // The third time there is nothing to do, and nothing is printed.
     let before = stub.taken().len();
     let ended = alone.report(&[]).with_code(0);
     assert_eq!((ended.stdout.as_str(), stub.taken().len()), ("", before), "{point:?}");

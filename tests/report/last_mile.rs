@@ -1,6 +1,6 @@
-//! The last mile, from sealed hours to mailed figures: each system call of `rollup` and `report` that has an effect outside
-//! the process fails once, or the process is killed there. After a re-run the mailed figures are the sealed ones, every
-//! user has exactly one letter a revision or is reported as `unknown`, and nothing is counted twice.
+//! The last mile, from sealed hours to mailed figures. Each system call of `rollup` and `report` that has an effect
+//! outside the process fails once, or the process is killed there. After another run the mailed figures are the sealed
+//! ones, every user has exactly one letter per revision or is reported as `unknown`, and nothing is counted twice.
 //!
 //! By default a sample of these points is run; `FLOW_AGENT_SWEEP=all cargo xtask test last_mile::` runs all of them.
 
@@ -23,16 +23,17 @@ use crate::fleet::{Ended, PROGRAM, lines, parsed};
 use crate::month::thousands;
 use crate::stub::Stub;
 
-/// What changes a file, holds others off, or tells the mail server something; `recvfrom` is the moment after it knows.
+/// The calls that change a file, take a lock, or tell the mail server something. `recvfrom` comes right after the
+/// server knows it.
 const CALLS: &str = "write,fsync,fdatasync,ftruncate,rename,unlink,mkdir,flock,copy_file_range,sendto,recvfrom";
 
-/// How many points are run when not all of them are.
+/// How many points are tried, unless all of them are requested.
 const SAMPLE: usize = 30;
 
-/// Port and bytes a day: TCP in, TCP out, UDP in, UDP out.
+/// User, port and bytes a day: TCP in, TCP out, UDP in, UDP out.
 const MOVED: [(&str, u16, [u64; 4]); 2] = [("alice", 443, [1, 20, 300, 4_000]), ("bob", 80, [5, 6, 7, 8])];
 
-/// A command of the last mile.
+/// A command on the last mile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Rollup,
@@ -45,16 +46,16 @@ struct Point {
     step: Step,
     call: String,
     n: usize,
-    /// As strace writes it: `signal=SIGKILL`, `error=EIO`.
+    /// In strace's notation: `signal=SIGKILL`, `error=EIO`.
     fault: &'static str,
-    /// Whether it happens to other threads than the first as well.
+    /// Whether it also happens to other threads than the first.
     in_all_threads: bool,
 }
 
-/// How the calls of one thread of a clean run went, by name: for each call, whether it was one that could fail.
+/// The calls of one thread in an undisturbed run, by name: for each call, whether it is one that can fail.
 type Calls = BTreeMap<String, Vec<bool>>;
 
-/// What can go wrong with a call besides that it is the last one.
+/// What can happen at a call: the process is killed, or the call fails.
 fn faults(call: &str) -> &'static [&'static str] {
     match call {
         "write" | "copy_file_range" => &["signal=SIGKILL", "error=EIO", "error=ENOSPC"],
@@ -65,7 +66,7 @@ fn faults(call: &str) -> &'static [&'static str] {
     }
 }
 
-/// A main node that counts as well, with a month of sealed hours that were never rolled up.
+/// A main node that also counts, with a month of sealed hours that were never rolled up.
 struct Machine {
     alone: Alone,
     stub: Stub,
@@ -101,8 +102,8 @@ impl Machine {
         self.alone.dir.path().join("strace")
     }
 
-    /// Runs it under strace, which lets it fail or kills it where `point` says; also what it said. A run that does not come to its
-    /// end is killed.
+    /// Runs it under strace, which makes a call fail or kills the process at `point`. Returns the exit status and what
+    /// it printed. A run that does not end is killed.
     fn run_under_strace(&self, step: Step, point: Option<&Point>) -> (ExitStatus, String) {
         let mut strace = Command::new("timeout");
         strace.args(["--signal=KILL", "120", "strace", "-qq", "-y", "-o"]).arg(self.trace());
@@ -119,7 +120,7 @@ impl Machine {
         (output.status, String::from_utf8(output.stdout).unwrap())
     }
 
-    /// What each thread called in a run that was left alone, the first thread first.
+    /// The calls of each thread in an undisturbed run, with the first thread first.
     fn calls(&self) -> Vec<Calls> {
         let trace = fs::read_to_string(self.trace()).unwrap();
         let mut threads: Vec<(&str, Calls)> = Vec::new();
@@ -136,7 +137,7 @@ impl Machine {
         threads.into_iter().map(|(_, calls)| calls).collect()
     }
 
-    /// Whether the fault met a call that could fail, and none that could not.
+    /// Whether the fault occurred at a call that can fail, and at no other.
     fn was_hit(&self) -> bool {
         let trace = fs::read_to_string(self.trace()).unwrap();
         let mut injected = trace.lines().filter(|line| line.contains("(INJECTED)")).peekable();
@@ -144,13 +145,13 @@ impl Machine {
     }
 }
 
-/// Whether the call in this line of a trace is on a file, a socket or the terminal: what wakes a thread of the program itself
-/// does not fail on any machine, and the runtime is right not to expect it.
+/// Whether the call in this line of a trace concerns a file, a socket or the terminal. A call that only wakes a thread
+/// of the program never fails in reality, and the runtime rightly does not expect that.
 fn can_fail(line: &str) -> bool {
     !line.contains("<anon_inode:[eventfd]>")
 }
 
-/// A day in one bucket, as if the agent had been held up from midnight to midnight.
+/// A day in one bucket, as if the agent had been stopped from midnight to midnight.
 fn sealed_day(seq: u64, day: NaiveDate) -> String {
     let times = format!(r#""start":"{day}T00:00:00+00:00","end":"{}T00:00:00+00:00""#, day.succ_opt().unwrap());
     let mut text = String::new();
@@ -173,7 +174,7 @@ fn sealed_day(seq: u64, day: NaiveDate) -> String {
     text
 }
 
-/// All points of one clean run.
+/// All points of one undisturbed run.
 fn points() -> Vec<Point> {
     let machine = Machine::new();
     let mut points = Vec::new();
@@ -227,7 +228,7 @@ fn whatever_fails_once_on_the_last_mile_what_is_mailed_is_what_was_sealed() {
         }
     });
     let (hits, unknown) = (hits.into_inner().unwrap(), unknown.into_inner().unwrap());
-    // Not by a macro: the test harness would keep it to itself.
+    // Not with a macro such as `eprintln!`, whose output the test harness would capture.
     writeln!(
         std::io::stderr(),
         "last mile: {} of {} injection points were run, {hits} were met, {unknown} letters ended as unknown",
@@ -238,8 +239,8 @@ fn whatever_fails_once_on_the_last_mile_what_is_mailed_is_what_was_sealed() {
     assert!(hits * 2 > chosen.len(), "of {} points only {hits} were met", chosen.len());
 }
 
-/// Lets one call fail, runs all again, and holds what came of it against what was sealed: whether the call was met, and how
-/// many letters nobody knows of.
+/// Makes one call fail, runs everything again, and compares the result with what was sealed. Returns whether the fault
+/// occurred, and how many letters are unknown.
 fn mended_after(point: &Point) -> (bool, usize) {
     let machine = Machine::new();
     if point.step == Step::Report {
@@ -252,14 +253,14 @@ fn mended_after(point: &Point) -> (bool, usize) {
     let is_error = point.fault.starts_with("error=");
     assert!(!(was_hit && is_error) || status.signal().is_none(), "{point:?}: it did not end");
     if point.step == Step::Rollup {
-        // The report does not wait until somebody has mended the roll-up.
+        // The report does not wait until somebody has repaired the roll-up.
         said += &machine.run(Step::Report).stdout;
     }
     machine.run(Step::Rollup).with_code(0);
     let ended = machine.run(Step::Report);
     assert!(matches!(ended.code, Some(0 | 7)), "{point:?}: {ended:?}");
     said += &ended.stdout;
-    // Now there is nothing to do, and nothing to say.
+    // Now there is nothing to do, and nothing to print.
     let before = machine.stub.taken().len();
     let ended = machine.run(Step::Report).with_code(0);
     assert_eq!((ended.stdout.as_str(), machine.stub.taken().len()), ("", before), "{point:?}");
@@ -268,7 +269,7 @@ fn mended_after(point: &Point) -> (bool, usize) {
     (was_hit, letters_hold(&machine, point, &said))
 }
 
-/// Every file on the way from the hours to the statement has the bytes of the hours, once.
+/// Every file between the hours and the statement has the bytes of the hours exactly once.
 #[track_caller]
 fn figures_hold(machine: &Machine, point: &Point) {
     let (state, month) = (machine.alone.state_dir(), machine.alone.month.name());
@@ -298,8 +299,8 @@ fn eight(line: &Value) -> [u64; 4] {
     ["tcp_in_bytes", "tcp_out_bytes", "udp_in_bytes", "udp_out_bytes"].map(|field| line[field].as_u64().unwrap())
 }
 
-/// One letter for each line of the mail ledger that says so, none twice, and the last of each user has the figures; how many
-/// are unknown.
+/// There is one letter for each line of the mail ledger that says so, none twice, and the last letter to each user has
+/// the right figures. Returns how many are unknown.
 #[track_caller]
 fn letters_hold(machine: &Machine, point: &Point, said: &str) -> usize {
     let days = machine.alone.month.days().count() as u64;

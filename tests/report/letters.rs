@@ -1,4 +1,4 @@
-//! Letters as others read them: Python's `email`, `html.parser` and `csv`.
+//! Letters as other programs read them: Python's `email`, `html.parser` and `csv`.
 
 use std::fs;
 use std::io::Write as _;
@@ -11,10 +11,11 @@ use crate::alone::Alone;
 use crate::days::{month_of, moved, put};
 use crate::stub::Stub;
 
-/// Names that are text to us, and something else to a spreadsheet, a browser or a file system.
+/// Names that are plain text for us, but not for a spreadsheet, a browser or a file system.
 const NAMES: [&str; 5] = ["张伟", "=cmd|'/C calc'!A0", "<script>alert(1)</script>", "../../etc/cron.d/x", "@SUM(A1)"];
 
-/// Headers, the tree of parts, the texts; of the HTML its words, tags and attributes; of the CSV its rows.
+/// Prints the headers, the tree of parts and the texts; the words, tags and attributes of the HTML; and the rows of the
+/// CSV.
 const SCRIPT: &str = r#"
 import csv, email, email.policy, email.utils, html.parser, io, json, sys
 raw = sys.stdin.buffer.read()
@@ -95,13 +96,13 @@ fn letters_are_what_they_say_to_every_reader() {
         assert_eq!((header("Auto-Submitted").as_str(), header("MIME-Version").as_str()), ("auto-generated", "1.0"));
         assert_eq!(header("Content-Language"), if index == 0 { "zh-CN" } else { "en" });
         assert_eq!(letter["at"], made_at.timestamp());
-        // Of the node, and the user: nothing else may have this name.
+        // The hash covers the node and the user, so that no other letter has this id.
         let hash = Sha256::digest(format!("alone\0user\0{name}"));
         let hash: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let id = format!("<flow-agent.{}.r0.{hash}@example.com>", alone.month.name());
         assert_eq!(header("Message-ID"), id);
         assert_eq!((&letter["tree"], &letter["defects"]), (&alternative, &json!([])));
-        // RFC 5322: a line has at most 998 bytes, and its end.
+        // RFC 5322: a line has at most 998 bytes, without its end.
         assert!(letter["longest"].as_u64().unwrap() < 999);
 
         let bytes = days * (4_321 + index);
@@ -118,7 +119,7 @@ fn letters_are_what_they_say_to_every_reader() {
     only_tables(&summary);
     let rows = summary["tables"][0].as_array().unwrap();
     let column = |name: &str| rows[0].as_array().unwrap().iter().position(|head| head == name).unwrap();
-    // alice and bob, who moved nothing, and these.
+    // alice and bob, who moved nothing, and these users.
     assert_eq!(rows.len(), 1 + 2 + NAMES.len());
     for (index, name) in (0..).zip(NAMES) {
         let is_formula = name.starts_with(['=', '@']);
@@ -127,7 +128,7 @@ fn letters_are_what_they_say_to_every_reader() {
         let bytes = days * (4_321 + index);
         assert_eq!(row[column("billed_bytes")], bytes.to_string().as_str());
         assert_eq!(row[column("udp_out_bytes")], (days * 4_000).to_string().as_str());
-        // In hundredths: ten a KiB, rounded half up.
+        // In hundredths: ten per KiB, rounded half up.
         let hundredths = (bytes * 10 * 2 + 1_024) / (2 * 1_024);
         let amount = format!("{}.{:02}", hundredths / 100, hundredths % 100);
         assert_eq!((&row[column("amount")], &row[column("currency")]), (&amount.into(), &"CNY".into()));
@@ -137,7 +138,8 @@ fn letters_are_what_they_say_to_every_reader() {
     }
 }
 
-/// What mail programs leave of a page, and nothing that fetches, runs, or depends on a style sheet.
+/// Asserts that the letter uses only what mail programs support, and nothing that loads something, runs, or depends on
+/// a style sheet.
 #[track_caller]
 fn only_tables(letter: &Value) {
     let tags: Vec<&str> = letter["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();

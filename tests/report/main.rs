@@ -1,4 +1,5 @@
-//! The monthly statement, with a real sshd on every node and a real mail server: root, in namespaces of their own.
+//! The monthly statement, with a real sshd on every node and a real mail server. Needs root, and uses network
+//! namespaces.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

@@ -83,7 +83,7 @@ fn three_nodes_become_a_month_and_a_letter_each() {
     );
 }
 
-/// `1,683,951`
+/// Formats a number such as `1,683,951`.
 pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> =

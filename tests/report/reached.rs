@@ -1,4 +1,5 @@
-//! Why a node's file does not come, and what to do about it: each told on a real sshd that is set up so.
+//! Why a node's file cannot be fetched, and what to do about it. Each case is tried with a real sshd that is configured
+//! that way.
 
 use std::fs;
 
@@ -21,7 +22,7 @@ fn a_node_whose_file_does_not_come_says_what_to_do_about_it() {
     fleet.configure("", "");
     refused(&fleet, "its sshd offers no SFTP (subsystem request failed", "add `Subsystem sftp internal-sftp`");
 
-    // As a .bashrc that prints something does.
+    // Like a .bashrc that prints something.
     fleet.replace_last("ForceCommand echo Welcome to hk-1, have a nice day; exec /usr/lib/openssh/sftp-server");
     fleet.configure("", "");
     refused(&fleet, "prints a text where SFTP should begin", "`ForceCommand internal-sftp -R`");
@@ -32,7 +33,7 @@ fn a_node_whose_file_does_not_come_says_what_to_do_about_it() {
     fs::write(fleet.known_hosts(), known).unwrap();
     refused(&fleet, "its host key is not the one that was enrolled", "run `flow-agent check --enroll hk-1`");
 
-    // What a banner says comes before every reason, and is not one.
+    // The text of a banner precedes every reason, and is not one.
     let banner = fleet.dir.path().join("banner");
     fs::write(&banner, "Authorized use only. All connections are logged.\n".repeat(40)).unwrap();
     fleet.replace_last(&format!("Banner {}\nDenyUsers root", banner.display()));

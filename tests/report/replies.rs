@@ -1,4 +1,4 @@
-//! What a mail server says counts by its code, at every stage, whatever its text is.
+//! Only the code of a mail server's reply matters, at every stage, whatever its text is.
 
 use std::fs;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::fleet::lines;
 use crate::scripted::{PASSWORD, Scripted};
 use crate::stub::GBK;
 
-/// What became of a letter that was handed over.
+/// The outcome of handing over a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Sent,
-    /// Refused to everybody, or to this letter; for the moment, or for good.
+    /// Refused for all letters or for this one; the flag says whether it is transient.
     Refused(Scope, bool),
     Unknown,
 }
@@ -42,7 +42,7 @@ fn letter() -> Letter {
         .unwrap()
 }
 
-/// A server, somebody who may log in there, and a runtime.
+/// A server, a configuration with a login for it, and a runtime.
 struct Talk {
     server: Scripted,
     config: MailConfig,
@@ -73,7 +73,7 @@ impl Talk {
         Self { server, config, runtime, _password: password }
     }
 
-    /// Hands a letter over while `stage` is answered so; also what the server said.
+    /// Hands a letter over while `stage` is answered with `reply`. Returns the outcome, and what the server replied.
     fn hand_over(&self, stage: &str, reply: &[u8]) -> (Outcome, String) {
         self.server.answer(stage, reply);
         let limit = Duration::from_secs(60);
@@ -94,7 +94,7 @@ impl Talk {
     }
 }
 
-/// Every stage of a conversation in `mode`, the answer that goes on there, and whether a refusal there is one to everybody.
+/// Every stage of a conversation in `mode`, with the code that continues it, and what a refusal at this stage concerns.
 fn stages(mode: &str) -> Vec<(&'static str, &'static str, Scope)> {
     let mut stages = vec![
         ("greeting", "220", Scope::Server),
@@ -111,7 +111,7 @@ fn stages(mode: &str) -> Vec<(&'static str, &'static str, Scope)> {
     stages
 }
 
-/// A code, and an explanation in GBK.
+/// A code with an explanation in GBK.
 fn in_gbk(code: &str) -> Vec<u8> {
     [code.as_bytes(), b" ", GBK, b": see http://mail.example/help\r\n"].concat()
 }
@@ -155,7 +155,7 @@ fn what_is_no_answer_is_tried_again_before_the_letter_and_unknown_after_it() {
     let long = |code: &str| [code.as_bytes(), b" ", &b"\xb5".repeat(2 << 20)[..], b"\r\n"].concat();
     let many = |code: &str| format!("{code}-x\r\n").repeat(50_000) + code + " x\r\n";
     for (stage, reply, expected) in [
-        // An answer all the same.
+        // These are valid replies nevertheless.
         ("rcpt", b"250\r\n".to_vec(), Outcome::Sent),
         ("rcpt", b"550\r\n".to_vec(), Outcome::Refused(Scope::Letter, PERMANENT)),
         ("letter", b"250\n".to_vec(), Outcome::Sent),
@@ -166,7 +166,7 @@ fn what_is_no_answer_is_tried_again_before_the_letter_and_unknown_after_it() {
         ("greeting", long("554"), Outcome::Refused(Scope::Server, PERMANENT)),
         ("mail", many("250").into_bytes(), Outcome::Sent),
         ("letter", many("554").into_bytes(), Outcome::Refused(Scope::Letter, PERMANENT)),
-        // None: it contradicts itself, is not SMTP, or has no end.
+        // These are not: the reply contradicts itself, is not SMTP, or has no end.
         ("rcpt", b"250-a\r\n550 b\r\n".to_vec(), Outcome::Refused(Scope::Letter, TRANSIENT)),
         ("rcpt", b"350 what else?\r\n".to_vec(), Outcome::Refused(Scope::Letter, TRANSIENT)),
         ("data", b"250 ok\r\n".to_vec(), Outcome::Refused(Scope::Letter, TRANSIENT)),
@@ -187,7 +187,7 @@ fn what_is_no_answer_is_tried_again_before_the_letter_and_unknown_after_it() {
     }
 }
 
-/// Seen with a large Chinese mail host: the login is refused, and the reason is in GBK.
+/// Seen with a large Chinese mail provider: the login is refused, and the reason is in GBK.
 #[test]
 fn a_login_that_is_refused_in_gbk_is_a_login_that_is_refused() {
     if !have_program("openssl", "certificates") {

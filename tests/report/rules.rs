@@ -1,5 +1,5 @@
-//! The rules of a bill, from the nodes' files to the letters: when a month begins, who owned a port when, what is billed,
-//! what came before, and hundreds of users. The nodes are this machine: no root, no ssh.
+//! The rules of a bill, from the nodes' files to the letters: when a month begins, who owned a port when, what is
+//! billed, what came before, and hundreds of users. The nodes are this machine, so neither root nor ssh is needed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::fleet::{Ended, PROGRAM, lines, parsed};
 use crate::month::thousands;
 use crate::stub::Stub;
 
-/// The first day of the last billing month that is over, where months begin on `day`.
+/// The first day of the last billing month that is over, if months begin on `day`.
 fn last_complete_from(day: u32) -> NaiveDate {
     let today = Utc::now().date_naive();
     let this = today.with_day(day).unwrap();
@@ -28,18 +28,19 @@ fn a_month_may_begin_on_the_15th_and_a_port_may_change_hands_in_it() {
     let path = |name: &str| dir.path().join(name);
     let first = last_complete_from(15);
     let (before, after) = (first - Months::new(1), first + Months::new(1));
-    // Every day of this billing month and the one before, and a day on either side. On the i-th day of this one alice moves
-    // 10 i bytes in and 30 i out, on every day of the one before 7 in and 1 out; the days around would be seen.
+    // Every day of this billing month and of the one before, and one more day before and after. On the i-th day of this
+    // month alice moves 10 i bytes in and 30 i out, and on every day of the month before 7 in and 1 out. If one of the
+    // two extra days were included, it would show.
     let mut files: BTreeMap<String, (Month, String)> = BTreeMap::new();
     for day in (before - Days::new(1)).iter_days().take_while(|day| *day <= after) {
         let number = u64::try_from((day - first).num_days() + 1).unwrap_or(0);
         let bytes = match day {
             _ if day < before || day == after => [1_000_000, 1_000_000, 0, 0],
-            // The larger of both is billed: what came in, then.
+            // The larger direction is billed: in this month, incoming.
             _ if day < first => [7, 1, 0, 0],
             _ => [10 * number, 30 * number, 0, 0],
         };
-        // 8388 is carol's for ten days of this month, then bob's.
+        // Port 8388 belongs to carol for ten days of this month, and then to bob.
         let hands = if day < first + Days::new(10) { "carol" } else { "bob" };
         let lines = [line(day, &moved(443, None, bytes)), line(day, &moved(8388, Some(hands), [0, 0, 1, 0]))];
         let (_, text) =
@@ -62,7 +63,7 @@ fn a_month_may_begin_on_the_15th_and_a_port_may_change_hands_in_it() {
         command.stdin(Stdio::null()).output().unwrap().into()
     };
     report(&["--month", &before.format("%Y-%m").to_string()]).with_code(0);
-    // No month is named: it is the last that is over, and not reported yet.
+    // If no month is named, it is the last one that is over, which is not reported yet.
     report(&[]).with_code(0);
 
     let month = first.format("%Y-%m").to_string();
@@ -88,7 +89,7 @@ fn a_month_may_begin_on_the_15th_and_a_port_may_change_hands_in_it() {
     };
     let alice = letter("alice@example.com");
     let text = alice["text"].as_str().unwrap();
-    // The larger of the two: out. In hundredths: ten a KiB, rounded half up.
+    // The larger direction is out. In hundredths: ten per KiB, rounded half up.
     let hundredths = (30 * sum * 10 * 2 + 1_024) / (2 * 1_024);
     let days_before = u64::try_from((first - before).num_days()).unwrap();
     let busiest = (0..5).map(|back| {
@@ -114,7 +115,7 @@ fn a_month_may_begin_on_the_15th_and_a_port_may_change_hands_in_it() {
     assert!(summary["text"].as_str().unwrap().contains("Node hk-1 cuts its days in Asia/Shanghai."), "{summary:#}");
 }
 
-/// Fewer than 1,024, or with two digits after the point.
+/// Below 1,024 in bytes, otherwise in KiB with two decimals.
 fn bytes(bytes: u64) -> String {
     if bytes < 1_024 { format!("{bytes} B") } else { format!("{:.2} KiB", bytes as f64 / 1_024.0) }
 }
@@ -125,7 +126,7 @@ fn hundreds_of_users_come_from_a_file_that_may_change() {
     let stub = Stub::start(&[]);
     let alone = Alone::with(&stub);
     let port = |number: u16| 10_000 + number;
-    // One more port than users: nobody's for now.
+    // One more port than users; it has no owner for now.
     let moves: Vec<_> = (0..=USERS).map(|number| moved(port(number), None, [u64::from(number), 0, 0, 0])).collect();
     put(&alone.state_dir(), &alone.month, &month_of("alone", &alone.month, &moves));
     let row = |number: u16| format!("acct-{number},{},u{number}@example.com,en,\n", port(number));
@@ -138,7 +139,7 @@ fn hundreds_of_users_come_from_a_file_that_may_change() {
     let ended = alone.report(&[]).with_code(0);
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", ""));
     let days = u64::try_from(alone.month.days().count()).unwrap();
-    // alice, bob and the admin, too.
+    // Including alice, bob and the administrator.
     let mut to: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for letter in stub.taken() {
         to.entry(letter.to.concat()).or_default().push(letter.text);
@@ -150,12 +151,13 @@ fn hundreds_of_users_come_from_a_file_that_may_change() {
     let summary = parsed(&to["ops@example.com"][0]);
     let (text, html) = (summary["text"].as_str().unwrap(), summary["html"].as_str().unwrap());
     assert!((0..USERS).all(|number| text.lines().any(|line| line.ends_with(&format!("  acct-{number}")))), "{text}");
-    // 200 users, two others and a port, of which the page has 50; below what mail programs cut.
+    // 200 users, two others and a port. The mail lists 50 of them, which keeps it below the size at which mail programs
+    // cut it off.
     assert!(html.contains("… 153 more in the CSV file") && html.len() < 100_000, "{} bytes", html.len());
     let rows_of_csv = parsed(&to["ops@example.com"][0])["attachments"].as_object().unwrap().values().next().cloned();
     assert_eq!(rows_of_csv.unwrap().as_str().unwrap().lines().count(), 1 + 2 + usize::from(USERS) + 1);
 
-    // One more user: a first letter for them, and none for anybody else but the admin.
+    // With one more user, this user gets a first letter, and nobody else gets one except the administrator.
     let before = stub.taken().len();
     fs::write(&users_file, format!("name,ports,email,language,quota\n{}", rows(USERS + 1))).unwrap();
     alone.report(&["--month", &alone.month.name()]).with_code(0);
@@ -180,7 +182,7 @@ fn reports_that_are_started_at_once_send_one_letter_each() {
     let mut codes = Vec::new();
     for child in children {
         let ended: Ended = child.wait_with_output().unwrap().into();
-        // Done, or turned away by the one that is at work.
+        // Either it succeeded, or it was rejected because another one holds the lock.
         assert!(matches!(ended.code, Some(0 | 5)), "{ended:?}");
         assert!(ended.code == Some(0) || ended.stderr.contains("holds"), "{ended:?}");
         codes.push(ended.code);
@@ -222,7 +224,7 @@ fn templates_of_the_operator_are_used_and_refused_before_anything_is_sent() {
         let lines = ended.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         lines.filter(|line| line["section"] == "config").map(|line| line.to_string()).collect::<String>()
     };
-    // Only a correction would come to this.
+    // Only a letter that corrects another would use this.
     fs::write(templates.join("letter.txt"), "{% if correction %}{{ correction.wsa }}{% endif %}").unwrap();
     let said = check();
     assert!(said.contains("letter.txt") && said.contains("fail"), "{said}");
@@ -253,7 +255,7 @@ fn a_node_that_was_called_otherwise_is_the_same_node() {
     let day = |node: &str, day: NaiveDate| {
         sealed_with(node, day, &[line(day, &moved(8388, None, [1, 0, 0, 0]))], 86_400, "UTC")
     };
-    // It was renamed in the middle of the month.
+    // The node was renamed in the middle of the month.
     let text = all.iter().map(|date| day(if *date < all[10] { "hk-old" } else { "hk-1" }, *date)).collect::<String>();
     put(&alone.state_dir(), &alone.month, &text);
     alone.report(&[]).with_code(0);

@@ -1,7 +1,8 @@
-//! A mail server of Python's `ssl` that answers one stage with whatever bytes it is told to: in clear, by STARTTLS or under
+//! A mail server written in Python with its `ssl` module, which answers one stage with any given bytes. It speaks
+//! without encryption, with STARTTLS or under TLS, with a certificate made by openssl.
 //! TLS, with a certificate that openssl made.
 //!
-//! (The OpenSMTPD of Debian 12 cannot do TLS: its separated private key does not work with OpenSSL 3.)
+//! (The OpenSMTPD of Debian 12 cannot use TLS, because its separated private key does not work with OpenSSL 3.)
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,9 +13,9 @@ use std::time::Duration;
 use crate::common::daemon::{Daemon, wait_until};
 use crate::common::netns::run;
 
-/// `argv`: mode, directory. In the directory: `cert.pem`, `key.pem`; `login`, the one that is right (base64 of
-/// `\0USER\0PASSWORD`), if any; `fault`, if any: a stage and its reply in hex. It writes `port`, and a line for every letter
-/// to `letters`.
+/// `argv`: mode and directory. The directory contains `cert.pem` and `key.pem`; optionally `login`, the only valid
+/// login (base64 of `\0USER\0PASSWORD`); and optionally `fault`, a stage and its reply in hex. The server writes
+/// `port`, and a line to `letters` for every letter.
 const SERVER: &str = r#"
 import os, socket, ssl, sys, threading
 mode, directory = sys.argv[1:]
@@ -94,12 +95,12 @@ pub const PASSWORD: &str = "correct horse battery staple";
 /// `printf '\0report\0correct horse battery staple' | base64`
 const LOGIN: &str = "AHJlcG9ydABjb3JyZWN0IGhvcnNlIGJhdHRlcnkgc3RhcGxl";
 
-/// Which certificate it has; whichever, nobody vouches for it but itself.
+/// Which certificate it has. Either is signed only by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Certificate {
-    /// Says that it is a server's.
+    /// States that it is a server's.
     OfServer,
-    /// What `openssl req -x509` makes when it is told nothing: one that could sign others.
+    /// What `openssl req -x509` makes by default: one that may sign others.
     OfAuthority,
 }
 
@@ -110,7 +111,7 @@ pub struct Scripted {
 }
 
 impl Scripted {
-    /// `mode`: `clear`, `starttls` or `smtps`.
+    /// `mode` is `clear`, `starttls` or `smtps`.
     pub fn start(mode: &str) -> Self {
         Self::with(mode, Certificate::OfServer)
     }
@@ -127,7 +128,7 @@ impl Scripted {
         Self { port, dir, _daemon: daemon }
     }
 
-    /// Answers every connection's `stage` with these bytes from now on.
+    /// From now on, answers `stage` of every connection with these bytes.
     pub fn answer(&self, stage: &str, reply: &[u8]) {
         let hex = reply.iter().fold(String::new(), |mut hex, byte| {
             write!(hex, "{byte:02x}").unwrap();
@@ -136,7 +137,7 @@ impl Scripted {
         fs::write(self.dir.path().join("fault"), format!("{stage} {hex}")).unwrap();
     }
 
-    /// Lets only `report` in, with [`PASSWORD`].
+    /// Accepts only the login `report` with [`PASSWORD`].
     pub fn demand_login(&self) {
         fs::write(self.dir.path().join("login"), LOGIN).unwrap();
     }
@@ -145,13 +146,14 @@ impl Scripted {
         self.dir.path().join("cert.pem")
     }
 
-    /// How many letters came to their end.
+    /// How many letters were received completely.
     pub fn letters(&self) -> usize {
         fs::read_to_string(self.dir.path().join("letters")).unwrap_or_default().lines().count()
     }
 }
 
-/// A certificate for `localhost`, and its key. Its subject is its own: a machine may trust some `CN=localhost`.
+/// Makes a certificate for `localhost`, and its key. Its subject is unique, because a machine may trust some
+/// `CN=localhost`.
 pub fn make_certificate(dir: &Path, certificate: Certificate) {
     let mut openssl = Command::new("openssl");
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]);

@@ -1,5 +1,5 @@
-//! A mail server that fails where and how it is told to, and remembers every letter that it took. It explains itself in GBK,
-//! as large Chinese mail hosts do.
+//! A mail server that fails where and how it is told to, and remembers every letter that it accepted. Its texts are in
+//! GBK, as with large Chinese mail providers.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// Where in the conversation.
+/// A stage of the conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     Connect,
@@ -18,13 +18,13 @@ pub enum Stage {
     Mail,
     Rcpt,
     Data,
-    /// After the letter, which the server then has not taken.
+    /// After the letter, which the server has not accepted.
     LetterLost,
-    /// After the letter, which the server then has taken.
+    /// After the letter, which the server has accepted.
     LetterTaken,
 }
 
-/// What goes wrong there.
+/// What goes wrong at a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     Transient,
@@ -33,11 +33,11 @@ pub enum Fault {
     Hang,
     /// The connection ends.
     Drop,
-    /// What is no SMTP.
+    /// Something that is not SMTP.
     Nonsense,
 }
 
-/// A letter that was taken.
+/// A letter that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     pub to: Vec<String>,
@@ -46,9 +46,9 @@ pub struct Taken {
 
 #[derive(Default)]
 struct State {
-    /// One fault a connection, in order; then none.
+    /// One fault for each connection, in order; after that there are none.
     faults: VecDeque<(Stage, Fault)>,
-    /// Recipients that are refused for good.
+    /// Recipients that are refused permanently.
     unknown: Vec<String>,
     taken: Vec<Taken>,
     /// Every line that any client sent.
@@ -61,18 +61,18 @@ pub struct Stub {
 }
 
 impl Stub {
-    /// Listens on 127.0.0.1. The first connections meet `faults`, one each; later ones none.
+    /// Listens on 127.0.0.1. Each of the first connections gets one of `faults`, and later ones get none.
     pub fn start(faults: &[(Stage, Fault)]) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let state = Arc::new(Mutex::new(State { faults: faults.iter().copied().collect(), ..State::default() }));
         let shared = Arc::clone(&state);
-        // It ends with the test's process.
+        // The thread ends with the test process.
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let shared = Arc::clone(&shared);
                 thread::spawn(move || {
-                    // A client that goes away is what these tests are about.
+                    // Clients that disconnect are what these tests are about.
                     let _ = talk(&stream.unwrap(), &shared);
                 });
             }
@@ -89,7 +89,7 @@ impl Stub {
         self.state.lock().unwrap().taken.clone()
     }
 
-    /// How many letters to this address were taken.
+    /// How many letters to this address were accepted.
     pub fn taken_for(&self, address: &str) -> usize {
         self.taken().iter().filter(|taken| taken.to.iter().any(|to| to == address)).count()
     }
@@ -103,19 +103,19 @@ impl Stub {
 /// "Login failed", in GBK.
 pub const GBK: &[u8] = b"\xb5\xc7\xc2\xbc\xca\xa7\xb0\xdc";
 
-/// `reply`, and something in GBK.
+/// Sends `reply` with a text in GBK.
 fn say(writer: &mut impl std::io::Write, reply: &str) -> std::io::Result<()> {
     writer.write_all(&[reply.as_bytes(), b" ", GBK, b"\r\n"].concat())
 }
 
 fn talk(stream: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
-    // An answer is written in pieces; the second would wait for the client to acknowledge the first.
+    // An answer is written in pieces, and the second would wait until the client has acknowledged the first.
     stream.set_nodelay(true)?;
     let fault = state.lock().unwrap().faults.pop_front();
     let at = |stage: Stage| fault.filter(|(where_, _)| *where_ == stage).map(|(_, fault)| fault);
     let mut writer = stream;
     let mut lines = BufReader::new(stream).lines();
-    // `Err`: the connection ends here.
+    // `Err` means that the connection ends here.
     let answer = |stage: Stage, usual: &str| -> std::io::Result<()> {
         let gone = || Err(std::io::ErrorKind::ConnectionAborted.into());
         let mut writer = stream;

@@ -1,4 +1,4 @@
-//! TLS and a login, and nothing less.
+//! TLS and a login are required, with no fallback to less.
 
 use std::fs;
 use std::path::Path;
@@ -38,12 +38,12 @@ fn letters_go_through_tls_and_a_login_and_through_nothing_less() {
         assert!(ended.stdout.contains("login: 535"), "{mode}: {}", ended.stdout);
         assert!(states.iter().all(|(_, state)| state == "failed"), "{mode}: {states:?}");
 
-        // It vouches for localhost, not for whoever has that address.
+        // The certificate is for localhost, not for whoever has that address.
         let (ended, _) = report("127.0.0.1", PASSWORD, &server.certificate());
         assert_eq!(ended.code, Some(7), "{mode}: {ended:?}");
         assert!(ended.stdout.contains("ertificate"), "{mode}: {}", ended.stdout);
 
-        // Somebody else's certificate is trusted, not this one.
+        // Another certificate is trusted, not this one.
         let other = tempfile::tempdir().unwrap();
         make_certificate(other.path(), Certificate::OfServer);
         let (ended, _) = report("localhost", PASSWORD, &other.path().join("cert.pem"));
@@ -57,7 +57,8 @@ fn letters_go_through_tls_and_a_login_and_through_nothing_less() {
     }
 }
 
-/// Reports, and asserts that no letter went out, that why was told once, and that `check` says the same.
+/// Makes a report, and asserts that no letter was sent, that the reason was printed once, and that `check` prints the
+/// same one.
 #[track_caller]
 fn refused_once(alone: &Alone, why: &str, help: &str) {
     let ended = alone.report(&[]).with_code(7);
@@ -74,7 +75,7 @@ fn refused_once(alone: &Alone, why: &str, help: &str) {
     assert_eq!(finding["help"].as_str(), Some(helps[0]), "{finding}");
 }
 
-/// What `check` says of the mail server.
+/// The finding of `check` about the mail server.
 fn check(alone: &Alone) -> Value {
     let mut command = Command::new(PROGRAM);
     command.args(["check", "--json", "--config"]).arg(alone.config()).stdin(Stdio::null());
@@ -101,7 +102,8 @@ fn a_port_that_does_not_begin_with_tls_is_told_from_one_that_does() {
     let began = Instant::now();
     let help = format!("this port begins with TLS: smtps://localhost:{}", server.port);
     refused_once(&alone, "the server waits for TLS to begin", &help);
-    // Three seconds each for `report` and for `check`, and what a busy machine takes; a minute each it was.
+    // Three seconds each for `report` and `check`, and an allowance for a busy machine. Without this check it takes a
+    // minute each.
     assert!(began.elapsed() < Duration::from_secs(50), "{:?}", began.elapsed());
 }
 
@@ -126,7 +128,7 @@ fn a_certificate_of_ones_own_is_trusted_when_the_configuration_names_it() {
         let ended = alone.report(&[]).with_code(0);
         assert_eq!(alone.last_states(), all_sent(), "{}", ended.stdout);
 
-        // It is for localhost and for nobody else, whoever it is that was named.
+        // The certificate is only for localhost, whichever host was configured.
         let alone = Alone::new(&url.replace("localhost", "127.0.0.1"), &ca_file);
         refused_once(
             &alone,
@@ -134,7 +136,7 @@ fn a_certificate_of_ones_own_is_trusted_when_the_configuration_names_it() {
             "`mail.server` must name the host as its certificate does",
         );
 
-        // Another server's does not help.
+        // The certificate of another server does not help.
         let other = Scripted::with("smtps", certificate);
         let alone = Alone::new(&url, &format!("ca_file = {:?}\n", other.certificate()));
         let help = format!("and the certificates in `{}`", other.certificate().display());

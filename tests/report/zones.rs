@@ -1,4 +1,4 @@
-//! Nodes whose month ends when it has ended on the main node long ago, with the clocks that they would show.
+//! Nodes whose month ends long after it has ended on the main node, with the clocks that they would show.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -53,7 +53,7 @@ impl Counting {
         Self { name, port, zone, counted_until: instant(october), root }
     }
 
-    /// Writes the hours that are over at `now`, each with as many bytes as `bytes` says, and rolls them up.
+    /// Writes the hours that are over at `now`, each with the number of bytes that `bytes` returns, and rolls them up.
     fn count_until(&mut self, now: DateTime<Utc>, bytes: impl Fn(DateTime<FixedOffset>) -> u64) {
         while self.counted_until + TimeDelta::hours(1) <= now {
             let local = |at: DateTime<Utc>| at.with_timezone(&self.zone).fixed_offset();
@@ -80,7 +80,7 @@ impl Counting {
             self.counted_until = next;
         }
         let ended = at(now, &["rollup"], &self.root.join("config.toml"));
-        // Days before are complete; 6 would say that one is not.
+        // The days before are complete; otherwise the code would be 6.
         assert_eq!(ended.code, Some(0), "{ended:?}");
     }
 }
@@ -111,8 +111,8 @@ fn a_node_in_los_angeles_loses_nothing_to_a_main_node_in_shanghai() {
     .unwrap();
     fs::write(&main, config).unwrap();
 
-    // In Los Angeles 5 bytes an hour, and on the last day 1,000 more in each hour than in the one before: none is like
-    // another. In Shanghai 7 bytes an hour.
+    // In Los Angeles 5 bytes an hour, and on the last day 1,000 more in each hour than in the one before, so that no
+    // two hours are equal. In Shanghai 7 bytes an hour.
     let in_la = |start: DateTime<FixedOffset>| match start.date_naive() == date("2026-10-31") {
         true => {
             1_000
@@ -122,7 +122,7 @@ fn a_node_in_los_angeles_loses_nothing_to_a_main_node_in_shanghai() {
         false => 5,
     };
     let run = |la: &mut Counting, sh: &mut Counting, day: &str| {
-        // Eleven past midnight in Shanghai; on both nodes the hour before was rolled up meanwhile.
+        // Eleven minutes past midnight in Shanghai. Both nodes have rolled up the hour before.
         let now = instant(&format!("{}T16:11:00Z", date(day) - Days::new(1)));
         la.count_until(now - TimeDelta::minutes(6), in_la);
         sh.count_until(now - TimeDelta::minutes(6), |_| 7);
@@ -139,12 +139,12 @@ fn a_node_in_los_angeles_loses_nothing_to_a_main_node_in_shanghai() {
     };
     let to = |letters: &[crate::stub::Taken]| letters.iter().map(|letter| letter.to.concat()).collect::<Vec<_>>();
 
-    // September was over on both long ago.
+    // September was over on both nodes long ago.
     let (ended, taken) = run(&mut la, &mut sh, "2026-10-31");
     assert_eq!((ended.code, taken.len()), (Some(0), 3), "{ended:?}");
 
-    // November began eleven minutes ago in Shanghai. In Los Angeles it is 09:11 on the 31st, and nine hours are counted:
-    // 30 days of 24 x 5 bytes, and 1,000 + 2,000 + … + 9,000.
+    // In Shanghai, November began eleven minutes ago. In Los Angeles it is 09:11 on the 31st, and nine hours are
+    // counted: 30 days of 24 x 5 bytes, and 1,000 + 2,000 + … + 9,000.
     let (ended, taken) = run(&mut la, &mut sh, "2026-11-01");
     assert_eq!(ended.code, Some(6), "{ended:?}");
     assert!(ended.stdout.contains("1 of 2 statements are provisional; if nothing comes, they are final on 2026-11-08"));
@@ -156,7 +156,7 @@ fn a_node_in_los_angeles_loses_nothing_to_a_main_node_in_shanghai() {
     assert!(text(3).contains("Node la-1: 31 Oct may not be complete yet."), "{}", text(3));
     assert!(!text(4).contains("rovisional") && !text(4).contains("la-1"), "{}", text(4));
 
-    // A day later all of it is there: 1,000 + … + 24,000.
+    // A day later everything is there: 1,000 + … + 24,000.
     let (ended, taken) = run(&mut la, &mut sh, "2026-11-02");
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), ""), "{ended:?}");
     assert_eq!(billed("alice"), (3_600 + 300_000, "final".to_owned()));
@@ -167,7 +167,7 @@ fn a_node_in_los_angeles_loses_nothing_to_a_main_node_in_shanghai() {
     assert!(corrected["headers"]["Subject"].as_str().unwrap().contains("correction"), "{corrected}");
     assert!(text.contains("303,600 bytes") && text.contains("+255,000") && !text.contains("Provisional"), "{text}");
 
-    // And that is all. The clocks of Los Angeles have gone back meanwhile.
+    // Nothing more follows. The clocks of Los Angeles have gone back in the meantime.
     for day in ["2026-11-03", "2026-11-04"] {
         let (ended, taken) = run(&mut la, &mut sh, day);
         assert_eq!((ended.code, ended.stdout.as_str(), taken.len()), (Some(0), "", 8), "{ended:?}");

@@ -1,4 +1,5 @@
-//! A ClickHouse server of the test's own: data in a temporary directory, one port on loopback, ended when dropped.
+//! A ClickHouse server only for the test, with its data in a temporary directory and one port on loopback. It ends when
+//! dropped.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,7 +13,7 @@ use rustix::process::Signal;
 use crate::common::daemon::{Daemon, in_netns, wait_until};
 use crate::common::have_program;
 
-/// The Python of a virtual environment with `chdb`, where the newest engine is asked for.
+/// The Python of a virtual environment with `chdb`, if the newest engine is to be used.
 const CHDB_PYTHON: &str = "FLOW_AGENT_CHDB";
 
 pub struct Engine {
@@ -23,15 +24,15 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts a server with its data in `dir`, and makes the tables there. `None`, and a word on stderr, where there is no
-    /// server.
+    /// Starts a server with its data in `dir`, and creates the tables. If there is no server, prints that on stderr and
+    /// returns `None`.
     pub fn start(dir: &Path, netns: Option<&str>) -> Option<Self> {
         if std::env::var_os(CHDB_PYTHON).is_none() && !have_program("clickhouse-server", "sending hours to ClickHouse")
         {
             return None;
         }
         fs::create_dir_all(dir).unwrap();
-        // In a namespace of its own every port is free; elsewhere one is free that the kernel just gave away.
+        // In a separate namespace every port is free. Otherwise, ask the kernel for a free one.
         let port = match netns {
             Some(_) => 18_123,
             None => TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(),
@@ -41,7 +42,7 @@ impl Engine {
         Some(engine)
     }
 
-    /// Starts the server again on the same data and port.
+    /// Starts the server again with the same data and port.
     pub fn run(&mut self) {
         let mut command = match std::env::var_os(CHDB_PYTHON) {
             Some(python) => {
@@ -67,11 +68,11 @@ impl Engine {
         });
     }
 
-    /// Ends the server at once, as the kernel does when memory runs out.
+    /// Kills the server, as the kernel does when memory runs out.
     pub fn kill(&mut self) {
         if let Some(daemon) = self.daemon.take() {
             daemon.signal(Signal::KILL);
-            // Its end is waited for: the next server needs its port and its data.
+            // Wait for its end, because the next server needs its port and its data.
             let _ = daemon.wait(Duration::from_secs(10));
         }
     }
@@ -89,7 +90,7 @@ impl Engine {
         if output.status.success() { Ok(text) } else { Err(text) }
     }
 
-    /// The lines of `[fleet]` in a configuration.
+    /// The `[fleet]` section of a configuration.
     pub fn section(&self) -> String {
         format!("[fleet]\nurl = \"http://127.0.0.1:{}\"\n", self.port)
     }

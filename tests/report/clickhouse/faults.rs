@@ -27,7 +27,7 @@ fn the_same_hours_again_in_other_batches_and_another_order_change_nothing() {
     let node = Node::new("hk-1", &engine);
     node.init();
     let hours = hours_from(START, 72, 1, "boot-1");
-    // As they come, a few at a time.
+    // As they are sealed, a few at a time.
     for until in [1, 5, 6, 30, 72] {
         node.put(&hours[..until]);
         node.ship().with_code(0);
@@ -62,7 +62,7 @@ fn an_answer_that_is_lost_or_wrong_is_no_acknowledgement() {
         let node = Node::new(name, &engine);
         node.init();
         node.put(&hours_from(START, 24, 1, "boot-1"));
-        // The first insert is that of the rows, the second that of the manifests.
+        // The first insert is that of the rows, and the second that of the manifests.
         for number in [1, 2] {
             let relay = Relay::start(engine.port, &[(number, fault)]);
             node.configure("UTC", &relay.section());
@@ -85,7 +85,7 @@ fn a_server_that_is_killed_in_the_middle_holds_everything_afterwards() {
     let mut kills = 0;
     let mut child = node.command(&["ship", "--once"]).spawn().unwrap();
     loop {
-        // Each time after some more of the days were acknowledged.
+        // ClickHouse is killed each time after a few more days were acknowledged.
         let acknowledged = || fs::read_to_string(node.cursor()).map_or(0, |text| text.matches("digest").count());
         let before = acknowledged();
         let mut has_ended = false;
@@ -122,7 +122,7 @@ fn a_cursor_from_a_backup_sends_again_and_counts_once() {
     fs::write(node.cursor(), &backup).unwrap();
     assert_eq!(node.ship().with_code(0).stdout, "20 buckets sent in 60 rows\n");
     assert_eq!(found(&engine, "hk-1"), expected(30));
-    // One that cannot be trusted stops it, and says so.
+    // A cursor that is damaged stops it with an error.
     fs::write(node.cursor(), &backup[..backup.len() / 2]).unwrap();
     let refused = node.ship().with_code(5);
     assert!(refused.stderr.contains("ship.json"), "{}", refused.stderr);
@@ -137,13 +137,13 @@ fn hours_that_were_sealed_anew_take_the_place_of_the_former_ones() {
     node.put(&hours);
     node.ship().with_code(0);
     let backup = fs::read(node.cursor()).unwrap();
-    // In hour 3 alice moved 1,000 bytes instead of 33, and port 9000 was not watched.
+    // In hour 3, alice moved 1,000 bytes instead of 33, and port 9000 was not watched.
     hours[2].lines = vec![line(443, Some("alice"), [400, 600, 0, 0])];
     node.put(&hours);
     let said = node.ship().with_code(0);
     assert_eq!(said.stdout, "24 buckets sent in 70 rows\n", "that day only: {}", said.stderr);
     assert_eq!(node.report().alice, of_alice(48) - 33 + 1000);
-    // The same change is found again after the cursor was restored, and again it counts once.
+    // After the cursor was restored, the same change is found again, and still counts once.
     fs::write(node.cursor(), backup).unwrap();
     node.ship().with_code(0);
     let reported = node.report();
@@ -194,7 +194,8 @@ fn a_clock_that_was_a_day_off_shows_a_time_twice_and_both_count() {
     let node = Node::new("hk-1", &engine);
     node.init();
     let mut hours = hours_from(START, 48, 1, "boot-1");
-    // From the ninth hour on the clock is a day ahead; from the 33rd on it is right, and shows the times of before again.
+    // The clock is a day ahead from the ninth hour on. From the 33rd on it is right again, and repeats times that were
+    // used before.
     for hour in &mut hours[8..32] {
         (hour.start, hour.end) = (hour.start + TimeDelta::days(1), hour.end + TimeDelta::days(1));
     }
@@ -241,7 +242,7 @@ fn different_figures_under_one_revision_do_not_count_and_are_named() {
     let Some((_dir, engine)) = engine() else { return };
     let mut hours = hours_from(START, 24, 1, "boot-1");
     for change in [false, true] {
-        // A cursor that was lost together with the file that it belonged to.
+        // The cursor was lost together with the file that it referred to.
         let node = Node::new("hk-1", &engine);
         node.init();
         if change {
@@ -285,7 +286,7 @@ fn rows_without_their_manifest_and_a_manifest_without_its_rows_do_not_count() {
     let node = Node::new("hk-1", &engine);
     node.init();
     node.put(&hours_from(START, 24, 1, "boot-1"));
-    // The rows arrive, and the manifests do not.
+    // The rows arrive, but the manifests do not.
     let relay = Relay::start(engine.port, &[(2, Fault::CutBody)]);
     node.configure("UTC", &relay.section());
     node.ship().with_code(6);
@@ -294,7 +295,7 @@ fn rows_without_their_manifest_and_a_manifest_without_its_rows_do_not_count() {
     assert_eq!(node.report().alice, 0);
     node.ship().with_code(0);
     assert_eq!(node.report().alice, of_alice(24));
-    // Rows that somebody removed are missed.
+    // Rows that somebody removed are noticed.
     engine.query("DROP TABLE flow_agent.port_hour");
     engine.kill();
     engine.run();

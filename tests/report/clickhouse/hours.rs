@@ -1,4 +1,4 @@
-//! Hourly logs, written by hand: nothing of the program under test is used.
+//! Hourly logs that are written by hand, without any code of the program under test.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-/// What one port moved in a bucket: bytes of TCP in and out, UDP in and out. There are as many packets as bytes.
+/// What one port moved in a bucket: bytes of TCP in, TCP out, UDP in and UDP out. There are as many packets as bytes.
 #[derive(Clone, Debug)]
 pub struct Line {
     pub port: u16,
@@ -24,7 +24,7 @@ pub struct Hour {
     pub seq: u64,
     pub epoch: &'static str,
     pub quality: &'static str,
-    /// From and to.
+    /// The beginning and end of each gap.
     pub gaps: Vec<(DateTime<FixedOffset>, DateTime<FixedOffset>)>,
     pub lines: Vec<Line>,
 }
@@ -71,7 +71,7 @@ fn stamp(at: DateTime<FixedOffset>) -> String {
     at.format("%Y-%m-%dT%H:%M:%S%:z").to_string()
 }
 
-/// Writes the hours into the files of their dates, in their order, in the place of what was there.
+/// Writes the hours into the files of their dates, in their order, and replaces these files.
 pub fn put(state_dir: &Path, node: &str, hours: &[Hour]) {
     let hourly = state_dir.join("hourly");
     fs::create_dir_all(&hourly).unwrap();

@@ -1,4 +1,5 @@
-//! `ship` killed at every system call that leaves a trace, run again: ClickHouse holds exactly the sealed figures.
+//! `ship` is killed at every system call with an outside effect and run again. ClickHouse then holds exactly the sealed
+//! figures.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,10 +11,10 @@ use super::node::{Node, expected, found, hours_from};
 use crate::common::have_program;
 use crate::fleet::PROGRAM;
 
-/// Whatever changes a file, or what ClickHouse knows; `recvfrom` is the moment after it knows.
+/// The calls that change a file, or what ClickHouse knows. `recvfrom` comes right after ClickHouse knows it.
 const CALLS: &str = "write,fsync,rename,mkdir,flock,sendto,recvfrom";
 
-/// How many points are run when not all of them are.
+/// How many points are tried, unless all of them are requested.
 const SAMPLE: usize = 24;
 
 const HOURS: u64 = 50;
@@ -60,7 +61,7 @@ fn a_node_that_is_killed_anywhere_has_sent_everything_once_in_the_end() {
         let name = format!("{call}-{n}");
         let node = node(&name, &engine);
         let status = ship_under_strace(&node, Some((call, n)));
-        // How many reads an answer takes differs from run to run: some points may not be reached.
+        // The number of reads for an answer differs from run to run, so some points may not be reached.
         let is_killed = status.signal() == Some(9) || status.code() == Some(137);
         assert!(is_killed || status.success(), "{name}: {status:?}");
         killed += usize::from(is_killed);

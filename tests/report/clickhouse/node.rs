@@ -58,12 +58,12 @@ impl Node {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// Makes the tables.
+    /// Creates the tables.
     pub fn init(&self) {
         self.run(&["fleet", "init"]).with_code(0);
     }
 
-    /// The report of October from ClickHouse, made anew.
+    /// Makes a new report of October from ClickHouse.
     pub fn report(&self) -> Reported {
         let main = tempfile::tempdir().unwrap();
         let state_dir = main.path().to_str().unwrap();
@@ -80,16 +80,16 @@ impl Node {
         Reported { alice: of("alice").map_or(0, bytes), ended }
     }
 
-    /// Sends what there is.
+    /// Sends everything that was not sent yet.
     pub fn ship(&self) -> Ended {
         self.run(&["ship", "--once"])
     }
 }
 
-/// What a report says.
+/// The result of a report.
 #[derive(Debug)]
 pub struct Reported {
-    /// The bytes of alice, both ways and both protocols.
+    /// The bytes of alice, in both directions and of both protocols.
     pub alice: u64,
     pub ended: Ended,
 }
@@ -99,8 +99,8 @@ pub fn of_alice(hours: u64) -> u64 {
     11 * hours * (hours + 1) / 2
 }
 
-/// `hours` hours from `start` on, in UTC. In hour n, counted from 1, port 443 of alice takes in n bytes and sends 10 n over
-/// TCP, and port 53 of nobody takes in 100 n over UDP. Port 9000 is idle.
+/// `hours` hours from `start` on, in UTC. In hour n, counted from 1, alice's port 443 receives n bytes and sends 10 n
+/// over TCP, and port 53, which has no owner, receives 100 n over UDP. Port 9000 is idle.
 pub fn hours_from(start: &str, hours: u64, first_seq: u64, epoch: &'static str) -> Vec<Hour> {
     let start: DateTime<FixedOffset> = DateTime::parse_from_rfc3339(start).unwrap();
     (0..hours)
@@ -117,14 +117,14 @@ pub fn hours_from(start: &str, hours: u64, first_seq: u64, epoch: &'static str) 
         .collect()
 }
 
-/// What ClickHouse holds of [`hours_from`]: rows, bytes in, bytes out, and manifests.
+/// What ClickHouse should hold of [`hours_from`]: rows, bytes in, bytes out, and manifests.
 pub fn expected(hours: u64) -> String {
     let numbers = hours * (hours + 1) / 2;
     // One row for each port and hour: two ports use one protocol each, and an idle port has one row.
     format!("{}\t{}\t{}\t{hours}\n", 3 * hours, 101 * numbers, 10 * numbers)
 }
 
-/// The same figures as ClickHouse adds them up, by the rules that docs/fleet.md gives to everybody.
+/// The same figures as ClickHouse adds them up, by the rules that docs/fleet.md gives for queries.
 pub fn found(engine: &Engine, node: &str) -> String {
     let rows = engine.query(&format!(
         "SELECT count(), sum(in_bytes), sum(out_bytes) FROM flow_agent.port_hour FINAL WHERE node = '{node}'"

@@ -1,4 +1,4 @@
-//! A relay between a node and ClickHouse that lets single inserts go wrong, counted over its life.
+//! A relay between a node and ClickHouse that makes single inserts go wrong, by their numbers.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -9,28 +9,28 @@ use std::thread::JoinHandle;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// ClickHouse inserts, and the answer is 500.
+    /// ClickHouse inserts the rows, and the answer is 500.
     Status500,
-    /// ClickHouse inserts, and the connection ends without an answer.
+    /// ClickHouse inserts the rows, and the connection ends without an answer.
     Dropped,
-    /// ClickHouse inserts, and the answer is 200 with an exception in its body.
+    /// ClickHouse inserts the rows, and the answer is 200 with an exception in its body.
     LateException,
     /// The connection ends in the middle of the body.
     CutBody,
-    /// The answer is one of a login page.
+    /// The answer is a login page.
     Foreign,
 }
 
 pub struct Relay {
     pub port: u16,
-    /// How many inserts came.
+    /// The number of inserts that arrived.
     pub inserts: Arc<Mutex<usize>>,
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Relay {
-    /// Relays to `port`; the inserts with these numbers, from 1, go wrong.
+    /// Relays to `port`. The inserts with these numbers, counted from 1, go wrong.
     pub fn start(port: u16, faults: &[(usize, Fault)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let own_port = listener.local_addr().unwrap().port();
@@ -43,7 +43,7 @@ impl Relay {
                 if over.load(Ordering::Relaxed) {
                     return;
                 }
-                // A client that goes away in the middle is part of the tests.
+                // Some tests have clients that disconnect in the middle.
                 let _ = serve(stream.unwrap(), port, &faults, &counted);
             }
         });
@@ -65,7 +65,7 @@ impl Drop for Relay {
     }
 }
 
-/// One request, then the connection ends.
+/// Handles one request, after which the connection ends.
 fn serve(
     mut client: TcpStream,
     port: u16,
@@ -103,7 +103,7 @@ fn reply(client: &mut TcpStream, status: &str, body: &str) -> std::io::Result<()
     write!(client, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
 }
 
-/// The whole request; its connection is to be closed after the answer.
+/// Reads a whole request, and adds a header that asks the server to close the connection after the answer.
 fn request(client: &mut TcpStream) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];

@@ -1,4 +1,4 @@
-//! The report from ClickHouse is the report from the nodes' own files, byte for byte.
+//! The report from ClickHouse is identical, byte for byte, to the report from the nodes' own files.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::fleet::{Ended, Fleet, PROGRAM};
 /// The clock stands still, so that both reports are made at the same instant.
 const NOW: &str = "2026-11-03 12:00:00";
 
-/// October as a node in `zone` sees it, hour by hour, with `lines` of the number of the hour.
+/// October as a node in `zone` sees it, hour by hour. `lines` gives the lines of an hour from its number.
 fn october(zone: Tz, epoch: &'static str, lines: impl Fn(u64) -> Vec<super::hours::Line>) -> Vec<Hour> {
     let local = |day: u32| {
         let midnight = chrono::NaiveDate::from_ymd_opt(2026, 10, 1).unwrap() + chrono::Days::new(u64::from(day));
@@ -42,7 +42,7 @@ fn in_october(fleet: &Fleet, arguments: &[&str], config: &Path) -> Ended {
     command.output().unwrap().into()
 }
 
-/// All files below `directory`, by their relative path.
+/// All files below `directory`, by their relative paths.
 fn files(directory: &Path) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     let mut open = vec![directory.to_owned()];
@@ -70,8 +70,8 @@ fn a_report_from_clickhouse_is_the_report_by_scp_byte_for_byte() {
     let Some(engine) = Engine::start(&fleet.dir.path().join("engine"), Some(&fleet.main.clone())) else { return };
     fleet.nodes.iter_mut().for_each(|node| fs::create_dir_all(&node.state_dir).unwrap());
 
-    // Hong Kong: 744 hours. Port 8388 goes from bob to carol, counters begin anew in the middle, one bucket was read late
-    // over midnight, a part of one was not measured, and six hours have no bucket.
+    // Hong Kong has 744 hours. Port 8388 passes from bob to carol, the counters begin anew in the middle, one bucket
+    // was read late and extends over midnight, part of one was not measured, and six hours have no bucket.
     let mut hours = october(chrono_tz::Asia::Hong_Kong, "boot-1", |n| {
         let owner = if n <= 400 { "bob" } else { "carol" };
         vec![
@@ -87,7 +87,7 @@ fn a_report_from_clickhouse_is_the_report_by_scp_byte_for_byte() {
     (hours[100].gaps, hours[100].quality) = (vec![gap], "gap");
     hours.drain(500..506);
     put(&fleet.nodes[0].state_dir, "hk-1", &hours);
-    // Germany: its clocks are set back on the 25th, so that October has 745 hours.
+    // In Germany the clocks are set back on the 25th, so October has 745 hours.
     let de = october(chrono_tz::Europe::Berlin, "boot-9", |n| vec![line(443, Some("alice"), [7 * n, 0, 0, n])]);
     assert_eq!((hours.len(), de.len()), (744 - 1 - 6, 745));
     put(&fleet.nodes[1].state_dir, "de-1", &de);
@@ -133,8 +133,8 @@ fn a_report_from_clickhouse_is_the_report_by_scp_byte_for_byte() {
     assert_eq!(clickhouse.2.len(), scp.2.len());
     assert_eq!(clickhouse.3, scp.3);
 
-    // Alice, by hand. Hong Kong counted 3 n in hour n, without hour 49 (read with hour 48) and without the hours 502 to 507,
-    // which were removed after hour 49 was; Germany counted 8 n.
+    // The figures of alice by hand. Hong Kong counted 3 n in hour n, without hour 49 (read together with hour 48) and
+    // without hours 502 to 507, which were removed after hour 49 had been. Germany counted 8 n.
     let sum = |last: u64| last * (last + 1) / 2;
     let hk = 3 * (sum(744) - 49 - (502..=507).sum::<u64>());
     let total = hk + 8 * sum(745);
