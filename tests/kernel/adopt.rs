@@ -1,4 +1,4 @@
-//! The counters outlive the agent: a successor takes them up, or reads them a last time.
+//! The counters outlive the agent: a successor adopts them, or reads them a last time.
 
 use flow_agent::backend::{AttachPlace, BackendError, BackendOptions, ebpf};
 use flow_agent::clock;
@@ -101,7 +101,7 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
         let flood = Flood::begin(&pair, &PORTS);
         flood.pass(2_000);
         let more: std::collections::BTreeSet<u16> = PORTS.into_iter().chain(10_000..10_100).collect();
-        // 64 slots, the fewest that there are.
+        // 64 slots, the smallest possible number.
         assert!(matches!(backend.add(&more), Err(BackendError::Full { wanted: 103, slots: 64 })));
         assert_eq!(backend.ports(), PORTS.into());
         let mut retired = backend.replace(&more).unwrap();
@@ -115,7 +115,7 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
             sum(&last, &ports.into_iter().filter(|(port, _)| PORTS.contains(port)).collect())
         };
         assert_settles(new, || observer.read());
-        // A successor before the old set is deleted finds both.
+        // A successor that is started before the old set is deleted finds both.
         let known_epochs = [retired.identity().epoch, backend.identity().epoch].into();
         drop((backend, retired));
         let ports = more.clone();
@@ -134,7 +134,7 @@ fn counters_that_were_never_sealed_go_on_from_zero() {
         let epoch = backend.identity().epoch;
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
         drop(backend);
-        // It died before its first checkpoint: nobody knows its epoch.
+        // It died before its first checkpoint, so nobody knows its epoch.
         let mut backend = start(&options).unwrap().backend;
         assert_eq!(backend.identity().epoch, epoch);
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
@@ -199,7 +199,7 @@ fn the_remains_of_a_start_that_died_are_removed() {
         let options = options(&pair, &[443]);
         drop(start(&options).unwrap());
         let [whole] = pinned_sets(&pair).try_into().unwrap();
-        // As it is when the agent dies after the second of four maps was pinned.
+        // As if the agent had died after it pinned the second of four maps.
         for map in ["SLOT_OWNER", "FRAGMENTS"] {
             std::fs::remove_file(pins(&pair).join(&whole).join(map)).unwrap();
         }
@@ -216,7 +216,7 @@ fn a_removal_that_was_not_ended_is_ended_and_not_taken_for_a_set() {
         let options = options(&pair, &[443]);
         drop(start(&options).unwrap());
         let [set] = pinned_sets(&pair).try_into().unwrap();
-        // As it is when the agent dies after it has removed the first of the pins.
+        // As if the agent had died after it removed the first of the pins.
         let gone = pins(&pair).join(format!("gone-{set}"));
         std::fs::rename(pins(&pair).join(&set), &gone).unwrap();
         std::fs::remove_file(gone.join("CELLS")).unwrap();
@@ -244,7 +244,7 @@ fn what_was_detached_while_no_agent_ran_is_told() {
             if place == AttachPlace::Tcx {
                 pair.join("wan", "lan");
             }
-            // Something passes, so that it matters.
+            // Some traffic passes; otherwise nothing was missed.
             pair.host_ip(&["addr", "replace", "10.99.0.2/24", "dev", "wan"]);
             pair.peer_ip(&["addr", "replace", "10.99.0.1/24", "dev", "lan"]);
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
@@ -275,8 +275,8 @@ fn a_port_that_is_not_wanted_any_more_drains_from_the_start() {
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
         let reading = read_all(&mut *backend);
         assert_eq!((reading.draining, reading.ports[&443].udp_in_packets), ([443].into(), 5));
-        // Still draining for a successor that wants it again, so that its last bytes are held against its last line
-        // first; added, it goes on.
+        // It is still draining for a successor that wants it again, so that its last bytes are compared with its last
+        // line first. Once added, it continues.
         let mut backend = succeed(backend, &both).backend;
         assert_eq!(read_all(&mut *backend).draining, [443].into());
         assert_eq!(backend.ports(), [4433].into());
@@ -301,7 +301,7 @@ fn an_interface_that_is_not_asked_for_any_more_is_let_go() {
             assert_eq!((started.backend.interfaces(), started.unseen), (vec!["wan".to_owned()], vec![]));
             assert_eq!(std::fs::read_dir(pins(&pair).join("links")).unwrap().count(), 2);
             assert!(!pair.host_tc(&["filter", "show", "dev", "wan2", "ingress"]).contains("bpf"));
-            // Asked for again by its name, nothing was missed: nobody had asked for it.
+            // wan2 is requested again. Nothing was missed, because nobody had requested it meanwhile.
             let started = succeed(started.backend, &both);
             assert_eq!((started.backend.interfaces().len(), started.unseen), (2, vec![]));
         });

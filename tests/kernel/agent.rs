@@ -1,4 +1,4 @@
-//! The real program, run in a host: started, waited for, ended, and what it wrote.
+//! The real program in a host: starts it, waits for it, stops it, and reads what it wrote.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -15,23 +15,23 @@ use crate::common::netns::Pair;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-agent");
 
-/// A node: its directory and its configuration, and the agent that runs there, or none.
+/// A node: its directory, its configuration, and the agent that runs there, if any.
 pub struct Node {
-    /// Ends before its directory is removed: an agent makes a directory again that it lost.
+    /// Declared before `dir`, so that it ends before its directory is removed: an agent creates a lost directory again.
     agent: Option<Daemon>,
-    /// What it was started with, after `run`.
+    /// The arguments after `run` with which it was started.
     arguments: Vec<String>,
     netns: String,
     bpffs: PathBuf,
     program: PathBuf,
     dir: tempfile::TempDir,
     config: PathBuf,
-    /// Where the agent looks for programs first.
+    /// The directory in which the agent looks for programs first.
     programs: Option<OsString>,
 }
 
 impl Node {
-    /// A node in the pair's host that watches `ports`; `extra` is appended to its configuration.
+    /// A node in the pair's host that watches `ports`. `extra` is appended to its configuration.
     pub fn new(pair: &Pair, ports: &[u16], extra: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("flow-agent-node").tempdir().unwrap();
         let config = dir.path().join("config.toml");
@@ -44,13 +44,13 @@ impl Node {
         node
     }
 
-    /// Lets the agent find the programs in `directory` before all others.
+    /// Makes the agent find the programs in `directory` before all others.
     pub fn use_programs(&mut self, directory: OsString) {
         let path = std::env::var_os("PATH").unwrap();
         self.programs = Some([directory, path].join(OsStr::new(":")));
     }
 
-    /// Replaces the program: the next agent is this one.
+    /// Replaces the program. The next agent runs the new one.
     pub fn replace_program(&mut self, program: &Path) {
         program.clone_into(&mut self.program);
     }
@@ -61,7 +61,7 @@ impl Node {
         self.bpffs.join("flow-agent").join(instance.trim())
     }
 
-    /// `tc`, in this node.
+    /// `tc` in this node.
     pub fn tc(&self) -> Command {
         in_netns(&self.netns, "tc")
     }
@@ -72,17 +72,17 @@ impl Node {
         fs::write(&self.config, config + text).unwrap();
     }
 
-    /// Replaces a part of the configuration.
+    /// Replaces part of the configuration.
     pub fn replace_config(&self, from: &str, to: &str) {
         let config = fs::read_to_string(&self.config).unwrap();
         assert!(config.contains(from), "{config}");
         fs::write(&self.config, config.replace(from, to)).unwrap();
     }
 
-    /// Puts a new `ports.list` in the place of the former one.
+    /// Replaces `ports.list` by a new one.
     pub fn write_list(&self, ports: &[u16]) {
         let lines: String = ports.iter().map(|port| format!("{port} user-{port}\n")).collect();
-        // An empty file is one that is being written: that nothing is meant must be said.
+        // An empty file counts as one that is being written, so an intentionally empty list needs a comment.
         fs::write(self.path("ports.new"), format!("# ports\n{lines}")).unwrap();
         fs::rename(self.path("ports.new"), self.path("ports.list")).unwrap();
     }
@@ -95,12 +95,12 @@ impl Node {
         self.path("state")
     }
 
-    /// Runs the program with `arguments` and this node's configuration, to its end.
+    /// Runs the program with `arguments` and this node's configuration to its end.
     pub fn command(&self, arguments: &[&str]) -> Output {
         self.command_under(&[], arguments)
     }
 
-    /// The same, run by the program and arguments of `wrapper`.
+    /// Like `command`, but run by the program and arguments in `wrapper`.
     pub fn command_under(&self, wrapper: &[&str], arguments: &[&str]) -> Output {
         self.invocation(wrapper, arguments).output().unwrap()
     }
@@ -110,7 +110,7 @@ impl Node {
         self.start_under(&[], arguments);
     }
 
-    /// The same, run by the program and arguments of `wrapper`, which is to become the agent.
+    /// Like `start`, but run by the program and arguments in `wrapper`, which must replace itself with the agent.
     pub fn start_under(&mut self, wrapper: &[&str], arguments: &[&str]) {
         assert!(self.agent.is_none(), "one agent a node");
         self.arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
@@ -134,9 +134,9 @@ impl Node {
         command
     }
 
-    /// Asks the agent to leave, and waits until it has.
+    /// Asks the agent to stop, and waits until it has.
     ///
-    /// It leaves within two seconds. On a machine on which iptables takes longer than that, the next agent writes the last
+    /// It stops within two seconds. If iptables takes longer than that on this machine, the next agent writes the last
     /// bucket.
     pub fn stop(&mut self) {
         let code = self.agent.take().expect("an agent runs").terminate().unwrap();
@@ -149,21 +149,22 @@ impl Node {
         assert_eq!(code, Some(0), "{}", self.log());
     }
 
-    /// The same, when this second is over: a bucket has whole seconds, and what happens in a part of one is the next's.
+    /// Like `stop`, but waits for the end of this second. Buckets have whole seconds, so what happens in a part of a
+    /// second belongs to the next bucket.
     pub fn stop_after_this_second(&mut self) {
         let now = chrono::Utc::now().timestamp();
         wait_until("the second is over", Duration::from_secs(5), || chrono::Utc::now().timestamp() > now);
         self.stop();
     }
 
-    /// Waits until the agent that runs has written so many buckets.
+    /// Waits until the running agent has written this many buckets.
     pub fn wait_for_buckets(&self, count: usize) {
         let written = || self.log().lines().filter(|line| line.contains(" in  ") && line.contains(" out  ")).count();
         wait_until("buckets are written", Duration::from_secs(30), || written() >= count);
     }
 
-    /// Waits until a checkpoint says so much of a port: any of its eight numbers. At the full hour a bucket may say it, and
-    /// then no checkpoint has to.
+    /// Waits until one of the eight numbers of a port has this value in a checkpoint or in the log: at a full hour a
+    /// bucket may hold it, and then no checkpoint needs to.
     pub fn wait_for_checkpoint(&self, port: u16, number: u64) {
         let says = |numbers: &Value| numbers.as_array().is_some_and(|numbers| numbers.contains(&number.into()));
         wait_until("a checkpoint knows it", Duration::from_secs(30), || {
@@ -174,7 +175,7 @@ impl Node {
         });
     }
 
-    /// When the newest checkpoint was taken, of which epoch, and how many bytes it says that all ports moved in it.
+    /// The newest checkpoint: its time, its epoch, and the bytes of all ports in it.
     pub fn newest_reading(&self) -> Option<(chrono::DateTime<chrono::Utc>, String, u64)> {
         let text = fs::read_to_string(self.state_dir().join("checkpoint.json")).ok()?;
         let checkpoint: Value = serde_json::from_str(&text).ok()?;
@@ -184,7 +185,7 @@ impl Node {
         Some((at, checkpoint["epoch"].as_str()?.to_owned(), bytes))
     }
 
-    /// Lets the agent stand still while `work` is done.
+    /// Stops the agent's process while `work` is done.
     pub fn asleep<T>(&self, work: impl FnOnce() -> T) -> T {
         let agent = self.agent.as_ref().expect("an agent runs");
         agent.signal(rustix::process::Signal::STOP);
@@ -193,34 +194,34 @@ impl Node {
         result
     }
 
-    /// The process id of the agent that runs.
+    /// The process id of the running agent.
     pub fn pid(&self) -> u32 {
         self.agent.as_ref().expect("an agent runs").id()
     }
 
-    /// Sends the agent that runs a signal.
+    /// Sends a signal to the running agent.
     pub fn signal(&self, signal: rustix::process::Signal) {
         self.agent.as_ref().expect("an agent runs").signal(signal);
     }
 
-    /// Waits until the agent has ended by itself, or as it was asked to: its exit code.
+    /// Waits until the agent has ended by itself or after a request. Returns its exit code.
     pub fn wait_for_end(&mut self) -> Option<i32> {
         self.agent.take().expect("an agent runs").wait(Duration::from_secs(60)).expect("the agent ends")
     }
 
-    /// Kills the agent, as `kill -9` does.
+    /// Kills the agent as `kill -9` does.
     pub fn kill(&mut self) {
         let mut agent = self.agent.take().expect("an agent runs");
         agent.signal(rustix::process::Signal::KILL);
         wait_until("the killed agent is gone", Duration::from_secs(5), || agent.has_ended());
     }
 
-    /// The process id of the agent that runs.
+    /// The process id of the running agent.
     pub fn id(&self) -> u32 {
         self.agent.as_ref().expect("an agent runs").id()
     }
 
-    /// What the last agent said.
+    /// The output of the last agent.
     pub fn log(&self) -> String {
         fs::read_to_string(self.path("agent.log")).unwrap_or_default()
     }
@@ -244,7 +245,7 @@ impl Node {
         totals
     }
 
-    /// One reserved line over the whole hourly log, as `(in_bytes, in_packets, out_bytes, out_packets)`.
+    /// A reserved line over the whole hourly log, as `(in_bytes, in_packets, out_bytes, out_packets)`.
     pub fn other(&self, name: &str) -> (u64, u64, u64, u64) {
         let seals = self.hourly().into_iter().filter(|line| line["kind"] == "seal").collect::<Vec<_>>();
         let sum = |field: &str| seals.iter().map(|seal| seal["other"][name][field].as_u64().unwrap()).sum();
@@ -252,7 +253,7 @@ impl Node {
     }
 }
 
-/// The `.jsonl` files of a directory, in order.
+/// The `.jsonl` files of a directory, sorted.
 pub fn files(dir: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(dir).unwrap();
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();

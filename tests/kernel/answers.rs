@@ -1,4 +1,4 @@
-//! What a running agent answers: held against figures computed by hand.
+//! Compares what a running agent answers with figures computed by hand.
 
 use std::io::{Read as _, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -19,10 +19,10 @@ use crate::common::observer::Observer;
 use crate::common::paced::{Families, Paced, Refused};
 use crate::support::send;
 
-/// IP and UDP headers.
+/// The size of the IP and UDP headers.
 const UDP4: u64 = 20 + 8;
 
-/// Where the agent of `node` answers.
+/// The socket of the agent of `node`.
 pub fn socket(node: &Node) -> PathBuf {
     let instance = std::fs::read_to_string(node.state_dir().join("instance")).unwrap();
     PathBuf::from(format!("/run/flow-agent/{}.sock", instance.trim()))
@@ -36,7 +36,7 @@ fn port(now: &Now, port: u16) -> &PortNow {
     now.ports.iter().find(|found| found.port == port).unwrap()
 }
 
-/// Ten datagrams of 100 bytes to port 443, and seven of 1,000 to port 4433, from the peer.
+/// Sends ten datagrams of 100 bytes to port 443 and seven of 1,000 to port 4433, from the peer.
 fn pass(pair: &Pair) {
     let _listeners = inside(&pair.host, || [443, 4433].map(|port| UdpSocket::bind((HOST4, port)).unwrap()));
     inside(&pair.peer, || {
@@ -83,10 +83,10 @@ fn answers_to_the_byte(backend: &[&str]) {
     assert_eq!((alice.today, alice.month), (Some(PASSED_443), Some(PASSED_443)));
     assert!(client::health(&socket(&node)).unwrap().healthy);
 
-    // What is sealed counts on: of the day, of the month, and no longer of the open bucket.
+    // What is sealed still counts for the day and the month, but no longer for the open bucket.
     let path = socket(&node);
     node.stop();
-    // An agent that had no time to leave properly leaves it to the next one.
+    // An agent that had no time to stop properly leaves the socket to the next one.
     assert!(!path.exists() || node.log().contains("kept it busy"), "the socket goes with the agent");
     node.start(backend);
     pass(&pair);
@@ -120,11 +120,11 @@ fn the_socket_of_a_killed_agent_is_replaced() {
     node.stop();
 }
 
-/// What the agent of `node` answers to a request as it stands.
+/// What the agent of `node` answers to these exact bytes.
 fn raw(node: &Node, request: &[u8]) -> String {
     let mut stream = UnixStream::connect(socket(node)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    // It may answer, and close, before it has read all.
+    // It may answer and close the connection before it has read everything.
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -149,7 +149,7 @@ fn only_get_and_head_of_known_targets_are_answered() {
     assert_eq!(status(&long), "HTTP/1.1 431 Request Header Fields Too Large");
     let nonsense = raw(&node, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n");
     assert!(nonsense.is_empty() || nonsense.starts_with("HTTP/1.1 400"), "{nonsense}");
-    // And then it answers as before.
+    // After that it answers as before.
     assert!(client::health(&socket(&node)).unwrap().healthy);
     node.stop();
 }
@@ -164,7 +164,7 @@ fn a_client_that_hangs_is_cut_and_keeps_nobody_waiting() {
     let mut deaf = UnixStream::connect(socket(&node)).unwrap();
     deaf.write_all(b"GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     assert!(client::now(&socket(&node)).is_ok());
-    // Both are closed without being asked to.
+    // Both are closed by the agent.
     for mut stream in [hung, deaf] {
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream.read_to_end(&mut Vec::new()).unwrap();
@@ -172,7 +172,7 @@ fn a_client_that_hangs_is_cut_and_keeps_nobody_waiting() {
     node.stop();
 }
 
-/// Kilobytes, as the kernel counts them of the agent: `VmRSS`, `VmHWM`.
+/// A value in kilobytes from the kernel's status of the agent: `VmRSS`, `VmHWM`.
 fn kilobytes(node: &Node, what: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", node.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with(what)).unwrap();
@@ -239,7 +239,7 @@ fn a_thousand_slow_clients_cost_counting_nothing() {
     paced.end();
     let peak = kilobytes(&node, "VmHWM:");
     println!("resident: {before} kB before, {peak} kB at most with 1,000 slow clients");
-    // 128 connections with a buffer of 8 KiB each are one MiB.
+    // 128 connections with a buffer of 8 KiB each take one MiB.
     assert!(peak < before + (24 << 10), "{before} kB became {peak} kB");
     wait_until("the agent answers again", Duration::from_secs(30), || client::now(&socket(&node)).is_ok());
     node.stop_after_this_second();
@@ -300,7 +300,7 @@ fn nothing_is_done_while_nobody_asks() {
     node.stop();
 }
 
-/// What `WAN` of the host took in, as IP bytes.
+/// The IP bytes that `WAN` of the host received.
 fn taken_in(pair: &Pair) -> u64 {
     let text = inside(&pair.host, || std::fs::read_to_string("/proc/thread-self/net/dev").unwrap());
     let numbers = text.lines().find_map(|line| line.trim().strip_prefix("wan:")).unwrap();
@@ -311,7 +311,7 @@ fn taken_in(pair: &Pair) -> u64 {
 /// A little more than 1 Gbit/s, in bytes a second.
 const FLOOD: u64 = 140_000_000;
 
-/// Sends to port 443 of the host over TCP, in buffers as large as the kernel takes them, at the rate of [`FLOOD`].
+/// Sends to port 443 of the host over TCP at the rate of [`FLOOD`], in buffers as large as the kernel accepts.
 fn flood(pair: &Pair, stop: &AtomicBool) {
     let listener = inside(&pair.host, || TcpListener::bind((HOST4, 443)).unwrap());
     std::thread::scope(|scope| {
@@ -343,13 +343,13 @@ fn the_rate_of_a_flood_is_that_of_the_device() {
         scope.spawn(|| flood(&pair, &stop));
         let mut seen: Vec<(Instant, u64)> = Vec::new();
         let mut last = None;
-        // Something is asked once a second, as `top` does.
+        // Ask once a second, as `top` does.
         for _ in 0..14 {
             seen.push((Instant::now(), taken_in(&pair)));
             last = port(&now(&node), 443).rate.in_10s.map(|rate| (rate, seen.len() - 1));
             std::thread::sleep(Duration::from_secs(1));
         }
-        // And `top` itself, over ten seconds.
+        // Then compare `top` itself, over ten seconds.
         let before = (Instant::now(), taken_in(&pair));
         let top = node.command(&["top", "--by", "port", "--every", "10s", "--count", "2"]);
         let after = (Instant::now(), taken_in(&pair));
@@ -398,7 +398,7 @@ fn a_foreign_file_in_the_place_of_the_socket_stays_and_counting_goes_on() {
     assert!(node.log().contains("is no socket: it is left alone"), "{}", node.log());
     assert_eq!(node.totals()[&443]["udp_in_bytes"], PASSED_443.udp_in_bytes);
 
-    // Elsewhere than in the usual place it answers as well; and nowhere where it is not to.
+    // It also answers at another path than the usual one, and nowhere if the path is empty.
     std::fs::remove_file(&place).unwrap();
     node.start(&["--interface", WAN]);
     assert_eq!(port(&client::now(&place).unwrap(), 443).month, Some(PASSED_443));
@@ -441,7 +441,7 @@ fn a_user_who_is_cut_is_so_in_the_answer_with_what_was_refused() {
     // 10 datagrams of 1,028 bytes: 10,280 of 20,000 are used.
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 1_000, 10));
     assert_eq!((user("alice").state, user("alice").used), (Some(QuotaStanding::Open), Some(10_280)));
-    // 9 more fit, which is 97 %; the tenth does not, nor does anything after it.
+    // 9 more fit, which makes 97 %. The tenth does not fit, and nothing passes after it.
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 1_000, 9));
     assert_eq!((user("alice").state, user("alice").used), (Some(QuotaStanding::Warned), Some(19 * 1_028)));
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 1_000, 3));
@@ -450,11 +450,11 @@ fn a_user_who_is_cut_is_so_in_the_answer_with_what_was_refused() {
     let refused = alice.blocked.unwrap();
     assert_eq!((refused.in_bytes, refused.in_packets, refused.out_bytes), (3 * 1_028, 3, 0));
     assert_eq!(port(&now(&node), 443).blocked, Some(refused));
-    // A quota that only counts cuts nobody.
+    // A quota that is only reported cuts nobody.
     inside(&pair.peer, || send(PEER4, (HOST4, 4433), 1_000, 10));
     assert_eq!((user("bob").state, user("bob").blocked), (Some(QuotaStanding::Warned), None));
 
-    // `show` says so, too.
+    // `show` reports it, too.
     let said = |arguments: &[&str]| String::from_utf8(node.command(arguments).stdout).unwrap();
     let screen = said(&["show"]);
     assert!(screen.contains("cut at 19.5 KiB"), "{screen}");
@@ -467,7 +467,7 @@ fn a_user_who_is_cut_is_so_in_the_answer_with_what_was_refused() {
     let users = said(&["users", "alice", "--json"]);
     assert!(users.contains("\"state\":\"cut\""), "{users}");
 
-    // A grant opens, and what was refused stays said.
+    // A grant opens the port, and what was refused remains reported.
     assert!(node.command(&["grant", "alice", "100000 B"]).status.success());
     node.signal(rustix::process::Signal::HUP);
     wait_until("the user is open", Duration::from_secs(10), || user("alice").state == Some(QuotaStanding::Open));
@@ -504,7 +504,7 @@ fn a_reload_moves_the_socket_and_the_address_and_chooses_other_ports() {
     assert!(metrics.contains("port=\"4433\"") && !metrics.contains("port=\"443\""), "{metrics}");
     assert_eq!(port(&client::now(&place).unwrap(), 443).open, PASSED_443);
 
-    // And nowhere at all, and again.
+    // Nowhere at all, and then again.
     node.replace_config("listen = \"127.0.0.1:9178\"\n", "");
     node.replace_config(&format!("socket = {place:?}"), "socket = \"\"");
     node.signal(rustix::process::Signal::HUP);
@@ -512,7 +512,7 @@ fn a_reload_moves_the_socket_and_the_address_and_chooses_other_ports() {
     node.replace_config("socket = \"\"\n", "");
     node.signal(rustix::process::Signal::HUP);
     wait_until("it answers again", Duration::from_secs(10), || client::now(&usual).is_ok());
-    // What needs a restart is named.
+    // Keys that need a restart are named.
     node.replace_config("timezone = \"UTC\"", "timezone = \"Asia/Shanghai\"");
     node.signal(rustix::process::Signal::HUP);
     wait_until("it says so", Duration::from_secs(10), || {

@@ -1,4 +1,4 @@
-//! Attaching: what passes is counted, exactly, first in order, once.
+//! Attaching: what passes is counted exactly, once, and before all other programs.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
@@ -29,7 +29,7 @@ fn datagrams_are_counted_to_the_byte_in_both_families_and_directions() {
             assert!(started.unseen.is_empty() && started.retired.is_empty() && started.unadopted.is_empty());
             assert_eq!((backend.interfaces(), backend.ports()), (vec![WAN.to_owned()], [443, 4433].into()));
             assert!(backend.identity().pinned);
-            // Sockets that take what comes: nobody answers with ICMP.
+            // Sockets that receive everything, so that nobody answers with ICMP.
             let hosts = [HOST4, HOST6].map(|ip| UdpSocket::bind((ip, 443)).unwrap());
             let _sinks = inside(&pair.peer, || [PEER4, PEER6].map(|ip| UdpSocket::bind((ip, 7)).unwrap()));
             inside(&pair.peer, || {
@@ -89,7 +89,8 @@ fn padding_is_nobodys_traffic() {
     inside(&pair.host, || {
         let observer = Observer::install(&pair.host, &[443]);
         let mut backend = start(&options(&pair, &[443])).unwrap().backend;
-        // One byte of payload, 29 of IP, in a frame of 60: the device sees 46 after its header.
+        // One byte of payload makes 29 bytes of IP in a frame of 60 bytes, of which the device sees 46 after the
+        // header.
         put(&pair, &frame_to(host_address(&pair), IPV4, &datagram(443, 1)), 100);
         assert_settles(|| as_observed(read_all(&mut *backend).ports), || observer.read());
         assert_eq!(read(&mut *backend, 443).udp_in_bytes, 2_900);
@@ -118,7 +119,7 @@ fn frames_that_cannot_be_parsed_are_counted_and_told_when_asked_for() {
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
         tracing::subscriber::with_default(subscriber, || {
             let mut backend = start(&BackendOptions { log: true, ..options(&pair, &[443]) }).unwrap().backend;
-            // IPv4 with a header of two words.
+            // An IPv4 header that claims to have two words.
             put(&pair, &frame_to(host_address(&pair), IPV4, &[0x42; 46]), 3);
             let unparsed = read_all(&mut *backend).others.unparsed;
             assert_eq!((unparsed.in_bytes, unparsed.in_packets), (3 * 46, 3));
@@ -130,7 +131,7 @@ fn frames_that_cannot_be_parsed_are_counted_and_told_when_asked_for() {
     });
 }
 
-/// What was logged.
+/// Collects what is logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -145,7 +146,7 @@ impl std::io::Write for Log {
     }
 }
 
-/// All cells together, in and out: what the device should have counted without its link-layer headers.
+/// The bytes of all cells, in and out: what the device should have counted without link-layer headers.
 fn all_bytes(reading: &Reading) -> (u64, u64) {
     let Others { other_ports, other_ip, non_ip, other_host, fragment_unmatched, unparsed } = reading.others;
     let others = [other_ports, other_ip, non_ip, other_host, fragment_unmatched, unparsed];
@@ -161,7 +162,7 @@ fn all_cells_together_are_what_the_device_counted() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
         know_each_other(&pair);
-        // From here on nobody sends but the flood, except to ask whether the other is still there, which is counted too.
+        // From here on only the flood sends, apart from neighbour probes, which are counted too.
         for netns in [&pair.host, &pair.peer] {
             inside(netns, || std::fs::write("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1").unwrap());
         }
@@ -218,7 +219,7 @@ fn a_foreign_ingress_qdisc_is_not_replaced() {
             "interface `wan` has an `ingress` qdisc where `clsact` is needed; it is not replaced"
         );
         assert!(pair.host_tc(&["qdisc", "show", "dev", WAN]).contains("qdisc ingress ffff:"));
-        // Nothing is left of the start that failed, and TCX needs no qdisc.
+        // Nothing is left of the failed start, and TCX needs no qdisc.
         if has_tcx() {
             start(&options(&pair, &[443])).unwrap();
         }
@@ -277,7 +278,7 @@ fn a_program_that_came_before_is_overtaken_and_the_time_told() {
         let now = clock::now();
         let unseen = backend.inspect(now).unwrap().unseen;
         let [told] = unseen.as_slice() else { panic!("{unseen:?}") };
-        // Until it was attached anew.
+        // Up to the time at which it was attached again.
         assert!(told.interface == WAN && told.end.boot_ns > now.boot_ns, "{told:?}");
         assert!(told.start.boot_ns >= started_at.boot_ns && told.start.boot_ns < now.boot_ns);
         assert!(told.why.contains("came before the counter (ingress)"), "{}", told.why);
@@ -287,7 +288,7 @@ fn a_program_that_came_before_is_overtaken_and_the_time_told() {
     });
 }
 
-/// Each learns the other's hardware address, so that nothing depends on it later.
+/// Makes each learn the other's hardware address, so that nothing depends on it later.
 fn know_each_other(pair: &Pair) {
     send(HOST4, (PEER4, 9), 1, 1);
     wait_until("the peer is known", Duration::from_secs(5), || {
@@ -364,7 +365,7 @@ fn a_filter_that_came_before_is_overtaken_and_the_time_told() {
             start(&BackendOptions { place: AttachPlace::Clsact, ..options(&pair, &[443]) }).unwrap().backend;
         let program = pair.bpffs.join("stranger");
         stranger::pin(TCX_PASS, &program).unwrap();
-        // The newest filter of a priority is the first that a packet meets.
+        // Packets meet the newest filter of a priority first.
         let place = ["filter", "add", "dev", WAN, "ingress", "prio", "1", "handle", "1", "bpf", "direct-action"];
         pair.host_tc(&[&place[..], &["object-pinned", program.to_str().unwrap()]].concat());
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));

@@ -1,4 +1,4 @@
-//! Ports come and go under flood, as their file says: a thousand times, and with a kill now and then.
+//! Ports are added and removed a thousand times under flood, according to their file, with occasional kills.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn a_thousand_changes_under_flood_lose_nothing_and_give_nobody_anothers_bytes() 
     let mut counted: BTreeSet<u16> = PORTS.into();
     let mut seen = 0;
     for change in 1..=1_000 {
-        // One of them comes or goes, so that every list is a change.
+        // One of them is added or removed, so that every list is a change.
         let port = PORTS[1 + usize::try_from(dice.roll(3)).unwrap()];
         if !counted.remove(&port) {
             counted.insert(port);
@@ -43,8 +43,8 @@ fn a_thousand_changes_under_flood_lose_nothing_and_give_nobody_anothers_bytes() 
     node.write_list(&PORTS);
     flood.end();
     node.stop();
-    // 443 was watched all the time: exact. The others may have missed what passed while nobody watched them; that is in
-    // `other_ports`, so that the sums agree.
+    // 443 was watched all the time, so it is exact. The others may lack what passed while nobody watched them. That is
+    // in `other_ports`, so the sums agree.
     let observed = observer.read();
     let totals = node.totals();
     let (mut logged_in, mut logged_out, mut seen_in, mut seen_out) = (0, 0, 0, 0);
@@ -55,7 +55,7 @@ fn a_thousand_changes_under_flood_lose_nothing_and_give_nobody_anothers_bytes() 
             assert_eq!((logged("udp_in_bytes"), logged("udp_out_bytes")), (seen("INPUT"), seen("OUTPUT")));
         }
         assert!(logged("udp_in_bytes") <= seen("INPUT"), "port {port} got another's bytes");
-        // Each port's datagrams have a length of their own: bytes of another would show.
+        // Each port's datagrams have a length of their own, so bytes of another port would show.
         let length = 100 + PORTS.iter().position(|p| *p == port).unwrap() as u64 + 28;
         for direction in ["in", "out"] {
             let (bytes, packets) =
@@ -68,6 +68,6 @@ fn a_thousand_changes_under_flood_lose_nothing_and_give_nobody_anothers_bytes() 
         seen_out += seen("OUTPUT");
     }
     let (other_in, _, other_out, _) = node.other("other_ports");
-    // The flood's own peer sockets are other ports to nobody: only these ports' datagrams pass.
+    // Only datagrams of these ports pass, so the flood's sockets at the peer add nothing to `other_ports`.
     assert_eq!((logged_in + other_in, logged_out + other_out), (seen_in, seen_out), "{}", node.log());
 }

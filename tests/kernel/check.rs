@@ -1,4 +1,4 @@
-//! `flow-agent check` beside an agent that counts, beside one that is gone, and with programs that were taken away.
+//! `flow-agent check` while an agent counts, after it has ended, and after its programs were removed.
 
 use std::process::Output;
 use std::time::Duration;
@@ -19,7 +19,7 @@ fn an_agent_that_is_gone_and_programs_that_are_detached_are_failures() {
         let Some(pair) = Pair::make() else { return };
         let mut node = Node::new(&pair, &[443], "");
         node.start(arguments);
-        // The first reading is the first checkpoint.
+        // The first reading makes the first checkpoint.
         wait_until("the counters were read", DEADLINE, || {
             text(&node.command(&["check"])).contains("the counters were last read at")
         });

@@ -1,4 +1,4 @@
-//! The clocks of the running agent: a wall that is set, and a machine that slept.
+//! The clocks of the running agent: a wall clock that is set, and a machine that was suspended.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,15 +19,15 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const DATAGRAM: u64 = 100 + 20 + 8;
 const DAY: i64 = 86_400;
 
-/// A wall clock of its own for one program: libfaketime reads a file at every question. The boot-time clock is asked of
-/// the kernel past it, and stays what it is.
+/// A wall clock for a single program: libfaketime reads a file at every query. The program asks the kernel directly for
+/// the boot-time clock, which therefore stays unchanged.
 pub struct Wall {
     file: PathBuf,
     preload: String,
 }
 
 impl Wall {
-    /// `None`, and a word on stderr, where faketime is not installed.
+    /// If faketime is not installed, prints that on stderr and returns `None`.
     pub fn new(node: &Node) -> Option<Self> {
         if !have_program("faketime", "set clocks") {
             return None;
@@ -39,7 +39,7 @@ impl Wall {
         Some(wall)
     }
 
-    /// Sets the wall clock to so many seconds after the true time.
+    /// Sets the wall clock to this many seconds after the true time.
     pub fn set(&self, seconds: i64) {
         let new = self.file.with_extension("new");
         fs::write(&new, format!("{seconds:+}\n")).unwrap();
@@ -72,7 +72,7 @@ fn a_clock_that_is_set_closes_the_bucket_and_moves_no_byte() {
     wall.start(&mut node, &[]);
     let now = chrono::Utc::now().timestamp();
     pass(&pair, 1);
-    // A second is no step.
+    // A second is not a step.
     wall.set(1);
     let mut sent = 1;
     let (to_1970, to_2038) = (3 * DAY - now, 2_147_483_647 - now + 3_600);
@@ -90,7 +90,7 @@ fn a_clock_that_is_set_closes_the_bucket_and_moves_no_byte() {
     assert_eq!(node.totals()[&443]["udp_in_bytes"], sent * DATAGRAM);
     let seals = seals(&node);
     assert!(seals.iter().take(steps.len()).all(|seal| seal["quality"] == "clock"), "{seals:#?}");
-    // Each is named by the wall clock that was right when it began, and its bytes are in the day of its name.
+    // Each bucket is named by the wall clock that was valid when it began, and its bytes belong to that day.
     let dates: Vec<&str> = seals.iter().map(|seal| &seal["start"].as_str().unwrap()[..10]).collect();
     assert!(dates[5].starts_with("1970-01-0") && dates[7].starts_with("2038-01-19"), "{dates:?}");
     let lines: Vec<Value> = node.hourly().into_iter().filter(|line| line["kind"] == "hour").collect();
@@ -140,7 +140,8 @@ fn a_machine_that_slept_for_an_hour_has_one_late_bucket() {
     wall.start(&mut node, &[]);
     pass(&pair, 3);
     node.kill();
-    // Both clocks are an hour and 59 minutes on, as they are when it wakes; the counters stood still and are there.
+    // Both clocks have advanced by an hour and 59 minutes, as after waking up. The counters still exist and have not
+    // moved.
     let slept = 3_600 + 59 * 60;
     let file = format!("FAKETIME_TIMESTAMP_FILE={}", wall.file.display());
     wall.set(slept);

@@ -1,4 +1,4 @@
-//! What the program writes is what passed: held against figures computed by hand, and against iptables' own counters.
+//! What the program writes is what passed, compared with figures computed by hand and with iptables' own counters.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -9,13 +9,13 @@ use crate::agent::{Node, files};
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside, run};
 use crate::support::send;
 
-/// IP and UDP headers.
+/// The size of the IP and UDP headers.
 const UDP4: u64 = 20 + 8;
 const UDP6: u64 = 40 + 8;
 
 const COUNTED: [u16; 3] = [443, 4433, 9999];
 
-/// Sends a TCP stream of `length` bytes from the peer to a listener of the host, and back half as much.
+/// Sends a TCP stream of `length` bytes from the peer to a listener of the host, and half as much back.
 fn stream(pair: &Pair, host: IpAddr, port: u16, length: usize) {
     let listener = inside(&pair.host, || TcpListener::bind((host, port)).unwrap());
     std::thread::scope(|scope| {
@@ -38,7 +38,7 @@ fn stream(pair: &Pair, host: IpAddr, port: u16, length: usize) {
     });
 }
 
-/// iptables' bytes and packets of `netns` by (port, protocol, chain), both families together.
+/// iptables' bytes and packets in `netns` by (port, protocol, chain), of both families together.
 fn observed(netns: &str, ports: &[u16]) -> impl Fn(u16, &str, &str) -> (u64, u64) {
     let saved: String =
         ["iptables-save", "ip6tables-save"].map(|save| inside(netns, || run(Command::new(save).arg("-c")))).concat();
@@ -74,11 +74,12 @@ fn the_hourly_log_is_what_passed_to_the_byte() {
     observe(&pair.host, &COUNTED);
     node.start(&[]);
 
-    // Sockets of the peer that take what comes: nobody answers with ICMP.
+    // Sockets of the peer that receive everything, so that nobody answers with ICMP.
     let sinks = inside(&pair.peer, || [PEER4, PEER6].map(|ip| UdpSocket::bind((ip, 7)).unwrap()));
     let listeners =
         inside(&pair.host, || COUNTED.map(|port| [HOST4, HOST6].map(|ip| UdpSocket::bind((ip, port)).unwrap())));
-    // In: to 443 ten of 100 bytes, to 4433 seven of 1,000, to a port that nobody watches five of 300; IPv4, then IPv6.
+    // Incoming: ten of 100 bytes to port 443, seven of 1,000 to port 4433, and five of 300 to a port that nobody
+    // watches, over IPv4 and then over IPv6.
     for (from, to) in [(PEER4, HOST4), (PEER6, HOST6)] {
         inside(&pair.peer, || {
             send(from, (to, 443), 100, 10);
@@ -86,7 +87,7 @@ fn the_hourly_log_is_what_passed_to_the_byte() {
             send(from, (to, 9999), 300, 5);
         });
     }
-    // Out: from 443 three of 50 bytes, from 4433 two of 60; IPv4, then IPv6.
+    // Outgoing: three of 50 bytes from port 443 and two of 60 from port 4433, over IPv4 and then over IPv6.
     for (index, to) in [PEER4, PEER6].into_iter().enumerate() {
         for _ in 0..3 {
             listeners[0][index].send_to(&[b'x'; 50], (to, 7)).unwrap();
@@ -102,7 +103,7 @@ fn the_hourly_log_is_what_passed_to_the_byte() {
 
     let totals = node.totals();
     assert_eq!(totals.keys().copied().collect::<Vec<_>>(), [443, 4433]);
-    // By hand: datagrams have a known size.
+    // By hand: the size of the datagrams is known.
     assert_eq!(totals[&443]["udp_in_bytes"], 10 * (100 + UDP4) + 10 * (100 + UDP6));
     assert_eq!(totals[&443]["udp_in_packets"], 20);
     assert_eq!(totals[&443]["udp_out_bytes"], 3 * (50 + UDP4) + 3 * (50 + UDP6));
@@ -112,7 +113,7 @@ fn the_hourly_log_is_what_passed_to_the_byte() {
     let (in_bytes, in_packets, out_bytes, out_packets) = node.other("other_ports");
     assert_eq!((in_bytes, in_packets), (5 * (300 + UDP4) + 5 * (300 + UDP6), 10));
     assert_eq!((out_bytes, out_packets), (0, 0));
-    // A stream is at least its payload; how it was cut into packets is iptables' to say.
+    // A stream has at least the bytes of its payload. How it was divided into packets is compared with iptables.
     assert!(totals[&443]["tcp_in_bytes"] > 200_000 && totals[&443]["tcp_out_bytes"] > 100_000);
     assert!(totals[&4433]["tcp_in_bytes"] > 300_000 && totals[&4433]["tcp_out_bytes"] > 150_000);
     let observed = observed(&pair.host, &COUNTED);

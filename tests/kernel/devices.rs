@@ -1,4 +1,4 @@
-//! Which devices `auto` counts, and what is said when there is none.
+//! Which devices `auto` counts, and the message if there is none.
 
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 
 const FAST: [&str; 4] = ["--bucket", "1s", "--checkpoint", "1s"];
 
-/// Default routes that are not in the table main, or not told with their devices.
+/// Default routes that are not in the table main, or that are listed without their devices.
 const ROUTES: [(&str, &[&[&str]]); 4] = [
     (
         "a policy rule",
@@ -42,7 +42,7 @@ const ROUTES: [(&str, &[&[&str]]); 4] = [
     ),
 ];
 
-/// A host without a default route whose kernel tells next hops by their ids alone.
+/// A host without a default route, whose kernel lists next hops only by their ids.
 fn without_default_route() -> Option<Pair> {
     let pair = Pair::make()?;
     pair.host_ip(&["route", "del", "default"]);

@@ -1,4 +1,5 @@
-//! The running agent follows the interfaces: down, up, deleted, made again, renamed, new, and a default route that moves.
+//! The running agent follows interfaces that go down or up, are deleted, created anew or renamed, and a default route
+//! that moves.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ fn pass(pair: &Pair, count: usize) {
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, count));
 }
 
-/// Waits until the agent has said this so many times.
+/// Waits until the agent has logged this text this many times.
 fn said(node: &Node, text: &str, times: usize) {
     wait_until(text, DEADLINE, || node.log().matches(text).count() >= times);
 }
@@ -39,7 +40,7 @@ fn the_default_route_is_followed_through_down_up_deleted_made_again_and_moved() 
     pass(&pair, 5);
     pair.host_ip(&["link", "set", WAN, "down"]);
     pair.host_ip(&["link", "set", WAN, "up"]);
-    // The kernel took the route away with the link.
+    // The kernel removed the route together with the link.
     pair.host_ip(&["route", "replace", "default", "via", &PEER4.to_string()]);
     pass(&pair, 7);
 
@@ -59,14 +60,14 @@ fn the_default_route_is_followed_through_down_up_deleted_made_again_and_moved() 
     said(&node, "not counted any more interface=\"wan\"", 2);
     let other: std::net::IpAddr = "10.98.0.1".parse().unwrap();
     inside(&pair.peer, || send(other, ("10.98.0.2".parse().unwrap(), 443), 100, 13));
-    // Nobody's default route any more.
+    // It no longer has anybody's default route.
     pass(&pair, 17);
     node.stop_after_this_second();
 
     assert_eq!(node.totals()[&443]["udp_in_bytes"], (5 + 7 + 11 + 13) * DATAGRAM);
     let seals = seals(&node);
     assert_eq!(seals.last().unwrap().0, serde_json::json!(["wan2"]));
-    // Three datagrams passed before it had its route again: nobody can say whether others did.
+    // Three datagrams passed before it had its route again; nobody can know whether there were more.
     let gaps: Vec<_> = seals.iter().flat_map(|(_, gaps)| gaps).filter(|gap| gap["interface"] == "wan").collect();
     assert!(gaps.iter().any(|gap| gap["why"] == "the interface appeared"), "{gaps:?}\n{}", node.log());
 }
@@ -94,7 +95,7 @@ fn a_glob_is_followed_through_new_and_renamed_interfaces() {
     pair.host_ip(&["link", "del", "wan2"]);
     said(&node, "not counted any more interface=\"wan2\"", 1);
 
-    // Out of the glob.
+    // It no longer matches the glob.
     rename("w.an", "other");
     said(&node, "not counted any more interface=\"w.an\"", 1);
     pass(&pair, 17);

@@ -1,5 +1,5 @@
-//! Ports that come, go and change hands in the files of many panels at once, under a running agent: every byte is under the
-//! owner of its moment, and all of them are those that an independent observer saw.
+//! Ports that are added, removed and passed on in the files of many panels at once while an agent runs. Every byte is
+//! counted for whoever owned the port at that moment, and all of them are what an independent observer saw.
 
 mod writers;
 
@@ -21,13 +21,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// A datagram of 100 bytes with its IP and UDP headers.
 const DATAGRAM: u64 = 100 + 20 + 8;
 
-/// Three ports of each format: one that changes hands, one that goes, one that comes.
+/// Three ports for each format: one that changes its owner, one that is removed, and one that is added.
 fn ports(index: usize) -> [u16; 3] {
     let first = 8_000 + 10 * u16::try_from(index).unwrap();
     [first, first + 1, first + 2]
 }
 
-/// Every panel says who owns which of its three ports now.
+/// Makes every panel write who owns which of its three ports now.
 fn write_all(panels: &[Panel], owners: impl Fn([u16; 3]) -> Vec<(u16, &'static str)>) {
     for (index, panel) in panels.iter().enumerate() {
         panel.write(&owners(ports(index)));
@@ -51,7 +51,7 @@ fn logged(node: &Node) -> BTreeMap<(u16, String), u64> {
     logged
 }
 
-/// Waits until the log says so much of this port of these formats.
+/// Waits until the log has this many datagrams of this port of these formats.
 fn wait_for(node: &Node, panels: &[Panel], what: &str, which: usize, datagrams: u64, among: fn(&Panel) -> bool) {
     wait_until(what, DEADLINE, || {
         let logged = logged(node);
@@ -63,7 +63,7 @@ fn wait_for(node: &Node, panels: &[Panel], what: &str, which: usize, datagrams: 
     });
 }
 
-/// How many ports are counted since they changed last, as the agent says.
+/// How many ports are counted since the last change, according to the agent's log.
 fn counted_now(node: &Node) -> Option<usize> {
     let log = node.log();
     let (before, _) = log.rsplit_once(" counted\n")?;
@@ -103,7 +103,8 @@ fn ports_of_every_format_come_go_and_change_hands_without_a_byte_lost_or_misplac
     write_all(&panels, |[kept, _, coming]| vec![(kept, "bob"), (coming, "carl")]);
     let know_owners = |panel: &Panel| panel.owned() != Owned::ByNobody;
     wait_for(&node, &panels, "the ports are handed over", 0, 3 + 7 + 1, know_owners);
-    // Of panels that were looked at one after the other, the last may come when the bytes so far are in the log already.
+    // The panels are read one after the other, so the last one may be read when the bytes so far are already in the
+    // log.
     wait_until("every port is the next owner's", DEADLINE, || {
         let Ok(now) = client::now(&answers::socket(&node)) else { return false };
         panels.iter().enumerate().filter(|(_, panel)| know_owners(panel)).all(|(index, _)| {
@@ -140,7 +141,7 @@ fn a_database_that_is_locked_for_ten_seconds_keeps_its_last_good_list_and_holds_
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &[], "files = [{ path = \"x-ui.db\", format = \"3x-ui\" }]\n");
     let panel = rusqlite::Connection::open(node.path("x-ui.db")).unwrap();
-    // Without a log beside it: a transaction that spills into the file is half there for all to see.
+    // Without a write-ahead log, a transaction that spills into the file is half visible to everybody.
     panel.execute_batch("PRAGMA journal_mode = delete; PRAGMA cache_size = 1").unwrap();
     panel.busy_timeout(Duration::ZERO).unwrap();
     panel
@@ -162,7 +163,7 @@ fn a_database_that_is_locked_for_ten_seconds_keeps_its_last_good_list_and_holds_
     let said = "a transaction has been open for 2000 ms: its last good list of 1 port stays";
     wait_until("the lock is noticed", DEADLINE, || node.log().contains(said));
     assert_eq!(counted_now(&node), None, "{}", node.log());
-    // Nobody is in the panel's way, who has no patience.
+    // Nothing blocks the panel, which does not wait.
     panel.execute_batch("COMMIT").unwrap();
     wait_until("the new ports are counted", DEADLINE, || counted_now(&node) == Some(1_501));
     inside(&pair.peer, || send(PEER4, (HOST4, 8_000), 100, 7));

@@ -1,4 +1,4 @@
-//! Time that was not measured is in the log, whatever becomes of the agent that noticed it.
+//! Time that was not measured is in the log, whatever happens to the agent that noticed it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::support::send;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// From when until when, and of which interface, by all seals together.
+/// The beginning, end and interface of each gap in all seals together.
 fn gaps(node: &Node) -> Vec<(DateTime<Utc>, DateTime<Utc>, String)> {
     let seals = node.hourly().into_iter().filter(|line| line["kind"] == "seal");
     let instant = |text: &serde_json::Value| text.as_str().unwrap().parse::<DateTime<Utc>>().unwrap();
@@ -24,7 +24,7 @@ fn gaps(node: &Node) -> Vec<(DateTime<Utc>, DateTime<Utc>, String)> {
         .collect()
 }
 
-/// Fails unless every moment between the two is told of, without a hole.
+/// Panics unless the gaps cover the whole time between the two.
 fn assert_told(node: &Node, from: DateTime<Utc>, until: DateTime<Utc>) {
     let mut gaps = gaps(node);
     gaps.sort();
@@ -44,7 +44,7 @@ fn make_again(pair: &Pair) {
     pair.peer_ip(&["addr", "add", &format!("{PEER4}/24"), "dev", LAN]);
 }
 
-/// Waits until the agent has noticed it, and lived to write it down.
+/// Waits until the agent has noticed it and written it down.
 fn wait_until_written(node: &Node, why: &str) {
     let checkpoint = node.state_dir().join("checkpoint.json");
     wait_until(why, DEADLINE, || std::fs::read_to_string(&checkpoint).is_ok_and(|text| text.contains(why)));
@@ -59,12 +59,12 @@ fn a_gap_survives_the_death_of_the_agent_that_noticed_it() {
         node.start(&arguments);
         let gone_at = Utc::now();
         pair.host_ip(&["link", "del", WAN]);
-        // Attached as soon as it is there, the agent sees all that comes later.
+        // The agent attaches as soon as the interface exists, and sees everything that comes later.
         let back_at = Utc::now();
         make_again(&pair);
         wait_until_written(&node, "the interface was made again");
         node.kill();
-        // The next one dies as well, before it closed a bucket.
+        // The next one dies as well, before it closes a bucket.
         node.start(&arguments);
         node.kill();
         node.start(&arguments);
@@ -83,7 +83,7 @@ fn a_gap_that_lasts_over_the_death_of_the_agent_is_told_from_its_beginning_to_it
     wait_until_written(&node, "the interface does not exist");
     node.kill();
     make_again(&pair);
-    // Something passes that nobody counts: else nothing was missed.
+    // Some traffic passes that nobody counts; otherwise nothing was missed.
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
     let back_at = Utc::now();
     node.start(&["--interface", WAN]);

@@ -1,5 +1,5 @@
-//! The classifiers that refuse, run by the kernel on frames made by hand (`BPF_PROG_TEST_RUN`): on one CPU the limit is met to
-//! the byte.
+//! The classifiers that refuse packets, run by the kernel on frames that are made by hand (`BPF_PROG_TEST_RUN`). On a
+//! single CPU the limit is kept to the byte.
 
 use aya::Ebpf;
 use aya::maps::Array;
@@ -14,7 +14,7 @@ const SLOTS: u32 = 64;
 const LIMITED: u16 = 8388;
 const FREE: u16 = 443;
 const FAR: u16 = 50_000;
-/// IPv4 and TCP headers, and payload.
+/// IPv4 and TCP headers, and the payload.
 const PACKET: u64 = 20 + 20 + 1_000;
 
 const PASS: i32 = -1;
@@ -42,14 +42,14 @@ fn run(object: &Ebpf, program: &str, frame: &[u8]) -> i32 {
     classifiers::program(object, program).test_run(run).unwrap().return_value.cast_signed()
 }
 
-/// What the cells of a slot hold over all CPUs, in and out, in both protocols.
+/// What the cells of a slot hold over all CPUs, in and out, of both protocols.
 fn counted(object: &Ebpf, slot: u32) -> u64 {
     let cells: Array<_, [u64; 8]> = object.map("CELLS").unwrap().try_into().unwrap();
     let of_slot = (slot..cells.len()).step_by(lines_for(SLOTS) as usize);
     of_slot.map(|index| cells.get(&index, 0).unwrap().iter().step_by(2).sum::<u64>()).sum()
 }
 
-/// What was refused of a slot: bytes and packets in, then out.
+/// What was refused for a slot: bytes and packets in, then out.
 fn refused(object: &Ebpf, slot: u32) -> [u64; 4] {
     let refused: Array<_, [u64; 4]> = object.map("REFUSED").unwrap().try_into().unwrap();
     refused.get(&slot, 0).unwrap()
@@ -73,12 +73,12 @@ fn exactly_what_the_budget_allows_passes() {
             assert_eq!(run(&object, "gated_out_eth", &outgoing), PASS);
         }
         assert_eq!(run(&object, "gated_in_eth", &incoming), PASS);
-        // 39 bytes are left: the smallest packet has 40.
+        // 39 bytes are left, and the smallest packet has 40.
         assert_eq!(run(&object, "gated_out_eth", &outgoing), REFUSE);
         assert_eq!(run(&object, "gated_in_eth", &frame(&ipv4(TCP, &tcp(FAR, LIMITED, 0)))), REFUSE);
         assert_eq!(counted(&object, 2), 7 * PACKET);
         assert_eq!(refused(&object, 2), [40, 1, PACKET, 1]);
-        // The kernel's tick may be the same still, up to ten milliseconds long.
+        // The kernel's tick, which may take up to ten milliseconds, may still be the same.
         raise(&mut object, PACKET);
         std::thread::sleep(std::time::Duration::from_millis(20));
         assert_eq!(run(&object, "gated_out_eth", &outgoing), PASS);
@@ -101,7 +101,7 @@ fn a_port_without_a_budget_passes_whatever_it_likes() {
 
 #[test]
 fn fragments_share_the_budget_of_their_datagram() {
-    // The first fragment of 20 + 1,480 bytes fits, the second of 1,480 does not.
+    // The first fragment of 20 + 1,480 bytes fits, and the second of 1,480 does not.
     let Some(object) = load(Settings::default(), 2_000) else { return };
     let datagram = udp(FAR, LIMITED, 3_000);
     let fragment = |from: usize, to: usize, more: u16| {

@@ -1,4 +1,4 @@
-//! Interfaces come and go.
+//! Interfaces appear and disappear.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ fn a_deleted_interface_is_counted_again_when_it_is_made_again() {
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
         let again = inspect(&mut *backend);
         assert_eq!((again.len(), again[0].why.as_str()), (1, "the interface was made again"));
-        // Told without a hole and without an overlap.
+        // Reported without a hole and without an overlap.
         assert_eq!(again[0].start, missing[0].end);
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 12);
@@ -93,7 +93,7 @@ fn a_new_interface_that_has_not_moved_a_packet_hid_nothing() {
     inside(&pair.host, || {
         let mut backend =
             start(&BackendOptions { interfaces: vec!["wan*".into()], ..options(&pair, &[443]) }).unwrap().backend;
-        // Down, so that not even the kernel sends on it.
+        // The new device is down, so that not even the kernel sends on it.
         pair.host_ip(&["link", "add", "wan3", "type", "veth", "peer", "name", "lan3"]);
         assert_eq!(inspect(&mut *backend), []);
         assert_eq!(backend.interfaces(), [WAN, "wan3"]);
@@ -115,7 +115,7 @@ fn a_moved_default_route_is_followed() {
         pair.host_ip(&["route", "add", "default", "via", "10.98.0.1"]);
         inspect(&mut *backend);
         assert_eq!(backend.interfaces(), ["wan2"]);
-        // IPv6 counts as well.
+        // Default routes of IPv6 count as well.
         pair.host_ip(&["-6", "route", "add", "default", "via", "fd99::1", "dev", WAN]);
         inspect(&mut *backend);
         assert_eq!(backend.interfaces(), [WAN, "wan2"]);
@@ -156,7 +156,7 @@ fn a_device_without_a_link_layer_is_counted_by_its_own_programs() {
         let options = BackendOptions { interfaces: vec!["tun0".into()], ..options(&pair, &[443]) };
         let mut backend = start(&options).unwrap().backend;
         let tun = Tun::open("tun0");
-        // 20 bytes of IPv4, 8 of UDP, 4 of payload: from 10.97.0.2:5000 to 10.97.0.1:443.
+        // 20 bytes of IPv4, 8 of UDP and 4 of payload, from 10.97.0.2:5000 to 10.97.0.1:443.
         let datagram = [
             0x45, 0, 0, 32, 0, 0, 0, 0, 64, 17, 0, 0, 10, 97, 0, 2, 10, 97, 0, 1, 0x13, 0x88, 0x01, 0xbb, 0, 12, 0, 0,
             1, 2, 3, 4,
@@ -182,7 +182,7 @@ impl Tun {
         let mut request = [0_u8; 40];
         request[..name.len()].copy_from_slice(name.as_bytes());
         request[16..18].copy_from_slice(&IFF_TUN_NO_PI.to_ne_bytes());
-        // SAFETY: the request is as large as the kernel's `struct ifreq`, and lives over the call.
+        // SAFETY: the request is as large as the kernel's `struct ifreq`, and lives until the call returns.
         let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
         Self(file)
@@ -205,14 +205,14 @@ fn a_change_of_the_interfaces_wakes_within_a_second() {
                 vec!["link", "add", "wan3", "type", "veth", "peer", "name", "lan3"],
                 vec!["link", "set", "wan3", "up"],
                 vec!["route", "del", "default"],
-                // Kernels before 6.2 rename no device that is up.
+                // Kernels before 6.2 do not rename a device that is up.
                 vec!["link", "set", "wan3", "down"],
                 vec!["link", "set", "wan3", "name", "wan4"],
                 vec!["link", "del", "wan4"],
             ] {
                 pair.host_ip(&change);
                 tokio::time::timeout(second, events.changed()).await.expect("it wakes").unwrap();
-                // The rest of what one change causes, until it is quiet.
+                // Read the remaining events of the change, until there are no more.
                 while tokio::time::timeout(Duration::from_millis(200), events.changed()).await.is_ok() {}
             }
         });

@@ -1,14 +1,14 @@
-//! Others who touch what counts: a catalogue of what they do, each item of it done to every kind of counters under traffic,
-//! while an observer that shares no hook with us counts too. Shown for each case, in bytes: nothing is counted twice; what is
-//! not counted passed in a time that is marked; counting goes on within ten seconds without a person; and no bucket that may
-//! be wrong is called `exact`.
+//! Other programs and people that interfere with counting: a catalogue of what they do. Each row is tried on every kind
+//! of counters under traffic, while an observer that shares no hook with us also counts. For each case it is shown, in
+//! bytes, that nothing is counted twice; that what is not counted passed in a time that is marked; that counting
+//! continues within ten seconds without a person; and that no bucket that may be wrong is called `exact`.
 //!
-//! A row of the catalogue is an [`Interference`]: `rules` and `firewalls` have what is done to rules and by firewalls,
-//! `attachments` and `pins` what is done to eBPF, `state` what is done to the files. [`run`] plays the rows side by side, each
-//! in namespaces of its own, and prints the table.
+//! A row of the catalogue is an [`Interference`]. `rules` and `firewalls` contain what is done to rules and by
+//! firewalls, `attachments` and `pins` what is done to eBPF, and `state` what is done to the files. [`run`] plays the
+//! rows side by side, each in its own namespaces, and prints the table.
 //!
-//! To add a row: an [`Interference`] with a name, the kinds that it can be done to, and what is done. For other kinds of
-//! counters add a [`Kind`].
+//! To add a row, write an [`Interference`] with a name, the kinds that it applies to, and what is done. For another
+//! kind of counters, add a [`Kind`].
 
 mod attachments;
 mod firewalls;
@@ -28,21 +28,21 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::common::paced::Families;
 
-/// One way in which somebody else touches what counts.
+/// One way in which somebody else interferes with counting.
 #[derive(Clone, Copy)]
 struct Interference {
     name: &'static str,
-    /// To which kinds of counters it can be done.
+    /// The kinds of counters to which it can be done.
     applies: fn(Kind) -> bool,
     /// What is done, while the agent counts or after it was killed.
     work: fn(&mut Scene),
-    /// Whether an agent is there when it happens.
+    /// Whether an agent runs when it happens.
     when: When,
-    /// Of which kinds of counters it must not cost a byte, nor mark any time.
+    /// The kinds of counters for which it must not lose a byte or mark any time.
     is_harmless: fn(Kind) -> bool,
     /// What the agent is given before it starts.
     setting: Setting,
-    /// Whether the observer must be at the peer's end of the wire, because what is done would end one at the host.
+    /// Whether the observer must be at the peer's end of the wire, because what is done would remove one at the host.
     removes_nft: bool,
 }
 
@@ -56,17 +56,17 @@ const fn killed(name: &'static str, applies: fn(Kind) -> bool, work: fn(&mut Sce
 }
 
 impl Interference {
-    /// The same; it must not cost these kinds anything.
+    /// The same row, which must not cost these kinds anything.
     const fn harmless(self, is_harmless: fn(Kind) -> bool) -> Self {
         Self { is_harmless, ..self }
     }
 
-    /// The same; it removes everything that nft knows of the host.
+    /// The same row, which removes everything that nft knows on the host.
     const fn removing_nft(self) -> Self {
         Self { removes_nft: true, ..self }
     }
 
-    /// The same, with an agent that was started there.
+    /// The same row, with an agent that is started in this setting.
     const fn with(self, setting: Setting) -> Self {
         Self { setting, ..self }
     }
@@ -84,13 +84,13 @@ fn catalogue() -> Vec<Interference> {
 enum Setting {
     /// What the host has.
     Plain,
-    /// A `/run` of its own, for its locks.
+    /// A separate `/run` for its locks.
     OwnRun,
     /// A small disk for its state directory.
     SmallDisk,
 }
 
-/// Whether an agent is there when it happens.
+/// Whether an agent runs when it happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Counting,
@@ -98,14 +98,14 @@ enum When {
     Killed,
 }
 
-/// Where this is set, only rows are played whose names contain it.
+/// If this variable is set, only rows whose names contain its value are played.
 const SELECT: &str = "FLOW_AGENT_INTERFERENCE";
 
-/// Cases that are run at the same time: what they do most is wait.
+/// How many cases are run at the same time. They mostly wait.
 const SIDE_BY_SIDE: usize = 8;
 
-/// Does every one of `rows` to every one of `kinds`, with traffic of each of `families`, prints the table, and panics where
-/// one is not as it should be.
+/// Applies each of `rows` to each of `kinds`, with traffic of each of `families`, prints the table, and panics if a
+/// case is not as it should be.
 fn run(rows: &[Interference], kinds: &[Kind], families: &[Families]) {
     let mut cases = Vec::new();
     let selected = std::env::var(SELECT).unwrap_or_default();
@@ -147,7 +147,7 @@ fn run(rows: &[Interference], kinds: &[Kind], families: &[Families]) {
     assert!(bad.is_empty(), "{} of {} cases:\n{}", bad.len(), outcomes.len(), bad.join("\n"));
 }
 
-/// Every row that rules know, with both families at once.
+/// Every row that applies to rules, with both families at once.
 #[test]
 fn whatever_others_do_to_rules_is_told_and_counted_once() {
     run(&[rules::catalogue(), firewalls::catalogue()].concat(), &Kind::OF_RULES, &[Families::Both]);
@@ -158,13 +158,13 @@ fn counters_that_were_replaced_before_another_step_failed_are_closed_and_countin
     run(&[rules::replaced_before_a_failure()], &Kind::OF_RULES, &[Families::Both]);
 }
 
-/// Every row that eBPF knows, with both families at once.
+/// Every row that applies to eBPF, with both families at once.
 #[test]
 fn whatever_others_do_to_ebpf_is_told_and_counted_once() {
     run(&catalogue(), &Kind::OF_EBPF, &[Families::Both]);
 }
 
-/// The whole product.
+/// Every row with every kind and every choice of families.
 #[test]
 #[ignore = "takes three quarters of an hour; tests/README.md has the command"]
 fn whatever_others_do_is_told_and_counted_once_in_each_family() {

@@ -46,7 +46,7 @@ fn a_second_agent_leaves_at_once_and_says_who_is_there() {
         assert!(said(&same_interface).contains(&holder), "{}", said(&same_interface));
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
         if arguments.len() == 1 {
-            // Killed, its counter is there still.
+            // It was killed, but its counter is still there.
             first.kill();
             let attached = second.command(arguments);
             assert_eq!(attached.status.code(), Some(4), "{}", said(&attached));
@@ -115,7 +115,7 @@ fn pins_that_somebody_else_planted_are_refused() {
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
 
-/// Copies a directory with all that is in it to a place where nothing is.
+/// Copies a directory with all its contents to a path that does not exist.
 fn copy(from: &Path, to: &Path) {
     run(Command::new("cp").arg("-a").arg(from).arg(to));
 }

@@ -1,4 +1,4 @@
-//! Kernels that lack something of what counting with eBPF wants: what is said, and what counts instead.
+//! Kernels that lack something that counting with eBPF needs: the message, and what counts instead.
 
 use std::fs;
 use std::path::Path;
@@ -11,28 +11,28 @@ use crate::common::have_program;
 use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside};
 use crate::support::{own_machine, send, sets_of_all_instances};
 
-/// Lets a shell prepare the agent's own mounts, and become the agent.
+/// A wrapper that lets a shell prepare private mounts for the agent and then become the agent.
 fn after(preparation: &str) -> Vec<String> {
     let script = format!("{preparation} && exec \"$@\"");
     ["unshare", "--mount", "--", "sh", "-c", &script, "sh"].map(str::to_owned).into()
 }
 
-/// Lets every call of `name` fail, as on a kernel that does not have it, or does not permit it.
+/// A wrapper under which every call of `name` fails, as on a kernel that does not have it or does not permit it.
 fn failing(name: &str, error: &str) -> Vec<String> {
     let (trace, inject) = (format!("trace={name}"), format!("inject={name}:error={error}"));
-    // The tracer is a grandchild: the agent is whom we started.
+    // The tracer is a grandchild, so that the process that we started becomes the agent.
     let tracer = ["strace", "-D", "-f", "-qq", "-o", "/dev/null"];
     [&tracer[..], &["-e", &trace, "-e", &inject]].concat().into_iter().map(str::to_owned).collect()
 }
 
-/// What an agent that must not start says, and its exit code.
+/// The message and the exit code of an agent that must not start.
 fn refusal(node: &Node, wrapper: &[String], arguments: &[&str]) -> (Option<i32>, String) {
     let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
     let output = node.command_under(&wrapper, &[&["run", "--once", "--backend", "ebpf"], arguments].concat());
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// Lets `auto` count what passes between two readings; what the first agent said.
+/// Lets `auto` count what passes between two readings. Returns the output of the first agent.
 fn assert_auto_counts(pair: &Pair, wrapper: &[String], arguments: &[&str], backend: &str) -> String {
     let node = Node::new(pair, &[443], "");
     let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
@@ -87,7 +87,7 @@ fn where_ebpf_is_not_there_or_forbidden_auto_counts_with_rules_and_says_why() {
             "error: this kernel has no eBPF (it was built without CONFIG_BPF_SYSCALL)\n  help: use --backend iptables, \
              or a kernel that has it\n",
         ),
-        // As a container's filter of system calls does.
+        // As a container's filter for system calls does.
         (
             "EPERM",
             " failed to load the eBPF maps: ",
@@ -111,7 +111,7 @@ fn where_ebpf_is_not_there_or_forbidden_auto_counts_with_rules_and_says_why() {
     }
 }
 
-/// While this lives, the kernel does not find a module.
+/// While this exists, the kernel does not find a module.
 struct Without(&'static str);
 
 impl Without {
@@ -120,7 +120,7 @@ impl Without {
     fn module(name: &'static str) -> Self {
         fs::create_dir_all(Path::new(Self::RULE).parent().unwrap()).unwrap();
         fs::write(Self::RULE, format!("install {name} exit 1\n")).unwrap();
-        // The namespaces of earlier tests, which use it, may still be about to go.
+        // The namespaces of earlier tests use it, and may not have disappeared yet.
         wait_until("the module is unloaded", Duration::from_secs(30), || {
             let removed = Command::new("modprobe").args(["-q", "-r", name]).status().unwrap();
             removed.success() && !Path::new("/sys/module").join(name).exists()
@@ -148,7 +148,7 @@ fn without_clsact_auto_counts_with_rules_and_says_why() {
         let _without = Without::module(module);
         let Some(pair) = Pair::make() else { return };
         let here = ["env".to_owned()];
-        // On a kernel with TCX, too, as if it had none.
+        // Even a kernel with TCX must behave as if it had none.
         let (code, said) = refusal(&Node::new(&pair, &[443], ""), &here, &["--attach", "clsact"]);
         let expected =
             format!("error: this kernel has no {what}\n  help: use --backend iptables, or a kernel that has it\n");

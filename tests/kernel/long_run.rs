@@ -1,5 +1,5 @@
-//! A long run of everything that happens to an agent, drawn by chance, under traffic that an independent counter observes.
-//! `cargo xtask soak` says for how long, and draws what is sampled here.
+//! A long run of everything that happens to an agent, chosen at random, under traffic that an independent counter
+//! observes. `cargo xtask soak` determines how long it takes, and plots the samples that are taken here.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::common::netns::{Pair, WAN};
 use crate::common::observer::Observer;
 use crate::soak::{Dice, PORTS, compare_at_rest};
 
-/// How often the traffic is stopped, so that log and observer can be compared.
+/// How often the traffic is stopped, so that the log and the observer can be compared.
 const COMPARE_EVERY: Duration = Duration::from_secs(60);
 
 const ARGUMENTS: [&str; 4] = ["--bucket", "10s", "--checkpoint", "1s"];
@@ -67,7 +67,7 @@ fn everything_at_once_for_as_long_as_it_is_told() {
     println!("{events} events in {} s, {observed} bytes, difference 0", begun.elapsed().as_secs());
 }
 
-/// Something that happens to an agent.
+/// Lets something happen to an agent.
 fn happen(node: &mut Node, flood: &Flood, dice: &mut Dice) {
     match dice.roll(6) {
         0 => {
@@ -80,7 +80,7 @@ fn happen(node: &mut Node, flood: &Flood, dice: &mut Dice) {
             flood.pass(dice.roll(500));
             node.start(&ARGUMENTS);
         }
-        // Ports come and go; nothing is sent to them, so that slots are drained, sealed, freed and given away.
+        // Ports are added and removed. Nothing is sent to them, so slots are drained, sealed, freed and reused.
         2 | 3 => {
             let some: Vec<u16> = (10_000..10_032).filter(|_| dice.roll(2) == 0).collect();
             node.write_list(&some);
@@ -96,7 +96,8 @@ fn happen(node: &mut Node, flood: &Flood, dice: &mut Dice) {
     }
 }
 
-/// By how many bytes log and observer differ, and what the observer saw; no agent runs and nothing passes.
+/// By how many bytes the log and the observer differ, and how many the observer saw. No agent may run, and no traffic
+/// may pass.
 fn difference(node: &Node, observer: &Observer) -> (u64, u64) {
     let totals = node.totals();
     let (mut difference, mut all) = (0, 0);

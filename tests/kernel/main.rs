@@ -1,4 +1,4 @@
-//! The backends on a real kernel: root, in network namespaces and on a bpffs of their own.
+//! The backends on a real kernel. Needs root, and uses network namespaces and a separate bpffs.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,

@@ -1,5 +1,5 @@
-//! The metrics, as a real Prometheus sees them while agents are killed, replaced and switched: never less, and in the end what
-//! the log says.
+//! The metrics as a real Prometheus sees them while agents are killed, replaced and switched: they never decrease, and
+//! in the end they agree with the log.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -19,7 +19,7 @@ use crate::common::paced::{Families, Paced, Refused};
 
 const LISTEN: &str = "\n[metrics]\nlisten = \"127.0.0.1:9177\"\n";
 
-/// The metrics of `node` in the text format that every reader takes.
+/// The metrics of `node` in the text format that every reader accepts.
 fn metrics(node: &Node) -> String {
     let (status, body) = client::get(&socket(node), "/metrics").unwrap();
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
@@ -75,7 +75,7 @@ fn above_two_thousand_ports_only_users_and_named_ports_have_series() {
     node.stop();
 }
 
-/// A Prometheus in the host that scrapes the agent once a second.
+/// A Prometheus in the host, which scrapes the agent once a second.
 struct Prometheus<'a> {
     pair: &'a Pair,
     _server: Daemon,
@@ -96,7 +96,7 @@ impl<'a> Prometheus<'a> {
         Self { pair, _server: server, _directory: directory }
     }
 
-    /// The result of a query; nothing while it does not answer.
+    /// The result of a query; `None` while the server does not answer.
     fn query(&self, query: &str) -> Option<Vec<Value>> {
         let encoded = query.replace('[', "%5B").replace(']', "%5D");
         let answer = inside(&self.pair.host, || -> std::io::Result<String> {

@@ -1,4 +1,4 @@
-//! NAT rules that touch a watched port are told, whoever made them, and change nothing about counting.
+//! NAT rules that affect a watched port are reported, whoever made them, and do not change what is counted.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,7 +14,7 @@ use crate::support::send;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Port hopping, as iptables-restore and nft take it.
+/// Port hopping, in the syntax of iptables-restore and of nft.
 const HOPS: &str = "*nat\n-A PREROUTING -p udp --dport 20000:20010 -j REDIRECT --to-ports 443\nCOMMIT\n";
 const NATIVE: &str = "table inet hops {\n chain in {\n  type nat hook prerouting priority dstnat;\n\
                       udp dport 30000-30010 redirect to :443\n }\n}\n";
@@ -51,7 +51,7 @@ fn a_rule_that_touches_a_watched_port_is_told_whoever_made_it() {
     });
     node.stop();
 
-    // What is said is so: it is counted where it comes in.
+    // The report is right: it is counted under the port at which it arrives.
     node.start(&[]);
     inside(&pair.peer, || send(PEER4, (HOST4, 20_003), 100, 7));
     node.stop();
@@ -75,7 +75,7 @@ fn programs_that_fail_hang_or_lie_do_not_stop_counting() {
         ("iptables-restore", "echo iptables 1.8"),
         ("ip6tables-save", "exit 3"),
         ("ip6tables-restore", "echo iptables 1.8 nf_tables"),
-        // Hangs, and says nothing.
+        // This one hangs and prints nothing.
         ("nft", "echo $$ >> \"$0.pid\"; exec sleep 1000"),
     ] {
         let path = programs.join(name);

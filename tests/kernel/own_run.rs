@@ -1,4 +1,4 @@
-//! An agent with a `/run` of its own, so that what is done there is done to nobody else.
+//! An agent with a private `/run`, so that what is done there affects nobody else.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::agent::Node;
 use crate::common::netns::Pair;
 
-/// A `/run` in which only the bpffs of a pair is as it was.
+/// A private `/run`, in which only the bpffs of a pair is as it was.
 pub struct OwnRun {
     bpffs: PathBuf,
     /// Where the bpffs is mounted while `/run` is covered. Removed when dropped.
@@ -19,7 +19,7 @@ impl OwnRun {
         Self { bpffs: pair.bpffs.clone(), keep }
     }
 
-    /// The program and arguments under which an agent is to be started.
+    /// The program and arguments under which an agent must be started.
     pub fn wrapper(&self) -> Vec<String> {
         let script = format!(
             "mount --bind {bpffs} {keep} && mount -t tmpfs none /run && mkdir -p {bpffs} && mount --bind {keep} {bpffs} \
@@ -30,7 +30,7 @@ impl OwnRun {
         ["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec()
     }
 
-    /// A command with the mounts and the network of the agent that runs.
+    /// A command with the mounts and the network of the running agent.
     pub fn beside(&self, node: &Node, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--mount", "--net", "--target", &node.pid().to_string(), "--"]).args(words);

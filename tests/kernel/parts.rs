@@ -1,4 +1,4 @@
-//! Fragments, super-packets, and headers out of direct reach, as a real stack makes them.
+//! Fragments, super-packets, and headers that are not directly accessible, as a real stack makes them.
 
 use std::io::{IoSlice, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -13,27 +13,27 @@ use crate::common::netns::{DeviceCounters, HOST4, HOST6, PEER4, PEER6, Pair, WAN
 use crate::common::observer::Observer;
 use crate::support::{as_observed, options, read, read_all, send, start};
 
-/// `ETHTOOL_STSO` and `ETHTOOL_SGRO` of linux/ethtool.h.
+/// `ETHTOOL_STSO` and `ETHTOOL_SGRO` in linux/ethtool.h.
 pub const SEGMENTATION: u32 = 0x1f;
 const COALESCING: u32 = 0x2c;
 
-/// Switches an offload of a device of this namespace off.
+/// Switches off an offload of a device in this namespace.
 pub fn switch_off(device: &str, offload: u32) {
     let mut value = [offload, 0];
     let mut request = [0_u8; 40];
     request[..device.len()].copy_from_slice(device.as_bytes());
     request[16..24].copy_from_slice(&(value.as_mut_ptr() as u64).to_ne_bytes());
     let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
-    // SAFETY: the request is as large as the kernel's `struct ifreq`, and it and the value that it points to live over
-    // the call.
+    // SAFETY: the request is as large as the kernel's `struct ifreq`; it and the value that it points to live until the
+    // call returns.
     let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, request.as_mut_ptr()) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Sends one buffer as datagrams of `segment` bytes each: one super-packet for the kernel.
+/// Sends one buffer as datagrams of `segment` bytes each, which is a single super-packet for the kernel.
 pub fn send_segmented(from: (IpAddr, u16), to: SocketAddr, segment: u16, bytes: usize) {
     let socket = UdpSocket::bind(from).unwrap();
-    // SAFETY: the option's value is an int that lives over the call.
+    // SAFETY: the option's value is an int that lives until the call returns.
     let result = unsafe {
         let value = libc::c_int::from(segment);
         let length = size_of::<libc::c_int>() as libc::socklen_t;
@@ -54,7 +54,7 @@ fn fragmented_datagrams_count_as_if_they_came_in_one_piece() {
         let observer = Observer::install(&pair.host, &[443]);
         let mut backend = start(&options(&pair, &[443])).unwrap().backend;
         let listeners = [HOST4, HOST6].map(|host| UdpSocket::bind((host, 443)).unwrap());
-        // Three fragments each: 8 + 4,000 bytes do not fit into two of 1,500.
+        // Three fragments each, because 8 + 4,000 bytes do not fit into two of 1,500.
         inside(&pair.peer, || {
             send(PEER4, (HOST4, 443), 4000, 100);
         });
@@ -100,7 +100,7 @@ fn on_the_wire_fragments_count_as_the_device_counts_them() {
             socket.send_to(&[0; 4000], SocketAddr::from((PEER4, 9))).unwrap();
         }
         let counters = read(&mut *backend, 443);
-        // Each in three parts, with 20 bytes of IP before each.
+        // Each in three fragments, with 20 bytes of IP header before each.
         assert_eq!((counters.udp_out_bytes, counters.udp_out_packets), (50 * (3 * 20 + 8 + 4000), 150));
         let (after, reading) = at_rest(&pair, &mut *backend);
         let others = reading.others.checked_sub(base.others).unwrap();
@@ -112,7 +112,7 @@ fn on_the_wire_fragments_count_as_the_device_counts_them() {
 fn datagrams_sent_as_one_buffer_are_one_packet_for_the_host_and_many_on_the_wire() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
-        // So that the device is handed the segments, and counts them.
+        // This passes single segments to the device, which counts them.
         pair.host_ip(&["link", "set", WAN, "gso_max_segs", "1"]);
         for (mode, bytes, packets) in [(CountMode::Ip, 28 + 6000, 1), (CountMode::Wire, 5 * 28 + 6000, 5)] {
             let mut backend = start(&BackendOptions { count: mode, ..options(&pair, &[443]) }).unwrap().backend;
@@ -130,7 +130,7 @@ fn datagrams_sent_as_one_buffer_are_one_packet_for_the_host_and_many_on_the_wire
 fn on_the_wire_a_stream_counts_as_the_device_counts_its_segments() {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
-        // The stack makes super-packets of up to 64 KiB, and the device is handed their segments.
+        // The stack makes super-packets of up to 64 KiB, and passes their segments to the device.
         switch_off(WAN, SEGMENTATION);
         let mut backend = start(&on_the_wire(&pair)).unwrap().backend;
         let (before, base) = at_rest(&pair, &mut *backend);
@@ -145,7 +145,7 @@ fn on_the_wire_a_stream_counts_as_the_device_counts_its_segments() {
         server.join().unwrap();
         let (after, reading) = at_rest(&pair, &mut *backend);
         let (counters, others) = (reading.ports[&443], reading.others.checked_sub(base.others).unwrap());
-        // ARP, and what the kernel's IPv6 says of itself, are not the stream's.
+        // ARP and the kernel's own IPv6 packets do not belong to the stream.
         let (arp, ip) = (others.non_ip, others.other_ip);
         let out = (
             counters.tcp_out_bytes + arp.out_bytes + ip.out_bytes,
@@ -162,7 +162,8 @@ fn on_the_wire_a_stream_counts_as_the_device_counts_its_segments() {
     });
 }
 
-/// A tap device that receives what is written to it as the parts that it is written in: only the first is linear.
+/// A tap device that receives the parts in which something is written to it as parts of one packet, of which only the
+/// first is linear.
 struct Tap(std::fs::File);
 
 impl Tap {
@@ -174,7 +175,7 @@ impl Tap {
         let mut request = [0_u8; 40];
         request[..name.len()].copy_from_slice(name.as_bytes());
         request[16..18].copy_from_slice(&FLAGS.to_ne_bytes());
-        // SAFETY: the request is as large as the kernel's `struct ifreq`, and lives over the call.
+        // SAFETY: the request is as large as the kernel's `struct ifreq`, and lives until the call returns.
         let result = unsafe { libc::ioctl(file.as_raw_fd(), TUNSETIFF, request.as_mut_ptr()) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
         Self(file)
@@ -187,7 +188,7 @@ fn headers_out_of_direct_reach_are_read_all_the_same() {
     inside(&pair.host, || {
         let mut tap = Tap::make("tap0");
         pair.host_ip(&["link", "set", "tap0", "address", "02:00:00:00:00:01", "up"]);
-        // Coalescing would move the headers into reach.
+        // Coalescing would make the headers accessible.
         switch_off("tap0", COALESCING);
         let options = BackendOptions { interfaces: vec!["tap0".into()], ..options(&pair, &[443]) };
         let mut backend = start(&options).unwrap().backend;

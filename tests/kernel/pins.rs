@@ -1,4 +1,4 @@
-//! Nobody else's pins, and nobody else's counters.
+//! The pins and the counters of others stay untouched.
 
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::process::Command;
@@ -78,7 +78,7 @@ fn a_second_agent_is_told_who_is_there() {
             }
             other => panic!("{other}"),
         }
-        // Killed, it counts still: its counter is found by its pins.
+        // After it was killed its counter still counts, and is found through its pins.
         drop(first);
         match refusal(&second) {
             BackendError::Foreign { interface, owner, .. } => {
@@ -86,7 +86,7 @@ fn a_second_agent_is_told_who_is_there() {
             }
             other => panic!("{other}"),
         }
-        // Another bpffs hides the pins, not the programs.
+        // Another bpffs hides the pins, but not the programs.
         let other = Pair::make().unwrap();
         let hidden = BackendOptions { bpffs: other.bpffs.clone(), ..second.clone() };
         assert!(matches!(refusal(&hidden), BackendError::Foreign { .. }));
@@ -147,7 +147,7 @@ fn uninstalling_leaves_nothing_of_ours_and_everything_of_others() {
     }
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
-        // Somebody else's qdisc stays, empty as it is; somebody else's filter keeps one that we made.
+        // A qdisc of somebody else stays although it is empty. A filter of somebody else keeps a qdisc that we made.
         pair.join("wan2", "lan2");
         pair.host_tc(&["qdisc", "add", "dev", WAN, "clsact"]);
         let interfaces = vec![WAN.into(), "wan2".into()];
@@ -177,12 +177,12 @@ fn bpffs_is_mounted_where_it_is_not_and_for_us_alone() {
     });
 }
 
-/// Unmounts what the agent mounted.
+/// Unmounts what the agent has mounted.
 struct Unmount(std::path::PathBuf);
 
 impl Drop for Unmount {
     fn drop(&mut self) {
-        // Nothing more can be done in a destructor.
+        // If this fails, nothing more can be done in a destructor.
         let _ = rustix::mount::unmount(&self.0, rustix::mount::UnmountFlags::DETACH);
     }
 }
@@ -192,7 +192,7 @@ fn without_bpffs_it_counts_as_long_as_it_lives_and_says_so() {
     for place in places() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            // A file is no place to mount on.
+            // Nothing can be mounted on a file.
             let bpffs = pair.bpffs.with_file_name("file");
             std::fs::write(&bpffs, "").unwrap();
             let options = BackendOptions { place, bpffs, ..options(&pair, &[443]) };
@@ -205,7 +205,7 @@ fn without_bpffs_it_counts_as_long_as_it_lives_and_says_so() {
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
             drop(backend);
             assert!(!pair.host_tc(&["filter", "show", "dev", WAN, "ingress"]).contains("bpf"));
-            // Nothing of it is in the way of the next, whoever it is.
+            // Nothing of it prevents the next agent from starting, whoever that is.
             start(&BackendOptions { instance: "second-instance".into(), ..options }).unwrap();
         });
     }
@@ -218,7 +218,7 @@ fn three_capabilities_are_enough() {
         inside(&pair.host, || {
             let three = CapabilitySet::BPF | CapabilitySet::NET_ADMIN | CapabilitySet::PERFMON;
             let sets = CapabilitySets { effective: three, permitted: three, inheritable: CapabilitySet::empty() };
-            // Of this thread alone, which ends with the test.
+            // Only of this thread, which ends with the test.
             set_capabilities(None, sets).unwrap();
             let options = BackendOptions { place, ..options(&pair, &[443]) };
             let backend = start(&options).unwrap().backend;

@@ -1,4 +1,4 @@
-//! Where `auto` attaches on the running kernel, and that what it counts there is read from memory.
+//! Where `auto` attaches on the running kernel, and that its counters there are read from memory.
 
 use std::process::Command;
 
@@ -32,7 +32,7 @@ fn auto_attaches_by_links_where_the_kernel_has_tcx_and_by_filters_elsewhere() {
     });
 }
 
-/// Devices that are there beside the pair's.
+/// How many devices there are besides the pair's.
 const MANY: usize = 101;
 
 /// Makes them in the pair's host.
@@ -58,13 +58,13 @@ fn auto_attaches_to_very_many_devices_by_filters_and_stays_there_until_others_co
         assert_eq!((first.backend.interfaces().len(), qdiscs(&pair)), (MANY, MANY));
         let epoch = first.backend.identity().epoch;
         drop(first);
-        // Fewer devices by now: what is attached stays.
+        // There are fewer devices now, but what is attached stays.
         let known = BackendOptions { known_epochs: [epoch].into(), ..many };
         pair.host_ip(&["link", "del", "many0"]);
         let second = start(&known).unwrap();
         assert_eq!((second.backend.interfaces().len(), qdiscs(&pair), second.unseen), (MANY - 1, MANY - 1, vec![]));
         drop(second.backend);
-        // A program on TCX would keep packets from a filter, which cannot come before it: links can.
+        // A program on TCX would keep packets from a filter, which cannot get in front of it. Links can.
         pair.host_ip(&["link", "set", "many7", "up"]);
         let _stranger = attach_first(index_of("many7"), TCX_INGRESS, TCX_PASS).unwrap();
         let third = start(&known).unwrap();
@@ -86,7 +86,7 @@ fn auto_attaches_by_links_where_something_keeps_filters_away_from_one_of_very_ma
     });
 }
 
-/// The words of all elements of a pinned array, as the kernel hands them to whoever looks them up.
+/// The words of all elements of a pinned array, as the kernel returns them to a lookup.
 fn looked_up(map: &std::path::Path) -> Vec<[u64; 8]> {
     let dumped: Value =
         serde_json::from_str(&run(Command::new("bpftool").args(["-j", "map", "dump", "pinned"]).arg(map))).unwrap();
@@ -111,7 +111,7 @@ fn what_is_read_from_memory_is_what_the_kernel_hands_out_and_needs_no_capability
                 .unwrap();
         // BPF_F_MMAPABLE
         assert_eq!(shown["flags"], 0x400);
-        // Nobody sends UDP but this test: bytes and packets that came in are the fifth and sixth word of a line.
+        // Only this test sends UDP. Bytes and packets that came in are the fifth and the sixth word of a line.
         let lines = looked_up(&cells);
         let sum = |word: usize| lines.iter().map(|line| line[word]).sum::<u64>();
         assert_eq!((sum(4), sum(5)), (5 * (20 + 8 + 100), 5));

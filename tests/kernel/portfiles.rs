@@ -1,4 +1,4 @@
-//! A port file under a running agent: written in place, half written, replaced, gone; and over a restart.
+//! A port file while an agent runs: written in place, half written, replaced, removed, and over a restart.
 
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
@@ -56,12 +56,12 @@ fn follow_a_file(pair: &Pair, backend: &str) {
     datagrams(pair, 443, 11);
     datagrams(pair, 4433, 13);
 
-    // Gone is no better than half.
+    // A missing file is treated like half a file.
     fs::remove_file(&file).unwrap();
     wait_until("the missing file is noticed", DEADLINE, || node.log().contains("No such file or directory"));
     datagrams(pair, 4433, 17);
 
-    // Renamed into its place, and 443 is gone from it.
+    // Another file is renamed over it, without 443.
     fs::write(node.path("new"), mudb(&[(4433, "two")])).unwrap();
     fs::rename(node.path("new"), &file).unwrap();
     wait_until("the port is no longer counted", DEADLINE, || node.log().contains("ports: -443, 1 counted"));
@@ -72,7 +72,7 @@ fn follow_a_file(pair: &Pair, backend: &str) {
     let totals = node.totals();
     assert_eq!(totals[&443]["udp_in_bytes"], (3 + 11) * DATAGRAM);
     assert_eq!(totals[&4433]["udp_in_bytes"], (5 + 7 + 13 + 17 + 23) * DATAGRAM);
-    // What came to 443 when it was nobody's.
+    // What came to 443 when it belonged to nobody.
     assert_eq!(node.other("other_ports").0, 19 * DATAGRAM);
     let users = node.hourly();
     let users = users.iter().filter(|line| line["kind"] == "hour").map(|line| (&line["port"], &line["user"]));
@@ -93,14 +93,14 @@ fn sighup_takes_over_ports_and_users_and_a_wrong_configuration_changes_nothing()
     node.replace_config("watch = [443, 4433]", "watch = [443, 70000]");
     reload(&node, "the configuration stays as it is");
     datagrams(&pair, 4433, 5);
-    // 443 is somebody's from now on, 4433 is not watched any more, and 8388 is.
+    // 443 has an owner from now on, 4433 is no longer watched, and 8388 is.
     node.replace_config("watch = [443, 70000]", "watch = [443, 8388]");
     node.append_config(&owned("ada", &[443]));
     reload(&node, "ports: +8388 -4433, 2 counted");
     datagrams(&pair, 443, 7);
     datagrams(&pair, 4433, 11);
     datagrams(&pair, 8388, 13);
-    // A hand-over closes the bucket, so that each has what passed in his time.
+    // A change of owner closes the bucket, so that each owner has what passed in his time.
     node.replace_config("\"ada\"", "\"bob\"");
     node.signal(rustix::process::Signal::HUP);
     node.wait_for_buckets(2);
@@ -132,6 +132,6 @@ fn sockets_that_listen_are_followed() {
     node.stop();
     let totals = node.totals();
     assert_eq!(totals.keys().copied().collect::<Vec<_>>(), [8_388, 8_443]);
-    // A listener that is gone may be one that restarts: it is counted for a while.
+    // A listener that has gone may belong to a service that restarts, so it is still counted for a while.
     assert_eq!(totals[&8_388]["udp_in_bytes"], 12 * DATAGRAM);
 }

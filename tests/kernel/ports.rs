@@ -1,4 +1,4 @@
-//! Ports come and go under traffic, and nobody gets another's bytes.
+//! Ports are added and removed under traffic, and no port gets the bytes of another.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -14,15 +14,15 @@ use crate::common::observer::Observer;
 use crate::support::{options, pinned_sets, pins, read_all, send, start};
 
 pub const PORTS: [u16; 4] = [443, 4433, 8388, 9000];
-/// Bytes of a datagram of the flood on each: 28 of headers, and 100, 101, ….
+/// The size of the flood's datagrams on each port: 28 bytes of headers, and 100, 101, … of payload.
 const LENGTHS: [u64; 4] = [128, 129, 130, 131];
 
-/// What the ports' readings add up to over several lives of their slots.
+/// What the readings of the ports add up to over several lives of their slots.
 #[derive(Default)]
 struct Ledger(BTreeMap<u16, Counters>);
 
 impl Ledger {
-    /// Seals what drains, as the agent does before it releases.
+    /// Seals what is draining, as the agent does before it releases.
     fn seal(&mut self, backend: &mut dyn Backend) {
         let reading = read_all(backend);
         for port in &reading.draining {
@@ -39,14 +39,14 @@ fn ports_that_come_and_go_under_flood_get_their_own_bytes_only() {
     inside(&pair.host, || come_and_go(&pair, start(&options(&pair, &PORTS)).unwrap().backend, 500));
 }
 
-/// Takes ports away from a backend that counts [`PORTS`] and brings them back, under flood; what it says in the end is
+/// Removes ports from a backend that counts [`PORTS`] and adds them again, under flood. In the end it must have counted
 /// what an observer saw.
 pub fn come_and_go(pair: &Pair, mut backend: Box<dyn Backend>, rounds: usize) {
     let observer = Observer::install(&pair.host, &PORTS);
     let flood = Flood::begin(pair, &PORTS);
     let mut ledger = Ledger::default();
     for round in 0..rounds {
-        // One port is taken away and brought back: at once, or when its slot may have gone to the next.
+        // One port is removed and added again, at once or when another one may have got its slot.
         let port = PORTS[round % PORTS.len()];
         let next = PORTS[(round + 1) % PORTS.len()];
         backend.drain(&[port].into()).unwrap();
@@ -59,7 +59,7 @@ pub fn come_and_go(pair: &Pair, mut backend: Box<dyn Backend>, rounds: usize) {
             _ => {
                 backend.drain(&[next].into()).unwrap();
                 ledger.seal(&mut *backend);
-                // In this order they take each other's slots.
+                // In this order they get each other's slots.
                 backend.add(&[next.max(port)].into()).unwrap();
                 backend.add(&[next.min(port)].into()).unwrap();
             }
@@ -81,18 +81,18 @@ pub fn come_and_go(pair: &Pair, mut backend: Box<dyn Backend>, rounds: usize) {
     let mut missing = (0, 0);
     for (port, length) in PORTS.into_iter().zip(LENGTHS) {
         let counters = ledger.0[&port];
-        // A single byte of another's would break the multiple.
+        // A single byte of another port would break the multiple.
         assert_eq!(counters.udp_in_bytes, counters.udp_in_packets * length, "port {port}");
         assert_eq!(counters.udp_out_bytes, counters.udp_out_packets * length, "port {port}");
         let of = |chain: &str| observed[&(port, "udp".to_owned(), chain.to_owned())].0;
         missing.0 += of("INPUT") - counters.udp_in_bytes;
         missing.1 += of("OUTPUT") - counters.udp_out_bytes;
     }
-    // What passed while a port was not watched was not lost either. The flood's other ends are no port of ours.
+    // What passed while a port was not watched was not lost either. The flood's ports at the peer are not among ours.
     assert_eq!((others.in_bytes, others.out_bytes), missing);
 }
 
-/// A pinned map as memory, to put it into the state in which a dying agent may leave it.
+/// A pinned map as memory, so that a test can put it into a state in which a dying agent may leave it.
 struct Pinned(memmap2::MmapMut);
 
 impl Pinned {
@@ -100,7 +100,7 @@ impl Pinned {
         let [set] = pinned_sets(pair).try_into().unwrap();
         let map = aya::maps::MapData::from_pin(pins(pair).join(set).join(map)).unwrap();
         let raw = map.fd().as_fd().as_raw_fd();
-        // SAFETY: nobody else is there to change it: the agent is dead, and no packet passes.
+        // SAFETY: nobody else can change it, because the agent is dead and no packet passes.
         Self(unsafe { memmap2::MmapOptions::new().len(bytes).map_mut(raw) }.unwrap())
     }
 
@@ -109,7 +109,7 @@ impl Pinned {
     }
 }
 
-/// Owner of slot 1, as it lies in the map.
+/// The owner of slot 1, as it is in the map.
 fn owner(port: u16, state: u16) -> Vec<u8> {
     [port.to_ne_bytes(), state.to_ne_bytes()].concat()
 }
@@ -119,8 +119,8 @@ fn wherever_the_agent_died_its_successor_keeps_everybodys_bytes_apart() {
     use flow_common::wire::{SLOT_ACTIVE, SLOT_DRAINING, SLOT_FREE};
     let routed = 1_u16.to_ne_bytes();
     let nowhere = 0_u16.to_ne_bytes();
-    // Where it died; owner of slot 1 and route of port 443 as it left them; packets of 443 that the successor finds, of
-    // the five that passed before; whether they drain; and what it has after seven more.
+    // Where it died; the owner of slot 1 and the route of port 443 as it left them; how many of the five packets of 443
+    // that passed before the successor finds; whether they are draining; and what it has after seven more.
     let deaths = [
         ("before it owned the slot", owner(0, SLOT_FREE), nowhere, None, false, Some(7)),
         ("before the port was routed to its slot", owner(443, SLOT_ACTIVE), nowhere, Some(5), false, Some(12)),
@@ -156,7 +156,7 @@ fn a_slot_that_was_given_back_does_not_hand_on_its_bytes() {
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
         backend.drain(&[443].into()).unwrap();
         backend.release(&[443].into()).unwrap();
-        // It is the first free one again.
+        // It is the first free slot again.
         backend.add(&[4433].into()).unwrap();
         inside(&pair.peer, || send(PEER4, (HOST4, 4433), 100, 7));
         let reading = read_all(&mut *backend);

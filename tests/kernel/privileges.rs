@@ -1,4 +1,4 @@
-//! Privileges: what suffices to count with eBPF, and what is said where something is missing.
+//! Privileges: which ones suffice for counting with eBPF, and the message if one is missing.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -20,15 +20,15 @@ const THREE: [&str; 3] = ["bpf", "net_admin", "perfmon"];
 /// Who runs the agent, and what that user may do.
 struct Who<'a> {
     user: u32,
-    /// As setpriv names them; all, if none.
+    /// In the notation of setpriv; `None` for all capabilities.
     capabilities: Option<&'a [&'a str]>,
-    /// Bytes of memory that may be locked; no limit, if none.
+    /// How many bytes of memory may be locked; `None` for no limit.
     locked_memory: Option<u64>,
 }
 
 const ROOT: Who<'_> = Who { user: 0, capabilities: None, locked_memory: None };
 
-/// A directory with a configuration that counts port 443, and what is needed to run the agent there.
+/// A directory with a configuration that counts port 443, and everything needed to run the agent there.
 struct Place<'a> {
     pair: &'a Pair,
     dir: tempfile::TempDir,
@@ -46,7 +46,7 @@ impl<'a> Place<'a> {
         Self { pair, dir }
     }
 
-    /// Hands everything that the agent makes its own to `user`: bpffs, the directory, and a program that may be read.
+    /// Gives `user` everything that the agent needs to own: the bpffs, the directory, and a copy of the program.
     fn give_to(&self, user: u32) {
         fs::copy(PROGRAM, self.program()).unwrap();
         fs::set_permissions(self.program(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -59,16 +59,17 @@ impl<'a> Place<'a> {
         self.dir.path().join("flow-agent")
     }
 
-    /// Takes one reading as `who`, of the counters of `backend`.
+    /// Takes one reading as `who`, with the counters of `backend`.
     fn run_once(&self, who: &Who<'_>, backend: &str) -> Output {
         let program = if who.user == 0 { Path::new(PROGRAM) } else { &self.program() };
-        // The directory of the locks belongs to whoever runs agents; what this test puts over it is its own.
+        // The directory of the locks belongs to whoever runs agents. The one that this test mounts over it is private.
         fs::create_dir_all("/run/flow-agent").unwrap();
         let script = format!("mount -t tmpfs -o mode=0700,uid={} locks /run/flow-agent && exec \"$@\"", who.user);
         let mut command = in_netns(&self.pair.host, "unshare");
         command.args(["--mount", "--", "sh", "-c", &script, "sh"]);
-        // Kernels before 5.11 hold maps against the limit, and what this process has of it depends on which tests it ran
-        // before. Later ones do not, and there a host may forbid raising it, as many containers do.
+        // Kernels before 5.11 count maps towards the limit, and how much of it is left to this process depends on which
+        // tests it ran before. Later kernels do not, and there a host may forbid raising the limit, as many containers
+        // do.
         let unlimited = || (kernel_series() < (5, 11)).then(|| "unlimited".to_owned());
         if let Some(limit) = who.locked_memory.map(|bytes| bytes.to_string()).or_else(unlimited) {
             command.args(["prlimit", &format!("--memlock={limit}:{limit}"), "--"]);
@@ -88,12 +89,14 @@ impl<'a> Place<'a> {
         command.arg(self.dir.path().join("config.toml")).stdin(Stdio::null()).output().unwrap()
     }
 
-    /// Whether two readings as `who`, the second of counters that the first left behind, tell what passed between them.
+    /// Asserts that two readings as `who`, the second with counters that the first left behind, count what passed
+    /// between them.
     fn assert_counts(&self, who: &Who<'_>) {
         self.assert_counts_with(who, "ebpf", "ebpf");
     }
 
-    /// The same, with whatever the choice of `backend` comes to, which is to be `expected`; what the first said.
+    /// Like `assert_counts`, with the backend that is chosen for `backend`, which must be `expected`. Returns the
+    /// output of the first run.
     fn assert_counts_with(&self, who: &Who<'_>, backend: &str, expected: &str) -> String {
         let first = self.run_once(who, backend);
         assert_eq!(first.status.code(), Some(0), "{}", said(&first));
@@ -186,11 +189,11 @@ fn auto_says_what_either_way_of_counting_lacks_where_none_is_permitted() {
     }
 }
 
-/// The kernel keeps those without CAP_BPF from eBPF altogether, or does not; to us it is the same.
+/// It makes no difference to us whether the kernel excludes users without CAP_BPF from eBPF altogether.
 #[test]
 fn what_others_may_do_with_ebpf_is_the_same_to_us() {
     const SETTING: &str = "/proc/sys/kernel/unprivileged_bpf_disabled";
-    // 1 stays 1: the tests of a guarded kernel are run with it.
+    // 1 cannot be changed any more. The tests on a guarded kernel run with it.
     if is_guarded() || !own_machine("what others may do with eBPF") {
         return;
     }
@@ -205,7 +208,7 @@ fn what_others_may_do_with_ebpf_is_the_same_to_us() {
     }
 }
 
-/// Where the tests are run a second time, as on a hardened host, this is what makes it one.
+/// The tests are run a second time on a hardened host, and this checks that it is one.
 #[test]
 fn everything_that_can_guard_ebpf_does_where_it_is_asked_for() {
     if !is_guarded() {
@@ -226,8 +229,8 @@ fn an_ordinary_user_with_the_three_capabilities_counts() {
     place.assert_counts(&Who { user, capabilities: Some(&THREE), ..ROOT });
 }
 
-/// What the unit asks of systemd suffices: with its capabilities and no others, and with its limit of locked memory, or
-/// else with that which kernels before 5.16 begin with. Kernels before 5.11 hold maps against it.
+/// What the unit requests from systemd suffices: only its capabilities, and its limit of locked memory or the default
+/// of kernels before 5.16. Kernels before 5.11 count maps towards that limit.
 #[test]
 fn what_the_unit_is_given_is_enough() {
     let value = |key: &str| UNIT.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
@@ -242,7 +245,7 @@ fn what_the_unit_is_given_is_enough() {
     Place::new(&pair).assert_counts(&Who { capabilities: Some(&capabilities), locked_memory, ..ROOT });
 }
 
-/// Before Linux 5.11 maps are held against the limit of locked memory, which three capabilities cannot raise.
+/// Before Linux 5.11, maps count towards the limit of locked memory, which the three capabilities cannot raise.
 #[test]
 fn a_limit_of_locked_memory_is_no_limit_or_is_named() {
     let Some(pair) = Pair::make() else { return };

@@ -1,5 +1,5 @@
-//! The object that is shipped, run by the kernel on frames made by hand (`BPF_PROG_TEST_RUN`): which cells grow, by how
-//! much, and that no other does. The kernel gives these runs `lo`, whose address is all zeros.
+//! The shipped object, run by the kernel on frames that are made by hand (`BPF_PROG_TEST_RUN`): which cells grow and by
+//! how much, and that no others do. In these runs the device is `lo`, whose address consists of zeros.
 
 use std::collections::BTreeMap;
 
@@ -24,11 +24,11 @@ const FAR: u16 = 50_000;
 const IN: &str = "ingress_eth";
 const OUT: &str = "egress_eth";
 
-/// Where `struct __sk_buff` has its `gso_size`.
+/// The offset of `gso_size` in `struct __sk_buff`.
 const GSO_SIZE: usize = 176;
 const CONTEXT_BYTES: usize = 180;
 
-/// Cells that are not zero: line and cell to bytes and packets.
+/// Cells that are not zero: bytes and packets by line and cell.
 type Cells = BTreeMap<(String, &'static str), (u64, u64)>;
 
 /// The object in the kernel, with maps of its own.
@@ -38,7 +38,7 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// `None`, and a word on stderr, without root.
+    /// Without root, prints that on stderr and returns `None`.
     pub fn load(count_wire: bool) -> Option<Self> {
         if !have_root("the eBPF programs") {
             return None;
@@ -68,7 +68,7 @@ impl Loaded {
         assert_eq!(verdict.cast_signed(), -1, "a counter never decides");
     }
 
-    /// Every cell that is not zero, over all CPUs.
+    /// Every cell that is not zero, added up over all CPUs.
     fn cells(&self) -> Cells {
         let cells: Array<_, [u64; 8]> = self.object.map("CELLS").unwrap().try_into().unwrap();
         assert_eq!(size_of::<Line>(), size_of::<[u64; 8]>());
@@ -85,7 +85,7 @@ impl Loaded {
         found
     }
 
-    /// The lines in the order of the design: unwatched ports, the slots, and what belongs to no port.
+    /// The name of a line. The lines are: unwatched ports, the slots, and what belongs to no port.
     fn name(&self, line: u32) -> String {
         let reserved = ["other_ip", "non_ip", "other_host", "fragment_unmatched", "unparsed"];
         match line {
@@ -95,13 +95,13 @@ impl Loaded {
         }
     }
 
-    /// Panics unless these are the cells that are not zero.
+    /// Panics unless exactly these cells are not zero.
     fn expect<const N: usize>(&self, cells: [(&str, &'static str, u64, u64); N]) {
         let expected = cells.map(|(line, cell, bytes, packets)| ((line.to_string(), cell), (bytes, packets)));
         assert_eq!(self.cells(), Cells::from(expected));
     }
 
-    /// Makes every awaited datagram older.
+    /// Makes every datagram whose fragments are still expected older.
     fn age_fragments(&mut self, by_ns: u64) {
         let mut fragments: HashMap<_, [u8; 44], [u64; 2]> =
             self.object.map_mut("FRAGMENTS").unwrap().try_into().unwrap();
@@ -185,7 +185,7 @@ fn what_belongs_to_no_port_is_told_apart() {
     loaded.run(OUT, &frame(&ipv6(58, &[0; 24])));
     loaded.run(IN, &for_lo(padded(ethernet(0x0806, &[1; 28]))));
     loaded.run(OUT, &for_lo(ethernet(0x88cc, &[1; 100])));
-    // Cut within the ports, and an IP header that says it is of another version.
+    // Cut within the ports; and an IP header that claims to be of another version.
     let cut = frame(&ipv4(TCP, &tcp(FAR, 443, 0)));
     loaded.run(IN, &cut[..14 + 20 + 3]);
     loaded.run(OUT, &for_lo(ethernet(0x86dd, &ipv4(TCP, &tcp(443, FAR, 0)))));
@@ -205,7 +205,7 @@ fn a_frame_for_another_host_counts_for_nobody() {
     let foreign = frames::frame(&ipv4(UDP, &udp(FAR, 443, 100)));
     assert_ne!(foreign[..6], [0; 6]);
     loaded.run(IN, &foreign);
-    // Nor do the later fragments of a datagram that was for another host.
+    // Neither do the later fragments of a datagram that was for another host.
     loaded.run(IN, &frames::frame(&ipv4_with(UDP, 0, 5, MORE_FRAGMENTS, &udp(FAR, 443, 72))));
     loaded.run(IN, &frame(&ipv4_with(UDP, 0, 5, 10, &[0; 30])));
     loaded.expect([
@@ -214,7 +214,7 @@ fn a_frame_for_another_host_counts_for_nobody() {
     ]);
 }
 
-/// Three fragments of a datagram with 8 + 3,000 bytes of UDP: 1,480, 1,480 and 48 bytes.
+/// The three fragments of a datagram with 8 + 3,000 bytes of UDP: 1,480, 1,480 and 48 bytes.
 fn three_fragments(identification: u16, port: u16) -> [Vec<u8>; 3] {
     let datagram = udp(FAR, port, 3000);
     [(0, 1480, MORE_FRAGMENTS), (1480, 2960, MORE_FRAGMENTS), (2960, 3008, 0)].map(|(from, to, more)| {
@@ -269,7 +269,7 @@ fn a_datagram_is_forgotten_after_thirty_seconds() {
     let Some(mut loaded) = Loaded::load(false) else { return };
     let [first, second, third] = three_fragments(1, 443);
     loaded.run(IN, &first);
-    // The test itself takes less than ten.
+    // The test itself takes less than ten seconds.
     loaded.age_fragments(20_000_000_000);
     loaded.run(IN, &second);
     loaded.age_fragments(10_000_000_000);
@@ -282,7 +282,7 @@ fn a_super_packet_is_one_packet_as_the_host_sees_it_and_its_segments_on_the_wire
     let Some(ip) = Loaded::load(false) else { return };
     let Some(wire) = Loaded::load(true) else { return };
     for loaded in [&ip, &wire] {
-        // 3,000 bytes in segments of 1,448: three, each with 20 + 32 bytes of headers.
+        // 3,000 bytes in segments of 1,448 are three, each with 20 + 32 bytes of headers.
         loaded.run_super_packet(OUT, &frame(&ipv4(TCP, &tcp_with_options(443, FAR, 3, 3000))), 1448);
         // UDP_SEGMENT: two datagrams of 1,200 bytes, each with 40 + 8 bytes of headers.
         loaded.run_super_packet(IN, &frame(&ipv6(UDP, &udp(FAR, 443, 2400))), 1200);
@@ -310,8 +310,8 @@ fn on_the_wire_every_fragment_counts_as_it_is() {
     loaded.expect([("443", "udp_in", 3 * 20 + 3008, 3)]);
 }
 
-/// These runs always begin with what the kernel takes for an Ethernet header: its EtherType is then bytes 4 and 5 of the
-/// source address, and a first byte that is odd makes it a multicast frame, which is for this host, too.
+/// These runs always begin with what the kernel takes for an Ethernet header. Its EtherType is then bytes 4 and 5 of
+/// the source address; and if the first byte is odd, it is a multicast frame, which is for this host, too.
 #[test]
 fn a_device_without_a_link_layer_header_is_read_from_its_first_byte() {
     let Some(loaded) = Loaded::load(false) else { return };
@@ -322,7 +322,7 @@ fn a_device_without_a_link_layer_header_is_read_from_its_first_byte() {
     v6[0] = 0x61;
     loaded.run("ingress_ip", &v4);
     loaded.run("egress_ip", &v6);
-    // Called something else.
+    // With another version number.
     v4[12] = 0x88;
     loaded.run("ingress_ip", &v4);
     loaded.expect([

@@ -1,5 +1,5 @@
-//! Budgets on real packets: four senders (TCP with segmentation offload and UDP, in and out) against one port, and counters of
-//! iptables behind the classifiers, at the application's side.
+//! Budgets on real packets: four senders (TCP with segmentation offload and UDP, in and out) use one port, and counters
+//! of iptables are after the classifiers, on the application's side.
 
 mod agent;
 mod rules;
@@ -28,8 +28,8 @@ const OTHER: u16 = 443;
 const LIMIT: u64 = 20_000_000;
 const QUIET: Duration = Duration::from_millis(400);
 
-/// What is refused too early at most: one lease and one packet, with segmentation offload of 64 KiB and their headers, on
-/// each CPU.
+/// The most that can be refused too early: one lease and one packet on each CPU, with segmentation offload of 64 KiB
+/// and their headers.
 fn bound() -> u64 {
     let cpus = std::thread::available_parallelism().unwrap().get() as u64;
     cpus * (65_536 + 65_536 + 14)
@@ -44,14 +44,14 @@ fn enforce(backend: &mut dyn Backend, budget: &UserBudget) {
     backend.enforce(std::slice::from_ref(budget), clock::now()).unwrap();
 }
 
-/// Not a byte more than the limit passed, and no less than the bound allows.
+/// Asserts that no byte more than the limit passed, and no less than the bound allows.
 fn assert_cut_at(limit: u64, passed: u64) {
     println!("fact: passed {passed} of {limit}: {} left of {} that may be", limit.saturating_sub(passed), bound());
     assert!(passed <= limit, "{} bytes too many", passed - limit);
     assert!(passed + bound() > limit, "{} bytes too few", limit - passed);
 }
 
-/// Runs a test in the host of a pair, unless there is none.
+/// Runs a test in the host of a pair; does nothing if there is none.
 fn in_host(test: impl FnOnce(&Pair) + Send) {
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || test(&pair));
@@ -101,7 +101,7 @@ fn a_port_transfers_no_byte_more_than_its_budget_and_others_all_they_want() {
     }
 }
 
-/// The datagram that does not fit is larger than what is left, and a reset is not: it passes, and is billed.
+/// The datagram that does not fit is larger than what is left. A reset is smaller, so it passes and is billed.
 #[test]
 fn a_client_whose_budget_is_used_up_sees_a_reset_within_the_budget() {
     for (host, peer, header) in [(HOST4, PEER4, 20), (HOST6, PEER6, 40)] {
@@ -115,7 +115,7 @@ fn a_client_whose_budget_is_used_up_sees_a_reset_within_the_budget() {
             };
             let ((mut cut, _cut_server), (mut other, mut other_server)) = (connect(PORT), connect(OTHER));
             let counted = |backend: &mut dyn Backend| bytes(read(backend, PORT));
-            // What acknowledges the connection has arrived.
+            // Wait until the acknowledgement of the connection has arrived.
             let mut used = 0;
             wait_until("nothing passes", Duration::from_secs(10), || {
                 std::thread::sleep(QUIET);
@@ -123,7 +123,7 @@ fn a_client_whose_budget_is_used_up_sees_a_reset_within_the_budget() {
             });
             let budget = budget(Limit::Both(used + 2_000));
             enforce(started.backend.as_mut(), &budget);
-            // Two of them are more than 2,000 bytes: one passes.
+            // Two of them have more than 2,000 bytes, so one passes.
             inside(&pair.peer, || send(peer, (host, PORT), 1_400, 2));
             let datagram = header + 8 + 1_400;
             wait_until("one is refused", Duration::from_secs(10), || {
@@ -133,7 +133,7 @@ fn a_client_whose_budget_is_used_up_sees_a_reset_within_the_budget() {
             started.backend.enforce_again(std::slice::from_ref(&budget), clock::now()).unwrap();
             let error = cut.read(&mut [0]).unwrap_err();
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-            // TCP with the option of time stamps.
+            // TCP with the timestamp option.
             assert_eq!(counted(started.backend.as_mut()), used + datagram + header + 20 + 12);
             other_server.write_all(b"y").unwrap();
             assert_eq!(other.read(&mut [0]).unwrap(), 1);
@@ -180,7 +180,7 @@ fn a_killed_agent_and_its_successors_neither_reopen_nor_cut() {
             senders.pass(200);
             started = succeed(started.backend, &options);
             if adoptions % 2 == 0 {
-                // Every other one dies before it has told the budgets.
+                // Every other one dies before it has passed the budgets.
                 enforce(started.backend.as_mut(), &budget(Limit::Both(LIMIT)));
             }
             adoptions += 1;
@@ -199,8 +199,8 @@ fn a_killed_agent_and_its_successors_neither_reopen_nor_cut() {
     });
 }
 
-/// `cargo test --test kernel quota::a_hundred_runs -- --ignored --nocapture` (minutes): also with an agent that dies and is
-/// succeeded at moments that differ from run to run.
+/// `cargo test --test kernel quota::a_hundred_runs -- --ignored --nocapture` (takes minutes). Also with an agent that
+/// dies and is succeeded at moments that differ from run to run.
 #[test]
 #[ignore = "takes minutes"]
 fn a_hundred_runs_of_a_hundred_megabytes() {
@@ -235,7 +235,7 @@ fn a_raised_budget_opens_again_and_holds() {
         let arrived = Arrived::install(pair, PORT);
         let mut started = start(&options(pair, &[PORT])).unwrap();
         let senders = Senders::begin(pair, PORT);
-        // Not limited from the start: what has passed by then is more than the first limit, and nothing passes any more.
+        // It is not limited at first. More has passed by then than the first limit allows, so nothing passes any more.
         senders.pass(500);
         enforce(started.backend.as_mut(), &budget(Limit::Both(1)));
         let base = arrived.settle(QUIET);
@@ -276,7 +276,7 @@ fn the_month_turns_without_an_agent() {
         let passed = arrived.settle(QUIET);
         senders.end();
         assert!(passed <= limit + next && passed + 2 * bound() > limit + next, "{passed}");
-        // A successor knows how much of it is used: the counters tell.
+        // A successor knows how much of it is used, because the counters show it.
         let known_epochs = [identity.epoch].into();
         let mut started = start(&flow_agent::backend::BackendOptions { known_epochs, ..options }).unwrap();
         assert_eq!(bytes(read(started.backend.as_mut(), PORT)), passed);

@@ -1,4 +1,4 @@
-//! The days that a running agent rolls up: none is forgotten because one try failed.
+//! The days that a running agent rolls up: none is forgotten because one attempt failed.
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +15,10 @@ use crate::support::send;
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const DATAGRAM: u64 = 100 + 20 + 8;
-/// How long before midnight, by its own clock, the agent is started.
+/// How long before midnight by its own clock the agent is started.
 const BEFORE_MIDNIGHT: i64 = 12;
 
-/// An agent of buckets of one second, a little before midnight, whose `daily.lock` somebody holds.
+/// An agent with buckets of one second, a little before midnight, while somebody else holds `daily.lock`.
 struct Evening {
     pair: Pair,
     node: Node,
@@ -45,21 +45,22 @@ impl Evening {
         Some(Self { pair, node, wall, day, lock })
     }
 
-    /// Waits for the second bucket of the next day, so that the last of the day before is written, and its roll-up tried.
+    /// Waits for the second bucket of the next day: by then the last one of the day before is written, and its roll-up
+    /// was attempted.
     fn wait_for_midnight(&self) {
         let next = self.node.state_dir().join(format!("hourly/{}.jsonl", self.day.succ_opt().unwrap()));
         let sealed = || fs::read_to_string(&next).is_ok_and(|text| text.matches("\"kind\":\"seal\"").count() >= 2);
         wait_until("two buckets of the next day are written", DEADLINE, sealed);
     }
 
-    /// What the hourly log holds of the day: its seals, and the bytes that port 443 took in.
+    /// What the hourly log has of the day: the number of seals, and the bytes that port 443 received.
     fn hourly(&self) -> (u64, u64) {
         let lines = lines(&self.node.state_dir().join(format!("hourly/{}.jsonl", self.day)));
         let seals = lines.iter().filter(|line| line["kind"] == "seal").count();
         (seals as u64, lines.iter().filter_map(|line| line["udp_in_bytes"].as_u64()).sum())
     }
 
-    /// The same by the daily log, and whether the day was sealed after its end; `None` without a seal.
+    /// The same figures in the daily log, and whether the day was sealed after its end; `None` without a seal.
     fn daily(&self) -> Option<(u64, u64)> {
         let daily = self.node.state_dir().join("daily");
         let files = if daily.exists() { files(&daily) } else { Vec::new() };
@@ -83,7 +84,7 @@ fn lines(path: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// When the last seal of the day says that it was made.
+/// When the last seal of the day was made, according to the seal.
 fn sealed_at(evening: &Evening) -> Option<DateTime<Utc>> {
     let path = files(&evening.node.state_dir().join("daily")).pop()?;
     let day = evening.day.to_string();

@@ -1,4 +1,4 @@
-//! `show` and `top` beside an agent that runs: exact to now, and in a real terminal.
+//! `show` and `top` while an agent runs: exact up to now, and in a real terminal.
 
 use std::fs;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::common::have_program;
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::support::send;
 
-/// IP and UDP headers.
+/// The size of the IP and UDP headers.
 const UDP4: u64 = 20 + 8;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ fn show_has_what_moved_a_moment_ago() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("counting, read at") && text.contains("24.5 MiB"), "{text}");
     node.stop();
-    // 25,700,000 bytes are in the files now, and the screen says that they are not of this moment.
+    // The 25,700,000 bytes are in the files now, and the screen says that they are not up to date.
     let text = String::from_utf8(node.command(&["show"]).stdout).unwrap();
     assert!(text.contains("no agent runs") && text.contains("24.5 MiB"), "{text}");
     let output = node.command(&["top"]);
@@ -63,7 +63,7 @@ fn top_prints_lines_where_there_is_no_terminal() {
     assert!(text.contains("  443  in ") && text.contains("today 1004 KiB") && !text.contains('\u{1b}'), "{text}");
 }
 
-/// A terminal of tmux, with a server of its own that ends with this value.
+/// A terminal in tmux, with a server of its own that ends when this is dropped.
 struct Tmux {
     socket: String,
 }
@@ -125,7 +125,7 @@ fn top_takes_a_real_terminal_and_gives_it_back() {
     let directory = tempfile::tempdir().unwrap();
     let tmux = Tmux::start(directory.path(), "80", "24");
     let pids = directory.path().join("pid");
-    // The shell tells its own number before the program takes its place.
+    // The shell writes down its process id before it becomes the program.
     let script = directory.path().join("top.sh");
     let line =
         format!("echo $$ > {}; exec {PROGRAM} top --config {}\n", pids.display(), node.path("config.toml").display());
@@ -150,7 +150,7 @@ fn top_takes_a_real_terminal_and_gives_it_back() {
     tmux.wait_for("ended with 0");
     assert_eq!(tmux.modes(), "0 1", "the terminal is as it was");
 
-    // A signal ends it as well, and what is typed next is echoed.
+    // A signal ends it as well, and what is typed afterwards is echoed.
     tmux.keys(&["clear; ", &start, "Enter"]);
     tmux.wait_for("香港-alice");
     let pid: i32 = fs::read_to_string(&pids).unwrap().trim().parse().unwrap();
@@ -183,6 +183,6 @@ fn top_ends_with_its_terminal() {
     let command_line = format!("/proc/{}/cmdline", pid.trim());
     assert!(fs::read_to_string(&command_line).unwrap().contains("top"));
     drop(tmux);
-    // What has ended and was not waited for yet has no command line.
+    // A process that has ended and was not waited for has an empty command line.
     wait_until("top has ended", PATIENCE, || fs::read(&command_line).map_or(true, |line| line.is_empty()));
 }

@@ -1,5 +1,5 @@
-//! Every byte exactly once, under flood: agents are killed, replaced and reloaded at random moments, and what they wrote
-//! in all is what chains at the device itself counted.
+//! Every byte exactly once, under flood: agents are killed, replaced and reloaded at random moments, and what all of
+//! them wrote is what chains at the device itself counted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::common::observer::Observer;
 
 pub const PORTS: [u16; 4] = [443, 4433, 8388, 9000];
 
-/// A small generator of our own: a soak that fails must be one that can be run again.
+/// A small random generator of our own, so that a soak that fails can be repeated.
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -27,7 +27,7 @@ impl Dice {
     }
 }
 
-/// Holds the whole log against the observer, port by port; no agent runs and nothing passes.
+/// Compares the whole log with the observer, port by port. No agent may run, and no traffic may pass.
 pub fn compare_at_rest(node: &Node, observer: &Observer) {
     let observed = observer.read();
     let totals = node.totals();
@@ -55,12 +55,13 @@ pub fn compare_at_rest(node: &Node, observer: &Observer) {
     }
 }
 
-/// Two hundred lives of an agent under flood, with ports that come and go in each of them: `begin` begins one, `end` ends
-/// it. All that was logged in the end is what the observer counted.
+/// Two hundred lives of an agent under flood, with ports that are added and removed in each of them. `begin` begins a
+/// life, and `end` ends it. In the end, what was logged is what the observer counted.
 pub fn soak(arguments: &[&str], end: fn(&mut Node), mut begin: impl FnMut(&mut Node, &[&str])) {
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &PORTS, "");
-    // These come and go, and move nothing: slots are drained, sealed, freed and given away while the others count.
+    // These are added and removed, and move nothing: slots are drained, sealed, freed and reused while the others
+    // count.
     node.write_list(&[]);
     node.append_config(&format!("files = [{{ path = {:?}, format = \"list\" }}]\n", node.path("ports.list")));
     let arguments = [&["--bucket", "1s", "--checkpoint", "1s"], arguments].concat();
@@ -103,7 +104,7 @@ fn an_agent_that_is_killed_at_every_change_of_its_filters_loses_nothing() {
     killed_at_every(&["bpf", "sendto"], &["run", "--once", "--attach", "clsact"]);
 }
 
-/// Kills an agent at every single one of these system calls: those that change something, on disk or in the kernel.
+/// Kills an agent at each of these system calls, which change something on disk or in the kernel.
 fn killed_at_every(syscalls: &[&str], arguments: &[&str]) {
     let Some(pair) = Pair::make() else { return };
     let node = Node::new(&pair, &PORTS, "");
@@ -145,12 +146,12 @@ fn a_full_disk_is_told_within_a_bucket_and_loses_nothing() {
     disk.fill();
     let full = || node.log().contains("could not be written");
     wait_until("the alarm is raised", Duration::from_secs(10), full);
-    // With the first bucket that cannot be written.
+    // The alarm comes with the first bucket that cannot be written.
     let log = node.log();
     let waiting = log.split_once("waiting=").map(|(_, rest)| rest.lines().next().unwrap_or_default().to_owned());
     assert_eq!(waiting.as_deref(), Some("1"), "{log}");
     flood.pass(10_000);
-    // Killed with buckets in memory: the counters still hold them.
+    // It is killed with buckets in memory, but the counters still hold them.
     node.kill();
     flood.pass(1_000);
     disk.free();
@@ -165,7 +166,7 @@ fn a_full_disk_is_told_within_a_bucket_and_loses_nothing() {
     compare_at_rest(&node, &observer);
 }
 
-/// A disk of 1 MiB in memory, gone when dropped.
+/// A disk of 1 MiB in memory, which is removed when dropped.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -187,7 +188,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        // In a destructor nothing more can be done when it fails.
+        // If this fails, nothing more can be done in a destructor.
         let _ = unmount(&self.0, UnmountFlags::DETACH);
     }
 }

@@ -1,4 +1,4 @@
-//! Devices that are stacked on each other: each byte is counted once, or the configuration is refused with the reason.
+//! Devices that are stacked on each other: each byte is counted once, or the configuration is rejected with the reason.
 
 mod kinds;
 mod table;
@@ -17,7 +17,7 @@ use table::{BRIDGE, BRIDGE_OVER_MACVLAN, BRIDGE_OVER_TWO, MACVLAN, Stack};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// What the agent counts with these interfaces is what the rules of the namespace saw, in and out.
+/// Asserts that the agent counts with these interfaces what the rules of the namespace saw, in and out.
 fn each_byte_once(pair: &Pair, node: &mut Node, observer: &Observer, what: &str) {
     let flood = Flood::begin(pair, &PORTS);
     flood.pass(200);
@@ -55,8 +55,8 @@ fn each_byte_is_counted_once_or_refused(stack: &Stack) {
             let mut node = Node::new(&pair, &PORTS, "");
             let interfaces = format!("[count]\ninterfaces = {choice:?}\nbackend = {backend:?}\n");
             node.replace_config("[count]\n", &interfaces);
-            // Rules see a packet once, and the device that it came in by: of a macvlan, a VLAN and the device below both are
-            // right.
+            // Rules see a packet once, together with the device by which it came in. For a macvlan, a VLAN and the
+            // device below, both devices are right.
             let is_exact_by_rules = backend == "iptables" && stack.is_exact_by_rules;
             if choice == stack.devices && !is_exact_by_rules {
                 let refused = node.command(&["run", "--once"]);
@@ -89,7 +89,7 @@ fn a_port_is_left_out_when_it_becomes_one() {
         wait_until("the bridge is counted", DEADLINE, || node.log().contains("counted") && node.log().contains("br0"));
         let said = if backend == "ebpf" { "is left out" } else { "now come in by another" };
         wait_until("it is said", DEADLINE, || node.log().contains(said));
-        // What came before is not what is tested.
+        // What came before is not part of this test.
         wait_until("only it is", DEADLINE, || {
             let check = node.command(&["check"]);
             String::from_utf8_lossy(&check.stdout).contains("attached to br0;")
@@ -113,7 +113,7 @@ fn the_device_below_a_macvlan_is_missed_where_it_has_traffic_of_its_own() {
     }
 }
 
-/// The ends of a tunnel between the hosts: the host's has 10.98.0.2, the peer's 10.98.0.1.
+/// The ends of a tunnel between the hosts: the host's has the address 10.98.0.2, and the peer's 10.98.0.1.
 type Tunnel = fn(&Pair);
 
 /// Runs `ip` in a namespace.
@@ -147,7 +147,7 @@ fn counted_beside_each_other(build: Tunnel) {
         for choice in [&[WAN, "tun0"][..], &["*"]] {
             let Some(pair) = Pair::make() else { return };
             build(&pair);
-            // Those of the tunnel itself are watched as well.
+            // The ports of the tunnel itself are watched as well.
             let ports = [443, 4789, 51_820];
             let mut node = Node::new(&pair, &ports, "");
             let observer = Observer::install(&pair.host, &ports);
@@ -161,7 +161,7 @@ fn counted_beside_each_other(build: Tunnel) {
             wait_until("all arrived", DEADLINE, arrived);
             node.stop();
             compare_at_rest(&node, &observer);
-            // Each of the seven has moved twice: as itself, and wrapped in a packet of the tunnel.
+            // Each of the seven has passed twice: as itself, and wrapped in a packet of the tunnel.
             let wrapped: u64 = [4789, 51_820]
                 .iter()
                 .filter_map(|port| node.totals().get(port).map(|totals| totals["udp_in_packets"]))

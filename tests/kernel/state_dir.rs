@@ -1,6 +1,6 @@
-//! The state directory under a running agent: cut, moved, replaced, unmounted, read-only, full.
+//! The state directory of a running agent: cut, moved, replaced, unmounted, read-only, full.
 //!
-//! What passes is counted by the test that sends it. In each case everything is in the log in the end, once.
+//! The test that sends traffic also counts it. In each case everything is in the log once in the end.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 const DATAGRAM: u64 = 100 + 20 + 8;
 const LIST: &str = "files = [{ path = \"LIST\", format = \"list\" }]\n";
 
-/// A node whose buckets are closed on demand: a port in its list changes hands.
+/// A node whose buckets are closed on demand, by changing the ports in its list.
 struct Site {
     pair: Pair,
     node: Node,
@@ -48,7 +48,7 @@ impl Site {
         self.sent += count as u64 * DATAGRAM;
     }
 
-    /// Lets the agent close a bucket, and does not wait for it.
+    /// Makes the agent close a bucket, without waiting for it.
     fn ask_for_bucket(&mut self) {
         self.rounds += 1;
         self.node.write_list(&[7000 + u16::try_from(self.rounds).unwrap()]);
@@ -63,7 +63,8 @@ impl Site {
         wait_until("all is in the log", DEADLINE, || self.logged() == self.sent);
     }
 
-    /// Sends, and waits for the bucket: also until the agent says that it is synced, for until then it may be taken back.
+    /// Sends, and waits for the bucket until the agent reports that it is synced, because until then it may be taken
+    /// back.
     fn pass(&mut self, count: usize) {
         let said = |site: &Self| site.node.log().lines().filter(|line| line.contains(" in  ")).count();
         let before = said(self);
@@ -73,7 +74,7 @@ impl Site {
         wait_until("the agent says so", DEADLINE, || said(self) > before);
     }
 
-    /// Nothing more came in after the last bucket was written; nothing is there twice.
+    /// Nothing more came in after the last bucket was written, and nothing is there twice.
     fn end(mut self) {
         self.node.stop();
         assert_eq!(self.logged(), self.sent, "{}", self.node.log());
@@ -101,7 +102,7 @@ fn logged(state: &Path) -> u64 {
     lines.map(|line| line["udp_in_bytes"].as_u64().unwrap()).sum()
 }
 
-/// The same directory, mounted for writing by nobody.
+/// Mounts the same directory over itself, read-only.
 fn cover_read_only(state: &Path) {
     run(Command::new("mount").args(["--bind", "-o", "ro"]).arg(state).arg(state));
 }
@@ -120,7 +121,7 @@ fn a_log_that_is_cut_or_removed_is_written_again() {
     fs::File::options().write(true).open(site.file()).unwrap().set_len(kept).unwrap();
     assert_eq!(site.logged(), DATAGRAM);
     site.pass(4);
-    // The buckets that are gone closed ports, whose counters are gone as well.
+    // The lost buckets closed ports, whose counters no longer exist.
     assert_eq!(site.qualities(), ["exact", "gap", "exact"]);
     fs::remove_file(site.file()).unwrap();
     site.pass(50);
@@ -137,7 +138,7 @@ fn a_state_directory_that_is_moved_away_is_made_again_and_one_that_comes_back_is
     let instance = fs::read_to_string(state.join("instance")).unwrap();
     fs::rename(&state, &aside).unwrap();
     site.send(20);
-    // Without being asked for: nothing else tells a successor where the counters stand.
+    // Without being asked to, because nothing else tells a successor where the counters stand.
     site.wait_until_logged();
     assert_eq!(fs::read_to_string(state.join("instance")).unwrap(), instance);
     site.pass(300);
@@ -145,14 +146,14 @@ fn a_state_directory_that_is_moved_away_is_made_again_and_one_that_comes_back_is
     fs::rename(&aside, &state).unwrap();
     site.wait_until_logged();
     site.pass(4);
-    // Killed and started again, it goes on.
+    // After a kill and a restart, it continues.
     site.node.kill();
     site.send(50);
     site.node.start(&[]);
     site.end();
 }
 
-/// Removes a directory in which the agent may make a file at any moment.
+/// Removes a directory in which the agent may create a file at any moment.
 pub fn remove_in_use(dir: &Path) {
     for _ in 0..100 {
         match fs::remove_dir_all(dir) {
@@ -232,7 +233,7 @@ fn a_state_directory_of_somebody_else_ends_the_agent_with_code_5() {
     let other = site.node.path("other");
     fs::create_dir(&other).unwrap();
     fs::write(other.join("instance"), "0123456789abcdef\n").unwrap();
-    // The agent may have made one meanwhile.
+    // The agent may have created one meanwhile.
     let _ = fs::rename(&state, site.node.path("made"));
     fs::rename(&other, &state).unwrap();
     assert_eq!(site.node.wait_for_end(), Some(5), "{}", site.node.log());

@@ -1,4 +1,4 @@
-//! An agent that is kept busy: it is seen by the service manager, and answers signals all the same.
+//! An agent that is kept busy: the service manager notices it, and the agent still answers signals.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,11 +11,11 @@ use crate::common::daemon::wait_until;
 use crate::common::netns::Pair;
 use crate::common::variant::Variant;
 
-/// SIGTERM is answered within two seconds; the rest is for a machine that others use as well.
+/// SIGTERM is answered within two seconds. The rest is an allowance for a machine with other work.
 const ANSWER: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_secs(3);
 
-/// Programs of iptables that hang while a file is there.
+/// Programs of iptables that hang while a file exists.
 struct Hanging {
     variant: Variant,
     flag: PathBuf,
@@ -56,7 +56,7 @@ impl Manager {
         Self(socket)
     }
 
-    /// Waits for a message that says it.
+    /// Waits for a message with this line.
     fn hear(&self, what: &str) {
         let mut buffer = [0; 4096];
         loop {
@@ -67,7 +67,7 @@ impl Manager {
         }
     }
 
-    /// Takes what has come until now; whether nothing comes for so long.
+    /// Discards what has arrived so far. Returns whether nothing arrives for this long.
     fn is_silent_for(&self, time: Duration) -> bool {
         self.0.set_nonblocking(true).unwrap();
         while self.0.recv(&mut [0; 4096]).is_ok() {}
@@ -91,7 +91,7 @@ fn a_program_that_hangs_ends_the_heartbeat_and_does_not_delay_the_answer_to_a_si
         manager.hear("WATCHDOG=1");
     }
     fs::write(&hanging.flag, "").unwrap();
-    // The inspection of every five seconds asks the program; from then on nothing is heard.
+    // The inspection every five seconds calls the program, and from then on nothing is received.
     wait_until("the heartbeat ends", Duration::from_secs(30), || manager.is_silent_for(Duration::from_secs(3)));
 
     let asked_at = Instant::now();

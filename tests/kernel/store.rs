@@ -1,4 +1,4 @@
-//! The hourly log on a real file system that runs full.
+//! The hourly log on a real file system that becomes full.
 
 use std::fs;
 use std::io::Write as _;
@@ -21,12 +21,12 @@ const PORTS: u16 = 100;
 /// Where file systems are mounted that only the calling thread sees.
 const PLACE: &str = "/mnt";
 
-/// Gives the calling thread its own view of mounts, which go with it. `false` without root.
+/// Gives the calling thread private mounts, which disappear with it. Returns `false` without root.
 pub fn own_mounts() -> bool {
     if !have_root("mounts") {
         return false;
     }
-    // SAFETY: the thread's own view of mounts; no file descriptor table is shared or split by it.
+    // SAFETY: this unshares only the mounts of the thread, and no file descriptors.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.unwrap();
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
     true
@@ -41,7 +41,7 @@ fn small_file_system() -> Option<PathBuf> {
     Some(PLACE.into())
 }
 
-/// An ext4 whose power can be cut.
+/// An ext4 file system whose power can be cut.
 struct Ext4 {
     directory: tempfile::TempDir,
 }
@@ -66,12 +66,12 @@ impl Ext4 {
         run(Command::new("mount").args(["-o", "loop"]).arg(self.image()).arg(PLACE));
     }
 
-    /// Nothing that is not on disk by now will be; then the machine starts again.
+    /// Drops everything that is not on disk yet, and mounts the file system again as after a restart.
     fn cut_power(&self) {
         const FS_IOC_SHUTDOWN: Opcode = opcode::read::<u32>(b'X', 125);
         const NO_LOG_FLUSH: u32 = 2;
         let root = fs::File::open(PLACE).unwrap();
-        // SAFETY: the request reads one u32, and that is what it is given.
+        // SAFETY: the request reads one u32, which it is given.
         unsafe { ioctl(&root, Setter::<FS_IOC_SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }.unwrap();
         drop(root);
         unmount(PLACE, UnmountFlags::empty()).unwrap();
@@ -81,7 +81,7 @@ impl Ext4 {
 
 impl Drop for Ext4 {
     fn drop(&mut self) {
-        // The loop device goes with the mount.
+        // The loop device is removed together with the mount.
         if let Err(error) = unmount(PLACE, UnmountFlags::empty()) {
             eprintln!("{PLACE} stays mounted until this thread ends: {error}");
         }
@@ -93,7 +93,7 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Takes all space but about `leave` bytes, with a file of this name.
+/// Takes all space except about `leave` bytes, with a file of this name.
 pub fn fill(root: &Path, name: &str, leave: u64) -> PathBuf {
     let filler = root.join(name);
     let stat = rustix::fs::statvfs(root).unwrap();
@@ -110,7 +110,7 @@ fn point(seq: u64) -> Checkpoint {
     serde_json::from_str(&text).unwrap()
 }
 
-/// The hour that follows so many others.
+/// The hour that follows this many others.
 fn hour(number: u64) -> String {
     format!("2026-10-{:02}T{:02}", 5 + number / 24, number % 24)
 }
@@ -121,7 +121,7 @@ fn a_disk_that_runs_full_and_is_freed_again_loses_no_bucket() {
     let state = StateDir::new(root.join("state"));
     let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
     let mut refused = None;
-    // A bucket of 100 ports has 30 kB: 1 MiB is full after some thirty, in the middle of one.
+    // A bucket of 100 ports takes 30 kB, so 1 MiB is full after some thirty, in the middle of one.
     for number in 0..100 {
         let mut wanted = bucket(&hour(number), PORTS, number * 10, (number + 1) * 10);
         if let Err(error) = journal.append(&mut wanted) {
@@ -136,7 +136,7 @@ fn a_disk_that_runs_full_and_is_freed_again_loses_no_bucket() {
     assert_eq!((buckets.len() as u64, damages), (number, vec![]), "the log is as before");
     assert!(journal.append(&mut wanted).unwrap_err().is_full(), "still full");
 
-    // Space comes back: one old file goes.
+    // Removing an old file makes space.
     let oldest = state.hourly("2026-10-05".parse().unwrap());
     let freed = verify_seals(&oldest) as u64;
     fs::remove_file(oldest).unwrap();
@@ -157,7 +157,7 @@ fn killed_while_the_disk_is_full_the_counters_still_hold_the_bucket() {
     let most = fill(&root, "most", 8 << 10);
     assert!(journal.append(&mut bucket(&hour(1), PORTS, 100, 250)).unwrap_err().is_full());
     drop(journal);
-    // What a kill in the middle of the write would have left behind, on a disk without a byte to copy it to.
+    // What a kill in the middle of the write would have left, on a disk without room to copy it.
     let path = state.hourly("2026-10-05".parse().unwrap());
     let whole = fs::read(&path).unwrap();
     fs::write(&path, [whole.as_slice(), &whole[..4_000]].concat()).unwrap();
@@ -191,7 +191,7 @@ fn the_small_files_stay_as_they_were_on_a_full_disk() {
     assert_eq!(checkpoint::read(&state).unwrap(), Some(point(1)));
     assert_eq!(ports::read(&state).unwrap(), Some(list(443)));
     drop(lock);
-    // A start on a full disk takes the lock all the same, and knows who it is.
+    // A start on a full disk still takes the lock, and knows its id.
     let lock = state.lock_run().unwrap();
     assert_eq!(instance::ensure(&lock).unwrap(), id);
     fs::remove_file(filler).unwrap();

@@ -1,4 +1,4 @@
-//! Somebody else's program: a classifier of two instructions, attached where ours is.
+//! Somebody else's program: a classifier of two instructions, attached at the same place as ours.
 
 use std::ffi::CString;
 use std::io;
@@ -14,13 +14,13 @@ const BPF_PROG_TYPE_SCHED_CLS: u32 = 3;
 pub const TCX_INGRESS: u32 = 46;
 pub const TCX_EGRESS: u32 = 47;
 const BPF_F_BEFORE: u32 = 1 << 3;
-/// Lets the packet pass, and no later program see it.
+/// Lets the packet pass, without any later program seeing it.
 pub const TCX_PASS: i32 = 0;
 /// Leaves the packet to the next program.
 pub const TCX_NEXT: i32 = -1;
 
-/// A link that lets every packet meet a program which returns `verdict`, before all others; detached when dropped. In the
-/// network namespace of the calling thread.
+/// A link to a program that returns `verdict` for every packet, in front of all others, in the network namespace of the
+/// calling thread. Detached when dropped.
 pub fn attach_first(index: u32, hook: u32, verdict: i32) -> io::Result<OwnedFd> {
     let program = load(verdict)?;
     #[repr(C)]
@@ -46,7 +46,7 @@ pub fn attach_first(index: u32, hook: u32, verdict: i32) -> io::Result<OwnedFd> 
     bpf(BPF_LINK_CREATE, &mut attribute).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Pins a program that returns `verdict`, for `tc` to take.
+/// Pins a program that returns `verdict`, so that `tc` can use it.
 pub fn pin(verdict: i32, path: &Path) -> io::Result<()> {
     let program = load(verdict)?;
     #[repr(C)]
@@ -92,7 +92,7 @@ fn load(verdict: i32) -> io::Result<OwnedFd> {
 }
 
 fn bpf<T>(command: libc::c_int, attribute: &mut T) -> io::Result<i32> {
-    // SAFETY: the attribute is initialised, as long as is said, and what it points to lives over the call.
+    // SAFETY: the attribute is initialised and as long as stated, and what it points to lives until the call returns.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_mut(attribute), size_of::<T>()) };
     if result < 0 {
         return Err(io::Error::last_os_error());

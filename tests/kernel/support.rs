@@ -1,4 +1,4 @@
-//! What these tests share: options, starts, readings, and traffic of known size.
+//! Helpers of these tests: options, starts, readings, and traffic of known size.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -33,14 +33,14 @@ pub fn options(pair: &Pair, ports: &[u16]) -> BackendOptions {
     }
 }
 
-/// The running kernel's series.
+/// The release series of the running kernel.
 pub fn kernel_series() -> (u32, u32) {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap());
     (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
-/// Whether this kernel has TCX; says on stderr when it has not.
+/// Whether this kernel has TCX. If not, prints that on stderr.
 pub fn has_tcx() -> bool {
     let has_it = kernel_series() >= (6, 6);
     if !has_it {
@@ -49,8 +49,8 @@ pub fn has_tcx() -> bool {
     has_it
 }
 
-/// Whether this machine is the tests' own, so that its kernel may be changed until it is off; says on stderr what is not
-/// tried here when it is not.
+/// Whether this machine is only for the tests, so that its kernel may be changed until it is switched off. If not,
+/// prints on stderr what is skipped.
 pub fn own_machine(what: &str) -> bool {
     let is_own = std::env::var_os("FLOW_AGENT_TEST_OWN_MACHINE").is_some_and(|value| value == "1");
     if !is_own {
@@ -59,14 +59,14 @@ pub fn own_machine(what: &str) -> bool {
     is_own
 }
 
-/// How often to do what is done `full` times: less often where the machine is emulated, and a program takes a second to
-/// start.
+/// How often to do what is normally done `full` times: less often on an emulated machine, where a program takes a
+/// second to start.
 pub fn rounds(full: usize) -> usize {
     let is_emulated = std::env::var_os("FLOW_AGENT_TEST_EMULATED").is_some_and(|value| value == "1");
     if is_emulated { full.div_ceil(5) } else { full }
 }
 
-/// Whether everything guards eBPF here that can: what is set so cannot be set back.
+/// Whether everything that can guard eBPF is enabled here. Such settings cannot be reverted.
 pub fn is_guarded() -> bool {
     std::env::var_os("FLOW_AGENT_TEST_GUARDED").is_some_and(|value| value == "1")
 }
@@ -76,7 +76,7 @@ pub fn places() -> Vec<AttachPlace> {
     if has_tcx() { vec![AttachPlace::Tcx, AttachPlace::Clsact] } else { vec![AttachPlace::Clsact] }
 }
 
-/// Starts an agent's backend; in the namespace of the calling thread.
+/// Starts an agent's backend in the namespace of the calling thread.
 pub fn start(options: &BackendOptions) -> Result<Started, BackendError> {
     ebpf::start(options, clock::now())
 }
@@ -89,8 +89,8 @@ pub fn refusal(options: &BackendOptions) -> BackendError {
     }
 }
 
-/// Starts a successor of the agent whose counters these are, after it was killed: its backend is gone, what it had in the
-/// kernel is not.
+/// Starts a successor of the agent whose counters these are, after it was killed: its backend no longer exists, but
+/// what it had in the kernel does.
 pub fn succeed(killed: Box<dyn Backend>, options: &BackendOptions) -> Started {
     let known_epochs = [killed.identity().epoch].into();
     drop(killed);
@@ -101,12 +101,12 @@ pub fn read_all(backend: &mut dyn Backend) -> Reading {
     backend.read(&clock::now).unwrap()
 }
 
-/// The counters of one port as they are now.
+/// The present counters of one port.
 pub fn read(backend: &mut dyn Backend, port: u16) -> Counters {
     read_all(backend).ports[&port]
 }
 
-/// A reading as the independent observer would put it: UDP only, bytes and packets.
+/// A reading in the form of the independent observer: UDP only, bytes and packets.
 pub fn as_observed(ports: impl IntoIterator<Item = (u16, Counters)>) -> Observed {
     let mut observed = Observed::new();
     for (port, counters) in ports {
@@ -124,11 +124,11 @@ pub fn as_observed(ports: impl IntoIterator<Item = (u16, Counters)>) -> Observed
     observed
 }
 
-/// Sends `count` datagrams of `payload` bytes. IPv4 adds 28 bytes of headers to each, IPv6 48.
+/// Sends `count` datagrams of `payload` bytes. IPv4 adds 28 bytes of headers to each, and IPv6 48.
 pub fn send(from: IpAddr, to: (IpAddr, u16), payload: usize, count: usize) {
     let socket = UdpSocket::bind((from, 0)).unwrap();
     for _ in 0..count {
-        // Not connected, so that the refusal of an earlier one, to which nobody listened, does not come back.
+        // Not connected: otherwise, if nobody listens, sending would fail because an earlier datagram was rejected.
         socket.send_to(&vec![b'x'; payload], SocketAddr::from(to)).unwrap();
     }
 }
@@ -138,12 +138,12 @@ pub fn pins(pair: &Pair) -> PathBuf {
     pair.bpffs.join("flow-agent").join(INSTANCE)
 }
 
-/// The sets that are pinned, by their names.
+/// The names of the pinned sets.
 pub fn pinned_sets(pair: &Pair) -> Vec<String> {
     sets_in(&pins(pair))
 }
 
-/// The sets that are pinned for whatever instance.
+/// The names of the pinned sets of all instances.
 pub fn sets_of_all_instances(pair: &Pair) -> Vec<String> {
     let Ok(instances) = std::fs::read_dir(pair.bpffs.join("flow-agent")) else { return Vec::new() };
     instances.flat_map(|instance| sets_in(&instance.unwrap().path())).collect()
@@ -159,7 +159,7 @@ fn sets_in(pins: &Path) -> Vec<String> {
     names
 }
 
-/// The index of a device of the calling thread's namespace.
+/// The index of a device in the calling thread's namespace.
 pub fn index_of(device: &str) -> u32 {
     let text = std::fs::read_to_string("/proc/thread-self/net/dev_mcast").unwrap();
     let line = text.lines().find(|line| line.split_whitespace().nth(1) == Some(device));

@@ -1,4 +1,5 @@
-//! eBPF to iptables and back, with the same state directory: each byte in one bucket, and what nobody saw is said.
+//! From eBPF to iptables and back, with the same state directory: each byte is in one bucket, and what nobody saw is
+//! recorded.
 
 use std::fs;
 
@@ -29,7 +30,7 @@ fn twenty_switches_of_the_backend_count_every_byte_once() {
     let observer = Observer::install(&pair.host, &PORTS);
     for round in 0..20 {
         node.start(&["--backend", BACKENDS[round % 2]]);
-        // Only while an agent counts: nothing may be missing.
+        // Only while an agent counts, so that nothing may be missing.
         let flood = Flood::begin(&pair, &PORTS);
         flood.pass(500);
         flood.end();
@@ -52,7 +53,7 @@ fn what_passes_during_a_switch_is_a_gap_and_never_counted_twice() {
     let observer = Observer::install(&pair.host, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
     for round in 1..=20 {
-        // What the switch before closed, and one of its own.
+        // The bucket that the last switch closed, and one of this agent.
         node.wait_for_buckets(2);
         node.stop();
         node.start(&["--bucket", "1s", "--backend", BACKENDS[round % 2]]);
@@ -80,7 +81,7 @@ fn a_switch_that_is_refused_lets_the_other_backend_count_on() {
         node.stop();
         let refused = node.command(&["run", "--once", "--backend", other, "--interface", "not-there"]);
         assert_eq!(refused.status.code(), Some(4), "{}", String::from_utf8_lossy(&refused.stderr));
-        // No agent runs: what the last one left counts.
+        // No agent runs, but the counters that the last one left still count.
         let flood = Flood::begin(&pair, &PORTS);
         flood.pass(500);
         flood.end();
@@ -112,7 +113,7 @@ fn iptables_counts_what_ebpf_counts() {
         figures.push(node.totals());
     }
     assert_eq!(figures[0], figures[1]);
-    // By hand: IPv4 adds 28 bytes to each datagram, IPv6 48.
+    // By hand: IPv4 adds 28 bytes to each datagram, and IPv6 48.
     assert_eq!(figures[1][&443]["udp_in_bytes"], 10 * 128 + 10 * 148);
     assert_eq!(figures[1][&4433]["udp_in_bytes"], 7 * 1_028 + 7 * 1_048);
     assert_eq!(figures[1][&8388]["udp_in_bytes"], 0);
@@ -126,7 +127,7 @@ fn a_switch_that_is_refused_leaves_the_former_counters_counting() {
     fs::write(node.path("config.toml"), config.replace("[count]\n", "[count]\ncount = \"wire\"\n")).unwrap();
     node.start(&["--backend", "ebpf"]);
     node.stop();
-    // Rules do not know what crosses the wire.
+    // Rules cannot count what is on the wire.
     assert_eq!(node.command(&["run", "--backend", "iptables", "--once"]).status.code(), Some(4));
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 10));
     node.start(&["--backend", "ebpf"]);
@@ -143,7 +144,7 @@ fn nobody_counts_beside_ipsets_that_cannot_be_read() {
     node.start(&["--backend", "iptables"]);
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 10));
     node.stop();
-    // Somebody has removed ipset, and its kernel part counts on.
+    // Somebody has removed ipset, but its kernel part still counts.
     let without =
         ["unshare", "--mount", "--", "sh", "-c", "mount --bind /dev/null /usr/sbin/ipset && exec \"$@\"", "sh"];
     for backend in BACKENDS {

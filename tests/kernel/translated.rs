@@ -6,7 +6,7 @@ use crate::program::Loaded;
 
 #[test]
 fn a_plain_packet_costs_no_helper_call_and_no_atomic_instruction() {
-    // Since 6.10 the verifier inlines the CPU's number, too.
+    // Since 6.10 the verifier also inlines the number of the CPU.
     if kernel() < (6, 10) {
         eprintln!("SKIPPED: this kernel calls a helper for the CPU's number");
         return;

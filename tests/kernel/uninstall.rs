@@ -1,4 +1,4 @@
-//! `flow-agent uninstall` by the real program: the last bytes are in the log before their counters go.
+//! `flow-agent uninstall` by the real program: the last bytes are in the log before their counters are removed.
 
 use std::fs;
 use std::process::Command;
@@ -15,7 +15,7 @@ use crate::support::{has_tcx, sets_of_all_instances};
 
 const PORTS: [u16; 4] = [443, 4433, 8388, 9000];
 
-/// Runs `uninstall`, which must succeed, and looks that nothing is left.
+/// Runs `uninstall`, which must succeed, and checks that nothing is left.
 fn uninstall(node: &Node, pair: &Pair) {
     let output = node.command(&["uninstall"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -30,7 +30,7 @@ fn uninstall(node: &Node, pair: &Pair) {
 #[test]
 fn what_the_command_line_told_an_agent_to_count_is_in_the_last_bucket() {
     let Some(pair) = Pair::make() else { return };
-    // The configuration names no port, and an interface that is not there.
+    // The configuration names no port, and an interface that does not exist.
     let mut node = Node::new(&pair, &[], "");
     let config = fs::read_to_string(node.path("config.toml")).unwrap();
     let config = config.replace("[count]\n", "[count]\ninterfaces = [\"not-there\"]\n");
@@ -75,7 +75,7 @@ fn counters_whose_last_bucket_cannot_be_written_stay() {
     compare_at_rest(&node, &observer);
 }
 
-/// Neither programs nor filters nor rules of ours are in the host.
+/// Whether none of our programs, filters and rules are in the host.
 fn is_clean(pair: &Pair) -> bool {
     inside(&pair.host, || {
         let filters = run(Command::new("bpftool").args(["net", "show"]));
@@ -84,7 +84,7 @@ fn is_clean(pair: &Pair) -> bool {
     })
 }
 
-/// How many programs are attached to the host's device by TCX: the bpftool of Debian 12 does not list them.
+/// How many programs are attached to the host's device with TCX. The bpftool of Debian 12 does not list them.
 fn attached_by_tcx() -> usize {
     if !has_tcx() {
         return 0;
@@ -129,7 +129,7 @@ fn what_a_lost_state_directory_left_is_shown_and_removed() {
 
             let plain = node.command(&["uninstall"]);
             assert!(text(&plain).contains("`flow-agent uninstall --all` shows them"), "{}", text(&plain));
-            // Nobody answers.
+            // Nobody confirms.
             let asked = node.command(&["uninstall", "--all"]);
             assert_eq!(asked.status.code(), Some(6), "{}", text(&asked));
             assert!(text(&asked).contains("nothing was changed") && !is_clean(&pair), "{}", text(&asked));

@@ -1,4 +1,4 @@
-//! The program is replaced by one that was built anew, under flood.
+//! The program is replaced under flood by one that was built anew.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,11 +14,11 @@ use crate::common::netns::run;
 use crate::soak::soak;
 use crate::support::has_tcx;
 
-/// The object that the program carries.
+/// The object that the program contains.
 const OBJECT: &[u8] = include_bytes!("../../flow-ebpf/object/flow-ebpf.o");
 
-/// What another compiler might have made of the same source: a copy of the program in whose classifiers independent
-/// neighbours among the instructions have changed places. They do the same, and to the kernel they are others.
+/// What another compiler might have made from the same source: a copy of the program in whose classifiers independent
+/// neighbouring instructions have changed places. They do the same, but are other programs for the kernel.
 fn rebuilt(directory: &Path) -> PathBuf {
     let mut program = fs::read(PROGRAM).unwrap();
     let first = u64::from_ne_bytes(OBJECT[..8].try_into().unwrap());
@@ -55,7 +55,7 @@ fn rebuilt(directory: &Path) -> PathBuf {
     path
 }
 
-/// Where the instructions lie in an ELF object of 64 bits: sections with SHF_EXECINSTR.
+/// Where the instructions are in a 64-bit ELF object: the sections with SHF_EXECINSTR.
 fn sections_of_code(object: &[u8]) -> Vec<Range<usize>> {
     let number = |at: usize| usize::try_from(u64::from_le_bytes(object[at..at + 8].try_into().unwrap())).unwrap();
     let count = usize::from(u16::from_le_bytes(object[60..62].try_into().unwrap()));
@@ -85,7 +85,7 @@ fn jump_targets(instructions: &[[u8; 8]]) -> BTreeSet<usize> {
     instructions.iter().enumerate().filter_map(target).collect()
 }
 
-/// Two moves between registers, of which neither needs or spoils what the other has.
+/// Whether these are two moves into registers, neither of which overwrites what the other reads or writes.
 fn are_independent(one: &[u8; 8], other: &[u8; 8]) -> bool {
     const MOVE_NUMBER: u8 = 0xb7;
     const MOVE_REGISTER: u8 = 0xbf;
@@ -102,7 +102,7 @@ fn json(command: &mut Command) -> Value {
     serde_json::from_str(&run(command)).unwrap()
 }
 
-/// Id of every pinned link of the node, and the tag of its program, which is a hash of its instructions.
+/// The id of every pinned link of the node, and the tag of its program, which is a hash of its instructions.
 fn links(node: &Node) -> (BTreeSet<u64>, BTreeSet<String>) {
     let (mut ids, mut tags) = (BTreeSet::new(), BTreeSet::new());
     for entry in fs::read_dir(node.pins().join("links")).unwrap() {

@@ -1,5 +1,5 @@
-//! What the agent needs besides its counters is taken away while it runs: its pins, bpffs itself, and its locks. Counting goes
-//! on, nothing is missed or counted twice, and a successor finds everything again.
+//! What the agent needs besides its counters is removed while it runs: its pins, bpffs itself, and its locks. Counting
+//! continues, nothing is missed or counted twice, and a successor finds everything again.
 
 use std::fs;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::own_run::OwnRun;
 use crate::soak::{PORTS, compare_at_rest};
 use crate::support::has_tcx;
 
-/// Counting must be as it was within ten seconds; the rest is for a slow machine.
+/// Counting must be as before within ten seconds. The rest is an allowance for a slow machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 const FAST: [&str; 4] = ["--bucket", "1s", "--checkpoint", "1s"];
 
-/// Every pin and directory of the node that should be there: the four maps, the mark that they were sealed, and both
-/// attachments.
+/// Whether every pin and directory of the node exists that should: the four maps, the mark that they were sealed, and
+/// both attachments.
 fn is_all_pinned(node: &Node) -> bool {
     let children = |path: &Path| -> Vec<_> {
         fs::read_dir(path).map_or(Vec::new(), |entries| entries.map(|entry| entry.unwrap().path()).collect())
@@ -52,8 +52,8 @@ const INTERFERENCES: [Interference; 6] = [
     }),
 ];
 
-/// Each interference in turn, under flood in both directions. After each the agent is killed as soon as everything is pinned
-/// again: what passes until the next one counts is told by the pins alone.
+/// Each interference in turn, under flood in both directions. After each, the agent is killed as soon as everything is
+/// pinned again, so that what passes until the next one counts is only known through the pins.
 fn pins_come_back(place: &str) {
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &PORTS, "");

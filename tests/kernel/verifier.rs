@@ -1,4 +1,4 @@
-//! What the running kernel's verifier makes of the object: every program, with every setting.
+//! How the verifier of the running kernel judges the object: every program, with every setting.
 
 use std::io;
 use std::thread;
@@ -25,8 +25,8 @@ fn every_program_loads_with_every_setting() {
     }
 }
 
-/// The limit is a million instructions since 5.2. A quarter of it leaves room for a verifier that prunes worse than that
-/// of 5.10, which goes through the most of those that are tried.
+/// The limit has been a million instructions since 5.2. A quarter of it leaves room for a verifier that prunes even
+/// worse than that of 5.10, which processes the most instructions of all that are tested.
 #[test]
 fn the_verifier_reads_far_less_than_it_may() {
     if !have_root("the eBPF programs") {
@@ -45,9 +45,9 @@ fn the_verifier_reads_far_less_than_it_may() {
     }
 }
 
-/// How many instructions the verifier went through. `bpf_prog_info` tells only since 5.16; the verifier's log always
-/// did, but is handed on only when the load fails: so it fails, after the verifier is done, for want of a free
-/// descriptor.
+/// How many instructions the verifier processed. `bpf_prog_info` reports this only since 5.16. The verifier's log
+/// always did, but is returned only if loading fails; so loading is made to fail after the verifier is done, for lack
+/// of a free descriptor.
 fn verified(settings: Settings, program: &'static str) -> u32 {
     let without_descriptors = thread::spawn(move || {
         // SAFETY: this thread opens every descriptor that it uses from here on, and none of them leaves it.

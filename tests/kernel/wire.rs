@@ -1,4 +1,4 @@
-//! Frames put on the wire from the peer to the host, by a packet socket.
+//! Puts frames on the wire from the peer to the host, with a packet socket.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -8,17 +8,17 @@ use crate::common::frames::{ethernet, padded};
 use crate::common::netns::{LAN, Pair, WAN, inside, run};
 use crate::support::index_of;
 
-/// EtherType of IPv4.
+/// The EtherType of IPv4.
 pub const IPV4: u16 = 0x0800;
 
-/// A frame to `destination`, padded to the 60 bytes that real Ethernet wants.
+/// A frame to `destination`, padded to the 60 bytes that real Ethernet requires.
 pub fn frame_to(destination: [u8; 6], ether_type: u16, packet: &[u8]) -> Vec<u8> {
     let mut frame = padded(ethernet(ether_type, packet));
     frame[..6].copy_from_slice(&destination);
     frame
 }
 
-/// An IPv4 datagram to the host's `port` with `payload` bytes behind its 28 bytes of headers.
+/// An IPv4 datagram to the host's `port` with `payload` bytes after its 28 bytes of headers.
 pub fn datagram(port: u16, payload: u16) -> Vec<u8> {
     let mut packet = vec![0x45, 0];
     packet.extend((28 + payload).to_be_bytes());
@@ -42,7 +42,7 @@ pub fn host_address(pair: &Pair) -> [u8; 6] {
     octets.collect::<Vec<_>>().try_into().unwrap()
 }
 
-/// Puts the frame on the wire, from the peer to the host, `count` times.
+/// Puts the frame on the wire from the peer to the host, `count` times.
 pub fn put(pair: &Pair, frame: &[u8], count: usize) {
     inside(&pair.peer, || {
         let address = libc::sockaddr_ll {
@@ -57,10 +57,10 @@ pub fn put(pair: &Pair, frame: &[u8], count: usize) {
         // SAFETY: a system call without pointers.
         let socket = unsafe { libc::socket(libc::AF_PACKET, libc::SOCK_RAW, 0) };
         assert!(socket >= 0, "{}", io::Error::last_os_error());
-        // SAFETY: the kernel has just made it for us.
+        // SAFETY: the kernel has just created it for us.
         let socket = unsafe { OwnedFd::from_raw_fd(socket) };
         for _ in 0..count {
-            // SAFETY: frame and address live over the call and are as long as is said.
+            // SAFETY: frame and address live until the call returns and are as long as stated.
             let sent = unsafe {
                 libc::sendto(
                     socket.as_raw_fd(),

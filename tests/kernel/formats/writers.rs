@@ -1,23 +1,23 @@
-//! Panels and servers of every format, as they write which ports there are.
+//! Panels and servers of every format, as they write their ports.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// Ports and their owners, as a format writes them.
+/// Writes ports and their owners in one format.
 type Write = fn(&[(u16, &str)]) -> String;
 
-/// What a format knows of owners.
+/// What a format knows about owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owned {
     EachByItsOwn,
-    /// All ports of a file are one group.
+    /// All ports of a file form one group.
     AllByOne,
     ByNobody,
 }
 
-/// One source of ports, and who writes it.
+/// A source of ports, and how it is written.
 pub struct Panel {
     pub format: &'static str,
     owned: Owned,
@@ -26,11 +26,11 @@ pub struct Panel {
 }
 
 enum Kind {
-    /// A file that is replaced by another, as panels that are careful do.
+    /// A file that is replaced by another, as careful panels do.
     File(Write),
     /// A file for each port.
     Folder(Write),
-    /// The panel keeps its database open, and writes a transaction at a time.
+    /// The panel keeps its database open, and writes one transaction at a time.
     #[cfg(feature = "sqlite")]
     Database(rusqlite::Connection, Write),
 }
@@ -99,7 +99,7 @@ const FILES: [(&str, Owned, Write); 14] = [
     }),
 ];
 
-/// The tables of a panel, and how it writes its ports anew.
+/// The tables of a panel, and how it rewrites its ports.
 #[cfg(feature = "sqlite")]
 const DATABASES: [(&str, &str, Write); 2] = [
     ("3x-ui", "CREATE TABLE inbounds (id INTEGER PRIMARY KEY, port INTEGER, remark TEXT, settings TEXT)", |ports| {
@@ -124,7 +124,7 @@ const DATABASES: [(&str, &str, Write); 2] = [
     ),
 ];
 
-/// One panel a format, each with a source of its own in `directory`.
+/// One panel for each format, each with its own source in `directory`.
 pub fn panels(directory: &Path) -> Vec<Panel> {
     fs::create_dir(directory).unwrap();
     let path = |format: &str| directory.join(format);
@@ -139,7 +139,7 @@ pub fn panels(directory: &Path) -> Vec<Panel> {
     for (format, tables, write) in DATABASES {
         let database = rusqlite::Connection::open(path(format)).unwrap();
         database.pragma_update(None, "journal_mode", "wal").unwrap();
-        // No patience at all: whoever is in its way makes the panel fail.
+        // No patience at all: if anything blocks the panel, its write fails.
         database.busy_timeout(std::time::Duration::ZERO).unwrap();
         database.execute_batch(tables).unwrap();
         let kind = Kind::Database(database, write);
@@ -153,17 +153,17 @@ impl Panel {
         self.owned
     }
 
-    /// What stands in the log for this owner: nothing where the format knows none.
+    /// What the log has for this owner: an empty name if the format knows no owners.
     pub fn shown<'u>(&self, user: &'u str) -> &'u str {
         if self.owned == Owned::ByNobody { "" } else { user }
     }
 
-    /// As `ports.files` names it.
+    /// The entry for it in `ports.files`.
     pub fn in_configuration(&self) -> String {
         format!("{{ path = {:?}, format = {:?} }}", self.path, self.format)
     }
 
-    /// These ports and no others from now on.
+    /// Writes these ports, which replace all others.
     pub fn write(&self, ports: &[(u16, &str)]) {
         match &self.kind {
             Kind::File(write) => replace(&self.path, &write(ports)),

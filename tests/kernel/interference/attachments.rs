@@ -1,4 +1,4 @@
-//! What is done to the programs of eBPF where they are attached: links, filters, qdiscs, and programs that come before.
+//! What is done to the programs of eBPF where they are attached: links, filters, qdiscs, and programs in front of ours.
 
 use super::kind::Kind;
 use super::scene::Scene;
@@ -19,7 +19,7 @@ fn with_clsact_on_a_kernel_with_tcx(kind: Kind) -> bool {
     kind == Kind::Clsact && has_tcx()
 }
 
-/// All of it.
+/// All rows about attachments.
 pub fn catalogue() -> Vec<Interference> {
     vec![
         row("detach the counters", Kind::is_ebpf, detach),
@@ -50,7 +50,7 @@ fn detach(scene: &mut Scene) {
     detach_at(scene, "egress");
 }
 
-/// By their pins, where they are links: `bpftool` asks for nothing else.
+/// Links are detached through their pins, which is all that `bpftool` needs.
 fn detach_at(scene: &mut Scene, direction: &str) {
     if scene.kind == Kind::Clsact {
         scene.host(&format!("tc filter del dev {WAN} {direction}"));
@@ -72,7 +72,7 @@ fn come_first(scene: &mut Scene, verdict: i32) {
     scene.strangers.extend(inside(&host, attach));
 }
 
-/// The newest filter of a priority is the first that a packet meets.
+/// Packets meet the newest filter of a priority first.
 fn filter_first(scene: &mut Scene) {
     let program = scene.pair.bpffs.join("stranger");
     stranger::pin(TCX_PASS, &program).unwrap();

@@ -5,7 +5,7 @@ use super::scene::{Scene, script};
 use super::{Interference, row};
 
 fn ufw_is_here(kind: Kind) -> bool {
-    // It uses what the host means by `iptables`.
+    // It uses the program that is called `iptables` on the host.
     kind.is_with_nft() && crate::common::have_program("ufw", "the catalogue of interference")
 }
 
@@ -41,7 +41,7 @@ fn ufw(scene: &mut Scene) {
     );
 }
 
-/// With a message bus of its own.
+/// Runs with a message bus of its own.
 fn firewalld(scene: &mut Scene, backend: &str) {
     script(
         scene,

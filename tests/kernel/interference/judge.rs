@@ -1,4 +1,4 @@
-//! Holds what an agent wrote against what the observer saw.
+//! Compares what an agent wrote with what the observer saw.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -10,22 +10,23 @@ use serde_json::Value;
 use crate::agent::Node;
 use crate::common::device::ByFamily;
 
-/// Within this time traffic is counted again, on a machine that lets its processes run.
+/// Traffic must be counted again within this time, on a machine that lets its processes run.
 const HEALED_WITHIN: TimeDelta = TimeDelta::seconds(10);
-/// The observer looks five times a second. Whatever it comes later than this, others had the machine, and the agent had not.
+/// The observer looks five times a second. If it is later than this, other processes had the CPU, and the agent did
+/// not.
 const ON_TIME: TimeDelta = TimeDelta::seconds(1);
 
-/// A case as it went, in bytes.
+/// The outcome of a case, in bytes.
 pub struct Outcome {
     observed: u64,
-    /// More than the observer saw, of any port, protocol and direction.
+    /// More than the observer saw, over all ports, protocols and directions.
     over: u64,
     /// Less than the observer saw.
     lost: u64,
     /// What the observer saw in the time that is marked.
     held: u64,
     marked: TimeDelta,
-    /// From the end of the interference to the end of the last gap that it made.
+    /// From the end of the interference to the end of the last gap that it caused.
     blind_for: TimeDelta,
     qualities: BTreeSet<String>,
     pub problems: Vec<String>,
@@ -35,7 +36,7 @@ impl Outcome {
     pub const HEADING: &'static str =
         "bytes passed | counted twice | not counted | passed in marked time | marked s | counting after s | quality |";
 
-    /// Of a case that could not be played to its end.
+    /// The outcome of a case that could not be played to its end.
     pub fn failed(why: String) -> Self {
         let (marked, blind_for) = (TimeDelta::zero(), TimeDelta::zero());
         let (observed, over, lost, held) = (0, 0, 0, 0);
@@ -57,7 +58,7 @@ type Span = (DateTime<Utc>, DateTime<Utc>);
 /// Bytes by port, protocol and direction.
 type Bytes = BTreeMap<(u16, String), u64>;
 
-/// What an observer had seen at some times.
+/// What an observer had seen at certain times.
 struct Seen<'a>(&'a [(DateTime<Utc>, ByFamily)]);
 
 impl Seen<'_> {
@@ -74,13 +75,13 @@ impl Seen<'_> {
         Self::bytes(&self.0.last().unwrap().1)
     }
 
-    /// For how long this machine kept the observer waiting in `span`.
+    /// How long this machine kept the observer waiting in `span`.
     fn kept_waiting(&self, (start, end): Span) -> TimeDelta {
         let looks = self.0.windows(2).map(|looks| (looks[0].0.max(start), looks[1].0.min(end)));
         looks.map(|(from, to)| (to - from - ON_TIME).max(TimeDelta::zero())).sum()
     }
 
-    /// At most what passed in `span`, and at least.
+    /// The largest and the smallest number of bytes that can have passed in `span`.
     fn within(&self, (start, end): Span) -> (Bytes, Bytes) {
         let before = |at: DateTime<Utc>| self.0.iter().rev().find(|(time, _)| *time <= at).unwrap_or(&self.0[0]);
         let after = |at: DateTime<Utc>| self.0.iter().find(|(time, _)| *time >= at).unwrap_or(self.0.last().unwrap());
@@ -96,7 +97,8 @@ impl Seen<'_> {
     }
 }
 
-/// `begun_at` is when the interference ended, or where a case prepared it, when that was done.
+/// Judges a case. `begun_at` is when the interference ended or, if the case had to prepare it, when the preparation
+/// did.
 pub fn judge(
     node: &Node,
     seen: &[(DateTime<Utc>, ByFamily)],
@@ -138,7 +140,7 @@ pub fn judge(
     }
     for seal in seals.iter().filter(|seal| seal["quality"] == "exact") {
         let span = (time(&seal["start"]), time(&seal["end"]));
-        // A bucket's ends are whole seconds, and the readings behind it are up to a second later.
+        // The ends of a bucket are whole seconds, and the readings behind it are up to a second later.
         let second = TimeDelta::seconds(1);
         let most = seen.within((span.0 - second, span.1 + second)).0;
         let least = seen.within((span.0 + second, (span.1 - second).max(span.0 + second))).1;
@@ -152,7 +154,7 @@ pub fn judge(
     }
     let gaps = seals.iter().flat_map(|seal| seal["gaps"].as_array().unwrap());
     let last_gap = gaps.map(|gap| time(&gap["end"])).max().unwrap_or(begun_at);
-    // A gap's end is the next whole second.
+    // The end of a gap is rounded up to the next whole second.
     let blind_for = (last_gap - TimeDelta::seconds(1) - begun_at).max(TimeDelta::zero());
     let waited = seen.kept_waiting((begun_at, last_gap.max(begun_at)));
     if blind_for > HEALED_WITHIN + waited {
@@ -174,7 +176,7 @@ pub fn judge(
     }
 }
 
-/// Gaps, buckets whose counters somebody reset, and the time that lies in no bucket.
+/// Gaps, buckets whose counters somebody reset, and the time that is in no bucket.
 fn marked(seals: &[&Value]) -> Vec<Span> {
     let span = |value: &Value| (time(&value["start"]), time(&value["end"]));
     let mut spans: Vec<Span> = Vec::new();

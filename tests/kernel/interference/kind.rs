@@ -1,4 +1,4 @@
-//! The kinds of counters that the catalogue is played with.
+//! The kinds of counters with which the catalogue is played.
 
 use crate::common::device::DeviceObserver;
 use crate::common::variant::Variant;
@@ -7,7 +7,7 @@ use crate::support::has_tcx;
 /// What counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Rules of iptables-nft that ask ipsets.
+    /// Rules of iptables-nft that use ipsets.
     Ipset,
     /// A tree of rules of iptables-nft.
     Tree,
@@ -24,7 +24,7 @@ impl Kind {
     pub const OF_EBPF: [Self; 2] = [Self::Tcx, Self::Clsact];
     pub const ALL: [Self; 5] = [Self::Ipset, Self::Tree, Self::LegacyTree, Self::Tcx, Self::Clsact];
 
-    /// Whether this host can play it; says on stderr what is missing when it cannot.
+    /// Whether this host can play it. If not, prints on stderr what is missing.
     pub fn is_possible(self) -> bool {
         DeviceObserver::is_possible()
             && crate::common::have_program("xtables-nft-multi", "the catalogue of interference")
@@ -36,7 +36,7 @@ impl Kind {
         Self::OF_EBPF.contains(&self)
     }
 
-    /// Whether the host's iptables is that of nf_tables.
+    /// Whether the host's iptables is the one for nf_tables.
     pub fn is_with_nft(self) -> bool {
         self != Self::LegacyTree
     }
@@ -51,7 +51,7 @@ impl Kind {
         Variant::both(has_ipset).into_iter().find(|variant| variant.name == name)
     }
 
-    /// What the agent is started with, after `run`. Short buckets let a case have several of them.
+    /// The arguments after `run` with which the agent is started. Short buckets give a case several of them.
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Ipset | Self::Tree | Self::LegacyTree => &["--backend", "iptables", "--checkpoint", "1s"],

@@ -12,7 +12,7 @@ fn everywhere(_: Kind) -> bool {
     true
 }
 
-/// All of it. A running agent holds its maps and links open, so that nothing is missed.
+/// All rows about pins. A running agent keeps its maps and links open, so nothing is missed.
 pub fn catalogue() -> Vec<Interference> {
     let harmless = |name, work| row(name, Kind::is_ebpf, work).harmless(everywhere);
     vec![

@@ -1,4 +1,4 @@
-//! What is done to rules and ipsets, by hand or by programs. eBPF has none that could be hit.
+//! What is done to rules and ipsets, by hand or by programs. eBPF has none that could be affected.
 
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -29,7 +29,7 @@ fn with_rules(kind: Kind) -> bool {
     always(kind) && kind != Kind::Ipset
 }
 
-/// All of it.
+/// All rows about rules and ipsets.
 pub fn catalogue() -> Vec<Interference> {
     vec![
         row("flush", everywhere, |scene| scene.iptables("-t mangle -F")).harmless(Kind::is_ebpf),
@@ -40,7 +40,7 @@ pub fn catalogue() -> Vec<Interference> {
         row("zero one family", always, zero_one_family),
         killed("zero one family, no agent there", always, zero_one_family),
         row("restore older counters", always, |scene| restore(scene, SOON, 1)),
-        // Legacy rules that were restored cannot be told from those that were there, unless a counter steps back.
+        // Restored legacy rules cannot be distinguished from those that were there, unless a counter decreases.
         row("restore older counters at once", with_nft, |scene| restore(scene, Duration::from_millis(100), 1)),
         killed("restore older counters, no agent there", with_nft, |scene| restore(scene, SOON, 1)),
         row("restore older counters three times", always, |scene| restore(scene, SOON, 3)),
@@ -67,8 +67,8 @@ pub fn catalogue() -> Vec<Interference> {
     ]
 }
 
-/// The counters are replaced, and the step after that fails: what was replaced must be closed all the same, or no bucket can
-/// be closed any more. Here it is the step to an interface that came meanwhile.
+/// The counters are replaced, and the next step fails. The bucket of the replaced counters must be closed all the same;
+/// otherwise no bucket could be closed any more. Here the failing step concerns an interface that appeared meanwhile.
 pub fn replaced_before_a_failure() -> Interference {
     row("delete, and refuse the next step", always, |scene| {
         scene.node.asleep(|| {
@@ -95,7 +95,7 @@ fn zero_one_family(scene: &mut Scene) {
     scene.host(&format!("iptables-{} -t mangle -Z", scene.variant.name));
 }
 
-/// As `netfilter-persistent` and a firewall's reload do it.
+/// As `netfilter-persistent` and the reload of a firewall do it.
 fn restore(scene: &mut Scene, after: Duration, times: usize) {
     let saved = scene.save();
     for _ in 0..times {
@@ -104,7 +104,7 @@ fn restore(scene: &mut Scene, after: Duration, times: usize) {
     }
 }
 
-/// The file is of a set of counters that was replaced since.
+/// The saved rules belong to a set of counters that was replaced since.
 fn older_rules(scene: &mut Scene) {
     let saved = scene.save();
     delete(scene);
@@ -114,7 +114,7 @@ fn older_rules(scene: &mut Scene) {
     scene.begin();
 }
 
-/// As somebody does who restores a file with `--noflush`: packets enter the counters twice.
+/// As by restoring a file with `--noflush`: packets enter the counters twice.
 fn twice(scene: &mut Scene) {
     let saved = scene.save();
     scene.pass(SOON);
@@ -137,7 +137,8 @@ fn remove_jumps(scene: &mut Scene) {
     }
 }
 
-/// Somebody empties a chain of counters and fills it again from a listing: the rules are ours, the counters are not.
+/// Somebody empties a chain of counters and fills it again from a listing: the rules are ours, but the counters are
+/// not.
 fn replace_chain(scene: &mut Scene) {
     for chain in scene.chains("-ui-0000") {
         for program in ["iptables", "ip6tables"] {
@@ -158,7 +159,7 @@ fn each_ipset(scene: &mut Scene, work: fn(&mut Scene, &str)) {
     }
 }
 
-/// Another ipset takes the place of each.
+/// Replaces each ipset by another one.
 fn replace_ipsets(scene: &mut Scene) {
     each_ipset(scene, |scene, name| {
         if name.contains("still") {
@@ -181,11 +182,11 @@ fn older_ipsets(scene: &mut Scene) {
     scene.host(&format!("ipset restore -exist -file {}", file.display()));
 }
 
-/// A bucket is closed while reading takes longer than a second: it must not say that it ends with one.
+/// A bucket is closed while reading takes longer than a second. It must not claim to end at a certain second.
 fn read_slowly(scene: &mut Scene) {
     let programs = ["iptables-save", "ip6tables-save"];
     programs.iter().for_each(|program| scene.variant.delay(program));
-    // Where the state directory is made again, a bucket is closed at once.
+    // When the state directory is created again, a bucket is closed at once.
     std::fs::rename(scene.node.state_dir(), scene.node.path("aside")).unwrap();
     scene.node.wait_for_buckets(1);
     programs.iter().for_each(|program| scene.variant.allow(program));
@@ -198,13 +199,13 @@ fn switch_variant(scene: &mut Scene) {
         scene.variant.remove(program);
         symlink(format!("/usr/sbin/xtables-{other}-multi"), scene.variant.program(program)).unwrap();
     }
-    // And uses the other one from then on.
+    // From then on the host uses the other variant.
     for program in ["iptables", "ip6tables"] {
         scene.host(&format!("{program}-{other} -t filter -A INPUT -p tcp --dport 22 -j ACCEPT"));
     }
 }
 
-/// What dockerd does when it starts, as it was seen to (24.0), without its network.
+/// What dockerd was seen to do when it starts (24.0), without its network.
 fn docker(scene: &mut Scene) {
     for arguments in [
         "-t nat -N DOCKER",

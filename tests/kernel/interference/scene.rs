@@ -1,4 +1,4 @@
-//! Where a case is played: a host and its peer, an agent, traffic, and an observer at the wire.
+//! The place where a case is played: a host and its peer, an agent, traffic, and an observer at the wire.
 
 use std::os::fd::OwnedFd;
 use std::process::Command;
@@ -29,18 +29,18 @@ pub struct Scene {
     pub kind: Kind,
     pub node: Node,
     pub variant: Variant,
-    /// The agent's `/run`, where it has one of its own.
+    /// The agent's `/run`, if it has its own.
     own_run: Option<OwnRun>,
-    /// The state directory's disk, where it has one of its own.
+    /// The disk of the state directory, if it has its own.
     pub disk: Option<SmallDisk>,
-    /// Other people's programs that are attached.
+    /// Programs of other people that are attached.
     pub strangers: Vec<OwnedFd>,
-    /// When the interference that is judged began; a case may prepare it first.
+    /// When the interference that is judged began; a case may prepare it before that.
     begun_at: Option<DateTime<Utc>>,
 }
 
 impl Scene {
-    /// Runs a command in the host, words between blanks; it must succeed.
+    /// Runs a command in the host, with words separated by spaces. It must succeed.
     pub fn host(&self, command: &str) -> String {
         let mut words = command.split_whitespace();
         let mut command = in_netns(&self.pair.host, words.next().unwrap());
@@ -54,12 +54,13 @@ impl Scene {
         }
     }
 
-    /// What `iptables-save -c` and `ip6tables-save -c` say now.
+    /// The output of `iptables-save -c` and `ip6tables-save -c`.
     pub fn save(&self) -> [String; 2] {
         ["iptables", "ip6tables"].map(|program| self.host(&format!("{program}-{}-save -c", self.variant.name)))
     }
 
-    /// Restores that, with its counters; rules that ask ipsets which are gone are refused, as they would be to anybody.
+    /// Restores that, including counters. Rules that refer to ipsets which no longer exist are refused, as for anybody
+    /// else.
     pub fn restore(&self, saved: &[String; 2]) {
         inside(&self.pair.host, || {
             for (program, rules) in ["iptables-restore", "ip6tables-restore"].into_iter().zip(saved) {
@@ -68,30 +69,30 @@ impl Scene {
         });
     }
 
-    /// The names of our chains that end like this, in the IPv4 table.
+    /// The names of our chains in the IPv4 table that end like this.
     pub fn chains(&self, end: &str) -> Vec<String> {
         let saved = self.host(&format!("iptables-{}-save -t mangle", self.variant.name));
         let names = saved.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next());
         names.filter(|name| name.starts_with("flow-") && name.ends_with(end)).map(str::to_owned).collect()
     }
 
-    /// Lets traffic pass for a while; the agent keeps a checkpoint every second.
+    /// Lets traffic pass for a while. The agent writes a checkpoint every second.
     pub fn pass(&self, time: Duration) {
         let until = Instant::now() + time;
         wait_until("traffic has passed", time + Duration::from_secs(30), || Instant::now() >= until);
     }
 
-    /// What comes now is what is judged; all before was done to prepare it, and has healed.
+    /// What comes from now on is judged. Everything before prepared it, and counting has recovered from it.
     pub fn begin(&mut self) {
         self.begun_at = Some(Utc::now());
     }
 
-    /// Waits until the agent has said `what` so often.
+    /// Waits until the agent has logged `what` this many times.
     pub fn wait_for_log(&self, what: &str, times: usize) {
         wait_until(what, Duration::from_secs(60), || self.node.log().matches(what).count() >= times);
     }
 
-    /// Runs a script of the shell among the mounts of the agent.
+    /// Runs a shell script with the mounts of the agent.
     pub fn beside(&self, script: &str) -> String {
         run(&mut self.own_run.as_ref().expect("this setting has one").beside(&self.node, &["sh", "-c", script]))
     }
@@ -104,13 +105,13 @@ impl Scene {
 
 impl Drop for Scene {
     fn drop(&mut self) {
-        // Several may be mounted over each other; in a destructor nothing more can be done where it fails.
+        // Several may be mounted over each other. If this fails, nothing more can be done in a destructor.
         while unmount(&self.pair.bpffs, UnmountFlags::DETACH).is_ok() {}
     }
 }
 
-/// What passed the place where `kind` counts: what the observer at the wire saw, and, for rules, what the host's own firewall
-/// dropped between them and the wire.
+/// What passed the place where `kind` counts: what the observer at the wire saw and, for rules, what the host's own
+/// firewall dropped between them and the wire.
 fn passed(kind: Kind, observer: &DeviceObserver, refused: &Refused) -> (DateTime<Utc>, ByFamily) {
     let mut seen = observer.read_by_family();
     if !kind.is_ebpf() {
@@ -122,18 +123,19 @@ fn passed(kind: Kind, observer: &DeviceObserver, refused: &Refused) -> (DateTime
     (Utc::now(), seen)
 }
 
-/// Plays a case, and judges it; nothing where this host cannot.
+/// Plays a case and judges it; `None` if this host cannot play it.
 pub fn play(row: Interference, kind: Kind, families: Families) -> Option<Outcome> {
     let (pair, variant) = (Pair::make()?, kind.variant()?);
     if kind == Kind::LegacyTree {
-        // Where no legacy table is in use yet, ours is `mangle`, too.
+        // If no legacy table is in use yet, this makes ours `mangle`, too.
         inside(&pair.host, || ["iptables", "ip6tables"].map(|program| variant.iptables(program, "-t mangle -L")));
     }
     pair.know_each_other();
     let mut node = Node::new(&pair, &PORTS, "");
     node.use_programs(variant.path());
-    // Rules of the host's own are no place for an observer of what is done to rules. eBPF is observed at the same device: what
-    // its queue drops after that, as while clsact is deleted, has passed both.
+    // What is done to rules on the host could also affect an observer there, so for rules it is at the peer. eBPF is
+    // observed at the same device: what its queue drops after that, for example while clsact is deleted, has passed
+    // both.
     let is_here = kind.is_ebpf() && !row.removes_nft;
     let (netns, device, end) = if is_here { (&pair.host, WAN, End::Here) } else { (&pair.peer, LAN, End::Peer) };
     let observer = DeviceObserver::install(netns, device, end, &PORTS);
@@ -152,14 +154,14 @@ pub fn play(row: Interference, kind: Kind, families: Families) -> Option<Outcome
                 std::thread::sleep(Duration::from_millis(200));
             }
         });
-        // A case that fails must end the sampler, too.
+        // A case that fails must also end the sampler.
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| act(&mut scene, row)));
         stop.store(true, Ordering::Relaxed);
         sampler.join().unwrap();
         result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     traffic.end();
-    // What was under way has arrived when the observer sees no more.
+    // When the observer sees nothing more, everything has arrived.
     let mut last = observer.read_by_family();
     wait_until("all has arrived", Duration::from_secs(10), || {
         std::thread::sleep(Duration::from_millis(100));
@@ -173,8 +175,8 @@ pub fn play(row: Interference, kind: Kind, families: Families) -> Option<Outcome
     Some(judge(&scene.node, &seen, (row.is_harmless)(kind), begun_at, healed_within))
 }
 
-/// Does it, waits until the agent has seen it, and lets traffic pass after that. How long it took until traffic was counted
-/// that passed after the interference.
+/// Applies the interference, waits until the agent has noticed it, and lets traffic pass after that. Returns how long
+/// it took until traffic was counted that passed after the interference.
 fn act(scene: &mut Scene, row: Interference) -> Duration {
     scene.pass(Duration::from_millis(2_500));
     if row.when == When::Killed {
@@ -188,7 +190,8 @@ fn act(scene: &mut Scene, row: Interference) -> Duration {
     let ended_at = Utc::now();
     scene.begun_at.get_or_insert(ended_at);
     let begun = Instant::now();
-    // An agent looks every five seconds. The newest reading is of counters that count if it is younger and has moved.
+    // An agent inspects every five seconds. If the newest reading is later than that and has changed, the counters
+    // count.
     let mut first = None;
     wait_until("it counts again", Duration::from_secs(40), || {
         let Some(reading) = scene.node.newest_reading().filter(|(at, ..)| *at > ended_at + Duration::from_secs(1))
@@ -209,7 +212,7 @@ fn act(scene: &mut Scene, row: Interference) -> Duration {
     counted_after
 }
 
-/// Runs a script of bash in the host, with mounts of its own; what it prints.
+/// Runs a bash script in the host with mounts of its own, and returns what it prints.
 pub fn script(scene: &Scene, text: &str) -> String {
     let mut command: Command = in_netns(&scene.pair.host, "unshare");
     command.args(["--mount", "--propagation", "private", "bash", "-euc", text]);

@@ -1,4 +1,4 @@
-//! What is done to the state directory of a running agent, and to the file system under it.
+//! What is done to the state directory of a running agent, and to the file system below it.
 
 use std::fs;
 use std::time::Duration;
@@ -10,19 +10,19 @@ use crate::agent::files;
 use crate::common::daemon::wait_until;
 use crate::state_dir::remove_in_use;
 
-/// Longer than from one inspection, and one short bucket, to the next.
+/// Longer than the time between two inspections plus a short bucket.
 const A_WHILE: Duration = Duration::from_secs(6);
 
 fn everywhere(_: Kind) -> bool {
     true
 }
 
-/// With short buckets: others have no log yet that could be cut.
+/// The kinds with short buckets; the others have no log yet that could be cut.
 fn with_a_log(kind: Kind) -> bool {
     kind.is_ebpf()
 }
 
-/// All of it. The counters know what the files do not, so that nothing is missing in the end.
+/// All rows about the state directory. The counters know what the files do not, so nothing is missing in the end.
 pub fn catalogue() -> Vec<Interference> {
     let harmless = |name, applies, work| row(name, applies, work).harmless(everywhere);
     vec![
@@ -44,7 +44,7 @@ pub fn catalogue() -> Vec<Interference> {
             let file = scene.node.state_dir().join("instance");
             let instance = fs::read_to_string(&file).unwrap();
             fs::remove_file(&file).unwrap();
-            // Without it no successor would find the counters.
+            // Without it, no successor would find the counters.
             wait_until("it is made again", Duration::from_secs(10), || {
                 fs::read_to_string(&file).is_ok_and(|made| made == instance)
             });
@@ -72,7 +72,7 @@ pub fn catalogue() -> Vec<Interference> {
     ]
 }
 
-/// What was logged is out of reach, and written again where the agent finds a directory.
+/// What was logged can no longer be reached, and is written again where the agent finds a directory.
 fn unmount_state(scene: &mut Scene) {
     scene.host(&format!("umount --lazy {}", scene.node.state_dir().display()));
 }

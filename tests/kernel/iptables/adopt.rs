@@ -1,4 +1,4 @@
-//! The rules outlive the agent: a successor takes them up, or reads them a last time.
+//! The rules outlive the agent: a successor adopts them, or reads them a last time.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::support::{INSTANCE, as_observed, options, read, read_all, send};
 
 const PORTS: [u16; 3] = [443, 4433, 8388];
 
-/// The sets that are there, by what their chains' names begin with.
+/// The existing sets, by the prefix of their chains' names.
 fn sets() -> Vec<String> {
     iptables::survey(INSTANCE).unwrap().into_iter().map(|set| set.chains).collect()
 }
@@ -58,7 +58,7 @@ fn a_port_that_is_not_wanted_any_more_drains_from_the_start() {
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
             let reading = read_all(&mut *backend);
             assert_eq!((reading.draining, reading.ports[&443].udp_in_packets), ([443].into(), 5));
-            // Counters of a known epoch get new ports by `add`, when the bucket of the start is sealed.
+            // Counters of a known epoch get new ports with `add`, once the first bucket is sealed.
             assert_eq!(backend.ports(), [4433].into());
             backend.add(&[9000].into()).unwrap();
             assert_eq!(backend.ports(), [4433, 9000].into());
@@ -154,16 +154,17 @@ fn what_was_taken_away_while_no_agent_ran_is_told() {
             assert_eq!(told.why, "somebody removed the IPv4 rule that leads to the counters");
             let mut backend = started.backend;
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
-            // The counters are whole: they go on.
+            // The counters are complete, so they continue.
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 8);
 
-            // The leaves are gone: new ones count.
+            // The leaves are gone, so new ones count.
             variant.iptables("iptables", "-t mangle -F");
             let mut started = variant.succeed(backend, &options);
             let [told] = started.unseen.as_slice() else { panic!("{:?}", started.unseen) };
             assert!(told.why.starts_with("somebody changed the IPv4 counters: chain flow-"), "{}", told.why);
-            // What somebody changed while no agent looked is not read: it may hold anything. A set of which one family is
-            // whole is read a last time: those of IPv6 saw nothing, and ipsets of IPv4 hold what they held.
+            // Counters that somebody changed while no agent looked are not read, because they may hold anything. A set
+            // with one intact family is read a last time: its IPv6 counters saw nothing, and its IPv4 ipsets hold what
+            // they held.
             let held = if variant.has_ipset { 8 } else { 0 };
             for retired in &mut started.retired {
                 assert_eq!(retired.read(&clock::now).unwrap().ports[&443].udp_in_packets, held);

@@ -36,7 +36,7 @@ fn datagrams_count_their_ip_bytes_in_both_families_and_directions() {
                 }
             }
             let reading = read_all(&mut *backend);
-            // 28 bytes of headers with IPv4, 48 with IPv6.
+            // 28 bytes of headers with IPv4, and 48 with IPv6.
             let both = |count: u64, payload: u64| count * (payload + 28) + count * (payload + 48);
             assert_eq!(reading.ports[&443].to_array(), [0, 0, 0, 0, both(10, 100), 20, both(3, 50), 6]);
             assert_eq!(reading.ports[&4433].to_array(), [0, 0, 0, 0, both(7, 1_000), 14, 0, 0]);
@@ -65,7 +65,7 @@ fn stream(pair: &Pair, host: IpAddr, port: u16, length: usize) {
     server.join().unwrap();
 }
 
-/// Everything that passes in practice, on 443, 4433 and 98 ports more; the observer and every backend must agree.
+/// Everything that occurs in practice, on ports 443 and 4433 and 98 others. The observer and every backend must agree.
 fn scenario(start: &(dyn Fn(&BackendOptions) -> Vec<Started> + Sync), fragments6: Observed6) {
     let Some(pair) = Pair::make() else { return };
     let ports: Vec<u16> = [443, 4433].into_iter().chain(8_000..8_098).collect();
@@ -93,7 +93,7 @@ fn scenario(start: &(dyn Fn(&BackendOptions) -> Vec<Started> + Sync), fragments6
         for (host, peer) in [(HOST4, PEER4), (HOST6, PEER6)] {
             stream(&pair, host, 443, 3_000_000);
             stream(&pair, host, 4433, 2_000_000);
-            // One buffer that leaves as five datagrams, once for the host.
+            // One buffer that leaves as five datagrams, and is a single packet for the host.
             send_segmented((host, 8_001), (peer, 9).into(), 1200, 6_000);
         }
         // Fragments: 4 kB do not fit into one frame.
@@ -113,7 +113,7 @@ fn scenario(start: &(dyn Fn(&BackendOptions) -> Vec<Started> + Sync), fragments6
             stream(&pair, host, 443, 1_000_000);
             stream(&pair, host, 4433, 500_000);
         }
-        // Each lock is let go of where it was taken: the last first, and then what hid the one before.
+        // Each lock is released where it was taken, the last one first, and then what hid the one before.
         while let Some(mut backend) = backends.pop() {
             let reading = read_all(&mut *backend);
             assert!(reading.ports[&443].tcp_in_bytes > 8_000_000);
@@ -122,28 +122,28 @@ fn scenario(start: &(dyn Fn(&BackendOptions) -> Vec<Started> + Sync), fragments6
             assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
             drop(backend);
             if backends.len() == 1 {
-                // Detached: a program that another test starts may hold its copy of our files until it runs.
+                // Lazily, because a program that another test starts may hold its copy of our files until it runs.
                 unmount(LOCKS, UnmountFlags::DETACH).unwrap();
             }
         }
     });
 }
 
-/// How an observer at `INPUT` sees IPv6 fragments: whole only where somebody lets the kernel reassemble them, as our rules
-/// do.
+/// How an observer at `INPUT` sees IPv6 fragments: as one packet only if something lets the kernel reassemble them, as
+/// our rules do.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Observed6 {
     Whole,
     Apart,
 }
 
-/// Where agents keep others away from their interfaces.
+/// The directory of the locks that keep other agents away from an interface.
 const LOCKS: &str = "/run/flow-agent";
 
-/// Both backends at once, which an agent would refuse: the second does not see the lock of the first.
+/// Both backends at once, which an agent would reject. The second does not see the lock of the first.
 fn both(variant: &Variant, options: &BackendOptions) -> Vec<Started> {
     let ebpf = support::start(options).unwrap();
-    // SAFETY: this thread shares its directory and its mounts with others, and needs neither of theirs.
+    // SAFETY: this thread shares its working directory and its mounts with others, and needs neither.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.unwrap();
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
     mount("tmpfs", LOCKS, "tmpfs", MountFlags::empty(), None).unwrap();
@@ -197,7 +197,7 @@ fn fragments_that_come_in_count_as_if_they_came_in_one_piece() {
 fn fragments_that_nobody_reassembles_are_told_apart() {
     for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
-        // A host whose iptables or kernel has no `-m socket`.
+        // A host whose iptables or kernel does not support `-m socket`.
         variant.refuse("ip6tables-restore", "-m socket");
         inside(&pair.host, || {
             let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;
@@ -207,14 +207,15 @@ fn fragments_that_nobody_reassembles_are_told_apart() {
                 send(PEER6, (HOST6, 443), 100, 10);
             });
             let reading = read_all(&mut *backend);
-            // Of each datagram of three fragments only the first has a port: 40 bytes of IP, 8 of the fragment header,
-            // and 1,448 of UDP, which is what fits into 1,500. The others carry the remaining 2,560 behind 48 each.
+            // Only the first of a datagram's three fragments has a port: 40 bytes of IP, 8 of the fragment header, and
+            // 1,448 of UDP, which is what fits into 1,500. The others carry the remaining 2,560 after 48 bytes of
+            // headers each.
             let counters = reading.ports[&443];
             assert_eq!((counters.udp_in_bytes, counters.udp_in_packets), (100 * 1_496 + 10 * 148, 110));
             let late = reading.others.fragment_unmatched;
             assert_eq!((late.in_bytes, late.in_packets), (100 * (4_008 - 1_448 + 2 * 48), 200));
             assert_eq!(reading.others.other_ports.in_packets, 0);
-            // A successor takes it up as it is.
+            // A successor adopts it as it is.
             let started = variant.succeed(backend, &options(&pair, &[443]));
             assert_eq!((started.unseen, started.retired.len()), (vec![], 0));
         });

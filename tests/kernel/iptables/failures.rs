@@ -1,4 +1,4 @@
-//! What is missing, refused or held: said clearly, waited for, and nothing is lost.
+//! What is missing, refused or locked: it is reported clearly or waited for, and nothing is lost.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ fn refusal(variant: &Variant, options: &BackendOptions) -> BackendError {
     }
 }
 
-/// As the program shows it.
+/// The error as the program shows it.
 fn shown(error: BackendError) -> String {
     let failure = Failure::from(error);
     assert_eq!(failure.code as u8, 4);
@@ -60,7 +60,7 @@ fn a_missing_privilege_is_named_and_nothing_is_left() {
             let before = Variant::everything();
             let error = std::thread::scope(|scope| {
                 let thread = scope.spawn(|| {
-                    // SAFETY: the bare system calls change this thread alone, which ends here.
+                    // SAFETY: the raw system calls change only this thread, which ends here.
                     let results = unsafe {
                         [
                             libc::syscall(libc::SYS_setgroups, 0, 0),
@@ -98,12 +98,12 @@ fn what_rules_cannot_do_is_refused() {
     }
 }
 
-/// Gives the calling thread a lock file of iptables that no other process has.
+/// Gives the calling thread a lock file of iptables that no other process uses.
 fn own_lock(pair: &Pair) -> File {
     let file = File::create(pair.bpffs.with_file_name("xtables.lock")).unwrap();
     let shared = File::options().append(true).create(true).open("/run/xtables.lock").unwrap();
     drop(shared);
-    // SAFETY: this thread shares its directory and its mounts with others, and needs neither of theirs.
+    // SAFETY: this thread shares its working directory and its mounts with others, and needs neither.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.unwrap();
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
     mount_bind(pair.bpffs.with_file_name("xtables.lock"), "/run/xtables.lock").unwrap();

@@ -1,4 +1,5 @@
-//! What others do to the rules: firewalls that reload, admins who flush, zero, or come first.
+//! What others do to the rules: firewalls that reload, and administrators who flush rules, zero them, or insert their
+//! own first.
 
 use std::process::Command;
 
@@ -10,7 +11,7 @@ use super::Variant;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside, run};
 use crate::support::{INSTANCE, options, read, read_all, send};
 
-/// Rules as ufw and Docker make them, and some of an admin's own.
+/// Rules as ufw and Docker make them, and some of an administrator's own.
 const FOREIGN: &str = include_str!("../../fixtures/iptables/foreign.rules");
 
 fn install_foreign(variant: &Variant) {
@@ -21,7 +22,7 @@ fn packets(pair: &Pair, count: usize) {
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, count));
 }
 
-/// Inspects once, and expects to be told one thing of the WAN.
+/// Inspects once, and expects exactly one report, about the WAN.
 fn told(backend: &mut dyn Backend) -> (Unseen, Vec<Box<dyn flow_agent::backend::Retired>>) {
     let inspection = backend.inspect(clock::now()).unwrap();
     let [unseen] = inspection.unseen.as_slice() else { panic!("{:?}", inspection.unseen) };
@@ -97,7 +98,7 @@ fn uninstall_is_refused_while_an_agent_runs() {
 fn a_flush_is_noticed_and_the_counters_are_made_anew() {
     for variant in Variant::all() {
         let flush = [
-            // What an admin types, and what firewalld and others do when they reload.
+            // What an administrator types, and what firewalld and others do when they reload.
             vec!["iptables -t mangle -F"],
             vec!["iptables -t mangle -F", "iptables -t mangle -X"],
             vec!["iptables -t mangle -F", "iptables -t mangle -X", "ip6tables -t mangle -F", "ip6tables -t mangle -X"],
@@ -191,7 +192,7 @@ fn a_rule_that_comes_first_is_noticed_and_we_are_first_again() {
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 10);
             assert_eq!(backend.identity().epoch, epoch);
             assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
-            // It is theirs: it stays.
+            // It belongs to them, so it stays.
             assert!(Variant::everything().contains("dport 443 -j ACCEPT"));
         });
     }
@@ -206,13 +207,13 @@ fn somebodys_zeroing_ends_the_epoch_and_nothing_is_counted_twice() {
             packets(&pair, 5);
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
             variant.iptables("iptables", "-t mangle -Z");
-            // More than before: the counter alone would not show it.
+            // More than before, so the counter alone would not show it.
             packets(&pair, 6);
             let (unseen, mut retired) = told(&mut *backend);
             let why = unseen.why;
             assert!(why.starts_with("somebody changed the IPv4 counters: chain flow-"), "{why}");
             assert!(why.contains("-trip was zeroed or emptied; the interfaces moved "), "{why}");
-            // It zeroes the counters of rules; those of ipsets are not theirs.
+            // This zeroes the counters of rules, but not those of ipsets.
             let known = if variant.has_ipset { 11 } else { 5 };
             assert_eq!(retired[0].read(&clock::now).unwrap().ports[&443].udp_in_packets, known);
             retired.pop().unwrap().delete().unwrap();
@@ -235,10 +236,10 @@ fn one_family_is_judged_by_itself() {
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 9);
             variant.iptables("iptables", "-t mangle -Z");
             packets(&pair, 2);
-            // The sum of both grows, although one of them has less than before.
+            // The sum of both grows, although one of them is lower than before.
             packets6(40);
             let (_, mut retired) = told(&mut *backend);
-            // Nobody touched those of IPv6: every packet of them is known.
+            // Nobody touched the IPv6 counters, so all of their packets are known.
             assert_eq!(retired[0].read(&clock::now).unwrap().ports[&443].udp_in_packets, 5 + 44);
         });
     }
@@ -246,7 +247,7 @@ fn one_family_is_judged_by_itself() {
 
 #[test]
 fn restored_rules_are_noticed_though_no_counter_has_less_than_before() {
-    // The legacy kernel side has nothing that tells rules which were restored from those that were there.
+    // In the legacy kernel interface, restored rules cannot be distinguished from those that were there.
     let Some(nft) = Variant::both(false).into_iter().next() else { return };
     let Some(pair) = Pair::make() else { return };
     inside(&pair.host, || {
@@ -264,7 +265,7 @@ fn restored_rules_are_noticed_though_no_counter_has_less_than_before() {
         retired.pop().unwrap().delete().unwrap();
         packets(&pair, 3);
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 3);
-        // Now the rules of the former set come back, and packets enter both of them: the present one misses nothing.
+        // Now the rules of the former set come back, and packets pass both sets. The present one misses nothing.
         nft.restore("iptables-restore", &["-n", "-c"], &saved);
         assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
         assert_eq!(iptables::survey(INSTANCE).unwrap().iter().filter(|set| set.live).count(), 1);

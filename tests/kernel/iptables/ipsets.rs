@@ -1,4 +1,4 @@
-//! Counters in ipsets, where the host has them: what is there only then.
+//! Counters in ipsets, where the host has them: what exists only then.
 
 use std::process::Command;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn ipset(arguments: &str) -> String {
     run(Command::new("ipset").args(arguments.split_whitespace()))
 }
 
-/// The name of our ipset of this family that counts this.
+/// The name of our ipset for this family and this counter.
 fn ours(place: &str) -> String {
     let names = ipset("list -name");
     names.lines().find(|name| name.ends_with(&format!("-{place}"))).unwrap().to_owned()
@@ -28,7 +28,7 @@ fn packets(pair: &Pair, port: u16, count: usize) {
     inside(&pair.peer, || send(PEER4, (HOST4, port), 100, count));
 }
 
-/// Whether rules ask ipsets.
+/// Whether any rules use ipsets.
 fn are_asked() -> bool {
     Variant::everything().contains("--match-set flow-")
 }
@@ -38,7 +38,7 @@ fn a_host_without_them_or_whose_rules_cannot_ask_them_counts_in_a_tree() {
     for variant in Variant::both(true) {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            // The legacy kernel side keeps a table once it was looked at.
+            // In the legacy kernel interface, a table stays once it was listed.
             variant.iptables("iptables", "-t mangle -S");
             variant.iptables("ip6tables", "-t mangle -S");
             let before = Variant::everything();
@@ -55,7 +55,7 @@ fn a_host_without_them_or_whose_rules_cannot_ask_them_counts_in_a_tree() {
             assert!(count(&variant));
             variant.refuse("ip6tables-restore", "--match-set");
             assert!(!count(&variant), "what IPv4 had got was taken back");
-            // A kernel without them.
+            // A kernel without ipsets.
             variant.remove("ipset");
             std::os::unix::fs::symlink("/bin/false", variant.program("ipset")).unwrap();
             assert!(!count(&variant));
@@ -76,7 +76,7 @@ fn counters_in_a_tree_go_on_when_ipsets_can_be_had() {
             let mut backend = started.backend;
             packets(&pair, 443, 5);
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 8);
-            // New counters are made as the host allows now.
+            // New counters are made in the way that the host allows now.
             let mut retired = backend.replace(&[443].into()).unwrap();
             assert_eq!(retired.read(&clock::now).unwrap().ports[&443].udp_in_packets, 8);
             assert!(are_asked());
@@ -117,7 +117,7 @@ fn whoever_empties_them_is_noticed_at_the_next_reading() {
     }
 }
 
-/// The steps of a change that are no transaction, each as if the agent had died right after it.
+/// The steps of a change that is not one transaction, each as if the agent had died right after it.
 #[test]
 fn an_agent_may_die_in_the_midst_of_a_change() {
     for variant in Variant::both(true) {
@@ -189,7 +189,7 @@ fn an_agent_that_died_before_it_counted_has_missed_nothing() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             drop(variant.start(&options(&pair, &[443])).unwrap());
-            // As if the agent had died when it had told ipset, and nothing else.
+            // As if the agent had died after it had called ipset, and before it did anything else.
             for program in ["iptables", "ip6tables"] {
                 variant.iptables(program, "-t mangle -F");
                 variant.iptables(program, "-t mangle -X");
@@ -238,11 +238,11 @@ fn counters_that_outlived_their_rules_are_billed_by_none_but_their_own_history()
                 variant.iptables(program, "-t mangle -F");
                 variant.iptables(program, "-t mangle -X");
             }
-            // Another history leaves them alone, and says so.
+            // A state directory with another history leaves them alone, and reports that.
             let started = variant.start(&options(&pair, &[443])).unwrap();
             assert_eq!((started.retired.len(), started.unadopted.len()), (0, 1));
             drop(started.backend);
-            // Their own reads them a last time.
+            // The one that they belong to reads them a last time.
             let mut started = variant.start(&BackendOptions { known_epochs, ..options(&pair, &[443]) }).unwrap();
             let counted: u64 = started
                 .retired
@@ -260,7 +260,7 @@ fn an_ipset_that_somebodys_rule_asks_is_removed_as_soon_as_it_can_be() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             drop(variant.start(&options(&pair, &[443])).unwrap());
-            // Not the first that is removed: what was removed before it is not removed again.
+            // This is not the first one to be removed. What was removed before it must not be removed again.
             let rule = format!("-p tcp -m set --match-set {} src", ours("to4"));
             variant.iptables("iptables", &format!("-A INPUT {rule}"));
             std::thread::scope(|scope| {
@@ -301,7 +301,7 @@ fn no_rule_asks_ipsets_where_rules_are_kept_over_a_boot() {
     for variant in Variant::both(true) {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
-            // SAFETY: this thread shares its directory and its mounts with others, and needs neither of theirs.
+            // SAFETY: this thread shares its working directory and its mounts with others, and needs neither.
             unsafe { unshare_unsafe(UnshareFlags::NEWNS | UnshareFlags::FS) }.unwrap();
             mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
             mount("tmpfs", "/etc", "tmpfs", MountFlags::empty(), None).unwrap();
@@ -310,7 +310,7 @@ fn no_rule_asks_ipsets_where_rules_are_kept_over_a_boot() {
             packets(&pair, 443, 3);
             read_all(&mut *backend);
             assert!(are_asked());
-            // Somebody keeps the rules as they are now.
+            // Somebody saves the rules as they are now.
             std::fs::create_dir("/etc/iptables").unwrap();
             let kept = run(Command::new(variant.program("iptables-save")).arg("-c"));
             std::fs::write("/etc/iptables/rules.v4", kept).unwrap();
@@ -323,13 +323,13 @@ fn no_rule_asks_ipsets_where_rules_are_kept_over_a_boot() {
             assert!(!are_asked());
             packets(&pair, 443, 5);
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
-            // What is kept then can be loaded: nothing but rules is needed.
+            // What is saved then can be loaded, because it needs nothing but rules.
             let kept = run(Command::new(variant.program("iptables-save")).arg("-c"));
             std::fs::write("/etc/iptables/rules.v4", kept).unwrap();
             assert!(iptables::host::kept::unloadable().is_empty());
             assert!(backend.inspect(clock::now()).unwrap().retired.is_empty());
 
-            // A successor that is started there finds none either.
+            // A successor that is started here does not use ipsets either.
             let started = variant.succeed(backend, &options(&pair, &[443]));
             assert_eq!((started.unseen, started.retired.len()), (vec![], 0));
             drop(started.backend);

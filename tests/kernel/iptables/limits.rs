@@ -1,4 +1,5 @@
-//! Budgets in iptables mode: readings decide who is cut, one rule refuses, and what it refuses is counted as nothing else.
+//! Budgets in iptables mode: readings decide who is cut, one rule refuses, and refused packets are counted only as
+//! refused.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
@@ -18,7 +19,7 @@ use crate::support::{INSTANCE, as_observed, options, read, read_all, send};
 
 const PORT: u16 = 8388;
 const OTHER: u16 = 443;
-/// IP bytes of a datagram of 1,000, by family.
+/// The IP bytes of a datagram with a payload of 1,000 bytes, by family.
 const V4: u64 = 1_028;
 const V6: u64 = 1_048;
 
@@ -35,7 +36,7 @@ pub fn cut(backend: &mut dyn Backend, port: u16) {
     backend.enforce(&[budget], clock::now()).unwrap();
 }
 
-/// Ten datagrams of either family to `port` of the host, and ten from it to the peer.
+/// Sends ten datagrams of each family to `port` of the host, and ten from it to the peer.
 fn traffic(pair: &Pair, port: u16) {
     for (host, peer) in [(HOST4, PEER4), (HOST6, PEER6)] {
         inside(&pair.peer, || send(peer, (host, port), 1_000, 10));
@@ -43,7 +44,7 @@ fn traffic(pair: &Pair, port: u16) {
     }
 }
 
-/// Sends from a port of the host. That a datagram is refused on its way out may be an error of the socket.
+/// Sends from a port of the host. If a datagram is refused on its way out, the socket may report an error.
 fn send_from(from: (IpAddr, u16), to: (IpAddr, u16), count: usize) {
     let socket = UdpSocket::bind(SocketAddr::from(from)).unwrap();
     for _ in 0..count {
@@ -65,7 +66,7 @@ fn times(flow: Flow, times: u64) -> Flow {
     (0..times).fold(Flow::default(), |sum, _| sum.saturating_add(flow))
 }
 
-/// Makes a pair in whose host no datagram is answered by ICMP, and counts independently behind our rules.
+/// Runs `test` for every variant, in the host of a new pair.
 fn in_host(test: impl Fn(&Variant, &Pair) + Sync) {
     for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
@@ -84,11 +85,11 @@ fn a_port_is_cut_by_the_reading_that_finds_its_limit_passed_and_what_is_refused_
         traffic(pair, PORT);
         enforce(&mut *backend, 2 * one);
         traffic(pair, PORT);
-        // No reading yet: it is as open as before.
+        // Nothing was read yet, so the port is as open as before.
         traffic(pair, PORT);
         assert_eq!(blocked(&mut *backend), []);
         enforce(&mut *backend, 2 * one);
-        // Rules behind ours see only what passes.
+        // Rules after ours see only what passes.
         let observer = Observer::install(&pair.host, &[PORT, OTHER]);
         for _ in 0..3 {
             traffic(pair, PORT);
@@ -111,13 +112,13 @@ fn a_port_is_cut_by_the_reading_that_finds_its_limit_passed_and_what_is_refused_
                 .collect::<crate::common::observer::Observed>(),
             as_observed([(OTHER, others)])
         );
-        // Raised: the next packet passes, and what was refused stays known.
+        // Raised: the next packet passes, and what was refused remains known.
         enforce(&mut *backend, 10 * one);
         traffic(pair, PORT);
         let passed = read(&mut *backend, PORT);
         assert_eq!(passed.in_bytes() + passed.out_bytes(), 4 * one);
         assert_eq!(blocked(&mut *backend), [(PORT, times(once(), 3))]);
-        // Lifted: nothing is left that could refuse.
+        // Lifted: nothing remains that could refuse packets.
         backend.enforce(&[], clock::now()).unwrap();
         assert_eq!(backend.enforce_again_after(), None);
         assert_eq!(blocked(&mut *backend), [(PORT, times(once(), 3))]);
@@ -127,7 +128,7 @@ fn a_port_is_cut_by_the_reading_that_finds_its_limit_passed_and_what_is_refused_
     });
 }
 
-/// The chains and ipsets of ours in a listing.
+/// The names of our chains and ipsets in a listing.
 fn names(listing: &str) -> BTreeSet<String> {
     let words = listing.split(|c: char| c.is_whitespace() || ":{}\"".contains(c));
     words.filter(|word| word.starts_with("flow-")).map(str::to_owned).collect()
@@ -140,7 +141,7 @@ fn who_is_cut_stays_cut_when_the_agent_dies_and_when_counters_are_replaced() {
         let mut backend = variant.start(&options).unwrap().backend;
         traffic(pair, PORT);
         enforce(&mut *backend, 1);
-        // Killed: nobody tells the successor of a budget yet.
+        // It was killed, and the successor does not know any budget yet.
         let mut backend = variant.succeed(backend, &options).backend;
         traffic(pair, PORT);
         let passed = read(&mut *backend, PORT);
@@ -153,7 +154,7 @@ fn who_is_cut_stays_cut_when_the_agent_dies_and_when_counters_are_replaced() {
         retired.delete().unwrap();
         assert!(read(&mut *backend, PORT).is_zero());
         assert_eq!(blocked(&mut *backend), [(PORT, once())]);
-        // The list of ports loses it, and gets it back: it begins anew, open until it is told.
+        // The list of ports loses it and gets it back. It begins anew, and is open until the budget is passed again.
         backend.drain(&[PORT].into()).unwrap();
         assert!(read_all(&mut *backend).draining.contains(&PORT));
         backend.enforce(&[], clock::now()).unwrap();
@@ -184,7 +185,7 @@ fn a_client_of_a_port_that_is_cut_sees_a_reset_and_others_go_on() {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
             other_server.write_all(b"y").unwrap();
             assert_eq!(other.read(&mut [0]).unwrap(), 1);
-            // Open again for the other family.
+            // Open it again for the other family.
             backend.enforce(&[], clock::now()).unwrap();
         }
     });
@@ -202,14 +203,14 @@ fn somebody_who_flushes_opens_a_port_until_the_next_look() {
         traffic(pair, PORT);
         let inspection = backend.inspect(clock::now()).unwrap();
         assert_eq!((inspection.unseen.len(), inspection.retired.len()), (1, 1), "{:?}", inspection.unseen);
-        // Mended by the look itself.
+        // The inspection itself has repaired it.
         traffic(pair, PORT);
         assert!(read(&mut *backend, PORT).is_zero());
         assert_eq!(blocked(&mut *backend), [(PORT, once())]);
         if variant.has_ipset {
             run(Command::new("sh")
                 .args(["-c", "for set in $(ipset list -n | grep -- -cut); do ipset flush $set; done"]));
-            // The new set's counters began at zero.
+            // The counters of the new set began at zero.
             enforce(&mut *backend, 0);
             traffic(pair, PORT);
             assert!(read(&mut *backend, PORT).is_zero());

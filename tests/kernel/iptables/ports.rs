@@ -1,4 +1,4 @@
-//! Ports come and go under traffic; the rules of the others keep their counters.
+//! Ports are added and removed under traffic, and the rules of the others keep their counters.
 
 use flow_agent::backend::BackendError;
 use flow_agent::clock;
@@ -45,7 +45,7 @@ fn a_drained_port_stands_still_and_goes_on_when_it_comes_back() {
             assert_eq!(read_all(&mut *backend).ports.keys().copied().collect::<Vec<_>>(), [4433]);
             backend.add(&[443].into()).unwrap();
             packets(11);
-            // From zero: its last bytes were sealed.
+            // It begins at zero, because its last bytes were sealed.
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 11);
             assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
         });
@@ -64,7 +64,7 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
             backend.add(&(10_000..10_028).collect()).unwrap();
             let more = PORTS.into_iter().chain(10_000..10_100).collect();
             if !variant.has_ipset {
-                // A leaf takes 32; 4 were there.
+                // A leaf takes 32 ports, and 4 were there.
                 assert!(matches!(backend.add(&more), Err(BackendError::Full { wanted: 104, slots: 32 })));
             }
             assert_eq!(backend.ports().len(), 32);

@@ -1,5 +1,5 @@
-//! What the running agent makes of firewalls that reload, and of admins who flush and zero: it is noticed at the next
-//! checkpoint, said in the seal, and nothing is counted twice.
+//! How the running agent copes with firewalls that reload, and with administrators who flush and zero rules: it is
+//! noticed at the next checkpoint and recorded in the seal, and nothing is counted twice.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use crate::common::daemon::wait_until;
 use crate::common::netns::{HOST4, PEER4, Pair, inside, run};
 use crate::support::send;
 
-/// A datagram of 100 bytes behind 28 of headers.
+/// A datagram of 100 bytes after 28 of headers.
 const DATAGRAM: u64 = 128;
 
 struct Reload {
     name: &'static str,
-    /// What it runs.
+    /// The commands that it runs.
     commands: Vec<String>,
     loss: Loss,
 }
 
-/// What of ours goes with it.
+/// What of ours is lost with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Loss {
     Nothing,
-    /// The rules that lead to the counters: these go on where they stood.
+    /// The rules that lead to the counters. The counters continue from where they were.
     TheWay,
     Counters,
 }
@@ -37,8 +37,8 @@ impl Reload {
     }
 }
 
-/// What is run for `ufw reload`, with `MANAGE_BUILTINS` or without, for `firewall-cmd --reload` (1.3.3, Debian 12), and by
-/// hand. `table` is where our counters lie.
+/// The commands that `ufw reload` runs with `MANAGE_BUILTINS` or without, those of `firewall-cmd --reload` (1.3.3,
+/// Debian 12), and some that are typed by hand. `table` is the one with our counters.
 fn reloads(table: &str) -> Vec<Reload> {
     let both = |arguments: String| ["iptables", "ip6tables"].map(|program| format!("{program} {arguments}"));
     let own = [
@@ -71,7 +71,7 @@ fn seals(node: &Node) -> Vec<Value> {
     node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect()
 }
 
-/// An agent that counts port 443, of which a checkpoint knows five datagrams.
+/// An agent that counts port 443 and has five datagrams in a checkpoint.
 fn node_that_has_counted_five(pair: &Pair, variant: &Variant) -> Node {
     let mut node = Node::new(pair, &[443], "");
     node.use_programs(variant.path());
@@ -81,7 +81,7 @@ fn node_that_has_counted_five(pair: &Pair, variant: &Variant) -> Node {
     node
 }
 
-/// Lets `work` take our counters while seven datagrams pass, and eleven more when it was noticed.
+/// Makes `work` remove our counters while seven datagrams pass, and sends eleven more once that was noticed.
 fn take_and_go_on(pair: &Pair, variant: &Variant, work: impl FnOnce()) -> Node {
     let mut node = node_that_has_counted_five(pair, variant);
     node.asleep(|| {
@@ -107,7 +107,7 @@ fn assert_told(node: &Node, loss: Loss, what: &str) {
 #[test]
 fn a_reload_that_takes_our_counters_is_a_gap_and_others_are_nothing() {
     for variant in Variant::all() {
-        // Only where the filter table alone is in use do legacy rules of ours lie in it.
+        // Our legacy rules are in the filter table only if no other table is in use.
         for table in if variant.name == "legacy" { &["mangle", "filter"][..] } else { &["mangle"] } {
             for reload in reloads(table) {
                 let what = format!("{} ({}, {table})", reload.name, variant.name);
@@ -156,8 +156,8 @@ fn somebodys_zeroing_is_a_gap() {
         let node = take_and_go_on(&pair, &variant, || {
             inside(&pair.host, || variant.iptables("iptables", "-t mangle -Z"));
         });
-        // The five were known before. The seven were counted in rules that were zeroed before they were read, or in ipsets,
-        // which nobody zeroed. The eleven were counted by other counters.
+        // The five were known before. The seven were counted in rules that were zeroed before they were read, or in
+        // ipsets, which nobody zeroed. The eleven were counted by other counters.
         let counted = if variant.has_ipset { 23 } else { 16 };
         assert_eq!(node.totals()[&443]["udp_in_bytes"], counted * DATAGRAM, "{}: {}", variant.name, node.log());
         let seals = seals(&node);

@@ -1,4 +1,4 @@
-//! The real program: a quota in the configuration, reached, raised by a reload, and told in the log.
+//! The real program: a quota in the configuration that is reached, raised by a reload, and recorded in the log.
 
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,8 @@ fn a_quota_is_kept_over_restarts_and_a_reload_opens_again() {
     wait_until("the quota is used up", Duration::from_secs(120), || arrived.both() + super::bound() > LIMIT);
     let passed = arrived.settle(QUIET);
     assert_cut_at(LIMIT, passed);
-    // Opened three times: each time counted from the reload, and at least once on a machine that was not busy with others.
+    // Opened three times. Each time is measured from the reload, and at least one should fall into a moment when the
+    // machine is not busy with others.
     let mut fastest = Duration::MAX;
     let (mut passed, mut quota) = (passed, LIMIT);
     for _ in 0..3 {
@@ -56,7 +57,7 @@ fn a_quota_is_kept_over_restarts_and_a_reload_opens_again() {
     println!("fact: open {} ms after the reload", fastest.as_millis());
     assert!(fastest <= Duration::from_secs(1), "{fastest:?}");
     senders.end();
-    // One byte of quota, and never cut.
+    // It has one byte of quota, and is never cut.
     let free = Senders::begin(&pair, OTHER);
     wait_until("a port that is never cut goes on", Duration::from_secs(60), || never.both() > 1_000_000);
     free.end();
@@ -81,10 +82,10 @@ fn a_quota_of_a_port_file_is_kept_and_follows_the_file() {
     node.start(&["--interface", "wan"]);
     let senders = Senders::begin(&pair, PORT);
     wait_until("the quota is used up", Duration::from_secs(120), || arrived.both() + super::bound() > LIMIT);
-    // The connections are closed within a second, and their resets are of the quota, too.
+    // The connections are closed within a second, and their resets count towards the quota, too.
     let passed = arrived.settle(Duration::from_secs(2));
     assert_cut_at(LIMIT, passed);
-    // Half a file, and an agent that starts while it is so: nobody is opened.
+    // With half a file, and an agent that starts meanwhile, no port is opened.
     std::fs::write(&file, "[{\"port\": 83").unwrap();
     node.kill();
     node.start(&["--interface", "wan"]);

@@ -1,4 +1,5 @@
-//! The real program in iptables mode: a quota that is reached at full speed, raised by a reload, and told by `check`.
+//! The real program in iptables mode: a quota that is reached at full speed, raised by a reload, and reported by
+//! `check`.
 
 use std::time::{Duration, Instant};
 
@@ -28,7 +29,8 @@ quota = "1 B"
 on_quota = "drop"
 "#;
 
-/// In which time readings see a limit that is near, and act: 200 ms between two, and what programs take on a busy machine.
+/// The time in which readings notice that a limit is near, and act: 200 ms between two readings, and what programs take
+/// on a busy machine.
 const SEEN_WITHIN: Duration = Duration::from_secs(3);
 
 #[test]
@@ -56,7 +58,7 @@ fn a_quota_is_kept_by_readings_and_a_reload_opens_again() {
         let check = node.command(&["check"]);
         let said = String::from_utf8_lossy(&check.stdout).into_owned();
         assert!(said.contains("limits are kept by readings: at the "), "{said}");
-        // Killed: who is cut stays cut, and the successor knows it.
+        // After a kill, whoever is cut stays cut, and the successor knows it.
         node.kill();
         assert_eq!(arrived.settle(QUIET), passed);
         node.start(&["--interface", "wan", "--backend", "iptables"]);
@@ -67,7 +69,7 @@ fn a_quota_is_kept_by_readings_and_a_reload_opens_again() {
         wait_until("it opens", Duration::from_secs(10), || arrived.both() > passed);
         println!("fact: open {} ms after the reload", reloaded_at.elapsed().as_millis());
         senders.end();
-        // One byte of quota, and never cut.
+        // It has one byte of quota, and is never cut.
         let free = Senders::begin(&pair, OTHER);
         wait_until("a port that is never cut goes on", Duration::from_secs(60), || never.both() > 1_000_000);
         free.end();

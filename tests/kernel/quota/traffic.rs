@@ -1,4 +1,4 @@
-//! Four senders to and from one port of the host, as fast as they can, and what of it arrived.
+//! Four senders to and from one port of the host, as fast as possible, and how much of it arrived.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -10,15 +10,16 @@ use std::time::{Duration, Instant};
 
 use crate::common::netns::{HOST4, PEER4, Pair, inside, run};
 
-/// What a client asks of the server: to take, or to send.
+/// What a client asks the server to do: to receive or to send.
 const TAKE: u8 = b't';
 const SEND: u8 = b's';
-/// Where the host's datagrams go.
+/// The port to which the host's datagrams go.
 const SINK: u16 = 9;
-/// A socket that cannot send for so long looks whether it is to end.
+/// A socket that cannot send for this long checks whether it must stop.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Rules behind the classifiers: bytes of IP that came in to a port of the host, and that left it and reached the peer.
+/// Rules after the classifiers: the IP bytes that arrived at a port of the host, and those that left it and reached the
+/// peer.
 pub struct Arrived<'a> {
     pair: &'a Pair,
     port: u16,
@@ -58,7 +59,7 @@ impl<'a> Arrived<'a> {
         incoming + outgoing
     }
 
-    /// Waits until nothing arrives any more, for as long as `quiet`.
+    /// Waits until nothing has arrived for as long as `quiet`.
     pub fn settle(&self, quiet: Duration) -> u64 {
         let deadline = Instant::now() + Duration::from_secs(120);
         let (mut last, mut since) = (self.both(), Instant::now());
@@ -74,7 +75,7 @@ impl<'a> Arrived<'a> {
     }
 }
 
-/// The senders, until they are ended: TCP and UDP, in and out.
+/// The senders, until they are stopped: TCP and UDP, in and out.
 pub struct Senders {
     stop: Arc<AtomicBool>,
     /// Datagrams that were sent to the port.
@@ -96,7 +97,7 @@ impl Senders {
             let netns = pair.peer.clone();
             threads.push(spawn(&stop, move |stop| {
                 while !is_set(stop) {
-                    // A reset, or a port that is cut: another try, as clients do.
+                    // After a reset, or if the port is cut, try again, as clients do.
                     let connected = inside(&netns, || TcpStream::connect_timeout(&host, PATIENCE));
                     match connected {
                         Ok(stream) => talk(stream, order, order == TAKE, stop),
@@ -117,17 +118,17 @@ impl Senders {
             }
         }));
         threads.push(spawn(&stop, move |stop| {
-            // Held, so that the peer's kernel does not refuse what comes.
+            // Kept open, so that the peer's kernel does not reject the datagrams.
             let _sink = sink;
             while !is_set(stop) {
-                // A packet that is refused on its way out may be an error of the socket.
+                // If a packet is refused on its way out, the socket may report an error.
                 let _ = server.send_to(&[b'x'; 1_200], (PEER4, SINK));
             }
         }));
         Self { stop, sent, threads }
     }
 
-    /// Waits until so many more datagrams were sent, whether or not they arrived.
+    /// Waits until this many more datagrams were sent, whether or not they arrived.
     pub fn pass(&self, datagrams: u64) {
         let goal = self.sent.load(Ordering::Relaxed) + datagrams;
         crate::common::daemon::wait_until("datagrams were sent", Duration::from_secs(60), || {
@@ -177,7 +178,7 @@ fn talk(mut stream: TcpStream, order: u8, sends: bool, stop: &AtomicBool) {
     }
 }
 
-/// Sends or takes until the end of the connection.
+/// Sends or receives until the end of the connection.
 fn transfer(stream: &mut TcpStream, sends: bool, stop: &AtomicBool) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();

@@ -1,4 +1,5 @@
-//! Kinds of devices that not every kernel makes: guests have kernels that do (`cargo xtask test stacks::kinds:: --kernels 6.12`).
+//! Kinds of devices that not every kernel supports. The kernels of virtual machines do (`cargo xtask test
+//! stacks::kinds:: --kernels 6.12`).
 
 use std::process::Command;
 

@@ -7,21 +7,21 @@ use crate::common::daemon::wait_until;
 use crate::common::netns::{HOST4, HOST6, LAN, PEER4, PEER6, Pair, WAN, inside, run};
 use crate::support::own_machine;
 
-/// A stack of devices; the topmost has the addresses and the default route.
+/// A stack of devices, of which the topmost has the addresses and the default route.
 pub struct Stack {
     pub what: &'static str,
-    /// From below.
+    /// The names of the devices, from the bottom.
     pub devices: &'static [&'static str],
     pub commands: &'static [&'static [&'static str]],
-    /// The peer's part, and the device that has its addresses then.
+    /// The commands for the peer, and the peer's device that then has its addresses.
     pub peer: Option<(&'static [&'static [&'static str]], &'static str)>,
-    /// Kinds that not every kernel makes.
+    /// Kinds that not every kernel supports.
     pub needs: &'static [&'static str],
-    /// Whether rules see its packets as those of the topmost device alone, even where another one is named too.
+    /// Whether rules count its packets as those of the topmost device alone, even if another one is named too.
     pub is_exact_by_rules: bool,
 }
 
-/// What it is where the peer and the kernel need nothing.
+/// The rest of a stack that needs nothing from the peer and the kernel.
 const PLAIN: Stack = Stack { what: "", devices: &[], commands: &[], peer: None, needs: &[], is_exact_by_rules: false };
 
 pub const BRIDGE: Stack = Stack {
@@ -43,7 +43,7 @@ pub const BRIDGE_OVER_MACVLAN: Stack = Stack {
     what: "a bridge whose port is a macvlan",
     devices: &[WAN, "mv0", "br0"],
     commands: &[
-        // Only then does it take frames for another address than its own.
+        // Only in this mode does it accept frames for other addresses than its own.
         &["link", "add", "mv0", "link", WAN, "type", "macvlan", "mode", "passthru"],
         &["link", "add", "br0", "type", "bridge"],
         &["link", "set", "mv0", "master", "br0"],
@@ -75,14 +75,14 @@ pub const VLAN: Stack = Stack {
     is_exact_by_rules: true,
 };
 
-/// There the device below sees more than the VLAN does.
+/// Here the device below sees more than the VLAN does.
 pub const VLAN_BESIDE: Stack = Stack {
     what: "a VLAN on a device that has an address",
     commands: &[VLAN.commands[0], &["addr", "add", "10.98.0.2/24", "dev", WAN]],
     ..VLAN
 };
 
-/// A bond takes only devices that are down.
+/// A bond accepts only devices that are down.
 const BOND_COMMANDS: [&[&str]; 3] = [
     &["link", "add", "bond0", "type", "bond", "mode", "active-backup", "miimon", "10"],
     &["link", "set", WAN, "down"],
@@ -122,13 +122,14 @@ impl Stack {
         self.devices[self.devices.len() - 1]
     }
 
-    /// Whether this kernel makes the devices. Says on stderr when it does not; guests have kernels that do.
+    /// Whether this kernel supports the devices. If not, prints that on stderr; the kernels of virtual machines do.
     pub fn is_possible(&self, pair: &Pair) -> bool {
         self.needs.iter().all(|kind| makes(pair, kind))
     }
 
     pub fn build(&self, pair: &Pair) {
-        // The device below a macvlan must not answer for its address, or what comes in would pass the lower one alone.
+        // The device below a macvlan must not answer for its address, or incoming packets would pass only the lower
+        // one.
         inside(&pair.host, || std::fs::write("/proc/sys/net/ipv4/conf/all/arp_ignore", "1").unwrap());
         pair.host_ip(&["addr", "flush", "dev", WAN]);
         self.commands.iter().for_each(|command| pair.host_ip(command));
@@ -143,7 +144,8 @@ impl Stack {
             pair.peer_ip(&["addr", "add", &format!("{PEER4}/24"), "dev", device]);
             pair.peer_ip(&["addr", "add", &format!("{PEER6}/64"), "dev", device, "nodad"]);
         }
-        // A bond looks at its members from time to time; before it has, it drops what the rules have seen already.
+        // A bond checks its members only from time to time. Until then it drops packets that the rules have already
+        // seen.
         wait_until("the topmost device is up", Duration::from_secs(20), || {
             let show = run(Command::new("ip").args(["-n", &pair.host, "-j", "link", "show", "dev", self.top()]));
             let devices: serde_json::Value = serde_json::from_str(&show).unwrap();
@@ -152,7 +154,7 @@ impl Stack {
     }
 }
 
-/// Whether this kernel makes devices of `kind`; where the machine is the tests' own, it has to.
+/// Whether this kernel supports devices of `kind`. If the machine is only for the tests, it must.
 pub fn makes(pair: &Pair, kind: &str) -> bool {
     let under = if kind == "vlan" { &["link", WAN][..] } else { &[] };
     let id = if kind == "vlan" { &["id", "99"][..] } else { &[] };
