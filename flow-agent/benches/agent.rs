@@ -1,4 +1,4 @@
-//! `agent`: the agent itself, as it runs on a node: how soon it counts, what it costs to ask it, and what it takes an
+//! `agent`: the agent as it runs on a node: how soon it counts, what answering requests costs, and what it uses per
 //! hour.
 
 mod asked;
@@ -14,7 +14,7 @@ use crate::figures::Report;
 /// Measures starts, then answers, then hours.
 ///
 /// # Errors
-/// When the agent does not run as it should.
+/// When the agent fails.
 pub fn run(report: &mut Report) -> Result<()> {
     start::run(report)?;
     asked::run(report)?;

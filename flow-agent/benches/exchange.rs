@@ -1,9 +1,9 @@
-//! What a packet costs: datagrams that cross a veth pair and come back, timed on the CPU that does all of it.
+//! The cost of a packet: datagrams that cross a veth pair and come back, timed on the CPU that does all the work.
 //!
-//! A veth pair hands a packet over on the CPU that sent it, and the kernel receives it before the sender's system call
-//! returns: one thread that sends and receives both ways pays for all of a packet's way, whoever the kernel charges for it.
-//! A stretch in which that thread was not alone on its CPU does not count, and of the others the median does, so that
-//! neither other processes nor interrupts are measured.
+//! A veth pair delivers a packet on the CPU that sent it, and the kernel receives it before the sender's system call
+//! returns. So a single thread that sends and receives in both directions bears the whole cost of a packet, whichever
+//! task the kernel charges. Intervals in which that thread was not alone on its CPU are discarded, and the median of
+//! the others is used, so that neither other processes nor interrupts are included.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::thread;
@@ -15,19 +15,19 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
 
-/// IP and UDP add 28 bytes.
+/// IP and UDP headers add 28 bytes.
 const PAYLOAD: usize = 64;
-/// So that caches hold what the subject before has driven out.
+/// Refills the caches after the previous subject.
 const WARM_UP: Duration = Duration::from_millis(15);
 const MEASURED: Duration = Duration::from_millis(40);
-/// A machine that leaves no CPU alone for so long is not one to measure on.
+/// If no CPU is left alone for this long, the machine is not suitable for measurements.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Long enough that reading the clock costs nothing, short enough that few are disturbed.
+/// Long enough to make reading the clock negligible, and short enough that few intervals are disturbed.
 const STRETCH: Duration = Duration::from_micros(150);
 const BURST: u128 = 16;
 const STRETCHES: usize = 7;
 
-/// A client of the peer, and a service on every port of the host that answers it.
+/// A client of the peer, and services on ports of the host that answer it.
 pub struct Exchange {
     client: UdpSocket,
     services: Vec<(UdpSocket, SocketAddr)>,
@@ -35,10 +35,10 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A service on each of `ports`, which are visited in this order, for a client with a port of its own.
+    /// Opens a service on each of `ports`, which are visited in this order by a client with its own port `client`.
     ///
     /// # Errors
-    /// When the sockets cannot be had.
+    /// When a socket cannot be opened.
     pub fn open(pair: &Pair, ports: &[u16], client: u16) -> Result<Self> {
         let address = SocketAddr::from((PEER4, client));
         let client = inside(&pair.peer, || UdpSocket::bind(address))?;
@@ -51,7 +51,7 @@ impl Exchange {
         Ok(Self { client, services, turn: 0 })
     }
 
-    /// So many packets into the host, and as many out of it: in bursts, as a busy host meets them.
+    /// Sends `packets` packets into the host and as many out of it, in bursts, as on a busy host.
     fn burst(&mut self, packets: usize) -> Result<()> {
         let mut payload = [b'x'; PAYLOAD];
         let turns = (self.turn..self.turn + packets).map(|turn| &self.services[turn % self.services.len()]);
@@ -71,7 +71,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// Nanoseconds of a CPU for a packet in and one out.
+    /// The nanoseconds of CPU time for one packet in and one out.
     fn cost(&mut self) -> Result<f64> {
         let begun_at = Instant::now();
         let mut warm = 0;
@@ -79,7 +79,8 @@ impl Exchange {
             self.burst(1)?;
             warm += 1;
         }
-        // The slowest in stretches of one packet: a burst of them would hardly ever be left alone.
+        // For the slowest subjects an interval has only one packet, because a burst of them would hardly ever be left
+        // alone.
         let packets = (STRETCH.as_nanos() * warm / begun_at.elapsed().as_nanos()).clamp(1, BURST) as usize;
         let mut costs = Vec::new();
         let begun_at = Instant::now();
@@ -99,10 +100,11 @@ impl Exchange {
     }
 }
 
-/// What a packet in and one out cost each of `exchanges` on a CPU of its own, all at the same time: nanoseconds, their mean.
+/// Measures each of `exchanges` on its own CPU, all at the same time. Returns the mean cost of one packet in and one
+/// out, in nanoseconds.
 ///
 /// # Errors
-/// When there are not so many CPUs, or they are never left alone.
+/// When there are not enough CPUs, or when they are never left alone.
 pub fn measure(exchanges: &mut [Exchange]) -> Result<f64> {
     let cpus = cpus()?;
     if cpus.len() < exchanges.len() {
@@ -126,13 +128,14 @@ pub fn measure(exchanges: &mut [Exchange]) -> Result<f64> {
 /// The CPUs that this process may use.
 ///
 /// # Errors
-/// When the kernel does not say.
+/// When the kernel does not tell.
 pub fn cpus() -> Result<Vec<usize>> {
     let allowed = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect())
 }
 
-/// A socket at `here` that hears `client` alone, so that several clients have a service each on one port.
+/// A socket at `here` that receives only from `client`, so that several clients can each have a service on the same
+/// port.
 fn serve(here: SocketAddr, client: SocketAddr) -> Result<UdpSocket> {
     let service = socket(AddressFamily::INET, SocketType::DGRAM, Some(ipproto::UDP))?;
     sockopt::set_socket_reuseport(&service, true)?;
@@ -143,10 +146,10 @@ fn serve(here: SocketAddr, client: SocketAddr) -> Result<UdpSocket> {
     Ok(service)
 }
 
-/// How often this thread left its CPU to another.
+/// How often this thread has been switched away from its CPU.
 fn switches() -> Result<i64> {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the kernel writes one `rusage` to where there is room for it, and one of zeros is valid, too.
+    // SAFETY: the kernel writes one `rusage` into a place of that size, and all zeros are a valid `rusage` as well.
     let usage = unsafe {
         if libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) != 0 {
             return Err(std::io::Error::last_os_error().into());

@@ -1,4 +1,4 @@
-//! What was measured: tables for people, JSON for tools, and the goals that figures are held against.
+//! Results: tables for people, JSON for tools, and goals with which figures are compared.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::rounds::Spread;
 
-/// Everything that one run measured.
+/// Everything measured in one run.
 #[derive(Default)]
 pub struct Report {
     rows: Vec<Value>,
     goals: Vec<Goal>,
 }
 
-/// One table: rows of the same figures.
+/// A table with the same figures in each row.
 pub struct Figures {
     bench: &'static str,
     title: String,
@@ -24,14 +24,14 @@ pub struct Figures {
     rows: Vec<(String, Vec<Option<Spread>>)>,
 }
 
-/// A figure that every row of a table has, and its unit.
+/// A column: the name of a figure and its unit.
 #[derive(Clone, Copy)]
 pub struct Column {
     pub name: &'static str,
     pub unit: &'static str,
 }
 
-/// What a figure should reach.
+/// The value that a figure should reach.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
     AtMost(f64),
@@ -49,14 +49,14 @@ impl Figures {
         Self { bench, title: title.into(), columns: columns.to_vec(), rows: Vec::new() }
     }
 
-    /// Adds a row with a figure for each column, or none where it has none.
+    /// Adds a row with one figure for each column, or `None` where there is none.
     pub fn row(&mut self, case: impl Into<String>, figures: impl IntoIterator<Item = Option<Spread>>) {
         self.rows.push((case.into(), figures.into_iter().collect()));
     }
 }
 
 impl Report {
-    /// Prints a table, and keeps it for the JSON.
+    /// Prints a table, and stores it for the JSON output.
     pub fn add(&mut self, figures: &Figures) {
         let mut table = Table::new();
         table.load_style(NOTHING);
@@ -82,12 +82,12 @@ impl Report {
         println!("\n{}: {}\n{table}", figures.bench, figures.title);
     }
 
-    /// Holds a figure against what it should reach.
+    /// Compares a figure with its goal.
     pub fn goal(&mut self, what: impl Into<String>, bound: Bound, seen: f64) {
         self.goals.push(Goal { what: what.into(), bound, seen });
     }
 
-    /// Prints what should be reached, and what was.
+    /// Prints the goals and the figures reached.
     pub fn print_goals(&self) {
         if self.goals.is_empty() {
             return;
@@ -101,15 +101,15 @@ impl Report {
         println!("\n{table}");
     }
 
-    /// How many goals are not met.
+    /// The number of goals that were missed.
     pub fn missed(&self) -> usize {
         self.goals.iter().filter(|goal| !goal.is_met()).count()
     }
 
-    /// `{"figures":[…],"goals":[…]}`, for other tools.
+    /// The results as `{"figures":[…],"goals":[…]}`, for other tools.
     ///
     /// # Errors
-    /// None but what serde may find.
+    /// When serialization fails.
     pub fn json(&self) -> Result<String> {
         let goals = self.goals.iter().map(|goal| {
             let (at_most, at_least) = match goal.bound {
@@ -142,7 +142,7 @@ impl fmt::Display for Bound {
 }
 
 impl fmt::Display for Spread {
-    /// The median, and behind it the middle half of the rounds where there is more than one.
+    /// Writes the median, followed by the middle half of the rounds if there are several.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", number(self.median))?;
         if self.low < self.high {
@@ -152,7 +152,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// Three digits that count.
+/// Formats three significant digits.
 fn number(figure: f64) -> String {
     let digits = match figure.abs() {
         size if size >= 100.0 || size == 0.0 => 0,

@@ -1,5 +1,5 @@
-//! `iptables`: one rule a port, protocol and direction, beside our ipsets, our tree of rules and eBPF, as the ports become
-//! more.
+//! `iptables`: one rule for each port, protocol and direction, compared with our ipsets, our tree of rules and eBPF,
+//! for an increasing number of ports.
 
 use std::cell::RefCell;
 
@@ -14,11 +14,12 @@ use crate::wire::{ports, times, variants};
 
 const ROUNDS: usize = 15;
 const SIZES: [usize; 4] = [10, 100, 1_000, 10_000];
-/// Ports that are visited in turn, at most: enough to meet every leaf of the largest tree.
+/// The largest number of ports to visit in turn, which is enough to reach every leaf of the largest tree.
 const VISITED: usize = 1_000;
 
-/// Which ports the packets are for, of how many, and what this is called in a goal. One port's rules are in the cache, and
-/// its packets pay for the rules that they walk past; ports at random also pay for fetching them.
+/// The description of the traffic, its short name for goals, and the ports of its packets, given the number of ports.
+/// With one port its rules are cached, and packets pay for the rules that they pass over; with random ports they also
+/// pay for cache misses.
 type Traffic = (&'static str, &'static str, fn(usize) -> Vec<u16>);
 const TRAFFICS: [Traffic; 2] =
     [("the port in the middle", "one port", in_the_middle), ("ports at random", "at random", at_random)];
@@ -57,17 +58,17 @@ pub fn run(report: &mut Report) -> Result<()> {
     stands.iter().try_for_each(|(stand, name, _)| stand.borrow_mut().verify().context(name.clone()))
 }
 
-/// What was added at one number of ports.
+/// The additional costs for one number of ports.
 struct Costs {
     ebpf: Series,
-    /// For each variant: a rule each, our ipsets, and our tree.
+    /// For each variant: a rule for each port, our ipsets, and our tree.
     rules: Vec<[Series; OF_A_VARIANT]>,
 }
 
 const OF_A_VARIANT: usize = 3;
 
 impl Costs {
-    /// From what all of it cost, nothing first.
+    /// Computes them from the total costs, of which the first is the baseline.
     fn of(costs: &[Series]) -> Self {
         let added = |series: &Series| series.minus(&costs[0]);
         let of_a_variant = |of: &[Series]| std::array::from_fn(|at| added(&of[at]));
@@ -118,12 +119,12 @@ fn in_the_middle(size: usize) -> Vec<u16> {
     vec![ports(size)[size / 2]]
 }
 
-/// Ports all over the watched ones, in no order that a cache could know.
+/// Ports from the whole range of watched ports, in random order.
 fn at_random(size: usize) -> Vec<u16> {
     let mut ports: Vec<u16> = ports(size).into_iter().step_by(size.div_ceil(VISITED)).collect();
     let mut random = 1_u64;
     for last in (1..ports.len()).rev() {
-        // Knuth's MMIX generator; its high bits are the random ones.
+        // Knuth's MMIX generator, whose high bits are the random ones.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ports.swap(last, (random >> 33) as usize % (last + 1));
     }

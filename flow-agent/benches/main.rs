@@ -1,8 +1,8 @@
-//! What counting costs, beside what people use today: `cargo xtask bench`.
+//! `cargo xtask bench`: what counting costs, compared with what people use today.
 //!
-//! These machines are shared, and drift by a quarter within minutes: every subject is measured in turn with its baseline,
-//! round by round, in the same run, and what is said is the median of the rounds' ratios. Absolute figures are of this
-//! machine and this minute.
+//! The machines are shared, and their speed changes by a quarter within minutes. So every subject is measured in turn
+//! with its baseline, round by round, in the same run, and the result is the median of the rounds' ratios. Absolute
+//! figures only hold for this machine at this moment.
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads clocks, runs programs and writes files")]
 
 mod agent;

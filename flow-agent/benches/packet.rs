@@ -1,21 +1,22 @@
-//! What the classifiers cost a packet, beside an empty program and beside other ways to count (`BPF_PROG_TEST_RUN`).
+//! The cost of the classifiers per packet, compared with an empty program and with other ways to count
+//! (`BPF_PROG_TEST_RUN`).
 //!
-//! The kernel runs a program 200,000 times on one packet and says how long that took in whole nanoseconds a run; what is
-//! measured here instead is the CPU time of the thread that waits for it, which does not pass while others have the CPU.
-//! "Whole run" is a run as it is, the kernel's own loop included; "net" is what is left without the empty program's run of
+//! The kernel runs a program 200,000 times on one packet and reports the average in whole nanoseconds. Instead of that,
+//! the CPU time of the waiting thread is measured here, which does not advance while others have the CPU. "Whole run"
+//! is the time of a run including the kernel's own loop; "net" is the rest after subtracting the empty program's run of
 //! the same round.
 //!
-//! Where the kernel puts a program, and so how its instructions lie in the processor's cache lines, is chance, and worth half
-//! a nanosecond: several copies of each program are measured in turn.
+//! Where the kernel places a program, and thus the alignment of its instructions to cache lines, is random and makes
+//! half a nanosecond of difference. So several copies of each program are measured in turn.
 //!
-//! The kernel hands every run the same packet. To hit all ports at random, a small program first draws a port, writes it
-//! into the packet and goes on, by a tail call, with the program that is measured: with the very object that is shipped,
-//! with the rivals, and with the empty program, so that drawing, writing and going on are in the floor, too. Of these runs
-//! "whole run" is what the empty program costs on its own and the net on top of it: otherwise the dearer floor would flatter
-//! the ratio. The ports lie side by side, or, where it says so, spread over all there are, so that each one's entry in the
-//! port table lies in another place, too.
+//! The kernel passes the same packet to every run. To use all ports at random, a small program first picks a port,
+//! writes it into the packet and continues, by a tail call, with the measured program: with the shipped object, with
+//! the alternatives, or with the empty program, so that these steps are in the baseline too. For such runs "whole run"
+//! is the cost of the empty program alone plus the net cost, because the higher baseline would otherwise improve the
+//! ratio. The ports are adjacent or, where that is stated, spread over the whole range, so that their entries in the
+//! port table are spread as well.
 //!
-//! The rivals (`benches/rivals`) read packets with the same parser, and are built with the same toolchain.
+//! The alternatives (`benches/rivals`) use the same parser and are built with the same toolchain.
 
 mod memory;
 mod subjects;
@@ -38,11 +39,13 @@ use crate::figures::{Bound, Column, Figures, Report};
 use crate::rounds::Spread;
 
 const BENCH: &str = "packet";
-/// Rows of programs that refuse: for a port with a budget, and for one without.
+/// Rows of programs that can refuse: for a port with a budget, and for one without.
 const FAR: &str = "TCP, IPv4, budget far away";
 const NONE: &str = "TCP, IPv4, no budget";
 const FEW: Watched = Watched { count: 64, apart: 1 };
 
+/// Runs the bench.
+///
 /// # Errors
 /// When the kernel refuses a program or a map.
 pub fn run(report: &mut Report) -> Result<()> {
@@ -52,7 +55,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     memory::run(report)
 }
 
-/// Every kind of frame, with 64 ports watched.
+/// Every kind of frame, with 64 watched ports.
 fn kinds(report: &mut Report) -> Result<()> {
     let ours = Ours::load(FEW, &["ingress_eth", "egress_eth"])?;
     let gated = Ours::load_with_budget(FEW, &["gated_in_eth"])?;
@@ -112,7 +115,7 @@ fn kinds(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What the kernel makes of the code for plain packets.
+/// The kernel's translation of the code for plain packets.
 fn instructions(report: &mut Report) -> Result<()> {
     let columns = ["instructions", "most on a packet's way", "helper calls", "atomics"];
     let columns = columns.map(|name| Column { name, unit: "" });

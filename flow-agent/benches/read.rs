@@ -1,5 +1,5 @@
-//! `read`: a reading of all ports from the mapping, beside the other ways to get the same numbers, and what closing a
-//! bucket costs.
+//! `read`: a reading of all ports from mapped memory, compared with other ways to get the same numbers, and the cost of
+//! closing a bucket.
 
 mod cells;
 mod close;
@@ -27,19 +27,19 @@ use cells::Cells;
 
 const ROUNDS: usize = 11;
 
-/// How many ports are watched.
+/// The numbers of watched ports.
 const SIZES: [u16; 3] = [100, 1_000, 65_530];
 
-/// Loading a chain for each of 65,530 ports takes iptables minutes.
+/// iptables takes minutes to load chains for 65,530 ports.
 const MOST_WITH_IPTABLES: u16 = 1_000;
 
-/// What one figure is measured over, at least.
+/// The minimal duration of the readings behind one figure.
 const TURN: Duration = Duration::from_millis(10);
 
 /// Measures readings, then buckets.
 ///
 /// # Errors
-/// When something cannot be measured, or the ways do not read the same numbers.
+/// When something cannot be measured, or when the ways to read give different numbers.
 pub fn run(report: &mut Report) -> Result<()> {
     for ports in SIZES {
         readings(ports, report)?;
@@ -51,7 +51,7 @@ fn readings(ports: u16, report: &mut Report) -> Result<()> {
     let pair = Pair::make().context("no network namespaces")?;
     let variants = if ports > MOST_WITH_IPTABLES { Vec::new() } else { Variant::both(false) };
     inside(&pair.host, || {
-        // No device: what is read then is the mapping and nothing else.
+        // No device is attached, so that only the reading of the mapping is measured.
         let options = options(&pair, ports, "nothing*");
         let Started { mut backend, .. } = ebpf::start(&options, clock::now())?;
         let cells = Cells::open(&pins(&options)?)?;
@@ -112,7 +112,7 @@ fn readings(ports: u16, report: &mut Report) -> Result<()> {
     })
 }
 
-/// A host with the product's own rules, where it has no ipsets; they stay without an agent.
+/// A host with our own rules, without ipsets. The rules stay without an agent.
 fn rules(variant: &Variant, ports: u16) -> Result<Pair> {
     let pair = Pair::make().context("no network namespaces")?;
     let options = options(&pair, ports, WAN);
@@ -120,7 +120,7 @@ fn rules(variant: &Variant, ports: u16) -> Result<Pair> {
     Ok(pair)
 }
 
-/// The pins of the only set of counters.
+/// The directory of pins of the only set of counters.
 fn pins(options: &BackendOptions) -> Result<PathBuf> {
     let instance = options.bpffs.join("flow-agent").join(&options.instance);
     let entries = fs::read_dir(&instance)?.collect::<Result<Vec<_>, _>>()?;
@@ -128,7 +128,7 @@ fn pins(options: &BackendOptions) -> Result<PathBuf> {
     Ok(set.with_context(|| format!("no counters are pinned in {}", instance.display()))?.path())
 }
 
-/// Microseconds of the fastest reading of a turn: the one that nothing else on this machine held up.
+/// The microseconds of the fastest reading in a turn, which is the one that nothing else has delayed.
 fn per_reading(mut read: impl FnMut() -> Result<()>) -> Result<f64> {
     let (turn_at, mut fastest) = (Instant::now(), Duration::MAX);
     while turn_at.elapsed() < TURN {
@@ -145,7 +145,7 @@ fn save(netns: &str, program: &str) -> Result<()> {
     Ok(())
 }
 
-/// An agent's that counts the ports from 1 to `ports` on `interface`.
+/// The options of a backend that counts the ports from 1 to `ports` on `interface`.
 fn options(pair: &Pair, ports: u16, interface: &str) -> BackendOptions {
     BackendOptions {
         instance: "bench".into(),

@@ -1,4 +1,5 @@
-//! `report`: a month of a hundred nodes, gathered, verified and totalled, beside DuckDB adding up the same files.
+//! `report`: the monthly report of a hundred nodes (gathered, verified and totalled), compared with DuckDB summing the
+//! same files.
 
 mod fleet;
 mod measured;
@@ -20,15 +21,15 @@ use measured::Measured;
 
 const ROUNDS: usize = 5;
 
-/// Where `cargo xtask bench` says that the Python with DuckDB is.
+/// The variable in which `cargo xtask bench` passes the path of the Python that has DuckDB.
 pub const DUCKDB_PYTHON: &str = "FLOW_AGENT_BENCH_DUCKDB";
 
 const DUCKDB_SUM: &str = include_str!("report/sum.py");
 
-/// The eight numbers of a line, by user.
+/// The sums of the eight numbers of a line, by user.
 type Sums = BTreeMap<String, [u64; 8]>;
 
-/// The names of the eight numbers, in their order.
+/// The names of the eight numbers, in order.
 const NUMBERS: [&str; 8] = [
     "tcp_in_bytes",
     "tcp_in_packets",
@@ -43,7 +44,7 @@ const NUMBERS: [&str; 8] = [
 /// Measures both, and compares every sum.
 ///
 /// # Errors
-/// When something cannot be generated, run or measured, or a sum differs.
+/// When something cannot be generated, run or measured, or when a sum differs.
 pub fn run(report: &mut Report) -> Result<()> {
     let python =
         env::var(DUCKDB_PYTHON).with_context(|| format!("{DUCKDB_PYTHON} is not set: use `cargo xtask bench`"))?;
@@ -112,14 +113,14 @@ pub fn run(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What `monthly/` says of every user.
+/// The sums of every user according to `monthly/`.
 fn totals(fleet: &Fleet) -> Result<Sums> {
     let text = fs::read_to_string(fleet.monthly())?;
     let lines = text.lines().map(serde_json::from_str::<Value>).collect::<Result<Vec<_>, _>>()?;
     lines.iter().filter(|line| line["kind"] == "month").map(sum).collect()
 }
 
-/// What DuckDB says of every user.
+/// The sums of every user according to DuckDB.
 fn answer(stdout: &str) -> Result<Sums> {
     stdout.lines().map(|line| sum(&serde_json::from_str(line)?)).collect()
 }

@@ -1,8 +1,8 @@
-//! Subjects measured in turn, so that whatever else the machine does meets them all alike.
+//! Subjects are measured in turn, so that all of them suffer equally from other activity on the machine.
 
 use anyhow::{Context, Result};
 
-/// Something to be measured. What it returns, and its unit, are its own affair, as long as it is the same for all
+/// Something to measure. The meaning and the unit of its result are up to the subject, but must be the same for all
 /// subjects of a run.
 pub struct Subject<'a> {
     pub name: String,
@@ -15,11 +15,11 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// One figure of every round, in the order of the rounds.
+/// One figure from every round, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series(Vec<f64>);
 
-/// The middle half of a series, and its median.
+/// The median and the quartiles of a series.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     pub median: f64,
@@ -28,8 +28,8 @@ pub struct Spread {
     pub high: f64,
 }
 
-/// Measures every subject once a round; every other round goes backwards, so that nobody always comes first. A round
-/// before the first one warms up, and is not kept.
+/// Measures every subject once per round. Every other round runs backwards, so that no subject always comes first. An
+/// extra round at the beginning warms up and is discarded.
 ///
 /// # Errors
 /// When a subject cannot be measured.
@@ -49,17 +49,17 @@ pub fn interleave(rounds: usize, subjects: &mut [Subject<'_>]) -> Result<Vec<Ser
 }
 
 impl Series {
-    /// What `pair` makes of each round's figure and that of `other`'s same round.
+    /// Combines each round's figure with that of `other` in the same round.
     pub fn with(&self, other: &Self, pair: impl Fn(f64, f64) -> f64) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(ours, theirs)| pair(*ours, *theirs)).collect())
     }
 
-    /// How many times `other`, round by round.
+    /// The ratio to `other`, round by round.
     pub fn over(&self, other: &Self) -> Self {
         self.with(other, |ours, theirs| ours / theirs)
     }
 
-    /// What is left without `other`, round by round.
+    /// The difference to `other`, round by round.
     pub fn minus(&self, other: &Self) -> Self {
         self.with(other, |ours, theirs| ours - theirs)
     }
@@ -87,7 +87,7 @@ impl FromIterator<f64> for Series {
 }
 
 impl From<f64> for Spread {
-    /// A figure that was not measured more than once, or needs not be.
+    /// A figure that was measured only once, or that is exact.
     fn from(figure: f64) -> Self {
         Self { median: figure, low: figure, high: figure }
     }

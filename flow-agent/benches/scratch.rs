@@ -1,11 +1,11 @@
-//! A directory on a real disk.
+//! A temporary directory on a real disk.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-/// A directory below `target` that goes with this value.
+/// A directory below `target`, which is removed on drop.
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {

@@ -1,4 +1,4 @@
-//! Hosts of their own, each with something that counts its packets, or nothing.
+//! Separate hosts, each with a counter of its packets or with none.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -20,15 +20,15 @@ use crate::common::variant::Variant;
 use crate::exchange::{Exchange, measure};
 use crate::stranger;
 
-/// A host, its peer, and what counts.
+/// A host, its peer, and the counter.
 pub struct Stand {
     counter: Counter,
-    /// Traffic that was measured here, by what it is called.
+    /// The kinds of traffic that were measured here, by name.
     traffics: Vec<(&'static str, Vec<Exchange>)>,
     pair: Pair,
 }
 
-/// What counts, as long as it lives.
+/// The counter, which counts as long as this value exists.
 enum Counter {
     Nothing,
     /// Programs that count nothing.
@@ -36,7 +36,7 @@ enum Counter {
         _links: [OwnedFd; 2],
     },
     Agent(Box<dyn Backend>),
-    /// A program that lists what was counted, as `packets 12` or `[12:3456]`.
+    /// A command that lists what was counted, as `packets 12` or `[12:3456]`.
     Listed(Command),
 }
 
@@ -92,7 +92,7 @@ impl Stand {
         Ok(Counter::Agent(within(&pair.host, || start(options))?.backend))
     }
 
-    /// One rule a port, protocol and direction, in `INPUT` and `OUTPUT`, as scripts make them.
+    /// One rule for each port, protocol and direction, in `INPUT` and `OUTPUT`, as scripts make them.
     pub fn with_a_rule_each(variant: &Variant, ports: &[u16]) -> Result<Self> {
         let mut rules = String::from("*filter\n");
         for port in ports {
@@ -109,7 +109,7 @@ impl Stand {
         })
     }
 
-    /// nftables: sets of ports whose elements have counters.
+    /// nftables sets of ports whose elements have counters.
     pub fn with_nft_sets(ports: &[u16]) -> Result<Self> {
         let elements = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
         let mut rules = String::from("table inet count {\n");
@@ -131,8 +131,8 @@ impl Stand {
         })
     }
 
-    /// Measures what a packet in and one out cost here: nanoseconds of a CPU. One client a CPU, each with the ports that
-    /// it visits; `traffic` is what this is called.
+    /// Measures the nanoseconds of CPU time for one packet in and one out. There is one client per CPU, and each has
+    /// the ports that it visits. `traffic` is the name of this kind of traffic.
     ///
     /// # Errors
     /// See [`measure`].
@@ -150,10 +150,10 @@ impl Stand {
         measure(&mut self.traffics[at].1)
     }
 
-    /// Fails where what should have counted has not: then its cost says nothing.
+    /// Fails if the counter has counted nothing, because then its cost is meaningless.
     ///
     /// # Errors
-    /// When it has not, or cannot be asked.
+    /// When it has not counted, or cannot be read.
     pub fn verify(&mut self) -> Result<()> {
         let packets = match &mut self.counter {
             Counter::Nothing | Counter::Empty { .. } => return Ok(()),
@@ -173,7 +173,7 @@ impl Stand {
     }
 }
 
-/// Does `work` in a namespace, on this thread: a backend does not leave its own.
+/// Runs `work` in a namespace on this thread, because a backend must not be moved to another thread.
 fn within<T>(netns: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     let home = File::open("/proc/thread-self/ns/net")?;
     let there = File::open(Path::new("/run/netns").join(netns))?;
@@ -184,7 +184,7 @@ fn within<T>(netns: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     result
 }
 
-/// Any socket: devices are asked for through one.
+/// Any socket will do, because it is only used to ask for a device.
 fn socket() -> Result<std::net::UdpSocket> {
     Ok(std::net::UdpSocket::bind("0.0.0.0:0")?)
 }

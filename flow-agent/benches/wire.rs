@@ -1,6 +1,6 @@
-//! `wire`: what a packet costs across a veth pair, beside nothing and beside what people count with.
+//! `wire`: the cost of a packet across a veth pair, compared with no counter and with the ways in which people count.
 //!
-//! All figures are for a packet in and a packet out: each passes one hook of the host.
+//! All figures are for one packet in and one out: each passes one hook of the host.
 
 use std::cell::RefCell;
 
@@ -14,11 +14,11 @@ use crate::rounds::{Series, Subject, interleave};
 use crate::stand::Stand;
 
 const ROUNDS: usize = 60;
-/// Of what is measured on two CPUs.
+/// The number of rounds for measurements on two CPUs.
 const ROUNDS_OF_TWO: usize = 15;
 const PORTS: usize = 1_000;
 
-/// So many ports, evenly spread.
+/// This many ports, evenly spread.
 pub fn ports(count: usize) -> Vec<u16> {
     (2_000..).step_by(6).take(count).collect()
 }
@@ -82,8 +82,8 @@ pub fn run(report: &mut Report) -> Result<()> {
     stands.iter().zip(names).try_for_each(|(stand, name)| stand.borrow_mut().verify().context(name))
 }
 
-/// How many times as much `many` adds as `few`, in the middle of all rounds: few nanoseconds in thousands are lost in the
-/// noise of a single one, and a quotient of that says nothing.
+/// The ratio of the costs that `many` and `few` add, computed from their medians over all rounds. In a single round a
+/// few nanoseconds out of thousands are lost in noise, which would make the quotient meaningless.
 pub fn times(many: &Series, few: &Series) -> f64 {
     many.spread().median / few.spread().median
 }

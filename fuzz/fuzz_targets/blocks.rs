@@ -1,4 +1,4 @@
-//! The reader of the sealed logs on whatever comes to mind.
+//! Fuzzes the reader of the sealed logs.
 #![no_main]
 
 #[path = "../laws/blocks.rs"]

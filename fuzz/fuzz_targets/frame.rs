@@ -1,4 +1,4 @@
-//! The frame parser on whatever comes to mind.
+//! Fuzzes the frame parser.
 #![no_main]
 
 #[path = "../laws/frame.rs"]

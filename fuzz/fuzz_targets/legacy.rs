@@ -1,4 +1,4 @@
-//! The import of the legacy scripts' logs on whatever comes to mind.
+//! Fuzzes the import of the legacy scripts' logs.
 #![no_main]
 
 #[path = "../laws/legacy.rs"]

@@ -1,4 +1,4 @@
-//! The readers of port files on whatever comes to mind.
+//! Fuzzes the readers of port files.
 #![no_main]
 
 #[path = "../laws/ports.rs"]

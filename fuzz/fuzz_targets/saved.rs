@@ -1,4 +1,4 @@
-//! The reader of saved rules on whatever comes to mind.
+//! Fuzzes the reader of saved rules.
 #![no_main]
 
 #[path = "../laws/saved.rs"]

@@ -1,11 +1,11 @@
-//! The readers of the small files in the state directory on whatever comes to mind.
+//! Fuzzes the readers of the small files in the state directory.
 #![no_main]
 
 #[path = "../laws/state.rs"]
 mod laws;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
-    // In memory, since each input is written to a file.
+    // The directory is in memory, because each input is written to a file.
     let root = tempfile::tempdir_in("/dev/shm").expect("a directory in memory");
     laws::hold(root.path(), input);
 });

@@ -1,5 +1,5 @@
-//! What holds for the reader of the hourly, daily and monthly logs on every text. The fuzzer looks for one that breaks it, and
-//! the test of the corpus looks at every text that was ever of interest.
+//! The laws that the reader of the hourly, daily and monthly logs obeys for every text. The fuzzer searches for a text
+//! that breaks one, and a test checks all texts in the corpus.
 
 use flow_agent::ledger::block::{
     BlockDamage, BlockEvent, BlockKind, Daily, Decoder, FoundBlock, Hourly, Monthly, Tail,
@@ -7,7 +7,7 @@ use flow_agent::ledger::block::{
 use flow_agent::ledger::seal;
 use serde_json::Value;
 
-/// The first byte says which log; panics where a law is broken.
+/// Checks the laws for the log selected by the first byte. Panics if one is broken.
 pub fn hold(input: &[u8]) {
     let Some((first, text)) = input.split_first() else { return };
     match first % 3 {
@@ -20,16 +20,16 @@ pub fn hold(input: &[u8]) {
 fn hold_for<K: BlockKind>(text: &[u8]) {
     let read = read::<K>(text, text.len().max(1));
     check::<K>(text, &read);
-    // It does not matter in which pieces a file is read.
+    // The pieces in which a file is read do not matter.
     for size in [1, 7, 4096] {
         let pieces = self::read::<K>(text, size);
         assert_eq!((&pieces.blocks, pieces.lost()), (&read.blocks, read.lost()), "in pieces of {size} bytes");
     }
-    // A file that was cut short has lost blocks at its end, and no block is another than before.
+    // A truncated file has lost blocks at its end, and all other blocks are the same.
     let half = self::read::<K>(&text[..text.len() / 2], usize::MAX);
     assert!(read.blocks.starts_with(&half.blocks));
 
-    // Hardly any text that comes to mind has the right checksums, so one is tried with checksums that are right.
+    // Hardly any random text has the right checksums, so the text is also tried with corrected ones.
     if let Some(sealed) = with_checksums(text) {
         check::<K>(&sealed, &self::read::<K>(&sealed, usize::MAX));
     }
@@ -43,7 +43,7 @@ struct Read<K: BlockKind> {
 }
 
 impl<K: BlockKind> Read<K> {
-    /// The lines that do not count, from which line and how many, in order.
+    /// The ignored parts in file order: the number of the faulty line, and the number of lines.
     fn lost(&self) -> Vec<(u64, u64)> {
         let tail = self.tail.as_ref().map(|tail| &tail.damage);
         self.damages.iter().chain(tail).map(|damage| (damage.line, damage.lines)).collect()
@@ -65,8 +65,8 @@ fn read<K: BlockKind>(text: &[u8], size: usize) -> Read<K> {
 }
 
 fn check<K: BlockKind>(text: &[u8], read: &Read<K>) {
-    // Blocks and damage do not overlap, and together they are the whole file, but for single bytes in the
-    // place of the newline between two blocks.
+    // Blocks and damage do not overlap, and together they cover the whole file, except for single bytes in place of the
+    // newline between two blocks.
     let damaged = read.damages.iter().chain(read.tail.as_ref().map(|tail| &tail.damage));
     let mut parts: Vec<_> = damaged.map(|damage| damage.bytes.clone()).collect();
     parts.extend(read.blocks.iter().map(|found| found.bytes.clone()));
@@ -85,7 +85,7 @@ fn check<K: BlockKind>(text: &[u8], read: &Read<K>) {
         let (lines, _) = K::digest(&found.block.seal);
         assert_eq!(found.block.lines.len(), lines as usize);
         assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), lines as usize + 1);
-        // Written again, it is read as the same.
+        // A block that is written again is read as the same.
         let mut again = found.block.clone();
         let written = again.encode();
         let reread = self::read::<K>(written.as_bytes(), usize::MAX);
@@ -94,7 +94,7 @@ fn check<K: BlockKind>(text: &[u8], read: &Read<K>) {
     }
 }
 
-/// The last line of `text` as the seal of the lines before it, if it is JSON.
+/// Makes the last line of `text` a valid seal of the lines before it, if it is JSON.
 fn with_checksums(text: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(text).ok()?;
     let text = text.strip_suffix('\n').unwrap_or(text);

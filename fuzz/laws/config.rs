@@ -1,12 +1,13 @@
-//! What holds for the readers of the configuration and of the users file on every text. The fuzzer looks for one that breaks it,
-//! and the test of the corpus looks at every text that was ever of interest.
+//! The laws that the readers of the configuration and of the users file obey for every text. The fuzzer searches for a
+//! text that breaks one, and a test checks all texts in the corpus.
 
 use std::fs;
 use std::path::Path;
 
 use flow_agent::config;
 
-/// An even first byte: `config.toml`; an odd one: the users file. `root` is a directory of our own. Panics where a law is broken.
+/// Checks the laws for `config.toml` (even first byte) or the users file (odd). `root` is a directory for the files.
+/// Panics if a law is broken.
 pub fn hold(root: &Path, input: &[u8]) {
     let Some((first, text)) = input.split_first() else { return };
     let (path, users) = (root.join("config.toml"), root.join("users.csv"));
@@ -20,11 +21,11 @@ pub fn hold(root: &Path, input: &[u8]) {
     let load = || config::load(Some(&path), None);
     match (load(), load()) {
         (Ok(config), Ok(_)) => {
-            // What was accepted has one owner for each port of a node at most, and none for port 0.
+            // No user of an accepted configuration has port 0.
             assert!(config.users.iter().all(|user| user.ports.iter().all(|port| *port > 0)));
         }
         (Err(error), Err(again)) => {
-            // A refusal fits on a screen and is the same every time.
+            // An error message fits on a screen and is the same every time.
             let said = format!("{error}\n{}", error.help().unwrap_or_default());
             assert_eq!(said, format!("{again}\n{}", again.help().unwrap_or_default()));
             assert!(said.len() < 4_000, "{} bytes: {said:.200}", said.len());

@@ -1,5 +1,5 @@
-//! What holds for the import of the legacy scripts' logs on every text. The fuzzer looks for one that breaks it, and the test of
-//! the corpus looks at every text that was ever of interest.
+//! The laws that the import of the legacy scripts' logs obeys for every text. The fuzzer searches for a text that
+//! breaks one, and a test checks all texts in the corpus.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use chrono_tz::Tz;
 use flow_agent::ledger::block::{BlockEvent, Decoder, Hourly};
 use flow_agent::ledger::legacy::Import;
 
-/// Panics where a law is broken.
+/// Checks the laws, and panics if one is broken.
 pub fn hold(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     for zone in [Tz::UTC, Tz::Asia__Kathmandu, Tz::Europe__Berlin] {
@@ -24,7 +24,7 @@ fn hold_in(zone: Tz, text: &str) {
     let mut bytes: u128 = 0;
     let mut end = None;
     for mut bucket in imported.buckets {
-        // In order, without overlaps, each port once.
+        // The buckets are in order and do not overlap, and each contains a port only once.
         assert!(bucket.seal.start < bucket.seal.end);
         assert!(end.is_none_or(|end| end <= bucket.seal.start), "{:?}", bucket.seal);
         end = Some(bucket.seal.end);
@@ -32,11 +32,11 @@ fn hold_in(zone: Tz, text: &str) {
         assert_eq!(ports.len(), bucket.lines.len());
         assert!(!ports.contains(&0));
         bytes += bucket.lines.iter().map(|line| u128::from(line.counters().bytes())).sum::<u128>();
-        // The log takes it.
+        // The bucket is valid in the hourly log.
         let events = Decoder::<Hourly>::new().feed(bucket.encode().as_bytes());
         assert!(matches!(&events[..], [BlockEvent::Block(_)]), "{events:?}");
     }
-    // No more is imported than all the numbers in the text together.
+    // No more bytes are imported than all numbers in the text add up to.
     let digits =
         |word: &str| word.bytes().all(|byte| byte.is_ascii_digit()).then(|| word.parse::<u64>().ok()).flatten();
     let stated: u128 = text.split_whitespace().filter_map(digits).map(u128::from).sum();

@@ -1,5 +1,5 @@
-//! What holds for the readers of the small files in the state directory on every text. The fuzzer looks for one that breaks it,
-//! and the test of the corpus looks at every text that was ever of interest.
+//! The laws that the readers of the small files in the state directory obey for every text. The fuzzer searches for a
+//! text that breaks one, and a test checks all texts in the corpus.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use flow_agent::store::notices::Notices;
 use flow_agent::store::sent::Sent;
 use flow_agent::store::{StateDir, StoreError, checkpoint, grants, instance, ports, reports, ship};
 
-/// The first byte says which file; `root` is an empty directory. Panics where a law is broken.
+/// Checks the laws for the file selected by the first byte, and panics if one is broken. `root` is an empty directory.
 pub fn hold(root: &Path, input: &[u8]) {
     let Some((first, text)) = input.split_first() else { return };
     let state = StateDir::new(root);
@@ -33,7 +33,7 @@ pub fn hold(root: &Path, input: &[u8]) {
         3 => {
             put(&state.sent(), text);
             let history = Sent::read(&state).expect("a damaged ledger is read as far as it goes");
-            // Opened for writing it says the same, and an unfinished line is gone.
+            // Opening it for writing gives the same content, and removes an unfinished line.
             let (_, opened) = Sent::open(&state.lock_report().expect("nobody else")).expect("it can be repaired");
             assert_eq!(opened, history);
             assert_eq!(Sent::read(&state).expect("it was repaired"), history);
@@ -66,7 +66,7 @@ fn put(path: &Path, text: &[u8]) {
     fs::write(path, text).expect("the directory is ours");
 }
 
-/// Not what it should be is the only reason why a file of ours that is there cannot be read.
+/// The only error permitted for an existing file of ours is that its content is damaged.
 fn refused_or_read<T>(read: Result<T, StoreError>) -> Option<T> {
     match read {
         Ok(value) => Some(value),
@@ -75,7 +75,7 @@ fn refused_or_read<T>(read: Result<T, StoreError>) -> Option<T> {
     }
 }
 
-/// What was read and is written again is read as the same.
+/// A value that was read and is written again is read as the same value.
 fn document<T: PartialEq + std::fmt::Debug>(
     state: &StateDir,
     path: &Path,

@@ -1,6 +1,6 @@
-//! What it costs to be asked, and to be able to be asked: agents without a socket, with one at which nobody asks, and one that
-//! is asked once a second, as `top` does. They run at the same time, each in a namespace of its own, so that all of them have the
-//! same machine.
+//! The cost of answering requests, and of being able to: agents without a socket, with a socket that nobody uses, and
+//! with one that is asked once a second, as `top` does. They run at the same time, each in its own namespace, so that
+//! all have the same machine.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,16 +17,16 @@ use crate::rounds::Series;
 
 const PORTS: u16 = 1_000;
 
-/// An inspection every five seconds is in each of them.
+/// Long enough for an inspection, which happens every five seconds.
 const WINDOW: Duration = Duration::from_secs(5);
 const WINDOWS: usize = 8;
 
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
-/// What a start leaves to be done is over.
+/// By then everything that a start leaves to be done is over.
 const SETTLE: Duration = Duration::from_secs(6);
 
-/// Nobody who does not ask pays: what is above 1 is the noise of a shared machine.
+/// An unused socket should cost nothing. Anything above 1 is the noise of a shared machine.
 const MOST_UNASKED: f64 = 1.1;
 
 struct Subject<'a> {
@@ -68,7 +68,7 @@ pub fn run(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// The milliseconds of processor time a second of each subject, window by window.
+/// The CPU time that each subject uses, in milliseconds per second, for each window.
 fn windows(subjects: &[Subject<'_>]) -> Result<Vec<Series>> {
     let asked = subjects.iter().filter(|subject| subject.is_asked);
     let sockets = asked.map(|subject| socket(&subject.node)).collect::<Result<Vec<PathBuf>>>()?;

@@ -1,8 +1,9 @@
-//! What the agent takes an hour: processor time, bytes written, and memory.
+//! What the agent uses per hour: CPU time, bytes written, and memory.
 //!
-//! An hour is not waited for. What happens in it is: an inspection every 5 seconds, a checkpoint every 30, a bucket, and a
-//! roll-up of its day, which is the dearest at the end of a month: of 24 buckets, into a file that has 30 other days.
-//! Checkpoints and buckets are measured where they happen every second, less what an agent takes that only inspects:
+//! Nobody waits for a whole hour; its events are measured instead: an inspection every 5 seconds, a checkpoint every
+//! 30, a bucket, and a roll-up of the day. The most expensive roll-up is that at the end of a month: 24 buckets, and a
+//! file with 30 other days. Checkpoints and buckets are measured with an agent that makes one every second, less the
+//! cost of one that only inspects:
 //!
 //! ```text
 //! hour = 3,600 × (a second of inspections) + 120 × (a checkpoint) + 1 × (a bucket) + 1 × (a roll-up)
@@ -26,12 +27,12 @@ use crate::figures::{Bound, Column, Figures, Report};
 const SIZES: [u16; 2] = [1_000, 65_530];
 const MOST_MIB: f64 = 20.0;
 
-/// Of each measurement: two inspections, and as many checkpoints or buckets as fit.
+/// The length of each measurement: two inspections, and as many checkpoints or buckets as fit.
 const WINDOW: Duration = Duration::from_secs(10);
 
 const CHECKPOINTS_AN_HOUR: f64 = 120.0;
 
-/// How often it is looked whether something happened, which it does once a second.
+/// How often to check for an event, which happens once a second.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A start that takes longer has failed.
@@ -85,11 +86,11 @@ pub fn run(report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-/// What was seen of an agent.
+/// What was measured of one agent.
 struct Measured {
-    /// The most that it was at the end of a window.
+    /// The largest value at the end of a window.
     resident_mib: f64,
-    /// The kernel's own mark, the start in it.
+    /// The peak reported by the kernel, which includes the start.
     peak_mib: f64,
     second: Cost,
     checkpoint: Cost,
@@ -114,7 +115,7 @@ fn measure(ports: u16) -> Result<Measured> {
     })
 }
 
-/// Runs the agent again and again, and looks at it for a while.
+/// Runs the agent repeatedly and observes it for one window each time.
 struct Windows<'a> {
     node: &'a Node<'a>,
     pair: &'a Pair,
@@ -122,7 +123,7 @@ struct Windows<'a> {
     peak_mib: f64,
 }
 
-/// Changes with every event.
+/// Returns a value that changes with every event.
 type Mark = fn(&Path) -> Result<u64>;
 
 impl Windows<'_> {
@@ -140,13 +141,13 @@ impl Windows<'_> {
         Ok(Measured { resident_mib: self.resident_mib, peak_mib: self.peak_mib, second, checkpoint, bucket, roll_up })
     }
 
-    /// What it took, in how many seconds, and how many events there were.
+    /// The cost, the duration in seconds, and the number of events.
     fn look(&mut self, arguments: [&str; 4], mark: Option<Mark>) -> Result<(Cost, f64, f64)> {
         let state = self.node.state();
         let running = self.node.run(&arguments)?;
         sweep(self.pair, 1..=self.node.ports())?;
         if let Some(mark) = mark {
-            // What the start owes comes with the first of them, and every port is in the second.
+            // The first event includes what the start left to be done, and the second one includes every port.
             for _ in 0..2 {
                 let before = mark(&state)?;
                 wait_until("something happens", PATIENCE, || {
@@ -158,7 +159,7 @@ impl Windows<'_> {
         let mut last = mark.map(|mark| mark(&state)).transpose()?;
         let mut events = 0.0;
         while begun_at.elapsed() < WINDOW {
-            // Else nothing is new, and nothing is written.
+            // Without new traffic nothing would be written.
             sweep(self.pair, 1..=1)?;
             thread::sleep(LOOK_EVERY);
             let now = mark.map(|mark| mark(&state)).transpose()?;
@@ -174,13 +175,13 @@ impl Windows<'_> {
     }
 }
 
-/// A checkpoint is replaced whole.
+/// The modification time of the checkpoint, which is replaced for each new one.
 fn checkpoint_mark(state: &Path) -> Result<u64> {
     let made_at = fs::metadata(state.join("checkpoint.json"))?.modified()?;
     Ok(u64::try_from(made_at.duration_since(std::time::UNIX_EPOCH)?.as_nanos())?)
 }
 
-/// A bucket is appended.
+/// The size of the hourly log, to which buckets are appended.
 fn hourly_mark(state: &Path) -> Result<u64> {
     let mut bytes = 0;
     for file in fs::read_dir(state.join("hourly"))? {
@@ -207,7 +208,7 @@ fn roll_up(node: &Node<'_>) -> Result<Cost> {
     let status = node.command(&["rollup", "--day", month::LAST_DAY]).status()?;
     ensure!(status.success(), "the roll-up failed: {status}");
     let cost = children()?.plus(before.times(-1.0));
-    // No counters: nothing of it is in the kernel.
+    // This state has never had counters, so there is nothing in the kernel to remove.
     fs::remove_dir_all(node.state())?;
     Ok(cost)
 }

@@ -1,4 +1,4 @@
-//! A node's logs as they lie at the end of a month: the buckets of its last day, and the days before rolled up.
+//! A node's logs as they are at the end of a month: the buckets of its last day, and all earlier days rolled up.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -17,7 +17,7 @@ pub const LAST_DAY: &str = "2025-10-31";
 const LAST: u32 = 31;
 const BUCKETS: u32 = 24;
 
-/// Writes them below `state`.
+/// Writes the logs into the directory `state`.
 pub fn write(state: &Path, ports: u16) -> Result<()> {
     let mut days = create(&state.join("daily/2025-10.jsonl"))?;
     for day in 1..LAST {
@@ -94,7 +94,7 @@ fn bucket(hour: u32, ports: u16) -> Result<HourBlock> {
     Ok(HourBlock { lines: (1..=ports).map(line).collect(), seal })
 }
 
-/// Of a port that moved the same every hour: a few gigabytes.
+/// The counters of a port that has moved a few gigabytes in every hour.
 fn counters(port: u16, hours: u64) -> Counters {
     let bytes = 4_000_000_000 + u64::from(port);
     let packets = 4_000_000 + u64::from(port);

@@ -1,4 +1,4 @@
-//! An agent that runs, and what the kernel says of it.
+//! A running agent, and what the kernel reports about it.
 
 use std::fs;
 use std::io;
@@ -12,25 +12,26 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::common::netns::Pair;
 use crate::scratch::Scratch;
 
-/// No start takes as long on a machine that is of any use.
+/// No start takes this long on a usable machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A host on which an agent may run. Everything is done in the namespace of the calling thread, which must be the host's.
+/// A host on which an agent can run. Everything happens in the namespace of the calling thread, which must be the
+/// host's.
 pub struct Node<'a> {
     pair: &'a Pair,
     directory: Scratch,
     ports: u16,
 }
 
-/// An agent that counts.
+/// A running agent that counts.
 pub struct Running {
     child: Child,
     notified: UnixDatagram,
-    /// From its start to the word that it counts.
+    /// The time from its start until it reported that it counts.
     pub ready_after: Duration,
 }
 
-/// Processor time, and bytes handed to the disk, in whole pages.
+/// CPU time, and bytes written to disk, in whole pages.
 #[derive(Clone, Copy)]
 pub struct Cost {
     pub cpu_secs: f64,
@@ -47,16 +48,16 @@ impl Cost {
     }
 }
 
-/// What all children that have ended took.
+/// The cost of all child processes that have ended.
 pub fn children() -> Result<Cost> {
-    // SAFETY: all zeros are a valid value of it, and the kernel writes into ours only.
+    // SAFETY: all zeros are a valid `rusage`, and the kernel writes only into ours.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
         ensure!(libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage) == 0, "{}", io::Error::last_os_error());
         usage
     };
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
-    // Blocks are of 512 bytes, whatever the disk has.
+    // The kernel counts blocks of 512 bytes, whatever the disk's block size.
     let written_bytes = usage.ru_oublock as f64 * 512.0;
     Ok(Cost { cpu_secs: seconds(usage.ru_utime) + seconds(usage.ru_stime), written_bytes })
 }
@@ -66,7 +67,7 @@ impl<'a> Node<'a> {
         Self::with(pair, ports, "agent", "")
     }
 
-    /// With a name of its own, and further keys of the configuration.
+    /// A node with its own name and additional configuration keys.
     pub fn with(pair: &'a Pair, ports: u16, name: &str, keys: &str) -> Result<Self> {
         let node = Self { pair, directory: Scratch::make(&format!("{name}-{ports}"))?, ports };
         let watch = format!(
@@ -90,16 +91,17 @@ impl<'a> Node<'a> {
         self.directory.0.join("config.toml")
     }
 
-    /// The program with `arguments`, as this node configures it.
+    /// A command that runs the program with `arguments` and this node's configuration.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flow-agent"));
         command.args(arguments).arg("--config").arg(self.config()).stdout(Stdio::null());
         command
     }
 
-    /// Starts it, and waits for its word that it counts.
+    /// Starts the agent, and waits until it reports that it counts.
     pub fn run(&self, arguments: &[&str]) -> Result<Running> {
-        // systemd's protocol. Beside the bpffs, for the path of a socket must be short.
+        // The socket of systemd's notification protocol. It is beside the bpffs, because paths of sockets must be
+        // short.
         let socket = self.pair.bpffs.with_file_name("notify");
         match fs::remove_file(&socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
@@ -117,7 +119,7 @@ impl<'a> Node<'a> {
         Ok(running)
     }
 
-    /// Takes everything out of the kernel, and forgets the logs.
+    /// Removes everything from the kernel, and deletes the logs.
     pub fn forget(&self) -> Result<()> {
         if self.state().exists() {
             let status = self.command(&["uninstall"]).status()?;
@@ -139,7 +141,7 @@ impl Running {
         }
     }
 
-    /// Lets it write a last bucket and leave.
+    /// Stops the agent, which writes a last bucket first.
     pub fn leave(mut self) -> Result<()> {
         let process = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
@@ -148,15 +150,15 @@ impl Running {
         Ok(())
     }
 
-    /// What it took since it was started.
+    /// What the agent has used since its start.
     pub fn used(&self) -> Result<Cost> {
         Ok(Cost { cpu_secs: self.cpu_secs()?, written_bytes: number(&self.file("io")?, "write_bytes:")? })
     }
 
-    /// Processor time of all its threads, also of those that have ended.
+    /// The CPU time of all its threads, including those that have ended.
     fn cpu_secs(&self) -> Result<f64> {
         let pid = libc::pid_t::try_from(self.child.id())?;
-        // SAFETY: all zeros are valid values of them, and the kernel writes into ours only.
+        // SAFETY: all zeros are valid values of these types, and the kernel writes only into ours.
         let time = unsafe {
             let (mut clock, mut time): (libc::clockid_t, libc::timespec) = (0, std::mem::zeroed());
             let failure = libc::clock_getcpuclockid(pid, &mut clock);
@@ -167,7 +169,7 @@ impl Running {
         Ok(time.tv_sec as f64 + time.tv_nsec as f64 / 1e9)
     }
 
-    /// Resident memory now, and the most that it was, in MiB.
+    /// The resident memory now and at its peak, in MiB.
     pub fn resident_mib(&self) -> Result<(f64, f64)> {
         let status = self.file("status")?;
         Ok((number(&status, "VmRSS:")? / 1024.0, number(&status, "VmHWM:")? / 1024.0))
@@ -180,7 +182,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that left, or failed, is gone; nothing more can be done in a destructor for any other.
+        // An agent that was stopped or has failed is gone already. For any other, a destructor can do nothing more.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

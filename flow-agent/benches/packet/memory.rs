@@ -1,5 +1,5 @@
-//! What the maps take: computed from their layout, for this host and for one with 64 CPUs, and what the kernel says that
-//! they take here.
+//! The memory of the maps: computed from their layout for this host and for one with 64 CPUs, and as accounted by the
+//! kernel on this host.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
@@ -16,7 +16,7 @@ use crate::figures::{Column, Figures, Report};
 use crate::rounds::Spread;
 
 const PORTS: [usize; 2] = [1_000, 65_530];
-/// A large host.
+/// The number of CPUs of a large host.
 const CPUS: u32 = 64;
 const COLUMNS: [&str; 5] = ["cells", "port table", "slot owners", "fragments", "all"];
 
@@ -34,7 +34,7 @@ pub fn run(report: &mut Report) -> Result<()> {
                 u64::from(cpus) * u64::from(lines_for(slots)) * size_of::<Line>() as u64,
                 size_of::<PortSlots>() as u64,
                 (u64::from(slots) + 1) * size_of::<SlotOwner>() as u64,
-                // The kernel's own, and the same on every host but for a few lists.
+                // This is the kernel's number, which is the same on every host except for a few lists.
                 said[3],
             ];
             table.row(format!("{ports} ports, {cpus} CPUs, computed"), figures(computed));

@@ -16,27 +16,27 @@ use crate::rounds::{Series, Subject, interleave};
 
 const ROUNDS: usize = 60;
 const REPEAT: u32 = 200_000;
-/// How many copies of a program are measured, round by round.
+/// The number of copies of a program that are measured, one per round.
 const COPIES: usize = 6;
 
-/// The object that is shipped, with these ports watched: [`COPIES`] of it.
+/// [`COPIES`] instances of the shipped object that watch the same ports.
 pub struct Ours(Vec<Ebpf>);
 
-/// The programs of `benches/rivals`, with the same ports watched: as many copies.
+/// The same number of instances of the programs in `benches/rivals`, with the same watched ports.
 pub struct Rivals(Vec<Ebpf>);
 
-/// Draws one of the watched ports, and goes on with a program.
+/// Picks one of the watched ports and continues with a program.
 pub struct AtRandom(Ebpf);
 
-/// Ports from 1 on.
+/// Watched ports, starting at 1.
 #[derive(Clone, Copy)]
 pub struct Watched {
     pub count: u16,
-    /// 1 where they lie side by side, as they do where each customer is given the next port.
+    /// The distance between ports; 1 for adjacent ports, as when each customer gets the next port.
     pub apart: u16,
 }
 
-/// Beyond those that are watched.
+/// A port that is never watched.
 pub const UNWATCHED_PORT: u16 = u16::MAX;
 
 impl Watched {
@@ -44,13 +44,13 @@ impl Watched {
         (0..self.count).map(move |number| 1 + number * self.apart)
     }
 
-    /// One in their middle.
+    /// A port in the middle of the watched ones.
     pub fn hot_port(self) -> u16 {
         1 + self.count / 2 * self.apart
     }
 }
 
-/// A packet of TCP over IPv4 to this port.
+/// A TCP packet over IPv4 to this port.
 pub fn hot_frame(source: u16, destination: u16) -> Vec<u8> {
     frame(&ipv4(TCP, &tcp(source, destination, 100)))
 }
@@ -68,7 +68,7 @@ impl Ours {
         Ok(Self((0..COPIES).map(load).collect::<Result<_>>()?))
     }
 
-    /// The same, where users have budgets: the port in the middle has one that is far away, and no other port has one.
+    /// The same with budgets: the port in the middle has one with a distant limit, and no other port has one.
     pub fn load_with_budget(watched: Watched, programs: &[&str]) -> Result<Self> {
         let load = |_| {
             let mut object =
@@ -90,7 +90,7 @@ impl Ours {
 
 impl Rivals {
     pub fn load(watched: Watched) -> Result<Self> {
-        // A hash that is full is no fair rival.
+        // A hash map without spare room would not be a fair comparison.
         let flows = 2 * u32::from(watched.count).max(1_000);
         let cpus = aya::util::nr_cpus().map_err(|(path, error)| anyhow!("failed to read {path}: {error}"))?;
         let load = |_| {
@@ -138,7 +138,7 @@ fn load_rivals(watched: Watched, flows: u32, programs: &[&str]) -> Result<Ebpf> 
     Ok(object)
 }
 
-/// Measures every subject in turn: nanoseconds a run.
+/// Measures every subject in turn. Returns nanoseconds per run.
 ///
 /// # Errors
 /// When a subject cannot be measured.
@@ -147,9 +147,10 @@ pub fn measure(subjects: &mut [Subject<'_>]) -> Result<Vec<Series>> {
     Ok(series.into_iter().map(|runs| runs.map(|taken| taken / f64::from(REPEAT))).collect())
 }
 
-/// Copies of a program on a frame; measured are the nanoseconds that [`REPEAT`] runs take, the kernel's own loop included.
+/// Copies of a program, run on a frame. Measures the nanoseconds of [`REPEAT`] runs, including the kernel's own loop.
 pub fn subject<'a>(name: impl Into<String>, programs: Vec<&'a SchedClassifier>, frame: &[u8]) -> Subject<'a> {
-    // The kernel hands these runs `lo`, whose address is all zeros: another one would be for another host.
+    // The kernel runs programs on `lo`, whose address is all zeros. With another destination the frame would be for
+    // another host.
     let frame = [&[0; 6], &frame[6..]].concat();
     let mut copies = programs.into_iter().cycle();
     Subject::new(name, move || {
@@ -163,7 +164,7 @@ pub fn subject<'a>(name: impl Into<String>, programs: Vec<&'a SchedClassifier>, 
     })
 }
 
-/// Nanoseconds that this thread had the CPU.
+/// The nanoseconds for which this thread had the CPU.
 fn cpu_time() -> f64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     time.tv_sec as f64 * 1e9 + time.tv_nsec as f64

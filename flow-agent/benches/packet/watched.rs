@@ -1,4 +1,4 @@
-//! From one watched port to all of them: one hot, and all hit at random; beside the rivals.
+//! From one watched port to all of them, with one hot port and with random ports, compared with the alternatives.
 
 use anyhow::Result;
 use aya::programs::SchedClassifier;
@@ -16,7 +16,7 @@ const WATCHED: [Watched; 5] = [
     Watched { count: 65_530, apart: 1 },
 ];
 const WAYS: [&str; 4] = ["empty program", "ours", "per-CPU hash", "LRU flow map"];
-/// Where in [`WAYS`] each lies.
+/// The positions in [`WAYS`].
 const EMPTY: usize = 0;
 const OURS: usize = 1;
 const HASH: usize = 2;
@@ -27,7 +27,7 @@ struct Stage {
     watched: Watched,
     ours: Ours,
     rivals: Rivals,
-    /// For each of [`WAYS`], what draws a port and goes on with it.
+    /// For each of [`WAYS`], the program that picks a port and continues with it.
     random: Vec<AtRandom>,
     frame: Vec<u8>,
 }
@@ -35,7 +35,7 @@ struct Stage {
 impl Stage {
     fn load(watched: Watched) -> Result<Self> {
         let (ours, rivals) = (Ours::load(watched, &["ingress_eth"])?, Rivals::load(watched)?);
-        // One copy of each: their cells would be in each other's way.
+        // Only one copy of each, because their cells would displace each other in the caches.
         let random = ways(&ours, &rivals).map(|programs| AtRandom::load(watched, programs[0]));
         let random = random.into_iter().collect::<Result<_>>()?;
         let frame = hot_frame(50_000, watched.hot_port());
@@ -52,7 +52,7 @@ fn ways<'a>(ours: &'a Ours, rivals: &'a Rivals) -> [Vec<&'a SchedClassifier>; 4]
     ]
 }
 
-/// One stage's runs, in the order of [`WAYS`]: on one hot port, and on ports at random.
+/// The runs of one stage in the order of [`WAYS`], with one hot port and with random ports.
 struct Runs<'a> {
     hot: &'a [Series],
     random: &'a [Series],
@@ -115,13 +115,13 @@ const COLUMNS: [(&str, &str); 4] =
 
 fn goals(report: &mut Report, runs: &[Runs<'_>]) {
     let [one, _, many, _, all] = runs else { unreachable!("one for each of `WATCHED`") };
-    // The same program measured twice differs by as much.
+    // Two measurements of the same program differ by this much.
     let noise = Bound::AtMost(1.03);
     let seen = all.ratio(OURS, false).over(&one.ratio(OURS, false)).spread().median;
     report.goal("packet: one hot port, 65,530 watched, of the run with 1 watched", noise, seen);
     let seen = many.ratio(OURS, true).spread().median;
     report.goal("packet: 10,000 ports at random, of the empty program's run", Bound::AtMost(1.5), seen);
-    // How many ports are watched makes no difference to one that is hot: all of them tell the same figure.
+    // The number of watched ports makes no difference for one hot port, so all stages measure the same figure.
     for (rival, name, reach) in [(HASH, "per-CPU hash", 6.0), (FLOWS, "LRU flow map", 15.0)] {
         let cheaper = |runs: &Runs<'_>| runs.net(rival, false).over(&runs.net(OURS, false)).spread().median;
         let mut seen: Vec<f64> = runs.iter().map(cheaper).collect();

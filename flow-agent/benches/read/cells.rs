@@ -1,4 +1,4 @@
-//! The map of the cells by the system calls that a reader without a mapping makes.
+//! The map of the cells, read with the system calls that a reader without a mapping uses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,26 +12,26 @@ use flow_agent::ledger::counters::Counters;
 use flow_common::wire::{Line, PORTS, PortSlots};
 use memmap2::{MmapMut, MmapOptions};
 
-/// 64-bit words in a line.
+/// The number of 64-bit words in a line.
 const WORDS: usize = size_of::<Line>() / size_of::<u64>();
 
-/// enum bpf_cmd in include/uapi/linux/bpf.h
+/// Values of `enum bpf_cmd`, from include/uapi/linux/bpf.h.
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_LOOKUP_BATCH: libc::c_int = 24;
 
-/// The cells of one set of counters, of which the ports have the first slots.
+/// The cells of a set of counters in which the ports have the first slots.
 pub struct Cells {
     cells: MapData,
     port_slot: MapData,
     cpus: usize,
-    /// Of a CPU.
+    /// The number of lines for each CPU.
     lines: usize,
 }
 
-/// What a line holds.
+/// The content of a line.
 type Words = [u64; WORDS];
 
-/// union bpf_attr of BPF_MAP_LOOKUP_ELEM
+/// The layout of `union bpf_attr` for BPF_MAP_LOOKUP_ELEM.
 #[repr(C)]
 #[derive(Default)]
 struct Element {
@@ -42,7 +42,7 @@ struct Element {
     flags: u64,
 }
 
-/// union bpf_attr of BPF_MAP_LOOKUP_BATCH
+/// The layout of `union bpf_attr` for BPF_MAP_LOOKUP_BATCH.
 #[repr(C)]
 #[derive(Default)]
 struct Batch {
@@ -57,7 +57,7 @@ struct Batch {
 }
 
 impl Cells {
-    /// Of the set that is pinned at `pins`.
+    /// Opens the cells of the set that is pinned at `pins`.
     pub fn open(pins: &Path) -> Result<Self> {
         let cells = MapData::from_pin(pins.join("CELLS"))?;
         let possible = fs::read_to_string("/sys/devices/system/cpu/possible")?;
@@ -67,7 +67,7 @@ impl Cells {
         Ok(Self { cells, port_slot: MapData::from_pin(pins.join("PORT_SLOT"))?, cpus, lines })
     }
 
-    /// Adds to every number of every line.
+    /// Adds `number` and a constant to every number of every line.
     pub fn add(&self, number: u64) -> Result<()> {
         let mut memory = self.memory()?;
         for word in memory.chunks_exact_mut(size_of::<u64>()) {
@@ -79,11 +79,11 @@ impl Cells {
 
     fn memory(&self) -> Result<MmapMut> {
         let bytes = self.cpus * self.lines * size_of::<Line>();
-        // SAFETY: the map is as long as this; where programs are attached, no packet passes.
+        // SAFETY: the map has this length, and no packets pass where programs are attached.
         Ok(unsafe { MmapOptions::new().len(bytes).map_mut(self.cells.fd().as_fd().as_raw_fd())? })
     }
 
-    /// Writes numbers of their own into every port's lines; what a reading must say then.
+    /// Writes different numbers into the lines of each port. Returns what a reading has to find then.
     pub fn fill(&self, ports: &BTreeSet<u16>) -> Result<BTreeMap<u16, Counters>> {
         let mut memory = self.memory()?;
         let slots = self.slots()?;
@@ -94,7 +94,7 @@ impl Cells {
             let mut sum = Words::default();
             for cpu in 0..self.cpus {
                 for (word, total) in sum.iter_mut().enumerate() {
-                    // As many digits as a busy month has.
+                    // Numbers with as many digits as in a busy month.
                     let number = 1_000_000_000_000 * (cpu as u64 + 1) + 1_000 * u64::from(*port) + word as u64;
                     let at = (cpu * self.lines + slot) * size_of::<Line>() + word * size_of::<u64>();
                     memory[at..at + size_of::<u64>()].copy_from_slice(&number.to_ne_bytes());
@@ -106,7 +106,7 @@ impl Cells {
         Ok(expected)
     }
 
-    /// Every line of the map, with one system call.
+    /// Reads every line of the map with one system call.
     pub fn batch(&self) -> Result<Vec<Words>> {
         let all = self.cpus * self.lines;
         let (mut keys, mut values) = (vec![0_u32; all], vec![Words::default(); all]);
@@ -120,7 +120,7 @@ impl Cells {
             ..Batch::default()
         };
         match bpf(BPF_MAP_LOOKUP_BATCH, &mut attributes) {
-            // As the kernel says that there is nothing after them.
+            // With this error the kernel says that these were the last elements.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             other => other?,
         }
@@ -128,7 +128,7 @@ impl Cells {
         Ok(values)
     }
 
-    /// Every line of the first `ports` slots, where they are in the map, with a system call for each.
+    /// Reads every line of the first `ports` slots with one system call each, into its place in the map's order.
     pub fn elements(&self, ports: u16) -> Result<Vec<Words>> {
         let mut values = vec![Words::default(); self.cpus * self.lines];
         let of_ports = (0..self.cpus).flat_map(|cpu| (1..=usize::from(ports)).map(move |slot| cpu * self.lines + slot));
@@ -145,12 +145,12 @@ impl Cells {
         Ok(values)
     }
 
-    /// What [`Cells::batch`] says of every port.
+    /// The counters of every port according to [`Cells::batch`].
     pub fn by_batch(&self, ports: u16) -> Result<BTreeMap<u16, Counters>> {
         self.sum(&self.batch()?, ports)
     }
 
-    /// What [`Cells::elements`] says of every port.
+    /// The counters of every port according to [`Cells::elements`].
     pub fn by_element(&self, ports: u16) -> Result<BTreeMap<u16, Counters>> {
         self.sum(&self.elements(ports)?, ports)
     }
@@ -188,7 +188,7 @@ fn address<T>(value: *const T) -> u64 {
 }
 
 fn bpf<T>(command: libc::c_int, attributes: &mut T) -> io::Result<()> {
-    // SAFETY: the attributes are those of the command, and point to memory as long as the map's keys and values.
+    // SAFETY: the attributes belong to the command, and point to memory of the size of the map's keys and values.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes as *mut T, size_of::<T>()) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Closing a bucket, as the agent does it: reading, usage, encoding, appending, fsync.
+//! Closing a bucket as the agent does it: reading, usage, encoding, appending, fsync.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -22,7 +22,7 @@ use crate::scratch::Scratch;
 
 const ROUNDS: usize = 11;
 
-/// Milliseconds of the parts, in the order of the columns; the last one is the bytes of the bucket.
+/// The milliseconds of the parts in the order of the columns, and finally the size of the bucket in KiB.
 type Parts = [f64; 6];
 
 pub fn run(report: &mut Report) -> Result<()> {
@@ -87,7 +87,7 @@ fn one(backend: &mut dyn Backend, meter: &mut Meter, journal: &mut Journal, clos
     journal.append(&mut bucket)?;
     let written_at = Instant::now();
     ensure!(bucket.lines.iter().all(|line| !line.counters().is_zero()), "a port did not move");
-    // Once more, for its share.
+    // Encodes once more to measure that part alone.
     let bytes = bucket.encode().len();
     let encode = written_at.elapsed();
     let parts = [read_at - begun_at, known_at - read_at, written_at - known_at, encode, written_at - begun_at];

@@ -1,16 +1,16 @@
-//! How many system calls a piece of work makes, by the word of the kernel.
+//! Counts the system calls that a piece of work makes, by tracing it.
 
 use std::io;
 
 use anyhow::{Result, bail};
 
-/// Lets a copy of this process do `work` once to warm up, and once more while every system call stops it.
+/// Makes a copy of this process that does `work` once to warm up, and once more while every system call stops it.
 ///
 /// # Errors
-/// When the copy cannot be made or traced, or does not come to its end.
+/// When the copy cannot be made or traced, or does not finish.
 pub fn count(mut work: impl FnMut()) -> Result<u64> {
-    // SAFETY: the copy has this thread only, allocates (for which glibc holds its locks over the fork), and ends without
-    // running anything of ours or of the C library.
+    // SAFETY: the copy has only this thread, may allocate (glibc holds its locks across the fork), and ends without
+    // running exit handlers.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error().into()),
         0 => {
@@ -39,14 +39,15 @@ fn trace(child: libc::pid_t) -> Result<u64> {
             return Err(io::Error::last_os_error().into());
         }
         if libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0 {
-            // Each call stops it twice; before the last one, by which it ends, and after the signal, it was stopped once.
+            // Every call stops it twice, except the last one, with which it ends. There was one more stop for the
+            // signal.
             return Ok((stops - 2) / 2);
         }
         if !libc::WIFSTOPPED(status) {
             bail!("the copy of this process did not end by itself: status {status:#x}");
         }
         stops += 1;
-        // SAFETY: the child is ours, stopped, and no signal is handed to it.
+        // SAFETY: the child is ours and stopped, and no signal is passed to it.
         if unsafe { libc::ptrace(libc::PTRACE_SYSCALL, child, 0, 0) } < 0 {
             return Err(io::Error::last_os_error().into());
         }

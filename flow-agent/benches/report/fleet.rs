@@ -1,4 +1,4 @@
-//! The nodes' daily files of a month, the same at every run, and the main node that reports it.
+//! The nodes' daily files of a month, which are the same in every run, and the main node that reports on them.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -13,7 +13,7 @@ use flow_agent::ledger::counters::Counters;
 use flow_agent::ledger::record::{DayLine, DaySeal, Kind, Quality, VERSION};
 
 pub const NODES: u16 = 100;
-/// Of every node, the same everywhere: each is one user's.
+/// The number of ports on every node. Each port belongs to one user, the same on all nodes.
 pub const PORTS: u16 = 1_000;
 pub const LINES: u32 = NODES as u32 * PORTS as u32 * DAYS;
 
@@ -23,14 +23,14 @@ const MONTH: u32 = 10;
 const FIRST_PORT: u16 = 20_001;
 
 pub struct Fleet {
-    /// What the nodes have.
+    /// The directory of the nodes' files.
     nodes: PathBuf,
-    /// What the main node has.
+    /// The directory of the main node.
     main: PathBuf,
 }
 
 impl Fleet {
-    /// Below `directory`, where the files of an earlier run are used again.
+    /// Makes the fleet in `directory`, where files of an earlier run are reused.
     pub fn make(directory: &Path) -> Result<Self> {
         let nodes = directory.join(format!("fleet-1-{NODES}-{PORTS}-{DAYS}"));
         let fleet = Self { main: nodes.join("main"), nodes };
@@ -46,14 +46,14 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// `flow-agent report`, of the month.
+    /// The command `flow-agent report` for the month.
     pub fn report(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flow-agent"));
         command.args(["report", "--no-mail", "--month", &month(), "--config"]).arg(self.main.join("config.toml"));
         command
     }
 
-    /// Forgets all that was gathered and reported.
+    /// Deletes everything that was gathered and reported.
     pub fn forget_reports(&self) -> Result<()> {
         match fs::remove_dir_all(self.main.join("state")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
@@ -61,7 +61,7 @@ impl Fleet {
         }
     }
 
-    /// Reports the month, unless that was done.
+    /// Reports on the month, unless that was done before.
     pub fn report_once(&self) -> Result<()> {
         if !self.monthly().exists() {
             let status = self.report().status()?;
@@ -74,7 +74,7 @@ impl Fleet {
         self.main.join("state/monthly").join(format!("{YEAR}.jsonl"))
     }
 
-    /// A pattern of all nodes' files.
+    /// A glob that matches all nodes' files.
     pub fn files(&self) -> PathBuf {
         self.nodes.join("node-*/daily").join(format!("{}.jsonl", month()))
     }
@@ -146,7 +146,7 @@ fn block(node: u16, day: u32) -> Result<DayBlock> {
     Ok(DayBlock { lines: ports().map(line).collect(), seal })
 }
 
-/// Of as many digits as a busy day has: tens of gigabytes of TCP, less of UDP.
+/// Counters with as many digits as on a busy day: tens of gigabytes of TCP, less of UDP.
 fn counters(node: u16, day: u32, port: u16) -> Counters {
     let mut state = u64::from(node) << 32 | u64::from(day) << 16 | u64::from(port);
     let mut below = |most: u64| {

@@ -1,4 +1,4 @@
-//! A process that ran to its end, how long it took, and the most memory that it had.
+//! A finished process: how long it took, and its peak memory.
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// What it had at most is the kernel's own mark; it is asked for this often, until the process has ended.
+/// How often to read the peak memory until the process has ended. The kernel maintains the peak itself.
 const ASK_EVERY: Duration = Duration::from_millis(2);
 
 pub struct Measured {
@@ -42,7 +42,7 @@ impl Measured {
     }
 }
 
-/// `None` for a process that has ended.
+/// The peak memory in KiB; `None` for a process that has ended.
 fn high_water_kib(process: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

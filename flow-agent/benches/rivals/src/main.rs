@@ -1,12 +1,13 @@
-//! What `cargo xtask bench packet` measures the classifiers beside; not shipped. All of them take packets of Ethernet that
-//! come in, and read plain ones with the classifiers' own parser, so that what differs is where they count.
+//! The programs with which `cargo xtask bench packet` compares the classifiers; they are not shipped. All of them
+//! handle incoming Ethernet packets, and read plain ones with the classifiers' own parser, so that they differ only in
+//! where they count.
 //!
 //! | program | what it does |
 //! |---|---|
-//! | `empty` | nothing: the floor |
+//! | `empty` | nothing: the baseline |
 //! | `per_cpu_hash` | adds to the cells of the local port in a per-CPU hash |
 //! | `flow_map` | adds to the packet's flow in an LRU hash, as flow exporters do |
-//! | `random_port` | gives the packet another destination port, and goes on with the program in `NEXT` |
+//! | `random_port` | gives the packet another destination port, and continues with the program in `NEXT` |
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]

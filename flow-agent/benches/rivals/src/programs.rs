@@ -12,7 +12,7 @@ use flow_common::wire::Line;
 use crate::atomic::atomic_add;
 use crate::skb::Linear;
 
-/// Local port to its cells. The loader sets the size, and puts in the watched ports.
+/// Maps local ports to their cells. The loader sets the size and inserts the watched ports.
 #[map]
 static PORTS: PerCpuHashMap<u32, Line> = PerCpuHashMap::with_max_entries(1, 0);
 
@@ -20,7 +20,7 @@ static PORTS: PerCpuHashMap<u32, Line> = PerCpuHashMap::with_max_entries(1, 0);
 #[map]
 static FLOWS: LruHashMap<FlowKey, Flow> = LruHashMap::with_max_entries(1, 0);
 
-/// What `random_port` goes on with.
+/// The program with which `random_port` continues.
 #[map]
 static NEXT: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
@@ -28,7 +28,7 @@ static NEXT: ProgramArray = ProgramArray::with_max_entries(1, 0);
 #[map]
 static RANDOM: Array<u64> = Array::with_max_entries(1, 0);
 
-/// `random_port` draws from this many ports, `STRIDE` apart, the first of which is 1.
+/// `random_port` picks one of this many ports, which are `STRIDE` apart and start at 1.
 #[unsafe(no_mangle)]
 static WATCHED: Global<u32> = Global::new(1);
 #[unsafe(no_mangle)]
@@ -38,12 +38,12 @@ static STRIDE: Global<u32> = Global::new(1);
 #[unsafe(link_section = "license")]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
-/// Where TCP and UDP have their destination port, behind Ethernet and IPv4 without options.
+/// The offset of the destination port of TCP and UDP after Ethernet and IPv4 without options.
 const DESTINATION_PORT: usize = 14 + 20 + 2;
 
 const ETHERTYPE_IPV4: u16 = 0x0800;
 
-/// Which flow a packet belongs to: addresses and ports in network byte order. No padding between the fields.
+/// The flow of a packet: addresses and ports in network byte order. There is no padding between the fields.
 #[repr(C)]
 struct FlowKey {
     source: [u16; 8],
@@ -71,7 +71,7 @@ fn per_cpu_hash(ctx: TcContext) -> i32 {
     if let Some(entry) = plain(&ctx)
         && let Some(line) = PORTS.get_ptr_mut(u32::from(entry.port))
     {
-        // SAFETY: the line is this CPU's own and stays allocated; TC programs do not interrupt each other on one CPU.
+        // SAFETY: the line belongs to this CPU and stays allocated; TC programs do not interrupt each other on one CPU.
         let line = unsafe { &mut *line };
         let cell = match entry.protocol {
             Protocol::Tcp => &mut line.tcp_in,
@@ -94,12 +94,12 @@ fn flow_map(ctx: TcContext) -> i32 {
     TC_ACT_UNSPEC
 }
 
-/// A linear congruential generator (Knuth's MMIX), the high half of which is multiplied down to the number of ports: a
-/// few instructions, no helper call, no memory but one number.
+/// A linear congruential generator (Knuth's MMIX), whose high half is scaled to the number of ports: a few
+/// instructions, no helper call, and a single number of memory.
 #[classifier]
 fn random_port(ctx: TcContext) -> i32 {
     let Some(random) = RANDOM.get_ptr_mut(0) else { return TC_ACT_UNSPEC };
-    // SAFETY: the element is ours alone while a test run goes on.
+    // SAFETY: nobody else uses the element during a test run.
     let drawn = unsafe {
         *random = (*random).wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((*random >> 32) * u64::from(WATCHED.load())) >> 32
@@ -108,11 +108,11 @@ fn random_port(ctx: TcContext) -> i32 {
     if ctx.data() + DESTINATION_PORT + 2 > ctx.data_end() {
         return TC_ACT_UNSPEC;
     }
-    // SAFETY: these two bytes lie within the packet, and the verifier proves it again.
+    // SAFETY: these two bytes lie within the packet, which the verifier checks too.
     unsafe { *((ctx.data() + DESTINATION_PORT) as *mut u16) = (port as u16).to_be() };
-    // SAFETY: nothing here waits to be dropped.
+    // SAFETY: no value here would have to be dropped.
     unsafe { NEXT.tail_call(&ctx, 0) };
-    // There was nothing to go on with: no counter's verdict, so that a bench sees it.
+    // The tail call failed. This verdict differs from a counter's, so that the bench notices.
     0
 }
 
@@ -126,7 +126,7 @@ fn flow_key(frame: &Linear, protocol: Protocol) -> Option<FlowKey> {
     let (interface, protocol) = (frame.interface(), protocol as u32);
     let [ethertype] = frame.read(12)?;
     if ethertype == ETHERTYPE_IPV4 {
-        // As they lie in the packet: the compiler removes what is swapped twice.
+        // As in the packet: the compiler removes the double byte swap.
         let [s0, s1, d0, d1, ports @ ..] = frame.read::<6>(14 + 12)?.map(u16::to_be);
         let (source, destination) = ([s0, s1, 0, 0, 0, 0, 0, 0], [d0, d1, 0, 0, 0, 0, 0, 0]);
         return Some(FlowKey { source, destination, ports, interface, protocol });
@@ -149,7 +149,7 @@ fn add_to_flow(key: &FlowKey, charge: Charge, now: u64) {
         return;
     }
     let flow = Flow { bytes: charge.bytes, packets: charge.packets, first_ns: now, last_ns: now };
-    // Where the kernel has no room, it is a flow that nobody sees, as an exporter has it.
+    // If the kernel has no room, the flow is lost, as with a flow exporter.
     let _ = FLOWS.insert(key, flow, 0);
 }
 
