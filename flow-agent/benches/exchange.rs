@@ -128,7 +128,7 @@ pub fn measure(exchanges: &mut [Exchange]) -> Result<f64> {
 /// The CPUs that this process may use.
 ///
 /// # Errors
-/// When the kernel does not tell.
+/// When the kernel cannot be asked.
 pub fn cpus() -> Result<Vec<usize>> {
     let allowed = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect())

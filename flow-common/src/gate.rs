@@ -115,8 +115,8 @@ pub fn admit_slowly<M: Memory>(memory: &M, side: Option<usize>, bytes: u64) -> b
 }
 
 /// Whether a TCP reset without data, of `bytes`, may pass although the budget is used up or has expired. It may if the
-/// packet that did not fit left enough room, and it is billed like any other packet. So clients learn that the agent has
-/// closed their connections, and still no byte passes beyond the budget.
+/// packet that did not fit left enough room, and it is billed like any other packet. So clients learn that the agent
+/// has closed their connections, and still no byte passes beyond the budget.
 #[inline(always)]
 pub fn admit_reset<M: Memory>(memory: &M, side: Option<usize>, bytes: u64) -> bool {
     let Some(side) = side else { return true };

@@ -321,7 +321,7 @@ impl Memory for WithBudget {
     }
     #[inline(always)]
     fn limit(&self, account: usize) -> u64 {
-        // SAFETY: `budget` points to a live element, here and below; user space and other CPUs change it by single stores.
+        // SAFETY: `budget` points to a live element, here and below; others change it by single stores only.
         unsafe { (&raw const (*self.budget).limit[account & 3]).read_volatile() }
     }
     #[inline(always)]

@@ -10,7 +10,7 @@ use super::host;
 /// What the kernel permits a thread to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Privileges {
-    /// The effective capabilities. `None` if the kernel does not tell.
+    /// The effective capabilities. `None` if they cannot be read.
     pub effective: Option<CapabilitySet>,
     /// Whether the capabilities apply to the whole machine, and not only to a container's user namespace.
     pub of_the_machine: bool,

@@ -26,7 +26,6 @@ pub enum FileContent {
 ///
 /// # Errors
 /// Like open(2); also when it is not a regular file.
-/// As open(2), and when it is not a regular file.
 pub fn open(path: &Path) -> io::Result<FileContent> {
     let file = open_to_read(path)?;
     Ok(match path.extension().is_some_and(|extension| extension == EXTENSION) {

@@ -8,8 +8,8 @@ const RST: u16 = 0x04;
 /// The length of a TCP header without options.
 const SMALLEST_TCP: u32 = 20;
 
-/// Whether `frame` is a TCP reset without data: at most 60 bytes of TCP after an IPv4 header without options, or after an
-/// IPv6 header without extension headers. `false` for every other frame, including those with VLAN tags.
+/// Whether `frame` is a TCP reset without data: at most 60 bytes of TCP after an IPv4 header without options or an IPv6
+/// header without extension headers. `false` for every other frame, including those with VLAN tags.
 #[inline(always)]
 pub fn is_bare_reset<F: Frame>(frame: &F, link: Link) -> bool {
     is_reset(frame, link).unwrap_or(false)

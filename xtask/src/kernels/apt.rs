@@ -111,7 +111,7 @@ impl Apt {
 /// The server from which this machine gets `suite`.
 ///
 /// # Errors
-/// When apt-get does not tell.
+/// When apt-get fails.
 pub fn debian_mirror(suite: &str) -> Result<String> {
     Ok(mirror(&mirrors()?, suite).to_owned())
 }

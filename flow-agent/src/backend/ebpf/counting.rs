@@ -20,7 +20,7 @@ use crate::backend::{Backend, BackendError, Identity, Inspection, Retired};
 use crate::ledger::limits::budget::UserBudget;
 use crate::ledger::reading::{Moment, Reading};
 
-/// How often to look for users whose packets are refused, to close their connections. The refusing itself needs no agent.
+/// How often to look for users whose packets are refused, to close their connections. Refusing needs no agent.
 const LOOK_FOR_REFUSED: Duration = Duration::from_secs(1);
 
 pub struct EbpfBackend {

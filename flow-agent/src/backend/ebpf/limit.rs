@@ -23,8 +23,8 @@ impl EbpfBackend {
         outcome
     }
 
-    /// Closes the connections of users whose packets have been refused since the last look. The resets pass as long as the
-    /// budget has room for them; see [`flow_common::gate::admit_reset`].
+    /// Closes the connections of users whose packets have been refused since the last look. The resets pass as long as
+    /// the budget has room for them; see [`flow_common::gate::admit_reset`].
     pub(super) fn close_connections(&mut self, budgets: &[UserBudget], now: Moment) {
         let refused = self.gate.as_ref().map(|gate| gate.refused(now)).unwrap_or_default();
         let before = std::mem::replace(&mut self.refused, refused);

@@ -12,7 +12,7 @@ pub const MAPS: &str = "maps";
 /// Wraps `error` in what the caller lacks, if that may be its cause. If the kernel does not have the system call at
 /// all, the result says that instead, because no privilege would help.
 ///
-/// The errors themselves do not tell: the verifier refuses a bad program with the same code with which the kernel
+/// The errors alone are ambiguous: the verifier refuses a bad program with the same code with which the kernel
 /// refuses an unprivileged caller. And for a caller without CAP_PERFMON the verifier follows every branch that the
 /// processor might take speculatively, until the program is "too large".
 pub fn explain(error: BackendError, privileges: &Privileges) -> BackendError {

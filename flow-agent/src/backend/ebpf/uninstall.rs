@@ -98,7 +98,7 @@ pub fn uninstall(bpffs: &Path, instance: &str) -> Result<Vec<String>, BackendErr
         Some(pins) => (pins.sets()?, pins.links()?),
         None => (Vec::new(), Vec::new()),
     };
-    // Pins cover other network namespaces as well, where an agent may also be running.
+    // The locks also cover attachments in other network namespaces, where an agent may be running as well.
     let filters = own_filters(instance, netns)?;
     let attached: BTreeSet<(u64, u32, &str)> = links
         .iter()

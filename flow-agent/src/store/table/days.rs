@@ -123,7 +123,7 @@ fn is_to_be_sealed_again(before: &DaySeal, now: &DaySeal) -> bool {
 }
 
 /// Copies the days of `fetched`, a daily file of a node, into `nodes/NAME/daily/`. A day replaces an existing one if it
-/// was made later; if the seals do not tell, if it covers at least as many seconds. Damaged parts of the file are
+/// was made later. If the seals do not say so, the seconds that each covers decide. Damaged parts of the file are
 /// skipped: the caller has verified the file and reported them.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
 //! Applies budgets to the kernel, translating limits on the counters into limits on the gate.
 //!
-//! Call P the bytes that have passed the gate and C the value of the counters. The same packets add to both, so D = P -
-//! C stays constant as long as neither the budget's ports nor the set of counters changes. A budget says at which C it
-//! is used up. The gate's limit is that value plus D, less what was spent from the other pool.
+//! Call P the bytes that have passed the gate and C the value of the counters. The same packets add to both, so the
+//! difference D = P - C stays constant as long as neither the budget's ports nor the set of counters changes. A budget
+//! says at which C it is used up. The gate's limit is that value plus D, less what was spent from the other pool.
 //!
 //! D is measured while packets pass. P is read before C, and a packet is counted before it is added to P, so a measured
 //! P - C is never larger than D. It equals D at every moment between two packets, so the largest of many measurements

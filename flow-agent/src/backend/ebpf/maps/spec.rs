@@ -14,7 +14,7 @@ pub const PORT_SLOT: &str = "PORT_SLOT";
 pub const CELLS: &str = "CELLS";
 pub const SLOT_OWNER: &str = "SLOT_OWNER";
 pub const FRAGMENTS: &str = "FRAGMENTS";
-/// What was refused, by slot. Only sets made for limited users have this map.
+/// What was refused, by slot. A set gets this map when a user is limited for the first time, and keeps it.
 pub const REFUSED: &str = "REFUSED";
 /// The names of the maps that every set has.
 pub const ALL: [&str; 4] = [PORT_SLOT, CELLS, SLOT_OWNER, FRAGMENTS];

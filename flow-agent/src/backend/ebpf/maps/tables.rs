@@ -26,7 +26,7 @@ pub struct MapTables {
     routes: SharedMemory,
     owners: SharedMemory,
     cells: SharedMemory,
-    /// What was refused, by slot. Present only in sets made for limited users.
+    /// What was refused, by slot. Present once a user has been limited.
     refused: Option<SharedMemory>,
     cpus: usize,
     lines: usize,

@@ -3,7 +3,7 @@
 //! ```text
 //! <bpffs>/flow-agent/<instance>/
 //!   v1-ip-s64-c2-9f86d081884c7d65/   a set: layout version, mode, slots, CPUs, and a random id
-//!     PORT_SLOT CELLS SLOT_OWNER FRAGMENTS, and REFUSED in sets made for limited users
+//!     PORT_SLOT CELLS SLOT_OWNER FRAGMENTS, and REFUSED once a user has been limited
 //!     sealed/                        present once a bucket of the set has been sealed
 //!   limits-v1-b1024-c2/              the gate: layout version, budgets, CPUs
 //!     PORT_BUDGET BUDGETS SHARES

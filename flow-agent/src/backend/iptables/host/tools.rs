@@ -312,7 +312,7 @@ impl Tools {
     /// see [`Tools::save`].
     ///
     /// # Errors
-    /// When the program fails or cannot display the table. When the program fails, or cannot show the table.
+    /// When the program fails or cannot display the table.
     pub fn dump(&self) -> Result<String, IptablesError> {
         let output = process::run(&self.save, &["-c", "-t", self.table], "")?;
         if !output.status.success() {
