@@ -6,12 +6,11 @@ use std::process::{Command, Stdio};
 
 use chrono::{DateTime, Days, FixedOffset, NaiveDate, TimeDelta};
 use flow_agent::ledger::block::{DayBlock, HourBlock};
-use flow_agent::ledger::counters::{Counters, Others};
-use flow_agent::ledger::record::{
-    BackendKind, CountMode, DayLine, DaySeal, HourLine, HourSeal, Kind, Quality, VERSION,
-};
+use flow_agent::ledger::counters::Counters;
+use flow_agent::ledger::record::{DayLine, HourLine};
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::blocks::{day_seal, hour_seal};
 use crate::common::have_program;
 use crate::program::{Said, flow_agent, flow_agent_at};
 use crate::state::State;
@@ -45,30 +44,7 @@ fn hour(start: DateTime<FixedOffset>, seq: u64) -> HourBlock {
     let line = |(port, user, out_bytes): &(u16, Option<&str>, u64)| {
         HourLine::new(start, end, *port, user.map(str::to_owned), moved(*out_bytes), None, false)
     };
-    let seal = HourSeal {
-        v: VERSION,
-        kind: Kind::Seal,
-        seq: Some(seq),
-        start,
-        end,
-        node: "hk-1".to_owned(),
-        epoch: "boot-1".to_owned(),
-        backend: Some(BackendKind::Ebpf),
-        count: Some(CountMode::Ip),
-        pinned: Some(true),
-        quality: Quality::Exact,
-        gaps: Vec::new(),
-        interfaces: vec!["eth0".to_owned()],
-        ports: 0,
-        other: Others::default(),
-        other_total: None,
-        blocked: Default::default(),
-        blocked_total: Default::default(),
-        devices: Vec::new(),
-        device_total: None,
-        boot_ms: None,
-        sha256: String::new(),
-    };
+    let seal = hour_seal(seq, [start, end], Vec::new());
     HourBlock { lines: PORTS.iter().map(line).collect(), seal }
 }
 
@@ -76,24 +52,7 @@ fn day(day: NaiveDate) -> DayBlock {
     let line = |(port, user, out_bytes): &(u16, Option<&str>, u64)| {
         DayLine::new(day, *port, user.map(str::to_owned), moved(24 * out_bytes))
     };
-    let seal = DaySeal {
-        v: VERSION,
-        kind: Kind::Seal,
-        day,
-        node: "hk-1".to_owned(),
-        zone: "Asia/Shanghai".to_owned(),
-        ports: 0,
-        seconds_in_day: 86_400,
-        seconds_covered: 86_400,
-        buckets_expected: 24,
-        buckets_sealed: 24,
-        quality: [(Quality::Exact, 24)].into(),
-        gaps: Vec::new(),
-        late: None,
-        at: None,
-        sha256: String::new(),
-    };
-    DayBlock { lines: PORTS.iter().map(line).collect(), seal }
+    DayBlock { lines: PORTS.iter().map(line).collect(), seal: day_seal(day) }
 }
 
 /// Days from 1 October on, and the hours of yesterday and of today up to 16:00, except 10:00 to 12:00.

@@ -9,12 +9,13 @@ use chrono::{DateTime, FixedOffset};
 use flow_agent::ledger::block::{Block, BlockKind, DayBlock, HourBlock, MonthBlock};
 use flow_agent::ledger::counters::{Counters, Device, Flow, Others};
 use flow_agent::ledger::record::{
-    BackendKind, Checkpoint, CountMode, DayLine, DaySeal, Gap, HourLine, HourSeal, Kind, MonthLine, MonthSeal, Quality,
-    VERSION,
+    Checkpoint, DayLine, Gap, HourLine, HourSeal, Kind, MonthLine, MonthSeal, Quality, VERSION,
 };
 use flow_agent::ledger::seal::with_check;
 use flow_agent::store::ports::PortList;
 use serde::Serialize;
+
+use crate::blocks::{day_seal, hour_seal};
 
 /// The counters of 8388 at 14:00.
 const SEALED: [u64; 8] = [1_001, 11, 5_002, 21, 300, 3, 400, 4];
@@ -86,30 +87,7 @@ fn hour(seq: u64, start: &str, end: &str, lines: &[Moved], device: Device) -> Ho
         let user = user.map(str::to_owned);
         HourLine::new(start, end, *port, user, Counters::from_array(*moved), Some(*total), false)
     };
-    let seal = HourSeal {
-        v: VERSION,
-        kind: Kind::Seal,
-        seq: Some(seq),
-        start,
-        end,
-        node: "hk-1".to_owned(),
-        epoch: "boot-1".to_owned(),
-        backend: Some(BackendKind::Ebpf),
-        count: Some(CountMode::Ip),
-        pinned: Some(true),
-        quality: Quality::Exact,
-        gaps: Vec::new(),
-        interfaces: vec!["eth0".to_owned()],
-        ports: 0,
-        other: Others::default(),
-        other_total: Some(Others::default()),
-        devices: vec![device],
-        blocked: Default::default(),
-        blocked_total: Default::default(),
-        device_total: None,
-        boot_ms: None,
-        sha256: String::new(),
-    };
+    let seal = HourSeal { other_total: Some(Others::default()), ..hour_seal(seq, [start, end], vec![device]) };
     HourBlock { lines: lines.iter().map(line).collect(), seal }
 }
 
@@ -170,24 +148,7 @@ fn ports() -> PortList {
 fn fourth_of_october() -> DayBlock {
     let day = "2024-10-04".parse().unwrap();
     let moved = Counters::from_array([7, 1, 0, 0, 0, 0, 0, 0]);
-    let seal = DaySeal {
-        v: VERSION,
-        kind: Kind::Seal,
-        day,
-        node: "hk-1".to_owned(),
-        zone: "Asia/Shanghai".to_owned(),
-        ports: 0,
-        seconds_in_day: 86_400,
-        seconds_covered: 86_400,
-        buckets_expected: 24,
-        buckets_sealed: 24,
-        quality: [(Quality::Exact, 24)].into(),
-        gaps: Vec::new(),
-        late: None,
-        at: None,
-        sha256: String::new(),
-    };
-    DayBlock { lines: vec![DayLine::new(day, 443, Some("before".to_owned()), moved)], seal }
+    DayBlock { lines: vec![DayLine::new(day, 443, Some("before".to_owned()), moved)], seal: day_seal(day) }
 }
 
 /// The statement of September: 2^40 bytes sent by one user on two nodes.

@@ -28,6 +28,28 @@ const OTHER: u16 = 443;
 const LIMIT: u64 = 20_000_000;
 const QUIET: Duration = Duration::from_millis(400);
 
+/// The configuration of a user of [`PORT`] who is cut after `quota` bytes, and of one of [`OTHER`] who never is.
+fn limited_users(quota: u64) -> String {
+    format!(
+        r#"
+[[users]]
+name = "acct-8388"
+ports = [{PORT}]
+quota = "{quota} B"
+on_quota = "drop"
+
+[limits]
+never = [22, {OTHER}]
+
+[[users]]
+name = "never"
+ports = [{OTHER}]
+quota = "1 B"
+on_quota = "drop"
+"#
+    )
+}
+
 /// The most that can be refused too early: one lease and one packet on each CPU, with segmentation offload of 64 KiB
 /// and their headers.
 fn bound() -> u64 {

@@ -198,24 +198,9 @@ fn a_damaged_ledger_holds_letters_back() {
     assert_eq!(stub.taken().len(), 3);
 }
 
+/// Lines that SMTP gives a meaning to.
 fn letter() -> Letter {
-    let at = chrono::DateTime::parse_from_rfc3339("2026-11-01T00:11:00+08:00").unwrap();
-    let to = ["alice@example.com".to_owned()];
-    let header = Header {
-        from: "report@example.com",
-        to: &to,
-        message_id: "<x@example.com>",
-        reply_to_id: None,
-        language: None,
-        at,
-    };
-    let content = LetterContent {
-        subject: "x".to_owned(),
-        text: ".\n..\nQUIT\n".to_owned(),
-        html: "<p>x</p>".to_owned(),
-        attachments: Vec::new(),
-    };
-    compose(&header, &content).unwrap()
+    crate::replies::letter(".\n..\nQUIT\n")
 }
 
 fn mailer(stub: &Stub) -> SmtpMailer {

@@ -26,7 +26,8 @@ enum Outcome {
 const TRANSIENT: bool = true;
 const PERMANENT: bool = false;
 
-fn letter() -> Letter {
+/// A letter to alice, whose text is `text`.
+pub fn letter(text: &str) -> Letter {
     let at = chrono::DateTime::parse_from_rfc3339("2026-11-01T00:11:00+08:00").unwrap();
     let to = ["alice@example.com".to_owned()];
     let header = Header {
@@ -37,9 +38,8 @@ fn letter() -> Letter {
         language: None,
         at,
     };
-    let text = "x\n".to_owned();
-    compose(&header, &LetterContent { subject: text.clone(), text: text.clone(), html: text, attachments: Vec::new() })
-        .unwrap()
+    let (subject, html) = ("x".to_owned(), "<p>x</p>".to_owned());
+    compose(&header, &LetterContent { subject, text: text.to_owned(), html, attachments: Vec::new() }).unwrap()
 }
 
 /// A server, a configuration with a login for it, and a runtime.
@@ -80,10 +80,10 @@ impl Talk {
         let mut mailer =
             SmtpMailer::new(&self.config, SmtpTiming { step: limit, greeting: limit, answer: limit }).unwrap();
         self.runtime.block_on(async {
-            if let Err(refusal) = mailer.offer(&letter()).await {
+            if let Err(refusal) = mailer.offer(&letter("x\n")).await {
                 return (Outcome::Refused(refusal.scope, refusal.is_transient), refusal.reply);
             }
-            let delivery = mailer.deliver(&letter()).await;
+            let delivery = mailer.deliver(&letter("x\n")).await;
             mailer.leave().await;
             match delivery {
                 Delivery::Accepted { reply } => (Outcome::Sent, reply),

@@ -3,34 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::traffic::{Arrived, Senders};
-use super::{LIMIT, OTHER, PORT, QUIET, assert_cut_at};
+use super::{LIMIT, OTHER, PORT, QUIET, assert_cut_at, limited_users};
 use crate::agent::Node;
 use crate::common::daemon::wait_until;
 use crate::common::netns::Pair;
-
-const USER: &str = r#"
-[[users]]
-name = "acct-8388"
-ports = [8388]
-quota = "20000000 B"
-on_quota = "drop"
-
-[limits]
-never = [22, 443]
-
-[[users]]
-name = "never"
-ports = [443]
-quota = "1 B"
-on_quota = "drop"
-"#;
 
 #[test]
 fn a_quota_is_kept_over_restarts_and_a_reload_opens_again() {
     let Some(pair) = Pair::make() else { return };
     let arrived = Arrived::install(&pair, PORT);
     let never = Arrived::install(&pair, OTHER);
-    let mut node = Node::new(&pair, &[PORT, OTHER], USER);
+    let mut node = Node::new(&pair, &[PORT, OTHER], &limited_users(LIMIT));
     node.start(&["--interface", "wan"]);
     let senders = Senders::begin(&pair, PORT);
     wait_until("some has passed", Duration::from_secs(60), || arrived.both() > LIMIT / 10);

@@ -4,30 +4,13 @@
 use std::time::{Duration, Instant};
 
 use super::traffic::{Arrived, Senders};
-use super::{OTHER, PORT, QUIET};
+use super::{OTHER, PORT, QUIET, limited_users};
 use crate::agent::Node;
 use crate::common::daemon::wait_until;
 use crate::common::netns::Pair;
 use crate::common::variant::Variant;
 
 const LIMIT: u64 = 300_000_000;
-
-const USER: &str = r#"
-[[users]]
-name = "acct-8388"
-ports = [8388]
-quota = "300000000 B"
-on_quota = "drop"
-
-[limits]
-never = [22, 443]
-
-[[users]]
-name = "never"
-ports = [443]
-quota = "1 B"
-on_quota = "drop"
-"#;
 
 /// The time in which readings notice that a limit is near, and act: 200 ms between two readings, and what programs take
 /// on a busy machine.
@@ -39,7 +22,7 @@ fn a_quota_is_kept_by_readings_and_a_reload_opens_again() {
         let Some(pair) = Pair::make() else { return };
         let arrived = Arrived::install(&pair, PORT);
         let never = Arrived::install(&pair, OTHER);
-        let mut node = Node::new(&pair, &[PORT, OTHER], USER);
+        let mut node = Node::new(&pair, &[PORT, OTHER], &limited_users(LIMIT));
         node.use_programs(variant.path());
         node.start(&["--interface", "wan", "--backend", "iptables"]);
         let senders = Senders::begin(&pair, PORT);
