@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use flow_agent::mail::{Delivery, Header, Letter, LetterContent, Mailer as _, Scope, SmtpMailer, SmtpTiming, compose};
+use flow_agent::mail::{Delivery, Letter, Mailer as _, Scope, SmtpMailer, SmtpTiming};
 use flow_agent::mail::{MailConfig, MailSecurity, MailServer};
 use serde_json::Value;
 

@@ -346,12 +346,10 @@ impl Numbers {
     pub fn add(&mut self, last: &Last) {
         for (port, counters) in &last.ports {
             let sum = self.ports.entry(*port).or_default();
-            let pairs = sum.to_array().into_iter().zip(counters.to_array());
             // Real traffic never reaches 2^64 bytes, but somebody may restore counters with invented values.
-            let mut numbers = pairs.map(|(a, b)| a.saturating_add(b));
-            *sum = Counters::from_array(std::array::from_fn(|_| numbers.next().unwrap_or_default()));
+            *sum = sum.saturating_add(*counters);
         }
-        self.others = self.others.checked_add(last.others).unwrap_or(last.others);
+        self.others = self.others.saturating_add(last.others);
         self.blocked.add(&last.blocked.iter().map(|(port, flow)| (*port, *flow)).collect());
     }
 }
