@@ -1,11 +1,11 @@
 -- Tables of flow-agent's fleet, schema version 1. Applied by `flow-agent fleet init`, which replaces
--- {database}, {on_cluster} and {replacing}. Every statement can be run again.
+-- {database}, {on_cluster} and {replacing}. Every statement is idempotent.
 
 CREATE DATABASE IF NOT EXISTS {database} {on_cluster};
 
--- What one port moved by one protocol in one bucket: absolute figures, so that sending them again changes nothing.
+-- Traffic of one port and protocol in one bucket: absolute figures, so that sending them again changes nothing.
 -- A bucket is identified by node, epoch and seq. Its start is not enough: a clock that was set back shows a time twice.
--- `day` is the date that the node wrote, in its own time zone. `user` is empty where nobody is known to own the port.
+-- `day` is the date that the node wrote, in its own time zone. `user` is empty if the owner of the port is unknown.
 CREATE TABLE IF NOT EXISTS {database}.port_hour {on_cluster}
 (
     node LowCardinality(String),
@@ -30,8 +30,8 @@ PARTITION BY toYYYYMM(day)
 ORDER BY (node, port, proto, hour, epoch, seq)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
--- The manifests: one row for each sealed bucket, also for an idle one. It is sent after the rows that it announces. A month
--- is complete only with all of them: without one, nobody knows whether nothing was moved or nothing arrived.
+-- The manifests: one row for each sealed bucket, even an idle one. It is sent after the rows that it lists. A month is
+-- complete only with all of them: without one, an idle bucket cannot be told from a missing one.
 -- `rows`, `in_bytes` and `out_bytes` are the number and the sums of the bucket's rows in port_hour. Two rows with the same
 -- rev and different sha256 are an alarm, so both stay.
 CREATE TABLE IF NOT EXISTS {database}.bucket {on_cluster}
@@ -63,7 +63,7 @@ PARTITION BY toYYYYMM(day)
 ORDER BY (node, epoch, seq, rev, sha256)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
--- Times within buckets that were not measured.
+-- Unmeasured time within buckets.
 CREATE TABLE IF NOT EXISTS {database}.gap {on_cluster}
 (
     node LowCardinality(String),
@@ -83,7 +83,7 @@ PARTITION BY toYYYYMM(day)
 ORDER BY (node, epoch, seq, rev, start, end, interface, why)
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
 
--- Who owned a port, from the first to the last hour of each month. Filled from port_hour; the least and the greatest hour
+-- Who owned a port, from the first to the last hour of each month. Filled from port_hour; the minimum and maximum hour
 -- stay the same however often a row arrives.
 CREATE TABLE IF NOT EXISTS {database}.user_port {on_cluster}
 (

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs flow-agent from this directory, or takes it off again. It works with any POSIX shell, busybox included.
+# Installs flow-agent from this directory, or uninstalls it. It works with any POSIX shell, including busybox.
 set -eu
 umask 022
 
@@ -8,13 +8,13 @@ usage() {
 Usage: ./install.sh [--dry-run] [--yes] [--root DIR]
        ./install.sh --uninstall [--dry-run] [--yes] [--root DIR]
 
-Copies the program, its units, manual pages and completions below /, shows what it will do, and asks before it does it.
---uninstall stops flow-agent, takes it out of the kernel, and removes exactly the files that were installed. The
-configuration (/etc/flow-agent) and the logs (/var/lib/flow-agent) stay.
+Copies the program, its units, manual pages and completions below /, after showing what it will do and asking for
+confirmation. --uninstall stops flow-agent, removes it from the kernel, and removes exactly the files that were installed.
+The configuration (/etc/flow-agent) and the logs (/var/lib/flow-agent) stay.
 
   --dry-run    show what would be done, and do nothing
-  --yes        do not ask
-  --root DIR   install below DIR instead of /; nothing is started, stopped or reloaded then
+  --yes        do not ask for confirmation
+  --root DIR   install below DIR instead of /, without starting, stopping or reloading anything
 TEXT
 }
 
@@ -50,7 +50,7 @@ while [ $# -gt 0 ]; do
 done
 
 here=$(cd "$(dirname "$0")" && pwd)
-# The paths of all files that were installed, one a line, for --uninstall.
+# The paths of all installed files, one per line, for --uninstall.
 list=$root/usr/lib/flow-agent/installed-files
 
 ask() {
@@ -60,7 +60,7 @@ ask() {
     fi
     [ -w "${root:-/}" ] || fail "cannot write to ${root:-/}: run this as root"
     [ "$yes" = yes ] && return 0
-    printf 'Go on? [y/N] '
+    printf 'Continue? [y/N] '
     read -r answer || answer=
     case $answer in
         y | Y | yes) ;;
@@ -97,17 +97,17 @@ install_all() {
             dpkg-query) dpkg-query -W -f='${db:Status-Status}\n' flow-agent 2>/dev/null | grep -qx installed || continue ;;
             rpm) rpm -q flow-agent >/dev/null 2>&1 || continue ;;
         esac
-        fail "flow-agent is installed as a package: upgrade or remove that one"
+        fail "flow-agent is installed as a package: upgrade or remove the package"
     done
     echo "These files will be installed:"
     files | while IFS="$(printf '\t')" read -r source target; do
         if [ "$target" = /etc/flow-agent/config.toml ] && [ -e "$root$target" ]; then
-            echo "  $root$target (is there already, and stays as it is)"
+            echo "  $root$target (exists, and stays as it is)"
         else
             echo "  $root$target"
         fi
     done
-    if has_systemd; then echo "Then: systemctl daemon-reload; the system user flow-agent-ship; a running flow-agent is restarted, and counts on."; fi
+    if has_systemd; then echo "Then: run systemctl daemon-reload, create the system user flow-agent-ship, and restart a running flow-agent, which keeps counting."; fi
     ask
     mkdir -p "$(dirname "$list")"
     : >"$list.new"
@@ -115,15 +115,15 @@ install_all() {
         echo "$target" >>"$list.new"
         [ "$target" = /etc/flow-agent/config.toml ] && [ -e "$root$target" ] && continue
         mkdir -p "$(dirname "$root$target")"
-        # A running program cannot be written over, but its name can be given to another file.
+        # A running program cannot be overwritten, but another file can take its name.
         cp "$source" "$root$target.new"
         mv "$root$target.new" "$root$target"
     done
     mv "$list.new" "$list"
     if has_systemd; then
         systemctl daemon-reload
-        systemd-sysusers flow-agent.conf || echo "warning: the user flow-agent-ship was not made" >&2
-        systemd-tmpfiles --create flow-agent.conf || echo "warning: /run/xtables.lock was not made" >&2
+        systemd-sysusers flow-agent.conf || echo "warning: the user flow-agent-ship was not created" >&2
+        systemd-tmpfiles --create flow-agent.conf || echo "warning: /run/xtables.lock was not created" >&2
         systemctl try-restart flow-agent.service flow-agent-ship.service
         echo "Installed. Next: flow-agent init --write, flow-agent check, systemctl enable --now flow-agent"
     elif has_openrc; then
@@ -135,9 +135,9 @@ install_all() {
 
 uninstall_all() {
     [ -f "$list" ] || fail "$list is missing: flow-agent was not installed by this script"
-    echo "flow-agent will be stopped and taken out of the kernel, and these files will be removed:"
+    echo "flow-agent will be stopped and removed from the kernel, and these files will be deleted:"
     sed '/^\/etc\/flow-agent\//d' "$list" | while read -r target; do echo "  $root$target"; done
-    echo "These stay: $root/etc/flow-agent, $root/var/lib/flow-agent"
+    echo "These will stay: $root/etc/flow-agent, $root/var/lib/flow-agent"
     ask
     if has_systemd; then
         systemctl disable --now flow-agent.service flow-agent-report.timer flow-agent-notify.timer \
@@ -148,7 +148,7 @@ uninstall_all() {
         rc-update del flow-agent || true
     fi
     if [ -z "$root" ]; then
-        /usr/sbin/flow-agent uninstall || echo "warning: something stays in the kernel, see above" >&2
+        /usr/sbin/flow-agent uninstall || echo "warning: something is left in the kernel, see above" >&2
     fi
     sed '/^\/etc\/flow-agent\//d' "$list" | while read -r target; do rm -f "$root$target"; done
     rm -f "$list"
