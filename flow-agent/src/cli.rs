@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use crate::commands::{self, Common, output};
 use crate::exit::{Code, Failure};
 
-/// Counts the bytes that every port moved, keeps exact logs, and mails the monthly statement.
+/// Counts the bytes of every port, keeps exact logs, and mails monthly statements.
 #[derive(Debug, Parser)]
 #[command(name = "flow-agent", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 unexpected, 2 usage, 3 configuration, 4 kernel or permission, \

@@ -1,4 +1,4 @@
-//! Counts the bytes that every port moved, keeps exact logs, and mails the monthly statement.
+//! Counts the bytes of every port, keeps exact logs, and mails monthly statements.
 //!
 //! CONTRIBUTING.md says which module may import which; the test `imports` checks every file.
 

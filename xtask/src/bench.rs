@@ -7,15 +7,15 @@ use anyhow::Result;
 use crate::process::{command, root, run as run_command};
 use crate::{duckdb, ebpf, packages};
 
-/// Measures what counting costs, beside what people use today (root; installs what it needs)
+/// Measures what counting costs, compared with what people use today (root; installs what it needs)
 #[derive(clap::Args)]
 pub struct Options {
-    /// Which benches to run; all where none is named
+    /// Which benchmarks to run [default: all]
     benches: Vec<String>,
-    /// Fail where a figure does not reach what it should
+    /// Fail if a figure misses its goal
     #[arg(long)]
     check: bool,
-    /// Where the figures go as JSON [default: target/bench.json]
+    /// Where to write the figures as JSON [default: target/bench.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }

@@ -24,7 +24,7 @@ use crate::process::{command, root, run as run_command};
 use agents::{MainNode, NodeAgent};
 use hosts::Hosts;
 
-/// Two nodes, a main node, traffic, ssh, letters; the totals are held against iptables' counters (root)
+/// Shows two nodes, a main node, traffic, ssh and letters, and compares the totals with iptables' counters (root)
 #[derive(clap::Args)]
 pub struct Options {}
 

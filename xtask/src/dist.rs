@@ -111,7 +111,7 @@ const TARBALL_FILES: &[(&str, &str, u32)] = &[
     ("flow-agent/packaging/tarball/flow-agent.openrc", "openrc/flow-agent", 0o755),
 ];
 
-/// Builds a release into target/dist: a tarball, packages for Debian and RPM systems, an SBOM, and their sums
+/// Builds a release into target/dist: a tarball, packages for Debian and RPM systems, an SBOM, and their checksums
 #[derive(clap::Args)]
 pub struct Options {}
 

@@ -24,10 +24,10 @@ const PROFILE: &str = "ebpf";
 const TARGET_DIR: &str = "target/ebpf";
 const TOOLS_DIR: &str = "target/tools";
 
-/// Builds the eBPF object (installs bpf-linker and rust-src where they are missing)
+/// Builds the eBPF object (installs bpf-linker and rust-src if they are missing)
 #[derive(clap::Args)]
 pub struct Options {
-    /// Build it, and only compare it with the object that is committed
+    /// Build it, and only compare it with the committed object
     #[arg(long)]
     check: bool,
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::process::{command, run as run_command};
 
-/// Checks the format and the dependencies, and lets no warning of clippy or rustdoc pass
+/// Checks the format and the dependencies, and fails on any warning of clippy or rustdoc
 #[derive(clap::Args)]
 pub struct Options {}
 

@@ -9,13 +9,13 @@ use anyhow::{Context, Result, bail};
 use crate::packages;
 use crate::process::{command, root, run as run_command};
 
-/// Lets an agent live under traffic, kills, restarts, reloads and port changes; compares and draws what it did (root)
+/// Runs an agent under traffic with kills, restarts, reloads and port changes; compares and charts the results (root)
 #[derive(clap::Args)]
 pub struct Options {
-    /// For how long
+    /// How long to run
     #[arg(long, default_value_t = 2.0)]
     hours: f64,
-    /// Where the samples (soak.csv) and the picture (soak.svg) go [default: target/soak]
+    /// Where to write the samples (soak.csv) and the chart (soak.svg) [default: target/soak]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{command, shown};
 use crate::{dist, kernels, packages, systemd};
 
-/// Installs what the tests need (Debian, Ubuntu; root) and runs every test, none skipped
+/// Installs what the tests need (Debian, Ubuntu; root) and runs every test without skipping any
 #[derive(clap::Args)]
 pub struct Options {
     /// Only tests whose name contains this
@@ -17,14 +17,14 @@ pub struct Options {
     /// Run the kernel tests, and only those, on these kernels in QEMU: 5.10, 6.1, 6.12, 6.18, 7.3
     #[arg(long, value_name = "SERIES", value_delimiter = ',', group = "machines")]
     kernels: Vec<String>,
-    /// With --kernels: only the tests of what differs from kernel to kernel. With --systemd: pack the program that the
+    /// With --kernels: only the tests of what differs between kernels. With --systemd: package the program that the
     /// other tests have built, instead of building a release
     #[arg(long, requires = "machines")]
     quick: bool,
     /// Instead, try the package under a real systemd, in containers of these Debian releases: 12, 13
     #[arg(long, value_name = "RELEASE", value_delimiter = ',', group = "machines", conflicts_with = "filter")]
     systemd: Vec<String>,
-    /// With --systemd: this package, instead of one that is built first
+    /// With --systemd: test this package instead of building one first
     #[arg(long, value_name = "FILE", requires = "systemd")]
     deb: Option<PathBuf>,
 }

@@ -10,8 +10,8 @@ flow\-agent.toml \- the configuration of flow\-agent
 .SH SYNOPSIS
 \fI/etc/flow\-agent/config.toml\fR
 .SH DESCRIPTION
-The configuration is a TOML file. Every command reads it; \fB\-\-config\fR names another one. Below, a key is shown with its
-default; one that has no default is shown with an example, and marked so.
+The configuration is a TOML file. Every command reads it; \fB\-\-config\fR names another one. Below, each key is shown with its
+default; a key without a default is shown with an example and marked as such.
 .PP
 "#;
 
@@ -25,7 +25,7 @@ flow\-agent init \-\-write
 .fi
 .RE
 .PP
-See whether a changed file is right, before the agent reads it:
+Check a changed file before the agent reads it:
 .PP
 .RS 4
 .nf
@@ -35,12 +35,12 @@ flow\-agent check \-\-config\-only
 .SH FILES
 .TP
 \fI/etc/flow\-agent/config.toml\fR
-The configuration. Without it, every port that somebody listens on is counted.
+The configuration. Without it, every port that a program listens on is counted.
 .TP
 \fI/etc/flow\-agent/known_hosts\fR
 The host keys of the nodes, on the main node.
 .SH EXIT STATUS
-Every command ends with 3 where the configuration is wrong, and names the line.
+Every command exits with 3 if the configuration is wrong, and names the line.
 .SH SEE ALSO
 \fBflow\-agent\fR(8), \fBflow\-agent\-check\fR(8), \fBflow\-agent\-init\fR(8)
 "#;

@@ -13,10 +13,10 @@ pub struct Sections {
 
 pub const EXIT_STATUS: [(u8, &str); 8] = [
     (0, "Everything was done."),
-    (1, "An error that nobody expected."),
+    (1, "An unexpected error."),
     (2, "The command line is wrong."),
     (3, "The configuration, or a file that it names, is wrong."),
-    (4, "The kernel, a permission, an interface, or the counter of another program stands in the way."),
+    (4, "A problem with the kernel, a permission, an interface, or another program's counter."),
     (5, "A file of the state directory cannot be read or written, or another process holds its lock."),
     (6, "The work is done, but something is missing or damaged; the output says what."),
     (7, "Letters could not be mailed; the output says which and why."),
@@ -27,8 +27,8 @@ const HOURLY: (&str, &str) = ("/var/lib/flow-agent/hourly/2026-10-05.jsonl", "Th
 const DAILY: (&str, &str) =
     ("/var/lib/flow-agent/daily/2026-10.jsonl", "The daily log of a month, made from the hourly logs.");
 const SOCKET: (&str, &str) =
-    ("/run/flow-agent/ID.sock", "Where the running agent answers; ID is in the file `instance`.");
-const GRANTS: (&str, &str) = ("/var/lib/flow-agent/grants.jsonl", "What was granted, to whom and when.");
+    ("/run/flow-agent/ID.sock", "The socket of the running agent; ID is in the file `instance`.");
+const GRANTS: (&str, &str) = ("/var/lib/flow-agent/grants.jsonl", "All grants: to whom, how much and when.");
 const MONTHLY: (&str, &str) = ("/var/lib/flow-agent/monthly/2026.jsonl", "On the main node: the totals of each month.");
 
 pub const ALL: [Sections; 17] = [
@@ -36,7 +36,7 @@ pub const ALL: [Sections; 17] = [
         command: "flow-agent",
         examples: &[
             ("See what works on this machine, and what does not:", "flow-agent check"),
-            ("See what moved today and this month:", "flow-agent show"),
+            ("See the traffic of today and this month:", "flow-agent show"),
             ("Make the report of a month, and mail it:", "flow-agent report --month 2026-10"),
         ],
         files: &[
@@ -49,9 +49,9 @@ pub const ALL: [Sections; 17] = [
     Sections {
         command: "run",
         examples: &[
-            ("Count as the configuration says; usually systemd starts this:", "flow-agent run"),
+            ("Count as configured; usually systemd starts this:", "flow-agent run"),
             (
-                "Try it without any configuration, on one interface and in a directory of its own:",
+                "Try it without any configuration, on one interface and in a separate directory:",
                 "flow-agent run --interface eth0 --state-dir /tmp/flow-agent",
             ),
             ("Count with iptables instead of eBPF:", "flow-agent run --iptables"),
@@ -60,7 +60,7 @@ pub const ALL: [Sections; 17] = [
             CONFIGURATION,
             HOURLY,
             DAILY,
-            ("/var/lib/flow-agent/checkpoint.json", "The newest reading, for the case of a power cut."),
+            ("/var/lib/flow-agent/checkpoint.json", "The newest reading, in case of a power cut."),
             ("/sys/fs/bpf", "Where the counters are pinned, so that they outlive the agent."),
         ],
         codes: &[0, 1, 2, 3, 4, 5],
@@ -68,8 +68,8 @@ pub const ALL: [Sections; 17] = [
     Sections {
         command: "rollup",
         examples: &[
-            ("Make the daily log of a month again from the hourly logs:", "flow-agent rollup --month 2026-10"),
-            ("Make one day again:", "flow-agent rollup --day 2026-10-05"),
+            ("Rebuild the daily log of a month from the hourly logs:", "flow-agent rollup --month 2026-10"),
+            ("Rebuild one day:", "flow-agent rollup --day 2026-10-05"),
         ],
         files: &[CONFIGURATION, HOURLY, DAILY],
         codes: &[0, 1, 2, 3, 5, 6],
@@ -79,26 +79,20 @@ pub const ALL: [Sections; 17] = [
         examples: &[
             ("Close and mail every month that is over; a timer or cron runs this every day:", "flow-agent report"),
             ("See what would be mailed, and change nothing:", "flow-agent report --dry-run"),
-            (
-                "Make the page of the month that is not over yet, and mail nothing:",
-                "flow-agent report --month this --no-mail",
-            ),
+            ("Make the page of the month in progress, and mail nothing:", "flow-agent report --month this --no-mail"),
             ("Mail one statement again:", "flow-agent report --month 2026-10 --resend alice"),
         ],
         files: &[
             CONFIGURATION,
-            (
-                "/var/lib/flow-agent/nodes/NAME/daily/2026-10.jsonl",
-                "The daily log that was gathered from the node NAME.",
-            ),
+            ("/var/lib/flow-agent/nodes/NAME/daily/2026-10.jsonl", "The daily log gathered from the node NAME."),
             ("/var/lib/flow-agent/reports/2026-10/report.html", "The page of the month."),
             (
                 "/var/lib/flow-agent/reports/2026-10/flow-agent-2026-10.csv",
                 "The figures of all users, for spreadsheets.",
             ),
-            ("/var/lib/flow-agent/reports/2026-10/0001-alice.eml", "A letter; every mail program opens it."),
+            ("/var/lib/flow-agent/reports/2026-10/0001-alice.eml", "A letter, which any mail program can open."),
             MONTHLY,
-            ("/var/lib/flow-agent/sent.jsonl", "What became of every letter."),
+            ("/var/lib/flow-agent/sent.jsonl", "The delivery state of every letter."),
         ],
         codes: &[0, 1, 2, 3, 5, 6, 7],
     },
@@ -108,7 +102,7 @@ pub const ALL: [Sections; 17] = [
             ("Today and this month at a glance:", "flow-agent show"),
             ("The last 24 hours of a port:", "flow-agent show hours --port 443"),
             ("The days of a user as JSON:", "flow-agent show days --user acct-8388 --json"),
-            ("Who moved most in a month:", "flow-agent show top --from 2026-10 --to 2026-10"),
+            ("The users with the most traffic in a month:", "flow-agent show top --from 2026-10 --to 2026-10"),
             ("Months for a spreadsheet:", "flow-agent show months --csv"),
         ],
         files: &[CONFIGURATION, HOURLY, DAILY, MONTHLY],
@@ -128,19 +122,22 @@ pub const ALL: [Sections; 17] = [
         command: "ship",
         examples: &[
             ("Send each hour as it is sealed; usually systemd starts this:", "flow-agent ship"),
-            ("Send what is there and exit, for cron:", "flow-agent ship --once"),
+            ("Send everything that is pending and exit, for cron:", "flow-agent ship --once"),
         ],
         files: &[
             CONFIGURATION,
             HOURLY,
-            ("/var/lib/flow-agent/ship/ship.json", "Up to where ClickHouse has acknowledged the hourly log."),
+            (
+                "/var/lib/flow-agent/ship/ship.json",
+                "The position up to which ClickHouse has acknowledged the hourly log.",
+            ),
         ],
         codes: &[0, 1, 2, 3, 5, 6],
     },
     Sections {
         command: "fleet",
         examples: &[
-            ("Print the statements that make the tables, without running them:", "flow-agent fleet init --print"),
+            ("Print the statements that create the tables, without running them:", "flow-agent fleet init --print"),
             ("See the newest hour, the lag and the alarms of each node:", "flow-agent fleet status"),
         ],
         files: &[CONFIGURATION],
@@ -150,11 +147,8 @@ pub const ALL: [Sections; 17] = [
         command: "check",
         examples: &[
             ("Everything, with advice:", "flow-agent check"),
-            ("For a monitor: no output, only the exit code:", "flow-agent check --quiet"),
-            (
-                "On the main node, believe the host key of a node after having compared it:",
-                "flow-agent check --enroll hk-1",
-            ),
+            ("For monitoring: no output, only the exit code:", "flow-agent check --quiet"),
+            ("On the main node, compare and trust the host key of a node:", "flow-agent check --enroll hk-1"),
             (
                 "On a node, let the main node fetch the daily logs:",
                 "flow-agent check --enroll-main id_ed25519.pub --from 198.51.100.4",
@@ -167,7 +161,7 @@ pub const ALL: [Sections; 17] = [
     Sections {
         command: "users",
         examples: &[
-            ("Quota, use and forecast of each user:", "flow-agent users"),
+            ("Quota, usage and forecast of each user:", "flow-agent users"),
             ("One user as JSON:", "flow-agent users acct-8388 --json"),
         ],
         files: &[CONFIGURATION, HOURLY, GRANTS],
@@ -188,7 +182,7 @@ pub const ALL: [Sections; 17] = [
             ("See what would be sent now, without sending it:", "flow-agent notify --dry-run"),
             ("On a main node, with what the nodes have counted so far:", "flow-agent notify --gather"),
         ],
-        files: &[CONFIGURATION, ("/var/lib/flow-agent/notices.jsonl", "What became of each notice.")],
+        files: &[CONFIGURATION, ("/var/lib/flow-agent/notices.jsonl", "The delivery state of each notice.")],
         codes: &[0, 1, 2, 3, 5, 6, 7],
     },
     Sections {
@@ -199,7 +193,7 @@ pub const ALL: [Sections; 17] = [
     },
     Sections {
         command: "import",
-        examples: &[("Take over the logs of an older program:", "flow-agent import /root/traffic-logs")],
+        examples: &[("Import the logs of an older program:", "flow-agent import /root/traffic-logs")],
         files: &[CONFIGURATION, HOURLY],
         codes: &[0, 1, 2, 3, 5, 6],
     },
@@ -215,25 +209,25 @@ pub const ALL: [Sections; 17] = [
     Sections {
         command: "frps-hooks",
         examples: &[
-            ("Listen where frps.toml says that the plugin is; usually systemd starts this:", "flow-agent frps-hooks"),
+            ("Listen where frps.toml expects the plugin; usually systemd starts this:", "flow-agent frps-hooks"),
             (
-                "At another port, with a path that others on this machine cannot guess:",
+                "On another port, with a path that others on this machine cannot guess:",
                 "flow-agent frps-hooks --listen 127.0.0.1:9001 --path-file /etc/flow-agent/frps-hooks.path",
             ),
         ],
         files: &[
             (
                 "/var/lib/flow-agent-lists/frps-hooks.json",
-                "The ports of frps's clients and whose they are, for `ports.files` with the format \"frps\".",
+                "The ports of frps's clients and their owners, for `ports.files` with the format \"frps\".",
             ),
-            ("/etc/flow-agent/frps-hooks.path", "The path that the unit has frps name, where there is this file."),
+            ("/etc/flow-agent/frps-hooks.path", "The path that frps has to use, if this file exists."),
         ],
         codes: &[0, 1, 2, 3, 4, 5],
     },
     Sections {
         command: "uninstall",
         examples: &[
-            ("Take everything of ours out of the kernel; the logs stay:", "flow-agent uninstall"),
+            ("Remove everything of ours from the kernel; the logs stay:", "flow-agent uninstall"),
             ("Also what agents of lost state directories left behind:", "flow-agent uninstall --all"),
         ],
         files: &[CONFIGURATION, ("/var/lib/flow-agent", "The logs, which stay.")],

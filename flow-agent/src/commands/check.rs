@@ -27,30 +27,30 @@ use crate::exit::{Code, Failure};
 /// Check this machine: what works, what does not, and how to fix it
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "For monitors: `flow-agent check --quiet` prints nothing. The exit code says whether all is well (0), or \
-                        what is not: 4, for example, when no agent runs or nobody reads the counters."
+    after_help = "For monitoring: `flow-agent check --quiet` prints nothing. The exit code says whether all is well (0), or \
+                        what is not: 4, for example, if no agent is running or nothing reads the counters."
 )]
 pub struct Args {
-    /// Show the host key of this node of the configuration, ask, and trust it from now on
+    /// Show the host key of this configured node, and trust it after confirmation
     #[arg(long, value_name = "NODE", conflicts_with_all = ["send_test", "json"])]
     pub enroll: Option<String>,
-    /// On a node: let the main node, whose public key is in this file, fetch the daily logs. Shows what it changes (the
-    /// user `flow`, its key, sshd's configuration), and asks
+    /// On a node: let the main node, whose public key is in this file, fetch the daily logs. Shows what it will change
+    /// (the user `flow`, its key, sshd's configuration), and asks for confirmation
     #[arg(long, value_name = "KEYFILE", conflicts_with_all = ["enroll", "config_only", "send_test", "json"])]
     pub enroll_main: Option<PathBuf>,
     /// With --enroll-main: the address of the main node, the only one from which its key is accepted
     #[arg(long, value_name = "ADDRESS", requires = "enroll_main")]
     pub from: Option<String>,
-    /// With --enroll-main: do not ask
+    /// With --enroll-main: do not ask for confirmation
     #[arg(long, requires = "enroll_main")]
     pub yes: bool,
-    /// Look at the configuration and the files that it names, and at nothing else; `systemctl reload` does so first
+    /// Check only the configuration and the files that it names; `systemctl reload` does this first
     #[arg(long, conflicts_with_all = ["enroll", "send_test"])]
     pub config_only: bool,
     /// Send a short letter to this mail address, or a short message to this channel of `[[notify]]`
     #[arg(long, value_name = "ADDRESS|CHANNEL")]
     pub send_test: Option<String>,
-    /// One JSON object a finding
+    /// One JSON object per finding
     #[arg(long)]
     pub json: bool,
 }

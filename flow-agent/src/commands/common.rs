@@ -11,16 +11,16 @@ use crate::exit::Failure;
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Common {
-    /// The configuration; without it /etc/flow-agent/config.toml where that exists, else the defaults
+    /// The configuration file [default: /etc/flow-agent/config.toml if it exists, else built-in defaults]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where the logs are kept [default: /var/lib/flow-agent, or what the configuration says]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Say more on stderr; twice: even more. RUST_LOG overrides it
+    /// Log more on stderr; twice: even more. RUST_LOG overrides it
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// Warnings and errors only; twice: errors only
+    /// Log warnings and errors only; twice: errors only
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
 }

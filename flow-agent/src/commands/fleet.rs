@@ -10,7 +10,7 @@ use crate::fleet::status::{self, NodeStatus};
 use crate::fleet::{Client, FleetError, RequestTiming};
 use crate::render::table;
 
-/// Make the tables in ClickHouse, and see how far each node has come
+/// Create the tables in ClickHouse, and show the progress of each node
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -19,19 +19,19 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum FleetCommand {
-    /// Makes the database, tables, views and roles; running it again changes nothing
+    /// Create the database, tables, views and roles; running it again changes nothing
     Init {
-        /// Prints the statements, and does not connect
+        /// Print the statements without connecting
         #[arg(long)]
         print: bool,
-        /// With --print: those for ClickHouse 18.16, which has no codecs, constraints and roles
+        /// With --print: those for ClickHouse 18.16, which has no codecs, constraints or roles
         #[arg(long, requires = "print", conflicts_with = "cluster")]
         reduced: bool,
-        /// Replicated tables on every server of this cluster
+        /// Create replicated tables on every server of this cluster
         #[arg(long, value_name = "NAME", value_parser = cluster)]
         cluster: Option<String>,
     },
-    /// Lists the nodes: newest hour, lag, missing buckets, version, and alarms
+    /// List the nodes: newest hour, lag, missing buckets, version, and alarms
     Status,
 }
 

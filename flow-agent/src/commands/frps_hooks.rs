@@ -23,18 +23,18 @@ use crate::store::disk::{RealDisk, create_dirs, parent, replace};
 
 /// Listen to frps, and write the ports of its clients to a list for the agent
 ///
-/// frps calls it by its plugin hooks; docs/panels.md shows both configurations. It answers at once that frps may go on,
-/// whatever it was told. The agent itself neither listens to frps nor waits for it.
+/// frps calls it through its plugin hooks; docs/panels.md shows both configurations. It always tells frps at once to
+/// continue. The agent itself neither listens to frps nor waits for it.
 #[derive(Debug, clap::Args)]
 #[expect(rustdoc::broken_intra_doc_links, reason = "the help names a table of TOML as it is written there")]
 pub struct Args {
-    /// Where to listen: an address of this machine only, as `addr` of [[httpPlugins]] names it
+    /// Where to listen: an address of this machine, the same as `addr` in [[httpPlugins]]
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7501")]
     listen: SocketAddr,
-    /// The path of [[httpPlugins]]. Where others have a shell on this machine, one that they cannot guess
+    /// The path in [[httpPlugins]]. If others have a shell on this machine, use one that they cannot guess
     #[arg(long, value_name = "PATH", default_value = "/flow-agent", conflicts_with = "path_file")]
     path: String,
-    /// Read the path from the first line of this file, so that it is in no process list
+    /// Read the path from the first line of this file, so that no process list shows it
     #[arg(long, value_name = "FILE")]
     path_file: Option<PathBuf>,
     /// The list to write, for `ports.files` with the format "frps"

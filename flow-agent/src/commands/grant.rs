@@ -13,15 +13,15 @@ use crate::store::{StateDir, grants};
 /// The largest grant, so that sums of grants and quotas stay far below 2^64.
 const MOST_BYTES: u64 = 1 << 60;
 
-/// Allow a user more bytes in a billing month, once
+/// Allow a user more bytes in one billing month
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A node cuts by its own grants, a main node warns and reports by its own: where both know the user, \
-                        grant on both. A running agent takes a grant up by itself, or at once with \
+    after_help = "A node enforces its own grants, and a main node uses its own for warnings and reports: if both know the \
+                        user, grant on both. A running agent picks up a grant by itself, or at once after \
                         `systemctl reload flow-agent`."
 )]
 pub struct Args {
-    /// A user of the configuration
+    /// A user in the configuration
     #[arg(value_name = "USER")]
     pub user: String,
     /// How much, such as "50 GiB"
@@ -30,7 +30,7 @@ pub struct Args {
     /// The billing month, such as 2026-10 [default: this one]
     #[arg(long, value_name = "MONTH")]
     pub month: Option<Month>,
-    /// Takes so much of what was granted for the month back
+    /// Take back this much of what was granted for the month
     #[arg(long)]
     pub take_back: bool,
 }

@@ -22,10 +22,10 @@ use crate::store::lines::Lines;
 /// Maximum length of a line; none in these logs is longer.
 const MOST_LINE_BYTES: usize = 64 << 10;
 
-/// Take over the day and month logs of the iptables scripts
+/// Import the day and month logs of the iptables scripts
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Logs, or directories with *_daylog.txt and *_monthlog.txt in them
+    /// Logs, or directories that contain *_daylog.txt and *_monthlog.txt
     #[arg(required = true, value_name = "DIR-OR-FILE")]
     pub from: Vec<PathBuf>,
 }

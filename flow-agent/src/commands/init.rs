@@ -26,12 +26,12 @@ use draft::{Device, FoundFile, Surroundings};
 
 /// Look around on this machine and print a configuration for what was found
 ///
-/// Looks at the usual places of panels and servers, at the ports that somebody listens on, and at the devices and routes.
-/// Nothing is changed, and nothing is asked over the network.
+/// Looks at the usual places of panels and servers, at listening sockets, and at the devices and routes. It changes
+/// nothing and sends nothing over the network.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Write it to /etc/flow-agent/config.toml, or to what --config names, instead of printing it; never over a file that
-    /// is there
+    /// Write it to /etc/flow-agent/config.toml, or to the file that --config names, instead of printing it; never
+    /// overwrites a file
     #[arg(long)]
     write: bool,
     /// Where the places of panels and servers lie

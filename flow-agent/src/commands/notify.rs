@@ -22,18 +22,18 @@ use crate::store::notices::Notices;
 use crate::store::{StateDir, StoreError};
 use send::{Sender, Summary};
 
-/// Tell users and admins what they should know: quotas that are reached, gaps, nodes without news
+/// Notify users and admins of quotas that are reached, gaps, and nodes without news
 #[derive(Debug, clap::Args)]
 #[command(after_help = "flow-agent-notify.timer runs this every minute. On a main node, flow-agent-gather.timer runs \
                         `flow-agent notify --gather` every hour.")]
 pub struct Args {
-    /// On a main node: first gather what the nodes counted in this month
+    /// On a main node: first gather this month's figures from the nodes
     #[arg(long)]
     pub gather: bool,
-    /// Show what would be sent; sends nothing and writes nothing
+    /// Show what would be sent; send nothing and write nothing
     #[arg(long, conflicts_with = "gather")]
     pub dry_run: bool,
-    /// Send what failed before again now, instead of after a pause
+    /// Retry what failed before now, instead of after a pause
     #[arg(long, conflicts_with = "dry_run")]
     pub retry_now: bool,
 }

@@ -17,8 +17,8 @@ use crate::store::{DailyLock, StateDir, StoreError};
 
 /// Compress the hourly logs of past days, and delete what is older than `retention.hours`
 ///
-/// A running agent does this after midnight. Daily and monthly logs are never deleted, and no day of the hourly log is
-/// before its daily log is complete.
+/// A running agent does this after midnight. Daily and monthly logs are never deleted, and a day of the hourly log is
+/// deleted only after its daily log is complete.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only print what would be done

@@ -35,23 +35,23 @@ use deliveries::DeliveryHistory;
 use letters::Letters;
 use post::Posted;
 
-/// Gather the nodes' logs, total a month, keep it, and mail the statements
+/// Gather the nodes' logs, total a month, store it, and mail the statements
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The billing month, such as 2026-10, or `this`: the one that is not over [default: every month that is over and
-    /// was not closed, the oldest first, from the first one reported within a year on]
+    /// The billing month, such as 2026-10, or `this`, the one in progress [default: every month that is over and not
+    /// closed yet, oldest first, back to the first one reported within a year]
     #[arg(long, value_name = "MONTH")]
     pub month: Option<MonthChoice>,
     /// Where the nodes' days come from: their files, or the hours that they sent to ClickHouse
     #[arg(long, value_enum, default_value_t, value_name = "SOURCE")]
     pub from: arrivals::From,
-    /// Shows what would be done; writes nothing and mails nothing
+    /// Show what would be done; write nothing and mail nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Writes everything, and mails nothing
+    /// Write everything, but mail nothing
     #[arg(long)]
     pub no_mail: bool,
-    /// Mails this user's statement again, whatever became of it before; `@admins`: the summary
+    /// Mail this user's statement again, whether or not it was sent before; `@admins`: the summary
     #[arg(long, value_name = "USER", conflicts_with_all = ["dry_run", "no_mail"])]
     pub resend: Vec<String>,
 }

@@ -19,9 +19,9 @@ use crate::store::hours::{self, HourItem, Hours};
 use crate::store::table::{DayOutcome, KeepReason, put_days};
 use crate::store::{StateDir, StoreError};
 
-/// Make the daily logs anew from the hourly ones
+/// Rebuild the daily logs from the hourly ones
 ///
-/// A day is replaced whole, never by one that covers less of it, and not when its hourly log is gone.
+/// A day is replaced as a whole, but not by one that covers less time, and not when its hourly log is gone.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only the days of this billing month, as in 2026-10 [default: every day that has an hourly log]
@@ -30,7 +30,7 @@ pub struct Args {
     /// Only this day, as in 2026-10-05
     #[arg(long, value_name = "DAY", value_parser = day)]
     day: Option<NaiveDate>,
-    /// Let a day take the place of one that covers more of it
+    /// Let a day replace one that covers more time
     #[arg(long)]
     force: bool,
 }

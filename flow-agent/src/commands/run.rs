@@ -29,12 +29,12 @@ use crate::exit::{Code, Failure};
 use crate::ledger::calendar::BucketLength;
 use crate::ports::spec;
 
-/// Count, until stopped: SIGHUP re-reads ports and users, SIGTERM writes a last bucket and leaves
+/// Count until stopped: SIGHUP re-reads ports and users, SIGTERM writes a last bucket and exits
 ///
-/// The counters are in the kernel: counting goes on while no agent runs, and the next one takes it up.
+/// The counters are in the kernel: counting continues while no agent runs, and the next agent takes them over.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What counts: auto (eBPF where the kernel lets us, else iptables), ebpf, or iptables [default: auto, or what the
+    /// What counts: auto (eBPF if the kernel allows it, else iptables), ebpf, or iptables [default: auto, or what the
     /// configuration says]
     #[arg(long, value_name = "BACKEND", value_parser = backend)]
     backend: Option<BackendChoice>,
@@ -48,19 +48,19 @@ pub struct Args {
     /// of port files are watched as well
     #[arg(long, value_name = "SPEC", num_args = 1..)]
     ports: Vec<String>,
-    /// How long a bucket is: a divisor of an hour
+    /// The length of a bucket: a divisor of an hour
     #[arg(long, value_name = "TIME", value_parser = bucket)]
     bucket: Option<BucketLength>,
-    /// How often the newest reading is kept, for the case that the machine loses its power
+    /// How often the newest reading is saved, in case of a power cut
     #[arg(long, value_name = "TIME", value_parser = seconds)]
     checkpoint: Option<Duration>,
-    /// Take one reading, write one bucket, and leave
+    /// Take one reading, write one bucket, and exit
     #[arg(long)]
     once: bool,
     /// Where the program is attached: auto (tcx where the kernel has it, 6.6 and later), tcx, or clsact
     #[arg(long, hide = true, value_name = "PLACE", default_value = "auto", value_parser = attach)]
     attach: AttachPlace,
-    /// Go on although the state directory is older than the counters, as after a backup was put back: what was sealed
+    /// Continue although the state directory is older than the counters, as after restoring a backup: what was sealed
     /// since then is counted again
     #[arg(long)]
     accept_overlap: bool,

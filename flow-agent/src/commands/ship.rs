@@ -24,10 +24,10 @@ use pass::{PassError, Shipper};
 
 /// Send the sealed hours to ClickHouse
 ///
-/// What has been acknowledged is kept in `ship/ship.json` in the state directory. Sending the same hours again is harmless.
+/// The acknowledged position is kept in `ship/ship.json` in the state directory. Sending the same hours again is harmless.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Sends what is there and exits, for cron; without it, every new bucket is sent until the process is stopped
+    /// Send what is pending and exit, for cron; without this, every new bucket is sent until the process is stopped
     #[arg(long)]
     once: bool,
 }

@@ -46,10 +46,10 @@ const NOTHING: &str = "no usage in this time; `flow-agent show` says what was co
 /// Show what was counted, up to now
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What to show; without it the state, today and this month on one screen
+    /// What to show [default: the state, today and this month on one screen]
     #[arg(value_enum)]
     pub view: Option<ShowView>,
-    /// A line for each port or user [default: all in one line; of JSON and CSV: port for hours and days, user for months]
+    /// A line for each port or user [default: all in one line; for JSON and CSV: port for hours and days, user for months]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub by: Option<LineBy>,
     /// Only these ports, such as 443 or 8000-8100,9000
@@ -58,28 +58,28 @@ pub struct Args {
     /// Only this user
     #[arg(long, value_name = "U")]
     pub user: Option<String>,
-    /// On a main node: the days that were gathered from this node, or from all of them
+    /// On a main node: the days gathered from this node, or from all nodes
     #[arg(long, value_name = "NAME|all")]
     pub node: Option<String>,
-    /// From when: today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00
+    /// Start: today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00
     #[arg(long, value_name = "T")]
     pub from: Option<TimeArg>,
-    /// Until when; a day or month that is named belongs to it
+    /// End, in the same forms; a day or month is included
     #[arg(long, value_name = "T")]
     pub to: Option<TimeArg>,
     /// The 95th percentile of the rate [default: of this month]; needs buckets of at most five minutes
     #[arg(long = "95th", conflicts_with_all = ["view", "by", "node"])]
     pub percentile: bool,
-    /// At most so many rows, the newest or largest; 0: all [default: 50 of a table, 10 of top, else all]
+    /// Maximum number of rows, the newest or largest; 0: all [default: 50 for a table, 10 for top, else all]
     #[arg(long, value_name = "N")]
     pub limit: Option<usize>,
-    /// Show it again and again, at this interval, such as 2s
+    /// Repeat at this interval, such as 2s
     #[arg(long, value_name = "TIME", value_parser = interval, conflicts_with_all = ["json", "csv"])]
     pub watch: Option<Duration>,
-    /// One JSON object a row, with every byte
+    /// One JSON object per row, with exact bytes
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
-    /// CSV with a header, with every byte
+    /// CSV with a header, with exact bytes
     #[arg(long)]
     pub csv: bool,
     #[command(flatten)]
@@ -97,9 +97,9 @@ pub enum ShowView {
     Months,
     /// Year by year (the last 10)
     Years,
-    /// Who moved most (this month)
+    /// Users and ports with the most traffic (this month)
     Top,
-    /// All of it, and what belongs to nobody (this month)
+    /// The total, and traffic of no watched port (this month)
     Total,
 }
 

@@ -29,22 +29,22 @@ const PATIENCE: Duration = Duration::from_millis(20);
 
 const HELP: &str = "`flow-agent check` says whether an agent runs; `flow-agent show` has the figures on disk";
 
-/// Show ports or users by their rate, live; q quits, ? shows the keys
+/// Show ports or users by their live rate; q quits, ? shows the keys
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What has a row of its own [default: user if the agent knows any, else port]
+    /// What each row shows [default: user if the agent knows any, else port]
     #[arg(long, value_enum, value_name = "WHAT")]
     pub by: Option<RowBy>,
-    /// Only rows that contain this
+    /// Only rows that contain this text
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub filter: String,
-    /// How often the agent is asked
+    /// How often to query the agent
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = crate::commands::show::interval)]
     pub every: Duration,
-    /// Without a terminal: at most so many rows of each answer
+    /// Without a terminal: the maximum number of rows of each answer
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub limit: usize,
-    /// Without a terminal: end after so many answers [default: never]
+    /// Without a terminal: exit after this many answers [default: never]
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
     #[command(flatten)]

@@ -13,15 +13,16 @@ use crate::ledger::record::{BackendKind, HourSeal, Quality};
 use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError, instance, ports};
 
-/// Take links, filters, pins and chains of this state directory's agent out of the kernel; the logs stay
+/// Remove links, filters, pins and chains of this state directory's agent from the kernel; the logs stay
 ///
-/// What was counted since the last bucket is written first. Stop the agent before.
+/// What was counted since the last bucket is written first. Stop the agent beforehand.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Also those of agents whose state directory is another, or lost: shows what is in the kernel, and asks
+    /// Also those of agents with another or a lost state directory: shows what is in the kernel, and asks for
+    /// confirmation
     #[arg(long)]
     all: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, requires = "all")]
     yes: bool,
 }

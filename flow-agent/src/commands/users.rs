@@ -12,10 +12,10 @@ pub struct Args {
     /// Only this user
     #[arg(value_name = "USER")]
     pub user: Option<String>,
-    /// One JSON object a user, with every byte
+    /// One JSON object per user, with exact bytes
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
-    /// CSV with a header, with every byte
+    /// CSV with a header, with exact bytes
     #[arg(long)]
     pub csv: bool,
 }

@@ -37,7 +37,7 @@ pub enum PrefixChoice {
 pub enum RateChoice {
     /// kbit/s, Mbit/s
     Bits,
-    /// KiB/s or kB/s, as --units says
+    /// KiB/s or kB/s, depending on --units
     Bytes,
 }
 
