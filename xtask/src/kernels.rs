@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::packages;
 use crate::process::root;
-pub use apt::debian_mirror;
+pub use apt::{Apt, debian_mirror};
 use series::Series;
 pub use suite::Choice;
 use suite::Suite;

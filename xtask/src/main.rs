@@ -15,6 +15,7 @@ mod kernels;
 mod lint;
 mod packages;
 mod process;
+mod roots;
 mod soak;
 mod systemd;
 mod test;

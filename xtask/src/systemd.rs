@@ -7,14 +7,14 @@
 mod deb;
 mod image;
 mod machine;
-mod network;
+pub mod network;
 mod node;
-mod observer;
+pub mod observer;
 mod release;
-mod rootfs;
+pub mod rootfs;
 mod story;
 mod table;
-mod traffic;
+pub mod traffic;
 
 use std::fs;
 use std::path::Path;
@@ -40,6 +40,10 @@ const PACKAGES: &[&str] = &[
 /// The directory for everything that is fetched, made and logged.
 const DIRECTORY: &str = "target/systemd";
 
+/// The packages in addition to a minimal Debian: systemd, sshd, both variants of iptables.
+const INCLUDE: &str = "systemd,systemd-sysv,dbus,iproute2,iptables,ipset,kmod,openssh-server,openssh-client,procps,\
+                       ca-certificates";
+
 /// Runs all steps on each release of `numbers`, with the package `deb` or, by default, with one that is built now.
 ///
 /// # Errors
@@ -57,7 +61,7 @@ pub fn run(numbers: &[String], deb: Option<&Path>, profile: dist::Profile) -> Re
     let mut failed = Vec::new();
     for release in releases {
         let directory = directory.join(release.number);
-        let outcome = rootfs::base(release, &directory).and_then(|base| {
+        let outcome = rootfs::base(release.suite, INCLUDE, &directory).and_then(|base| {
             image::check(&base, &directory, &deb)?;
             story::run(release, &base, &directory, &deb)
         });

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{command, shown};
-use crate::{dist, kernels, packages, systemd};
+use crate::{dist, kernels, packages, roots, systemd};
 
 /// Installs what the tests need (Debian, Ubuntu; root) and runs every test without skipping any
 #[derive(clap::Args)]
@@ -24,8 +24,13 @@ pub struct Options {
     /// Instead, try the package under a real systemd, in containers of these Debian releases: 12, 13
     #[arg(long, value_name = "RELEASE", value_delimiter = ',', group = "machines", conflicts_with = "filter")]
     systemd: Vec<String>,
-    /// With --systemd: test this package instead of building one first
-    #[arg(long, value_name = "FILE", requires = "systemd")]
+    /// Instead, install, run and remove a release on these root file systems: debian-11, debian-12, debian-13, busybox, or
+    /// the directory of another one
+    #[arg(long, value_name = "ROOT", value_delimiter = ',', group = "machines")]
+    #[arg(conflicts_with_all = ["filter", "quick"])]
+    roots: Vec<String>,
+    /// With --systemd or --roots: test this package (for busybox, the tarball beside it) instead of building one first
+    #[arg(long, value_name = "FILE", requires = "machines", conflicts_with = "kernels")]
     deb: Option<PathBuf>,
 }
 
@@ -87,6 +92,9 @@ pub fn run(options: Options) -> Result<()> {
     if !options.systemd.is_empty() {
         let profile = if options.quick { dist::Profile::Debug } else { dist::Profile::Release };
         return systemd::run(&options.systemd, options.deb.as_deref(), profile);
+    }
+    if !options.roots.is_empty() {
+        return roots::run(&options.roots, options.deb.as_deref());
     }
     if !options.kernels.is_empty() {
         let choice = kernels::Choice { filter: options.filter.as_deref(), quick: options.quick };

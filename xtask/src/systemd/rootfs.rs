@@ -5,20 +5,15 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::release::Release;
 use crate::kernels::debian_mirror;
 use crate::process::{command, run};
 
-/// The packages in addition to a minimal Debian: systemd, sshd, both variants of iptables.
-const INCLUDE: &str = "systemd,systemd-sysv,dbus,iproute2,iptables,ipset,kmod,openssh-server,openssh-client,procps,\
-                       ca-certificates";
-
-/// The release's root file system in `directory`. It is made if necessary, from the mirror that this machine's apt
-/// uses.
+/// A minimal Debian `suite` with the packages `include`, in `directory`. It is made if necessary, from the mirror that
+/// this machine's apt uses.
 ///
 /// # Errors
 /// When debootstrap fails.
-pub fn base(release: &Release, directory: &Path) -> Result<PathBuf> {
+pub fn base(suite: &str, include: &str, directory: &Path) -> Result<PathBuf> {
     let base = directory.join("base");
     if base.exists() {
         return Ok(base);
@@ -27,9 +22,9 @@ pub fn base(release: &Release, directory: &Path) -> Result<PathBuf> {
     // An interrupted run must not leave half a system for the next one.
     let unfinished = directory.join("base.unfinished");
     remove(&unfinished)?;
-    let include = format!("--include={INCLUDE}");
-    let mut debootstrap = command("debootstrap", ["--variant=minbase", &include, release.suite]);
-    run(debootstrap.arg(&unfinished).arg(debian_mirror(release.suite)?))?;
+    let include = format!("--include={include}");
+    let mut debootstrap = command("debootstrap", ["--variant=minbase", &include, suite]);
+    run(debootstrap.arg(&unfinished).arg(debian_mirror(suite)?))?;
     fs::rename(&unfinished, &base)?;
     Ok(base)
 }

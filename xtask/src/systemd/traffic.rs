@@ -111,7 +111,10 @@ fn ask(client: &UdpSocket, server: &UdpSocket, over: &AtomicBool) -> Result<()> 
 }
 
 /// Runs `work` on a new thread in the namespace. Sockets stay in the namespace in which they were created.
-fn inside<T: Send + 'static>(netns: &str, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+///
+/// # Errors
+/// When there is no such namespace, or `work` fails.
+pub fn inside<T: Send + 'static>(netns: &str, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let path = format!("/run/netns/{netns}");
     let file = File::open(&path).with_context(|| format!("failed to open {path}"))?;
     let thread = thread::spawn(move || {
