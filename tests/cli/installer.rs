@@ -9,14 +9,14 @@ use tempfile::TempDir;
 
 const PACKAGING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/tarball");
 
-/// Every file in a directory tree, with its mode.
+/// Every file and every empty directory in a directory tree, with its mode.
 fn files(root: &Path) -> Vec<(PathBuf, u32)> {
     let mut files = Vec::new();
     let mut directories = vec![root.to_owned()];
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.is_dir() && fs::read_dir(&path).unwrap().next().is_some() {
                 directories.push(path);
             } else {
                 let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
@@ -63,6 +63,8 @@ fn the_installer_shows_what_it_does_and_undoes_it() {
         };
         // This root has OpenRC installed.
         put(&root.path().join("sbin/openrc-run"), "", 0o755);
+        // The program's directory exists already, and stays although it is empty.
+        fs::create_dir_all(root.path().join("usr/sbin")).unwrap();
         let before = files(root.path());
 
         let (code, said) = run(&["--dry-run"]);
@@ -88,7 +90,7 @@ fn the_installer_shows_what_it_does_and_undoes_it() {
         assert_eq!(fs::read_to_string(&config).unwrap(), "mine");
         let (code, said) = run(&["--uninstall", "--yes"]);
         assert_eq!(code, Some(0), "{shell:?}: {said}");
-        let left = [("etc/flow-agent/config.toml", 0o640), ("sbin/openrc-run", 0o755)];
+        let left = [("etc/flow-agent/config.toml", 0o640), ("sbin/openrc-run", 0o755), ("usr/sbin", 0o755)];
         assert_eq!(files(root.path()), left.map(|(path, mode)| (path.into(), mode)), "{shell:?}");
 
         let (code, said) = run(&["--uninstall", "--yes"]);

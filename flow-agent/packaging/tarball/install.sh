@@ -50,7 +50,7 @@ while [ $# -gt 0 ]; do
 done
 
 here=$(cd "$(dirname "$0")" && pwd)
-# The paths of all installed files, one per line, for --uninstall.
+# For --uninstall, one per line: the paths of all installed files, and of the directories created for them, which end in /.
 list=$root/usr/lib/flow-agent/installed-files
 
 ask() {
@@ -89,6 +89,19 @@ files() {
     fi
 }
 
+# Creates a directory and its parents; prints those that did not exist.
+make_directory() {
+    [ ! -d "$root$1" ] || return 0
+    make_directory "$(dirname "$1")"
+    mkdir "$root$1"
+    echo "$1/"
+}
+
+# The installed files, without the configuration.
+installed_files() {
+    sed -e '/^\/etc\/flow-agent\//d' -e '/\/$/d' "$list"
+}
+
 install_all() {
     [ -f "$here/usr/sbin/flow-agent" ] || fail "$here has no usr/sbin/flow-agent: run this from the unpacked tarball"
     for manager in dpkg-query rpm; do
@@ -109,12 +122,16 @@ install_all() {
     done
     if has_systemd; then echo "Then: run systemctl daemon-reload, create the system user flow-agent-ship, and restart a running flow-agent, which keeps counting."; fi
     ask
-    mkdir -p "$(dirname "$list")"
-    : >"$list.new"
+    directories=$(
+        # In an upgrade, those that the previous installation created.
+        [ ! -f "$list" ] || grep '/$' "$list" || true
+        make_directory /usr/lib/flow-agent
+    )
+    echo "$directories" >"$list.new"
     files | while IFS="$(printf '\t')" read -r source target; do
         echo "$target" >>"$list.new"
         [ "$target" = /etc/flow-agent/config.toml ] && [ -e "$root$target" ] && continue
-        mkdir -p "$(dirname "$root$target")"
+        make_directory "$(dirname "$target")" >>"$list.new"
         # A running program cannot be overwritten, but another file can take its name.
         cp "$source" "$root$target.new"
         mv "$root$target.new" "$root$target"
@@ -136,7 +153,7 @@ install_all() {
 uninstall_all() {
     [ -f "$list" ] || fail "$list is missing: flow-agent was not installed by this script"
     echo "flow-agent will be stopped and removed from the kernel, and these files will be deleted:"
-    sed '/^\/etc\/flow-agent\//d' "$list" | while read -r target; do echo "  $root$target"; done
+    installed_files | while read -r target; do echo "  $root$target"; done
     echo "These will stay: $root/etc/flow-agent, $root/var/lib/flow-agent"
     ask
     if has_systemd; then
@@ -150,12 +167,15 @@ uninstall_all() {
     if [ -z "$root" ]; then
         /usr/sbin/flow-agent uninstall || echo "warning: something is left in the kernel, see above" >&2
     fi
-    sed '/^\/etc\/flow-agent\//d' "$list" | while read -r target; do rm -f "$root$target"; done
+    installed_files | while read -r target; do rm -f "$root$target"; done
+    directories=$(grep '/$' "$list" | sort -r)
     rm -f "$list"
-    # Directories that hold nothing else.
-    for directory in usr/lib/flow-agent usr/share/doc/flow-agent/docs/zh-CN usr/share/doc/flow-agent/docs usr/share/doc/flow-agent; do
-        rmdir "$root/$directory" 2>/dev/null || true
+    # Only empty ones: the directory of the configuration stays with it.
+    echo "$directories" | while read -r directory; do
+        [ -z "$directory" ] || rmdir "$root$directory" 2>/dev/null || true
     done
+    # Locks and sockets.
+    [ -n "$root" ] || rm -rf /run/flow-agent
     if has_systemd; then systemctl daemon-reload; fi
     echo "Removed."
 }
