@@ -52,7 +52,7 @@ pub enum ProcessError {
         #[source]
         source: io::Error,
     },
-    #[error("{} did not end within {secs} s", program.display())]
+    #[error("{} did not exit within {secs} s", program.display())]
     Hung { program: PathBuf, secs: u64 },
 }
 

@@ -58,7 +58,7 @@ fn wire_bytes_are_not_for_rules() {
     let refusal = serde_json::json!({
         "section": "kernel",
         "status": "fail",
-        "what": "count = \"wire\" needs eBPF: iptables sees packets before they are cut for the wire",
+        "what": "count = \"wire\" needs eBPF: iptables sees packets before they are segmented for the wire",
         "help": "set count = \"ip\", or use --backend ebpf",
     });
     assert!(said.code == Some(4) && findings(&said.stdout).contains(&refusal), "{}", said.stdout);
@@ -127,7 +127,7 @@ fn no_agent_is_a_failure_and_says_how_to_start_one() {
     fs::write(&config, fs::read_to_string(&config).unwrap() + "[ports]\nwatch = [443]\n").unwrap();
     let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
     let what = format!(
-        "no agent runs for `{}`: the counters were last read at 2024-10-05 14:23:30",
+        "no agent is running for `{}`: the counters were last read at 2024-10-05 14:23:30",
         state.path("").display().to_string().trim_end_matches('/')
     );
     let expected = ("fail".to_owned(), what, "systemctl enable --now flow-agent".to_owned());
@@ -144,7 +144,7 @@ fn counters_that_nobody_reads_are_a_failure_although_an_agent_runs() {
     let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
     let found = of_section(&said.stdout, "agent");
     assert_eq!((said.code, found.len()), (Some(4), 1), "{}", said.stdout);
-    let expected = "nobody has read the counters since 2024-10-05 14:23:30, more than two buckets ago";
+    let expected = "the counters have not been read since 2024-10-05 14:23:30, more than two buckets ago";
     assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("fail", expected));
     assert!(found[0].2.contains("systemctl restart flow-agent"), "{found:?}");
 }
@@ -166,7 +166,7 @@ fn a_main_node_that_counts_nothing_lacks_neither_ports_nor_an_agent() {
     let place = place("[[nodes]]\nname = \"hk-2\"\nhost = \"127.0.0.1\"\nport = 1\n");
     let config = place.path().join("config.toml");
     let said = flow_agent(&["check", "--json", "--config", config.to_str().unwrap()]);
-    let expected = "this main node gathers from 1 node, and counts nothing itself";
+    let expected = "this main node gathers from 1 node and counts nothing itself";
     assert_eq!(
         of_section(&said.stdout, "agent"),
         [("ok".to_owned(), expected.to_owned(), String::new())],

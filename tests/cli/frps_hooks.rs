@@ -135,7 +135,7 @@ fn it_listens_at_no_address_that_others_can_reach() {
     for other in ["{\"mine\": true}", "{\"proxies\": ["] {
         fs::write(&list, other).unwrap();
         let said = flow_agent(&["frps-hooks", "--list", list.to_str().unwrap()]);
-        assert!(said.code == Some(5) && said.stderr.contains("name another file"), "{}", said.stderr);
+        assert!(said.code == Some(5) && said.stderr.contains("choose another file"), "{}", said.stderr);
         assert_eq!(fs::read_to_string(&list).unwrap(), other);
     }
 }

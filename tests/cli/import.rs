@@ -58,7 +58,7 @@ fn a_line_without_an_end_is_named_and_takes_no_memory() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(6), "{said} {}", String::from_utf8_lossy(&output.stderr));
     assert!(
-        said.contains("1 bucket imported, 0 left out (their time is in the log already), 2 lines not taken"),
+        said.contains("1 bucket imported, 0 left out (their time is already in the log), 2 lines skipped"),
         "{said}"
     );
     assert!(
@@ -77,6 +77,6 @@ fn files_without_a_usable_line_are_reported_as_incomplete() {
     for from in ["nothing", "empty_daylog.txt"].map(|name| dir.path().join(name)) {
         let said = flow_agent(&["import", from.to_str().unwrap(), "--config", config.to_str().unwrap()]);
         assert_eq!(said.code, Some(6), "{} {}", said.stdout, said.stderr);
-        assert!(said.stdout.contains("there is no usable line"), "{}", said.stdout);
+        assert!(said.stdout.contains("no usable lines found"), "{}", said.stdout);
     }
 }

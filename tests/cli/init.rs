@@ -46,9 +46,10 @@ fn what_is_found_becomes_a_configuration_that_holds() {
     assert_eq!(config.month_start_day, 5, "as the only reset day that is named");
     for expected in [
         "# 5 ports, 2 owners.\n",
-        "# inbound \"from-env\" is not counted: its port is in the environment variable \"XRAY_PORT\", which is not set here.\n",
-        "# Named by a file above, which holds: 443.\n",
-        "# its last line does not end: it is being written, or was cut; end it with a line feed.\n",
+        "# inbound \"from-env\" is not counted: its port is in the environment variable \"XRAY_PORT\", which is not \
+         set.\n",
+        "# Already named by a file above, which takes precedence: 443.\n",
+        "# its last line has no line feed: it is being written or was truncated; end it with a line feed.\n",
         "#name = \"ada\"\n#email = \"\"\n#quota = \"500 GiB\"\n",
         "#name = \"bob\"\n#email = \"\"\n#quota = \"2 TiB\"\n",
     ] {
@@ -76,6 +77,6 @@ fn it_writes_where_nothing_is_and_over_nothing() {
     assert!(written.contains("format = \"wireguard\""), "{written}");
     fs::write(&path, "# mine\n").unwrap();
     let said = flow_agent(&arguments);
-    assert!(said.code == Some(3) && said.stderr.contains("is there already, and is left as it is"), "{}", said.stderr);
+    assert!(said.code == Some(3) && said.stderr.contains("already exists, and was not changed"), "{}", said.stderr);
     assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n");
 }

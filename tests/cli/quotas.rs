@@ -223,7 +223,7 @@ fn a_notice_arrives_whatever_the_receiver_does_first_and_the_ledger_says_what_it
         assert_eq!(receiver.requests().len(), 1);
         let check = node.run(&["check", "--json"]);
         let dead =
-            check.stdout.lines().any(|line| line.contains("\"notify\"") && line.contains("has taken nothing since"));
+            check.stdout.lines().any(|line| line.contains("\"notify\"") && line.contains("has accepted nothing since"));
         assert!(dead, "{reaction:?}: {}", check.stdout);
         let again = node.run(&["notify", "--retry-now"]);
         assert_eq!((again.code, again.stdout.as_str()), (Some(0), "1 notice sent\n"), "{reaction:?}: {again:?}");
@@ -374,7 +374,7 @@ fn a_test_goes_to_the_channel_that_is_named() {
         let said = node.run(&["check", "--send-test", name, "--json"]);
         said.stdout.lines().filter(|line| line.contains("\"notify\"")).collect::<Vec<_>>().join("\n")
     };
-    assert!(said("hook").contains("127.0.0.1 took the test: 200 taken"));
+    assert!(said("hook").contains("127.0.0.1 accepted the test: 200 taken"));
     assert!(said("hook").contains("127.0.0.1: 500 out of order"));
     let unknown = said("hok");
     assert!(unknown.contains("there is no channel `hok`") && unknown.contains("did you mean `hook`?"), "{unknown}");
@@ -390,7 +390,7 @@ fn a_secret_that_everybody_can_read_is_not_used() {
     fs::set_permissions(node.path("secret"), Permissions::from_mode(0o644)).unwrap();
     let said = node.run(&["notify"]);
     assert_eq!(said.code, Some(7), "{said:?}");
-    assert!(said.stderr.contains("secret` may be read by everybody"), "{said:?}");
+    assert!(said.stderr.contains("secret` is readable by everybody"), "{said:?}");
     assert!(receiver.requests().is_empty());
 }
 

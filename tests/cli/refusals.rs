@@ -135,7 +135,7 @@ fn a_missing_configuration_is_refused() {
     let place = Place::with("");
     fs::remove_file(place.path("config.toml")).unwrap();
     let text = "error: failed to read `config.toml`\n  caused by: No such file or directory (os error 2)\n  \
-                help: check that the file is there, and that this user may read it\n";
+                help: check that the file exists and that this user may read it\n";
     refused(&place.run(), 3, text);
 }
 
@@ -145,7 +145,7 @@ const FILES: &str = "[ports]\nfiles = [{ path = \"mudb.json\", format = \"mudb\"
 fn a_missing_port_file_is_refused_at_the_first_start() {
     let text = "error: failed to read the port file `mudb.json`\n  \
                 caused by: No such file or directory (os error 2)\n  \
-                help: mend the file, or take it out of `ports.files`\n";
+                help: fix the file, or remove it from `ports.files`\n";
     refused(&Place::with(FILES).run(), 3, text);
 }
 
@@ -156,7 +156,7 @@ fn an_unreadable_port_file_is_refused_at_the_first_start() {
     fs::set_permissions(place.path("mudb.json"), fs::Permissions::from_mode(0o000)).unwrap();
     let text = "error: failed to read the port file `mudb.json`\n  \
                 caused by: Permission denied (os error 13)\n  \
-                help: mend the file, or take it out of `ports.files`\n";
+                help: fix the file, or remove it from `ports.files`\n";
     refused(&place.run_as_nobody(), 3, text);
 }
 
@@ -165,8 +165,8 @@ fn half_a_port_file_is_refused_at_the_first_start() {
     let place = Place::with(FILES);
     fs::write(place.path("mudb.json"), "[\n  {\"port\": 8388, \"user\": \"one\"},\n  {\"port\": 83").unwrap();
     let text = "error: failed to read the port file `mudb.json`\n  \
-                caused by: it ends in the middle, at line 3: it is being written, or was cut\n  \
-                help: mend the file, or take it out of `ports.files`\n";
+                caused by: it ends in the middle, at line 3: it is being written or was truncated\n  \
+                help: fix the file, or remove it from `ports.files`\n";
     refused(&place.run(), 3, text);
 }
 
@@ -177,7 +177,7 @@ fn a_port_file_of_another_shape_is_refused_with_its_line() {
     let text = "error: failed to read the port file `mudb.json`\n  \
                 caused by: expected a JSON array of objects with `port` and `user`\n  \
                 caused by: invalid type: integer `8389`, expected struct Entry at line 3 column 6\n  \
-                help: mend the file, or take it out of `ports.files`\n";
+                help: fix the file, or remove it from `ports.files`\n";
     refused(&place.run(), 3, text);
 }
 
@@ -193,7 +193,7 @@ fn who_is_not_root_is_told_what_is_missing() {
     let place = Place::with("[count]\nbackend = \"ebpf\"\ninterfaces = [\"lo\"]\n\n[ports]\nwatch = [443]\n");
     let said = place.run_as_nobody();
     assert_eq!(said.code, Some(4), "{}", said.stderr);
-    let error = "error: not permitted to count with eBPF, missing: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON\n";
+    let error = "error: not permitted to count with eBPF; missing: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON\n";
     let help = "  help: run as root, or grant what is missing; or use --backend iptables\n";
     // If no bpffs is mounted, a warning comes first.
     assert!(said.stderr.contains(error) && said.stderr.ends_with(help), "{}", said.stderr);

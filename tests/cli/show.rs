@@ -235,7 +235,7 @@ fn a_checkpoint_that_is_damaged_is_gone_on_without() {
 #[test]
 fn a_directory_without_anything_is_nothing_and_none_is_an_error() {
     let state = State::empty();
-    let why = "nothing was counted yet: `flow-agent check` says whether an agent runs\n";
+    let why = "nothing has been counted yet: `flow-agent check` says whether an agent is running\n";
     for view in ["hours", "days", "top", "total"] {
         assert_eq!(well(show(&state, &[view])), why);
         let said = show(&state, &[view, "--json"]);
@@ -245,8 +245,8 @@ fn a_directory_without_anything_is_nothing_and_none_is_an_error() {
     fs::remove_dir_all(state.path("")).unwrap();
     let said = show(&state, &["hours"]);
     assert_eq!((said.code, said.stdout.as_str()), (Some(5), ""));
-    let expected = "error: `state` is not there: nothing was counted yet\n  \
-                    help: start `flow-agent run`, or name another directory with --state-dir\n";
+    let expected = "error: `state` does not exist: nothing has been counted yet\n  \
+                    help: start `flow-agent run`, or choose another directory with --state-dir\n";
     assert_eq!(state.without_path(&said.stderr), expected);
 }
 
@@ -277,7 +277,7 @@ fn who_or_what_never_existed_is_a_usage_error_and_not_zero() {
             ["--user", "befor"],
             "error: there is no user `befor`, in the configuration or in the logs\n  help: did you mean `before`?\n",
         ),
-        (["--port", "8389"], "error: port 8389 is not watched, and was never counted\n  help: did you mean `8388`?\n"),
+        (["--port", "8389"], "error: port 8389 is not watched and was never counted\n  help: did you mean `8388`?\n"),
     ] {
         for view in [&[][..], &["hours"], &["months"], &["total", "--json"]] {
             let said = show(&state, &[view, &arguments].concat());
@@ -295,12 +295,13 @@ fn a_time_without_usage_and_a_main_node_say_why_there_is_nothing() {
     let state = State::full();
     for view in ["hours", "days", "top", "total"] {
         let text = well(show(&state, &[view, "--from", "2020-01", "--to", "2020-01"]));
-        assert_eq!(text, "no usage in this time; `flow-agent show` says what was counted last\n", "{view}");
+        assert_eq!(text, "no usage in this period; `flow-agent show` shows the latest figures\n", "{view}");
     }
     let state = State::empty();
     let config = fs::read_to_string(state.config()).unwrap();
     fs::write(state.config(), config + "[[nodes]]\nname = \"hk-2\"\nhost = \"192.0.2.7\"\n").unwrap();
-    let expected = "this main node counts nothing itself: see `flow-agent show --node all`, `flow-agent show months`, and `state/reports`\n";
+    let expected = "this main node counts nothing itself; try `flow-agent show --node all`, `flow-agent show \
+                    months`, and `state/reports`\n";
     assert_eq!(state.without_path(&well(show(&state, &[]))), expected);
     fs::remove_dir_all(state.path("")).unwrap();
     assert_eq!(state.without_path(&well(show(&state, &["total"]))), expected);
@@ -313,7 +314,7 @@ fn a_time_that_was_not_counted_has_no_row_of_zeros() {
     for (form, lines) in [("--json", 0), ("--csv", 1)] {
         let said = show(&state, &["total", form, "--from", "2020-01-01", "--to", "2020-01-01"]);
         assert_eq!((said.code, said.stdout.lines().count()), (Some(0), lines), "{form}: {}", said.stdout);
-        assert!(said.stderr.starts_with("note: no usage in this time"), "{form}: {}", said.stderr);
+        assert!(said.stderr.starts_with("note: no usage in this period"), "{form}: {}", said.stderr);
     }
 }
 
@@ -349,11 +350,14 @@ fn a_line_can_hold_everything_or_one_user() {
 fn what_contradicts_itself_is_a_usage_error() {
     let state = State::full();
     for (arguments, expected) in [
-        (&["months", "--by", "port"][..], "error: months and years are not kept by port: --by is `all` or `user`\n"),
-        (&["--node", "hk-2"], "error: this is no main node: its configuration has no `[[nodes]]`\n"),
+        (
+            &["months", "--by", "port"][..],
+            "error: months and years are not stored by port: use --by all or --by user\n",
+        ),
+        (&["--node", "hk-2"], "error: this is not a main node: its configuration has no `[[nodes]]`\n"),
         (
             &["--95th", "--from", "2024-10-05"],
-            "error: a 95th percentile needs samples of at most 300 seconds, and the buckets of this log have 3600\n",
+            "error: a 95th percentile needs samples of at most 300 seconds, but the buckets of this log have 3600\n",
         ),
     ] {
         let said = show(&state, arguments);

@@ -59,7 +59,7 @@ fn a_users_file_whose_upload_broke_off_is_refused() {
     let place = place("users_file = \"users.csv\"\n", &[("users.csv", b"name,ports\nada,8388\nbob,183")]);
     let said = check(place.path());
     let expected =
-        "users.csv:3:1: its last line does not end: it is being written, or was cut; end it with a line feed";
+        "users.csv:3:1: its last line has no line feed: it is being written or was truncated; end it with a line feed";
     assert_eq!(
         (said.code, findings(place.path(), &said, "config")),
         (Some(3), vec![("fail".to_owned(), expected.to_owned())])
@@ -117,7 +117,7 @@ fn ports_that_stand_in_the_keys_of_port_password_are_counted() {
     let ports = findings(place.path(), &check(place.path()), "ports");
     assert!(has(&ports, "ok", "2 ports, 0 with an owner: 8381-8382"), "{ports:?}");
     // Each file with its contribution; its age depends on the machine.
-    let of_file = "`config.json`: 2 ports, 0 owners, nothing to complain of, changed ";
+    let of_file = "`config.json`: 2 ports, 0 owners, no problems, changed ";
     assert!(has(&ports, "ok", of_file), "{ports:?}");
 }
 
@@ -131,7 +131,7 @@ fn every_port_file_is_told_of_even_where_one_cannot_be_read() {
     let ports = findings(place.path(), &said, "ports");
     assert_eq!(said.code, Some(3), "{}", said.stderr);
     assert!(has(&ports, "fail", "`gone.json`: No such file or directory"), "{ports:?}");
-    assert!(has(&ports, "fail", "`cut.toml`: its last line does not end"), "{ports:?}");
+    assert!(has(&ports, "fail", "`cut.toml`: its last line has no line feed"), "{ports:?}");
     assert!(has(&ports, "ok", "`good.list`: 1 port, 1 owner, 1 complaint, changed "), "{ports:?}");
 }
 

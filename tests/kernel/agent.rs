@@ -140,7 +140,7 @@ impl Node {
     /// bucket.
     pub fn stop(&mut self) {
         let code = self.agent.take().expect("an agent runs").terminate().unwrap();
-        if code == Some(4) && self.log().contains("asked to leave while a program or a disk kept it busy") {
+        if code == Some(4) && self.log().contains("asked to stop while a program or a disk kept it busy") {
             let arguments = self.arguments.iter().map(String::as_str);
             let output = self.command(&["run", "--once"].into_iter().chain(arguments).collect::<Vec<_>>());
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -216,7 +216,7 @@ fn a_foreign_ingress_qdisc_is_not_replaced() {
         let error = refusal(&clsact);
         assert_eq!(
             error.to_string(),
-            "interface `wan` has an `ingress` qdisc where `clsact` is needed; it is not replaced"
+            "interface `wan` has an `ingress` qdisc where `clsact` is needed; it was not replaced"
         );
         assert!(pair.host_tc(&["qdisc", "show", "dev", WAN]).contains("qdisc ingress ffff:"));
         // Nothing is left of the failed start, and TCX needs no qdisc.

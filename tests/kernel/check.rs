@@ -28,12 +28,12 @@ fn an_agent_that_is_gone_and_programs_that_are_detached_are_failures() {
         node.kill();
         let check = node.command(&["check"]);
         assert_eq!(check.status.code(), Some(4), "{}", text(&check));
-        assert!(text(&check).contains("agent       fail  no agent runs for"), "{}", text(&check));
+        assert!(text(&check).contains("agent       fail  no agent is running for"), "{}", text(&check));
         assert!(text(&check).contains("help: systemctl enable --now flow-agent"), "{}", text(&check));
         if arguments.contains(&"clsact") {
             pair.host_tc(&["qdisc", "del", "dev", WAN, "clsact"]);
             let check = text(&node.command(&["check"]));
-            let expected = format!("fail  `{WAN}` is to be counted, but nothing of this agent is attached to it");
+            let expected = format!("fail  `{WAN}` should be counted, but nothing of this agent is attached to it");
             let lost = format!("fail  no longer attached to `{WAN}`: ");
             assert!(check.contains(&expected) || check.contains(&lost), "{check}");
         }

@@ -171,5 +171,5 @@ fn an_interface_that_is_not_there_is_refused_and_those_that_are_are_named() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("error: interface `eth9` does not exist\n"), "{said}");
-    assert!(said.contains("help: there are: ") && said.contains("wan"), "{said}");
+    assert!(said.contains("help: existing interfaces: ") && said.contains("wan"), "{said}");
 }

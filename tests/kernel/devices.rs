@@ -144,7 +144,7 @@ fn connections_over_a_device_that_is_not_counted_are_named() {
     let connect = |to: &TcpListener| inside(&pair.peer, || TcpStream::connect(to.local_addr().unwrap()).unwrap());
     let _connections = (connect(&counted), connect(&uncounted), counted.accept().unwrap(), uncounted.accept().unwrap());
     let mut node = Node::new(&pair, &PORTS, "");
-    let text = "TCP connections of port 4433 go over `wan2`, which is not counted";
+    let text = "TCP connections of port 4433 use `wan2`, which is not counted";
     let check = node.command(&["check"]);
     let said = String::from_utf8_lossy(&check.stdout).into_owned();
     assert!(said.contains(text) && !said.contains("go over `wan`"), "{said}");

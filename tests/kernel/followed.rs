@@ -45,7 +45,7 @@ fn the_default_route_is_followed_through_down_up_deleted_made_again_and_moved() 
     pass(&pair, 7);
 
     pair.host_ip(&["link", "del", WAN]);
-    said(&node, "not counted any more interface=\"wan\"", 1);
+    said(&node, "no longer counted interface=\"wan\"", 1);
     pair.join(WAN, LAN);
     address(&pair, WAN, LAN, 99);
     pass(&pair, 3);
@@ -57,7 +57,7 @@ fn the_default_route_is_followed_through_down_up_deleted_made_again_and_moved() 
     address(&pair, "wan2", "lan2", 98);
     pair.host_ip(&["route", "replace", "default", "via", "10.98.0.1"]);
     said(&node, "INFO counted interface=\"wan2\"", 1);
-    said(&node, "not counted any more interface=\"wan\"", 2);
+    said(&node, "no longer counted interface=\"wan\"", 2);
     let other: std::net::IpAddr = "10.98.0.1".parse().unwrap();
     inside(&pair.peer, || send(other, ("10.98.0.2".parse().unwrap(), 443), 100, 13));
     // It no longer has anybody's default route.
@@ -93,11 +93,11 @@ fn a_glob_is_followed_through_new_and_renamed_interfaces() {
     let other: std::net::IpAddr = "10.98.0.1".parse().unwrap();
     inside(&pair.peer, || send(other, ("10.98.0.2".parse().unwrap(), 443), 100, 11));
     pair.host_ip(&["link", "del", "wan2"]);
-    said(&node, "not counted any more interface=\"wan2\"", 1);
+    said(&node, "no longer counted interface=\"wan2\"", 1);
 
     // It no longer matches the glob.
     rename("w.an", "other");
-    said(&node, "not counted any more interface=\"w.an\"", 1);
+    said(&node, "no longer counted interface=\"w.an\"", 1);
     pass(&pair, 17);
     rename("other", WAN);
     said(&node, "INFO counted interface=\"wan\"", 1);

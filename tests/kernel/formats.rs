@@ -160,7 +160,7 @@ fn a_database_that_is_locked_for_ten_seconds_keeps_its_last_good_list_and_holds_
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 1 + second));
         sleep(Duration::from_secs(1));
     }
-    let said = "a transaction has been open for 2000 ms: its last good list of 1 port stays";
+    let said = "a transaction has been open for 2000 ms: keeping its last good list of 1 port";
     wait_until("the lock is noticed", DEADLINE, || node.log().contains(said));
     assert_eq!(counted_now(&node), None, "{}", node.log());
     // Nothing blocks the panel, which does not wait.

@@ -24,7 +24,7 @@ fn a_missing_interface_is_named_with_those_that_are_there() {
     inside(&pair.host, || {
         let error = refusal(&BackendOptions { interfaces: vec!["eth9".into()], ..options(&pair, &[443]) });
         assert_eq!(error.to_string(), "interface `eth9` does not exist");
-        assert_eq!(error.help().unwrap(), "there are: lo, wan");
+        assert_eq!(error.help().unwrap(), "existing interfaces: lo, wan");
         // A glob may match nothing yet.
         start(&BackendOptions { interfaces: vec!["eth*".into()], ..options(&pair, &[443]) }).unwrap();
     });

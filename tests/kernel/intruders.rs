@@ -93,7 +93,7 @@ fn pins_that_somebody_else_planted_are_refused() {
     fs::create_dir(&elsewhere).unwrap();
     let plants: [(&str, &dyn Fn()); 3] = [
         ("it is a symlink", &|| symlink(&elsewhere, &planted).unwrap()),
-        ("its mode 777 lets others in", &|| {
+        ("its mode 777 gives others access", &|| {
             fs::create_dir(&planted).unwrap();
             fs::set_permissions(&planted, fs::Permissions::from_mode(0o777)).unwrap();
         }),
@@ -164,7 +164,7 @@ fn a_log_that_is_older_than_its_checkpoint_is_refused_until_a_person_says_so() {
     let sealed = node.hourly().len();
     let refused = node.command(&["run"]);
     assert_eq!(refused.status.code(), Some(5), "{}", said(&refused));
-    assert!(said(&refused).contains("an older log was put back"), "{}", said(&refused));
+    assert!(said(&refused).contains("an older log was restored"), "{}", said(&refused));
     assert!(said(&refused).contains("--accept-overlap"), "{}", said(&refused));
     assert_eq!(node.hourly().len(), sealed, "nothing was written");
     flood.end();

@@ -75,7 +75,7 @@ fn without_bpffs_it_counts_as_long_as_it_lives_and_says_so() {
     let log = node.log();
     let why = format!("failed to mount bpffs on {}", pair.bpffs.display());
     assert!(log.contains(&why) && log.contains("No such device"), "{log}");
-    assert!(log.contains("the counters are not pinned: what passes while no agent runs is not counted"), "{log}");
+    assert!(log.contains("the counters are not pinned: traffic is not counted while no agent is running"), "{log}");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn where_ebpf_is_not_there_or_forbidden_auto_counts_with_rules_and_says_why() {
             "EPERM",
             " failed to load the eBPF maps: ",
             "error: failed to load the eBPF programs\n  caused by: Operation not permitted (os error 1)\n  help: no \
-             capability is missing: see whether the kernel's log (`dmesg`) tells more; or use --backend iptables\n",
+             capability is missing; check the kernel log (`dmesg`), or use --backend iptables\n",
         ),
     ] {
         let Some(pair) = Pair::make().filter(|_| have_program("strace", "kernels without eBPF")) else { return };

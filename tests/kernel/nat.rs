@@ -39,15 +39,15 @@ fn a_rule_that_touches_a_watched_port_is_told_whoever_made_it() {
         let text = format!("NAT touches port 443: {text}");
         wait_until("the rule is told", DEADLINE, || node.log().contains(&text));
     };
-    let means = "what comes to ports 20000-20010 goes on to port 443; eBPF counts it on ports 20000-20010, iptables, if \
-                 it stays on this host, on port 443";
+    let means = "traffic to ports 20000-20010 is redirected to port 443; eBPF counts it on ports 20000-20010, and \
+                 iptables, if it stays on this host, on port 443";
     let rule = "`-t nat -A PREROUTING -p udp -m udp --dport 20000:20010 -j REDIRECT --to-ports 443`";
     let mut node = Node::new(&pair, &[443, 20_003], "");
     node.start(&["--ports", "443"]);
     said(&node, &format!("iptables-legacy rule {rule}: {means}"));
     wait_until("the rule is told", DEADLINE, || node.log().contains(&format!("rule {rule}: {means}")));
     wait_until("the rule is told", DEADLINE, || {
-        node.log().contains("in `inet hops in`: what comes to ports 30000-30010 goes on to port 443")
+        node.log().contains("in `inet hops in`: traffic to ports 30000-30010 is redirected to port 443")
     });
     node.stop();
 
@@ -61,7 +61,7 @@ fn a_rule_that_touches_a_watched_port_is_told_whoever_made_it() {
     let checked = node.command(&["check"]);
     let text = String::from_utf8(checked.stdout).unwrap();
     assert!(text.contains("NAT touches ports 443,20003: iptables"), "{text}");
-    assert!(text.contains("watch the ports before and behind the rule"), "{text}");
+    assert!(text.contains("watch the ports before and after the rule"), "{text}");
 }
 
 #[test]

@@ -30,14 +30,14 @@ fn directories_that_others_could_have_made_are_refused() {
 
         std::fs::create_dir(&top).unwrap();
         std::fs::set_permissions(&top, std::fs::Permissions::from_mode(0o750)).unwrap();
-        assert_eq!(distrusted(&options), "its mode 750 lets others in");
+        assert_eq!(distrusted(&options), "its mode 750 gives others access");
         std::fs::set_permissions(&top, std::fs::Permissions::from_mode(0o700)).unwrap();
         chown(&top, Some(65_534), None).unwrap();
         assert_eq!(distrusted(&options), "it belongs to user 65534");
         chown(&top, Some(0), None).unwrap();
 
         std::fs::set_permissions(&pair.bpffs, std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert_eq!(distrusted(&options), "its mode 777 lets others replace what is in it");
+        assert_eq!(distrusted(&options), "its mode 777 lets others replace its contents");
         std::fs::set_permissions(&pair.bpffs, std::fs::Permissions::from_mode(0o1777)).unwrap();
         start(&options).unwrap();
     });

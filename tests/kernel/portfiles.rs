@@ -45,14 +45,14 @@ fn follow_a_file(pair: &Pair, backend: &str) {
 
     fs::write(&file, &both[..both.len() - 10]).unwrap();
     wait_until("half a file is noticed", DEADLINE, || {
-        node.log().contains("it is being written, or was cut: its last good list of 2 ports stays")
+        node.log().contains("it is being written or was truncated: keeping its last good list of 2 ports")
     });
     datagrams(pair, 4433, 7);
     node.stop();
 
     // The next agent finds the same half.
     node.start(&["--backend", backend]);
-    assert!(node.log().contains("its last good list of 2 ports stays"), "{}", node.log());
+    assert!(node.log().contains("keeping its last good list of 2 ports"), "{}", node.log());
     datagrams(pair, 443, 11);
     datagrams(pair, 4433, 13);
 
@@ -91,7 +91,7 @@ fn sighup_takes_over_ports_and_users_and_a_wrong_configuration_changes_nothing()
     node.start(&[]);
     datagrams(&pair, 443, 3);
     node.replace_config("watch = [443, 4433]", "watch = [443, 70000]");
-    reload(&node, "the configuration stays as it is");
+    reload(&node, "keeping the current configuration");
     datagrams(&pair, 4433, 5);
     // 443 has an owner from now on, 4433 is no longer watched, and 8388 is.
     node.replace_config("watch = [443, 70000]", "watch = [443, 8388]");

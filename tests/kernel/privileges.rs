@@ -145,7 +145,7 @@ fn what_is_missing_is_said_and_nothing_is_left_behind() {
         let said = said(&refused);
         assert_eq!(refused.status.code(), Some(4), "{said}");
         let error = said.split_once("error: ").expect("it says why").1;
-        let expected = format!("not permitted to count with eBPF, missing: {missing}\n  caused by: ");
+        let expected = format!("not permitted to count with eBPF; missing: {missing}\n  caused by: ");
         assert!(error.starts_with(&expected), "{said}");
         assert!(error.ends_with("help: run as root, or grant what is missing; or use --backend iptables\n"), "{said}");
         let sets = sets_of_all_instances(&pair);
@@ -163,8 +163,8 @@ fn auto_counts_with_rules_where_only_ebpf_is_not_permitted_and_says_why() {
         let Some(pair) = Pair::make() else { return };
         let who = Who { capabilities: Some(capabilities), ..ROOT };
         let said = Place::new(&pair).assert_counts_with(&who, "auto", "iptables");
-        assert!(said.contains("no eBPF here: counting with iptables"), "{said}");
-        assert!(said.contains(&format!("not permitted to count with eBPF, missing: {missing}: ")), "{said}");
+        assert!(said.contains("eBPF is not available: counting with iptables"), "{said}");
+        assert!(said.contains(&format!("not permitted to count with eBPF; missing: {missing}: ")), "{said}");
         let sets = sets_of_all_instances(&pair);
         assert!(sets.is_empty(), "{sets:?}");
     }
@@ -182,7 +182,7 @@ fn auto_says_what_either_way_of_counting_lacks_where_none_is_permitted() {
         let refused = Place::new(&pair).run_once(&who, "auto");
         let said = said(&refused);
         assert_eq!(refused.status.code(), Some(4), "{said}");
-        assert!(said.contains(&format!("not permitted to count with eBPF, missing: {missing}: ")), "{said}");
+        assert!(said.contains(&format!("not permitted to count with eBPF; missing: {missing}: ")), "{said}");
         assert!(said.ends_with("help: run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW\n"), "{said}");
         let sets = sets_of_all_instances(&pair);
         assert!(sets.is_empty(), "{sets:?}");
@@ -204,7 +204,7 @@ fn what_others_may_do_with_ebpf_is_the_same_to_us() {
         let Some(pair) = Pair::make() else { return };
         let refused =
             Place::new(&pair).run_once(&Who { capabilities: Some(&["net_admin", "perfmon"]), ..ROOT }, "ebpf");
-        assert!(said(&refused).contains("not permitted to count with eBPF, missing: CAP_BPF\n"), "{}", said(&refused));
+        assert!(said(&refused).contains("not permitted to count with eBPF; missing: CAP_BPF\n"), "{}", said(&refused));
     }
 }
 
@@ -257,5 +257,5 @@ fn a_limit_of_locked_memory_is_no_limit_or_is_named() {
     let refused = place.run_once(&limited, "ebpf");
     let said = said(&refused);
     assert_eq!(refused.status.code(), Some(4), "{said}");
-    assert!(said.contains("missing: a larger limit of locked memory (RLIMIT_MEMLOCK, in systemd"), "{said}");
+    assert!(said.contains("missing: a higher locked memory limit (RLIMIT_MEMLOCK, in systemd"), "{said}");
 }

@@ -42,11 +42,11 @@ fn show_has_what_moved_a_moment_ago() {
     node.stop();
     // The 25,700,000 bytes are in the files now, and the screen says that they are not up to date.
     let text = String::from_utf8(node.command(&["show"]).stdout).unwrap();
-    assert!(text.contains("no agent runs") && text.contains("24.5 MiB"), "{text}");
+    assert!(text.contains("no agent is running") && text.contains("24.5 MiB"), "{text}");
     let output = node.command(&["top"]);
     assert_eq!(output.status.code(), Some(5));
     let words = String::from_utf8(output.stderr).unwrap();
-    assert!(words.contains("nobody answers at"), "{words}");
+    assert!(words.contains("no agent answers at"), "{words}");
 }
 
 #[test]

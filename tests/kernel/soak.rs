@@ -144,7 +144,7 @@ fn a_full_disk_is_told_within_a_bucket_and_loses_nothing() {
     let flood = Flood::begin(&pair, &PORTS);
     flood.pass(1_000);
     disk.fill();
-    let full = || node.log().contains("could not be written");
+    let full = || node.log().contains("failed to write a bucket");
     wait_until("the alarm is raised", Duration::from_secs(10), full);
     // The alarm comes with the first bucket that cannot be written.
     let log = node.log();
@@ -157,7 +157,7 @@ fn a_full_disk_is_told_within_a_bucket_and_loses_nothing() {
     disk.free();
     node.start(&["--bucket", "1s", "--checkpoint", "1s"]);
     disk.fill();
-    let full = || node.log().contains("could not be written");
+    let full = || node.log().contains("failed to write a bucket");
     wait_until("the alarm is raised again", Duration::from_secs(10), full);
     flood.pass(10_000);
     disk.free();

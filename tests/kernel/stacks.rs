@@ -87,7 +87,7 @@ fn a_port_is_left_out_when_it_becomes_one() {
         node.start(&["--backend", backend, "--interface", "w*", "br*"]);
         BRIDGE.build(&pair);
         wait_until("the bridge is counted", DEADLINE, || node.log().contains("counted") && node.log().contains("br0"));
-        let said = if backend == "ebpf" { "is left out" } else { "now come in by another" };
+        let said = if backend == "ebpf" { "is left out" } else { "now arrive through another" };
         wait_until("it is said", DEADLINE, || node.log().contains(said));
         // What came before is not part of this test.
         wait_until("only it is", DEADLINE, || {

@@ -208,14 +208,14 @@ fn what_cannot_be_written_is_kept_and_written_when_it_can() {
     cover_read_only(&state);
     site.send(20);
     site.ask_for_bucket();
-    wait_until("it says that it cannot write", DEADLINE, || site.node.log().contains("a bucket could not be written"));
+    wait_until("it says that it cannot write", DEADLINE, || site.node.log().contains("failed to write a bucket"));
     unmount(&state);
     site.wait_until_logged();
 
     let filler = fill(&state, "filler", 0);
     site.send(300);
     site.ask_for_bucket();
-    wait_until("it says that the disk is full", DEADLINE, || site.node.log().contains("make room"));
+    wait_until("it says that the disk is full", DEADLINE, || site.node.log().contains("free some space"));
     fs::remove_file(filler).unwrap();
     site.wait_until_logged();
     assert!(site.qualities().iter().all(|quality| quality == "exact"), "{:?}", site.qualities());

@@ -151,7 +151,7 @@ fn nobody_counts_beside_ipsets_that_cannot_be_read() {
         let refused = node.command_under(&without, &["run", "--backend", backend, "--once"]);
         let told = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(4), "{told}");
-        assert!(told.contains("counters of this agent lie in ipsets, and `ipset` is not installed"), "{told}");
+        assert!(told.contains("counters of this agent are in ipsets, but `ipset` is not installed"), "{told}");
     }
     inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
     for backend in BACKENDS {

@@ -66,7 +66,7 @@ fn pins_come_back(place: &str) {
         wait_until("everything is pinned", DEADLINE, || is_all_pinned(&node));
         interfere(&pair, &node);
         wait_until(what, DEADLINE, || is_all_pinned(&node));
-        wait_until("it is said", DEADLINE, || node.log().contains("somebody removed pins: they were made again"));
+        wait_until("it is said", DEADLINE, || node.log().contains("somebody removed pins: they were re-created"));
         node.kill();
         flood.pass(500);
         node.start(&arguments);
@@ -106,7 +106,7 @@ fn without_a_place_for_pins_it_counts_on_and_says_so() {
     unmount(&pair.bpffs, UnmountFlags::DETACH).unwrap();
     fs::remove_dir(&pair.bpffs).unwrap();
     fs::write(&pair.bpffs, "").unwrap();
-    wait_until("it is said", DEADLINE, || node.log().contains("ends with this process"));
+    wait_until("it is said", DEADLINE, || node.log().contains("only as long as this process"));
     let unpinned = |line: &serde_json::Value| line["kind"] == "seal" && line["pinned"] == false;
     wait_until("the seal says so", DEADLINE, || node.hourly().iter().any(unpinned));
     flood.pass(500);

@@ -81,7 +81,7 @@ fn the_main_nodes_key_gets_at_the_daily_files_and_at_nothing_else() {
     // Nothing is changed before somebody agrees, and what is already done is not done again.
     let script = format!(
         "if echo no | {enroll}; then exit 1; else test $? = 6; fi\ntest ! -e /etc/ssh/flow_keys\n\
-         {enroll} --yes\n{enroll} --yes | grep 'everything is in place already'\n"
+         {enroll} --yes\n{enroll} --yes | grep 'everything is already in place'\n"
     );
     fs::write(dir.join("node.sh"), script).unwrap();
 

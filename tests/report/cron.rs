@@ -102,7 +102,7 @@ fn what_is_missing_is_waited_for_a_week_and_said_every_day() {
     for day in date("2026-11-15").iter_days().take(7) {
         let said = report_on(&alone, day).with_code(6).stdout;
         assert!(
-            said.contains("1 day missing") && said.contains("until 2026-11-22; after that: --month 2026-10"),
+            said.contains("1 day missing") && said.contains("until 2026-11-22; after that, use --month 2026-10"),
             "{said}"
         );
         assert_eq!(stub.taken().len(), 3, "{day}: told once, as provisional");

@@ -44,10 +44,10 @@ fn a_node_is_trusted_only_after_a_person_said_so() {
     let trusted = check(&fleet, &["--enroll", "hk-1"], "yes\n").with_code(0).stdout;
     assert!(trusted.contains("ForceCommand internal-sftp -R"), "{trusted}");
     let said = check(&fleet, &["--send-test", "ops@example.com"], "").stdout;
-    assert!(said.contains(&format!("hk-1: `daily/{name}.jsonl` is there and whole")), "{said}");
-    assert!(said.contains("took the letter to ops@example.com"), "{said}");
+    assert!(said.contains(&format!("hk-1: `daily/{name}.jsonl` exists and is intact")), "{said}");
+    assert!(said.contains("accepted the letter to ops@example.com"), "{said}");
     assert_eq!(fleet.letters("ops").len(), 1);
-    assert!(check(&fleet, &["--enroll", "hk-1"], "").with_code(0).stdout.contains("trusted already"));
+    assert!(check(&fleet, &["--enroll", "hk-1"], "").with_code(0).stdout.contains("already trusted"));
 
     // The node was installed anew, and its new key replaces the old one.
     fleet.replace_last("");

@@ -98,7 +98,7 @@ fn a_letter_that_is_not_there_is_not_sent_again_and_nobody_elses_is_sent_for_it(
     let stub = Stub::start(&[]);
     let alone = Alone::with(&stub);
     let refused = alone.report(&["--resend", "alcie"]).with_code(2);
-    let text = format!("error: `alcie` has no letter of {} that could be sent again\n", alone.month.name());
+    let text = format!("error: `alcie` has no letter for {} that could be sent again\n", alone.month.name());
     assert_eq!(refused.stderr, text + "  help: did you mean `alice`?\n");
     assert_eq!(stub.taken().len(), 0);
     assert!(!alone.state_dir().join("reports").join(alone.month.name()).exists(), "something was begun");
@@ -106,7 +106,7 @@ fn a_letter_that_is_not_there_is_not_sent_again_and_nobody_elses_is_sent_for_it(
     let config = fs::read_to_string(alone.config()).unwrap();
     fs::write(alone.config(), config.split("[mail]").next().unwrap()).unwrap();
     let refused = alone.report(&["--resend", "alice"]).with_code(3);
-    assert!(refused.stderr.starts_with("error: nothing can be sent again: there is no [mail]"), "{}", refused.stderr);
+    assert!(refused.stderr.starts_with("error: cannot send letters again: there is no [mail]"), "{}", refused.stderr);
 }
 
 #[test]

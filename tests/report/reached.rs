@@ -25,7 +25,7 @@ fn a_node_whose_file_does_not_come_says_what_to_do_about_it() {
     // Like a .bashrc that prints something.
     fleet.replace_last("ForceCommand echo Welcome to hk-1, have a nice day; exec /usr/lib/openssh/sftp-server");
     fleet.configure("", "");
-    refused(&fleet, "prints a text where SFTP should begin", "`ForceCommand internal-sftp -R`");
+    refused(&fleet, "prints text where SFTP should begin", "`ForceCommand internal-sftp -R`");
 
     let known = fs::read_to_string(fleet.known_hosts()).unwrap();
     fleet.replace_last("");

@@ -107,12 +107,15 @@ fn a_month_may_begin_on_the_15th_and_a_port_may_change_hands_in_it() {
             bytes(7 * days_before)
         ),
         format!("Busiest days: {}", busiest.collect::<Vec<_>>().join(", ")),
-        "Node hk-1 cuts its days in Asia/Shanghai.".to_owned(),
+        "The days of node hk-1 follow the time zone Asia/Shanghai.".to_owned(),
     ] {
         assert!(text.contains(&expected), "{expected}\n{text}");
     }
     let summary = letter("ops@example.com");
-    assert!(summary["text"].as_str().unwrap().contains("Node hk-1 cuts its days in Asia/Shanghai."), "{summary:#}");
+    assert!(
+        summary["text"].as_str().unwrap().contains("The days of node hk-1 follow the time zone Asia/Shanghai."),
+        "{summary:#}"
+    );
 }
 
 /// Below 1,024 in bytes, otherwise in KiB with two decimals.
@@ -199,7 +202,11 @@ fn of_a_month_that_no_node_has_nobody_gets_a_letter() {
     let alone = Alone::with(&stub);
     fs::remove_dir_all(alone.state_dir().join("daily")).unwrap();
     let ended = alone.report(&[]).with_code(6);
-    assert!(ended.stdout.contains("letters are withheld as long as there is nothing of any node"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("letters are withheld as long as there is no data from any node"),
+        "{}",
+        ended.stdout
+    );
     let to: Vec<_> = stub.taken().iter().map(|letter| letter.to.concat()).collect();
     assert_eq!(to, ["ops@example.com"], "the admin is told");
     put(&alone.state_dir(), &alone.month, &month_of("alone", &alone.month, &[moved(443, None, [1, 2, 3, 4])]));

@@ -94,7 +94,7 @@ fn a_port_that_does_not_begin_with_tls_is_told_from_one_that_does() {
     refused_once(
         &alone,
         "TLS: what the server sends is not TLS",
-        "this port begins without TLS: smtp:// does STARTTLS",
+        "this port begins without TLS: use smtp:// for STARTTLS",
     );
 
     let server = Scripted::start("smtps");
@@ -132,8 +132,8 @@ fn a_certificate_of_ones_own_is_trusted_when_the_configuration_names_it() {
         let alone = Alone::new(&url.replace("localhost", "127.0.0.1"), &ca_file);
         refused_once(
             &alone,
-            "the server's certificate is refused",
-            "`mail.server` must name the host as its certificate does",
+            "the server's certificate was rejected",
+            "the host in `mail.server` must match its certificate",
         );
 
         // The certificate of another server does not help.

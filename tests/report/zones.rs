@@ -147,7 +147,11 @@ fn a_node_in_los_angeles_loses_nothing_to_a_main_node_in_shanghai() {
     // counted: 30 days of 24 x 5 bytes, and 1,000 + 2,000 + … + 9,000.
     let (ended, taken) = run(&mut la, &mut sh, "2026-11-01");
     assert_eq!(ended.code, Some(6), "{ended:?}");
-    assert!(ended.stdout.contains("1 of 2 statements are provisional; if nothing comes, they are final on 2026-11-08"));
+    assert!(
+        ended
+            .stdout
+            .contains("1 of 2 statements are provisional; if no more data arrives, they are final on 2026-11-08")
+    );
     assert_eq!(billed("alice"), (3_600 + 45_000, "provisional".to_owned()));
     assert_eq!(billed("bob"), (31 * 24 * 7, "final".to_owned()));
     assert_eq!(to(&taken[3..]), ["alice@example.com", "bob@example.com", "ops@example.com"]);

@@ -91,18 +91,18 @@ pub fn run(_options: Options) -> Result<()> {
     }
     // This adds another bucket, so that the letters do not all cover a single one.
     wait_until("a bucket was sealed", Duration::from_secs(15), || agents.iter().all(NodeAgent::has_sealed));
-    say("the agents are asked to leave: each writes a last bucket and rolls up the day");
+    say("the agents are stopped: each writes a last bucket and rolls up the day");
     for agent in agents {
         agent.stop()?;
     }
 
-    say("on the main node: a real mail server, and `flow-agent report`: gather by scp, total, keep, mail");
+    say("on the main node: a real mail server, and `flow-agent report`: gather by scp, total, store, mail");
     let smtpd = Smtpd::start(&hosts.main, &dir.join("mail"), 2525)?;
     let main = MainNode::configure(&program, &hosts, &dir.join("main"), &names, &sshds, &smtpd)?;
     main.report()?;
     main.show_months()?;
 
-    say("the totals, held against iptables' counters");
+    say("the totals, compared with iptables' counters");
     verify::run(&main, &smtpd, NODES, &observers)?;
     print_places(&dir, &main, &smtpd);
     Ok(())

@@ -230,7 +230,7 @@ fn place(path: &Path) -> Result<PathBuf> {
         "flow-agent.fish" => "usr/share/fish/vendor_completions.d/flow-agent.fish".into(),
         page if page.ends_with(".8") => Path::new("usr/share/man/man8").join(page),
         page if page.ends_with(".5") => Path::new("usr/share/man/man5").join(page),
-        other => bail!("nobody knows where {other} belongs"),
+        other => bail!("no rule says where {other} belongs"),
     })
 }
 

@@ -51,12 +51,13 @@ pub fn run(options: Options) -> Result<()> {
     let committed = fs::read(&object).with_context(|| format!("failed to read {}", object.display()))?;
     if committed != built {
         bail!(
-            "{OBJECT} ({} bytes) is not what its sources build ({} bytes): run `cargo xtask ebpf` and commit the result",
+            "{OBJECT} ({} bytes) differs from what its sources build ({} bytes): run `cargo xtask ebpf` and commit \
+             the result",
             committed.len(),
             built.len()
         );
     }
-    println!("{OBJECT}: is what its sources build");
+    println!("{OBJECT}: matches what its sources build");
     Ok(())
 }
 

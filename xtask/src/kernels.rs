@@ -58,7 +58,7 @@ pub fn run(names: &[String], choice: Choice<'_>) -> Result<()> {
     println!("\n{}", table::table(&rows));
     let failed: Vec<&str> = rows.iter().filter(|row| row.objection.is_some()).map(|row| row.series).collect();
     if !failed.is_empty() {
-        bail!("not passed on kernel {}: see {DIRECTORY}/*/console.log", failed.join(", "));
+        bail!("failed on kernel {}: see {DIRECTORY}/*/console.log", failed.join(", "));
     }
     Ok(())
 }

@@ -52,7 +52,7 @@ pub fn install(wanted: &[&str]) -> Result<()> {
     }
     eprintln!("installing with apt-get: {}", missing.join(" "));
     if !Path::new("/usr/bin/apt-get").exists() {
-        bail!("this is not Debian or Ubuntu: install these yourself: {}", missing.join(" "));
+        bail!("this is not Debian or Ubuntu; install these yourself: {}", missing.join(" "));
     }
     let _no_services = NoServices::begin()?;
     let enabled_before = enabled_units();
@@ -84,7 +84,7 @@ fn disable_units(units: Vec<String>) -> Result<()> {
     if units.is_empty() {
         return Ok(());
     }
-    eprintln!("these are not to be started at boot: {}", units.join(" "));
+    eprintln!("these will not start at boot: {}", units.join(" "));
     run(command("systemctl", ["--root=/", "disable", "--quiet"]).args(units))
 }
 

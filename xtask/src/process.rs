@@ -42,7 +42,7 @@ pub fn output(command: &mut Command) -> Result<String> {
     if !output.status.success() {
         bail!("`{shown}` failed: {}", output.status);
     }
-    String::from_utf8(output.stdout).with_context(|| format!("`{shown}` printed no text"))
+    String::from_utf8(output.stdout).with_context(|| format!("`{shown}` did not print text"))
 }
 
 /// The command as one would type it.

@@ -76,7 +76,7 @@ pub fn run(numbers: &[String], deb: Option<&Path>, profile: dist::Profile) -> Re
     }
     println!("{said}");
     if !failed.is_empty() {
-        bail!("not passed on Debian {}: the machines' files and consoles are in {DIRECTORY}", failed.join(", "));
+        bail!("failed on Debian {}: the machines' files and consoles are in {DIRECTORY}", failed.join(", "));
     }
     Ok(())
 }

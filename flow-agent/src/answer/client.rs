@@ -24,19 +24,19 @@ pub const WITHIN: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// No agent runs, or it does not listen there.
-    #[error("nobody answers at {place}")]
+    #[error("no agent answers at {place}")]
     Nobody { place: String },
-    #[error("{place} may not be asked by this user: be root, or a member of the group `flow`")]
+    #[error("this user may not connect to {place}: run as root or as a member of the group `flow`")]
     Forbidden { place: String },
     #[error("the agent at {place} did not answer within {} seconds", WITHIN.as_secs())]
     TooLate { place: String },
     #[error("the agent at {place} answered with status {status}: {what}")]
     Refused { place: String, status: u16, what: String },
-    #[error("failed to ask the agent at {place}")]
+    #[error("failed to query the agent at {place}")]
     Io { place: String, source: io::Error },
-    #[error("failed to ask the agent at {place}")]
+    #[error("failed to query the agent at {place}")]
     Http { place: String, source: hyper::Error },
-    #[error("the agent at {place} answered with another document than expected")]
+    #[error("unexpected answer from the agent at {place}")]
     Document { place: String, source: serde_json::Error },
 }
 

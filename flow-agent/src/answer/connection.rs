@@ -75,14 +75,14 @@ pub(super) async fn answer<S: Source>(
         .serve_connection(stream, service);
     match timeout(WITHIN, connection).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a client was not answered"),
-        Err(_) => tracing::debug!("a client took too long, and was cut"),
+        Ok(Err(error)) => tracing::debug!(%error, "failed to answer a client"),
+        Err(_) => tracing::debug!("a client took too long and was disconnected"),
     }
 }
 
 async fn respond<S: Source>(request: &Request<Incoming>, door: Door, source: &S) -> Response<Bytes> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut response = response(Answer::problem(405, "only GET and HEAD are answered"));
+        let mut response = response(Answer::problem(405, "only GET and HEAD are allowed"));
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }

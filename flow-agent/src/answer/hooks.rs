@@ -51,7 +51,7 @@ pub async fn hear<H: Hearer>(listener: std::net::TcpListener, path: &str, hearer
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "no connection can be accepted");
+                tracing::warn!(%error, "failed to accept a connection");
                 sleep(ACCEPT_AGAIN_AFTER).await;
                 continue;
             }
@@ -73,8 +73,8 @@ pub async fn hear<H: Hearer>(listener: std::net::TcpListener, path: &str, hearer
                 .serve_connection(TokioIo::new(stream), service);
             match timeout(WITHIN, connection).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::debug!(%error, "a client was not answered"),
-                Err(_) => tracing::debug!("a client took too long, and was cut"),
+                Ok(Err(error)) => tracing::debug!(%error, "failed to answer a client"),
+                Err(_) => tracing::debug!("a client took too long and was disconnected"),
             }
             drop(place);
         });
@@ -83,13 +83,13 @@ pub async fn hear<H: Hearer>(listener: std::net::TcpListener, path: &str, hearer
 
 async fn respond<H: Hearer>(request: Request<Incoming>, path: &str, hearer: &H) -> Response<Full<Bytes>> {
     let answer = if request.uri().path() != path {
-        Answer::problem(404, "nothing is heard at this path")
+        Answer::problem(404, "nothing is served at this path")
     } else if *request.method() != Method::POST {
-        Answer::problem(405, "only POST is heard")
+        Answer::problem(405, "only POST is allowed")
     } else {
         match Limited::new(request.into_body(), MOST_BODY_BYTES).collect().await {
             Ok(body) => hearer.hear(body.to_bytes()).await,
-            Err(_) => Answer::problem(413, "the request is cut, or longer than 64 KiB"),
+            Err(_) => Answer::problem(413, "the request is truncated or longer than 64 KiB"),
         }
     };
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

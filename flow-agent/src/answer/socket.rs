@@ -43,18 +43,18 @@ impl UnixSocket {
         if let Some(directory) = path.parent() {
             match DirBuilder::new().mode(0o755).create(directory) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(failed("make the directory of")(error));
+                    return Err(failed("create the directory of")(error));
                 }
                 Ok(()) | Err(_) => {}
             }
         }
         remove_stale(path)?;
-        let listener = UnixListener::bind(path).map_err(failed("listen at"))?;
+        let listener = UnixListener::bind(path).map_err(failed("listen on"))?;
         let socket = Self { path: path.to_owned(), identity: identity(path) };
         if let Some(group) = group_id() {
             // A sandbox may forbid this; then only root may ask.
             if let Err(error) = chown(path, None, Some(group)) {
-                tracing::debug!(path = %path.display(), %error, "the socket stays with its group");
+                tracing::debug!(path = %path.display(), %error, "the group of the socket was not changed");
             }
         }
         fs::set_permissions(path, Permissions::from_mode(MODE)).map_err(failed("set the mode of"))?;
@@ -69,7 +69,7 @@ impl Drop for UnixSocket {
             && identity(&self.path) == self.identity
             && let Err(error) = fs::remove_file(&self.path)
         {
-            tracing::debug!(path = %self.path.display(), %error, "the socket's file stays");
+            tracing::debug!(path = %self.path.display(), %error, "the socket's file was not removed");
         }
     }
 }
@@ -78,14 +78,14 @@ impl Drop for UnixSocket {
 fn remove_stale(path: &Path) -> Result<(), SocketError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(source) => return Err(SocketError::Io { doing: "look at", path: path.to_owned(), source }),
+        Err(source) => return Err(SocketError::Io { doing: "inspect", path: path.to_owned(), source }),
         Ok(found) => found.file_type(),
     };
     if !found.is_socket() {
         let what = match () {
             () if found.is_symlink() => "a symbolic link",
             () if found.is_dir() => "a directory",
-            () => "no socket",
+            () => "not a socket",
         };
         return Err(SocketError::Foreign { path: path.to_owned(), what });
     }

@@ -13,8 +13,8 @@ pub fn close(ports: &BTreeSet<u16>) {
     match netlink::close_connections(ports, MOST) {
         Ok(0) => {}
         Ok(connections) => {
-            tracing::info!(connections, "connections closed, because a user's quota is used up or has expired");
+            tracing::info!(connections, "closed connections of users who have used up their quota or expired");
         }
-        Err(error) => tracing::debug!(%error, "connections of ports that are cut stay open, and stand still"),
+        Err(error) => tracing::debug!(%error, "connections of ports that are cut stay open without traffic"),
     }
 }

@@ -28,7 +28,7 @@ pub struct Elsewhere {
 
 impl Elsewhere {
     pub fn help(&self) -> String {
-        format!("add `{}` to `count.interfaces`, if what passes there is to be counted", self.interface)
+        format!("add `{}` to `count.interfaces` if its traffic should be counted", self.interface)
     }
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Elsewhere {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ports = self.ports.iter().take(10).map(u16::to_string).collect::<Vec<_>>().join(", ");
         let more = if self.ports.len() > 10 { ", …" } else { "" };
-        write!(f, "TCP connections of port {ports}{more} go over `{}`, which is not counted", self.interface)
+        write!(f, "TCP connections of port {ports}{more} use `{}`, which is not counted", self.interface)
     }
 }
 

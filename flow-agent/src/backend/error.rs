@@ -15,7 +15,7 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
     /// More ports than this set of counters has room for.
-    #[error("{wanted} ports do not fit into {slots} slots")]
+    #[error("{wanted} ports do not fit in {slots} slots")]
     Full { wanted: usize, slots: u32 },
 
     /// More ports than the configuration allows.
@@ -67,19 +67,19 @@ pub enum BackendError {
     Foreign { interface: String, direction: &'static str, owner: String },
 
     /// The device has another qdisc where `clsact` is needed.
-    #[error("interface `{interface}` has an `{kind}` qdisc where `clsact` is needed; it is not replaced")]
+    #[error("interface `{interface}` has an `{kind}` qdisc where `clsact` is needed; it was not replaced")]
     Qdisc { interface: String, kind: String },
 
     /// A filter of another kind occupies the place of ours.
-    #[error("interface `{interface}` ({direction}) has a `{kind}` filter at priority 1; it is not replaced")]
+    #[error("interface `{interface}` ({direction}) has a `{kind}` filter at priority 1; it was not replaced")]
     FilterPlace { interface: String, direction: &'static str, kind: String },
 
     /// A newer release made pins with a layout that this release does not know.
-    #[error("{} was made by a newer release (layout {layout}, this one knows {known})", path.display())]
+    #[error("{} was created by a newer release (layout {layout}; this release knows {known})", path.display())]
     NewerLayout { path: PathBuf, layout: u32, known: u32 },
 
     /// A directory of pins that other users could have made or changed.
-    #[error("{} is not to be trusted: {why}", path.display())]
+    #[error("{} cannot be trusted: {why}", path.display())]
     Untrusted { path: PathBuf, why: String },
 
     /// A pinned map does not match the name of its directory.
@@ -104,7 +104,7 @@ pub enum BackendError {
     Lacks { what: &'static str },
 
     /// The kernel refused, possibly because of these missing privileges.
-    #[error("not permitted to count with eBPF, missing: {}", missing.join(", "))]
+    #[error("not permitted to count with eBPF; missing: {}", missing.join(", "))]
     Privileges {
         missing: Vec<&'static str>,
         #[source]
@@ -129,7 +129,7 @@ pub enum BackendError {
     },
 
     /// A slot that was zeroed does not stay zero, so its port would be billed for somebody else's bytes.
-    #[error("slot {slot} does not stay zero")]
+    #[error("slot {slot} did not stay zero")]
     SlotInUse { slot: u32 },
 
     /// Budgets cannot be enforced, because the counters are not pinned and limits would end with the agent.
@@ -137,7 +137,7 @@ pub enum BackendError {
     CannotRefuse,
 
     /// More users are limited than the gate has room for.
-    #[error("more users are limited than there is room for; not limited: {}", users.join(", "))]
+    #[error("there is no room for this many users with limits; not limited: {}", users.join(", "))]
     TooManyBudgets { users: Vec<String> },
 
     /// An error of the iptables backend.
@@ -156,49 +156,48 @@ impl BackendError {
                 format!("raise count.max_ports (at most {MAX_PORTS}), or watch fewer ports")
             }
             Self::NoSuchInterface { present, .. } => match present.as_slice() {
-                [] => "there is no interface in this network namespace".into(),
-                names => format!("there are: {}", names.join(", ")),
+                [] => "this network namespace has no interfaces".into(),
+                names => format!("existing interfaces: {}", names.join(", ")),
             },
-            Self::Stacked { upper, lower } => format!(
-                "name one of them: `{upper}`, or `{lower}`; or set `count.allow_stacked = true` to count on both"
-            ),
+            Self::Stacked { upper, lower } => {
+                format!("choose `{upper}` or `{lower}`, or set `count.allow_stacked = true` to count on both")
+            }
             Self::Pattern { .. } => "interface names have 1 to 15 characters without `/`, `:` and spaces".into(),
-            Self::DeviceType { .. } => "name other interfaces, or use --backend iptables".into(),
-            Self::Busy { .. } => "stop the other agent, or give this one other interfaces".into(),
+            Self::DeviceType { .. } => "choose other interfaces, or use --backend iptables".into(),
+            Self::Busy { .. } => "stop the other agent, or choose other interfaces for this one".into(),
             Self::Foreign { .. } => {
-                "start it with the state directory that it belongs to, or remove it with `flow-agent uninstall \
-                 --state-dir` of that directory; if that directory is lost, `flow-agent uninstall --all` shows what is \
-                 there and removes it"
+                "start the agent with the state directory that the counter belongs to, or remove it with `flow-agent \
+                 uninstall --state-dir` for that directory; if that directory is lost, `flow-agent uninstall --all` \
+                 shows what is there and removes it"
                     .into()
             }
             Self::Qdisc { .. } | Self::FilterPlace { .. } => {
-                "remove it, or use --backend iptables, or a kernel from 6.6 on".into()
+                "remove it, or use --backend iptables, or kernel 6.6 or newer".into()
             }
             Self::NewerLayout { .. } => {
                 "run the newer release, or remove its counters with its own `flow-agent uninstall`".into()
             }
             Self::Untrusted { .. } | Self::PinnedMap { .. } | Self::SlotTable { .. } => {
-                "nothing was changed; look who made it, then remove it".into()
+                "nothing was changed; find out who created it, then remove it".into()
             }
-            Self::CannotRefuse => {
-                "use `backend = \"ebpf\"` and a bpffs that can be written to, or set `on_quota = \"count\"`".into()
-            }
+            Self::CannotRefuse => "use `backend = \"ebpf\"` and a writable bpffs, or set `on_quota = \"count\"`".into(),
             Self::TooManyBudgets { .. } => {
-                "restart the agent after `flow-agent uninstall`: it then makes room for all of them".into()
+                "restart the agent after `flow-agent uninstall`; it then makes room for all of them".into()
             }
             Self::Lacks { .. } => "use --backend iptables, or a kernel that has it".into(),
             Self::Privileges { .. } => "run as root, or grant what is missing; or use --backend iptables".into(),
             Self::Path { source, .. } | Self::Netlink { source, .. } | Self::Lock { source, .. }
                 if is_denied(source) =>
             {
-                "run as root, or give it to the user who runs this".into()
+                "run as root, or change its owner to the user who runs this".into()
             }
             Self::Iptables(error) => return error.help(),
             Self::Load { source, .. } | Self::Attach { source, .. } if is_denied(source.as_ref()) => {
-                "no capability is missing: see whether the kernel's log (`dmesg`) tells more; or use --backend iptables"
-                    .into()
+                "no capability is missing; check the kernel log (`dmesg`), or use --backend iptables".into()
             }
-            Self::Load { .. } => "`flow-agent check` says what this kernel lacks; or use --backend iptables".into(),
+            Self::Load { .. } => "`flow-agent check` says what this kernel lacks; alternatively, use --backend \
+                                  iptables"
+                .into(),
             Self::Full { .. }
             | Self::Netlink { .. }
             | Self::Lock { .. }

@@ -51,7 +51,7 @@ pub fn netns() -> Result<u64, BackendError> {
     let path = "/proc/thread-self/ns/net";
     match fs::metadata(path) {
         Ok(metadata) => Ok(metadata.ino()),
-        Err(source) => Err(BackendError::Path { action: "look at", path: path.into(), source }),
+        Err(source) => Err(BackendError::Path { action: "inspect", path: path.into(), source }),
     }
 }
 
@@ -94,7 +94,7 @@ pub fn device_counters<'a>(devices: impl ExactSizeIterator<Item = (u32, &'a str)
         match all.as_mut().map_or_else(|| netlink::device(index), |all| Ok(all.remove(&index))) {
             Ok(Some(device)) => counters.push(Device { name: name.to_owned(), ..device }),
             Ok(None) => {}
-            Err(error) => tracing::warn!(interface = name, %error, "no device counters"),
+            Err(error) => tracing::warn!(interface = name, %error, "failed to read device counters"),
         }
     }
     counters.sort_by(|a, b| a.name.cmp(&b.name));

@@ -49,15 +49,18 @@ impl InterfaceLock {
         let path = self.path.display();
         match take(&self.path, &self.holder) {
             Ok(Ok(file)) => {
-                tracing::warn!(interface, %path, "somebody removed the lock file: it was made again");
+                tracing::warn!(interface, %path, "somebody removed the lock file: it was re-created");
                 (self.file, self.is_lost) = (file, false);
             }
             Ok(Err(holder)) if !self.is_lost => {
-                tracing::error!(interface, holder, "somebody removed our lock, and another agent took it");
+                tracing::error!(interface, holder, "somebody removed our lock file, and another agent took the lock");
                 self.is_lost = true;
             }
             Err(error) if !self.is_lost => {
-                tracing::error!(interface, %path, %error, "somebody removed the lock file, and it cannot be made again");
+                tracing::error!(
+                    interface, %path, %error,
+                    "somebody removed the lock file, and it cannot be re-created"
+                );
                 self.is_lost = true;
             }
             Ok(Err(_)) | Err(_) => {}
@@ -79,7 +82,7 @@ impl Drop for InterfaceLock {
         // The file is removed while it is locked. So whoever has opened it meanwhile notices that it is no longer in
         // the directory.
         if let Err(error) = fs::remove_file(&self.path) {
-            tracing::debug!(path = %self.path.display(), %error, "the lock file stays");
+            tracing::debug!(path = %self.path.display(), %error, "failed to remove the lock file");
         }
     }
 }

@@ -40,7 +40,7 @@ fn look_with(watched: &BTreeSet<u16>, path: &OsStr) -> Vec<Touch> {
                 rules.extend(found);
                 read.insert((tools.variant, tools.family));
             }
-            Err(error) => tracing::debug!(error, "no look at the NAT rules of {tools}"),
+            Err(error) => tracing::debug!(error, "failed to read the NAT rules of {tools}"),
         }
     }
     let is_read = |family: &str, table: &str| {
@@ -49,7 +49,7 @@ fn look_with(watched: &BTreeSet<u16>, path: &OsStr) -> Vec<Touch> {
     };
     match native(path, is_read) {
         Ok(found) => rules.extend(found),
-        Err(error) => tracing::debug!(error, "no look at the NAT rules of nftables"),
+        Err(error) => tracing::debug!(error, "failed to read the NAT rules of nftables"),
     }
     rules.iter().filter_map(|rule| rule.touches(watched)).collect()
 }

@@ -78,10 +78,10 @@ impl fmt::Display for LeftOut {
         let Self { interface, counted, is_missed } = self;
         write!(
             f,
-            "`{interface}` is left out: `{counted}` is counted, and packets that pass both would be counted twice"
+            "`{interface}` is left out, because `{counted}` is counted and packets that pass both would count twice"
         )?;
         if *is_missed {
-            write!(f, "; what passes `{interface}` alone is missed")?;
+            write!(f, "; traffic of `{interface}` alone is not counted")?;
         }
         Ok(())
     }

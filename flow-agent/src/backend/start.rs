@@ -23,7 +23,7 @@ pub fn start(
             Err(error) if is_for_iptables(&error) => {
                 let why = crate::errors::chain(&error);
                 let help = error.help();
-                tracing::warn!(why, help, "no eBPF here: counting with iptables");
+                tracing::warn!(why, help, "eBPF is not available: counting with iptables");
                 with_iptables(options, now)
             }
             outcome => outcome,
@@ -78,7 +78,7 @@ fn has_rules(options: &BackendOptions) -> Result<bool, BackendError> {
         Ok(sets) => Ok(!sets.is_empty()),
         Err(BackendError::Iptables(error @ IptablesError::NoIpset)) => Err(error.into()),
         Err(error) => {
-            tracing::debug!(error = %crate::errors::chain(&error), "no look at the rules");
+            tracing::debug!(error = %crate::errors::chain(&error), "failed to read the rules");
             Ok(false)
         }
     }

@@ -42,7 +42,7 @@ impl From<StoreError> for Failure {
 
 impl From<TemplateError> for Failure {
     fn from(error: TemplateError) -> Self {
-        Self::new(Code::Config, error).help("correct it, or remove it from the directory that `report.templates` names")
+        Self::new(Code::Config, error).help("fix it, or remove it from the directory that `report.templates` names")
     }
 }
 

@@ -68,30 +68,30 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 fn init(client: &Client, cluster: Option<String>) -> Result<Code, Failure> {
     let version = client.version()?;
     let Some(flavour) = Flavour::of(&version) else {
-        let action = "ask for the version".to_owned();
+        let action = "query the version".to_owned();
         return Err(FleetError::Answer { action, url: client.url().to_owned(), found: version }.into());
     };
     if let Ok(found) = status::schema_version(client)
         && found > SCHEMA_VERSION
     {
         let error =
-            anyhow::anyhow!("the tables are of schema version {found}, and this program knows {SCHEMA_VERSION}");
+            anyhow::anyhow!("the tables have schema version {found}, but this program expects {SCHEMA_VERSION}");
         return Err(Failure::new(Code::Incomplete, error).help("install a newer flow-agent here"));
     }
     let target = SchemaTarget { flavour, database: client.database().to_owned(), cluster };
     for statement in schema::statements(&target) {
-        client.query("make the tables", &statement)?;
+        client.query("create the tables", &statement)?;
     }
-    let mut text = format!("ClickHouse {version}: the tables of schema version {SCHEMA_VERSION} are there\n");
+    let mut text = format!("ClickHouse {version}: the tables of schema version {SCHEMA_VERSION} exist\n");
     let roles = schema::role_statements(&target);
-    let made = roles.iter().try_for_each(|statement| client.query("make the roles", statement).map(drop));
+    let made = roles.iter().try_for_each(|statement| client.query("create the roles", statement).map(drop));
     match made {
-        Ok(()) if roles.is_empty() => text += "this version has no roles: anybody who can log in can write and read\n",
-        Ok(()) => text += "the roles `flow_ship` and `flow_read` are there; `--print` shows how to make users\n",
+        Ok(()) if roles.is_empty() => text += "this version has no roles: anybody who can log in can read and write\n",
+        Ok(()) => text += "the roles `flow_ship` and `flow_read` exist; `--print` shows how to create users\n",
         // Administrators often reserve the right to create roles for themselves.
         Err(error) => {
             text += &format!(
-                "the roles were not made ({}): let an administrator apply the last part of `--print`\n",
+                "the roles were not created ({}): let an administrator apply the last part of `--print`\n",
                 chain(&error)
             );
         }
@@ -110,7 +110,7 @@ fn show_status(client: &Client) -> Result<Code, Failure> {
         false => table::fleet(&rows),
     };
     if !status::is_known(version) {
-        text += &format!("the tables are of schema version {version}, and this program knows {SCHEMA_VERSION}\n");
+        text += &format!("the tables have schema version {version}, but this program expects {SCHEMA_VERSION}\n");
     }
     output::print(&text)?;
     let is_fine = |node: &NodeStatus| !node.has_alarm() && now - node.newest <= super::ship::LAG;

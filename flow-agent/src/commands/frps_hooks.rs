@@ -58,17 +58,17 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub fn execute(_common: &Common, args: Args) -> Result<Code, Failure> {
     if !args.listen.ip().to_canonical().is_loopback() {
         let error = anyhow::anyhow!("`{}` can be reached from other machines", args.listen);
-        return Err(Failure::new(Code::Usage, error).help("listen at an address such as 127.0.0.1:7501 or [::1]:7501"));
+        return Err(Failure::new(Code::Usage, error).help("listen on an address such as 127.0.0.1:7501 or [::1]:7501"));
     }
     let path = path(&args)?;
     let keeper = Keeper::open(&args.list)?;
     let listener = TcpListener::bind(args.listen)
-        .with_context(|| format!("failed to listen at {}", args.listen))
+        .with_context(|| format!("failed to listen on {}", args.listen))
         .map_err(|error| Failure::new(Code::Kernel, error))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.context("failed to start the runtime").map_err(|error| Failure::new(Code::Unexpected, error))?;
-    tracing::info!(address = %args.listen, list = %args.list.display(), "listens to frps");
+    tracing::info!(address = %args.listen, list = %args.list.display(), "listening to frps");
     let done = runtime.block_on(async {
         tokio::spawn(keep(keeper.clone()));
         hear(listener, &path, Arc::new(keeper)).await
@@ -109,8 +109,8 @@ impl Keeper {
     /// Continues with the list that the last process left.
     fn open(list: &Path) -> Result<Self, Failure> {
         let refused = |error: anyhow::Error| {
-            Failure::new(Code::Store, error.context(format!("failed to take up the list `{}`", list.display())))
-                .help("name another file with --list, or remove this one")
+            Failure::new(Code::Store, error.context(format!("failed to read the existing list `{}`", list.display())))
+                .help("choose another file with --list, or remove this one")
         };
         let proxies = match content(list, &mut MAX_BYTES.clone()) {
             Ok(text) => Proxies::from_list(&text).map_err(|error| refused(error.into()))?,
@@ -132,7 +132,7 @@ impl Keeper {
         if !kept.is_written
             && let Err(error) = kept.write()
         {
-            tracing::error!(list = %kept.list.display(), error = chain(&error), "the list cannot be written; it is tried again");
+            tracing::error!(list = %kept.list.display(), error = chain(&error), "failed to write the list; will retry");
         }
     }
 }
@@ -150,7 +150,7 @@ impl Hearer for Keeper {
         let keeper = self.clone();
         let work = tokio::task::spawn_blocking(move || keeper.change(|proxies, now| proxies.take(&body, now)));
         if timeout(PATIENCE, work).await.is_err() {
-            tracing::warn!("the list is not written yet: the disk takes its time");
+            tracing::warn!("the list is not written yet: the disk is slow");
         }
         Answer { status: 200, content_type: Answer::JSON, body: GO_ON.into() }
     }

@@ -61,7 +61,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let before = grant::granted(&content.lines, month).get(&args.user).copied().unwrap_or(0);
     if args.take_back && args.size > before {
-        let error = anyhow::anyhow!("`{}` was granted {} for {month}, which is less", args.user, Written(before));
+        let error = anyhow::anyhow!("`{}` was granted only {} for {month}", args.user, Written(before));
         return Err(Failure::new(Code::Usage, error));
     }
     let size = i64::try_from(args.size).expect("the command line accepts less than 2^63");
@@ -72,7 +72,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let has_quota = config.users.iter().any(|user| user.name == args.user && user.quota_bytes.is_some());
     output::print(&format!("{}: {} granted for {month}\n", args.user, Written(sum)))?;
     if !has_quota {
-        output::complain(&format!("note: `{}` has no quota, so that a grant changes nothing", args.user));
+        output::complain(&format!("note: `{}` has no quota, so a grant changes nothing", args.user));
     }
     Ok(Code::Done)
 }

@@ -66,12 +66,13 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     for (short, long) in &imported.prefixes {
         text += &format!(
-            "ports {short} and {long}: the scripts gave {short} also what {long} moved; the sums of both are in doubt\n"
+            "ports {short} and {long}: the scripts also counted the traffic of {long} for {short}; the sums of both \
+             are doubtful\n"
         );
     }
     let left_out = imported.doubts.iter().filter(|(_, doubt): &&(_, LegacyDoubt)| !doubt.is_taken()).count();
     text += &format!(
-        "{}: {} imported, {there} left out (their time is in the log already), {} not taken, {} more in doubt\n",
+        "{}: {} imported, {there} left out (their time is already in the log), {} skipped, {} more doubtful\n",
         count(files.len(), "file"),
         count(written, "bucket"),
         count(left_out, "line"),
@@ -79,9 +80,10 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     );
     text += match is_nothing_usable {
         true => {
-            "there is no usable line: name logs of the scripts, or directories with *_daylog.txt or *_monthlog.txt in them\n"
+            "no usable lines found: name logs of the scripts, or directories that contain *_daylog.txt or \
+             *_monthlog.txt\n"
         }
-        false => "they hold outgoing TCP over IPv4 only; `flow-agent rollup` makes their days\n",
+        false => "they contain only outgoing TCP over IPv4; `flow-agent rollup` makes the days from them\n",
     };
     output::print(&text)?;
     let is_incomplete = is_nothing_usable || !imported.doubts.is_empty() || !imported.prefixes.is_empty();
@@ -113,7 +115,7 @@ fn files(from: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
 fn read(path: &Path, import: &mut Import<(PathBuf, u64)>) -> Result<(), Failure> {
     let failed = |error: std::io::Error| {
         let error = anyhow::Error::new(error).context(format!("failed to read `{}`", path.display()));
-        Failure::new(Code::Store, error).help("name logs of the scripts, or directories with such logs in them")
+        Failure::new(Code::Store, error).help("name logs of the scripts, or directories that contain such logs")
     };
     let reader = BufReader::new(File::open(path).map_err(failed)?);
     let mut lines = Lines::new(reader, MOST_LINE_BYTES);

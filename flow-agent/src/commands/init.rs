@@ -51,7 +51,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let path = common.config.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
     write_new(path, &text)?;
-    output::print(&format!("{} is written; look at it, then: flow-agent check\n", path.display()))?;
+    output::print(&format!("wrote {}; review it, then run: flow-agent check\n", path.display()))?;
     Ok(Code::Done)
 }
 
@@ -64,7 +64,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o640).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            let error = anyhow::anyhow!("`{}` is there already, and is left as it is", path.display());
+            let error = anyhow::anyhow!("`{}` already exists, and was not changed", path.display());
             return Err(Failure::new(Code::Config, error)
                 .help("print the configuration with `flow-agent init`, or name another file with --config"));
         }

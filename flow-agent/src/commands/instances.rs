@@ -67,7 +67,7 @@ fn rules_by_tag(backend: BackendChoice) -> Result<BTreeMap<String, Vec<SurveyedR
         Ok(tags) => tags,
         Err(error) if backend == BackendChoice::Iptables => return Err(error),
         Err(error) => {
-            tracing::debug!(error = %crate::errors::chain(&error), "no look at the rules");
+            tracing::debug!(error = %crate::errors::chain(&error), "failed to read the rules");
             return Ok(BTreeMap::new());
         }
     };
@@ -91,7 +91,7 @@ impl InstancePart {
     /// ports`.
     pub fn describe(&self) -> String {
         let interfaces = match self.interfaces().into_iter().collect::<Vec<_>>() {
-            none if none.is_empty() => "attached to no interface here".to_owned(),
+            none if none.is_empty() => "not attached to any interface here".to_owned(),
             some => format!("attached to {}", some.join(", ")),
         };
         let Self::Instance(Instance { is_ours, key, survey, rules }) = self else {

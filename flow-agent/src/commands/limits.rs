@@ -272,7 +272,7 @@ pub fn refuse_unknown(config: &Config, user: &str) -> Result<(), Failure> {
     let names = config.users.iter().map(|user| user.name.as_str());
     let help = match crate::errors::nearest(user, names) {
         Some(name) => format!("did you mean `{name}`?"),
-        None => "quotas belong to the users of [[users]] and of `users_file`".to_owned(),
+        None => "quotas are set for the users in [[users]] and `users_file`".to_owned(),
     };
     let error = anyhow::anyhow!("there is no user `{user}` in the configuration");
     Err(Failure::new(Code::Usage, error).help(help))

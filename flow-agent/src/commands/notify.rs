@@ -67,7 +67,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let summary = match tell(&config, &state, &notices, args.retry_now)? {
         Some(summary) => summary,
         None => {
-            tracing::info!("another `flow-agent notify` is sending");
+            tracing::info!("another `flow-agent notify` is running");
             return Ok(Code::Done);
         }
     };
@@ -128,7 +128,7 @@ fn tell(config: &Config, state: &StateDir, notices: &[Notice], retry_now: bool) 
     };
     let (ledger, content) = Notices::open(&lock)?;
     for damage in &content.damages {
-        output::complain(&format!("warning: {damage}; what it says may be sent once more"));
+        output::complain(&format!("warning: {damage}; notices that it recorded may be sent once more"));
     }
     let templates = templates::load(config)?;
     let runtime =
@@ -148,6 +148,6 @@ fn show(config: &Config, notices: &[Notice], told: &NoticeHistory, now: DateTime
             text += &format!("{}: {}\n", target.name(), letter.subject);
         }
     }
-    output::print(if text.is_empty() { "nothing is to be sent\n" } else { &text })?;
+    output::print(if text.is_empty() { "nothing to send\n" } else { &text })?;
     Ok(Code::Done)
 }

@@ -92,7 +92,7 @@ pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<(), StoreError> {
         match step.action {
             RetentionAction::Compress => tracing::info!(%day, before, now, "compressed a day of the hourly log"),
             RetentionAction::Delete => {
-                tracing::info!(%day, before, "deleted a day of the hourly log, as `retention.hours` says")
+                tracing::info!(%day, before, "deleted a day of the hourly log because of `retention.hours`")
             }
         }
     }

@@ -2,7 +2,7 @@
 
 /// A warning, because the main node takes logs under a former name for those of another node.
 pub fn renamed(former: &str, name: &str) -> String {
-    format!("this node was called `{former}` and is now `{name}`: {}", remedy(former))
+    format!("this node was called `{former}` and is now called `{name}`: {}", remedy(former))
 }
 
 /// What the reader can do about it.

@@ -122,14 +122,12 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         Some(MonthChoice::Month(month)) => month,
     };
     if month.first_day(config.month_start_day) > today {
-        let error = anyhow::anyhow!("{month} has not begun");
+        let error = anyhow::anyhow!("{month} has not begun yet yet");
         return Err(Failure::new(Code::Usage, error));
     }
     if !args.resend.is_empty() && config.mail.is_none() {
-        let error = anyhow::anyhow!("nothing can be sent again: there is no [mail] in the configuration");
-        return Err(
-            Failure::new(Code::Config, error).help("say in [mail] which server takes letters, and who they are from")
-        );
+        let error = anyhow::anyhow!("cannot send letters again: there is no [mail] in the configuration");
+        return Err(Failure::new(Code::Config, error).help("name the mail server and the sender in [mail]"));
     }
     let is_asked_for = args.month.is_some() || !args.resend.is_empty();
     let state = StateDir::new(&config.state_dir);

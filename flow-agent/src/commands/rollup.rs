@@ -62,7 +62,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     days.retain(|day| args.day.is_none_or(|only| *day == only));
     if days.is_empty() {
-        return Err(Failure::new(Code::Incomplete, anyhow::anyhow!("there is no hourly log of that time"))
+        return Err(Failure::new(Code::Incomplete, anyhow::anyhow!("there is no hourly log for that time"))
             .help(format!("the hourly logs are in {}", config.state_dir.join("hourly").display())));
     }
     let rolled_up = roll_up(&config, &days, now, args.force)?;
@@ -138,13 +138,13 @@ fn line(day: NaiveDate, seal: &DaySeal, outcome: DayOutcome) -> String {
         DayOutcome::Written => "written".to_owned(),
         DayOutcome::Unchanged => "unchanged".to_owned(),
         DayOutcome::Corrected { before, now } => {
-            format!("written: it covers {now} s, the one before covered {before} s")
+            format!("written: it covers {now} s; the previous one covered {before} s")
         }
         DayOutcome::Kept(KeepReason::CoversMore { before, now }) => {
-            format!("kept: the one that is there covers {before} s, this one {now} s (see --force)")
+            format!("kept: the existing one covers {before} s, the new one only {now} s (see --force)")
         }
         DayOutcome::Kept(KeepReason::MadeLater { before }) => {
-            format!("kept: the one that is there was made later, at {before}")
+            format!("kept: the existing one was made later, at {before}")
         }
         DayOutcome::Kept(KeepReason::HourlyGone) => "kept: its hourly log is gone".to_owned(),
     };

@@ -54,7 +54,10 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let spread = pace::spread(config.count.bucket);
     let offset = pace::random_up_to(spread);
-    tracing::info!(node = %fleet.node, url = %fleet.url, offset_secs = offset.as_secs(), "sends sealed hours to ClickHouse");
+    tracing::info!(
+        node = %fleet.node, url = %fleet.url, offset_secs = offset.as_secs(),
+        "sending sealed hours to ClickHouse"
+    );
     thread::sleep(offset);
     let mut failures = 0;
     loop {
@@ -87,7 +90,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 pub(super) fn configured(config: &Config) -> Result<&FleetConfig, Failure> {
     config.fleet.as_ref().ok_or_else(|| {
         Failure::new(Code::Config, anyhow::anyhow!("there is no [fleet] in the configuration"))
-            .help("say in [fleet] where ClickHouse is; docs/fleet.md describes how to set it up")
+            .help("configure ClickHouse in [fleet]; docs/fleet.md describes how to set it up")
     })
 }
 
@@ -105,8 +108,11 @@ fn say_failure(error: &crate::fleet::FleetError, newest: Option<DateTime<Utc>>, 
     match newest.map(|newest| now - newest).filter(|lag| *lag > LAG) {
         Some(lag) => {
             let lag_hours = lag.num_hours();
-            tracing::error!(%error, next_try_secs, lag_hours, "ClickHouse has not acknowledged hours for a long time; they are kept");
+            tracing::error!(
+                %error, next_try_secs, lag_hours,
+                "ClickHouse has acknowledged nothing for a long time; the hours are kept"
+            );
         }
-        None => tracing::warn!(%error, next_try_secs, "not acknowledged; nothing is lost, and it will be sent again"),
+        None => tracing::warn!(%error, next_try_secs, "not acknowledged; nothing is lost; will retry"),
     }
 }

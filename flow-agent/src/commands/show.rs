@@ -41,7 +41,7 @@ use read::Log;
 use source::Source;
 
 /// Printed instead of an empty table.
-const NOTHING: &str = "no usage in this time; `flow-agent show` says what was counted last\n";
+const NOTHING: &str = "no usage in this period; `flow-agent show` shows the latest figures\n";
 
 /// Show what was counted, up to now
 #[derive(Debug, clap::Args)]
@@ -211,10 +211,10 @@ fn once(config: &Config, args: &Args, look: &ScreenStyle) -> Result<Code, Failur
     if let (Some(from), Some(to)) = (&args.from, &args.to)
         && Period::new(Some(from), Some(to), DefaultPeriod::Days, &context).runs_backwards()
     {
-        return Err(usage_error("--to is before --from: no time lies between them"));
+        return Err(usage_error("--to is before --from"));
     }
     if matches!(args.view, Some(ShowView::Months | ShowView::Years)) && args.by == Some(LineBy::Port) {
-        return Err(usage_error("months and years are not kept by port: --by is `all` or `user`"));
+        return Err(usage_error("months and years are not stored by port: use --by all or --by user"));
     }
     if args.node.is_none() && config.only_gathers() && !config.state_dir.exists() {
         output::print(&format!("{}\n", only_gathers(config)))?;
@@ -236,7 +236,7 @@ fn once(config: &Config, args: &Args, look: &ScreenStyle) -> Result<Code, Failur
         log = log.of_nodes(gathered(config, node)?);
         view = Some(view.unwrap_or(ShowView::Days));
         if view == Some(ShowView::Hours) {
-            let failure = usage_error("only days are gathered from nodes, not hours");
+            let failure = usage_error("only days are gathered from nodes, no hours");
             return Err(failure.help("run `flow-agent show hours` on the node itself"));
         }
     }
@@ -246,7 +246,7 @@ fn once(config: &Config, args: &Args, look: &ScreenStyle) -> Result<Code, Failur
     if !is_of_months && known::nothing_counted(&log)? {
         let why = match config.only_gathers() {
             true => only_gathers(config),
-            false => "nothing was counted yet: `flow-agent check` says whether an agent runs".to_owned(),
+            false => "nothing has been counted yet: `flow-agent check` says whether an agent is running".to_owned(),
         };
         if args.form() == Form::Table {
             output::print(&format!("{why}\n"))?;
@@ -279,8 +279,8 @@ fn gathered(config: &Config, node: &str) -> Result<GatheredNodes, Failure> {
     let known: Vec<String> = config.nodes.iter().map(|node| node.name.clone()).collect();
     let directory = Directory::new(config.users.clone());
     if known.is_empty() {
-        let failure = usage_error("this is no main node: its configuration has no `[[nodes]]`");
-        return Err(failure.help("leave --node out: the figures of this node are shown without it"));
+        let failure = usage_error("this is not a main node: its configuration has no `[[nodes]]`");
+        return Err(failure.help("omit --node to show the figures of this node"));
     }
     if node == "all" {
         return Ok(GatheredNodes { names: known, directory });
@@ -291,7 +291,7 @@ fn gathered(config: &Config, node: &str) -> Result<GatheredNodes, Failure> {
     let failure = usage_error(&format!("there is no node `{}` in `[[nodes]]`", node.escape_default()));
     Err(match crate::errors::nearest(node, known.iter().map(String::as_str)) {
         Some(name) => failure.help(format!("did you mean `{name}`?")),
-        None => failure.help(format!("the nodes are {}", known.join(", "))),
+        None => failure.help(format!("known nodes: {}", known.join(", "))),
     })
 }
 
@@ -299,7 +299,7 @@ fn gathered(config: &Config, node: &str) -> Result<GatheredNodes, Failure> {
 fn only_gathers(config: &Config) -> String {
     let reports = config.state_dir.join("reports");
     format!(
-        "this main node counts nothing itself: see `flow-agent show --node all`, `flow-agent show months`, and `{}`",
+        "this main node counts nothing itself; try `flow-agent show --node all`, `flow-agent show months`, and `{}`",
         reports.display()
     )
 }

@@ -27,7 +27,7 @@ use terminal::FullScreen;
 /// How long to wait for a key before looking for new answers again.
 const PATIENCE: Duration = Duration::from_millis(20);
 
-const HELP: &str = "`flow-agent check` says whether an agent runs; `flow-agent show` has the figures on disk";
+const HELP: &str = "`flow-agent check` says whether an agent is running; `flow-agent show` shows the figures on disk";
 
 /// Show ports or users by their live rate; q quits, ? shows the keys
 #[derive(Debug, clap::Args)]
@@ -65,7 +65,7 @@ pub enum RowBy {
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let Some(socket) = ask::socket(&config) else {
-        let what = format!("the agent of `{}` has no socket, or none ever ran", config.state_dir.display());
+        let what = format!("no agent has ever run for `{}`, or it has no socket", config.state_dir.display());
         return Err(Failure::new(Code::Store, anyhow::Error::msg(what)).help(HELP));
     };
     let first = client::now(&socket).map_err(|error| Failure::new(Code::Store, error).help(HELP))?;

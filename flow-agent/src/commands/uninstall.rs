@@ -40,7 +40,9 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let state = StateDir::new(&config.state_dir);
     let Some(id) = instance::read(&state)? else {
         let there = config.state_dir.display();
-        output::print(&format!("no agent ever ran with {there}, or its file `instance` is lost: nothing to remove\n"))?;
+        output::print(&format!(
+            "no agent ever ran with {there}, or its file `instance` was lost: nothing to remove\n"
+        ))?;
         mention_others(&config)?;
         return Ok(Code::Done);
     };
@@ -60,7 +62,10 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 /// belongs to.
 fn mention_others(config: &Config) -> Result<(), Failure> {
     if !instances::find(&config.bpffs, None, config.count.backend)?.is_empty() {
-        output::print("other agents have counters in the kernel: `flow-agent uninstall --all` shows them and asks\n")?;
+        output::print(
+            "other agents have counters in the kernel: `flow-agent uninstall --all` shows them and asks for \
+             confirmation\n",
+        )?;
     }
     Ok(())
 }
@@ -77,7 +82,7 @@ fn remove_own(config: &Config, state: &StateDir, id: &str) -> Result<Vec<String>
     let rules = match iptables::survey(id) {
         Ok(sets) => sets.len(),
         Err(error) => {
-            tracing::warn!(error = %chain(&error), "iptables cannot be asked: if rules of ours are there, they stay");
+            tracing::warn!(error = %chain(&error), "cannot query iptables: rules of ours, if any, stay");
             0
         }
     };

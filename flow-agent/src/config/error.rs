@@ -53,19 +53,19 @@ pub enum ConfigError {
     UnknownKey { place: FilePosition, key: String, known: Vec<String> },
     #[error(transparent)]
     Overlap(#[from] Box<PortOverlap>),
-    #[error("{place}: {what} `{name}` is there twice, first at {first}")]
+    #[error("{place}: {what} `{name}` appears twice, first at {first}")]
     Twice { place: FilePosition, what: &'static str, name: String, first: FilePosition },
     #[error("{place}: node `{name}` has {found}, expected either `host` or `local = true`")]
     NodeSource { place: FilePosition, name: String, found: &'static str },
     #[error("{place}: `{given}` without `{missing}`, expected both or neither")]
     HalfLogin { place: FilePosition, given: &'static str, missing: &'static str },
-    #[error("{place}: user `{user}` has shares that add up to {shares}, and a quota of {quota}")]
+    #[error("{place}: user `{user}` has shares that add up to {shares}, but a quota of {quota}")]
     Shares { place: FilePosition, user: String, shares: Written, quota: Written },
     #[error("{place}: `{given}` without `{missing}`")]
     Without { place: FilePosition, given: &'static str, missing: &'static str },
-    #[error("{place}: `{key}` is for channels of the kind `webhook` only")]
+    #[error("{place}: `{key}` is only for channels of the kind `webhook`")]
     OnlyForWebhooks { place: FilePosition, key: &'static str },
-    #[error("the host name {found:?} cannot be the node's name")]
+    #[error("the host name {found:?} cannot be used as the node's name")]
     HostName { found: String },
     /// `/etc/localtime` exists, but nothing says which zone it is.
     #[error("the system's time zone has no name")]
@@ -91,11 +91,11 @@ impl ConfigError {
     /// What the reader can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Read { .. } => Some("check that the file is there, and that this user may read it".to_owned()),
+            Self::Read { .. } => Some("check that the file exists and that this user may read it".to_owned()),
             Self::TooLarge { .. } => Some("check that this is the right file".to_owned()),
             Self::UnknownKey { key, known, .. } => Some(match nearest(key, known.iter().map(String::as_str)) {
                 Some(name) => format!("did you mean `{name}`?"),
-                None => format!("known here: {}", known.join(", ")),
+                None => format!("known keys: {}", known.join(", ")),
             }),
             Self::Overlap(_) => Some("give each port to one user, or keep the users apart with `nodes`".to_owned()),
             Self::HostName { .. } => Some("set `node` in the configuration".to_owned()),
@@ -103,7 +103,7 @@ impl ConfigError {
                 Some("set `timezone` in the configuration, for example timezone = \"Asia/Shanghai\"".to_owned())
             }
             Self::Shares { .. } => {
-                Some("let the shares add up to the quota, or leave `quota` out: it is their sum then".to_owned())
+                Some("make the shares add up to the quota, or leave out `quota`, which is then their sum".to_owned())
             }
             Self::Value { .. }
             | Self::Twice { .. }

@@ -227,7 +227,7 @@ fn refuse(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let place = FilePosition::of(path, text, &span);
     if error.message() == "duplicate key" {
         let key = text.get(span).unwrap_or_default();
-        return ConfigError::Value { place, message: format!("`{key}` is there twice, expected each key once") };
+        return ConfigError::Value { place, message: format!("`{key}` appears twice, expected each key once") };
     }
     // serde describes an unknown key only in words: "unknown field `x`, expected one of `a`, `b`".
     match error.message().strip_prefix("unknown field ") {

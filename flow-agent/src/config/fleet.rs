@@ -8,7 +8,7 @@ use crate::ports::spec;
 
 impl Value for FleetUrl {
     const EXPECTED: &'static str =
-        "https://HOST or, on this machine only, http://HOST, with :PORT where it is not the usual one";
+        "https://HOST or, on this machine only, http://HOST, with :PORT if it is not the default";
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let not_one = || other::<Self>(text);

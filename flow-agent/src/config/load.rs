@@ -82,7 +82,7 @@ fn without_file() -> Result<Config, ConfigError> {
 fn read(path: &Path) -> Result<String, ConfigError> {
     String::from_utf8(read_bytes(path, MAX_CONFIG_BYTES)?).map_err(|error| {
         let valid_up_to = error.utf8_error().valid_up_to();
-        not_text(path, error.as_bytes(), NotText { valid_up_to }, "not UTF-8, expected a text in UTF-8")
+        not_text(path, error.as_bytes(), NotText { valid_up_to }, "not UTF-8, expected text in UTF-8")
     })
 }
 

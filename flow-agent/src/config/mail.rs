@@ -33,7 +33,7 @@ impl Value for Mailbox {
 
 impl Value for MailServer {
     const EXPECTED: &'static str =
-        "smtps://HOST, smtp://HOST or smtp+insecure://HOST, with :PORT where it is not the usual one";
+        "smtps://HOST, smtp://HOST or smtp+insecure://HOST, with :PORT if it is not the default";
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         let not_one = || other::<Self>(text);

@@ -205,7 +205,7 @@ impl<'de> Deserialize<'de> for UserNodes {
                     nodes.shares.push(bytes);
                 }
                 match nodes.names.is_empty() {
-                    true => Err(A::Error::custom("no share given, expected one a node")),
+                    true => Err(A::Error::custom("no share given, expected one per node")),
                     false => Ok(nodes),
                 }
             }

@@ -55,7 +55,7 @@ pub(super) fn from_csv(path: &Path, text: &str) -> Result<Vec<Declared>, ConfigE
     // `18388` cut off after `183` still looks like a port, so only a line that ends is complete.
     if !text.is_empty() && !text.ends_with(['\n', '\r']) {
         let last_line = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
-        let message = "its last line does not end: it is being written, or was cut; end it with a line feed";
+        let message = "its last line has no line feed: it is being written or was truncated; end it with a line feed";
         return refuse_at(last_line, message.to_owned());
     }
     let (body_at, separator) = separator(text);
@@ -130,7 +130,7 @@ fn check_header(headers: &csv::StringRecord) -> Result<(), String> {
         return Err(format!("unknown column {unknown:?}, expected a header of {expected}"));
     }
     if let Some(twice) = COLUMNS.iter().find(|name| headers.iter().filter(|column| column == *name).count() > 1) {
-        return Err(format!("column {twice:?} is there twice, expected a header of {expected}"));
+        return Err(format!("column {twice:?} appears twice, expected a header of {expected}"));
     }
     if headers.iter().all(|column| column != "name") {
         return Err(format!("no column \"name\", expected a header of {expected}"));
@@ -148,7 +148,7 @@ fn row(record: &csv::StringRecord, headers: &csv::StringRecord) -> Result<Row, S
     for (index, field) in record.iter().enumerate() {
         match headers.get(index) {
             Some("") if !field.is_empty() => {
-                return Err(format!("{field:?} stands in column {}, which has no name", index + 1));
+                return Err(format!("{field:?} is in column {}, which has no name", index + 1));
             }
             Some("") => {}
             None => {}

@@ -34,21 +34,21 @@ pub enum ValueError {
     Zone { found: String },
     #[error("{found:?} does not divide an hour, expected {}", BucketLength::EXPECTED)]
     Bucket { found: String },
-    #[error("{found:?} is not a time of whole seconds, expected 1s at least")]
+    #[error("{found:?} is not a whole number of seconds, expected at least 1s")]
     Seconds { found: String },
     /// The login is not shown, because messages end up in logs.
-    #[error("a login in the server's address, expected it in `username` and `password_file`")]
+    #[error("the server's address contains a login, expected it in `username` and `password_file`")]
     LoginInServer,
     #[error(
-        "smtp+insecure:// sends in clear, and {host:?} is not this machine; expected localhost, 127.0.0.1 or [::1]"
+        "smtp+insecure:// is unencrypted, and {host:?} is not this machine; expected localhost, 127.0.0.1 or [::1]"
     )]
     InsecureServer { host: String },
-    #[error("node {name:?} is there twice, expected one share a node")]
+    #[error("node {name:?} appears twice, expected one share per node")]
     NodeTwice { name: String },
-    #[error("a login in the address, expected it in `user` and `password_file`")]
+    #[error("the address contains a login, expected it in `user` and `password_file`")]
     LoginInUrl,
     #[error(
-        "http:// sends in clear, and {host:?} is not this machine; expected https://, or localhost, 127.0.0.1 or [::1]"
+        "http:// is unencrypted, and {host:?} is not this machine; expected https://, or localhost, 127.0.0.1 or [::1]"
     )]
     InsecureUrl { host: String },
     #[error(transparent)]
@@ -316,7 +316,7 @@ impl Value for Currency {
 
 /// A price: a decimal number that is not negative.
 impl Value for rust_decimal::Decimal {
-    const EXPECTED: &'static str = "an amount as text, such as \"0.10\"";
+    const EXPECTED: &'static str = "an amount as a string, such as \"0.10\"";
 
     fn parse(text: &str) -> Result<Self, ValueError> {
         match Self::from_str_exact(text) {

@@ -101,7 +101,7 @@ impl Client {
     /// # Errors
     /// When the server cannot be reached, or refuses the login.
     pub fn version(&self) -> Result<String, FleetError> {
-        Ok(self.query("ask for the version", "SELECT version()")?.trim().to_owned())
+        Ok(self.query("query the version", "SELECT version()")?.trim().to_owned())
     }
 
     /// Inserts the rows, and returns once the server has acknowledged them.
@@ -143,7 +143,7 @@ impl Client {
             Some(series) if series >= MODERN_SERIES => INSERT_SETTINGS,
             Some(_) => OLD_INSERT_SETTINGS,
             None => {
-                let action = "ask for the version".to_owned();
+                let action = "query the version".to_owned();
                 return Err(FleetError::Answer { action, url: self.url.clone(), found: printable(&version) });
             }
         };

@@ -53,7 +53,7 @@ pub fn read(client: &Client, wanted: &NodeDays<'_>) -> Result<FoundDays, FleetEr
             return Ok(found);
         }
     }
-    Err(answer(client, wanted, "the node sends while it is read"))
+    Err(answer(client, wanted, "the node is sending while its rows are read"))
 }
 
 /// The names of all nodes with a bucket on one of these days.
@@ -112,12 +112,12 @@ impl Reading<'_> {
         (manifests, partial) = manifests.into_iter().partition(is_whole);
         if let Some(first) = partial.first() {
             problems.push(format!(
-                "{} of which not all rows arrived, the first at {}",
+                "{} with missing rows, the first at {}",
                 crate::ledger::units::count(partial.len(), "bucket"),
                 first.start
             ));
         }
-        rejected.extend(partial.into_iter().map(|bucket| (bucket, "not all of its rows arrived")));
+        rejected.extend(partial.into_iter().map(|bucket| (bucket, "some of its rows are missing")));
         let counted: BTreeSet<(BucketKey, u64)> =
             manifests.iter().map(|bucket| (bucket.key.clone(), bucket.rev)).collect();
         let excluded = stored.keys().filter(|key| !counted.contains(*key));
@@ -197,7 +197,7 @@ impl Reading<'_> {
             ));
         }
         if let Some((missing, first)) = manifest::missing_numbers(manifests) {
-            tracing::warn!(node = self.wanted.node, missing, first, "numbers of buckets never arrived");
+            tracing::warn!(node = self.wanted.node, missing, first, "buckets never arrived");
         }
         alarms
     }

@@ -40,7 +40,7 @@ pub enum FleetError {
         message: String,
     },
     /// The answer is not one that ClickHouse sends, such as a text after a successful insert.
-    #[error("the answer of {url} to a request to {action} is not one of ClickHouse: {found}")]
+    #[error("the answer of {url} to a request to {action} is not from ClickHouse: {found}")]
     Answer { action: String, url: String, found: String },
     #[error("failed to compress rows")]
     Compress(#[source] io::Error),
@@ -66,9 +66,11 @@ impl FleetError {
             Self::NoCertificates => Some("install ca-certificates, or name a file in `fleet.ca_file`".to_owned()),
             Self::Http { source, .. } => Some(match **source {
                 ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
-                    "check that `fleet.url` names the host as its certificate does, and `fleet.ca_file`".to_owned()
+                    "check that the host in `fleet.url` matches its certificate, and `fleet.ca_file`".to_owned()
                 }
-                _ => "check `fleet.url`, that ClickHouse runs there, and that no firewall is in between".to_owned(),
+                _ => {
+                    "check `fleet.url`, that ClickHouse is running there, and that no firewall is in between".to_owned()
+                }
             }),
             Self::Refused { code: Some(code), .. } => match *code {
                 code if AUTHENTICATION.contains(&code) => {

@@ -129,7 +129,7 @@ impl<'a> Checked<'a> {
             return Err(refuse(format!("ClickHouse has no date {day}")));
         }
         if usize::try_from(seal.ports).ok() != Some(block.lines.len()) {
-            return Err(refuse(format!("its seal names {} ports, and it has {}", seal.ports, block.lines.len())));
+            return Err(refuse(format!("its seal names {} ports, but it has {}", seal.ports, block.lines.len())));
         }
         if seal.sha256.len() != 64 || !seal.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(refuse("its seal has no SHA-256".to_owned()));
@@ -137,7 +137,7 @@ impl<'a> Checked<'a> {
         let mut ports: Vec<u16> = block.lines.iter().map(|line| line.port).collect();
         ports.sort_unstable();
         if let Some(twice) = ports.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(refuse(format!("port {} is in it twice", twice[0])));
+            return Err(refuse(format!("port {} appears twice", twice[0])));
         }
         if ports.first() == Some(&0) {
             return Err(refuse("port 0".to_owned()));

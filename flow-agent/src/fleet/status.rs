@@ -40,7 +40,7 @@ impl NodeStatus {
 /// # Errors
 /// When ClickHouse cannot be asked, or the tables do not exist.
 pub fn schema_version(client: &Client) -> Result<u32, FleetError> {
-    let action = "ask for the version of the schema";
+    let action = "query the schema version";
     let answer = client.query(action, &format!("SELECT max(version) FROM {}.schema_version", client.database()))?;
     answer.trim().parse().map_err(|_| not_ours(client, action, &answer))
 }
@@ -55,7 +55,7 @@ pub fn is_known(version: u32) -> bool {
 /// # Errors
 /// When ClickHouse cannot be asked.
 pub fn nodes(client: &Client) -> Result<Vec<NodeStatus>, FleetError> {
-    let action = "ask for the nodes";
+    let action = "query the nodes";
     let table = format!("{}.{BUCKET}", client.database());
     let ask = |sql: String| -> Result<Vec<Vec<String>>, FleetError> {
         Ok(tab_separated(&client.query(action, &format!("{sql} FORMAT TabSeparated"))?).collect())

@@ -45,16 +45,16 @@ pub enum FetchError {
     HostKeyChanged,
     #[error("its host key is not known")]
     HostKeyUnknown,
-    #[error("nobody there shows a host key")]
+    #[error("no host key was offered there")]
     NoHostKey,
     #[error("it does not accept our key ({said})")]
     KeyRefused { said: String },
     #[error("its sshd offers no SFTP ({said})")]
     NoSftp { said: String },
     /// Output of the login shell precedes the first message of SFTP.
-    #[error("something there prints a text where SFTP should begin ({said})")]
+    #[error("something there prints text where SFTP should begin ({said})")]
     Chatter { said: String },
-    #[error("it may not be read there ({said})")]
+    #[error("no permission to read it there ({said})")]
     NotReadable { said: String },
     #[error("it cannot be reached ({said})")]
     Unreachable { said: String },
@@ -83,7 +83,7 @@ pub enum Rejected {
         #[source]
         fault: Fault,
     },
-    #[error("line {line}: it says that it is of node {found:?}")]
+    #[error("line {line}: it says that it is from node {found:?}")]
     OtherNode { line: u64, found: String },
     #[error("line {line}: {day} is not a day of this file")]
     OtherMonth { line: u64, day: NaiveDate },
@@ -109,37 +109,39 @@ impl GatherError {
         match self {
             Self::Fetch(FetchError::HostKeyUnknown) => Some(format!("run `flow-agent check --enroll {name}`")),
             Self::Fetch(FetchError::HostKeyChanged) => Some(format!(
-                "if the node was installed anew or its keys were replaced, run `flow-agent check --enroll {name}`; else \
-                     somebody else answers at its address"
+                "if the node was reinstalled or its keys were replaced, run `flow-agent check --enroll {name}`; \
+                 otherwise another machine answers at its address"
             )),
             Self::Fetch(FetchError::KeyRefused { .. }) => {
                 Some("check `user` and `identity_file`, and the node's authorized_keys".to_owned())
             }
             // sftp reports missing files and inaccessible directories in the same way.
             Self::Fetch(FetchError::Absent { .. }) => Some(
-                "check its `state_dir` here, and on the node that flow-agent runs and that our user may enter `daily/` \
-                 (`flow-agent check --enroll-main` there sees to that)"
+                "check its `state_dir` here, and on the node that flow-agent is running and that our user may enter \
+                 `daily/` (`flow-agent check --enroll-main` there takes care of that)"
                     .to_owned(),
             ),
             Self::Fetch(FetchError::NoSftp { .. }) => {
                 Some("add `Subsystem sftp internal-sftp` to its sshd_config, and reload its sshd".to_owned())
             }
             Self::Fetch(FetchError::Chatter { .. }) => Some(
-                "let no start-up file of its `user`'s shell (.bashrc, .profile) print anything, or set `ForceCommand \
-                 internal-sftp -R` for that user"
+                "make sure that no startup file of its `user`'s shell (.bashrc, .profile) prints anything, or set \
+                 `ForceCommand internal-sftp -R` for that user"
                     .to_owned(),
             ),
             Self::Fetch(FetchError::NotReadable { .. }) => {
-                Some("give its `user` the right to read `daily/` and what is in it".to_owned())
+                Some("give its `user` permission to read `daily/` and its files".to_owned())
             }
             Self::Fetch(FetchError::Unreachable { .. }) => {
-                Some("check `host` and `port`, that its sshd runs, and that no firewall is in between".to_owned())
+                Some("check `host` and `port`, that its sshd is running, and that no firewall is in between".to_owned())
             }
             Self::Fetch(FetchError::Start { program, .. }) => Some(format!("install `{program}` (openssh-client)")),
             Self::Rejected { .. } => Some("run `flow-agent rollup` on the node".to_owned()),
-            Self::Fetch(FetchError::NoHostKey) => Some("check `host` and `port`, and that its sshd runs".to_owned()),
+            Self::Fetch(FetchError::NoHostKey) => {
+                Some("check `host` and `port`, and that its sshd is running".to_owned())
+            }
             Self::Deadline { .. } | Self::DeadlineOfAll { .. } => {
-                Some("see why the node is slow or silent, or give it more time with `report.deadline`".to_owned())
+                Some("find out why the node is slow or silent, or give it more time with `report.deadline`".to_owned())
             }
             Self::Fetch(FetchError::TooLarge | FetchError::Scp { .. } | FetchError::Io { .. }) => None,
         }

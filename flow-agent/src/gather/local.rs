@@ -75,6 +75,6 @@ fn copy(source: &Path, target: &Path, is_given_up: &AtomicBool) -> Result<(), Fe
         }
         to.write_all(&chunk[..read]).map_err(failed("write", target))?;
     }
-    let error = io::Error::new(io::ErrorKind::TimedOut, "nobody waits for it any more");
+    let error = io::Error::new(io::ErrorKind::TimedOut, "no longer needed");
     Err(failed("copy", source)(error))
 }

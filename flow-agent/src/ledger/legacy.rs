@@ -26,9 +26,9 @@ const EPOCH: &str = "import";
 pub enum LegacyDoubt {
     #[error("not a line of these logs")]
     Unknown,
-    #[error("no figure: no data, which is not zero")]
+    #[error("no figure: missing data, not zero")]
     NoFigure,
-    #[error("{count} figures: nobody can tell which is this port's")]
+    #[error("{count} figures: it is unclear which belongs to this port")]
     Ambiguous { count: usize },
     #[error("{text:?} is not a number of bytes")]
     NotBytes { text: String },
@@ -36,13 +36,13 @@ pub enum LegacyDoubt {
     NotPort { text: String },
     #[error("there is no such time in {zone}")]
     NoSuchTime { zone: Tz },
-    #[error("read {minutes} minutes off the full hour; taken for the hour before")]
+    #[error("read {minutes} minutes off the full hour; assigned to the previous hour")]
     OffTheHour { minutes: i64 },
-    #[error("another figure of port {port} at the very same time: neither is taken")]
+    #[error("another figure for port {port} at the same time: neither is used")]
     Contradiction { port: u16 },
-    #[error("this day is known hour by hour: its sum is not taken")]
+    #[error("this day is known hour by hour: its sum is not used")]
     KnownByTheHour,
-    #[error("more than 2^64 - 1 bytes with the other figures of port {port} and this time: none is taken")]
+    #[error("more than 2^64 - 1 bytes with the other figures for port {port} at this time: none is used")]
     TooMany { port: u16 },
     #[error("the scripts could not tell port {port} from {}", listed(.others))]
     Prefix { port: u16, others: Vec<u16> },

@@ -460,7 +460,7 @@ pub mod stamp {
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<FixedOffset>, D::Error> {
         let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
         let at = DateTime::parse_from_rfc3339(&text).map_err(D::Error::custom)?;
-        if date::is_usable(&at) { Ok(at) } else { Err(D::Error::custom("a year that no clock shows")) }
+        if date::is_usable(&at) { Ok(at) } else { Err(D::Error::custom("an impossible year")) }
     }
 }
 

@@ -92,7 +92,7 @@ impl SmtpMailer {
         let mut parameters = Vec::new();
         if !std::iter::once(&letter.from).chain(&letter.to).all(is_ascii) {
             if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-                let reply = "the server takes no addresses beyond ASCII (SMTPUTF8)".to_owned();
+                let reply = "the server accepts only ASCII addresses (no SMTPUTF8)".to_owned();
                 let refusal = Refusal { scope: Scope::Letter, is_transient: false, reply, help: None };
                 return Err(Stop { refusal, is_connected: true });
             }
@@ -196,7 +196,7 @@ impl Mailer for SmtpMailer {
             && let Err(failure) = limited(self.timing.step, connection.quit()).await
         {
             // QUIT is only a courtesy, because every letter has been answered.
-            tracing::debug!(error = failure.words(), "the mail server did not say good-bye");
+            tracing::debug!(error = failure.words(), "the mail server did not end the session properly");
         }
     }
 }

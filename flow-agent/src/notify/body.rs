@@ -68,7 +68,7 @@ fn cut(text: &str) -> &str {
 pub(super) enum TemplateError {
     #[error(transparent)]
     Template(#[from] minijinja::Error),
-    #[error("what it gives is not JSON")]
+    #[error("its output is not JSON")]
     NotJson(#[source] serde_json::Error),
 }
 

@@ -10,11 +10,11 @@ pub enum ChannelError {
         #[source]
         source: std::io::Error,
     },
-    #[error("`{}` may be read by everybody", path.display())]
+    #[error("`{}` is readable by everybody", path.display())]
     Exposed { path: PathBuf },
-    #[error("`{}` holds no address", path.display())]
+    #[error("`{}` contains no address", path.display())]
     NoAddress { path: PathBuf },
-    #[error("the address in `{}` is not https://, nor http:// to this machine", path.display())]
+    #[error("the address in `{}` is neither https:// nor http:// to this machine", path.display())]
     NotSecure { path: PathBuf },
     #[error("`{}` is empty", path.display())]
     NoSecret { path: PathBuf },
@@ -38,13 +38,15 @@ impl ChannelError {
     /// What a person can do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Read { .. } => Some("check the name, and that the program may read the file".to_owned()),
+            Self::Read { .. } => Some("check the name, and that flow-agent may read the file".to_owned()),
             Self::Exposed { path } => Some(format!("chmod o-rwx {}", path.display())),
-            Self::NoAddress { .. } => Some("write the address, beginning with https://, on its first line".to_owned()),
-            Self::NotSecure { .. } => Some("whoever reads the address on its way can use it: take https://".to_owned()),
+            Self::NoAddress { .. } => Some("write the address, starting with https://, on its first line".to_owned()),
+            Self::NotSecure { .. } => {
+                Some("use https://: anyone who sees the address in transit can use it".to_owned())
+            }
             Self::NoSecret { .. } => Some("write the secret that the receiver knows on its first line".to_owned()),
             Self::Template { .. } => {
-                Some("docs/notices.md lists what a template may use; it has to give JSON".to_owned())
+                Some("docs/notices.md lists what a template may use; its output must be JSON".to_owned())
             }
             Self::CaFile { .. } => Some("`ca_file` names a file of certificates in PEM form".to_owned()),
             Self::NoCertificates => Some("install ca-certificates, or name a file in `ca_file`".to_owned()),

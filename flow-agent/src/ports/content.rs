@@ -40,12 +40,12 @@ pub enum Problem {
     TooMany,
     #[error("larger than {} MiB", MAX_BYTES >> 20)]
     TooLarge,
-    #[error("it takes longer than {} s", TIME_LIMIT.as_secs())]
+    #[error("reading reading it takes longer than {} s", TIME_LIMIT.as_secs())]
     TooSlow,
     /// A bug of ours, which is no reason to stop counting.
     #[error("its reader panicked: please report this, with the file if you can")]
     Panicked,
-    #[error("it lists {after} instead of {}: taken when it stays so for {} s", count(*before, "port"), SETTLED_AFTER.as_secs())]
+    #[error("it lists {after} instead of {}: it will be used if it stays so for {} s", count(*before, "port"), SETTLED_AFTER.as_secs())]
     Shrunk { before: usize, after: usize },
     #[cfg(feature = "sqlite")]
     #[error("a transaction has been open for {} ms", TRANSACTION_LIMIT.as_millis())]

@@ -101,11 +101,11 @@ impl fmt::Display for ListPosition {
 pub enum Complaint {
     #[error("{row} is not counted: {error}")]
     Port { row: ListPosition, error: SpecError },
-    #[error("{row} is not counted: the file lists more than {MAX_LISTED} ports, most of them again and again")]
+    #[error("{row} is not counted: the file lists more than {MAX_LISTED} ports, most of them repeatedly")]
     TooMany { row: ListPosition },
     #[error("{row} is not counted: it has no port where `{key}` is expected")]
     NoPort { row: ListPosition, key: &'static str },
-    #[error("{row} is not counted: its port is in the environment variable {variable:?}, which is not set here")]
+    #[error("{row} is not counted: its port is in the environment variable {variable:?}, which is not set")]
     Environment { row: ListPosition, variable: String },
     /// The port is counted all the same: its bytes would otherwise be lost for good, whereas its owner can be named
     /// later.
@@ -115,11 +115,13 @@ pub enum Complaint {
     NameNotUtf8 { port: u16, row: ListPosition },
     #[error("port {port} is counted without an owner: it is listed for {first} and for {second}")]
     Shared { port: u16, first: String, second: String },
-    #[error("line {line}: what {pattern:?} includes is not counted: add it to `ports.files`, each file or its folder")]
+    #[error(
+        "line {line}: the files that {pattern:?} includes are not counted: add them, or their folder, to `ports.files`"
+    )]
     Include { line: usize, pattern: String },
-    #[error("the quota in {row} is not known: {found:?} is not a number of bytes")]
+    #[error("the quota in {row} is unknown: {found:?} is not a number of bytes")]
     Quota { row: ListPosition, found: String },
-    #[error("the expiry in {row} is not known: {found:?} is not a time")]
+    #[error("the expiry in {row} is unknown: {found:?} is not a time")]
     Expiry { row: ListPosition, found: String },
 }
 

@@ -10,7 +10,7 @@ pub enum SpecError {
     NotAPort { found: String },
     #[error("port {found} is out of range, expected 1 to 65535")]
     OutOfRange { found: String },
-    #[error("range {first}-{last} runs backwards, expected {last}-{first}")]
+    #[error("range {first}-{last} is reversed, expected {last}-{first}")]
     Backwards { first: u16, last: u16 },
     #[error("no port given, expected ports or ranges such as 443 or 8000-8100")]
     Empty,

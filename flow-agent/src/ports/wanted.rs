@@ -82,17 +82,17 @@ impl SourceReport {
 /// What a person should look at; counting continues.
 #[derive(Debug, thiserror::Error)]
 pub enum Warning {
-    #[error("{}: its last good list of {} stays", problem(error), units::count(*ports, "port"))]
+    #[error("{}: keeping its last good list of {}", problem(error), units::count(*ports, "port"))]
     FileUnread { ports: usize, error: PortFileError },
     #[error("`{}`: {complaint}", path.display())]
     Complaint { path: PathBuf, complaint: Complaint },
-    #[error("`{}`: {} more of the kind", path.display(), units::count(*more, "complaint"))]
+    #[error("`{}`: {} more like this", path.display(), units::count(*more, "complaint"))]
     MoreComplaints { path: PathBuf, more: usize },
-    #[error("port {port} is counted for {owner:?}: `{}` says that it is {other:?}'s", path.display())]
+    #[error("port {port} is counted for {owner:?}, although `{}` says that it belongs to {other:?}", path.display())]
     Disputed { port: u16, owner: String, other: String, path: PathBuf },
     /// The traffic of an outgoing connection that happens to get one of these ports is billed to the port's owner.
     #[error(
-        "{} may be given to outgoing connections, which are then counted there; keep them free: sysctl -w {sysctl}",
+        "outgoing connections may use {}, and are then counted there; to reserve them: sysctl -w {sysctl}",
         ports_text(ports)
     )]
     Ephemeral {
@@ -110,7 +110,7 @@ pub enum WantedError {
     File(#[from] PortFileError),
     #[error(transparent)]
     Listening(#[from] ListeningError),
-    #[error("{wanted} ports are to be counted, `max_ports` is {max_ports}")]
+    #[error("{wanted} ports should be counted, but `max_ports` is {max_ports}")]
     TooMany { wanted: usize, max_ports: u32 },
     #[error("no ports to count, and no port file or `listening` that could add any")]
     Nothing,
@@ -120,8 +120,8 @@ impl WantedError {
     /// What the reader can do about it.
     pub fn help(&self) -> String {
         match self {
-            Self::File(_) => "mend the file, or take it out of `ports.files`".to_owned(),
-            Self::Listening(_) => "mount /proc, and let this user read it".to_owned(),
+            Self::File(_) => "fix the file, or remove it from `ports.files`".to_owned(),
+            Self::Listening(_) => "mount /proc, and make it readable for this user".to_owned(),
             Self::TooMany { max_ports: MAX_PORTS.., .. } => {
                 format!("watch fewer ports; `count.max_ports` cannot be raised above {MAX_PORTS}")
             }

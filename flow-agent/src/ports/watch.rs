@@ -54,7 +54,7 @@ impl Watch {
             unsafe { AsyncFd::register(inotify) }.map_err(Into::into)
         });
         if let Err(error) = &inotify {
-            tracing::warn!(%error, "no inotify: changes of files are seen within {LOOK_EVERY:?}");
+            tracing::warn!(%error, "no inotify: changes of files are noticed within {LOOK_EVERY:?}");
         }
         let mut look = interval_at(Instant::now() + period, period);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -114,7 +114,7 @@ impl Watch {
             }
             for (gone, _) in self.names.iter().filter(|(old, _)| names.iter().all(|(new, _)| new != old)) {
                 if let Err(error) = watches.remove(gone.clone()) {
-                    tracing::debug!(%error, "the watch had gone with its directory");
+                    tracing::debug!(%error, "the watch was lost with its directory");
                 }
             }
             self.names = names;
@@ -149,7 +149,7 @@ impl Watch {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) => {
-                    tracing::warn!(%error, "inotify failed: changes of files are seen within {LOOK_EVERY:?}");
+                    tracing::warn!(%error, "inotify failed: changes of files are noticed within {LOOK_EVERY:?}");
                     self.inotify = None;
                     return;
                 }

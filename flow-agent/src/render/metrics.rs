@@ -130,7 +130,8 @@ impl Metrics {
 
     fn encode_ports(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         gauge(encoder, "flow_agent_watched_ports", "Ports that are counted.", [([], self.watched_ports)])?;
-        let help = "Counted ports without series of their own: by metrics.ports, or because there are more than 2000.";
+        let help = "Counted ports without their own series, because of metrics.ports or because there are more than \
+                    2000.";
         gauge(encoder, "flow_agent_ports_without_series", help, [([], self.ports_left_out)])?;
         let series = |pick: fn(Counters) -> [u64; 4]| {
             self.ports.iter().flat_map(move |(port, counters)| {
@@ -158,9 +159,9 @@ impl Metrics {
         let by_user = |values: &[(String, u64)]| {
             values.iter().map(|(user, bytes)| ([("user", user.clone())], *bytes)).collect::<Vec<_>>()
         };
-        let help = "Bytes that a user may move on this node in a billing month.";
+        let help = "Quota of a user on this node in a billing month, in bytes.";
         gauge(encoder, "flow_agent_quota_bytes", help, by_user(&self.quotas))?;
-        let help = "Bytes that a user moved on this node in this billing month, both ways.";
+        let help = "Billed bytes of a user on this node in this billing month.";
         gauge(encoder, "flow_agent_used_bytes", help, by_user(&self.used))
     }
 

@@ -135,7 +135,7 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
     let of_all =
         |why: &str| Gap { start: at(6, 23, 0), end: at(7, 1, 0), interface: "*".to_owned(), why: why.to_owned() };
     corrected.nodes.push(NodeStatement {
-        gaps: vec![of_all("no bucket"), of_all("the lines do not have the seal's sha256")],
+        gaps: vec![of_all("no bucket"), of_all("the lines do not match the seal's sha256")],
         days_missing: vec![day(3), day(4)],
         completeness: Some(Completeness::CanGrow),
         days_growing: vec![day(31)],

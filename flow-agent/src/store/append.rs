@@ -56,7 +56,10 @@ impl Appender {
             return Err(StoreError::io("append to", &self.path)(source));
         }
         if let Err(error) = handle.sync() {
-            tracing::error!(path = %self.path.display(), %error, "the disk refused to keep what was written: the file is written anew");
+            tracing::error!(
+                path = %self.path.display(), %error,
+                "the disk failed to keep what was written: rewriting the file"
+            );
             self.poisoned = true;
             // A reader should not see as sealed what may be gone tomorrow. This may fail too; it is only an attempt.
             self.rubbish = handle.truncate(self.good).is_err();
@@ -103,7 +106,7 @@ impl Appender {
             other => other,
         };
         let mut handle = opened.map_err(StoreError::io("open", &self.path))?;
-        let found = handle.length().map_err(StoreError::io("look at", &self.path))?;
+        let found = handle.length().map_err(StoreError::io("inspect", &self.path))?;
         if found > self.good && self.rubbish {
             handle.truncate(self.good).map_err(StoreError::io("cut", &self.path))?;
         } else if found != self.good {
@@ -115,7 +118,7 @@ impl Appender {
 
     /// Replaces the file with a new one that contains the good bytes and `bytes`.
     fn rewrite(&mut self, disk: &dyn Disk, bytes: &[u8]) -> Result<(), StoreError> {
-        let io = || StoreError::io("write anew", &self.path);
+        let io = || StoreError::io("rewrite", &self.path);
         let changed = |found| StoreError::Changed { path: self.path.clone(), expected: self.good, found };
         let mut old = match open_to_read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(changed(0)),

@@ -186,7 +186,10 @@ impl Drop for Replacement<'_> {
         if !self.committed
             && let Err(error) = self.disk.remove(&self.aside)
         {
-            tracing::debug!(path = %self.aside.display(), %error, "an unfinished file stays behind; the next one replaces it");
+            tracing::debug!(
+                path = %self.aside.display(), %error,
+                "failed to remove an unfinished file; the next write replaces it"
+            );
         }
     }
 }

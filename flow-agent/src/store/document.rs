@@ -33,13 +33,14 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let Some(text) = read_text(path)? else { return Ok(None) };
     let damaged = |what, source| StoreError::Damaged { path: path.to_owned(), what, source };
     if seal::check_holds(&text) == Some(false) {
-        return Err(damaged("its check does not hold", None));
+        return Err(damaged("its check does not match", None));
     }
-    let version: Version = serde_json::from_str(&text).map_err(|error| damaged("not JSON of ours", Some(error)))?;
+    let version: Version =
+        serde_json::from_str(&text).map_err(|error| damaged("not JSON that flow-agent wrote", Some(error)))?;
     if version.v != VERSION {
-        return Err(damaged("of a version that is not known here", None));
+        return Err(damaged("of an unknown version", None));
     }
-    serde_json::from_str(&text).map(Some).map_err(|error| damaged("not JSON of ours", Some(error)))
+    serde_json::from_str(&text).map(Some).map_err(|error| damaged("not JSON that flow-agent wrote", Some(error)))
 }
 
 /// Reads the text of a small file; `None` if there is none.
@@ -55,7 +56,7 @@ pub fn read_text(path: &Path) -> Result<Option<String>, StoreError> {
     let mut bytes = Vec::new();
     file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
     if bytes.len() as u64 > LIMIT_BYTES {
-        return Err(damaged("larger than any of ours"));
+        return Err(damaged("larger than flow-agent would write"));
     }
     String::from_utf8(bytes).map(Some).map_err(|_| damaged("not UTF-8"))
 }

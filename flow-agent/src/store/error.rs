@@ -25,18 +25,19 @@ pub enum StoreError {
         holder: Option<u32>,
     },
     /// A file to which only we append does not have the length with which we left it.
-    #[error("`{}` has {found} bytes, not {expected}: it was changed by somebody else", path.display())]
+    #[error("`{}` has {found} bytes, not {expected}: another program changed it", path.display())]
     Changed { path: PathBuf, expected: u64, found: u64 },
     /// The log contains a bucket with a higher number than this agent has written.
     #[error(
-        "the hourly log goes on to bucket {found}, but this agent has written only {written}: another agent wrote there"
+        "the hourly log continues to bucket {found}, but this agent has only written up to {written}: another agent \
+         wrote there"
     )]
     Ahead { found: u64, written: u64 },
     /// The state directory has been exchanged for one of another instance.
     #[error("`{}` belongs to instance {found}, not to {expected}", path.display())]
     OtherInstance { path: PathBuf, found: String, expected: String },
     /// Buckets are appended in order, each only once.
-    #[error("bucket {seq} is in the hourly log already: the next is {next}")]
+    #[error("bucket {seq} is already in the hourly log: the next is {next}")]
     Numbered { seq: u64, next: u64 },
     /// A block of a derived file is so large that readers would refuse it. The file stays unchanged.
     #[error("`{}` was not changed: the new block is too large", path.display())]
@@ -64,23 +65,23 @@ impl StoreError {
     /// What the reader can do about the error, if there is anything.
     pub fn help(&self) -> Option<String> {
         let help = match self {
-            Self::Locked { .. } => "stop that one first, or name another directory with --state-dir".to_owned(),
-            Self::Io { .. } if self.is_full() => "make room on that file system, or raise the quota".to_owned(),
+            Self::Locked { .. } => "stop that one first, or choose another directory with --state-dir".to_owned(),
+            Self::Io { .. } if self.is_full() => "free some space on that file system, or raise its quota".to_owned(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                "run as the user that owns the state directory, or name another with --state-dir".to_owned()
+                "run as the user that owns the state directory, or choose another with --state-dir".to_owned()
             }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotADirectory => {
-                "name a directory with --state-dir or `state_dir`; a file is in its place".to_owned()
+                "choose a directory with --state-dir or `state_dir`; there is a file in its place".to_owned()
             }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {
-                "mount that file system for writing, or name another directory with --state-dir".to_owned()
+                "mount that file system read-write, or choose another directory with --state-dir".to_owned()
             }
             Self::OtherInstance { .. } => {
-                "put the state directory back, or start the agent again to count for the one that is there".to_owned()
+                "restore the state directory, or restart the agent to use the one that is there".to_owned()
             }
             Self::TooLarge { .. } => "watch fewer ports, or give users shorter names".to_owned(),
             Self::Io { .. } | Self::Changed { .. } | Self::Numbered { .. } | Self::Ahead { .. } => return None,
-            Self::Damaged { path, .. } => format!("put `{}` back from a copy, or move it away", path.display()),
+            Self::Damaged { path, .. } => format!("restore `{}` from a backup, or move it away", path.display()),
         };
         Some(help)
     }

@@ -43,7 +43,10 @@ impl Journal {
         let mut journal = Self { state, next_seq: recovery.next_seq, appenders: Vec::new() };
         for Cut { path, bytes } in &repairs.damaged {
             if let Err(error) = keep_damaged(journal.state.disk(), path, bytes.clone()) {
-                tracing::warn!(path = %path.display(), %error, "damaged lines stay where they are; they could not be copied");
+                tracing::warn!(
+                    path = %path.display(), %error,
+                    "failed to copy damaged lines; they stay where they are"
+                );
             }
         }
         let mut waits = false;
@@ -51,7 +54,10 @@ impl Journal {
             match journal.cut(cut) {
                 Ok(kept) => recovery.kept.push(kept),
                 Err(error) if error.is_full() => {
-                    tracing::warn!(path = %cut.path.display(), %error, "an unfinished bucket stays until there is space");
+                    tracing::warn!(
+                        path = %cut.path.display(), %error,
+                        "an unfinished bucket is kept until there is space"
+                    );
                     waits |= repairs.newest.as_ref().is_some_and(|(newest, _)| *newest == cut.path);
                 }
                 Err(error) => return Err(error),
@@ -79,7 +85,7 @@ impl Journal {
     pub fn append(&mut self, bucket: &mut HourBlock) -> Result<(), StoreError> {
         match self.append_unchanged(bucket) {
             Err(StoreError::Changed { path, .. }) => {
-                tracing::warn!(path = %path.display(), "the hourly log was changed by somebody else: it is verified anew");
+                tracing::warn!(path = %path.display(), "another program changed the hourly log: verifying it again");
                 self.appenders.retain(|appender| appender.path() != path);
                 self.append_unchanged(bucket)
             }

@@ -45,7 +45,7 @@ impl StateDir {
     /// # Errors
     /// When a directory cannot be created.
     pub fn create_dir(&self, dir: &Path) -> Result<(), StoreError> {
-        disk::create_dirs(self.disk(), dir).map_err(StoreError::io("make the directory", dir))
+        disk::create_dirs(self.disk(), dir).map_err(StoreError::io("create the directory", dir))
     }
 
     /// The directory `hourly/`.

@@ -54,7 +54,10 @@ impl Ledger {
         let (content, whole, length) = scan(&path)?;
         if length > whole {
             let aside = keep_torn(state.disk(), &path, whole..length)?;
-            tracing::warn!(path = %path.display(), aside = %aside.display(), "the last line was not finished; it is cut");
+            tracing::warn!(
+                path = %path.display(), aside = %aside.display(),
+                "the last line was unfinished and was cut off"
+            );
             let mut handle = state.disk().open(&path).map_err(StoreError::io("open", &path))?;
             handle.truncate(whole).map_err(StoreError::io("cut", &path))?;
         }
@@ -112,12 +115,8 @@ fn scan<L: LedgerLine>(path: &Path) -> Result<(LedgerContent<L>, u64, u64), Stor
 fn parse<L: LedgerLine>(bytes: &[u8]) -> Result<L, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     if seal::check_holds(text) == Some(false) {
-        return Err("its check does not hold".into());
+        return Err("its check does not match".into());
     }
     let line: L = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if line.identity() == (VERSION, L::KIND) {
-        Ok(line)
-    } else {
-        Err("of a kind or version that is not known here".into())
-    }
+    if line.identity() == (VERSION, L::KIND) { Ok(line) } else { Err("of an unknown kind or version".into()) }
 }

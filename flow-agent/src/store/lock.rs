@@ -139,11 +139,11 @@ impl StateDir {
 
 /// Whether `path` is the open file `file`.
 fn is_same(file: &File, path: &Path) -> Result<bool, StoreError> {
-    let held = file.metadata().map_err(StoreError::io("look at", path))?;
+    let held = file.metadata().map_err(StoreError::io("inspect", path))?;
     match fs::symlink_metadata(path) {
         Ok(found) => Ok((held.dev(), held.ino()) == (found.dev(), found.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(StoreError::io("look at", path)(source)),
+        Err(source) => Err(StoreError::io("inspect", path)(source)),
     }
 }
 

@@ -107,7 +107,7 @@ fn modified_at(path: &Path) -> Result<Option<DateTime<Utc>>, StoreError> {
     match fs::metadata(path).and_then(|metadata| metadata.modified()) {
         Ok(modified_at) => Ok(Some(modified_at.into())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(StoreError::io("look at", path)(source)),
+        Err(source) => Err(StoreError::io("inspect", path)(source)),
     }
 }
 

@@ -48,8 +48,8 @@ pub fn read_report(state: &StateDir, month: Month) -> Result<Option<MonthlyRepor
         other => other.map_err(StoreError::io("open", &path))?,
     };
     let damaged = |what, source| StoreError::Damaged { path: path.clone(), what, source };
-    let report: MonthlyReport =
-        serde_json::from_reader(BufReader::new(file)).map_err(|error| damaged("not a report of ours", Some(error)))?;
+    let report: MonthlyReport = serde_json::from_reader(BufReader::new(file))
+        .map_err(|error| damaged("not a report that flow-agent wrote", Some(error)))?;
     if report.v == VERSION && report.month == month {
         Ok(Some(report))
     } else {

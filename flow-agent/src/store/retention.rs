@@ -160,7 +160,7 @@ fn compress(state: &StateDir, date: NaiveDate) -> Result<(), StoreError> {
             Err(error) => return Err(error),
         })
     };
-    let length = fs::metadata(&plain).map_err(StoreError::io("look at", &plain))?.len();
+    let length = fs::metadata(&plain).map_err(StoreError::io("inspect", &plain))?.len();
     // The new file is written beside the old one, which stays until the new one has been read back.
     let fresh = packed.with_extension("zst-new.zst");
     let source = content().map_err(StoreError::io("read", &plain))?;
@@ -176,7 +176,7 @@ fn compress(state: &StateDir, date: NaiveDate) -> Result<(), StoreError> {
     state.disk().rename(&fresh, &packed).map_err(StoreError::io("rename", &fresh))?;
     sync_dir(state)?;
     // If somebody has added to the day since it was read, both files are kept and the next attempt merges them.
-    if fs::metadata(&plain).map_err(StoreError::io("look at", &plain))?.len() != length {
+    if fs::metadata(&plain).map_err(StoreError::io("inspect", &plain))?.len() != length {
         return Ok(());
     }
     remove(state, &plain)

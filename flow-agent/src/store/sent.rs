@@ -48,7 +48,10 @@ impl Sent {
         let (history, whole, length) = scan(state)?;
         if length > whole {
             let aside = keep_torn(state.disk(), &path, whole..length)?;
-            tracing::warn!(path = %path.display(), aside = %aside.display(), "the last line was not finished; it is cut");
+            tracing::warn!(
+                path = %path.display(), aside = %aside.display(),
+                "the last line was unfinished and was cut off"
+            );
             let mut handle = state.disk().open(&path).map_err(StoreError::io("open", &path))?;
             handle.truncate(whole).map_err(StoreError::io("cut", &path))?;
         }
@@ -112,14 +115,10 @@ fn scan(state: &StateDir) -> Result<(History, u64, u64), StoreError> {
 fn parse(bytes: &[u8]) -> Result<MailLine, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
     if seal::check_holds(text) == Some(false) {
-        return Err("its check does not hold".into());
+        return Err("its check does not match".into());
     }
     let line: MailLine = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    if line.v == VERSION && line.kind == Kind::Mail {
-        Ok(line)
-    } else {
-        Err("of a kind or version that is not known here".into())
-    }
+    if line.v == VERSION && line.kind == Kind::Mail { Ok(line) } else { Err("of an unknown kind or version".into()) }
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ pub fn versions(state: &StateDir, date: NaiveDate) -> Result<Vec<FileVersion>, S
                 modified_ns: found.mtime().saturating_mul(1_000_000_000).saturating_add(found.mtime_nsec()),
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(StoreError::io("look at", &path)(source)),
+            Err(source) => return Err(StoreError::io("inspect", &path)(source)),
         }
     }
     Ok(versions)

@@ -90,7 +90,8 @@ const CASES: &[Case] = &[
             (8443, None),
         ],
         complaints: &[
-            "inbound \"from-env\" is not counted: its port is in the environment variable \"XRAY_PORT\", which is not set here",
+            "inbound \"from-env\" is not counted: its port is in the environment variable \"XRAY_PORT\", which is not \
+             set",
         ],
     },
     Case {

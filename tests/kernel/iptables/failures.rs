@@ -40,7 +40,7 @@ fn missing_programs_are_named() {
             assert_eq!(
                 shown(refusal(&variant, &options)),
                 "error: `ip6tables-save` is not installed\n  help: install iptables with ip6tables-save, or boot \
-                 without IPv6: what it does not count is not billed"
+                 without IPv6; otherwise its traffic is not counted or billed"
             );
             variant.remove("iptables-restore");
             assert_eq!(

@@ -100,7 +100,7 @@ fn whoever_empties_them_is_noticed_at_the_next_reading() {
                 };
                 packets(&pair, 443, 5);
                 let error = backend.read(&clock::now).unwrap_err();
-                assert!(error.to_string().contains("changed by somebody else (IPv4)"), "{error}");
+                assert!(error.to_string().contains("another program changed the counters (IPv4)"), "{error}");
                 let mut inspection = backend.inspect(clock::now()).unwrap();
                 let [told] = inspection.unseen.as_slice() else { panic!("{:?}", inspection.unseen) };
                 let part = if what == "flush" { "ipset" } else { "chain" };

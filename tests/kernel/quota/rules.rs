@@ -40,7 +40,7 @@ fn a_quota_is_kept_by_readings_and_a_reload_opens_again() {
         assert!(beyond <= bound, "{beyond} of {bound} that may be");
         let check = node.command(&["check"]);
         let said = String::from_utf8_lossy(&check.stdout).into_owned();
-        assert!(said.contains("limits are kept by readings: at the "), "{said}");
+        assert!(said.contains("limits are enforced by readings: at the "), "{said}");
         // After a kill, whoever is cut stays cut, and the successor knows it.
         node.kill();
         assert_eq!(arrived.settle(QUIET), passed);

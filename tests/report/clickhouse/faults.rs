@@ -269,7 +269,7 @@ fn a_month_without_a_server_is_caught_up_exactly() {
     for until in [24, 400, 744] {
         node.put(&hours[..until]);
         let refused = node.ship().with_code(6);
-        assert!(refused.stderr.contains("failed to ask for the version"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("failed to query the version"), "{}", refused.stderr);
         assert!(!node.cursor().exists());
     }
     engine.run();
@@ -302,5 +302,5 @@ fn rows_without_their_manifest_and_a_manifest_without_its_rows_do_not_count() {
     node.init();
     let reported = node.report();
     assert_eq!((reported.alice, reported.ended.code), (0, Some(6)));
-    assert!(reported.ended.stdout.contains("24 buckets of which not all rows arrived"), "{reported:?}");
+    assert!(reported.ended.stdout.contains("24 buckets with missing rows"), "{reported:?}");
 }

@@ -67,7 +67,7 @@ fn echo(socket: &UdpSocket, datagrams: u32) -> Result<()> {
     socket.set_read_timeout(Some(TIMEOUT))?;
     let mut buffer = [0; 2_048];
     for _ in 0..datagrams {
-        let (length, peer) = socket.recv_from(&mut buffer).context("a datagram did not come")?;
+        let (length, peer) = socket.recv_from(&mut buffer).context("a datagram did not arrive")?;
         socket.send_to(&buffer[..length], peer)?;
     }
     Ok(())
@@ -89,7 +89,7 @@ fn ask(server: SocketAddr, plan: &TrafficPlan) -> Result<()> {
     for _ in 0..plan.datagrams {
         socket.send_to(&[b'u'; 300], server)?;
         // One at a time, because a datagram lost to a full buffer would end the demo.
-        socket.recv(&mut buffer).context("an echo did not come")?;
+        socket.recv(&mut buffer).context("an echo did not arrive")?;
     }
     Ok(())
 }

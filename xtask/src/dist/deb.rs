@@ -16,7 +16,7 @@ pub(super) const CONTROL_FILES: &[(&str, u32)] =
 /// package.
 pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
     if !Path::new("/usr/bin/dpkg-deb").exists() {
-        eprintln!("no dpkg-deb here: no package for Debian and Ubuntu");
+        eprintln!("dpkg-deb is not installed: skipping the package for Debian and Ubuntu");
         return Ok(None);
     }
     let architecture = output(&mut command("dpkg", ["--print-architecture"]))?;

@@ -14,7 +14,7 @@ const SPEC: &str = "flow-agent/packaging/rpm/flow-agent.spec";
 /// Builds the package and returns its name. `None` if `rpmbuild` is missing.
 pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
     if !Path::new("/usr/bin/rpmbuild").exists() {
-        eprintln!("no rpmbuild here (package `rpm`): no package for RPM systems");
+        eprintln!("rpmbuild is not installed (package `rpm`): skipping the package for RPM systems");
         return Ok(None);
     }
     let build = tree.out.join("rpm");

@@ -86,7 +86,7 @@ impl Image {
             place = target;
         }
         if !place.is_file() {
-            bail!("{} is not there", place.display());
+            bail!("{} does not exist", place.display());
         }
         self.libraries_of(&place)?;
         self.copy(&place.clone(), &place);
@@ -150,7 +150,7 @@ fn libraries(program: &Path) -> Result<BTreeSet<PathBuf>> {
     for line in listed.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            [name, "=>", "not", "found"] => bail!("{} wants {name}, which is not there", program.display()),
+            [name, "=>", "not", "found"] => bail!("{} needs {name}, which does not exist", program.display()),
             [_, "=>", path, ..] | [path, ..] if path.starts_with('/') => {
                 libraries.insert(path.into());
             }

@@ -38,7 +38,7 @@ pub fn install() -> Result<()> {
         packages::install(&[PACKAGE])?;
     }
     if !is_new_enough() {
-        bail!("this system has no {PROGRAM} from {OLDEST_MAJOR} on: install one yourself");
+        bail!("this system has no {PROGRAM} {OLDEST_MAJOR} or newer: install one yourself");
     }
     Ok(())
 }
@@ -87,7 +87,7 @@ pub fn boot(kernel: &Path, initramfs: &Path, log: &Path, patience: Duration) -> 
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                bail!("said nothing for {} s; its console: {}", patience.as_secs(), log.display())
+                bail!("no output for {} s; its console: {}", patience.as_secs(), log.display())
             }
         }
     }

@@ -23,21 +23,21 @@ const TCX: Option<(u32, u32)> = Some((6, 6));
 const EXCEPTIONS: &[Exception] = &[
     Exception { name: "adopt::another_place_takes_over", from: TCX, why: "moves to TCX and back" },
     Exception { name: "answers::", from: None, why: "tries clients, not kernels" },
-    Exception { name: "attach::a_program_behind_ours", from: TCX, why: "a stranger on TCX" },
-    Exception { name: "attach::a_program_that_came_before", from: TCX, why: "a stranger on TCX" },
-    Exception { name: "attach::it_is_first_even", from: TCX, why: "a stranger on TCX" },
-    Exception { name: "attach::programs_behind", from: TCX, why: "a stranger on TCX" },
-    Exception { name: "changes::", from: None, why: "hundreds of changes, of a second each when emulated" },
+    Exception { name: "attach::a_program_behind_ours", from: TCX, why: "needs a foreign program on TCX" },
+    Exception { name: "attach::a_program_that_came_before", from: TCX, why: "needs a foreign program on TCX" },
+    Exception { name: "attach::it_is_first_even", from: TCX, why: "needs a foreign program on TCX" },
+    Exception { name: "attach::programs_behind", from: TCX, why: "needs a foreign program on TCX" },
+    Exception { name: "changes::", from: None, why: "hundreds of changes, a second each when emulated" },
     // Faketime works by a preloaded library, which a statically linked program does not load.
     Exception { name: "clock::a_clock", from: None, why: "sets the clock of the agent alone" },
     Exception { name: "clock::a_machine", from: None, why: "sets the clock of the agent alone" },
-    Exception { name: "interference::", from: None, why: "a minute each, and firewalls that guests have not" },
+    Exception { name: "interference::", from: None, why: "takes a minute each, and needs firewalls that guests lack" },
     Exception { name: "lacking::without_bpffs_", from: None, why: "traces every thread, too slow when emulated" },
-    Exception { name: "metrics::", from: None, why: "a Prometheus, which guests have not" },
+    Exception { name: "metrics::", from: None, why: "needs Prometheus, which guests lack" },
     Exception { name: "quota::a_hundred_runs", from: None, why: "minutes on a real machine" },
-    Exception { name: "soak::", from: None, why: "hundreds of starts, of seconds each when emulated" },
+    Exception { name: "soak::", from: None, why: "hundreds of starts, seconds each when emulated" },
     Exception { name: "store::", from: None, why: "tries disks, not kernels" },
-    Exception { name: "upgrade::", from: None, why: "hundreds of starts, of seconds each when emulated" },
+    Exception { name: "upgrade::", from: None, why: "hundreds of starts, seconds each when emulated" },
 ];
 
 /// The prefixes of the names of tests whose results differ between kernels. `--quick` runs only these.

@@ -40,7 +40,7 @@ pub fn check(base: &Path, directory: &Path, deb: &Deb) -> Result<()> {
         let enabled = machine.attempt(&["systemctl", "is-enabled", unit])?;
         let enabled = String::from_utf8_lossy(&enabled.stdout).trim().to_owned();
         ensure!(enabled == "disabled", "at the first boot of an image {unit} is {enabled}");
-        ensure!(machine.property(unit, "ActiveState")? == "inactive", "{unit} runs, which nobody asked for");
+        ensure!(machine.property(unit, "ActiveState")? == "inactive", "{unit} is running although nobody enabled it");
     }
     machine.run(&["sh", "-ec", HIDE_BPF])?;
     node::configure(&machine, "auto")?;

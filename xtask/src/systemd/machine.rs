@@ -150,7 +150,7 @@ fn stop(boot: &mut Child) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while matches!(boot.try_wait(), Ok(None)) {
         if asked.is_err() || Instant::now() > deadline {
-            eprintln!("warning: a machine did not shut down, and is killed");
+            eprintln!("warning: a machine did not shut down and was killed");
             let killed = init.map(|init| kill_process(init, Signal::KILL));
             if let Some(Err(error)) = killed {
                 eprintln!("warning: {error}");

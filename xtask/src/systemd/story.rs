@@ -92,7 +92,7 @@ impl Story {
         self.step("reload, with a broken configuration, too", |story| story.reload())?;
         self.add_port()?;
         self.step("add a port to mudb.json", |_| Ok(()))?;
-        self.step("a start that fails for the configuration", |story| story.failed_start())?;
+        self.step("a start that fails because of the configuration", |story| story.failed_start())?;
         for (step, backend) in [
             ("switch to iptables (nft)", Some("nft")),
             ("switch to iptables (legacy)", Some("legacy")),

@@ -66,7 +66,10 @@ impl Traffic {
     pub fn stop(mut self) -> Result<()> {
         self.over.store(true, Ordering::Relaxed);
         for thread in self.threads.drain(..) {
-            thread.join().map_err(|_| anyhow!("a thread of the traffic panicked"))?.context("the traffic broke")?;
+            thread
+                .join()
+                .map_err(|_| anyhow!("a thread of the traffic panicked"))?
+                .context("the traffic was interrupted")?;
         }
         Ok(())
     }
@@ -100,7 +103,7 @@ fn ask(client: &UdpSocket, server: &UdpSocket, over: &AtomicBool) -> Result<()> 
         match server.recv_from(&mut buffer) {
             Ok((length, from)) => {
                 server.send_to(&buffer[..length], from)?;
-                client.recv(&mut buffer).context("an echo did not come")?;
+                client.recv(&mut buffer).context("an echo did not arrive")?;
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(error) => return Err(error.into()),

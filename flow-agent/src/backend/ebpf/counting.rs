@@ -156,7 +156,7 @@ impl Drop for EbpfBackend {
         }
         for (index, counted) in std::mem::take(&mut self.counted) {
             if let Err(error) = counted.detach(&self.attacher) {
-                tracing::warn!(interface = index, error = %error, "not detached");
+                tracing::warn!(interface = index, error = %error, "failed to detach");
             }
         }
     }
@@ -195,7 +195,10 @@ impl EbpfBackend {
                     .and_then(|program| self.attacher.update(attachment, program, &set.name));
                 if let Err(error) = moved {
                     // The attachment is broken now. The next inspection detects and repairs it.
-                    tracing::warn!(interface = counted.name, %direction, %error, "not moved to the new programs");
+                    tracing::warn!(
+                        interface = counted.name, %direction, %error,
+                        "failed to switch to the new programs"
+                    );
                 }
             }
         }
@@ -243,7 +246,7 @@ pub(super) fn discard(path: Option<&Path>) {
     if let Some(path) = path
         && let Err(error) = bpffs::remove_set(path)
     {
-        tracing::warn!(path = %path.display(), %error, "remains stay");
+        tracing::warn!(path = %path.display(), %error, "failed to remove old pins");
     }
 }
 

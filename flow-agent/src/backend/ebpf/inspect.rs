@@ -81,8 +81,8 @@ impl EbpfBackend {
         for counted in gone.into_values() {
             let (name, well_at) = (counted.name.clone(), counted.well_at);
             match counted.detach(&self.attacher) {
-                Ok(()) => tracing::info!(interface = name, "not counted any more"),
-                Err(error) => tracing::warn!(interface = name, error = %error, "not detached"),
+                Ok(()) => tracing::info!(interface = name, "no longer counted"),
+                Err(error) => tracing::warn!(interface = name, error = %error, "failed to detach"),
             }
             // A device that is configured by name has to exist, so it counts as missing from the last time it was well
             // until it is back. If another device has taken its name, it is found below.
@@ -184,7 +184,7 @@ impl EbpfBackend {
                 Ok(attachment) => counted.attachments.push((direction, attachment)),
                 Err(error) => {
                     if let Err(left) = counted.detach(&self.attacher) {
-                        tracing::warn!(interface = interface.name, error = %left, "not detached");
+                        tracing::warn!(interface = interface.name, error = %left, "failed to detach");
                     }
                     return Err(error);
                 }

@@ -21,7 +21,7 @@ impl EbpfBackend {
         match self.pin_all() {
             Ok(()) if was_pinned => tracing::warn!(
                 bpffs = %self.bpffs.display(),
-                "somebody removed pins: they were made again, and no packet was missed"
+                "somebody removed pins: they were re-created, and no packet was missed"
             ),
             Ok(()) => tracing::info!(bpffs = %self.bpffs.display(), "the counters are pinned now"),
             Err(error) => self.go_on_unpinned(was_pinned, &error),
@@ -73,7 +73,8 @@ impl EbpfBackend {
         if was_pinned {
             tracing::error!(
                 error,
-                "somebody removed pins, and they cannot be made again: counting goes on, but ends with this process"
+                "somebody removed pins, and they cannot be re-created: counting continues, but only as long as this \
+                 process"
             );
         } else {
             tracing::debug!(error, "the counters are still not pinned");

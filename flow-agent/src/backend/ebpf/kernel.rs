@@ -40,7 +40,7 @@ pub fn trim_memory() {
 pub fn allow_locked_memory() {
     let unlimited = Rlimit { current: None, maximum: None };
     if let Err(error) = setrlimit(Resource::Memlock, unlimited) {
-        tracing::debug!(%error, "locked memory stays limited, which matters before Linux 5.11");
+        tracing::debug!(%error, "failed to lift the locked memory limit, which matters before Linux 5.11");
     }
 }
 
@@ -48,7 +48,7 @@ pub fn allow_locked_memory() {
 pub fn allow_open_files() {
     let maximum = getrlimit(Resource::Nofile).maximum;
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
-        tracing::debug!(%error, "the limit of open files stays as it is");
+        tracing::debug!(%error, "failed to raise the limit of open files");
     }
 }
 

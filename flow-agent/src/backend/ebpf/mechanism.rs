@@ -59,7 +59,10 @@ pub fn choose(
     }
     let mechanism = decide(Circumstances { devices: chosen.len(), has_links, has_filters, is_against_filters });
     if mechanism == Mechanism::Clsact {
-        tracing::info!(interfaces = chosen.len(), "attached by filters on clsact, for TCX takes long at so many");
+        tracing::info!(
+            interfaces = chosen.len(),
+            "attaching clsact filters, because TCX takes long with this many interfaces"
+        );
     }
     Ok(mechanism)
 }

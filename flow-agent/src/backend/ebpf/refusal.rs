@@ -31,7 +31,7 @@ pub fn explain(error: BackendError, privileges: &Privileges) -> BackendError {
     let is_of_maps =
         matches!(&error, BackendError::Load { what, source } if what == MAPS && is_denied(source.as_ref()));
     if missing.is_empty() && is_of_maps && privileges.locked_memory_is_limited {
-        missing.push("a larger limit of locked memory (RLIMIT_MEMLOCK, in systemd LimitMEMLOCK=infinity)");
+        missing.push("a higher locked memory limit (RLIMIT_MEMLOCK, in systemd LimitMEMLOCK=infinity)");
     }
     match missing.as_slice() {
         [] => error,

@@ -186,7 +186,7 @@ fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Selection, Bac
     selection.refuse_stacked()?;
     selection.left_out.iter().for_each(LeftOut::say);
     for interface in &selection.unreadable {
-        tracing::warn!(interface, "matched, but its frames cannot be read: not counted");
+        tracing::warn!(interface, "the interface matches but is not counted, because its frames cannot be read");
     }
     if selection.chosen.is_empty() {
         tracing::warn!("no interface to count yet: waiting for one");
@@ -215,7 +215,7 @@ fn open_pins(options: &BackendOptions) -> Result<Option<Pins>, BackendError> {
 
 fn without_pins(error: &BackendError) -> Option<Pins> {
     let cause = std::error::Error::source(error).map(ToString::to_string);
-    tracing::warn!(%error, cause, "counters are not pinned: what passes while no agent runs is not counted");
+    tracing::warn!(%error, cause, "counters are not pinned: traffic is not counted while no agent is running");
     None
 }
 
@@ -323,12 +323,12 @@ impl EbpfBackend {
         let counted = std::mem::take(&mut self.counted);
         for result in counted.into_values().map(|counted| counted.detach(&self.attacher)) {
             if let Err(error) = result {
-                tracing::warn!(error = %error, "not detached");
+                tracing::warn!(error = %error, "failed to detach");
             }
         }
         let pins = self.attacher.pins.as_ref();
         if let Some(Err(error)) = pins.map(|pins| filter::give_back_qdiscs(pins, self.attacher.netns)) {
-            tracing::warn!(%error, "a qdisc that was made for nothing stays");
+            tracing::warn!(%error, "failed to remove an unused qdisc");
         }
         counting::discard(self.set.path.as_deref());
     }

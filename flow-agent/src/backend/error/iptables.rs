@@ -14,7 +14,7 @@ pub enum IptablesError {
     Missing { program: &'static str },
 
     /// Counters of this instance can neither be read nor removed without `ipset`.
-    #[error("counters of this agent lie in ipsets, and `ipset` is not installed")]
+    #[error("counters of this agent are in ipsets, but `ipset` is not installed")]
     NoIpset,
 
     #[error(transparent)]
@@ -25,7 +25,7 @@ pub enum IptablesError {
     Failed { program: PathBuf, status: String, stderr: String },
 
     /// Another program that changes rules holds the lock.
-    #[error("another program holds {} for more than {secs} s", path.display())]
+    #[error("another program has held {} for more than {secs} s", path.display())]
     Locked { path: PathBuf, secs: u64 },
 
     #[error("failed to {action} {}", path.display())]
@@ -43,7 +43,7 @@ pub enum IptablesError {
         source: io::Error,
     },
 
-    #[error("what {} printed cannot be read", program.display())]
+    #[error("cannot parse the output of {}", program.display())]
     Output {
         program: PathBuf,
         #[source]
@@ -51,7 +51,7 @@ pub enum IptablesError {
     },
 
     /// Somebody changed our rules. The next inspection makes new ones.
-    #[error("the counters were changed by somebody else ({family})")]
+    #[error("another program changed the counters ({family})")]
     Damaged {
         family: &'static str,
         #[source]
@@ -66,10 +66,10 @@ pub enum IptablesError {
     #[error("{} does not show table `{table}`: {stderr}", program.display())]
     Hidden { program: PathBuf, table: &'static str, stderr: String },
 
-    #[error("count = \"wire\" needs eBPF: iptables sees packets before they are cut for the wire")]
+    #[error("count = \"wire\" needs eBPF: iptables sees packets before they are segmented for the wire")]
     WireBytes,
 
-    #[error("interface `{interface}` has a name that cannot stand in a rule")]
+    #[error("interface `{interface}` has a name that cannot be used in a rule")]
     InterfaceName { interface: String },
 }
 
@@ -78,9 +78,12 @@ impl IptablesError {
     pub fn help(&self) -> Option<String> {
         Some(match self {
             Self::Missing { program } if program.starts_with("ip6") => {
-                format!("install iptables with {program}, or boot without IPv6: what it does not count is not billed")
+                format!(
+                    "install iptables with {program}, or boot without IPv6; otherwise its traffic is not counted or \
+                     billed"
+                )
             }
-            Self::NoIpset => "install ipset: they count on, and are read by the next start".into(),
+            Self::NoIpset => "install ipset; the counters keep counting, and the next start reads them".into(),
             Self::Missing { .. } => "install iptables, or use --backend ebpf".into(),
             Self::Failed { stderr, .. } if is_denied(stderr) => {
                 "run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW".into()
@@ -92,9 +95,11 @@ impl IptablesError {
             {
                 "run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW".into()
             }
-            Self::Locked { .. } => "see who holds it with `fuser -v` on that file; nothing is lost meanwhile".into(),
+            Self::Locked { .. } => {
+                "find the program with `fuser -v` on that file; nothing is lost in the meantime".into()
+            }
             Self::Hidden { .. } => {
-                "somebody added rules with `nft` that iptables does not know: move them elsewhere".into()
+                "rules were added with `nft` that iptables does not understand: move them to another table".into()
             }
             Self::WireBytes => "set count = \"ip\", or use --backend ebpf".into(),
             Self::InterfaceName { .. } => "rename it, count other interfaces, or use --backend ebpf".into(),

@@ -16,7 +16,7 @@ fn a_missing_interface_says_which_there_are() {
     let present = vec!["eth0".to_owned(), "wg0".to_owned()];
     let error = BackendError::NoSuchInterface { interface: "eth9".into(), present };
     assert_eq!(error.to_string(), "interface `eth9` does not exist");
-    assert_eq!(error.help().unwrap(), "there are: eth0, wg0");
+    assert_eq!(error.help().unwrap(), "existing interfaces: eth0, wg0");
 }
 
 #[test]

@@ -259,7 +259,10 @@ impl IptablesBackend {
             let Err(error) = lead(&self.set, new, side) else { continue };
             for side in &self.set.sides[..index] {
                 if let Err(error) = lead(new, &self.set, side) {
-                    tracing::error!(family = side.tools.family.name(), %error, "not led back to the counters");
+                    tracing::error!(
+                        family = side.tools.family.name(), %error,
+                        "failed to lead packets back to the counters"
+                    );
                 }
             }
             return Err(error);

@@ -116,7 +116,7 @@ impl RuleSet {
             return;
         }
         if let Err(error) = self.cut(&held) {
-            tracing::error!(%error, "ports that were cut are open until it is tried again");
+            tracing::error!(%error, "ports that should be cut stay open until the next attempt");
         }
     }
 

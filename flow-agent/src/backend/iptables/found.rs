@@ -99,7 +99,10 @@ impl Piece {
         self.tools.restore(script.empty(&self.chains))?;
         for chain in &self.chains {
             if let Err(error) = self.tools.restore(Script::default().delete(std::slice::from_ref(chain), &[])) {
-                tracing::warn!(chain, %error, "somebody else's rule leads to an empty chain of ours, which stays");
+                tracing::warn!(
+                    chain, %error,
+                    "another program's rule jumps to an empty chain of ours, which was not removed"
+                );
             }
         }
         self.tools.restore(Script::default().delete(&[], &self.ipsets))
@@ -143,7 +146,7 @@ pub fn everywhere(path: &std::ffi::OsStr, instance: &str) -> Result<BTreeMap<Rul
             Ok(found) => found,
             // If nobody uses a variant, its kernel side may be missing.
             Err(error) if !tools.is_in_use => {
-                tracing::debug!(family = tools.family.name(), table = tools.table, %error, "not looked at");
+                tracing::debug!(family = tools.family.name(), table = tools.table, %error, "not inspected");
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -188,7 +191,7 @@ pub fn to_be_made(tools: &Tools) -> Result<Made, IptablesError> {
         return Ok(Made::default());
     }
     let family = tools.family.number();
-    let error = |source| IptablesError::Nftables { action: "look at the tables", source };
+    let error = |source| IptablesError::Nftables { action: "inspect the tables", source };
     if !netlink::has_table(family, tools.table).map_err(error)? {
         return Ok(Made { table: true, input: true, output: true });
     }
@@ -218,7 +221,11 @@ fn unmake(tools: &Tools, made: Made) -> Result<(), IptablesError> {
     let with_table = made.table && idle.len() == base.len();
     match netlink::remove_unused(family, tools.table, &idle, with_table) {
         Err(source) if matches!(source.kind(), std::io::ErrorKind::ResourceBusy | std::io::ErrorKind::NotFound) => {
-            tracing::info!(family = tools.family.name(), table = tools.table, "somebody uses the table now: it stays");
+            tracing::info!(
+                family = tools.family.name(),
+                table = tools.table,
+                "another program uses the table now: it was not removed"
+            );
             Ok(())
         }
         result => result.map_err(error),

@@ -41,14 +41,14 @@ impl IptablesBackend {
         }
         match self.leave_ipsets() {
             Ok(retired) => inspection.retired.extend(retired),
-            Err(error) => tracing::error!(%error, "rules still ask ipsets; it is tried again"),
+            Err(error) => tracing::error!(%error, "rules still use ipsets; will retry"),
         }
         match self.follow(now) {
             Ok(unseen) => inspection.unseen.extend(unseen),
             // Findings about the rules and replaced sets cannot be found a second time, so they are returned despite
             // the error.
             Err(error) if !inspection.unseen.is_empty() || !inspection.retired.is_empty() => {
-                tracing::error!(%error, "failed to look at the interfaces; it is tried again");
+                tracing::error!(%error, "failed to inspect the interfaces; will retry");
             }
             Err(error) => return Err(error),
         }
@@ -162,7 +162,7 @@ impl IptablesBackend {
         if let Some(piece) = pieces.into_iter().find(|piece| piece.name == *name) {
             piece.delete()?;
             let family = tools.family.name();
-            tracing::warn!(family, chains = %format!("{name}*"), "removed former counters that somebody restored");
+            tracing::warn!(family, chains = %format!("{name}*"), "removed old counters that somebody restored");
         }
         Ok(())
     }
@@ -177,7 +177,7 @@ impl IptablesBackend {
     fn at_most_since(&self, before: u64) -> String {
         match self.moved().checked_sub(before) {
             Some(bytes) => format!("the interfaces moved {bytes} bytes in that time"),
-            None => "an interface was made anew in that time".to_owned(),
+            None => "an interface was re-created in that time".to_owned(),
         }
     }
 
@@ -222,7 +222,7 @@ impl IptablesBackend {
         let left_out: BTreeSet<LeftOut> = selection.left_out.iter().cloned().collect();
         for LeftOut { interface, counted, .. } in left_out.difference(&self.watch.left_out) {
             let help = if selection.stacked.iter().any(|pair| pair.lower == *interface) {
-                "the configuration names the lower one, which the next start refuses: name the upper one"
+                "the configuration names the lower device, which the next start will refuse; name the upper one instead"
             } else {
                 ""
             };
@@ -230,7 +230,7 @@ impl IptablesBackend {
                 interface,
                 counted,
                 help,
-                "packets of one interface now come in by another, which is counted"
+                "packets of one interface now arrive through another, which is counted"
             );
         }
         self.watch.left_out = left_out;

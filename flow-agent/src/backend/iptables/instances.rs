@@ -22,7 +22,7 @@ pub fn instances() -> Result<BTreeSet<String>, BackendError> {
         match read {
             Ok(found) => tags.extend(found),
             // If nobody uses a variant, its kernel side may be missing.
-            Err(error) if !tools.is_in_use => tracing::debug!(%error, "not looked at"),
+            Err(error) if !tools.is_in_use => tracing::debug!(%error, "not inspected"),
             Err(error) => return Err(error.into()),
         }
     }

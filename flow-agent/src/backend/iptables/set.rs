@@ -88,10 +88,10 @@ impl RuleSet {
                     Ok(set) => return Ok(set),
                     Err(error @ IptablesError::Locked { .. }) => return Err(error),
                     // If something else is wrong, it will also fail without ipsets.
-                    Err(error) => tracing::info!(%error, "ports are found by a tree of rules, not by ipsets"),
+                    Err(error) => tracing::info!(%error, "ports are looked up in a tree of rules, not in ipsets"),
                 }
             }
-            Some(why) => tracing::info!(why, "ports are found by a tree of rules, not by ipsets"),
+            Some(why) => tracing::info!(why, "ports are looked up in a tree of rules, not in ipsets"),
         }
         set.made(&tools, before)
     }
@@ -103,7 +103,7 @@ impl RuleSet {
                 if let Ok(Some(piece)) = self.piece(tools)
                     && let Err(error) = piece.delete()
                 {
-                    tracing::debug!(%error, "ipsets stay");
+                    tracing::debug!(%error, "failed to remove ipsets");
                 }
                 self.abandon();
                 return Err(error);
@@ -135,11 +135,11 @@ impl RuleSet {
                 Err(refused) => {
                     // If something else is wrong, this fails as well.
                     make(Fragments::Apart).map_err(|_| {
-                        tracing::debug!("nor without reassembly");
+                        tracing::debug!("also failed without reassembly");
                         refused
                     })?;
                     tracing::warn!(
-                        "this host has no `-m socket`: IPv6 fragments that come in are not reassembled; those after \
+                        "this host has no `-m socket`: incoming IPv6 fragments are not reassembled, and those after \
                          the first are counted as fragment_unmatched"
                     );
                     Fragments::Apart
@@ -168,7 +168,10 @@ impl RuleSet {
         for side in &self.sides {
             let removed = self.piece(&side.tools).and_then(|piece| piece.map_or(Ok(()), |piece| piece.delete()));
             if let Err(error) = removed {
-                tracing::warn!(family = side.tools.family.name(), %error, "chains stay: `flow-agent uninstall` removes them");
+                tracing::warn!(
+                    family = side.tools.family.name(), %error,
+                    "failed to remove chains: `flow-agent uninstall` removes them"
+                );
             }
         }
     }
@@ -214,7 +217,7 @@ impl RuleSet {
                 let mut script = Script::default();
                 back(&mut script, &side.layout(self));
                 if let Err(error) = side.tools.restore(&script) {
-                    tracing::error!(family = side.tools.family.name(), %error, "not changed back");
+                    tracing::error!(family = side.tools.family.name(), %error, "failed to undo a change");
                 }
             }
             return Err(error);
@@ -292,7 +295,7 @@ impl RuleSet {
         if !same {
             let part = format!("chain {}", self.name.chain(&ChainPlace::Entry(Direction::Ingress)));
             // If rules of this set were restored, ports may have counters from an earlier use of the port.
-            return Err(SetDamage { part, why: "leads to other ports or interfaces", doubt: CounterDoubt::All });
+            return Err(SetDamage { part, why: "matches other ports or interfaces", doubt: CounterDoubt::All });
         }
         last::judge(&side.last, &view)?;
         Ok(Last::of(&view))
@@ -326,7 +329,7 @@ pub fn refuse_ipsets(tools: &[Tools]) -> Option<String> {
         return Some("`ipset` is not installed".to_owned());
     }
     let keeper = kept::keeper()?;
-    Some(format!("rules are kept over a boot here ({keeper}), and those that ask ipsets cannot be loaded then"))
+    Some(format!("rules are saved across reboots here ({keeper}), and those that use ipsets cannot be loaded then"))
 }
 
 impl FamilySet {

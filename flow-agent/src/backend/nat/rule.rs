@@ -61,9 +61,10 @@ impl Touch {
     pub fn help(&self) -> &'static str {
         match (self.rule.way, &self.rule.after) {
             (Way::ToThisHost | Way::ToAnyHost, Some(_)) | (Way::Out, _) => {
-                "watch the ports before and behind the rule, for the same user: together they are the same with both"
+                "watch the ports before and after the rule for the same user; their sum is the same with eBPF and \
+                 iptables"
             }
-            (Way::ToThisHost | Way::ToAnyHost, None) => "count with eBPF, if what is sent on is to be counted",
+            (Way::ToThisHost | Way::ToAnyHost, None) => "use eBPF to count forwarded traffic as well",
         }
     }
 }
@@ -79,19 +80,20 @@ impl fmt::Display for Touch {
         match (way, after) {
             (Way::ToThisHost | Way::ToAnyHost, Some(after)) => write!(
                 f,
-                "what comes to {before} goes on to {after}; eBPF counts it on {before}, iptables, if it stays on this \
-                 host, on {after}"
+                "traffic to {before} is redirected to {after}; eBPF counts it on {before}, and iptables, if it stays \
+                 on this host, on {after}"
             ),
             (Way::ToThisHost | Way::ToAnyHost, None) => write!(
                 f,
-                "what comes to {before} may be sent on to another host; eBPF counts it, iptables counts only what stays"
+                "traffic to {before} may be forwarded to another host; eBPF counts all of it, iptables only what \
+                 stays here"
             ),
             (Way::Out, after) => {
                 let after = after.as_ref().unwrap_or(before);
                 write!(
                     f,
-                    "what goes out from {before} goes out as {after}; eBPF counts it on {after}, iptables, if it began \
-                     on this host, on {before}"
+                    "traffic from {before} leaves as {after}; eBPF counts it on {after}, and iptables, if it \
+                     originates on this host, on {before}"
                 )
             }
         }

@@ -49,7 +49,7 @@ impl InterfaceEvents {
     /// # Errors
     /// When reading the socket fails.
     pub async fn changed(&mut self) -> Result<(), BackendError> {
-        self.wait().await.map_err(|source| BackendError::Netlink { action: "hear of changed interfaces", source })
+        self.wait().await.map_err(|source| BackendError::Netlink { action: "receive interface changes", source })
     }
 
     async fn wait(&mut self) -> io::Result<()> {

@@ -21,7 +21,7 @@ const RESTART: &str = "read `journalctl -u flow-agent`, then `systemctl restart 
 pub(super) fn only_gathers(config: &Config) -> Option<Finding> {
     config.only_gathers().then(|| {
         let nodes = count(config.nodes.len(), "node");
-        Finding::ok(Section::Agent, format!("this main node gathers from {nodes}, and counts nothing itself"))
+        Finding::ok(Section::Agent, format!("this main node gathers from {nodes} and counts nothing itself"))
     })
 }
 
@@ -39,15 +39,15 @@ fn judge(config: &Config, runs: bool, read_at: Option<DateTime<Utc>>, now: DateT
     if !runs {
         let since = match read_at {
             Some(at) => format!("the counters were last read at {}", shown(at)),
-            None => "nothing was counted yet".to_owned(),
+            None => "nothing has been counted yet".to_owned(),
         };
-        let what = format!("no agent runs for `{}`: {since}", config.state_dir.display());
+        let what = format!("no agent is running for `{}`: {since}", config.state_dir.display());
         return Some(Finding::fail(Section::Agent, what).help(START.to_owned()));
     }
     let at = read_at?;
     let two_buckets = TimeDelta::seconds(2 * i64::from(config.count.bucket.seconds()));
     if now - at > two_buckets + PATIENCE {
-        let what = format!("nobody has read the counters since {}, more than two buckets ago", shown(at));
+        let what = format!("the counters have not been read since {}, more than two buckets ago", shown(at));
         return Some(Finding::fail(Section::Agent, what).help(RESTART.to_owned()));
     }
     Some(Finding::ok(Section::Agent, format!("the counters were last read at {}", shown(at))))

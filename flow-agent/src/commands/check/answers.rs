@@ -8,7 +8,7 @@ use crate::errors::chain;
 use crate::ledger::now::Health;
 
 const RESTART: &str =
-    "read `journalctl -u flow-agent`: it says why it does not listen; then `systemctl restart flow-agent`";
+    "read `journalctl -u flow-agent`: it says why the agent does not listen; then `systemctl restart flow-agent`";
 
 /// The findings about the answers of a running agent.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
@@ -19,10 +19,10 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 
 fn judge(place: &str, health: Result<Health, AskError>) -> Finding {
     match health {
-        Ok(health) if health.healthy => Finding::ok(Section::Agent, format!("it answers at {place}")),
+        Ok(health) if health.healthy => Finding::ok(Section::Agent, format!("answers at {place}")),
         Ok(health) => Finding::warn(
             Section::Agent,
-            format!("it answers at {place}, and is not well: {}", health.problems.join("; ")),
+            format!("answers at {place}, but reports problems: {}", health.problems.join("; ")),
         ),
         Err(error) => {
             Finding::warn(Section::Agent, format!("no answer at {place}: {}", chain(&error))).help(RESTART.to_owned())

@@ -29,7 +29,7 @@ fn of(config: &Config) -> Vec<Finding> {
     }
     if let (Some(path), Some(encoding)) = (&config.users_file, config.users_encoding) {
         let what = format!("`{}` is not UTF-8: it was read as {encoding}", path.display());
-        let help = "look at the names; \"CSV UTF-8\" leaves no doubt".to_owned();
+        let help = "check the names; save it as \"CSV UTF-8\" to avoid guessing".to_owned();
         findings.push(Finding::warn(Section::Config, what).help(help));
     }
     findings.extend(unknown_nodes(config));
@@ -56,6 +56,6 @@ fn unknown_nodes(config: &Config) -> Option<Finding> {
         .collect();
     (!unknown.is_empty()).then(|| {
         Finding::warn(Section::Config, format!("no such node: {}", unknown.join(", ")))
-            .help(format!("known are: {}", known.into_iter().collect::<Vec<_>>().join(", ")))
+            .help(format!("known nodes: {}", known.into_iter().collect::<Vec<_>>().join(", ")))
     })
 }

@@ -23,8 +23,8 @@ pub(super) fn enroll(config: &Config, name: &str) -> Result<Code, Failure> {
         Failure::new(Code::Config, anyhow::anyhow!("there is no node `{name}` in the configuration")).help(match known
             .is_empty()
         {
-            true => "the main node names its nodes in `[[nodes]]`; there are none".to_owned(),
-            false => format!("known are: {}", known.join(", ")),
+            true => "name the nodes in `[[nodes]]` on the main node; there are none".to_owned(),
+            false => format!("known nodes: {}", known.join(", ")),
         })
     })?;
     let NodeSource::Ssh { host, port, .. } = &node.source else {
@@ -40,7 +40,7 @@ pub(super) fn enroll(config: &Config, name: &str) -> Result<Code, Failure> {
     let path = &config.report.known_hosts;
     let known = read(path)?;
     if known.lines().any(|line| line == key.line) {
-        output::print(&format!("{name}: {} is trusted already\n", key.fingerprint))?;
+        output::print(&format!("{name}: {} is already trusted\n", key.fingerprint))?;
         return Ok(Code::Done);
     }
     output::print(&format!(
@@ -59,7 +59,7 @@ pub(super) fn enroll(config: &Config, name: &str) -> Result<Code, Failure> {
         .with_context(|| format!("failed to write `{}`", path.display()));
     written.map_err(|error| Failure::new(Code::Store, error))?;
     output::print(&format!(
-        "saved in `{}`: trusted from now on\nWhat confines this key {CONFINEMENT}\n",
+        "saved in `{}`: trusted from now on\nTo restrict this key {CONFINEMENT}\n",
         path.display()
     ))?;
     Ok(Code::Done)

@@ -33,7 +33,7 @@ pub(super) fn enroll_main(config: &Config, request: &Request<'_>) -> Result<Code
     system::check_way_to(&config.state_dir)?;
     let steps = plan::plan(&system::facts(&config.state_dir)?, &line);
     if steps.is_empty() {
-        output::print("everything is in place already\n")?;
+        output::print("everything is already in place\n")?;
     } else {
         output::print(&shown(&steps, request.from.is_some()))?;
         if !request.yes && !agreed()? {
@@ -56,8 +56,8 @@ fn key_line(request: &Request<'_>) -> Result<String, Failure> {
     let usage = |error: anyhow::Error| Failure::new(Code::Usage, error);
     let text = system::read(path).with_context(|| format!("failed to read the key file `{}`", path.display()));
     let line = key::admit(&text.map_err(usage)?, request.from);
-    line.with_context(|| format!("the key in `{}` cannot be admitted", path.display())).map_err(|error| {
-        usage(error).help("give the main node's public key, as `/etc/flow-agent/id_ed25519.pub` there has it")
+    line.with_context(|| format!("the key in `{}` cannot be used", path.display())).map_err(|error| {
+        usage(error).help("use the main node's public key, for example `/etc/flow-agent/id_ed25519.pub` from there")
     })
 }
 
@@ -65,11 +65,11 @@ fn shown(steps: &[EnrolStep], has_from: bool) -> String {
     let steps: String = steps.iter().map(ToString::to_string).collect();
     let remark = match has_from {
         true => "",
-        false => "The key is accepted from any address; `--from ADDRESS` names the only one.\n",
+        false => "The key will be accepted from any address; restrict it with `--from ADDRESS`.\n",
     };
     format!(
-        "To let the main node's key read the daily logs as user `{USER}`, and nothing else:\n\n{steps}  sshd -t, and sshd is \
-         reloaded\n\n{remark}"
+        "To let the main node's key read the daily logs as user `{USER}`, and nothing else:\n\n{steps}  sshd -t, then \
+         reload sshd\n\n{remark}"
     )
 }
 

@@ -21,12 +21,13 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         Ok(asked) => asked,
         Err(error) => return vec![failed(&error)],
     };
-    let tls = if fleet.url.tls { "encrypted" } else { "in clear, on this machine" };
-    let mut findings = vec![Finding::ok(Section::Fleet, format!("{}: ClickHouse {version} lets in, {tls}", fleet.url))];
+    let tls = if fleet.url.tls { "encrypted" } else { "unencrypted, on this machine" };
+    let mut findings =
+        vec![Finding::ok(Section::Fleet, format!("{}: logged in to ClickHouse {version}, {tls}", fleet.url))];
     match status::schema_version(&client) {
         Ok(version) if status::is_known(version) => {}
         Ok(version) => {
-            let what = format!("the tables are of schema version {version}, and this program knows {SCHEMA_VERSION}");
+            let what = format!("the tables have schema version {version}, but this program expects {SCHEMA_VERSION}");
             let help = "run `flow-agent fleet init` of the newer version".to_owned();
             findings.push(Finding::fail(Section::Fleet, what).help(Some(help)));
         }
@@ -56,7 +57,7 @@ fn lag(config: &Config, now: DateTime<Utc>) -> Option<Finding> {
     };
     let start = || Some("enable flow-agent-ship.service, or run `flow-agent ship --once` from cron".to_owned());
     let Some(newest) = shipped.newest else {
-        return Some(Finding::warn(Section::Fleet, "no hour has been sent from here yet").help(start()));
+        return Some(Finding::warn(Section::Fleet, "no hour has been sent from this node yet").help(start()));
     };
     let behind = now - newest.to_utc();
     Some(match behind > LAG {

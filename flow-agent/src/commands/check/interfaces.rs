@@ -57,15 +57,15 @@ fn of(present: &[Interface], selection: &Selection) -> Vec<Finding> {
     };
     for name in &selection.absent {
         let finding = Finding::fail(Section::Interfaces, format!("interface `{name}` does not exist"));
-        findings.push(finding.help(format!("there are: {}", names(present))));
+        findings.push(finding.help(format!("existing interfaces: {}", names(present))));
     }
     for interface in &selection.refused {
         let (name, device_type) = (&interface.name, interface.device_type);
         let what = format!("interface `{name}` has device type {device_type}, whose frames cannot be read");
-        findings.push(Finding::fail(Section::Interfaces, what).help("name other interfaces".to_owned()));
+        findings.push(Finding::fail(Section::Interfaces, what).help("choose other interfaces".to_owned()));
     }
     for name in &selection.unreadable {
-        let what = format!("`{name}` matches, but its frames cannot be read: it is not counted");
+        let what = format!("`{name}` matches but is not counted, because its frames cannot be read");
         findings.push(Finding::warn(Section::Interfaces, what));
     }
     if let Err(error) = selection.refuse_stacked() {
@@ -80,7 +80,7 @@ fn of(present: &[Interface], selection: &Selection) -> Vec<Finding> {
     } else if findings.is_empty() {
         let what = "no interface is counted: no default route in any table, or no match for a glob";
         let finding = Finding::fail(Section::Interfaces, what);
-        let help = format!("name them in `count.interfaces`; there are: {}", names(present));
+        let help = format!("name them in `count.interfaces`; existing interfaces: {}", names(present));
         findings.push(finding.help(help));
     }
     findings
@@ -106,7 +106,7 @@ fn uncounted(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> {
     let missing = chosen.iter().filter(|name| !counted.contains(name.as_str()) && !is_named(name));
     missing
         .map(|name| {
-            let what = format!("`{name}` is to be counted, but nothing of this agent is attached to it");
+            let what = format!("`{name}` should be counted, but nothing of this agent is attached to it");
             Finding::fail(Section::Interfaces, what).help(REATTACH.to_owned())
         })
         .collect()
@@ -122,16 +122,18 @@ fn of_instance(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> 
         return findings;
     }
     if found.interfaces().iter().any(|interface| chosen.contains(*interface)) {
-        let finding = Finding::fail(Section::Interfaces, format!("{described}, where this agent is to count"));
+        let finding = Finding::fail(Section::Interfaces, format!("{described}, where this agent should count"));
         return vec![finding.help(
-            "start it with its own state directory, or remove it with `flow-agent uninstall --all`, which asks first"
+            "start that agent with its own state directory, or remove the counter with `flow-agent uninstall --all`, \
+             which asks first"
                 .to_owned(),
         )];
     }
     vec![Finding::ok(Section::Interfaces, described)]
 }
 
-const REATTACH: &str = "a running agent attaches again within seconds; if none runs: systemctl enable --now flow-agent";
+const REATTACH: &str = "a running agent attaches again within seconds; if none is running: systemctl enable --now \
+                        flow-agent";
 
 /// A program that is no longer attached is a failure if its interface is to be counted.
 fn of_survey(survey: &Survey, chosen: &BTreeSet<String>) -> Vec<Finding> {

@@ -82,7 +82,7 @@ fn judge(facts: &Facts, backend: BackendChoice, bpffs: &Path) -> Vec<Finding> {
         findings.insert(0, release(facts, backend));
         findings.push(pins(facts, bpffs));
         if facts.realtime {
-            let what = "a realtime kernel: cells are added to atomically, which costs a few ns a packet";
+            let what = "a realtime kernel: counters use atomic additions, which cost a few ns per packet";
             findings.push(Finding::ok(Section::Kernel, what));
         }
         if !facts.jit {
@@ -99,7 +99,7 @@ fn release(facts: &Facts, backend: BackendChoice) -> Finding {
         Some(series) if series >= TCX => Finding::ok(Section::Kernel, format!("{found}: eBPF on TCX")),
         Some(series) if series >= OLDEST => Finding::ok(Section::Kernel, format!("{found}: eBPF on clsact")),
         Some(_) | None => {
-            let what = format!("{found}: eBPF is supported from {}.{} on", OLDEST.0, OLDEST.1);
+            let what = format!("{found}: eBPF is supported from kernel {}.{}", OLDEST.0, OLDEST.1);
             let finding = match backend {
                 BackendChoice::Ebpf => Finding::fail(Section::Kernel, what),
                 BackendChoice::Auto | BackendChoice::Iptables => Finding::warn(Section::Kernel, what),
@@ -113,15 +113,18 @@ fn capabilities(facts: &Facts, backend: BackendChoice) -> Finding {
     let needed = if backend == BackendChoice::Iptables { &[NET_ADMIN][..] } else { &FOR_EBPF[..] };
     let missing = facts.privileges.missing(needed.iter().copied());
     if missing.is_empty() {
-        return Finding::ok(Section::Kernel, "the capabilities that counting needs are there");
+        return Finding::ok(Section::Kernel, "all capabilities that counting needs");
     }
     let names = missing.join(", ");
-    let where_missing =
-        if facts.privileges.of_the_machine { "" } else { " (this is a user namespace: the machine's are meant)" };
+    let where_missing = if facts.privileges.of_the_machine {
+        ""
+    } else {
+        " (this is a user namespace, but those of the host are needed)"
+    };
     let what = format!("missing: {names}{where_missing}");
     if backend == BackendChoice::Auto && facts.privileges.has(NET_ADMIN) {
         return Finding::warn(Section::Kernel, format!("{what}; `auto` falls back to iptables"))
-            .help("run as root, or grant them to count with eBPF".to_owned());
+            .help("to count with eBPF, run as root or grant them".to_owned());
     }
     Finding::fail(Section::Kernel, what).help("run as root, or grant them".to_owned())
 }
@@ -134,7 +137,7 @@ fn pins(facts: &Facts, bpffs: &Path) -> Finding {
     let what = format!("`{place}` is not a bpffs mount");
     match facts.privileges.has(SYS_ADMIN) {
         true => Finding::ok(Section::Kernel, format!("{what}: `run` mounts it")),
-        false => Finding::warn(Section::Kernel, format!("{what}: counters end with the agent"))
+        false => Finding::warn(Section::Kernel, format!("{what}: counters are lost when the agent stops"))
             .help(format!("mount -t bpf -o mode=0700 bpf {place}")),
     }
 }

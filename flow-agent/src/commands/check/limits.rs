@@ -39,7 +39,7 @@ pub(super) fn findings(config: &Config) -> Option<Finding> {
         thread::sleep(ASK_AGAIN_AFTER);
         fastest(&before, &ask::now(config).ok().flatten()?, &limited)
     });
-    let (finding, help) = (say(fastest, cost), "eBPF cuts at the byte: `backend = \"ebpf\"`".to_owned());
+    let (finding, help) = (say(fastest, cost), "eBPF cuts exactly to the byte: `backend = \"ebpf\"`".to_owned());
     Some(finding.help(Some(help)))
 }
 
@@ -70,9 +70,9 @@ fn fastest(before: &Now, after: &Now, limited: &[&str]) -> Option<(String, u64)>
 fn say(fastest: Option<(String, u64)>, cost: Duration) -> Finding {
     let at_a_gigabit = overshoot(LINK_BYTES_PER_SEC, cost);
     let measured = fastest.map_or_else(String::new, |(user, rate)| {
-        format!("at the {rate} B/s that {user} moves now, up to {} bytes pass beyond a quota; ", overshoot(rate, cost))
+        format!("at the current {rate} B/s of {user}, up to {} bytes may pass beyond a quota; ", overshoot(rate, cost))
     });
-    let what = format!("limits are kept by readings: {measured}at 1 Gbit/s, up to {at_a_gigabit} bytes");
+    let what = format!("limits are enforced by readings: {measured}at 1 Gbit/s, up to {at_a_gigabit} bytes");
     Finding::ok(Section::Agent, what)
 }
 

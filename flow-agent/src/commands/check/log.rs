@@ -57,13 +57,13 @@ pub(super) fn findings(
         }
     }
     let Some(last) = last else {
-        let mut findings = vec![Finding::ok(Section::State, "nothing is sealed yet")];
+        let mut findings = vec![Finding::ok(Section::State, "no bucket has been sealed yet")];
         findings.extend(damages.into_iter().map(damaged));
         return Ok(findings);
     };
     let mut findings = vec![newest_bucket(&last, config, now, runs)];
     findings.extend(former_name.map(|former| {
-        let what = format!("this node was called `{former}` and is now `{}`", config.node);
+        let what = format!("this node was called `{former}` and is now called `{}`", config.node);
         Finding::warn(Section::State, what).help(renamed::remedy(&former))
     }));
     let mut of_a_day = Reconciliation::default();
@@ -81,12 +81,12 @@ fn newest_bucket(last: &HourBlock, config: &Config, now: DateTime<Utc>, runs: bo
     let what = format!("the newest bucket ends {until}, {}", seal.quality.name());
     let length = TimeDelta::seconds(config.count.bucket.seconds().into());
     if runs && now - seal.end.to_utc() > length + PATIENCE {
-        return Finding::warn(Section::State, format!("{what}: the next is overdue"))
-            .help("look at what the agent says; is there room on the disk?".to_owned());
+        return Finding::warn(Section::State, format!("{what}: the next one is overdue"))
+            .help("read the agent's log, and check that the disk is not full".to_owned());
     }
     match seal.quality {
         Quality::Gap | Quality::Reset | Quality::Clock => Finding::warn(Section::State, what)
-            .help(seal.gaps.first().map(|gap| format!("`{}` was not seen: {}", gap.interface, gap.why))),
+            .help(seal.gaps.first().map(|gap| format!("`{}` was not measured: {}", gap.interface, gap.why))),
         Quality::Restart | Quality::Late | Quality::Import | Quality::Exact => Finding::ok(Section::State, what),
     }
 }
@@ -108,7 +108,7 @@ fn compared(of_a_day: Reconciliation, last: &HourBlock) -> Finding {
         format!("{name} {}, {:+} B{percent}", Human(of.cells_bytes), of.difference_bytes())
     };
     let (incoming, outgoing) = (of("in", of_a_day.incoming), of("out", of_a_day.outgoing));
-    let what = format!("in the last day it counted, beside the devices: {incoming}; {outgoing}");
+    let what = format!("the last day's counters, compared with the devices: {incoming}; {outgoing}");
     let least = match (last.seal.backend, last.seal.count) {
         // Packets that are forwarded, or dropped before they reach a socket, pass the device but no rule.
         (Some(BackendKind::Iptables), _) => f64::NEG_INFINITY,
@@ -123,14 +123,14 @@ fn compared(of_a_day: Reconciliation, last: &HourBlock) -> Finding {
         return Finding::ok(Section::State, what);
     }
     Finding::warn(Section::State, what).help(
-        "more than the devices: look for stacked devices that are both counted; less: for devices that came and went, or \
-         traffic that bypasses the kernel"
+        "if more than the devices, look for stacked devices that are both counted; if less, for devices that came and \
+         went, or traffic that bypasses the kernel"
             .to_owned(),
     )
 }
 
 fn damaged(damage: String) -> Finding {
-    Finding::warn(Section::State, damage).help("what these lines said is missing from every sum".to_owned())
+    Finding::warn(Section::State, damage).help("the data in these lines is missing from every sum".to_owned())
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn unused(directory: &Path) -> Option<Finding> {
     let mut unused: Vec<String> = names.filter(|name| !TEMPLATE_NAMES.contains(&name.as_str())).collect();
     unused.sort();
     let what = format!("not used in `{}`: {}", directory.display(), unused.join(", "));
-    let help = format!("templates are called {}", TEMPLATE_NAMES.join(", "));
+    let help = format!("valid template names: {}", TEMPLATE_NAMES.join(", "));
     (!unused.is_empty()).then(|| Finding::warn(Section::Config, what).help(Some(help)))
 }
 
@@ -75,7 +75,7 @@ fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Opti
     let runtime = runtime.map_err(|error| error.to_string())?;
     let Some(address) = send_test else {
         runtime.block_on(mailer.greet())?;
-        return Ok("connects and lets in".to_owned());
+        return Ok("connected and logged in".to_owned());
     };
     let letter = test_letter(config, mail, now, address)?;
     runtime.block_on(async {
@@ -83,7 +83,7 @@ fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Opti
         let delivery = mailer.deliver(&letter).await;
         mailer.leave().await;
         match delivery {
-            Delivery::Accepted { reply } => Ok(format!("took the letter to {address}: {reply}")),
+            Delivery::Accepted { reply } => Ok(format!("accepted the letter to {address}: {reply}")),
             Delivery::Refused(refusal) => Err(refusal.into()),
             Delivery::Unknown { why } => Err(why.into()),
         }

@@ -11,9 +11,9 @@ use crate::ledger::calendar;
 use crate::ledger::month::Month;
 
 /// What confines the main node's key on a node, for the person who sets it up.
-pub(super) const CONFINEMENT: &str = "\
-on the node: `flow-agent check --enroll-main` makes a user that may read `daily/` and nothing else (`ChrootDirectory` of the state \
-directory, then `state_dir = \"/\"` here; `ForceCommand internal-sftp -R`; `restrict,from=\"MAIN\"` before the key)";
+pub(super) const CONFINEMENT: &str = "on the node: `flow-agent check --enroll-main` creates a user that can only \
+read `daily/` (`ChrootDirectory` of the state directory, then `state_dir = \"/\"` here; `ForceCommand internal-sftp \
+-R`; `restrict,from=\"MAIN\"` before the key)";
 
 /// Fetches this month's file of every node into a temporary directory.
 pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
@@ -43,7 +43,7 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     for files in nodes {
         let node = &files.node;
         findings.push(match &files.error {
-            None => Finding::ok(Section::Nodes, format!("{node}: `daily/{month}.jsonl` is there and whole")),
+            None => Finding::ok(Section::Nodes, format!("{node}: `daily/{month}.jsonl` exists and is intact")),
             Some(error @ GatherError::Fetch(FetchError::Absent { .. })) => {
                 Finding::warn(Section::Nodes, format!("{node}: reached, but {error}")).help(error.help(node))
             }
@@ -54,11 +54,13 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         findings.push(Finding::ok(
             Section::Nodes,
             match client {
-                CopyProgram::Scp => format!("{version}: files come by scp"),
-                CopyProgram::Sftp => format!("{version}: its scp does not speak SFTP yet; files come by `sftp -b`"),
+                CopyProgram::Scp => format!("{version}: files are fetched by scp"),
+                CopyProgram::Sftp => {
+                    format!("{version}: its scp does not support SFTP; files are fetched by `sftp -b`")
+                }
             },
         ));
-        findings.push(Finding::ok(Section::Nodes, format!("what confines the key of this main node {CONFINEMENT}")));
+        findings.push(Finding::ok(Section::Nodes, format!("to restrict the key of this main node {CONFINEMENT}")));
     }
     findings
 }

@@ -20,9 +20,9 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>, send_test: Option<&s
         let help = match nearest(name, names.iter().copied()) {
             Some(name) => format!("did you mean `{name}`?"),
             None if names.is_empty() => {
-                "there is no [[notify]] in the configuration; a mail address has an @".to_owned()
+                "there is no [[notify]] in the configuration; a mail address contains an @".to_owned()
             }
-            None => format!("the channels are {}; a mail address has an @", names.join(", ")),
+            None => format!("existing channels: {}; a mail address contains an @", names.join(", ")),
         };
         findings.push(Finding::fail(Section::Notify, format!("there is no channel `{name}`")).help(help));
     }
@@ -54,7 +54,7 @@ fn look_at(config: &Config, channel: &ChannelConfig, lines: &[NoticeLine], now: 
     if test {
         return match open.send(&test_message(config, now), now.timestamp()) {
             SendOutcome::Accepted { reply } => {
-                Finding::ok(Section::Notify, format!("{name}: {host} took the test: {reply}"))
+                Finding::ok(Section::Notify, format!("{name}: {host} accepted the test: {reply}"))
             }
             SendOutcome::Refused { reply, .. } => Finding::fail(Section::Notify, format!("{name}: {host}: {reply}"))
                 .help("check the address in its `url_file`".to_owned()),
@@ -62,12 +62,12 @@ fn look_at(config: &Config, channel: &ChannelConfig, lines: &[NoticeLine], now: 
         };
     }
     match health(lines, name) {
-        Health::Unused => Finding::ok(Section::Notify, format!("{name}: {host}, nothing was sent yet")),
+        Health::Unused => Finding::ok(Section::Notify, format!("{name}: {host}, nothing has been sent yet")),
         Health::Alive(at) => {
-            Finding::ok(Section::Notify, format!("{name}: {host}, took a notice at {}", stamp::show(at)))
+            Finding::ok(Section::Notify, format!("{name}: {host}, accepted a notice at {}", stamp::show(at)))
         }
         Health::Dead { since, why } => {
-            let what = format!("{name}: {host} has taken nothing since {}: {why}", stamp::show(since));
+            let what = format!("{name}: {host} has accepted nothing since {}: {why}", stamp::show(since));
             Finding::fail(Section::Notify, what).help(format!("try `flow-agent check --send-test {name}`"))
         }
     }
@@ -97,7 +97,7 @@ fn health(lines: &[NoticeLine], channel: &str) -> Health {
 }
 
 fn test_message(config: &Config, now: DateTime<Utc>) -> Message {
-    let text = format!("flow-agent on {}: a test. Notices arrive here.", config.node);
+    let text = format!("flow-agent on {}: this is a test. Notices will arrive here.", config.node);
     Message {
         id: format!("test-{}", now.timestamp_micros()),
         event: "test",

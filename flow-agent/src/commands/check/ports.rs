@@ -94,7 +94,7 @@ fn of(wanted: &Wanted) -> Vec<Finding> {
 fn source(found: &SourceReport, now: DateTime<Utc>) -> Finding {
     let complaints = match found.complaints {
         _ if found.is_last_good => String::new(),
-        0 => ", nothing to complain of".to_owned(),
+        0 => ", no problems".to_owned(),
         complaints => format!(", {}", count(complaints, "complaint")),
     };
     let age = found.modified_at.and_then(|at| (now - DateTime::<Utc>::from(at)).to_std().ok());

@@ -43,16 +43,16 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
 fn directory(root: &Path) -> Finding {
     let shown = root.display();
     match std::fs::metadata(root) {
-        Ok(found) if !found.is_dir() => Finding::fail(Section::State, format!("`{shown}` is no directory")),
+        Ok(found) if !found.is_dir() => Finding::fail(Section::State, format!("`{shown}` is not a directory")),
         Ok(_) => match rustix::fs::accessat(CWD, root, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS) {
             Ok(()) => Finding::ok(Section::State, format!("`{shown}`")),
             Err(error) => Finding::fail(Section::State, format!("`{shown}` cannot be written: {error}"))
                 .help("run as its owner".to_owned()),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            Finding::ok(Section::State, format!("`{shown}` is not there yet: `run` makes it"))
+            Finding::ok(Section::State, format!("`{shown}` does not exist yet: `run` creates it"))
         }
-        Err(error) => Finding::fail(Section::State, format!("`{shown}` cannot be looked at: {error}")),
+        Err(error) => Finding::fail(Section::State, format!("`{shown}` cannot be inspected: {error}")),
     }
 }
 
@@ -61,7 +61,7 @@ fn space(root: &Path) -> Option<Finding> {
     let free = found.f_bavail.saturating_mul(found.f_frsize);
     (free < LITTLE_SPACE_BYTES).then(|| {
         Finding::warn(Section::State, format!("only {} are free", Human(free.into())))
-            .help("make room: buckets that cannot be written stay in memory".to_owned())
+            .help("free some space: buckets that cannot be written stay in memory".to_owned())
     })
 }
 
@@ -69,7 +69,11 @@ fn space(root: &Path) -> Option<Finding> {
 /// agent from starting.
 fn holders(root: &Path) -> Vec<(&'static str, Finding)> {
     let Ok(locks) = procfs::locks() else { return Vec::new() };
-    let doing = [(RUN_LOCK, "an agent runs"), ("daily.lock", "a rollup runs"), ("report.lock", "a report runs")];
+    let doing = [
+        (RUN_LOCK, "an agent is running"),
+        ("daily.lock", "a rollup is running"),
+        ("report.lock", "a report is running"),
+    ];
     let holder = |(file, what): (&'static str, &str)| {
         let found = std::fs::metadata(root.join(file)).ok()?;
         let (major, minor) = (rustix::fs::major(found.dev()), rustix::fs::minor(found.dev()));
@@ -94,7 +98,7 @@ fn document<T>(what: &str, found: Result<Option<T>, StoreError>) -> Option<Findi
     let finding = Finding::error(Section::State, &error);
     Some(match error {
         StoreError::Damaged { .. } => Finding::warn(Section::State, finding.what)
-            .help(format!("{what} is made anew by the next `run`, without this one")),
+            .help(format!("the next `run` creates {what} anew, without the contents of this one")),
         StoreError::Io { .. }
         | StoreError::Locked { .. }
         | StoreError::Changed { .. }

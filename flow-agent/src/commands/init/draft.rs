@@ -34,8 +34,8 @@ pub(super) struct Device {
 /// The text of the configuration. Everything in it that is not certain is a comment.
 pub(super) fn draft(found: &Surroundings) -> String {
     let mut text = String::from(
-        "# Made by `flow-agent init` from what it found on this machine. Every key that is left out has its default; they\n\
-         # are all explained in default-config.toml. Try it with: flow-agent check\n\n",
+        "# Created by `flow-agent init` from what it found on this machine. Omitted keys have their defaults; all \
+         keys\n# are explained in default-config.toml. Test it with: flow-agent check\n\n",
     );
     line(&mut text, &format!("node = {}", quoted(&node_name(&found.host_name))));
     if let Some(day) = reset_day(&found.files) {
@@ -55,8 +55,8 @@ fn interfaces(text: &mut String, devices: Option<&[Device]>) {
         devices.map(|device| device.name.as_str()).collect::<Vec<_>>().join(", ")
     };
     match (devices, names(true).as_str()) {
-        (None, _) => line(text, "# The kernel did not say which devices there are."),
-        (Some(_), "") => line(text, "# No device carries a default route: name those that are to be counted."),
+        (None, _) => line(text, "# The list of devices could not be read from the kernel."),
+        (Some(_), "") => line(text, "# No device carries a default route: name those that should be counted."),
         (Some(_), auto) => line(text, &format!("# \"auto\" is now: {auto}.")),
     }
     if !names(false).is_empty() {
@@ -85,7 +85,10 @@ fn ports(text: &mut String, found: &Surroundings) {
                 }
                 let again: Vec<u16> = listed.owners.keys().copied().filter(|port| named.contains(port)).collect();
                 if !again.is_empty() {
-                    line(&mut taken, &format!("    # Named by a file above, which holds: {}.", shortened(again)));
+                    line(
+                        &mut taken,
+                        &format!("    # Already named by a file above, which takes precedence: {}.", shortened(again)),
+                    );
                 }
                 named.extend(listed.owners.keys().copied());
                 line(&mut taken, &entry);
@@ -99,25 +102,25 @@ fn ports(text: &mut String, found: &Surroundings) {
     if taken.is_empty() && refused.is_empty() {
         line(
             text,
-            "# No panel or server was found in its usual place. Files that name ports are described in docs/panels.md.",
+            "# No panel or server was found in its usual place. docs/panels.md describes the supported port files.",
         );
     } else {
-        line(text, "# Where two files name a port, the first one says whose it is.");
+        line(text, "# If two files name a port, the first one decides who owns it.");
         line(text, "files = [");
         text.push_str(&taken);
         text.push_str(&refused);
         line(text, "]");
     }
     match &found.listening {
-        None => line(text, "# Which ports somebody listens on could not be read."),
+        None => line(text, "# The list of listening ports could not be read."),
         Some(listening) => {
             let others: Vec<u16> = listening.iter().copied().filter(|port| !named.contains(port)).collect();
             if taken.is_empty() {
                 // Without any source there would be nothing to count.
-                line(text, &format!("# Every port that somebody listens on, now: {}.", shortened(others)));
+                line(text, &format!("# Every port that a program listens on, now: {}.", shortened(others)));
                 line(text, "listening = true");
             } else if !others.is_empty() {
-                line(text, "# Somebody listens on these ports as well; take out what is not to be counted.");
+                line(text, "# Programs listen on these ports as well; remove those that should not be counted.");
                 line(text, &format!("#watch = [{}]", list(&others)));
             }
         }
@@ -137,8 +140,8 @@ fn users(text: &mut String, files: &[FoundFile]) {
         return;
     }
     text.push_str(
-        "\n# What the files name as owners. On the machine that mails the statements, give each an address; the quotas are those\n\
-         # that the files state, a billing month.\n",
+        "\n# The owners that the files name. On the machine that mails the statements, give each an address; the \
+         quotas are\n# those that the files state, per billing month.\n",
     );
     for (owner, quotas) in quotas {
         line(text, "#[[users]]");

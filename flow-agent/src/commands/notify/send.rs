@@ -150,7 +150,7 @@ impl Sender<'_> {
     /// Records as unknown the notices that were being handed over when an earlier run ended.
     fn settle(&mut self, target: &Target<'_>) -> Result<(), StoreError> {
         for subject in self.told.interrupted(target.name()) {
-            let why = "the run before ended while it was handed over".to_owned();
+            let why = "the previous run ended while it was being sent".to_owned();
             self.write(target, &subject, MailState::Unknown, Some(why))?;
         }
         Ok(())
@@ -290,7 +290,8 @@ impl Summary {
                 true
             }
             Attempt::Stop(why) => {
-                self.failures.push(format!("channel {}: {why}; what is left waits for the next run", target.name()));
+                self.failures
+                    .push(format!("channel {}: {why}; the remaining notices wait for the next run", target.name()));
                 false
             }
         }

@@ -124,8 +124,8 @@ fn node_from_clickhouse(client: &Client, node: &NodeConfig, months: &[Month], in
             }
         };
         if found.days.is_empty() {
-            let why = format!("ClickHouse has nothing of it in {month}");
-            let help = Some("see on the node whether flow-agent-ship.service runs, and `fleet.node` there".to_owned());
+            let why = format!("ClickHouse has no data from it for {month}");
+            let help = Some("on the node, check that flow-agent-ship.service is running, and `fleet.node`".to_owned());
             arrival.missing = arrival.missing.or(Some(Missing { why, help, absent: Some(*month) }));
             continue;
         }

@@ -80,7 +80,7 @@ pub(super) fn collect(
     let sources = fetch(job, lock, &config.nodes, &months, into.path(), &mut problems, runtime)?;
     let mut outcomes = sum_all(job, directory, sources, &mut problems)?;
     let again =
-        tempfile::tempdir_in(into.path()).context("failed to make a directory for files to be fetched again")?;
+        tempfile::tempdir_in(into.path()).context("failed to create a directory for files to be fetched again")?;
     follow_up(job, lock, directory, &months, again.path(), &mut outcomes, runtime)?;
     problems
         .extend(cut_to_limits(directory, &mut outcomes).iter().map(|cut| format!("node {}: {}", cut.node, cut.why)));
@@ -189,7 +189,7 @@ fn follow_up<'d>(
         }
     }
     for problem in problems {
-        tracing::debug!("while looking at what came after the month: {problem}");
+        tracing::debug!("while checking the data after the month: {problem}");
     }
     Ok(())
 }
@@ -203,19 +203,19 @@ impl Source {
             DayOutcome::Corrected { before, now } => {
                 let correction = Correction { day, seconds_covered_before: before, seconds_covered: now };
                 self.corrections.push(correction);
-                Some(format!("node {node}: {day} was corrected: it covers {now} s now, and covered {before} s before"))
+                Some(format!("node {node}: {day} was corrected: it now covers {now} s; before, it covered {before} s"))
             }
             DayOutcome::Kept(KeepReason::CoversMore { before, now }) => {
                 self.days_refused.push(day);
                 Some(format!(
-                    "node {node}: {day} was refused: it covers {now} s, and the one that was gathered before covers \
+                    "node {node}: {day} was refused: it covers {now} s, but the version gathered before covers \
                      {before} s and is kept; if the node is right, run `flow-agent rollup` there and report again"
                 ))
             }
             DayOutcome::Kept(KeepReason::MadeLater { before }) => {
                 self.days_refused.push(day);
                 Some(format!(
-                    "node {node}: {day} was refused: the one that was gathered before was made later, at {}, and is kept",
+                    "node {node}: {day} was refused: the version gathered before was made later, at {}, and is kept",
                     stamp::show(before)
                 ))
             }
@@ -253,7 +253,7 @@ fn private_dir(job: &Job, lock: Option<&ReportLock>) -> Result<TempDir, Failure>
         }
         None => builder.tempdir(),
     };
-    Ok(made.with_context(|| format!("failed to make a directory under `{}`", job.state.root().display()))?)
+    Ok(made.with_context(|| format!("failed to create a directory under `{}`", job.state.root().display()))?)
 }
 
 /// Removes the files of a killed run. It is certainly over, because this run holds its lock.
@@ -262,7 +262,7 @@ fn clear_left_behind(nodes: &Path) {
     let entries = std::fs::read_dir(nodes).into_iter().flatten().flatten();
     for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(".gather-")) {
         if let Err(error) = std::fs::remove_dir_all(entry.path()) {
-            tracing::warn!(path = %entry.path().display(), %error, "failed to remove what an earlier run left");
+            tracing::warn!(path = %entry.path().display(), %error, "failed to remove files of an earlier run");
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::store::{ReportLock, StoreError};
 pub(super) fn keep(lock: &ReportLock, report: &MonthlyReport, letters: &Letters) -> Result<(), StoreError> {
     let (_, damages) = put_month(lock, report.month_lines(), report.month_seal())?;
     for damage in damages {
-        tracing::warn!(%damage, "lines of the monthly log do not count, and were copied aside");
+        tracing::warn!(%damage, "lines of the monthly log do not count and were copied aside");
     }
     for (name, letter) in letters.files() {
         write_file(lock, report.month, name, &letter.bytes)?;

@@ -102,10 +102,10 @@ impl Letters {
         match job.resend.iter().find(|wanted| !known.contains(&wanted.as_str())) {
             None => Ok(()),
             Some(wanted) => {
-                let error = anyhow::anyhow!("`{wanted}` has no letter of {} that could be sent again", job.month);
+                let error = anyhow::anyhow!("`{wanted}` has no letter for {} that could be sent again", job.month);
                 let help = match nearest(wanted, known.iter().copied()) {
                     Some(name) => format!("did you mean `{name}`?"),
-                    None => format!("those with one: {}", known.join(", ")),
+                    None => format!("users with one: {}", known.join(", ")),
                 };
                 Err(Failure::new(Code::Usage, error).help(help))
             }

@@ -69,7 +69,7 @@ impl Post<'_> {
         let was_sending =
             |letter: &Addressed| deliveries.last(letter.user.as_deref(), letter.rev) == Some(MailState::Sending);
         for letter in all.iter().filter(|letter| was_sending(letter) && !is_due(letter)) {
-            let why = "the run before ended while it was handed over".to_owned();
+            let why = "the previous run ended while it was being sent".to_owned();
             self.write(letter, MailState::Unknown, Some(why.clone()), false)?;
             posted.unknown.push((letter.user.clone(), why));
         }

@@ -107,7 +107,9 @@ pub(super) fn report(report: &MonthlyReport, problems: &[String]) -> String {
         let all = report.statements.len();
         push_line(
             &mut text,
-            format_args!("{waiting} of {all} statements are provisional; if nothing comes, they are final on {day}"),
+            format_args!(
+                "{waiting} of {all} statements are provisional; if no more data arrives, they are final on {day}"
+            ),
         );
     }
     let width = report.nodes.iter().map(|node| node.name.len()).max().unwrap_or(0);
@@ -145,19 +147,19 @@ pub(super) fn outlook(job: &Job, report: &MonthlyReport) -> String {
     if let Some(day) = report.final_on() {
         push_line(
             &mut text,
-            format_args!("each run asks again for what is missing until {day}; after that: --month {month}"),
+            format_args!("each run retries what is missing until {day}; after that, use --month {month}"),
         );
     } else if report.state == Finality::Final && report.nodes.iter().any(NodeStatement::is_open) {
-        push_line(&mut text, format_args!("no run asks again for what is missing, unless with --month {month}"));
+        push_line(&mut text, format_args!("what is missing is retried only with --month {month}"));
     }
     let has_nothing = closing::has_nothing(report);
     let is_withheld = |statement: &&Statement| withholds(job, report, report.state_of(statement));
     if has_nothing || report.statements.iter().any(|statement| is_withheld(&statement)) {
         let why = match has_nothing {
-            true => "as long as there is nothing of any node",
+            true => "as long as there is no data from any node",
             false => "while their figures are provisional (`report.incomplete`)",
         };
-        push_line(&mut text, format_args!("users' letters are withheld {why}; one goes out with --resend USER"));
+        push_line(&mut text, format_args!("users' letters are withheld {why}; send one with --resend USER"));
     }
     text
 }
@@ -190,7 +192,9 @@ pub(super) fn posted(posted: &Posted, deliveries: &DeliveryHistory) -> String {
         for damage in &deliveries.damages {
             push_line(&mut text, format_args!("! {damage}"));
         }
-        text.push_str("! these lines of the mail ledger are damaged: letters are held back until they are removed\n");
+        text.push_str(
+            "! these lines of the mail ledger are damaged; letters are held back until the lines are removed\n",
+        );
     }
     text
 }

@@ -224,7 +224,7 @@ impl Agent {
         if !left.is_empty() {
             tracing::warn!(
                 keys = left.join(", "),
-                "these changes need a restart, which loses nothing; all others are taken over"
+                "these changes need a restart, which loses nothing; all others are applied"
             );
         }
         self.config = Arc::new(same);
@@ -288,7 +288,7 @@ fn need_restart(config: &Config, new: &Config) -> Vec<&'static str> {
 
 fn tell_service_manager(state: &[sd_notify::NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "the service manager was not told");
+        tracing::warn!(%error, "failed to notify the service manager");
     }
 }
 

@@ -75,7 +75,7 @@ impl Answering {
         tracing::info!(
             socket = ?self.config.socket_of(&self.instance),
             listen = ?self.config.listen,
-            "questions are answered where the configuration says now"
+            "now answering queries at the configured addresses"
         );
     }
 
@@ -83,7 +83,10 @@ impl Answering {
         let bound = self.config.socket_of(&self.instance).and_then(|path| match UnixSocket::bind(&path) {
             Ok(bound) => Some(bound),
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "no socket: `show` and `top` read the files only");
+                tracing::warn!(
+                    error = %chain(&error),
+                    "no socket: `show` only reads the files, and `top` does not work"
+                );
                 None
             }
         });
@@ -122,15 +125,15 @@ fn serve(listeners: Listeners, source: Arc<AgentSource>) -> Option<Server> {
         });
         match served {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "questions are not answered"),
-            Err(failure) => tracing::warn!("questions are not answered\n{}", failure.render()),
+            Ok(Err(error)) => tracing::warn!(%error, "failed to answer queries"),
+            Err(failure) => tracing::warn!("failed to answer queries\n{}", failure.render()),
         }
     };
     // It ends with the process, or when it is stopped.
     match thread::Builder::new().name("answer".to_owned()).spawn(answering) {
         Ok(_) => Some(Server { stop, closed }),
         Err(error) => {
-            tracing::warn!(%error, "no thread for answers: nothing is answered");
+            tracing::warn!(%error, "failed to start the thread for answers: queries are not answered");
             None
         }
     }

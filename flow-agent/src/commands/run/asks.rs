@@ -77,9 +77,9 @@ pub struct Asking(mpsc::Sender<Ask>);
 /// Why the counting thread did not answer.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum NoAnswer {
-    #[error("the counting thread is busy: ask again")]
+    #[error("the counting thread is busy: try again")]
     Busy,
-    #[error("the agent is leaving")]
+    #[error("the agent is stopping")]
     Leaving,
     #[error("{0}")]
     Failed(String),

@@ -94,7 +94,7 @@ impl DayRollups {
             in_time = self.wait(config, deadline);
         }
         if !in_time {
-            tracing::warn!("leaving before the days are rolled up: the next start does it");
+            tracing::warn!("stopping before the days are rolled up: the next start does it");
         }
     }
 
@@ -122,7 +122,7 @@ impl DayRollups {
                 self.running = Some(Running { days, outcome });
             }
             Err(error) => {
-                tracing::warn!(%error, "no thread for the roll-up: it is tried again");
+                tracing::warn!(%error, "failed to start a thread for the roll-up; will retry");
                 self.retry_at = after(now, RETRY_AFTER);
             }
         }
@@ -132,7 +132,7 @@ impl DayRollups {
     fn take(&mut self, outcome: Option<Outcome>, config: &Config, now: Moment) {
         let started = self.running.take().map(|running| running.days).unwrap_or_default();
         let Some(Outcome { begun_at, searched, done, failed }) = outcome else {
-            tracing::error!("the roll-up ended without an outcome: it is tried again");
+            tracing::error!("the roll-up ended without a result; will retry");
             self.owed.extend(started);
             self.retry_at = after(now, RETRY_AFTER);
             return;
@@ -177,7 +177,10 @@ impl Work {
         if (searched || self.days.iter().any(|day| *day < today))
             && let Err(error) = prune::prune(&self.config, self.now.wall)
         {
-            tracing::warn!("failed to put away old days of the hourly log\n{}", Failure::from(error).render());
+            tracing::warn!(
+                "failed to compress or delete old days of the hourly log\n{}",
+                Failure::from(error).render()
+            );
         }
         let done = self.days.difference(&failed).copied().collect();
         Outcome { begun_at: self.now.wall, searched: searched || !self.search, done, failed }
@@ -191,7 +194,7 @@ fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment) -> BTreeSet
         let outcome = if days.is_empty() { Ok(()) } else { rollup::roll_up(config, days, now, false).map(|_| ()) };
         outcome.inspect_err(|failure| {
             let days = days.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            tracing::warn!(days, "the roll-up failed: it is tried again\n{}", failure.render());
+            tracing::warn!(days, "the roll-up failed; will retry\n{}", failure.render());
         })
     };
     match try_all(days) {

@@ -26,12 +26,12 @@ impl ElsewhereWatch {
                         }
                     }
                 }
-                Err(error) => tracing::debug!(error = %chain(&error), "no look at the connections"),
+                Err(error) => tracing::debug!(error = %chain(&error), "failed to read the connections"),
             }
         };
         // The thread is in the network namespace of this one, and ends with the process.
         if let Err(error) = thread::Builder::new().name("elsewhere".to_owned()).spawn(looking) {
-            tracing::debug!(%error, "no look at the connections");
+            tracing::debug!(%error, "failed to read the connections");
         }
     }
 }

@@ -48,7 +48,7 @@ pub async fn run(
                     agent.reconfigure(config);
                     answering.follow(&agent.config().answer);
                 }
-                Err(failure) => tracing::error!("the configuration stays as it is\n{}", failure.render()),
+                Err(failure) => tracing::error!("keeping the current configuration\n{}", failure.render()),
             },
         }
     }

@@ -154,7 +154,7 @@ impl NodeLimits {
                 let limited = self.told.len();
                 self.in_force = limited > 0;
                 if std::mem::replace(&mut self.limited, limited) != limited {
-                    tracing::info!(users = limited, "users who are limited on this node");
+                    tracing::info!(users = limited, "users with limits on this node");
                 }
                 Ok(())
             });
@@ -181,7 +181,7 @@ impl NodeLimits {
             Ok(()) => self.said = None,
             Err(error) => {
                 if self.said.as_ref() != Some(&error) {
-                    tracing::error!(error, "the limits are not in force as they should be; it is tried again");
+                    tracing::error!(error, "the limits are not fully enforced; will retry");
                 }
                 self.said = Some(error);
             }
@@ -266,7 +266,8 @@ impl NodeLimits {
             let list = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
             tracing::warn!(
                 ports = list,
-                "never cut, whatever its user's quota: in limits.never, or your ssh session's port"
+                "this port is never cut, whatever its user's quota: it is in limits.never, or is the port of your ssh \
+                 session"
             );
         }
         self.said_never = ports;

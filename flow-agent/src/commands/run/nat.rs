@@ -26,7 +26,7 @@ impl NatWatch {
         };
         // The thread is in the network namespace of this one, and ends with the process.
         if let Err(error) = thread::Builder::new().name("nat".to_owned()).spawn(looking) {
-            tracing::debug!(%error, "no look at the NAT rules");
+            tracing::debug!(%error, "failed to read the NAT rules");
         }
     }
 }

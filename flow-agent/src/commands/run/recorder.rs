@@ -186,14 +186,14 @@ impl Recorder {
         let inspection = match self.backend.inspect(now) {
             Ok(inspection) => inspection,
             Err(error) => {
-                tracing::error!(error = %chain(&error), "failed to look at the attachments");
+                tracing::error!(error = %chain(&error), "failed to inspect the attachments");
                 return;
             }
         };
         let must_tell = self.unseen.add(inspection.unseen, now);
         self.replaced.extend(inspection.retired);
         if let Err(failure) = self.go_on_with_new_counters() {
-            tracing::error!("the new counters cannot be read; it is tried again\n{}", failure.render());
+            tracing::error!("failed to read the new counters; will retry\n{}", failure.render());
         }
         if must_tell {
             // At once, because nothing else would tell a successor.
@@ -248,7 +248,7 @@ impl Recorder {
         match self.hold_state().and_then(|()| self.outbox.write_all(self.backend.as_mut())) {
             Ok(()) => {
                 if self.said.take().is_some() {
-                    tracing::info!("buckets can be written again: none waits");
+                    tracing::info!("buckets can be written again: none is waiting");
                 }
             }
             Err(error) => self.take_write_error(error),
@@ -263,7 +263,7 @@ impl Recorder {
         let text = failure.render();
         if self.said.as_ref().is_none_or(|(said, until)| *said != text || *until <= now.boot_ns) {
             let waiting = self.outbox.len();
-            tracing::error!(waiting, "a bucket could not be written; it is kept, and tried again\n{text}");
+            tracing::error!(waiting, "failed to write a bucket; it is kept in memory; will retry\n{text}");
             self.said = Some((text, after(now, SAY_AGAIN_AFTER)));
         }
         if is_final {
@@ -285,7 +285,7 @@ impl Recorder {
             return;
         }
         if let Err(failure) = self.try_checkpoint() {
-            tracing::warn!("no checkpoint\n{}", failure.render());
+            tracing::warn!("failed to write the checkpoint\n{}", failure.render());
         }
     }
 
@@ -303,7 +303,7 @@ impl Recorder {
     /// Stores the port list, for a later start at which a port file is torn or missing.
     pub fn remember_ports(&self, list: &PortList) {
         if let Err(error) = store::ports::write(&self.lock, list) {
-            tracing::warn!(error = %chain(&error), "the port list could not be written");
+            tracing::warn!(error = %chain(&error), "failed to write the port list");
         }
     }
 
@@ -378,8 +378,7 @@ impl Recorder {
 }
 
 fn foreign(error: ForeignEpoch) -> Failure {
-    Failure::new(Code::Kernel, error)
-        .help("start the agent again: a start reconciles what the log says with what the counters hold")
+    Failure::new(Code::Kernel, error).help("restart the agent: at startup it reconciles the log with the counters")
 }
 
 /// The ports that have an owner, with that owner.

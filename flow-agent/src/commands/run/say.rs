@@ -45,7 +45,7 @@ pub fn begin(
     write!(text, "\n  ports  {}", shortened(&spec::text(owners.keys().copied()))).expect("a String takes all");
     write!(text, "\n  logs   {} (days in {zone})", logs.display()).expect("a String takes all");
     if !identity.pinned {
-        text.push_str("\n  the counters are not pinned: what passes while no agent runs is not counted");
+        text.push_str("\n  the counters are not pinned: traffic is not counted while no agent is running");
     }
     text
 }

@@ -120,7 +120,8 @@ impl Counters {
         for path in unadopted {
             tracing::warn!(
                 path = %path.display(),
-                "counters of another history of this state directory: left alone; `flow-agent uninstall` removes them"
+                "found counters from another history of this state directory; they were not touched; `flow-agent \
+                 uninstall` removes them"
             );
         }
         let mut last_readings = Vec::new();
@@ -169,11 +170,11 @@ fn refuse_overlap(recovery: &Recovery, accept: bool) -> Result<(), Failure> {
     match &recovery.overlap {
         None => Ok(()),
         Some(overlap) if accept => {
-            tracing::warn!(%overlap, "going on all the same");
+            tracing::warn!(%overlap, "continuing anyway");
             Ok(())
         }
         Some(overlap) => Err(Failure::new(Code::Store, anyhow::anyhow!("{overlap}"))
-            .help("put the newer files back, or go on with --accept-overlap: what they held is then counted again")),
+            .help("restore the newer files, or continue with --accept-overlap, which counts what they held again")),
     }
 }
 
@@ -192,11 +193,11 @@ async fn wait_for_clock(baseline: &Baseline) {
     while baseline.is_ahead_of(clock::now()) {
         let waited = Duration::from_nanos(clock::now().boot_ns.saturating_sub(begun_at));
         if waited >= CLOCK_PATIENCE {
-            tracing::error!("the clock lies before the last bucket still: going on, and marking the buckets");
+            tracing::error!("the clock is still behind the last bucket: continuing, and marking the buckets");
             return;
         }
         if !said {
-            tracing::warn!("the clock lies before the last bucket: waiting for it to be set, five minutes at most");
+            tracing::warn!("the clock is behind the last bucket: waiting for it to be set, at most five minutes");
             said = true;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;

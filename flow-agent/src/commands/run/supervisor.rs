@@ -51,11 +51,12 @@ pub fn supervise(count: impl FnOnce(Stop) -> Result<(), Failure> + Send + 'stati
         let _ = ask.send(true);
         match timeout(LEAVE_WITHIN, outcome).await {
             Ok(outcome) => ended(outcome),
-            Err(_) => Err(Failure::new(
-                Code::Kernel,
-                anyhow::anyhow!("asked to leave while a program or a disk kept it busy"),
-            )
-            .help("the last bucket is not written; the counters hold its bytes, and the next start writes them")),
+            Err(_) => {
+                Err(Failure::new(Code::Kernel, anyhow::anyhow!("asked to stop while a program or a disk kept it busy"))
+                    .help(
+                        "the last bucket was not written; the counters hold its bytes, and the next start writes them",
+                    ))
+            }
         }
     })
 }

@@ -160,7 +160,7 @@ impl Watched {
         };
         // The thread is in the network namespace of this one, and ends with the process.
         if let Err(error) = thread::Builder::new().name("ports".to_owned()).spawn(work) {
-            tracing::warn!(%error, "no look at the ports: they stay as they are");
+            tracing::warn!(%error, "failed to read the ports: keeping them as they are");
             self.look = Some(Box::new(Look::new(self.config.clone())));
         }
     }
@@ -186,8 +186,8 @@ impl Watched {
             Err(error) => (None, Some(chain(&error))),
         };
         self.is_unsettled = users_problem.is_some() || wanted.as_ref().is_none_or(Wanted::is_unsettled);
-        say_once(&mut self.said_users, users_problem, "the users stay as they are");
-        say_once(&mut self.said_ports, problem, "the ports stay as they are");
+        say_once(&mut self.said_users, users_problem, "keeping the users as they are");
+        say_once(&mut self.said_ports, problem, "keeping the ports as they are");
         wanted.is_some_and(|wanted| self.adopt(wanted, now))
     }
 
@@ -223,7 +223,7 @@ impl Watched {
         let (now, left_out) = stated(wanted, self.config.month_start_day, self.config.timezone);
         warnings.extend(left_out.iter().map(|owner| {
             format!(
-                "{owner:?} has a quota in a port file that begins on another day than month_start_day: not enforced"
+                "the quota of {owner:?} in a port file begins on another day than month_start_day and is not enforced"
             )
         }));
         let mut all = if wanted.is_unsettled() { self.stated.clone() } else { StatedLimits::new() };

@@ -147,14 +147,14 @@ impl Known {
             };
         }
         let asked = spec::text(args.port.iter().flatten().copied());
-        let failure = refuse(format!("port {asked} is not watched, and was never counted"));
+        let failure = refuse(format!("port {asked} is not watched and was never counted"));
         let likely = args.port.iter().flatten().next().map(ToString::to_string).and_then(|port| {
             let known: Vec<String> = self.ports.iter().map(ToString::to_string).collect();
             nearest(&port, known.iter().map(String::as_str)).map(ToOwned::to_owned)
         });
         match likely {
             Some(port) => failure.help(format!("did you mean `{port}`?")),
-            None => failure.help("name it in `ports.watch`, or a file that names it in `ports.files`"),
+            None => failure.help("add it to `ports.watch`, or add a file that names it to `ports.files`"),
         }
     }
 }

@@ -109,7 +109,8 @@ fn whose(args: &Args) -> String {
 
 fn refusal(seconds: u32) -> Failure {
     let what = format!(
-        "a 95th percentile needs samples of at most {SAMPLE_SECONDS} seconds, and the buckets of this log have {seconds}"
+        "a 95th percentile needs samples of at most {SAMPLE_SECONDS} seconds, but the buckets of this log have \
+         {seconds}"
     );
     Failure::new(Code::Usage, anyhow::Error::msg(what)).help("set `bucket = \"5m\"` in `[count]`, and restart `run`")
 }

@@ -56,11 +56,11 @@ impl Log {
             let root = state.root().display();
             let (error, help) = match state.root().try_exists() {
                 Ok(true) => {
-                    (anyhow::anyhow!("`{root}` is no directory"), "name another with --state-dir or `state_dir`")
+                    (anyhow::anyhow!("`{root}` is not a directory"), "choose another with --state-dir or `state_dir`")
                 }
                 Ok(false) | Err(_) => (
-                    anyhow::anyhow!("`{root}` is not there: nothing was counted yet"),
-                    "start `flow-agent run`, or name another directory with --state-dir",
+                    anyhow::anyhow!("`{root}` does not exist: nothing has been counted yet"),
+                    "start `flow-agent run`, or choose another directory with --state-dir",
                 ),
             };
             return Err(Failure::new(Code::Store, error).help(help));

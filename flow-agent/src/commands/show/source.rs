@@ -32,7 +32,7 @@ impl Source {
     /// Asks the agent that counts for the state directory of `config`, if one runs.
     pub(super) fn of(config: &Config) -> Self {
         let runs = |otherwise: &str| match agent_runs(&config.state_dir) {
-            Some(false) => "no agent runs".to_owned(),
+            Some(false) => "no agent is running".to_owned(),
             Some(true) | None => otherwise.to_owned(),
         };
         match ask::now(config) {

@@ -15,7 +15,7 @@ use crate::render::screen::{cut, first};
 pub fn draw(frame: &mut Frame<'_>, app: &App, key: &RowKey) {
     let Some(row) = app.row(key) else {
         let inner = popup(frame, "details", 60, 3);
-        frame.render_widget(Line::from("it is not counted any more"), inner);
+        frame.render_widget(Line::from("it is no longer counted"), inner);
         return;
     };
     let title = match key {
@@ -34,7 +34,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, key: &RowKey) {
             lines.push(Line::from(vec![Span::styled("quota      ", dim()), Span::raw(text)]));
         }
         if let Some(forecast) = row.forecast {
-            let text = format!("~{} at the end of the month", bytes(app, Some(forecast)));
+            let text = format!("~{} by the end of the month", bytes(app, Some(forecast)));
             lines.push(Line::from(vec![Span::styled("forecast   ", dim()), Span::raw(text)]));
         }
     }

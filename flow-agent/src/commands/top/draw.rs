@@ -81,10 +81,10 @@ fn draw_status(frame: &mut Frame<'_>, app: &App, area: Rect) {
         spans.push(Span::styled(format!("  filter: {}{end}", app.filter), color(app, Color::Yellow)));
     }
     if app.is_frozen {
-        spans.push(Span::styled("  frozen, space goes on", color(app, Color::Yellow)));
+        spans.push(Span::styled("  frozen, space resumes", color(app, Color::Yellow)));
     }
     if app.snapshot.as_ref().is_some_and(|snapshot| !snapshot.attached) {
-        spans.push(Span::styled("  an interface is not counted now", color(app, Color::Red)));
+        spans.push(Span::styled("  an interface is not being counted", color(app, Color::Red)));
     }
     if let Some(problem) = &app.problem {
         spans.push(Span::styled(format!("  {problem}"), color(app, Color::Red)));
@@ -190,16 +190,16 @@ fn draw_help(frame: &mut Frame<'_>, _app: &App) {
         ("n", "sort by name or port"),
         ("S", "reverse the order"),
         ("/", "show only rows that contain what you type"),
-        ("Esc", "remove the filter, or close what is open"),
-        ("space", "freeze the screen; again: go on"),
+        ("Esc", "remove the filter, or close a popup"),
+        ("space", "freeze the screen; again to resume"),
         ("Enter", "details of a port or user"),
         ("arrows, j, k", "move"),
         ("PgUp, PgDn, g, G", "move by a page, to the first, to the last"),
         ("?, h", "this help"),
         ("q, Ctrl-C", "quit"),
         ("", ""),
-        ("", "Rates are of the last second, of the bytes that are"),
-        ("", "counted. today and month hold both directions."),
+        ("", "Rates cover the last second, in counted bytes."),
+        ("", "today and month include both directions."),
     ];
     let lines: Vec<Line<'_>> = KEYS
         .iter()

@@ -207,11 +207,11 @@ fn the_cursor_stays_with_its_row() {
 #[test]
 fn an_agent_that_does_not_answer_is_named_and_the_rows_stay() {
     let mut app = app(Shown::Users);
-    app.take(Err("nobody answers at `/run/flow-agent/x.sock`".to_owned()));
+    app.take(Err("no agent answers at `/run/flow-agent/x.sock`".to_owned()));
     let shown = screen(&mut app, 80, 24);
-    assert!(shown.contains("nobody answers") && shown.contains("alice"), "{shown}");
+    assert!(shown.contains("no agent answers") && shown.contains("alice"), "{shown}");
     app.take(Ok(TopSnapshot::of(answer(5))));
-    assert!(!screen(&mut app, 80, 24).contains("nobody answers"));
+    assert!(!screen(&mut app, 80, 24).contains("no agent answers"));
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::store::{StateDir, instance};
 pub(super) fn execute(config: &Config, yes: bool) -> Result<Code, Failure> {
     let state = StateDir::new(&config.state_dir);
     let own = instance::read(&state).unwrap_or_else(|error| {
-        tracing::warn!(error = %chain(&error), "what is this state directory's cannot be told");
+        tracing::warn!(error = %chain(&error), "cannot tell what belongs to this state directory");
         None
     });
     let found = instances::find(&config.bpffs, own.as_deref(), config.count.backend)?;

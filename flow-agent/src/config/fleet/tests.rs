@@ -10,7 +10,7 @@ fn an_address_is_encrypted_or_on_this_machine() {
     for wrong in ["db:8443", "https://", "https://a/b", "https://a:0", "https://a:x", "clickhouse://a", "https://-a"] {
         assert!(url(wrong).is_err(), "{wrong}");
     }
-    assert!(url("http://10.0.0.1").unwrap_err().contains("sends in clear"));
+    assert!(url("http://10.0.0.1").unwrap_err().contains("is unencrypted"));
     assert!(!url("https://me:secret@a").unwrap_err().contains("secret"));
 }
 

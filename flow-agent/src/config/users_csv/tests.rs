@@ -14,7 +14,7 @@ fn ada() -> Result<Users, String> {
 
 #[test]
 fn a_file_that_is_cut_within_its_last_line_is_refused() {
-    let torn = "its last line does not end: it is being written, or was cut; end it with a line feed";
+    let torn = "its last line has no line feed: it is being written or was truncated; end it with a line feed";
     assert_eq!(read("name,ports\nada,8388\nbob,183"), Err(format!("users.csv:3:1: {torn}")));
     assert_eq!(read("name,por"), Err(format!("users.csv:1:1: {torn}")));
 }
@@ -25,7 +25,7 @@ fn what_spreadsheets_leave_empty_is_passed_over() {
     assert_eq!(read(text), ada());
     assert_eq!(read("name,ports,,\nada,8388 8389,,\n,,,\n"), ada());
     assert_eq!(read("name,ports\nada,8388 8389\n,\n,,,\n"), ada());
-    let misplaced = "users.csv:2:1: \"x\" stands in column 3, which has no name";
+    let misplaced = "users.csv:2:1: \"x\" is in column 3, which has no name";
     assert_eq!(read("name,ports,\nada,8388,x\n"), Err(misplaced.to_owned()));
     let too_many = "users.csv:2:1: 4 fields, expected 3 as in the header";
     assert_eq!(read("name,ports,quota\nada,8388,9000,\n"), Err(too_many.to_owned()));

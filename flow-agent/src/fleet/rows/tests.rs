@@ -49,7 +49,7 @@ fn what_clickhouse_would_change_does_not_leave() {
     let sender = sender();
     let why = |block: &HourBlock| Checked::new(block, &sender, 1).unwrap_err().why;
     assert_eq!(why(&block(&[(0, None, [1; 4])])), "port 0");
-    assert_eq!(why(&block(&[(80, None, [1; 4]), (80, None, [1; 4])])), "port 80 is in it twice");
+    assert_eq!(why(&block(&[(80, None, [1; 4]), (80, None, [1; 4])])), "port 80 appears twice");
     let huge = [(80, None, [u64::MAX, 0, 0, 0]), (81, None, [1, 0, 0, 0])];
     assert_eq!(why(&block(&huge)), "the sums of its ports are above 2^64");
     let mut late = block(&[]);
@@ -57,5 +57,5 @@ fn what_clickhouse_would_change_does_not_leave() {
     assert_eq!(why(&late), "ClickHouse has no date 2026-10-01");
     let mut short = block(&[(80, None, [1; 4])]);
     short.seal.ports = 2;
-    assert_eq!(why(&short), "its seal names 2 ports, and it has 1");
+    assert_eq!(why(&short), "its seal names 2 ports, but it has 1");
 }

@@ -14,23 +14,23 @@ pub type Span = (DateTime<FixedOffset>, DateTime<FixedOffset>);
 pub enum Fault {
     #[error("not JSON")]
     NotJson(#[source] serde_json::Error),
-    #[error("version {found} is not known here")]
+    #[error("unknown version {found}")]
     Version { found: u64 },
     #[error("a line of kind {found:?} does not belong here")]
     Kind { found: String },
     /// A field is missing, of another type, or a number out of range.
     #[error("a field is missing or out of range")]
     Field(#[source] serde_json::Error),
-    #[error("a name that may not be one")]
+    #[error("an invalid name")]
     Name(#[source] NameError),
     /// Line and seal have different times, or a time ends before it begins.
     #[error("it contradicts itself or its seal")]
     Contradiction,
-    #[error("the seal's check does not hold")]
+    #[error("the seal's check does not match")]
     Check,
-    #[error("the lines do not have the seal's sha256")]
+    #[error("the lines do not match the seal's sha256")]
     Sha256,
-    #[error("the seal counts {sealed} lines, but {found} lie before it")]
+    #[error("the seal counts {sealed} lines, but {found} precede it")]
     Count { sealed: u32, found: u32 },
     #[error("lines without a seal")]
     Unsealed,

@@ -198,11 +198,14 @@ fn a_rejected_bucket_is_a_gap_where_no_other_covers_its_time() {
     }
     rollup.reject(
         (october("05T01:00"), october("05T02:00")),
-        "hourly/2026-10-05.jsonl:7: the seal's check does not hold",
+        "hourly/2026-10-05.jsonl:7: the seal's check does not match",
     );
     let block = rollup.finish(october("20T00:00").to_utc());
     assert_eq!(block.seal.seconds_covered, 86_400 - 1_800);
-    assert_eq!(gaps(&block), ["05 01:00:00 - 05 01:30:00 * hourly/2026-10-05.jsonl:7: the seal's check does not hold"]);
+    assert_eq!(
+        gaps(&block),
+        ["05 01:00:00 - 05 01:30:00 * hourly/2026-10-05.jsonl:7: the seal's check does not match"]
+    );
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn cut(directory: &Directory, nodes: &mut [NodeOutcome<'_>], most_lines: usize, 
             bytes += added;
             owners.extend(new.into_iter().cloned().collect::<Vec<_>>());
         } else {
-            let why = format!("its {} users and ports are more than fit into a month's report", sums.len());
+            let why = format!("its {} users and ports do not fit in a month's report", sums.len());
             left_out.push(NodeCut { node: node.figures.node.clone(), why: why.clone() });
             node.why = Some(why);
             node.figures.clear();

@@ -24,7 +24,7 @@ const MOST_PAIRS: usize = 1 << 16;
 pub enum SumError {
     #[error("{day}: {figure} is more than any host can move in a day")]
     Implausible { day: NaiveDate, figure: u128 },
-    #[error("{day} is there twice")]
+    #[error("{day} appears twice")]
     Twice { day: NaiveDate },
     #[error("{day}: with this day it has more than {MOST_PAIRS} different pairs of a port and a user in a month")]
     TooManyPairs { day: NaiveDate },

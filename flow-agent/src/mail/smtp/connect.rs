@@ -18,8 +18,8 @@ use crate::mail::settings::{MailSecurity, MailServer};
 use crate::mail::{Refusal, Scope};
 
 /// The help for a login that the server refuses.
-const LOGIN_HELP: &str = "check `mail.username` and what `mail.password_file` holds; many providers want a password that is made \
-                          for programs, not the one of their web page";
+const LOGIN_HELP: &str = "check `mail.username` and the contents of `mail.password_file`; many providers require an \
+                          app password instead of the one for their web page";
 
 /// How to connect to one server.
 pub(super) struct Connector {
@@ -96,8 +96,8 @@ impl Connector {
             return Err(Refusal {
                 scope: Scope::Server,
                 is_transient: false,
-                reply: "STARTTLS: the server does not offer it, and nothing is sent in clear".to_owned(),
-                help: Some("a port that has TLS from the first byte is smtps:// (usually 465)".to_owned()),
+                reply: "STARTTLS: the server does not offer it, and nothing is sent unencrypted".to_owned(),
+                help: Some("use smtps:// for a port with TLS from the first byte (usually 465)".to_owned()),
             });
         }
         let reply = completed(self.timing.step, connection.command(Starttls)).await;

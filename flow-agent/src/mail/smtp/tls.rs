@@ -57,21 +57,21 @@ impl Tls {
     pub(super) fn help(&self, fault: &Error) -> Option<String> {
         match fault {
             Error::InvalidMessage(_) => {
-                Some("this port begins without TLS: smtp:// does STARTTLS (usually on port 587)".to_owned())
+                Some("this port begins without TLS: use smtp:// for STARTTLS (usually on port 587)".to_owned())
             }
             Error::InvalidCertificate(error) => Some(match error {
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                    "`mail.server` must name the host as its certificate does".to_owned()
+                    "the host in `mail.server` must match its certificate".to_owned()
                 }
                 CertificateError::Expired
                 | CertificateError::ExpiredContext { .. }
                 | CertificateError::NotValidYet
                 | CertificateError::NotValidYetContext { .. } => {
-                    "the server needs a new certificate, or the clock of this machine is wrong".to_owned()
+                    "the server needs a new certificate, or this machine's clock is wrong".to_owned()
                 }
                 _ => format!(
-                    "this machine trusts {}; to trust this server as well, put its certificate, or that of its authority, into a PEM file and name \
-                     that file in `mail.ca_file`",
+                    "this machine trusts {}; to trust this server as well, put its certificate, or that of its \
+                     authority, in a PEM file and name that file in `mail.ca_file`",
                     self.trusted()
                 ),
             }),
@@ -81,7 +81,7 @@ impl Tls {
 
     fn trusted(&self) -> String {
         let of_system = match self.trust.of_system {
-            0 => "no authority, for its system has no certificates (package ca-certificates)".to_owned(),
+            0 => "no authority, because its system has no certificates (package ca-certificates)".to_owned(),
             number => format!("the {number} authorities of its system (package ca-certificates)"),
         };
         match &self.trust.ca_file {
@@ -109,7 +109,7 @@ pub(super) fn in_words(fault: &Error) -> String {
         {
             "the server's certificate is self-signed, and this machine does not trust it".to_owned()
         }
-        Error::InvalidCertificate(error) => format!("the server's certificate is refused: {error}"),
+        Error::InvalidCertificate(error) => format!("the server's certificate was rejected: {error}"),
         other => other.to_string(),
     }
 }

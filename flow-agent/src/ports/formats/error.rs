@@ -3,14 +3,14 @@
 /// Why nothing of a port file can be used. Lines are counted from one.
 #[derive(Debug, thiserror::Error)]
 pub enum FormatError {
-    #[error("it ends in the middle, at line {line}: it is being written, or was cut")]
+    #[error("it ends in the middle, at line {line}: it is being written or was truncated")]
     Torn { line: usize },
     /// `8388` cut off after `83` still looks like a port, so only a line that ends with a line feed is complete.
-    #[error("its last line does not end: it is being written, or was cut; end it with a line feed")]
+    #[error("its last line has no line feed: it is being written or was truncated; end it with a line feed")]
     TornLine,
-    #[error("it is empty: it is being written, or was cut; where no ports are meant, say so in a comment")]
+    #[error("it is empty: it is being written or was truncated; if it should have no ports, say so in a comment")]
     Empty,
-    #[error("it is empty: it is being written, or was cut")]
+    #[error("it is empty: it is being written or was truncated")]
     NoText,
     #[error("line {line} is not UTF-8")]
     NotUtf8 { line: usize },
@@ -46,10 +46,10 @@ pub enum FormatError {
     NoRowFits { rows: usize, expected: &'static str },
     #[error("line {line}: {message}")]
     Syntax { line: usize, message: &'static str },
-    #[error("this build cannot read it: it was made without the feature `{feature}`")]
+    #[error("this build cannot read it: it was built without the feature `{feature}`")]
     NotBuiltIn { feature: &'static str },
     #[cfg(feature = "sqlite")]
-    #[error("it has {found} bytes and says that it has {expected}: it is being written, or was cut")]
+    #[error("it has {found} bytes but says that it has {expected}: it is being written or was truncated")]
     TornDatabase { expected: u64, found: u64 },
     #[cfg(feature = "sqlite")]
     #[error("the database cannot be read")]

@@ -101,7 +101,7 @@ impl Proxies {
             // Only some kinds of proxies have a port. For those, frps may choose one that only its API reveals.
             return match tree::text(content, "proxy_type").is_some_and(|kind| KINDS.contains(&kind)) {
                 true => HookOutcome::NotListed(format!(
-                    "proxy {name:?} leaves its port to frps; only frps's API tells which"
+                    "proxy {name:?} lets frps choose its port; only frps's API says which"
                 )),
                 false => HookOutcome::Nothing,
             };
@@ -119,7 +119,7 @@ impl Proxies {
         };
         if let Some(holder) = self.0.iter().find(is_held) {
             let (port, holder) = (proxy.port, &holder.name);
-            return HookOutcome::NotListed(format!("proxy {name:?} asks for port {port}, which {holder:?} holds"));
+            return HookOutcome::NotListed(format!("proxy {name:?} requests port {port}, which {holder:?} holds"));
         }
         let before = self.shown();
         // A proxy that has a new port no longer has its former one.

@@ -58,7 +58,7 @@ fn shift(database: &Connection) -> Result<i64, FormatError> {
     match shifts.len() {
         0 | 1 => Ok(shifts.pop_first().unwrap_or_default()),
         _ => Err(FormatError::Shape {
-            expected: "nodes that all have the same shift (else name the node's own database)",
+            expected: "nodes that all have the same shift (otherwise name the node's own database)",
             found: "several shifts",
         }),
     }

@@ -33,7 +33,7 @@ fn a_file_that_lists_all_ports_again_and_again_is_read_up_to_a_limit() {
     }
     assert_eq!(listed.owners.len(), 65_535);
     assert_eq!(listed.complaint_count(), 20_000 - 16);
-    let first = "line 17 is not counted: the file lists more than 1048576 ports, most of them again and again";
+    let first = "line 17 is not counted: the file lists more than 1048576 ports, most of them repeatedly";
     assert_eq!(listed.complaints[0].to_string(), first);
 }
 

@@ -20,7 +20,7 @@ fn what_is_no_port_is_named() {
     assert_eq!(message("0"), "port 0 is out of range, expected 1 to 65535");
     assert_eq!(message("443,70000"), "port 70000 is out of range, expected 1 to 65535");
     assert_eq!(message("99999999999999999999"), "port 99999999999999999999 is out of range, expected 1 to 65535");
-    assert_eq!(message("8100-8000"), "range 8100-8000 runs backwards, expected 8000-8100");
+    assert_eq!(message("8100-8000"), "range 8100-8000 is reversed, expected 8000-8100");
     for text in ["http", "-1", "+443", "443-", "1-2-3", "4.5", "٤٤٣"] {
         assert_eq!(message(text), format!("{text:?} is not a port, expected 1 to 65535 or a range such as 8000-8100"));
     }

@@ -98,8 +98,8 @@ fn who_is_named_first_owns_the_port_and_a_dispute_is_told() {
     let wanted = case.wanted().unwrap();
     assert_eq!(wanted.ports, owners(&[(443, Some("file-a")), (8388, Some("one")), (8389, Some("one"))]));
     let expected = [
-        "port 8388 is counted for \"one\": `/a.json` says that it is \"file-a\"'s",
-        "port 443 is counted for \"file-a\": `/b.json` says that it is \"file-b\"'s",
+        "port 8388 is counted for \"one\", although `/a.json` says that it belongs to \"file-a\"",
+        "port 443 is counted for \"file-a\", although `/b.json` says that it belongs to \"file-b\"",
     ];
     assert_eq!(warnings(&wanted), expected);
 }
@@ -112,7 +112,7 @@ fn a_file_that_cannot_be_read_keeps_its_last_good_list() {
     let wanted = case.wanted().unwrap();
     assert_eq!(wanted.ports, owners(&[(8388, Some("one"))]));
     assert_eq!(wanted.files, BTreeMap::from([("/a.json".into(), owners(&[(8388, Some("one"))]))]));
-    let expected = "failed to read the port file `/a.json`: not a regular file: its last good list of 1 port stays";
+    let expected = "failed to read the port file `/a.json`: not a regular file: keeping its last good list of 1 port";
     assert_eq!(warnings(&wanted), [expected]);
 }
 
@@ -150,19 +150,19 @@ fn more_ports_than_the_ceiling_are_refused() {
     let mut case = Case::of(config(&[443, 444, 445], &[]));
     case.max_ports = 2;
     let error = case.wanted().unwrap_err();
-    assert_eq!(error.to_string(), "3 ports are to be counted, `max_ports` is 2");
+    assert_eq!(error.to_string(), "3 ports should be counted, but `max_ports` is 2");
 }
 
 #[test]
 fn ports_that_the_kernel_may_give_away_are_told_with_the_line_that_keeps_them() {
     let wanted = Case::of(config(&[443, 32_767, 32_768, 40_000, 40_001, 60_999, 61_000], &[])).wanted().unwrap();
-    let expected = "ports 32768,40000-40001,60999 may be given to outgoing connections, which are then counted there; \
-                    keep them free: sysctl -w net.ipv4.ip_local_reserved_ports=32768,40000-40001,60999";
+    let expected = "outgoing connections may use ports 32768,40000-40001,60999, and are then counted there; to reserve \
+                    them: sysctl -w net.ipv4.ip_local_reserved_ports=32768,40000-40001,60999";
     assert_eq!(warnings(&wanted), [expected]);
     // The setting replaces the present one, so it must include the ports that are reserved already.
     let warning = ephemeral_warning([443, 40_000, 50_000].into_iter(), &ephemeral(&[50_000, 50_001])).unwrap();
-    let expected = "port 40000 may be given to outgoing connections, which are then counted there; \
-                    keep them free: sysctl -w net.ipv4.ip_local_reserved_ports=40000,50000-50001";
+    let expected = "outgoing connections may use port 40000, and are then counted there; to reserve them: \
+                    sysctl -w net.ipv4.ip_local_reserved_ports=40000,50000-50001";
     assert_eq!(warning.to_string(), expected);
     assert!(ephemeral_warning([443].into_iter(), &ephemeral(&[])).is_none());
 }

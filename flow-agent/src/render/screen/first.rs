@@ -151,7 +151,7 @@ impl First {
             FiguresState::Answered { at, attached, waiting, gaps } => {
                 let mut what = vec![format!("read at {}", at.format("%H:%M:%S"))];
                 if !attached {
-                    what.push("an interface is not counted now".to_owned());
+                    what.push("an interface is not being counted".to_owned());
                 }
                 if *waiting > 0 {
                     what.push(format!(

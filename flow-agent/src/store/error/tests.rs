@@ -8,7 +8,7 @@ fn an_error_says_what_and_where_and_what_to_do() {
     assert!(locked.help().unwrap().starts_with("stop that one first"));
     let full = StoreError::io("append to", &path)(io::ErrorKind::StorageFull.into());
     assert_eq!(full.to_string(), "failed to append to `/state/run.lock`");
-    assert!(full.is_full() && full.help().unwrap().starts_with("make room"));
+    assert!(full.is_full() && full.help().unwrap().starts_with("free some space"));
     let other = StoreError::io("append to", &path)(io::ErrorKind::NotFound.into());
     assert!(!other.is_full() && other.help().is_none());
 }

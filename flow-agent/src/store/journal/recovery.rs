@@ -58,13 +58,13 @@ impl fmt::Display for DoubleCountRisk {
         match self {
             Self::Behind { checkpoint, log } => write!(
                 f,
-                "the checkpoint was written after bucket {checkpoint}, but the hourly log ends with bucket {log}: \
-                 an older log was put back, and what it lacks would be counted again"
+                "the checkpoint was written after bucket {checkpoint}, but the hourly log ends with bucket {log}: an \
+                 older log was restored, and what it lacks would be counted again"
             ),
             Self::Twice { seq, one, other } => write!(
                 f,
-                "two buckets with different figures are numbered {seq}, in `{}` and in `{}`: \
-                 two histories of this directory were mixed",
+                "two buckets with different figures have number {seq}, in `{}` and in `{}`: two histories of this \
+                 directory were mixed",
                 one.display(),
                 other.display()
             ),

@@ -101,7 +101,7 @@ fn a_number_is_given_once() {
     let mut numbered = bucket(NEXT_DAY, "a", 300, 400);
     numbered.seal.seq = Some(2);
     let refused = journal.append(&mut numbered).unwrap_err();
-    assert_eq!(refused.to_string(), "bucket 2 is in the hourly log already: the next is 3");
+    assert_eq!(refused.to_string(), "bucket 2 is already in the hourly log: the next is 3");
     numbered.seal.seq = Some(3);
     journal.append(&mut numbered).unwrap();
     journal.append(&mut numbered).unwrap_err();
@@ -305,7 +305,7 @@ fn damage_in_the_middle_stays_is_copied_aside_once_and_named() {
     for _ in 0..2 {
         let (_, recovery) = open(&log.state).unwrap();
         let named: Vec<String> = recovery.damages.iter().map(ToString::to_string).collect();
-        let expected = format!("{}:3: the lines do not have the seal's sha256 (3 lines do not count)", path.display());
+        let expected = format!("{}:3: the lines do not match the seal's sha256 (3 lines do not count)", path.display());
         assert_eq!(named, [expected]);
         assert_eq!((last_total(&recovery), recovery.kept.len()), (300, 0));
         assert_eq!(fs::read_to_string(&path).unwrap(), text);

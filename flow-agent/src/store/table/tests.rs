@@ -204,7 +204,7 @@ fn what_cannot_be_read_is_copied_aside_named_and_not_taken_over() {
     assert_eq!(damages.len(), 1);
     assert_eq!(
         damages[0].to_string(),
-        format!("{}:4: the lines do not have the seal's sha256 (2 lines do not count)", path.display())
+        format!("{}:4: the lines do not match the seal's sha256 (2 lines do not count)", path.display())
     );
     assert_eq!(days(&path), expected(&[("2026-10-05", 5), (&hours.to_string(), 7)]));
     let first = text.split_inclusive('\n').take(2).map(str::len).sum::<usize>();

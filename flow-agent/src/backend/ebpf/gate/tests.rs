@@ -194,7 +194,7 @@ fn a_budget_that_is_lifted_makes_room() {
     let all: Vec<UserBudget> = (1..=4).map(|port| budget(&format!("user-{port}"), &[port], 100)).collect();
     // The table has room for three.
     let error = kernel.apply(&all, moment(0)).unwrap_err();
-    assert_eq!(error.to_string(), "more users are limited than there is room for; not limited: user-4");
+    assert_eq!(error.to_string(), "there is no room for this many users with limits; not limited: user-4");
     assert_eq!((kernel.left(3, 0), kernel.tables.entry(4)), (100, 0));
     kernel.apply(&all[1..], moment(1)).unwrap();
     assert_eq!(kernel.tables.entry(1), 0);

@@ -166,7 +166,7 @@ impl Pins {
                     return Err(BackendError::NewerLayout { path, layout, known: GATE_VERSION });
                 }
                 None => {
-                    return Err(BackendError::Untrusted { path, why: "no release of flow-agent makes it".into() });
+                    return Err(BackendError::Untrusted { path, why: "no release of flow-agent creates it".into() });
                 }
             }
         }
@@ -354,7 +354,7 @@ pub fn exists(path: &Path) -> Result<bool, BackendError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(source) => Err(BackendError::Path { action: "look at", path: path.to_owned(), source }),
+        Err(source) => Err(BackendError::Path { action: "inspect", path: path.to_owned(), source }),
     }
 }
 
@@ -362,7 +362,7 @@ pub fn exists(path: &Path) -> Result<bool, BackendError> {
 fn check_parent(bpffs: &Path) -> Result<(), BackendError> {
     let mode = metadata(bpffs)?.mode();
     if mode & 0o022 != 0 && mode & 0o1000 == 0 {
-        let why = format!("its mode {:o} lets others replace what is in it", mode & 0o7777);
+        let why = format!("its mode {:o} lets others replace its contents", mode & 0o7777);
         return Err(BackendError::Untrusted { path: bpffs.to_owned(), why });
     }
     Ok(())
@@ -387,11 +387,11 @@ fn distrust(metadata: &Metadata, own: u32) -> Option<String> {
         return Some(format!("it belongs to user {}", metadata.uid()));
     }
     let bits = metadata.mode() & 0o7777;
-    (bits & 0o077 != 0).then(|| format!("its mode {bits:o} lets others in"))
+    (bits & 0o077 != 0).then(|| format!("its mode {bits:o} gives others access"))
 }
 
 fn metadata(path: &Path) -> Result<Metadata, BackendError> {
-    fs::symlink_metadata(path).map_err(|source| BackendError::Path { action: "look at", path: path.to_owned(), source })
+    fs::symlink_metadata(path).map_err(|source| BackendError::Path { action: "inspect", path: path.to_owned(), source })
 }
 
 fn entries(path: &Path) -> Result<Vec<(String, PathBuf)>, BackendError> {

@@ -15,7 +15,7 @@ fn privileges(effective: CapabilitySet, locked_memory_is_limited: bool) -> Privi
 fn a_refusal_is_explained_by_what_is_missing() {
     let two = CapabilitySet::BPF | CapabilitySet::NET_ADMIN;
     let explained = explain(refused("program ingress_eth"), &privileges(two, true));
-    assert_eq!(explained.to_string(), "not permitted to count with eBPF, missing: CAP_PERFMON");
+    assert_eq!(explained.to_string(), "not permitted to count with eBPF; missing: CAP_PERFMON");
     let cause = std::error::Error::source(&explained).unwrap();
     assert_eq!(cause.to_string(), "failed to load the eBPF program ingress_eth");
 }

@@ -47,8 +47,8 @@ pub fn warn() {
 
 /// The warning about such a file, and the advice.
 pub fn warning(file: &str) -> (String, &'static str) {
-    let what = format!("{file} has rules of this agent that ask ipsets: nothing in it is loaded at the next boot");
-    (what, "keep the rules again once the agent runs: where rules are kept it makes such as can be loaded")
+    let what = format!("{file} has rules of this agent that need ipsets: at the next boot, nothing in it will load");
+    (what, "save the rules again while the agent is running: it then uses rules that load at boot")
 }
 
 #[cfg(test)]

@@ -211,7 +211,7 @@ impl Tools {
         instance: &str,
         look: impl FnOnce(&Table<'_>) -> T,
     ) -> Result<T, IptablesError> {
-        debug_assert!(self.variant == Variant::Nft || quiet.0.is_some(), "legacy rules are read while it is quiet");
+        debug_assert!(self.variant == Variant::Nft || quiet.0.is_some(), "legacy rules are read while locked");
         let text = self.dump()?;
         let parsed = ruleset::parse(&text);
         let mut tables =
@@ -230,7 +230,7 @@ impl Tools {
     pub fn table_handle(&self) -> Result<Option<u64>, IptablesError> {
         match self.variant {
             Variant::Nft => netlink::table_handle(self.family.number(), self.table)
-                .map_err(|source| IptablesError::Nftables { action: "look at the table", source }),
+                .map_err(|source| IptablesError::Nftables { action: "inspect the table", source }),
             Variant::Legacy => Ok(None),
         }
     }
@@ -241,7 +241,7 @@ impl Tools {
     /// When the kernel refuses.
     pub fn count_one(&self, chain: &str) -> Result<(), IptablesError> {
         netlink::add_counting_rule(self.family.number(), self.table, chain)
-            .map_err(|source| IptablesError::Nftables { action: "make a rule that counts", source })
+            .map_err(|source| IptablesError::Nftables { action: "create a counting rule", source })
     }
 
     /// Whether `ipset` is installed. The kernel may still lack support for it.

@@ -26,7 +26,7 @@ pub fn judge(last: &Last, now: &VerifiedSet) -> Result<(), SetDamage> {
     let fell = |port: &u16, before: &Counters| {
         now.counters.get(port).is_some_and(|counters| counters.checked_sub(*before).is_none())
     };
-    let why = "has less than when it was last read: somebody zeroed or restored it";
+    let why = "has less than at the last reading: somebody zeroed or restored it";
     if let Some((port, _)) = last.ports.iter().find(|(port, before)| fell(port, before)) {
         let doubt = match now.layout.dispatch {
             Dispatch::Ipsets { .. } => CounterDoubt::All,

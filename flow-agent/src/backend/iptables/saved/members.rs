@@ -30,7 +30,7 @@ pub fn parse(text: &str, name: &str) -> Result<Members, ParseError> {
         };
         let port = number(port).ok().and_then(|port| u16::try_from(port).ok()).ok_or(error("not a port"))?;
         if members.insert(port, (bytes, packets)).is_some() {
-            return Err(error("a member came twice"));
+            return Err(error("a member appears twice"));
         }
     }
     Ok(members)

@@ -59,22 +59,22 @@ pub fn parse(text: &str) -> Result<BTreeMap<&str, Table<'_>>, ParseError> {
         let Some((name, table)) = &mut open else { return Err(error("outside a table")) };
         if line == "COMMIT" {
             if tables.insert(*name, std::mem::take(table)).is_some() {
-                return Err(error("a table came twice"));
+                return Err(error("a table appears twice"));
             }
             open = None;
         } else if let Some(chain) = line.strip_prefix(':') {
             let name =
                 chain.split(' ').next().filter(|name| !name.is_empty()).ok_or(error("a chain without a name"))?;
             if table.chains.insert(name, Vec::new()).is_some() {
-                return Err(error("a chain came twice"));
+                return Err(error("a chain appears twice"));
             }
         } else {
             let (chain, rule) = rule(line).map_err(error)?;
-            table.chains.get_mut(chain).ok_or(error("a rule of a chain that is not there"))?.push(rule);
+            table.chains.get_mut(chain).ok_or(error("a rule of a chain that does not exist"))?.push(rule);
         }
     }
     match open {
-        Some(_) => Err(ParseError { line: lines, why: "cut short: the table has no COMMIT" }),
+        Some(_) => Err(ParseError { line: lines, why: "truncated: the table has no COMMIT" }),
         None => Ok(tables),
     }
 }

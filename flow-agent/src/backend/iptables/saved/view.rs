@@ -193,7 +193,7 @@ fn members(table: &Table<'_>, layout: &Layout, shielded: bool) -> Result<Held, S
     }
     let still: BTreeSet<u16> = members[&Ipset::Still].keys().copied().collect();
     if !still.is_empty() && !shielded {
-        return Err(damage(Ipset::Still, "has ports, and no rule asks it"));
+        return Err(damage(Ipset::Still, "has ports, but no rule uses it"));
     }
     let trees = FlowClass::ALL.map(|tree| (tree, members[&Ipset::Counters(tree)]));
     if let Some((tree, _)) = trees.iter().find(|(_, members)| !members.contains_key(&SENTINEL_PORT)) {
@@ -229,13 +229,13 @@ impl Leaves {
     ) -> Result<(), &'static str> {
         let (last, ports) = saved.split_last().ok_or("is empty")?;
         if read(last) != Some(layout.rest(tree)) {
-            return Err("does not end as it should");
+            return Err("does not end as expected");
         }
         for saved in ports {
             let rule = read(saved).ok_or("has a rule that is not ours")?;
             let Match::Port(_, port) = rule.matching else { return Err("has a rule that is not ours") };
             if shape.leaf_of(port) != leaf {
-                return Err("has a port of another range");
+                return Err("has a port outside its range");
             }
             let counters = self.counters.entry(tree).or_default();
             if rule == layout.counter(tree, port) {
@@ -244,7 +244,7 @@ impl Leaves {
                 }
             } else if layout.can_cut && rule == layout.refuse(tree, port) {
                 if counters.contains_key(&port) || !self.cut.entry(tree).or_default().insert(port) {
-                    return Err("refuses a port behind its counter, or twice");
+                    return Err("refuses a port after its counter, or twice");
                 }
             } else if rule != layout.shield(tree, port) {
                 return Err("has a rule that is not ours");

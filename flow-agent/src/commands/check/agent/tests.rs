@@ -24,13 +24,13 @@ fn an_agent_that_is_gone_or_reads_nothing_is_a_failure() {
     assert_eq!(said(true, read_at, "15:01:00").unwrap().0, Status::Ok);
     let expected = (
         Status::Fail,
-        "nobody has read the counters since 2026-10-05 13:00:00, more than two buckets ago".to_owned(),
+        "the counters have not been read since 2026-10-05 13:00:00, more than two buckets ago".to_owned(),
         Some(RESTART.to_owned()),
     );
     assert_eq!(said(true, read_at, "15:01:01"), Some(expected));
     // The clock was set back.
     assert_eq!(said(true, read_at, "12:00:00").unwrap().0, Status::Ok);
-    let gone = "no agent runs for `/state`: the counters were last read at 2026-10-05 13:00:00";
+    let gone = "no agent is running for `/state`: the counters were last read at 2026-10-05 13:00:00";
     assert_eq!(
         said(false, read_at, "13:00:01"),
         Some((Status::Fail, gone.to_owned(), Some("systemctl enable --now flow-agent".to_owned())))

@@ -3,13 +3,13 @@
 /// Why a key, or the address from which it is to be accepted, is rejected.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    #[error("this is a private key, which has to stay on the main node")]
+    #[error("this is a private key, which must stay on the main node")]
     Private,
     #[error("there is no public key in it")]
     Absent,
     #[error("there is more than one key in it")]
     Several,
-    #[error("{word:?} is not the beginning of a public key")]
+    #[error("a public key does not begin with {word:?}")]
     Kind { word: String },
     #[error("{from:?} is not a list of addresses")]
     From { from: String },

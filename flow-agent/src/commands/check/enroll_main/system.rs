@@ -19,11 +19,11 @@ const SSHD: &str = "/usr/sbin/sshd";
 /// When this is not root, or no sshd is installed.
 pub(super) fn require() -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(Code::Kernel, anyhow!("an account and sshd's configuration are root's to change"))
-            .help("run it as root"));
+        return Err(Failure::new(Code::Kernel, anyhow!("only root can change accounts and sshd's configuration"))
+            .help("run this as root"));
     }
     if !Path::new(SSHD).exists() {
-        return Err(Failure::new(Code::Kernel, anyhow!("there is no {SSHD}")).help("install openssh-server"));
+        return Err(Failure::new(Code::Kernel, anyhow!("{SSHD} does not exist")).help("install openssh-server"));
     }
     Ok(())
 }
@@ -41,11 +41,10 @@ pub(super) fn check_way_to(state_dir: &Path) -> Result<(), Failure> {
     for directory in state_dir.ancestors().skip(1) {
         let Some(Owned { uid, mode, .. }) = owned(directory)? else { continue };
         if uid != 0 || mode & 0o022 != 0 {
-            let what =
-                format!("`{}` can be changed by others than root (uid {uid}, mode {mode:o})", directory.display());
+            let what = format!("users other than root can change `{}` (uid {uid}, mode {mode:o})", directory.display());
             return refused(
                 what,
-                "sshd confines nobody below such a directory: chown root, chmod go-w, or another state_dir",
+                "sshd refuses a chroot below such a directory: use chown root and chmod go-w, or another state_dir",
             );
         }
     }
@@ -111,14 +110,14 @@ pub(super) fn apply(step: &EnrolStep) -> Result<(), Failure> {
 pub(super) fn put_in_force(state_dir: &Path, steps: &[EnrolStep]) -> Result<Vec<String>, Failure> {
     // Debian's sshd does not even check its configuration without this directory, which only a running sshd creates.
     if let Err(error) = DirBuilder::new().recursive(true).mode(0o755).create("/run/sshd") {
-        tracing::debug!(%error, "/run/sshd cannot be made");
+        tracing::debug!(%error, "failed to create /run/sshd");
     }
     if let Err(failure) = run(SSHD, &["-t"]) {
         if steps.iter().any(|step| matches!(step, EnrolStep::Write { path: SNIPPET, .. })) {
             fs::remove_file(SNIPPET).with_context(|| failed("remove", Path::new(SNIPPET))).map_err(store)?;
         }
         return Err(Failure { code: Code::Config, ..failure }
-            .help(format!("{SNIPPET} was removed; mend sshd's configuration, and run this again")));
+            .help(format!("{SNIPPET} was removed; fix sshd's configuration, and run this again")));
     }
     let said = run(SSHD, &["-T", "-C", &format!("user={USER},host=localhost,addr=127.0.0.1")])?;
     let said: Vec<&str> = said.lines().map(str::trim).collect();
@@ -132,7 +131,7 @@ pub(super) fn put_in_force(state_dir: &Path, steps: &[EnrolStep]) -> Result<Vec<
     let restricts = |line: &&&str| ["allowusers ", "allowgroups "].iter().any(|option| line.starts_with(option));
     let restricting: Vec<_> = said.iter().filter(restricts).collect();
     if !restricting.is_empty() && !restricting.iter().any(|line| line.split(' ').nth(1) == Some(USER)) {
-        warnings.push(format!("sshd admits only certain users or groups: add `{USER}` to AllowUsers or AllowGroups"));
+        warnings.push(format!("sshd allows only certain users or groups: add `{USER}` to AllowUsers or AllowGroups"));
     }
     warnings.extend(reload());
     Ok(warnings)
@@ -150,7 +149,7 @@ fn reload() -> Option<String> {
     }
     match systemctl(&["is-active", "--quiet", "ssh.socket"]) {
         Ok(_) => None,
-        Err(_) => Some("sshd was not reloaded: if it runs, reload it yourself".to_owned()),
+        Err(_) => Some("sshd was not reloaded: if it is running, reload it yourself".to_owned()),
     }
 }
 
@@ -189,7 +188,7 @@ fn owned(path: &Path) -> Result<Option<Owned>, Failure> {
     match fs::metadata(path) {
         Ok(found) => Ok(Some(Owned { uid: found.uid(), gid: found.gid(), mode: found.mode() & 0o7777 })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| failed("look at", path)).map_err(store),
+        Err(error) => Err(error).with_context(|| failed("inspect", path)).map_err(store),
     }
 }
 
@@ -205,14 +204,14 @@ fn gid() -> Result<Option<u32>, Failure> {
     let fields: Vec<&str> = line.trim().split(':').collect();
     match (fields.get(2), fields.get(3).and_then(|gid| gid.parse().ok())) {
         (Some(&"0"), _) => Err(Failure::new(Code::Config, anyhow!("user `{USER}` is root"))
-            .help(format!("remove that account: `{USER}` is to read the daily logs and nothing else"))),
+            .help(format!("remove that account: `{USER}` must only be able to read the daily logs"))),
         (Some(_), Some(gid)) => Ok(Some(gid)),
-        _ => Err(Failure::from(anyhow!("getent said {line:?} of user `{USER}`"))),
+        _ => Err(Failure::from(anyhow!("getent returned {line:?} for user `{USER}`"))),
     }
 }
 
 fn need_gid() -> Result<u32, Failure> {
-    gid()?.ok_or_else(|| Failure::from(anyhow!("user `{USER}` is not there, although it was made")))
+    gid()?.ok_or_else(|| Failure::from(anyhow!("user `{USER}` does not exist, although it was created")))
 }
 
 fn failed(action: &str, path: &Path) -> String {

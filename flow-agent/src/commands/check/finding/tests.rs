@@ -48,12 +48,12 @@ fn of_a_node() -> Vec<Finding> {
                 "yesterday the ports and everything else differ from the devices' own counters by +1.2 % (in), +0.1 % (out)",
             )
             .help("`flow-agent show total --from yesterday --to yesterday` shows both".to_owned()),
-            Finding::ok(Section::Agent, "it answers at `/run/flow-agent/0123456789abcdef0123456789abcdef.sock`"),
+            Finding::ok(Section::Agent, "answers at `/run/flow-agent/0123456789abcdef0123456789abcdef.sock`"),
             Finding::fail(
                 Section::Agent,
                 "no answer at http://127.0.0.1:9177: failed to connect: connection refused (os error 111)",
             )
-            .help("read `journalctl -u flow-agent`: it says why it does not listen".to_owned()),
+            .help("read `journalctl -u flow-agent`: it says why the agent does not listen".to_owned()),
         ]
 }
 

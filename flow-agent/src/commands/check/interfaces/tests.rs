@@ -22,7 +22,7 @@ fn what_cannot_be_counted_is_named_before_what_is() {
         "Ok: counted: eth0",
     ];
     assert_eq!(lines(&findings), expected);
-    assert_eq!(findings[0].help.as_deref(), Some("there are: eth0, ib0"));
+    assert_eq!(findings[0].help.as_deref(), Some("existing interfaces: eth0, ib0"));
 }
 
 #[test]
@@ -51,6 +51,6 @@ fn a_program_that_is_gone_is_a_failure_where_it_is_to_count() {
     assert_eq!(of("eth1"), [attached, "Fail: no longer attached to `eth1`: ingress"]);
     let instance = Instance { is_ours: true, key: InstanceKey::Id("1".to_owned()), survey, rules: Vec::new() };
     let chosen = ["eth0", "eth1", "eth2"].map(str::to_owned).into();
-    let expected = ["Fail: `eth2` is to be counted, but nothing of this agent is attached to it"];
+    let expected = ["Fail: `eth2` should be counted, but nothing of this agent is attached to it"];
     assert_eq!(lines(&uncounted(&InstancePart::Instance(instance), &chosen)), expected);
 }

@@ -24,7 +24,7 @@ fn the_release_decides_the_hook() {
         ("6.6.0", "Ok: 6.6.0: eBPF on TCX"),
         ("6.5.13", "Ok: 6.5.13: eBPF on clsact"),
         ("5.10.0-46-amd64", "Ok: 5.10.0-46-amd64: eBPF on clsact"),
-        ("5.4.0", "Warn: 5.4.0: eBPF is supported from 5.10 on"),
+        ("5.4.0", "Warn: 5.4.0: eBPF is supported from kernel 5.10"),
     ] {
         assert_eq!(lines(&facts(release, &ALL), BackendChoice::Auto)[0], expected);
     }
@@ -63,7 +63,7 @@ fn root_of_a_user_namespace_is_not_root() {
     contained.privileges.of_the_machine = false;
     let finding = capabilities(&contained, BackendChoice::Auto);
     assert_eq!(finding.status, Status::Fail);
-    assert!(finding.what.ends_with("(this is a user namespace: the machine's are meant)"), "{}", finding.what);
+    assert!(finding.what.ends_with("(this is a user namespace, but those of the host are needed)"), "{}", finding.what);
 }
 
 #[test]

@@ -53,7 +53,7 @@ const SEALED: &str = "the newest bucket ends 2026-10-05 14:00:00, exact";
 fn a_bucket_that_an_agent_should_have_written_is_missed() {
     let at = |now: &str, runs| said(now, runs, |_| ());
     assert_eq!(at("2026-10-05T15:00:30+08:00", true), [(Status::Ok, SEALED.to_owned())]);
-    let overdue = format!("{SEALED}: the next is overdue");
+    let overdue = format!("{SEALED}: the next one is overdue");
     assert_eq!(at("2026-10-05T15:01:30+08:00", true), [(Status::Warn, overdue)]);
     assert_eq!(at("2026-10-06T15:01:30+08:00", false), [(Status::Ok, SEALED.to_owned())]);
 }
@@ -71,7 +71,7 @@ fn a_node_whose_name_changed_says_what_it_was_called() {
     let config = config::load(Some(file.path()), None).unwrap();
     let found = findings(&state, &config, instant("2026-10-05T15:00:30+08:00").to_utc(), false).unwrap();
     let renamed = found.iter().find(|finding| finding.status == Status::Warn).unwrap();
-    assert_eq!(renamed.what, "this node was called `hk-1` and is now `hk-9`");
+    assert_eq!(renamed.what, "this node was called `hk-1` and is now called `hk-9`");
     assert!(renamed.help.as_ref().is_some_and(|help| help.starts_with("add aliases = [\"hk-1\"]")), "{renamed:?}");
 }
 

@@ -6,7 +6,7 @@ fn who_holds_a_lock_is_seen_without_taking_it() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(holders(directory.path()), []);
     let lock = StateDir::new(directory.path()).lock_run().unwrap();
-    let expected = (RUN_LOCK, Finding::ok(Section::State, format!("an agent runs (pid {})", std::process::id())));
+    let expected = (RUN_LOCK, Finding::ok(Section::State, format!("an agent is running (pid {})", std::process::id())));
     assert_eq!(holders(directory.path()), [expected]);
     drop(lock);
     assert_eq!(holders(directory.path()), []);

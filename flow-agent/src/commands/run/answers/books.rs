@@ -104,7 +104,7 @@ impl Books {
             Some(ever) => (ever, sealed_until - self.kept_until >= KEEP_EVERY_S),
             None => {
                 let kept = cumulative::read(state).unwrap_or_else(|error| {
-                    tracing::warn!(%error, "the sums behind the metrics are made again from the log");
+                    tracing::warn!(%error, "the sums behind the metrics are recomputed from the log");
                     None
                 });
                 // If the sums go further than the log, this directory has another history, such as that of an older

@@ -213,10 +213,10 @@ async fn health(known: &Known) -> Answer {
             health.last_seal = state.last_seal;
             health.waiting = Some(state.waiting);
             if !state.attached {
-                health.problems.push("an interface is not counted: see the log of the agent".to_owned());
+                health.problems.push("an interface is not counted: see the agent's log".to_owned());
             }
             if state.waiting > 0 {
-                health.problems.push(format!("{} buckets wait to be written", state.waiting));
+                health.problems.push(format!("{} buckets are waiting to be written", state.waiting));
             }
             let bucket = i64::from(known.config.count.bucket.seconds());
             // An agent that has just started seals its first bucket at the next boundary.

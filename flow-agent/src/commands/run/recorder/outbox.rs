@@ -110,7 +110,7 @@ impl Outbox {
             };
             // The bucket is safe. What remains in the kernel is found and released at the next start.
             if let Err(error) = done {
-                tracing::error!(error = %chain(&error), "counters that are no longer needed stay in the kernel");
+                tracing::error!(error = %chain(&error), "failed to remove unneeded counters from the kernel");
             }
         }
         self.release(backend);
@@ -127,7 +127,7 @@ impl Outbox {
                     return Ok(());
                 }
                 Err(error @ StoreError::Changed { .. }) => {
-                    tracing::warn!(error = %chain(&error), "the hourly log is verified anew");
+                    tracing::warn!(error = %chain(&error), "verifying the hourly log again");
                 }
                 Err(error) => return Err(error),
             }
@@ -141,7 +141,7 @@ impl Outbox {
             tracing::warn!(
                 start = %lost.seal.start,
                 end = %lost.seal.end,
-                "buckets were missing from the hourly log: written again from the counters"
+                "buckets were missing from the hourly log: they were rewritten from the counters"
             );
         }
         self.must_look_again = false;
@@ -167,7 +167,10 @@ impl Outbox {
         }
         match backend.release(&self.unreleased) {
             Ok(()) => self.unreleased.clear(),
-            Err(error) => tracing::error!(error = %chain(&error), "counters of closed ports stay; it is tried again"),
+            Err(error) => tracing::error!(
+                error = %chain(&error),
+                "failed to release counters of closed ports; will retry"
+            ),
         }
     }
 

@@ -22,7 +22,7 @@ impl Recorder {
         if !gone.is_empty()
             && let Err(error) = self.backend.drain(&gone)
         {
-            tracing::error!(error = %chain(&error), "failed to stop counting ports; it is tried again");
+            tracing::error!(error = %chain(&error), "failed to stop counting ports; will retry");
             return;
         }
         // Includes ports that are draining since an earlier attempt after which no bucket could be closed.
@@ -64,7 +64,7 @@ impl Recorder {
             Err(error) => Err(error.into()),
         };
         if let Err(failure) = outcome {
-            tracing::error!("failed to count new ports; it is tried again\n{}", failure.render());
+            tracing::error!("failed to count new ports; will retry\n{}", failure.render());
         }
     }
 }

@@ -25,7 +25,7 @@ impl Recorder {
             let took_ms = read_until.boot_ns.saturating_sub(reading.at.boot_ns) / 1_000_000;
             tracing::warn!(
                 took_ms,
-                "the counters took long to be read: the bucket may end some seconds later than it says"
+                "reading the counters took long: the bucket may end some seconds later than recorded"
             );
         }
         Ok((reading, read_until))

@@ -34,7 +34,7 @@ impl Recorder {
             self.state.is_settled = false;
             tracing::warn!(
                 path = %self.lock.state().root().display(),
-                "the state directory was moved, replaced or unmounted: going on in the one that is there now"
+                "the state directory was moved, replaced or unmounted: continuing in the one that is there now"
             );
             self.lock.take_again()?;
         }
@@ -45,7 +45,7 @@ impl Recorder {
             (self.state.is_settled, self.state.was_renewed) = (true, true);
         }
         if let Ok(None) = instance::read(self.lock.state()) {
-            tracing::warn!("somebody removed the file `instance`: it is made again");
+            tracing::warn!("somebody removed the file `instance`: re-creating it");
             instance::keep(&self.lock, &self.state.instance)?;
         }
         Ok(())

@@ -76,6 +76,6 @@ impl Look {
             return None;
         }
         let (users, wait) = (count(before, "user"), SETTLED_AFTER.as_secs());
-        Some(format!("the users file has {after} instead of {users}: taken when it stays so for {wait} s"))
+        Some(format!("the users file has {after} instead of {users}: it will be used if it stays so for {wait} s"))
     }
 }

@@ -50,12 +50,12 @@ fn every_way_to_fail_has_its_own_error() {
         (
             exit_1,
             "scp: Received message too long 1466264419\n",
-            Some("something there prints a text where SFTP should begin (scp: Received message too long 1466264419)"),
+            Some("something there prints text where SFTP should begin (scp: Received message too long 1466264419)"),
         ),
         (
             exit_1,
             "scp: remote open \"/state/daily/2026-10.jsonl\": Permission denied\n",
-            Some("it may not be read there (scp: remote open \"/state/daily/2026-10.jsonl\": Permission denied)"),
+            Some("no permission to read it there (scp: remote open \"/state/daily/2026-10.jsonl\": Permission denied)"),
         ),
     ] {
         assert_eq!(said(status, stderr).as_deref(), expected, "{stderr}");

@@ -30,7 +30,7 @@ fn the_node_with_the_most_users_is_left_out_wherever_it_stands() {
         let mut nodes: Vec<_> = order.iter().map(|name| node(&directory, name, users(name))).collect();
         // 3 + 3 users fit, 3 + 3 + 8 do not.
         let left_out = cut(&directory, &mut nodes, 13, usize::MAX);
-        let why = "its 8 users and ports are more than fit into a month's report".to_owned();
+        let why = "its 8 users and ports do not fit in a month's report".to_owned();
         assert_eq!(left_out, [NodeCut { node: "big".to_owned(), why: why.clone() }]);
         for node in &nodes {
             let is_big = node.figures.node == "big";

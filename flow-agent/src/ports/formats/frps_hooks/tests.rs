@@ -59,7 +59,7 @@ fn a_port_changes_hands_only_when_it_is_free() {
     let told = proxies.take(&request("NewProxy", "bob", "bob.ssh", 6000), secs(20));
     assert_eq!(
         told,
-        HookOutcome::NotListed("proxy \"bob.ssh\" asks for port 6000, which \"ada.ssh\" holds".to_owned())
+        HookOutcome::NotListed("proxy \"bob.ssh\" requests port 6000, which \"ada.ssh\" holds".to_owned())
     );
     // Nor may he close a proxy that is not his.
     proxies.take(&request("CloseProxy", "bob", "ada.ssh", 0), secs(21));
@@ -100,7 +100,7 @@ fn what_has_no_port_here_is_not_listed() {
     assert_eq!(take("NewProxy", web), HookOutcome::Nothing);
     assert_eq!(take("Login", json!({ "user": "ada", "version": "0.66.0" })), HookOutcome::Nothing);
     let any = json!({ "proxy_name": "p", "proxy_type": "tcp", "remote_port": 0 });
-    let told = "proxy \"p\" leaves its port to frps; only frps's API tells which";
+    let told = "proxy \"p\" lets frps choose its port; only frps's API says which";
     assert_eq!(take("NewProxy", any), HookOutcome::NotListed(told.to_owned()));
     let far = json!({ "proxy_name": "p", "proxy_type": "tcp", "remote_port": 70_000 });
     let told = "proxy \"p\": port 70000 is out of range, expected 1 to 65535";

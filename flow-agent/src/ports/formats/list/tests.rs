@@ -30,7 +30,7 @@ fn a_line_that_cannot_be_counted_is_named_and_the_rest_is_taken() {
         "line 4 is not counted: \"carl\" is not a port, expected 1 to 65535 or a range such as 8000-8100",
         "port 9000 is counted without an owner: the name in line 5 is not UTF-8",
         "port 443 is counted without an owner: it is listed for \"ada\" and for \"eve\"",
-        "line 7 is not counted: range 100-90 runs backwards, expected 90-100",
+        "line 7 is not counted: range 100-90 is reversed, expected 90-100",
     ];
     assert_eq!(complaints, expected);
 }

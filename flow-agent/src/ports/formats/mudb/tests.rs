@@ -53,7 +53,7 @@ fn the_quota_is_a_number_of_bytes() {
     assert_eq!(odd.details[&1].quota.map(|quota| quota.bytes), Some(5));
     assert_eq!(
         odd.complaints.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        [r#"the quota in entry 2 is not known: "-5" is not a number of bytes"#]
+        [r#"the quota in entry 2 is unknown: "-5" is not a number of bytes"#]
     );
 }
 
@@ -70,7 +70,10 @@ fn a_file_cut_anywhere_is_torn() {
         let error = parse(&whole[..length]).unwrap_err();
         assert!(matches!(error, FormatError::Torn { .. }), "cut at {length}: {error}");
     }
-    assert_eq!(chain("[\n{\"port\": 8388, \"us"), "it ends in the middle, at line 2: it is being written, or was cut");
+    assert_eq!(
+        chain("[\n{\"port\": 8388, \"us"),
+        "it ends in the middle, at line 2: it is being written or was truncated"
+    );
 }
 
 #[test]

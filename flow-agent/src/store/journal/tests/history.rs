@@ -71,7 +71,7 @@ fn a_log_older_than_its_checkpoint_is_told_from_one_whose_last_seal_rotted() {
     assert_eq!(recovery.next_seq, 3);
     assert_eq!(
         recovery.overlap.unwrap().to_string(),
-        "the checkpoint was written after bucket 2, but the hourly log ends with bucket 1: an older log was put back, \
+        "the checkpoint was written after bucket 2, but the hourly log ends with bucket 1: an older log was restored, \
          and what it lacks would be counted again"
     );
     // A copy in which the second bucket is damaged.

@@ -47,7 +47,7 @@ fn what_is_not_such_a_dump_is_refused() {
         (&*format!("add {NAME} 443-445\n"), 2, "not a port"),
         (&*format!("add {NAME} 70000\n"), 2, "not a port"),
         (&*format!("add {NAME} 443 packets -1 bytes 5\n"), 2, "a counter is not a number"),
-        (&*twice, 3, "a member came twice"),
+        (&*twice, 3, "a member appears twice"),
         ("", 1, "another ipset, or none"),
     ] {
         let found = if lines.is_empty() { super::parse("", NAME) } else { parse(lines) };

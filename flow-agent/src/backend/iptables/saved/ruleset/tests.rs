@@ -51,7 +51,7 @@ fn a_comment_cannot_pass_for_a_rule() {
 #[test]
 fn a_dump_that_was_cut_short_is_an_error() {
     let text = &V4_NFT[..V4_NFT.find("COMMIT").unwrap()];
-    assert_eq!(parse(text).unwrap_err().why, "cut short: the table has no COMMIT");
+    assert_eq!(parse(text).unwrap_err().why, "truncated: the table has no COMMIT");
     assert_eq!(parse("").unwrap(), BTreeMap::new());
 }
 
@@ -65,8 +65,8 @@ fn what_no_dump_has_is_named_with_its_line() {
         ("[1:-1] -A INPUT", "a counter is not a number"),
         ("[+1:1] -A INPUT", "a counter is not a number"),
         ("[1:18446744073709551616] -A INPUT", "a counter is not a number below 2^64"),
-        ("[1:1] -A OUTPUT", "a rule of a chain that is not there"),
-        (":INPUT - [0:0]", "a chain came twice"),
+        ("[1:1] -A OUTPUT", "a rule of a chain that does not exist"),
+        (":INPUT - [0:0]", "a chain appears twice"),
         (":", "a chain without a name"),
         ("*nat", "a table begins inside a table"),
     ] {

@@ -183,5 +183,5 @@ fn a_rule_that_refuses_behind_the_counter_is_damage() {
     let leaf = name.chain(&FIRST_LEAF);
     host.chains.get_mut(&leaf).unwrap().swap(0, 1);
     let damage = host.view(&name).unwrap_err();
-    assert_eq!((damage.part, damage.why), (format!("chain {leaf}"), "refuses a port behind its counter, or twice"));
+    assert_eq!((damage.part, damage.why), (format!("chain {leaf}"), "refuses a port after its counter, or twice"));
 }

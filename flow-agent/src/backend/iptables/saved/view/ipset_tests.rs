@@ -84,7 +84,7 @@ fn every_damage_is_seen() {
     let emptied = without(IPSETS, &format!("add {TCP_OUT} "));
     assert_eq!(why(RULES, &emptied), format!("ipset {TCP_OUT} was emptied"));
     assert_eq!(why(RULES, ""), "ipset flow-4pujjs-1m3d4i-ti4 is gone");
-    assert_eq!(why(&without_shields(), IPSETS), format!("ipset {STILL} has ports, and no rule asks it"));
+    assert_eq!(why(&without_shields(), IPSETS), format!("ipset {STILL} has ports, but no rule uses it"));
     let other = RULES.replace("ti4 dst -j RETURN", "ui4 dst -j RETURN");
     assert_eq!(why(&other, IPSETS), "chain flow-4pujjs-1m3d4i-ip-in has a rule that is not ours");
     let accepts = RULES.replace("ti4 dst -j RETURN", "ti4 dst -j ACCEPT");

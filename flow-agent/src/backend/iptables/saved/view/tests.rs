@@ -78,7 +78,7 @@ fn every_damage_is_seen() {
         (counter, &counter.replace("443 ", "444 "), "and its siblings count different ports"),
         (counter, &format!("{counter}\n{counter}"), "counts a port twice"),
         (counter, &counter.replace("RETURN", "ACCEPT"), "has a rule that is not ours"),
-        (counter, &counter.replace("443 ", "9000 "), "has a port of another range"),
+        (counter, &counter.replace("443 ", "9000 "), "has a port outside its range"),
         (shield, "", "and its siblings count different ports"),
         (
             shield,
@@ -87,7 +87,7 @@ fn every_damage_is_seen() {
         ),
         (inner, "", "has lost or gained rules"),
         (inner, &inner.replace("8007", "8008"), "has a rule that is not ours"),
-        (end, "", "does not end as it should"),
+        (end, "", "does not end as expected"),
         (entry, "", "has lost or gained rules"),
         (entry, &entry.replace("-i wg0", "-s 10.0.0.1/32"), "has a rule that is not ours"),
         (split, &split.replace("udp", "tcp"), "has a rule that is not ours"),
