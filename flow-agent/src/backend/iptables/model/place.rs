@@ -138,3 +138,6 @@ impl ChainPlace {
         (place.to_string() == text).then_some(place)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,6 +175,17 @@ fn a_route_that_nobody_owns_is_taken_back() {
 }
 
 #[test]
+fn a_recovery_routes_what_is_owned_and_waits_only_for_what_may_be_under_way() {
+    let active = SlotOwners::new(vec![Occupant::Active(A), Occupant::Free]).unwrap();
+    let route = |port, slot| SlotStep::Route { port, slot };
+    assert_eq!(active.plan_recovery(&[(A, 1)].into()), []);
+    assert_eq!(active.plan_recovery(&[].into()), [route(A, 1)]);
+    assert_eq!(active.plan_recovery(&[(A, 2)].into()), [route(A, OTHER_PORTS), SlotStep::Grace, route(A, 1)]);
+    let draining = SlotOwners::new(vec![Occupant::Active(A), Occupant::Draining(B)]).unwrap();
+    assert_eq!(draining.plan_recovery(&[(A, 1)].into()), [SlotStep::Grace]);
+}
+
+#[test]
 fn a_reading_has_what_all_cpus_counted_for_every_port_that_drains_too() {
     let tables = MapTables::own(3, 4);
     let once = |steps: &[SlotStep]| tables.apply(steps, &|| {}).unwrap();

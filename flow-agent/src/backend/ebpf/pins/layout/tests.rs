@@ -24,7 +24,7 @@ fn a_gate_is_called_by_its_size_and_is_no_set() {
     assert_eq!(GateName::parse("limits-v1-b1024-c2"), Some(Ok(gate)));
     assert_eq!(GateName::new(1_000, 4).to_string(), "limits-v1-b2001-c4");
     assert_eq!(GateName::parse("limits-v9-whatever"), Some(Err(Newer { layout: 9 })));
-    assert_eq!([GateName::parse("limits-v1-b1-c2"), GateName::parse("links")], [None, None]);
+    assert_eq!(["limits-v1-b1-c2", "limits-v1-b2-c0", "links"].map(GateName::parse), [None, None, None]);
     assert_eq!(MapSetName::parse("limits-v1-b1024-c2"), None);
 }
 
@@ -33,7 +33,9 @@ fn what_is_no_set_is_not_taken_for_one() {
     let short = format!("v1-ip-s64-c2-{}", &ID[1..]);
     let zero = format!("v1-ip-s0-c2-{ID}");
     let more = format!("v1-ip-s64-c2-{ID}-x");
-    for name in ["links", "clsact", "v1-ip", "v-ip-s64-c2", &short, &zero, &more] {
+    let no_cpu = format!("v1-ip-s64-c0-{ID}");
+    let no_digit = format!("v1-ip-s64-c2-{}g", &ID[1..]);
+    for name in ["links", "clsact", "v1-ip", "v-ip-s64-c2", &short, &zero, &more, &no_cpu, &no_digit] {
         assert_eq!(MapSetName::parse(name), None, "{name}");
     }
 }
