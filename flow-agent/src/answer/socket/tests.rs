@@ -22,7 +22,7 @@ fn what_is_not_a_stale_socket_is_left_alone() {
     std::os::unix::fs::symlink(&file, &link).unwrap();
     let _living = UnixListener::bind(&living).unwrap();
     for (path, expected) in [
-        (&file, "is no socket: it is left alone"),
+        (&file, "is not a socket: it is left alone"),
         (&link, "is a symbolic link: it is left alone"),
         (&directory.path().to_owned(), "is a directory: it is left alone"),
     ] {

@@ -40,5 +40,5 @@ fn every_pinned_package_is_of_its_series() {
 #[test]
 fn an_unknown_series_is_refused_with_those_that_there_are() {
     let refusal = named("4.19").unwrap_err().to_string();
-    assert_eq!(refusal, "no kernel `4.19`; existing interfaces: 5.10, 6.1, 6.12, 6.18, 7.3");
+    assert_eq!(refusal, "no kernel `4.19`; there are: 5.10, 6.1, 6.12, 6.18, 7.3");
 }
