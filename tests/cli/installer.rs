@@ -74,6 +74,7 @@ fn the_installer_shows_what_it_does_and_undoes_it() {
 
         let (code, said) = run(&["--yes"]);
         assert_eq!(code, Some(0), "{shell:?}: {said}");
+        assert!(said.contains("Next: flow-agent init >/etc/flow-agent/config.toml, "), "{said}");
         let installed = [
             ("etc/flow-agent/config.toml", 0o640),
             ("etc/init.d/flow-agent", 0o755),
@@ -86,7 +87,8 @@ fn the_installer_shows_what_it_does_and_undoes_it() {
         // The operator's own file is kept, both by an upgrade and by the removal.
         let config = root.path().join("etc/flow-agent/config.toml");
         fs::write(&config, "mine").unwrap();
-        assert_eq!(run(&["--yes"]).0, Some(0));
+        let (code, said) = run(&["--yes"]);
+        assert!(code == Some(0) && !said.contains("flow-agent init"), "{shell:?}: {said}");
         assert_eq!(fs::read_to_string(&config).unwrap(), "mine");
         let (code, said) = run(&["--uninstall", "--yes"]);
         assert_eq!(code, Some(0), "{shell:?}: {said}");

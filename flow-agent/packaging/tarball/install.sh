@@ -122,6 +122,9 @@ install_all() {
     done
     if has_systemd; then echo "Then: run systemctl daemon-reload, create the system user flow-agent-ship, and restart a running flow-agent, which keeps counting."; fi
     ask
+    # What `init` finds takes the place of the default configuration, but never of the operator's.
+    init=
+    [ -e "$root/etc/flow-agent/config.toml" ] || init="flow-agent init >/etc/flow-agent/config.toml, "
     directories=$(
         # In an upgrade, those that the previous installation created.
         [ ! -f "$list" ] || grep '/$' "$list" || true
@@ -142,11 +145,11 @@ install_all() {
         systemd-sysusers flow-agent.conf || echo "warning: the user flow-agent-ship was not created" >&2
         systemd-tmpfiles --create flow-agent.conf || echo "warning: /run/xtables.lock was not created" >&2
         systemctl try-restart flow-agent.service flow-agent-ship.service
-        echo "Installed. Next: flow-agent init --write, flow-agent check, systemctl enable --now flow-agent"
+        echo "Installed. Next: ${init}flow-agent check, systemctl enable --now flow-agent"
     elif has_openrc; then
-        echo "Installed. Next: flow-agent init --write, flow-agent check, rc-update add flow-agent, rc-service flow-agent start"
+        echo "Installed. Next: ${init}flow-agent check, rc-update add flow-agent, rc-service flow-agent start"
     else
-        echo "Installed. Next: flow-agent init --write, flow-agent check, flow-agent run"
+        echo "Installed. Next: ${init}flow-agent check, flow-agent run"
     fi
 }
 
