@@ -1,7 +1,6 @@
 //! `cargo xtask ebpf`: builds the classifiers into `flow-ebpf/object/`, or checks that the committed object is up to
 //! date.
 
-use std::env;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,20 +8,19 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{command, output, root, run as run_command};
+use crate::tools::Tool;
 
 /// The package of the classifiers, and its binary.
 const CLASSIFIERS: &str = "flow-ebpf";
 /// The package of the benches' alternatives, `flow-agent/benches/rivals`, and its binary.
 const RIVALS: &str = "rivals";
 const OBJECT: &str = "flow-ebpf/object/flow-ebpf.o";
-const LINKER: &str = "bpf-linker";
 /// The last release that links with the LLVM of the pinned rustc, so that no other LLVM is needed.
-const LINKER_VERSION: &str = "0.10.3";
+const LINKER: Tool = Tool { name: "bpf-linker", version: "0.10.3", unoptimised: false };
 const TARGET: &str = "bpfel-unknown-none";
 const PROFILE: &str = "ebpf";
 /// A separate target directory. Otherwise cargo would wait for builds for the host, and rebuild their files.
 const TARGET_DIR: &str = "target/ebpf";
-const TOOLS_DIR: &str = "target/tools";
 
 /// Builds the eBPF object (installs bpf-linker and rust-src if they are missing)
 #[derive(clap::Args)]
@@ -38,7 +36,7 @@ pub struct Options {
 /// When a tool cannot be installed, the build fails, or the committed object differs.
 pub fn run(options: Options) -> Result<()> {
     install_rust_src()?;
-    let path = install_linker()?;
+    let path = LINKER.path()?;
     lint(&path)?;
     let built = build(&path)?;
     let object = root().join(OBJECT);
@@ -67,7 +65,7 @@ pub fn run(options: Options) -> Result<()> {
 /// When a tool cannot be installed, or the build fails.
 pub fn rivals() -> Result<PathBuf> {
     install_rust_src()?;
-    let path = install_linker()?;
+    let path = LINKER.path()?;
     run_command(&mut cargo("build", RIVALS, &path))?;
     Ok(built(RIVALS))
 }
@@ -80,24 +78,6 @@ fn install_rust_src() -> Result<()> {
     }
     eprintln!("installing the toolchain's component rust-src");
     run_command(&mut command("rustup", ["component", "add", "rust-src"]))
-}
-
-/// Returns a `PATH` on which the pinned linker comes first. An installed linker of another version is left alone.
-fn install_linker() -> Result<std::ffi::OsString> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let ours = root().join(TOOLS_DIR).join("bin");
-    let with_ours = env::join_paths(std::iter::once(ours.clone()).chain(env::split_paths(&path)))?;
-    let wanted = format!("{LINKER} {LINKER_VERSION}");
-    for path in [&path, &with_ours] {
-        let version = output(command(LINKER, ["--version"]).env("PATH", path));
-        if version.is_ok_and(|version| version.trim() == wanted) {
-            return Ok(path.clone());
-        }
-    }
-    eprintln!("installing {wanted} into {} (about two minutes)", ours.display());
-    let arguments = ["install", LINKER, "--version", LINKER_VERSION, "--locked", "--root", TOOLS_DIR];
-    run_command(&mut command("cargo", arguments))?;
-    Ok(with_ours)
 }
 
 fn build(path: &std::ffi::OsStr) -> Result<Vec<u8>> {

@@ -19,6 +19,7 @@ mod roots;
 mod soak;
 mod systemd;
 mod test;
+mod tools;
 
 use std::process::ExitCode;
 
