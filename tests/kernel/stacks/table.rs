@@ -1,10 +1,11 @@
 //! The stacks of devices that the tests build.
 
+use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::common::daemon::wait_until;
-use crate::common::netns::{HOST4, HOST6, LAN, PEER4, PEER6, Pair, WAN, inside, run};
+use crate::common::netns::{HOST4, HOST6, LAN, PEER4, PEER6, Pair, WAN, inside};
 use crate::support::own_machine;
 
 /// A stack of devices, of which the topmost has the addresses and the default route.
@@ -144,14 +145,20 @@ impl Stack {
             pair.peer_ip(&["addr", "add", &format!("{PEER4}/24"), "dev", device]);
             pair.peer_ip(&["addr", "add", &format!("{PEER6}/64"), "dev", device, "nodad"]);
         }
-        // A bond checks its members only from time to time. Until then it drops packets that the rules have already
-        // seen.
-        wait_until("the topmost device is up", Duration::from_secs(20), || {
-            let show = run(Command::new("ip").args(["-n", &pair.host, "-j", "link", "show", "dev", self.top()]));
-            let devices: serde_json::Value = serde_json::from_str(&show).unwrap();
-            devices[0]["operstate"] == "UP"
-        });
+        reach_each_other(pair);
     }
+}
+
+/// Waits until datagrams pass both ways. A bond checks its members only from time to time, and packets wait for the
+/// hardware address of a neighbour: until both are known, packets that the rules have already seen may be dropped.
+fn reach_each_other(pair: &Pair) {
+    let bind = |netns: &str, address| inside(netns, || UdpSocket::bind((address, 0)).unwrap());
+    let (host, peer) = (bind(&pair.host, HOST4), bind(&pair.peer, PEER4));
+    let arrives = |from: &UdpSocket, to: &UdpSocket| {
+        to.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        from.send_to(b"x", to.local_addr().unwrap()).is_ok() && to.recv(&mut [0; 8]).is_ok()
+    };
+    wait_until("datagrams pass both ways", Duration::from_secs(20), || arrives(&peer, &host) && arrives(&host, &peer));
 }
 
 /// Whether this kernel supports devices of `kind`. If the machine is only for the tests, it must.
