@@ -73,6 +73,10 @@ fn it_writes_where_nothing_is_and_over_nothing() {
     let arguments = ["init", "--write", "--root", root.path().to_str().unwrap(), "--config", path.to_str().unwrap()];
     let said = flow_agent(&arguments);
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    // The next command reads the same file.
+    let path_text = path.display();
+    let next = format!("wrote {path_text}; review it, then run: flow-agent check --config {path_text}\n");
+    assert_eq!(said.stdout, next);
     let written = fs::read_to_string(&path).unwrap();
     assert!(written.contains("format = \"wireguard\""), "{written}");
     fs::write(&path, "# mine\n").unwrap();

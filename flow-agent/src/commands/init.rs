@@ -51,7 +51,8 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     }
     let path = common.config.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
     write_new(path, &text)?;
-    output::print(&format!("wrote {}; review it, then run: flow-agent check\n", path.display()))?;
+    let named = common.config.as_ref().map_or_else(String::new, |path| format!(" --config {}", path.display()));
+    output::print(&format!("wrote {}; review it, then run: flow-agent check{named}\n", path.display()))?;
     Ok(Code::Done)
 }
 
