@@ -45,6 +45,8 @@ fn what_is_found_becomes_a_configuration_that_holds() {
     assert_eq!(files, expected.map(|(format, place)| (format, root.path().join(place))));
     assert_eq!(config.month_start_day, 5, "as the only reset day that is named");
     for expected in [
+        // Databases of panels state such a day as well.
+        "# The quotas in the port files begin on this day of the month.\n",
         "# 5 ports, 2 owners.\n",
         "# inbound \"from-env\" is not counted: its port is in the environment variable \"XRAY_PORT\", which is not \
          set.\n",

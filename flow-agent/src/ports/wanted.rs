@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::content::PortFileContent;
+use super::content::{PortFileContent, Problem};
 use super::ephemeral::Ephemeral;
 use super::file::PortFileError;
 use super::listening::ListeningError;
@@ -82,7 +82,7 @@ impl SourceReport {
 /// What a person should look at; counting continues.
 #[derive(Debug, thiserror::Error)]
 pub enum Warning {
-    #[error("{}: keeping its last good list of {}", problem(error), units::count(*ports, "port"))]
+    #[error("{}: keeping its last good list of {}", unread(error), units::count(*ports, "port"))]
     FileUnread { ports: usize, error: PortFileError },
     #[error("`{}`: {complaint}", path.display())]
     Complaint { path: PathBuf, complaint: Complaint },
@@ -217,6 +217,14 @@ pub fn ephemeral_warning(ports: impl Iterator<Item = u16>, ephemeral: &Ephemeral
 fn ports_text(ports: &BTreeSet<u16>) -> String {
     let text = spec::text(ports.iter().copied());
     if ports.len() == 1 { format!("port {text}") } else { format!("ports {text}") }
+}
+
+/// Why a file is not used. One that shrank was read.
+fn unread(error: &PortFileError) -> String {
+    match &error.source {
+        shrunk @ Problem::Shrunk { .. } => format!("`{}`: {shrunk}", error.path.display()),
+        _ => problem(error),
+    }
 }
 
 /// The error and its causes on one line.

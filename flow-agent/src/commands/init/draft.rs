@@ -39,7 +39,7 @@ pub(super) fn draft(found: &Surroundings) -> String {
     );
     line(&mut text, &format!("node = {}", quoted(&node_name(&found.host_name))));
     if let Some(day) = reset_day(&found.files) {
-        line(&mut text, "# The quotas of port-traffic-dog begin on this day of the month.");
+        line(&mut text, "# The quotas in the port files begin on this day of the month.");
         line(&mut text, &format!("month_start_day = {day}"));
     }
     interfaces(&mut text, found.devices.as_deref());

@@ -117,6 +117,17 @@ fn a_file_that_cannot_be_read_keeps_its_last_good_list() {
 }
 
 #[test]
+fn a_file_that_shrank_is_not_called_unreadable() {
+    let mut case = Case::of(config(&[], &["/a.json"]));
+    case.last_good = BTreeMap::from([("/a.json".into(), owners(&[(8388, Some("one"))]))]);
+    let source = Problem::Shrunk { before: 3, after: 1 };
+    case.files = vec![("/a.json".into(), Err(PortFileError { path: "/a.json".into(), source }))];
+    let expected = "`/a.json`: it lists 1 instead of 3 ports: it will be used if it stays so for 10 s: keeping its last \
+                    good list of 1 port";
+    assert_eq!(warnings(&case.wanted().unwrap()), [expected]);
+}
+
+#[test]
 fn a_file_that_never_could_be_read_is_an_error() {
     let mut case = Case::of(config(&[443], &["/a.json"]));
     case.files = vec![unread("/a.json")];
