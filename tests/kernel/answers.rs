@@ -395,7 +395,7 @@ fn a_foreign_file_in_the_place_of_the_socket_stays_and_counting_goes_on() {
     pass(&pair);
     node.stop();
     assert_eq!(std::fs::read_to_string(&place).unwrap(), "somebody's");
-    assert!(node.log().contains("is no socket: it is left alone"), "{}", node.log());
+    assert!(node.log().contains("is not a socket: it is left alone"), "{}", node.log());
     assert_eq!(node.totals()[&443]["udp_in_bytes"], PASSED_443.udp_in_bytes);
 
     // It also answers at another path than the usual one, and nowhere if the path is empty.
