@@ -166,7 +166,7 @@ fn whatever_others_do_to_ebpf_is_told_and_counted_once() {
 
 /// Every row with every kind and every choice of families.
 #[test]
-#[ignore = "takes three quarters of an hour; tests/README.md has the command"]
+#[ignore = "takes a quarter of an hour; tests/README.md has the command"]
 fn whatever_others_do_is_told_and_counted_once_in_each_family() {
     run(&catalogue(), &Kind::ALL, &[Families::V4, Families::V6, Families::Both]);
 }

@@ -101,17 +101,43 @@ pub fn run(options: Options) -> Result<()> {
         return kernels::run(&options.kernels, choice);
     }
     packages::install(packages::FOR_TESTS)?;
+    let mut totals = TestTotals::default();
+    let all_passed = match &options.filter {
+        Some(filter) => run_tests(&["--", filter], None, &mut totals)?,
+        // Most tests of the kernel wait. Those of interference play many cases at a time, and judge how soon counting
+        // continues, so they get the machine for themselves.
+        None => {
+            let threads = std::thread::available_parallelism()?.get() * THREADS_PER_CPU;
+            let most = run_tests(&["--", "--skip", ALONE], Some(threads), &mut totals)?;
+            run_tests(&["--test", "kernel", "--", ALONE], None, &mut totals)? && most
+        }
+    };
+    // The full output of the failures may be a thousand lines further up.
+    digest(&totals.failures).iter().for_each(|line| println!("{line}"));
+    println!("\n{} passed, {} failed, {} skipped", totals.passed, totals.failed, totals.ignored);
+    if !all_passed {
+        bail!("not all tests passed");
+    }
+    Ok(())
+}
+
+/// The tests that run when all others have ended.
+const ALONE: &str = "interference::";
+const THREADS_PER_CPU: usize = 2;
+
+/// Runs `cargo test` with more `arguments`, shows what it prints, and adds it to `totals`. Whether all tests passed.
+fn run_tests(arguments: &[&str], threads: Option<usize>, totals: &mut TestTotals) -> Result<bool> {
     let mut cargo =
         command("cargo", ["test", "--workspace", "--features", "flow-agent/sqlite", "--locked", "--no-fail-fast"]);
-    if let Some(filter) = &options.filter {
-        cargo.args(["--", filter]);
-    }
+    cargo.args(arguments);
     // With this variable, a missing prerequisite (root, a package) fails a test instead of skipping it.
     cargo.env("FLOW_AGENT_TEST_REQUIRE", "1").stdout(Stdio::piped());
+    if let (Some(threads), None) = (threads, std::env::var_os("RUST_TEST_THREADS")) {
+        cargo.env("RUST_TEST_THREADS", threads.to_string());
+    }
     let shown = shown(&cargo);
     eprintln!("$ {shown}");
     let mut child = cargo.spawn().with_context(|| format!("failed to start `{shown}`"))?;
-    let mut totals = TestTotals::default();
     let stdout = child.stdout.take().expect("stdout is piped");
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line?;
@@ -119,14 +145,7 @@ pub fn run(options: Options) -> Result<()> {
         println!();
         totals.take_in(&String::from_utf8_lossy(&line));
     }
-    let status = child.wait()?;
-    // The full output of the failures may be a thousand lines further up.
-    digest(&totals.failures).iter().for_each(|line| println!("{line}"));
-    println!("\n{} passed, {} failed, {} skipped", totals.passed, totals.failed, totals.ignored);
-    if !status.success() {
-        bail!("`{shown}` failed: {status}");
-    }
-    Ok(())
+    Ok(child.wait()?.success())
 }
 
 #[cfg(test)]
