@@ -69,7 +69,7 @@ fn counters_whose_last_bucket_cannot_be_written_stay() {
     let refused = node.command(&["uninstall"]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(5), "{said}");
-    assert!(said.contains("help: make room") && !sets_of_all_instances(&pair).is_empty(), "{said}");
+    assert!(said.contains("help: free some space") && !sets_of_all_instances(&pair).is_empty(), "{said}");
     disk.free();
     uninstall(&node, &pair);
     compare_at_rest(&node, &observer);
