@@ -85,7 +85,7 @@ fn is_clean(pair: &Pair) -> bool {
 }
 
 /// How many programs are attached to the host's device with TCX. The bpftool of Debian 12 does not list them.
-fn attached_by_tcx() -> usize {
+pub fn attached_by_tcx() -> usize {
     if !has_tcx() {
         return 0;
     }

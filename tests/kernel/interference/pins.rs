@@ -1,12 +1,16 @@
 //! What is done to the pins of eBPF, to bpffs, and to /run.
 
 use std::fs;
+use std::time::Duration;
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 use super::kind::Kind;
 use super::scene::Scene;
 use super::{Interference, Setting, killed, row};
+use crate::common::daemon::wait_until;
+use crate::common::netns::inside;
+use crate::uninstall::attached_by_tcx;
 
 fn everywhere(_: Kind) -> bool {
     true
@@ -31,6 +35,11 @@ pub fn catalogue() -> Vec<Interference> {
         }),
         killed("unmount bpffs and mount it anew, no agent there", Kind::is_ebpf, |scene| {
             unmount(&scene.pair.bpffs, UnmountFlags::DETACH).unwrap();
+            // The links live until no mount namespace has the file system any more. Other cases make such namespaces
+            // beside this one, and until they end, an agent would refuse to start beside links that are not its own.
+            wait_until("the links are gone", Duration::from_secs(120), || {
+                inside(&scene.pair.host, attached_by_tcx) == 0
+            });
             mount_bpffs(scene);
         }),
         killed("remove all pins, no agent there", Kind::is_ebpf, remove_pins),
