@@ -17,7 +17,7 @@ use hyper::body::Bytes;
 
 pub use server::{Listeners, serve};
 pub use settings::{AnswerConfig, MetricsPorts};
-pub use socket::{SocketError, UnixSocket};
+pub use socket::{SocketError, UnixSocket, remove_stale};
 
 /// The directory of the socket, unless the configuration names another path.
 pub const DIRECTORY: &str = "/run/flow-agent";

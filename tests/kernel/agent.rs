@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use flow_agent::answer::default_socket;
 use serde_json::Value;
 
 use crate::common::daemon::{Daemon, in_netns, wait_until};
@@ -17,7 +18,6 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_flow-agent");
 
 /// A node: its directory, its configuration, and the agent that runs there, if any.
 pub struct Node {
-    /// Declared before `dir`, so that it ends before its directory is removed: an agent creates a lost directory again.
     agent: Option<Daemon>,
     /// The arguments after `run` with which it was started.
     arguments: Vec<String>,
@@ -30,7 +30,23 @@ pub struct Node {
     programs: Option<OsString>,
 }
 
+impl Drop for Node {
+    /// Removes the socket that a killed agent left in the host's `/run`.
+    fn drop(&mut self) {
+        drop(self.agent.take());
+        if let Ok(instance) = fs::read_to_string(self.state_dir().join("instance")) {
+            // Most agents have removed theirs.
+            let _ = fs::remove_file(default_socket(instance.trim()));
+        }
+    }
+}
+
 impl Node {
+    /// The socket of this node's agent.
+    pub fn socket(&self) -> PathBuf {
+        default_socket(fs::read_to_string(self.state_dir().join("instance")).unwrap().trim())
+    }
+
     /// A node in the pair's host that watches `ports`. `extra` is appended to its configuration.
     pub fn new(pair: &Pair, ports: &[u16], extra: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("flow-agent-node").tempdir().unwrap();

@@ -1,11 +1,13 @@
 //! Compares what a running agent answers with figures computed by hand.
 
+mod rates;
+
 use std::io::{Read as _, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flow_agent::answer::client;
 use flow_agent::ledger::counters::Counters;
@@ -22,14 +24,8 @@ use crate::support::send;
 /// The size of the IP and UDP headers.
 const UDP4: u64 = 20 + 8;
 
-/// The socket of the agent of `node`.
-pub fn socket(node: &Node) -> PathBuf {
-    let instance = std::fs::read_to_string(node.state_dir().join("instance")).unwrap();
-    PathBuf::from(format!("/run/flow-agent/{}.sock", instance.trim()))
-}
-
 pub fn now(node: &Node) -> Now {
-    client::now(&socket(node)).unwrap()
+    client::now(&node.socket()).unwrap()
 }
 
 fn port(now: &Now, port: u16) -> &PortNow {
@@ -81,10 +77,10 @@ fn answers_to_the_byte(backend: &[&str]) {
     let alice = &asked.users[0];
     assert_eq!((alice.user.as_str(), alice.ports.as_slice(), alice.quota), ("alice", [443].as_slice(), Some(1 << 20)));
     assert_eq!((alice.today, alice.month), (Some(PASSED_443), Some(PASSED_443)));
-    assert!(client::health(&socket(&node)).unwrap().healthy);
+    assert!(client::health(&node.socket()).unwrap().healthy);
 
     // What is sealed still counts for the day and the month, but no longer for the open bucket.
-    let path = socket(&node);
+    let path = node.socket();
     node.stop();
     // An agent that had no time to stop properly leaves the socket to the next one.
     assert!(!path.exists() || node.log().contains("kept it busy"), "the socket goes with the agent");
@@ -114,15 +110,15 @@ fn the_socket_of_a_killed_agent_is_replaced() {
     let mut node = Node::new(&pair, &[443], "");
     node.start(&[]);
     node.kill();
-    assert!(socket(&node).exists(), "nobody removed it");
+    assert!(node.socket().exists(), "nobody removed it");
     node.start(&[]);
-    wait_until("the agent answers", Duration::from_secs(10), || client::now(&socket(&node)).is_ok());
+    wait_until("the agent answers", Duration::from_secs(10), || client::now(&node.socket()).is_ok());
     node.stop();
 }
 
 /// What the agent of `node` answers to these exact bytes.
 fn raw(node: &Node, request: &[u8]) -> String {
-    let mut stream = UnixStream::connect(socket(node)).unwrap();
+    let mut stream = UnixStream::connect(node.socket()).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     // It may answer and close the connection before it has read everything.
     let _ = stream.write_all(request);
@@ -150,7 +146,7 @@ fn only_get_and_head_of_known_targets_are_answered() {
     let nonsense = raw(&node, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n");
     assert!(nonsense.is_empty() || nonsense.starts_with("HTTP/1.1 400"), "{nonsense}");
     // After that it answers as before.
-    assert!(client::health(&socket(&node)).unwrap().healthy);
+    assert!(client::health(&node.socket()).unwrap().healthy);
     node.stop();
 }
 
@@ -159,11 +155,11 @@ fn a_client_that_hangs_is_cut_and_keeps_nobody_waiting() {
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &[443], "");
     node.start(&[]);
-    let mut hung = UnixStream::connect(socket(&node)).unwrap();
+    let mut hung = UnixStream::connect(node.socket()).unwrap();
     hung.write_all(b"GET /v1/now HT").unwrap();
-    let mut deaf = UnixStream::connect(socket(&node)).unwrap();
+    let mut deaf = UnixStream::connect(node.socket()).unwrap();
     deaf.write_all(b"GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    assert!(client::now(&socket(&node)).is_ok());
+    assert!(client::now(&node.socket()).is_ok());
     // Both are closed by the agent.
     for mut stream in [hung, deaf] {
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -186,7 +182,7 @@ impl Stream for TcpStream {}
 /// Keeps 500 connections to the socket and 500 over TCP, each of which sends a byte of its request now and then.
 fn thousand_slow_clients(node: &Node, stop: &AtomicBool) {
     const REQUEST: &[u8] = b"GET /v1/now HTTP/1.1\r\nHost: somebody\r\nX-Patience: ";
-    let path = socket(node);
+    let path = node.socket();
     let connect = |index: usize| -> Option<Box<dyn Stream>> {
         Some(match index % 2 {
             0 => {
@@ -227,7 +223,7 @@ fn a_thousand_slow_clients_cost_counting_nothing() {
     node.replace_config("bucket = \"1h\"", "bucket = \"5s\"");
     let observer = Observer::install_at(&pair.host, WAN, &[443]);
     node.start(&["--interface", WAN]);
-    assert!(client::now(&socket(&node)).is_ok());
+    assert!(client::now(&node.socket()).is_ok());
     let before = kilobytes(&node, "VmRSS:");
     let paced = Paced::begin(&pair, &[443], Families::V4, &Refused::default());
     let stop = AtomicBool::new(false);
@@ -241,7 +237,7 @@ fn a_thousand_slow_clients_cost_counting_nothing() {
     println!("resident: {before} kB before, {peak} kB at most with 1,000 slow clients");
     // 128 connections with a buffer of 8 KiB each take one MiB.
     assert!(peak < before + (24 << 10), "{before} kB became {peak} kB");
-    wait_until("the agent answers again", Duration::from_secs(30), || client::now(&socket(&node)).is_ok());
+    wait_until("the agent answers again", Duration::from_secs(30), || client::now(&node.socket()).is_ok());
     node.stop_after_this_second();
     let lines = node.hourly();
     let seals: Vec<_> = lines.iter().filter(|line| line["kind"] == "seal").collect();
@@ -264,7 +260,7 @@ fn an_agent_that_is_killed_while_it_answers_loses_nothing() {
     let mut node = Node::new(&pair, &[443, 4433], "");
     node.start(&["--interface", WAN]);
     pass(&pair);
-    let mut asking = UnixStream::connect(socket(&node)).unwrap();
+    let mut asking = UnixStream::connect(node.socket()).unwrap();
     asking.write_all(b"GET /v1/now HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
     node.kill();
     let _ = asking.read_to_end(&mut Vec::new());
@@ -295,93 +291,9 @@ fn nothing_is_done_while_nobody_asks() {
     let before = wakes(&node);
     node.wait_for_buckets(5);
     assert_eq!(wakes(&node), before);
-    assert!(client::now(&socket(&node)).is_ok());
+    assert!(client::now(&node.socket()).is_ok());
     assert!(wakes(&node) > before, "the count tells");
     node.stop();
-}
-
-/// The IP bytes that `WAN` of the host received.
-fn taken_in(pair: &Pair) -> u64 {
-    let text = inside(&pair.host, || std::fs::read_to_string("/proc/thread-self/net/dev").unwrap());
-    let numbers = text.lines().find_map(|line| line.trim().strip_prefix("wan:")).unwrap();
-    let numbers: Vec<u64> = numbers.split_whitespace().map(|number| number.parse().unwrap()).collect();
-    numbers[0] - 14 * numbers[1]
-}
-
-/// A little more than 1 Gbit/s, in bytes a second.
-const FLOOD: u64 = 140_000_000;
-
-/// Sends to port 443 of the host over TCP at the rate of [`FLOOD`], in buffers as large as the kernel accepts.
-fn flood(pair: &Pair, stop: &AtomicBool) {
-    let listener = inside(&pair.host, || TcpListener::bind((HOST4, 443)).unwrap());
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            let (mut taker, _) = listener.accept().unwrap();
-            let mut buffer = vec![0; 1 << 20];
-            while taker.read(&mut buffer).is_ok_and(|bytes| bytes > 0) {}
-        });
-        let mut sender = inside(&pair.peer, || TcpStream::connect((HOST4, 443)).unwrap());
-        let (begun, mut sent, piece) = (Instant::now(), 0_u64, vec![b'x'; 256 << 10]);
-        while !stop.load(Ordering::Relaxed) {
-            if u128::from(sent) * 1_000 < u128::from(FLOOD) * begun.elapsed().as_millis() {
-                sender.write_all(&piece).unwrap();
-                sent += piece.len() as u64;
-            } else {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
-    });
-}
-
-#[test]
-fn the_rate_of_a_flood_is_that_of_the_device() {
-    let Some(pair) = Pair::make() else { return };
-    let mut node = Node::new(&pair, &[443], "");
-    node.start(&["--interface", WAN]);
-    let stop = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| flood(&pair, &stop));
-        let mut seen: Vec<(Instant, u64)> = Vec::new();
-        let mut last = None;
-        // Ask once a second, as `top` does.
-        for _ in 0..14 {
-            seen.push((Instant::now(), taken_in(&pair)));
-            last = port(&now(&node), 443).rate.in_10s.map(|rate| (rate, seen.len() - 1));
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        // Then compare `top` itself, over ten seconds.
-        let before = (Instant::now(), taken_in(&pair));
-        let top = node.command(&["top", "--by", "port", "--every", "10s", "--count", "2"]);
-        let after = (Instant::now(), taken_in(&pair));
-        stop.store(true, Ordering::Relaxed);
-        let (rate, index) = last.expect("after ten seconds there is a rate over ten seconds");
-        let (at, bytes) = seen[index];
-        let age = |seen: &(Instant, u64)| (at - seen.0).as_secs_f64();
-        let then = seen.iter().min_by(|a, b| (age(a) - 10.0).abs().total_cmp(&(age(b) - 10.0).abs())).unwrap();
-        let expected = (bytes - then.1) as f64 / age(then);
-        let off = (rate as f64 / expected - 1.0) * 100.0;
-        println!("rate: {:.1} Mbit/s, by the device {:.1} Mbit/s, {off:+.3} %", rate as f64 * 8e-6, expected * 8e-6);
-        let by_device = (after.1 - before.1) as f64 / (after.0 - before.0).as_secs_f64();
-        println!("top ran while the device took in {:.1} Mbit/s", by_device * 8e-6);
-        assert!(off.abs() < 2.0, "{rate} B/s instead of {expected} B/s");
-        let shown = String::from_utf8(top.stdout).unwrap();
-        let shown = shown.lines().nth(1).and_then(|line| line.split("  in ").nth(1)?.split("  ").next()).map(bits);
-        let off = (shown.expect("top shows a rate") / (by_device * 8.0) - 1.0) * 100.0;
-        println!("top is {off:+.3} % off");
-        assert!(off.abs() < 2.0, "{shown:?} bit/s instead of {} bit/s", by_device * 8.0);
-    });
-    node.stop();
-}
-
-/// A rate such as `1.12 Gbit/s`, in bits a second.
-fn bits(text: &str) -> f64 {
-    let (number, unit) = text.split_once(' ').unwrap();
-    let factor = match unit {
-        "Gbit/s" => 1e9,
-        "Mbit/s" => 1e6,
-        _ => panic!("the flood is slower than it should be: {text}"),
-    };
-    number.parse::<f64>().unwrap() * factor
 }
 
 #[test]
@@ -405,7 +317,7 @@ fn a_foreign_file_in_the_place_of_the_socket_stays_and_counting_goes_on() {
     node.stop();
     node.replace_config(&format!("socket = {place:?}"), "socket = \"\"");
     node.start(&["--interface", WAN]);
-    assert!(!place.exists() && !socket(&node).exists());
+    assert!(!place.exists() && !node.socket().exists());
     node.stop();
 }
 
@@ -490,7 +402,7 @@ fn a_reload_moves_the_socket_and_the_address_and_chooses_other_ports() {
             Some(text)
         })
     };
-    let usual = socket(&node);
+    let usual = node.socket();
     assert!(usual.exists());
     assert!(scrape(9_177).unwrap().contains("port=\"443\""));
 

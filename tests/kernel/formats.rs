@@ -10,7 +10,6 @@ use flow_agent::answer::client;
 use serde_json::Value;
 
 use crate::agent::Node;
-use crate::answers;
 use crate::common::daemon::wait_until;
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::common::observer::Observer;
@@ -106,7 +105,7 @@ fn ports_of_every_format_come_go_and_change_hands_without_a_byte_lost_or_misplac
     // The panels are read one after the other, so the last one may be read when the bytes so far are already in the
     // log.
     wait_until("every port is the next owner's", DEADLINE, || {
-        let Ok(now) = client::now(&answers::socket(&node)) else { return false };
+        let Ok(now) = client::now(&node.socket()) else { return false };
         panels.iter().enumerate().filter(|(_, panel)| know_owners(panel)).all(|(index, _)| {
             let kept = now.ports.iter().find(|port| port.port == ports(index)[0]);
             kept.is_some_and(|port| port.user.as_deref() == Some("bob"))

@@ -11,7 +11,6 @@ use flow_agent::answer::client;
 use serde_json::Value;
 
 use crate::agent::Node;
-use crate::answers::socket;
 use crate::common::daemon::{Daemon, in_netns, wait_until};
 use crate::common::have_program;
 use crate::common::netns::{Pair, WAN, inside};
@@ -21,7 +20,7 @@ const LISTEN: &str = "\n[metrics]\nlisten = \"127.0.0.1:9177\"\n";
 
 /// The metrics of `node` in the text format that every reader accepts.
 fn metrics(node: &Node) -> String {
-    let (status, body) = client::get(&socket(node), "/metrics").unwrap();
+    let (status, body) = client::get(&node.socket(), "/metrics").unwrap();
     assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
     String::from_utf8(body.to_vec()).unwrap()
 }

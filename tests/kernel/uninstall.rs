@@ -25,6 +25,7 @@ fn uninstall(node: &Node, pair: &Pair) {
     assert_eq!(inside(&pair.host, attached_by_tcx), 0);
     let rules = inside(&pair.host, || run(Command::new("iptables-save").args(["-t", "mangle"])));
     assert!(!rules.contains("flow-"), "{rules}");
+    assert!(!node.socket().exists());
 }
 
 #[test]
@@ -62,7 +63,9 @@ fn counters_whose_last_bucket_cannot_be_written_stay() {
     let observer = Observer::install(&pair.host, &PORTS);
     let flood = Flood::begin(&pair, &PORTS);
     flood.pass(1_000);
-    node.stop();
+    // It leaves its socket, too.
+    node.kill();
+    assert!(node.socket().exists());
     flood.pass(1_000);
     flood.end();
     disk.fill();

@@ -74,10 +74,13 @@ impl Drop for UnixSocket {
     }
 }
 
-/// Removes the socket of an agent that no longer runs.
-fn remove_stale(path: &Path) -> Result<(), SocketError> {
+/// Removes the socket of an agent that no longer runs. Returns whether there was one.
+///
+/// # Errors
+/// [`SocketError`]; a socket that another process answers, and anything else at `path`, is left alone.
+pub fn remove_stale(path: &Path) -> Result<bool, SocketError> {
     let found = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(SocketError::Io { doing: "inspect", path: path.to_owned(), source }),
         Ok(found) => found.file_type(),
     };
@@ -91,7 +94,12 @@ fn remove_stale(path: &Path) -> Result<(), SocketError> {
     }
     match UnixStream::connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            fs::remove_file(path).map_err(|source| SocketError::Io { doing: "remove", path: path.to_owned(), source })
+            fs::remove_file(path).map_err(|source| SocketError::Io {
+                doing: "remove",
+                path: path.to_owned(),
+                source,
+            })?;
+            Ok(true)
         }
         // Another agent answers, or its queue is full.
         Ok(_) | Err(_) => Err(SocketError::Taken { path: path.to_owned() }),

@@ -3,6 +3,7 @@
 mod all;
 
 use super::{Common, instances, output};
+use crate::answer;
 use crate::backend::BackendChoice;
 use crate::backend::{ebpf, interfaces, iptables};
 use crate::commands::run;
@@ -92,6 +93,14 @@ fn remove_own(config: &Config, state: &StateDir, id: &str) -> Result<Vec<String>
     let mut removed = ebpf::uninstall(&config.bpffs, id)?;
     if rules > 0 {
         removed.extend(iptables::uninstall(id)?);
+    }
+    // An agent that was killed left its socket.
+    if let Some(path) = config.answer.socket_of(id) {
+        match answer::remove_stale(&path) {
+            Ok(true) => removed.push(format!("socket {}", path.display())),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(error = %chain(&error), "not the socket of an agent of ours"),
+        }
     }
     Ok(removed)
 }

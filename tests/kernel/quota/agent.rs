@@ -6,7 +6,7 @@ use super::traffic::{Arrived, Senders};
 use super::{LIMIT, OTHER, PORT, QUIET, assert_cut_at, limited_users};
 use crate::agent::Node;
 use crate::common::daemon::wait_until;
-use crate::common::netns::Pair;
+use crate::common::netns::{Pair, inside};
 
 #[test]
 fn a_quota_is_kept_over_restarts_and_a_reload_opens_again() {
@@ -20,6 +20,7 @@ fn a_quota_is_kept_over_restarts_and_a_reload_opens_again() {
     node.kill();
     node.start(&["--interface", "wan"]);
     wait_until("the quota is used up", Duration::from_secs(120), || arrived.both() + super::bound() > LIMIT);
+    wait_until("its connections are closed", Duration::from_secs(10), || connections(&pair) == 0);
     let passed = arrived.settle(QUIET);
     assert_cut_at(LIMIT, passed);
     // Opened three times. Each time is measured from the reload, and at least one should fall into a moment when the
@@ -82,4 +83,13 @@ fn a_quota_of_a_port_file_is_kept_and_follows_the_file() {
     assert_cut_at(LIMIT + 5_000_000, arrived.settle(QUIET));
     senders.end();
     node.stop();
+}
+
+/// How many TCP connections of [`PORT`] the host has.
+fn connections(pair: &Pair) -> usize {
+    const ESTABLISHED: &str = "01";
+    let table = inside(&pair.host, || std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap());
+    let local = format!(":{PORT:04X}");
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields.filter(|fields| fields[1].ends_with(&local) && fields[3] == ESTABLISHED).count()
 }

@@ -35,7 +35,9 @@ impl EbpfBackend {
             let owner = gate::apply::owner(&budget.user);
             self.refused.contains(&owner) && !before.contains(&owner)
         };
-        connections::close(&budgets.iter().filter(is_new).flat_map(|budget| budget.ports.iter().copied()).collect());
+        let ports = budgets.iter().filter(is_new).flat_map(|budget| budget.ports.iter().copied()).collect();
+        // A port that is no longer counted here is no longer limited here.
+        connections::close(&self.set.active().intersection(&ports).copied().collect());
     }
 
     fn change_limits(&mut self, budgets: &[UserBudget], now: Moment) -> Result<(), BackendError> {
