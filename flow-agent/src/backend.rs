@@ -140,6 +140,10 @@ pub struct Inspection {
     /// Counters that somebody destroyed and that were made anew: the last known state of the old epochs. To be read,
     /// sealed and deleted, in this order, before the next bucket of the backend is sealed.
     pub retired: Vec<Box<dyn Retired>>,
+    /// Something is broken and not repaired yet. Write a checkpoint with `unseen`, and inspect again at once: that
+    /// repairs it. An agent that died after a repair that no checkpoint knows of would leave counters that look as if
+    /// they had missed nothing.
+    pub is_broken: bool,
 }
 
 /// Counters of a former layout, mode, size or backend that belong to this instance. They are detached, and no longer

@@ -89,6 +89,17 @@ impl Variant {
         }
     }
 
+    /// Makes a program kill its caller as soon as it has done its work.
+    pub fn kill_the_caller_of(&self, name: &str) {
+        let (family, job) = name.split_once('-').unwrap();
+        for name in [name.to_owned(), format!("{family}-{}-{job}", self.name)] {
+            let real = std::fs::read_link(self.program(&name)).unwrap();
+            self.remove(&name);
+            let run = format!("(exec -a {name} {} \"$@\")", real.display());
+            self.write_script(&name, &format!("#!/bin/bash\n{run}\nkill -9 $PPID\n"));
+        }
+    }
+
     /// Makes a program work normally again.
     pub fn allow(&self, name: &str) {
         let (family, job) = name.split_once('-').unwrap();

@@ -10,7 +10,7 @@ use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::common::observer::{Observed, Observer};
 use crate::support::{
-    as_observed, has_tcx, options, pinned_sets, pins, places, read, read_all, refusal, send, start, succeed,
+    as_observed, has_tcx, inspect, options, pinned_sets, pins, places, read, read_all, refusal, send, start, succeed,
 };
 
 const PORTS: [u16; 3] = [443, 4433, 8388];
@@ -107,7 +107,7 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
         let mut retired = backend.replace(&more).unwrap();
         flood.pass(2_000);
         flood.end();
-        assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
         let last = retired.read(&clock::now).unwrap().ports;
         let new = || {
             let ports = read_all(&mut *backend).ports;

@@ -16,7 +16,9 @@ use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside, run};
 use crate::common::observer::Observer;
 use crate::stranger::{self, TCX_INGRESS, TCX_NEXT, TCX_PASS, attach_first};
-use crate::support::{as_observed, has_tcx, index_of, options, places, read, read_all, refusal, send, start, succeed};
+use crate::support::{
+    as_observed, has_tcx, index_of, inspect, options, places, read, read_all, refusal, send, start, succeed,
+};
 use crate::wire::{IPV4, datagram, frame_to, host_address, put};
 
 #[test]
@@ -123,7 +125,7 @@ fn frames_that_cannot_be_parsed_are_counted_and_told_when_asked_for() {
             put(&pair, &frame_to(host_address(&pair), IPV4, &[0x42; 46]), 3);
             let unparsed = read_all(&mut *backend).others.unparsed;
             assert_eq!((unparsed.in_bytes, unparsed.in_packets), (3 * 46, 3));
-            backend.inspect(clock::now()).unwrap();
+            inspect(&mut *backend);
         });
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let told = text.lines().filter(|line| line.contains("program=")).count();
@@ -262,7 +264,7 @@ fn it_is_first_even_where_somebody_was_before() {
         let mut backend = start(&options(&pair, &[443])).unwrap().backend;
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
-        assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
     });
 }
 
@@ -276,7 +278,7 @@ fn a_program_that_came_before_is_overtaken_and_the_time_told() {
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
         assert!(read(&mut *backend, 443).is_zero(), "the stranger hides what passes");
         let now = clock::now();
-        let unseen = backend.inspect(now).unwrap().unseen;
+        let unseen = inspect(&mut *backend).unseen;
         let [told] = unseen.as_slice() else { panic!("{unseen:?}") };
         // Up to the time at which it was attached again.
         assert!(told.interface == WAN && told.end.boot_ns > now.boot_ns, "{told:?}");
@@ -284,7 +286,7 @@ fn a_program_that_came_before_is_overtaken_and_the_time_told() {
         assert!(told.why.contains("came before the counter (ingress)"), "{}", told.why);
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
-        assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
     });
 }
 
@@ -325,13 +327,18 @@ fn a_program_that_somebody_detached_is_attached_again_and_the_time_told() {
                     run(Command::new("bpftool").args(["link", "detach", "pinned"]).arg(link.unwrap().path()));
                 }
             }
+            // It is only reported at first, so that it is on disk before the repair.
+            let reported = backend.inspect(clock::now()).unwrap();
+            assert!(reported.is_broken && reported.unseen.len() == 1, "{:?}", reported.unseen);
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
-            let unseen = backend.inspect(clock::now()).unwrap().unseen;
+            assert!(read(&mut *backend, 443).is_zero());
+            let unseen = inspect(&mut *backend).unseen;
             assert_eq!(unseen.len(), 1, "{unseen:?}");
+            assert_eq!((unseen[0].start, &unseen[0].why), (reported.unseen[0].start, &reported.unseen[0].why));
             assert_eq!(unseen[0].why, "the counter was detached (ingress); the counter was detached (egress)");
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
         });
     }
 }
@@ -370,12 +377,12 @@ fn a_filter_that_came_before_is_overtaken_and_the_time_told() {
         pair.host_tc(&[&place[..], &["object-pinned", program.to_str().unwrap()]].concat());
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
         assert!(read(&mut *backend, 443).is_zero(), "the stranger hides what passes");
-        let unseen = backend.inspect(clock::now()).unwrap().unseen;
+        let unseen = inspect(&mut *backend).unseen;
         let [told] = unseen.as_slice() else { panic!("{unseen:?}") };
         assert!(told.why.contains("came before the counter (ingress)"), "{}", told.why);
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
-        assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
         let filters = pair.host_tc(&["filter", "show", "dev", WAN, "ingress"]);
         assert_eq!(filters.matches("direct-action").count(), 2, "the stranger's stays: {filters}");
     });

@@ -2,16 +2,11 @@
 
 use std::time::Duration;
 
-use flow_agent::backend::{Backend, BackendOptions, InterfaceEvents};
+use flow_agent::backend::{BackendOptions, InterfaceEvents};
 use flow_agent::clock;
-use flow_agent::ledger::reading::Unseen;
 
 use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside};
-use crate::support::{options, read, refusal, send, start};
-
-fn inspect(backend: &mut dyn Backend) -> Vec<Unseen> {
-    backend.inspect(clock::now()).unwrap().unseen
-}
+use crate::support::{inspect, options, read, refusal, send, start};
 
 fn address(pair: &Pair) {
     pair.host_ip(&["addr", "replace", "10.99.0.2/24", "dev", WAN]);
@@ -36,23 +31,23 @@ fn a_deleted_interface_is_counted_again_when_it_is_made_again() {
     inside(&pair.host, || {
         let mut backend = start(&options(&pair, &[443])).unwrap().backend;
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
-        assert_eq!(inspect(&mut *backend), []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
         let well_at = clock::now();
         pair.host_ip(&["link", "del", WAN]);
-        let missing = inspect(&mut *backend);
+        let missing = inspect(&mut *backend).unseen;
         assert_eq!((missing.len(), missing[0].why.as_str()), (1, "the interface does not exist"));
         assert!(missing[0].start.boot_ns <= well_at.boot_ns);
         assert_eq!(backend.interfaces(), Vec::<String>::new());
         pair.join(WAN, "lan");
         address(&pair);
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
-        let again = inspect(&mut *backend);
+        let again = inspect(&mut *backend).unseen;
         assert_eq!((again.len(), again[0].why.as_str()), (1, "the interface was made again"));
         // Reported without a hole and without an overlap.
         assert_eq!(again[0].start, missing[0].end);
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 12);
-        assert_eq!(inspect(&mut *backend), []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
     });
 }
 
@@ -65,7 +60,7 @@ fn an_interface_that_was_made_again_between_two_looks_is_counted_again() {
         pair.join(WAN, "lan");
         address(&pair);
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
-        let again = inspect(&mut *backend);
+        let again = inspect(&mut *backend).unseen;
         assert_eq!((again.len(), again[0].why.as_str()), (1, "the interface was made again"));
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
@@ -82,7 +77,7 @@ fn new_interfaces_that_match_a_glob_are_counted() {
         inspect(&mut *backend);
         assert_eq!(backend.interfaces(), [WAN, "wan2"]);
         pair.host_ip(&["link", "del", "wan2"]);
-        assert_eq!(inspect(&mut *backend), []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
         assert_eq!(backend.interfaces(), [WAN]);
     });
 }
@@ -95,7 +90,7 @@ fn a_new_interface_that_has_not_moved_a_packet_hid_nothing() {
             start(&BackendOptions { interfaces: vec!["wan*".into()], ..options(&pair, &[443]) }).unwrap().backend;
         // The new device is down, so that not even the kernel sends on it.
         pair.host_ip(&["link", "add", "wan3", "type", "veth", "peer", "name", "lan3"]);
-        assert_eq!(inspect(&mut *backend), []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
         assert_eq!(backend.interfaces(), [WAN, "wan3"]);
     });
 }
@@ -110,7 +105,7 @@ fn a_moved_default_route_is_followed() {
             start(&BackendOptions { interfaces: vec!["auto".into()], ..options(&pair, &[443]) }).unwrap().backend;
         assert_eq!(backend.interfaces(), [WAN]);
         pair.host_ip(&["route", "del", "default"]);
-        assert_eq!(inspect(&mut *backend), []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
         assert_eq!(backend.interfaces(), [WAN], "a route that is being renewed is no reason to stop");
         pair.host_ip(&["route", "add", "default", "via", "10.98.0.1"]);
         inspect(&mut *backend);
@@ -131,14 +126,14 @@ fn a_renamed_interface_is_followed_as_far_as_it_is_asked_for() {
         pair.host_ip(&["link", "set", WAN, "down"]);
         pair.host_ip(&["link", "set", WAN, "name", "w.an2"]);
         pair.host_ip(&["link", "set", "w.an2", "up"]);
-        assert_eq!(inspect(&mut *backend), []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
         assert_eq!(backend.interfaces(), ["w.an2"]);
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 5);
         pair.host_ip(&["link", "set", "w.an2", "down"]);
         pair.host_ip(&["link", "set", "w.an2", "name", "other"]);
         pair.host_ip(&["link", "set", "other", "up"]);
-        let none = inspect(&mut *backend);
+        let none = inspect(&mut *backend).unseen;
         assert_eq!((none.len(), none[0].why.as_str()), (1, "no interface"));
         assert_eq!(backend.interfaces(), Vec::<String>::new());
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));

@@ -7,7 +7,9 @@ use flow_agent::backend::{AttachPlace, BackendError, BackendOptions, ebpf};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use crate::common::netns::{HOST4, PEER4, Pair, WAN, inside, run};
-use crate::support::{INSTANCE, options, pinned_sets, pins, places, read, read_all, refusal, send, start, succeed};
+use crate::support::{
+    INSTANCE, inspect, options, pinned_sets, pins, places, read, read_all, refusal, send, start, succeed,
+};
 
 fn distrusted(options: &BackendOptions) -> String {
     match refusal(options) {
@@ -224,7 +226,7 @@ fn three_capabilities_are_enough() {
             let backend = start(&options).unwrap().backend;
             let mut started = succeed(backend, &options);
             assert_eq!(started.unseen, []);
-            assert_eq!(started.backend.inspect(flow_agent::clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *started.backend).unseen, []);
             started.backend.replace(&[443, 4433].into()).unwrap().delete().unwrap();
             assert_eq!(read_all(&mut *started.backend).ports.len(), 2);
             drop(started);

@@ -155,7 +155,7 @@ fn a_client_whose_budget_is_used_up_sees_a_reset_within_the_budget() {
                 assert_eq!(counted(started.backend.as_mut()), used + datagram);
                 started.backend.enforce_again(std::slice::from_ref(&budget), clock::now()).unwrap();
                 let expected = if billed > 0 { ErrorKind::ConnectionReset } else { ErrorKind::WouldBlock };
-                assert_eq!(cut.read(&mut [0]).unwrap_err().kind(), expected);
+                assert_eq!(cut.read_exact(&mut [0]).unwrap_err().kind(), expected);
                 assert_eq!(counted(started.backend.as_mut()), used + datagram + billed);
                 other_server.write_all(b"y").unwrap();
                 assert_eq!(other.read(&mut [0]).unwrap(), 1);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-use flow_agent::backend::{AttachPlace, Backend, BackendError, BackendOptions, Started, ebpf};
+use flow_agent::backend::{AttachPlace, Backend, BackendError, BackendOptions, Inspection, Started, ebpf};
 use flow_agent::clock;
 use flow_agent::ledger::counters::Counters;
 use flow_agent::ledger::reading::Reading;
@@ -131,6 +131,18 @@ pub fn send(from: IpAddr, to: (IpAddr, u16), payload: usize, count: usize) {
         // Not connected: otherwise, if nobody listens, sending would fail because an earlier datagram was rejected.
         socket.send_to(&vec![b'x'; payload], SocketAddr::from(to)).unwrap();
     }
+}
+
+/// Inspects as an agent does: what is broken is reported first and then repaired. Returns both as one inspection.
+pub fn inspect(backend: &mut dyn Backend) -> Inspection {
+    let found = backend.inspect(clock::now()).unwrap();
+    if !found.is_broken {
+        return found;
+    }
+    assert!(!found.unseen.is_empty() && found.retired.is_empty());
+    let repaired = backend.inspect(clock::now()).unwrap();
+    assert!(!repaired.is_broken);
+    repaired
 }
 
 /// The directory of the instance's pins.

@@ -300,7 +300,7 @@ impl Backend for Scripted {
         }
         kernel.retired.extend(lost.clone());
         drop(kernel);
-        Ok(Inspection { unseen, retired: lost.map(|set| self.0.retire(set)).into_iter().collect() })
+        Ok(Inspection { unseen, retired: lost.map(|set| self.0.retire(set)).into_iter().collect(), is_broken: false })
     }
 
     fn sealed(&mut self) -> Result<(), BackendError> {

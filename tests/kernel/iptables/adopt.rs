@@ -11,7 +11,7 @@ use crate::common::daemon::{assert_settles, wait_until};
 use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::common::observer::Observer;
-use crate::support::{INSTANCE, as_observed, options, read, read_all, send};
+use crate::support::{INSTANCE, as_observed, inspect, options, read, read_all, send};
 
 const PORTS: [u16; 3] = [443, 4433, 8388];
 
@@ -68,7 +68,7 @@ fn a_port_that_is_not_wanted_any_more_drains_from_the_start() {
             backend.add(&[443].into()).unwrap();
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 11));
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 16);
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
         });
     }
 }
@@ -99,7 +99,7 @@ fn counters_that_were_sealed_by_files_that_are_lost_are_named_and_left_alone() {
             let mut backend = variant.start(&options).unwrap().backend;
             backend.sealed().unwrap();
             backend.sealed().unwrap();
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
             drop(backend);
             let [old] = sets().try_into().unwrap();
@@ -110,7 +110,7 @@ fn counters_that_were_sealed_by_files_that_are_lost_are_named_and_left_alone() {
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
             assert_eq!(read(&mut *started.backend, 443).udp_in_packets, 7);
             assert_eq!(sets().len(), 2);
-            assert_eq!(started.backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *started.backend).unseen, []);
         });
     }
 }

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use flow_agent::backend::{BackendOptions, Started};
-use flow_agent::clock;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_change, unmount};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
@@ -12,7 +11,7 @@ use super::Variant;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, WAN, inside};
 use crate::common::observer::Observer;
 use crate::parts::{SEGMENTATION, send_segmented, switch_off};
-use crate::support::{self, as_observed, options, read_all, send};
+use crate::support::{self, as_observed, inspect, options, read_all, send};
 
 #[test]
 fn datagrams_count_their_ip_bytes_in_both_families_and_directions() {
@@ -42,7 +41,7 @@ fn datagrams_count_their_ip_bytes_in_both_families_and_directions() {
             assert_eq!(reading.ports[&4433].to_array(), [0, 0, 0, 0, both(7, 1_000), 14, 0, 0]);
             let others = reading.others.other_ports;
             assert_eq!((others.in_bytes, others.in_packets), (both(5, 300), 10));
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
         });
     }
 }
@@ -119,7 +118,7 @@ fn scenario(start: &(dyn Fn(&BackendOptions) -> Vec<Started> + Sync), fragments6
             assert!(reading.ports[&443].tcp_in_bytes > 8_000_000);
             assert_eq!(as_observed(reading.ports), observer.read());
             assert_eq!(reading.others.fragment_unmatched.in_bytes, 0);
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
             drop(backend);
             if backends.len() == 1 {
                 // Lazily, because a program that another test starts may hold its copy of our files until it runs.

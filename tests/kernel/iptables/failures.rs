@@ -4,7 +4,6 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use flow_agent::backend::{BackendError, BackendOptions, iptables};
-use flow_agent::clock;
 use flow_agent::exit::Failure;
 use flow_agent::ledger::record::CountMode;
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
@@ -14,7 +13,7 @@ use super::Variant;
 use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::common::observer::Observer;
-use crate::support::{as_observed, options, read, read_all, rounds, send};
+use crate::support::{as_observed, inspect, options, read, read_all, rounds, send};
 
 fn refusal(variant: &Variant, options: &BackendOptions) -> BackendError {
     match variant.start(options) {
@@ -144,7 +143,7 @@ fn a_lock_that_somebody_holds_delays_and_loses_nothing() {
             });
             while_held(&mut || {
                 packets(4);
-                assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+                assert_eq!(inspect(&mut *backend).unseen, []);
             });
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 15);
         });

@@ -9,7 +9,7 @@ use flow_agent::ledger::reading::Unseen;
 
 use super::Variant;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside, run};
-use crate::support::{INSTANCE, options, read, read_all, send};
+use crate::support::{INSTANCE, inspect, options, read, read_all, send};
 
 /// Rules as ufw and Docker make them, and some of an administrator's own.
 const FOREIGN: &str = include_str!("../../fixtures/iptables/foreign.rules");
@@ -24,7 +24,7 @@ fn packets(pair: &Pair, count: usize) {
 
 /// Inspects once, and expects exactly one report, about the WAN.
 fn told(backend: &mut dyn Backend) -> (Unseen, Vec<Box<dyn flow_agent::backend::Retired>>) {
-    let inspection = backend.inspect(clock::now()).unwrap();
+    let inspection = inspect(&mut *backend);
     let [unseen] = inspection.unseen.as_slice() else { panic!("{:?}", inspection.unseen) };
     assert_eq!(unseen.interface, "wan");
     (unseen.clone(), inspection.retired)
@@ -128,7 +128,7 @@ fn a_flush_is_noticed_and_the_counters_are_made_anew() {
                 packets(&pair, 7);
                 assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
                 retired.pop().unwrap().delete().unwrap();
-                assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+                assert_eq!(inspect(&mut *backend).unseen, []);
                 assert_eq!(iptables::survey(INSTANCE).unwrap().len(), 1);
             });
         }
@@ -167,7 +167,7 @@ fn a_plain_flush_or_zeroing_of_the_filter_table_does_not_touch_the_counters() {
             for arguments in ["-F", "-X", "-Z"] {
                 variant.iptables("iptables", arguments);
             }
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 3);
         });
     }
@@ -191,7 +191,7 @@ fn a_rule_that_comes_first_is_noticed_and_we_are_first_again() {
             packets(&pair, 7);
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 10);
             assert_eq!(backend.identity().epoch, epoch);
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
             // It belongs to them, so it stays.
             assert!(Variant::everything().contains("dport 443 -j ACCEPT"));
         });
@@ -219,7 +219,7 @@ fn somebodys_zeroing_ends_the_epoch_and_nothing_is_counted_twice() {
             retired.pop().unwrap().delete().unwrap();
             packets(&pair, 3);
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 3);
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
         });
     }
 }
@@ -267,7 +267,7 @@ fn restored_rules_are_noticed_though_no_counter_has_less_than_before() {
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 3);
         // Now the rules of the former set come back, and packets pass both sets. The present one misses nothing.
         nft.restore("iptables-restore", &["-n", "-c"], &saved);
-        assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+        assert_eq!(inspect(&mut *backend).unseen, []);
         assert_eq!(iptables::survey(INSTANCE).unwrap().iter().filter(|set| set.live).count(), 1);
         packets(&pair, 4);
         assert_eq!(read(&mut *backend, 443).udp_in_packets, 7);
@@ -315,14 +315,14 @@ fn another_agents_rules_before_ours_hide_nothing() {
             let mut theirs = variant.start(&other).unwrap().backend;
             packets(&pair, 5);
             for _ in 0..2 {
-                assert_eq!(ours.inspect(clock::now()).unwrap().unseen, []);
-                assert_eq!(theirs.inspect(clock::now()).unwrap().unseen, []);
+                assert_eq!(inspect(&mut *ours).unseen, []);
+                assert_eq!(inspect(&mut *theirs).unseen, []);
             }
             assert_eq!(read(&mut *ours, 443).udp_in_packets, 5);
             assert!(read(&mut *theirs, 443).is_zero());
             drop(theirs);
             iptables::uninstall("another").unwrap();
-            assert_eq!(ours.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *ours).unseen, []);
         });
     }
 }

@@ -12,7 +12,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 use super::Variant;
 use crate::common::daemon::wait_until;
 use crate::common::netns::{HOST4, PEER4, Pair, inside, run};
-use crate::support::{INSTANCE, options, read, read_all, send};
+use crate::support::{INSTANCE, inspect, options, read, read_all, send};
 
 fn ipset(arguments: &str) -> String {
     run(Command::new("ipset").args(arguments.split_whitespace()))
@@ -101,7 +101,7 @@ fn whoever_empties_them_is_noticed_at_the_next_reading() {
                 packets(&pair, 443, 5);
                 let error = backend.read(&clock::now).unwrap_err();
                 assert!(error.to_string().contains("another program changed the counters (IPv4)"), "{error}");
-                let mut inspection = backend.inspect(clock::now()).unwrap();
+                let mut inspection = inspect(&mut *backend);
                 let [told] = inspection.unseen.as_slice() else { panic!("{:?}", inspection.unseen) };
                 let part = if what == "flush" { "ipset" } else { "chain" };
                 let why = format!("somebody changed the IPv4 counters: {part} flow-");
@@ -315,7 +315,7 @@ fn no_rule_asks_ipsets_where_rules_are_kept_over_a_boot() {
             let kept = run(Command::new(variant.program("iptables-save")).arg("-c"));
             std::fs::write("/etc/iptables/rules.v4", kept).unwrap();
             assert_eq!(iptables::host::kept::unloadable(), ["/etc/iptables/rules.v4"]);
-            let mut inspection = backend.inspect(clock::now()).unwrap();
+            let mut inspection = inspect(&mut *backend);
             assert_eq!(inspection.unseen, []);
             let mut retired = inspection.retired.pop().unwrap();
             assert_eq!(retired.read(&clock::now).unwrap().ports[&443].udp_in_packets, 3);
@@ -327,7 +327,7 @@ fn no_rule_asks_ipsets_where_rules_are_kept_over_a_boot() {
             let kept = run(Command::new(variant.program("iptables-save")).arg("-c"));
             std::fs::write("/etc/iptables/rules.v4", kept).unwrap();
             assert!(iptables::host::kept::unloadable().is_empty());
-            assert!(backend.inspect(clock::now()).unwrap().retired.is_empty());
+            assert!(inspect(&mut *backend).retired.is_empty());
 
             // A successor that is started here does not use ipsets either.
             let started = variant.succeed(backend, &options(&pair, &[443]));

@@ -15,7 +15,7 @@ use flow_agent::ledger::limits::budget::{Limit, MonthlyQuota, UserBudget};
 use super::Variant;
 use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside, run};
 use crate::common::observer::Observer;
-use crate::support::{INSTANCE, as_observed, options, read, read_all, send};
+use crate::support::{INSTANCE, as_observed, inspect, options, read, read_all, send};
 
 const PORT: u16 = 8388;
 const OTHER: u16 = 443;
@@ -201,7 +201,7 @@ fn somebody_who_flushes_opens_a_port_until_the_next_look() {
             variant.iptables(program, "-t mangle -F");
         }
         traffic(pair, PORT);
-        let inspection = backend.inspect(clock::now()).unwrap();
+        let inspection = inspect(&mut *backend);
         assert_eq!((inspection.unseen.len(), inspection.retired.len()), (1, 1), "{:?}", inspection.unseen);
         // The inspection itself has repaired it.
         traffic(pair, PORT);

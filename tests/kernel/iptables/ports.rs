@@ -9,7 +9,7 @@ use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::common::observer::Observer;
 use crate::ports::{PORTS, come_and_go};
-use crate::support::{as_observed, options, read, read_all, send};
+use crate::support::{as_observed, inspect, options, read, read_all, send};
 
 #[test]
 fn ports_that_come_and_go_under_flood_get_their_own_bytes_only() {
@@ -17,7 +17,7 @@ fn ports_that_come_and_go_under_flood_get_their_own_bytes_only() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let mut backend = variant.start(&options(&pair, &PORTS)).unwrap().backend;
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
             come_and_go(&pair, backend, 30);
         });
     }
@@ -47,7 +47,7 @@ fn a_drained_port_stands_still_and_goes_on_when_it_comes_back() {
             packets(11);
             // It begins at zero, because its last bytes were sealed.
             assert_eq!(read(&mut *backend, 443).udp_in_packets, 11);
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
         });
     }
 }
@@ -72,7 +72,7 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
             let mut retired = backend.replace(&more).unwrap();
             flood.pass(2_000);
             flood.end();
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
             assert_eq!((retired.identity().epoch, retired.interfaces()), (epoch, vec!["wan".to_owned()]));
             let last = retired.read(&clock::now).unwrap();
             assert_eq!(last.draining.len(), 32);
@@ -86,7 +86,7 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
             retired.delete().unwrap();
             let after = Variant::everything();
             assert!(after.len() < before.len());
-            assert_eq!(backend.inspect(clock::now()).unwrap().unseen, []);
+            assert_eq!(inspect(&mut *backend).unseen, []);
         });
     }
 }

@@ -82,13 +82,17 @@ fn node_that_has_counted_five(pair: &Pair, variant: &Variant) -> Node {
 }
 
 /// Makes `work` remove our counters while seven datagrams pass, and sends eleven more once that was noticed.
-fn take_and_go_on(pair: &Pair, variant: &Variant, work: impl FnOnce()) -> Node {
+fn take_and_go_on(pair: &Pair, variant: &Variant, loss: Loss, work: impl FnOnce()) -> Node {
     let mut node = node_that_has_counted_five(pair, variant);
     node.asleep(|| {
         work();
         datagrams(pair, 7);
     });
-    wait_until("it is noticed", Duration::from_secs(30), || node.log().contains("some time was not measured"));
+    let repaired = match loss {
+        Loss::TheWay => "packets reach the counters first again",
+        Loss::Nothing | Loss::Counters => "some time was not measured",
+    };
+    wait_until("it is repaired", Duration::from_secs(30), || node.log().contains(repaired));
     datagrams(pair, 11);
     node.stop();
     node
@@ -102,6 +106,28 @@ fn assert_told(node: &Node, loss: Loss, what: &str) {
     let why = gap["gaps"][0]["why"].as_str().unwrap();
     assert!(why.contains("somebody "), "{what}: {why}");
     assert_eq!(seals[0]["epoch"] != seals[seals.len() - 1]["epoch"], loss == Loss::Counters, "{what}");
+}
+
+/// Nothing after the repair says that there was one: no bucket, and no checkpoint.
+#[test]
+fn an_agent_that_dies_right_after_a_repair_has_told_of_it_before() {
+    for variant in Variant::all() {
+        let Some(pair) = Pair::make() else { return };
+        inside(&pair.host, || ["iptables", "ip6tables"].map(|program| variant.iptables(program, "-t mangle -L")));
+        let mut node = node_that_has_counted_five(&pair, &variant);
+        node.asleep(|| {
+            let flush = |chain| variant.iptables("iptables", &format!("-t mangle -F {chain}"));
+            inside(&pair.host, || ["INPUT", "OUTPUT"].map(flush));
+            variant.kill_the_caller_of("iptables-restore");
+            datagrams(&pair, 7);
+        });
+        assert_eq!(node.wait_for_end(), None, "{}", node.log());
+        variant.allow("iptables-restore");
+        node.start(&["--backend", "iptables"]);
+        datagrams(&pair, 11);
+        node.stop();
+        assert_told(&node, Loss::TheWay, variant.name);
+    }
 }
 
 #[test]
@@ -126,7 +152,7 @@ fn a_reload_that_takes_our_counters_is_a_gap_and_others_are_nothing() {
                     });
                 };
                 if reload.loss != Loss::Nothing {
-                    assert_told(&take_and_go_on(&pair, &variant, commands), reload.loss, &what);
+                    assert_told(&take_and_go_on(&pair, &variant, reload.loss, commands), reload.loss, &what);
                     continue;
                 }
                 let mut node = node_that_has_counted_five(&pair, &variant);
@@ -146,14 +172,14 @@ fn a_flush_of_the_whole_ruleset_is_a_gap() {
     let Some(nft) = Variant::both(true).into_iter().next() else { return };
     let Some(pair) = Pair::make() else { return };
     let flush = || inside(&pair.host, || run(Command::new("nft").args(["flush", "ruleset"])));
-    assert_told(&take_and_go_on(&pair, &nft, || drop(flush())), Loss::Counters, "nft flush ruleset");
+    assert_told(&take_and_go_on(&pair, &nft, Loss::Counters, || drop(flush())), Loss::Counters, "nft flush ruleset");
 }
 
 #[test]
 fn somebodys_zeroing_is_a_gap() {
     for variant in Variant::all() {
         let Some(pair) = Pair::make() else { return };
-        let node = take_and_go_on(&pair, &variant, || {
+        let node = take_and_go_on(&pair, &variant, Loss::Counters, || {
             inside(&pair.host, || variant.iptables("iptables", "-t mangle -Z"));
         });
         // The five were known before. The seven were counted in rules that were zeroed before they were read, or in

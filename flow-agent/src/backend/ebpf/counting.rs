@@ -51,6 +51,8 @@ pub(super) struct Counted {
     pub(super) lock: InterfaceLock,
     /// The last time at which both directions were found attached.
     pub(super) well_at: Moment,
+    /// Whether it was reported that an attachment is broken, which is then repaired.
+    pub(super) is_reported: bool,
 }
 
 /// What inspections remember about devices that are not counted.
@@ -122,7 +124,7 @@ impl Backend for EbpfBackend {
         self.programs.flush_log();
         self.keep_pinned();
         self.keep_locked();
-        Ok(Inspection { unseen: self.look_around(now)?, retired: Vec::new() })
+        self.look_around(now)
     }
 
     fn sealed(&mut self) -> Result<(), BackendError> {

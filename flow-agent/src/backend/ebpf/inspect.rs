@@ -9,17 +9,16 @@ use super::attach::attacher::AttachmentStatus;
 use super::attach::foreign;
 use super::attach::link::TcxLink;
 use super::counting::{Counted, EbpfBackend};
-use crate::backend::BackendError;
-use crate::backend::host;
 use crate::backend::interface::Interface;
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::stacks::{LeftOut, Pair};
+use crate::backend::{BackendError, Inspection, host};
 use crate::ledger::reading::{Moment, Unseen};
 
 impl EbpfBackend {
     /// Inspects everything once and repairs what is broken. Returns the gaps in which traffic was not counted.
-    pub(super) fn look_around(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError> {
+    pub(super) fn look_around(&mut self, now: Moment) -> Result<Inspection, BackendError> {
         // A gap ends only when the repair is done, which may be long after `now` if there are many devices.
         let begun_at = Instant::now();
         let time = || now.after(begun_at.elapsed());
@@ -69,7 +68,8 @@ impl EbpfBackend {
             unseen.push(self.patterns.nothing_counted(self.watch.looked_at, now));
         }
         self.watch.looked_at = now;
-        Ok(unseen)
+        let is_broken = self.counted.values().any(|counted| counted.is_reported);
+        Ok(Inspection { unseen, is_broken, ..Inspection::default() })
     }
 
     /// Stops counting devices that are gone or that should not be counted any more.
@@ -99,6 +99,7 @@ impl EbpfBackend {
             tracing::info!(interface = interface.name, before = counted.name, "renamed");
             counted.name.clone_from(&interface.name);
         }
+        let was_reported = std::mem::take(&mut counted.is_reported);
         let mut reasons = Vec::new();
         for direction in Direction::BOTH {
             let position = counted.attachments.iter().position(|(attached, _)| *attached == direction);
@@ -119,6 +120,11 @@ impl EbpfBackend {
                     continue;
                 }
             };
+            if !was_reported {
+                counted.is_reported = true;
+                reasons.push(why);
+                continue;
+            }
             let mended = self.programs.get(counted.layer, direction).and_then(|program| {
                 if let Some(position) = position {
                     self.attacher.detach(counted.attachments.remove(position).1)?;
@@ -134,7 +140,10 @@ impl EbpfBackend {
                 Err(error) => format!("{why}; {error}"),
             });
         }
-        let start = std::mem::replace(&mut counted.well_at, now);
+        let start = counted.well_at;
+        if !counted.is_reported {
+            counted.well_at = now;
+        }
         if reasons.is_empty() {
             return None;
         }
@@ -174,7 +183,14 @@ impl EbpfBackend {
         })?;
         let own = own.iter().filter_map(|found| TcxLink::open(&found.path).ok()).map(|link| link.id).collect();
         foreign::refuse(&self.attacher, &self.bpffs, device, &own)?;
-        let mut counted = Counted { name: interface.name.clone(), layer, attachments: Vec::new(), lock, well_at: now };
+        let mut counted = Counted {
+            name: interface.name.clone(),
+            layer,
+            attachments: Vec::new(),
+            lock,
+            well_at: now,
+            is_reported: false,
+        };
         for direction in Direction::BOTH {
             let attached = self
                 .programs

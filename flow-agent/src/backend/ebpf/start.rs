@@ -280,7 +280,8 @@ impl EbpfBackend {
     ) -> Result<Option<String>, BackendError> {
         let layer = interface.link_layer().expect("only devices that can be read are chosen");
         let device = (interface.index, interface.name.as_str());
-        let mut counted = Counted { name: interface.name.clone(), layer, attachments: Vec::new(), lock, well_at: now };
+        let name = interface.name.clone();
+        let mut counted = Counted { name, layer, attachments: Vec::new(), lock, well_at: now, is_reported: false };
         let mut why = None;
         for direction in Direction::BOTH {
             let program = self.programs.get(layer, direction)?;

@@ -66,6 +66,8 @@ pub(super) struct Watch {
     /// The fingerprints of the rules at that time, one for each side. `None` if the rules have to be inspected in any
     /// case.
     pub(super) fingerprints: Option<Vec<Fingerprint>>,
+    /// Whether it was reported that packets may pass before reaching the rules, which is then repaired.
+    pub(super) is_reported: bool,
     /// The last time at which the interfaces were inspected.
     pub(super) followed_at: Moment,
     /// Interfaces that should be counted but cannot be, and since when.

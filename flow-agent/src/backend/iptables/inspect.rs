@@ -96,6 +96,17 @@ impl IptablesBackend {
                 CounterStatus::Damaged(why) => damaged.push(why),
             }
         }
+        let was_reported = std::mem::take(&mut self.watch.is_reported);
+        if damaged.is_empty() && !hidden.is_empty() && !was_reported {
+            let why = hidden.into_iter().map(|(_, why)| why).collect::<Vec<_>>().join("; ");
+            let (start, end) = (self.watch.well_at, now.after(begun_at.elapsed()));
+            let unseen = |name: &String| Unseen { start, end, interface: name.clone(), why: why.clone() };
+            inspection.unseen.extend(self.set.interfaces.iter().map(unseen));
+            inspection.is_broken = true;
+            self.watch.is_reported = true;
+            self.watch.fingerprints = None;
+            return Ok(());
+        }
         let well_at = std::mem::replace(&mut self.watch.well_at, now);
         let moved_before = self.watch.moved;
         self.watch.moved = moved;
@@ -109,8 +120,11 @@ impl IptablesBackend {
             hidden.iter().map(|(_, why)| why.clone()).chain(damaged.iter().cloned()).collect();
         if damaged.is_empty() {
             for (side, _) in &hidden {
-                if let Err(error) = self.enter_first(side) {
-                    reasons.push(error.to_string());
+                match self.enter_first(side) {
+                    Ok(()) => {
+                        tracing::info!(family = side.tools.family.name(), "packets reach the counters first again");
+                    }
+                    Err(error) => reasons.push(error.to_string()),
                 }
             }
         } else {
@@ -123,7 +137,6 @@ impl IptablesBackend {
             }
         }
         let why = reasons.join("; ");
-        tracing::warn!(why, "some time was not measured");
         let end = now.after(begun_at.elapsed());
         let unseen = |name: &String| Unseen { start: well_at, end, interface: name.clone(), why: why.clone() };
         inspection.unseen.extend(self.set.interfaces.iter().map(unseen));

@@ -69,6 +69,7 @@ pub fn start_with(options: &BackendOptions, now: &dyn Fn() -> Moment, path: &OsS
             well_at: begun_at,
             moved: 0,
             fingerprints: None,
+            is_reported: false,
             followed_at: begun_at,
             missing: BTreeMap::new(),
             left_out,

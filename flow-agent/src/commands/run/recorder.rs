@@ -27,7 +27,7 @@ use crate::exit::{Code, Failure};
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::limits::budget::UserBudget;
-use crate::ledger::reading::{Moment, Unseen};
+use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::unsealed::Closing;
 use crate::ledger::usage::{Counted, ForeignEpoch, Meter};
 use crate::ports::PortOwners;
@@ -180,25 +180,35 @@ impl Recorder {
         self.meter.due(now) && now.boot_ns >= self.retry_at && !self.outbox.is_full()
     }
 
-    /// Checks whether everything that was attached still is, and notes what could not be measured.
+    /// Checks whether everything that was attached still is, and notes what could not be measured. What is broken is
+    /// repaired only when a checkpoint says that it was.
     pub fn inspect(&mut self) {
+        if self.inspect_once() {
+            self.inspect_once();
+        }
+    }
+
+    /// Returns whether something is broken that the next inspection repairs.
+    fn inspect_once(&mut self) -> bool {
         let now = clock::now();
         let inspection = match self.backend.inspect(now) {
             Ok(inspection) => inspection,
             Err(error) => {
                 tracing::error!(error = %chain(&error), "failed to inspect the attachments");
-                return;
+                return false;
             }
         };
+        let is_broken = inspection.is_broken;
         let must_tell = self.unseen.add(inspection.unseen, now);
         self.replaced.extend(inspection.retired);
         if let Err(failure) = self.go_on_with_new_counters() {
             tracing::error!("failed to read the new counters; will retry\n{}", failure.render());
         }
         if must_tell {
-            // At once, because nothing else would tell a successor.
-            self.checkpoint();
+            // At once, because nothing else would tell a successor. Counters that are broken may not be readable.
+            self.checkpoint_with(|recorder| (!is_broken).then(|| recorder.backend.read(&clock::now)).transpose());
         }
+        is_broken
     }
 
     /// Closes the open bucket and writes it. If the counters cannot be read it stays open, and closing is retried.
@@ -281,18 +291,28 @@ impl Recorder {
     /// Stores the newest reading, but not while a bucket waits: a checkpoint says what came after a seal, which must be
     /// on disk.
     pub fn checkpoint(&mut self) {
+        self.checkpoint_with(|recorder| recorder.backend.read(&clock::now).map(Some));
+    }
+
+    /// [`Recorder::checkpoint`] of what `read` returns, or else of the newest reading that was seen.
+    fn checkpoint_with(&mut self, read: impl FnOnce(&mut Self) -> Result<Option<Reading>, BackendError>) {
         if !self.outbox.is_empty() {
             return;
         }
-        if let Err(failure) = self.try_checkpoint() {
+        if let Err(failure) = self.try_checkpoint(read) {
             tracing::warn!("failed to write the checkpoint\n{}", failure.render());
         }
     }
 
-    fn try_checkpoint(&mut self) -> Result<(), Failure> {
+    fn try_checkpoint(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<Option<Reading>, BackendError>,
+    ) -> Result<(), Failure> {
         self.hold_state()?;
-        let reading = self.backend.read(&clock::now)?;
-        let checkpoint = self.meter.checkpoint(&reading, &self.unseen.foretold(reading.at));
+        let checkpoint = match read(self)? {
+            Some(reading) => self.meter.checkpoint(&reading, &self.unseen.foretold(reading.at)),
+            None => Ok(self.meter.checkpoint_of_newest(&self.unseen.foretold(clock::now()))),
+        };
         if let Some(checkpoint) = checkpoint.map_err(|error| self.cannot_go_on(error))? {
             checkpoint::write(&self.lock, &checkpoint)?;
             self.meter.checkpoint_kept(&checkpoint);

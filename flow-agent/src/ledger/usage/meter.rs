@@ -114,18 +114,24 @@ impl Meter {
     /// When the reading is of other counters than the open ones; nothing is done.
     pub fn checkpoint(&mut self, reading: &Reading, unseen: &[Unseen]) -> Result<Option<Checkpoint>, ForeignEpoch> {
         self.open.observe(reading)?;
-        let gaps = bucket_times::gaps(self.settings.zone, reading.at, unseen);
+        Ok(self.checkpoint_of_newest(unseen))
+    }
+
+    /// [`Meter::checkpoint`] of the newest reading that was seen, for when the counters cannot be read.
+    pub fn checkpoint_of_newest(&self, unseen: &[Unseen]) -> Option<Checkpoint> {
+        let read_at = self.open.read_at;
+        let gaps = bucket_times::gaps(self.settings.zone, read_at, unseen);
         let is_told = gaps.iter().all(|gap| self.open.gaps_kept.contains(gap));
         if !self.open.usage.has_changed() && !self.open.unknown && is_told {
-            return Ok(None);
+            return None;
         }
         let (totals, other_total) = self.open.usage.unsealed_totals();
-        let fraction = reading.at.wall - reading.at.wall.trunc_subsecs(0);
-        let boot_ms = reading.at.boot_ns / 1_000_000;
-        Ok(Some(Checkpoint {
+        let fraction = read_at.wall - read_at.wall.trunc_subsecs(0);
+        let boot_ms = read_at.boot_ns / 1_000_000;
+        Some(Checkpoint {
             v: VERSION,
             seq: self.seq,
-            at: calendar::local(self.settings.zone, reading.at.wall.trunc_subsecs(0)),
+            at: calendar::local(self.settings.zone, read_at.wall.trunc_subsecs(0)),
             boot_ms: Some(boot_ms.saturating_sub(u64::try_from(fraction.num_milliseconds()).unwrap_or(0))),
             start: Some(self.open.clock.start()),
             start_boot_ms: self.open.clock.start_boot_ms(),
@@ -133,7 +139,7 @@ impl Meter {
             totals,
             other_total,
             gaps,
-        }))
+        })
     }
 
     /// The last checkpoint is no longer on disk: another one must be written even if nothing moved.
