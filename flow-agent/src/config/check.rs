@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use chrono_tz::Tz;
 use toml::Spanned;
 
-use super::error::{ConfigError, FilePosition};
+use super::error::{ConfigError, FilePosition, Positions};
 use super::file::{self, File};
 use super::shape::{Text, UserNodes};
 use super::users::{self, Declared};
@@ -49,20 +49,22 @@ pub(super) enum SystemZone {
     Unnamed,
 }
 
-/// The file that is being checked: its path, and its text for finding line numbers.
-pub(super) struct Source<'a> {
-    pub(super) path: &'a Path,
-    pub(super) text: &'a str,
-}
+/// The file that is being checked.
+pub(super) struct Source<'a>(Positions<'a>);
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// `text` is the content of `path`.
+    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+        Self(Positions::new(path, text))
+    }
+
     fn place<T>(&self, value: &Spanned<T>) -> FilePosition {
-        FilePosition::of(self.path, self.text, &value.span())
+        self.0.of(value.span().start)
     }
 
     /// Resolves a path relative to the directory of the file that names it.
     fn resolve(&self, path: Text<PathBuf>) -> PathBuf {
-        match self.path.parent() {
+        match self.0.path().parent() {
             Some(directory) => directory.join(path.0),
             None => path.0,
         }
@@ -76,7 +78,7 @@ pub(super) fn check(file: File, source: &Source<'_>, system: &System) -> Result<
     let declared = file.users.into_iter().map(|user| declare(user, source)).collect::<Result<Vec<_>, _>>()?;
     let node = node_name(file.node, system)?;
     Ok(Config {
-        path: Some(source.path.to_owned()),
+        path: Some(source.0.path().to_owned()),
         fleet: file.fleet.map(|fleet| self::fleet(fleet, source, &node)).transpose()?,
         node,
         state_dir,

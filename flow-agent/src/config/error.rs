@@ -1,7 +1,6 @@
 //! Why a configuration is rejected: where, what was found, and what was expected.
 
 use std::fmt;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::errors::nearest;
@@ -15,17 +14,33 @@ pub struct FilePosition {
     pub column: usize,
 }
 
-impl FilePosition {
-    /// The position at which the byte range `span` of `text`, the content of `path`, begins. Columns are counted in
-    /// characters.
-    pub(super) fn of(path: &Path, text: &str, span: &Range<usize>) -> Self {
-        let before = text.get(..span.start).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        Self {
-            path: path.to_owned(),
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-        }
+/// Finds positions in one file. Where its lines begin is searched once, because a file of thousands of users has tens of
+/// thousands of values whose position is needed.
+#[derive(Debug)]
+pub(super) struct Positions<'a> {
+    path: &'a Path,
+    text: &'a str,
+    line_starts: Vec<usize>,
+}
+
+impl<'a> Positions<'a> {
+    /// Of `text`, the content of `path`.
+    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+        let after_line_feeds = memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1);
+        Self { path, text, line_starts: std::iter::once(0).chain(after_line_feeds).collect() }
+    }
+
+    /// The path of the file.
+    pub(super) fn path(&self) -> &'a Path {
+        self.path
+    }
+
+    /// The position of byte `at`; that of the end if there is no such byte. Columns are counted in characters.
+    pub(super) fn of(&self, at: usize) -> FilePosition {
+        let at = if self.text.is_char_boundary(at) { at } else { self.text.len() };
+        let line = self.line_starts.partition_point(|start| *start <= at);
+        let before = &self.text[self.line_starts[line - 1]..at];
+        FilePosition { path: self.path.to_owned(), line, column: before.chars().count() + 1 }
     }
 }
 

@@ -8,7 +8,7 @@ use rust_decimal::Decimal;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::error::{ConfigError, FilePosition};
+use super::error::{ConfigError, Positions};
 use super::fleet::DatabaseName;
 use super::mail::{Address, Mailbox};
 use super::shape::{Interfaces, OneOf, Ports, Share, Text, UserNodes, Whole};
@@ -224,7 +224,7 @@ pub(super) fn read(path: &Path, text: &str) -> Result<File, ConfigError> {
 
 fn refuse(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let span = error.span().unwrap_or_default();
-    let place = FilePosition::of(path, text, &span);
+    let place = Positions::new(path, text).of(span.start);
     if error.message() == "duplicate key" {
         let key = text.get(span).unwrap_or_default();
         return ConfigError::Value { place, message: format!("`{key}` appears twice, expected each key once") };

@@ -9,7 +9,7 @@ use chrono_tz::Tz;
 
 use super::check::{self, Source, System, SystemZone};
 use super::encoding::{self, NotText};
-use super::error::{ConfigError, FilePosition};
+use super::error::{ConfigError, Positions};
 use super::{Config, file, users, users_csv};
 use crate::gather::NodeSource;
 
@@ -69,7 +69,7 @@ pub fn reload_users(config: &Config) -> Result<Config, ConfigError> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, ConfigError> {
-    check::check(file::read(path, text)?, &Source { path, text }, &system())
+    check::check(file::read(path, text)?, &Source::new(path, text), &system())
 }
 
 fn without_file() -> Result<Config, ConfigError> {
@@ -100,7 +100,7 @@ fn read_bytes(path: &Path, max_bytes: u64) -> Result<Vec<u8>, ConfigError> {
 fn not_text(path: &Path, bytes: &[u8], NotText { valid_up_to }: NotText, message: &str) -> ConfigError {
     let before = String::from_utf8_lossy(&bytes[..valid_up_to]);
     let end = before.len();
-    ConfigError::Value { place: FilePosition::of(path, &before, &(end..end)), message: message.to_owned() }
+    ConfigError::Value { place: Positions::new(path, &before).of(end), message: message.to_owned() }
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::check::{Source, System, SystemZone, check};
+use super::error::Positions;
 use super::*;
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     let path = Path::new("/etc/flow-agent/config.toml");
     let system = System { host_name: "here".to_owned(), zone: SystemZone::Known(Tz::Asia__Shanghai) };
-    check(file::read(path, text)?, &Source { path, text }, &system)
+    check(file::read(path, text)?, &Source::new(path, text), &system)
 }
 
 #[test]
@@ -66,4 +67,34 @@ fn every_key_is_documented() {
             assert!(documented.contains_key(&key) || key == "local", "{key} of {header:?} is not documented");
         }
     }
+}
+
+#[test]
+fn each_of_thousands_of_users_has_its_own_line() {
+    let users: String = (0..5_000)
+        .map(|n| format!("[[users]]\nname = \"客户-{n}\"\nports = [{}] # 端口\nquota = \"1 GiB\"\n\n", 10_000 + n))
+        .collect();
+    let config = parse(&users).unwrap();
+    for (n, declared) in config.declared.iter().enumerate() {
+        let at = |line: usize, column: usize| (line, column);
+        assert_eq!(at(declared.at.line, declared.at.column), at(5 * n + 2, 8));
+        let (_, port) = &declared.ports[0];
+        assert_eq!(at(port.line, port.column), at(5 * n + 3, 10));
+    }
+    // The same user once more, behind characters of several bytes.
+    let again = format!("{users}[[users]]\n\"name\" = \"客户-4321\"\n");
+    let twice = "config.toml:25002:10: user `客户-4321` appears twice, first at /etc/flow-agent/config.toml:21607:8";
+    assert!(parse(&again).unwrap_err().to_string().ends_with(twice));
+}
+
+#[test]
+fn the_end_of_a_file_has_a_position_whether_or_not_its_last_line_is_complete() {
+    let end = |text: &str| {
+        let end = Positions::new(Path::new("x"), text).of(text.len());
+        (end.line, end.column)
+    };
+    assert_eq!(end(""), (1, 1));
+    assert_eq!(end("a\nbc"), (2, 3));
+    assert_eq!(end("a\nbc\n"), (3, 1));
+    assert_eq!(end("客户\r\n客户"), (2, 3));
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::check::divide;
-use super::error::{ConfigError, FilePosition};
+use super::error::{ConfigError, FilePosition, Positions};
 use super::mail::Address;
 use super::shape::UserNodes;
 use super::users::Declared;
@@ -49,9 +49,8 @@ struct Row {
 /// Fields are separated by commas, semicolons or tabs, according to the header or to a first line such as `sep=;`.
 /// Empty rows and columns are ignored.
 pub(super) fn from_csv(path: &Path, text: &str) -> Result<Vec<Declared>, ConfigError> {
-    let refuse_at = |at: usize, message: String| {
-        Err(ConfigError::Value { place: FilePosition::of(path, text, &(at..at)), message })
-    };
+    let positions = Positions::new(path, text);
+    let refuse_at = |at: usize, message: String| Err(ConfigError::Value { place: positions.of(at), message });
     // `18388` cut off after `183` still looks like a port, so only a line that ends is complete.
     if !text.is_empty() && !text.ends_with(['\n', '\r']) {
         let last_line = text.trim_end().rfind('\n').map_or(0, |at| at + 1);
@@ -65,7 +64,7 @@ pub(super) fn from_csv(path: &Path, text: &str) -> Result<Vec<Declared>, ConfigE
         .delimiter(separator)
         .flexible(true)
         .from_reader(&text.as_bytes()[body_at..]);
-    let place = |position: Option<&csv::Position>| first_line(path, text, body_at, position);
+    let place = |position: Option<&csv::Position>| first_line(&positions, text, body_at, position);
     let refuse =
         |error: csv::Error| ConfigError::Value { place: place(error.position()), message: csv_message(&error) };
     let headers = reader.headers().map_err(refuse)?.clone();
@@ -112,7 +111,7 @@ fn separator(text: &str) -> (usize, u8) {
 }
 
 /// The position of the row that was read from `position` on: the reader skips empty lines and comments first.
-fn first_line(path: &Path, text: &str, body_at: usize, position: Option<&csv::Position>) -> FilePosition {
+fn first_line(positions: &Positions<'_>, text: &str, body_at: usize, position: Option<&csv::Position>) -> FilePosition {
     let mut at = body_at + position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(0);
     while let Some(line) = text.get(at..).and_then(|rest| rest.split_inclusive('\n').next()) {
         if !line.trim_start_matches('\u{feff}').trim().is_empty() && !line.starts_with('#') {
@@ -120,7 +119,7 @@ fn first_line(path: &Path, text: &str, body_at: usize, position: Option<&csv::Po
         }
         at += line.len();
     }
-    FilePosition::of(path, text, &(at..at))
+    positions.of(at)
 }
 
 /// Checks the header: without one, the first user would be lost, and the meaning of all columns with it.
