@@ -1,9 +1,10 @@
-//! `flow-agent init` prints a valid configuration, and overwrites nothing.
+//! `flow-agent init` prints a valid configuration, and overwrites nothing that somebody wrote.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use flow_agent::config::load;
+use flow_agent::config::{DEFAULT_CONFIG, load};
 use flow_agent::ports::PortFileFormat;
 
 use crate::program::flow_agent;
@@ -85,4 +86,23 @@ fn it_writes_where_nothing_is_and_over_nothing() {
     let said = flow_agent(&arguments);
     assert!(said.code == Some(3) && said.stderr.contains("already exists, and was not changed"), "{}", said.stderr);
     assert_eq!(fs::read_to_string(&path).unwrap(), "# mine\n");
+}
+
+#[test]
+fn it_replaces_the_default_of_a_package_as_long_as_nobody_has_changed_it() {
+    let root = root(&[("wireguard/current.conf", "etc/wireguard/wg0.conf")]);
+    let path = root.path().join("etc/flow-agent/config.toml");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let arguments = ["init", "--write", "--root", root.path().to_str().unwrap(), "--config", path.to_str().unwrap()];
+    let changed = format!("{DEFAULT_CONFIG}node = \"hk-1\"\n");
+    fs::write(&path, &changed).unwrap();
+    let said = flow_agent(&arguments);
+    assert!(said.code == Some(3) && said.stderr.contains("already exists, and was not changed"), "{}", said.stderr);
+    assert_eq!(fs::read_to_string(&path).unwrap(), changed);
+    fs::write(&path, DEFAULT_CONFIG).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let said = flow_agent(&arguments);
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+    assert!(fs::read_to_string(&path).unwrap().contains("format = \"wireguard\""));
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
 }

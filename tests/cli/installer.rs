@@ -74,7 +74,7 @@ fn the_installer_shows_what_it_does_and_undoes_it() {
 
         let (code, said) = run(&["--yes"]);
         assert_eq!(code, Some(0), "{shell:?}: {said}");
-        assert!(said.contains("Next: flow-agent init >/etc/flow-agent/config.toml, "), "{said}");
+        assert!(said.contains("Next: flow-agent init --write, "), "{said}");
         let installed = [
             ("etc/flow-agent/config.toml", 0o640),
             ("etc/init.d/flow-agent", 0o755),

@@ -124,7 +124,7 @@ install_all() {
     ask
     # What `init` finds takes the place of the default configuration, but never of the operator's.
     init=
-    [ -e "$root/etc/flow-agent/config.toml" ] || init="flow-agent init >/etc/flow-agent/config.toml, "
+    [ -e "$root/etc/flow-agent/config.toml" ] || init="flow-agent init --write, "
     directories=$(
         # In an upgrade, those that the previous installation created.
         [ ! -f "$list" ] || grep '/$' "$list" || true

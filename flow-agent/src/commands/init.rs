@@ -2,8 +2,8 @@
 
 mod draft;
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use super::{Common, output};
 use crate::backend::host;
 use crate::backend::interfaces::Patterns;
-use crate::config::DEFAULT_PATH;
+use crate::config::{DEFAULT_CONFIG, DEFAULT_PATH};
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
 use crate::ports::content::Problem;
@@ -21,7 +21,7 @@ use crate::ports::file::Reader;
 use crate::ports::listening::listening;
 use crate::ports::places::PLACES;
 use crate::ports::{PortFile, PortFileFormat};
-use crate::store::disk::{RealDisk, create_dirs, parent};
+use crate::store::disk::{self, RealDisk, create_dirs, parent};
 use draft::{Device, FoundFile, Surroundings};
 
 /// Look around on this machine and print a configuration for what was found
@@ -31,7 +31,7 @@ use draft::{Device, FoundFile, Surroundings};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Write it to /etc/flow-agent/config.toml, or to the file that --config names, instead of printing it; never
-    /// overwrites a file
+    /// overwrites a file, except the commented default that a package installs, if it is unchanged
     #[arg(long)]
     write: bool,
     /// Where the places of panels and servers lie
@@ -50,18 +50,34 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         return Ok(Code::Done);
     }
     let path = common.config.as_deref().unwrap_or(Path::new(DEFAULT_PATH));
-    write_new(path, &text)?;
+    if is_untouched_default(path) {
+        disk::replace(&RealDisk, path, text.as_bytes()).map_err(cannot_write(path))?;
+    } else {
+        write_new(path, &text)?;
+    }
     let named = common.config.as_ref().map_or_else(String::new, |path| format!(" --config {}", path.display()));
     output::print(&format!("wrote {}; review it, then run: flow-agent check{named}\n", path.display()))?;
     Ok(Code::Done)
 }
 
+/// Whether the file is what packages install, in which everything is commented out. It is nobody's work, and without
+/// this exception nobody who has installed a package could use `--write`.
+fn is_untouched_default(path: &Path) -> bool {
+    let mut text = Vec::new();
+    let file = File::open(path).map(|file| file.take(DEFAULT_CONFIG.len() as u64 + 1));
+    file.and_then(|mut file| file.read_to_end(&mut text)).is_ok() && text == DEFAULT_CONFIG.as_bytes()
+}
+
+fn cannot_write(path: &Path) -> impl Fn(io::Error) -> Failure {
+    move |error| {
+        Failure::new(Code::Store, anyhow::Error::new(error).context(format!("failed to write `{}`", path.display())))
+    }
+}
+
 /// Writes a file that must not exist yet.
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |error| {
-        Failure::new(Code::Store, anyhow::Error::new(error).context(format!("failed to write `{}`", path.display())))
-    };
-    create_dirs(&RealDisk, parent(path)).map_err(failed)?;
+    let failed = cannot_write(path);
+    create_dirs(&RealDisk, parent(path)).map_err(&failed)?;
     let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o640).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {

@@ -17,6 +17,8 @@ mod watched;
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use self::answers::Answering;
 use self::supervisor::{event_loop, supervise};
 
@@ -36,7 +38,7 @@ use crate::ports::spec;
 pub struct Args {
     /// What counts: auto (eBPF if the kernel allows it, else iptables), ebpf, or iptables [default: auto, or what the
     /// configuration says]
-    #[arg(long, value_name = "BACKEND", value_parser = backend)]
+    #[arg(long, value_name = "BACKEND", value_parser = one_of(BACKENDS), hide_possible_values = true)]
     backend: Option<BackendChoice>,
     /// Count with iptables rules: short for --backend iptables
     #[arg(long, conflicts_with = "backend")]
@@ -58,7 +60,7 @@ pub struct Args {
     #[arg(long)]
     once: bool,
     /// Where the program is attached: auto (tcx where the kernel has it, 6.6 and later), tcx, or clsact
-    #[arg(long, hide = true, value_name = "PLACE", default_value = "auto", value_parser = attach)]
+    #[arg(long, hide = true, value_name = "PLACE", default_value = "auto", value_parser = one_of(PLACES))]
     attach: AttachPlace,
     /// Continue although the state directory is older than the counters, as after restoring a backup: what was sealed
     /// since then is counted again
@@ -116,22 +118,18 @@ fn configured(common: &Common, args: &Args) -> Result<Config, Failure> {
     Ok(config)
 }
 
-fn backend(text: &str) -> Result<BackendChoice, String> {
-    match text {
-        "auto" => Ok(BackendChoice::Auto),
-        "ebpf" => Ok(BackendChoice::Ebpf),
-        "iptables" => Ok(BackendChoice::Iptables),
-        _ => Err("expected auto, ebpf or iptables".to_owned()),
-    }
-}
+const BACKENDS: [(&str, BackendChoice); 3] =
+    [("auto", BackendChoice::Auto), ("ebpf", BackendChoice::Ebpf), ("iptables", BackendChoice::Iptables)];
 
-fn attach(text: &str) -> Result<AttachPlace, String> {
-    match text {
-        "auto" => Ok(AttachPlace::Auto),
-        "tcx" => Ok(AttachPlace::Tcx),
-        "clsact" => Ok(AttachPlace::Clsact),
-        _ => Err("expected auto, tcx or clsact".to_owned()),
-    }
+const PLACES: [(&str, AttachPlace); 3] =
+    [("auto", AttachPlace::Auto), ("tcx", AttachPlace::Tcx), ("clsact", AttachPlace::Clsact)];
+
+/// Parses one of these names. Unlike a function, such a parser tells shells which names there are.
+fn one_of<T: Copy + Send + Sync + 'static>(names: [(&'static str, T); 3]) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(names.map(|(name, _)| name)).map(move |given| {
+        let named = names.into_iter().find(|(name, _)| *name == given);
+        named.expect("the parser accepts only these names").1
+    })
 }
 
 fn interface(text: &str) -> Result<String, value::ValueError> {
