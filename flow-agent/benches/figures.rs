@@ -1,8 +1,10 @@
 //! Results: tables for people, JSON for tools, and goals with which figures are compared.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 use serde_json::{Value, json};
@@ -87,6 +89,25 @@ impl Report {
         self.goals.push(Goal { what: what.into(), bound, seen });
     }
 
+    /// Prints every figure that an earlier run has, too, and the ratio of the two. Absolute times of two runs differ
+    /// with the machine's speed; ratios within a run do not.
+    pub fn print_against(&self, baseline: &Baseline) {
+        let mut table = Table::new();
+        table.load_style(NOTHING).set_header(["", "figure", "earlier", "now", "now / earlier"]);
+        for column in table.column_iter_mut().skip(2) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        for row in &self.rows {
+            let Some((key, now)) = key(row).zip(row["median"].as_f64()) else { continue };
+            let Some(earlier) = baseline.0.get(&key) else { continue };
+            let [bench, _, case, figure, unit] = key;
+            let named = if unit.is_empty() { figure } else { format!("{figure} ({unit})") };
+            let ratio = if *earlier == 0.0 { String::new() } else { number(now / earlier) };
+            table.add_row([format!("{bench}: {case}"), named, number(*earlier), number(now), ratio]);
+        }
+        println!("\nagainst the earlier run:\n{table}");
+    }
+
     /// Prints the goals and the figures reached.
     pub fn print_goals(&self) {
         if self.goals.is_empty() {
@@ -121,6 +142,30 @@ impl Report {
         let all = json!({"figures": self.rows, "goals": goals.collect::<Vec<_>>()});
         Ok(serde_json::to_string_pretty(&all)? + "\n")
     }
+}
+
+/// The figures of an earlier run: the medians by bench, table, case, figure and unit.
+pub struct Baseline(BTreeMap<[String; 5], f64>);
+
+impl Baseline {
+    /// Reads what [`Report::json`] wrote.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has another form.
+    pub fn read(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {shown}"))?;
+        let all: Value = serde_json::from_str(&text).with_context(|| format!("{shown} is not JSON"))?;
+        let figures = all["figures"].as_array().with_context(|| format!("{shown} has no figures of a bench"))?;
+        let known = figures.iter().filter_map(|row| Some((key(row)?, row["median"].as_f64()?)));
+        Ok(Self(known.collect()))
+    }
+}
+
+/// What a figure is called in a table; `None` if the row is incomplete.
+fn key(row: &Value) -> Option<[String; 5]> {
+    let name = |field: &str| row[field].as_str().map(str::to_owned);
+    Some([name("bench")?, name("table")?, name("case")?, name("figure")?, name("unit")?])
 }
 
 impl Goal {

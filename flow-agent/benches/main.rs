@@ -12,6 +12,7 @@ mod exchange;
 mod figures;
 mod iptables;
 mod packet;
+mod quota;
 mod read;
 mod report;
 mod rounds;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 
-use figures::Report;
+use figures::{Baseline, Report};
 
 /// Measures what counting costs, and prints tables
 #[derive(Parser)]
@@ -43,6 +44,9 @@ struct Options {
     /// Where the figures go as JSON
     #[arg(long, value_name = "FILE")]
     json: PathBuf,
+    /// The figures of an earlier run, to be printed beside these
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
     /// `cargo bench` says so to every bench
     #[arg(long, hide = true)]
     bench: bool,
@@ -52,6 +56,7 @@ struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Bench {
     Packet,
+    Quota,
     Wire,
     Iptables,
     Read,
@@ -63,6 +68,7 @@ impl Bench {
     fn run(self, report: &mut Report) -> Result<()> {
         match self {
             Self::Packet => packet::run(report),
+            Self::Quota => quota::run(report),
             Self::Wire => wire::run(report),
             Self::Iptables => iptables::run(report),
             Self::Read => read::run(report),
@@ -86,10 +92,15 @@ fn run(options: &Options) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("benches load programs and make network namespaces: run them as root");
     }
+    // Read before anything is measured, because it may be the file that is replaced in the end.
+    let baseline = options.baseline.as_deref().map(Baseline::read).transpose()?;
     let benches = if options.benches.is_empty() { Bench::value_variants() } else { &options.benches };
     let mut report = Report::default();
     for bench in benches {
         bench.run(&mut report).with_context(|| format!("bench {bench:?}"))?;
+    }
+    if let Some(baseline) = baseline {
+        report.print_against(&baseline);
     }
     report.print_goals();
     fs::write(&options.json, report.json()?).with_context(|| format!("failed to write {}", options.json.display()))?;

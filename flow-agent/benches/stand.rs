@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail, ensure};
 use flow_agent::backend::{AttachPlace, Backend, BackendOptions, Started, ebpf, iptables};
 use flow_agent::clock;
+use flow_agent::ledger::limits::budget::UserBudget;
+use flow_agent::ledger::reading::Reading;
 use flow_agent::ledger::record::CountMode;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -148,6 +150,29 @@ impl Stand {
             }
         };
         measure(&mut self.traffics[at].1)
+    }
+
+    /// The host and its peer.
+    pub fn pair(&self) -> &Pair {
+        &self.pair
+    }
+
+    /// Enforces a budget.
+    ///
+    /// # Errors
+    /// When no agent counts here, or the kernel refuses.
+    pub fn enforce(&mut self, budget: &UserBudget) -> Result<()> {
+        let Counter::Agent(backend) = &mut self.counter else { bail!("no agent counts here") };
+        within(&self.pair.host, || Ok(backend.enforce(std::slice::from_ref(budget), clock::now())?))
+    }
+
+    /// What the agent has counted and refused.
+    ///
+    /// # Errors
+    /// When no agent counts here, or it cannot read.
+    pub fn read(&mut self) -> Result<Reading> {
+        let Counter::Agent(backend) = &mut self.counter else { bail!("no agent counts here") };
+        within(&self.pair.host, || Ok(backend.read(&clock::now)?))
     }
 
     /// Fails if the counter has counted nothing, because then its cost is meaningless.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::agent::{Node, files};
+use crate::agent::Node;
 use crate::common::flood::Flood;
 use crate::common::netns::{Pair, WAN};
 use crate::common::observer::Observer;
@@ -48,13 +48,13 @@ fn everything_at_once_for_as_long_as_it_is_told() {
         flood.end();
         node.stop();
         let (difference, observed) = difference(&node, &observer);
-        let disk: u64 =
-            files(&node.state_dir()).iter().map(|path| fs::metadata(path).map_or(0, |data| data.len())).sum();
+        let disk = bytes_in(&node.state_dir());
         let seconds = begun.elapsed().as_secs();
         writeln!(text, "{seconds},{events},{difference},{observed},{memory_kib},{open_files},{disk}").unwrap();
         if let Some(path) = &samples {
             fs::write(path, &text).unwrap();
         }
+        assert!(disk > 0, "nothing was logged");
         compare_at_rest(&node, &observer);
         node.start(&ARGUMENTS);
         flood = Flood::begin(&pair, &PORTS);
@@ -109,6 +109,16 @@ fn difference(node: &Node, observer: &Observer) -> (u64, u64) {
         all += bytes;
     }
     (difference, all)
+}
+
+/// How many bytes the files below `directory` have.
+fn bytes_in(directory: &Path) -> u64 {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(|entry| {
+            if entry.file_type().unwrap().is_dir() { bytes_in(&entry.path()) } else { entry.metadata().unwrap().len() }
+        })
+        .sum()
 }
 
 /// The resident memory of a process in KiB, and how many files it has open.

@@ -18,6 +18,9 @@ pub struct Options {
     /// Where to write the figures as JSON [default: target/bench.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Also print these figures beside those of an earlier run, which --json has written
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
 }
 
 /// Installs what the benches need, builds them optimized, and runs them.
@@ -36,6 +39,10 @@ pub fn run(options: Options) -> Result<()> {
     }
     // Cargo starts a bench in its package's directory, so the path has to be absolute.
     let json = absolute(options.json.unwrap_or_else(|| root().join("target/bench.json")))?;
-    cargo.args(["--", "--json"]).arg(json).args(options.check.then_some("--check")).args(options.benches);
+    cargo.args(["--", "--json"]).arg(json);
+    if let Some(baseline) = options.baseline {
+        cargo.arg("--baseline").arg(absolute(baseline)?);
+    }
+    cargo.args(options.check.then_some("--check")).args(options.benches);
     run_command(&mut cargo)
 }

@@ -35,6 +35,8 @@ const EXCEPTIONS: &[Exception] = &[
     Exception { name: "lacking::without_bpffs_", from: None, why: "traces every thread, too slow when emulated" },
     Exception { name: "metrics::", from: None, why: "needs Prometheus, which guests lack" },
     Exception { name: "quota::a_hundred_runs", from: None, why: "minutes on a real machine" },
+    Exception { name: "quota::agent::", from: None, why: "measures seconds, too slow when emulated" },
+    Exception { name: "quota::rules::", from: None, why: "measures seconds, too slow when emulated" },
     Exception { name: "soak::", from: None, why: "hundreds of starts, seconds each when emulated" },
     Exception { name: "store::", from: None, why: "tries disks, not kernels" },
     Exception { name: "upgrade::", from: None, why: "hundreds of starts, seconds each when emulated" },
