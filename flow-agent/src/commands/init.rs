@@ -2,7 +2,7 @@
 
 mod draft;
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use crate::backend::interfaces::Patterns;
 use crate::config::{DEFAULT_CONFIG, DEFAULT_PATH};
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
+use crate::guarded::open_to_read;
 use crate::ports::content::Problem;
 use crate::ports::ephemeral::Ephemeral;
 use crate::ports::file::Reader;
@@ -64,7 +65,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 /// this exception nobody who has installed a package could use `--write`.
 fn is_untouched_default(path: &Path) -> bool {
     let mut text = Vec::new();
-    let file = File::open(path).map(|file| file.take(DEFAULT_CONFIG.len() as u64 + 1));
+    let file = open_to_read(path).map(|file| file.take(DEFAULT_CONFIG.len() as u64 + 1));
     file.and_then(|mut file| file.read_to_end(&mut text)).is_ok() && text == DEFAULT_CONFIG.as_bytes()
 }
 
