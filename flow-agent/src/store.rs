@@ -25,6 +25,7 @@ pub mod owed;
 pub mod ports;
 pub mod reports;
 pub mod retention;
+pub mod seals;
 pub mod sent;
 pub mod ship;
 pub mod table;

@@ -17,6 +17,7 @@ mod source;
 pub mod sum;
 mod usage;
 mod views;
+mod whole_days;
 
 use std::collections::BTreeSet;
 use std::thread;

@@ -10,7 +10,7 @@ use std::borrow::Borrow;
 
 use serde::Serialize;
 
-pub use decode::{BlockEvent, Decoder, FoundBlock, MAX_LINE_BYTES, MAX_LINES, Tail};
+pub use decode::{BlockEvent, Decoder, FoundBlock, MAX_LINE_BYTES, MAX_LINES, Tail, read_seal};
 pub use fault::Span;
 pub use fault::{BlockDamage, Fault};
 pub use kind::{BlockKind, Daily, Hourly, Monthly};

@@ -26,6 +26,14 @@ pub struct ConflictingBucket {
 }
 
 impl DistinctBuckets {
+    /// Whether a bucket of the same identity was admitted, whatever its lines are.
+    pub fn has_identity_of(&self, seal: &HourSeal) -> bool {
+        match seal.seq {
+            Some(seq) => self.numbered.contains_key(&(seal.epoch.clone(), seq)),
+            None => self.imported.contains(&(seal.start, seal.sha256.clone())),
+        }
+    }
+
     /// Whether the bucket with this seal is new.
     ///
     /// # Errors

@@ -7,7 +7,8 @@
 //! in each segment (with `count = "wire"`, port counters include those as well).
 
 use super::block::HourBlock;
-use super::counters::{Device, Others};
+use super::counters::{Counters, Device, Others};
+use super::record::{DayLine, HourSeal};
 
 /// The Ethernet header: two addresses and a type.
 const ETHERNET_HEADER_BYTES: u64 = 14;
@@ -54,19 +55,37 @@ impl Reconciliation {
         self.incoming.add(other.incoming);
         self.outgoing.add(other.outgoing);
     }
+
+    fn add_port(&mut self, counters: Counters) {
+        self.incoming.cells_bytes += u128::from(counters.tcp_in_bytes) + u128::from(counters.udp_in_bytes);
+        self.outgoing.cells_bytes += u128::from(counters.tcp_out_bytes) + u128::from(counters.udp_out_bytes);
+    }
 }
 
 /// Compares one bucket; `None` if its seal lists no devices.
 pub fn reconcile(bucket: &HourBlock) -> Option<Reconciliation> {
-    let seal = &bucket.seal;
+    let mut sums = without_ports(&bucket.seal)?;
+    bucket.lines.iter().for_each(|line| sums.add_port(line.counters()));
+    Some(sums)
+}
+
+/// Compares all buckets of a day, given its lines; `None` if no seal lists devices. Either all seals or none must do so,
+/// because the lines of a day do not tell what moved in a part of it.
+pub fn reconcile_day(seals: &[HourSeal], lines: &[DayLine]) -> Option<Reconciliation> {
+    let mut sums = seals.iter().filter_map(without_ports).reduce(|mut sums, more| {
+        sums.add(more);
+        sums
+    })?;
+    lines.iter().for_each(|line| sums.add_port(line.counters()));
+    Some(sums)
+}
+
+/// Compares one bucket as if nothing had moved on its ports.
+fn without_ports(seal: &HourSeal) -> Option<Reconciliation> {
     if seal.devices.is_empty() {
         return None;
     }
     let mut sums = Reconciliation::default();
-    for line in &bucket.lines {
-        sums.incoming.cells_bytes += u128::from(line.tcp_in_bytes) + u128::from(line.udp_in_bytes);
-        sums.outgoing.cells_bytes += u128::from(line.tcp_out_bytes) + u128::from(line.udp_out_bytes);
-    }
     let Others { other_ports, other_ip, non_ip, other_host, fragment_unmatched, unparsed } = seal.other;
     for flow in [other_ports, other_ip, non_ip, other_host, fragment_unmatched, unparsed] {
         sums.incoming.cells_bytes += u128::from(flow.in_bytes);

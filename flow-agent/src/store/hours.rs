@@ -45,11 +45,28 @@ impl Hours {
     /// # Errors
     /// When the directory cannot be read.
     pub fn read(state: &StateDir, range: RangeInclusive<NaiveDate>) -> Result<Self, StoreError> {
+        Self::read_after(state, range, DistinctBuckets::default())
+    }
+
+    /// The same after other parts of the log: buckets that are in `distinct` do not appear again.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn read_after(
+        state: &StateDir,
+        range: RangeInclusive<NaiveDate>,
+        distinct: DistinctBuckets,
+    ) -> Result<Self, StoreError> {
         let mut dates = dates(state)?;
         let newest = dates.last().map(|date| state.hourly(*date));
         dates.retain(|date| range.contains(date));
         let files: Vec<PathBuf> = dates.into_iter().flat_map(|date| files(state, date)).collect();
-        Ok(Self { files: files.into_iter(), newest, file: None, distinct: DistinctBuckets::default() })
+        Ok(Self { files: files.into_iter(), newest, file: None, distinct })
+    }
+
+    /// The buckets that were read, and those that it began with.
+    pub fn into_distinct(self) -> DistinctBuckets {
+        self.distinct
     }
 
     fn take(&mut self, item: Item<Hourly>) -> Option<HourItem> {

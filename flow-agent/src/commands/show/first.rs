@@ -127,6 +127,7 @@ fn screen(
     context: &ShowContext,
     source: &Source,
 ) -> Result<First, Failure> {
+    log.want_yesterday();
     let read = read(log, context)?;
     let today = context.today();
     let (month, start_day) = (context.month(), context.month_start_day);

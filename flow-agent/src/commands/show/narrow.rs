@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::ledger::block::{Block, Daily, Hourly};
+use crate::ledger::record::HourSeal;
 
 /// The ports and the user that were asked for; everything if neither is given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +39,12 @@ impl Narrow {
             let left: BTreeSet<u16> = block.lines.iter().map(|line| line.port).collect();
             block.seal.blocked = block.seal.blocked.iter().filter(|(port, _)| left.contains(port)).collect();
         }
+    }
+
+    /// Whether the lines of a day tell what was asked for of the buckets with these seals. Of which user a refused byte
+    /// was, only the lines of its bucket tell.
+    pub fn is_known_of_days(&self, seals: &[HourSeal]) -> bool {
+        !self.is_narrow() || seals.iter().all(|seal| seal.blocked.is_empty())
     }
 
     /// Removes the lines that were not asked for.

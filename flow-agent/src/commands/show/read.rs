@@ -1,5 +1,10 @@
 //! Reads the logs for `show`, and collects the damage in them.
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use chrono::NaiveDate;
+
 use super::brief::{Brief, Briefs};
 use super::narrow::Narrow;
 use super::nodes::GatheredNodes;
@@ -7,10 +12,12 @@ use super::period::Period;
 use crate::commands::output;
 use crate::exit::{Code, Failure};
 use crate::ledger::block::{Block, BlockKind, HourBlock, Hourly};
-use crate::ledger::record::Checkpoint;
+use crate::ledger::distinct_buckets::DistinctBuckets;
+use crate::ledger::record::{Checkpoint, HourSeal, Quality};
 use crate::ledger::unsealed::{Baseline, Settings, open_bucket};
 use crate::store::damage::Damage;
 use crate::store::hours::{self, HourItem, Hours};
+use crate::store::seals::{self, FoundSeal};
 use crate::store::{self, StateDir, StoreError};
 
 /// A sealed block of the log, or the open one.
@@ -31,6 +38,7 @@ pub struct Log {
     narrow: Narrow,
     briefs: Briefs,
     nodes: Option<GatheredNodes>,
+    wants_yesterday: bool,
 }
 
 impl Log {
@@ -74,6 +82,7 @@ impl Log {
             narrow: Narrow::default(),
             briefs: Briefs::default(),
             nodes: None,
+            wants_yesterday: false,
         })
     }
 
@@ -101,6 +110,15 @@ impl Log {
         self.open = None;
         self.last = None;
         self
+    }
+
+    /// Lets [`Log::days`] also keep the sums of yesterday's buckets, which forecasts and charts need.
+    pub fn want_yesterday(&mut self) {
+        self.wants_yesterday = true;
+    }
+
+    pub(super) fn wants_yesterday(&self) -> bool {
+        self.wants_yesterday
     }
 
     /// The part of the logs that was asked for.
@@ -133,9 +151,9 @@ impl Log {
         &self.settings
     }
 
-    /// Whether `block` was sealed after the open bucket was read, which then contains its usage.
-    pub(super) fn is_in_open(&self, block: &HourBlock) -> bool {
-        self.open.as_ref().is_some_and(|open| block.seal.seq >= open.seal.seq)
+    /// Whether a bucket was sealed after the open bucket was read, which then contains its usage.
+    pub(super) fn is_in_open(&self, seal: &HourSeal) -> bool {
+        self.open.as_ref().is_some_and(|open| seal.seq >= open.seal.seq)
     }
 
     /// Notes damage.
@@ -166,28 +184,51 @@ impl Log {
         period: &Period,
         mut take: impl FnMut(ShownBlock<Hourly>) -> Result<bool, Failure>,
     ) -> Result<(), Failure> {
-        for hour in Hours::read(&self.state, period.dates())? {
+        let (_, wanted) = self.sealed_buckets(period.dates(), period, DistinctBuckets::default(), &mut take)?;
+        if wanted && let Some(open) = self.open_bucket_in(period) {
+            take(open)?;
+        }
+        Ok(())
+    }
+
+    /// Passes the sealed buckets of `period` in the files of `dates` to `take`, until it returns `false`; not those that
+    /// are in `distinct`. Returns all that were read by then, and whether more are wanted.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or `take` fails.
+    pub(super) fn sealed_buckets(
+        &mut self,
+        dates: RangeInclusive<NaiveDate>,
+        period: &Period,
+        distinct: DistinctBuckets,
+        mut take: impl FnMut(ShownBlock<Hourly>) -> Result<bool, Failure>,
+    ) -> Result<(DistinctBuckets, bool), Failure> {
+        let mut hours = Hours::read_after(&self.state, dates, distinct)?;
+        while let Some(hour) = hours.next() {
             match hour? {
                 // Sealed since the open bucket was read, which contains its usage.
-                HourItem::Bucket(block) if self.is_in_open(&block) => {}
+                HourItem::Bucket(block) if self.is_in_open(&block.seal) => {}
                 HourItem::Bucket(block) if period.holds(block.seal.start) => {
                     let mut block = *block;
                     self.remember(&block);
                     self.narrow.hours(&mut block);
                     if !take(ShownBlock { block, open: false })? {
-                        return Ok(());
+                        return Ok((hours.into_distinct(), false));
                     }
                 }
                 HourItem::Bucket(_) | HourItem::Unfinished(_) => {}
                 HourItem::Damage(damage) => self.note(&damage),
             }
         }
-        if let Some(mut open) = self.open.clone().filter(|open| period.holds(open.seal.start)) {
-            self.remember(&open);
-            self.narrow.hours(&mut open);
-            take(ShownBlock { block: open, open: true })?;
-        }
-        Ok(())
+        Ok((hours.into_distinct(), true))
+    }
+
+    /// The open bucket, if it is in `period`.
+    pub(super) fn open_bucket_in(&mut self, period: &Period) -> Option<ShownBlock<Hourly>> {
+        let mut block = self.open.clone().filter(|open| period.holds(open.seal.start))?;
+        self.remember(&block);
+        self.narrow.hours(&mut block);
+        Some(ShownBlock { block, open: true })
     }
 
     /// Takes the damage found so far, so that it is not printed.
@@ -241,15 +282,42 @@ impl Log {
             if is_newer && (read >= 2 || read >= 1 && has_epoch && self.last.is_some()) {
                 break;
             }
+            let mut take = |block: HourBlock| {
+                baseline.take(&block);
+                if self.last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) {
+                    self.last = Some(block);
+                }
+            };
+            if let Some(last) = last_of_each_epoch(&self.state, date)? {
+                last.into_iter().for_each(take);
+                continue;
+            }
             for hour in Hours::read(&self.state, date..=date)? {
                 // Damage is noted when the file is read for its figures.
                 let HourItem::Bucket(block) = hour? else { continue };
-                baseline.take(&block);
-                if self.last.as_ref().is_none_or(|last| block.seal.seq >= last.seal.seq) {
-                    self.last = Some(*block);
-                }
+                take(*block);
             }
         }
         Ok(())
     }
+}
+
+/// The last bucket of each epoch in the file of a date; nothing that was sealed before it matters to [`Baseline`]. `None`
+/// if the file has to be read.
+fn last_of_each_epoch(state: &StateDir, date: NaiveDate) -> Result<Option<Vec<HourBlock>>, StoreError> {
+    let Some(found) = seals::of_date(state, date)? else { return Ok(None) };
+    let mut distinct = DistinctBuckets::default();
+    let mut last: BTreeMap<&str, &FoundSeal<Hourly>> = BTreeMap::new();
+    for found in &found {
+        // Buckets without a `seq` are in the order of the file, and imported ones have no counters behind them.
+        let is_plain = found.seal.seq.is_some() && found.seal.quality != Quality::Import;
+        if !is_plain || distinct.admit(&found.seal) != Ok(true) {
+            return Ok(None);
+        }
+        let last = last.entry(&found.seal.epoch).or_insert(found);
+        if found.seal.seq > last.seal.seq {
+            *last = found;
+        }
+    }
+    last.into_values().map(|found| seals::block(&state.hourly(date), found)).collect()
 }

@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono_tz::Tz;
 
 use super::read::ShownBlock;
+use super::whole_days::WholeDay;
 use crate::ledger::block::{DayBlock, Hourly};
 use crate::ledger::calendar::{day_end, day_start, local};
 use crate::ledger::counters::Counters;
-use crate::ledger::reconcile::reconcile;
+use crate::ledger::reconcile::{reconcile, reconcile_day};
+use crate::ledger::record::HourSeal;
 use crate::ledger::statement::StatementOwner;
 use crate::render::figures::{FigureKind, Sums, TopRow, TotalRow};
 
@@ -30,25 +32,42 @@ struct OwnerSum {
 impl Sum {
     /// Adds a bucket; `whole` says that none of its lines were left out.
     pub fn add(&mut self, shown: &ShownBlock<Hourly>, whole: bool) {
-        let (total, seal) = (&mut self.total, &shown.block.seal);
+        self.add_seal(&shown.block.seal, shown.open, whole);
+        if let Some(more) = reconcile(&shown.block).filter(|_| whole && !shown.open) {
+            self.total.reconciliation.get_or_insert_default().add(more);
+        }
+        for line in &shown.block.lines {
+            self.add_line(line.port, line.user.as_deref(), line.counters());
+        }
+    }
+
+    /// Adds a day in the place of its buckets; `whole` says that none of its lines were left out.
+    pub fn add_whole_day(&mut self, day: &WholeDay, whole: bool) {
+        for seal in &day.seals {
+            self.add_seal(seal, false, whole);
+        }
+        if let Some(more) = reconcile_day(&day.seals, &day.block.lines).filter(|_| whole) {
+            self.total.reconciliation.get_or_insert_default().add(more);
+        }
+        for line in &day.block.lines {
+            self.add_line(line.port, line.user.as_deref(), line.counters());
+        }
+    }
+
+    fn add_seal(&mut self, seal: &HourSeal, open: bool, whole: bool) {
+        let total = &mut self.total;
         total.start = Some(total.start.map_or(seal.start, |start| start.min(seal.start)));
         total.end = Some(total.end.map_or(seal.end, |end| end.max(seal.end)));
-        match shown.open {
+        match open {
             true => total.open = true,
             false => *total.quality.entry(seal.quality).or_default() += 1,
         }
         if whole {
             // For display only: a bucket whose addition would exceed 2^64 is left out.
             total.other = total.other.checked_add(seal.other).unwrap_or(total.other);
-            if let Some(more) = reconcile(&shown.block).filter(|_| !shown.open) {
-                total.reconciliation.get_or_insert_default().add(more);
-            }
         }
         for (_, refused) in seal.blocked.iter() {
             total.blocked = total.blocked.saturating_add(refused);
-        }
-        for line in &shown.block.lines {
-            self.add_line(line.port, line.user.as_deref(), line.counters());
         }
     }
 

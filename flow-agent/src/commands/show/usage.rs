@@ -40,6 +40,9 @@ pub(super) fn show(
     let by = args.by(view);
     let form = args.form();
     if form == Form::Table {
+        if view == ShowView::Days {
+            log.want_yesterday();
+        }
         let mut lines = Lines::new(args, by);
         read(view, log, &period, context, |slice| Ok(lines.take(&slice)))?;
         return lines.print(log, &period, context, look);

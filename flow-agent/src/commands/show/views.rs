@@ -5,6 +5,7 @@ use chrono::Days;
 use super::period::{DefaultPeriod, Period, ShowContext};
 use super::read::{Log, ShownBlock};
 use super::sum::Sum;
+use super::whole_days::LogPart;
 use super::{Args, Form, NOTHING};
 use crate::commands::output;
 use crate::exit::Failure;
@@ -69,9 +70,10 @@ fn period(args: &Args, default: DefaultPeriod, context: &ShowContext) -> Period 
 pub(super) fn sum(args: &Args, log: &mut Log, period: &Period, context: &ShowContext) -> Result<Sum, Failure> {
     let mut sum = Sum::default();
     if log.nodes().is_none() {
-        log.buckets(period, |shown| {
-            sum.add(&shown, !args.is_narrow());
-            Ok(true)
+        let whole = !args.is_narrow();
+        log.parts(period, context, |part| match part {
+            LogPart::Day(day) => sum.add_whole_day(&day, whole),
+            LogPart::Bucket(shown) => sum.add(&shown, whole),
         })?;
     }
     if let Period::Days(days) = period {

@@ -228,7 +228,12 @@ impl<K: BlockKind> Decoder<K> {
     }
 }
 
-fn read_seal<K: BlockKind>(line: &[u8]) -> Result<K::Seal, Fault> {
+/// Reads a seal, with or without its newline, and verifies its own checksum if it has one; the lines under it are not
+/// looked at.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_seal<K: BlockKind>(line: &[u8]) -> Result<K::Seal, Fault> {
     let text = std::str::from_utf8(line).map_err(|_| Fault::Check)?;
     if check_holds(text) == Some(false) {
         return Err(Fault::Check);

@@ -36,6 +36,11 @@ pub trait BlockKind: Clone + Debug + PartialEq {
     /// The same for a line under this seal.
     fn check_line(seal: &Self::Seal, line: &Self::Line) -> Result<(), Fault>;
 
+    /// What all lines under this seal begin with as this program writes them; `None` if they have no such beginning.
+    fn common_begin(_seal: &Self::Seal) -> Option<String> {
+        None
+    }
+
     /// A fast parser for the lines of this seal, where there are many of them.
     fn scanner(_seal: &Self::Seal) -> Scanner<'_, Self::Line> {
         Box::new(|_| None)
@@ -81,6 +86,10 @@ impl BlockKind for Hourly {
         if (line.start, line.end) == (seal.start, seal.end) { Ok(()) } else { Err(Fault::Contradiction) }
     }
 
+    fn common_begin(seal: &HourSeal) -> Option<String> {
+        Some(scan::begin_of_hour(seal))
+    }
+
     fn scanner(seal: &HourSeal) -> Scanner<'_, HourLine> {
         scan::hour(seal)
     }
@@ -123,6 +132,10 @@ impl BlockKind for Daily {
     fn check_line(seal: &DaySeal, line: &DayLine) -> Result<(), Fault> {
         line.user.as_deref().map_or(Ok(()), check_name)?;
         if line.day == seal.day { Ok(()) } else { Err(Fault::Contradiction) }
+    }
+
+    fn common_begin(seal: &DaySeal) -> Option<String> {
+        Some(scan::begin_of_day(seal))
     }
 
     fn scanner(seal: &DaySeal) -> Scanner<'_, DayLine> {

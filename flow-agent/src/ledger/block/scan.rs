@@ -9,10 +9,20 @@ use crate::ledger::record::{DayLine, DaySeal, HourLine, HourSeal, stamp};
 /// Reads a line that this program wrote without a JSON parser; `None` when it is anything else.
 pub type Scanner<'a, Line> = Box<dyn Fn(&[u8]) -> Option<Line> + 'a>;
 
+/// What every hour line under `seal` begins with.
+pub(super) fn begin_of_hour(seal: &HourSeal) -> String {
+    let (start, end) = (stamp::show(seal.start), stamp::show(seal.end));
+    format!(r#"{{"v":1,"kind":"hour","start":"{start}","end":"{end}","port":"#)
+}
+
+/// What every day line under `seal` begins with.
+pub(super) fn begin_of_day(seal: &DaySeal) -> String {
+    format!(r#"{{"v":1,"kind":"day","day":"{}","port":"#, seal.day)
+}
+
 /// Reads the hour lines under `seal`.
 pub(super) fn hour(seal: &HourSeal) -> Scanner<'_, HourLine> {
-    let (start, end) = (stamp::show(seal.start), stamp::show(seal.end));
-    let begin = format!(r#"{{"v":1,"kind":"hour","start":"{start}","end":"{end}","port":"#);
+    let begin = begin_of_hour(seal);
     Box::new(move |line| {
         let mut at = Cursor { rest: line.strip_prefix(begin.as_bytes())? };
         let (port, user, counters) = at.counted()?;
@@ -25,7 +35,7 @@ pub(super) fn hour(seal: &HourSeal) -> Scanner<'_, HourLine> {
 
 /// Reads the day lines under `seal`.
 pub(super) fn day(seal: &DaySeal) -> Scanner<'_, DayLine> {
-    let begin = format!(r#"{{"v":1,"kind":"day","day":"{}","port":"#, seal.day);
+    let begin = begin_of_day(seal);
     Box::new(move |line| {
         let mut at = Cursor { rest: line.strip_prefix(begin.as_bytes())? };
         let (port, user, counters) = at.counted()?;
