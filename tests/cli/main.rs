@@ -29,6 +29,7 @@ mod prune;
 mod quotas;
 mod receiver;
 mod refusals;
+mod rolled_up;
 mod screens;
 mod show;
 mod sources;

@@ -5,6 +5,7 @@ mod closing;
 mod collect;
 mod deliveries;
 mod keep;
+mod kept;
 #[cfg(test)]
 mod laws;
 pub(super) mod letters;
@@ -19,6 +20,7 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use tokio::runtime::Runtime;
 
+use self::collect::Collected;
 use super::{Common, gathered, output, templates};
 use crate::clock;
 use crate::config::{Config, IncompleteLetters};
@@ -90,6 +92,9 @@ pub(super) struct Job {
     /// A month was named. It is reported even if it is closed, and letters that were permanently refused are tried
     /// again.
     pub(super) is_asked_for: bool,
+    /// What was published is corrected by data alone: bytes that were billed keep their price and rule. A month that is
+    /// named is billed by the present configuration.
+    pub(super) keeps_terms: bool,
     /// The month was not named and is not the last complete one. It is skipped while no node has data for it.
     pub(super) is_caught_up: bool,
 }
@@ -100,7 +105,6 @@ pub(super) struct Job {
 /// Exit code 2 for the arguments, 3 for the configuration, 5 for a file or the lock. Missing data is listed in the
 /// report, and the code is 6; letters that could not be mailed are in `sent.jsonl`, and the code is 7. With several
 /// months, the worst code is returned.
-/// worst code is returned.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let mut config = common.load()?;
     let clickhouse = match args.from {
@@ -122,7 +126,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         Some(MonthChoice::Month(month)) => month,
     };
     if month.first_day(config.month_start_day) > today {
-        let error = anyhow::anyhow!("{month} has not begun yet yet");
+        let error = anyhow::anyhow!("{month} has not begun yet");
         return Err(Failure::new(Code::Usage, error));
     }
     if !args.resend.is_empty() && config.mail.is_none() {
@@ -135,7 +139,9 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         true => vec![month],
         false => closing::months(&reports::months(&state)?, last_complete),
     };
-    let mut job = Job { config, state, clickhouse, now, month, resend: args.resend, is_asked_for, is_caught_up: false };
+    let keeps_terms = args.month.is_none() || !args.resend.is_empty();
+    let resend = args.resend;
+    let mut job = Job { config, state, clickhouse, now, month, resend, is_asked_for, keeps_terms, is_caught_up: false };
     let templates = templates::load(&job.config)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("failed to start the runtime")?;
@@ -184,6 +190,7 @@ pub(super) fn gather_this_month(config: &Config, now: DateTime<Utc>) -> Result<G
         month: Month::containing(today, config.month_start_day),
         resend: Vec::new(),
         is_asked_for: true,
+        keeps_terms: true,
         is_caught_up: false,
     };
     let runtime =
@@ -232,24 +239,56 @@ impl Ledger {
 fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger, runtime: &Runtime) -> Result<Code, Failure> {
     let deliveries = DeliveryHistory::new(job.month, &ledger.history);
     let former = reports::read_report(&job.state, job.month)?;
+    closing::check_period(job, former.as_ref())?;
     if closing::can_be_skipped(job, former.as_ref(), &deliveries, false) {
         if !job.is_caught_up {
             output::print(&say::closed(&job.state.reports(job.month), job.month))?;
         }
         return Ok(Code::Done);
     }
-    let former = former.map(without_statements);
-    let directory = gathered::directory(&job.config);
-    let collected = collect::collect(job, None, &directory, former.as_ref(), runtime)?;
-    if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
+    let Some(Collected { report, problems }) = figures(job, None, former, &deliveries, runtime)? else {
         return Ok(Code::Done);
-    }
-    let former = reports::read_report(&job.state, job.month)?;
-    let report = collected.report.revise(former);
+    };
     let letters = Letters::of(job, templates, &report, &deliveries)?;
-    output::print(&say::report(&report, &collected.problems))?;
+    output::print(&say::report(&report, &problems))?;
     output::print(&say::plan(&letters, &deliveries, job, &report))?;
     Ok(code(job, &report, None))
+}
+
+/// The figures of the month as the successor of `former`; `None` for a month that is only caught up and of which no
+/// node has anything.
+fn figures(
+    job: &Job,
+    lock: Option<&ReportLock>,
+    former: Option<MonthlyReport>,
+    deliveries: &DeliveryHistory,
+    runtime: &Runtime,
+) -> Result<Option<Collected>, Failure> {
+    let former = match former {
+        // Sending a letter again is no reason to change what a closed month says.
+        Some(report) if !job.resend.is_empty() && report.state == Finality::Final => {
+            return Ok(Some(Collected { report, problems: Vec::new() }));
+        }
+        former => former.map(without_statements),
+    };
+    let directory = gathered::directory(&job.config);
+    let Collected { report, problems } = collect::collect(job, lock, &directory, former.as_ref(), runtime)?;
+    if job.is_caught_up && former.is_none() && closing::has_nothing(&report) {
+        return Ok(None);
+    }
+    let former = reports::read_report(&job.state, job.month)?;
+    let letters = deliveries.delivered();
+    if former.is_none() && letters > 0 {
+        // Mailing everybody again would be worse where nothing has changed, and what was mailed is not known here.
+        let lost = job.state.reports(job.month);
+        tracing::warn!(
+            "{} is gone, although {letters} letters of {} were mailed: if the figures have changed since, mail them with \
+             --resend",
+            lost.join(reports::REPORT).display(),
+            job.month
+        );
+    }
+    Ok(Some(Collected { report: report.revise(former), problems }))
 }
 
 /// The former report without its statements, which may take as much memory as those about to be made. They are read
@@ -269,20 +308,16 @@ fn report(
 ) -> Result<Code, Failure> {
     let deliveries = DeliveryHistory::new(job.month, &ledger.history);
     let former = reports::read_report(&job.state, job.month)?;
+    closing::check_period(job, former.as_ref())?;
     if closing::can_be_skipped(job, former.as_ref(), &deliveries, no_mail) {
         if std::io::stdout().is_terminal() && !job.is_caught_up {
             output::print(&say::closed(&job.state.reports(job.month), job.month))?;
         }
         return Ok(Code::Done);
     }
-    let former = former.map(without_statements);
-    let directory = gathered::directory(&job.config);
-    let collected = collect::collect(job, Some(lock), &directory, former.as_ref(), runtime)?;
-    if job.is_caught_up && former.is_none() && closing::has_nothing(&collected.report) {
+    let Some(Collected { mut report, problems }) = figures(job, Some(lock), former, &deliveries, runtime)? else {
         return Ok(Code::Done);
-    }
-    let former = reports::read_report(&job.state, job.month)?;
-    let mut report = collected.report.revise(former);
+    };
     let letters = Letters::of(job, templates, &report, &deliveries)?;
     letters.check_resend_names(job)?;
     let mail = job.config.mail.as_ref().filter(|_| !no_mail);
@@ -299,7 +334,7 @@ fn report(
     }
     let code = code(job, &report, posted.as_ref());
     if code != Code::Done || std::io::stdout().is_terminal() {
-        output::print(&say::report(&report, &collected.problems))?;
+        output::print(&say::report(&report, &problems))?;
         output::print(&say::outlook(job, &report))?;
         output::print(&say::places(&job.state.reports(job.month), &report, &letters))?;
         if let Some(posted) = &posted {

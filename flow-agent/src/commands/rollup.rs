@@ -55,7 +55,7 @@ pub struct RolledUp {
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let now = clock::now();
-    let mut days: BTreeSet<NaiveDate> = hours::dates(&StateDir::new(&config.state_dir))?.into_iter().collect();
+    let mut days: BTreeSet<NaiveDate> = hours::covered_dates(&StateDir::new(&config.state_dir))?.into_keys().collect();
     if let Some(month) = args.month {
         let (first, last) = (month.first_day(config.month_start_day), month.last_day(config.month_start_day));
         days.retain(|day| (first..=last).contains(day));

@@ -1,12 +1,13 @@
 //! Reads the hourly log: the buckets in a range of dates, as a stream, and the damage between them.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, TimeDelta};
 
 use super::blocks::{Blocks, Item};
 use super::compressed;
@@ -126,6 +127,32 @@ pub fn files(state: &StateDir, date: NaiveDate) -> [PathBuf; 2] {
 /// Whether there is a file for this date, compressed or not.
 pub fn has_file(state: &StateDir, date: NaiveDate) -> bool {
     files(state, date).iter().any(|path| path.exists())
+}
+
+/// The dates on which some time may be covered by a bucket. Apart from those that have a file, these are the following
+/// ones into which the last bucket of a file extends: when no agent ran for days while the counters went on, one bucket
+/// covers all of them. Returns, for each date, the date of the file with that bucket.
+///
+/// # Errors
+/// When the directory or a file cannot be read.
+pub fn covered_dates(state: &StateDir) -> Result<BTreeMap<NaiveDate, NaiveDate>, StoreError> {
+    let dates = dates(state)?;
+    let mut covered: BTreeMap<NaiveDate, NaiveDate> = dates.iter().map(|date| (*date, *date)).collect();
+    for (position, date) in dates.iter().enumerate() {
+        let next = dates.get(position + 1);
+        let missing = || date.iter_days().skip(1).take_while(|day| next.is_none_or(|next| day < next));
+        if next.is_some_and(|_| missing().next().is_none()) {
+            continue;
+        }
+        let mut last = *date;
+        for item in Hours::read(state, *date..=*date)? {
+            if let HourItem::Bucket(bucket) = item? {
+                last = last.max((bucket.seal.end - TimeDelta::seconds(1)).date_naive());
+            }
+        }
+        covered.extend(missing().take_while(|day| *day <= last).map(|day| (day, *date)));
+    }
+    Ok(covered)
 }
 
 /// The dates that have a file, compressed or not, in ascending order.

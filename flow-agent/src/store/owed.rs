@@ -1,7 +1,8 @@
 //! Finds the days that have to be rolled up, because their hourly log may contain more than their seal in `daily/`
 //! covers.
 //!
-//! Only the seals and the modification times of files are read, so that years of logs take a fraction of a second.
+//! Only the seals and the modification times of files are read, so that years of logs take a fraction of a second. The
+//! exceptions are the newest hourly log and those before dates without one, whose last bucket may cover those dates.
 
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -33,27 +34,28 @@ struct SealedDay {
 }
 
 /// The days that have to be rolled up again: their hourly log was written to after they were sealed, they were sealed
-/// before they were over, or they have no seal. The day after each of these is included if it has a log, because the
+/// before they were over, or they have no seal. A day without a log is included where a bucket of an earlier log covers
+/// it. The day after each of these is included if it has a log, because the
 /// last bucket of a day may extend into the next. `zone` decides when a day is over.
 ///
 /// # Errors
 /// When a directory or a file cannot be read.
 pub fn days(state: &StateDir, zone: Tz) -> Result<BTreeSet<NaiveDate>, StoreError> {
-    let dates = hours::dates(state)?;
+    let covered = hours::covered_dates(state)?;
     let mut months: BTreeMap<Month, MonthFile> = BTreeMap::new();
     let mut owed = BTreeSet::new();
-    for date in &dates {
+    for (date, file) in &covered {
         let month = match months.entry(Month::of(*date)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(MonthFile::read(&state.daily(Month::of(*date)))?),
         };
         // A day is compressed only after its roll-up is complete. Later additions create a new file.
-        let Some(written_at) = modified_at(&state.hourly(*date))? else { continue };
+        let Some(written_at) = modified_at(&state.hourly(*file))? else { continue };
         if month.owes(*date, written_at, calendar::day_end(zone, *date)) {
             owed.insert(*date);
         }
     }
-    let next = |date: &NaiveDate| date.checked_add_days(Days::new(1)).filter(|next| dates.contains(next));
+    let next = |date: &NaiveDate| date.checked_add_days(Days::new(1)).filter(|next| covered.contains_key(next));
     let following: Vec<NaiveDate> = owed.iter().filter_map(next).collect();
     owed.extend(following);
     Ok(owed)

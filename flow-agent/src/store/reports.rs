@@ -15,7 +15,8 @@ use crate::ledger::month::Month;
 use crate::ledger::record::VERSION;
 use crate::ledger::statement::MonthlyReport;
 
-const REPORT: &str = "report.json";
+/// The file name of a report.
+pub const REPORT: &str = "report.json";
 
 /// Writes `report.json`.
 ///

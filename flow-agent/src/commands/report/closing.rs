@@ -7,6 +7,7 @@ use super::{Job, letters, withholds};
 use crate::exit::{Code, Failure};
 use crate::ledger::month::Month;
 use crate::ledger::statement::{Finality, MonthlyReport, NodeState};
+use crate::store::reports;
 
 /// How many months a run looks back for one that is not closed. The limit prevents a report of a much older month, made
 /// by hand, from making the next run mail years of statements.
@@ -21,6 +22,43 @@ pub(super) fn months(reported: &BTreeSet<Month>, last_complete: Month) -> Vec<Mo
     months.truncate(oldest + 1);
     months.reverse();
     months
+}
+
+/// Checks that the billing month begins and ends where its former report and that of the month before say. If not,
+/// `month_start_day` was changed, and days would be billed twice or never.
+///
+/// # Errors
+/// Exit code 3, unless the month was asked for: then a person has decided.
+pub(super) fn check_period(job: &Job, former: Option<&MonthlyReport>) -> Result<(), Failure> {
+    if job.is_asked_for {
+        return Ok(());
+    }
+    let start_day = job.config.month_start_day;
+    let (first, last) = (job.month.first_day(start_day), job.month.last_day(start_day));
+    let is_published = |report: &&MonthlyReport| report.state != Finality::InProgress;
+    let conflict = if let Some(former) = former.filter(is_published) {
+        ((former.first_day, former.last_day) != (first, last)).then(|| {
+            format!(
+                "its report covers {} to {}, but now it would be {first} to {last}",
+                former.first_day, former.last_day
+            )
+        })
+    } else {
+        let before = reports::read_report(&job.state, job.month.previous())?;
+        before.as_ref().filter(is_published).filter(|before| before.last_day.succ_opt() != Some(first)).map(|before| {
+            format!(
+                "the report of {} ends with {}, but this month would begin on {first}",
+                before.month, before.last_day
+            )
+        })
+    };
+    let Some(conflict) = conflict else { return Ok(()) };
+    let error = anyhow::anyhow!("cannot report {}: {conflict}", job.month);
+    Err(Failure::new(Code::Config, error).help(format!(
+        "`month_start_day` was changed, so days would be billed twice or never: set it back, or bill the days in question yourself and report the \
+         month by name: flow-agent report --month {}",
+        job.month
+    )))
 }
 
 /// Whether this month was not asked for and is closed.

@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use super::Job;
 use super::arrivals::{self, Arrival, Missing};
+use super::kept;
 use crate::commands::gathered::{add_files, name_of};
 use crate::commands::limits;
 use crate::config::Config;
@@ -23,7 +24,8 @@ use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::stamp;
 use crate::ledger::statement::{
-    Correction, Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, assemble, cut_to_limits, finality,
+    Correction, Directory, Finality, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, assemble, cut_to_limits,
+    finality,
 };
 use crate::store::blocks::{Blocks, Item};
 use crate::store::table::{DayOutcome, KeepReason, put_gathered};
@@ -82,16 +84,31 @@ pub(super) fn collect(
     let again =
         tempfile::tempdir_in(into.path()).context("failed to create a directory for files to be fetched again")?;
     follow_up(job, lock, directory, &months, again.path(), &mut outcomes, runtime)?;
+    for name in kept::without_node(config, &job.state, job.month)? {
+        let why = format!(
+            "days were gathered under this name, but `[[nodes]]` does not name it: add it, also as one of another \
+             node's `aliases`; or, if its days must not be billed, remove {}",
+            job.state.root().join("nodes").join(&name).display()
+        );
+        problems.push(format!("node {name}: {why}"));
+        let figures = NodeMonth::new(&name, directory, job.month, config.month_start_day);
+        outcomes.push(NodeOutcome { why: Some(why), ..NodeOutcome::taken(figures) });
+    }
     problems
         .extend(cut_to_limits(directory, &mut outcomes).iter().map(|cut| format!("node {}: {}", cut.node, cut.why)));
     let before = month_before(job)?;
+    let published = former.filter(|former| job.keeps_terms && former.state != Finality::InProgress);
+    let (billed, price) = match published {
+        Some(former) => (former.billed, former.price.as_ref()),
+        None => (config.report.billed, config.report.price.as_ref()),
+    };
     let inputs = ReportInputs {
         month: job.month,
         month_start_day: config.month_start_day,
         zone: config.timezone,
         now: job.now,
-        billed: config.report.billed,
-        price: config.report.price.as_ref(),
+        billed,
+        price,
         directory,
         before: before.as_ref(),
         final_after: config.report.final_after,
@@ -125,9 +142,12 @@ fn fetch(
         }
     };
     let mut sources = Vec::new();
-    for files in arrivals {
+    for (files, node) in arrivals.into_iter().zip(nodes) {
+        if let Some(lock) = lock {
+            kept::take_over(lock, node, months)?;
+        }
         let mut source = Source {
-            paths: months.iter().map(|month| path_of(&job.state, lock, &files, *month)).collect(),
+            paths: months.iter().map(|month| path_of(&job.state, lock, &files, node, *month)).collect(),
             node: files.node.clone(),
             why: None,
             corrections: Vec::new(),
@@ -235,9 +255,15 @@ struct Source {
 }
 
 /// The kept file or, without a lock, the fetched one if there is one.
-fn path_of(state: &StateDir, lock: Option<&ReportLock>, files: &Arrival, month: Month) -> PathBuf {
-    let fetched = files.files.iter().find(|file| file.month == month).filter(|_| lock.is_none());
-    fetched.map_or_else(|| state.node_daily(&files.node, month), |file| file.path.clone())
+fn path_of(state: &StateDir, lock: Option<&ReportLock>, files: &Arrival, node: &NodeConfig, month: Month) -> PathBuf {
+    match lock {
+        // Everything is kept under this name by now.
+        Some(_) => state.node_daily(&node.name, month),
+        None => {
+            let fetched = files.files.iter().find(|file| file.month == month);
+            fetched.map_or_else(|| kept::file(state, node, month), |file| file.path.clone())
+        }
+    }
 }
 
 /// A private directory for fetched files, in the state directory; in the system's temporary directory for a dry run.

@@ -50,6 +50,11 @@ impl DeliveryHistory {
         }
     }
 
+    /// How many letters of the month were delivered, or may have been.
+    pub(super) fn delivered(&self) -> usize {
+        self.last.keys().filter(|(user, rev)| self.was_delivered(user.as_deref(), *rev)).count()
+    }
+
     /// The last revision before `rev` that was delivered to the user.
     pub(super) fn rev_delivered_before(&self, user: Option<&str>, rev: u32) -> Option<u32> {
         (0..rev).rev().find(|rev| self.was_delivered(user, *rev))

@@ -97,7 +97,9 @@ impl Outbox {
             }
             say::tell(&say::bucket(&bucket));
             self.last_seal = Some(bucket.seal.end);
-            self.dates.extend([bucket.seal.start.date_naive(), bucket.seal.end.date_naive()]);
+            // After days without an agent, one bucket covers all of them.
+            let (first, last) = (bucket.seal.start.date_naive(), bucket.seal.end.date_naive());
+            self.dates.extend(first.iter_days().take_while(|day| *day <= last));
             let done = match then {
                 AfterSync::Nothing => Ok(()),
                 // The counters of an epoch that was replaced in the meantime are deleted with their set.
