@@ -3,7 +3,7 @@
 mod draft;
 
 use std::fs::OpenOptions;
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,6 @@ use crate::backend::interfaces::Patterns;
 use crate::config::{DEFAULT_CONFIG, DEFAULT_PATH};
 use crate::errors::chain;
 use crate::exit::{Code, Failure};
-use crate::guarded::open_to_read;
 use crate::ports::content::Problem;
 use crate::ports::ephemeral::Ephemeral;
 use crate::ports::file::Reader;
@@ -23,6 +22,7 @@ use crate::ports::listening::listening;
 use crate::ports::places::PLACES;
 use crate::ports::{PortFile, PortFileFormat};
 use crate::store::disk::{self, RealDisk, create_dirs, parent};
+use crate::store::document;
 use draft::{Device, FoundFile, Surroundings};
 
 /// Look around on this machine and print a configuration for what was found
@@ -64,9 +64,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 /// Whether the file is what packages install, in which everything is commented out. It is nobody's work, and without
 /// this exception nobody who has installed a package could use `--write`.
 fn is_untouched_default(path: &Path) -> bool {
-    let mut text = Vec::new();
-    let file = open_to_read(path).map(|file| file.take(DEFAULT_CONFIG.len() as u64 + 1));
-    file.and_then(|mut file| file.read_to_end(&mut text)).is_ok() && text == DEFAULT_CONFIG.as_bytes()
+    matches!(document::read_text(path), Ok(Some(text)) if text == DEFAULT_CONFIG)
 }
 
 fn cannot_write(path: &Path) -> impl Fn(io::Error) -> Failure {
