@@ -40,7 +40,7 @@ pub enum Problem {
     TooMany,
     #[error("larger than {} MiB", MAX_BYTES >> 20)]
     TooLarge,
-    #[error("reading reading it takes longer than {} s", TIME_LIMIT.as_secs())]
+    #[error("reading it takes longer than {} s", TIME_LIMIT.as_secs())]
     TooSlow,
     /// A bug of ours, which is no reason to stop counting.
     #[error("its reader panicked: please report this, with the file if you can")]
@@ -61,7 +61,12 @@ pub enum Problem {
 }
 
 fn endings(expected: &[&str]) -> String {
-    expected.iter().map(|ending| format!(".{ending}")).collect::<Vec<_>>().join(" or ")
+    expected
+        .iter()
+        .filter(|ending| !ending.is_empty())
+        .map(|ending| format!(".{ending}"))
+        .collect::<Vec<_>>()
+        .join(" or ")
 }
 
 /// The present content of a port file.

@@ -97,12 +97,13 @@ fn environment(variable: &str) -> Option<String> {
     std::env::var(variable).ok()
 }
 
-/// The files in a folder whose names end in one of `endings`, sorted by name.
+/// The files in a folder whose names end in one of `endings`, sorted by name. The empty ending stands for names without
+/// one.
 fn files(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, Problem> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str());
+        let ending = path.extension().map_or(Some(""), |ending| ending.to_str());
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && ending.is_some_and(|ending| endings.contains(&ending)) && std::fs::metadata(&path)?.is_file() {
             files.push(path);

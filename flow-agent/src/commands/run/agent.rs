@@ -210,7 +210,7 @@ impl Agent {
         }
     }
 
-    /// Applies the ports, users, limits and answers of a new configuration. Everything else takes effect at a restart,
+    /// Applies the ports, users, limits, answers and retention of a new configuration. Everything else takes effect at a restart,
     /// which loses nothing.
     pub fn reconfigure(&mut self, config: Config) {
         let mut same = Config::clone(&self.config);
@@ -220,6 +220,9 @@ impl Agent {
         same.limits.clone_from(&config.limits);
         same.report.billed = config.report.billed;
         same.answer.clone_from(&config.answer);
+        // What may be deleted, and what must have been sent before.
+        same.retention = config.retention;
+        same.fleet.clone_from(&config.fleet);
         let left = need_restart(&same, &config);
         if !left.is_empty() {
             tracing::warn!(

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::port_traffic_dog::binary_bytes;
 use super::{Format, FormatError, address, tree};
-use crate::ledger::units;
 use crate::ports::{Claim, Complaint, Detail, ListPosition, Listed, PanelQuota, QuotaPeriod, only_user};
 
 const EXPECTED: &str = "a gost configuration: `services`, a list of tables with `addr`";
@@ -76,9 +76,11 @@ fn take_quota(detail: &mut Detail, service: &Value, quotas: &[Value], row: &List
     };
     let Some(quota) = quotas.iter().find(is_named) else { return };
     if let Some(limit) = tree::text(quota, "limit") {
-        match units::parse_bytes(limit) {
-            Ok(bytes) => detail.quota = Some(PanelQuota { bytes, period: QuotaPeriod::Unlimited }),
-            Err(_) => listed.complain(Complaint::Quota { row: row.clone(), found: limit.to_owned() }),
+        // As in all sizes of gost, `GB` means 2^30 bytes, and no or fewer bytes mean no limit.
+        match binary_bytes(limit) {
+            Some(bytes) => detail.quota = Some(PanelQuota { bytes, period: QuotaPeriod::Unlimited }),
+            None if limit.starts_with(['0', '-']) => {}
+            None => listed.complain(Complaint::Quota { row: row.clone(), found: limit.to_owned() }),
         }
     }
     if let Some(time) = tree::text(quota, "expiresAt") {

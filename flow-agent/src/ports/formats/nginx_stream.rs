@@ -42,8 +42,13 @@ impl Format for NginxStream {
                         [key, target, ..] if key == "proxy_pass" && in_server(&blocks) => {
                             server.target = Some(target.clone());
                         }
-                        // Outside of any block, it is modules and the like that are included.
-                        [include, pattern, ..] if include == "include" && !blocks.is_empty() && is_stream(&blocks) => {
+                        // Outside of any block, most includes are modules. A whole `stream` block must be included
+                        // there, and its file is named after it.
+                        [include, pattern, ..]
+                            if include == "include"
+                                && is_stream(&blocks)
+                                && (!blocks.is_empty() || pattern.contains("stream")) =>
+                        {
                             listed.complain(Complaint::Include { line, pattern: pattern.clone() });
                         }
                         _ => {}
@@ -58,7 +63,8 @@ impl Format for NginxStream {
     }
 
     fn folder_extensions(&self) -> &'static [&'static str] {
-        &["conf", "stream"]
+        // Like `sites-enabled`, a folder `streams-enabled` usually has names without an ending.
+        &["conf", "stream", ""]
     }
 }
 
@@ -156,3 +162,6 @@ fn tokens(text: &str) -> Result<Vec<Token>, FormatError> {
     }
     Ok(tokens)
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,7 @@ fn period(quota: &Value) -> QuotaPeriod {
 }
 
 /// Parses a limit whose `GB` means 2^30 bytes.
-fn binary_bytes(limit: &str) -> Option<u64> {
+pub(super) fn binary_bytes(limit: &str) -> Option<u64> {
     let digits = limit.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = limit[digits.len()..].to_ascii_uppercase();
     let prefix = unit.strip_suffix('B').unwrap_or(&unit).trim_end_matches('I');

@@ -105,8 +105,12 @@ fn add(listed: &mut Listed, inbound: &Columns<'_>, index: usize, clients: Vec<Cl
     };
     let (total, expires_ms) =
         (inbound.integer("total").unwrap_or_default(), inbound.integer("expiry_time").unwrap_or_default());
+    // The panel stops the client at one and the inbound at the other.
     let client_bytes = only.map_or(0, |client| client.quota_bytes);
-    let bytes = u64::try_from(if client_bytes > 0 { client_bytes } else { total }).ok().filter(|bytes| *bytes > 0);
+    let bytes = [client_bytes, total]
+        .into_iter()
+        .filter_map(|bytes| u64::try_from(bytes).ok().filter(|bytes| *bytes > 0))
+        .min();
     let client_expires = only.map_or(0, |client| client.expires_ms);
     let expires_at = [client_expires, expires_ms].into_iter().filter(|ms| *ms > 0).min().and_then(instant);
     let quota = bytes.zip(period(inbound)).map(|(bytes, period)| PanelQuota { bytes, period });
