@@ -136,6 +136,24 @@ fn a_user_has_a_quota_and_a_grant_raises_it() {
 }
 
 #[test]
+fn a_user_whom_only_a_port_file_limits_can_be_shown_and_granted_more() {
+    let node = Node::new("[limits]\nport_files = true\n");
+    let list =
+        r#"{"v":1,"at":"2026-11-01T00:00:00+00:00","ports":{"8400":"eve"},"stated":{"eve":{"quota_bytes":2000}}}"#;
+    fs::write(node.path("state/ports.json"), format!("{list}\n")).unwrap();
+    let quota = || {
+        let said = node.run(&["users", "eve", "--json"]);
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+        serde_json::from_str::<Value>(&said.stdout).unwrap()["quota_bytes"].as_u64()
+    };
+    assert_eq!(quota(), Some(2_000));
+    let granted = node.run(&["grant", "eve", "500 B"]);
+    assert_eq!((granted.code, granted.stderr.as_str()), (Some(0), ""));
+    assert_eq!(quota(), Some(2_500));
+    assert_eq!(node.run(&["grant", "evil", "500 B"]).code, Some(2));
+}
+
+#[test]
 fn a_user_who_is_not_there_is_refused_and_the_likely_one_named() {
     let node = Node::new("");
     for arguments in [&["users", "adda"][..], &["grant", "adda", "5 GiB"]] {

@@ -50,10 +50,11 @@ fn size(text: &str) -> Result<u64, String> {
 /// Exit code 2 for an unknown user, or for more than can be taken back; 5 if the ledger cannot be written.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
+    let state = StateDir::new(&config.state_dir);
+    let config = limits::with_port_files(&config, &state)?;
     limits::refuse_unknown(&config, &args.user)?;
     let now = calendar::local(config.timezone, clock::now().wall);
     let month = args.month.unwrap_or_else(|| Month::containing(now.date_naive(), config.month_start_day));
-    let state = StateDir::new(&config.state_dir);
     let lock = state.lock_grants()?;
     let content = grants::read(&state)?;
     for damage in &content.damages {

@@ -40,7 +40,10 @@ pub struct UserStandings {
 }
 
 /// The configuration with the limits that this node's port files last stated, if the configuration uses them.
-fn with_port_files(config: &Config, state: &StateDir) -> Result<Config, StoreError> {
+///
+/// # Errors
+/// When the list of ports cannot be read.
+pub fn with_port_files(config: &Config, state: &StateDir) -> Result<Config, StoreError> {
     let mut config = config.clone();
     if config.limits.port_files {
         let stated = store::ports::read(state)?.map(|list| list.stated).unwrap_or_default();
@@ -261,7 +264,7 @@ fn standing_of<'a, 'r>(
     users.map(|user| (user, known(&user.name, statements.get(user.name.as_str()).copied()))).collect()
 }
 
-/// Rejects a user whom the configuration does not name.
+/// Rejects a user whom neither the configuration nor a limit of a port file names (see [`with_port_files`]).
 ///
 /// # Errors
 /// Exit code 2, with the name that was probably meant.

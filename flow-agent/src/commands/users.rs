@@ -5,6 +5,7 @@ use crate::clock;
 use crate::exit::{Code, Failure};
 use crate::render::figures::{csv, csv_header, json};
 use crate::render::users::{UserRow, table};
+use crate::store::StateDir;
 
 /// Show the users: quota, used, left, forecast, and whether they are cut
 #[derive(Debug, clap::Args)]
@@ -28,7 +29,7 @@ pub struct Args {
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     if let Some(user) = &args.user {
-        limits::refuse_unknown(&config, user)?;
+        limits::refuse_unknown(&limits::with_port_files(&config, &StateDir::new(&config.state_dir))?, user)?;
     }
     let standing = limits::standing(&config, clock::now().wall)?;
     let is_wanted = |row: &UserRow| args.user.as_ref().is_none_or(|user| row.0.user == *user);
