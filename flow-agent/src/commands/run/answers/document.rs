@@ -100,6 +100,9 @@ fn users(snapshot: &AgentSnapshot, known: &KnownBesideReading<'_>, recent: &LogS
             let usage = plus(sealed.users.get(name), recent.users.get(name));
             let standing =
                 configured.get(name).map(|user| standing::of(about, allowances, sealed.dates, user, usage.month));
+            let billed = about.config.report.billed;
+            // In the bytes of the quota, with those that were used before counting began.
+            let so_far = standing.map_or_else(|| billed.bytes(usage.month), |standing| standing.used);
             let refused = [sealed.refused.get(name), recent.refused.get(name)];
             UserNow {
                 user: name.to_owned(),
@@ -107,7 +110,7 @@ fn users(snapshot: &AgentSnapshot, known: &KnownBesideReading<'_>, recent: &LogS
                 today: Some(usage.today),
                 month: Some(usage.month),
                 rate: Rates::default(),
-                forecast: forecast::month(usage.month.bytes().into(), &books.recent.of(name), seconds_left)
+                forecast: forecast::month(so_far.into(), &books.recent.of(name, billed), seconds_left)
                     .and_then(|bytes| u64::try_from(bytes).ok()),
                 quota: standing.and_then(|standing| standing.quota),
                 used: standing.and_then(|standing| standing.quota.map(|_| standing.used)),

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{Days, NaiveDate};
 
+use crate::ledger::billing::Billed;
 use crate::ledger::block::{Daily, DayBlock};
 use crate::ledger::calendar::Month;
+use crate::ledger::counters::Counters;
 use crate::ledger::forecast::{self, Measured};
 use crate::store::blocks::{Blocks, Item};
 use crate::store::{StateDir, StoreError};
@@ -13,8 +15,8 @@ use crate::store::{StateDir, StoreError};
 /// The days before today, from the daily log.
 #[derive(Debug, Default)]
 pub struct RecentDays {
-    /// For each day: the measured seconds, and the bytes of each user in both directions together.
-    days: BTreeMap<NaiveDate, (u64, BTreeMap<String, u128>)>,
+    /// For each day: the measured seconds, and what each user moved.
+    days: BTreeMap<NaiveDate, (u64, BTreeMap<String, Counters>)>,
     /// The day on which the daily log was last read, and the bucket that was the newest then.
     looked: Option<(NaiveDate, u64)>,
 }
@@ -51,23 +53,27 @@ impl RecentDays {
     }
 
     fn take(&mut self, day: DayBlock) {
-        let mut users: BTreeMap<String, u128> = BTreeMap::new();
+        let mut users: BTreeMap<String, Counters> = BTreeMap::new();
         for line in day.lines {
-            let bytes = u128::from(line.counters().bytes());
+            let counters = line.counters();
             if let Some(user) = line.user {
-                *users.entry(user).or_default() += bytes;
+                let sum = users.entry(user).or_default();
+                *sum = sum.saturating_add(counters);
             }
         }
         self.days.insert(day.seal.day, (day.seal.seconds_covered.into(), users));
     }
 
-    /// What `user` moved on each of these days, the newest last. A day on which the user has no line has zero bytes,
+    /// The bytes of `user` that are billed for each of these days, the newest last. A day on which the user has no line has zero bytes,
     /// because it was measured.
-    pub fn of(&self, user: &str) -> Vec<Measured> {
-        let measured = |(seconds, users): &(u64, BTreeMap<String, u128>)| Measured {
-            bytes: users.get(user).copied().unwrap_or_default(),
+    pub fn of(&self, user: &str, billed: Billed) -> Vec<Measured> {
+        let measured = |(seconds, users): &(u64, BTreeMap<String, Counters>)| Measured {
+            bytes: billed.bytes(users.get(user).copied().unwrap_or_default()).into(),
             seconds: *seconds,
         };
         self.days.values().map(measured).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
