@@ -14,9 +14,10 @@ use chrono::NaiveDate;
 
 use super::blocks::{Blocks, Item};
 use super::error::StoreError;
+use super::hours;
 use super::layout::StateDir;
 use crate::guarded::open_to_read;
-use crate::ledger::block::{Block, BlockKind, Hourly, MAX_LINE_BYTES, read_seal};
+use crate::ledger::block::{Block, BlockKind, Daily, Hourly, MAX_LINE_BYTES, read_seal};
 
 /// A seal, and the place of its block in the file. Its lines are not verified.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +49,22 @@ pub fn find<K: BlockKind>(path: &Path) -> Result<Option<Vec<FoundSeal<K>>>, Stor
 /// When the file cannot be read.
 pub fn of_date(state: &StateDir, date: NaiveDate) -> Result<Option<Vec<FoundSeal<Hourly>>>, StoreError> {
     if state.hourly_compressed(date).exists() { Ok(None) } else { find(&state.hourly(date)) }
+}
+
+/// The names under which the days of the daily log were made, the oldest first. Files of another form are left out.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn nodes_of_days(state: &StateDir) -> Result<Vec<String>, StoreError> {
+    let mut names: Vec<String> = Vec::new();
+    for month in hours::tabled_months(state)? {
+        for found in find::<Daily>(&state.daily(month))?.into_iter().flatten() {
+            if !names.contains(&found.seal.node) {
+                names.push(found.seal.node);
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// The block of a seal that was found in the file at `path`; `None` if it is not whole.

@@ -11,7 +11,7 @@ use crate::ledger::reconcile::{Compared, Reconciliation, reconcile};
 use crate::ledger::record::{BackendKind, CountMode, Quality};
 use crate::ledger::units::Human;
 use crate::store::hours::{self, HourItem, Hours};
-use crate::store::{StateDir, StoreError};
+use crate::store::{StateDir, StoreError, seals};
 
 /// How many of the newest files are read: the older ones were read when they were new.
 const FILES: usize = 2;
@@ -32,15 +32,16 @@ pub(super) fn findings(
     let dates = hours::dates(state)?;
     let (mut last, mut damages): (Option<Box<HourBlock>>, _) = (None, Vec::new());
     let mut comparisons = Vec::new();
-    let mut former_name = None;
+    let mut recent_names = Vec::new();
     let newest = dates.iter().rev().take(FILES).min().zip(dates.last());
     if let Some((first, until)) = newest {
         for hour in Hours::read(state, *first..=*until)? {
             let hour = hour?;
             if let HourItem::Bucket(block) = &hour
                 && block.seal.node != config.node
+                && !recent_names.contains(&block.seal.node)
             {
-                former_name = Some(block.seal.node.clone());
+                recent_names.push(block.seal.node.clone());
             }
             if let HourItem::Bucket(block) = &hour {
                 comparisons.extend(reconcile(block).map(|compared| (block.seal.end, compared)));
@@ -62,10 +63,11 @@ pub(super) fn findings(
         return Ok(findings);
     };
     let mut findings = vec![newest_bucket(&last, config, now, runs)];
-    findings.extend(former_name.map(|former| {
-        let what = format!("this node was called `{former}` and is now called `{}`", config.node);
-        Finding::warn(Section::State, what).help(renamed::remedy(&former))
-    }));
+    if !recent_names.is_empty() {
+        let former = former_names(state, config, recent_names)?;
+        let what = renamed::was_called(&former, &config.node);
+        findings.push(Finding::warn(Section::State, what).help(renamed::remedy(&former)));
+    }
     let mut of_a_day = Reconciliation::default();
     for (_, compared) in comparisons.iter().filter(|(end, _)| last.seal.end - *end < TimeDelta::days(1)) {
         of_a_day.add(*compared);
@@ -73,6 +75,15 @@ pub(super) fn findings(
     findings.extend((!comparisons.is_empty()).then(|| compared(of_a_day, &last)));
     findings.extend(damages.into_iter().map(damaged));
     Ok(findings)
+}
+
+/// All former names of this node, the oldest first, given those in the newest buckets: the main node needs every name
+/// under which days were made.
+fn former_names(state: &StateDir, config: &Config, recent: Vec<String>) -> Result<Vec<String>, StoreError> {
+    let mut names = seals::nodes_of_days(state)?;
+    names.retain(|name| *name != config.node && !recent.contains(name));
+    names.extend(recent);
+    Ok(names)
 }
 
 fn newest_bucket(last: &HourBlock, config: &Config, now: DateTime<Utc>, runs: bool) -> Finding {

@@ -45,7 +45,7 @@ pub(super) async fn start_with(
     let (journal, recovery) = Journal::open(&lock)?;
     refuse_overlap(&recovery, accept_overlap)?;
     if let Some(former) = recovery.last().map(|bucket| bucket.seal.node.as_str()).filter(|name| *name != config.node) {
-        tracing::warn!("{}", renamed(former, &config.node));
+        tracing::warn!("{}", renamed(&[former.to_owned()], &config.node));
     }
     let baseline = baseline(&recovery);
     wait_for_clock(&baseline).await;

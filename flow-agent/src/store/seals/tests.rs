@@ -5,7 +5,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::ledger::block::{Daily, HourBlock};
+use crate::ledger::block::HourBlock;
 use crate::ledger::record::HourLine;
 use crate::testing::fixtures;
 

@@ -2,7 +2,8 @@ use super::*;
 use crate::commands::check::finding::Status;
 use crate::config;
 use crate::store::journal::Journal;
-use crate::testing::fixtures::{bucket, dir, instant};
+use crate::store::table::put_days;
+use crate::testing::fixtures::{self, bucket, dir, instant};
 
 /// The findings at `now` about a log with the hour from 13:00 to 14:00, after `spoil`.
 fn said(now: &str, runs: bool, spoil: impl FnOnce(&StateDir)) -> Vec<(Status, String)> {
@@ -73,6 +74,15 @@ fn a_node_whose_name_changed_says_what_it_was_called() {
     let renamed = found.iter().find(|finding| finding.status == Status::Warn).unwrap();
     assert_eq!(renamed.what, "this node was called `hk-1` and is now called `hk-9`");
     assert!(renamed.help.as_ref().is_some_and(|help| help.starts_with("add aliases = [\"hk-1\"]")), "{renamed:?}");
+    // Days that were made under an even older name need it as an alias too.
+    let mut day = fixtures::day("2026-08-31", 86_400, 7);
+    day.seal.node = "hk-0".to_owned();
+    put_days(&state.lock_daily().unwrap(), vec![day], false).unwrap();
+    let found = findings(&state, &config, instant("2026-10-05T15:00:30+08:00").to_utc(), false).unwrap();
+    let renamed = found.iter().find(|finding| finding.status == Status::Warn).unwrap();
+    assert_eq!(renamed.what, "this node was called `hk-0`, then `hk-1`, and is now called `hk-9`");
+    let aliases = "add aliases = [\"hk-0\", \"hk-1\"] to its entry";
+    assert!(renamed.help.as_ref().is_some_and(|help| help.starts_with(aliases)), "{renamed:?}");
 }
 
 #[test]
