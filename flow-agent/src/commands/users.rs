@@ -1,5 +1,6 @@
 //! `flow-agent users`: shows how much of their quotas the users have used in this billing month.
 
+use super::show::look::LookArgs;
 use super::{Common, limits, output};
 use crate::clock;
 use crate::exit::{Code, Failure};
@@ -38,7 +39,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         (true, _) => rows.iter().map(json).collect(),
         (false, true) => csv_header::<UserRow>() + &rows.iter().map(csv).collect::<String>(),
         (false, false) if rows.is_empty() => "there are no users in the configuration\n".to_owned(),
-        (false, false) => table(&rows),
+        (false, false) => table(&rows, &LookArgs::default().look(config.show)),
     };
     output::print(&text)?;
     for damage in &standing.damages {

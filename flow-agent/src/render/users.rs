@@ -2,8 +2,10 @@
 
 use comfy_table::CellAlignment;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
 use super::figures::FigureRow;
+use super::screen::ScreenStyle;
 use super::summary::inert;
 use super::{numbers, table};
 use crate::ledger::limits::state::{Condition, UserMonth};
@@ -17,8 +19,8 @@ const RIGHT: CellAlignment = CellAlignment::Right;
 #[serde(transparent)]
 pub struct UserRow(pub UserMonth);
 
-/// The table for the terminal.
-pub fn table(rows: &[UserRow]) -> String {
+/// The table for the terminal. Names and states are cut so that no line is wider than the terminal.
+pub fn table(rows: &[UserRow], look: &ScreenStyle) -> String {
     let columns = [
         ("user", LEFT),
         ("quota", RIGHT),
@@ -29,13 +31,13 @@ pub fn table(rows: &[UserRow]) -> String {
         ("state", LEFT),
     ];
     let optional = |bytes: Option<u64>| bytes.map_or_else(|| "-".to_owned(), |bytes| Human(bytes.into()).to_string());
-    table::build(
-        columns.into_iter(),
-        rows.iter().map(|UserRow(user)| {
+    let mut cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|UserRow(user)| {
             // More may have been used than was measured.
             let at_least = if user.is_incomplete { "≥ " } else { "" };
             vec![
-                user.user.clone(),
+                look.name(&user.user, usize::MAX),
                 user.quota_bytes.map_or_else(|| "-".to_owned(), |quota| Written(quota).to_string()),
                 format!("{at_least}{}", Human(user.used_bytes.into())),
                 user.quota_bytes.map(|quota| numbers::percent(user.used_bytes, quota, 1)).unwrap_or_default(),
@@ -43,14 +45,38 @@ pub fn table(rows: &[UserRow]) -> String {
                 optional(user.forecast_bytes),
                 state(&user.condition),
             ]
-        }),
-    )
+        })
+        .collect();
+    if !look.is_piped {
+        fit(&mut cells, &columns.map(|(title, _)| title), look);
+    }
+    table::build(columns.into_iter(), cells.into_iter())
+}
+
+/// Cuts the first column, and the last one if that is not enough, to the width of the terminal.
+fn fit(cells: &mut [Vec<String>], titles: &[&str], look: &ScreenStyle) {
+    const FEWEST: usize = 8;
+    /// The space between two columns.
+    const BETWEEN: usize = 2;
+    let widest = |column: usize| {
+        let texts = cells.iter().map(|row| row[column].as_str()).chain([titles[column]]);
+        texts.map(UnicodeWidthStr::width).max().unwrap_or(0)
+    };
+    let last = titles.len() - 1;
+    let others: usize = (1..last).map(widest).sum::<usize>() + BETWEEN * last;
+    let room = look.width.saturating_sub(others);
+    let name = room.saturating_sub(widest(last)).max(FEWEST.min(widest(0)));
+    let state = room.saturating_sub(name.min(widest(0))).max(FEWEST);
+    for row in cells {
+        row[0] = look.name(&row[0], name);
+        row[last] = look.name(&row[last], state);
+    }
 }
 
 fn state(condition: &Condition) -> String {
     match condition {
         Condition::Open => "open".to_owned(),
-        Condition::Warned { level } => format!("warned: {level} % reached"),
+        Condition::Warned { level } => format!("{level} % reached"),
         Condition::Cut { since: Some(day), nodes } => format!("cut since {day} on {}", nodes.join(", ")),
         Condition::Cut { since: None, nodes } => format!("cut on {}", nodes.join(", ")),
         Condition::Expired { since } => format!("expired since {since}"),
