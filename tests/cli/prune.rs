@@ -72,3 +72,46 @@ fn old_days_are_compressed_and_deleted_as_the_plan_says() {
     assert_eq!(run(&["prune"]), (Some(0), "nothing to do\n".to_owned()), "the newest three are always kept");
     drop(lock);
 }
+
+#[test]
+fn hours_of_a_day_whose_daily_log_is_damaged_are_kept_until_it_is_rolled_up_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.toml");
+    let text = "node = \"n\"\ntimezone = \"UTC\"\nstate_dir = \"state\"\n[retention]\nhours = \"30 days\"\n";
+    fs::write(&config, text).unwrap();
+    let run = |arguments: &[&str]| flow_agent(&[arguments, &["--config", config.to_str().unwrap()]].concat());
+    let log = StateDir::new(dir.path().join("state"));
+    let lock = log.lock_run().unwrap();
+    let (mut journal, _) = Journal::open(&lock).unwrap();
+    for number in 1..=6_u64 {
+        let mut bucket = bucket(&format!("2024-09-{number:02}T10"), 2, (number - 1) * 1_000, number * 1_000);
+        journal.append(&mut bucket).unwrap();
+    }
+    drop(lock);
+    assert_eq!(run(&["rollup"]).code, Some(6));
+    let september = ["show", "days", "--from", "2024-09-01", "--to", "2024-09-30", "--json"];
+    let before = run(&september).stdout;
+    assert!(before.contains("1000"), "{before}");
+
+    let daily = log.daily("2024-09".parse().unwrap());
+    let whole = fs::read_to_string(&daily).unwrap();
+    // The first figure of the 2nd that is 1000 becomes 1001.
+    let at = whole.find("\"2024-09-02\",\"port\"").unwrap();
+    fs::write(&daily, format!("{}{}", &whole[..at], whole[at..].replacen(":1000,", ":1001,", 1))).unwrap();
+    assert_ne!(fs::read_to_string(&daily).unwrap(), whole);
+
+    let pruned = run(&["prune"]);
+    assert_eq!(pruned.code, Some(6), "{}", pruned.stderr);
+    let damaged = pruned.stderr.lines().filter(|line| line.contains("no intact block")).collect::<Vec<_>>();
+    assert_eq!(damaged.len(), 1, "{}", pruned.stderr);
+    assert!(damaged[0].contains("2024-09.jsonl") && damaged[0].contains("rollup --day 2024-09-02"), "{damaged:?}");
+    let dates = || flow_agent::store::hours::dates(&log).unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+    // The 1st is kept too, because its last bucket may extend into the 2nd, and the newest three always are.
+    assert_eq!(dates(), ["2024-09-01", "2024-09-02", "2024-09-04", "2024-09-05", "2024-09-06"]);
+
+    assert_eq!(run(&["rollup", "--day", "2024-09-02"]).code, Some(6));
+    assert_eq!(run(&september).stdout, before);
+    assert_eq!(run(&["prune"]).code, Some(0));
+    assert_eq!(dates(), ["2024-09-04", "2024-09-05", "2024-09-06"]);
+    assert_eq!(run(&september).stdout, before);
+}

@@ -1,6 +1,7 @@
 //! `flow-agent prune`: compresses the hourly logs of past days, and deletes those that are older than the configuration
 //! keeps them. A running agent does the same after midnight.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -10,15 +11,16 @@ use crate::clock;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::ledger::calendar;
+use crate::ledger::month::Month;
 use crate::ledger::units::Human;
-use crate::store::retention::{self, RetentionAction, RetentionStep};
+use crate::store::retention::{self, RetentionAction, RetentionPlan};
 use crate::store::ship;
 use crate::store::{DailyLock, StateDir, StoreError};
 
 /// Compress the hourly logs of past days, and delete what is older than `retention.hours`
 ///
 /// A running agent does this after midnight. Daily and monthly logs are never deleted, and a day of the hourly log is
-/// deleted only after its daily log is complete.
+/// deleted only after its daily log is complete and intact.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only print what would be done
@@ -29,14 +31,24 @@ pub struct Args {
 /// Carries out `[retention]`, and prints each day with what was done.
 ///
 /// # Errors
-/// Exit code 3 for the configuration, 5 for the files, or if an agent is running, which does it by itself.
+/// Exit code 3 for the configuration, 5 for the files, or if an agent is running, which does it by itself. The code is
+/// 6 after a completed run that kept hours because the daily log that was made from them is damaged.
 pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let config = common.load()?;
     let state = StateDir::new(&config.state_dir);
-    let steps = plan(&config, clock::now().wall)?;
+    let RetentionPlan { steps, damaged } = plan(&config, clock::now().wall)?;
+    for day in &damaged {
+        tracing::warn!(
+            file = %state.daily(Month::of(*day)).display(),
+            %day,
+            "the daily log has no intact block of this day, so the hours that it is made from are not deleted; run \
+             `flow-agent rollup --day {day}`"
+        );
+    }
+    let code = if damaged.is_empty() { Code::Done } else { Code::Incomplete };
     if steps.is_empty() {
         output::print("nothing to do\n")?;
-        return Ok(Code::Done);
+        return Ok(code);
     }
     if args.dry_run {
         let mut text: String = steps.iter().map(|step| line(step.date, step.action, step.bytes, None)).collect();
@@ -44,7 +56,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         let (to_compress, to_delete) = (sum(RetentionAction::Compress), sum(RetentionAction::Delete));
         let _ = writeln!(text, "would compress {} and delete {}", bytes(to_compress), bytes(to_delete));
         output::print(&text)?;
-        return Ok(Code::Done);
+        return Ok(code);
     }
     // A running agent holds this lock. Two processes must not do this at once, and no import may add to these days
     // meanwhile.
@@ -58,14 +70,14 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         after += left;
     }
     output::print(&format!("{} became {}\n", bytes(before), bytes(after)))?;
-    Ok(Code::Done)
+    Ok(code)
 }
 
 /// What is to be done now according to `[retention]`.
 ///
 /// # Errors
 /// When the logs cannot be read.
-pub fn plan(config: &Config, now: DateTime<Utc>) -> Result<Vec<RetentionStep>, StoreError> {
+pub fn plan(config: &Config, now: DateTime<Utc>) -> Result<RetentionPlan, StoreError> {
     let today = calendar::local(config.timezone, now).date_naive();
     let state = StateDir::new(&config.state_dir);
     let unsent_from = match &config.fleet {
@@ -76,14 +88,15 @@ pub fn plan(config: &Config, now: DateTime<Utc>) -> Result<Vec<RetentionStep>, S
     retention::plan(&state, config.timezone, today, config.retention, unsent_from)
 }
 
-/// Carries out `[retention]` and logs what was done. A running agent calls this on its thread for roll-ups.
+/// Carries out `[retention]` and logs what was done. A running agent calls this on its thread for roll-ups. Returns the
+/// days that have to be rolled up again because the daily log is damaged; the hours that they are made from are kept.
 ///
 /// # Errors
 /// When a file cannot be read, written or removed. What was not done is left to the next time.
-pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<(), StoreError> {
-    let steps = plan(config, now)?;
+pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<BTreeSet<NaiveDate>, StoreError> {
+    let RetentionPlan { steps, damaged } = plan(config, now)?;
     if steps.is_empty() {
-        return Ok(());
+        return Ok(damaged);
     }
     let lock: DailyLock = StateDir::new(&config.state_dir).lock_daily()?;
     for step in steps {
@@ -96,7 +109,7 @@ pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<(), StoreError> {
             }
         }
     }
-    Ok(())
+    Ok(damaged)
 }
 
 fn line(date: NaiveDate, action: RetentionAction, before: u64, after: Option<u64>) -> String {

@@ -14,11 +14,12 @@ use chrono::{DateTime, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use serde::Deserialize;
 
+use super::blocks::{Blocks, Item};
 use super::error::StoreError;
 use super::hours;
 use super::layout::StateDir;
 use crate::guarded::open_to_read;
-use crate::ledger::block::MAX_LINE_BYTES;
+use crate::ledger::block::{Daily, MAX_LINE_BYTES};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::Kind;
@@ -59,6 +60,27 @@ pub fn days(state: &StateDir, zone: Tz) -> Result<BTreeSet<NaiveDate>, StoreErro
     let following: Vec<NaiveDate> = owed.iter().filter_map(next).collect();
     owed.extend(following);
     Ok(owed)
+}
+
+/// Those of `days` that have no intact block in `daily/`, so that only the hourly log can tell what was counted on them.
+/// Unlike [`days`], which looks at seals only, this verifies the checksums of the blocks.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn without_block(
+    state: &StateDir,
+    days: impl IntoIterator<Item = NaiveDate>,
+) -> Result<BTreeSet<NaiveDate>, StoreError> {
+    let mut missing: BTreeSet<NaiveDate> = days.into_iter().collect();
+    let months: BTreeSet<Month> = missing.iter().map(|day| Month::of(*day)).collect();
+    for month in months {
+        for item in Blocks::<Daily>::open(&state.daily(month))?.into_iter().flatten() {
+            if let Item::Block(found) = item? {
+                missing.remove(&found.block.seal.day);
+            }
+        }
+    }
+    Ok(missing)
 }
 
 /// The seals in a file of `daily/`.

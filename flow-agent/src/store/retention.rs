@@ -1,6 +1,7 @@
 //! What is done with old days of the hourly log: they are compressed some time after they are over, and deleted when
 //! they are older than the configured age. The daily logs made from them are kept.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
@@ -94,9 +95,19 @@ impl fmt::Display for RetentionAction {
     }
 }
 
-/// The steps that `config` requires on the day `today`, by date. A day is left alone unless it is over, its daily log
-/// is complete, and it is not one of the newest. Days from `unsent_from` on are not deleted, because their hours have
-/// not all been sent to ClickHouse yet.
+/// What is to be done with the hourly log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetentionPlan {
+    /// By date.
+    pub steps: Vec<RetentionStep>,
+    /// Days that are over but have no intact block in `daily/`, although hours that are old enough to be deleted are
+    /// needed for it. These hours are kept, and the days must be rolled up again.
+    pub damaged: BTreeSet<NaiveDate>,
+}
+
+/// The steps that `config` requires on the day `today`. A day is left alone unless it is over, its daily log is
+/// complete, and it is not one of the newest. It is deleted only if its daily log is also intact. Days from
+/// `unsent_from` on are not deleted, because their hours have not all been sent to ClickHouse yet.
 ///
 /// # Errors
 /// When a directory or a file cannot be read.
@@ -106,22 +117,35 @@ pub fn plan(
     today: NaiveDate,
     config: RetentionConfig,
     unsent_from: Option<NaiveDate>,
-) -> Result<Vec<RetentionStep>, StoreError> {
+) -> Result<RetentionPlan, StoreError> {
     let older_than = |age: Option<Age>| age.map_or(NaiveDate::MIN, |age| age.reaches_back_to(today));
     let delete_before = older_than(config.hours).min(unsent_from.unwrap_or(NaiveDate::MAX));
     let compress_before = older_than(config.compress_after);
-    let mut dates = hours::dates(state)?;
-    dates.truncate(dates.len().saturating_sub(NEWEST_KEPT));
+    let all = hours::dates(state)?;
+    let mut dates = all[..all.len().saturating_sub(NEWEST_KEPT)].to_vec();
     dates.retain(|date| *date < delete_before || *date < compress_before && state.hourly(*date).exists());
     if dates.is_empty() {
-        return Ok(Vec::new());
+        return Ok(RetentionPlan::default());
     }
     let owed = owed::days(state, zone)?;
-    // A day also contributes to the roll-up of the next one, into which its last bucket may extend.
-    let is_owed = |date: &NaiveDate| owed.contains(date) || date.succ_opt().is_some_and(|next| owed.contains(&next));
+    let covered = hours::covered_dates(state)?;
+    let next = |date: NaiveDate| all.get(all.partition_point(|other| *other <= date)).copied();
+    // Apart from its own day, a file contributes to later ones into which its last bucket extends: those without a file,
+    // and the next one with a file.
+    let made_from = |date: NaiveDate| {
+        let own = covered.iter().filter(move |(_, file)| **file == date).map(|(day, _)| *day);
+        own.chain(next(date))
+    };
+    let is_owed = |date: &NaiveDate| made_from(*date).any(|day| owed.contains(&day));
+    // What is deleted cannot be rolled up again, so there a seal is not enough: the blocks must be intact.
+    let to_delete = dates.iter().filter(|date| **date < delete_before);
+    let damaged = owed::without_block(state, to_delete.flat_map(|date| made_from(*date)))?;
+    let is_kept = |date: &NaiveDate| *date < delete_before && made_from(*date).any(|day| damaged.contains(&day));
     let action = |date| if date < delete_before { RetentionAction::Delete } else { RetentionAction::Compress };
     let step = |date| RetentionStep { date, action: action(date), bytes: size(state, date) };
-    Ok(dates.into_iter().filter(|date| !is_owed(date)).map(step).collect())
+    let steps = dates.into_iter().filter(|date| !is_owed(date) && !is_kept(date)).map(step).collect();
+    // A day that is not over need not have a block yet.
+    Ok(RetentionPlan { steps, damaged: damaged.into_iter().filter(|day| *day < today).collect() })
 }
 
 /// The size of a day's files in bytes.

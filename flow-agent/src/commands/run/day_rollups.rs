@@ -14,6 +14,7 @@ use crate::commands::{prune, rollup};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::ledger::calendar;
+use crate::ledger::month::Month;
 use crate::ledger::reading::Moment;
 use crate::store::{StateDir, owed};
 
@@ -171,16 +172,29 @@ impl Work {
                 }
             }
         }
-        let failed = roll_up(&self.config, &self.days, self.now);
+        let mut failed = roll_up(&self.config, &self.days, self.now);
         let today = calendar::local(self.config.timezone, self.now.wall).date_naive();
         // Once a day is enough, and on this thread nothing waits for it.
-        if (searched || self.days.iter().any(|day| *day < today))
-            && let Err(error) = prune::prune(&self.config, self.now.wall)
-        {
-            tracing::warn!(
-                "failed to compress or delete old days of the hourly log\n{}",
-                Failure::from(error).render()
-            );
+        if searched || self.days.iter().any(|day| *day < today) {
+            match prune::prune(&self.config, self.now.wall) {
+                Ok(damaged) => {
+                    for day in &damaged {
+                        let file = StateDir::new(&self.config.state_dir).daily(Month::of(*day));
+                        tracing::warn!(
+                            file = %file.display(),
+                            %day,
+                            "the daily log has no intact block of this day; it is rolled up again, and until then the \
+                             hours that it is made from are not deleted"
+                        );
+                    }
+                    // Their hours are deleted by the next run, if the blocks are intact by then.
+                    failed.extend(roll_up(&self.config, &damaged, self.now));
+                }
+                Err(error) => tracing::warn!(
+                    "failed to compress or delete old days of the hourly log\n{}",
+                    Failure::from(error).render()
+                ),
+            }
         }
         let done = self.days.difference(&failed).copied().collect();
         Outcome { begun_at: self.now.wall, searched: searched || !self.search, done, failed }

@@ -46,8 +46,8 @@ fn planned(
     config: RetentionConfig,
     unsent_from: Option<NaiveDate>,
 ) -> Vec<(String, RetentionAction)> {
-    let steps = plan(state, ZONE, date("2026-10-10"), config, unsent_from).unwrap();
-    steps.into_iter().map(|step| (step.date.format("%d").to_string(), step.action)).collect()
+    let planned = plan(state, ZONE, date("2026-10-10"), config, unsent_from).unwrap();
+    planned.steps.into_iter().map(|step| (step.date.format("%d").to_string(), step.action)).collect()
 }
 
 /// The totals of the buckets of each date, and the number of damaged parts.
@@ -112,6 +112,39 @@ fn the_newest_days_and_those_without_a_complete_daily_log_are_left_alone() {
     fs::remove_file(state.daily("2026-10".parse().unwrap())).unwrap();
     journal.append(&mut bucket("2026-10-04T12:00:00Z", "two", 0, 5)).unwrap();
     assert_eq!(planned(&state, config(Some(Age::Days(1)), None), None), []);
+}
+
+#[test]
+fn hours_are_not_deleted_while_a_day_made_from_them_is_damaged() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    prepare(&state, 9);
+    let planned = || plan(&state, ZONE, date("2026-10-10"), config(None, Some(Age::Days(4))), None).unwrap();
+    let dates = |plan: &RetentionPlan| plan.steps.iter().map(|step| step.date).collect::<Vec<_>>();
+    let days = |numbers: &[u32]| -> Vec<_> { numbers.iter().map(|day| date(&format!("2026-10-{day:02}"))).collect() };
+    // On the 10th, the days before the 6th are older than four days.
+    assert_eq!((dates(&planned()), planned().damaged), (days(&[1, 2, 3, 4, 5]), BTreeSet::new()));
+
+    // One digit of the figures of the 3rd becomes another one; its seal is still readable.
+    let path = state.daily("2026-10".parse().unwrap());
+    let whole = fs::read_to_string(&path).unwrap();
+    let line = whole.lines().find(|line| line.contains("\"2026-10-03\",\"port\"")).unwrap();
+    fs::write(&path, whole.replace(line, &line.replace("\"tcp_in_bytes\":200", "\"tcp_in_bytes\":300"))).unwrap();
+    let kept = planned();
+    // The last bucket of the 2nd may extend into the 3rd.
+    assert_eq!((dates(&kept), kept.damaged), (days(&[1, 4, 5]), days(&[3]).into_iter().collect()));
+
+    // Compressing loses nothing, so it does not depend on the blocks.
+    let compressed = plan(&state, ZONE, date("2026-10-10"), config(Some(Age::Days(4)), None), None).unwrap();
+    assert_eq!((dates(&compressed), compressed.damaged), (days(&[1, 2, 3, 4, 5]), BTreeSet::new()));
+    carry_out(&state.lock_daily().unwrap(), step(date("2026-10-03"), RetentionAction::Compress)).unwrap();
+    assert_eq!(dates(&planned()), days(&[1, 4, 5]));
+
+    // After another roll-up, nothing is in the way.
+    let mut again = day("2026-10-03", 7_200, 200);
+    again.seal.at = Some(instant("9000-01-01T00:00:00Z"));
+    put_days(&state.lock_daily().unwrap(), vec![again], false).unwrap();
+    assert_eq!((dates(&planned()), planned().damaged), (days(&[1, 2, 3, 4, 5]), BTreeSet::new()));
 }
 
 #[test]
