@@ -1,7 +1,6 @@
 //! Joins the inputs of quotas: the configuration, the grants, and what was counted in the billing month so far.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -12,7 +11,6 @@ use super::show::read::Log;
 use crate::config::Config;
 use crate::exit::{Code, Failure};
 use crate::gather::NodeSource;
-use crate::ledger::block::{Daily, DayBlock};
 use crate::ledger::calendar;
 use crate::ledger::forecast::{self, Measured};
 use crate::ledger::limits::grant;
@@ -22,8 +20,7 @@ use crate::ledger::month::Month;
 use crate::ledger::now;
 use crate::ledger::statement::{Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, Statement, assemble};
 use crate::ledger::unsealed::Settings;
-use crate::store::blocks::{Blocks, Item};
-use crate::store::{self, StateDir, StoreError, grants, hours};
+use crate::store::{self, StateDir, StoreError, first_counted, grants};
 
 /// The standing of all users in the current billing month.
 pub struct UserStandings {
@@ -163,9 +160,11 @@ pub(super) fn add_allowances(
 fn first_counted(config: &Config, state: &StateDir) -> Result<Option<Month>, StoreError> {
     let mut first: Option<NaiveDate> = None;
     for name in node_names(config) {
-        let is_own = is_own_log(config, &name);
-        let days = if is_own { state.daily_dir() } else { state.node_daily_dir(&name) };
-        first = first.into_iter().chain(first_day_in(state, &days, is_own)?).min();
+        let counted = match is_own_log(config, &name) {
+            true => first_counted::day(state)?,
+            false => first_counted::day_in(&state.node_daily_dir(&name))?,
+        };
+        first = first.into_iter().chain(counted).min();
     }
     Ok(first.map(|day| Month::containing(day, config.month_start_day)))
 }
@@ -194,20 +193,6 @@ fn add_own_days(
     })?;
     damages.extend(log.take_damages());
     Ok(damages)
-}
-
-/// The first day in the daily logs of a node or, if `is_own`, in this machine's hourly log.
-fn first_day_in(state: &StateDir, directory: &Path, is_own: bool) -> Result<Option<NaiveDate>, StoreError> {
-    let hourly = if is_own { hours::dates(state)?.first().copied() } else { None };
-    let mut files = super::show::known::files(directory)?;
-    files.sort();
-    let Some(first) = files.first() else { return Ok(hourly) };
-    let mut days = Blocks::<Daily>::open(first)?.into_iter().flatten();
-    let daily = days.find_map(|item| match item {
-        Ok(Item::Block(found)) => Some(found.block),
-        Ok(Item::Damage(_) | Item::Tail(_)) | Err(_) => None,
-    });
-    Ok(hourly.into_iter().chain(daily.map(|block: DayBlock| block.seal.day)).min())
 }
 
 fn granted(state: &StateDir, month: Month, damages: &mut Vec<String>) -> Result<BTreeMap<String, u64>, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{NaiveDate, TimeDelta};
 
@@ -180,14 +180,21 @@ pub fn dates(state: &StateDir) -> Result<Vec<NaiveDate>, StoreError> {
 /// # Errors
 /// Like [`dates`].
 pub fn tabled_months(state: &StateDir) -> Result<Vec<Month>, StoreError> {
-    let dir = state.daily_dir();
-    let entries = match fs::read_dir(&dir) {
+    months_in(&state.daily_dir())
+}
+
+/// The calendar months that have a file in a directory of daily logs, in ascending order.
+///
+/// # Errors
+/// Like [`dates`].
+pub fn months_in(dir: &Path) -> Result<Vec<Month>, StoreError> {
+    let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(StoreError::io("read", &dir))?,
+        other => other.map_err(StoreError::io("read", dir))?,
     };
     let mut months = Vec::new();
     for entry in entries {
-        let name = entry.map_err(StoreError::io("read", &dir))?.file_name();
+        let name = entry.map_err(StoreError::io("read", dir))?.file_name();
         months.extend(name.to_str().and_then(|name| name.strip_suffix(".jsonl")?.parse::<Month>().ok()));
     }
     months.sort_unstable();

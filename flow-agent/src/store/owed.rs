@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::fs;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::io;
 use std::path::Path;
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -18,8 +18,8 @@ use super::blocks::{Blocks, Item};
 use super::error::StoreError;
 use super::hours;
 use super::layout::StateDir;
-use crate::guarded::open_to_read;
-use crate::ledger::block::{Daily, MAX_LINE_BYTES};
+use super::seal_lines;
+use crate::ledger::block::Daily;
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::Kind;
@@ -93,26 +93,15 @@ struct MonthFile {
 impl MonthFile {
     /// Reads the file, which need not exist.
     fn read(path: &Path) -> Result<Self, StoreError> {
-        let file = match open_to_read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            other => other.map_err(StoreError::io("open", path))?,
-        };
+        // The time is read first, so that what is written meanwhile is newer than it.
         let mut month = Self { modified_at: modified_at(path)?, seals: BTreeMap::new() };
-        let (mut reader, mut line) = (BufReader::new(file), Vec::new());
-        loop {
-            line.clear();
-            let read = reader.by_ref().take(MAX_LINE_BYTES as u64).read_until(b'\n', &mut line);
-            if read.map_err(StoreError::io("read", path))? == 0 {
-                return Ok(month);
-            }
-            // This cheap test skips nearly all lines, which are those of ports.
-            if !line.starts_with(br#"{"v":1,"kind":"day""#)
-                && let Ok(seal) = serde_json::from_slice::<SealedDay>(&line)
-                && seal.kind == Kind::Seal
-            {
+        seal_lines::read(path, |seal: SealedDay| {
+            if seal.kind == Kind::Seal {
                 month.seals.insert(seal.day, seal);
             }
-        }
+            true
+        })?;
+        Ok(month)
     }
 
     /// Whether `day`, whose hourly log was last written at `written_at`, has to be rolled up again.

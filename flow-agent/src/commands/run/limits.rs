@@ -16,7 +16,6 @@ use crate::backend::BackendError;
 use crate::clock;
 use crate::config::Config;
 use crate::errors::chain;
-use crate::ledger::block::HourBlock;
 use crate::ledger::calendar;
 use crate::ledger::counters::Counters;
 use crate::ledger::limits::budget::{Limit, MonthlyQuota, NextMonth, Transferred, UserBudget};
@@ -25,8 +24,9 @@ use crate::ledger::month::Month;
 use crate::ledger::reading::Moment;
 use crate::ledger::user::{OnQuota, User};
 use crate::ports::PortOwners;
+use crate::store::first_counted::FirstCounted;
 use crate::store::grants;
-use crate::store::hours::{self, HourItem, Hours};
+use crate::store::logged_days::{self, LoggedPart};
 use crate::store::{StateDir, StoreError};
 
 /// How often the budgets are handed over again although nothing changed: clocks drift, and the next month must be known
@@ -69,6 +69,8 @@ pub struct NodeLimits {
     days: BTreeMap<NaiveDate, BTreeMap<String, Transferred>>,
     /// Days for which something was sealed since they were read; `None` if nothing was read yet.
     stale: Option<BTreeSet<NaiveDate>>,
+    /// When counting began, which decides to which month `used` belongs.
+    first_counted: FirstCounted,
     /// The port over which the person who started the agent is connected by ssh.
     ssh_port: Option<u16>,
     /// When the budgets must be computed and handed over, on the boot-time clock in nanoseconds.
@@ -93,6 +95,7 @@ impl NodeLimits {
             state: StateDir::new(&config.state_dir),
             days: BTreeMap::new(),
             stale: None,
+            first_counted: FirstCounted::default(),
             ssh_port: env::var("SSH_CONNECTION").ok().as_deref().and_then(server_port),
             at: 0,
             repeat_at: u64::MAX,
@@ -147,7 +150,7 @@ impl NodeLimits {
         let today = calendar::local(config.timezone, now.wall).date_naive();
         let month = Month::containing(today, config.month_start_day);
         let outcome =
-            self.budgets(config, &limited, recorder, month).map_err(|error| chain(&error)).and_then(|budgets| {
+            self.budgets(config, &limited, recorder, month, today).map_err(|error| chain(&error)).and_then(|budgets| {
                 self.in_force = true;
                 self.told = budgets;
                 self.tell(recorder)?;
@@ -194,13 +197,15 @@ impl NodeLimits {
         users: &[&User],
         recorder: &dyn GatedBackend,
         month: Month,
+        today: NaiveDate,
     ) -> Result<Vec<UserBudget>, StoreError> {
         if users.is_empty() {
             return Ok(Vec::new());
         }
-        self.read(config, month)?;
-        let first_counted =
-            hours::dates(&self.state)?.first().map(|day| Month::containing(*day, config.month_start_day));
+        self.read(config, month, today)?;
+        let must_know_first = users.iter().any(|user| user.used.is_some_and(|used| used.month.is_none()));
+        let first_counted = if must_know_first { self.first_counted.day(&self.state)? } else { None };
+        let first_counted = first_counted.map(|day| Month::containing(day, config.month_start_day));
         let next = calendar::day_start(config.timezone, month.next().first_day(config.month_start_day));
         let grants = grants::read(&self.state)?.lines;
         let (granted_now, granted_next) = (granted(&grants, month), granted(&grants, month.next()));
@@ -237,7 +242,7 @@ impl NodeLimits {
     }
 
     /// Reads the days of the log that were not read yet or have changed.
-    fn read(&mut self, config: &Config, month: Month) -> Result<(), StoreError> {
+    fn read(&mut self, config: &Config, month: Month, today: NaiveDate) -> Result<(), StoreError> {
         let (first, last) = (month.first_day(config.month_start_day), month.last_day(config.month_start_day));
         if self.days.first_key_value().is_some_and(|(day, _)| *day < first) {
             self.days.clear();
@@ -249,11 +254,19 @@ impl NodeLimits {
         };
         for range in ranges {
             let mut read: BTreeMap<NaiveDate, BTreeMap<String, Transferred>> = BTreeMap::new();
-            for hour in Hours::read(&self.state, range.clone())? {
-                // Damage is reported by the roll-up, which reads the same files.
-                let HourItem::Bucket(block) = hour? else { continue };
-                add_block(read.entry(block.seal.start.date_naive()).or_default(), &block);
-            }
+            logged_days::read(&self.state, range.clone(), today, |day, part| {
+                let users = read.entry(day).or_default();
+                match part {
+                    LoggedPart::Day(block) => {
+                        block.lines.iter().for_each(|line| add_line(users, line.user.as_ref(), line.counters()));
+                    }
+                    LoggedPart::Bucket(block) => {
+                        block.lines.iter().for_each(|line| add_line(users, line.user.as_ref(), line.counters()));
+                    }
+                    // It is reported by the roll-up, which reads the same files.
+                    LoggedPart::Damage(_) => {}
+                }
+            })?;
             self.days.retain(|day, _| !range.contains(day));
             self.days.append(&mut read);
         }
@@ -274,12 +287,10 @@ impl NodeLimits {
     }
 }
 
-fn add_block(users: &mut BTreeMap<String, Transferred>, block: &HourBlock) {
-    for line in &block.lines {
-        if let Some(user) = &line.user {
-            let sum = users.entry(user.clone()).or_default();
-            *sum = add(*sum, Transferred::sum([&line.counters()]));
-        }
+fn add_line(users: &mut BTreeMap<String, Transferred>, user: Option<&String>, counters: Counters) {
+    if let Some(user) = user {
+        let sum = users.entry(user.clone()).or_default();
+        *sum = add(*sum, Transferred::sum([&counters]));
     }
 }
 

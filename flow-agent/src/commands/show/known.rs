@@ -161,7 +161,7 @@ impl Known {
 
 /// The paths in a directory; empty if there is no such directory.
 #[expect(clippy::disallowed_methods, reason = "edge: files")]
-pub(in crate::commands) fn files(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+fn files(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let failed = StoreError::io("read", directory);
     let entries = match std::fs::read_dir(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -8,6 +8,7 @@ use crate::ledger::block::{Daily, DayBlock, HourBlock, Hourly};
 use crate::ledger::calendar::Month;
 use crate::ledger::cumulative::Cumulative;
 use crate::store::blocks::{Blocks, Item};
+use crate::store::first_counted::FirstCounted;
 use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError, cumulative};
 
@@ -26,6 +27,8 @@ pub struct Books {
     pub recent: RecentDays,
     /// Created when somebody first asks for metrics.
     pub ever: Option<Cumulative>,
+    /// When counting began, once somebody has asked.
+    pub first_counted: FirstCounted,
     /// The file that was read last, and the offset at which its last block ended.
     position: (NaiveDate, u64),
     /// The end of the newest bucket in the sums that are stored on disk, in seconds since 1970.
@@ -39,7 +42,14 @@ impl Books {
     /// When a file cannot be read.
     pub fn open(state: &StateDir, dates: Dates, through: u64) -> Result<Self, StoreError> {
         let sums = LogSums::read(state, dates, through)?;
-        Ok(Self { sums, recent: RecentDays::default(), ever: None, position: (dates.today, 0), kept_until: 0 })
+        Ok(Self {
+            sums,
+            recent: RecentDays::default(),
+            ever: None,
+            first_counted: FirstCounted::default(),
+            position: (dates.today, 0),
+            kept_until: 0,
+        })
     }
 
     /// Adds the buckets that were appended since, up to `through`.

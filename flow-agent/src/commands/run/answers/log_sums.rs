@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 
-use crate::ledger::block::{Daily, HourBlock};
+use crate::ledger::block::HourBlock;
 use crate::ledger::calendar::{Month, day_end, local};
 use crate::ledger::counters::{Counters, Flow};
-use crate::store::blocks::{Blocks, Item};
-use crate::store::hours::{self, HourItem, Hours};
+use crate::store::logged_days::{self, LoggedPart};
 use crate::store::{StateDir, StoreError};
 
 /// The day and the billing month that sums refer to.
@@ -77,27 +76,18 @@ impl LogSums {
     /// When a file cannot be read.
     pub fn read(state: &StateDir, dates: Dates, through: u64) -> Result<Self, StoreError> {
         let mut sums = Self { through, ..Self::new(dates) };
-        let counted = hours::dates(state)?;
         let first = dates.month.first_day(dates.month_start_day);
-        let mut table: Option<(Month, BTreeMap<NaiveDate, crate::ledger::block::DayBlock>)> = None;
-        for day in first.iter_days().take_while(|day| *day <= dates.today) {
-            let month = Month::of(day);
-            if table.as_ref().is_none_or(|(read, _)| *read != month) {
-                table = Some((month, sums.table(state, month)?));
-            }
-            let tabled = table.as_mut().and_then(|(_, days)| days.remove(&day));
-            let has_hours = counted.binary_search(&day).is_ok();
-            // If the day in the daily log was made before it ended, its last buckets may be missing.
-            match tabled.filter(|block| block.seal.was_made_after_the_day() || !has_hours) {
-                Some(block) if day < dates.today => {
-                    for line in &block.lines {
-                        sums.add(day, line.port, line.user.as_deref(), line.counters());
-                    }
+        logged_days::read(state, first..=dates.today, dates.today, |day, part| match part {
+            LoggedPart::Day(block) => {
+                for line in &block.lines {
+                    sums.add(day, line.port, line.user.as_deref(), line.counters());
                 }
-                Some(_) | None if has_hours => sums.read_hours(state, day)?,
-                Some(_) | None => {}
             }
-        }
+            // Sealed after the reading was taken, whose open bucket contains it.
+            LoggedPart::Bucket(block) if block.seal.seq.is_some_and(|seq| seq > through) => {}
+            LoggedPart::Bucket(block) => sums.add_bucket(&block),
+            LoggedPart::Damage(_) => sums.damages += 1,
+        })?;
         Ok(sums)
     }
 
@@ -175,35 +165,5 @@ impl LogSums {
                 None => add(self.users.entry(user.to_owned()).or_default()),
             }
         }
-    }
-
-    fn read_hours(&mut self, state: &StateDir, day: NaiveDate) -> Result<(), StoreError> {
-        for hour in Hours::read(state, day..=day)? {
-            match hour? {
-                // Sealed after the reading was taken, whose open bucket contains it.
-                HourItem::Bucket(block) if block.seal.seq.is_some_and(|seq| seq > self.through) => {}
-                HourItem::Bucket(block) => self.add_bucket(&block),
-                HourItem::Unfinished(_) => {}
-                HourItem::Damage(_) => self.damages += 1,
-            }
-        }
-        Ok(())
-    }
-
-    fn table(
-        &mut self,
-        state: &StateDir,
-        month: Month,
-    ) -> Result<BTreeMap<NaiveDate, crate::ledger::block::DayBlock>, StoreError> {
-        let Some(items) = Blocks::<Daily>::open(&state.daily(month))? else { return Ok(BTreeMap::new()) };
-        let mut days = BTreeMap::new();
-        for item in items {
-            match item? {
-                Item::Block(found) => drop(days.insert(found.block.seal.day, found.block)),
-                // The hours of that day are read instead, if they still exist.
-                Item::Damage(_) | Item::Tail(_) => {}
-            }
-        }
-        Ok(days)
     }
 }

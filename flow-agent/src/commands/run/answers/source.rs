@@ -166,8 +166,8 @@ impl Known {
         ship::read(&self.state).ok()?.newest.map(|at| at.timestamp())
     }
 
-    fn allowances(&self, snapshot: &AgentSnapshot, books: &Books) -> Result<Allowances, StoreError> {
-        Allowances::read(&self.state, books.sums.dates, &snapshot.state.about.users)
+    fn allowances(&self, snapshot: &AgentSnapshot, books: &mut Books) -> Result<Allowances, StoreError> {
+        Allowances::read(&self.state, books.sums.dates, &snapshot.state.about.users, &mut books.first_counted)
     }
 
     /// Calls `work` with the sums of what was sealed before the buckets of `snapshot`.

@@ -10,7 +10,8 @@ use crate::ledger::counters::Counters;
 use crate::ledger::limits::{grant, state};
 use crate::ledger::now::QuotaStanding;
 use crate::ledger::user::{OnQuota, User};
-use crate::store::{StateDir, StoreError, grants, hours};
+use crate::store::first_counted::FirstCounted;
+use crate::store::{StateDir, StoreError, grants};
 
 /// What affects a quota besides the usage that was counted.
 #[derive(Clone, Debug, Default)]
@@ -22,14 +23,14 @@ pub struct Allowances {
 }
 
 impl Allowances {
-    /// Reads the allowances of this month.
+    /// Reads the allowances of this month. `first` is kept for the next time.
     ///
     /// # Errors
     /// When a file cannot be read.
-    pub fn read(state: &StateDir, dates: Dates, users: &[User]) -> Result<Self, StoreError> {
+    pub fn read(state: &StateDir, dates: Dates, users: &[User], first: &mut FirstCounted) -> Result<Self, StoreError> {
         let granted = grant::granted(&grants::read(state)?.lines, dates.month);
         let must_know_first = users.iter().any(|user| user.used.is_some_and(|used| used.month.is_none()));
-        let first = if must_know_first { hours::dates(state)?.first().copied() } else { None };
+        let first = if must_know_first { first.day(state)? } else { None };
         Ok(Self { granted, first_counted: first.map(|day| dates.month_of(day)) })
     }
 }

@@ -1,4 +1,10 @@
 use super::*;
+use crate::ledger::block::DayBlock;
+use crate::ledger::record::{DayLine, Quality};
+use crate::ledger::user::UsedBefore;
+use crate::store::journal::Journal;
+use crate::store::table::put_days;
+use crate::testing::fixtures::{bucket, day_seal, dir, instant};
 
 #[test]
 fn the_port_of_the_ssh_session_is_the_servers() {
@@ -62,4 +68,47 @@ fn where_readings_cut_the_same_budgets_are_told_again_soon_until_something_chang
     assert_eq!((counting.told.len(), counting.told[2].len()), (3, 0));
     limits.attend(&config, &[], &mut counting, clock::now());
     assert_eq!((counting.told.len(), limits.at()), (3, u64::MAX));
+}
+
+/// The daily log of that day, made two days later, on which `acct-8388` received `bytes`.
+fn put(state: &StateDir, day: &str, quality: Quality, bytes: u64) {
+    let mut seal = day_seal(day, 3_600);
+    seal.quality = [(quality, 1)].into();
+    seal.at = Some(instant(&format!("{day}T12:00:00Z")) + chrono::TimeDelta::days(2));
+    let counters = Counters { tcp_in_bytes: bytes, tcp_in_packets: 1, ..Counters::default() };
+    let lines = vec![DayLine::new(seal.day, 8388, Some("acct-8388".to_owned()), counters)];
+    put_days(&state.lock_daily().unwrap(), vec![DayBlock { lines, seal }], false).unwrap();
+}
+
+#[test]
+fn days_whose_hours_were_deleted_count_for_the_quota_and_for_the_month_in_which_counting_began() {
+    let directory = dir();
+    let file = directory.path().join("config.toml");
+    let root = directory.path().join("state");
+    std::fs::write(&file, format!("node = \"hk-1\"\ntimezone = \"UTC\"\nstate_dir = {root:?}\n")).unwrap();
+    let config = crate::config::load(Some(&file), None).unwrap();
+    let state = StateDir::new(&root);
+    // A legacy log of August was imported. Of the hours, `retention.hours` has left only those of the 13th.
+    put(&state, "2026-08-05", Quality::Import, 70_000);
+    put(&state, "2026-10-01", Quality::Exact, 5_000);
+    put(&state, "2026-10-12", Quality::Exact, 600);
+    let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    journal.append(&mut bucket("2026-10-13T08:00:00Z", "one", 0, 20)).unwrap();
+    let used = Some(UsedBefore { bytes: 1_000, month: None });
+    let user =
+        User { name: "acct-8388".into(), quota_bytes: Some(10_000), on_quota: OnQuota::Drop, used, ..User::default() };
+    let limit_at = |now: &str| {
+        let owners = PortOwners::from([(8388, Some("acct-8388".to_owned()))]);
+        let mut counting = ByReadings { owners, ..ByReadings::default() };
+        let now = Moment { wall: instant(now).to_utc(), ..clock::now() };
+        NodeLimits::new(&config).attend(&config, std::slice::from_ref(&user), &mut counting, now);
+        counting.told[0][0].quota.unwrap().limit
+    };
+    // 10,000 less 5,000, 600 and 20 that were counted, and 1,000 that were used before.
+    assert_eq!(limit_at("2026-10-13T09:30:00Z"), Limit::Both(3_380));
+    // In November only hours of November are left. What was used before belongs to October.
+    std::fs::remove_dir_all(state.hourly_dir()).unwrap();
+    let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    journal.append(&mut bucket("2026-11-13T08:00:00Z", "two", 0, 30)).unwrap();
+    assert_eq!(limit_at("2026-11-13T09:30:00Z"), Limit::Both(9_970));
 }

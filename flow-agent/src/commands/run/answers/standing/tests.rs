@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use super::*;
 use crate::config;
 use crate::ledger::billing::Billed;
+use crate::ledger::record::Quality;
 use crate::ledger::user::UsedBefore;
 use crate::testing::fixtures;
 
@@ -80,4 +81,24 @@ fn a_user_expires_at_the_end_of_the_last_day() {
     assert_eq!(stands(&about, &expires(4)).2, QuotaStanding::Expired);
     // On the last day the user is refused because of the quota, not because of the date.
     assert_eq!(stands(&about, &expires(5)).2, QuotaStanding::Cut);
+}
+
+#[test]
+fn counting_began_in_the_oldest_month_of_the_daily_log_that_was_not_imported() {
+    let directory = fixtures::dir();
+    let state = StateDir::new(directory.path());
+    let put = |day: &str, quality| {
+        let mut made = fixtures::day(day, 3_600, 100);
+        made.seal.quality = [(quality, 1)].into();
+        crate::store::table::put_days(&state.lock_daily().unwrap(), vec![made], false).unwrap();
+    };
+    put("2026-07-05", Quality::Import);
+    put("2026-09-30", Quality::Exact);
+    let run = state.lock_run().unwrap();
+    let (mut journal, _) = crate::store::journal::Journal::open(&run).unwrap();
+    journal.append(&mut fixtures::bucket("2026-10-05T12:00:00+08:00", "one", 0, 100)).unwrap();
+    let dates = Dates::of(chrono_tz::Asia::Hong_Kong, 1, fixtures::instant("2026-10-05T14:30:00+08:00").to_utc());
+    let before = User { used: Some(UsedBefore { bytes: 400, month: None }), ..user(1_000, OnQuota::Count) };
+    let allowances = Allowances::read(&state, dates, &[before], &mut FirstCounted::default()).unwrap();
+    assert_eq!(allowances.first_counted, Some("2026-09".parse().unwrap()));
 }
