@@ -68,6 +68,7 @@ impl From<FleetError> for Failure {
             | FleetError::Refused { .. }
             | FleetError::Answer { .. }
             | FleetError::Compress(_)
+            | FleetError::TwoMachines { .. }
             | FleetError::Invalid(_) => Code::Incomplete,
         };
         Self { help, ..Self::new(code, error) }

@@ -45,7 +45,8 @@ pub struct FoundDays {
 /// Reads the days of a node.
 ///
 /// # Errors
-/// When ClickHouse cannot be asked, or what it returns is not what was stored.
+/// When ClickHouse cannot be asked, or what it returns is not what was stored. [`FleetError::TwoMachines`] if what it
+/// holds is the sum of two machines.
 pub fn read(client: &Client, wanted: &NodeDays<'_>) -> Result<FoundDays, FleetError> {
     let reading = Reading { client, wanted };
     for _ in 0..ATTEMPTS {
@@ -93,11 +94,8 @@ impl Reading<'_> {
     /// Returns `None` if rows arrived while the node was being read.
     fn read(&self) -> Result<Option<FoundDays>, FleetError> {
         let Some(newest) = self.newest()? else { return Ok(Some(FoundDays::default())) };
-        let Held { mut manifests, ties } = manifest::choose(self.manifests()?);
-        let mut problems = self.alarms(&manifests, &ties);
-        let mut rejected: Vec<(Manifest, &str)> =
-            ties.into_iter().map(|tie| (tie, "different figures arrived under one revision")).collect();
-        let gaps = self.gaps(&manifests)?;
+        let all = self.manifests()?;
+        let gaps = self.gaps(&all)?;
         let stored = self.totals()?;
         let is_wanted = |day: NaiveDate| (self.wanted.first..=self.wanted.last).contains(&day);
         // The rows of earlier days are not read, because only the times of their buckets matter.
@@ -108,6 +106,15 @@ impl Reading<'_> {
             let gaps = gaps.get(&key).map_or(0, |gaps| gaps.len() as u64);
             (!is_wanted(bucket.day) || totals == expected) && gaps == bucket.gaps
         };
+        let Held { mut manifests, ties } = manifest::choose(all, self.wanted.node, is_whole);
+        let epochs = manifest::epochs(manifests.iter().filter(|bucket| is_wanted(bucket.day)));
+        if let Some((one, other)) = manifest::two_machines(&epochs) {
+            let (one, other) = (one.epoch.clone(), other.epoch.clone());
+            return Err(FleetError::TwoMachines { one, other });
+        }
+        let mut problems = self.alarms(&manifests, &ties);
+        let mut rejected: Vec<(Manifest, &str)> =
+            ties.into_iter().map(|tie| (tie, "different figures arrived under one revision")).collect();
         let partial: Vec<Manifest>;
         (manifests, partial) = manifests.into_iter().partition(is_whole);
         if let Some(first) = partial.first() {
@@ -188,12 +195,6 @@ impl Reading<'_> {
                 "{} under one revision with different figures, the first at {}; none of them counts",
                 crate::ledger::units::count(ties.len(), "bucket"),
                 tie.start
-            ));
-        }
-        if let Some((one, other)) = manifest::two_machines(&manifest::epochs(manifests)) {
-            alarms.push(format!(
-                "two machines send under this name at the same time (epochs {:?} and {:?}): give each its own `fleet.node`",
-                one.epoch, other.epoch
             ));
         }
         if let Some((missing, first)) = manifest::missing_numbers(manifests) {

@@ -42,6 +42,11 @@ pub enum FleetError {
     /// The answer is not one that ClickHouse sends, such as a text after a successful insert.
     #[error("the answer of {url} to a request to {action} is not from ClickHouse: {found}")]
     Answer { action: String, url: String, found: String },
+    /// The traffic of one of them would be billed to the other's users.
+    #[error(
+        "two machines send under this name at the same time (epochs {one:?} and {other:?}), so none of its days are used"
+    )]
+    TwoMachines { one: String, other: String },
     #[error("failed to compress rows")]
     Compress(#[source] io::Error),
     #[error(transparent)]
@@ -87,6 +92,11 @@ impl FleetError {
             },
             Self::Refused { code: None, .. } | Self::Answer { .. } => Some(
                 "check that `fleet.url` is the HTTP interface of ClickHouse (usually port 8443 or 8123)".to_owned(),
+            ),
+            Self::TwoMachines { .. } => Some(
+                "give each machine its own `fleet.node`, and its own [[nodes]] entry instead of an alias; for this month, \
+                 use `report --from scp`"
+                    .to_owned(),
             ),
             Self::Compress(_) | Self::Invalid(_) => None,
         }

@@ -84,6 +84,12 @@ impl Manifest {
         (self.start, self.end)
     }
 
+    /// Whether both are the same but for the name under which they were sent, and the revision.
+    fn has_figures_of(&self, other: &Self) -> bool {
+        let key = BucketKey { node: other.key.node.clone(), ..self.key.clone() };
+        Self { key, rev: other.rev, ..self.clone() } == *other
+    }
+
     /// The seal from which this manifest was made, as far as days need it.
     pub(super) fn seal(&self, gaps: Vec<Gap>) -> HourSeal {
         HourSeal {
@@ -122,23 +128,25 @@ pub struct Held {
     pub ties: Vec<Manifest>,
 }
 
-/// Chooses the valid manifests from all versions of all buckets.
-pub(super) fn choose(all: Vec<Manifest>) -> Held {
-    let mut by_key: BTreeMap<BucketKey, Vec<Manifest>> = BTreeMap::new();
+/// Chooses the valid manifests from all versions of all buckets. They may have been sent under several names of one
+/// node: a node that was renamed may send again what it had sent under its former name, and the epoch and `seq` of a
+/// bucket stay the same. Of equal versions, the one whose rows are all there (`is_whole`) holds, then the newest, then
+/// the one under the name `node`.
+pub(super) fn choose(all: Vec<Manifest>, node: &str, is_whole: impl Fn(&Manifest) -> bool) -> Held {
+    let mut by_bucket: BTreeMap<(String, u64), Vec<Manifest>> = BTreeMap::new();
     for manifest in all {
-        let versions = by_key.entry(manifest.key.clone()).or_default();
-        match versions.first().map_or(0, |first| first.rev) {
-            highest if manifest.rev > highest => *versions = vec![manifest],
-            highest if manifest.rev == highest && !versions.contains(&manifest) => versions.push(manifest),
-            _ => {}
-        }
+        by_bucket.entry((manifest.key.epoch.clone(), manifest.key.seq)).or_default().push(manifest);
     }
     let mut held = Held::default();
-    for mut versions in by_key.into_values() {
-        match versions.len() {
-            1 => held.manifests.append(&mut versions),
-            _ => held.ties.extend(versions.pop()),
+    for mut versions in by_bucket.into_values() {
+        versions.sort_by(|one, other| (one.rev, &one.key).cmp(&(other.rev, &other.key)));
+        let Some(newest) = versions.last().cloned() else { continue };
+        if versions.iter().any(|version| version.rev == newest.rev && !version.has_figures_of(&newest)) {
+            held.ties.push(newest);
+            continue;
         }
+        let equal = versions.into_iter().filter(|version| version.has_figures_of(&newest));
+        held.manifests.extend(equal.max_by_key(|version| (is_whole(version), version.rev, version.key.node == node)));
     }
     held.manifests.sort_by(|one, other| (one.start, &one.key).cmp(&(other.start, &other.key)));
     held
@@ -168,12 +176,12 @@ pub fn two_machines(epochs: &[EpochSpan]) -> Option<(&EpochSpan, &EpochSpan)> {
     found.next()
 }
 
-/// The epochs of these manifests.
-pub(super) fn epochs(manifests: &[Manifest]) -> Vec<EpochSpan> {
-    let mut epochs: BTreeMap<(&str, &str), EpochSpan> = BTreeMap::new();
-    for manifest in manifests.iter().filter(|manifest| manifest.quality != Quality::Import) {
+/// The epochs of these manifests, under whatever name they were sent.
+pub(super) fn epochs<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Vec<EpochSpan> {
+    let mut epochs: BTreeMap<&str, EpochSpan> = BTreeMap::new();
+    for manifest in manifests.into_iter().filter(|manifest| manifest.quality != Quality::Import) {
         let (start, end, seq) = (manifest.start.timestamp(), manifest.end.timestamp(), manifest.key.seq);
-        let span = epochs.entry((&manifest.key.node, &manifest.key.epoch)).or_insert_with(|| EpochSpan {
+        let span = epochs.entry(&manifest.key.epoch).or_insert_with(|| EpochSpan {
             epoch: manifest.key.epoch.clone(),
             start,
             end,

@@ -221,6 +221,25 @@ fn a_node_that_is_installed_anew_adds_to_what_it_sent_before() {
 }
 
 #[test]
+fn a_node_that_is_renamed_and_sends_everything_again_counts_once() {
+    let Some((_dir, engine)) = engine() else { return };
+    let mut node = Node::new("hk-1", &engine);
+    node.init();
+    node.put(&hours_from(START, 24, 1, "boot-1"));
+    node.ship().with_code(0);
+    fs::remove_file(node.cursor()).unwrap();
+    node.name = "hk-new".to_owned();
+    let nodes = "[[nodes]]\nname = \"hk-new\"\naliases = [\"hk-1\"]\nlocal = true\n";
+    node.configure("UTC", &format!("{}{nodes}", engine.section()));
+    node.ship().with_code(0);
+    // Both names have all rows.
+    assert_eq!((found(&engine, "hk-1"), found(&engine, "hk-new")), (expected(24), expected(24)));
+    let reported = node.report();
+    assert_eq!(reported.alice, of_alice(24));
+    assert!(!reported.ended.stdout.contains("two machines"), "{reported:?}");
+}
+
+#[test]
 fn two_machines_under_one_name_are_named() {
     let Some((_dir, engine)) = engine() else { return };
     for epoch in ["boot-1", "boot-2"] {
@@ -235,6 +254,8 @@ fn two_machines_under_one_name_are_named() {
     let reported = node.report();
     assert_eq!(reported.ended.code, Some(6));
     assert!(reported.ended.stdout.contains("two machines send under this name"), "{reported:?}");
+    // It is not known which of them is meant, so neither is billed.
+    assert_eq!(reported.alice, 0);
 }
 
 #[test]

@@ -118,6 +118,11 @@ fn node_from_clickhouse(client: &Client, node: &NodeConfig, months: &[Month], in
         let wanted = NodeDays { node: &node.name, aliases: &node.aliases, first, last };
         let found = match days::read(client, &wanted) {
             Ok(found) => found,
+            // The days that were gathered before are kept. Other months may be in order.
+            Err(error @ FleetError::TwoMachines { .. }) => {
+                arrival.missing = Some(failed(&error));
+                continue;
+            }
             Err(error) => {
                 arrival.missing = Some(failed(&error));
                 break;

@@ -19,6 +19,45 @@ fn manifest(epoch: &str, seq: u64, rev: u64, sha256: &str) -> Manifest {
     }
 }
 
+/// Chooses for the node `hk-1` with all rows.
+fn choose(all: Vec<Manifest>) -> Held {
+    super::choose(all, "hk-1", |_| true)
+}
+
+/// The same version, sent under another name.
+fn renamed(manifest: &Manifest, node: &str) -> Manifest {
+    Manifest { key: BucketKey { node: node.into(), ..manifest.key.clone() }, ..manifest.clone() }
+}
+
+#[test]
+fn a_bucket_that_was_sent_under_two_names_of_a_node_counts_once() {
+    let (one, two) = (manifest("a", 1, 1, "x"), manifest("a", 2, 1, "y"));
+    let before = |bucket: &Manifest| renamed(bucket, "hk-0");
+    // The second bucket was sent under the former name only.
+    let all = vec![before(&one), one.clone(), before(&two)];
+    let expected = Held { manifests: vec![one.clone(), before(&two)], ties: vec![] };
+    assert_eq!(choose(all.clone()), expected);
+    assert_eq!(choose(all.into_iter().rev().collect()), expected);
+    // Of equal ones, that whose rows are there.
+    let held = super::choose(vec![before(&one), one.clone()], "hk-1", |bucket| bucket.key.node == "hk-0");
+    assert_eq!(held.manifests, [before(&one)]);
+    // A later revision holds, whatever its name.
+    let corrected = before(&manifest("a", 1, 9, "z"));
+    assert_eq!(choose(vec![one.clone(), corrected.clone()]).manifests, [corrected]);
+    // Different figures under one revision do not count, even under two names.
+    let held = choose(vec![one, before(&manifest("a", 1, 1, "z"))]);
+    assert_eq!((held.manifests.len(), held.ties.len()), (0, 1));
+}
+
+#[test]
+fn one_epoch_under_two_names_is_one_machine() {
+    let own: Vec<_> = (1..9).map(|seq| manifest("a", seq, 1, "x")).collect();
+    let former: Vec<_> = own.iter().map(|bucket| renamed(bucket, "hk-0")).collect();
+    assert_eq!(two_machines(&epochs(own.iter().chain(&former))), None);
+    let other: Vec<_> = (1..9).map(|seq| renamed(&manifest("b", seq, 1, "x"), "hk-0")).collect();
+    assert!(two_machines(&epochs(own.iter().chain(&other))).is_some());
+}
+
 #[test]
 fn of_each_bucket_the_highest_revision_holds_and_repetition_changes_nothing() {
     let (old, new, other) = (manifest("a", 1, 1, "x"), manifest("a", 1, 9, "y"), manifest("a", 2, 1, "z"));
