@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::counters::{Counters, Flow, Others};
-use crate::ledger::record::{DayLine, DaySeal, HourLine, HourSeal, Kind, Quality, VERSION};
+use crate::ledger::record::{DayLine, DaySeal, HourLine, HourSeal, Kind, MonthLine, MonthSeal, Quality, VERSION};
 
 fn at(text: &str) -> DateTime<FixedOffset> {
     DateTime::parse_from_rfc3339(text).unwrap()
@@ -74,6 +74,13 @@ fn day(number: u32, lines: u16) -> DayBlock {
         sha256: String::new(),
     };
     Block { lines, seal }
+}
+
+fn month() -> MonthBlock {
+    let month = "2026-10".parse().unwrap();
+    let by_node = [("hk-1".to_owned(), eight(1))].into();
+    let lines = vec![MonthLine::new(month, Some("acct-443".into()), vec![443], eight(1), by_node, Some(1.0))];
+    Block { lines, seal: MonthSeal { v: VERSION, kind: Kind::Seal, month, lines: 0, sha256: String::new() } }
 }
 
 struct Outcome<K: BlockKind> {
@@ -323,6 +330,29 @@ fn a_line_without_end_takes_no_memory_and_costs_its_own_block() {
 }
 
 #[test]
+fn the_beginning_of_a_line_that_is_too_long_is_measured_whole_where_the_file_ends() {
+    let mut block = bucket(13, 443..444);
+    let sound = block.encode().into_bytes();
+    // Longer than a line may be, so none of it is kept; then a little more.
+    let length = (MAX_LINE_BYTES + 1_000) as u64;
+    let file = [sound.clone(), vec![b'x'; MAX_LINE_BYTES + 1_000]].concat();
+    let place = sound.len() as u64..sound.len() as u64 + length;
+    let feed = || {
+        let mut decoder = Decoder::<Hourly>::new();
+        let events: Vec<_> = file.chunks(1 << 16).flat_map(|chunk| decoder.feed(chunk)).collect();
+        assert!(matches!(&events[..], [BlockEvent::Block(found)] if found.block == block));
+        decoder
+    };
+    let tail = feed().finish().unwrap();
+    assert!(tail.torn && matches!(tail.damage.fault, Fault::Torn));
+    // The block has lines 1 and 2.
+    assert_eq!((tail.damage.line, tail.damage.lines, tail.damage.bytes), (3, 1, place.clone()));
+    let damage = feed().break_off();
+    assert!(matches!(damage.fault, Fault::Compression));
+    assert_eq!((damage.line, damage.lines, damage.bytes), (3, 1, place));
+}
+
+#[test]
 fn a_line_of_many_false_seals_takes_no_more_stack_than_one() {
     // Each of these looks like a seal whose newline became another byte. A line has room for 45,000 of them.
     let one = br#"{,"check":"00000000"}?"#;
@@ -370,6 +400,141 @@ fn a_rejected_bucket_is_named_by_its_seal_where_its_lines_are_gone() {
     let text = block.encode().replacen("{\"v\"", "#", 1);
     let outcome = decode::<Hourly>(text.as_bytes());
     assert_eq!(outcome.only_damage().span, Some((block.seal.start, block.seal.end)));
+}
+
+#[test]
+fn seals_are_refused_for_their_names_and_times() {
+    fn fault<K: BlockKind>(mut block: Block<K>) -> Fault {
+        let Outcome { found, mut damages, .. } = decode::<K>(block.encode().as_bytes());
+        assert!(found.is_empty() && damages.len() == 1, "{damages:?}");
+        assert_eq!((damages[0].line, damages[0].lines), (1, 1));
+        damages.remove(0).fault
+    }
+    for name in ["", "hk\u{202e}1"] {
+        // Without lines, which would be refused too.
+        let mut hour = bucket(13, 0..0);
+        hour.seal.node = name.into();
+        assert!(matches!(fault(hour), Fault::Name(_)), "{name:?}");
+        let mut daily = day(5, 0);
+        daily.seal.node = name.into();
+        assert!(matches!(fault(daily), Fault::Name(_)), "{name:?}");
+        let mut daily = day(5, 0);
+        daily.seal.zone = name.into();
+        assert!(matches!(fault(daily), Fault::Name(_)), "{name:?}");
+    }
+    let mut backwards = bucket(13, 0..0);
+    backwards.seal.end = at("2026-10-05T12:59:59+08:00");
+    assert!(matches!(fault(backwards), Fault::Contradiction));
+}
+
+#[test]
+fn a_month_line_is_refused_for_its_names_and_its_month() {
+    let fault = |mut block: MonthBlock| {
+        let Outcome { found, mut damages, .. } = decode::<Monthly>(block.encode().as_bytes());
+        assert!(found.is_empty() && damages.len() == 1, "{damages:?}");
+        assert_eq!((damages[0].line, damages[0].lines), (1, 2));
+        damages.remove(0).fault
+    };
+    let mut user = month();
+    user.lines[0].user = Some("a\u{202e}b".into());
+    assert!(matches!(fault(user), Fault::Name(_)));
+    let mut node = month();
+    node.lines[0].by_node = [("hk\u{202e}1".to_owned(), eight(1))].into();
+    assert!(matches!(fault(node), Fault::Name(_)));
+    let mut other = month();
+    other.lines[0].month = "2026-09".parse().unwrap();
+    assert!(matches!(fault(other), Fault::Contradiction));
+    // `NODE/USER` may be longer than the name of a user.
+    let mut sound = month();
+    sound.lines[0].user = Some(format!("{}/{}", "n".repeat(63), "u".repeat(128)));
+    assert_eq!(decode::<Monthly>(sound.encode().as_bytes()).blocks(), [sound]);
+}
+
+#[test]
+fn faulty_lines_are_named_in_their_own_block_after_lines_without_a_seal() {
+    let mut blocks = [bucket(13, 443..445), bucket(14, 443..446), bucket(15, 443..444)];
+    let texts = [blocks[0].encode(), blocks[1].encode(), blocks[2].encode()];
+    let unsealed: String = texts[0].split_inclusive('\n').take(2).collect();
+    // The first and the last of its three lines.
+    let faulty: String = texts[1]
+        .split_inclusive('\n')
+        .enumerate()
+        .map(|(index, line)| if index == 0 || index == 2 { "?\n" } else { line })
+        .collect();
+    let outcome = decode::<Hourly>((unsealed.clone() + &faulty + &texts[2]).as_bytes());
+    let [first, second] = &outcome.damages[..] else { panic!("{:?}", outcome.damages) };
+    assert!(matches!(first.fault, Fault::Unsealed), "{first:?}");
+    assert_eq!((first.line, first.lines, first.bytes.clone()), (1, 2, 0..unsealed.len() as u64));
+    assert!(matches!(second.fault, Fault::NotJson(_)), "{second:?}");
+    // Three lines and their seal, from the third line on.
+    let end = (unsealed.len() + faulty.len()) as u64;
+    assert_eq!((second.line, second.lines, second.bytes.clone()), (3, 4, unsealed.len() as u64..end));
+    // The second fault is not held against the block after it, which begins after 2 + 4 lines.
+    assert_eq!(outcome.blocks(), blocks[2..]);
+    assert_eq!(outcome.found[0].line, 7);
+}
+
+#[test]
+fn seals_on_one_line_are_told_apart() {
+    // The newline after a seal became another byte, and the next bucket has no lines: two seals on one line.
+    let mut blocks = [bucket(13, 443..445), bucket(14, 0..0), bucket(15, 443..444)];
+    let texts = [blocks[0].encode(), blocks[1].encode(), blocks[2].encode()];
+    let ends = [texts[0].len(), texts[0].len() + texts[1].len(), texts.concat().len()].map(|end| end as u64);
+    let mut bytes = texts.concat().into_bytes();
+    bytes[texts[0].len() - 1] = b'J';
+    let outcome = decode::<Hourly>(&bytes);
+    assert!(outcome.damages.is_empty(), "{:?}", outcome.damages);
+    assert_eq!(outcome.blocks(), blocks);
+    // The first has two lines; its seal and the next one share line 3.
+    assert_eq!(outcome.found.iter().map(|found| found.line).collect::<Vec<_>>(), [1, 3, 4]);
+    assert_eq!(outcome.found[1].bytes, ends[0]..ends[1]);
+    assert_eq!(outcome.found[2].bytes, ends[1]..ends[2]);
+}
+
+#[test]
+fn lines_of_just_the_bytes_of_a_block_are_kept() {
+    let line = |bytes: usize| {
+        let begin = str::from_utf8(Daily::BEGIN).unwrap();
+        format!("{begin}{}\n", "x".repeat(bytes - begin.len() - 1))
+    };
+    let mut decoder = Decoder::<Daily>::new();
+    for _ in 0..Daily::MAX_BYTES / MAX_LINE_BYTES {
+        assert!(decoder.feed(line(MAX_LINE_BYTES).as_bytes()).is_empty());
+    }
+    assert_eq!(decoder.waiting.bytes().len(), Daily::MAX_BYTES);
+    let events = decoder.feed(line(100).as_bytes());
+    let [BlockEvent::Damage(damage)] = &events[..] else { panic!("{events:?}") };
+    assert!(matches!(damage.fault, Fault::TooLong { limit: Daily::MAX_BYTES }));
+    assert_eq!(damage.bytes, 0..Daily::MAX_BYTES as u64);
+}
+
+#[test]
+fn the_fast_way_reads_plain_lines_and_none_with_anything_missing_or_after_the_end() {
+    let mut hour = bucket(13, 443..444);
+    let mut daily = day(5, 1);
+    daily.lines[0] = DayLine::new(daily.seal.day, 443, Some("acct-443".into()), eight(0));
+    let (hours, days) = (hour.encode(), daily.encode());
+    let (hour_line, day_line) = (hours.split_once('\n').unwrap().0, days.split_once('\n').unwrap().0);
+    let hourly = |line: &str| Hourly::scanner(&hour.seal)(line.as_bytes());
+    let of_day = |line: &str| Daily::scanner(&daily.seal)(line.as_bytes());
+    assert_eq!(hourly(&format!("{hour_line}\n")).as_ref(), Some(&hour.lines[0]));
+    // Its first counter is 0, one digit long.
+    assert_eq!(of_day(&format!("{day_line}\n")).as_ref(), Some(&daily.lines[0]));
+    for after in ["", "x\n", "\n\n", "}\n", ",\n"] {
+        assert_eq!(hourly(&format!("{hour_line}{after}")), None, "{after:?}");
+        assert_eq!(of_day(&format!("{day_line}{after}")), None, "{after:?}");
+    }
+    for (from, to) in [
+        ("\"port\":443", "\"port\":"),
+        ("\"port\":443", "\"port\":0443"),
+        ("\"tcp_in_bytes\":0", "\"tcp_in_bytes\":"),
+        ("\"tcp_in_bytes\":0", "\"tcp_in_bytes\":00"),
+        ("acct-443\"", "acct-443"),
+        ("acct-443\"", "acct\\u002d443\""),
+    ] {
+        assert!(day_line.contains(from), "{from}");
+        assert_eq!(of_day(&format!("{}\n", day_line.replace(from, to))), None, "{to}");
+    }
 }
 
 proptest! {
