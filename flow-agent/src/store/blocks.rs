@@ -106,3 +106,7 @@ impl<K: BlockKind> Iterator for Blocks<K> {
         self.ready.pop_front().map(Ok)
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
+mod tests;

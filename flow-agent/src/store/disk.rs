@@ -236,3 +236,7 @@ pub fn parent(path: &Path) -> &Path {
         None => path,
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
+mod tests;

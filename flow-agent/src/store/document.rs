@@ -65,3 +65,7 @@ pub fn read_text(path: &Path) -> Result<Option<String>, StoreError> {
 struct Version {
     v: u32,
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
+mod tests;

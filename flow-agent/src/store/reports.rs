@@ -105,3 +105,6 @@ pub fn remove_other_letters(lock: &ReportLock, month: Month, names: &BTreeSet<St
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,3 +36,19 @@ fn after_any_fault_former_grants_are_there_and_what_was_acknowledged_too() {
     );
     assert!(operations >= 6, "opening and appending took {operations} operations");
 }
+
+#[test]
+fn a_damaged_line_is_named_and_the_others_count() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let lock = state.lock_grants().unwrap();
+    append(&lock, &grant(50)).unwrap();
+    let mut file = std::fs::File::options().append(true).open(state.grants()).unwrap();
+    std::io::Write::write_all(&mut file, b"?\n").unwrap();
+    append(&lock, &grant(-20)).unwrap();
+    let content = read(&state).unwrap();
+    assert_eq!(content.lines, [grant(50), grant(-20)]);
+    let [damage] = &content.damages[..] else { panic!("{:?}", content.damages) };
+    assert_eq!((&damage.path, damage.line, damage.lines), (&state.grants(), 2, 1));
+    assert_eq!(damage.what, "expected value at line 1 column 1");
+}

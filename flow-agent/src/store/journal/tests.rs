@@ -406,3 +406,67 @@ fn a_fifo_or_symlink_in_the_place_of_a_log_is_refused_without_waiting() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &other, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
     named(journal.append(&mut bucket(NEXT_DAY, "a", 300, 400)).unwrap_err());
 }
+
+#[test]
+fn only_the_file_of_the_last_bucket_is_kept_in_mind() {
+    let log = Log::of_two();
+    let (mut journal, _) = open(&log.state).unwrap();
+    journal.append(&mut bucket(NEXT_DAY, "a", 300, 400)).unwrap();
+    let known: Vec<&Path> = journal.appenders.iter().map(Appender::path).collect();
+    assert_eq!(known, [log.path("2026-10-06")]);
+}
+
+#[test]
+fn a_whole_file_of_another_date_is_added_to_as_it_is() {
+    let log = Log::of_two();
+    open(&log.state).unwrap().0.append(&mut bucket(NEXT_DAY, "a", 300, 400)).unwrap();
+    let (mut journal, _) = open(&log.state).unwrap();
+    journal.append(&mut bucket("2026-10-05T20:00:00+08:00", "a", 400, 450)).unwrap();
+    assert_eq!(read(&log.state).0, [(1, 100), (2, 200), (4, 50), (3, 100)]);
+    // Nothing was cut, so nothing is kept.
+    let files: BTreeSet<PathBuf> =
+        fs::read_dir(log.state.hourly_dir()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files, [log.path("2026-10-05"), log.path("2026-10-06")].into());
+}
+
+#[test]
+fn a_log_that_others_continued_is_told_from_one_that_is_whole() {
+    let log = Log::of_two();
+    let (mut journal, _) = open(&log.state).unwrap();
+    assert_eq!(total_of(&journal.look_again().unwrap()["a"]), 300);
+    open(&log.state).unwrap().0.append(&mut bucket(NEXT_DAY, "a", 300, 400)).unwrap();
+    let refused = journal.look_again().unwrap_err();
+    assert!(matches!(refused, StoreError::Ahead { found: 3, written: 2 }), "{refused}");
+}
+
+#[test]
+fn a_bucket_that_is_written_again_takes_no_number_from_the_next() {
+    let log = Log::of_two();
+    let (mut journal, _) = open(&log.state).unwrap();
+    fs::write(log.path("2026-10-05"), "").unwrap();
+    assert!(journal.look_again().unwrap().is_empty());
+    let mut lost = bucket(ONE, "a", 0, 100);
+    lost.seal.seq = Some(1);
+    journal.append_again(&mut lost).unwrap();
+    assert_eq!(journal.next_seq(), 3);
+    journal.append(&mut bucket(NEXT_DAY, "a", 300, 400)).unwrap();
+    assert_eq!(read(&log.state).0, [(1, 100), (3, 100)]);
+}
+
+#[test]
+fn a_damaged_file_after_the_last_seal_is_cut_and_one_before_it_is_not() {
+    let log = Log::of_two();
+    // A seal whose check does not hold.
+    let damaged = |start: &str| bucket(start, "a", 0, 7).encode().replacen("\"node\":\"hk-1\"", "\"node\":\"hk-2\"", 1);
+    let (older, newer) = (damaged("2026-10-01T10:00:00+08:00"), damaged("2026-10-07T10:00:00+08:00"));
+    fs::write(log.path("2026-10-01"), &older).unwrap();
+    fs::write(log.path("2026-10-07"), &newer).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!((last_total(&recovery), recovery.next_seq), (300, 3));
+    assert_eq!(fs::read_to_string(log.path("2026-10-01")).unwrap(), older);
+    assert_eq!(fs::read_to_string(log.path("2026-10-07")).unwrap(), "");
+    let kept: Vec<String> = recovery.kept.iter().map(|kept| fs::read_to_string(kept).unwrap()).collect();
+    assert_eq!(kept, [newer]);
+    let aside = fs::read_to_string(format!("{}.0-{}.damaged", log.path("2026-10-01").display(), older.len()));
+    assert_eq!(aside.unwrap(), older);
+}

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::io::BufReader;
 
 use super::*;
@@ -33,4 +34,47 @@ fn a_line_without_an_end_takes_no_memory() {
     assert_eq!((line.text, line.length, line.is_finished), (None, 64 << 20, false));
     assert!(lines.line.capacity() <= 2 << 10, "{}", lines.line.capacity());
     assert_eq!(lines.next_line().unwrap(), None);
+}
+
+/// Gives these pieces one at a time.
+struct Pieces(VecDeque<Result<&'static [u8], io::ErrorKind>>);
+
+impl Read for Pieces {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        unreachable!("lines are read from the buffer")
+    }
+}
+
+impl BufRead for Pieces {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        match self.0.front() {
+            None => Ok(&[]),
+            Some(Ok(piece)) => Ok(piece),
+            Some(Err(kind)) => {
+                let error = Err((*kind).into());
+                self.0.pop_front();
+                error
+            }
+        }
+    }
+
+    fn consume(&mut self, amount: usize) {
+        if let Some(Ok(piece)) = self.0.front_mut() {
+            *piece = &piece[amount..];
+            if piece.is_empty() {
+                self.0.pop_front();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_line_is_skipped_through_interruptions_and_not_through_errors() {
+    let pieces = |error| Pieces([Ok(&b"much "[..]), Err(error), Ok(b"too long\nend\n")].into());
+    let mut lines = Lines::new(pieces(io::ErrorKind::Interrupted), 4);
+    let line = lines.next_line().unwrap().unwrap();
+    assert_eq!((line.text, line.length, line.is_finished), (None, 14, true));
+    assert_eq!(lines.next_line().unwrap().unwrap().text, Some(&b"end"[..]));
+    let error = Lines::new(pieces(io::ErrorKind::TimedOut), 4).next_line().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
 }

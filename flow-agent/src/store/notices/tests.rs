@@ -60,3 +60,11 @@ fn a_long_reply_is_cut_and_the_line_can_be_read_again() {
     let content = Notices::read(&state).unwrap();
     assert_eq!(content.lines[0].reply.as_ref().map(|reply| reply.chars().count()), Some(MOST_REPLY_CHARS));
 }
+
+#[test]
+fn a_ledger_that_is_only_opened_is_not_made() {
+    let dir = crate::testing::fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let (_, content) = Notices::open(&state.lock_notices().unwrap()).unwrap();
+    assert!(content.lines.is_empty() && !state.notices().exists());
+}

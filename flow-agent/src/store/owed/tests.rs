@@ -40,6 +40,7 @@ fn a_day_is_owed_until_it_was_sealed_after_its_end_and_after_its_last_bucket() {
         // Seals without a time, in a file that was written on 20 October at noon UTC.
         ("2026-10-09", None, "2026-10-09T16:00:00Z", false),
         ("2026-10-11", None, "2026-10-20T12:00:01Z", true),
+        ("2026-10-16", None, "2026-10-20T12:00:00Z", false),
         ("2026-10-20", None, "2026-10-20T11:00:00Z", true),
     ];
     let text: String = cases.iter().map(|(day, at, ..)| seal(day, *at)).collect();
@@ -49,6 +50,8 @@ fn a_day_is_owed_until_it_was_sealed_after_its_end_and_after_its_last_bucket() {
     }
     write(&state.hourly(date("2026-10-13")), "", "2026-10-13T12:00:00Z");
     write(&state.hourly(date("2026-11-01")), "", "2026-11-01T12:00:00Z");
+    // A day that was compressed was rolled up before.
+    write(&state.hourly_compressed(date("2026-10-18")), "", "2026-10-18T12:00:00Z");
 
     let expected = cases.iter().filter(|(.., owed)| *owed).map(|(day, ..)| date(day));
     let unsealed = [date("2026-10-13"), date("2026-11-01")];

@@ -160,6 +160,8 @@ fn a_compressed_day_reads_as_before_and_can_be_added_to() {
     assert!(!state.hourly(first).exists());
     assert_eq!(left, fs::metadata(state.hourly_compressed(first)).unwrap().len());
     assert_eq!(zstd::decode_all(fs::File::open(state.hourly_compressed(first)).unwrap()).unwrap(), plain);
+    // RFC 8878, section 3.1.1.1.1: bit 2 of the byte after the magic number says that there is a checksum.
+    assert_eq!(fs::read(state.hourly_compressed(first)).unwrap()[4] & 0b100, 0b100);
     assert_eq!(read(&state), before);
     assert_eq!(planned(&state, config(Some(Age::Days(9)), None), None), []);
 
@@ -243,5 +245,42 @@ fn whatever_fails_every_bucket_is_read_once() {
             }
         },
     );
-    assert!(operations >= 6, "{operations}");
+    // Create, write, sync, rename to the name under which the file is read back, sync the directory; rename to its final
+    // name, sync the directory; remove the old file, sync the directory.
+    assert_eq!(operations, 9);
+}
+
+#[test]
+fn a_day_is_left_alone_where_the_next_one_has_to_be_rolled_up() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    prepare(&state, 9);
+    // The 4th gets another daily log, made before the day was over.
+    fs::remove_file(state.daily("2026-10".parse().unwrap())).unwrap();
+    for number in 1..9 {
+        let mut made = day(&format!("2026-10-{number:02}"), 7_200, 200);
+        made.seal.at = Some(instant(if number == 4 { "2026-10-04T12:00:00Z" } else { "9000-01-01T00:00:00Z" }));
+        put_days(&state.lock_daily().unwrap(), vec![made], false).unwrap();
+    }
+    // The 3rd may extend into the 4th, and the 4th into the 5th.
+    let days: Vec<String> =
+        planned(&state, config(Some(Age::Days(1)), None), None).into_iter().map(|(day, _)| day).collect();
+    assert_eq!(days, ["01", "02", "06"]);
+}
+
+#[test]
+fn a_start_looks_into_compressed_files_where_the_plain_ones_have_no_seal() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    prepare(&state, 2);
+    let lock = state.lock_daily().unwrap();
+    for date in [date("2026-10-01"), date("2026-10-02")] {
+        carry_out(&lock, step(date, RetentionAction::Compress)).unwrap();
+    }
+    // The first bucket of the 3rd was never finished.
+    let text = bucket("2026-10-03T10:00:00Z", "one", 400, 500).encode();
+    fs::write(state.hourly(date("2026-10-03")), &text[..100]).unwrap();
+    let (_, recovery) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    assert_eq!((recovery.next_seq, recovery.last().map(total_of)), (5, Some(400)));
+    assert_eq!(fs::read(state.hourly(date("2026-10-03"))).unwrap(), b"");
 }

@@ -147,3 +147,29 @@ fn a_line_that_is_too_long_is_named_and_takes_no_memory_and_none_such_is_written
     let history = Sent::read(&state).unwrap();
     assert_eq!((users(&history), history.damages.len()), (vec!["a", "a", "b"], 1));
 }
+
+#[test]
+fn a_line_of_another_kind_or_version_is_named_and_not_taken_for_a_letter() {
+    for other in [
+        MailLine { v: VERSION + 1, ..line("b", MailState::Sent) },
+        MailLine { kind: Kind::Notice, ..line("b", MailState::Sent) },
+    ] {
+        let dir = crate::testing::fixtures::dir();
+        let state = StateDir::new(dir.path());
+        two(&state);
+        let (mut sent, _) = Sent::open(&state.lock_report().unwrap()).unwrap();
+        sent.append(&other).unwrap();
+        let history = Sent::read(&state).unwrap();
+        assert_eq!(users(&history), ["a", "a"]);
+        let [damage] = &history.damages[..] else { panic!("{:?}", history.damages) };
+        assert_eq!((damage.line, damage.lines, &*damage.what), (3, 1, "of an unknown kind or version"));
+    }
+}
+
+#[test]
+fn a_ledger_that_is_only_opened_is_not_made() {
+    let dir = crate::testing::fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let (_, history) = Sent::open(&state.lock_report().unwrap()).unwrap();
+    assert!(history == History::default() && !state.sent().exists());
+}

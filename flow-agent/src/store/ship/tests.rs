@@ -1,3 +1,5 @@
+use std::time::{Duration, SystemTime};
+
 use super::*;
 use crate::testing::sweep::at_every_operation;
 
@@ -18,4 +20,32 @@ fn after_any_fault_there_is_the_old_state_or_the_new_one() {
             assert!(expected.contains(&found), "{after:?}");
         },
     );
+}
+
+#[test]
+fn a_day_of_which_nothing_is_known_begins_with_its_first_bucket() {
+    let expected = ShippedFile { buckets: 0, digest: String::new(), rev: 1, complete: Vec::new() };
+    assert_eq!(ShippedFile::default(), expected);
+}
+
+#[test]
+fn a_day_is_unsent_until_all_of_its_files_were_acknowledged_as_they_are() {
+    let dir = crate::testing::fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let day = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
+    assert_eq!((versions(&state, day).unwrap(), unsent_from(&state).unwrap()), (vec![], None));
+    fs::create_dir_all(state.hourly_dir()).unwrap();
+    let file = fs::File::options().write(true).create_new(true).open(state.hourly(day)).unwrap();
+    file.set_len(7).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH + Duration::new(3, 5)).unwrap();
+    let inode = file.metadata().unwrap().ino();
+    let found = versions(&state, day).unwrap();
+    assert_eq!(found, [FileVersion { bytes: 7, inode, modified_ns: 3_000_000_005 }]);
+    assert_eq!(unsent_from(&state).unwrap(), Some(day));
+    let mut known = shipped(1);
+    known.files.get_mut(&day).unwrap().complete = found;
+    write(&state.lock_ship().unwrap(), &known).unwrap();
+    assert_eq!(unsent_from(&state).unwrap(), None);
+    file.set_len(8).unwrap();
+    assert_eq!(unsent_from(&state).unwrap(), Some(day));
 }

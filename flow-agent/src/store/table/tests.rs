@@ -322,3 +322,37 @@ fn a_month_with_the_longest_names_is_there_when_the_next_is_put() {
     let text = fs::read_to_string(state.monthly(2026)).unwrap();
     assert!(text.contains(&longest), "{text}");
 }
+
+#[test]
+fn a_day_without_a_time_is_sealed_later_than_the_one_before() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    put(&state, "2026-10-05", FULL, 5, false).unwrap();
+    let timed = made_at("2026-10-09T00:00:00", day("2026-10-05", FULL, 6));
+    put_days(&state.lock_daily().unwrap(), vec![timed], false).unwrap();
+    assert_eq!(put(&state, "2026-10-05", FULL, 7, false).unwrap(), DayOutcome::Written);
+    let sealed = seals(&state.daily(october()))[0].at;
+    assert_eq!(sealed, Some(fixtures::instant("2026-10-09T00:00:01+08:00")));
+}
+
+#[test]
+fn a_block_that_no_reader_would_take_is_refused_and_the_file_stays() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    put(&state, "2026-10-05", FULL, 5, false).unwrap();
+    let before = fs::read(state.daily(october())).unwrap();
+    let mut long = day("2026-10-05", FULL, 6);
+    long.lines[0].user = Some("x".repeat(block::MAX_LINE_BYTES));
+    let error = put_days(&state.lock_daily().unwrap(), vec![long], false).unwrap_err();
+    assert!(matches!(error, StoreError::TooLarge { source: block::TooLarge::Line { .. }, .. }), "{error}");
+    assert_eq!(fs::read(state.daily(october())).unwrap(), before);
+}
+
+#[test]
+fn a_month_between_two_others_is_compared_with_its_own_bytes() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let put = |name, bytes| put_whole(&state, month(name, bytes)).unwrap().0;
+    assert!(put("2026-08", 8) && put("2026-09", 9) && put("2026-10", 10));
+    assert_eq!((put("2026-09", 9), put("2026-09", 90), put("2026-09", 90)), (false, true, false));
+}

@@ -133,4 +133,49 @@ fn a_damaged_checkpoint_is_named_and_gone_on_without() {
     let (_, recovery) = open(&log.state).unwrap();
     assert_eq!((recovery.checkpoint, recovery.next_seq), (None, 3));
     assert!(recovery.damages[0].to_string().contains("checkpoint.json"), "{:?}", recovery.damages);
+    assert_eq!((recovery.damages[0].line, recovery.damages[0].lines), (1, 1));
+}
+
+#[test]
+fn the_epochs_of_the_newest_two_files_are_known() {
+    let log = Log::new();
+    let (mut journal, _) = open(&log.state).unwrap();
+    for (day, epoch) in [("2026-10-05", "a"), ("2026-10-06", "b"), ("2026-10-07", "c"), ("2026-10-08", "d")] {
+        journal.append(&mut bucket(&format!("{day}T10:00:00+08:00"), epoch, 0, 100)).unwrap();
+    }
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!(recovery.epochs.keys().collect::<Vec<_>>(), ["c", "d"]);
+    assert_eq!((recovery.last_epoch.as_deref(), recovery.next_seq), (Some("d"), 5));
+}
+
+#[test]
+fn the_last_bucket_of_a_file_has_its_highest_number_or_without_numbers_is_its_last() {
+    for (numbers, total) in [([Some(2), Some(1)], 100), ([Some(1), Some(2)], 300), ([None, None], 300)] {
+        let log = Log::new();
+        fs::create_dir_all(log.state.hourly_dir()).unwrap();
+        let mut buckets = [bucket(ONE, "a", 0, 100), bucket(TWO, "a", 100, 300)];
+        let text = buckets.iter_mut().zip(numbers).map(|(bucket, seq)| {
+            bucket.seal.seq = seq;
+            bucket.encode()
+        });
+        fs::write(log.path("2026-10-05"), text.collect::<String>()).unwrap();
+        assert_eq!(last_total(&open(&log.state).unwrap().1), total, "{numbers:?}");
+    }
+}
+
+#[test]
+fn a_second_history_of_the_oldest_file_is_noticed() {
+    let log = Log::of_two();
+    let (mut journal, _) = open(&log.state).unwrap();
+    for (day, before) in ["2026-10-06", "2026-10-07", "2026-10-08", "2026-10-09"].iter().zip([300, 400, 500, 600]) {
+        journal.append(&mut bucket(&format!("{day}T00:00:00+08:00"), "a", before, before + 100)).unwrap();
+    }
+    // A history that has only the first bucket of the oldest file numbers its next one 2.
+    let other = Log::new();
+    let (mut journal, _) = open(&other.state).unwrap();
+    journal.append(&mut bucket(ONE, "a", 0, 100)).unwrap();
+    journal.append(&mut bucket("2026-10-10T00:00:00+08:00", "a", 100, 900)).unwrap();
+    fs::copy(other.path("2026-10-10"), log.path("2026-10-10")).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    let Some(DoubleCountRisk::Twice { seq: 2, .. }) = recovery.overlap else { panic!("{:?}", recovery.overlap) };
 }
