@@ -456,9 +456,8 @@ fn a_bucket_that_is_written_again_takes_no_number_from_the_next() {
 #[test]
 fn a_damaged_file_after_the_last_seal_is_cut_and_one_before_it_is_not() {
     let log = Log::of_two();
-    // A seal whose check does not hold.
-    let damaged = |start: &str| bucket(start, "a", 0, 7).encode().replacen("\"node\":\"hk-1\"", "\"node\":\"hk-2\"", 1);
-    let (older, newer) = (damaged("2026-10-01T10:00:00+08:00"), damaged("2026-10-07T10:00:00+08:00"));
+    let of = |start: &str| damaged(bucket(start, "a", 0, 7), None);
+    let (older, newer) = (of("2026-10-01T10:00:00+08:00"), of("2026-10-07T10:00:00+08:00"));
     fs::write(log.path("2026-10-01"), &older).unwrap();
     fs::write(log.path("2026-10-07"), &newer).unwrap();
     let (_, recovery) = open(&log.state).unwrap();
@@ -469,4 +468,61 @@ fn a_damaged_file_after_the_last_seal_is_cut_and_one_before_it_is_not() {
     assert_eq!(kept, [newer]);
     let aside = fs::read_to_string(format!("{}.0-{}.damaged", log.path("2026-10-01").display(), older.len()));
     assert_eq!(aside.unwrap(), older);
+}
+
+/// The text of a bucket whose seal does not hold.
+fn damaged(mut bucket: HourBlock, seq: Option<u64>) -> String {
+    bucket.seal.seq = seq;
+    bucket.encode().replacen("\"node\":\"hk-1\"", "\"node\":\"hk-2\"", 1)
+}
+
+fn names(state: &StateDir) -> BTreeSet<String> {
+    let entries = fs::read_dir(state.hourly_dir()).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_damaged_end_is_cut_in_the_file_of_the_last_seal_and_in_no_other() {
+    let log = Log::new();
+    let (mut journal, _) = open(&log.state).unwrap();
+    journal.append(&mut bucket(ONE, "a", 0, 100)).unwrap();
+    journal.append(&mut bucket(NEXT_DAY, "a", 300, 400)).unwrap();
+    let (first, last) = (log.path("2026-10-05"), log.path("2026-10-06"));
+    let whole = fs::read_to_string(&last).unwrap();
+    let older = fs::read_to_string(&first).unwrap() + &damaged(bucket(TWO, "a", 100, 300), Some(7));
+    let end = damaged(bucket(LAST, "a", 400, 500), Some(8));
+    fs::write(&first, &older).unwrap();
+    fs::write(&last, whole.clone() + &end).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!((last_total(&recovery), recovery.next_seq, recovery.damages.len()), (400, 3, 2));
+    assert_eq!((fs::read_to_string(&first).unwrap(), fs::read_to_string(&last).unwrap()), (older.clone(), whole));
+    // One copy of each: of what stays, and of what was cut.
+    let from = older.split_inclusive('\n').take(3).map(str::len).sum::<usize>();
+    let copy = format!("2026-10-05.jsonl.{from}-{}.damaged", older.len());
+    let expected = ["2026-10-05.jsonl", &copy, "2026-10-06.jsonl", "2026-10-06.jsonl.torn"];
+    assert_eq!(names(&log.state), expected.map(str::to_owned).into());
+    assert_eq!(fs::read_to_string(&recovery.kept[0]).unwrap(), end);
+}
+
+#[test]
+fn a_damaged_first_bucket_is_cut_and_one_after_an_import_is_not() {
+    // Without any seal of a reading, the bytes of the only bucket are still in the counters.
+    let log = Log::new();
+    fs::create_dir_all(log.state.hourly_dir()).unwrap();
+    let only = damaged(bucket(ONE, "a", 0, 100), Some(1));
+    fs::write(log.path("2026-10-05"), &only).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!((recovery.next_seq, fs::read_to_string(&recovery.kept[0]).unwrap()), (1, only));
+    assert_eq!(names(&log.state), ["2026-10-05.jsonl", "2026-10-05.jsonl.torn"].map(str::to_owned).into());
+    assert_eq!(fs::read(log.path("2026-10-05")).unwrap(), b"");
+
+    let log = Log::new();
+    fs::create_dir_all(log.state.hourly_dir()).unwrap();
+    let mut imported = bucket(ONE, "legacy", 0, 7);
+    imported.seal.quality = Quality::Import;
+    let text = imported.encode() + &damaged(bucket(TWO, "legacy", 7, 9), None);
+    fs::write(log.path("2026-10-05"), &text).unwrap();
+    let (_, recovery) = open(&log.state).unwrap();
+    assert_eq!((recovery.next_seq, recovery.kept.len(), recovery.damages.len()), (1, 0, 1));
+    assert_eq!(fs::read_to_string(log.path("2026-10-05")).unwrap(), text);
 }
