@@ -93,3 +93,33 @@ fn what_is_named_stays_and_both_are_for_a_person_to_decide() {
     let both = resolve(&chosen, &present, |_| true);
     assert_eq!(both.named, [Pair { upper: "top0".into(), lower: "eth0".into() }]);
 }
+
+#[test]
+fn only_what_no_counted_device_sees_is_missed() {
+    let left_out = |present: &[Interface]| {
+        let chosen: Vec<&Interface> = present.iter().collect();
+        let left = resolve(&chosen, present, |_| false).left_out;
+        left.into_iter().map(|left| (left.interface, left.counted, left.is_missed)).collect::<Vec<_>>()
+    };
+    let out = |interface: &str, counted: &str, is_missed| vec![(interface.to_owned(), counted.to_owned(), is_missed)];
+    // A bridge takes all packets of its member, and what is on a VLAN is seen below it.
+    assert_eq!(left_out(&within("bridge")), out("eth0", "top0", false));
+    assert_eq!(left_out(&on_top("vlan", true)), out("top0", "eth0", false));
+    assert_eq!(left_out(&on_top("vlan", false)), out("eth0", "top0", false));
+    // In the order of their names.
+    let mut two = within("bridge");
+    two.insert(0, Interface { master: Some(2), ..device(3, "eth1", "") });
+    assert_eq!(left_out(&two), [out("eth0", "top0", false), out("eth1", "top0", false)].concat());
+}
+
+#[test]
+fn a_device_below_a_vrf_is_counted_over_a_bridge_in_between_too() {
+    let present = [
+        Interface { master: Some(2), ..device(1, "eth0", "") },
+        Interface { master: Some(3), ..device(2, "br0", "bridge") },
+        device(3, "red", "vrf"),
+    ];
+    let resolved = resolve(&[&present[0], &present[2]], &present, |_| false);
+    let left_out = LeftOut { interface: "red".into(), counted: "eth0".into(), is_missed: false };
+    assert_eq!(resolved.left_out, [left_out]);
+}

@@ -152,4 +152,13 @@ impl GateTables {
         share[PASSED + side].fetch_add(bytes, Ordering::Relaxed);
         share[STATE].store(pool as u64, Ordering::Relaxed);
     }
+
+    /// What the kernel does when a CPU takes bytes from a pool before packets need them.
+    pub fn lease(&self, number: usize, cpu: usize, pool: usize, side: usize, bytes: u64) {
+        let taken = &self.budgets.words()[number * BUDGET_WORDS + TAKEN + account(pool, side)];
+        taken.fetch_add(bytes, Ordering::Relaxed);
+        let share = self.shares(number).nth(cpu).expect("the CPU is there");
+        share[LEFT + side].store(bytes, Ordering::Relaxed);
+        share[STATE].store(pool as u64, Ordering::Relaxed);
+    }
 }

@@ -47,3 +47,11 @@ fn it_is_told_what_that_means() {
     let told = everybody.touches(&(1..=9).collect()).unwrap().to_string();
     assert!(told.starts_with("NAT touches 9 watched ports: `-j REDIRECT`: traffic to every port"), "{told}");
 }
+
+#[test]
+fn eight_ports_are_named_and_more_are_counted() {
+    let rule = NatRule { name: "`-j REDIRECT`".into(), way: Way::ToAnyHost, before: PortSet::every(), after: None };
+    let told = |most| rule.touches(&(1..=most).collect()).unwrap().to_string();
+    assert!(told(8).starts_with("NAT touches ports 1-8: "), "{}", told(8));
+    assert!(told(9).starts_with("NAT touches 9 watched ports: "), "{}", told(9));
+}

@@ -60,6 +60,10 @@ fn names_of_others_are_not_ours() {
     for name in ["INPUT", "ufw-before-input", "flow-", "flow-control", "flow-abc-def-in", "flow-k3v9qa-xh2j4k-in"] {
         assert_eq!(RuleSetName::parse(name), None, "{name}");
     }
+    // One character is wrong, missing or too much.
+    for name in ["abcde!-2ghijk", "abcde-2ghijk", "abcdefg-2ghijk", "abcdef-2ghij!", "abcdef-2ghij", "abcdef-2ghijkl"] {
+        assert_eq!(RuleSetName::parse(&format!("flow-{name}-in")), None, "{name}");
+    }
     for place in ["ti-443", "ti-01BB", "ti-01bb-0", "xi-01bb", "made-ot", "ip-", ""] {
         assert_eq!(ChainPlace::parse(place), None, "{place}");
     }
@@ -68,6 +72,8 @@ fn names_of_others_are_not_ours() {
 #[test]
 fn instances_and_layouts_are_told_apart() {
     assert_ne!(instance_tag("a"), instance_tag("b"));
+    // The first six characters of the SHA-256 of `a` in Base32, computed with another program.
+    assert_eq!(instance_tag("a"), "zklyce");
     let (newer, _) = RuleSetName::parse("flow-abcdef-2ghijk-whatever").unwrap();
     assert_eq!((newer.layout(), newer.id()), (2, "2ghijk".to_owned()));
 }

@@ -21,3 +21,15 @@ fn a_trusted_counter_is_never_less_than_before() {
     assert_eq!(last(100, 10).or_newer(&last(70, 20), CounterDoubt::Nothing, false), last(100, 20));
     assert_eq!(last(100, 10).or_newer(&Last::default(), CounterDoubt::Nothing, false), last(100, 10));
 }
+
+#[test]
+fn of_a_flow_the_larger_of_every_number_is_kept() {
+    let of = |[in_bytes, in_packets, out_bytes, out_packets]: [u64; 4]| {
+        let flow = Flow { in_bytes, in_packets, out_bytes, out_packets };
+        let mut last = Last { blocked: BTreeMap::from([(443, flow)]), ..Last::default() };
+        last.others.other_ip = flow;
+        last
+    };
+    let (before, now) = (of([1, 20, 3, 40]), of([10, 2, 30, 4]));
+    assert_eq!(before.or_newer(&now, CounterDoubt::Nothing, false), of([10, 20, 30, 40]));
+}
