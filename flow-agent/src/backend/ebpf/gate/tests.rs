@@ -299,9 +299,10 @@ fn the_turn_of_a_month_stays_through_small_steps_of_the_clock() {
 #[test]
 fn a_month_begins_at_its_turn_and_the_former_pool_is_filled_a_second_later() {
     let kernel = Kernel::new(&[8388]);
-    // What was refused from the pool before is not held against the next month.
-    kernel.tables.set_refused_at(1, 1, 0, 2_000);
     kernel.apply(&[of_month(1_000, 100, 2_000)], moment(0)).unwrap();
+    // What was refused from this pool two months before is not held against the next month.
+    kernel.tables.set_refused_at(1, 1, 0, 2_000);
+    kernel.apply(&[of_month(1_000, 100, 2_000)], moment(1)).unwrap();
     assert_eq!(kernel.left(8388, 1), 2_000);
     assert!(!kernel.tables.is_used_up(1, 1, 0));
     kernel.let_in(8388, 1_000, 0);
