@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -204,7 +205,16 @@ impl Node {
     /// Stops the agent's process while `work` is done.
     pub fn asleep<T>(&self, work: impl FnOnce() -> T) -> T {
         let agent = self.agent.as_ref().expect("an agent runs");
-        agent.signal(rustix::process::Signal::STOP);
+        // In the moments in which it holds the lock of iptables, a stopped agent would keep everybody else waiting.
+        loop {
+            agent.signal(rustix::process::Signal::STOP);
+            std::thread::sleep(Duration::from_millis(10));
+            if !holds_xtables_lock(agent.id()) {
+                break;
+            }
+            agent.signal(rustix::process::Signal::CONT);
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let result = work();
         agent.signal(rustix::process::Signal::CONT);
         result
@@ -276,6 +286,16 @@ pub fn files(dir: &Path) -> Vec<PathBuf> {
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
     paths.sort();
     paths
+}
+
+/// Whether the process holds the lock that the programs of iptables wait for.
+fn holds_xtables_lock(pid: u32) -> bool {
+    let Ok(lock) = fs::metadata("/run/xtables.lock") else { return false };
+    let (holder, file) = (pid.to_string(), format!(":{}", lock.ino()));
+    // As in `1: FLOCK  ADVISORY  WRITE 5096 fe:00:9805825 0 EOF`; a line with `->` is of one that waits.
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let mut fields = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields.any(|fields| fields[1] == "FLOCK" && fields[4] == holder && fields[5].ends_with(&file))
 }
 
 fn lines(path: &Path) -> Vec<Value> {
