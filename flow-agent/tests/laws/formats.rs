@@ -255,7 +255,7 @@ fn what_files_say_besides_owners_arrives() {
 
     let gost = parse(PortFileFormat::Gost, "gost/current.yml");
     let detail = &gost.details[&8080];
-    assert_eq!((detail.label.as_deref(), detail.quota), (Some("service-ada"), unlimited(100_000_000_000)));
+    assert_eq!((detail.label.as_deref(), detail.quota), (Some("service-ada"), unlimited(100 << 30)));
     assert_eq!(detail.expires_at.unwrap().to_rfc3339(), "2026-12-31T00:00:00+00:00");
 
     let label = |listed: &Listed, port: u16| listed.details[&port].label.clone().unwrap();
