@@ -55,12 +55,12 @@ fn major(version: &str) -> Option<u32> {
     number.split('.').next()?.parse().ok()
 }
 
-/// Boots `kernel` with `initramfs` and shows the progress, each line with `name`. Stores the console output in `log`, and returns it when the
+/// Boots `kernel` with `initramfs` and shows the progress. Stores the console output in `log`, and returns it when the
 /// machine has shut down.
 ///
 /// # Errors
 /// When QEMU cannot be started, or when the machine prints nothing for the time `patience`. The log is kept.
-pub fn boot(name: &str, kernel: &Path, initramfs: &Path, log: &Path, patience: Duration) -> Result<String> {
+pub fn boot(kernel: &Path, initramfs: &Path, log: &Path, patience: Duration) -> Result<String> {
     let mut machine = command(PROGRAM, ["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048"]);
     machine.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]);
     machine.arg("-kernel").arg(kernel).arg("-initrd").arg(initramfs);
@@ -81,7 +81,7 @@ pub fn boot(name: &str, kernel: &Path, initramfs: &Path, log: &Path, patience: D
             Ok(line) => {
                 kept.write_all(line.as_bytes())?;
                 if verdict::is_progress(&line) {
-                    eprint!("{name:<5}{:>6} s  {line}", started_at.elapsed().as_secs());
+                    eprint!("{:>6} s  {line}", started_at.elapsed().as_secs());
                 }
                 said.push_str(&line);
             }
