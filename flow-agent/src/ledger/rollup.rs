@@ -4,7 +4,7 @@ mod coverage;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use self::coverage::Coverage;
@@ -16,6 +16,18 @@ use super::record::{DayLine, DaySeal, Gap, HourSeal, Kind, LateBucket, Quality, 
 /// How many gaps a seal lists at most, so that its line stays short enough to be read. The reason of the last one says
 /// how many more there are.
 pub const MOST_GAPS: usize = 1_000;
+
+/// The longest time that one bucket is believed to cover.
+const MOST_DAYS: usize = 366;
+
+/// The dates that a bucket covers, by the offset of the node. If the clock was set during the bucket, how long it lasted
+/// is not known, so only the dates on which it began and ended are returned.
+pub fn dates_of(seal: &HourSeal) -> Vec<NaiveDate> {
+    let (first, last) =
+        (seal.start.date_naive(), (seal.end - TimeDelta::seconds(1)).date_naive().max(seal.start.date_naive()));
+    let days: Vec<NaiveDate> = first.iter_days().take_while(|day| *day <= last).take(MOST_DAYS + 1).collect();
+    if seal.quality == Quality::Clock || days.len() > MOST_DAYS { vec![first, last] } else { days }
+}
 
 /// How days are defined.
 #[derive(Clone, Debug)]

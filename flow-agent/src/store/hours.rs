@@ -7,7 +7,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::NaiveDate;
 
 use super::blocks::{Blocks, Item};
 use super::compressed;
@@ -18,6 +18,7 @@ use crate::ledger::block::{HourBlock, Hourly};
 use crate::ledger::date;
 use crate::ledger::distinct_buckets::DistinctBuckets;
 use crate::ledger::month::Month;
+use crate::ledger::rollup;
 
 /// The next part of the hourly log.
 #[derive(Debug)]
@@ -140,17 +141,17 @@ pub fn covered_dates(state: &StateDir) -> Result<BTreeMap<NaiveDate, NaiveDate>,
     let mut covered: BTreeMap<NaiveDate, NaiveDate> = dates.iter().map(|date| (*date, *date)).collect();
     for (position, date) in dates.iter().enumerate() {
         let next = dates.get(position + 1);
-        let missing = || date.iter_days().skip(1).take_while(|day| next.is_none_or(|next| day < next));
-        if next.is_some_and(|_| missing().next().is_none()) {
+        if next.is_some() && date.succ_opt().as_ref() == next {
             continue;
         }
-        let mut last = *date;
         for item in Hours::read(state, *date..=*date)? {
             if let HourItem::Bucket(bucket) = item? {
-                last = last.max((bucket.seal.end - TimeDelta::seconds(1)).date_naive());
+                let days = rollup::dates_of(&bucket.seal).into_iter();
+                covered.extend(
+                    days.filter(|day| day > date && next.is_none_or(|next| day < next)).map(|day| (day, *date)),
+                );
             }
         }
-        covered.extend(missing().take_while(|day| *day <= last).map(|day| (day, *date)));
     }
     Ok(covered)
 }

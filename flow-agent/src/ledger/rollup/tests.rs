@@ -82,8 +82,8 @@ fn gaps(block: &DayBlock) -> Vec<String> {
 fn a_whole_day_is_the_sum_of_its_hours() {
     let hours: Vec<_> = (0..24_u32)
         .map(|hour| {
-            let start = october("05T00:00") + chrono::TimeDelta::hours(i64::from(hour));
-            bucket(u64::from(hour), start, start + chrono::TimeDelta::hours(1), u64::from(hour))
+            let start = october("05T00:00") + TimeDelta::hours(i64::from(hour));
+            bucket(u64::from(hour), start, start + TimeDelta::hours(1), u64::from(hour))
         })
         .collect();
     let block = fifth(&hours);
@@ -227,7 +227,7 @@ fn the_days_of_a_summer_time_night_are_as_long_as_they_are() {
     // That night has two hours that begin at 02:00.
     let hours = ["2026-10-25T01:00:00+02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"];
     for (seq, start) in (1..).zip(hours) {
-        rollup.take(&bucket(seq, at(start), at(start) + chrono::TimeDelta::hours(1), 5));
+        rollup.take(&bucket(seq, at(start), at(start) + TimeDelta::hours(1), 5));
     }
     let block = rollup.finish(at("2026-11-01T00:00:00Z").to_utc());
     assert_eq!((sums(&block)[0].2, block.seal.seconds_covered), (15, 3 * 3_600));
@@ -248,12 +248,29 @@ fn a_day_of_a_thousand_gaps_is_still_one_line() {
     let mut flapping = hour(1, "05T00:00", "06T00:00", 1);
     flapping.seal.gaps = (0..3_000)
         .map(|second| Gap {
-            start: october("05T00:00") + chrono::TimeDelta::seconds(10 * second),
-            end: october("05T00:00") + chrono::TimeDelta::seconds(10 * second + 1),
+            start: october("05T00:00") + TimeDelta::seconds(10 * second),
+            end: october("05T00:00") + TimeDelta::seconds(10 * second + 1),
             ..gap("05T00:00", "05T00:01")
         })
         .collect();
     let block = fifth(&[flapping]);
     assert_eq!((block.seal.gaps.len(), block.seal.seconds_covered), (1_000, 86_400 - 3_000));
     assert_eq!(block.seal.gaps[999].why, "interface was deleted (and 2000 more gaps on this day)");
+}
+
+#[test]
+fn a_bucket_covers_every_date_between_its_ends_unless_a_clock_was_set_in_it() {
+    let dates = |start: &str, end: &str, quality| {
+        let mut seal = bucket(1, at(start), at(end), 1).seal;
+        seal.quality = quality;
+        dates_of(&seal)
+    };
+    let days = |days: &[&str]| days.iter().map(|text| day(text)).collect::<Vec<_>>();
+    let late = dates("2026-10-20T22:00:00+08:00", "2026-10-23T00:00:00+08:00", Quality::Late);
+    assert_eq!(late, days(&["2026-10-20", "2026-10-21", "2026-10-22"]));
+    // A machine without a battery for its clock begins in 1970.
+    for quality in [Quality::Clock, Quality::Gap] {
+        let set = dates("1970-01-01T08:00:00+08:00", "2026-10-23T03:00:00+08:00", quality);
+        assert_eq!(set, days(&["1970-01-01", "2026-10-23"]));
+    }
 }

@@ -8,6 +8,7 @@ use crate::backend::{Backend, Retired};
 use crate::commands::run::say;
 use crate::errors::chain;
 use crate::ledger::block::HourBlock;
+use crate::ledger::rollup;
 use crate::ledger::usage::SealedBuckets;
 use crate::store::journal::Journal;
 use crate::store::{RunLock, StoreError};
@@ -98,8 +99,8 @@ impl Outbox {
             say::tell(&say::bucket(&bucket));
             self.last_seal = Some(bucket.seal.end);
             // After days without an agent, one bucket covers all of them.
-            let (first, last) = (bucket.seal.start.date_naive(), bucket.seal.end.date_naive());
-            self.dates.extend(first.iter_days().take_while(|day| *day <= last));
+            self.dates.extend(rollup::dates_of(&bucket.seal));
+            self.dates.insert(bucket.seal.end.date_naive());
             let done = match then {
                 AfterSync::Nothing => Ok(()),
                 // The counters of an epoch that was replaced in the meantime are deleted with their set.
