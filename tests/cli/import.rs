@@ -41,6 +41,26 @@ fn legacy_logs_become_buckets_once_and_every_doubt_is_named() {
 }
 
 #[test]
+fn a_day_of_which_the_log_has_an_hour_is_left_out_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("config.toml"), "node = \"hk-1\"\ntimezone = \"UTC\"\nstate_dir = \"state\"\n").unwrap();
+    let (config, log) = (dir.path().join("config.toml"), dir.path().join("170901_daylog.txt"));
+    let import =
+        |path: &std::path::Path| flow_agent(&["import", path.to_str().unwrap(), "--config", config.to_str().unwrap()]);
+    fs::write(&log, "2017/09/01_13:00:07 port:8388 100\n\n").unwrap();
+    assert_eq!(import(&log).code, Some(0));
+    // The same hour again is in the log already; the whole day is not.
+    assert_eq!(import(&log).code, Some(0));
+    let month = dir.path().join("1709_monthlog.txt");
+    fs::write(&month, "170901  port:8388 999\n\n").unwrap();
+    let said = import(&month);
+    assert_eq!(said.code, Some(6), "{}", said.stdout);
+    let expected = "2017-09-01T00:00:00+00:00 to 2017-09-02T00:00:00+00:00: left out, because a part of this time is \
+                    already in the log; what the scripts logged for the rest is not imported\n";
+    assert!(said.stdout.starts_with(expected), "{}", said.stdout);
+}
+
+#[test]
 fn a_line_without_an_end_is_named_and_takes_no_memory() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("config.toml"), "node = \"hk-1\"\nstate_dir = \"state\"\n").unwrap();

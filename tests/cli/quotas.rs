@@ -73,6 +73,11 @@ impl Node {
         let end = Utc::now().trunc_subsecs(0) - TimeDelta::seconds(i64::try_from(10 - seq).unwrap());
         let day_start = end.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
         let start = (end - TimeDelta::seconds(1)).max(day_start);
+        self.bucket(seq, start, end, bytes);
+    }
+
+    /// Adds a bucket in which 8388 received `bytes`.
+    fn bucket(&self, seq: u64, start: DateTime<Utc>, end: DateTime<Utc>, bytes: u64) {
         let show = |at: DateTime<Utc>| at.format("%Y-%m-%dT%H:%M:%S+00:00").to_string();
         let times = format!(r#""start":"{}","end":"{}""#, show(start), show(end));
         let line = format!(
@@ -191,6 +196,40 @@ fn of_two_levels_at_once_the_higher_is_sent_once_whatever_is_restarted() {
     assert_eq!(levels(&receiver), [90, 100]);
     let states = ["sending", "sent", "sending", "sent"];
     assert_eq!(node.states(), states);
+}
+
+#[test]
+fn gaps_of_yesterday_are_told_but_not_the_time_before_the_installation() {
+    let receiver = Receiver::start(&[]);
+    let node = Node::new("[[notify]]\nname = \"hook\"\nkind = \"webhook\"\nurl_file = \"url\"\nevents = [\"gap\"]\n");
+    node.secret("url", &format!("http://127.0.0.1:{}/\n", receiver.port));
+    let said = || {
+        assert_eq!(node.run(&["notify"]).code, Some(0));
+        let bodies =
+            receiver.requests().into_iter().map(|request| serde_json::from_str::<Value>(&request.body).unwrap());
+        bodies.map(|body| (body["day"].as_str().unwrap().to_owned(), body["level"].as_u64())).collect::<Vec<_>>()
+    };
+    let now = Utc::now().trunc_subsecs(0);
+    let midnight = now.date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+    let before = |hours: i64| midnight - TimeDelta::hours(hours);
+    // Installed at 14:00 of the day before yesterday.
+    node.bucket(1, before(34), before(24), 1);
+    assert_eq!(said(), []);
+    // Nothing was counted from 12:00 to 12:12 yesterday.
+    node.bucket(2, before(24), before(12), 1);
+    node.bucket(3, before(12) + TimeDelta::minutes(12), midnight, 1);
+    let yesterday = before(24).date_naive().to_string();
+    assert_eq!(said(), [(yesterday, Some(10))]);
+}
+
+#[test]
+fn a_newcomer_is_told_of_no_gap() {
+    let receiver = Receiver::start(&[]);
+    let node = Node::new("[[notify]]\nname = \"hook\"\nkind = \"webhook\"\nurl_file = \"url\"\nevents = [\"gap\"]\n");
+    node.secret("url", &format!("http://127.0.0.1:{}/\n", receiver.port));
+    node.count(1, 1);
+    assert_eq!(node.run(&["notify"]).code, Some(0));
+    assert_eq!(receiver.requests().len(), 0);
 }
 
 #[test]

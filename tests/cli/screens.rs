@@ -244,6 +244,13 @@ fn a_main_node_shows_what_it_gathered() {
     let users: Vec<&str> = text.lines().skip(1).filter_map(|line| line.split(',').nth(1)).collect();
     assert_eq!(users[0], "alice");
     assert!(users.contains(&"hk-1/张三") && users.contains(&"us-1/张三"), "{users:?}");
+    for view in ["top", "total"] {
+        let said = show(&state, &[view, "--node", "all", "--from", "2026-11-25T13:00"], &[]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""), "{view}");
+        assert!(said.stderr.starts_with("error: only whole days are gathered from nodes"), "{}", said.stderr);
+    }
+    let from = ["days", "--node", "us-1", "--from", "2026-11-25T13:00", "--to", "2026-11-25T14:00"];
+    assert_eq!(rows(&from).len(), 1);
     for (node, expected) in [("us-2", "did you mean `us-1`?"), ("all", "")] {
         let said = show(&state, &["hours", "--node", node], &[]);
         assert_eq!(said.code, Some(2));

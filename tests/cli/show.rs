@@ -347,6 +347,35 @@ fn a_line_can_hold_everything_or_one_user() {
 }
 
 #[test]
+fn days_of_a_time_of_day_are_shown_whole_and_their_neighbours_are_not() {
+    if !have_program("jq", "what other programs make of the figures") {
+        return;
+    }
+    let state = State::full();
+    let days = |from: &str, to: &str| {
+        let text = well(show(&state, &["days", "--by", "all", "--json", "--from", from, "--to", to]));
+        jq("map([.period, .bytes])", &text)
+    };
+    assert_eq!(days("2024-10-04T10:00", "2024-10-04T11:00"), json!([["2024-10-04", 7]]));
+    assert_eq!(days("2024-10-04T10:00", "2024-10-05T00:00"), json!([["2024-10-04", 7]]));
+    assert_eq!(days("2024-10-05T00:00", "2024-10-05T00:01"), json!([["2024-10-05", 7013]]));
+}
+
+#[test]
+fn a_part_of_a_users_ports_is_not_shown_as_the_whole() {
+    let state = State::full();
+    let said = show(&state, &["months", "--port", "443", "--from", "2024-09", "--to", "2024-09"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(2), ""));
+    let expected = "error: the report of 2024-09 has only the sum of the ports 443,8388 of `one`\n";
+    assert!(said.stderr.starts_with(expected), "{}", said.stderr);
+    for arguments in [&["--port", "443,8388"][..], &["--user", "one"]] {
+        let text =
+            well(show(&state, &[&["months", "--from", "2024-09", "--to", "2024-09", "--csv"], arguments].concat()));
+        assert!(text.contains("1099511627776"), "{text}");
+    }
+}
+
+#[test]
 fn what_contradicts_itself_is_a_usage_error() {
     let state = State::full();
     for (arguments, expected) in [

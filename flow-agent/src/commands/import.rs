@@ -13,6 +13,7 @@ use super::{Common, output};
 use crate::exit::{Code, Failure};
 use crate::ledger::block::HourBlock;
 use crate::ledger::legacy::{Import, LegacyDoubt};
+use crate::ledger::record::stamp;
 use crate::ledger::units::count;
 use crate::store::StateDir;
 use crate::store::hours::{HourItem, Hours};
@@ -31,7 +32,8 @@ pub struct Args {
 }
 
 /// Imports all usable lines and prints every doubtful one. If there is any, or if no line is usable, the code is 6.
-/// Buckets that overlap one in the hourly log are left out, so that importing twice counts once.
+/// Buckets that overlap one in the hourly log are left out, so that importing twice counts once. If the log does not have
+/// their whole time, bytes are missing, and the code is 6 as well.
 ///
 /// # Errors
 /// Exit code 5 if a log cannot be read, the agent is running (its lock is needed), or the hourly log cannot be written.
@@ -46,13 +48,16 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let state = StateDir::new(&config.state_dir);
     let lock = state.lock_run()?;
     let (mut journal, _) = Journal::open(&lock)?;
-    let (mut written, mut there) = (0_usize, 0_usize);
+    let (mut written, mut there, mut partly) = (0_usize, 0_usize, Vec::new());
     let is_nothing_usable = imported.buckets.is_empty();
     let known = known(&state, &imported.buckets)?;
     for mut bucket in imported.buckets {
         let (start, end) = (bucket.seal.start.to_utc(), bucket.seal.end.to_utc());
         if known.iter().any(|known| known.start < end && start < known.end) {
             there += 1;
+            if !covers(&known, start..end) {
+                partly.push(bucket.seal.start..bucket.seal.end);
+            }
         } else {
             journal.append(&mut bucket)?;
             written += 1;
@@ -68,6 +73,14 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         text += &format!(
             "ports {short} and {long}: the scripts also counted the traffic of {long} for {short}; the sums of both \
              are doubtful\n"
+        );
+    }
+    for time in &partly {
+        text += &format!(
+            "{} to {}: left out, because a part of this time is already in the log; what the scripts logged for the rest \
+             is not imported\n",
+            stamp::show(time.start),
+            stamp::show(time.end)
         );
     }
     let left_out = imported.doubts.iter().filter(|(_, doubt): &&(_, LegacyDoubt)| !doubt.is_taken()).count();
@@ -86,8 +99,23 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         false => "they contain only outgoing TCP over IPv4; `flow-agent rollup` makes the days from them\n",
     };
     output::print(&text)?;
-    let is_incomplete = is_nothing_usable || !imported.doubts.is_empty() || !imported.prefixes.is_empty();
+    let is_incomplete =
+        is_nothing_usable || !partly.is_empty() || !imported.doubts.is_empty() || !imported.prefixes.is_empty();
     Ok(if is_incomplete { Code::Incomplete } else { Code::Done })
+}
+
+/// Whether `known` together contain all of `time`.
+fn covers(known: &[Range<DateTime<Utc>>], time: Range<DateTime<Utc>>) -> bool {
+    let mut known: Vec<_> = known.iter().collect();
+    known.sort_by_key(|known| known.start);
+    let mut until = time.start;
+    for known in known.into_iter().filter(|known| known.end > time.start) {
+        if known.start > until {
+            break;
+        }
+        until = until.max(known.end);
+    }
+    until >= time.end
 }
 
 /// The given files, and the logs in the given directories, sorted by name.

@@ -99,8 +99,11 @@ fn surroundings(root: &Path) -> Surroundings {
         let is_absent = |problem: &Problem| matches!(problem, Problem::Io(error) if is_elsewhere(error.kind()));
         match found {
             Err(problem) if is_absent(&problem) || matches!(problem, Problem::EmptyFolder { .. }) => {}
-            // Most installations of nginx only serve pages.
-            Ok(found) if format == PortFileFormat::Nginx && found.listed.owners.is_empty() => {}
+            // Most installations of nginx only serve pages. One that includes streams has a complaint about that.
+            Ok(found)
+                if format == PortFileFormat::Nginx
+                    && found.listed.owners.is_empty()
+                    && found.listed.complaint_count() == 0 => {}
             Ok(found) => files.push(FoundFile { format, path, listed: Ok(found.listed) }),
             Err(problem) => files.push(FoundFile { format, path, listed: Err(chain(&problem)) }),
         }

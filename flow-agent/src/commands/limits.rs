@@ -1,8 +1,9 @@
 //! Joins the inputs of quotas: the configuration, the grants, and what was counted in the billing month so far.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 
 use super::ask;
 use super::gathered::{add_files, directory};
@@ -18,6 +19,7 @@ use crate::ledger::limits::state::{KnownOfUser, Rules, UserMonth};
 use crate::ledger::limits::stated::with_stated;
 use crate::ledger::month::Month;
 use crate::ledger::now;
+use crate::ledger::record::{DaySeal, Gap};
 use crate::ledger::statement::{Directory, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, Statement, assemble};
 use crate::ledger::unsealed::Settings;
 use crate::store::{self, StateDir, StoreError, first_counted, grants};
@@ -32,6 +34,8 @@ pub struct UserStandings {
     pub report: MonthlyReport,
     /// For each node, the newest time for which its figures are known.
     pub newest: BTreeMap<String, DateTime<Utc>>,
+    /// For each node, all gaps of yesterday and today. The report lists only the first ones of the month.
+    pub recent_gaps: BTreeMap<String, Vec<Gap>>,
     /// What could not be read.
     pub damages: Vec<String>,
 }
@@ -64,19 +68,25 @@ pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<UserStandings, Fa
     let mut damages = Vec::new();
     let mut outcomes = Vec::new();
     let mut newest = BTreeMap::new();
+    let mut recent_gaps = BTreeMap::new();
     for name in node_names(config) {
         let mut figures = NodeMonth::new(&name, &directory, month, config.month_start_day);
-        let from_own_log = is_own_log(config, &name);
-        if from_own_log {
-            damages.extend(add_own_days(config, &state, first_day..=today, now, &mut figures)?);
-        } else {
-            let months = month.calendar_months(config.month_start_day);
-            let paths: Vec<_> = months.map(|month| state.node_daily(&name, month)).collect();
-            damages.extend(add_files(&paths, &mut figures)?.into_iter().map(|damage| format!("node {name}: {damage}")));
-        }
+        damages.extend(add_days(config, &state, month, first_day..=today, now, &mut figures)?);
         if let Some(at) = figures.newest_seal().and_then(|seal| seal.at) {
-            newest.insert(name, at.to_utc());
+            newest.insert(name.clone(), at.to_utc());
         }
+        let mut gaps = Vec::new();
+        if today == first_day {
+            // The hour before midnight is sealed when its month is over.
+            let yesterday = today - Days::new(1);
+            let month = Month::containing(yesterday, config.month_start_day);
+            let mut before = NodeMonth::new(&name, &directory, month, config.month_start_day);
+            damages.extend(add_days(config, &state, month, yesterday..=yesterday, now, &mut before)?);
+            gaps.extend(gaps_on(config, &state, &name, before.seal(yesterday))?);
+        }
+        gaps.extend(gaps_on(config, &state, &name, figures.seal(today - Days::new(1)))?);
+        gaps.extend(gaps_on(config, &state, &name, figures.seal(today))?);
+        recent_gaps.insert(name, gaps);
         outcomes.push(NodeOutcome::taken(figures));
     }
     let measured = measured(&outcomes, first_day, today);
@@ -111,7 +121,7 @@ pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<UserStandings, Fa
         is_incomplete: statement.is_none_or(|statement| is_incomplete(config, &report, statement)),
     });
     let users = users.into_iter().map(|(user, known)| UserMonth::new(&rules, user, known)).collect();
-    Ok(UserStandings { first_day, today, users, report, newest, damages })
+    Ok(UserStandings { first_day, today, users, report, newest, recent_gaps, damages })
 }
 
 /// The users whose packets this machine's agent refuses; empty if no agent runs, or if this user may not ask it.
@@ -160,20 +170,55 @@ pub(super) fn add_allowances(
 fn first_counted(config: &Config, state: &StateDir) -> Result<Option<Month>, StoreError> {
     let mut first: Option<NaiveDate> = None;
     for name in node_names(config) {
-        let counted = match is_own_log(config, &name) {
-            true => first_counted::day(state)?,
-            false => first_counted::day_in(&state.node_daily_dir(&name))?,
-        };
-        first = first.into_iter().chain(counted).min();
+        first = first.into_iter().chain(first_counted_on(config, state, &name)?).min();
     }
     Ok(first.map(|day| Month::containing(day, config.month_start_day)))
+}
+
+/// The day on which counting began on a node; `None` if nothing was counted yet.
+fn first_counted_on(config: &Config, state: &StateDir, node: &str) -> Result<Option<NaiveDate>, StoreError> {
+    match is_own_log(config, node) {
+        true => first_counted::day(state),
+        false => first_counted::day_in(&state.node_daily_dir(node)),
+    }
+}
+
+/// The gaps of a day of a node. The time before it counted for the first time is not one of them.
+fn gaps_on(config: &Config, state: &StateDir, node: &str, seal: Option<&DaySeal>) -> Result<Vec<Gap>, StoreError> {
+    let Some(seal) = seal else { return Ok(Vec::new()) };
+    let midnight = calendar::day_start(config.timezone, seal.day);
+    let precedes_all = |gap: &Gap| gap.why == Gap::NO_BUCKET && gap.start.to_utc() == midnight;
+    let is_first_day = seal.gaps.iter().any(precedes_all) && first_counted_on(config, state, node)? == Some(seal.day);
+    Ok(seal.gaps.iter().filter(|gap| !(is_first_day && precedes_all(gap))).cloned().collect())
+}
+
+/// Adds some days of `month` to a node's figures; returns what could not be read. On this machine, today counts up to
+/// now.
+///
+/// # Errors
+/// When a file cannot be read.
+fn add_days(
+    config: &Config,
+    state: &StateDir,
+    month: Month,
+    days: RangeInclusive<NaiveDate>,
+    now: DateTime<Utc>,
+    figures: &mut NodeMonth<'_>,
+) -> Result<Vec<String>, Failure> {
+    let name = figures.node().to_owned();
+    if is_own_log(config, &name) {
+        return add_own_days(config, state, days, now, figures);
+    }
+    let months = month.calendar_months(config.month_start_day);
+    let paths: Vec<_> = months.map(|month| state.node_daily(&name, month)).collect();
+    Ok(add_files(&paths, figures)?.into_iter().map(|damage| format!("node {name}: {damage}")).collect())
 }
 
 /// Adds the days of this machine's own log, including today up to now; returns what could not be read.
 fn add_own_days(
     config: &Config,
     state: &StateDir,
-    days: std::ops::RangeInclusive<NaiveDate>,
+    days: RangeInclusive<NaiveDate>,
     now: DateTime<Utc>,
     figures: &mut NodeMonth<'_>,
 ) -> Result<Vec<String>, Failure> {

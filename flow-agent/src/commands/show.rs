@@ -26,10 +26,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 
 use crate::clock;
+use crate::commands::gathered::directory;
 use crate::commands::{Common, output};
 use crate::config::Config;
 use crate::exit::{Code, Failure};
-use crate::ledger::statement::Directory;
 use crate::ledger::unsealed::Settings;
 use crate::ports::spec;
 use crate::render::screen::ScreenStyle;
@@ -62,7 +62,7 @@ pub struct Args {
     /// On a main node: the days gathered from this node, or from all nodes
     #[arg(long, value_name = "NAME|all")]
     pub node: Option<String>,
-    /// Start: today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00
+    /// Start: today, yesterday, 6h (ago), 2026-10, 2026-10-05, 2026-10-05T13:00; days, months and years are shown whole
     #[arg(long, value_name = "T")]
     pub from: Option<TimeArg>,
     /// End, in the same forms; a day or month is included
@@ -240,6 +240,12 @@ fn once(config: &Config, args: &Args, look: &ScreenStyle) -> Result<Code, Failur
             let failure = usage_error("only days are gathered from nodes, no hours");
             return Err(failure.help("run `flow-agent show hours` on the node itself"));
         }
+        let (from, to) = (args.from.as_ref(), args.to.as_ref());
+        let is_of_instants = matches!(Period::new(from, to, DefaultPeriod::Month, &context), Period::Instants { .. });
+        if matches!(view, Some(ShowView::Top | ShowView::Total)) && is_of_instants {
+            let failure = usage_error("only whole days are gathered from nodes, but --from or --to is a time of day");
+            return Err(failure.help("give dates, or run `flow-agent show` on the node itself"));
+        }
     }
     known::refuse_unknown(args, &log, config)?;
     // A main node has months even without a log of its own.
@@ -278,7 +284,7 @@ fn usage_error(what: &str) -> Failure {
 /// The nodes that `--node` selects.
 fn gathered(config: &Config, node: &str) -> Result<GatheredNodes, Failure> {
     let known: Vec<String> = config.nodes.iter().map(|node| node.name.clone()).collect();
-    let directory = Directory::new(config.users.clone());
+    let directory = directory(config);
     if known.is_empty() {
         let failure = usage_error("this is not a main node: its configuration has no `[[nodes]]`");
         return Err(failure.help("omit --node to show the figures of this node"));

@@ -238,6 +238,9 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// The `why` of a time in which no bucket lies.
+    pub const NO_BUCKET: &'static str = "no bucket";
+
     /// The `interface` of a time that was not measured on any interface, for example because no bucket covers it.
     pub const EVERY_INTERFACE: &str = "*";
 }

@@ -165,7 +165,7 @@ impl DayRollup {
                 gaps.push(self.gap(start, end, &rejected.interface, &rejected.why));
             }
         }
-        gaps.extend(rest.into_iter().map(|(from, to)| self.gap(from, to, Gap::EVERY_INTERFACE, "no bucket")));
+        gaps.extend(rest.into_iter().map(|(from, to)| self.gap(from, to, Gap::EVERY_INTERFACE, Gap::NO_BUCKET)));
         gaps
     }
 

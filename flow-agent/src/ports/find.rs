@@ -16,6 +16,8 @@ use crate::ledger::user::User;
 /// Looks for ports repeatedly, and remembers what that requires.
 #[derive(Default)]
 pub struct Finder {
+    /// A file that could never be read adds nothing, and is no error.
+    pub may_lack_files: bool,
     reader: Reader,
     settling: Settling<PathBuf, PortOwners>,
 }
@@ -50,6 +52,7 @@ impl Finder {
             });
             files.push((file.path.clone(), found));
         }
-        wanted(Sources { node, config, users, max_ports, files, last_good, listening, ephemeral: &ephemeral })
+        let (may_lack_files, ephemeral) = (self.may_lack_files, &ephemeral);
+        wanted(Sources { node, config, users, max_ports, files, last_good, may_lack_files, listening, ephemeral })
     }
 }

@@ -1,6 +1,6 @@
 //! PURE: the limits that port files state for the owners of ports, as far as they can be applied here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{NaiveDate, TimeDelta};
 use chrono_tz::Tz;
@@ -44,6 +44,22 @@ pub fn stated(wanted: &Wanted, month_start_day: u32, zone: Tz) -> (StatedLimits,
         }
     }
     (limits, left_out)
+}
+
+/// What is in force after a look that found `now`, where `before` was in force: a file that cannot be read lifts no
+/// limit, so what was stated for the owners in its last good list remains unless another file states something now. A
+/// file that could never be read may have been read under another path before, and nothing is lifted.
+pub fn in_force(before: &StatedLimits, now: StatedLimits, wanted: &Wanted) -> StatedLimits {
+    let remains = |owner: &str| {
+        wanted.sources.iter().any(|source| {
+            let listed = || wanted.files.get(&source.path).into_iter().flat_map(BTreeMap::values).flatten();
+            source.is_lacking || source.is_last_good && listed().any(|listed| listed == owner)
+        })
+    };
+    let mut all: StatedLimits =
+        before.iter().filter(|(owner, _)| remains(owner)).map(|(owner, limit)| (owner.clone(), *limit)).collect();
+    all.extend(now);
+    all
 }
 
 /// The last day on which the port may still be used. If it expires at midnight, that is the day before.

@@ -9,7 +9,7 @@ use super::content::{PortFileContent, Problem};
 use super::ephemeral::Ephemeral;
 use super::file::PortFileError;
 use super::listening::ListeningError;
-use super::{Complaint, Detail, MAX_PORTS, PortOwners, PortsConfig, spec};
+use super::{Complaint, Detail, MAX_PORTS, PortFile, PortFileFormat, PortOwners, PortsConfig, spec};
 use crate::ledger::units;
 use crate::ledger::user::User;
 
@@ -25,6 +25,9 @@ pub struct Sources<'a> {
     pub files: Vec<(PathBuf, Result<PortFileContent, PortFileError>)>,
     /// The contents of every file when it was last good.
     pub last_good: &'a BTreeMap<PathBuf, PortOwners>,
+    /// A file that could never be read adds nothing, and is no error: whoever counts already must go on with what the
+    /// other sources say.
+    pub may_lack_files: bool,
     /// The ports with listeners; empty unless `config` asks for them.
     pub listening: BTreeSet<u16>,
     pub ephemeral: &'a Ephemeral,
@@ -48,7 +51,7 @@ pub struct Wanted {
 impl Wanted {
     /// Whether to look at a file again soon although nothing reports a change.
     pub fn is_unsettled(&self) -> bool {
-        self.sources.iter().any(|source| source.is_last_good)
+        self.sources.iter().any(|source| source.is_last_good || source.is_lacking)
     }
 }
 
@@ -58,6 +61,8 @@ pub struct SourceReport {
     pub path: PathBuf,
     /// Whether its last good list was used instead.
     pub is_last_good: bool,
+    /// Whether it could never be read, and adds nothing.
+    pub is_lacking: bool,
     pub ports: usize,
     /// How many different owners the ports have.
     pub owners: usize,
@@ -71,11 +76,17 @@ impl SourceReport {
         Self {
             path,
             is_last_good: false,
+            is_lacking: false,
             ports: found.listed.owners.len(),
             owners: found.listed.owners.values().flatten().collect::<BTreeSet<_>>().len(),
             complaints: found.listed.complaint_count(),
             modified_at: found.modified_at,
         }
+    }
+
+    /// The report on a file that could never be read.
+    fn lacking(path: PathBuf) -> Self {
+        Self { path, is_last_good: false, is_lacking: true, ports: 0, owners: 0, complaints: 0, modified_at: None }
     }
 }
 
@@ -84,6 +95,8 @@ impl SourceReport {
 pub enum Warning {
     #[error("{}: keeping its last good list of {}", unread(error), units::count(*ports, "port"))]
     FileUnread { ports: usize, error: PortFileError },
+    #[error("{}: its ports are not counted until it can be read", unread(error))]
+    FileLacking { error: PortFileError },
     #[error("`{}`: {complaint}", path.display())]
     Complaint { path: PathBuf, complaint: Complaint },
     #[error("`{}`: {} more like this", path.display(), units::count(*more, "complaint"))]
@@ -137,7 +150,7 @@ impl WantedError {
 /// Combines the sources. If several name an owner for a port, `[[users]]` comes first, then the files in their order.
 ///
 /// # Errors
-/// When a file cannot be read and never could, or when there are too many ports to count, or none at all.
+/// When a file cannot be read and never could (unless [`Sources::may_lack_files`]), or when there are too many ports to count, or none at all.
 pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
     let mut warnings = Vec::new();
     let mut ports: PortOwners = sources.config.watch.iter().map(|port| (*port, None)).collect();
@@ -150,7 +163,8 @@ pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
     let (mut files, mut reports, mut details) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
     for (path, listed) in sources.files {
         let (owners, complaints, modified_at) = match listed {
-            Ok(PortFileContent { listed, modified_at }) => {
+            Ok(PortFileContent { mut listed, modified_at }) => {
+                listed.complaints.retain(|complaint| !is_answered(complaint, &path, &sources.config.files));
                 let complaints = listed.complaint_count();
                 let each = |complaint| Warning::Complaint { path: path.clone(), complaint };
                 warnings.extend(listed.complaints.into_iter().map(each));
@@ -167,12 +181,18 @@ pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
                     warnings.push(Warning::FileUnread { ports: owners.len(), error });
                     (owners.clone(), None, None)
                 }
+                None if sources.may_lack_files => {
+                    warnings.push(Warning::FileLacking { error });
+                    reports.push(SourceReport::lacking(path));
+                    continue;
+                }
                 None => return Err(error.into()),
             },
         };
         reports.push(SourceReport {
             path: path.clone(),
             is_last_good: complaints.is_none(),
+            is_lacking: false,
             ports: owners.len(),
             owners: owners.values().flatten().collect::<BTreeSet<_>>().len(),
             complaints: complaints.unwrap_or_default(),
@@ -189,6 +209,19 @@ pub fn wanted(sources: Sources<'_>) -> Result<Wanted, WantedError> {
     }
     warnings.extend(ephemeral_warning(ports.keys().copied(), sources.ephemeral));
     Ok(Wanted { ports, listening: sources.listening, files, sources: reports, details, warnings })
+}
+
+/// Whether a complaint is about files that another source reads.
+fn is_answered(complaint: &Complaint, path: &Path, files: &[PortFile]) -> bool {
+    let Complaint::Include { pattern, .. } = complaint else { return false };
+    // A relative pattern begins at the folder of the main file. A source that is a folder usually lies in that one.
+    let bases = [path.parent().unwrap_or(Path::new("/")), path];
+    bases.into_iter().any(|base| {
+        let pattern = base.join(pattern);
+        let has_name_pattern = pattern.file_name().is_some_and(|name| name.to_string_lossy().contains('*'));
+        let included = if has_name_pattern { pattern.parent().unwrap_or(base) } else { &pattern };
+        files.iter().any(|file| file.format == PortFileFormat::Nginx && file.path == included && file.path != path)
+    })
 }
 
 fn merge(ports: &mut PortOwners, owners: &PortOwners, path: &Path, warnings: &mut Vec<Warning>) {

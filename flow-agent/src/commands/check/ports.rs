@@ -93,7 +93,7 @@ fn of(wanted: &Wanted) -> Vec<Finding> {
 /// The finding about what one port file contributes. If its last good list replaces it, another finding says why.
 fn source(found: &SourceReport, now: DateTime<Utc>) -> Finding {
     let complaints = match found.complaints {
-        _ if found.is_last_good => String::new(),
+        _ if found.is_last_good || found.is_lacking => String::new(),
         0 => ", no problems".to_owned(),
         complaints => format!(", {}", count(complaints, "complaint")),
     };

@@ -37,8 +37,10 @@ pub(super) fn of_nodes(
     let mut notices = Vec::new();
     for node in &standing.report.nodes {
         let of_node = |event, day: NaiveDate| subject(config, event, &node.name, day);
-        for (day, seconds, why) in gaps_by_day(config, &node.gaps, standing.today) {
-            notices.push(Notice { subject: of_node(NoticeEvent::Gap, day), facts: NoticeFacts::Gap { seconds, why } });
+        let gaps = standing.recent_gaps.get(&node.name).map(Vec::as_slice).unwrap_or_default();
+        for (day, seconds, why) in gaps_by_day(config, gaps, standing.today) {
+            let subject = Subject { level: gap_level(seconds), ..of_node(NoticeEvent::Gap, day) };
+            notices.push(Notice { subject, facts: NoticeFacts::Gap { seconds, why } });
         }
         if limits::is_own_log(config, &node.name) {
             continue;
@@ -64,6 +66,14 @@ pub(super) fn of_nodes(
 fn subject(config: &Config, event: NoticeEvent, node: &str, day: NaiveDate) -> Subject {
     let month = Month::containing(day, config.month_start_day);
     Subject { month, user: None, event, level: None, node: Some(node.to_owned()), day: Some(day), quota_bytes: None }
+}
+
+/// How many minutes the gaps of a day must reach together to be reported once more on that day.
+const GAP_MINUTES: [u32; 3] = [10, 60, 360];
+
+/// The highest of [`GAP_MINUTES`] that gaps of so many seconds reach.
+fn gap_level(seconds: u64) -> Option<u32> {
+    GAP_MINUTES.into_iter().rev().find(|minutes| seconds >= u64::from(*minutes) * 60)
 }
 
 /// The seconds of yesterday and today that were not counted. Each second counts once, however many interfaces it

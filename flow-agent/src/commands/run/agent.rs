@@ -203,6 +203,7 @@ impl Agent {
             refused: refused.collect(),
             users: Arc::clone(&users),
             complaints: self.watched.complaints(),
+            problems: self.watched.problems(),
         };
         match ask {
             Ask::State(reply) => drop(reply.send(self.recorder.state_now(about))),

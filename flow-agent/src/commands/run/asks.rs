@@ -52,6 +52,8 @@ pub struct About {
     pub users: Arc<[User]>,
     /// The number of rows that cannot be counted, by port file.
     pub complaints: Vec<(PathBuf, usize)>,
+    /// Why there may be ports that should be counted and are not.
+    pub problems: Vec<String>,
     /// The users whose packets are refused.
     pub refused: BTreeSet<String>,
 }

@@ -17,7 +17,7 @@ use crate::exit::Failure;
 use crate::ledger::limits::stated::{StatedLimits, with_stated};
 use crate::ledger::reading::Moment;
 use crate::ledger::user::User;
-use crate::ports::stated::stated;
+use crate::ports::stated::{in_force, stated};
 use crate::ports::wanted::Wanted;
 use crate::ports::watch::Watch;
 use crate::ports::{PortFile, PortOwners};
@@ -36,6 +36,8 @@ pub struct Watched {
     users: Arc<[User]>,
     /// The number of rows that cannot be counted, by port file.
     complaints: Vec<(PathBuf, usize)>,
+    /// The port files that could never be read.
+    lacking: Vec<PathBuf>,
     /// The limits that port files state for their owners; empty unless `limits.port_files` enables them.
     stated: StatedLimits,
     /// When each port last had a listener; only used while listening sockets are followed.
@@ -85,6 +87,7 @@ impl Watched {
             owners: PortOwners::new(),
             last_good,
             complaints: Vec::new(),
+            lacking: Vec::new(),
             stated,
             found_at: BTreeMap::new(),
             said: BTreeSet::new(),
@@ -113,6 +116,16 @@ impl Watched {
     /// The number of rows that cannot be counted, by port file.
     pub fn complaints(&self) -> Vec<(PathBuf, usize)> {
         self.complaints.clone()
+    }
+
+    /// Why there may be ports that should be counted and are not.
+    pub fn problems(&self) -> Vec<String> {
+        let lacking = self
+            .lacking
+            .iter()
+            .map(|path| format!("the port file `{}` has not been read yet: its ports are not counted", path.display()));
+        let kept = self.said_ports.iter().map(|why| format!("the ports are kept as they were: {why}"));
+        lacking.chain(kept).collect()
     }
 
     /// The list to be stored for the next start.
@@ -208,6 +221,8 @@ impl Watched {
             }
         }
         self.last_good = wanted.files;
+        let lacking = wanted.sources.iter().filter(|source| source.is_lacking);
+        self.lacking = lacking.map(|source| source.path.clone()).collect();
         self.complaints = wanted.sources.into_iter().map(|source| (source.path, source.complaints)).collect();
         let differs = owners != self.owners || stated != self.stated;
         (self.owners, self.stated) = (owners, stated);
@@ -226,9 +241,7 @@ impl Watched {
                 "the quota of {owner:?} in a port file begins on another day than month_start_day and is not enforced"
             )
         }));
-        let mut all = if wanted.is_unsettled() { self.stated.clone() } else { StatedLimits::new() };
-        all.extend(now);
-        all
+        in_force(&self.stated, now, wanted)
     }
 }
 

@@ -126,6 +126,18 @@ impl Period {
         }
     }
 
+    /// The days, in the configured zone, of which at least a part is in the period.
+    pub fn whole_days(&self, context: &ShowContext) -> RangeInclusive<NaiveDate> {
+        match self {
+            Self::Days(days) => days.clone(),
+            Self::Instants { from, to } => {
+                let date = |at: DateTime<Utc>| local(context.zone, at).date_naive();
+                // The end is not in the period: midnight does not add the day that begins then.
+                date(*from)..=date(*from).max(date(*to - chrono::TimeDelta::nanoseconds(1)))
+            }
+        }
+    }
+
     /// Whether the period ends before it begins.
     pub fn runs_backwards(&self) -> bool {
         match self {

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use super::brief;
 use super::period::{Period, ShowContext};
 use super::read::{Log, ShownBlock};
-use crate::exit::Failure;
+use crate::exit::{Code, Failure};
 use crate::ledger::block::{Daily, Hourly};
 use crate::ledger::calendar::{Month, day_start, seconds_in_month};
 use crate::ledger::counters::Counters;
 use crate::ledger::record::{MonthLine, Quality};
+use crate::ports::spec;
 use crate::render::screen::usage::When;
 
 /// The usage in a span of time.
@@ -111,7 +112,8 @@ pub fn hours(
     log.buckets(period, |shown| take(UsageSlice::of_hour(shown)))
 }
 
-/// Passes the days of `period` that have data to `take`, until it returns `false`.
+/// Passes the days of `period` that have data to `take`, until it returns `false`. A day of which only a part is in the
+/// period is passed whole.
 ///
 /// # Errors
 /// When a file cannot be read, or `take` fails.
@@ -121,21 +123,22 @@ pub fn days(
     context: &ShowContext,
     mut take: impl FnMut(UsageSlice) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    log.days(period.dates(), context, |shown| take(UsageSlice::of_day(shown, context)))
+    log.days(period.whole_days(context), context, |shown| take(UsageSlice::of_day(shown, context)))
 }
 
 /// Passes the billing months of `period` that have data to `take`, until it returns `false`. A month comes from the
 /// report of all nodes if there is one here, otherwise from this node's own days.
 ///
 /// # Errors
-/// When a file cannot be read, or `take` fails.
+/// Exit code 2 if some ports of a user were asked for and the month comes from a report, which has only their sum. When
+/// a file cannot be read, or `take` fails.
 pub fn months(
     log: &mut Log,
     period: &Period,
     context: &ShowContext,
     mut take: impl FnMut(UsageSlice) -> Result<bool, Failure>,
 ) -> Result<(), Failure> {
-    let days = period.dates();
+    let days = period.whole_days(context);
     let (first, last) = (context.month_of(*days.start()), context.month_of(*days.end()));
     let mut reported = BTreeMap::new();
     if log.nodes().is_none() {
@@ -146,7 +149,10 @@ pub fn months(
     let mut month = first;
     while month <= last {
         let slice = match reported.remove(&month) {
-            Some(lines) => Some(reported_month(log, month, lines, context)),
+            Some(lines) => {
+                refuse_part(log, month, &lines)?;
+                Some(reported_month(log, month, lines, context))
+            }
             None => own_month(log, month, context)?,
         };
         if let Some(slice) = slice
@@ -157,6 +163,20 @@ pub fn months(
         month = month.next();
     }
     Ok(())
+}
+
+/// Refuses ports whose usage cannot be separated from that of the other ports of their user.
+fn refuse_part(log: &Log, month: Month, lines: &[MonthLine]) -> Result<(), Failure> {
+    let narrow = log.narrow();
+    let is_part = |line: &&MonthLine| {
+        let user = line.user.as_deref();
+        narrow.has_any(&line.ports, user) && !line.ports.iter().all(|port| narrow.has(*port, user))
+    };
+    let Some(line) = lines.iter().find(is_part) else { return Ok(()) };
+    let (user, ports) = (line.user.as_deref().unwrap_or("nobody"), spec::text(line.ports.iter().copied()));
+    let why = format!("the report of {month} has only the sum of the ports {ports} of `{}`", user.escape_default());
+    let help = "add `--node all` for the gathered days, which have every port, or ask for the user with --user";
+    Err(Failure::new(Code::Usage, anyhow::Error::msg(why)).help(help))
 }
 
 fn reported_month(log: &Log, month: Month, lines: Vec<MonthLine>, context: &ShowContext) -> UsageSlice {

@@ -157,14 +157,12 @@ impl NoticeHistory {
         notices.iter().filter(is_due).collect()
     }
 
-    /// Whether a higher level of the same quota was reported, or may have been.
+    /// Whether a higher level of the same quota, or of the gaps of the same day, was reported or may have been.
     fn has_said_more(&self, channel: &str, subject: &Subject) -> bool {
         let is_higher = |other: &Subject| {
-            other.event == NoticeEvent::Warn
-                && other.level > subject.level
-                && (&other.user, other.month, other.quota_bytes) == (&subject.user, subject.month, subject.quota_bytes)
+            other.level > subject.level && Subject { level: subject.level, ..other.clone() } == *subject
         };
-        subject.event == NoticeEvent::Warn
+        matches!(subject.event, NoticeEvent::Warn | NoticeEvent::Gap)
             && self.by_subject.keys().any(|(name, other)| name == channel && is_higher(other))
     }
 

@@ -55,7 +55,8 @@ pub struct Subject {
     /// `null` if it is about a node.
     pub user: Option<String>,
     pub event: NoticeEvent,
-    /// For `warn`: percent of the quota. For `expire`: how many days before the last one, 0 when that has passed.
+    /// For `warn`: percent of the quota. For `expire`: how many days before the last one, 0 when that has passed. For
+    /// `gap`: 10, 60 or 360 if the gaps of the day have reached so many minutes together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

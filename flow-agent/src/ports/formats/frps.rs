@@ -44,7 +44,9 @@ impl Format for Frps {
             clients.into_iter().chain(VISITORS_PORTS.map(|(new, ini)| (new, ini, visitors_are_local)))
         {
             let value = object.get(new).or_else(|| old.get(ini));
-            let Some(value) = value.filter(|value| value.as_i64() != Some(0)) else { continue };
+            // In an INI, every value is a text.
+            let is_off = |value: &Value| value.as_i64() == Some(0) || value.as_str() == Some("0");
+            let Some(value) = value.filter(|value| !is_off(value)) else { continue };
             found += 1;
             if is_local {
                 continue;

@@ -68,7 +68,11 @@ fn add(listed: &mut Listed, text: &str, section: &str, line: usize) {
         return;
     }
     let row = ListPosition::Line(line);
-    if let Some((_, rest)) = text.split_once("${") {
+    // A variable may be the host, which is then taken for one that others can reach, but not the port.
+    let is_host = |variable: &str| variable.split_once('}').is_some_and(|(_, after)| after.starts_with(':'));
+    if let Some((_, rest)) = text.rsplit_once("${")
+        && !is_host(rest)
+    {
         let variable = rest.split('}').next().unwrap_or_default().to_owned();
         return listed.complain(Complaint::Environment { row, variable });
     }

@@ -45,6 +45,7 @@ struct Case {
     users: Vec<User>,
     files: Vec<(PathBuf, Result<PortFileContent, PortFileError>)>,
     last_good: BTreeMap<PathBuf, PortOwners>,
+    may_lack_files: bool,
     listening: BTreeSet<u16>,
     max_ports: u32,
 }
@@ -52,7 +53,15 @@ struct Case {
 impl Case {
     fn of(config: PortsConfig) -> Self {
         let (last_good, listening) = (BTreeMap::new(), BTreeSet::new());
-        Self { config, users: Vec::new(), files: Vec::new(), last_good, listening, max_ports: 65_530 }
+        Self {
+            config,
+            users: Vec::new(),
+            files: Vec::new(),
+            last_good,
+            may_lack_files: false,
+            listening,
+            max_ports: 65_530,
+        }
     }
 
     fn wanted(self) -> Result<Wanted, WantedError> {
@@ -63,6 +72,7 @@ impl Case {
             max_ports: self.max_ports,
             files: self.files,
             last_good: &self.last_good,
+            may_lack_files: self.may_lack_files,
             listening: self.listening,
             ephemeral: &ephemeral(&[]),
         })
@@ -134,6 +144,48 @@ fn a_file_that_never_could_be_read_is_an_error() {
     // The last good list of another file does not help.
     case.last_good = BTreeMap::from([("/b.json".into(), owners(&[(8388, Some("one"))]))]);
     assert!(matches!(case.wanted(), Err(WantedError::File(_))));
+}
+
+#[test]
+fn a_file_that_never_could_be_read_does_not_keep_a_running_agent_from_the_others() {
+    let mut case = Case::of(config(&[], &["/a.json", "/b.json"]));
+    case.may_lack_files = true;
+    case.files = vec![unread("/a.json"), ("/b.json".into(), listed(&[(443, Some("two"))]))];
+    let wanted = case.wanted().unwrap();
+    assert_eq!(wanted.ports, owners(&[(443, Some("two"))]));
+    let expected = "failed to read the port file `/a.json`: not a regular file: its ports are not counted until it can \
+                    be read";
+    assert_eq!(warnings(&wanted), [expected]);
+    assert!(wanted.is_unsettled() && wanted.sources[0].is_lacking);
+    // It is not remembered as an empty list, with which the next start would be content.
+    assert_eq!(wanted.files.keys().collect::<Vec<_>>(), [Path::new("/b.json")]);
+}
+
+#[test]
+fn an_include_is_no_complaint_if_its_files_are_a_source_themselves() {
+    let nginx = |path: &str| PortFile { path: path.into(), format: PortFileFormat::Nginx };
+    let complaints = |pattern: &str, other: &str| {
+        let mut case = Case::of(config(&[], &[]));
+        case.config.files = vec![nginx("/etc/nginx/nginx.conf"), nginx(other)];
+        let complaints = vec![Complaint::Include { line: 3, pattern: pattern.to_owned() }];
+        let listed = Listed { complaints, ..Listed::default() };
+        case.files = vec![
+            ("/etc/nginx/nginx.conf".into(), Ok(PortFileContent { listed, modified_at: None })),
+            (other.into(), self::listed(&[(443, None)])),
+        ];
+        let wanted = case.wanted().unwrap();
+        assert_eq!(wanted.warnings.len(), wanted.sources[0].complaints, "{pattern} {other}");
+        wanted.sources[0].complaints
+    };
+    for (pattern, other, expected) in [
+        ("/etc/nginx/streams-enabled/*", "/etc/nginx/streams-enabled", 0),
+        ("streams-enabled/*.conf", "/etc/nginx/streams-enabled/", 0),
+        ("stream.conf", "/etc/nginx/stream.conf", 0),
+        ("streams-enabled/*.conf", "/etc/nginx/sites-enabled", 1),
+        ("streams-*/*.conf", "/etc/nginx/streams-enabled", 1),
+    ] {
+        assert_eq!(complaints(pattern, other), expected, "{pattern} {other}");
+    }
 }
 
 #[test]

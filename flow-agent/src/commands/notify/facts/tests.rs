@@ -26,6 +26,12 @@ fn each_second_of_a_gap_counts_once_and_old_gaps_are_no_news() {
 }
 
 #[test]
+fn gaps_reach_a_level_at_ten_minutes_an_hour_and_six_hours() {
+    let levels = [1, 599, 600, 3_599, 3_600, 21_599, 21_600, 86_400].map(gap_level);
+    assert_eq!(levels, [None, None, Some(10), Some(10), Some(60), Some(60), Some(360), Some(360)]);
+}
+
+#[test]
 fn hours_that_clickhouse_does_not_acknowledge_are_told_after_two_hours() {
     let root = tempfile::tempdir().unwrap();
     let state = StateDir::new(root.path());

@@ -215,6 +215,7 @@ async fn health(known: &Known) -> Answer {
             if !state.attached {
                 health.problems.push("an interface is not counted: see the agent's log".to_owned());
             }
+            health.problems.extend(state.about.problems);
             if state.waiting > 0 {
                 health.problems.push(format!("{} buckets are waiting to be written", state.waiting));
             }

@@ -46,6 +46,8 @@ impl Look {
     /// Reads the users' file and all sources of ports.
     pub(super) fn again(&mut self, last_good: &BTreeMap<PathBuf, PortOwners>, now: Moment) -> Found {
         let users_problem = self.reload_users(now);
+        // A file that a reload has added must not keep the agent from the new ports in the other files.
+        self.finder.may_lack_files = true;
         Found { users_problem, wanted: self.find(last_good, now) }
     }
 

@@ -85,6 +85,33 @@ fn a_source_that_cannot_be_read_is_looked_at_until_it_can_be() {
 }
 
 #[test]
+fn a_reload_that_adds_a_missing_file_does_not_hold_back_the_other_files() {
+    run(|dir| {
+        let list = dir.join("ports.list");
+        fs::write(&list, "1 a\n2 b\n").unwrap();
+        let files = |more: &str| format!("[ports]\nfiles = [{{ path = \"ports.list\", format = \"list\" }}{more}]\n");
+        let mut watched = start(dir, &files(""));
+        assert_eq!(watched.problems(), [] as [&str; 0]);
+        let path = dir.join("config.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let more = files(", { path = \"more.list\", format = \"list\" }");
+        fs::write(&path, text.replace(&files(""), &more)).unwrap();
+        watched.reconfigure(config::load(Some(&path), None).unwrap());
+        fs::write(&list, "1 a\n2 b\n3 c\n").unwrap();
+        assert!(watched.refresh(at(1)) && watched.must_look());
+        assert_eq!(ports(&watched), [1, 2, 3]);
+        let problem = format!(
+            "the port file `{}` has not been read yet: its ports are not counted",
+            dir.join("more.list").display()
+        );
+        assert_eq!(watched.problems(), [problem]);
+        fs::write(dir.join("more.list"), "4 d\n").unwrap();
+        assert!(watched.refresh(at(2)) && !watched.must_look());
+        assert_eq!((ports(&watched), watched.problems().len()), (vec![1, 2, 3, 4], 0));
+    });
+}
+
+#[test]
 fn a_port_that_left_its_file_stops_at_once_and_a_listener_has_time_to_come_back() {
     run(|dir| {
         let mut watched = start(dir, "[ports]\nwatch = [443]\n");

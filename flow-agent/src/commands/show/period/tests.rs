@@ -48,6 +48,19 @@ fn instants_are_meant_on_the_clocks_of_the_zone() {
 }
 
 #[test]
+fn the_days_of_instants_are_those_of_the_zone_of_which_a_part_is_in_it() {
+    let days = |from: &str, to: &str| {
+        let days = instants(from, to).whole_days(&context());
+        (days.start().to_string(), days.end().to_string())
+    };
+    let both = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+    // Midnight in Kathmandu is 18:15 in UTC.
+    assert_eq!(days("2026-10-05T18:14:59Z", "2026-10-05T18:15:01Z"), both("2026-10-05", "2026-10-06"));
+    assert_eq!(days("2026-10-05T18:15:00Z", "2026-10-06T18:15:00Z"), both("2026-10-06", "2026-10-06"));
+    assert_eq!(days("2026-10-05T18:15:00Z", "2026-10-05T18:15:00Z"), both("2026-10-06", "2026-10-06"));
+}
+
+#[test]
 fn what_is_usual_ends_today_or_where_it_is_said() {
     assert_eq!(period(None, None, DefaultPeriod::Hours), instants("2026-11-22T14:45:00Z", "2026-11-23T18:15:00Z"));
     assert_eq!(period(None, None, DefaultPeriod::Days), Period::Days(day("2026-10-24")..=day("2026-11-23")));

@@ -152,3 +152,34 @@ fn what_was_being_sent_when_the_program_ended_is_known() {
     assert_eq!(told.interrupted("hook"), [notices[0].subject.clone()]);
     assert_eq!(told.interrupted("other"), []);
 }
+
+#[test]
+fn gaps_that_grow_are_told_again_but_not_when_they_shrink() {
+    let gap = |level| Notice {
+        subject: Subject { level, day: Some(day(5)), node: Some("hk-1".to_owned()), ..of_gap() },
+        facts: NoticeFacts::Gap { seconds: 0, why: "down".to_owned() },
+    };
+    let mut told = NoticeHistory::default();
+    for (minute, level, is_told) in [
+        (0, None, true),
+        (1, None, false),
+        (2, Some(60), true),
+        (3, Some(10), false),
+        (4, None, false),
+        (5, Some(360), true),
+    ] {
+        let notice = gap(level);
+        let expected: &[_] = if is_told { &[(NoticeEvent::Gap, level)] } else { &[] };
+        assert_eq!(due(&told, &[notice.clone()], minute, Repeat::UntilAccepted), expected, "at minute {minute}");
+        if is_told {
+            told.add(&line(&notice, MailState::Sent, minute));
+        }
+    }
+    let next_day = Notice { subject: Subject { day: Some(day(6)), ..gap(None).subject }, ..gap(None) };
+    assert_eq!(due(&told, &[next_day], 6, Repeat::UntilAccepted), [(NoticeEvent::Gap, None)]);
+}
+
+fn of_gap() -> Subject {
+    let month = Month::of(day(5));
+    Subject { month, user: None, event: NoticeEvent::Gap, level: None, node: None, day: None, quota_bytes: None }
+}

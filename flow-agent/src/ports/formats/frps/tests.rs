@@ -9,3 +9,10 @@ fn what_listens_on_loopback_only_is_left_out() {
     assert_eq!(ports("[common]\nbind_addr = 127.0.0.1\nbind_port = 7000\n"), [0; 0]);
     assert_eq!(ports("[common]\nbind_addr = 0.0.0.0\nbind_port = 7000\n"), [7000]);
 }
+
+#[test]
+fn a_port_of_zero_is_off_in_an_ini_too() {
+    let listed = Frps.parse(b"[common]\nbind_port = 7000\nkcp_bind_port = 0\n").unwrap();
+    assert_eq!(listed.owners.keys().copied().collect::<Vec<_>>(), [7000]);
+    assert_eq!(listed.complaint_count(), 0);
+}

@@ -33,6 +33,7 @@ fn about(billed: Billed, refused: &[&str]) -> About {
         config: Arc::new(config),
         users: Arc::default(),
         complaints: Vec::new(),
+        problems: Vec::new(),
         refused: refused.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
