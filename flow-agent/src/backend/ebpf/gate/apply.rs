@@ -233,6 +233,13 @@ impl Terms<'_> {
             });
             tables.set_limit(number, pool, side, limit);
         }
+        // The kernel notices that nothing is left when a billed packet does not fit. Packets in a direction that is not
+        // billed must not pass until one comes.
+        for (side, counter, limit) in self.sides(counters.transferred(&self.ports)) {
+            if counter >= limit {
+                tables.refuse_at_limit(number, pool, side);
+            }
+        }
         tables.set_closes_at(number, self.budget.expires_at.map_or(NEVER, |at| boot_instant(at, now)));
 
         // The other pool is filled for the next month, once no CPU can still take from it.

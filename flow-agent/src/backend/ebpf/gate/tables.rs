@@ -93,6 +93,11 @@ impl GateTables {
         self.set(number, REFUSED_AT + account(pool, side), limit);
     }
 
+    /// Refuses everything until the limit changes.
+    pub fn refuse_at_limit(&self, number: usize, pool: usize, side: usize) {
+        self.set_refused_at(number, pool, side, self.get(number, LIMIT + account(pool, side)));
+    }
+
     /// The bytes that passed on one side, in all months together.
     pub fn passed(&self, number: usize, side: usize) -> u64 {
         self.shares(number).fold(0, |sum, share| sum.wrapping_add(share[PASSED + side].load(Ordering::Acquire)))
@@ -142,6 +147,11 @@ impl GateTables {
 
     pub fn limit(&self, number: usize, pool: usize, side: usize) -> u64 {
         self.get(number, LIMIT + account(pool, side))
+    }
+
+    /// Whether packets are refused that are not billed, too.
+    pub fn refuses_all(&self, number: usize, pool: usize, side: usize) -> bool {
+        self.get(number, REFUSED_AT + account(pool, side)) == self.limit(number, pool, side)
     }
 
     /// What the kernel does when bytes pass on a CPU, without leases.

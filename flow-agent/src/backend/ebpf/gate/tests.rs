@@ -145,6 +145,22 @@ fn a_user_is_refused_once_a_packet_did_not_fit_and_until_the_limit_grows() {
 }
 
 #[test]
+fn a_quota_that_was_lowered_below_its_usage_refuses_packets_that_are_not_billed() {
+    let kernel = Kernel::new(&[8388]);
+    let incoming = |limit| {
+        let quota = Some(MonthlyQuota { limit: Limit::In(limit), next: None });
+        UserBudget { quota, ..budget("acct", &[8388], 0) }
+    };
+    kernel.apply(&[incoming(1_000)], moment(0)).unwrap();
+    kernel.let_in(8388, 600, 0);
+    let is_marked = |limit| {
+        kernel.apply(&[incoming(limit)], moment(1)).unwrap();
+        kernel.tables.refuses_all(1, 0, 0)
+    };
+    assert_eq!([601, 600, 300, 601].map(is_marked), [false, true, true, false]);
+}
+
+#[test]
 fn new_counters_change_nothing_of_what_is_left() {
     let kernel = Kernel::new(&[8388]);
     kernel.apply(&[budget("acct", &[8388], 1_000)], moment(0)).unwrap();
