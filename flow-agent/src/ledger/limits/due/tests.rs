@@ -170,7 +170,11 @@ fn gaps_that_grow_are_told_again_but_not_when_they_shrink() {
     ] {
         let notice = gap(level);
         let expected: &[_] = if is_told { &[(NoticeEvent::Gap, level)] } else { &[] };
-        assert_eq!(due(&told, &[notice.clone()], minute, Repeat::UntilAccepted), expected, "at minute {minute}");
+        assert_eq!(
+            due(&told, std::slice::from_ref(&notice), minute, Repeat::UntilAccepted),
+            expected,
+            "at minute {minute}"
+        );
         if is_told {
             told.add(&line(&notice, MailState::Sent, minute));
         }
