@@ -1,9 +1,13 @@
 //! `flow-agent rollup`: makes the daily logs from the hourly ones. They are derived data, and can be made again at any
 //! time.
 
+mod day_so_far;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::NaiveDate;
+
+pub use day_so_far::DaySoFar;
 
 use super::{Common, output};
 use crate::clock;
@@ -65,7 +69,7 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         return Err(Failure::new(Code::Incomplete, anyhow::anyhow!("there is no hourly log for that time"))
             .help(format!("the hourly logs are in {}", config.state_dir.join("hourly").display())));
     }
-    let rolled_up = roll_up(&config, &days, now, args.force)?;
+    let rolled_up = roll_up(&config, &days, now, args.force, None)?;
     let today = calendar::local(config.timezone, now.wall).date_naive();
     let mut incomplete = !rolled_up.damages.is_empty();
     for (day, (seal, outcome)) in &rolled_up.days {
@@ -76,18 +80,34 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     Ok(if incomplete { Code::Incomplete } else { Code::Done })
 }
 
-/// Rolls up `days`. Damaged parts of the hourly logs are logged as warnings, and listed in the day as gaps.
+/// Rolls up `days`. Damaged parts of the hourly logs are logged as warnings, and listed in the day as gaps. With
+/// `so_far`, only what was appended since the last time is read of the day that is not over; the result is the same.
 ///
 /// # Errors
 /// If the files cannot be read or written, or another roll-up is running.
-pub fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment, force: bool) -> Result<RolledUp, Failure> {
+pub fn roll_up(
+    config: &Config,
+    days: &BTreeSet<NaiveDate>,
+    now: Moment,
+    force: bool,
+    mut so_far: Option<&mut DaySoFar>,
+) -> Result<RolledUp, Failure> {
     let state = StateDir::new(&config.state_dir);
     let lock = state.lock_daily()?;
     let dates = hours::dates(&state)?;
     let mut rolled_up = RolledUp::default();
     let mut months: BTreeMap<Month, Vec<DayBlock>> = BTreeMap::new();
+    let today = calendar::local(config.timezone, now.wall).date_naive();
+    let rules = DayRules { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
     for day in days {
-        let block = day_of(config, &state, &dates, *day, now, &mut rolled_up.damages)?;
+        let made = match so_far.as_deref_mut().filter(|so_far| *day == today || so_far.is_of(*day)) {
+            Some(so_far) => so_far.make(&rules, &state, &dates, *day, now)?,
+            None => None,
+        };
+        let block = match made {
+            Some(block) => block,
+            None => day_of(&rules, &state, &dates, *day, now, &mut rolled_up.damages)?,
+        };
         months.entry(Month::of(*day)).or_default().push(block);
     }
     for blocks in months.into_values() {
@@ -107,15 +127,14 @@ pub fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment, force: 
 
 /// Makes one day from its own file and from the newest file before it, whose last bucket may extend into the day.
 fn day_of(
-    config: &Config,
+    rules: &DayRules,
     state: &StateDir,
     dates: &[NaiveDate],
     day: NaiveDate,
     now: Moment,
     damages: &mut Vec<String>,
 ) -> Result<DayBlock, StoreError> {
-    let rules = DayRules { node: config.node.clone(), zone: config.timezone, bucket: config.count.bucket };
-    let mut rollup = DayRollup::new(rules, day);
+    let mut rollup = DayRollup::new(rules.clone(), day);
     let before = dates.iter().copied().filter(|date| *date < day).max().unwrap_or(day);
     for hour in Hours::read(state, before..=day)? {
         match hour? {

@@ -30,7 +30,7 @@ pub fn dates_of(seal: &HourSeal) -> Vec<NaiveDate> {
 }
 
 /// How days are defined.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DayRules {
     pub node: String,
     pub zone: Tz,
@@ -108,16 +108,14 @@ impl DayRollup {
     }
 
     /// The block of the day. Times without a bucket are listed to the end of the day, or to the newest bucket while the
-    /// day is not over.
-    pub fn finish(mut self, now: DateTime<Utc>) -> DayBlock {
+    /// day is not over. More buckets may be added afterwards.
+    pub fn finish(&self, now: DateTime<Utc>) -> DayBlock {
         let (start, end) = self.coverage.day();
         let until = if now.timestamp() >= end { end } else { self.coverage.newest().unwrap_or(start) };
         let unsealed: Vec<Gap> = self.coverage.holes(until).into_iter().flat_map(|hole| self.unsealed(hole)).collect();
-        self.gaps.extend(unsealed);
-        let lines: Vec<DayLine> = std::mem::take(&mut self.sums)
-            .into_iter()
-            .map(|((port, user), sum)| DayLine::new(self.day, port, user, sum))
-            .collect();
+        let gaps = self.gaps.iter().cloned().chain(unsealed).collect();
+        let lines = self.sums.iter();
+        let lines = lines.map(|((port, user), sum)| DayLine::new(self.day, *port, user.clone(), *sum)).collect();
         let seconds = |count: i64| u32::try_from(count).expect("a day has at most two days' seconds");
         let seal = DaySeal {
             v: VERSION,
@@ -130,9 +128,9 @@ impl DayRollup {
             seconds_covered: seconds(self.coverage.seconds()),
             buckets_expected: calendar::buckets_expected(self.rules.zone, self.rules.bucket, self.day),
             buckets_sealed: self.quality.values().sum(),
-            quality: self.quality,
-            gaps: in_order(self.gaps),
-            late: self.late,
+            quality: self.quality.clone(),
+            gaps: in_order(gaps),
+            late: self.late.clone(),
             at: Some(calendar::local(self.rules.zone, now)),
             sha256: String::new(),
         };

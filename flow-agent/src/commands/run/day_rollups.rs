@@ -10,6 +10,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::timers::after;
 use crate::clock;
+use crate::commands::rollup::DaySoFar;
 use crate::commands::{prune, rollup};
 use crate::config::Config;
 use crate::exit::Failure;
@@ -32,6 +33,8 @@ pub struct DayRollups {
     /// Whether the logs were searched for days that earlier agents owed.
     searched: bool,
     running: Option<Running>,
+    /// The sums of the day that is not over, while no roll-up is running.
+    so_far: DaySoFar,
     /// On the boot-time clock, in nanoseconds.
     retry_at: u64,
     /// When days that are not over are rolled up next, on the same clock.
@@ -54,6 +57,7 @@ struct Outcome {
     done: BTreeSet<NaiveDate>,
     /// Days that still have to be rolled up.
     failed: BTreeSet<NaiveDate>,
+    so_far: DaySoFar,
 }
 
 impl DayRollups {
@@ -112,7 +116,8 @@ impl DayRollups {
 
     fn start(&mut self, days: BTreeSet<NaiveDate>, config: &Config, now: Moment) {
         let (report, outcome) = mpsc::channel();
-        let work = Work { days: days.clone(), search: !self.searched, config: config.clone(), now };
+        let so_far = std::mem::take(&mut self.so_far);
+        let work = Work { days: days.clone(), search: !self.searched, config: config.clone(), now, so_far };
         let thread = thread::Builder::new().name("roll-up".to_owned()).spawn(move || {
             // Nobody receives it once the agent has stopped.
             let _ = report.send(work.execute());
@@ -132,12 +137,13 @@ impl DayRollups {
     /// `None` means that the thread ended without a result, which should never happen.
     fn take(&mut self, outcome: Option<Outcome>, config: &Config, now: Moment) {
         let started = self.running.take().map(|running| running.days).unwrap_or_default();
-        let Some(Outcome { begun_at, searched, done, failed }) = outcome else {
+        let Some(Outcome { begun_at, searched, done, failed, so_far }) = outcome else {
             tracing::error!("the roll-up ended without a result; will retry");
             self.owed.extend(started);
             self.retry_at = after(now, RETRY_AFTER);
             return;
         };
+        self.so_far = so_far;
         self.searched |= searched;
         if !failed.is_empty() || !searched {
             self.retry_at = after(now, RETRY_AFTER);
@@ -155,6 +161,7 @@ struct Work {
     search: bool,
     config: Config,
     now: Moment,
+    so_far: DaySoFar,
 }
 
 impl Work {
@@ -172,7 +179,7 @@ impl Work {
                 }
             }
         }
-        let mut failed = roll_up(&self.config, &self.days, self.now);
+        let mut failed = roll_up(&self.config, &self.days, self.now, &mut self.so_far);
         let today = calendar::local(self.config.timezone, self.now.wall).date_naive();
         // Once a day is enough, and on this thread nothing waits for it.
         if searched || self.days.iter().any(|day| *day < today) {
@@ -188,7 +195,7 @@ impl Work {
                         );
                     }
                     // Their hours are deleted by the next run, if the blocks are intact by then.
-                    failed.extend(roll_up(&self.config, &damaged, self.now));
+                    failed.extend(roll_up(&self.config, &damaged, self.now, &mut DaySoFar::default()));
                 }
                 Err(error) => tracing::warn!(
                     "failed to compress or delete old days of the hourly log\n{}",
@@ -197,15 +204,18 @@ impl Work {
             }
         }
         let done = self.days.difference(&failed).copied().collect();
-        Outcome { begun_at: self.now.wall, searched: searched || !self.search, done, failed }
+        Outcome { begun_at: self.now.wall, searched: searched || !self.search, done, failed, so_far: self.so_far }
     }
 }
 
 /// Rolls up `days` together or, if that fails, one by one, so that one bad file does not affect the other days. Returns
 /// those that failed.
-fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment) -> BTreeSet<NaiveDate> {
-    let try_all = |days: &BTreeSet<NaiveDate>| {
-        let outcome = if days.is_empty() { Ok(()) } else { rollup::roll_up(config, days, now, false).map(|_| ()) };
+fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment, so_far: &mut DaySoFar) -> BTreeSet<NaiveDate> {
+    let mut try_all = |days: &BTreeSet<NaiveDate>| {
+        let outcome = match days.is_empty() {
+            true => Ok(()),
+            false => rollup::roll_up(config, days, now, false, Some(so_far)).map(|_| ()),
+        };
         outcome.inspect_err(|failure| {
             let days = days.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             tracing::warn!(days, "the roll-up failed; will retry\n{}", failure.render());
