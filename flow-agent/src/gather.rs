@@ -7,6 +7,7 @@ mod all;
 pub mod enroll;
 mod error;
 mod local;
+mod open_day;
 mod scp;
 mod settings;
 mod ssh;
@@ -28,17 +29,20 @@ pub const MOST_FILE_BYTES: u64 = 1 << 30;
 
 /// Fetches the files of one node.
 pub trait LogFetcher: Send + Sync {
-    /// Copies `daily/MONTH.jsonl` from the node to `target`, which does not exist yet.
+    /// Copies the file `name` of `daily/` from the node to `target`, which does not exist yet.
     ///
     /// Dropping the future kills every process that it started.
     ///
     /// # Errors
     /// [`FetchError::Absent`] when the node has no such file; otherwise why it could not be fetched.
-    fn fetch<'a>(&'a self, month: Month, target: &'a Path) -> Fetching<'a>;
+    fn fetch<'a>(&'a self, name: &'a str, target: &'a Path) -> Fetching<'a>;
 }
 
 /// The future that [`LogFetcher::fetch`] returns.
 pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<(), FetchError>> + Send + 'a>>;
+
+/// The name of the file of the day that is not over yet.
+const OPEN_DAY: &str = "open.jsonl";
 
 fn file_name(month: Month) -> String {
     format!("{month}.jsonl")

@@ -29,6 +29,10 @@ struct Evening {
 
 impl Evening {
     fn begin() -> Option<Self> {
+        Self::begin_before_midnight(BEFORE_MIDNIGHT)
+    }
+
+    fn begin_before_midnight(seconds: i64) -> Option<Self> {
         let pair = Pair::make()?;
         let mut node = Node::new(&pair, &[443], "");
         node.replace_config("bucket = \"1h\"", "bucket = \"1s\"");
@@ -39,7 +43,7 @@ impl Evening {
         let now = Utc::now();
         let day = now.date_naive();
         let midnight = day.succ_opt().unwrap().and_hms_opt(0, 0, 0).unwrap().and_utc();
-        wall.set((midnight - now).num_seconds() - BEFORE_MIDNIGHT);
+        wall.set((midnight - now).num_seconds() - seconds);
         wall.start(&mut node, &[]);
         inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
         Some(Self { pair, node, wall, day, lock })
@@ -60,16 +64,31 @@ impl Evening {
         (seals as u64, lines.iter().filter_map(|line| line["udp_in_bytes"].as_u64()).sum())
     }
 
-    /// The same figures in the daily log, and whether the day was sealed after its end; `None` without a seal.
-    fn daily(&self) -> Option<(u64, u64)> {
+    /// The lines of the day in the daily log: of two versions of the day the one that was made later.
+    fn daily_lines(&self) -> Vec<Value> {
         let daily = self.node.state_dir().join("daily");
         let files = if daily.exists() { files(&daily) } else { Vec::new() };
         let day = self.day.to_string();
-        let of_day: Vec<Value> =
-            files.iter().flat_map(|path| lines(path)).filter(|line| line["day"] == day.as_str()).collect();
-        let seal = of_day.iter().find(|line| line["kind"] == "seal")?;
+        let of_day = |path| lines(path).into_iter().filter(|line| line["day"] == day.as_str()).collect::<Vec<_>>();
+        let sealed_at = |lines: &Vec<Value>| Some(lines.last()?["at"].as_str()?.to_owned());
+        files.iter().map(|path| of_day(path)).max_by_key(sealed_at).unwrap_or_default()
+    }
+
+    /// The same figures in the daily log; `None` without a seal.
+    fn daily(&self) -> Option<(u64, u64)> {
+        let of_day = self.daily_lines();
         let bytes = of_day.iter().filter_map(|line| line["udp_in_bytes"].as_u64()).sum();
-        Some((seal["buckets_sealed"].as_u64().unwrap(), bytes))
+        Some((of_day.last()?["buckets_sealed"].as_u64().unwrap(), bytes))
+    }
+
+    /// The file of the day that is not over.
+    fn open(&self) -> std::path::PathBuf {
+        self.node.state_dir().join("daily/open.jsonl")
+    }
+
+    /// The file of the month.
+    fn month(&self) -> std::path::PathBuf {
+        self.node.state_dir().join(format!("daily/{}.jsonl", self.day.format("%Y-%m")))
     }
 
     fn assert_rolled_up(&self) {
@@ -85,11 +104,8 @@ fn lines(path: &Path) -> Vec<Value> {
 }
 
 /// When the last seal of the day was made, according to the seal.
-fn sealed_at(evening: &Evening) -> Option<DateTime<Utc>> {
-    let path = files(&evening.node.state_dir().join("daily")).pop()?;
-    let day = evening.day.to_string();
-    let seal = lines(&path).into_iter().find(|line| line["kind"] == "seal" && line["day"] == day.as_str())?;
-    seal["at"].as_str().map(|at| at.parse().unwrap())
+fn sealed_at(evening: &Evening) -> DateTime<Utc> {
+    evening.daily_lines().last().unwrap()["at"].as_str().unwrap().parse().unwrap()
 }
 
 #[test]
@@ -99,10 +115,8 @@ fn a_day_whose_roll_up_failed_over_midnight_is_rolled_up_by_the_same_agent() {
     assert_eq!(evening.daily(), None, "the lock is held:\n{}", evening.node.log());
     evening.lock.unlock().unwrap();
     evening.assert_rolled_up();
-    if let Some(at) = sealed_at(&evening) {
-        let midnight = evening.day.succ_opt().unwrap().and_hms_opt(0, 0, 0).unwrap().and_utc();
-        assert!(at >= midnight, "sealed at {at}");
-    }
+    let (at, midnight) = (sealed_at(&evening), evening.day.succ_opt().unwrap().and_hms_opt(0, 0, 0).unwrap().and_utc());
+    assert!(at >= midnight, "sealed at {at}");
     evening.node.stop();
     drop(evening.pair);
 }
@@ -116,5 +130,31 @@ fn a_day_whose_roll_up_failed_until_the_agent_died_is_rolled_up_by_the_next() {
     evening.lock.unlock().unwrap();
     evening.wall.start(&mut evening.node, &[]);
     evening.assert_rolled_up();
+    evening.node.stop();
+}
+
+#[test]
+fn a_day_is_in_a_file_of_its_own_until_it_is_over_also_if_an_older_version_began_it() {
+    let Some(mut evening) = Evening::begin_before_midnight(40) else { return };
+    evening.lock.unlock().unwrap();
+    wait_until("the day is rolled up before it is over", DEADLINE, || {
+        evening.open().exists() && evening.daily().is_some()
+    });
+    assert!(!evening.month().exists());
+    evening.node.stop();
+    // As an older version has left it: the day is in the file of the month.
+    fs::rename(evening.open(), evening.month()).unwrap();
+    let before = fs::read(evening.month()).unwrap();
+    evening.wall.start(&mut evening.node, &[]);
+    inside(&evening.pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
+    wait_until("the day is rolled up again", DEADLINE, || evening.open().exists());
+    assert_eq!(fs::read(evening.month()).unwrap(), before, "the day is not over");
+    evening.wait_for_midnight();
+    let text = || fs::read_to_string(evening.month()).unwrap();
+    wait_until("the day is closed", DEADLINE, || text().as_bytes() != before);
+    let of_month = lines(&evening.month());
+    let bytes: u64 = of_month.iter().filter_map(|line| line["udp_in_bytes"].as_u64()).sum();
+    assert_eq!(bytes, 10 * DATAGRAM, "{of_month:?}");
+    assert_eq!(evening.daily(), Some(evening.hourly()));
     evening.node.stop();
 }

@@ -24,6 +24,7 @@ mod kills;
 mod last_mile;
 mod letters;
 mod month;
+mod open_day;
 mod published;
 mod reached;
 mod replies;

@@ -1,21 +1,20 @@
 //! Gathers from all nodes, several at a time, each within a time limit.
 
-use std::fs::File;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::{FetchError, GatherError};
 use super::local::LocalFetcher;
+use super::open_day::{self, OpenDay};
 use super::scp::{CopyProgram, Remote, ScpFetcher, client};
 use super::settings::{NodeConfig, NodeSource};
-use super::verify;
-use super::{LogFetcher, file_name};
+use super::{LogFetcher, OPEN_DAY, file_name};
 use crate::ledger::month::Month;
 
 /// How many nodes are fetched from at a time.
@@ -106,14 +105,23 @@ async fn one(shared: &Arc<Shared>, node: &NodeConfig) -> NodeFiles {
 /// Fetches all months of one node. Complete files are kept even if another month fails; the error is that of the oldest
 /// month.
 ///
-/// The newest month is fetched first: if its file shows that the node has gone on to a later month, the files that are
+/// The open day is fetched before them: when it ends meanwhile, it is in the file of its month, so that it is neither
+/// missing nor counted twice. The newest month is fetched next: if its file shows that the node has gone on to a later month, the files that are
 /// fetched after it contain everything that the node had counted until then.
 async fn fetch_all(shared: &Arc<Shared>, node: &NodeConfig, files: &mut Vec<DailyFile>) -> Result<(), GatherError> {
     let fetcher = fetcher(shared, node);
     let mut result = Ok(());
     let mut time = Allowance { deadline: shared.config.deadline, left: shared.config.deadline };
+    let open = match fetch_open_day(shared, node, fetcher.as_ref(), &mut time).await {
+        Ok(open) => open,
+        Err(error @ GatherError::Deadline { .. }) => return Err(error),
+        Err(error) => {
+            result = Err(error);
+            None
+        }
+    };
     for month in shared.config.months.iter().rev() {
-        match fetch_one(shared, node, fetcher.as_ref(), *month, &mut time).await {
+        match fetch_one(shared, node, fetcher.as_ref(), *month, open.clone(), &mut time).await {
             Ok(file) => files.push(file),
             Err(error @ GatherError::Deadline { .. }) => return Err(error),
             Err(error) => result = Err(error),
@@ -122,25 +130,61 @@ async fn fetch_all(shared: &Arc<Shared>, node: &NodeConfig, files: &mut Vec<Dail
     result
 }
 
+/// The file of the open day; `None` if the node has none, as older versions do.
+async fn fetch_open_day(
+    shared: &Arc<Shared>,
+    node: &NodeConfig,
+    fetcher: &dyn LogFetcher,
+    time: &mut Allowance,
+) -> Result<Option<OpenDay>, GatherError> {
+    let path = shared.config.into.join(format!("{}-{OPEN_DAY}", node.name));
+    match time.spend(fetcher.fetch(OPEN_DAY, &path)).await? {
+        Err(FetchError::Absent { .. }) => return Ok(None),
+        other => other?,
+    }
+    let (names, turn) = (names_of(node), shared.turn().await);
+    time.spend(verifying(turn, move || OpenDay::open(path, &names))).await?.map(Some)
+}
+
 async fn fetch_one(
     shared: &Arc<Shared>,
     node: &NodeConfig,
     fetcher: &dyn LogFetcher,
     month: Month,
+    open: Option<OpenDay>,
     time: &mut Allowance,
 ) -> Result<DailyFile, GatherError> {
     let path = shared.config.into.join(format!("{}-{}", node.name, file_name(month)));
-    time.spend(fetcher.fetch(month, &path)).await??;
-    let names: Vec<String> = std::iter::once(&node.name).chain(&node.aliases).cloned().collect();
-    // The time for verifying another node's file does not count against this node.
-    let turn = Arc::clone(&shared.verifying).acquire_owned().await.expect("the semaphore is never closed");
-    let fetched = path.clone();
-    let verified = spawn_blocking(move || {
-        let _turn = turn;
-        verify_file(&fetched, &names, month)
-    });
-    time.spend(verified).await?.expect("verifying does not panic and is not cancelled")?;
+    let is_there = match time.spend(fetcher.fetch(&file_name(month), &path)).await? {
+        // On the first day on which a node counts in a month, there is only the open day.
+        Err(FetchError::Absent { .. }) if open.as_ref().is_some_and(|open| open.has_days_of(month)) => false,
+        other => other.map(|()| true)?,
+    };
+    let (names, fetched, turn) = (names_of(node), path.clone(), shared.turn().await);
+    let complete = move || open_day::complete(&fetched, is_there, &names, month, open.as_ref());
+    time.spend(verifying(turn, complete)).await??;
     Ok(DailyFile { month, path })
+}
+
+/// The names under which the node may have made its days.
+fn names_of(node: &NodeConfig) -> Vec<String> {
+    std::iter::once(&node.name).chain(&node.aliases).cloned().collect()
+}
+
+impl Shared {
+    /// Waits until no other file is verified. That time does not count against the node.
+    async fn turn(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.verifying).acquire_owned().await.expect("the semaphore is never closed")
+    }
+}
+
+/// Does `work` on another thread, and then ends its turn.
+async fn verifying<T: Send + 'static>(turn: OwnedSemaphorePermit, work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = spawn_blocking(move || {
+        let _turn = turn;
+        work()
+    });
+    done.await.expect("verifying does not panic and is not cancelled")
 }
 
 /// The time that one node may still take, not counting what it waits for others.
@@ -157,16 +201,6 @@ impl Allowance {
         self.left = self.left.saturating_sub(began.elapsed());
         done.map_err(|_elapsed| GatherError::Deadline { deadline: self.deadline })
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "edge: files")]
-fn verify_file(path: &Path, names: &[String], month: Month) -> Result<(), GatherError> {
-    let failed = |source| FetchError::Io { action: "open", path: path.to_owned(), source };
-    // The file is ours: it was just created in our private directory.
-    let file = File::open(path).map_err(failed)?;
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    verify::verify(file, &names, month)
-        .map_err(|source| GatherError::Rejected { name: format!("daily/{}", file_name(month)), source })
 }
 
 fn fetcher(shared: &Shared, node: &NodeConfig) -> Box<dyn LogFetcher> {

@@ -9,9 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::task::spawn_blocking;
 
 use super::error::FetchError;
-use super::{Fetching, LogFetcher, MOST_FILE_BYTES, file_name};
+use super::{Fetching, LogFetcher, MOST_FILE_BYTES};
 use crate::guarded;
-use crate::ledger::month::Month;
 
 /// How much is copied before checking whether the copy is still wanted.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -23,8 +22,8 @@ pub(super) struct LocalFetcher {
 }
 
 impl LogFetcher for LocalFetcher {
-    fn fetch<'a>(&'a self, month: Month, target: &'a Path) -> Fetching<'a> {
-        let (source, target) = (self.state_dir.join("daily").join(file_name(month)), target.to_owned());
+    fn fetch<'a>(&'a self, name: &'a str, target: &'a Path) -> Fetching<'a> {
+        let (source, target) = (self.state_dir.join("daily").join(name), target.to_owned());
         Box::pin(async move {
             // The disk may be slow, and the tasks of the other nodes must not wait for it, so the copy runs on another
             // thread.

@@ -11,8 +11,7 @@ pub use client::{CopyProgram, client};
 
 use super::error::FetchError;
 use super::ssh;
-use super::{Fetching, LogFetcher, file_name};
-use crate::ledger::month::Month;
+use super::{Fetching, LogFetcher};
 
 /// Fetches with scp over SFTP, or with sftp.
 #[derive(Clone, Debug)]
@@ -24,9 +23,9 @@ pub(super) struct ScpFetcher {
 }
 
 impl LogFetcher for ScpFetcher {
-    fn fetch<'a>(&'a self, month: Month, target: &'a Path) -> Fetching<'a> {
+    fn fetch<'a>(&'a self, name: &'a str, target: &'a Path) -> Fetching<'a> {
         Box::pin(async move {
-            let source = self.state_dir.join("daily").join(file_name(month));
+            let source = self.state_dir.join("daily").join(name);
             let ended = match self.client {
                 CopyProgram::Scp => ssh::run("scp", &arguments::scp(&self.remote, &source, target), None).await?,
                 CopyProgram::Sftp => {

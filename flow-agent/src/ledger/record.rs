@@ -342,11 +342,21 @@ impl DaySeal {
 
     /// Whether the roll-up made this seal after the day had ended on the node; `false` if it does not say when.
     pub fn was_made_after_the_day(&self) -> bool {
-        self.at.is_some_and(|at| match self.day_end() {
+        self.at.is_some_and(|at| self.is_over_at(at))
+    }
+
+    /// Whether the roll-up made this seal before the day had ended on the node; `false` if it does not say when.
+    pub fn was_made_before_the_end(&self) -> bool {
+        self.at.is_some_and(|at| !self.is_over_at(at))
+    }
+
+    /// Whether the day has ended at `at`, by the node's clock and in its zone.
+    pub fn is_over_at(&self, at: DateTime<FixedOffset>) -> bool {
+        match self.day_end() {
             Some(end) => at.to_utc() >= end,
             // The node wrote its local time.
             None => at.date_naive() > self.day,
-        })
+        }
     }
 }
 

@@ -73,6 +73,11 @@ impl StateDir {
         self.daily_dir().join(format!("{month}.jsonl"))
     }
 
+    /// `daily/open.jsonl`: the day that is not over yet, in the form of [`StateDir::daily`].
+    pub fn open_day(&self) -> PathBuf {
+        self.daily_dir().join("open.jsonl")
+    }
+
     /// `monthly/2026.jsonl`: the billing months of a year.
     pub fn monthly(&self, year: i32) -> PathBuf {
         self.root.join("monthly").join(format!("{year:04}.jsonl"))

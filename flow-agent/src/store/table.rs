@@ -2,7 +2,10 @@
 //! month, all other blocks are kept byte for byte, and the file is replaced atomically.
 
 mod days;
+mod month_end;
 mod months;
+mod open_days;
+mod replace;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,13 +13,15 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-pub use days::{DayOutcome, KeepReason, put_days, put_gathered};
+pub use days::{put_days, put_gathered};
 pub use months::put_month;
+pub use replace::{DayOutcome, KeepReason};
 
 use super::blocks::{Blocks, Item};
 use super::damage::{Damage, keep_damaged};
 use super::disk::{self, Disk, Replacement};
 use super::error::StoreError;
+use super::seals::{self, FoundSeal};
 use crate::guarded::open_to_read;
 use crate::ledger::block::{self, BlockKind, FoundBlock};
 
@@ -70,6 +75,26 @@ impl<K: Keyed> Table<K> {
             table.damaged.push((damage.bytes.clone(), Damage::of_block(&table.path, &damage)));
         }
         Ok(table)
+    }
+
+    /// Like [`Table::open`], but does not read the lines of a file that looks as this program writes it.
+    fn open_by_seals(path: PathBuf) -> Result<Self, StoreError> {
+        let Some(found) = seals::find::<K>(&path)? else { return Self::open(path) };
+        let count = found.len();
+        let piece =
+            |found: FoundSeal<K>| (K::key(&found.seal), Piece { seal: found.seal, source: Source::Old(found.bytes) });
+        let pieces: BTreeMap<_, _> = found.into_iter().map(piece).collect();
+        // Of a key that appears twice, the last block counts if it is not damaged.
+        if pieces.len() < count {
+            Self::open(path)
+        } else {
+            Ok(Self { path, pieces, damaged: Vec::new(), changed: false })
+        }
+    }
+
+    /// Removes the block with this key.
+    fn remove(&mut self, key: K::Key) {
+        self.changed |= self.pieces.remove(&key).is_some();
     }
 
     /// The seal of the block with this key in the new file, if there is one.

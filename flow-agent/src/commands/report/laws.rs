@@ -313,8 +313,19 @@ impl Main<'_> {
             }
             Reached::Whole { .. } | Reached::InPart => {}
         }
+        // As `gather` does: the open day is fetched first, and added to its month unless that has it by then.
+        let open = node.state.root().join("open");
+        if node.state.open_day().exists() {
+            fs::copy(node.state.open_day(), &open).unwrap();
+        }
         for month in months.iter().rev() {
             let path = node.state.daily(*month);
+            if open.exists() {
+                put_gathered(&lock, &node.name, *month, &open).unwrap();
+                let copy = node.state.root().join(format!("copy-{}", node.gathered.len()));
+                fs::copy(&open, &copy).unwrap();
+                node.gathered.push((*month, copy));
+            }
             if path.exists() {
                 put_gathered(&lock, &node.name, *month, &path).unwrap();
                 let copy = node.state.root().join(format!("copy-{}", node.gathered.len()));

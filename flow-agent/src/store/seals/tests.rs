@@ -31,7 +31,8 @@ fn written(blocks: &mut [HourBlock]) -> (tempfile::TempDir, std::path::PathBuf, 
     for block in blocks {
         let start = text.len() as u64;
         text += &block.encode();
-        expected.push(FoundSeal { seal: block.seal.clone(), bytes: start..text.len() as u64 });
+        let seal_bytes = text.lines().last().unwrap().len() as u64 + 1;
+        expected.push(FoundSeal { seal: block.seal.clone(), bytes: start..text.len() as u64, seal_bytes });
     }
     let path = dir.path().join("2026-10-05.jsonl");
     fs::write(&path, text).unwrap();

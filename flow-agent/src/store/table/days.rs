@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chrono::{DateTime, FixedOffset, NaiveDate, TimeDelta};
+use chrono::NaiveDate;
 
+use super::month_end::MonthEnd;
+use super::open_days::OpenDays;
+use super::replace::{DayOutcome, KeepReason, Written, encoded_after, has_content_of, is_enough, newer};
 use super::{Keyed, Table};
 use crate::ledger::block::{Daily, DayBlock};
 use crate::ledger::month::Month;
@@ -12,7 +15,7 @@ use crate::ledger::record::DaySeal;
 use crate::store::blocks::{Blocks, Item};
 use crate::store::damage::Damage;
 use crate::store::error::StoreError;
-use crate::store::hours;
+use crate::store::layout::StateDir;
 use crate::store::lock::{DailyLock, ReportLock};
 
 impl Keyed for Daily {
@@ -23,41 +26,19 @@ impl Keyed for Daily {
     }
 }
 
-/// The outcome of writing a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DayOutcome {
-    Written,
-    /// Written although it covers fewer seconds, because the node made it later than the existing one.
-    Corrected {
-        before: u32,
-        now: u32,
-    },
-    /// The file already had the same content.
-    Unchanged,
-    /// The existing day was kept.
-    Kept(KeepReason),
-}
-
-/// Why the existing day is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepReason {
-    /// The new one covers fewer seconds, and nothing shows that it was made later.
-    CoversMore { before: u32, now: u32 },
-    /// The existing one was made at `before`, which is not earlier than the new one.
-    MadeLater { before: DateTime<FixedOffset> },
-    /// Its hourly file is gone, so it could not be made again.
-    HourlyGone,
-}
-
-/// Writes days into `daily/`. A day replaces the existing one unless that would lose data; with `force`, a day that
-/// covers fewer seconds may replace it too. Each file is replaced atomically. Returns the outcome of each day, and the
-/// damage in the files, which is copied to separate files if a file is replaced.
+/// Writes days into `daily/`: those that are over into the files of their months, and a day that was made before it was
+/// over into [`StateDir::open_day`]. A day replaces the existing one, in either file, unless that would lose data; with
+/// `force`, a day that covers fewer seconds may replace it too. Returns the outcome of each day, and the damage in the
+/// files, which is copied to separate files if a file is replaced.
+///
+/// A day that is later than all others of its month is appended. Otherwise the file of the month is replaced atomically,
+/// and so is that of the open day.
 ///
 /// A day with unchanged content is not written again, with one exception: the first roll-up after the end of the day
 /// seals it once more, so that readers of the file know that the day was over.
 ///
 /// # Errors
-/// When a file cannot be read or replaced. Files of other months may have been replaced already.
+/// When a file cannot be read or written. Other files may have been written already.
 pub fn put_days(
     lock: &DailyLock,
     days: Vec<DayBlock>,
@@ -65,61 +46,60 @@ pub fn put_days(
 ) -> Result<(BTreeMap<NaiveDate, DayOutcome>, Vec<Damage>), StoreError> {
     let state = lock.state();
     state.create_dir(&state.daily_dir())?;
-    let mut months: BTreeMap<Month, Vec<DayBlock>> = BTreeMap::new();
+    let mut open = OpenDays::read(state)?;
+    let (mut of_months, mut unfinished) = (BTreeMap::<Month, Vec<DayBlock>>::new(), Vec::new());
     for day in days {
-        months.entry(Month::of(day.seal.day)).or_default().push(day);
-    }
-    let (mut outcomes, mut damages) = (BTreeMap::new(), Vec::new());
-    for (month, days) in months {
-        let mut table = Table::<Daily>::open(state.daily(month))?;
-        for day in days {
-            let date = day.seal.day;
-            let hourly_is_there = hours::has_file(state, date);
-            let outcome = match reason_to_keep(table.seal(date), &day.seal, hourly_is_there, force) {
-                Some(kept) => DayOutcome::Kept(kept),
-                None if put_made(&mut table, day)? => DayOutcome::Written,
-                None => DayOutcome::Unchanged,
-            };
-            outcomes.insert(date, outcome);
+        // If the clock was set back into a day that is over, the day stays where it is.
+        if day.seal.was_made_before_the_end() && !open.is_over(state, day.seal.day)? {
+            unfinished.push(day);
+        } else {
+            of_months.entry(Month::of(day.seal.day)).or_default().push(day);
         }
-        damages.extend(table.commit(state.disk())?);
     }
-    Ok((outcomes, damages))
+    let mut written = Written::new(force);
+    // Readers fetch the open day first. A day is therefore in its month before it disappears from there.
+    for (month, days) in of_months {
+        put_into_month(state, month, days, &open, &mut written)?;
+    }
+    open.put(state, unfinished, &mut written)?;
+    Ok((written.outcomes, written.damages))
 }
 
-/// Inserts a day that was made on this node. Returns whether that changes the file.
-///
-/// # Errors
-/// [`StoreError::TooLarge`] if readers would refuse the block.
-fn put_made(table: &mut Table<Daily>, mut day: DayBlock) -> Result<bool, StoreError> {
-    // This also writes the number and the checksum of the lines into the seal.
-    let text = day.encode();
-    let before = table.seal(day.seal.day);
-    if before.is_some_and(|before| has_content_of(before, &day.seal) && !is_to_be_sealed_again(before, &day.seal)) {
-        return Ok(false);
-    }
-    // Two roll-ups may fall into the same second, and the clock may have been set back, but a change must have a later
-    // time.
-    let text = match before.and_then(|before| before.at).filter(|before| day.seal.at.is_none_or(|at| at <= *before)) {
-        None => text,
-        Some(before) => {
-            day.seal.at = Some(before + TimeDelta::seconds(1));
-            day.encode()
+fn put_into_month(
+    state: &StateDir,
+    month: Month,
+    days: Vec<DayBlock>,
+    open: &OpenDays,
+    written: &mut Written,
+) -> Result<(), StoreError> {
+    let path = state.daily(month);
+    let first = days.iter().map(|day| day.seal.day).min();
+    if let Some(mut end) = first.map(|first| MonthEnd::before(&path, first)).transpose()?.flatten() {
+        for mut day in days {
+            let before = open.seal(day.seal.day);
+            if written.may_replace(state, before, &day.seal) {
+                if let Some(text) = encoded_after(before, &mut day, |_| Ok(false))? {
+                    end.add(text, day.seal.day)?;
+                }
+                written.note(day.seal.day, true);
+            }
         }
-    };
-    table.set_new(text, day.seal)?;
-    Ok(true)
-}
-
-/// Whether both have the same content, apart from the time at which they were made.
-fn has_content_of(left: &DaySeal, right: &DaySeal) -> bool {
-    let undated = |seal: &DaySeal| DaySeal { at: None, ..seal.clone() };
-    undated(left) == undated(right)
-}
-
-/// Whether `now` shows that the day was over and `before` does not.
-fn is_to_be_sealed_again(before: &DaySeal, now: &DaySeal) -> bool {
-    before.at.is_none() && now.at.is_some() || !before.was_made_after_the_day() && now.was_made_after_the_day()
+        return end.append(state.disk());
+    }
+    let mut table = Table::<Daily>::open(path)?;
+    for mut day in days {
+        let date = day.seal.day;
+        let before = newer(table.seal(date), open.seal(date)).cloned();
+        if !written.may_replace(state, before.as_ref(), &day.seal) {
+            continue;
+        }
+        let has = |now: &DaySeal| Ok(table.seal(date).is_some_and(|before| is_enough(before, now)));
+        let text = encoded_after(before.as_ref(), &mut day, has)?;
+        written.note(date, text.is_some());
+        text.map(|text| table.set_new(text, day.seal)).transpose()?;
+    }
+    written.damages.extend(table.commit(state.disk())?);
+    Ok(())
 }
 
 /// Copies the days of `fetched`, a daily file of a node, into `nodes/NAME/daily/`. A day replaces an existing one if it
@@ -178,16 +158,3 @@ fn outcome_of(before: Option<&DaySeal>, now: &DaySeal) -> DayOutcome {
         (None, None) => DayOutcome::Written,
     }
 }
-
-/// The reason to keep the existing day, if there is one.
-fn reason_to_keep(before: Option<&DaySeal>, now: &DaySeal, hourly_is_there: bool, force: bool) -> Option<KeepReason> {
-    let before = before?;
-    if before.buckets_sealed > 0 && !hourly_is_there {
-        return Some(KeepReason::HourlyGone);
-    }
-    let (before, now) = (before.seconds_covered, now.seconds_covered);
-    (now < before && !force).then_some(KeepReason::CoversMore { before, now })
-}
-
-#[cfg(test)]
-mod tests;
