@@ -5,6 +5,7 @@ mod connections;
 pub mod ebpf;
 pub mod elsewhere;
 mod error;
+mod followed;
 pub mod host;
 pub mod interface;
 pub mod interfaces;

@@ -1,7 +1,7 @@
 //! EDGE clock: the running iptables backend: one set of counters in rules, and the interfaces that it counts on.
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::found::{self, Piece};
@@ -14,10 +14,7 @@ use super::model::set_name::{RuleSetName, instance_tag};
 use super::retired::{RetiredRules, identity};
 use super::set::{Numbers, RuleSet};
 use crate::backend::error::iptables::IptablesError;
-use crate::backend::interface::Interface;
-use crate::backend::interfaces::{Patterns, Selection};
-use crate::backend::lock::InterfaceLock;
-use crate::backend::stacks::LeftOut;
+use crate::backend::followed::FollowedDevices;
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host};
 use crate::ledger::blocked::Blocked;
 use crate::ledger::limits::budget::UserBudget;
@@ -25,13 +22,10 @@ use crate::ledger::reading::{Moment, Reading};
 
 pub struct IptablesBackend {
     pub(super) instance: String,
-    pub(super) netns: u64,
-    pub(super) patterns: Patterns,
     pub(super) max_ports: u32,
     pub(super) epoch: String,
     pub(super) set: RuleSet,
-    /// By name, because rules know interfaces only by name.
-    pub(super) counted: BTreeMap<String, Counted>,
+    pub(super) devices: FollowedDevices,
     pub(super) watch: Watch,
     /// Whether the rules carry the mark that a bucket has been sealed.
     pub(super) sealed: bool,
@@ -40,12 +34,6 @@ pub struct IptablesBackend {
     pub(super) lifted: Blocked,
     /// The ids that a new set must not have.
     pub(super) taken: BTreeSet<String>,
-}
-
-/// A counted interface.
-pub(super) struct Counted {
-    pub(super) index: u32,
-    pub(super) lock: InterfaceLock,
 }
 
 /// A set that was replaced by a new one.
@@ -68,13 +56,6 @@ pub(super) struct Watch {
     pub(super) fingerprints: Option<Vec<Fingerprint>>,
     /// Whether it was reported that packets may pass before reaching the rules, which is then repaired.
     pub(super) is_reported: bool,
-    /// The last time at which the interfaces were inspected.
-    pub(super) followed_at: Moment,
-    /// Interfaces that should be counted but cannot be, and since when.
-    pub(super) missing: BTreeMap<String, Moment>,
-    /// The devices that are left out because rules see their packets as those of another device, and that were
-    /// reported.
-    pub(super) left_out: BTreeSet<LeftOut>,
 }
 
 impl Backend for IptablesBackend {
@@ -93,13 +74,13 @@ impl Backend for IptablesBackend {
     fn read(&mut self, now: &dyn Fn() -> Moment) -> Result<Reading, BackendError> {
         let fingerprints = self.fingerprints();
         self.watch.fingerprints = None;
-        let moved = self.moved();
+        let moved = self.devices.moved();
         let Numbers { at, ports, others, mut blocked } = self.set.read(now)?;
         blocked.add(&self.lifted);
         self.watch.well_at = at;
         self.watch.moved = moved;
         self.watch.fingerprints = fingerprints;
-        let devices = host::device_counters(self.counted.iter().map(|(name, counted)| (counted.index, name.as_str())));
+        let devices = self.devices.counters();
         let (epoch, draining) = (self.epoch.clone(), self.set.draining.clone());
         Ok(Reading { epoch, at, ports: ports.into(), draining, others, blocked, devices })
     }
@@ -170,7 +151,7 @@ impl Backend for IptablesBackend {
     }
 
     fn inspect(&mut self, now: Moment) -> Result<Inspection, BackendError> {
-        self.counted.iter_mut().for_each(|(name, counted)| counted.lock.keep(name));
+        self.devices.keep_locks();
         self.look_around(now)
     }
 
@@ -290,7 +271,7 @@ impl IptablesBackend {
 ///
 /// # Errors
 /// [`BackendError::TooManyPorts`].
-pub(super) fn refuse_too_many(wanted: usize, max_ports: u32) -> Result<(), BackendError> {
+pub fn refuse_too_many(wanted: usize, max_ports: u32) -> Result<(), BackendError> {
     if u32::try_from(wanted).is_ok_and(|wanted| wanted <= max_ports) {
         return Ok(());
     }
@@ -298,7 +279,7 @@ pub(super) fn refuse_too_many(wanted: usize, max_ports: u32) -> Result<(), Backe
 }
 
 /// A fresh name for a set, which is unlike all in `taken` and is added to them.
-pub(super) fn new_name(instance: &str, taken: &mut BTreeSet<String>) -> RuleSetName {
+pub fn new_name(instance: &str, taken: &mut BTreeSet<String>) -> RuleSetName {
     loop {
         let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
         let name = RuleSetName::new(instance_tag(instance), u32::try_from(random >> 32).expect("32 bits are left"));
@@ -306,13 +287,4 @@ pub(super) fn new_name(instance: &str, taken: &mut BTreeSet<String>) -> RuleSetN
             return name;
         }
     }
-}
-
-/// The devices that the patterns selected. Rules see IP packets, so devices of any type can be counted.
-pub(super) fn pick(selection: &Selection, present: &[Interface]) -> Vec<Interface> {
-    let mut picked = selection.chosen.clone();
-    picked.extend(selection.refused.iter().cloned());
-    picked.extend(present.iter().filter(|interface| selection.unreadable.contains(&interface.name)).cloned());
-    picked.sort_by(|a, b| a.name.cmp(&b.name));
-    picked
 }

@@ -5,17 +5,17 @@
 
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::time::Instant;
 
 use super::counting::IptablesBackend;
-use super::model::pace::{self, Look, Pace};
+use super::model::pace::{self, Pace};
 use super::model::script::Script;
 use super::set::RuleSet;
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::{Backend as _, BackendError, connections};
-use crate::ledger::limits::budget::{Transferred, UserBudget};
-use crate::ledger::reading::{Moment, Reading};
+use crate::ledger::limits::budget::UserBudget;
+use crate::ledger::reading::Moment;
 
 impl IptablesBackend {
     /// Refuses the packets of ports whose budget is used up, and of no others.
@@ -30,24 +30,7 @@ impl IptablesBackend {
         self.pace.again_after = Some(pace::AFTER_FAILURE);
         let reading = self.read(&now)?;
         let cost = begun_at.elapsed();
-        let Pace { before, .. } = std::mem::take(&mut self.pace);
-        let mut cut = BTreeSet::new();
-        let mut moved = BTreeMap::new();
-        let mut again_after = pace::SLOWEST;
-        for budget in budgets {
-            let now = transferred(&reading, &budget.ports);
-            let left = budget.left(now, reading.at.wall);
-            if left == Some(0) {
-                cut.extend(&budget.ports);
-            }
-            let rate = before.as_ref().map_or(0, |look| look.rate(&budget.user, now.both(), reading.at));
-            moved.insert(budget.user.clone(), now.both());
-            let until_expiry = budget.expires_at.map(|at| (at - reading.at.wall).to_std().unwrap_or(pace::SLOWEST));
-            let until_used_up = left.map(|left| pace::pause(left, rate, cost));
-            again_after = [until_expiry, until_used_up].into_iter().flatten().fold(again_after, Duration::min);
-        }
-        let look = Look { at: reading.at, moved };
-        self.pace = Pace { before: Some(look), again_after: Some(again_after.max(pace::FASTEST)) };
+        let mut cut = self.pace.decide(budgets, &reading, cost);
         // Only counted ports can be cut.
         cut.retain(|port| self.set.ports.contains(port));
         let closing = cut.difference(&self.set.cut_ports()).copied().collect::<BTreeSet<_>>();
@@ -70,10 +53,6 @@ impl IptablesBackend {
         self.lifted = blocked;
         Ok(())
     }
-}
-
-fn transferred(reading: &Reading, ports: &BTreeSet<u16>) -> Transferred {
-    Transferred::sum(ports.iter().filter_map(|port| reading.ports.get(port)))
 }
 
 impl RuleSet {

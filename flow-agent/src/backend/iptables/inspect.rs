@@ -3,10 +3,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "edge: clock")]
 
-use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::counting::{Counted, IptablesBackend, pick};
+use super::counting::IptablesBackend;
 use super::found;
 use super::host::fingerprint::Fingerprint;
 use super::host::kept;
@@ -14,11 +13,7 @@ use super::host::tools::{Quiet, Tools};
 use super::model::set_name::RuleSetName;
 use super::saved::last::Last;
 use super::set::FamilyReading;
-use crate::backend::interface::Interface;
-use crate::backend::interfaces::Selection;
-use crate::backend::lock::InterfaceLock;
-use crate::backend::stacks::LeftOut;
-use crate::backend::{Backend as _, BackendError, Inspection, Retired, host};
+use crate::backend::{Backend as _, BackendError, Inspection, Retired};
 use crate::ledger::reading::{Moment, Unseen};
 
 /// The state in which a side was found.
@@ -85,7 +80,7 @@ impl IptablesBackend {
     ) -> Result<(), BackendError> {
         // Taken before the inspection, so that a change during the inspection leads to another one.
         let fingerprints = self.fingerprints();
-        let moved = self.moved();
+        let moved = self.devices.moved();
         let mut well = Vec::new();
         let mut hidden = Vec::new();
         let mut damaged = Vec::new();
@@ -131,7 +126,7 @@ impl IptablesBackend {
             match self.replace_damaged() {
                 Ok(retired) => {
                     inspection.retired.push(retired);
-                    reasons.push(self.at_most_since(moved_before));
+                    reasons.push(self.devices.at_most_since(moved_before));
                 }
                 Err(error) => reasons.push(error.to_string()),
             }
@@ -180,109 +175,22 @@ impl IptablesBackend {
         Ok(())
     }
 
-    /// The bytes that the counted devices have moved in both directions, by their own counters.
-    pub(super) fn moved(&self) -> u64 {
-        let devices = host::device_counters(self.counted.iter().map(|(name, counted)| (counted.index, name.as_str())));
-        devices.iter().map(|device| device.rx_bytes.saturating_add(device.tx_bytes)).fold(0, u64::saturating_add)
-    }
-
-    /// Describes how many bytes may have passed without being counted.
-    fn at_most_since(&self, before: u64) -> String {
-        match self.moved().checked_sub(before) {
-            Some(bytes) => format!("the interfaces moved {bytes} bytes in that time"),
-            None => "an interface was re-created in that time".to_owned(),
-        }
-    }
-
-    /// Counts on interfaces that have appeared, and no longer on those that should not be counted. A literally named
-    /// interface stays in the rules even while it is absent, so that its first packet is counted when it comes back.
+    /// Follows the interfaces in the rules.
     fn follow(&mut self, now: Moment) -> Result<Vec<Unseen>, BackendError> {
-        let present = host::present(&self.patterns)?;
-        let indices = self.counted.values().map(|counted| counted.index).collect();
-        let selection = self.patterns.select(&present, &indices);
-        let picked = pick(&selection, &present);
-        self.say_left_out(&selection);
-        let mut unseen = Vec::new();
-        let mut names: BTreeSet<String> =
-            selection.absent.into_iter().filter(|name| self.set.interfaces.contains(name)).collect();
-        for interface in &picked {
-            match self.hold(interface) {
-                Ok(()) => {
-                    names.insert(interface.name.clone());
-                }
-                Err(error) => {
-                    let start = self.watch.missing.insert(interface.name.clone(), now);
-                    let start = start.unwrap_or(self.watch.followed_at);
-                    unseen.push(Unseen { start, end: now, interface: interface.name.clone(), why: error.to_string() });
-                }
-            }
-        }
-        self.counted.retain(|name, _| picked.iter().any(|interface| interface.name == *name));
-        let names: Vec<String> = names.into_iter().collect();
-        if names != self.set.interfaces {
-            unseen.extend(self.limit_to(names, &picked, now)?);
-        }
-        if self.set.interfaces.is_empty() && unseen.is_empty() {
-            unseen.push(self.patterns.nothing_counted(self.watch.followed_at, now));
-        }
-        self.watch.followed_at = now;
-        Ok(unseen)
-    }
-
-    /// Reports devices that became ports or members of others. From then on rules see their packets as those of the
-    /// other device, which is counted instead. A start would refuse a configuration that names the lower device.
-    fn say_left_out(&mut self, selection: &Selection) {
-        let left_out: BTreeSet<LeftOut> = selection.left_out.iter().cloned().collect();
-        for LeftOut { interface, counted, .. } in left_out.difference(&self.watch.left_out) {
-            let help = if selection.stacked.iter().any(|pair| pair.lower == *interface) {
-                "the configuration names the lower device, which the next start will refuse; name the upper one instead"
-            } else {
-                ""
-            };
-            tracing::warn!(
-                interface,
-                counted,
-                help,
-                "packets of one interface now arrive through another, which is counted"
-            );
-        }
-        self.watch.left_out = left_out;
-    }
-
-    /// Takes the lock of a device. A device that was made again under the same name needs a new lock.
-    fn hold(&mut self, interface: &Interface) -> Result<(), BackendError> {
-        if self.counted.get(&interface.name).is_some_and(|counted| counted.index == interface.index) {
-            return Ok(());
-        }
-        super::start::refuse_name(&interface.name)?;
-        let lock = InterfaceLock::take(self.netns, interface.index, &interface.name, &self.instance)?;
-        self.counted.insert(interface.name.clone(), Counted { index: interface.index, lock });
-        Ok(())
-    }
-
-    fn limit_to(&mut self, names: Vec<String>, picked: &[Interface], now: Moment) -> Result<Vec<Unseen>, BackendError> {
-        let before = self.set.interfaces.clone();
-        self.set.change(
-            |script, layout| {
-                script.follow(layout, &names);
-            },
-            |script, layout| {
-                script.follow(layout, &before);
-            },
-        )?;
-        let mut unseen = Vec::new();
-        for interface in picked.iter().filter(|interface| !before.contains(&interface.name)) {
-            tracing::info!(interface = interface.name, "counted");
-            let missed = self.watch.missing.remove(&interface.name);
-            // If a new device has not moved a packet by the time it is counted, nothing was missed.
-            if missed.is_none() && host::is_untouched(interface.index) {
-                continue;
-            }
-            let (start, why) = (missed.unwrap_or(self.watch.followed_at), "the interface appeared".to_owned());
-            unseen.push(Unseen { start, end: now, interface: interface.name.clone(), why });
-        }
-        self.set.interfaces = names;
-        self.watch.fingerprints = None;
-        Ok(unseen)
+        let (set, watch) = (&mut self.set, &mut self.watch);
+        let before = set.interfaces.clone();
+        self.devices.follow(&before, now, |names| {
+            set.change(
+                |script, layout| {
+                    script.follow(layout, names);
+                },
+                |script, layout| {
+                    script.follow(layout, &before);
+                },
+            )?;
+            set.interfaces = names.to_vec();
+            watch.fingerprints = None;
+            Ok(())
+        })
     }
 }

@@ -128,7 +128,7 @@ impl IptablesPredecessors {
         // interface is new.
         let appeared = picked.iter().filter(|interface| {
             !known.contains(&interface.name)
-                && !new.patterns.name_literally(&interface.name)
+                && !new.devices.patterns().name_literally(&interface.name)
                 && !host::is_untouched(interface.index)
         });
         let until = new.watch.well_at;

@@ -1,9 +1,9 @@
 //! Starts the backend: finds what predecessors left, takes it over, and counts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
-use super::counting::{Counted, IptablesBackend, Watch, new_name, pick, refuse_too_many};
+use super::counting::{IptablesBackend, Watch, new_name, refuse_too_many};
 use super::found::{self, Piece};
 use super::host::kept;
 use super::host::search_path::search_path;
@@ -16,11 +16,10 @@ use super::model::set_name::RuleSetName;
 use super::predecessors::{IptablesPredecessors, adopt, gap};
 use super::set::{FamilySet, RuleSet};
 use crate::backend::error::iptables::IptablesError;
+use crate::backend::followed::ChosenDevices;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::Patterns;
-use crate::backend::lock::InterfaceLock;
 use crate::backend::predecessors::Fate;
-use crate::backend::stacks::LeftOut;
 use crate::backend::{Backend as _, BackendError, BackendOptions, Retired, Started, host};
 use crate::ledger::blocked::Blocked;
 use crate::ledger::reading::Moment;
@@ -43,44 +42,25 @@ pub fn start(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Start
 /// Like [`start`].
 pub fn start_with(options: &BackendOptions, now: &dyn Fn() -> Moment, path: &OsStr) -> Result<Started, BackendError> {
     let begun_at = now();
-    let StartContext { patterns, picked, left_out, tools, before } = StartContext::look(options, path)?;
+    let StartContext { chosen, tools, before } = StartContext::look(options, path)?;
     kept::warn();
-    let netns = host::netns()?;
-    let lock = |interface: &Interface| {
-        let lock = InterfaceLock::take(netns, interface.index, &interface.name, &options.instance)?;
-        Ok((interface.name.clone(), Counted { index: interface.index, lock }))
-    };
-    let counted: BTreeMap<String, Counted> = picked.iter().map(lock).collect::<Result<_, BackendError>>()?;
-
-    let nothing_counted = || patterns.nothing_counted(options.last_known.unwrap_or(begun_at), begun_at);
-    let nothing_counted = picked.is_empty().then(nothing_counted);
+    let devices = chosen.hold(&options.instance, begun_at)?;
     let mut taken = before.ids();
     taken.extend(options.known_epochs.iter().filter_map(|epoch| epoch.rsplit_once(':')).map(|(_, id)| id.to_owned()));
-    let interfaces: Vec<String> = picked.iter().map(|interface| interface.name.clone()).collect();
     let new = IptablesBackend {
         instance: options.instance.clone(),
-        netns,
-        patterns,
         max_ports: options.max_ports,
         epoch: String::new(),
-        set: before.current(options, tools, interfaces, &mut taken)?,
-        counted,
-        watch: Watch {
-            well_at: begun_at,
-            moved: 0,
-            fingerprints: None,
-            is_reported: false,
-            followed_at: begun_at,
-            missing: BTreeMap::new(),
-            left_out,
-        },
+        set: before.current(options, tools, chosen.names(), &mut taken)?,
+        devices,
+        watch: Watch { well_at: begun_at, moved: 0, fingerprints: None, is_reported: false },
         sealed: false,
         pace: Pace::default(),
         lifted: Blocked::default(),
         taken,
     };
-    let mut started = before.go_on(new, options, &picked, now)?;
-    started.unseen.extend(nothing_counted);
+    let mut started = before.go_on(new, options, &chosen.picked, now)?;
+    started.unseen.extend(chosen.nothing_counted(options.last_known, begun_at));
     Ok(started)
 }
 
@@ -94,9 +74,7 @@ pub fn probe(options: &BackendOptions) -> Result<(), BackendError> {
 
 /// What a start finds. Collecting it changes nothing.
 struct StartContext {
-    patterns: Patterns,
-    picked: Vec<Interface>,
-    left_out: BTreeSet<LeftOut>,
+    chosen: ChosenDevices,
     tools: Vec<Tools>,
     before: IptablesPredecessors,
 }
@@ -108,10 +86,10 @@ impl StartContext {
         }
         refuse_too_many(options.ports.len(), options.max_ports)?;
         let patterns = Patterns::parse(&options.interfaces)?.for_rules().allow_stacked(options.allow_stacked);
-        let (picked, left_out) = choose(&patterns)?;
+        let chosen = ChosenDevices::choose(patterns, |name| Ok(refuse_name(name)?))?;
         let tools = Tools::in_use(path)?;
         let before = IptablesPredecessors::find(options, path, Some(&tools))?;
-        Ok(Self { patterns, picked, left_out, tools, before })
+        Ok(Self { chosen, tools, before })
     }
 }
 
@@ -136,29 +114,11 @@ pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, B
     before.retired(None)
 }
 
-/// Selects the interfaces to count, and fails unless all of them exist. Also returns what is left out.
-fn choose(patterns: &Patterns) -> Result<(Vec<Interface>, BTreeSet<LeftOut>), BackendError> {
-    let present = host::present(patterns)?;
-    let selection = patterns.select(&present, &BTreeSet::new());
-    let picked = pick(&selection, &present);
-    selection.refuse_stacked()?;
-    selection.left_out.iter().for_each(LeftOut::say);
-    if let Some(interface) = selection.absent.into_iter().next() {
-        let present = present.into_iter().map(|interface| interface.name).collect();
-        return Err(BackendError::NoSuchInterface { interface, present });
-    }
-    picked.iter().try_for_each(|interface| refuse_name(&interface.name))?;
-    if picked.is_empty() {
-        tracing::warn!("no interface to count yet: waiting for one");
-    }
-    Ok((picked, selection.left_out.into_iter().collect()))
-}
-
 /// Fails if the interface's name cannot be written in a rule.
 ///
 /// # Errors
 /// [`IptablesError::InterfaceName`].
-pub(super) fn refuse_name(interface: &str) -> Result<(), IptablesError> {
+fn refuse_name(interface: &str) -> Result<(), IptablesError> {
     if rule::can_name(interface) {
         return Ok(());
     }
@@ -231,7 +191,7 @@ impl IptablesPredecessors {
         host::grace();
         // Damaged counters are not read again, so what they still counted is part of a gap.
         unseen.extend(self.damaged(&new, picked, last_known, now()));
-        new.watch.moved = new.moved();
+        new.watch.moved = new.devices.moved();
         if !elsewhere.is_empty() {
             let why = "the counters moved to another kind of table";
             unseen.extend(new.set.interfaces.iter().map(|name| gap(left_at, now(), name, why)));

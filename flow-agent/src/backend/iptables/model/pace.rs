@@ -4,10 +4,11 @@
 //! and the reading exceeds the limit. So readings become more frequent the less is left: the next one comes long before
 //! a user could use up the rest, even if traffic suddenly starts at [`LINK_BYTES_PER_SEC`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::ledger::reading::Moment;
+use crate::ledger::limits::budget::{Transferred, UserBudget};
+use crate::ledger::reading::{Moment, Reading};
 
 /// The longest time between two readings. Within this time a port is cut again if somebody opened it.
 pub const SLOWEST: Duration = Duration::from_secs(5);
@@ -50,6 +51,32 @@ impl Look {
         let Some(before) = self.moved.get(user) else { return 0 };
         let millis = at.boot_ns.saturating_sub(self.at.boot_ns) / 1_000_000;
         moved.saturating_sub(*before).saturating_mul(1_000) / millis.max(1)
+    }
+}
+
+impl Pace {
+    /// The ports whose budget is used up or whose user has expired. Also plans the next reading, given that this one
+    /// took `cost`.
+    pub fn decide(&mut self, budgets: &[UserBudget], reading: &Reading, cost: Duration) -> BTreeSet<u16> {
+        let before = self.before.take();
+        let mut cut = BTreeSet::new();
+        let mut moved = BTreeMap::new();
+        let mut again_after = SLOWEST;
+        for budget in budgets {
+            let now = Transferred::sum(budget.ports.iter().filter_map(|port| reading.ports.get(port)));
+            let left = budget.left(now, reading.at.wall);
+            if left == Some(0) {
+                cut.extend(&budget.ports);
+            }
+            let rate = before.as_ref().map_or(0, |look| look.rate(&budget.user, now.both(), reading.at));
+            moved.insert(budget.user.clone(), now.both());
+            let until_expiry = budget.expires_at.map(|at| (at - reading.at.wall).to_std().unwrap_or(SLOWEST));
+            let until_used_up = left.map(|left| pause(left, rate, cost));
+            again_after = [until_expiry, until_used_up].into_iter().flatten().fold(again_after, Duration::min);
+        }
+        self.before = Some(Look { at: reading.at, moved });
+        self.again_after = Some(again_after.max(FASTEST));
+        cut
     }
 }
 
