@@ -13,6 +13,7 @@ pub mod iptables;
 mod lock;
 pub mod nat;
 mod netlink;
+pub mod nftables;
 mod predecessors;
 pub mod privileges;
 pub mod stacks;

@@ -33,7 +33,7 @@ const TYPED: [(&str, &[&str], &str); 9] = [
     ("flow-agent show ", &["hours", "days", "months", "top", "total"], "config.toml"),
     ("flow-agent show d", &["days"], "hours"),
     ("flow-agent show --js", &["--json"], "--csv"),
-    ("flow-agent run --backend ", &["auto", "ebpf", "iptables"], "config.toml"),
+    ("flow-agent run --backend ", &["auto", "ebpf", "nftables", "iptables"], "config.toml"),
     ("flow-agent report --month th", &["this"], "config.toml"),
     ("flow-agent --config config.to", &["config.toml"], "run"),
     ("flow-agent --config run show ", &["hours"], "run"),

@@ -25,6 +25,28 @@ impl Variant {
         all
     }
 
+    /// All of them, and nftables with a table of its own.
+    pub fn every() -> Vec<Self> {
+        let mut every = Self::all();
+        every.extend(Self::native());
+        every
+    }
+
+    /// A host that has `nft` and no iptables. If it is not installed, prints that on stderr and returns none.
+    pub fn native() -> Option<Self> {
+        if !super::have_program("nft", "the tests of nftables") {
+            return None;
+        }
+        let programs = tempfile::Builder::new().prefix("flow-agent-nftables").tempdir().unwrap();
+        symlink("/usr/sbin/nft", programs.path().join("nft")).unwrap();
+        Some(Self { name: "native", has_ipset: false, programs })
+    }
+
+    /// Whether it counts with a table of nftables rather than by iptables.
+    pub fn is_native(&self) -> bool {
+        self.name == "native"
+    }
+
     /// Both variants. If iptables is not installed, prints that on stderr and returns none.
     pub fn both(has_ipset: bool) -> Vec<Self> {
         if !super::have_program("xtables-nft-multi", "the tests of iptables") {

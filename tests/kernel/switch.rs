@@ -1,4 +1,4 @@
-//! From eBPF to iptables and back, with the same state directory: each byte is in one bucket, and what nobody saw is
+//! From one backend to another and back, with the same state directory: each byte is in one bucket, and what nobody saw is
 //! recorded.
 
 use std::fs;
@@ -11,7 +11,12 @@ use crate::common::variant::Variant;
 use crate::support::send;
 
 const PORTS: [u16; 3] = [443, 4433, 8388];
-const BACKENDS: [&str; 2] = ["ebpf", "iptables"];
+const BACKENDS: [&str; 3] = ["ebpf", "nftables", "iptables"];
+
+/// The backend of each round, so that each of them follows each other one.
+fn backend(round: usize) -> &'static str {
+    BACKENDS[[0, 1, 2, 0, 2, 1][round % 6]]
+}
 
 /// (logged, seen by iptables) for each port, protocol and chain.
 fn figures(node: &Node, observed: Observed) -> Vec<(String, u64, u64)> {
@@ -29,7 +34,7 @@ fn twenty_switches_of_the_backend_count_every_byte_once() {
     let mut node = Node::new(&pair, &PORTS, "");
     let observer = Observer::install(&pair.host, &PORTS);
     for round in 0..20 {
-        node.start(&["--backend", BACKENDS[round % 2]]);
+        node.start(&["--backend", backend(round)]);
         // Only while an agent counts, so that nothing may be missing.
         let flood = Flood::begin(&pair, &PORTS);
         flood.pass(500);
@@ -41,7 +46,7 @@ fn twenty_switches_of_the_backend_count_every_byte_once() {
     }
     let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
     for backend in BACKENDS {
-        assert!(seals.iter().filter(|seal| seal["backend"] == backend).count() >= 10, "{backend} has counted");
+        assert!(seals.iter().filter(|seal| seal["backend"] == backend).count() >= 6, "{backend} has counted");
     }
 }
 
@@ -56,7 +61,7 @@ fn what_passes_during_a_switch_is_a_gap_and_never_counted_twice() {
         // The bucket that the last switch closed, and one of this agent.
         node.wait_for_buckets(2);
         node.stop();
-        node.start(&["--bucket", "1s", "--backend", BACKENDS[round % 2]]);
+        node.start(&["--bucket", "1s", "--backend", backend(round)]);
     }
     node.wait_for_buckets(2);
     flood.end();
@@ -76,7 +81,13 @@ fn a_switch_that_is_refused_lets_the_other_backend_count_on() {
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &PORTS, "");
     let observer = Observer::install(&pair.host, &PORTS);
-    for (counts, other) in [("ebpf", "iptables"), ("iptables", "ebpf")] {
+    for (counts, other) in [
+        ("ebpf", "iptables"),
+        ("iptables", "ebpf"),
+        ("nftables", "ebpf"),
+        ("iptables", "nftables"),
+        ("nftables", "iptables"),
+    ] {
         node.start(&["--backend", counts]);
         node.stop();
         let refused = node.command(&["run", "--once", "--backend", other, "--interface", "not-there"]);
@@ -94,7 +105,7 @@ fn a_switch_that_is_refused_lets_the_other_backend_count_on() {
 }
 
 #[test]
-fn iptables_counts_what_ebpf_counts() {
+fn every_backend_counts_what_ebpf_counts() {
     let Some(pair) = Pair::make() else { return };
     let mut figures = Vec::new();
     for backend in BACKENDS {
@@ -112,7 +123,7 @@ fn iptables_counts_what_ebpf_counts() {
         assert_eq!(inside(&pair.host, Variant::everything), before);
         figures.push(node.totals());
     }
-    assert_eq!(figures[0], figures[1]);
+    assert!(figures.iter().all(|of_one| *of_one == figures[0]), "{figures:?}");
     // By hand: IPv4 adds 28 bytes to each datagram, and IPv6 48.
     assert_eq!(figures[1][&443]["udp_in_bytes"], 10 * 128 + 10 * 148);
     assert_eq!(figures[1][&4433]["udp_in_bytes"], 7 * 1_028 + 7 * 1_048);

@@ -55,6 +55,7 @@ pub const ALL: [Sections; 17] = [
                 "flow-agent run --interface eth0 --state-dir /tmp/flow-agent",
             ),
             ("Count with iptables instead of eBPF:", "flow-agent run --iptables"),
+            ("Count with a table of nftables:", "flow-agent run --backend nftables"),
         ],
         files: &[
             CONFIGURATION,

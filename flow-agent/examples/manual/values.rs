@@ -14,7 +14,7 @@ pub enum Offer {
 
 /// Values of options that the program reads by itself. Others are possible for all of them.
 const KNOWN: [(&str, &[&str]); 6] = [
-    ("backend", &["auto", "ebpf", "iptables"]),
+    ("backend", &["auto", "ebpf", "nftables", "iptables"]),
     ("from", &["today", "yesterday"]),
     ("interface", &["auto"]),
     ("month", &["this"]),

@@ -8,5 +8,16 @@ use serde::Deserialize;
 pub enum BackendChoice {
     Auto,
     Ebpf,
+    Nftables,
     Iptables,
+}
+
+impl BackendChoice {
+    /// Whether rules count for certain. Rules see IP packets, and each packet once.
+    pub fn is_by_rules(self) -> bool {
+        match self {
+            Self::Nftables | Self::Iptables => true,
+            Self::Auto | Self::Ebpf => false,
+        }
+    }
 }

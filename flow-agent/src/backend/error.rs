@@ -1,11 +1,13 @@
 //! Errors of the backends, and what a person can do about them.
 
 pub mod iptables;
+pub mod nftables;
 
 use std::io;
 use std::path::PathBuf;
 
 use self::iptables::IptablesError;
+use self::nftables::NftablesError;
 use super::MAX_PORTS;
 
 /// Any error of the eBPF library or of a system call. Boxed because such errors are large and only displayed.
@@ -143,6 +145,10 @@ pub enum BackendError {
     /// An error of the iptables backend.
     #[error(transparent)]
     Iptables(#[from] IptablesError),
+
+    /// An error of the nftables backend.
+    #[error(transparent)]
+    Nftables(#[from] NftablesError),
 }
 
 impl BackendError {
@@ -192,6 +198,7 @@ impl BackendError {
                 "run as root, or change its owner to the user who runs this".into()
             }
             Self::Iptables(error) => return error.help(),
+            Self::Nftables(error) => return error.help(),
             Self::Load { source, .. } | Self::Attach { source, .. } if is_denied(source.as_ref()) => {
                 "no capability is missing; check the kernel log (`dmesg`), or use --backend iptables".into()
             }

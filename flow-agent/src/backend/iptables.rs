@@ -26,6 +26,7 @@ mod start;
 mod uninstall;
 
 pub use super::error::iptables::IptablesError;
+pub(super) use counting::{new_name, refuse_too_many};
 pub use instances::instances;
 pub use model::pace::overshoot;
 pub use model::set_name::instance_tag;

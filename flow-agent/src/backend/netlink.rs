@@ -6,6 +6,7 @@ mod devices;
 mod events;
 mod filters;
 mod nftables;
+mod set_elements;
 mod sockets;
 
 pub use devices::{default_routes, device, devices, interfaces, route, with_addresses};
@@ -15,7 +16,11 @@ pub use filters::{
     set_filter,
 };
 pub use flow_common::frame::Direction;
-pub use nftables::{add_counting_rule, base_chains, has_table, remove_unused, ruleset_generation, table_handle};
+pub use nftables::{
+    TableFacts, add_counting_rule, base_chains, has_table, remove_unused, ruleset_generation, table_facts,
+    table_handle, tables,
+};
+pub use set_elements::{SetElement, add_counted_zeros, set_elements};
 pub use sockets::close_connections;
 
 use std::io;

@@ -1,11 +1,11 @@
-//! Selects the backend that counts: eBPF if the kernel permits it, otherwise iptables. Retires what the other one left.
+//! Selects the backend that counts: eBPF if the kernel permits it, otherwise iptables. Retires what the others left.
 
 use super::iptables::IptablesError;
-use super::{BackendChoice, BackendError, BackendOptions, Started, ebpf, iptables};
+use super::{BackendChoice, BackendError, BackendOptions, Retired, Started, ebpf, iptables, nftables};
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::BackendKind;
 
-/// Starts the backend of `choice`. Counters that the other backend left are stopped first, so that no packet is counted
+/// Starts the backend of `choice`. Counters that another backend left are stopped first, so that no packet is counted
 /// by both. What passes until the new ones count is reported as a gap.
 ///
 /// # Errors
@@ -17,57 +17,93 @@ pub fn start(
     now: &dyn Fn() -> Moment,
 ) -> Result<Started, BackendError> {
     match choice {
-        BackendChoice::Ebpf => with_ebpf(options, now),
-        BackendChoice::Iptables => with_iptables(options, now),
-        BackendChoice::Auto => match with_ebpf(options, now) {
+        BackendChoice::Ebpf => with(BackendKind::Ebpf, options, now),
+        BackendChoice::Nftables => with(BackendKind::Nftables, options, now),
+        BackendChoice::Iptables => with(BackendKind::Iptables, options, now),
+        BackendChoice::Auto => match with(BackendKind::Ebpf, options, now) {
             Err(error) if is_for_iptables(&error) => {
                 let why = crate::errors::chain(&error);
                 let help = error.help();
                 tracing::warn!(why, help, "eBPF is not available: counting with iptables");
-                with_iptables(options, now)
+                with(BackendKind::Iptables, options, now)
             }
             outcome => outcome,
         },
     }
 }
 
-fn with_ebpf(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
-    if !has_rules(options)? {
-        return ebpf::start(options, now());
-    }
-    // The rules are stopped only once it is known that eBPF can take over; otherwise they go on counting.
-    ebpf::probe(options.count, options.max_ports)?;
-    ebpf::look(options)?;
-    let stopped_at = now();
-    let mut retired = iptables::find_retired(options)?;
-    let mut started = ebpf::start(options, now())?;
-    started.unseen.extend(switched(&started, !retired.is_empty(), BackendKind::Iptables, stopped_at, now()));
-    retired.append(&mut started.retired);
-    Ok(Started { retired, ..started })
-}
-
-fn with_iptables(options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
-    // The programs are stopped only once it is known that rules can take over; otherwise they go on counting.
-    iptables::probe(options)?;
-    let stopped_at = now();
-    let mut retired = ebpf::find_retired(options)?;
-    let mut started = iptables::start(options, now)?;
-    started.unseen.extend(switched(&started, !retired.is_empty(), BackendKind::Ebpf, stopped_at, now()));
-    retired.append(&mut started.retired);
-    Ok(Started { retired, ..started })
-}
-
-/// The gap between the two backends, on every interface.
-fn switched(started: &Started, was_counting: bool, from: BackendKind, start: Moment, end: Moment) -> Vec<Unseen> {
-    if !was_counting {
-        return Vec::new();
-    }
-    let why = match from {
-        BackendKind::Ebpf => "switched from eBPF to iptables",
-        BackendKind::Iptables => "switched from iptables to eBPF",
+fn with(kind: BackendKind, options: &BackendOptions, now: &dyn Fn() -> Moment) -> Result<Started, BackendError> {
+    let start = |now: &dyn Fn() -> Moment| match kind {
+        BackendKind::Ebpf => ebpf::start(options, now()),
+        BackendKind::Nftables => nftables::start(options, now),
+        BackendKind::Iptables => iptables::start(options, now),
     };
+    let mut others = Vec::new();
+    for other in [BackendKind::Ebpf, BackendKind::Nftables, BackendKind::Iptables] {
+        if other != kind && has_counters(other, options)? {
+            others.push(other);
+        }
+    }
+    if others.is_empty() {
+        return start(now);
+    }
+    // The counters of another backend are stopped only once it is known that this one can take over; otherwise they go
+    // on counting.
+    match kind {
+        BackendKind::Ebpf => {
+            ebpf::probe(options.count, options.max_ports)?;
+            ebpf::look(options)?;
+        }
+        BackendKind::Nftables => nftables::probe(options)?,
+        BackendKind::Iptables => iptables::probe(options)?,
+    }
+    let stopped_at = now();
+    let mut retired = Vec::new();
+    let mut from = None;
+    for other in others {
+        let left = find_retired(other, options)?;
+        from = from.or((!left.is_empty()).then_some(other));
+        retired.extend(left);
+    }
+    let mut started = start(now)?;
+    if let Some(from) = from {
+        started.unseen.extend(switched(&started, from, kind, stopped_at, now()));
+    }
+    retired.append(&mut started.retired);
+    Ok(Started { retired, ..started })
+}
+
+/// Whether counters of a backend may have to be stopped before another one counts. For eBPF this is not asked, because
+/// a look at nothing costs nothing.
+fn has_counters(kind: BackendKind, options: &BackendOptions) -> Result<bool, BackendError> {
+    match kind {
+        BackendKind::Ebpf => Ok(true),
+        BackendKind::Nftables => Ok(nftables::has_table(&options.instance)),
+        BackendKind::Iptables => has_rules(options),
+    }
+}
+
+fn find_retired(kind: BackendKind, options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+    match kind {
+        BackendKind::Ebpf => ebpf::find_retired(options),
+        BackendKind::Nftables => nftables::find_retired(options),
+        BackendKind::Iptables => iptables::find_retired(options),
+    }
+}
+
+/// The gap between two backends, on every interface.
+fn switched(started: &Started, from: BackendKind, to: BackendKind, start: Moment, end: Moment) -> Vec<Unseen> {
+    let why = format!("switched from {} to {}", name(from), name(to));
     let interfaces = started.backend.interfaces().into_iter();
-    interfaces.map(|interface| Unseen { start, end, interface, why: why.to_owned() }).collect()
+    interfaces.map(|interface| Unseen { start, end, interface, why: why.clone() }).collect()
+}
+
+fn name(kind: BackendKind) -> &'static str {
+    match kind {
+        BackendKind::Ebpf => "eBPF",
+        BackendKind::Nftables => "nftables",
+        BackendKind::Iptables => "iptables",
+    }
 }
 
 /// Whether this instance has rules. If the host's tables cannot be read, there are no rules of ours that could be
@@ -111,6 +147,7 @@ fn is_for_iptables(error: &BackendError) -> bool {
         | BackendError::SlotInUse { .. }
         | BackendError::CannotRefuse
         | BackendError::TooManyBudgets { .. }
-        | BackendError::Iptables(_) => false,
+        | BackendError::Iptables(_)
+        | BackendError::Nftables(_) => false,
     }
 }

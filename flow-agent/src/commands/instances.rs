@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::backend::ebpf::{self, Stray, Survey};
 use crate::backend::iptables::{self, SurveyedRules};
+use crate::backend::nftables::{self, SurveyedTable};
 use crate::backend::{BackendChoice, BackendError};
 use crate::ledger::units::count;
 
@@ -25,6 +26,7 @@ pub struct Instance {
     pub key: InstanceKey,
     pub survey: Survey,
     pub rules: Vec<SurveyedRules>,
+    pub tables: Vec<SurveyedTable>,
 }
 
 /// How an instance is identified. Rules carry only a digest of the id.
@@ -42,19 +44,26 @@ pub fn find(bpffs: &Path, own: Option<&str>, backend: BackendChoice) -> Result<V
     let mut ids = ebpf::instances(bpffs)?;
     ids.extend(own.map(ToOwned::to_owned));
     let mut rules = rules_by_tag(backend)?;
+    let mut tables = tables_by_tag()?;
     let mut instances = Vec::new();
     for id in ids {
+        let tag = iptables::instance_tag(&id);
         let survey = ebpf::survey(bpffs, &id)?;
-        let rules = rules.remove(&iptables::instance_tag(&id)).unwrap_or_default();
-        instances.push(Instance { is_ours: own == Some(&id), key: InstanceKey::Id(id), survey, rules });
+        let rules = rules.remove(&tag).unwrap_or_default();
+        let tables = tables.remove(&tag).unwrap_or_default();
+        instances.push(Instance { is_ours: own == Some(&id), key: InstanceKey::Id(id), survey, rules, tables });
     }
-    instances.extend(rules.into_iter().map(|(tag, rules)| Instance {
+    let tags: BTreeSet<String> = rules.keys().chain(tables.keys()).cloned().collect();
+    instances.extend(tags.into_iter().map(|tag| Instance {
         is_ours: false,
+        rules: rules.remove(&tag).unwrap_or_default(),
+        tables: tables.remove(&tag).unwrap_or_default(),
         key: InstanceKey::Tag(tag),
         survey: Survey::default(),
-        rules,
     }));
-    instances.retain(|instance| instance.survey != Survey::default() || !instance.rules.is_empty());
+    instances.retain(|instance| {
+        instance.survey != Survey::default() || !instance.rules.is_empty() || !instance.tables.is_empty()
+    });
     instances.sort_by_key(|instance| !instance.is_ours);
     let mut found: Vec<InstancePart> = instances.into_iter().map(InstancePart::Instance).collect();
     found.extend(ebpf::strays(bpffs)?.into_iter().map(InstancePart::Stray));
@@ -74,15 +83,22 @@ fn rules_by_tag(backend: BackendChoice) -> Result<BTreeMap<String, Vec<SurveyedR
     tags.into_iter().map(|tag| Ok((tag.clone(), iptables::survey_tag(&tag)?))).collect()
 }
 
+/// The tables of nftables of each instance.
+fn tables_by_tag() -> Result<BTreeMap<String, Vec<SurveyedTable>>, BackendError> {
+    nftables::instances().into_iter().map(|tag| Ok((tag.clone(), nftables::survey_tag(&tag)?))).collect()
+}
+
 impl InstancePart {
     /// The devices that it counts.
     pub fn interfaces(&self) -> BTreeSet<&str> {
         match self {
             Self::Stray(stray) => [stray.interface.as_str()].into(),
-            Self::Instance(Instance { survey, rules, .. }) => {
+            Self::Instance(Instance { survey, rules, tables, .. }) => {
                 let attached = survey.attachments.iter().filter(|attachment| attachment.live);
                 let by_rules = rules.iter().filter(|set| set.live).flat_map(|set| &set.interfaces);
-                attached.map(|attachment| attachment.interface.as_str()).chain(by_rules.map(String::as_str)).collect()
+                let by_tables = tables.iter().filter(|set| set.live).flat_map(|set| &set.interfaces);
+                let by_rules = by_rules.chain(by_tables).map(String::as_str);
+                attached.map(|attachment| attachment.interface.as_str()).chain(by_rules).collect()
             }
         }
     }
@@ -94,7 +110,7 @@ impl InstancePart {
             none if none.is_empty() => "not attached to any interface here".to_owned(),
             some => format!("attached to {}", some.join(", ")),
         };
-        let Self::Instance(Instance { is_ours, key, survey, rules }) = self else {
+        let Self::Instance(Instance { is_ours, key, survey, rules, tables }) = self else {
             return format!("a counter whose pins are not in this bpffs: {interfaces}");
         };
         let name = match key {
@@ -107,6 +123,7 @@ impl InstancePart {
             .iter()
             .flat_map(|set| &set.ports)
             .chain(rules.iter().flat_map(|set| &set.ports))
+            .chain(tables.iter().flat_map(|set| &set.ports))
             .copied()
             .collect();
         format!("{name} ({whose}): {interfaces}; counters of {}", count(ports.len(), "port"))

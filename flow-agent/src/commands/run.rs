@@ -36,8 +36,8 @@ use crate::ports::spec;
 /// The counters are in the kernel: counting continues while no agent runs, and the next agent takes them over.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What counts: auto (eBPF if the kernel allows it, else iptables), ebpf, or iptables [default: auto, or what the
-    /// configuration says]
+    /// What counts: auto (eBPF if the kernel allows it, else iptables), ebpf, nftables, or iptables [default: auto, or
+    /// what the configuration says]
     #[arg(long, value_name = "BACKEND", value_parser = one_of(BACKENDS), hide_possible_values = true)]
     backend: Option<BackendChoice>,
     /// Count with iptables rules: short for --backend iptables
@@ -118,14 +118,20 @@ fn configured(common: &Common, args: &Args) -> Result<Config, Failure> {
     Ok(config)
 }
 
-const BACKENDS: [(&str, BackendChoice); 3] =
-    [("auto", BackendChoice::Auto), ("ebpf", BackendChoice::Ebpf), ("iptables", BackendChoice::Iptables)];
+const BACKENDS: [(&str, BackendChoice); 4] = [
+    ("auto", BackendChoice::Auto),
+    ("ebpf", BackendChoice::Ebpf),
+    ("nftables", BackendChoice::Nftables),
+    ("iptables", BackendChoice::Iptables),
+];
 
 const PLACES: [(&str, AttachPlace); 3] =
     [("auto", AttachPlace::Auto), ("tcx", AttachPlace::Tcx), ("clsact", AttachPlace::Clsact)];
 
 /// Parses one of these names. Unlike a function, such a parser tells shells which names there are.
-fn one_of<T: Copy + Send + Sync + 'static>(names: [(&'static str, T); 3]) -> impl TypedValueParser<Value = T> {
+fn one_of<T: Copy + Send + Sync + 'static, const N: usize>(
+    names: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
     PossibleValuesParser::new(names.map(|(name, _)| name)).map(move |given| {
         let named = names.into_iter().find(|(name, _)| *name == given);
         named.expect("the parser accepts only these names").1

@@ -5,7 +5,7 @@ mod all;
 use super::{Common, instances, output};
 use crate::answer;
 use crate::backend::BackendChoice;
-use crate::backend::{ebpf, interfaces, iptables};
+use crate::backend::{ebpf, interfaces, iptables, nftables};
 use crate::commands::run;
 use crate::config::Config;
 use crate::errors::chain;
@@ -87,10 +87,14 @@ fn remove_own(config: &Config, state: &StateDir, id: &str) -> Result<Vec<String>
             0
         }
     };
-    if rules > 0 || !ebpf::survey(&config.bpffs, id)?.sets.is_empty() {
+    let has_table = nftables::has_table(id);
+    if has_table || rules > 0 || !ebpf::survey(&config.bpffs, id)?.sets.is_empty() {
         write_last_bucket(config, state)?;
     }
     let mut removed = ebpf::uninstall(&config.bpffs, id)?;
+    if has_table {
+        removed.extend(nftables::uninstall(id)?);
+    }
     if rules > 0 {
         removed.extend(iptables::uninstall(id)?);
     }
@@ -140,6 +144,7 @@ fn as_counted_last(mut config: Config, state: &StateDir) -> Result<Config, Failu
     }
     config.count.backend = match seal.backend {
         Some(BackendKind::Ebpf) => BackendChoice::Ebpf,
+        Some(BackendKind::Nftables) => BackendChoice::Nftables,
         Some(BackendKind::Iptables) => BackendChoice::Iptables,
         None => config.count.backend,
     };

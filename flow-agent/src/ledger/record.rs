@@ -92,6 +92,7 @@ impl Quality {
 #[serde(rename_all = "lowercase")]
 pub enum BackendKind {
     Ebpf,
+    Nftables,
     Iptables,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use flow_agent::backend::{BackendError, BackendOptions, iptables};
+use flow_agent::backend::{BackendError, BackendOptions};
 use flow_agent::clock;
 
 use super::Variant;
@@ -11,18 +11,13 @@ use crate::common::daemon::{assert_settles, wait_until};
 use crate::common::flood::Flood;
 use crate::common::netns::{HOST4, PEER4, Pair, inside};
 use crate::common::observer::Observer;
-use crate::support::{INSTANCE, as_observed, inspect, options, read, read_all, send};
+use crate::support::{as_observed, inspect, options, read, read_all, send};
 
 const PORTS: [u16; 3] = [443, 4433, 8388];
 
-/// The existing sets, by the prefix of their chains' names.
-fn sets() -> Vec<String> {
-    iptables::survey(INSTANCE).unwrap().into_iter().map(|set| set.chains).collect()
-}
-
 #[test]
 fn twenty_successors_under_flood_lose_nothing() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let observer = Observer::install(&pair.host, &PORTS);
@@ -40,14 +35,14 @@ fn twenty_successors_under_flood_lose_nothing() {
             flood.end();
             assert_eq!(backend.identity().epoch, epoch);
             assert_settles(|| as_observed(read_all(&mut *backend).ports), || observer.read());
-            assert_eq!(sets().len(), 1);
+            assert_eq!(variant.sets().len(), 1);
         });
     }
 }
 
 #[test]
 fn a_port_that_is_not_wanted_any_more_drains_from_the_start() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let both = options(&pair, &[443, 4433]);
@@ -75,7 +70,7 @@ fn a_port_that_is_not_wanted_any_more_drains_from_the_start() {
 
 #[test]
 fn counters_that_were_never_sealed_go_on_from_zero() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let options = options(&pair, &[443]);
@@ -92,7 +87,7 @@ fn counters_that_were_never_sealed_go_on_from_zero() {
 
 #[test]
 fn counters_that_were_sealed_by_files_that_are_lost_are_named_and_left_alone() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let options = options(&pair, &[443]);
@@ -102,14 +97,14 @@ fn counters_that_were_sealed_by_files_that_are_lost_are_named_and_left_alone() {
             assert_eq!(inspect(&mut *backend).unseen, []);
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
             drop(backend);
-            let [old] = sets().try_into().unwrap();
+            let [old] = variant.sets().try_into().unwrap();
             let mut started = variant.start(&options).unwrap();
             assert_eq!(started.unadopted, [std::path::PathBuf::from(&old)]);
             assert!(started.retired.is_empty());
             assert!(read(&mut *started.backend, 443).is_zero());
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
             assert_eq!(read(&mut *started.backend, 443).udp_in_packets, 7);
-            assert_eq!(sets().len(), 2);
+            assert_eq!(variant.sets().len(), 2);
             assert_eq!(inspect(&mut *started.backend).unseen, []);
         });
     }
@@ -122,7 +117,7 @@ fn a_newer_layout_stops_the_start_and_nothing_is_touched() {
         inside(&pair.host, || {
             let options = options(&pair, &[443]);
             let backend = variant.start(&options).unwrap().backend;
-            let [name] = sets().try_into().unwrap();
+            let [name] = variant.sets().try_into().unwrap();
             let newer = name.replace("-1", "-2").replace('*', "in");
             variant.iptables("iptables", &format!("-t mangle -N {newer}"));
             let known_epochs: BTreeSet<String> = [backend.identity().epoch].into();
@@ -145,7 +140,7 @@ fn what_was_taken_away_while_no_agent_ran_is_told() {
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
             let last_known = clock::now();
             let options = BackendOptions { last_known: Some(last_known), ..options };
-            let [name] = sets().try_into().unwrap();
+            let [name] = variant.sets().try_into().unwrap();
             variant.iptables("iptables", &format!("-t mangle -D INPUT -j {}", name.replace('*', "in")));
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
             let started = variant.succeed(backend, &options);
@@ -211,7 +206,7 @@ fn the_other_variant_takes_over_and_no_byte_is_counted_twice() {
             let nanos = told.end.boot_ns - told.start.boot_ns;
             eprintln!("{} to {}: {} of {passed} bytes unseen in {nanos} ns", from.name, to.name, passed - seen);
             started.retired.pop().unwrap().delete().unwrap();
-            assert_eq!(sets().len(), 1);
+            assert_eq!(to.sets().len(), 1);
         });
     }
 }

@@ -15,7 +15,7 @@ use crate::support::{self, as_observed, inspect, options, read_all, send};
 
 #[test]
 fn datagrams_count_their_ip_bytes_in_both_families_and_directions() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let mut backend = variant.start(&options(&pair, &[443, 4433])).unwrap().backend;
@@ -152,14 +152,14 @@ fn both(variant: &Variant, options: &BackendOptions) -> Vec<Started> {
 
 #[test]
 fn both_backends_and_an_observer_count_the_same_at_once() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         scenario(&|options| both(&variant, options), Observed6::Whole);
     }
 }
 
 #[test]
 fn rules_count_what_an_observer_counts_to_the_byte_and_packet() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         scenario(&|options| vec![variant.start(options).unwrap()], Observed6::Whole);
     }
 }
@@ -171,7 +171,7 @@ fn ebpf_counts_what_an_observer_counts_to_the_byte_and_packet() {
 
 #[test]
 fn fragments_that_come_in_count_as_if_they_came_in_one_piece() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let mut backend = variant.start(&options(&pair, &[443])).unwrap().backend;

@@ -13,7 +13,7 @@ use crate::support::{as_observed, inspect, options, read, read_all, send};
 
 #[test]
 fn ports_that_come_and_go_under_flood_get_their_own_bytes_only() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let mut backend = variant.start(&options(&pair, &PORTS)).unwrap().backend;
@@ -25,7 +25,7 @@ fn ports_that_come_and_go_under_flood_get_their_own_bytes_only() {
 
 #[test]
 fn a_drained_port_stands_still_and_goes_on_when_it_comes_back() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let mut backend = variant.start(&options(&pair, &[443, 4433])).unwrap().backend;
@@ -54,7 +54,7 @@ fn a_drained_port_stands_still_and_goes_on_when_it_comes_back() {
 
 #[test]
 fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let observer = Observer::install(&pair.host, &PORTS);
@@ -63,9 +63,10 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
             flood.pass(2_000);
             backend.add(&(10_000..10_028).collect()).unwrap();
             let more = PORTS.into_iter().chain(10_000..10_100).collect();
+            // A leaf takes 32 ports, and 4 were there. A set of nftables takes 64 elements, and port zero is one.
+            let room = if variant.is_native() { 63 } else { 32 };
             if !variant.has_ipset {
-                // A leaf takes 32 ports, and 4 were there.
-                assert!(matches!(backend.add(&more), Err(BackendError::Full { wanted: 104, slots: 32 })));
+                assert!(matches!(backend.add(&more), Err(BackendError::Full { wanted: 104, slots }) if slots == room));
             }
             assert_eq!(backend.ports().len(), 32);
             let epoch = backend.identity().epoch;
@@ -93,7 +94,7 @@ fn a_larger_set_takes_over_under_flood_and_every_byte_is_in_one_of_both() {
 
 #[test]
 fn more_ports_than_are_allowed_are_refused() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
         inside(&pair.host, || {
             let few = flow_agent::backend::BackendOptions { max_ports: 3, ..options(&pair, &[1, 2]) };

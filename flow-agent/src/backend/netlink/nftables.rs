@@ -16,11 +16,14 @@ const NFT_MSG_DELTABLE: u16 = NFNL_SUBSYS_NFTABLES << 8 | 2;
 const NFT_MSG_NEWCHAIN: u16 = NFNL_SUBSYS_NFTABLES << 8 | 3;
 const NFT_MSG_GETCHAIN: u16 = NFNL_SUBSYS_NFTABLES << 8 | 4;
 const NFT_MSG_DELCHAIN: u16 = NFNL_SUBSYS_NFTABLES << 8 | 5;
+const NFT_MSG_NEWTABLE: u16 = NFNL_SUBSYS_NFTABLES << 8;
 const NFT_MSG_NEWRULE: u16 = NFNL_SUBSYS_NFTABLES << 8 | 6;
 const NFT_MSG_GETGEN: u16 = NFNL_SUBSYS_NFTABLES << 8 | 16;
 const NFTA_GEN_ID: u16 = 1;
 const NFTA_TABLE_NAME: u16 = 1;
+const NFTA_TABLE_FLAGS: u16 = 2;
 const NFTA_TABLE_HANDLE: u16 = 4;
+const NFT_TABLE_F_DORMANT: u32 = 1;
 const NFTA_CHAIN_TABLE: u16 = 1;
 const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
@@ -41,7 +44,7 @@ const NF_ACCEPT: u32 = 1;
 /// Makes removals fail if the object still contains something.
 const NLM_F_NONREC: u16 = 0x100;
 /// The size of `struct nfgenmsg`: family, version, resource.
-const HEADER: usize = 4;
+pub(super) const HEADER: usize = 4;
 
 /// A base chain, that is, one attached to a netfilter hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +68,24 @@ pub fn has_table(family: u8, table: &str) -> io::Result<bool> {
 /// # Errors
 /// Like [`has_table`].
 pub fn table_handle(family: u8, table: &str) -> io::Result<Option<u64>> {
+    Ok(table_facts(family, table)?.map(|facts| facts.handle))
+}
+
+/// What the kernel says about a table itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableFacts {
+    /// See [`table_handle`].
+    pub handle: u64,
+    /// Whether somebody switched the table off: then no packet reaches its chains.
+    pub is_dormant: bool,
+}
+
+/// What the kernel says about the table; `None` if there is no such table. `family` is a number of
+/// include/uapi/linux/netfilter.h, such as `NFPROTO_INET`.
+///
+/// # Errors
+/// Like [`has_table`].
+pub fn table_facts(family: u8, table: &str) -> io::Result<Option<TableFacts>> {
     let mut request = request(NFT_MSG_GETTABLE, NLM_F_ACK, family);
     request.attribute(NFTA_TABLE_NAME, &text(table));
     let answers = match request.ask() {
@@ -72,10 +93,29 @@ pub fn table_handle(family: u8, table: &str) -> io::Result<Option<u64>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut attributes = answers.iter().flat_map(|(_, body)| attributes(body, HEADER));
-    let handle = attributes.find(|(kind, _)| *kind == NFTA_TABLE_HANDLE);
-    let handle = handle.and_then(|(_, value)| Some(u64::from_be_bytes(value.get(..8)?.try_into().ok()?)));
-    handle.map(Some).ok_or_else(|| io::Error::other("a table without a handle"))
+    let (mut handle, mut flags) = (None, 0);
+    for (kind, value) in answers.iter().flat_map(|(_, body)| attributes(body, HEADER)) {
+        match kind {
+            NFTA_TABLE_HANDLE => {
+                handle = value.get(..8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
+            }
+            NFTA_TABLE_FLAGS => flags = big_endian(value).unwrap_or(0),
+            _ => {}
+        }
+    }
+    let handle = handle.ok_or_else(|| io::Error::other("a table without a handle"))?;
+    Ok(Some(TableFacts { handle, is_dormant: flags & NFT_TABLE_F_DORMANT != 0 }))
+}
+
+/// The names of all tables of a family.
+///
+/// # Errors
+/// Like [`has_table`].
+pub fn tables(family: u8) -> io::Result<Vec<String>> {
+    let answers = request(NFT_MSG_GETTABLE, NLM_F_DUMP, family).ask()?;
+    let tables = answers.iter().filter(|(message_type, _)| *message_type == NFT_MSG_NEWTABLE);
+    let names = tables.flat_map(|(_, body)| attributes(body, HEADER).filter(|(kind, _)| *kind == NFTA_TABLE_NAME));
+    Ok(names.map(|(_, name)| read_text(name)).collect())
 }
 
 /// The base chains of a table.
@@ -140,22 +180,49 @@ pub fn remove_unused(family: u8, table: &str, chains: &[&str], with_table: bool)
 /// # Errors
 /// When there is no such chain; otherwise like [`has_table`].
 pub fn add_counting_rule(family: u8, table: &str, chain: &str) -> io::Result<()> {
-    let mut counter = Vec::new();
-    push_attribute(&mut counter, NFTA_COUNTER_BYTES, &1_u64.to_be_bytes());
-    push_attribute(&mut counter, NFTA_COUNTER_PACKETS, &1_u64.to_be_bytes());
-    let mut expression = Vec::new();
-    push_attribute(&mut expression, NFTA_EXPR_NAME, &text("counter"));
-    push_attribute(&mut expression, NFTA_EXPR_DATA | NLA_F_NESTED, &counter);
     let mut expressions = Vec::new();
-    push_attribute(&mut expressions, NFTA_LIST_ELEM | NLA_F_NESTED, &expression);
+    push_attribute(&mut expressions, NFTA_LIST_ELEM | NLA_F_NESTED, &counter_of_one());
     let mut rule = request(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, family);
     rule.attribute(NFTA_RULE_TABLE, &text(table)).attribute(NFTA_RULE_CHAIN, &text(chain));
     rule.attribute(NFTA_RULE_EXPRESSIONS | NLA_F_NESTED, &expressions);
     change(vec![rule])
 }
 
+/// A counter expression that starts at one packet and one byte.
+pub(super) fn counter_of_one() -> Vec<u8> {
+    let mut counter = Vec::new();
+    push_attribute(&mut counter, NFTA_COUNTER_BYTES, &1_u64.to_be_bytes());
+    push_attribute(&mut counter, NFTA_COUNTER_PACKETS, &1_u64.to_be_bytes());
+    let mut expression = Vec::new();
+    push_attribute(&mut expression, NFTA_EXPR_NAME, &text("counter"));
+    push_attribute(&mut expression, NFTA_EXPR_DATA | NLA_F_NESTED, &counter);
+    expression
+}
+
+/// The (bytes, packets) of a counter expression; `None` if it is another expression.
+pub(super) fn read_counter(expression: &[u8]) -> Option<(u64, u64)> {
+    let (mut is_counter, mut bytes, mut packets) = (false, None, None);
+    for (kind, value) in attributes(expression, 0) {
+        match kind {
+            NFTA_EXPR_NAME => is_counter = read_text(value) == "counter",
+            NFTA_EXPR_DATA => {
+                for (kind, value) in attributes(value, 0) {
+                    let number = value.get(..8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+                    match kind {
+                        NFTA_COUNTER_BYTES => bytes = number,
+                        NFTA_COUNTER_PACKETS => packets = number,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    is_counter.then_some((bytes?, packets?))
+}
+
 /// Executes all requests as one transaction.
-fn change(mut requests: Vec<Request>) -> io::Result<()> {
+pub(super) fn change(mut requests: Vec<Request>) -> io::Result<()> {
     let Some(last) = requests.last_mut() else { return Ok(()) };
     last.flags |= NLM_F_ACK;
     // The resource in the messages around a batch names the subsystem, in network byte order.
@@ -171,8 +238,13 @@ fn request(message_type: u16, flags: u16, family: u8) -> Request {
     Request { protocol: Some(NETFILTER), ..Request::new(message_type, flags, &[family, 0, 0, 0]) }
 }
 
+/// The header of a request; `family` is the table's.
+pub(super) fn header(message_type: u16, flags: u16, family: u8) -> Request {
+    request(NFNL_SUBSYS_NFTABLES << 8 | message_type, flags, family)
+}
+
 /// Encodes a C string.
-fn text(name: &str) -> Vec<u8> {
+pub(super) fn text(name: &str) -> Vec<u8> {
     [name.as_bytes(), &[0]].concat()
 }
 

@@ -6,7 +6,7 @@ use super::finding::{Finding, Section};
 use crate::backend::ebpf::Survey;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::{Patterns, Selection};
-use crate::backend::{BackendChoice, BackendError, elsewhere, host};
+use crate::backend::{BackendError, elsewhere, host};
 use crate::commands::instances::{self, Instance, InstancePart};
 use crate::config::{Config, CountConfig};
 use crate::ledger::units::count;
@@ -36,7 +36,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
 
 fn selection(count: &CountConfig) -> Result<(Vec<Interface>, Selection), BackendError> {
     let patterns = Patterns::parse(&count.interfaces)?;
-    let patterns = if count.backend == BackendChoice::Iptables { patterns.for_rules() } else { patterns };
+    let patterns = if count.backend.is_by_rules() { patterns.for_rules() } else { patterns };
     let patterns = patterns.allow_stacked(count.allow_stacked);
     let present = host::present(&patterns)?;
     let selection = patterns.select(&present, &BTreeSet::new());

@@ -8,6 +8,7 @@ use crate::backend::BackendChoice;
 use crate::backend::host::{self, series};
 use crate::backend::iptables::IptablesError;
 use crate::backend::iptables::host::kept;
+use crate::backend::nftables::{self, NftablesError};
 use crate::backend::privileges::{FOR_EBPF, NET_ADMIN, Privileges, SYS_ADMIN};
 use crate::backend::{BackendError, ebpf};
 use crate::config::CountConfig;
@@ -35,16 +36,26 @@ struct Facts {
 pub(super) fn findings(count: &CountConfig, bpffs: &Path) -> Vec<Finding> {
     let facts = Facts::read(bpffs);
     let mut findings = judge(&facts, count.backend, bpffs);
-    if count.backend == BackendChoice::Iptables && count.count == CountMode::Wire {
-        let error = BackendError::from(IptablesError::WireBytes);
+    let needs_ip = match count.backend {
+        BackendChoice::Auto | BackendChoice::Ebpf => None,
+        BackendChoice::Nftables => Some(BackendError::from(NftablesError::WireBytes)),
+        BackendChoice::Iptables => Some(BackendError::from(IptablesError::WireBytes)),
+    };
+    if let Some(error) = needs_ip.filter(|_| count.count == CountMode::Wire) {
         findings.push(Finding::error(Section::Kernel, &error).help(error.help()));
+    }
+    if count.backend == BackendChoice::Nftables {
+        findings.push(match nftables::version() {
+            Ok(version) => Finding::ok(Section::Kernel, format!("{version}: counting with sets of nftables")),
+            Err(error) => Finding::error(Section::Kernel, &error).help(error.help()),
+        });
     }
     findings.extend(kept::unloadable().into_iter().map(|file| {
         let (what, help) = kept::warning(file);
         Finding::warn(Section::Kernel, what).help(help.to_owned())
     }));
     // If privileges are missing, a finding has said so already.
-    if count.backend != BackendChoice::Iptables && facts.privileges.missing(FOR_EBPF).is_empty() {
+    if !count.backend.is_by_rules() && facts.privileges.missing(FOR_EBPF).is_empty() {
         findings.push(tried(count.backend, ebpf::probe(count.count, count.max_ports)));
     }
     findings
@@ -78,7 +89,7 @@ impl Facts {
 
 fn judge(facts: &Facts, backend: BackendChoice, bpffs: &Path) -> Vec<Finding> {
     let mut findings = vec![capabilities(facts, backend)];
-    if backend != BackendChoice::Iptables {
+    if !backend.is_by_rules() {
         findings.insert(0, release(facts, backend));
         findings.push(pins(facts, bpffs));
         if facts.realtime {
@@ -102,7 +113,9 @@ fn release(facts: &Facts, backend: BackendChoice) -> Finding {
             let what = format!("{found}: eBPF is supported from kernel {}.{}", OLDEST.0, OLDEST.1);
             let finding = match backend {
                 BackendChoice::Ebpf => Finding::fail(Section::Kernel, what),
-                BackendChoice::Auto | BackendChoice::Iptables => Finding::warn(Section::Kernel, what),
+                BackendChoice::Auto | BackendChoice::Nftables | BackendChoice::Iptables => {
+                    Finding::warn(Section::Kernel, what)
+                }
             };
             finding.help("use --backend iptables, or a newer kernel".to_owned())
         }
@@ -110,7 +123,7 @@ fn release(facts: &Facts, backend: BackendChoice) -> Finding {
 }
 
 fn capabilities(facts: &Facts, backend: BackendChoice) -> Finding {
-    let needed = if backend == BackendChoice::Iptables { &[NET_ADMIN][..] } else { &FOR_EBPF[..] };
+    let needed = if backend.is_by_rules() { &[NET_ADMIN][..] } else { &FOR_EBPF[..] };
     let missing = facts.privileges.missing(needed.iter().copied());
     if missing.is_empty() {
         return Finding::ok(Section::Kernel, "all capabilities that counting needs");

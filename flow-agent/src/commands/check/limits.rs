@@ -4,8 +4,8 @@ use std::thread;
 use std::time::Duration;
 
 use super::finding::{Finding, Section};
-use crate::backend::BackendChoice;
 use crate::backend::iptables::{self, overshoot};
+use crate::backend::nftables;
 use crate::clock;
 use crate::commands::ask;
 use crate::config::Config;
@@ -28,8 +28,8 @@ pub(super) fn findings(config: &Config) -> Option<Finding> {
     }
     let now = ask::now(config).ok().flatten();
     let by_rules = match &now {
-        Some(now) => now.backend == BackendKind::Iptables,
-        None => config.count.backend == BackendChoice::Iptables,
+        Some(now) => now.backend != BackendKind::Ebpf,
+        None => config.count.backend.is_by_rules(),
     };
     if !by_rules {
         return None;
@@ -46,10 +46,12 @@ pub(super) fn findings(config: &Config) -> Option<Finding> {
 /// How long reading this instance's rules takes; `None` if there are none yet.
 fn cost_of_a_reading(config: &Config) -> Option<Duration> {
     let id = instance::read(&StateDir::new(&config.state_dir)).ok().flatten()?;
-    let begun_at = clock::now().boot_ns;
-    let sets = iptables::survey(&id).ok()?;
-    let cost = Duration::from_nanos(clock::now().boot_ns.saturating_sub(begun_at));
-    (!sets.is_empty()).then_some(cost)
+    let cost_of = |has_sets: fn(&str) -> bool| {
+        let begun_at = clock::now().boot_ns;
+        has_sets(&id).then(|| Duration::from_nanos(clock::now().boot_ns.saturating_sub(begun_at)))
+    };
+    cost_of(|id| nftables::survey(id).is_ok_and(|sets| !sets.is_empty()))
+        .or_else(|| cost_of(|id| iptables::survey(id).is_ok_and(|sets| !sets.is_empty())))
 }
 
 /// The limited user whose ports moved most between two answers, with the rate in bytes a second.

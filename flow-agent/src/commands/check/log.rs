@@ -122,7 +122,7 @@ fn compared(of_a_day: Reconciliation, last: &HourBlock) -> Finding {
     let what = format!("the last day's counters, compared with the devices: {incoming}; {outgoing}");
     let least = match (last.seal.backend, last.seal.count) {
         // Packets that are forwarded, or dropped before they reach a socket, pass the device but no rule.
-        (Some(BackendKind::Iptables), _) => f64::NEG_INFINITY,
+        (Some(BackendKind::Nftables | BackendKind::Iptables), _) => f64::NEG_INFINITY,
         (_, Some(CountMode::Wire)) => -MOST_OFF_PERCENT,
         (_, Some(CountMode::Ip) | None) => -MOST_REPEATED_HEADERS_PERCENT,
     };

@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use flow_common::wire;
 
 use super::finding::{Finding, Section};
-use crate::backend::BackendChoice;
 use crate::backend::{BackendError, ebpf, nat};
 use crate::clock;
 use crate::config::Config;
@@ -24,7 +23,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     match find(config) {
         Ok(wanted) => {
             let mut findings = of(&wanted);
-            if config.count.backend != BackendChoice::Iptables {
+            if !config.count.backend.is_by_rules() {
                 findings.push(memory(wanted.ports.len(), config.count.max_ports));
             }
             findings.extend(nat::look(&wanted.ports.keys().copied().collect()).iter().map(touched));

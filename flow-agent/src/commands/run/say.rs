@@ -34,6 +34,7 @@ pub fn begin(
     let ports = count(owners.len(), "port");
     let backend = match identity.kind {
         BackendKind::Ebpf => "eBPF",
+        BackendKind::Nftables => "nftables",
         BackendKind::Iptables => "iptables",
     };
     let bytes = match identity.count {

@@ -44,6 +44,7 @@ fn draw_head(frame: &mut Frame<'_>, app: &App, area: Rect) {
     };
     let backend = match snapshot.backend {
         BackendKind::Ebpf => "eBPF",
+        BackendKind::Nftables => "nftables",
         BackendKind::Iptables => "iptables",
     };
     let time = snapshot.at.format("%H:%M:%S").to_string();

@@ -4,7 +4,7 @@ use std::io;
 
 use anyhow::Context as _;
 
-use crate::backend::{BackendError, ebpf, iptables};
+use crate::backend::{BackendError, ebpf, iptables, nftables};
 use crate::commands::instances::{self, Instance, InstanceKey, InstancePart};
 use crate::commands::output;
 use crate::config::Config;
@@ -40,8 +40,8 @@ pub(super) fn execute(config: &Config, yes: bool) -> Result<Code, Failure> {
             InstancePart::Instance(Instance { is_ours: true, key: InstanceKey::Id(id), .. }) => {
                 super::remove_own(config, &state, id)
             }
-            InstancePart::Instance(Instance { key, rules, .. }) => {
-                remove(config, key, !rules.is_empty()).map_err(Failure::from)
+            InstancePart::Instance(Instance { key, rules, tables, .. }) => {
+                remove(config, key, !rules.is_empty(), !tables.is_empty()).map_err(Failure::from)
             }
             InstancePart::Stray(stray) => {
                 let what = format!("counter on {} ({})", stray.interface, stray.direction);
@@ -72,11 +72,14 @@ fn is_agreed() -> Result<bool, Failure> {
     Ok(answer.trim() == "yes")
 }
 
-fn remove(config: &Config, key: &InstanceKey, has_rules: bool) -> Result<Vec<String>, BackendError> {
+fn remove(config: &Config, key: &InstanceKey, has_rules: bool, has_table: bool) -> Result<Vec<String>, BackendError> {
     let (mut removed, tag) = match key {
         InstanceKey::Id(id) => (ebpf::uninstall(&config.bpffs, id)?, iptables::instance_tag(id)),
         InstanceKey::Tag(tag) => (Vec::new(), tag.clone()),
     };
+    if has_table {
+        removed.extend(nftables::uninstall_tag(&tag)?);
+    }
     if has_rules {
         removed.extend(iptables::uninstall_tag(&tag)?);
     }

@@ -123,6 +123,7 @@ impl First {
     fn head(&self, look: &ScreenStyle) -> String {
         let backend = match self.backend {
             Some(BackendKind::Ebpf) => " by eBPF",
+            Some(BackendKind::Nftables) => " by nftables",
             Some(BackendKind::Iptables) => " by iptables",
             None => "",
         };

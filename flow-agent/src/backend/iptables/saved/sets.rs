@@ -218,7 +218,7 @@ fn has_target(saved: &SavedRule<'_>) -> bool {
 }
 
 /// Combines the (bytes, packets) of the four trees. A missing tree counts as zero.
-pub(super) fn eight(trees: &BTreeMap<FlowClass, (u64, u64)>) -> Counters {
+pub fn eight(trees: &BTreeMap<FlowClass, (u64, u64)>) -> Counters {
     let of = |protocol, direction| trees.get(&FlowClass { protocol, direction }).copied().unwrap_or_default();
     let (tcp_in, tcp_out) = (of(Protocol::Tcp, Direction::Ingress), of(Protocol::Tcp, Direction::Egress));
     let (udp_in, udp_out) = (of(Protocol::Udp, Direction::Ingress), of(Protocol::Udp, Direction::Egress));

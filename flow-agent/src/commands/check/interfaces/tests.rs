@@ -49,7 +49,8 @@ fn a_program_that_is_gone_is_a_failure_where_it_is_to_count() {
     let attached = "Ok: attached to `eth0`: ingress and egress";
     assert_eq!(of("eth0"), [attached, "Warn: no longer attached to `eth1`: ingress"]);
     assert_eq!(of("eth1"), [attached, "Fail: no longer attached to `eth1`: ingress"]);
-    let instance = Instance { is_ours: true, key: InstanceKey::Id("1".to_owned()), survey, rules: Vec::new() };
+    let (rules, tables) = (Vec::new(), Vec::new());
+    let instance = Instance { is_ours: true, key: InstanceKey::Id("1".to_owned()), survey, rules, tables };
     let chosen = ["eth0", "eth1", "eth2"].map(str::to_owned).into();
     let expected = ["Fail: `eth2` should be counted, but nothing of this agent is attached to it"];
     assert_eq!(lines(&uncounted(&InstancePart::Instance(instance), &chosen)), expected);

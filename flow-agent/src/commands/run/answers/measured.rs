@@ -49,6 +49,7 @@ pub fn metrics(since: Moment, snapshot: &AgentSnapshot, books: &Books, allowance
         node: config.node.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         backend: match seal.backend {
+            Some(BackendKind::Nftables) => "nftables".to_owned(),
             Some(BackendKind::Iptables) => "iptables".to_owned(),
             Some(BackendKind::Ebpf) | None => "ebpf".to_owned(),
         },

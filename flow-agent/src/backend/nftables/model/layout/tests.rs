@@ -1,0 +1,54 @@
+use super::*;
+
+fn layout() -> NftLayout {
+    NftLayout {
+        name: RuleSetName::new("k3v7qa".into(), 0),
+        interfaces: vec!["eth0".into(), "wg0".into()],
+        ports: [443, 8388].into(),
+        draining: BTreeSet::new(),
+        size: 64,
+        fragments: Fragments::Reassembled,
+        can_cut: false,
+    }
+}
+
+fn rules(layout: &NftLayout, chain: NftChain) -> Vec<String> {
+    let (_, rules) = layout.chains().into_iter().find(|(found, _)| *found == chain).unwrap();
+    rules.iter().map(Value::to_string).collect()
+}
+
+#[test]
+fn there_is_room_for_a_quarter_more_ports_and_at_most_for_all() {
+    assert_eq!([0, 50, 51, 1_000, 10_000, 65_530].map(slots), [64, 64, 64, 2_048, 16_384, 65_536]);
+}
+
+#[test]
+fn packets_of_counted_interfaces_only_reach_the_counters() {
+    let entry = layout().entry(Direction::Egress);
+    let names: Vec<&Value> = entry.iter().map(|rule| &rule[0]["match"]["right"]).collect();
+    assert_eq!(names, ["eth0", "wg0"]);
+    assert!(entry.iter().all(|rule| rule[0]["match"]["left"]["meta"]["key"] == "oifname"));
+    assert!(entry.iter().all(|rule| rule[1]["goto"]["target"] == "flow-k3v7qa-1aaaaa-out"));
+}
+
+#[test]
+fn a_frozen_or_cut_port_is_found_before_its_counter() {
+    let plain = rules(&layout(), NftChain::Split(Direction::Ingress));
+    assert_eq!(plain.len(), 5);
+    let draining = NftLayout { draining: [443].into(), ..layout() };
+    let frozen = rules(&draining, NftChain::Split(Direction::Ingress));
+    assert_eq!(frozen[2..], plain);
+    assert!(frozen[0].contains("-still") && frozen[0].contains("-rest-in"), "{}", frozen[0]);
+    let cut = rules(&NftLayout { can_cut: true, ..draining }, NftChain::Split(Direction::Ingress));
+    assert_eq!(cut[2..], frozen);
+    assert!(cut[0].contains("-cut") && cut[0].contains("-cut-in"), "{}", cut[0]);
+}
+
+#[test]
+fn nothing_drops_a_packet_unless_somebody_has_a_budget() {
+    let drops = |layout: &NftLayout| {
+        layout.chains().iter().any(|(_, rules)| Value::from(rules.clone()).to_string().contains("drop"))
+    };
+    assert!(!drops(&layout()));
+    assert!(drops(&NftLayout { can_cut: true, ..layout() }));
+}
