@@ -139,14 +139,22 @@ install_all() {
         cp "$source" "$root$target.new"
         mv "$root$target.new" "$root$target"
     done
+    # What the previous version installed and this one no longer has.
+    if [ -f "$list" ]; then
+        installed_files | while read -r target; do
+            grep -qxF "$target" "$list.new" || rm -f "$root$target"
+        done
+    fi
     mv "$list.new" "$list"
     if has_systemd; then
         systemctl daemon-reload
         systemd-sysusers flow-agent.conf || echo "warning: the user flow-agent-ship was not created" >&2
         systemd-tmpfiles --create flow-agent.conf || echo "warning: /run/xtables.lock was not created" >&2
-        systemctl try-restart flow-agent.service flow-agent-ship.service
+        systemctl try-restart flow-agent.service flow-agent-ship.service flow-agent-frps-hooks.service ||
+            echo "warning: not every unit was restarted, see systemctl status 'flow-agent*'" >&2
         echo "Installed. Next: ${init}flow-agent check, systemctl enable --now flow-agent"
     elif has_openrc; then
+        [ -n "$root" ] || rc-service --ifstarted flow-agent restart || true
         echo "Installed. Next: ${init}flow-agent check, rc-update add flow-agent, rc-service flow-agent start"
     else
         echo "Installed. Next: ${init}flow-agent check, flow-agent run"

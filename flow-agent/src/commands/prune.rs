@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::{Common, output};
 use crate::clock;
 use crate::config::Config;
+use crate::errors::chain;
 use crate::exit::{Code, Failure};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
@@ -63,14 +64,19 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     let _run = state.lock_run()?;
     let daily = state.lock_daily()?;
     let (mut before, mut after) = (0, 0);
+    let mut failed = None;
     for step in steps {
-        let left = retention::carry_out(&daily, step)?;
-        output::print(&line(step.date, step.action, step.bytes, Some(left)))?;
-        before += step.bytes;
-        after += left;
+        match retention::carry_out(&daily, step) {
+            Ok(left) => {
+                output::print(&line(step.date, step.action, step.bytes, Some(left)))?;
+                before += step.bytes;
+                after += left;
+            }
+            Err(error) => note(step.date, error, &mut failed),
+        }
     }
     output::print(&format!("{} became {}\n", bytes(before), bytes(after)))?;
-    Ok(code)
+    failed.map_or(Ok(code), |error| Err(error.into()))
 }
 
 /// What is to be done now according to `[retention]`.
@@ -92,15 +98,23 @@ pub fn plan(config: &Config, now: DateTime<Utc>) -> Result<RetentionPlan, StoreE
 /// days that have to be rolled up again because the daily log is damaged; the hours that they are made from are kept.
 ///
 /// # Errors
-/// When a file cannot be read, written or removed. What was not done is left to the next time.
+/// When a file cannot be read, written or removed; the first such error, after all other days were dealt with. What was not
+/// done is left to the next time.
 pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<BTreeSet<NaiveDate>, StoreError> {
     let RetentionPlan { steps, damaged } = plan(config, now)?;
     if steps.is_empty() {
         return Ok(damaged);
     }
     let lock: DailyLock = StateDir::new(&config.state_dir).lock_daily()?;
+    let mut failed = None;
     for step in steps {
-        let left = retention::carry_out(&lock, step)?;
+        let left = match retention::carry_out(&lock, step) {
+            Ok(left) => left,
+            Err(error) => {
+                note(step.date, error, &mut failed);
+                continue;
+            }
+        };
         let (day, before, now) = (step.date, step.bytes, left);
         match step.action {
             RetentionAction::Compress => tracing::info!(%day, before, now, "compressed a day of the hourly log"),
@@ -109,7 +123,13 @@ pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<BTreeSet<NaiveDate>,
             }
         }
     }
-    Ok(damaged)
+    failed.map_or(Ok(damaged), Err)
+}
+
+/// Logs why a day was left as it is, and keeps the first such error. The other days do not wait for it.
+fn note(day: NaiveDate, error: StoreError, failed: &mut Option<StoreError>) {
+    tracing::warn!(%day, "this day of the hourly log was neither compressed nor deleted: {}", chain(&error));
+    failed.get_or_insert(error);
 }
 
 fn line(date: NaiveDate, action: RetentionAction, before: u64, after: Option<u64>) -> String {

@@ -1,6 +1,7 @@
 //! Requests to ClickHouse's HTTP interface: inserts and queries, and what their answers mean.
 #![expect(clippy::disallowed_methods, reason = "edge: files")]
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, Response};
@@ -14,6 +15,10 @@ use super::tls;
 
 /// The maximum size of an answer.
 const MOST_ANSWER_BYTES: u64 = 1 << 30;
+
+/// Servers refuse longer queries by default; some also refuse that a user changes settings, so they are asked for more
+/// only where it is needed.
+const USUAL_QUERY_BYTES: usize = 200 << 10;
 
 /// At most this much of an error message is shown.
 const MOST_MESSAGE_CHARS: usize = 500;
@@ -129,7 +134,10 @@ impl Client {
     /// When the server cannot be reached or reports an error, even after it has begun to answer.
     pub fn query(&self, action: &str, sql: &str) -> Result<String, FleetError> {
         // The server answers only once the whole result is known, so that no error can come in the middle of it.
-        let url = format!("{}/?wait_end_of_query=1", self.url);
+        let mut url = format!("{}/?wait_end_of_query=1", self.url);
+        if sql.len() > USUAL_QUERY_BYTES {
+            let _ = write!(url, "&max_query_size={}", 2 * sql.len());
+        }
         self.answer(action, self.with_login(self.agent.post(url)).send(sql))
     }
 

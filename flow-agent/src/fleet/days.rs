@@ -106,13 +106,13 @@ impl Reading<'_> {
             let gaps = gaps.get(&key).map_or(0, |gaps| gaps.len() as u64);
             (!is_wanted(bucket.day) || totals == expected) && gaps == bucket.gaps
         };
-        let Held { mut manifests, ties } = manifest::choose(all, self.wanted.node, is_whole);
+        let Held { mut manifests, ties, replaced } = manifest::choose(all, self.wanted.node, is_whole);
         let epochs = manifest::epochs(manifests.iter().filter(|bucket| is_wanted(bucket.day)));
         if let Some((one, other)) = manifest::two_machines(&epochs) {
             let (one, other) = (one.epoch.clone(), other.epoch.clone());
             return Err(FleetError::TwoMachines { one, other });
         }
-        let mut problems = self.alarms(&manifests, &ties);
+        let mut problems = self.alarms(manifests.iter().chain(&replaced), &ties);
         let mut rejected: Vec<(Manifest, &str)> =
             ties.into_iter().map(|tie| (tie, "different figures arrived under one revision")).collect();
         let partial: Vec<Manifest>;
@@ -188,7 +188,7 @@ impl Reading<'_> {
         Some(rollup.finish(corrected_at.map_or(known_at, |corrected| known_at.max(corrected))))
     }
 
-    fn alarms(&self, manifests: &[Manifest], ties: &[Manifest]) -> Vec<String> {
+    fn alarms<'m>(&self, manifests: impl Iterator<Item = &'m Manifest>, ties: &[Manifest]) -> Vec<String> {
         let mut alarms = Vec::new();
         if let Some(tie) = ties.first() {
             alarms.push(format!(

@@ -84,10 +84,20 @@ impl Manifest {
         (self.start, self.end)
     }
 
-    /// Whether both are the same but for the name under which they were sent, and the revision.
+    /// Whether both are the same but for the name under which they were sent, the revision, and the configuration at that
+    /// time.
     fn has_figures_of(&self, other: &Self) -> bool {
         let key = BucketKey { node: other.key.node.clone(), ..self.key.clone() };
-        Self { key, rev: other.rev, ..self.clone() } == *other
+        let (zone, bucket_seconds) = (other.zone.clone(), other.bucket_seconds);
+        Self { key, rev: other.rev, zone, bucket_seconds, ..self.clone() } == *other
+    }
+
+    /// Whether this bucket is no longer in the node's log, because `other` has its time since the day was sent again:
+    /// after the log was lost, one bucket is made of many. Buckets of one epoch overlap only if a clock was set back, and
+    /// are then sent under the same revision.
+    fn is_replaced_by(&self, other: &Self) -> bool {
+        let is_of_same_day = (&self.key.epoch, self.day) == (&other.key.epoch, other.day);
+        is_of_same_day && self.rev < other.rev && self.start < other.end && other.start < self.end
     }
 
     /// The seal from which this manifest was made, as far as days need it.
@@ -126,6 +136,8 @@ pub struct Held {
     pub manifests: Vec<Manifest>,
     /// Manifests with different figures under the same revision: it is not known which are right.
     pub ties: Vec<Manifest>,
+    /// Buckets that are no longer in the node's log. Those that took their place have their bytes.
+    pub replaced: Vec<Manifest>,
 }
 
 /// Chooses the valid manifests from all versions of all buckets. They may have been sent under several names of one
@@ -149,6 +161,11 @@ pub(super) fn choose(all: Vec<Manifest>, node: &str, is_whole: impl Fn(&Manifest
         held.manifests.extend(equal.max_by_key(|version| (is_whole(version), version.rev, version.key.node == node)));
     }
     held.manifests.sort_by(|one, other| (one.start, &one.key).cmp(&(other.start, &other.key)));
+    let corrected: Vec<Manifest> = held.manifests.iter().filter(|bucket| bucket.rev > 1).cloned().collect();
+    let (gone, left) = std::mem::take(&mut held.manifests)
+        .into_iter()
+        .partition(|bucket| corrected.iter().any(|other| bucket.is_replaced_by(other)));
+    (held.replaced, held.manifests) = (gone, left);
     held
 }
 
@@ -195,9 +212,11 @@ pub(super) fn epochs<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> V
     epochs.into_values().collect()
 }
 
-/// The number of missing `seq` between the lowest and the highest, and the first of them.
-pub(super) fn missing_numbers(manifests: &[Manifest]) -> Option<(u64, u64)> {
-    let numbers: BTreeSet<u64> = manifests.iter().map(|manifest| manifest.key.seq).collect();
+/// The number of missing `seq` between the lowest and the highest, and the first of them. Imported buckets have numbers of
+/// another kind.
+pub(super) fn missing_numbers<'a>(manifests: impl IntoIterator<Item = &'a Manifest>) -> Option<(u64, u64)> {
+    let counted = manifests.into_iter().filter(|manifest| manifest.quality != Quality::Import);
+    let numbers: BTreeSet<u64> = counted.map(|manifest| manifest.key.seq).collect();
     let (first, last) = (*numbers.first()?, *numbers.last()?);
     let missing = last - first + 1 - numbers.len() as u64;
     let mut gaps = numbers.iter().zip(numbers.iter().skip(1)).filter(|(one, next)| *one + 1 < **next);

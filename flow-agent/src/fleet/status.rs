@@ -64,18 +64,18 @@ pub fn nodes(client: &Client) -> Result<Vec<NodeStatus>, FleetError> {
 
     let mut nodes = BTreeMap::new();
     let sql = format!(
-        "SELECT node, uniqExact(epoch, seq), toUnixTimestamp(max(`end`)), argMax(version, `end`), \
-         max(seq) - min(seq) + 1 - uniqExact(seq) FROM {table} GROUP BY node"
+        "SELECT node, uniqExact(epoch, seq), toUnixTimestamp(max(`end`)), argMax(version, `end`) FROM {table} \
+         GROUP BY node"
     );
     for row in ask(sql)? {
         let status = || {
-            let [node, buckets, newest, version, missing] = &row[..] else { return None };
+            let [node, buckets, newest, version] = &row[..] else { return None };
             Some(NodeStatus {
                 node: node.clone(),
                 buckets: buckets.parse().ok()?,
                 newest: DateTime::from_timestamp(newest.parse().ok()?, 0)?,
                 version: version.clone(),
-                missing: missing.parse().ok()?,
+                missing: 0,
                 conflicting: 0,
                 is_shared: false,
             })
@@ -83,9 +83,21 @@ pub fn nodes(client: &Client) -> Result<Vec<NodeStatus>, FleetError> {
         let status = status().ok_or_else(|| unreadable(&row))?;
         nodes.insert(status.node.clone(), status);
     }
+    // Imported buckets have numbers of another kind.
     let sql = format!(
-        "SELECT node, count() FROM (SELECT node, epoch, seq, rev FROM {table} GROUP BY node, epoch, seq, rev \
-         HAVING uniqExact(sha256) > 1) GROUP BY node"
+        "SELECT node, max(seq) - min(seq) + 1 - uniqExact(seq) FROM {table} WHERE quality != 'import' GROUP BY node"
+    );
+    for row in ask(sql)? {
+        let [node, missing] = &row[..] else { return Err(unreadable(&row)) };
+        if let Some(status) = nodes.get_mut(node) {
+            status.missing = missing.parse().map_err(|_| unreadable(&row))?;
+        }
+    }
+    // Only the highest revision of a bucket counts.
+    let sql = format!(
+        "SELECT node, countIf(contents > 1) FROM (SELECT node, epoch, seq, argMax(found, rev) AS contents FROM \
+         (SELECT node, epoch, seq, rev, uniqExact(sha256) AS found FROM {table} GROUP BY node, epoch, seq, rev) \
+         GROUP BY node, epoch, seq) GROUP BY node"
     );
     for row in ask(sql)? {
         let [node, conflicting] = &row[..] else { return Err(unreadable(&row)) };

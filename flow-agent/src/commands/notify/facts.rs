@@ -9,6 +9,7 @@ use crate::commands::check::agent;
 use crate::commands::limits::{self, UserStandings};
 use crate::commands::ship::LAG;
 use crate::config::Config;
+use crate::errors::chain;
 use crate::ledger::calendar;
 use crate::ledger::limits::notice::{Notice, NoticeEvent, NoticeFacts, Subject};
 use crate::ledger::month::Month;
@@ -121,8 +122,10 @@ fn full_disk(config: &Config, today: NaiveDate) -> Option<Notice> {
 fn unshipped(config: &Config, now: DateTime<Utc>) -> Option<Notice> {
     let state = StateDir::new(&config.state_dir);
     config.fleet.as_ref().filter(|_| state.ship_dir().exists())?;
-    let unsent = ship::unsent_from(&state).ok()??;
     // A damaged file is reported by `check` and by `ship` itself.
+    let unsent = ship::unsent_from(&state)
+        .inspect_err(|error| tracing::warn!("whether hours reach ClickHouse is not known: {}", chain(error)))
+        .ok()??;
     let newest = ship::read(&state).ok()?.newest;
     let since = newest.map_or_else(|| calendar::day_start(config.timezone, unsent), |at| at.to_utc());
     let day = calendar::local(config.timezone, since).date_naive();

@@ -35,7 +35,7 @@ fn a_bucket_that_was_sent_under_two_names_of_a_node_counts_once() {
     let before = |bucket: &Manifest| renamed(bucket, "hk-0");
     // The second bucket was sent under the former name only.
     let all = vec![before(&one), one.clone(), before(&two)];
-    let expected = Held { manifests: vec![one.clone(), before(&two)], ties: vec![] };
+    let expected = Held { manifests: vec![one.clone(), before(&two)], ties: vec![], replaced: vec![] };
     assert_eq!(choose(all.clone()), expected);
     assert_eq!(choose(all.into_iter().rev().collect()), expected);
     // Of equal ones, that whose rows are there.
@@ -65,7 +65,7 @@ fn of_each_bucket_the_highest_revision_holds_and_repetition_changes_nothing() {
     for _ in 0..all.len() {
         all.rotate_left(1);
         let held = choose(all.clone());
-        assert_eq!(held, Held { manifests: vec![new.clone(), other.clone()], ties: vec![] });
+        assert_eq!(held, Held { manifests: vec![new.clone(), other.clone()], ties: vec![], replaced: vec![] });
     }
 }
 
@@ -103,4 +103,34 @@ fn numbers_that_never_arrived_are_counted() {
     assert_eq!(missing_numbers(&all), Some((3, 3)));
     assert_eq!(missing_numbers(&all[..2]), None);
     assert_eq!(missing_numbers(&[]), None);
+    let imported = Manifest { quality: Quality::Import, ..manifest("import", 9, 1, "x") };
+    assert_eq!(missing_numbers(all[..2].iter().chain([&imported])), None);
+}
+
+#[test]
+fn buckets_whose_place_another_one_took_do_not_count_as_well() {
+    // The log of three hours was lost, and one bucket was made of them.
+    let lost: Vec<_> = (1..=3).map(|seq| manifest("a", seq, 1, "x")).collect();
+    let made = Manifest { start: lost[0].start, ..manifest("a", 3, 9, "y") };
+    let (before, after) = (manifest("a", 0, 1, "z"), manifest("a", 4, 9, "z"));
+    let all = [&lost[..], &[made.clone(), before.clone(), after.clone()]].concat();
+    let held = choose(all);
+    assert_eq!(held.manifests, [before, made, after]);
+    assert_eq!(held.replaced, lost[..2]);
+    // Nothing is missing: the numbers were given.
+    assert_eq!(missing_numbers(held.manifests.iter().chain(&held.replaced)), None);
+    // Two buckets overlap after a clock was set back; both are in the log, under one revision.
+    let again = Manifest { start: lost[1].start, ..manifest("a", 3, 1, "y") };
+    assert_eq!(choose(vec![lost[1].clone(), again.clone()]).replaced, []);
+    // Those of another set of counters are not of the same bytes.
+    let other = Manifest { start: lost[1].start, ..manifest("b", 3, 9, "y") };
+    assert_eq!(choose(vec![lost[1].clone(), other]).replaced, []);
+}
+
+#[test]
+fn a_bucket_that_is_sent_again_under_another_configuration_is_the_same() {
+    let one = manifest("a", 1, 1, "x");
+    let again = Manifest { zone: "UTC".into(), bucket_seconds: 300, ..one.clone() };
+    let held = choose(vec![one, again]);
+    assert_eq!((held.manifests.len(), held.ties.len()), (1, 0));
 }
