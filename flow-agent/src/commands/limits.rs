@@ -72,17 +72,22 @@ pub fn standing(config: &Config, now: DateTime<Utc>) -> Result<UserStandings, Fa
     for name in node_names(config) {
         let mut figures = NodeMonth::new(&name, &directory, month, config.month_start_day);
         damages.extend(add_days(config, &state, month, first_day..=today, now, &mut figures)?);
-        if let Some(at) = figures.newest_seal().and_then(|seal| seal.at) {
-            newest.insert(name.clone(), at.to_utc());
-        }
         let mut gaps = Vec::new();
-        if today == first_day {
-            // The hour before midnight is sealed when its month is over.
-            let yesterday = today - Days::new(1);
+        let mut newest_seal = figures.newest_seal().cloned();
+        // The hour before midnight is sealed when its month is over, and a node may be silent since then.
+        if today == first_day || newest_seal.is_none() {
+            let yesterday = first_day - Days::new(1);
             let month = Month::containing(yesterday, config.month_start_day);
+            let days = month.first_day(config.month_start_day)..=yesterday;
             let mut before = NodeMonth::new(&name, &directory, month, config.month_start_day);
-            damages.extend(add_days(config, &state, month, yesterday..=yesterday, now, &mut before)?);
-            gaps.extend(gaps_on(config, &state, &name, before.seal(yesterday))?);
+            damages.extend(add_days(config, &state, month, days, now, &mut before)?);
+            if today == first_day {
+                gaps.extend(gaps_on(config, &state, &name, before.seal(yesterday))?);
+            }
+            newest_seal = newest_seal.or_else(|| before.newest_seal().cloned());
+        }
+        if let Some(at) = newest_seal.and_then(|seal| seal.at) {
+            newest.insert(name.clone(), at.to_utc());
         }
         gaps.extend(gaps_on(config, &state, &name, figures.seal(today - Days::new(1)))?);
         gaps.extend(gaps_on(config, &state, &name, figures.seal(today))?);

@@ -84,6 +84,10 @@ fn view(notice: &Notice, sender: NoticeSender<'_>, language: Language, words: &W
 /// The prefix of the words of a notice.
 fn key(notice: &Notice) -> &'static str {
     match (notice.subject.event, notice.subject.level) {
+        // A channel may take warnings and no cuts.
+        (NoticeEvent::Warn, Some(100..)) if matches!(notice.facts, NoticeFacts::Usage { is_dropped: true, .. }) => {
+            "notice_cut"
+        }
         (NoticeEvent::Warn, Some(100..)) => "notice_full",
         (NoticeEvent::Warn, _) => "notice_warn",
         (NoticeEvent::Forecast, _) => "notice_forecast",
@@ -121,7 +125,7 @@ fn period(notice: &Notice, sender: NoticeSender<'_>, language: Language) -> Stri
 fn facts(notice: &Notice, sender: NoticeSender<'_>, language: Language, words: &Words) -> Vec<Fact> {
     let fact = |key: &str, value: String| Fact { label: words.say(key, &[]), value };
     match &notice.facts {
-        NoticeFacts::Usage { used_bytes, quota_bytes, left_bytes, forecast_bytes, is_incomplete } => {
+        NoticeFacts::Usage { used_bytes, quota_bytes, left_bytes, forecast_bytes, is_incomplete, .. } => {
             let human = |bytes: u64| Human(bytes.into()).to_string();
             let at_least = if *is_incomplete { words.say("notice_at_least", &[]) } else { String::new() };
             let used = format!("{at_least}{} ({})", human(*used_bytes), numbers::percent(*used_bytes, *quota_bytes, 1));
@@ -205,6 +209,7 @@ pub(super) fn of_every_kind(user: &str) -> Vec<Notice> {
         left_bytes: 500_u64.saturating_sub(used_gib) << 30,
         forecast_bytes,
         is_incomplete: used_gib > 500,
+        is_dropped: used_gib == 500,
     };
     let newest = DateTime::parse_from_rfc3339("2026-10-19T12:00:00+08:00").ok();
     [

@@ -12,6 +12,9 @@ use crate::ledger::record::MailState;
 /// How many days before the last one a user is told of it.
 pub const DAYS_BEFORE_EXPIRY: u32 = 3;
 
+/// For how many days after the last one a user is told that it has passed.
+const DAYS_AFTER_EXPIRY: u32 = 7;
+
 /// For how long a notice that did not arrive is tried again.
 const GIVE_UP_AFTER: TimeDelta = TimeDelta::hours(24);
 
@@ -28,31 +31,40 @@ pub fn of_users(users: &[UserMonth], warn: &[u32], today: NaiveDate) -> Vec<Noti
 
 fn of_user(user: &UserMonth, warn: &[u32], today: NaiveDate) -> Vec<Notice> {
     let mut notices = Vec::new();
-    if let (Some(quota_bytes), Some(left_bytes)) = (user.quota_bytes, user.left_bytes) {
+    let is_expired = matches!(user.condition, Condition::Expired { .. });
+    // Who has expired is told of that, because a larger quota would change nothing.
+    if let (Some(quota_bytes), Some(left_bytes), false) = (user.quota_bytes, user.left_bytes, is_expired) {
         let facts = NoticeFacts::Usage {
             used_bytes: user.used_bytes,
             quota_bytes,
             left_bytes,
             forecast_bytes: user.forecast_bytes,
             is_incomplete: user.is_incomplete,
+            is_dropped: user.is_dropped_everywhere,
         };
         let mut add = |event, level| {
             let subject = Subject { quota_bytes: Some(quota_bytes), ..subject(user, user.month, event, level) };
             notices.push(Notice { subject, facts: facts.clone() });
         };
-        if matches!(user.condition, Condition::Cut { .. }) {
+        // A node whose share is used up reports that itself.
+        if user.is_dropped_everywhere {
             add(NoticeEvent::Cut, None);
         }
         if let Some(level) = user.level(warn) {
             add(NoticeEvent::Warn, Some(level));
         }
-        if user.used_bytes < quota_bytes && user.forecast_bytes.is_some_and(|bytes| bytes > quota_bytes) {
+        if !user.is_dropped_everywhere
+            && user.used_bytes < quota_bytes
+            && user.forecast_bytes.is_some_and(|bytes| bytes > quota_bytes)
+        {
             add(NoticeEvent::Forecast, None);
         }
     }
     if let Some(last_day) = user.expires {
         let days_left = (last_day - today).num_days();
         let level = match days_left {
+            // Whoever expired long ago was told, or knows; a channel may be new.
+            days if days < -i64::from(DAYS_AFTER_EXPIRY) => None,
             ..0 => Some(0),
             days if days <= i64::from(DAYS_BEFORE_EXPIRY) => Some(DAYS_BEFORE_EXPIRY),
             _ => None,

@@ -98,7 +98,15 @@ pub struct Notice {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoticeFacts {
     /// For `warn`, `forecast` and `cut`.
-    Usage { used_bytes: u64, quota_bytes: u64, left_bytes: u64, forecast_bytes: Option<u64>, is_incomplete: bool },
+    Usage {
+        used_bytes: u64,
+        quota_bytes: u64,
+        left_bytes: u64,
+        forecast_bytes: Option<u64>,
+        is_incomplete: bool,
+        /// Nothing of the user passes.
+        is_dropped: bool,
+    },
     /// For `expire`: the last day.
     Expiry { last_day: NaiveDate },
     /// For `gap`: how many seconds of that day were not counted, and why.

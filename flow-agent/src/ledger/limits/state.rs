@@ -1,5 +1,7 @@
 //! A user's standing in a billing month: what was used of the quota, what is left, and what follows from that.
 
+use std::collections::BTreeSet;
+
 use chrono::NaiveDate;
 use serde::Serialize;
 
@@ -34,6 +36,10 @@ pub struct UserMonth {
     pub condition: Condition,
     /// Part of the time was not measured, so more may have been used than is known.
     pub is_incomplete: bool,
+    /// Whether nothing of the user passes on any node that is judged here. On a main node, a single node may have dropped
+    /// traffic because its share is used up.
+    #[serde(skip)]
+    pub is_dropped_everywhere: bool,
 }
 
 /// What follows from the usage and the date.
@@ -98,6 +104,12 @@ impl UserMonth {
         let quota_bytes = quota.map(|quota| quota.saturating_add(known.granted));
         let counted_bytes = known.statement.map_or(0, |statement| statement.billed_bytes);
         let used_bytes = counted_bytes.saturating_add(known.used_before);
+        let condition = condition(rules, user, known, quota_bytes, used_bytes);
+        let is_dropped_everywhere = match &condition {
+            Condition::Open | Condition::Warned { .. } => false,
+            Condition::Cut { .. } => rules.node.is_some() || quota_bytes.is_some_and(|quota| used_bytes >= quota),
+            Condition::Expired { .. } => true,
+        };
         Self {
             user: user.name.clone(),
             month: rules.month,
@@ -110,8 +122,9 @@ impl UserMonth {
             forecast_bytes: known.forecast.map(|bytes| bytes.saturating_add(known.used_before)),
             expires: user.expires,
             on_quota: user.on_quota,
-            condition: condition(rules, user, known, quota_bytes, used_bytes),
+            condition,
             is_incomplete: known.is_incomplete,
+            is_dropped_everywhere,
         }
     }
 
@@ -157,12 +170,15 @@ fn cut_on(rules: &Rules<'_>, user: &User, known: KnownOfUser<'_>, quota: Option<
     if let Some(node) = rules.node {
         return quota.filter(|quota| used >= *quota).map(|_| node.to_owned()).into_iter().collect();
     }
-    let Some(statement) = known.statement else { return Vec::new() };
+    // Each node also charges what was used before it began to count.
     let is_cut = |node: &&str| {
-        let counted = statement.by_node.get(node).map_or(0, |counters| rules.billed.bytes(counters));
+        let counters = known.statement.and_then(|statement| statement.by_node.get(node));
+        let counted = counters.map_or(0, |counters| rules.billed.bytes(counters)).saturating_add(known.used_before);
         user.quota_on(node).is_some_and(|quota| counted >= quota.saturating_add(known.granted))
     };
-    statement.by_node.names().filter(is_cut).map(str::to_owned).collect()
+    let counted_on = known.statement.into_iter().flat_map(|statement| statement.by_node.names());
+    let nodes: BTreeSet<&str> = user.nodes.iter().map(String::as_str).chain(counted_on).collect();
+    nodes.into_iter().filter(is_cut).map(str::to_owned).collect()
 }
 
 /// The day on which `quota` was used up. `None` if it was used up before this month's counts, or if only the shares of

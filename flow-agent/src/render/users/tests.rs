@@ -17,6 +17,7 @@ fn row(condition: Condition) -> UserRow {
         expires: chrono::NaiveDate::from_ymd_opt(2026, 12, 31),
         on_quota: OnQuota::Drop,
         condition,
+        is_dropped_everywhere: false,
         is_incomplete: true,
     })
 }

@@ -28,6 +28,7 @@ fn user(used_bytes: u64, quota_bytes: u64) -> UserMonth {
         on_quota: OnQuota::Count,
         condition: Condition::Open,
         is_incomplete: false,
+        is_dropped_everywhere: false,
     }
 }
 
@@ -79,7 +80,8 @@ fn a_raised_quota_and_a_new_month_are_told_anew() {
 
 #[test]
 fn who_is_told_of_a_cut_is_not_told_that_the_quota_is_used_up() {
-    let cut = UserMonth { condition: Condition::Cut { since: None, nodes: Vec::new() }, ..user(100, 100) };
+    let condition = Condition::Cut { since: None, nodes: Vec::new() };
+    let cut = UserMonth { condition, is_dropped_everywhere: true, ..user(100, 100) };
     let notices = of_users(&[cut], &LEVELS, day(5));
     assert_eq!(due(&NoticeHistory::default(), &notices, 0, Repeat::UntilAccepted), [(NoticeEvent::Cut, None)]);
     let only_warnings = NoticeChoice {
@@ -114,7 +116,25 @@ fn an_expiry_is_told_three_days_before_and_when_it_is_over() {
     assert_eq!(level(day(27)), None);
     assert_eq!(level(day(28)), Some(3));
     assert_eq!(level(day(31)), Some(3));
-    assert_eq!(level(day(31).succ_opt().unwrap()), Some(0));
+    let after = |days| day(31) + chrono::Days::new(days);
+    assert_eq!([1, 7, 8, 900].map(|days| level(after(days))), [Some(0), Some(0), None, None]);
+}
+
+#[test]
+fn a_share_that_is_used_up_on_one_node_does_not_silence_the_warnings_about_the_whole() {
+    let condition = Condition::Cut { since: None, nodes: vec!["hk-1".to_owned()] };
+    let notices = of_users(&[UserMonth { condition, ..user(95, 100) }], &LEVELS, day(5));
+    assert_eq!(due(&NoticeHistory::default(), &notices, 0, Repeat::UntilAccepted), [(NoticeEvent::Warn, Some(90))]);
+}
+
+#[test]
+fn who_has_expired_is_told_nothing_of_the_quota() {
+    let condition = Condition::Expired { since: day(5) };
+    let expires = Some(day(4));
+    let user =
+        UserMonth { condition, expires, is_dropped_everywhere: true, forecast_bytes: Some(900), ..user(120, 100) };
+    let notices = of_users(&[user], &LEVELS, day(5));
+    assert_eq!(due(&NoticeHistory::default(), &notices, 0, Repeat::UntilAccepted), [(NoticeEvent::Expire, Some(0))]);
 }
 
 #[test]

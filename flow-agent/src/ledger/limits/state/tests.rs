@@ -37,9 +37,9 @@ fn statement() -> Statement {
         used_before_bytes: 0,
         money: None,
         billed_bytes_before: None,
-        only_on: std::collections::BTreeSet::new(),
+        only_on: BTreeSet::new(),
         state: None,
-        open_nodes: std::collections::BTreeSet::new(),
+        open_nodes: BTreeSet::new(),
         rev: 0,
         draft: false,
         history: Vec::new(),
@@ -118,6 +118,20 @@ fn a_main_node_sees_which_share_is_used_up() {
     assert_eq!(state(&rules(None), &user, 0, 0).left_bytes, Some(100));
     let whole = limited(1_000, OnQuota::Drop);
     assert_eq!(state(&rules(None), &whole, 0, 0).condition, Condition::Warned { level: 90 });
+    assert!(
+        !state(&rules(None), &user, 0, 0).is_dropped_everywhere
+            && state(&rules(None), &user, 0, 100).is_dropped_everywhere
+    );
+    // hk-1 counted 600 and charges the 400 that were used before.
+    let Condition::Cut { nodes, .. } = state(&rules(None), &whole, 0, 400).condition else { panic!("it is not cut") };
+    assert_eq!(nodes, ["hk-1"]);
+    // Everything was used before anything was counted.
+    let elsewhere = User { nodes: BTreeSet::from(["jp-1".to_owned()]), ..whole };
+    let known = KnownOfUser { statement: None, ..known(&statement(), 0, 1_000) };
+    let Condition::Cut { nodes, .. } = UserMonth::new(&rules(None), &elsewhere, known).condition else {
+        panic!("it is not cut")
+    };
+    assert_eq!(nodes, ["jp-1"]);
 }
 
 #[test]
