@@ -48,12 +48,14 @@ impl Directory {
     /// The owner who is billed for a line of `node` with this port and user.
     ///
     /// The node knew at the time who owned a port, so a name on a line is never reassigned. It stands for the
-    /// configured user of that name if that user exists on the node. Any other name, and the port's own number, belongs
-    /// to the node.
+    /// configured user of that name if that user exists on the node. Any other name belongs to the node, and so does
+    /// the port's own number, with which programs label a port without a name, unless the user who is called so owns
+    /// the port there.
     pub fn owner(&self, node: &str, port: u16, user: Option<&str>) -> StatementOwner {
         match user {
             Some(name) => {
-                let is_here = self.user(name).is_some_and(|entry| entry.is_on(node)) && name != port.to_string();
+                let is_meant = |entry: &User| name != port.to_string() || entry.ports.contains(&port);
+                let is_here = self.user(name).is_some_and(|entry| entry.is_on(node) && is_meant(entry));
                 StatementOwner::User(if is_here { name.to_owned() } else { format!("{node}/{name}") })
             }
             None => {

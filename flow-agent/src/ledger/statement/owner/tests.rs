@@ -22,10 +22,17 @@ fn a_name_on_a_line_is_never_reassigned() {
 }
 
 #[test]
-fn a_name_that_is_the_ports_number_belongs_to_the_node() {
-    let directory = Directory::new(vec![user("8388", &[8388], &[]), user("443", &[], &[])]);
+fn a_name_that_is_the_ports_number_belongs_to_the_node_unless_the_user_of_that_name_owns_the_port() {
+    let users = vec![user("8389", &[8389], &["hk-1"]), user("8388", &[443], &[]), user("443", &[8388], &[])];
+    let directory = Directory::new(users);
+    // The kernel limits this user, so the bytes are billed to the same one.
+    assert_eq!(directory.owner("hk-1", 8389, Some("8389")), named("8389"));
+    assert_eq!(directory.owner("hk-1", 8389, None), named("8389"));
+    // On another node, nobody of the configuration owns the port.
+    assert_eq!(directory.owner("us-1", 8389, Some("8389")), named("us-1/8389"));
+    assert_eq!(directory.owner("us-1", 8389, None), StatementOwner::Port(8389));
+    // A user of that name exists, but owns another port.
     assert_eq!(directory.owner("hk-1", 8388, Some("8388")), named("hk-1/8388"));
-    assert_eq!(directory.owner("hk-1", 8388, None), named("8388"));
     // The owner of 8388 is called 443, which is a name like any other.
     assert_eq!(directory.owner("hk-1", 8388, Some("443")), named("443"));
 }
