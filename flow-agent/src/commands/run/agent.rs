@@ -178,7 +178,7 @@ impl Agent {
                     self.apply_ports();
                 }
                 // The users' file may have changed quotas while the ports stay the same.
-                self.limits.changed();
+                self.limits.users_changed();
             }
         }
     }
@@ -233,7 +233,7 @@ impl Agent {
         }
         self.config = Arc::new(same);
         self.watched.reconfigure(config);
-        self.limits.changed();
+        self.limits.reloaded();
         self.timers.nat_at = clock::now().boot_ns;
         self.watched.begin_look(clock::now());
     }

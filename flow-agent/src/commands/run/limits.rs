@@ -65,9 +65,11 @@ pub trait GatedBackend {
 /// Keeps the limits of this node's users in force.
 pub struct NodeLimits {
     state: StateDir,
-    /// What each user moved on each day of the billing month, as far as it is sealed.
+    /// The billing month of `days`.
+    month: Option<Month>,
+    /// What each user moved on each day of that month, as far as it is sealed.
     days: BTreeMap<NaiveDate, BTreeMap<String, Transferred>>,
-    /// Days for which something was sealed since they were read; `None` if nothing was read yet.
+    /// Days for which something was sealed since they were read; `None` if all must be read.
     stale: Option<BTreeSet<NaiveDate>>,
     /// When counting began, which decides to which month `used` belongs.
     first_counted: FirstCounted,
@@ -93,6 +95,7 @@ impl NodeLimits {
     pub fn new(config: &Config) -> Self {
         Self {
             state: StateDir::new(&config.state_dir),
+            month: None,
             days: BTreeMap::new(),
             stale: None,
             first_counted: FirstCounted::default(),
@@ -120,6 +123,17 @@ impl NodeLimits {
         self.told.clear();
     }
 
+    /// Notes that the configuration was read again: the log is read again as well.
+    pub fn reloaded(&mut self) {
+        self.stale = None;
+        self.changed();
+    }
+
+    /// Notes that quotas may have changed, while ports and counters have not.
+    pub fn users_changed(&mut self) {
+        self.at = 0;
+    }
+
     /// Notes that something was sealed on these days.
     pub fn sealed(&mut self, dates: &BTreeSet<NaiveDate>) {
         if let Some(stale) = &mut self.stale {
@@ -130,10 +144,7 @@ impl NodeLimits {
     /// Hands the budgets to the backend.
     pub fn attend(&mut self, config: &Config, users: &[User], recorder: &mut dyn GatedBackend, now: Moment) {
         if now.boot_ns < self.at && !self.told.is_empty() {
-            // A limit is the value of the counters at which a quota is used up, so it does not change as traffic
-            // passes.
-            let outcome = recorder.enforce_again(&self.told, clock::now()).map_err(|error| chain(&error));
-            self.repeat_after(recorder);
+            let outcome = self.tell_again(recorder);
             return self.say_outcome(outcome);
         }
         self.repeat_at = u64::MAX;
@@ -143,24 +154,32 @@ impl NodeLimits {
             return;
         }
         if recorder.has_waiting() {
-            // The log does not contain those buckets yet.
+            // The log does not contain those buckets yet, and may not for hours if the disk is full.
+            self.told.retain(|budget| limited.iter().any(|user| user.name == budget.user));
+            let outcome = self.tell_again(recorder);
             self.at = after(now, RETRY_AFTER);
-            return;
+            return self.say_outcome(outcome);
         }
         let today = calendar::local(config.timezone, now.wall).date_naive();
         let month = Month::containing(today, config.month_start_day);
-        let outcome =
-            self.budgets(config, &limited, recorder, month, today).map_err(|error| chain(&error)).and_then(|budgets| {
+        let outcome = match self.budgets(config, &limited, recorder, month, today) {
+            Ok(budgets) => {
                 self.in_force = true;
                 self.told = budgets;
-                self.tell(recorder)?;
-                let limited = self.told.len();
-                self.in_force = limited > 0;
-                if std::mem::replace(&mut self.limited, limited) != limited {
-                    tracing::info!(users = limited, "users with limits on this node");
-                }
-                Ok(())
-            });
+                self.tell(recorder)
+            }
+            Err(error) => {
+                let again = self.tell_again(recorder).err();
+                Err([chain(&error)].into_iter().chain(again).collect::<Vec<_>>().join("; "))
+            }
+        };
+        if outcome.is_ok() {
+            let limited = self.told.len();
+            self.in_force = limited > 0;
+            if std::mem::replace(&mut self.limited, limited) != limited {
+                tracing::info!(users = limited, "users with limits on this node");
+            }
+        }
         let turn = calendar::day_start(config.timezone, month.next().first_day(config.month_start_day));
         let until_turn = (turn - now.wall).to_std().unwrap_or_default() + AFTER_TURN;
         self.at = after(now, AGAIN_AFTER.min(until_turn));
@@ -171,6 +190,17 @@ impl NodeLimits {
     fn tell(&mut self, recorder: &mut dyn GatedBackend) -> Result<(), String> {
         let now = clock::now();
         let outcome = recorder.enforce(&self.told, now).map_err(|error| chain(&error));
+        self.repeat_after(recorder);
+        outcome
+    }
+
+    /// Hands over the last budgets again, if they are still valid: a limit is the value of the counters at which a quota
+    /// is used up, so it does not change as traffic passes.
+    fn tell_again(&mut self, recorder: &mut dyn GatedBackend) -> Result<(), String> {
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        let outcome = recorder.enforce_again(&self.told, clock::now()).map_err(|error| chain(&error));
         self.repeat_after(recorder);
         outcome
     }
@@ -244,7 +274,9 @@ impl NodeLimits {
     /// Reads the days of the log that were not read yet or have changed.
     fn read(&mut self, config: &Config, month: Month, today: NaiveDate) -> Result<(), StoreError> {
         let (first, last) = (month.first_day(config.month_start_day), month.last_day(config.month_start_day));
-        if self.days.first_key_value().is_some_and(|(day, _)| *day < first) {
+        // Also if the clock was in another month for a while: what was sealed since is not all that belongs to this one.
+        if self.month != Some(month) {
+            self.month = Some(month);
             self.days.clear();
             self.stale = None;
         }

@@ -1,4 +1,5 @@
-//! Sums over the log: of today, of this month, and of all time. The log is read once, and then only what is appended.
+//! Sums over the log: of today, of this month, and of all time. The log is read once, and then only what is appended,
+//! unless the clock is set back.
 
 use chrono::{Days, NaiveDate};
 
@@ -31,6 +32,8 @@ pub struct Books {
     pub first_counted: FirstCounted,
     /// The file that was read last, and the offset at which its last block ended.
     position: (NaiveDate, u64),
+    /// The newest day on which anything was sealed, or that was today.
+    newest: NaiveDate,
     /// The end of the newest bucket in the sums that are stored on disk, in seconds since 1970.
     kept_until: i64,
 }
@@ -41,6 +44,7 @@ impl Books {
     /// # Errors
     /// When a file cannot be read.
     pub fn open(state: &StateDir, dates: Dates, through: u64) -> Result<Self, StoreError> {
+        let newest = hours::dates(state)?.last().copied().unwrap_or(dates.today).max(dates.today);
         let sums = LogSums::read(state, dates, through)?;
         Ok(Self {
             sums,
@@ -48,6 +52,7 @@ impl Books {
             ever: None,
             first_counted: FirstCounted::default(),
             position: (dates.today, 0),
+            newest,
             kept_until: 0,
         })
     }
@@ -57,7 +62,21 @@ impl Books {
     /// # Errors
     /// When a file cannot be read; what was read until then is included.
     pub fn go_on(&mut self, state: &StateDir, dates: Dates, through: u64) -> Result<(), StoreError> {
-        self.sums.turn_to(dates);
+        // If the clock is set back, or forward to a day that it has shown before, buckets were sealed on that day and in
+        // its month that are not in the sums any more.
+        let has_been = dates != self.sums.dates && dates.today <= self.newest;
+        if !has_been {
+            self.sums.turn_to(dates);
+            self.newest = self.newest.max(dates.today);
+        }
+        self.catch_up(state, dates.today, through)?;
+        if has_been {
+            self.sums = LogSums::read(state, dates, through)?;
+        }
+        Ok(())
+    }
+
+    fn catch_up(&mut self, state: &StateDir, today: NaiveDate, through: u64) -> Result<(), StoreError> {
         if self.sums.through >= through {
             return Ok(());
         }
@@ -67,7 +86,7 @@ impl Books {
             // The file was repaired in the meantime and its blocks have moved, or the bucket began long ago, or the
             // clock was set back and the log continued in an older file.
             self.position.1 = 0;
-            self.read_appended(state, from - FAR_BACK, through)?;
+            self.read_appended(state, from.min(today) - FAR_BACK, through)?;
         }
         Ok(())
     }
@@ -109,7 +128,7 @@ impl Books {
     /// When a file cannot be read, or when the sums cannot be stored the first time, because they might then decrease
     /// after a restart.
     pub fn ever(&mut self, state: &StateDir, sealed_until: i64) -> Result<&Cumulative, StoreError> {
-        let through = self.sums.through;
+        let (through, today) = (self.sums.through, self.sums.dates.today);
         let (ever, must_keep) = match self.ever.take() {
             Some(ever) => (ever, sealed_until - self.kept_until >= KEEP_EVERY_S),
             None => {
@@ -120,8 +139,8 @@ impl Books {
                 // If the sums go further than the log, this directory has another history, such as that of an older
                 // backup.
                 match kept.filter(|kept| kept.seq <= through) {
-                    Some(kept) => (caught_up(kept, state, through)?, true),
-                    None => (from_log(state, self.sums.dates.today, through)?, true),
+                    Some(kept) => (caught_up(kept, state, today, through)?, true),
+                    None => (from_log(state, today, through)?, true),
                 }
             }
         };
@@ -134,9 +153,9 @@ impl Books {
 }
 
 /// `kept` with the buckets after it added, up to `through`.
-fn caught_up(mut kept: Cumulative, state: &StateDir, through: u64) -> Result<Cumulative, StoreError> {
-    // A long bucket may have begun in an older file.
-    let (begun_after, first) = (kept.seq, kept.day - FAR_BACK);
+fn caught_up(mut kept: Cumulative, state: &StateDir, today: NaiveDate, through: u64) -> Result<Cumulative, StoreError> {
+    // A long bucket may have begun in an older file, and the clock may have been set back.
+    let (begun_after, first) = (kept.seq, kept.day.min(today) - FAR_BACK);
     for date in hours::dates(state)?.into_iter().filter(|date| *date >= first) {
         for hour in Hours::read(state, date..=date)? {
             if let HourItem::Bucket(bucket) = hour?

@@ -76,8 +76,9 @@ impl LogSums {
     /// When a file cannot be read.
     pub fn read(state: &StateDir, dates: Dates, through: u64) -> Result<Self, StoreError> {
         let mut sums = Self { through, ..Self::new(dates) };
-        let first = dates.month.first_day(dates.month_start_day);
-        logged_days::read(state, first..=dates.today, dates.today, |day, part| match part {
+        let (first, last) = (dates.month.first_day(dates.month_start_day), dates.month.last_day(dates.month_start_day));
+        // Days after today have hours if the clock was ahead for a while. They count for quotas too.
+        logged_days::read(state, first..=last, dates.today, |day, part| match part {
             LoggedPart::Day(block) => {
                 for line in &block.lines {
                     sums.add(day, line.port, line.user.as_deref(), line.counters());
@@ -91,7 +92,8 @@ impl LogSums {
         Ok(sums)
     }
 
-    /// Continues with other dates: clears the sums of the old day, and at the turn of the month those of the old month.
+    /// Continues with a later day, of which no bucket was sealed yet: clears the sums of the old day, and at the turn of
+    /// the month those of the old month.
     pub fn turn_to(&mut self, dates: Dates) {
         if dates == self.dates {
             return;

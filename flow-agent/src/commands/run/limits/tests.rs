@@ -17,11 +17,12 @@ fn the_port_of_the_ssh_session_is_the_servers() {
 struct ByReadings {
     owners: PortOwners,
     told: Vec<Vec<UserBudget>>,
+    has_waiting: bool,
 }
 
 impl GatedBackend for ByReadings {
     fn has_waiting(&self) -> bool {
-        false
+        self.has_waiting
     }
     fn owners(&self) -> &PortOwners {
         &self.owners
@@ -41,13 +42,18 @@ impl GatedBackend for ByReadings {
     }
 }
 
+/// The configuration of a node that keeps its log in `directory`.
+fn config_in(directory: &std::path::Path) -> Config {
+    let file = directory.join("config.toml");
+    let text = format!("node = \"hk-1\"\ntimezone = \"UTC\"\nstate_dir = {:?}\n", directory.join("state"));
+    std::fs::write(&file, text).unwrap();
+    crate::config::load(Some(&file), None).unwrap()
+}
+
 #[test]
 fn where_readings_cut_the_same_budgets_are_told_again_soon_until_something_changes() {
     let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("config.toml");
-    let text = format!("node = \"hk-1\"\ntimezone = \"UTC\"\nstate_dir = {:?}\n", directory.path().join("state"));
-    std::fs::write(&file, text).unwrap();
-    let config = crate::config::load(Some(&file), None).unwrap();
+    let config = config_in(directory.path());
     let ada = User { name: "ada".into(), quota_bytes: Some(5), on_quota: OnQuota::Drop, ..User::default() };
     let owners = PortOwners::from([(8388, Some("ada".to_owned())), (22, Some("ada".to_owned()))]);
     let mut counting = ByReadings { owners, ..ByReadings::default() };
@@ -83,11 +89,8 @@ fn put(state: &StateDir, day: &str, quality: Quality, bytes: u64) {
 #[test]
 fn days_whose_hours_were_deleted_count_for_the_quota_and_for_the_month_in_which_counting_began() {
     let directory = dir();
-    let file = directory.path().join("config.toml");
-    let root = directory.path().join("state");
-    std::fs::write(&file, format!("node = \"hk-1\"\ntimezone = \"UTC\"\nstate_dir = {root:?}\n")).unwrap();
-    let config = crate::config::load(Some(&file), None).unwrap();
-    let state = StateDir::new(&root);
+    let config = config_in(directory.path());
+    let state = StateDir::new(&config.state_dir);
     // A legacy log of August was imported. Of the hours, `retention.hours` has left only those of the 13th.
     put(&state, "2026-08-05", Quality::Import, 70_000);
     put(&state, "2026-10-01", Quality::Exact, 5_000);
@@ -111,4 +114,66 @@ fn days_whose_hours_were_deleted_count_for_the_quota_and_for_the_month_in_which_
     let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
     journal.append(&mut bucket("2026-11-13T08:00:00Z", "two", 0, 30)).unwrap();
     assert_eq!(limit_at("2026-11-13T09:30:00Z"), Limit::Both(9_970));
+}
+
+#[test]
+fn while_the_log_cannot_be_written_or_read_the_last_limits_are_enforced_by_readings() {
+    let directory = dir();
+    let config = config_in(directory.path());
+    let user =
+        |name: &str| User { name: name.into(), quota_bytes: Some(5), on_quota: OnQuota::Drop, ..User::default() };
+    let users = [user("ada"), user("bob")];
+    let owners = PortOwners::from([(8388, Some("ada".to_owned())), (443, Some("bob".to_owned()))]);
+    let mut counting = ByReadings { owners, ..ByReadings::default() };
+    let mut limits = NodeLimits::new(&config);
+    let begun = clock::now();
+    limits.attend(&config, &users, &mut counting, begun);
+    assert_eq!(counting.told[0].len(), 2);
+    // The disk is full: a bucket waits, and a minute later the budgets should be computed anew.
+    counting.has_waiting = true;
+    let later = |minutes: u64| Moment { boot_ns: begun.boot_ns + minutes * 61_000_000_000, ..begun };
+    limits.attend(&config, &users, &mut counting, later(1));
+    assert_eq!((counting.told.len(), &counting.told[1]), (2, &counting.told[0]));
+    assert!(limits.at() < later(1).boot_ns, "the next reading comes after 200 ms");
+    // A look at the port files found other quotas; somebody without one is not limited any more.
+    limits.users_changed();
+    limits.attend(&config, &users[..1], &mut counting, later(2));
+    assert_eq!((counting.told.len(), &counting.told[2][..]), (3, &counting.told[0][..1]));
+    // The disk has room again, but the log cannot be read.
+    counting.has_waiting = false;
+    std::fs::create_dir_all(config.state_dir.join("grants.jsonl")).unwrap();
+    limits.attend(&config, &users[..1], &mut counting, later(3));
+    assert_eq!((counting.told.len(), &counting.told[3]), (4, &counting.told[2]));
+    assert!(limits.at() < later(3).boot_ns);
+    assert!(limits.said.is_some());
+}
+
+#[test]
+fn a_clock_that_was_in_another_month_for_a_while_gives_nobody_a_fresh_quota() {
+    let directory = dir();
+    let config = config_in(directory.path());
+    let state = StateDir::new(&config.state_dir);
+    put(&state, "2026-10-12", Quality::Exact, 600);
+    let user = User { name: "acct-8388".into(), quota_bytes: Some(1_000), on_quota: OnQuota::Drop, ..User::default() };
+    let owners = PortOwners::from([(8388, Some("acct-8388".to_owned()))]);
+    let mut counting = ByReadings { owners, ..ByReadings::default() };
+    let mut limits = NodeLimits::new(&config);
+    let begun = clock::now();
+    let mut minutes = 0;
+    let mut limit_at = |limits: &mut NodeLimits, wall: &str| {
+        minutes += 1;
+        let now = Moment { wall: instant(wall).to_utc(), boot_ns: begun.boot_ns + minutes * 61_000_000_000 };
+        limits.attend(&config, std::slice::from_ref(&user), &mut counting, now);
+        counting.told.last().unwrap()[0].quota.unwrap().limit
+    };
+    // 1,000 less the 600 of the 12th.
+    assert_eq!(limit_at(&mut limits, "2026-10-13T09:30:00Z"), Limit::Both(400));
+    for elsewhere in ["2026-11-13T09:30:00Z", "2026-09-13T09:30:00Z"] {
+        assert_eq!(limit_at(&mut limits, elsewhere), Limit::Both(1_000));
+        assert_eq!(limit_at(&mut limits, "2026-10-13T09:30:00Z"), Limit::Both(400));
+    }
+    // An older log was imported: the next reload reads it.
+    put(&state, "2026-10-11", Quality::Import, 50);
+    limits.reloaded();
+    assert_eq!(limit_at(&mut limits, "2026-10-13T09:30:00Z"), Limit::Both(350));
 }

@@ -94,3 +94,38 @@ fn the_sums_of_all_time_go_on_where_they_stood() {
     let mut older = Books::open(&state, now, 1).unwrap();
     assert_eq!(older.ever(&state, 0).unwrap().port(443), Counters::default());
 }
+
+#[test]
+fn a_clock_that_was_elsewhere_for_a_while_leaves_nothing_out_of_the_sums() {
+    let directory = dir();
+    let state = StateDir::new(directory.path());
+    let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    append(&mut journal, "2026-10-05T12:00:00+08:00", 0, 10);
+    append(&mut journal, "2026-10-05T13:00:00+08:00", 10, 30);
+    let mut books = Books::open(&state, dates("2026-10-05T14:30:00+08:00"), 2).unwrap();
+    books.ever(&state, 0).unwrap();
+    // More than a month ahead, and back.
+    append(&mut journal, "2026-11-20T12:00:00+08:00", 30, 100);
+    books.go_on(&state, dates("2026-11-20T13:30:00+08:00"), 3).unwrap();
+    assert_eq!(of_443(&books), (70, 70));
+    append(&mut journal, "2026-10-05T14:00:00+08:00", 100, 150);
+    let afternoon = dates("2026-10-05T15:30:00+08:00");
+    books.go_on(&state, afternoon, 4).unwrap();
+    assert_eq!((of_443(&books), books.sums.through), ((80, 80), 4));
+    // A day of the same month, and back.
+    books.go_on(&state, dates("2026-10-20T15:30:00+08:00"), 4).unwrap();
+    assert_eq!(of_443(&books), (0, 80));
+    books.go_on(&state, afternoon, 4).unwrap();
+    assert_eq!(of_443(&books), (80, 80));
+    // Forward to a day that the clock has shown before.
+    books.go_on(&state, dates("2026-11-20T15:30:00+08:00"), 4).unwrap();
+    assert_eq!(of_443(&books), (70, 70));
+    assert_eq!(books.ever(&state, 0).unwrap().port(443).in_bytes(), 150);
+    // An agent that starts while the clock is behind.
+    let mut behind = Books::open(&state, dates("2026-10-05T15:30:00+08:00"), 4).unwrap();
+    assert_eq!(of_443(&behind), (80, 80));
+    behind.go_on(&state, dates("2026-11-20T15:30:00+08:00"), 4).unwrap();
+    assert_eq!(of_443(&behind), (70, 70));
+    // One that finds sums that were stored while the clock was ahead.
+    assert_eq!(behind.ever(&state, 0).unwrap().port(443).in_bytes(), 150);
+}
