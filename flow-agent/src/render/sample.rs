@@ -156,7 +156,9 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
     let mut begun = report_of(Statement { state: Some(Finality::InProgress), ..statement_of("alice") });
     (begun.state, begun.made_at, begun.first_made_at) = (Finality::InProgress, at(5, 15, 0), None);
     begun.final_at = None;
-    let nobodys = Statement { user: None, ports: vec![4433], ..statement_of("") };
+    let state = Some(Finality::Final);
+    let open_nodes = BTreeSet::new();
+    let nobodys = Statement { user: None, ports: vec![4433], state, open_nodes, ..statement_of("") };
     let idle = Statement {
         ports: Vec::new(),
         total: Counters::default(),
@@ -172,9 +174,12 @@ pub(super) fn every_kind() -> Vec<MonthlyReport> {
         open_nodes: BTreeSet::new(),
         ..statement_of("alice")
     };
+    // The idle one was counted nowhere, the other on a node without a gap.
+    let whole = Coverage { seconds_covered: 2_678_400, seconds: 2_678_400 };
+    let node = NodeStatement { coverage: whole, quality: BTreeMap::new(), gaps: Vec::new(), ..node("hk-1", false) };
     let mut plain = report_of(idle);
     plain.statements.push(nobodys);
     plain.final_at = None;
-    (plain.state, plain.price, plain.nodes) = (Finality::Final, None, Vec::new());
+    (plain.state, plain.price, plain.coverage, plain.nodes) = (Finality::Final, None, whole, vec![node]);
     vec![corrected, begun, plain]
 }

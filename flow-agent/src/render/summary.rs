@@ -123,7 +123,7 @@ pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, ma
         rev: report.rev,
         billed_rule: rule(report.billed, words),
         total: Bytes::new(report.total().bytes()),
-        coverage: view::coverage(report, words),
+        coverage: view::coverage(report.coverage, words),
         users,
         unassigned: report.statements.len() - users,
         money: money(report, language),
@@ -174,8 +174,10 @@ fn provisional_count(report: &MonthlyReport, language: Language, words: &Words) 
 
 fn row(report: &MonthlyReport, statement: &Statement, language: Language) -> Row {
     let billed = statement.billed_bytes;
-    let thousandths = |of: u64| (of > 0).then(|| u128::from(billed) * 1_000 / u128::from(of));
-    let raw = |of: Option<u64>| of.and_then(thousandths).map(|raw| raw.to_string()).unwrap_or_default();
+    let raw = |part: u64, of: Option<u64>| {
+        let of = of.filter(|of| *of > 0);
+        of.map(|of| (u128::from(part) * 1_000 / u128::from(of)).to_string()).unwrap_or_default()
+    };
     let money = statement.money.as_ref();
     Row {
         name: name(statement),
@@ -184,11 +186,11 @@ fn row(report: &MonthlyReport, statement: &Statement, language: Language) -> Row
         output: Figure::new(statement.total.out_bytes()),
         quota: statement.quota_bytes.map(|quota| numbers::percent(statement.used_bytes(), quota, 1)),
         is_over: statement.quota_bytes.is_some_and(|quota| statement.used_bytes() > quota),
-        quota_raw: raw(statement.quota_bytes),
+        quota_raw: raw(statement.used_bytes(), statement.quota_bytes),
         money: money.map(|money| numbers::money(language, money)),
         money_raw: money.map(|money| money.amount.to_string()).unwrap_or_default(),
         change: statement.billed_bytes_before.and_then(|before| numbers::change(before, billed)),
-        change_raw: raw(statement.billed_bytes_before),
+        change_raw: raw(billed, statement.billed_bytes_before),
         rev: statement.rev,
         is_provisional: report.state_of(statement) == Finality::Provisional,
         spark: chart::spark(&statement.days),

@@ -8,8 +8,9 @@ use sha2::Digest as _;
 
 use super::sample::{every_kind, prior_revision, report_of, statement_of};
 use super::*;
+use crate::ledger::counters::Counters;
 use crate::ledger::language::Language;
-use crate::ledger::statement::{Finality, MonthlyReport, Statement};
+use crate::ledger::statement::{Completeness, Coverage, Finality, MonthlyReport, NodeStatement, Statement};
 
 fn templates() -> Templates {
     Templates::new(&BTreeMap::new()).unwrap()
@@ -186,6 +187,54 @@ fn what_no_bucket_or_a_rejected_one_covers_is_told() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+}
+
+#[test]
+fn a_letter_says_how_much_the_nodes_measured_that_concern_it_and_no_others() {
+    let measured = |name: &str, seconds_covered: u64| NodeStatement {
+        coverage: Coverage { seconds_covered, seconds: 2_678_400 },
+        quality: BTreeMap::new(),
+        gaps: Vec::new(),
+        completeness: Some(Completeness::Whole),
+        ..sample::node(name, false)
+    };
+    let on = |nodes: &[&str]| Statement {
+        by_node: nodes.iter().map(|node| ((*node).to_owned(), Counters::default())).collect(),
+        open_nodes: BTreeSet::new(),
+        state: Some(Finality::Final),
+        ..statement_of("alice")
+    };
+    let mut report = report_of(on(&["hk-1"]));
+    // Half of the month is missing on us-1: 1,339,200 of 2,678,400 seconds, and three quarters of both are measured.
+    report.nodes = vec![measured("hk-1", 2_678_400), measured("us-1", 1_339_200)];
+    report.coverage = Coverage { seconds_covered: 4_017_600, seconds: 5_356_800 };
+    report.state = Finality::Final;
+    let letter =
+        |statement: &Statement, language| letter::statement(&templates(), &report, statement, None, language).unwrap();
+    for (nodes, percent) in [(&["hk-1"][..], "100 %"), (&["us-1"], "50 %"), (&["hk-1", "us-1"], "75 %"), (&[], "0 %")] {
+        let statement = on(nodes);
+        let in_english = letter(&statement, Language::English);
+        let in_chinese = letter(&statement, Language::Chinese);
+        for text in [&in_english.text, &in_english.html] {
+            assert!(text.contains(&format!("Measured: {percent} of the month")), "{nodes:?} {text}");
+            assert_eq!(text.contains("None: the whole month was measured."), nodes == ["hk-1"], "{nodes:?} {text}");
+            assert_eq!(text.contains("No node counted these ports in this month."), nodes.is_empty(), "{text}");
+        }
+        for text in [&in_chinese.text, &in_chinese.html] {
+            assert!(text.contains(&format!("数据完整率：{percent}")), "{nodes:?} {text}");
+            assert_eq!(text.contains("无：本账期数据完整。"), nodes == ["hk-1"], "{nodes:?} {text}");
+            assert_eq!(text.contains("本账期没有任何节点统计过此用户的端口。"), nodes.is_empty(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn the_quota_column_is_sorted_by_what_it_shows() {
+    // 3.5 GiB were counted and 2.5 GiB used before, of a quota of 3 GiB: 200 %, and 3.5 of 2 GiB are 175 %.
+    let used_before = Statement { used_before_bytes: 5 * sample::GIB / 2, ..statement_of("alice") };
+    let page = page::page(&templates(), &report_of(used_before), Language::English).unwrap();
+    let cell = page.lines().find(|line| line.contains("200 %")).unwrap();
+    assert!(cell.contains("\"2000\"") && cell.contains("\"1750\""), "{cell}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{dates, numbers, remarks};
 use crate::ledger::billing::{Billed, Money, Price};
 use crate::ledger::counters::Counters;
 use crate::ledger::language::Language;
-use crate::ledger::statement::{Finality, MonthlyReport, NodeState, NodeStatement, PriorRevision, Statement};
+use crate::ledger::statement::{Coverage, Finality, MonthlyReport, NodeState, NodeStatement, PriorRevision, Statement};
 use crate::ledger::units::{Human, Written};
 
 /// How many of the busiest days are named.
@@ -52,7 +52,10 @@ pub(super) struct View {
     pub(super) has_partial_days: bool,
     pub(super) busiest: Vec<Day>,
     pub(super) zone: &'static str,
+    /// Of the nodes that concern the statement.
     pub(super) coverage: String,
+    /// Whether at least one node concerns the statement, and all of those measured the whole month.
+    pub(super) is_whole: bool,
     pub(super) remarks: Vec<String>,
 }
 
@@ -157,6 +160,11 @@ pub(super) fn view(
         statement.days.iter().map(|day| day.0.saturating_add(day.1)).zip(&days).collect();
     busiest.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     let folded = folded(&days, report.first_day, language);
+    let measured = measured(report, statement);
+    let mut remarks = remarks::of_report(report, state, language, words, |node| concerns(node, statement));
+    if nodes.is_empty() {
+        remarks.push(words.say("not_counted", &[]));
+    }
     View {
         language: language.tag(),
         period,
@@ -205,8 +213,9 @@ pub(super) fn view(
         day_width: folded.iter().map(|day| numbers::width(&day.label)).max().unwrap_or(0),
         days: folded,
         zone: report.zone.name(),
-        coverage: coverage(report, words),
-        remarks: remarks::of_report(report, state, language, words, |node| concerns(node, statement)),
+        coverage: coverage(measured, words),
+        is_whole: measured.seconds > 0 && measured.seconds_covered == measured.seconds,
+        remarks,
     }
 }
 
@@ -268,9 +277,18 @@ fn smallest_unit(price: &Price, language: Language, words: &Words) -> String {
     numbers::money(language, &Money { amount: Decimal::new(1, digits), currency: price.currency.clone() })
 }
 
-/// The coverage of all nodes as a text: `96.76 % of the month`.
-pub(super) fn coverage(report: &MonthlyReport, words: &Words) -> String {
-    let percent = numbers::percent(report.coverage.seconds_covered, report.coverage.seconds, 2);
+/// How much of the month the nodes that concern the statement have measured.
+fn measured(report: &MonthlyReport, statement: &Statement) -> Coverage {
+    let nodes = report.nodes.iter().filter(|node| concerns(node, statement));
+    nodes.fold(Coverage::default(), |sum, node| Coverage {
+        seconds_covered: sum.seconds_covered + node.coverage.seconds_covered,
+        seconds: sum.seconds + node.coverage.seconds,
+    })
+}
+
+/// The coverage of some nodes as a text: `96.76 % of the month`.
+pub(super) fn coverage(coverage: Coverage, words: &Words) -> String {
+    let percent = numbers::percent(coverage.seconds_covered, coverage.seconds, 2);
     words.say("coverage_of_month", &[("percent", percent)])
 }
 
