@@ -141,6 +141,18 @@ fn a_user_has_a_quota_and_a_grant_raises_it() {
 }
 
 #[test]
+fn what_was_used_before_is_divided_as_the_quota_is() {
+    let node = Node::new("used = \"50 B\"\nnodes = { \"hk-1\" = \"600 B\", \"us-1\" = \"400 B\" }\n");
+    node.count(1, 500);
+    // 600 of 1,000 are this node's, and so are 30 of the 50.
+    let users: Value = serde_json::from_str(&node.run(&["users", "--json"]).stdout).unwrap();
+    let ada = &users["users"][0];
+    let figures =
+        ["quota_bytes", "used_before_bytes", "used_bytes", "left_bytes"].map(|key| ada[key].as_u64().unwrap());
+    assert_eq!(figures, [600, 30, 530, 70]);
+}
+
+#[test]
 fn a_user_whom_only_a_port_file_limits_can_be_shown_and_granted_more() {
     let node = Node::new("[limits]\nport_files = true\n");
     let list =

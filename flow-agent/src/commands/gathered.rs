@@ -11,9 +11,11 @@ use crate::store::StoreError;
 use crate::store::blocks::{Blocks, Item};
 use crate::store::damage::Damage;
 
-/// The users of the configuration, with node aliases resolved.
+/// The users of the configuration, with node aliases resolved. Without `[[nodes]]`, only the part of `used` remains that
+/// counts on this node.
 pub(super) fn directory(config: &Config) -> Directory {
     let on_nodes = |user: &User| User {
+        used: if config.nodes.is_empty() { user.used_on(&config.node) } else { user.used },
         nodes: user.nodes.iter().map(|node| name_of(config, node).to_owned()).collect(),
         shares: user.shares.iter().map(|(node, share)| (name_of(config, node).to_owned(), *share)).collect(),
         ..user.clone()

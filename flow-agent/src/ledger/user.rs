@@ -21,7 +21,7 @@ pub struct User {
     pub on_quota: OnQuota,
     /// The last day, in the zone of the configuration, on which the user's traffic passes.
     pub expires: Option<NaiveDate>,
-    /// What was used before flow-agent began to count.
+    /// What was used before flow-agent began to count, on all nodes together.
     pub used: Option<UsedBefore>,
     pub language: Language,
     /// Names of nodes; an empty set means all nodes.
@@ -80,14 +80,35 @@ impl User {
         if self.shares.is_empty() { self.quota_bytes } else { self.shares.get(node).copied() }
     }
 
-    /// What was used in `month` before flow-agent began to count, which was in the month `first_counted`.
+    /// What was used in `month` before flow-agent began to count, which was in the month `first_counted`; on all nodes
+    /// together.
     pub fn used_before(&self, month: Month, first_counted: Option<Month>) -> u64 {
-        match self.used {
-            Some(used) if used.month.or(first_counted) == Some(month) => used.bytes,
-            // Nothing has been counted yet, so counting begins in this month.
-            Some(UsedBefore { bytes, month: None }) if first_counted.is_none() => bytes,
-            Some(_) | None => 0,
-        }
+        self.used.map_or(0, |used| used.in_month(month, first_counted))
+    }
+
+    /// The part of [`User::used_before`] that counts on the node of that name.
+    pub fn used_before_on(&self, node: &str, month: Month, first_counted: Option<Month>) -> u64 {
+        self.used_on(node).map_or(0, |used| used.in_month(month, first_counted))
+    }
+
+    /// The part of `used` that counts on the node of that name. It is divided as the quota is, and rounded down, so that
+    /// the parts are no more than the whole.
+    pub fn used_on(&self, node: &str) -> Option<UsedBefore> {
+        let used = self.used?;
+        let Some(whole) = self.quota_bytes.filter(|quota| *quota > 0 && !self.shares.is_empty()) else {
+            return Some(used);
+        };
+        let share = self.shares.get(node).copied().unwrap_or(0);
+        let part = u128::from(used.bytes) * u128::from(share) / u128::from(whole);
+        Some(UsedBefore { bytes: u64::try_from(part).unwrap_or(u64::MAX), ..used })
+    }
+}
+
+impl UsedBefore {
+    fn in_month(self, month: Month, first_counted: Option<Month>) -> u64 {
+        // As long as nothing has been counted, counting begins in this month.
+        let belongs_to = self.month.or(first_counted).unwrap_or(month);
+        if belongs_to == month { self.bytes } else { 0 }
     }
 }
 

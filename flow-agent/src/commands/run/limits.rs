@@ -251,7 +251,7 @@ impl NodeLimits {
             let quota = cut_at.map(|bytes| {
                 let sealed: Vec<Counters> = ports.iter().map(|port| recorder.sealed_counters(*port)).collect();
                 let (at_seal, used) = (Transferred::sum(&sealed), self.used(&user.name));
-                let before = user.used_before(month, first_counted);
+                let before = user.used_before_on(&config.node, month, first_counted);
                 let allowed = |grants: &BTreeMap<String, u64>| {
                     bytes.saturating_add(grants.get(&user.name).copied().unwrap_or_default())
                 };

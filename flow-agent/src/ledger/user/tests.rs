@@ -33,3 +33,21 @@ fn earlier_usage_belongs_to_one_month() {
     assert_eq!(user(None).used_before(november, None), 7);
     assert_eq!(User::default().used_before(november, None), 0);
 }
+
+#[test]
+fn earlier_usage_is_divided_as_the_quota_is() {
+    let october = "2026-10".parse::<Month>().unwrap();
+    let shares = BTreeMap::from([("hk-1".to_owned(), 300), ("us-1".to_owned(), 200)]);
+    let used = Some(UsedBefore { bytes: 101, month: Some(october) });
+    let whole = User { quota_bytes: Some(500), used, ..User::default() };
+    assert_eq!(whole.used_before_on("hk-1", october, None), 101);
+    let divided = User { nodes: shares.keys().cloned().collect(), shares, ..whole };
+    // 3/5 and 2/5 of 101 are 60.6 and 40.4.
+    let parts = ["hk-1", "us-1", "sg-1"].map(|node| divided.used_before_on(node, october, None));
+    assert_eq!(parts, [60, 40, 0]);
+    assert_eq!(divided.used_before(october, None), 101);
+    assert_eq!(divided.used_before_on("hk-1", october.next(), None), 0);
+    // Nothing may be used at all, so it does not matter how much was.
+    let none = User { shares: [("hk-1".to_owned(), 0)].into(), quota_bytes: Some(0), ..divided };
+    assert_eq!(none.used_before_on("hk-1", october, None), 101);
+}

@@ -49,7 +49,7 @@ pub struct UserStanding {
 pub fn of(about: &About, allowances: &Allowances, dates: Dates, user: &User, counted: Counters) -> UserStanding {
     let granted = allowances.granted.get(&user.name).copied().unwrap_or(0);
     let quota = user.quota_on(&about.config.node).map(|quota| quota.saturating_add(granted));
-    let before = user.used_before(dates.month, allowances.first_counted);
+    let before = user.used_before_on(&about.config.node, dates.month, allowances.first_counted);
     let used = about.config.report.billed.bytes(counted).saturating_add(before);
     let is_used_up = user.on_quota == OnQuota::Drop && quota.is_some_and(|quota| used >= quota);
     let level = quota.and_then(|quota| state::reached(&about.config.limits.warn, quota, used));

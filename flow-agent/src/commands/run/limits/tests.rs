@@ -177,3 +177,24 @@ fn a_clock_that_was_in_another_month_for_a_while_gives_nobody_a_fresh_quota() {
     limits.reloaded();
     assert_eq!(limit_at(&mut limits, "2026-10-13T09:30:00Z"), Limit::Both(350));
 }
+
+#[test]
+fn of_a_divided_quota_and_of_what_was_used_before_a_node_has_its_share() {
+    let directory = dir();
+    let config = config_in(directory.path());
+    let shares = BTreeMap::from([("hk-1".to_owned(), 300), ("us-1".to_owned(), 200)]);
+    let user = User {
+        name: "ada".into(),
+        quota_bytes: Some(500),
+        on_quota: OnQuota::Drop,
+        used: Some(UsedBefore { bytes: 100, month: None }),
+        nodes: shares.keys().cloned().collect(),
+        shares,
+        ..User::default()
+    };
+    let owners = PortOwners::from([(8388, Some("ada".to_owned()))]);
+    let mut counting = ByReadings { owners, ..ByReadings::default() };
+    NodeLimits::new(&config).attend(&config, &[user], &mut counting, clock::now());
+    // 300 less 3/5 of 100.
+    assert_eq!(counting.told[0][0].quota.unwrap().limit, Limit::Both(240));
+}
