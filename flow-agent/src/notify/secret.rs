@@ -11,6 +11,9 @@ use super::error::ChannelError;
 /// The largest file that is read.
 const MOST_BYTES: u64 = 64 << 10;
 
+/// A part of an address that is at least this long, in bytes, may be secret wherever it is.
+const LONG: usize = 6;
+
 /// The first line of a file that only its owner and its group may read.
 pub(super) fn first_line(path: &Path) -> Result<String, ChannelError> {
     let text = read(path, true)?;
@@ -74,16 +77,37 @@ impl Address {
 
     /// `text` on one line, without the secret parts of the address, and of a readable length.
     pub(super) fn redact(&self, text: &str) -> String {
-        let mut text = text.replace(&self.url, "(address)");
-        // Parts may appear alone, such as a token in the path or a key in the query.
-        let after_host = self.url.split_once("://").map_or("", |(_, rest)| rest);
-        for part in
-            after_host.split(['/', '?', '&', '=', ':', '@']).filter(|part| part.len() >= 6 && *part != self.host)
-        {
-            text = text.replace(part, "(secret)");
+        let parts = self.secret_parts();
+        let mut shown = String::new();
+        let mut rest = text;
+        // In one pass, so that a short part is not found in what was written in place of another.
+        while let Some(next) = rest.chars().next() {
+            if let Some(after) = rest.strip_prefix(&self.url) {
+                (shown, rest) = (shown + "(address)", after);
+            } else if let Some(after) = parts.iter().find_map(|part| rest.strip_prefix(part)) {
+                (shown, rest) = (shown + "(secret)", after);
+            } else {
+                shown.push(if next.is_control() { ' ' } else { next });
+                rest = &rest[next.len_utf8()..];
+            }
         }
-        let shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(300).collect();
+        let shown: String = shown.chars().take(300).collect();
         shown.trim().to_owned()
+    }
+
+    /// The parts that may appear alone, the longest first: any long one, and whatever their length the last segment of
+    /// the path (a topic, a token) and the values of the query (a key).
+    fn secret_parts(&self) -> Vec<&str> {
+        let after_scheme = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        let (place, query) = after_scheme.split_once('?').unwrap_or((after_scheme, ""));
+        let path = place.split_once('/').map_or("", |(_, path)| path);
+        let long = after_scheme.split(['/', '?', '&', '=', ':', '@']).filter(|part| part.len() >= LONG);
+        let last = path.split('/').rfind(|segment| !segment.is_empty());
+        let values = query.split('&').map(|pair| pair.split_once('=').map_or(pair, |(_, value)| value));
+        let parts = long.chain(last).chain(values).filter(|part| !part.is_empty() && *part != self.host);
+        let mut parts: Vec<&str> = parts.collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+        parts
     }
 }
 

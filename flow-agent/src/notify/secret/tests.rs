@@ -21,6 +21,19 @@ fn an_address_is_read_and_not_shown() {
 }
 
 #[test]
+fn a_short_secret_is_as_secret_as_a_long_one() {
+    let address = |text: &str| address(text, 0o600).unwrap();
+    let topic = address("https://ntfy.sh/abc/");
+    assert_eq!(topic.redact("404 topic abc/ at ntfy.sh: ab"), "404 topic (secret)/ at ntfy.sh: ab");
+    let keys = address("https://example.com/hook/x1?key=s&id=s3cr&flag");
+    // The longest part goes first, and what stands in place of a part is not searched for another.
+    assert_eq!(keys.redact("s3cr, s: x1 (flag) key"), "(secret), (secret): (secret) ((secret)) key");
+    // Without a path and a query, nothing is secret.
+    assert_eq!(address("https://example.com/").redact("a / b"), "a / b");
+    assert_eq!(address("https://example.com?").redact("a ? b"), "a ? b");
+}
+
+#[test]
 fn an_address_that_others_can_read_or_overhear_is_refused() {
     assert!(matches!(address("https://example.com/x", 0o644), Err(ChannelError::Exposed { .. })));
     assert!(matches!(address("http://example.com/x", 0o600), Err(ChannelError::NotSecure { .. })));
