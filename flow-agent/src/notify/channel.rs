@@ -80,6 +80,8 @@ impl Channel {
             // Otherwise a mistake would not be found before the first notice that matters.
             body::of_template(template, &sample())
                 .map_err(|error| ChannelError::Template { path: path.clone(), source: error.into() })?;
+            body::of_template(template, &sample_of_nulls())
+                .map_err(|error| ChannelError::TemplateOfNulls { path: path.clone(), source: error.into() })?;
         }
         Ok(channel)
     }
@@ -217,5 +219,21 @@ fn sample() -> Message {
     }
 }
 
+/// A message for trying templates out, in which no field has a value that may be without one.
+fn sample_of_nulls() -> Message {
+    Message {
+        level: None,
+        user: None,
+        node: None,
+        day: None,
+        quota_bytes: None,
+        used_bytes: None,
+        left_bytes: None,
+        forecast_bytes: None,
+        ..sample()
+    }
+}
+
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
 mod tests;

@@ -24,6 +24,12 @@ pub enum ChannelError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    #[error("the template `{}` cannot be used for a notice in which fields are `null`", path.display())]
+    TemplateOfNulls {
+        path: PathBuf,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("failed to read the certificates in `{}`", path.display())]
     CaFile {
         path: PathBuf,
@@ -48,6 +54,11 @@ impl ChannelError {
             Self::Template { .. } => {
                 Some("docs/notices.md lists what a template may use; its output must be JSON".to_owned())
             }
+            Self::TemplateOfNulls { .. } => Some(
+                "`level`, `user`, `node`, `day` and the figures do not apply to every notice; test for `none` before \
+                 computing with them"
+                    .to_owned(),
+            ),
             Self::CaFile { .. } => Some("`ca_file` names a file of certificates in PEM form".to_owned()),
             Self::NoCertificates => Some("install ca-certificates, or name a file in `ca_file`".to_owned()),
         }
