@@ -94,13 +94,16 @@ impl User {
     /// The part of `used` that counts on the node of that name. It is divided as the quota is, and rounded down, so that
     /// the parts are no more than the whole.
     pub fn used_on(&self, node: &str) -> Option<UsedBefore> {
-        let used = self.used?;
+        self.used.map(|used| UsedBefore { bytes: self.part_on(node, used.bytes), ..used })
+    }
+
+    /// The part of these bytes, which count towards the whole quota, that counts on the node of that name.
+    pub fn part_on(&self, node: &str, bytes: u64) -> u64 {
         let Some(whole) = self.quota_bytes.filter(|quota| *quota > 0 && !self.shares.is_empty()) else {
-            return Some(used);
+            return bytes;
         };
         let share = self.shares.get(node).copied().unwrap_or(0);
-        let part = u128::from(used.bytes) * u128::from(share) / u128::from(whole);
-        Some(UsedBefore { bytes: u64::try_from(part).unwrap_or(u64::MAX), ..used })
+        u64::try_from(u128::from(bytes) * u128::from(share) / u128::from(whole)).unwrap_or(u64::MAX)
     }
 }
 

@@ -170,10 +170,11 @@ fn cut_on(rules: &Rules<'_>, user: &User, known: KnownOfUser<'_>, quota: Option<
     if let Some(node) = rules.node {
         return quota.filter(|quota| used >= *quota).map(|_| node.to_owned()).into_iter().collect();
     }
-    // Each node also charges what was used before it began to count.
+    // Each node also charges its part of what was used before counting began.
     let is_cut = |node: &&str| {
         let counters = known.statement.and_then(|statement| statement.by_node.get(node));
-        let counted = counters.map_or(0, |counters| rules.billed.bytes(counters)).saturating_add(known.used_before);
+        let used_before = user.part_on(node, known.used_before);
+        let counted = counters.map_or(0, |counters| rules.billed.bytes(counters)).saturating_add(used_before);
         user.quota_on(node).is_some_and(|quota| counted >= quota.saturating_add(known.granted))
     };
     let counted_on = known.statement.into_iter().flat_map(|statement| statement.by_node.names());

@@ -122,6 +122,9 @@ fn a_main_node_sees_which_share_is_used_up() {
         !state(&rules(None), &user, 0, 0).is_dropped_everywhere
             && state(&rules(None), &user, 0, 100).is_dropped_everywhere
     );
+    // us-1 counted 300 of 400 and charges 40 of the 100 that were used before.
+    let Condition::Cut { nodes, .. } = state(&rules(None), &user, 0, 100).condition else { panic!("it is not cut") };
+    assert_eq!(nodes, ["hk-1"]);
     // hk-1 counted 600 and charges the 400 that were used before.
     let Condition::Cut { nodes, .. } = state(&rules(None), &whole, 0, 400).condition else { panic!("it is not cut") };
     assert_eq!(nodes, ["hk-1"]);
