@@ -3,6 +3,7 @@
 mod decode;
 mod fault;
 mod kind;
+mod print;
 mod scan;
 mod waiting;
 
@@ -43,8 +44,12 @@ impl<K: BlockKind> Block<K> {
 pub fn encode<K: BlockKind>(lines: impl IntoIterator<Item: Borrow<K::Line>>, seal: &mut K::Seal) -> String {
     let mut text = String::new();
     let mut count: u32 = 0;
+    let print = K::printer(seal);
     for line in lines {
-        text.push_str(&json(line.borrow()));
+        let line = line.borrow();
+        if !print(line, &mut text) {
+            text.push_str(&json(line));
+        }
         text.push('\n');
         count = count.checked_add(1).expect("a block has one line per port and user, far fewer than 2^32");
     }

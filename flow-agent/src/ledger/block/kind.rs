@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::fault::{Fault, Span};
+use super::print::{self, Printer};
 use super::scan::{self, Scanner};
 use crate::ledger::name;
 use crate::ledger::record::{DayLine, DaySeal, HourLine, HourSeal, Kind, MonthLine, MonthSeal};
@@ -44,6 +45,11 @@ pub trait BlockKind: Clone + Debug + PartialEq {
     /// A fast parser for the lines of this seal, where there are many of them.
     fn scanner(_seal: &Self::Seal) -> Scanner<'_, Self::Line> {
         Box::new(|_| None)
+    }
+
+    /// A fast writer of the lines of this seal, where there are many of them.
+    fn printer(_seal: &Self::Seal) -> Printer<Self::Line> {
+        Box::new(|_, _| false)
     }
 
     /// The time of the bucket, if the line belongs to one.
@@ -94,6 +100,10 @@ impl BlockKind for Hourly {
         scan::hour(seal)
     }
 
+    fn printer(seal: &HourSeal) -> Printer<HourLine> {
+        print::hour(seal)
+    }
+
     fn span(line: &HourLine) -> Option<Span> {
         Some((line.start, line.end))
     }
@@ -140,6 +150,10 @@ impl BlockKind for Daily {
 
     fn scanner(seal: &DaySeal) -> Scanner<'_, DayLine> {
         scan::day(seal)
+    }
+
+    fn printer(seal: &DaySeal) -> Printer<DayLine> {
+        print::day(seal)
     }
 }
 
