@@ -17,18 +17,24 @@ pub const LAST_DAY: &str = "2025-10-31";
 const LAST: u32 = 31;
 const BUCKETS: u32 = 24;
 
-/// Writes the logs into the directory `state`.
+/// Writes the logs into the directory `state`, without the last hour.
 pub fn write(state: &Path, ports: u16) -> Result<()> {
     let mut days = create(&state.join("daily/2025-10.jsonl"))?;
     for day in 1..LAST {
         days.write_all(day_block(day, ports)?.encode().as_bytes())?;
     }
+    days.flush()?;
     let mut hours = create(&state.join("hourly").join(format!("{LAST_DAY}.jsonl")))?;
-    for hour in 0..BUCKETS {
+    for hour in 0..BUCKETS - 1 {
         hours.write_all(bucket(hour, ports)?.encode().as_bytes())?;
     }
-    days.flush()?;
     Ok(hours.flush()?)
+}
+
+/// Appends the last hour.
+pub fn write_last_hour(state: &Path, ports: u16) -> Result<()> {
+    let mut hours = File::options().append(true).open(state.join("hourly").join(format!("{LAST_DAY}.jsonl")))?;
+    Ok(hours.write_all(bucket(BUCKETS - 1, ports)?.encode().as_bytes())?)
 }
 
 fn create(path: &Path) -> Result<BufWriter<File>> {
