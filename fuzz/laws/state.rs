@@ -5,7 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use flow_agent::ledger::month::Month;
+use flow_agent::ledger::record::Checkpoint;
 use flow_agent::ledger::statement::MonthlyReport;
+use flow_agent::store::checkpoint::CheckpointFile;
 use flow_agent::store::notices::Notices;
 use flow_agent::store::sent::Sent;
 use flow_agent::store::{StateDir, StoreError, checkpoint, grants, instance, ports, reports, ship};
@@ -16,9 +18,14 @@ pub fn hold(root: &Path, input: &[u8]) {
     let state = StateDir::new(root);
     let month: Month = "2026-10".parse().expect("a month");
     match first % 8 {
-        0 => document(&state, &state.checkpoint(), text, checkpoint::read, |state, value| {
-            checkpoint::write(&state.lock_run()?, value)
-        }),
+        0 => {
+            document(&state, &state.checkpoint(), text, checkpoint::read, |state, value| {
+                checkpoint::write(&state.lock_run()?, value)
+            });
+            if let Some(value) = refused_or_read(checkpoint::read(&state)).flatten() {
+                appended(&state, value);
+            }
+        }
         1 => {
             document(&state, &state.ports(), text, ports::read, |state, value| ports::write(&state.lock_run()?, value))
         }
@@ -59,6 +66,19 @@ pub fn hold(root: &Path, input: &[u8]) {
             put(&state.instance(), text);
             refused_or_read(instance::read(&state));
         }
+    }
+}
+
+/// A later reading that is stored after `value` is read as that reading, whether it is appended or replaces the file.
+fn appended(state: &StateDir, value: Checkpoint) {
+    let mut next = value.clone();
+    next.totals.values_mut().step_by(2).for_each(|total| total[0] = total[0].saturating_add(300));
+    next.totals.entry(443).or_default()[7] = u64::MAX;
+    let lock = state.lock_run().expect("nobody else");
+    let mut file = CheckpointFile::default();
+    for reading in [value, next] {
+        file.keep(&lock, reading.clone()).expect("it can be written");
+        assert_eq!(checkpoint::read(state).expect("it was just written"), Some(reading));
     }
 }
 

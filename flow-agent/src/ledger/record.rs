@@ -33,6 +33,8 @@ pub enum Kind {
     Notice,
     /// Bytes beyond a quota, in `grants.jsonl`.
     Grant,
+    /// What moved since the reading before, in `checkpoint.json`.
+    Step,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
             Self::Mail => "mail",
             Self::Notice => "notice",
             Self::Grant => "grant",
+            Self::Step => "step",
         }
     }
 }

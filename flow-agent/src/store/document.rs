@@ -20,8 +20,20 @@ const LIMIT_BYTES: u64 = 64 << 20;
 /// # Errors
 /// Like [`disk::replace`].
 pub fn write<T: Serialize>(disk: &dyn Disk, path: &Path, value: &T) -> Result<(), StoreError> {
+    write_line(disk, path, &line(value))
+}
+
+/// The line that [`write`] writes.
+pub fn line<T: Serialize>(value: &T) -> String {
     let json = serde_json::to_string(value).expect("our documents have only string keys and finite numbers");
-    let line = seal::with_check(&json) + "\n";
+    seal::with_check(&json) + "\n"
+}
+
+/// Replaces the file at `path` with `line`.
+///
+/// # Errors
+/// Like [`disk::replace`].
+pub fn write_line(disk: &dyn Disk, path: &Path, line: &str) -> Result<(), StoreError> {
     disk::replace(disk, path, line.as_bytes()).map_err(StoreError::io("replace", path))
 }
 
@@ -30,17 +42,24 @@ pub fn write<T: Serialize>(disk: &dyn Disk, path: &Path, value: &T) -> Result<()
 /// # Errors
 /// [`StoreError::Damaged`] if it is truncated, its checksum is wrong, or its `v` is unknown; [`StoreError::Io`].
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
-    let Some(text) = read_text(path)? else { return Ok(None) };
+    read_text(path)?.map(|text| parse(path, &text)).transpose()
+}
+
+/// Reads a line that [`write`] has written to the file at `path`.
+///
+/// # Errors
+/// [`StoreError::Damaged`] as from [`read`].
+pub fn parse<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, StoreError> {
     let damaged = |what, source| StoreError::Damaged { path: path.to_owned(), what, source };
-    if seal::check_holds(&text) == Some(false) {
+    if seal::check_holds(text) == Some(false) {
         return Err(damaged("its check does not match", None));
     }
     let version: Version =
-        serde_json::from_str(&text).map_err(|error| damaged("not JSON that flow-agent wrote", Some(error)))?;
+        serde_json::from_str(text).map_err(|error| damaged("not JSON that flow-agent wrote", Some(error)))?;
     if version.v != VERSION {
         return Err(damaged("of an unknown version", None));
     }
-    serde_json::from_str(&text).map(Some).map_err(|error| damaged("not JSON that flow-agent wrote", Some(error)))
+    serde_json::from_str(text).map_err(|error| damaged("not JSON that flow-agent wrote", Some(error)))
 }
 
 /// Reads the text of a small file; `None` if there is none.
@@ -48,17 +67,26 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
 /// # Errors
 /// [`StoreError::Damaged`] if it is not UTF-8 or too large; [`StoreError::Io`].
 pub fn read_text(path: &Path) -> Result<Option<String>, StoreError> {
+    let damaged = |_| StoreError::Damaged { path: path.to_owned(), what: "not UTF-8", source: None };
+    read_bytes(path)?.map(|bytes| String::from_utf8(bytes).map_err(damaged)).transpose()
+}
+
+/// Reads the bytes of a small file; `None` if there is none.
+///
+/// # Errors
+/// [`StoreError::Damaged`] if it is too large; [`StoreError::Io`].
+pub fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     let file = match open_to_read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         other => other.map_err(StoreError::io("open", path))?,
     };
-    let damaged = |what| StoreError::Damaged { path: path.to_owned(), what, source: None };
     let mut bytes = Vec::new();
     file.take(LIMIT_BYTES + 1).read_to_end(&mut bytes).map_err(StoreError::io("read", path))?;
     if bytes.len() as u64 > LIMIT_BYTES {
-        return Err(damaged("larger than flow-agent would write"));
+        let what = "larger than flow-agent would write";
+        return Err(StoreError::Damaged { path: path.to_owned(), what, source: None });
     }
-    String::from_utf8(bytes).map(Some).map_err(|_| damaged("not UTF-8"))
+    Ok(Some(bytes))
 }
 
 #[derive(Deserialize)]

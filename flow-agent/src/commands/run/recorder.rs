@@ -31,9 +31,10 @@ use crate::ledger::reading::{Moment, Reading, Unseen};
 use crate::ledger::unsealed::Closing;
 use crate::ledger::usage::{Counted, ForeignEpoch, Meter};
 use crate::ports::PortOwners;
+use crate::store::checkpoint::CheckpointFile;
 use crate::store::journal::Journal;
 use crate::store::ports::PortList;
-use crate::store::{self, RunLock, StoreError, checkpoint};
+use crate::store::{self, RunLock, StoreError};
 
 /// How long a write error that persists is not logged again.
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(600);
@@ -58,6 +59,7 @@ pub struct Recorder {
     retry_at: u64,
     /// The write error that was logged last, and when, so that it does not fill the log.
     said: Option<(String, u64)>,
+    checkpoints: CheckpointFile,
     state: StateHold,
     /// Why counting cannot continue, once that is the case.
     fatal: Option<Failure>,
@@ -100,6 +102,7 @@ impl Recorder {
             new_counters: false,
             retry_at: clock::now().boot_ns,
             said: None,
+            checkpoints: CheckpointFile::default(),
             state: StateHold::new(instance),
             fatal: None,
         };
@@ -314,8 +317,8 @@ impl Recorder {
             None => Ok(self.meter.checkpoint_of_newest(&self.unseen.foretold(clock::now()))),
         };
         if let Some(checkpoint) = checkpoint.map_err(|error| self.cannot_go_on(error))? {
-            checkpoint::write(&self.lock, &checkpoint)?;
-            self.meter.checkpoint_kept(&checkpoint);
+            let kept = self.checkpoints.keep(&self.lock, checkpoint)?;
+            self.meter.checkpoint_kept(kept);
         }
         Ok(())
     }

@@ -17,8 +17,8 @@ use crate::exit::Code;
 use crate::ledger::block::HourBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::record::{HourLine, Quality};
-use crate::store::StateDir;
 use crate::store::hours::{HourItem, Hours, dates};
+use crate::store::{StateDir, checkpoint};
 use crate::testing::scripted_backend::{Operation, Script};
 
 fn config(dir: &Path, ports: &[u16]) -> Config {
@@ -434,4 +434,42 @@ async fn a_day_that_an_agent_could_not_roll_up_is_rolled_up_by_the_next() {
     drop((agent, held));
     start(&script, dir.path(), &[443]).await.leave(Duration::MAX).unwrap();
     assert!(state.daily_dir().exists());
+}
+
+#[tokio::test]
+async fn after_a_power_cut_the_log_has_what_the_last_of_several_checkpoints_had() {
+    let ports: Vec<u16> = (1..=60).collect();
+    // How many lines of the file are left, whether an earlier version has written it, and what ports 1 to 3 have then.
+    for (lines, by_earlier_version, expected) in
+        [(5, false, [1_100, 2_100, 3_100]), (5, true, [1_100, 2_100, 3_100]), (4, false, [1_100, 2_100, 100])]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let script = Script::new(80);
+        let mut agent = start(&script, dir.path(), &ports).await;
+        ports.iter().for_each(|port| script.pass(*port, bytes(100)));
+        agent.recorder().checkpoint();
+        for port in 1..=3 {
+            script.pass(port, bytes(1_000 * u64::from(port)));
+            agent.recorder().checkpoint();
+        }
+        // What moves after the last checkpoint is lost.
+        script.pass(4, bytes(7));
+        drop(agent);
+        script.reboot();
+        let state = StateDir::new(dir.path().join("state"));
+        let text = std::fs::read_to_string(state.checkpoint()).unwrap();
+        assert_eq!(text.lines().count(), 5, "the first, all ports, and three steps");
+        let kept: String = text.split_inclusive('\n').take(lines).collect();
+        std::fs::write(state.checkpoint(), kept).unwrap();
+        if by_earlier_version {
+            let newest = checkpoint::read(&state).unwrap().unwrap();
+            checkpoint::write(&state.lock_run().unwrap(), &newest).unwrap();
+            assert_eq!(std::fs::read_to_string(state.checkpoint()).unwrap().lines().count(), 1);
+        }
+        start(&script, dir.path(), &ports).await.leave(Duration::MAX).unwrap();
+        let logged = logged(dir.path());
+        assert_eq!([logged[&1], logged[&2], logged[&3]], expected, "{lines} lines");
+        assert!((4..=60).all(|port| logged[&port] == 100), "{logged:?}");
+        assert_eq!(buckets(dir.path())[0].seal.quality, Quality::Restart);
+    }
 }

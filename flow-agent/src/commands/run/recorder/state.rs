@@ -41,6 +41,7 @@ impl Recorder {
         if !self.state.is_settled {
             instance::keep(&self.lock, &self.state.instance)?;
             self.outbox.change_directory(&self.lock)?;
+            self.checkpoints.forget();
             self.meter.forget_checkpoint();
             (self.state.is_settled, self.state.was_renewed) = (true, true);
         }
