@@ -11,6 +11,7 @@ mod common;
 mod exchange;
 mod figures;
 mod iptables;
+mod nftables;
 mod packet;
 mod quota;
 mod read;
@@ -59,6 +60,7 @@ enum Bench {
     Quota,
     Wire,
     Iptables,
+    Nftables,
     Read,
     Agent,
     Report,
@@ -71,6 +73,7 @@ impl Bench {
             Self::Quota => quota::run(report),
             Self::Wire => wire::run(report),
             Self::Iptables => iptables::run(report),
+            Self::Nftables => nftables::run(report),
             Self::Read => read::run(report),
             Self::Agent => agent::run(report),
             Self::Report => report::run(report),

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use flow_agent::backend::{AttachPlace, Backend, BackendOptions, Started, ebpf, iptables};
+use flow_agent::backend::{AttachPlace, Backend, BackendOptions, Started, ebpf, iptables, nftables};
 use flow_agent::clock;
 use flow_agent::ledger::limits::budget::UserBudget;
 use flow_agent::ledger::reading::Reading;
@@ -73,6 +73,12 @@ impl Stand {
     /// Our chains, as the agent makes them.
     pub fn with_our_rules(variant: &Variant, ports: &[u16]) -> Result<Self> {
         let start = |options: BackendOptions| Ok(iptables::start_with(&options, &clock::now, &variant.path())?);
+        Self::make(|pair| Self::agent(pair, ports, start))
+    }
+
+    /// Our table of nftables, as the agent makes it.
+    pub fn with_our_table(ports: &[u16]) -> Result<Self> {
+        let start = |options: BackendOptions| Ok(nftables::start(&options, &clock::now)?);
         Self::make(|pair| Self::agent(pair, ports, start))
     }
 
