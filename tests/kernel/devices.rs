@@ -52,7 +52,7 @@ fn without_default_route() -> Option<Pair> {
 
 #[test]
 fn a_default_route_of_any_table_is_counted() {
-    for backend in ["ebpf", "iptables"] {
+    for backend in ["ebpf", "nftables", "iptables"] {
         for (what, commands) in ROUTES {
             let Some(pair) = without_default_route() else { return };
             commands.iter().for_each(|command| pair.host_ip(command));
@@ -75,7 +75,7 @@ fn seals(node: &Node) -> impl Iterator<Item = serde_json::Value> {
 
 #[test]
 fn time_without_any_interface_is_a_gap() {
-    for backend in ["ebpf", "iptables"] {
+    for backend in ["ebpf", "nftables", "iptables"] {
         let Some(pair) = without_default_route() else { return };
         let mut node = Node::new(&pair, &PORTS, "");
         let check = node.command(&["check"]);
@@ -102,7 +102,7 @@ fn time_without_any_interface_is_a_gap() {
 
 #[test]
 fn one_reading_without_any_interface_is_a_gap() {
-    for backend in ["ebpf", "iptables"] {
+    for backend in ["ebpf", "nftables", "iptables"] {
         let Some(pair) = without_default_route() else { return };
         let node = Node::new(&pair, &PORTS, "");
         let once = || assert!(node.command(&["run", "--once", "--backend", backend]).status.success());

@@ -18,6 +18,7 @@ mod pins;
 mod rules;
 mod scene;
 mod state;
+mod tables;
 
 use judge::Outcome;
 use kind::Kind;
@@ -74,8 +75,14 @@ impl Interference {
 
 /// Every row.
 fn catalogue() -> Vec<Interference> {
-    let parts =
-        [rules::catalogue(), firewalls::catalogue(), attachments::catalogue(), pins::catalogue(), state::catalogue()];
+    let parts = [
+        rules::catalogue(),
+        tables::catalogue(),
+        firewalls::catalogue(),
+        attachments::catalogue(),
+        pins::catalogue(),
+        state::catalogue(),
+    ];
     parts.concat()
 }
 
@@ -150,7 +157,11 @@ fn run(rows: &[Interference], kinds: &[Kind], families: &[Families]) {
 /// Every row that applies to rules, with both families at once.
 #[test]
 fn whatever_others_do_to_rules_is_told_and_counted_once() {
-    run(&[rules::catalogue(), firewalls::catalogue()].concat(), &Kind::OF_RULES, &[Families::Both]);
+    run(
+        &[rules::catalogue(), tables::catalogue(), firewalls::catalogue()].concat(),
+        &Kind::OF_RULES,
+        &[Families::Both],
+    );
 }
 
 #[test]

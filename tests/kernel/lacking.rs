@@ -100,13 +100,18 @@ fn where_ebpf_is_not_there_or_forbidden_auto_counts_with_rules_and_says_why() {
         let (code, said) = refusal(&Node::new(&pair, &[443], ""), &wrapper, &[]);
         assert_eq!((code, said.as_str()), (Some(4), expected));
         assert_eq!(sets_of_all_instances(&pair), [""; 0]);
-        let said = assert_auto_counts(&pair, &wrapper, &[], "iptables");
         let (first, _) = expected.strip_prefix("error: ").unwrap().split_once('\n').unwrap();
-        assert!(said.contains("counting with iptables") && said.contains(first), "{said}");
+        let said = assert_auto_counts(&pair, &wrapper, &[], "nftables");
+        assert!(said.contains("eBPF is not available: trying nftables") && said.contains(first), "{said}");
+        let without_nft = [after("mount --bind /dev/null /usr/sbin/nft"), wrapper.clone()].concat();
+        let pair_without_nft = Pair::make().unwrap();
+        let said = assert_auto_counts(&pair_without_nft, &without_nft, &[], "iptables");
+        assert!(said.contains("nftables is not available: trying iptables") && said.contains(first), "{said}");
+        assert!(said.contains("`nft` is not installed"), "{said}");
         let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
         let checked = Node::new(&pair, &[443], "").command_under(&wrapper, &["check"]);
         let checked = String::from_utf8(checked.stdout).unwrap();
-        let told = |line: &str| line.contains(check) && line.ends_with("; `auto` falls back to iptables");
+        let told = |line: &str| line.contains(check) && line.ends_with("; `auto` falls back to nftables or iptables");
         assert!(checked.lines().any(told), "{checked}");
     }
 }
@@ -155,7 +160,7 @@ fn without_clsact_auto_counts_with_rules_and_says_why() {
         assert_eq!((code, said), (Some(4), expected));
         assert_eq!(sets_of_all_instances(&pair), [""; 0]);
         assert!(!pair.host_tc(&["qdisc", "show", "dev", WAN]).contains("clsact"));
-        let said = assert_auto_counts(&pair, &here, &["--attach", "clsact"], "iptables");
-        assert!(said.contains("counting with iptables") && said.contains(what), "{said}");
+        let said = assert_auto_counts(&pair, &here, &["--attach", "clsact"], "nftables");
+        assert!(said.contains("trying nftables") && said.contains(what), "{said}");
     }
 }

@@ -24,7 +24,7 @@ fn datagrams(pair: &Pair, port: u16, count: usize) {
 
 #[test]
 fn half_a_port_file_keeps_the_last_good_list_also_over_a_restart() {
-    for backend in ["ebpf", "iptables"] {
+    for backend in ["ebpf", "nftables", "iptables"] {
         let Some(pair) = Pair::make() else { return };
         follow_a_file(&pair, backend);
     }

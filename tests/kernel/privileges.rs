@@ -162,8 +162,8 @@ fn auto_counts_with_rules_where_only_ebpf_is_not_permitted_and_says_why() {
     ] {
         let Some(pair) = Pair::make() else { return };
         let who = Who { capabilities: Some(capabilities), ..ROOT };
-        let said = Place::new(&pair).assert_counts_with(&who, "auto", "iptables");
-        assert!(said.contains("eBPF is not available: counting with iptables"), "{said}");
+        let said = Place::new(&pair).assert_counts_with(&who, "auto", "nftables");
+        assert!(said.contains("eBPF is not available: trying nftables"), "{said}");
         assert!(said.contains(&format!("not permitted to count with eBPF; missing: {missing}: ")), "{said}");
         let sets = sets_of_all_instances(&pair);
         assert!(sets.is_empty(), "{sets:?}");

@@ -44,7 +44,7 @@ fn each_byte_over_three_devices_is_counted_once_or_refused() {
 }
 
 fn each_byte_is_counted_once_or_refused(stack: &Stack) {
-    for backend in ["ebpf", "iptables"] {
+    for backend in ["ebpf", "nftables", "iptables"] {
         for choice in [&["auto"][..], &["*"], &[stack.top()], &[stack.top(), "w*", "m*", "s*"], stack.devices] {
             let Some(pair) = Pair::make() else { return };
             if !stack.is_possible(&pair) {
@@ -57,7 +57,7 @@ fn each_byte_is_counted_once_or_refused(stack: &Stack) {
             node.replace_config("[count]\n", &interfaces);
             // Rules see a packet once, together with the device by which it came in. For a macvlan, a VLAN and the
             // device below, both devices are right.
-            let is_exact_by_rules = backend == "iptables" && stack.is_exact_by_rules;
+            let is_exact_by_rules = backend != "ebpf" && stack.is_exact_by_rules;
             if choice == stack.devices && !is_exact_by_rules {
                 let refused = node.command(&["run", "--once"]);
                 assert_eq!(refused.status.code(), Some(4), "{what}");
@@ -80,7 +80,7 @@ fn each_byte_is_counted_once_or_refused(stack: &Stack) {
 
 #[test]
 fn a_port_is_left_out_when_it_becomes_one() {
-    for backend in ["ebpf", "iptables"] {
+    for backend in ["ebpf", "nftables", "iptables"] {
         let Some(pair) = Pair::make() else { return };
         let mut node = Node::new(&pair, &PORTS, "");
         let observer = Observer::install(&pair.host, &PORTS);
@@ -144,7 +144,7 @@ fn a_tunnel_and_the_device_below_are_counted_beside_each_other() {
 
 /// `silence` keeps the tunnel from sending anything of its own after the test's datagrams, while the agent ends.
 fn counted_beside_each_other(build: Tunnel, silence: fn(&Pair)) {
-    for backend in ["ebpf", "iptables"] {
+    for backend in ["ebpf", "nftables", "iptables"] {
         for choice in [&[WAN, "tun0"][..], &["*"]] {
             let Some(pair) = Pair::make() else { return };
             build(&pair);

@@ -37,7 +37,7 @@ fn what_the_command_line_told_an_agent_to_count_is_in_the_last_bucket() {
     let config = config.replace("[count]\n", "[count]\ninterfaces = [\"not-there\"]\n");
     fs::write(node.path("config.toml"), config).unwrap();
     let ports = PORTS.map(|port| port.to_string());
-    for backend in ["ebpf", "iptables"] {
+    for backend in ["ebpf", "nftables", "iptables"] {
         let arguments = ["--backend", backend, "--interface", WAN, "--ports"];
         let arguments: Vec<&str> = arguments.into_iter().chain(ports.iter().map(String::as_str)).collect();
         node.start(&arguments);

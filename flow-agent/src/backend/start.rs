@@ -1,4 +1,5 @@
-//! Selects the backend that counts: eBPF if the kernel permits it, otherwise iptables. Retires what the others left.
+//! Selects the backend that counts: eBPF if the kernel permits it, otherwise nftables or iptables. Retires what the
+//! others left.
 
 use super::iptables::IptablesError;
 use super::{BackendChoice, BackendError, BackendOptions, Retired, Started, ebpf, iptables, nftables};
@@ -9,8 +10,8 @@ use crate::ledger::record::BackendKind;
 /// by both. What passes until the new ones count is reported as a gap.
 ///
 /// # Errors
-/// Everything that makes the backend fail. `auto` falls back to iptables only if eBPF is not possible here, and logs
-/// why.
+/// Everything that makes the backend fail. `auto` falls back to nftables, and then to iptables, only if the one before is
+/// not possible here, and logs why.
 pub fn start(
     choice: BackendChoice,
     options: &BackendOptions,
@@ -20,15 +21,19 @@ pub fn start(
         BackendChoice::Ebpf => with(BackendKind::Ebpf, options, now),
         BackendChoice::Nftables => with(BackendKind::Nftables, options, now),
         BackendChoice::Iptables => with(BackendKind::Iptables, options, now),
-        BackendChoice::Auto => match with(BackendKind::Ebpf, options, now) {
-            Err(error) if is_for_iptables(&error) => {
-                let why = crate::errors::chain(&error);
+        BackendChoice::Auto => {
+            let mut outcome = with(BackendKind::Ebpf, options, now);
+            for (former, next) in
+                [(BackendKind::Ebpf, BackendKind::Nftables), (BackendKind::Nftables, BackendKind::Iptables)]
+            {
+                let Some(error) = outcome.as_ref().err().filter(|error| is_for_another(error)) else { break };
+                let why = crate::errors::chain(error);
                 let help = error.help();
-                tracing::warn!(why, help, "eBPF is not available: counting with iptables");
-                with(BackendKind::Iptables, options, now)
+                tracing::warn!(why, help, "{} is not available: trying {}", name(former), name(next));
+                outcome = with(next, options, now);
             }
-            outcome => outcome,
-        },
+            outcome
+        }
     }
 }
 
@@ -120,8 +125,9 @@ fn has_rules(options: &BackendOptions) -> Result<bool, BackendError> {
     }
 }
 
-/// Whether iptables may work where eBPF failed. A fault in the request, or in what somebody else left, affects both.
-fn is_for_iptables(error: &BackendError) -> bool {
+/// Whether another backend may work where this one failed. A fault in the request, or in what somebody else left,
+/// affects all.
+fn is_for_another(error: &BackendError) -> bool {
     match error {
         BackendError::Privileges { .. }
         | BackendError::Lacks { .. }
@@ -131,6 +137,7 @@ fn is_for_iptables(error: &BackendError) -> bool {
         | BackendError::Qdisc { .. }
         | BackendError::FilterPlace { .. }
         | BackendError::Path { .. } => true,
+        BackendError::Nftables(error) => error.is_of_this_host(),
         BackendError::Full { .. }
         | BackendError::TooManyPorts { .. }
         | BackendError::NoSuchInterface { .. }
@@ -147,7 +154,6 @@ fn is_for_iptables(error: &BackendError) -> bool {
         | BackendError::SlotInUse { .. }
         | BackendError::CannotRefuse
         | BackendError::TooManyBudgets { .. }
-        | BackendError::Iptables(_)
-        | BackendError::Nftables(_) => false,
+        | BackendError::Iptables(_) => false,
     }
 }

@@ -36,8 +36,8 @@ use crate::ports::spec;
 /// The counters are in the kernel: counting continues while no agent runs, and the next agent takes them over.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What counts: auto (eBPF if the kernel allows it, else iptables), ebpf, nftables, or iptables [default: auto, or
-    /// what the configuration says]
+    /// What counts: auto (eBPF if the kernel allows it, else nftables, else iptables), ebpf, nftables, or iptables
+    /// [default: auto, or what the configuration says]
     #[arg(long, value_name = "BACKEND", value_parser = one_of(BACKENDS), hide_possible_values = true)]
     backend: Option<BackendChoice>,
     /// Count with iptables rules: short for --backend iptables

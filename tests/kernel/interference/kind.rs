@@ -13,6 +13,8 @@ pub enum Kind {
     Tree,
     /// A tree of rules of iptables-legacy.
     LegacyTree,
+    /// Sets in a table of nftables.
+    Native,
     /// eBPF programs on TCX links.
     Tcx,
     /// eBPF programs in filters on clsact.
@@ -20,9 +22,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const OF_RULES: [Self; 3] = [Self::Ipset, Self::Tree, Self::LegacyTree];
+    pub const OF_RULES: [Self; 4] = [Self::Ipset, Self::Tree, Self::LegacyTree, Self::Native];
     pub const OF_EBPF: [Self; 2] = [Self::Tcx, Self::Clsact];
-    pub const ALL: [Self; 5] = [Self::Ipset, Self::Tree, Self::LegacyTree, Self::Tcx, Self::Clsact];
+    pub const ALL: [Self; 6] = [Self::Ipset, Self::Tree, Self::LegacyTree, Self::Native, Self::Tcx, Self::Clsact];
 
     /// Whether this host can play it. If not, prints on stderr what is missing.
     pub fn is_possible(self) -> bool {
@@ -36,16 +38,26 @@ impl Kind {
         Self::OF_EBPF.contains(&self)
     }
 
+    /// Whether rules of iptables count.
+    pub fn is_iptables(self) -> bool {
+        !self.is_ebpf() && self != Self::Native
+    }
+
+    /// Whether nothing that is done to rules of iptables concerns the counters.
+    pub fn is_apart_from_iptables(self) -> bool {
+        !self.is_iptables()
+    }
+
     /// Whether the host's iptables is the one for nf_tables.
     pub fn is_with_nft(self) -> bool {
         self != Self::LegacyTree
     }
 
-    /// The programs that the agent finds; with eBPF, those that others use.
+    /// The programs that the agent finds; with eBPF and nftables, those that others use.
     pub fn variant(self) -> Option<Variant> {
         let (name, has_ipset) = match self {
             Self::Ipset => ("nft", true),
-            Self::Tree | Self::Tcx | Self::Clsact => ("nft", false),
+            Self::Tree | Self::Native | Self::Tcx | Self::Clsact => ("nft", false),
             Self::LegacyTree => ("legacy", false),
         };
         Variant::both(has_ipset).into_iter().find(|variant| variant.name == name)
@@ -55,6 +67,7 @@ impl Kind {
     pub fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Ipset | Self::Tree | Self::LegacyTree => &["--backend", "iptables", "--checkpoint", "1s"],
+            Self::Native => &["--backend", "nftables", "--checkpoint", "1s"],
             Self::Tcx => &["--backend", "ebpf", "--attach", "tcx", "--checkpoint", "1s", "--bucket", "5s"],
             Self::Clsact => &["--backend", "ebpf", "--attach", "clsact", "--checkpoint", "1s", "--bucket", "5s"],
         }

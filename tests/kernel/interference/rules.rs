@@ -1,4 +1,4 @@
-//! What is done to rules and ipsets, by hand or by programs. eBPF has none that could be affected.
+//! What is done to rules and ipsets of iptables, by hand or by programs. Others have none that could be affected.
 
 use std::os::unix::fs::symlink;
 use std::time::Duration;
@@ -14,7 +14,11 @@ fn everywhere(_: Kind) -> bool {
 }
 
 fn always(kind: Kind) -> bool {
-    !kind.is_ebpf()
+    kind.is_iptables()
+}
+
+fn with_nft_flushed(kind: Kind) -> bool {
+    !kind.is_ebpf() && kind.is_with_nft()
 }
 
 fn with_nft(kind: Kind) -> bool {
@@ -32,10 +36,10 @@ fn with_rules(kind: Kind) -> bool {
 /// All rows about rules and ipsets.
 pub fn catalogue() -> Vec<Interference> {
     vec![
-        row("flush", everywhere, |scene| scene.iptables("-t mangle -F")).harmless(Kind::is_ebpf),
+        row("flush", everywhere, |scene| scene.iptables("-t mangle -F")).harmless(Kind::is_apart_from_iptables),
         row("delete", always, delete),
         killed("delete, no agent there", always, delete),
-        row("zero", everywhere, |scene| scene.iptables("-t mangle -Z")).harmless(Kind::is_ebpf),
+        row("zero", everywhere, |scene| scene.iptables("-t mangle -Z")).harmless(Kind::is_apart_from_iptables),
         killed("zero, no agent there", always, |scene| scene.iptables("-t mangle -Z")),
         row("zero one family", always, zero_one_family),
         killed("zero one family, no agent there", always, zero_one_family),
@@ -49,7 +53,7 @@ pub fn catalogue() -> Vec<Interference> {
         row("rename a chain", always, rename),
         row("remove the way to the counters", always, remove_jumps),
         row("come first", everywhere, |scene| scene.iptables("-t mangle -I INPUT -p udp -j ACCEPT"))
-            .harmless(Kind::is_ebpf),
+            .harmless(Kind::is_apart_from_iptables),
         row("replace a chain", with_rules, replace_chain),
         row("empty ipsets", with_ipsets, |scene| {
             each_ipset(scene, |scene, name| drop(scene.host(&format!("ipset flush {name}"))))
@@ -60,7 +64,7 @@ pub fn catalogue() -> Vec<Interference> {
         row("nft flush ruleset", Kind::is_with_nft, |scene| drop(scene.host("nft flush ruleset")))
             .harmless(Kind::is_ebpf)
             .removing_nft(),
-        killed("nft flush ruleset, no agent there", with_nft, |scene| drop(scene.host("nft flush ruleset"))),
+        killed("nft flush ruleset, no agent there", with_nft_flushed, |scene| drop(scene.host("nft flush ruleset"))),
         replaced_before_a_failure(),
         row("keep the programs waiting", always, read_slowly).harmless(everywhere),
         row("chains as Docker makes them", everywhere, docker).harmless(everywhere),

@@ -79,7 +79,7 @@ fn what_somebody_does_to_the_table_is_noticed_and_the_counters_are_made_anew() {
         ("add rule inet TABLE SET-rest-in accept", "has lost or gained rules"),
         ("insert rule inet TABLE SET-in udp dport 443 accept", "has lost or gained rules"),
         ("delete element inet TABLE SET-ui { 443 }", "has lost or gained elements"),
-        ("add element inet TABLE SET-to { 9 }", "has lost or gained elements"),
+        ("add element inet TABLE SET-to { 9 }", "port 9 was made anew by somebody else"),
         ("delete chain inet TABLE input", "has lost or gained rules"),
     ] {
         in_host(|native, pair| {

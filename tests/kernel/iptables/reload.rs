@@ -71,11 +71,28 @@ fn seals(node: &Node) -> Vec<Value> {
     node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect()
 }
 
+fn backend(variant: &Variant) -> &'static str {
+    if variant.is_native() { "nftables" } else { "iptables" }
+}
+
+/// Removes the rules that lead to the counters.
+fn remove_the_way(variant: &Variant) {
+    if variant.is_native() {
+        let tables = run(Command::new("nft").args(["list", "tables", "inet"]));
+        let ours = tables.lines().find_map(|line| line.strip_prefix("table inet flow-")).unwrap();
+        run(Command::new("nft").arg(format!("flush chain inet flow-{ours} input")));
+    } else {
+        ["INPUT", "OUTPUT"]
+            .iter()
+            .for_each(|chain| drop(variant.iptables("iptables", &format!("-t mangle -F {chain}"))));
+    }
+}
+
 /// An agent that counts port 443 and has five datagrams in a checkpoint.
 fn node_that_has_counted_five(pair: &Pair, variant: &Variant) -> Node {
     let mut node = Node::new(pair, &[443], "");
     node.use_programs(variant.path());
-    node.start(&["--backend", "iptables", "--checkpoint", "2s"]);
+    node.start(&["--backend", backend(variant), "--checkpoint", "2s"]);
     datagrams(pair, 5);
     node.wait_for_checkpoint(443, 5 * DATAGRAM);
     node
@@ -111,19 +128,21 @@ fn assert_told(node: &Node, loss: Loss, what: &str) {
 /// Nothing after the repair says that there was one: no bucket, and no checkpoint.
 #[test]
 fn an_agent_that_dies_right_after_a_repair_has_told_of_it_before() {
-    for variant in Variant::all() {
+    for variant in Variant::every() {
         let Some(pair) = Pair::make() else { return };
-        inside(&pair.host, || ["iptables", "ip6tables"].map(|program| variant.iptables(program, "-t mangle -L")));
+        let program = if variant.is_native() { "nft" } else { "iptables-restore" };
+        if !variant.is_native() {
+            inside(&pair.host, || ["iptables", "ip6tables"].map(|program| variant.iptables(program, "-t mangle -L")));
+        }
         let mut node = node_that_has_counted_five(&pair, &variant);
         node.asleep(|| {
-            let flush = |chain| variant.iptables("iptables", &format!("-t mangle -F {chain}"));
-            inside(&pair.host, || ["INPUT", "OUTPUT"].map(flush));
-            variant.kill_the_caller_of("iptables-restore");
+            inside(&pair.host, || remove_the_way(&variant));
+            variant.kill_the_caller_of(program);
             datagrams(&pair, 7);
         });
         assert_eq!(node.wait_for_end(), None, "{}", node.log());
-        variant.allow("iptables-restore");
-        node.start(&["--backend", "iptables"]);
+        variant.allow(program);
+        node.start(&["--backend", backend(&variant)]);
         datagrams(&pair, 11);
         node.stop();
         assert_told(&node, Loss::TheWay, variant.name);
@@ -169,10 +188,11 @@ fn a_reload_that_takes_our_counters_is_a_gap_and_others_are_nothing() {
 
 #[test]
 fn a_flush_of_the_whole_ruleset_is_a_gap() {
-    let Some(nft) = Variant::both(true).into_iter().next() else { return };
-    let Some(pair) = Pair::make() else { return };
-    let flush = || inside(&pair.host, || run(Command::new("nft").args(["flush", "ruleset"])));
-    assert_told(&take_and_go_on(&pair, &nft, Loss::Counters, || drop(flush())), Loss::Counters, "nft flush ruleset");
+    for variant in [Variant::both(true).into_iter().next(), Variant::native()].into_iter().flatten() {
+        let Some(pair) = Pair::make() else { return };
+        let flush = || drop(inside(&pair.host, || run(Command::new("nft").args(["flush", "ruleset"]))));
+        assert_told(&take_and_go_on(&pair, &variant, Loss::Counters, flush), Loss::Counters, variant.name);
+    }
 }
 
 #[test]

@@ -60,6 +60,19 @@ pub enum NftablesError {
 }
 
 impl NftablesError {
+    /// Whether this host cannot count with nftables, so that another backend may do better.
+    pub fn is_of_this_host(&self) -> bool {
+        match self {
+            Self::Missing
+            | Self::Process(_)
+            | Self::Failed { .. }
+            | Self::Netlink { .. }
+            | Self::Output { .. }
+            | Self::Unsuitable { .. } => true,
+            Self::Damaged { .. } | Self::NotFirst { .. } | Self::WireBytes | Self::InterfaceName { .. } => false,
+        }
+    }
+
     /// What the reader can do about the error, if there is anything.
     pub fn help(&self) -> Option<String> {
         Some(match self {

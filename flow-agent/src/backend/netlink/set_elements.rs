@@ -15,6 +15,7 @@ const NFTA_SET_ELEM_LIST_SET: u16 = 2;
 const NFTA_SET_ELEM_LIST_ELEMENTS: u16 = 3;
 const NFTA_LIST_ELEM: u16 = 1;
 const NFTA_SET_ELEM_KEY: u16 = 1;
+const NFTA_SET_ELEM_USERDATA: u16 = 6;
 const NFTA_SET_ELEM_EXPR: u16 = 7;
 const NFTA_DATA_VALUE: u16 = 1;
 const NLA_F_NESTED: u16 = 0x8000;
@@ -29,6 +30,8 @@ pub struct SetElement {
     pub key: u16,
     /// Its counter, if it has one.
     pub bytes_packets: Option<(u64, u64)>,
+    /// Whether it has a comment.
+    pub has_comment: bool,
 }
 
 /// All elements of a set; `None` if there is no such set. Every element is there once, as the set was at one time.
@@ -80,11 +83,12 @@ fn elements(body: &[u8]) -> Vec<SetElement> {
 }
 
 fn read_element(element: &[u8]) -> Option<SetElement> {
-    let (mut found, mut bytes_packets) = (None, None);
+    let (mut found, mut bytes_packets, mut has_comment) = (None, None, false);
     for (kind, value) in attributes(element, 0) {
         match kind {
             NFTA_SET_ELEM_KEY => found = attributes(value, 0).find(|(kind, _)| *kind == NFTA_DATA_VALUE),
             NFTA_SET_ELEM_EXPR => bytes_packets = read_counter(value),
+            NFTA_SET_ELEM_USERDATA => has_comment = true,
             _ => {}
         }
     }
@@ -93,7 +97,7 @@ fn read_element(element: &[u8]) -> Option<SetElement> {
         [high, low] => u16::from_be_bytes([*high, *low]),
         _ => return None,
     };
-    Some(SetElement { key, bytes_packets })
+    Some(SetElement { key, bytes_packets, has_comment })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! EDGE kernel: the `nft` program, and the questions about our tables that the kernel answers without it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
@@ -8,16 +8,13 @@ use super::listed::ListedTable;
 use super::model::layout::NftLayout;
 use super::model::place::{INET, NftSet, tag_of};
 use super::model::transaction::NftTransaction;
-use super::model::values::{BytesPackets, NftValues};
+use super::model::values::{NftValues, SENTINEL};
 use crate::backend::BackendError;
 use crate::backend::error::nftables::NftablesError;
 use crate::backend::iptables::host::search_path::search_path;
 use crate::backend::iptables::host::tools::find_program;
 use crate::backend::netlink::{self, TableFacts};
 use crate::process;
-
-/// The counters of one set, by port or address family.
-type PortCounts = BTreeMap<u16, BytesPackets>;
 
 /// The `nft` program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,9 +131,13 @@ pub fn add_sentinels(layout: &NftLayout, sets: impl IntoIterator<Item = NftSet>)
 pub fn values(layout: &NftLayout) -> Result<NftValues, NftablesError> {
     let mut values = NftValues::default();
     for set in layout.sets().into_iter().filter(|set| set.has_counters()) {
-        if let Some(elements) = elements(layout, set)? {
-            values.counts.insert(set, elements);
+        let Some(elements) = dump(layout, set)? else { continue };
+        if matches!(set, NftSet::Counters(_)) {
+            let foreign = elements.iter().filter(|element| !element.has_comment && element.key != SENTINEL);
+            values.foreign.extend(foreign.map(|element| element.key));
         }
+        let counted = |element: netlink::SetElement| Some((element.key, element.bytes_packets?));
+        values.counts.insert(set, elements.into_iter().filter_map(counted).collect());
     }
     if layout.can_cut {
         values.cut = members(layout, NftSet::Cut)?.unwrap_or_default();
@@ -150,11 +151,6 @@ pub fn values(layout: &NftLayout) -> Result<NftValues, NftablesError> {
 /// Like [`values`].
 pub fn members(layout: &NftLayout, set: NftSet) -> Result<Option<BTreeSet<u16>>, NftablesError> {
     Ok(dump(layout, set)?.map(|elements| elements.into_iter().map(|element| element.key).collect()))
-}
-
-fn elements(layout: &NftLayout, set: NftSet) -> Result<Option<PortCounts>, NftablesError> {
-    let counted = |element: netlink::SetElement| Some((element.key, element.bytes_packets?));
-    Ok(dump(layout, set)?.map(|elements| elements.into_iter().filter_map(counted).collect()))
 }
 
 fn dump(layout: &NftLayout, set: NftSet) -> Result<Option<Vec<netlink::SetElement>>, NftablesError> {

@@ -209,11 +209,15 @@ impl NftCounters {
     }
 }
 
-/// Checks that every counter is there, and none besides.
+/// Checks that every counter is there and is ours, and that there is none besides.
 ///
 /// # Errors
 /// Names a set that has lost or gained elements.
 pub fn complete(layout: &NftLayout, values: &NftValues) -> Result<(), SetDamage> {
+    if let Some(port) = values.foreign.first() {
+        let why = "was made anew by somebody else";
+        return Err(SetDamage { part: format!("the counter of port {port}"), why, doubt: CounterDoubt::All });
+    }
     let families = BTreeSet::from([SENTINEL, 2, 10]);
     let ports: BTreeSet<u16> = layout.ports.iter().copied().chain([SENTINEL]).collect();
     for set in layout.sets().into_iter().filter(|set| set.has_counters()) {

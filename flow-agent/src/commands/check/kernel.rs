@@ -66,7 +66,7 @@ fn tried(backend: BackendChoice, outcome: Result<(), BackendError>) -> Finding {
     match outcome {
         Ok(()) => Finding::ok(Section::Kernel, "the eBPF programs load"),
         Err(error) if backend == BackendChoice::Auto => {
-            let what = format!("{}; `auto` falls back to iptables", chain(&error));
+            let what = format!("{}; `auto` falls back to nftables or iptables", chain(&error));
             Finding::warn(Section::Kernel, what).help(error.help())
         }
         Err(error) => Finding::error(Section::Kernel, &error).help(error.help()),
@@ -136,7 +136,7 @@ fn capabilities(facts: &Facts, backend: BackendChoice) -> Finding {
     };
     let what = format!("missing: {names}{where_missing}");
     if backend == BackendChoice::Auto && facts.privileges.has(NET_ADMIN) {
-        return Finding::warn(Section::Kernel, format!("{what}; `auto` falls back to iptables"))
+        return Finding::warn(Section::Kernel, format!("{what}; `auto` falls back to nftables or iptables"))
             .help("to count with eBPF, run as root or grant them".to_owned());
     }
     Finding::fail(Section::Kernel, what).help("run as root, or grant them".to_owned())

@@ -14,8 +14,9 @@ fn a_dump_of_a_set_has_ports_and_their_counters() {
     };
     let counted = attribute(NFTA_SET_ELEM_EXPR | NLA_F_NESTED, &counter_of_one());
     // Port 443 is 0x01bb on the wire. Keys of other sizes belong to sets of somebody else.
-    let list = [element(&[0x01, 0xbb], &counted), element(&[10], &[]), element(&[1, 2, 3], &counted)].concat();
+    let commented = [counted.clone(), attribute(NFTA_SET_ELEM_USERDATA, b"c")].concat();
+    let list = [element(&[0x01, 0xbb], &commented), element(&[10], &[]), element(&[1, 2, 3], &counted)].concat();
     let body = [&[1, 0, 0, 0][..], &attribute(NFTA_SET_ELEM_LIST_ELEMENTS | NLA_F_NESTED, &list)].concat();
-    let port = SetElement { key: 443, bytes_packets: Some((1, 1)) };
-    assert_eq!(elements(&body), [port, SetElement { key: 10, bytes_packets: None }]);
+    let port = SetElement { key: 443, bytes_packets: Some((1, 1)), has_comment: true };
+    assert_eq!(elements(&body), [port, SetElement { key: 10, bytes_packets: None, has_comment: false }]);
 }

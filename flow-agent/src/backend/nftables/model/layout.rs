@@ -185,10 +185,11 @@ impl NftLayout {
         }
     }
 
-    /// Adds the counters of `ports`.
+    /// Adds the counters of `ports`. Each has a comment, so that it is noticed if somebody removes it and adds another.
     pub fn add_ports(&self, transaction: &mut NftTransaction, ports: &BTreeSet<u16>) {
+        let element = |port: &u16| json!({ "elem": { "val": port, "comment": "flow-agent" } });
         for class in FlowClass::ALL {
-            transaction.add_elements(&self.set(NftSet::Counters(class)), ports.iter().map(|port| (*port).into()));
+            transaction.add_elements(&self.set(NftSet::Counters(class)), ports.iter().map(element));
         }
     }
 

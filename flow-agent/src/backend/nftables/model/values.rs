@@ -22,6 +22,8 @@ pub struct NftValues {
     pub counts: BTreeMap<NftSet, BTreeMap<u16, BytesPackets>>,
     /// The ports that are cut.
     pub cut: BTreeSet<u16>,
+    /// The ports with a counter that we did not make.
+    pub foreign: BTreeSet<u16>,
 }
 
 impl NftValues {

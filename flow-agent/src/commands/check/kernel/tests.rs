@@ -39,7 +39,7 @@ fn a_kernel_that_refuses_is_a_failure_unless_rules_can_count() {
     let warned = tried(BackendChoice::Auto, refusal());
     assert_eq!(
         (warned.status, warned.what.as_str()),
-        (Status::Warn, "this kernel has no eBPF; `auto` falls back to iptables")
+        (Status::Warn, "this kernel has no eBPF; `auto` falls back to nftables or iptables")
     );
 }
 

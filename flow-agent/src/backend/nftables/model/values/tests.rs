@@ -6,7 +6,7 @@ const UDP_OUT: NftSet = NftSet::Counters(FlowClass { protocol: Protocol::Udp, di
 
 fn values(counts: &[(NftSet, &[(u16, BytesPackets)])]) -> NftValues {
     let counts = counts.iter().map(|(set, counts)| (*set, counts.iter().copied().collect()));
-    NftValues { counts: counts.collect(), cut: BTreeSet::new() }
+    NftValues { counts: counts.collect(), ..NftValues::default() }
 }
 
 #[test]
