@@ -145,8 +145,7 @@ fn what_was_used_before_is_divided_as_the_quota_is() {
     let node = Node::new("used = \"50 B\"\nnodes = { \"hk-1\" = \"600 B\", \"us-1\" = \"400 B\" }\n");
     node.count(1, 500);
     // 600 of 1,000 are this node's, and so are 30 of the 50.
-    let users: Value = serde_json::from_str(&node.run(&["users", "--json"]).stdout).unwrap();
-    let ada = &users["users"][0];
+    let ada: Value = serde_json::from_str(&node.run(&["users", "--json"]).stdout).unwrap();
     let figures =
         ["quota_bytes", "used_before_bytes", "used_bytes", "left_bytes"].map(|key| ada[key].as_u64().unwrap());
     assert_eq!(figures, [600, 30, 530, 70]);
@@ -516,6 +515,27 @@ fn users_get_letters_in_their_language_and_admins_in_english() {
     let before = stub.taken().len();
     assert_eq!(node.run(&["notify", "--retry-now"]).code, Some(0));
     assert_eq!(stub.taken().len(), before, "each letter is sent once");
+}
+
+#[test]
+fn an_administrator_who_is_left_out_of_a_letter_is_an_error_once() {
+    let stub = Stub::start(&[]);
+    let node = with_mail(&stub);
+    let config = fs::read_to_string(node.path("config.toml")).unwrap();
+    let admins = "admins = [\"ops@example.com\", \"gone@example.org\"]";
+    fs::write(node.path("config.toml"), config.replace("admins = [\"ops@example.com\"]", admins)).unwrap();
+    stub.refuse("gone@example.org");
+    node.count(1, 850);
+    let said = node.run(&["notify"]);
+    assert_eq!(said.code, Some(7), "{said:?}");
+    assert!(said.stderr.contains("channel admins: sent, but not to example.org: 550"), "{said:?}");
+    // What was sent is not sent again, and the ledger says to whom it did not go.
+    let lines = fs::read_to_string(node.path("state/notices.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["channel"], &last["state"]), (&"admins".into(), &"sent".into()));
+    assert!(last["reply"].as_str().unwrap().contains("not to example.org: 550"), "{last}");
+    assert_eq!(node.run(&["notify", "--retry-now"]).code, Some(0));
+    assert_eq!((stub.taken_for("ops@example.com"), stub.taken_for("gone@example.org")), (1, 0));
 }
 
 #[test]

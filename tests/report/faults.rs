@@ -124,6 +124,22 @@ fn one_bad_address_stops_nobody_elses_letter() {
 }
 
 #[test]
+fn an_administrator_who_is_left_out_of_a_letter_is_reported_once() {
+    let stub = Stub::start(&[]);
+    stub.refuse("gone@example.org");
+    let alone = Alone::with(&stub);
+    let config = fs::read_to_string(alone.config()).unwrap();
+    let admins = "admins = [\"ops@example.com\", \"gone@example.org\"]";
+    fs::write(alone.config(), config.replace("admins = [\"ops@example.com\"]", admins)).unwrap();
+    let ended = alone.report(&[]).with_code(7);
+    let said = "sent to @admins, but not to example.org: 550 5.1.1 no such user";
+    assert!(ended.stdout.contains("letters: 3 sent, 0 failed") && ended.stdout.contains(said), "{}", ended.stdout);
+    assert_eq!(alone.last_states(), all_sent());
+    assert_eq!(alone.report(&[]).with_code(0).stdout, "");
+    assert_eq!(stub.taken_for("ops@example.com"), 1);
+}
+
+#[test]
 fn nothing_is_said_in_clear_where_tls_is_required() {
     let secret = "correct-horse";
     let dir = tempfile::tempdir().unwrap();

@@ -86,7 +86,7 @@ impl Talk {
             let delivery = mailer.deliver(&letter("x\n")).await;
             mailer.leave().await;
             match delivery {
-                Delivery::Accepted { reply } => (Outcome::Sent, reply),
+                Delivery::Accepted { reply, .. } => (Outcome::Sent, reply),
                 Delivery::Refused(refusal) => (Outcome::Refused(refusal.scope, refusal.is_transient), refusal.reply),
                 Delivery::Unknown { why } => (Outcome::Unknown, why),
             }

@@ -78,8 +78,9 @@ pub enum Scope {
 /// The outcome of sending a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// The server accepted it, with this reply.
-    Accepted { reply: String },
+    /// The server accepted it, with this reply. It goes to all recipients but those that were refused before, each as its
+    /// domain and the server's reply.
+    Accepted { reply: String, left_out: Vec<String> },
     /// The server refused it.
     Refused(Refusal),
     /// It is not known whether the server accepted it; `why` gives the reason.

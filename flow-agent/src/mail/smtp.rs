@@ -170,11 +170,12 @@ impl Mailer for SmtpMailer {
         match limited(self.timing.answer, connection.message(&letter.bytes)).await {
             Ok(response) if is_completed(&response) => {
                 self.connection = Some(connection);
+                let left_out = std::mem::take(&mut self.left_out);
                 let mut reply = reply::of_response(&response);
-                for refused in &self.left_out {
+                for refused in &left_out {
                     reply = format!("{reply}; not to {refused}");
                 }
-                Delivery::Accepted { reply }
+                Delivery::Accepted { reply, left_out }
             }
             Ok(response) => Delivery::Unknown { why: reply::of_response(&response) },
             Err(failure) if failure.code().is_some() => {

@@ -83,7 +83,7 @@ fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Opti
         let delivery = mailer.deliver(&letter).await;
         mailer.leave().await;
         match delivery {
-            Delivery::Accepted { reply } => Ok(format!("accepted the letter to {address}: {reply}")),
+            Delivery::Accepted { reply, .. } => Ok(format!("accepted the letter to {address}: {reply}")),
             Delivery::Refused(refusal) => Err(refusal.into()),
             Delivery::Unknown { why } => Err(why.into()),
         }

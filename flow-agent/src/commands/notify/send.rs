@@ -58,6 +58,8 @@ pub(super) struct Sender<'a> {
 /// The outcome of one attempt.
 enum Attempt {
     Done,
+    /// It was sent, but not to these recipients.
+    LeftOut(Vec<String>),
     /// It failed, and the next one probably would too.
     Stop(String),
     /// It failed for a reason that does not concern the next one.
@@ -231,9 +233,9 @@ impl Sender<'_> {
                 Err(refusal) => Delivery::Refused(refusal),
             };
             let attempt = match delivery {
-                Delivery::Accepted { reply } => {
+                Delivery::Accepted { reply, left_out } => {
                     self.write(target, &notice.subject, MailState::Sent, Some(reply))?;
-                    Attempt::Done
+                    if left_out.is_empty() { Attempt::Done } else { Attempt::LeftOut(left_out) }
                 }
                 Delivery::Refused(refusal) => {
                     self.write(target, &notice.subject, MailState::Failed, Some(refusal.reply.clone()))?;
@@ -283,6 +285,12 @@ impl Summary {
         match attempt {
             Attempt::Done => {
                 self.sent += 1;
+                true
+            }
+            Attempt::LeftOut(refused) => {
+                self.sent += 1;
+                let refused = refused.join("; not to ");
+                self.failures.push(format!("channel {}: sent, but not to {refused}", target.name()));
                 true
             }
             Attempt::Failed(why) => {

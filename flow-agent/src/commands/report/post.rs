@@ -27,6 +27,8 @@ pub(super) struct Posted {
     pub(super) refused_to_all: Vec<(Refusal, u64)>,
     /// The user (`None` for the summary) and the reason.
     pub(super) failed: Vec<(Option<String>, String)>,
+    /// Recipients of letters that were sent to others only, and why.
+    pub(super) left_out: Vec<(Option<String>, String)>,
     pub(super) unknown: Vec<(Option<String>, String)>,
     /// The ledger is damaged, so letters are held back.
     pub(super) held_back: bool,
@@ -35,7 +37,8 @@ pub(super) struct Posted {
 impl Posted {
     /// Whether a person should look at it.
     pub(super) fn has_failed(&self) -> bool {
-        !self.refused_to_all.is_empty() || !self.failed.is_empty() || !self.unknown.is_empty() || self.held_back
+        let has_reached_all = self.failed.is_empty() && self.left_out.is_empty() && self.unknown.is_empty();
+        !self.refused_to_all.is_empty() || !has_reached_all || self.held_back
     }
 }
 
@@ -152,9 +155,10 @@ impl Post<'_> {
             return Err(error);
         }
         match mailer.deliver(&letter.letter).await {
-            Delivery::Accepted { reply } => {
+            Delivery::Accepted { reply, left_out } => {
                 self.write(letter, MailState::Sent, Some(reply), false)?;
                 posted.sent += 1;
+                posted.left_out.extend(left_out.into_iter().map(|refused| (letter.user.clone(), refused)));
                 Ok(Attempt::Done)
             }
             Delivery::Unknown { why } => {

@@ -179,6 +179,13 @@ pub(super) fn posted(posted: &Posted, deliveries: &DeliveryHistory) -> String {
     for (user, reply) in &posted.failed {
         push_line(&mut text, format_args!("! not sent to {}: {reply}", name(user)));
     }
+    for (user, refused) in &posted.left_out {
+        let user = name(user);
+        push_line(
+            &mut text,
+            format_args!("! sent to {user}, but not to {refused}; to send it to all of them again: --resend {user}"),
+        );
+    }
     for (user, why) in &posted.unknown {
         let user = name(user);
         push_line(
