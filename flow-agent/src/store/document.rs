@@ -45,7 +45,7 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     read_text(path)?.map(|text| parse(path, &text)).transpose()
 }
 
-/// Reads a line that [`write`] has written to the file at `path`.
+/// Reads a line that [`write()`] has written to the file at `path`.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] as from [`read`].
