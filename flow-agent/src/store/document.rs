@@ -23,7 +23,7 @@ pub fn write<T: Serialize>(disk: &dyn Disk, path: &Path, value: &T) -> Result<()
     write_line(disk, path, &line(value))
 }
 
-/// The line that [`write`] writes.
+/// The line that [`write()`] writes.
 pub fn line<T: Serialize>(value: &T) -> String {
     let json = serde_json::to_string(value).expect("our documents have only string keys and finite numbers");
     seal::with_check(&json) + "\n"

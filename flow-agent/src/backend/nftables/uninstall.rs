@@ -43,7 +43,7 @@ fn has_table_of(tag: &str) -> bool {
 }
 
 /// The tags of all instances that have a table here; see
-/// [`instance_tag`](crate::backend::iptables::instance_tag).
+/// [`instance_tag`].
 pub fn instances() -> BTreeSet<String> {
     host::tags().unwrap_or_else(|error| {
         tracing::debug!(error = %crate::errors::chain(&error), "failed to list the tables of nftables");
