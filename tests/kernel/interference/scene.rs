@@ -107,6 +107,8 @@ impl Drop for Scene {
     fn drop(&mut self) {
         // Several may be mounted over each other. If this fails, nothing more can be done in a destructor.
         while unmount(&self.pair.bpffs, UnmountFlags::DETACH).is_ok() {}
+        // The node's directory cannot be removed while a disk is mounted in it.
+        drop(self.disk.take());
     }
 }
 

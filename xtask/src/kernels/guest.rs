@@ -18,6 +18,7 @@ const PROGRAMS: &[&str] = &[
     "/bin/chmod",
     "/bin/dmesg",
     "/bin/grep",
+    "/bin/ln",
     "/bin/mount",
     "/bin/sed",
     "/bin/sleep",

@@ -8,6 +8,8 @@ export FLOW_AGENT_TEST_OWN_MACHINE=1
 export FLOW_AGENT_TEST_EMULATED=1
 
 mount -t devtmpfs dev /dev
+# Devices that udev would add; nft reads its standard input by this name.
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%%:*}" "/dev/${number#*:}"; done
 exec </dev/null >/dev/console 2>&1
 mount -t proc proc /proc
 mount -t sysfs sys /sys
