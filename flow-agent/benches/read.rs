@@ -156,6 +156,7 @@ fn options(pair: &Pair, ports: u16, interface: &str) -> BackendOptions {
         ports: (1..=ports).collect(),
         known_epochs: BTreeSet::new(),
         newest_epoch: None,
+        counted_before: BTreeSet::new(),
         last_known: None,
         allow_stacked: false,
         place: AttachPlace::Auto,

@@ -92,6 +92,7 @@ impl Stand {
             ports: ports.iter().copied().collect(),
             known_epochs: BTreeSet::new(),
             newest_epoch: None,
+            counted_before: BTreeSet::new(),
             last_known: None,
             allow_stacked: false,
             place: AttachPlace::Auto,

@@ -211,6 +211,8 @@ pub struct BackendOptions {
     /// The epoch of the newest reading on disk. The last buckets of the other known epochs are sealed: if counters of
     /// theirs are found, somebody restored them, and they never continue.
     pub newest_epoch: Option<String>,
+    /// The names of the devices that the newest bucket on disk counted: `auto` selects them while there is no default route.
+    pub counted_before: BTreeSet<String>,
     /// When the newest reading on disk was taken: a gap while no agent ran began no earlier. `None` if nothing was
     /// counted yet.
     pub last_known: Option<Moment>,

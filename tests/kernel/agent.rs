@@ -136,7 +136,7 @@ impl Node {
         let mut command = self.invocation(wrapper, &[&["run"], arguments].concat());
         command.stdout(file.try_clone().unwrap()).stderr(file);
         let mut agent = Daemon::start(&mut command).unwrap();
-        wait_until("the agent counts", Duration::from_secs(30), || {
+        wait_until("the agent counts", Duration::from_secs(60), || {
             assert!(!agent.has_ended(), "the agent ended:\n{}", fs::read_to_string(&log).unwrap());
             fs::read_to_string(&log).unwrap().contains(": counting ")
         });

@@ -73,6 +73,25 @@ fn the_default_route_is_followed_through_down_up_deleted_made_again_and_moved() 
 }
 
 #[test]
+fn restarts_while_there_is_no_default_route_go_on_counting_with_every_backend() {
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &[443], "");
+    node.start(&[]);
+    pair.host_ip(&["route", "del", "default"]);
+    pass(&pair, 1);
+    node.stop();
+    let backends = ["ebpf", "nftables", "nftables", "iptables", "iptables", "ebpf"];
+    for (round, backend) in backends.into_iter().enumerate() {
+        node.start(&["--backend", backend]);
+        pass(&pair, 2 << round);
+        node.stop();
+        let (interfaces, gaps) = seals(&node).pop().unwrap();
+        assert_eq!(interfaces, serde_json::json!([WAN]), "{backend}: {gaps:?}\n{}", node.log());
+    }
+    assert_eq!(node.totals()[&443]["udp_in_bytes"], ((2 << backends.len()) - 1) * DATAGRAM);
+}
+
+#[test]
 fn a_glob_is_followed_through_new_and_renamed_interfaces() {
     let Some(pair) = Pair::make() else { return };
     let mut node = Node::new(&pair, &[443], "");

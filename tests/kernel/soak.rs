@@ -2,6 +2,7 @@
 //! them wrote is what chains at the device itself counted.
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -27,8 +28,21 @@ impl Dice {
     }
 }
 
-/// Compares the whole log with the observer, port by port. No agent may run, and no traffic may pass.
+/// Compares the whole log with the observer, port by port, and checks that its buckets follow each other. No agent may
+/// run, no traffic may pass, and the clock must not have been set.
 pub fn compare_at_rest(node: &Node, observer: &Observer) {
+    compare_counts(node, observer);
+    let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
+    for pair in seals.windows(2) {
+        assert!(pair[0]["seq"].as_u64() < pair[1]["seq"].as_u64(), "every bucket has a number of its own");
+        if pair[0]["epoch"] == pair[1]["epoch"] {
+            assert_eq!(pair[0]["end"], pair[1]["start"], "buckets of an epoch follow each other");
+        }
+    }
+}
+
+/// Compares the whole log with the observer, port by port. No agent may run, and no traffic may pass.
+pub fn compare_counts(node: &Node, observer: &Observer) {
     let observed = observer.read();
     let totals = node.totals();
     let mut differences = BTreeMap::new();
@@ -46,13 +60,6 @@ pub fn compare_at_rest(node: &Node, observer: &Observer) {
     }
     assert!(seen_bytes > 0, "the observer saw nothing: the test tests nothing");
     assert!(differences.is_empty(), "logged, and seen by the observer: {differences:?}\n{}", node.log());
-    let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
-    for pair in seals.windows(2) {
-        assert!(pair[0]["seq"].as_u64() < pair[1]["seq"].as_u64(), "every bucket has a number of its own");
-        if pair[0]["epoch"] == pair[1]["epoch"] {
-            assert_eq!(pair[0]["end"], pair[1]["start"], "buckets of an epoch follow each other");
-        }
-    }
 }
 
 /// Two hundred lives of an agent under flood, with ports that are added and removed in each of them. `begin` begins a
@@ -166,13 +173,19 @@ fn a_full_disk_is_told_within_a_bucket_and_loses_nothing() {
     compare_at_rest(&node, &observer);
 }
 
-/// A disk of 1 MiB in memory, which is removed when dropped.
+/// A small disk in memory, which is removed when dropped.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
+    /// A disk of 1 MiB.
     pub fn mount(at: PathBuf) -> Self {
+        Self::mount_with(at, c"size=1m")
+    }
+
+    /// A disk with these options of tmpfs.
+    pub fn mount_with(at: PathBuf, options: &CStr) -> Self {
         fs::create_dir_all(&at).unwrap();
-        mount("tmpfs", &at, "tmpfs", MountFlags::empty(), c"size=1m").unwrap();
+        mount("tmpfs", &at, "tmpfs", MountFlags::empty(), options).unwrap();
         Self(at)
     }
 

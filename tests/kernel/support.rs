@@ -26,6 +26,7 @@ pub fn options(pair: &Pair, ports: &[u16]) -> BackendOptions {
         ports: ports.iter().copied().collect(),
         known_epochs: BTreeSet::new(),
         newest_epoch: None,
+        counted_before: BTreeSet::new(),
         last_known: None,
         allow_stacked: false,
         place: AttachPlace::Auto,

@@ -19,7 +19,7 @@ const OBJECT: &[u8] = include_bytes!("../../flow-ebpf/object/flow-ebpf.o");
 
 /// What another compiler might have made from the same source: a copy of the program in whose classifiers independent
 /// neighbouring instructions have changed places. They do the same, but are other programs for the kernel.
-fn rebuilt(directory: &Path) -> PathBuf {
+pub fn rebuilt(directory: &Path) -> PathBuf {
     let mut program = fs::read(PROGRAM).unwrap();
     let first = u64::from_ne_bytes(OBJECT[..8].try_into().unwrap());
     let places: Vec<usize> = (0..program.len() - OBJECT.len())

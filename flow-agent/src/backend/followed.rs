@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::interface::Interface;
-use super::interfaces::{Patterns, Selection};
+use super::interfaces::{Patterns, Selection, indices_of};
 use super::lock::InterfaceLock;
 use super::stacks::LeftOut;
 use super::{BackendError, host};
@@ -47,14 +47,19 @@ pub struct ChosenDevices {
 }
 
 impl ChosenDevices {
-    /// Selects the interfaces to count, and fails unless all of them exist.
+    /// Selects the interfaces to count, and fails unless all of them exist. `before` are the names of those that were
+    /// counted by the last agent.
     ///
     /// # Errors
     /// When a literally named interface is absent, has a name that `refuse_name` refuses, or sees the packets of
     /// another one.
-    pub fn choose(patterns: Patterns, refuse_name: RefuseName) -> Result<Self, BackendError> {
+    pub fn choose(
+        patterns: Patterns,
+        before: &BTreeSet<String>,
+        refuse_name: RefuseName,
+    ) -> Result<Self, BackendError> {
         let present = host::present(&patterns)?;
-        let selection = patterns.select(&present, &BTreeSet::new());
+        let selection = patterns.select(&present, &indices_of(before, &present));
         let picked = pick(&selection, &present);
         selection.refuse_stacked()?;
         selection.left_out.iter().for_each(LeftOut::say);

@@ -62,6 +62,11 @@ pub struct Selection {
     pub stacked: Vec<Pair>,
 }
 
+/// The indices of the devices with these names, of those that are present.
+pub fn indices_of(names: &BTreeSet<String>, present: &[Interface]) -> BTreeSet<u32> {
+    present.iter().filter(|interface| names.contains(&interface.name)).map(|interface| interface.index).collect()
+}
+
 impl Selection {
     /// Fails if literally named devices see the same packets.
     ///
@@ -105,7 +110,7 @@ impl Patterns {
     }
 
     /// Selects from `present`. Without any default route, `auto` keeps what it selected before (`counted`, by index),
-    /// because a route that is just being renewed is no reason to stop counting.
+    /// because a route that is just being renewed is no reason to stop counting, nor to begin later after a restart.
     pub fn select(&self, present: &[Interface], counted: &BTreeSet<u32>) -> Selection {
         let mut selection = Selection::default();
         let mut chosen = BTreeSet::new();

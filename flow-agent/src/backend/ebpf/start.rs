@@ -20,7 +20,7 @@ use super::set::{self, Constants, MapSet};
 use super::sets::Sets;
 use crate::backend::host;
 use crate::backend::interface::Interface;
-use crate::backend::interfaces::{Patterns, Selection};
+use crate::backend::interfaces::{Patterns, Selection, indices_of};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;
@@ -114,7 +114,7 @@ struct StartContext {
 impl StartContext {
     fn look(options: &BackendOptions) -> Result<Self, BackendError> {
         let patterns = Patterns::parse(&options.interfaces)?.allow_stacked(options.allow_stacked);
-        let Selection { chosen, left_out, .. } = choose(&patterns, &attached_before(options)?)?;
+        let Selection { chosen, left_out, .. } = choose(&patterns, options)?;
         layout::slots_for(options.ports.len(), options.max_ports)?;
         let mut attacher = Attacher {
             mechanism: Mechanism::Tcx,
@@ -171,11 +171,12 @@ fn attached_before(options: &BackendOptions) -> Result<BTreeSet<u32>, BackendErr
     Ok(links.into_iter().map(|found| found.name).filter(|name| name.netns == netns).map(|name| name.index).collect())
 }
 
-/// Selects what to count, and fails unless all of it exists and can be read. `counted` holds the devices that are
-/// counted already.
-fn choose(patterns: &Patterns, counted: &BTreeSet<u32>) -> Result<Selection, BackendError> {
+/// Selects what to count, and fails unless all of it exists and can be read.
+fn choose(patterns: &Patterns, options: &BackendOptions) -> Result<Selection, BackendError> {
     let present = host::present(patterns)?;
-    let selection = patterns.select(&present, counted);
+    let mut counted = attached_before(options)?;
+    counted.extend(indices_of(&options.counted_before, &present));
+    let selection = patterns.select(&present, &counted);
     if let Some(interface) = selection.absent.first().cloned() {
         let present = present.into_iter().map(|interface| interface.name).collect();
         return Err(BackendError::NoSuchInterface { interface, present });

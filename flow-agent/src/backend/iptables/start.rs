@@ -86,7 +86,7 @@ impl StartContext {
         }
         refuse_too_many(options.ports.len(), options.max_ports)?;
         let patterns = Patterns::parse(&options.interfaces)?.for_rules().allow_stacked(options.allow_stacked);
-        let chosen = ChosenDevices::choose(patterns, |name| Ok(refuse_name(name)?))?;
+        let chosen = ChosenDevices::choose(patterns, &options.counted_before, |name| Ok(refuse_name(name)?))?;
         let tools = Tools::in_use(path)?;
         let before = IptablesPredecessors::find(options, path, Some(&tools))?;
         Ok(Self { chosen, tools, before })

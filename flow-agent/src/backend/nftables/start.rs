@@ -98,7 +98,7 @@ impl NftStart {
         }
         refuse_too_many(options.ports.len(), options.max_ports)?;
         let patterns = Patterns::parse(&options.interfaces)?.for_rules().allow_stacked(options.allow_stacked);
-        let chosen = ChosenDevices::choose(patterns, |name| Ok(refuse_name(name)?))?;
+        let chosen = ChosenDevices::choose(patterns, &options.counted_before, |name| Ok(refuse_name(name)?))?;
         let nft = Nft::find(path)?;
         // Shows a missing privilege, or a kernel without nf_tables.
         host::generation()?;

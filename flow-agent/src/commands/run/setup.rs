@@ -89,6 +89,7 @@ fn options(
         ports: watched.owners().keys().copied().collect(),
         known_epochs: baseline.epochs(),
         newest_epoch: baseline.newest_epoch().map(str::to_owned),
+        counted_before: baseline.devices(),
         last_known: baseline.last_known(),
         place,
         log: tracing::enabled!(tracing::Level::DEBUG),

@@ -123,6 +123,12 @@ impl Baseline {
         Some(Moment { wall, boot_ns: boot_ms.unwrap_or(0).saturating_mul(1_000_000) })
     }
 
+    /// The names of the devices that were counted at the end of the newest bucket.
+    pub fn devices(&self) -> BTreeSet<String> {
+        let devices = self.newest.iter().filter_map(|newest| newest.devices.as_ref());
+        devices.flatten().map(|device| device.name.clone()).collect()
+    }
+
     /// The times that were not measured according to the checkpoint of `epoch`, and that no seal may list yet. If the
     /// counters of `epoch` are lost, their last bucket lists these times itself.
     pub fn unseen(&self, epoch: &str) -> Vec<Unseen> {

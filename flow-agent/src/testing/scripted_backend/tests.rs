@@ -11,6 +11,7 @@ fn options(ports: &[u16], known: &[&str]) -> BackendOptions {
         ports: ports.iter().copied().collect(),
         known_epochs: known.iter().map(|epoch| (*epoch).to_owned()).collect(),
         newest_epoch: None,
+        counted_before: BTreeSet::new(),
         last_known: None,
         allow_stacked: false,
         place: AttachPlace::Auto,

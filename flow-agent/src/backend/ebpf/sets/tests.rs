@@ -15,6 +15,7 @@ fn wanted(ports: u16) -> BackendOptions {
         max_ports: 10,
         known_epochs: std::collections::BTreeSet::new(),
         newest_epoch: None,
+        counted_before: std::collections::BTreeSet::new(),
         last_known: None,
         allow_stacked: false,
         place: AttachPlace::Auto,
