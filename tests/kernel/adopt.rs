@@ -335,12 +335,12 @@ fn another_backend_is_handed_what_was_counted_and_nothing_counts_on() {
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 5));
             let known = BackendOptions { known_epochs: [backend.identity().epoch].into(), ..options.clone() };
             drop(backend);
-            let [mut retired] = ebpf::find_retired(&known).unwrap().try_into().ok().unwrap();
+            let [mut retired] = ebpf::find_retired(&known).unwrap().retired.try_into().ok().unwrap();
             inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 7));
             assert_eq!(retired.read(&clock::now).unwrap().ports[&443].udp_in_packets, 5);
             assert_eq!(std::fs::read_dir(pins(&pair).join("links")).unwrap().count(), 0);
             retired.delete().unwrap();
-            assert!(ebpf::find_retired(&known).unwrap().is_empty());
+            assert!(ebpf::find_retired(&known).unwrap().retired.is_empty());
             assert!(pinned_sets(&pair).is_empty());
         });
     }

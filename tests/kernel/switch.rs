@@ -2,10 +2,13 @@
 //! recorded.
 
 use std::fs;
+use std::process::Command;
+use std::time::Duration;
 
 use crate::agent::Node;
+use crate::common::daemon::wait_until;
 use crate::common::flood::Flood;
-use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside};
+use crate::common::netns::{HOST4, HOST6, PEER4, PEER6, Pair, inside, run};
 use crate::common::observer::{Observed, Observer};
 use crate::common::variant::Variant;
 use crate::support::send;
@@ -171,4 +174,70 @@ fn nobody_counts_beside_ipsets_that_cannot_be_read() {
     }
     // By hand: IPv4 and UDP add 28 bytes to each datagram.
     assert_eq!(node.totals()[&443]["udp_in_bytes"], 15 * 128);
+}
+
+#[test]
+fn a_switch_to_an_nft_that_cannot_count_lets_the_other_backend_count_on() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let Some(pair) = Pair::make() else { return };
+    let mut node = Node::new(&pair, &PORTS, "");
+    let observer = Observer::install(&pair.host, &PORTS);
+    node.start(&["--backend", "iptables"]);
+    node.stop();
+    let programs = node.path("programs");
+    fs::create_dir(&programs).unwrap();
+    let nft = "#!/bin/sh\ncase $* in *-j*) echo 'Error: JSON support not compiled-in' >&2; exit 1;; esac\n\
+               PATH=${PATH#*:} exec nft \"$@\"\n";
+    fs::write(programs.join("nft"), nft).unwrap();
+    fs::set_permissions(programs.join("nft"), fs::Permissions::from_mode(0o755)).unwrap();
+    node.use_programs(programs.into());
+    let refused = node.command(&["run", "--once", "--backend", "nftables"]);
+    assert_eq!(refused.status.code(), Some(4), "{}", String::from_utf8_lossy(&refused.stderr));
+    let flood = Flood::begin(&pair, &PORTS);
+    flood.pass(500);
+    flood.end();
+    node.start(&["--backend", "iptables"]);
+    node.stop();
+    for (what, logged, seen) in figures(&node, observer.read()) {
+        assert_eq!(logged, seen, "{what}");
+    }
+}
+
+#[test]
+fn counters_that_were_damaged_before_a_switch_are_a_gap() {
+    for (from, to) in [("nftables", "iptables"), ("iptables", "nftables"), ("ebpf", "nftables"), ("nftables", "ebpf")] {
+        for all_of_it in [false, true] {
+            let Some(pair) = Pair::make() else { return };
+            let mut node = Node::new(&pair, &PORTS, "");
+            node.start(&["--backend", from]);
+            node.stop();
+            match (from, all_of_it) {
+                ("ebpf", true) => fs::remove_dir_all(node.pins()).unwrap(),
+                ("ebpf", false) => fs::remove_dir_all(node.pins().join("links")).unwrap(),
+                (_, true) => drop(inside(&pair.host, || run(Command::new("nft").args(["flush", "ruleset"])))),
+                ("nftables", false) => inside(&pair.host, || {
+                    let tables = run(Command::new("nft").args(["list", "tables", "inet"]));
+                    let table = tables.trim().strip_prefix("table inet ").unwrap();
+                    run(Command::new("nft").args(["flush", "chain", "inet", table, "input"]));
+                }),
+                _ => inside(&pair.host, || {
+                    run(Command::new("iptables").args(["-t", "mangle", "-F", "INPUT"]));
+                }),
+            }
+            // The kernel detaches programs of removed links a little later.
+            let attached = || inside(&pair.host, || run(Command::new("bpftool").args(["net", "show"])));
+            wait_until("nothing is attached", Duration::from_secs(10), || !attached().contains("gress"));
+            inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 10));
+            node.start(&["--backend", to]);
+            inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 3));
+            node.stop();
+            let packets = node.totals()[&443]["udp_in_packets"];
+            assert_eq!(packets, 3, "{from} to {to}: nobody saw the first ten");
+            let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
+            let gaps = || seals.iter().flat_map(|seal| seal["gaps"].as_array().into_iter().flatten());
+            let is_told = gaps().any(|gap| !gap["why"].as_str().unwrap().starts_with("switched"));
+            assert!(is_told, "{from} to {to}, {all_of_it}: {:?}\n{}", gaps().collect::<Vec<_>>(), node.log());
+        }
+    }
 }

@@ -170,8 +170,22 @@ impl FollowedDevices {
         self.held.retain(|name, _| picked.iter().any(|interface| interface.name == *name));
         let names: Vec<String> = names.into_iter().collect();
         if names != counted {
-            apply(&names)?;
-            unseen.extend(self.appeared(&picked, counted, now));
+            match apply(&names) {
+                Ok(()) => unseen.extend(self.appeared(&picked, counted, now)),
+                // A device that the rules do not name yet is not counted.
+                Err(error) => {
+                    let added: Vec<&String> = names.iter().filter(|name| !counted.contains(name)).collect();
+                    if added.is_empty() {
+                        return Err(error);
+                    }
+                    tracing::error!(error = %crate::errors::chain(&error), "interfaces are not counted; will retry");
+                    for name in added {
+                        let start = self.missing.insert(name.clone(), now).unwrap_or(self.followed_at);
+                        let why = error.to_string();
+                        unseen.push(Unseen { start, end: now, interface: name.clone(), why });
+                    }
+                }
+            }
         }
         if names.is_empty() && unseen.is_empty() {
             unseen.push(self.patterns.nothing_counted(self.followed_at, now));

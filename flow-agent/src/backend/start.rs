@@ -6,6 +6,18 @@ use super::{BackendChoice, BackendError, BackendOptions, Retired, Started, ebpf,
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::BackendKind;
 
+/// What a backend leaves to another one.
+#[derive(Default)]
+pub struct LeftCounters {
+    /// The sets of counters, which no packet enters any more.
+    pub retired: Vec<Box<dyn Retired>>,
+    /// What happened to them, if they were removed or changed while no agent ran.
+    pub why_damaged: Option<String>,
+}
+
+/// The reason for a gap if nothing is found of the counters that the newest reading on disk came from.
+pub const COUNTERS_GONE: &str = "the counters were removed while no agent ran";
+
 /// Starts the backend of `choice`. Counters that another backend left are stopped first, so that no packet is counted
 /// by both. What passes until the new ones count is reported as a gap.
 ///
@@ -65,30 +77,37 @@ fn with(kind: BackendKind, options: &BackendOptions, now: &dyn Fn() -> Moment) -
     let stopped_at = now();
     let mut retired = Vec::new();
     let mut from = None;
+    let mut damages = Vec::new();
     for other in others {
         let left = find_retired(other, options)?;
-        from = from.or((!left.is_empty()).then_some(other));
-        retired.extend(left);
+        from = from.or((!left.retired.is_empty()).then_some(other));
+        retired.extend(left.retired);
+        damages.extend(left.why_damaged);
     }
     let mut started = start(now)?;
     if let Some(from) = from {
-        started.unseen.extend(switched(&started, from, kind, stopped_at, now()));
+        let why = format!("switched from {} to {}", name(from), name(kind));
+        started.unseen.extend(on_each_interface(&started, stopped_at, now(), &why));
+    }
+    for why in damages {
+        let since = options.last_known.unwrap_or(stopped_at);
+        started.unseen.extend(on_each_interface(&started, since, now(), &why));
     }
     retired.append(&mut started.retired);
     Ok(Started { retired, ..started })
 }
 
-/// Whether counters of a backend may have to be stopped before another one counts. For eBPF this is not asked, because
-/// a look at nothing costs nothing.
+/// Whether counters of a backend may have to be stopped before another one counts, or should be there. For eBPF this is
+/// not asked, because a look at nothing costs nothing.
 fn has_counters(kind: BackendKind, options: &BackendOptions) -> Result<bool, BackendError> {
     match kind {
         BackendKind::Ebpf => Ok(true),
-        BackendKind::Nftables => Ok(nftables::has_table(&options.instance)),
-        BackendKind::Iptables => has_rules(options),
+        BackendKind::Nftables => Ok(nftables::has_table(&options.instance) || nftables::is_newest_ours(options)?),
+        BackendKind::Iptables => Ok(has_rules(options)? || iptables::is_newest_ours(options)?),
     }
 }
 
-fn find_retired(kind: BackendKind, options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+fn find_retired(kind: BackendKind, options: &BackendOptions) -> Result<LeftCounters, BackendError> {
     match kind {
         BackendKind::Ebpf => ebpf::find_retired(options),
         BackendKind::Nftables => nftables::find_retired(options),
@@ -96,11 +115,10 @@ fn find_retired(kind: BackendKind, options: &BackendOptions) -> Result<Vec<Box<d
     }
 }
 
-/// The gap between two backends, on every interface.
-fn switched(started: &Started, from: BackendKind, to: BackendKind, start: Moment, end: Moment) -> Vec<Unseen> {
-    let why = format!("switched from {} to {}", name(from), name(to));
+/// A gap on every interface that is counted now.
+fn on_each_interface(started: &Started, start: Moment, end: Moment, why: &str) -> Vec<Unseen> {
     let interfaces = started.backend.interfaces().into_iter();
-    interfaces.map(|interface| Unseen { start, end, interface, why: why.clone() }).collect()
+    interfaces.map(|interface| Unseen { start, end, interface, why: why.to_owned() }).collect()
 }
 
 fn name(kind: BackendKind) -> &'static str {

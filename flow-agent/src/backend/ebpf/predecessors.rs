@@ -9,6 +9,7 @@ use crate::backend::BackendError;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::Patterns;
 use crate::backend::netlink::Direction;
+use crate::backend::start::COUNTERS_GONE;
 
 /// The sets and attachments that predecessors left.
 pub struct EbpfPredecessors {
@@ -79,6 +80,29 @@ impl EbpfPredecessors {
             }
         }
         Ok(live)
+    }
+
+    /// What happened to the counters, if they were removed or detached while no agent ran. `is_newest_ours` says whether
+    /// the newest reading on disk came from counters of eBPF since this boot.
+    ///
+    /// # Errors
+    /// When the kernel refuses to show what is attached.
+    pub fn why_damaged(&self, attacher: &Attacher, is_newest_ours: bool) -> Result<Option<String>, BackendError> {
+        if !is_newest_ours {
+            return Ok(None);
+        }
+        if self.sets.is_empty() {
+            return Ok(Some(COUNTERS_GONE.to_owned()));
+        }
+        if self.links.is_empty() {
+            return Ok(Some("nothing was attached any more".to_owned()));
+        }
+        for (found, link) in &self.links {
+            if found.name.netns == attacher.netns && !attacher.is_live(found, *link)? {
+                return Ok(Some("the counter was detached while no agent ran".to_owned()));
+            }
+        }
+        Ok(None)
     }
 
     /// The reason why a device that had to be attached again was not counted until now, if it should have been.

@@ -25,7 +25,8 @@ use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;
 use crate::backend::stacks::LeftOut;
-use crate::backend::{BackendError, BackendOptions, Retired, Started};
+use crate::backend::start::{COUNTERS_GONE, LeftCounters};
+use crate::backend::{BackendError, BackendOptions, Started};
 use crate::ledger::reading::{Moment, Unseen};
 
 /// Starts counting, or continues where a predecessor of this instance stopped. What can be checked in advance is
@@ -138,28 +139,32 @@ impl StartContext {
 }
 
 /// Detaches all programs of this instance and returns the sets that its files know or that were never sealed, for a
-/// start of another backend. Other sets are left alone.
+/// start of another backend. Other sets are left alone. Also returns what happened to the counters, if they were removed
+/// or detached while no agent ran.
 ///
 /// # Errors
 /// When the pins are not safe to use, were made by a newer release, or when the kernel refuses. Without a bpffs there
 /// are no sets, which is not an error.
-pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendError> {
+    let is_newest_ours = options.newest_epoch.as_deref().map_or(Ok(false), set::is_of_this_boot)?;
     let pins = Pins::existing(&options.bpffs, &options.instance)?;
     if pins.is_none() {
-        return Ok(Vec::new());
+        let why_damaged = is_newest_ours.then(|| COUNTERS_GONE.to_owned());
+        return Ok(LeftCounters { retired: Vec::new(), why_damaged });
     }
     // This value is not used here: the pins say how each program was attached.
     let mechanism = Mechanism::Tcx;
     let (netns, instance, qdiscs) = (host::netns()?, options.instance.clone(), QdiscList::default());
     let attacher = Attacher { mechanism, netns, instance, pins, qdiscs };
     let before = EbpfPredecessors::find(&attacher)?;
+    let why_damaged = before.why_damaged(&attacher, is_newest_ours)?;
     let mut sets = Sets::sort(&before.sets, options)?;
     sets.retire_all()?;
     before.links.iter().try_for_each(|(found, _)| attacher.remove(found))?;
     if let Some(gate) = attacher.pins.as_ref().map_or(Ok(None), Pins::gate)? {
         bpffs::remove_set(&gate.path)?;
     }
-    Ok(sets.retire(&before))
+    Ok(LeftCounters { retired: sets.retire(&before), why_damaged })
 }
 
 /// The indexes of the devices that a predecessor still counts. They stay selected, so that a restart while a default

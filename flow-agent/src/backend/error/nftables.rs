@@ -76,7 +76,9 @@ impl NftablesError {
     /// What the reader can do about the error, if there is anything.
     pub fn help(&self) -> Option<String> {
         Some(match self {
-            Self::Missing => "install nftables, or use another backend; the counters that exist keep counting".into(),
+            Self::Missing => "install nftables, or use another backend; counters that exist go on counting until \
+                              `flow-agent uninstall` removes them"
+                .into(),
             Self::Failed { stderr, .. } if stderr.contains("Operation not permitted") => {
                 "run as root, or grant CAP_NET_ADMIN".into()
             }

@@ -6,11 +6,13 @@ use std::ffi::OsStr;
 use super::counting::IptablesBackend;
 use super::found::{self, Piece};
 use super::host::tools::Tools;
+use super::model::family::Family;
 use super::model::script::Script;
 use super::model::set_name::{RuleSetName, instance_tag};
 use super::retired::RetiredRules;
 use super::saved::last::Last;
 use super::set::{self, FamilySet, RuleSet};
+use super::start::is_newest_ours;
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::interface::Interface;
 use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
@@ -49,10 +51,9 @@ impl IptablesPredecessors {
         }
         let fates = decide(&candidates);
         let fates = sets.keys().cloned().zip(fates).collect();
-        let boot = host::boot_id()?;
-        let of_this_boot = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&format!("{boot}:")));
+        let newest = options.newest_epoch.as_ref().and_then(|newest| newest.rsplit_once(':'));
         let is_newest_gone =
-            of_this_boot.is_some_and(|id| RuleSetName::is_id(id) && sets.keys().all(|name| name.id() != id));
+            is_newest_ours(options)? && sets.keys().all(|name| newest.is_none_or(|(_, id)| name.id() != id));
         Ok(Self { sets, fates, finished, is_newest_gone })
     }
 
@@ -82,15 +83,20 @@ impl IptablesPredecessors {
 
     /// The gaps from `since` until `until`, if a family's counters were removed or changed while no agent ran.
     pub fn damaged(&self, new: &IptablesBackend, picked: &[Interface], since: Moment, until: Moment) -> Vec<Unseen> {
-        if self.went_on().next().is_none() && !self.is_newest_gone {
+        let Some(why) = self.why_damaged(new.set.sides.iter().map(|side| side.tools.family)) else {
             return Vec::new();
+        };
+        picked.iter().map(|interface| gap(since, until, &interface.name, &why)).collect()
+    }
+
+    /// What happened to the counters of these families, if they were removed or changed while no agent ran.
+    pub fn why_damaged(&self, families: impl IntoIterator<Item = Family>) -> Option<String> {
+        if self.went_on().next().is_none() && !self.is_newest_gone {
+            return None;
         }
-        let reasons: Vec<String> = new
-            .set
-            .sides
-            .iter()
-            .filter_map(|side| {
-                let family = side.tools.family;
+        let reasons: Vec<String> = families
+            .into_iter()
+            .filter_map(|family| {
                 let pieces =
                     || self.went_on().flat_map(|name| self.pieces(name)).filter(|piece| piece.tools.family == family);
                 if pieces().any(|piece| piece.is_entered_first() && piece.view.is_ok()) {
@@ -105,9 +111,7 @@ impl IptablesPredecessors {
                 })
             })
             .collect();
-        let why = reasons.join("; ");
-        let interfaces = picked.iter().filter(|_| !reasons.is_empty());
-        interfaces.map(|interface| gap(since, until, &interface.name, &why)).collect()
+        (!reasons.is_empty()).then(|| reasons.join("; "))
     }
 
     /// The gaps since `since` on interfaces that appeared while no agent ran.

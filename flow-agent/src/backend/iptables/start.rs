@@ -8,6 +8,7 @@ use super::found::{self, Piece};
 use super::host::kept;
 use super::host::search_path::search_path;
 use super::host::tools::Tools;
+use super::model::family::Family;
 use super::model::flow::Direction;
 use super::model::pace::Pace;
 use super::model::rule;
@@ -20,7 +21,8 @@ use crate::backend::followed::ChosenDevices;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::Patterns;
 use crate::backend::predecessors::Fate;
-use crate::backend::{Backend as _, BackendError, BackendOptions, Retired, Started, host};
+use crate::backend::start::LeftCounters;
+use crate::backend::{Backend as _, BackendError, BackendOptions, Started, host};
 use crate::ledger::blocked::Blocked;
 use crate::ledger::reading::Moment;
 use crate::ledger::record::CountMode;
@@ -94,13 +96,15 @@ impl StartContext {
 }
 
 /// Removes the jumps into the counters of this instance that its files know or that were never sealed, and returns
-/// those sets, for a start of another backend. Other sets are left alone.
+/// those sets, for a start of another backend. Other sets are left alone. Also returns what happened to the counters, if
+/// they were removed or changed while no agent ran.
 ///
 /// # Errors
 /// When a table that this host uses cannot be read or changed. Without iptables there are no sets, which is not an
 /// error.
-pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendError> {
     let before = IptablesPredecessors::find(options, &search_path(), None)?;
+    let why_damaged = before.why_damaged(Family::BOTH.into_iter().filter(|family| family.is_present()));
     for (name, fate) in &before.fates {
         match fate {
             Fate::Retire | Fate::Adopt if before.is_doubtful(name) => {
@@ -111,7 +115,17 @@ pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, B
             Fate::Leave => {}
         }
     }
-    before.retired(None)
+    Ok(LeftCounters { retired: before.retired(None)?, why_damaged })
+}
+
+/// Whether the newest reading on disk is of counters that we made since this boot.
+///
+/// # Errors
+/// When the kernel's boot id cannot be read.
+pub fn is_newest_ours(options: &BackendOptions) -> Result<bool, BackendError> {
+    let prefix = format!("{}:", host::boot_id()?);
+    let id = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&prefix));
+    Ok(id.is_some_and(RuleSetName::is_id))
 }
 
 /// Fails if the interface's name cannot be written in a rule.

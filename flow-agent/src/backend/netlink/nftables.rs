@@ -174,6 +174,16 @@ pub fn remove_unused(family: u8, table: &str, chains: &[&str], with_table: bool)
     change(requests)
 }
 
+/// Removes a table with everything in it.
+///
+/// # Errors
+/// When there is no such table, or the privilege is missing.
+pub fn delete_table(family: u8, table: &str) -> io::Result<()> {
+    let mut delete = request(NFT_MSG_DELTABLE, 0, family);
+    delete.attribute(NFTA_TABLE_NAME, &text(table));
+    change(vec![delete])
+}
+
 /// Appends a rule that only counts, with counters starting at one packet and one byte. (`ip6tables-nft` 1.8.9 has no
 /// way to set them.)
 ///
@@ -190,9 +200,14 @@ pub fn add_counting_rule(family: u8, table: &str, chain: &str) -> io::Result<()>
 
 /// A counter expression that starts at one packet and one byte.
 pub(super) fn counter_of_one() -> Vec<u8> {
+    counter_from(1, 1)
+}
+
+/// A counter expression that starts at these values.
+pub(super) fn counter_from(bytes: u64, packets: u64) -> Vec<u8> {
     let mut counter = Vec::new();
-    push_attribute(&mut counter, NFTA_COUNTER_BYTES, &1_u64.to_be_bytes());
-    push_attribute(&mut counter, NFTA_COUNTER_PACKETS, &1_u64.to_be_bytes());
+    push_attribute(&mut counter, NFTA_COUNTER_BYTES, &bytes.to_be_bytes());
+    push_attribute(&mut counter, NFTA_COUNTER_PACKETS, &packets.to_be_bytes());
     let mut expression = Vec::new();
     push_attribute(&mut expression, NFTA_EXPR_NAME, &text("counter"));
     push_attribute(&mut expression, NFTA_EXPR_DATA | NLA_F_NESTED, &counter);

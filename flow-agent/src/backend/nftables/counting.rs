@@ -13,6 +13,7 @@ use super::retired::{RetiredCounters, identity};
 use super::set::NftCounters;
 use crate::backend::error::nftables::NftablesError;
 use crate::backend::followed::FollowedDevices;
+use crate::backend::iptables::model::flow::Direction;
 use crate::backend::iptables::model::pace::Pace;
 use crate::backend::iptables::{new_name, refuse_too_many};
 use crate::backend::{Backend, BackendError, Identity, Inspection, Retired, host};
@@ -108,12 +109,18 @@ impl Backend for NftablesBackend {
         let draining = before.draining.difference(&gone).copied().collect();
         let layout = NftLayout { ports, draining, ..before.clone() };
         let last = &self.set.last;
-        let blocked: BTreeSet<u16> = last.refused().intersection(&gone).copied().collect();
-        let cut: BTreeSet<u16> = last.cut.intersection(&gone).copied().collect();
+        // Only what the last reading has shown: a command about an element that is not there would fail, and with it
+        // all others.
+        let listed = |ports: BTreeSet<u16>| ports.intersection(&gone).copied().collect::<BTreeSet<u16>>();
+        let cut = listed(last.cut.clone());
+        let blocked = Direction::BOTH.map(|direction| (direction, listed(last.refused_in(direction))));
         self.set.change(layout, |transaction, layout| {
             layout.remove_ports(transaction, &gone);
             thaw(transaction, layout, &gone);
-            layout.forget_blocked(transaction, &cut, &blocked);
+            layout.delete_ports(transaction, NftSet::Cut, &cut);
+            for (direction, ports) in &blocked {
+                layout.delete_ports(transaction, NftSet::Blocked(*direction), ports);
+            }
         })?;
         self.set.last.forget(&gone);
         Ok(())

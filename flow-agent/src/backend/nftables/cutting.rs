@@ -72,14 +72,12 @@ impl NftCounters {
         let closing: BTreeSet<u16> = wanted.difference(&self.last.cut).copied().collect();
         let opening: BTreeSet<u16> = self.last.cut.difference(wanted).copied().collect();
         let fresh: BTreeSet<u16> = closing.difference(&self.last.refused()).copied().collect();
-        let ports = |ports: &BTreeSet<u16>| ports.iter().map(|port| (*port).into()).collect::<Vec<_>>();
-        self.change(self.layout.clone(), |transaction, layout| {
-            for direction in Direction::BOTH {
-                transaction.add_elements(&layout.set(NftSet::Blocked(direction)), ports(&fresh));
-            }
-            transaction.delete_elements(&layout.set(NftSet::Cut), ports(&opening));
-            transaction.add_elements(&layout.set(NftSet::Cut), ports(&closing));
-        })?;
+        let [incoming, outgoing] = Direction::BOTH.map(NftSet::Blocked);
+        host::change_ports(
+            &self.layout,
+            &[(NftSet::Cut, &opening)],
+            &[(incoming, &fresh), (outgoing, &fresh), (NftSet::Cut, &closing)],
+        )?;
         self.last.cut.clone_from(wanted);
         for direction in Direction::BOTH {
             let counts = self.last.counts.entry(NftSet::Blocked(direction)).or_default();

@@ -73,9 +73,9 @@ pub fn everything(nft: &Nft, tag: &str) -> Result<Vec<FoundCounters>, BackendErr
         }
         let mut layout = listed.shape(&name);
         layout.interfaces = listed.interfaces(&name);
+        layout.draining = still(&layout)?;
         let values = host::values(&layout)?;
         layout.ports = values.held();
-        layout.draining = still(&layout)?;
         let verdict = listed.verify(facts, &layout).and_then(|()| complete(&layout, &values)).and_then(|()| {
             // Sentinels that were zeroed show even without former values.
             NftValues::default().judge(&values)
@@ -94,17 +94,4 @@ pub fn everything(nft: &Nft, tag: &str) -> Result<Vec<FoundCounters>, BackendErr
 
 fn still(layout: &NftLayout) -> Result<std::collections::BTreeSet<u16>, NftablesError> {
     Ok(host::members(layout, NftSet::Still)?.unwrap_or_default())
-}
-
-/// Removes the whole table of an instance. Returns whether there was one.
-///
-/// # Errors
-/// When `nft` refuses.
-pub fn remove_table(nft: &Nft, tag: &str) -> Result<bool, NftablesError> {
-    let table = table(tag);
-    if host::facts(&table)?.is_none() {
-        return Ok(false);
-    }
-    nft.apply(super::model::transaction::NftTransaction::on(&table).delete_table())?;
-    Ok(true)
 }

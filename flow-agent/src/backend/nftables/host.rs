@@ -8,12 +8,14 @@ use super::listed::ListedTable;
 use super::model::layout::NftLayout;
 use super::model::place::{INET, NftSet, tag_of};
 use super::model::transaction::NftTransaction;
-use super::model::values::{NftValues, SENTINEL};
+use super::model::values::{NftValues, SENTINEL, SENTINEL_START};
 use crate::backend::BackendError;
 use crate::backend::error::nftables::NftablesError;
 use crate::backend::iptables::host::search_path::search_path;
 use crate::backend::iptables::host::tools::find_program;
-use crate::backend::netlink::{self, TableFacts};
+use crate::backend::iptables::model::layout::Fragments;
+use crate::backend::iptables::model::set_name::RuleSetName;
+use crate::backend::netlink::{self, PortChange, TableFacts};
 use crate::process;
 
 /// The `nft` program.
@@ -85,6 +87,28 @@ pub fn version() -> Result<String, BackendError> {
     if output.status.success() { Ok(output.stdout.trim().to_owned()) } else { Err(nft.failed(&output).into()) }
 }
 
+/// The version of `nft`, after it and the kernel have checked the commands that make counters. Nothing is made.
+///
+/// # Errors
+/// When `nft` is not installed, or it or the kernel cannot do what is needed.
+pub fn tried() -> Result<String, BackendError> {
+    let layout = NftLayout {
+        name: RuleSetName::new("000000".into(), 0),
+        interfaces: Vec::new(),
+        ports: BTreeSet::from([443]),
+        draining: BTreeSet::new(),
+        size: super::model::layout::slots(1),
+        fragments: Fragments::Delivered,
+        can_cut: false,
+    };
+    let mut transaction = NftTransaction::on(&layout.table());
+    layout.make(&mut transaction);
+    let nft = Nft::find(&search_path())?;
+    let output =
+        process::run(&nft.program, &["-c", "-j", "-f", "-"], &transaction.render()).map_err(NftablesError::from)?;
+    if output.status.success() { version() } else { Err(nft.failed(&output).into()) }
+}
+
 /// What the kernel says about a table; `None` if there is no such table.
 ///
 /// # Errors
@@ -92,6 +116,20 @@ pub fn version() -> Result<String, BackendError> {
 pub fn facts(table: &str) -> Result<Option<TableFacts>, NftablesError> {
     netlink::table_facts(INET, table)
         .map_err(|source| NftablesError::Netlink { action: "inspect the table of the counters", source })
+}
+
+/// Removes the whole table of the instance with this tag, for which `nft` is not needed. Returns whether there was one.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn remove_table(tag: &str) -> Result<bool, NftablesError> {
+    let table = super::model::place::table(tag);
+    let was_there = facts(&table)?.is_some();
+    if was_there {
+        netlink::delete_table(INET, &table)
+            .map_err(|source| NftablesError::Netlink { action: "remove the table of the counters", source })?;
+    }
+    Ok(was_there)
 }
 
 /// A number that changes with every change of any rule or set in this network namespace.
@@ -120,8 +158,25 @@ pub fn tags() -> Result<BTreeSet<String>, NftablesError> {
 pub fn add_sentinels(layout: &NftLayout, sets: impl IntoIterator<Item = NftSet>) -> Result<(), NftablesError> {
     let counting = sets.into_iter().filter(|set| set.has_counters());
     let sets: Vec<_> = counting.map(|set| (layout.set(set), set.key_bytes())).collect();
-    netlink::add_counted_zeros(INET, &layout.table(), &sets)
+    netlink::add_counted_zeros(INET, &layout.table(), &sets, SENTINEL_START)
         .map_err(|source| NftablesError::Netlink { action: "mark the counters", source })
+}
+
+/// Deletes ports from sets, and adds ports to sets, all in one step.
+///
+/// # Errors
+/// When the kernel refuses; nothing was changed then.
+pub fn change_ports(
+    layout: &NftLayout,
+    deleted: &[(NftSet, &BTreeSet<u16>)],
+    added: &[(NftSet, &BTreeSet<u16>)],
+) -> Result<(), NftablesError> {
+    let mut changes = Vec::new();
+    for (sets, is_added) in [(deleted, false), (added, true)] {
+        changes.extend(sets.iter().map(|(set, ports)| PortChange { set: layout.set(*set), ports, is_added }));
+    }
+    netlink::change_ports(INET, &layout.table(), &changes)
+        .map_err(|source| NftablesError::Netlink { action: "change the ports that are cut", source })
 }
 
 /// The present values of a set's counters. Sets that do not exist are left out.
@@ -138,6 +193,9 @@ pub fn values(layout: &NftLayout) -> Result<NftValues, NftablesError> {
         }
         let counted = |element: netlink::SetElement| Some((element.key, element.bytes_packets?));
         values.counts.insert(set, elements.into_iter().filter_map(counted).collect());
+    }
+    if !layout.draining.is_empty() {
+        values.still = members(layout, NftSet::Still)?.unwrap_or_default();
     }
     if layout.can_cut {
         values.cut = members(layout, NftSet::Cut)?.unwrap_or_default();

@@ -41,11 +41,16 @@ struct ListedChain {
     policy: Option<String>,
     #[serde(skip)]
     rules: Vec<Value>,
+    /// The handles of `rules`.
+    #[serde(skip)]
+    handles: Vec<u64>,
 }
 
 #[derive(Deserialize)]
 struct ListedRule {
     chain: String,
+    #[serde(default)]
+    handle: u64,
     expr: Value,
 }
 
@@ -85,6 +90,7 @@ impl ListedTable {
                 && let Some(chain) = table.chains.get_mut(&rule.chain)
             {
                 chain.rules.push(rule.expr);
+                chain.handles.push(rule.handle);
             }
         }
         Ok(table)
@@ -159,14 +165,9 @@ impl ListedTable {
 
     /// How packets enter a set of counters.
     pub fn entrance(&self, layout: &NftLayout) -> NftEntrance {
-        for direction in Direction::BOTH {
-            let hook = base_chain(direction);
-            let is_ours = |chain: &&ListedChain| {
-                chain.hook.as_deref() == Some(hook)
-                    && chain.prio == Some(PRIORITY)
-                    && chain.policy.as_deref() == Some("accept")
-            };
-            let Some(chain) = self.chains.get(hook).filter(is_ours) else { return NftEntrance::Absent };
+        let chains = Direction::BOTH.map(|direction| self.entry_chain(direction));
+        let [Some(incoming), Some(outgoing)] = chains else { return NftEntrance::Absent };
+        for (chain, direction) in [incoming, outgoing].into_iter().zip(Direction::BOTH) {
             let wanted = layout.entry(direction);
             if !same_rules(&chain.rules, &wanted) {
                 return NftEntrance::Changed(match chain.rules.len() < wanted.len() {
@@ -176,6 +177,52 @@ impl ListedTable {
             }
         }
         NftEntrance::Whole
+    }
+
+    /// The chain that packets of a direction enter, if it is at its hook.
+    fn entry_chain(&self, direction: Direction) -> Option<&ListedChain> {
+        let hook = base_chain(direction);
+        self.chains.get(hook).filter(|chain| {
+            chain.hook.as_deref() == Some(hook)
+                && chain.prio == Some(PRIORITY)
+                && chain.policy.as_deref() == Some("accept")
+        })
+    }
+
+    /// Whether there is a chain at the hook of this direction, of whatever kind.
+    pub fn has_entry_chain(&self, direction: Direction) -> bool {
+        self.chains.contains_key(base_chain(direction))
+    }
+
+    /// The handles of all rules through which packets reach the counters, in their order. The kernel uses no handle
+    /// twice, so rules that were removed and made again have others.
+    pub fn handles(&self, layout: &NftLayout) -> Vec<u64> {
+        let own = layout.chains().into_iter().map(|(chain, _)| layout.chain(chain));
+        let chains = Direction::BOTH.map(|direction| base_chain(direction).to_owned()).into_iter().chain(own);
+        chains.filter_map(|chain| self.chains.get(&chain)).flat_map(|chain| chain.handles.clone()).collect()
+    }
+
+    /// A chain of somebody else that leads packets into a set of counters or looks up its sets: these packets are
+    /// counted more than once.
+    fn foreign_use(&self, name: &RuleSetName) -> Option<&str> {
+        let own = name.to_string();
+        let uses = |rule: &&Value| mentions(rule, &own);
+        let is_foreign = |chain: &&ListedChain| {
+            let rules = chain.rules.iter().filter(uses);
+            let is_base = Direction::BOTH.iter().any(|direction| base_chain(*direction) == chain.name);
+            match RuleSetName::parse(&chain.name) {
+                Some(_) => false,
+                // Rules of ours lead into it once for each interface.
+                None if is_base => {
+                    let rules: Vec<&Value> = rules.collect();
+                    let is_ours = |rule: &&&Value| leads_to(rule, name);
+                    let ours = rules.iter().filter(is_ours).map(|rule| rule.to_string()).collect::<BTreeSet<_>>();
+                    ours.len() < rules.len()
+                }
+                None => rules.count() > 0,
+            }
+        };
+        self.chains.values().find(is_foreign).map(|chain| chain.name.as_str())
     }
 
     /// Compares a set of counters with what we would have made.
@@ -194,6 +241,9 @@ impl ListedTable {
         if facts.is_dormant {
             return damage(table(), "was switched off", CounterDoubt::Nothing);
         }
+        if let Some(chain) = self.foreign_use(&layout.name) {
+            return damage(format!("chain {chain}"), "has a rule that counts packets twice", CounterDoubt::All);
+        }
         for set in layout.sets() {
             let name = layout.set(set);
             match self.sets.get(&name) {
@@ -209,7 +259,12 @@ impl ListedTable {
             match self.chains.get(&name) {
                 None => return damage(format!("chain {name}"), "is gone", CounterDoubt::Nothing),
                 Some(found) if found.rules.len() != rules.len() => {
-                    return damage(format!("chain {name}"), "has lost or gained rules", CounterDoubt::Nothing);
+                    // An additional rule may look up a counter that the packet is also counted by later.
+                    let is_used = found.rules.iter().any(|rule| {
+                        mentions(rule, &layout.name.to_string()) && !rules.iter().any(|wanted| same(rule, wanted))
+                    });
+                    let doubt = if is_used { CounterDoubt::All } else { CounterDoubt::Nothing };
+                    return damage(format!("chain {name}"), "has lost or gained rules", doubt);
                 }
                 // How it is listed depends on the version of nft. No packet reaches it.
                 Some(_) if chain == NftChain::Reassembly => {}
@@ -232,6 +287,16 @@ impl ListedTable {
 fn leads_to(rule: &Value, name: &RuleSetName) -> bool {
     let target = rule[1]["goto"]["target"].as_str().and_then(RuleSetName::parse);
     target.is_some_and(|(of, _)| of == *name)
+}
+
+/// Whether a rule has the name of one of the sets or chains of a set of counters.
+fn mentions(rule: &Value, name: &str) -> bool {
+    match rule {
+        Value::String(text) => text.strip_prefix('@').unwrap_or(text).starts_with(name),
+        Value::Array(values) => values.iter().any(|value| mentions(value, name)),
+        Value::Object(fields) => fields.values().any(|value| mentions(value, name)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn same_rules(found: &[Value], wanted: &[Value]) -> bool {

@@ -8,10 +8,11 @@ use super::host::Nft;
 use super::listed::NftEntrance;
 use super::retired::RetiredCounters;
 use super::set::{self, NftCounters, describe};
-use crate::backend::error::nftables::NftablesError;
+use super::start::is_newest_ours;
 use crate::backend::interface::Interface;
-use crate::backend::iptables::model::set_name::{RuleSetName, instance_tag};
+use crate::backend::iptables::model::set_name::instance_tag;
 use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
+use crate::backend::start::COUNTERS_GONE;
 use crate::backend::{BackendError, BackendOptions, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
@@ -20,7 +21,8 @@ pub struct NftPredecessor {
     pub found: FoundCounters,
     pub epoch: String,
     pub fate: Fate,
-    /// Its last bucket has been sealed. If it still exists, somebody restored it from a file.
+    /// Its last bucket has been sealed. If it still exists, somebody restored it from a file, or an older release that
+    /// does not know nftables counted with another backend. What it has counted since is in later buckets.
     is_finished: bool,
 }
 
@@ -49,10 +51,8 @@ impl NftPredecessors {
         };
         let candidates: Vec<Candidate> = found.iter().zip(&epochs).map(candidate).collect();
         let fates = decide(&candidates);
-        let boot = host::boot_id()?;
-        let of_this_boot = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&format!("{boot}:n")));
         let is_newest_gone =
-            of_this_boot.is_some_and(|id| RuleSetName::is_id(id) && found.iter().all(|found| found.name().id() != id));
+            is_newest_ours(options)? && epochs.iter().all(|epoch| Some(epoch) != options.newest_epoch.as_ref());
         let sets = found.into_iter().zip(epochs).zip(fates);
         let sets =
             sets.map(|((found, epoch), fate)| NftPredecessor { is_finished: is_finished(&epoch), found, epoch, fate });
@@ -74,25 +74,30 @@ impl NftPredecessors {
 
     /// The ports that are cut by counters which packets enter.
     pub fn cut_ports(&self) -> BTreeSet<u16> {
-        let live = self.went_on().filter(|set| set.found.is_entered && set.found.verdict.is_ok());
+        let live = self.went_on().filter(|set| set.found.is_entered);
         live.flat_map(|set| set.found.values.cut.iter().copied()).collect()
     }
 
     /// The gaps from `since` until `until`, if counters were removed or changed while no agent ran.
     pub fn damaged(&self, picked: &[Interface], since: Moment, until: Moment) -> Vec<Unseen> {
+        let Some(why) = self.why_damaged() else { return Vec::new() };
+        picked.iter().map(|interface| gap(since, until, &interface.name, &why)).collect()
+    }
+
+    /// What happened to the counters, if they were removed or changed while no agent ran.
+    pub fn why_damaged(&self) -> Option<String> {
         if self.went_on().next().is_none() && !self.is_newest_gone {
-            return Vec::new();
+            return None;
         }
         let is_well = |set: &NftPredecessor| set.found.verdict.is_ok() && is_entered_whole(&set.found);
         if self.went_on().any(is_well) {
-            return Vec::new();
+            return None;
         }
-        let why = match self.went_on().next().map(|set| (&set.found.verdict, &set.found.entrance)) {
-            None => "the counters were removed while no agent ran".to_owned(),
+        Some(match self.went_on().next().map(|set| (&set.found.verdict, &set.found.entrance)) {
+            None => COUNTERS_GONE.to_owned(),
             Some((Err(damage), _)) => format!("somebody changed the counters: {damage}"),
             Some((Ok(()), entrance)) => describe(entrance).unwrap_or("no packet reached the counters").to_owned(),
-        };
-        picked.iter().map(|interface| gap(since, until, &interface.name, &why)).collect()
+        })
     }
 
     /// The gaps since `since` on interfaces that appeared while no agent ran.
@@ -112,15 +117,20 @@ impl NftPredecessors {
         appeared.map(|interface| gap(since, new.well_at, &interface.name, why)).collect()
     }
 
-    /// Removes the sets that hold nothing, and those whose counters cannot be trusted: the newest checkpoint of their
-    /// epoch is the last that is known.
-    pub fn discard(&self) -> Result<(), NftablesError> {
-        let doubtful = |set: &&NftPredecessor| match set.fate {
+    /// Removes the sets that hold nothing, those whose last bucket is sealed, and those whose counters cannot be
+    /// trusted: the newest checkpoint of their epoch is the last that is known.
+    pub fn discard(&self) {
+        let is_useless = |set: &&NftPredecessor| match set.fate {
             Fate::Discard => true,
-            Fate::Retire => set.found.is_doubtful(),
+            Fate::Retire => set.found.is_doubtful() || set.is_finished,
             Fate::Adopt | Fate::Leave => false,
         };
-        self.sets.iter().filter(doubtful).try_for_each(|gone| set::remove(&self.nft, gone.found.name()))
+        for gone in self.sets.iter().filter(is_useless) {
+            // No packet enters it any more, so it does no harm. Somebody's rule may refer to it.
+            if let Err(error) = set::remove(&self.nft, gone.found.name()) {
+                tracing::warn!(error = %crate::errors::chain(&error), "former counters could not be removed");
+            }
+        }
     }
 
     /// The sets to be read one last time. `interfaces` are those that count now; `None` if no set goes on counting.
@@ -132,12 +142,9 @@ impl NftPredecessors {
                 Fate::Adopt => interfaces.is_none(),
                 Fate::Leave | Fate::Discard => false,
             };
-            if stands_still && !found.is_doubtful() {
-                let mut set = RetiredCounters::found(self.nft.clone(), found, epoch, interfaces.unwrap_or_default());
-                if is_finished {
-                    set.forget_others();
-                }
-                retired.push(Box::new(set));
+            if stands_still && !found.is_doubtful() && !is_finished {
+                let nft = self.nft.clone();
+                retired.push(Box::new(RetiredCounters::found(nft, found, epoch, interfaces.unwrap_or_default())));
             }
         }
         retired

@@ -9,7 +9,6 @@ use super::model::values::NftValues;
 use super::set::{self, NftCounters};
 use crate::backend::iptables::saved::damage::CounterDoubt;
 use crate::backend::{BackendError, Identity, Retired};
-use crate::ledger::counters::Others;
 use crate::ledger::reading::{Moment, Reading};
 use crate::ledger::record::{BackendKind, CountMode};
 
@@ -24,7 +23,6 @@ pub struct RetiredCounters {
     /// Whether nothing more can be learnt from the kernel. Packets may still find a way into a set that somebody else
     /// changed, but by then they are counted elsewhere.
     is_final: bool,
-    are_others_sealed: bool,
     /// When packets were directed to its successor. `None` if that was before this agent started.
     left_at: Option<Instant>,
 }
@@ -41,7 +39,6 @@ impl RetiredCounters {
             layout: found.layout,
             epoch,
             last: found.values,
-            are_others_sealed: false,
             left_at: None,
         }
     }
@@ -51,7 +48,7 @@ impl RetiredCounters {
         let NftCounters { nft, layout, last, .. } = set;
         let interfaces = layout.interfaces.clone();
         let left_at = Some(left_at);
-        Self { nft, layout, epoch, interfaces, last, is_final: false, are_others_sealed: false, left_at }
+        Self { nft, layout, epoch, interfaces, last, is_final: false, left_at }
     }
 
     /// A set that somebody else changed and that was replaced at `left_at`. `found` is what was found of it. It is not
@@ -64,12 +61,6 @@ impl RetiredCounters {
             retired.last = retired.last.or_larger(found);
         }
         retired
-    }
-
-    /// Ignores the set's counts of other traffic: it has been counting again since somebody restored it, but that
-    /// traffic was counted elsewhere, and its own was sealed.
-    pub fn forget_others(&mut self) {
-        self.are_others_sealed = true;
     }
 }
 
@@ -97,7 +88,7 @@ impl Retired for RetiredCounters {
             at,
             draining: ports.keys().copied().collect(),
             ports: ports.into(),
-            others: if self.are_others_sealed { Others::default() } else { self.last.others() },
+            others: self.last.others(),
             blocked: self.last.blocked(),
             devices: Vec::new(),
         })

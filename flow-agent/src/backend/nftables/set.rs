@@ -28,6 +28,15 @@ pub struct NftCounters {
     pub doubted: Option<SetDamage>,
     /// The generation of the ruleset in which everything was as it should be.
     verified: Option<u32>,
+    /// The handles of the rules through which packets reach the counters; `None` until they are listed after a change.
+    handles: Option<Vec<u64>>,
+}
+
+/// What the list of the table says about a set of counters.
+struct Structure {
+    verdict: Result<(), SetDamage>,
+    entrance: NftEntrance,
+    handles: Vec<u64>,
 }
 
 /// The state in which a set of counters was found.
@@ -62,7 +71,8 @@ impl NftCounters {
             layout.make(&mut transaction);
             nft.apply(&transaction)
         };
-        if let Err(refused) = make(&layout) {
+        // A refusal may be due to somebody who changed the ruleset in the same moment.
+        if let Err(refused) = make(&layout).or_else(|_| make(&layout)) {
             if layout.fragments != Fragments::Reassembled {
                 return Err(refused);
             }
@@ -74,7 +84,7 @@ impl NftCounters {
                  the first are counted as fragment_unmatched"
             );
         }
-        let set = Self { nft, layout, last: NftValues::default(), doubted: None, verified: None };
+        let set = Self { nft, layout, last: NftValues::default(), doubted: None, verified: None, handles: None };
         match set.mark().and_then(|()| set.check()) {
             Ok(()) => Ok(set),
             Err(error) => {
@@ -86,7 +96,7 @@ impl NftCounters {
 
     /// A set that was found as it should be, with these values.
     pub fn found(nft: Nft, layout: NftLayout, values: NftValues) -> Self {
-        Self { nft, layout, last: values, doubted: None, verified: None }
+        Self { nft, layout, last: values, doubted: None, verified: None, handles: None }
     }
 
     /// Adds marks that show if somebody zeroes the counters or restores the table.
@@ -117,10 +127,12 @@ impl NftCounters {
     ///
     /// # Errors
     /// When `nft` refuses; nothing was changed then.
-    pub fn enter(&self) -> Result<(), NftablesError> {
+    pub fn enter(&mut self) -> Result<(), NftablesError> {
         let mut transaction = NftTransaction::on(&self.layout.table());
         self.layout.enter(&mut transaction);
-        self.nft.apply(&transaction)
+        self.nft.apply(&transaction)?;
+        self.handles = None;
+        Ok(())
     }
 
     /// Changes the set in one transaction from the present layout to `layout`, with additional commands.
@@ -136,6 +148,7 @@ impl NftCounters {
         write(&mut transaction, &layout);
         self.nft.apply(&transaction)?;
         self.layout = layout;
+        self.handles = None;
         Ok(())
     }
 
@@ -174,23 +187,38 @@ impl NftCounters {
         }
     }
 
-    /// The table's list, and the verdict about the structure.
-    fn list(&self) -> Result<(Result<(), SetDamage>, NftEntrance), NftablesError> {
+    /// The verdict about the structure.
+    fn list(&self) -> Result<Structure, NftablesError> {
         let table = self.layout.table();
         let (Some(listed), Some(facts)) = (self.nft.list(&table)?, host::facts(&table)?) else {
             let damage = SetDamage { part: format!("table {table}"), why: "was deleted", doubt: CounterDoubt::Nothing };
-            return Ok((Err(damage), NftEntrance::Absent));
+            return Ok(Structure { verdict: Err(damage), entrance: NftEntrance::Absent, handles: Vec::new() });
         };
-        Ok((listed.verify(facts, &self.layout), listed.entrance(&self.layout)))
+        Ok(Structure {
+            verdict: listed.verify(facts, &self.layout),
+            entrance: listed.entrance(&self.layout),
+            handles: listed.handles(&self.layout),
+        })
     }
 
-    fn judge(
-        &mut self,
-        listed: Option<(Result<(), SetDamage>, NftEntrance)>,
-        values: NftValues,
-        generation: u32,
-    ) -> NftLook {
-        let (structure, entrance) = listed.unwrap_or((Ok(()), NftEntrance::Whole));
+    fn judge(&mut self, listed: Option<Structure>, values: NftValues, generation: u32) -> NftLook {
+        let (structure, entrance) = match listed {
+            None => (Ok(()), NftEntrance::Whole),
+            Some(Structure { verdict, entrance, handles }) => {
+                let is_other = self.handles.as_ref().is_some_and(|known| *known != handles);
+                let is_well = verdict.is_ok() && entrance == NftEntrance::Whole;
+                let entrance = match is_well && is_other {
+                    true => {
+                        NftEntrance::Changed("somebody removed the rules that lead to the counters and made them again")
+                    }
+                    false => entrance,
+                };
+                if is_well && !is_other {
+                    self.handles = Some(handles);
+                }
+                (verdict, entrance)
+            }
+        };
         let verdict = structure.and_then(|()| complete(&self.layout, &values)).and_then(|()| self.last.judge(&values));
         let verdict = match (self.doubted.take(), verdict) {
             (Some(doubted), Err(damage)) => Err(doubted.or_worse(damage)),
@@ -220,17 +248,24 @@ pub fn complete(layout: &NftLayout, values: &NftValues) -> Result<(), SetDamage>
     }
     let families = BTreeSet::from([SENTINEL, 2, 10]);
     let ports: BTreeSet<u16> = layout.ports.iter().copied().chain([SENTINEL]).collect();
+    let refused: BTreeSet<u16> = values.refused().into_iter().chain([SENTINEL]).collect();
     for set in layout.sets().into_iter().filter(|set| set.has_counters()) {
         let wanted = match set {
             NftSet::Counters(_) => &ports,
             NftSet::OtherPorts(_) | NftSet::OtherIp(_) | NftSet::LateFragments => &families,
-            NftSet::Blocked(_) | NftSet::Still | NftSet::Cut => continue,
+            // Which ports have been refused is not known here, but both directions know the same.
+            NftSet::Blocked(_) => &refused,
+            NftSet::Still | NftSet::Cut => continue,
         };
         let has_all = values.counts.get(&set).is_some_and(|counts| counts.keys().eq(wanted));
         if !has_all {
             let why = "has lost or gained elements or counters";
             return Err(SetDamage { part: format!("set {}", layout.set(set)), why, doubt: CounterDoubt::Nothing });
         }
+    }
+    if values.still != layout.draining {
+        let part = format!("set {}", layout.set(NftSet::Still));
+        return Err(SetDamage { part, why: "has lost or gained elements", doubt: CounterDoubt::Nothing });
     }
     Ok(())
 }

@@ -18,10 +18,11 @@ use crate::backend::iptables::host::search_path::search_path;
 use crate::backend::iptables::model::flow::Direction;
 use crate::backend::iptables::model::pace::Pace;
 use crate::backend::iptables::model::rule;
-use crate::backend::iptables::model::set_name::instance_tag;
+use crate::backend::iptables::model::set_name::{RuleSetName, instance_tag};
 use crate::backend::iptables::{new_name, refuse_too_many};
 use crate::backend::predecessors::Fate;
-use crate::backend::{Backend as _, BackendError, BackendOptions, Retired, Started, host as kernel};
+use crate::backend::start::{COUNTERS_GONE, LeftCounters};
+use crate::backend::{Backend as _, BackendError, BackendOptions, Started, host as kernel};
 use crate::ledger::blocked::Blocked;
 use crate::ledger::reading::Moment;
 use crate::ledger::record::CountMode;
@@ -44,6 +45,7 @@ pub fn start_with(options: &BackendOptions, now: &dyn Fn() -> Moment, path: &OsS
     let begun_at = now();
     let NftStart { chosen, nft, before } = NftStart::look(options, path)?;
     let devices = chosen.hold(&options.instance, begun_at)?;
+    say_others(&nft, &options.instance, &chosen.names());
     let mut taken = before.ids();
     let ids = options.known_epochs.iter().filter_map(|epoch| epoch.rsplit_once(":n"));
     taken.extend(ids.map(|(_, id)| id.to_owned()));
@@ -76,12 +78,36 @@ pub fn start_with(options: &BackendOptions, now: &dyn Fn() -> Moment, path: &OsS
     Ok(started)
 }
 
-/// Checks whether nftables could count what the options require, as far as that is possible without making anything.
+/// Warns of tables of other state directories on these interfaces. Packets that they refuse never reach the users but
+/// may have been counted here.
+fn say_others(nft: &Nft, instance: &str, interfaces: &[String]) {
+    let own = instance_tag(instance);
+    for tag in super::uninstall::instances().into_iter().filter(|tag| *tag != own) {
+        let found = found::everything(nft, &tag).unwrap_or_default();
+        let shared =
+            |found: &found::FoundCounters| found.layout.interfaces.iter().any(|name| interfaces.contains(name));
+        if found.iter().any(shared) {
+            tracing::warn!(
+                table = super::model::place::table(&tag),
+                "another state directory has counters for the same interfaces, which may also refuse packets; if no \
+                 agent uses it any more, `flow-agent uninstall --all` removes them"
+            );
+        }
+    }
+}
+
+/// Checks whether nftables can count what the options require. Unless there are counters already, some are made that no
+/// packet enters, because only that shows what `nft` and the kernel are capable of.
 ///
 /// # Errors
-/// Everything that makes [`start`] fail before it changes anything.
+/// Everything that makes [`start`] fail before packets enter its counters.
 pub fn probe(options: &BackendOptions) -> Result<(), BackendError> {
-    NftStart::look(options, &search_path()).map(drop)
+    let NftStart { nft, before, .. } = NftStart::look(options, &search_path())?;
+    if before.sets.is_empty() {
+        let name = new_name(&options.instance, &mut BTreeSet::new());
+        NftCounters::make(nft, name, Vec::new(), BTreeSet::new(), false)?.abandon();
+    }
+    Ok(())
 }
 
 /// What a start finds. Collecting it changes nothing.
@@ -107,49 +133,65 @@ impl NftStart {
     }
 }
 
-/// Fails if the interface's name cannot be written in a rule. A `*` at the end would match others too.
+/// Fails if the interface's name cannot be written in a rule. A `*` at the end would match others too, and an `@` at the
+/// start makes it the name of a set.
 fn refuse_name(interface: &str) -> Result<(), NftablesError> {
-    if rule::can_name(interface) && !interface.ends_with('*') {
+    if rule::can_name(interface) && !interface.ends_with('*') && !interface.starts_with('@') {
         return Ok(());
     }
     Err(NftablesError::InterfaceName { interface: interface.to_owned() })
 }
 
 /// Directs packets out of the counters of this instance that its files know or that were never sealed, and returns
-/// those sets, for a start of another backend. Other sets are left alone.
+/// those sets, for a start of another backend. Other sets are left alone. Also returns what happened to the counters, if
+/// they were removed or changed while no agent ran.
 ///
 /// # Errors
 /// When there is a table of this instance, and it cannot be read or changed. Without nf_tables there is none, which is
 /// not an error.
-pub fn find_retired(options: &BackendOptions) -> Result<Vec<Box<dyn Retired>>, BackendError> {
+pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendError> {
     if !super::uninstall::has_table(&options.instance) {
-        return Ok(Vec::new());
+        let why_damaged = is_newest_ours(options)?.then(|| COUNTERS_GONE.to_owned());
+        return Ok(LeftCounters { retired: Vec::new(), why_damaged });
     }
     let before = NftPredecessors::find(options, Nft::find(&search_path())?, false)?;
     let leaving = before.sets.iter().filter(|set| matches!(set.fate, Fate::Retire | Fate::Adopt));
     if leaving.filter(|set| set.found.is_entered).count() > 0 {
         let table = super::model::place::table(&instance_tag(&options.instance));
+        let listed = before.nft.list(&table)?.unwrap_or_default();
         let mut transaction = NftTransaction::on(&table);
-        for direction in Direction::BOTH {
+        // Somebody may have removed one of the chains.
+        for direction in Direction::BOTH.into_iter().filter(|direction| listed.has_entry_chain(*direction)) {
             transaction.rewrite(base_chain(direction), []);
         }
         before.nft.apply(&transaction)?;
         kernel::grace();
     }
-    before.discard()?;
-    Ok(before.retired(None))
+    let why_damaged = before.why_damaged();
+    before.discard();
+    Ok(LeftCounters { retired: before.retired(None), why_damaged })
+}
+
+/// Whether the newest reading on disk is of counters that we made since this boot.
+///
+/// # Errors
+/// When the kernel's boot id cannot be read.
+pub fn is_newest_ours(options: &BackendOptions) -> Result<bool, BackendError> {
+    let prefix = format!("{}:n", kernel::boot_id()?);
+    let id = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&prefix));
+    Ok(id.is_some_and(RuleSetName::is_id))
 }
 
 impl NftPredecessors {
-    /// Whether there is a table that cannot be used, and nothing in it that is left alone.
+    /// Whether there is a table that packets cannot enter, so that it has to be made anew, and nothing in it that is left
+    /// alone. What its counters hold has been read.
     fn is_table_useless(&self) -> Result<bool, NftablesError> {
-        let is_useless = self.sets.iter().all(|set| set.fate == Fate::Discard || set.found.verdict.is_err())
-            && self.with_fate(Fate::Leave).next().is_none();
+        if self.with_fate(Fate::Leave).next().is_some() {
+            return Ok(false);
+        }
         let Some(first) = self.sets.first() else { return Ok(false) };
         let facts = host::facts(&first.found.layout.table())?;
-        let is_off =
-            facts.is_some_and(|facts| facts.is_dormant) || first.found.entrance == super::listed::NftEntrance::Absent;
-        Ok(is_useless && is_off)
+        Ok(facts.is_some_and(|facts| facts.is_dormant) || first.found.entrance == super::listed::NftEntrance::Absent)
     }
 
     /// Directs packets into the current set and out of all others, in one transaction.
@@ -194,7 +236,7 @@ impl NftPredecessors {
         // Damaged counters are not read again, so what they still counted is part of a gap.
         unseen.extend(self.damaged(&chosen.picked, last_known, now()));
         new.moved = new.devices.moved();
-        self.discard()?;
+        self.discard();
         if known {
             new.sealed()?;
         }

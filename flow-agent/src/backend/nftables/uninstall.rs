@@ -90,18 +90,23 @@ pub fn uninstall(instance: &str) -> Result<Vec<String>, BackendError> {
 /// # Errors
 /// Like [`uninstall`].
 pub fn uninstall_tag(tag: &str) -> Result<Vec<String>, BackendError> {
-    let entered: BTreeSet<String> = everything(tag)?.into_iter().flat_map(|found| found.layout.interfaces).collect();
     if !has_table_of(tag) {
         return Ok(Vec::new());
     }
+    let nft = Nft::find(&search_path());
+    // Without `nft` it is not known which interfaces are counted, so no agent may count on any.
+    let entered: Option<BTreeSet<String>> = match &nft {
+        Ok(nft) => Some(found::everything(nft, tag)?.into_iter().flat_map(|found| found.layout.interfaces).collect()),
+        Err(_) => None,
+    };
     let netns = kernel::netns()?;
     let present = netlink::interfaces(&BTreeSet::new())?;
     let _locks: Vec<InterfaceLock> = present
         .iter()
-        .filter(|interface| entered.contains(&interface.name))
+        .filter(|interface| entered.as_ref().is_none_or(|entered| entered.contains(&interface.name)))
         .map(|interface| InterfaceLock::take(netns, interface.index, &interface.name, tag))
         .collect::<Result<_, _>>()?;
-    let was_there = found::remove_table(&Nft::find(&search_path())?, tag)?;
+    let was_there = host::remove_table(tag)?;
     Ok(was_there.then(|| format!("table inet {} of nftables", table(tag))).into_iter().collect())
 }
 

@@ -45,7 +45,7 @@ pub(super) fn findings(count: &CountConfig, bpffs: &Path) -> Vec<Finding> {
         findings.push(Finding::error(Section::Kernel, &error).help(error.help()));
     }
     if count.backend == BackendChoice::Nftables {
-        findings.push(match nftables::version() {
+        findings.push(match nftables::tried() {
             Ok(version) => Finding::ok(Section::Kernel, format!("{version}: counting with sets of nftables")),
             Err(error) => Finding::error(Section::Kernel, &error).help(error.help()),
         });

@@ -113,8 +113,11 @@ impl Recorder {
         }
         recorder.outbox.write_all(recorder.backend.as_mut())?;
         for set in retired {
-            // Its last reading is sealed now, or there was nothing in it.
-            set.delete()?;
+            // Its last reading is sealed now, or there was nothing in it. If it cannot be deleted, for example because
+            // somebody's rule refers to it, the next start tries again.
+            if let Err(error) = set.delete() {
+                tracing::warn!(error = %chain(&error), "former counters could not be removed");
+            }
         }
         recorder.unseen.add(unseen, clock::now());
         Ok(recorder)

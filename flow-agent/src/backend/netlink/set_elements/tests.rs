@@ -1,4 +1,5 @@
 use super::*;
+use crate::backend::netlink::nftables::counter_of_one;
 
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();

@@ -196,17 +196,13 @@ impl NftLayout {
     /// Removes the counters of `ports`.
     pub fn remove_ports(&self, transaction: &mut NftTransaction, ports: &BTreeSet<u16>) {
         for class in FlowClass::ALL {
-            transaction.delete_elements(&self.set(NftSet::Counters(class)), ports.iter().map(|port| (*port).into()));
+            self.delete_ports(transaction, NftSet::Counters(class), ports);
         }
     }
 
-    /// Forgets what was refused of `blocked` ports, and opens those of them that are `cut`.
-    pub fn forget_blocked(&self, transaction: &mut NftTransaction, cut: &BTreeSet<u16>, blocked: &BTreeSet<u16>) {
-        transaction.delete_elements(&self.set(NftSet::Cut), cut.iter().map(|port| (*port).into()));
-        for direction in Direction::BOTH {
-            let set = self.set(NftSet::Blocked(direction));
-            transaction.delete_elements(&set, blocked.iter().map(|port| (*port).into()));
-        }
+    /// Deletes ports from a set.
+    pub fn delete_ports(&self, transaction: &mut NftTransaction, set: NftSet, ports: &BTreeSet<u16>) {
+        transaction.delete_elements(&self.set(set), ports.iter().map(|port| (*port).into()));
     }
 
     /// Writes the rules that find counters anew, after a change of what they depend on.
@@ -218,6 +214,8 @@ impl NftLayout {
 
     /// Directs the packets of the interfaces into this set of counters, and into no other.
     pub fn enter(&self, transaction: &mut NftTransaction) {
+        // Somebody may have removed the chains at the hooks.
+        transaction.make_table();
         for direction in Direction::BOTH {
             transaction.rewrite(base_chain(direction), self.entry(direction));
         }

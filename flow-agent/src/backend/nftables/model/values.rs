@@ -9,9 +9,12 @@ use crate::backend::iptables::saved::sets::eight;
 use crate::ledger::blocked::Blocked;
 use crate::ledger::counters::{Counters, Flow, Others};
 
-/// The element of every set with counters that shows whether somebody zeroed the set: its counter starts at one packet
-/// and one byte. No packet that is counted by it belongs to a watched port or has an address family.
+/// The element of every set with counters that shows whether somebody zeroed the set, because its counter starts at
+/// [`SENTINEL_START`]. No packet that is counted by it belongs to a watched port or has an address family.
 pub const SENTINEL: u16 = 0;
+
+/// More than packets to port zero can add again between two inspections.
+pub const SENTINEL_START: BytesPackets = (1 << 40, 1 << 32);
 
 /// A counter's (bytes, packets).
 pub type BytesPackets = (u64, u64);
@@ -22,6 +25,8 @@ pub struct NftValues {
     pub counts: BTreeMap<NftSet, BTreeMap<u16, BytesPackets>>,
     /// The ports that are cut.
     pub cut: BTreeSet<u16>,
+    /// The ports whose counters are frozen. Empty if none should be.
+    pub still: BTreeSet<u16>,
     /// The ports with a counter that we did not make.
     pub foreign: BTreeSet<u16>,
 }
@@ -34,7 +39,10 @@ impl NftValues {
     pub fn judge(&self, now: &Self) -> Result<(), SetDamage> {
         let damage = |part, why| SetDamage { part, why, doubt: CounterDoubt::All };
         for (set, counts) in &now.counts {
-            if counts.get(&SENTINEL).is_some_and(|(bytes, packets)| *bytes == 0 || *packets == 0) {
+            if counts
+                .get(&SENTINEL)
+                .is_some_and(|(bytes, packets)| *bytes < SENTINEL_START.0 || *packets < SENTINEL_START.1)
+            {
                 return Err(damage(format!("set {set}"), "was zeroed"));
             }
         }
@@ -92,8 +100,9 @@ impl NftValues {
         for class in FlowClass::ALL {
             // What came to port zero, without what the element started with.
             let zero = self.counts.get(&NftSet::Counters(class)).and_then(|counts| counts.get(&SENTINEL));
-            let (bytes, packets) =
-                zero.map_or((0, 0), |(bytes, packets)| (bytes.saturating_sub(1), packets.saturating_sub(1)));
+            let (bytes, packets) = zero.map_or((0, 0), |(bytes, packets)| {
+                (bytes.saturating_sub(SENTINEL_START.0), packets.saturating_sub(SENTINEL_START.1))
+            });
             let (all_bytes, all_packets) = match class.direction {
                 Direction::Ingress => (&mut other_ports.in_bytes, &mut other_ports.in_packets),
                 Direction::Egress => (&mut other_ports.out_bytes, &mut other_ports.out_packets),
@@ -128,7 +137,12 @@ impl NftValues {
 
     /// The ports of which something was or could have been refused.
     pub fn refused(&self) -> BTreeSet<u16> {
-        let counts = Direction::BOTH.into_iter().filter_map(|direction| self.counts.get(&NftSet::Blocked(direction)));
+        Direction::BOTH.into_iter().flat_map(|direction| self.refused_in(direction)).collect()
+    }
+
+    /// Like [`Self::refused`], for one direction.
+    pub fn refused_in(&self, direction: Direction) -> BTreeSet<u16> {
+        let counts = self.counts.get(&NftSet::Blocked(direction)).into_iter();
         counts.flat_map(|counts| counts.keys().copied()).filter(|port| *port != SENTINEL).collect()
     }
 
@@ -140,6 +154,7 @@ impl NftValues {
             }
         }
         self.cut.retain(|port| !ports.contains(port));
+        self.still.retain(|port| !ports.contains(port));
     }
 
     /// Whether nothing was counted.

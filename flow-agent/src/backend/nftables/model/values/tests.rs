@@ -23,18 +23,22 @@ fn each_counter_is_judged_alone() {
 
 #[test]
 fn a_set_that_was_zeroed_is_noticed_even_if_its_counters_have_grown_since() {
-    let before = values(&[(TCP_IN, &[(SENTINEL, (1, 1)), (443, (100, 1))])]);
-    let zeroed = values(&[(TCP_IN, &[(SENTINEL, (0, 0)), (443, (500, 5))])]);
-    assert_eq!(before.judge(&zeroed).unwrap_err().part, "set ti");
+    let before = values(&[(TCP_IN, &[(SENTINEL, SENTINEL_START), (443, (100, 1))])]);
+    // The second one has counted a packet to port zero since.
+    for sentinel in [(0, 0), (28, 1)] {
+        let zeroed = values(&[(TCP_IN, &[(SENTINEL, sentinel), (443, (500, 5))])]);
+        assert_eq!(before.judge(&zeroed).unwrap_err().part, "set ti");
+        assert_eq!(NftValues::default().judge(&zeroed).unwrap_err().part, "set ti");
+    }
 }
 
 #[test]
 fn sums_leave_out_what_the_sentinels_started_with() {
     let values = values(&[
-        (TCP_IN, &[(SENTINEL, (41, 2)), (443, (100, 1))]),
-        (UDP_OUT, &[(SENTINEL, (1, 1)), (443, (7, 3))]),
-        (NftSet::OtherPorts(Direction::Ingress), &[(SENTINEL, (1, 1)), (2, (30, 1)), (10, (50, 2))]),
-        (NftSet::Blocked(Direction::Egress), &[(SENTINEL, (1, 1)), (443, (9, 1))]),
+        (TCP_IN, &[(SENTINEL, (SENTINEL_START.0 + 40, SENTINEL_START.1 + 1)), (443, (100, 1))]),
+        (UDP_OUT, &[(SENTINEL, SENTINEL_START), (443, (7, 3))]),
+        (NftSet::OtherPorts(Direction::Ingress), &[(SENTINEL, SENTINEL_START), (2, (30, 1)), (10, (50, 2))]),
+        (NftSet::Blocked(Direction::Egress), &[(SENTINEL, SENTINEL_START), (443, (9, 1))]),
     ]);
     assert_eq!(values.ports()[&443].to_array(), [100, 1, 0, 0, 0, 0, 7, 3]);
     assert_eq!(values.held(), [443].into());
