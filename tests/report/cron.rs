@@ -112,7 +112,7 @@ fn what_is_missing_is_waited_for_a_week_and_said_every_day() {
     for letter in &first[..2] {
         let letter = parsed(&letter.text);
         let (text, html) = (letter["text"].as_str().unwrap(), letter["html"].as_str().unwrap());
-        let promise = "If you hear nothing by 22 November 2026, these figures are final.";
+        let promise = "If you receive no correction by 00:00 on 22 November 2026, these figures are final.";
         assert!(text.contains(promise) && html.contains(promise), "{text}");
     }
     let summary = parsed(&first[2].text)["text"].as_str().unwrap().to_owned();

@@ -156,7 +156,11 @@ fn a_node_in_los_angeles_loses_nothing_to_a_main_node_in_shanghai() {
     assert_eq!(billed("bob"), (31 * 24 * 7, "final".to_owned()));
     assert_eq!(to(&taken[3..]), ["alice@example.com", "bob@example.com", "ops@example.com"]);
     let text = |number: usize| parsed(&taken[number].text)["text"].as_str().unwrap().to_owned();
-    assert!(text(3).contains("If you hear nothing by 8 November 2026, these figures are final."), "{}", text(3));
+    assert!(
+        text(3).contains("If you receive no correction by 00:00 on 8 November 2026, these figures are final."),
+        "{}",
+        text(3)
+    );
     assert!(text(3).contains("Node la-1: 31 Oct may not be complete yet."), "{}", text(3));
     assert!(!text(4).contains("rovisional") && !text(4).contains("la-1"), "{}", text(4));
 

@@ -1,6 +1,6 @@
 //! Formats days, months and times for people.
 
-use chrono::{DateTime, Datelike as _, NaiveDate, Offset as _, Timelike as _};
+use chrono::{DateTime, Datelike as _, FixedOffset, NaiveDate, Offset as _, Timelike as _};
 use chrono_tz::Tz;
 
 use crate::ledger::language::Language;
@@ -56,6 +56,15 @@ pub(super) fn full(language: Language, day: NaiveDate) -> String {
     match language {
         Language::English => long(day),
         Language::Chinese => format!("{}年{}", day.year(), short(language, day)),
+    }
+}
+
+/// `1 Nov 2026 00:11`, `2026年11月1日 00:11`
+pub(super) fn instant(language: Language, at: DateTime<FixedOffset>) -> String {
+    let (day, time) = (at.date_naive(), at.format("%H:%M"));
+    match language {
+        Language::English => format!("{} {} {time}", short(language, day), day.year()),
+        Language::Chinese => format!("{} {time}", full(language, day)),
     }
 }
 

@@ -57,11 +57,16 @@ pub(super) fn duration(language: Language, seconds: u64) -> String {
     if text.is_empty() { format!("0 {}", units[3]) } else { text }
 }
 
-/// `81.57 CNY`; in Chinese letters `¥81.57`.
+/// `1,281.57 CNY`; in Chinese letters `¥1,281.57`.
 pub(super) fn money(language: Language, money: &Money) -> String {
+    let text = money.amount.abs().to_string();
+    let (units, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
+    // A decimal has at most 29 digits.
+    let units = units.parse().map_or_else(|_| units.to_owned(), grouped);
+    let sign = if money.amount.is_sign_negative() && !money.amount.is_zero() { "-" } else { "" };
     match (language, money.currency.as_str()) {
-        (Language::Chinese, "CNY") => format!("¥{}", money.amount),
-        (Language::Chinese | Language::English, currency) => format!("{} {currency}", money.amount),
+        (Language::Chinese, "CNY") => format!("¥{sign}{units}{rest}"),
+        (Language::Chinese | Language::English, currency) => format!("{sign}{units}{rest} {currency}"),
     }
 }
 

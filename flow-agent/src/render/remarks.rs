@@ -3,7 +3,7 @@
 use chrono::{DateTime, FixedOffset};
 use chrono_tz::Tz;
 
-use super::reasons::reason;
+use super::reasons::{Reader, reason};
 use super::words::Words;
 use super::{dates, numbers};
 use crate::ledger::language::Language;
@@ -14,23 +14,26 @@ use crate::ledger::units::Human;
 /// How many gaps of a node are listed; further ones are only counted.
 const MAX_LISTED_GAPS: usize = 5;
 
-/// One sentence for each remark about the nodes that `concerns` selects. `state` is that of the figures to which the
-/// remarks belong.
+/// One sentence for each remark about the nodes that `concerns` selects, for `reader`. `state` is that of the figures to
+/// which the remarks belong.
 pub(super) fn of_report(
     report: &MonthlyReport,
     state: Finality,
     language: Language,
     words: &Words,
+    reader: Reader,
     concerns: impl Fn(&NodeStatement) -> bool,
 ) -> Vec<String> {
     let mut remarks = Vec::new();
     match state {
-        Finality::InProgress => remarks.push(words.say("in_progress_until", &[("at", moment(report.made_at))])),
+        Finality::InProgress => {
+            remarks.push(words.say("in_progress_until", &[("at", dates::instant(language, report.made_at))]))
+        }
         Finality::Provisional => remarks.push(words.say("provisional_why", &[])),
         Finality::Final => {}
     }
     for node in report.nodes.iter().filter(|node| concerns(node)) {
-        NodeRemarks { node, zone: report.zone, language, words, remarks: &mut remarks }.write();
+        NodeRemarks { node, zone: report.zone, language, words, reader, remarks: &mut remarks }.write();
     }
     remarks
 }
@@ -42,6 +45,7 @@ struct NodeRemarks<'a> {
     zone: Tz,
     language: Language,
     words: &'a Words,
+    reader: Reader,
     remarks: &'a mut Vec<String>,
 }
 
@@ -101,8 +105,8 @@ impl NodeRemarks<'_> {
         for gap in self.node.gaps.iter().take(MAX_LISTED_GAPS) {
             let (start, end) = self.interval(gap.start, gap.end);
             let interface = super::reasons::printable(&gap.interface);
-            let values =
-                [("start", start), ("end", end), ("interface", interface), ("why", reason(&gap.why, self.words))];
+            let why = reason(&gap.why, self.words, self.reader);
+            let values = [("start", start), ("end", end), ("interface", interface), ("why", why)];
             // A time without any bucket is a gap on every interface.
             self.say(if gap.interface == Gap::EVERY_INTERFACE { "gap_of_all" } else { "gap" }, &values);
         }
@@ -144,9 +148,4 @@ impl NodeRemarks<'_> {
         all.extend_from_slice(values);
         self.remarks.push(self.words.say(key, &all));
     }
-}
-
-/// `2026-10-05 13:00:00 +08:00`
-pub(super) fn moment(at: DateTime<FixedOffset>) -> String {
-    at.format("%Y-%m-%d %H:%M:%S %:z").to_string()
 }

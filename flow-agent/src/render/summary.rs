@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::letter::LetterText;
+use super::reasons::Reader;
 use super::view::{self, Bytes, rule};
 use super::words::Words;
 use super::{TemplateError, Templates, chart, dates, numbers, reasons, remarks};
@@ -55,6 +56,8 @@ struct Node {
 #[derive(Debug, Serialize)]
 struct Row {
     name: String,
+    /// Whether this is the first port of no user: these form a section of their own, and have no amounts.
+    starts_unassigned: bool,
     billed: Figure,
     input: Figure,
     output: Figure,
@@ -113,7 +116,9 @@ pub fn summary(templates: &Templates, report: &MonthlyReport, language: Language
 /// The month with its busiest users, at most `max_rows` of them.
 pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, max_rows: usize) -> View {
     let mut ranked: Vec<&Statement> = report.statements.iter().collect();
-    ranked.sort_by_key(|statement| std::cmp::Reverse(statement.billed_bytes));
+    // Unassigned ports, which nobody pays for, come in a section of their own below the users.
+    ranked.sort_by_key(|statement| (statement.user.is_none(), std::cmp::Reverse(statement.billed_bytes)));
+    let first_unassigned = ranked.iter().position(|statement| statement.user.is_none());
     let users = report.statements.iter().filter(|statement| statement.user.is_some()).count();
     View {
         language: language.tag(),
@@ -131,8 +136,14 @@ pub(super) fn view(report: &MonthlyReport, language: Language, words: &Words, ma
         page: format!("reports/{}/report.html", report.month),
         csv: format!("reports/{}/{}", report.month, csv_name(report)),
         omitted: ranked.len().saturating_sub(max_rows),
-        rows: ranked.into_iter().take(max_rows).map(|statement| row(report, statement, language)).collect(),
-        remarks: remarks::of_report(report, report.state, language, words, |_| true),
+        rows: (0..)
+            .zip(ranked.into_iter().take(max_rows))
+            .map(|(index, statement)| Row {
+                starts_unassigned: first_unassigned == Some(index),
+                ..row(report, statement, language)
+            })
+            .collect(),
+        remarks: remarks::of_report(report, report.state, language, words, Reader::Operator, |_| true),
     }
 }
 
@@ -178,9 +189,10 @@ fn row(report: &MonthlyReport, statement: &Statement, language: Language) -> Row
         let of = of.filter(|of| *of > 0);
         of.map(|of| (u128::from(part) * 1_000 / u128::from(of)).to_string()).unwrap_or_default()
     };
-    let money = statement.money.as_ref();
+    let money = amount(statement);
     Row {
         name: name(statement),
+        starts_unassigned: false,
         billed: Figure::new(billed),
         input: Figure::new(statement.total.in_bytes()),
         output: Figure::new(statement.total.out_bytes()),
@@ -197,11 +209,15 @@ fn row(report: &MonthlyReport, statement: &Statement, language: Language) -> Row
     }
 }
 
+/// What somebody pays for a statement: nobody pays for ports that belong to no user.
+fn amount(statement: &Statement) -> Option<&Money> {
+    statement.money.as_ref().filter(|_| statement.user.is_some())
+}
+
 /// The sum of all users' amounts, each of which is already rounded.
 fn money(report: &MonthlyReport, language: Language) -> Option<String> {
     let currency = report.price.as_ref()?.currency.clone();
-    let amounts = report.statements.iter().filter(|statement| statement.user.is_some());
-    let mut amounts = amounts.filter_map(|statement| statement.money.as_ref());
+    let mut amounts = report.statements.iter().filter_map(amount);
     let amount = amounts.try_fold(rust_decimal::Decimal::ZERO, |sum, money| sum.checked_add(money.amount))?;
     Some(numbers::money(language, &Money { amount, currency }))
 }
@@ -246,7 +262,7 @@ pub fn csv(report: &MonthlyReport) -> String {
     for statement in &report.statements {
         let total = statement.total;
         let optional = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
-        let money = statement.money.as_ref();
+        let money = amount(statement);
         let record = [
             report.month.to_string(),
             inert(statement.user.as_deref().unwrap_or_default()),

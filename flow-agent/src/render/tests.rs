@@ -41,7 +41,7 @@ fn a_correction_says_what_was_said_before_and_by_how_much_it_differs() {
     assert!(corrected.subject.contains("correction"), "{}", corrected.subject);
     for text in [&corrected.text, &corrected.html] {
         assert!(text.contains("3.00 GiB") && text.contains("+512.00 MiB") && text.contains("+536,870,912"), "{text}");
-        assert!(text.contains("0.30 CNY") && text.contains("+0.05 CNY") && text.contains("2026-11-01 00:11"), "{text}");
+        assert!(text.contains("0.30 CNY") && text.contains("+0.05 CNY") && text.contains("1 Nov 2026 00:11"), "{text}");
     }
     // The letter about a month that was not over contained no mistake to be corrected.
     report.statements[0].history = vec![prior_revision(Finality::InProgress)];
@@ -182,7 +182,7 @@ fn what_no_bucket_or_a_rejected_one_covers_is_told() {
     for (text, line) in [
         (&english, "- Node us-1: no data from 6 Oct 23:00 to 7 Oct 01:00 (no record)."),
         (&english, "- Node us-1: no data from 6 Oct 23:00 to 7 Oct 01:00 (the record is damaged)."),
-        (&english, "- Node hk-1: eth0 was not counted from 5 Oct 13:00 to 13:10 (interface was <deleted>)."),
+        (&english, "- Node hk-1: eth0 was not counted from 5 Oct 13:00 to 13:10 (another reason)."),
         (&chinese, "- 节点 us-1：10月6日 23:00 至 10月7日 01:00 没有数据（无记录）。"),
     ] {
         assert!(text.contains(line), "{line}\n{text}");
@@ -280,6 +280,31 @@ fn figures_open_in_a_spreadsheet_as_text_of_any_language() {
     assert!(csv.trim_start_matches('\u{feff}').starts_with("month,user,"), "{csv}");
     assert!(csv.contains("2026-10,张伟,"), "{csv}");
     assert_eq!(summary::csv_name(&report), "flow-agent-2026-10.csv");
+}
+
+#[test]
+fn the_amounts_add_up_to_what_is_billed_and_unassigned_ports_have_none() {
+    // 0.35, 0.35 and 0.35 for the users, and another 0.35 that nobody pays.
+    let mut report = report_of(statement_of("alice"));
+    let nobodys = Statement { user: None, ports: vec![4433], billed_bytes: 9 * sample::GIB, ..statement_of("") };
+    report.statements.extend([nobodys, statement_of("bob"), statement_of("carol")]);
+    let csv = summary::csv(&report);
+    let mut reader = csv::Reader::from_reader(csv.trim_start_matches('\u{feff}').as_bytes());
+    let column = reader.headers().unwrap().iter().position(|name| name == "amount").unwrap();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    let amounts = rows.iter().filter_map(|row| row[column].parse::<rust_decimal::Decimal>().ok());
+    assert_eq!(amounts.sum::<rust_decimal::Decimal>().to_string(), "1.05");
+    let unassigned = rows.iter().find(|row| row[1].is_empty()).unwrap();
+    assert_eq!((&unassigned[column], &unassigned[column + 1]), ("", ""));
+
+    let english = summary::summary(&templates(), &report, Language::English).unwrap();
+    let page = page::page(&templates(), &report, Language::English).unwrap();
+    for text in [&english.text, &english.html, &page] {
+        assert!(text.contains("1.05 CNY") && text.matches("0.35 CNY").count() == 3, "{text}");
+        // The largest, but below the users.
+        let place = |what: &str| text.rfind(what).unwrap_or_else(|| panic!("{what}: {text}"));
+        assert!(place("carol") < place("Unassigned ports") && place("Unassigned ports") < place(":4433"), "{text}");
+    }
 }
 
 #[test]

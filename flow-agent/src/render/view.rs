@@ -6,6 +6,7 @@ use chrono::{Days, Months, NaiveDate};
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use super::reasons::Reader;
 use super::words::Words;
 use super::{dates, numbers, remarks};
 use crate::ledger::billing::{Billed, Money, Price};
@@ -161,7 +162,8 @@ pub(super) fn view(
     busiest.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
     let folded = folded(&days, report.first_day, language);
     let measured = measured(report, statement);
-    let mut remarks = remarks::of_report(report, state, language, words, |node| concerns(node, statement));
+    let mut remarks =
+        remarks::of_report(report, state, language, words, Reader::Customer, |node| concerns(node, statement));
     if nodes.is_empty() {
         remarks.push(words.say("not_counted", &[]));
     }
@@ -255,7 +257,7 @@ fn correction(prior: &PriorRevision, statement: &Statement, language: Language) 
         difference_money: money_difference(prior, statement, language),
         difference: format!("{sign}{}", difference.human),
         difference_exact: format!("{sign}{}", difference.exact),
-        at: remarks::moment(prior.at),
+        at: dates::instant(language, prior.at),
     }
 }
 

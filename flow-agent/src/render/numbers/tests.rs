@@ -52,3 +52,16 @@ fn neighbouring_ports_are_a_range() {
     assert_eq!(ports(&[65_534, 65_535]), "65534, 65535");
     assert_eq!(ports(&[]), "");
 }
+
+#[test]
+fn an_amount_has_its_thousands_kept_apart() {
+    for (text, english, chinese) in [
+        ("0.35", "0.35 CNY", "¥0.35"),
+        ("1234567.80", "1,234,567.80 CNY", "¥1,234,567.80"),
+        ("-1000", "-1,000 CNY", "¥-1,000"),
+    ] {
+        let amount = Money { amount: text.parse().unwrap(), currency: "CNY".to_owned() };
+        assert_eq!(money(Language::English, &amount), english);
+        assert_eq!(money(Language::Chinese, &amount), chinese);
+    }
+}
