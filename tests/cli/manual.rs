@@ -27,7 +27,7 @@ fn written(name: &str) -> (TempDir, PathBuf) {
 }
 
 /// Partial command lines, each with some words that must be offered and one that must not.
-const TYPED: [(&str, &[&str], &str); 9] = [
+const TYPED: [(&str, &[&str], &str); 14] = [
     ("flow-agent ", &["run", "show", "uninstall"], "config.toml"),
     ("flow-agent sh", &["show"], "run"),
     ("flow-agent show ", &["hours", "days", "months", "top", "total"], "config.toml"),
@@ -37,6 +37,11 @@ const TYPED: [(&str, &[&str], &str); 9] = [
     ("flow-agent report --month th", &["this"], "config.toml"),
     ("flow-agent --config config.to", &["config.toml"], "run"),
     ("flow-agent --config run show ", &["hours"], "run"),
+    ("flow-agent fleet ", &["init", "status"], "run"),
+    ("flow-agent fleet st", &["status"], "init"),
+    ("flow-agent fleet init --", &["--print", "--reduced", "--cluster"], "--write"),
+    ("flow-agent init --", &["--write"], "--print"),
+    ("flow-agent grant alice 1GiB --month th", &[], "this"),
 ];
 
 /// Checks the words that `offered` returns for each partial line.
@@ -95,10 +100,10 @@ fn fish_offers_commands_views_and_values() {
 
 #[test]
 fn every_manual_page_is_whole() {
-    let commands = Cli::command()
-        .get_subcommands()
-        .map(|command| format!("flow-agent-{}", command.get_name()))
-        .collect::<Vec<_>>();
+    let program = Cli::command();
+    let commands = generate::commands(&program).map(|words| format!("flow-agent-{}", words.replace(' ', "-")));
+    let commands = commands.collect::<Vec<_>>();
+    assert!(commands.iter().any(|name| name == "flow-agent-fleet-init"), "{commands:?}");
     for name in commands.iter().map(String::as_str).chain(["flow-agent"]) {
         let page = file(&format!("{name}.8"));
         for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "FILES", "EXIT STATUS", "SEE ALSO"] {

@@ -69,6 +69,7 @@ struct Tree {
 /// The files: the path in the repository, the path of installation, and the mode.
 const FILES: &[(&str, &str, u32)] = &[
     ("flow-agent/default-config.toml", "etc/flow-agent/config.toml", 0o640),
+    ("flow-agent/default-config.toml", "usr/share/doc/flow-agent/default-config.toml", 0o644),
     ("flow-agent/packaging/flow-agent.service", "usr/lib/systemd/system/flow-agent.service", 0o644),
     ("flow-agent/packaging/flow-agent-report.service", "usr/lib/systemd/system/flow-agent-report.service", 0o644),
     ("flow-agent/packaging/flow-agent-report.timer", "usr/lib/systemd/system/flow-agent-report.timer", 0o644),
@@ -103,7 +104,15 @@ const FILES: &[(&str, &str, u32)] = &[
     ("README.zh-CN.md", "usr/share/doc/flow-agent/README.zh-CN.md", 0o644),
     ("CHANGELOG.md", "usr/share/doc/flow-agent/CHANGELOG.md", 0o644),
     ("LICENSE", "usr/share/doc/flow-agent/copyright", 0o644),
+    // The README links to these.
+    ("LICENSE", "usr/share/doc/flow-agent/LICENSE", 0o644),
+    ("CONTRIBUTING.md", "usr/share/doc/flow-agent/CONTRIBUTING.md", 0o644),
+    ("tests/README.md", "usr/share/doc/flow-agent/tests/README.md", 0o644),
 ];
+
+/// Where zsh itself looks for completions; Debian's packages use another directory.
+const ZSH: &str = "usr/share/zsh/site-functions/_flow-agent";
+const ZSH_OF_DEBIAN: &str = "usr/share/zsh/vendor-completions/_flow-agent";
 
 /// Files that only the tarball has, because it is installed without a package manager, and possibly without systemd.
 const TARBALL_FILES: &[(&str, &str, u32)] = &[
@@ -225,7 +234,7 @@ fn install(from: &Path, to: &Path, mode: u32) -> Result<()> {
 fn place(path: &Path) -> Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(match &*name {
-        "_flow-agent" => "usr/share/zsh/vendor-completions/_flow-agent".into(),
+        "_flow-agent" => ZSH.into(),
         "flow-agent.bash" => "usr/share/bash-completion/completions/flow-agent".into(),
         "flow-agent.fish" => "usr/share/fish/vendor_completions.d/flow-agent.fish".into(),
         page if page.ends_with(".8") => Path::new("usr/share/man/man8").join(page),

@@ -18,8 +18,10 @@ _flow_agent() {
     fi
     for ((index = 1; index < COMP_CWORD; index++)); do
         case ${COMP_WORDS[index]} in
-            @WITH_VALUE@) ((index++)) ;;
-            @COMMANDS@) command=${COMP_WORDS[index]}; break ;;
+            @WITH_VALUE@) ((index++)); continue ;;
+        esac
+        case "$command ${COMP_WORDS[index]}" in
+            @COMMANDS@) command+=" ${COMP_WORDS[index]}" ;;
         esac
     done
     case $command in
@@ -42,27 +44,27 @@ complete -F _flow_agent flow-agent
 "#;
 
 pub fn script(program: &Command) -> String {
-    let commands: Vec<&str> = program.get_subcommands().map(Command::get_name).collect();
-    let all = || std::iter::once(program).chain(program.get_subcommands());
-    let mut with_value: Vec<String> = all()
-        .flat_map(|command| values::options(command).map(move |option| (command, option)))
+    let mut all = vec![(String::new(), program)];
+    all.extend(values::commands(program).into_iter().map(|(words, command)| (format!(" {words}"), command)));
+    let commands: Vec<String> = all.iter().skip(1).map(|(words, _)| format!("'{words}'")).collect();
+    let mut with_value: Vec<String> = all
+        .iter()
+        .flat_map(|(_, command)| values::options(command).map(move |option| (command, option)))
         .filter(|(command, option)| values::of(command.get_name(), option).is_some())
         .flat_map(|(_, option)| values::names(option))
         .collect();
     with_value.sort();
     with_value.dedup();
-    let cases: Vec<String> = all().map(|command| case(program, command)).collect();
+    let cases: Vec<String> = all.iter().map(|(words, command)| case(words, command)).collect();
     SCRIPT
         .replace("@WITH_VALUE@", &with_value.join(" | "))
         .replace("@COMMANDS@", &commands.join(" | "))
         .replace("@CASES@", &cases.join("\n"))
 }
 
-/// What is offered after `command`.
-fn case(program: &Command, command: &Command) -> String {
-    let is_program = command.get_name() == program.get_name();
-    let name = if is_program { "''" } else { command.get_name() };
-    let mut text = format!("        {name})\n            case $previous in\n");
+/// What is offered after `command`, to which `words_before` lead.
+fn case(words_before: &str, command: &Command) -> String {
+    let mut text = format!("        '{words_before}')\n            case $previous in\n");
     let mut words: Vec<String> = Vec::new();
     for option in values::options(command) {
         let names = values::names(option);
@@ -72,9 +74,7 @@ fn case(program: &Command, command: &Command) -> String {
         words.extend(names);
     }
     text += "            esac\n";
-    if is_program {
-        words.splice(0..0, program.get_subcommands().map(|command| command.get_name().to_owned()));
-    }
+    words.splice(0..0, command.get_subcommands().map(|command| command.get_name().to_owned()));
     let mut paths = "";
     for positional in command.get_positionals() {
         match values::of(command.get_name(), positional) {

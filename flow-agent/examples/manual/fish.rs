@@ -13,8 +13,14 @@ pub fn script(program: &Command) -> String {
     for option in values::options(program) {
         script += &line(program, None, option);
     }
-    for command in program.get_subcommands() {
-        let seen = format!("__fish_seen_subcommand_from {}", command.get_name());
+    for (words, command) in values::commands(program) {
+        let seen = seen(program, &words);
+        let below: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+        for subcommand in command.get_subcommands() {
+            let condition = quoted(&format!("{seen}; and not __fish_seen_subcommand_from {}", below.join(" ")));
+            let about = quoted(&subcommand.get_about().map(ToString::to_string).unwrap_or_default());
+            script += &format!("complete -c flow-agent -n {condition} -a {} -d {about}\n", subcommand.get_name());
+        }
         for positional in command.get_positionals() {
             match values::of(command.get_name(), positional) {
                 Some(Offer::Words(words)) => {
@@ -35,6 +41,17 @@ pub fn script(program: &Command) -> String {
         }
     }
     script
+}
+
+/// The condition under which `words` have been typed. A command and one below another may have the same name.
+fn seen(program: &Command, words: &str) -> String {
+    let typed: Vec<&str> = words.split(' ').collect();
+    let mut conditions: Vec<String> = typed.iter().map(|word| format!("__fish_seen_subcommand_from {word}")).collect();
+    if let [word] = typed[..] {
+        let others = program.get_subcommands().filter(|command| command.find_subcommand(word).is_some());
+        conditions.extend(others.map(|other| format!("not __fish_seen_subcommand_from {}", other.get_name())));
+    }
+    conditions.join("; and ")
 }
 
 fn line(command: &Command, condition: Option<&str>, option: &Arg) -> String {

@@ -24,7 +24,7 @@ pub fn files() -> io::Result<Vec<(String, String)>> {
         ("flow-agent.toml.5".to_owned(), configuration::page()),
         page::page(&command)?,
     ];
-    for subcommand in command.get_subcommands() {
+    for (_, subcommand) in values::commands(&command) {
         files.push(page::page(subcommand)?);
     }
     Ok(files)
@@ -34,6 +34,12 @@ pub fn files() -> io::Result<Vec<(String, String)>> {
 #[allow(dead_code, reason = "only the test `manual` needs them")]
 pub fn examples() -> impl Iterator<Item = &'static str> {
     sections::ALL.iter().flat_map(|sections| sections.examples.iter().map(|(_, line)| *line))
+}
+
+/// The words of every command (`fleet init`), for the test that each has a page.
+#[allow(dead_code, reason = "only the test `manual` needs them")]
+pub fn commands(program: &clap::Command) -> impl Iterator<Item = String> {
+    values::commands(program).into_iter().map(|(words, _)| words)
 }
 
 fn zsh() -> String {

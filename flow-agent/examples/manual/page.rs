@@ -24,7 +24,7 @@ pub fn page(command: &Command) -> io::Result<(String, String)> {
     man.render_description_section(&mut rest)?;
     man.render_options_section(&mut rest)?;
     page += &text(rest);
-    let own = sections::of(command.get_name());
+    let own = sections::of(name.strip_prefix("flow-agent-").unwrap_or(name));
     if command.has_subcommands() {
         page += ".SH COMMANDS\n";
         for subcommand in command.get_subcommands() {

@@ -31,7 +31,7 @@ const SOCKET: (&str, &str) =
 const GRANTS: (&str, &str) = ("/var/lib/flow-agent/grants.jsonl", "All grants: to whom, how much and when.");
 const MONTHLY: (&str, &str) = ("/var/lib/flow-agent/monthly/2026.jsonl", "On the main node: the totals of each month.");
 
-pub const ALL: [Sections; 17] = [
+pub const ALL: [Sections; 19] = [
     Sections {
         command: "flow-agent",
         examples: &[
@@ -141,6 +141,21 @@ pub const ALL: [Sections; 17] = [
             ("Print the statements that create the tables, without running them:", "flow-agent fleet init --print"),
             ("See the newest hour, the lag and the alarms of each node:", "flow-agent fleet status"),
         ],
+        files: &[CONFIGURATION],
+        codes: &[0, 1, 2, 3, 6],
+    },
+    Sections {
+        command: "fleet-init",
+        examples: &[
+            ("See the statements first, without connecting:", "flow-agent fleet init --print"),
+            ("Create replicated tables on every server of a cluster:", "flow-agent fleet init --cluster main"),
+        ],
+        files: &[CONFIGURATION, ("/usr/share/flow-agent/clickhouse", "The same statements, as files.")],
+        codes: &[0, 1, 2, 3, 6],
+    },
+    Sections {
+        command: "fleet-status",
+        examples: &[("See the newest hour, the lag and the alarms of each node:", "flow-agent fleet status")],
         files: &[CONFIGURATION],
         codes: &[0, 1, 2, 3, 6],
     },

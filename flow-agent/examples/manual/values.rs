@@ -36,8 +36,8 @@ pub fn of(command: &str, argument: &Arg) -> Option<Offer> {
         return Some(Offer::Words(possible));
     }
     let name = argument.get_id().as_str();
-    // `rollup --month` takes only months, and `check --from` an address.
-    let is_ours = !matches!((command, name), ("rollup", "month") | ("check", "from"));
+    // `rollup --month` and `grant --month` take only months, and `check --from` an address.
+    let is_ours = !matches!((command, name), ("rollup" | "grant", "month") | ("check", "from"));
     if let Some((_, words)) = KNOWN.iter().find(|(known, _)| *known == name).filter(|_| is_ours) {
         return Some(Offer::Words(words.iter().map(|word| ((*word).to_owned(), String::new())).collect()));
     }
@@ -54,6 +54,17 @@ pub fn names(argument: &Arg) -> Vec<String> {
     let short = argument.get_short().map(|short| format!("-{short}"));
     let long = argument.get_long().map(|long| format!("--{long}"));
     short.into_iter().chain(long).collect()
+}
+
+/// Every command below the program, with the words that lead to it (`fleet init`).
+pub fn commands(program: &clap::Command) -> Vec<(String, &clap::Command)> {
+    let mut all = Vec::new();
+    for command in program.get_subcommands() {
+        all.push((command.get_name().to_owned(), command));
+        let below = commands(command).into_iter();
+        all.extend(below.map(|(words, below)| (format!("{} {words}", command.get_name()), below)));
+    }
+    all
 }
 
 /// The options and flags that a user should know of.

@@ -152,12 +152,12 @@ install_all() {
         systemd-tmpfiles --create flow-agent.conf || echo "warning: /run/xtables.lock was not created" >&2
         systemctl try-restart flow-agent.service flow-agent-ship.service flow-agent-frps-hooks.service ||
             echo "warning: not every unit was restarted, see systemctl status 'flow-agent*'" >&2
-        echo "Installed. Next: ${init}flow-agent check, systemctl enable --now flow-agent"
+        echo "Installed. Next: ${init}systemctl enable --now flow-agent, flow-agent check"
     elif has_openrc; then
         [ -n "$root" ] || rc-service --ifstarted flow-agent restart || true
-        echo "Installed. Next: ${init}flow-agent check, rc-update add flow-agent, rc-service flow-agent start"
+        echo "Installed. Next: ${init}rc-update add flow-agent, rc-service flow-agent start, flow-agent check"
     else
-        echo "Installed. Next: ${init}flow-agent check, flow-agent run"
+        echo "Installed. Next: ${init}flow-agent run, and flow-agent check in another terminal"
     fi
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Profile, Tree, install};
+use super::{Profile, Tree, ZSH, ZSH_OF_DEBIAN, install};
 use crate::process::{command, output, root, run};
 
 /// The control files in `flow-agent/packaging/deb`, with their modes.
@@ -19,6 +19,8 @@ pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
         eprintln!("dpkg-deb is not installed: skipping the package for Debian and Ubuntu");
         return Ok(None);
     }
+    install(&tree.path.join(ZSH), &tree.path.join(ZSH_OF_DEBIAN), 0o644)?;
+    fs::remove_dir_all(tree.path.join(ZSH).parent().expect("it lies in a directory"))?;
     let architecture = output(&mut command("dpkg", ["--print-architecture"]))?;
     let architecture = architecture.trim();
     for (name, mode) in CONTROL_FILES {

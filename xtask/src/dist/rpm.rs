@@ -37,7 +37,8 @@ pub(super) fn build(tree: &Tree) -> Result<Option<String>> {
     Ok(Some(package))
 }
 
-/// Every file of the tree as a line of `%files`. Configuration files are kept on upgrades.
+/// Every file of the tree as a line of `%files`, and every directory that is ours alone, so that a removal leaves none
+/// behind. Configuration files are kept on upgrades.
 fn files(tree: &Path) -> Result<String> {
     let found = output(command("find", [".", "-type", "f", "-printf", "/%P\\n"]).current_dir(tree))?;
     let mut files: Vec<String> = found
@@ -47,6 +48,9 @@ fn files(tree: &Path) -> Result<String> {
             false => path.to_owned(),
         })
         .collect();
+    let found =
+        output(command("find", [".", "-type", "d", "-path", "*/flow-agent*", "-printf", "/%P\\n"]).current_dir(tree))?;
+    files.extend(found.lines().map(|path| format!("%dir {path}")));
     files.sort();
     Ok(files.join("\n"))
 }
