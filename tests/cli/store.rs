@@ -180,6 +180,29 @@ fn an_error_of_the_disk_at_any_system_call_is_made_up_for() {
     }
 }
 
+/// The documents with a command line that sums up hours. `zstdcat -f` passes on what is not compressed.
+const DOCUMENTS: [&str; 2] = [include_str!("../../README.md"), include_str!("../../docs/formats.md")];
+
+#[test]
+fn the_documented_sum_of_a_port_includes_compressed_days() {
+    if !["jq", "zstd", "bash"].iter().all(|program| have_program(program, "the documented sum")) {
+        return;
+    }
+    let dir = scratch();
+    let line = |port: u16, bytes: u64| format!("{{\"kind\":\"hour\",\"port\":{port},\"tcp_out_bytes\":{bytes}}}\n");
+    fs::write(dir.path().join("2026-10-05.jsonl"), line(443, 1_000) + &line(80, 7)).unwrap();
+    fs::write(dir.path().join("2026-10-06.jsonl"), line(443, 234) + "{\"kind\":\"seal\"}\n").unwrap();
+    let compressed = Command::new("zstd").args(["-q", "--rm"]).arg(dir.path().join("2026-10-05.jsonl")).status();
+    assert!(compressed.unwrap().success());
+    for text in DOCUMENTS {
+        let line = text.lines().find(|line| line.starts_with("zstdcat -f ")).unwrap();
+        let line = line.replace("/var/lib/flow-agent/hourly", dir.path().to_str().unwrap());
+        let output = Command::new("bash").args(["-o", "pipefail", "-c", &line]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), "1234\n", "{line}");
+    }
+}
+
 #[test]
 fn every_seal_is_right_by_jq_and_sha256sum_until_a_digit_changes() {
     if !have_program("jq", "checks by tools that are not ours") {
