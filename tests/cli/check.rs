@@ -1,6 +1,7 @@
 //! `flow-agent check`.
 
 use std::fs;
+use std::path::Path;
 
 use flow_agent::store::StateDir;
 use serde_json::Value;
@@ -121,6 +122,23 @@ fn of_section(stdout: &str, section: &str) -> Vec<(String, String, String)> {
 }
 
 #[test]
+fn a_main_node_that_only_gathers_needs_no_ports() {
+    let directory = place("[[nodes]]\nname = \"hk-2\"\nhost = \"192.0.2.7\"\n");
+    let config = directory.path().join("config.toml");
+    let said = flow_agent(&["check", "--config-only", "--config", config.to_str().unwrap()]);
+    assert_eq!(said.code, Some(0), "{}{}", said.stdout, said.stderr);
+}
+
+/// How the agent is started on this machine.
+fn start() -> &'static str {
+    match (Path::new("/run/systemd/system").exists(), Path::new("/sbin/openrc-run").exists()) {
+        (true, _) => "systemctl enable --now flow-agent",
+        (false, true) => "rc-service flow-agent start",
+        (false, false) => "flow-agent run",
+    }
+}
+
+#[test]
 fn no_agent_is_a_failure_and_says_how_to_start_one() {
     let state = State::full();
     let config = state.config();
@@ -130,7 +148,7 @@ fn no_agent_is_a_failure_and_says_how_to_start_one() {
         "no agent is running for `{}`: the counters were last read at 2024-10-05 14:23:30",
         state.path("").display().to_string().trim_end_matches('/')
     );
-    let expected = ("fail".to_owned(), what, "systemctl enable --now flow-agent".to_owned());
+    let expected = ("fail".to_owned(), what, start().to_owned());
     assert_eq!((said.code, of_section(&said.stdout, "agent")), (Some(4), vec![expected]));
 }
 

@@ -194,7 +194,7 @@ fn who_is_not_root_is_told_what_is_missing() {
     let said = place.run_as_nobody();
     assert_eq!(said.code, Some(4), "{}", said.stderr);
     let error = "error: not permitted to count with eBPF; missing: CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON\n";
-    let help = "  help: run as root, or grant what is missing; or use --backend iptables\n";
+    let help = "  help: run as root, or grant what is missing; or use --backend nftables or iptables\n";
     // If no bpffs is mounted, a warning comes first.
     assert!(said.stderr.contains(error) && said.stderr.ends_with(help), "{}", said.stderr);
 }

@@ -251,6 +251,18 @@ fn a_directory_without_anything_is_nothing_and_none_is_an_error() {
 }
 
 #[test]
+fn a_main_node_without_figures_of_its_own_says_where_those_of_the_nodes_are() {
+    let state = State::empty();
+    let config = state.config();
+    // It is a node itself, but no agent has run here.
+    let nodes = "[[nodes]]\nname = \"hk-2\"\nhost = \"192.0.2.7\"\n[ports]\nwatch = [443]\n";
+    fs::write(&config, fs::read_to_string(&config).unwrap() + nodes).unwrap();
+    fs::create_dir_all(state.path("nodes/hk-2/daily")).unwrap();
+    let said = flow_agent(&["show", "--config", config.to_str().unwrap()]);
+    assert!(said.stdout.contains("`flow-agent show --node all` shows the gathered days"), "{}", said.stdout);
+}
+
+#[test]
 fn a_reader_who_has_seen_enough_is_no_error() {
     let state = State::full();
     let config = state.config();

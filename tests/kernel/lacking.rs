@@ -84,7 +84,7 @@ fn where_ebpf_is_not_there_or_forbidden_auto_counts_with_rules_and_says_why() {
         (
             "ENOSYS",
             " this kernel has no eBPF (it was built without CONFIG_BPF_SYSCALL)",
-            "error: this kernel has no eBPF (it was built without CONFIG_BPF_SYSCALL)\n  help: use --backend iptables, \
+            "error: this kernel has no eBPF (it was built without CONFIG_BPF_SYSCALL)\n  help: use --backend nftables or iptables, \
              or a kernel that has it\n",
         ),
         // As a container's filter for system calls does.
@@ -92,7 +92,7 @@ fn where_ebpf_is_not_there_or_forbidden_auto_counts_with_rules_and_says_why() {
             "EPERM",
             " failed to load the eBPF maps: ",
             "error: failed to load the eBPF programs\n  caused by: Operation not permitted (os error 1)\n  help: no \
-             capability is missing; check the kernel log (`dmesg`), or use --backend iptables\n",
+             capability is missing; check the kernel log (`dmesg`), or use --backend nftables or iptables\n",
         ),
     ] {
         let Some(pair) = Pair::make().filter(|_| have_program("strace", "kernels without eBPF")) else { return };
@@ -155,8 +155,9 @@ fn without_clsact_auto_counts_with_rules_and_says_why() {
         let here = ["env".to_owned()];
         // Even a kernel with TCX must behave as if it had none.
         let (code, said) = refusal(&Node::new(&pair, &[443], ""), &here, &["--attach", "clsact"]);
-        let expected =
-            format!("error: this kernel has no {what}\n  help: use --backend iptables, or a kernel that has it\n");
+        let expected = format!(
+            "error: this kernel has no {what}\n  help: use --backend nftables or iptables, or a kernel that has it\n"
+        );
         assert_eq!((code, said), (Some(4), expected));
         assert_eq!(sets_of_all_instances(&pair), [""; 0]);
         assert!(!pair.host_tc(&["qdisc", "show", "dev", WAN]).contains("clsact"));

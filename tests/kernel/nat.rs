@@ -39,8 +39,8 @@ fn a_rule_that_touches_a_watched_port_is_told_whoever_made_it() {
         let text = format!("NAT touches port 443: {text}");
         wait_until("the rule is told", DEADLINE, || node.log().contains(&text));
     };
-    let means = "traffic to ports 20000-20010 is redirected to port 443; eBPF counts it on ports 20000-20010, and \
-                 iptables, if it stays on this host, on port 443";
+    let means = "traffic to ports 20000-20010 is redirected to port 443; eBPF counts it on ports 20000-20010; \
+                 nftables and iptables, if it stays on this host, on port 443";
     let rule = "`-t nat -A PREROUTING -p udp -m udp --dport 20000:20010 -j REDIRECT --to-ports 443`";
     let mut node = Node::new(&pair, &[443, 20_003], "");
     node.start(&["--ports", "443"]);
@@ -62,6 +62,24 @@ fn a_rule_that_touches_a_watched_port_is_told_whoever_made_it() {
     let text = String::from_utf8(checked.stdout).unwrap();
     assert!(text.contains("NAT touches ports 443,20003: iptables"), "{text}");
     assert!(text.contains("watch the ports before and after the rule"), "{text}");
+}
+
+/// iptables shows nothing of this, although the table has the name of its own: the chain's name is in lower case.
+const HIDDEN: &str = "table ip nat {\n chain prerouting {\n  type nat hook prerouting priority dstnat;\n\
+                      tcp dport 8000 redirect to :8001\n }\n}\n";
+
+#[test]
+fn a_native_rule_in_the_table_of_iptables_is_told_once() {
+    let Some(pair) = Pair::make() else { return };
+    if !["iptables-nft-save", "nft"].iter().all(|program| have_program(program, "NAT")) {
+        return;
+    }
+    feed(&pair, "nft", &["-f", "-"], HIDDEN);
+    let mut node = Node::new(&pair, &[8000, 8001], "");
+    node.start(&[]);
+    let expected = "`ip nat prerouting`: traffic to port 8000 is redirected to port 8001";
+    wait_until("the rule is told", DEADLINE, || node.log().contains(expected));
+    assert_eq!(node.log().matches("traffic to port 8000 is redirected").count(), 1, "{}", node.log());
 }
 
 #[test]

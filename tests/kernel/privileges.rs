@@ -147,7 +147,10 @@ fn what_is_missing_is_said_and_nothing_is_left_behind() {
         let error = said.split_once("error: ").expect("it says why").1;
         let expected = format!("not permitted to count with eBPF; missing: {missing}\n  caused by: ");
         assert!(error.starts_with(&expected), "{said}");
-        assert!(error.ends_with("help: run as root, or grant what is missing; or use --backend iptables\n"), "{said}");
+        assert!(
+            error.ends_with("help: run as root, or grant what is missing; or use --backend nftables or iptables\n"),
+            "{said}"
+        );
         let sets = sets_of_all_instances(&pair);
         assert!(sets.is_empty(), "{sets:?}");
     }

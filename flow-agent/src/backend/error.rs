@@ -169,7 +169,7 @@ impl BackendError {
                 format!("choose `{upper}` or `{lower}`, or set `count.allow_stacked = true` to count on both")
             }
             Self::Pattern { .. } => "interface names have 1 to 15 characters without `/`, `:` and spaces".into(),
-            Self::DeviceType { .. } => "choose other interfaces, or use --backend iptables".into(),
+            Self::DeviceType { .. } => "choose other interfaces, or use --backend nftables or iptables".into(),
             Self::Busy { .. } => "stop the other agent, or choose other interfaces for this one".into(),
             Self::Foreign { .. } => {
                 "start the agent with the state directory that the counter belongs to, or remove it with `flow-agent \
@@ -178,7 +178,7 @@ impl BackendError {
                     .into()
             }
             Self::Qdisc { .. } | Self::FilterPlace { .. } => {
-                "remove it, or use --backend iptables, or kernel 6.6 or newer".into()
+                "remove it, or use --backend nftables or iptables, or kernel 6.6 or newer".into()
             }
             Self::NewerLayout { .. } => {
                 "run the newer release, or remove its counters with its own `flow-agent uninstall`".into()
@@ -190,8 +190,10 @@ impl BackendError {
             Self::TooManyBudgets { .. } => {
                 "restart the agent after `flow-agent uninstall`; it then makes room for all of them".into()
             }
-            Self::Lacks { .. } => "use --backend iptables, or a kernel that has it".into(),
-            Self::Privileges { .. } => "run as root, or grant what is missing; or use --backend iptables".into(),
+            Self::Lacks { .. } => "use --backend nftables or iptables, or a kernel that has it".into(),
+            Self::Privileges { .. } => {
+                "run as root, or grant what is missing; or use --backend nftables or iptables".into()
+            }
             Self::Path { source, .. } | Self::Netlink { source, .. } | Self::Lock { source, .. }
                 if is_denied(source) =>
             {
@@ -200,10 +202,10 @@ impl BackendError {
             Self::Iptables(error) => return error.help(),
             Self::Nftables(error) => return error.help(),
             Self::Load { source, .. } | Self::Attach { source, .. } if is_denied(source.as_ref()) => {
-                "no capability is missing; check the kernel log (`dmesg`), or use --backend iptables".into()
+                "no capability is missing; check the kernel log (`dmesg`), or use --backend nftables or iptables".into()
             }
-            Self::Load { .. } => "`flow-agent check` says what this kernel lacks; alternatively, use --backend \
-                                  iptables"
+            Self::Load { .. } => "`flow-agent check` says what this kernel lacks; alternatively, use \
+                                  --backend nftables or iptables"
                 .into(),
             Self::Full { .. }
             | Self::Netlink { .. }

@@ -14,7 +14,9 @@ mod log;
 mod mail;
 mod nodes;
 mod notify;
+mod password;
 mod ports;
+mod service;
 pub(super) mod state;
 
 use super::{Common, output};
@@ -81,7 +83,8 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
 /// Only what decides whether `run` would accept the configuration, without the kernel and the network.
 fn look_at_config(common: &Common) -> Vec<Finding> {
     let (mut findings, config) = config::findings(common);
-    findings.extend(config.iter().flat_map(ports::configured));
+    // A main node that counts nothing itself needs no ports.
+    findings.extend(config.iter().filter(|config| !config.only_gathers()).flat_map(ports::configured));
     findings
 }
 
@@ -104,6 +107,7 @@ fn look(common: &Common, send_test: Option<&str>) -> Vec<Finding> {
         findings.extend(limits::findings(&config));
     }
     findings.extend(nodes::findings(&config, now));
+    findings.extend(password::findings(&config));
     findings.extend(fleet::findings(&config, now));
     // A mail address has an @, and the name of a channel has none.
     let (address, channel) = match send_test {

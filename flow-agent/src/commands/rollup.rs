@@ -75,7 +75,13 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
     for (day, (seal, outcome)) in &rolled_up.days {
         output::print(&format!("{}\n", line(*day, seal, *outcome)))?;
         let covered = f64::from(seal.seconds_covered) / f64::from(seal.seconds_in_day.max(1));
-        incomplete |= *day < today && covered < config.report.min_coverage;
+        if *day < today && covered < config.report.min_coverage {
+            incomplete = true;
+            output::print(&format!(
+                "{}\n",
+                too_little(*day, seal.seconds_covered, seal.seconds_in_day, config.report.min_coverage)
+            ))?;
+        }
     }
     Ok(if incomplete { Code::Incomplete } else { Code::Done })
 }
@@ -152,6 +158,16 @@ fn day_of(
     Ok(rollup.finish(now.wall))
 }
 
+/// Why the exit code is 6 although the day was rolled up.
+fn too_little(day: NaiveDate, seconds_covered: u32, seconds_in_day: u32, min_coverage: f64) -> String {
+    // Rounded down, so that only a whole day is 100 %.
+    let covered = u64::from(seconds_covered) * 10_000 / u64::from(seconds_in_day.max(1));
+    // Without the noise of binary fractions: 0.999 is 99.9 %.
+    let least = (min_coverage * 1e8).round() / 1e6;
+    let (percent, hundredths) = (covered / 100, covered % 100);
+    format!("! {day}: {percent}.{hundredths:02} % measured, less than report.min_coverage ({least} %)")
+}
+
 fn line(day: NaiveDate, seal: &DaySeal, outcome: DayOutcome) -> String {
     let outcome = match outcome {
         DayOutcome::Written => "written".to_owned(),
@@ -172,3 +188,6 @@ fn line(day: NaiveDate, seal: &DaySeal, outcome: DayOutcome) -> String {
         seal.buckets_sealed, seal.buckets_expected, seal.seconds_covered, seal.seconds_in_day
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -253,6 +253,9 @@ fn once(config: &Config, args: &Args, look: &ScreenStyle) -> Result<Code, Failur
     if !is_of_months && known::nothing_counted(&log)? {
         let why = match config.only_gathers() {
             true => only_gathers(config),
+            false if has_gathered(config) => "this machine has counted nothing itself: `flow-agent show --node all` shows \
+                                              the gathered days, and `flow-agent check` says whether an agent is running"
+                .to_owned(),
             false => "nothing has been counted yet: `flow-agent check` says whether an agent is running".to_owned(),
         };
         if args.form() == Form::Table {
@@ -302,11 +305,17 @@ fn gathered(config: &Config, node: &str) -> Result<GatheredNodes, Failure> {
     })
 }
 
+/// Whether days of other nodes are here.
+fn has_gathered(config: &Config) -> bool {
+    !config.nodes.is_empty() && config.state_dir.join("nodes").is_dir()
+}
+
 /// Why a main node has nothing to show.
 fn only_gathers(config: &Config) -> String {
     let reports = config.state_dir.join("reports");
     format!(
-        "this main node counts nothing itself; try `flow-agent show --node all`, `flow-agent show months`, and `{}`",
+        "this main node counts nothing itself; `flow-agent show --node all` shows the gathered days; see also \
+         `flow-agent show months` and `{}`",
         reports.display()
     )
 }

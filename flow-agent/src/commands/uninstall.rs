@@ -14,9 +14,10 @@ use crate::ledger::record::{BackendKind, HourSeal, Quality};
 use crate::store::hours::{self, HourItem, Hours};
 use crate::store::{StateDir, StoreError, instance, ports};
 
-/// Remove links, filters, pins and chains of this state directory's agent from the kernel; the logs stay
+/// Remove links, filters, pins, tables and chains of this state directory's agent from the kernel; the logs stay
 ///
-/// What was counted since the last bucket is written first. Stop the agent beforehand.
+/// What was counted since the last bucket is written first. Stop the agent beforehand: `systemctl stop flow-agent`, or
+/// Ctrl-C where it was started by hand.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Also those of agents with another or a lost state directory: shows what is in the kernel, and asks for

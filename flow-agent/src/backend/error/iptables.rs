@@ -84,7 +84,7 @@ impl IptablesError {
                 )
             }
             Self::NoIpset => "install ipset; the counters keep counting, and the next start reads them".into(),
-            Self::Missing { .. } => "install iptables, or use --backend ebpf".into(),
+            Self::Missing { .. } => "install iptables, or use --backend ebpf or nftables".into(),
             Self::Failed { stderr, .. } if is_denied(stderr) => {
                 "run as root, or grant CAP_NET_ADMIN and CAP_NET_RAW".into()
             }

@@ -39,6 +39,11 @@ pub struct Touch {
 }
 
 impl NatRule {
+    /// Whether both change the same packets in the same way, whatever they are called.
+    pub fn does_the_same_as(&self, other: &Self) -> bool {
+        (self.way, &self.before, &self.after) == (other.way, &other.before, &other.after)
+    }
+
     /// The ports of `watched` whose bytes are counted differently than one would expect.
     pub fn touches(&self, watched: &BTreeSet<u16>) -> Option<Touch> {
         let is_before = |port| self.before.contains(port);
@@ -61,8 +66,8 @@ impl Touch {
     pub fn help(&self) -> &'static str {
         match (self.rule.way, &self.rule.after) {
             (Way::ToThisHost | Way::ToAnyHost, Some(_)) | (Way::Out, _) => {
-                "watch the ports before and after the rule for the same user; their sum is the same with eBPF and \
-                 iptables"
+                "watch the ports before and after the rule for the same user; their sum is the same with every \
+                 backend"
             }
             (Way::ToThisHost | Way::ToAnyHost, None) => "use eBPF to count forwarded traffic as well",
         }
@@ -80,20 +85,20 @@ impl fmt::Display for Touch {
         match (way, after) {
             (Way::ToThisHost | Way::ToAnyHost, Some(after)) => write!(
                 f,
-                "traffic to {before} is redirected to {after}; eBPF counts it on {before}, and iptables, if it stays \
-                 on this host, on {after}"
+                "traffic to {before} is redirected to {after}; eBPF counts it on {before}; nftables and iptables, if \
+                 it stays on this host, on {after}"
             ),
             (Way::ToThisHost | Way::ToAnyHost, None) => write!(
                 f,
-                "traffic to {before} may be forwarded to another host; eBPF counts all of it, iptables only what \
-                 stays here"
+                "traffic to {before} may be forwarded to another host; eBPF counts all of it, nftables and \
+                 iptables only what stays here"
             ),
             (Way::Out, after) => {
                 let after = after.as_ref().unwrap_or(before);
                 write!(
                     f,
-                    "traffic from {before} leaves as {after}; eBPF counts it on {after}, and iptables, if it \
-                     originates on this host, on {before}"
+                    "traffic from {before} leaves as {after}; eBPF counts it on {after}; nftables and iptables, \
+                     if it originates on this host, on {before}"
                 )
             }
         }

@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::finding::{Finding, Section, Status};
+use super::service::ServiceManager;
 use super::state;
 use crate::config::Config;
 use crate::ledger::calendar::local;
@@ -13,9 +14,6 @@ use crate::store::{self, StateDir};
 /// How much older than two buckets the newest reading may be: an agent that has just started closes the old bucket
 /// first.
 const PATIENCE: TimeDelta = TimeDelta::minutes(1);
-
-const START: &str = "systemctl enable --now flow-agent";
-const RESTART: &str = "read `journalctl -u flow-agent`, then `systemctl restart flow-agent`";
 
 /// Whether this machine only gathers: it has nodes, is none of them, and `[ports]` names nothing to count.
 pub(super) fn only_gathers(config: &Config) -> Option<Finding> {
@@ -30,11 +28,17 @@ pub(super) fn finding(config: &Config, now: DateTime<Utc>) -> Option<Finding> {
     let state = StateDir::new(&config.state_dir);
     // If the kernel does not list its locks, only the age of the newest reading shows whether an agent runs.
     let runs = state::agent_runs(state.root()).unwrap_or(true);
-    judge(config, runs, newest_reading(&state), now)
+    judge(config, runs, newest_reading(&state), now, ServiceManager::here())
 }
 
 /// `runs` says that an agent holds `run.lock`. Returns `None` while a running agent has not read anything yet.
-fn judge(config: &Config, runs: bool, read_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Option<Finding> {
+fn judge(
+    config: &Config,
+    runs: bool,
+    read_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+    services: ServiceManager,
+) -> Option<Finding> {
     let shown = |at: DateTime<Utc>| local(config.timezone, at).format("%Y-%m-%d %H:%M:%S");
     if !runs {
         let since = match read_at {
@@ -42,13 +46,17 @@ fn judge(config: &Config, runs: bool, read_at: Option<DateTime<Utc>>, now: DateT
             None => "nothing has been counted yet".to_owned(),
         };
         let what = format!("no agent is running for `{}`: {since}", config.state_dir.display());
-        return Some(Finding::fail(Section::Agent, what).help(START.to_owned()));
+        return Some(Finding::fail(Section::Agent, what).help(services.start().to_owned()));
     }
     let at = read_at?;
     let two_buckets = TimeDelta::seconds(2 * i64::from(config.count.bucket.seconds()));
     if now - at > two_buckets + PATIENCE {
         let what = format!("the counters have not been read since {}, more than two buckets ago", shown(at));
-        return Some(Finding::fail(Section::Agent, what).help(RESTART.to_owned()));
+        return Some(Finding::fail(Section::Agent, what).help(format!(
+            "read {}, then {}",
+            services.log(),
+            services.restart()
+        )));
     }
     Some(Finding::ok(Section::Agent, format!("the counters were last read at {}", shown(at))))
 }

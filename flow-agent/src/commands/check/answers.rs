@@ -1,14 +1,12 @@
 //! Section agent: whether a running agent answers at its socket and, if so configured, over TCP.
 
 use super::finding::{Finding, Section};
+use super::service::ServiceManager;
 use crate::answer::client::{self, AskError};
 use crate::commands::ask;
 use crate::config::Config;
 use crate::errors::chain;
 use crate::ledger::now::Health;
-
-const RESTART: &str =
-    "read `journalctl -u flow-agent`: it says why the agent does not listen; then `systemctl restart flow-agent`";
 
 /// The findings about the answers of a running agent.
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
@@ -25,7 +23,10 @@ fn judge(place: &str, health: Result<Health, AskError>) -> Finding {
             format!("answers at {place}, but reports problems: {}", health.problems.join("; ")),
         ),
         Err(error) => {
-            Finding::warn(Section::Agent, format!("no answer at {place}: {}", chain(&error))).help(RESTART.to_owned())
+            let services = ServiceManager::here();
+            let (log, restart) = (services.log(), services.restart());
+            Finding::warn(Section::Agent, format!("no answer at {place}: {}", chain(&error)))
+                .help(format!("read {log}, where it says why the agent does not listen; then {restart}"))
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::finding::{Finding, Section};
+use super::service::ServiceManager;
 use crate::backend::ebpf::Survey;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::{Patterns, Selection};
@@ -107,7 +108,7 @@ fn uncounted(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> {
     missing
         .map(|name| {
             let what = format!("`{name}` should be counted, but nothing of this agent is attached to it");
-            Finding::fail(Section::Interfaces, what).help(REATTACH.to_owned())
+            Finding::fail(Section::Interfaces, what).help(reattach())
         })
         .collect()
 }
@@ -132,8 +133,10 @@ fn of_instance(found: &InstancePart, chosen: &BTreeSet<String>) -> Vec<Finding> 
     vec![Finding::ok(Section::Interfaces, described)]
 }
 
-const REATTACH: &str = "a running agent attaches again within seconds; if none is running: systemctl enable --now \
-                        flow-agent";
+fn reattach() -> String {
+    let start = ServiceManager::here().start();
+    format!("a running agent attaches again within seconds; if none is running: {start}")
+}
 
 /// A program that is no longer attached is a failure if its interface is to be counted.
 fn of_survey(survey: &Survey, chosen: &BTreeSet<String>) -> Vec<Finding> {
@@ -148,7 +151,7 @@ fn of_survey(survey: &Survey, chosen: &BTreeSet<String>) -> Vec<Finding> {
             false => {
                 let finding = if chosen.contains(*interface) { Finding::fail } else { Finding::warn };
                 finding(Section::Interfaces, format!("no longer attached to `{interface}`: {directions}"))
-                    .help(REATTACH.to_owned())
+                    .help(reattach())
             }
         }
     };

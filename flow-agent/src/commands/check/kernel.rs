@@ -117,7 +117,7 @@ fn release(facts: &Facts, backend: BackendChoice) -> Finding {
                     Finding::warn(Section::Kernel, what)
                 }
             };
-            finding.help("use --backend iptables, or a newer kernel".to_owned())
+            finding.help("use --backend nftables or iptables, or a newer kernel".to_owned())
         }
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn findings(
         }
     }
     let Some(last) = last else {
-        let mut findings = vec![Finding::ok(Section::State, "no bucket has been sealed yet")];
+        let mut findings = vec![Finding::ok(Section::State, "no complete hour yet")];
         findings.extend(damages.into_iter().map(damaged));
         return Ok(findings);
     };
@@ -89,8 +89,10 @@ fn former_names(state: &StateDir, config: &Config, recent: Vec<String>) -> Resul
 fn newest_bucket(last: &HourBlock, config: &Config, now: DateTime<Utc>, runs: bool) -> Finding {
     let seal = &last.seal;
     let until = local(config.timezone, seal.end.to_utc()).format("%Y-%m-%d %H:%M:%S");
-    let what = format!("the newest bucket ends {until}, {}", seal.quality.name());
-    let length = TimeDelta::seconds(config.count.bucket.seconds().into());
+    let seconds = config.count.bucket.seconds();
+    let bucket = if seconds == 3_600 { "hour" } else { "bucket" };
+    let what = format!("last complete {bucket}: until {until}, {}", seal.quality.name());
+    let length = TimeDelta::seconds(seconds.into());
     if runs && now - seal.end.to_utc() > length + PATIENCE {
         return Finding::warn(Section::State, format!("{what}: the next one is overdue"))
             .help("read the agent's log, and check that the disk is not full".to_owned());

@@ -75,7 +75,7 @@ fn speak(config: &Config, mail: &MailConfig, now: DateTime<Utc>, send_test: Opti
     let runtime = runtime.map_err(|error| error.to_string())?;
     let Some(address) = send_test else {
         runtime.block_on(mailer.greet())?;
-        return Ok("connected and logged in".to_owned());
+        return Ok("connected and signed in".to_owned());
     };
     let letter = test_letter(config, mail, now, address)?;
     runtime.block_on(async {

@@ -35,7 +35,7 @@ pub(super) struct Device {
 pub(super) fn draft(found: &Surroundings) -> String {
     let mut text = String::from(
         "# Created by `flow-agent init` from what it found on this machine. Omitted keys have their defaults; all \
-         keys\n# are explained in default-config.toml. Test it with: flow-agent check\n\n",
+         keys:\n# man flow-agent.toml. Test it with: flow-agent check\n\n",
     );
     line(&mut text, &format!("node = {}", quoted(&node_name(&found.host_name))));
     if let Some(day) = reset_day(&found.files) {

@@ -21,6 +21,10 @@ use crate::mail::{Refusal, Scope};
 const LOGIN_HELP: &str = "check `mail.username` and the contents of `mail.password_file`; many providers require an \
                           app password instead of the one for their web page";
 
+/// The help if no connection is established.
+const CONNECT_HELP: &str = "check `mail.server`, its port (465 for smtps, 587 for smtp), and that the provider doesn't \
+                            block outgoing mail";
+
 /// How to connect to one server.
 pub(super) struct Connector {
     pub(super) server: MailServer,
@@ -33,7 +37,10 @@ pub(super) struct Connector {
 impl Connector {
     pub(super) async fn connect(&self) -> Result<AsyncSmtpConnection, Refusal> {
         let hello = ClientId::default();
-        let (stream, peer) = self.reach().await.map_err(|failure| refused(&failure, "connect"))?;
+        let (stream, peer) = self
+            .reach()
+            .await
+            .map_err(|failure| Refusal { help: Some(CONNECT_HELP.to_owned()), ..refused(&failure, "connect") })?;
         let mut connection = match (&self.tls, self.server.security) {
             (Some(tls), MailSecurity::Tls) => self.encrypted(tls, stream, peer, &hello).await?,
             (Some(tls), MailSecurity::StartTls) => self.starttls(tls, stream, peer, &hello).await?,

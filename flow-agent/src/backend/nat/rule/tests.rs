@@ -41,7 +41,7 @@ fn it_is_told_what_that_means() {
     assert_eq!(
         rule.touches(&[443].into()).unwrap().to_string(),
         "NAT touches port 443: `-j REDIRECT`: traffic to ports 20000-20010 is redirected to port 443; eBPF counts it \
-         on ports 20000-20010, and iptables, if it stays on this host, on port 443"
+         on ports 20000-20010; nftables and iptables, if it stays on this host, on port 443"
     );
     let everybody = NatRule { before: PortSet::every(), ..rule };
     let told = everybody.touches(&(1..=9).collect()).unwrap().to_string();

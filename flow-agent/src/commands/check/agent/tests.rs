@@ -16,7 +16,8 @@ fn at(time: &str) -> DateTime<Utc> {
 fn an_agent_that_is_gone_or_reads_nothing_is_a_failure() {
     let config = config("");
     let said = |runs, read_at, now| {
-        judge(&config, runs, read_at, at(now)).map(|finding| (finding.status, finding.what, finding.help))
+        judge(&config, runs, read_at, at(now), ServiceManager::Systemd)
+            .map(|finding| (finding.status, finding.what, finding.help))
     };
     assert_eq!(said(true, None, "13:00:00"), None);
     // Two buckets of an hour, and one minute.
@@ -25,7 +26,7 @@ fn an_agent_that_is_gone_or_reads_nothing_is_a_failure() {
     let expected = (
         Status::Fail,
         "the counters have not been read since 2026-10-05 13:00:00, more than two buckets ago".to_owned(),
-        Some(RESTART.to_owned()),
+        Some("read `journalctl -u flow-agent`, then `systemctl restart flow-agent`".to_owned()),
     );
     assert_eq!(said(true, read_at, "15:01:01"), Some(expected));
     // The clock was set back.

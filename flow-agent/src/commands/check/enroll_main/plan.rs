@@ -25,6 +25,21 @@ pub const USERADD: [&str; 10] = [
     USER,
 ];
 
+/// What creates the user where there is no `useradd` (busybox, as on Alpine): the programs, their arguments, and their
+/// input. `adduser` locks the account, and an sshd without PAM rejects every key for a locked one.
+pub const ADDUSER: [(&str, &[&str], &str); 3] = [
+    ("addgroup", &["-S", USER], ""),
+    ("adduser", &["-S", "-D", "-H", "-h", "/", "-s", "/sbin/nologin", "-G", USER, USER], ""),
+    ("chpasswd", &["-e"], "flow:*\n"),
+];
+
+/// The programs with which accounts are created here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountTools {
+    Useradd,
+    Busybox,
+}
+
 /// Lets others pass through the top directory to the files that they may read.
 pub const TOP_MODE: u32 = 0o751;
 /// Makes new files belong to the directory's group.
@@ -42,6 +57,7 @@ pub struct Owned {
 #[derive(Clone, Debug)]
 pub struct NodeFacts {
     pub state_dir: PathBuf,
+    pub accounts: AccountTools,
     /// The group of the gathering user; `None` if there is no such user.
     pub gid: Option<u32>,
     /// `None` if the directory does not exist.
@@ -57,7 +73,7 @@ pub struct NodeFacts {
 /// One change, which is shown as the command that one would type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EnrolStep {
-    AddUser,
+    AddUser(AccountTools),
     Directory {
         path: PathBuf,
         group: &'static str,
@@ -79,7 +95,7 @@ pub fn plan(facts: &NodeFacts, key_line: &str) -> Vec<EnrolStep> {
     let daily = facts.state_dir.join("daily");
     let mut steps = Vec::new();
     if facts.gid.is_none() {
-        steps.push(EnrolStep::AddUser);
+        steps.push(EnrolStep::AddUser(facts.accounts));
     }
     if facts.top != Some(Owned { uid: 0, gid: 0, mode: TOP_MODE }) {
         steps.push(EnrolStep::Directory { path: facts.state_dir.clone(), group: "root", mode: TOP_MODE });
@@ -138,9 +154,13 @@ pub fn is_plain(path: &Path) -> bool {
 impl fmt::Display for EnrolStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AddUser => {
+            Self::AddUser(AccountTools::Useradd) => {
                 writeln!(f, "  useradd {}", USERADD.map(|word| if word == "*" { "'*'" } else { word }).join(" "))
             }
+            Self::AddUser(AccountTools::Busybox) => ADDUSER.iter().try_for_each(|(program, arguments, input)| {
+                let input = if input.is_empty() { String::new() } else { format!("echo '{}' | ", input.trim_end()) };
+                writeln!(f, "  {input}{program} {}", arguments.join(" "))
+            }),
             Self::Directory { path, group, mode } => {
                 writeln!(f, "  install -d -o root -g {group} -m {mode:o} {}", path.display())
             }

@@ -8,7 +8,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
 
-use super::plan::{EnrolStep, KEYS, NodeFacts, Owned, SNIPPET, USER, USERADD, in_force, is_plain};
+use super::plan::{
+    ADDUSER, AccountTools, EnrolStep, KEYS, NodeFacts, Owned, SNIPPET, USER, USERADD, in_force, is_plain,
+};
 use crate::exit::{Code, Failure};
 use crate::process;
 use crate::store::disk::{RealDisk, replace};
@@ -65,6 +67,7 @@ pub(super) fn facts(state_dir: &Path) -> Result<NodeFacts, Failure> {
     }
     Ok(NodeFacts {
         state_dir: state_dir.to_owned(),
+        accounts: account_tools(),
         gid: gid()?,
         top: owned(state_dir)?,
         daily: owned(&daily)?,
@@ -80,7 +83,10 @@ pub(super) fn facts(state_dir: &Path) -> Result<NodeFacts, Failure> {
 /// When it cannot be made.
 pub(super) fn apply(step: &EnrolStep) -> Result<(), Failure> {
     match step {
-        EnrolStep::AddUser => run("useradd", &USERADD).map(drop),
+        EnrolStep::AddUser(AccountTools::Useradd) => run("useradd", &USERADD).map(drop),
+        EnrolStep::AddUser(AccountTools::Busybox) => ADDUSER
+            .into_iter()
+            .try_for_each(|(program, arguments, input)| run_with(program, arguments, input).map(drop)),
         EnrolStep::Directory { path, group, mode } => {
             let gid = if *group == USER { need_gid()? } else { 0 };
             let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -137,9 +143,24 @@ pub(super) fn put_in_force(state_dir: &Path, steps: &[EnrolStep]) -> Result<Vec<
     Ok(warnings)
 }
 
+/// Busybox has no `useradd`.
+fn account_tools() -> AccountTools {
+    let is_installed = ["/usr/sbin/useradd", "/sbin/useradd", "/usr/local/sbin/useradd"];
+    match is_installed.iter().any(|path| Path::new(path).exists()) || !Path::new("/usr/sbin/adduser").exists() {
+        true => AccountTools::Useradd,
+        false => AccountTools::Busybox,
+    }
+}
+
 /// Returns a warning if sshd could not be reloaded. An sshd that a socket starts reads its configuration for each
 /// connection.
 fn reload() -> Option<String> {
+    let is_systemd = Path::new("/run/systemd/system").is_dir();
+    // OpenRC: the service has to run to be reloaded.
+    if !is_systemd && run("rc-service", &["sshd", "status"]).is_ok() {
+        let reloaded = run("rc-service", &["sshd", "reload"]);
+        return reloaded.err().map(|failure| format!("sshd was not reloaded: {}", failure.error));
+    }
     let systemctl = |arguments: &[&str]| run("systemctl", arguments);
     for unit in ["ssh.service", "sshd.service"] {
         if systemctl(&["is-active", "--quiet", unit]).is_ok() {
@@ -224,7 +245,11 @@ fn store(error: anyhow::Error) -> Failure {
 
 /// The program's output. If it fails, its error output becomes the text of the failure.
 fn run(program: &str, arguments: &[&str]) -> Result<String, Failure> {
-    let output = process::run(Path::new(program), arguments, "").map_err(anyhow::Error::from)?;
+    run_with(program, arguments, "")
+}
+
+fn run_with(program: &str, arguments: &[&str], input: &str) -> Result<String, Failure> {
+    let output = process::run(Path::new(program), arguments, input).map_err(anyhow::Error::from)?;
     if output.status.success() {
         return Ok(output.stdout);
     }

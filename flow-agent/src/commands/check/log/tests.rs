@@ -48,7 +48,7 @@ fn more_than_the_devices_is_a_warning_and_repeated_headers_are_none() {
     assert_eq!((judged(&last, 50_000_000), judged(&last, 101_200_000)), (Status::Ok, Status::Warn));
 }
 
-const SEALED: &str = "the newest bucket ends 2026-10-05 14:00:00, exact";
+const SEALED: &str = "last complete hour: until 2026-10-05 14:00:00, exact";
 
 #[test]
 fn a_bucket_that_an_agent_should_have_written_is_missed() {

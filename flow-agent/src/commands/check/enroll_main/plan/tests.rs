@@ -5,6 +5,7 @@ const KEY: &str = "restrict,from=\"203.0.113.1\" ssh-ed25519 AAAAC3 root@main";
 fn new_node() -> NodeFacts {
     NodeFacts {
         state_dir: "/var/lib/flow-agent".into(),
+        accounts: AccountTools::Useradd,
         gid: None,
         top: Some(Owned { uid: 0, gid: 0, mode: 0o750 }),
         daily: Some(Owned { uid: 0, gid: 0, mode: 0o750 }),
@@ -29,6 +30,18 @@ fn a_new_node_needs_everything() {
                   AuthorizedKeysFile /etc/ssh/flow_keys
                   ChrootDirectory /var/lib/flow-agent
                   ForceCommand internal-sftp -R
+        "#);
+}
+
+#[test]
+fn without_useradd_the_user_is_made_as_busybox_does_it() {
+    let alpine = NodeFacts { accounts: AccountTools::Busybox, ..new_node() };
+    let steps = plan(&alpine, KEY);
+    assert_eq!(steps[1..], plan(&new_node(), KEY)[1..]);
+    insta::assert_snapshot!(steps[0].to_string(), @r#"
+          addgroup -S flow
+          adduser -S -D -H -h / -s /sbin/nologin -G flow flow
+          echo 'flow:*' | chpasswd -e
         "#);
 }
 
