@@ -9,3 +9,4 @@ mod kills;
 mod node;
 mod relay;
 mod same;
+mod views;

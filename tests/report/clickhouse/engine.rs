@@ -42,6 +42,15 @@ impl Engine {
         Some(engine)
     }
 
+    /// Whether the engine is new enough for the whole schema. If not, prints that on stderr.
+    pub fn has_views(&self) -> bool {
+        let has_views = std::env::var_os(CHDB_PYTHON).is_some();
+        if !has_views {
+            eprintln!("skipped: {CHDB_PYTHON} names no newer engine, and Debian's has no views");
+        }
+        has_views
+    }
+
     /// Starts the server again with the same data and port.
     pub fn run(&mut self) {
         let mut command = match std::env::var_os(CHDB_PYTHON) {
