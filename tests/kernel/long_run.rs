@@ -246,7 +246,12 @@ impl LongRun {
         let letters = self.main_node.letters();
         self.main_node.report(mail);
         let (difference, observed) = difference(&self.main_node.billed(), &self.observer.read());
-        assert!(self.month != month() || difference == 0, "of {observed} bytes, {difference} are billed wrongly");
+        assert!(
+            self.month != month() || difference == 0,
+            "of {observed} bytes, {difference} are billed wrongly\n{}\n{}",
+            String::from_utf8_lossy(&rolled.stdout),
+            String::from_utf8_lossy(&rolled.stderr),
+        );
         assert!(!mail || self.main_node.letters() > letters, "the admin received no letter");
     }
 }

@@ -20,7 +20,7 @@ pub use nftables::{
     TableFacts, add_counting_rule, base_chains, delete_table, has_table, remove_unused, ruleset_generation,
     table_facts, table_handle, tables,
 };
-pub use set_elements::{PortChange, SetElement, add_counted_zeros, change_ports, set_elements};
+pub use set_elements::{PortChange, PortChangeKind, SetElement, add_counted_zeros, change_ports, set_elements};
 pub use sockets::close_connections;
 
 use std::io;

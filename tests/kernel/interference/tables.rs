@@ -30,6 +30,20 @@ pub fn catalogue() -> Vec<Interference> {
         killed("remove the way to the table's counters, no agent there", native, |scene| {
             on_table(scene, "flush chain inet TABLE input");
         }),
+        row("remove the way to the table's counters and make it again", native, |scene| {
+            let (table, set) = (table(scene), counters(scene));
+            scene.host(&format!("nft flush chain inet {table} input"));
+            scene.pass(Duration::from_millis(200));
+            scene.host(&format!("nft add rule inet {table} input iifname wan goto {set}-in"));
+        }),
+        row("remove a chain of the table", native, remove_outgoing_chain),
+        killed("remove a chain of the table, no agent there", native, remove_outgoing_chain),
+        row("look up the table's counters in a chain of its own", native, look_up),
+        killed("look up the table's counters in a chain of its own, no agent there", native, look_up),
+        row("look up a counter before it is counted", native, |scene| {
+            let (table, set) = (table(scene), counters(scene));
+            scene.host(&format!("nft insert rule inet {table} {set}-in udp dport @{set}-ui"));
+        }),
         row("replace elements", native, replace_elements),
         killed("replace elements, no agent there", native, replace_elements),
         row("restore an older table", native, |scene| restore(scene, SOON, 1)),
@@ -58,6 +72,26 @@ fn table(scene: &Scene) -> String {
     let tables = scene.host("nft list tables inet");
     let mut ours = tables.lines().filter_map(|line| line.strip_prefix("table inet flow-"));
     format!("flow-{}", ours.next_back().expect("the agent has made it"))
+}
+
+/// The common part of the names of our chains and sets.
+fn counters(scene: &Scene) -> String {
+    let listed = scene.host(&format!("nft list table inet {}", table(scene)));
+    let sets = listed.lines().filter_map(|line| line.trim().strip_prefix("set ")?.strip_suffix("-ui {"));
+    sets.last().expect("the agent has made them").to_owned()
+}
+
+fn remove_outgoing_chain(scene: &mut Scene) {
+    let table = table(scene);
+    scene.host(&format!("nft flush chain inet {table} output"));
+    scene.host(&format!("nft delete chain inet {table} output"));
+}
+
+/// Counts incoming UDP packets a second time.
+fn look_up(scene: &mut Scene) {
+    let (table, set) = (table(scene), counters(scene));
+    scene.host(&format!("nft add chain inet {table} mine {{ type filter hook input priority 5 ; }}"));
+    scene.host(&format!("nft add rule inet {table} mine udp dport @{set}-ui"));
 }
 
 fn on_table(scene: &mut Scene, command: &str) {

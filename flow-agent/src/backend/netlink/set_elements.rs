@@ -23,7 +23,7 @@ const NFTA_DATA_VALUE: u16 = 1;
 const NLA_F_NESTED: u16 = 0x8000;
 
 /// How many elements a message has at most. Its length must fit into 16 bits.
-const ELEMENTS_IN_A_MESSAGE: usize = 1_024;
+const ELEMENTS_IN_A_MESSAGE: usize = 512;
 
 /// The pause before a dump that changed while it was read is repeated.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -81,11 +81,20 @@ pub fn add_counted_zeros(
     change(requests.collect())
 }
 
-/// Ports to be added to a set or deleted from it. Added ports get the set's counter, if it has one.
+/// Ports to be added to a set or deleted from it.
 pub struct PortChange<'a> {
     pub set: String,
     pub ports: &'a BTreeSet<u16>,
-    pub is_added: bool,
+    pub kind: PortChangeKind,
+}
+
+/// What is done with the ports of a [`PortChange`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortChangeKind {
+    Add,
+    /// Each port gets a counter, which starts at zero.
+    AddCounted,
+    Delete,
 }
 
 /// Makes all `changes` or none. `nft` would first read every set of the host, which takes seconds beside a large one.
@@ -94,13 +103,20 @@ pub struct PortChange<'a> {
 /// When there is no such set, when a port to be deleted is not there, or when the privilege is missing.
 pub fn change_ports(family: u8, table: &str, changes: &[PortChange]) -> io::Result<()> {
     let mut requests = Vec::new();
-    for PortChange { set, ports, is_added } in changes {
-        let message = if *is_added { NFT_MSG_NEWSETELEM } else { NFT_MSG_DELSETELEM };
+    for PortChange { set, ports, kind } in changes {
+        let message = match kind {
+            PortChangeKind::Add | PortChangeKind::AddCounted => NFT_MSG_NEWSETELEM,
+            PortChangeKind::Delete => NFT_MSG_DELSETELEM,
+        };
         let ports: Vec<u16> = ports.iter().copied().collect();
         for ports in ports.chunks(ELEMENTS_IN_A_MESSAGE) {
             let mut list = Vec::new();
             for port in ports {
-                push_attribute(&mut list, NFTA_LIST_ELEM | NLA_F_NESTED, &element_of(&port.to_be_bytes()));
+                let mut element = element_of(&port.to_be_bytes());
+                if *kind == PortChangeKind::AddCounted {
+                    push_attribute(&mut element, NFTA_SET_ELEM_EXPR | NLA_F_NESTED, &counter_from(0, 0));
+                }
+                push_attribute(&mut list, NFTA_LIST_ELEM | NLA_F_NESTED, &element);
             }
             requests.push(on_set(message, family, table, set, &list));
         }

@@ -15,7 +15,7 @@ use crate::backend::iptables::host::search_path::search_path;
 use crate::backend::iptables::host::tools::find_program;
 use crate::backend::iptables::model::layout::Fragments;
 use crate::backend::iptables::model::set_name::RuleSetName;
-use crate::backend::netlink::{self, PortChange, TableFacts};
+use crate::backend::netlink::{self, PortChange, PortChangeKind, TableFacts};
 use crate::process;
 
 /// The `nft` program.
@@ -172,8 +172,12 @@ pub fn change_ports(
     added: &[(NftSet, &BTreeSet<u16>)],
 ) -> Result<(), NftablesError> {
     let mut changes = Vec::new();
-    for (sets, is_added) in [(deleted, false), (added, true)] {
-        changes.extend(sets.iter().map(|(set, ports)| PortChange { set: layout.set(*set), ports, is_added }));
+    for (set, ports) in deleted {
+        changes.push(PortChange { set: layout.set(*set), ports, kind: PortChangeKind::Delete });
+    }
+    for (set, ports) in added {
+        let kind = if set.has_counters() { PortChangeKind::AddCounted } else { PortChangeKind::Add };
+        changes.push(PortChange { set: layout.set(*set), ports, kind });
     }
     netlink::change_ports(INET, &layout.table(), &changes)
         .map_err(|source| NftablesError::Netlink { action: "change the ports that are cut", source })
