@@ -77,8 +77,8 @@ fn table(scene: &Scene) -> String {
 /// The common part of the names of our chains and sets.
 fn counters(scene: &Scene) -> String {
     let listed = scene.host(&format!("nft list table inet {}", table(scene)));
-    let sets = listed.lines().filter_map(|line| line.trim().strip_prefix("set ")?.strip_suffix("-ui {"));
-    sets.last().expect("the agent has made them").to_owned()
+    let mut sets = listed.lines().filter_map(|line| line.trim().strip_prefix("set ")?.strip_suffix("-ui {"));
+    sets.next_back().expect("the agent has made them").to_owned()
 }
 
 fn remove_outgoing_chain(scene: &mut Scene) {
