@@ -1,17 +1,20 @@
 """The engine of a current ClickHouse (chdb, from PyPI) behind as much of ClickHouse's HTTP interface as flow-agent uses.
 
-Usage: chdb_server.py DATA-DIRECTORY PORT. One request at a time, on loopback only.
+Usage: chdb_server.py DATA-DIRECTORY PORT. One query at a time, on loopback only.
 """
 
 import gzip
 import re
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Lock
 from urllib.parse import parse_qsl, urlsplit
 
 from chdb import session
 
 ENGINE = session.Session(sys.argv[1])
+# A client may keep a connection open while it uses another one, so each has a thread.
+QUERY = Lock()
 # Those of the HTTP interface itself; all others are settings of the query.
 OF_HTTP = {"query", "database", "user", "password", "wait_end_of_query"}
 
@@ -36,7 +39,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(500, str(error).encode())
 
     def run(self, sql):
-        return ENGINE.query(sql, "TabSeparated").bytes() or b""
+        with QUERY:
+            return ENGINE.query(sql, "TabSeparated").bytes() or b""
 
     def body(self):
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
@@ -63,4 +67,4 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-HTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[2])), Handler).serve_forever()
