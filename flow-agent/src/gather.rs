@@ -6,6 +6,8 @@
 mod all;
 pub mod enroll;
 mod error;
+mod found;
+mod known;
 mod local;
 mod open_day;
 mod scp;
@@ -19,9 +21,12 @@ use std::pin::Pin;
 
 pub use all::{DailyFile, GatherConfig, NodeFiles, gather};
 pub use error::{FetchError, GatherError, Rejected};
+pub use found::VerifiedDays;
+pub use known::KnownFile;
 pub use scp::{CopyProgram, client};
 pub use settings::{NodeConfig, NodeSource};
 
+use crate::guarded::FileIdentity;
 use crate::ledger::month::Month;
 
 /// The largest daily file that is accepted. 65,530 ports on 31 days with names of average length take 600 MB.
@@ -29,7 +34,8 @@ pub const MOST_FILE_BYTES: u64 = 1 << 30;
 
 /// Fetches the files of one node.
 pub trait LogFetcher: Send + Sync {
-    /// Copies the file `name` of `daily/` from the node to `target`, which does not exist yet.
+    /// Copies the file `name` of `daily/` from the node to `target`, which does not exist yet. Returns what shows later
+    /// whether it has changed since, where that can be known.
     ///
     /// Dropping the future kills every process that it started.
     ///
@@ -39,7 +45,7 @@ pub trait LogFetcher: Send + Sync {
 }
 
 /// The future that [`LogFetcher::fetch`] returns.
-pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<(), FetchError>> + Send + 'a>>;
+pub type Fetching<'a> = Pin<Box<dyn Future<Output = Result<Option<FileIdentity>, FetchError>> + Send + 'a>>;
 
 /// The name of the file of the day that is not over yet.
 const OPEN_DAY: &str = "open.jsonl";

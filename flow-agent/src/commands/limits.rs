@@ -165,7 +165,9 @@ pub(super) fn add_allowances(
 ) -> Result<Vec<String>, StoreError> {
     let mut damages = Vec::new();
     let granted = granted(state, report.month, &mut damages)?;
-    let (month, first_counted) = (report.month, first_counted(config, state)?);
+    let month = report.month;
+    let is_asked = directory.users().iter().any(|user| user.used.is_some());
+    let first_counted = if is_asked { first_counted(config, state)? } else { None };
     let used_before = |user: &str| directory.user(user).map_or(0, |user| user.used_before(month, first_counted));
     report.add_allowances(&granted, used_before);
     Ok(damages)

@@ -207,10 +207,16 @@ pub(super) fn gather_this_month(config: &Config, now: DateTime<Utc>) -> Result<G
 /// Makes all threads allocate from the main heap. By default glibc gives each thread a heap of its own, and memory that
 /// the threads free after adding up the nodes is not used again by others. That costs a third more memory if a node has
 /// tens of thousands of users.
+///
+/// Large pieces, such as the sums of such a node, stay apart from it, so that they are returned to the system at once. By
+/// default glibc takes the first piece that is freed as a sign that more of that size follow, and keeps them.
 fn use_one_heap() {
+    #[cfg(target_env = "gnu")]
+    const LARGE_BYTES: libc::c_int = 4 << 20;
     // SAFETY: glibc's mallopt takes two integers, and may be called at any time.
     #[cfg(target_env = "gnu")]
-    let is_set = unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) } == 1;
+    let is_set =
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) == 1 && libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES) == 1 };
     #[cfg(not(target_env = "gnu"))]
     let is_set = true;
     if !is_set {

@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::error::FetchError;
 use super::{Fetching, LogFetcher, MOST_FILE_BYTES};
-use crate::guarded;
+use crate::guarded::{self, FileIdentity};
 
 /// How much is copied before checking whether the copy is still wanted.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -47,7 +47,7 @@ impl Drop for Waiter {
     }
 }
 
-fn copy(source: &Path, target: &Path, is_given_up: &AtomicBool) -> Result<(), FetchError> {
+fn copy(source: &Path, target: &Path, is_given_up: &AtomicBool) -> Result<Option<FileIdentity>, FetchError> {
     let failed = |action, path: &Path| {
         let path = path.to_owned();
         move |source| FetchError::Io { action, path, source }
@@ -58,6 +58,8 @@ fn copy(source: &Path, target: &Path, is_given_up: &AtomicBool) -> Result<(), Fe
         }
         other => other.map_err(failed("open", source))?,
     };
+    let identity = |file: &File| file.metadata().map(|file| FileIdentity::of(&file));
+    let before = identity(&from).map_err(failed("examine", source))?;
     let mut to = File::create_new(target).map_err(failed("make", target))?;
     let (mut chunk, mut copied) = (vec![0; CHUNK_BYTES], 0);
     while !is_given_up.load(Ordering::Relaxed) {
@@ -66,7 +68,9 @@ fn copy(source: &Path, target: &Path, is_given_up: &AtomicBool) -> Result<(), Fe
             other => other.map_err(failed("read", source))?,
         };
         if read == 0 {
-            return Ok(());
+            let after = identity(&from).map_err(failed("examine", source))?;
+            let now = identity(&to).map_err(failed("examine", target))?.changed;
+            return Ok(Some(after).filter(|after| *after == before && after.was_settled(now)));
         }
         copied += read as u64;
         if copied > MOST_FILE_BYTES {

@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use chrono::NaiveDate;
 
 use super::error::{FetchError, GatherError, Rejected};
-use super::verify::{Verified, VerifiedDay, verify};
+use super::found::VerifiedDays;
+use super::verify::{Expected, Verified, verify};
 use super::{OPEN_DAY, file_name};
+use crate::ledger::block::SealedDay;
 use crate::ledger::month::Month;
+use crate::ledger::statement::MonthDays;
 
 /// The verified file of the open day, which was fetched before the files of the months.
 #[derive(Clone, Debug)]
 pub(super) struct OpenDay {
     path: PathBuf,
-    days: BTreeMap<NaiveDate, VerifiedDay>,
+    days: BTreeMap<NaiveDate, SealedDay>,
 }
 
 impl OpenDay {
@@ -26,8 +29,8 @@ impl OpenDay {
     ///
     /// # Errors
     /// When it cannot be read, or is rejected.
-    pub(super) fn open(path: PathBuf, names: &[String]) -> Result<Self, GatherError> {
-        let verified = verified(&path, OPEN_DAY, names, None)?;
+    pub(super) fn open(path: PathBuf, names: &[String], add_up: MonthDays) -> Result<Self, GatherError> {
+        let verified = verified(&path, OPEN_DAY, names, None, add_up)?;
         match verified.unsealed {
             None => Ok(Self { path, days: verified.days }),
             // It is only ever replaced as a whole.
@@ -39,7 +42,7 @@ impl OpenDay {
         self.of_month(month).next().is_some()
     }
 
-    fn of_month(&self, month: Month) -> impl Iterator<Item = (&NaiveDate, &VerifiedDay)> {
+    fn of_month(&self, month: Month) -> impl Iterator<Item = (&NaiveDate, &SealedDay)> {
         self.days.iter().filter(move |(day, _)| Month::of(**day) == month)
     }
 
@@ -57,6 +60,8 @@ impl OpenDay {
 /// Verifies the file of `month` at `path`, and adds the days of `open` that it does not have yet. If the node has no
 /// such file, one is made of them. A day that is in both counts once, as the version that was made later.
 ///
+/// Returns what the file has, and its sums over `add_up`; `None` if it has become another than the one that was verified.
+///
 /// # Errors
 /// When the file cannot be read or written, or is rejected.
 pub(super) fn complete(
@@ -65,10 +70,11 @@ pub(super) fn complete(
     names: &[String],
     month: Month,
     open: Option<&OpenDay>,
-) -> Result<(), GatherError> {
-    let mut month_file = Verified::default();
+    add_up: MonthDays,
+) -> Result<Option<VerifiedDays>, GatherError> {
+    let mut month_file = Verified::nothing(add_up);
     if is_there {
-        month_file = verified(path, &file_name(month), names, Some(month))?;
+        month_file = verified(path, &file_name(month), names, Some(month), add_up)?;
     }
     if let Some(source) = month_file.unsealed.take() {
         let text = read_at(path, month_file.end).map_err(failed("read", path))?;
@@ -76,15 +82,16 @@ pub(super) fn complete(
             return Err(rejected(&file_name(month), source));
         }
     }
-    let Some(open) = open else { return Ok(()) };
-    let is_newer = |day: &NaiveDate, opened: &VerifiedDay| match month_file.days.get(day) {
-        Some(there) => there.at < opened.at,
+    let Some(open) = open else { return Ok(Some(VerifiedDays::of(month_file))) };
+    let is_newer = |day: &NaiveDate, opened: &SealedDay| match month_file.days.get(day) {
+        Some(there) => there.seal.at < opened.seal.at,
         None => true,
     };
     let added: BTreeMap<_, _> = open.of_month(month).filter(|(day, opened)| is_newer(day, opened)).collect();
     let last = month_file.days.last_key_value().map(|(day, _)| *day);
     if added.keys().all(|day| last.is_none_or(|last| **day > last)) {
-        return append(path, month_file.end, &open.path, &added).map_err(failed("write", path));
+        append(path, month_file.end, &open.path, &added).map_err(failed("write", path))?;
+        return Ok(added.is_empty().then(|| VerifiedDays::of(month_file)));
     }
     // The file has an older version of the day, because the node was upgraded on that day.
     let whole = path.with_extension("whole");
@@ -96,11 +103,12 @@ pub(super) fn complete(
         pieces.values().try_for_each(|(from, bytes)| copy(from, bytes, &mut file))?;
         fs::rename(&whole, path)
     };
-    join().map_err(failed("write", &whole))
+    join().map_err(failed("write", &whole))?;
+    Ok(None)
 }
 
 /// Cuts the file at `end`, and appends `added` from the file `from`.
-fn append(path: &Path, end: u64, from: &Path, added: &BTreeMap<&NaiveDate, &VerifiedDay>) -> io::Result<()> {
+fn append(path: &Path, end: u64, from: &Path, added: &BTreeMap<&NaiveDate, &SealedDay>) -> io::Result<()> {
     let mut file = File::options().write(true).create(true).truncate(false).open(path)?;
     file.set_len(end)?;
     file.seek(SeekFrom::End(0))?;
@@ -123,11 +131,17 @@ fn read_at(path: &Path, at: u64) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn verified(path: &Path, name: &str, names: &[String], month: Option<Month>) -> Result<Verified, GatherError> {
+fn verified(
+    path: &Path,
+    name: &str,
+    names: &[String],
+    month: Option<Month>,
+    add_up: MonthDays,
+) -> Result<Verified, GatherError> {
     // The file is ours: it was just created in our private directory.
     let file = File::open(path).map_err(failed("open", path))?;
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    verify(file, &names, month).map_err(|source| rejected(name, source))
+    verify(file, Expected { names: &names, month, add_up }).map_err(|source| rejected(name, source))
 }
 
 fn rejected(name: &str, source: Rejected) -> GatherError {

@@ -35,7 +35,7 @@ impl LogFetcher for ScpFetcher {
             };
             match outcome::failure(&ended, &source) {
                 Some(error) => Err(error),
-                None if tokio::fs::try_exists(target).await.unwrap_or(false) => Ok(()),
+                None if tokio::fs::try_exists(target).await.unwrap_or(false) => Ok(None),
                 None => Err(FetchError::Scp { said: "it reported success, but there is no file".to_owned() }),
             }
         })

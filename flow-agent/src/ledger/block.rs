@@ -2,20 +2,24 @@
 
 mod decode;
 mod fault;
+mod figures;
 mod kind;
 mod print;
 mod scan;
 mod waiting;
 
 use std::borrow::Borrow;
+use std::ops::Range;
 
 use serde::Serialize;
 
-pub use decode::{BlockEvent, Decoder, FoundBlock, MAX_LINE_BYTES, MAX_LINES, Tail, read_seal};
+pub use decode::{BlockEvent, Decoder, FoundBlock, MAX_LINE_BYTES, MAX_LINES, Sink, Tail, read_seal};
 pub use fault::Span;
 pub use fault::{BlockDamage, Fault};
+pub use figures::{DayFigure, DayFigures};
 pub use kind::{BlockKind, Daily, Hourly, Monthly};
 
+use super::record::DaySeal;
 use super::seal::{sha256_hex, with_check};
 
 /// Lines and their seal.
@@ -31,6 +35,14 @@ pub type HourBlock = Block<Hourly>;
 pub type DayBlock = Block<Daily>;
 /// `monthly/YEAR.jsonl`: one billing month.
 pub type MonthBlock = Block<Monthly>;
+
+/// The seal of a day, and where its block is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedDay {
+    pub seal: DaySeal,
+    /// The bytes of the block in its file, seal and newline included.
+    pub bytes: Range<u64>,
+}
 
 impl<K: BlockKind> Block<K> {
     /// The text of the block, with newlines. First writes the number of lines and their checksum into the seal.

@@ -339,6 +339,11 @@ pub struct DaySeal {
 }
 
 impl DaySeal {
+    /// Whether anything was counted on that day, be it nothing but zeros.
+    pub fn has_counted(&self) -> bool {
+        self.buckets_sealed > 0 || self.seconds_covered > 0
+    }
+
     /// The end of the day in the node's own zone; `None` if that zone is unknown here.
     pub fn day_end(&self) -> Option<DateTime<Utc>> {
         self.zone.parse().ok().map(|zone| calendar::day_end(zone, self.day))

@@ -4,9 +4,11 @@
 //! compares the result with the previous report of the month.
 
 mod assemble;
+mod file_sums;
 pub mod finality;
 mod limits;
 mod owner;
+mod plausible;
 mod revise;
 mod sum;
 
@@ -17,10 +19,12 @@ use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 
 pub use assemble::{Correction, NodeOutcome, ReportInputs, assemble};
+pub use file_sums::{FileSums, MonthDays};
 pub use finality::{Completeness, Waiting};
 pub use limits::{NodeCut, cut_to_limits};
 pub use owner::{Directory, StatementOwner};
-pub use sum::{DistinctPairs, NodeMonth, SumError, check_day};
+pub use plausible::{SumError, check_day};
+pub use sum::NodeMonth;
 
 use super::billing::{Billed, Money, Price};
 use super::block::MonthBlock;

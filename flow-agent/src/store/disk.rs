@@ -5,10 +5,13 @@
 
 mod real;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 pub use real::RealDisk;
 
@@ -32,6 +35,12 @@ pub trait Disk: fmt::Debug + Send + Sync {
     /// # Errors
     /// Like open(2).
     fn open(&self, path: &Path) -> io::Result<Box<dyn Handle>>;
+
+    /// Opens an existing regular file that another program has made, and gives it the mode of [`Disk::create`].
+    ///
+    /// # Errors
+    /// Like [`Disk::open`] and chmod(2).
+    fn adopt(&self, path: &Path) -> io::Result<Box<dyn Handle>>;
 
     /// Renames a file, and replaces whatever has the new name.
     ///
@@ -98,15 +107,108 @@ pub fn create_dirs(disk: &dyn Disk, path: &Path) -> io::Result<()> {
     disk.sync_dir(parent)
 }
 
+/// Durably creates all of `paths`, with one sync for each directory in which something was created.
+///
+/// # Errors
+/// The first error. Directories created before it are kept.
+pub fn create_all_dirs(disk: &dyn Disk, paths: &BTreeSet<PathBuf>) -> io::Result<()> {
+    let mut changed = BTreeSet::new();
+    for path in paths {
+        create_unsynced(disk, path, &mut changed)?;
+    }
+    sync_dirs(disk, &changed)
+}
+
+fn create_unsynced(disk: &dyn Disk, path: &Path, changed: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent(path);
+    create_unsynced(disk, parent, changed)?;
+    match disk.create_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => other?,
+    }
+    changed.insert(parent.to_owned());
+    Ok(())
+}
+
+/// Makes the names in all of these directories durable.
+///
+/// # Errors
+/// Like fsync(2).
+pub fn sync_dirs(disk: &dyn Disk, dirs: &BTreeSet<PathBuf>) -> io::Result<()> {
+    many_at_once(dirs, |dir| disk.sync_dir(dir))
+}
+
+/// Does `work` for all of `items`, which mostly waits for a disk. A disk writes what many threads ask it to make durable
+/// in one go: with 16 of them, an fsync takes a tenth of its time.
+///
+/// # Errors
+/// The error of the first item that has one. The work of others is done nevertheless, or not begun.
+pub fn many_at_once<T: Sync, E: Send>(
+    items: impl IntoIterator<Item = T>,
+    work: impl Fn(&T) -> Result<(), E> + Sync,
+) -> Result<(), E> {
+    const THREADS: usize = 16;
+    /// A thread is not worth starting for fewer.
+    const EACH: usize = 8;
+    let items: Vec<T> = items.into_iter().collect();
+    let threads = (items.len() / EACH).min(THREADS);
+    if threads < 2 {
+        return items.iter().try_for_each(work);
+    }
+    let next = AtomicUsize::new(0);
+    let mut failed = thread::scope(|scope| {
+        let worker = || {
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let error = work(items.get(at)?).err();
+                if let Some(error) = error {
+                    // The others stop as well.
+                    next.store(items.len(), Ordering::Relaxed);
+                    return Some((at, error));
+                }
+            }
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(worker)).collect();
+        let joined = workers.into_iter().map(|worker| worker.join().expect("the work does not panic"));
+        joined.flatten().collect::<Vec<_>>()
+    });
+    failed.sort_by_key(|(at, _)| *at);
+    failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+}
+
 /// Replaces the file at `path` with `bytes`. Afterwards, and after a power cut at any moment, there is either the old
 /// or the new file.
 ///
 /// # Errors
 /// When an operation fails. The old file is still there unless it was the last one (syncing the directory).
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_unsynced(disk, path, bytes)?;
+    disk.sync_dir(parent(path))
+}
+
+/// The same, except that the new name is durable only after a sync of its directory.
+///
+/// # Errors
+/// When an operation fails. The old file is still there.
+pub fn replace_unsynced(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut replacement = Replacement::begin(disk, path)?;
     replacement.write(bytes)?;
-    replacement.commit()
+    replacement.put_in_place()
+}
+
+/// Replaces a file that may be lost, and whose readers notice if it is not whole: nothing is synced.
+///
+/// # Errors
+/// When an operation fails. The old file is still there.
+pub fn replace_without_sync(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut replacement = Replacement::begin(disk, path)?;
+    replacement.write(bytes)?;
+    disk.rename(&replacement.aside, path)?;
+    replacement.committed = true;
+    Ok(())
 }
 
 /// A new file that is written beside the old one and then replaces it. If it is dropped without a commit, it is
@@ -155,19 +257,34 @@ impl<'disk> Replacement<'disk> {
     /// # Errors
     /// Like read(2) and write(2); [`io::ErrorKind::UnexpectedEof`] if `from` has fewer bytes.
     pub fn copy(&mut self, from: &mut File, len: u64) -> io::Result<()> {
-        let copied = io::copy(&mut from.take(len), &mut Appending(self.handle.as_mut()))?;
-        if copied == len { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        const CHUNK_BYTES: u64 = 1 << 20;
+        let mut chunk = vec![0; usize::try_from(len.min(CHUNK_BYTES)).expect("at most a mebibyte")];
+        let mut left = len;
+        while left > 0 {
+            let part = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
+            from.read_exact(&mut chunk[..part])?;
+            self.handle.append(&chunk[..part])?;
+            left -= part as u64;
+        }
+        Ok(())
     }
 
     /// Makes the new file durable and replaces the old file with it.
     ///
     /// # Errors
     /// When an operation fails. The old file is still there unless it was the last one (syncing the directory).
-    pub fn commit(mut self) -> io::Result<()> {
+    pub fn commit(self) -> io::Result<()> {
+        let (disk, path) = (self.disk, self.path.clone());
+        self.put_in_place()?;
+        disk.sync_dir(parent(&path))
+    }
+
+    /// The same, except that the new name is durable only after a sync of its directory.
+    fn put_in_place(mut self) -> io::Result<()> {
         self.handle.sync()?;
         self.disk.rename(&self.aside, &self.path)?;
         self.committed = true;
-        self.disk.sync_dir(parent(&self.path))
+        Ok(())
     }
 }
 
@@ -191,18 +308,6 @@ impl Drop for Replacement<'_> {
                 "failed to remove an unfinished file; the next write replaces it"
             );
         }
-    }
-}
-
-struct Appending<'handle>(&'handle mut dyn Handle);
-
-impl Write for Appending<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.append(bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

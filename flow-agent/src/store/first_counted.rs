@@ -11,6 +11,8 @@ use super::error::StoreError;
 use super::hours;
 use super::layout::StateDir;
 use super::seal_lines;
+use super::seals;
+use crate::ledger::block::Daily;
 use crate::ledger::record::{DaySeal, Kind, Quality};
 
 /// The necessary part of a bucket's seal.
@@ -79,7 +81,8 @@ struct Sealed {
 fn read_daily(directory: &Path) -> Result<Sealed, StoreError> {
     let mut sealed = Sealed { first: None, imported: BTreeSet::new() };
     for month in hours::months_in(directory)? {
-        seal_lines::read(&directory.join(format!("{month}.jsonl")), |seal: DaySeal| {
+        let path = directory.join(format!("{month}.jsonl"));
+        let mut take = |seal: DaySeal| {
             if seal.kind != Kind::Seal {
                 return true;
             }
@@ -90,7 +93,12 @@ fn read_daily(directory: &Path) -> Result<Sealed, StoreError> {
                 sealed.imported.insert(seal.day);
             }
             true
-        })?;
+        };
+        // The lines between the seals of a month are megabytes.
+        match seals::find::<Daily>(&path)? {
+            Some(found) => found.into_iter().for_each(|found| _ = take(found.seal)),
+            None => seal_lines::read(&path, take)?,
+        }
         if sealed.first.is_some() {
             break;
         }

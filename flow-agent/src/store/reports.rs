@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
-use super::disk::{Disk, Replacement, replace};
+use super::disk::{Disk, Replacement, many_at_once, replace_unsynced};
 use super::error::StoreError;
 use super::layout::StateDir;
 use super::lock::ReportLock;
@@ -77,16 +77,24 @@ pub fn months(state: &StateDir) -> Result<BTreeSet<Month>, StoreError> {
     Ok(months)
 }
 
-/// Writes one file of a report: the page or a letter.
+/// Writes files of a report, the page and letters, by their names. Each is replaced atomically, and all are durable when
+/// this returns.
 ///
 /// # Errors
-/// When it cannot be replaced.
-pub fn write_file(lock: &ReportLock, month: Month, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+/// When a file cannot be replaced. Others may have been.
+pub fn write_files<'f>(
+    lock: &ReportLock,
+    month: Month,
+    files: impl IntoIterator<Item = (&'f str, &'f [u8])>,
+) -> Result<(), StoreError> {
     let state = lock.state();
     let dir = state.reports(month);
     state.create_dir(&dir)?;
-    let path = dir.join(name);
-    replace(state.disk(), &path, bytes).map_err(StoreError::io("replace", &path))
+    many_at_once(files, |(name, bytes)| {
+        let path = dir.join(name);
+        replace_unsynced(state.disk(), &path, bytes).map_err(StoreError::io("replace", &path))
+    })?;
+    state.disk().sync_dir(&dir).map_err(StoreError::io("sync", &dir))
 }
 
 /// Removes the letters that are not among `names`. They are left over when users move up or down the list.

@@ -2,6 +2,7 @@
 //! month, all other blocks are kept byte for byte, and the file is replaced atomically.
 
 mod days;
+mod gathered;
 mod month_end;
 mod months;
 mod open_days;
@@ -13,7 +14,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-pub use days::{put_days, put_gathered};
+pub use days::put_days;
+pub use gathered::{Fetched, Kept, KeptRecord, VerifiedFile, keep_gathered, put_gathered};
 pub use months::put_month;
 pub use replace::{DayOutcome, KeepReason};
 
@@ -23,7 +25,7 @@ use super::disk::{self, Disk, Replacement};
 use super::error::StoreError;
 use super::seals::{self, FoundSeal};
 use crate::guarded::open_to_read;
-use crate::ledger::block::{self, BlockKind, FoundBlock};
+use crate::ledger::block::{self, BlockKind};
 
 /// A kind of block with a key.
 trait Keyed: BlockKind {
@@ -125,8 +127,8 @@ impl<K: Keyed> Table<K> {
     }
 
     /// Inserts a block from another file.
-    fn put_from(&mut self, path: &Path, found: FoundBlock<K>) {
-        self.set(found.block.seal, Source::Elsewhere(path.to_owned(), found.bytes));
+    fn put_from(&mut self, path: &Path, seal: K::Seal, bytes: Range<u64>) {
+        self.set(seal, Source::Elsewhere(path.to_owned(), bytes));
     }
 
     fn set(&mut self, seal: K::Seal, source: Source) {
@@ -145,12 +147,18 @@ impl<K: Keyed> Table<K> {
     /// either case.
     fn commit(self, disk: &dyn Disk) -> Result<Vec<Damage>, StoreError> {
         if self.changed {
-            for (bytes, _) in &self.damaged {
-                keep_damaged(disk, &self.path, bytes.clone())?;
-            }
+            self.keep_damaged(disk)?;
             self.write(disk).map_err(StoreError::io("replace", &self.path))?;
         }
-        Ok(self.damaged.into_iter().map(|(_, damage)| damage).collect())
+        Ok(self.into_damages())
+    }
+
+    fn keep_damaged(&self, disk: &dyn Disk) -> Result<(), StoreError> {
+        self.damaged.iter().try_for_each(|(bytes, _)| keep_damaged(disk, &self.path, bytes.clone()).map(drop))
+    }
+
+    fn into_damages(self) -> Vec<Damage> {
+        self.damaged.into_iter().map(|(_, damage)| damage).collect()
     }
 
     fn write(&self, disk: &dyn Disk) -> io::Result<()> {

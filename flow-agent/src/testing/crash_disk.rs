@@ -142,8 +142,29 @@ impl CrashDisk {
         state.dead = true;
     }
 
+    /// Lets another program write a file, of which nothing is synced.
+    pub fn write_unsynced(&self, path: &Path, bytes: &[u8]) {
+        let mut state = self.state();
+        fs::write(path, bytes).unwrap();
+        state.files.push(Content { written: bytes.to_owned(), ..Content::default() });
+        let index = state.files.len() - 1;
+        state.names.insert(path.to_owned(), Entry::File(index));
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
+    }
+
+    fn open_by(
+        &self,
+        path: &Path,
+        open: impl FnOnce(&Path) -> io::Result<Box<dyn Handle>>,
+    ) -> io::Result<Box<dyn Handle>> {
+        let mut state = self.state();
+        state.operation(false).map_err(|(_, error)| error)?;
+        let real = open(path)?;
+        let Some(Entry::File(index)) = state.names.get(path).copied() else { panic!("{path:?} came past the disk") };
+        Ok(Box::new(CrashHandle { disk: self.clone(), index, real }))
     }
 }
 
@@ -233,11 +254,11 @@ impl Disk for CrashDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn Handle>> {
-        let mut state = self.state();
-        state.operation(false).map_err(|(_, error)| error)?;
-        let real = RealDisk.open(path)?;
-        let Some(Entry::File(index)) = state.names.get(path).copied() else { panic!("{path:?} came past the disk") };
-        Ok(Box::new(CrashHandle { disk: self.clone(), index, real }))
+        self.open_by(path, |path| RealDisk.open(path))
+    }
+
+    fn adopt(&self, path: &Path) -> io::Result<Box<dyn Handle>> {
+        self.open_by(path, |path| RealDisk.adopt(path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -1,5 +1,7 @@
 //! Section nodes: whether the main node can fetch their days, and whether these are whole.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 
 use super::finding::{Finding, Section};
@@ -9,6 +11,7 @@ use crate::gather::NodeSource;
 use crate::gather::{CopyProgram, FetchError, GatherConfig, GatherError, client, gather};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
+use crate::ledger::statement::MonthDays;
 
 /// What confines the main node's key on a node, for the person who sets it up.
 pub(super) const CONFINEMENT: &str = "on the node: `flow-agent check --enroll-main` creates a user that can only \
@@ -27,7 +30,9 @@ pub(super) fn findings(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
             known_hosts: config.report.known_hosts.clone(),
             deadline: config.report.deadline,
             months: vec![month],
+            add_up: MonthDays::of(month, 1),
             into: into.path().to_owned(),
+            known: HashMap::new(),
         };
         let runtime = runtime.map_err(|error| error.to_string())?;
         let (nodes, client) = runtime.block_on(async { (gather(&rules, &config.nodes, |_| {}).await, client().await) });

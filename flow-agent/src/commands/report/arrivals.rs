@@ -149,7 +149,7 @@ fn node_from_clickhouse(client: &Client, node: &NodeConfig, months: &[Month], in
         }
         let path = into.join(format!("{}-{month}.jsonl", node.name));
         fs::write(&path, text).with_context(|| format!("failed to write `{}`", path.display()))?;
-        arrival.files.push(DailyFile { month: *month, path });
+        arrival.files.push(DailyFile { month: *month, path, found: None, origin: None, is_kept: false });
     }
     Ok(arrival)
 }

@@ -1,5 +1,6 @@
 //! Gathers the nodes' files and makes the figures of a month from them.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::thread;
@@ -18,17 +19,17 @@ use crate::config::Config;
 use crate::config::value::{NodeName, Value as _};
 use crate::exit::Failure;
 use crate::fleet::{Client, days};
-use crate::gather::{GatherConfig, NodeConfig, NodeSource};
+use crate::gather::{GatherConfig, KnownFile, NodeConfig, NodeSource, VerifiedDays};
 use crate::ledger::block::{MonthBlock, Monthly};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::stamp;
 use crate::ledger::statement::{
-    Correction, Directory, Finality, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, assemble, cut_to_limits,
-    finality,
+    Correction, Directory, Finality, MonthDays, MonthlyReport, NodeMonth, NodeOutcome, ReportInputs, assemble,
+    cut_to_limits, finality,
 };
 use crate::store::blocks::{Blocks, Item};
-use crate::store::table::{DayOutcome, KeepReason, put_gathered};
+use crate::store::table::{DayOutcome, Fetched, KeepReason, Kept, KeptRecord, VerifiedFile, keep_gathered};
 use crate::store::{ReportLock, StateDir, StoreError};
 
 /// The figures of a month, and the problems that a person should know about.
@@ -129,6 +130,9 @@ fn fetch(
     problems: &mut Vec<String>,
     runtime: &Runtime,
 ) -> Result<Vec<Source>, Failure> {
+    if let Some(lock) = lock {
+        nodes.iter().try_for_each(|node| kept::take_over(lock, node, months))?;
+    }
     let arrivals = match &job.clickhouse {
         Some(client) => arrivals::from_clickhouse(client, nodes, months, into)?,
         None => {
@@ -136,33 +140,42 @@ fn fetch(
                 known_hosts: job.config.report.known_hosts.clone(),
                 deadline: job.config.report.deadline,
                 months: months.to_vec(),
+                add_up: MonthDays::of(job.month, job.config.month_start_day),
                 into: into.to_owned(),
+                known: known(&job.state, nodes, months),
             };
             arrivals::from_nodes(&rules, nodes, runtime)
         }
     };
+    let mut kept = keep(lock, &arrivals)?.into_iter();
     let mut sources = Vec::new();
-    for (files, node) in arrivals.into_iter().zip(nodes) {
-        if let Some(lock) = lock {
-            kept::take_over(lock, node, months)?;
-        }
+    for (arrival, node) in arrivals.into_iter().zip(nodes) {
         let mut source = Source {
-            paths: months.iter().map(|month| path_of(&job.state, lock, &files, node, *month)).collect(),
-            node: files.node.clone(),
+            paths: months.iter().map(|month| path_of(&job.state, lock, &arrival, node, *month)).collect(),
+            node: arrival.node,
             why: None,
             corrections: Vec::new(),
             days_refused: Vec::new(),
+            found: Vec::new(),
         };
-        if let Some(lock) = lock {
-            for file in &files.files {
-                let (outcomes, damages) = put_gathered(lock, &source.node, file.month, &file.path)?;
+        // Without a file of one of the months, there may be one that was kept before.
+        let mut is_found = arrival.files.len() == months.len();
+        for file in arrival.files {
+            if lock.is_some() && !file.is_kept {
+                let Kept { outcomes, damages, is_as_fetched } = kept.next().expect("there is a result for each file");
                 problems.extend(damages.iter().map(ToString::to_string));
                 for (day, outcome) in outcomes {
                     problems.extend(source.arrival(day, outcome));
                 }
+                is_found &= is_as_fetched;
             }
+            is_found &= file.found.is_some();
+            source.found.extend(file.found);
         }
-        let missing = files.missing.filter(|missing| !missing.is_not_due(job.config.timezone, job.now));
+        if !is_found {
+            source.found.clear();
+        }
+        let missing = arrival.missing.filter(|missing| !missing.is_not_due(job.config.timezone, job.now));
         source.why = missing.map(|Missing { why, help, .. }| {
             let help = help.map(|help| format!("; {help}")).unwrap_or_default();
             problems.push(format!("node {}: {why}{help}", source.node));
@@ -171,6 +184,34 @@ fn fetch(
         sources.push(source);
     }
     Ok(sources)
+}
+
+/// The files that were verified when they were kept, and have not changed since.
+fn known(state: &StateDir, nodes: &[NodeConfig], months: &[Month]) -> HashMap<(String, Month), KnownFile> {
+    let files = nodes.iter().flat_map(|node| months.iter().map(move |month| (&node.name, *month)));
+    let known = files.filter_map(|(node, month)| {
+        let KeptRecord { kept, crc32c, origin, .. } = KeptRecord::read(state, node, month)?;
+        let known = KnownFile { path: state.node_daily(node, month), kept, origin: origin?, crc32c };
+        Some(((node.clone(), month), known))
+    });
+    known.collect()
+}
+
+/// Keeps the files of all nodes, in their order. Without a lock nothing is kept.
+fn keep(lock: Option<&ReportLock>, arrivals: &[Arrival]) -> Result<Vec<Kept>, StoreError> {
+    let Some(lock) = lock else { return Ok(Vec::new()) };
+    let files = arrivals.iter().flat_map(|arrival| arrival.files.iter().map(|file| (arrival.node.as_str(), file)));
+    let fetched = files.filter(|(_, file)| !file.is_kept).map(|(node, file)| Fetched {
+        node,
+        month: file.month,
+        path: &file.path,
+        verified: file.found.as_ref().map(|found| VerifiedFile {
+            days: &found.days,
+            crc32c: found.crc32c,
+            origin: file.origin,
+        }),
+    });
+    keep_gathered(lock, &fetched.collect::<Vec<_>>())
 }
 
 /// Checks whether nodes that were down at the end of the month have counted since, because then the last day of the
@@ -199,8 +240,8 @@ fn follow_up<'d>(
     }
     let months: Vec<Month> = months.iter().copied().chain([next]).collect();
     let mut problems = Vec::new();
-    for source in fetch(job, lock, &in_doubt, &months, into, &mut problems, runtime)? {
-        let (figures, damages) = sum(job, directory, &source)?;
+    for mut source in fetch(job, lock, &in_doubt, &months, into, &mut problems, runtime)? {
+        let (figures, damages) = sum(job, directory, &mut source)?;
         let outcome = outcomes.iter_mut().find(|outcome| outcome.figures.node() == source.node);
         if let Some(outcome) = outcome.filter(|_| source.why.is_none() && damages.is_empty()) {
             outcome.figures = figures;
@@ -252,6 +293,8 @@ struct Source {
     paths: Vec<PathBuf>,
     corrections: Vec<Correction>,
     days_refused: Vec<NaiveDate>,
+    /// What is in those files, if all of them were verified this time; otherwise they are read.
+    found: Vec<VerifiedDays>,
 }
 
 /// The kept file or, without a lock, the fetched one if there is one.
@@ -297,11 +340,11 @@ fn clear_left_behind(nodes: &Path) {
 fn sum_all<'d>(
     job: &Job,
     directory: &'d Directory,
-    sources: Vec<Source>,
+    mut sources: Vec<Source>,
     problems: &mut Vec<String>,
 ) -> Result<Vec<NodeOutcome<'d>>, Failure> {
     let workers = thread::available_parallelism().map_or(1, usize::from).min(sources.len());
-    let next = Mutex::new(sources.iter().enumerate());
+    let next = Mutex::new(sources.iter_mut().enumerate());
     let results = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..workers {
@@ -331,8 +374,21 @@ fn sum_all<'d>(
 
 type Summed<'d> = Result<(NodeMonth<'d>, Vec<String>), StoreError>;
 
-fn sum<'d>(job: &Job, directory: &'d Directory, source: &Source) -> Summed<'d> {
-    let mut figures = NodeMonth::new(&source.node, directory, job.month, job.config.month_start_day);
+fn sum<'d>(job: &Job, directory: &'d Directory, source: &mut Source) -> Summed<'d> {
+    let nothing = || NodeMonth::new(&source.node, directory, job.month, job.config.month_start_day);
+    if !source.found.is_empty() {
+        let mut figures = nothing();
+        let mut add = |found: VerifiedDays| {
+            let VerifiedDays { days, sums, .. } = found;
+            figures.add_file(sums, days.into_iter().map(|day| day.seal))
+        };
+        match std::mem::take(&mut source.found).into_iter().try_for_each(&mut add) {
+            Ok(()) => return Ok((figures, Vec::new())),
+            // Reading the files says which line is at fault.
+            Err(error) => tracing::debug!(node = source.node, %error, "the sums of its files do not go together"),
+        }
+    }
+    let mut figures = nothing();
     let damages = add_files(&source.paths, &mut figures)?;
     Ok((figures, damages))
 }

@@ -19,12 +19,12 @@ fn completed(month_file: Option<&str>, open: Option<&str>) -> Result<Vec<(String
     let names = ["hk-1".to_owned()];
     let open = open.map(|text| {
         fs::write(&open_path, text).unwrap();
-        OpenDay::open(open_path, &names).unwrap()
+        OpenDay::open(open_path, &names, MonthDays::of(october(), 1)).unwrap()
     });
     if let Some(text) = month_file {
         fs::write(&path, text).unwrap();
     }
-    complete(&path, month_file.is_some(), &names, october(), open.as_ref())?;
+    let found = complete(&path, month_file.is_some(), &names, october(), open.as_ref(), MonthDays::of(october(), 1))?;
     let mut decoder = Decoder::<Daily>::new();
     let events = decoder.feed(&fs::read(&path).unwrap());
     assert!(decoder.finish().is_none());
@@ -35,6 +35,13 @@ fn completed(month_file: Option<&str>, open: Option<&str>) -> Result<Vec<(String
             BlockEvent::Damage(damage) => panic!("{damage:?}"),
         })
         .collect();
+    if let Some(found) = found {
+        // What was verified is what is there, from its first byte to its last.
+        let of_day = |found: &SealedDay| found.seal.day.to_string();
+        assert!(found.days.iter().map(of_day).eq(days.iter().map(|(day, _)| day.clone())), "{found:?}");
+        assert!(found.days.windows(2).all(|two| two[0].bytes.end == two[1].bytes.start), "{found:?}");
+        assert_eq!(found.days.last().unwrap().bytes.end, fs::metadata(&path).unwrap().len());
+    }
     let distinct: BTreeSet<_> = days.iter().map(|(day, _)| day).collect();
     assert_eq!(distinct.len(), days.len(), "{days:?}");
     Ok(days)

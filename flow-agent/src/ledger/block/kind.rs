@@ -187,7 +187,7 @@ impl BlockKind for Monthly {
     }
 }
 
-fn check_name(text: &str) -> Result<(), Fault> {
+pub(super) fn check_name(text: &str) -> Result<(), Fault> {
     // Nearly every name is plain ASCII, which needs no check of each character.
     let plain = (1..=name::MAX_BYTES).contains(&text.len()) && text.bytes().all(|byte| (0x21..0x7f).contains(&byte));
     if plain { Ok(()) } else { name::check(text).map_err(Fault::Name) }

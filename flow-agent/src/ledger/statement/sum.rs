@@ -1,70 +1,23 @@
 //! Adds up one node's days line by line; memory grows with the number of users and days, not with the number of lines.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{BuildHasher as _, RandomState};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::NaiveDate;
 
+use super::file_sums::{FileSums, MonthDays, PairSum};
 use super::owner::{Directory, StatementOwner};
+use super::plausible::{MOST_PAIRS, SumError, check_day};
 use crate::ledger::block::DayBlock;
 use crate::ledger::counters::Counters;
 use crate::ledger::month::Month;
 use crate::ledger::record::{DayLine, DaySeal};
-
-/// More than any host can transfer in a day: 2^57 bytes are 13 Tbit/s around the clock. Below this limit the sums of a
-/// month over all users and both directions stay far below 2^64.
-const MOST_IN_A_DAY: u128 = 1 << 57;
-
-/// A file with more different pairs of a port and a user than this is made up, because a node has only 65,535 ports.
-/// This bounds how much memory a main node needs for one node.
-const MOST_PAIRS: usize = 1 << 16;
-
-/// Why a day cannot be added.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SumError {
-    #[error("{day}: {figure} is more than any host can move in a day")]
-    Implausible { day: NaiveDate, figure: u128 },
-    #[error("{day} appears twice")]
-    Twice { day: NaiveDate },
-    #[error("{day}: with this day it has more than {MOST_PAIRS} different pairs of a port and a user in a month")]
-    TooManyPairs { day: NaiveDate },
-}
-
-/// Checks that the figures of a day are plausible.
-///
-/// # Errors
-/// [`SumError::Implausible`].
-pub fn check_day(block: &DayBlock) -> Result<(), SumError> {
-    let figure: u128 = block.lines.iter().flat_map(|line| line.counters().to_array()).map(u128::from).sum();
-    if figure > MOST_IN_A_DAY { Err(SumError::Implausible { day: block.seal.day, figure }) } else { Ok(()) }
-}
-
-/// Counts the different pairs of a port and a user in the days of one file.
-#[derive(Clone, Debug, Default)]
-pub struct DistinctPairs {
-    /// Hashes stand for the names, which may be long. They are seeded at random, so nobody can make names that collide.
-    seen: HashSet<(u16, u64)>,
-    hasher: RandomState,
-}
-
-impl DistinctPairs {
-    /// Adds the pairs of a day.
-    ///
-    /// # Errors
-    /// [`SumError::TooManyPairs`] when there are more than a node can have.
-    pub fn add(&mut self, block: &DayBlock) -> Result<(), SumError> {
-        self.seen.extend(block.lines.iter().map(|line| (line.port, self.hasher.hash_one(&line.user))));
-        if self.seen.len() > MOST_PAIRS { Err(SumError::TooManyPairs { day: block.seal.day }) } else { Ok(()) }
-    }
-}
 
 /// One node's part of a billing month.
 #[derive(Clone, Debug)]
 pub struct NodeMonth<'d> {
     pub(super) node: String,
     directory: &'d Directory,
-    first_day: NaiveDate,
-    days: usize,
+    month: MonthDays,
     pub(super) sums: Vec<OwnerSum>,
     by_owner: HashMap<StatementOwner, usize>,
     /// The index into `sums` by port and by the name on the line.
@@ -92,8 +45,7 @@ impl<'d> NodeMonth<'d> {
         Self {
             node: node.to_owned(),
             directory,
-            first_day: month.first_day(month_start_day),
-            days: month.days(month_start_day).count(),
+            month: MonthDays::of(month, month_start_day),
             sums: Vec::new(),
             by_owner: HashMap::new(),
             cache: HashMap::new(),
@@ -109,14 +61,11 @@ impl<'d> NodeMonth<'d> {
     /// If the day was added before or its figures are implausible; nothing of it is added.
     pub fn add(&mut self, block: &DayBlock) -> Result<(), SumError> {
         let day = block.seal.day;
-        if block.seal.buckets_sealed > 0 || block.seal.seconds_covered > 0 {
+        if block.seal.has_counted() {
             let newest = self.newest_counted.entry(Month::of(day)).or_insert(day);
             *newest = day.max(*newest);
         }
-        let Ok(index) = usize::try_from((day - self.first_day).num_days()) else { return Ok(()) };
-        if index >= self.days {
-            return Ok(());
-        }
+        let Some(index) = self.month.index(day) else { return Ok(()) };
         if self.seals.contains_key(&day) {
             return Err(SumError::Twice { day });
         }
@@ -133,6 +82,40 @@ impl<'d> NodeMonth<'d> {
             sum.days[index].1 += counters.out_bytes();
         }
         self.seals.insert(day, block.seal.clone());
+        Ok(())
+    }
+
+    /// Adds all days of a file that was added up while it was read, with their seals.
+    ///
+    /// # Errors
+    /// Like [`NodeMonth::add`]; nothing of the file is added.
+    pub fn add_file(&mut self, mut file: FileSums, seals: impl IntoIterator<Item = DaySeal>) -> Result<(), SumError> {
+        debug_assert_eq!(file.month, self.month, "the file was added up for another month");
+        let seals: Vec<DaySeal> = seals.into_iter().filter(|seal| self.month.index(seal.day).is_some()).collect();
+        if let Some(seal) = seals.iter().find(|seal| self.seals.contains_key(&seal.day)) {
+            return Err(SumError::Twice { day: seal.day });
+        }
+        let is_new = |pair: &&PairSum| self.cached(pair.port, pair.user.as_deref()).is_none();
+        let new = file.pairs.iter().filter(|pair| pair.is_in_month).filter(is_new).count();
+        if let Some(seal) = seals.last().filter(|_| self.pairs + new > MOST_PAIRS) {
+            return Err(SumError::TooManyPairs { day: seal.day });
+        }
+        // Each name is freed once it is added: a node may have tens of thousands.
+        for (index, pair) in
+            std::mem::take(&mut file.pairs).into_iter().enumerate().filter(|(_, pair)| pair.is_in_month)
+        {
+            let sum = self.sum_of(pair.port, pair.user.as_deref());
+            sum.total = sum.total.checked_add(pair.total).expect("31 days of at most 2^57 are less than 2^62");
+            for (sum, more) in sum.days.iter_mut().zip(file.days_of(index)) {
+                sum.0 += more.0;
+                sum.1 += more.1;
+            }
+        }
+        self.seals.extend(seals.into_iter().map(|seal| (seal.day, seal)));
+        for (month, newest) in &file.newest_counted {
+            let before = self.newest_counted.entry(*month).or_insert(*newest);
+            *before = (*newest).max(*before);
+        }
         Ok(())
     }
 
@@ -185,7 +168,7 @@ impl<'d> NodeMonth<'d> {
         let index = self.cached(port, user).unwrap_or_else(|| {
             let owner = self.directory.owner(&self.node, port, user);
             let index = *self.by_owner.entry(owner.clone()).or_insert_with(|| {
-                let days = vec![(0, 0); self.days];
+                let days = vec![(0, 0); self.month.count];
                 self.sums.push(OwnerSum { owner, ports: BTreeSet::new(), total: Counters::default(), days });
                 self.sums.len() - 1
             });

@@ -34,6 +34,13 @@ impl Disk for RealDisk {
         Ok(Box::new(RealHandle(guarded::regular(file)?)))
     }
 
+    fn adopt(&self, path: &Path) -> io::Result<Box<dyn Handle>> {
+        let file = OpenOptions::new().append(true).custom_flags(guarded::flags()).open(path)?;
+        let file = guarded::regular(file)?;
+        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+        Ok(Box::new(RealHandle(file)))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

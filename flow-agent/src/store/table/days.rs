@@ -1,22 +1,20 @@
 //! Writes days into the file of their calendar month.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use chrono::NaiveDate;
 
 use super::month_end::MonthEnd;
 use super::open_days::OpenDays;
-use super::replace::{DayOutcome, KeepReason, Written, encoded_after, has_content_of, is_enough, newer};
+use super::replace::{DayOutcome, Written, encoded_after, is_enough, newer};
 use super::{Keyed, Table};
 use crate::ledger::block::{Daily, DayBlock};
 use crate::ledger::month::Month;
 use crate::ledger::record::DaySeal;
-use crate::store::blocks::{Blocks, Item};
 use crate::store::damage::Damage;
 use crate::store::error::StoreError;
 use crate::store::layout::StateDir;
-use crate::store::lock::{DailyLock, ReportLock};
+use crate::store::lock::DailyLock;
 
 impl Keyed for Daily {
     type Key = NaiveDate;
@@ -100,61 +98,4 @@ fn put_into_month(
     }
     written.damages.extend(table.commit(state.disk())?);
     Ok(())
-}
-
-/// Copies the days of `fetched`, a daily file of a node, into `nodes/NAME/daily/`. A day replaces an existing one if it
-/// was made later. If the seals do not say so, the seconds that each covers decide. Damaged parts of the file are
-/// skipped: the caller has verified the file and reported them.
-///
-/// # Errors
-/// When a file cannot be read or replaced.
-pub fn put_gathered(
-    lock: &ReportLock,
-    node: &str,
-    month: Month,
-    fetched: &Path,
-) -> Result<(BTreeMap<NaiveDate, DayOutcome>, Vec<Damage>), StoreError> {
-    let state = lock.state();
-    state.create_dir(&state.node_daily_dir(node))?;
-    let mut table = Table::<Daily>::open(state.node_daily(node, month))?;
-    let mut outcomes = BTreeMap::new();
-    for item in Blocks::<Daily>::open(fetched)?.into_iter().flatten() {
-        let Item::Block(found) = item? else { continue };
-        let date = found.block.seal.day;
-        if Month::of(date) != month {
-            continue;
-        }
-        let outcome = outcome_of(table.seal(date), &found.block.seal);
-        match outcome {
-            DayOutcome::Written | DayOutcome::Corrected { .. } => table.put_from(fetched, found),
-            DayOutcome::Unchanged | DayOutcome::Kept(_) => {}
-        }
-        outcomes.insert(date, outcome);
-    }
-    let damages = table.commit(state.disk())?;
-    Ok((outcomes, damages))
-}
-
-/// The outcome for a gathered day `now`, given the existing day `before`.
-fn outcome_of(before: Option<&DaySeal>, now: &DaySeal) -> DayOutcome {
-    let Some(before) = before else { return DayOutcome::Written };
-    if has_content_of(before, now) {
-        return if now.at > before.at { DayOutcome::Written } else { DayOutcome::Unchanged };
-    }
-    let covers_more = now.seconds_covered > before.seconds_covered;
-    let covers_less = now.seconds_covered < before.seconds_covered;
-    let (seconds_before, seconds_now) = (before.seconds_covered, now.seconds_covered);
-    let kept = DayOutcome::Kept(KeepReason::CoversMore { before: seconds_before, now: seconds_now });
-    match (before.at, now.at) {
-        (Some(before), Some(now)) if now <= before => DayOutcome::Kept(KeepReason::MadeLater { before }),
-        // Only newer versions record when a day was sealed, so the dated seal is the later one.
-        (Some(_) | None, Some(_)) if covers_less => DayOutcome::Corrected { before: seconds_before, now: seconds_now },
-        (Some(_) | None, Some(_)) => DayOutcome::Written,
-        // This is an old copy, or the node was downgraded. Only a day that covers more is certainly the later one.
-        (Some(_), None) if covers_more => DayOutcome::Written,
-        (Some(_), None) if covers_less => kept,
-        (Some(before), None) => DayOutcome::Kept(KeepReason::MadeLater { before }),
-        (None, None) if covers_less => kept,
-        (None, None) => DayOutcome::Written,
-    }
 }

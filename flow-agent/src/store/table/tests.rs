@@ -6,10 +6,12 @@ use std::fs;
 use chrono::NaiveDate;
 
 use super::*;
-use crate::ledger::block::{Daily, DayBlock, MonthBlock, Monthly};
+use crate::guarded::FileIdentity;
+use crate::ledger::block::{Daily, DayBlock, MonthBlock, Monthly, SealedDay};
 use crate::ledger::month::Month;
 use crate::ledger::record::DaySeal;
 use crate::store::StateDir;
+use crate::testing::crash_disk::CrashDisk;
 use crate::testing::fixtures::{self, day, month};
 use crate::testing::sweep::at_every_operation;
 
@@ -357,4 +359,142 @@ fn a_month_between_two_others_is_compared_with_its_own_bytes() {
     let put = |name, bytes| put_whole(&state, month(name, bytes)).unwrap().0;
     assert!(put("2026-08", 8) && put("2026-09", 9) && put("2026-10", 10));
     assert_eq!((put("2026-09", 9), put("2026-09", 90), put("2026-09", 90)), (false, true, false));
+}
+
+/// A verified file of these days, and what is in it.
+fn verified(path: &Path, blocks: &mut [DayBlock]) -> (String, Vec<SealedDay>) {
+    let (mut text, mut days) = (String::new(), Vec::new());
+    for block in blocks {
+        let start = text.len() as u64;
+        text += &block.encode();
+        days.push(SealedDay { seal: block.seal.clone(), bytes: start..text.len() as u64 });
+    }
+    fs::write(path, &text).unwrap();
+    (text, days)
+}
+
+fn keep(state: &StateDir, path: &Path, days: &[SealedDay]) -> Result<Kept, StoreError> {
+    let verified = VerifiedFile { days, crc32c: 0, origin: None };
+    let fetched = Fetched { node: "hk-1", month: october(), path, verified: Some(verified) };
+    Ok(keep_gathered(&state.lock_report()?, &[fetched])?.pop().unwrap())
+}
+
+#[test]
+fn a_verified_file_becomes_the_kept_one_if_nothing_of_that_would_be_lost() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let (fetched, kept) = (dir.path().join("fetched.jsonl"), state.node_daily("hk-1", october()));
+    let put = |blocks: &mut [DayBlock]| {
+        let (text, days) = verified(&fetched, blocks);
+        let result = keep(&state, &fetched, &days).unwrap();
+        // It is renamed or left, never both.
+        let is_renamed = !fetched.exists();
+        assert!(!is_renamed || fs::read_to_string(&kept).unwrap() == text);
+        assert!(!result.is_as_fetched || fs::read_to_string(&kept).unwrap() == text);
+        (is_renamed, result.is_as_fetched)
+    };
+    let fifth = || made_at("2026-10-06T00:00:01", day("2026-10-05", FULL, 5));
+    let sixth = || made_at("2026-10-07T00:00:01", day("2026-10-06", FULL, 6));
+    let seventh = |bytes| made_at("2026-10-08T00:00:01", day("2026-10-07", FULL, bytes));
+    assert_eq!(put(&mut [fifth(), sixth()]), (true, true));
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(fs::metadata(&kept).unwrap().permissions().mode() & 0o777, 0o640);
+    // Nothing has changed.
+    assert_eq!(put(&mut [fifth(), sixth()]), (false, true));
+    // One day more: the days before are the same in both files.
+    assert_eq!(put(&mut [fifth(), sixth(), seventh(7)]), (true, true));
+    assert_eq!(days(&kept), expected(&[("2026-10-05", 5), ("2026-10-06", 6), ("2026-10-07", 7)]));
+    // A node that was installed anew has lost its first days.
+    assert_eq!(put(&mut [seventh(7)]), (false, false));
+    // All days are later versions.
+    let later = |block: DayBlock| made_at("2026-10-09T00:00:00", block);
+    assert_eq!(put(&mut [fifth(), sixth(), seventh(7)].map(later)), (true, true));
+    // Something that is no day is not kept.
+    let eighth = made_at("2026-10-09T00:00:01", day("2026-10-08", FULL, 8));
+    let (text, found) = verified(
+        &fetched,
+        &mut [fifth(), sixth(), seventh(7)].map(later).into_iter().chain([eighth]).collect::<Vec<_>>(),
+    );
+    fs::write(&fetched, text + "{\"v\":1").unwrap();
+    assert!(keep(&state, &fetched, &found).unwrap().is_as_fetched && fetched.exists());
+    assert_eq!(days(&kept).1, 0);
+    assert_eq!(put(&mut [fifth(), sixth(), seventh(7)].map(later)), (false, false));
+    // An old version of one day.
+    assert_eq!(put(&mut [later(fifth()), later(sixth()), seventh(70)]), (false, false));
+    let all = [("2026-10-05", 5), ("2026-10-06", 6), ("2026-10-07", 7), ("2026-10-08", 8)];
+    assert_eq!(days(&kept), expected(&all));
+}
+
+#[test]
+fn after_any_fault_each_gathered_file_is_the_old_one_or_the_new_one() {
+    let nodes = ["hk-1", "us-1", "fr-1"];
+    let old = || made_at("2026-10-06T00:00:01", day("2026-10-05", FULL, 5));
+    let new = || made_at("2026-10-06T08:00:00", day("2026-10-05", FULL, 55));
+    let put = |state: &StateDir, disk: Option<&CrashDisk>, block: &dyn Fn() -> DayBlock, nodes: &[&str]| {
+        let path_of = |node: &str| state.root().join(format!("{node}-fetched"));
+        let mut found = Vec::new();
+        for node in nodes {
+            let (text, days) = verified(&path_of(node), &mut [block()]);
+            // scp syncs nothing.
+            if let Some(disk) = disk {
+                disk.write_unsynced(&path_of(node), text.as_bytes());
+            }
+            found.push((*node, path_of(node), days));
+        }
+        let fetched = found.iter().map(|(node, path, days)| {
+            let verified = VerifiedFile { days, crc32c: 0, origin: None };
+            Fetched { node, month: october(), path, verified: Some(verified) }
+        });
+        keep_gathered(&state.lock_report()?, &fetched.collect::<Vec<_>>()).map(drop)
+    };
+    let operations = at_every_operation(
+        |state| put(state, None, &old, &nodes[..2]).unwrap(),
+        |state, disk| put(state, Some(disk), &new, &nodes),
+        |after| {
+            for node in nodes {
+                let found = days(&after.state.node_daily(node, october()));
+                let was = if node == "fr-1" { expected(&[]) } else { expected(&[("2026-10-05", 5)]) };
+                let is_new = found == expected(&[("2026-10-05", 55)]);
+                assert!(is_new || after.outcome.is_err() && found == was, "{after:?}: {node} {found:?}");
+            }
+            put(&after.state, None, &new, &nodes).unwrap();
+        },
+    );
+    // Two directories for the new node, with two syncs; for each node, open, sync and rename the file, and sync its
+    // directory; and create, write and rename what is noted about it.
+    assert_eq!(operations, 4 + 3 * 4 + 3 * 3);
+}
+
+#[test]
+fn a_kept_file_is_known_until_anything_about_it_changes() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let (fetched, kept) = (dir.path().join("fetched.jsonl"), state.node_daily("hk-1", october()));
+    let record = || KeptRecord::read(&state, "hk-1", october());
+    let put = |blocks: &mut [DayBlock]| {
+        let (_, days) = verified(&fetched, blocks);
+        keep(&state, &fetched, &days).unwrap()
+    };
+    let fifth = || made_at("2026-10-06T00:00:01", day("2026-10-05", FULL, 5));
+    let sixth = || made_at("2026-10-07T00:00:01", day("2026-10-06", FULL, 6));
+    assert_eq!(record(), None);
+    put(&mut [fifth()]);
+    let first = record().unwrap();
+    assert_eq!(FileIdentity::at(&kept), Some(first.kept));
+    put(&mut [fifth()]);
+    assert_eq!(record().unwrap(), first);
+    put(&mut [fifth(), sixth()]);
+    assert_ne!(record().unwrap(), first);
+
+    // Damage is found, although there was a record of the file, and the day is taken from the node again.
+    let text = fs::read_to_string(&kept).unwrap().replace("\"tcp_in_bytes\":6,", "\"tcp_in_bytes\":8,");
+    fs::write(&kept, text).unwrap();
+    assert_eq!(record(), None);
+    let again = put(&mut [fifth(), sixth()]);
+    assert_eq!((again.damages.len(), again.outcomes[&date("2026-10-06")]), (1, DayOutcome::Written));
+    assert_eq!(days(&kept), expected(&[("2026-10-05", 5), ("2026-10-06", 6)]));
+    assert!(record().is_some());
+    // What is kept is not what was fetched.
+    put(&mut [made_at("2026-10-08T00:00:00", fifth())]);
+    assert_eq!(record(), None);
 }
