@@ -312,8 +312,8 @@ fn a_time_without_usage_and_a_main_node_say_why_there_is_nothing() {
     let state = State::empty();
     let config = fs::read_to_string(state.config()).unwrap();
     fs::write(state.config(), config + "[[nodes]]\nname = \"hk-2\"\nhost = \"192.0.2.7\"\n").unwrap();
-    let expected = "this main node counts nothing itself; try `flow-agent show --node all`, `flow-agent show \
-                    months`, and `state/reports`\n";
+    let expected = "this main node counts nothing itself; `flow-agent show --node all` shows the gathered days; \
+                    see also `flow-agent show months` and `state/reports`\n";
     assert_eq!(state.without_path(&well(show(&state, &[]))), expected);
     fs::remove_dir_all(state.path("")).unwrap();
     assert_eq!(state.without_path(&well(show(&state, &["total"]))), expected);
