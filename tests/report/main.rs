@@ -22,6 +22,7 @@ mod fleet;
 mod hostile;
 mod kills;
 mod last_mile;
+mod late;
 mod letters;
 mod month;
 mod open_day;

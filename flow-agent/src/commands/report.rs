@@ -252,13 +252,13 @@ fn dry_run(job: &Job, templates: &Templates, ledger: &Ledger, runtime: &Runtime)
         }
         return Ok(Code::Done);
     }
-    let Some(Collected { report, problems }) = figures(job, None, former, &deliveries, runtime)? else {
+    let Some(Collected { report, problems, loses_bytes }) = figures(job, None, former, &deliveries, runtime)? else {
         return Ok(Code::Done);
     };
     let letters = Letters::of(job, templates, &report, &deliveries)?;
     output::print(&say::report(&report, &problems))?;
     output::print(&say::plan(&letters, &deliveries, job, &report))?;
-    Ok(code(job, &report, None))
+    Ok(code(job, &report, loses_bytes, None))
 }
 
 /// The figures of the month as the successor of `former`; `None` for a month that is only caught up and of which no
@@ -273,12 +273,13 @@ fn figures(
     let former = match former {
         // Sending a letter again is no reason to change what a closed month says.
         Some(report) if !job.resend.is_empty() && report.state == Finality::Final => {
-            return Ok(Some(Collected { report, problems: Vec::new() }));
+            return Ok(Some(Collected { report, problems: Vec::new(), loses_bytes: false }));
         }
         former => former.map(without_statements),
     };
     let directory = gathered::directory(&job.config);
-    let Collected { report, problems } = collect::collect(job, lock, &directory, former.as_ref(), runtime)?;
+    let Collected { report, problems, loses_bytes } =
+        collect::collect(job, lock, &directory, former.as_ref(), runtime)?;
     if job.is_caught_up && former.is_none() && closing::has_nothing(&report) {
         return Ok(None);
     }
@@ -294,7 +295,7 @@ fn figures(
             job.month
         );
     }
-    Ok(Some(Collected { report: report.revise(former), problems }))
+    Ok(Some(Collected { report: report.revise(former), problems, loses_bytes }))
 }
 
 /// The former report without its statements, which may take as much memory as those about to be made. They are read
@@ -321,7 +322,8 @@ fn report(
         }
         return Ok(Code::Done);
     }
-    let Some(Collected { mut report, problems }) = figures(job, Some(lock), former, &deliveries, runtime)? else {
+    let found = figures(job, Some(lock), former, &deliveries, runtime)?;
+    let Some(Collected { mut report, problems, loses_bytes }) = found else {
         return Ok(Code::Done);
     };
     let letters = Letters::of(job, templates, &report, &deliveries)?;
@@ -338,7 +340,7 @@ fn report(
         let settled = post.settle(&letters.all, &due, &deliveries)?;
         posted = Some(runtime.block_on(post.post(&mut mailer, due, post::DELAYS, settled))?);
     }
-    let code = code(job, &report, posted.as_ref());
+    let code = code(job, &report, loses_bytes, posted.as_ref());
     if code != Code::Done || std::io::stdout().is_terminal() {
         output::print(&say::report(&report, &problems))?;
         output::print(&say::outlook(job, &report))?;
@@ -351,10 +353,10 @@ fn report(
 }
 
 /// Failed mail takes precedence, because a report with missing data must reach somebody first.
-fn code(job: &Job, report: &MonthlyReport, posted: Option<&Posted>) -> Code {
+fn code(job: &Job, report: &MonthlyReport, loses_bytes: bool, posted: Option<&Posted>) -> Code {
     if posted.is_some_and(Posted::has_failed) {
         Code::Mail
-    } else if report.is_incomplete(job.config.report.min_coverage) {
+    } else if loses_bytes || report.is_incomplete(job.config.report.min_coverage) {
         Code::Incomplete
     } else {
         Code::Done

@@ -168,7 +168,8 @@ fn too_little(day: NaiveDate, seconds_covered: u32, seconds_in_day: u32, min_cov
     format!("! {day}: {percent}.{hundredths:02} % measured, less than report.min_coverage ({least} %)")
 }
 
-fn line(day: NaiveDate, seal: &DaySeal, outcome: DayOutcome) -> String {
+/// One line about a day that was rolled up.
+pub fn line(day: NaiveDate, seal: &DaySeal, outcome: DayOutcome) -> String {
     let outcome = match outcome {
         DayOutcome::Written => "written".to_owned(),
         DayOutcome::Unchanged => "unchanged".to_owned(),
@@ -181,6 +182,10 @@ fn line(day: NaiveDate, seal: &DaySeal, outcome: DayOutcome) -> String {
         DayOutcome::Kept(KeepReason::MadeLater { before }) => {
             format!("kept: the existing one was made later, at {before}")
         }
+        DayOutcome::Kept(KeepReason::HasMoreBuckets { before, now }) => format!(
+            "kept: the existing one was made from {before} buckets of counters, and the hourly log has only {now} of \
+             them (see --force)"
+        ),
         DayOutcome::Kept(KeepReason::HourlyGone) => "kept: its hourly log is gone".to_owned(),
     };
     format!(

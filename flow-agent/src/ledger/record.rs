@@ -349,6 +349,16 @@ impl DaySeal {
         self.zone.parse().ok().map(|zone| calendar::day_end(zone, self.day))
     }
 
+    /// How many buckets of the day's own file were imported.
+    pub fn buckets_imported(&self) -> u32 {
+        self.quality.get(&Quality::Import).copied().unwrap_or(0)
+    }
+
+    /// How many buckets of the day's own file come from counters.
+    pub fn buckets_counted(&self) -> u32 {
+        self.buckets_sealed.saturating_sub(self.buckets_imported())
+    }
+
     /// Whether the roll-up made this seal after the day had ended on the node; `false` if it does not say when.
     pub fn was_made_after_the_day(&self) -> bool {
         self.at.is_some_and(|at| self.is_over_at(at))

@@ -127,6 +127,10 @@ pub struct NodeStatement {
     /// Days that were rejected this time because the version gathered before is better.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub days_refused: Vec<NaiveDate>,
+    /// Days without a bucket of their own that a bucket of an earlier day covers. Their bytes are in that day, which may
+    /// be in an earlier month.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub days_filed_earlier: Vec<NaiveDate>,
     /// The number of buckets of each quality.
     pub quality: BTreeMap<Quality, u64>,
     /// The first [`MOST_GAPS`] times that were not measured.

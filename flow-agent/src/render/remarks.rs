@@ -82,6 +82,7 @@ impl NodeRemarks<'_> {
             self.say("day_corrected", &values);
         }
         self.days_in("days_refused", &node.days_refused);
+        self.days_in("days_filed_earlier", &node.days_filed_earlier);
     }
 
     fn days_in(&mut self, key: &str, days: &[chrono::NaiveDate]) {

@@ -55,6 +55,7 @@ pub(super) fn node(name: &str, is_missing: bool) -> NodeStatement {
         days_growing: Vec::new(),
         corrections: Vec::new(),
         days_refused: Vec::new(),
+        days_filed_earlier: Vec::new(),
         quality: BTreeMap::from([(Quality::Exact, 743), (Quality::Reset, 1)]),
         gaps: if is_missing { Vec::new() } else { vec![gap] },
         gaps_omitted: 0,

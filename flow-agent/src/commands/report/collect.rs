@@ -30,12 +30,14 @@ use crate::ledger::statement::{
 };
 use crate::store::blocks::{Blocks, Item};
 use crate::store::table::{DayOutcome, Fetched, KeepReason, Kept, KeptRecord, VerifiedFile, keep_gathered};
-use crate::store::{ReportLock, StateDir, StoreError};
+use crate::store::{ReportLock, StateDir, StoreError, reports};
 
 /// The figures of a month, and the problems that a person should know about.
 pub(super) struct Collected {
     pub(super) report: MonthlyReport,
     pub(super) problems: Vec<String>,
+    /// Whether one of them is that bytes which were counted are in no report as it stands.
+    pub(super) loses_bytes: bool,
 }
 
 /// This machine as a node, for a configuration without nodes.
@@ -117,7 +119,56 @@ pub(super) fn collect(
     };
     let mut report = assemble(&inputs, outcomes);
     problems.extend(limits::add_allowances(config, &job.state, directory, &mut report)?);
-    Ok(Collected { report, problems })
+    let changes = changes_before(job, lock, directory, &report, runtime)?;
+    let loses_bytes = !changes.is_empty();
+    problems.extend(changes);
+    Ok(Collected { report, problems, loses_bytes })
+}
+
+/// What the nodes have changed in the month before since it was closed. A bucket that covers a time without an agent is
+/// filed under the day on which it began, which may be in a month that nobody looks at any more. `report` is that of
+/// this month, and says which nodes could be reached.
+fn changes_before(
+    job: &Job,
+    lock: Option<&ReportLock>,
+    directory: &Directory,
+    report: &MonthlyReport,
+    runtime: &Runtime,
+) -> Result<Vec<String>, Failure> {
+    let (config, before) = (&job.config, job.month.previous());
+    let Some(closed) = reports::read_report(&job.state, before)?.filter(|closed| closed.state == Finality::Final)
+    else {
+        return Ok(Vec::new());
+    };
+    let is_reached =
+        |node: &&NodeConfig| report.nodes.iter().any(|found| found.name == node.name && found.why.is_none());
+    let nodes: Vec<NodeConfig> = config.nodes.iter().filter(is_reached).cloned().collect();
+    let months: Vec<Month> = before.calendar_months(config.month_start_day).collect();
+    let into = private_dir(job, lock)?;
+    // What is missing now was there when the month was closed, and is kept.
+    let sources = fetch(job, lock, &nodes, &months, into.path(), &mut Vec::new(), runtime)?;
+    let mut outcomes = Vec::new();
+    for source in sources {
+        let mut figures = NodeMonth::new(&source.node, directory, before, config.month_start_day);
+        add_files(&source.paths, &mut figures)?;
+        outcomes.push(NodeOutcome::taken(figures));
+    }
+    cut_to_limits(directory, &mut outcomes);
+    let mut changes = Vec::new();
+    for NodeOutcome { figures, .. } in outcomes.iter().filter(|outcome| outcome.figures.newest_seal().is_some()) {
+        let of_node = closed.nodes.iter().filter(|node| name_of(config, &node.name) == figures.node());
+        let billed = of_node.fold(0, |sum, node| sum + u128::from(node.total.bytes()));
+        let now = figures.bytes();
+        if now != billed {
+            let (difference, which) = (now.abs_diff(billed), if now > billed { "more" } else { "fewer" });
+            changes.push(format!(
+                "node {}: its days of {before} have {difference} bytes {which} than the report of that month, which is \
+                 closed: make it again with `flow-agent report --month {before}`",
+                figures.node()
+            ));
+        }
+    }
+    Ok(changes)
 }
 
 /// Fetches `months` from `nodes`, and keeps the days that are better than those kept before.
@@ -280,8 +331,8 @@ impl Source {
                     stamp::show(before)
                 ))
             }
-            // This applies only to days made on this node; a gathered day has no hourly file here.
-            DayOutcome::Kept(KeepReason::HourlyGone) => None,
+            // These apply only to days made on this node; a gathered day has no hourly file here.
+            DayOutcome::Kept(KeepReason::HourlyGone | KeepReason::HasMoreBuckets { .. }) => None,
         }
     }
 }

@@ -300,11 +300,18 @@ fn node_statement(
         days_growing: if progress.is_over { open.growing } else { Vec::new() },
         corrections: corrections.clone(),
         days_refused: days_refused.clone(),
+        days_filed_earlier: seals.clone().filter(|seal| is_filed_earlier(seal)).map(|seal| seal.day).collect(),
         quality,
         gaps,
         gaps_omitted,
         late: seals.filter_map(|seal| seal.late.clone()).find(|late| late.end > month_end),
     }
+}
+
+/// Whether a bucket of an earlier day covers the day and has its bytes. Seals of old versions do not say how many buckets
+/// there are.
+fn is_filed_earlier(seal: &crate::ledger::record::DaySeal) -> bool {
+    seal.buckets_expected > 0 && seal.buckets_sealed == 0 && seal.seconds_covered > 0
 }
 
 /// The coverage of the month until now, by the node's own days, whose length depends on its zone.

@@ -119,6 +119,11 @@ impl<'d> NodeMonth<'d> {
         Ok(())
     }
 
+    /// All bytes of the month.
+    pub fn bytes(&self) -> u128 {
+        self.sums.iter().map(|sum| u128::from(sum.total.bytes())).sum()
+    }
+
     /// The name of the node.
     pub fn node(&self) -> &str {
         &self.node

@@ -34,6 +34,10 @@ fn line(date: &str, port: u16, user: Option<&str>, tcp: (u64, u64), udp_out: u64
 }
 
 fn block(date: &str, covered: u32, lines: Vec<DayLine>) -> DayBlock {
+    let start = day(date).and_hms_opt(0, 0, 0).unwrap().and_local_timezone(chrono_tz::Asia::Shanghai).unwrap();
+    let start = start.fixed_offset();
+    let end = start + chrono::TimeDelta::seconds(i64::from(86_400_u32.saturating_sub(covered)));
+    let unseen = Gap { start, end, interface: "*".to_owned(), why: Gap::NO_BUCKET.to_owned() };
     let seal = DaySeal {
         v: VERSION,
         kind: Kind::Seal,
@@ -46,7 +50,7 @@ fn block(date: &str, covered: u32, lines: Vec<DayLine>) -> DayBlock {
         buckets_expected: 24,
         buckets_sealed: 24,
         quality: BTreeMap::from([(Quality::Exact, 24)]),
-        gaps: Vec::new(),
+        gaps: (start < end).then_some(unseen).into_iter().collect(),
         late: None,
         // Noon of the next day in UTC, when the day is over in every zone.
         at: Some((day(date) + chrono::Days::new(1)).and_hms_opt(12, 0, 0).unwrap().and_utc().fixed_offset()),
@@ -454,4 +458,16 @@ fn a_day_is_added_once() {
     let mut figures = october("hk-1", &directory, &[]);
     let again = block("2026-10-01", 86_400, vec![line("2026-10-01", 443, None, (1, 1), 1)]);
     assert_eq!(figures.add(&again), Err(SumError::Twice { day: day("2026-10-01") }));
+}
+
+#[test]
+fn days_whose_bytes_are_in_an_earlier_one_are_named() {
+    let directory = Directory::default();
+    let mut covered = block("2026-10-01", 86_400, Vec::new());
+    covered.seal.buckets_sealed = 0;
+    let mut of_an_old_version = block("2026-10-02", 86_400, Vec::new());
+    (of_an_old_version.seal.buckets_sealed, of_an_old_version.seal.buckets_expected) = (0, 0);
+    let hk = october("hk-1", &directory, &[covered, of_an_old_version]);
+    let report = assemble(&inputs(&directory, None), vec![gathered(hk)]);
+    assert_eq!(report.nodes[0].days_filed_earlier, [day("2026-10-01")]);
 }

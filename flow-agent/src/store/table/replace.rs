@@ -33,6 +33,8 @@ pub enum KeepReason {
     CoversMore { before: u32, now: u32 },
     /// The existing one was made at `before`, which is not earlier than the new one.
     MadeLater { before: DateTime<FixedOffset> },
+    /// The new one lacks buckets of counters that the existing one was made from.
+    HasMoreBuckets { before: u32, now: u32 },
     /// Its hourly file is gone, so it could not be made again.
     HourlyGone,
 }
@@ -108,14 +110,25 @@ fn is_to_be_sealed_again(before: &DaySeal, now: &DaySeal) -> bool {
     before.at.is_none() && now.at.is_some() || !before.was_made_after_the_day() && now.was_made_after_the_day()
 }
 
-/// The reason to keep the existing day, if there is one.
+/// The reason to keep the existing day, if there is one. A day with more buckets of its own always replaces it, because
+/// their bytes are nowhere else.
 fn reason_to_keep(before: Option<&DaySeal>, now: &DaySeal, hourly_is_there: bool, force: bool) -> Option<KeepReason> {
     let before = before?;
     if before.buckets_sealed > 0 && !hourly_is_there {
         return Some(KeepReason::HourlyGone);
     }
-    let (before, now) = (before.seconds_covered, now.seconds_covered);
-    (now < before && !force).then_some(KeepReason::CoversMore { before, now })
+    if force {
+        return None;
+    }
+    let (counted_before, counted) = (before.buckets_counted(), now.buckets_counted());
+    // In another zone, the day is another span of time, and its file has other buckets.
+    if before.zone == now.zone && now.seconds_covered < before.seconds_covered && counted <= counted_before {
+        return Some(KeepReason::CoversMore { before: before.seconds_covered, now: now.seconds_covered });
+    }
+    // What covers more, or another time, may still lack bytes.
+    let is_other = before.zone != now.zone || now.buckets_imported() > before.buckets_imported();
+    (is_other && counted < counted_before)
+        .then_some(KeepReason::HasMoreBuckets { before: counted_before, now: counted })
 }
 
 #[cfg(test)]
