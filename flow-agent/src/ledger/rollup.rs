@@ -29,6 +29,22 @@ pub fn dates_of(seal: &HourSeal) -> Vec<NaiveDate> {
     if seal.quality == Quality::Clock || days.len() > MOST_DAYS { vec![first, last] } else { days }
 }
 
+/// Whether every second of the day was measured or is in a gap that the seal lists. If not, the day was not over when
+/// the seal was made, even if its time says so, because the clock was ahead. A seal with as many gaps as can be listed
+/// does not tell.
+pub fn accounts_for_the_day(seal: &DaySeal) -> bool {
+    let zone: Option<Tz> = seal.zone.parse().ok();
+    let seconds_in_day = zone.map_or(seal.seconds_in_day, |zone| calendar::seconds_in_day(zone, seal.day));
+    let mut gaps: Vec<(i64, i64)> = seal.gaps.iter().map(|gap| (gap.start.timestamp(), gap.end.timestamp())).collect();
+    gaps.sort_unstable();
+    let (mut listed, mut until) = (0, i64::MIN);
+    for (start, end) in gaps {
+        listed += (end - start.max(until)).max(0);
+        until = until.max(end);
+    }
+    seal.gaps.len() >= MOST_GAPS || i64::from(seal.seconds_covered) + listed >= i64::from(seconds_in_day)
+}
+
 /// How days are defined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DayRules {

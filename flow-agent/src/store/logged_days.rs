@@ -48,7 +48,9 @@ pub fn read(
         let block = table.as_mut().filter(|_| day < today).and_then(|(_, blocks)| blocks.remove(&day));
         let has_hours = with_hours.binary_search(&day).is_ok();
         match block {
-            Some(block) if !has_hours || is_complete(state, &block.seal)? => take(day, LoggedPart::Day(block.into())),
+            Some(block) if !has_hours || is_complete(state, &block.seal, today)? => {
+                take(day, LoggedPart::Day(block.into()))
+            }
             Some(_) | None if has_hours => {
                 for item in Hours::read(state, day..=day)? {
                     match item? {
@@ -77,7 +79,11 @@ fn read_month(state: &StateDir, month: Month) -> Result<BTreeMap<NaiveDate, DayB
 
 /// Whether the day was made after it had ended and after its last bucket was written. A late bucket may be written after
 /// the day was rolled up.
-fn is_complete(state: &StateDir, seal: &DaySeal) -> Result<bool, StoreError> {
+fn is_complete(state: &StateDir, seal: &DaySeal, today: NaiveDate) -> Result<bool, StoreError> {
+    // If the clock was ahead, the time does not show what was written before it.
+    if seal.at.is_some_and(|at| at.date_naive() > today) {
+        return Ok(false);
+    }
     let path = state.hourly(seal.day);
     let written_at: DateTime<Utc> = match fs::metadata(&path).and_then(|metadata| metadata.modified()) {
         Ok(at) => at.into(),

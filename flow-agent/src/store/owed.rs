@@ -35,24 +35,27 @@ struct SealedDay {
 }
 
 /// The days that have to be rolled up again: their hourly log was written to after they were sealed, they were sealed
-/// before they were over, or they have no seal. A day without a log is included where a bucket of an earlier log covers
-/// it. The day after each of these is included if it has a log, because the
-/// last bucket of a day may extend into the next. `zone` decides when a day is over.
+/// before they were over or later than `now`, or they have no seal. The day of the newest log is always included: if the
+/// clock was ahead when it was sealed, the times do not show what was written since. A day without a log is included
+/// where a bucket of an earlier log covers it. The day after each of these is included if it has a log, because the last
+/// bucket of a day may extend into the next. `zone` decides when a day is over.
 ///
 /// # Errors
 /// When a directory or a file cannot be read.
-pub fn days(state: &StateDir, zone: Tz) -> Result<BTreeSet<NaiveDate>, StoreError> {
+pub fn days(state: &StateDir, zone: Tz, now: DateTime<Utc>) -> Result<BTreeSet<NaiveDate>, StoreError> {
     let covered = hours::covered_dates(state)?;
     let mut months: BTreeMap<Month, MonthFile> = BTreeMap::new();
     let mut owed = BTreeSet::new();
+    let newest = covered.values().max().copied();
     for (date, file) in &covered {
         let month = match months.entry(Month::of(*date)) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(MonthFile::read(&state.daily(Month::of(*date)))?),
         };
-        // A day is compressed only after its roll-up is complete. Later additions create a new file.
-        let Some(written_at) = modified_at(&state.hourly(*file))? else { continue };
-        if month.owes(*date, written_at, calendar::day_end(zone, *date)) {
+        // What is added to a compressed day goes to a new file. Otherwise it is enough that the day was over.
+        let day_end = calendar::day_end(zone, *date);
+        let written_at = modified_at(&state.hourly(*file))?.unwrap_or(day_end);
+        if Some(date) == newest.as_ref() || month.owes(*date, written_at, day_end, now) {
             owed.insert(*date);
         }
     }
@@ -105,11 +108,11 @@ impl MonthFile {
     }
 
     /// Whether `day`, whose hourly log was last written at `written_at`, has to be rolled up again.
-    fn owes(&self, day: NaiveDate, written_at: DateTime<Utc>, day_end: DateTime<Utc>) -> bool {
+    fn owes(&self, day: NaiveDate, written_at: DateTime<Utc>, day_end: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         let Some(seal) = self.seals.get(&day) else { return true };
         match seal.at {
             // The times in seals are whole seconds.
-            Some(at) => at < day_end || at.timestamp() < written_at.timestamp(),
+            Some(at) => at < day_end || at > now || at.timestamp() < written_at.timestamp(),
             None => self.modified_at.is_none_or(|modified_at| modified_at < written_at.max(day_end)),
         }
     }

@@ -7,9 +7,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use chrono::{Days, Months, NaiveDate};
+use chrono::{DateTime, Days, Months, NaiveDate, Utc};
 use chrono_tz::Tz;
 
+use super::blocks::{Blocks, Item};
 use super::compressed;
 use super::disk;
 use super::error::StoreError;
@@ -18,6 +19,7 @@ use super::layout::StateDir;
 use super::lock::DailyLock;
 use super::owed;
 use crate::guarded;
+use crate::ledger::block::Hourly;
 
 /// How many of the newest dates are left as they are, whatever their age, because the agent starts from the newest
 /// files and appends to them.
@@ -118,16 +120,20 @@ pub fn plan(
     config: RetentionConfig,
     unsent_from: Option<NaiveDate>,
 ) -> Result<RetentionPlan, StoreError> {
-    let older_than = |age: Option<Age>| age.map_or(NaiveDate::MIN, |age| age.reaches_back_to(today));
+    let all = hours::dates(state)?;
+    // If the clock is ahead, the log shows it: ages count from the day after its newest one at most.
+    let after_newest = all.last().and_then(|newest| newest.succ_opt());
+    let from = after_newest.map_or(today, |after| today.min(after));
+    let older_than = |age: Option<Age>| age.map_or(NaiveDate::MIN, |age| age.reaches_back_to(from));
     let delete_before = older_than(config.hours).min(unsent_from.unwrap_or(NaiveDate::MAX));
     let compress_before = older_than(config.compress_after);
-    let all = hours::dates(state)?;
     let mut dates = all[..all.len().saturating_sub(NEWEST_KEPT)].to_vec();
     dates.retain(|date| *date < delete_before || *date < compress_before && state.hourly(*date).exists());
     if dates.is_empty() {
         return Ok(RetentionPlan::default());
     }
-    let owed = owed::days(state, zone)?;
+    // A day that was sealed by a clock that was ahead is owed to the agent, and old days are not.
+    let owed = owed::days(state, zone, DateTime::<Utc>::MAX_UTC)?;
     let covered = hours::covered_dates(state)?;
     let next = |date: NaiveDate| all.get(all.partition_point(|other| *other <= date)).copied();
     // Apart from its own day, a file contributes to later ones into which its last bucket extends: those without a file,
@@ -179,7 +185,9 @@ fn compress(state: &StateDir, date: NaiveDate) -> Result<(), StoreError> {
     let content = || -> io::Result<Box<dyn Read>> {
         let added = guarded::open_to_read(&plain)?;
         Ok(match compressed::open(&packed) {
-            Ok(before) => Box::new(before.chain(added)),
+            // Otherwise a line that is cut off at its end would take the next bucket with it.
+            Ok(before) if ends_with_a_line(&packed)? => Box::new(before.chain(added)),
+            Ok(before) => Box::new(before.chain(&b"\n"[..]).chain(added)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Box::new(added),
             Err(error) => return Err(error),
         })
@@ -192,10 +200,15 @@ fn compress(state: &StateDir, date: NaiveDate) -> Result<(), StoreError> {
         let is_same = disk::same_bytes(compressed::open(&fresh)?, content()?)?;
         is_same.then_some(()).ok_or_else(|| io::Error::other("what was written reads back differently"))
     });
-    if let Err(source) = outcome {
+    let outcome = outcome.map_err(StoreError::io("compress", &plain)).and_then(|()| {
+        let is_whole = buckets(&[&fresh])? == buckets(&[&packed, &plain])?;
+        let lost = || io::Error::other("what was written does not have the same buckets");
+        is_whole.then_some(()).ok_or_else(|| StoreError::io("compress", &plain)(lost()))
+    });
+    if let Err(error) = outcome {
         // Nothing reads a file with this name, and the next attempt replaces it.
         let _ = state.disk().remove(&fresh);
-        return Err(StoreError::io("compress", &plain)(source));
+        return Err(error);
     }
     state.disk().rename(&fresh, &packed).map_err(StoreError::io("rename", &fresh))?;
     sync_dir(state)?;
@@ -204,6 +217,33 @@ fn compress(state: &StateDir, date: NaiveDate) -> Result<(), StoreError> {
         return Ok(());
     }
     remove(state, &plain)
+}
+
+/// Whether the content of a file ends with a line feed, or is empty.
+fn ends_with_a_line(path: &Path) -> io::Result<bool> {
+    let mut content = compressed::open(path)?;
+    let (mut buffer, mut last) = (vec![0; 64 << 10], b'\n');
+    loop {
+        match content.read(&mut buffer) {
+            Ok(0) => return Ok(last == b'\n'),
+            Ok(read) => last = buffer[read - 1],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The checksums of the intact buckets in files of a day, each once.
+fn buckets(paths: &[&Path]) -> Result<BTreeSet<String>, StoreError> {
+    let mut found = BTreeSet::new();
+    for path in paths {
+        for item in Blocks::<Hourly>::open(path)?.into_iter().flatten() {
+            if let Item::Block(block) = item? {
+                found.insert(block.block.seal.sha256);
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn remove(state: &StateDir, path: &Path) -> Result<(), StoreError> {

@@ -10,13 +10,14 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::timers::after;
 use crate::clock;
-use crate::commands::rollup::DaySoFar;
+use crate::commands::rollup::{DaySoFar, RolledUp};
 use crate::commands::{prune, rollup};
 use crate::config::Config;
 use crate::exit::Failure;
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::reading::Moment;
+use crate::store::table::DayOutcome;
 use crate::store::{StateDir, owed};
 
 /// How often a day that is not over is rolled up.
@@ -168,7 +169,7 @@ impl Work {
     fn execute(mut self) -> Outcome {
         let mut searched = false;
         if self.search {
-            match owed::days(&StateDir::new(&self.config.state_dir), self.config.timezone) {
+            match owed::days(&StateDir::new(&self.config.state_dir), self.config.timezone, self.now.wall) {
                 Ok(found) => {
                     self.days.extend(found);
                     searched = true;
@@ -214,7 +215,7 @@ fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment, so_far: &mu
     let mut try_all = |days: &BTreeSet<NaiveDate>| {
         let outcome = match days.is_empty() {
             true => Ok(()),
-            false => rollup::roll_up(config, days, now, false, Some(so_far)).map(|_| ()),
+            false => rollup::roll_up(config, days, now, false, Some(so_far)).map(|rolled_up| warn_of_kept(&rolled_up)),
         };
         outcome.inspect_err(|failure| {
             let days = days.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -225,5 +226,14 @@ fn roll_up(config: &Config, days: &BTreeSet<NaiveDate>, now: Moment, so_far: &mu
         Ok(()) => BTreeSet::new(),
         Err(_) if days.len() == 1 => days.clone(),
         Err(_) => days.iter().copied().filter(|day| try_all(&[*day].into()).is_err()).collect(),
+    }
+}
+
+/// Says which days in `daily/` were not replaced: what they lack reaches no bill until somebody has looked.
+fn warn_of_kept(rolled_up: &RolledUp) {
+    for (day, (seal, outcome)) in &rolled_up.days {
+        if let DayOutcome::Kept(_) = outcome {
+            tracing::warn!("the daily log was not replaced: {}", rollup::line(*day, seal, *outcome));
+        }
     }
 }

@@ -12,7 +12,7 @@ use super::{Finality, sum::NodeMonth};
 use crate::ledger::calendar;
 use crate::ledger::month::Month;
 use crate::ledger::record::{DaySeal, Gap};
-use crate::ledger::rollup::MOST_GAPS;
+use crate::ledger::rollup::{self, MOST_GAPS};
 
 /// How long the report of a month waits for missing data, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,14 +116,19 @@ pub fn depends_on_later_days(figures: &NodeMonth<'_>) -> bool {
 ///
 /// Buckets are written in order, so nothing is added to a day after a bucket that began later. A day that is covered up
 /// to its end, or that is followed by a day with buckets, is therefore complete if it was sealed after its end. A seal
-/// that does not say when it was made is trusted only if it covers the whole day.
+/// that does not say when it was made is trusted only if it covers the whole day, and one that says so only if every
+/// second is either covered or in a gap.
 pub fn can_grow(seal: &DaySeal, newest_counted: Option<NaiveDate>) -> bool {
     let zone: Option<Tz> = seal.zone.parse().ok();
     let seconds_in_day = zone.map_or(seal.seconds_in_day, |zone| calendar::seconds_in_day(zone, seal.day));
+    // If the clock was ahead, a day may seem to be covered, or to have been over, when it was not.
+    if seal.was_made_before_the_end() {
+        return true;
+    }
     if seal.seconds_covered >= seconds_in_day {
         return false;
     }
-    if !seal.was_made_after_the_day() {
+    if !seal.was_made_after_the_day() || !rollup::accounts_for_the_day(seal) {
         return true;
     }
     let is_followed = newest_counted.is_some_and(|newest| newest > seal.day);

@@ -59,3 +59,15 @@ fn each_day_is_read_once_from_the_log_that_is_complete() {
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(at)).unwrap();
     assert_eq!(found(&state, "2026-10-02", "2026-10-02"), [(2, "bucket", 2)]);
 }
+
+#[test]
+fn a_day_that_was_sealed_ahead_of_today_is_read_from_its_hours() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+    journal.append(&mut bucket("2026-10-03T10:00:00+08:00", "one", 0, 3)).unwrap();
+    let mut block = made("2026-10-03", 3_600, 1_003);
+    block.seal.at = Some(instant("9000-01-01T00:00:00+08:00"));
+    put_days(&state.lock_daily().unwrap(), vec![block], false).unwrap();
+    assert_eq!(found(&state, "2026-10-03", "2026-10-03"), [(3, "bucket", 3)]);
+}

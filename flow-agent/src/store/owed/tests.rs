@@ -2,6 +2,9 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 
+/// Later than anything in these tests.
+const NOW: DateTime<Utc> = DateTime::<Utc>::MAX_UTC;
+
 fn date(text: &str) -> NaiveDate {
     text.parse().unwrap()
 }
@@ -50,12 +53,12 @@ fn a_day_is_owed_until_it_was_sealed_after_its_end_and_after_its_last_bucket() {
     }
     write(&state.hourly(date("2026-10-13")), "", "2026-10-13T12:00:00Z");
     write(&state.hourly(date("2026-11-01")), "", "2026-11-01T12:00:00Z");
-    // A day that was compressed was rolled up before.
+    // Nor has a compressed day a seal, so it was compressed by hand.
     write(&state.hourly_compressed(date("2026-10-18")), "", "2026-10-18T12:00:00Z");
 
     let expected = cases.iter().filter(|(.., owed)| *owed).map(|(day, ..)| date(day));
-    let unsealed = [date("2026-10-13"), date("2026-11-01")];
-    assert_eq!(days(&state, zone).unwrap(), expected.chain(unsealed).collect());
+    let unsealed = ["2026-10-13", "2026-10-18", "2026-11-01"].map(date);
+    assert_eq!(days(&state, zone, NOW).unwrap(), expected.chain(unsealed).collect());
 }
 
 #[test]
@@ -67,15 +70,46 @@ fn the_day_after_an_owed_day_is_owed_too_where_it_has_a_log() {
     for day in ["2026-10-01", "2026-10-02"] {
         write(&state.hourly(date(day)), "", "2026-10-02T23:00:00Z");
     }
-    assert_eq!(days(&state, Tz::UTC).unwrap(), [date("2026-10-01"), date("2026-10-02")].into());
+    assert_eq!(days(&state, Tz::UTC, NOW).unwrap(), [date("2026-10-01"), date("2026-10-02")].into());
 }
 
 #[test]
 fn a_damaged_seal_is_no_seal_and_no_log_owes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let state = StateDir::new(dir.path());
-    assert_eq!(days(&state, Tz::UTC).unwrap(), BTreeSet::new());
+    assert_eq!(days(&state, Tz::UTC, NOW).unwrap(), BTreeSet::new());
     write(&state.daily("2026-10".parse().unwrap()), "{\"v\":1,\"kind\":\"seal\",\"day\"", "2026-10-03T00:00:00Z");
     write(&state.hourly(date("2026-10-01")), "", "2026-10-01T12:00:00Z");
-    assert_eq!(days(&state, Tz::UTC).unwrap(), [date("2026-10-01")].into());
+    assert_eq!(days(&state, Tz::UTC, NOW).unwrap(), [date("2026-10-01")].into());
+}
+
+#[test]
+fn a_day_that_a_clock_sealed_ahead_of_time_and_the_newest_one_are_owed() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateDir::new(dir.path());
+    let text: String = [(1, 2), (2, 9), (3, 4)]
+        .map(|(day, at)| seal(&format!("2026-10-0{day}"), Some(&format!("2026-10-0{at}T00:00:00Z"))))
+        .concat();
+    write(&state.daily("2026-10".parse().unwrap()), &text, "2026-10-03T00:00:00Z");
+    for day in ["2026-10-01", "2026-10-02", "2026-10-03"] {
+        write(&state.hourly(date(day)), "", &format!("{day}T20:00:00Z"));
+    }
+    let now = instant("2026-10-04T10:00:00Z");
+    assert_eq!(days(&state, Tz::UTC, now).unwrap(), [date("2026-10-02"), date("2026-10-03")].into());
+}
+
+#[test]
+fn a_compressed_day_is_owed_until_it_was_sealed_after_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateDir::new(dir.path());
+    let text: String = [(1, "2026-10-02T00:00:00Z"), (2, "2026-10-02T23:00:00Z"), (4, "2026-10-05T00:00:00Z")]
+        .map(|(day, at)| seal(&format!("2026-10-0{day}"), Some(at)))
+        .concat();
+    write(&state.daily("2026-10".parse().unwrap()), &text, "2026-10-05T00:00:00Z");
+    for day in ["2026-10-01", "2026-10-02", "2026-10-03"] {
+        write(&state.hourly_compressed(date(day)), "", "2026-10-05T00:00:00Z");
+    }
+    write(&state.hourly(date("2026-10-06")), "", "2026-10-06T20:00:00Z");
+    let owed = ["2026-10-02", "2026-10-03", "2026-10-06"].map(date);
+    assert_eq!(days(&state, Tz::UTC, NOW).unwrap(), owed.into());
 }

@@ -284,3 +284,31 @@ fn a_start_looks_into_compressed_files_where_the_plain_ones_have_no_seal() {
     assert_eq!((recovery.next_seq, recovery.last().map(total_of)), (5, Some(400)));
     assert_eq!(fs::read(state.hourly(date("2026-10-03"))).unwrap(), b"");
 }
+
+#[test]
+fn a_line_that_is_cut_off_in_a_compressed_day_does_not_take_the_next_bucket_with_it() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    prepare(&state, 5);
+    let first = date("2026-10-01");
+    let torn = bucket("2026-10-01T12:00:00Z", "one", 0, 1).encode();
+    let mut plain = fs::read(state.hourly(first)).unwrap();
+    plain.extend(&torn.as_bytes()[..30]);
+    fs::write(state.hourly(first), plain).unwrap();
+    let lock = state.lock_daily().unwrap();
+    carry_out(&lock, step(first, RetentionAction::Compress)).unwrap();
+    fs::write(state.hourly(first), bucket("2026-10-01T13:00:00Z", "two", 0, 7).encode()).unwrap();
+    assert_eq!(read(&state).0[&first], [100, 200, 7]);
+    carry_out(&lock, step(first, RetentionAction::Compress)).unwrap();
+    assert!(!state.hourly(first).exists());
+    assert_eq!(read(&state).0[&first], [100, 200, 7]);
+}
+
+#[test]
+fn a_clock_that_is_years_ahead_deletes_nothing_that_the_log_does_not_show_to_be_old() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    prepare(&state, 9);
+    let plan = plan(&state, ZONE, date("2036-10-10"), config(None, Some(Age::Days(7))), None).unwrap();
+    assert_eq!(plan.steps.iter().map(|step| step.date).collect::<Vec<_>>(), [date("2026-10-01"), date("2026-10-02")]);
+}

@@ -38,10 +38,11 @@ fn a_day_can_grow_until_the_node_has_sealed_it_after_its_end_and_gone_on() {
     let after_the_end = Some("2026-11-01T00:00:00-07:00");
     let at_noon = || gap("2026-10-31T12:00:00-07:00", "2026-10-31T12:10:00-07:00", "*");
     let at_the_end = |interface| gap("2026-10-31T23:50:00-07:00", "2026-11-01T00:00:00-07:00", interface);
+    let all_day = || gap("2026-10-31T00:00:00-07:00", "2026-11-01T00:00:00-07:00", "*");
     let (same_day, next_day) = (Some("2026-10-31".parse().unwrap()), Some("2026-11-01".parse().unwrap()));
     for (what, seal, newest, expected) in [
         ("all of it is covered", seal(86_400, None, vec![]), None, false),
-        ("all of it, sealed on the day", seal(86_400, before_the_end, vec![]), same_day, false),
+        ("all of it, sealed on the day", seal(86_400, before_the_end, vec![]), same_day, true),
         ("an old version, a hole in it", seal(85_800, None, vec![at_noon()]), next_day, true),
         ("sealed on the day", seal(85_800, before_the_end, vec![at_noon()]), next_day, true),
         ("sealed after it, a hole at noon", seal(85_800, after_the_end, vec![at_noon()]), same_day, false),
@@ -49,7 +50,7 @@ fn a_day_can_grow_until_the_node_has_sealed_it_after_its_end_and_gone_on() {
         ("the same, and the node went on", seal(85_800, after_the_end, vec![at_the_end("*")]), next_day, false),
         ("an interface was down at its end", seal(85_800, after_the_end, vec![at_the_end("eth0")]), same_day, false),
         ("nothing of it", seal(0, after_the_end, vec![]), None, true),
-        ("nothing of it, and the node went on", seal(0, after_the_end, vec![]), next_day, false),
+        ("nothing of it, and the node went on", seal(0, after_the_end, vec![all_day()]), next_day, false),
         ("too many holes to list", seal(9, after_the_end, vec![at_noon(); MOST_GAPS]), same_day, true),
     ] {
         assert_eq!(can_grow(&seal, newest), expected, "{what}");
@@ -92,4 +93,19 @@ fn a_statement_is_final_when_nothing_concerns_it_or_the_time_has_passed() {
     ] {
         assert_eq!(state(is_over, waits, is_overdue), expected, "{is_over} {waits} {is_overdue}");
     }
+}
+
+#[test]
+fn a_day_that_was_sealed_by_a_clock_that_was_ahead_can_grow() {
+    let next_day = Some("2026-11-01".parse().unwrap());
+    // The clock was a day ahead at noon, and the roll-ups after it was set back must be later than that one.
+    assert!(can_grow(&seal(43_200, Some("2026-11-01T12:00:01-07:00"), vec![]), next_day));
+    // It was set to the end of the day during a bucket.
+    assert!(can_grow(&seal(86_400, Some("2026-10-31T13:00:00-07:00"), vec![]), next_day));
+    let afternoon = || gap("2026-10-31T12:00:00-07:00", "2026-10-31T18:00:00-07:00", "*");
+    let evening = |interface| gap("2026-10-31T18:00:00-07:00", "2026-11-01T00:00:00-07:00", interface);
+    let after_the_end = Some("2026-11-01T00:00:00-07:00");
+    assert!(!can_grow(&seal(43_200, after_the_end, vec![afternoon(), evening("*")]), next_day));
+    // Gaps at the same time on two interfaces count once.
+    assert!(can_grow(&seal(43_200, after_the_end, vec![afternoon(), afternoon()]), next_day));
 }
