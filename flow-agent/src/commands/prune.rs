@@ -60,9 +60,10 @@ pub fn execute(common: &Common, args: Args) -> Result<Code, Failure> {
         return Ok(code);
     }
     // A running agent holds this lock. Two processes must not do this at once, and no import may add to these days
-    // meanwhile.
+    // meanwhile. One may have done so after the plan was made.
     let _run = state.lock_run()?;
     let daily = state.lock_daily()?;
+    let RetentionPlan { steps, .. } = plan(&config, clock::now().wall)?;
     let (mut before, mut after) = (0, 0);
     let mut failed = None;
     for step in steps {
@@ -106,6 +107,8 @@ pub fn prune(config: &Config, now: DateTime<Utc>) -> Result<BTreeSet<NaiveDate>,
         return Ok(damaged);
     }
     let lock: DailyLock = StateDir::new(&config.state_dir).lock_daily()?;
+    // Another process may have rolled up days before it was locked.
+    let RetentionPlan { steps, damaged } = plan(config, now)?;
     let mut failed = None;
     for step in steps {
         let left = match retention::carry_out(&lock, step) {

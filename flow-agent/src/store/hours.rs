@@ -38,6 +38,8 @@ pub struct Hours {
     files: std::vec::IntoIter<PathBuf>,
     newest: Option<PathBuf>,
     file: Option<Blocks<Hourly>>,
+    /// The compressed file of a date if it was not there when it was looked for.
+    absent: Option<PathBuf>,
     distinct: DistinctBuckets,
 }
 
@@ -63,12 +65,27 @@ impl Hours {
         let newest = dates.last().map(|date| state.hourly(*date));
         dates.retain(|date| range.contains(date));
         let files: Vec<PathBuf> = dates.into_iter().flat_map(|date| files(state, date)).collect();
-        Ok(Self { files: files.into_iter(), newest, file: None, distinct })
+        Ok(Self { files: files.into_iter(), newest, file: None, absent: None, distinct })
     }
 
     /// The buckets that were read, and those that it began with.
     pub fn into_distinct(self) -> DistinctBuckets {
         self.distinct
+    }
+
+    /// Opens a file, if it is there. A date is compressed in two steps: the compressed file appears, then the plain one
+    /// disappears. If neither was there when it was looked for, that has happened in between.
+    fn open(&mut self, path: PathBuf) -> Result<Option<Blocks<Hourly>>, StoreError> {
+        let file = Blocks::open(&path)?;
+        let is_compressed = path.extension().is_some_and(|extension| extension == compressed::EXTENSION);
+        match (self.absent.take(), file) {
+            (Some(packed), None) if !is_compressed => Blocks::open(&packed),
+            (_, None) if is_compressed => {
+                self.absent = Some(path);
+                Ok(None)
+            }
+            (_, file) => Ok(file),
+        }
     }
 
     fn take(&mut self, item: Item<Hourly>) -> Option<HourItem> {
@@ -109,11 +126,14 @@ impl Iterator for Hours {
                     }
                 }
                 Some(Err(error)) => return Some(Err(error)),
-                None => match Blocks::open(&self.files.next()?) {
-                    // `None` if the file was removed after the directory was read.
-                    Ok(file) => self.file = file,
-                    Err(error) => return Some(Err(error)),
-                },
+                None => {
+                    let path = self.files.next()?;
+                    match self.open(path) {
+                        // `None` if the file was removed after the directory was read.
+                        Ok(file) => self.file = file,
+                        Err(error) => return Some(Err(error)),
+                    }
+                }
             }
         }
     }

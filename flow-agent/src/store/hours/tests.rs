@@ -69,3 +69,19 @@ fn the_months_with_a_daily_log_are_listed_in_order() {
     }
     assert_eq!(tabled_months(&state).unwrap(), months.map(|month| month.parse().unwrap()));
 }
+
+#[test]
+fn a_day_that_is_compressed_between_two_looks_is_read() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    fs::create_dir_all(state.hourly_dir()).unwrap();
+    let day = date("2026-10-05");
+    let text = bucket("2026-10-05T10:00:00Z", "a", 0, 100).encode();
+    fs::write(state.hourly(day), &text).unwrap();
+    let mut hours = Hours::read(&state, day..=day).unwrap();
+    let packed = hours.files.next().unwrap();
+    assert!(hours.open(packed.clone()).unwrap().is_none());
+    fs::write(&packed, zstd::encode_all(text.as_bytes(), 1).unwrap()).unwrap();
+    fs::remove_file(state.hourly(day)).unwrap();
+    assert_eq!(hours.map(Result::unwrap).filter(|item| matches!(item, HourItem::Bucket(_))).count(), 1);
+}

@@ -2,6 +2,7 @@
 //! ahead, there are several such days.
 
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::ops::Range;
 
 use chrono::{DateTime, FixedOffset, NaiveDate};
 
@@ -10,6 +11,7 @@ use super::{Piece, Source, Table};
 use crate::ledger::block::{Daily, DayBlock};
 use crate::ledger::month::Month;
 use crate::ledger::record::DaySeal;
+use crate::store::damage::keep_damaged;
 use crate::store::error::StoreError;
 use crate::store::layout::StateDir;
 use crate::store::seals::{self, FoundSeal};
@@ -88,8 +90,13 @@ impl OpenDays {
         let Some(Piece { seal, source: Source::Old(bytes) }) = self.table.pieces.get(&now.day) else {
             return Ok(false);
         };
+        Ok(is_enough(seal, now) && self.is_intact(seal, bytes)?)
+    }
+
+    /// Whether the lines before a seal of the file are those that it was made for.
+    fn is_intact(&self, seal: &DaySeal, bytes: &Range<u64>) -> Result<bool, StoreError> {
         let found = FoundSeal::<Daily> { seal: seal.clone(), bytes: bytes.clone(), seal_bytes: 0 };
-        Ok(is_enough(seal, now) && seals::block(&self.table.path, &found)?.is_some())
+        Ok(seals::block(&self.table.path, &found)?.is_some())
     }
 
     fn move_what_is_over(
@@ -112,6 +119,16 @@ impl OpenDays {
             if !is_there && let Some(piece) = self.table.pieces.get(&seal.day) {
                 // Its own roll-up has failed, or its hours are gone. It remains as what it is: a day that was not over.
                 let Source::Old(bytes) = &piece.source else { continue };
+                if !self.is_intact(&seal, bytes)? {
+                    let path = self.table.path.clone();
+                    tracing::warn!(
+                        file = %path.display(), day = %seal.day,
+                        "the last version of this day is damaged: it is copied aside and has to be rolled up again"
+                    );
+                    keep_damaged(state.disk(), &path, bytes.clone())?;
+                    self.table.remove(seal.day);
+                    continue;
+                }
                 tracing::warn!(day = %seal.day, "the day is kept as it was last rolled up before it was over");
                 table.set(seal.clone(), Source::Elsewhere(self.table.path.clone(), bytes.clone()));
                 written.damages.extend(table.commit(state.disk())?);

@@ -174,3 +174,18 @@ fn after_any_fault_over_midnight_each_day_is_in_one_of_the_files() {
     // Open, append, sync, sync the directory; and create, write, sync, rename, sync the directory.
     assert_eq!(operations, 9);
 }
+
+#[test]
+fn a_damaged_open_day_is_copied_aside_and_not_into_its_month() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    with_hours(&state, &["2026-10-05", "2026-10-06"]);
+    put(&state, vec![made("2026-10-05", 23, 23, "2026-10-05T23:00:01")]).unwrap();
+    let text = fs::read_to_string(state.open_day()).unwrap();
+    fs::write(state.open_day(), text.replace("\"tcp_in_bytes\":23", "\"tcp_in_bytes\":99")).unwrap();
+    put(&state, vec![made("2026-10-06", 1, 1, "2026-10-06T01:00:01")]).unwrap();
+    assert!(!october(&state).exists());
+    assert_eq!(days(&state.open_day()), (vec![(6, 1)], false));
+    let aside = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().ends_with(".damaged");
+    assert!(fs::read_dir(state.daily_dir()).unwrap().map(Result::unwrap).any(|entry| aside(&entry)));
+}
