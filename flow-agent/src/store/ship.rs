@@ -49,6 +49,9 @@ pub struct ShippedFile {
     pub digest: String,
     /// The revision under which the buckets of this day are sent.
     pub rev: u64,
+    /// How many of these buckets ClickHouse cannot store and does not have.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused: u64,
     /// The versions of the day's files at the time when all of its buckets had been acknowledged. While they stay the
     /// same, the files are not read again. Empty as long as buckets are left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -57,7 +60,7 @@ pub struct ShippedFile {
 
 impl Default for ShippedFile {
     fn default() -> Self {
-        Self { buckets: 0, digest: String::new(), rev: FIRST_REVISION, complete: Vec::new() }
+        Self { buckets: 0, digest: String::new(), rev: FIRST_REVISION, refused: 0, complete: Vec::new() }
     }
 }
 
@@ -113,7 +116,8 @@ pub fn versions(state: &StateDir, date: NaiveDate) -> Result<Vec<FileVersion>, S
     Ok(versions)
 }
 
-/// The first day of the hourly log that is not known to be acknowledged completely; `None` if all are.
+/// The first day of the hourly log that is not known to be acknowledged completely, or of which ClickHouse cannot store a
+/// bucket; `None` if there is none.
 ///
 /// # Errors
 /// When the log or the state cannot be read.
@@ -121,11 +125,16 @@ pub fn unsent_from(state: &StateDir) -> Result<Option<NaiveDate>, StoreError> {
     let shipped = read(state)?;
     for date in hours::dates(state)? {
         let versions = versions(state, date)?;
-        if shipped.files.get(&date).is_none_or(|file| file.complete != versions) {
+        if shipped.files.get(&date).is_none_or(|file| file.refused > 0 || file.complete != versions) {
             return Ok(Some(date));
         }
     }
     Ok(None)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[cfg(test)]

@@ -54,6 +54,7 @@ struct Position {
     buckets: u64,
     digest: String,
     rev: u64,
+    refused: u64,
 }
 
 /// Whether the buckets that were acknowledged are still those in the log.
@@ -106,7 +107,7 @@ impl<'a> Shipper<'a> {
         versions: &[FileVersion],
         sent: &mut Sent,
     ) -> Result<Reading, PassError> {
-        let mut position = Position { date, buckets: 0, digest: String::new(), rev: known.rev };
+        let mut position = Position { date, buckets: 0, digest: String::new(), rev: known.rev, refused: known.refused };
         let sender = self.sender.clone();
         let mut batch = Batch::new();
         let mut last = None;
@@ -140,6 +141,7 @@ impl<'a> Shipper<'a> {
                 Err(error) => {
                     tracing::error!(day = %date, "{error}");
                     sent.refused += 1;
+                    position.refused += 1;
                 }
             }
             position.advance(&block.seal);
@@ -169,8 +171,8 @@ impl<'a> Shipper<'a> {
             self.shipped.rev = Some(position.rev);
             self.shipped.newest = self.shipped.newest.max(Some(seal.end));
         }
-        let Position { buckets: number, ref digest, rev, .. } = *position;
-        let file = ShippedFile { buckets: number, digest: digest.clone(), rev, complete: complete.to_vec() };
+        let Position { buckets: number, ref digest, rev, refused, .. } = *position;
+        let file = ShippedFile { buckets: number, digest: digest.clone(), rev, refused, complete: complete.to_vec() };
         self.shipped.files.insert(position.date, file);
         ship::write(self.lock, &self.shipped)?;
         sent.buckets += buckets;

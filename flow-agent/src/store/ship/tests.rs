@@ -24,7 +24,7 @@ fn after_any_fault_there_is_the_old_state_or_the_new_one() {
 
 #[test]
 fn a_day_of_which_nothing_is_known_begins_with_its_first_bucket() {
-    let expected = ShippedFile { buckets: 0, digest: String::new(), rev: 1, complete: Vec::new() };
+    let expected = ShippedFile { buckets: 0, digest: String::new(), rev: 1, refused: 0, complete: Vec::new() };
     assert_eq!(ShippedFile::default(), expected);
 }
 
@@ -47,5 +47,19 @@ fn a_day_is_unsent_until_all_of_its_files_were_acknowledged_as_they_are() {
     write(&state.lock_ship().unwrap(), &known).unwrap();
     assert_eq!(unsent_from(&state).unwrap(), None);
     file.set_len(8).unwrap();
+    assert_eq!(unsent_from(&state).unwrap(), Some(day));
+}
+
+#[test]
+fn a_day_with_a_bucket_that_cannot_be_stored_stays_unsent() {
+    let dir = crate::testing::fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let day = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
+    fs::create_dir_all(state.hourly_dir()).unwrap();
+    fs::write(state.hourly(day), "").unwrap();
+    let mut known = shipped(1);
+    let file = known.files.get_mut(&day).unwrap();
+    (file.complete, file.refused) = (versions(&state, day).unwrap(), 1);
+    write(&state.lock_ship().unwrap(), &known).unwrap();
     assert_eq!(unsent_from(&state).unwrap(), Some(day));
 }
