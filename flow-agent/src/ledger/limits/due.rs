@@ -186,7 +186,9 @@ impl NoticeHistory {
             (MailState::Sending | MailState::Unknown, Repeat::UntilAccepted) | (MailState::Failed, _) => {}
         }
         let is_given_up = choice.now - progress.first_at.to_utc() > GIVE_UP_AFTER;
-        choice.retry_now || !is_given_up && progress.next_attempt() <= choice.now
+        // After an attempt while the clock was ahead, nobody waits for that time.
+        let was_ahead = progress.last_at.to_utc() > choice.now;
+        choice.retry_now || !is_given_up && (was_ahead || progress.next_attempt() <= choice.now)
     }
 }
 

@@ -207,3 +207,13 @@ fn of_gap() -> Subject {
     let month = Month::of(day(5));
     Subject { month, user: None, event: NoticeEvent::Gap, level: None, node: None, day: None, quota_bytes: None }
 }
+
+#[test]
+fn what_failed_while_the_clock_was_ahead_is_tried_at_once() {
+    let notices = of_users(&[user(95, 100)], &LEVELS, day(5));
+    let mut told = NoticeHistory::default();
+    told.add(&line(&notices[0], MailState::Sending, 600));
+    told.add(&line(&notices[0], MailState::Failed, 600));
+    assert_eq!(due(&told, &notices, 600, Repeat::UntilAccepted), []);
+    assert_eq!(due(&told, &notices, 1, Repeat::UntilAccepted), [(NoticeEvent::Warn, Some(90))]);
+}
