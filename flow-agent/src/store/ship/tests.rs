@@ -56,7 +56,7 @@ fn a_day_with_a_bucket_that_cannot_be_stored_stays_unsent() {
     let state = StateDir::new(dir.path());
     let day = NaiveDate::from_ymd_opt(2026, 10, 5).unwrap();
     fs::create_dir_all(state.hourly_dir()).unwrap();
-    fs::write(state.hourly(day), "").unwrap();
+    fs::File::options().write(true).create_new(true).open(state.hourly(day)).unwrap();
     let mut known = shipped(1);
     let file = known.files.get_mut(&day).unwrap();
     (file.complete, file.refused) = (versions(&state, day).unwrap(), 1);
