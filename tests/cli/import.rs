@@ -100,3 +100,30 @@ fn files_without_a_usable_line_are_reported_as_incomplete() {
         assert!(said.stdout.contains("no usable lines found"), "{}", said.stdout);
     }
 }
+
+#[test]
+fn what_counters_may_hold_and_days_whose_hours_are_gone_are_left_out_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("config.toml"), "node = \"hk-1\"\ntimezone = \"Asia/Shanghai\"\nstate_dir = \"state\"\n").unwrap();
+    let import = |log: &str| {
+        fs::write(path("1709_monthlog.txt"), log).unwrap();
+        let (log, config) = (path("1709_monthlog.txt"), path("config.toml"));
+        flow_agent(&["import", log.to_str().unwrap(), "--config", config.to_str().unwrap()])
+    };
+    // The agent counted for an hour on the 5th and is stopped now. Its counters go on.
+    crate::hourly::go_on(&path("state"), "2017-09-05T13", 1, 100).unwrap();
+    let said = import("170904  port:8388 4\n170906  port:8388 6\n\n");
+    assert_eq!(said.code, Some(6), "{}", said.stdout);
+    let expected = "2017-09-06T00:00:00+08:00 to 2017-09-07T00:00:00+08:00: left out, because flow-agent has counted";
+    assert!(said.stdout.contains(expected) && said.stdout.contains("1 bucket imported"), "{}", said.stdout);
+
+    // The hours of the 3rd were deleted.
+    assert_eq!(import("170903  port:8388 3\n\n").code, Some(0));
+    assert!(flow_agent(&["rollup", "--config", path("config.toml").to_str().unwrap()]).code.is_some());
+    fs::remove_file(path("state/hourly/2017-09-03.jsonl")).unwrap();
+    let said = import("170903  port:8388 3\n\n");
+    assert_eq!(said.code, Some(6), "{}", said.stdout);
+    assert!(said.stdout.contains("the daily log has this day"), "{}", said.stdout);
+    assert!(!path("state/hourly/2017-09-03.jsonl").exists());
+}
