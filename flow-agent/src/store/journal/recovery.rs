@@ -6,14 +6,18 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use chrono::NaiveDate;
+use serde::Deserialize;
+
 use super::scan::{Scan, scan};
 use super::tail::{self, Tail};
 use crate::ledger::block::HourBlock;
-use crate::ledger::record::Checkpoint;
+use crate::ledger::month::Month;
+use crate::ledger::record::{Checkpoint, Kind};
 use crate::store::damage::Damage;
 use crate::store::error::StoreError;
 use crate::store::layout::StateDir;
-use crate::store::{checkpoint, hours};
+use crate::store::{checkpoint, hours, seal_lines};
 
 /// How many of the newest files a start reads completely, so that it knows epochs that ended shortly before.
 const FILES_READ: usize = 2;
@@ -51,6 +55,8 @@ pub enum DoubleCountRisk {
     Behind { checkpoint: u64, log: u64 },
     /// Two different buckets have the same number, so two histories of this directory were mixed.
     Twice { seq: u64, one: PathBuf, other: PathBuf },
+    /// The daily log has a day with buckets after all files of the hourly log.
+    DailyAhead { day: NaiveDate },
 }
 
 impl fmt::Display for DoubleCountRisk {
@@ -60,6 +66,11 @@ impl fmt::Display for DoubleCountRisk {
                 f,
                 "the checkpoint was written after bucket {checkpoint}, but the hourly log ends with bucket {log}: an \
                  older log was restored, and what it lacks would be counted again"
+            ),
+            Self::DailyAhead { day } => write!(
+                f,
+                "the daily log has {day}, which was made from buckets that the hourly log does not have: an older log \
+                 was restored, and what it lacks would be counted again"
             ),
             Self::Twice { seq, one, other } => write!(
                 f,
@@ -113,11 +124,40 @@ pub(super) fn recover(state: &StateDir) -> Result<(Recovery, Repairs), StoreErro
     let behind = checkpoint.as_ref().map(|checkpoint| checkpoint.seq).filter(|seq| *seq > log + lost);
     let overlap = match behind {
         Some(checkpoint) => Some(DoubleCountRisk::Behind { checkpoint, log }),
-        None => twice(scans.iter()).or(twice(mixed(&claims)?.iter())),
+        None => match twice(scans.iter()).or(twice(mixed(&claims)?.iter())) {
+            None => daily_ahead(state)?,
+            twice => twice,
+        },
     };
     let next_seq = 1 + log.max(checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.seq));
     let (epochs, last_epoch) = merge(scans.into_iter().chain(compressed));
     Ok((Recovery { epochs, last_epoch, next_seq, checkpoint, damages, kept: Vec::new(), overlap }, repairs))
+}
+
+/// The necessary part of a day's seal.
+#[derive(Deserialize)]
+struct SealedDay {
+    kind: Kind,
+    day: NaiveDate,
+    #[serde(default)]
+    buckets_sealed: u32,
+}
+
+/// The first day in `daily/` that has buckets of its own and is later than every file of the hourly log. The newest files
+/// are never deleted, so its hours were replaced by older ones.
+fn daily_ahead(state: &StateDir) -> Result<Option<DoubleCountRisk>, StoreError> {
+    let Some(newest) = hours::dates(state)?.pop() else { return Ok(None) };
+    let months = hours::tabled_months(state)?.into_iter().filter(|month| *month >= Month::of(newest));
+    let mut ahead: Option<NaiveDate> = None;
+    for path in months.map(|month| state.daily(month)).chain([state.open_day()]) {
+        seal_lines::read(&path, |seal: SealedDay| {
+            if seal.kind == Kind::Seal && seal.buckets_sealed > 0 && seal.day > newest {
+                ahead = Some(ahead.map_or(seal.day, |ahead| ahead.min(seal.day)));
+            }
+            true
+        })?;
+    }
+    Ok(ahead.map(|day| DoubleCountRisk::DailyAhead { day }))
 }
 
 struct Claim {

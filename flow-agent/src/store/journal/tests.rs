@@ -12,6 +12,7 @@ use chrono::NaiveDate;
 
 use super::*;
 use crate::store::hours::{HourItem, Hours};
+use crate::store::table::put_days;
 use crate::testing::crash_disk::{CrashDisk, Fault, POWER_CUTS, PowerCut};
 use crate::testing::fixtures::{self, bucket, instant, total_of};
 use crate::testing::sweep::at_every_operation;
@@ -525,4 +526,20 @@ fn a_damaged_first_bucket_is_cut_and_one_after_an_import_is_not() {
     let (_, recovery) = open(&log.state).unwrap();
     assert_eq!((recovery.next_seq, recovery.kept.len(), recovery.damages.len()), (1, 0, 1));
     assert_eq!(fs::read_to_string(log.path("2026-10-05")).unwrap(), text);
+}
+
+#[test]
+fn a_day_in_the_daily_log_after_all_files_of_the_hourly_one_shows_that_that_is_older() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let (mut journal, _) = open(&state).unwrap();
+    for (number, day) in (5_u64..).zip(["2026-10-05", "2026-10-06", "2026-10-07"]) {
+        journal.append(&mut bucket(&format!("{day}T10:00:00+08:00"), "one", 100 * number, 100 * (number + 1))).unwrap();
+        put_days(&state.lock_daily().unwrap(), vec![fixtures::day(day, 3_600, 100)], false).unwrap();
+    }
+    drop(journal);
+    assert_eq!(open(&state).unwrap().1.overlap, None);
+    fs::remove_file(state.hourly("2026-10-07".parse().unwrap())).unwrap();
+    let day = "2026-10-07".parse().unwrap();
+    assert_eq!(open(&state).unwrap().1.overlap, Some(DoubleCountRisk::DailyAhead { day }));
 }
