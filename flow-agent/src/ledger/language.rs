@@ -29,3 +29,6 @@ impl Language {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

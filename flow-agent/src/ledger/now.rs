@@ -203,3 +203,6 @@ pub struct Health {
     /// What is wrong, in words; empty if nothing is.
     pub problems: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests;

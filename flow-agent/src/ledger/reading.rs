@@ -72,3 +72,6 @@ pub struct Unseen {
     /// The reason in words, for a person who reads the bill: `the counter was detached (ingress)`.
     pub why: String,
 }
+
+#[cfg(test)]
+mod tests;

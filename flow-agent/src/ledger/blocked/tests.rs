@@ -22,3 +22,10 @@ fn it_is_written_by_port() {
     assert_eq!(text, r#"{"8388":{"in_bytes":7,"in_packets":0,"out_bytes":0,"out_packets":0}}"#);
     assert_eq!(serde_json::from_str::<Blocked>(&text).unwrap(), blocked([(8388, 7)]));
 }
+
+#[test]
+fn sums_are_taken_number_by_number_up_to_the_largest() {
+    let mut sum = blocked([(443, 10), (8388, u64::MAX)]);
+    sum.add(&blocked([(443, 5), (8388, 1), (9000, 2)]));
+    assert_eq!(sum, blocked([(443, 15), (8388, u64::MAX), (9000, 2)]));
+}

@@ -185,3 +185,12 @@ fn chrono_finds_the_same_first_instants() {
         }
     }
 }
+
+#[test]
+fn a_month_has_the_seconds_between_its_first_instants() {
+    let seconds = |zone, month: &str, start_day| seconds_in_month(zone, month.parse().unwrap(), start_day);
+    assert_eq!(seconds(Tz::Asia__Shanghai, "2026-02", 1), 28 * 86_400);
+    // Summer time begins on 29 March, and ends on 25 October.
+    assert_eq!(seconds(Tz::Europe__Berlin, "2026-03", 1), 31 * 86_400 - 3_600);
+    assert_eq!(seconds(Tz::Europe__Berlin, "2026-10", 1), 31 * 86_400 + 3_600);
+}

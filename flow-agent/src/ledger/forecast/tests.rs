@@ -44,6 +44,8 @@ fn without_a_day_before_a_day_goes_on_at_its_own_average() {
     let today = Measured { bytes: 1_000, seconds: 57_600 };
     assert_eq!(day(today, Measured::default(), 28_800), Some(1_500));
     assert_eq!(day(today, Measured { bytes: 9, seconds: 25_919 }, 28_800), Some(1_500));
+    // 1,000 bytes in six hours, which are just enough: 1,333 in eight.
+    assert_eq!(day(Measured { bytes: 1_000, seconds: 21_600 }, Measured::default(), 28_800), Some(2_333));
     // Five hours are too few.
     assert_eq!(day(Measured { bytes: 1_000, seconds: 18_000 }, Measured::default(), 28_800), None);
     assert_eq!(day(today, Measured::default(), 0), Some(1_000));

@@ -68,7 +68,8 @@ fn every_line_of_a_port_that_begins_another_is_in_doubt_and_so_is_every_line_of_
             (6, prefix(44330, &[443, 4433])),
         ]
     );
-    assert!(doubts[1..].iter().all(|(_, doubt)| doubt.is_taken()));
+    assert!(doubts[1..].iter().all(|(_, doubt)| doubt.is_taken()) && !doubts[0].1.is_taken());
+    assert_eq!(doubts[2].1.to_string(), "the scripts could not tell port 443 from 4433, 44330");
 }
 
 #[test]
@@ -103,13 +104,33 @@ fn what_is_off_the_hour_is_taken_and_named() {
 }
 
 #[test]
+fn ten_minutes_are_not_off_the_hour() {
+    let imported = import("2017/09/01_13:10:00 port:443 5\n2017/09/01_13:50:00 port:443 6\n");
+    assert_eq!(hours(&imported), ["09-01 12 443 5", "09-01 13 443 6"]);
+    assert_eq!(imported.doubts, []);
+    let imported = import("2017/09/01_13:10:01 port:443 5\n2017/09/01_13:49:59 port:443 6\n");
+    assert_eq!(hours(&imported), ["09-01 12 443 11"]);
+    let off = |minutes| LegacyDoubt::OffTheHour { minutes };
+    assert_eq!(imported.doubts, [(1, off(10)), (2, off(49))]);
+}
+
+#[test]
 fn other_lines_are_named_and_never_taken() {
     let imported = import(
         "hello\n2017/09/01_13:00:07 port:70000 5\n2017/09/01_13:00:07 port:443 -5\n2017/13/01_13:00:07 port:443 5\n\
-         2017/09/01_13:00:07 port:443 18446744073709551616\n2017/09/01_13:00:07 443 5\n1709 port:443 5\n",
+         2017/09/01_13:00:07 port:443 18446744073709551616\n2017/09/01_13:00:07 443 5\n1709 port:443 5\n\
+         2017/09/01_13:00:07 port:0 5\n2017/09/01_13:00:07 port:+443 5\n2017/09/01_13:00:07 port:443 +5\n",
     );
     assert!(imported.buckets.is_empty());
-    assert_eq!(imported.doubts.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(imported.doubts.iter().map(|(line, _)| *line).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+    assert!(imported.doubts.iter().all(|(_, doubt)| !doubt.is_taken()));
+}
+
+#[test]
+fn a_line_that_was_refused_unread_is_named() {
+    let mut import = Import::new(chrono_tz::Asia::Shanghai);
+    import.refuse(7);
+    assert_eq!(import.finish("hk-1").doubts, [(7, LegacyDoubt::Unknown)]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn where_nobody_asked_there_is_no_rate_and_no_zero() {
 fn new_counters_and_new_ports_and_fallen_counters_have_no_rate_yet() {
     let mut samples = RateSamples::default();
     samples.add("one", 0, &totals(1_000, 0));
-    assert_eq!(samples.add("two", SECOND_NS, &totals(10, 0))[0].1, Rates::default());
+    assert_eq!(samples.add("two", SECOND_NS, &totals(1_010, 0))[0].1, Rates::default());
     assert_eq!(samples.add("two", 2 * SECOND_NS, &totals(5, 0))[0].1, Rates::default(), "it has less");
     let counters = Counters { tcp_in_bytes: 7, ..Counters::default() };
     let rates = samples.add("two", 3 * SECOND_NS, &[(443, counters), (444, counters)].into());
@@ -61,4 +61,41 @@ fn few_samples_are_kept_however_often_and_long_somebody_asks() {
         samples.add("epoch", tenth * SECOND_NS / 10, &totals(tenth, 0));
         assert!(samples.len() <= 40, "{}", samples.len());
     }
+}
+
+#[test]
+fn a_window_takes_a_sample_that_is_up_to_one_and_a_half_times_as_old() {
+    let mut samples = RateSamples::default();
+    assert!(samples.is_empty());
+    samples.add("epoch", 0, &totals(0, 0));
+    // One byte in 1.5 seconds is two thirds of a byte a second, which is nearly one.
+    assert_eq!(samples.add("epoch", SECOND_NS * 3 / 2, &totals(1, 0))[0].1.in_1s, Some(1));
+    assert!(!samples.is_empty());
+
+    let mut samples = RateSamples::default();
+    samples.add("epoch", 0, &totals(0, 0));
+    assert_eq!(samples.add("epoch", 2 * SECOND_NS, &totals(100, 0))[0].1, Rates::default());
+
+    let mut samples = RateSamples::default();
+    samples.add("epoch", 0, &totals(0, 0));
+    // 9,000 bytes in 90 seconds.
+    assert_eq!(samples.add("epoch", 90 * SECOND_NS, &totals(9_000, 0))[0].1.in_60s, Some(100));
+}
+
+#[test]
+fn samples_of_the_last_sixteen_seconds_are_kept_and_every_fourth_of_those_before() {
+    let mut samples = RateSamples::default();
+    for second in 0..=25 {
+        samples.add("epoch", second * SECOND_NS, &totals(second, 0));
+    }
+    // Those of the seconds 0, 4 and 8, and 9 to 25.
+    assert_eq!(samples.len(), 20);
+    // Less than 0.9 seconds later is no sample of its own.
+    samples.add("epoch", 25 * SECOND_NS + DENSE_STEP_NS - 1, &totals(26, 0));
+    assert_eq!(samples.len(), 20);
+
+    let mut samples = RateSamples::default();
+    samples.add("epoch", 0, &totals(0, 0));
+    samples.add("epoch", DENSE_STEP_NS, &totals(0, 0));
+    assert_eq!(samples.len(), 2);
 }

@@ -4,8 +4,14 @@ use crate::ledger::usage::tests::bucket_of;
 
 #[test]
 fn devices_count_a_header_more_in_every_packet() {
-    // 10 packets of 1,000 bytes in and 4 of 500 out on the port; 2 ARP packets of 28 bytes.
-    let port = Counters { tcp_in_bytes: 10_000, udp_out_bytes: 2_000, ..Counters::default() };
+    // 10 packets of 1,000 bytes in and 4 of 500 out on the port, over both protocols; 2 ARP packets of 28 bytes.
+    let port = Counters {
+        tcp_in_bytes: 7_000,
+        udp_in_bytes: 3_000,
+        tcp_out_bytes: 500,
+        udp_out_bytes: 1_500,
+        ..Counters::default()
+    };
     let mut bucket = bucket_of(&[(443, port)]);
     bucket.seal.other.non_ip = Flow { in_bytes: 28, out_bytes: 28, ..Flow::default() };
     bucket.seal.devices = vec![Device {

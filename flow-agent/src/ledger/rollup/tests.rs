@@ -156,6 +156,8 @@ fn two_buckets_of_one_name_are_not_both_counted() {
     assert_eq!(distinct.admit(&one.seal), Ok(true));
     assert_eq!(distinct.admit(&other.seal), Err(ConflictingBucket { seq: 1 }));
     assert_eq!(distinct.admit(&one.seal), Ok(false), "the first one counts");
+    assert!(distinct.has_identity_of(&other.seal));
+    assert!(!distinct.has_identity_of(&hour(2, "05T00:00", "05T01:00", 1).seal));
 }
 
 #[test]
@@ -209,6 +211,21 @@ fn a_rejected_bucket_is_a_gap_where_no_other_covers_its_time() {
 }
 
 #[test]
+fn what_only_touches_a_time_is_no_gap_in_it() {
+    let mut first = hour(1, "05T00:00", "05T01:00", 1);
+    // Of the day before, up to midnight.
+    first.seal.gaps = vec![gap("04T23:30", "05T00:00")];
+    let mut rollup = DayRollup::new(shanghai(), day("2026-10-05"));
+    rollup.take(&first);
+    rollup.reject((october("05T00:00"), october("05T01:00")), "line 7");
+    assert_eq!(
+        gaps(&rollup.finish(october("06T00:00").to_utc())),
+        ["05 01:00:00 - 06 00:00:00 * no bucket"],
+        "a day is over with its last second"
+    );
+}
+
+#[test]
 fn a_day_in_progress_has_no_gap_in_what_is_to_come() {
     let mut rollup = DayRollup::new(shanghai(), day("2026-10-05"));
     rollup.take(&hour(1, "05T00:00", "05T01:00", 1));
@@ -241,6 +258,9 @@ fn a_bucket_is_never_re_zoned() {
     let written = bucket(1, at("2026-10-04T23:00:00+02:00"), at("2026-10-05T00:00:00+02:00"), 9);
     let block = fifth(std::slice::from_ref(&written));
     assert_eq!((sums(&block).len(), block.seal.seconds_covered), (0, 3_600));
+    // Written in Berlin on the fifth, when it was the sixth in Shanghai: it is not late, but of another day's time.
+    let block = fifth(&[bucket(1, at("2026-10-05T18:00:00+02:00"), at("2026-10-05T19:00:00+02:00"), 9)]);
+    assert_eq!((sums(&block)[0].2, block.seal.seconds_covered, block.seal.late), (9, 0, None));
 }
 
 #[test]
@@ -273,4 +293,9 @@ fn a_bucket_covers_every_date_between_its_ends_unless_a_clock_was_set_in_it() {
         let set = dates("1970-01-01T08:00:00+08:00", "2026-10-23T03:00:00+08:00", quality);
         assert_eq!(set, days(&["1970-01-01", "2026-10-23"]));
     }
+    // A year with a leap day is believed, and one more day is not.
+    let year = dates("2027-06-01T00:00:00+08:00", "2028-06-01T00:00:00+08:00", Quality::Late);
+    assert_eq!((year.len(), year[365]), (366, day("2028-05-31")));
+    let more = dates("2027-06-01T00:00:00+08:00", "2028-06-02T00:00:00+08:00", Quality::Late);
+    assert_eq!(more, days(&["2027-06-01", "2028-06-01"]));
 }

@@ -343,6 +343,10 @@ fn what_was_gathered_before_is_used_and_named() {
     assert_eq!(report.nodes[0].state, NodeState::Kept);
     assert_eq!(report.state, Finality::Final, "no day is missing");
     assert!(report.is_incomplete(0.0), "but the node was not reached");
+    let kept_without_a_reason = NodeStatement { why: None, ..report.nodes[0].clone() };
+    let used_with_a_reason = NodeStatement { state: NodeState::Gathered, ..report.nodes[0].clone() };
+    assert!(kept_without_a_reason.is_incomplete(0.0) && used_with_a_reason.is_incomplete(0.0));
+    assert!(!NodeStatement { why: None, ..used_with_a_reason }.is_incomplete(0.0));
 }
 
 #[test]
@@ -405,6 +409,10 @@ fn a_bucket_over_the_months_edge_is_named_with_both_ends() {
     let report =
         assemble(&inputs(&directory, None), vec![gathered(october("hk-1", &directory, &[within, over.clone()]))]);
     assert_eq!(report.nodes[0].late, over.seal.late);
+    over.seal.late = late("2026-10-31T23:00:00+08:00", "2026-11-01T00:00:00+08:00");
+    let report = assemble(&inputs(&directory, None), vec![gathered(october("hk-1", &directory, &[over]))]);
+    assert_eq!(report.nodes[0].late, None, "it ends with the month");
+    assert_eq!(report.nodes[0].quality, BTreeMap::from([(Quality::Exact, 31 * 24)]));
 }
 
 #[test]
@@ -470,4 +478,119 @@ fn days_whose_bytes_are_in_an_earlier_one_are_named() {
     let hk = october("hk-1", &directory, &[covered, of_an_old_version]);
     let report = assemble(&inputs(&directory, None), vec![gathered(hk)]);
     assert_eq!(report.nodes[0].days_filed_earlier, [day("2026-10-01")]);
+}
+
+#[test]
+fn who_is_known_elsewhere_is_not_concerned_by_an_open_node() {
+    let directory = Directory::new(vec![user("new", &[443]), user("gone", &[444])]);
+    let new = block("2026-10-05", 86_400, vec![line("2026-10-05", 443, None, (1, 0), 0)]);
+    let nothing = NodeMonth::new("fr-1", &directory, MONTH.parse().unwrap(), 1);
+    let nodes = vec![gathered(october("hk-1", &directory, &[new])), gathered(nothing)];
+    let before = september(&[("gone", &["hk-1"])]);
+    let report = assemble(&ReportInputs { before: Some(&before), ..inputs(&directory, None) }, nodes);
+    for name in ["new", "gone"] {
+        assert_eq!(report.state_of(statement(&report, name)), Finality::Final, "{name}");
+    }
+}
+
+#[test]
+fn a_node_that_was_whole_stays_so_while_it_cannot_be_reached() {
+    let directory = Directory::default();
+    // The last ten minutes of the month have no bucket, so that only a later day shows that none will come.
+    let mut last = block("2026-10-31", 85_800, Vec::new());
+    last.seal.gaps = vec![Gap {
+        start: at("2026-10-31T23:50:00+08:00").fixed_offset(),
+        end: at("2026-11-01T00:00:00+08:00").fixed_offset(),
+        interface: Gap::EVERY_INTERFACE.to_owned(),
+        why: Gap::NO_BUCKET.to_owned(),
+    }];
+    let without_november = |why: Option<&str>| NodeOutcome {
+        why: why.map(str::to_owned),
+        ..gathered(october("hk-1", &directory, std::slice::from_ref(&last)))
+    };
+    let completeness = |former: Option<&MonthlyReport>, outcome: NodeOutcome<'_>| {
+        let now = at("2026-11-02T00:11:00+08:00");
+        assemble(&ReportInputs { now, former, ..inputs(&directory, None) }, vec![outcome]).nodes[0].completeness
+    };
+    let mut with_november = october("hk-1", &directory, std::slice::from_ref(&last));
+    with_november.add(&block("2026-11-01", 3_600, Vec::new())).unwrap();
+    let former = assemble(&inputs(&directory, None), vec![gathered(with_november)]);
+    assert_eq!(former.nodes[0].completeness, Some(Completeness::Whole));
+    let down = Some("connection refused");
+    assert_eq!(completeness(Some(&former), without_november(down)), Some(Completeness::Whole));
+    assert_eq!(completeness(None, without_november(down)), Some(Completeness::CanGrow));
+    assert_eq!(completeness(Some(&former), without_november(None)), Some(Completeness::CanGrow));
+}
+
+#[test]
+fn a_month_is_over_with_its_last_second_and_final_at_the_moment_that_was_named() {
+    let directory = Directory::default();
+    let at_moment = |now: DateTime<Utc>, former: Option<&MonthlyReport>| {
+        let nothing = NodeMonth::new("fr-1", &directory, MONTH.parse().unwrap(), 1);
+        assemble(&ReportInputs { now, former, ..inputs(&directory, None) }, vec![gathered(nothing)])
+    };
+    let (end, second) = (at("2026-11-01T00:00:00+08:00"), chrono::TimeDelta::seconds(1));
+    assert_eq!(at_moment(end - second, None).state, Finality::InProgress);
+    let first = at_moment(end, None);
+    assert_eq!(first.state, Finality::Provisional);
+    let named = first.final_at.unwrap().to_utc();
+    assert_eq!(at_moment(named - second, Some(&first)).state, Finality::Provisional);
+    assert_eq!(at_moment(named, Some(&first)).state, Finality::Final);
+}
+
+#[test]
+fn a_day_was_counted_if_a_bucket_began_on_it_or_reached_into_it() {
+    let directory = Directory::default();
+    for (sealed, covered, is_counted) in [(0, 0, false), (24, 0, true), (0, 60, true)] {
+        let mut figures = NodeMonth::new("hk-1", &directory, MONTH.parse().unwrap(), 1);
+        let mut added = block("2026-10-05", covered, Vec::new());
+        added.seal.buckets_sealed = sealed;
+        figures.add(&added).unwrap();
+        let expected = is_counted.then(|| day("2026-10-05"));
+        assert_eq!(figures.newest_counted_day(), expected, "{sealed} {covered}");
+        assert_eq!(figures.newest_counted_beside(day("2026-10-31")), expected, "{sealed} {covered}");
+        assert_eq!(figures.newest_counted_beside(day("2026-11-01")), None);
+        assert_eq!((figures.node(), figures.newest_seal()), ("hk-1", Some(&added.seal)));
+        let outcome = gathered(figures);
+        assert_eq!((outcome.seal(day("2026-10-05")), outcome.seal(day("2026-10-06"))), (Some(&added.seal), None));
+    }
+}
+
+#[test]
+fn a_node_has_at_most_65_536_pairs_of_a_port_and_a_user_in_a_month() {
+    let directory = Directory::default();
+    let all = (0..=u16::MAX).map(|port| line("2026-10-05", port, None, (1, 0), 0)).collect();
+    let all = block("2026-10-05", 86_400, all);
+    let known = block("2026-10-06", 86_400, vec![line("2026-10-06", 443, None, (1, 0), 0)]);
+    let one_more = block("2026-10-07", 86_400, vec![line("2026-10-07", 443, Some("ada"), (1, 0), 0)]);
+    let expected = Err(SumError::TooManyPairs { day: day("2026-10-07") });
+    let mut figures = NodeMonth::new("hk-1", &directory, MONTH.parse().unwrap(), 1);
+    assert_eq!((figures.add(&all), figures.add(&known), figures.add(&one_more)), (Ok(()), Ok(()), expected));
+}
+
+#[test]
+fn what_was_granted_and_what_was_used_before_count_for_their_user_alone() {
+    let limited = User { quota_bytes: Some(1_000), ..user("ada", &[443]) };
+    let directory = Directory::new(vec![limited, user("bob", &[444])]);
+    let mut report = assemble(&inputs(&directory, None), vec![gathered(october("hk-1", &directory, &[]))]);
+    let plain = serde_json::to_value(&report).unwrap();
+    let granted = BTreeMap::from([("ada".to_owned(), 500), ("bob".to_owned(), 9)]);
+    report.add_allowances(&granted, |user| if user == "ada" { 70 } else { 0 });
+    let ada = statement(&report, "ada");
+    assert_eq!(
+        (ada.quota_bytes, ada.granted_bytes, ada.used_before_bytes, ada.used_bytes()),
+        (Some(1_500), 500, 70, 70)
+    );
+    let bob = statement(&report, "bob");
+    assert_eq!((bob.quota_bytes, bob.granted_bytes, bob.used_before_bytes), (None, 0, 0), "he has no quota to raise");
+    // What is zero or false is not written.
+    let fields = |report: &serde_json::Value, user: usize| {
+        let statement = report["statements"][user].clone();
+        ["granted_bytes", "used_before_bytes", "draft"].map(|field| statement.get(field).cloned())
+    };
+    assert_eq!(fields(&plain, 0), [None, None, None]);
+    let written = serde_json::to_value(&report).unwrap();
+    assert_eq!(fields(&written, 0), [Some(500.into()), Some(70.into()), None]);
+    report.statements[1].draft = true;
+    assert_eq!(fields(&serde_json::to_value(&report).unwrap(), 1), [None, None, Some(true.into())]);
 }

@@ -1,6 +1,11 @@
 use super::*;
 
 #[test]
+fn what_happens_at_the_quota_is_named_as_in_the_configuration() {
+    assert_eq!([OnQuota::Count, OnQuota::Drop].map(OnQuota::name), ["count", "drop"]);
+}
+
+#[test]
 fn a_divided_quota_holds_on_each_node_by_its_share() {
     let whole = User { quota_bytes: Some(500), ..User::default() };
     assert_eq!(whole.quota_on("hk-1"), Some(500));

@@ -146,6 +146,7 @@ fn what_did_not_arrive_is_tried_again_with_growing_pauses_for_a_day() {
         let is_due = |told: &NoticeHistory, minute| !due(told, &notices, minute, Repeat::UntilAccepted).is_empty();
         assert!(!is_due(&told, 0) && is_due(&told, 1), "{state:?}");
         told.add(&line(notice, MailState::Sending, 1));
+        assert!(!is_due(&told, 2), "the pause begins with the attempt");
         told.add(&line(notice, state, 1));
         assert!(!is_due(&told, 2) && is_due(&told, 3), "{state:?}");
         assert!(is_due(&told, 24 * 60) && !is_due(&told, 24 * 60 + 1), "{state:?}");
@@ -216,4 +217,16 @@ fn what_failed_while_the_clock_was_ahead_is_tried_at_once() {
     told.add(&line(&notices[0], MailState::Failed, 600));
     assert_eq!(due(&told, &notices, 600, Repeat::UntilAccepted), []);
     assert_eq!(due(&told, &notices, 1, Repeat::UntilAccepted), [(NoticeEvent::Warn, Some(90))]);
+}
+
+#[test]
+fn the_pause_is_five_seconds_shorter_than_the_interval_of_a_timer() {
+    let notices = of_users(&[user(95, 100)], &LEVELS, day(5));
+    let told = NoticeHistory::new(&[line(&notices[0], MailState::Sending, 0), line(&notices[0], MailState::Failed, 0)]);
+    for (seconds, expected) in [(54, 0), (55, 1)] {
+        let now = at(0).to_utc() + TimeDelta::seconds(seconds);
+        let choice =
+            NoticeChoice { channel: "hook", takes: &|_| true, repeat: Repeat::UntilAccepted, now, retry_now: false };
+        assert_eq!(told.due(&notices, &choice).len(), expected, "{seconds}");
+    }
 }

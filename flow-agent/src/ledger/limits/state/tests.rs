@@ -91,7 +91,8 @@ fn a_cut_names_the_day_on_which_the_quota_was_used_up() {
     assert_eq!(cut(600, 0).condition, Condition::Cut { since: Some(day(2)), nodes: nodes.clone() });
     assert_eq!(cut(601, 0).condition, Condition::Cut { since: Some(day(3)), nodes: nodes.clone() });
     assert_eq!(cut(600, 300).condition, Condition::Cut { since: Some(day(1)), nodes: nodes.clone() });
-    assert_eq!(cut(600, 600).condition, Condition::Cut { since: None, nodes });
+    assert_eq!(cut(600, 600).condition, Condition::Cut { since: None, nodes: nodes.clone() });
+    assert_eq!(cut(900, 0).condition, Condition::Cut { since: Some(day(3)), nodes });
     assert_eq!(cut(901, 0).condition, Condition::Warned { level: 90 });
 }
 

@@ -1,7 +1,9 @@
 use chrono::TimeDelta;
 
 use super::*;
+use crate::ledger::block::DayBlock;
 use crate::ledger::record::{Kind, VERSION};
+use crate::ledger::statement::Directory;
 
 fn instant(text: &str) -> DateTime<FixedOffset> {
     DateTime::parse_from_rfc3339(text).unwrap()
@@ -73,6 +75,7 @@ fn a_month_waits_for_whole_days_and_no_longer_than_it_promised() {
         (waiting(week, None, None), "2026-11-08T00:00:00+08:00"),
         (waiting(week, Some(instant("2026-10-31T17:00:00Z")), None), "2026-11-08T00:00:00+08:00"),
         (waiting(TimeDelta::hours(36), None, None), "2026-11-02T00:00:00+08:00"),
+        (waiting(TimeDelta::days(1), None, None), "2026-11-02T00:00:00+08:00"),
         (waiting(TimeDelta::hours(12), None, None), "2026-11-01T12:11:05+08:00"),
         // The configuration was changed after letters had named a day.
         (waiting(week, Some(first), Some(instant("2026-11-03T00:00:00+08:00"))), "2026-11-03T00:00:00+08:00"),
@@ -108,4 +111,32 @@ fn a_day_that_was_sealed_by_a_clock_that_was_ahead_can_grow() {
     assert!(!can_grow(&seal(43_200, after_the_end, vec![afternoon(), evening("*")]), next_day));
     // Gaps at the same time on two interfaces count once.
     assert!(can_grow(&seal(43_200, after_the_end, vec![afternoon(), afternoon()]), next_day));
+}
+
+#[test]
+fn a_later_day_is_needed_only_where_it_would_complete_one() {
+    let directory = Directory::default();
+    let depends = |seal: DaySeal| {
+        let mut figures = NodeMonth::new("la-1", &directory, "2026-10".parse().unwrap(), 1);
+        figures.add(&DayBlock { lines: Vec::new(), seal }).unwrap();
+        depends_on_later_days(&figures)
+    };
+    let at_its_end = || vec![gap("2026-10-31T23:50:00-07:00", "2026-11-01T00:00:00-07:00", "*")];
+    assert!(depends(seal(85_800, Some("2026-11-01T00:00:00-07:00"), at_its_end())));
+    assert!(!depends(seal(85_800, Some("2026-10-31T23:59:59-07:00"), at_its_end())), "it can grow anyway");
+    assert!(!depends(seal(86_400, Some("2026-11-01T00:00:00-07:00"), Vec::new())), "it is whole");
+}
+
+#[test]
+fn a_day_is_missing_once_it_is_over_and_one_that_never_was_is_not() {
+    let directory = Directory::default();
+    let month = "2011-12".parse().unwrap();
+    let figures = NodeMonth::new("ws-1", &directory, month, 1);
+    // Samoa went from the 29th to the 31st at once.
+    let zone = chrono_tz::Pacific::Apia;
+    let open = |now: &str| open_days(&figures, true, zone, month, 1, instant(now).to_utc());
+    let over = open("2012-01-01T00:00:00+14:00");
+    assert_eq!((over.missing.len(), over.growing.len()), (30, 0));
+    let a_second_before = open("2011-12-31T23:59:59+14:00");
+    assert_eq!((a_second_before.missing.len(), a_second_before.growing), (29, vec!["2011-12-31".parse().unwrap()]));
 }

@@ -58,3 +58,28 @@ fn the_bytes_of_a_line_are_never_more_than_they_are_taken_for() {
         assert!(written <= taken_for && taken_for < written + 100, "{written} {taken_for}");
     }
 }
+
+#[test]
+fn a_month_may_take_exactly_as_many_bytes_as_there_are() {
+    let directory = Directory::default();
+    let user = ["ada".to_owned()];
+    // A line takes 410 bytes, 2 quotation marks and `hk-1/ada`; its node 146 bytes, the name and 13 + 7 digits of the
+    // counters; its port 6.
+    let one = (410 + 2 + 8) + (146 + 4 + 13 + 7) + 6;
+    for (most, left_out) in [(one, 0), (one - 1, 1)] {
+        let mut nodes = [node(&directory, "hk-1", &user)];
+        assert_eq!(cut(&directory, &mut nodes, 9, most).len(), left_out, "{most}");
+    }
+    for (most, left_out) in [(2 * one, 0), (2 * one - 1, 1)] {
+        let mut nodes = [node(&directory, "hk-1", &user), node(&directory, "us-1", &user)];
+        assert_eq!(cut(&directory, &mut nodes, 9, most).len(), left_out, "{most}");
+    }
+}
+
+#[test]
+fn a_name_that_is_longer_than_a_month_is_left_out() {
+    let directory = Directory::default();
+    let mut nodes = [node(&directory, "hk-1", &names(3)), node(&directory, "us-1", &["x".repeat(Monthly::MAX_BYTES)])];
+    let left_out = cut_to_limits(&directory, &mut nodes);
+    assert_eq!(left_out.iter().map(|cut| cut.node.as_str()).collect::<Vec<_>>(), ["us-1"]);
+}
