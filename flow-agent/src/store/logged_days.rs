@@ -97,4 +97,5 @@ fn is_complete(state: &StateDir, seal: &DaySeal, today: NaiveDate) -> Result<boo
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
 mod tests;

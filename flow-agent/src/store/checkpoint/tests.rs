@@ -269,3 +269,80 @@ fn steps_that_another_program_wrote_are_read() {
     assert_eq!(corpus("checkpoint-step-of-another").unwrap().unwrap(), torn);
     assert!(matches!(corpus("checkpoint-step-overflow"), Err(StoreError::Damaged { .. })));
 }
+
+fn lines(state: &StateDir) -> Vec<String> {
+    fs::read_to_string(state.checkpoint()).unwrap().lines().map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn what_does_not_only_continue_the_last_checkpoint_replaces_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateDir::new(dir.path());
+    let lock = state.lock_run().unwrap();
+    let first = of_many_ports(1, 10);
+    let start = Some(first.at - chrono::Duration::hours(1));
+    for next in [
+        Checkpoint { seq: 2, ..first.clone() },
+        Checkpoint { epoch: "boot-2".into(), ..first.clone() },
+        Checkpoint { start, ..first.clone() },
+        Checkpoint { start_boot_ms: Some(7), ..first.clone() },
+    ] {
+        let mut file = CheckpointFile::default();
+        file.keep(&lock, first.clone()).unwrap();
+        file.keep(&lock, next.clone()).unwrap();
+        assert_eq!((read(&state).unwrap(), lines(&state).len()), (Some(next), 1));
+    }
+}
+
+#[test]
+fn a_file_that_is_forgotten_is_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateDir::new(dir.path());
+    let lock = state.lock_run().unwrap();
+    let mut file = CheckpointFile::default();
+    file.keep(&lock, of_many_ports(1, 10)).unwrap();
+    file.keep(&lock, of_many_ports(1, 20)).unwrap();
+    assert_eq!(lines(&state).len(), 2);
+    file.forget();
+    file.keep(&lock, of_many_ports(1, 30)).unwrap();
+    assert_eq!(lines(&state).len(), 1);
+}
+
+#[test]
+fn lines_are_appended_from_forty_nine_ports_on() {
+    for (ports, expected) in [(48, 1), (49, 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        let lock = state.lock_run().unwrap();
+        let of_ports = |bytes| {
+            let mut checkpoint = of_many_ports(1, bytes);
+            checkpoint.totals.retain(|port, _| *port <= ports);
+            checkpoint
+        };
+        let mut file = CheckpointFile::default();
+        file.keep(&lock, of_ports(10)).unwrap();
+        file.keep(&lock, of_ports(20)).unwrap();
+        assert_eq!(lines(&state).len(), expected, "{ports}");
+    }
+}
+
+#[test]
+fn a_later_line_of_another_version_or_kind_does_not_count() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateDir::new(dir.path());
+    let lock = state.lock_run().unwrap();
+    let mut file = CheckpointFile::default();
+    file.keep(&lock, of_many_ports(1, 10)).unwrap();
+    file.keep(&lock, of_many_ports(1, 20)).unwrap();
+    let written = lines(&state);
+    for (from, to, bytes) in [
+        (r#"{"v":1,"#, r#"{"v":1,"#, 20),
+        (r#"{"v":1,"#, r#"{"v":2,"#, 10),
+        (r#""kind":"step""#, r#""kind":"seal""#, 10),
+    ] {
+        let (body, _) = written[1].rsplit_once(",\"check\":").unwrap();
+        let changed = seal::with_check(&format!("{}}}", body.replacen(from, to, 1)));
+        fs::write(state.checkpoint(), format!("{}{changed}\n", written[0])).unwrap();
+        assert_eq!(read(&state).unwrap(), Some(of_many_ports(1, bytes)), "{to}");
+    }
+}

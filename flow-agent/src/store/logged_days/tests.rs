@@ -1,6 +1,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
+use crate::store::compressed;
 use crate::store::journal::Journal;
 use crate::store::table::put_days;
 use crate::testing::fixtures::{bucket, day as made, dir, instant, total_of};
@@ -70,4 +71,34 @@ fn a_day_that_was_sealed_ahead_of_today_is_read_from_its_hours() {
     block.seal.at = Some(instant("9000-01-01T00:00:00+08:00"));
     put_days(&state.lock_daily().unwrap(), vec![block], false).unwrap();
     assert_eq!(found(&state, "2026-10-03", "2026-10-03"), [(3, "bucket", 3)]);
+}
+
+#[test]
+fn days_of_two_months_are_read_from_the_files_of_both() {
+    let dir = dir();
+    let state = StateDir::new(dir.path());
+    for (day, bytes) in [("2026-08-31", 831), ("2026-09-29", 929), ("2026-09-30", 930), ("2026-10-01", 1_001)] {
+        put_days(&state.lock_daily().unwrap(), vec![made(day, 86_400, bytes)], false).unwrap();
+    }
+    let expected = [(31, "day", 831), (29, "day", 929), (30, "day", 930), (1, "day", 1_001)];
+    assert_eq!(found(&state, "2026-08-31", "2026-10-02"), expected);
+}
+
+#[test]
+fn a_day_whose_hours_are_compressed_is_read_from_the_daily_log_if_it_was_made_after_the_day() {
+    for (made_at, expected) in
+        [("2026-10-03T00:00:00+08:00", (2, "day", 1_002)), ("2026-10-02T23:59:59+08:00", (2, "bucket", 2))]
+    {
+        let dir = dir();
+        let state = StateDir::new(dir.path());
+        let (mut journal, _) = Journal::open(&state.lock_run().unwrap()).unwrap();
+        journal.append(&mut bucket("2026-10-02T10:00:00+08:00", "one", 0, 2)).unwrap();
+        let (plain, day) = (state.hourly(date("2026-10-02")), date("2026-10-02"));
+        compressed::write(state.disk(), &state.hourly_compressed(day), fs::File::open(&plain).unwrap()).unwrap();
+        fs::remove_file(plain).unwrap();
+        let mut block = made("2026-10-02", 86_400, 1_002);
+        block.seal.at = Some(instant(made_at));
+        put_days(&state.lock_daily().unwrap(), vec![block], false).unwrap();
+        assert_eq!(found(&state, "2026-10-02", "2026-10-02"), [expected]);
+    }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::block::HourBlock;
-use crate::ledger::record::HourLine;
+use crate::ledger::record::{Gap, HourLine};
 use crate::testing::fixtures;
 
 /// An hour in which as many ports as given moved something; the lengths of their lines differ.
@@ -75,6 +75,7 @@ fn a_file_that_looks_different_is_left_to_those_who_read_all_of_it() {
     assert!(is_left(&text.replacen(r#"{"v":1,"kind":"hour","#, r#"{"kind":"hour","v":1,"#, 1)), "another order");
     assert!(is_left(&format!("\n{text}")));
     assert!(is_left(&format!("{text}\0\0\0\0")));
+    assert!(is_left(&format!("{text}{}", "x".repeat(MAX_LINE_BYTES + 1))));
     let another_bucket = text[..second].replacen("T01:00:00", "T03:00:00", 1);
     assert!(is_left(&another_bucket), "a line of another bucket at the beginning");
     assert_eq!(find::<Hourly>(&path.with_extension("other")).unwrap(), None);
@@ -89,6 +90,7 @@ fn a_block_with_a_damaged_line_is_not_returned() {
     let found = find::<Hourly>(&path).unwrap().unwrap();
     assert_eq!(block(&path, &found[0]).unwrap(), None);
     assert_eq!(block(&path, &found[1]).unwrap(), Some(hour_as_written(2, 700)));
+    assert!(!are_intact(&path, &found).unwrap() && are_intact(&path, &found[1..]).unwrap());
 }
 
 fn hour_as_written(number: u64, ports: u16) -> HourBlock {
@@ -107,4 +109,32 @@ fn the_days_of_a_month_are_found() {
     assert_eq!(found.len(), 31);
     assert_eq!(found[4].seal.day.to_string(), "2026-10-05");
     assert_eq!(block(&path, &found[4]).unwrap().unwrap().lines[0].tcp_in_bytes, 5);
+}
+
+#[test]
+fn a_seal_that_is_longer_than_what_is_read_at_once_is_found() {
+    let with_gaps = |number, gaps| {
+        let mut block = hour(number, 3);
+        let (start, end) = (block.seal.start, block.seal.end);
+        let gap = |number| Gap { start, end, interface: format!("eth{number}"), why: "gone".into() };
+        block.seal.gaps = (0..gaps).map(gap).collect();
+        block
+    };
+    let (_dir, path, expected) = written(&mut [with_gaps(1, 100), with_gaps(2, 1_000), hour(3, 2)]);
+    assert!(expected[0].seal_bytes > 4 << 10 && expected[1].seal_bytes > 64 << 10);
+    assert_eq!(find::<Hourly>(&path).unwrap().unwrap(), expected);
+    // It was written only in part.
+    let text = fs::read(&path).unwrap();
+    fs::write(&path, &text[..usize::try_from(expected[1].bytes.end).unwrap() - 10]).unwrap();
+    assert_eq!(find::<Hourly>(&path).unwrap(), None);
+}
+
+#[test]
+fn a_long_block_is_summed_piece_by_piece() {
+    let (_dir, path, expected) = written(&mut [hour(1, 3_000), hour(2, 0), hour(3, 1)]);
+    assert!(expected[0].bytes.end > 2 * (256 << 10));
+    assert!(are_intact(&path, &expected).unwrap());
+    let length = fs::metadata(&path).unwrap().len();
+    File::options().write(true).open(&path).unwrap().set_len(length - expected[2].seal_bytes - 10).unwrap();
+    assert!(!are_intact(&path, &expected).unwrap());
 }

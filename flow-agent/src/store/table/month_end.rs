@@ -61,3 +61,7 @@ impl MonthEnd {
         self.appender.append(disk, text.as_bytes())
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "edge: files")]
+mod tests;

@@ -19,6 +19,16 @@ fn the_bytes_are_those_of_the_documentation() {
 }
 
 #[test]
+fn the_first_number_of_two_bytes_is_128() {
+    let next = Totals::from([(127, [127, 0, 0, 0, 0, 0, 0, 0]), (255, [128, 0, 0, 0, 0, 0, 0, 0])]);
+    let text = between(&Totals::new(), &next).unwrap();
+    assert_eq!(STANDARD_NO_PAD.decode(&text).unwrap(), [127, 1, 127, 0x80, 0x01, 1, 0x80, 0x01]);
+    let mut totals = Totals::new();
+    add(&text, &mut totals).unwrap();
+    assert_eq!(totals, next);
+}
+
+#[test]
 fn what_decreases_or_disappears_has_no_compact_form() {
     let last = Totals::from([(80, [5; 8]), (443, [7; 8])]);
     assert_eq!(between(&last, &Totals::from([(80, [5; 8])])), None);
