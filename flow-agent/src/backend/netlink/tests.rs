@@ -42,3 +42,21 @@ fn a_torn_answer_is_an_error_and_a_torn_attribute_an_end() {
     assert_eq!(attributes(&[0, 0, 0, 0, 9, 0, 1, 0, 5], 4).count(), 0);
     assert_eq!(attributes(&[1, 2], 4).count(), 0);
 }
+
+#[test]
+fn a_listing_that_changed_meanwhile_is_known_as_such_to_its_end() {
+    let part = |flags| Request::new(16, flags, &[0; 16]).encode();
+    let mut answers = Answers::default();
+    answers.take(&part(0)).unwrap();
+    assert!(!answers.interrupted);
+    for flags in [NLM_F_DUMP_INTR, NLM_F_DUMP_INTR, 0] {
+        answers.take(&part(flags)).unwrap();
+        assert!(answers.interrupted);
+    }
+}
+
+#[test]
+fn numbers_are_read_where_they_are_and_not_past_the_end() {
+    let bytes = [&[1], 0x0102_0304_0506_0708_u64.to_ne_bytes().as_slice()].concat();
+    assert_eq!((read_u64(&bytes, 1), read_u64(&bytes, 2)), (Some(0x0102_0304_0506_0708), None));
+}

@@ -296,6 +296,12 @@ fn each_direction_has_a_limit_of_its_own_where_the_larger_is_billed() {
     // A packet of more than 100 bytes did not fit going out.
     kernel.tables.set_refused_at(1, 0, 1, kernel.tables.limit(1, 0, 1));
     assert!(refuses(&kernel.tables, "acct", moment(1)));
+    // Nothing is left going out.
+    kernel.tables.pass(1, 0, 0, 1, 100);
+    kernel.ports.0.borrow_mut().get_mut(&8388).unwrap().out_bytes += 100;
+    kernel.apply(&budgets, moment(2)).unwrap();
+    assert_eq!((left(0), left(1)), (700, 0));
+    assert!(refuses(&kernel.tables, "acct", moment(2)));
 }
 
 #[test]
@@ -347,6 +353,10 @@ fn what_a_cpu_took_in_advance_is_not_spent() {
     assert_eq!(spent(0), 0);
     kernel.tables.pass(1, 1, 0, 0, 100);
     assert_eq!(spent(0), 100);
+    // Of another number, and on another side, that is something else.
+    assert_eq!((kernel.tables.passed(1, 0), kernel.tables.passed(2, 0)), (100, 0));
+    kernel.tables.lease(1, 0, 0, 1, 90);
+    assert_eq!((kernel.tables.spent(1, 0, 1), spent(0)), (0, 100));
     // The other CPU takes from the next month.
     kernel.tables.lease(1, 1, 1, 0, 30);
     assert_eq!((spent(0), spent(1)), (100, 0));

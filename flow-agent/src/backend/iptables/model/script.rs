@@ -269,3 +269,6 @@ fn members(ports: &BTreeSet<u16>) -> impl Iterator<Item = (u16, FlowClass)> {
 pub fn jump(name: &RuleSetName, direction: Direction) -> IptablesRule {
     IptablesRule::jump(Match::All, name.chain(&ChainPlace::Entry(direction)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,3 +59,24 @@ fn what_is_no_list_is_an_error() {
         assert!(rules(text).is_err() && tables(text).is_err(), "{text}");
     }
 }
+
+#[test]
+fn a_table_without_a_chain_for_nat_is_none_of_them() {
+    let chain =
+        |family, table, kind| format!(r#"{{"chain":{{"family":"{family}","table":"{table}","type":"{kind}"}}}}"#);
+    let json = format!(r#"{{"nftables":[{},{}]}}"#, chain("ip", "a", "filter"), chain("ip6", "b", "nat"));
+    assert_eq!(tables(&json).unwrap(), [("ip6".to_owned(), "b".to_owned())].into());
+}
+
+#[test]
+fn a_rule_for_protocols_without_ports_concerns_no_port() {
+    let count = |op: &str, left: &str| {
+        let matching = format!(r#"{{"match":{{"op":"{op}","left":{left},"right":"icmp"}}}}"#);
+        let head = r#"{"nftables":[{"rule":{"family":"ip","table":"t","chain":"c","handle":1,"expr":["#;
+        rules(&format!(r#"{head}{matching},{{"dnat":{{"addr":"10.0.0.1"}}}}]}}}}]}}"#)).unwrap().len()
+    };
+    let by_header = r#"{"payload":{"protocol":"ip","field":"protocol"}}"#;
+    let by_meta = r#"{"meta":{"key":"l4proto"}}"#;
+    assert_eq!((count("==", by_header), count("==", by_meta)), (0, 0));
+    assert_eq!((count("!=", by_header), count("!=", by_meta)), (1, 1));
+}

@@ -19,3 +19,8 @@ fn our_filter_is_found_and_others_are_told_apart() {
 fn the_protocol_is_in_network_order() {
     assert_eq!(our_header(4, Direction::Ingress)[16..], [0, 3, 1, 0]);
 }
+
+#[test]
+fn each_direction_has_a_parent_of_its_own() {
+    assert_eq!([Direction::Ingress, Direction::Egress].map(parent), [0xffff_fff2, 0xffff_fff3]);
+}

@@ -107,7 +107,15 @@ fn a_rule_that_comes_before_ours_is_noticed() {
     let layout = layout();
     let mut objects = listed(&layout);
     objects.push(json!({ "rule": { "chain": "input", "expr": [{ "accept": null }] } }));
-    assert!(matches!(table(&objects).entrance(&layout), NftEntrance::Changed(_)));
+    let before = NftEntrance::Changed("another rule came before the counters");
+    assert_eq!(table(&objects).entrance(&layout), before);
+    let is_entry = |object: &Value| object["rule"]["chain"] == "input";
+    let mut in_its_place = listed(&layout);
+    in_its_place.iter_mut().filter(|object| is_entry(object)).for_each(|object| object["rule"]["expr"] = json!([]));
+    assert_eq!(table(&in_its_place).entrance(&layout), before);
+    let without: Vec<Value> = listed(&layout).into_iter().filter(|object| !is_entry(object)).collect();
+    let removed = NftEntrance::Changed("somebody removed the rule that leads to the counters");
+    assert_eq!(table(&without).entrance(&layout), removed);
     let elsewhere: Vec<Value> = listed(&layout)
         .into_iter()
         .map(|mut object| {
@@ -118,4 +126,19 @@ fn a_rule_that_comes_before_ours_is_noticed() {
         })
         .collect();
     assert_eq!(table(&elsewhere).entrance(&layout), NftEntrance::Absent);
+}
+
+#[test]
+fn what_is_of_another_set_or_of_somebody_else_is_not_taken_for_ours() {
+    let layout = layout();
+    let other = RuleSetName::new("k3v7qa".into(), u32::MAX);
+    let mut objects = listed(&layout);
+    let found = table(&objects);
+    assert!(found.is_marked(&layout.name) && !found.is_marked(&other));
+    assert!(!found.is_entered(&other) && found.interfaces(&other).is_empty());
+    objects.push(json!({ "chain": { "name": layout.chain(NftChain::Sealed) } }));
+    let found = table(&objects);
+    assert!(found.is_sealed(&layout.name) && !found.is_sealed(&other) && !found.has_foreign_chains());
+    objects.push(json!({ "chain": { "name": "forward" } }));
+    assert!(table(&objects).has_foreign_chains());
 }

@@ -148,6 +148,8 @@ fn too_few_free_slots_plan_nothing() {
     assert!(!owners.have_room_for(&[3, 4].into()));
     let error = owners.plan_add(&[2, 3, 4].into()).unwrap_err();
     assert!(matches!(error, BackendError::Full { wanted: 4, slots: 3 }));
+    let error = owners.plan_add(&[3, 4, 5].into()).unwrap_err();
+    assert!(matches!(error, BackendError::Full { wanted: 5, slots: 3 }));
 }
 
 #[test]

@@ -8,6 +8,13 @@ fn set() -> RuleSetName {
 }
 
 #[test]
+fn a_name_says_whose_it_is() {
+    let tag = instance_tag("5c1e0f6e-7a52-4a0f-9d5b-0a8f0d0f6f11");
+    assert_eq!(set().instance(), tag);
+    assert_ne!(tag, instance_tag("another"));
+}
+
+#[test]
 fn every_name_fits_and_reads_back() {
     let node = |bound, level| Node { bound, level };
     let mut places = vec![

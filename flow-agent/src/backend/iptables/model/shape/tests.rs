@@ -86,3 +86,10 @@ proptest! {
         prop_assert_eq!(nodes.iter().collect::<BTreeSet<_>>().len(), nodes.len());
     }
 }
+
+#[test]
+fn a_leaf_ends_right_before_the_next() {
+    let shape = Shape::from_bounds(&[0, 100, 300].into()).unwrap();
+    let ranges: Vec<_> = shape.leaves().map(|leaf| shape.range(leaf)).collect();
+    assert_eq!(ranges, [0..=99, 100..=299, 300..=65_535]);
+}

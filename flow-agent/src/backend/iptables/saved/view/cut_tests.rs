@@ -185,3 +185,32 @@ fn a_rule_that_refuses_behind_the_counter_is_damage() {
     let damage = host.view(&name).unwrap_err();
     assert_eq!((damage.part, damage.why), (format!("chain {leaf}"), "refuses a port after its counter, or twice"));
 }
+
+#[test]
+fn a_rule_that_is_not_ours_among_those_that_refuse_is_damage() {
+    let name = RuleSetName::new(instance_tag("an-instance"), 7);
+    let ports: BTreeSet<u16> = [443].into();
+    let layout = Layout {
+        name: name.clone(),
+        family: Family::V4,
+        interfaces: vec!["eth0".to_owned()],
+        dispatch: Dispatch::FlowClass(Shape::balanced(&ports)),
+        ports,
+        fragments: Fragments::Delivered,
+        can_cut: true,
+    };
+    let mut host = Host::default();
+    let mut script = Script::default();
+    script.make(&layout, &[]).cut(&layout, &[443].into(), &[443].into());
+    host.run(&script);
+    let chain = name.chain(&ChainPlace::Cut(Direction::Ingress));
+    let rules = host.chains[&chain].clone();
+    let mut damage = |rules: &[String]| {
+        host.chains.insert(chain.clone(), rules.to_vec());
+        host.view(&name).err().map(|damage| (damage.part, damage.why))
+    };
+    assert_eq!(damage(&rules), None);
+    let expected = Some((format!("chain {chain}"), "has a rule that is not ours"));
+    assert_eq!(damage(&[vec!["-s 10.0.0.1/32 -j ACCEPT".to_owned()], rules.clone()].concat()), expected);
+    assert_eq!(damage(&rules[..rules.len() - 1]), expected, "it no longer ends by dropping");
+}

@@ -1,6 +1,7 @@
 use super::*;
 use crate::backend::iptables::saved::members;
 use crate::backend::iptables::saved::ruleset::parse;
+use crate::ledger::counters::Flow;
 
 const RULES: &str = include_str!("../../../../../../tests/fixtures/iptables/v4-nft-ipset.txt");
 const IPSETS: &str = include_str!("../../../../../../tests/fixtures/iptables/v4-ipset.txt");
@@ -91,4 +92,25 @@ fn every_damage_is_seen() {
     assert_eq!(why(&accepts, IPSETS), "chain flow-4pujjs-1m3d4i-ip-in has a rule that is not ours");
     let fewer = without(RULES, "[0:0] -A flow-4pujjs-1m3d4i-ip-out -p udp -g");
     assert_eq!(why(&fewer, IPSETS), "chain flow-4pujjs-1m3d4i-ip-out has lost or gained rules");
+}
+
+/// A table without chains of ours, with these ipsets of our set.
+fn only_ipsets<const N: usize>(ipsets: [(Ipset, Members); N]) -> Table<'static> {
+    let mut table = parse("*mangle\n:INPUT ACCEPT [0:0]\nCOMMIT\n").unwrap().remove("mangle").unwrap();
+    table.ipsets = ipsets.into_iter().map(|(ipset, members)| ((name(), ipset), members)).collect();
+    table
+}
+
+#[test]
+fn a_set_is_sealed_by_the_ipset_of_that_name_alone() {
+    assert!(!sets::marks(&only_ipsets([(Ipset::Still, Members::new())]), &name()).sealed);
+    assert!(sets::marks(&only_ipsets([(Ipset::Sealed, Members::new())]), &name()).sealed);
+}
+
+#[test]
+fn what_was_refused_is_read_of_ports_that_are_counted_in_both_directions() {
+    let incoming = (Ipset::Blocked(Direction::Ingress), [(80, (9, 1)), (443, (500, 5))].into());
+    let outgoing = (Ipset::Blocked(Direction::Egress), [(443, (70, 7))].into());
+    let refused = Flow { in_bytes: 500, in_packets: 5, out_bytes: 70, out_packets: 7 };
+    assert_eq!(sets::blocked(&only_ipsets([incoming, outgoing]), &name()), [(443, refused)].into());
 }

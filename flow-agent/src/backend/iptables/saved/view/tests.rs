@@ -97,6 +97,11 @@ fn every_damage_is_seen() {
     ] {
         assert_eq!(view(&changed(line, to)).unwrap_err().why, why, "{line} -> {to}");
     }
+    // The chain that does not belong there is named.
+    for chain in ["flow-6fwql3-1ci2fm-uo-0001", "flow-6fwql3-1ci2fm-what"] {
+        let text = changed(":flow-6fwql3-1ci2fm-sealed - [0:0]", &format!(":{chain} - [0:0]"));
+        assert_eq!(view(&text).unwrap_err().part, format!("chain {chain}"));
+    }
     let empty: String =
         V4_LEGACY.lines().filter(|line| !line.contains("] -A flow-")).map(|line| line.to_owned() + "\n").collect();
     assert_eq!(view(&empty).unwrap_err().why, "has lost or gained rules");
@@ -117,12 +122,20 @@ fn only_what_could_decide_before_us_hides_us() {
     let jump = "[0:0] -A INPUT -j flow-6fwql3-1ci2fm-in";
     assert_eq!(entrance(V4_LEGACY), Entrance::First);
     assert_eq!(entrance(&changed(jump, "")), Entrance::Absent);
-    for before in ["[9:9] -A INPUT -p tcp -m tcp --dport 443", "[9:9] -A INPUT -j flow-aaaaaa-1bbbbb-in"] {
+    for before in [
+        "[9:9] -A INPUT -p tcp -m tcp --dport 443",
+        "[9:9] -A INPUT -s 10.0.0.1/32 -p tcp",
+        "[9:9] -A INPUT -j flow-aaaaaa-1bbbbb-in",
+    ] {
         assert_eq!(entrance(&changed(jump, &format!("{before}\n{jump}"))), Entrance::First, "{before}");
     }
-    for before in
-        ["-p tcp -m tcp --dport 443 -j ACCEPT", "-j MARK --set-xmark 0x1/0xffffffff", "-j flow-control", "-m x \""]
-    {
+    for before in [
+        "-p tcp -m tcp --dport 443 -j ACCEPT",
+        "-j MARK --set-xmark 0x1/0xffffffff",
+        "-j flow-control",
+        "-s 10.0.0.1/32 -g other",
+        "-m x \"",
+    ] {
         let text = changed(jump, &format!("[9:9] -A INPUT {before}\n{jump}"));
         assert_eq!(entrance(&text), Entrance::Behind(before.to_owned()));
     }
@@ -137,4 +150,12 @@ fn what_is_left_of_a_damaged_set_can_be_read() {
     let remains = sets::remains(&tables["mangle"], &name());
     assert_eq!(remains.len(), 19);
     assert_eq!(remains[&4433].tcp_in_bytes, 101);
+}
+
+#[test]
+fn packets_that_would_be_counted_twice_are_noticed() {
+    let jump = "[0:0] -A INPUT -j flow-6fwql3-1ci2fm-in";
+    let damage = view(&changed(jump, &format!("{jump}\n{jump}"))).unwrap_err();
+    let why = "leads every packet to the counters more than once";
+    assert_eq!((damage.part.as_str(), damage.why, damage.doubt), ("chain INPUT", why, CounterDoubt::All));
 }

@@ -52,3 +52,33 @@ fn nothing_drops_a_packet_unless_somebody_has_a_budget() {
     assert!(!drops(&layout()));
     assert!(drops(&NftLayout { can_cut: true, ..layout() }));
 }
+
+#[test]
+fn the_table_is_the_instances() {
+    assert_eq!(layout().table(), "flow-k3v7qa");
+}
+
+#[test]
+fn ipv6_fragments_are_put_together_or_counted_apart() {
+    let reassembly = json!([
+        { "match": { "op": "==", "left": { "meta": { "key": "l4proto" } }, "right": "tcp" } },
+        { "tproxy": { "family": "ip6", "port": 1 } },
+    ]);
+    assert_eq!(rules(&layout(), NftChain::Reassembly), [reassembly.to_string()]);
+    let apart = NftLayout { fragments: Fragments::Apart, ..layout() };
+    let offset = json!({ "exthdr": { "name": "frag", "field": "frag-off" } });
+    let late = json!([
+        { "match": { "op": ">", "left": offset, "right": 0 } },
+        { "goto": { "target": "flow-k3v7qa-1aaaaa-fragments-late" } },
+    ]);
+    let fragments = rules(&apart, NftChain::Fragments);
+    let name = apart.chain(NftChain::LateFragments);
+    assert_eq!(fragments[0], late.to_string().replace("flow-k3v7qa-1aaaaa-fragments-late", &name));
+    assert_eq!(fragments.len(), 2);
+    let counted = json!([
+        { "match": { "op": "==", "left": { "meta": { "key": "nfproto" } }, "right": format!("@{}", apart.set(NftSet::LateFragments)) } },
+        { "return": null },
+    ]);
+    assert_eq!(rules(&apart, NftChain::LateFragments), [counted.to_string()]);
+    assert!(apart.sets().contains(&NftSet::LateFragments) && !layout().sets().contains(&NftSet::LateFragments));
+}

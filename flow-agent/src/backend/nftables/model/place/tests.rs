@@ -27,3 +27,12 @@ fn only_tables_that_agents_made_belong_to_an_instance() {
         assert_eq!(tag_of(other), None, "{other}");
     }
 }
+
+#[test]
+fn sets_hold_ports_or_families_with_counters_or_without() {
+    for set in NftSet::all() {
+        let is_of_ports = !matches!(set, NftSet::OtherPorts(_) | NftSet::OtherIp(_) | NftSet::LateFragments);
+        assert_eq!((set.is_of_ports(), set.key_bytes()), (is_of_ports, if is_of_ports { 2 } else { 1 }), "{set}");
+        assert_eq!(set.has_counters(), !matches!(set, NftSet::Still | NftSet::Cut), "{set}");
+    }
+}

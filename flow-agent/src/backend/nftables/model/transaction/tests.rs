@@ -8,6 +8,7 @@ fn commands_are_written_as_nft_reads_them() {
     assert!(transaction.is_empty());
     transaction.add_set("s", NftSet::Still, 64).add_elements("s", [443.into()]).delete_elements("s", []);
     transaction.rewrite("c", [json!([{ "return": null }])]);
+    assert!(!transaction.is_empty());
     let commands: Value = serde_json::from_str(&transaction.render()).unwrap();
     let place = |object: Value| {
         let mut object = object;
