@@ -136,6 +136,10 @@ fn what_is_of_another_set_or_of_somebody_else_is_not_taken_for_ours() {
     let found = table(&objects);
     assert!(found.is_marked(&layout.name) && !found.is_marked(&other));
     assert!(!found.is_entered(&other) && found.interfaces(&other).is_empty());
+    let (chains, sets) = found.parts(&layout.name);
+    // With the mark of the table.
+    assert_eq!((chains.len(), sets.len()), (layout.chains().len() + 1, layout.sets().len()));
+    assert_eq!(found.parts(&other), (Vec::new(), Vec::new()));
     objects.push(json!({ "chain": { "name": layout.chain(NftChain::Sealed) } }));
     let found = table(&objects);
     assert!(found.is_sealed(&layout.name) && !found.is_sealed(&other) && !found.has_foreign_chains());

@@ -92,4 +92,5 @@ fn a_leaf_ends_right_before_the_next() {
     let shape = Shape::from_bounds(&[0, 100, 300].into()).unwrap();
     let ranges: Vec<_> = shape.leaves().map(|leaf| shape.range(leaf)).collect();
     assert_eq!(ranges, [0..=99, 100..=299, 300..=65_535]);
+    assert_eq!(shape.capacity(), 3 * 32);
 }

@@ -159,3 +159,22 @@ fn packets_that_would_be_counted_twice_are_noticed() {
     let why = "leads every packet to the counters more than once";
     assert_eq!((damage.part.as_str(), damage.why, damage.doubt), ("chain INPUT", why, CounterDoubt::All));
 }
+
+#[test]
+fn a_mark_tells_of_zeroed_rules_and_of_another_table() {
+    let damage = |place: ChainPlace, rules: &str, handle: Option<u64>| {
+        let chain = name().chain(&place);
+        let rules = rules.replace('@', &format!("-A {chain}"));
+        let text = format!("*mangle\n:INPUT ACCEPT [0:0]\n:{chain} - [0:0]\n{rules}COMMIT\n");
+        let mut table = parse(&text).unwrap().remove("mangle").unwrap();
+        table.handle = handle;
+        refuse_doubtful(&table, &name()).err().map(|damage| damage.why)
+    };
+    assert_eq!(damage(ChainPlace::Tripwire, "[3:120] @ -p tcp\n", None), None);
+    for zeroed in ["", "[0:0] @ -p tcp\n", "[3:0] @ -p tcp\n", "[0:3] @ -p tcp\n"] {
+        assert_eq!(damage(ChainPlace::Tripwire, zeroed, None), Some("was zeroed or emptied"), "{zeroed}");
+    }
+    assert_eq!(damage(ChainPlace::table(7), "", Some(7)), None);
+    assert_eq!(damage(ChainPlace::table(7), "", None), None, "the variant has no handles");
+    assert_eq!(damage(ChainPlace::table(7), "", Some(8)), Some("was restored into a new table"));
+}

@@ -82,3 +82,55 @@ fn ipv6_fragments_are_put_together_or_counted_apart() {
     assert_eq!(rules(&apart, NftChain::LateFragments), [counted.to_string()]);
     assert!(apart.sets().contains(&NftSet::LateFragments) && !layout().sets().contains(&NftSet::LateFragments));
 }
+
+/// The commands that `write` adds, such as `add chain flow-…-ip-in`.
+fn commands(write: impl Fn(&NftLayout, &mut NftTransaction)) -> Vec<String> {
+    let mut transaction = NftTransaction::on(&layout().table());
+    write(&layout(), &mut transaction);
+    let all: Value = serde_json::from_str(&transaction.render()).unwrap();
+    let only = |value: &Value| value.as_object().unwrap().clone().into_iter().next().unwrap();
+    let shown = |command: &Value| {
+        let (verb, object) = only(command);
+        let (kind, object) = only(&object);
+        let name = object.get("chain").or(object.get("name")).unwrap();
+        format!("{verb} {kind} {}", name.as_str().unwrap())
+    };
+    all["nftables"].as_array().unwrap().iter().map(shown).collect()
+}
+
+#[test]
+fn everything_is_made_before_a_packet_enters() {
+    let made = commands(|layout, transaction| layout.make(transaction));
+    let layout = layout();
+    assert_eq!(layout.capacity(), 63);
+    for set in layout.sets() {
+        assert!(made.contains(&format!("add set {}", layout.set(set))), "{set}");
+        let is_filled = made.contains(&format!("add element {}", layout.set(set)));
+        assert_eq!(is_filled, set != NftSet::Still, "families, or the ports that are counted: {set}");
+    }
+    let rules: usize = layout.chains().iter().map(|(_, rules)| rules.len()).sum();
+    assert_eq!(made.iter().filter(|command| command.starts_with("add rule ")).count(), rules);
+    assert!(!made.iter().any(|command| command == "add rule input" || command == "add rule output"));
+    let entered = commands(|layout, transaction| layout.enter(transaction));
+    let of_hook = |hook: &str| [format!("flush chain {hook}"), format!("add rule {hook}"), format!("add rule {hook}")];
+    let (made, rules) = entered.split_at(3);
+    assert_eq!(made, ["add table flow-k3v7qa", "add chain input", "add chain output"]);
+    assert_eq!(rules, [of_hook("input"), of_hook("output")].concat());
+}
+
+#[test]
+fn a_port_goes_from_every_set_that_has_it() {
+    let port = BTreeSet::from([443]);
+    let removed = commands(|layout, transaction| layout.remove_ports(transaction, &port));
+    let expected = FlowClass::ALL.map(|class| format!("delete element {}", layout().set(NftSet::Counters(class))));
+    assert_eq!(removed, expected);
+    let opened = commands(|layout, transaction| layout.delete_ports(transaction, NftSet::Cut, &port));
+    assert_eq!(opened, [format!("delete element {}", layout().set(NftSet::Cut))]);
+    let rewritten = commands(|layout, transaction| layout.rewrite_split(transaction));
+    for direction in Direction::BOTH {
+        let chain = layout().chain(NftChain::Split(direction));
+        assert!(
+            rewritten.contains(&format!("flush chain {chain}")) && rewritten.contains(&format!("add rule {chain}"))
+        );
+    }
+}

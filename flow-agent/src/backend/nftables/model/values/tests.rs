@@ -57,3 +57,33 @@ fn the_larger_of_two_values_is_the_newer_and_none_is_lost() {
     let now = values(&[(TCP_IN, &[(443, (150, 2))])]);
     assert_eq!(before.or_larger(&now), values(&[(TCP_IN, &[(443, (150, 2)), (80, (10, 1))])]));
 }
+
+#[test]
+fn what_was_removed_is_forgotten_and_nothing_else() {
+    let incoming = (NftSet::OtherIp(Direction::Ingress), [(2, (7, 1)), (10, (8, 1))]);
+    let mut all = values(&[
+        (TCP_IN, &[(SENTINEL, SENTINEL_START), (2, (4, 1)), (443, (5, 1))]),
+        (NftSet::Blocked(Direction::Ingress), &[(SENTINEL, SENTINEL_START), (443, (9, 1)), (8388, (2, 1))]),
+        (incoming.0, &incoming.1),
+    ]);
+    (all.cut, all.still) = ([443, 8388].into(), [2, 8388].into());
+    assert_eq!(all.refused(), [443, 8388].into());
+    // Port 2 has the number of the family IPv4.
+    all.forget(&[2, 443].into());
+    let mut rest = values(&[
+        (TCP_IN, &[(SENTINEL, SENTINEL_START)]),
+        (NftSet::Blocked(Direction::Ingress), &[(SENTINEL, SENTINEL_START), (8388, (2, 1))]),
+        (incoming.0, &incoming.1),
+    ]);
+    (rest.cut, rest.still) = ([8388].into(), [8388].into());
+    assert_eq!(all, rest);
+}
+
+#[test]
+fn nothing_was_counted_while_sentinels_have_what_they_started_with() {
+    let of_tcp = |counts: &[(u16, BytesPackets)]| values(&[(TCP_IN, counts)]);
+    let one_more = (SENTINEL_START.0 + 40, SENTINEL_START.1 + 1);
+    assert!(of_tcp(&[(SENTINEL, SENTINEL_START), (443, (0, 0))]).is_zero());
+    assert!(!of_tcp(&[(SENTINEL, SENTINEL_START), (443, (40, 1))]).is_zero());
+    assert!(!of_tcp(&[(SENTINEL, one_more), (443, (0, 0))]).is_zero());
+}
