@@ -10,6 +10,7 @@ pub mod host;
 pub mod interface;
 pub mod interfaces;
 pub mod iptables;
+pub mod left;
 mod lock;
 pub mod nat;
 mod netlink;

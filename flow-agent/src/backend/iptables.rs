@@ -27,8 +27,9 @@ mod uninstall;
 
 pub use super::error::iptables::IptablesError;
 pub(super) use counting::{new_name, refuse_too_many};
+pub use found::is_newest_ours;
 pub use instances::instances;
 pub use model::pace::overshoot;
 pub use model::set_name::instance_tag;
-pub use start::{find_retired, is_newest_ours, probe, start, start_with};
+pub use start::{find_retired, probe, start, start_with};
 pub use uninstall::{SurveyedRules, survey, survey_tag, uninstall, uninstall_tag};

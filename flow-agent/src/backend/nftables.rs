@@ -26,6 +26,7 @@ mod start;
 mod uninstall;
 
 pub use super::error::nftables::NftablesError;
+pub use found::is_newest_ours;
 pub use host::tried;
-pub use start::{find_retired, is_newest_ours, probe, start, start_with};
+pub use start::{find_retired, probe, start, start_with};
 pub use uninstall::{SurveyedTable, has_table, instances, survey, survey_tag, uninstall, uninstall_tag};

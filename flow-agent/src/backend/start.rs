@@ -2,21 +2,10 @@
 //! others left.
 
 use super::iptables::IptablesError;
-use super::{BackendChoice, BackendError, BackendOptions, Retired, Started, ebpf, iptables, nftables};
+use super::left::LeftCounters;
+use super::{BackendChoice, BackendError, BackendOptions, Started, ebpf, iptables, nftables};
 use crate::ledger::reading::{Moment, Unseen};
 use crate::ledger::record::BackendKind;
-
-/// What a backend leaves to another one.
-#[derive(Default)]
-pub struct LeftCounters {
-    /// The sets of counters, which no packet enters any more.
-    pub retired: Vec<Box<dyn Retired>>,
-    /// What happened to them, if they were removed or changed while no agent ran.
-    pub why_damaged: Option<String>,
-}
-
-/// The reason for a gap if nothing is found of the counters that the newest reading on disk came from.
-pub const COUNTERS_GONE: &str = "the counters were removed while no agent ran";
 
 /// Starts the backend of `choice`. Counters that another backend left are stopped first, so that no packet is counted
 /// by both. What passes until the new ones count is reported as a gap.

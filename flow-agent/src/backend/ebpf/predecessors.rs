@@ -8,8 +8,8 @@ use super::pins::bpffs::{FoundLink, FoundSet};
 use crate::backend::BackendError;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::Patterns;
+use crate::backend::left::COUNTERS_GONE;
 use crate::backend::netlink::Direction;
-use crate::backend::start::COUNTERS_GONE;
 
 /// The sets and attachments that predecessors left.
 pub struct EbpfPredecessors {

@@ -21,11 +21,11 @@ use super::sets::Sets;
 use crate::backend::host;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::{Patterns, Selection, indices_of};
+use crate::backend::left::{COUNTERS_GONE, LeftCounters};
 use crate::backend::lock::InterfaceLock;
 use crate::backend::netlink::Direction;
 use crate::backend::privileges::Privileges;
 use crate::backend::stacks::LeftOut;
-use crate::backend::start::{COUNTERS_GONE, LeftCounters};
 use crate::backend::{BackendError, BackendOptions, Started};
 use crate::ledger::reading::{Moment, Unseen};
 

@@ -12,7 +12,7 @@ use super::saved::damage::SetDamage;
 use super::saved::sets::{self, Entrance, Marks};
 use super::saved::view::VerifiedSet;
 use crate::backend::error::iptables::IptablesError;
-use crate::backend::{BackendError, host, netlink};
+use crate::backend::{BackendError, BackendOptions, host, netlink};
 use crate::ledger::counters::{Counters, Flow, Others};
 
 /// The part of a set that is in one table.
@@ -239,4 +239,14 @@ pub fn describe(family: Family, entrance: &Entrance) -> Option<String> {
         Entrance::Behind(rule) => Some(format!("another {} rule came before the counters: {rule}", family.name())),
         Entrance::Absent => Some(format!("somebody removed the {} rule that leads to the counters", family.name())),
     }
+}
+
+/// Whether the newest reading on disk is of counters that we made since this boot.
+///
+/// # Errors
+/// When the kernel's boot id cannot be read.
+pub fn is_newest_ours(options: &BackendOptions) -> Result<bool, BackendError> {
+    let prefix = format!("{}:", host::boot_id()?);
+    let id = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&prefix));
+    Ok(id.is_some_and(RuleSetName::is_id))
 }

@@ -12,7 +12,6 @@ use super::model::set_name::{RuleSetName, instance_tag};
 use super::retired::RetiredRules;
 use super::saved::last::Last;
 use super::set::{self, FamilySet, RuleSet};
-use super::start::is_newest_ours;
 use crate::backend::error::iptables::IptablesError;
 use crate::backend::interface::Interface;
 use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
@@ -53,7 +52,7 @@ impl IptablesPredecessors {
         let fates = sets.keys().cloned().zip(fates).collect();
         let newest = options.newest_epoch.as_ref().and_then(|newest| newest.rsplit_once(':'));
         let is_newest_gone =
-            is_newest_ours(options)? && sets.keys().all(|name| newest.is_none_or(|(_, id)| name.id() != id));
+            found::is_newest_ours(options)? && sets.keys().all(|name| newest.is_none_or(|(_, id)| name.id() != id));
         Ok(Self { sets, fates, finished, is_newest_gone })
     }
 

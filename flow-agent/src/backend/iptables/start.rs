@@ -20,8 +20,8 @@ use crate::backend::error::iptables::IptablesError;
 use crate::backend::followed::ChosenDevices;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::Patterns;
+use crate::backend::left::LeftCounters;
 use crate::backend::predecessors::Fate;
-use crate::backend::start::LeftCounters;
 use crate::backend::{Backend as _, BackendError, BackendOptions, Started, host};
 use crate::ledger::blocked::Blocked;
 use crate::ledger::reading::Moment;
@@ -116,16 +116,6 @@ pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendErr
         }
     }
     Ok(LeftCounters { retired: before.retired(None)?, why_damaged })
-}
-
-/// Whether the newest reading on disk is of counters that we made since this boot.
-///
-/// # Errors
-/// When the kernel's boot id cannot be read.
-pub fn is_newest_ours(options: &BackendOptions) -> Result<bool, BackendError> {
-    let prefix = format!("{}:", host::boot_id()?);
-    let id = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&prefix));
-    Ok(id.is_some_and(RuleSetName::is_id))
 }
 
 /// Fails if the interface's name cannot be written in a rule.

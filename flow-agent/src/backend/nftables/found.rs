@@ -9,7 +9,7 @@ use super::set::complete;
 use crate::backend::error::nftables::NftablesError;
 use crate::backend::iptables::model::set_name::{LAYOUT, RuleSetName};
 use crate::backend::iptables::saved::damage::{CounterDoubt, SetDamage};
-use crate::backend::{BackendError, host as kernel};
+use crate::backend::{BackendError, BackendOptions, host as kernel};
 
 /// A set of counters that was found.
 #[derive(Clone, Debug)]
@@ -94,4 +94,14 @@ pub fn everything(nft: &Nft, tag: &str) -> Result<Vec<FoundCounters>, BackendErr
 
 fn still(layout: &NftLayout) -> Result<std::collections::BTreeSet<u16>, NftablesError> {
     Ok(host::members(layout, NftSet::Still)?.unwrap_or_default())
+}
+
+/// Whether the newest reading on disk is of counters that we made since this boot.
+///
+/// # Errors
+/// When the kernel's boot id cannot be read.
+pub fn is_newest_ours(options: &BackendOptions) -> Result<bool, BackendError> {
+    let prefix = format!("{}:n", kernel::boot_id()?);
+    let id = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&prefix));
+    Ok(id.is_some_and(RuleSetName::is_id))
 }

@@ -8,11 +8,10 @@ use super::host::Nft;
 use super::listed::NftEntrance;
 use super::retired::RetiredCounters;
 use super::set::{self, NftCounters, describe};
-use super::start::is_newest_ours;
 use crate::backend::interface::Interface;
 use crate::backend::iptables::model::set_name::instance_tag;
+use crate::backend::left::COUNTERS_GONE;
 use crate::backend::predecessors::{Candidate, Fate, Remains, decide};
-use crate::backend::start::COUNTERS_GONE;
 use crate::backend::{BackendError, BackendOptions, Retired, host};
 use crate::ledger::reading::{Moment, Unseen};
 
@@ -52,7 +51,7 @@ impl NftPredecessors {
         let candidates: Vec<Candidate> = found.iter().zip(&epochs).map(candidate).collect();
         let fates = decide(&candidates);
         let is_newest_gone =
-            is_newest_ours(options)? && epochs.iter().all(|epoch| Some(epoch) != options.newest_epoch.as_ref());
+            found::is_newest_ours(options)? && epochs.iter().all(|epoch| Some(epoch) != options.newest_epoch.as_ref());
         let sets = found.into_iter().zip(epochs).zip(fates);
         let sets =
             sets.map(|((found, epoch), fate)| NftPredecessor { is_finished: is_finished(&epoch), found, epoch, fate });

@@ -18,10 +18,10 @@ use crate::backend::iptables::host::search_path::search_path;
 use crate::backend::iptables::model::flow::Direction;
 use crate::backend::iptables::model::pace::Pace;
 use crate::backend::iptables::model::rule;
-use crate::backend::iptables::model::set_name::{RuleSetName, instance_tag};
+use crate::backend::iptables::model::set_name::instance_tag;
 use crate::backend::iptables::{new_name, refuse_too_many};
+use crate::backend::left::{COUNTERS_GONE, LeftCounters};
 use crate::backend::predecessors::Fate;
-use crate::backend::start::{COUNTERS_GONE, LeftCounters};
 use crate::backend::{Backend as _, BackendError, BackendOptions, Started, host as kernel};
 use crate::ledger::blocked::Blocked;
 use crate::ledger::reading::Moment;
@@ -151,7 +151,7 @@ fn refuse_name(interface: &str) -> Result<(), NftablesError> {
 /// not an error.
 pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendError> {
     if !super::uninstall::has_table(&options.instance) {
-        let why_damaged = is_newest_ours(options)?.then(|| COUNTERS_GONE.to_owned());
+        let why_damaged = found::is_newest_ours(options)?.then(|| COUNTERS_GONE.to_owned());
         return Ok(LeftCounters { retired: Vec::new(), why_damaged });
     }
     let before = NftPredecessors::find(options, Nft::find(&search_path())?, false)?;
@@ -170,16 +170,6 @@ pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendErr
     let why_damaged = before.why_damaged();
     before.discard();
     Ok(LeftCounters { retired: before.retired(None), why_damaged })
-}
-
-/// Whether the newest reading on disk is of counters that we made since this boot.
-///
-/// # Errors
-/// When the kernel's boot id cannot be read.
-pub fn is_newest_ours(options: &BackendOptions) -> Result<bool, BackendError> {
-    let prefix = format!("{}:n", kernel::boot_id()?);
-    let id = options.newest_epoch.as_ref().and_then(|newest| newest.strip_prefix(&prefix));
-    Ok(id.is_some_and(RuleSetName::is_id))
 }
 
 impl NftPredecessors {
