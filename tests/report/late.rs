@@ -35,3 +35,15 @@ fn bytes_that_reach_a_closed_month_are_named_until_it_is_reported_again() {
     report(&before).with_code(0);
     report(&alone.month).with_code(0);
 }
+
+#[test]
+fn a_day_that_loses_bytes_is_named() {
+    let alone = Alone::new("smtp+insecure://127.0.0.1:1", "");
+    put_month(&alone, &alone.month, &[]);
+    let report = || alone.report(&["--no-mail", "--month", &alone.month.name()]);
+    report().with_code(0);
+    put_month(&alone, &alone.month, &[(alone.month.first, 30)]);
+    let named = report().with_code(6).stdout;
+    assert!(named.contains("70 bytes fewer"), "{named}");
+    report().with_code(0);
+}

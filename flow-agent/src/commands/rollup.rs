@@ -171,7 +171,7 @@ fn too_little(day: NaiveDate, seconds_covered: u32, seconds_in_day: u32, min_cov
 /// One line about a day that was rolled up.
 pub fn line(day: NaiveDate, seal: &DaySeal, outcome: DayOutcome) -> String {
     let outcome = match outcome {
-        DayOutcome::Written => "written".to_owned(),
+        DayOutcome::Written | DayOutcome::Decreased { .. } => "written".to_owned(),
         DayOutcome::Unchanged => "unchanged".to_owned(),
         DayOutcome::Corrected { before, now } => {
             format!("written: it covers {now} s; the previous one covered {before} s")

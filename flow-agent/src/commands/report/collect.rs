@@ -83,10 +83,11 @@ pub(super) fn collect(
     let into = private_dir(job, lock)?;
     let mut problems = Vec::new();
     let sources = fetch(job, lock, &config.nodes, &months, into.path(), &mut problems, runtime)?;
+    let mut losses: Vec<String> = sources.iter().flat_map(|source| source.losses.clone()).collect();
     let mut outcomes = sum_all(job, directory, sources, &mut problems)?;
     let again =
         tempfile::tempdir_in(into.path()).context("failed to create a directory for files to be fetched again")?;
-    follow_up(job, lock, directory, &months, again.path(), &mut outcomes, runtime)?;
+    losses.extend(follow_up(job, lock, directory, &months, again.path(), &mut outcomes, runtime)?);
     for name in kept::without_node(config, &job.state, job.month)? {
         let why = format!(
             "days were gathered under this name, but `[[nodes]]` does not name it: add it, also as one of another \
@@ -120,8 +121,9 @@ pub(super) fn collect(
     let mut report = assemble(&inputs, outcomes);
     problems.extend(limits::add_allowances(config, &job.state, directory, &mut report)?);
     let changes = changes_before(job, lock, directory, &report, runtime)?;
-    let loses_bytes = !changes.is_empty();
-    problems.extend(changes);
+    losses.extend(changes);
+    let loses_bytes = !losses.is_empty();
+    problems.extend(losses);
     Ok(Collected { report, problems, loses_bytes })
 }
 
@@ -207,6 +209,7 @@ fn fetch(
             why: None,
             corrections: Vec::new(),
             days_refused: Vec::new(),
+            losses: Vec::new(),
             found: Vec::new(),
         };
         // Without a file of one of the months, there may be one that was kept before.
@@ -267,7 +270,8 @@ fn keep(lock: Option<&ReportLock>, arrivals: &[Arrival]) -> Result<Vec<Kept>, St
 
 /// Checks whether nodes that were down at the end of the month have counted since, because then the last day of the
 /// month is complete. Only the file of the next calendar month shows that, so it is fetched from the nodes in doubt,
-/// and the month's own file once more after it. If this fails, the node is waited for.
+/// and the month's own file once more after it. If this fails, the node is waited for. Returns the days that have lost
+/// bytes.
 fn follow_up<'d>(
     job: &Job,
     lock: Option<&ReportLock>,
@@ -276,23 +280,24 @@ fn follow_up<'d>(
     into: &Path,
     outcomes: &mut [NodeOutcome<'d>],
     runtime: &Runtime,
-) -> Result<(), Failure> {
+) -> Result<Vec<String>, Failure> {
     let config = &job.config;
     let next = Month::of(job.month.last_day(config.month_start_day) + Days::new(1));
     if months.contains(&next) || calendar::day_start(config.timezone, next.first_day(1)) > job.now {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let is_in_doubt =
         |outcome: &NodeOutcome<'_>| outcome.why.is_none() && finality::depends_on_later_days(&outcome.figures);
     let nodes = config.nodes.iter().zip(outcomes.iter()).filter(|(_, outcome)| is_in_doubt(outcome));
     let in_doubt: Vec<NodeConfig> = nodes.map(|(node, _)| node.clone()).collect();
     if in_doubt.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let months: Vec<Month> = months.iter().copied().chain([next]).collect();
-    let mut problems = Vec::new();
+    let (mut problems, mut losses) = (Vec::new(), Vec::new());
     for mut source in fetch(job, lock, &in_doubt, &months, into, &mut problems, runtime)? {
         let (figures, damages) = sum(job, directory, &mut source)?;
+        losses.append(&mut source.losses);
         let outcome = outcomes.iter_mut().find(|outcome| outcome.figures.node() == source.node);
         if let Some(outcome) = outcome.filter(|_| source.why.is_none() && damages.is_empty()) {
             outcome.figures = figures;
@@ -303,7 +308,7 @@ fn follow_up<'d>(
     for problem in problems {
         tracing::debug!("while checking the data after the month: {problem}");
     }
-    Ok(())
+    Ok(losses)
 }
 
 impl Source {
@@ -316,6 +321,16 @@ impl Source {
                 let correction = Correction { day, seconds_covered_before: before, seconds_covered: now };
                 self.corrections.push(correction);
                 Some(format!("node {node}: {day} was corrected: it now covers {now} s; before, it covered {before} s"))
+            }
+            DayOutcome::Decreased { bytes_before, bytes, seconds_before, seconds } => {
+                self.losses.push(format!(
+                    "node {node}: {day} was replaced by a later version of it with {} bytes fewer: it has {bytes} now, \
+                     and had {bytes_before}",
+                    bytes_before - bytes
+                ));
+                let seconds = Correction { day, seconds_covered_before: seconds_before, seconds_covered: seconds };
+                self.corrections.push(seconds);
+                None
             }
             DayOutcome::Kept(KeepReason::CoversMore { before, now }) => {
                 self.days_refused.push(day);
@@ -344,6 +359,8 @@ struct Source {
     paths: Vec<PathBuf>,
     corrections: Vec<Correction>,
     days_refused: Vec<NaiveDate>,
+    /// Days that have fewer bytes than they had.
+    losses: Vec<String>,
     /// What is in those files, if all of them were verified this time; otherwise they are read.
     found: Vec<VerifiedDays>,
 }

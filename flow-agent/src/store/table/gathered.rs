@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
-use super::Table;
 use super::replace::{DayOutcome, KeepReason, has_content_of};
+use super::{Piece, Source, Table};
 use crate::guarded::FileIdentity;
-use crate::ledger::block::{Daily, SealedDay};
+use crate::ledger::block::{Daily, DayBlock, SealedDay};
 use crate::ledger::month::Month;
 use crate::ledger::record::{DaySeal, VERSION};
 use crate::store::blocks::{Blocks, Item};
@@ -20,6 +21,7 @@ use crate::store::document;
 use crate::store::error::StoreError;
 use crate::store::layout::StateDir;
 use crate::store::lock::ReportLock;
+use crate::store::seals::{self, FoundSeal};
 
 /// A daily file that was fetched from a node into a directory of ours.
 #[derive(Clone, Copy, Debug)]
@@ -168,26 +170,32 @@ impl Merged {
         };
         let mut outcomes = BTreeMap::new();
         let mut is_as_fetched = true;
-        let mut take = |day: &SealedDay| {
+        let mut take = |day: &SealedDay| -> Result<(), StoreError> {
             let date = day.seal.day;
             if Month::of(date) != fetched.month {
-                return;
+                return Ok(());
             }
-            let outcome = outcome_of(table.seal(date), &day.seal);
+            let outcome = match outcome_of(table.seal(date), &day.seal) {
+                written @ (DayOutcome::Written | DayOutcome::Corrected { .. }) => {
+                    decrease(&table, fetched.path, day)?.unwrap_or(written)
+                }
+                other => other,
+            };
             match outcome {
-                DayOutcome::Written | DayOutcome::Corrected { .. } => {
+                DayOutcome::Written | DayOutcome::Corrected { .. } | DayOutcome::Decreased { .. } => {
                     table.put_from(fetched.path, day.seal.clone(), day.bytes.clone());
                 }
                 DayOutcome::Unchanged | DayOutcome::Kept(_) => is_as_fetched &= table.seal(date) == Some(&day.seal),
             }
             outcomes.insert(date, outcome);
+            Ok(())
         };
         match fetched.verified {
-            Some(verified) => verified.days.iter().for_each(take),
+            Some(verified) => verified.days.iter().try_for_each(take)?,
             None => {
                 for item in Blocks::<Daily>::open(fetched.path)?.into_iter().flatten() {
                     if let Item::Block(found) = item? {
-                        take(&SealedDay { seal: found.block.seal, bytes: found.bytes });
+                        take(&SealedDay { seal: found.block.seal, bytes: found.bytes })?;
                     }
                 }
             }
@@ -225,6 +233,26 @@ fn is_nothing_else(days: &[SealedDay], path: &Path) -> Result<bool, StoreError> 
     let mut end = 0;
     let follow_each_other = days.iter().all(|day| std::mem::replace(&mut end, day.bytes.end) == day.bytes.start);
     Ok(follow_each_other && path.metadata().map_err(StoreError::io("examine", path))?.len() == end)
+}
+
+/// The outcome if `now`, in the file `fetched`, has fewer bytes than the version of the day that is kept. Days that are
+/// replaced by other figures are rare, so they are read again for that.
+fn decrease(table: &Table<Daily>, fetched: &Path, now: &SealedDay) -> Result<Option<DayOutcome>, StoreError> {
+    let Some(Piece { seal, source: Source::Old(kept) }) = table.pieces.get(&now.seal.day) else { return Ok(None) };
+    if has_content_of(seal, &now.seal) {
+        return Ok(None);
+    }
+    let block = |path: &Path, seal: &DaySeal, bytes: &Range<u64>| {
+        seals::block(path, &FoundSeal::<Daily> { seal: seal.clone(), bytes: bytes.clone(), seal_bytes: 0 })
+    };
+    let (Some(before), Some(now)) = (block(&table.path, seal, kept)?, block(fetched, &now.seal, &now.bytes)?) else {
+        return Ok(None);
+    };
+    let sum = |day: &DayBlock| day.lines.iter().fold(0_u64, |sum, line| sum.saturating_add(line.counters().bytes()));
+    let (bytes_before, bytes) = (sum(&before), sum(&now));
+    let (seconds_before, seconds) = (before.seal.seconds_covered, now.seal.seconds_covered);
+    let decreased = DayOutcome::Decreased { bytes_before, bytes, seconds_before, seconds };
+    Ok((bytes < bytes_before).then_some(decreased))
 }
 
 /// The outcome for a gathered day `now`, given the existing day `before`.

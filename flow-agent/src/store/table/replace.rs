@@ -20,6 +20,13 @@ pub enum DayOutcome {
         before: u32,
         now: u32,
     },
+    /// Written although it has fewer bytes, because the node made it later than the existing one.
+    Decreased {
+        bytes_before: u64,
+        bytes: u64,
+        seconds_before: u32,
+        seconds: u32,
+    },
     /// The file already had the same content.
     Unchanged,
     /// The existing day was kept.

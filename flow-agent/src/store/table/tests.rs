@@ -498,3 +498,22 @@ fn a_kept_file_is_known_until_anything_about_it_changes() {
     put(&mut [made_at("2026-10-08T00:00:00", fifth())]);
     assert_eq!(record(), None);
 }
+
+#[test]
+fn a_gathered_day_that_has_fewer_bytes_than_before_is_named() {
+    let dir = fixtures::dir();
+    let state = StateDir::new(dir.path());
+    let fetched = dir.path().join("fetched.jsonl");
+    let gather = |at: &str, bytes| {
+        fs::write(&fetched, made_at(at, day("2026-11-01", FULL, bytes)).encode()).unwrap();
+        let month = "2026-11".parse().unwrap();
+        let (outcomes, _) = put_gathered(&state.lock_report().unwrap(), "hk-1", month, &fetched).unwrap();
+        (outcomes[&date("2026-11-01")], days(&state.node_daily("hk-1", month)).0[0].1)
+    };
+    assert_eq!(gather("2026-11-02T00:00:01", 24_000), (DayOutcome::Written, 24_000));
+    // A backup of the node was restored. What it had counted is in another day now.
+    let decreased = DayOutcome::Decreased { bytes_before: 24_000, bytes: 0, seconds_before: FULL, seconds: FULL };
+    assert_eq!(gather("2026-11-09T10:00:01", 0), (decreased, 0));
+    assert_eq!(gather("2026-11-09T10:00:01", 0), (DayOutcome::Unchanged, 0));
+    assert_eq!(gather("2026-11-09T11:00:01", 5), (DayOutcome::Written, 5));
+}
