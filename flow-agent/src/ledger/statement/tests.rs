@@ -594,3 +594,22 @@ fn what_was_granted_and_what_was_used_before_count_for_their_user_alone() {
     report.statements[1].draft = true;
     assert_eq!(fields(&serde_json::to_value(&report).unwrap(), 1), [None, None, Some(true.into())]);
 }
+
+#[test]
+fn what_an_older_version_did_not_say_of_a_node_is_taken_from_the_node_of_that_name() {
+    let directory = Directory::default();
+    let mut growing = block("2026-10-31", 32_400, Vec::new());
+    growing.seal.at = Some(at("2026-10-31T09:00:05+08:00").fixed_offset());
+    let nodes = || {
+        let growing = std::slice::from_ref(&growing);
+        vec![gathered(october("hk-1", &directory, &[])), gathered(october("la-1", &directory, growing))]
+    };
+    let report = assemble(&inputs(&directory, None), nodes());
+    assert_ne!(report.nodes[0].completeness, report.nodes[1].completeness);
+    let mut old = serde_json::to_value(&report).unwrap();
+    for node in old["nodes"].as_array_mut().unwrap() {
+        node.as_object_mut().unwrap().remove("completeness").unwrap();
+    }
+    let old: MonthlyReport = serde_json::from_value(old).unwrap();
+    assert_eq!(assemble(&inputs(&directory, None), nodes()).revise(Some(old)), report);
+}

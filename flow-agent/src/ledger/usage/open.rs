@@ -50,6 +50,12 @@ impl Open {
             clock.suspect_until(until);
         }
         let mut usage = baseline.usage(&reading.epoch);
+        if let Some(known) = checkpoint.map(|checkpoint| baseline.checkpoint_reading(checkpoint))
+            && has_lost(&known, &reading)
+        {
+            let (draining, devices) = (reading.draining.clone(), reading.devices.clone());
+            usage.observe(&Reading { draining, devices, ..known });
+        }
         usage.observe(&reading);
         let unknown = !baseline.epochs().contains(&reading.epoch);
         // If the times of the last bucket may be wrong, so may its end.
@@ -92,4 +98,9 @@ impl Open {
         };
         writer.bucket(source, times, quality, gaps, figures)
     }
+}
+
+/// Whether a port has less than the checkpoint says, because somebody removed or zeroed its counters while no agent ran.
+fn has_lost(known: &Reading, now: &Reading) -> bool {
+    (&known.ports).into_iter().any(|(port, known)| now.ports.get(port).is_none_or(|now| now.since(*known).1))
 }

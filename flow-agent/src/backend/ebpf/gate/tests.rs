@@ -361,3 +361,15 @@ fn what_a_cpu_took_in_advance_is_not_spent() {
     kernel.tables.lease(1, 1, 1, 0, 30);
     assert_eq!((spent(0), spent(1)), (100, 0));
 }
+
+#[test]
+fn every_budget_has_counts_of_its_own_on_every_cpu() {
+    let kernel = Kernel::new(&[]);
+    for number in kernel.tables.numbers() {
+        for cpu in 0..2 {
+            kernel.tables.pass(number, cpu, 0, 0, 10 << (4 * cpu + number));
+        }
+    }
+    let passed = |side| kernel.tables.numbers().map(|number| kernel.tables.passed(number, side)).collect::<Vec<_>>();
+    assert_eq!((passed(0), passed(1)), (vec![20 + 320, 40 + 640, 80 + 1_280], vec![0; 3]));
+}

@@ -382,3 +382,18 @@ fn imported_buckets_say_nothing_of_the_counters() {
     node.baseline.take(&imported);
     assert_eq!(node.baseline.seq(), 3);
 }
+
+#[test]
+fn what_a_retired_set_had_counted_is_sealed_even_if_its_ports_are_gone() {
+    let (mut node, mut meter) = sealed();
+    node.pass(443, tcp_in(9));
+    node.wait_until("2026-10-05T14:05:00Z");
+    assert!(node.checkpoint(&mut meter));
+    let mut old = node.counted();
+    old.reading.ports = BTreeMap::new().into();
+    node.reboot("boot-1/larger");
+    node.now = old.reading.at;
+    let (_, first) = node.start_after(vec![old]);
+    let [last] = &first[..] else { panic!("{first:?}") };
+    assert_eq!((bytes(last)[0], last.seal.epoch.as_str()), ((443, 9), "boot-1"));
+}
