@@ -44,7 +44,8 @@ fn missing_programs_are_named() {
             variant.remove("iptables-restore");
             assert_eq!(
                 shown(refusal(&variant, &options)),
-                "error: `iptables-restore` is not installed\n  help: install iptables, or use --backend ebpf"
+                "error: `iptables-restore` is not installed\n  help: install iptables, or use --backend ebpf or \
+                 nftables"
             );
             assert_eq!(Variant::everything(), "");
         });
