@@ -241,3 +241,30 @@ fn counters_that_were_damaged_before_a_switch_are_a_gap() {
         }
     }
 }
+
+#[test]
+fn a_switch_has_no_other_gap_than_its_own_while_the_counters_are_intact() {
+    for (arguments, to) in [
+        (&["--backend", "ebpf"][..], "nftables"),
+        (&["--backend", "ebpf", "--attach", "clsact"][..], "iptables"),
+        (&["--backend", "nftables"][..], "ebpf"),
+        (&["--backend", "iptables"][..], "nftables"),
+    ] {
+        let Some(pair) = Pair::make() else { return };
+        let mut node = Node::new(&pair, &PORTS, "");
+        pair.join("wan2", "lan2");
+        let interfaces = ["--interface", "wan", "--interface", "w*2"];
+        node.start(&[arguments, &interfaces[..]].concat());
+        node.stop();
+        // An interface that goes away has nothing to do with the other.
+        pair.host_ip(&["link", "del", "wan2"]);
+        inside(&pair.peer, || send(PEER4, (HOST4, 443), 100, 10));
+        node.start(&[&["--backend", to][..], &interfaces[..]].concat());
+        node.stop();
+        assert_eq!(node.totals()[&443]["udp_in_packets"], 10, "{arguments:?} to {to}");
+        let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
+        let gaps: Vec<_> = seals.iter().flat_map(|seal| seal["gaps"].as_array().into_iter().flatten()).collect();
+        let is_own = |gap: &&serde_json::Value| gap["why"].as_str().unwrap().starts_with("switched");
+        assert!(gaps.iter().all(|gap| is_own(&gap)), "{arguments:?} to {to}: {gaps:?}");
+    }
+}

@@ -168,6 +168,7 @@ impl FollowedDevices {
             }
         }
         self.held.retain(|name, _| picked.iter().any(|interface| interface.name == *name));
+        self.missing.retain(|name, _| picked.iter().any(|interface| interface.name == *name));
         let names: Vec<String> = names.into_iter().collect();
         if names != counted {
             match apply(&names) {

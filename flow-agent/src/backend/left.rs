@@ -9,6 +9,8 @@ pub struct LeftCounters {
     pub retired: Vec<Box<dyn Retired>>,
     /// What happened to them, if they were removed or changed while no agent ran.
     pub why_damaged: Option<String>,
+    /// What happened to the counting of single interfaces while no agent ran, by name.
+    pub detached: Vec<(String, &'static str)>,
 }
 
 /// The reason for a gap if nothing is found of the counters that the newest reading on disk came from.

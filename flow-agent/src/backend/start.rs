@@ -66,21 +66,26 @@ fn with(kind: BackendKind, options: &BackendOptions, now: &dyn Fn() -> Moment) -
     let stopped_at = now();
     let mut retired = Vec::new();
     let mut from = None;
-    let mut damages = Vec::new();
+    let (mut damages, mut detached) = (Vec::new(), Vec::new());
     for other in others {
         let left = find_retired(other, options)?;
         from = from.or((!left.retired.is_empty()).then_some(other));
         retired.extend(left.retired);
         damages.extend(left.why_damaged);
+        detached.extend(left.detached);
     }
     let mut started = start(now)?;
     if let Some(from) = from {
         let why = format!("switched from {} to {}", name(from), name(kind));
         started.unseen.extend(on_each_interface(&started, stopped_at, now(), &why));
     }
+    let since = options.last_known.unwrap_or(stopped_at);
     for why in damages {
-        let since = options.last_known.unwrap_or(stopped_at);
         started.unseen.extend(on_each_interface(&started, since, now(), &why));
+    }
+    let counted = started.backend.interfaces();
+    for (interface, why) in detached.into_iter().filter(|(interface, _)| counted.contains(interface)) {
+        started.unseen.push(Unseen { start: since, end: now(), interface, why: why.to_owned() });
     }
     retired.append(&mut started.retired);
     Ok(Started { retired, ..started })

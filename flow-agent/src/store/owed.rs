@@ -25,10 +25,13 @@ use crate::ledger::month::Month;
 use crate::ledger::record::Kind;
 
 /// The necessary part of a day's seal. Readers of the day's figures check whether its block is intact.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct SealedDay {
     kind: Kind,
     day: NaiveDate,
+    /// The time zone of the day.
+    #[serde(default)]
+    zone: String,
     /// When the day was rolled up. Missing in seals of earlier versions.
     #[serde(default)]
     at: Option<DateTime<Utc>>,
@@ -52,10 +55,8 @@ pub fn days(state: &StateDir, zone: Tz, now: DateTime<Utc>) -> Result<BTreeSet<N
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => new.insert(MonthFile::read(&state.daily(Month::of(*date)))?),
         };
-        // What is added to a compressed day goes to a new file. Otherwise it is enough that the day was over.
-        let day_end = calendar::day_end(zone, *date);
-        let written_at = modified_at(&state.hourly(*file))?.unwrap_or(day_end);
-        if Some(date) == newest.as_ref() || month.owes(*date, written_at, day_end, now) {
+        let written_at = modified_at(&state.hourly(*file))?;
+        if Some(date) == newest.as_ref() || month.owes(*date, written_at, zone, now) {
             owed.insert(*date);
         }
     }
@@ -107,9 +108,14 @@ impl MonthFile {
         Ok(month)
     }
 
-    /// Whether `day`, whose hourly log was last written at `written_at`, has to be rolled up again.
-    fn owes(&self, day: NaiveDate, written_at: DateTime<Utc>, day_end: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    /// Whether `day`, whose hourly log was last written at `written_at`, has to be rolled up again. `zone` is that of the
+    /// configuration.
+    fn owes(&self, day: NaiveDate, written_at: Option<DateTime<Utc>>, zone: Tz, now: DateTime<Utc>) -> bool {
         let Some(seal) = self.seals.get(&day) else { return true };
+        // After a change of the time zone, the day is what it was when it was sealed.
+        let day_end = calendar::day_end(seal.zone.parse().unwrap_or(zone), day);
+        // What is added to a compressed day goes to a new file. Otherwise it is enough that the day was over.
+        let written_at = written_at.unwrap_or(day_end);
         match seal.at {
             // The times in seals are whole seconds.
             Some(at) => at < day_end || at > now || at.timestamp() < written_at.timestamp(),

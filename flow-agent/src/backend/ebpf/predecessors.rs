@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use super::attach::attacher::Attacher;
 use super::attach::link::TcxLink;
 use super::pins::bpffs::{FoundLink, FoundSet};
+use super::pins::layout::LinkName;
 use crate::backend::BackendError;
 use crate::backend::interface::Interface;
 use crate::backend::interfaces::Patterns;
 use crate::backend::left::COUNTERS_GONE;
-use crate::backend::netlink::Direction;
+use crate::backend::netlink::{self, Direction};
 
 /// The sets and attachments that predecessors left.
 pub struct EbpfPredecessors {
@@ -82,27 +83,40 @@ impl EbpfPredecessors {
         Ok(live)
     }
 
-    /// What happened to the counters, if they were removed or detached while no agent ran. `is_newest_ours` says whether
-    /// the newest reading on disk came from counters of eBPF since this boot.
-    ///
-    /// # Errors
-    /// When the kernel refuses to show what is attached.
-    pub fn why_damaged(&self, attacher: &Attacher, is_newest_ours: bool) -> Result<Option<String>, BackendError> {
+    /// What happened to the counters, if they were removed while no agent ran, or none is attached any more in this
+    /// network namespace. `is_newest_ours` says whether the newest reading on disk came from counters of eBPF since this
+    /// boot.
+    pub fn why_damaged(&self, netns: u64, is_newest_ours: bool) -> Option<&'static str> {
         if !is_newest_ours {
-            return Ok(None);
+            return None;
         }
         if self.sets.is_empty() {
-            return Ok(Some(COUNTERS_GONE.to_owned()));
+            return Some(COUNTERS_GONE);
         }
-        if self.links.is_empty() {
-            return Ok(Some("nothing was attached any more".to_owned()));
-        }
-        for (found, link) in &self.links {
-            if found.name.netns == attacher.netns && !attacher.is_live(found, *link)? {
-                return Ok(Some("the counter was detached while no agent ran".to_owned()));
+        let is_here = |(found, _): &(FoundLink, Option<u32>)| found.name.netns == netns;
+        (!self.links.iter().any(is_here)).then_some("nothing was attached any more")
+    }
+
+    /// The interfaces on which a program is not attached any more, with the reason. Interfaces that are gone are left
+    /// out.
+    ///
+    /// # Errors
+    /// When the kernel refuses to show the interfaces, or what is attached.
+    pub fn detached(&self, attacher: &Attacher) -> Result<Vec<(String, &'static str)>, BackendError> {
+        let present = netlink::interfaces(&BTreeSet::new())?;
+        let mut detached = Vec::new();
+        for (found, link) in self.links.iter().filter(|(found, _)| found.name.netns == attacher.netns) {
+            let LinkName { index, interface, .. } = &found.name;
+            if present.iter().any(|device| device.index == *index) {
+                if !attacher.is_attached(found, *link)? {
+                    detached.push((interface.clone(), "the counter was detached while no agent ran"));
+                }
+            } else if present.iter().any(|device| device.name == *interface) {
+                detached.push((interface.clone(), "the interface was made again while no agent ran"));
             }
         }
-        Ok(None)
+        detached.dedup();
+        Ok(detached)
     }
 
     /// The reason why a device that had to be attached again was not counted until now, if it should have been.

@@ -150,21 +150,22 @@ pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendErr
     let pins = Pins::existing(&options.bpffs, &options.instance)?;
     if pins.is_none() {
         let why_damaged = is_newest_ours.then(|| COUNTERS_GONE.to_owned());
-        return Ok(LeftCounters { retired: Vec::new(), why_damaged });
+        return Ok(LeftCounters { why_damaged, ..LeftCounters::default() });
     }
-    // This value is not used here: the pins say how each program was attached.
+    // The pins say how each program was attached.
     let mechanism = Mechanism::Tcx;
     let (netns, instance, qdiscs) = (host::netns()?, options.instance.clone(), QdiscList::default());
     let attacher = Attacher { mechanism, netns, instance, pins, qdiscs };
     let before = EbpfPredecessors::find(&attacher)?;
-    let why_damaged = before.why_damaged(&attacher, is_newest_ours)?;
+    let why_damaged = before.why_damaged(netns, is_newest_ours).map(ToOwned::to_owned);
+    let detached = if is_newest_ours { before.detached(&attacher)? } else { Vec::new() };
     let mut sets = Sets::sort(&before.sets, options)?;
     sets.retire_all()?;
     before.links.iter().try_for_each(|(found, _)| attacher.remove(found))?;
     if let Some(gate) = attacher.pins.as_ref().map_or(Ok(None), Pins::gate)? {
         bpffs::remove_set(&gate.path)?;
     }
-    Ok(LeftCounters { retired: sets.retire(&before), why_damaged })
+    Ok(LeftCounters { retired: sets.retire(&before), why_damaged, detached })
 }
 
 /// The indexes of the devices that a predecessor still counts. They stay selected, so that a restart while a default

@@ -115,7 +115,7 @@ pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendErr
             Fate::Leave => {}
         }
     }
-    Ok(LeftCounters { retired: before.retired(None)?, why_damaged })
+    Ok(LeftCounters { retired: before.retired(None)?, why_damaged, ..LeftCounters::default() })
 }
 
 /// Fails if the interface's name cannot be written in a rule.

@@ -152,10 +152,10 @@ fn refuse_name(interface: &str) -> Result<(), NftablesError> {
 pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendError> {
     if !super::uninstall::has_table(&options.instance) {
         let why_damaged = found::is_newest_ours(options)?.then(|| COUNTERS_GONE.to_owned());
-        return Ok(LeftCounters { retired: Vec::new(), why_damaged });
+        return Ok(LeftCounters { why_damaged, ..LeftCounters::default() });
     }
     let before = NftPredecessors::find(options, Nft::find(&search_path())?, false)?;
-    let leaving = before.sets.iter().filter(|set| matches!(set.fate, Fate::Retire | Fate::Adopt));
+    let leaving = before.sets.iter().filter(|set| set.fate != Fate::Leave);
     if leaving.filter(|set| set.found.is_entered).count() > 0 {
         let table = super::model::place::table(&instance_tag(&options.instance));
         let listed = before.nft.list(&table)?.unwrap_or_default();
@@ -169,7 +169,7 @@ pub fn find_retired(options: &BackendOptions) -> Result<LeftCounters, BackendErr
     }
     let why_damaged = before.why_damaged();
     before.discard();
-    Ok(LeftCounters { retired: before.retired(None), why_damaged })
+    Ok(LeftCounters { retired: before.retired(None), why_damaged, ..LeftCounters::default() })
 }
 
 impl NftPredecessors {

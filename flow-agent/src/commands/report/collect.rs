@@ -120,35 +120,57 @@ pub(super) fn collect(
     };
     let mut report = assemble(&inputs, outcomes);
     problems.extend(limits::add_allowances(config, &job.state, directory, &mut report)?);
-    let changes = changes_before(job, lock, directory, &report, runtime)?;
+    let changes = changes_before(job, into.path(), directory, &report, runtime)?;
     losses.extend(changes);
+    losses.extend(
+        former.filter(|former| former.state == Finality::Final).map_or_else(Vec::new, |former| fewer(former, &report)),
+    );
     let loses_bytes = !losses.is_empty();
     problems.extend(losses);
     Ok(Collected { report, problems, loses_bytes })
 }
 
+/// The nodes that have fewer bytes than the report of this month that was final.
+fn fewer(former: &MonthlyReport, now: &MonthlyReport) -> Vec<String> {
+    let bytes = |report: &MonthlyReport, name: &str| {
+        report.nodes.iter().filter(|node| node.name == name).map(|node| u128::from(node.total.bytes())).sum::<u128>()
+    };
+    let is_fewer = |name: &str| {
+        let (before, now) = (bytes(former, name), bytes(now, name));
+        (now < before).then(|| {
+            format!("node {name}: it has {} bytes fewer than in the closed report of this month", before - now)
+        })
+    };
+    former.nodes.iter().filter_map(|node| is_fewer(&node.name)).collect()
+}
+
 /// What the nodes have changed in the month before since it was closed. A bucket that covers a time without an agent is
 /// filed under the day on which it began, which may be in a month that nobody looks at any more. `report` is that of
 /// this month, and says which nodes could be reached.
+///
+/// Nothing is kept, so that what the closed report was made from stays as it is. Files are fetched into `into`.
 fn changes_before(
     job: &Job,
-    lock: Option<&ReportLock>,
+    into: &Path,
     directory: &Directory,
     report: &MonthlyReport,
     runtime: &Runtime,
 ) -> Result<Vec<String>, Failure> {
     let (config, before) = (&job.config, job.month.previous());
-    let Some(closed) = reports::read_report(&job.state, before)?.filter(|closed| closed.state == Finality::Final)
-    else {
-        return Ok(Vec::new());
+    let span = (before.first_day(config.month_start_day), before.last_day(config.month_start_day));
+    // With another `month_start_day`, that report is about other days.
+    let closed = reports::read_report(&job.state, before)?
+        .filter(|closed| closed.state == Finality::Final && (closed.first_day, closed.last_day) == span);
+    let Some(closed) = closed else { return Ok(Vec::new()) };
+    let is_reached = |node: &&NodeConfig| {
+        let was_billed = closed.nodes.iter().any(|closed| name_of(config, &closed.name) == node.name);
+        was_billed && report.nodes.iter().any(|found| found.name == node.name && found.why.is_none())
     };
-    let is_reached =
-        |node: &&NodeConfig| report.nodes.iter().any(|found| found.name == node.name && found.why.is_none());
     let nodes: Vec<NodeConfig> = config.nodes.iter().filter(is_reached).cloned().collect();
     let months: Vec<Month> = before.calendar_months(config.month_start_day).collect();
-    let into = private_dir(job, lock)?;
+    let into = tempfile::tempdir_in(into).context("failed to create a directory for files of the month before")?;
     // What is missing now was there when the month was closed, and is kept.
-    let sources = fetch(job, lock, &nodes, &months, into.path(), &mut Vec::new(), runtime)?;
+    let sources = fetch(job, None, &nodes, &months, into.path(), &mut Vec::new(), runtime)?;
     let mut outcomes = Vec::new();
     for source in sources {
         let mut figures = NodeMonth::new(&source.node, directory, before, config.month_start_day);
@@ -162,10 +184,13 @@ fn changes_before(
         let billed = of_node.fold(0, |sum, node| sum + u128::from(node.total.bytes()));
         let now = figures.bytes();
         if now != billed {
-            let (difference, which) = (now.abs_diff(billed), if now > billed { "more" } else { "fewer" });
+            let (difference, which, advice) = match now > billed {
+                true => (now - billed, "more", format!("make it again with `flow-agent report --month {before}`")),
+                false => (billed - now, "fewer", "the report stands; look at the node before you make it again".into()),
+            };
             changes.push(format!(
                 "node {}: its days of {before} have {difference} bytes {which} than the report of that month, which is \
-                 closed: make it again with `flow-agent report --month {before}`",
+                 closed: {advice}",
                 figures.node()
             ));
         }
@@ -328,8 +353,10 @@ impl Source {
                      and had {bytes_before}",
                     bytes_before - bytes
                 ));
-                let seconds = Correction { day, seconds_covered_before: seconds_before, seconds_covered: seconds };
-                self.corrections.push(seconds);
+                if seconds != seconds_before {
+                    let seconds = Correction { day, seconds_covered_before: seconds_before, seconds_covered: seconds };
+                    self.corrections.push(seconds);
+                }
                 None
             }
             DayOutcome::Kept(KeepReason::CoversMore { before, now }) => {

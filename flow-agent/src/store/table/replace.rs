@@ -128,8 +128,9 @@ fn reason_to_keep(before: Option<&DaySeal>, now: &DaySeal, hourly_is_there: bool
         return None;
     }
     let (counted_before, counted) = (before.buckets_counted(), now.buckets_counted());
-    // In another zone, the day is another span of time, and its file has other buckets.
-    if before.zone == now.zone && now.seconds_covered < before.seconds_covered && counted <= counted_before {
+    // In another zone, the day is another span of time, of which its file may have a part only. What was made in the
+    // zone of that time stays.
+    if now.seconds_covered < before.seconds_covered && counted <= counted_before {
         return Some(KeepReason::CoversMore { before: before.seconds_covered, now: now.seconds_covered });
     }
     // What covers more, or another time, may still lack bytes.

@@ -163,17 +163,21 @@ impl Attacher {
     /// # Errors
     /// When the kernel does not answer.
     pub fn is_live(&self, found: &FoundLink, link: Option<u32>) -> Result<bool, BackendError> {
-        let LinkName { index, direction, .. } = found.name;
         match (self.mechanism, link) {
-            (Mechanism::Tcx, Some(link)) => {
-                let hook = kernel::query_tcx(index, direction)
-                    .map_err(|source| found.name.failed(Box::new(source)))?
-                    .unwrap_or_default();
-                Ok(hook.attached.iter().any(|(_, attached)| *attached == link))
-            }
-            (Mechanism::Clsact, None) => Ok(self.filters().has_own(&found.name)?),
+            (Mechanism::Tcx, Some(_)) | (Mechanism::Clsact, None) => self.is_attached(found, link),
             (Mechanism::Tcx, None) | (Mechanism::Clsact, Some(_)) => Ok(false),
         }
+    }
+
+    /// Whether a pinned attachment is still attached, by whichever mechanism. `link` is as in [`Attacher::is_live`].
+    ///
+    /// # Errors
+    /// When the kernel does not answer.
+    pub fn is_attached(&self, found: &FoundLink, link: Option<u32>) -> Result<bool, BackendError> {
+        let LinkName { index, direction, .. } = found.name;
+        let Some(link) = link else { return Ok(self.filters().has_own(&found.name)?) };
+        let hook = kernel::query_tcx(index, direction).map_err(|source| found.name.failed(Box::new(source)))?;
+        Ok(hook.unwrap_or_default().attached.iter().any(|(_, attached)| *attached == link))
     }
 
     /// Detaches what a predecessor attached, and removes its pin.
