@@ -175,7 +175,7 @@ impl Attacher {
     /// When the kernel does not answer.
     pub fn is_attached(&self, found: &FoundLink, link: Option<u32>) -> Result<bool, BackendError> {
         let LinkName { index, direction, .. } = found.name;
-        let Some(link) = link else { return Ok(self.filters().has_own(&found.name)?) };
+        let Some(link) = link else { return self.filters().has_own(&found.name) };
         let hook = kernel::query_tcx(index, direction).map_err(|source| found.name.failed(Box::new(source)))?;
         Ok(hook.unwrap_or_default().attached.iter().any(|(_, attached)| *attached == link))
     }
