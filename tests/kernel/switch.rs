@@ -265,6 +265,6 @@ fn a_switch_has_no_other_gap_than_its_own_while_the_counters_are_intact() {
         let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
         let gaps: Vec<_> = seals.iter().flat_map(|seal| seal["gaps"].as_array().into_iter().flatten()).collect();
         let is_own = |gap: &&serde_json::Value| gap["why"].as_str().unwrap().starts_with("switched");
-        assert!(gaps.iter().all(|gap| is_own(&gap)), "{arguments:?} to {to}: {gaps:?}");
+        assert!(gaps.iter().all(|gap| is_own(gap)), "{arguments:?} to {to}: {gaps:?}");
     }
 }
