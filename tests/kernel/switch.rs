@@ -264,7 +264,7 @@ fn a_switch_has_no_other_gap_than_its_own_while_the_counters_are_intact() {
         assert_eq!(node.totals()[&443]["udp_in_packets"], 10, "{arguments:?} to {to}");
         let seals: Vec<_> = node.hourly().into_iter().filter(|line| line["kind"] == "seal").collect();
         let gaps: Vec<_> = seals.iter().flat_map(|seal| seal["gaps"].as_array().into_iter().flatten()).collect();
-        let is_own = |gap: &&serde_json::Value| gap["why"].as_str().unwrap().starts_with("switched");
-        assert!(gaps.iter().all(|gap| is_own(gap)), "{arguments:?} to {to}: {gaps:?}");
+        let is_own = |gap: &serde_json::Value| gap["why"].as_str().unwrap().starts_with("switched");
+        assert!(gaps.iter().copied().all(is_own), "{arguments:?} to {to}: {gaps:?}");
     }
 }
